@@ -1,0 +1,102 @@
+/**
+ * The states of a charge (one payment for one request).
+ *
+ * - `held`: reserved in the budgets; nothing signed or sent.
+ * - `authorized`: recorded and about to be sent, or sent with no verdict yet.
+ * - `settled`: spent, with a {@link Proof}.
+ * - `uncertain`: sent, and nobody can say yet whether it was taken; counts as spent.
+ * - `released`: proven unspent or never sent; counts no more.
+ */
+export type ChargeState = 'held' | 'authorized' | 'settled' | 'uncertain' | 'released'
+
+/** What a settled charge rests on. `assumed`: a 2xx answer without a receipt. */
+export type Proof = 'receipt' | 'assumed' | 'chain'
+
+const MOVES: Readonly<Record<ChargeState, readonly ChargeState[]>> = {
+  held: ['authorized', 'released'],
+  authorized: ['settled', 'uncertain', 'released'],
+  uncertain: ['settled', 'released'],
+  settled: [],
+  released: [],
+}
+
+/**
+ * Whether a charge may move from one state to another. One move depends on the proof: `settled` on an assumed
+ * proof may still be released by the chain, or have its proof strengthened.
+ */
+export function mayMove(from: ChargeState, to: ChargeState, proof?: Proof | undefined): boolean {
+  if (from === 'settled') return proof === 'assumed' && to === 'released'
+  return MOVES[from].includes(to)
+}
+
+/** Thrown when code asks for a move that does not exist: a fault of ours, never the request's. */
+export class IllegalMoveError extends Error {
+  override readonly name = 'IllegalMoveError'
+  readonly from: ChargeState
+  readonly to: ChargeState
+
+  constructor(charge: string, from: ChargeState, to: ChargeState) {
+    super(`charge ${charge} cannot move from ${from} to ${to}`)
+    this.from = from
+    this.to = to
+  }
+}
+
+/** What a charge is for: fixed when it is reserved and never changed. Money is in smallest units. */
+export interface ChargeTerms {
+  /** `chg_` and 24 characters of Crockford base 32; unique, time-ordered. */
+  readonly id: string
+  /** The process that owns it (rule 10). */
+  readonly instance: string
+  readonly requestId: string
+  readonly caller: string
+  /** The model as the client named it. */
+  readonly model: string
+  /** The route's `model_name`. */
+  readonly route: string
+  /** The configured payer's name. */
+  readonly payer: string
+  /** The seller's origin, e.g. `https://seller.example.com`. */
+  readonly seller: string
+  readonly apiBase: string
+  /** CAIP-2. */
+  readonly network: string
+  /** Contract address, lower case. */
+  readonly asset: string
+  readonly symbol: string
+  readonly decimals: number
+  /** Lower case. */
+  readonly payTo: string
+  /** Smallest units of the asset. */
+  readonly amount: bigint
+  /** Micro-USD, rounded up; `undefined` for an asset without a USD value. */
+  readonly microUsd: bigint | undefined
+  /** Milliseconds since the epoch; decides the budget windows for ever. */
+  readonly reservedAt: number
+  /** Until when the unsigned hold lasts, milliseconds since the epoch. */
+  readonly leaseUntil: number
+}
+
+/** What was signed, recorded before it is sent (rule 3). Holds no signature: an unspent one is money (rule 8). */
+export interface AuthorizationRecord {
+  /** The paying address, lower case. */
+  readonly from: string
+  /** 32 bytes, `0x` and lower-case hex. */
+  readonly nonce: string
+  /** Unix seconds. */
+  readonly validAfter: number
+  /** Unix seconds. */
+  readonly validBefore: number
+}
+
+/** A charge as the store keeps it. */
+export interface Charge extends ChargeTerms {
+  readonly state: ChargeState
+  readonly proof: Proof | undefined
+  readonly authorization: AuthorizationRecord | undefined
+  /** Transaction hash from the receipt or the chain. */
+  readonly transaction: string | undefined
+  /** Why the last move happened, e.g. `receipt`, `timeout`, `http_502`, `instance_dead`. */
+  readonly reason: string | undefined
+  readonly updatedAt: number
+}

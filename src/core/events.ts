@@ -1,0 +1,61 @@
+/** What happened, told to observers (metrics, log). Observers never decide anything and must not throw. */
+import type { Claim, Totals } from './budget.ts'
+import type { Charge, ChargeState } from './charge.ts'
+import type { ErrorCode } from './errors.ts'
+import type { Usage } from './usage.ts'
+
+export type TollwayEvent =
+  /** A charge was reserved or moved. */
+  | { readonly type: 'charge'; readonly charge: Charge; readonly from: ChargeState | undefined }
+  /** A budget refused; `early`: on a remembered price, before the seller was asked. */
+  | {
+      readonly type: 'budget_refused'
+      readonly claim: Claim
+      readonly totals: Totals
+      readonly early: boolean
+    }
+  /** An offer passed the gate. */
+  | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
+  /** A phase of paying took this long. */
+  | {
+      readonly type: 'phase'
+      readonly phase: 'quote' | 'sign' | 'record' | 'send'
+      readonly seconds: number
+    }
+  /** A request ended. */
+  | { readonly type: 'request'; readonly summary: RequestSummary }
+  /** The audit file could not be written. */
+  | { readonly type: 'audit_failed' }
+
+/** How a request ended. */
+export interface RequestSummary {
+  readonly requestId: string
+  readonly method: string
+  /** One of the served paths, or `other`: never the client's own text. */
+  readonly endpoint: string
+  readonly caller: string
+  /** The route's `model_name`, `upstream` for what no route claims, or `none`. */
+  readonly route: string
+  /** The payer's configured name, or `none`. */
+  readonly payer: string
+  /** As the client named it; for the audit record, never a label. */
+  readonly model: string | undefined
+  readonly status: number
+  readonly outcome: RequestOutcome
+  readonly code: ErrorCode | undefined
+  readonly charge: string | undefined
+  readonly spent: 'no' | 'yes' | 'unknown'
+  readonly usage: Usage | undefined
+  readonly stream: boolean
+  readonly truncated: boolean
+  readonly seconds: number
+  /** Until the first byte of the answer's body; `undefined` when none was sent. */
+  readonly firstByteSeconds: number | undefined
+  /** Facts of a refusal or failure for the audit record, e.g. the seller's words. */
+  readonly details: Readonly<Record<string, string | number | boolean | null>>
+}
+
+/** `paid` answered and paid · `free` answered, nothing paid · `refused` by policy, budget or the door · `uncertain` money may have moved · `failed` nothing moved. */
+export type RequestOutcome = 'paid' | 'free' | 'refused' | 'uncertain' | 'failed'
+
+export type Observer = (event: TollwayEvent) => void

@@ -1,0 +1,46 @@
+/**
+ * The state of one request on its way through the middlewares. Each part fills in its own fields and reads
+ * those of the parts before it; nothing else is shared.
+ */
+import type { Charge } from './charge.ts'
+import type { ErrorCode } from './errors.ts'
+import type { RequestOutcome } from './events.ts'
+import type { Candidate } from './route.ts'
+import type { Usage } from './usage.ts'
+
+/** An answer of a seller or upstream, not yet relayed. */
+export interface Reply {
+  readonly status: number
+  /** Lower-case names; repeated headers as arrays. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  /** The body as it arrives. Destroying it lets go of the connection. */
+  readonly body: AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown }
+  /** `paid`: filtered and spliced; `unpaid`: byte for byte. */
+  readonly kind: 'paid' | 'unpaid'
+}
+
+/** The state of one request. */
+export interface Exchange {
+  readonly id: string
+  readonly startedAt: number
+  /** A served path without the `/v1` prefix, e.g. `/chat/completions`, or `other`. */
+  endpoint: string
+  caller: string
+  /** The raw request body, as received. */
+  body: Buffer | undefined
+  /** As the client named it. */
+  model: string | undefined
+  stream: boolean
+  route: string | undefined
+  payer: string | undefined
+  candidates: readonly Candidate[] | undefined
+  charge: Charge | undefined
+  reply: Reply | undefined
+  usage: Usage | undefined
+  /** A paid stream ended without its terminal marker. */
+  truncated: boolean
+  firstByteAt: number | undefined
+  outcome: RequestOutcome | undefined
+  code: ErrorCode | undefined
+  details: Record<string, string | number | boolean | null>
+}

@@ -1,0 +1,38 @@
+/** The contract of a payer. Implementations live in `providers/`; middlewares know only this. */
+import type { AuthorizationRecord, ChargeState } from './charge.ts'
+import type { Quote } from './requirement.ts'
+import type { Offer } from './x402.ts'
+
+/** A payment ready to be sent in a header. Holding it is holding money: never log it. */
+export interface Authorization {
+  readonly kind: 'authorization'
+  /** Lower-case header name and its value. */
+  readonly header: { readonly name: string; readonly value: string }
+  /** What the store records before the header is sent (rule 3). */
+  readonly record: AuthorizationRecord
+}
+
+/** How a charge ended, told to the payer that authorized it. */
+export interface Outcome {
+  readonly state: Extract<ChargeState, 'settled' | 'uncertain' | 'released'>
+  readonly transaction: string | undefined
+}
+
+/** A payer. One instance serves one entry of `payers`. */
+export interface Provider {
+  /** Its kind, e.g. `direct`; a metric label. */
+  readonly name: string
+  /** CAIP-2 ids of the networks it may pay on. */
+  readonly networks: readonly string[]
+  /** Whether it can make this kind of payment. Cheap and pure. */
+  supports(offer: Offer): boolean
+  /**
+   * Signs (or takes from a pool) the payment for a quote. Sends nothing.
+   * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `pool_exhausted`
+   */
+  authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization>
+  /** Told once per authorized charge how it ended. */
+  closed(charge: string, outcome: Outcome): Promise<void>
+  /** Lets go of keys, threads and files. */
+  close(): Promise<void>
+}

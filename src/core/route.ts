@@ -1,0 +1,107 @@
+/** Model routes: which model goes where. LiteLLM's vocabulary; the most specific name wins, then `order`. */
+import { ConfigError } from './errors.ts'
+
+/** A route as configured, parsed. */
+export interface Route {
+  /** The public name: exact, or with one `*`. */
+  readonly modelName: string
+  /** The seller's name for the model; `*` stands for what the public name's `*` matched. */
+  readonly model: string | undefined
+  /** Without a trailing slash, e.g. `https://seller.example.com/v1`. */
+  readonly apiBase: string
+  /** Name of the payer that pays for it; without one the route is unpaid. */
+  readonly payer: string | undefined
+  /** Bearer key of an unpaid upstream. */
+  readonly apiKey: string | undefined
+  /** Lower is tried first. */
+  readonly order: number
+}
+
+/** A route applied to one request. */
+export interface Candidate {
+  readonly route: Route
+  /** The model name to send. */
+  readonly remoteModel: string
+}
+
+/** Routes compiled for matching. */
+export interface RouteTable {
+  readonly routes: readonly Route[]
+  /** The candidates of a model in the order to try them; empty when no route claims it. */
+  match(model: string): Candidate[]
+}
+
+interface Pattern {
+  readonly prefix: string
+  readonly suffix: string
+  readonly wildcard: boolean
+}
+
+/**
+ * @param fallbacks model name or pattern to the models tried after its own candidates
+ * @throws ConfigError for a name with more than one `*`, or a remote `*` without one in the public name
+ */
+export function compileRoutes(
+  routes: readonly Route[],
+  fallbacks: ReadonlyMap<string, readonly string[]> = new Map(),
+): RouteTable {
+  const compiled = routes.map((route) => ({ route, pattern: compile(route) }))
+  const direct = (model: string): Candidate[] => {
+    const hits = compiled.filter(({ pattern }) => matches(pattern, model))
+    const best = Math.max(-1, ...hits.map(({ pattern }) => specificity(pattern)))
+    return hits
+      .filter(({ pattern }) => specificity(pattern) === best)
+      .toSorted((a, b) => a.route.order - b.route.order)
+      .map(({ route, pattern }) => ({ route, remoteModel: remoteModel(route, pattern, model) }))
+  }
+  return {
+    routes,
+    match(model) {
+      const own = direct(model)
+      const name = own[0]?.route.modelName
+      const further = name === undefined ? [] : (fallbacks.get(model) ?? fallbacks.get(name) ?? [])
+      return [...own, ...further.flatMap(direct)]
+    },
+  }
+}
+
+/** Whether a model name matches a pattern such as `paid/*` (used for callers' allow-lists too). */
+export function matchesPattern(pattern: string, model: string): boolean {
+  return matches(split(pattern), model)
+}
+
+function compile(route: Route): Pattern {
+  const pattern = split(route.modelName)
+  if (pattern.suffix.includes('*')) {
+    throw new ConfigError(`model_name "${route.modelName}" has more than one *. Use one, e.g. "paid/*".`)
+  }
+  if (route.model?.includes('*') && !pattern.wildcard) {
+    throw new ConfigError(
+      `model "${route.model}" of "${route.modelName}" has a *, and the model_name has none. Name the seller's model.`,
+    )
+  }
+  return pattern
+}
+
+function split(name: string): Pattern {
+  const star = name.indexOf('*')
+  if (star < 0) return { prefix: name, suffix: '', wildcard: false }
+  return { prefix: name.slice(0, star), suffix: name.slice(star + 1), wildcard: true }
+}
+
+function matches(pattern: Pattern, model: string): boolean {
+  if (!pattern.wildcard) return pattern.prefix === model
+  const { prefix, suffix } = pattern
+  return model.length > prefix.length + suffix.length && model.startsWith(prefix) && model.endsWith(suffix)
+}
+
+/** An exact name beats every pattern; of patterns the one with more literal characters wins. */
+function specificity(pattern: Pattern): number {
+  return pattern.wildcard ? pattern.prefix.length + pattern.suffix.length : Number.MAX_SAFE_INTEGER
+}
+
+function remoteModel(route: Route, pattern: Pattern, model: string): string {
+  if (route.model === undefined) return model
+  const matched = model.slice(pattern.prefix.length, model.length - pattern.suffix.length)
+  return route.model.replace('*', () => matched)
+}

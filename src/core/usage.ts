@@ -1,0 +1,18 @@
+/** Token counts of an answer. */
+export interface Usage {
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** Reads OpenAI's (`prompt_tokens`, also Responses' and Anthropic's `input_tokens`) usage object; junk gives `undefined`. */
+export function readUsage(value: unknown): Usage | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const usage = value as Record<string, unknown>
+  const inputTokens = count(usage['prompt_tokens'] ?? usage['input_tokens'])
+  const outputTokens = count(usage['completion_tokens'] ?? usage['output_tokens'] ?? 0)
+  return inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens }
+}
+
+function count(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+}

@@ -1,0 +1,124 @@
+/**
+ * The contract of the ledger's store. Every method is one transaction: it happens whole or not at all, and
+ * when its promise resolves the effect survives what the store promises to survive (sqlite: power loss).
+ * One conformance suite runs over every implementation.
+ *
+ * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written
+ */
+import type { Claim, Totals } from '../../core/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
+
+/** A process that uses the store (rule 10). */
+export interface Instance {
+  /** `ins_` and random text; one per start of a gateway. */
+  readonly id: string
+  /** Machine and boot it runs on: only there can its process id be looked up. */
+  readonly host: string
+  readonly pid: number
+  /** The process's start time as the system counts it, so that a reused process id is told apart; '' when unknown. */
+  readonly processStart: string
+  readonly startedAt: number
+  readonly heartbeatAt: number
+}
+
+/** A payee remembered for a seller (rule 6). */
+export interface Pin {
+  readonly apiBase: string
+  /** CAIP-2. */
+  readonly network: string
+  /** Contract address, lower case. */
+  readonly asset: string
+  /** Lower case. */
+  readonly payTo: string
+  readonly pinnedAt: number
+}
+
+/** What a reservation came to. */
+export type Reservation =
+  | { readonly ok: true; readonly charge: Charge }
+  /** Nothing was taken: the first claim (in the given order) that does not fit, and what its window holds. */
+  | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
+
+/** What a move carries beside the new state. */
+export interface Move {
+  readonly to: ChargeState
+  readonly at: number
+  readonly reason: string
+  readonly proof?: Proof | undefined
+  readonly transaction?: string | undefined
+}
+
+/** Why an authorization was not recorded: nothing may be sent then. */
+export type AuthorizeRefusal = 'not_held' | 'lease_expired' | 'nonce_used'
+
+/** Which charges {@link Store.charges} lists. */
+export interface ChargeQuery {
+  readonly states?: readonly ChargeState[] | undefined
+  readonly instance?: string | undefined
+  /** Newest first; default 100, at most 1000. */
+  readonly limit?: number | undefined
+}
+
+/** Sums of one budget window. */
+export interface BudgetWindow {
+  readonly budget: string
+  readonly subject: string
+  readonly windowStart: number
+  readonly totals: Totals
+}
+
+/** The ledger's store. */
+export interface Store {
+  /** For messages and metrics: `memory`, `sqlite`. */
+  readonly kind: string
+
+  /**
+   * Reserves a charge: checks every claim against its limit and takes all of them, or takes none. Pins the
+   * payee when the seller, network and asset have none yet.
+   * Rejects with TollwayError `payee_not_allowed` when another payee was pinned in the meantime and
+   * `pin` is set.
+   */
+  reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation>
+
+  /**
+   * Records what was signed, `held -> authorized`, re-checking state and lease in the same transaction. When it
+   * resolves to a charge, the record is durable: only then may the signature leave the process (rule 3).
+   * `nonce_used`: this payer address, network, asset and nonce were recorded before (rule 5).
+   */
+  authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal>
+
+  /**
+   * Moves a charge and its budget sums. The windows stay those of its reservation. Settling a charge that was
+   * settled on an assumed proof strengthens the proof.
+   * @throws IllegalMoveError when the move does not exist (core/charge)
+   */
+  move(id: string, move: Move): Promise<Charge>
+
+  /** One charge, or `undefined`. */
+  charge(id: string): Promise<Charge | undefined>
+  /** Charges, newest first. */
+  charges(query?: ChargeQuery): Promise<Charge[]>
+
+  /** The sums a set of claims would be checked against, in their order; reads only. */
+  totals(claims: readonly Claim[]): Promise<Totals[]>
+  /** Every budget window that was ever charged and starts at or after `since`. */
+  windows(since: number): Promise<BudgetWindow[]>
+
+  /** Pins of a seller, or all. */
+  pins(apiBase?: string): Promise<Pin[]>
+
+  /** Registers a process, and later tells that it lives. */
+  register(instance: Instance): Promise<void>
+  heartbeat(id: string, at: number): Promise<void>
+  /** Every instance not yet retired. */
+  instances(): Promise<Instance[]>
+  /**
+   * Ends an instance: its `authorized` charges become `uncertain`, its `held` ones `released`; each moved charge is
+   * returned. Called for dead instances by whoever finds them, and by an instance for itself when it closes.
+   */
+  retire(id: string, at: number, reason: string): Promise<Charge[]>
+
+  /** Resolves when a write would succeed now (used by readiness). */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
