@@ -1,0 +1,47 @@
+/** The headers Tollway puts on its answers. */
+import type { ServerResponse } from 'node:http'
+import type { Exchange } from '../src/core/exchange.ts'
+import { formatUsd } from '../src/core/money.ts'
+
+/** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
+export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
+  switch (exchange.charge?.state) {
+    case 'settled':
+      return 'yes'
+    case 'authorized':
+    case 'uncertain':
+      return 'unknown'
+    case 'held':
+    case 'released':
+    case undefined:
+      return 'no'
+    default:
+      return exchange.charge?.state satisfies never
+  }
+}
+
+/**
+ * Sets `x-request-id` and `x-tollway-spent`, and the charge headers where money moved or may have. Called again
+ * it overwrites, so that the headers tell the last state known before the first byte.
+ */
+export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void {
+  const spent = spentOf(exchange)
+  res.setHeader('x-request-id', exchange.id)
+  res.setHeader('x-tollway-spent', spent)
+  const { charge } = exchange
+  if (!charge || spent === 'no') return
+  const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)
+  if (cost !== undefined) {
+    res.setHeader('x-tollway-cost-usd', cost)
+    res.setHeader('x-litellm-response-cost', cost)
+  }
+  res.setHeader('x-tollway-charge', charge.id)
+  res.setHeader('x-tollway-payer', charge.payer)
+  res.setHeader('x-tollway-model', headerText(charge.model))
+  if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
+}
+
+/** Text that may stand in a header: anything outside printable ASCII becomes `?`. */
+export function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
+}

@@ -1,0 +1,25 @@
+/** The shapes of a middleware: `node:http` types only, so that Express 4, Express 5 and bare servers all fit. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** A request as Express hands it on. */
+export interface Request extends IncomingMessage {
+  /** The URL before any mount path was cut off. */
+  originalUrl?: string
+  /** Set by body parsers; ours leaves it alone. */
+  body?: unknown
+}
+
+export type Next = (error?: unknown) => void
+export type Handler = (req: Request, res: ServerResponse, next: Next) => void
+export type ErrorHandler = (error: unknown, req: Request, res: ServerResponse, next: Next) => void
+
+/** Runs async work as a middleware: a rejection goes to `next`, never to an unhandled rejection (Express 4 too). */
+export function asyncHandler(
+  name: string,
+  work: (req: Request, res: ServerResponse, next: Next) => Promise<void>,
+): Handler {
+  const handler: Handler = (req, res, next) => {
+    work(req, res, next).catch(next)
+  }
+  return Object.defineProperty(handler, 'name', { value: name })
+}
