@@ -1,0 +1,46 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { RequestListener } from 'node:http'
+
+/** A server on this machine's loopback interface. */
+export interface LoopbackServer {
+  /** `http://127.0.0.1:<port>`, without a trailing slash. */
+  url: string
+  /** Stops listening and cuts every open connection, also one that is in the middle of an answer. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves HTTP on 127.0.0.1.
+ *
+ * @param port - 0 takes a free one.
+ * @throws {Error} When the port cannot be had, with the advice to use another.
+ */
+export async function serveOnLoopback(listener: RequestListener, port = 0): Promise<LoopbackServer> {
+  const server = createServer(listener)
+  const listening = once(server, 'listening')
+  server.listen(port, '127.0.0.1')
+  try {
+    await listening
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `Port ${port} of 127.0.0.1 cannot be used (${why}). Choose another, or 0 for a free one.`,
+      {
+        cause: error,
+      },
+    )
+  }
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no TCP address')
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    async close() {
+      if (!server.listening) return
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto'
+import type { Request, RequestHandler, Response } from 'express'
+import { z } from 'zod'
+import { chatChunks, chatReply, completionChunks, completionReply, compose } from './model-text.ts'
+import type { Prompt } from './model-text.ts'
+
+/** The models the sandbox's sellers offer. They all answer alike. */
+export const sandboxModels: readonly string[] = ['sandbox-small', 'sandbox-large']
+
+/** One thing that goes wrong, once, at the model's next answer. */
+export type ModelFault =
+  /** Answers with this status and an OpenAI-shaped error. */
+  | { status: number }
+  /** Cuts the connection after so many chunks of a stream. */
+  | { cutAfterChunks: number }
+
+/** How the model answers. */
+export interface ModelOptions {
+  /** Milliseconds since the epoch; gives `created`. Default: the system clock. */
+  clock?: { now(): number } | undefined
+  /** Pause before every chunk of a stream, in ms. Default 0. */
+  chunkDelayMs?: number | undefined
+  /** Awaited before a chunk is written (index from 0). A test holds the stream here, with no timing involved. */
+  beforeChunk?: ((index: number) => void | Promise<void>) | undefined
+  /** Push a fault to have the next answer fail; each is used once, in order. */
+  faults?: ModelFault[] | undefined
+}
+
+/** An OpenAI-shaped model as Express handlers. Each expects the raw request body as a Buffer in `request.body`. */
+export interface Model {
+  chatCompletions: RequestHandler
+  completions: RequestHandler
+  embeddings: RequestHandler
+  models: RequestHandler
+}
+
+const Text = z.union([
+  z.string(),
+  z
+    .array(z.looseObject({ text: z.string().optional() }))
+    .transform((all) => all.map((p) => p.text ?? '').join(' ')),
+])
+const shared = {
+  model: z.string().default('sandbox-small'),
+  stream: z.boolean().default(false),
+  stream_options: z.looseObject({ include_usage: z.boolean().default(false) }).nullish(),
+  max_tokens: z.int().positive().nullish(),
+}
+const ChatRequest = z.looseObject({
+  ...shared,
+  max_completion_tokens: z.int().positive().nullish(),
+  messages: z.array(z.looseObject({ role: z.string(), content: Text.nullish() })).min(1),
+})
+const CompletionRequest = z.looseObject({
+  ...shared,
+  prompt: z.union([z.string(), z.array(z.string()).transform((all) => all.join('\n'))]),
+})
+const EmbeddingRequest = z.looseObject({
+  model: z.string().default('sandbox-small'),
+  input: z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)]),
+  encoding_format: z.enum(['float', 'base64']).default('float'),
+})
+
+/**
+ * Builds the model. Same request, same clock: same answer, ids included.
+ */
+export function createModel(options: ModelOptions = {}): Model {
+  const clock = options.clock ?? Date
+  const created = () => Math.floor(clock.now() / 1000)
+
+  const failed = (response: Response): boolean => {
+    const fault = options.faults?.[0]
+    if (fault === undefined || !('status' in fault)) return false
+    options.faults?.shift()
+    refuse(response, fault.status, `the sandbox was told to answer ${fault.status}`, 'server_error')
+    return true
+  }
+
+  const answer = async (response: Response, stream: boolean, chunks: object[], whole: object) => {
+    if (failed(response)) return
+    if (!stream) {
+      response.json(whole)
+      return
+    }
+    const fault = options.faults?.shift()
+    const cut = fault !== undefined && 'cutAfterChunks' in fault ? fault.cutAfterChunks : Infinity
+    response
+      .status(200)
+      .set({ 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' })
+    response.flushHeaders()
+    for (const [index, chunk] of chunks.entries()) {
+      if (index >= cut) {
+        response.destroy()
+        return
+      }
+      await options.beforeChunk?.(index)
+      await pause(options.chunkDelayMs ?? 0, response)
+      // The reader has gone: a real model would stop generating too.
+      if (response.destroyed) return
+      response.write(`data: ${JSON.stringify(chunk)}\n\n`)
+    }
+    response.end('data: [DONE]\n\n')
+  }
+
+  return {
+    chatCompletions: handler(ChatRequest, (request, response) => {
+      const text = request.messages.map((message) => message.content ?? '').join('\n')
+      const prompt: Prompt = { model: request.model, created: created(), text }
+      const question = request.messages.findLast(({ role }) => role === 'user')?.content ?? text
+      const spoken = compose(question, request.max_completion_tokens ?? request.max_tokens ?? undefined)
+      const usage = request.stream_options?.include_usage === true
+      return answer(response, request.stream, chatChunks(prompt, spoken, usage), chatReply(prompt, spoken))
+    }),
+    completions: handler(CompletionRequest, (request, response) => {
+      const prompt: Prompt = { model: request.model, created: created(), text: request.prompt }
+      const spoken = compose(request.prompt, request.max_tokens ?? undefined)
+      const usage = request.stream_options?.include_usage === true
+      return answer(
+        response,
+        request.stream,
+        completionChunks(prompt, spoken, usage),
+        completionReply(prompt, spoken),
+      )
+    }),
+    embeddings: handler(EmbeddingRequest, async (request, response) => {
+      const tokens = request.input.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0)
+      const data = request.input.map((text, index) => {
+        const vector = embed(text)
+        const packed = Buffer.from(Float32Array.from(vector).buffer).toString('base64')
+        return {
+          object: 'embedding',
+          index,
+          embedding: request.encoding_format === 'base64' ? packed : vector,
+        }
+      })
+      await answer(response, false, [], {
+        object: 'list',
+        data,
+        model: request.model,
+        usage: { prompt_tokens: tokens, total_tokens: tokens },
+      })
+    }),
+    models: (_request, response) => {
+      const data = sandboxModels.map((id) => ({
+        id,
+        object: 'model',
+        created: 0,
+        owned_by: 'tollway-sandbox',
+      }))
+      response.json({ object: 'list', data })
+    },
+  }
+}
+
+function handler<T>(
+  schema: z.ZodType<T>,
+  reply: (request: T, response: Response) => Promise<void>,
+): RequestHandler {
+  return async (request, response) => {
+    const parsed = schema.safeParse(readJson(request))
+    if (parsed.success) await reply(parsed.data, response)
+    else refuse(response, 400, z.prettifyError(parsed.error), 'invalid_request_error')
+  }
+}
+
+/** Eight numbers in [-1, 1), exact in 32 bits, fixed by the text. */
+function embed(text: string): number[] {
+  return [...createHash('sha256').update(text).digest().subarray(0, 8)].map((byte) => byte / 128 - 1)
+}
+
+function readJson(request: Request): unknown {
+  const body: unknown = request.body
+  try {
+    return JSON.parse(Buffer.isBuffer(body) ? body.toString('utf8') : '')
+  } catch {
+    return undefined
+  }
+}
+
+function refuse(response: Response, status: number, message: string, type: string): void {
+  response.status(status).json({ error: { message, type, param: null, code: null } })
+}
+
+/** Waits, but not for a reader that has left. */
+async function pause(ms: number, response: Response): Promise<void> {
+  if (ms <= 0 || response.destroyed) return
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      response.off('close', done)
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    response.once('close', done)
+  })
+}

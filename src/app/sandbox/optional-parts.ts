@@ -1,0 +1,144 @@
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+
+/** Version of the official x402 packages the sandbox is built and tested against. */
+const x402Version = '2.27.0'
+/** Version of Foundry's anvil the sandbox is built and tested against. */
+const anvilVersion = '1.7.1'
+const foundryGuide = 'https://getfoundry.sh'
+
+// Foundry's own names for what Node calls process.platform and process.arch.
+const anvilSystems: Record<string, string> = { linux: 'linux', darwin: 'darwin', win32: 'win32' }
+const anvilMachines: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
+
+/** What a machine is, in Node's words (`process.platform`, `process.arch`). */
+export interface Machine {
+  platform: string
+  arch: string
+}
+
+/** A part of the sandbox is not installed. The message names it and the one command that installs everything. */
+export class SandboxPartsMissingError extends Error {
+  override readonly name = 'SandboxPartsMissingError'
+}
+
+/**
+ * The npm package that carries anvil for one kind of machine.
+ *
+ * @returns e.g. `@foundry-rs/anvil-linux-amd64`, or `undefined` where Foundry publishes none.
+ */
+export function anvilPackage(machine: Machine): string | undefined {
+  const system = anvilSystems[machine.platform]
+  const cpu = anvilMachines[machine.arch]
+  if (system === undefined || cpu === undefined) return undefined
+  return `@foundry-rs/anvil-${system}-${cpu}`
+}
+
+/**
+ * The one command that installs every optional part of the sandbox on this machine. Every message and every
+ * page that tells a user how to get the sandbox going takes it from here.
+ */
+export function installCommand(machine: Machine = process): string {
+  const anvil = anvilPackage(machine)
+  const packages = ['@x402/core', '@x402/evm', '@x402/express'].map((name) => `${name}@${x402Version}`)
+  if (anvil !== undefined) packages.unshift(`${anvil}@${anvilVersion}`)
+  return `npm install --save-dev ${packages.join(' ')}`
+}
+
+/** How to install what is missing, as the last sentences of an error message. */
+export function installAdvice(machine: Machine = process): string {
+  const foundry = `installing Foundry (${foundryGuide}), which puts anvil on the PATH, works too`
+  const alternative =
+    anvilPackage(machine) === undefined
+      ? `There is no npm package of anvil for ${machine.platform}-${machine.arch}; ${foundry}.`
+      : `For anvil alone, ${foundry}.`
+  return `Install the sandbox's parts with:\n  ${installCommand(machine)}\n${alternative}`
+}
+
+/** The official x402 packages, loaded. */
+export interface OptionalParts {
+  core: typeof import('@x402/core/facilitator')
+  server: typeof import('@x402/core/server')
+  evm: typeof import('@x402/evm')
+  exactFacilitator: typeof import('@x402/evm/exact/facilitator')
+  exactFacilitatorV1: typeof import('@x402/evm/exact/v1/facilitator')
+  exactServer: typeof import('@x402/evm/exact/server')
+  express: typeof import('@x402/express')
+}
+
+const specifiers: Record<keyof OptionalParts, string> = {
+  core: '@x402/core/facilitator',
+  server: '@x402/core/server',
+  evm: '@x402/evm',
+  exactFacilitator: '@x402/evm/exact/facilitator',
+  exactFacilitatorV1: '@x402/evm/exact/v1/facilitator',
+  exactServer: '@x402/evm/exact/server',
+  express: '@x402/express',
+}
+
+const LoadedParts = z.custom<OptionalParts>(
+  (value) => value instanceof Object && Object.keys(specifiers).every((part) => part in value),
+)
+
+/** Loads all parts from one place; rejects with a module-not-found error when one is not there. */
+type PartsLoader = () => Promise<OptionalParts>
+
+/**
+ * Loads the official x402 packages, which are optional peers: a gateway that only pays never needs them.
+ *
+ * All of them come from one place: beside Tollway, or else from the working directory (Tollway may be installed
+ * globally or by npx while the parts are the project's own). Mixing two copies would mix their classes.
+ *
+ * @param places - Where to look, in order. For tests.
+ * @throws {SandboxPartsMissingError} With the install command when no place holds them all.
+ */
+export async function loadOptionalParts(
+  places: readonly PartsLoader[] = [besideUs, () => partsFrom(process.cwd())],
+): Promise<OptionalParts> {
+  const misses: Error[] = []
+  for (const load of places) {
+    try {
+      return await load()
+    } catch (error) {
+      // A part that is there and broken is another matter than one that is not there.
+      if (!isNotInstalled(error)) throw error
+      misses.push(error)
+    }
+  }
+  const reason = misses[0]?.message.split('\n')[0] ?? 'there is nowhere to look'
+  throw new SandboxPartsMissingError(
+    `The sandbox runs the official x402 packages, and they are not all installed (${reason}). ${installAdvice()}`,
+    { cause: misses[0] },
+  )
+}
+
+/** Loads the parts that a directory's `node_modules` hold. */
+export async function partsFrom(dir: string): Promise<OptionalParts> {
+  const { resolve } = createRequire(join(dir, 'package.json'))
+  const loaded = await Promise.all(
+    Object.entries(specifiers).map(async ([part, specifier]): Promise<[string, unknown]> => {
+      return [part, await import(pathToFileURL(resolve(specifier)).href)]
+    }),
+  )
+  return LoadedParts.parse(Object.fromEntries(loaded))
+}
+
+async function besideUs(): Promise<OptionalParts> {
+  const [core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer, express] = await Promise.all([
+    import('@x402/core/facilitator'),
+    import('@x402/core/server'),
+    import('@x402/evm'),
+    import('@x402/evm/exact/facilitator'),
+    import('@x402/evm/exact/v1/facilitator'),
+    import('@x402/evm/exact/server'),
+    import('@x402/express'),
+  ])
+  return { core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer, express }
+}
+
+function isNotInstalled(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  return error.code === 'ERR_MODULE_NOT_FOUND' || error.code === 'MODULE_NOT_FOUND'
+}

@@ -1,0 +1,60 @@
+import { startChain } from '../../src/app/sandbox/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import { startFacilitator } from '../../src/app/sandbox/facilitator.ts'
+import type { LocalFacilitator } from '../../src/app/sandbox/facilitator.ts'
+import type { SellerOptions } from '../../src/app/sandbox/official-server.ts'
+import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
+import { startSeller } from '../../src/app/sandbox/seller.ts'
+import { startStreamingSeller } from '../../src/app/sandbox/streaming-seller.ts'
+import { startV1Seller } from '../../src/app/sandbox/v1-seller.ts'
+
+/** How to start the rig. What is left out is as in `startChain` and `startSeller`; it holds for all three sellers. */
+export interface RigOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {
+  chainId?: number | undefined
+  blockTimeSeconds?: number | undefined
+}
+
+/** A whole payment world on this machine. */
+export interface Rig {
+  chain: LocalChain
+  facilitator: LocalFacilitator
+  /** Official middleware, x402 v2: buffers, then settles. */
+  seller: LocalSeller
+  /** Official server, x402 v2: settles, then streams. */
+  streamingSeller: LocalSeller
+  /** x402 v1. */
+  v1Seller: LocalSeller
+  /** Ends everything, the chain's process included. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts chain, facilitator and the three sellers.
+ *
+ * A start that fails half-way ends what it had started.
+ */
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
+  const started: { close(): Promise<void> }[] = []
+  const keep = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
+    const part = await starting
+    started.push(part)
+    return part
+  }
+  // Last started, first ended: nobody is left talking to a part that has gone.
+  const close = async () => {
+    for (const part of started.splice(0).toReversed()) await part.close()
+  }
+  try {
+    const { chainId, blockTimeSeconds, ...selling } = options
+    const chain = await keep(startChain({ chainId, blockTimeSeconds }))
+    const facilitator = await keep(startFacilitator(chain))
+    const common = { ...selling, facilitatorUrl: facilitator.url, payTo: chain.accounts.seller.address }
+    const seller = await keep(startSeller({ ...common, network: chain.network }))
+    const streamingSeller = await keep(startStreamingSeller({ ...common, network: chain.network }))
+    const v1Seller = await keep(startV1Seller({ ...common, network: chain.v1Network, token: chain.token }))
+    return { chain, facilitator, seller, streamingSeller, v1Seller, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
