@@ -5,19 +5,9 @@ import { formatUsd } from '../src/core/money.ts'
 
 /** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
 export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
-  switch (exchange.charge?.state) {
-    case 'settled':
-      return 'yes'
-    case 'authorized':
-    case 'uncertain':
-      return 'unknown'
-    case 'held':
-    case 'released':
-    case undefined:
-      return 'no'
-    default:
-      return exchange.charge?.state satisfies never
-  }
+  const state = exchange.charge?.state
+  if (state === 'settled') return 'yes'
+  return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
 }
 
 /**

@@ -3,6 +3,7 @@
  * those of the parts before it; nothing else is shared.
  */
 import type { Charge } from './charge.ts'
+import type { Quote } from './requirement.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RequestOutcome } from './events.ts'
 import type { Candidate } from './route.ts'
@@ -19,6 +20,16 @@ export interface Reply {
   readonly kind: 'paid' | 'unpaid'
 }
 
+/** What the budget guard gives the payment interceptor: the only way to a reservation. */
+export interface Guard {
+  /**
+   * Reserves the exact quoted price in every budget that matches, or in none.
+   * @param pin whether the payee is pinned for this seller on first use
+   * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `store_unavailable`, `audit_unavailable`
+   */
+  reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
+}
+
 /** The state of one request. */
 export interface Exchange {
   readonly id: string
@@ -26,6 +37,8 @@ export interface Exchange {
   /** A served path without the `/v1` prefix, e.g. `/chat/completions`, or `other`. */
   endpoint: string
   caller: string
+  /** The models the caller may use: names, or patterns with one `*`. `['*']` when no callers are configured. */
+  allowedModels: readonly string[]
   /** The raw request body, as received. */
   body: Buffer | undefined
   /** As the client named it. */
@@ -34,6 +47,7 @@ export interface Exchange {
   route: string | undefined
   payer: string | undefined
   candidates: readonly Candidate[] | undefined
+  guard: Guard | undefined
   charge: Charge | undefined
   reply: Reply | undefined
   usage: Usage | undefined

@@ -13,6 +13,8 @@ export interface Route {
   readonly payer: string | undefined
   /** Bearer key of an unpaid upstream. */
   readonly apiKey: string | undefined
+  /** Whether the client's own Authorization goes along: only to the default upstream, and only where no callers are configured. */
+  readonly forwardCredentials?: boolean | undefined
   /** Lower is tried first. */
   readonly order: number
 }

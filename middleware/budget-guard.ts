@@ -1,0 +1,83 @@
+import type { BudgetRule } from '../src/core/budget.ts'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import { ConfigError } from '../src/core/errors.ts'
+import type { Observer } from '../src/core/events.ts'
+import type { Exchange, Guard } from '../src/core/exchange.ts'
+import { PriceMemory } from '../src/core/price-memory.ts'
+import type { Quote } from '../src/core/requirement.ts'
+import type { Candidate } from '../src/core/route.ts'
+import type { Ledger } from '../src/io/ledger.ts'
+import { modelEndpoint } from './endpoints.ts'
+import { exchangeOf } from './exchange.ts'
+import { asyncHandler, type Handler } from './handler.ts'
+
+/** Options of {@link budgetGuard}. */
+export interface BudgetGuardOptions {
+  readonly ledger: Ledger
+  /** All that match apply, and all are reserved or none. */
+  readonly budgets: readonly BudgetRule[]
+  readonly clock?: Clock | undefined
+  readonly observers?: readonly Observer[] | undefined
+}
+
+/**
+ * Puts the budgets before everything that pays. Refuses at once when a remembered price cannot fit any more, and
+ * gives the payment interceptor the only way to a reservation: the exact quote, in all budgets or none.
+ */
+export function budgetGuard(options: BudgetGuardOptions): Handler {
+  const { ledger, budgets, clock = systemClock, observers = [] } = options
+  const prices = new PriceMemory()
+
+  function guardFor(exchange: Exchange): Guard {
+    return {
+      async reserve(quote, candidate, pin) {
+        const terms = termsOf(exchange, quote, candidate)
+        if (quote.microUsd !== undefined) {
+          prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
+          const { microUsd } = quote
+          for (const observer of observers) {
+            observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
+          }
+        }
+        return await ledger.reserve(terms, budgets, pin)
+      },
+    }
+  }
+
+  return asyncHandler('budgetGuard', async (req, _res, next) => {
+    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    const exchange = exchangeOf(req)
+    const candidate = exchange.candidates?.[0]
+    if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
+    if (candidate.route.payer !== undefined) {
+      const price = prices.recall(priceKey(exchange, candidate), clock.now())
+      if (price !== undefined) await ledger.refuseEarly(price, budgets)
+    }
+    exchange.guard = guardFor(exchange)
+    next()
+  })
+}
+
+/** Sellers price by path and model. */
+function priceKey(exchange: Exchange, candidate: Candidate): string {
+  return [candidate.route.apiBase, candidate.route.payer, exchange.endpoint, candidate.remoteModel].join('\n')
+}
+
+function termsOf(exchange: Exchange, quote: Quote, candidate: Candidate): Parameters<Ledger['reserve']>[0] {
+  return {
+    requestId: exchange.id,
+    caller: exchange.caller,
+    model: exchange.model ?? '',
+    route: candidate.route.modelName,
+    payer: candidate.route.payer ?? '',
+    seller: quote.origin,
+    apiBase: candidate.route.apiBase,
+    network: quote.asset.network,
+    asset: quote.asset.address,
+    symbol: quote.asset.symbol,
+    decimals: quote.asset.decimals,
+    payTo: quote.payTo,
+    amount: quote.amount,
+    microUsd: quote.microUsd,
+  }
+}

@@ -1,0 +1,47 @@
+import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
+import { modelEndpoint } from './endpoints.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Handler } from './handler.ts'
+
+/** Options of {@link modelRouter}. */
+export interface ModelRouterOptions {
+  /** Compiled by `compileRoutes()`. */
+  readonly routes: RouteTable
+  /** Where models go that no route claims; without one they are answered 404. */
+  readonly fallback?: Route | undefined
+}
+
+/**
+ * Finds the candidates of the request's model: the routes that claim it, or the default upstream. Answers 404
+ * `model_not_found` for a model nobody serves or the caller may not use.
+ */
+export function modelRouter(options: ModelRouterOptions): Handler {
+  const { routes, fallback } = options
+  return function modelRouter(req, _res, next) {
+    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    const exchange = exchangeOf(req)
+    const { model } = exchange
+    if (model === undefined) {
+      return next(new ConfigError('modelRouter() found no model: mount readBody() before it.'))
+    }
+    const allowed = exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
+    const candidates: Candidate[] = allowed ? routes.match(model) : []
+    if (allowed && candidates.length === 0 && fallback)
+      candidates.push({ route: fallback, remoteModel: model })
+    const first = candidates[0]
+    if (!first) return next(unknownModel(model))
+    exchange.candidates = candidates
+    exchange.route = first.route.modelName
+    next()
+  }
+}
+
+function unknownModel(model: string): TollwayError {
+  return new TollwayError({
+    code: 'model_not_found',
+    message: `No route serves the model "${model.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)}" for this caller.`,
+    advice: ['GET /v1/models lists the models it may use.'],
+    param: 'model',
+  })
+}

@@ -1,0 +1,238 @@
+/** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
+import type { Charge } from '../src/core/charge.ts'
+import { TollwayError } from '../src/core/errors.ts'
+import type { TollwayEvent } from '../src/core/events.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import type { Authorization, Provider } from '../src/core/provider.ts'
+import { vetChallenge, type Quote } from '../src/core/requirement.ts'
+import type { Candidate } from '../src/core/route.ts'
+import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../src/core/verdict.ts'
+import {
+  decodeChallenge,
+  decodeReceipt,
+  MAX_CHALLENGE_BYTES,
+  type Challenge,
+  type Receipt,
+} from '../src/core/x402.ts'
+import {
+  readBounded,
+  UpstreamError,
+  type BoundedBody,
+  type IncomingReply,
+  type OutgoingRequest,
+} from '../src/io/upstream.ts'
+import type { PaymentParts } from './payment-interceptor.ts'
+import { sellerMessage } from './seller-message.ts'
+
+/** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
+const ERROR_BODY_MS = 10_000
+
+const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
+
+/** See the file's head. Lives for one candidate of one request. */
+export class PaidCall {
+  readonly #parts: PaymentParts
+  readonly #exchange: Exchange
+  readonly #candidate: Candidate
+  readonly #payer: Provider
+  readonly #request: OutgoingRequest
+
+  constructor(
+    parts: PaymentParts,
+    exchange: Exchange,
+    candidate: Candidate,
+    payer: Provider,
+    request: OutgoingRequest,
+  ) {
+    this.#parts = parts
+    this.#exchange = exchange
+    this.#candidate = candidate
+    this.#payer = payer
+    this.#request = request
+  }
+
+  /**
+   * Pays a 402 and puts the paid answer into the exchange.
+   * @param startedAt when the unpaid request was sent, `performance.now()`
+   * @param leaving aborted when the client is gone: then nothing is signed, and nothing signed is sent
+   * @throws ClientLeftError, TollwayError
+   */
+  async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
+    const challenge = await readChallenge(answer)
+    const { quote, pin } = await this.#vet(challenge)
+    this.#phase('quote', startedAt)
+    const guard = this.#exchange.guard
+    if (!guard) throw new TypeError('a paid call needs the budget guard')
+    const held = await guard.reserve(quote, this.#candidate, pin)
+    this.#exchange.charge = held
+    const { authorized, authorization } = await this.#authorize(quote, held, leaving)
+    const reply = await this.#send(authorized, authorization)
+    await this.#judge(authorized, reply, quote)
+  }
+
+  async #vet(challenge: Challenge): Promise<{ quote: Quote; pin: boolean }> {
+    const { policy, origins, ledger } = this.#parts
+    const { apiBase } = this.#candidate.route
+    const origin = new URL(apiBase).origin
+    const configured = policy.payTo.get(origin)
+    const pins = configured ? [] : await ledger.pins(apiBase)
+    const quote = vetChallenge(challenge, origin, {
+      networks: this.#payer.networks,
+      assets: policy.assets,
+      origins,
+      maxMicroUsd: policy.maxMicroUsd,
+      maxValiditySeconds: policy.maxValiditySeconds,
+      payees(network, asset) {
+        if (configured) return configured
+        const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
+        return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
+      },
+      supports: (offer) => this.#payer.supports(offer),
+    })
+    return { quote, pin: configured === undefined }
+  }
+
+  /** Signs and records. Whatever fails here, nothing has left the process, and the hold is given back. */
+  async #authorize(
+    quote: Quote,
+    held: Charge,
+    leaving: AbortSignal,
+  ): Promise<{ authorized: Charge; authorization: Authorization }> {
+    const { ledger } = this.#parts
+    try {
+      if (leaving.aborted) throw new ClientLeftError()
+      const signing = performance.now()
+      const authorization = await this.#payer.authorize(quote, held.id, leaving)
+      this.#phase('sign', signing)
+      if (leaving.aborted) throw new ClientLeftError()
+      const recording = performance.now()
+      const authorized = await ledger.authorize(held, authorization.record)
+      this.#phase('record', recording)
+      this.#exchange.charge = authorized
+      return { authorized, authorization }
+    } catch (error) {
+      await this.#close(await ledger.release(held, releaseReason(error, leaving)))
+      throw leaving.aborted ? new ClientLeftError() : error
+    }
+  }
+
+  /** Sends the signed request once. It is not ended when the client leaves: the seller may have taken the money already. */
+  async #send(charge: Charge, authorization: Authorization): Promise<IncomingReply> {
+    const { name, value } = authorization.header
+    const sending = performance.now()
+    try {
+      return await this.#parts.upstream.send({
+        ...this.#request,
+        headers: { ...this.#request.headers, [name]: value },
+      })
+    } catch (cause) {
+      const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+      await this.#close(await this.#parts.ledger.uncertain(charge, reason))
+      throw new TollwayError({
+        code: 'payment_uncertain',
+        message: `The payment was sent and no answer came back (${reason}). It counts as spent until the chain proves otherwise; do not resend.`,
+        details: { reason },
+        cause,
+      })
+    } finally {
+      this.#phase('send', sending)
+    }
+  }
+
+  /** Books by status and receipt first; only then are the seller's words read, which may never end. */
+  async #judge(charge: Charge, reply: IncomingReply, quote: Quote): Promise<void> {
+    const { ledger } = this.#parts
+    const receipt = decodeReceipt((name) => headerOf(reply, name))
+    const verdict = judgePaidAnswer(reply.status, receipt)
+    if (verdict.state === 'settled') {
+      const transaction = receipt?.success === true ? receipt.transaction : undefined
+      await this.#close(await ledger.settle(charge, verdict.proof, transaction))
+    } else {
+      await this.#close(await ledger.uncertain(charge, verdict.reason))
+    }
+    if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
+    this.#exchange.outcome = 'paid'
+    this.#exchange.reply = { ...reply, kind: 'paid' }
+  }
+
+  async #failure(
+    error: VerdictError,
+    reply: IncomingReply,
+    receipt: Receipt | undefined,
+    quote: Quote,
+  ): Promise<TollwayError> {
+    const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
+    const told = reply.status === 402 && asksForOtherTerms(reply, body, quote) ? TERMS_CHANGED : error
+    const words = sellerMessage(body.bytes, receipt)
+    return new TollwayError({
+      ...told,
+      details: { seller_status: reply.status, seller_message: words ?? null },
+      headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+    })
+  }
+
+  /** Tells the exchange and the payer how the charge ended. A payer that fails here cannot undo what happened. */
+  async #close(charge: Charge): Promise<void> {
+    this.#exchange.charge = charge
+    const { state, transaction } = charge
+    if (state !== 'settled' && state !== 'uncertain' && state !== 'released') return
+    await this.#payer.closed(charge.id, { state, transaction }).catch((error: unknown) => {
+      this.#exchange.details['payer_close_error'] = error instanceof Error ? error.name : 'unknown'
+    })
+  }
+
+  #phase(phase: Extract<TollwayEvent, { type: 'phase' }>['phase'], since: number): void {
+    const seconds = (performance.now() - since) / 1000
+    for (const observer of this.#parts.observers) observer({ type: 'phase', phase, seconds })
+  }
+}
+
+async function readChallenge(answer: IncomingReply): Promise<Challenge> {
+  const body = await readBounded(answer.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch((cause: unknown) => {
+    throw new TollwayError({
+      code: 'seller_unavailable',
+      message: "The seller's 402 answer broke off; nothing was paid.",
+      cause,
+    })
+  })
+  return decodeChallenge({
+    header: (name) => headerOf(answer, name),
+    body: body.bytes,
+    truncated: body.truncated,
+  })
+}
+
+/** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */
+function asksForOtherTerms(reply: IncomingReply, body: BoundedBody, quote: Quote): boolean {
+  try {
+    const { offers } = decodeChallenge({
+      header: (name) => headerOf(reply, name),
+      body: body.bytes,
+      truncated: body.truncated,
+    })
+    return !offers.some(
+      (offer) =>
+        offer.amount === quote.offer.amount &&
+        offer.payTo.toLowerCase() === quote.payTo &&
+        offer.asset.toLowerCase() === quote.asset.address &&
+        offer.network === quote.asset.network,
+    )
+  } catch {
+    return false
+  }
+}
+
+function headerOf(reply: IncomingReply, name: string): string | undefined {
+  const value = reply.headers[name]
+  return typeof value === 'string' || value === undefined ? value : value.join(', ')
+}
+
+function releaseReason(error: unknown, leaving: AbortSignal): string {
+  if (leaving.aborted) return 'client_left'
+  return error instanceof TollwayError ? error.code : 'internal_error'
+}
+
+/** The client is gone before anything was sent: there is nobody to answer and nothing to pay for. */
+export class ClientLeftError extends Error {
+  override readonly name = 'ClientLeftError'
+}

@@ -1,0 +1,166 @@
+import { BUILT_IN_ASSETS, type Asset } from '../src/core/assets.ts'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import type { Observer } from '../src/core/events.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import type { Provider } from '../src/core/provider.ts'
+import type { Candidate } from '../src/core/route.ts'
+import { PAYMENT_HEADERS } from '../src/core/x402.ts'
+import type { Ledger } from '../src/io/ledger.ts'
+import { UpstreamError, type IncomingReply, type OutgoingRequest, type Upstream } from '../src/io/upstream.ts'
+import { modelEndpoint } from './endpoints.ts'
+import { exchangeOf } from './exchange.ts'
+import { asyncHandler, type Handler } from './handler.ts'
+import { outgoingRequest } from './outgoing.ts'
+import { ClientLeftError, PaidCall } from './paid-call.ts'
+
+/** Limits on what may be signed (rule 6). */
+export interface PaymentPolicy {
+  /** Ceiling of one payment, micro-USD. */
+  readonly maxMicroUsd: bigint
+  /** Longest validity window that is signed, seconds. */
+  readonly maxValiditySeconds: number
+  /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
+  readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
+  /** Assets that may be spent; default USDC on the built-in networks. */
+  readonly assets?: readonly Asset[] | undefined
+}
+
+/** Options of {@link paymentInterceptor}. */
+export interface PaymentInterceptorOptions {
+  readonly ledger: Ledger
+  readonly upstream: Upstream
+  /** Payers by the name the routes use. */
+  readonly payers: ReadonlyMap<string, Provider>
+  /** Origins that may be paid: those of the paid routes. */
+  readonly origins: ReadonlySet<string>
+  readonly policy: PaymentPolicy
+  readonly clock?: Clock | undefined
+  readonly observers?: readonly Observer[] | undefined
+}
+
+/** What {@link PaidCall} works with. */
+export interface PaymentParts extends Omit<PaymentInterceptorOptions, 'policy' | 'clock' | 'observers'> {
+  readonly clock: Clock
+  readonly observers: readonly Observer[]
+  readonly policy: PaymentPolicy & {
+    readonly payTo: ReadonlyMap<string, readonly string[]>
+    readonly assets: readonly Asset[]
+  }
+}
+
+/** Answers of an unpaid probe that are about the request and are relayed as they are. */
+const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415, 422])
+
+/**
+ * Sends the request to its candidates in turn. An unpaid candidate is relayed byte for byte. A paid one is asked
+ * without payment first; its 402 goes through the gate, is reserved, signed, recorded and sent once. Nothing reaches the
+ * client before the status of the paid answer is known, so every payment failure keeps a proper HTTP status.
+ */
+export function paymentInterceptor(options: PaymentInterceptorOptions): Handler {
+  const parts: PaymentParts = {
+    ...options,
+    clock: options.clock ?? systemClock,
+    observers: options.observers ?? [],
+    policy: {
+      ...options.policy,
+      payTo: options.policy.payTo ?? new Map(),
+      assets: options.policy.assets ?? BUILT_IN_ASSETS,
+    },
+  }
+  return asyncHandler('paymentInterceptor', async (req, res, next) => {
+    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    const exchange = exchangeOf(req)
+    const { candidates, guard } = exchange
+    if (!candidates)
+      throw new ConfigError('paymentInterceptor() found no route: mount modelRouter() before it.')
+    if (!guard)
+      throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
+    const leaving = new AbortController()
+    res.once('close', () => leaving.abort())
+    let failure: unknown
+    for (const candidate of candidates) {
+      exchange.route = candidate.route.modelName
+      exchange.payer = candidate.route.payer
+      try {
+        await serve(parts, exchange, candidate, outgoingRequest(req, exchange, candidate), leaving.signal)
+        return next()
+      } catch (error) {
+        if (error instanceof ClientLeftError) return
+        // The first failure is told, as LiteLLM does: it belongs to the candidate the caller meant.
+        failure ??= error
+        if (!(error instanceof TollwayError) || !error.mayTryNext) throw error
+      }
+    }
+    throw failure
+  })
+}
+
+/** @param leaving aborted when the client is gone; nothing is signed for it after that */
+async function serve(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  request: OutgoingRequest,
+  leaving: AbortSignal,
+): Promise<void> {
+  const payerName = candidate.route.payer
+  if (payerName === undefined) {
+    exchange.reply = { ...(await ask(parts, request, leaving)), kind: 'unpaid' }
+    exchange.outcome = 'free'
+    return
+  }
+  const payer = parts.payers.get(payerName)
+  if (!payer) {
+    throw new ConfigError(
+      `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
+    )
+  }
+  const startedAt = performance.now()
+  const answer = await ask(parts, request, leaving)
+  if (answer.status !== 402) {
+    exchange.reply = { ...withoutPaymentHeaders(unpaidAnswer(answer)), kind: 'unpaid' }
+    exchange.outcome = 'free'
+    return
+  }
+  await new PaidCall(parts, exchange, candidate, payer, request).run(answer, startedAt, leaving)
+}
+
+/** Sends a request that carries no payment; it ends when the client leaves. */
+async function ask(
+  parts: PaymentParts,
+  request: OutgoingRequest,
+  leaving: AbortSignal,
+): Promise<IncomingReply> {
+  try {
+    return await parts.upstream.send({ ...request, signal: leaving })
+  } catch (cause) {
+    if (leaving.aborted) throw new ClientLeftError()
+    const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+    throw unavailable(`did not answer (${reason})`, cause)
+  }
+}
+
+/** A seller that answers for free is still a seller: it sets no cookies on our clients and shows them no receipts. */
+function withoutPaymentHeaders(reply: IncomingReply): IncomingReply {
+  const kept = Object.entries(reply.headers).filter(
+    ([name]) => name !== 'set-cookie' && !PAYMENT_HEADERS.includes(name),
+  )
+  return { ...reply, headers: Object.fromEntries(kept) }
+}
+
+/** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
+function unpaidAnswer(answer: IncomingReply): IncomingReply {
+  const { status } = answer
+  if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
+  answer.body.destroy()
+  throw unavailable(`answered the unpaid request with status ${status}`, undefined)
+}
+
+function unavailable(what: string, cause: unknown): TollwayError {
+  return new TollwayError({
+    code: 'seller_unavailable',
+    message: `The seller or upstream of this route ${what}; nothing was paid.`,
+    cause,
+  })
+}

@@ -1,0 +1,38 @@
+/** Remembers the lowest recent quote per seller and model, so that a spent budget refuses before the seller is asked. */
+
+interface Entry {
+  microUsd: bigint
+  readonly since: number
+}
+
+/** How long a price is trusted: after it the seller is asked again, so that a cheaper price is found. */
+const MEMORY_MS = 10 * 60_000
+
+/** The most prices kept; the oldest goes first. */
+const MAX_ENTRIES = 10_000
+
+/** See the file's head. The lowest, because sellers may price by the request: only what cannot fit at any known price is refused. */
+export class PriceMemory {
+  readonly #prices = new Map<string, Entry>()
+
+  /** Notes a quote. */
+  note(key: string, microUsd: bigint, now: number): void {
+    const known = this.#prices.get(key)
+    if (known && now - known.since < MEMORY_MS) {
+      if (microUsd < known.microUsd) known.microUsd = microUsd
+      return
+    }
+    this.#prices.delete(key)
+    this.#prices.set(key, { microUsd, since: now })
+    if (this.#prices.size > MAX_ENTRIES) {
+      const oldest = this.#prices.keys().next()
+      if (!oldest.done) this.#prices.delete(oldest.value)
+    }
+  }
+
+  /** The lowest quote of the last ten minutes, micro-USD, or `undefined`. */
+  recall(key: string, now: number): bigint | undefined {
+    const known = this.#prices.get(key)
+    return known && now - known.since < MEMORY_MS ? known.microUsd : undefined
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * The books: every charge's way through its states, in the store and in the audit file, in the order the money
+ * rules ask for. Nothing else writes charges.
+ */
+import {
+  claimsFor,
+  fits,
+  NO_TOTALS,
+  refusalMessage,
+  type BudgetRule,
+  type Claim,
+  type Totals,
+} from '../core/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeTerms } from '../core/charge.ts'
+import type { Clock } from '../core/clock.ts'
+import { TollwayError } from '../core/errors.ts'
+import type { Observer } from '../core/events.ts'
+import { formatUsd } from '../core/money.ts'
+import { newChargeId, type RandomBytes } from '../core/ids.ts'
+import { AuditQueue, type AuditSink } from './audit-queue.ts'
+import { isDead } from './instance.ts'
+import type { Instance, Move, Pin, Store } from './store/store.ts'
+
+/** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
+const LEASE_MS = 30_000
+
+/** What {@link Ledger} works with. */
+export interface LedgerParts {
+  readonly store: Store
+  readonly audit: AuditSink
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly instance: Instance
+  readonly observers: readonly Observer[]
+}
+
+/** What a reservation is for; the ledger adds id, instance and times. */
+export type ReserveTerms = Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'>
+
+/** A budget and what its current window holds. */
+export interface BudgetStatus {
+  readonly rule: BudgetRule
+  readonly claim: Claim
+  readonly totals: Totals
+}
+
+/** See the file's head. One per gateway process. */
+export class Ledger {
+  readonly #parts: LedgerParts
+  readonly #audit: AuditQueue
+  /** Moves the store could not take yet: the money has moved, so they are tried again until they are booked. */
+  readonly #unbooked = new Map<string, Move>()
+
+  private constructor(parts: LedgerParts) {
+    this.#parts = parts
+    this.#audit = new AuditQueue(parts.audit, () => this.#emit({ type: 'audit_failed' }))
+  }
+
+  /**
+   * Opens the books: registers this process and resolves what dead ones left behind.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`
+   */
+  static async open(parts: LedgerParts): Promise<Ledger> {
+    const ledger = new Ledger(parts)
+    await parts.store.register(parts.instance)
+    await ledger.#audit.write(
+      'instance.started',
+      { instance: parts.instance.id, store: parts.store.kind },
+      true,
+    )
+    await ledger.retireDead()
+    return ledger
+  }
+
+  /** The process these books belong to. */
+  get instance(): string {
+    return this.#parts.instance.id
+  }
+
+  /** The store behind, for reading. */
+  get store(): Store {
+    return this.#parts.store
+  }
+
+  /**
+   * Reserves the exact price in all budgets or none, and records it.
+   * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `store_unavailable`, `audit_unavailable`
+   */
+  async reserve(terms: ReserveTerms, rules: readonly BudgetRule[], pin: boolean): Promise<Charge> {
+    await this.#audit.flush()
+    const { store, clock, random, instance } = this.#parts
+    const now = clock.now()
+    const claims = claimsFor(rules, priceOf(terms), now)
+    this.#refuseOverRequestLimit(claims)
+    const charge: ChargeTerms = {
+      ...terms,
+      id: newChargeId(now, random),
+      instance: instance.id,
+      reservedAt: now,
+      leaseUntil: now + LEASE_MS,
+    }
+    const result = await store.reserve(charge, lasting(claims), pin)
+    if (!result.ok) throw this.#refusal(result.claim, result.totals, false)
+    try {
+      await this.#audit.write('charge.held', describe(result.charge), false)
+    } catch (error) {
+      await this.#move(result.charge, { to: 'released', at: clock.now(), reason: 'audit_unavailable' })
+      throw error
+    }
+    this.#emit({ type: 'charge', charge: result.charge, from: undefined })
+    return result.charge
+  }
+
+  /**
+   * Refuses when a price cannot fit any more, without reserving: lets the guard answer before the seller is asked.
+   * @throws TollwayError `budget_exhausted`, `store_unavailable`
+   */
+  async refuseEarly(microUsd: bigint, rules: readonly BudgetRule[]): Promise<void> {
+    const claims = claimsFor(rules, microUsd, this.#parts.clock.now())
+    this.#refuseOverRequestLimit(claims)
+    const checked = lasting(claims)
+    const totals = await this.#parts.store.totals(checked)
+    for (const [index, claim] of checked.entries()) {
+      const held = totals[index] ?? NO_TOTALS
+      if (!fits(held, claim)) throw this.#refusal(claim, held, true)
+    }
+  }
+
+  /**
+   * Records what was signed; when it resolves, store and audit file hold it durably and the signature may be sent.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`; nothing may be sent then, and the caller releases the charge
+   */
+  async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
+    const { store, clock } = this.#parts
+    const result = await store.authorize(charge.id, record, clock.now())
+    if (typeof result === 'string') {
+      const message = `The charge could not be recorded (${result}); nothing was sent.`
+      throw new TollwayError({ code: 'store_unavailable', message, details: { refusal: result } })
+    }
+    await this.#audit.write('charge.authorized', describe(result), true)
+    this.#emit({ type: 'charge', charge: result, from: 'held' })
+    return result
+  }
+
+  /** Books a charge as spent. Never rejects: the money has moved, whatever the disk says. */
+  async settle(
+    charge: Charge,
+    proof: 'receipt' | 'assumed',
+    transaction: string | undefined,
+  ): Promise<Charge> {
+    const reason = proof === 'receipt' ? 'receipt' : 'answered_without_receipt'
+    return await this.#move(charge, {
+      to: 'settled',
+      at: this.#parts.clock.now(),
+      reason,
+      proof,
+      transaction,
+    })
+  }
+
+  /** Books a charge as sent without a verdict: it counts as spent until the chain proves otherwise (rule 4). */
+  async uncertain(charge: Charge, reason: string): Promise<Charge> {
+    return await this.#move(charge, { to: 'uncertain', at: this.#parts.clock.now(), reason })
+  }
+
+  /** Gives a reservation back whose signature was never sent. */
+  async release(charge: Charge, reason: string): Promise<Charge> {
+    return await this.#move(charge, { to: 'released', at: this.#parts.clock.now(), reason })
+  }
+
+  /** The budgets and what their current windows hold. */
+  async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
+    const claims = claimsFor(rules, 0n, this.#parts.clock.now())
+    const totals = await this.#parts.store.totals(claims)
+    return rules.flatMap((rule, index) => {
+      const claim = claims[index]
+      return claim ? [{ rule, claim, totals: totals[index] ?? NO_TOTALS }] : []
+    })
+  }
+
+  /** Pins of a seller. */
+  async pins(apiBase: string): Promise<Pin[]> {
+    return await this.#parts.store.pins(apiBase)
+  }
+
+  /** Writes a record that belongs to no charge. */
+  async note(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#audit.write(type, fields, false)
+  }
+
+  /** Tells the store that this process lives, and books what could not be booked. Called on a timer. */
+  async beat(): Promise<void> {
+    const { store, clock, instance } = this.#parts
+    await store.heartbeat(instance.id, clock.now())
+    for (const [id, move] of this.#unbooked) {
+      const charge = await store.charge(id)
+      if (charge) await this.#move(charge, move)
+    }
+    await this.#audit.flush()
+  }
+
+  /** Resolves the charges of processes that died: signed ones become uncertain, unsigned ones are released (rule 10). */
+  async retireDead(): Promise<Charge[]> {
+    const { store, clock, instance } = this.#parts
+    const moved: Charge[] = []
+    for (const other of await store.instances()) {
+      if (other.id === instance.id || !(await isDead(other, instance, clock.now()))) continue
+      moved.push(...(await this.#retire(other.id, 'instance_dead')))
+    }
+    return moved
+  }
+
+  /** Whether paid routes could be served now. @throws TollwayError as the paid routes would */
+  async ping(): Promise<void> {
+    await this.#parts.store.ping()
+    await this.#audit.flush()
+  }
+
+  /** Retires this process and closes store and audit file. */
+  async close(): Promise<void> {
+    const { store, audit, instance } = this.#parts
+    try {
+      await this.#retire(instance.id, 'instance_closed')
+      await this.#audit.write('instance.closed', { instance: instance.id }, true)
+    } finally {
+      await store.close()
+      await audit.close()
+    }
+  }
+
+  async #retire(id: string, reason: string): Promise<Charge[]> {
+    const charges = await this.#parts.store.retire(id, this.#parts.clock.now(), reason)
+    for (const charge of charges) {
+      await this.#audit.keep(`charge.${charge.state}`, describe(charge))
+      this.#emit({ type: 'charge', charge, from: charge.state === 'uncertain' ? 'authorized' : 'held' })
+    }
+    return charges
+  }
+
+  async #move(charge: Charge, move: Move): Promise<Charge> {
+    let moved: Charge
+    try {
+      moved = await this.#parts.store.move(charge.id, move)
+    } catch (error) {
+      if (!(error instanceof TollwayError)) throw error
+      this.#unbooked.set(charge.id, move)
+      return {
+        ...charge,
+        state: move.to,
+        proof: move.proof,
+        transaction: move.transaction,
+        reason: move.reason,
+      }
+    }
+    this.#unbooked.delete(charge.id)
+    await this.#audit.keep(`charge.${moved.state}`, describe(moved))
+    this.#emit({ type: 'charge', charge: moved, from: charge.state })
+    return moved
+  }
+
+  #refuseOverRequestLimit(claims: readonly Claim[]): void {
+    const over = claims.find((claim) => claim.window === 'request' && !fits(NO_TOTALS, claim))
+    if (over) throw this.#refusal(over, NO_TOTALS, false)
+  }
+
+  #refusal(claim: Claim, totals: Totals, early: boolean): TollwayError {
+    this.#emit({ type: 'budget_refused', claim, totals, early })
+    const details = {
+      budget: claim.budget,
+      wanted_usd: formatUsd(claim.amount),
+      limit_usd: formatUsd(claim.limit),
+      spent_usd: formatUsd(totals.spent),
+      pending_usd: formatUsd(totals.held + totals.authorized + totals.uncertain),
+      early,
+    }
+    return new TollwayError({ code: 'budget_exhausted', message: refusalMessage(claim, totals), details })
+  }
+
+  #emit(event: Parameters<Observer>[0]): void {
+    for (const observer of this.#parts.observers) observer(event)
+  }
+}
+
+/** Windows that outlive the request, and so are kept in the store. */
+function lasting(claims: readonly Claim[]): Claim[] {
+  return claims.filter((claim) => claim.window !== 'request')
+}
+
+function priceOf(terms: ReserveTerms): bigint {
+  if (terms.microUsd !== undefined) return terms.microUsd
+  throw new TollwayError({
+    code: 'unpriced_asset',
+    message: `${terms.symbol} on ${terms.network} has no USD value, and the budgets are in USD.`,
+    advice: ['Declare usd for it under assets.'],
+  })
+}
+
+/** A charge as the audit file tells it: no signature, money as strings. */
+function describe(charge: Charge): Record<string, unknown> {
+  return {
+    charge: charge.id,
+    instance: charge.instance,
+    request: charge.requestId,
+    caller: charge.caller,
+    model: charge.model,
+    route: charge.route,
+    payer: charge.payer,
+    seller: charge.seller,
+    network: charge.network,
+    asset: charge.asset,
+    pay_to: charge.payTo,
+    amount: charge.amount.toString(),
+    usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
+    state: charge.state,
+    proof: charge.proof ?? null,
+    reason: charge.reason ?? null,
+    from: charge.authorization?.from ?? null,
+    nonce: charge.authorization?.nonce ?? null,
+    valid_before: charge.authorization?.validBefore ?? null,
+    transaction: charge.transaction ?? null,
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * The transport of everything that may be charged: undici pools per origin, no redirect, no retry. Payment
+ * headers therefore never follow a redirect and a payment is never sent twice behind our back.
+ */
+import { Agent, errors, type Dispatcher } from 'undici'
+import type { Readable } from 'node:stream'
+
+/** Times of one exchange with a seller or upstream, milliseconds. */
+export interface Timeouts {
+  readonly connectMs: number
+  /** From the sent request to the answer's headers: official sellers are silent until settlement. */
+  readonly firstByteMs: number
+  /** The whole exchange, body included. */
+  readonly totalMs: number
+}
+
+/** One request. */
+export interface OutgoingRequest {
+  readonly method: string
+  readonly url: string
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: Buffer | undefined
+  /** Ends the request; only for requests that carry no payment. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Answer headers received; the body follows. */
+export interface IncomingReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: Readable
+}
+
+/** Why no answer came. `refused`, `timeout`, `reset`, `aborted` … for the audit record. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError'
+  readonly reason: 'connect' | 'timeout' | 'reset' | 'aborted' | 'malformed'
+
+  constructor(reason: UpstreamError['reason'], cause: unknown) {
+    super(`no answer: ${reason}`, { cause })
+    this.reason = reason
+  }
+}
+
+/** Sends requests. One per gateway; closes with it. */
+export interface Upstream {
+  /** @throws UpstreamError when no answer headers arrive */
+  send(request: OutgoingRequest): Promise<IncomingReply>
+  close(): Promise<void>
+}
+
+/** Offers carry up to 10 kB of headers, more than Node's default of 16 kB in total leaves room for. */
+const MAX_HEADER_BYTES = 131_072
+
+/** @param dispatcher tests put a mock here */
+export function createUpstream(timeouts: Timeouts, dispatcher: Dispatcher = agent(timeouts)): Upstream {
+  return {
+    async send(request) {
+      const total = AbortSignal.timeout(timeouts.totalMs)
+      const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
+      try {
+        const answer = await dispatcher.request({
+          origin: new URL(request.url).origin,
+          path: request.url.slice(new URL(request.url).origin.length),
+          method: request.method as Dispatcher.HttpMethod,
+          headers: request.headers as Record<string, string | string[]>,
+          body: request.body ?? null,
+          signal,
+        })
+        return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
+      } catch (cause) {
+        throw new UpstreamError(reasonOf(cause, request.signal), cause)
+      }
+    },
+    async close() {
+      await dispatcher.destroy()
+    },
+  }
+}
+
+function agent(timeouts: Timeouts): Agent {
+  return new Agent({
+    connect: { timeout: timeouts.connectMs },
+    headersTimeout: timeouts.firstByteMs,
+    // The re-streamer watches the body with its own idle timer.
+    bodyTimeout: 0,
+    pipelining: 1,
+    maxHeaderSize: MAX_HEADER_BYTES,
+  })
+}
+
+function defined(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): Record<string, string | string[]> {
+  const out: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) out[name] = value
+  return out
+}
+
+function reasonOf(cause: unknown, signal: AbortSignal | undefined): UpstreamError['reason'] {
+  if (signal?.aborted) return 'aborted'
+  if (
+    cause instanceof errors.HeadersTimeoutError ||
+    (cause instanceof Error && cause.name === 'TimeoutError')
+  )
+    return 'timeout'
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (/^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code))
+    return 'connect'
+  if (/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW)/.test(code)) return 'malformed'
+  return 'reset'
+}
+
+/** The start of a body. */
+export interface BoundedBody {
+  readonly bytes: Buffer
+  /** There was more. */
+  readonly truncated: boolean
+}
+
+/**
+ * Reads at most `limit` bytes of a body, for at most `timeoutMs`, and lets go of the connection when there is more.
+ * @throws when the body breaks off or the time is over
+ */
+export async function readBounded(
+  body: AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown },
+  limit: number,
+  timeoutMs: number,
+): Promise<BoundedBody> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  const timer = setTimeout(() => body.destroy(new UpstreamError('timeout', undefined)), timeoutMs)
+  try {
+    for await (const chunk of body) {
+      if (size + chunk.length > limit) return { bytes: Buffer.concat(chunks), truncated: true }
+      chunks.push(chunk)
+      size += chunk.length
+    }
+    return { bytes: Buffer.concat(chunks), truncated: false }
+  } finally {
+    clearTimeout(timer)
+    body.destroy()
+  }
+}

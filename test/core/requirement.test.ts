@@ -1,0 +1,196 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import { Quote, vetChallenge, type GatePolicy } from '../../src/core/requirement.ts'
+import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402.ts'
+
+const ORIGIN = 'https://seller.test'
+const USDC = '0x036CbD53842c5426634e7929541eC2318f3dCF7e'
+const PAYEE = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+
+const good = {
+  scheme: 'exact',
+  network: 'eip155:84532',
+  amount: '1000',
+  asset: USDC,
+  payTo: PAYEE,
+  maxTimeoutSeconds: 60,
+  extra: { name: 'USDC', version: '2' },
+}
+
+const policy: GatePolicy = {
+  networks: ['eip155:84532'],
+  assets: BUILT_IN_ASSETS,
+  origins: new Set([ORIGIN]),
+  maxMicroUsd: 100_000n,
+  maxValiditySeconds: 600,
+  payees: () => undefined,
+  supports: (offer) => offer.scheme === 'exact',
+}
+
+function challenge(...accepts: unknown[]): Challenge {
+  const header = encodeBase64Json({
+    x402Version: 2,
+    accepts,
+    resource: { url: `${ORIGIN}/v1/chat/completions` },
+  })
+  return decodeChallenge({
+    header: (name) => (name === 'payment-required' ? header : undefined),
+    body: new Uint8Array(),
+    truncated: false,
+  })
+}
+
+function refusal(run: () => unknown): TollwayError {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof TollwayError) return error
+    throw error
+  }
+  throw new Error('was not refused')
+}
+
+const codeOf = (offer: unknown, more: Partial<GatePolicy> = {}): string =>
+  refusal(() => vetChallenge(challenge(offer), ORIGIN, { ...policy, ...more })).code
+
+describe('an offer within policy', () => {
+  test('becomes a frozen quote of the exact amount, with the domain from our own table', () => {
+    const quote = vetChallenge(
+      challenge({ ...good, extra: { name: 'Evil Coin', version: '9' } }),
+      ORIGIN,
+      policy,
+    )
+    expect(Object.isFrozen(quote)).toBe(true)
+    expect(quote).toMatchObject({
+      amount: 1000n,
+      microUsd: 1000n,
+      payTo: PAYEE.toLowerCase(),
+      validitySeconds: 60,
+    })
+    expect(quote.asset.domain).toEqual({ name: 'USDC', version: '2' })
+  })
+
+  test('its validity is capped, not refused, up to a day', () => {
+    expect(
+      vetChallenge(challenge({ ...good, maxTimeoutSeconds: 86_400 }), ORIGIN, policy).validitySeconds,
+    ).toBe(600)
+  })
+
+  test('at the ceiling to the micro-dollar it passes, one above it does not', () => {
+    expect(vetChallenge(challenge({ ...good, amount: '100000' }), ORIGIN, policy).amount).toBe(100_000n)
+    expect(codeOf({ ...good, amount: '100001' })).toBe('price_above_limit')
+  })
+
+  test('a readable offer is not spoiled by junk beside it', () => {
+    const quote = vetChallenge(
+      challenge(null, 7, { scheme: 'exact' }, { ...good, scheme: 'upto' }, good),
+      ORIGIN,
+      policy,
+    )
+    expect(quote.amount).toBe(1000n)
+  })
+})
+
+describe('an offer outside policy is refused with its own code', () => {
+  test.each([
+    ['another network', { network: 'eip155:8453' }, 'network_not_allowed'],
+    ['a network nobody knows', { network: 'solana:5eykt' }, 'network_not_allowed'],
+    ['another asset', { asset: '0x0000000000000000000000000000000000000bad' }, 'asset_not_allowed'],
+    ['an asset that is no address', { asset: 'USDC' }, 'asset_not_allowed'],
+    ['a hexadecimal amount', { amount: '0x3e8' }, 'amount_invalid'],
+    ['a fractional amount', { amount: '1000.5' }, 'amount_invalid'],
+    ['a JSON number', { amount: 1000 }, 'amount_invalid'],
+    ['a negative amount', { amount: '-1000' }, 'amount_invalid'],
+    ['no amount', { amount: undefined }, 'amount_invalid'],
+    ['a zero amount', { amount: '0' }, 'amount_zero'],
+    ['two amounts that differ', { maxAmountRequired: '2000' }, 'amount_conflict'],
+    ['a payee that is no address', { payTo: 'alice.eth' }, 'payee_not_allowed'],
+    ['ten years of validity', { maxTimeoutSeconds: 315_360_000 }, 'validity_too_long'],
+    ['a validity that is no number', { maxTimeoutSeconds: '60' }, 'validity_too_long'],
+    ['a negative validity', { maxTimeoutSeconds: -1 }, 'validity_too_long'],
+    ['a price above the ceiling', { amount: '5000000' }, 'price_above_limit'],
+    ['another scheme', { scheme: 'upto' }, 'no_supported_offer'],
+  ])('%s', (_what, change, code) => {
+    expect(codeOf({ ...good, ...change })).toBe(code)
+  })
+
+  test('another payee than pinned', () => {
+    expect(codeOf(good, { payees: () => ['0x00000000000000000000000000000000000000aa'] })).toBe(
+      'payee_not_allowed',
+    )
+    const quote = vetChallenge(challenge(good), ORIGIN, { ...policy, payees: () => [PAYEE.toLowerCase()] })
+    expect(quote.payTo).toBe(PAYEE.toLowerCase())
+  })
+
+  test('an asset without a USD value', () => {
+    const assets = BUILT_IN_ASSETS.map(({ usd: _usd, ...asset }) => asset)
+    expect(codeOf(good, { assets })).toBe('unpriced_asset')
+  })
+
+  test('a host that is not on the list', () => {
+    expect(refusal(() => vetChallenge(challenge(good), 'https://other.test', policy)).code).toBe(
+      'host_not_allowed',
+    )
+  })
+
+  test('of several refused offers the one that got furthest is told', () => {
+    const offers = challenge(
+      { ...good, network: 'eip155:8453' },
+      { ...good, amount: '5000000' },
+      { ...good, scheme: 'upto' },
+    )
+    expect(refusal(() => vetChallenge(offers, ORIGIN, policy)).code).toBe('price_above_limit')
+  })
+
+  test("the seller's words reach no message unfiltered", () => {
+    const error = refusal(() =>
+      vetChallenge(challenge({ ...good, network: 'eip155:1\r\nset-cookie: x' }), ORIGIN, policy),
+    )
+    expect(error.message).not.toMatch(/[\r\n]/)
+  })
+})
+
+test('a quote can be made by nobody but the gate', () => {
+  const quote = vetChallenge(challenge(good), ORIGIN, policy)
+  expect(Quote.isVetted(quote)).toBe(true)
+  expect(Quote.isVetted({ ...quote })).toBe(false)
+  expect(Quote.isVetted(Object.create(Quote.prototype))).toBe(false)
+  expect(() => Reflect.construct(Quote, [Symbol('x'), quote])).toThrow('made by vetChallenge() only')
+})
+
+test('whatever the offers say, what passes the gate is inside every limit', () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.constantFrom(...Object.values(good).filter((value) => typeof value === 'string')),
+  )
+  const offer = fc.record(
+    {
+      scheme: fc.constantFrom('exact', 'upto', 'x'),
+      network: fc.constantFrom('eip155:84532', 'base-sepolia', 'base', 'x'),
+      amount: fc.oneof(fc.bigInt(-5n, 300_000n).map(String), text, fc.integer()),
+      maxAmountRequired: fc.oneof(fc.constant(undefined), fc.bigInt(0n, 10n).map(String)),
+      asset: fc.oneof(fc.constant(USDC), text),
+      payTo: fc.oneof(fc.constant(PAYEE), text),
+      maxTimeoutSeconds: fc.oneof(fc.integer(), fc.double(), text),
+      extra: fc.anything(),
+    },
+    { requiredKeys: [] },
+  )
+  fc.assert(
+    fc.property(fc.array(offer, { maxLength: 4 }), (accepts) => {
+      try {
+        const quote = vetChallenge(challenge(...accepts), ORIGIN, policy)
+        expect(quote.amount > 0n && quote.amount <= 100_000n).toBe(true)
+        expect(quote.asset.address).toBe(USDC.toLowerCase())
+        expect(quote.payTo).toBe(PAYEE.toLowerCase())
+        expect(quote.validitySeconds >= 10 && quote.validitySeconds <= 600).toBe(true)
+        expect(quote.offer.scheme).toBe('exact')
+      } catch (error) {
+        expect(error).toBeInstanceOf(TollwayError)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
