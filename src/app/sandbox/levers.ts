@@ -1,5 +1,15 @@
 import { createTestClient, defineChain, http, publicActions, walletActions } from 'viem'
-import type { Address, Hash, PrivateKeyAccount } from 'viem'
+import type {
+  Address,
+  Chain,
+  Client,
+  Hash,
+  HttpTransport,
+  PrivateKeyAccount,
+  PublicActions,
+  TestActions,
+  WalletActions,
+} from 'viem'
 import { tokenAbi } from './token-artifact.ts'
 
 /** Receipts and blocks are asked for this often (ms); viem's own 4 s is meant for real networks. */
@@ -17,7 +27,15 @@ export interface ChainLevers {
 }
 
 /** A viem client of the local chain. */
-export type LocalClient = ReturnType<typeof connectLocal>
+export type LocalClient = Client<
+  HttpTransport,
+  Chain,
+  PrivateKeyAccount,
+  undefined,
+  TestActions &
+    PublicActions<HttpTransport, Chain, PrivateKeyAccount> &
+    WalletActions<Chain, PrivateKeyAccount>
+>
 
 /**
  * Opens a client of the local chain that acts as one account.
@@ -29,7 +47,7 @@ export function connectLocal(options: {
   chainId: number
   name: string
   account: PrivateKeyAccount
-}) {
+}): LocalClient {
   const { rpcUrl, chainId, name, account } = options
   return createTestClient({
     account,

@@ -10,7 +10,9 @@ import type { SeenRequest } from './request-log.ts'
  * What `GET /free/v1/files/x/content` serves: every byte value, four times over, so that any text decoding on
  * the way would show.
  */
-export const binaryContent: Uint8Array = Uint8Array.from({ length: 1024 }, (_, index) => index % 256)
+export const binaryContent: Buffer<ArrayBuffer> = Buffer.from(
+  Array.from({ length: 1024 }, (_, index) => index % 256),
+)
 
 /**
  * Starts a seller on the official Express middleware (x402 v2): verify, answer, settle. That middleware holds
