@@ -1,0 +1,242 @@
+/** What only shows when parts of a configuration are held against each other. */
+import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../core/assets.ts'
+import { ConfigError } from '../../core/errors.ts'
+import { compileRoutes, matchesPattern, type Route } from '../../core/route.ts'
+import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
+import type { Finding } from './explain.ts'
+import { isPlainObject } from './interpolate.ts'
+import { printable, type ConfigPath } from './problems.ts'
+import { digestKey } from './secrets.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** An item of a list and where it stands. */
+interface Item {
+  readonly path: ConfigPath
+  readonly fields: Fields
+}
+
+/**
+ * Runs on values that may have failed the schema, so that every mistake of a file is listed at once: what has
+ * not the expected form is skipped here and reported there.
+ * @param value the configuration with its references resolved
+ * @param written the same before; only its texts may be repeated in messages
+ */
+export function crossCheck(value: unknown, written: unknown): Finding[] {
+  const config = isPlainObject(value) ? value : {}
+  const raw = isPlainObject(written) ? written : {}
+  return [
+    ...checkListen(config),
+    ...checkCallers(config),
+    ...checkRoutes(config),
+    ...checkFallbacks(config, raw),
+    ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
+    ...checkSellers(config),
+    ...checkAssets(config),
+  ]
+}
+
+function checkListen(config: Fields): Finding[] {
+  const address = typeof config['listen'] === 'string' ? parseListen(config['listen']) : undefined
+  if (address === undefined || isLoopbackHost(address.host)) return []
+  const callers = config['callers']
+  if (callers !== undefined && (!Array.isArray(callers) || callers.length > 0)) return []
+  return [
+    {
+      path: ['listen'],
+      message:
+        'is reachable from other machines, and no callers are set: anybody could spend. ' +
+        'Add callers with keys, or listen on 127.0.0.1.',
+    },
+  ]
+}
+
+function checkCallers(config: Fields): Finding[] {
+  const callers = items(config, 'callers')
+  const findings = checkUnique(callers, 'id', 'Caller ids must be unique.')
+  const seen = new Map<string, number>()
+  for (const [index, { path, fields }] of callers.entries()) {
+    const key = fields['key']
+    // An unresolved reference stands as it was written, and two of those say nothing about the keys.
+    if (typeof key !== 'string' || key.includes('${')) continue
+    const digest = digestKey(key)
+    const first = seen.get(digest)
+    if (first === undefined) seen.set(digest, index)
+    else
+      findings.push({
+        path: [...path, 'key'],
+        message: `is the same key as callers[${first}].key. Give each caller its own.`,
+      })
+  }
+  return findings
+}
+
+function checkRoutes(config: Fields): Finding[] {
+  const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []
+  return items(config, 'model_list').flatMap(({ path, fields }): Finding[] => {
+    const findings: Finding[] = []
+    const payer = fields['payer']
+    if (payer !== undefined && fields['api_key'] !== undefined) {
+      findings.push({
+        path: [...path, 'api_key'],
+        message: 'stands beside payer, and a route is either paid or keyed. Remove one of the two.',
+      })
+    }
+    if (typeof payer === 'string' && !payers.includes(payer)) {
+      findings.push({ path: [...path, 'payer'], message: `names no payer. ${listed('payers', payers)}` })
+    }
+    const base = typeof fields['api_base'] === 'string' ? parseApiBase(fields['api_base']) : undefined
+    if (payer !== undefined && base !== undefined && 'url' in base) {
+      if (base.url.protocol === 'http:' && !isLoopbackHost(base.url.hostname)) {
+        findings.push({
+          path: [...path, 'api_base'],
+          message:
+            'is plain http to another machine, and a signed payment would travel in clear text. Use https.',
+        })
+      }
+    }
+    const fault = patternFault(fields)
+    if (fault !== undefined) findings.push({ path: [...path, fault.key], message: fault.message })
+    return findings
+  })
+}
+
+/** What `compileRoutes` would refuse, said without repeating the names. */
+function patternFault(fields: Fields): { readonly key: string; readonly message: string } | undefined {
+  const route = routeOf(fields)
+  if (route === undefined) return undefined
+  try {
+    compileRoutes([route])
+    return undefined
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return route.modelName.split('*').length > 2
+      ? { key: 'model_name', message: 'has more than one *. Use one, such as "paid/*".' }
+      : {
+          key: 'model',
+          message: "has a *, and model_name has none to take it from. Write the seller's model name.",
+        }
+  }
+}
+
+function checkFallbacks(config: Fields, raw: Fields): Finding[] {
+  const router = config['router']
+  const list = isPlainObject(router) ? router['fallbacks'] : undefined
+  if (!Array.isArray(list)) return []
+  const routes = items(config, 'model_list').flatMap(({ fields }) => routeOf(fields) ?? [])
+  const names = items(raw, 'model_list').flatMap(({ fields }) =>
+    typeof fields['model_name'] === 'string' ? [fields['model_name']] : [],
+  )
+  const claimed = (model: string): boolean => routes.some((route) => matchesPattern(route.modelName, model))
+  const known = listed('routes', names)
+  const seen = new Set<string>()
+  return list.flatMap((entry: unknown, index): Finding[] => {
+    if (!isPlainObject(entry)) return []
+    return Object.entries(entry).flatMap(([model, targets]): Finding[] => {
+      const path: ConfigPath = ['router', 'fallbacks', index, model]
+      const findings: Finding[] = []
+      if (seen.has(model))
+        findings.push({ path, message: 'has its fallbacks twice. Put them into one list.' })
+      seen.add(model)
+      if (!claimed(model) && !routes.some((route) => route.modelName === model)) {
+        findings.push({ path, message: `is claimed by no route. ${known}` })
+      }
+      for (const [at, target] of (Array.isArray(targets) ? targets : []).entries()) {
+        if (typeof target !== 'string') continue
+        const place = [...path, at]
+        if (target.includes('*')) findings.push({ path: place, message: 'must be one model, without *.' })
+        else if (target === model) findings.push({ path: place, message: 'falls back to itself. Remove it.' })
+        else if (!claimed(target)) findings.push({ path: place, message: `is claimed by no route. ${known}` })
+      }
+      return findings
+    })
+  })
+}
+
+/** A seller that no paid route has is a slip in the origin, and its payees would silently not be pinned. */
+function checkSellers(config: Fields): Finding[] {
+  const policy = config['policy']
+  const sellers =
+    isPlainObject(policy) && isPlainObject(policy['sellers']) ? Object.keys(policy['sellers']) : []
+  const paid = new Set(
+    items(config, 'model_list').flatMap(({ fields }) => {
+      const base =
+        fields['payer'] !== undefined && typeof fields['api_base'] === 'string'
+          ? parseApiBase(fields['api_base'])
+          : undefined
+      return base !== undefined && 'url' in base ? [base.url.origin] : []
+    }),
+  )
+  return sellers
+    .filter((seller) => isOrigin(seller) && !paid.has(seller))
+    .map((seller) => ({
+      path: ['policy', 'sellers', seller],
+      message:
+        'is the origin of no paid route, so it would protect nothing. ' +
+        'Compare it with the api_base of your paid routes, or remove it.',
+    }))
+}
+
+function checkAssets(config: Fields): Finding[] {
+  const seen = new Map<string, number>()
+  return items(config, 'assets').flatMap(({ path, fields }, index): Finding[] => {
+    const findings: Finding[] = []
+    if ((fields['name'] === undefined) !== (fields['version'] === undefined)) {
+      findings.push({
+        path,
+        message:
+          'has one of name and version. They are the two halves of the EIP-712 domain: give both or none.',
+      })
+    }
+    const network = typeof fields['network'] === 'string' ? findNetwork(fields['network'])?.id : undefined
+    const address = fields['address']
+    if (network === undefined || typeof address !== 'string') return findings
+    const built = findAsset(BUILT_IN_ASSETS, network, address)
+    if (built !== undefined) {
+      findings.push({ path, message: `is ${built.symbol} on ${network}, which is built in. Remove it.` })
+    }
+    const id = `${network}/${address.toLowerCase()}`
+    const first = seen.get(id)
+    if (first === undefined) seen.set(id, index)
+    else findings.push({ path, message: `is the same token as assets[${first}]. Remove one of the two.` })
+    return findings
+  })
+}
+
+function checkUnique(list: readonly Item[], key: string, advice: string): Finding[] {
+  const seen = new Map<string, string>()
+  return list.flatMap(({ path, fields }): Finding[] => {
+    const value = fields[key]
+    if (typeof value !== 'string') return []
+    const first = seen.get(value)
+    if (first !== undefined) return [{ path: [...path, key], message: `is the same as ${first}. ${advice}` }]
+    seen.set(value, `${path[0]}[${path[1]}].${key}`)
+    return []
+  })
+}
+
+function routeOf(fields: Fields): Route | undefined {
+  const { model_name: modelName, model } = fields
+  if (typeof modelName !== 'string') return undefined
+  return {
+    modelName,
+    model: typeof model === 'string' ? model : undefined,
+    apiBase: '',
+    payer: undefined,
+    apiKey: undefined,
+    order: 0,
+  }
+}
+
+function items(config: Fields, key: string): Item[] {
+  const list = config[key]
+  if (!Array.isArray(list)) return []
+  return list.flatMap((fields: unknown, index) =>
+    isPlainObject(fields) ? [{ path: [key, index], fields }] : [],
+  )
+}
+
+function listed(title: string, names: readonly string[]): string {
+  const shown = [...new Set(names)].slice(0, 20).map((name) => printable(name))
+  return shown.length === 0 ? `There are no ${title}.` : `There are the ${title} ${shown.join(', ')}.`
+}

@@ -1,0 +1,150 @@
+/** Schema issues in words that teach. No configured value is repeated: it might be a secret in the wrong place. */
+import { closest, distance } from 'fastest-levenshtein'
+import { z } from 'zod'
+import { isNotYet, isPlannedPayerKind, isRollingWindow } from './not-yet.ts'
+import { printable, type ConfigPath } from './problems.ts'
+import { keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
+import { REFERENCE_HELP } from './secrets.ts'
+
+/** A mistake before it has a file and a line. */
+export interface Finding {
+  readonly path: ConfigPath
+  readonly message: string
+}
+
+type Issue = z.core.$ZodIssue
+
+/**
+ * @param root the schema that raised the issue
+ * @param written the value at a path, as it stands in the configuration
+ */
+export function explainIssue(
+  issue: Issue,
+  root: z.core.$ZodType,
+  written: (path: ConfigPath) => unknown,
+): Finding[] {
+  const path = issue.path.map((segment) => (typeof segment === 'number' ? segment : String(segment)))
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key], message: explainKey(root, path, key) }))
+  }
+  return [{ path, message: explainValue(issue, root, path, written(path)) }]
+}
+
+/** A key the schema does not have: planned, in the wrong place, or misspelt. */
+export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: string): string {
+  const pattern = patternOf(root, [...parent, key])
+  if (isNotYet(pattern)) return 'is not there yet in this version. Remove it.'
+  if (key === '<<') return 'is a YAML merge key, which is not supported. Write the values out.'
+  const known = keysOf(schemaAt(root, parent))
+  const near = known.length === 0 ? undefined : closest(key, known)
+  if (near !== undefined && distance(key.toLowerCase(), near) <= Math.max(2, Math.floor(near.length / 3))) {
+    return `is not a known key. Did you mean ${near}?`
+  }
+  const elsewhere = mappings(root).find(({ shape }) => Object.hasOwn(shape, key))
+  if (elsewhere !== undefined && near !== undefined) {
+    return `is not a known key here. It belongs ${elsewhere.pattern === '' ? 'at the top' : `under ${elsewhere.pattern}`}.`
+  }
+  return `is not a known key. Nearest: ${near ?? 'none'}. Known here: ${known.join(', ')}.`
+}
+
+function explainValue(issue: Issue, root: z.core.$ZodType, path: ConfigPath, value: unknown): string {
+  const schema = schemaAt(root, path)
+  const notes = schema === undefined ? undefined : notesOf(schema)
+  const example = notes?.example === undefined ? '' : `, such as ${notes.example}`
+  const key = path.findLast((segment) => typeof segment === 'string')
+  if (value === undefined && issue.code !== 'invalid_key') {
+    return `is missing. Add it${notes?.example === undefined ? '' : `, such as ${key}: ${notes.example}`}.`
+  }
+  if (value === null) return 'is empty. Give it a value, or remove the key.'
+  switch (issue.code) {
+    case 'invalid_type':
+      return explainType(issue.expected, schema, value, example)
+    case 'invalid_union':
+      return notes?.fault ?? `has a value of the wrong kind${example}.`
+    case 'too_small':
+      return issue.origin === 'array'
+        ? 'is an empty list. Name at least one.'
+        : `must be at least ${issue.minimum}.`
+    case 'too_big':
+      return `must be at most ${issue.maximum}.`
+    case 'invalid_value':
+      return explainChoice(root, path, value, issue.values)
+    case 'invalid_key':
+      return `is not a usable name: it ${issue.issues[0]?.message ?? 'has characters that names cannot have'}`
+    case 'custom':
+    case 'invalid_format':
+      return issue.message
+    case 'not_multiple_of':
+    case 'invalid_element':
+    case 'unrecognized_keys':
+      return `has a value that does not fit${example}.`
+    default:
+      return issue satisfies never
+  }
+}
+
+function explainType(
+  expected: string,
+  schema: z.core.$ZodType | undefined,
+  value: unknown,
+  example: string,
+): string {
+  if (schema !== undefined && notesOf(schema).money && typeof value === 'number') {
+    return `is a number, and numbers lose digits. Money is a decimal string: put it in quotes${example}.`
+  }
+  const got = kindOf(value)
+  if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
+    return `must be text, and is read as ${got}. Put it in quotes${example}.`
+  }
+  const inner = schema === undefined ? undefined : unwrap(schema)
+  const wanted =
+    inner instanceof z.ZodObject || inner instanceof z.ZodRecord
+      ? 'a mapping of keys to values'
+      : (KINDS[expected] ?? 'another kind of value')
+  return `must be ${wanted}${example}, not ${got}.`
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  number: 'a number',
+  int: 'a whole number',
+  array: 'a list',
+  object: 'a mapping of keys to values',
+  record: 'a mapping of keys to values',
+}
+
+const GOT: Readonly<Record<string, string>> = {
+  number: 'a number',
+  string: 'text',
+  boolean: 'true or false',
+  object: 'a mapping',
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  return GOT[typeof value] ?? `a ${typeof value}`
+}
+
+function explainChoice(
+  root: z.core.$ZodType,
+  path: ConfigPath,
+  value: unknown,
+  choices: readonly unknown[],
+): string {
+  const list = choices.map((choice) => printable(String(choice))).join(', ')
+  const pattern = patternOf(root, path)
+  if (pattern === 'payers.*.kind') {
+    return isPlannedPayerKind(value)
+      ? `is a kind of payer that is not there yet in this version. Use ${list}.`
+      : `must be ${list}. Other kinds are not there yet.`
+  }
+  if (pattern === 'budgets[].window' && isRollingWindow(value)) {
+    return `is a rolling window, which is not there yet in this version. Use one of ${list}.`
+  }
+  return `must be ${choices.length === 1 ? '' : 'one of '}${list}.`
+}
+
+/** What a secret that is not a reference is told. */
+export const PLAIN_SECRET =
+  `holds a secret in plain text, or something that is not one reference. ${REFERENCE_HELP} ` +
+  'If a real key stood here, replace it: the file may have been copied.'

@@ -1,0 +1,166 @@
+/** The single values of a configuration: how each is checked and what unit it comes out in. */
+import bytes from 'bytes'
+import { isAddress } from 'viem/utils'
+import { z } from 'zod'
+import { findNetwork, networkNames } from '../../core/assets.ts'
+import { isTimezone } from '../../core/budget.ts'
+import { parseRate, parseUsd } from '../../core/money.ts'
+import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
+
+const MEBIBYTE = 1_048_576
+const MAX_BODY_BYTES = 1024 * MEBIBYTE
+const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
+
+/** A string leaf that `read` turns into its final form, or refuses by giving `undefined`. */
+function reading<T>(read: (text: string) => T | undefined, fault: string) {
+  return z.string().transform((text, context): T => {
+    const value = read(text)
+    if (value !== undefined) return value
+    context.addIssue({ code: 'custom', message: fault })
+    return z.NEVER
+  })
+}
+
+/** Micro-USD from a decimal string. */
+export const usd = () =>
+  reading(
+    parseUsd,
+    'must be an amount in USD with at most 6 decimals, without sign or unit, such as "5.00".',
+  ).meta({
+    money: true,
+  })
+
+/** A USD rate from a decimal string. */
+export const rate = () =>
+  reading(parseRate, 'must be a price in USD above zero with at most 18 decimals, such as "0.05".').meta({
+    money: true,
+  })
+
+/** A name people choose for budgets and payers; also a metric label. */
+export const name = () =>
+  z.string().regex(/^[a-z0-9_-]{1,40}$/, 'must be 1 to 40 of the characters a-z, 0-9, _ and -.')
+
+/** A caller's id: it appears in audit records and metric labels. */
+export const callerId = () =>
+  z
+    .string()
+    .regex(/^[A-Za-z0-9._@-]{1,64}$/, 'must be 1 to 64 letters, digits or the characters . _ @ and -.')
+
+/** A model name or pattern. */
+export const model = () =>
+  z
+    .string()
+    .regex(/^[^\s\p{Cc}]{1,256}$/u, 'must be 1 to 256 characters without spaces, such as "paid/*" or gpt-4o.')
+
+/** CAIP-2 id from an alias or a CAIP-2 id. */
+export const network = () =>
+  reading(
+    (text) => findNetwork(text)?.id,
+    `is not a network that can be paid on. Choose from: ${networkNames().join(', ')}.`,
+  )
+
+/** An EVM address, lower-cased. Mixed case must carry a right EIP-55 checksum, so that a slip is seen. */
+export const address = () =>
+  reading(
+    (text) => (isAddress(text, { strict: true }) ? text.toLowerCase() : undefined),
+    'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case. Copy it again.',
+  )
+
+/** A URL that paths are appended to; the trailing slash goes. */
+export const apiBase = () =>
+  z.string().transform((text, context): string => {
+    const parsed = parseApiBase(text)
+    if ('apiBase' in parsed) return parsed.apiBase
+    context.addIssue({ code: 'custom', message: parsed.fault })
+    return z.NEVER
+  })
+
+/** Host and port to listen on. */
+export const listenAddress = () =>
+  reading(parseListen, 'must be host:port, such as 127.0.0.1:8402 or "[::1]:8402".')
+
+/** `memory`, or `sqlite:` and a path. */
+export const storeName = () =>
+  z.string().transform((text, context): string => {
+    const fault = storeFault(text)
+    if (fault === undefined) return text
+    context.addIssue({ code: 'custom', message: fault })
+    return z.NEVER
+  })
+
+function storeFault(text: string): string | undefined {
+  if (/^postgres(?:ql)?:/.test(text)) {
+    return 'is a Postgres store, which is not there yet. Use sqlite:./tollway.db or memory.'
+  }
+  if (text === 'memory' || /^sqlite:(?!\/\/|:memory:$)./.test(text)) return undefined
+  return 'must be memory, or sqlite: and a path, such as sqlite:./tollway.db.'
+}
+
+/** A key that travels in an HTTP header. */
+export const headerKey = () =>
+  z
+    .string()
+    .regex(
+      /^[\x21-\x7e]{1,4096}$/,
+      'resolves to text with blanks or non-ASCII characters, which no header carries.',
+    )
+    .meta({ secret: 'text' })
+
+/** A wallet key: stays a reference, see `KeyReference`. */
+export const walletKey = () => z.string().meta({ secret: 'reference' })
+
+/** An IANA time zone. */
+export const timezone = () =>
+  z.string().refine(isTimezone, 'is not a time zone. Use an IANA name such as Europe/Berlin or UTC.')
+
+/** Milliseconds from a number of seconds. */
+export const seconds = (most: number) =>
+  z
+    .number()
+    .min(0.001)
+    .max(most)
+    .transform((value) => Math.round(value * 1000))
+
+/** Bytes from a number, or a text such as `32mb`; 1024-based. */
+export const size = () =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value, context): number => {
+      const parsed = typeof value === 'number' || SIZE.test(value) ? bytes.parse(value) : null
+      if (parsed !== null && Number.isInteger(parsed) && parsed >= 1024 && parsed <= MAX_BODY_BYTES)
+        return parsed
+      context.addIssue({ code: 'custom', message: SIZE_FAULT })
+      return z.NEVER
+    })
+    .meta({ fault: SIZE_FAULT })
+
+const SIZE_FAULT = 'must be a size from 1kb to 1gb, such as 32mb.'
+
+/** `https://host` of a seller. */
+export const origin = () =>
+  z
+    .string()
+    .refine(
+      isOrigin,
+      'must be the origin of an api_base: https://host or https://host:port, in lower case, with nothing after it.',
+    )
+
+/** A path beside the model endpoints. */
+export const allowedPath = () =>
+  z
+    .string()
+    .refine(
+      (text) =>
+        /^\/[A-Za-z0-9._~/-]*\*?$/.test(text) && !text.includes('//') && !/\/\.{1,2}(?:\/|$)/.test(text),
+      'must be a path such as /v1/files, or end in * as in /v1/vector_stores/*.',
+    )
+
+/** A host of the allow-list: no scheme, no port. */
+export const hostName = () =>
+  z
+    .string()
+    .regex(
+      /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/i,
+      'must be a host name or address without scheme and port, such as localhost or "[::1]".',
+    )
+    .transform((text) => text.toLowerCase())

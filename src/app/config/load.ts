@@ -1,0 +1,151 @@
+/** The way from a file or an object to a configuration, with every mistake reported at once. */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { crossCheck } from './cross-checks.ts'
+import { readYaml, type ConfigDocument } from './document.ts'
+import { explainIssue, type Finding } from './explain.ts'
+import { interpolate, isPlainObject } from './interpolate.ts'
+import { isPlannedPayerKind } from './not-yet.ts'
+import { ConfigProblemsError, formatPath, type ConfigPath, type Problem } from './problems.ts'
+import { resolveConfig } from './resolve.ts'
+import type { ResolvedConfig } from './resolved.ts'
+import { configSchema } from './schema.ts'
+import type { Environment } from './secrets.ts'
+
+/** How {@link parseConfig} reads. */
+export interface ParseOptions {
+  /** Where relative paths start; default: the working directory. */
+  readonly directory?: string | undefined
+}
+
+/** Values given on the command line, which replace those of the file. */
+export interface Overrides {
+  /** `host:port` */
+  readonly listen?: string | undefined
+}
+
+/** A configuration and the text it was made from. */
+export interface LoadedConfig {
+  readonly config: ResolvedConfig
+  /** The value at a path as it was written, references not resolved: the form that is safe to show. */
+  written(path: ConfigPath): unknown
+}
+
+/**
+ * Checks a configuration given as an object, in the shape of the YAML file.
+ * @param env where `${env:NAME}` is looked up
+ * @throws ConfigProblemsError listing every mistake
+ */
+export function parseConfig(input: unknown, env: Environment, options: ParseOptions = {}): ResolvedConfig {
+  return check(input, env, resolve(options.directory ?? '.'), (path) => ({
+    file: undefined,
+    position: undefined,
+    path: formatPath(path),
+  }))
+}
+
+/**
+ * Reads and checks a YAML file. Relative paths in it start at its directory.
+ * @param env where `${env:NAME}` is looked up
+ * @throws ConfigProblemsError listing every mistake with file, line and column
+ */
+export function loadConfig(path: string, env: Environment, overrides: Overrides = {}): ResolvedConfig {
+  return loadConfigWithText(path, env, overrides).config
+}
+
+/** {@link loadConfig} for those who show the configuration to people. */
+export function loadConfigWithText(path: string, env: Environment, overrides: Overrides = {}): LoadedConfig {
+  const document = readYaml(readText(path), path)
+  const fromCommandLine = overrides.listen !== undefined
+  const input =
+    fromCommandLine && isPlainObject(document.value)
+      ? { ...document.value, listen: overrides.listen }
+      : document.value
+  const place = (at: ConfigPath): Omit<Problem, 'message'> =>
+    fromCommandLine && at[0] === 'listen'
+      ? { file: undefined, position: undefined, path: '--listen' }
+      : placeInFile(document, path, at)
+  return {
+    config: check(input, env, dirname(resolve(path)), place),
+    written: (at) => valueAt(input, at),
+  }
+}
+
+function placeInFile(document: ConfigDocument, file: string, path: ConfigPath): Omit<Problem, 'message'> {
+  return { file, position: document.locate(path), path: formatPath(path) }
+}
+
+function check(
+  input: unknown,
+  env: Environment,
+  directory: string,
+  place: (path: ConfigPath) => Omit<Problem, 'message'>,
+): ResolvedConfig {
+  const { value, findings: unresolved } = interpolate(input, configSchema, { env, directory })
+  const result = configSchema.safeParse(value)
+  const covered = new Set(unresolved.map(({ path }) => formatPath(path)))
+  const issues = (result.error?.issues ?? [])
+    .flatMap((issue) => explainIssue(issue, configSchema, (path) => valueAt(input, path)))
+    .filter(({ path }) => !covered.has(formatPath(path)) && !besidePlannedKind(input, path))
+  for (const { path } of issues) covered.add(formatPath(path))
+  const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
+  const findings = [...unresolved, ...issues, ...crossed]
+  if (!result.success || findings.length > 0) throw new ConfigProblemsError(inOrder(findings, place))
+  return resolveConfig(result.data, directory)
+}
+
+function inOrder(
+  findings: readonly Finding[],
+  place: (path: ConfigPath) => Omit<Problem, 'message'>,
+): Problem[] {
+  return findings
+    .map(({ path, message }): Problem => ({ ...place(path), message }))
+    .toSorted(
+      (a, b) =>
+        (a.position?.line ?? 0) - (b.position?.line ?? 0) ||
+        (a.position?.column ?? 0) - (b.position?.column ?? 0),
+    )
+}
+
+/** Of a payer of a planned kind only the kind is reported: its other keys are right for that kind. */
+function besidePlannedKind(input: unknown, path: ConfigPath): boolean {
+  const kind =
+    path[0] === 'payers' && path.length > 2 ? valueAt(input, [...path.slice(0, 2), 'kind']) : undefined
+  return isPlannedPayerKind(kind) && path[2] !== 'kind'
+}
+
+function valueAt(root: unknown, path: ConfigPath): unknown {
+  let value = root
+  for (const segment of path) {
+    if (Array.isArray(value) && typeof segment === 'number') value = value[segment]
+    else if (isPlainObject(value) && Object.hasOwn(value, segment)) value = value[segment]
+    else return undefined
+  }
+  return value
+}
+
+function readText(path: string): string {
+  const failed = (message: string): ConfigProblemsError =>
+    new ConfigProblemsError([{ path: '', file: path, position: undefined, message }])
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'ENOTDIR') {
+      throw failed(
+        `there is no such file (looked at ${resolve(path)}). ` +
+          'Name yours with --config; `tollway check --help` shows an example.',
+      )
+    }
+    if (code === 'EISDIR') throw failed('is a directory. Name the file in it with --config.')
+    throw failed(
+      `cannot be read (${typeof code === 'string' ? code : 'unknown fault'}). Check its permissions.`,
+    )
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw failed('is not UTF-8 text. Save it as UTF-8.')
+  }
+}

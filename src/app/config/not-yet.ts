@@ -1,0 +1,48 @@
+/**
+ * Keys that are planned and not built. They are refused by name: a limit that is read and not enforced would
+ * be worse than none. Paths with `[]` for list items and `*` for names of the user's choice.
+ */
+const NOT_YET: readonly string[] = [
+  'chains',
+  'payers.*.mode',
+  'payers.*.config',
+  'payers.*.auths',
+  'payers.*.state',
+  'model_list[].weight',
+  'model_list[].early_keepalive',
+  'model_list[].litellm_params',
+  'router.cooldown_seconds',
+  'router.allowed_fails',
+  'budgets[].per',
+  'budgets[].soft_usd',
+  'budgets[].limit',
+  'budgets[].asset',
+  'budgets[].enforce',
+  'policy.max_price_change',
+  'policy.block_private_networks',
+  'stream.keepalive_seconds',
+  'stream.on_truncated',
+]
+
+/** Kinds of payer that are planned. */
+const PAYER_KINDS: ReadonlySet<string> = new Set(['obol', 'agentcash'])
+
+/** Whether a key is planned. */
+export function isNotYet(pattern: string): boolean {
+  return NOT_YET.includes(pattern)
+}
+
+/** The planned keys, for the reference. */
+export function notYetKeys(): readonly string[] {
+  return NOT_YET
+}
+
+/** Whether a value of `payers.*.kind` is planned. */
+export function isPlannedPayerKind(kind: unknown): boolean {
+  return typeof kind === 'string' && PAYER_KINDS.has(kind)
+}
+
+/** Whether a value of `budgets[].window` means a rolling window, such as `rolling-24h` or `30d`. */
+export function isRollingWindow(window: unknown): boolean {
+  return typeof window === 'string' && /rolling|sliding|^\d+ ?[a-z]+$/i.test(window)
+}

@@ -1,0 +1,92 @@
+import { resolve } from 'node:path'
+import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
+import type { CheckedConfig } from './schema.ts'
+import type { ResolvedConfig, ResolvedPayer } from './resolved.ts'
+import { digestKey, parseReference } from './secrets.ts'
+
+/**
+ * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
+ * @param directory where relative paths start
+ */
+export function resolveConfig(checked: CheckedConfig, directory: string): ResolvedConfig {
+  const { policy, timeouts } = checked
+  return deepFreeze({
+    listen: checked.listen,
+    store: resolveStore(checked.store, directory),
+    upstream: checked.upstream && {
+      apiBase: checked.upstream.api_base,
+      apiKey: checked.upstream.api_key,
+      allowPaths: checked.upstream.allow_paths,
+    },
+    callers: checked.callers.map(({ id, key, models }) => ({ id, keyDigest: digestKey(key), models })),
+    payers: new Map(
+      Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
+    ),
+    routes: checked.model_list.map((route) => ({
+      modelName: route.model_name,
+      model: route.model,
+      apiBase: route.api_base,
+      payer: route.payer,
+      apiKey: route.api_key,
+      order: route.order,
+    })),
+    fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
+    budgets: checked.budgets.map(({ name, limit_usd: limit, window, timezone }) => ({
+      name,
+      limit,
+      window,
+      timezone,
+    })),
+    policy: {
+      maxMicroUsd: policy.max_usd_per_request,
+      maxValiditySeconds: policy.max_validity_seconds,
+      payTo: new Map(
+        Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
+      ),
+    },
+    assets: [...BUILT_IN_ASSETS, ...checked.assets.map(resolveAsset)],
+    audit: { path: resolve(directory, checked.audit.path) },
+    stream: { onDisconnect: checked.stream.on_disconnect },
+    timeouts: {
+      connectMs: timeouts.connect_seconds,
+      firstByteMs: timeouts.first_byte_seconds,
+      idleMs: timeouts.idle_seconds,
+      totalMs: timeouts.total_seconds,
+      shutdownMs: timeouts.shutdown_seconds,
+    },
+    bodyLimit: checked.body_limit,
+    admin: {
+      keyDigest: checked.admin.key === undefined ? undefined : digestKey(checked.admin.key),
+      hosts: checked.admin.hosts,
+    },
+  })
+}
+
+function resolveStore(store: string, directory: string): string {
+  return store === 'memory' ? store : `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
+}
+
+function resolvePayer(payer: CheckedConfig['payers'][string], directory: string): ResolvedPayer {
+  const key = parseReference(payer.key, directory)
+  if (key === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
+  return { kind: payer.kind, key, networks: [...new Set(payer.networks)] }
+}
+
+function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
+  const { network, address, symbol, decimals, usd, name, version } = asset
+  return {
+    network,
+    address,
+    symbol,
+    decimals,
+    usd,
+    domain: name === undefined || version === undefined ? undefined : { name, version },
+  }
+}
+
+/** Freezes objects and lists all the way down. A Map cannot be frozen; its values are, and its type is read-only. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const inner of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(inner)
+  return Object.freeze(value)
+}

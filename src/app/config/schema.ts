@@ -1,0 +1,270 @@
+/**
+ * The shape of a configuration. Descriptions and examples in here are the reference (docs/configuration.md) and
+ * the fixes in error messages. A key that is planned and not built stands in `not-yet.ts`, never here.
+ */
+import { z } from 'zod'
+import * as leaf from './leaves.ts'
+
+const DAY_SECONDS = 86_400
+
+/** Budget windows that exist. */
+export const WINDOWS = ['request', 'hour', 'day', 'week', 'month', 'lifetime'] as const
+
+const upstream = z
+  .strictObject({
+    api_base: leaf.apiBase().meta({
+      description: 'Base URL of the gateway or API behind Tollway.',
+      example: 'http://127.0.0.1:4000/v1',
+    }),
+    api_key: leaf.headerKey().optional().meta({
+      description: 'Bearer key sent to it. The client never sees it.',
+      example: '"${env:LITELLM_KEY}"',
+    }),
+    allow_paths: z.array(leaf.allowedPath()).default([]).meta({
+      description: 'Paths passed through beside the built-in ones. A * at the end stands for any rest.',
+      example: '[/v1/vector_stores/*]',
+    }),
+  })
+  .optional()
+  .meta({ description: 'Where requests go that no route claims. Without it they are answered with 404.' })
+
+const caller = z.strictObject({
+  id: leaf
+    .callerId()
+    .meta({ description: 'Name in audit records and metrics; unique.', example: 'openclaw' }),
+  key: leaf.headerKey().meta({
+    description: 'The bearer key this caller sends. Only its SHA-256 is kept.',
+    example: '"${env:TOLLWAY_KEY}"',
+  }),
+  models: z
+    .array(leaf.model())
+    .min(1)
+    .default(['*'])
+    .meta({ description: 'Models it may use, exact or with one *.', example: '["paid/*"]' }),
+})
+
+const payer = z.strictObject({
+  kind: z
+    .literal('direct')
+    .meta({ description: 'How it pays: `direct` signs with a key.', example: 'direct' }),
+  key: leaf.walletKey().meta({
+    description:
+      'The private key: 0x and 64 hex digits. Read only by the signing thread; a file must have mode 0600 or 0400.',
+    example: '"${env:TOLLWAY_WALLET_KEY}"',
+  }),
+  networks: z
+    .array(leaf.network())
+    .min(1)
+    .meta({ description: 'Networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
+})
+
+const route = z.strictObject({
+  model_name: leaf.model().meta({
+    description: 'The name clients use, exact or with one *. The most specific name wins.',
+    example: '"paid/*"',
+  }),
+  model: leaf.model().optional().meta({
+    description:
+      "The seller's name for it. A * stands for what the * of model_name matched. Default: unchanged.",
+    example: '"*"',
+  }),
+  api_base: leaf.apiBase().meta({
+    description: 'Base URL of the seller or API. Paid routes need https, except on this machine.',
+    example: 'https://seller.example.com/v1',
+  }),
+  api_key: leaf.headerKey().optional().meta({
+    description: 'Bearer key of an API that takes a key instead of a payment. Not together with payer.',
+    example: '"${env:OPENAI_API_KEY}"',
+  }),
+  payer: z
+    .string()
+    .optional()
+    .meta({ description: 'Name under payers that pays. Without it the route is unpaid.', example: 'base' }),
+  order: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(0)
+    .meta({ description: 'Among routes of one name, lower is tried first.', example: '1' }),
+})
+
+const budget = z.strictObject({
+  name: leaf.name().meta({ description: 'Unique; shown in refusals and metrics.', example: 'all' }),
+  limit_usd: leaf
+    .usd()
+    .meta({ description: 'The limit of one window, a decimal string.', example: '"5.00"' }),
+  window: z.enum(WINDOWS).meta({
+    description: 'How long the limit lasts. Calendar windows begin at the boundary in the time zone.',
+    example: 'day',
+  }),
+  timezone: leaf
+    .timezone()
+    .default('UTC')
+    .meta({ description: 'IANA time zone of the window boundaries.', example: 'Europe/Berlin' }),
+})
+
+const policy = z
+  .strictObject({
+    max_usd_per_request: leaf
+      .usd()
+      .prefault('0.10')
+      .meta({ description: 'A quote above it is refused before anything is signed.', example: '"0.10"' }),
+    max_validity_seconds: z
+      .int()
+      .min(10)
+      .max(DAY_SECONDS)
+      .default(600)
+      .meta({ description: 'Longest time a signed payment stays valid.', example: '600' }),
+    sellers: z
+      .record(
+        leaf.origin(),
+        z.strictObject({
+          pay_to: z.array(leaf.address()).min(1).meta({
+            description: 'Addresses this seller may be paid at, for every network.',
+            example: '["0x209693bc6afc0c5328ba36faf03c514ef312287c"]',
+          }),
+        }),
+      )
+      .default({})
+      .meta({
+        description: 'By origin of a paid route. A seller not named here is pinned on its first payment.',
+      }),
+  })
+  .prefault({})
+  .meta({ description: 'What may be signed, whatever a seller asks for.' })
+
+const asset = z.strictObject({
+  network: leaf.network().meta({ description: 'Alias or CAIP-2 id.', example: 'eip155:1' }),
+  address: leaf.address().meta({
+    description: 'Contract address of the token.',
+    example: '"0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7"',
+  }),
+  symbol: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,20}$/, 'must be 1 to 20 letters, digits or the characters . _ and -.')
+    .meta({ description: 'Shown in reports.', example: 'OBOL' }),
+  decimals: z.int().min(0).max(36).meta({ description: 'Decimals of the token contract.', example: '18' }),
+  usd: leaf.rate().optional().meta({
+    description: 'USD value of one whole token. Without it the token is refused under USD limits.',
+    example: '"0.05"',
+  }),
+  name: z.string().min(1).max(100).optional().meta({
+    description: 'EIP-712 domain name of the contract; together with version. Needed for EIP-3009 payments.',
+    example: 'Obol Network',
+  }),
+  version: z
+    .string()
+    .min(1)
+    .max(20)
+    .optional()
+    .meta({ description: 'EIP-712 domain version of the contract.', example: '"1"' }),
+})
+
+/** The whole configuration. What comes out is in our units: micro-USD, milliseconds, bytes, CAIP-2 ids. */
+export const configSchema = z.strictObject({
+  listen: leaf.listenAddress().prefault('127.0.0.1:8402').meta({
+    description: 'Address to listen on. Any address other than loopback needs callers.',
+    example: '127.0.0.1:8402',
+  }),
+  store: leaf.storeName().default('sqlite:./tollway.db').meta({
+    description:
+      'The ledger: `sqlite:` and a path, or `memory` (forgets everything at the end; for trials only).',
+    example: 'sqlite:./tollway.db',
+  }),
+  upstream,
+  callers: z
+    .array(caller)
+    .default([])
+    .meta({ description: 'Who may use the gateway. None: anyone who reaches the loopback address.' }),
+  payers: z
+    .record(leaf.name(), payer)
+    .default({})
+    .meta({ description: 'Who pays, by a name of your choice.' }),
+  model_list: z.array(route).default([]).meta({ description: 'The routes, in the vocabulary of LiteLLM.' }),
+  router: z
+    .strictObject({
+      fallbacks: z
+        .array(z.record(leaf.model(), z.array(leaf.model()).min(1)))
+        .default([])
+        .meta({
+          description: 'Models tried in order when a model has no seller left that can serve.',
+          example: '[{ "paid/*": [local-llama] }]',
+        }),
+    })
+    .prefault({})
+    .meta({ description: 'What happens beyond the own routes of a model.' }),
+  budgets: z
+    .array(budget)
+    .default([])
+    .meta({ description: 'Spending limits. All of them apply to every payment.' }),
+  policy,
+  assets: z
+    .array(asset)
+    .default([])
+    .meta({ description: 'Tokens that may be paid with, beside USDC, which is built in.' }),
+  audit: z
+    .strictObject({
+      path: z
+        .string()
+        .min(1)
+        .default('./audit.jsonl')
+        .meta({ description: 'The audit file. One per running gateway.', example: './audit.jsonl' }),
+    })
+    .prefault({})
+    .meta({ description: 'The record of everything that moved money or was refused.' }),
+  stream: z
+    .strictObject({
+      on_disconnect: z.enum(['abort', 'drain']).default('abort').meta({
+        description:
+          'When the client leaves mid-answer: stop the paid seller, or read its answer to the end.',
+        example: 'abort',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'Streamed answers.' }),
+  timeouts: z
+    .strictObject({
+      connect_seconds: leaf
+        .seconds(600)
+        .prefault(10)
+        .meta({ description: 'To reach a seller or upstream.', example: '10' }),
+      first_byte_seconds: leaf
+        .seconds(DAY_SECONDS)
+        .prefault(300)
+        .meta({ description: 'From the request to the first byte of the answer.', example: '300' }),
+      idle_seconds: leaf
+        .seconds(DAY_SECONDS)
+        .prefault(300)
+        .meta({ description: 'Longest silence inside an answer.', example: '300' }),
+      total_seconds: leaf
+        .seconds(DAY_SECONDS)
+        .prefault(3600)
+        .meta({ description: 'The whole call.', example: '3600' }),
+      shutdown_seconds: leaf.seconds(3600).prefault(30).meta({
+        description: 'How long running calls may take to finish when the gateway stops.',
+        example: '30',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'In seconds.' }),
+  body_limit: leaf.size().prefault('32mb').meta({ description: 'Largest request body.', example: '32mb' }),
+  admin: z
+    .strictObject({
+      key: leaf.headerKey().optional().meta({
+        description: 'Key of the admin endpoints. Only its SHA-256 is kept.',
+        example: '"${env:TOLLWAY_ADMIN_KEY}"',
+      }),
+      hosts: z.array(leaf.hostName()).min(1).default(['localhost', '127.0.0.1', '[::1]']).meta({
+        description: 'Host names a request may be addressed to (against DNS rebinding).',
+        example: '[localhost, 127.0.0.1]',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'Administration, and the host names of the gateway.' }),
+})
+
+/** A configuration as a program writes it: the same shape as the YAML file, references in secrets included. */
+export type ConfigInput = z.input<typeof configSchema>
+
+/** A configuration that passed the schema: in our units, with references and paths not yet resolved. */
+export type CheckedConfig = z.output<typeof configSchema>
