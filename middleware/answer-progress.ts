@@ -1,0 +1,138 @@
+/** How far a streamed answer has come, read from its events without changing them. */
+import { scanTopLevel } from '../src/core/json-scan.ts'
+import { readUsage, type Usage } from '../src/core/usage.ts'
+
+/** What the last chunks said about themselves; a chunk that Tollway adds repeats it. */
+export interface ChunkIdentity {
+  readonly id: string | undefined
+  readonly model: string | undefined
+  /** Unix seconds. */
+  readonly created: number | undefined
+}
+
+const DONE = '[DONE]'
+
+/** Reads the `data` of one event after another. */
+export class AnswerProgress {
+  #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }
+  readonly #seen = new Set<number>()
+  readonly #finished = new Set<number>()
+  #done = false
+  #usage: Usage | undefined
+  #inputTokens: unknown
+  /** Stock clients send a request again after `finish_reason: "error"`, so it is an error like any other. */
+  #failed = false
+
+  /** Whether `[DONE]` came. */
+  get done(): boolean {
+    return this.#done
+  }
+
+  /** Whether the answer is whole: `[DONE]` came, or every choice seen has its `finish_reason`. */
+  get complete(): boolean {
+    return this.#done || (this.#finished.size > 0 && this.openChoices().length === 0)
+  }
+
+  /** Token counts, as far as they were told. */
+  get usage(): Usage | undefined {
+    return this.#usage
+  }
+
+  get identity(): ChunkIdentity {
+    return this.#identity
+  }
+
+  /** Indexes of the choices that have begun and not finished. */
+  openChoices(): number[] {
+    return [...this.#seen].filter((index) => !this.#finished.has(index)).toSorted((a, b) => a - b)
+  }
+
+  /**
+   * Reads the value of one `data:` line.
+   * @returns the seller's words when the event is an error, `whole` when it was understood, `partial` when it is not
+   *   one JSON object (nor `[DONE]`)
+   */
+  read(value: Buffer): { readonly error: string } | 'whole' | 'partial' {
+    if (value.length < 16 && value.toString('latin1').trim() === DONE) {
+      this.#done = true
+      return 'whole'
+    }
+    const members = scanTopLevel(value)
+    if (!members) return 'partial'
+    let error: string | undefined
+    for (const { key, valueStart, valueEnd } of members) {
+      if (!READ.has(key)) continue
+      const json = parse(value.subarray(valueStart, valueEnd))
+      if (key === 'error') error = errorText(json) ?? error
+      else this.#note(key, json)
+    }
+    if (this.#failed) error ??= 'finish_reason: error'
+    return error === undefined ? 'whole' : { error }
+  }
+
+  #note(key: string, json: unknown): void {
+    if (key === 'choices') this.#noteChoices(json)
+    else if (key === 'usage') this.#noteUsage(json)
+    else if (key === 'response') this.#noteUsage(field(json, 'usage'))
+    else if (key === 'message') this.#inputTokens = field(field(json, 'usage'), 'input_tokens')
+    else if (key === 'id' && typeof json === 'string') this.#identity = { ...this.#identity, id: json }
+    else if (key === 'model' && typeof json === 'string') this.#identity = { ...this.#identity, model: json }
+    else if (key === 'created' && Number.isSafeInteger(json)) {
+      this.#identity = { ...this.#identity, created: Number(json) }
+    }
+  }
+
+  #noteChoices(choices: unknown): void {
+    if (!Array.isArray(choices)) return
+    for (const [position, choice] of choices.slice(0, MAX_CHOICES).entries()) {
+      const told = field(choice, 'index')
+      const index = Number.isSafeInteger(told) ? Number(told) : position
+      if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
+      if (typeof field(choice, 'finish_reason') === 'string' && this.#seen.has(index))
+        this.#finished.add(index)
+    }
+  }
+
+  /** Anthropic tells the input tokens in the first event and the output tokens in the last. */
+  #noteUsage(json: unknown): void {
+    if (!isRecord(json)) return
+    this.#usage = readUsage(json) ?? readUsage({ input_tokens: this.#inputTokens, ...json }) ?? this.#usage
+  }
+}
+
+const READ: ReadonlySet<string> = new Set([
+  'choices',
+  'usage',
+  'response',
+  'message',
+  'id',
+  'model',
+  'created',
+  'error',
+])
+
+/** OpenAI allows 128; more than that is not kept track of. */
+const MAX_CHOICES = 1024
+
+function errorText(error: unknown): string | undefined {
+  if (typeof error === 'string') return error === '' ? undefined : error
+  if (typeof error !== 'object' || error === null) return undefined
+  const message = field(error, 'message')
+  return typeof message === 'string' ? message : 'error'
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return isRecord(value) ? value[name] : undefined
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

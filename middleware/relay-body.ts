@@ -1,0 +1,114 @@
+/** Moves the bytes of an answer: out of the seller's body under an idle watchdog, into the client with backpressure. */
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Reply } from '../src/core/exchange.ts'
+import type { Timers } from '../src/core/timers.ts'
+
+/** The body was silent for too long. */
+export class BodyIdleError extends Error {
+  override readonly name = 'BodyIdleError'
+}
+
+/** How a body is watched. */
+export interface BodyWatch {
+  /** Longest silence of the body, milliseconds; time spent waiting for the client does not count. */
+  readonly idleMs: number
+  readonly timers: Timers
+  /** Ends the reading at once: the iteration just ends. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * The chunks of a body as they come. Lets go of the connection at the end, however it ends.
+ * @throws BodyIdleError after too long a silence, or what the body fails with
+ */
+export async function* watchBody(
+  body: Reply['body'],
+  watch: BodyWatch,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  // Destroying a body early makes it emit an error that nobody waits for any more.
+  if (body instanceof Readable) body.on('error', () => {})
+  const iterator = body[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const step = await nextChunk(iterator, watch)
+      if (step === undefined || step.done === true) return
+      yield step.value
+    }
+  } finally {
+    body.destroy()
+  }
+}
+
+/** @returns `undefined` when the reading was stopped */
+function nextChunk(
+  iterator: AsyncIterator<Uint8Array>,
+  { idleMs, timers, stop }: BodyWatch,
+): Promise<IteratorResult<Uint8Array, unknown> | undefined> {
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) return resolve(undefined)
+    const finish = (settle: () => void): void => {
+      cancel()
+      stop.removeEventListener('abort', stopped)
+      settle()
+    }
+    const stopped = (): void => finish(() => resolve(undefined))
+    const cancel = timers.after(idleMs, () =>
+      finish(() => reject(new BodyIdleError(`the body was silent for ${idleMs} ms`))),
+    )
+    stop.addEventListener('abort', stopped)
+    iterator.next().then(
+      (step) => finish(() => resolve(step)),
+      (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    )
+  })
+}
+
+/** The client's end of a relay. */
+export class ClientSink {
+  readonly #res: ServerResponse
+  readonly #onFirstByte: () => void
+  readonly #gone = new AbortController()
+  #wrote = false
+
+  /** @param onFirstByte called when the first byte of the body is handed over */
+  constructor(res: ServerResponse, onFirstByte: () => void) {
+    this.#res = res
+    this.#onFirstByte = onFirstByte
+    if (res.destroyed || res.closed) this.#gone.abort()
+    // `close` comes after a normal end too.
+    else res.once('close', () => !res.writableFinished && this.#gone.abort())
+  }
+
+  /** Aborted when the client left before it had everything. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  /** Writes and waits until there is room for more, or the client has left; then nothing is written. */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0 || this.#gone.signal.aborted) return
+    if (!this.#wrote) this.#onFirstByte()
+    this.#wrote = true
+    if (this.#res.write(bytes) || this.#gone.signal.aborted) return
+    await new Promise<void>((resolve) => {
+      const proceed = (): void => {
+        this.#res.off('drain', proceed)
+        this.#res.off('close', proceed)
+        resolve()
+      }
+      this.#res.on('drain', proceed)
+      this.#res.on('close', proceed)
+    })
+  }
+
+  /** Ends the answer well. */
+  end(): void {
+    if (!this.#gone.signal.aborted) this.#res.end()
+  }
+
+  /** Cuts the connection, so that the client can tell that the answer is not whole. */
+  cut(): void {
+    this.#res.destroy()
+  }
+}

@@ -1,0 +1,2 @@
+/** Who pays: one factory per kind of payer. */
+export { direct, type DirectOptions } from './direct.ts'

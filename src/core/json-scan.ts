@@ -1,0 +1,199 @@
+/**
+ * Finds and replaces members of a JSON object in its raw bytes, so that a change to one field leaves everything
+ * else as it was written: spacing, key order, number spelling, integers beyond 2^53 (RFC 8259).
+ */
+
+/** A member of the object at the top of a JSON text. Offsets are bytes; ends are exclusive. */
+export interface Member {
+  /** The decoded key: `"mod\u0065l"` is `model`. */
+  readonly key: string
+  readonly keyStart: number
+  readonly valueStart: number
+  readonly valueEnd: number
+  /** Whether another member of the same object has the same key: parsers disagree on which one counts. */
+  readonly duplicate: boolean
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+const COMMA = 0x2c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+const PRIMITIVE = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
+
+/**
+ * The members of the object that the bytes hold, in order. Nested values are skipped by their brackets and
+ * strings, not checked further.
+ * @returns `undefined` when the bytes are not one JSON object
+ */
+export function scanTopLevel(bytes: Uint8Array): Member[] | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return scanObject(text, 0, text.length)
+}
+
+/** The bytes with one member's value replaced by a JSON text; everything else stays as it was. */
+export function replaceMember(
+  bytes: Uint8Array,
+  member: Pick<Member, 'valueStart' | 'valueEnd'>,
+  jsonText: string,
+): Buffer {
+  return splice(bytes, [{ start: member.valueStart, end: member.valueEnd, text: jsonText }])
+}
+
+/**
+ * Puts `"cost":<costText>` into the top-level `usage` object. Every `cost` it has already is overwritten; of
+ * several `usage` members each is treated alike, since parsers disagree on which one counts.
+ * @param costText a JSON number, e.g. `0.001`
+ * @returns `undefined` when there is no `usage` object to put it in
+ */
+export function spliceUsageCost(bytes: Uint8Array, costText: string): Buffer | undefined {
+  return spliceCostAt(bytes, ['usage'], costText)
+}
+
+/** As {@link spliceUsageCost}, for the object at a path of keys, e.g. `['response', 'usage']`. */
+export function spliceCostAt(
+  bytes: Uint8Array,
+  path: readonly string[],
+  costText: string,
+): Buffer | undefined {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let spans = [{ valueStart: 0, valueEnd: text.length }]
+  for (const key of path) {
+    spans = spans.flatMap((span) => membersOf(text, span)?.filter((member) => member.key === key) ?? [])
+  }
+  const edits = spans.flatMap((span) => costEdits(text, span, costText))
+  return edits.length === 0 ? undefined : splice(bytes, edits)
+}
+
+interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
+type Span = Pick<Member, 'valueStart' | 'valueEnd'>
+
+function membersOf(text: Buffer, span: Span): Member[] | undefined {
+  return scanObject(text, span.valueStart, span.valueEnd)
+}
+
+function costEdits(text: Buffer, span: Span, costText: string): Edit[] {
+  const members = membersOf(text, span)
+  if (!members) return []
+  const own = members.filter((member) => member.key === 'cost')
+  if (own.length > 0) {
+    return own.map(({ valueStart, valueEnd }) => ({ start: valueStart, end: valueEnd, text: costText }))
+  }
+  const last = members.at(-1)
+  const at = last ? last.valueEnd : text.indexOf(OPEN_BRACE, span.valueStart) + 1
+  return [{ start: at, end: at, text: `${last ? ',' : ''}"cost":${costText}` }]
+}
+
+function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
+  const parts: Uint8Array[] = []
+  let at = 0
+  for (const { start, end, text } of edits) {
+    parts.push(bytes.subarray(at, start), Buffer.from(text, 'utf8'))
+    at = end
+  }
+  parts.push(bytes.subarray(at))
+  return Buffer.concat(parts)
+}
+
+function scanObject(text: Buffer, from: number, to: number): Member[] | undefined {
+  const found: Omit<Member, 'duplicate'>[] = []
+  let at = skipBlank(text, from, to)
+  if (at >= to || text[at] !== OPEN_BRACE) return undefined
+  at = skipBlank(text, at + 1, to)
+  if (text[at] === CLOSE_BRACE && at < to) return skipBlank(text, at + 1, to) === to ? [] : undefined
+  for (;;) {
+    const keyStart = at
+    if (at >= to || text[at] !== QUOTE) return undefined
+    const keyEnd = skipString(text, at, to)
+    const key = keyEnd === undefined ? undefined : decodeString(text.subarray(keyStart, keyEnd))
+    if (keyEnd === undefined || key === undefined) return undefined
+    at = skipBlank(text, keyEnd, to)
+    if (at >= to || text[at] !== COLON) return undefined
+    const valueStart = skipBlank(text, at + 1, to)
+    const valueEnd = skipValue(text, valueStart, to)
+    if (valueEnd === undefined) return undefined
+    found.push({ key, keyStart, valueStart, valueEnd })
+    at = skipBlank(text, valueEnd, to)
+    if (at >= to) return undefined
+    if (text[at] === CLOSE_BRACE) {
+      return skipBlank(text, at + 1, to) === to ? markDuplicates(found) : undefined
+    }
+    if (text[at] !== COMMA) return undefined
+    at = skipBlank(text, at + 1, to)
+  }
+}
+
+function markDuplicates(found: readonly Omit<Member, 'duplicate'>[]): Member[] {
+  const seen = new Map<string, number>()
+  for (const { key } of found) seen.set(key, (seen.get(key) ?? 0) + 1)
+  return found.map((member) => ({ ...member, duplicate: (seen.get(member.key) ?? 0) > 1 }))
+}
+
+function skipBlank(text: Buffer, from: number, to: number): number {
+  let at = from
+  while (at < to && isBlank(text[at])) at++
+  return at
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
+
+/** @returns the offset behind the closing quote */
+function skipString(text: Buffer, from: number, to: number): number | undefined {
+  for (let at = from + 1; at < to; at++) {
+    const byte = text[at]
+    if (byte === QUOTE) return at + 1
+    if (byte === BACKSLASH) at++
+    else if (byte !== undefined && byte < 0x20) return undefined
+  }
+  return undefined
+}
+
+function decodeString(quoted: Buffer): string | undefined {
+  try {
+    const value: unknown = JSON.parse(quoted.toString('utf8'))
+    return typeof value === 'string' ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** @returns the offset behind the value */
+function skipValue(text: Buffer, from: number, to: number): number | undefined {
+  const first = from < to ? text[from] : undefined
+  if (first === QUOTE) return skipString(text, from, to)
+  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(text, from, to)
+  let at = from
+  while (at < to && !isBlank(text[at]) && text[at] !== COMMA && text[at] !== CLOSE_BRACE) at++
+  return PRIMITIVE.test(text.toString('latin1', from, at)) ? at : undefined
+}
+
+/** Brackets are matched by kind without recursion: a deeply nested body must not exhaust the stack. */
+function skipNested(text: Buffer, from: number, to: number): number | undefined {
+  const open: number[] = []
+  for (let at = from; at < to; at++) {
+    const byte = text[at]
+    if (byte === QUOTE) {
+      const end = skipString(text, at, to)
+      if (end === undefined) return undefined
+      at = end - 1
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      open.push(byte)
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      // The closing bracket of either kind is two above the opening one in ASCII.
+      if (open.pop() !== byte - 2) return undefined
+      if (open.length === 0) return at + 1
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,59 @@
+/** Reads a private key out of a file that nobody else can read. Runs in the signer's worker only (rule 8). */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { KeyFault } from './private-key.ts'
+
+/** A key is 67 bytes with its line end; anything much larger is another kind of file. */
+const MAX_BYTES = 1024
+const SAFE_MODES: ReadonlySet<number> = new Set([0o600, 0o400])
+
+/**
+ * The text of a key file. Symbolic links are followed, and owner and mode are those of the file they lead to, read
+ * from the open file, so that it cannot be swapped in between.
+ * @throws KeyFault that names the fix and never the content
+ */
+export function readKeyFile(path: string): string {
+  let file: number
+  try {
+    // Non-blocking: a pipe in place of the file must not hang the start.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new KeyFault(`The key file ${path} cannot be read (${code}). Check the path and who owns it.`)
+  }
+  try {
+    const { mode, uid, size } = checkFile(file, path)
+    const self = process.getuid?.()
+    if (self !== undefined && uid !== self) {
+      throw new KeyFault(
+        `The key file ${path} belongs to user ${uid}, and this process runs as user ${self}. Run: chown ${self} ${path}`,
+      )
+    }
+    // Windows keeps no such modes.
+    if (self !== undefined && !SAFE_MODES.has(mode & 0o7777)) {
+      const octal = (mode & 0o7777).toString(8).padStart(4, '0')
+      throw new KeyFault(
+        `The key file ${path} has mode ${octal}, and 0600 or 0400 is needed. Run: chmod 600 ${path}`,
+      )
+    }
+    const buffer = Buffer.alloc(size)
+    const read = readSync(file, buffer, 0, size, 0)
+    const text = buffer.toString('latin1', 0, read)
+    buffer.fill(0)
+    return text
+  } finally {
+    closeSync(file)
+  }
+}
+
+function checkFile(file: number, path: string): { mode: number; uid: number; size: number } {
+  const stat = fstatSync(file)
+  if (!stat.isFile()) {
+    throw new KeyFault(`The key file ${path} is not a regular file. Name the file that holds the key.`)
+  }
+  if (stat.size > MAX_BYTES) {
+    throw new KeyFault(
+      `The key file ${path} is too large for a key. It holds 0x and 64 hex digits, nothing else.`,
+    )
+  }
+  return stat
+}
