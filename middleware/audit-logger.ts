@@ -1,0 +1,140 @@
+/** Writes one record per request, refusals included, and tells the observers. */
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import type { Observer, RequestSummary, TollwayEvent } from '../src/core/events.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import { spentOf } from './answer-headers.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Handler, Request } from './handler.ts'
+import { logOption, silentLog, type Log } from './log.ts'
+import { named } from './named.ts'
+import { functionOption, objectWith, parseOptions } from './options.ts'
+import { outcomeOf } from './outcome.ts'
+
+/** Where records go: the audit file, or anything with its `append`. */
+export interface RequestAudit {
+  /** Appends one record; rejects when it cannot be written. */
+  append(type: string, fields: Record<string, unknown>, options?: object): Promise<unknown>
+}
+
+/** Options of {@link auditLogger}. */
+export interface AuditLoggerOptions {
+  readonly audit: RequestAudit
+  /** Told `{ type: 'request' }` for every request, and `{ type: 'audit_failed' }`. */
+  readonly observers?: readonly Observer[] | undefined
+  readonly clock?: Clock | undefined
+  readonly log?: Log | undefined
+}
+
+const SCHEMA = z.strictObject({
+  audit: objectWith<RequestAudit>(['append'], 'give the audit file, or an object with append(type, fields)'),
+  observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
+  clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
+  log: logOption.default(silentLog),
+})
+
+/** Nginx's number for a client that left before the answer began. */
+const CLIENT_LEFT = 499
+const MAX_DETAILS = 32
+const MAX_DETAIL_LENGTH = 500
+
+/**
+ * Opens the exchange and writes exactly one `request` record when the answer is done or the client has gone. Mounted
+ * first, so that every exit is seen. A record that cannot be written is counted and logged, never thrown:
+ * the answer is out already, and paid routes close by themselves (rule 9).
+ * @throws ConfigError for a mistake in the options
+ */
+export function auditLogger(options: AuditLoggerOptions): Handler {
+  const { audit, observers, clock, log } = parseOptions('auditLogger', SCHEMA, options)
+  const tell = (event: TollwayEvent): void => {
+    for (const observer of observers) {
+      try {
+        observer(event)
+      } catch (err) {
+        log.error({ err }, 'an observer threw')
+      }
+    }
+  }
+  const write = async (summary: RequestSummary): Promise<void> => {
+    try {
+      await audit.append('request', recordOf(summary))
+    } catch (err) {
+      tell({ type: 'audit_failed' })
+      log.error({ err, requestId: summary.requestId }, 'a request record could not be written')
+    }
+  }
+
+  return named<Handler>('auditLogger', (req, res, next) => {
+    const exchange = exchangeOf(req, clock)
+    let written = false
+    const end = (): void => {
+      if (written) return
+      written = true
+      const summary = summarize(req, res, exchange, clock.now())
+      void write(summary)
+      tell({ type: 'request', summary })
+    }
+    res.on('finish', end)
+    res.on('close', end)
+    next()
+  })
+}
+
+function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: number): RequestSummary {
+  // A websocket's 101 is written past the response object (upgradeHandler).
+  const status = res.headersSent || res.statusCode === 101 ? res.statusCode : CLIENT_LEFT
+  const { firstByteAt, startedAt } = exchange
+  return {
+    requestId: exchange.id,
+    method: req.method ?? '',
+    endpoint: exchange.endpoint,
+    caller: exchange.caller,
+    route: exchange.route ?? 'none',
+    payer: exchange.payer ?? 'none',
+    model: exchange.model,
+    status,
+    outcome: outcomeOf(exchange, status),
+    code: exchange.code,
+    charge: exchange.charge?.id,
+    spent: spentOf(exchange),
+    usage: exchange.usage,
+    stream: exchange.stream,
+    truncated: exchange.truncated,
+    seconds: Math.max(0, now - startedAt) / 1000,
+    firstByteSeconds: firstByteAt === undefined ? undefined : Math.max(0, firstByteAt - startedAt) / 1000,
+    details: cleaned(exchange.details),
+  }
+}
+
+/** Durations as decimal text: a record's hash must not hang on how a number is printed. */
+function recordOf(summary: RequestSummary): Record<string, unknown> {
+  const { usage, firstByteSeconds, seconds, ...rest } = summary
+  return {
+    ...rest,
+    model: summary.model ?? null,
+    code: summary.code ?? null,
+    charge: summary.charge ?? null,
+    inputTokens: usage?.inputTokens ?? null,
+    outputTokens: usage?.outputTokens ?? null,
+    seconds: seconds.toFixed(3),
+    firstByteSeconds: firstByteSeconds?.toFixed(3) ?? null,
+  }
+}
+
+/** Details may hold a seller's words: printable, short and few. */
+function cleaned(details: Exchange['details']): Exchange['details'] {
+  return Object.fromEntries(
+    Object.entries(details)
+      .slice(0, MAX_DETAILS)
+      .map(([name, value]) => [name, typeof value === 'string' ? printable(value) : finite(value)]),
+  )
+}
+
+function printable(text: string): string {
+  return text.slice(0, MAX_DETAIL_LENGTH).replace(/[^\x20-\x7e]/g, '?')
+}
+
+function finite(value: number | boolean | null): number | boolean | string | null {
+  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+}

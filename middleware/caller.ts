@@ -1,0 +1,121 @@
+/** Who is calling, and which models that caller may use. */
+import { timingSafeEqual } from 'node:crypto'
+import { z } from 'zod'
+import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import { matchesPattern } from '../src/core/route.ts'
+import { hashKey } from '../src/io/hash-key.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Handler, Request } from './handler.ts'
+import { named } from './named.ts'
+import { parseOptions } from './options.ts'
+
+/** One who may call. */
+export interface Caller {
+  /** A name for budgets, metrics and the audit record: `[A-Za-z0-9._-]{1,64}`. */
+  readonly id: string
+  /** SHA-256 of the key, lower-case hex (`hashKey(key)`). */
+  readonly keyDigest: string
+  /** Model names, or patterns with one `*`. Default `['*']`. */
+  readonly models?: readonly string[] | undefined
+}
+
+/** Options of {@link caller}. */
+export interface CallerOptions {
+  /** None or an empty list: everyone who reaches the listener is `anonymous` and may use every model. */
+  readonly callers?: readonly Caller[] | undefined
+}
+
+const SCHEMA = z.strictObject({
+  callers: z
+    .array(
+      z.strictObject({
+        id: z
+          .string()
+          .regex(/^[A-Za-z0-9._-]{1,64}$/, 'use 1 to 64 letters, digits, dots, dashes or underscores'),
+        keyDigest: z
+          .string()
+          .regex(
+            /^[0-9a-f]{64}$/,
+            'give the SHA-256 of the key in lower-case hex: hashKey(key), never the key itself',
+          ),
+        models: z
+          .array(
+            z
+              .string()
+              .regex(/^[^*]*\*?[^*]*$/, 'a pattern holds at most one *')
+              .min(1, 'name a model'),
+          )
+          .default(['*']),
+      }),
+    )
+    .default([]),
+})
+
+/**
+ * Finds the caller by `Authorization: Bearer` or Anthropic's `x-api-key`: 401 `invalid_api_key` when neither holds
+ * a known key. Fills `exchange.caller` and `exchange.allowedModels`.
+ * @throws ConfigError for a mistake in the options, or for two callers with one id or one key
+ */
+export function caller(options: CallerOptions = {}): Handler {
+  const { callers } = parseOptions('caller', SCHEMA, options)
+  assertDistinct(callers)
+  const known = callers.map((entry) => ({ ...entry, digest: Buffer.from(entry.keyDigest, 'hex') }))
+
+  return named<Handler>('caller', (req, _res, next) => {
+    if (known.length === 0) return next()
+    const keys = presentedKeys(req)
+    const digests = keys.map((key) => Buffer.from(hashKey(key), 'hex'))
+    let found: (typeof known)[number] | undefined
+    // Every entry is compared, found or not: the time taken says nothing about the list.
+    for (const entry of known) {
+      for (const digest of digests) {
+        if (timingSafeEqual(entry.digest, digest)) found ??= entry
+      }
+    }
+    if (!found) return next(refuse(keys.length === 0))
+    const exchange = exchangeOf(req)
+    exchange.caller = found.id
+    exchange.allowedModels = found.models
+    next()
+  })
+}
+
+/** Whether the caller of an exchange may use a model. */
+export function mayUse(exchange: Exchange, model: string): boolean {
+  return exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
+}
+
+function presentedKeys(req: Request): string[] {
+  const bearer = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1]
+  const apiKey = req.headers['x-api-key']
+  return [bearer, typeof apiKey === 'string' && apiKey !== '' ? apiKey : undefined].filter(
+    (key) => key !== undefined,
+  )
+}
+
+function refuse(missing: boolean): TollwayError {
+  return new TollwayError({
+    code: 'invalid_api_key',
+    message: 'The caller key is missing or unknown.',
+    advice: [
+      missing
+        ? 'Send it as "Authorization: Bearer <key>" or as "x-api-key: <key>".'
+        : 'Compare it with the keys this gateway was set up with.',
+    ],
+    headers: { 'www-authenticate': 'Bearer realm="tollway"' },
+  })
+}
+
+function assertDistinct(callers: readonly { readonly id: string; readonly keyDigest: string }[]): void {
+  for (const [index, entry] of callers.entries()) {
+    const earlier = callers.slice(0, index)
+    if (earlier.some(({ id }) => id === entry.id)) {
+      throw new ConfigError(`caller(): two callers have the id "${entry.id}". Give each its own.`)
+    }
+    const twin = earlier.find(({ keyDigest }) => keyDigest === entry.keyDigest)
+    if (twin) {
+      throw new ConfigError(`caller(): "${twin.id}" and "${entry.id}" have the same key. Give each its own.`)
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** Answers what Node's HTTP parser refuses, in the shape of every other error. */
+import { STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { property } from './property.ts'
+
+/**
+ * For `server.on('clientError', clientErrorHandler)`: 431 for headers that are too large, else 400. Never 408, which
+ * clients retry. On a connection with an answer under way nothing is written: half an answer and half an error
+ * would read as neither.
+ */
+export function clientErrorHandler(
+  error: Error & { readonly code?: string | undefined },
+  socket: Duplex,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || hasAnswerUnderWay(socket)) {
+    socket.destroy()
+    return
+  }
+  const overflow = error.code === 'HPE_HEADER_OVERFLOW'
+  const status = overflow ? 431 : 400
+  const message = overflow
+    ? 'The request headers are too large.'
+    : 'The request is not well-formed HTTP, or did not arrive in time.'
+  const code = overflow ? 'request_too_large' : null
+  const body = JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code } })
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'x-tollway-spent: no',
+    'x-should-retry: false',
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+}
+
+/** Node keeps the answer a connection is busy with here, and its own handler asks the same. */
+function hasAnswerUnderWay(socket: Duplex): boolean {
+  const message = property(socket, '_httpMessage')
+  return message !== undefined && message !== null
+}

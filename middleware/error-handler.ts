@@ -1,0 +1,118 @@
+/** Turns errors into answers: the error's own status and an OpenAI-shaped (or Anthropic-shaped) body. */
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { TollwayError } from '../src/core/errors.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import { headerText, setAnswerHeaders, spentOf } from './answer-headers.ts'
+import { errorBody } from './error-body.ts'
+import { exchangeOf } from './exchange.ts'
+import type { ErrorHandler, Handler } from './handler.ts'
+import { logOption, silentLog, type Log } from './log.ts'
+import { named } from './named.ts'
+import { parseOptions } from './options.ts'
+import { outcomeOf } from './outcome.ts'
+import { endpointOf } from './paths.ts'
+
+/** Options of {@link errorHandler}. */
+export interface ErrorHandlerOptions {
+  /** Told about faults of ours and broken set-ups; nothing by default. */
+  readonly log?: Log | undefined
+}
+
+const SCHEMA = z.strictObject({ log: logOption.default(silentLog) })
+
+/** Statuses after which stock clients send the request again: never when money may have moved. */
+const RETRIED = (status: number): boolean =>
+  status >= 500 || status === 408 || status === 409 || status === 429
+
+/** Headers of an answer that was under way and will not come; what is left would describe another body. */
+const ENTITY_HEADERS =
+  /^(?:content-.+|transfer-encoding|trailer|etag|last-modified|expires|set-cookie|connection|retry-after)$/
+
+/**
+ * The last handler: answers every error that reaches it. Errors that are not ours become 500 `internal_error` with fixed
+ * words and are logged; once money may have moved no status is sent that a client would retry on. An answer that has
+ * already begun is cut off.
+ * @throws ConfigError for a mistake in the options
+ */
+export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
+  const { log } = parseOptions('errorHandler', SCHEMA, options)
+
+  const handler: ErrorHandler = (error, req, res, _next) => {
+    const exchange = exchangeOf(req)
+    const own = ownError(error)
+    if (own !== error) {
+      exchange.details['fault'] = error instanceof Error ? error.name : typeof error
+      log.error({ err: error, requestId: exchange.id }, 'a request met a fault')
+    }
+    const told = fitting(own, exchange)
+    exchange.code = told.code
+    Object.assign(exchange.details, own.details, told === own ? {} : { replaced: own.code })
+    if (res.headersSent) {
+      exchange.outcome = outcomeOf(exchange, told.status)
+      if (!res.writableEnded) res.destroy()
+      return
+    }
+    exchange.outcome = outcomeOf(exchange, told.status)
+    send(res, told, exchange, endpointOf(req)?.startsWith('/messages') ?? false)
+  }
+  return named('errorHandler', handler)
+}
+
+/** Answers 404 `not_found`: mounted after everything that serves a path, before {@link errorHandler}. */
+export function notFound(): Handler {
+  return named<Handler>('notFound', (req, _res, next) => {
+    const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
+    next(
+      new TollwayError({
+        code: 'not_found',
+        message: `${headerText(req.method ?? '')} ${headerText(path)} is not served here.`,
+        advice: ['Check the base URL; GET /v1/models is a path that is.'],
+      }),
+    )
+  })
+}
+
+function ownError(error: unknown): TollwayError {
+  if (error instanceof TollwayError) return error
+  // Express throws this for a path it cannot decode.
+  if (error instanceof URIError) {
+    return new TollwayError({ code: 'not_found', message: 'The path is not well-formed.' })
+  }
+  return new TollwayError({
+    code: 'internal_error',
+    message: 'Tollway met a fault of its own.',
+    advice: ['The log has the details under this request id.'],
+    cause: error,
+  })
+}
+
+function fitting(error: TollwayError, exchange: Exchange): TollwayError {
+  const spent = spentOf(exchange)
+  if (spent === 'no' || !RETRIED(error.status)) return error
+  return spent === 'yes'
+    ? new TollwayError({
+        code: 'paid_not_delivered',
+        message: 'The seller took the payment, and its answer could not be delivered.',
+        advice: ['Sending the request again may pay again.'],
+      })
+    : new TollwayError({
+        code: 'payment_uncertain',
+        message: 'A payment was sent, and nobody can say yet whether it was taken.',
+        advice: ['Sending the request again may pay again.'],
+      })
+}
+
+function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anthropic: boolean): void {
+  for (const name of res.getHeaderNames()) if (ENTITY_HEADERS.test(name)) res.removeHeader(name)
+  setAnswerHeaders(res, exchange)
+  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
+  if (error.status < 500) res.setHeader('x-should-retry', 'false')
+  res.setHeader('content-type', 'application/json')
+  res.setHeader('cache-control', 'no-store')
+  const body = Buffer.from(JSON.stringify(errorBody(error, anthropic)))
+  res.setHeader('content-length', body.length)
+  res.statusCode = error.status
+  res.statusMessage = ''
+  res.end(body)
+}

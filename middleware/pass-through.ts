@@ -1,0 +1,226 @@
+/** Forwards a closed list of other paths to the default upstream, byte for byte. Nothing here is ever paid for. */
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { createProxyMiddleware } from 'http-proxy-middleware'
+import { z } from 'zod'
+import { TollwayError } from '../src/core/errors.ts'
+import { mayUse } from './caller.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Handler, Request } from './handler.ts'
+import { named } from './named.ts'
+import { parseOptions } from './options.ts'
+import { passRules, type PathRule } from './pass-paths.ts'
+import { findPath } from './paths.ts'
+import { cleanRequest, cleanResponse } from './pass-headers.ts'
+import { property } from './property.ts'
+import { refuseUpgrade } from './refuse-upgrade.ts'
+
+/** Options of {@link passThrough}. */
+export interface PassThroughOptions {
+  /** Without one every path is answered 404. */
+  readonly upstream?:
+    | {
+        /** E.g. `http://127.0.0.1:4000/v1`; `/v1/files` becomes `{apiBase}/files`. */
+        readonly apiBase: string
+        /** Sent as `Authorization: Bearer`, in place of everything the client sent. */
+        readonly apiKey?: string | undefined
+      }
+    | undefined
+  /** More paths, exact or ending in `/*`, e.g. `/assistants/*`. */
+  readonly allowPaths?: readonly string[] | undefined
+  /**
+   * Drops the client's credentials also without an `apiKey`: set it when callers are configured, whose keys are meant
+   * for us. Default false: the client's own `Authorization` reaches the upstream.
+   */
+  readonly stripCredentials?: boolean | undefined
+  readonly timeouts?:
+    | {
+        /** How long the upstream may be silent. Default 300. */
+        readonly idleSeconds?: number | undefined
+      }
+    | undefined
+}
+
+/** The middleware, its handler for websockets, and its end. */
+export interface PassThrough extends Handler {
+  /** Why a websocket request is not served, or `undefined` when it is. */
+  refuses(req: Request): TollwayError | undefined
+  /** For `server.on('upgrade', …)`; see `upgradeHandler()`, which runs the door and the caller check before it. */
+  upgrade(req: Request, socket: Duplex, head: Buffer): void
+  /** Lets go of the kept connections. */
+  close(): void
+}
+
+const SCHEMA = z.strictObject({
+  upstream: z
+    .strictObject({
+      apiBase: z.url({
+        protocol: /^https?$/,
+        error: 'write an http or https URL, e.g. "http://127.0.0.1:4000/v1"',
+      }),
+      apiKey: z.string().min(1, 'leave it out, or give the key').optional(),
+    })
+    .optional(),
+  allowPaths: z.array(z.string()).default([]),
+  stripCredentials: z.boolean().default(false),
+  timeouts: z.strictObject({ idleSeconds: z.number().positive().max(86_400).default(300) }).prefault({}),
+})
+
+/**
+ * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning and (as websockets) realtime to the
+ * upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers, only a caller whose
+ * models include `*` may use it: these paths reach whatever the upstream's key reaches. Mount it after `readBody()`, which leaves
+ * these paths alone.
+ * @throws ConfigError for a mistake in the options
+ */
+export function passThrough(options: PassThroughOptions = {}): PassThrough {
+  const { upstream, allowPaths, stripCredentials, timeouts } = parseOptions('passThrough', SCHEMA, options)
+  const rules = passRules(allowPaths)
+  if (!upstream) return withoutUpstream()
+  const base = new URL(upstream.apiBase)
+  const prefix = base.pathname.replace(/\/+$/, '')
+  const agentOptions = { keepAlive: true, maxSockets: 256, maxFreeSockets: 64 }
+  const agent = base.protocol === 'https:' ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions)
+  const ownCredentials = upstream.apiKey !== undefined || stripCredentials
+  const waiting = new WeakMap<IncomingMessage, (error: unknown) => void>()
+
+  const proxy = createProxyMiddleware<Request>({
+    target: base.origin,
+    changeOrigin: true,
+    agent,
+    proxyTimeout: timeouts.idleSeconds * 1000,
+    // The default plugins answer errors with the upstream's host and path. Without any, an error event would end the
+    // process, so this one listener takes them all; it must not throw.
+    ejectPlugins: true,
+    plugins: [
+      (server) => {
+        server.on('error', (error, req, answer) => {
+          const fail = req && waiting.get(req)
+          if (fail) fail(error)
+          else answer?.destroy()
+        })
+        server.on('proxyReqWs', (proxyReq, req) => {
+          proxyReq.once('upgrade', () => waiting.delete(req))
+        })
+        server.on('proxyRes', (proxyRes, req) => cleanResponse(proxyRes, exchangeOf(req), ownCredentials))
+      },
+    ],
+  })
+
+  const prepare = (req: Request, path: string): void => {
+    const { url = '' } = req
+    const question = url.indexOf('?')
+    const hash = url.indexOf('#')
+    const search = question < 0 ? '' : url.slice(question, hash > question ? hash : undefined)
+    req.url = `${prefix}${path}${search}`
+    cleanRequest(req, ownCredentials, upstream.apiKey)
+  }
+
+  const find = (req: Request, rule: PathRule): string | TollwayError => {
+    const path = findPath(req, (at) => rule(req.method ?? '', at))
+    if (path === undefined) return notServed()
+    const exchange = exchangeOf(req)
+    exchange.endpoint = path.split('/').slice(0, 2).join('/')
+    exchange.route = 'upstream'
+    return ownCredentials && !mayReach(req, path) ? notAllowed() : path
+  }
+
+  const findSocket = (req: Request): string | TollwayError =>
+    isWebSocketUpgrade(req) ? find(req, rules.socket) : notServed()
+
+  const handler = named<Handler>('passThrough', (req, res, next) => {
+    const path = find(req, rules.web)
+    if (typeof path !== 'string') return next(path)
+    const before = req.url ?? ''
+    const fail = once((error?: unknown) => {
+      req.url = before
+      next(unavailable(error))
+    })
+    waiting.set(req, fail)
+    res.once('close', () => waiting.delete(req))
+    prepare(req, path)
+    // A rejection would be unhandled in Express 4.
+    proxy(req, res, fail).catch(fail)
+  })
+
+  return Object.assign(handler, {
+    refuses(req: Request): TollwayError | undefined {
+      const path = findSocket(req)
+      return typeof path === 'string' ? undefined : path
+    },
+    upgrade(req: Request, socket: Duplex, head: Buffer): void {
+      const path = findSocket(req)
+      const refuse = once((error) => refuseUpgrade(socket, unavailable(error), exchangeOf(req)))
+      if (typeof path !== 'string') return refuseUpgrade(socket, path, exchangeOf(req))
+      waiting.set(req, refuse)
+      prepare(req, path)
+      // Node's servers hand their own TCP or TLS sockets on.
+      if (socket instanceof Socket) proxy.upgrade(req, socket, head)
+      else socket.destroy()
+    },
+    close(): void {
+      agent.destroy()
+    },
+  })
+}
+
+/** Whether a request asks for a websocket; give it to `http.createServer({ shouldUpgradeCallback })`, so that other upgrades (h2c) are served as plain requests. */
+export function isWebSocketUpgrade(req: IncomingMessage): boolean {
+  return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+/** A websocket names its model, so a caller with a list is held to it; the other paths are for callers without one. */
+function mayReach(req: Request, path: string): boolean {
+  const exchange = exchangeOf(req)
+  if (exchange.allowedModels.includes('*')) return true
+  const model = new URL(req.url ?? '', 'http://localhost').searchParams.getAll('model')
+  return path === '/realtime' && model.length === 1 && mayUse(exchange, model[0] ?? '')
+}
+
+function withoutUpstream(): PassThrough {
+  const handler = named<Handler>('passThrough', (_req, _res, next) => next(notServed()))
+  return Object.assign(handler, {
+    refuses: notServed,
+    upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(), exchangeOf(req)),
+    close: (): void => undefined,
+  })
+}
+
+function once(report: (error: unknown) => void): (error?: unknown) => void {
+  let called = false
+  return (error) => {
+    if (called) return
+    called = true
+    report(error)
+  }
+}
+
+function notServed(): TollwayError {
+  return new TollwayError({
+    code: 'not_found',
+    message: 'This path is not served here.',
+    advice: ['Check the base URL; the operator can add paths with upstream.allow_paths.'],
+  })
+}
+
+function notAllowed(): TollwayError {
+  return new TollwayError({
+    code: 'not_found',
+    message: 'This path is not served for this caller.',
+    advice: ['It is open to callers whose models include "*".'],
+  })
+}
+
+/** Names neither the host nor the system's words for the failure: those are for the log. */
+function unavailable(cause: unknown): TollwayError {
+  const code = property(cause, 'code')
+  return new TollwayError({
+    code: 'seller_unavailable',
+    message: 'The upstream cannot be reached; nothing was paid.',
+    advice: ['Try again in a few seconds.'],
+    details: { reason: typeof code === 'string' ? code : 'unknown' },
+    cause,
+  })
+}

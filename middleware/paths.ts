@@ -1,0 +1,36 @@
+/** Which path a request asks for, whatever the middleware is mounted under. */
+import { modelEndpoint, plainPath, withoutVersion } from './endpoints.ts'
+import type { Request } from './handler.ts'
+
+/**
+ * The URLs a middleware may go by: relative to where it is mounted, and whole. `app.use('/v1', …)` and
+ * `app.use('/ai', …)` are served by the first, `app.use('/metrics', …)` by the second.
+ */
+function urlsOf(req: Request): readonly string[] {
+  const url = req.url ?? ''
+  return req.originalUrl === undefined || req.originalUrl === url ? [url] : [url, req.originalUrl]
+}
+
+/** The first path without `/v1` that passes the test, or `undefined`; hidden paths (dots, `//`, backslashes) never pass. */
+export function findPath(req: Request, test: (path: string) => boolean): string | undefined {
+  for (const url of urlsOf(req)) {
+    const path = plainPath(url)
+    const bare = path === undefined ? undefined : withoutVersion(path)
+    if (bare !== undefined && test(bare)) return bare
+  }
+  return undefined
+}
+
+/** The model endpoint a request is for, e.g. `/chat/completions`, or `undefined`. */
+export function endpointOf(req: Request): string | undefined {
+  for (const url of urlsOf(req)) {
+    const endpoint = modelEndpoint(url)
+    if (endpoint !== undefined) return endpoint
+  }
+  return undefined
+}
+
+/** The raw URLs, undecoded and with `/v1` cut off, for paths that may hold encoded slashes. */
+export function rawPaths(req: Request): string[] {
+  return urlsOf(req).map((url) => withoutVersion(url.split(/[?#]/, 1)[0] ?? ''))
+}

@@ -1,0 +1,43 @@
+/** What a value becomes when its label has no room left. */
+export const OVERFLOW = 'other'
+
+const MAX_LENGTH = 128
+
+/**
+ * Bounds the distinct values of every metric label: a series per stranger's text would fill the memory of the gateway
+ * and of Prometheus. The first values come in, later ones become `other`.
+ */
+export class LabelGuard {
+  readonly #cap: number
+  readonly #onOverflow: (label: string) => void
+  readonly #seen = new Map<string, Set<string>>()
+
+  /**
+   * @param cap distinct values per label
+   * @param onOverflow told the label's name for every observation that was folded into `other`
+   */
+  constructor(cap: number, onOverflow: (label: string) => void) {
+    this.#cap = cap
+    this.#onOverflow = onOverflow
+  }
+
+  /** The labels to use in place of these: known or new values as they are, the rest as `other`. */
+  pass(labels: Readonly<Record<string, string>>): Record<string, string> {
+    return Object.fromEntries(
+      Object.entries(labels).map(([label, value]) => [label, this.#value(label, value)]),
+    )
+  }
+
+  #value(label: string, value: string): string {
+    const clean = value.slice(0, MAX_LENGTH).replace(/[^\x20-\x7e]/g, '?')
+    let seen = this.#seen.get(label)
+    if (!seen) this.#seen.set(label, (seen = new Set()))
+    if (seen.has(clean)) return clean
+    if (seen.size < this.#cap) {
+      seen.add(clean)
+      return clean
+    }
+    this.#onOverflow(label)
+    return OVERFLOW
+  }
+}

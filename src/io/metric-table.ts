@@ -1,0 +1,101 @@
+/**
+ * Every series Tollway exports, in one table: the registry and `docs/metrics.md` are made from it. GenAI names and buckets
+ * follow the OpenTelemetry semantic conventions (status: development), in Prometheus spelling.
+ */
+
+/** One metric. */
+export interface MetricSpec {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly labels: readonly string[]
+  readonly buckets?: readonly number[] | undefined
+}
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+const PHASE_SECONDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
+]
+const OTEL_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+const OTEL_TOKENS = Array.from({ length: 14 }, (_, power) => 4 ** power)
+const SPEND = ['route', 'payer', 'seller', 'asset', 'caller'] as const
+const BUDGET = ['budget', 'subject'] as const
+const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const
+
+/** The metrics by name. */
+export const METRIC_TABLE = {
+  tollway_requests_total: counter('Requests by how they ended.', ['route', 'payer', 'outcome']),
+  tollway_payments_total: counter('Charges by the state they moved to, and why.', [
+    'payer',
+    'seller',
+    'network',
+    'state',
+    'reason',
+  ]),
+  tollway_spend_usd_total: counter(
+    'USD of settled charges, for display; a charge that the chain later proves unspent is not taken off again.',
+    SPEND,
+  ),
+  tollway_spend_atomic_total: counter(
+    "Settled charges in the asset's smallest unit; exact below 2^53 since the process started.",
+    SPEND,
+  ),
+  tollway_budget_limit_usd: gauge('Limit of a budget.', BUDGET),
+  tollway_budget_spent_usd: gauge('Settled in the current window, from the ledger.', BUDGET),
+  tollway_budget_held_usd: gauge('Reserved, or signed with no verdict yet, in the current window.', BUDGET),
+  tollway_budget_uncertain_usd: gauge(
+    'Sent with no proof either way in the current window; counts as spent.',
+    BUDGET,
+  ),
+  tollway_budget_remaining_usd: gauge('What the current window can still take.', BUDGET),
+  tollway_budget_refusals_total: counter('Requests a budget refused; early: before the seller was asked.', [
+    'budget',
+    'early',
+  ]),
+  tollway_uncertain_payments: gauge(
+    'Charges nobody can say yet whether they were taken, from the ledger.',
+    [],
+  ),
+  tollway_uncertain_usd: gauge('USD of the uncertain charges, from the ledger.', []),
+  tollway_quote_usd: gauge('Newest price a seller quoted.', ['seller', 'route']),
+  tollway_request_duration_seconds: histogram(
+    'From the request to the end of its answer.',
+    ['route', 'outcome'],
+    SECONDS,
+  ),
+  tollway_request_time_to_first_byte_seconds: histogram(
+    "From the request to the first byte of the answer's body.",
+    ['route'],
+    SECONDS,
+  ),
+  tollway_payment_phase_seconds: histogram('Time a phase of paying took.', ['phase'], PHASE_SECONDS),
+  tollway_audit_sequence: gauge('Sequence number of the newest audit record.', []),
+  tollway_audit_failures_total: counter('Audit records that could not be written.', []),
+  tollway_series_dropped_total: counter('Observations folded into "other" because a label was full.', [
+    'label',
+  ]),
+  gen_ai_client_token_usage: histogram(
+    'Tokens of answered requests.',
+    [...GEN_AI, 'gen_ai_token_type'],
+    OTEL_TOKENS,
+  ),
+  gen_ai_client_operation_duration_seconds: histogram(
+    'Duration of model requests.',
+    [...GEN_AI, 'error_type'],
+    OTEL_SECONDS,
+  ),
+} as const satisfies Readonly<Record<string, MetricSpec>>
+
+/** A name of {@link METRIC_TABLE}. */
+export type MetricName = keyof typeof METRIC_TABLE
+
+function counter<const L extends readonly string[]>(help: string, labels: L) {
+  return { type: 'counter', help, labels } as const
+}
+
+function gauge<const L extends readonly string[]>(help: string, labels: L) {
+  return { type: 'gauge', help, labels } as const
+}
+
+function histogram<const L extends readonly string[]>(help: string, labels: L, buckets: readonly number[]) {
+  return { type: 'histogram', help, labels, buckets } as const
+}
