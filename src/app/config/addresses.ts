@@ -24,12 +24,7 @@ export function parseListen(text: string): ListenAddress | undefined {
 /** Whether only this machine reaches the host. `0.0.0.0` and `::` are every address, so they are not loopback. */
 export function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[|\]$/g, '')
-  return (
-    name === 'localhost' ||
-    name.endsWith('.localhost') ||
-    name === '::1' ||
-    (isIPv4(name) && name.startsWith('127.'))
-  )
+  return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
 }
 
 /** What keeps a text from being an `api_base`, in words, or the normalized URL without a trailing slash. */

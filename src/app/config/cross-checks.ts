@@ -2,11 +2,11 @@
 import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../core/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { compileRoutes, matchesPattern, type Route } from '../../core/route.ts'
+import { hashKey } from '../../io/hash-key.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
 import type { Finding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable, type ConfigPath } from './problems.ts'
-import { digestKey } from './secrets.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -59,7 +59,7 @@ function checkCallers(config: Fields): Finding[] {
     const key = fields['key']
     // An unresolved reference stands as it was written, and two of those say nothing about the keys.
     if (typeof key !== 'string' || key.includes('${')) continue
-    const digest = digestKey(key)
+    const digest = hashKey(key)
     const first = seen.get(digest)
     if (first === undefined) seen.set(digest, index)
     else
@@ -95,27 +95,26 @@ function checkRoutes(config: Fields): Finding[] {
         })
       }
     }
-    const fault = patternFault(fields)
-    if (fault !== undefined) findings.push({ path: [...path, fault.key], message: fault.message })
+    if (takesMissingStar(fields)) {
+      findings.push({
+        path: [...path, 'model'],
+        message: "has a *, and model_name has none to take it from. Write the seller's model name.",
+      })
+    }
     return findings
   })
 }
 
-/** What `compileRoutes` would refuse, said without repeating the names. */
-function patternFault(fields: Fields): { readonly key: string; readonly message: string } | undefined {
+/** What `compileRoutes` would refuse, decided by it and said without repeating the names. */
+function takesMissingStar(fields: Fields): boolean {
   const route = routeOf(fields)
-  if (route === undefined) return undefined
+  if (route?.model === undefined) return false
   try {
     compileRoutes([route])
-    return undefined
+    return false
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    return route.modelName.split('*').length > 2
-      ? { key: 'model_name', message: 'has more than one *. Use one, such as "paid/*".' }
-      : {
-          key: 'model',
-          message: "has a *, and model_name has none to take it from. Write the seller's model name.",
-        }
+    if (error instanceof ConfigError) return true
+    throw error
   }
 }
 

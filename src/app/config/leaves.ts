@@ -2,13 +2,16 @@
 import bytes from 'bytes'
 import { isAddress } from 'viem/utils'
 import { z } from 'zod'
+import { passRules } from '../../../middleware/pass-paths.ts'
 import { findNetwork, networkNames } from '../../core/assets.ts'
 import { isTimezone } from '../../core/budget.ts'
+import { ConfigError } from '../../core/errors.ts'
 import { parseRate, parseUsd } from '../../core/money.ts'
 import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
 
 const MEBIBYTE = 1_048_576
 const MAX_BODY_BYTES = 1024 * MEBIBYTE
+const HOST_NAME = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/
 const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
 
 /** A string leaf that `read` turns into its final form, or refuses by giving `undefined`. */
@@ -42,15 +45,16 @@ export const name = () =>
 
 /** A caller's id: it appears in audit records and metric labels. */
 export const callerId = () =>
-  z
-    .string()
-    .regex(/^[A-Za-z0-9._@-]{1,64}$/, 'must be 1 to 64 letters, digits or the characters . _ @ and -.')
+  z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, dashes or underscores.')
 
 /** A model name or pattern. */
 export const model = () =>
   z
     .string()
-    .regex(/^[^\s\p{Cc}]{1,256}$/u, 'must be 1 to 256 characters without spaces, such as "paid/*" or gpt-4o.')
+    .regex(
+      /^(?=.{1,256}$)[^\s\p{Cc}*]*\*?[^\s\p{Cc}*]*$/u,
+      'must be 1 to 256 characters without spaces and with at most one *, such as "paid/*" or gpt-4o.',
+    )
 
 /** CAIP-2 id from an alias or a CAIP-2 id. */
 export const network = () =>
@@ -145,22 +149,28 @@ export const origin = () =>
       'must be the origin of an api_base: https://host or https://host:port, in lower case, with nothing after it.',
     )
 
-/** A path beside the model endpoints. */
+/** A path beside the built-in ones; pass-through decides which can be meant. */
 export const allowedPath = () =>
   z
     .string()
     .refine(
-      (text) =>
-        /^\/[A-Za-z0-9._~/-]*\*?$/.test(text) && !text.includes('//') && !/\/\.{1,2}(?:\/|$)/.test(text),
-      'must be a path such as /v1/files, or end in * as in /v1/vector_stores/*.',
+      isPassable,
+      'must be a whole path such as /assistants, or end in /* as in /assistants/*, without dots, encoding or query.',
     )
+
+function isPassable(path: string): boolean {
+  try {
+    passRules([path])
+    return true
+  } catch (error) {
+    if (error instanceof ConfigError) return false
+    throw error
+  }
+}
 
 /** A host of the allow-list: no scheme, no port. */
 export const hostName = () =>
-  z
-    .string()
-    .regex(
-      /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/i,
-      'must be a host name or address without scheme and port, such as localhost or "[::1]".',
-    )
-    .transform((text) => text.toLowerCase())
+  reading((text) => {
+    const lower = text.toLowerCase()
+    return HOST_NAME.test(lower) ? lower : undefined
+  }, 'must be a host name or address without scheme, port or path, such as gateway.internal or "[::1]".')

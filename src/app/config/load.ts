@@ -28,7 +28,7 @@ export interface Overrides {
 export interface LoadedConfig {
   readonly config: ResolvedConfig
   /** The value at a path as it was written, references not resolved: the form that is safe to show. */
-  written(path: ConfigPath): unknown
+  readonly written: (path: ConfigPath) => unknown
 }
 
 /**

@@ -37,6 +37,11 @@ export function notYetKeys(): readonly string[] {
   return NOT_YET
 }
 
+/** The planned kinds of payer, for the reference. */
+export function plannedPayerKinds(): readonly string[] {
+  return [...PAYER_KINDS]
+}
+
 /** Whether a value of `payers.*.kind` is planned. */
 export function isPlannedPayerKind(kind: unknown): boolean {
   return typeof kind === 'string' && PAYER_KINDS.has(kind)

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
+import { hashKey } from '../../io/hash-key.ts'
 import type { CheckedConfig } from './schema.ts'
 import type { ResolvedConfig, ResolvedPayer } from './resolved.ts'
-import { digestKey, parseReference } from './secrets.ts'
+import { parseReference } from './secrets.ts'
 
 /**
  * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
@@ -18,7 +19,7 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       apiKey: checked.upstream.api_key,
       allowPaths: checked.upstream.allow_paths,
     },
-    callers: checked.callers.map(({ id, key, models }) => ({ id, keyDigest: digestKey(key), models })),
+    callers: checked.callers.map(({ id, key, models }) => ({ id, keyDigest: hashKey(key), models })),
     payers: new Map(
       Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
     ),
@@ -56,7 +57,7 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
     },
     bodyLimit: checked.body_limit,
     admin: {
-      keyDigest: checked.admin.key === undefined ? undefined : digestKey(checked.admin.key),
+      keyDigest: checked.admin.key === undefined ? undefined : hashKey(checked.admin.key),
       hosts: checked.admin.hosts,
     },
   })

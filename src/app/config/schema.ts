@@ -21,8 +21,9 @@ const upstream = z
       example: '"${env:LITELLM_KEY}"',
     }),
     allow_paths: z.array(leaf.allowedPath()).default([]).meta({
-      description: 'Paths passed through beside the built-in ones. A * at the end stands for any rest.',
-      example: '[/v1/vector_stores/*]',
+      description:
+        'Paths passed through beside the built-in ones; /* at the end stands for everything below.',
+      example: '[/assistants/*]',
     }),
   })
   .optional()
@@ -255,8 +256,9 @@ export const configSchema = z.strictObject({
         example: '"${env:TOLLWAY_ADMIN_KEY}"',
       }),
       hosts: z.array(leaf.hostName()).min(1).default(['localhost', '127.0.0.1', '[::1]']).meta({
-        description: 'Host names a request may be addressed to (against DNS rebinding).',
-        example: '[localhost, 127.0.0.1]',
+        description:
+          'Names a request may be addressed to, against DNS rebinding; localhost and its addresses always are.',
+        example: '[localhost, gateway.internal]',
       }),
     })
     .prefault({})

@@ -1,5 +1,4 @@
 /** `${env:NAME}` and `${file:path}`: the only way a secret gets into a configuration. */
-import { createHash } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { KeyReference } from '../../core/key-reference.ts'
@@ -59,11 +58,6 @@ export function missingReference(reference: KeyReference, context: SecretContext
   }
   const stat = statSync(reference.path, { throwIfNoEntry: false })
   return stat?.isFile() === true ? '' : unreadable(reference.path)
-}
-
-/** SHA-256 of a key in lower-case hex: all that the configuration keeps of caller and admin keys. */
-export function digestKey(key: string): string {
-  return createHash('sha256').update(key, 'utf8').digest('hex')
 }
 
 function readReference(reference: KeyReference, context: SecretContext): Resolved {

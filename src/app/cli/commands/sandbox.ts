@@ -1,0 +1,52 @@
+import type { Command } from 'commander'
+import type { CommandContext } from '../run.ts'
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import { wholeNumber } from '../options.ts'
+
+/** Adds `tollway sandbox`. */
+export function addSandbox(program: Command, context: CommandContext): void {
+  program
+    .command('sandbox')
+    .description('run a chain, a token, a seller and a gateway on this machine, without real money')
+    .option('--once', 'make one paid call, show what happened, and end', false)
+    .option('--json', 'print JSON', false)
+    .option('-p, --port <n>', 'port of the gateway (default: a free one)', wholeNumber(0, 65_535))
+    .option(
+      '--block-time <seconds>',
+      'time between blocks; 0 makes a block per transaction',
+      wholeNumber(0, 3600),
+      0,
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sandbox                  keep it running and point a client at it
+  tollway sandbox --once --json    one paid call, as a check
+  tollway sandbox --block-time 2   settle at the pace of a real chain
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { once: boolean; json: boolean; port?: number; blockTime: number }) => {
+      const { terminal } = context
+      const stop = new AbortController()
+      const forget = terminal.onStopSignal(() => {
+        if (stop.signal.aborted) terminal.exit(EXIT.failed)
+        stop.abort()
+      })
+      try {
+        const { runSandbox } = await import('../../sandbox/command.ts')
+        context.end(
+          await runSandbox({
+            once: options.once,
+            json: options.json,
+            port: options.port,
+            blockTimeSeconds: options.blockTime,
+            stdout: (text: string) => terminal.stdout(text),
+            signal: stop.signal,
+          }),
+        )
+      } finally {
+        forget()
+      }
+    })
+}

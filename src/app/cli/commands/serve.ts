@@ -1,0 +1,69 @@
+import type { Command } from 'commander'
+import { loadConfig } from '../../config/load.ts'
+import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { CommandContext } from '../run.ts'
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import type { Terminal } from '../terminal.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+
+/** The part of a gateway that `serve` uses. */
+export interface ServedGateway {
+  listen(): Promise<{ readonly url: string }>
+  close(): Promise<void>
+}
+
+/** Adds `tollway serve`. */
+export function addServe(program: Command, context: CommandContext): void {
+  program
+    .command('serve')
+    .description('run the gateway until it is told to stop')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('-l, --listen <host:port>', 'address to listen on, instead of the one in the file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway serve
+  tollway serve --config /etc/tollway/tollway.yaml
+  tollway serve --listen 127.0.0.1:9000
+
+The first SIGTERM or Ctrl-C lets running requests finish, the second ends at once.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; listen?: string }) => {
+      const config = loadConfig(options.config, context.terminal.env, { listen: options.listen })
+      const { createGateway } = await import('../../gateway.ts')
+      context.end(await serve(config, createGateway, context.terminal))
+    })
+}
+
+/**
+ * Serves until the first stop signal, then closes; a second signal ends the process at once with 1.
+ * @returns the exit code
+ */
+export async function serve(
+  config: ResolvedConfig,
+  open: (config: ResolvedConfig) => Promise<ServedGateway>,
+  terminal: Terminal,
+): Promise<number> {
+  const stop = Promise.withResolvers<void>()
+  let signals = 0
+  const forget = terminal.onStopSignal(() => {
+    signals += 1
+    if (signals > 1) terminal.exit(EXIT.failed)
+    stop.resolve()
+  })
+  try {
+    const gateway = await open(config)
+    try {
+      const { url } = await gateway.listen()
+      terminal.stdout(`tollway is ready at ${url}\n`)
+      await stop.promise
+    } finally {
+      await gateway.close()
+    }
+    return EXIT.done
+  } finally {
+    forget()
+  }
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+// Nothing but the version check may be imported here: on an old Node the rest fails before it can say why.
+import { unsupportedNode } from './node-version.ts'
+
+const fault = unsupportedNode(process.versions.node)
+if (fault !== undefined) {
+  process.stderr.write(`${fault}\n`)
+  process.exitCode = 1
+} else {
+  const { run } = await import('./run.ts')
+  const { processTerminal } = await import('./terminal.ts')
+  const terminal = processTerminal()
+  terminal.exit(await run(process.argv.slice(2), terminal))
+}

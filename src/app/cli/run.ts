@@ -1,0 +1,84 @@
+import { createRequire } from 'node:module'
+import { Command, CommanderError } from 'commander'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import { addAudit } from './commands/audit.ts'
+import { addCheck } from './commands/check.ts'
+import { addSandbox } from './commands/sandbox.ts'
+import { addServe } from './commands/serve.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './exit-codes.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What a command works with. */
+export interface CommandContext {
+  readonly terminal: Terminal
+  /** Says how the command ended; without it the exit code is 0. */
+  end(code: number): void
+}
+
+/**
+ * Runs one command.
+ * @param args without the interpreter and the script
+ * @returns the exit code
+ */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  let code: number = EXIT.done
+  const context: CommandContext = {
+    terminal,
+    end(ended) {
+      code = ended
+    },
+  }
+  try {
+    await createProgram(context).parseAsync([...args], { from: 'user' })
+    return code
+  } catch (error) {
+    return report(error, terminal)
+  }
+}
+
+function createProgram(context: CommandContext): Command {
+  const { terminal } = context
+  const program = new Command('tollway')
+    .description('A gateway with paid model routes: it pays sellers over x402, within budgets.')
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout(text),
+      writeErr: (text) => terminal.stderr(text),
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sandbox --once                try everything on this machine, without real money
+  tollway check --config tollway.yaml   see what a configuration would do
+  tollway serve --config tollway.yaml   run the gateway
+${EXIT_CODES_HELP}`,
+    )
+  addServe(program, context)
+  addCheck(program, context)
+  addSandbox(program, context)
+  addAudit(program, context)
+  return program
+}
+
+/** Ours stands in its package under `src` and under `dist/src`: the package finds itself by name in both. */
+function version(): string {
+  const manifest: unknown = createRequire(import.meta.url)('tollway/package.json')
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : 'unknown'
+}
+
+/** Errors that were foreseen explain themselves; a fault of ours shows where it happened. */
+function report(error: unknown, terminal: Terminal): ExitCode {
+  if (error instanceof CommanderError) return exitCodeOf(error)
+  if (error instanceof ConfigError || error instanceof TollwayError) terminal.stderr(`${error.message}\n`)
+  else
+    terminal.stderr(
+      `tollway failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+    )
+  return exitCodeOf(error)
+}
