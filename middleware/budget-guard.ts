@@ -7,9 +7,9 @@ import { PriceMemory } from '../src/core/price-memory.ts'
 import type { Quote } from '../src/core/requirement.ts'
 import type { Candidate } from '../src/core/route.ts'
 import type { Ledger } from '../src/io/ledger.ts'
-import { modelEndpoint } from './endpoints.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
+import { endpointOf } from './paths.ts'
 
 /** Options of {@link budgetGuard}. */
 export interface BudgetGuardOptions {
@@ -45,7 +45,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
   }
 
   return asyncHandler('budgetGuard', async (req, _res, next) => {
-    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     const candidate = exchange.candidates?.[0]
     if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')

@@ -21,7 +21,8 @@ export const MODEL_ENDPOINTS: ReadonlySet<string> = new Set([
 export function plainPath(url: string): string | undefined {
   const path = url.split(/[?#]/, 1)[0] ?? ''
   if (!path.startsWith('/') || path.includes('//') || path.includes('\\')) return undefined
-  if (/%(?:2e|2f|5c|00)/i.test(path) || path.split('/').some((part) => part === '.' || part === '..')) return undefined
+  if (/%(?:2e|2f|5c|00)/i.test(path) || path.split('/').some((part) => part === '.' || part === '..'))
+    return undefined
   return path
 }
 

@@ -1,8 +1,8 @@
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
-import { modelEndpoint } from './endpoints.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler } from './handler.ts'
+import { endpointOf } from './paths.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {
@@ -19,7 +19,7 @@ export interface ModelRouterOptions {
 export function modelRouter(options: ModelRouterOptions): Handler {
   const { routes, fallback } = options
   return function modelRouter(req, _res, next) {
-    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     const { model } = exchange
     if (model === undefined) {

@@ -8,11 +8,11 @@ import type { Candidate } from '../src/core/route.ts'
 import { PAYMENT_HEADERS } from '../src/core/x402.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import { UpstreamError, type IncomingReply, type OutgoingRequest, type Upstream } from '../src/io/upstream.ts'
-import { modelEndpoint } from './endpoints.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { outgoingRequest } from './outgoing.ts'
 import { ClientLeftError, PaidCall } from './paid-call.ts'
+import { endpointOf } from './paths.ts'
 
 /** Limits on what may be signed (rule 6). */
 export interface PaymentPolicy {
@@ -69,7 +69,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
     },
   }
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
-    if (modelEndpoint(req.originalUrl ?? req.url ?? '') === undefined || req.method !== 'POST') return next()
+    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     const { candidates, guard } = exchange
     if (!candidates)

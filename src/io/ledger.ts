@@ -178,6 +178,11 @@ export class Ledger {
     })
   }
 
+  /** Number and micro-USD of the charges nobody can say yet whether they were taken. */
+  async uncertainSum(): Promise<{ readonly count: number; readonly microUsd: bigint }> {
+    return await this.#parts.store.sum('uncertain')
+  }
+
   /** Pins of a seller. */
   async pins(apiBase: string): Promise<Pin[]> {
     return await this.#parts.store.pins(apiBase)

@@ -5,14 +5,14 @@ import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
 import { startSeller } from '../../src/app/sandbox/seller.ts'
 import { decodeHeader } from '../kit/hostile-seller.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
-import { startRig } from '../kit/rig.ts'
-import type { Rig } from '../kit/rig.ts'
+import { startWorld } from '../../src/app/sandbox/world.ts'
+import type { World } from '../../src/app/sandbox/world.ts'
 
-let rig: Rig
+let rig: World
 /** Waits one second for the facilitator; only used where it waits in vain. */
 let impatient: LocalSeller
 beforeAll(async () => {
-  rig = await startRig()
+  rig = await startWorld()
   impatient = await startSeller({
     facilitatorUrl: rig.facilitator.url,
     payTo: rig.chain.accounts.seller.address,

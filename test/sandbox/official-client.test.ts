@@ -2,18 +2,18 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { decodeHeader } from '../kit/hostile-seller.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
-import { startRig } from '../kit/rig.ts'
-import type { Rig } from '../kit/rig.ts'
+import { startWorld } from '../../src/app/sandbox/world.ts'
+import type { World } from '../../src/app/sandbox/world.ts'
 
 const Receipt = z.looseObject({ success: z.boolean(), transaction: z.string(), network: z.string() })
 const Answer = z.looseObject({
   choices: z.array(z.looseObject({ message: z.object({ content: z.string() }) })),
 })
 
-let rig: Rig
+let rig: World
 let hold: (index: number) => Promise<void> | void = () => {}
 beforeAll(async () => {
-  rig = await startRig({ beforeChunk: (index) => hold(index) })
+  rig = await startWorld({ beforeChunk: (index) => hold(index) })
 })
 afterAll(() => rig.close())
 beforeEach(() => {
@@ -131,7 +131,7 @@ describe('the official x402 client in the local payment world', () => {
   })
 
   it('pays nothing when the model behind the paywall fails, because the official seller settles last', async () => {
-    const failing = await startRig({ faults: [{ status: 503 }] })
+    const failing = await startWorld({ faults: [{ status: 503 }] })
     try {
       const reply = await officialFetch(failing.chain)(
         `${failing.seller.apiBase}/chat/completions`,

@@ -4,12 +4,12 @@ import { binaryContent } from '../../src/app/sandbox/seller.ts'
 import { startV1Seller } from '../../src/app/sandbox/v1-seller.ts'
 import { decodeHeader, encodeHeader } from '../kit/hostile-seller.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
-import { startRig } from '../kit/rig.ts'
-import type { Rig } from '../kit/rig.ts'
+import { startWorld } from '../../src/app/sandbox/world.ts'
+import type { World } from '../../src/app/sandbox/world.ts'
 
-let rig: Rig
+let rig: World
 beforeAll(async () => {
-  rig = await startRig()
+  rig = await startWorld()
 })
 afterAll(() => rig.close())
 

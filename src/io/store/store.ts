@@ -5,7 +5,7 @@
  *
  * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written
  */
-import type { Claim, Totals } from '../../core/budget.ts'
+import type { Claim, Totals, Window } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
 
 /** A process that uses the store (rule 10). */
@@ -55,7 +55,7 @@ export type AuthorizeRefusal = 'not_held' | 'lease_expired' | 'nonce_used'
 export interface ChargeQuery {
   readonly states?: readonly ChargeState[] | undefined
   readonly instance?: string | undefined
-  /** Newest first; default 100, at most 1000. */
+  /** How many, newest first: a whole number from 0; default 100, at most 1000 (more is cut to that). */
   readonly limit?: number | undefined
 }
 
@@ -63,6 +63,7 @@ export interface ChargeQuery {
 export interface BudgetWindow {
   readonly budget: string
   readonly subject: string
+  readonly window: Window
   readonly windowStart: number
   readonly totals: Totals
 }
@@ -76,7 +77,7 @@ export interface Store {
    * Reserves a charge: checks every claim against its limit and takes all of them, or takes none. Pins the
    * payee when the seller, network and asset have none yet.
    * Rejects with TollwayError `payee_not_allowed` when another payee was pinned in the meantime and
-   * `pin` is set.
+   * `pin` is set; without `pin` it neither pins nor asks.
    */
   reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation>
 
@@ -88,9 +89,10 @@ export interface Store {
   authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal>
 
   /**
-   * Moves a charge and its budget sums. The windows stay those of its reservation. Settling a charge that was
-   * settled on an assumed proof strengthens the proof.
-   * @throws IllegalMoveError when the move does not exist (core/charge)
+   * Moves a charge and its budget sums. The windows stay those of its reservation. Settling a charge again on a
+   * stronger proof (`assumed` < `receipt` < `chain`) strengthens the proof.
+   * @throws IllegalMoveError when the move does not exist (core/charge); `authorized` is reached by
+   * {@link Store.authorize} alone
    */
   move(id: string, move: Move): Promise<Charge>
 
@@ -98,6 +100,9 @@ export interface Store {
   charge(id: string): Promise<Charge | undefined>
   /** Charges, newest first. */
   charges(query?: ChargeQuery): Promise<Charge[]>
+
+  /** Number and micro-USD of all charges in a state; charges without a USD value count with 0. */
+  sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }>
 
   /** The sums a set of claims would be checked against, in their order; reads only. */
   totals(claims: readonly Claim[]): Promise<Totals[]>
@@ -110,7 +115,7 @@ export interface Store {
   /** Registers a process, and later tells that it lives. */
   register(instance: Instance): Promise<void>
   heartbeat(id: string, at: number): Promise<void>
-  /** Every instance not yet retired. */
+  /** Every instance not yet retired, and retired ones that own `held` or `authorized` charges (again). */
   instances(): Promise<Instance[]>
   /**
    * Ends an instance: its `authorized` charges become `uncertain`, its `held` ones `released`; each moved charge is

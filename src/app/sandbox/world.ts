@@ -1,21 +1,21 @@
-import { startChain } from '../../src/app/sandbox/chain.ts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
-import { startFacilitator } from '../../src/app/sandbox/facilitator.ts'
-import type { LocalFacilitator } from '../../src/app/sandbox/facilitator.ts'
-import type { SellerOptions } from '../../src/app/sandbox/official-server.ts'
-import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
-import { startSeller } from '../../src/app/sandbox/seller.ts'
-import { startStreamingSeller } from '../../src/app/sandbox/streaming-seller.ts'
-import { startV1Seller } from '../../src/app/sandbox/v1-seller.ts'
+import { startChain } from './chain.ts'
+import type { LocalChain } from './chain.ts'
+import { startFacilitator } from './facilitator.ts'
+import type { LocalFacilitator } from './facilitator.ts'
+import type { SellerOptions } from './official-server.ts'
+import type { LocalSeller } from './seller-app.ts'
+import { startSeller } from './seller.ts'
+import { startStreamingSeller } from './streaming-seller.ts'
+import { startV1Seller } from './v1-seller.ts'
 
 /** How to start the rig. What is left out is as in `startChain` and `startSeller`; it holds for all three sellers. */
-export interface RigOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {
+export interface WorldOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {
   chainId?: number | undefined
   blockTimeSeconds?: number | undefined
 }
 
 /** A whole payment world on this machine. */
-export interface Rig {
+export interface World {
   chain: LocalChain
   facilitator: LocalFacilitator
   /** Official middleware, x402 v2: buffers, then settles. */
@@ -33,7 +33,7 @@ export interface Rig {
  *
  * A start that fails half-way ends what it had started.
  */
-export async function startRig(options: RigOptions = {}): Promise<Rig> {
+export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const started: { close(): Promise<void> }[] = []
   const keep = async <T extends { close(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
     const part = await starting

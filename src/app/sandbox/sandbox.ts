@@ -1,0 +1,81 @@
+/** The local payment world with a gateway in front: everything real but the money. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Observer } from '../../core/events.ts'
+import { parseConfig } from '../config/load.ts'
+import { createGateway, type Gateway } from '../gateway.ts'
+import { startWorld, type World } from './world.ts'
+
+/** The variable the sandbox's signer takes its key from; it holds one of the chain's published test keys. */
+const KEY_VARIABLE = 'TOLLWAY_SANDBOX_KEY'
+
+/** How to start a sandbox. */
+export interface SandboxOptions {
+  /** TCP port of the gateway; 0 takes a free one. */
+  readonly port: number
+  /** Seconds between blocks; 0 mines every transaction at once. */
+  readonly blockTimeSeconds: number
+  readonly observers?: readonly Observer[] | undefined
+}
+
+/** A running sandbox. */
+export interface Sandbox {
+  readonly world: World
+  readonly gateway: Gateway
+  /** The gateway's origin. */
+  readonly url: string
+  /** Where store and audit file are, until the end. */
+  readonly directory: string
+  /** Ends everything, files and the chain's process included. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts chain, token, facilitator, sellers and gateway.
+ * @throws SandboxPartsMissingError with the install command; any other error of a part that does not start
+ */
+export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const directory = await mkdtemp(join(tmpdir(), 'tollway-sandbox-'))
+  const ends: (() => Promise<unknown>)[] = [() => rm(directory, { recursive: true, force: true })]
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0).toReversed()) await end()
+  }
+  try {
+    const world = await startWorld({ blockTimeSeconds: options.blockTimeSeconds, chunkDelayMs: 60 })
+    ends.push(() => world.close())
+    process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
+    const config = parseConfig(configFor(world, options.port, directory), process.env)
+    const log = pino({ name: 'tollway', level: 'warn' }, pino.destination(2))
+    const gateway = await createGateway(config, { log, observers: options.observers })
+    ends.push(() => gateway.close())
+    const { url } = await gateway.listen()
+    return { world, gateway, url, directory, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+function configFor(world: World, port: number, directory: string): unknown {
+  const paid = (name: string, apiBase: string): object => ({
+    model_name: `${name}/*`,
+    model: '*',
+    api_base: apiBase,
+    payer: 'wallet',
+  })
+  return {
+    listen: `127.0.0.1:${port}`,
+    store: `sqlite:${join(directory, 'tollway.db')}`,
+    audit: { path: join(directory, 'audit.jsonl') },
+    payers: { wallet: { kind: 'direct', key: `\${env:${KEY_VARIABLE}}`, networks: [world.chain.v1Network] } },
+    model_list: [
+      paid('paid', world.streamingSeller.apiBase),
+      paid('official', world.seller.apiBase),
+      paid('v1', world.v1Seller.apiBase),
+      { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
+    ],
+    budgets: [{ name: 'sandbox', limit_usd: '1.00', window: 'day' }],
+  }
+}
