@@ -1,0 +1,137 @@
+/** The gateway: the middlewares in their order, on a listener. */
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express, { type Express } from 'express'
+import { pino, type Logger } from 'pino'
+import { auditLogger } from '../../middleware/audit-logger.ts'
+import { budgetGuard } from '../../middleware/budget-guard.ts'
+import { caller } from '../../middleware/caller.ts'
+import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
+import { door } from '../../middleware/door.ts'
+import { errorHandler, notFound } from '../../middleware/error-handler.ts'
+import { health } from '../../middleware/health.ts'
+import { metrics } from '../../middleware/metrics.ts'
+import { modelRouter } from '../../middleware/model-router.ts'
+import { models } from '../../middleware/models.ts'
+import { assertOrder } from '../../middleware/order.ts'
+import { passThrough } from '../../middleware/pass-through.ts'
+import { paymentInterceptor } from '../../middleware/payment-interceptor.ts'
+import { readBody } from '../../middleware/read-body.ts'
+import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
+import { isLoopbackHost } from './config/addresses.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
+import { spendPage } from './spend-page/spend-page.ts'
+
+/** Clients keep connections for reuse; closing earlier than they do breaks the next request. */
+const KEEP_ALIVE_MS = 75_000
+
+/** A gateway that is open and not necessarily listening. */
+export interface Gateway {
+  readonly app: Express
+  readonly parts: Parts
+  readonly log: Logger
+  /** Starts listening at the configured address. */
+  listen(): Promise<{ readonly url: string }>
+  /**
+   * Stops accepting, lets running requests finish up to the shutdown deadline, and books everything.
+   * Calls after the first wait for the same end.
+   */
+  close(): Promise<void>
+}
+
+/** What {@link createGateway} can be given instead of its own. */
+export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
+  readonly log?: Logger | undefined
+}
+
+/**
+ * Opens a gateway.
+ * @throws ConfigError, TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function createGateway(
+  config: ResolvedConfig,
+  overrides: GatewayOverrides = {},
+): Promise<Gateway> {
+  const log = overrides.log ?? pino({ name: 'tollway' }, pino.destination(2))
+  const parts = await openParts(config, { ...overrides, log })
+  let closing: Promise<void> | undefined
+  const { app, upgrade } = compose(parts, log, () => closing !== undefined)
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, app)
+  server.on('clientError', clientErrorHandler)
+  if (upgrade) server.on('upgrade', upgrade)
+  return {
+    app,
+    parts,
+    log,
+    async listen() {
+      const { host, port } = config.listen
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen(port, host.replace(/^\[|\]$/g, ''), () => {
+          server.off('error', reject)
+          resolve()
+        })
+      })
+      const address = server.address() as AddressInfo
+      const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
+      return { url: `http://${name}:${address.port}` }
+    },
+    close() {
+      closing ??= (async () => {
+        await drain(server, config.timeouts.shutdownMs)
+        await parts.close()
+      })()
+      return closing
+    },
+  }
+}
+
+function compose(
+  parts: Parts,
+  log: Logger,
+  isShuttingDown: () => boolean,
+): { readonly app: Express; readonly upgrade: ReturnType<typeof passThrough>['upgrade'] | undefined } {
+  const { config, ledger, observers, clock } = parts
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  const rest = passThrough({
+    ...(config.upstream
+      ? { upstream: { apiBase: config.upstream.apiBase, apiKey: config.upstream.apiKey } }
+      : {}),
+    allowPaths: config.upstream?.allowPaths ?? [],
+    stripCredentials: config.callers.length > 0,
+  })
+  app.use(auditLogger({ audit: parts.audit, observers, clock, log }))
+  app.use(door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) }))
+  app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
+  app.use(metrics({ metrics: parts.metrics }))
+  app.use(spendPage({ ledger, budgets: config.budgets, adminKeyDigest: config.admin.keyDigest, clock }))
+  app.use(caller({ callers: config.callers }))
+  app.use(readBody({ limit: config.bodyLimit }))
+  app.use(modelRouter(parts.modelRouter))
+  app.use(budgetGuard(parts.budgetGuard))
+  app.use(paymentInterceptor(parts.paymentInterceptor))
+  app.use(sseRestreamer(parts.sseRestreamer))
+  app.use(models({ routes: parts.modelRouter.routes, clock }))
+  app.use(rest)
+  app.use(notFound())
+  app.use(errorHandler({ log }))
+  assertOrder(app)
+  return { app, upgrade: config.upstream ? rest.upgrade : undefined }
+}
+
+/** Lets running answers finish, then cuts off what is left at the deadline. */
+async function drain(server: Server, deadlineMs: number): Promise<void> {
+  if (!server.listening) return
+  await new Promise<void>((resolve) => {
+    const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+    server.close(() => {
+      clearTimeout(deadline)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}

@@ -1,0 +1,166 @@
+/** Opens what the middlewares work with: books, payers, transport, metrics. One set per gateway; two never meet. */
+import { randomBytes } from 'node:crypto'
+import type { Dispatcher } from 'undici'
+import type { BudgetGuardOptions } from '../../middleware/budget-guard.ts'
+import type { ModelRouterOptions } from '../../middleware/model-router.ts'
+import type { PaymentInterceptorOptions } from '../../middleware/payment-interceptor.ts'
+import type { SseRestreamerOptions } from '../../middleware/sse-restreamer.ts'
+import { direct } from '../../providers/direct.ts'
+import { silentLog, type Log } from '../../middleware/log.ts'
+import { systemClock, type Clock } from '../core/clock.ts'
+import type { Observer } from '../core/events.ts'
+import type { RandomBytes } from '../core/ids.ts'
+import type { Provider } from '../core/provider.ts'
+import { compileRoutes, type Route } from '../core/route.ts'
+import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import { thisInstance } from '../io/instance.ts'
+import { Ledger } from '../io/ledger.ts'
+import { createMetrics, type Metrics } from '../io/metrics.ts'
+import { openStore } from '../io/store/open.ts'
+import { createUpstream, type Upstream } from '../io/upstream.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+
+/** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
+const HEARTBEAT_MS = 5_000
+
+/** Seams for tests and for programs that bring their own parts. */
+export interface PartOverrides {
+  readonly clock?: Clock | undefined
+  readonly random?: RandomBytes | undefined
+  /** Told about everything that happens, beside the metrics. */
+  readonly observers?: readonly Observer[] | undefined
+  /** The transport to sellers and upstreams. */
+  readonly dispatcher?: Dispatcher | undefined
+  /** Payers beside the configured ones; of one name this one wins. */
+  readonly payers?: ReadonlyMap<string, Provider> | undefined
+  /** Told about what fails in the background. */
+  readonly log?: Log | undefined
+}
+
+/** The opened parts, with the options of each middleware ready to be handed to its factory. */
+export interface Parts {
+  readonly config: ResolvedConfig
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly audit: AuditFile
+  readonly metrics: Metrics
+  readonly payers: ReadonlyMap<string, Provider>
+  readonly upstream: Upstream
+  readonly observers: readonly Observer[]
+  readonly modelRouter: ModelRouterOptions
+  readonly budgetGuard: BudgetGuardOptions
+  readonly paymentInterceptor: PaymentInterceptorOptions
+  readonly sseRestreamer: SseRestreamerOptions
+  /** Lets go of everything; what was signed and not answered stays counted as uncertain. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the parts of a configuration.
+ * @throws ConfigError for a key that cannot be used or a file that is not ours
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function openParts(config: ResolvedConfig, overrides: PartOverrides = {}): Promise<Parts> {
+  const { clock = systemClock, random = randomBytes, log = silentLog } = overrides
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const instance = thisInstance(clock)
+    const payers = await openPayers(config, overrides, opened)
+    const audit = await openAuditFile({ path: config.audit.path, clock, instance: instance.id })
+    opened.push(audit)
+    const store = await openStore(config.store)
+    opened.push(store)
+    const metrics = createMetrics()
+    const observers = [metrics.observe, ...(overrides.observers ?? [])]
+    const ledger = await Ledger.open({ store, audit, clock, random, instance, observers })
+    const upstream = createUpstream(config.timeouts, overrides.dispatcher)
+    metrics.watch({
+      budgets: async () =>
+        (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
+          budget: rule.name,
+          subject: claim.subject,
+          limit: rule.limit,
+          totals,
+        })),
+      uncertain: () => ledger.uncertainSum(),
+      auditSequence: () => audit.head().seq,
+    })
+    const heartbeat = setInterval(() => {
+      ledger
+        .beat()
+        .then(() => ledger.retireDead())
+        .catch((err: unknown) => log.error({ err }, 'the ledger could not be written'))
+    }, HEARTBEAT_MS)
+    heartbeat.unref()
+    return {
+      config,
+      clock,
+      ledger,
+      audit,
+      metrics,
+      payers,
+      upstream,
+      observers,
+      modelRouter: {
+        routes: compileRoutes(config.routes, config.fallbacks),
+        fallback: upstreamRoute(config),
+      },
+      budgetGuard: { ledger, budgets: config.budgets, clock, observers },
+      paymentInterceptor: {
+        ledger,
+        upstream,
+        payers,
+        origins: paidOrigins(config),
+        policy: { ...config.policy, assets: config.assets },
+        clock,
+        observers,
+      },
+      sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
+      async close() {
+        clearInterval(heartbeat)
+        await upstream.close()
+        await Promise.allSettled([...payers.values()].map((payer) => payer.close()))
+        await ledger.close()
+      },
+    }
+  } catch (error) {
+    await Promise.allSettled(opened.map((part) => part.close()))
+    throw error
+  }
+}
+
+async function openPayers(
+  config: ResolvedConfig,
+  overrides: PartOverrides,
+  opened: { close(): Promise<void> }[],
+): Promise<ReadonlyMap<string, Provider>> {
+  const payers = new Map<string, Provider>()
+  for (const [name, payer] of config.payers) {
+    if (overrides.payers?.has(name)) continue
+    const provider = await direct({ key: payer.key, networks: payer.networks })
+    opened.push(provider)
+    payers.set(name, provider)
+  }
+  for (const [name, payer] of overrides.payers ?? []) payers.set(name, payer)
+  return payers
+}
+
+/** What no route claims goes to the default upstream, with the client's own credentials only where we ask for none. */
+function upstreamRoute(config: ResolvedConfig): Route | undefined {
+  if (!config.upstream) return undefined
+  return {
+    modelName: 'upstream',
+    model: undefined,
+    apiBase: config.upstream.apiBase,
+    payer: undefined,
+    apiKey: config.upstream.apiKey,
+    forwardCredentials: config.callers.length === 0,
+    order: 0,
+  }
+}
+
+function paidOrigins(config: ResolvedConfig): ReadonlySet<string> {
+  return new Set(
+    config.routes.filter((route) => route.payer !== undefined).map((route) => new URL(route.apiBase).origin),
+  )
+}

@@ -1,0 +1,13 @@
+/**
+ * Tollway: paid model routes for any OpenAI-compatible gateway. This entry has the gateway and what the middlewares
+ * (`tollway/middleware`) and payers (`tollway/providers`) are put together with.
+ *
+ * @module
+ */
+export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway.ts'
+export { openParts, type PartOverrides, type Parts } from './app/open-parts.ts'
+export { loadConfig, parseConfig } from './app/config/load.ts'
+export type { ResolvedConfig } from './app/config/resolved.ts'
+export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'
+export type { Observer, RequestSummary, TollwayEvent } from './core/events.ts'
+export { verifyAudit } from './io/audit-verify.ts'

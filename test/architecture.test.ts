@@ -1,0 +1,100 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '..')
+
+/** The floors, lowest first: what each may import of ours, and of others. `*` means any package. */
+const FLOORS = [
+  { name: 'core', dir: 'src/core', below: [], packages: ['zod', 'luxon'] },
+  { name: 'io', dir: 'src/io', below: ['core'], packages: ['*'], never: ['express', 'http-proxy-middleware'] },
+  { name: 'providers', dir: 'providers', below: ['io', 'core'], packages: ['zod', 'viem'], never: ['express'] },
+  { name: 'middleware', dir: 'middleware', below: ['io', 'core'], packages: ['*'], never: ['viem'] },
+  { name: 'app', dir: 'src/app', below: ['middleware', 'providers', 'io', 'core'], packages: ['*'] },
+] as const
+
+interface Import {
+  readonly from: string
+  readonly specifier: string
+}
+
+function sources(dir: string): string[] {
+  return readdirSync(join(ROOT, dir), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(dir, name))
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8')
+  const found = text.matchAll(/(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g)
+  return [...found].map((match) => ({ from: file, specifier: match[1] ?? match[2] ?? match[3] ?? '' }))
+}
+
+function floorOf(file: string): string | undefined {
+  if (file === 'src/index.ts') return 'entry'
+  return FLOORS.find((floor) => file.startsWith(`${floor.dir}/`))?.name
+}
+
+function packageOf(specifier: string): string {
+  return specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')
+}
+
+describe.each(FLOORS)('the floor $name', (floor) => {
+  const files = sources(floor.dir)
+  const imports = files.flatMap(importsOf)
+
+  test('has source files and imports to look at', () => {
+    expect(files.length).toBeGreaterThan(0)
+    expect(imports.length).toBeGreaterThan(0)
+  })
+
+  test('imports only from floors below it', () => {
+    const own = imports.filter(({ specifier }) => specifier.startsWith('.'))
+    const wrong = own.filter(({ from, specifier }) => {
+      const target = floorOf(relative(ROOT, resolve(ROOT, dirname(from), specifier)))
+      return target !== floor.name && !(floor.below as readonly string[]).includes(target ?? '')
+    })
+    expect(wrong).toEqual([])
+  })
+
+  test('uses only the packages its floor may use', () => {
+    const never = 'never' in floor ? (floor.never as readonly string[]) : []
+    const foreign = imports.filter(({ specifier }) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
+    const wrong = foreign.filter(({ specifier }) => {
+      const name = packageOf(specifier)
+      return never.includes(name) || !((floor.packages as readonly string[]).includes('*') || (floor.packages as readonly string[]).includes(name))
+    })
+    expect(wrong).toEqual([])
+  })
+})
+
+test('core reaches for no clock, no randomness and no environment of its own', () => {
+  const reaches = sources('src/core')
+    .filter((file) => !file.endsWith('/clock.ts') && !file.endsWith('/timers.ts'))
+    .flatMap((file) => {
+      const text = readFileSync(join(ROOT, file), 'utf8')
+      return /Date\.now|new Date\(\)|Math\.random|process\.|setTimeout|node:(?!buffer)/.test(text) ? [file] : []
+    })
+  expect(reaches).toEqual([])
+})
+
+test('a quote is made in one place, and payers take nothing but quotes', () => {
+  const makers = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter((file) =>
+    readFileSync(join(ROOT, file), 'utf8').includes('new Quote('),
+  )
+  expect(makers).toEqual(['src/core/requirement.ts'])
+})
+
+test('a worker thread is the only place that signs', () => {
+  const signers = [...sources('src'), ...sources('middleware'), ...sources('providers')]
+    .filter((file) => !file.startsWith('src/app/sandbox/'))
+    .filter((file) => /signTypedData|privateKeyToAccount|signMessage|signTransaction/.test(readFileSync(join(ROOT, file), 'utf8')))
+  expect(signers).toEqual(['src/io/signer.worker.ts'])
+})
+
+test('tests are neither skipped, focused nor retried', () => {
+  const marked = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && name !== 'architecture.test.ts')
+    .filter((name) => /\b(?:it|test|describe)\.(?:skip|only|todo|fails)\b|retry:/.test(readFileSync(join(ROOT, 'test', name), 'utf8')))
+  expect(marked).toEqual([])
+})

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Installs what the tests need beyond npm. Safe to run again.
+set -euo pipefail
+
+missing=()
+[ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || [ -x /usr/bin/google-chrome ] || missing+=(chromium)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "setup:test: install these with your package manager: ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "setup:test: needs root to apt-get install ${missing[*]}" >&2; exit 1; }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# A platform binary that npm left out falls back to the system's Node without a word.
+here=$(cd "$(dirname "$0")/../.." && pwd)
+for tool in node anvil; do
+  if [ ! -x "$here/node_modules/.bin/$tool" ]; then
+    echo "setup:test: node_modules/.bin/$tool is missing. Run npm ci; on another system than linux-x64 put $tool on the PATH instead." >&2
+    command -v "$tool" >/dev/null || exit 1
+  fi
+done
+echo "setup:test: everything the tests need is here"
