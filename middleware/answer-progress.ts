@@ -88,8 +88,9 @@ export class AnswerProgress {
       const told = field(choice, 'index')
       const index = Number.isSafeInteger(told) ? Number(told) : position
       if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
-      if (typeof field(choice, 'finish_reason') === 'string' && this.#seen.has(index))
-        this.#finished.add(index)
+      const reason = field(choice, 'finish_reason')
+      if (reason === 'error') this.#failed = true
+      else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)
     }
   }
 

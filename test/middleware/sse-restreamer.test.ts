@@ -1,0 +1,729 @@
+import type { ServerResponse } from 'node:http'
+import { gzipSync } from 'node:zlib'
+import * as fc from 'fast-check'
+import OpenAI from 'openai'
+import { afterEach, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+import {
+  ask,
+  ClientAnswer,
+  signalled,
+  startWorld,
+  type World,
+  type WorldOptions,
+} from '../kit/relay-world.ts'
+import { cut, eventsOf, eventsOfStream } from '../kit/sse.ts'
+
+const worlds: World[] = []
+
+afterEach(async () => {
+  for (const started of worlds.splice(0)) await started.close()
+})
+
+async function world(options: WorldOptions): Promise<World> {
+  const started = await startWorld(options)
+  worlds.push(started)
+  return started
+}
+
+const Chunk = z.looseObject({ usage: z.looseObject({ cost: z.unknown().optional() }).nullish() })
+
+const SSE = { 'content-type': 'text/event-stream; charset=utf-8' }
+const chunk = (content: string, finish: string | null = null): string =>
+  `data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m1","choices":[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":${JSON.stringify(finish)}}]}\n\n`
+const usageChunk = (extra = ''): string =>
+  `data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m1","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7${extra}}}\n\n`
+const DONE = 'data: [DONE]\n\n'
+const WHOLE = `${chunk('he')}: ping\n\n${chunk('llo')}${chunk('', 'stop')}${usageChunk(',"cost":99')}${DONE}`
+
+/** A seller that sends these chunks, each only when the one before has been handed to the socket. */
+function sending(parts: readonly (string | Buffer)[], headers: Record<string, string> = SSE) {
+  return (_request: unknown, response: ServerResponse): void => {
+    response.writeHead(200, headers)
+    response.flushHeaders()
+    const send = async (): Promise<void> => {
+      for (const part of parts) await new Promise<void>((resolve) => response.write(part, () => resolve()))
+      response.end()
+    }
+    void send()
+  }
+}
+
+/** The events as data, with the cost taken out. */
+function withoutCost(bytes: Buffer): unknown[] {
+  return eventsOf(bytes).map(({ event, id, data }) => {
+    if (data === '[DONE]') return { event, id, json: data }
+    const json = Chunk.parse(JSON.parse(data))
+    if (json.usage) delete json.usage.cost
+    return { event, id, json }
+  })
+}
+
+function costs(bytes: Buffer): unknown[] {
+  return eventsOf(bytes)
+    .filter(({ data }) => data !== '[DONE]')
+    .map(({ data }) => Chunk.parse(JSON.parse(data)).usage?.cost)
+    .filter((cost) => cost !== undefined)
+}
+
+/** The last event before `[DONE]`. */
+function ended(text: string): unknown {
+  const events = eventsOf(Buffer.from(text))
+  expect(events.at(-1)?.data).toBe('[DONE]')
+  return JSON.parse(events.at(-2)?.data ?? 'null')
+}
+
+/** A paid stream whose client leaves after the first event. */
+function leaving(onDisconnect: 'abort' | 'drain') {
+  const timers = new ManualTimers()
+  const closed = signalled()
+  let response: ServerResponse | undefined
+  const started = world({
+    kind: 'paid',
+    restreamer: { onDisconnect, idleMs: 5000, drainMs: 60_000, timers },
+    seller: (_request, res) => {
+      response = res
+      res.on('close', () => closed.resolve())
+      res.writeHead(200, SSE)
+      res.write(chunk('he'))
+    },
+  })
+  const seller = (): ServerResponse => {
+    if (!response) throw new Error('the seller was not asked')
+    return response
+  }
+  return { started, timers, closed: closed.promise, seller }
+}
+
+describe('a paid stream', () => {
+  test('reaches the client with every event as it was and the paid cost in its usage', async () => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([WHOLE]) })
+    const answer = await ask(url)
+    expect(await answer.end()).toBe('whole')
+    expect(answer.bytes.toString()).toBe(WHOLE.replace('"cost":99', '"cost":0.001'))
+    expect(withoutCost(answer.bytes)).toEqual(withoutCost(Buffer.from(WHOLE)))
+    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().truncated).toBe(false)
+    expect(exchange().firstByteAt).toBeTypeOf('number')
+  })
+
+  test('is read the same by a client that uses EventSourceParserStream', async () => {
+    const { url } = await world({
+      kind: 'paid',
+      seller: sending(cut(Buffer.from(WHOLE), Array(400).fill(3))),
+    })
+    const reply = await fetch(url, { method: 'POST' })
+    if (!reply.body) throw new Error('no body')
+    const events = await eventsOfStream(reply.body)
+    expect(events.map(({ data }) => data)).toEqual(
+      eventsOf(Buffer.from(WHOLE)).map(({ data }) => data.replace('"cost":99', '"cost":0.001')),
+    )
+  })
+
+  test('is relayed byte by byte as it comes: the client has the first event before the second is made', async () => {
+    const first = signalled()
+    const { url } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write(chunk('one'))
+        void first.promise.then(() => response.end(`${chunk('two', 'stop')}${DONE}`))
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('"one"')
+    expect(answer.bytes.toString()).toBe(chunk('one'))
+    first.resolve()
+    expect(await answer.end()).toBe('whole')
+    expect(answer.bytes.toString()).toBe(chunk('one') + chunk('two', 'stop') + DONE)
+  })
+
+  test('has its headers sent before its first byte exists', async () => {
+    const go = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, { ...SSE, 'content-length': '10' })
+        response.flushHeaders()
+        void go.promise.then(() => response.end('data: {}\n\n'))
+      },
+      endpoint: '/responses',
+    })
+    const answer = await ask(url)
+    expect(answer.message.headers).toMatchObject({
+      'content-type': SSE['content-type'],
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+      'x-tollway-spent': 'yes',
+      'x-tollway-cost-usd': '0.001',
+    })
+    expect(answer.message.headers['content-length']).toBeUndefined()
+    expect(exchange().firstByteAt).toBeUndefined()
+    go.resolve()
+    expect(await answer.end()).toBe('whole')
+  })
+
+  test('is the same however the seller cut it into chunks, with CR, LF or CRLF line ends and a byte order mark', async () => {
+    let parts: readonly Buffer[] = []
+    const { url } = await world({
+      kind: 'paid',
+      seller: (request, response) => sending(parts)(request, response),
+    })
+    const lineEnd = fc.constantFrom('\n', '\r', '\r\n')
+    const sizes = fc.array(fc.integer({ min: 1, max: 200 }), { minLength: 1, maxLength: 30 })
+    await fc.assert(
+      fc.asyncProperty(
+        lineEnd,
+        fc.boolean(),
+        fc.string({ unit: 'grapheme' }),
+        sizes,
+        async (end, bom, words, cuts) => {
+          const text = `${chunk(words)}${chunk('🦆', 'stop')}${usageChunk()}${DONE}`
+          const whole = Buffer.from((bom ? '\ufeff' : '') + text.replaceAll('\n', end))
+          parts = cut(whole, cuts)
+          const answer = await ask(url)
+          expect(await answer.end()).toBe('whole')
+          const expected = whole.toString().replace('"total_tokens":7', '"total_tokens":7,"cost":0.001')
+          expect(answer.bytes.toString()).toBe(expected)
+          expect(costs(answer.bytes)).toEqual([0.001])
+          expect(withoutCost(answer.bytes)).toEqual(withoutCost(whole))
+        },
+      ),
+      { numRuns: 60 },
+    )
+  })
+
+  test('tells its cost in the usage of the final Responses event', async () => {
+    const text =
+      'event: response.completed\ndata: {"type":"response.completed","response":{"id":"r","usage":{"input_tokens":3,"output_tokens":4}}}\n\n'
+    const { url, exchange } = await world({ kind: 'paid', endpoint: '/responses', seller: sending([text]) })
+    expect(await (await ask(url)).text()).toBe(
+      text.replace('"output_tokens":4', '"output_tokens":4,"cost":0.001'),
+    )
+    expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+  })
+
+  test("tells its cost in the usage of Anthropic's message_delta", async () => {
+    const start =
+      'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":9}}}\n\n'
+    const delta = 'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":6}}\n\n'
+    const { url, exchange } = await world({
+      kind: 'paid',
+      endpoint: '/messages',
+      seller: sending([start, delta]),
+    })
+    expect(await (await ask(url)).text()).toBe(start + delta.replace('6}', '6,"cost":0.001}'))
+    expect(exchange().usage).toEqual({ inputTokens: 9, outputTokens: 6 })
+  })
+
+  test('with a line over 1 MiB passes that line on unread', async () => {
+    const long = `data: {"usage":{"cost":1},"x":"${'y'.repeat(1_100_000)}"}\n\n`
+    const { url } = await world({
+      kind: 'paid',
+      seller: sending([long, chunk('a', 'stop'), usageChunk(), DONE]),
+    })
+    const text = await (await ask(url)).text()
+    expect(text).toBe(long + chunk('a', 'stop') + usageChunk(',"cost":0.001') + DONE)
+  })
+
+  test('waits for a slow client instead of piling up', async () => {
+    const full = signalled()
+    const block = `: ${'x'.repeat(64_000)}\n\n`
+    let writtenWhileFull = 0
+    const { url } = await world({
+      kind: 'paid',
+      // 32 MB: more than the sockets between seller and client can hold.
+      seller: sending([...Array<string>(500).fill(block), chunk('', 'stop') + DONE]),
+      onResponse: (response) => {
+        const write = response.write.bind(response)
+        response.write = (...args: [never]) => {
+          if (response.writableNeedDrain) writtenWhileFull++
+          const roomLeft = write(...args)
+          if (!roomLeft && response.socket?.writableNeedDrain) full.resolve()
+          return roomLeft
+        }
+      },
+    })
+    const answer = await ask(url)
+    answer.message.pause()
+    await full.promise
+    answer.message.resume()
+    expect(await answer.end()).toBe('whole')
+    expect(writtenWhileFull).toBe(0)
+    expect(answer.bytes.length).toBe(500 * block.length + chunk('', 'stop').length + DONE.length)
+  })
+})
+
+describe('a paid chat stream that breaks', () => {
+  const lengthChunk = {
+    id: 'c1',
+    object: 'chat.completion.chunk',
+    created: 7,
+    model: 'm1',
+    choices: [{ index: 0, delta: {}, finish_reason: 'length' }],
+  }
+
+  test.each([
+    ['between two events', chunk('he')],
+    ['in the middle of a line', `${chunk('he')}data: {"id":"c1","choi`],
+    ['before the blank line of an event', chunk('he').slice(0, -1)],
+    ['in the middle of a CRLF', chunk('he').replaceAll('\n', '\r\n').slice(0, -3)],
+  ])('%s ends as a truncated answer', async (_where, text) => {
+    const received = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write(text)
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('"he"')
+    received.resolve()
+    expect(await answer.end()).toBe('whole')
+    expect(ended(answer.bytes.toString())).toEqual(lengthChunk)
+    expect(eventsOf(answer.bytes)[0]?.data).toContain('"he"')
+    expect(eventsOf(answer.bytes)).toHaveLength(3)
+    expect(exchange().truncated).toBe(true)
+  })
+
+  test('by ending without finish_reason and [DONE] ends as a truncated answer', async () => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he')]) })
+    expect(ended(await (await ask(url)).text())).toEqual(lengthChunk)
+    expect(exchange().truncated).toBe(true)
+  })
+
+  test('before its first event ends as a truncated answer under the name the client used', async () => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([]) })
+    const text = await (await ask(url)).text()
+    expect(ended(text)).toMatchObject({ id: `chatcmpl-${exchange().id}`, model: 'paid/m' })
+  })
+
+  test('finishes each choice that has not finished, and no other', async () => {
+    const two = chunk('b').replace('"index":0', '"index":1')
+    const { url } = await world({ kind: 'paid', seller: sending([chunk('a'), two, chunk('', 'stop')]) })
+    expect(ended(await (await ask(url)).text())).toMatchObject({
+      choices: [{ index: 1, finish_reason: 'length' }],
+    })
+  })
+
+  test('is read by the official client as an answer cut for length, not as an error', async () => {
+    const received = signalled()
+    const { url } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write(chunk('he'))
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const client = new OpenAI({ apiKey: 'x', baseURL: url, maxRetries: 0 })
+    const stream = await client.chat.completions.create({
+      model: 'paid/m',
+      stream: true,
+      messages: [{ role: 'user', content: 'hi' }],
+    })
+    const reasons: unknown[] = []
+    for await (const part of stream) {
+      reasons.push(part.choices[0]?.finish_reason)
+      received.resolve()
+    }
+    expect(reasons).toEqual([null, 'length'])
+  })
+
+  test('by an error event ends as a truncated answer, the words kept for the record only', async () => {
+    const error = 'data: {"error":{"message":"GPU on fire","type":"server_error"}}\n\n'
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: sending([chunk('he') + error + chunk('lost')]),
+    })
+    const text = await (await ask(url)).text()
+    expect(ended(text)).toEqual(lengthChunk)
+    expect(text).not.toContain('GPU')
+    expect(text).not.toContain('lost')
+    expect(exchange().details['stream_error']).toBe('GPU on fire')
+  })
+
+  test('by finish_reason "error" ends as a truncated answer', async () => {
+    const { url } = await world({ kind: 'paid', seller: sending([chunk('he'), chunk('', 'error'), DONE]) })
+    expect(ended(await (await ask(url)).text())).toEqual(lengthChunk)
+  })
+
+  test('after its finish_reason is a whole answer that only gets its [DONE]', async () => {
+    const received = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write(chunk('he', 'stop'))
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('stop')
+    received.resolve()
+    expect(await answer.text()).toBe(chunk('he', 'stop') + DONE)
+    expect(exchange().truncated).toBe(false)
+  })
+
+  test('without [DONE] but whole is left as it is', async () => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he', 'stop')]) })
+    expect(await (await ask(url)).text()).toBe(chunk('he', 'stop'))
+    expect(exchange().truncated).toBe(false)
+  })
+
+  test('whose last line lacks its line end is whole all the same', async () => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he'), 'data: [DONE]']) })
+    expect(await (await ask(url)).text()).toBe(`${chunk('he')}data: [DONE]`)
+    expect(exchange().truncated).toBe(false)
+  })
+
+  test('ends with an in-stream error and no [DONE] where the route says so', async () => {
+    const { url } = await world({
+      kind: 'paid',
+      seller: sending([chunk('he')]),
+      restreamer: { onTruncated: 'error' },
+    })
+    const events = eventsOf(Buffer.from(await (await ask(url)).text()))
+    expect(events).toHaveLength(2)
+    expect(JSON.parse(events[1]?.data ?? '')).toMatchObject({
+      error: { type: 'invalid_request_error', code: 'paid_not_delivered' },
+    })
+  })
+
+  test('of text completions ends with an empty text', async () => {
+    const text =
+      'data: {"id":"t1","created":7,"model":"m1","choices":[{"index":0,"text":"he","finish_reason":null}]}\n\n'
+    const { url } = await world({ kind: 'paid', endpoint: '/completions', seller: sending([text]) })
+    expect(ended(await (await ask(url)).text())).toMatchObject({
+      id: 't1',
+      object: 'text_completion',
+      choices: [{ index: 0, text: '', finish_reason: 'length' }],
+    })
+  })
+
+  test('of another endpoint is cut, so that the client can tell', async () => {
+    const received = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      endpoint: '/responses',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write('data: {"type":"response.created"}\n\n')
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('created')
+    received.resolve()
+    expect(await answer.end()).toBe('cut')
+    expect(exchange().truncated).toBe(true)
+  })
+
+  test('by silence ends as a truncated answer, and the seller is let go', async () => {
+    const timers = new ManualTimers()
+    const gone = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      restreamer: { idleMs: 5000, timers },
+      seller: (_request, response) => {
+        response.on('close', () => gone.resolve())
+        response.writeHead(200, SSE)
+        response.write(chunk('he'))
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('"he"')
+    await timers.fire(5000)
+    expect(await answer.end()).toBe('whole')
+    expect(ended(answer.bytes.toString())).toEqual(lengthChunk)
+    expect(exchange().details['stream_broke']).toBe('BodyIdleError')
+    await gone.promise
+  })
+})
+
+describe('a client that leaves in the middle of a paid stream', () => {
+  test('has the seller let go', async () => {
+    const { started, closed, seller, timers } = leaving('abort')
+    const answer = await ask((await started).url)
+    await answer.until('"he"')
+    answer.leave()
+    await closed
+    expect(seller().writableFinished).toBe(false)
+    await timers.idle()
+  })
+
+  test('has the stream read to its end where the route says so, and its usage noted', async () => {
+    const { started, timers, closed, seller } = leaving('drain')
+    const { url, exchange } = await started
+    const answer = await ask(url)
+    await answer.until('"he"')
+    answer.leave()
+    await timers.armed(60_000)
+    seller().end(chunk('llo', 'stop') + usageChunk() + DONE)
+    await closed
+    await timers.idle()
+    expect(seller().writableFinished).toBe(true)
+    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().truncated).toBe(false)
+  })
+
+  test('has the reading end after the time limit', async () => {
+    const { started, timers, closed, seller } = leaving('drain')
+    const answer = await ask((await started).url)
+    await answer.until('"he"')
+    answer.leave()
+    await timers.fire(60_000)
+    await closed
+    expect(seller().writableFinished).toBe(false)
+    await timers.idle()
+  })
+
+  test('has the reading end when the seller falls silent', async () => {
+    const { started, timers, closed } = leaving('drain')
+    const answer = await ask((await started).url)
+    await answer.until('"he"')
+    answer.leave()
+    await timers.armed(60_000)
+    await timers.fire(5000)
+    await closed
+    await timers.idle()
+  })
+})
+
+describe('a paid JSON answer', () => {
+  const JSON_HEADERS = { 'content-type': 'application/json' }
+
+  test('gets the paid cost, keeps its other bytes, and has the right length', async () => {
+    const body =
+      '{ "id":12345678901234567890,\n "usage":{"prompt_tokens":5,"completion_tokens":2,"cost":99} }'
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: sending([body], { ...JSON_HEADERS, 'content-length': String(body.length) }),
+    })
+    const answer = await ask(url)
+    const expected = body.replace('99', '0.001')
+    expect(await answer.text()).toBe(expected)
+    expect(answer.message.headers['content-length']).toBe(String(expected.length))
+    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+  })
+
+  test.each(['{"usage":null}', 'not json', '[1]', ''])(
+    'that has no usage goes through as it is: %j',
+    async (body) => {
+      const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
+      const answer = await ask(url)
+      expect(await answer.text()).toBe(body)
+      expect(answer.message.statusCode).toBe(200)
+    },
+  )
+
+  test('over the bound is relayed as it comes, unchanged', async () => {
+    const go = signalled()
+    const { url } = await world({
+      kind: 'paid',
+      restreamer: { maxJsonBytes: 10 },
+      seller: (_request, response) => {
+        response.writeHead(200, JSON_HEADERS)
+        response.write('{"usage":{"cost":9}')
+        void go.promise.then(() => response.end(',"x":1}'))
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('"cost":9')
+    go.resolve()
+    expect(await answer.text()).toBe('{"usage":{"cost":9},"x":1}')
+  })
+
+  test('that breaks off becomes paid_not_delivered with a proper status, nothing of it sent', async () => {
+    const { url } = await world({
+      kind: 'paid',
+      seller: (_request, response) => {
+        response.writeHead(200, { ...JSON_HEADERS, 'content-length': '100' })
+        response.write('{"id":', () => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    expect(answer.message.statusCode).toBe(400)
+    expect(JSON.parse(await answer.text())).toMatchObject({ error: { code: 'paid_not_delivered' } })
+  })
+})
+
+describe('the headers of a paid answer', () => {
+  test('lack everything that could harm the client, and have ours', async () => {
+    const bad = {
+      'payment-response': 'x',
+      'x-payment-response': 'x',
+      'payment-required': 'x',
+      'set-cookie': 'a=b',
+      'retry-after': '1',
+      'retry-after-ms': '1',
+      'x-should-retry': 'true',
+      'www-authenticate': 'Basic',
+      'x-tollway-evil': '1',
+      'x-litellm-model-id': '1',
+      'access-control-allow-origin': '*',
+      'x-hop': '1',
+      location: '/',
+      etag: 'x',
+    }
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: sending(['{}'], {
+        ...bad,
+        'x-tollway-spent': 'no',
+        'x-request-id': 'theirs',
+        connection: 'x-hop, keep-alive',
+        'content-type': 'application/json',
+        'x-model-version': '3',
+      }),
+    })
+    const answer = await ask(url)
+    const { headers } = answer.message
+    expect(Object.keys(bad).filter((name) => name in headers)).toEqual([])
+    expect(headers).toMatchObject({
+      'content-type': 'application/json',
+      'x-model-version': '3',
+      'x-tollway-spent': 'yes',
+      'x-request-id': exchange().id,
+      'x-tollway-charge': exchange().charge?.id,
+    })
+    await answer.end()
+  })
+})
+
+describe('a paid answer of another kind', () => {
+  test('that is compressed goes through untouched', async () => {
+    const body = gzipSync('{"usage":{"cost":9}}')
+    const { url } = await world({
+      kind: 'paid',
+      seller: sending([body], { 'content-type': 'application/json', 'content-encoding': 'gzip' }),
+    })
+    const answer = await ask(url)
+    await answer.end()
+    expect(answer.bytes.equals(body)).toBe(true)
+    expect(answer.message.headers['content-encoding']).toBe('gzip')
+  })
+
+  test('that is binary goes through untouched, and is cut when the seller breaks off', async () => {
+    const body = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
+    const received = signalled()
+    const { url } = await world({
+      kind: 'paid',
+      endpoint: '/audio/speech',
+      seller: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'audio/mpeg' })
+        response.write(body)
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('\n')
+    received.resolve()
+    expect(await answer.end()).toBe('cut')
+    expect(answer.bytes.equals(body)).toBe(true)
+  })
+})
+
+describe('an unpaid answer', () => {
+  test('goes through with its status, headers and bytes as they are', async () => {
+    const body = 'data: {"usage":{"prompt_tokens":1,"cost":9}}\r\n\r\nnot an event'
+    const { url, exchange } = await world({
+      kind: 'unpaid',
+      seller: (_request, response) => {
+        response.writeHead(429, {
+          ...SSE,
+          'retry-after': '7',
+          'set-cookie': ['a=1', 'b=2'],
+          'x-ratelimit-limit': '1',
+        })
+        response.end(body)
+      },
+    })
+    const answer = await ask(url)
+    expect(await answer.text()).toBe(body)
+    expect(answer.message.statusCode).toBe(429)
+    expect(answer.message.headers).toMatchObject({
+      'retry-after': '7',
+      'set-cookie': ['a=1', 'b=2'],
+      'x-ratelimit-limit': '1',
+      'x-tollway-spent': 'no',
+    })
+    expect(answer.message.headers['cache-control']).toBeUndefined()
+    expect(exchange().usage).toEqual({ inputTokens: 1, outputTokens: 0 })
+  })
+
+  test('of any bytes is equal on both sides', async () => {
+    let parts: readonly Buffer[] = []
+    const { url } = await world({
+      kind: 'unpaid',
+      seller: (request, response) => sending(parts)(request, response),
+    })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.uint8Array({ minLength: 1, maxLength: 64 }), { maxLength: 10 }),
+        async (list) => {
+          parts = list.map((bytes) => Buffer.from(bytes))
+          const answer = await ask(url)
+          expect(await answer.end()).toBe('whole')
+          expect(answer.bytes.equals(Buffer.concat(parts))).toBe(true)
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+
+  test('that breaks off is cut and not mended', async () => {
+    const received = signalled()
+    const { url } = await world({
+      kind: 'unpaid',
+      seller: (_request, response) => {
+        response.writeHead(200, SSE)
+        response.write(chunk('he'))
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('"he"')
+    received.resolve()
+    expect(await answer.end()).toBe('cut')
+    expect(answer.bytes.toString()).toBe(chunk('he'))
+  })
+
+  test('is let go when its client leaves', async () => {
+    const closed = signalled()
+    const { url } = await world({
+      kind: 'unpaid',
+      restreamer: { onDisconnect: 'drain' },
+      seller: (_request, response) => {
+        response.on('close', () => closed.resolve())
+        response.writeHead(200, SSE)
+        response.write(chunk('he'))
+      },
+    })
+    const answer: ClientAnswer = await ask(url)
+    await answer.until('"he"')
+    answer.leave()
+    await closed.promise
+  })
+})
+
+describe('the re-streamer', () => {
+  test('hands on a request that has no answer yet', async () => {
+    const { url, error } = await world({ kind: 'none', seller: () => {} })
+    const answer = await ask(url)
+    expect(answer.message.statusCode).toBe(204)
+    expect(error()).toBeUndefined()
+  })
+
+  test('names the fix for a mistake in its options', () => {
+    expect(() => sseRestreamer(JSON.parse('{"onDisconnect":"wait"}'))).toThrow(
+      /onDisconnect: use "abort" or "drain"/,
+    )
+    expect(() => sseRestreamer({ idleMs: 0 })).toThrow(/idleMs: give at least 1 millisecond/)
+    expect(() => sseRestreamer({ idelMs: 5 } as object)).toThrow(/Did you mean "idleMs"/)
+  })
+})
