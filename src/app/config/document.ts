@@ -5,6 +5,7 @@ import {
   isSeq,
   LineCounter,
   parseDocument,
+  visit,
   type Document,
   type YAMLError,
 } from 'yaml'
@@ -37,7 +38,8 @@ export function readYaml(text: string, file: string): ConfigDocument {
     // The library's pretty messages quote the line, which may hold a secret.
     prettyErrors: false,
     stringKeys: true,
-    logLevel: 'silent',
+    // Not `silent`: that also silences the error about a second document.
+    logLevel: 'error',
     version: '1.2',
   })
   const position = (offset: number): Position => {
@@ -50,8 +52,15 @@ export function readYaml(text: string, file: string): ConfigDocument {
       mistakes.map((mistake): Problem => {
         const at = position(mistake.pos[0])
         const source = text.split('\n')[at.line - 1] ?? ''
-        return { path: '', message: explainSyntax(mistake, source), file, position: at }
+        return { path: '', message: explainSyntax(mistake.code, source), file, position: at }
       }),
+    )
+  }
+  const dangling = danglingAliases(document)
+  if (dangling.length > 0) {
+    const message = explainSyntax('BAD_ALIAS', '')
+    throw new ConfigProblemsError(
+      dangling.map((offset) => ({ path: '', message, file, position: position(offset) })),
     )
   }
   if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
@@ -74,9 +83,20 @@ function plain(document: Document.Parsed, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: MAX_ALIASES })
   } catch {
-    // The library's only reason to throw here, beside an alias without an anchor, which is a parse error already.
+    // The library's only reason left to throw here.
     throw whole(file, `uses its anchors more than ${MAX_ALIASES} times. Write the values out.`)
   }
+}
+
+/** Where aliases stand that no anchor goes before; the library notices them only while it builds the values. */
+function danglingAliases(document: Document.Parsed): number[] {
+  const offsets: number[] = []
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) === undefined) offsets.push(alias.range?.[0] ?? 0)
+    },
+  })
+  return offsets
 }
 
 function offsetOf(document: Document.Parsed, path: ConfigPath): number {
@@ -102,11 +122,11 @@ function startOf(node: unknown): number | undefined {
 }
 
 /** Our own words: the library's quote parts of the text. */
-function explainSyntax(mistake: YAMLError, line: string): string {
-  if (line.includes('${') && mistake.code !== 'DUPLICATE_KEY') {
+function explainSyntax(code: YAMLError['code'], line: string): string {
+  if (line.includes('${') && code !== 'DUPLICATE_KEY') {
     return 'is not valid YAML. Put references in quotes: "${env:NAME}".'
   }
-  switch (mistake.code) {
+  switch (code) {
     case 'DUPLICATE_KEY':
       return 'repeats a key of the same mapping. Keep one of the two.'
     case 'TAB_AS_INDENT':
@@ -143,6 +163,6 @@ function explainSyntax(mistake: YAMLError, line: string): string {
     case 'UNEXPECTED_TOKEN':
       return 'is not valid YAML. Check the indentation, the colons and the quotes on this line and the one above.'
     default:
-      return mistake.code satisfies never
+      return code satisfies never
   }
 }

@@ -94,7 +94,7 @@ function explainType(
   }
   const got = kindOf(value)
   if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean')) {
-    return `must be text, and is read as ${got}. Put it in quotes${example}.`
+    return `must be text, and is read as ${typeof value === 'number' ? 'a number' : got}. Put it in quotes${example}.`
   }
   const inner = schema === undefined ? undefined : unwrap(schema)
   const wanted =
@@ -122,6 +122,8 @@ const GOT: Readonly<Record<string, string>> = {
 
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'number' && !Number.isInteger(value))
+    return Number.isFinite(value) ? 'a fraction' : 'infinity'
   return GOT[typeof value] ?? `a ${typeof value}`
 }
 

@@ -49,7 +49,12 @@ export function interpolate(input: unknown, root: z.core.$ZodType, context: Secr
       return value
     }
     if (Array.isArray(value)) return value.map((item, index) => walk(item, [...path, index]))
-    if (!isPlainObject(value)) return value
+    if (typeof value !== 'object' || value === null) return value
+    if (!isPlainObject(value)) {
+      // The schema would look only at its own keys: a Map of settings would pass as an empty mapping.
+      findings.push({ path, message: 'must be a plain object or list, not an object of a class.' })
+      return value
+    }
     const copy: Record<string, unknown> = {}
     for (const [key, item] of Object.entries(value)) {
       // Defined, not assigned: a key named __proto__ must stay a key, to be refused as an unknown one.

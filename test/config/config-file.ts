@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { loadConfig } from '../../src/app/config/load.ts'
+import { ConfigProblemsError, type Problem } from '../../src/app/config/problems.ts'
+import type { ResolvedConfig } from '../../src/app/config/resolved.ts'
+
+/** Values for every reference of {@link FULL}. */
+export const FULL_ENV = {
+  UPSTREAM_KEY: 'upstream-secret-1',
+  CALLER_KEY: 'caller-secret-1',
+  OTHER_CALLER_KEY: 'caller-secret-2',
+  WALLET_KEY: 'wallet-secret-1',
+  API_KEY: 'api-secret-1',
+  ADMIN_KEY: 'admin-secret-1',
+}
+
+/** A configuration that uses every key there is. */
+export const FULL = `listen: 127.0.0.1:0
+store: sqlite:./ledger/tollway.db
+upstream:
+  api_base: http://127.0.0.1:4000/v1/
+  api_key: "\${env:UPSTREAM_KEY}"
+  allow_paths: [/assistants, /threads/*]
+callers:
+  - id: openclaw
+    key: "\${env:CALLER_KEY}"
+    models: ["paid/*"]
+  - id: other
+    key: "\${env:OTHER_CALLER_KEY}"
+payers:
+  base:
+    kind: direct
+    key: "\${env:WALLET_KEY}"
+    networks: [base-sepolia, "eip155:8453", base]
+model_list:
+  - model_name: "paid/*"
+    model: "*"
+    api_base: https://Seller.example.com/v1/
+    payer: base
+    order: 2
+  - model_name: local-llama
+    api_base: http://127.0.0.1:11434/v1
+    api_key: "\${env:API_KEY}"
+router:
+  fallbacks:
+    - "paid/*": [local-llama]
+budgets:
+  - name: all
+    limit_usd: "5.00"
+    window: day
+    timezone: Europe/Berlin
+policy:
+  max_usd_per_request: "0.25"
+  max_validity_seconds: 120
+  sellers:
+    https://seller.example.com:
+      pay_to: ["0x209693Bc6afc0C5328bA36FaF03C514EF312287C"]
+assets:
+  - network: mainnet
+    address: "0x0B010000b7624eb9B3DfBC279673C76E9D29D5F7"
+    symbol: OBOL
+    decimals: 18
+    usd: "0.05"
+    name: Obol Network
+    version: "1"
+audit:
+  path: ./log/audit.jsonl
+stream:
+  on_disconnect: drain
+timeouts:
+  connect_seconds: 1
+  first_byte_seconds: 2
+  idle_seconds: 3
+  total_seconds: 4.5
+  shutdown_seconds: 5
+body_limit: 1.5mb
+admin:
+  key: "\${env:ADMIN_KEY}"
+  hosts: [Gateway.internal, "[::1]"]
+`
+
+/** A directory that is gone when the test is over. */
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'tollway-config-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** Writes `tollway.yaml` into a directory of its own and gives its path. */
+export function configFile(text: string | Uint8Array, directory: string = temporaryDirectory()): string {
+  const path = join(directory, 'tollway.yaml')
+  writeFileSync(path, text)
+  return path
+}
+
+/** Loads a YAML text as a file. */
+export function load(text: string, env: Readonly<Record<string, string>> = {}): ResolvedConfig {
+  return loadConfig(configFile(text), env)
+}
+
+/** The problems a function throws, or a failure when it throws none. */
+export function problemsIn(act: () => unknown): readonly Problem[] {
+  try {
+    act()
+  } catch (error) {
+    if (error instanceof ConfigProblemsError) return error.problems
+    throw error
+  }
+  throw new Error('the configuration was accepted')
+}
+
+/** What is wrong with a YAML text, as `line:column path: message`. */
+export function mistakesOf(text: string | Uint8Array, env: Readonly<Record<string, string>> = {}): string[] {
+  const path = configFile(text)
+  return problemsIn(() => loadConfig(path, env)).map((problem) => {
+    const at = problem.position === undefined ? '' : `${problem.position.line}:${problem.position.column} `
+    return `${at}${problem.path}: ${problem.message}`.replaceAll(path, 'FILE')
+  })
+}

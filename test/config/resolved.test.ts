@@ -1,0 +1,154 @@
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
+import { hashKey } from '../../src/io/hash-key.ts'
+import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
+import { configFile, FULL, FULL_ENV, load, temporaryDirectory } from './config-file.ts'
+
+it('turns every key into our units', () => {
+  const directory = temporaryDirectory()
+  const config = loadConfig(configFile(FULL, directory), FULL_ENV)
+  expect(config).toEqual({
+    listen: { host: '127.0.0.1', port: 0 },
+    store: `sqlite:${join(directory, 'ledger/tollway.db')}`,
+    upstream: {
+      apiBase: 'http://127.0.0.1:4000/v1',
+      apiKey: 'upstream-secret-1',
+      allowPaths: ['/assistants', '/threads/*'],
+    },
+    callers: [
+      { id: 'openclaw', keyDigest: hashKey('caller-secret-1'), models: ['paid/*'] },
+      { id: 'other', keyDigest: hashKey('caller-secret-2'), models: ['*'] },
+    ],
+    payers: new Map([
+      [
+        'base',
+        {
+          kind: 'direct',
+          key: { source: 'env', name: 'WALLET_KEY' },
+          networks: ['eip155:84532', 'eip155:8453'],
+        },
+      ],
+    ]),
+    routes: [
+      {
+        modelName: 'paid/*',
+        model: '*',
+        apiBase: 'https://seller.example.com/v1',
+        payer: 'base',
+        apiKey: undefined,
+        order: 2,
+      },
+      {
+        modelName: 'local-llama',
+        model: undefined,
+        apiBase: 'http://127.0.0.1:11434/v1',
+        payer: undefined,
+        apiKey: 'api-secret-1',
+        order: 0,
+      },
+    ],
+    fallbacks: new Map([['paid/*', ['local-llama']]]),
+    budgets: [{ name: 'all', limit: 5_000_000n, window: 'day', timezone: 'Europe/Berlin' }],
+    policy: {
+      maxMicroUsd: 250_000n,
+      maxValiditySeconds: 120,
+      payTo: new Map([['https://seller.example.com', ['0x209693bc6afc0c5328ba36faf03c514ef312287c']]]),
+    },
+    assets: [
+      ...BUILT_IN_ASSETS,
+      {
+        network: 'eip155:1',
+        address: '0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7',
+        symbol: 'OBOL',
+        decimals: 18,
+        usd: { numerator: 5n, scale: 2 },
+        domain: { name: 'Obol Network', version: '1' },
+      },
+    ],
+    audit: { path: join(directory, 'log/audit.jsonl') },
+    stream: { onDisconnect: 'drain' },
+    timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
+    bodyLimit: 1_572_864,
+    admin: { keyDigest: hashKey('admin-secret-1'), hosts: ['gateway.internal', '[::1]'] },
+  })
+})
+
+it('fills in the defaults', () => {
+  const directory = temporaryDirectory()
+  expect(parseConfig({}, {}, { directory })).toEqual({
+    listen: { host: '127.0.0.1', port: 8402 },
+    store: `sqlite:${join(directory, 'tollway.db')}`,
+    upstream: undefined,
+    callers: [],
+    payers: new Map(),
+    routes: [],
+    fallbacks: new Map(),
+    budgets: [],
+    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, payTo: new Map() },
+    assets: BUILT_IN_ASSETS,
+    audit: { path: join(directory, 'audit.jsonl') },
+    stream: { onDisconnect: 'abort' },
+    timeouts: {
+      connectMs: 10_000,
+      firstByteMs: 300_000,
+      idleMs: 300_000,
+      totalMs: 3_600_000,
+      shutdownMs: 30_000,
+    },
+    bodyLimit: 33_554_432,
+    admin: { keyDigest: undefined, hosts: ['localhost', '127.0.0.1', '[::1]'] },
+  })
+})
+
+it('takes the same shape from a program and from a file', () => {
+  const directory = temporaryDirectory()
+  const path = configFile('budgets: [{ name: all, limit_usd: "1", window: month }]\n', directory)
+  const object = { budgets: [{ name: 'all', limit_usd: '1', window: 'month' }] }
+  expect(parseConfig(object, {}, { directory })).toEqual(loadConfig(path, {}))
+})
+
+it('cannot be changed afterwards', () => {
+  const config = load(FULL, FULL_ENV)
+  const frozen = [
+    config,
+    config.listen,
+    config.callers,
+    config.callers[0],
+    config.routes[0],
+    config.budgets[0],
+    config.policy,
+    config.payers.get('base'),
+    config.payers.get('base')?.key,
+    config.policy.payTo.get('https://seller.example.com'),
+    config.fallbacks.get('paid/*'),
+  ]
+  expect(frozen.filter((part) => part === undefined || !Object.isFrozen(part))).toEqual([])
+})
+
+it('leaves the input of a program as it was', () => {
+  const input = { upstream: { api_base: 'http://127.0.0.1:1/v1', allow_paths: ['/assistants'] } }
+  const before = structuredClone(input)
+  parseConfig(input, {})
+  expect(input).toEqual(before)
+  expect(Object.isFrozen(input.upstream.allow_paths)).toBe(false)
+})
+
+it('keeps neither caller, admin nor wallet keys', () => {
+  const config = load(FULL, FULL_ENV)
+  const text = JSON.stringify(config, (_key, value: unknown) =>
+    value instanceof Map ? [...value.entries()] : typeof value === 'bigint' ? String(value) : value,
+  )
+  for (const secret of ['caller-secret-1', 'caller-secret-2', 'admin-secret-1', 'wallet-secret-1']) {
+    expect(text).not.toContain(secret)
+  }
+})
+
+it('lets the command line replace the listen address and names itself at fault', () => {
+  const path = configFile('listen: 127.0.0.1:8402\n')
+  expect(loadConfig(path, {}, { listen: '[::1]:9000' }).listen).toEqual({ host: '::1', port: 9000 })
+  expect(() => loadConfig(path, {}, { listen: '0.0.0.0:9000' })).toThrow(
+    '--listen: is reachable from other machines, and no callers are set: anybody could spend. ' +
+      'Add callers with keys, or listen on 127.0.0.1.',
+  )
+})
