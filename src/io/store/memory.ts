@@ -1,0 +1,228 @@
+/** The store that keeps nothing: for trying things out and for tests. All rules hold, until the process ends. */
+import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import {
+  authorizedCharge,
+  duplicateCharge,
+  heldCharge,
+  movedCharge,
+  moveShares,
+  payeeDiffers,
+  queryLimit,
+  refuseAuthorize,
+  retiredCharge,
+  sharesOf,
+  storeClosed,
+  takeClaims,
+  unknownCharge,
+  unknownInstance,
+  windowId,
+  type Share,
+  type TotalsChange,
+  type WindowKey,
+} from './rules.ts'
+import type {
+  AuthorizeRefusal,
+  BudgetWindow,
+  ChargeQuery,
+  Instance,
+  Move,
+  Pin,
+  Reservation,
+  Store,
+} from './store.ts'
+
+/** An empty store in memory. */
+export function memoryStore(): Store {
+  return new MemoryStore()
+}
+
+interface Entry {
+  readonly charge: Charge
+  readonly shares: readonly Share[]
+}
+
+/** Each method decides everything before it changes anything, and never waits in between: so it is a transaction. */
+class MemoryStore implements Store {
+  readonly kind = 'memory'
+  readonly #charges = new Map<string, Entry>()
+  readonly #totals = new Map<string, TotalsChange>()
+  readonly #nonces = new Set<string>()
+  readonly #pins = new Map<string, Pin>()
+  readonly #instances = new Map<string, { readonly instance: Instance; readonly retired: boolean }>()
+  #closed = false
+
+  async reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation> {
+    this.#open()
+    if (this.#charges.has(terms.id)) throw duplicateCharge(terms.id)
+    const pinId = JSON.stringify([terms.apiBase, terms.network, terms.asset])
+    const pinned = this.#pins.get(pinId)
+    if (pin && pinned && pinned.payTo !== terms.payTo) throw payeeDiffers(terms)
+    const taken = takeClaims(claims, this.#read)
+    if (!taken.ok) return taken
+    const charge = heldCharge(terms)
+    this.#charges.set(terms.id, { charge, shares: sharesOf(claims) })
+    this.#write(taken.changes)
+    if (pin && !pinned) {
+      const { apiBase, network, asset, payTo, reservedAt } = terms
+      this.#pins.set(pinId, { apiBase, network, asset, payTo, pinnedAt: reservedAt })
+    }
+    return { ok: true, charge }
+  }
+
+  async authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal> {
+    const entry = this.#entry(id)
+    const refusal = refuseAuthorize(entry.charge, at)
+    if (refusal) return refusal
+    const charge = authorizedCharge(entry.charge, record, at)
+    const { network, asset, authorization } = charge
+    const nonceId = JSON.stringify([authorization?.from, network, asset, authorization?.nonce])
+    if (this.#nonces.has(nonceId)) return 'nonce_used'
+    this.#change(entry, charge)
+    this.#nonces.add(nonceId)
+    return charge
+  }
+
+  async move(id: string, move: Move): Promise<Charge> {
+    const entry = this.#entry(id)
+    const charge = movedCharge(entry.charge, move)
+    this.#change(entry, charge)
+    return charge
+  }
+
+  async charge(id: string): Promise<Charge | undefined> {
+    this.#open()
+    return this.#charges.get(id)?.charge
+  }
+
+  async charges(query?: ChargeQuery): Promise<Charge[]> {
+    this.#open()
+    const limit = queryLimit(query)
+    return [...this.#charges.values()]
+      .map((entry) => entry.charge)
+      .filter((charge) => query?.states?.includes(charge.state) ?? true)
+      .filter((charge) => query?.instance === undefined || charge.instance === query.instance)
+      .toSorted((a, b) => b.reservedAt - a.reservedAt || compare(b.id, a.id))
+      .slice(0, limit)
+  }
+
+  async sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }> {
+    this.#open()
+    const charges = [...this.#charges.values()].filter(({ charge }) => charge.state === state)
+    return {
+      count: charges.length,
+      microUsd: charges.reduce((sum, { charge }) => sum + (charge.microUsd ?? 0n), 0n),
+    }
+  }
+
+  async totals(claims: readonly Claim[]): Promise<Totals[]> {
+    this.#open()
+    return claims.map((claim) => this.#read(claim) ?? NO_TOTALS)
+  }
+
+  async windows(since: number): Promise<BudgetWindow[]> {
+    this.#open()
+    return [...this.#totals.values()]
+      .filter(({ key }) => key.windowStart >= since)
+      .map(({ key, totals }) => ({
+        budget: key.budget,
+        subject: key.subject,
+        window: key.window,
+        windowStart: key.windowStart,
+        totals,
+      }))
+      .toSorted(
+        (a, b) =>
+          compare(a.budget, b.budget) ||
+          compare(a.subject, b.subject) ||
+          compare(a.window, b.window) ||
+          a.windowStart - b.windowStart,
+      )
+  }
+
+  async pins(apiBase?: string): Promise<Pin[]> {
+    this.#open()
+    return [...this.#pins.values()]
+      .filter((pin) => apiBase === undefined || pin.apiBase === apiBase)
+      .toSorted(
+        (a, b) => compare(a.apiBase, b.apiBase) || compare(a.network, b.network) || compare(a.asset, b.asset),
+      )
+  }
+
+  async register(instance: Instance): Promise<void> {
+    this.#open()
+    this.#instances.set(instance.id, { instance: { ...instance }, retired: false })
+  }
+
+  async heartbeat(id: string, at: number): Promise<void> {
+    this.#open()
+    const known = this.#instances.get(id)
+    if (!known) throw unknownInstance(id)
+    this.#instances.set(id, { ...known, instance: { ...known.instance, heartbeatAt: at } })
+  }
+
+  async instances(): Promise<Instance[]> {
+    this.#open()
+    return [...this.#instances.values()]
+      .filter(({ instance, retired }) => !retired || this.#openEntries(instance.id).length > 0)
+      .map(({ instance }) => instance)
+      .toSorted((a, b) => a.startedAt - b.startedAt || compare(a.id, b.id))
+  }
+
+  async retire(id: string, at: number, reason: string): Promise<Charge[]> {
+    this.#open()
+    const moved: Charge[] = []
+    for (const entry of this.#openEntries(id)) {
+      const charge = retiredCharge(entry.charge, at, reason)
+      if (!charge) continue
+      this.#change(entry, charge)
+      moved.push(charge)
+    }
+    const known = this.#instances.get(id)
+    if (known) this.#instances.set(id, { ...known, retired: true })
+    return moved.toSorted((a, b) => a.reservedAt - b.reservedAt || compare(a.id, b.id))
+  }
+
+  async ping(): Promise<void> {
+    this.#open()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  readonly #read = (key: WindowKey): Totals | undefined => this.#totals.get(windowId(key))?.totals
+
+  #open(): void {
+    if (this.#closed) throw storeClosed()
+  }
+
+  #entry(id: string): Entry {
+    this.#open()
+    const entry = this.#charges.get(id)
+    if (!entry) throw unknownCharge(id)
+    return entry
+  }
+
+  #openEntries(instance: string): Entry[] {
+    return [...this.#charges.values()].filter(
+      ({ charge }) =>
+        charge.instance === instance && (charge.state === 'held' || charge.state === 'authorized'),
+    )
+  }
+
+  #change(entry: Entry, charge: Charge): void {
+    this.#write(moveShares(entry.shares, entry.charge.state, charge.state, this.#read))
+    this.#charges.set(charge.id, { charge, shares: entry.shares })
+  }
+
+  #write(changes: readonly TotalsChange[]): void {
+    for (const change of changes) this.#totals.set(windowId(change.key), change)
+  }
+}
+
+/** Order by code unit, as SQLite's BINARY does for ASCII: every store lists the same way. */
+function compare(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

@@ -1,0 +1,103 @@
+/**
+ * The tables of the SQLite ledger. Amounts are TEXT: SQLite's INTEGER ends at 2^63, which 18-decimal tokens pass
+ * at 9.2 units. The checks refuse anything that is not a plain decimal number, so no sum can go below zero.
+ */
+
+/** Marks a database file as a Tollway ledger (SQLite's `application_id`): "Toll". */
+export const APPLICATION_ID = 0x546f6c6c
+
+const AMOUNT = (column: string): string => `${column} TEXT NOT NULL CHECK (${PLAIN(column)})`
+const PLAIN = (column: string): string => `${column} <> '' AND ${column} NOT GLOB '*[^0-9]*'`
+
+/**
+ * The step at index n takes schema version n to n + 1. Steps are only ever added: a file written by any older
+ * version is brought up in one transaction.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE charges (
+    id TEXT PRIMARY KEY,
+    instance TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    caller TEXT NOT NULL,
+    model TEXT NOT NULL,
+    route TEXT NOT NULL,
+    payer TEXT NOT NULL,
+    seller TEXT NOT NULL,
+    api_base TEXT NOT NULL,
+    network TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    decimals INTEGER NOT NULL,
+    pay_to TEXT NOT NULL,
+    ${AMOUNT('amount')},
+    micro_usd TEXT CHECK (micro_usd IS NULL OR (${PLAIN('micro_usd')})),
+    reserved_at INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('held', 'authorized', 'settled', 'uncertain', 'released')),
+    proof TEXT CHECK (proof IN ('receipt', 'assumed', 'chain')),
+    from_address TEXT,
+    nonce TEXT,
+    valid_after INTEGER,
+    valid_before INTEGER,
+    tx TEXT,
+    reason TEXT,
+    updated_at INTEGER NOT NULL,
+    CHECK ((nonce IS NULL) = (from_address IS NULL)),
+    CHECK (state NOT IN ('authorized', 'settled', 'uncertain') OR nonce IS NOT NULL),
+    UNIQUE (from_address, network, asset, nonce)
+  ) STRICT;
+  CREATE INDEX charges_by_time ON charges (reserved_at, id);
+  CREATE INDEX charges_by_state ON charges (state, reserved_at, id);
+  CREATE INDEX charges_by_instance ON charges (instance, state);
+
+  CREATE TABLE shares (
+    charge TEXT NOT NULL REFERENCES charges (id),
+    position INTEGER NOT NULL,
+    budget TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    window TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    ${AMOUNT('amount')},
+    PRIMARY KEY (charge, position)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE totals (
+    budget TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    window TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    ${AMOUNT('spent')},
+    ${AMOUNT('held')},
+    ${AMOUNT('authorized')},
+    ${AMOUNT('uncertain')},
+    PRIMARY KEY (budget, subject, window, window_start)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX totals_by_start ON totals (window_start);
+
+  CREATE TABLE pins (
+    api_base TEXT NOT NULL,
+    network TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    pay_to TEXT NOT NULL,
+    pinned_at INTEGER NOT NULL,
+    PRIMARY KEY (api_base, network, asset)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE instances (
+    id TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    process_start TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    heartbeat_at INTEGER NOT NULL,
+    retired_at INTEGER
+  ) STRICT;
+
+  CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
+  INSERT INTO pings VALUES (1, 0);
+  `,
+]
+
+/** The schema version this code writes (SQLite's `user_version`). */
+export const SCHEMA_VERSION = MIGRATIONS.length

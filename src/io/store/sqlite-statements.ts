@@ -1,0 +1,85 @@
+/** Every statement the SQLite store runs per request, prepared once. */
+import type { StatementSync } from 'node:sqlite'
+import type { Connection } from './sqlite-file.ts'
+
+const CHARGE_COLUMNS = [
+  'id',
+  'instance',
+  'request_id',
+  'caller',
+  'model',
+  'route',
+  'payer',
+  'seller',
+  'api_base',
+  'network',
+  'asset',
+  'symbol',
+  'decimals',
+  'pay_to',
+  'amount',
+  'micro_usd',
+  'reserved_at',
+  'lease_until',
+] as const
+
+const CHANGING_COLUMNS = [
+  'state',
+  'proof',
+  'from_address',
+  'nonce',
+  'valid_after',
+  'valid_before',
+  'tx',
+  'reason',
+  'updated_at',
+] as const
+
+const ALL_COLUMNS = [...CHARGE_COLUMNS, ...CHANGING_COLUMNS]
+
+/** Prepares them. @throws Error when a table is missing: the file is damaged */
+export function prepareStatements(db: Connection) {
+  return {
+    charge: db.prepare('SELECT * FROM charges WHERE id = ?'),
+    microUsd: db.prepare('SELECT micro_usd FROM charges WHERE state = ?'),
+    insertCharge: db.prepare(`INSERT INTO charges (${ALL_COLUMNS.join(', ')})
+    VALUES (${ALL_COLUMNS.map((column) => `:${column}`).join(', ')})`),
+    updateCharge:
+      db.prepare(`UPDATE charges SET ${CHANGING_COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
+    WHERE id = :id`),
+    openCharges: db.prepare(`SELECT * FROM charges WHERE instance = ? AND state IN ('held', 'authorized')
+    ORDER BY reserved_at, id`),
+    nonce: db.prepare(
+      'SELECT 1 FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
+    ),
+    shares: db.prepare('SELECT * FROM shares WHERE charge = ? ORDER BY position'),
+    insertShare:
+      db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount)
+    VALUES (?, ?, ?, ?, ?, ?, ?)`),
+    totals: db.prepare(`SELECT spent, held, authorized, uncertain FROM totals
+    WHERE budget = ? AND subject = ? AND window = ? AND window_start = ?`),
+    writeTotals: db.prepare(`INSERT OR REPLACE INTO totals
+    (budget, subject, window, window_start, spent, held, authorized, uncertain) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
+    windows: db.prepare(
+      'SELECT * FROM totals WHERE window_start >= ? ORDER BY budget, subject, window, window_start',
+    ),
+    pin: db.prepare('SELECT * FROM pins WHERE api_base = ? AND network = ? AND asset = ?'),
+    pins: db.prepare('SELECT * FROM pins WHERE api_base = ? ORDER BY api_base, network, asset'),
+    allPins: db.prepare('SELECT * FROM pins ORDER BY api_base, network, asset'),
+    insertPin: db.prepare(
+      'INSERT INTO pins (api_base, network, asset, pay_to, pinned_at) VALUES (?, ?, ?, ?, ?)',
+    ),
+    register:
+      db.prepare(`INSERT OR REPLACE INTO instances (id, host, pid, process_start, started_at, heartbeat_at)
+    VALUES (?, ?, ?, ?, ?, ?)`),
+    heartbeat: db.prepare('UPDATE instances SET heartbeat_at = ? WHERE id = ?'),
+    instances: db.prepare(`SELECT * FROM instances WHERE retired_at IS NULL OR EXISTS (
+      SELECT 1 FROM charges WHERE instance = instances.id AND state IN ('held', 'authorized')
+    ) ORDER BY started_at, id`),
+    retire: db.prepare('UPDATE instances SET retired_at = ? WHERE id = ?'),
+    ping: db.prepare('UPDATE pings SET count = count + 1'),
+  }
+}
+
+/** The prepared statements, by name. */
+export type Statements = Readonly<Record<keyof ReturnType<typeof prepareStatements>, StatementSync>>

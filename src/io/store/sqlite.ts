@@ -1,0 +1,273 @@
+/** The ledger in one SQLite file: survives power loss, shared by any number of processes of one machine. */
+import { DatabaseSync } from 'node:sqlite'
+import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import {
+  authorizedCharge,
+  duplicateCharge,
+  heldCharge,
+  movedCharge,
+  moveShares,
+  payeeDiffers,
+  queryLimit,
+  refuseAuthorize,
+  retiredCharge,
+  sharesOf,
+  storeClosed,
+  takeClaims,
+  unknownCharge,
+  unknownInstance,
+  type TotalsChange,
+  type WindowKey,
+} from './rules.ts'
+import { storeError } from './sqlite-errors.ts'
+import { openLedgerFile, type Connection } from './sqlite-file.ts'
+import {
+  changesToRow,
+  chargeToRow,
+  rowToCharge,
+  rowToInstance,
+  rowToMicroUsd,
+  rowToPin,
+  rowToShare,
+  rowToTotals,
+  rowToWindow,
+  text,
+} from './sqlite-rows.ts'
+import { prepareStatements, type Statements } from './sqlite-statements.ts'
+import type {
+  AuthorizeRefusal,
+  BudgetWindow,
+  ChargeQuery,
+  Instance,
+  Move,
+  Pin,
+  Reservation,
+  Store,
+} from './store.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** How to open a SQLite ledger. */
+export interface SqliteStoreOptions {
+  /** The file; its directory must exist. Made with mode 0600 when missing. */
+  readonly path: string
+  /** How long a write waits for another process's transaction, milliseconds; default 1000. */
+  readonly busyTimeoutMs?: number | undefined
+  /** Opens the connection; for tests that watch or break it. */
+  readonly connect?: ((path: string) => Connection) | undefined
+}
+
+const BUSY_TIMEOUT_MS = 1000
+
+/**
+ * Opens a ledger file, or makes one.
+ * @throws ConfigError when the file is damaged, foreign or newer, or its directory is missing: never starts afresh
+ * @throws TollwayError `store_unavailable` when it is locked or the disk fails
+ */
+export function openSqliteStore(options: SqliteStoreOptions): Store {
+  const opening = {
+    path: options.path,
+    busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
+    connect: options.connect ?? ((path: string) => new DatabaseSync(path)),
+  }
+  return openLedgerFile(opening, (db) => new SqliteStore(db))
+}
+
+class SqliteStore implements Store {
+  readonly kind = 'sqlite'
+  readonly #db: Connection
+  readonly #sql: Statements
+  readonly #queue: WriteQueue
+  #closed = false
+
+  constructor(db: Connection) {
+    this.#db = db
+    this.#sql = prepareStatements(db)
+    this.#queue = new WriteQueue(db)
+  }
+
+  reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation> {
+    return this.#write(() => this.#reserve(terms, claims, pin))
+  }
+
+  authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal> {
+    return this.#write(() => {
+      const before = this.#find(id)
+      const refusal = refuseAuthorize(before, at)
+      if (refusal) return refusal
+      const charge = authorizedCharge(before, record, at)
+      const { from, nonce } = charge.authorization ?? record
+      if (this.#sql.nonce.get(from, charge.network, charge.asset, nonce)) return 'nonce_used'
+      this.#change(before, charge)
+      return charge
+    })
+  }
+
+  move(id: string, move: Move): Promise<Charge> {
+    return this.#write(() => {
+      const before = this.#find(id)
+      const charge = movedCharge(before, move)
+      this.#change(before, charge)
+      return charge
+    })
+  }
+
+  charge(id: string): Promise<Charge | undefined> {
+    return this.#read(() => this.#get(id))
+  }
+
+  charges(query: ChargeQuery = {}): Promise<Charge[]> {
+    return this.#read(() => {
+      const { states, instance } = query
+      const limit = queryLimit(query)
+      const conditions = [
+        ...(states ? [`state IN (${states.map(() => '?').join(', ')})`] : []),
+        ...(instance === undefined ? [] : ['instance = ?']),
+      ]
+      const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
+      const statement = this.#db.prepare(
+        `SELECT * FROM charges ${where} ORDER BY reserved_at DESC, id DESC LIMIT ?`,
+      )
+      const values = [...(states ?? []), ...(instance === undefined ? [] : [instance]), limit]
+      return statement.all(...values).map(rowToCharge)
+    })
+  }
+
+  sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }> {
+    return this.#read(() => {
+      let count = 0
+      let microUsd = 0n
+      // Added up here and not by SQL: its sums are doubles or 64-bit integers.
+      for (const row of this.#sql.microUsd.iterate(state)) {
+        count += 1
+        microUsd += rowToMicroUsd(row) ?? 0n
+      }
+      return { count, microUsd }
+    })
+  }
+
+  totals(claims: readonly Claim[]): Promise<Totals[]> {
+    return this.#read(() => claims.map((claim) => this.#totalsOf(claim) ?? NO_TOTALS))
+  }
+
+  windows(since: number): Promise<BudgetWindow[]> {
+    return this.#read(() => this.#sql.windows.all(since).map(rowToWindow))
+  }
+
+  pins(apiBase?: string): Promise<Pin[]> {
+    return this.#read(() =>
+      (apiBase === undefined ? this.#sql.allPins.all() : this.#sql.pins.all(apiBase)).map(rowToPin),
+    )
+  }
+
+  register(instance: Instance): Promise<void> {
+    const { id, host, pid, processStart, startedAt, heartbeatAt } = instance
+    return this.#write(() => {
+      this.#sql.register.run(id, host, pid, processStart, startedAt, heartbeatAt)
+    })
+  }
+
+  heartbeat(id: string, at: number): Promise<void> {
+    return this.#write(() => {
+      if (Number(this.#sql.heartbeat.run(at, id).changes) === 0) throw unknownInstance(id)
+    })
+  }
+
+  instances(): Promise<Instance[]> {
+    return this.#read(() => this.#sql.instances.all().map(rowToInstance))
+  }
+
+  retire(id: string, at: number, reason: string): Promise<Charge[]> {
+    return this.#write(() => {
+      const moved: Charge[] = []
+      for (const before of this.#sql.openCharges.all(id).map(rowToCharge)) {
+        const charge = retiredCharge(before, at, reason)
+        if (!charge) continue
+        this.#change(before, charge)
+        moved.push(charge)
+      }
+      this.#sql.retire.run(at, id)
+      return moved
+    })
+  }
+
+  ping(): Promise<void> {
+    // A real write: only that finds out about a full or read-only disk.
+    return this.#write(() => {
+      this.#sql.ping.run()
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#queue.drain()
+    this.#db.close()
+  }
+
+  #reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Reservation {
+    if (this.#get(terms.id)) throw duplicateCharge(terms.id)
+    const { apiBase, network, asset, payTo, reservedAt } = terms
+    const pinned = pin ? this.#sql.pin.get(apiBase, network, asset) : undefined
+    if (pinned && text(pinned, 'pay_to') !== payTo) throw payeeDiffers(terms)
+    const taken = takeClaims(claims, this.#totalsOf)
+    if (!taken.ok) return taken
+    const charge = heldCharge(terms)
+    this.#sql.insertCharge.run(chargeToRow(charge))
+    for (const [position, share] of sharesOf(claims).entries()) {
+      const { budget, subject, window, windowStart, amount } = share
+      this.#sql.insertShare.run(charge.id, position, budget, subject, window, windowStart, amount.toString())
+    }
+    this.#writeTotals(taken.changes)
+    if (pin && !pinned) this.#sql.insertPin.run(apiBase, network, asset, payTo, reservedAt)
+    return { ok: true, charge }
+  }
+
+  #change(before: Charge, charge: Charge): void {
+    const shares = this.#sql.shares.all(charge.id).map(rowToShare)
+    this.#writeTotals(moveShares(shares, before.state, charge.state, this.#totalsOf))
+    this.#sql.updateCharge.run({ id: charge.id, ...changesToRow(charge) })
+  }
+
+  #writeTotals(changes: readonly TotalsChange[]): void {
+    for (const { key, totals } of changes) {
+      const sums = [totals.spent, totals.held, totals.authorized, totals.uncertain].map(String)
+      this.#sql.writeTotals.run(key.budget, key.subject, key.window, key.windowStart, ...sums)
+    }
+  }
+
+  readonly #totalsOf = (key: WindowKey): Totals | undefined => {
+    const row = this.#sql.totals.get(key.budget, key.subject, key.window, key.windowStart)
+    return row && rowToTotals(row)
+  }
+
+  #get(id: string): Charge | undefined {
+    const row = this.#sql.charge.get(id)
+    return row && rowToCharge(row)
+  }
+
+  #find(id: string): Charge {
+    const charge = this.#get(id)
+    if (!charge) throw unknownCharge(id)
+    return charge
+  }
+
+  async #write<T>(work: () => T): Promise<T> {
+    if (this.#closed) throw storeClosed()
+    return await this.#queue.run(work)
+  }
+
+  /** One snapshot, at once: writers never make readers wait. No transaction is open between two turns. */
+  async #read<T>(work: () => T): Promise<T> {
+    if (this.#closed) throw storeClosed()
+    try {
+      this.#db.exec('BEGIN')
+      return work()
+    } catch (error) {
+      throw storeError(error)
+    } finally {
+      // A read transaction holds nothing back: ending it either way is the same.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
+    }
+  }
+}
