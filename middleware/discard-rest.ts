@@ -1,14 +1,17 @@
 import type { IncomingMessage } from 'node:http'
 
+const LEAST_ALLOWANCE = 1024 * 1024
+
 /**
  * Reads on and throws away, so that a client that writes its whole body before it reads still gets the answer; after
- * `allowance` more bytes the connection is cut instead.
+ * `allowance` more bytes (at least 1 MiB) the connection is cut instead.
  */
 export function discardRest(req: IncomingMessage, allowance: number): void {
+  const most = Math.max(allowance, LEAST_ALLOWANCE)
   let discarded = 0
   req.on('data', (chunk: Buffer) => {
     discarded += chunk.length
-    if (discarded > allowance) req.destroy()
+    if (discarded > most) req.destroy()
   })
   req.on('error', () => undefined)
   req.resume()

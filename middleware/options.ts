@@ -40,13 +40,18 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
     .join(' ')
 }
 
-/** The nearest known name, when one is near enough to be a slip of the keyboard. */
+/** The nearest known name, when it is near enough to be what was meant: a slip of the keyboard, or a longer or shorter form. */
 export function nearestOf(name: string, known: readonly string[]): string | undefined {
+  const lower = name.toLowerCase()
   const measured = known
-    .map((candidate) => ({ candidate, far: distance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, far: farness(lower, candidate.toLowerCase()) }))
     .toSorted((a, b) => a.far - b.far)
   const best = measured[0]
   return best !== undefined && best.far <= Math.max(2, name.length / 3) ? best.candidate : undefined
+}
+
+function farness(one: string, other: string): number {
+  return one.startsWith(other) || other.startsWith(one) ? 1 : distance(one, other)
 }
 
 /** Checks an option that is an object with these methods, e.g. a clock. */

@@ -31,7 +31,8 @@ interface Layer {
   readonly name?: string
   readonly handle?: { readonly name?: string; readonly stack?: readonly Layer[] }
   readonly route?: { readonly stack?: readonly Layer[] }
-  match?(path: string): boolean
+  /** Express 4 answers with a boolean, Express 5 with an object or false. */
+  match?(path: string): unknown
 }
 
 /**
@@ -110,7 +111,7 @@ function namesIn(stack: readonly Layer[]): string[] {
 
 /** Whether a layer sees the requests we serve: one on `/webhooks` does not. */
 function reaches(layer: Layer): boolean {
-  return typeof layer.match !== 'function' || SAMPLES.some((path) => layer.match?.(path) === true)
+  return typeof layer.match !== 'function' || SAMPLES.some((path) => Boolean(layer.match?.(path)))
 }
 
 /** Express 4 keeps `_router` and throws on `router`; Express 5 has `router` only; a bare router is the stack's holder itself. */

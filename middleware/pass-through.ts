@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { createProxyMiddleware } from 'http-proxy-middleware'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
+import { setAnswerHeaders } from './answer-headers.ts'
 import { mayUse } from './caller.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler, Request } from './handler.ts'
@@ -133,6 +134,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
   const handler = named<Handler>('passThrough', (req, res, next) => {
     const path = find(req, rules.web)
     if (typeof path !== 'string') return next(path)
+    setAnswerHeaders(res, exchangeOf(req))
     const before = req.url ?? ''
     const fail = once((error?: unknown) => {
       req.url = before

@@ -1,0 +1,244 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { NO_TOTALS } from '../../src/core/budget.ts'
+import type { RequestSummary } from '../../src/core/events.ts'
+import { LabelGuard } from '../../src/io/label-guard.ts'
+import { METRIC_TABLE } from '../../src/io/metric-table.ts'
+import { createMetrics, type Metrics } from '../../src/io/metrics.ts'
+import { chargeIn } from '../middleware/harness.ts'
+
+const SUMMARY: RequestSummary = {
+  requestId: 'r1',
+  method: 'POST',
+  endpoint: '/chat/completions',
+  caller: 'openclaw',
+  route: 'paid/*',
+  payer: 'base',
+  model: 'paid/qwen',
+  status: 200,
+  outcome: 'paid',
+  code: undefined,
+  charge: 'chg_1',
+  spent: 'yes',
+  usage: { inputTokens: 30, outputTokens: 5 },
+  stream: true,
+  truncated: false,
+  seconds: 1.5,
+  firstByteSeconds: 0.2,
+  details: {},
+}
+
+/** The value of a series by its exact name and labels. */
+async function valueOf(metrics: Metrics, series: string): Promise<number | undefined> {
+  const line = (await metrics.text()).split('\n').find((text) => text.startsWith(`${series} `))
+  return line === undefined ? undefined : Number(line.slice(series.length + 1))
+}
+
+describe('createMetrics', () => {
+  it('keeps a registry of its own', async () => {
+    const [one, two] = [createMetrics(), createMetrics()]
+    one.observe({ type: 'audit_failed' })
+    expect(await valueOf(one, 'tollway_audit_failures_total')).toBe(1)
+    expect(await valueOf(two, 'tollway_audit_failures_total')).toBe(0)
+  })
+
+  it('exports the table and nothing else', () => {
+    const names = createMetrics()
+      .registry.getMetricsAsArray()
+      .map(({ name }) => name)
+    expect(names.toSorted()).toEqual(Object.keys(METRIC_TABLE).toSorted())
+  })
+
+  it('counts a settled charge as spend once, in USD and exactly in atomic units', async () => {
+    const metrics = createMetrics()
+    const charge = chargeIn('settled', {
+      amount: 9_007_199_254n,
+      microUsd: 9_007_199_254n,
+      reason: 'receipt',
+    })
+    metrics.observe({
+      type: 'charge',
+      charge: { ...charge, state: 'held', reason: undefined },
+      from: undefined,
+    })
+    metrics.observe({
+      type: 'charge',
+      charge: { ...charge, state: 'authorized', reason: 'send' },
+      from: 'held',
+    })
+    metrics.observe({ type: 'charge', charge, from: 'authorized' })
+    metrics.observe({ type: 'charge', charge: { ...charge, proof: 'chain' }, from: 'settled' })
+    const labels =
+      '{route="paid/*",payer="base",seller="https://seller.example.com",asset="USDC",caller="openclaw"}'
+    expect(await valueOf(metrics, `tollway_spend_atomic_total${labels}`)).toBe(9_007_199_254)
+    expect(await valueOf(metrics, `tollway_spend_usd_total${labels}`)).toBe(9007.199254)
+    const moved = (state: string, reason: string): Promise<number | undefined> =>
+      valueOf(
+        metrics,
+        `tollway_payments_total{payer="base",seller="https://seller.example.com",network="eip155:84532",state="${state}",reason="${reason}"}`,
+      )
+    expect(await moved('settled', 'receipt')).toBe(1)
+    expect(await moved('authorized', 'send')).toBe(1)
+    expect(await moved('held', '')).toBe(1)
+  })
+
+  it('leaves USD out for an asset without a price', async () => {
+    const metrics = createMetrics()
+    metrics.observe({
+      type: 'charge',
+      charge: chargeIn('settled', { microUsd: undefined }),
+      from: 'authorized',
+    })
+    const text = await metrics.text()
+    expect(text).toMatch(/tollway_spend_atomic_total\{.*\} 1000/)
+    expect(text).not.toMatch(/tollway_spend_usd_total\{/)
+  })
+
+  it('observes requests under bounded labels: the model a client names is none of them', async () => {
+    const metrics = createMetrics()
+    metrics.observe({ type: 'request', summary: SUMMARY })
+    metrics.observe({
+      type: 'request',
+      summary: {
+        ...SUMMARY,
+        outcome: 'refused',
+        code: 'price_above_limit',
+        usage: undefined,
+        firstByteSeconds: undefined,
+      },
+    })
+    metrics.observe({
+      type: 'request',
+      summary: { ...SUMMARY, route: 'none', payer: 'none', outcome: 'free', usage: undefined },
+    })
+    expect(await valueOf(metrics, 'tollway_requests_total{route="paid/*",payer="base",outcome="paid"}')).toBe(
+      1,
+    )
+    expect(
+      await valueOf(metrics, 'tollway_request_duration_seconds_sum{route="paid/*",outcome="paid"}'),
+    ).toBe(1.5)
+    expect(await valueOf(metrics, 'tollway_request_time_to_first_byte_seconds_count{route="paid/*"}')).toBe(1)
+    const genAi = 'gen_ai_operation_name="chat",gen_ai_provider_name="base",gen_ai_request_model="paid/*"'
+    expect(await valueOf(metrics, `gen_ai_client_token_usage_sum{${genAi},gen_ai_token_type="input"}`)).toBe(
+      30,
+    )
+    expect(await valueOf(metrics, `gen_ai_client_token_usage_sum{${genAi},gen_ai_token_type="output"}`)).toBe(
+      5,
+    )
+    expect(
+      await valueOf(metrics, `gen_ai_client_operation_duration_seconds_count{${genAi},error_type=""}`),
+    ).toBe(1)
+    expect(
+      await valueOf(
+        metrics,
+        `gen_ai_client_operation_duration_seconds_count{${genAi},error_type="price_above_limit"}`,
+      ),
+    ).toBe(1)
+    const text = await metrics.text()
+    expect(text).not.toContain('paid/qwen')
+    expect(text).not.toContain('gen_ai_request_model="none"')
+  })
+
+  it('observes phases, quotes and refusals of budgets', async () => {
+    const metrics = createMetrics()
+    metrics.observe({ type: 'phase', phase: 'sign', seconds: 0.002 })
+    metrics.observe({ type: 'quoted', seller: 'https://s.example', route: 'r', microUsd: 1500n })
+    const claim = {
+      budget: 'all',
+      subject: '*',
+      window: 'day',
+      windowStart: 0,
+      windowEnd: 1,
+      limit: 1n,
+      amount: 1n,
+    } as const
+    metrics.observe({ type: 'budget_refused', claim, totals: NO_TOTALS, early: true })
+    expect(await valueOf(metrics, 'tollway_payment_phase_seconds_count{phase="sign"}')).toBe(1)
+    expect(await valueOf(metrics, 'tollway_quote_usd{seller="https://s.example",route="r"}')).toBe(0.0015)
+    expect(await valueOf(metrics, 'tollway_budget_refusals_total{budget="all",early="true"}')).toBe(1)
+  })
+
+  it('reads the gauges from the ledger at every scrape', async () => {
+    const metrics = createMetrics()
+    let spent = 1_000_000n
+    metrics.watch({
+      budgets: () =>
+        Promise.resolve([
+          {
+            budget: 'all',
+            subject: '*',
+            limit: 5_000_000n,
+            totals: { spent, held: 1n, authorized: 2n, uncertain: 500_000n },
+          },
+        ]),
+      uncertain: () => Promise.resolve({ count: 3, microUsd: 2500n }),
+    })
+    metrics.watch({ auditSequence: () => 42 })
+    const gauge = (name: string): Promise<number | undefined> =>
+      valueOf(metrics, `tollway_budget_${name}_usd{budget="all",subject="*"}`)
+    expect(await gauge('limit')).toBe(5)
+    expect(await gauge('spent')).toBe(1)
+    expect(await gauge('held')).toBe(0.000003)
+    expect(await gauge('uncertain')).toBe(0.5)
+    expect(await gauge('remaining')).toBe(3.499997)
+    spent = 9_000_000n
+    expect(await gauge('spent')).toBe(9)
+    expect(await gauge('remaining')).toBe(0)
+    expect(await valueOf(metrics, 'tollway_uncertain_payments')).toBe(3)
+    expect(await valueOf(metrics, 'tollway_uncertain_usd')).toBe(0.0025)
+    expect(await valueOf(metrics, 'tollway_audit_sequence')).toBe(42)
+  })
+
+  it('shows nothing rather than stale figures when the ledger cannot be read', async () => {
+    const metrics = createMetrics()
+    let broken = false
+    metrics.watch({
+      budgets: async () => {
+        if (broken) throw new Error('locked')
+        return [{ budget: 'all', subject: '*', limit: 1n, totals: NO_TOTALS }]
+      },
+      uncertain: () =>
+        broken ? Promise.reject(new Error('locked')) : Promise.resolve({ count: 1, microUsd: 1n }),
+    })
+    expect(await metrics.text()).toContain('tollway_budget_limit_usd{')
+    broken = true
+    expect(await metrics.text()).not.toContain('tollway_budget_limit_usd{')
+    expect(await valueOf(metrics, 'tollway_uncertain_payments')).toBeNaN()
+  })
+
+  it('folds what is over the cap into other, and counts it', async () => {
+    const metrics = createMetrics({ labelCap: 2 })
+    for (const route of ['a', 'b', 'c', 'd', 'a'])
+      metrics.observe({
+        type: 'request',
+        summary: { ...SUMMARY, route, usage: undefined, firstByteSeconds: undefined },
+      })
+    expect(await valueOf(metrics, 'tollway_requests_total{route="a",payer="base",outcome="paid"}')).toBe(2)
+    expect(await valueOf(metrics, 'tollway_requests_total{route="other",payer="base",outcome="paid"}')).toBe(
+      2,
+    )
+    expect(await valueOf(metrics, 'tollway_series_dropped_total{label="route"}')).toBeGreaterThan(0)
+  })
+
+  it('passes the naming rules of Prometheus', () => {
+    for (const [name, { type, labels }] of Object.entries(METRIC_TABLE)) {
+      expect(name).toMatch(/^(?:tollway|gen_ai)_[a-z0-9_]+$/)
+      expect(name.endsWith('_total')).toBe(type === 'counter')
+      if (type === 'histogram' && name.startsWith('tollway_')) expect(name).toMatch(/_seconds$/)
+      for (const label of labels) expect(label).toMatch(/^[a-z][a-z0-9_]*$/)
+    }
+  })
+})
+
+describe('LabelGuard', () => {
+  it('never lets more values through than its cap and one, whatever comes', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string()), fc.integer({ min: 1, max: 5 }), (values, cap) => {
+        const guard = new LabelGuard(cap, () => undefined)
+        const passed = new Set(values.map((value) => guard.pass({ label: value })['label']))
+        expect(passed.size).toBeLessThanOrEqual(cap + 1)
+        for (const value of passed) expect(value).toMatch(/^[\x20-\x7e]{0,128}$/)
+      }),
+    )
+  })
+})

@@ -1,0 +1,149 @@
+import express, { Router } from 'express'
+import { describe, expect, it } from 'vitest'
+import { auditLogger } from '../../middleware/audit-logger.ts'
+import { caller } from '../../middleware/caller.ts'
+import { door } from '../../middleware/door.ts'
+import { errorHandler } from '../../middleware/error-handler.ts'
+import { named } from '../../middleware/named.ts'
+import { assertOrder } from '../../middleware/order.ts'
+import { passThrough } from '../../middleware/pass-through.ts'
+import { readBody } from '../../middleware/read-body.ts'
+import type { Handler } from '../../middleware/handler.ts'
+
+const pass = (name: string): Handler => named<Handler>(name, (_req, _res, next) => next())
+const audit = auditLogger({ audit: { append: async () => undefined } })
+
+function appOf(...handlers: unknown[]): unknown {
+  const app = express()
+  for (const handler of handlers) app.use(handler as Handler)
+  return app
+}
+
+/** An app as Express 4 builds it: `_router`, layers with `regexp`, and a `router` property that throws. */
+function express4(...handlers: { readonly name: string }[]): unknown {
+  const stack = handlers.map((handle) => ({ name: handle.name, handle, match: () => true }))
+  return Object.defineProperty({ _router: { stack } }, 'router', {
+    get() {
+      throw new Error("'app.router' is deprecated!")
+    },
+  })
+}
+
+describe('the names assertOrder goes by', () => {
+  it('are those of the factories', () => {
+    const built = {
+      door: door(),
+      caller: caller(),
+      readBody: readBody(),
+      auditLogger: audit,
+      passThrough: passThrough(),
+      errorHandler: errorHandler(),
+    }
+    for (const [name, handler] of Object.entries(built)) expect(handler.name).toBe(name)
+  })
+})
+
+describe.each([
+  ['Express 5', appOf],
+  ['Express 4', express4 as typeof appOf],
+])('assertOrder on %s', (_name, compose) => {
+  const chain = [
+    'auditLogger',
+    'door',
+    'caller',
+    'readBody',
+    'modelRouter',
+    'budgetGuard',
+    'paymentInterceptor',
+    'sseRestreamer',
+    'passThrough',
+    'errorHandler',
+  ]
+
+  it('accepts the whole chain, parts of it, and an app without any of ours', () => {
+    expect(() => assertOrder(compose(...chain.map(pass)))).not.toThrow()
+    expect(() =>
+      assertOrder(compose(...['readBody', 'passThrough', 'notFound', 'errorHandler'].map(pass))),
+    ).not.toThrow()
+    expect(() => assertOrder(compose(pass('jsonParser'), pass('other')))).not.toThrow()
+  })
+
+  it.each(chain.slice(1).map((name, at) => [chain[at] ?? '', name]))(
+    'refuses %s after %s',
+    (first, second) => {
+      const swapped = chain.map((name) => (name === first ? second : name === second ? first : name))
+      expect(() => assertOrder(compose(...swapped.map(pass)))).toThrow(
+        `${second}() is mounted before ${first}(). Mount them in this order: auditLogger, door`,
+      )
+    },
+  )
+
+  it.each(['jsonParser', 'urlencodedParser', 'rawParser', 'textParser'])(
+    'refuses the body parser %s before ours',
+    (parser) => {
+      expect(() => assertOrder(compose(pass(parser), ...chain.map(pass)))).toThrow(
+        /body parser .* is mounted before auditLogger\(\)/,
+      )
+      const between = [...chain.slice(0, 8), parser, ...chain.slice(8)]
+      expect(() => assertOrder(compose(...between.map(pass)))).toThrow(/is mounted before passThrough\(\)/)
+    },
+  )
+
+  it('accepts a body parser after ours', () => {
+    const after = [...chain.slice(0, 9), 'jsonParser', 'errorHandler']
+    expect(() => assertOrder(compose(...after.map(pass)))).not.toThrow()
+  })
+
+  it('refuses compression before ours', () => {
+    expect(() => assertOrder(compose(pass('compression'), ...chain.map(pass)))).toThrow(
+      /compression\(\) is mounted before/,
+    )
+  })
+
+  it('refuses paying without a budget, and a chain without an error handler', () => {
+    const without = (name: string): unknown => compose(...chain.filter((other) => other !== name).map(pass))
+    expect(() => assertOrder(without('budgetGuard'))).toThrow(
+      /without budgetGuard\(\)\. Mount budgetGuard\(\) before it/,
+    )
+    expect(() => assertOrder(without('errorHandler'))).toThrow(/errorHandler\(\) is missing\. Mount it last/)
+  })
+})
+
+describe('assertOrder on real apps', () => {
+  it('finds express.json() before ours', () => {
+    expect(() => assertOrder(appOf(express.json(), readBody(), errorHandler()))).toThrow(/jsonParser/)
+  })
+
+  it('looks into nested routers', () => {
+    const router = Router()
+    router.use(express.json())
+    router.use(readBody())
+    expect(() => assertOrder(appOf(router, errorHandler()))).toThrow(/jsonParser/)
+  })
+
+  it('accepts parsers on paths that are not ours', () => {
+    const app = express()
+    app.use('/webhooks', express.json())
+    app.post('/hook', express.json(), (_req, res) => void res.end())
+    const other = Router()
+    other.use(express.json())
+    app.use('/other', other)
+    app.use(readBody())
+    app.use(errorHandler())
+    expect(() => assertOrder(app)).not.toThrow()
+  })
+
+  it('refuses a parser on a path that is ours', () => {
+    const app = express()
+    app.use('/v1', express.json())
+    app.use(readBody())
+    app.use(errorHandler())
+    expect(() => assertOrder(app)).toThrow(/jsonParser/)
+  })
+
+  it('says what it needs when it gets something else', () => {
+    for (const wrong of [undefined, null, {}, () => undefined, { stack: [1] }]) {
+      expect(() => assertOrder(wrong)).toThrow(/needs an Express app or router/)
+    }
+  })
+})
