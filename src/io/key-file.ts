@@ -35,6 +35,11 @@ export function readKeyFile(path: string): string {
         `The key file ${path} has mode ${octal}, and 0600 or 0400 is needed. Run: chmod 600 ${path}`,
       )
     }
+    if (size > MAX_BYTES) {
+      throw new KeyFault(
+        `The key file ${path} is too large for a key. It holds 0x and 64 hex digits, nothing else.`,
+      )
+    }
     const buffer = Buffer.alloc(size)
     const read = readSync(file, buffer, 0, size, 0)
     const text = buffer.toString('latin1', 0, read)
@@ -49,11 +54,6 @@ function checkFile(file: number, path: string): { mode: number; uid: number; siz
   const stat = fstatSync(file)
   if (!stat.isFile()) {
     throw new KeyFault(`The key file ${path} is not a regular file. Name the file that holds the key.`)
-  }
-  if (stat.size > MAX_BYTES) {
-    throw new KeyFault(
-      `The key file ${path} is too large for a key. It holds 0x and 64 hex digits, nothing else.`,
-    )
   }
   return stat
 }
