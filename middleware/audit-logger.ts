@@ -40,7 +40,8 @@ const MAX_DETAILS = 32
 const MAX_DETAIL_LENGTH = 500
 
 /**
- * Opens the exchange and writes exactly one `request` record when the answer is done or the client has gone. Mounted
+ * Opens the exchange and writes exactly one `request` record when the answer is done or the client has gone
+ * (none for scrapes, probes and looks at the spend page that succeed). Mounted
  * first, so that every exit is seen. A record that cannot be written is counted and logged, never thrown:
  * the answer is out already, and paid routes close by themselves (rule 9).
  * @throws ConfigError for a mistake in the options
@@ -72,13 +73,20 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       if (written) return
       written = true
       const summary = summarize(req, res, exchange, clock.now())
-      void write(summary)
+      if (!isRoutineLook(summary)) void write(summary)
       tell({ type: 'request', summary })
     }
     res.on('finish', end)
     res.on('close', end)
     next()
   })
+}
+
+/** Scrapes, probes and page refreshes come every few seconds and move nothing: recorded only when refused. */
+function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
+  return (
+    method === 'GET' && status < 400 && /^\/(?:metrics|health|healthz|dashboard|api)(?:\/|$)/.test(endpoint)
+  )
 }
 
 function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: number): RequestSummary {
