@@ -1,0 +1,104 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { afterEach, describe, expect, test } from 'vitest'
+import { isDead, parseProcessStat, thisInstance } from '../../src/io/instance.ts'
+import type { Instance } from '../../src/io/store/store.ts'
+
+const NOW = 1_795_000_000_000
+const clock = { now: () => NOW }
+const self = thisInstance(clock)
+
+describe('this process', () => {
+  test('is described so that it can be found again', () => {
+    expect(self).toMatchObject({ pid: process.pid, startedAt: NOW, heartbeatAt: NOW })
+    expect(self.id).toMatch(/^ins_[0-9a-f]{24}$/)
+    expect(self.processStart).toMatch(/^\d+$/)
+    expect(self.host).toContain(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
+    expect(thisInstance(clock)).toEqual({ ...self, id: expect.not.stringContaining(self.id) })
+  })
+
+  test('is not dead', async () => {
+    expect(await isDead(self, self, NOW)).toBe(false)
+  })
+})
+
+describe('another process of this machine', () => {
+  const children: ChildProcess[] = []
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL')
+  })
+
+  async function startChild(): Promise<{ child: ChildProcess; instance: Instance }> {
+    const child = spawn(process.execPath, ['-e', 'console.log("up"); setTimeout(() => {}, 20000)'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    children.push(child)
+    await once(child.stdout, 'data')
+    const pid = child.pid ?? 0
+    const start = parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.start ?? ''
+    expect(start).not.toBe('')
+    return { child, instance: { ...self, id: 'ins_child', pid, processStart: start } }
+  }
+
+  test('lives while it runs, and is dead as soon as it is killed, however fresh its heartbeat', async () => {
+    const { child, instance } = await startChild()
+    expect(await isDead(instance, self, NOW)).toBe(false)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect(await isDead(instance, self, NOW)).toBe(true)
+  })
+
+  test('is dead while its parent has not noticed yet', async () => {
+    // The shell's child ends at once, and the shell, having become `sleep`, never asks for it.
+    const child = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    children.push(child)
+    const pid = Number(String((await once(child.stdout, 'data'))[0]))
+    const instance = { ...self, id: 'ins_child', pid, processStart: '' }
+    await expect.poll(() => readFileSync(`/proc/${pid}/stat`, 'utf8')).toMatch(/\) Z /)
+    expect(await isDead(instance, self, NOW)).toBe(true)
+  })
+
+  test('is dead when its id now belongs to a process started at another time', async () => {
+    const { instance } = await startChild()
+    expect(await isDead({ ...instance, processStart: '1' }, self, NOW)).toBe(true)
+    expect(await isDead({ ...instance, processStart: '' }, self, NOW)).toBe(false)
+  })
+
+  test('that lives but stopped beating is dead once the heartbeat is too old', async () => {
+    const { instance } = await startChild()
+    expect(await isDead(instance, self, NOW + 30_000)).toBe(false)
+    expect(await isDead(instance, self, NOW + 30_001)).toBe(true)
+    expect(await isDead(instance, self, NOW + 101, 100)).toBe(true)
+  })
+})
+
+test('a process elsewhere is judged by its heartbeat alone, whatever runs here under its id', async () => {
+  const elsewhere = { ...self, host: 'other', pid: 2 ** 22 + 1 }
+  expect(await isDead(elsewhere, self, NOW + 30_000)).toBe(false)
+  expect(await isDead(elsewhere, self, NOW + 30_001)).toBe(true)
+  expect(await isDead({ ...elsewhere, pid: process.pid }, self, NOW + 30_001)).toBe(true)
+  expect(await isDead(elsewhere, self, NOW - 60_000)).toBe(false)
+})
+
+describe('/proc/<pid>/stat', () => {
+  const rest = '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21'
+
+  test('is read whatever the process calls itself', () => {
+    for (const name of ['node', 'a b', 'a) S (b', ') Z 1 2 (', '((', 'x\ny', '']) {
+      expect(parseProcessStat(`42 (${name}) S ${rest}\n`), name).toEqual({ start: '987654', ended: false })
+    }
+  })
+
+  test('tells ended processes', () => {
+    expect(parseProcessStat(`42 (node) Z ${rest}`)).toEqual({ start: '987654', ended: true })
+  })
+
+  test('anything else is not read', () => {
+    for (const junk of ['', '42 node S', '42 (node) S 1 2', '42 (node)']) {
+      expect(parseProcessStat(junk)).toBeUndefined()
+    }
+  })
+})
