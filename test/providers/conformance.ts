@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Outcome, Provider } from '../../src/core/provider.ts'
+import { Quote } from '../../src/core/requirement.ts'
+import { quoteOf } from '../kit/quotes.ts'
+
+const never = new AbortController().signal
+const settled: Outcome = { state: 'settled', transaction: undefined }
+
+/**
+ * What every payer keeps, whatever it pays with.
+ *
+ * @param make - Starts a payer that may pay on Base Sepolia.
+ */
+export function describeProvider(name: string, make: () => Promise<Provider>): void {
+  describe(`${name} as a payer`, () => {
+    let provider: Provider
+
+    beforeEach(async () => {
+      provider = await make()
+    })
+    afterEach(() => provider.close())
+
+    test('names itself and its networks by CAIP-2 id', () => {
+      expect(provider.name).toMatch(/^[a-z]+$/)
+      expect(provider.networks).toContain('eip155:84532')
+    })
+
+    test('supports what it then pays, and supporting changes nothing', async () => {
+      const quote = quoteOf()
+      expect([provider.supports(quote.offer), provider.supports(quote.offer)]).toEqual([true, true])
+      expect(provider.supports({ ...quote.offer, scheme: 'unheard-of' })).toBe(false)
+      await expect(provider.authorize(quote, 'chg_1', never)).resolves.toHaveProperty('kind', 'authorization')
+    })
+
+    test('gives a header and the record of what was signed, and both say the same', async () => {
+      const { header, record } = await provider.authorize(quoteOf(), 'chg_1', never)
+      expect(header.name).toBe(header.name.toLowerCase())
+      expect(record.from).toMatch(/^0x[0-9a-f]{40}$/)
+      expect(record.nonce).toMatch(/^0x[0-9a-f]{64}$/)
+      expect(record.validBefore).toBeGreaterThan(record.validAfter)
+      expect(Buffer.from(header.value, 'base64').toString()).toContain(record.nonce)
+    })
+
+    test('signs no longer than the gate allows', async () => {
+      const quote = quoteOf(2, { maxTimeoutSeconds: 86_400 }, { maxValiditySeconds: 90 })
+      const before = Math.floor(Date.now() / 1000)
+      const { record } = await provider.authorize(quote, 'chg_1', never)
+      expect(record.validBefore).toBeGreaterThanOrEqual(before + 90)
+      expect(record.validBefore).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + 90)
+    })
+
+    test('pays only what came out of the gate, and no copy of it', async () => {
+      const quote = quoteOf()
+      const forgeries: Quote[] = [
+        Object.assign(JSON.parse('{}'), quote),
+        Object.assign(Object.create(Quote.prototype), quote),
+        new Proxy(quote, {}),
+      ]
+      for (const forgery of forgeries) {
+        await expect(provider.authorize(forgery, 'chg_1', never)).rejects.toBeInstanceOf(TypeError)
+      }
+    })
+
+    test('never uses a nonce twice, not even for the same quote and charge', async () => {
+      const quote = quoteOf()
+      const many = await Promise.all(
+        Array.from({ length: 40 }, () => provider.authorize(quote, 'chg_1', never)),
+      )
+      expect(new Set(many.map(({ record }) => record.nonce)).size).toBe(40)
+      expect(new Set(many.map(({ header }) => header.value)).size).toBe(40)
+    })
+
+    test('pays nothing for a request that is gone', async () => {
+      const gone = AbortSignal.abort(new Error('left'))
+      await expect(provider.authorize(quoteOf(), 'chg_1', gone)).rejects.toThrow('left')
+    })
+
+    test('takes every outcome, also of a charge it does not know', async () => {
+      await provider.authorize(quoteOf(), 'chg_1', never)
+      await provider.closed('chg_1', settled)
+      await provider.closed('chg_unknown', { state: 'released', transaction: undefined })
+      await expect(provider.authorize(quoteOf(), 'chg_2', never)).resolves.toBeDefined()
+    })
+
+    test('closes cleanly, also twice', async () => {
+      await provider.close()
+      await expect(provider.close()).resolves.toBeUndefined()
+    })
+  })
+}
