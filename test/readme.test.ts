@@ -1,0 +1,154 @@
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { localAccounts } from '../src/app/sandbox/accounts.ts'
+import { compose } from '../src/app/sandbox/model-text.ts'
+import { startSandbox, type Sandbox } from '../src/app/sandbox/sandbox.ts'
+import { Child, run } from './kit/child.ts'
+import { ask } from './kit/gateway.ts'
+import { blocksOf, substitute, type Block } from './kit/markdown.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const MAIN = join(ROOT, 'src/app/cli/main.ts')
+const PRELOAD = join(import.meta.dirname, 'kit/run-examples.ts')
+const SELLER = 'https://seller.example.com/v1'
+const QUESTION = 'Who pays for this answer?'
+const env = { ...process.env, TOLLWAY_WALLET_KEY: localAccounts().buyer.privateKey }
+
+/** Markers of README.md, each of which a test below, or `.ci/run`, executes. */
+const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
+
+const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
+const pages = new Map([['README.md', readme]])
+for (const name of await readdir(join(ROOT, 'docs'))) {
+  if (name.endsWith('.md')) pages.set(`docs/${name}`, await readFile(join(ROOT, 'docs', name), 'utf8'))
+}
+
+let directory: string
+let sandbox: Sandbox
+
+beforeAll(async () => {
+  // A project as its user has it: tollway.yaml, and packages to import.
+  directory = await mkdtemp(join(tmpdir(), 'tollway-readme-'))
+  await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
+  await writeFile(join(directory, 'tollway.yaml'), block('config'))
+  sandbox = await startSandbox({ port: 0, blockTimeSeconds: 0 })
+})
+
+afterAll(async () => {
+  await sandbox?.close()
+  await rm(directory, { recursive: true, force: true })
+})
+
+function block(marker: string): string {
+  const [found] = blocksOf(readme).filter((candidate) => candidate.marker === marker)
+  if (!found) throw new Error(`README.md has no block marked <!-- ${marker} -->`)
+  return found.text
+}
+
+/** Starts a process in the project, and sees to it that it does not outlive the test. */
+function start(args: readonly string[]): Child {
+  const child = new Child(process.execPath, args, { cwd: directory, env })
+  onTestFinished(() => child.kill('SIGKILL'))
+  return child
+}
+
+async function startModule(name: string, source: string): Promise<Child> {
+  await writeFile(join(directory, name), source)
+  return start(['--import', PRELOAD, name])
+}
+
+describe('every block is executed', () => {
+  test.each([...pages])('%s', (name, page) => {
+    const unmarked = blocksOf(page).filter(
+      ({ marker, language }) => marker === undefined && language !== 'text',
+    )
+    expect(unmarked, 'mark it with <!-- name --> and execute it in this test').toEqual([])
+    const markers = blocksOf(page).flatMap(({ marker }: Block) => marker ?? [])
+    expect(markers).toEqual(name === 'README.md' ? EXECUTED : [])
+  })
+})
+
+test.each(['tests', 'main'])(
+  '.ci/run takes the line marked %s from the README, whole, and runs it',
+  async (marker) => {
+    const script = await readFile(join(ROOT, '.ci/run'), 'utf8')
+    const extract = /^line\(\) .*$/m.exec(script)?.[0]
+    const { stdout, stderr } = await run('bash', ['-euo', 'pipefail', '-c', `${extract}\nline ${marker}`], {
+      cwd: ROOT,
+    })
+    expect([stdout, stderr]).toEqual([block(marker), ''])
+    const variable = new RegExp(`^(\\w+)=\\$\\(line ${marker}\\)$`, 'm').exec(script)?.[1]
+    expect(script).toMatch(new RegExp(`^(?:out=\\$\\()?bash -euo pipefail -c "\\$${variable}"\\)?$`, 'm'))
+  },
+)
+
+test('config and commands: check accepts the configuration, and serve serves it until SIGTERM', async () => {
+  const commands = block('commands').trimEnd().split('\n')
+  expect(commands.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
+    'npx tollway check',
+    'npx tollway serve',
+  ])
+  for (const line of commands) {
+    const [, , ...args] = line.split(' ')
+    // The documented port may be taken on this machine.
+    const child = start(args[0] === 'serve' ? [MAIN, ...args, '--listen', '127.0.0.1:0'] : [MAIN, ...args])
+    if (args[0] === 'serve') {
+      const [, url = ''] = await child.says(/tollway is ready at (http:\S+)/)
+      expect(await (await fetch(`${url}/v1/models`)).json()).toMatchObject({ data: [{ id: 'paid/*' }] })
+      child.kill('SIGTERM')
+    } else {
+      await child.says(/tollway\.yaml is valid\.[^]*paid\/\*[^]*base-sepolia[^]*\$5\.00/)
+    }
+    expect(await child.end()).toMatchObject({ code: 0 })
+  }
+})
+
+test('openai: the program prints what the model said, and that was paid for', async () => {
+  const { chain } = sandbox.world
+  const before = await chain.balanceOf(chain.accounts.seller.address)
+  const source = substitute(block('openai'), 'http://127.0.0.1:8402', sandbox.url)
+  const program = await startModule('openai.mjs', source)
+  expect(await program.end()).toEqual({ code: 0, stdout: compose(QUESTION).pieces.join(''), stderr: '' })
+  expect(await chain.balanceOf(chain.accounts.seller.address)).toBe(before + 1000n)
+})
+
+test('express: the app answers a paid, streamed call, and the payment is on the chain', async () => {
+  const { chain, streamingSeller } = sandbox.world
+  const before = (await chain.transfers()).length
+  const app = await startModule(
+    'express.mjs',
+    substitute(substitute(block('express'), SELLER, streamingSeller.apiBase), '8402', '0'),
+  )
+  const [, port] = await app.says(/listening on port (\d+)/)
+  const answer = await ask(`http://127.0.0.1:${port}`, { model: 'paid/sandbox-small', stream: true })
+  expect(await answer.text()).toMatch(/^data: \{[^]*data: \[DONE\]\n\n$/)
+  const transfers = (await chain.transfers()).slice(before)
+  expect(transfers).toMatchObject([
+    { value: 1000n, transaction: answer.headers.get('x-tollway-transaction') },
+  ])
+})
+
+test('the example configuration passes check', async () => {
+  const child = new Child(
+    process.execPath,
+    [MAIN, 'check', '--config', join(ROOT, 'examples/tollway.yaml')],
+    {
+      cwd: directory,
+      env: { ...env, OPENAI_API_KEY: 'sk-test' },
+    },
+  )
+  expect(await child.end()).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringContaining('is valid'),
+  })
+})
+
+test.each([...pages])('links of %s lead to files that are there', (name, page) => {
+  const targets = [...page.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, target = '']) => target)
+  const missing = targets.filter((target) => !existsSync(resolve(ROOT, dirname(name), target)))
+  expect(missing).toEqual([])
+})

@@ -1,0 +1,137 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import * as middleware from '../middleware/index.ts'
+import { blocksOf } from './kit/markdown.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const read = (name: string): string => readFileSync(join(ROOT, name), 'utf8')
+
+/** What git holds or is about to, ignored files left out, deleted ones too. */
+const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
+  cwd: ROOT,
+  encoding: 'utf8',
+})
+  .split('\0')
+  .filter((name) => name !== '' && existsSync(join(ROOT, name)) && statSync(join(ROOT, name)).isFile())
+
+const manifest = z
+  .object({
+    version: z.string(),
+    files: z.array(z.string()),
+    exports: z.record(z.string(), z.union([z.string(), z.record(z.string(), z.string())])),
+    bin: z.record(z.string(), z.string()),
+    dependencies: z.record(z.string(), z.string()),
+    devDependencies: z.record(z.string(), z.string()),
+  })
+  .parse(JSON.parse(read('package.json')))
+
+test('there are files to look at', () => {
+  expect(files).toEqual(
+    expect.arrayContaining(['package.json', 'README.md', 'src/index.ts', 'test/repo.test.ts']),
+  )
+})
+
+// Invisible, bidirectional and look-alike characters make code read otherwise than it runs.
+test('sources are ASCII, but for ellipses, middle dots and quotation marks', () => {
+  const sources = files.filter((name) => /^(?:src|middleware|providers)\/.*\.(?:ts|sol)$/.test(name))
+  expect(sources.length).toBeGreaterThan(50)
+  const foreign = sources.flatMap((name) => {
+    const found = /[^\n -~\u2026\u00b7\u201c\u201d]/u.exec(read(name))
+    return found ? [`${name}: U+${found[0].codePointAt(0)?.toString(16)}`] : []
+  })
+  expect(foreign).toEqual([])
+})
+
+test('no file tells where on a machine it was written', () => {
+  const home = /(?<![\w.~-])\/(?:home|root|work|Users)\/\w|[A-Z]:\\Users\\/
+  const telling = files.filter((name) => home.test(read(name)) || read(name).includes(`${ROOT}/`))
+  expect(telling).toEqual([])
+})
+
+test('the lock file pins contents and names no registry', () => {
+  const { packages } = z
+    .object({
+      packages: z.record(
+        z.string(),
+        z.looseObject({
+          resolved: z.string().optional(),
+          integrity: z.string().optional(),
+          link: z.boolean().optional(),
+        }),
+      ),
+    })
+    .parse(JSON.parse(read('package-lock.json')))
+  const installed = Object.entries(packages).filter(
+    ([name, { link }]) => name.includes('node_modules/') && link !== true,
+  )
+  expect(installed.length).toBeGreaterThan(100)
+  expect(installed.filter(([, { resolved }]) => resolved !== undefined)).toEqual([])
+  expect(installed.filter(([, { integrity }]) => !integrity?.startsWith('sha512-'))).toEqual([])
+  expect(read('package-lock.json')).not.toMatch(/"resolved": "https?:/)
+})
+
+test('dependencies are pinned to the version that was tested', () => {
+  const versions = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })
+  expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([])
+})
+
+describe('package.json', () => {
+  test('publishes what was built, the dashboards and the changelog', () => {
+    expect(manifest.files).toEqual(['dist', 'dashboards', 'CHANGELOG.md'])
+  })
+
+  test.each([...Object.entries(manifest.exports), ...Object.entries(manifest.bin)])(
+    '%s comes from a source file',
+    (_name, entry) => {
+      for (const target of typeof entry === 'string' ? [entry] : Object.values(entry)) {
+        const source = target.replace(/^\.\/dist\//, './').replace(/(?:\.d\.ts|\.js)$/, '.ts')
+        expect(existsSync(join(ROOT, source)), source).toBe(true)
+      }
+    },
+  )
+})
+
+test('the changelog has an entry for this version, dated, with something in it', () => {
+  const entries = new Map(
+    read('CHANGELOG.md')
+      .split(/^## /m)
+      .slice(1)
+      .map((entry) => [entry.split('\n', 1)[0], entry]),
+  )
+  const heading = [...entries.keys()].find((title) => title?.startsWith(`[${manifest.version}] - `))
+  expect(heading).toMatch(/ - \d{4}-\d{2}-\d{2}$/)
+  expect(entries.get(heading)).toMatch(/^### (?:Added|Changed|Deprecated|Removed|Fixed|Security)\n\n- \S/m)
+})
+
+describe('tollway/middleware', () => {
+  test('has every middleware there is', () => {
+    const factories = readdirSync(join(ROOT, 'middleware'))
+      .filter((name) => name.endsWith('.ts') && name !== 'handler.ts')
+      .flatMap((name) => [
+        ...read(`middleware/${name}`).matchAll(
+          /^export function (\w+)\([^)]*\): (?:Handler|ErrorHandler|PassThrough) \{/gm,
+        ),
+      ])
+      .map(([, name = '']) => name)
+    expect(factories).toEqual(
+      expect.arrayContaining(['auditLogger', 'paymentInterceptor', 'passThrough', 'errorHandler']),
+    )
+    expect(factories.filter((name) => !Object.hasOwn(middleware, name))).toEqual([])
+  })
+
+  test('has what the README mounts', () => {
+    const example = blocksOf(read('README.md')).find(({ marker }) => marker === 'express')
+    const names = [...(example?.text ?? '').matchAll(/\btollway\.(\w+)\(/g)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(5)
+    const known = new Map<string, unknown>(Object.entries(middleware))
+    expect(names.filter((name) => typeof known.get(name) !== 'function')).toEqual([])
+  })
+})
+
+test('licence and package agree', () => {
+  expect(read('LICENSE')).toMatch(/^MIT License\n/)
+  expect(read('package.json')).toContain('"license": "MIT"')
+})
