@@ -50,12 +50,13 @@ describe('another process of this machine', () => {
   })
 
   test('is dead while its parent has not noticed yet', async () => {
-    // The shell's child ends at once, and the shell, having become `sleep`, never asks for it.
-    const child = spawn('/bin/sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    children.push(child)
-    const pid = Number(String((await once(child.stdout, 'data'))[0]))
+    // A shell that has become `sleep` never asks for the child it started before.
+    const script = 'exec 3<&0; cat <&3 >/dev/null & echo $!; exec sleep 20 3<&- <&-'
+    const parent = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] })
+    children.push(parent)
+    const pid = Number(String((await once(parent.stdout, 'data'))[0]))
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n')
+    parent.stdin.end()
     const instance = { ...self, id: 'ins_child', pid, processStart: '' }
     await expect.poll(() => readFileSync(`/proc/${pid}/stat`, 'utf8')).toMatch(/\) Z /)
     expect(await isDead(instance, self, NOW)).toBe(true)
