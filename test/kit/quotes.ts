@@ -11,7 +11,7 @@ export const payee = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 /** An x402 v2 offer that the tests' policy lets through. */
 export const offerV2 = {
   scheme: 'exact',
-  network: 'eip155:84532',
+  network: 'eip155:84532' as const,
   amount: '1000',
   asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
   payTo: payee,
