@@ -11,7 +11,7 @@ import type { ChargeState } from '../../src/core/charge.ts'
 import { ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import type { TollwayEvent } from '../../src/core/events.ts'
 import { hashKey } from '../../src/io/hash-key.ts'
-import { chargeIn, filled, HOSTS, bare, send, serve } from './harness.ts'
+import { chargeIn, filled, HOSTS, bare, send, serve, untyped } from './harness.ts'
 
 interface Watched {
   readonly records: { readonly type: string; readonly fields: Record<string, unknown> }[]
@@ -156,16 +156,16 @@ describe('auditLogger', () => {
     )
     await send(await serve(bare(handler, filled({ details }), (_req, res) => void res.end())))
     await expect.poll(() => records).toHaveLength(1)
-    const kept = records[0]?.fields['details'] as Record<string, unknown>
+    const kept = untyped<Record<string, unknown>>(records[0]?.fields['details'])
     expect(Object.keys(kept)).toHaveLength(32)
     expect(kept['k0']).toHaveLength(500)
     expect(kept['k1']).toBe('NaN')
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => auditLogger({ audit: {} as never })).toThrow(/audit: give the audit file/)
-    expect(() => auditLogger({ audits: {} } as never)).toThrow('Did you mean "audit"?')
-    expect(() => auditLogger({ audit: { append: async () => undefined }, observers: [1 as never] })).toThrow(
+    expect(() => auditLogger({ audit: untyped({}) })).toThrow(/audit: give the audit file/)
+    expect(() => auditLogger(untyped({ audits: {} }))).toThrow('Did you mean "audit"?')
+    expect(() => auditLogger({ audit: { append: async () => undefined }, observers: [untyped(1)] })).toThrow(
       /observers\.0/,
     )
   })
@@ -173,7 +173,7 @@ describe('auditLogger', () => {
 
 const of = (code: ErrorCode): string =>
   outcomeOf(
-    { charge: undefined, outcome: undefined, code } as never,
+    untyped({ charge: undefined, outcome: undefined, code }),
     new TollwayError({ code, message: 'x' }).status,
   )
 
@@ -188,7 +188,7 @@ describe('outcomeOf', () => {
         'uncertain',
         'released',
       ]
-      const codes: (ErrorCode | undefined)[] = [undefined, ...(Object.keys(ERROR_TABLE) as ErrorCode[])]
+      const codes: (ErrorCode | undefined)[] = [undefined, ...untyped<ErrorCode[]>(Object.keys(ERROR_TABLE))]
       fc.assert(
         fc.property(
           fc.constantFrom(...states),

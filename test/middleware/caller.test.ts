@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { caller, mayUse } from '../../middleware/caller.ts'
 import { exchangeOf } from '../../middleware/exchange.ts'
 import { hashKey } from '../../src/io/hash-key.ts'
-import { codeOf, HOSTS, messageOf, send, serve, tellExchange, bare } from './harness.ts'
+import { codeOf, HOSTS, messageOf, send, serve, tellExchange, bare, untyped } from './harness.ts'
 import type { Handler } from '../../middleware/handler.ts'
 
 const CALLERS = [
@@ -53,7 +53,7 @@ describe('caller', () => {
     [{ authorization: `Bearer ${hashKey('sk-one')}` }],
   ])('answers 401 to %j', async (headers) => {
     const port = await serve(bare(caller({ callers: CALLERS }), tellExchange))
-    const answer = await send(port, { headers: headers as Record<string, string> })
+    const answer = await send(port, { headers: untyped(headers) })
     expect(answer.status).toBe(401)
     expect(codeOf(answer)).toBe('invalid_api_key')
     expect(answer.headers['www-authenticate']).toMatch(/^Bearer/)
@@ -77,13 +77,13 @@ describe('caller', () => {
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => caller({ caller: [] } as never)).toThrow(
+    expect(() => caller(untyped({ caller: [] }))).toThrow(
       '"caller" is not an option. Did you mean "callers"?',
     )
     expect(() => caller({ callers: [{ id: 'a', keyDigest: 'sk-one' }] })).toThrow(
       /hashKey\(key\), never the key itself/,
     )
-    expect(() => caller({ callers: [{ id: 'a', keydigest: hashKey('x') } as never] })).toThrow(
+    expect(() => caller({ callers: [untyped({ id: 'a', keydigest: hashKey('x') })] })).toThrow(
       /"callers\.0\.keydigest" is not an option\. Did you mean "keyDigest"\?/,
     )
     const twin = { id: 'b', keyDigest: hashKey('x') }

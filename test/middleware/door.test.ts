@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { door } from '../../middleware/door.ts'
-import { bare, codeOf, HOSTS, raw, send, serve, tellExchange } from './harness.ts'
+import { bare, codeOf, HOSTS, raw, send, serve, tellExchange, untyped } from './harness.ts'
 
 describe.each(HOSTS)('door in %s', (_name, host) => {
   it.each(['localhost', 'localhost:8402', '127.0.0.1', '127.0.0.1:1', '[::1]', '[::1]:8402', 'LOCALHOST:80'])(
@@ -103,7 +103,7 @@ describe('door', () => {
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => door({ host: ['a'] } as never)).toThrow('"host" is not an option. Did you mean "hosts"?')
+    expect(() => door(untyped({ host: ['a'] }))).toThrow('"host" is not an option. Did you mean "hosts"?')
     expect(() => door({ hosts: ['http://a'] })).toThrow(/hosts\.0: write the host name only/)
     expect(() => door({ hosts: ['a:8402'] })).toThrow(/hosts\.0: write the host name only/)
   })

@@ -7,9 +7,21 @@ import { exchangeOf } from '../../middleware/exchange.ts'
 import type { Handler } from '../../middleware/handler.ts'
 import { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import type { ChargeState } from '../../src/core/charge.ts'
-import { bare, chargeIn, codeOf, filled, HOSTS, inExpress, post, raw, send, serve } from './harness.ts'
+import {
+  bare,
+  chargeIn,
+  codeOf,
+  filled,
+  HOSTS,
+  inExpress,
+  post,
+  raw,
+  send,
+  serve,
+  untyped,
+} from './harness.ts'
 
-const CODES = Object.keys(ERROR_TABLE) as ErrorCode[]
+const CODES = untyped<ErrorCode[]>(Object.keys(ERROR_TABLE))
 
 function failing(error: unknown): Handler {
   return (_req, _res, next) => next(error)
@@ -177,8 +189,8 @@ describe('errorHandler and the answer under way', () => {
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => errorHandler({ logger: console } as never)).toThrow('Did you mean "log"?')
-    expect(() => errorHandler({ log: {} as never })).toThrow(/log: give a log with error/)
+    expect(() => errorHandler(untyped({ logger: console }))).toThrow('Did you mean "log"?')
+    expect(() => errorHandler({ log: untyped({}) })).toThrow(/log: give a log with error/)
   })
 })
 
@@ -205,7 +217,7 @@ describe('clientErrorHandler', () => {
     const answer = await raw(port, text)
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `))
     expect(answer).toContain('x-tollway-spent: no')
-    const { error } = JSON.parse(answer.split('\r\n\r\n')[1] ?? '') as { error: { type: string } }
+    const { error } = untyped<{ error: { type: string } }>(JSON.parse(answer.split('\r\n\r\n')[1] ?? ''))
     expect(error.type).toBe('invalid_request_error')
   })
 

@@ -27,13 +27,20 @@ afterEach(async () => {
   )
 })
 
+/** A value taken for another type: wrong options on purpose, and JSON whose shape the test then checks. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
+export function untyped<T>(value: unknown): T {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  return value as T
+}
+
 /** Listens on a free loopback port until the end of the test. */
 export async function serve(listener: RequestListener, prepare?: (server: Server) => void): Promise<number> {
   const server = createServer(listener)
   prepare?.(server)
   open.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return (server.address() as AddressInfo).port
+  return untyped<AddressInfo>(server.address()).port
 }
 
 /** The ways a chain of handlers can be run: each ends in our error handler. */
@@ -98,21 +105,30 @@ export function send(port: number, toSend: ToSend = {}): Promise<Sent> {
   const { method = 'GET', path = '/', headers = {}, body } = toSend
   return new Promise((resolve, reject) => {
     const req = request(
-      { port, host: '127.0.0.1', method, path, headers: headers as Record<string, string>, agent: false },
+      {
+        port,
+        host: '127.0.0.1',
+        method,
+        path,
+        headers: untyped<Record<string, string>>(headers),
+        agent: false,
+      },
       (res) => {
-        collect(res).then((bytes) => {
-          resolve({
-            status: res.statusCode ?? 0,
-            headers: res.headers,
-            body: bytes,
-            json: () => JSON.parse(bytes.toString('utf8')) as Record<string, unknown>,
-          })
-        }, reject)
+        collect(res).then((bytes) => resolve(sent(res, bytes)), reject)
       },
     )
     req.on('error', reject)
     req.end(body)
   })
+}
+
+function sent(res: IncomingMessage, body: Buffer): Sent {
+  return {
+    status: res.statusCode ?? 0,
+    headers: res.headers,
+    body,
+    json: () => untyped<Record<string, unknown>>(JSON.parse(body.toString('utf8'))),
+  }
 }
 
 /** A JSON POST. */
@@ -132,7 +148,7 @@ export function post(
 
 export async function collect(stream: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  for await (const chunk of stream) chunks.push(untyped<Buffer>(chunk))
   return Buffer.concat(chunks)
 }
 
@@ -150,11 +166,11 @@ export function raw(port: number, text: string): Promise<string> {
 
 /** The `error.code` of an OpenAI-shaped answer. */
 export function codeOf(answer: Sent): unknown {
-  return (answer.json()['error'] as Record<string, unknown>)['code']
+  return untyped<Record<string, unknown>>(answer.json()['error'])['code']
 }
 
 export function messageOf(answer: Sent): string {
-  return String((answer.json()['error'] as Record<string, unknown>)['message'])
+  return String(untyped<Record<string, unknown>>(answer.json()['error'])['message'])
 }
 
 /** A charge in a state, for what is told about it. */

@@ -2,7 +2,7 @@ import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { health } from '../../middleware/health.ts'
 import { metrics } from '../../middleware/metrics.ts'
-import { HOSTS, inExpress } from './harness.ts'
+import { HOSTS, inExpress, untyped } from './harness.ts'
 
 describe.each(HOSTS)('health in %s', (_name, host) => {
   it.each(['/health/live', '/health/liveliness', '/healthz'])(
@@ -76,8 +76,8 @@ describe('health', () => {
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => health({ check: {} } as never)).toThrow('Did you mean "checks"?')
-    expect(() => health({ checks: { a: true as never } })).toThrow(/checks\.a: a check is a function/)
+    expect(() => health(untyped({ check: {} }))).toThrow('Did you mean "checks"?')
+    expect(() => health({ checks: { a: untyped(true) } })).toThrow(/checks\.a: a check is a function/)
     expect(() => health({ timeoutSeconds: 0 })).toThrow(/timeoutSeconds/)
   })
 })

@@ -7,7 +7,7 @@ import { errorHandler } from '../../middleware/error-handler.ts'
 import type { Handler } from '../../middleware/handler.ts'
 import { readBody } from '../../middleware/read-body.ts'
 import { readJsonModel } from '../../middleware/read-model.ts'
-import { bare, codeOf, HOSTS, messageOf, post, raw, send, serve, tellExchange } from './harness.ts'
+import { bare, codeOf, HOSTS, messageOf, post, raw, send, serve, tellExchange, untyped } from './harness.ts'
 
 const PATH = '/v1/chat/completions'
 
@@ -114,6 +114,18 @@ describe('readBody and size', () => {
     expect(answer.match(/HTTP\/1\.1 \d{3}/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200'])
   })
 
+  it('answers 413 by Content-Length alone, before a byte of the body has come', async () => {
+    const port = await serve(bare(readBody({ limit: 1000 }), tellExchange))
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.write(head(1001)))
+      socket.once('data', (chunk) => {
+        socket.destroy()
+        resolve(chunk.toString('latin1'))
+      })
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 413 /)
+  })
+
   it('cuts a client that goes on sending far over the limit', async () => {
     const port = await serve(bare(readBody({ limit: 1000 }), tellExchange))
     const socket = connect(port, '127.0.0.1')
@@ -133,7 +145,7 @@ describe('readBody and size', () => {
     expect((await post(port, PATH, { model: 'm', pad: 'x'.repeat(2000) })).status).toBe(413)
     for (const limit of ['lots', -1, 0, 1.5])
       expect(() => readBody({ limit })).toThrow(/limit: give a number of bytes/)
-    expect(() => readBody({ limits: 1 } as never)).toThrow('Did you mean "limit"?')
+    expect(() => readBody(untyped({ limits: 1 }))).toThrow('Did you mean "limit"?')
   })
 })
 
@@ -160,7 +172,8 @@ describe('readBody and its neighbours', () => {
       headers: { 'content-type': 'application/json', 'content-length': '100' },
     })
     req.on('error', () => undefined)
-    req.write('{"model":"m"')
+    // Whole JSON, but not the whole body: what has come must not be taken for all there is.
+    req.write('{"model":"m"}')
     await arrived.promise
     req.destroy()
     await gone.promise
@@ -236,7 +249,9 @@ describe('readJsonModel', () => {
         fc.stringMatching(/^[\x20-\x7e]{1,40}$/),
         (fields, model) => {
           const text = JSON.stringify({ ...fields, model })
-          expect(readJsonModel(Buffer.from(text)).model).toBe((JSON.parse(text) as { model: string }).model)
+          expect(readJsonModel(Buffer.from(text)).model).toBe(
+            untyped<{ model: string }>(JSON.parse(text)).model,
+          )
         },
       ),
     )

@@ -7,7 +7,7 @@ import { errorHandler } from '../../middleware/error-handler.ts'
 import { isWebSocketUpgrade, passThrough, type PassThroughOptions } from '../../middleware/pass-through.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
 import { hashKey } from '../../src/io/hash-key.ts'
-import { raw, serve } from './harness.ts'
+import { raw, serve, untyped } from './harness.ts'
 import { startUpstream } from './upstream.ts'
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
@@ -144,7 +144,7 @@ describe('a websocket to /realtime', () => {
 })
 
 const of = (method: string, upgrade?: string): boolean =>
-  isWebSocketUpgrade({ method, headers: { upgrade } } as never)
+  isWebSocketUpgrade(untyped({ method, headers: { upgrade } }))
 
 describe('isWebSocketUpgrade', () => {
   it('tells a websocket from other upgrades, which are served as plain requests', () => {

@@ -28,14 +28,16 @@ export async function startUpstream(): Promise<TestUpstream> {
   const gate = Promise.withResolvers<void>()
   const port = await serve((req, res) => {
     collect(req).then(
-      (body) => {
-        seen.push({ method: req.method ?? '', url: req.url ?? '', headers: req.headers, body })
-        answer(req, res, body, gate.promise)
-      },
+      (body) => answer(req, res, remember(seen, req, body), gate.promise),
       () => res.destroy(),
     )
   }, upgrades(seen))
   return { port, apiBase: `http://127.0.0.1:${port}/v1`, seen, goOn: gate.resolve }
+}
+
+function remember(seen: SeenRequest[], req: IncomingMessage, body: Buffer): Buffer {
+  seen.push({ method: req.method ?? '', url: req.url ?? '', headers: req.headers, body })
+  return body
 }
 
 function answer(req: IncomingMessage, res: ServerResponse, body: Buffer, gate: Promise<void>): void {
