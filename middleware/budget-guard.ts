@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import type { BudgetRule } from '../src/core/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
@@ -9,6 +10,7 @@ import type { Candidate } from '../src/core/route.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
+import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
 
 /** Options of {@link budgetGuard}. */
@@ -20,12 +22,26 @@ export interface BudgetGuardOptions {
   readonly observers?: readonly Observer[] | undefined
 }
 
+const SCHEMA = z.strictObject({
+  ledger: objectWith<Ledger>(['reserve', 'refuseEarly'], 'give the ledger that openParts() opens'),
+  budgets: z.array(
+    z.custom<BudgetRule>(
+      (value) =>
+        typeof value === 'object' && value !== null && 'limit' in value && typeof value.limit === 'bigint',
+      'give budgets as parseConfig() returns them, limits in micro-USD as bigint',
+    ),
+  ),
+  clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
+  observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
+})
+
 /**
  * Puts the budgets before everything that pays. Refuses at once when a remembered price cannot fit any more, and
  * gives the payment interceptor the only way to a reservation: the exact quote, in all budgets or none.
+ * @throws ConfigError for a mistake in the options
  */
 export function budgetGuard(options: BudgetGuardOptions): Handler {
-  const { ledger, budgets, clock = systemClock, observers = [] } = options
+  const { ledger, budgets, clock, observers } = parseOptions('budgetGuard', SCHEMA, options)
   const prices = new PriceMemory()
 
   function guardFor(exchange: Exchange): Guard {

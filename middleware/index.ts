@@ -25,3 +25,11 @@ export type { ReadBodyOptions } from './read-body.ts'
 export { upgradeHandler } from './upgrade-handler.ts'
 export type { UpgradeParts } from './upgrade-handler.ts'
 export { hashKey } from '../src/io/hash-key.ts'
+export { budgetGuard, type BudgetGuardOptions } from './budget-guard.ts'
+export { modelRouter, type ModelRouterOptions } from './model-router.ts'
+export {
+  paymentInterceptor,
+  type PaymentInterceptorOptions,
+  type PaymentPolicy,
+} from './payment-interceptor.ts'
+export { sseRestreamer, type SseRestreamerOptions } from './sse-restreamer.ts'

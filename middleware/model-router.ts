@@ -1,7 +1,9 @@
+import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler } from './handler.ts'
+import { objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
 
 /** Options of {@link modelRouter}. */
@@ -12,12 +14,18 @@ export interface ModelRouterOptions {
   readonly fallback?: Route | undefined
 }
 
+const SCHEMA = z.strictObject({
+  routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
+  fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
+})
+
 /**
  * Finds the candidates of the request's model: the routes that claim it, or the default upstream. Answers 404
  * `model_not_found` for a model nobody serves or the caller may not use.
+ * @throws ConfigError for a mistake in the options
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
-  const { routes, fallback } = options
+  const { routes, fallback } = parseOptions('modelRouter', SCHEMA, options)
   return function modelRouter(req, _res, next) {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)

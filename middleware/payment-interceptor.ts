@@ -1,3 +1,4 @@
+import { z } from 'zod'
 import { BUILT_IN_ASSETS, type Asset } from '../src/core/assets.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
@@ -12,6 +13,7 @@ import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { outgoingRequest } from './outgoing.ts'
 import { ClientLeftError, PaidCall } from './paid-call.ts'
+import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
 
 /** Limits on what may be signed (rule 6). */
@@ -49,6 +51,37 @@ export interface PaymentParts extends Omit<PaymentInterceptorOptions, 'policy' |
   }
 }
 
+const SCHEMA = z.strictObject({
+  ledger: objectWith<Ledger>(
+    ['authorize', 'settle', 'uncertain', 'release'],
+    'give the ledger that openParts() opens',
+  ),
+  upstream: objectWith<Upstream>(['send'], 'give what createUpstream() makes'),
+  payers: z.custom<ReadonlyMap<string, Provider>>(
+    (value) => value instanceof Map,
+    'give a Map of payers by name',
+  ),
+  origins: z.custom<ReadonlySet<string>>(
+    (value) => value instanceof Set,
+    'give a Set of origins that may be paid',
+  ),
+  policy: z.strictObject({
+    maxMicroUsd: z.bigint('give micro-USD as bigint, e.g. 100_000n for $0.10'),
+    maxValiditySeconds: z.int().min(10, 'give at least 10 seconds').max(86_400, 'give at most 86400 seconds'),
+    payTo: z
+      .custom<ReadonlyMap<string, readonly string[]>>(
+        (value) => value instanceof Map,
+        'give a Map of payees by origin',
+      )
+      .default(() => new Map<string, readonly string[]>()),
+    assets: z
+      .custom<readonly Asset[]>((value) => Array.isArray(value), 'give a list of assets')
+      .default(() => BUILT_IN_ASSETS),
+  }),
+  clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
+  observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
+})
+
 /** Answers of an unpaid probe that are about the request and are relayed as they are. */
 const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415, 422])
 
@@ -56,18 +89,10 @@ const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415,
  * Sends the request to its candidates in turn. An unpaid candidate is relayed byte for byte. A paid one is asked
  * without payment first; its 402 goes through the gate, is reserved, signed, recorded and sent once. Nothing reaches the
  * client before the status of the paid answer is known, so every payment failure keeps a proper HTTP status.
+ * @throws ConfigError for a mistake in the options
  */
 export function paymentInterceptor(options: PaymentInterceptorOptions): Handler {
-  const parts: PaymentParts = {
-    ...options,
-    clock: options.clock ?? systemClock,
-    observers: options.observers ?? [],
-    policy: {
-      ...options.policy,
-      payTo: options.policy.payTo ?? new Map(),
-      assets: options.policy.assets ?? BUILT_IN_ASSETS,
-    },
-  }
+  const parts: PaymentParts = parseOptions('paymentInterceptor', SCHEMA, options)
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)

@@ -14,10 +14,11 @@ import { metrics } from '../../middleware/metrics.ts'
 import { modelRouter } from '../../middleware/model-router.ts'
 import { models } from '../../middleware/models.ts'
 import { assertOrder } from '../../middleware/order.ts'
-import { passThrough } from '../../middleware/pass-through.ts'
+import { isWebSocketUpgrade, passThrough } from '../../middleware/pass-through.ts'
 import { paymentInterceptor } from '../../middleware/payment-interceptor.ts'
 import { readBody } from '../../middleware/read-body.ts'
 import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
+import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
 import { isLoopbackHost } from './config/addresses.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
@@ -56,10 +57,13 @@ export async function createGateway(
   const log = overrides.log ?? pino({ name: 'tollway' }, pino.destination(2))
   const parts = await openParts(config, { ...overrides, log })
   let closing: Promise<void> | undefined
-  const { app, upgrade } = compose(parts, log, () => closing !== undefined)
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, app)
+  const { app, upgrade, closeUnpaid } = compose(parts, log, () => closing !== undefined)
+  const server = createServer(
+    { keepAliveTimeout: KEEP_ALIVE_MS, shouldUpgradeCallback: isWebSocketUpgrade },
+    app,
+  )
   server.on('clientError', clientErrorHandler)
-  if (upgrade) server.on('upgrade', upgrade)
+  server.on('upgrade', upgrade)
   return {
     app,
     parts,
@@ -80,6 +84,7 @@ export async function createGateway(
     close() {
       closing ??= (async () => {
         await drain(server, config.timeouts.shutdownMs)
+        closeUnpaid()
         await parts.close()
       })()
       return closing
@@ -91,7 +96,7 @@ function compose(
   parts: Parts,
   log: Logger,
   isShuttingDown: () => boolean,
-): { readonly app: Express; readonly upgrade: ReturnType<typeof passThrough>['upgrade'] | undefined } {
+): { readonly app: Express; readonly upgrade: ReturnType<typeof upgradeHandler>; closeUnpaid(): void } {
   const { config, ledger, observers, clock } = parts
   const app = express()
   app.disable('x-powered-by')
@@ -103,13 +108,18 @@ function compose(
       : {}),
     allowPaths: config.upstream?.allowPaths ?? [],
     stripCredentials: config.callers.length > 0,
+    timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
   })
-  app.use(auditLogger({ audit: parts.audit, observers, clock, log }))
-  app.use(door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) }))
+  const logger = auditLogger({ audit: parts.audit, observers, clock, log })
+  const guard = door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
+  const identify = caller({ callers: config.callers })
+  const answerErrors = errorHandler({ log })
+  app.use(logger)
+  app.use(guard)
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
   app.use(metrics({ metrics: parts.metrics }))
   app.use(spendPage({ ledger, budgets: config.budgets, adminKeyDigest: config.admin.keyDigest, clock }))
-  app.use(caller({ callers: config.callers }))
+  app.use(identify)
   app.use(readBody({ limit: config.bodyLimit }))
   app.use(modelRouter(parts.modelRouter))
   app.use(budgetGuard(parts.budgetGuard))
@@ -118,9 +128,14 @@ function compose(
   app.use(models({ routes: parts.modelRouter.routes, clock }))
   app.use(rest)
   app.use(notFound())
-  app.use(errorHandler({ log }))
+  app.use(answerErrors)
   assertOrder(app)
-  return { app, upgrade: config.upstream ? rest.upgrade : undefined }
+  const upgrade = upgradeHandler({
+    guards: [logger, guard, identify],
+    passThrough: rest,
+    errorHandler: answerErrors,
+  })
+  return { app, upgrade, closeUnpaid: () => rest.close() }
 }
 
 /** Lets running answers finish, then cuts off what is left at the deadline. */

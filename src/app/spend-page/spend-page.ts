@@ -1,6 +1,5 @@
 /** `/dashboard` and the JSON behind it: budgets and the latest charges, read from the ledger. */
 import { timingSafeEqual } from 'node:crypto'
-import { ERROR_TABLE } from '../../core/errors.ts'
 import type { BudgetRule } from '../../core/budget.ts'
 import type { Charge } from '../../core/charge.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -77,7 +76,12 @@ function mayEnter(req: Request, digest: string | undefined): boolean {
   const forwarded = Object.keys(req.headers).some(
     (name) => name === 'forwarded' || name.startsWith('x-forwarded-'),
   )
-  return !forwarded && isLoopbackPeer(req.socket.remoteAddress)
+  return !forwarded && isLoopbackPeer(req.socket.remoteAddress) && isLoopbackName(req.headers.host)
+}
+
+/** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */
+function isLoopbackName(host: string | undefined): boolean {
+  return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
 }
 
 function isLoopbackPeer(address: string | undefined): boolean {
@@ -107,7 +111,6 @@ function refusal(hasKey: boolean): TollwayError {
       : [
           'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
         ],
-    status: ERROR_TABLE.invalid_api_key.status,
   })
 }
 
