@@ -16,8 +16,9 @@ const upstream = (fields: Readonly<Record<string, unknown>>): unknown => ({
 const messagesIn = (input: unknown, env: Readonly<Record<string, string>> = {}, directory = '.'): string[] =>
   problemsIn(() => parseConfig(input, env, { directory })).map(({ path, message }) => `${path}: ${message}`)
 
+const wallet = (key: unknown): unknown => ({ payers: { w: { kind: 'direct', key, networks: ['base'] } } })
+
 describe('a secret', () => {
-  const wallet = (key: unknown): unknown => ({ payers: { w: { kind: 'direct', key, networks: ['base'] } } })
   const places: Readonly<Record<string, (value: unknown) => unknown>> = {
     'upstream.api_key': (value) => upstream({ api_key: value }),
     'callers[0].key': (value) => ({ callers: [{ id: 'a', key: value }] }),

@@ -76,9 +76,12 @@ function version(): string {
 function report(error: unknown, terminal: Terminal): ExitCode {
   if (error instanceof CommanderError) return exitCodeOf(error)
   if (error instanceof ConfigError || error instanceof TollwayError) terminal.stderr(`${error.message}\n`)
-  else
-    terminal.stderr(
-      `tollway failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-    )
+  else terminal.stderr(`tollway failed: ${explain(error)}\n`)
   return exitCodeOf(error)
+}
+
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  // What the system refused (a port in use, a file without permission) says so itself.
+  return 'syscall' in error ? error.message : (error.stack ?? error.message)
 }

@@ -10,7 +10,7 @@ export function addSandbox(program: Command, context: CommandContext): void {
     .description('run a chain, a token, a seller and a gateway on this machine, without real money')
     .option('--once', 'make one paid call, show what happened, and end', false)
     .option('--json', 'print JSON', false)
-    .option('-p, --port <n>', 'port of the gateway (default: a free one)', wholeNumber(0, 65_535))
+    .option('-p, --port <n>', 'port of the gateway (default: 8402 or a free one)', wholeNumber(0, 65_535))
     .option(
       '--block-time <seconds>',
       'time between blocks; 0 makes a block per transaction',

@@ -1,5 +1,4 @@
 import type { Command } from 'commander'
-import { loadConfig } from '../../config/load.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
 import type { CommandContext } from '../run.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
@@ -31,6 +30,8 @@ The first SIGTERM or Ctrl-C lets running requests finish, the second ends at onc
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; listen?: string }) => {
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
       const config = loadConfig(options.config, context.terminal.env, { listen: options.listen })
       const { createGateway } = await import('../../gateway.ts')
       context.end(await serve(config, createGateway, context.terminal))
@@ -57,7 +58,7 @@ export async function serve(
     const gateway = await open(config)
     try {
       const { url } = await gateway.listen()
-      terminal.stdout(`tollway is ready at ${url}\n`)
+      terminal.stdout(`tollway is ready at ${url}/v1\n`)
       await stop.promise
     } finally {
       await gateway.close()

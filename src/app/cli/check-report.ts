@@ -1,0 +1,103 @@
+import { findNetwork } from '../../core/assets.ts'
+import { formatUsd } from '../../core/money.ts'
+import type { LoadedConfig } from '../config/load.ts'
+import { renderTable } from './table.ts'
+
+/** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
+interface RouteSummary {
+  readonly model_name: string
+  /** The name the seller gets; `null` when it is the one the client sent. */
+  readonly remote_model: string | null
+  readonly api_base: string
+  /** `null` for a route that is not paid. */
+  readonly payer: string | null
+  /** CAIP-2. */
+  readonly networks: readonly string[]
+  /** Whether a bearer key is sent. */
+  readonly keyed: boolean
+  /** Names of the budgets that a payment counts against. */
+  readonly budgets: readonly string[]
+}
+
+/** What a configuration would do, as `tollway check --json` prints it. */
+export function summarize({ config, written }: LoadedConfig) {
+  const text = (...path: (string | number)[]): string | null => {
+    const value = written(path)
+    return typeof value === 'string' ? value : null
+  }
+  const budgets = config.budgets.map((budget, index) => ({
+    name: text('budgets', index, 'name') ?? budget.name,
+    limit_usd: formatUsd(budget.limit),
+    window: budget.window,
+    timezone: budget.timezone,
+  }))
+  const routes = config.routes.map((route, index): RouteSummary => {
+    const payer = route.payer === undefined ? undefined : config.payers.get(route.payer)
+    return {
+      model_name: text('model_list', index, 'model_name') ?? '',
+      remote_model: text('model_list', index, 'model'),
+      api_base: text('model_list', index, 'api_base') ?? '',
+      payer: text('model_list', index, 'payer'),
+      networks: payer?.networks ?? [],
+      keyed: route.apiKey !== undefined,
+      budgets: payer === undefined ? [] : budgets.map(({ name }) => name),
+    }
+  })
+  return {
+    listen: text('listen') ?? `${config.listen.host}:${config.listen.port}`,
+    store: text('store') ?? 'sqlite:./tollway.db',
+    upstream: text('upstream', 'api_base'),
+    callers: config.callers.length,
+    max_usd_per_request: formatUsd(config.policy.maxMicroUsd),
+    routes,
+    budgets,
+  }
+}
+
+/** The same for people. */
+export function renderCheck(file: string, loaded: LoadedConfig): string {
+  const summary = summarize(loaded)
+  const facts = [
+    ['listen', summary.listen],
+    ['store', summary.store],
+    ['callers', summary.callers === 0 ? 'anyone who reaches the address' : String(summary.callers)],
+    ['other models', summary.upstream ?? 'refused (no upstream)'],
+    ['ceiling', `${dollars(summary.max_usd_per_request)} per request`],
+  ]
+  const routes = summary.routes.map((route) => [
+    route.model_name,
+    route.remote_model ?? '(unchanged)',
+    route.api_base,
+    route.payer ?? (route.keyed ? '- (key)' : '-'),
+    route.networks.map(aliasOf).join(', ') || '-',
+    route.budgets.join(', ') || '-',
+  ])
+  const budgets = summary.budgets.map((budget) => [
+    budget.name,
+    dollars(budget.limit_usd),
+    budget.window,
+    budget.timezone,
+  ])
+  const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
+  return [
+    `${file} is valid.\n`,
+    facts.map(([name = '', value = '']) => `${name.padEnd(13)} ${value}\n`).join(''),
+    routes.length === 0
+      ? 'No routes.\n'
+      : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
+    ...(budgets.length === 0 ? [] : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE'], budgets)]),
+    ...(unlimited
+      ? ['Note: paid routes and no budgets. Only the ceiling per request limits what is spent.\n']
+      : []),
+  ].join('\n')
+}
+
+/** `$5.00` for `5`: at least two decimals, as people write money. */
+function dollars(usd: string): string {
+  const [whole = '0', fraction = ''] = usd.split('.')
+  return `$${whole}.${fraction.padEnd(2, '0')}`
+}
+
+function aliasOf(id: string): string {
+  return findNetwork(id)?.alias ?? id
+}

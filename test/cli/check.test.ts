@@ -1,0 +1,149 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { EXAMPLE_CONFIG } from '../../src/app/cli/example-config.ts'
+import { run } from '../../src/app/cli/run.ts'
+import { configFile, FULL, FULL_ENV, temporaryDirectory } from '../config/config-file.ts'
+import { FakeTerminal } from './fake-terminal.ts'
+import { tollway } from './tollway.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/tollway.yaml', import.meta.url))
+
+describe('examples/tollway.yaml', () => {
+  it('passes, and shows what each route would do', async () => {
+    const env = { TOLLWAY_WALLET_KEY: 'wallet-secret', OPENAI_API_KEY: 'api-secret' }
+    expect(await tollway(['check', '--config', EXAMPLE], { env })).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: `${EXAMPLE} is valid.
+
+listen        127.0.0.1:8402
+store         sqlite:./tollway.db
+callers       anyone who reaches the address
+other models  refused (no upstream)
+ceiling       $0.10 per request
+
+MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDGETS
+paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
+gpt-4o  (unchanged)   https://api.openai.com/v1      - (key)  -             -
+
+BUDGET  LIMIT  WINDOW  TIME ZONE
+all     $5.00  day     UTC
+`,
+    })
+  })
+
+  it('is the text that the help shows', () => {
+    expect(readFileSync(EXAMPLE, 'utf8')).toBe(EXAMPLE_CONFIG)
+  })
+
+  it('says which variables it misses, with lines', async () => {
+    expect(await tollway(['check', '--config', EXAMPLE])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr: `${EXAMPLE}:9:5 payers.base.key: needs the environment variable TOLLWAY_WALLET_KEY, which is not set. Set it before the start.
+${EXAMPLE}:19:5 model_list[1].api_key: needs the environment variable OPENAI_API_KEY, which is not set. Set it before the start.
+`,
+    })
+  })
+})
+
+it('looks for tollway.yaml in the working directory and says where it looked', async () => {
+  const cwd = temporaryDirectory()
+  expect(await tollway(['check'], { cwd })).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `tollway.yaml: there is no such file (looked at ${cwd}/tollway.yaml). Name yours with --config; \`tollway check --help\` shows an example.\n`,
+  })
+  configFile('store: memory\n', cwd)
+  expect((await tollway(['check'], { cwd })).stdout).toContain('tollway.yaml is valid.')
+})
+
+it('prints JSON for programs', async () => {
+  const ended = await tollway(['check', '--json', '--config', configFile(FULL)], { env: FULL_ENV })
+  expect(ended).toMatchObject({ code: 0, stderr: '' })
+  expect(JSON.parse(ended.stdout)).toEqual({
+    ok: true,
+    listen: '127.0.0.1:0',
+    store: 'sqlite:./ledger/tollway.db',
+    upstream: 'http://127.0.0.1:4000/v1/',
+    callers: 2,
+    max_usd_per_request: '0.25',
+    routes: [
+      {
+        model_name: 'paid/*',
+        remote_model: '*',
+        api_base: 'https://Seller.example.com/v1/',
+        payer: 'base',
+        networks: ['eip155:84532', 'eip155:8453'],
+        keyed: false,
+        budgets: ['all'],
+      },
+      {
+        model_name: 'local-llama',
+        remote_model: null,
+        api_base: 'http://127.0.0.1:11434/v1',
+        payer: null,
+        networks: [],
+        keyed: true,
+        budgets: [],
+      },
+    ],
+    budgets: [{ name: 'all', limit_usd: '5', window: 'day', timezone: 'Europe/Berlin' }],
+  })
+})
+
+it('prints mistakes as JSON too, and still ends with 2', async () => {
+  const path = configFile('store: memory\nbugdets: []\n')
+  const ended = await tollway(['check', '--json', '--config', path])
+  expect(ended).toMatchObject({ code: 2, stderr: '' })
+  expect(JSON.parse(ended.stdout)).toEqual({
+    ok: false,
+    problems: [
+      {
+        file: path,
+        path: 'bugdets',
+        position: { line: 2, column: 1 },
+        message: 'is not a known key. Did you mean budgets?',
+      },
+    ],
+  })
+})
+
+it('warns when paid routes have no budget', async () => {
+  const terminal = new FakeTerminal({ W: 'x' })
+  const path = configFile(
+    'payers: { w: { kind: direct, key: "${env:W}", networks: [base] } }\n' +
+      'model_list: [{ model_name: a, api_base: "https://s.example.com/v1", payer: w }]\n',
+  )
+  expect(await run(['check', '--config', path], terminal)).toBe(0)
+  expect(terminal.out).toContain(
+    'Note: paid routes and no budgets. Only the ceiling per request limits what is spent.',
+  )
+})
+
+it('never prints a secret, wherever a reference puts it', async () => {
+  const secret = fc.stringMatching(/^[a-z][a-z0-9]{19,40}$/)
+  const directory = temporaryDirectory()
+  const path = configFile('', directory)
+  const places = [/\/v1\/\n/, /127\.0\.0\.1:4000/, /Seller/, /local-llama\n {4}api_base/, /sqlite:\.\/ledger/]
+  await fc.assert(
+    fc.asyncProperty(secret, fc.constantFrom(...places), fc.boolean(), async (value, place, json) => {
+      // Every text stands in double quotes, so that a reference may stand in it.
+      const text = FULL.replace(/: (http\S+|sqlite\S+)$/gm, ': "$1"').replace(place, (found) =>
+        found.replace(/4000|ledger|Seller|v1|local-llama/, () =>
+          found.includes('4000') ? '4000/${env:LEAK}' : '${env:LEAK}',
+        ),
+      )
+      configFile(text.replace('model_name: ${env:LEAK}', 'model_name: "${env:LEAK}"'), directory)
+      const env: Record<string, string> = { LEAK: value }
+      for (const name of Object.keys(FULL_ENV)) env[name] = `${name}${value}`.toLowerCase()
+      const terminal = new FakeTerminal(env)
+      await run(['check', '--config', path, ...(json ? ['--json'] : [])], terminal)
+      expect(terminal.out + terminal.err).not.toBe('')
+      expect(terminal.out + terminal.err).not.toContain(value)
+    }),
+    { numRuns: 100 },
+  )
+})

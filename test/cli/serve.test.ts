@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { serve, type ServedGateway } from '../../src/app/cli/commands/serve.ts'
+import { run } from '../../src/app/cli/run.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
+import { configFile } from '../config/config-file.ts'
+import { FakeTerminal } from './fake-terminal.ts'
+
+const CONFIG = parseConfig({}, {})
+
+/** A gateway that writes down what happens to it. */
+function fakeGateway(story: string[], changes: Partial<ServedGateway> = {}): ServedGateway {
+  return {
+    listen: () => {
+      story.push('listen')
+      return Promise.resolve({ url: 'http://127.0.0.1:8402' })
+    },
+    close: () => {
+      story.push('close')
+      return Promise.resolve()
+    },
+    ...changes,
+  }
+}
+
+const cannotListen = (): Promise<never> => Promise.reject(new Error('EADDRINUSE'))
+
+/** Starts the fixture and waits for its line. */
+async function start(mode: 'prompt' | 'hanging') {
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./serve-fixture.ts', import.meta.url)), mode],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const lines = createInterface({ input: child.stdout })
+  const line = async (): Promise<unknown> => ((await once(lines, 'line')) as unknown[])[0]
+  expect(await line()).toBe('tollway is ready at http://127.0.0.1:1/v1')
+  return { child, line, exit: once(child, 'exit') }
+}
+
+describe('serve', () => {
+  it('says the base URL in one line, and closes and ends with 0 at the first signal', async () => {
+    const terminal = new FakeTerminal()
+    const story: string[] = []
+    const listening = Promise.withResolvers<void>()
+    const gateway = fakeGateway(story)
+    const ended = serve(
+      CONFIG,
+      () =>
+        Promise.resolve({
+          ...gateway,
+          listen: async () => {
+            const address = await gateway.listen()
+            listening.resolve()
+            return address
+          },
+        }),
+      terminal,
+    )
+    await listening.promise
+    terminal.signal()
+    expect(await ended).toBe(0)
+    expect(story).toEqual(['listen', 'close'])
+    expect(terminal.out).toBe('tollway is ready at http://127.0.0.1:8402/v1\n')
+    expect(terminal.exits).toEqual([])
+    expect(terminal.listening).toBe(false)
+  })
+
+  it('ends with 1 at once at the second signal, also while requests are still running', async () => {
+    const terminal = new FakeTerminal()
+    const closing = Promise.withResolvers<void>()
+    const drained = Promise.withResolvers<void>()
+    const close = (): Promise<void> => {
+      closing.resolve()
+      return drained.promise
+    }
+    const ended = serve(CONFIG, () => Promise.resolve(fakeGateway([], { close })), terminal)
+    terminal.signal()
+    await closing.promise
+    expect(terminal.exits).toEqual([])
+    terminal.signal()
+    expect(terminal.exits).toEqual([1])
+    drained.resolve()
+    await ended
+  })
+
+  it('closes a gateway whose start was interrupted', async () => {
+    const terminal = new FakeTerminal()
+    const story: string[] = []
+    const opening = Promise.withResolvers<ServedGateway>()
+    const ended = serve(CONFIG, () => opening.promise, terminal)
+    terminal.signal()
+    opening.resolve(fakeGateway(story))
+    expect(await ended).toBe(0)
+    expect(story.at(-1)).toBe('close')
+  })
+
+  it('closes a gateway that cannot listen, and tells why', async () => {
+    const terminal = new FakeTerminal()
+    const story: string[] = []
+    await expect(
+      serve(CONFIG, () => Promise.resolve(fakeGateway(story, { listen: cannotListen })), terminal),
+    ).rejects.toThrow('EADDRINUSE')
+    expect(story).toEqual(['close'])
+    expect(terminal.listening).toBe(false)
+  })
+
+  it('passes on why a gateway cannot be opened', async () => {
+    const terminal = new FakeTerminal()
+    await expect(serve(CONFIG, () => Promise.reject(new Error('no store')), terminal)).rejects.toThrow(
+      'no store',
+    )
+    expect(terminal.listening).toBe(false)
+  })
+
+  it('refuses a bad configuration before anything is opened, naming the option at fault', async () => {
+    const terminal = new FakeTerminal()
+    const path = configFile('store: memory\n')
+    expect(await run(['serve', '--config', path, '--listen', '0.0.0.0:1'], terminal)).toBe(2)
+    expect(terminal.err).toBe(
+      '--listen: is reachable from other machines, and no callers are set: anybody could spend. ' +
+        'Add callers with keys, or listen on 127.0.0.1.\n',
+    )
+  })
+})
+
+describe('a serving process', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`closes and ends with 0 at ${signal}`, async () => {
+      const { child, line, exit } = await start('prompt')
+      child.kill(signal)
+      expect(await line()).toBe('closing')
+      expect(await exit).toEqual([0, null])
+    })
+  }
+
+  it('that cannot finish ends with 1 at the second signal', async () => {
+    const { child, line, exit } = await start('hanging')
+    child.kill('SIGTERM')
+    expect(await line()).toBe('closing')
+    child.kill('SIGINT')
+    expect(await exit).toEqual([1, null])
+  })
+})
