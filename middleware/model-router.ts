@@ -3,6 +3,7 @@ import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler } from './handler.ts'
+import { named } from './named.ts'
 import { objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
 
@@ -26,7 +27,7 @@ const SCHEMA = z.strictObject({
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
   const { routes, fallback } = parseOptions('modelRouter', SCHEMA, options)
-  return function modelRouter(req, _res, next) {
+  return named<Handler>('modelRouter', (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     const { model } = exchange
@@ -42,7 +43,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     exchange.candidates = candidates
     exchange.route = first.route.modelName
     next()
-  }
+  })
 }
 
 function unknownModel(model: string): TollwayError {

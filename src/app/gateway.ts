@@ -1,6 +1,5 @@
 /** The gateway: the middlewares in their order, on a listener. */
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import express, { type Express } from 'express'
 import { pino, type Logger } from 'pino'
 import { auditLogger } from '../../middleware/audit-logger.ts'
@@ -77,7 +76,8 @@ export async function createGateway(
           resolve()
         })
       })
-      const address = server.address() as AddressInfo
+      const address = server.address()
+      if (typeof address !== 'object' || address === null) throw new Error('the listener has no address')
       const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
       return { url: `http://${name}:${address.port}` }
     },
@@ -96,7 +96,11 @@ function compose(
   parts: Parts,
   log: Logger,
   isShuttingDown: () => boolean,
-): { readonly app: Express; readonly upgrade: ReturnType<typeof upgradeHandler>; closeUnpaid(): void } {
+): {
+  readonly app: Express
+  readonly upgrade: ReturnType<typeof upgradeHandler>
+  readonly closeUnpaid: () => void
+} {
   const { config, ledger, observers, clock } = parts
   const app = express()
   app.disable('x-powered-by')

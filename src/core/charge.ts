@@ -24,7 +24,7 @@ const MOVES: Readonly<Record<ChargeState, readonly ChargeState[]>> = {
  * Whether a charge may move from one state to another. One move depends on the proof: `settled` on an assumed
  * proof may still be released by the chain, or have its proof strengthened.
  */
-export function mayMove(from: ChargeState, to: ChargeState, proof?: Proof | undefined): boolean {
+export function mayMove(from: ChargeState, to: ChargeState, proof?: Proof): boolean {
   if (from === 'settled') return proof === 'assumed' && to === 'released'
   return MOVES[from].includes(to)
 }

@@ -51,7 +51,7 @@ export class Quote {
   readonly resource: unknown
   readonly #vetted = true
 
-  constructor(key: typeof QUOTE_KEY, fields: Omit<Quote, never>) {
+  constructor(key: typeof QUOTE_KEY, fields: Pick<Quote, keyof Quote>) {
     if (key !== QUOTE_KEY) throw new TypeError('A Quote is made by vetChallenge() only.')
     this.amount = fields.amount
     this.microUsd = fields.microUsd
@@ -196,7 +196,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     offer,
     resource: challenge.resource,
   }
-  return new Quote(QUOTE_KEY, fields as Quote)
+  return new Quote(QUOTE_KEY, fields)
 }
 
 /** Seconds from 1 to a day; a missing field means no wish, and the cap applies. */

@@ -7,7 +7,7 @@ export interface Usage {
 /** Reads OpenAI's (`prompt_tokens`, also Responses' and Anthropic's `input_tokens`) usage object; junk gives `undefined`. */
 export function readUsage(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const usage = value as Record<string, unknown>
+  const usage: Readonly<Record<string, unknown>> = { ...value }
   const inputTokens = count(usage['prompt_tokens'] ?? usage['input_tokens'])
   const outputTokens = count(usage['completion_tokens'] ?? usage['output_tokens'] ?? 0)
   return inputTokens === undefined || outputTokens === undefined ? undefined : { inputTokens, outputTokens }

@@ -62,8 +62,10 @@ export function createUpstream(timeouts: Timeouts, dispatcher: Dispatcher = agen
         const answer = await dispatcher.request({
           origin: new URL(request.url).origin,
           path: request.url.slice(new URL(request.url).origin.length),
-          method: request.method as Dispatcher.HttpMethod,
-          headers: request.headers as Record<string, string | string[]>,
+          method: request.method,
+          headers: Object.entries(request.headers).flatMap(([name, value]) =>
+            typeof value === 'string' ? [name, value] : value.flatMap((one) => [name, one]),
+          ),
           body: request.body ?? null,
           signal,
         })

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   claimsFor,
@@ -90,12 +90,13 @@ describe('sums', () => {
   })
 })
 
+function words(window: Window): string {
+  const [claim] = claimsFor([rule(window)], 1000n, at('2026-11-21T10:20:00Z'))
+  if (!claim) throw new Error('no claim')
+  return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n })
+}
+
 test('a stop names budget, wanted, spent, pending, limit and reset, in words that lock no client', () => {
-  const words = (window: Window): string => {
-    const [claim] = claimsFor([rule(window)], 1000n, at('2026-11-21T10:20:00Z'))
-    if (!claim) throw new Error('no claim')
-    return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n })
-  }
   expect(words('day')).toBe(
     'Daily spending limit reached: budget all: $0.001 wanted, $0.004 spent and $0.0005 pending of $0.005; resets 2026-11-22T00:00:00Z',
   )

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
 import { TollwayError } from '../../src/core/errors.ts'

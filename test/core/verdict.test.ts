@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { judgePaidAnswer } from '../../src/core/verdict.ts'

@@ -21,12 +21,22 @@ beforeAll(async () => {
   })
   // A page of another origin on this machine: as near to the gateway as a hostile page can get.
   site = createServer((_request, response) => {
-    response.setHeader('content-type', 'text/html').end('<!doctype html><title>evil</title><form method="post"></form>')
+    response
+      .setHeader('content-type', 'text/html')
+      .end('<!doctype html><title>evil</title><form method="post"></form>')
   })
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
   browser = await chromium.launch({
     executablePath: findChromium(),
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
   })
   page = await browser.newPage()
 })
@@ -49,7 +59,12 @@ test('a real browser on another origin cannot make the gateway pay, by any reque
     ]
     const told: string[] = []
     for (const init of tries) {
-      told.push(await fetch(`${url}/v1/chat/completions`, init).then((answer) => `${answer.type} ${answer.status}`, () => 'blocked'))
+      told.push(
+        await fetch(`${url}/v1/chat/completions`, init).then(
+          (answer) => `${answer.type} ${answer.status}`,
+          () => 'blocked',
+        ),
+      )
     }
     navigator.sendBeacon(`${url}/v1/chat/completions`, body)
     return told

@@ -31,7 +31,8 @@ async function halfACent(window = 'day'): Promise<TestGateway> {
 const body = { model: 'paid/sandbox-small' }
 
 test('calls 1 to 5 answer; call 6 is stopped before the seller is asked, with no payment challenge', async () => {
-  const { url, metric, audit } = await halfACent()
+  const gateway = await halfACent()
+  const { url } = gateway
   for (let call = 1; call <= 5; call++) expect((await ask(url, body)).status).toBe(200)
   const seen = world.seller.log.length
   const paid = (await world.chain.transfers()).length
@@ -50,8 +51,8 @@ test('calls 1 to 5 answer; call 6 is stopped before the seller is asked, with no
 
   expect(world.seller.log.length).toBe(seen)
   expect((await world.chain.transfers()).length).toBe(paid)
-  expect(await metric('tollway_budget_remaining_usd', { budget: 'small' })).toBe(0)
-  expect((await audit()).at(-1)).toMatchObject({
+  expect(await gateway.metric('tollway_budget_remaining_usd', { budget: 'small' })).toBe(0)
+  expect((await gateway.audit()).at(-1)).toMatchObject({
     type: 'request',
     outcome: 'refused',
     code: 'budget_exhausted',

@@ -17,12 +17,16 @@ beforeAll(async () => {
       for (const byte of Buffer.from(SSE)) response.write(Buffer.from([byte]))
       response.end()
     } else if (request.url.includes('content')) {
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': BINARY.length }).end(BINARY)
+      response
+        .writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': BINARY.length })
+        .end(BINARY)
     } else if (request.url.includes('teapot')) {
       response.writeHead(418, { 'content-type': 'text/plain', 'retry-after': '3600' }).end('short and stout')
     } else {
       // The request's own bytes, so that both directions are compared at once.
-      response.writeHead(200, { 'content-type': request.headers['content-type'] ?? 'text/plain' }).end(request.body)
+      response
+        .writeHead(200, { 'content-type': request.headers['content-type'] ?? 'text/plain' })
+        .end(request.body)
     }
   })
   tollway = await startGateway({
@@ -44,22 +48,41 @@ interface Raw {
 }
 
 /** A bare client: nothing is decoded, decompressed or retried. */
-async function raw(url: string, method: string, headers: Record<string, string>, body?: Buffer): Promise<Raw> {
+async function raw(
+  url: string,
+  method: string,
+  headers: Record<string, string>,
+  body?: Buffer,
+): Promise<Raw> {
   return await new Promise((resolve, reject) => {
-    const request = httpRequest(url, { method, headers: { ...headers, ...(body && { 'content-length': String(body.length) }) } }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }))
-      response.on('error', reject)
-    })
+    const request = httpRequest(
+      url,
+      { method, headers: { ...headers, ...(body && { 'content-length': String(body.length) }) } },
+      (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+          }),
+        )
+        response.on('error', reject)
+      },
+    )
     request.on('error', reject)
     request.end(body)
   })
 }
 
-const json = Buffer.from('{ "model":"local",\n"seed": 12345678901234567890, "x":1.0, "u":"\\u00fc", "messages":[] }')
+const json = Buffer.from(
+  '{ "model":"local",\n"seed": 12345678901234567890, "x":1.0, "u":"\\u00fc", "messages":[] }',
+)
 const multipart = Buffer.concat([
-  Buffer.from('--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'),
+  Buffer.from(
+    '--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper\r\n--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n',
+  ),
   BINARY,
   Buffer.from('\r\n--b--\r\n'),
 ])
@@ -78,11 +101,19 @@ describe('what no route claims is the same through the gateway as directly, to t
     ['a path of allow_paths', 'POST', '/v1/extra/thing', asJson, json],
   ])('%s', async (_what, method, path, headers, body) => {
     upstream.requests.length = 0
-    const direct = await raw(`${upstream.url}${path.startsWith('/v1') ? path : `/v1${path}`}`, method, headers, body)
+    const direct = await raw(
+      `${upstream.url}${path.startsWith('/v1') ? path : `/v1${path}`}`,
+      method,
+      headers,
+      body,
+    )
     const through = await raw(`${tollway.url}${path}`, method, headers, body)
-    expect(createHash('sha256').update(through.body).digest('hex')).toBe(createHash('sha256').update(direct.body).digest('hex'))
+    expect(createHash('sha256').update(through.body).digest('hex')).toBe(
+      createHash('sha256').update(direct.body).digest('hex'),
+    )
     expect(through.status).toBe(direct.status)
-    for (const name of ['content-type', 'content-length', 'retry-after', 'x-own']) expect(through.headers[name]).toBe(direct.headers[name])
+    for (const name of ['content-type', 'content-length', 'retry-after', 'x-own'])
+      expect(through.headers[name]).toBe(direct.headers[name])
     expect(through.headers['x-tollway-spent']).toBe('no')
     expect(through.headers['x-request-id']).toMatch(/^req_/)
     const [asked, forwarded] = upstream.requests
@@ -107,6 +138,8 @@ test.each([
   upstream.requests.length = 0
   const answer = await raw(`${tollway.url}${path}`, method, asJson, method === 'GET' ? undefined : json)
   expect(answer.status).toBe(404)
-  expect(JSON.parse(answer.body.toString())).toMatchObject({ error: { type: 'invalid_request_error', code: 'not_found' } })
+  expect(JSON.parse(answer.body.toString())).toMatchObject({
+    error: { type: 'invalid_request_error', code: 'not_found' },
+  })
   expect(upstream.requests).toEqual([])
 })

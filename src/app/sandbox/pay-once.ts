@@ -1,5 +1,6 @@
 /** `tollway sandbox --once`: one paid streaming call, told step by step. */
 import { createParser } from 'eventsource-parser'
+import { z } from 'zod'
 import type { Charge } from '../../core/charge.ts'
 import { formatUsd } from '../../core/money.ts'
 import { verifyAudit } from '../../io/audit-verify.ts'
@@ -85,11 +86,12 @@ async function ask(
   return { status: response.status, text }
 }
 
+const CHUNK = z.object({
+  choices: z.array(z.object({ delta: z.object({ content: z.string().optional() }) })),
+})
+
 function contentOf(data: string): string {
-  const chunk = JSON.parse(data) as {
-    readonly choices?: readonly { readonly delta?: { readonly content?: string } }[]
-  }
-  return chunk.choices?.[0]?.delta?.content ?? ''
+  return CHUNK.safeParse(JSON.parse(data)).data?.choices[0]?.delta.content ?? ''
 }
 
 type Balances = Awaited<ReturnType<typeof balances>>

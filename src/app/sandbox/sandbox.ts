@@ -58,22 +58,20 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
+function paidRoute(name: string, apiBase: string): object {
+  return { model_name: `${name}/*`, model: '*', api_base: apiBase, payer: 'wallet' }
+}
+
 function configFor(world: World, port: number, directory: string): unknown {
-  const paid = (name: string, apiBase: string): object => ({
-    model_name: `${name}/*`,
-    model: '*',
-    api_base: apiBase,
-    payer: 'wallet',
-  })
   return {
     listen: `127.0.0.1:${port}`,
     store: `sqlite:${join(directory, 'tollway.db')}`,
     audit: { path: join(directory, 'audit.jsonl') },
     payers: { wallet: { kind: 'direct', key: `\${env:${KEY_VARIABLE}}`, networks: [world.chain.v1Network] } },
     model_list: [
-      paid('paid', world.streamingSeller.apiBase),
-      paid('official', world.seller.apiBase),
-      paid('v1', world.v1Seller.apiBase),
+      paidRoute('paid', world.streamingSeller.apiBase),
+      paidRoute('official', world.seller.apiBase),
+      paidRoute('v1', world.v1Seller.apiBase),
       { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
     ],
     budgets: [{ name: 'sandbox', limit_usd: '1.00', window: 'day' }],
