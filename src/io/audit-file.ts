@@ -1,0 +1,272 @@
+/**
+ * The audit file: one record a line, each chained to the one before, in the order of the calls. Lines go to the
+ * system at once; all that must be durable in one turn of the event loop waits for one fdatasync together.
+ */
+import nodeFs, { constants } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { ConfigError, TollwayError } from '../core/errors.ts'
+import { composeRecord, type AuditHead } from './audit-record.ts'
+import { cutTornLine, readTail, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
+import { takeLock, type FileLock } from './file-lock.ts'
+
+/** How to open an audit file. */
+export interface AuditFileOptions {
+  /** Its directory must exist; made with mode 0600 when missing. `<path>.lock` is made beside it. */
+  readonly path: string
+  readonly clock: Clock
+  /** Who writes, for whoever finds the file locked. */
+  readonly instance: string
+  /** The disk; for tests that let it fail. */
+  readonly fs?: AuditFs | undefined
+}
+
+/** Bytes that may wait for a sync before one is asked for, durable or not. */
+const SYNC_AFTER_BYTES = 262_144
+/** Bytes that may wait while the disk refuses to sync; beyond it no record is taken. */
+const MAX_UNSYNCED_BYTES = 8_388_608
+
+/**
+ * Opens an audit file and continues its chain. A line torn by a crash is moved to `<path>.torn-…`, and the
+ * chain goes on with a record `audit.repaired`.
+ * @throws ConfigError when the last record was changed from outside, or another process writes the file
+ * @throws TollwayError `audit_unavailable` when the disk refuses
+ */
+export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
+  const { path, clock, fs = nodeFs } = options
+  const lock = lockFor(options)
+  let fd: number | undefined
+  try {
+    fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    const tail = readTail(fs, fd, path)
+    if (tail.end === 0) await syncDirectory(fs, dirname(path))
+    const side = tail.torn === 0 ? undefined : await cutTornLine(fs, fd, path, tail, clock.now())
+    const file = new AuditFile({ fs, fd, clock, lock, tail })
+    if (side !== undefined) {
+      await file.append('audit.repaired', { bytes: tail.torn, moved_to: side }, { durable: true })
+    }
+    return file
+  } catch (error) {
+    if (fd !== undefined) fs.closeSync(fd)
+    lock.release()
+    throw cannotOpen(error, path)
+  }
+}
+
+function lockFor({ path, instance }: AuditFileOptions): FileLock {
+  const lockPath = `${path}.lock`
+  let lock: ReturnType<typeof takeLock>
+  try {
+    lock = takeLock(lockPath, instance)
+  } catch (error) {
+    throw cannotOpen(error, lockPath)
+  }
+  if (!('heldBy' in lock)) return lock
+  const { pid, host, instance: holder } = lock.heldBy
+  throw new ConfigError(
+    `The audit file ${path} is being written by process ${pid} on ${host} (${holder}). Stop that gateway, or give this one its own audit.path: an audit file has one writer.`,
+  )
+}
+
+/** A new file is on the disk only when its directory is. */
+async function syncDirectory(fs: AuditFs, path: string): Promise<void> {
+  const fd = fs.openSync(path, 'r')
+  try {
+    await sync(fs, fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+function cannotOpen(error: unknown, path: string): unknown {
+  if (error instanceof ConfigError || error instanceof TollwayError) return error
+  return new TollwayError({
+    code: 'audit_unavailable',
+    message: `The audit file ${path} cannot be opened (${reasonOf(error)}).`,
+    advice: ['Create its directory and let Tollway write there, or change audit.path.'],
+    cause: error,
+  })
+}
+
+function unavailable(why: string, cause?: unknown): TollwayError {
+  return new TollwayError({
+    code: 'audit_unavailable',
+    message: `The audit file cannot be written: ${why}.`,
+    cause,
+  })
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error'
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}
+
+interface Parts {
+  readonly fs: AuditFs
+  readonly fd: number
+  readonly clock: Clock
+  readonly lock: FileLock
+  readonly tail: Tail
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** An audit file that is open for writing. Made by {@link openAuditFile}. */
+export class AuditFile {
+  readonly #fs: AuditFs
+  readonly #fd: number
+  readonly #clock: Clock
+  readonly #lock: FileLock
+  #head: AuditHead
+  /** Where the next record goes. */
+  #end: number
+  /** Up to where the file is durable, and the lines behind that: a failed sync may have lost them. */
+  #syncedEnd: number
+  #unsynced: Buffer[] = []
+  #waiting: Waiter[] = []
+  #syncing = false
+  #scheduled = false
+  /** Part of a line may lie behind the end. */
+  #torn = false
+  /** A sync failed: the system may have dropped what it could not write, and would call the next sync a success. */
+  #doubtful = false
+  #closed = false
+
+  constructor(parts: Parts) {
+    this.#fs = parts.fs
+    this.#fd = parts.fd
+    this.#clock = parts.clock
+    this.#lock = parts.lock
+    this.#head = parts.tail.head
+    this.#end = parts.tail.end
+    this.#syncedEnd = parts.tail.end
+  }
+
+  /**
+   * Appends a record. Calls are written in their order, before they return their promise.
+   * @param fields plain data, money as bigint or string; see `composeRecord`
+   * @param options `durable`: resolves only when the record survives a power loss
+   * @returns the record's number and hash
+   * @throws TollwayError `audit_unavailable`; without a durable record nothing may be sent, and a later append tries anew
+   * @throws TypeError for fields that must not be recorded
+   */
+  async append(
+    type: string,
+    fields: Readonly<Record<string, unknown>>,
+    options: { readonly durable?: boolean | undefined } = {},
+  ): Promise<AuditHead> {
+    if (this.#closed) throw unavailable('it is closed')
+    const { line, head } = composeRecord(this.#head, this.#clock.now(), type, fields)
+    this.#write(line)
+    this.#head = head
+    if (options.durable === true) await this.#durable()
+    return head
+  }
+
+  /** The last record's number and hash. */
+  head(): AuditHead {
+    return this.#head
+  }
+
+  /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    try {
+      await this.#durable()
+    } finally {
+      this.#fs.closeSync(this.#fd)
+      this.#lock.release()
+    }
+  }
+
+  #write(line: Buffer): void {
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+      if (this.#end - this.#syncedEnd > MAX_UNSYNCED_BYTES) {
+        this.#schedule()
+        throw new Error('the disk does not take what was written before')
+      }
+      this.#torn = true
+      writeAll(this.#fs, this.#fd, line, this.#end)
+      this.#torn = false
+    } catch (error) {
+      this.#tryCut()
+      throw unavailable(reasonOf(error), error)
+    }
+    this.#end += line.length
+    this.#unsynced.push(line)
+    if (this.#doubtful || this.#end - this.#syncedEnd > SYNC_AFTER_BYTES) this.#schedule()
+  }
+
+  /** Cuts off what a failed write left, so that the next record follows the last whole one. */
+  #cut(): void {
+    if (!this.#torn) return
+    this.#fs.ftruncateSync(this.#fd, this.#end)
+    this.#torn = false
+  }
+
+  #tryCut(): void {
+    try {
+      this.#cut()
+    } catch {
+      // The next append tries again, and is refused until it succeeds.
+    }
+  }
+
+  #refuseForeignChanges(): void {
+    const { size, nlink } = this.#fs.fstatSync(this.#fd)
+    if (nlink === 0) throw new Error('it was deleted; restart Tollway to begin a new one')
+    if (size !== this.#end) throw new Error('something else changed it; run `tollway audit verify`')
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#syncing) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#syncing = true
+      void this.#sync().finally(() => {
+        this.#syncing = false
+        if (this.#waiting.length > 0) this.#schedule()
+      })
+    })
+  }
+
+  async #sync(): Promise<void> {
+    const waiting = this.#waiting
+    const [end, lines] = [this.#end, this.#unsynced.length]
+    this.#waiting = []
+    try {
+      if (this.#doubtful) this.#rewrite()
+      await sync(this.#fs, this.#fd)
+    } catch (error) {
+      this.#doubtful = true
+      for (const waiter of waiting) waiter.reject(unavailable(reasonOf(error), error))
+      return
+    }
+    this.#doubtful = false
+    this.#syncedEnd = end
+    this.#unsynced = this.#unsynced.slice(lines)
+    for (const waiter of waiting) waiter.resolve()
+  }
+
+  #rewrite(): void {
+    let position = this.#syncedEnd
+    for (const line of this.#unsynced) {
+      writeAll(this.#fs, this.#fd, line, position)
+      position += line.length
+    }
+  }
+}
