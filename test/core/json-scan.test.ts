@@ -74,6 +74,7 @@ describe('the top level of a JSON object', () => {
   test.each([
     '{"a":1 2}',
     '{"a":[}]}',
+    '{"a":[{]}}',
     '{"a":"x}',
     '{"a":"\n"}',
     '{"a":tru}',

@@ -9,6 +9,7 @@ import { ManualTimers } from '../kit/manual-timers.ts'
 import {
   ask,
   ClientAnswer,
+  settledCharge,
   signalled,
   startWorld,
   type World,
@@ -228,18 +229,27 @@ describe('a paid stream', () => {
     expect(text).toBe(long + chunk('a', 'stop') + usageChunk(',"cost":0.001') + DONE)
   })
 
-  test('waits for a slow client instead of piling up', async () => {
+  test('waits for a slow client: nothing more is taken from the seller while the socket is full', async () => {
     const full = signalled()
-    const block = `: ${'x'.repeat(64_000)}\n\n`
-    let writtenWhileFull = 0
+    const block = Buffer.from(`: ${'x'.repeat(64_000)}\n\n`)
+    // 64 MB, all there at once: far more than sockets hold.
+    const blocks = 1000
+    let taken = 0
+    async function* endless(): AsyncGenerator<Buffer> {
+      while (taken < blocks) {
+        taken++
+        yield block
+      }
+      yield Buffer.from(chunk('', 'stop') + DONE)
+    }
+    const body = Object.assign(endless(), { destroy: () => {} })
     const { url } = await world({
-      kind: 'paid',
-      // 32 MB: more than the sockets between seller and client can hold.
-      seller: sending([...Array<string>(500).fill(block), chunk('', 'stop') + DONE]),
+      kind: 'none',
+      seller: () => {},
+      exchange: { charge: settledCharge, reply: { status: 200, headers: SSE, body, kind: 'paid' } },
       onResponse: (response) => {
         const write = response.write.bind(response)
         response.write = (...args: [never]) => {
-          if (response.writableNeedDrain) writtenWhileFull++
           const roomLeft = write(...args)
           if (!roomLeft && response.socket?.writableNeedDrain) full.resolve()
           return roomLeft
@@ -249,10 +259,10 @@ describe('a paid stream', () => {
     const answer = await ask(url)
     answer.message.pause()
     await full.promise
+    expect(taken).toBeLessThan(blocks / 2)
     answer.message.resume()
     expect(await answer.end()).toBe('whole')
-    expect(writtenWhileFull).toBe(0)
-    expect(answer.bytes.length).toBe(500 * block.length + chunk('', 'stop').length + DONE.length)
+    expect(answer.bytes.length).toBe(blocks * block.length + chunk('', 'stop').length + DONE.length)
   })
 })
 
@@ -379,6 +389,44 @@ describe('a paid chat stream that breaks', () => {
     const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he'), 'data: [DONE]']) })
     expect(await (await ask(url)).text()).toBe(`${chunk('he')}data: [DONE]`)
     expect(exchange().truncated).toBe(false)
+  })
+
+  test('whose last line lacks its line end and is not the last of the answer keeps that line', async () => {
+    const { url } = await world({ kind: 'paid', seller: sending([chunk('he').trimEnd()]) })
+    const text = await (await ask(url)).text()
+    expect(ended(text)).toEqual(lengthChunk)
+    expect(eventsOf(Buffer.from(text))[0]?.data).toContain('"he"')
+  })
+
+  test.each([
+    ['LF', '\n'],
+    ['CR', '\r'],
+    ['CRLF', '\r\n'],
+  ])('inside an event with %s line ends has its end in events of its own', async (_name, end) => {
+    for (const onTruncated of ['length', 'error'] as const) {
+      for (const [text, count] of [
+        [chunk('he'), onTruncated === 'length' ? 3 : 2],
+        [chunk('he', 'stop'), 2],
+      ] as const) {
+        const sent = signalled()
+        const { url } = await world({
+          kind: 'paid',
+          seller: (_request, response) => {
+            response.writeHead(200, SSE)
+            response.write(text.trimEnd() + end)
+            void sent.promise.then(() => response.destroy())
+          },
+          restreamer: { onTruncated },
+        })
+        const answer = await ask(url)
+        await answer.until(end)
+        sent.resolve()
+        await answer.end()
+        const events = eventsOf(answer.bytes).map(({ data }) => data)
+        expect(events).toHaveLength(count)
+        expect(events[0]).toBe(text.slice('data: '.length).trimEnd())
+      }
+    }
   })
 
   test('ends with an in-stream error and no [DONE] where the route says so', async () => {
@@ -606,6 +654,17 @@ describe('a paid answer of another kind', () => {
     await answer.end()
     expect(answer.bytes.equals(body)).toBe(true)
     expect(answer.message.headers['content-encoding']).toBe('gzip')
+  })
+
+  test('that is a compressed stream goes through untouched, and nothing is added to it', async () => {
+    const body = gzipSync(chunk('he'))
+    const { url } = await world({
+      kind: 'paid',
+      seller: sending([body], { ...SSE, 'content-encoding': 'gzip' }),
+    })
+    const answer = await ask(url)
+    await answer.end()
+    expect(answer.bytes.equals(body)).toBe(true)
   })
 
   test('that is binary goes through untouched, and is cut when the seller breaks off', async () => {
