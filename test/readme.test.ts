@@ -43,7 +43,7 @@ afterAll(async () => {
 })
 
 function block(marker: string): string {
-  const [found] = blocksOf(readme).filter((candidate) => candidate.marker === marker)
+  const found = blocksOf(readme).find((candidate) => candidate.marker === marker)
   if (!found) throw new Error(`README.md has no block marked <!-- ${marker} -->`)
   return found.text
 }
@@ -96,7 +96,7 @@ test('config and commands: check accepts the configuration, and serve serves it 
     // The documented port may be taken on this machine.
     const child = start(args[0] === 'serve' ? [MAIN, ...args, '--listen', '127.0.0.1:0'] : [MAIN, ...args])
     if (args[0] === 'serve') {
-      const [, url = ''] = await child.says(/tollway is ready at (http:\S+)/)
+      const [, url = ''] = await child.says(/tollway is ready at (http:\/\/127\.0\.0\.1:\d+)/)
       expect(await (await fetch(`${url}/v1/models`)).json()).toMatchObject({ data: [{ id: 'paid/*' }] })
       child.kill('SIGTERM')
     } else {

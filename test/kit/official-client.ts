@@ -12,7 +12,10 @@ const V1Network = z.custom<`${string}:${string}`>((value) => typeof value === 's
  *
  * @param transport - What really sends; lets a test watch the two rounds.
  */
-export function officialFetch(chain: LocalChain, transport: typeof fetch = fetch): typeof fetch {
+export function officialFetch(
+  chain: Pick<LocalChain, 'accounts' | 'network' | 'v1Network'>,
+  transport: typeof fetch = fetch,
+): typeof fetch {
   const buyer = privateKeyToAccount(chain.accounts.buyer.privateKey)
   const client = new x402Client()
     .register(chain.network, new ExactEvmScheme(buyer))

@@ -1,0 +1,73 @@
+/**
+ * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
+ * itself within about 90 seconds. Method and figures: docs/benchmarks.md.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { z } from 'zod'
+import { Part } from './child.ts'
+import { GatewayFacts, WorldFacts } from './facts.ts'
+import { measureLedger } from './lane-ledger.ts'
+import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
+import { measureStream } from './lane-stream.ts'
+import { measureUnpaid } from './lane-unpaid.ts'
+import { report } from './report.ts'
+import { Result } from './result.ts'
+
+const ROOT = new URL('../', import.meta.url)
+const RESULTS = new URL('results/', import.meta.url)
+
+const startedAt = new Date()
+const world = await Part.start(new URL('world-process.ts', import.meta.url), null, WorldFacts)
+try {
+  const gateway = await Part.start(new URL('gateway-process.ts', import.meta.url), world.facts, GatewayFacts)
+  try {
+    const { seller, upstream } = world.facts
+    const { url } = gateway.facts
+    console.error('paid calls …')
+    const paid = await measurePaid(seller, url)
+    await checkBooks(world, gateway)
+    console.error('unpaid requests …')
+    const unpaid = await measureUnpaid(upstream, url, () => gateway.ask('cpu'))
+    console.error('streams …')
+    const stream = await measureStream(upstream, url)
+    console.error('ledgers …')
+    const books = await measureLedger()
+    const result = Result.parse({
+      date: startedAt.toISOString().slice(0, 10),
+      node: process.versions.node,
+      cpu: cpus()[0]?.model ?? 'unknown',
+      cores: cpus().length,
+      tollway: await versionOf('package.json'),
+      x402Fetch: await versionOf('node_modules/@x402/fetch/package.json'),
+      paid,
+      unpaid,
+      stream,
+      ...books,
+    })
+    await mkdir(RESULTS, { recursive: true })
+    const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '')}.json`
+    await writeFile(new URL(name, RESULTS), `${JSON.stringify(result)}\n`)
+    console.log(`${report(result)}\n\nRaw samples: bench/results/${name}`)
+  } finally {
+    await gateway.close()
+  }
+} finally {
+  await world.close()
+}
+
+/** Fast and wrong would be worth nothing: every call was paid exactly once, and Tollway has booked all of its own. */
+async function checkBooks(chain: Part<WorldFacts>, gateway: Part<unknown>): Promise<void> {
+  const booked = { settled: await gateway.ask('settled'), open: await gateway.ask('open') }
+  const transfers = await chain.ask('transfers')
+  if (transfers !== 2 * PAYMENTS_PER_WAY || booked.settled !== PAYMENTS_PER_WAY || booked.open !== 0) {
+    throw new Error(
+      `${transfers} transfers and ${JSON.stringify(booked)} charges for ${PAYMENTS_PER_WAY} calls each way`,
+    )
+  }
+}
+
+async function versionOf(path: string): Promise<string> {
+  const manifest: unknown = JSON.parse(await readFile(new URL(path, ROOT), 'utf8'))
+  return z.object({ version: z.string() }).parse(manifest).version
+}

@@ -1,0 +1,119 @@
+import { LEDGERS, type Result } from './result.ts'
+import { median, quantile, spread } from './statistics.ts'
+
+/** The figures of a result as Markdown: what is printed, and what docs/benchmarks.md shows. */
+export function report(result: Result): string {
+  return [
+    `Measured on ${result.date}: Node ${result.node}, ${result.cpu}, ${result.cores} cores, Tollway ${result.tollway}, @x402/fetch ${result.x402Fetch}.`,
+    paid(result),
+    unpaid(result),
+    stream(result),
+    ledger(result),
+  ].join('\n\n')
+}
+
+function paid({ paid: rounds }: Result): string {
+  const direct = rounds.flatMap((one) => one.direct)
+  const tollway = rounds.flatMap((one) => one.tollway)
+  const medians = rounds.map((one) => median(one.tollway) / median(one.direct))
+  return section('A paid call', `${direct.length} calls each way in ${rounds.length} rounds, one at a time`, [
+    ['', 'Median', 'p90'],
+    ['Official client, straight to the seller', ms(median(direct)), ms(quantile(direct, 0.9))],
+    ['Any client, through Tollway', ms(median(tollway)), ms(quantile(tollway, 0.9))],
+    ['Tollway : official client, by the round', ratios(medians), ''],
+  ])
+}
+
+function unpaid({ unpaid: rounds }: Result): string {
+  const direct = rounds.flatMap((one) => one.direct)
+  const tollway = rounds.flatMap((one) => one.tollway)
+  const added = rounds.map((one) => median(one.tollway) - median(one.direct))
+  const cpu = rounds.map((one) => one.gatewayCpuMs)
+  return section(
+    'An unpaid request of 1 KB',
+    `${direct.length} requests each way in ${rounds.length} rounds, one at a time`,
+    [
+      ['', 'Median', 'p90'],
+      ['Straight to the upstream', ms(median(direct)), ms(quantile(direct, 0.9))],
+      ['Through Tollway', ms(median(tollway)), ms(quantile(tollway, 0.9))],
+      ['Added to the median, by the round', range(added, ms), ''],
+      ['CPU time of the gateway for one request, by the round', range(cpu, ms), ''],
+      [
+        'Through Tollway : straight, by the round',
+        ratios(rounds.map((one) => median(one.tollway) / median(one.direct))),
+        '',
+      ],
+    ],
+  )
+}
+
+function stream({ stream: rounds }: Result): string {
+  const firstDirect = rounds.flatMap((one) => one.direct.firstEventMs)
+  const firstTollway = rounds.flatMap((one) => one.tollway.firstEventMs)
+  const gapsDirect = rounds.flatMap((one) => one.direct.gapsMs)
+  const gapsTollway = rounds.flatMap((one) => one.tollway.gapsMs)
+  const added = rounds.map((one) => median(one.tollway.firstEventMs) - median(one.direct.firstEventMs))
+  return section(
+    'An unpaid stream of 64 events, 5 ms apart',
+    `${firstDirect.length} streams each way in ${rounds.length} rounds, one at a time`,
+    [
+      ['', 'First event, median', 'Gap, median', 'Gap, p99'],
+      [
+        'Straight from the upstream',
+        ms(median(firstDirect)),
+        ms(median(gapsDirect)),
+        ms(quantile(gapsDirect, 0.99)),
+      ],
+      ['Through Tollway', ms(median(firstTollway)), ms(median(gapsTollway)), ms(quantile(gapsTollway, 0.99))],
+      ['Added, by the round', range(added, ms), '', ''],
+    ],
+  )
+}
+
+function ledger(result: Result): string {
+  const perSecond = (books: string, concurrency: number): number[] =>
+    result.ledger
+      .filter((cell) => cell.books === books && cell.concurrency === concurrency)
+      .map((cell) => (cell.charges * 1000) / cell.ms)
+  const concurrencies = [...new Set(result.ledger.map(({ concurrency }) => concurrency))]
+  const rounds = perSecond(LEDGERS[0], concurrencies[0] ?? 1).length
+  return section(
+    'The ledger: charges a second, each reserved, recorded and settled',
+    `${rounds} rounds of about a second each; one append and fsync of 4 KB on this disk takes ${ms(median(result.fsyncMs))} (median of ${result.fsyncMs.length})`,
+    [
+      ['', ...concurrencies.map((concurrency) => `${concurrency} at a time`)],
+      ...LEDGERS.map((books) => [
+        books,
+        ...concurrencies.map((concurrency) => range(perSecond(books, concurrency), whole)),
+      ]),
+    ],
+  )
+}
+
+function section(title: string, samples: string, rows: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = rows
+  const rule = line(head.map((_, index) => (index === 0 ? '---' : '---:')))
+  return [`### ${title}`, '', `${samples}.`, '', line(head), rule, ...body.map(line)].join('\n')
+}
+
+/** Lowest, middle and highest round. */
+function range(values: readonly number[], show: (value: number) => string): string {
+  const { min, median: middle, max } = spread(values)
+  return `${show(middle)} (${show(min)} to ${show(max)})`
+}
+
+function ratios(values: readonly number[]): string {
+  return range(values, (value) => value.toFixed(2))
+}
+
+function ms(value: number): string {
+  return `${value.toFixed(2)} ms`
+}
+
+function whole(value: number): string {
+  return String(Math.round(value))
+}
+
+function line(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`
+}
