@@ -53,8 +53,8 @@ export function resolveText(text: string, context: SecretContext): Resolved {
 /** Looks whether a reference leads somewhere, without reading what is there; '' when it does. */
 export function missingReference(reference: KeyReference, context: SecretContext): string {
   if (reference.source === 'env') {
-    const value = Object.hasOwn(context.env, reference.name) ? context.env[reference.name] : undefined
-    return value === undefined ? unset(reference.name) : ''
+    // By its name only: reading the value would bring the key into this thread's memory (rule 8).
+    return Object.keys(context.env).includes(reference.name) ? '' : unset(reference.name)
   }
   const stat = statSync(reference.path, { throwIfNoEntry: false })
   return stat?.isFile() === true ? '' : unreadable(reference.path)
