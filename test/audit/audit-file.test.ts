@@ -1,0 +1,428 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import nodeFs, {
+  appendFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openAuditFile } from '../../src/io/audit-file.ts'
+import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { auditPlace, fragileDisk, NOW, systemError } from './kit.ts'
+
+const UNAVAILABLE = { name: 'TollwayError', code: 'audit_unavailable', status: 503 }
+const place = auditPlace()
+const lines = (): string[] => readFileSync(place.path, 'utf8').split('\n').slice(0, -1)
+const records = (): Record<string, unknown>[] =>
+  lines().map((line) => ({ ...(JSON.parse(line) as Record<string, unknown>) }))
+
+/** What a system does with pages it could not write: it forgets them and calls them clean. */
+function forgetAfterLine(count: number): void {
+  const whole = readFileSync(place.path)
+  const from = Buffer.byteLength(`${lines().slice(0, count).join('\n')}\n`)
+  whole.fill(0, from)
+  const fd = nodeFs.openSync(place.path, 'r+')
+  nodeFs.writeSync(fd, whole, from, whole.length - from, from)
+  nodeFs.closeSync(fd)
+}
+
+describe('appending', () => {
+  test('writes one canonical line per record, chained from 64 zeros', async () => {
+    const file = await place.open()
+    const first = await file.append('charge.held', { charge: 'chg_1', amount: 23_000n, usd: null })
+    const second = await file.append('note', { z: [1, { b: true, a: 'ü' }], skipped: undefined })
+    expect(first.seq).toBe(1)
+    expect(file.head()).toEqual(second)
+    expect(lines()).toEqual([
+      `{"amount":"23000","charge":"chg_1","hash":"${first.hash}","prev":"${'0'.repeat(64)}","seq":1,"ts":"2026-11-21T10:00:00.123Z","type":"charge.held","usd":null}`,
+      `{"hash":"${second.hash}","prev":"${first.hash}","seq":2,"ts":"2026-11-21T10:00:00.123Z","type":"note","z":[1,{"a":"ü","b":true}]}`,
+    ])
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, head: second })
+  })
+
+  test('has the hash anybody can compute: SHA-256 of prev and the canonical record without hash', async () => {
+    const file = await place.open()
+    const { hash } = await file.append('note', { a: '1' })
+    const text = `{"a":"1","prev":"${'0'.repeat(64)}","seq":1,"ts":"2026-11-21T10:00:00.123Z","type":"note"}`
+    const bytes = new TextEncoder().encode('0'.repeat(64) + text)
+    const digest = Buffer.from(await crypto.subtle.digest('SHA-256', bytes)).toString('hex')
+    expect(hash).toBe(digest)
+  })
+
+  test('keeps the order of the calls, durable or not', async () => {
+    const file = await place.open()
+    const heads = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => file.append('note', { n }, { durable: n % 3 === 0 })),
+    )
+    expect(heads.map((head) => head.seq)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1))
+    expect(records().map((record) => record['n'])).toEqual(Array.from({ length: 20 }, (_, n) => n))
+  })
+
+  test('is for its owner only', async () => {
+    await place.open()
+    expect(statSync(place.path).mode & 0o777).toBe(0o600)
+    expect(statSync(`${place.path}.lock`).mode & 0o777).toBe(0o600)
+  })
+
+  test('continues the chain when it is opened again', async () => {
+    const first = await place.open()
+    await first.append('note', { n: 1 })
+    await first.close()
+    const second = await place.open()
+    expect(second.head()).toEqual(first.head())
+    expect(await second.append('note', { n: 2 })).toMatchObject({ seq: 2 })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2 })
+  })
+
+  test('is over after closing', async () => {
+    const file = await place.open()
+    await file.close()
+    await file.close()
+    await expect(file.append('note', {})).rejects.toMatchObject(UNAVAILABLE)
+  })
+})
+
+describe('what must not be recorded', () => {
+  const refused: [string, Record<string, unknown>, RegExp][] = [
+    ['a header that authorizes', { headers: { Authorization: 'Bearer x' } }, /headers\.Authorization/],
+    ['a payment header', { 'X-PAYMENT': 'x' }, /X-PAYMENT/],
+    ['a v2 payment header', { 'payment-signature': 'x' }, /payment-signature/],
+    ['a signature', { list: [{ signature: 'x' }] }, /list\[0\]\.signature/],
+    ['a signature under another name', { proof: `0x${'ab'.repeat(65)}` }, /proof holds a signature/],
+    ['a key', { private_key: 'x' }, /private_key/],
+    ['a prompt', { messages: [] }, /messages/],
+    ['a fraction', { seconds: 0.5 }, /seconds is not a whole number/],
+    ['a number that lost digits', { amount: 2 ** 53 }, /amount is not a whole number/],
+    ['what is not plain data', { at: new Date(NOW) }, /at is not plain data/],
+    ['a function', { f: () => 1 }, /f is not plain data/],
+    ['a field of the record itself', { seq: 7 }, /seq belongs to the record/],
+    ['a record of a megabyte', { text: 'x'.repeat(2 ** 20) }, /over 1048576 bytes/],
+  ]
+  test.each(refused)('%s', async (_, fields, why) => {
+    const file = await place.open()
+    await expect(file.append('note', fields)).rejects.toThrow(why)
+    await expect(file.append('note', fields)).rejects.toThrow(TypeError)
+    expect(await file.append('note', { fine: true })).toMatchObject({ seq: 1 })
+  })
+
+  test('what the ledger records of a charge is not refused', async () => {
+    const file = await place.open()
+    const nonce = `0x${'ab'.repeat(32)}`
+    await file.append('charge.authorized', { from: '0xb', nonce, transaction: nonce, state: 'authorized' })
+    expect(records()).toHaveLength(1)
+  })
+})
+
+describe('durable records', () => {
+  test('asked for in one turn share one sync, and none resolves before it', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncs = 0
+    const seen: number[] = []
+    await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        await file.append('note', {}, { durable: true })
+        seen.push(disk.syncs)
+      }),
+    )
+    expect(new Set(seen)).toEqual(new Set([1]))
+  })
+
+  test('written while a sync runs wait for the next one', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncs = 0
+    const late: Promise<unknown>[] = []
+    disk.onSync = () => {
+      if (disk.syncs === 1) late.push(file.append('late', {}, { durable: true }))
+    }
+    await file.append('early', {}, { durable: true })
+    expect(disk.syncs).toBe(1)
+    await Promise.all(late)
+    expect([late.length, disk.syncs]).toEqual([1, 2])
+  })
+
+  test('others need no sync, until much of it has gathered', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncs = 0
+    await file.append('note', { text: 'x'.repeat(1000) })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(disk.syncs).toBe(0)
+    await file.append('note', { text: 'x'.repeat(300_000) })
+    await expect.poll(() => disk.syncs).toBe(1)
+  })
+
+  test('are on the disk when the file closes', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncs = 0
+    await file.append('note', {})
+    await file.close()
+    expect(disk.syncs).toBe(1)
+  })
+})
+
+describe('when the disk fails', () => {
+  test('half a line is taken back, and the next record follows without a gap', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    await file.append('note', { n: 1 })
+    disk.writes = [
+      (fd, from, offset, _length, position) => nodeFs.writeSync(fd, from, offset, 10, position),
+      () => {
+        throw systemError('ENOSPC')
+      },
+    ]
+    const before = readFileSync(place.path, 'utf8')
+    await expect(file.append('note', { n: 2 })).rejects.toMatchObject(UNAVAILABLE)
+    expect(readFileSync(place.path, 'utf8')).toBe(before)
+    expect(await file.append('note', { n: 3 })).toMatchObject({ seq: 2 })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, torn: false })
+  })
+
+  test('a short write is continued', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.writes = [(fd, from, offset, _length, position) => nodeFs.writeSync(fd, from, offset, 7, position)]
+    await file.append('note', { n: 1 })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 1 })
+  })
+
+  test('no record is taken while half a line cannot be taken back', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.truncateError = systemError('EIO')
+    disk.writes = [
+      (fd, from, offset, _length, position) => nodeFs.writeSync(fd, from, offset, 10, position),
+      () => {
+        throw systemError('EIO')
+      },
+    ]
+    for (let n = 0; n < 3; n++) await expect(file.append('note', { n })).rejects.toMatchObject(UNAVAILABLE)
+    disk.truncateError = undefined
+    expect(await file.append('a record shorter than what is left', {})).toMatchObject({ seq: 1 })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 1, torn: false })
+  })
+
+  test('a failed sync rejects all that wait for it; what it may have lost is written again before the next', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    await file.append('note', { n: 0 }, { durable: true })
+    disk.syncErrors = [systemError('EIO')]
+    const results = await Promise.allSettled(
+      [1, 2, 3].map((n) => file.append('note', { n }, { durable: n !== 2 })),
+    )
+    expect(results.map((result) => result.status)).toEqual(['rejected', 'fulfilled', 'rejected'])
+    forgetAfterLine(1)
+    expect(await file.append('note', { n: 4 }, { durable: true })).toMatchObject({ seq: 5 })
+    expect(records().map((record) => record['n'])).toEqual([0, 1, 2, 3, 4])
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 5 })
+  })
+
+  test('what was written while an earlier sync ran is written again too', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncs = 0
+    disk.syncErrors = [undefined, systemError('EIO')]
+    const late: Promise<PromiseSettledResult<unknown>[]>[] = []
+    disk.onSync = () => {
+      if (disk.syncs === 1) late.push(Promise.allSettled([file.append('note', { n: 2 }, { durable: true })]))
+    }
+    await file.append('note', { n: 1 }, { durable: true })
+    expect(await late[0]).toMatchObject([{ status: 'rejected', reason: UNAVAILABLE }])
+    forgetAfterLine(1)
+    await file.append('note', { n: 3 }, { durable: true })
+    expect(records().map((record) => record['n'])).toEqual([1, 2, 3])
+  })
+
+  test('after a failed sync the next record asks for one, durable or not', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncErrors = [systemError('EIO'), systemError('EIO')]
+    await expect(file.append('note', {}, { durable: true })).rejects.toMatchObject(UNAVAILABLE)
+    disk.syncs = 0
+    await file.append('note', {})
+    await expect.poll(() => disk.syncs).toBe(1)
+    await file.append('note', {}, { durable: true })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 3 })
+  })
+
+  test('what cannot be synced does not fill the memory: at 8 MiB no record is taken until it can', async () => {
+    const { fs, disk } = fragileDisk()
+    const file = await place.open(fs)
+    disk.syncErrors = Array.from({ length: 1000 }, () => systemError('EIO'))
+    const text = 'x'.repeat(1_000_000)
+    for (let n = 0; n < 9; n++) await file.append('note', { text })
+    await expect(file.append('note', { text })).rejects.toMatchObject(UNAVAILABLE)
+    disk.syncErrors = []
+    await expect
+      .poll(() =>
+        file.append('note', {}).then(
+          () => 'taken',
+          () => 'refused',
+        ),
+      )
+      .toBe('taken')
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 10 })
+  })
+
+  test('a file that something else changed or deleted takes no more records', async () => {
+    const file = await place.open()
+    await file.append('note', {})
+    appendFileSync(place.path, 'x')
+    await expect(file.append('note', {})).rejects.toThrow(/something else changed it/)
+    truncateSync(place.path, 0)
+    await expect(file.append('note', {})).rejects.toThrow(/something else changed it/)
+    expect(statSync(place.path).size).toBe(0)
+    rmSync(place.path)
+    await expect(file.append('note', {})).rejects.toThrow(/it was deleted/)
+  })
+
+  test('a missing directory is told with its fix', async () => {
+    const path = join(place.directory, 'no', 'audit.jsonl')
+    const opening = openAuditFile({ path, clock: { now: () => NOW }, instance: 'ins_test' })
+    await expect(opening).rejects.toMatchObject(UNAVAILABLE)
+    await expect(opening).rejects.toThrow(/ENOENT.*Create its directory/)
+  })
+
+  test('a file that cannot be opened leaves no lock behind', async () => {
+    const { fs, disk } = fragileDisk()
+    disk.openError = systemError('EROFS')
+    await expect(place.open(fs)).rejects.toThrow(/EROFS/)
+    disk.openError = undefined
+    await place.open(fs)
+  })
+})
+
+describe('opening after a crash', () => {
+  async function written(count: number): Promise<void> {
+    const file = await place.open()
+    for (let n = 1; n <= count; n++) await file.append('note', { n, text: 'x'.repeat(n * 50) })
+    await file.close()
+  }
+
+  test('a torn line is moved aside, and the chain goes on with a record of that', async () => {
+    await written(3)
+    const whole = readFileSync(place.path)
+    truncateSync(place.path, whole.length - 20)
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, torn: true })
+    const file = await place.open()
+    const side = readdirSync(place.directory).find((name) => name.includes('.torn-')) ?? ''
+    expect(readFileSync(join(place.directory, side)).length).toBeGreaterThan(100)
+    expect(statSync(join(place.directory, side)).mode & 0o777).toBe(0o600)
+    expect(records()[2]).toMatchObject({ seq: 3, type: 'audit.repaired', moved_to: side })
+    await file.append('note', { n: 4 })
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 4, torn: false })
+  })
+
+  test('whatever the length of the torn part, from the first record on', async () => {
+    await written(2)
+    const whole = readFileSync(place.path)
+    for (const keep of [1, 100, whole.indexOf('\n'), whole.indexOf('\n') + 1, whole.length - 1]) {
+      writeFileSync(place.path, whole.subarray(0, keep))
+      const file = await place.open()
+      await file.append('note', {})
+      await file.close()
+      expect(await verifyAudit(place.path), `${keep} bytes`).toMatchObject({ ok: true, torn: false })
+    }
+  })
+
+  test('blocks that were never filled are a torn line too, of any length', async () => {
+    await written(2)
+    appendFileSync(place.path, Buffer.alloc(3_000_000))
+    const file = await place.open()
+    expect(records()[2]).toMatchObject({ type: 'audit.repaired', bytes: 3_000_000 })
+    await file.close()
+  })
+
+  test('a repair that is cut short is done again', async () => {
+    await written(2)
+    appendFileSync(place.path, '{"half')
+    const { fs, disk } = fragileDisk()
+    disk.truncateError = systemError('EIO')
+    await expect(place.open(fs)).rejects.toMatchObject(UNAVAILABLE)
+    disk.truncateError = undefined
+    await place.open(fs)
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 3, torn: false })
+  })
+
+  test('a whole last line that is wrong was changed: it is refused and left alone', async () => {
+    await written(3)
+    const text = readFileSync(place.path, 'utf8')
+    for (const changed of [
+      text.replace('"n":3', '"n":4'),
+      `${text}{}\n`,
+      `${text}not json\n`,
+      `${text}\n`,
+      `${text}${'x'.repeat(2_000_000)}\n`,
+    ]) {
+      writeFileSync(place.path, changed)
+      await expect(place.open()).rejects.toThrow(/was changed from outside\. Keep it as evidence/)
+      expect(readFileSync(place.path, 'utf8')).toBe(changed)
+    }
+  })
+
+  test('a chain that does not begin at its beginning is refused', async () => {
+    await written(2)
+    writeFileSync(place.path, `${lines()[1]}\n`)
+    await expect(place.open()).rejects.toThrow(/changed from outside/)
+  })
+})
+
+describe('one writer', () => {
+  test('a second opener is refused and told who has it; the first goes on', async () => {
+    const first = await place.open()
+    for (let n = 0; n < 2; n++) {
+      await expect(place.open()).rejects.toThrow(
+        new RegExp(`being written by process ${process.pid} on .*\\(ins_test\\)\\. Stop that gateway`),
+      )
+    }
+    await first.append('note', {})
+    await first.close()
+    await (await place.open()).append('note', {})
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2 })
+  })
+
+  test('a refused opener in this process does not take the lock from the first: other processes stay out', async () => {
+    await place.open()
+    await expect(place.open()).rejects.toThrow(/being written/)
+    const script = new URL('./append-for-ever.ts', import.meta.url).pathname
+    const child = spawn(process.execPath, [script, place.path], { stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    for await (const chunk of child.stderr) said += String(chunk)
+    expect(said).toContain(`is being written by process ${process.pid} on`)
+  })
+
+  test('another process is refused while it lives and not after kill -9; its durable records are there', async () => {
+    const script = new URL('./append-for-ever.ts', import.meta.url).pathname
+    const child = spawn(process.execPath, [script, place.path], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let told = ''
+    for await (const chunk of child.stdout) {
+      told += String(chunk)
+      if (told.split('\n').length < 50 || child.killed) continue
+      await expect(place.open()).rejects.toThrow(`written by process ${child.pid} on`)
+      child.kill('SIGKILL')
+    }
+    if (child.signalCode === null) await once(child, 'exit')
+    expect(child.signalCode).toBe('SIGKILL')
+    const acknowledged = told.split('\n').slice(0, -1)
+    const file = await place.open()
+    expect(file.head().seq).toBeGreaterThanOrEqual(acknowledged.length)
+    const hashes = new Set(records().map((record) => record['hash']))
+    for (const hash of acknowledged) expect(hashes.has(hash), hash).toBe(true)
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, torn: false })
+  })
+
+  test('something else in place of the lock is not overwritten', async () => {
+    writeFileSync(`${place.path}.lock`, 'x'.repeat(5000))
+    await expect(place.open()).rejects.toMatchObject(UNAVAILABLE)
+    expect(existsSync(place.path)).toBe(false)
+  })
+})
