@@ -36,7 +36,7 @@ export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: strin
   if (isNotYet(pattern)) return 'is not there yet in this version. Remove it.'
   if (key === '<<') return 'is a YAML merge key, which is not supported. Write the values out.'
   const known = keysOf(schemaAt(root, parent))
-  const near = known.length === 0 ? undefined : closest(key, known)
+  const near = nearest(key, known)
   if (near !== undefined && distance(key.toLowerCase(), near) <= Math.max(2, Math.floor(near.length / 3))) {
     return `is not a known key. Did you mean ${near}?`
   }
@@ -45,6 +45,21 @@ export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: strin
     return `is not a known key here. It belongs ${elsewhere.pattern === '' ? 'at the top' : `under ${elsewhere.pattern}`}.`
   }
   return `is not a known key. Nearest: ${near ?? 'none'}. Known here: ${known.join(', ')}.`
+}
+
+/** Two letters in the wrong order are one slip and two edits, so such a key goes before the fewest edits. */
+function nearest(key: string, known: readonly string[]): string | undefined {
+  return (
+    known.find((other) => isSwapped(key, other)) ?? (known.length === 0 ? undefined : closest(key, known))
+  )
+}
+
+/** Whether two texts differ by one pair of neighbours that changed places. */
+function isSwapped(text: string, other: string): boolean {
+  if (text === other || text.length !== other.length) return false
+  let at = 0
+  while (text[at] === other[at]) at += 1
+  return text.slice(0, at) + (text[at + 1] ?? '') + (text[at] ?? '') + text.slice(at + 2) === other
 }
 
 function explainValue(issue: Issue, root: z.core.$ZodType, path: ConfigPath, value: unknown): string {

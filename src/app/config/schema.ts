@@ -265,8 +265,5 @@ export const configSchema = z.strictObject({
     .meta({ description: 'Administration, and the host names of the gateway.' }),
 })
 
-/** A configuration as a program writes it: the same shape as the YAML file, references in secrets included. */
-export type ConfigInput = z.input<typeof configSchema>
-
 /** A configuration that passed the schema: in our units, with references and paths not yet resolved. */
 export type CheckedConfig = z.output<typeof configSchema>
