@@ -1,0 +1,210 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { installCommand } from '../src/app/sandbox/optional-parts.ts'
+import { run, type Ended } from './kit/child.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const INSTALL_TIMEOUT_MS = 180_000
+
+/** What a user has: npm and Node, and nothing of this repository, not even by the environment npm scripts run in. */
+const env = Object.fromEntries(
+  Object.entries({
+    ...process.env,
+    PATH: [dirname(process.execPath), ...(process.env['PATH'] ?? '').split(delimiter)]
+      .filter((path) => !path.endsWith('node_modules/.bin'))
+      .join(delimiter),
+  }).filter(
+    ([name]) =>
+      !/^(?:npm_(?:package|lifecycle|config_local_prefix)|NODE_OPTIONS|NODE_ENV|INIT_CWD)/.test(name),
+  ),
+)
+
+const Packed = z
+  .array(z.object({ filename: z.string(), files: z.array(z.object({ path: z.string() })) }))
+  .length(1)
+const Lock = z.object({
+  packages: z.record(z.string(), z.looseObject({ hasInstallScript: z.boolean().optional() })),
+})
+
+let directory: string
+let project: string
+let files: string[]
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tollway-package-'))
+  // Builds first: `prepack` of package.json. Its words come before the list.
+  const packed = await done(run('npm', ['pack', '--json', '--pack-destination', directory], { cwd: ROOT }))
+  const [tarball] = Packed.parse(JSON.parse(packed.slice(packed.search(/^\[/m))))
+  files = tarball?.files.map(({ path }) => path) ?? []
+  project = await mkdtemp(join(directory, 'project-'))
+  await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }\n')
+  await inProject('npm', 'install', '--no-audit', '--no-fund', join(directory, tarball?.filename ?? ''))
+}, INSTALL_TIMEOUT_MS)
+
+afterAll(async () => {
+  await rm(directory, { recursive: true, force: true })
+})
+
+async function done(running: Promise<Ended>): Promise<string> {
+  const { code, stdout, stderr } = await running
+  if (code !== 0) throw new Error(`ended with ${code}:\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** Runs a command where the package is installed. @throws {Error} with what it said, when it fails */
+async function inProject(command: string, ...args: string[]): Promise<string> {
+  return await done(run(command, args, { cwd: project, env }))
+}
+
+async function installed(): Promise<string[]> {
+  const lock = Lock.parse(JSON.parse(await readFile(join(project, 'package-lock.json'), 'utf8')))
+  return Object.keys(lock.packages)
+}
+
+describe('the tarball', () => {
+  test('holds what was built, and the words that go with it', () => {
+    const top = new Set(files.map((path) => path.split('/')[0]))
+    top.delete('dashboards')
+    expect([...top].toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json'])
+    expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/io/signer.worker.js']))
+  })
+
+  test('holds no tests, no benchmark and no sources beside declarations', () => {
+    expect(
+      files.filter((path) => /(?:^|\/)(?:test|bench|examples)\/|\.test\.|(?<!\.d)\.ts$/.test(path)),
+    ).toEqual([])
+  })
+})
+
+describe('an installation', () => {
+  test('brings neither the pinned Node nor the parts of the sandbox', async () => {
+    const brought = await installed()
+    expect(brought).toContain('node_modules/tollway')
+    expect(brought.filter((path) => /node-linux|@foundry-rs|@x402|typescript|vitest/.test(path))).toEqual([])
+  })
+
+  test('runs no install scripts', async () => {
+    const lock = Lock.parse(JSON.parse(await readFile(join(project, 'package-lock.json'), 'utf8')))
+    const scripted = Object.entries(lock.packages).filter(
+      ([, { hasInstallScript }]) => hasInstallScript === true,
+    )
+    expect(scripted).toEqual([])
+  })
+
+  test.each(['src/index', 'middleware/index', 'providers/index'])(
+    'exports from dist/%s what the source does',
+    async (name) => {
+      const entry = name === 'src/index' ? 'tollway' : `tollway/${dirname(name)}`
+      const script = `console.log(JSON.stringify(Object.keys(await import('${entry}')).toSorted()))`
+      const printed = await inProject('node', '--input-type=module', '--eval', script)
+      const source = (await import(join(ROOT, `${name}.ts`))) as object
+      expect(JSON.parse(printed)).toEqual(Object.keys(source).toSorted())
+      expect(Object.keys(source)).not.toEqual([])
+    },
+  )
+
+  test('starts its signing thread from the built file', async () => {
+    await writeFile(join(project, 'wallet.js'), WALLET_PROGRAM)
+    const program = run('node', ['wallet.js'], {
+      cwd: project,
+      env: { ...env, WALLET: `0x${'1'.repeat(64)}` },
+    })
+    expect(await done(program)).toBe('direct pays on eip155:8453\n')
+  })
+
+  test(
+    'has types for a strict TypeScript project that checks its libraries too',
+    async () => {
+      await inProject(
+        'npm',
+        'install',
+        '--no-audit',
+        '--no-fund',
+        '--save-dev',
+        '@types/node@24.19.2',
+        '@types/express@5.0.6',
+      )
+      await writeFile(join(project, 'app.ts'), CONSUMER)
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
+      const checked = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', project], { cwd: project, env })
+      expect(checked).toEqual({ code: 0, stdout: '', stderr: '' })
+    },
+    INSTALL_TIMEOUT_MS,
+  )
+
+  test('has a command that tells its version', async () => {
+    const { version } = z
+      .object({ version: z.string() })
+      .parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')))
+    expect(await inProject('npx', '--no-install', 'tollway', '--version')).toBe(`${version}\n`)
+  })
+
+  test('without the parts of the sandbox, says how to install them', async () => {
+    const { code, stdout, stderr } = await run('npx', ['--no-install', 'tollway', 'sandbox', '--once'], {
+      cwd: project,
+      env,
+    })
+    expect([code, stdout]).toEqual([1, ''])
+    expect(stderr).toContain(installCommand())
+  })
+
+  test('leaves nothing in the project it was not asked for', async () => {
+    const left = (await readdir(project)).toSorted()
+    expect(left.filter((name) => !['app.ts', 'tsconfig.json', 'wallet.js'].includes(name))).toEqual([
+      'node_modules',
+      'package-lock.json',
+      'package.json',
+    ])
+  })
+})
+
+const WALLET_PROGRAM = `
+import { direct } from 'tollway/providers'
+const payer = await direct({ key: { source: 'env', name: 'WALLET' }, networks: ['base'] })
+console.log(payer.name, 'pays on', payer.networks.join())
+await payer.close()
+`
+
+const CONSUMER_TSCONFIG = {
+  compilerOptions: {
+    module: 'nodenext',
+    target: 'es2024',
+    lib: ['es2024'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    noEmit: true,
+  },
+  files: ['app.ts'],
+}
+
+const CONSUMER = `
+import express from 'express'
+import { createServer } from 'node:http'
+import { createGateway, openParts, parseConfig, TollwayError, type Gateway, type Observer } from 'tollway'
+import { assertOrder, budgetGuard, caller, errorHandler, type Handler, modelRouter, readBody } from 'tollway/middleware'
+import { direct, type DirectOptions } from 'tollway/providers'
+
+const observer: Observer = (event) => {
+  if (event.type === 'charge') console.log(event.charge.amount satisfies bigint)
+}
+const config = parseConfig({ listen: '127.0.0.1:0' }, process.env)
+const gateway: Gateway = await createGateway(config, { observers: [observer] })
+const { url }: { readonly url: string } = await gateway.listen()
+const parts = await openParts(config)
+const options: DirectOptions = { key: { source: 'env', name: 'WALLET' }, networks: ['base'] }
+const handler: Handler = modelRouter(parts.modelRouter)
+const app = express()
+app.use(caller(), readBody({ limit: 1_000 }), handler, budgetGuard(parts.budgetGuard), errorHandler())
+assertOrder(app)
+createServer((req, res) => readBody()(req, res, (error) => void (error instanceof TollwayError && error.status)))
+// @ts-expect-error the limit is a number of bytes
+readBody({ limit: {} })
+// @ts-expect-error a payer needs to know where its key is
+await direct({ networks: ['base'] })
+export { options, url }
+`
