@@ -187,10 +187,7 @@ export class AuditFile {
     try {
       this.#cut()
       this.#refuseForeignChanges()
-      if (this.#end - this.#syncedEnd > MAX_UNSYNCED_BYTES) {
-        this.#schedule()
-        throw new Error('the disk does not take what was written before')
-      }
+      this.#refuseBacklog()
       this.#torn = true
       writeAll(this.#fs, this.#fd, line, this.#end)
       this.#torn = false
@@ -201,6 +198,13 @@ export class AuditFile {
     this.#end += line.length
     this.#unsynced.push(line)
     if (this.#doubtful || this.#end - this.#syncedEnd > SYNC_AFTER_BYTES) this.#schedule()
+  }
+
+  /** While the disk hangs or fails, what it has not taken is kept in memory: not without end. */
+  #refuseBacklog(): void {
+    if (this.#end - this.#syncedEnd <= MAX_UNSYNCED_BYTES) return
+    this.#schedule()
+    if (this.#doubtful || this.#syncing) throw new Error('the disk does not take what was written before')
   }
 
   /** Cuts off what a failed write left, so that the next record follows the last whole one. */
