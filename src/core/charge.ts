@@ -87,7 +87,12 @@ export interface AuthorizationRecord {
   readonly validAfter: number
   /** Unix seconds. */
   readonly validBefore: number
+  /** Where the nonce is looked up: in the token (EIP-3009, the default) or in Permit2's bitmap. */
+  readonly method?: AuthorizationMethod | undefined
 }
+
+/** The two contracts that know whether a signed payment was used. */
+export type AuthorizationMethod = 'eip3009' | 'permit2'
 
 /** A charge as the store keeps it. */
 export interface Charge extends ChargeTerms {

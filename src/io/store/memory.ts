@@ -1,6 +1,7 @@
 /** The store that keeps nothing: for trying things out and for tests. All rules hold, until the process ends. */
 import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -25,11 +26,13 @@ import type {
   AuthorizeRefusal,
   BudgetWindow,
   ChargeQuery,
+  Flagged,
   Instance,
   Move,
   Pin,
   Reservation,
   Store,
+  UnprovenQuery,
 } from './store.ts'
 
 /** An empty store in memory. */
@@ -49,6 +52,8 @@ class MemoryStore implements Store {
   readonly #totals = new Map<string, TotalsChange>()
   readonly #nonces = new Set<string>()
   readonly #pins = new Map<string, Pin>()
+  /** By charge and flag, in the order they came. */
+  readonly #flags = new Map<string, Flagged>()
   readonly #instances = new Map<string, { readonly instance: Instance; readonly retired: boolean }>()
   #closed = false
 
@@ -104,6 +109,47 @@ class MemoryStore implements Store {
       .filter((charge) => query?.instance === undefined || charge.instance === query.instance)
       .toSorted((a, b) => b.reservedAt - a.reservedAt || compare(b.id, a.id))
       .slice(0, limit)
+  }
+
+  async unproven(query: UnprovenQuery): Promise<Charge[]> {
+    this.#open()
+    const limit = queryLimit(query)
+    return [...this.#charges.values()]
+      .map((entry) => entry.charge)
+      .filter((charge) => isReconcilable(charge) && charge.network === query.network)
+      .filter(({ id }) => !this.#flags.has(flagId(id, 'receipt_unproven')) && id > (query.after ?? ''))
+      .toSorted((a, b) => compare(a.id, b.id))
+      .slice(0, limit)
+  }
+
+  async flag(id: string, finding: Finding, at: number): Promise<boolean> {
+    this.#entry(id)
+    const key = flagId(id, finding.flag)
+    if (this.#flags.has(key)) return false
+    this.#flags.set(key, { charge: id, flag: finding.flag, detail: finding.detail, at })
+    return true
+  }
+
+  async unflag(id: string, flags: readonly ChargeFlag[]): Promise<void> {
+    this.#open()
+    for (const flag of flags) this.#flags.delete(flagId(id, flag))
+  }
+
+  async flags(query?: { charge?: string | undefined; limit?: number | undefined }): Promise<Flagged[]> {
+    this.#open()
+    const limit = queryLimit(query)
+    return [...this.#flags.values()]
+      .filter(({ charge }) => query?.charge === undefined || charge === query.charge)
+      .toSorted((a, b) => b.at - a.at || compare(b.charge, a.charge) || compare(a.flag, b.flag))
+      .slice(0, limit)
+  }
+
+  async flagCounts(): Promise<{ readonly flag: ChargeFlag; readonly count: number }[]> {
+    this.#open()
+    return CHARGE_FLAGS.flatMap((flag) => {
+      const count = [...this.#flags.values()].filter((entry) => entry.flag === flag).length
+      return count === 0 ? [] : [{ flag, count }]
+    }).toSorted((a, b) => compare(a.flag, b.flag))
   }
 
   async sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }> {
@@ -219,6 +265,10 @@ class MemoryStore implements Store {
   #write(changes: readonly TotalsChange[]): void {
     for (const change of changes) this.#totals.set(windowId(change.key), change)
   }
+}
+
+function flagId(charge: string, flag: ChargeFlag): string {
+  return `${charge} ${flag}`
 }
 
 /** Order by code unit, as SQLite's BINARY does for ASCII: every store lists the same way. */

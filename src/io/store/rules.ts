@@ -159,7 +159,7 @@ const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 
 /** How many charges a query asks for. @throws RangeError when it is not a whole number from 0 */
-export function queryLimit(query: ChargeQuery | undefined): number {
+export function queryLimit(query: Pick<ChargeQuery, 'limit'> | undefined): number {
   const limit = query?.limit ?? DEFAULT_LIMIT
   if (!Number.isSafeInteger(limit) || limit < 0) {
     throw new RangeError(`limit must be a whole number from 0, not ${limit}`)

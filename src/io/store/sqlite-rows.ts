@@ -1,15 +1,23 @@
 /** Between rows and objects. Reading is strict: a row that is not what was written is damage, never a default. */
 import type { SQLOutputValue } from 'node:sqlite'
 import type { Totals, Window } from '../../core/budget.ts'
-import type { AuthorizationRecord, Charge, ChargeState, Proof } from '../../core/charge.ts'
+import type {
+  AuthorizationMethod,
+  AuthorizationRecord,
+  Charge,
+  ChargeState,
+  Proof,
+} from '../../core/charge.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../../core/reconcile.ts'
 import type { Share } from './rules.ts'
-import type { BudgetWindow, Instance, Pin } from './store.ts'
+import type { BudgetWindow, Flagged, Instance, Pin } from './store.ts'
 
 /** A row as `node:sqlite` gives it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
 
 const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
 const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
+const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 const WINDOWS: readonly Window[] = ['request', 'hour', 'day', 'week', 'month', 'lifetime']
 
 /** The columns of `charges`, in the order of the schema, and what a charge has in them. */
@@ -46,6 +54,7 @@ export function changesToRow(charge: Charge): Record<string, string | number | n
     nonce: charge.authorization?.nonce ?? null,
     valid_after: charge.authorization?.validAfter ?? null,
     valid_before: charge.authorization?.validBefore ?? null,
+    method: charge.authorization?.method ?? null,
     tx: charge.transaction ?? null,
     reason: charge.reason ?? null,
     updated_at: charge.updatedAt,
@@ -93,6 +102,7 @@ function rowToAuthorization(row: Row): AuthorizationRecord {
     nonce: text(row, 'nonce'),
     validAfter: integer(row, 'valid_after'),
     validBefore: integer(row, 'valid_before'),
+    ...(row['method'] === null ? {} : { method: oneOf(row, 'method', METHODS) }),
   }
 }
 
@@ -126,6 +136,21 @@ export function rowToShare(row: Row): Share {
     windowStart: integer(row, 'window_start'),
     amount: amount(row, 'amount'),
   }
+}
+
+/** A row of `flags`. */
+export function rowToFlagged(row: Row): Flagged {
+  return {
+    charge: text(row, 'charge'),
+    flag: oneOf(row, 'flag', CHARGE_FLAGS),
+    detail: text(row, 'detail'),
+    at: integer(row, 'at'),
+  }
+}
+
+/** How many charges have a flag. */
+export function rowToFlagCount(row: Row): { readonly flag: ChargeFlag; readonly count: number } {
+  return { flag: oneOf(row, 'flag', CHARGE_FLAGS), count: integer(row, 'count') }
 }
 
 /** A row of `pins`. */

@@ -97,6 +97,20 @@ export const MIGRATIONS: readonly string[] = [
   CREATE TABLE pings (id INTEGER PRIMARY KEY CHECK (id = 1), count INTEGER NOT NULL) STRICT;
   INSERT INTO pings VALUES (1, 0);
   `,
+  `
+  ALTER TABLE charges ADD COLUMN method TEXT CHECK (method IN ('eip3009', 'permit2'));
+  CREATE INDEX charges_unproven ON charges (network, id)
+    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain'));
+
+  CREATE TABLE flags (
+    charge TEXT NOT NULL REFERENCES charges (id),
+    flag TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (charge, flag)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX flags_by_time ON flags (at, charge);
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -30,6 +30,7 @@ const CHANGING_COLUMNS = [
   'nonce',
   'valid_after',
   'valid_before',
+  'method',
   'tx',
   'reason',
   'updated_at',
@@ -52,6 +53,16 @@ export function prepareStatements(db: Connection) {
     nonce: db.prepare(
       'SELECT 1 FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
     ),
+    // The first condition is word for word the one of the index charges_unproven.
+    unproven: db.prepare(`SELECT * FROM charges
+    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ?
+    AND NOT EXISTS (SELECT 1 FROM flags WHERE charge = charges.id AND flag = 'receipt_unproven')
+    ORDER BY id LIMIT ?`),
+    flag: db.prepare('INSERT OR IGNORE INTO flags (charge, flag, detail, at) VALUES (?, ?, ?, ?)'),
+    unflag: db.prepare('DELETE FROM flags WHERE charge = ? AND flag = ?'),
+    flags: db.prepare('SELECT * FROM flags ORDER BY at DESC, charge DESC, flag LIMIT ?'),
+    flagsOf: db.prepare('SELECT * FROM flags WHERE charge = ? ORDER BY at DESC, flag LIMIT ?'),
+    flagCounts: db.prepare('SELECT flag, count(*) AS count FROM flags GROUP BY flag ORDER BY flag'),
     shares: db.prepare('SELECT * FROM shares WHERE charge = ? ORDER BY position'),
     insertShare:
       db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount)

@@ -2,6 +2,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -26,6 +27,8 @@ import {
   changesToRow,
   chargeToRow,
   rowToCharge,
+  rowToFlagCount,
+  rowToFlagged,
   rowToInstance,
   rowToMicroUsd,
   rowToPin,
@@ -39,11 +42,13 @@ import type {
   AuthorizeRefusal,
   BudgetWindow,
   ChargeQuery,
+  Flagged,
   Instance,
   Move,
   Pin,
   Reservation,
   Store,
+  UnprovenQuery,
 } from './store.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -131,6 +136,38 @@ class SqliteStore implements Store {
       const values = [...(states ?? []), ...(instance === undefined ? [] : [instance]), limit]
       return statement.all(...values).map(rowToCharge)
     })
+  }
+
+  unproven(query: UnprovenQuery): Promise<Charge[]> {
+    return this.#read(() =>
+      this.#sql.unproven.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge),
+    )
+  }
+
+  flag(id: string, finding: Finding, at: number): Promise<boolean> {
+    return this.#write(() => {
+      this.#find(id)
+      return Number(this.#sql.flag.run(id, finding.flag, finding.detail, at).changes) === 1
+    })
+  }
+
+  unflag(id: string, flags: readonly ChargeFlag[]): Promise<void> {
+    return this.#write(() => {
+      for (const flag of flags) this.#sql.unflag.run(id, flag)
+    })
+  }
+
+  flags(query?: { charge?: string | undefined; limit?: number | undefined }): Promise<Flagged[]> {
+    return this.#read(() => {
+      const limit = queryLimit(query)
+      const rows =
+        query?.charge === undefined ? this.#sql.flags.all(limit) : this.#sql.flagsOf.all(query.charge, limit)
+      return rows.map(rowToFlagged)
+    })
+  }
+
+  flagCounts(): Promise<{ readonly flag: ChargeFlag; readonly count: number }[]> {
+    return this.#read(() => this.#sql.flagCounts.all().map(rowToFlagCount))
   }
 
   sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }> {

@@ -7,6 +7,8 @@
  */
 import type { Claim, Totals, Window } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
+import type { RequestMark } from '../../core/idempotency.ts'
+import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 
 /** A process that uses the store (rule 10). */
 export interface Instance {
@@ -68,6 +70,65 @@ export interface BudgetWindow {
   readonly totals: Totals
 }
 
+/** Which charges {@link Store.unproven} lists. */
+export interface UnprovenQuery {
+  /** CAIP-2. */
+  readonly network: string
+  /** Only ids after this one. */
+  readonly after?: string | undefined
+  /** As in {@link ChargeQuery}. */
+  readonly limit?: number | undefined
+}
+
+/** A charge somebody should look at. */
+export interface Flagged extends Finding {
+  readonly charge: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+/** A request that reserved a charge in the last 24 hours (DESIGN section 6). Charges that were released leave none. */
+export interface Tombstone {
+  readonly charge: Charge
+  /** See {@link RequestMark.body}. */
+  readonly body: string
+  /** When its answer turned out to be lost, milliseconds since the epoch. */
+  readonly undeliveredAt: number | undefined
+}
+
+/** What a seller's price is known by. */
+export interface PriceKey {
+  readonly apiBase: string
+  /** Without `/v1`, e.g. `/chat/completions`. */
+  readonly endpoint: string
+  /** The seller's name of the model. */
+  readonly model: string
+  /** CAIP-2. */
+  readonly network: string
+  /** Contract address, lower case. */
+  readonly asset: string
+}
+
+/** A price that was paid, smallest units. */
+export interface KnownPrice extends PriceKey {
+  /** The first one paid. */
+  readonly first: bigint
+  /** What a quote is held against: the lowest one paid since it was last trusted. */
+  readonly pinned: bigint
+  /** The newest one paid. */
+  readonly last: bigint
+  readonly updatedAt: number
+}
+
+/** Which pins and prices a command is about; what is left out matches all. */
+export interface SellerFilter {
+  readonly apiBase: string
+  readonly endpoint?: string | undefined
+  readonly model?: string | undefined
+  readonly network?: string | undefined
+  readonly asset?: string | undefined
+}
+
 /** The ledger's store. */
 export interface Store {
   /** For messages and metrics: `memory`, `sqlite`. */
@@ -78,8 +139,14 @@ export interface Store {
    * payee when the seller, network and asset have none yet.
    * Rejects with TollwayError `payee_not_allowed` when another payee was pinned in the meantime and
    * `pin` is set; without `pin` it neither pins nor asks.
+   * @param mark leaves a tombstone; rejects with TollwayError `request_in_progress` when its name has one already
    */
-  reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation>
+  reserve(
+    terms: ChargeTerms,
+    claims: readonly Claim[],
+    pin: boolean,
+    mark?: RequestMark,
+  ): Promise<Reservation>
 
   /**
    * Records what was signed, `held -> authorized`, re-checking state and lease in the same transaction. When it
@@ -101,6 +168,23 @@ export interface Store {
   /** Charges, newest first. */
   charges(query?: ChargeQuery): Promise<Charge[]>
 
+  /**
+   * Charges the chain may still have something to say about, whoever owns them, by id ascending (oldest first):
+   * uncertain ones, and settled ones without its proof, but for those flagged `receipt_unproven`: it has spoken.
+   */
+  unproven(query: UnprovenQuery): Promise<Charge[]>
+  /** Flags a charge; resolves to false when it has that flag already (the first words stay). */
+  flag(id: string, finding: Finding, at: number): Promise<boolean>
+  /** Takes flags off a charge. */
+  unflag(id: string, flags: readonly ChargeFlag[]): Promise<void>
+  /** The flags of a charge, or the newest of all; `limit` as in {@link ChargeQuery}. */
+  flags(query?: {
+    readonly charge?: string | undefined
+    readonly limit?: number | undefined
+  }): Promise<Flagged[]>
+  /** How many charges have each flag; flags that none has are left out. */
+  flagCounts(): Promise<{ readonly flag: ChargeFlag; readonly count: number }[]>
+
   /** Number and micro-USD of all charges in a state; charges without a USD value count with 0. */
   sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }>
 
@@ -111,6 +195,33 @@ export interface Store {
 
   /** Pins of a seller, or all. */
   pins(apiBase?: string): Promise<Pin[]>
+
+  /** Sets a pin, replacing another payee. */
+  trustPin(pin: Pin): Promise<void>
+  /** Takes away the pins and prices of a seller; returns how many of each. */
+  forgetSeller(apiBase: string): Promise<{ readonly pins: number; readonly prices: number }>
+
+  /** One price, or `undefined` when nothing was paid for it yet. */
+  price(key: PriceKey): Promise<KnownPrice | undefined>
+  /** Prices of a seller, or all. */
+  prices(apiBase?: string): Promise<KnownPrice[]>
+  /** Notes a price that was paid: it becomes the last one, and the pinned one when it is lower or the first. */
+  notePrice(key: PriceKey, amount: bigint, at: number): Promise<void>
+  /** Pins a price for every known price that matches; returns them as they are now. */
+  trustPrice(filter: SellerFilter, amount: bigint, at: number): Promise<KnownPrice[]>
+
+  /** 32 secret bytes, made with the store: what requests are digested with. */
+  digestKey(): Promise<Uint8Array>
+  /**
+   * The tombstone of a name, and the newest one of a body.
+   * @param since milliseconds since the epoch; older ones are forgotten
+   */
+  tombstones(
+    mark: RequestMark,
+    since: number,
+  ): Promise<{ readonly named: Tombstone | undefined; readonly newest: Tombstone | undefined }>
+  /** Notes that the answer a charge paid for did not reach its client. Does nothing for a charge without a tombstone. */
+  markUndelivered(charge: string, at: number): Promise<void>
 
   /** Registers a process, and later tells that it lives. */
   register(instance: Instance): Promise<void>

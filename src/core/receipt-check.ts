@@ -1,0 +1,30 @@
+/** Holds a seller's receipt against what was signed: a receipt is believed about being paid, and checked about the rest. */
+import { findNetwork } from './assets.ts'
+import type { Charge } from './charge.ts'
+import type { Receipt } from './x402.ts'
+
+/**
+ * The fields of a receipt that say something else than was signed; fields it does not have are no lie.
+ * @returns words in our own spelling, such as `amount, payer`, or `undefined` when nothing differs
+ */
+export function receiptMismatch(receipt: Receipt, charge: Charge): string | undefined {
+  const { payer, network, amount } = receipt
+  const differing = [
+    amountDiffers(amount, charge.amount) ? 'amount' : undefined,
+    payer !== undefined && payer !== '' && payer.toLowerCase() !== charge.authorization?.from
+      ? 'payer'
+      : undefined,
+    network !== undefined && network !== '' && (findNetwork(network)?.id ?? network) !== charge.network
+      ? 'network'
+      : undefined,
+  ].filter((name) => name !== undefined)
+  return differing.length === 0
+    ? undefined
+    : `the receipt names another ${differing.join(', ')} than was signed`
+}
+
+/** Servers leave the amount of an `exact` payment out, or empty. */
+function amountDiffers(claimed: unknown, signed: bigint): boolean {
+  if (claimed === undefined || claimed === null || claimed === '') return false
+  return (typeof claimed === 'number' ? String(claimed) : claimed) !== signed.toString()
+}
