@@ -18,6 +18,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openStore } from '../../src/io/store/open.ts'
 import type { Connection } from '../../src/io/store/sqlite-file.ts'
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from '../../src/io/store/sqlite-schema.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { claim, instance, NOW, signed, terms } from './samples.ts'
@@ -144,6 +145,20 @@ describe('the file', () => {
     const [totals] = await store.totals([claim(0n, 0n)])
     expect(totals?.held).toBe(BigInt((await store.charges({ limit: 1000 })).length))
   })
+})
+
+test('a ledger of any older schema is brought up with what it holds', async () => {
+  for (let version = 1; version <= SCHEMA_VERSION; version++) {
+    path = join(directory, `from-${version}.db`)
+    const db = neighbour()
+    db.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${version}`)
+    for (const step of MIGRATIONS.slice(0, version)) db.exec(step)
+    db.exec(`INSERT INTO pins VALUES ('https://a.example', 'n', 'a', '0xaa', 7)`)
+    const store = open()
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: SCHEMA_VERSION })
+    expect(await store.pins()).toMatchObject([{ payTo: '0xaa', pinnedAt: 7 }])
+    expect((await store.reserve(terms(1), [claim(1n, 1n)], true)).ok).toBe(true)
+  }
 })
 
 describe('opening refuses', () => {

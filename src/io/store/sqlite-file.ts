@@ -137,9 +137,13 @@ function migrate(db: Connection): void {
   const current = (): number => integer(pragma(db, 'user_version'), 'user_version')
   if (current() === SCHEMA_VERSION) return
   db.exec('BEGIN IMMEDIATE')
-  // Read again: another process may have brought it up while this one waited.
-  for (const step of MIGRATIONS.slice(current())) db.exec(step)
-  db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+  // Read again: another process, perhaps a newer one, may have brought it up while this one waited.
+  const version = current()
+  if (version < SCHEMA_VERSION) {
+    for (const step of MIGRATIONS.slice(version)) db.exec(step)
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
+  }
+  db.exec('COMMIT')
 }
 
 function pragma(db: Connection, name: string): Row {
