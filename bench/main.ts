@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
- * itself within about 90 seconds. Method and figures: docs/benchmarks.md.
+ * itself within about 90 seconds. Method and figures: docs/benchmarks.md. With the name of a file of raw samples it
+ * measures nothing and prints that file's figures.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
@@ -17,43 +18,60 @@ import { Result } from './result.ts'
 const ROOT = new URL('../', import.meta.url)
 const RESULTS = new URL('results/', import.meta.url)
 
-const startedAt = new Date()
-const world = await Part.start(new URL('world-process.ts', import.meta.url), null, WorldFacts)
-try {
-  const gateway = await Part.start(new URL('gateway-process.ts', import.meta.url), world.facts, GatewayFacts)
+const [file] = process.argv.slice(2)
+console.log(file === undefined ? await measureAll() : report(parse(await readFile(file, 'utf8'))))
+
+async function measureAll(): Promise<string> {
+  const startedAt = new Date()
+  const world = await Part.start(new URL('world-process.ts', import.meta.url), null, WorldFacts)
   try {
     const { seller, upstream } = world.facts
-    const { url } = gateway.facts
-    console.error('paid calls …')
-    const paid = await measurePaid(seller, url)
-    await checkBooks(world, gateway)
-    console.error('unpaid requests …')
-    const unpaid = await measureUnpaid(upstream, url, () => gateway.ask('cpu'))
-    console.error('streams …')
-    const stream = await measureStream(upstream, url)
-    console.error('ledgers …')
-    const books = await measureLedger()
-    const result = Result.parse({
-      date: startedAt.toISOString().slice(0, 10),
-      node: process.versions.node,
-      cpu: cpus()[0]?.model ?? 'unknown',
-      cores: cpus().length,
-      tollway: await versionOf('package.json'),
-      x402Fetch: await versionOf('node_modules/@x402/fetch/package.json'),
-      paid,
-      unpaid,
-      stream,
-      ...books,
-    })
-    await mkdir(RESULTS, { recursive: true })
-    const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '')}.json`
-    await writeFile(new URL(name, RESULTS), `${JSON.stringify(result)}\n`)
-    console.log(`${report(result)}\n\nRaw samples: bench/results/${name}`)
+    const gateway = await Part.start(
+      new URL('gateway-process.ts', import.meta.url),
+      world.facts,
+      GatewayFacts,
+    )
+    try {
+      const { url } = gateway.facts
+      console.error('paid calls ...')
+      const paid = await measurePaid(seller, url)
+      await checkBooks(world, gateway)
+      console.error('unpaid requests ...')
+      const unpaid = await measureUnpaid(upstream, url, () => gateway.ask('cpu'))
+      console.error('streams ...')
+      const stream = await measureStream(upstream, url)
+      console.error('ledgers ...')
+      const books = await measureLedger()
+      return await save(startedAt, { paid, unpaid, stream, ...books })
+    } finally {
+      await gateway.close()
+    }
   } finally {
-    await gateway.close()
+    await world.close()
   }
-} finally {
-  await world.close()
+}
+
+type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs'>
+
+/** Writes the raw samples, with nothing about the machine but its processor. */
+async function save(startedAt: Date, measured: Measured): Promise<string> {
+  const result = Result.parse({
+    date: startedAt.toISOString().slice(0, 10),
+    node: process.versions.node,
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    tollway: await versionOf('package.json'),
+    x402Fetch: await versionOf('node_modules/@x402/fetch/package.json'),
+    ...measured,
+  })
+  await mkdir(RESULTS, { recursive: true })
+  const name = `${startedAt.toISOString().slice(0, 19).replaceAll(':', '')}.json`
+  await writeFile(new URL(name, RESULTS), `${JSON.stringify(result)}\n`)
+  return `${report(result)}\n\nRaw samples: bench/results/${name}`
+}
+
+function parse(text: string): Result {
+  return Result.parse(JSON.parse(text))
 }
 
 /** Fast and wrong would be worth nothing: every call was paid exactly once, and Tollway has booked all of its own. */

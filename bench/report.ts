@@ -16,10 +16,12 @@ function paid({ paid: rounds }: Result): string {
   const direct = rounds.flatMap((one) => one.direct)
   const tollway = rounds.flatMap((one) => one.tollway)
   const medians = rounds.map((one) => median(one.tollway) / median(one.direct))
+  const added = rounds.map((one) => median(one.tollway) - median(one.direct))
   return section('A paid call', `${direct.length} calls each way in ${rounds.length} rounds, one at a time`, [
     ['', 'Median', 'p90'],
     ['Official client, straight to the seller', ms(median(direct)), ms(quantile(direct, 0.9))],
     ['Any client, through Tollway', ms(median(tollway)), ms(quantile(tollway, 0.9))],
+    ['Added to the median, by the round', range(added, ms), ''],
     ['Tollway : official client, by the round', ratios(medians), ''],
   ])
 }

@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { report } from '../bench/report.ts'
+import { Result } from '../bench/result.ts'
+import { median, quantile, spread } from '../bench/statistics.ts'
+
+const ROOT = join(import.meta.dirname, '..')
+const page = await readFile(join(ROOT, 'docs/benchmarks.md'), 'utf8')
+const [, name = ''] = /\]\(\.\.\/(bench\/results\/[\w-]+\.json)\)/.exec(page) ?? []
+
+describe('docs/benchmarks.md', () => {
+  test('shows the figures of the raw samples it names, all of them and no others', async () => {
+    const result = Result.parse(JSON.parse(await readFile(join(ROOT, name), 'utf8')))
+    const [, figures] = page.split(/^## Figures\n\n<!-- .* -->\n\n/m)
+    expect(figures).toBe(`${report(result)}\n\nRaw samples: [${name}](../${name})\n`)
+  })
+
+  test('names raw samples that tell nothing about the machine but its processor', async () => {
+    const text = await readFile(join(ROOT, name), 'utf8')
+    const words = new Set(text.match(/[A-Za-z][\w@/. -]*/g))
+    const told = ['node', 'cpu', 'cores', 'date', 'tollway', 'x402Fetch']
+    const lanes = ['paid', 'direct', 'unpaid', 'gatewayCpuMs', 'stream', 'firstEventMs', 'gapsMs', 'fsyncMs']
+    const ledger = [
+      'ledger',
+      'books',
+      'memory',
+      'sqlite',
+      'sqlite and audit file',
+      'concurrency',
+      'charges',
+      'ms',
+    ]
+    const { cpu } = Result.parse(JSON.parse(text))
+    expect([...words].filter((word) => ![...told, ...lanes, ...ledger, cpu].includes(word))).toEqual([])
+  })
+})
+
+describe('the statistics', () => {
+  test.each([
+    [[3], 0.5, 3],
+    [[4, 1, 3, 2], 0.5, 2],
+    [[10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 0.9, 9],
+    [[10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 1, 10],
+  ])('the quantile of %j at %d is a sample, by nearest rank', (samples, share, expected) => {
+    expect(quantile(samples, share)).toBe(expected)
+  })
+
+  test('the spread is least, middle and greatest', () => {
+    expect(spread([5, 1, 3])).toEqual({ min: 1, median: median([5, 1, 3]), max: 5 })
+  })
+
+  test('no samples are an error, not a zero', () => {
+    expect(() => median([])).toThrow(RangeError)
+  })
+})
