@@ -1,7 +1,10 @@
 /** The store that keeps nothing: for trying things out and for tests. All rules hold, until the process ends. */
 import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
+import { MemorySellers } from './memory-sellers.ts'
+import { MemoryTombstones } from './memory-tombstones.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -28,10 +31,14 @@ import type {
   ChargeQuery,
   Flagged,
   Instance,
+  KnownPrice,
   Move,
   Pin,
+  PriceKey,
   Reservation,
+  SellerFilter,
   Store,
+  Tombstone,
   UnprovenQuery,
 } from './store.ts'
 
@@ -51,17 +58,23 @@ class MemoryStore implements Store {
   readonly #charges = new Map<string, Entry>()
   readonly #totals = new Map<string, TotalsChange>()
   readonly #nonces = new Set<string>()
-  readonly #pins = new Map<string, Pin>()
+  readonly #sellers = new MemorySellers()
+  readonly #tombstones = new MemoryTombstones((id) => this.#charges.get(id)?.charge)
   /** By charge and flag, in the order they came. */
   readonly #flags = new Map<string, Flagged>()
   readonly #instances = new Map<string, { readonly instance: Instance; readonly retired: boolean }>()
   #closed = false
 
-  async reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation> {
+  async reserve(
+    terms: ChargeTerms,
+    claims: readonly Claim[],
+    pin: boolean,
+    mark?: RequestMark,
+  ): Promise<Reservation> {
     this.#open()
     if (this.#charges.has(terms.id)) throw duplicateCharge(terms.id)
-    const pinId = JSON.stringify([terms.apiBase, terms.network, terms.asset])
-    const pinned = this.#pins.get(pinId)
+    if (mark) this.#tombstones.claim(mark, terms.reservedAt)
+    const pinned = this.#sellers.pin(terms)
     if (pin && pinned && pinned.payTo !== terms.payTo) throw payeeDiffers(terms)
     const taken = takeClaims(claims, this.#read)
     if (!taken.ok) return taken
@@ -70,8 +83,9 @@ class MemoryStore implements Store {
     this.#write(taken.changes)
     if (pin && !pinned) {
       const { apiBase, network, asset, payTo, reservedAt } = terms
-      this.#pins.set(pinId, { apiBase, network, asset, payTo, pinnedAt: reservedAt })
+      this.#sellers.trustPin({ apiBase, network, asset, payTo, pinnedAt: reservedAt })
     }
+    if (mark) this.#tombstones.insert(terms.id, mark, terms.reservedAt)
     return { ok: true, charge }
   }
 
@@ -188,11 +202,55 @@ class MemoryStore implements Store {
 
   async pins(apiBase?: string): Promise<Pin[]> {
     this.#open()
-    return [...this.#pins.values()]
-      .filter((pin) => apiBase === undefined || pin.apiBase === apiBase)
-      .toSorted(
-        (a, b) => compare(a.apiBase, b.apiBase) || compare(a.network, b.network) || compare(a.asset, b.asset),
-      )
+    return this.#sellers.pins(apiBase)
+  }
+
+  async trustPin(pin: Pin): Promise<void> {
+    this.#open()
+    this.#sellers.trustPin(pin)
+  }
+
+  async forgetSeller(apiBase: string): Promise<{ readonly pins: number; readonly prices: number }> {
+    this.#open()
+    return this.#sellers.forget(apiBase)
+  }
+
+  async price(key: PriceKey): Promise<KnownPrice | undefined> {
+    this.#open()
+    return this.#sellers.price(key)
+  }
+
+  async prices(apiBase?: string): Promise<KnownPrice[]> {
+    this.#open()
+    return this.#sellers.prices(apiBase)
+  }
+
+  async notePrice(key: PriceKey, amount: bigint, at: number): Promise<void> {
+    this.#open()
+    this.#sellers.note(key, amount, at)
+  }
+
+  async trustPrice(filter: SellerFilter, amount: bigint, at: number): Promise<KnownPrice[]> {
+    this.#open()
+    return this.#sellers.trustPrice(filter, amount, at)
+  }
+
+  async digestKey(): Promise<Uint8Array> {
+    this.#open()
+    return this.#tombstones.digestKey
+  }
+
+  async tombstones(
+    mark: RequestMark,
+    since: number,
+  ): Promise<{ readonly named: Tombstone | undefined; readonly newest: Tombstone | undefined }> {
+    this.#open()
+    return this.#tombstones.find(mark, since)
+  }
+
+  async markUndelivered(charge: string, at: number): Promise<void> {
+    this.#open()
+    this.#tombstones.markUndelivered(charge, at)
   }
 
   async register(instance: Instance): Promise<void> {

@@ -192,7 +192,8 @@ function optionalText(row: Row, column: string): string | undefined {
   return row[column] === null ? undefined : text(row, column)
 }
 
-function amount(row: Row, column: string): bigint {
+/** A column's amount. @throws Error when it holds something else */
+export function amount(row: Row, column: string): bigint {
   const value = text(row, column)
   return /^[0-9]+$/.test(value) ? BigInt(value) : damaged(column)
 }

@@ -111,6 +111,34 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX flags_by_time ON flags (at, charge);
   `,
+  // Requests that paid, by keyed digests, and the prices sellers were paid.
+  `
+  CREATE TABLE tombstones (
+    charge TEXT PRIMARY KEY REFERENCES charges (id),
+    name TEXT UNIQUE,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    undelivered_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX tombstones_by_body ON tombstones (body, at);
+  CREATE INDEX tombstones_by_time ON tombstones (at);
+
+  CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO secrets VALUES ('request_digest', randomblob(32));
+
+  CREATE TABLE prices (
+    api_base TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    network TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    ${AMOUNT('first')},
+    ${AMOUNT('pinned')},
+    ${AMOUNT('last')},
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (api_base, endpoint, model, network, asset)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -2,6 +2,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 import {
   authorizedCharge,
@@ -37,17 +38,23 @@ import {
   rowToWindow,
   text,
 } from './sqlite-rows.ts'
+import { SqliteSellers } from './sqlite-sellers.ts'
 import { prepareStatements, type Statements } from './sqlite-statements.ts'
+import { SqliteTombstones } from './sqlite-tombstones.ts'
 import type {
   AuthorizeRefusal,
   BudgetWindow,
   ChargeQuery,
   Flagged,
   Instance,
+  KnownPrice,
   Move,
   Pin,
+  PriceKey,
   Reservation,
+  SellerFilter,
   Store,
+  Tombstone,
   UnprovenQuery,
 } from './store.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -82,17 +89,31 @@ class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly #db: Connection
   readonly #sql: Statements
+  readonly #tombstones: SqliteTombstones
+  readonly #sellers: SqliteSellers
   readonly #queue: WriteQueue
   #closed = false
 
   constructor(db: Connection) {
     this.#db = db
     this.#sql = prepareStatements(db)
+    this.#tombstones = new SqliteTombstones(db)
+    this.#sellers = new SqliteSellers(db)
     this.#queue = new WriteQueue(db)
   }
 
-  reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean): Promise<Reservation> {
-    return this.#write(() => this.#reserve(terms, claims, pin))
+  reserve(
+    terms: ChargeTerms,
+    claims: readonly Claim[],
+    pin: boolean,
+    mark?: RequestMark,
+  ): Promise<Reservation> {
+    return this.#write(() => {
+      if (mark) this.#tombstones.claim(mark, terms.reservedAt)
+      const result = this.#reserve(terms, claims, pin)
+      if (result.ok && mark) this.#tombstones.insert(terms.id, mark, terms.reservedAt)
+      return result
+    })
   }
 
   authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal> {
@@ -195,6 +216,45 @@ class SqliteStore implements Store {
     return this.#read(() =>
       (apiBase === undefined ? this.#sql.allPins.all() : this.#sql.pins.all(apiBase)).map(rowToPin),
     )
+  }
+
+  trustPin(pin: Pin): Promise<void> {
+    return this.#write(() => this.#sellers.trustPin(pin))
+  }
+
+  forgetSeller(apiBase: string): Promise<{ readonly pins: number; readonly prices: number }> {
+    return this.#write(() => this.#sellers.forget(apiBase))
+  }
+
+  price(key: PriceKey): Promise<KnownPrice | undefined> {
+    return this.#read(() => this.#sellers.price(key))
+  }
+
+  prices(apiBase?: string): Promise<KnownPrice[]> {
+    return this.#read(() => this.#sellers.prices(apiBase))
+  }
+
+  notePrice(key: PriceKey, amount: bigint, at: number): Promise<void> {
+    return this.#write(() => this.#sellers.note(key, amount, at))
+  }
+
+  trustPrice(filter: SellerFilter, amount: bigint, at: number): Promise<KnownPrice[]> {
+    return this.#write(() => this.#sellers.trustPrice(filter, amount, at))
+  }
+
+  digestKey(): Promise<Uint8Array> {
+    return this.#read(() => this.#tombstones.digestKey())
+  }
+
+  tombstones(
+    mark: RequestMark,
+    since: number,
+  ): Promise<{ readonly named: Tombstone | undefined; readonly newest: Tombstone | undefined }> {
+    return this.#read(() => this.#tombstones.find(mark, since))
+  }
+
+  markUndelivered(charge: string, at: number): Promise<void> {
+    return this.#write(() => this.#tombstones.markUndelivered(charge, at))
   }
 
   register(instance: Instance): Promise<void> {
