@@ -12,7 +12,7 @@ import { blocksOf, substitute, type Block } from './kit/markdown.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const MAIN = join(ROOT, 'src/app/cli/main.ts')
-const PRELOAD = join(import.meta.dirname, 'kit/run-examples.ts')
+const PRELOAD = new URL('kit/run-examples.ts', import.meta.url).href
 const SELLER = 'https://seller.example.com/v1'
 const QUESTION = 'Who pays for this answer?'
 const env = { ...process.env, TOLLWAY_WALLET_KEY: localAccounts().buyer.privateKey }
