@@ -16,9 +16,11 @@ import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { createMetrics, type Metrics } from '../io/metrics.ts'
+import type { Reconciler } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { chainLog, openReconciler } from './open-reconciler.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
 const HEARTBEAT_MS = 5_000
@@ -46,6 +48,8 @@ export interface Parts {
   readonly metrics: Metrics
   readonly payers: ReadonlyMap<string, Provider>
   readonly upstream: Upstream
+  /** Runs by itself; may be asked for a run of its own. */
+  readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
   readonly modelRouter: ModelRouterOptions
   readonly budgetGuard: BudgetGuardOptions
@@ -71,7 +75,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const store = await openStore(config.store)
     opened.push(store)
     const metrics = createMetrics()
-    const observers = [metrics.observe, ...(overrides.observers ?? [])]
+    const observers = [metrics.observe, chainLog(log), ...(overrides.observers ?? [])]
     const ledger = await Ledger.open({ store, audit, clock, random, instance, observers })
     const upstream = createUpstream(config.timeouts, overrides.dispatcher)
     metrics.watch({
@@ -83,6 +87,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
           totals,
         })),
       uncertain: () => ledger.uncertainSum(),
+      flagged: () => store.flagCounts(),
       auditSequence: () => audit.head().seq,
     })
     const heartbeat = setInterval(() => {
@@ -92,6 +97,9 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         .catch((err: unknown) => log.error({ err }, 'the ledger could not be written'))
     }, HEARTBEAT_MS)
     heartbeat.unref()
+    const paidNetworks = [...payers.values()].flatMap(({ networks }) => networks)
+    const reconciler = openReconciler({ config, ledger, paidNetworks, observers, log })
+    reconciler.start()
     return {
       config,
       clock,
@@ -100,6 +108,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       metrics,
       payers,
       upstream,
+      reconciler,
       observers,
       modelRouter: {
         routes: compileRoutes(config.routes, config.fallbacks),
@@ -118,6 +127,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
       async close() {
         clearInterval(heartbeat)
+        await reconciler.close()
         await upstream.close()
         await Promise.allSettled([...payers.values()].map((payer) => payer.close()))
         await ledger.close()

@@ -2,6 +2,7 @@
 import type { Claim, Totals } from './budget.ts'
 import type { Charge, ChargeState } from './charge.ts'
 import type { ErrorCode } from './errors.ts'
+import type { Finding } from './reconcile.ts'
 import type { Usage } from './usage.ts'
 
 export type TollwayEvent =
@@ -24,6 +25,17 @@ export type TollwayEvent =
     }
   /** A request ended. */
   | { readonly type: 'request'; readonly summary: RequestSummary }
+  /** Somebody should look at a charge. */
+  | { readonly type: 'flagged'; readonly charge: Charge; readonly finding: Finding }
+  /** A network was read, or could not be; `reason` says why not: `no_rpc`, `timeout`, `wrong_chain_id` …. */
+  | {
+      readonly type: 'chain'
+      readonly network: string
+      readonly ok: boolean
+      readonly reason: string | undefined
+    }
+  /** A look at the chains ended. `incomplete`: a network gave no usable answer; `failed`: the ledger did not. */
+  | { readonly type: 'reconciled'; readonly result: 'done' | 'incomplete' | 'failed' }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
 

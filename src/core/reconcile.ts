@@ -63,7 +63,12 @@ export const CHARGE_FLAGS = [
 /** What to book. */
 export type Decision =
   /** Spent: the proof becomes `chain`. `flags` say what is odd about it. */
-  | { readonly action: 'settle'; readonly transaction: string; readonly flags: readonly Finding[] }
+  | {
+      readonly action: 'settle'
+      readonly transaction: string
+      readonly block: ChainBlock
+      readonly flags: readonly Finding[]
+    }
   /** Proven unspent. */
   | { readonly action: 'release'; readonly reason: ReleaseReason; readonly block: ChainBlock }
   /** Nothing is proven yet: the charge stays counted. */
@@ -101,7 +106,7 @@ export function decide(charge: Charge, observation: Observation): Decision {
       `used in ${use.transaction} and cancelled in ${cancellation.transaction}`,
     )
   }
-  if (use) return settleBy(charge, authorization, use)
+  if (use) return settleBy(charge, authorization, use, block)
   if (cancellation) return unspent(charge, 'chain_canceled', block)
   if (spent)
     return flag('event_missing', `used at block ${block.number}, and no event tells in which transaction`)
@@ -114,6 +119,7 @@ function settleBy(
   charge: Charge,
   authorization: AuthorizationRecord,
   use: NonNullable<Reading['use']>,
+  block: ChainBlock,
 ): Decision {
   const matches = use.transfers.some(({ to, value }) => to === charge.payTo && value === charge.amount)
   const moved = use.transfers.map(({ to, value }) => `${value} to ${to}`).join(', ') || 'nothing'
@@ -127,7 +133,7 @@ function settleBy(
       detail: `the receipt says ${charge.transaction}, the chain ${use.transaction}`,
     })
   }
-  return { action: 'settle', transaction: use.transaction, flags }
+  return { action: 'settle', transaction: use.transaction, block, flags }
 }
 
 /** A seller that proved its claim with a receipt and took nothing is a matter for people, not for the books. */

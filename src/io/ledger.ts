@@ -11,18 +11,23 @@ import {
   type Claim,
   type Totals,
 } from '../core/budget.ts'
-import type { AuthorizationRecord, Charge, ChargeTerms } from '../core/charge.ts'
+import { IllegalMoveError, type AuthorizationRecord, type Charge, type ChargeTerms } from '../core/charge.ts'
 import type { Clock } from '../core/clock.ts'
 import { TollwayError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
+import { REMEMBERED_MS, type RequestMark } from '../core/idempotency.ts'
 import { formatUsd } from '../core/money.ts'
 import { newChargeId, type RandomBytes } from '../core/ids.ts'
+import type { ChargeFlag, Decision, Finding } from '../core/reconcile.ts'
 import { AuditQueue, type AuditSink } from './audit-queue.ts'
 import { isDead } from './instance.ts'
 import type { Instance, Move, Pin, Store } from './store/store.ts'
 
 /** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
 const LEASE_MS = 30_000
+
+/** Flags that say the chain could not be read; they go when it could. */
+const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
 
 /** What {@link Ledger} works with. */
 export interface LedgerParts {
@@ -84,9 +89,15 @@ export class Ledger {
 
   /**
    * Reserves the exact price in all budgets or none, and records it.
-   * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `store_unavailable`, `audit_unavailable`
+   * @param mark leaves a tombstone of the request
+   * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `request_in_progress`, `store_unavailable`, `audit_unavailable`
    */
-  async reserve(terms: ReserveTerms, rules: readonly BudgetRule[], pin: boolean): Promise<Charge> {
+  async reserve(
+    terms: ReserveTerms,
+    rules: readonly BudgetRule[],
+    pin: boolean,
+    mark?: RequestMark,
+  ): Promise<Charge> {
     await this.#audit.flush()
     const { store, clock, random, instance } = this.#parts
     const now = clock.now()
@@ -99,7 +110,7 @@ export class Ledger {
       reservedAt: now,
       leaseUntil: now + LEASE_MS,
     }
-    const result = await store.reserve(charge, lasting(claims), pin)
+    const result = await store.reserve(charge, lasting(claims), pin, mark)
     if (!result.ok) throw this.#refusal(result.claim, result.totals, false)
     try {
       await this.#audit.write('charge.held', describe(result.charge), false)
@@ -168,6 +179,62 @@ export class Ledger {
     return await this.#move(charge, { to: 'released', at: this.#parts.clock.now(), reason })
   }
 
+  /**
+   * Books what the chain said about a charge. Nothing is kept for later when the disk refuses: the next run decides again.
+   * @returns the charge when it moved; another process may have been faster
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`
+   */
+  async resolve(charge: Charge, decision: Decision): Promise<Charge | undefined> {
+    if (decision.action === 'wait') return undefined
+    await this.#audit.flush()
+    if (decision.action === 'flag') {
+      await this.flag(charge, decision.flag)
+      return undefined
+    }
+    const { store, clock } = this.#parts
+    const move: Move =
+      decision.action === 'settle'
+        ? {
+            to: 'settled',
+            at: clock.now(),
+            reason: 'chain_used',
+            proof: 'chain',
+            transaction: decision.transaction,
+          }
+        : { to: 'released', at: clock.now(), reason: decision.reason }
+    // Before the move: a charge with the chain's proof is never looked at again.
+    for (const finding of decision.action === 'settle' ? decision.flags : []) await this.flag(charge, finding)
+    let moved: Charge
+    try {
+      moved = await store.move(charge.id, move)
+    } catch (error) {
+      if (error instanceof IllegalMoveError) return undefined
+      throw error
+    }
+    const { number, timestamp } = decision.block
+    const proof = { block: number.toString(), block_time: timestamp }
+    await this.#audit.keep(`charge.${moved.state}`, { ...describe(moved), ...proof })
+    this.#emit({ type: 'charge', charge: moved, from: charge.state })
+    const flags = await store.flags({ charge: charge.id })
+    if (flags.some(({ flag }) => PROVISIONAL.includes(flag))) await store.unflag(charge.id, PROVISIONAL)
+    return moved
+  }
+
+  /**
+   * Marks a charge for a person to look at; once for each flag.
+   * @throws TollwayError `store_unavailable`
+   */
+  async flag(charge: Charge, finding: Finding): Promise<void> {
+    const { store, clock } = this.#parts
+    if (!(await store.flag(charge.id, finding, clock.now()))) return
+    await this.#audit.keep('charge.flagged', {
+      ...describe(charge),
+      flag: finding.flag,
+      detail: finding.detail,
+    })
+    this.#emit({ type: 'flagged', charge, finding })
+  }
+
   /** The budgets and what their current windows hold. */
   async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
     const claims = claimsFor(rules, 0n, this.#parts.clock.now())
@@ -186,6 +253,28 @@ export class Ledger {
   /** Pins of a seller. */
   async pins(apiBase: string): Promise<Pin[]> {
     return await this.#parts.store.pins(apiBase)
+  }
+
+  /**
+   * What earlier requests with these digests came to; charges of processes that died are resolved first.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`
+   */
+  async repeats(mark: RequestMark): ReturnType<Store['tombstones']> {
+    const { store, clock } = this.#parts
+    const since = clock.now() - REMEMBERED_MS
+    const found = await store.tombstones(mark, since)
+    const elsewhere = [found.named, found.newest].some(
+      (tombstone) => tombstone && isOpen(tombstone.charge) && tombstone.charge.instance !== this.instance,
+    )
+    if (!elsewhere) return found
+    await this.retireDead()
+    return await store.tombstones(mark, since)
+  }
+
+  /** Notes that the answer a charge paid for never reached its client. Never rejects: it only makes the books say more. */
+  async loseAnswer(charge: string): Promise<void> {
+    const { store, clock } = this.#parts
+    await store.markUndelivered(charge, clock.now()).catch(() => undefined)
   }
 
   /** Writes a record that belongs to no charge. */
@@ -284,6 +373,10 @@ export class Ledger {
   #emit(event: Parameters<Observer>[0]): void {
     for (const observer of this.#parts.observers) observer(event)
   }
+}
+
+function isOpen(charge: Charge): boolean {
+  return charge.state === 'held' || charge.state === 'authorized'
 }
 
 /** Windows that outlive the request, and so are kept in the store. */

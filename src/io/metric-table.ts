@@ -56,6 +56,15 @@ export const METRIC_TABLE = {
     [],
   ),
   tollway_uncertain_usd: gauge('USD of the uncertain charges, from the ledger.', []),
+  tollway_charges_flagged: gauge('Charges somebody should look at, by why, from the ledger.', ['flag']),
+  tollway_reconcile_runs_total: counter(
+    'Looks at the chains; incomplete: a network gave no usable answer, failed: the ledger did not.',
+    ['result'],
+  ),
+  tollway_reconcile_rpc_up: gauge(
+    'Whether the last look at a network was answered and believed; 0 also when payers use it and it has no RPC.',
+    ['network'],
+  ),
   tollway_quote_usd: gauge('Newest price a seller quoted.', ['seller', 'route']),
   tollway_request_duration_seconds: histogram(
     'From the request to the end of its answer.',

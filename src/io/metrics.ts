@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client'
 import { counted, type Totals } from '../core/budget.ts'
 import type { Charge, ChargeState } from '../core/charge.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../core/reconcile.ts'
 import { MetricRegistry } from './metric-registry.ts'
 
 /** A budget's current window, as the ledger tells it. Money is in micro-USD. */
@@ -20,6 +21,10 @@ export interface MetricSources {
   readonly budgets?: (() => Promise<readonly BudgetReading[]>) | undefined
   /** Number and micro-USD of the uncertain charges, from the ledger. */
   readonly uncertain?: (() => Promise<{ readonly count: number; readonly microUsd: bigint }>) | undefined
+  /** How many charges have each flag, from the ledger. */
+  readonly flagged?:
+    | (() => Promise<readonly { readonly flag: ChargeFlag; readonly count: number }[]>)
+    | undefined
   /** Sequence number of the newest audit record. */
   readonly auditSequence?: (() => number) | undefined
 }
@@ -55,7 +60,11 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
       sources = { ...sources, ...added }
     },
     async text() {
-      await Promise.all([readBudgets(metrics, sources), readUncertain(metrics, sources)])
+      await Promise.all([
+        readBudgets(metrics, sources),
+        readUncertain(metrics, sources),
+        readFlagged(metrics, sources),
+      ])
       if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
       return metrics.registry.metrics()
     },
@@ -78,6 +87,15 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
       return
     case 'phase':
       metrics.observe('tollway_payment_phase_seconds', { phase: event.phase }, event.seconds)
+      return
+    case 'flagged':
+      // Read from the ledger when scraped: flags outlive the process.
+      return
+    case 'chain':
+      metrics.set('tollway_reconcile_rpc_up', { network: event.network }, event.ok ? 1 : 0)
+      return
+    case 'reconciled':
+      metrics.count('tollway_reconcile_runs_total', { result: event.result })
       return
     case 'request':
       recordRequest(metrics, event.summary)
@@ -175,6 +193,16 @@ async function readUncertain(metrics: MetricRegistry, sources: MetricSources): P
   const { count, microUsd } = reading ?? { count: Number.NaN, microUsd: 0n }
   metrics.set('tollway_uncertain_payments', {}, count)
   metrics.set('tollway_uncertain_usd', {}, reading ? usd(microUsd) : Number.NaN)
+}
+
+async function readFlagged(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  if (!sources.flagged) return
+  const counts = await sources.flagged().catch(() => undefined)
+  metrics.reset('tollway_charges_flagged')
+  for (const flag of CHARGE_FLAGS) {
+    const count = counts?.find((entry) => entry.flag === flag)?.count ?? 0
+    metrics.set('tollway_charges_flagged', { flag }, counts ? count : Number.NaN)
+  }
 }
 
 /** For display only: sums and limits are kept and compared as bigint. */

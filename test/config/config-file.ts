@@ -14,6 +14,7 @@ export const FULL_ENV = {
   WALLET_KEY: 'wallet-secret-1',
   API_KEY: 'api-secret-1',
   ADMIN_KEY: 'admin-secret-1',
+  RPC_KEY: 'rpc-secret-1',
 }
 
 /** A configuration that uses every key there is. */
@@ -65,6 +66,14 @@ assets:
     usd: "0.05"
     name: Obol Network
     version: "1"
+chains:
+  base-sepolia:
+    rpc: "https://rpc.example.com/\${env:RPC_KEY}"
+    finality: safe
+  "eip155:8453":
+    rpc: http://127.0.0.1:8545
+reconcile:
+  interval_seconds: 30
 audit:
   path: ./log/audit.jsonl
 stream:

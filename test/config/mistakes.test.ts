@@ -46,10 +46,10 @@ describe('keys', () => {
       'audit: { "p\\u001bth": x }\n',
       '1:10 audit["p?th"]: is not a known key. Did you mean path?',
     ],
-    __proto__: [
+    ['__proto__']: [
       '__proto__: { listen: x }\n',
-      '1:1 __proto__: is not a known key. Nearest: router. Known here: listen, store, upstream, callers, payers, ' +
-        'model_list, router, budgets, policy, assets, audit, stream, timeouts, body_limit, admin.',
+      '1:1 __proto__: is not a known key. Nearest: store. Known here: listen, store, upstream, callers, payers, ' +
+        'model_list, router, budgets, policy, assets, chains, reconcile, audit, stream, timeouts, body_limit, admin.',
     ],
     'an empty section': ['budgets:\n', '1:1 budgets: is empty. Give it a value, or remove the key.'],
     'a list where keys belong': [
@@ -70,7 +70,6 @@ describe('keys', () => {
 
 describe('keys that are planned', () => {
   const cases: Readonly<Record<string, string>> = {
-    chains: 'chains: {}\n',
     'model_list[0].weight': ROUTE.replace(' }]', ', weight: 1 }]'),
     'model_list[0].early_keepalive': ROUTE.replace(' }]', ', early_keepalive: true }]'),
     'router.cooldown_seconds': 'router: { cooldown_seconds: 5 }\n',
@@ -119,6 +118,18 @@ describe('values', () => {
     'a ceiling that YAML reads as a number': [
       'policy: { max_usd_per_request: 0.1 }\n',
       '1:11 policy.max_usd_per_request: is a number, and numbers lose digits. Money is a decimal string: put it in quotes, such as "0.10".',
+    ],
+    'a node that is not reached over HTTP': [
+      'chains: { base: { rpc: "wss://rpc.example.com" } }\n',
+      '1:19 chains.base.rpc: must be an http:// or https:// address of a JSON-RPC node.',
+    ],
+    'a chain nobody can pay on': [
+      'chains: { solana: { rpc: "https://rpc.example.com" } }\n',
+      '1:11 chains.solana: is not a usable name: it is not a network that can be paid on. Choose from: eip155:8453, base, eip155:84532, base-sepolia, eip155:1, ethereum, mainnet.',
+    ],
+    'a network that is there twice under two names': [
+      'chains:\n  base: { rpc: "https://one.example.com" }\n  "eip155:8453": { rpc: "https://two.example.com" }\n',
+      '3:3 chains["eip155:8453"]: is the same network as base. Remove one of the two.',
     ],
     'a limit finer than a micro-dollar': [
       'budgets: [{ name: a, limit_usd: "0.0000001", window: day }]\n',

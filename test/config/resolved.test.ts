@@ -66,6 +66,11 @@ it('turns every key into our units', () => {
         domain: { name: 'Obol Network', version: '1' },
       },
     ],
+    chains: new Map([
+      ['eip155:84532', { rpc: 'https://rpc.example.com/rpc-secret-1', finality: 'safe' }],
+      ['eip155:8453', { rpc: 'http://127.0.0.1:8545', finality: 'finalized' }],
+    ]),
+    reconcile: { intervalMs: 30_000 },
     audit: { path: join(directory, 'log/audit.jsonl') },
     stream: { onDisconnect: 'drain' },
     timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
@@ -87,6 +92,8 @@ it('fills in the defaults', () => {
     budgets: [],
     policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, payTo: new Map() },
     assets: BUILT_IN_ASSETS,
+    chains: new Map(),
+    reconcile: { intervalMs: 60_000 },
     audit: { path: join(directory, 'audit.jsonl') },
     stream: { onDisconnect: 'abort' },
     timeouts: {

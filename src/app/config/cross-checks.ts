@@ -33,6 +33,7 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
     ...checkSellers(config),
     ...checkAssets(config),
+    ...checkChains(config),
   ]
 }
 
@@ -199,6 +200,18 @@ function checkAssets(config: Fields): Finding[] {
     if (first === undefined) seen.set(id, index)
     else findings.push({ path, message: `is the same token as assets[${first}]. Remove one of the two.` })
     return findings
+  })
+}
+
+/** An alias and its CAIP-2 id are one network. */
+function checkChains(config: Fields): Finding[] {
+  const names = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
+  return names.flatMap((name, index): Finding[] => {
+    const id = findNetwork(name)?.id
+    const first = names.slice(0, index).find((other) => id !== undefined && findNetwork(other)?.id === id)
+    return first === undefined
+      ? []
+      : [{ path: ['chains', name], message: `is the same network as ${first}. Remove one of the two.` }]
   })
 }
 

@@ -79,6 +79,15 @@ export const apiBase = () =>
     return z.NEVER
   })
 
+/** An HTTP(S) address of a node; may hold a key. */
+export const rpcUrl = () =>
+  z
+    .string()
+    .refine(
+      (text) => /^https?:\/\//i.test(text) && URL.canParse(text) && new URL(text).hash === '',
+      'must be an http:// or https:// address of a JSON-RPC node.',
+    )
+
 /** Host and port to listen on. */
 export const listenAddress = () =>
   reading(parseListen, 'must be host:port, such as 127.0.0.1:8402 or "[::1]:8402".')

@@ -3,7 +3,6 @@
  * be worse than none. Paths with `[]` for list items and `*` for names of the user's choice.
  */
 const NOT_YET: readonly string[] = [
-  'chains',
   'payers.*.mode',
   'payers.*.config',
   'payers.*.auths',

@@ -46,6 +46,8 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       ),
     },
     assets: [...BUILT_IN_ASSETS, ...checked.assets.map(resolveAsset)],
+    chains: new Map(Object.entries(checked.chains)),
+    reconcile: { intervalMs: checked.reconcile.interval_seconds },
     audit: { path: resolve(directory, checked.audit.path) },
     stream: { onDisconnect: checked.stream.on_disconnect },
     timeouts: {

@@ -21,6 +21,13 @@ export interface ResolvedPayer {
   readonly networks: readonly string[]
 }
 
+/** How a network is read. */
+export interface ResolvedChain {
+  /** May hold a key: never shown. */
+  readonly rpc: string
+  readonly finality: 'finalized' | 'safe'
+}
+
 /** Durations, milliseconds. */
 export interface ResolvedTimeouts {
   readonly connectMs: number
@@ -58,6 +65,9 @@ export interface ResolvedConfig {
   }
   /** The built-in assets and the configured ones. */
   readonly assets: readonly Asset[]
+  /** By CAIP-2 id. */
+  readonly chains: ReadonlyMap<string, ResolvedChain>
+  readonly reconcile: { readonly intervalMs: number }
   /** Absolute path. */
   readonly audit: { readonly path: string }
   readonly stream: { readonly onDisconnect: 'abort' | 'drain' }

@@ -161,6 +161,19 @@ const asset = z.strictObject({
     .meta({ description: 'EIP-712 domain version of the contract.', example: '"1"' }),
 })
 
+const chain = z.strictObject({
+  rpc: leaf.rpcUrl().meta({
+    description:
+      'JSON-RPC address of a node you trust; it must serve eth_call at its final block, eth_getLogs and receipts.',
+    example: '"https://rpc.example.com/${env:RPC_KEY}"',
+  }),
+  finality: z.enum(['finalized', 'safe']).default('finalized').meta({
+    description:
+      'Blocks that are believed: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it.',
+    example: 'finalized',
+  }),
+})
+
 /** The whole configuration. What comes out is in our units: micro-USD, milliseconds, bytes, CAIP-2 ids. */
 export const configSchema = z.strictObject({
   listen: leaf.listenAddress().prefault('127.0.0.1:8402').meta({
@@ -203,6 +216,19 @@ export const configSchema = z.strictObject({
     .array(asset)
     .default([])
     .meta({ description: 'Tokens that may be paid with, beside USDC, which is built in.' }),
+  chains: z.record(leaf.network(), chain).default({}).meta({
+    description:
+      'Nodes to read networks from, by alias or CAIP-2 id: they prove what became of payments. Without one nothing uncertain is released early.',
+  }),
+  reconcile: z
+    .strictObject({
+      interval_seconds: leaf
+        .seconds(DAY_SECONDS)
+        .prefault(60)
+        .meta({ description: 'Between two looks at the chains.', example: '60' }),
+    })
+    .prefault({})
+    .meta({ description: 'How often open payments are held against the chains.' }),
   audit: z
     .strictObject({
       path: z
