@@ -28,13 +28,17 @@ const manifest = z
   })
   .parse(JSON.parse(read('package.json')))
 
+/** One word or several, as packages write `os`, `cpu` and `libc`. */
+const Words = z.union([z.string().transform((word) => [word]), z.array(z.string())])
+
 const LockEntry = z.looseObject({
   resolved: z.string().optional(),
   integrity: z.string().optional(),
   link: z.boolean().default(false),
   optional: z.boolean().default(false),
-  os: z.array(z.string()).default(['linux']),
-  cpu: z.array(z.string()).default(['x64']),
+  os: Words.default(['linux']),
+  cpu: Words.default(['x64']),
+  libc: Words.default(['glibc']),
 })
 
 test('there are files to look at', () => {
@@ -70,8 +74,8 @@ test('the lock file pins contents and names no registry', () => {
   expect(locked.length).toBeGreaterThan(100)
   expect(locked.filter(([, { resolved }]) => resolved !== undefined)).toEqual([])
   // Builds for platforms the tests do not run on may be listed without their contents being known.
-  const elsewhere = ({ optional, os, cpu }: z.infer<typeof LockEntry>): boolean =>
-    optional && !(os.includes('linux') && cpu.includes('x64'))
+  const elsewhere = ({ optional, os, cpu, libc }: z.infer<typeof LockEntry>): boolean =>
+    optional && !(os.includes('linux') && cpu.includes('x64') && libc.includes('glibc'))
   const unpinned = locked.filter(([, entry]) => !elsewhere(entry) && !entry.integrity?.startsWith('sha512-'))
   expect(unpinned).toEqual([])
 })
