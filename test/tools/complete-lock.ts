@@ -15,7 +15,7 @@ interface Entry {
 }
 
 const FILE = join(import.meta.dirname, '../../package-lock.json')
-const SYSTEMS = [
+const SYSTEMS = new Set([
   'android',
   'darwin',
   'freebsd',
@@ -26,7 +26,7 @@ const SYSTEMS = [
   'openbsd',
   'sunos',
   'aix',
-]
+])
 const CPUS: Readonly<Record<string, string>> = {
   riscv64: 'riscv64',
   s390x: 's390x',
@@ -63,7 +63,7 @@ console.log(
 /** The platform a package name such as `@oxlint/binding-linux-x64-musl` tells. */
 function platformOf(name: string): object {
   const parts = name.split(/[/-]/)
-  const os = parts.find((part) => SYSTEMS.includes(part))
+  const os = parts.find((part) => SYSTEMS.has(part))
   const cpu = parts.map((part) => CPUS[part]).find((known) => known !== undefined)
   const libc = /musl/.test(name) ? 'musl' : /gnu/.test(name) && os === 'linux' ? 'glibc' : undefined
   if (os === undefined || cpu === undefined)
