@@ -1,5 +1,5 @@
 /** The gateway: the middlewares in their order, on a listener. */
-import { createServer, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import express, { type Express } from 'express'
 import { pino, type Logger } from 'pino'
 import { auditLogger } from '../../middleware/audit-logger.ts'
@@ -28,7 +28,8 @@ const KEEP_ALIVE_MS = 75_000
 
 /** A gateway that is open and not necessarily listening. */
 export interface Gateway {
-  readonly app: Express
+  /** For a server of your own, and for tests; {@link Gateway.listen} uses the same. */
+  readonly app: RequestListener
   readonly parts: Parts
   readonly log: Logger
   /** Starts listening at the configured address. */

@@ -86,6 +86,8 @@ function spawnWorker(key: KeyReference): SignerWorker {
     name: 'tollway-signer',
     workerData: { key },
     argv: [],
+    // Flags of this process may name preloaded modules: none of them runs in the thread that holds the key.
+    execArgv: [],
     // The worker reads the variable itself: a copy made here would be the key in this thread's memory.
     env: SHARE_ENV,
   })
