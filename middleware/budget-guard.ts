@@ -55,7 +55,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
-        return await ledger.reserve(terms, budgets, pin)
+        return await ledger.reserve(terms, budgets, pin, exchange.run?.mark)
       },
     }
   }
@@ -63,6 +63,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
   return asyncHandler('budgetGuard', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
+    if (exchange.reply) return next()
     const candidate = exchange.candidates?.[0]
     if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
     if (candidate.route.payer !== undefined) {

@@ -29,6 +29,7 @@ function open(req: Request, clock: Clock): Exchange {
     payer: undefined,
     candidates: undefined,
     guard: undefined,
+    run: undefined,
     charge: undefined,
     reply: undefined,
     usage: undefined,

@@ -9,6 +9,7 @@ const CHAIN: readonly string[] = [
   'caller',
   'readBody',
   'modelRouter',
+  'idempotency',
   'budgetGuard',
   'paymentInterceptor',
   'sseRestreamer',

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { BUILT_IN_ASSETS, type Asset } from '../src/core/assets.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
@@ -96,29 +97,41 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
-    const { candidates, guard } = exchange
+    // A repeat has the answer of the request it repeats.
+    if (exchange.reply) return next()
+    const { candidates, guard, run } = exchange
     if (!candidates)
       throw new ConfigError('paymentInterceptor() found no route: mount modelRouter() before it.')
     if (!guard)
       throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
-    const leaving = new AbortController()
-    res.once('close', () => leaving.abort())
+    const leaving = run?.leaving ?? leavingOf(res)
+    run?.begin()
     let failure: unknown
     for (const candidate of candidates) {
       exchange.route = candidate.route.modelName
       exchange.payer = candidate.route.payer
       try {
-        await serve(parts, exchange, candidate, outgoingRequest(req, exchange, candidate), leaving.signal)
-        return next()
+        await serve(parts, exchange, candidate, outgoingRequest(req, exchange, candidate), leaving)
       } catch (error) {
-        if (error instanceof ClientLeftError) return
         // The first failure is told, as LiteLLM does: it belongs to the candidate the caller meant.
         failure ??= error
-        if (!(error instanceof TollwayError) || !error.mayTryNext) throw error
+        if (error instanceof TollwayError && error.mayTryNext) continue
+        failure = error
+        break
       }
+      run?.land(exchange)
+      return next()
     }
+    run?.fail(exchange, failure)
+    if (failure instanceof ClientLeftError) return
     throw failure
   })
+}
+
+function leavingOf(res: ServerResponse): AbortSignal {
+  const leaving = new AbortController()
+  res.once('close', () => leaving.abort())
+  return leaving.signal
 }
 
 /** @param leaving aborted when the client is gone; nothing is signed for it after that */

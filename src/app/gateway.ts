@@ -9,6 +9,7 @@ import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { door } from '../../middleware/door.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
 import { health } from '../../middleware/health.ts'
+import { idempotency } from '../../middleware/idempotency.ts'
 import { metrics } from '../../middleware/metrics.ts'
 import { modelRouter } from '../../middleware/model-router.ts'
 import { models } from '../../middleware/models.ts'
@@ -127,6 +128,7 @@ function compose(
   app.use(identify)
   app.use(readBody({ limit: config.bodyLimit }))
   app.use(modelRouter(parts.modelRouter))
+  app.use(idempotency(parts.idempotency))
   app.use(budgetGuard(parts.budgetGuard))
   app.use(paymentInterceptor(parts.paymentInterceptor))
   app.use(sseRestreamer(parts.sseRestreamer))

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Dispatcher } from 'undici'
 import type { BudgetGuardOptions } from '../../middleware/budget-guard.ts'
+import type { IdempotencyOptions } from '../../middleware/idempotency.ts'
 import type { ModelRouterOptions } from '../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../middleware/payment-interceptor.ts'
 import type { SseRestreamerOptions } from '../../middleware/sse-restreamer.ts'
@@ -52,6 +53,7 @@ export interface Parts {
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
   readonly modelRouter: ModelRouterOptions
+  readonly idempotency: IdempotencyOptions
   readonly budgetGuard: BudgetGuardOptions
   readonly paymentInterceptor: PaymentInterceptorOptions
   readonly sseRestreamer: SseRestreamerOptions
@@ -114,6 +116,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         routes: compileRoutes(config.routes, config.fallbacks),
         fallback: upstreamRoute(config),
       },
+      idempotency: { ledger, ...config.idempotency, clock },
       budgetGuard: { ledger, budgets: config.budgets, clock, observers },
       paymentInterceptor: {
         ledger,

@@ -6,6 +6,7 @@ import type { Charge } from './charge.ts'
 import type { Quote } from './requirement.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RequestOutcome } from './events.ts'
+import type { RequestMark } from './idempotency.ts'
 import type { Candidate } from './route.ts'
 import type { Usage } from './usage.ts'
 
@@ -30,6 +31,20 @@ export interface Guard {
   reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
 }
 
+/** What the idempotency middleware gives the payment interceptor: one run of a request that several clients may wait for. */
+export interface Run {
+  /** Kept with the charge, so that the request is known again. */
+  readonly mark: RequestMark
+  /** Aborted when nobody waits any more, instead of when the first client leaves. */
+  readonly leaving: AbortSignal
+  /** The interceptor has taken the request on: it will call {@link Run.land} or {@link Run.fail}. */
+  begin(): void
+  /** There is an answer in the exchange: shares its body between everybody who waits. */
+  land(exchange: Exchange): void
+  /** There is none and will be none. */
+  fail(exchange: Exchange, error: unknown): void
+}
+
 /** The state of one request. */
 export interface Exchange {
   readonly id: string
@@ -48,6 +63,7 @@ export interface Exchange {
   payer: string | undefined
   candidates: readonly Candidate[] | undefined
   guard: Guard | undefined
+  run: Run | undefined
   charge: Charge | undefined
   reply: Reply | undefined
   usage: Usage | undefined

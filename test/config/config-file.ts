@@ -85,6 +85,9 @@ timeouts:
   total_seconds: 4.5
   shutdown_seconds: 5
 body_limit: 1.5mb
+idempotency:
+  max_entries: 50
+  max_bytes: 1mb
 admin:
   key: "\${env:ADMIN_KEY}"
   hosts: [Gateway.internal, "[::1]"]

@@ -35,6 +35,7 @@ const CHAIN = [
   'caller',
   'readBody',
   'modelRouter',
+  'idempotency',
   'budgetGuard',
   'paymentInterceptor',
   'sseRestreamer',

@@ -58,6 +58,10 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       shutdownMs: timeouts.shutdown_seconds,
     },
     bodyLimit: checked.body_limit,
+    idempotency: {
+      maxEntries: checked.idempotency.max_entries,
+      maxBytes: checked.idempotency.max_bytes,
+    },
     admin: {
       keyDigest: checked.admin.key === undefined ? undefined : hashKey(checked.admin.key),
       hosts: checked.admin.hosts,

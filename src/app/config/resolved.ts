@@ -74,6 +74,8 @@ export interface ResolvedConfig {
   readonly timeouts: ResolvedTimeouts
   /** Bytes. */
   readonly bodyLimit: number
+  /** Answers kept for requests that come again. */
+  readonly idempotency: { readonly maxEntries: number; readonly maxBytes: number }
   readonly admin: {
     /** SHA-256 of the admin key, lower-case hex. */
     readonly keyDigest: string | undefined

@@ -275,6 +275,24 @@ export const configSchema = z.strictObject({
     .prefault({})
     .meta({ description: 'In seconds.' }),
   body_limit: leaf.size().prefault('32mb').meta({ description: 'Largest request body.', example: '32mb' }),
+  idempotency: z
+    .strictObject({
+      max_entries: z
+        .int()
+        .min(0)
+        .max(1_000_000)
+        .default(1000)
+        .meta({ description: 'How many answers are kept in memory.', example: '1000' }),
+      max_bytes: leaf.size().prefault('64mb').meta({
+        description: 'Memory for them. One answer gets at most an eighth of it.',
+        example: '64mb',
+      }),
+    })
+    .prefault({})
+    .meta({
+      description:
+        'Answers kept for clients that ask again. Whatever is dropped, no request is paid twice (docs/idempotency.md).',
+    }),
   admin: z
     .strictObject({
       key: leaf.headerKey().optional().meta({

@@ -1,0 +1,258 @@
+/** One payment per request: a repeat gets the answer of the request it repeats, and pays nothing. */
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import { ConfigError } from '../src/core/errors.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import {
+  decideRepeat,
+  idempotencyConflict,
+  MAX_KEY_LENGTH,
+  requestInProgress,
+  unusableKey,
+  type Attempt,
+  type Presented,
+  type RequestMark,
+} from '../src/core/idempotency.ts'
+import type { Ledger } from '../src/io/ledger.ts'
+import { requestDigest, type RequestDigest } from '../src/io/request-digest.ts'
+import type { Tombstone } from '../src/io/store/store.ts'
+import { exchangeOf } from './exchange.ts'
+import type { Flight } from './flight.ts'
+import { Flights } from './flights.ts'
+import { asyncHandler, type Handler, type Request } from './handler.ts'
+import { objectWith, parseOptions } from './options.ts'
+import { endpointOf } from './paths.ts'
+import { answerGone } from './repeat-answer.ts'
+
+/** Options of {@link idempotency}. */
+export interface IdempotencyOptions {
+  readonly ledger: Ledger
+  /** Ended requests whose answers may be kept in memory; default 1,000. */
+  readonly maxEntries?: number | undefined
+  /** Bytes of answers kept in memory; default 64 MiB. One answer gets at most an eighth of it. */
+  readonly maxBytes?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+const MEBIBYTE = 1024 * 1024
+
+const SCHEMA = z.strictObject({
+  ledger: objectWith<Ledger>(['repeats', 'loseAnswer'], 'give the ledger that openParts() opens'),
+  maxEntries: z.int().min(0, 'give a number of answers').default(1000),
+  maxBytes: z
+    .int()
+    .min(0, 'give a number of bytes')
+    .default(64 * MEBIBYTE),
+  clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
+})
+
+/** An earlier request: how the books know it, and its answer if this process has it. */
+interface Earlier extends Attempt {
+  readonly flight: Flight | undefined
+  readonly tombstone: Tombstone | undefined
+}
+
+/**
+ * Pays for one request once, however often it comes: see docs/idempotency.md for when two requests are one. Routes without a
+ * payer are left alone. Mounted after `modelRouter()` and before `budgetGuard()`, so that no budget refuses a repeat.
+ * @throws ConfigError for a mistake in the options
+ */
+export function idempotency(options: IdempotencyOptions): Handler {
+  const { ledger, maxEntries, maxBytes, clock } = parseOptions('idempotency', SCHEMA, options)
+  const flights = new Flights({
+    clock,
+    maxEntries,
+    maxBytes,
+    onEnd: (flight) => void noteLost(ledger, flight),
+  })
+  let digest: RequestDigest | undefined
+
+  return asyncHandler('idempotency', async (req, res, next) => {
+    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
+    const exchange = exchangeOf(req)
+    const { candidates, body } = exchange
+    if (!candidates) throw new ConfigError('idempotency() found no route: mount modelRouter() before it.')
+    if (!body || candidates.every(({ route }) => route.payer === undefined)) return next()
+    const presented = presentedBy(req)
+    digest ??= requestDigest(await ledger.store.digestKey())
+    const mark = markOf(digest, req, exchange, body, presented)
+    let checked: Flight | undefined
+    for (;;) {
+      const known = await ledger.repeats(mark)
+      // From here to the opening nothing is waited for: of two equal requests one sees the other.
+      if (res.closed || res.destroyed) return
+      const unseen = endedMeanwhile(flights, mark, known)
+      if (unseen && unseen !== checked) {
+        checked = unseen
+        continue
+      }
+      const named = namedBefore(flights, mark, known.named)
+      const newest = newestBefore(flights, mark, known.newest)
+      const decision = decideRepeat(presented, mark.body, named, newest, clock.now())
+      if (decision.kind === 'conflict') throw idempotencyConflict()
+      if (decision.kind === 'fresh') {
+        const flight = flights.open(mark, presented, mayBeAskedAgain(req, presented))
+        flight.enter(res, exchange, true)
+        exchange.run = flight
+        return next()
+      }
+      const { flight, tombstone } = decision.attempt
+      if (!flight) throw remembered(res, exchange, tombstone, ledger.instance)
+      flight.enter(res, exchange, false)
+      const isAnswered = await answerWith(flight, res, exchange)
+      if (isAnswered || res.closed) return isAnswered ? next() : undefined
+    }
+  })
+}
+
+async function noteLost(ledger: Ledger, flight: Flight): Promise<void> {
+  if (flight.state === 'failed' && flight.charge) await ledger.loseAnswer(flight.charge.id)
+}
+
+/** @throws TollwayError `idempotency_conflict` for a key that cannot be kept */
+function presentedBy(req: Request): Presented {
+  const key = req.headers['idempotency-key']
+  if (key !== undefined && (typeof key !== 'string' || !isName(key, MAX_KEY_LENGTH))) throw unusableKey()
+  const id = req.headers['x-request-id']
+  const count = req.headers['x-stainless-retry-count']
+  const isNamedById = typeof id === 'string' && isName(id, 128)
+  return {
+    named: key !== undefined ? 'idempotency-key' : isNamedById ? 'x-request-id' : undefined,
+    isRetry: typeof count === 'string' && /^0*[1-9]\d{0,8}$/.test(count),
+  }
+}
+
+function isName(text: string, most: number): boolean {
+  return text.length <= most && /^[\x20-\x7e]+$/.test(text)
+}
+
+/** Every official SDK tells its retry count from the first attempt on, with 0. */
+function mayBeAskedAgain(req: Request, { named }: Presented): boolean {
+  return named !== undefined || req.headers['x-stainless-retry-count'] !== undefined
+}
+
+function markOf(
+  digest: RequestDigest,
+  req: Request,
+  exchange: Exchange,
+  body: Buffer,
+  { named }: Presented,
+): RequestMark {
+  const url = req.originalUrl ?? req.url ?? ''
+  const question = url.indexOf('?')
+  const query = question < 0 ? '' : url.slice(question)
+  const scope = [exchange.caller, req.method ?? '', exchange.endpoint, query, exchange.route ?? '']
+  const bodyDigest = digest(['body', ...scope, body])
+  const value = named === undefined ? '' : String(req.headers[named])
+  if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), body: bodyDigest }
+  if (named === 'x-request-id') return { name: digest([named, ...scope, value, body]), body: bodyDigest }
+  return { name: undefined, body: bodyDigest }
+}
+
+/** A request that this process has just paid for, and that the store did not tell about yet when it was asked. */
+function endedMeanwhile(
+  flights: Flights,
+  mark: RequestMark,
+  known: Awaited<ReturnType<Ledger['repeats']>>,
+): Flight | undefined {
+  const told = new Set([known.named?.charge.id, known.newest?.charge.id])
+  return [flights.named(mark.name), flights.newest(mark.body)].find(
+    (flight) => flight?.charge && flight.endedAt !== undefined && !told.has(flight.charge.id),
+  )
+}
+
+function namedBefore(
+  flights: Flights,
+  mark: RequestMark,
+  tombstone: Tombstone | undefined,
+): Earlier | undefined {
+  const flight = flights.named(mark.name)
+  if (flight?.state === 'running') return ofFlight(flight)
+  return tombstone && ofTombstone(tombstone, flights)
+}
+
+/** The store knows what was paid, this process what is on its way and what ended unpaid. */
+function newestBefore(
+  flights: Flights,
+  mark: RequestMark,
+  tombstone: Tombstone | undefined,
+): Earlier | undefined {
+  const flight = flights.newest(mark.body)
+  const paid = tombstone && ofTombstone(tombstone, flights)
+  if (!flight || (flight.state !== 'running' && flight.state !== 'unpaid')) return paid
+  return paid && paid.startedAt > flight.startedAt && paid.flight !== flight ? paid : ofFlight(flight)
+}
+
+function ofFlight(flight: Flight): Earlier {
+  const { body, state, abandoned, startedAt, endedAt } = flight
+  return { body, state, abandoned, startedAt, endedAt, flight, tombstone: undefined }
+}
+
+function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
+  const { charge, body, undeliveredAt } = tombstone
+  const flight = flights.ofCharge(charge.id)
+  if (flight) return { ...ofFlight(flight), tombstone }
+  const isOpen = charge.state === 'held' || charge.state === 'authorized'
+  const isFailed = charge.state === 'uncertain' || undeliveredAt !== undefined
+  return {
+    body,
+    state: isOpen ? 'running' : isFailed ? 'failed' : 'delivered',
+    abandoned: false,
+    startedAt: charge.reservedAt,
+    endedAt: isOpen ? undefined : Math.max(charge.updatedAt, undeliveredAt ?? 0),
+    flight: undefined,
+    tombstone,
+  }
+}
+
+/** The error for a repeat of which only the books know. */
+function remembered(
+  res: ServerResponse,
+  exchange: Exchange,
+  tombstone: Tombstone | undefined,
+  instance: string,
+): Error {
+  if (!tombstone) return new TypeError('a repeat repeats nothing')
+  const { charge } = tombstone
+  const isElsewhere = charge.instance !== instance
+  // Held: nothing was signed, so it may be released and leave no tombstone.
+  if (charge.state === 'held' || (charge.state === 'authorized' && isElsewhere)) return requestInProgress()
+  exchange.charge = charge
+  exchange.payer = charge.payer
+  markRepeat(res, exchange)
+  return answerGone(charge)
+}
+
+/**
+ * Waits for another request's outcome and makes it this one's.
+ * @returns false when that request ended without having been tried, or this client left
+ * @throws what that request failed with
+ */
+async function answerWith(flight: Flight, res: ServerResponse, exchange: Exchange): Promise<boolean> {
+  const outcome = await Promise.race([flight.outcome, left(res)])
+  if (outcome === undefined || outcome.kind === 'nothing') return false
+  Object.assign(exchange, flight.facts)
+  markRepeat(res, exchange)
+  if (outcome.kind === 'error') throw outcome.error
+  const body = outcome.body.read()
+  if (body) {
+    exchange.reply = { ...outcome.head, body }
+    return true
+  }
+  if (flight.charge) throw answerGone(flight.charge)
+  return false
+}
+
+function left(res: ServerResponse): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (res.closed) resolve(undefined)
+    else res.once('close', () => resolve(undefined))
+  })
+}
+
+/** For the client, and for the request's record: the charge is another request's. */
+function markRepeat(res: ServerResponse, exchange: Exchange): void {
+  res.setHeader('x-tollway-replayed', 'yes')
+  exchange.details['repeat_of'] = exchange.charge?.requestId ?? 'unpaid'
+}
