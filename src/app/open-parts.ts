@@ -14,11 +14,13 @@ import type { RandomBytes } from '../core/ids.ts'
 import type { Provider } from '../core/provider.ts'
 import { compileRoutes, type Route } from '../core/route.ts'
 import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import type { AuditSink } from '../io/audit-queue.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { createMetrics, type Metrics } from '../io/metrics.ts'
 import type { Reconciler } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
+import type { Store } from '../io/store/store.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
@@ -36,6 +38,10 @@ export interface PartOverrides {
   readonly dispatcher?: Dispatcher | undefined
   /** Payers beside the configured ones; of one name this one wins. */
   readonly payers?: ReadonlyMap<string, Provider> | undefined
+  /** Put between the ledger and its store, for programs that watch it or let it fail. */
+  readonly wrapStore?: ((store: Store) => Store) | undefined
+  /** Put between the ledger and its audit file, likewise. */
+  readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
   /** Told about what fails in the background. */
   readonly log?: Log | undefined
 }
@@ -74,11 +80,13 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const payers = await openPayers(config, overrides, opened)
     const audit = await openAuditFile({ path: config.audit.path, clock, instance: instance.id })
     opened.push(audit)
-    const store = await openStore(config.store)
-    opened.push(store)
+    const opening = await openStore(config.store)
+    opened.push(opening)
+    const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics()
     const observers = [metrics.observe, chainLog(log), ...(overrides.observers ?? [])]
-    const ledger = await Ledger.open({ store, audit, clock, random, instance, observers })
+    const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
+    const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
     const upstream = createUpstream(config.timeouts, overrides.dispatcher)
     metrics.watch({
       budgets: async () =>
