@@ -89,7 +89,7 @@ describe.each([
       expect(() => assertOrder(compose(pass(parser), ...CHAIN.map(pass)))).toThrow(
         /body parser .* is mounted before auditLogger\(\)/,
       )
-      const between = [...CHAIN.slice(0, 8), parser, ...CHAIN.slice(8)]
+      const between = [...CHAIN.slice(0, 9), parser, ...CHAIN.slice(9)]
       expect(() => assertOrder(compose(...between.map(pass)))).toThrow(/is mounted before passThrough\(\)/)
     },
   )
