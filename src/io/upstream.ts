@@ -69,6 +69,8 @@ export function createUpstream(timeouts: Timeouts, dispatcher: Dispatcher = agen
           body: request.body ?? null,
           signal,
         })
+        // A body that is let go, or that breaks while nobody reads it, must not end the process. Readers are told by their read.
+        answer.body.on('error', () => {})
         return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
       } catch (cause) {
         throw new UpstreamError(reasonOf(cause, request.signal), cause)

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ServerResponse } from 'node:http'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
-import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
+import { ask as askGateway, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import {
   challengeV1,
   challengeV2,
@@ -59,6 +59,10 @@ afterAll(async () => {
 beforeEach(() => {
   seller.requests.length = 0
 })
+
+/** Another question each time: the same one again would be a repeat of a failed payment. */
+let asked = 0
+const ask: typeof askGateway = (url, body, headers) => askGateway(url, { ...body, seed: asked++ }, headers)
 
 const paidRequests = (): unknown[] =>
   seller.requests.filter(({ headers }) => headers['payment-signature'] ?? headers['x-payment'])
