@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../src/core/events.ts'
 import type { Exchange } from '../src/core/exchange.ts'
+import { recordable } from '../src/io/audit-recordable.ts'
 import { spentOf } from './answer-headers.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler, Request } from './handler.ts'
@@ -58,8 +59,13 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
     }
   }
   const write = async (summary: RequestSummary): Promise<void> => {
+    const fields = recordOf(summary)
     try {
-      await audit.append('request', recordOf(summary))
+      await audit.append('request', fields).catch(async (error: unknown) => {
+        if (!(error instanceof TypeError)) throw error
+        // A client can name a model that reads like a signature: the rest of its record is written all the same.
+        await audit.append('request', recordable('request', fields))
+      })
     } catch (err) {
       tell({ type: 'audit_failed' })
       log.error({ err, requestId: summary.requestId }, 'a request record could not be written')

@@ -23,7 +23,10 @@ export interface BudgetGuardOptions {
 }
 
 const SCHEMA = z.strictObject({
-  ledger: objectWith<Ledger>(['reserve', 'refuseEarly'], 'give the ledger that openParts() opens'),
+  ledger: objectWith<Ledger>(
+    ['reserve', 'refuseEarly', 'refuseWhileFailing'],
+    'give the ledger that openParts() opens',
+  ),
   budgets: z.array(
     z.custom<BudgetRule>(
       (value) =>
@@ -67,6 +70,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
     const candidate = exchange.candidates?.[0]
     if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
     if (candidate.route.payer !== undefined) {
+      await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
       if (price !== undefined) await ledger.refuseEarly(price, budgets)
     }

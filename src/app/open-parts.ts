@@ -84,7 +84,9 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     opened.push(opening)
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics()
-    const observers = [metrics.observe, chainLog(log), ...(overrides.observers ?? [])]
+    const observers = [metrics.observe, chainLog(log), ...(overrides.observers ?? [])].map((observer) =>
+      harmless(observer, log),
+    )
     const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
     const upstream = createUpstream(config.timeouts, overrides.dispatcher)
@@ -164,6 +166,17 @@ async function openPayers(
   }
   for (const [name, payer] of overrides.payers ?? []) payers.set(name, payer)
   return payers
+}
+
+/** What watches must not change what happens: an error after a payment would make a client pay again. */
+function harmless(observer: Observer, log: Log): Observer {
+  return (event) => {
+    try {
+      observer(event)
+    } catch (err) {
+      log.error({ err, event: event.type }, 'an observer threw')
+    }
+  }
 }
 
 /** What no route claims goes to the default upstream, with the client's own credentials only where we ask for none. */

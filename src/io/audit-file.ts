@@ -171,6 +171,22 @@ export class AuditFile {
     return this.#head
   }
 
+  /**
+   * Resolves when the next record would be taken: the file is still the one that was opened, and what a failed
+   * sync may have lost is on the disk.
+   * @throws TollwayError `audit_unavailable`
+   */
+  async check(): Promise<void> {
+    if (this.#closed) throw unavailable('it is closed')
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+    } catch (error) {
+      throw unavailable(reasonOf(error), error)
+    }
+    if (this.#doubtful) await this.#durable()
+  }
+
   /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */
   async close(): Promise<void> {
     if (this.#closed) return

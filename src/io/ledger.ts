@@ -20,6 +20,7 @@ import { formatUsd } from '../core/money.ts'
 import { newChargeId, type RandomBytes } from '../core/ids.ts'
 import type { ChargeFlag, Decision, Finding } from '../core/reconcile.ts'
 import { AuditQueue, type AuditSink } from './audit-queue.ts'
+import { Bookings } from './bookings.ts'
 import { isDead } from './instance.ts'
 import type { Instance, Move, Pin, Store } from './store/store.ts'
 
@@ -53,12 +54,27 @@ export interface BudgetStatus {
 export class Ledger {
   readonly #parts: LedgerParts
   readonly #audit: AuditQueue
-  /** Moves the store could not take yet: the money has moved, so they are tried again until they are booked. */
-  readonly #unbooked = new Map<string, Move>()
+  readonly #bookings: Bookings
+  /** The last attempt to write failed: asked for again before the next seller is. */
+  #failing = false
+  #pinging: Promise<void> | undefined
 
   private constructor(parts: LedgerParts) {
     this.#parts = parts
-    this.#audit = new AuditQueue(parts.audit, () => this.#emit({ type: 'audit_failed' }))
+    this.#audit = new AuditQueue(parts.audit, () => {
+      this.#failing = true
+      this.#emit({ type: 'audit_failed' })
+    })
+    this.#bookings = new Bookings(parts.store, {
+      booked: async (charge, from) => {
+        await this.#audit.keep(`charge.${charge.state}`, describe(charge))
+        this.#emit({ type: 'charge', charge, from })
+      },
+      overtaken: (charge, move) => this.#overtaken(charge, move),
+      failed: () => {
+        this.#failing = true
+      },
+    })
   }
 
   /**
@@ -98,7 +114,7 @@ export class Ledger {
     pin: boolean,
     mark?: RequestMark,
   ): Promise<Charge> {
-    await this.#audit.flush()
+    await this.refuseWhileFailing()
     const { store, clock, random, instance } = this.#parts
     const now = clock.now()
     const claims = claimsFor(rules, priceOf(terms), now)
@@ -110,7 +126,7 @@ export class Ledger {
       reservedAt: now,
       leaseUntil: now + LEASE_MS,
     }
-    const result = await store.reserve(charge, lasting(claims), pin, mark)
+    const result = await this.#noticing(store.reserve(charge, lasting(claims), pin, mark))
     if (!result.ok) throw this.#refusal(result.claim, result.totals, false)
     try {
       await this.#audit.write('charge.held', describe(result.charge), false)
@@ -120,6 +136,15 @@ export class Ledger {
     }
     this.#emit({ type: 'charge', charge: result.charge, from: undefined })
     return result.charge
+  }
+
+  /**
+   * Refuses at once while the store or the audit file is known to refuse, so that no seller is asked for what could
+   * not be paid. Costs nothing while they work; afterwards whoever asks finds out whether they do again.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`
+   */
+  async refuseWhileFailing(): Promise<void> {
+    if (this.#failing) await this.ping()
   }
 
   /**
@@ -143,7 +168,7 @@ export class Ledger {
    */
   async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
     const { store, clock } = this.#parts
-    const result = await store.authorize(charge.id, record, clock.now())
+    const result = await this.#noticing(store.authorize(charge.id, record, clock.now()))
     if (typeof result === 'string') {
       const message = `The charge could not be recorded (${result}); nothing was sent.`
       throw new TollwayError({ code: 'store_unavailable', message, details: { refusal: result } })
@@ -282,15 +307,18 @@ export class Ledger {
     await this.#audit.write(type, fields, false)
   }
 
-  /** Tells the store that this process lives, and books what could not be booked. Called on a timer. */
+  /**
+   * Tells the store that this process lives, and writes what could not be written. Called on a timer.
+   * @throws the first failure, once each has been tried
+   */
   async beat(): Promise<void> {
     const { store, clock, instance } = this.#parts
-    await store.heartbeat(instance.id, clock.now())
-    for (const [id, move] of this.#unbooked) {
-      const charge = await store.charge(id)
-      if (charge) await this.#move(charge, move)
-    }
-    await this.#audit.flush()
+    const results = await Promise.allSettled([
+      store.heartbeat(instance.id, clock.now()),
+      this.#bookings.retry(),
+      this.#audit.flush(),
+    ])
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
   /** Resolves the charges of processes that died: signed ones become uncertain, unsigned ones are released (rule 10). */
@@ -304,21 +332,46 @@ export class Ledger {
     return moved
   }
 
-  /** Whether paid routes could be served now. @throws TollwayError as the paid routes would */
+  /**
+   * Whether paid routes could be served now; books what waits. Calls that come while one is running share it.
+   * @throws TollwayError as the paid routes would
+   */
   async ping(): Promise<void> {
-    await this.#parts.store.ping()
-    await this.#audit.flush()
+    this.#pinging ??= this.#ping().finally(() => {
+      this.#pinging = undefined
+    })
+    await this.#pinging
   }
 
-  /** Retires this process and closes store and audit file. */
+  async #ping(): Promise<void> {
+    try {
+      await this.#parts.store.ping()
+      await this.#bookings.retry()
+      await this.#audit.check()
+      this.#failing = false
+    } catch (error) {
+      this.#failing = true
+      throw error
+    }
+  }
+
+  /**
+   * Books what waits, retires this process and closes store and audit file. What the store does not take even now
+   * is told to the audit file: the store counts it on, and the next start makes it uncertain.
+   */
   async close(): Promise<void> {
     const { store, audit, instance } = this.#parts
     try {
+      await this.#bookings.retry().catch(() => undefined)
+      for (const charge of this.#bookings.waiting) await this.#audit.keep('charge.unbooked', describe(charge))
       await this.#retire(instance.id, 'instance_closed')
       await this.#audit.write('instance.closed', { instance: instance.id }, true)
     } finally {
-      await store.close()
-      await audit.close()
+      try {
+        await store.close()
+      } finally {
+        await audit.close()
+      }
     }
   }
 
@@ -332,24 +385,27 @@ export class Ledger {
   }
 
   async #move(charge: Charge, move: Move): Promise<Charge> {
-    let moved: Charge
-    try {
-      moved = await this.#parts.store.move(charge.id, move)
-    } catch (error) {
-      if (!(error instanceof TollwayError)) throw error
-      this.#unbooked.set(charge.id, move)
-      return {
-        ...charge,
-        state: move.to,
-        proof: move.proof,
-        transaction: move.transaction,
-        reason: move.reason,
-      }
+    return await this.#bookings.book(charge, move)
+  }
+
+  /** The chain, or a process that took this one for dead, was faster. The record closes the intent in this file. */
+  async #overtaken(charge: Charge, move: Move): Promise<void> {
+    if (charge.state === 'released' && move.proof === 'receipt') {
+      const detail = `released (${charge.reason ?? 'no reason'}), and then a receipt said paid`
+      await this.flag(charge, { flag: 'receipt_unproven', detail })
     }
-    this.#unbooked.delete(charge.id)
-    await this.#audit.keep(`charge.${moved.state}`, describe(moved))
-    this.#emit({ type: 'charge', charge: moved, from: charge.state })
-    return moved
+    const wanted = { overtaken: move.to, overtaken_reason: move.reason }
+    await this.#audit.keep(`charge.${charge.state}`, { ...describe(charge), ...wanted })
+  }
+
+  /** Remembers that the store refused. */
+  async #noticing<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      if (error instanceof TollwayError && error.code === 'store_unavailable') this.#failing = true
+      throw error
+    }
   }
 
   #refuseOverRequestLimit(claims: readonly Claim[]): void {
@@ -370,8 +426,15 @@ export class Ledger {
     return new TollwayError({ code: 'budget_exhausted', message: refusalMessage(claim, totals), details })
   }
 
+  /** An observer that throws must not turn an answer that was paid into an error a client would repeat. */
   #emit(event: Parameters<Observer>[0]): void {
-    for (const observer of this.#parts.observers) observer(event)
+    for (const observer of this.#parts.observers) {
+      try {
+        observer(event)
+      } catch {
+        // openParts() gives observers that tell the log themselves.
+      }
+    }
   }
 }
 

@@ -17,7 +17,7 @@ export type Connection = Pick<DatabaseSync, 'exec' | 'prepare' | 'close' | 'isTr
 /** How to open a ledger file. */
 export interface OpenOptions {
   readonly path: string
-  /** How long a write waits for another process's transaction, milliseconds; the event loop waits with it. */
+  /** How long opening waits for another process's transaction, milliseconds; the event loop waits with it. */
   readonly busyTimeoutMs: number
   /** Opens the connection; for tests that watch or break it. */
   readonly connect: (path: string) => Connection

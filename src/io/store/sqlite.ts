@@ -24,6 +24,7 @@ import {
 } from './rules.ts'
 import { storeError } from './sqlite-errors.ts'
 import { openLedgerFile, type Connection } from './sqlite-file.ts'
+import { FilePlace } from './sqlite-place.ts'
 import {
   changesToRow,
   chargeToRow,
@@ -63,13 +64,15 @@ import { WriteQueue } from './write-queue.ts'
 export interface SqliteStoreOptions {
   /** The file; its directory must exist. Made with mode 0600 when missing. */
   readonly path: string
-  /** How long a write waits for another process's transaction, milliseconds; default 1000. */
+  /** How long a write waits for another process's transaction, milliseconds; default 1000. The event loop goes on. */
   readonly busyTimeoutMs?: number | undefined
   /** Opens the connection; for tests that watch or break it. */
   readonly connect?: ((path: string) => Connection) | undefined
 }
 
 const BUSY_TIMEOUT_MS = 1000
+/** How long SQLite itself waits for another process, milliseconds: most of their transactions are over by then. */
+const BLOCKING_BUSY_MS = 5
 
 /**
  * Opens a ledger file, or makes one.
@@ -82,7 +85,13 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
     connect: options.connect ?? ((path: string) => new DatabaseSync(path)),
   }
-  return openLedgerFile(opening, (db) => new SqliteStore(db))
+  return openLedgerFile(opening, (db) => {
+    const place = new FilePlace(options.path)
+    // From here on the write queue waits for other processes; SQLite's own waiting would hold the event loop up.
+    db.exec(`PRAGMA busy_timeout = ${Math.min(opening.busyTimeoutMs, BLOCKING_BUSY_MS)}`)
+    const { busyTimeoutMs } = opening
+    return new SqliteStore(db, new WriteQueue(db, { busyTimeoutMs, check: () => place.check() }))
+  })
 }
 
 class SqliteStore implements Store {
@@ -94,12 +103,12 @@ class SqliteStore implements Store {
   readonly #queue: WriteQueue
   #closed = false
 
-  constructor(db: Connection) {
+  constructor(db: Connection, queue: WriteQueue) {
     this.#db = db
     this.#sql = prepareStatements(db)
     this.#tombstones = new SqliteTombstones(db)
     this.#sellers = new SqliteSellers(db)
-    this.#queue = new WriteQueue(db)
+    this.#queue = queue
   }
 
   reserve(

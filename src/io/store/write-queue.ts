@@ -1,10 +1,10 @@
 /**
  * Group commit: all writes asked for in one turn of the event loop share one transaction and one wait for the
  * disk. Each runs in its own savepoint, so one that throws takes only itself back. No promise resolves before
- * COMMIT has returned.
+ * COMMIT has returned. While another process holds the file, the queue waits and the event loop does not.
  */
 import { TollwayError } from '../../core/errors.ts'
-import { storeError } from './sqlite-errors.ts'
+import { sqliteCode, storeError } from './sqlite-errors.ts'
 
 /** The part of `node:sqlite`'s connection the queue needs. */
 export interface Transactions {
@@ -15,7 +15,21 @@ export interface Transactions {
 /** How many writes share a transaction at most: bounds how long one drain keeps the event loop. */
 const MAX_BATCH = 256
 
+const BUSY = 5
+/** Pause before asking again for a file that another process holds, milliseconds: its transactions take a few. */
+const BUSY_PAUSE_MS = 3
+
+/** How a {@link WriteQueue} waits and looks. */
+export interface WriteQueueOptions {
+  /** How long a write waits for another process's transaction, milliseconds. */
+  readonly busyTimeoutMs: number
+  /** Called before each transaction. @throws TollwayError when nothing may be written now */
+  readonly check?: (() => void) | undefined
+}
+
 interface Job {
+  /** `performance.now()` */
+  readonly since: number
   /** Does the work; what it returns tells the waiting caller, and is called after COMMIT. */
   readonly attempt: () => () => void
   readonly reject: (error: unknown) => void
@@ -24,11 +38,13 @@ interface Job {
 /** See the file's head. */
 export class WriteQueue {
   readonly #db: Transactions
+  readonly #options: WriteQueueOptions
   #waiting: Job[] = []
   #scheduled = false
 
-  constructor(db: Transactions) {
+  constructor(db: Transactions, options: WriteQueueOptions) {
     this.#db = db
+    this.#options = options
   }
 
   /**
@@ -42,38 +58,59 @@ export class WriteQueue {
         const value = work()
         return () => resolve(value)
       }
-      this.#waiting.push({ attempt, reject })
+      this.#waiting.push({ since: performance.now(), attempt, reject })
       this.#schedule()
     })
   }
 
-  /** Runs everything that waits, now. */
+  /** Runs everything that waits, now; nothing waits for another process any more. */
   drain(): void {
-    while (this.#waiting.length > 0) this.#runBatch()
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MAX_BATCH)
+      this.#runBatch(batch, (job, error) => job.reject(error))
+    }
   }
 
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      this.#runBatch()
-      if (this.#waiting.length > 0) this.#schedule()
-    })
+    setImmediate(() => this.#turn())
   }
 
-  #runBatch(): void {
-    const batch = this.#waiting.slice(0, MAX_BATCH)
-    this.#waiting = this.#waiting.slice(MAX_BATCH)
+  #turn(): void {
+    this.#scheduled = false
+    const again: Job[] = []
+    const { busyTimeoutMs } = this.#options
+    const batch = this.#waiting.splice(0, MAX_BATCH)
+    this.#runBatch(batch, (job, error) => {
+      if (performance.now() - job.since < busyTimeoutMs) again.push(job)
+      else job.reject(error)
+    })
+    this.#waiting.unshift(...again)
+    if (this.#waiting.length === 0) return
+    if (again.length === 0) return this.#schedule()
+    this.#scheduled = true
+    setTimeout(() => this.#turn(), BUSY_PAUSE_MS)
+  }
+
+  /** @param onBusy gets each job when another process holds the file: nothing was run then */
+  #runBatch(batch: readonly Job[], onBusy: (job: Job, error: unknown) => void): void {
     if (batch.length === 0) return
     const tell: (() => void)[] = []
+    let begun = false
     try {
+      this.#options.check?.()
       this.#db.exec('BEGIN IMMEDIATE')
+      begun = true
       for (const job of batch) tell.push(this.#runJob(job))
       this.#db.exec('COMMIT')
     } catch (error) {
       this.#rollBack()
-      for (const job of batch) job.reject(batchError(error))
+      const isBusy = !begun && sqliteCode(error) === BUSY
+      for (const job of batch) {
+        if (isBusy) onBusy(job, batchError(error))
+        else job.reject(batchError(error))
+      }
       return
     }
     for (const done of tell) done()
