@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { BudgetRule } from '../src/core/budget.ts'
+import { isBudgetRule, type BudgetRule, type Spend } from '../src/core/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/events.ts'
@@ -12,12 +12,15 @@ import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
+import { tagOptions, tagsOf, type TagOptions } from './tags.ts'
 
 /** Options of {@link budgetGuard}. */
 export interface BudgetGuardOptions {
   readonly ledger: Ledger
   /** All that match apply, and all are reserved or none. */
   readonly budgets: readonly BudgetRule[]
+  /** Where tags are read, and which of them budgets tell apart; default none. */
+  readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
   readonly observers?: readonly Observer[] | undefined
 }
@@ -29,11 +32,11 @@ const SCHEMA = z.strictObject({
   ),
   budgets: z.array(
     z.custom<BudgetRule>(
-      (value) =>
-        typeof value === 'object' && value !== null && 'limit' in value && typeof value.limit === 'bigint',
+      isBudgetRule,
       'give budgets as parseConfig() returns them, limits in micro-USD as bigint',
     ),
   ),
+  tags: tagOptions,
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
 })
@@ -44,13 +47,13 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function budgetGuard(options: BudgetGuardOptions): Handler {
-  const { ledger, budgets, clock, observers } = parseOptions('budgetGuard', SCHEMA, options)
+  const { ledger, budgets, tags, clock, observers } = parseOptions('budgetGuard', SCHEMA, options)
   const prices = new PriceMemory()
 
   function guardFor(exchange: Exchange): Guard {
     return {
       async reserve(quote, candidate, pin) {
-        const terms = termsOf(exchange, quote, candidate)
+        const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.tags }
         if (quote.microUsd !== undefined) {
           prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
           const { microUsd } = quote
@@ -69,10 +72,11 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
     if (exchange.reply) return next()
     const candidate = exchange.candidates?.[0]
     if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
+    exchange.tags = tagsOf(req.headers, tags)
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
-      if (price !== undefined) await ledger.refuseEarly(price, budgets)
+      if (price !== undefined) await ledger.refuseEarly(spendOf(exchange, candidate, price), budgets)
     }
     exchange.guard = guardFor(exchange)
     next()
@@ -82,6 +86,20 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
 /** Sellers price by path and model. */
 function priceKey(exchange: Exchange, candidate: Candidate): string {
   return [candidate.route.apiBase, candidate.route.payer, exchange.endpoint, candidate.remoteModel].join('\n')
+}
+
+/** What is known before the seller is asked: its asset is not, so that only budgets in USD refuse early. */
+function spendOf(exchange: Exchange, { route }: Candidate, microUsd: bigint): Spend {
+  return {
+    caller: exchange.caller,
+    route: route.modelName,
+    payer: route.payer ?? '',
+    seller: new URL(route.apiBase).origin,
+    tags: exchange.tags,
+    symbol: '',
+    amount: 0n,
+    microUsd,
+  }
 }
 
 function termsOf(exchange: Exchange, quote: Quote, candidate: Candidate): Parameters<Ledger['reserve']>[0] {

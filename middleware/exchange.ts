@@ -28,6 +28,7 @@ function open(req: Request, clock: Clock): Exchange {
     route: undefined,
     payer: undefined,
     candidates: undefined,
+    tags: [],
     guard: undefined,
     run: undefined,
     charge: undefined,

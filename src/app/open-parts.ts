@@ -22,6 +22,7 @@ import type { Reconciler } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
 import type { Store } from '../io/store/store.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
+import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
@@ -84,8 +85,8 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     opened.push(opening)
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics()
-    const observers = [metrics.observe, chainLog(log), ...(overrides.observers ?? [])].map((observer) =>
-      harmless(observer, log),
+    const observers = [metrics.observe, chainLog(log), budgetLog(log), ...(overrides.observers ?? [])].map(
+      (observer) => harmless(observer, log),
     )
     const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
@@ -97,6 +98,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
           subject: claim.subject,
           limit: rule.limit,
           totals,
+          asset: rule.asset,
         })),
       uncertain: () => ledger.uncertainSum(),
       flagged: () => store.flagCounts(),
@@ -127,7 +129,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         fallback: upstreamRoute(config),
       },
       idempotency: { ledger, ...config.idempotency, clock },
-      budgetGuard: { ledger, budgets: config.budgets, clock, observers },
+      budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
       paymentInterceptor: {
         ledger,
         upstream,

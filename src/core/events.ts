@@ -15,6 +15,10 @@ export type TollwayEvent =
       readonly totals: Totals
       readonly early: boolean
     }
+  /** A soft limit was passed, once per window and subject; the totals are with the claim. */
+  | { readonly type: 'budget_soft_limit'; readonly claim: Claim; readonly totals: Totals }
+  /** A budget that is not enforced would have refused. */
+  | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** An offer passed the gate. */
   | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
   /** A phase of paying took this long. */

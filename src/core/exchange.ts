@@ -62,6 +62,8 @@ export interface Exchange {
   route: string | undefined
   payer: string | undefined
   candidates: readonly Candidate[] | undefined
+  /** Subjects of the budgets per tag: declared ones and `other`. */
+  tags: readonly string[]
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined

@@ -5,12 +5,14 @@
 import {
   claimsFor,
   fits,
+  needsUsd,
   NO_TOTALS,
-  refusalMessage,
   type BudgetRule,
   type Claim,
+  type Spend,
   type Totals,
 } from '../core/budget.ts'
+import { refusalMessage } from '../core/budget-words.ts'
 import { IllegalMoveError, type AuthorizationRecord, type Charge, type ChargeTerms } from '../core/charge.ts'
 import type { Clock } from '../core/clock.ts'
 import { TollwayError } from '../core/errors.ts'
@@ -21,8 +23,9 @@ import { newChargeId, type RandomBytes } from '../core/ids.ts'
 import type { ChargeFlag, Decision, Finding } from '../core/reconcile.ts'
 import { AuditQueue, type AuditSink } from './audit-queue.ts'
 import { Bookings } from './bookings.ts'
+import { claimFacts, readBudgets, unpricedAsset, type BudgetStatus } from './budget-book.ts'
 import { isDead } from './instance.ts'
-import type { Instance, Move, Pin, Store } from './store/store.ts'
+import type { Instance, Move, Notice, Pin, Store } from './store/store.ts'
 
 /** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
 const LEASE_MS = 30_000
@@ -41,13 +44,9 @@ export interface LedgerParts {
 }
 
 /** What a reservation is for; the ledger adds id, instance and times. */
-export type ReserveTerms = Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'>
-
-/** A budget and what its current window holds. */
-export interface BudgetStatus {
-  readonly rule: BudgetRule
-  readonly claim: Claim
-  readonly totals: Totals
+export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
+  /** Subjects of budgets per tag; not kept with the charge. */
+  readonly tags?: readonly string[] | undefined
 }
 
 /** See the file's head. One per gateway process. */
@@ -117,24 +116,27 @@ export class Ledger {
     await this.refuseWhileFailing()
     const { store, clock, random, instance } = this.#parts
     const now = clock.now()
-    const claims = claimsFor(rules, priceOf(terms), now)
-    this.#refuseOverRequestLimit(claims)
+    const { tags = [], ...fixed } = terms
+    if (terms.microUsd === undefined && rules.some(needsUsd)) throw unpricedAsset(terms)
+    const claims = claimsFor(rules, { ...terms, tags }, now)
+    const over = await this.#refuseOverRequestLimit(claims)
     const charge: ChargeTerms = {
-      ...terms,
+      ...fixed,
       id: newChargeId(now, random),
       instance: instance.id,
       reservedAt: now,
       leaseUntil: now + LEASE_MS,
     }
     const result = await this.#noticing(store.reserve(charge, lasting(claims), pin, mark))
-    if (!result.ok) throw this.#refusal(result.claim, result.totals, false)
+    if (!result.ok) throw await this.#refusal(result.claim, result.totals, false)
     try {
-      await this.#audit.write('charge.held', describe(result.charge), false)
+      await this.#audit.write('charge.held', { ...describe(result.charge), tags }, false)
     } catch (error) {
       await this.#move(result.charge, { to: 'released', at: clock.now(), reason: 'audit_unavailable' })
       throw error
     }
     this.#emit({ type: 'charge', charge: result.charge, from: undefined })
+    for (const notice of [...over, ...(result.notices ?? [])]) await this.#tell(notice, result.charge)
     return result.charge
   }
 
@@ -151,14 +153,14 @@ export class Ledger {
    * Refuses when a price cannot fit any more, without reserving: lets the guard answer before the seller is asked.
    * @throws TollwayError `budget_exhausted`, `store_unavailable`
    */
-  async refuseEarly(microUsd: bigint, rules: readonly BudgetRule[]): Promise<void> {
-    const claims = claimsFor(rules, microUsd, this.#parts.clock.now())
-    this.#refuseOverRequestLimit(claims)
+  async refuseEarly(spend: Spend, rules: readonly BudgetRule[]): Promise<void> {
+    const claims = claimsFor(rules, spend, this.#parts.clock.now()).filter(({ enforce }) => enforce !== false)
+    await this.#refuseOverRequestLimit(claims)
     const checked = lasting(claims)
     const totals = await this.#parts.store.totals(checked)
     for (const [index, claim] of checked.entries()) {
       const held = totals[index] ?? NO_TOTALS
-      if (!fits(held, claim)) throw this.#refusal(claim, held, true)
+      if (!fits(held, claim)) throw await this.#refusal(claim, held, true)
     }
   }
 
@@ -262,12 +264,7 @@ export class Ledger {
 
   /** The budgets and what their current windows hold. */
   async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
-    const claims = claimsFor(rules, 0n, this.#parts.clock.now())
-    const totals = await this.#parts.store.totals(claims)
-    return rules.flatMap((rule, index) => {
-      const claim = claims[index]
-      return claim ? [{ rule, claim, totals: totals[index] ?? NO_TOTALS }] : []
-    })
+    return await readBudgets(this.#parts.store, rules, this.#parts.clock.now())
   }
 
   /** Number and micro-USD of the charges nobody can say yet whether they were taken. */
@@ -408,22 +405,32 @@ export class Ledger {
     }
   }
 
-  #refuseOverRequestLimit(claims: readonly Claim[]): void {
-    const over = claims.find((claim) => claim.window === 'request' && !fits(NO_TOTALS, claim))
-    if (over) throw this.#refusal(over, NO_TOTALS, false)
+  /** @returns what a limit per request would have refused, were it enforced */
+  async #refuseOverRequestLimit(claims: readonly Claim[]): Promise<Notice[]> {
+    const over = claims.filter((claim) => claim.window === 'request' && !fits(NO_TOTALS, claim))
+    const enforced = over.find(({ enforce }) => enforce !== false)
+    if (enforced) throw await this.#refusal(enforced, NO_TOTALS, false)
+    return over.map((claim) => ({ kind: 'would_refuse', claim, totals: NO_TOTALS }))
   }
 
-  #refusal(claim: Claim, totals: Totals, early: boolean): TollwayError {
+  async #refusal(claim: Claim, totals: Totals, early: boolean): Promise<TollwayError> {
     this.#emit({ type: 'budget_refused', claim, totals, early })
-    const details = {
-      budget: claim.budget,
-      wanted_usd: formatUsd(claim.amount),
-      limit_usd: formatUsd(claim.limit),
-      spent_usd: formatUsd(totals.spent),
-      pending_usd: formatUsd(totals.held + totals.authorized + totals.uncertain),
-      early,
-    }
-    return new TollwayError({ code: 'budget_exhausted', message: refusalMessage(claim, totals), details })
+    // Read after the refusal: it is only for the words, and the refusal stands without it.
+    const freeAt =
+      claim.window === 'rolling' ? await this.#parts.store.freeAt(claim).catch(() => undefined) : undefined
+    return new TollwayError({
+      code: 'budget_exhausted',
+      message: refusalMessage(claim, totals, freeAt),
+      details: { ...claimFacts(claim, totals), early },
+    })
+  }
+
+  /** Tells of a limit that was passed and does not refuse. */
+  async #tell({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
+    const soft = claim.soft === undefined || kind !== 'soft' ? {} : { soft_usd: formatUsd(claim.soft) }
+    const facts = { charge: charge.id, request: charge.requestId, ...claimFacts(claim, totals), ...soft }
+    await this.#audit.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
+    this.#emit({ type: kind === 'soft' ? 'budget_soft_limit' : 'budget_would_refuse', claim, totals })
   }
 
   /** An observer that throws must not turn an answer that was paid into an error a client would repeat. */
@@ -445,15 +452,6 @@ function isOpen(charge: Charge): boolean {
 /** Windows that outlive the request, and so are kept in the store. */
 function lasting(claims: readonly Claim[]): Claim[] {
   return claims.filter((claim) => claim.window !== 'request')
-}
-
-function priceOf(terms: ReserveTerms): bigint {
-  if (terms.microUsd !== undefined) return terms.microUsd
-  throw new TollwayError({
-    code: 'unpriced_asset',
-    message: `${terms.symbol} on ${terms.network} has no USD value, and the budgets are in USD.`,
-    advice: ['Declare usd for it under assets.'],
-  })
 }
 
 /** A charge as the audit file tells it: no signature, money as strings. */

@@ -1,6 +1,6 @@
 /** A registry of its own per gateway, made from the table; every label value goes through the guard. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { LabelGuard } from './label-guard.ts'
+import { LabelGuard, OVERFLOW } from './label-guard.ts'
 import { METRIC_TABLE, type MetricName, type MetricSpec } from './metric-table.ts'
 
 type Labels<N extends MetricName> = Readonly<Record<(typeof METRIC_TABLE)[N]['labels'][number], string>>
@@ -51,6 +51,18 @@ export class MetricRegistry {
   /** Sets a gauge. */
   set<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
     this.#gauges.get(name)?.set(this.#guard.pass(labels), value)
+  }
+
+  /**
+   * Sets a gauge unless a label has no room left: sums of several subjects under `other` would overwrite each other.
+   * What is left out is counted in `tollway_series_dropped_total` like everything that is folded.
+   */
+  setIfKnown<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
+    const passed = this.#guard.pass(labels)
+    const folded = Object.entries(labels).some(
+      ([label, own]) => own !== OVERFLOW && passed[label] === OVERFLOW,
+    )
+    if (!folded) this.#gauges.get(name)?.set(passed, value)
   }
 
   /** Forgets every series of a gauge: what its source no longer tells must not stay on show. */

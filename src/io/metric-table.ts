@@ -51,6 +51,17 @@ export const METRIC_TABLE = {
     'budget',
     'early',
   ]),
+  tollway_budget_asset_units: gauge(
+    'Of a budget in a token, whole units for display; kind is limit, spent, held, uncertain or remaining.',
+    [...BUDGET, 'asset', 'kind'],
+  ),
+  tollway_budget_soft_limits_total: counter('Windows and subjects whose sum passed the soft limit.', [
+    'budget',
+  ]),
+  tollway_budget_would_refuse_total: counter(
+    'Payments that a budget with enforce: false would have refused.',
+    ['budget'],
+  ),
   tollway_uncertain_payments: gauge(
     'Charges nobody can say yet whether they were taken, from the ledger.',
     [],

@@ -1,18 +1,20 @@
 /** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
 import type { Registry } from 'prom-client'
-import { counted, type Totals } from '../core/budget.ts'
+import { counted, type BudgetAsset, type Totals } from '../core/budget.ts'
 import type { Charge, ChargeState } from '../core/charge.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../core/reconcile.ts'
+import { formatUnits } from '../core/money.ts'
 import { MetricRegistry } from './metric-registry.ts'
 
-/** A budget's current window, as the ledger tells it. Money is in micro-USD. */
+/** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
 export interface BudgetReading {
   readonly budget: string
   /** Whose share: `*` for a global budget. */
   readonly subject: string
   readonly limit: bigint
   readonly totals: Totals
+  readonly asset?: BudgetAsset | undefined
 }
 
 /** Where the gauges are read from at every scrape. What is not given stays absent. */
@@ -81,6 +83,12 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
         budget: event.claim.budget,
         early: String(event.early),
       })
+      return
+    case 'budget_soft_limit':
+      metrics.count('tollway_budget_soft_limits_total', { budget: event.claim.budget })
+      return
+    case 'budget_would_refuse':
+      metrics.count('tollway_budget_would_refuse_total', { budget: event.claim.budget })
       return
     case 'quoted':
       metrics.set('tollway_quote_usd', { seller: event.seller, route: event.route }, usd(event.microUsd))
@@ -176,14 +184,29 @@ async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Pro
   if (!sources.budgets) return
   const readings = await sources.budgets().catch(() => [])
   for (const name of BUDGET_GAUGES) metrics.reset(name)
-  for (const { budget, subject, limit, totals } of readings) {
-    const labels = { budget, subject }
+  metrics.reset('tollway_budget_asset_units')
+  for (const { budget, subject, limit, totals, asset } of readings) {
     const left = limit - counted(totals)
-    metrics.set('tollway_budget_limit_usd', labels, usd(limit))
-    metrics.set('tollway_budget_spent_usd', labels, usd(totals.spent))
-    metrics.set('tollway_budget_held_usd', labels, usd(totals.held + totals.authorized))
-    metrics.set('tollway_budget_uncertain_usd', labels, usd(totals.uncertain))
-    metrics.set('tollway_budget_remaining_usd', labels, usd(left > 0n ? left : 0n))
+    const amounts = {
+      limit,
+      spent: totals.spent,
+      held: totals.held + totals.authorized,
+      uncertain: totals.uncertain,
+      remaining: left > 0n ? left : 0n,
+    }
+    if (asset !== undefined) {
+      for (const [kind, amount] of Object.entries(amounts)) {
+        const labels = { budget, subject, asset: asset.symbol, kind }
+        metrics.setIfKnown('tollway_budget_asset_units', labels, Number(formatUnits(amount, asset.decimals)))
+      }
+      continue
+    }
+    const labels = { budget, subject }
+    metrics.setIfKnown('tollway_budget_limit_usd', labels, usd(amounts.limit))
+    metrics.setIfKnown('tollway_budget_spent_usd', labels, usd(amounts.spent))
+    metrics.setIfKnown('tollway_budget_held_usd', labels, usd(amounts.held))
+    metrics.setIfKnown('tollway_budget_uncertain_usd', labels, usd(amounts.uncertain))
+    metrics.setIfKnown('tollway_budget_remaining_usd', labels, usd(amounts.remaining))
   }
 }
 

@@ -28,8 +28,8 @@ MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDG
 paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
 gpt-4o  (unchanged)   https://api.openai.com/v1      - (key)  -             -
 
-BUDGET  LIMIT  WINDOW  TIME ZONE
-all     $5.00  day     UTC
+BUDGET  LIMIT  WINDOW  TIME ZONE  PER
+all     $5.00  day     UTC        -
 `,
     })
   })
@@ -60,6 +60,17 @@ it('looks for tollway.yaml in the working directory and says where it looked', a
   expect((await tollway(['check'], { cwd })).stdout).toContain('tollway.yaml is valid.')
 })
 
+it('shows for whom a limit is, its soft limit, and that it only watches', async () => {
+  const terminal = new FakeTerminal(FULL_ENV)
+  expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
+  expect(terminal.out).toContain(`
+BUDGET  LIMIT   WINDOW  TIME ZONE      PER
+all     $5.00   day     Europe/Berlin  -
+each    $1.00   24h     -              caller  soft limit $0.75
+obol    1 OBOL  month   UTC            -       not enforced
+`)
+})
+
 it('prints JSON for programs', async () => {
   const ended = await tollway(['check', '--json', '--config', configFile(FULL)], { env: FULL_ENV })
   expect(ended).toMatchObject({ code: 0, stderr: '' })
@@ -78,7 +89,7 @@ it('prints JSON for programs', async () => {
         payer: 'base',
         networks: ['eip155:84532', 'eip155:8453'],
         keyed: false,
-        budgets: ['all'],
+        budgets: ['all', 'each', 'obol'],
       },
       {
         model_name: 'local-llama',
@@ -90,7 +101,36 @@ it('prints JSON for programs', async () => {
         budgets: [],
       },
     ],
-    budgets: [{ name: 'all', limit_usd: '5', window: 'day', timezone: 'Europe/Berlin' }],
+    budgets: [
+      {
+        name: 'all',
+        per: null,
+        limit_usd: '5',
+        soft_usd: null,
+        window: 'day',
+        timezone: 'Europe/Berlin',
+        enforce: true,
+      },
+      {
+        name: 'each',
+        per: 'caller',
+        limit_usd: '1',
+        soft_usd: '0.75',
+        window: '24h',
+        timezone: 'UTC',
+        enforce: true,
+      },
+      {
+        name: 'obol',
+        per: null,
+        limit: '1000000000000000000',
+        asset: 'OBOL',
+        soft_usd: null,
+        window: 'month',
+        timezone: 'UTC',
+        enforce: false,
+      },
+    ],
   })
 })
 

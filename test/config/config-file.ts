@@ -52,6 +52,19 @@ budgets:
     limit_usd: "5.00"
     window: day
     timezone: Europe/Berlin
+  - name: each
+    per: caller
+    limit_usd: "1"
+    soft_usd: "0.75"
+    window: 24h
+  - name: obol
+    limit: "1000000000000000000"
+    asset: OBOL
+    window: month
+    enforce: false
+tags:
+  header: X-Team
+  declared: ["team:search", "agent:main"]
 policy:
   max_usd_per_request: "0.25"
   max_validity_seconds: 120

@@ -49,7 +49,7 @@ describe('keys', () => {
     ['__proto__']: [
       '__proto__: { listen: x }\n',
       '1:1 __proto__: is not a known key. Nearest: store. Known here: listen, store, upstream, callers, payers, ' +
-        'model_list, router, budgets, policy, assets, chains, reconcile, audit, stream, timeouts, body_limit, idempotency, admin.',
+        'model_list, router, budgets, tags, policy, assets, chains, reconcile, audit, stream, timeouts, body_limit, idempotency, admin.',
     ],
     'an empty section': ['budgets:\n', '1:1 budgets: is empty. Give it a value, or remove the key.'],
     'a list where keys belong': [
@@ -74,11 +74,6 @@ describe('keys that are planned', () => {
     'model_list[0].early_keepalive': ROUTE.replace(' }]', ', early_keepalive: true }]'),
     'router.cooldown_seconds': 'router: { cooldown_seconds: 5 }\n',
     'router.allowed_fails': 'router: { allowed_fails: 5 }\n',
-    'budgets[0].per': 'budgets: [{ name: a, limit_usd: "1", window: day, per: caller }]\n',
-    'budgets[0].soft_usd': 'budgets: [{ name: a, limit_usd: "1", window: day, soft_usd: "1" }]\n',
-    'budgets[0].limit': 'budgets: [{ name: a, limit_usd: "1", window: day, limit: "1" }]\n',
-    'budgets[0].asset': 'budgets: [{ name: a, limit_usd: "1", window: day, asset: OBOL }]\n',
-    'budgets[0].enforce': 'budgets: [{ name: a, limit_usd: "1", window: day, enforce: true }]\n',
     'policy.max_price_change': 'policy: { max_price_change: "0.20" }\n',
     'policy.block_private_networks': 'policy: { block_private_networks: false }\n',
     'stream.keepalive_seconds': 'stream: { keepalive_seconds: 15 }\n',
@@ -97,10 +92,6 @@ describe('keys that are planned', () => {
       'payers:\n  pool: { kind: obol, mode: pool, config: ./c, auths: ./a, state: ./s }\n  br: { kind: agentcash }\n',
       '2:11 payers.pool.kind: is a kind of payer that is not there yet in this version. Use direct.',
       '3:9 payers.br.kind: is a kind of payer that is not there yet in this version. Use direct.',
-    ],
-    'a rolling window': [
-      'budgets: [{ name: a, limit_usd: "1", window: 30d }]\n',
-      '1:38 budgets[0].window: is a rolling window, which is not there yet in this version. Use one of request, hour, day, week, month, lifetime.',
     ],
     'a Postgres store': [
       'store: postgres://127.0.0.1/tollway\n',
@@ -141,12 +132,36 @@ describe('values', () => {
     ],
     'a budget without limit and window': [
       'budgets:\n  - name: a\n',
-      '2:5 budgets[0].limit_usd: is missing. Add it, such as limit_usd: "5.00".',
       '2:5 budgets[0].window: is missing. Add it, such as window: day.',
+      '2:5 budgets[0].limit_usd: is missing. Add it, such as limit_usd: "5.00".',
     ],
     'an unknown window': [
       'budgets: [{ name: a, limit_usd: "1", window: dya }]\n',
-      '1:38 budgets[0].window: must be one of request, hour, day, week, month, lifetime.',
+      '1:38 budgets[0].window: must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.',
+    ],
+    'a rolling window that is longer than a year': [
+      'budgets: [{ name: a, limit_usd: "1", window: 367d }]\n',
+      '1:38 budgets[0].window: must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.',
+    ],
+    'an unknown scope': [
+      'budgets: [{ name: a, limit_usd: "1", window: day, per: team }]\n',
+      '1:51 budgets[0].per: must be one of caller, model, payer, seller, tag.',
+    ],
+    'a limit in whole tokens': [
+      'budgets: [{ name: a, limit: "1.5", asset: USDC, window: day }]\n',
+      '1:22 budgets[0].limit: must be an amount in the smallest units of the asset: digits alone, such as "1000000".',
+    ],
+    'a tag with a comma': [
+      'tags: { declared: ["a,b"] }\n',
+      '1:20 tags.declared[0]: must be 1 to 64 letters, digits or the characters : . _ and -.',
+    ],
+    'a header that is none': [
+      'tags: { header: "x tags" }\n',
+      '1:9 tags.header: must be the name of a request header, such as x-tollway-tags.',
+    ],
+    'more tags than metrics can tell apart': [
+      `tags: { declared: [${Array.from({ length: 101 }, (_, n) => `t${n}`).join(', ')}] }\n`,
+      '1:9 tags.declared: must be at most 100.',
     ],
     'an unknown time zone': [
       'budgets: [{ name: a, limit_usd: "1", window: day, timezone: Mars/Base }]\n',
@@ -296,6 +311,47 @@ describe('values held against each other', () => {
       'budgets:\n  - { name: a, limit_usd: "1", window: day }\n  - { name: a, limit_usd: "2", window: month }\n',
       '3:7 budgets[1].name: is the same as budgets[0].name. Budget names must be unique.',
     ],
+    'a budget with a limit in USD and one in a token': [
+      'budgets: [{ name: a, limit_usd: "1", limit: "1", asset: USDC, window: day }]\n',
+      '1:38 budgets[0].limit: stands beside limit_usd, and a budget has one limit. Remove one of the two.',
+    ],
+    'a limit in a token without its name': [
+      'budgets: [{ name: a, limit: "1", window: day }]\n',
+      '1:11 budgets[0].asset: is missing. Name the token whose smallest units limit counts, such as asset: USDC.',
+    ],
+    'a token beside a limit in USD': [
+      'budgets: [{ name: a, limit_usd: "1", asset: USDC, window: day }]\n',
+      '1:38 budgets[0].asset: stands beside limit_usd. Write limit in its smallest units instead of limit_usd, or remove it.',
+    ],
+    'a budget in a token nobody knows': [
+      'budgets: [{ name: a, limit: "1", asset: OBOL, window: day }]\n',
+      '1:34 budgets[0].asset: is the symbol of no asset. There are the assets USDC.',
+    ],
+    'a budget in a token with two sizes': [
+      'assets: [{ network: base, address: "0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7", symbol: USDC, decimals: 18 }]\n' +
+        'budgets: [{ name: a, limit: "1", asset: USDC, window: day }]\n',
+      '2:34 budgets[0].asset: is the symbol of tokens with different decimals. Give one of them another symbol under assets.',
+    ],
+    'a soft limit that never comes first': [
+      'budgets: [{ name: a, limit_usd: "1", soft_usd: "1", window: day }]\n',
+      '1:38 budgets[0].soft_usd: is not below limit_usd, so it would never come first. Lower it, or remove it.',
+    ],
+    'a soft limit of a single request': [
+      'budgets: [{ name: a, limit_usd: "1", soft_usd: "0.5", window: request }]\n',
+      '1:38 budgets[0].soft_usd: has no use where nothing adds up: the window is request. Remove it.',
+    ],
+    'a soft limit in USD under a limit in a token': [
+      'budgets: [{ name: a, limit: "1", asset: USDC, soft_usd: "0.5", window: day }]\n',
+      '1:47 budgets[0].soft_usd: belongs to a limit in USD. Remove it, or use limit_usd.',
+    ],
+    'a budget per tag without tags': [
+      'budgets: [{ name: a, limit_usd: "1", window: day, per: tag }]\n',
+      '1:51 budgets[0].per: is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared.',
+    ],
+    'the tag that all undeclared ones are': [
+      'tags: { declared: [team, other] }\n',
+      '1:26 tags.declared[1]: is what every undeclared tag counts as. Remove it.',
+    ],
     'two callers of one id': [
       'callers:\n  - { id: a, key: "${env:K1}" }\n  - { id: a, key: "${env:K2}" }\n',
       '3:7 callers[1].id: is the same as callers[0].id. Caller ids must be unique.',
@@ -397,7 +453,7 @@ it('takes a fallback of a model that a pattern claims', () => {
 
 it('lists every mistake of a file at once, from the top down', () => {
   const lines = mistakesOf(
-    'listen: 0.0.0.0:1\nbudgets:\n  - { name: a, limit_usd: 1, window: day, per: caller }\n' +
+    'listen: 0.0.0.0:1\nbudgets:\n  - { name: a, limit_usd: 1, window: day, per: team }\n' +
       'callerz: []\npayers: { w: { kind: direct, key: plain, networks: [base] } }\nupstream: { api_base: "${env:NOPE}" }\n',
   )
   expect(lines.map((line) => line.split(': ')[0])).toEqual([

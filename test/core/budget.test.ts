@@ -4,20 +4,34 @@ import {
   claimsFor,
   counted,
   fits,
+  isBudgetRule,
   moveTotals,
   NO_TOTALS,
-  refusalMessage,
-  windowAt,
   type BudgetRule,
-  type Window,
+  type Spend,
 } from '../../src/core/budget.ts'
+import { refusalMessage } from '../../src/core/budget-words.ts'
+import { formatWindow, parseWindow, windowAt, type Window } from '../../src/core/window.ts'
 
 const at = (text: string): number => Date.parse(text)
-const rule = (window: Window, timezone = 'UTC'): BudgetRule => ({
+const rule = (window: Window, changes: Partial<BudgetRule> = {}): BudgetRule => ({
   name: 'all',
   limit: 5000n,
   window,
-  timezone,
+  timezone: 'UTC',
+  ...(window === 'rolling' ? { lengthMs: 86_400_000 } : {}),
+  ...changes,
+})
+const spend = (changes: Partial<Spend> = {}): Spend => ({
+  caller: 'openclaw',
+  route: 'paid/*',
+  payer: 'base',
+  seller: 'https://seller.example.com',
+  tags: ['team:a', 'other'],
+  symbol: 'USDC',
+  amount: 1000n,
+  microUsd: 1000n,
+  ...changes,
 })
 
 describe('windows', () => {
@@ -72,7 +86,7 @@ describe('windows', () => {
 
 describe('sums', () => {
   test('a claim fits up to the limit and not one unit further', () => {
-    const [claim] = claimsFor([rule('day')], 1000n, at('2026-11-21T10:00:00Z'))
+    const [claim] = claimsFor([rule('day')], spend(), at('2026-11-21T10:00:00Z'))
     if (!claim) throw new Error('no claim')
     expect(fits({ ...NO_TOTALS, spent: 4000n }, claim)).toBe(true)
     expect(fits({ ...NO_TOTALS, spent: 4001n }, claim)).toBe(false)
@@ -90,10 +104,103 @@ describe('sums', () => {
   })
 })
 
-function words(window: Window): string {
-  const [claim] = claimsFor([rule(window)], 1000n, at('2026-11-21T10:20:00Z'))
+describe('claims', () => {
+  const subjects = (changes: Partial<BudgetRule>, of: Partial<Spend> = {}): string[] =>
+    claimsFor([rule('day', changes)], spend(of), at('2026-11-21T10:00:00Z')).map(({ subject }) => subject)
+
+  test('are for everybody, or for the caller, route, payer, seller or tags of the payment', () => {
+    expect(subjects({})).toEqual(['*'])
+    expect(subjects({ per: 'caller' })).toEqual(['openclaw'])
+    expect(subjects({ per: 'model' })).toEqual(['paid/*'])
+    expect(subjects({ per: 'payer' })).toEqual(['base'])
+    expect(subjects({ per: 'seller' })).toEqual(['https://seller.example.com'])
+    expect(subjects({ per: 'tag' })).toEqual(['team:a', 'other'])
+  })
+
+  test('are made once per tag, and on other for a payment without tags', () => {
+    expect(subjects({ per: 'tag' }, { tags: ['a', 'a', 'b'] })).toEqual(['a', 'b'])
+    expect(subjects({ per: 'tag' }, { tags: [] })).toEqual(['other'])
+  })
+
+  test('on a limit in a token are made by payments in it alone, in its units', () => {
+    const obol = { asset: { symbol: 'OBOL', decimals: 18 } }
+    expect(subjects(obol)).toEqual([])
+    const claims = claimsFor(
+      [rule('day'), rule('day', { name: 'obol', ...obol })],
+      spend({ symbol: 'OBOL', amount: 20n, microUsd: 1n }),
+      0,
+    )
+    expect(claims.map(({ budget, amount }) => [budget, amount])).toEqual([
+      ['all', 1n],
+      ['obol', 20n],
+    ])
+  })
+
+  test('on a rolling window begin at the instant itself and have no end', () => {
+    expect(claimsFor([rule('rolling')], spend(), 12_345)).toMatchObject([
+      { window: 'rolling', lengthMs: 86_400_000, windowStart: 12_345, windowEnd: undefined },
+    ])
+  })
+})
+
+test('a rule made by hand is taken only when it is whole', () => {
+  expect(isBudgetRule(rule('day'))).toBe(true)
+  expect(isBudgetRule(rule('rolling'))).toBe(true)
+  const wrong: object[] = [
+    { limit: 5000 },
+    { window: 'fortnight' },
+    { window: 'rolling' },
+    { lengthMs: 5 },
+    { per: 'planet' },
+    { soft: 3 },
+    { timezone: undefined },
+    { name: 7 },
+  ]
+  for (const change of wrong)
+    expect(isBudgetRule({ ...rule('day'), ...change }), JSON.stringify(change)).toBe(false)
+  expect(isBudgetRule({ ...rule('rolling'), lengthMs: 0 })).toBe(false)
+  expect(isBudgetRule(null)).toBe(false)
+})
+
+test('a window is written as it is read', () => {
+  const cases: readonly [string, number | undefined, string][] = [
+    ['30m', 1_800_000, '30m'],
+    ['90m', 5_400_000, '90m'],
+    ['60m', 3_600_000, '1h'],
+    ['24h', 86_400_000, '24h'],
+    ['1d', 86_400_000, '24h'],
+    ['7d', 604_800_000, '7d'],
+    ['366d', 31_622_400_000, '366d'],
+    ['day', undefined, 'day'],
+    ['lifetime', undefined, 'lifetime'],
+  ]
+  for (const [text, lengthMs, written] of cases) {
+    const spec = parseWindow(text)
+    expect(spec?.lengthMs, text).toBe(lengthMs)
+    expect(spec && formatWindow(spec)).toBe(written)
+  }
+  for (const text of [
+    'rolling',
+    '0h',
+    '01h',
+    '367d',
+    '8785h',
+    '24',
+    'h',
+    '1.5h',
+    '-1h',
+    '24H',
+    '1w',
+    'Day',
+    '',
+  ])
+    expect(parseWindow(text), text).toBeUndefined()
+})
+
+function words(window: Window, changes: Partial<BudgetRule> = {}, freeAt?: number): string {
+  const [claim] = claimsFor([rule(window, changes)], spend(), at('2026-11-21T10:20:00Z'))
   if (!claim) throw new Error('no claim')
-  return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n })
+  return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n }, freeAt)
 }
 
 test('a stop names budget, wanted, spent, pending, limit and reset, in words that lock no client', () => {
@@ -110,7 +217,17 @@ test('a stop names budget, wanted, spent, pending, limit and reset, in words tha
   expect(words('lifetime')).toMatch(
     /^Usage limit reached: budget all: .*; try again once the limit is raised$/,
   )
-  for (const window of ['day', 'week', 'month', 'hour', 'lifetime', 'request'] as const) {
+  expect(words('rolling', {}, at('2026-11-21T12:00:00.250Z'))).toBe(
+    'Usage limit reached: budget all: $0.001 wanted, $0.004 spent and $0.0005 pending of $0.005 in 24h; try again 2026-11-21T12:00:00.250Z',
+  )
+  expect(words('rolling')).toMatch(/; try again with a cheaper request$/)
+  expect(words('day', { name: 'each', per: 'caller' })).toMatch(
+    /^Daily spending limit reached: budget each \(caller openclaw\): /,
+  )
+  expect(words('lifetime', { asset: { symbol: 'USDC', decimals: 4 } })).toContain(
+    '0.1 USDC wanted, 0.4 USDC spent and 0.05 USDC pending of 0.5 USDC;',
+  )
+  for (const window of ['day', 'week', 'month', 'hour', 'lifetime', 'request', 'rolling'] as const) {
     expect(words(window)).not.toMatch(/insufficient|credit|top up|upgrade|payment required|quota|balance/i)
   }
 })

@@ -1,5 +1,8 @@
 import { findNetwork } from '../../core/assets.ts'
+import type { BudgetRule } from '../../core/budget.ts'
+import { formatMoney } from '../../core/budget-words.ts'
 import { formatUsd } from '../../core/money.ts'
+import { formatWindow } from '../../core/window.ts'
 import type { LoadedConfig } from '../config/load.ts'
 import { renderTable } from './table.ts'
 
@@ -27,9 +30,14 @@ export function summarize({ config, written }: LoadedConfig) {
   }
   const budgets = config.budgets.map((budget, index) => ({
     name: text('budgets', index, 'name') ?? budget.name,
-    limit_usd: formatUsd(budget.limit),
-    window: budget.window,
+    per: budget.per ?? null,
+    ...(budget.asset === undefined
+      ? { limit_usd: formatUsd(budget.limit) }
+      : { limit: budget.limit.toString(), asset: budget.asset.symbol }),
+    soft_usd: budget.soft === undefined ? null : formatUsd(budget.soft),
+    window: formatWindow(budget),
     timezone: budget.timezone,
+    enforce: budget.enforce !== false,
   }))
   const routes = config.routes.map((route, index): RouteSummary => {
     const payer = route.payer === undefined ? undefined : config.payers.get(route.payer)
@@ -72,11 +80,16 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
     route.networks.map(aliasOf).join(', ') || '-',
     route.budgets.join(', ') || '-',
   ])
-  const budgets = summary.budgets.map((budget) => [
+  const budgets = summary.budgets.map((budget, index) => [
     budget.name,
-    dollars(budget.limit_usd),
+    limitOf(loaded.config.budgets[index]),
     budget.window,
-    budget.timezone,
+    loaded.config.budgets[index]?.window === 'rolling' ? '-' : budget.timezone,
+    budget.per ?? '-',
+    [
+      ...(budget.soft_usd === null ? [] : [`soft limit ${dollars(budget.soft_usd)}`]),
+      ...(budget.enforce ? [] : ['not enforced']),
+    ].join(', '),
   ])
   const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
   return [
@@ -85,11 +98,20 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
     routes.length === 0
       ? 'No routes.\n'
       : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
-    ...(budgets.length === 0 ? [] : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE'], budgets)]),
+    ...(budgets.length === 0
+      ? []
+      : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),
     ...(unlimited
       ? ['Note: paid routes and no budgets. Only the ceiling per request limits what is spent.\n']
       : []),
   ].join('\n')
+}
+
+function limitOf(budget: BudgetRule | undefined): string {
+  if (budget === undefined) return ''
+  return budget.asset === undefined
+    ? dollars(formatUsd(budget.limit))
+    : formatMoney(budget.limit, budget.asset)
 }
 
 /** `$5.00` for `5`: at least two decimals, as people write money. */

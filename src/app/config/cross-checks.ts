@@ -4,6 +4,7 @@ import { ConfigError } from '../../core/errors.ts'
 import { compileRoutes, matchesPattern, type Route } from '../../core/route.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
+import { checkBudgets } from './budget-checks.ts'
 import type { Finding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable, type ConfigPath } from './problems.ts'
@@ -11,7 +12,7 @@ import { printable, type ConfigPath } from './problems.ts'
 type Fields = Readonly<Record<string, unknown>>
 
 /** An item of a list and where it stands. */
-interface Item {
+export interface Item {
   readonly path: ConfigPath
   readonly fields: Fields
 }
@@ -31,6 +32,7 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
     ...checkRoutes(config),
     ...checkFallbacks(config, raw),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
+    ...checkBudgets(items(config, 'budgets'), items(config, 'assets'), declaredTags(config)),
     ...checkSellers(config),
     ...checkAssets(config),
     ...checkChains(config),
@@ -225,6 +227,10 @@ function checkUnique(list: readonly Item[], key: string, advice: string): Findin
     seen.set(value, `${path[0]}[${path[1]}].${key}`)
     return []
   })
+}
+
+function declaredTags(config: Fields): unknown {
+  return isPlainObject(config['tags']) ? config['tags']['declared'] : undefined
 }
 
 function routeOf(fields: Fields): Route | undefined {

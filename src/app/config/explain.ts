@@ -1,7 +1,7 @@
 /** Schema issues in words that teach. No configured value is repeated: it might be a secret in the wrong place. */
 import { closest, distance } from 'fastest-levenshtein'
 import { z } from 'zod'
-import { isNotYet, isPlannedPayerKind, isRollingWindow } from './not-yet.ts'
+import { isNotYet, isPlannedPayerKind } from './not-yet.ts'
 import { printable, type ConfigPath } from './problems.ts'
 import { keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
 import { REFERENCE_HELP } from './secrets.ts'
@@ -154,9 +154,6 @@ function explainChoice(
     return isPlannedPayerKind(value)
       ? `is a kind of payer that is not there yet in this version. Use ${list}.`
       : `must be ${list}. Other kinds are not there yet.`
-  }
-  if (pattern === 'budgets[].window' && isRollingWindow(value)) {
-    return `is a rolling window, which is not there yet in this version. Use one of ${list}.`
   }
   return `must be ${choices.length === 1 ? '' : 'one of '}${list}.`
 }

@@ -3,10 +3,11 @@ import bytes from 'bytes'
 import { isAddress } from 'viem/utils'
 import { z } from 'zod'
 import { passRules } from '../../../middleware/pass-paths.ts'
+import { HEADER_NAME, TAG } from '../../../middleware/tags.ts'
 import { findNetwork, networkNames } from '../../core/assets.ts'
-import { isTimezone } from '../../core/budget.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { parseRate, parseUsd } from '../../core/money.ts'
+import { parseAtomic, parseRate, parseUsd } from '../../core/money.ts'
+import { isTimezone, parseWindow } from '../../core/window.ts'
 import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
 
 const MEBIBYTE = 1_048_576
@@ -121,6 +122,35 @@ export const headerKey = () =>
 
 /** A wallet key: stays a reference, see `KeyReference`. */
 export const walletKey = () => z.string().meta({ secret: 'reference' })
+
+/** How long a budget's limit lasts. */
+export const window = () =>
+  reading(
+    parseWindow,
+    'must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.',
+  )
+
+/** An amount in an asset's smallest units. */
+export const atomic = () =>
+  reading(
+    parseAtomic,
+    'must be an amount in the smallest units of the asset: digits alone, such as "1000000".',
+  )
+
+/** The symbol of an asset. */
+export const symbol = () =>
+  z.string().regex(/^[A-Za-z0-9._-]{1,20}$/, 'must be 1 to 20 letters, digits or the characters . _ and -.')
+
+/** A tag of requests; also a metric label. */
+export const tag = () =>
+  z.string().regex(TAG, 'must be 1 to 64 letters, digits or the characters : . _ and -.')
+
+/** The name of a request header, in lower case. */
+export const headerName = () =>
+  reading((text) => {
+    const lower = text.toLowerCase()
+    return HEADER_NAME.test(lower) ? lower : undefined
+  }, 'must be the name of a request header, such as x-tollway-tags.')
 
 /** An IANA time zone. */
 export const timezone = () =>

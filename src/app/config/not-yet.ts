@@ -12,11 +12,6 @@ const NOT_YET: readonly string[] = [
   'model_list[].litellm_params',
   'router.cooldown_seconds',
   'router.allowed_fails',
-  'budgets[].per',
-  'budgets[].soft_usd',
-  'budgets[].limit',
-  'budgets[].asset',
-  'budgets[].enforce',
   'policy.max_price_change',
   'policy.block_private_networks',
   'stream.keepalive_seconds',
@@ -44,9 +39,4 @@ export function plannedPayerKinds(): readonly string[] {
 /** Whether a value of `payers.*.kind` is planned. */
 export function isPlannedPayerKind(kind: unknown): boolean {
   return typeof kind === 'string' && PAYER_KINDS.has(kind)
-}
-
-/** Whether a value of `budgets[].window` means a rolling window, such as `rolling-24h` or `30d`. */
-export function isRollingWindow(window: unknown): boolean {
-  return typeof window === 'string' && /rolling|sliding|^\d+ ?[a-z]+$/i.test(window)
 }

@@ -28,7 +28,6 @@ export function renderReference(): string {
   const planned = [
     ...notYetKeys().map((key) => `- \`${key}\``),
     ...plannedPayerKinds().map((kind) => `- \`payers.*.kind: ${kind}\``),
-    '- rolling budget windows',
     '- `store: postgres://…`',
   ]
   return [
@@ -88,6 +87,7 @@ function typeOf(schema: z.core.$ZodType, notes: Notes): string {
   if (inner instanceof z.ZodLiteral)
     return [...inner.values].map((value) => `\`${String(value)}\``).join(', ')
   if (inner instanceof z.ZodUnion) return 'size'
+  if (inner instanceof z.ZodBoolean) return '`true`, `false`'
   if (inner instanceof z.ZodNumber) return `${inner.isInt ? 'whole number' : 'number'}, ${bounds(inner)}`
   return 'text'
 }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
+import type { BudgetRule } from '../../core/budget.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { CheckedConfig } from './schema.ts'
 import type { ResolvedConfig, ResolvedPayer } from './resolved.ts'
@@ -11,6 +12,7 @@ import { parseReference } from './secrets.ts'
  */
 export function resolveConfig(checked: CheckedConfig, directory: string): ResolvedConfig {
   const { policy, timeouts } = checked
+  const assets = [...BUILT_IN_ASSETS, ...checked.assets.map(resolveAsset)]
   return deepFreeze({
     listen: checked.listen,
     store: resolveStore(checked.store, directory),
@@ -32,12 +34,8 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       order: route.order,
     })),
     fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
-    budgets: checked.budgets.map(({ name, limit_usd: limit, window, timezone }) => ({
-      name,
-      limit,
-      window,
-      timezone,
-    })),
+    budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),
+    tags: checked.tags,
     policy: {
       maxMicroUsd: policy.max_usd_per_request,
       maxValiditySeconds: policy.max_validity_seconds,
@@ -45,7 +43,7 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),
     },
-    assets: [...BUILT_IN_ASSETS, ...checked.assets.map(resolveAsset)],
+    assets,
     chains: new Map(Object.entries(checked.chains)),
     reconcile: { intervalMs: checked.reconcile.interval_seconds },
     audit: { path: resolve(directory, checked.audit.path) },
@@ -77,6 +75,15 @@ function resolvePayer(payer: CheckedConfig['payers'][string], directory: string)
   const key = parseReference(payer.key, directory)
   if (key === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
   return { kind: payer.kind, key, networks: [...new Set(payer.networks)] }
+}
+
+function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonly Asset[]): BudgetRule {
+  const { name, limit_usd: usd, limit: atomic, asset: symbol, window, timezone, per, soft_usd: soft } = budget
+  const limit = usd ?? atomic
+  if (limit === undefined) throw new TypeError('a budget without a limit passed the checks')
+  const found = assets.find((asset) => asset.symbol === symbol)
+  const asset = found && { symbol: found.symbol, decimals: found.decimals }
+  return { name, limit, ...window, timezone, per, asset, soft, enforce: budget.enforce }
 }
 
 function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {

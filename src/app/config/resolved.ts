@@ -56,6 +56,11 @@ export interface ResolvedConfig {
   /** Model name or pattern to the models tried after its own candidates. */
   readonly fallbacks: ReadonlyMap<string, readonly string[]>
   readonly budgets: readonly BudgetRule[]
+  readonly tags: {
+    /** Lower case. */
+    readonly header: string
+    readonly declared: readonly string[]
+  }
   readonly policy: {
     /** Micro-USD, inclusive. */
     readonly maxMicroUsd: bigint

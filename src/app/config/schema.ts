@@ -3,12 +3,11 @@
  * the fixes in error messages. A key that is planned and not built stands in `not-yet.ts`, never here.
  */
 import { z } from 'zod'
+import { MAX_DECLARED_TAGS } from '../../../middleware/tags.ts'
+import { SCOPES } from '../../core/budget.ts'
 import * as leaf from './leaves.ts'
 
 const DAY_SECONDS = 86_400
-
-/** Budget windows that exist. */
-export const WINDOWS = ['request', 'hour', 'day', 'week', 'month', 'lifetime'] as const
 
 const upstream = z
   .strictObject({
@@ -91,17 +90,42 @@ const route = z.strictObject({
 
 const budget = z.strictObject({
   name: leaf.name().meta({ description: 'Unique; shown in refusals and metrics.', example: 'all' }),
-  limit_usd: leaf
-    .usd()
-    .meta({ description: 'The limit of one window, a decimal string.', example: '"5.00"' }),
-  window: z.enum(WINDOWS).meta({
-    description: 'How long the limit lasts. Calendar windows begin at the boundary in the time zone.',
+  limit_usd: leaf.usd().optional().meta({
+    description: 'The limit of one window in USD, a decimal string. Or limit and asset.',
+    example: '"5.00"',
+  }),
+  limit: leaf.atomic().optional().meta({
+    description: 'The limit of one window in the smallest units of the asset, instead of limit_usd.',
+    example: '"1000000000000000000"',
+  }),
+  asset: leaf.symbol().optional().meta({
+    description:
+      'Symbol of the token that limit counts, on every network that has it. Payments in other tokens do not count.',
+    example: 'OBOL',
+  }),
+  window: leaf.window().meta({
+    description:
+      'How long the limit lasts. `request`, `lifetime`, the calendar windows `hour`, `day`, `week` and `month`, or a rolling length such as `30m`, `24h` or `7d`.',
     example: 'day',
   }),
   timezone: leaf
     .timezone()
     .default('UTC')
-    .meta({ description: 'IANA time zone of the window boundaries.', example: 'Europe/Berlin' }),
+    .meta({ description: 'IANA time zone of the boundaries of calendar windows.', example: 'Europe/Berlin' }),
+  per: z.enum(SCOPES).optional().meta({
+    description:
+      'One limit for each caller, model (its model_name), payer, seller or tag. Without it one for all.',
+    example: 'caller',
+  }),
+  soft_usd: leaf.usd().optional().meta({
+    description:
+      'When the sum passes it: a log line, an audit record and a metric, once per window and subject. Refuses nothing.',
+    example: '"4.00"',
+  }),
+  enforce: z.boolean().default(true).meta({
+    description: 'false: refuses nothing, and records what it would have refused.',
+    example: 'false',
+  }),
 })
 
 const policy = z
@@ -140,10 +164,9 @@ const asset = z.strictObject({
     description: 'Contract address of the token.',
     example: '"0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7"',
   }),
-  symbol: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,20}$/, 'must be 1 to 20 letters, digits or the characters . _ and -.')
-    .meta({ description: 'Shown in reports.', example: 'OBOL' }),
+  symbol: leaf
+    .symbol()
+    .meta({ description: 'Shown in reports, and what a budget in this token names.', example: 'OBOL' }),
   decimals: z.int().min(0).max(36).meta({ description: 'Decimals of the token contract.', example: '18' }),
   usd: leaf.rate().optional().meta({
     description: 'USD value of one whole token. Without it the token is refused under USD limits.',
@@ -210,7 +233,21 @@ export const configSchema = z.strictObject({
   budgets: z
     .array(budget)
     .default([])
-    .meta({ description: 'Spending limits. All of them apply to every payment.' }),
+    .meta({ description: 'Spending limits. All that match a payment apply to it.' }),
+  tags: z
+    .strictObject({
+      header: leaf.headerName().default('x-tollway-tags').meta({
+        description: 'Request header that carries the tags, separated by commas; at most 10 count.',
+        example: 'x-tollway-tags',
+      }),
+      declared: z.array(leaf.tag()).max(MAX_DECLARED_TAGS).default([]).meta({
+        description:
+          'The tags that budgets per tag tell apart, exactly as they are sent. Every other tag is `other`.',
+        example: '["team:search", "agent:main"]',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'What clients say a request is for; subjects of budgets per tag.' }),
   policy,
   assets: z
     .array(asset)

@@ -55,6 +55,8 @@ const element = (name, text, className) => {
   if (className) node.className = className
   return node
 }
+const sum = (budget, name) => Number(budget.asset ? budget[name] : budget[name + '_usd'])
+const written = (budget, name) => budget.asset ? (sum(budget, name) / 10 ** budget.decimals) + ' ' + budget.asset : '$' + budget[name + '_usd']
 const share = (part, whole) => (Number(whole) > 0 ? Math.min(100, (Number(part) / Number(whole)) * 100) : 0)
 
 function bar(budget) {
@@ -63,9 +65,9 @@ function bar(budget) {
   svg.setAttribute('preserveAspectRatio', 'none')
   svg.setAttribute('aria-hidden', 'true')
   let x = 0
-  for (const [className, amount] of [['spent', budget.spent_usd], ['pending', Number(budget.held_usd) + Number(budget.uncertain_usd)]]) {
+  for (const [className, amount] of [['spent', sum(budget, 'spent')], ['pending', sum(budget, 'held') + sum(budget, 'uncertain')]]) {
     const rect = document.createElementNS('http://www.w3.org/2000/svg', 'rect')
-    const width = Math.min(100 - x, share(amount, budget.limit_usd))
+    const width = Math.min(100 - x, share(amount, sum(budget, 'limit')))
     rect.setAttribute('class', className)
     rect.setAttribute('x', x)
     rect.setAttribute('width', width)
@@ -80,9 +82,12 @@ function bar(budget) {
 
 function budgetNode(budget) {
   const node = element('div', undefined, 'budget')
-  node.append(element('strong', budget.budget + ' (' + budget.window + ')'), bar(budget))
+  const whose = budget.per ? ', ' + budget.per + ' ' + (budget.subject ?? '(nobody yet)') : ''
+  const mode = budget.enforce ? '' : ', not enforced'
+  node.append(element('strong', budget.budget + ' (' + budget.window + whose + mode + ')'), bar(budget))
   const reset = budget.window_end ? ', resets ' + new Date(budget.window_end).toLocaleString() : ''
-  node.append(element('p', '$' + budget.spent_usd + ' spent, $' + budget.held_usd + ' held, $' + budget.uncertain_usd + ' uncertain of $' + budget.limit_usd + reset, 'note'))
+  const soft = (budget.soft_usd ?? null) === null ? '' : ', soft limit $' + budget.soft_usd
+  node.append(element('p', written(budget, 'spent') + ' spent, ' + written(budget, 'held') + ' held, ' + written(budget, 'uncertain') + ' uncertain of ' + written(budget, 'limit') + soft + reset, 'note'))
   return node
 }
 

@@ -6,12 +6,13 @@ import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits, formatUsd } from '../../core/money.ts'
 import { hashKey } from '../../io/hash-key.ts'
-import type { BudgetStatus, Ledger } from '../../io/ledger.ts'
+import type { Ledger } from '../../io/ledger.ts'
 import { exchangeOf } from '../../../middleware/exchange.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/handler.ts'
 import { findPath } from '../../../middleware/paths.ts'
 import { sendJson } from '../../../middleware/send-json.ts'
 import { setAnswerHeaders } from '../../../middleware/answer-headers.ts'
+import { budgetsJson } from '../budget-json.ts'
 import { PAGE, PAGE_SCRIPT, PAGE_STYLE } from './page.ts'
 
 /** Options of {@link spendPage}. */
@@ -63,7 +64,7 @@ export function spendPage(options: SpendPageOptions): Handler {
       path === '/api/budgets'
         ? {
             time: new Date(clock.now()).toISOString(),
-            budgets: (await ledger.budgets(budgets)).map(budgetJson),
+            budgets: budgetsJson(budgets, await ledger.budgets(budgets), clock.now()),
           }
         : { charges: (await ledger.store.charges({ limit: LATEST })).map(chargeJson) }
     sendJson(res, exchange, 200, data)
@@ -112,22 +113,6 @@ function refusal(hasKey: boolean): TollwayError {
           'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
         ],
   })
-}
-
-function budgetJson({ rule, claim, totals }: BudgetStatus): Record<string, unknown> {
-  const counted = totals.spent + totals.held + totals.authorized + totals.uncertain
-  return {
-    budget: rule.name,
-    window: rule.window,
-    timezone: rule.timezone,
-    window_start: new Date(claim.windowStart).toISOString(),
-    window_end: claim.windowEnd === undefined ? null : new Date(claim.windowEnd).toISOString(),
-    limit_usd: formatUsd(rule.limit),
-    spent_usd: formatUsd(totals.spent),
-    held_usd: formatUsd(totals.held + totals.authorized),
-    uncertain_usd: formatUsd(totals.uncertain),
-    remaining_usd: formatUsd(rule.limit > counted ? rule.limit - counted : 0n),
-  }
 }
 
 function chargeJson(charge: Charge): Record<string, unknown> {

@@ -1,16 +1,16 @@
 /** The store that keeps nothing: for trying things out and for tests. All rules hold, until the process ends. */
-import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
+import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import { MemorySellers } from './memory-sellers.ts'
+import { MemorySums } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
 import {
   authorizedCharge,
   duplicateCharge,
   heldCharge,
   movedCharge,
-  moveShares,
   payeeDiffers,
   queryLimit,
   refuseAuthorize,
@@ -20,10 +20,7 @@ import {
   takeClaims,
   unknownCharge,
   unknownInstance,
-  windowId,
   type Share,
-  type TotalsChange,
-  type WindowKey,
 } from './rules.ts'
 import type {
   AuthorizeRefusal,
@@ -38,6 +35,7 @@ import type {
   Reservation,
   SellerFilter,
   Store,
+  SubjectTotals,
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
@@ -56,7 +54,7 @@ interface Entry {
 class MemoryStore implements Store {
   readonly kind = 'memory'
   readonly #charges = new Map<string, Entry>()
-  readonly #totals = new Map<string, TotalsChange>()
+  readonly #sums = new MemorySums((id) => this.#entry(id).charge.state)
   readonly #nonces = new Set<string>()
   readonly #sellers = new MemorySellers()
   readonly #tombstones = new MemoryTombstones((id) => this.#charges.get(id)?.charge)
@@ -76,17 +74,19 @@ class MemoryStore implements Store {
     if (mark) this.#tombstones.claim(mark, terms.reservedAt)
     const pinned = this.#sellers.pin(terms)
     if (pin && pinned && pinned.payTo !== terms.payTo) throw payeeDiffers(terms)
-    const taken = takeClaims(claims, this.#read)
+    const taken = takeClaims(claims, this.#sums)
     if (!taken.ok) return taken
     const charge = heldCharge(terms)
-    this.#charges.set(terms.id, { charge, shares: sharesOf(claims) })
-    this.#write(taken.changes)
+    const shares = sharesOf(claims)
+    this.#charges.set(terms.id, { charge, shares })
+    this.#sums.take(terms.id, shares, taken.changes)
     if (pin && !pinned) {
       const { apiBase, network, asset, payTo, reservedAt } = terms
       this.#sellers.trustPin({ apiBase, network, asset, payTo, pinnedAt: reservedAt })
     }
     if (mark) this.#tombstones.insert(terms.id, mark, terms.reservedAt)
-    return { ok: true, charge }
+    const notices = this.#sums.tell(taken.passed)
+    return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
   }
 
   async authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal> {
@@ -177,20 +177,23 @@ class MemoryStore implements Store {
 
   async totals(claims: readonly Claim[]): Promise<Totals[]> {
     this.#open()
-    return claims.map((claim) => this.#read(claim) ?? NO_TOTALS)
+    return claims.map((claim) => this.#sums.against(claim))
+  }
+
+  async freeAt(claim: Claim): Promise<number | undefined> {
+    this.#open()
+    return this.#sums.freeAt(claim)
+  }
+
+  async subjects(claim: Claim): Promise<SubjectTotals[]> {
+    this.#open()
+    return this.#sums.subjects(claim)
   }
 
   async windows(since: number): Promise<BudgetWindow[]> {
     this.#open()
-    return [...this.#totals.values()]
-      .filter(({ key }) => key.windowStart >= since)
-      .map(({ key, totals }) => ({
-        budget: key.budget,
-        subject: key.subject,
-        window: key.window,
-        windowStart: key.windowStart,
-        totals,
-      }))
+    return this.#sums
+      .windows(since)
       .toSorted(
         (a, b) =>
           compare(a.budget, b.budget) ||
@@ -295,8 +298,6 @@ class MemoryStore implements Store {
     this.#closed = true
   }
 
-  readonly #read = (key: WindowKey): Totals | undefined => this.#totals.get(windowId(key))?.totals
-
   #open(): void {
     if (this.#closed) throw storeClosed()
   }
@@ -316,12 +317,8 @@ class MemoryStore implements Store {
   }
 
   #change(entry: Entry, charge: Charge): void {
-    this.#write(moveShares(entry.shares, entry.charge.state, charge.state, this.#read))
+    this.#sums.move(entry.shares, entry.charge.state, charge.state)
     this.#charges.set(charge.id, { charge, shares: entry.shares })
-  }
-
-  #write(changes: readonly TotalsChange[]): void {
-    for (const change of changes) this.#totals.set(windowId(change.key), change)
   }
 }
 

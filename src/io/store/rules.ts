@@ -1,5 +1,5 @@
 /** What every store decides the same way, without knowing how it keeps its data. */
-import { fits, moveTotals, NO_TOTALS, type Claim, type Totals, type Window } from '../../core/budget.ts'
+import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import {
   IllegalMoveError,
   mayMove,
@@ -10,18 +10,21 @@ import {
   type Proof,
 } from '../../core/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { AuthorizeRefusal, ChargeQuery, Move } from './store.ts'
+import type { Window } from '../../core/window.ts'
+import type { TileWindow } from './rolling.ts'
+import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from './store.ts'
 
 /** Which sums a claim counts in. */
 export interface WindowKey {
   readonly budget: string
   readonly subject: string
-  readonly window: Window
+  readonly window: Window | TileWindow
   readonly windowStart: number
 }
 
 /** A share of a limit that a charge holds: kept with it, so that its windows never change (rule 2). */
 export interface Share extends WindowKey {
+  readonly window: Window
   readonly amount: bigint
 }
 
@@ -47,44 +50,65 @@ export function windowId(key: WindowKey): string {
   return JSON.stringify([key.budget, key.subject, key.window, key.windowStart])
 }
 
+/** How a store reads its sums. */
+export interface SumsReader {
+  /** The sums kept under a key; `undefined` when nothing was ever charged there. */
+  readonly at: (key: WindowKey) => Totals | undefined
+  /** Everything that counts against a claim: of a rolling window the sums of many keys. */
+  readonly against: (claim: Claim) => Totals
+  /** The keys that a share counts in. */
+  readonly keysOf: (share: Share) => readonly WindowKey[]
+}
+
 /** What taking a set of claims comes to. */
 export type Taken =
-  | { readonly ok: true; readonly changes: readonly TotalsChange[] }
+  | {
+      readonly ok: true
+      readonly changes: readonly TotalsChange[]
+      /** Claims that passed a soft limit, or a limit that is not enforced. */
+      readonly passed: readonly Notice[]
+    }
   | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
 
-/**
- * Checks claims in order and computes the sums with all of them held. Two claims on one window are added up.
- * @param read the sums of a window now
- */
-export function takeClaims(claims: readonly Claim[], read: (key: WindowKey) => Totals | undefined): Taken {
-  const changed = new Map<string, TotalsChange>()
+/** Checks claims in order and computes the sums with all of them held. Two claims on one window are added up. */
+export function takeClaims(claims: readonly Claim[], reader: SumsReader): Taken {
+  const sums = new Map<string, Totals>()
+  const passed: Notice[] = []
   for (const claim of claims) {
     if (claim.amount < 0n) throw new RangeError(`a claim on budget ${claim.budget} is negative`)
     const id = windowId(claim)
-    const totals = changed.get(id)?.totals ?? read(claim) ?? NO_TOTALS
-    if (!fits(totals, claim)) return { ok: false, claim, totals }
-    changed.set(id, { key: claim, totals: moveTotals(totals, undefined, 'held', claim.amount) })
+    const totals = sums.get(id) ?? reader.against(claim)
+    if (!fits(totals, claim)) {
+      if (claim.enforce !== false) return { ok: false, claim, totals }
+      passed.push({ kind: 'would_refuse', claim, totals })
+    }
+    const after = moveTotals(totals, undefined, 'held', claim.amount)
+    if (claim.soft !== undefined && counted(after) > claim.soft)
+      passed.push({ kind: 'soft', claim, totals: after })
+    sums.set(id, after)
   }
-  return { ok: true, changes: [...changed.values()] }
+  return { ok: true, changes: moveShares(sharesOf(claims), undefined, 'held', reader), passed }
 }
 
 /**
- * The sums after a charge with these shares moved between states.
+ * The sums after a charge with these shares moved between states; `from` undefined for a new reservation.
  * @throws Error when a window has no sums: the books are damaged, and guessing would overspend
  */
 export function moveShares(
   shares: readonly Share[],
-  from: ChargeState,
+  from: ChargeState | undefined,
   to: ChargeState,
-  read: (key: WindowKey) => Totals | undefined,
+  reader: SumsReader,
 ): TotalsChange[] {
   const changed = new Map<string, TotalsChange>()
   if (from === to) return []
   for (const share of shares) {
-    const id = windowId(share)
-    const totals = changed.get(id)?.totals ?? read(share)
-    if (!totals) throw new Error(`the sums of budget ${share.budget} in window ${id} are missing`)
-    changed.set(id, { key: share, totals: moveTotals(totals, from, to, share.amount) })
+    for (const key of reader.keysOf(share)) {
+      const id = windowId(key)
+      const totals = changed.get(id)?.totals ?? reader.at(key) ?? (from === undefined ? NO_TOTALS : undefined)
+      if (!totals) throw new Error(`the sums of budget ${share.budget} in window ${id} are missing`)
+      changed.set(id, { key, totals: moveTotals(totals, from, to, share.amount) })
+    }
   }
   return [...changed.values()]
 }

@@ -1,6 +1,6 @@
 /** Between rows and objects. Reading is strict: a row that is not what was written is damage, never a default. */
 import type { SQLOutputValue } from 'node:sqlite'
-import type { Totals, Window } from '../../core/budget.ts'
+import type { Totals } from '../../core/budget.ts'
 import type {
   AuthorizationMethod,
   AuthorizationRecord,
@@ -9,6 +9,7 @@ import type {
   Proof,
 } from '../../core/charge.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../core/reconcile.ts'
+import { WINDOWS } from '../../core/window.ts'
 import type { Share } from './rules.ts'
 import type { BudgetWindow, Flagged, Instance, Pin } from './store.ts'
 
@@ -18,7 +19,6 @@ export type Row = Readonly<Record<string, SQLOutputValue>>
 const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
 const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
-const WINDOWS: readonly Window[] = ['request', 'hour', 'day', 'week', 'month', 'lifetime']
 
 /** The columns of `charges`, in the order of the schema, and what a charge has in them. */
 export function chargeToRow(charge: Charge): Record<string, string | number | null> {
@@ -125,6 +125,16 @@ export function rowToWindow(row: Row): BudgetWindow {
     windowStart: integer(row, 'window_start'),
     totals: rowToTotals(row),
   }
+}
+
+/** The amount in a row of `shares`. */
+export function rowToAmount(row: Row): bigint {
+  return amount(row, 'amount')
+}
+
+/** The state in a row of `charges`. */
+export function rowToState(row: Row): ChargeState {
+  return oneOf(row, 'state', STATES)
 }
 
 /** A row of `shares`. */

@@ -139,6 +139,19 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (api_base, endpoint, model, network, asset)
   ) STRICT, WITHOUT ROWID;
   `,
+  // Rolling windows, whose sums per second, minute, hour and day are rows of totals too; and soft limits that were told.
+  `
+  CREATE INDEX shares_rolling ON shares (budget, subject, window_start) WHERE window = 'rolling';
+  CREATE INDEX totals_by_window ON totals (budget, window, window_start, subject);
+
+  CREATE TABLE soft_notices (
+    budget TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    window TEXT NOT NULL,
+    window_start INTEGER NOT NULL,
+    PRIMARY KEY (budget, subject, window, window_start)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -63,17 +63,6 @@ export function prepareStatements(db: Connection) {
     flags: db.prepare('SELECT * FROM flags ORDER BY at DESC, charge DESC, flag LIMIT ?'),
     flagsOf: db.prepare('SELECT * FROM flags WHERE charge = ? ORDER BY at DESC, flag LIMIT ?'),
     flagCounts: db.prepare('SELECT flag, count(*) AS count FROM flags GROUP BY flag ORDER BY flag'),
-    shares: db.prepare('SELECT * FROM shares WHERE charge = ? ORDER BY position'),
-    insertShare:
-      db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`),
-    totals: db.prepare(`SELECT spent, held, authorized, uncertain FROM totals
-    WHERE budget = ? AND subject = ? AND window = ? AND window_start = ?`),
-    writeTotals: db.prepare(`INSERT OR REPLACE INTO totals
-    (budget, subject, window, window_start, spent, held, authorized, uncertain) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`),
-    windows: db.prepare(
-      'SELECT * FROM totals WHERE window_start >= ? ORDER BY budget, subject, window, window_start',
-    ),
     pin: db.prepare('SELECT * FROM pins WHERE api_base = ? AND network = ? AND asset = ?'),
     pins: db.prepare('SELECT * FROM pins WHERE api_base = ? ORDER BY api_base, network, asset'),
     allPins: db.prepare('SELECT * FROM pins ORDER BY api_base, network, asset'),

@@ -1,6 +1,6 @@
 /** The ledger in one SQLite file: survives power loss, shared by any number of processes of one machine. */
 import { DatabaseSync } from 'node:sqlite'
-import { NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
+import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
@@ -9,18 +9,14 @@ import {
   duplicateCharge,
   heldCharge,
   movedCharge,
-  moveShares,
   payeeDiffers,
   queryLimit,
   refuseAuthorize,
   retiredCharge,
-  sharesOf,
   storeClosed,
   takeClaims,
   unknownCharge,
   unknownInstance,
-  type TotalsChange,
-  type WindowKey,
 } from './rules.ts'
 import { storeError } from './sqlite-errors.ts'
 import { openLedgerFile, type Connection } from './sqlite-file.ts'
@@ -34,13 +30,11 @@ import {
   rowToInstance,
   rowToMicroUsd,
   rowToPin,
-  rowToShare,
-  rowToTotals,
-  rowToWindow,
   text,
 } from './sqlite-rows.ts'
 import { SqliteSellers } from './sqlite-sellers.ts'
 import { prepareStatements, type Statements } from './sqlite-statements.ts'
+import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
 import type {
   AuthorizeRefusal,
@@ -55,6 +49,7 @@ import type {
   Reservation,
   SellerFilter,
   Store,
+  SubjectTotals,
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
@@ -98,6 +93,7 @@ class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly #db: Connection
   readonly #sql: Statements
+  readonly #sums: SqliteSums
   readonly #tombstones: SqliteTombstones
   readonly #sellers: SqliteSellers
   readonly #queue: WriteQueue
@@ -106,6 +102,7 @@ class SqliteStore implements Store {
   constructor(db: Connection, queue: WriteQueue) {
     this.#db = db
     this.#sql = prepareStatements(db)
+    this.#sums = new SqliteSums(db)
     this.#tombstones = new SqliteTombstones(db)
     this.#sellers = new SqliteSellers(db)
     this.#queue = queue
@@ -214,11 +211,19 @@ class SqliteStore implements Store {
   }
 
   totals(claims: readonly Claim[]): Promise<Totals[]> {
-    return this.#read(() => claims.map((claim) => this.#totalsOf(claim) ?? NO_TOTALS))
+    return this.#read(() => claims.map((claim) => this.#sums.against(claim)))
+  }
+
+  freeAt(claim: Claim): Promise<number | undefined> {
+    return this.#read(() => this.#sums.freeAt(claim))
+  }
+
+  subjects(claim: Claim): Promise<SubjectTotals[]> {
+    return this.#read(() => this.#sums.subjects(claim))
   }
 
   windows(since: number): Promise<BudgetWindow[]> {
-    return this.#read(() => this.#sql.windows.all(since).map(rowToWindow))
+    return this.#read(() => this.#sums.windows(since))
   }
 
   pins(apiBase?: string): Promise<Pin[]> {
@@ -316,35 +321,19 @@ class SqliteStore implements Store {
     const { apiBase, network, asset, payTo, reservedAt } = terms
     const pinned = pin ? this.#sql.pin.get(apiBase, network, asset) : undefined
     if (pinned && text(pinned, 'pay_to') !== payTo) throw payeeDiffers(terms)
-    const taken = takeClaims(claims, this.#totalsOf)
+    const taken = takeClaims(claims, this.#sums)
     if (!taken.ok) return taken
     const charge = heldCharge(terms)
     this.#sql.insertCharge.run(chargeToRow(charge))
-    for (const [position, share] of sharesOf(claims).entries()) {
-      const { budget, subject, window, windowStart, amount } = share
-      this.#sql.insertShare.run(charge.id, position, budget, subject, window, windowStart, amount.toString())
-    }
-    this.#writeTotals(taken.changes)
+    this.#sums.take(charge.id, claims, taken.changes)
     if (pin && !pinned) this.#sql.insertPin.run(apiBase, network, asset, payTo, reservedAt)
-    return { ok: true, charge }
+    const notices = this.#sums.tell(taken.passed)
+    return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
   }
 
   #change(before: Charge, charge: Charge): void {
-    const shares = this.#sql.shares.all(charge.id).map(rowToShare)
-    this.#writeTotals(moveShares(shares, before.state, charge.state, this.#totalsOf))
+    this.#sums.move(before, charge.state)
     this.#sql.updateCharge.run({ id: charge.id, ...changesToRow(charge) })
-  }
-
-  #writeTotals(changes: readonly TotalsChange[]): void {
-    for (const { key, totals } of changes) {
-      const sums = [totals.spent, totals.held, totals.authorized, totals.uncertain].map(String)
-      this.#sql.writeTotals.run(key.budget, key.subject, key.window, key.windowStart, ...sums)
-    }
-  }
-
-  readonly #totalsOf = (key: WindowKey): Totals | undefined => {
-    const row = this.#sql.totals.get(key.budget, key.subject, key.window, key.windowStart)
-    return row && rowToTotals(row)
   }
 
   #get(id: string): Charge | undefined {

@@ -5,10 +5,11 @@
  *
  * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written
  */
-import type { Claim, Totals, Window } from '../../core/budget.ts'
+import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
+import type { Window } from '../../core/window.ts'
 
 /** A process that uses the store (rule 10). */
 export interface Instance {
@@ -35,9 +36,23 @@ export interface Pin {
   readonly pinnedAt: number
 }
 
+/** A claim that was taken although it passed a limit that does not refuse. */
+export interface Notice {
+  /** `soft`: the first to pass `soft` in its window; `would_refuse`: over the limit of a budget that is not enforced. */
+  readonly kind: 'soft' | 'would_refuse'
+  readonly claim: Claim
+  /** `would_refuse`: what the claim did not fit beside. `soft`: the sums with the claim. */
+  readonly totals: Totals
+}
+
 /** What a reservation came to. */
 export type Reservation =
-  | { readonly ok: true; readonly charge: Charge }
+  | {
+      readonly ok: true
+      readonly charge: Charge
+      /** Only where there is something to tell. */
+      readonly notices?: readonly Notice[] | undefined
+    }
   /** Nothing was taken: the first claim (in the given order) that does not fit, and what its window holds. */
   | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
 
@@ -67,6 +82,12 @@ export interface BudgetWindow {
   readonly subject: string
   readonly window: Window
   readonly windowStart: number
+  readonly totals: Totals
+}
+
+/** One subject's sums in a window. */
+export interface SubjectTotals {
+  readonly subject: string
   readonly totals: Totals
 }
 
@@ -190,7 +211,14 @@ export interface Store {
 
   /** The sums a set of claims would be checked against, in their order; reads only. */
   totals(claims: readonly Claim[]): Promise<Totals[]>
-  /** Every budget window that was ever charged and starts at or after `since`. */
+  /**
+   * When a claim on a rolling window fits again by age alone, milliseconds since the epoch; `undefined` when it never
+   * does, and for windows that end at once.
+   */
+  freeAt(claim: Claim): Promise<number | undefined>
+  /** Everybody with something counted in a claim's window, whoever its subject is; by name, at most 1000. */
+  subjects(claim: Claim): Promise<SubjectTotals[]>
+  /** Every budget window but rolling ones that was ever charged and starts at or after `since`. */
   windows(since: number): Promise<BudgetWindow[]>
 
   /** Pins of a seller, or all. */

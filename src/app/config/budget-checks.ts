@@ -1,0 +1,99 @@
+/** What only shows when the parts of a budget are held against each other, the assets and the declared tags. */
+import { BUILT_IN_ASSETS } from '../../core/assets.ts'
+import { OTHER_TAG } from '../../core/budget.ts'
+import { parseUsd } from '../../core/money.ts'
+import type { Item } from './cross-checks.ts'
+import type { Finding } from './explain.ts'
+import { printable } from './problems.ts'
+
+/**
+ * @param budgets the items of `budgets`; what has not the expected form is skipped here and reported by the schema
+ * @param assets the items of `assets`
+ * @param declared the value of `tags.declared`
+ */
+export function checkBudgets(
+  budgets: readonly Item[],
+  assets: readonly Item[],
+  declared: unknown,
+): Finding[] {
+  const tags: readonly unknown[] = Array.isArray(declared) ? declared : []
+  const other = tags.indexOf(OTHER_TAG)
+  return [
+    ...budgets.flatMap((budget) => [
+      ...checkLimit(budget),
+      ...checkAsset(budget, assets),
+      ...checkSoft(budget),
+      ...checkScope(budget, tags),
+    ]),
+    ...(other < 0
+      ? []
+      : [
+          {
+            path: ['tags', 'declared', other],
+            message: 'is what every undeclared tag counts as. Remove it.',
+          },
+        ]),
+  ]
+}
+
+function checkLimit({ path, fields }: Item): Finding[] {
+  const { limit_usd: usd, limit, asset } = fields
+  if (usd === undefined && limit === undefined) {
+    return [{ path: [...path, 'limit_usd'], message: 'is missing. Add it, such as limit_usd: "5.00".' }]
+  }
+  if (usd !== undefined && limit !== undefined) {
+    const message = 'stands beside limit_usd, and a budget has one limit. Remove one of the two.'
+    return [{ path: [...path, 'limit'], message }]
+  }
+  if (limit !== undefined && asset === undefined) {
+    const message = 'is missing. Name the token whose smallest units limit counts, such as asset: USDC.'
+    return [{ path: [...path, 'asset'], message }]
+  }
+  if (usd !== undefined && asset !== undefined) {
+    const message =
+      'stands beside limit_usd. Write limit in its smallest units instead of limit_usd, or remove it.'
+    return [{ path: [...path, 'asset'], message }]
+  }
+  return []
+}
+
+function checkAsset({ path, fields }: Item, assets: readonly Item[]): Finding[] {
+  const { asset } = fields
+  if (typeof asset !== 'string') return []
+  const known = [...BUILT_IN_ASSETS, ...assets.map((item) => item.fields)]
+  const decimals = new Set(known.filter(({ symbol }) => symbol === asset).map((found) => found['decimals']))
+  if (decimals.size === 1) return []
+  if (decimals.size > 1) {
+    const message =
+      'is the symbol of tokens with different decimals. Give one of them another symbol under assets.'
+    return [{ path: [...path, 'asset'], message }]
+  }
+  const symbols = [...new Set(known.map(({ symbol }) => symbol))].filter(
+    (symbol) => typeof symbol === 'string',
+  )
+  const list = symbols.slice(0, 20).map(printable).join(', ')
+  return [{ path: [...path, 'asset'], message: `is the symbol of no asset. There are the assets ${list}.` }]
+}
+
+function checkSoft({ path, fields }: Item): Finding[] {
+  const { soft_usd: soft, limit_usd: limit, window } = fields
+  if (soft === undefined) return []
+  const refuse = (message: string): Finding[] => [{ path: [...path, 'soft_usd'], message }]
+  if (limit === undefined) return refuse('belongs to a limit in USD. Remove it, or use limit_usd.')
+  if (window === 'request')
+    return refuse('has no use where nothing adds up: the window is request. Remove it.')
+  const [softValue, limitValue] = [parseUsd(soft), parseUsd(limit)]
+  if (softValue === undefined || limitValue === undefined || softValue < limitValue) return []
+  return refuse('is not below limit_usd, so it would never come first. Lower it, or remove it.')
+}
+
+function checkScope({ path, fields }: Item, tags: readonly unknown[]): Finding[] {
+  if (fields['per'] !== 'tag' || tags.length > 0) return []
+  return [
+    {
+      path: [...path, 'per'],
+      message:
+        'is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared.',
+    },
+  ]
+}

@@ -1,0 +1,65 @@
+/** How long a budget's limit lasts: calendar windows, exact at the boundary and over daylight saving, and rolling ones. */
+import { DateTime, IANAZone } from 'luxon'
+
+/** Calendar windows start at the boundary in the rule's time zone; `rolling` has a length and no boundary. */
+export type Window = 'request' | 'hour' | 'day' | 'week' | 'month' | 'lifetime' | 'rolling'
+
+/** Every window, for parsers. */
+export const WINDOWS: readonly Window[] = ['request', 'hour', 'day', 'week', 'month', 'lifetime', 'rolling']
+
+/** A window as a budget has it. */
+export interface WindowSpec {
+  readonly window: Window
+  /** Of a rolling window only, milliseconds: a charge counts from its reservation until exactly that long after. */
+  readonly lengthMs?: number | undefined
+}
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+const UNIT_MS: Readonly<Record<string, number>> = { m: MINUTE_MS, h: HOUR_MS, d: DAY_MS }
+
+/** The longest rolling window: a leap year. */
+const LONGEST_MS = 366 * DAY_MS
+
+/** Reads `day`, or a rolling length such as `30m`, `24h` or `7d` (a minute to 366 days); anything else gives `undefined`. */
+export function parseWindow(text: string): WindowSpec | undefined {
+  const named = WINDOWS.find((window) => window === text && window !== 'rolling')
+  if (named !== undefined) return { window: named }
+  const match = /^([1-9]\d{0,5})([mhd])$/.exec(text)
+  const lengthMs = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? Number.NaN)
+  return lengthMs <= LONGEST_MS ? { window: 'rolling', lengthMs } : undefined
+}
+
+/** Writes a window as {@link parseWindow} reads it. */
+export function formatWindow({ window, lengthMs }: WindowSpec): string {
+  if (lengthMs === undefined) return window
+  if (lengthMs % DAY_MS === 0 && lengthMs > DAY_MS) return `${lengthMs / DAY_MS}d`
+  return lengthMs % HOUR_MS === 0 ? `${lengthMs / HOUR_MS}h` : `${lengthMs / MINUTE_MS}m`
+}
+
+/**
+ * The window an instant falls in. Exact at the boundary (start inclusive, end exclusive) and over daylight saving.
+ * A window without boundaries begins at the instant itself; one that never ends begins at 0.
+ */
+export function windowAt(
+  window: Window,
+  timezone: string,
+  at: number,
+): { readonly start: number; readonly end: number | undefined } {
+  if (window === 'lifetime') return { start: 0, end: undefined }
+  if (window === 'request' || window === 'rolling') return { start: at, end: undefined }
+  const start = DateTime.fromMillis(at, { zone: timezone }).startOf(window)
+  return {
+    start: start.toMillis(),
+    end: start
+      .plus({ [window]: 1 })
+      .startOf(window)
+      .toMillis(),
+  }
+}
+
+/** Whether `name` is a time zone this machine knows. */
+export function isTimezone(name: string): boolean {
+  return IANAZone.isValidZone(name) || name === 'UTC'
+}
