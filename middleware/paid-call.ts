@@ -1,6 +1,7 @@
 /** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
 import type { Charge } from '../src/core/charge.ts'
 import { TollwayError } from '../src/core/errors.ts'
+import { receiptMismatch } from '../src/core/receipt-check.ts'
 import type { TollwayEvent } from '../src/core/events.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import type { Authorization, Provider } from '../src/core/provider.ts'
@@ -147,12 +148,24 @@ export class PaidCall {
     if (verdict.state === 'settled') {
       const transaction = receipt?.success === true ? receipt.transaction : undefined
       await this.#close(await ledger.settle(charge, verdict.proof, transaction))
+      if (receipt) await this.#checkReceipt(charge, receipt)
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason))
     }
     if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
     this.#exchange.outcome = 'paid'
     this.#exchange.reply = { ...reply, kind: 'paid' }
+  }
+
+  /** A receipt is believed about being paid; what else it says and was not signed is for people to look at. */
+  async #checkReceipt(charge: Charge, receipt: Receipt): Promise<void> {
+    const detail = receiptMismatch(receipt, charge)
+    if (detail === undefined) return
+    this.#exchange.details['receipt_mismatch'] = detail
+    await this.#parts.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
+      // The payment is booked: an answer must not be lost over a mark on it.
+      this.#exchange.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
+    })
   }
 
   async #failure(

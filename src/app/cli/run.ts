@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { addAudit } from './commands/audit.ts'
 import { addCheck } from './commands/check.ts'
+import { addReconcile } from './commands/reconcile.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addServe } from './commands/serve.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './exit-codes.ts'
@@ -59,6 +60,7 @@ ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
   addCheck(program, context)
+  addReconcile(program, context)
   addSandbox(program, context)
   addAudit(program, context)
   return program

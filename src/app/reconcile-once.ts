@@ -1,0 +1,105 @@
+/** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
+import { randomBytes } from 'node:crypto'
+import { parse, join } from 'node:path'
+import type { Log } from '../../middleware/log.ts'
+import { NETWORKS } from '../core/assets.ts'
+import { systemClock } from '../core/clock.ts'
+import { ConfigError } from '../core/errors.ts'
+import type { Observer } from '../core/events.ts'
+import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import { takeLock } from '../io/file-lock.ts'
+import { thisInstance } from '../io/instance.ts'
+import { Ledger } from '../io/ledger.ts'
+import type { ReconcileReport } from '../io/reconciler.ts'
+import { openStore } from '../io/store/open.ts'
+import type { Flagged } from '../io/store/store.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+import { chainLog, openReconciler } from './open-reconciler.ts'
+
+/** What one look came to. */
+export interface ReconcileOutcome extends ReconcileReport {
+  /** Networks with open payments and no node to ask, CAIP-2. */
+  readonly unread: readonly string[]
+  /** What is still uncertain, on all networks. */
+  readonly uncertain: { readonly count: number; readonly microUsd: bigint }
+  /** The newest flags. */
+  readonly flags: readonly Flagged[]
+}
+
+/**
+ * Looks at every open payment once. Payments in flight in a living process are left alone.
+ * @throws ConfigError without a file to look into or a node to ask
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function reconcileOnce(
+  config: Pick<ResolvedConfig, 'store' | 'audit' | 'chains' | 'reconcile'>,
+  log: Log,
+): Promise<ReconcileOutcome> {
+  if (config.store === 'memory') {
+    throw new ConfigError(
+      'store: memory is gone with its gateway, so there is nothing to reconcile. Use sqlite:./tollway.db.',
+    )
+  }
+  if (config.chains.size === 0) {
+    throw new ConfigError(
+      'chains: no node is configured, so nothing can be proven. Name one, such as { base: { rpc: "https://…" } }.',
+    )
+  }
+  const observers = [chainLog(log)]
+  const ledger = await openLedger(config, observers)
+  try {
+    const reconciler = openReconciler({ config, ledger, paidNetworks: [], observers, log })
+    const report = await reconciler.run({ all: true })
+    await reconciler.close()
+    const { store } = ledger
+    const unread: string[] = []
+    for (const { id: network } of NETWORKS) {
+      if (config.chains.has(network)) continue
+      if ((await store.unproven({ network, limit: 1 })).length > 0) unread.push(network)
+    }
+    return { ...report, unread, uncertain: await ledger.uncertainSum(), flags: await store.flags() }
+  } finally {
+    await ledger.close()
+  }
+}
+
+async function openLedger(
+  config: Pick<ResolvedConfig, 'store' | 'audit'>,
+  observers: readonly Observer[],
+): Promise<Ledger> {
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const instance = thisInstance(systemClock)
+    const audit = await openAudit(config.audit.path, instance.id)
+    opened.push(audit)
+    const store = await openStore(config.store)
+    opened.push(store)
+    return await Ledger.open({ store, audit, clock: systemClock, random: randomBytes, instance, observers })
+  } catch (error) {
+    await Promise.allSettled(opened.map((part) => part.close()))
+    throw error
+  }
+}
+
+/**
+ * The gateway's file when no gateway writes it, so that a payment's story stays in one; else one beside it, because an
+ * audit file has one writer.
+ */
+async function openAudit(path: string, instance: string): Promise<AuditFile> {
+  const { dir, name, ext } = parse(path)
+  const own = isWritten(path, instance) ? join(dir, `${name}.reconcile${ext}`) : path
+  return await openAuditFile({ path: own, clock: systemClock, instance })
+}
+
+function isWritten(path: string, instance: string): boolean {
+  let lock: ReturnType<typeof takeLock>
+  try {
+    lock = takeLock(`${path}.lock`, instance)
+  } catch {
+    // Opening the file itself says better what is wrong.
+    return false
+  }
+  if ('heldBy' in lock) return true
+  lock.release()
+  return false
+}
