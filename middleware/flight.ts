@@ -18,7 +18,7 @@ export type Outcome =
 export type Facts = Pick<Exchange, 'route' | 'payer' | 'charge' | 'outcome'>
 
 /** What a {@link Flight} is made with. */
-export interface FlightOptions extends SharedBodyOptions {
+export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
   readonly mark: RequestMark
   readonly presented: Presented
   /** Its client marks its retries, or names its requests: a repeat may come that wants the same answer. */
@@ -35,6 +35,8 @@ export class Flight implements Run, Attempt {
   readonly #options: FlightOptions
   readonly #left = new AbortController()
   readonly #outcome = Promise.withResolvers<Outcome>()
+  /** Of the client whose request it is. */
+  #exchange: Exchange | undefined
   #known: Outcome | undefined
   #facts: Facts | undefined
   #begun = false
@@ -75,7 +77,12 @@ export class Flight implements Run, Attempt {
     return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
   }
 
-  /** The charge that was paid, or perhaps paid, for it. */
+  /** The charge it reserved last, whatever became of it. */
+  get chargeId(): string | undefined {
+    return this.#exchange?.charge?.id
+  }
+
+  /** The charge that was paid, or perhaps paid, for it; known at the end. */
   get charge(): Charge | undefined {
     return this.#paid ? this.#facts?.charge : undefined
   }
@@ -101,6 +108,7 @@ export class Flight implements Run, Attempt {
    */
   enter(res: ServerResponse, exchange: Exchange, isFirst: boolean): void {
     this.#waiting += 1
+    if (isFirst) this.#exchange = exchange
     res.once('close', () => {
       this.#waiting -= 1
       const hasBytes = exchange.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
@@ -118,7 +126,7 @@ export class Flight implements Run, Attempt {
     const { reply } = exchange
     if (!reply) throw new TypeError('there is no answer to share')
     const { body, ...head } = reply
-    const shared = new SharedBody(body, this.#options)
+    const shared = new SharedBody(body, { ...this.#options, isWanted: () => this.#waiting > 0 })
     exchange.reply = { ...head, body: shared.read() ?? body }
     this.#settle({ kind: 'reply', head, body: shared }, exchange)
   }
@@ -159,6 +167,7 @@ export class Flight implements Run, Attempt {
     // An answer nobody got is read to its end, for the client that comes back; so is one that has a key of its own.
     const isOwed = !this.#delivered || this.#options.presented.named === 'idempotency-key'
     if (this.#paid && isOwed) this.shared?.keep()
+    else this.shared?.release()
     if (this.#endedAt !== undefined) return
     this.#endedAt = this.#options.now()
     this.#options.onEnd(this)

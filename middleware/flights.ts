@@ -54,7 +54,7 @@ export class Flights {
 
   /** The request that a charge paid for. */
   ofCharge(id: string): Flight | undefined {
-    return this.#byCharge.get(id) ?? [...this.#running].find((flight) => flight.charge?.id === id)
+    return this.#byCharge.get(id) ?? [...this.#running].find(({ chargeId }) => chargeId === id)
   }
 
   /** Takes a request on. It stands for its name and body from now on. */

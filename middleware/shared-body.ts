@@ -13,6 +13,8 @@ export interface SharedBodyOptions {
   readonly onSize: (change: number) => void
   /** Bytes after which the record is dropped; the readers go on. */
   readonly maxBytes: number
+  /** Whether somebody is about to read: the source is not let go meanwhile. */
+  readonly isWanted?: (() => boolean) | undefined
 }
 
 /** See the file's head. The source is read only as fast as the fastest reader asks. */
@@ -62,7 +64,14 @@ export class SharedBody {
   forget(): void {
     this.#recording = false
     this.#prune()
-    if (this.#readers.size === 0) this.#letGo()
+    this.release()
+  }
+
+  /** Lets the source go if nobody reads or wants it, and its bytes are not kept. */
+  release(): void {
+    if (this.#readers.size > 0 || (this.#keeping && this.#recording)) return
+    if (this.#recording && this.#options.isWanted?.() === true) return
+    this.#letGo()
   }
 
   /** The chunk at a reader's position; `undefined` at the end. @throws what the source broke with, BodyGoneError */
@@ -85,8 +94,8 @@ export class SharedBody {
   /** A reader leaves; with the last one the source is let go, unless its bytes are kept. */
   leave(reader: Reader): void {
     if (!this.#readers.delete(reader)) return
-    if (this.#readers.size === 0 && !(this.#keeping && this.#recording)) this.#letGo()
-    else this.moved()
+    this.moved()
+    this.release()
   }
 
   #pull(): Promise<void> {

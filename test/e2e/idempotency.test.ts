@@ -62,6 +62,8 @@ beforeEach(async () => {
   pay = (response, n) => answer(response, `answer ${n}`)
   seller = await startHostileSeller(async (request, response) => {
     if (request.url.startsWith('/free')) return answer(response, 'free')
+    // Time passes between a request and its reservation.
+    now += 10
     if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
     paid += 1
     firstPayment.resolve()
@@ -337,6 +339,21 @@ describe('without a key', () => {
     expect(await asked(retry(1), { temperature: 1 })).toMatchObject({ got: 'answer 2' })
     now += 1
     expect(await asked(retry(1))).toMatchObject({ got: 'answer 3', replayed: null })
+  })
+
+  test('a retry joins one that is being paid', async () => {
+    const released = Promise.withResolvers<void>()
+    pay = async (response, n) => {
+      await released.promise
+      answer(response, `answer ${n}`)
+    }
+    const first = asked(retry(0))
+    await firstPayment.promise
+    const second = asked(retry(1))
+    released.resolve()
+    const { charge } = await first
+    expect(await second).toMatchObject({ got: 'answer 1', charge, replayed: 'yes' })
+    expect(paid).toBe(1)
   })
 
   test('a retry of one that paid nothing is a fresh try', async () => {
