@@ -24,6 +24,7 @@ import type { Store } from '../io/store/store.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { refuseForgottenLedger } from './forgotten-ledger.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
@@ -79,6 +80,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
   try {
     const instance = thisInstance(clock)
     const payers = await openPayers(config, overrides, opened)
+    refuseForgottenLedger(config)
     const audit = await openAuditFile({ path: config.audit.path, clock, instance: instance.id })
     opened.push(audit)
     const opening = await openStore(config.store)

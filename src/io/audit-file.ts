@@ -172,8 +172,8 @@ export class AuditFile {
   }
 
   /**
-   * Resolves when the next record would be taken: the file is still the one that was opened, and what a failed
-   * sync may have lost is on the disk.
+   * Resolves when the next record would be taken and made durable: the file is still the one that was opened, and
+   * the disk syncs it now, also what a failed sync may have lost.
    * @throws TollwayError `audit_unavailable`
    */
   async check(): Promise<void> {
@@ -184,7 +184,7 @@ export class AuditFile {
     } catch (error) {
       throw unavailable(reasonOf(error), error)
     }
-    if (this.#doubtful) await this.#durable()
+    await this.#durable()
   }
 
   /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */

@@ -44,6 +44,13 @@ export class Child {
     this.#ended.catch(() => this.#change())
   }
 
+  /** @throws {Error} When it could not be started. */
+  get pid(): number {
+    const { pid } = this.#process
+    if (pid === undefined) throw new Error('the process did not start')
+    return pid
+  }
+
   /** Waits until its output holds this. @throws {Error} with everything it said, when it ends before */
   async says(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {

@@ -1,0 +1,317 @@
+/** Real failures under the real process: a file system that refuses, files that are not what they were. None needs root. */
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { run } from '../../src/app/cli/run.ts'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { openAuditFile } from '../../src/io/audit-file.ts'
+import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { terms } from '../store/samples.ts'
+import type { Child } from '../kit/child.ts'
+import { startPatientSeller, type PatientSeller } from '../kit/fragile-gateway.ts'
+import { ask, errorOf } from '../kit/gateway.ts'
+import { readyUrl, servePlace, type ServePlace } from '../kit/serve-process.ts'
+
+let seller: PatientSeller
+let place: ServePlace
+const children = new Set<Child>()
+
+beforeAll(async () => {
+  seller = await startPatientSeller()
+})
+
+beforeEach(() => {
+  place = servePlace(`
+model_list:
+  - { model_name: "paid/*", model: "*", api_base: "${seller.apiBase}", payer: base }
+  - { model_name: free, api_base: "${seller.url}/free/v1" }
+budgets: [{ name: all, limit_usd: "1.00", window: lifetime }]
+`)
+})
+
+afterEach(async () => {
+  for (const child of children) {
+    child.kill('SIGKILL')
+    await child.end()
+  }
+  children.clear()
+  chmodSync(place.directory, 0o700)
+  place.remove()
+})
+
+afterAll(async () => {
+  await seller?.close()
+})
+
+function start(wrapper: readonly string[] = []): Child {
+  const child = place.start({ wrapper })
+  children.add(child)
+  return child
+}
+
+async function stop(child: Child): Promise<number | null> {
+  child.kill('SIGTERM')
+  return (await child.end()).code
+}
+
+/** What `tollway serve` says when it does not start; in this process, because nothing runs on. */
+async function refusal(): Promise<{ code: number; stdout: string; stderr: string }> {
+  const name = `DURABILITY_WALLET_${randomUUID().replaceAll('-', '')}`
+  const config = join(place.directory, 'refused.yaml')
+  writeFileSync(config, readFileSync(place.config, 'utf8').replace('SERVE_WALLET', name))
+  const terminal = new FakeTerminal({ [name]: localAccounts().buyer.privateKey })
+  process.env[name] = localAccounts().buyer.privateKey
+  const code = await run(['serve', '--config', config], terminal)
+  return { code, stdout: terminal.out, stderr: terminal.err }
+}
+
+const pay = async (url: string): Promise<[number, string]> => {
+  const answer = await ask(url, { model: 'paid/m', user: randomUUID() })
+  return [answer.status, answer.status === 200 ? 'paid' : (await errorOf(answer)).code]
+}
+const free = async (url: string): Promise<number> => (await ask(url, { model: 'free' })).status
+const readiness = async (url: string): Promise<string> =>
+  ((await (await fetch(`${url}/health/ready`)).json()) as { status: string }).status
+
+/** Every write behind this offset of any file fails from now on, as on a full disk. */
+function limitFiles(child: Child, bytes: number | 'unlimited'): void {
+  execFileSync('prlimit', ['--pid', String(child.pid), `--fsize=${bytes}:`])
+}
+
+async function makeLedger(charges: number): Promise<void> {
+  await place.withLedger(async (store) => {
+    await Promise.all(Array.from({ length: charges }, (_, n) => store.reserve(terms(n), [], false)))
+  })
+}
+
+describe('a disk that takes no more bytes', () => {
+  test('closes paid routes of a running process, unpaid ones go on, and they open again when there is room', async () => {
+    const child = start()
+    const url = await readyUrl(child)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    const { paid } = seller.counts()
+    limitFiles(child, 1)
+    expect(await pay(url)).toEqual([503, 'store_unavailable'])
+    expect(await pay(url)).toEqual([503, 'store_unavailable'])
+    expect(seller.counts().paid).toBe(paid)
+    expect([await free(url), await readiness(url)]).toEqual([200, 'degraded'])
+    limitFiles(child, 'unlimited')
+    expect(await pay(url)).toEqual([200, 'paid'])
+    expect(await readiness(url)).toBe('ok')
+    expect(await stop(child)).toBe(0)
+    expect(await verifyAudit(place.audit)).toMatchObject({ ok: true, openIntents: [] })
+  })
+
+  test('does so too when only the audit file has no room, and the books are whole afterwards', async () => {
+    await makeLedger(0)
+    const audit = await openAuditFile({ path: place.audit, clock: { now: () => 0 }, instance: 'ins_before' })
+    // Longer than the ledger's log ever gets: so a limit can hit the one and not the other.
+    for (let n = 0; n < 8; n += 1) await audit.append('note', { text: 'x'.repeat(1_000_000) })
+    await audit.close()
+    const child = start()
+    const url = await readyUrl(child)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    const held = seller.hold()
+    const inFlight = pay(url)
+    await held.arrived
+    const { paid } = seller.counts()
+    limitFiles(child, statSync(place.audit).size)
+    held.answer()
+    expect(await inFlight).toEqual([200, 'paid'])
+    expect(await pay(url)).toEqual([503, 'audit_unavailable'])
+    expect(await pay(url)).toEqual([503, 'audit_unavailable'])
+    expect(seller.counts().paid).toBe(paid)
+    expect([await free(url), await readiness(url)]).toEqual([200, 'degraded'])
+    limitFiles(child, 'unlimited')
+    expect(await pay(url)).toEqual([200, 'paid'])
+    expect(await stop(child)).toBe(0)
+    expect(await verifyAudit(place.audit)).toMatchObject({ ok: true, openIntents: [] })
+    expect(await place.withLedger((store) => store.sum('settled'))).toEqual({ count: 3, microUsd: 3000n })
+  })
+
+  test('does not let a gateway start: /dev/full as its audit file', async () => {
+    symlinkSync('/dev/full', place.audit)
+    const { code, stderr } = await start().end()
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/^The audit file cannot be written: ENOSPC\.\n$/),
+    ])
+  })
+})
+
+describe('a directory that cannot be written', () => {
+  /** Root is not held up by permissions unless it lets go of that right. */
+  const mortal =
+    process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--'] : []
+
+  test('does not let a gateway start, and says what to do', async () => {
+    chmodSync(place.directory, 0o500)
+    const { code, stderr } = await start(mortal).end()
+    expect(code).toBe(1)
+    expect(stderr).toMatch(
+      /audit\.jsonl\.lock cannot be opened \(EACCES\)\. Create its directory and let Tollway write/,
+    )
+    chmodSync(place.directory, 0o700)
+    const config = readFileSync(place.config, 'utf8')
+    const apart = join(place.directory, 'ledger')
+    mkdirSync(apart, { mode: 0o500 })
+    writeFileSync(place.config, config.replace('sqlite:./tollway.db', 'sqlite:./ledger/tollway.db'))
+    const second = await start(mortal).end()
+    expect(second.code).toBe(2)
+    expect(second.stderr).toMatch(/tollway\.db cannot be made \(EACCES\)\. Let Tollway write to .*\/ledger/)
+    chmodSync(apart, 0o700)
+  })
+
+  test('changes nothing for a gateway that has its files open', async () => {
+    const child = start(mortal)
+    const url = await readyUrl(child)
+    chmodSync(place.directory, 0o500)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    expect(await readiness(url)).toBe('ok')
+    chmodSync(place.directory, 0o700)
+    expect(await stop(child)).toBe(0)
+  })
+})
+
+describe('a ledger that is not what it was', () => {
+  const cases: { name: string; make: () => void; says: RegExp }[] = [
+    {
+      name: 'is not a database',
+      make: () => writeFileSync(place.ledger, 'not a database '.repeat(1000)),
+      says: /tollway\.db is damaged or not a ledger\. Restore it from a backup/,
+    },
+    {
+      name: 'was cut short',
+      make: () => truncateSync(place.ledger, 20_480),
+      says: /tollway\.db is damaged or not a ledger\. Restore it from a backup/,
+    },
+    {
+      name: 'has damaged pages',
+      make: () => {
+        const bytes = readFileSync(place.ledger)
+        writeFileSync(place.ledger, bytes.fill(0x5a, bytes.length - 40_000, bytes.length - 4096))
+      },
+      says: /tollway\.db is damaged .* a fresh ledger would forget what was spent/,
+    },
+    {
+      name: "is another program's database",
+      make: () => {
+        rmSync(place.ledger)
+        const db = new DatabaseSync(place.ledger)
+        db.exec('CREATE TABLE notes (a); PRAGMA user_version = 1')
+        db.close()
+      },
+      says: /tollway\.db is a database of another program\. Name a file of its own/,
+    },
+    {
+      name: 'is of a newer Tollway',
+      make: () => {
+        const db = new DatabaseSync(place.ledger)
+        db.exec('PRAGMA user_version = 9999')
+        db.close()
+      },
+      says: /tollway\.db was written by a newer Tollway \(schema 9999; .*Run the newer/,
+    },
+    {
+      name: 'is empty',
+      make: () => truncateSync(place.ledger, 0),
+      says: /tollway\.db is empty: what it recorded is lost\. Restore it from a backup/,
+    },
+  ]
+
+  test.each(cases)('$name: it is refused and left as it is', async ({ make, says }) => {
+    await makeLedger(200)
+    make()
+    const before = readFileSync(place.ledger)
+    const { code, stderr, stdout } = await refusal()
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toMatch(says)
+    expect(stderr).not.toMatch(/\n\s+at /)
+    expect(readFileSync(place.ledger).equals(before)).toBe(true)
+  })
+
+  test('deleted under a running gateway: paid routes close, and no new ledger is begun beside the old audit file', async () => {
+    const child = start()
+    const url = await readyUrl(child)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    const { paid } = seller.counts()
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${place.ledger}${suffix}`)
+    expect(await pay(url)).toEqual([503, 'store_unavailable'])
+    expect(await pay(url)).toEqual([503, 'store_unavailable'])
+    expect([await free(url), await readiness(url), seller.counts().paid]).toEqual([200, 'degraded', paid])
+    expect(await stop(child)).toBe(1)
+    const again = await refusal()
+    expect(again.code).toBe(2)
+    expect(again.stderr).toMatch(
+      /tollway\.db is missing, but the audit file .*audit\.jsonl has records: a new ledger would/,
+    )
+    expect(existsSync(place.ledger)).toBe(false)
+  })
+
+  test('deleted together with its audit file it is a first start', async () => {
+    const child = start()
+    await readyUrl(child)
+    await stop(child)
+    for (const file of [place.ledger, place.audit]) rmSync(file)
+    const again = start()
+    expect(await pay(await readyUrl(again))).toEqual([200, 'paid'])
+    expect(await stop(again)).toBe(0)
+  })
+})
+
+describe('an audit file', () => {
+  test('deleted under a running gateway closes paid routes; a restart begins a new one over the same books', async () => {
+    const child = start()
+    const url = await readyUrl(child)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    const { paid } = seller.counts()
+    rmSync(place.audit)
+    expect(await readiness(url)).toBe('degraded')
+    expect(await pay(url)).toEqual([503, 'audit_unavailable'])
+    expect([await free(url), seller.counts().paid]).toEqual([200, paid])
+    await stop(child)
+    const again = start()
+    expect(await pay(await readyUrl(again))).toEqual([200, 'paid'])
+    expect(await stop(again)).toBe(0)
+    expect(await verifyAudit(place.audit)).toMatchObject({ ok: true, openIntents: [] })
+    expect(await place.withLedger((store) => store.sum('settled'))).toMatchObject({ count: 2 })
+  })
+
+  test('cut short under a running gateway closes paid routes; the cut line is told at the restart', async () => {
+    const child = start()
+    const url = await readyUrl(child)
+    expect(await pay(url)).toEqual([200, 'paid'])
+    const copy = join(dirname(place.audit), 'copy.jsonl')
+    copyFileSync(place.audit, copy)
+    truncateSync(place.audit, statSync(place.audit).size - 10)
+    expect(await pay(url)).toEqual([503, 'audit_unavailable'])
+    expect(await free(url)).toBe(200)
+    await stop(child)
+    const again = start()
+    expect(await pay(await readyUrl(again))).toEqual([200, 'paid'])
+    expect(await stop(again)).toBe(0)
+    const verdict = await verifyAudit(place.audit)
+    expect(verdict).toMatchObject({ ok: true })
+    expect(readFileSync(place.audit, 'utf8')).toContain('"type":"audit.repaired"')
+    // The copy kept elsewhere shows what the cut took: its last record is not in the file.
+    const { hash } = JSON.parse(readFileSync(copy, 'utf8').trimEnd().split('\n').at(-1) ?? '') as {
+      hash: string
+    }
+    expect(readFileSync(place.audit, 'utf8')).not.toContain(hash)
+  })
+})

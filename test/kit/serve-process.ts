@@ -1,0 +1,64 @@
+/** The gateway as it is run: `tollway serve` in a process of its own, over files that stay between runs. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { openStore } from '../../src/io/store/open.ts'
+import type { Store } from '../../src/io/store/store.ts'
+import { Child } from './child.ts'
+
+const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+
+/** A directory with a configuration, and what a gateway keeps there. */
+export interface ServePlace {
+  readonly directory: string
+  readonly config: string
+  readonly ledger: string
+  readonly audit: string
+  /** Starts the gateway. `wrapper`: a command that runs the one behind it, such as `strace -f`. */
+  start(options?: { readonly wrapper?: readonly string[] }): Child
+  /** Opens the ledger and gives it to `use`; no gateway should be using it. */
+  withLedger<T>(use: (store: Store) => Promise<T>): Promise<T>
+  remove(): void
+}
+
+/** Waits until a gateway is ready. */
+export async function readyUrl(child: Child): Promise<string> {
+  const [, url = ''] = await child.says(/ready at (http:\/\/\S+)\/v1/)
+  return url
+}
+
+/** Makes a place. `config` is YAML beside `listen`, `store`, `audit` and the payer `base`. */
+export function servePlace(config: string): ServePlace {
+  const directory = mkdtempSync(join(tmpdir(), 'tollway-serve-'))
+  const [ledger, audit] = [join(directory, 'tollway.db'), join(directory, 'audit.jsonl')]
+  const path = join(directory, 'tollway.yaml')
+  writeFileSync(
+    path,
+    `listen: 127.0.0.1:0
+store: sqlite:./tollway.db
+audit: { path: ./audit.jsonl }
+payers: { base: { kind: direct, key: "\${env:SERVE_WALLET}", networks: [base-sepolia] } }
+${config}`,
+  )
+  return {
+    directory,
+    config: path,
+    ledger,
+    audit,
+    start({ wrapper = [] } = {}) {
+      const [command, ...args] = [...wrapper, process.execPath, MAIN, 'serve', '--config', path]
+      const env = { ...process.env, NO_COLOR: '1', SERVE_WALLET: localAccounts().buyer.privateKey }
+      return new Child(command, args, { cwd: directory, env })
+    },
+    async withLedger(use) {
+      const store = await openStore(`sqlite:${ledger}`)
+      try {
+        return await use(store)
+      } finally {
+        await store.close()
+      }
+    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
