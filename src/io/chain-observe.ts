@@ -23,7 +23,6 @@ interface Signed extends Look {
 }
 
 type Use = NonNullable<Reading['use']>
-type Cancellation = NonNullable<Reading['cancellation']>
 
 /** What the chain says about a charge at `head`. Never throws: what cannot be read is `no_answer`. */
 export async function observe(look: Look, charge: Charge): Promise<Observation> {
@@ -99,7 +98,7 @@ async function useIn(
 
 /**
  * Permit2 tells no event for a use. The transaction is the one whose call data holds the nonce and that moved exactly what was
- * signed. A bit that an invalidation set proves nothing while a transfer could be the use: Permit2 invalidates used bits too.
+ * signed; a nonce that was not used and is used up was invalidated.
  */
 async function permit2(signed: Signed): Promise<Events> {
   const { reader, head, charge, authorization, search } = signed
@@ -128,19 +127,24 @@ async function permit2(signed: Signed): Promise<Events> {
     const use = { transaction, transfers: [{ to: charge.payTo, value: charge.amount }] }
     return { spent, use, cancellation: undefined }
   }
-  if (!spent || fitting.length > 0) return { spent, use: undefined, cancellation: undefined }
-  const invalidated = await search.logs(
+  if (!spent) return { spent, use: undefined, cancellation: undefined }
+  const isInvalidation = (log: ChainLog): boolean => invalidates(log, word, bit)
+  const invalidations = await search.logs(
     {
       address: PERMIT2_ADDRESS,
       topics: [TOPICS.invalidated, addressTopic(from)],
       from: start,
       to: head.number,
     },
-    (logs) => logs.some((log) => invalidates(log, word, bit)),
+    (logs) => logs.some(isInvalidation),
   )
-  const log = invalidated.find((candidate) => invalidates(candidate, word, bit))
-  const cancellation: Cancellation | undefined = log && { transaction: log.transaction }
-  return { spent, use: undefined, cancellation }
+  const first = invalidations.find(isInvalidation)
+  // Only the one that set the bit cancels: Permit2 invalidates used nonces too.
+  const sets =
+    first !== undefined &&
+    ((await reader.nonceBitmap(from, word, first.blockNumber - 1n)) & bit) === 0n &&
+    !fitting.some(({ blockNumber }) => blockNumber === first.blockNumber)
+  return { spent, use: undefined, cancellation: sets ? { transaction: first.transaction } : undefined }
 }
 
 /** The blocks in which the authorization can have been used. */

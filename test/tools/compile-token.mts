@@ -27,7 +27,8 @@ const Output = z.object({
         z.string(),
         z.object({
           abi: z.array(AbiEntry),
-          evm: z.object({ deployedBytecode: z.object({ object: z.string().regex(/^[0-9a-f]+$/) }) }),
+          // Empty for an interface.
+          evm: z.object({ deployedBytecode: z.object({ object: z.string().regex(/^[0-9a-f]*$/) }) }),
         }),
       ),
     )
@@ -44,26 +45,10 @@ const Output = z.object({
  * @throws {Error} With the compiler's own messages when a contract does not compile, warnings included.
  */
 export function renderArtifact(): string {
-  const solc = Solc.parse(createRequire(import.meta.url)('solc'))
   const sources = Object.fromEntries(
-    sourceNames.map((name) => [name, { content: readFileSync(new URL(name, contractsDir), 'utf8') }]),
+    sourceNames.map((name) => [name, readFileSync(new URL(name, contractsDir), 'utf8')]),
   )
-  const settings = {
-    optimizer: { enabled: true, runs: 200 },
-    evmVersion: 'cancun',
-    metadata: { bytecodeHash: 'none', appendCBOR: false },
-    outputSelection: { '*': { '*': ['abi', 'evm.deployedBytecode.object'] } },
-  }
-  const output = Output.parse(
-    JSON.parse(solc.compile(JSON.stringify({ language: 'Solidity', sources, settings }))),
-  )
-  if (output.errors.length > 0) throw new Error(output.errors.map((e) => e.formattedMessage).join('\n'))
-
-  const contract = (file: string, name: string) => {
-    const found = output.contracts[file]?.[name]
-    if (found === undefined) throw new Error(`${file} compiled, but holds no contract named ${name}`)
-    return { abi: found.abi, runtime: `0x${found.evm.deployedBytecode.object}` }
-  }
+  const contract = compileContracts(sources)
   const token = contract('LocalUsdc.sol', 'LocalUsdc')
   const multicall = contract('LocalMulticall.sol', 'LocalMulticall')
   return [
@@ -79,6 +64,33 @@ export function renderArtifact(): string {
     `export const multicallRuntime = '${multicall.runtime}'`,
     '',
   ].join('\n')
+}
+
+/**
+ * Compiles contracts with the sandbox's settings.
+ *
+ * @param texts - Solidity by file name.
+ * @returns Gives interface and runtime bytecode of a contract in them.
+ * @throws {Error} With the compiler's own messages, warnings included.
+ */
+export function compileContracts(texts: Record<string, string>) {
+  const solc = Solc.parse(createRequire(import.meta.url)('solc'))
+  const sources = Object.fromEntries(Object.entries(texts).map(([name, content]) => [name, { content }]))
+  const settings = {
+    optimizer: { enabled: true, runs: 200 },
+    evmVersion: 'cancun',
+    metadata: { bytecodeHash: 'none', appendCBOR: false },
+    outputSelection: { '*': { '*': ['abi', 'evm.deployedBytecode.object'] } },
+  }
+  const output = Output.parse(
+    JSON.parse(solc.compile(JSON.stringify({ language: 'Solidity', sources, settings }))),
+  )
+  if (output.errors.length > 0) throw new Error(output.errors.map((e) => e.formattedMessage).join('\n'))
+  return (file: string, name: string) => {
+    const found = output.contracts[file]?.[name]
+    if (found === undefined) throw new Error(`${file} compiled, but holds no contract named ${name}`)
+    return { abi: found.abi, runtime: `0x${found.evm.deployedBytecode.object}` as const }
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

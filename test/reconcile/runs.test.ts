@@ -1,0 +1,207 @@
+import { expect, test } from 'vitest'
+import { newChargeId } from '../../src/core/ids.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import type { TollwayEvent } from '../../src/core/events.ts'
+import { ChainError, type ChainReader } from '../../src/io/chain.ts'
+import { Ledger } from '../../src/io/ledger.ts'
+import { Reconciler } from '../../src/io/reconciler.ts'
+import { memoryStore } from '../../src/io/store/memory.ts'
+import type { Store } from '../../src/io/store/store.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+import { instance, NOW, signed, terms } from '../store/samples.ts'
+
+const INTERVAL = 60_000
+const SECONDS = NOW / 1000
+
+/** A store with so many uncertain charges, and their ids in order. */
+async function uncertainCharges(count: number): Promise<{ store: Store; ids: string[] }> {
+  const store = memoryStore()
+  await store.register(instance('ins_one'))
+  const ids: string[] = []
+  for (let n = 0; n < count; n += 1) {
+    const id = newChargeId(NOW + n, (bytes) => new Uint8Array(bytes))
+    await store.reserve(terms(n, { id, reservedAt: NOW }), [], false)
+    await store.authorize(id, signed(n), NOW)
+    await store.move(id, { to: 'uncertain', at: NOW, reason: 'timeout' })
+    ids.push(id)
+  }
+  return { store, ids }
+}
+
+/** A chain whose final block is ten seconds after the charges, or later, with every nonce unused. */
+function quietChain(changes: Partial<ChainReader> = {}, age = 10): ChainReader {
+  const block = { number: 100n, timestamp: SECONDS + age, hash: '0xa' }
+  const unasked = (): never => {
+    throw new ChainError('bad_answer')
+  }
+  return {
+    network: 'eip155:84532',
+    finality: 'finalized',
+    chainId: async () => 84_532,
+    finalBlock: async () => block,
+    newest: async () => 200n,
+    block: async () => block,
+    authorizationState: async () => false,
+    nonceBitmap: unasked,
+    logs: async () => [],
+    receipt: unasked,
+    input: unasked,
+    close: () => undefined,
+    ...changes,
+  }
+}
+
+async function reconcilerFor(store: Store, chains: readonly ChainReader[]) {
+  const events: TollwayEvent[] = []
+  const failures: unknown[] = []
+  const timers = new ManualTimers()
+  const observers = [(event: TollwayEvent) => events.push(event)]
+  const ledger = await Ledger.open({
+    store,
+    audit: { append: async () => undefined, close: async () => undefined },
+    clock: { now: () => NOW },
+    random: (count) => new Uint8Array(count),
+    instance: instance(`ins_${crypto.randomUUID()}`),
+    observers,
+  })
+  const onFailure = (error: unknown): number => failures.push(error)
+  const reconciler = new Reconciler({ ledger, chains, timers, intervalMs: INTERVAL, observers, onFailure })
+  return { reconciler, ledger, timers, events, failures }
+}
+
+test('a run of the timer looks at so many, oldest first, and the next goes on where it ended: none starves', async () => {
+  const { store, ids } = await uncertainCharges(1101)
+  const asked: string[] = []
+  const nonces = new Map(
+    (await store.unproven({ network: 'eip155:84532', limit: 1000 })).map(({ id, authorization }) => [
+      authorization?.nonce ?? '',
+      id,
+    ]),
+  )
+  for (const charge of await store.unproven({
+    network: 'eip155:84532',
+    limit: 1000,
+    after: ids[999] ?? '',
+  })) {
+    nonces.set(charge.authorization?.nonce ?? '', charge.id)
+  }
+  const chain = quietChain({
+    authorizationState: async (_asset, _from, nonce) => {
+      asked.push(nonces.get(nonce) ?? nonce)
+      return false
+    },
+  })
+  const { reconciler } = await reconcilerFor(store, [chain])
+  const looked = async (): Promise<string[]> => {
+    asked.length = 0
+    await reconciler.run()
+    return [...asked]
+  }
+  expect(await looked()).toEqual(ids.slice(0, 500))
+  expect(await looked()).toEqual(ids.slice(500, 1000))
+  expect(await looked()).toEqual(ids.slice(1000))
+  expect(await looked()).toEqual(ids.slice(0, 500))
+  asked.length = 0
+  await reconciler.run({ all: true })
+  expect(asked).toEqual(ids)
+})
+
+test('charges that are later than the final block cost no question', async () => {
+  const { store } = await uncertainCharges(3)
+  let asked = 0
+  const chain = quietChain({ authorizationState: async () => (asked += 1) < 0 }, -1)
+  const { reconciler } = await reconcilerFor(store, [chain])
+  expect((await reconciler.run()).networks).toMatchObject([{ ok: true, looked: 3 }])
+  expect(asked).toBe(0)
+})
+
+test('of two processes that look at once each payment is booked by one', async () => {
+  const { store, ids } = await uncertainCharges(20)
+  const past = quietChain({}, 3600)
+  const one = await reconcilerFor(store, [past])
+  const two = await reconcilerFor(store, [past])
+  const reports = await Promise.all([one.reconciler.run({ all: true }), two.reconciler.run({ all: true })])
+  const booked = reports.flatMap(({ changed }) => changed.map(({ after }) => after.id))
+  expect(booked.toSorted()).toEqual(ids)
+  expect((await store.charges({ states: ['released'] })).length).toBe(20)
+  const events = [...one.events, ...two.events].filter((event) => event.type === 'charge')
+  expect(events).toHaveLength(20)
+})
+
+test('runs at start and then on the timer, one at a time, until it is closed', async () => {
+  const { store } = await uncertainCharges(1)
+  const gate = Promise.withResolvers<bigint>()
+  let runs = 0
+  const chain = quietChain({
+    newest: async () => {
+      runs += 1
+      return runs === 1 ? await gate.promise : 200n
+    },
+  })
+  const { reconciler, timers, events } = await reconcilerFor(store, [chain])
+  reconciler.start()
+  const second = reconciler.run()
+  expect(timers.size).toBe(0)
+  gate.resolve(200n)
+  await second
+  expect(runs).toBe(2)
+  await timers.fire(INTERVAL)
+  await timers.armed(INTERVAL)
+  expect(runs).toBe(3)
+  expect(events.filter(({ type }) => type === 'reconciled')).toEqual([
+    { type: 'reconciled', result: 'done' },
+    { type: 'reconciled', result: 'done' },
+    { type: 'reconciled', result: 'done' },
+  ])
+  await reconciler.close()
+  expect(timers.size).toBe(0)
+})
+
+test('a ledger that fails ends the run, which is told, and the next one finishes it', async () => {
+  const { store, ids } = await uncertainCharges(8)
+  const refused = new TollwayError({ code: 'store_unavailable', message: 'the disk is full' })
+  let writable = false
+  const failing: Store = Object.create(store) as Store
+  for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(store)) as (keyof Store)[]) {
+    const method = store[name]
+    if (typeof method === 'function') Object.assign(failing, { [name]: method.bind(store) })
+  }
+  failing.move = async (id, move) => {
+    if (writable) return await store.move(id, move)
+    throw refused
+  }
+  const { reconciler, timers, events, failures } = await reconcilerFor(failing, [quietChain({}, 3600)])
+  reconciler.start()
+  await timers.armed(INTERVAL)
+  expect(failures).toEqual([refused])
+  expect(events.at(-1)).toEqual({ type: 'reconciled', result: 'failed' })
+  expect(await store.charges({ states: ['uncertain'] })).toHaveLength(8)
+  writable = true
+  await timers.fire(INTERVAL)
+  await timers.armed(INTERVAL)
+  expect((await store.charges({ states: ['released'] })).map(({ id }) => id).toSorted()).toEqual(ids)
+  await reconciler.close()
+})
+
+test('closing ends a run that waits for a node, says nothing about that node, and books nothing', async () => {
+  const { store } = await uncertainCharges(1)
+  const hanging = Promise.withResolvers<boolean>()
+  const asking = Promise.withResolvers<void>()
+  const chain = quietChain(
+    {
+      authorizationState: async () => {
+        asking.resolve()
+        return await hanging.promise
+      },
+      close: () => hanging.reject(new ChainError('unreachable')),
+    },
+    3600,
+  )
+  const { reconciler, events } = await reconcilerFor(store, [chain])
+  const run = reconciler.run()
+  await asking.promise
+  await reconciler.close()
+  expect((await run).changed).toEqual([])
+  expect(events.filter(({ type }) => type === 'chain')).toEqual([])
+  expect(await store.charges({ states: ['uncertain'] })).toHaveLength(1)
+})
