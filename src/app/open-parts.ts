@@ -164,7 +164,7 @@ async function openPayers(
   const payers = new Map<string, Provider>()
   for (const [name, payer] of config.payers) {
     if (overrides.payers?.has(name)) continue
-    const provider = await direct({ key: payer.key, networks: payer.networks })
+    const provider = await direct({ key: payer.key, networks: payer.networks, clock: overrides.clock })
     opened.push(provider)
     payers.set(name, provider)
   }
