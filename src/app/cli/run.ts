@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { addAudit } from './commands/audit.ts'
+import { addBudgets } from './commands/budgets.ts'
 import { addCheck } from './commands/check.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addSandbox } from './commands/sandbox.ts'
@@ -60,6 +61,7 @@ ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
   addCheck(program, context)
+  addBudgets(program, context)
   addReconcile(program, context)
   addSandbox(program, context)
   addAudit(program, context)

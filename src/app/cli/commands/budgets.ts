@@ -1,0 +1,52 @@
+import type { Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+
+/** Adds `tollway budgets`. */
+export function addBudgets(program: Command, context: CommandContext): void {
+  program
+    .command('budgets')
+    .description('show what each budget has spent and left, from the ledger')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway budgets
+  tollway budgets --config /etc/tollway/tollway.yaml --json
+
+Only reads the ledger: a gateway that runs on it is not disturbed.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; json: boolean }) => {
+      const { terminal } = context
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
+      const { readBudgets } = await import('../../../io/budget-book.ts')
+      const { budgetsJson } = await import('../../budget-json.ts')
+      const { renderBudgets } = await import('../budgets-report.ts')
+      const { budgets, store } = loadConfig(options.config, terminal.env)
+      if (store === 'memory') {
+        throw new ConfigError(
+          'store: memory lives inside the gateway alone. Ask it: GET /api/budgets, or open /dashboard. ' +
+            'Write sqlite:./tollway.db to keep a ledger that other programs can read.',
+        )
+      }
+      const ledger = readSqliteLedger(store.slice('sqlite:'.length))
+      try {
+        const now = Date.now()
+        const statuses = await readBudgets(ledger, budgets, now)
+        terminal.stdout(
+          options.json
+            ? `${JSON.stringify({ time: new Date(now).toISOString(), budgets: budgetsJson(budgets, statuses, now) }, undefined, 2)}\n`
+            : renderBudgets(budgets, statuses, now),
+        )
+      } finally {
+        ledger.close()
+      }
+    })
+}
