@@ -1,0 +1,69 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { tagsOf } from '../../middleware/tags.ts'
+
+const OPTIONS = {
+  header: 'x-tollway-tags',
+  declared: ['team:a', 'team:b', 'agent:main', 'session:s1', 'Case'],
+}
+const tags = (text: string, more: Record<string, string> = {}): string[] =>
+  tagsOf({ 'x-tollway-tags': text, ...more }, OPTIONS)
+
+test('declared tags are taken as they are, once each, in their order', () => {
+  expect(tags('team:b, team:a,team:b')).toEqual(['team:b', 'team:a'])
+  expect(tags('  team:a  ,, ')).toEqual(['team:a'])
+})
+
+test('everything else is other, once: undeclared, malformed, in other letters', () => {
+  expect(tags('team:c, team:d')).toEqual(['other'])
+  expect(tags('team:a, nobody')).toEqual(['team:a', 'other'])
+  expect(tags('case')).toEqual(['other'])
+  expect(tags('team:a;team:b')).toEqual(['other'])
+  expect(tags('__proto__, constructor')).toEqual(['other'])
+  expect(tags('x'.repeat(100_000))).toEqual(['other'])
+})
+
+test('a request that says nothing is other: no budget per tag is got around by silence', () => {
+  expect(tagsOf({}, OPTIONS)).toEqual(['other'])
+  expect(tags('')).toEqual(['other'])
+  expect(tags(' , ')).toEqual(['other'])
+})
+
+test('the eleventh tag and what follows is other', () => {
+  const ten = Array.from({ length: 10 }, (_, n) => `t${n}`)
+  const options = { header: 'x-tags', declared: [...ten, 'last'] }
+  expect(tagsOf({ 'x-tags': [...ten, 'last'].join(',') }, options)).toEqual([...ten, 'other'])
+  expect(tagsOf({ 'x-tags': [...ten.slice(1), 'last'].join(',') }, options)).toEqual([
+    ...ten.slice(1),
+    'last',
+  ])
+})
+
+test('what OpenClaw says about agent and session are tags too, and none pushes them out', () => {
+  expect(tagsOf({ 'x-clawrouter-agent-id': 'main', 'x-clawrouter-session-id': 's1' }, OPTIONS)).toEqual([
+    'agent:main',
+    'session:s1',
+  ])
+  expect(tagsOf({ 'x-clawrouter-agent-id': 'stranger' }, OPTIONS)).toEqual(['other'])
+  expect(tags('team:a', { 'x-clawrouter-agent-id': 'main' })).toEqual(['agent:main', 'team:a'])
+  const long = Array.from({ length: 20 }, () => 'team:b').join(',')
+  expect(tags(long, { 'x-clawrouter-agent-id': 'main' })).toEqual(['agent:main', 'team:b', 'other'])
+})
+
+test('the header is the one that is configured', () => {
+  expect(
+    tagsOf({ 'x-team': 'team:a', 'x-tollway-tags': 'team:b' }, { ...OPTIONS, header: 'x-team' }),
+  ).toEqual(['team:a'])
+})
+
+test('whatever a client sends, the subjects are declared ones and other, without repetition, and at least one', () => {
+  const words = fc.oneof(fc.string(), fc.constantFrom(...OPTIONS.declared, 'other', '*', ','))
+  fc.assert(
+    fc.property(fc.array(words), fc.string(), (list, agent) => {
+      const found = tags(list.join(','), { 'x-clawrouter-agent-id': agent })
+      expect(found.length).toBeGreaterThan(0)
+      expect(new Set(found).size).toBe(found.length)
+      for (const tag of found) expect([...OPTIONS.declared, 'other']).toContain(tag)
+    }),
+  )
+})
