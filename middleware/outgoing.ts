@@ -49,6 +49,7 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
         ? upstreamHeaders(req.headers, candidate)
         : sellerHeaders(req.headers),
     body: renamed(exchange, candidate, req.headers['content-type'] ?? ''),
+    toSeller: candidate.route.payer !== undefined,
   }
 }
 

@@ -3,9 +3,9 @@ import type { Charge } from '../src/core/charge.ts'
 import { TollwayError } from '../src/core/errors.ts'
 import { receiptMismatch } from '../src/core/receipt-check.ts'
 import type { TollwayEvent } from '../src/core/events.ts'
-import type { Exchange } from '../src/core/exchange.ts'
+import type { Exchange, Reply } from '../src/core/exchange.ts'
 import type { Authorization, Provider } from '../src/core/provider.ts'
-import { vetChallenge, type Quote } from '../src/core/requirement.ts'
+import type { Quote } from '../src/core/requirement.ts'
 import type { Candidate } from '../src/core/route.ts'
 import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../src/core/verdict.ts'
 import {
@@ -23,7 +23,9 @@ import {
   type OutgoingRequest,
 } from '../src/io/upstream.ts'
 import type { PaymentParts } from './payment-interceptor.ts'
+import { paymentSecrets, scrubReply } from './scrub-payment.ts'
 import { sellerMessage } from './seller-message.ts'
+import { vet, type Vetted } from './vet-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
 const ERROR_BODY_MS = 10_000
@@ -60,7 +62,8 @@ export class PaidCall {
    */
   async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
     const challenge = await readChallenge(answer)
-    const { quote, pin } = await this.#vet(challenge)
+    const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge)
+    const { quote, pin } = vetted
     this.#phase('quote', startedAt)
     const guard = this.#exchange.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
@@ -68,29 +71,7 @@ export class PaidCall {
     this.#exchange.charge = held
     const { authorized, authorization } = await this.#authorize(quote, held, leaving)
     const reply = await this.#send(authorized, authorization)
-    await this.#judge(authorized, reply, quote)
-  }
-
-  async #vet(challenge: Challenge): Promise<{ quote: Quote; pin: boolean }> {
-    const { policy, origins, ledger } = this.#parts
-    const { apiBase } = this.#candidate.route
-    const origin = new URL(apiBase).origin
-    const configured = policy.payTo.get(origin)
-    const pins = configured ? [] : await ledger.pins(apiBase)
-    const quote = vetChallenge(challenge, origin, {
-      networks: this.#payer.networks,
-      assets: policy.assets,
-      origins,
-      maxMicroUsd: policy.maxMicroUsd,
-      maxValiditySeconds: policy.maxValiditySeconds,
-      payees(network, asset) {
-        if (configured) return configured
-        const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
-        return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
-      },
-      supports: (offer) => this.#payer.supports(offer),
-    })
-    return { quote, pin: configured === undefined }
+    await this.#judge(authorized, reply, vetted, authorization)
   }
 
   /** Signs and records. Whatever fails here, nothing has left the process, and the hold is given back. */
@@ -141,14 +122,23 @@ export class PaidCall {
   }
 
   /** Books by status and receipt first; only then are the seller's words read, which may never end. */
-  async #judge(charge: Charge, reply: IncomingReply, quote: Quote): Promise<void> {
+  async #judge(
+    charge: Charge,
+    raw: IncomingReply,
+    { quote, priceKey, knownPrice }: Vetted,
+    authorization: Authorization,
+  ): Promise<void> {
     const { ledger } = this.#parts
-    const receipt = decodeReceipt((name) => headerOf(reply, name))
+    const reply = scrubReply(raw, paymentSecrets(authorization.header.value))
+    const receipt = decodeReceipt((name) => headerOf(raw, name))
     const verdict = judgePaidAnswer(reply.status, receipt)
     if (verdict.state === 'settled') {
       const transaction = receipt?.success === true ? receipt.transaction : undefined
+      // Begun first and waited for last: it shares the settlement's commit.
+      const noted = knownPrice?.last === quote.amount ? undefined : ledger.notePrice(priceKey, quote.amount)
       await this.#close(await ledger.settle(charge, verdict.proof, transaction))
       if (receipt) await this.#checkReceipt(charge, receipt)
+      await noted
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason))
     }
@@ -170,7 +160,7 @@ export class PaidCall {
 
   async #failure(
     error: VerdictError,
-    reply: IncomingReply,
+    reply: Omit<Reply, 'kind'>,
     receipt: Receipt | undefined,
     quote: Quote,
   ): Promise<TollwayError> {
@@ -216,7 +206,7 @@ async function readChallenge(answer: IncomingReply): Promise<Challenge> {
 }
 
 /** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */
-function asksForOtherTerms(reply: IncomingReply, body: BoundedBody, quote: Quote): boolean {
+function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): boolean {
   try {
     const { offers } = decodeChallenge({
       header: (name) => headerOf(reply, name),
@@ -235,7 +225,7 @@ function asksForOtherTerms(reply: IncomingReply, body: BoundedBody, quote: Quote
   }
 }
 
-function headerOf(reply: IncomingReply, name: string): string | undefined {
+function headerOf(reply: Pick<Reply, 'headers'>, name: string): string | undefined {
   const value = reply.headers[name]
   return typeof value === 'string' || value === undefined ? value : value.join(', ')
 }

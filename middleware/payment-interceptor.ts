@@ -23,6 +23,8 @@ export interface PaymentPolicy {
   readonly maxMicroUsd: bigint
   /** Longest validity window that is signed, seconds. */
   readonly maxValiditySeconds: number
+  /** How far a price may rise above the pinned one, millionths (`200_000n` is 20 %); no limit by default. */
+  readonly maxPriceChange?: bigint | undefined
   /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
   readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
   /** Assets that may be spent; default USDC on the built-in networks. */
@@ -69,6 +71,7 @@ const SCHEMA = z.strictObject({
   policy: z.strictObject({
     maxMicroUsd: z.bigint('give micro-USD as bigint, e.g. 100_000n for $0.10'),
     maxValiditySeconds: z.int().min(10, 'give at least 10 seconds').max(86_400, 'give at most 86400 seconds'),
+    maxPriceChange: z.bigint('give millionths as bigint, e.g. 200_000n for 20 %').optional(),
     payTo: z
       .custom<ReadonlyMap<string, readonly string[]>>(
         (value) => value instanceof Map,
@@ -175,6 +178,7 @@ async function ask(
   } catch (cause) {
     if (leaving.aborted) throw new ClientLeftError()
     const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+    if (reason === 'private') throw privateSeller(request.url, cause)
     throw unavailable(`did not answer (${reason})`, cause)
   }
 }
@@ -199,6 +203,15 @@ function unavailable(what: string, cause: unknown): TollwayError {
   return new TollwayError({
     code: 'seller_unavailable',
     message: `The seller or upstream of this route ${what}; nothing was paid.`,
+    cause,
+  })
+}
+
+function privateSeller(url: string, cause: unknown): TollwayError {
+  return new TollwayError({
+    code: 'host_not_allowed',
+    message: `${new URL(url).host} is not on the public internet, and policy.block_private_networks is on; nothing was sent.`,
+    advice: ['Correct api_base, or turn block_private_networks off to pay sellers on your own network.'],
     cause,
   })
 }

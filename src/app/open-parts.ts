@@ -21,6 +21,7 @@ import { createMetrics, type Metrics } from '../io/metrics.ts'
 import type { Reconciler } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
 import type { Store } from '../io/store/store.ts'
+import type { LookupAll } from '../io/public-connector.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
@@ -38,6 +39,8 @@ export interface PartOverrides {
   readonly observers?: readonly Observer[] | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
+  /** Finds the addresses of sellers where `policy.block_private_networks` is on. */
+  readonly lookup?: LookupAll | undefined
   /** Payers beside the configured ones; of one name this one wins. */
   readonly payers?: ReadonlyMap<string, Provider> | undefined
   /** Put between the ledger and its store, for programs that watch it or let it fail. */
@@ -92,7 +95,11 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     )
     const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
-    const upstream = createUpstream(config.timeouts, overrides.dispatcher)
+    const upstream = createUpstream(config.timeouts, {
+      dispatcher: overrides.dispatcher,
+      publicSellers: config.blockPrivateNetworks,
+      lookup: overrides.lookup,
+    })
     metrics.watch({
       budgets: async () =>
         (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({

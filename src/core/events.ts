@@ -21,6 +21,13 @@ export type TollwayEvent =
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** An offer passed the gate. */
   | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
+  /** A seller asked another price than it was paid last. `refused`: more than policy allows. */
+  | {
+      readonly type: 'price_moved'
+      readonly seller: string
+      readonly route: string
+      readonly direction: 'up' | 'down' | 'refused'
+    }
   /** A phase of paying took this long. */
   | {
       readonly type: 'phase'

@@ -4,7 +4,7 @@
  */
 import { findAsset, type Asset } from './assets.ts'
 import { TollwayError, type ErrorCode } from './errors.ts'
-import { formatUsd, parseAtomic, toMicroUsd } from './money.ts'
+import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from './money.ts'
 import type { Challenge, Offer } from './x402.ts'
 
 /** Longest `maxTimeoutSeconds` an offer may ask for; below it the window is capped, above it the offer is refused. */
@@ -30,6 +30,17 @@ export interface GatePolicy {
   payees(network: string, asset: string): readonly string[] | undefined
   /** Whether the payer can make this kind of payment. */
   supports(offer: Offer): boolean
+  /** What the price is held against, `undefined` when nothing is. */
+  price?: ((network: string, asset: string) => PriceLimit | undefined) | undefined
+}
+
+/** How much a seller may ask, seen from what it was paid before; smallest units. */
+export interface PriceLimit {
+  readonly pinned: bigint
+  /** Inclusive. */
+  readonly highest: bigint
+  /** For the message: what `tollway sellers trust` is to be told. */
+  readonly apiBase: string
 }
 
 const QUOTE_KEY = Symbol('only the gate makes quotes')
@@ -185,6 +196,8 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       advice: ['Raise policy.max_usd_per_request if you mean to pay this.'],
     }
   }
+  const limit = policy.price?.(offer.network, asset.address)
+  if (limit && amount > limit.highest) return unstable(amount, limit, asset)
   const validitySeconds = Math.max(MIN_VALIDITY_SECONDS, Math.min(validity, policy.maxValiditySeconds))
   const fields = {
     amount,
@@ -197,6 +210,19 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     resource: challenge.resource,
   }
   return new Quote(QUOTE_KEY, fields)
+}
+
+function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
+  const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
+  const price = formatUnits(amount, asset.decimals)
+  return {
+    stage: 9,
+    code: 'price_unstable',
+    message: `The seller asks ${units(amount)}, and its pinned price is ${units(limit.pinned)}; up to ${units(limit.highest)} is allowed.`,
+    advice: [
+      `If the new price is right, run \`tollway sellers trust ${limit.apiBase} --price ${price}\`, or raise policy.max_price_change.`,
+    ],
+  }
 }
 
 /** Seconds from 1 to a day; a missing field means no wish, and the cap applies. */

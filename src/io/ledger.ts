@@ -25,7 +25,7 @@ import { AuditQueue, type AuditSink } from './audit-queue.ts'
 import { Bookings } from './bookings.ts'
 import { claimFacts, readBudgets, unpricedAsset, type BudgetStatus } from './budget-book.ts'
 import { isDead } from './instance.ts'
-import type { Instance, Move, Notice, Pin, Store } from './store/store.ts'
+import type { Instance, KnownPrice, Move, Notice, Pin, PriceKey, Store } from './store/store.ts'
 
 /** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
 const LEASE_MS = 30_000
@@ -299,9 +299,16 @@ export class Ledger {
     await store.markUndelivered(charge, clock.now()).catch(() => undefined)
   }
 
-  /** Writes a record that belongs to no charge. */
-  async note(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.#audit.write(type, fields, false)
+  /** What a seller was paid before, for each network and asset that it offers. */
+  async knownPrices(keys: readonly PriceKey[]): Promise<KnownPrice[]> {
+    const known = await Promise.all(keys.map((key) => this.#parts.store.price(key)))
+    return known.flatMap((price) => price ?? [])
+  }
+
+  /** Notes what a seller was paid. Never rejects: the money has moved, and the next payment notes it again. */
+  async notePrice(key: PriceKey, amount: bigint): Promise<void> {
+    const { store, clock } = this.#parts
+    await store.notePrice(key, amount, clock.now()).catch(() => undefined)
   }
 
   /**

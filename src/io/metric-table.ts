@@ -77,6 +77,10 @@ export const METRIC_TABLE = {
     ['network'],
   ),
   tollway_quote_usd: gauge('Newest price a seller quoted.', ['seller', 'route']),
+  tollway_quote_drift_total: counter(
+    'Quotes that differ from the price paid last: up, down, or refused by policy.max_price_change.',
+    ['seller', 'route', 'direction'],
+  ),
   tollway_request_duration_seconds: histogram(
     'From the request to the end of its answer.',
     ['route', 'outcome'],

@@ -93,6 +93,13 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
     case 'quoted':
       metrics.set('tollway_quote_usd', { seller: event.seller, route: event.route }, usd(event.microUsd))
       return
+    case 'price_moved':
+      metrics.count('tollway_quote_drift_total', {
+        seller: event.seller,
+        route: event.route,
+        direction: event.direction,
+      })
+      return
     case 'phase':
       metrics.observe('tollway_payment_phase_seconds', { phase: event.phase }, event.seconds)
       return

@@ -4,6 +4,7 @@
  */
 import { Agent, errors, type Dispatcher } from 'undici'
 import type { Readable } from 'node:stream'
+import { PrivateAddressError, publicConnector, type LookupAll } from './public-connector.ts'
 
 /** Times of one exchange with a seller or upstream, milliseconds. */
 export interface Timeouts {
@@ -20,6 +21,8 @@ export interface OutgoingRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: Buffer | undefined
+  /** Whether it goes to somebody who is paid: policy may hold those to the public internet. */
+  readonly toSeller?: boolean | undefined
   /** Ends the request; only for requests that carry no payment. */
   readonly signal?: AbortSignal | undefined
 }
@@ -34,7 +37,7 @@ export interface IncomingReply {
 /** Why no answer came. `refused`, `timeout`, `reset`, `aborted` … for the audit record. */
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError'
-  readonly reason: 'connect' | 'timeout' | 'reset' | 'aborted' | 'malformed'
+  readonly reason: 'connect' | 'timeout' | 'reset' | 'aborted' | 'malformed' | 'private'
 
   constructor(reason: UpstreamError['reason'], cause: unknown) {
     super(`no answer: ${reason}`, { cause })
@@ -52,16 +55,31 @@ export interface Upstream {
 /** Offers carry up to 10 kB of headers, more than Node's default of 16 kB in total leaves room for. */
 const MAX_HEADER_BYTES = 131_072
 
-/** @param dispatcher tests put a mock here */
-export function createUpstream(timeouts: Timeouts, dispatcher: Dispatcher = agent(timeouts)): Upstream {
+/** What {@link createUpstream} can be given. */
+export interface UpstreamOptions {
+  /** Tests put a mock here. */
+  readonly dispatcher?: Dispatcher | undefined
+  /** Sellers are connected to on the public internet only. */
+  readonly publicSellers?: boolean | undefined
+  /** Finds the addresses of sellers then; for tests. */
+  readonly lookup?: LookupAll | undefined
+}
+
+/** Opens the transport. */
+export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}): Upstream {
+  const dispatcher = options.dispatcher ?? agent(timeouts, { timeout: timeouts.connectMs })
+  const sellers =
+    options.publicSellers === true
+      ? agent(timeouts, publicConnector({ timeout: timeouts.connectMs }, options.lookup))
+      : dispatcher
   return {
     async send(request) {
       const total = AbortSignal.timeout(timeouts.totalMs)
       const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
       try {
-        const answer = await dispatcher.request({
+        const answer = await (request.toSeller === true ? sellers : dispatcher).request({
           origin: new URL(request.url).origin,
-          path: request.url.slice(new URL(request.url).origin.length),
+          path: pathOf(request.url),
           method: request.method,
           headers: Object.entries(request.headers).flatMap(([name, value]) =>
             typeof value === 'string' ? [name, value] : value.flatMap((one) => [name, one]),
@@ -77,14 +95,20 @@ export function createUpstream(timeouts: Timeouts, dispatcher: Dispatcher = agen
       }
     },
     async close() {
-      await dispatcher.destroy()
+      await Promise.all([dispatcher.destroy(), sellers === dispatcher ? undefined : sellers.destroy()])
     },
   }
 }
 
-function agent(timeouts: Timeouts): Agent {
+/** Path and query as they were written: parsing would spell them anew. */
+function pathOf(url: string): string {
+  const path = url.indexOf('/', url.indexOf('//') + 2)
+  return path === -1 ? '/' : url.slice(path)
+}
+
+function agent(timeouts: Timeouts, connect: NonNullable<Agent.Options['connect']>): Agent {
   return new Agent({
-    connect: { timeout: timeouts.connectMs },
+    connect,
     headersTimeout: timeouts.firstByteMs,
     // The re-streamer watches the body with its own idle timer.
     bodyTimeout: 0,
@@ -103,6 +127,7 @@ function defined(
 
 function reasonOf(cause: unknown, signal: AbortSignal | undefined): UpstreamError['reason'] {
   if (signal?.aborted) return 'aborted'
+  if (cause instanceof PrivateAddressError) return 'private'
   if (
     cause instanceof errors.HeadersTimeoutError ||
     (cause instanceof Error && cause.name === 'TimeoutError')

@@ -68,6 +68,8 @@ tags:
 policy:
   max_usd_per_request: "0.25"
   max_validity_seconds: 120
+  max_price_change: "0.25"
+  block_private_networks: true
   sellers:
     https://seller.example.com:
       pay_to: ["0x209693Bc6afc0C5328bA36FaF03C514EF312287C"]

@@ -74,8 +74,6 @@ describe('keys that are planned', () => {
     'model_list[0].early_keepalive': ROUTE.replace(' }]', ', early_keepalive: true }]'),
     'router.cooldown_seconds': 'router: { cooldown_seconds: 5 }\n',
     'router.allowed_fails': 'router: { allowed_fails: 5 }\n',
-    'policy.max_price_change': 'policy: { max_price_change: "0.20" }\n',
-    'policy.block_private_networks': 'policy: { block_private_networks: false }\n',
     'stream.keepalive_seconds': 'stream: { keepalive_seconds: 15 }\n',
     'stream.on_truncated': 'stream: { on_truncated: length }\n',
   }

@@ -74,8 +74,10 @@ it('turns every key into our units', () => {
     policy: {
       maxMicroUsd: 250_000n,
       maxValiditySeconds: 120,
+      maxPriceChange: 250_000n,
       payTo: new Map([['https://seller.example.com', ['0x209693bc6afc0c5328ba36faf03c514ef312287c']]]),
     },
+    blockPrivateNetworks: true,
     assets: [
       ...BUILT_IN_ASSETS,
       {
@@ -113,7 +115,8 @@ it('fills in the defaults', () => {
     fallbacks: new Map(),
     budgets: [],
     tags: { header: 'x-tollway-tags', declared: [] },
-    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, payTo: new Map() },
+    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, maxPriceChange: undefined, payTo: new Map() },
+    blockPrivateNetworks: false,
     assets: BUILT_IN_ASSETS,
     chains: new Map(),
     reconcile: { intervalMs: 60_000 },

@@ -7,6 +7,7 @@ import { HEADER_NAME, TAG } from '../../../middleware/tags.ts'
 import { findNetwork, networkNames } from '../../core/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { parseAtomic, parseRate, parseUsd } from '../../core/money.ts'
+import { parseRatio } from '../../core/price-change.ts'
 import { isTimezone, parseWindow } from '../../core/window.ts'
 import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
 
@@ -39,6 +40,13 @@ export const rate = () =>
   reading(parseRate, 'must be a price in USD above zero with at most 18 decimals, such as "0.05".').meta({
     money: true,
   })
+
+/** Millionths from a decimal string: `"0.20"` is 20 %. */
+export const ratio = () =>
+  reading(
+    parseRatio,
+    'must be a ratio with at most 6 decimals, without sign or %, such as "0.20" for 20 %.',
+  )
 
 /** A name people choose for budgets and payers; also a metric label. */
 export const name = () =>

@@ -12,8 +12,6 @@ const NOT_YET: readonly string[] = [
   'model_list[].litellm_params',
   'router.cooldown_seconds',
   'router.allowed_fails',
-  'policy.max_price_change',
-  'policy.block_private_networks',
   'stream.keepalive_seconds',
   'stream.on_truncated',
 ]

@@ -39,10 +39,12 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
     policy: {
       maxMicroUsd: policy.max_usd_per_request,
       maxValiditySeconds: policy.max_validity_seconds,
+      maxPriceChange: policy.max_price_change,
       payTo: new Map(
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),
     },
+    blockPrivateNetworks: policy.block_private_networks,
     assets,
     chains: new Map(Object.entries(checked.chains)),
     reconcile: { intervalMs: checked.reconcile.interval_seconds },

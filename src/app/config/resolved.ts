@@ -65,9 +65,13 @@ export interface ResolvedConfig {
     /** Micro-USD, inclusive. */
     readonly maxMicroUsd: bigint
     readonly maxValiditySeconds: number
+    /** Millionths above the pinned price; `undefined` for no limit. */
+    readonly maxPriceChange: bigint | undefined
     /** Seller origin to the addresses it may be paid at, lower case. */
     readonly payTo: ReadonlyMap<string, readonly string[]>
   }
+  /** Whether paid sellers must be on the public internet. */
+  readonly blockPrivateNetworks: boolean
   /** The built-in assets and the configured ones. */
   readonly assets: readonly Asset[]
   /** By CAIP-2 id. */

@@ -140,6 +140,16 @@ const policy = z
       .max(DAY_SECONDS)
       .default(600)
       .meta({ description: 'Longest time a signed payment stays valid.', example: '600' }),
+    max_price_change: leaf.ratio().optional().meta({
+      description:
+        'How far a quote may lie above the lowest price paid for the same seller, path, model and token. Without it no limit but the ceiling: sellers may price by the request.',
+      example: '"0.20"',
+    }),
+    block_private_networks: z.boolean().default(false).meta({
+      description:
+        'Refuses paid sellers whose host is, or resolves to, an address that is not on the public internet. For machines that pay strangers only: a seller on this machine is refused too.',
+      example: 'true',
+    }),
     sellers: z
       .record(
         leaf.origin(),

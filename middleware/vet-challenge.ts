@@ -1,0 +1,105 @@
+/** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
+import { findAsset } from '../src/core/assets.ts'
+import { TollwayError } from '../src/core/errors.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import { highestPrice } from '../src/core/price-change.ts'
+import type { Provider } from '../src/core/provider.ts'
+import { vetChallenge, type Quote } from '../src/core/requirement.ts'
+import type { Candidate } from '../src/core/route.ts'
+import type { Challenge } from '../src/core/x402.ts'
+import type { KnownPrice, PriceKey } from '../src/io/store/store.ts'
+import type { PaymentParts } from './payment-interceptor.ts'
+
+/** An offer that may be paid. */
+export interface Vetted {
+  readonly quote: Quote
+  /** Whether the payee is pinned by the reservation: none is configured. */
+  readonly pin: boolean
+  readonly priceKey: PriceKey
+  readonly knownPrice: KnownPrice | undefined
+}
+
+/**
+ * Chooses the offer to pay.
+ * @throws TollwayError with the gate's codes, `store_unavailable`
+ */
+export async function vet(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  payer: Provider,
+  challenge: Challenge,
+): Promise<Vetted> {
+  const { policy, origins, ledger } = parts
+  const { apiBase } = candidate.route
+  const origin = new URL(apiBase).origin
+  const configured = policy.payTo.get(origin)
+  const pins = configured ? [] : await ledger.pins(apiBase)
+  const keyOf = (network: string, asset: string): PriceKey => ({
+    apiBase,
+    endpoint: exchange.endpoint,
+    model: candidate.remoteModel,
+    network,
+    asset,
+  })
+  const prices = await ledger.knownPrices(assetsOf(challenge, parts, payer, keyOf))
+  const priceOf = (network: string, asset: string): KnownPrice | undefined =>
+    prices.find((price) => price.network === network && price.asset === asset)
+  try {
+    const quote = vetChallenge(challenge, origin, {
+      networks: payer.networks,
+      assets: policy.assets,
+      origins,
+      maxMicroUsd: policy.maxMicroUsd,
+      maxValiditySeconds: policy.maxValiditySeconds,
+      payees(network, asset) {
+        if (configured) return configured
+        const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
+        return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
+      },
+      supports: (offer) => payer.supports(offer),
+      price(network, asset) {
+        const known = priceOf(network, asset)
+        if (policy.maxPriceChange === undefined || !known) return undefined
+        return { pinned: known.pinned, highest: highestPrice(known.pinned, policy.maxPriceChange), apiBase }
+      },
+    })
+    const { network, address } = quote.asset
+    const knownPrice = priceOf(network, address)
+    if (knownPrice && knownPrice.last !== quote.amount) {
+      moved(parts, origin, candidate, quote.amount > knownPrice.last ? 'up' : 'down')
+    }
+    return { quote, pin: configured === undefined, priceKey: keyOf(network, address), knownPrice }
+  } catch (error) {
+    if (error instanceof TollwayError && error.code === 'price_unstable') {
+      moved(parts, origin, candidate, 'refused')
+    }
+    throw error
+  }
+}
+
+/** The networks and assets on offer that this payer might pay with, each once. */
+function assetsOf(
+  challenge: Challenge,
+  { policy }: PaymentParts,
+  payer: Provider,
+  keyOf: (network: string, asset: string) => PriceKey,
+): PriceKey[] {
+  const keys = challenge.offers.flatMap((offer) => {
+    if (!payer.networks.includes(offer.network)) return []
+    const asset = findAsset(policy.assets, offer.network, offer.asset)
+    return asset ? [keyOf(asset.network, asset.address)] : []
+  })
+  return [...new Map(keys.map((key) => [`${key.network} ${key.asset}`, key])).values()]
+}
+
+function moved(
+  { observers }: PaymentParts,
+  seller: string,
+  { route }: Candidate,
+  direction: 'up' | 'down' | 'refused',
+): void {
+  for (const observer of observers) {
+    observer({ type: 'price_moved', seller, route: route.modelName, direction })
+  }
+}
