@@ -1,5 +1,6 @@
 /** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { parse, join } from 'node:path'
 import type { Log } from '../../middleware/log.ts'
 import { NETWORKS } from '../core/assets.ts'
@@ -43,6 +44,12 @@ export async function reconcileOnce(
   if (config.chains.size === 0) {
     throw new ConfigError(
       'chains: no node is configured, so nothing can be proven. Name one, such as { base: { rpc: "https://…" } }.',
+    )
+  }
+  const file = config.store.replace(/^sqlite:/, '')
+  if (!existsSync(file)) {
+    throw new ConfigError(
+      `store: there is no ledger ${file}, so there is nothing to reconcile. Name the one of your gateway.`,
     )
   }
   const observers = [chainLog(log)]

@@ -178,6 +178,93 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
       })
     })
 
+    describe('what the chain may still speak about', () => {
+      const network = terms(1).network
+      const unproven = async (query: object = {}): Promise<string[]> =>
+        (await store.unproven({ network, ...query })).map(({ id }) => id)
+      const uncertain = async (n: number): Promise<string> => {
+        await authorized(n)
+        return (await store.move(terms(n).id, to('uncertain'))).id
+      }
+
+      test('is uncertain, or settled without its proof, of any owner, oldest first', async () => {
+        const second = await uncertain(2)
+        const first = await uncertain(1)
+        await held(3)
+        await authorized(4)
+        await authorized(5)
+        await store.move(terms(5).id, to('settled', { proof: 'receipt' }))
+        await authorized(6)
+        await store.move(terms(6).id, to('settled', { proof: 'assumed' }))
+        await authorized(7)
+        await store.move(terms(7).id, to('settled', { proof: 'chain' }))
+        await store.move(await uncertain(8), to('released'))
+        expect(await unproven()).toEqual([first, second, terms(5).id, terms(6).id])
+      })
+
+      test('is listed in pages, and by network', async () => {
+        const ids = [await uncertain(1), await uncertain(2), await uncertain(3)]
+        expect(await unproven({ limit: 2 })).toEqual(ids.slice(0, 2))
+        expect(await unproven({ limit: 2, after: ids[1] })).toEqual(ids.slice(2))
+        expect(await unproven({ after: ids[2] })).toEqual([])
+        expect(await unproven({ limit: 0 })).toEqual([])
+        expect(await unproven({ network: 'eip155:1' })).toEqual([])
+      })
+
+      test('is over once it said that a receipt lied', async () => {
+        const id = await uncertain(1)
+        await store.flag(id, { flag: 'event_missing', detail: 'x' }, NOW)
+        expect(await unproven()).toEqual([id])
+        await store.flag(id, { flag: 'receipt_unproven', detail: 'x' }, NOW)
+        expect(await unproven()).toEqual([])
+      })
+
+      test('keeps how it was signed', async () => {
+        for (const [n, method] of (['permit2', 'eip3009', undefined] as const).entries()) {
+          await held(n)
+          await store.authorize(terms(n).id, signed(n, { method }), NOW)
+          expect((await store.charge(terms(n).id))?.authorization).toEqual(signed(n, { method }))
+        }
+      })
+    })
+
+    describe('flags', () => {
+      const finding = { flag: 'amount_mismatch', detail: 'signed 2, moved 1' } as const
+
+      test('are put on a charge once each, the first words stay, and they can be taken off', async () => {
+        await held(1)
+        const { id } = terms(1)
+        expect(await store.flag(id, finding, NOW)).toBe(true)
+        expect(await store.flag(id, { ...finding, detail: 'other' }, NOW + 1)).toBe(false)
+        expect(await store.flag(id, { ...finding, flag: 'event_missing' }, NOW + 2)).toBe(true)
+        expect(await store.flags({ charge: id })).toEqual([
+          { charge: id, ...finding, flag: 'event_missing', at: NOW + 2 },
+          { charge: id, ...finding, at: NOW },
+        ])
+        await store.unflag(id, ['event_missing', 'receipt_unproven'])
+        expect(await store.flags({ charge: id })).toEqual([{ charge: id, ...finding, at: NOW }])
+      })
+
+      test('are listed newest first, and counted', async () => {
+        for (const n of [1, 2, 3]) {
+          await held(n)
+          await store.flag(terms(n).id, n === 2 ? { ...finding, flag: 'event_missing' } : finding, NOW + n)
+        }
+        expect((await store.flags()).map(({ charge }) => charge)).toEqual([3, 2, 1].map((n) => terms(n).id))
+        expect(await store.flags({ limit: 1 })).toHaveLength(1)
+        expect(await store.flags({ charge: 'chg_none' })).toEqual([])
+        expect(await store.flagCounts()).toEqual([
+          { flag: 'amount_mismatch', count: 2 },
+          { flag: 'event_missing', count: 1 },
+        ])
+      })
+
+      test('belong to charges that exist', async () => {
+        await expect(store.flag('chg_none', finding, NOW)).rejects.toThrow(/no charge chg_none/)
+        expect(await store.flagCounts()).toEqual([])
+      })
+    })
+
     describe('authorizing', () => {
       test('records what was signed and counts it as authorized', async () => {
         await held(1)
