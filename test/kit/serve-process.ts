@@ -9,14 +9,22 @@ import { Child } from './child.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 
+/** How to start a gateway. */
+export interface ServeOptions {
+  /** A command that runs the one behind it, such as `strace -f`. */
+  readonly wrapper?: readonly string[] | undefined
+  /** A module loaded before the gateway. */
+  readonly preload?: string | undefined
+}
+
 /** A directory with a configuration, and what a gateway keeps there. */
 export interface ServePlace {
   readonly directory: string
   readonly config: string
   readonly ledger: string
   readonly audit: string
-  /** Starts the gateway. `wrapper`: a command that runs the one behind it, such as `strace -f`. */
-  start(options?: { readonly wrapper?: readonly string[] }): Child
+  /** Starts the gateway. */
+  start(options?: ServeOptions): Child
   /** Opens the ledger and gives it to `use`; no gateway should be using it. */
   withLedger<T>(use: (store: Store) => Promise<T>): Promise<T>
   remove(): void
@@ -46,8 +54,9 @@ ${config}`,
     config: path,
     ledger,
     audit,
-    start({ wrapper = [] } = {}) {
-      const [command, ...args] = [...wrapper, process.execPath, MAIN, 'serve', '--config', path]
+    start({ wrapper = [], preload } = {}) {
+      const node = [process.execPath, ...(preload === undefined ? [] : ['--import', preload])]
+      const [command, ...args] = [...wrapper, ...node, MAIN, 'serve', '--config', path]
       const env = { ...process.env, NO_COLOR: '1', SERVE_WALLET: localAccounts().buyer.privateKey }
       return new Child(command, args, { cwd: directory, env })
     },

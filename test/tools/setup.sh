@@ -4,6 +4,8 @@ set -euo pipefail
 
 missing=()
 [ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || [ -x /usr/bin/google-chrome ] || missing+=(chromium)
+command -v strace >/dev/null || missing+=(strace)
+command -v prlimit >/dev/null && command -v setpriv >/dev/null || missing+=(util-linux)
 
 if [ ${#missing[@]} -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
