@@ -61,7 +61,8 @@ export async function vet(
       price(network, asset) {
         const known = priceOf(network, asset)
         if (policy.maxPriceChange === undefined || !known) return undefined
-        return { pinned: known.pinned, highest: highestPrice(known.pinned, policy.maxPriceChange), apiBase }
+        const highest = highestPrice(known.pinned, policy.maxPriceChange)
+        return { pinned: known.pinned, highest, target: targetOf(known) }
       },
     })
     const { network, address } = quote.asset
@@ -76,6 +77,12 @@ export async function vet(
     }
     throw error
   }
+}
+
+/** For people to copy into a shell: a client's text stands there only when it cannot mean anything else to one. */
+function targetOf({ apiBase, endpoint, model }: PriceKey): string {
+  const named = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/.test(model) ? ` --model ${model}` : ''
+  return `${apiBase} --path ${endpoint}${named}`
 }
 
 /** The networks and assets on offer that this payer might pay with, each once. */

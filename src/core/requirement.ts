@@ -39,8 +39,8 @@ export interface PriceLimit {
   readonly pinned: bigint
   /** Inclusive. */
   readonly highest: bigint
-  /** For the message: what `tollway sellers trust` is to be told. */
-  readonly apiBase: string
+  /** For the message: the arguments that tell `tollway sellers trust` which price is meant. */
+  readonly target: string
 }
 
 const QUOTE_KEY = Symbol('only the gate makes quotes')
@@ -220,7 +220,7 @@ function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
     code: 'price_unstable',
     message: `The seller asks ${units(amount)}, and its pinned price is ${units(limit.pinned)}; up to ${units(limit.highest)} is allowed.`,
     advice: [
-      `If the new price is right, run \`tollway sellers trust ${limit.apiBase} --price ${price}\`, or raise policy.max_price_change.`,
+      `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
     ],
   }
 }

@@ -2,7 +2,19 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { tollway } from './tollway.ts'
 
-const COMMANDS = [['serve'], ['check'], ['sandbox'], ['budgets'], ['reconcile'], ['audit'], ['audit', 'verify']]
+const COMMANDS = [
+  ['serve'],
+  ['check'],
+  ['sandbox'],
+  ['budgets'],
+  ['reconcile'],
+  ['sellers'],
+  ['sellers', 'list'],
+  ['sellers', 'trust'],
+  ['sellers', 'forget'],
+  ['audit'],
+  ['audit', 'verify'],
+]
 
 it('says its version', async () => {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')

@@ -6,6 +6,7 @@ import { addBudgets } from './commands/budgets.ts'
 import { addCheck } from './commands/check.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addSandbox } from './commands/sandbox.ts'
+import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './exit-codes.ts'
 import type { Terminal } from './terminal.ts'
@@ -63,6 +64,7 @@ ${EXIT_CODES_HELP}`,
   addCheck(program, context)
   addBudgets(program, context)
   addReconcile(program, context)
+  addSellers(program, context)
   addSandbox(program, context)
   addAudit(program, context)
   return program

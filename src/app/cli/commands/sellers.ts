@@ -1,0 +1,128 @@
+import type { Command } from 'commander'
+import { systemClock } from '../../../core/clock.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+
+interface CommonOptions {
+  readonly config: string
+  readonly json: boolean
+}
+
+interface TrustOptions extends CommonOptions {
+  readonly price?: string
+  readonly network?: string
+  readonly asset?: string
+  readonly model?: string
+  readonly path?: string
+}
+
+const RECORD =
+  '\nChanges are recorded in a file beside the audit file (audit.jsonl: audit.cli.jsonl), a chain of its own.\nA running gateway goes by them from its next payment on.\n'
+
+/** Adds `tollway sellers` and its commands. */
+export function addSellers(program: Command, context: CommandContext): void {
+  const sellers = program
+    .command('sellers')
+    .description('show and change whom sellers are paid at, and at what price')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sellers list
+  tollway sellers trust https://seller.example.com/v1 0x209693bc6afc0c5328ba36faf03c514ef312287c
+${EXIT_CODES_HELP}`,
+    )
+  addList(sellers, context)
+  addTrust(sellers, context)
+  addForget(sellers, context)
+}
+
+function addList(sellers: Command, { terminal }: CommandContext): void {
+  sellers
+    .command('list')
+    .description('show the pinned payees and prices')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sellers list
+  tollway sellers list --json
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: CommonOptions) => {
+      const { config, report, sellers: work } = await load(options, terminal.env)
+      const known = await work.listSellers(config)
+      terminal.stdout(options.json ? report.sellersJson(known, config) : report.renderSellers(known, config))
+    })
+}
+
+function addTrust(sellers: Command, { terminal }: CommandContext): void {
+  sellers
+    .command('trust')
+    .description('pin a payee, a price or both, whatever was pinned before')
+    .argument('<api_base>', 'the api_base of the paid route')
+    .argument('[pay_to]', 'the address to be paid')
+    .option('-p, --price <amount>', 'the price to hold quotes against, in whole tokens')
+    .option('-n, --network <name>', 'only this network')
+    .option('-a, --asset <symbol>', 'only this token, by symbol or address')
+    .option('-m, --model <name>', "the price of this model only, by the seller's name")
+    .option('--path <path>', 'the price of this path only, such as /chat/completions')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sellers trust https://seller.example.com/v1 0x209693bc6afc0c5328ba36faf03c514ef312287c
+  tollway sellers trust https://seller.example.com/v1 --price 0.0025 --model qwen
+${RECORD}${EXIT_CODES_HELP}`,
+    )
+    .action(async (apiBase: string, payTo: string | undefined, options: TrustOptions) => {
+      const { price, network, asset, model, path } = options
+      const { config, report, sellers: work } = await load(options, terminal.env)
+      const wish = { apiBase, payTo, price, network, asset, model, path }
+      const changed = await work.trustSeller(config, wish, systemClock)
+      terminal.stdout(
+        options.json ? report.sellersJson(changed, config) : report.renderTrusted(changed, config),
+      )
+    })
+}
+
+function addForget(sellers: Command, { terminal }: CommandContext): void {
+  sellers
+    .command('forget')
+    .description('take away what is pinned of a seller: its next payment pins it anew')
+    .argument('<api_base>', 'the api_base of the paid route')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway sellers forget https://seller.example.com/v1
+${RECORD}${EXIT_CODES_HELP}`,
+    )
+    .action(async (apiBase: string, options: CommonOptions) => {
+      const { config, sellers: work } = await load(options, terminal.env)
+      const forgotten = await work.forgetSeller(config, apiBase, systemClock)
+      const { pins, prices } = forgotten
+      terminal.stdout(
+        options.json
+          ? `${JSON.stringify({ api_base: apiBase, ...forgotten }, undefined, 2)}\n`
+          : `Forgotten: ${pins} ${pins === 1 ? 'payee' : 'payees'}, ${prices} ${prices === 1 ? 'price' : 'prices'}.\n`,
+      )
+    })
+}
+
+/** Loaded late, so that help and usage errors come at once. */
+async function load(options: CommonOptions, env: CommandContext['terminal']['env']) {
+  const { loadConfig } = await import('../../config/load.ts')
+  return {
+    config: loadConfig(options.config, env),
+    report: await import('../sellers-report.ts'),
+    sellers: await import('../../sellers.ts'),
+  }
+}

@@ -1,0 +1,248 @@
+/** What is remembered of sellers: whom they are paid at, and how much. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { cash } from '../../providers/cash.ts'
+import { run } from '../../src/app/cli/run.ts'
+import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
+import {
+  challengeV2,
+  receiptV2,
+  send,
+  startHostileSeller,
+  type HostileSeller,
+} from '../kit/hostile-seller.ts'
+import { offerV2 } from '../kit/quotes.ts'
+
+const OTHER_PAYEE = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
+
+let seller: HostileSeller
+let tollway: TestGateway
+let offer: object
+let paidStatus: number
+
+beforeEach(async () => {
+  offer = offerV2
+  paidStatus = 200
+  seller = await startHostileSeller((request, response) => {
+    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
+    const headers = paidStatus === 200 ? receiptV2({ success: true }) : {}
+    send(response, {
+      status: paidStatus,
+      headers: { 'content-type': 'application/json', ...headers },
+      body: '{}',
+    })
+  })
+})
+
+afterEach(async () => {
+  await tollway.close()
+  await seller.close()
+})
+
+async function start(policy: object): Promise<void> {
+  process.env['SELLERS_WALLET'] = `0x${'11'.repeat(32)}`
+  const config = {
+    payers: { base: { kind: 'direct', key: '${env:SELLERS_WALLET}', networks: ['base-sepolia'] } },
+    model_list: [
+      { model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' },
+      { model_name: 'spare', api_base: `${seller.url}/spare` },
+    ],
+    router: { fallbacks: [{ 'paid/*': ['spare'] }] },
+    budgets: [{ name: 'all', limit_usd: '1.00', window: 'lifetime' }],
+    policy,
+  }
+  tollway = await startGateway(config, { payers: new Map([['base', cash()]]) })
+  const { store, audit } = tollway.gateway.parts.config
+  await writeFile(join(tollway.directory, 'tollway.yaml'), JSON.stringify({ ...config, store, audit }))
+}
+
+/** Asks for a price; returns what came of it. */
+let asked = 0
+async function at(amount: string, model = 'm'): Promise<string> {
+  offer = { ...offer, amount }
+  const response = await ask(tollway.url, { model: `paid/${model}`, seed: (asked += 1) })
+  return response.ok ? 'paid' : (await errorOf(response)).code
+}
+
+async function tollwaySellers(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const terminal = new FakeTerminal({ SELLERS_WALLET: `0x${'11'.repeat(32)}` })
+  const config = ['--config', join(tollway.directory, 'tollway.yaml')]
+  const code = await run(['sellers', ...args, ...config], terminal)
+  return { code, out: terminal.out, err: terminal.err }
+}
+
+const drift = (direction: string): Promise<number> =>
+  tollway.metric('tollway_quote_drift_total', { direction })
+
+describe('max_price_change', () => {
+  test('refuses a price above the pinned one and the ratio, names both and the fix, and signs nothing', async () => {
+    await start({ max_price_change: '0.20' })
+    expect(await at('1000')).toBe('paid')
+    offer = { ...offerV2, amount: '1201' }
+    const before = seller.requests.length
+    const response = await ask(tollway.url, { model: 'paid/m', seed: 'x' })
+    expect([response.status, response.headers.get('x-tollway-spent')]).toEqual([400, 'no'])
+    const error = await errorOf(response)
+    expect(error.code).toBe('price_unstable')
+    expect(error.message).toBe(
+      'The seller asks 0.001201 USDC, and its pinned price is 0.001 USDC; up to 0.0012 USDC is allowed. ' +
+        `If the new price is right, run \`tollway sellers trust ${seller.apiBase} --path /chat/completions --model m --price 0.001201\`, or raise policy.max_price_change.`,
+    )
+    // One probe, and no fallback past a refusal by policy.
+    expect(seller.requests.length - before).toBe(1)
+    expect(await drift('refused')).toBe(1)
+  })
+
+  test('lets a price rise within the ratio, and no further in small steps', async () => {
+    await start({ max_price_change: '0.20' })
+    expect(await at('1000')).toBe('paid')
+    expect(await at('1200')).toBe('paid')
+    expect(await at('1201')).toBe('price_unstable')
+    expect(await at('1440')).toBe('price_unstable')
+    expect([await drift('up'), await drift('refused')]).toEqual([1, 2])
+  })
+
+  test('a lower price passes, and counts only once it was paid', async () => {
+    await start({ max_price_change: '0.20' })
+    expect(await at('1000')).toBe('paid')
+    paidStatus = 500
+    expect(await at('500')).toBe('seller_error')
+    paidStatus = 200
+    expect(await at('1200')).toBe('paid')
+    expect(await at('500')).toBe('paid')
+    expect(await at('601')).toBe('price_unstable')
+    expect(await at('600')).toBe('paid')
+  })
+
+  test('holds for each model by itself, and over a restart', async () => {
+    await start({ max_price_change: '0' })
+    expect(await at('1000', 'a')).toBe('paid')
+    expect(await at('5000', 'b')).toBe('paid')
+    expect(await at('1001', 'a')).toBe('price_unstable')
+    const { config } = tollway.gateway.parts
+    await tollway.gateway.close()
+    const again = await startGateway(
+      {
+        store: config.store,
+        payers: { base: { kind: 'direct', key: '${env:SELLERS_WALLET}', networks: ['base-sepolia'] } },
+        model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
+        policy: { max_price_change: '0' },
+      },
+      { payers: new Map([['base', cash()]]) },
+    )
+    const first = tollway
+    tollway = again
+    expect(await at('1001', 'a')).toBe('price_unstable')
+    expect(await at('5000', 'b')).toBe('paid')
+    await again.gateway.close()
+    await first.close()
+  })
+
+  test('without it every price below the ceiling is paid, and the drift is counted', async () => {
+    await start({})
+    expect([await at('1000'), await at('99000'), await at('10')]).toEqual(['paid', 'paid', 'paid'])
+    expect([await drift('up'), await drift('down'), await drift('refused')]).toEqual([1, 1, 0])
+  })
+})
+
+describe('tollway sellers', () => {
+  test('lists what was pinned by the first payment', async () => {
+    await start({})
+    expect(await tollwaySellers('list')).toEqual({
+      code: 0,
+      out: 'No seller is pinned yet: the first payment to each does it.\n',
+      err: '',
+    })
+    await at('1000')
+    const { code, out } = await tollwaySellers('list')
+    expect(code).toBe(0)
+    expect(out).toMatch(/^SELLER +NETWORK +TOKEN +PAYEE +SINCE \(UTC\)\n/)
+    expect(out).toContain(
+      `${seller.apiBase}  base-sepolia  USDC   0x90f79bf6eb2c4f870365e785982e1f101e93b906`,
+    )
+    expect(out).toContain('/chat/completions  m      0.001 USDC    0.001  0.001')
+    const json = JSON.parse((await tollwaySellers('list', '--json')).out) as object
+    expect(json).toMatchObject({
+      configured: [],
+      pins: [{ api_base: seller.apiBase, network: 'eip155:84532', pay_to: offerV2.payTo.toLowerCase() }],
+      prices: [{ path: '/chat/completions', model: 'm', pinned: '1000', last: '1000', first: '1000' }],
+    })
+  })
+
+  test('trust: a new payee is paid from the next payment on, beside the running gateway, and is on record', async () => {
+    await start({})
+    await at('1000')
+    offer = { ...offerV2, payTo: OTHER_PAYEE }
+    expect(await at('1000')).toBe('payee_not_allowed')
+    const trusted = await tollwaySellers('trust', `${seller.apiBase}/`, OTHER_PAYEE)
+    expect(trusted).toMatchObject({ code: 0, err: '' })
+    expect(trusted.out).toContain(OTHER_PAYEE.toLowerCase())
+    expect(await at('1000')).toBe('paid')
+    offer = offerV2
+    expect(await at('1000')).toBe('payee_not_allowed')
+
+    const record = join(tollway.directory, 'audit.cli.jsonl')
+    expect(await verifyAudit(record)).toMatchObject({ ok: true, records: 1 })
+  })
+
+  test('trust --price: the new price is paid; another model keeps its own', async () => {
+    await start({ max_price_change: '0.10' })
+    await at('1000', 'a')
+    await at('1000', 'b')
+    expect(await at('2000', 'a')).toBe('price_unstable')
+    expect((await tollwaySellers('trust', seller.apiBase, '--price', '0.002', '--model', 'a')).code).toBe(0)
+    expect([await at('2200', 'a'), await at('2201', 'a')]).toEqual(['paid', 'price_unstable'])
+    expect(await at('2000', 'b')).toBe('price_unstable')
+  })
+
+  test('forget: the next payment pins anew', async () => {
+    await start({ max_price_change: '0' })
+    await at('1000')
+    offer = { ...offerV2, payTo: OTHER_PAYEE }
+    expect(await tollwaySellers('forget', seller.apiBase)).toMatchObject({
+      code: 0,
+      out: 'Forgotten: 1 payee, 1 price.\n',
+    })
+    expect(await at('2000')).toBe('paid')
+    expect(await at('2001')).toBe('price_unstable')
+  })
+
+  test('explains what cannot be meant, and changes and records nothing', async () => {
+    await start({ max_price_change: '0' })
+    const cases: [string[], RegExp][] = [
+      [['forget', seller.apiBase], /^Nothing is known of http/],
+      [['trust', seller.apiBase], /Name the address to be paid, or a price/],
+      [['trust', 'seller.example.com', OTHER_PAYEE], /is not a URL/],
+      [['trust', 'https://unknown.example.com/v1', OTHER_PAYEE], /No paid route has the api_base/],
+      [['trust', seller.apiBase, '0x12'], /is not an address/],
+      [['trust', seller.apiBase, OTHER_PAYEE, '--network', 'solana'], /is not a network/],
+      [['trust', seller.apiBase, OTHER_PAYEE, '--asset', 'DOGE'], /not a token that may be spent there/],
+      [['trust', seller.apiBase, '--price', '0.001'], /No price of .* is known that matches/],
+      [['trust', seller.apiBase, '--price', '0'], /is not a price in USDC: .* such as 0.0025/],
+      [['trust', seller.apiBase, '--price', '0.0000001'], /at most 6 decimals/],
+      [['trust', seller.apiBase, '--price=-1'], /is not a price/],
+    ]
+    for (const [args, message] of cases) {
+      const { code, out, err } = await tollwaySellers(...args)
+      expect([code, out], args.join(' ')).toEqual([2, ''])
+      expect(err).toMatch(message)
+    }
+    const { store } = tollway.gateway.parts.ledger
+    expect([await store.pins(), await store.prices()]).toEqual([[], []])
+    const record = await verifyAudit(join(tollway.directory, 'audit.cli.jsonl')).catch(() => undefined)
+    expect(record === undefined || (record.ok && record.records === 0)).toBe(true)
+  })
+
+  test('says when policy.sellers overrules what is trusted', async () => {
+    await start({ sellers: { [seller.url]: { pay_to: [offerV2.payTo] } } })
+    const { out } = await tollwaySellers('trust', seller.apiBase, OTHER_PAYEE)
+    expect(out).toContain('policy.sellers names the payees of this seller, and it wins')
+    expect((await tollwaySellers('list')).out).toContain(
+      `${seller.url} (policy.sellers): ${offerV2.payTo.toLowerCase()}`,
+    )
+    expect(await at('1000')).toBe('paid')
+  })
+})
