@@ -109,13 +109,16 @@ export class Flight implements Run, Attempt {
   enter(res: ServerResponse, exchange: Exchange, isFirst: boolean): void {
     this.#waiting += 1
     if (isFirst) this.#exchange = exchange
-    res.once('close', () => {
+    const left = (): void => {
       this.#waiting -= 1
       const hasBytes = exchange.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
       this.#delivered ||= hasBytes
       if (isFirst && !this.#begun) this.#cancel()
       else if (this.#waiting === 0) this.#deserted()
-    })
+    }
+    // Gone already, while another middleware was busy: its `close` will not come again.
+    if (res.closed) left()
+    else res.once('close', left)
   }
 
   begin(): void {

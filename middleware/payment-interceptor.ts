@@ -7,7 +7,6 @@ import type { Observer } from '../src/core/events.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import type { Provider } from '../src/core/provider.ts'
 import type { Candidate } from '../src/core/route.ts'
-import { PAYMENT_HEADERS } from '../src/core/x402.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import { UpstreamError, type IncomingReply, type OutgoingRequest, type Upstream } from '../src/io/upstream.ts'
 import { exchangeOf } from './exchange.ts'
@@ -16,6 +15,8 @@ import { outgoingRequest } from './outgoing.ts'
 import { ClientLeftError, PaidCall } from './paid-call.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
+import { relayedHeaders } from './relay-headers.ts'
+import { RunningCalls } from './running-calls.ts'
 
 /** Limits on what may be signed (rule 6). */
 export interface PaymentPolicy {
@@ -40,12 +41,15 @@ export interface PaymentInterceptorOptions {
   /** Origins that may be paid: those of the paid routes. */
   readonly origins: ReadonlySet<string>
   readonly policy: PaymentPolicy
+  /** Counts the paid calls on their way; a shutdown waits for them. */
+  readonly running?: RunningCalls | undefined
   readonly clock?: Clock | undefined
   readonly observers?: readonly Observer[] | undefined
 }
 
 /** What {@link PaidCall} works with. */
-export interface PaymentParts extends Omit<PaymentInterceptorOptions, 'policy' | 'clock' | 'observers'> {
+export interface PaymentParts extends Omit<PaymentInterceptorOptions, 'policy' | 'clock' | 'observers' | 'running'> {
+  readonly running: RunningCalls
   readonly clock: Clock
   readonly observers: readonly Observer[]
   readonly policy: PaymentPolicy & {
@@ -82,6 +86,7 @@ const SCHEMA = z.strictObject({
       .custom<readonly Asset[]>((value) => Array.isArray(value), 'give a list of assets')
       .default(() => BUILT_IN_ASSETS),
   }),
+  running: z.instanceof(RunningCalls, { error: 'give a RunningCalls' }).default(() => new RunningCalls()),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
 })
@@ -133,6 +138,8 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
 
 function leavingOf(res: ServerResponse): AbortSignal {
   const leaving = new AbortController()
+  // Gone already, while another middleware was busy: its `close` will not come again.
+  if (res.closed || res.destroyed) leaving.abort()
   res.once('close', () => leaving.abort())
   return leaving.signal
 }
@@ -160,11 +167,12 @@ async function serve(
   const startedAt = performance.now()
   const answer = await ask(parts, request, leaving)
   if (answer.status !== 402) {
-    exchange.reply = { ...withoutPaymentHeaders(unpaidAnswer(answer)), kind: 'unpaid' }
+    exchange.reply = { ...withoutSellersHeaders(unpaidAnswer(answer)), kind: 'unpaid' }
     exchange.outcome = 'free'
     return
   }
-  await new PaidCall(parts, exchange, candidate, payer, request).run(answer, startedAt, leaving)
+  const call = new PaidCall(parts, exchange, candidate, payer, request)
+  await parts.running.track(call.run(answer, startedAt, leaving))
 }
 
 /** Sends a request that carries no payment; it ends when the client leaves. */
@@ -183,12 +191,9 @@ async function ask(
   }
 }
 
-/** A seller that answers for free is still a seller: it sets no cookies on our clients and shows them no receipts. */
-function withoutPaymentHeaders(reply: IncomingReply): IncomingReply {
-  const kept = Object.entries(reply.headers).filter(
-    ([name]) => name !== 'set-cookie' && !PAYMENT_HEADERS.includes(name),
-  )
-  return { ...reply, headers: Object.fromEntries(kept) }
+/** A seller that answers for free is still a seller: it does not speak in our name, nor to the client's cookies. */
+function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
+  return { ...reply, headers: Object.fromEntries(relayedHeaders({ headers: reply.headers, kind: 'paid' })) }
 }
 
 /** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */

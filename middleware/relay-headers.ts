@@ -62,7 +62,11 @@ export function isHopByHop(name: string): boolean {
 export function relayedHeaders(reply: Pick<Reply, 'headers' | 'kind'>): [string, string | string[]][] {
   const named = namedByConnection(reply.headers['connection'])
   const kept = Object.entries(reply.headers).filter(
-    ([name]) => !isHopByHop(name) && !named.has(name) && (reply.kind === 'unpaid' || mayComeFromSeller(name)),
+    ([name]) =>
+      !isHopByHop(name) &&
+      !named.has(name) &&
+      !name.startsWith('x-tollway-') &&
+      (reply.kind === 'unpaid' || mayComeFromSeller(name)),
   )
   return kept.map(([name, value]) => [name, typeof value === 'string' ? value : [...value]])
 }

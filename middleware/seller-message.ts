@@ -4,8 +4,16 @@ import { headerText } from './answer-headers.ts'
 
 /** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
 export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {
-  const words = receipt?.errorReason ?? errorText(body.toString('utf8'))
-  return words === undefined || words.trim() === '' ? undefined : headerText(words.trim())
+  const words = withoutSecrets(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '').trim()
+  return words === '' ? undefined : headerText(words)
+}
+
+/**
+ * A signature the seller has not used is money (rule 8), and sellers quote what they were sent: no text long enough to be a
+ * signature or a payment header passes.
+ */
+function withoutSecrets(words: string): string {
+  return words.replace(/(?:0x)?[0-9a-fA-F]{65,}|[A-Za-z0-9+/_=-]{100,}/g, '[removed]')
 }
 
 function errorText(text: string): string | undefined {

@@ -1,5 +1,5 @@
 /** The gateway: the middlewares in their order, on a listener. */
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import express, { type Express } from 'express'
 import { pino, type Logger } from 'pino'
 import { auditLogger } from '../../middleware/audit-logger.ts'
@@ -19,9 +19,11 @@ import { paymentInterceptor } from '../../middleware/payment-interceptor.ts'
 import { readBody } from '../../middleware/read-body.ts'
 import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
+import { ConfigError } from '../core/errors.ts'
 import { isLoopbackHost } from './config/addresses.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
+import { shutDown, upgradedSockets } from './shutdown.ts'
 import { spendPage } from './spend-page/spend-page.ts'
 
 /** Clients keep connections for reuse; closing earlier than they do breaks the next request. */
@@ -57,6 +59,9 @@ export async function createGateway(
 ): Promise<Gateway> {
   const log = overrides.log ?? pino({ name: 'tollway' }, pino.destination(2))
   const parts = await openParts(config, { ...overrides, log })
+  if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
+    log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
+  }
   let closing: Promise<void> | undefined
   const { app, upgrade, closeUnpaid } = compose(parts, log, () => closing !== undefined)
   const server = createServer(
@@ -65,6 +70,7 @@ export async function createGateway(
   )
   server.on('clientError', clientErrorHandler)
   server.on('upgrade', upgrade)
+  const sockets = upgradedSockets(server)
   return {
     app,
     parts,
@@ -72,9 +78,10 @@ export async function createGateway(
     async listen() {
       const { host, port } = config.listen
       await new Promise<void>((resolve, reject) => {
-        server.once('error', reject)
+        const fail = (error: NodeJS.ErrnoException): void => reject(cannotListen(error, `${host}:${port}`))
+        server.once('error', fail)
         server.listen(port, host.replace(/^\[|\]$/g, ''), () => {
-          server.off('error', reject)
+          server.off('error', fail)
           resolve()
         })
       })
@@ -85,7 +92,7 @@ export async function createGateway(
     },
     close() {
       closing ??= (async () => {
-        await drain(server, config.timeouts.shutdownMs)
+        await shutDown({ server, sockets, parts, deadlineMs: config.timeouts.shutdownMs })
         closeUnpaid()
         await parts.close()
       })()
@@ -145,15 +152,13 @@ function compose(
   return { app, upgrade, closeUnpaid: () => rest.close() }
 }
 
-/** Lets running answers finish, then cuts off what is left at the deadline. */
-async function drain(server: Server, deadlineMs: number): Promise<void> {
-  if (!server.listening) return
-  await new Promise<void>((resolve) => {
-    const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
-    server.close(() => {
-      clearTimeout(deadline)
-      resolve()
-    })
-    server.closeIdleConnections()
-  })
+function cannotListen(error: NodeJS.ErrnoException, address: string): Error {
+  const advice = 'choose another address with listen in the configuration or --listen on the command line.'
+  if (error.code === 'EADDRINUSE') {
+    return new ConfigError(`${address} is taken by another program. Stop it, or ${advice}`, { cause: error })
+  }
+  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL') {
+    return new ConfigError(`${address} cannot be listened on (${error.code}): ${advice}`, { cause: error })
+  }
+  return error
 }

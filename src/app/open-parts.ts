@@ -5,6 +5,7 @@ import type { BudgetGuardOptions } from '../../middleware/budget-guard.ts'
 import type { IdempotencyOptions } from '../../middleware/idempotency.ts'
 import type { ModelRouterOptions } from '../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../middleware/payment-interceptor.ts'
+import { RunningCalls } from '../../middleware/running-calls.ts'
 import type { SseRestreamerOptions } from '../../middleware/sse-restreamer.ts'
 import { direct } from '../../providers/direct.ts'
 import { silentLog, type Log } from '../../middleware/log.ts'
@@ -60,6 +61,8 @@ export interface Parts {
   readonly metrics: Metrics
   readonly payers: ReadonlyMap<string, Provider>
   readonly upstream: Upstream
+  /** The paid calls on their way. */
+  readonly running: RunningCalls
   /** Runs by itself; may be asked for a run of its own. */
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
@@ -95,6 +98,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     )
     const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
+    const running = new RunningCalls()
     const upstream = createUpstream(config.timeouts, {
       dispatcher: overrides.dispatcher,
       publicSellers: config.blockPrivateNetworks,
@@ -131,6 +135,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       metrics,
       payers,
       upstream,
+      running,
       reconciler,
       observers,
       modelRouter: {
@@ -145,6 +150,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         payers,
         origins: paidOrigins(config),
         policy: { ...config.policy, assets: config.assets },
+        running,
         clock,
         observers,
       },

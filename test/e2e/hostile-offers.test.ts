@@ -5,6 +5,7 @@ import { ask as askGateway, errorOf, startGateway, type TestGateway } from '../k
 import {
   challengeV1,
   challengeV2,
+  decodeHeader,
   receiptV2,
   send,
   startHostileSeller,
@@ -236,6 +237,30 @@ describe('after the signature was sent, nothing but a receipt settles and nothin
     expect((await errorOf(answer)).message).not.toContain('evil')
   })
 
+  test('a seller that quotes the payment it was sent shows it to nobody', async () => {
+    let sent = ''
+    behave = (request, response) => {
+      const header = request.headers['payment-signature']
+      if (header === undefined) return send(response, challengeV2([good]))
+      const { payload } = decodeHeader(String(header)) as { payload: { signature: string } }
+      sent = payload.signature
+      send(response, {
+        status: 402,
+        headers: {},
+        body: JSON.stringify({ error: `bad sig ${sent} in ${header}` }),
+      })
+    }
+    const answer = await ask(tollway.url, { model: 'paid/m' })
+    expect(answer.headers.get('x-tollway-seller-message')).toBe('bad sig [removed] in [removed]')
+    const told = JSON.stringify([
+      Object.fromEntries(answer.headers),
+      await answer.json(),
+      await tollway.audit(),
+    ])
+    expect(sent).toMatch(/^0x[0-9a-f]{130}$/)
+    expect(told.toLowerCase()).not.toContain(sent.slice(2).toLowerCase())
+  })
+
   test('a 2xx without a receipt counts as spent, on an assumed proof', async () => {
     behave = pay((response) =>
       send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: '{"ok":true}' }),
@@ -291,6 +316,22 @@ describe('before anything is signed', () => {
     expect([answer.status, await answer.text()]).toEqual([200, '{"free":1}'])
     expect(answer.headers.get('payment-response')).toBeNull()
     expect(answer.headers.get('x-tollway-spent')).toBe('no')
+  })
+
+  test.each([200, 404])('an unpaid answer %i of a paid route does not speak in our name', async (status) => {
+    const lies = {
+      'x-tollway-cost-usd': '99',
+      'x-tollway-charge': 'chg_x',
+      'x-litellm-response-cost': '99',
+      'access-control-allow-origin': '*',
+      'clear-site-data': '*',
+      'retry-after': '3600',
+      'set-cookie': 'a=b',
+    }
+    behave = (_request, response) => send(response, { status, headers: lies, body: '{}' })
+    const answer = await ask(tollway.url, { model: 'paid/m' })
+    expect(answer.status).toBe(status)
+    for (const name of Object.keys(lies)) expect(answer.headers.has(name)).toBe(false)
   })
 
   test('no credential of the client reaches the seller', async () => {

@@ -45,9 +45,14 @@ async function startOnUsualPort({ port, blockTimeSeconds }: SandboxCommand): Pro
   try {
     return await startSandbox({ port: USUAL_PORT, blockTimeSeconds })
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error
+    if (!isTaken(error)) throw error
     return await startSandbox({ port: 0, blockTimeSeconds })
   }
+}
+
+function isTaken(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }
 
 async function facts(sandbox: Sandbox): Promise<Record<string, unknown>> {

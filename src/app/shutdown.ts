@@ -1,0 +1,70 @@
+/** How the gateway stops: nothing new, what runs may finish, and a call whose payment was sent is answered before it is cut. */
+import type { Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Parts } from './open-parts.ts'
+
+/** Connections that finished their answer after the server stopped accepting are looked for this often. */
+const SWEEP_MS = 50
+
+/** How long the answers of calls ended at the deadline have to reach their clients. */
+const LAST_WORDS_MS = 1_000
+
+/** What {@link shutDown} stops. */
+export interface ShutDownParts {
+  readonly server: Server
+  /** Websockets, which the server no longer counts. */
+  readonly sockets: ReadonlySet<Duplex>
+  readonly parts: Pick<Parts, 'upstream' | 'running'>
+  readonly deadlineMs: number
+}
+
+/** The sockets a server has handed over to another protocol, until they close. */
+export function upgradedSockets(server: Server): ReadonlySet<Duplex> {
+  const sockets = new Set<Duplex>()
+  server.on('upgrade', (_req, socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return sockets
+}
+
+/**
+ * Stops accepting and waits for running answers and paid calls. At the deadline the sellers are let go first: a paid call
+ * that is still on its way is then booked as uncertain and answered 400, where a cut connection would make stock clients
+ * send it again; what is left after that is cut.
+ */
+export async function shutDown({ server, sockets, parts, deadlineMs }: ShutDownParts): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    if (server.listening) server.close(() => resolve())
+    else resolve()
+  })
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+  try {
+    const finished = Promise.all([closed, parts.running.idle(), allClosed(sockets)])
+    if (await within(deadlineMs, finished)) return
+    await parts.upstream.close()
+    for (const socket of sockets) socket.destroy()
+    if (await within(LAST_WORDS_MS, finished)) return
+    server.closeAllConnections()
+    await closed
+  } finally {
+    clearInterval(sweep)
+  }
+}
+
+async function allClosed(sockets: ReadonlySet<Duplex>): Promise<void> {
+  await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
+}
+
+/** Whether it came in time. */
+async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms)
+  })
+  try {
+    return await Promise.race([promise.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,155 @@
+import { once } from 'node:events'
+import { createServer, request as httpRequest, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import * as middleware from '../../middleware/index.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
+import { openParts, type Parts } from '../../src/app/open-parts.ts'
+import type { Provider } from '../../src/core/provider.ts'
+import { cash } from '../../providers/cash.ts'
+import {
+  challengeV2,
+  receiptV2,
+  send,
+  startHostileSeller,
+  type HostileSeller,
+} from '../kit/hostile-seller.ts'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const offer = {
+  scheme: 'exact',
+  network: 'eip155:84532',
+  amount: '1000',
+  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
+  maxTimeoutSeconds: 60,
+  extra: {},
+}
+
+/** Where a request may be held while its client leaves. */
+type Stage = 'before' | 'probe' | 'sign' | 'send'
+
+let directory: string
+let seller: HostileSeller
+let parts: Parts
+let server: Server
+let held: Stage | undefined
+let reached: PromiseWithResolvers<void>
+let proceed: PromiseWithResolvers<void>
+/** Resolves when the unpaid request has ended one way or the other. */
+let asked: PromiseWithResolvers<void>
+/** Resolves when the client's connection is closed on our side. */
+let gone: PromiseWithResolvers<void>
+
+async function hold(stage: Stage): Promise<void> {
+  if (held !== stage) return
+  reached.resolve()
+  await proceed.promise
+}
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tollway-leaving-'))
+  reached = Promise.withResolvers()
+  proceed = Promise.withResolvers()
+  gone = Promise.withResolvers()
+  asked = Promise.withResolvers()
+  seller = await startHostileSeller(async (request, response) => {
+    if (request.headers['payment-signature'] === undefined) {
+      await hold('probe')
+      return send(response, challengeV2([offer]))
+    }
+    await hold('send')
+    const headers = { 'content-type': 'application/json', ...receiptV2({ success: true }) }
+    send(response, { status: 200, headers, body: '{"ok":1}' })
+  })
+  const payer = cash()
+  const slow: Provider = {
+    ...payer,
+    async authorize(quote, charge, signal) {
+      await hold('sign')
+      return await payer.authorize(quote, charge, signal)
+    },
+  }
+  const config = {
+    store: 'memory',
+    audit: { path: join(directory, 'audit.jsonl') },
+    payers: { base: { kind: 'direct', key: '${env:LEAVING_WALLET}', networks: ['base-sepolia'] } },
+    model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
+  }
+  parts = await openParts(parseConfig(config, { LEAVING_WALLET: 'not read' }), {
+    payers: new Map([['base', slow]]),
+  })
+  const app = express()
+  app.use(middleware.readBody())
+  app.use((_req, res, next) => {
+    res.once('close', () => gone.resolve())
+    // Another middleware that takes its time, as an own authentication would.
+    hold('before').then(() => next(), next)
+  })
+  app.use(middleware.modelRouter(parts.modelRouter), middleware.budgetGuard(parts.budgetGuard))
+  const { upstream } = parts
+  const watched = {
+    ...upstream,
+    send: (request: Parameters<typeof upstream.send>[0]) =>
+      upstream.send(request).finally(() => setImmediate(() => asked.resolve())),
+  }
+  app.use(middleware.paymentInterceptor({ ...parts.paymentInterceptor, upstream: watched }))
+  app.use(middleware.sseRestreamer(parts.sseRestreamer))
+  app.use(middleware.errorHandler())
+  server = createServer(app)
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+})
+
+afterEach(async () => {
+  proceed.resolve()
+  server.closeAllConnections()
+  server.close()
+  await parts.close()
+  await seller.close()
+  await rm(directory, { recursive: true, force: true })
+})
+
+/** Sends a request, leaves when it has got to a stage, and lets it go on. */
+async function leaveAt(stage: Stage): Promise<void> {
+  held = stage
+  const { port } = server.address() as AddressInfo
+  const request = httpRequest({
+    port,
+    path: '/v1/chat/completions',
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  })
+  request.on('error', () => undefined)
+  request.end(JSON.stringify({ model: 'paid/m', messages: [] }))
+  await reached.promise
+  request.destroy()
+  await gone.promise
+  proceed.resolve()
+}
+
+test.each<Stage>(['before', 'probe'])(
+  'a client that leaves at the stage "%s" costs nothing, and nothing is reserved',
+  async (stage) => {
+    await leaveAt(stage)
+    await asked.promise
+    await parts.running.idle()
+    expect(await parts.ledger.store.charges()).toEqual([])
+    expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toEqual([])
+  },
+)
+
+test('a client that leaves while it is signed for gets its reservation back, and the signature stays here', async () => {
+  await leaveAt('sign')
+  await parts.running.idle()
+  expect(await parts.ledger.store.charges()).toMatchObject([{ state: 'released', reason: 'client_left' }])
+  expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toEqual([])
+})
+
+test('a client that leaves after the payment was sent is paid for, and the call is finished and booked', async () => {
+  await leaveAt('send')
+  await parts.running.idle()
+  expect(await parts.ledger.store.charges()).toMatchObject([{ state: 'settled', proof: 'receipt' }])
+})

@@ -1,0 +1,164 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
+import OpenAI from 'openai'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
+import {
+  challengeV2,
+  receiptV2,
+  send,
+  startHostileSeller,
+  type HostileSeller,
+} from '../kit/hostile-seller.ts'
+
+const offer = {
+  scheme: 'exact',
+  network: 'eip155:84532',
+  amount: '1000',
+  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
+  maxTimeoutSeconds: 60,
+  extra: {},
+}
+
+let seller: HostileSeller
+let upstream: Server
+let tollway: TestGateway
+/** Resolves when the seller has a payment in hand. */
+let paid: PromiseWithResolvers<void>
+/** The seller answers a payment when this resolves. */
+let answer: PromiseWithResolvers<void>
+
+beforeEach(async () => {
+  paid = Promise.withResolvers()
+  answer = Promise.withResolvers()
+  seller = await startHostileSeller(async (request, response) => {
+    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
+    paid.resolve()
+    await answer.promise
+    const headers = {
+      'content-type': 'application/json',
+      ...receiptV2({ success: true, transaction: `0x${'12'.repeat(32)}` }),
+    }
+    send(response, { status: 200, headers, body: '{"ok":1}' })
+  })
+  upstream = createServer()
+  upstream.on('upgrade', (_request, socket) =>
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'),
+  )
+  await once(upstream.listen(0, '127.0.0.1'), 'listening')
+})
+
+afterEach(async () => {
+  answer.resolve()
+  await tollway.close()
+  await seller.close()
+  upstream.closeAllConnections()
+  upstream.close()
+})
+
+async function start(shutdownSeconds: number): Promise<TestGateway> {
+  process.env['SHUTDOWN_WALLET'] = localAccounts().buyer.privateKey
+  tollway = await startGateway({
+    payers: { base: { kind: 'direct', key: '${env:SHUTDOWN_WALLET}', networks: ['base-sepolia'] } },
+    model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
+    upstream: { api_base: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1` },
+    timeouts: { shutdown_seconds: shutdownSeconds },
+  })
+  return tollway
+}
+
+/** The state of the one charge, read before the store is closed with the gateway. */
+function bookedAs(): Promise<string> {
+  return new Promise((resolve) => {
+    const { ledger } = tollway.gateway.parts
+    const { close } = ledger
+    ledger.close = async () => {
+      const [charge] = await ledger.store.charges()
+      resolve(`${charge?.state} ${charge?.reason}`)
+      await close.call(ledger)
+    }
+  })
+}
+
+test('a paid call that runs while the gateway stops is answered whole, and new connections are refused', async () => {
+  await start(30)
+  const booked = bookedAs()
+  const running = ask(tollway.url, { model: 'paid/m' })
+  await paid.promise
+  const closing = tollway.gateway.close()
+  await expect(fetch(`${tollway.url}/health/live`)).rejects.toThrow('fetch failed')
+  answer.resolve()
+  const reply = await running
+  expect([reply.status, await reply.text()]).toEqual([200, '{"ok":1}'])
+  await closing
+  expect(await booked).toBe('settled receipt')
+})
+
+test('at the deadline a paid call is booked as uncertain and answered 400, so that the OpenAI SDK does not send it again', async () => {
+  await start(0.2)
+  const booked = bookedAs()
+  const client = new OpenAI({ baseURL: `${tollway.url}/v1`, apiKey: 'none', maxRetries: 2 })
+  const running = client.chat.completions
+    .create({ model: 'paid/m', messages: [] })
+    .catch((error: unknown) => error)
+  await paid.promise
+  await tollway.gateway.close()
+  expect(await running).toMatchObject({ status: 400, code: 'payment_uncertain' })
+  expect(await booked).toBe('uncertain reset')
+  expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toHaveLength(1)
+})
+
+test('a paid call whose client has left is finished and booked before the gateway stops', async () => {
+  await start(30)
+  const booked = bookedAs()
+  const leaving = new AbortController()
+  const left = fetch(`${tollway.url}/v1/chat/completions`, {
+    method: 'POST',
+    signal: leaving.signal,
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'paid/m', messages: [] }),
+  }).catch(() => 'left')
+  await paid.promise
+  leaving.abort()
+  expect(await left).toBe('left')
+  const closing = tollway.gateway.close()
+  answer.resolve()
+  await closing
+  expect(await booked).toBe('settled receipt')
+})
+
+test('an open websocket does not keep the gateway from stopping', async () => {
+  await start(0.2)
+  const { port } = new URL(tollway.url)
+  const socket = connect(Number(port), '127.0.0.1')
+  socket.write(
+    `GET /v1/realtime?model=x HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-version: 13\r\n\r\n`,
+  )
+  const [head] = (await once(socket, 'data')) as [Buffer]
+  expect(head.toString()).toMatch(/^HTTP\/1.1 101 /)
+  const closed = once(socket, 'close')
+  await tollway.gateway.close()
+  await closed
+})
+
+test('a taken port is told with the fix', async () => {
+  await start(1)
+  const { port } = new URL(tollway.url)
+  const second = startGateway({ listen: `127.0.0.1:${port}` })
+  await expect(second).rejects.toThrow(
+    `127.0.0.1:${port} is taken by another program. Stop it, or choose another address`,
+  )
+})
+
+test('a refusal of the gate after the stop has begun still is a refusal', async () => {
+  await start(30)
+  const running = ask(tollway.url, { model: 'paid/m', stream: true })
+  await paid.promise
+  answer.reject(new Error('the seller hangs up'))
+  const closing = tollway.gateway.close()
+  expect(await errorOf(await running)).toMatchObject({ code: 'payment_uncertain' })
+  await closing
+})
