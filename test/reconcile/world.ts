@@ -3,6 +3,7 @@ import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import type { Logger } from 'pino'
 import type { Charge } from '../../src/core/charge.ts'
 import type { Observer } from '../../src/core/events.ts'
+import { openChain } from '../../src/io/chain.ts'
 import { startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 
 /** See the file's head. */
@@ -18,20 +19,23 @@ export interface TimedWorld extends World {
 /** Seconds a payment stays valid here. */
 export const VALIDITY_SECONDS = 60
 
+/** Starts one. */
 export async function startTimedWorld(): Promise<TimedWorld> {
   const world = await startWorld({ maxTimeoutSeconds: VALIDITY_SECONDS, facilitatorTimeoutMs: 2000 })
   let ahead = 0
+  const advance = async (seconds: number): Promise<void> => {
+    await world.chain.levers.increaseTime(seconds)
+    // Blocks mined in one second are a second apart: the chain may be further ahead than was asked for.
+    const { timestamp } = await reader.block(await reader.newest())
+    ahead = Math.max(ahead, timestamp * 1000 - Date.now())
+  }
+  const { network, rpcUrl: rpc } = world.chain
+  const reader = openChain({ network, rpc, finality: 'finalized' })
+  // A block's time is in whole seconds: the final one must be later than what was signed in its second.
   return Object.assign(world, {
     clock: { now: () => Date.now() + ahead },
-    async advance(seconds: number) {
-      ahead += seconds * 1000
-      await world.chain.levers.increaseTime(seconds)
-    },
-    async finalize() {
-      // A block's time is in whole seconds: the last one must be later than what was signed in its second.
-      await world.chain.levers.increaseTime(1)
-      ahead += 1000
-    },
+    advance,
+    finalize: () => advance(1),
   })
 }
 
