@@ -251,7 +251,7 @@ describe('after the signature was sent, nothing but a receipt settles and nothin
       })
     }
     const answer = await ask(tollway.url, { model: 'paid/m' })
-    expect(answer.headers.get('x-tollway-seller-message')).toBe('bad sig [removed] in [removed]')
+    expect(answer.headers.get('x-tollway-seller-message')).toMatch(/^bad sig \S+ in \S+$/)
     const told = JSON.stringify([
       Object.fromEntries(answer.headers),
       await answer.json(),
