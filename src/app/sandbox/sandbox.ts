@@ -11,6 +11,9 @@ import { startWorld, type World } from './world.ts'
 /** The variable the sandbox's signer takes its key from; it holds one of the chain's published test keys. */
 const KEY_VARIABLE = 'TOLLWAY_SANDBOX_KEY'
 
+/** Without a block now and then the last payment would never be final, and never proven. */
+const IDLE_BLOCK_MS = 2000
+
 /** How to start a sandbox. */
 export interface SandboxOptions {
   /** TCP port of the gateway; 0 takes a free one. */
@@ -45,6 +48,11 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   try {
     const world = await startWorld({ blockTimeSeconds: options.blockTimeSeconds, chunkDelayMs: 60 })
     ends.push(() => world.close())
+    if (options.blockTimeSeconds === 0) {
+      const beat = setInterval(() => void world.chain.levers.mine(1).catch(() => undefined), IDLE_BLOCK_MS)
+      beat.unref()
+      ends.push(async () => clearInterval(beat))
+    }
     process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
     const config = parseConfig(configFor(world, options.port, directory), process.env)
     const log = pino({ name: 'tollway', level: 'warn' }, pino.destination(2))
