@@ -189,6 +189,62 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_audit_sequence')).toBe(42)
   })
 
+  it('leaves out subjects that a label has no room for, and counts them: sums under one name would overwrite each other', async () => {
+    const metrics = createMetrics({ labelCap: 2 })
+    const reading = (subject: string, spent: bigint) => ({
+      budget: 'each',
+      subject,
+      limit: 9n,
+      totals: { ...NO_TOTALS, spent },
+    })
+    metrics.watch({
+      budgets: () =>
+        Promise.resolve([reading('a', 1n), reading('b', 2n), reading('c', 3n), reading('other', 4n)]),
+    })
+    const lines = (await metrics.text())
+      .split('\n')
+      .filter((line) => line.startsWith('tollway_budget_spent_usd{'))
+    expect(lines).toEqual([
+      'tollway_budget_spent_usd{budget="each",subject="a"} 0.000001',
+      'tollway_budget_spent_usd{budget="each",subject="b"} 0.000002',
+      'tollway_budget_spent_usd{budget="each",subject="other"} 0.000004',
+    ])
+    expect(await valueOf(metrics, 'tollway_series_dropped_total{label="subject"}')).toBeGreaterThan(0)
+  })
+
+  it('tells of budgets in a token in whole units, and not in USD', async () => {
+    const metrics = createMetrics()
+    const totals = { spent: 25n * 10n ** 16n, held: 0n, authorized: 5n * 10n ** 16n, uncertain: 0n }
+    const obol = { symbol: 'OBOL', decimals: 18 }
+    metrics.watch({
+      budgets: () => Promise.resolve([{ budget: 'o', subject: '*', limit: 10n ** 18n, totals, asset: obol }]),
+    })
+    const unit = (kind: string): Promise<number | undefined> =>
+      valueOf(metrics, `tollway_budget_asset_units{budget="o",subject="*",asset="OBOL",kind="${kind}"}`)
+    expect(await unit('limit')).toBe(1)
+    expect(await unit('spent')).toBe(0.25)
+    expect(await unit('held')).toBe(0.05)
+    expect(await unit('remaining')).toBe(0.7)
+    expect(await metrics.text()).not.toContain('tollway_budget_limit_usd{')
+  })
+
+  it('counts what soft limits told and dry runs would have refused', async () => {
+    const metrics = createMetrics()
+    const claim = {
+      budget: 'all',
+      subject: '*',
+      window: 'day',
+      windowStart: 0,
+      windowEnd: 1,
+      limit: 1n,
+      amount: 1n,
+    } as const
+    metrics.observe({ type: 'budget_soft_limit', claim, totals: NO_TOTALS })
+    metrics.observe({ type: 'budget_would_refuse', claim, totals: NO_TOTALS })
+    expect(await valueOf(metrics, 'tollway_budget_soft_limits_total{budget="all"}')).toBe(1)
+    expect(await valueOf(metrics, 'tollway_budget_would_refuse_total{budget="all"}')).toBe(1)
+  })
+
   it('shows nothing rather than stale figures when the ledger cannot be read', async () => {
     const metrics = createMetrics()
     let broken = false

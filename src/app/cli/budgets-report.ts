@@ -18,7 +18,7 @@ export function renderBudgets(
   }
   const rows = rules.flatMap((rule) => {
     const own = statuses.filter((status) => status.rule === rule)
-    if (own.length === 0) return [row(rule, `(no ${rule.per} yet)`, NO_TOTALS, now)]
+    if (own.length === 0) return [row(rule, nobody(rule), NO_TOTALS, now)]
     return own.map(({ claim, totals }) => row(rule, claim.subject, totals, now))
   })
   return renderTable(HEADER, rows)
@@ -39,6 +39,10 @@ function row(rule: BudgetRule, subject: string, totals: Totals, now: number): st
     resets(rule, now),
     notes(rule, totals),
   ]
+}
+
+function nobody(rule: BudgetRule): string {
+  return rule.window === 'request' ? 'each request' : `(no ${rule.per} yet)`
 }
 
 function resets(rule: BudgetRule, now: number): string {
