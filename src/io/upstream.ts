@@ -133,6 +133,7 @@ function reasonOf(cause: unknown, signal: AbortSignal | undefined): UpstreamErro
     (cause instanceof Error && cause.name === 'TimeoutError')
   )
     return 'timeout'
+  if (cause instanceof errors.HTTPParserError) return 'malformed'
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   if (/^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code))
     return 'connect'
