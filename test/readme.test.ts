@@ -21,7 +21,10 @@ const env = { ...process.env, TOLLWAY_WALLET_KEY: localAccounts().buyer.privateK
 const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 
 /** Markers of other pages, which tests of their own execute. */
-const ELSEWHERE = new Map([['docs/reconciliation.md', ['chains', 'reconcile']]])
+const ELSEWHERE = new Map([
+  ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
+  ['docs/reconciliation.md', ['chains', 'reconcile']],
+])
 
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
 const pages = new Map([['README.md', readme]])

@@ -129,27 +129,27 @@ describe('one limit for each', () => {
 })
 
 test('a soft limit refuses nothing; a log line, an audit record and a metric tell of it once', async () => {
-  const { audit, metric } = await open({
+  const opened = await open({
     budgets: [{ name: 'all', limit_usd: '1.00', soft_usd: '0.001', window: 'day' }],
   })
   expect([await status(), await status(), await status()]).toEqual([200, 200, 200])
-  expect((await audit()).filter(({ type }) => type === 'budget.soft_limit')).toMatchObject([
+  expect((await opened.audit()).filter(({ type }) => type === 'budget.soft_limit')).toMatchObject([
     { budget: 'all', soft_usd: '0.001', spent_usd: '0.001', pending_usd: '0.001' },
   ])
-  expect(await metric('tollway_budget_soft_limits_total', { budget: 'all' })).toBe(1)
+  expect(await opened.metric('tollway_budget_soft_limits_total', { budget: 'all' })).toBe(1)
   expect(logged.filter((line) => line.includes('soft limit'))).toEqual([
     expect.stringContaining('budget all passed its soft limit of $0.001: $0.002 counted'),
   ])
 })
 
 test('a budget that is not enforced only watches, and its sums go on over the limit', async () => {
-  const { audit, metric } = await open({
+  const opened = await open({
     budgets: [{ name: 'try', limit_usd: '0.001', window: 'day', enforce: false }],
   })
   expect([await status(), await status(), await status()]).toEqual([200, 200, 200])
-  expect((await audit()).filter(({ type }) => type === 'budget.would_refuse')).toHaveLength(2)
-  expect(await metric('tollway_budget_would_refuse_total', { budget: 'try' })).toBe(2)
-  expect(await metric('tollway_budget_spent_usd', { budget: 'try' })).toBe(0.003)
+  expect((await opened.audit()).filter(({ type }) => type === 'budget.would_refuse')).toHaveLength(2)
+  expect(await opened.metric('tollway_budget_would_refuse_total', { budget: 'try' })).toBe(2)
+  expect(await opened.metric('tollway_budget_spent_usd', { budget: 'try' })).toBe(0.003)
   expect(logged.filter((line) => line.includes('is not enforced'))).toHaveLength(2)
   expect(await api()).toMatchObject([
     { enforce: false, spent_usd: '0.003', limit_usd: '0.001', remaining_usd: '0' },
@@ -165,7 +165,7 @@ test('the JSON, the gauges and the command tell the same, subject by subject, be
     { name: 'shops', per: 'seller', limit_usd: '0.05', window: 'request' },
   ]
   const tags = { declared: ['team:a'] }
-  const { metric, directory, gateway: opened } = await open({ budgets, tags })
+  const opened = await open({ budgets, tags })
   await call('a')
   await call('a', { 'x-tollway-tags': 'team:a' })
   await call('b', { 'x-tollway-tags': 'team:a' })
@@ -203,15 +203,15 @@ test('the JSON, the gauges and the command tell the same, subject by subject, be
   ])
   expect(rows[3]).not.toHaveProperty('limit_usd')
 
-  expect(await metric('tollway_budget_spent_usd', { budget: 'each', subject: 'a' })).toBe(0.002)
-  expect(await metric('tollway_budget_remaining_usd', { budget: 'each', subject: 'b' })).toBe(0.009)
-  expect(await metric('tollway_budget_spent_usd', { budget: 'usdc' })).toBe(0)
-  expect(await metric('tollway_budget_asset_units', { budget: 'usdc', asset: 'USDC', kind: 'spent' })).toBe(
-    0.003,
-  )
+  expect(await opened.metric('tollway_budget_spent_usd', { budget: 'each', subject: 'a' })).toBe(0.002)
+  expect(await opened.metric('tollway_budget_remaining_usd', { budget: 'each', subject: 'b' })).toBe(0.009)
+  expect(await opened.metric('tollway_budget_spent_usd', { budget: 'usdc' })).toBe(0)
+  expect(
+    await opened.metric('tollway_budget_asset_units', { budget: 'usdc', asset: 'USDC', kind: 'spent' }),
+  ).toBe(0.003)
 
-  const config = join(directory, 'tollway.yaml')
-  const { store } = opened.parts.config
+  const config = join(opened.directory, 'tollway.yaml')
+  const { store } = opened.gateway.parts.config
   await writeFile(config, JSON.stringify({ ...base(), budgets, tags, store }))
   const asJson = await command(['budgets', '--config', config, '--json'], { env: ENV })
   expect(asJson).toMatchObject({ code: 0, stderr: '' })
