@@ -14,6 +14,7 @@ const COMMANDS = [
   ['sellers', 'forget'],
   ['audit'],
   ['audit', 'verify'],
+  ['backup'],
 ]
 
 it('says its version', async () => {

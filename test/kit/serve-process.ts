@@ -23,6 +23,8 @@ export interface ServePlace {
   readonly config: string
   readonly ledger: string
   readonly audit: string
+  /** What the configuration looks up in the environment. */
+  readonly env: Readonly<Record<string, string>>
   /** Starts the gateway. */
   start(options?: ServeOptions): Child
   /** Opens the ledger and gives it to `use`; no gateway should be using it. */
@@ -49,15 +51,17 @@ audit: { path: ./audit.jsonl }
 payers: { base: { kind: direct, key: "\${env:SERVE_WALLET}", networks: [base-sepolia] } }
 ${config}`,
   )
+  const wallet = { SERVE_WALLET: localAccounts().buyer.privateKey }
   return {
     directory,
     config: path,
     ledger,
     audit,
+    env: wallet,
     start({ wrapper = [], preload } = {}) {
       const node = [process.execPath, ...(preload === undefined ? [] : ['--import', preload])]
       const [command, ...args] = [...wrapper, ...node, MAIN, 'serve', '--config', path]
-      const env = { ...process.env, NO_COLOR: '1', SERVE_WALLET: localAccounts().buyer.privateKey }
+      const env = { ...process.env, NO_COLOR: '1', ...wallet }
       return new Child(command, args, { cwd: directory, env })
     },
     async withLedger(use) {

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { addAudit } from './commands/audit.ts'
+import { addBackup } from './commands/backup.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addCheck } from './commands/check.ts'
 import { addReconcile } from './commands/reconcile.ts'
@@ -67,6 +68,7 @@ ${EXIT_CODES_HELP}`,
   addSellers(program, context)
   addSandbox(program, context)
   addAudit(program, context)
+  addBackup(program, context)
   return program
 }
 

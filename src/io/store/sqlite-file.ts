@@ -37,13 +37,13 @@ export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) =>
   const db = options.connect(path)
   try {
     db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`)
-    check(db, path)
+    checkLedger(db, path)
     configure(db, path)
     migrate(db)
     return use(db)
   } catch (error) {
     db.close()
-    throw explain(error, path)
+    throw explainLedgerError(error, path)
   }
 }
 
@@ -89,7 +89,7 @@ function create(path: string): void {
     syncDirectory(dirname(path))
   } catch (error) {
     // Another process was first: its ledger is as good as ours.
-    if (fsCode(error) !== 'EEXIST') throw explain(error, path)
+    if (fsCode(error) !== 'EEXIST') throw explainLedgerError(error, path)
   } finally {
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
   }
@@ -104,8 +104,11 @@ function syncDirectory(path: string): void {
   }
 }
 
-/** Reads only, so that a database of another program stays as it is. */
-function check(db: Connection, path: string): void {
+/**
+ * Checks that an open database is a ledger this Tollway can use. Reads only, so that a database of another program stays as it is.
+ * @throws ConfigError when it is not
+ */
+export function checkLedger(db: Connection, path: string): void {
   const application = integer(pragma(db, 'application_id'), 'application_id')
   const version = integer(pragma(db, 'user_version'), 'user_version')
   if (application !== APPLICATION_ID) {
@@ -157,7 +160,9 @@ function damaged(path: string, cause?: unknown): ConfigError {
   )
 }
 
-function explain(error: unknown, path: string): unknown {
+/** What to tell of an error while a ledger is opened or copied: a ConfigError with the fix, or `store_unavailable`. */
+export function explainLedgerError(error: unknown, path: string): unknown {
+  if (error instanceof ConfigError) return error
   const code = sqliteCode(error)
   if (code === CORRUPT || code === NOT_A_DATABASE) return damaged(path, error)
   const reason = fsCode(error)

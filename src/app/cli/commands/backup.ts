@@ -1,0 +1,57 @@
+import type { Command } from 'commander'
+import type { Backup } from '../../backup.ts'
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+
+/** Adds `tollway backup`. */
+export function addBackup(program: Command, context: CommandContext): void {
+  program
+    .command('backup')
+    .description('copy ledger and audit file, also beside a running gateway')
+    .argument('<directory>', 'a directory that does not exist yet')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway backup backups/2026-11-21
+  tollway backup backups/2026-11-21 --config /etc/tollway/tollway.yaml --json
+
+The directory holds tollway.db, audit.jsonl and backup.json, or does not come to be. How to restore it: docs/backup.md.
+Ends with 1 when the audit file is not whole; it is copied all the same, as evidence.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (directory: string, options: { config: string; json: boolean }) => {
+      const { terminal } = context
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
+      const { backUp } = await import('../../backup.ts')
+      const { systemClock } = await import('../../../core/clock.ts')
+      const backup = await backUp(loadConfig(options.config, terminal.env), directory, systemClock)
+      const verdict = backup.audit?.verdict
+      if (options.json) terminal.stdout(`${JSON.stringify(backup, undefined, 2)}\n`)
+      else terminal.stdout(render(backup))
+      if (verdict && !verdict.ok) {
+        terminal.stderr(
+          `The audit file is not whole: line ${verdict.line} is not record ${verdict.seq}: ${verdict.why}.\n`,
+        )
+        context.end(EXIT.failed)
+      }
+    })
+}
+
+function render({ directory, ledger, audit }: Backup): string {
+  const charges = Object.entries(ledger.charges).map(([state, count]) => `${count} ${state}`)
+  const lines = [
+    `Backed up to ${directory}.`,
+    `Ledger: schema ${ledger.schema}, charges: ${charges.join(', ') || 'none'}.`,
+    audit
+      ? audit.verdict.ok
+        ? `Audit file: ${audit.verdict.records} records, the last one with hash ${audit.verdict.head.hash}.`
+        : 'Audit file: copied, but not whole.'
+      : 'Audit file: there is none yet.',
+  ]
+  return `${lines.join('\n')}\n`
+}
