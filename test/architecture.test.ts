@@ -133,6 +133,44 @@ test('only the signer worker holds a key: nothing else signs, and nothing else r
   ])
 })
 
+test('every payment takes one way: gate, payer, ledger, one send', () => {
+  const files = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter(
+    (file) => !file.startsWith('src/app/sandbox/'),
+  )
+  const using = (pattern: RegExp): string[] =>
+    files.filter((file) => pattern.test(withoutComments(readFileSync(join(ROOT, file), 'utf8'))))
+  // The gate is asked in one place, and one place asks payers to sign and sends what they signed.
+  expect(using(/import \{[^}]*\bvetChallenge\b/)).toEqual(['middleware/vet-challenge.ts'])
+  expect(using(/(?<!function )\bvet\(/)).toEqual(['middleware/paid-call.ts'])
+  expect(using(/payer\.authorize\(/)).toEqual(['middleware/paid-call.ts'])
+  expect(using(/\bauthorization\.header\b|\{ name, value \} = authorization/)).toEqual([
+    'middleware/paid-call.ts',
+  ])
+  // Payment headers are written by payers only; every payer asks whether the quote came out of the gate.
+  const payers = using(/\bauthorize\((?:quote|_quote)\b/).filter((file) => file.startsWith('providers/'))
+  expect(payers.length).toBeGreaterThan(0)
+  for (const file of payers) {
+    expect(readFileSync(join(ROOT, file), 'utf8'), file).toContain('Quote.isVetted(quote)')
+  }
+  const writers = using(/(?<!function )\bencodePayment\(|HEADERS\.(?:signature|paymentV1)\b/)
+  expect(writers.filter((file) => !file.startsWith('providers/'))).toEqual(['src/core/x402.ts'])
+  // Sellers are reached through one transport, which follows no redirect and repeats nothing.
+  expect(files.filter((file) => importsOf(file).some(({ specifier }) => specifier === 'undici'))).toEqual([
+    'src/app/open-parts.ts',
+    'src/io/public-connector.ts',
+    'src/io/upstream.ts',
+  ])
+  expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
+    'middleware/paid-call.ts',
+    'middleware/payment-interceptor.ts',
+  ])
+  // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
+  expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([
+    'src/io/bookings.ts',
+    'src/io/ledger.ts',
+  ])
+})
+
 test('tests are neither skipped, focused nor retried', () => {
   const marked = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts') && name !== 'architecture.test.ts')

@@ -3,7 +3,7 @@ import { decideRepeat, REPEAT_MS, type Attempt, type Presented } from '../../src
 
 const NOW = 1_000_000_000
 const plain: Presented = { named: undefined, isRetry: false }
-const retry: Presented = { named: undefined, isRetry: true }
+const again: Presented = { named: undefined, isRetry: true }
 const keyed: Presented = { named: 'idempotency-key', isRetry: false }
 const identified: Presented = { named: 'x-request-id', isRetry: false }
 
@@ -49,12 +49,12 @@ describe('who is taken for whom', () => {
     ['a new request id after a failed payment', identified, undefined, failed, 'same'],
     ['a new request id on a retry', { ...identified, isRetry: true }, undefined, delivered, 'same'],
 
-    ['a retry of one on its way', retry, undefined, running, 'same'],
-    ['a retry of one that was answered', retry, undefined, justInTime(delivered), 'same'],
-    ['a retry too late', retry, undefined, old(delivered), 'fresh'],
-    ['a retry of one that failed', retry, undefined, failed, 'same'],
-    ['a retry of one that paid nothing', retry, undefined, unpaid, 'fresh'],
-    ['a retry without a first attempt', retry, undefined, undefined, 'fresh'],
+    ['a retry of one on its way', again, undefined, running, 'same'],
+    ['a retry of one that was answered', again, undefined, justInTime(delivered), 'same'],
+    ['a retry too late', again, undefined, old(delivered), 'fresh'],
+    ['a retry of one that failed', again, undefined, failed, 'same'],
+    ['a retry of one that paid nothing', again, undefined, unpaid, 'fresh'],
+    ['a retry without a first attempt', again, undefined, undefined, 'fresh'],
 
     ['the same body beside one on its way', plain, undefined, running, 'fresh'],
     ['the same body after an answer', plain, undefined, delivered, 'fresh'],
