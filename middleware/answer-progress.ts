@@ -88,6 +88,8 @@ export class AnswerProgress {
       const told = field(choice, 'index')
       const index = Number.isSafeInteger(told) ? Number(told) : position
       if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
+      // Some sellers tell the usage in the choice, and clients read it there.
+      this.#noteUsage(field(choice, 'usage'))
       const reason = field(choice, 'finish_reason')
       if (reason === 'error') this.#failed = true
       else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)

@@ -30,6 +30,8 @@ const SAMPLES = ['/v1/chat/completions', '/chat/completions', '/v1/files', '/fil
 /** The parts of a router's layer that Express 4 and 5 share. */
 interface Layer {
   readonly name?: string
+  /** Of a layer inside a route. */
+  readonly method?: string
   readonly handle?: { readonly name?: string; readonly stack?: readonly Layer[] }
   readonly route?: { readonly stack?: readonly Layer[] }
   /** Express 4 answers with a boolean, Express 5 with an object or false. */
@@ -39,7 +41,7 @@ interface Layer {
 /**
  * Looks through an Express 4 or 5 app (or router), nested routers included.
  * @throws ConfigError for a body parser or `compression()` before our middlewares, for ours in a wrong order, for a
- * payment interceptor without a budget guard, and for a missing error handler
+ * payment interceptor without a budget guard or mounted twice, and for a missing error handler
  */
 export function assertOrder(app: unknown): void {
   const names = namesIn(stackOf(app))
@@ -51,6 +53,11 @@ export function assertOrder(app: unknown): void {
   if (ours.includes('paymentInterceptor') && !ours.includes('budgetGuard')) {
     throw new ConfigError(
       'paymentInterceptor() is mounted without budgetGuard(). Mount budgetGuard() before it: nothing may be paid without a budget.',
+    )
+  }
+  if (ours.filter((name) => name === 'paymentInterceptor').length > 1) {
+    throw new ConfigError(
+      'paymentInterceptor() is mounted twice. Mount it once: what the first hands on unpaid, the second could pay again.',
     )
   }
   if (!ours.includes('errorHandler')) {
@@ -98,7 +105,7 @@ function isOurs(name: string): boolean {
 
 function namesIn(stack: readonly Layer[]): string[] {
   return stack.flatMap((layer) => {
-    if (layer.route) return reaches(layer) ? namesIn(layer.route.stack ?? []) : []
+    if (layer.route) return reaches(layer) ? namesIn(oncePerHandler(layer.route.stack ?? [])) : []
     const nested = layer.handle?.stack
     if (Array.isArray(nested)) {
       const inside = namesIn(nested)
@@ -108,6 +115,14 @@ function namesIn(stack: readonly Layer[]): string[] {
     const foreign = BODY_PARSERS.has(name) || name === 'compression'
     return foreign && !reaches(layer) ? [] : [name]
   })
+}
+
+/** `app.all()` makes a layer for each method out of one handler. */
+function oncePerHandler(stack: readonly Layer[]): readonly Layer[] {
+  return stack.filter(
+    ({ handle, method }, at) =>
+      !stack.slice(0, at).some((earlier) => earlier.handle === handle && earlier.method !== method),
+  )
 }
 
 /** Whether a layer sees the requests we serve: one on `/webhooks` does not. */

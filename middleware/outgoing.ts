@@ -5,6 +5,7 @@ import type { Exchange } from '../src/core/exchange.ts'
 import { replaceMember, scanTopLevel } from '../src/core/json-scan.ts'
 import type { Candidate } from '../src/core/route.ts'
 import type { OutgoingRequest } from '../src/io/upstream.ts'
+import { isCredential } from './credentials.ts'
 import type { Request } from './handler.ts'
 import { isHopByHop } from './relay-headers.ts'
 
@@ -24,13 +25,6 @@ const NEVER_FORWARDED: ReadonlySet<string> = new Set([
   'expect',
   'payment-signature',
   'x-payment',
-])
-
-const CREDENTIALS: ReadonlySet<string> = new Set([
-  'authorization',
-  'x-api-key',
-  'cookie',
-  'proxy-authorization',
 ])
 
 /**
@@ -71,7 +65,7 @@ function upstreamHeaders(
   const out: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || isHopByHop(name) || named.has(name) || NEVER_FORWARDED.has(name)) continue
-    if (CREDENTIALS.has(name) && (!forwardCredentials || apiKey !== undefined)) continue
+    if (isCredential(name) && (!forwardCredentials || apiKey !== undefined)) continue
     out[name] = value
   }
   if (apiKey !== undefined) out['authorization'] = `Bearer ${apiKey}`

@@ -1,8 +1,7 @@
 /** What changes in the headers of a forwarded request and answer; everything else passes as it is. */
 import type { IncomingMessage } from 'node:http'
 import type { Exchange } from '../src/core/exchange.ts'
-
-const CREDENTIALS = ['authorization', 'x-api-key', 'api-key', 'cookie'] as const
+import { CREDENTIAL_HEADERS } from './credentials.ts'
 
 /** OpenAI's way to send a key from a browser: as a websocket subprotocol. */
 const KEY_PROTOCOL = /^openai-insecure-api-key\./i
@@ -21,7 +20,7 @@ export function cleanRequest(req: IncomingMessage, ours: boolean, apiKey: string
     delete headers.connection
   }
   if (ours) {
-    for (const name of CREDENTIALS) delete headers[name]
+    for (const name of CREDENTIAL_HEADERS) delete headers[name]
     const protocols = headers['sec-websocket-protocol']
     if (protocols !== undefined) {
       const kept = protocols.split(',').filter((protocol) => !KEY_PROTOCOL.test(protocol.trim()))

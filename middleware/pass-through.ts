@@ -1,11 +1,12 @@
 /** Forwards a closed list of other paths to the default upstream, byte for byte. Nothing here is ever paid for. */
-import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpAgent, type ClientRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyMiddleware } from 'http-proxy-middleware'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
+import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { setAnswerHeaders } from './answer-headers.ts'
 import { mayUse } from './caller.ts'
 import { exchangeOf } from './exchange.ts'
@@ -38,10 +39,12 @@ export interface PassThroughOptions {
   readonly stripCredentials?: boolean | undefined
   readonly timeouts?:
     | {
-        /** How long the upstream may be silent. Default 300. */
+        /** How long the upstream may be silent, a websocket's until it is open. Default 300. */
         readonly idleSeconds?: number | undefined
       }
     | undefined
+  /** Time the wait for an upstream's answer to a websocket request. */
+  readonly timers?: Timers | undefined
 }
 
 /** The middleware, its handler for websockets, and its end. */
@@ -67,6 +70,9 @@ const SCHEMA = z.strictObject({
   allowPaths: z.array(z.string()).default([]),
   stripCredentials: z.boolean().default(false),
   timeouts: z.strictObject({ idleSeconds: z.number().positive().max(86_400).default(300) }).prefault({}),
+  timers: z
+    .custom<Timers>((value) => typeof property(value, 'after') === 'function', 'give { after(ms, work) }')
+    .default(systemTimers),
 })
 
 /**
@@ -77,7 +83,11 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function passThrough(options: PassThroughOptions = {}): PassThrough {
-  const { upstream, allowPaths, stripCredentials, timeouts } = parseOptions('passThrough', SCHEMA, options)
+  const { upstream, allowPaths, stripCredentials, timeouts, timers } = parseOptions(
+    'passThrough',
+    SCHEMA,
+    options,
+  )
   const rules = passRules(allowPaths)
   if (!upstream) return withoutUpstream()
   const base = new URL(upstream.apiBase)
@@ -103,7 +113,9 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
           else answer?.destroy()
         })
         server.on('proxyReqWs', (proxyReq, req) => {
-          proxyReq.once('upgrade', () => waiting.delete(req))
+          boundUpgrade(proxyReq, timeouts.idleSeconds * 1000, timers)
+          // Once the upstream has answered, an error of ours would land in the middle of its bytes.
+          for (const event of ['upgrade', 'response']) proxyReq.once(event, () => waiting.delete(req))
         })
         server.on('proxyRes', (proxyRes, req) => cleanResponse(proxyRes, exchangeOf(req), ownCredentials))
       },
@@ -188,6 +200,16 @@ function withoutUpstream(): PassThrough {
     upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(), exchangeOf(req)),
     close: (): void => undefined,
   })
+}
+
+/** An upstream that takes the connection and says nothing must not hold the client's socket for ever. */
+function boundUpgrade(proxyReq: ClientRequest, idleMs: number, timers: Timers): void {
+  const cancel = timers.after(idleMs, () =>
+    proxyReq.destroy(
+      Object.assign(new Error('the upstream did not answer the upgrade'), { code: 'ETIMEDOUT' }),
+    ),
+  )
+  for (const event of ['upgrade', 'close']) proxyReq.once(event, cancel)
 }
 
 function once(report: (error: unknown) => void): (error?: unknown) => void {

@@ -64,17 +64,30 @@ function nextChunk(
   })
 }
 
+/** How the client's end of a relay is watched. */
+export interface ClientWatch {
+  /** Called when the first byte of the body is handed over. */
+  readonly onFirstByte: () => void
+  /** Called when the client read nothing for `idleMs`, just before it is cut off. */
+  readonly onStall: () => void
+  /** Longest time the client may take for what it has been sent before more is sent to it, milliseconds. */
+  readonly idleMs: number
+  readonly timers: Timers
+}
+
+/** So much is handed over at once: a client that reads slowly is not taken for one that does not read. */
+const SLICE_BYTES = 65_536
+
 /** The client's end of a relay. */
 export class ClientSink {
   readonly #res: ServerResponse
-  readonly #onFirstByte: () => void
+  readonly #watch: ClientWatch
   readonly #gone = new AbortController()
   #wrote = false
 
-  /** @param onFirstByte called when the first byte of the body is handed over */
-  constructor(res: ServerResponse, onFirstByte: () => void) {
+  constructor(res: ServerResponse, watch: ClientWatch) {
     this.#res = res
-    this.#onFirstByte = onFirstByte
+    this.#watch = watch
     if (res.destroyed || res.closed) this.#gone.abort()
     // `close` comes after a normal end too.
     else res.once('close', () => !res.writableFinished && this.#gone.abort())
@@ -85,26 +98,50 @@ export class ClientSink {
     return this.#gone.signal
   }
 
-  /** Writes and waits until there is room for more, or the client has left; then nothing is written. */
+  /**
+   * Writes and waits until there is room for more, or the client has left; then nothing is written. A client that stops
+   * reading is cut off: waiting for it would hold the seller's connection and the request's record for ever.
+   */
   async write(bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0 || this.#gone.signal.aborted) return
-    if (!this.#wrote) this.#onFirstByte()
-    this.#wrote = true
-    if (this.#res.write(bytes) || this.#gone.signal.aborted) return
-    await new Promise<void>((resolve) => {
+    for (let at = 0; at < bytes.length && !this.#gone.signal.aborted; at += SLICE_BYTES) {
+      if (!this.#wrote) this.#watch.onFirstByte()
+      this.#wrote = true
+      if (!this.#res.write(bytes.subarray(at, at + SLICE_BYTES))) await this.#room()
+    }
+  }
+
+  /** Ends the answer well; what is still on its way has as long as any other part of it. */
+  end(): void {
+    const res = this.#res
+    if (this.#gone.signal.aborted || res.writableFinished) return
+    const cancel = this.#cutLater()
+    // `finish` comes when the last byte was handed to the system.
+    res.once('finish', cancel)
+    res.once('close', cancel)
+    res.end()
+  }
+
+  #room(): Promise<void> {
+    if (this.#gone.signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
       const proceed = (): void => {
+        cancel()
         this.#res.off('drain', proceed)
         this.#res.off('close', proceed)
         resolve()
       }
+      const cancel = this.#cutLater()
       this.#res.on('drain', proceed)
       this.#res.on('close', proceed)
     })
   }
 
-  /** Ends the answer well. */
-  end(): void {
-    if (!this.#gone.signal.aborted) this.#res.end()
+  #cutLater(): () => void {
+    const { timers, idleMs, onStall } = this.#watch
+    return timers.after(idleMs, () => {
+      onStall()
+      this.cut()
+    })
   }
 
   /** Cuts the connection, so that the client can tell that the answer is not whole. */

@@ -3,7 +3,8 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Exchange, Reply } from '../src/core/exchange.ts'
-import { spliceUsageCost, scanTopLevel } from '../src/core/json-scan.ts'
+import { CostSplicer } from '../src/core/cost-splicer.ts'
+import { scanTopLevel } from '../src/core/json-scan.ts'
 import { formatUsd } from '../src/core/money.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { readUsage } from '../src/core/usage.ts'
@@ -18,7 +19,7 @@ import { brokenOff, streamShape } from './truncation.ts'
 
 /** Options of {@link sseRestreamer}. */
 export interface SseRestreamerOptions {
-  /** Longest silence of a body, milliseconds, 1 to 2^31-1; default 300,000. */
+  /** Longest silence of a body, and longest time a client may read nothing, milliseconds, 1 to 2^31-1; default 300,000. */
   readonly idleMs?: number | undefined
   /** Longest time a paid stream is read on after its client left (`drain`), milliseconds; default 3,600,000. */
   readonly drainMs?: number | undefined
@@ -26,7 +27,10 @@ export interface SseRestreamerOptions {
   readonly onDisconnect?: 'abort' | 'drain' | undefined
   /** How a paid stream that breaks ends: `length` (default) as a truncated answer, `error` with an in-stream error. */
   readonly onTruncated?: 'length' | 'error' | undefined
-  /** Largest JSON answer that is held to put the cost into it, bytes; default 8 MiB. A larger one is relayed as it comes. */
+  /**
+   * Largest JSON answer that is held until it is whole, bytes; default 8 MiB. A larger one is relayed as it comes, its
+   * cost set all the same.
+   */
   readonly maxJsonBytes?: number | undefined
   readonly clock?: Clock | undefined
   readonly timers?: Timers | undefined
@@ -84,7 +88,12 @@ class Relay {
     this.#exchange = exchange
     this.#reply = reply
     this.#res = res
-    this.#client = new ClientSink(res, () => (exchange.firstByteAt = settings.clock.now()))
+    this.#client = new ClientSink(res, {
+      onFirstByte: () => (exchange.firstByteAt = settings.clock.now()),
+      onStall: () => (exchange.details['client'] = 'stopped reading'),
+      idleMs: settings.idleMs,
+      timers: settings.timers,
+    })
   }
 
   async run(): Promise<void> {
@@ -167,7 +176,7 @@ class Relay {
   async #events(): Promise<void> {
     const exchange = this.#exchange
     const relay = new SseRelay({
-      costText: this.#costText(),
+      splicer: () => this.#splicer(),
       shape: streamShape(exchange.endpoint),
       onTruncated: this.#settings.onTruncated,
     })
@@ -196,28 +205,34 @@ class Relay {
     })
     exchange.usage = relay.usage ?? exchange.usage
     exchange.truncated = end.truncated
-    if (relay.sellerError !== undefined) exchange.details['stream_error'] = headerText(relay.sellerError)
+    const words = relay.sellerError ?? relay.sellerWords
+    if (words !== undefined) exchange.details['stream_error'] = headerText(words)
     await this.#client.write(end.bytes)
     if (end.cut) this.#client.cut()
     else this.#client.end()
   }
 
-  /** Holds the answer to put the cost into it; one that is too large goes on as it comes. */
+  /**
+   * Sets the cost as the answer comes. A small one is held, so that one that breaks off still gets a status of its own;
+   * a large one goes on in chunks, since its length is not known.
+   */
   async #json(): Promise<void> {
+    const splicer = this.#splicer()
     const held: Uint8Array[] = []
     let size = 0
     let opened = false
     try {
       for await (const chunk of this.#chunks()) {
+        const bytes = splicer.push(chunk)
         if (opened) {
-          await this.#client.write(chunk)
+          await this.#client.write(bytes)
           continue
         }
-        held.push(chunk)
+        held.push(bytes)
         size += chunk.length
         if (size <= this.#settings.maxJsonBytes) continue
         opened = true
-        this.#open()
+        this.#open({ 'content-length': undefined })
         await this.#client.write(Buffer.concat(held.splice(0)))
       }
     } catch (error) {
@@ -228,21 +243,19 @@ class Relay {
     }
     if (this.#stop.signal.aborted) return
     if (!opened) {
-      const body = this.#withCost(Buffer.concat(held))
+      const body = Buffer.concat(held)
+      this.#noteUsage(body)
       this.#open({ 'content-length': String(body.length) })
       await this.#client.write(body)
     }
     this.#client.end()
   }
 
-  #withCost(body: Buffer): Buffer {
+  #noteUsage(body: Buffer): void {
     const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
-    if (usage) {
-      const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))
-      this.#exchange.usage = read ?? this.#exchange.usage
-    }
-    const costText = this.#costText()
-    return (costText === undefined ? undefined : spliceUsageCost(body, costText)) ?? body
+    if (!usage) return
+    const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))
+    this.#exchange.usage = read ?? this.#exchange.usage
   }
 
   #broke(error: unknown): void {
@@ -250,9 +263,9 @@ class Relay {
     this.#exchange.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
   }
 
-  #costText(): string | undefined {
+  #splicer(): CostSplicer {
     const microUsd = this.#exchange.charge?.microUsd
-    return microUsd === undefined ? undefined : formatUsd(microUsd)
+    return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
   }
 }
 

@@ -25,10 +25,13 @@ const CLOSE_BRACKET = 0x5d
 
 const PRIMITIVE = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 
+/** Most members that {@link scanTopLevel} looks at: no API has as many, and a hostile text could have millions. */
+export const MAX_MEMBERS = 1000
+
 /**
  * The members of the object that the bytes hold, in order. Nested values are skipped by their brackets and
  * strings, not checked further.
- * @returns `undefined` when the bytes are not one JSON object
+ * @returns `undefined` when the bytes are not one JSON object, or one with more than {@link MAX_MEMBERS} members
  */
 export function scanTopLevel(bytes: Uint8Array): Member[] | undefined {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -41,67 +44,11 @@ export function replaceMember(
   member: Pick<Member, 'valueStart' | 'valueEnd'>,
   jsonText: string,
 ): Buffer {
-  return splice(bytes, [{ start: member.valueStart, end: member.valueEnd, text: jsonText }])
-}
-
-/**
- * Puts `"cost":<costText>` into the top-level `usage` object. Every `cost` it has already is overwritten; of
- * several `usage` members each is treated alike, since parsers disagree on which one counts.
- * @param costText a JSON number, e.g. `0.001`
- * @returns `undefined` when there is no `usage` object to put it in
- */
-export function spliceUsageCost(bytes: Uint8Array, costText: string): Buffer | undefined {
-  return spliceCostAt(bytes, ['usage'], costText)
-}
-
-/** As {@link spliceUsageCost}, for the object at a path of keys, e.g. `['response', 'usage']`. */
-export function spliceCostAt(
-  bytes: Uint8Array,
-  path: readonly string[],
-  costText: string,
-): Buffer | undefined {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let spans = [{ valueStart: 0, valueEnd: text.length }]
-  for (const key of path) {
-    spans = spans.flatMap((span) => membersOf(text, span)?.filter((member) => member.key === key) ?? [])
-  }
-  const edits = spans.flatMap((span) => costEdits(text, span, costText))
-  return edits.length === 0 ? undefined : splice(bytes, edits)
-}
-
-interface Edit {
-  readonly start: number
-  readonly end: number
-  readonly text: string
-}
-
-type Span = Pick<Member, 'valueStart' | 'valueEnd'>
-
-function membersOf(text: Buffer, span: Span): Member[] | undefined {
-  return scanObject(text, span.valueStart, span.valueEnd)
-}
-
-function costEdits(text: Buffer, span: Span, costText: string): Edit[] {
-  const members = membersOf(text, span)
-  if (!members) return []
-  const own = members.filter((member) => member.key === 'cost')
-  if (own.length > 0) {
-    return own.map(({ valueStart, valueEnd }) => ({ start: valueStart, end: valueEnd, text: costText }))
-  }
-  const last = members.at(-1)
-  const at = last ? last.valueEnd : text.indexOf(OPEN_BRACE, span.valueStart) + 1
-  return [{ start: at, end: at, text: `${last ? ',' : ''}"cost":${costText}` }]
-}
-
-function splice(bytes: Uint8Array, edits: readonly Edit[]): Buffer {
-  const parts: Uint8Array[] = []
-  let at = 0
-  for (const { start, end, text } of edits) {
-    parts.push(bytes.subarray(at, start), Buffer.from(text, 'utf8'))
-    at = end
-  }
-  parts.push(bytes.subarray(at))
-  return Buffer.concat(parts)
+  return Buffer.concat([
+    bytes.subarray(0, member.valueStart),
+    Buffer.from(jsonText, 'utf8'),
+    bytes.subarray(member.valueEnd),
+  ])
 }
 
 function scanObject(text: Buffer, from: number, to: number): Member[] | undefined {
@@ -118,6 +65,7 @@ function scanObject(text: Buffer, from: number, to: number): Member[] | undefine
     if (keyEnd === undefined || key === undefined) return undefined
     at = skipBlank(text, keyEnd, to)
     if (at >= to || text[at] !== COLON) return undefined
+    if (found.length >= MAX_MEMBERS) return undefined
     const valueStart = skipBlank(text, at + 1, to)
     const valueEnd = skipValue(text, valueStart, to)
     if (valueEnd === undefined) return undefined

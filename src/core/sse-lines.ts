@@ -15,6 +15,10 @@ export interface SsePiece {
 const LF = 0x0a
 const CR = 0x0d
 const NOTHING = Buffer.alloc(0)
+// Shared: a buffer of its own for each line end would cost more than the rest of the reading.
+const CR_END = Buffer.from('\r')
+const LF_END = Buffer.from('\n')
+const CRLF_END = Buffer.from('\r\n')
 
 /** Holds back at most one unfinished line of at most `maxLineBytes`; a longer one is passed on as it comes. */
 export class SseLines {
@@ -47,17 +51,24 @@ export class SseLines {
         at = 1
       }
     }
+    // Each kind of line end is looked for once: a chunk of nothing but one kind must not be searched again per line.
+    let lf = find(text, LF, at)
+    let cr = find(text, CR, at)
     while (at < text.length) {
-      const end = lineEnd(text, at)
-      if (end < 0) {
+      if (lf < at) lf = find(text, LF, at)
+      if (cr < at) cr = find(text, CR, at)
+      const end = Math.min(lf, cr)
+      if (end === text.length) {
         this.#hold(text.subarray(at), pieces)
         break
       }
-      const crlf = text[end] === CR && text[end + 1] === LF
-      const next = end + (crlf ? 2 : 1)
-      this.#hold(text.subarray(at, end), pieces)
-      this.#afterCr = text[end] === CR && next === text.length && !crlf
-      pieces.push(this.#take(text.subarray(end, next)))
+      const isCr = end === cr
+      const isCrLf = isCr && text[end + 1] === LF
+      const next = isCrLf ? end + 2 : end + 1
+      this.#afterCr = isCr && next === text.length && !isCrLf
+      const lineEnd = isCrLf ? CRLF_END : isCr ? CR_END : LF_END
+      if (end > at) this.#hold(text.subarray(at, end), pieces)
+      pieces.push(this.#take(lineEnd))
       at = next
     }
     return pieces
@@ -84,20 +95,21 @@ export class SseLines {
   }
 
   #take(end: Buffer): SsePiece {
+    const kind = this.#overlong ? 'raw' : 'line'
+    this.#overlong = false
+    if (this.#heldBytes === 0) return { kind, bytes: NOTHING, end }
     const [first] = this.#held
     const bytes = first && this.#held.length === 1 ? first : Buffer.concat(this.#held)
-    const kind = this.#overlong ? 'raw' : 'line'
     this.#held = []
     this.#heldBytes = 0
-    this.#overlong = false
     return { kind, bytes, end }
   }
 }
 
-function lineEnd(text: Buffer, from: number): number {
-  const lf = text.indexOf(LF, from)
-  const cr = text.subarray(from, lf < 0 ? text.length : lf).indexOf(CR)
-  return cr < 0 ? lf : from + cr
+/** @returns the length of the text when the byte is not there */
+function find(text: Buffer, byte: number, from: number): number {
+  const at = text.indexOf(byte, from)
+  return at < 0 ? text.length : at
 }
 
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
@@ -108,8 +120,14 @@ const DATA = Buffer.from('data:')
  * @returns `undefined` for any other line
  */
 export function dataStart(line: Buffer, isFirstLine: boolean): number | undefined {
-  const from = isFirstLine && line.subarray(0, BOM.length).equals(BOM) ? BOM.length : 0
-  if (!line.subarray(from, from + DATA.length).equals(DATA)) return undefined
+  const from = isFirstLine && isAt(line, 0, BOM) ? BOM.length : 0
+  if (!isAt(line, from, DATA)) return undefined
   const start = from + DATA.length
   return line[start] === 0x20 ? start + 1 : start
+}
+
+/** As `line.subarray(at).startsWith(word)` would be; making a view of each line costs more than looking at it. */
+function isAt(line: Buffer, at: number, word: Buffer): boolean {
+  for (let index = 0; index < word.length; index++) if (line[at + index] !== word[index]) return false
+  return true
 }

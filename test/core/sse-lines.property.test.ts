@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { CostSplicer } from '../../src/core/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from '../../src/core/sse-lines.ts'
 import { SseRelay } from '../../middleware/sse-relay.ts'
 import { cut } from '../kit/sse.ts'
@@ -82,11 +83,42 @@ describe('lines of an event stream, however it is cut into chunks', () => {
 })
 
 const relayed = (chunks: readonly Buffer[], broken: boolean, shape: 'chat' | 'text' | 'other'): string => {
-  const relay = new SseRelay({ costText: '0.001', shape, onTruncated: 'length', maxLineBytes: LIMIT })
+  const relay = new SseRelay({
+    splicer: () => new CostSplicer('0.001'),
+    shape,
+    onTruncated: 'length',
+    maxLineBytes: LIMIT,
+  })
   const out = chunks.map((chunk) => relay.push(chunk))
   const end = relay.end(broken, { requestId: 'r', model: 'm', nowMs: 0 })
   return Buffer.concat([...out, end.bytes]).toString('latin1')
 }
+
+const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
+
+describe('lines of nothing', () => {
+  test.each([
+    ['CR', '\r'],
+    ['LF', '\n'],
+    ['CRLF', '\r\n'],
+  ])('ended by %s are read in time that grows with their number alone', (_name, end) => {
+    const timed = (count: number): number => {
+      const bytes = Buffer.from(end.repeat(count))
+      return median(
+        Array.from({ length: 7 }, () => {
+          const lines = new SseLines(LIMIT)
+          const before = process.cpuUsage()
+          for (let again = 0; again < 262_144 / count; again++) lines.push(bytes)
+          const { user, system } = process.cpuUsage(before)
+          return user + system
+        }),
+      )
+    }
+    timed(4096)
+    // As many lines in chunks 64 times as large. Searching each line to the end of its chunk takes some 40 times as long.
+    expect(timed(262_144) / timed(4096)).toBeLessThan(8)
+  })
+})
 
 describe('a relayed stream', () => {
   test('is the same for the client however the seller cut it into chunks', () => {

@@ -105,6 +105,13 @@ describe.each([
     )
   })
 
+  it('refuses a second payment interceptor: it could pay again', () => {
+    const twice = [...CHAIN.slice(0, 8), 'paymentInterceptor', ...CHAIN.slice(8)]
+    expect(() => assertOrder(compose(...twice.map(pass)))).toThrow(
+      /paymentInterceptor\(\) is mounted twice\. Mount it once/,
+    )
+  })
+
   it('refuses paying without a budget, and a chain without an error handler', () => {
     expect(() => assertOrder(compose(...without('budgetGuard')))).toThrow(
       /without budgetGuard\(\)\. Mount budgetGuard\(\) before it/,
@@ -125,6 +132,20 @@ describe('assertOrder on real apps', () => {
     router.use(express.json())
     router.use(readBody())
     expect(() => assertOrder(appOf(router, errorHandler()))).toThrow(/jsonParser/)
+  })
+
+  it('finds a payment interceptor in each of two routers, and one under every method of a route only once', () => {
+    const router = (): Router => {
+      const made = Router()
+      for (const name of ['budgetGuard', 'paymentInterceptor']) made.use(pass(name))
+      return made
+    }
+    expect(() => assertOrder(appOf(router(), errorHandler()))).not.toThrow()
+    expect(() => assertOrder(appOf(router(), router(), errorHandler()))).toThrow(/mounted twice/)
+    const app = express()
+    app.all('/v1/chat/completions', pass('budgetGuard'), pass('paymentInterceptor'))
+    app.use(errorHandler())
+    expect(() => assertOrder(app)).not.toThrow()
   })
 
   it('accepts parsers on paths that are not ours', () => {

@@ -1,9 +1,13 @@
-import type { ServerResponse } from 'node:http'
+import { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { ClientSink } from '../../middleware/relay-body.ts'
 import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import {
@@ -219,14 +223,72 @@ describe('a paid stream', () => {
     expect(exchange().usage).toEqual({ inputTokens: 9, outputTokens: 6 })
   })
 
-  test('with a line over 1 MiB passes that line on unread', async () => {
+  test('with a line over 1 MiB passes that line on unread, but for its cost', async () => {
     const long = `data: {"usage":{"cost":1},"x":"${'y'.repeat(1_100_000)}"}\n\n`
     const { url } = await world({
       kind: 'paid',
       seller: sending([long, chunk('a', 'stop'), usageChunk(), DONE]),
     })
     const text = await (await ask(url)).text()
-    expect(text).toBe(long + chunk('a', 'stop') + usageChunk(',"cost":0.001') + DONE)
+    const expected = long.replace('"cost":1', '"cost":0.001')
+    expect(text === expected + chunk('a', 'stop') + usageChunk(',"cost":0.001') + DONE).toBe(true)
+  })
+
+  test('tells its cost in the first choice too, where some clients look for it', async () => {
+    const text = chunk('a', 'stop').replace(
+      '"finish_reason":"stop"',
+      '"finish_reason":"stop","usage":{"prompt_tokens":3,"completion_tokens":4,"cost":9}',
+    )
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([text, DONE]) })
+    expect(await (await ask(url)).text()).toBe(text.replace('"cost":9', '"cost":0.001') + DONE)
+    expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+  })
+
+  test("has the cost in Anthropic's message_start overwritten", async () => {
+    const start = 'data: {"type":"message_start","message":{"usage":{"input_tokens":9,"cost":9}}}\n\n'
+    const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([start]) })
+    expect(await (await ask(url)).text()).toBe(start.replace('"cost":9', '"cost":0.001'))
+  })
+
+  test('has the cost overwritten in an event whose data is spread over several lines', async () => {
+    const text = 'data: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\n'
+    const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([text]) })
+    expect(await (await ask(url)).text()).toBe(text.replaceAll('9}', '0.001}'))
+  })
+
+  test.each([
+    [
+      "Anthropic's error",
+      '/messages',
+      '{"type":"error","error":{"type":"overloaded_error","message":"GPU"}}',
+    ],
+    ["Responses' error", '/responses', '{"type":"error","code":"GPU","message":"GPU","param":null}'],
+    [
+      "Responses' failure",
+      '/responses',
+      '{"type":"response.failed","response":{"id":"r","error":{"code":"GPU","message":"GPU"}}}',
+    ],
+    ['an escaped error', '/messages', '{"type":"\\u0065rror","\\u0065rror":{"message":"GPU"}}'],
+  ])('has its words exchanged for ours in %s event', async (_case, endpoint, data) => {
+    const { url, exchange } = await world({
+      kind: 'paid',
+      endpoint,
+      seller: sending([`event: x\ndata: ${data}\n\n`]),
+    })
+    const text = await (await ask(url)).text()
+    expect(text).not.toContain('GPU')
+    expect(text).toContain('Do not resend')
+    expect(JSON.parse(eventsOf(Buffer.from(text))[0]?.data ?? '')).toBeTypeOf('object')
+    expect(exchange().details['stream_error']).toContain('GPU')
+    expect(exchange().truncated).toBe(true)
+  })
+
+  test('keeps the words of events that are no error', async () => {
+    const text =
+      'data: {"type":"response.completed","message":"fine","response":{"error":null,"id":"error"}}\n\n'
+    const { url, exchange } = await world({ kind: 'paid', endpoint: '/responses', seller: sending([text]) })
+    expect(await (await ask(url)).text()).toBe(text)
+    expect(exchange().truncated).toBe(false)
   })
 
   test('waits for a slow client: nothing more is taken from the seller while the socket is full', async () => {
@@ -542,6 +604,94 @@ describe('a client that leaves in the middle of a paid stream', () => {
   })
 })
 
+describe('a client that stops reading', () => {
+  const block = Buffer.from(`: ${'x'.repeat(64_000)}\n\n`)
+
+  test.each(['paid', 'unpaid'] as const)('has its %s answer cut and the seller let go', async (kind) => {
+    const timers = new ManualTimers()
+    const full = signalled()
+    const letGo = signalled()
+    async function* endless(): AsyncGenerator<Buffer> {
+      for (;;) yield block
+    }
+    const { url, exchange } = await world({
+      kind: 'none',
+      seller: () => {},
+      restreamer: { idleMs: 5000, timers },
+      exchange: {
+        charge: settledCharge,
+        reply: {
+          status: 200,
+          headers: SSE,
+          body: Object.assign(endless(), { destroy: () => letGo.resolve() }),
+          kind,
+        },
+      },
+      onResponse: (response) => {
+        const write = response.write.bind(response)
+        response.write = (...args: [never]) => {
+          const roomLeft = write(...args)
+          if (!roomLeft && response.socket?.writableNeedDrain) full.resolve()
+          return roomLeft
+        }
+      },
+    })
+    const answer = await ask(url)
+    answer.message.pause()
+    await full.promise
+    // Between two turns no chunk is being waited for, only the client.
+    await nextTurn()
+    await timers.fire(5000)
+    await letGo.promise
+    answer.message.resume()
+    expect(await answer.end()).toBe('cut')
+    await timers.idle()
+    expect(exchange().details['client']).toBe('stopped reading')
+  })
+
+  const sink = (timers: ManualTimers): { response: ServerResponse; client: ClientSink; stalls: string[] } => {
+    // Without a socket nothing is ever handed to the system.
+    const response = new ServerResponse(new IncomingMessage(new Socket()))
+    const stalls: string[] = []
+    const client = new ClientSink(response, {
+      idleMs: 5000,
+      timers,
+      onFirstByte: () => {},
+      onStall: () => stalls.push('stalled'),
+    })
+    return { response, client, stalls }
+  }
+
+  test('before the last bytes of a whole answer is cut too', async () => {
+    const timers = new ManualTimers()
+    const { response, client, stalls } = sink(timers)
+    await client.write(Buffer.from('x'))
+    client.end()
+    await timers.fire(5000)
+    expect(response.destroyed).toBe(true)
+    expect(stalls).toEqual(['stalled'])
+  })
+
+  test('is not one that reads a large piece slowly: each part of it has the whole time', async () => {
+    const timers = new ManualTimers()
+    const { response, client, stalls } = sink(timers)
+    const sizes: number[] = []
+    response.write = (bytes: Buffer) => {
+      sizes.push(bytes.length)
+      return false
+    }
+    const written = client.write(Buffer.alloc(200_000))
+    for (let part = 0; part < 4; part++) {
+      await timers.armed(5000)
+      response.emit('drain')
+    }
+    await written
+    expect(sizes).toEqual([65_536, 65_536, 65_536, 3392])
+    expect(timers.size).toBe(0)
+    expect(stalls).toEqual([])
+  })
+})
+
 describe('a paid JSON answer', () => {
   const JSON_HEADERS = { 'content-type': 'application/json' }
 
@@ -569,21 +719,68 @@ describe('a paid JSON answer', () => {
     },
   )
 
-  test('over the bound is relayed as it comes, unchanged', async () => {
+  test('over the bound is relayed as it comes, with the paid cost all the same', async () => {
     const go = signalled()
     const { url } = await world({
       kind: 'paid',
       restreamer: { maxJsonBytes: 10 },
       seller: (_request, response) => {
-        response.writeHead(200, JSON_HEADERS)
-        response.write('{"usage":{"cost":9}')
-        void go.promise.then(() => response.end(',"x":1}'))
+        const end = ',"cost":9},"x":1}'
+        const start = '{"usage":{"cost":9,"a":"b"'
+        response.writeHead(200, { ...JSON_HEADERS, 'content-length': String(start.length + end.length) })
+        response.write(start)
+        void go.promise.then(() => response.end(end))
       },
     })
     const answer = await ask(url)
-    await answer.until('"cost":9')
+    await answer.until('"a":"b"')
     go.resolve()
-    expect(await answer.text()).toBe('{"usage":{"cost":9},"x":1}')
+    expect(await answer.text()).toBe('{"usage":{"cost":0.001,"a":"b","cost":0.001},"x":1}')
+    // Its length is not known when its headers are sent.
+    expect(answer.message.headers['content-length']).toBeUndefined()
+  })
+
+  test('of 9 MB never shows the cost of the seller', async () => {
+    const body = `{"pad":"${'x'.repeat(9_000_000)}","usage":{"prompt_tokens":1,"cost":99}}`
+    const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
+    const text = await (await ask(url)).text()
+    expect(text.slice(-50)).toBe(body.replace('99', '0.001').slice(-50))
+    expect(text.length).toBe(body.length + '0.001'.length - '99'.length)
+  })
+
+  test('over the bound that breaks off is cut, so that the client can tell', async () => {
+    const received = signalled()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      restreamer: { maxJsonBytes: 10 },
+      seller: (_request, response) => {
+        response.writeHead(200, JSON_HEADERS)
+        response.write('{"usage":{"cost":9')
+        void received.promise.then(() => response.destroy())
+      },
+    })
+    const answer = await ask(url)
+    await answer.until('0.001')
+    received.resolve()
+    expect(await answer.end()).toBe('cut')
+    expect(exchange().truncated).toBe(true)
+  })
+
+  test('has no cost of the seller where what was paid has no value in USD', async () => {
+    const { url } = await world({
+      kind: 'none',
+      seller: () => {},
+      exchange: {
+        charge: { ...settledCharge, microUsd: undefined },
+        reply: {
+          status: 200,
+          headers: JSON_HEADERS,
+          body: Readable.from([Buffer.from('{"usage":{"cost":9}}')]),
+          kind: 'paid',
+        },
+      },
+    })
+    expect(await (await ask(url)).text()).toBe('{"usage":{"cost":null}}')
   })
 
   test('that breaks off becomes paid_not_delivered with a proper status, nothing of it sent', async () => {

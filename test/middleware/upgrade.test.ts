@@ -7,6 +7,7 @@ import { errorHandler } from '../../middleware/error-handler.ts'
 import { isWebSocketUpgrade, passThrough, type PassThroughOptions } from '../../middleware/pass-through.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
 import { hashKey } from '../../src/io/hash-key.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
 import { raw, serve, untyped } from './harness.ts'
 import { startUpstream } from './upstream.ts'
 
@@ -140,6 +141,61 @@ describe('a websocket to /realtime', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 503 /)
     expect(answer).toContain('seller_unavailable')
     expect(answer).not.toContain('ECONN')
+  })
+})
+
+describe('an upstream that does not answer a websocket request', () => {
+  const start = async () => {
+    const upstream = await startUpstream()
+    const timers = new ManualTimers()
+    const records: Record<string, unknown>[] = []
+    const timeouts = { idleSeconds: 7 }
+    const port = await gateway({ upstream: { apiBase: upstream.apiBase }, timeouts, timers }, records)
+    return { port, timers, records }
+  }
+
+  it('is given up after the idle time: the client has its 503 and the request its record', async () => {
+    const { port, timers, records } = await start()
+    const answer = raw(port, handshake('/v1/realtime?model=m&silent', ['X-Api-Key: sk-open']))
+    await timers.fire(7000)
+    expect(await answer).toMatch(/^HTTP\/1\.1 503 /)
+    expect(await answer).toContain('seller_unavailable')
+    await expect.poll(() => records).toHaveLength(1)
+    expect(records[0]).toMatchObject({ outcome: 'failed', code: 'seller_unavailable' })
+  })
+
+  it('is cut off when its refusal stops half way, without words of ours inside it', async () => {
+    const { port, timers, records } = await start()
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write(handshake('/v1/realtime?model=m&stuck', ['X-Api-Key: sk-open'])),
+    )
+    let answer = ''
+    socket.setEncoding('latin1')
+    socket.on('error', () => undefined)
+    const half = new Promise<void>((resolve) =>
+      socket.on('data', (chunk: string) => {
+        answer += chunk
+        if (answer.endsWith('\r\n\r\nn')) resolve()
+      }),
+    )
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    await half
+    await timers.fire(7000)
+    await closed
+    expect(answer).toMatch(/^HTTP\/1\.1 429 /)
+    expect(answer).not.toContain('503')
+    await expect.poll(() => records).toHaveLength(1)
+  })
+
+  it('is waited for no longer once the socket is open', async () => {
+    const { port, timers } = await start()
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write(handshake('/v1/realtime?model=m', ['X-Api-Key: sk-open'])),
+    )
+    await timers.armed(7000)
+    await new Promise((resolve) => socket.once('data', resolve))
+    await timers.idle()
+    socket.destroy()
   })
 })
 

@@ -84,6 +84,12 @@ function upgrades(seen: SeenRequest[]): (server: Server) => void {
         socket.end('HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\n\r\nno')
         return
       }
+      if (req.url?.includes('silent')) return
+      if (req.url?.includes('stuck')) {
+        socket.write('HTTP/1.1 429 Too Many Requests\r\ncontent-length: 2\r\n\r\nn')
+        socket.resume().on('end', () => socket.end())
+        return
+      }
       if (req.url?.includes('reset')) {
         socket.destroy()
         return

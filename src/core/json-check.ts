@@ -1,0 +1,156 @@
+/**
+ * Checks JSON (RFC 8259) in its raw bytes, without building what it says: a hostile body of a few ten megabytes costs
+ * `JSON.parse` seconds and a gigabyte, this a fraction of a second and nothing.
+ */
+
+/** What {@link checkJsonObject} found. */
+export type JsonVerdict = 'object' | 'not_json' | 'too_many_members' | 'too_deep'
+
+/** How much an object may hold. */
+export interface JsonBounds {
+  /** Members of the object at the top, also those with one key. */
+  readonly maxMembers: number
+  /** Arrays and objects inside one another, the one at the top counted. */
+  readonly maxDepth: number
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+const COMMA = 0x2c
+const OPEN_BRACE = 0x7b
+const OPEN_BRACKET = 0x5b
+const MINUS = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+
+/** What may stand behind a backslash alone. */
+const PLAIN_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'))
+
+const LITERALS = ['true', 'false', 'null'].map((word) => Buffer.from(word))
+
+/**
+ * Whether the bytes are one JSON object within the bounds. Bytes above 0x7f are taken as they are: whether they are
+ * UTF-8 is for the caller to check.
+ */
+export function checkJsonObject(bytes: Uint8Array, bounds: JsonBounds): JsonVerdict {
+  const { maxMembers, maxDepth } = bounds
+  const open: number[] = []
+  let members = 0
+  let at = skipBlank(bytes, 0)
+  if (bytes[at] !== OPEN_BRACE) return 'not_json'
+  for (;;) {
+    // A value begins here.
+    const first = bytes[at]
+    let isOpened = false
+    if (first === OPEN_BRACE || first === OPEN_BRACKET) {
+      if (open.length >= maxDepth) return 'too_deep'
+      open.push(first)
+      at = skipBlank(bytes, at + 1)
+      isOpened = true
+    } else {
+      at = skipScalar(bytes, at)
+      if (at < 0) return 'not_json'
+      at = skipBlank(bytes, at)
+    }
+    // Behind a value, or inside a container that has just been opened.
+    for (;;) {
+      const container = open.at(-1)
+      if (container === undefined) return at === bytes.length ? 'object' : 'not_json'
+      // The closing bracket of either kind is two above the opening one in ASCII.
+      if (bytes[at] === container + 2) {
+        open.pop()
+        isOpened = false
+        at = skipBlank(bytes, at + 1)
+        continue
+      }
+      if (!isOpened) {
+        if (bytes[at] !== COMMA) return 'not_json'
+        at = skipBlank(bytes, at + 1)
+      }
+      if (container === OPEN_BRACE) {
+        if (open.length === 1 && ++members > maxMembers) return 'too_many_members'
+        at = skipKey(bytes, at)
+        if (at < 0) return 'not_json'
+      }
+      break
+    }
+  }
+}
+
+/** @returns the offset of the value behind `"key" :`, or -1 */
+function skipKey(bytes: Uint8Array, from: number): number {
+  if (bytes[from] !== QUOTE) return -1
+  const end = skipString(bytes, from)
+  if (end < 0) return -1
+  const colon = skipBlank(bytes, end)
+  return bytes[colon] === COLON ? skipBlank(bytes, colon + 1) : -1
+}
+
+/** @returns the offset behind the value, or -1 */
+function skipScalar(bytes: Uint8Array, from: number): number {
+  const first = bytes[from]
+  if (first === QUOTE) return skipString(bytes, from)
+  if (first === MINUS || isDigit(first)) return skipNumber(bytes, from)
+  const literal = LITERALS.find((word) => word[0] === first)
+  if (!literal) return -1
+  return literal.every((byte, index) => bytes[from + index] === byte) ? from + literal.length : -1
+}
+
+function skipNumber(bytes: Uint8Array, from: number): number {
+  let at = bytes[from] === MINUS ? from + 1 : from
+  if (bytes[at] === ZERO) at++
+  else at = skipDigits(bytes, at)
+  if (at >= 0 && bytes[at] === POINT) at = skipDigits(bytes, at + 1)
+  // `e` or `E`
+  if (at >= 0 && ((bytes[at] ?? 0) | 0x20) === 0x65) {
+    const sign = bytes[at + 1]
+    at = skipDigits(bytes, sign === MINUS || sign === 0x2b ? at + 2 : at + 1)
+  }
+  return at
+}
+
+/** @returns the offset behind one digit or more, or -1 */
+function skipDigits(bytes: Uint8Array, from: number): number {
+  let at = from
+  while (isDigit(bytes[at])) at++
+  return at === from ? -1 : at
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= 0x39
+}
+
+/** @returns the offset behind the closing quote, or -1 */
+function skipString(bytes: Uint8Array, from: number): number {
+  for (let at = from + 1; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0
+    if (byte === QUOTE) return at + 1
+    if (byte < 0x20) return -1
+    if (byte === BACKSLASH) {
+      at = skipEscape(bytes, at + 1)
+      if (at < 0) return -1
+    }
+  }
+  return -1
+}
+
+/** @returns the offset of the last byte of the escape whose letter stands at `from`, or -1 */
+function skipEscape(bytes: Uint8Array, from: number): number {
+  const letter = bytes[from] ?? 0
+  if (PLAIN_ESCAPES.has(letter)) return from
+  if (letter !== 0x75) return -1 // u
+  for (let at = from + 1; at <= from + 4; at++) if (!isHexDigit(bytes[at])) return -1
+  return from + 4
+}
+
+function isHexDigit(byte: number | undefined): boolean {
+  const lower = (byte ?? 0) | 0x20
+  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66)
+}
+
+function skipBlank(bytes: Uint8Array, from: number): number {
+  let at = from
+  while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at++
+  return at
+}
