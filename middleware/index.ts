@@ -26,6 +26,7 @@ export { upgradeHandler } from './upgrade-handler.ts'
 export type { UpgradeParts } from './upgrade-handler.ts'
 export { hashKey } from '../src/io/hash-key.ts'
 export { budgetGuard, type BudgetGuardOptions } from './budget-guard.ts'
+export type { TagOptions } from './tags.ts'
 export { idempotency, type IdempotencyOptions } from './idempotency.ts'
 export { modelRouter, type ModelRouterOptions } from './model-router.ts'
 export {

@@ -41,9 +41,12 @@ interface Piece extends Dated {
 /** Later than any instant a charge can have. */
 const FOREVER = Number.MAX_SAFE_INTEGER
 
-/** The first instant that counts: a charge counts until exactly the window's length after its reservation. */
+/**
+ * The first instant that counts: a charge counts until exactly the window's length after its reservation. A claim without a
+ * length counts everything, so that a mistake of ours refuses instead of overspending.
+ */
 export function countsFrom(claim: Claim): number {
-  return claim.windowStart - (claim.lengthMs ?? 0) + 1
+  return claim.lengthMs === undefined ? 0 : claim.windowStart - claim.lengthMs + 1
 }
 
 /** Starts of the windows in which a soft limit need be told once: of a calendar window its own, of a rolling one all that overlap. */
