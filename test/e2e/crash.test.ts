@@ -84,8 +84,10 @@ test('kill -9 between recorded and reply: after the restart the charge is uncert
   expect(await (await fetch(`${second.url}/metrics`)).text()).toMatch(/^tollway_uncertain_payments 1$/m)
 
   // Counted: the next call does not fit beside it. Never paid again: the seller sees the signature once.
-  const stopped = await ask(second.url, { model: 'paid/m' })
+  const stopped = await ask(second.url, { model: 'paid/m', seed: 1 })
   expect([stopped.status, (await errorOf(stopped)).code]).toEqual([402, 'budget_exhausted'])
+  const repeated = await ask(second.url, { model: 'paid/m' })
+  expect([repeated.status, (await errorOf(repeated)).code]).toEqual([400, 'payment_uncertain'])
   const signatures = seller.requests.flatMap(({ headers }) => headers['payment-signature'] ?? [])
   expect(signatures).toEqual([signature])
 
