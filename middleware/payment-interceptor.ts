@@ -48,7 +48,10 @@ export interface PaymentInterceptorOptions {
 }
 
 /** What {@link PaidCall} works with. */
-export interface PaymentParts extends Omit<PaymentInterceptorOptions, 'policy' | 'clock' | 'observers' | 'running'> {
+export interface PaymentParts extends Omit<
+  PaymentInterceptorOptions,
+  'policy' | 'clock' | 'observers' | 'running'
+> {
   readonly running: RunningCalls
   readonly clock: Clock
   readonly observers: readonly Observer[]

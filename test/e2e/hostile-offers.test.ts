@@ -247,7 +247,7 @@ describe('after the signature was sent, nothing but a receipt settles and nothin
       send(response, {
         status: 402,
         headers: {},
-        body: JSON.stringify({ error: `bad sig ${sent} in ${header}` }),
+        body: JSON.stringify({ error: `bad sig ${sent} in ${String(header)}` }),
       })
     }
     const answer = await ask(tollway.url, { model: 'paid/m' })

@@ -74,11 +74,11 @@ async function start(shutdownSeconds: number): Promise<TestGateway> {
 function bookedAs(): Promise<string> {
   return new Promise((resolve) => {
     const { ledger } = tollway.gateway.parts
-    const { close } = ledger
+    const close = ledger.close.bind(ledger)
     ledger.close = async () => {
       const [charge] = await ledger.store.charges()
       resolve(`${charge?.state} ${charge?.reason}`)
-      await close.call(ledger)
+      await close()
     }
   })
 }

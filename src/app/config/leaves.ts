@@ -43,10 +43,7 @@ export const rate = () =>
 
 /** Millionths from a decimal string: `"0.20"` is 20 %. */
 export const ratio = () =>
-  reading(
-    parseRatio,
-    'must be a ratio with at most 6 decimals, without sign or %, such as "0.20" for 20 %.',
-  )
+  reading(parseRatio, 'must be a ratio with at most 6 decimals, without sign or %, such as "0.20" for 20 %.')
 
 /** A name people choose for budgets and payers; also a metric label. */
 export const name = () =>
