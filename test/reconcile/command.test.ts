@@ -207,7 +207,9 @@ describe('what it cannot do it says, with its exit code', () => {
   })
 
   test('1 when the node cannot be reached, and it is not named', async () => {
-    const ended = await reconcileWith(`store: sqlite:./tollway.db\n${chains('http://127.0.0.1:1/secret-key')}`)
+    const ended = await reconcileWith(
+      `store: sqlite:./tollway.db\n${chains('http://127.0.0.1:1/secret-key')}`,
+    )
     expect(ended.code).toBe(1)
     expect(ended.stdout).toMatch(/^base-sepolia +unreachable +- +0$/m)
     expect(ended.stderr).toContain('gave no usable answer')
@@ -221,7 +223,9 @@ describe('what it cannot do it says, with its exit code', () => {
     await child.end()
     const node = await startRpcProxy(world.chain.rpcUrl)
     node.lie = async (call, forward) => (call.method === 'eth_chainId' ? '0x2105' : await forward(call))
-    const ended = await reconcileWith(`store: sqlite:./tollway.db\nchains: { base: { rpc: "${node.url}" } }\n`)
+    const ended = await reconcileWith(
+      `store: sqlite:./tollway.db\nchains: { base: { rpc: "${node.url}" } }\n`,
+    )
     await node.close()
     expect(ended.stdout).toContain('No node for base-sepolia: its open payments stay counted.')
     expect(ended.stdout).toContain('Uncertain: 1 ')

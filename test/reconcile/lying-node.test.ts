@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Charge } from '../../src/core/charge.ts'
+import { TOPICS } from '../../src/io/chain.ts'
 import type { ReconcileReport } from '../../src/io/reconciler.ts'
 import { ask, type TestGateway } from '../kit/gateway.ts'
 import { RpcFault, startRpcProxy, type RpcCall, type RpcLie, type RpcProxy } from '../kit/rpc-proxy.ts'
@@ -121,23 +122,23 @@ describe('a node that is wrong releases nothing, is not believed, and is told of
     ['has no token there', instead('eth_call', () => '0x'), 'bad_answer'],
     ['answers no yes and no no', instead('eth_call', () => `0x${'7'.padStart(64, '0')}`), 'bad_answer'],
     [
-      'says unused at one block, and then does not know it any more',
+      'says unused at one block, and then that block is another one',
       (() => {
-        let blocks = 0
-        return instead('eth_getBlockByNumber', (params, honest) => {
-          if (params[0] !== 'finalized') blocks += 1
-          return blocks > 1 && params[0] !== 'finalized'
-            ? { ...(honest as RpcBlock), hash: `0x${'2'.repeat(64)}` }
-            : honest
-        })
+        let answered = false
+        return async (call, forward) => {
+          const honest = await forward(call)
+          if (call.method === 'eth_call') answered = true
+          const isOther = answered && call.method === 'eth_getBlockByNumber' && !isFinalBlock(call)
+          return isOther ? { ...(honest as RpcBlock), hash: `0x${'2'.repeat(64)}` } : honest
+        }
       })(),
       'block_changed',
     ],
     ['refuses', () => Promise.reject(RpcFault.refusal('unsupported')), 'rpc_error'],
     ['fails', () => Promise.reject(new RpcFault(503)), 'http_503'],
     [
-      'sends somewhere else',
-      () => Promise.reject(new RpcFault(302, '', { location: 'http://127.0.0.1:1/' })),
+      'sends to another one, even an honest one',
+      () => Promise.reject(new RpcFault(307, '', { location: world.chain.rpcUrl })),
       'unreachable',
     ],
     ['hangs up', () => Promise.reject(new Error('gone')), 'unreachable'],
@@ -195,6 +196,19 @@ async function worldBlock(tag: string): Promise<RpcBlock> {
   return result
 }
 
+test('a node that turns into one of another chain while it is asked releases nothing', async () => {
+  const charge = await uncertain(false)
+  await world.advance(VALIDITY_SECONDS + 2)
+  let answered = false
+  await lookWith(async (call, forward) => {
+    if (call.method === 'eth_call') answered = true
+    return answered && call.method === 'eth_chainId' ? '0x1' : await forward(call)
+  })
+  expect(await again(gateway, charge)).toEqual(charge)
+  await lookWith(undefined)
+  expect(await again(gateway, charge)).toMatchObject({ state: 'released' })
+})
+
 test('a final block that becomes another one is not believed', async () => {
   const charge = await uncertain(false)
   await world.finalize()
@@ -248,6 +262,21 @@ test('one that shows the events of another payment has none of them believed', a
   })
   expect(await again(gateway, charge)).toEqual(charge)
   expect(await again(gateway, other)).toMatchObject({ state: 'settled', proof: 'chain' })
+})
+
+test('one that shows the cancellation of another payment releases nothing', async () => {
+  const charge = await uncertain(true)
+  await world.finalize()
+  await lookWith(
+    instead('eth_getLogs', (_params, honest) =>
+      (honest as { topics: string[] }[]).map((log) => ({
+        ...log,
+        topics: [TOPICS.canceled, log.topics[1], `0x${'4'.repeat(64)}`],
+      })),
+    ),
+  )
+  expect(await again(gateway, charge)).toEqual(charge)
+  expect(await flagsOf(charge)).toEqual(['event_missing'])
 })
 
 test('one whose receipt moved another amount settles and flags', async () => {

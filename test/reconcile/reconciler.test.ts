@@ -347,6 +347,17 @@ test('what is held or in flight is never touched, whatever the chain says', asyn
   expect((await paying).status).toBe(200)
 })
 
+// Late, because x402 v1 sellers refuse what a clock signs that is this far ahead of theirs.
+test('a payment that its payer cancelled long after it could be used is released as cancelled', async () => {
+  world.facilitator.faults.settle.push({ status: 500 })
+  const charge = await pay('official/m')
+  await world.advance(3000)
+  await cancel(charge)
+  await world.finalize()
+  await reconcile(gateway)
+  expect(await again(gateway, charge)).toMatchObject({ state: 'released', reason: 'chain_canceled' })
+})
+
 test('in the end ledger, budget, audit file and chain agree to the atom', async () => {
   await world.finalize()
   await world.advance(VALIDITY_SECONDS + 2)
