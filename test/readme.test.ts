@@ -25,6 +25,7 @@ const ELSEWHERE = new Map([
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
+  ['docs/sellers.md', ['payees', 'sellers']],
 ])
 
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8')

@@ -1,9 +1,11 @@
 /** What is remembered of sellers: whom they are paid at, and how much. */
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
+import { parse } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
 import { verifyAudit } from '../../src/io/audit-verify.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -14,6 +16,7 @@ import {
   startHostileSeller,
   type HostileSeller,
 } from '../kit/hostile-seller.ts'
+import { blocksOf } from '../kit/markdown.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const OTHER_PAYEE = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
@@ -38,7 +41,7 @@ beforeEach(async () => {
 })
 
 afterEach(async () => {
-  await tollway.close()
+  await tollway?.close()
   await seller.close()
 })
 
@@ -244,5 +247,39 @@ describe('tollway sellers', () => {
       `${seller.url} (policy.sellers): ${offerV2.payTo.toLowerCase()}`,
     )
     expect(await at('1000')).toBe('paid')
+  })
+})
+
+describe('docs/sellers.md', async () => {
+  const blocks = blocksOf(await readFile(join(import.meta.dirname, '../../docs/sellers.md'), 'utf8'))
+  const block = (marker: string): string => blocks.find((one) => one.marker === marker)?.text ?? ''
+
+  test('its configuration is one', async () => {
+    const config = parseConfig(
+      {
+        payers: { base: { kind: 'direct', key: '${env:SELLERS_WALLET}', networks: ['base-sepolia'] } },
+        model_list: [{ model_name: 'paid/*', api_base: 'https://seller.example.com/v1', payer: 'base' }],
+        ...(parse(block('payees')) as object),
+      },
+      { SELLERS_WALLET: `0x${'11'.repeat(32)}` },
+    )
+    expect([...config.policy.payTo.keys()]).toEqual(['https://seller.example.com'])
+  })
+
+  test('its commands do what they say', async () => {
+    await start({ max_price_change: '0' })
+    expect(await at('1000', 'qwen')).toBe('paid')
+    const lines = block('sellers').trim().split('\n')
+    expect(lines).toHaveLength(4)
+    for (const line of lines) {
+      const args = line.replaceAll('https://seller.example.com/v1', seller.apiBase).split(' ').slice(2)
+      expect(await tollwaySellers(...args), line).toMatchObject({ code: 0, err: '' })
+    }
+    const record = await readFile(join(tollway.directory, 'audit.cli.jsonl'), 'utf8')
+    const types = record
+      .trim()
+      .split('\n')
+      .map((text) => (JSON.parse(text) as { type: string }).type)
+    expect(types).toEqual(['seller.trusted', 'seller.price_trusted', 'seller.forgotten'])
   })
 })
