@@ -15,6 +15,12 @@ export interface AuditSink {
   close(): Promise<void>
 }
 
+interface Waiting {
+  readonly type: string
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly written: () => void
+}
+
 /**
  * See the file's head. What waits is bounded by what was in flight when the disk began to refuse: new payments
  * are refused before they can add to it.
@@ -22,7 +28,7 @@ export interface AuditSink {
 export class AuditQueue {
   readonly #sink: AuditSink
   readonly #onFailure: () => void
-  readonly #waiting: { readonly type: string; readonly fields: Readonly<Record<string, unknown>> }[] = []
+  readonly #waiting: Waiting[] = []
   /** One at a time: two that fail side by side would put their records back in the wrong order. */
   #flushing: Promise<void> | undefined
 
@@ -37,9 +43,16 @@ export class AuditQueue {
     await this.#append(type, fields, durable)
   }
 
-  /** Writes a record of what has happened already: when the disk refuses, it waits and paid routes stop. */
-  async keep(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
-    this.#waiting.push({ type, fields })
+  /**
+   * Writes a record of what has happened already: when the disk refuses, it waits and paid routes stop.
+   * @param written called when it is in the file
+   */
+  async keep(
+    type: string,
+    fields: Readonly<Record<string, unknown>>,
+    written: () => void = () => undefined,
+  ): Promise<void> {
+    this.#waiting.push({ type, fields, written })
     await this.flush().catch(() => undefined)
   }
 
@@ -64,6 +77,7 @@ export class AuditQueue {
       for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
         await this.#append(next.type, next.fields, false)
         this.#waiting.shift()
+        next.written()
       }
     } finally {
       // In the same step as the last look at what waits: a record that comes later starts a run of its own.

@@ -54,6 +54,8 @@ export class Ledger {
   readonly #parts: LedgerParts
   readonly #audit: AuditQueue
   readonly #bookings: Bookings
+  /** Moves that are in the audit file, and not yet noted as that. */
+  readonly #told: Charge[] = []
   /** The last attempt to write failed: asked for again before the next seller is. */
   #failing = false
   #pinging: Promise<void> | undefined
@@ -66,7 +68,7 @@ export class Ledger {
     })
     this.#bookings = new Bookings(parts.store, {
       booked: async (charge, from) => {
-        await this.#audit.keep(`charge.${charge.state}`, describe(charge))
+        await this.#record(charge)
         this.#emit({ type: 'charge', charge, from })
       },
       overtaken: (charge, move) => this.#overtaken(charge, move),
@@ -218,7 +220,7 @@ export class Ledger {
       await this.flag(charge, decision.flag)
       return undefined
     }
-    const { store, clock } = this.#parts
+    const { store, clock, instance } = this.#parts
     const move: Move =
       decision.action === 'settle'
         ? {
@@ -227,8 +229,9 @@ export class Ledger {
             reason: 'chain_used',
             proof: 'chain',
             transaction: decision.transaction,
+            by: instance.id,
           }
-        : { to: 'released', at: clock.now(), reason: decision.reason }
+        : { to: 'released', at: clock.now(), reason: decision.reason, by: instance.id }
     // Before the move: a charge with the chain's proof is never looked at again.
     for (const finding of decision.action === 'settle' ? decision.flags : []) await this.flag(charge, finding)
     let moved: Charge
@@ -240,7 +243,7 @@ export class Ledger {
     }
     const { number, timestamp } = decision.block
     const proof = { block: number.toString(), block_time: timestamp }
-    await this.#audit.keep(`charge.${moved.state}`, { ...describe(moved), ...proof })
+    await this.#record(moved, proof)
     this.#emit({ type: 'charge', charge: moved, from: charge.state })
     const flags = await store.flags({ charge: charge.id })
     if (flags.some(({ flag }) => PROVISIONAL.includes(flag))) await store.unflag(charge.id, PROVISIONAL)
@@ -323,6 +326,7 @@ export class Ledger {
       this.#audit.flush(),
     ])
     for (const result of results) if (result.status === 'rejected') throw result.reason
+    await this.#noteTold()
   }
 
   /** Resolves the charges of processes that died: signed ones become uncertain, unsigned ones are released (rule 10). */
@@ -332,6 +336,9 @@ export class Ledger {
     for (const other of await store.instances()) {
       if (other.id === instance.id || !(await isDead(other, instance, clock.now()))) continue
       moved.push(...(await this.#retire(other.id, 'instance_dead')))
+      // It may have told them and died before it could note so: twice is better than not at all.
+      const untold = await store.adoptUntold(other.id, instance.id)
+      for (const charge of untold) await this.#record(charge, { told_for: other.id })
     }
     return moved
   }
@@ -370,6 +377,7 @@ export class Ledger {
       for (const charge of this.#bookings.waiting) await this.#audit.keep('charge.unbooked', describe(charge))
       await this.#retire(instance.id, 'instance_closed')
       await this.#audit.write('instance.closed', { instance: instance.id }, true)
+      await this.#noteTold()
     } finally {
       try {
         await store.close()
@@ -379,17 +387,40 @@ export class Ledger {
     }
   }
 
+  /** Tells the audit file how a charge stands after a move. Never rejects: see {@link AuditQueue.keep}. */
+  async #record(charge: Charge, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    const fields = { ...describe(charge), ...more }
+    await this.#audit.keep(`charge.${charge.state}`, fields, () => this.#told.push(charge))
+  }
+
+  /**
+   * Notes in the store what the audit file tells durably. What a dead process did not note is told again by
+   * another: a crash between a move and its record leaves no gap in the file.
+   */
+  async #noteTold(): Promise<void> {
+    const told = this.#told.splice(0)
+    if (told.length === 0) return
+    try {
+      await this.#audit.check()
+      await this.#parts.store.told(told)
+    } catch (error) {
+      this.#told.unshift(...told)
+      throw error
+    }
+  }
+
   async #retire(id: string, reason: string): Promise<Charge[]> {
-    const charges = await this.#parts.store.retire(id, this.#parts.clock.now(), reason)
+    const { store, clock, instance } = this.#parts
+    const charges = await store.retire(id, clock.now(), reason, instance.id)
     for (const charge of charges) {
-      await this.#audit.keep(`charge.${charge.state}`, describe(charge))
+      await this.#record(charge)
       this.#emit({ type: 'charge', charge, from: charge.state === 'uncertain' ? 'authorized' : 'held' })
     }
     return charges
   }
 
   async #move(charge: Charge, move: Move): Promise<Charge> {
-    return await this.#bookings.book(charge, move)
+    return await this.#bookings.book(charge, { ...move, by: this.instance })
   }
 
   /** The chain, or a process that took this one for dead, was faster. The record closes the intent in this file. */

@@ -61,6 +61,8 @@ class MemoryStore implements Store {
   /** By charge and flag, in the order they came. */
   readonly #flags = new Map<string, Flagged>()
   readonly #instances = new Map<string, { readonly instance: Instance; readonly retired: boolean }>()
+  /** Who is to tell the audit file of a charge's newest move. */
+  readonly #untold = new Map<string, string>()
   #closed = false
 
   async reserve(
@@ -106,6 +108,7 @@ class MemoryStore implements Store {
     const entry = this.#entry(id)
     const charge = movedCharge(entry.charge, move)
     this.#change(entry, charge)
+    if (move.by !== undefined) this.#untold.set(id, move.by)
     return charge
   }
 
@@ -271,23 +274,42 @@ class MemoryStore implements Store {
   async instances(): Promise<Instance[]> {
     this.#open()
     return [...this.#instances.values()]
-      .filter(({ instance, retired }) => !retired || this.#openEntries(instance.id).length > 0)
+      .filter(
+        ({ instance: { id }, retired }) =>
+          !retired || this.#openEntries(id).length > 0 || [...this.#untold.values()].includes(id),
+      )
       .map(({ instance }) => instance)
       .toSorted((a, b) => a.startedAt - b.startedAt || compare(a.id, b.id))
   }
 
-  async retire(id: string, at: number, reason: string): Promise<Charge[]> {
+  async retire(id: string, at: number, reason: string, by?: string): Promise<Charge[]> {
     this.#open()
     const moved: Charge[] = []
     for (const entry of this.#openEntries(id)) {
       const charge = retiredCharge(entry.charge, at, reason)
       if (!charge) continue
       this.#change(entry, charge)
+      if (by !== undefined) this.#untold.set(charge.id, by)
       moved.push(charge)
     }
     const known = this.#instances.get(id)
     if (known) this.#instances.set(id, { ...known, retired: true })
     return moved.toSorted((a, b) => a.reservedAt - b.reservedAt || compare(a.id, b.id))
+  }
+
+  async told(charges: readonly Pick<Charge, 'id' | 'state' | 'proof'>[]): Promise<void> {
+    this.#open()
+    for (const { id, state, proof } of charges) {
+      const stands = this.#charges.get(id)?.charge
+      if (stands?.state === state && stands.proof === proof) this.#untold.delete(id)
+    }
+  }
+
+  async adoptUntold(from: string, to: string): Promise<Charge[]> {
+    this.#open()
+    const ids = [...this.#untold].flatMap(([id, instance]) => (instance === from ? [id] : []))
+    for (const id of ids) this.#untold.set(id, to)
+    return ids.map((id) => this.#entry(id).charge).toSorted((a, b) => compare(a.id, b.id))
   }
 
   async ping(): Promise<void> {

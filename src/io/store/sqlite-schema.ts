@@ -152,6 +152,14 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (budget, subject, window, window_start)
   ) STRICT, WITHOUT ROWID;
   `,
+  // Moves that the audit file may not tell yet, and whose turn it is to tell them.
+  `
+  CREATE TABLE untold (
+    charge TEXT PRIMARY KEY REFERENCES charges (id),
+    instance TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX untold_by_instance ON untold (instance);
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -75,7 +75,7 @@ export function prepareStatements(db: Connection) {
     heartbeat: db.prepare('UPDATE instances SET heartbeat_at = ? WHERE id = ?'),
     instances: db.prepare(`SELECT * FROM instances WHERE retired_at IS NULL OR EXISTS (
       SELECT 1 FROM charges WHERE instance = instances.id AND state IN ('held', 'authorized')
-    ) ORDER BY started_at, id`),
+    ) OR EXISTS (SELECT 1 FROM untold WHERE instance = instances.id) ORDER BY started_at, id`),
     retire: db.prepare('UPDATE instances SET retired_at = ? WHERE id = ?'),
     ping: db.prepare('UPDATE pings SET count = count + 1'),
   }

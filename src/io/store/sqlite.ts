@@ -36,6 +36,7 @@ import { SqliteSellers } from './sqlite-sellers.ts'
 import { prepareStatements, type Statements } from './sqlite-statements.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
+import { SqliteUntold } from './sqlite-untold.ts'
 import type {
   AuthorizeRefusal,
   BudgetWindow,
@@ -95,6 +96,7 @@ class SqliteStore implements Store {
   readonly #sql: Statements
   readonly #sums: SqliteSums
   readonly #tombstones: SqliteTombstones
+  readonly #untold: SqliteUntold
   readonly #sellers: SqliteSellers
   readonly #queue: WriteQueue
   #closed = false
@@ -104,6 +106,7 @@ class SqliteStore implements Store {
     this.#sql = prepareStatements(db)
     this.#sums = new SqliteSums(db)
     this.#tombstones = new SqliteTombstones(db)
+    this.#untold = new SqliteUntold(db)
     this.#sellers = new SqliteSellers(db)
     this.#queue = queue
   }
@@ -140,6 +143,7 @@ class SqliteStore implements Store {
       const before = this.#find(id)
       const charge = movedCharge(before, move)
       this.#change(before, charge)
+      this.#untold.leave(id, move.by)
       return charge
     })
   }
@@ -288,18 +292,29 @@ class SqliteStore implements Store {
     return this.#read(() => this.#sql.instances.all().map(rowToInstance))
   }
 
-  retire(id: string, at: number, reason: string): Promise<Charge[]> {
+  retire(id: string, at: number, reason: string, by?: string): Promise<Charge[]> {
     return this.#write(() => {
       const moved: Charge[] = []
       for (const before of this.#sql.openCharges.all(id).map(rowToCharge)) {
         const charge = retiredCharge(before, at, reason)
         if (!charge) continue
         this.#change(before, charge)
+        this.#untold.leave(charge.id, by)
         moved.push(charge)
       }
       this.#sql.retire.run(at, id)
       return moved
     })
+  }
+
+  told(charges: readonly Pick<Charge, 'id' | 'state' | 'proof'>[]): Promise<void> {
+    return this.#write(() => {
+      for (const charge of charges) this.#untold.told(charge)
+    })
+  }
+
+  adoptUntold(from: string, to: string): Promise<Charge[]> {
+    return this.#write(() => this.#untold.adopt(from, to))
   }
 
   ping(): Promise<void> {

@@ -63,6 +63,8 @@ export interface Move {
   readonly reason: string
   readonly proof?: Proof | undefined
   readonly transaction?: string | undefined
+  /** The process that moves it and is to tell the audit file; without it nobody is. */
+  readonly by?: string | undefined
 }
 
 /** Why an authorization was not recorded: nothing may be sent then. */
@@ -254,13 +256,25 @@ export interface Store {
   /** Registers a process, and later tells that it lives. */
   register(instance: Instance): Promise<void>
   heartbeat(id: string, at: number): Promise<void>
-  /** Every instance not yet retired, and retired ones that own `held` or `authorized` charges (again). */
+  /**
+   * Every instance not yet retired, and retired ones that own `held` or `authorized` charges (again) or have moves left to
+   * tell.
+   */
   instances(): Promise<Instance[]>
   /**
    * Ends an instance: its `authorized` charges become `uncertain`, its `held` ones `released`; each moved charge is
    * returned. Called for dead instances by whoever finds them, and by an instance for itself when it closes.
+   * @param by as in {@link Move.by}
    */
-  retire(id: string, at: number, reason: string): Promise<Charge[]>
+  retire(id: string, at: number, reason: string, by?: string): Promise<Charge[]>
+
+  /** Notes that the audit file tells, durably, how these charges stand. One that moved since stays untold. */
+  told(charges: readonly Pick<Charge, 'id' | 'state' | 'proof'>[]): Promise<void>
+  /**
+   * What a dead process moved and perhaps did not tell, by id; from now on it is `to`'s to tell, so that of many finders one
+   * gets each.
+   */
+  adoptUntold(from: string, to: string): Promise<Charge[]>
 
   /** Resolves when a write would succeed now (used by readiness). */
   ping(): Promise<void>

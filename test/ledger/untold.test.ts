@@ -1,0 +1,83 @@
+/** A crash between a move and its audit record leaves no gap in the file: the next process tells it. */
+import { expect, test } from 'vitest'
+import type { Charge } from '../../src/core/charge.ts'
+import { instance, NOW, signed } from '../store/samples.ts'
+import { noSpace, openFragile, RULES, wanted } from './kit.ts'
+
+type Opened = Awaited<ReturnType<typeof openFragile>>
+
+async function authorized({ ledger }: Opened): Promise<Charge> {
+  return await ledger.authorize(await ledger.reserve(wanted(), RULES, true), signed(1))
+}
+
+/** A process that stopped long ago, on another machine. */
+const dead = instance('ins_dead', {
+  host: 'far away',
+  heartbeatAt: NOW - 3_600_000,
+  startedAt: NOW - 7_200_000,
+})
+
+test('what a dead process booked and did not tell is told once, naming whom it is told for', async () => {
+  const opened = await openFragile()
+  const { ledger, audit, real } = opened
+  const charge = await authorized(opened)
+  await real.register(dead)
+  // Booked by the process that died before it wrote the record.
+  await real.move(charge.id, { to: 'settled', at: NOW, reason: 'receipt', proof: 'receipt', by: dead.id })
+  await ledger.retireDead()
+  await ledger.retireDead()
+  expect(audit.types(charge.id)).toEqual(['charge.held', 'charge.authorized', 'charge.settled'])
+  expect(audit.written.at(-1)?.fields).toMatchObject({
+    charge: charge.id,
+    proof: 'receipt',
+    told_for: dead.id,
+  })
+})
+
+test('what was told is noted with the next heartbeat, and is not told again', async () => {
+  const opened = await openFragile()
+  const { ledger, real } = opened
+  await ledger.settle(await authorized(opened), 'receipt', undefined)
+  await ledger.beat()
+  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+})
+
+test('a record that waits for the disk is not noted as told', async () => {
+  const opened = await openFragile()
+  const { ledger, audit, real } = opened
+  const charge = await authorized(opened)
+  audit.outage = noSpace()
+  await ledger.uncertain(charge, 'timeout')
+  await ledger.beat().catch(() => undefined)
+  expect(await real.adoptUntold('ins_one', 'ins_one')).toMatchObject([{ id: charge.id, state: 'uncertain' }])
+
+  audit.outage = undefined
+  await ledger.beat()
+  expect(await real.adoptUntold('ins_one', 'ins_one')).toEqual([])
+  expect(audit.types(charge.id)).toEqual(['charge.held', 'charge.authorized', 'charge.uncertain'])
+})
+
+test('a record that the disk may have lost is not noted as told', async () => {
+  const opened = await openFragile()
+  const { ledger, audit, real } = opened
+  const charge = await ledger.settle(await authorized(opened), 'receipt', undefined)
+  let lost = true
+  audit.check = async () => {
+    if (lost) throw noSpace()
+  }
+  await expect(ledger.beat()).rejects.toMatchObject({ code: 'audit_unavailable' })
+  expect(await real.adoptUntold('ins_one', 'ins_one')).toMatchObject([{ id: charge.id }])
+  lost = false
+  await ledger.beat()
+  expect(await real.adoptUntold('ins_one', 'ins_one')).toEqual([])
+})
+
+test('a process that closes in peace leaves nothing to tell', async () => {
+  const opened = await openFragile()
+  const { ledger, real, replaced } = opened
+  await authorized(opened)
+  replaced.close = async () => undefined
+  await ledger.close()
+  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+  expect(await real.instances()).toEqual([])
+})
