@@ -45,7 +45,8 @@ describe('a gateway that kills itself at a step', () => {
   afterAll(() => rm(directory, { recursive: true, force: true }))
 
   test('comes to each of them, and is started again', () => {
-    expect(result.tally.blows.map(({ death }) => death.step).toSorted()).toEqual(SLICE.toSorted())
+    expect(new Set(result.tally.blows.map(({ death }) => death.step))).toEqual(new Set(SLICE))
+    expect(result.tally.blows).toHaveLength(SLICE.length)
     expect(result.tally.checks).toBeGreaterThanOrEqual(SLICE.length)
   })
 
@@ -53,9 +54,7 @@ describe('a gateway that kills itself at a step', () => {
     expect(result.violations).toEqual([])
     const settled = result.after.charges.filter(({ state }) => state === 'settled')
     expect(settled.length).toBeGreaterThan(0)
-    expect(settled.map(({ nonce }) => nonce).toSorted()).toEqual(
-      result.uses.map(({ nonce }) => nonce).toSorted(),
-    )
+    expect(new Set(settled.map(({ nonce }) => nonce))).toEqual(new Set(result.uses.map(({ nonce }) => nonce)))
     expect(new Set(result.after.charges.map(({ state }) => state))).toEqual(new Set(['settled', 'released']))
   })
 
@@ -106,7 +105,14 @@ describe('the checks', () => {
     dead: new Set(['ins_1']),
     alive: new Set(),
   }
-  const final: Final = { books, uses: [use], paidByBuyer: 1000n, intents: new Set(['chg_1']), answers: [] }
+  const final: Final = {
+    books,
+    uses: [use],
+    paidByBuyer: 1000n,
+    intents: new Set(['chg_1']),
+    lastWords: new Map([['chg_1', 'settled']]),
+    answers: [],
+  }
   const answer = { request: 'r1', status: 200, code: undefined, left: false }
   const withCharge = (changes: Partial<BookedCharge>): Snapshot => ({
     ...books,
@@ -181,6 +187,11 @@ describe('the checks', () => {
     ['another transaction', { books: withCharge({ transaction: '0xbb' }) }, /names 0xbb/],
     ['a weaker proof', { books: withCharge({ proof: 'receipt' }) }, /rests on receipt/],
     ['a payment without an intent on record', { intents: new Set() }, /without an intent/],
+    [
+      'a move that no record tells',
+      { lastWords: new Map([['chg_1', 'uncertain']]) },
+      /audit files say uncertain/,
+    ],
     [
       'a no that was a yes',
       { answers: [{ ...answer, spent: 'no', charge: undefined }] },

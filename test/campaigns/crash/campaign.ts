@@ -324,7 +324,16 @@ class Campaign {
     this.#blame(
       checkRunning({ books: after, uses, limits: this.#limits.largest, dead: this.#dead, alive: new Set() }),
     )
-    this.#blame(checkFinal({ books: after, uses, paidByBuyer, intents: trail.intents, answers }))
+    this.#blame(
+      checkFinal({
+        books: after,
+        uses,
+        paidByBuyer,
+        intents: trail.intents,
+        lastWords: trail.lastWords,
+        answers,
+      }),
+    )
     return {
       tally: this.#tally,
       violations: this.#violations,

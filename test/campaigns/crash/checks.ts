@@ -140,11 +140,13 @@ export interface Final {
   readonly paidByBuyer: bigint
   /** Charges that the audit files hold an intent for. */
   readonly intents: ReadonlySet<string>
+  /** What the audit files say last of each charge. */
+  readonly lastWords: ReadonlyMap<string, string>
   readonly answers: readonly Answer[]
 }
 
 /** Holds after the last look at the chain: the ledger is the chain, to the atom. */
-export function checkFinal({ books, uses, paidByBuyer, intents, answers }: Final): string[] {
+export function checkFinal({ books, uses, paidByBuyer, intents, lastWords, answers }: Final): string[] {
   const { charges } = books
   const settled = charges.filter(({ state }) => state === 'settled')
   const used = new Set(uses.map(({ nonce }) => nonce))
@@ -169,6 +171,10 @@ export function checkFinal({ books, uses, paidByBuyer, intents, answers }: Final
         ? [`${id} was taken without an intent in an audit file`]
         : [],
     ),
+    ...charges.flatMap(({ id, state }) => {
+      const said = lastWords.get(id)
+      return said === state ? [] : [`${id} is ${state}, the audit files say ${said}`]
+    }),
     ...wrongAnswers(charges, used, answers),
   ]
 }

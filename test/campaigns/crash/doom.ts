@@ -131,6 +131,7 @@ function wrapAudit(audit: AuditSink, doom: Doom): AuditSink {
       doom.at(`${name}:after`)
       return result
     },
+    check: async () => audit.check?.(),
     close: () => audit.close(),
   }
 }
