@@ -68,9 +68,11 @@ export interface TransportReport {
   readonly auditWhole: boolean
 }
 
-/** How long the gateway waits for an answer, and how long a slow one takes (ms). */
-const FIRST_BYTE_MS = 700
-const SLOW_MS = 300
+/** How long a slow answer takes (ms). */
+const SLOW_MS = 500
+/** How long the gateway waits for answers that never come, and for all others: a busy machine must not make cases of its own. */
+const HASTY_SECONDS = 1
+const PATIENT_SECONDS = 30
 
 const Body = z.object({ user: z.string() })
 
@@ -78,7 +80,11 @@ interface Rig {
   readonly world: TimedWorld
   readonly node: RpcProxy
   readonly gateway: TestGateway
+  /** Another one on the same ledger, for the requests that nobody answers. */
+  readonly hasty: TestGateway
   readonly fronts: readonly HostileSeller[]
+  /** Payments that sellers are taking. */
+  readonly taking: Set<Promise<unknown>>
 }
 
 /** Runs all cases and takes everything down. */
@@ -88,9 +94,10 @@ export async function runTransportCases(): Promise<TransportReport> {
     const world = await startTimedWorld()
     ends.push(() => world.close())
     const fronts: HostileSeller[] = []
+    const taking = new Set<Promise<unknown>>()
     const door = async (seller: LocalSeller): Promise<string> => {
       const front = await startFront(seller.url, (request, response, forward) =>
-        misbehave(request, response, forward, seller),
+        misbehave(request, response, () => track(taking, forward()), seller),
       )
       ends.push(() => front.close())
       fronts.push(front)
@@ -103,17 +110,27 @@ export async function runTransportCases(): Promise<TransportReport> {
       'v2-streamed': await door(world.streamingSeller),
       v1: await door(world.v1Seller),
     }
-    const timeouts = { first_byte_seconds: FIRST_BYTE_MS / 1000 }
-    const gateway = await startReader(world, routes, { rpc: node.url, config: { timeouts } })
-    ends.push(() => gateway.close())
-    return await campaign({ world, node, gateway, fronts })
+    const start = async (seconds: number, store: object): Promise<TestGateway> => {
+      const config = { ...store, timeouts: { first_byte_seconds: seconds } }
+      const started = await startReader(world, routes, { rpc: node.url, config })
+      ends.push(() => started.close())
+      return started
+    }
+    const gateway = await start(PATIENT_SECONDS, {})
+    const hasty = await start(HASTY_SECONDS, { store: `sqlite:${gateway.directory}/tollway.db` })
+    return await campaign({ world, node, gateway, hasty, fronts, taking })
   } finally {
     for (const end of ends.toReversed()) await end()
   }
 }
 
+function track<T>(set: Set<Promise<unknown>>, work: Promise<T>): Promise<T> {
+  set.add(work)
+  return work.finally(() => set.delete(work))
+}
+
 async function campaign(rig: Rig): Promise<TransportReport> {
-  const { world, gateway } = rig
+  const { world, gateway, hasty, taking } = rig
   const started: (Omit<Row, 'reconciled' | 'ended' | 'transfers'> & {
     readonly nonce: string
     readonly id: string
@@ -128,6 +145,7 @@ async function campaign(rig: Rig): Promise<TransportReport> {
       }
     }
   }
+  await Promise.all(taking)
   const standing = async (id: string): Promise<string> => describe(await charge(gateway, id))
   await world.finalize()
   await reconcile(gateway)
@@ -144,7 +162,9 @@ async function campaign(rig: Rig): Promise<TransportReport> {
     rows.push({ ...row, reconciled: reconciled.get(id) ?? '', ended: await standing(id), transfers })
   }
   const charges = await gateway.gateway.parts.ledger.store.charges({ limit: 1000 })
-  const audit = await verifyAudit(gateway.gateway.parts.config.audit.path)
+  const audits = await Promise.all(
+    [gateway, hasty].map(({ gateway: { parts } }) => verifyAudit(parts.config.audit.path)),
+  )
   const settled = charges.filter(({ state }) => state === 'settled')
   return {
     rows,
@@ -153,12 +173,14 @@ async function campaign(rig: Rig): Promise<TransportReport> {
     ledgerTotal: settled.reduce((sum, { amount }) => sum + amount, 0n),
     chainTotal: moved.reduce((sum, { value }) => sum + value, 0n),
     uncertain: charges.filter(({ state }) => state === 'uncertain').length,
-    auditWhole: audit.ok && audit.openIntents.length === 0,
+    auditWhole: audits.every((audit) => audit.ok && audit.openIntents.length === 0),
   }
 }
 
 /** Asks with the SDK and its retries, and once more after a failure. */
-async function ask({ gateway, fronts }: Rig, each: Case, version: 1 | 2, streamed: boolean) {
+async function ask(rig: Rig, each: Case, version: 1 | 2, streamed: boolean) {
+  const gateway = each.name === 'accept_then_timeout' ? rig.hasty : rig.gateway
+  const { fronts } = rig
   const route = version === 1 ? 'v1' : streamed ? 'v2-streamed' : 'v2-whole'
   const client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'none' })
   const question = {

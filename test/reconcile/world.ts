@@ -21,7 +21,7 @@ export const VALIDITY_SECONDS = 60
 
 /** Starts one. */
 export async function startTimedWorld(): Promise<TimedWorld> {
-  const world = await startWorld({ maxTimeoutSeconds: VALIDITY_SECONDS, facilitatorTimeoutMs: 2000 })
+  const world = await startWorld({ maxTimeoutSeconds: VALIDITY_SECONDS })
   let ahead = 0
   const advance = async (seconds: number): Promise<void> => {
     await world.chain.levers.increaseTime(seconds)
@@ -64,7 +64,6 @@ export async function startReader(
       budgets: [{ name: 'all', limit_usd: '1.00', window: 'lifetime' }],
       chains: { [world.chain.v1Network]: { rpc, finality } },
       reconcile: { interval_seconds: 86_400 },
-      timeouts: { first_byte_seconds: 5 },
       ...options.config,
     },
     {
