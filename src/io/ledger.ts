@@ -340,6 +340,8 @@ export class Ledger {
       const untold = await store.adoptUntold(other.id, instance.id)
       for (const charge of untold) await this.#record(charge, { told_for: other.id })
     }
+    // Not with the next heartbeat: in a crash loop every life would tell again what all before it told.
+    await this.#noteTold()
     return moved
   }
 

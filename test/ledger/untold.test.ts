@@ -34,6 +34,16 @@ test('what a dead process booked and did not tell is told once, naming whom it i
   })
 })
 
+test('what was told for a dead process is noted at once: a crash loop does not tell it again and again', async () => {
+  const opened = await openFragile()
+  const { ledger, real } = opened
+  const charge = await authorized(opened)
+  await real.register(dead)
+  await real.move(charge.id, { to: 'uncertain', at: NOW, reason: 'timeout', by: dead.id })
+  await ledger.retireDead()
+  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+})
+
 test('what was told is noted with the next heartbeat, and is not told again', async () => {
   const opened = await openFragile()
   const { ledger, real } = opened
