@@ -55,7 +55,7 @@ export interface CampaignResult {
 }
 
 /** Seconds a signature is good for: short, so that releases happen all along and not only in the end. */
-const VALIDITY_SECONDS = 12
+const VALIDITY_SECONDS = 16
 /** A step that is not come to within this is given up for a kill by the clock, milliseconds. */
 const PATIENCE_MS = 5_000
 /** The same for steps that come seldom. */
@@ -65,7 +65,7 @@ const START_MS = 30_000
 /** Every so many kills blocks come slowly for a while. */
 const SLOW_CYCLE = 40
 const SLOW_KILLS = 14
-/** An audit file holds this many lives. */
+/** An audit file holds this many lives: small files are verified in no time after each of them. */
 const LIVES_PER_FILE = 40
 /** After so many faults the rest says nothing new. */
 const MAX_VIOLATIONS = 25
@@ -230,7 +230,8 @@ class Campaign {
     this.#tally.blows.push({ kill, death, remains, wasReady, inFlight, slowBlocks: this.#slow, collateral })
     const audit = await verifyAudit(slot.auditPath).catch(() => undefined)
     if (audit && !audit.ok) this.#blame([`${slot.auditPath} after a kill: line ${audit.line}: ${audit.why}`])
-    if (audit?.ok === true && audit.torn) this.#tally.torn += 1
+    slot.torn = audit?.ok === true && audit.torn
+    if (slot.torn) this.#tally.torn += 1
     const { length } = this.#tally.blows
     if (length % 25 === 0)
       this.#log(`${length} kills, ${this.#load.requests} requests, ${this.#violations.length} violations`)
@@ -239,11 +240,12 @@ class Campaign {
   async #spawn(slot: Slot, kill: Kill | undefined): Promise<{ life: Life; spawnedAt: number }> {
     this.#raiseLimits()
     const config = join(this.#options.directory, `gateway-${slot.name}.yaml`)
-    slot.auditPath = join(
-      this.#auditDirectory,
-      `audit-${slot.name}-${Math.floor(slot.starts / LIVES_PER_FILE)}.jsonl`,
-    )
-    slot.starts += 1
+    if (slot.files === 0 || (slot.lives >= LIVES_PER_FILE && !slot.torn)) {
+      slot.auditPath = join(this.#auditDirectory, `audit-${slot.name}-${slot.files}.jsonl`)
+      slot.files += 1
+      slot.lives = 0
+    }
+    slot.lives += 1
     // JSON is YAML.
     await writeFile(config, JSON.stringify(this.#config(slot.auditPath), undefined, 2))
     const args =

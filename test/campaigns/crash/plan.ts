@@ -37,7 +37,7 @@ function drawRandom(random: Random): Kill {
   if (random.chance(0.08))
     return { kind: 'random', since: 'spawn', delayMs: random.between(50, 900), all: false }
   // Mostly short lives, and some that see heartbeats and looks at the chain.
-  const delayMs = random.chance(0.02) ? random.between(5_000, 8_000) : random.between(20, 1_400)
+  const delayMs = random.chance(0.02) ? random.between(5_000, 8_000) : random.between(20, 2_600)
   return { kind: 'random', since: 'ready', delayMs, all: random.chance(0.05) }
 }
 

@@ -121,37 +121,62 @@ function revision(): string {
 /** The section of docs/verification.md. */
 export function renderReport(report: CrashReport): string {
   const { kills, charges, to_the_atom: atom, audit, load } = report
-  const table = (head: readonly [string, string], rows: Readonly<Record<string, number>>): string =>
+  const rows: readonly (readonly [string, string | number])[] = [
+    ['invariants broken', report.violations.length],
+    ['checks after restarts', report.checks_after_restart],
+    ['kills', kills.total],
     [
-      `| ${head[0]} | ${head[1]} |`,
-      '| --- | ---: |',
-      ...Object.entries(rows).map(([name, count]) => `| ${name} | ${count} |`),
-    ].join('\n')
+      'of them between record and receipt',
+      `${kills.record_to_receipt} (${percent(kills.record_to_receipt_share)})`,
+    ],
+    ['of them while blocks came every two seconds', kills.with_slow_blocks],
+    ['requests; answers lost with a gateway', `${load.requests}; ${load.lost_with_the_gateway}`],
+    ['charges', charges.total],
+    ['settled by the ledger, atomic units (charges)', `${atom.ledger_settled} (${atom.charges_settled})`],
+    ['moved by the chain, atomic units (transfers)', `${atom.chain_moved} (${atom.authorizations_used})`],
+    ['uncertain in the end', atom.uncertain],
+    ["signed, never taken, and released on the chain's proof", charges.released_after_being_signed],
+    ['audit records (files); files whose chain does not hold', `${audit.records} (${audit.files}); 0`],
+    ['audit lines torn by a kill and repaired', audit.repaired],
+    ['charges whose last state the audit files do not tell', audit.charges_whose_last_state_no_record_tells],
+  ]
   return `## Crash campaign
 
-\`${report.command}\` on ${report.date}, Node ${report.node}, ${report.seconds} s, revision \`${report.revision.slice(0, 12)}\`.
+Claim: wherever a gateway is killed, the books are right afterwards: the ledger is the chain, to the atom, no budget was overrun at
+any moment, and no request was paid twice.
 
-${report.gateways} gateways share one SQLite ledger and are killed with SIGKILL again and again while clients pay official sellers on a local
-chain: half of the kills by the clock, half by the process itself at a recorded step. Settlements are delayed, fail, or come after the
-seller gave up; for a third of the time blocks come every two seconds. After every restart the ledger is read from outside and held
-against the chain. In the end the chain's clock passes every validBefore and \`tollway reconcile\` has the last word. The seed repeats
-the plan of kills and faults, not the timing of the processes.
+${report.gateways} gateways (\`tollway serve\`) share one ledger file and are killed with SIGKILL again and again while clients pay official sellers on a local
+chain, streamed and not, x402 v1 and v2: half of the kills by the clock, half by the process itself at one of ${STEPS.length} steps from reservation to
+relayed answer, in the middle of a transaction and of a line of the audit file, while it retires dead neighbours and while it books the chain's word.
+Settlements are delayed, fail, or come after the seller gave up; sellers fail; clients leave, and ask again under the same request id. The budgets
+(lifetime, hours in three time zones, rolling, per model) stay a few calls above what is counted. After every restart the ledger is read from
+outside and held against its own charges and against the chain; a trigger in the file keeps the highest sum of every budget window. In the end the
+chain's clock passes every validBefore and \`tollway reconcile\` has the last word. The seed repeats the plan of kills and faults, not the timing
+of the processes.
 
-- Invariants broken: **${report.violations.length}**, in ${report.checks_after_restart} checks after restarts.
-- Kills: **${kills.total}**; between record and receipt: **${kills.record_to_receipt}** (${percent(kills.record_to_receipt_share)}).
-- Ledger settled **${atom.ledger_settled}** atomic units in ${atom.charges_settled} charges; the chain moved **${atom.chain_moved}** in ${atom.authorizations_used} transfers; uncertain: ${atom.uncertain}.
-- Signed and released on the chain's proof: ${charges.released_after_being_signed} charges.
-- Requests: ${load.requests}; answers lost with a gateway: ${load.lost_with_the_gateway}.
-- Audit: ${audit.records} records in ${audit.files} files, all chains hold; lines torn by a kill: ${audit.torn_by_a_kill}, repaired: ${audit.repaired}.
+\`\`\`text
+${report.command}
+\`\`\`
 
-${table(['Where the kill fell', 'Kills'], kills.by_phase)}
+${report.date}, seed ${report.seed}, ${Math.floor(report.seconds / 60)} min ${report.seconds % 60} s, revision \`${report.revision.slice(0, 12)}\`:
 
-${table(['Step at which the process killed itself', 'Kills'], kills.by_step)}
+| | |
+|---|---|
+${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}
 
-${table(['Charges before the last reconcile', 'Count'], charges.before_the_last_reconcile)}
+${table('where the kill fell', kills.by_phase)}
 
-${table(['Charges after it', 'Count'], charges.after_the_last_reconcile)}
+${table('step at which the process killed itself', kills.by_step)}
+
+${table('charges before the last reconcile', charges.before_the_last_reconcile)}
+
+${table('charges after it', charges.after_the_last_reconcile)}
 `
+}
+
+function table(head: string, rows: Readonly<Record<string, number>>): string {
+  const lines = Object.entries(rows).map(([name, count]) => `| ${name} | ${count} |`)
+  return [`| ${head} | |`, '|---|---|', ...lines].join('\n')
 }
 
 function percent(share: string): string {

@@ -13,8 +13,12 @@ export class Slot implements Target {
   instance: string | undefined
   /** The file it writes. */
   auditPath = ''
-  /** Lives so far. */
-  starts = 0
+  /** Files so far. */
+  files = 0
+  /** Lives that wrote the file. */
+  lives = 0
+  /** Its file ended in a torn line when it died last: the next life repairs it. */
+  torn = false
   #opened = Promise.withResolvers<void>()
 
   constructor(name: string) {
