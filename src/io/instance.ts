@@ -43,8 +43,8 @@ function ask(read: () => string): string {
 }
 
 /**
- * Whether the process of an instance has ended. On the same host its process id tells at once; elsewhere, or when
- * the process hangs, the age of its heartbeat does.
+ * Whether the process of an instance has ended. On the same host the system tells, whatever the clocks say; elsewhere, or where
+ * its start time is unknown, the age of its heartbeat does.
  * @param self the asking process
  * @param now milliseconds since the epoch
  */
@@ -54,7 +54,11 @@ export async function isDead(
   now: number,
   staleAfterMs: number = STALE_AFTER_MS,
 ): Promise<boolean> {
-  if (instance.host === self.host && (await isGone(instance))) return true
+  if (instance.host === self.host) {
+    if (await isGone(instance)) return true
+    // The system knows this very process as running: no clock that jumped forward takes its holds away.
+    if (instance.processStart !== '') return false
+  }
   return now - instance.heartbeatAt > staleAfterMs
 }
 
