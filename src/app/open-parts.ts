@@ -7,7 +7,6 @@ import type { ModelRouterOptions } from '../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../middleware/payment-interceptor.ts'
 import { RunningCalls } from '../../middleware/running-calls.ts'
 import type { SseRestreamerOptions } from '../../middleware/sse-restreamer.ts'
-import { direct } from '../../providers/direct.ts'
 import { silentLog, type Log } from '../../middleware/log.ts'
 import { systemClock, type Clock } from '../core/clock.ts'
 import type { Observer } from '../core/events.ts'
@@ -27,6 +26,7 @@ import { createUpstream, type Upstream } from '../io/upstream.ts'
 import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
+import { openPayers } from './open-payers.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
@@ -85,7 +85,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
   const opened: { close(): Promise<void> }[] = []
   try {
     const instance = thisInstance(clock)
-    const payers = await openPayers(config, overrides, opened)
+    const payers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
     refuseForgottenLedger(config)
     const audit = await openAuditFile({ path: config.audit.path, clock, instance: instance.id })
     opened.push(audit)
@@ -167,22 +167,6 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     await Promise.allSettled(opened.map((part) => part.close()))
     throw error
   }
-}
-
-async function openPayers(
-  config: ResolvedConfig,
-  overrides: PartOverrides,
-  opened: { close(): Promise<void> }[],
-): Promise<ReadonlyMap<string, Provider>> {
-  const payers = new Map<string, Provider>()
-  for (const [name, payer] of config.payers) {
-    if (overrides.payers?.has(name)) continue
-    const provider = await direct({ key: payer.key, networks: payer.networks, clock: overrides.clock })
-    opened.push(provider)
-    payers.set(name, provider)
-  }
-  for (const [name, payer] of overrides.payers ?? []) payers.set(name, payer)
-  return payers
 }
 
 /** What watches must not change what happens: an error after a payment would make a client pay again. */

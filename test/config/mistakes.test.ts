@@ -179,7 +179,7 @@ describe('values', () => {
     ],
     'an unknown kind of payer': [
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
-      '1:16 payers.w.kind: must be direct. Other kinds are not there yet.',
+      '1:16 payers.w.kind: must be direct.',
     ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',

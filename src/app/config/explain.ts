@@ -3,7 +3,7 @@ import { closest, distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { isNotYet, isPlannedPayerKind } from './not-yet.ts'
 import { printable, type ConfigPath } from './problems.ts'
-import { keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
+import { choicesOf, keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
 import { REFERENCE_HELP } from './secrets.ts'
 
 /** A mistake before it has a file and a line. */
@@ -25,17 +25,23 @@ export function explainIssue(
 ): Finding[] {
   const path = issue.path.map((segment) => (typeof segment === 'number' ? segment : String(segment)))
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: [...path, key], message: explainKey(root, path, key) }))
+    return issue.keys.map((key) => ({
+      path: [...path, key],
+      message: explainKey(root, path, key, written([])),
+    }))
   }
-  return [{ path, message: explainValue(issue, root, path, written(path)) }]
+  return [{ path, message: explainValue(issue, root, path, written) }]
 }
 
-/** A key the schema does not have: planned, in the wrong place, or misspelt. */
-export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: string): string {
+/**
+ * A key the schema does not have: planned, in the wrong place, or misspelt.
+ * @param value the whole configuration as written
+ */
+export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: string, value?: unknown): string {
   const pattern = patternOf(root, [...parent, key])
   if (isNotYet(pattern)) return 'is not there yet in this version. Remove it.'
   if (key === '<<') return 'is a YAML merge key, which is not supported. Write the values out.'
-  const known = keysOf(schemaAt(root, parent))
+  const known = keysOf(schemaAt(root, parent, value))
   const near = nearest(key, known)
   if (near !== undefined && distance(key.toLowerCase(), near) <= Math.max(2, Math.floor(near.length / 3))) {
     return `is not a known key. Did you mean ${near}?`
@@ -62,8 +68,14 @@ function isSwapped(text: string, other: string): boolean {
   return text.slice(0, at) + (text[at + 1] ?? '') + (text[at] ?? '') + text.slice(at + 2) === other
 }
 
-function explainValue(issue: Issue, root: z.core.$ZodType, path: ConfigPath, value: unknown): string {
-  const schema = schemaAt(root, path)
+function explainValue(
+  issue: Issue,
+  root: z.core.$ZodType,
+  path: ConfigPath,
+  written: (path: ConfigPath) => unknown,
+): string {
+  const value = written(path)
+  const schema = schemaAt(root, path, written([]))
   const notes = schema === undefined ? undefined : notesOf(schema)
   const example = notes?.example === undefined ? '' : `, such as ${notes.example}`
   const key = path.findLast((segment) => typeof segment === 'string')
@@ -75,6 +87,7 @@ function explainValue(issue: Issue, root: z.core.$ZodType, path: ConfigPath, val
     case 'invalid_type':
       return explainType(issue.expected, schema, value, example)
     case 'invalid_union':
+      if (issue.discriminator !== undefined) return explainShape(root, path, issue.discriminator, value)
       return notes?.fault ?? `has a value of the wrong kind${example}.`
     case 'too_small':
       return issue.origin === 'array'
@@ -83,7 +96,7 @@ function explainValue(issue: Issue, root: z.core.$ZodType, path: ConfigPath, val
     case 'too_big':
       return `must be at most ${issue.maximum}.`
     case 'invalid_value':
-      return explainChoice(root, path, value, issue.values)
+      return explainChoice(issue.values)
     case 'invalid_key':
       return `is not a usable name: it ${issue.issues[0]?.message ?? 'has characters that names cannot have'}`
     case 'custom':
@@ -142,19 +155,17 @@ function kindOf(value: unknown): string {
   return GOT[typeof value] ?? `a ${typeof value}`
 }
 
-function explainChoice(
-  root: z.core.$ZodType,
-  path: ConfigPath,
-  value: unknown,
-  choices: readonly unknown[],
-): string {
+/** A discriminator, e.g. `kind`, that chooses no known shape. */
+function explainShape(root: z.core.$ZodType, path: ConfigPath, key: string, value: unknown): string {
+  const parent = schemaAt(root, path.slice(0, -1))
+  const choices = [...new Set(parent === undefined ? [] : choicesOf(parent, key))]
+  return patternOf(root, path) === 'payers.*.kind' && isPlannedPayerKind(value)
+    ? `is a kind of payer that is not there yet in this version. Use ${choices.join(', ')}.`
+    : explainChoice(choices)
+}
+
+function explainChoice(choices: readonly unknown[]): string {
   const list = choices.map((choice) => printable(String(choice))).join(', ')
-  const pattern = patternOf(root, path)
-  if (pattern === 'payers.*.kind') {
-    return isPlannedPayerKind(value)
-      ? `is a kind of payer that is not there yet in this version. Use ${list}.`
-      : `must be ${list}. Other kinds are not there yet.`
-  }
   return `must be ${choices.length === 1 ? '' : 'one of '}${list}.`
 }
 

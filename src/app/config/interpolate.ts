@@ -41,7 +41,7 @@ export function interpolate(input: unknown, root: z.core.$ZodType, context: Secr
       findings.push({ path, message: 'is nested too deeply, or holds itself. Write the values out.' })
       return undefined
     }
-    const schema = schemaAt(root, path)
+    const schema = schemaAt(root, path, input)
     const secret = schema === undefined ? undefined : notesOf(schema).secret
     if (typeof value === 'string') return text(value, path, secret)
     if (secret !== undefined && value !== undefined && value !== null) {

@@ -38,7 +38,7 @@ export function renderReference(): string {
 }
 
 function section(pattern: string, entries: readonly (readonly [string, z.core.$ZodType])[]): string {
-  const title = pattern === '' ? 'Top level' : `\`${pattern}\``
+  const title = pattern === '' ? 'Top level' : `\`${pattern}\`${chosenBy(entries)}`
   const about = pattern === '' ? undefined : descriptionOf(pattern)
   const rows = entries.map(([key, schema]) => {
     const notes = notesOf(schema)
@@ -59,6 +59,15 @@ function section(pattern: string, entries: readonly (readonly [string, z.core.$Z
     ...rows,
     '',
   ].join('\n')
+}
+
+/** Of a mapping with several shapes: the keys and values that choose this one. */
+function chosenBy(entries: readonly (readonly [string, z.core.$ZodType])[]): string {
+  const choices = entries.flatMap(([key, schema]) => {
+    const inner = unwrap(schema)
+    return inner instanceof z.ZodLiteral ? [`${key}: ${[...inner.values].join(' or ')}`] : []
+  })
+  return choices.length === 0 ? '' : ` with \`${choices.join(', ')}\``
 }
 
 /** What the mapping itself is for; an item's words are those of its list. */

@@ -3,8 +3,8 @@ import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
 import type { BudgetRule } from '../../core/budget.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { CheckedConfig } from './schema.ts'
-import type { ResolvedConfig, ResolvedPayer } from './resolved.ts'
-import { parseReference } from './secrets.ts'
+import { resolvePayer } from './resolve-payer.ts'
+import type { ResolvedConfig } from './resolved.ts'
 
 /**
  * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
@@ -71,12 +71,6 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
 
 function resolveStore(store: string, directory: string): string {
   return store === 'memory' ? store : `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
-}
-
-function resolvePayer(payer: CheckedConfig['payers'][string], directory: string): ResolvedPayer {
-  const key = parseReference(payer.key, directory)
-  if (key === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
-  return { kind: payer.kind, key, networks: [...new Set(payer.networks)] }
 }
 
 function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonly Asset[]): BudgetRule {

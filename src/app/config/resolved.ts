@@ -14,12 +14,15 @@ export interface ResolvedCaller {
 }
 
 /** A payer that signs with a key. */
-export interface ResolvedPayer {
+export interface ResolvedDirectPayer {
   readonly kind: 'direct'
   readonly key: KeyReference
   /** CAIP-2 ids, without repetition. */
   readonly networks: readonly string[]
 }
+
+/** An entry of `payers`. Every kind names the networks it may pay on. */
+export type ResolvedPayer = ResolvedDirectPayer
 
 /** How a network is read. */
 export interface ResolvedChain {

@@ -44,9 +44,39 @@ function layers(schema: z.core.$ZodType): z.core.$ZodType[] {
   return inner === undefined ? [schema] : [schema, ...layers(inner)]
 }
 
+/** The shapes a mapping may have: one, or one for each value of its discriminator. */
+function shapesOf(schema: z.core.$ZodType): z.ZodObject[] {
+  const inner = unwrap(schema)
+  if (inner instanceof z.ZodDiscriminatedUnion) return inner.options.flatMap(shapesOf)
+  return inner instanceof z.ZodObject ? [inner] : []
+}
+
+/** The shape a value has chosen by its discriminator; the schema itself where there is nothing to choose or nothing chosen. */
+export function narrow(schema: z.core.$ZodType, value: unknown): z.core.$ZodType {
+  const inner = unwrap(schema)
+  if (!(inner instanceof z.ZodDiscriminatedUnion) || typeof value !== 'object' || value === null)
+    return schema
+  const { discriminator } = inner.def
+  const chosen: unknown = Object.hasOwn(value, discriminator) ? Reflect.get(value, discriminator) : undefined
+  const option = inner.options.find((candidate) => choicesOf(candidate, discriminator).includes(chosen))
+  return option === undefined ? schema : narrow(option, value)
+}
+
+/** The values a key may have that shapes are told apart by; without any, none. */
+export function choicesOf(schema: z.core.$ZodType, key: string): unknown[] {
+  return shapesOf(schema).flatMap((shape) => {
+    const field = Object.hasOwn(shape.shape, key) ? unwrap(shape.shape[key]) : undefined
+    return field instanceof z.ZodLiteral ? [...field.values] : []
+  })
+}
+
 /** The schema one step below, or `undefined` where the step leads nowhere. */
 function child(schema: z.core.$ZodType, segment: string | number): z.core.$ZodType | undefined {
   const inner = unwrap(schema)
+  if (inner instanceof z.ZodDiscriminatedUnion) {
+    const option = shapesOf(inner).find(({ shape }) => Object.hasOwn(shape, segment))
+    return option === undefined ? undefined : child(option, segment)
+  }
   if (inner instanceof z.ZodObject) {
     return typeof segment === 'string' && Object.hasOwn(inner.shape, segment)
       ? inner.shape[segment]
@@ -56,14 +86,26 @@ function child(schema: z.core.$ZodType, segment: string | number): z.core.$ZodTy
   return inner instanceof z.ZodRecord ? inner.valueType : undefined
 }
 
-/** The schema at a path, or `undefined` when the path leaves the known shape. */
-export function schemaAt(root: z.core.$ZodType, path: ConfigPath): z.core.$ZodType | undefined {
+/**
+ * The schema at a path, or `undefined` when the path leaves the known shape.
+ * @param value what stands at the root: it chooses between shapes; without it any shape that has the key will do
+ */
+export function schemaAt(
+  root: z.core.$ZodType,
+  path: ConfigPath,
+  value?: unknown,
+): z.core.$ZodType | undefined {
   let schema: z.core.$ZodType | undefined = root
+  let at = value
   for (const segment of path) {
     if (schema === undefined) return undefined
-    schema = child(schema, segment)
+    schema = child(narrow(schema, at), segment)
+    at =
+      typeof at === 'object' && at !== null && Object.hasOwn(at, segment)
+        ? Reflect.get(at, segment)
+        : undefined
   }
-  return schema
+  return schema === undefined ? undefined : narrow(schema, at)
 }
 
 /** The path with `[]` for indexes and `*` for names of the user's choice, e.g. `payers.*.key`. */
@@ -79,10 +121,10 @@ export function patternOf(root: z.core.$ZodType, path: ConfigPath): string {
   return text
 }
 
-/** The keys of a mapping in the schema; none for anything else. */
+/** The keys of a mapping in the schema, of all its shapes; none for anything else. */
 export function keysOf(schema: z.core.$ZodType | undefined): string[] {
-  const inner = schema === undefined ? undefined : unwrap(schema)
-  return inner instanceof z.ZodObject ? Object.keys(inner.shape) : []
+  const shapes = schema === undefined ? [] : shapesOf(schema)
+  return [...new Set(shapes.flatMap(({ shape }) => Object.keys(shape)))]
 }
 
 /** Every mapping of the schema with its pattern ('' for the top). */
@@ -93,6 +135,9 @@ export function mappings(
   const inner = unwrap(schema)
   if (inner instanceof z.ZodArray) return mappings(inner.element, `${pattern}[]`)
   if (inner instanceof z.ZodRecord) return mappings(inner.valueType, `${pattern}.*`)
+  if (inner instanceof z.ZodDiscriminatedUnion) {
+    return shapesOf(inner).flatMap((shape) => mappings(shape, pattern))
+  }
   if (!(inner instanceof z.ZodObject)) return []
   const shape: Readonly<Record<string, z.core.$ZodType>> = inner.shape
   return [

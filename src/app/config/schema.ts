@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { MAX_DECLARED_TAGS } from '../../../middleware/tags.ts'
 import { SCOPES } from '../../core/budget.ts'
 import * as leaf from './leaves.ts'
+import { payer } from './payers.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -41,21 +42,6 @@ const caller = z.strictObject({
     .min(1)
     .default(['*'])
     .meta({ description: 'Models it may use, exact or with one *.', example: '["paid/*"]' }),
-})
-
-const payer = z.strictObject({
-  kind: z
-    .literal('direct')
-    .meta({ description: 'How it pays: `direct` signs with a key.', example: 'direct' }),
-  key: leaf.walletKey().meta({
-    description:
-      'The private key: 0x and 64 hex digits. Read only by the signing thread; a file must have mode 0600 or 0400.',
-    example: '"${env:TOLLWAY_WALLET_KEY}"',
-  }),
-  networks: z
-    .array(leaf.network())
-    .min(1)
-    .meta({ description: 'Networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
 })
 
 const route = z.strictObject({
