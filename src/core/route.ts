@@ -1,6 +1,38 @@
 /** Model routes: which model goes where. LiteLLM's vocabulary; the most specific name wins, then `order`. */
 import { ConfigError } from './errors.ts'
 
+/** Times of one route's exchanges, milliseconds; what is not given is the gateway's. */
+export interface RouteTimeouts {
+  readonly connectMs?: number | undefined
+  /** From the sent request to the answer's headers. */
+  readonly firstByteMs?: number | undefined
+  /** Longest silence inside the answer. */
+  readonly idleMs?: number | undefined
+  /** The whole exchange, body included. */
+  readonly totalMs?: number | undefined
+}
+
+/** When a route counts at all: everything that is given must hold. */
+export interface RouteCondition {
+  /** Caller ids, exact or with one `*`. */
+  readonly callers?: readonly string[] | undefined
+  /** Lower-case header names and what they must hold: exact, or with one `*`. */
+  readonly headers?: ReadonlyMap<string, string> | undefined
+}
+
+/** What is told about a model at `GET /v1/models`. */
+export interface ModelInfo {
+  /** Tokens of input and output together. */
+  readonly contextWindow?: number | undefined
+  /** Tokens. */
+  readonly maxOutputTokens?: number | undefined
+  /** Catalogue price of one request, micro-USD. */
+  readonly microUsdPerRequest?: bigint | undefined
+  /** Catalogue prices of a token in USD, decimal strings as they are written. */
+  readonly inputUsdPerToken?: string | undefined
+  readonly outputUsdPerToken?: string | undefined
+}
+
 /** A route as configured, parsed. */
 export interface Route {
   /** The public name: exact, or with one `*`. */
@@ -17,6 +49,17 @@ export interface Route {
   readonly forwardCredentials?: boolean | undefined
   /** Lower is tried first. */
   readonly order: number
+  /** Share of the requests among routes of one name and order, at `strategy: weighted`; default 1, 0 is tried last. */
+  readonly weight?: number | undefined
+  readonly timeouts?: RouteTimeouts | undefined
+  /** Most requests under way at once; none by default. */
+  readonly maxParallel?: number | undefined
+  /** How often an unpaid send is tried again; default the router's. */
+  readonly maxRetries?: number | undefined
+  /** Top-level fields that are taken out of a JSON body. */
+  readonly dropParams?: readonly string[] | undefined
+  readonly when?: RouteCondition | undefined
+  readonly info?: ModelInfo | undefined
 }
 
 /** A route applied to one request. */
