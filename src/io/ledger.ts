@@ -21,6 +21,7 @@ import { REMEMBERED_MS, type RequestMark } from '../core/idempotency.ts'
 import { formatUsd } from '../core/money.ts'
 import { newChargeId, type RandomBytes } from '../core/ids.ts'
 import type { ChargeFlag, Decision, Finding } from '../core/reconcile.ts'
+import type { Usage } from '../core/usage.ts'
 import { AuditQueue, type AuditSink } from './audit-queue.ts'
 import { Bookings } from './bookings.ts'
 import { claimFacts, readBudgets, unpricedAsset, type BudgetStatus } from './budget-book.ts'
@@ -300,6 +301,11 @@ export class Ledger {
   async loseAnswer(charge: string): Promise<void> {
     const { store, clock } = this.#parts
     await store.markUndelivered(charge, clock.now()).catch(() => undefined)
+  }
+
+  /** Notes the tokens of the answer a charge paid for. Never rejects: it only makes the books say more. */
+  async noteUsage(charge: string, usage: Usage): Promise<void> {
+    await this.#parts.store.noteUsage(charge, usage).catch(() => undefined)
   }
 
   /** What a seller was paid before, for each network and asset that it offers. */

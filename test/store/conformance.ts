@@ -458,6 +458,39 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect(await store.sum('uncertain')).toEqual({ count: 0, microUsd: 0n })
       })
 
+      test('adds up what a caller bought since an instant: charges, money and the tokens of the answers', async () => {
+        for (const n of [1, 2, 3, 4]) await held(n)
+        await store.reserve(terms(5, { caller: 'somebody' }), [], false)
+        await store.reserve(terms(6, { microUsd: undefined }), [], false)
+        await store.move(terms(4).id, to('released'))
+        await store.noteUsage(terms(2).id, { inputTokens: 7, outputTokens: 3 })
+        await store.noteUsage(terms(2).id, { inputTokens: 9_000, outputTokens: 9_000 })
+        await store.noteUsage(terms(3).id, { inputTokens: 2 ** 40, outputTokens: 0 })
+        await store.noteUsage(terms(4).id, { inputTokens: 5, outputTokens: 5 })
+        await store.noteUsage('chg_of_nobody', { inputTokens: 5, outputTokens: 5 })
+        expect(await store.consumption({ since: 0 })).toEqual({
+          charges: 5,
+          microUsd: 92_000n,
+            price +
+            (terms(3).microUsd ?? 0n) -
+            price +
+            (terms(5).microUsd ?? 0n),
+          inputTokens: 2 ** 40 + 7,
+          outputTokens: 3,
+        })
+        expect(await store.consumption({ caller: 'somebody', since: 0 })).toMatchObject({
+          charges: 1,
+          inputTokens: 0,
+        })
+        expect(await store.consumption({ since: terms(3).reservedAt })).toMatchObject({ charges: 3 })
+        expect(await store.consumption({ caller: 'nobody', since: 0 })).toEqual({
+          charges: 0,
+          microUsd: 0n,
+          inputTokens: 0,
+          outputTokens: 0,
+        })
+      })
+
       test('windows are those ever charged, from an instant on', async () => {
         await store.reserve(terms(1), [claim(1n, 9n), claim(1n, 9n, { budget: 'b', subject: 'x' })], false)
         await store.reserve(terms(2), [claim(2n, 9n, { windowStart: DAY - 1, window: 'week' })], false)

@@ -3,6 +3,7 @@ import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
+import type { Usage } from '../../core/usage.ts'
 import { MemorySellers } from './memory-sellers.ts'
 import { MemorySums } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
@@ -26,6 +27,8 @@ import type {
   AuthorizeRefusal,
   BudgetWindow,
   ChargeQuery,
+  Consumption,
+  ConsumptionQuery,
   Flagged,
   Instance,
   KnownPrice,
@@ -63,6 +66,7 @@ class MemoryStore implements Store {
   readonly #instances = new Map<string, { readonly instance: Instance; readonly retired: boolean }>()
   /** Who is to tell the audit file of a charge's newest move. */
   readonly #untold = new Map<string, string>()
+  readonly #usage = new Map<string, Usage>()
   #closed = false
 
   async reserve(
@@ -257,6 +261,26 @@ class MemoryStore implements Store {
   async markUndelivered(charge: string, at: number): Promise<void> {
     this.#open()
     this.#tombstones.markUndelivered(charge, at)
+  }
+
+  async noteUsage(charge: string, usage: Usage): Promise<void> {
+    this.#open()
+    if (this.#charges.has(charge) && !this.#usage.has(charge)) this.#usage.set(charge, { ...usage })
+  }
+
+  async consumption({ caller, since }: ConsumptionQuery): Promise<Consumption> {
+    this.#open()
+    const bought = [...this.#charges.values()]
+      .map((entry) => entry.charge)
+      .filter((charge) => charge.state !== 'released' && charge.reservedAt >= since)
+      .filter((charge) => caller === undefined || charge.caller === caller)
+    const usage = bought.flatMap(({ id }) => this.#usage.get(id) ?? [])
+    return {
+      charges: bought.length,
+      microUsd: bought.reduce((sum, { microUsd }) => sum + (microUsd ?? 0n), 0n),
+      inputTokens: usage.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
+      outputTokens: usage.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
+    }
   }
 
   async register(instance: Instance): Promise<void> {

@@ -160,6 +160,15 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX untold_by_instance ON untold (instance);
   `,
+  // Version 6, not released yet: until it is, new tables and columns belong into this step.
+  `
+  CREATE TABLE charge_usage (
+    charge TEXT PRIMARY KEY REFERENCES charges (id),
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX charges_by_caller ON charges (caller, reserved_at);
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

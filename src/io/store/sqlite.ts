@@ -4,6 +4,7 @@ import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
+import type { Usage } from '../../core/usage.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -37,10 +38,13 @@ import { prepareStatements, type Statements } from './sqlite-statements.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
 import { SqliteUntold } from './sqlite-untold.ts'
+import { SqliteUsage } from './sqlite-usage.ts'
 import type {
   AuthorizeRefusal,
   BudgetWindow,
   ChargeQuery,
+  Consumption,
+  ConsumptionQuery,
   Flagged,
   Instance,
   KnownPrice,
@@ -98,6 +102,7 @@ class SqliteStore implements Store {
   readonly #tombstones: SqliteTombstones
   readonly #untold: SqliteUntold
   readonly #sellers: SqliteSellers
+  readonly #usage: SqliteUsage
   readonly #queue: WriteQueue
   #closed = false
 
@@ -108,6 +113,7 @@ class SqliteStore implements Store {
     this.#tombstones = new SqliteTombstones(db)
     this.#untold = new SqliteUntold(db)
     this.#sellers = new SqliteSellers(db)
+    this.#usage = new SqliteUsage(db)
     this.#queue = queue
   }
 
@@ -273,6 +279,14 @@ class SqliteStore implements Store {
 
   markUndelivered(charge: string, at: number): Promise<void> {
     return this.#write(() => this.#tombstones.markUndelivered(charge, at))
+  }
+
+  noteUsage(charge: string, usage: Usage): Promise<void> {
+    return this.#write(() => this.#usage.note(charge, usage))
+  }
+
+  consumption(query: ConsumptionQuery): Promise<Consumption> {
+    return this.#read(() => this.#usage.consumption(query))
   }
 
   register(instance: Instance): Promise<void> {

@@ -9,6 +9,7 @@ import type { Claim, Totals } from '../../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
+import type { Usage } from '../../core/usage.ts'
 import type { Window } from '../../core/window.ts'
 
 /** A process that uses the store (rule 10). */
@@ -152,6 +153,21 @@ export interface SellerFilter {
   readonly asset?: string | undefined
 }
 
+/** Which charges {@link Store.consumption} adds up. */
+export interface ConsumptionQuery {
+  /** Without it everybody's. */
+  readonly caller?: string | undefined
+  /** Reserved at or after this instant, milliseconds since the epoch. */
+  readonly since: number
+}
+
+/** What was bought: charges that were not released, and the tokens of the answers they paid for. */
+export interface Consumption extends Usage {
+  readonly charges: number
+  /** Micro-USD; charges without a USD value count with 0. */
+  readonly microUsd: bigint
+}
+
 /** The ledger's store. */
 export interface Store {
   /** For messages and metrics: `memory`, `sqlite`. */
@@ -252,6 +268,11 @@ export interface Store {
   ): Promise<{ readonly named: Tombstone | undefined; readonly newest: Tombstone | undefined }>
   /** Notes that the answer a charge paid for did not reach its client. Does nothing for a charge without a tombstone. */
   markUndelivered(charge: string, at: number): Promise<void>
+
+  /** Notes the tokens of the answer a charge paid for. The first note stays; a charge that does not exist is passed over. */
+  noteUsage(charge: string, usage: Usage): Promise<void>
+  /** Adds up what was bought. */
+  consumption(query: ConsumptionQuery): Promise<Consumption>
 
   /** Registers a process, and later tells that it lives. */
   register(instance: Instance): Promise<void>
