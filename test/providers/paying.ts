@@ -1,0 +1,176 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
+import type { World } from '../../src/app/sandbox/world.ts'
+import type { Charge } from '../../src/core/charge.ts'
+import { startFront } from '../kit/front.ts'
+import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
+
+/** A payer made ready for one gateway that pays one seller. */
+export interface PayerSubject {
+  /** The entry of `payers`. */
+  readonly payer: object
+  /** More top-level keys of the configuration. */
+  readonly config?: object | undefined
+  /** Lets go of what was started for it; called after the gateway has closed. */
+  close?(): Promise<void>
+}
+
+/** How {@link describePaying} gets its parts. */
+export interface PayingOptions {
+  /** The world the file started; asked for when a test runs. */
+  readonly world: () => World
+  /** Prepares the payer. `apiBase` is the seller's, as the route names it; vouchers for 40 calls of `price` must suffice. */
+  readonly start: (parts: {
+    readonly world: World
+    readonly apiBase: string
+    readonly price: bigint
+  }) => Promise<PayerSubject>
+  /** Which seller it pays; default the one that settles and then streams. */
+  readonly seller?: ((world: World) => LocalSeller) | undefined
+  /** The seller's price in USDC units; default 1000 ($0.001). */
+  readonly price?: bigint | undefined
+}
+
+const body = { model: 'paid/sandbox-small' }
+
+/**
+ * What every payer keeps when it really pays: a gateway, the payer under test, a seller on the official facilitator and a
+ * real chain. Runs for payers that sign here and for those that make the call themselves.
+ */
+export function describePaying(name: string, options: PayingOptions): void {
+  const { price = 1000n, seller: sellerOf = ({ streamingSeller }) => streamingSeller } = options
+
+  describe(`paying with ${name}`, () => {
+    const cleanup: (() => Promise<void>)[] = []
+
+    afterEach(async () => {
+      for (const end of cleanup.splice(0).toReversed()) await end()
+    })
+
+    async function open(config: object = {}, apiBase?: string): Promise<TestGateway> {
+      const world = options.world()
+      const base = apiBase ?? sellerOf(world).apiBase
+      const subject = await options.start({ world, apiBase: base, price })
+      cleanup.push(async () => subject.close?.())
+      const gateway = await startGateway({
+        payers: { tested: subject.payer },
+        model_list: [{ model_name: 'paid/*', model: '*', api_base: base, payer: 'tested' }],
+        ...subject.config,
+        ...config,
+      })
+      cleanup.push(() => gateway.close())
+      return gateway
+    }
+
+    const chargesOf = async ({ gateway }: TestGateway): Promise<Charge[]> =>
+      await gateway.parts.ledger.store.charges()
+    const earned = async (): Promise<bigint> => {
+      const { chain } = options.world()
+      return await chain.balanceOf(chain.accounts.seller.address)
+    }
+
+    test('pays the quoted price once, and chain and ledger agree to the atom', async () => {
+      const gateway = await open()
+      const before = await earned()
+      const answer = await ask(gateway.url, body)
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('x-tollway-spent')).toBe('yes')
+      await answer.text()
+      const { chain } = options.world()
+      expect((await earned()) - before).toBe(price)
+      const charges = await chargesOf(gateway)
+      expect(charges).toMatchObject([
+        { state: 'settled', proof: 'receipt', amount: price, network: chain.network },
+      ])
+      expect(await transfersOf(charges[0])).toEqual([price])
+    })
+
+    test('streams a paid answer, and no payment header reaches the client', async () => {
+      const gateway = await open()
+      const answer = await ask(gateway.url, { ...body, stream: true })
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('content-type')).toContain('text/event-stream')
+      expect(await answer.text()).toContain('data: [DONE]')
+      for (const header of ['payment-response', 'x-payment-response', 'payment-required']) {
+        expect(answer.headers.has(header)).toBe(false)
+      }
+    })
+
+    test('pays up to the budget and not one unit over it', async () => {
+      const limit_usd = `0.00${(price * 2n + price / 2n).toString().padStart(4, '0')}`
+      const gateway = await open({ budgets: [{ name: 'tight', limit_usd, window: 'day' }] })
+      const before = await earned()
+      const answers = await Promise.all(Array.from({ length: 6 }, () => ask(gateway.url, body)))
+      const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
+      expect(statuses).toEqual([200, 200, 402, 402, 402, 402])
+      for (const answer of answers) {
+        if (answer.status === 402) expect((await errorOf(answer)).code).toBe('budget_exhausted')
+        else await answer.text()
+      }
+      expect((await earned()) - before).toBe(price * 2n)
+    })
+
+    test('keeps a payment as uncertain when the paid reply never arrives, and never sends it again', async () => {
+      const seller = sellerOf(options.world())
+      let paid = 0
+      const front = await startFront(seller.url, async (_request, response, forward) => {
+        paid += 1
+        const answer = await forward()
+        await answer.arrayBuffer()
+        response.destroy()
+      })
+      cleanup.push(() => front.close())
+      const gateway = await open({}, `${front.url}/v1`)
+      const before = await earned()
+      const answer = await ask(gateway.url, body)
+      expect(answer.status).toBe(400)
+      expect((await errorOf(answer)).code).toBe('payment_uncertain')
+      expect(answer.headers.get('x-tollway-spent')).toBe('unknown')
+      expect(paid).toBe(1)
+      expect((await earned()) - before).toBe(price)
+      expect(await chargesOf(gateway)).toMatchObject([{ state: 'uncertain', amount: price }])
+    })
+
+    test('uses no nonce twice, at any concurrency', async () => {
+      const gateway = await open()
+      const before = await earned()
+      const answers = await Promise.all(
+        Array.from({ length: 12 }, (_, index) =>
+          ask(gateway.url, { ...body, messages: [{ role: 'user', content: `call ${index}` }] }),
+        ),
+      )
+      for (const answer of answers) {
+        expect(answer.status).toBe(200)
+        await answer.text()
+      }
+      expect((await earned()) - before).toBe(price * 12n)
+      const charges = await chargesOf(gateway)
+      const nonces = charges.map(({ authorization }) => authorization?.nonce)
+      expect(new Set(nonces).size).toBe(12)
+      expect(nonces).not.toContain(undefined)
+      expect(new Set(charges.map(({ transaction }) => transaction)).size).toBe(12)
+    })
+
+    test('closes cleanly, also twice, and leaves nothing half booked', async () => {
+      const gateway = await open()
+      await (await ask(gateway.url, body)).text()
+      expect((await chargesOf(gateway)).map(({ state }) => state)).toEqual(['settled'])
+      await gateway.gateway.close()
+      await expect(gateway.gateway.close()).resolves.toBeUndefined()
+      const [payer] = gateway.gateway.parts.payers.values()
+      await expect(payer?.close()).resolves.toBeUndefined()
+    })
+
+    /** What the chain says the charge's transaction moved from its payer to its payee. */
+    async function transfersOf(charge: Charge | undefined): Promise<bigint[]> {
+      const { chain } = options.world()
+      const moved = await chain.transfers()
+      return moved
+        .filter(
+          ({ transaction, from }) =>
+            transaction === charge?.transaction && from.toLowerCase() === charge.authorization?.from,
+        )
+        .map(({ value }) => value)
+    }
+  })
+}
