@@ -12,6 +12,7 @@ import { logOption, silentLog, type Log } from './log.ts'
 import { named } from './named.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
+import { overheadSeconds } from './stopwatch.ts'
 
 /** Where records go: the audit file, or anything with its `append`. */
 export interface RequestAudit {
@@ -117,13 +118,14 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     truncated: exchange.truncated,
     seconds: Math.max(0, now - startedAt) / 1000,
     firstByteSeconds: firstByteAt === undefined ? undefined : Math.max(0, firstByteAt - startedAt) / 1000,
+    overheadSeconds: overheadSeconds(exchange),
     details: cleaned(exchange.details),
   }
 }
 
 /** Durations as decimal text: a record's hash must not hang on how a number is printed. */
 function recordOf(summary: RequestSummary): Record<string, unknown> {
-  const { usage, firstByteSeconds, seconds, ...rest } = summary
+  const { usage, firstByteSeconds, seconds, overheadSeconds: _own, ...rest } = summary
   return {
     ...rest,
     model: summary.model ?? null,

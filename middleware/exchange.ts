@@ -19,6 +19,7 @@ function open(req: Request, clock: Clock): Exchange {
   return {
     id: typeof offered === 'string' && SAFE_ID.test(offered) ? offered : `req_${randomUUID()}`,
     startedAt: clock.now(),
+    timing: { begunAt: performance.now(), awaitedMs: 0, readyAt: undefined },
     endpoint: 'other',
     caller: 'anonymous',
     allowedModels: ['*'],

@@ -25,6 +25,7 @@ import {
 import type { PaymentParts } from './payment-interceptor.ts'
 import { paymentSecrets, scrubReply } from './scrub-payment.ts'
 import { sellerMessage } from './seller-message.ts'
+import { awaited } from './stopwatch.ts'
 import { vet, type Vetted } from './vet-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
@@ -61,7 +62,7 @@ export class PaidCall {
    * @throws ClientLeftError, TollwayError
    */
   async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
-    const challenge = await readChallenge(answer)
+    const challenge = await awaited(this.#exchange, readChallenge(answer))
     const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge)
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
@@ -103,10 +104,13 @@ export class PaidCall {
     const { name, value } = authorization.header
     const sending = performance.now()
     try {
-      return await this.#parts.upstream.send({
-        ...this.#request,
-        headers: { ...this.#request.headers, [name]: value },
-      })
+      return await awaited(
+        this.#exchange,
+        this.#parts.upstream.send({
+          ...this.#request,
+          headers: { ...this.#request.headers, [name]: value },
+        }),
+      )
     } catch (cause) {
       const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
       await this.#close(await this.#parts.ledger.uncertain(charge, reason))

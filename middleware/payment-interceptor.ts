@@ -17,6 +17,7 @@ import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
 import { relayedHeaders } from './relay-headers.ts'
 import { RunningCalls } from './running-calls.ts'
+import { awaited, markReady } from './stopwatch.ts'
 
 /** Limits on what may be signed (rule 6). */
 export interface PaymentPolicy {
@@ -130,6 +131,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
         failure = error
         break
       }
+      markReady(exchange)
       run?.land(exchange)
       return next()
     }
@@ -157,7 +159,7 @@ async function serve(
 ): Promise<void> {
   const payerName = candidate.route.payer
   if (payerName === undefined) {
-    exchange.reply = { ...(await ask(parts, request, leaving)), kind: 'unpaid' }
+    exchange.reply = { ...(await awaited(exchange, ask(parts, request, leaving))), kind: 'unpaid' }
     exchange.outcome = 'free'
     return
   }
@@ -168,7 +170,7 @@ async function serve(
     )
   }
   const startedAt = performance.now()
-  const answer = await ask(parts, request, leaving)
+  const answer = await awaited(exchange, ask(parts, request, leaving))
   if (answer.status !== 402) {
     exchange.reply = { ...withoutSellersHeaders(unpaidAnswer(answer)), kind: 'unpaid' }
     exchange.outcome = 'free'

@@ -34,6 +34,18 @@ export type TollwayEvent =
       readonly phase: 'quote' | 'sign' | 'record' | 'send'
       readonly seconds: number
     }
+  /** An unpaid send was repeated. */
+  | { readonly type: 'retried'; readonly route: string; readonly seller: string; readonly reason: string }
+  /** A request went on to another candidate. */
+  | { readonly type: 'fell_back'; readonly route: string; readonly to: string; readonly reason: string }
+  /** A route failed too often and cools down. */
+  | { readonly type: 'cooled'; readonly route: string; readonly seller: string; readonly reason: string }
+  /** A caller's own limit refused: `requests` or `tokens` of a minute, or requests at once. */
+  | {
+      readonly type: 'rate_limited'
+      readonly caller: string
+      readonly limit: 'requests' | 'tokens' | 'parallel'
+    }
   /** A request ended. */
   | { readonly type: 'request'; readonly summary: RequestSummary }
   /** Somebody should look at a charge. */
@@ -74,6 +86,8 @@ export interface RequestSummary {
   readonly seconds: number
   /** Until the first byte of the answer's body; `undefined` when none was sent. */
   readonly firstByteSeconds: number | undefined
+  /** Tollway's own share until the answer could be relayed; `undefined` for what no model answered. */
+  readonly overheadSeconds?: number | undefined
   /** Facts of a refusal or failure for the audit record, e.g. the seller's words. */
   readonly details: Readonly<Record<string, string | number | boolean | null>>
 }

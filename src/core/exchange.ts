@@ -7,7 +7,7 @@ import type { Quote } from './requirement.ts'
 import type { ErrorCode } from './errors.ts'
 import type { RequestOutcome } from './events.ts'
 import type { RequestMark } from './idempotency.ts'
-import type { Candidate } from './route.ts'
+import type { Candidate, FallbackKind } from './route.ts'
 import type { Usage } from './usage.ts'
 
 /** An answer of a seller or upstream, not yet relayed. */
@@ -45,10 +45,55 @@ export interface Run {
   fail(exchange: Exchange, error: unknown): void
 }
 
+/** Where the time of a request goes, milliseconds of a clock that only runs forward. */
+export interface Timing {
+  readonly begunAt: number
+  /** Spent waiting for sellers and upstreams so far. */
+  awaitedMs: number
+  /** When the answer could be relayed; `undefined` for repeats and refusals. */
+  readyAt: number | undefined
+}
+
+/** One request at one candidate. Ended once; what comes after the first end is not heard. */
+export interface Attempt {
+  /** It answered. The place is kept until {@link Attempt.leave}. */
+  answered(): void
+  /**
+   * It failed by its own fault.
+   * @param retryAfterMs the pause it asked for
+   */
+  failed(reason: string, retryAfterMs?: number): void
+  /** The request ended for a reason that says nothing about the candidate. */
+  unknown(): void
+  /** Gives the place back: the answer is through, or there is none. */
+  leave(): void
+}
+
+/** What the model router gives the payment interceptor: health, places and stand-ins. */
+export interface Routing {
+  /** @returns `undefined` when the route has no place left */
+  enter(candidate: Candidate): Attempt | undefined
+  /** How often an unpaid send to the candidate may be repeated. */
+  retries(candidate: Candidate): number
+  /**
+   * The pause before a repeat, or `undefined` for none.
+   * @param attempt 1 for the first repeat
+   * @param askedMs what the other side asked for
+   */
+  retryDelay(attempt: number, askedMs: number | undefined): number | undefined
+  /** More candidates after a failure of this kind; empty for most. */
+  standIns(kind: FallbackKind): readonly Candidate[]
+  /** Told once per repeat. */
+  repeated(candidate: Candidate, reason: string): void
+  /** Told when the request goes on to another candidate. */
+  movedOn(from: Candidate, to: Candidate, reason: string): void
+}
+
 /** The state of one request. */
 export interface Exchange {
   readonly id: string
   readonly startedAt: number
+  readonly timing: Timing
   /** A served path without the `/v1` prefix, e.g. `/chat/completions`, or `other`. */
   endpoint: string
   caller: string
@@ -62,6 +107,7 @@ export interface Exchange {
   route: string | undefined
   payer: string | undefined
   candidates: readonly Candidate[] | undefined
+  routing?: Routing | undefined
   /** Subjects of the budgets per tag: declared ones and `other`. */
   tags: readonly string[]
   guard: Guard | undefined

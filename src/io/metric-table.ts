@@ -16,6 +16,10 @@ const PHASE_SECONDS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 ]
 const OTEL_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92]
+/** Tollway's own share is microseconds to milliseconds; a signer or a disk that hangs is seconds. */
+const OVERHEAD_SECONDS = [
+  0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5,
+]
 const OTEL_TOKENS = Array.from({ length: 14 }, (_, power) => 4 ** power)
 const SPEND = ['route', 'payer', 'seller', 'asset', 'caller'] as const
 const BUDGET = ['budget', 'subject'] as const
@@ -62,6 +66,10 @@ export const METRIC_TABLE = {
     'Payments that a budget with enforce: false would have refused.',
     ['budget'],
   ),
+  tollway_spent_usd: gauge(
+    'USD settled since the day or month (UTC) began, by reservation, from the ledger; window is day or month.',
+    ['window', 'route', 'payer', 'seller', 'caller'],
+  ),
   tollway_uncertain_payments: gauge(
     'Charges nobody can say yet whether they were taken, from the ledger.',
     [],
@@ -75,6 +83,16 @@ export const METRIC_TABLE = {
   tollway_reconcile_rpc_up: gauge(
     'Whether the last look at a network was answered and believed; 0 also when payers use it and it has no RPC.',
     ['network'],
+  ),
+  tollway_vouchers: gauge('Vouchers of a pool by their state, from the store.', ['payer', 'seller', 'state']),
+  tollway_voucher_exposure_usd: gauge('USD that unspent vouchers of all pools could take.', []),
+  tollway_wallet_balance_usd: gauge(
+    'What a payer could pay with, read from the chain in the background; absent without an RPC.',
+    ['payer', 'network', 'asset'],
+  ),
+  tollway_ledger_mismatch_usd: gauge(
+    'How far two independent sums of what was spent lie apart; 0 is right. pair names the two.',
+    ['pair'],
   ),
   tollway_quote_usd: gauge('Newest price a seller quoted.', ['seller', 'route']),
   tollway_quote_drift_total: counter(
@@ -91,6 +109,16 @@ export const METRIC_TABLE = {
     ['route'],
     SECONDS,
   ),
+  tollway_request_overhead_seconds: histogram(
+    "Tollway's own share of a model request: until the answer could be relayed, less what sellers and upstreams took.",
+    ['route'],
+    OVERHEAD_SECONDS,
+  ),
+  tollway_errors_total: counter('Answers that were errors of ours, by their code.', ['route', 'code']),
+  tollway_streams_total: counter('Streamed answers by how they ended: whole or truncated.', [
+    'route',
+    'ended',
+  ]),
   tollway_payment_phase_seconds: histogram('Time a phase of paying took.', ['phase'], PHASE_SECONDS),
   tollway_audit_sequence: gauge('Sequence number of the newest audit record.', []),
   tollway_audit_failures_total: counter('Audit records that could not be written.', []),
@@ -106,6 +134,18 @@ export const METRIC_TABLE = {
     'Duration of model requests.',
     [...GEN_AI, 'error_type'],
     OTEL_SECONDS,
+  ),
+  gen_ai_client_operation_time_to_first_chunk_seconds: histogram(
+    'From a streamed model request to the first bytes of its answer.',
+    GEN_AI,
+    OTEL_SECONDS,
+  ),
+  process_cpu_seconds_total: counter('User and system CPU time of the process.', []),
+  process_resident_memory_bytes: gauge('Resident memory of the process.', []),
+  process_start_time_seconds: gauge('When the process started, seconds since the epoch.', []),
+  nodejs_eventloop_utilization_ratio: gauge(
+    'Share of the time since the last scrape in which the event loop was busy.',
+    [],
   ),
 } as const satisfies Readonly<Record<string, MetricSpec>>
 

@@ -1,41 +1,13 @@
 /** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
-import type { Registry } from 'prom-client'
-import { counted, type BudgetAsset, type Totals } from '../core/budget.ts'
+import { Registry } from 'prom-client'
 import type { Charge, ChargeState } from '../core/charge.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
-import { CHARGE_FLAGS, type ChargeFlag } from '../core/reconcile.ts'
-import { formatUnits } from '../core/money.ts'
-import { MetricRegistry } from './metric-registry.ts'
-
-/** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
-export interface BudgetReading {
-  readonly budget: string
-  /** Whose share: `*` for a global budget. */
-  readonly subject: string
-  readonly limit: bigint
-  readonly totals: Totals
-  readonly asset?: BudgetAsset | undefined
-}
-
-/** Where the gauges are read from at every scrape. What is not given stays absent. */
-export interface MetricSources {
-  /** Every budget's current window, from the ledger. */
-  readonly budgets?: (() => Promise<readonly BudgetReading[]>) | undefined
-  /** Number and micro-USD of the uncertain charges, from the ledger. */
-  readonly uncertain?: (() => Promise<{ readonly count: number; readonly microUsd: bigint }>) | undefined
-  /** How many charges have each flag, from the ledger. */
-  readonly flagged?:
-    | (() => Promise<readonly { readonly flag: ChargeFlag; readonly count: number }[]>)
-    | undefined
-  /** Sequence number of the newest audit record. */
-  readonly auditSequence?: (() => number) | undefined
-}
+import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
+import { readSources, usd, type MetricSources } from './metric-sources.ts'
+import { readProcess } from './process-metrics.ts'
 
 /** Options of {@link createMetrics}. */
-export interface MetricsSettings {
-  /** Distinct values per label before the rest becomes `other`. Default 200. */
-  readonly labelCap?: number | undefined
-}
+export type MetricsSettings = MetricRegistrySettings
 
 /** What {@link createMetrics} makes. */
 export interface Metrics {
@@ -48,27 +20,33 @@ export interface Metrics {
   watch(sources: MetricSources): void
   /** Reads the sources and writes the Prometheus text format. What cannot be read is left out or NaN, never stale. */
   text(): Promise<string>
+  /** As {@link Metrics.text}, in OpenMetrics: with exemplars that name the request. */
+  openMetrics(): Promise<Exposition>
 }
 
 /** The metrics of one gateway; gateways in one process never share a registry. */
 export function createMetrics(settings: MetricsSettings = {}): Metrics {
-  const metrics = new MetricRegistry(settings.labelCap)
+  const metrics = new MetricRegistry(settings)
   let sources: MetricSources = {}
+  let loop: ReturnType<typeof readProcess> | undefined
+  const read = async (): Promise<void> => {
+    await readSources(metrics, sources)
+    loop = readProcess(metrics, loop)
+  }
   return {
     registry: metrics.registry,
-    contentType: metrics.registry.contentType,
+    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
     observe: (event) => record(metrics, event),
     watch(added) {
       sources = { ...sources, ...added }
     },
     async text() {
-      await Promise.all([
-        readBudgets(metrics, sources),
-        readUncertain(metrics, sources),
-        readFlagged(metrics, sources),
-      ])
-      if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
-      return metrics.registry.metrics()
+      await read()
+      return (await metrics.write('text')).text
+    },
+    async openMetrics() {
+      await read()
+      return await metrics.write('openmetrics')
     },
   }
 }
@@ -135,11 +113,17 @@ function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState
 }
 
 function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
-  const { route, payer, outcome, seconds, firstByteSeconds, usage } = summary
-  metrics.count('tollway_requests_total', { route, payer, outcome })
-  metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds)
+  const { requestId, route, payer, outcome, seconds, firstByteSeconds, overheadSeconds, code, usage } =
+    summary
+  metrics.count('tollway_requests_total', { route, payer, outcome }, 1, requestId)
+  metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
+  if (code !== undefined) metrics.count('tollway_errors_total', { route, code }, 1, requestId)
   if (firstByteSeconds !== undefined) {
-    metrics.observe('tollway_request_time_to_first_byte_seconds', { route }, firstByteSeconds)
+    const name = 'tollway_request_time_to_first_byte_seconds'
+    metrics.observe(name, { route }, firstByteSeconds, requestId)
+  }
+  if (overheadSeconds !== undefined) {
+    metrics.observe('tollway_request_overhead_seconds', { route }, overheadSeconds, requestId)
   }
   // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
   if (route === 'none') return
@@ -148,11 +132,13 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
     gen_ai_provider_name: payer,
     gen_ai_request_model: route,
   }
-  metrics.observe(
-    'gen_ai_client_operation_duration_seconds',
-    { ...labels, error_type: errorType(summary) },
-    seconds,
-  )
+  const failed = { ...labels, error_type: errorType(summary) }
+  metrics.observe('gen_ai_client_operation_duration_seconds', failed, seconds, requestId)
+  if (summary.stream && firstByteSeconds !== undefined && summary.status < 400) {
+    const name = 'gen_ai_client_operation_time_to_first_chunk_seconds'
+    metrics.observe(name, labels, firstByteSeconds, requestId)
+    metrics.count('tollway_streams_total', { route, ended: summary.truncated ? 'truncated' : 'whole' })
+  }
   if (!usage) return
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'input' }, usage.inputTokens)
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'output' }, usage.outputTokens)
@@ -177,65 +163,4 @@ function operationOf(endpoint: string): string {
 function errorType(summary: RequestSummary): string {
   if (summary.code !== undefined) return summary.code
   return summary.status >= 400 ? String(summary.status) : ''
-}
-
-const BUDGET_GAUGES = [
-  'tollway_budget_limit_usd',
-  'tollway_budget_spent_usd',
-  'tollway_budget_held_usd',
-  'tollway_budget_uncertain_usd',
-  'tollway_budget_remaining_usd',
-] as const
-
-async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
-  if (!sources.budgets) return
-  const readings = await sources.budgets().catch(() => [])
-  for (const name of BUDGET_GAUGES) metrics.reset(name)
-  metrics.reset('tollway_budget_asset_units')
-  for (const { budget, subject, limit, totals, asset } of readings) {
-    const left = limit - counted(totals)
-    const amounts = {
-      limit,
-      spent: totals.spent,
-      held: totals.held + totals.authorized,
-      uncertain: totals.uncertain,
-      remaining: left > 0n ? left : 0n,
-    }
-    if (asset !== undefined) {
-      for (const [kind, amount] of Object.entries(amounts)) {
-        const labels = { budget, subject, asset: asset.symbol, kind }
-        metrics.setIfKnown('tollway_budget_asset_units', labels, Number(formatUnits(amount, asset.decimals)))
-      }
-      continue
-    }
-    const labels = { budget, subject }
-    metrics.setIfKnown('tollway_budget_limit_usd', labels, usd(amounts.limit))
-    metrics.setIfKnown('tollway_budget_spent_usd', labels, usd(amounts.spent))
-    metrics.setIfKnown('tollway_budget_held_usd', labels, usd(amounts.held))
-    metrics.setIfKnown('tollway_budget_uncertain_usd', labels, usd(amounts.uncertain))
-    metrics.setIfKnown('tollway_budget_remaining_usd', labels, usd(amounts.remaining))
-  }
-}
-
-async function readUncertain(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
-  if (!sources.uncertain) return
-  const reading = await sources.uncertain().catch(() => undefined)
-  const { count, microUsd } = reading ?? { count: Number.NaN, microUsd: 0n }
-  metrics.set('tollway_uncertain_payments', {}, count)
-  metrics.set('tollway_uncertain_usd', {}, reading ? usd(microUsd) : Number.NaN)
-}
-
-async function readFlagged(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
-  if (!sources.flagged) return
-  const counts = await sources.flagged().catch(() => undefined)
-  metrics.reset('tollway_charges_flagged')
-  for (const flag of CHARGE_FLAGS) {
-    const count = counts?.find((entry) => entry.flag === flag)?.count ?? 0
-    metrics.set('tollway_charges_flagged', { flag }, counts ? count : Number.NaN)
-  }
-}
-
-/** For display only: sums and limits are kept and compared as bigint. */
-function usd(microUsd: bigint): number {
-  return Number(microUsd) / 1e6
 }

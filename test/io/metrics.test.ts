@@ -276,9 +276,93 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_series_dropped_total{label="route"}')).toBeGreaterThan(0)
   })
 
+  it('tells in OpenMetrics which request an observation was, and stays readable as text afterwards', async () => {
+    const metrics = createMetrics()
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, requestId: 'req_"1"' } })
+    const before = await metrics.text()
+    const [open, text] = await Promise.all([metrics.openMetrics(), metrics.text()])
+    expect(open.contentType).toMatch(/^application\/openmetrics-text/)
+    expect(open.text).toMatch(/^tollway_requests_total\{.*\} 1 # \{request_id="req_\\"1\\""\} 1 /m)
+    expect(open.text).toMatch(/_bucket\{le="2.5",.*# \{request_id=/)
+    expect(open.text.endsWith('# EOF\n')).toBe(true)
+    const steady = (lines: string): string => lines.replaceAll(/^(?:process|nodejs)_.*$/gm, '')
+    expect(steady(text)).toBe(steady(before))
+    expect(text).not.toContain('request_id')
+  })
+
+  it('gives an observation no exemplar when its id is longer than OpenMetrics allows', async () => {
+    const metrics = createMetrics()
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, requestId: 'x'.repeat(128) } })
+    expect((await metrics.openMetrics()).text).not.toContain('request_id')
+  })
+
+  it('keeps the sums right when labels that are each bounded multiply past the bound', async () => {
+    const metrics = createMetrics({ seriesCap: 10 })
+    for (let caller = 0; caller < 20; caller++) {
+      for (let route = 0; route < 20; route++) {
+        const labels = { caller: `caller-${caller}`, route: `route-${route}`, amount: 1n, microUsd: 1n }
+        metrics.observe({ type: 'charge', charge: chargeIn('settled', labels), from: 'authorized' })
+      }
+    }
+    const lines = (await metrics.text())
+      .split('\n')
+      .filter((line) => line.startsWith('tollway_spend_atomic_total{'))
+    expect(lines).toHaveLength(11)
+    const sum = lines.reduce((total, line) => total + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+    expect(sum).toBe(400)
+    expect(await valueOf(metrics, 'tollway_series_dropped_total{label="all"}')).toBeGreaterThan(0)
+  })
+
+  it('does not grow beyond its bound under a hundred thousand different names of everything', async () => {
+    const metrics = createMetrics()
+    for (let n = 0; n < 100_000; n++) {
+      const name = `${n}-\u0000"\n{`
+      const summary = {
+        ...SUMMARY,
+        requestId: name,
+        caller: name,
+        route: name,
+        payer: name,
+        endpoint: `/${name}`,
+      }
+      metrics.observe({ type: 'request', summary })
+    }
+    const text = await metrics.text()
+    expect(text.split('\n').length).toBeLessThan(60_000)
+    expect(text.split('\n').filter((line) => line.startsWith('tollway_requests_total{')).length).toBe(201)
+  })
+
+  it('shows spending, vouchers, wallets and mismatches as their sources tell them, and nothing when they stop', async () => {
+    const metrics = createMetrics()
+    const names = { route: 'r', payer: 'base', seller: 's', caller: 'c' }
+    let known = true
+    metrics.watch({
+      spent: () => (known ? [{ window: 'day', ...names, microUsd: 1_500_000n }] : undefined),
+      vouchers: async () => [{ payer: 'pool', seller: 's', state: 'ready', count: 7 }],
+      voucherExposure: async () => (known ? 700_000n : Promise.reject(new Error('locked'))),
+      wallets: () => [
+        { payer: 'base', network: 'eip155:1', asset: 'USDC', microUsd: known ? 2_000_000n : undefined },
+      ],
+      mismatches: () => [{ pair: 'ledger_audit', microUsd: known ? 3n : undefined }],
+    })
+    const spent = 'tollway_spent_usd{window="day",route="r",payer="base",seller="s",caller="c"}'
+    const wallet = 'tollway_wallet_balance_usd{payer="base",network="eip155:1",asset="USDC"}'
+    const mismatch = 'tollway_ledger_mismatch_usd{pair="ledger_audit"}'
+    expect(await valueOf(metrics, spent)).toBe(1.5)
+    expect(await valueOf(metrics, 'tollway_vouchers{payer="pool",seller="s",state="ready"}')).toBe(7)
+    expect(await valueOf(metrics, 'tollway_voucher_exposure_usd')).toBe(0.7)
+    expect(await valueOf(metrics, wallet)).toBe(2)
+    expect(await valueOf(metrics, mismatch)).toBe(0.000003)
+    known = false
+    expect(await valueOf(metrics, spent)).toBeUndefined()
+    expect(await valueOf(metrics, 'tollway_voucher_exposure_usd')).toBeNaN()
+    expect(await valueOf(metrics, wallet)).toBeNaN()
+    expect(await valueOf(metrics, mismatch)).toBeNaN()
+  })
+
   it('passes the naming rules of Prometheus', () => {
     for (const [name, { type, labels }] of Object.entries(METRIC_TABLE)) {
-      expect(name).toMatch(/^(?:tollway|gen_ai)_[a-z0-9_]+$/)
+      expect(name).toMatch(/^(?:tollway|gen_ai|process|nodejs)_[a-z0-9_]+$/)
       expect(name.endsWith('_total')).toBe(type === 'counter')
       if (type === 'histogram' && name.startsWith('tollway_')) expect(name).toMatch(/_seconds$/)
       for (const label of labels) expect(label).toMatch(/^[a-z][a-z0-9_]*$/)
