@@ -3,10 +3,13 @@
  * system at once; all that must be durable in one turn of the event loop waits for one fdatasync together.
  */
 import nodeFs, { constants } from 'node:fs'
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { ConfigError, TollwayError } from '../core/errors.ts'
+import { CHECKPOINT, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
+import { archivesOf, continuation, dropArchives, startNextFile } from './audit-rotate.ts'
+import type { CheckpointSigner } from './audit-signer.ts'
 import { cutTornLine, readTail, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
 import { takeLock, type FileLock } from './file-lock.ts'
 
@@ -19,7 +22,19 @@ export interface AuditFileOptions {
   readonly instance: string
   /** The disk; for tests that let it fail. */
   readonly fs?: AuditFs | undefined
+  /** Signs checkpoints; without it there are none. */
+  readonly signer?: CheckpointSigner | undefined
+  /** Records between two checkpoints; default 1000. */
+  readonly checkpointEvery?: number | undefined
+  /** Size from which a new file is begun, bytes; default never. */
+  readonly rotateBytes?: number | undefined
+  /** Whether a new file is begun with the first record of a day (UTC). */
+  readonly rotateDaily?: boolean | undefined
+  /** How many files that were put away are kept; default all. */
+  readonly retain?: number | undefined
 }
+
+const CHECKPOINT_EVERY = 1000
 
 /** Bytes that may wait for a sync before one is asked for, durable or not. */
 const SYNC_AFTER_BYTES = 262_144
@@ -38,10 +53,11 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   let fd: number | undefined
   try {
     fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
-    const tail = readTail(fs, fd, path)
+    let tail = readTail(fs, fd, path)
     if (tail.end === 0) await syncDirectory(fs, dirname(path))
     const side = tail.torn === 0 ? undefined : await cutTornLine(fs, fd, path, tail, clock.now())
-    const file = new AuditFile({ fs, fd, clock, lock, tail })
+    if (tail.end === 0) tail = (await continueArchive(options, fs, fd)) ?? tail
+    const file = new AuditFile({ options, fs, fd, lock, tail, day: dayOf(clock.now()) })
     if (side !== undefined) {
       await file.append('audit.repaired', { bytes: tail.torn, moved_to: side }, { durable: true })
     }
@@ -51,6 +67,32 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
     lock.release()
     throw cannotOpen(error, path)
   }
+}
+
+/** A crash in the middle of a rotation: the full file was put away, and the next one not begun. */
+async function continueArchive(
+  options: AuditFileOptions,
+  fs: AuditFs,
+  fd: number,
+): Promise<Tail | undefined> {
+  const archive = archivesOf(options.path).at(-1)
+  if (!archive) return undefined
+  const old = fs.openSync(archive.path, 'r')
+  let head: AuditHead
+  try {
+    head = readTail(fs, old, archive.path).head
+  } finally {
+    fs.closeSync(old)
+  }
+  const first = continuation(head, options.clock.now(), archive.path, options.signer)
+  writeAll(fs, fd, first.line, 0)
+  await sync(fs, fd)
+  return { head: first.head, end: first.line.length, torn: 0 }
+}
+
+/** The day of an instant, UTC. */
+function dayOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 10)
 }
 
 function lockFor({ path, instance }: AuditFileOptions): FileLock {
@@ -102,11 +144,13 @@ function reasonOf(error: unknown): string {
 }
 
 interface Parts {
+  readonly options: AuditFileOptions
   readonly fs: AuditFs
   readonly fd: number
-  readonly clock: Clock
   readonly lock: FileLock
   readonly tail: Tail
+  /** The day the file was opened, or begun: with the next one a daily rotation is due. */
+  readonly day: string
 }
 
 interface Waiter {
@@ -116,11 +160,17 @@ interface Waiter {
 
 /** An audit file that is open for writing. Made by {@link openAuditFile}. */
 export class AuditFile {
+  readonly #options: AuditFileOptions
   readonly #fs: AuditFs
-  readonly #fd: number
+  #fd: number
   readonly #clock: Clock
   readonly #lock: FileLock
   #head: AuditHead
+  #durableHead: AuditHead
+  #day: string
+  #sinceCheckpoint = 0
+  /** The size from which the next rotation is tried. */
+  #rotateFrom: number
   /** Where the next record goes. */
   #end: number
   /** Up to where the file is durable, and the lines behind that: a failed sync may have lost them. */
@@ -136,11 +186,15 @@ export class AuditFile {
   #closed = false
 
   constructor(parts: Parts) {
+    this.#options = parts.options
     this.#fs = parts.fs
     this.#fd = parts.fd
-    this.#clock = parts.clock
+    this.#clock = parts.options.clock
     this.#lock = parts.lock
+    this.#day = parts.day
+    this.#rotateFrom = parts.options.rotateBytes ?? Infinity
     this.#head = parts.tail.head
+    this.#durableHead = parts.tail.head
     this.#end = parts.tail.end
     this.#syncedEnd = parts.tail.end
   }
@@ -162,6 +216,8 @@ export class AuditFile {
     const { line, head } = composeRecord(this.#head, this.#clock.now(), type, fields)
     this.#write(line)
     this.#head = head
+    this.#sinceCheckpoint += 1
+    if (this.#sinceCheckpoint >= (this.#options.checkpointEvery ?? CHECKPOINT_EVERY)) this.checkpoint()
     if (options.durable === true) await this.#durable()
     return head
   }
@@ -169,6 +225,28 @@ export class AuditFile {
   /** The last record's number and hash. */
   head(): AuditHead {
     return this.#head
+  }
+
+  /** The last record that is known to survive a power loss. */
+  durableHead(): AuditHead {
+    return this.#durableHead
+  }
+
+  /** Signs the head, when there is a key and something new to sign. A disk that refuses is asked again at the next record. */
+  checkpoint(): void {
+    const { signer } = this.#options
+    if (!signer || this.#closed || this.#sinceCheckpoint === 0) return
+    const now = this.#clock.now()
+    const fields = markFields(this.#head, new Date(now).toISOString(), signer)
+    const { line, head } = composeRecord(this.#head, now, CHECKPOINT, fields)
+    try {
+      this.#write(line)
+    } catch (error) {
+      if (error instanceof TollwayError) return
+      throw error
+    }
+    this.#head = head
+    this.#sinceCheckpoint = 0
   }
 
   /**
@@ -190,6 +268,7 @@ export class AuditFile {
   /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */
   async close(): Promise<void> {
     if (this.#closed) return
+    this.checkpoint()
     this.#closed = true
     try {
       await this.#durable()
@@ -213,7 +292,8 @@ export class AuditFile {
     }
     this.#end += line.length
     this.#unsynced.push(line)
-    if (this.#doubtful || this.#end - this.#syncedEnd > SYNC_AFTER_BYTES) this.#schedule()
+    if (this.#doubtful || this.#end - this.#syncedEnd > SYNC_AFTER_BYTES || this.#rotationDue())
+      this.#schedule()
   }
 
   /** While the disk hangs or fails, what it has not taken is kept in memory: not without end. */
@@ -266,7 +346,7 @@ export class AuditFile {
 
   async #sync(): Promise<void> {
     const waiting = this.#waiting
-    const [end, lines] = [this.#end, this.#unsynced.length]
+    const [end, lines, head] = [this.#end, this.#unsynced.length, this.#head]
     this.#waiting = []
     try {
       if (this.#doubtful) this.#rewrite()
@@ -278,8 +358,59 @@ export class AuditFile {
     }
     this.#doubtful = false
     this.#syncedEnd = end
+    this.#durableHead = head
     this.#unsynced = this.#unsynced.slice(lines)
     for (const waiter of waiting) waiter.resolve()
+    if (this.#rotationDue()) this.#rotate()
+  }
+
+  #rotationDue(): boolean {
+    if (this.#closed) return false
+    return (
+      this.#end >= this.#rotateFrom ||
+      (this.#options.rotateDaily === true && this.#day !== dayOf(this.#clock.now()))
+    )
+  }
+
+  /** Called between two syncs: nothing is on its way to the disk. A rotation that fails is tried again later. */
+  #rotate(): void {
+    const { path, signer, rotateBytes, retain } = this.#options
+    const now = this.#clock.now()
+    this.checkpoint()
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+      this.#fs.fsyncSync(this.#fd)
+      const next = startNextFile(this.#fs, path, this.#head, now, signer)
+      this.#fs.closeSync(this.#fd)
+      this.#fd = next.fd
+      this.#head = next.head
+      this.#durableHead = next.head
+      this.#end = next.end
+      this.#syncedEnd = next.end
+      this.#unsynced = []
+      this.#rotateFrom = rotateBytes ?? Infinity
+    } catch {
+      // The old file goes on; not tried with every record, as each try costs a sync.
+      this.#rotateFrom = this.#end + Math.max(1, Math.floor((rotateBytes ?? 0) / 8))
+      return
+    } finally {
+      this.#day = dayOf(now)
+    }
+    if (retain !== undefined) this.#retain(retain)
+  }
+
+  /** The record that a file went stands in the chain, and the next file's first record stands for what was in it. */
+  #retain(keep: number): void {
+    let dropped: readonly { readonly path: string; readonly lastSeq: number }[] = []
+    try {
+      dropped = dropArchives(this.#options.path, keep)
+    } catch {
+      // What could not be deleted is tried again after the next rotation.
+    }
+    for (const { path, lastSeq } of dropped) {
+      void this.append('audit.dropped', { file: basename(path), last_seq: lastSeq }).catch(() => undefined)
+    }
   }
 
   #rewrite(): void {

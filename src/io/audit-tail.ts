@@ -1,6 +1,7 @@
 /** The end of an audit file: where its chain stands, and what a crash left behind the last whole line. */
 import { basename } from 'node:path'
 import { ConfigError } from '../core/errors.ts'
+import { CONTINUED } from './audit-marks.ts'
 import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead } from './audit-record.ts'
 
 /** The part of `node:fs` an audit file needs; injected, so that tests can let the disk fail. */
@@ -11,6 +12,8 @@ export interface AuditFs {
   readSync(fd: number, into: Uint8Array, offset: number, length: number, position: number): number
   writeSync(fd: number, from: Uint8Array, offset: number, length: number, position: number): number
   ftruncateSync(fd: number, length: number): void
+  fsyncSync(fd: number): void
+  renameSync(from: string, to: string): void
   fdatasync(fd: number, done: (error: Error | null) => void): void
 }
 
@@ -38,8 +41,12 @@ export function readTail(fs: AuditFs, fd: number, path: string): Tail {
   if (end - start > MAX_RECORD_BYTES) throw changed(path, 'it is longer than any record')
   const line = Buffer.alloc(end - 1 - start)
   readAll(fs, fd, line, start)
-  const record = readRecord(line, start === 0 ? EMPTY_HEAD : undefined)
+  const record = readRecord(line, undefined)
   if (typeof record === 'string') throw changed(path, record)
+  if (start === 0 && record.type !== CONTINUED) {
+    const fault = readRecord(line, EMPTY_HEAD)
+    if (typeof fault === 'string') throw changed(path, fault)
+  }
   return { head: { seq: record.seq, hash: record.hash }, end, torn: size - end }
 }
 

@@ -49,6 +49,8 @@ describe('a whole file', () => {
       head: { seq: 11, hash: expect.stringMatching(/^[0-9a-f]{64}$/) },
       openIntents: ['chg_open', 'chg_open_too'],
       torn: false,
+      from: { ...EMPTY_HEAD, signed: false },
+      checkpoints: { count: 0, last: undefined, keys: [] },
     })
   })
 
@@ -60,6 +62,8 @@ describe('a whole file', () => {
       head: EMPTY_HEAD,
       openIntents: [],
       torn: false,
+      from: { ...EMPTY_HEAD, signed: false },
+      checkpoints: { count: 0, last: undefined, keys: [] },
     })
   })
 
@@ -121,10 +125,16 @@ describe('a changed file', () => {
     }
   })
 
-  test('a changed last line end leaves a torn line, and one record less', async () => {
+  test('a changed last line end is told apart from a line that was being written', async () => {
     const whole = many(3)
     whole.writeUInt8(0x20, whole.length - 1)
     writeFileSync(place.path, whole)
+    expect(await verifyAudit(place.path)).toMatchObject({
+      ok: false,
+      line: 3,
+      why: expect.stringMatching(/line end/),
+    })
+    writeFileSync(place.path, whole.subarray(0, -1))
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, torn: true })
   })
 
@@ -152,6 +162,8 @@ describe('a changed file', () => {
       writeFileSync(place.path, `${changed.join('\n')}\n`)
       expect(await verifyAudit(place.path)).toEqual({
         ok: false,
+        file: place.path,
+        kind: 'tampered',
         line,
         seq: line,
         why: expect.stringMatching(why),

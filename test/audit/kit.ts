@@ -3,7 +3,7 @@ import nodeFs, { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
-import { openAuditFile, type AuditFile } from '../../src/io/audit-file.ts'
+import { openAuditFile, type AuditFile, type AuditFileOptions } from '../../src/io/audit-file.ts'
 import type { AuditFs } from '../../src/io/audit-tail.ts'
 
 export const NOW = Date.parse('2026-11-21T10:00:00.123Z')
@@ -26,9 +26,9 @@ export function auditPlace() {
     get path(): string {
       return join(directory, 'audit.jsonl')
     },
-    async open(fs?: AuditFs): Promise<AuditFile> {
+    async open(fs?: AuditFs, more: Partial<AuditFileOptions> = {}): Promise<AuditFile> {
       const path = join(directory, 'audit.jsonl')
-      const file = await openAuditFile({ path, clock: { now: () => NOW }, instance: 'ins_test', fs })
+      const file = await openAuditFile({ path, clock: { now: () => NOW }, instance: 'ins_test', fs, ...more })
       opened.push(file)
       return file
     },
@@ -50,6 +50,8 @@ export function fragileDisk() {
     syncErrors: [] as (Error | undefined)[],
     /** Called when a sync starts. */
     onSync: (): void => undefined,
+    /** How the next renames end. */
+    renameErrors: [] as (Error | undefined)[],
     truncateError: undefined as Error | undefined,
     openError: undefined as Error | undefined,
   }
@@ -68,6 +70,12 @@ export function fragileDisk() {
     ftruncateSync: (fd, length) => {
       if (disk.truncateError) throw disk.truncateError
       nodeFs.ftruncateSync(fd, length)
+    },
+    fsyncSync: (fd) => nodeFs.fsyncSync(fd),
+    renameSync: (from, to) => {
+      const error = disk.renameErrors.shift()
+      if (error) throw error
+      nodeFs.renameSync(from, to)
     },
     fdatasync: (fd, done) => {
       disk.syncs += 1
