@@ -44,6 +44,37 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
     const totals = async (changes: Parameters<typeof claim>[2] = {}): Promise<Totals | undefined> =>
       (await store.totals([claim(0n, 0n, changes)]))[0]
 
+    describe('what was spent', () => {
+      test('is told by route, payer, seller and caller, of settled charges since an instant', async () => {
+        const settle = async (n: number, changes: Parameters<typeof terms>[1]): Promise<void> => {
+          const result = await store.reserve(terms(n, changes), [claim(1n, 1000n)], false)
+          if (!result.ok) throw new Error('the reservation was refused')
+          await store.authorize(terms(n).id, signed(n), NOW + n)
+          await store.move(terms(n).id, to('settled'))
+        }
+        await settle(1, { microUsd: 5n })
+        await settle(2, { microUsd: 7n })
+        await settle(3, { microUsd: undefined })
+        await settle(4, { caller: 'another', microUsd: 9n })
+        await authorized(5)
+        await held(6)
+        const { route, payer, seller } = terms(1)
+        expect(await store.spentBy(NOW + 2)).toEqual([
+          { route, payer, seller, caller: 'another', charges: 1, microUsd: 9n },
+          { route, payer, seller, caller: 'openclaw', charges: 2, microUsd: 7n },
+        ])
+        expect(await store.spentBy(NOW + 1)).toContainEqual({
+          route,
+          payer,
+          seller,
+          caller: 'openclaw',
+          charges: 3,
+          microUsd: 12n,
+        })
+        expect(await store.spentBy(NOW + 5)).toEqual([])
+      })
+    })
+
     describe('reserving', () => {
       test('keeps a charge as it was given, held', async () => {
         const result = await store.reserve(terms(1), [claim(10n, 10n)], false)

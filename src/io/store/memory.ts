@@ -5,6 +5,7 @@ import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
 import { MemorySellers } from './memory-sellers.ts'
+import { spentBy } from './memory-spent.ts'
 import { MemorySums } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
 import {
@@ -37,6 +38,7 @@ import type {
   PriceKey,
   Reservation,
   SellerFilter,
+  SpentBy,
   Store,
   SubjectTotals,
   Tombstone,
@@ -180,6 +182,13 @@ class MemoryStore implements Store {
       count: charges.length,
       microUsd: charges.reduce((sum, { charge }) => sum + (charge.microUsd ?? 0n), 0n),
     }
+  }
+
+  async spentBy(since: number): Promise<readonly SpentBy[]> {
+    this.#open()
+    return spentBy(
+      [...this.#charges.values()].map(({ charge }) => charge).filter((charge) => charge.reservedAt >= since),
+    )
   }
 
   async totals(claims: readonly Claim[]): Promise<Totals[]> {

@@ -11,7 +11,7 @@ import type {
 import { CHARGE_FLAGS, type ChargeFlag } from '../../core/reconcile.ts'
 import { WINDOWS } from '../../core/window.ts'
 import type { Share } from './rules.ts'
-import type { BudgetWindow, Flagged, Instance, Pin } from './store.ts'
+import type { BudgetWindow, Flagged, Instance, Pin, SpentBy } from './store.ts'
 
 /** A row as `node:sqlite` gives it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -214,4 +214,16 @@ function oneOf<T extends string>(row: Row, column: string, values: readonly T[])
 
 function damaged(column: string): never {
   throw new Error(`the ledger holds something unreadable in ${column}: restore it from a backup`)
+}
+
+/** Reads a sum of charges. */
+export function rowToSpentBy(row: Row): SpentBy {
+  return {
+    route: text(row, 'route'),
+    payer: text(row, 'payer'),
+    seller: text(row, 'seller'),
+    caller: text(row, 'caller'),
+    charges: integer(row, 'charges'),
+    microUsd: amount(row, 'micro_usd'),
+  }
 }

@@ -30,6 +30,7 @@ import {
   rowToFlagged,
   rowToInstance,
   rowToMicroUsd,
+  rowToSpentBy,
   rowToPin,
   text,
 } from './sqlite-rows.ts'
@@ -53,6 +54,7 @@ import type {
   PriceKey,
   Reservation,
   SellerFilter,
+  SpentBy,
   Store,
   SubjectTotals,
   Tombstone,
@@ -218,6 +220,10 @@ class SqliteStore implements Store {
       }
       return { count, microUsd }
     })
+  }
+
+  spentBy(since: number): Promise<readonly SpentBy[]> {
+    return this.#read(() => this.#sql.spentBy.all(since).map(rowToSpentBy))
   }
 
   totals(claims: readonly Claim[]): Promise<Totals[]> {

@@ -168,6 +168,17 @@ export interface Consumption extends Usage {
   readonly microUsd: bigint
 }
 
+/** What was settled under one set of names. */
+export interface SpentBy {
+  readonly route: string
+  readonly payer: string
+  readonly seller: string
+  readonly caller: string
+  readonly charges: number
+  /** Micro-USD; charges without a USD value count with 0. For display: past 2^63 it is refused. */
+  readonly microUsd: bigint
+}
+
 /** The ledger's store. */
 export interface Store {
   /** For messages and metrics: `memory`, `sqlite`. */
@@ -226,6 +237,12 @@ export interface Store {
 
   /** Number and micro-USD of all charges in a state; charges without a USD value count with 0. */
   sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }>
+
+  /**
+   * What was settled of the charges reserved at or after `since` (milliseconds since the epoch), by route, payer, seller and
+   * caller, in that order.
+   */
+  spentBy(since: number): Promise<readonly SpentBy[]>
 
   /** The sums a set of claims would be checked against, in their order; reads only. */
   totals(claims: readonly Claim[]): Promise<Totals[]>
