@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
 import { exchangeOf } from './exchange.ts'
-import type { Handler } from './handler.ts'
-import { named } from './named.ts'
+import { asyncHandler, type Handler, type Request } from './handler.ts'
 import { objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
+import { RouterState, type RoutedRequest } from './router-state.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {
@@ -13,37 +13,58 @@ export interface ModelRouterOptions {
   readonly routes: RouteTable
   /** Where models go that no route claims; without one they are answered 404. */
   readonly fallback?: Route | undefined
+  /** Health, places and sessions; default one of its own with the defaults of the configuration. */
+  readonly state?: RouterState | undefined
 }
 
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
   fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
+  state: z.instanceof(RouterState, { error: 'give a RouterState' }).default(() => new RouterState()),
 })
 
 /**
- * Finds the candidates of the request's model: the routes that claim it, or the default upstream. Answers 404
- * `model_not_found` for a model nobody serves or the caller may not use.
+ * Finds the candidates of the request's model and the order to try them in: the routes that claim it, or the default
+ * upstream. Answers 404 `model_not_found` for a model nobody serves or the caller may not use.
  * @throws ConfigError for a mistake in the options
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
-  const { routes, fallback } = parseOptions('modelRouter', SCHEMA, options)
-  return named<Handler>('modelRouter', (req, _res, next) => {
+  const { routes, fallback, state } = parseOptions('modelRouter', SCHEMA, options)
+  return asyncHandler('modelRouter', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
-    const { model } = exchange
+    const { model, allowedModels, caller } = exchange
     if (model === undefined) {
-      return next(new ConfigError('modelRouter() found no model: mount readBody() before it.'))
+      throw new ConfigError('modelRouter() found no model: mount readBody() before it.')
     }
-    const allowed = exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
-    const candidates: Candidate[] = allowed ? routes.match(model) : []
-    if (allowed && candidates.length === 0 && fallback)
-      candidates.push({ route: fallback, remoteModel: model })
-    const first = candidates[0]
-    if (!first) return next(unknownModel(model))
-    exchange.candidates = candidates
-    exchange.route = first.route.modelName
+    const facts = { caller, header: headersOf(req) }
+    // An alias that may be used is enough, and so is the model it stands for.
+    const named = [model, routes.resolve(model)]
+    const allowed = allowedModels.some((pattern) => named.some((name) => matchesPattern(pattern, name)))
+    const candidates: Candidate[] = allowed ? routes.match(model, facts) : []
+    if (allowed && candidates.length === 0 && fallback) {
+      candidates.push({ route: fallback, remoteModel: routes.resolve(model) })
+    }
+    if (candidates.length === 0) throw unknownModel(model)
+    if (state.needsPrices && candidates.length > 1) await state.prepare()
+    const request: RoutedRequest = {
+      ...facts,
+      model,
+      endpoint: exchange.endpoint,
+      standIns: (kind) => routes.fallbacks(model, kind, facts),
+    }
+    exchange.candidates = state.arrange(candidates, request)
+    exchange.routing = state.routing(request)
+    exchange.route = exchange.candidates[0]?.route.modelName
     next()
   })
+}
+
+function headersOf(req: Request): (name: string) => string | undefined {
+  return (name) => {
+    const value = req.headers[name]
+    return typeof value === 'string' ? value : value?.join(', ')
+  }
 }
 
 function unknownModel(model: string): TollwayError {

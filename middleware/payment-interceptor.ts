@@ -2,22 +2,20 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { BUILT_IN_ASSETS, type Asset } from '../src/core/assets.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
-import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/events.ts'
-import type { Exchange } from '../src/core/exchange.ts'
 import type { Provider } from '../src/core/provider.ts'
-import type { Candidate } from '../src/core/route.ts'
+import { systemTimers, type Timers } from '../src/core/timers.ts'
 import type { Ledger } from '../src/io/ledger.ts'
-import { UpstreamError, type IncomingReply, type OutgoingRequest, type Upstream } from '../src/io/upstream.ts'
+import type { Upstream } from '../src/io/upstream.ts'
+import { tryCandidates } from './candidate-loop.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
-import { outgoingRequest } from './outgoing.ts'
-import { ClientLeftError, PaidCall } from './paid-call.ts'
+import { ClientLeftError } from './paid-call.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
 import { endpointOf } from './paths.ts'
-import { relayedHeaders } from './relay-headers.ts'
 import { RunningCalls } from './running-calls.ts'
-import { awaited, markReady } from './stopwatch.ts'
+import { markReady } from './stopwatch.ts'
 
 /** Limits on what may be signed (rule 6). */
 export interface PaymentPolicy {
@@ -45,16 +43,19 @@ export interface PaymentInterceptorOptions {
   /** Counts the paid calls on their way; a shutdown waits for them. */
   readonly running?: RunningCalls | undefined
   readonly clock?: Clock | undefined
+  /** Waits between repeats of unpaid sends. */
+  readonly timers?: Timers | undefined
   readonly observers?: readonly Observer[] | undefined
 }
 
 /** What {@link PaidCall} works with. */
 export interface PaymentParts extends Omit<
   PaymentInterceptorOptions,
-  'policy' | 'clock' | 'observers' | 'running'
+  'policy' | 'clock' | 'timers' | 'observers' | 'running'
 > {
   readonly running: RunningCalls
   readonly clock: Clock
+  readonly timers: Timers
   readonly observers: readonly Observer[]
   readonly policy: PaymentPolicy & {
     readonly payTo: ReadonlyMap<string, readonly string[]>
@@ -92,11 +93,9 @@ const SCHEMA = z.strictObject({
   }),
   running: z.instanceof(RunningCalls, { error: 'give a RunningCalls' }).default(() => new RunningCalls()),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
+  timers: objectWith<Timers>(['after'], 'give { after(ms, work) }').default(systemTimers),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
 })
-
-/** Answers of an unpaid probe that are about the request and are relayed as they are. */
-const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415, 422])
 
 /**
  * Sends the request to its candidates in turn. An unpaid candidate is relayed byte for byte. A paid one is asked
@@ -118,26 +117,16 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
       throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
-    let failure: unknown
-    for (const candidate of candidates) {
-      exchange.route = candidate.route.modelName
-      exchange.payer = candidate.route.payer
-      try {
-        await serve(parts, exchange, candidate, outgoingRequest(req, exchange, candidate), leaving)
-      } catch (error) {
-        // The first failure is told, as LiteLLM does: it belongs to the candidate the caller meant.
-        failure ??= error
-        if (error instanceof TollwayError && error.mayTryNext) continue
-        failure = error
-        break
-      }
-      markReady(exchange)
-      run?.land(exchange)
-      return next()
+    try {
+      await tryCandidates(parts, req, exchange, leaving)
+    } catch (error) {
+      run?.fail(exchange, error)
+      if (error instanceof ClientLeftError) return
+      throw error
     }
-    run?.fail(exchange, failure)
-    if (failure instanceof ClientLeftError) return
-    throw failure
+    markReady(exchange)
+    run?.land(exchange)
+    next()
   })
 }
 
@@ -147,81 +136,4 @@ function leavingOf(res: ServerResponse): AbortSignal {
   if (res.closed || res.destroyed) leaving.abort()
   res.once('close', () => leaving.abort())
   return leaving.signal
-}
-
-/** @param leaving aborted when the client is gone; nothing is signed for it after that */
-async function serve(
-  parts: PaymentParts,
-  exchange: Exchange,
-  candidate: Candidate,
-  request: OutgoingRequest,
-  leaving: AbortSignal,
-): Promise<void> {
-  const payerName = candidate.route.payer
-  if (payerName === undefined) {
-    exchange.reply = { ...(await awaited(exchange, ask(parts, request, leaving))), kind: 'unpaid' }
-    exchange.outcome = 'free'
-    return
-  }
-  const payer = parts.payers.get(payerName)
-  if (!payer) {
-    throw new ConfigError(
-      `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
-    )
-  }
-  const startedAt = performance.now()
-  const answer = await awaited(exchange, ask(parts, request, leaving))
-  if (answer.status !== 402) {
-    exchange.reply = { ...withoutSellersHeaders(unpaidAnswer(answer)), kind: 'unpaid' }
-    exchange.outcome = 'free'
-    return
-  }
-  const call = new PaidCall(parts, exchange, candidate, payer, request)
-  await parts.running.track(call.run(answer, startedAt, leaving))
-}
-
-/** Sends a request that carries no payment; it ends when the client leaves. */
-async function ask(
-  parts: PaymentParts,
-  request: OutgoingRequest,
-  leaving: AbortSignal,
-): Promise<IncomingReply> {
-  try {
-    return await parts.upstream.send({ ...request, signal: leaving })
-  } catch (cause) {
-    if (leaving.aborted) throw new ClientLeftError()
-    const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
-    if (reason === 'private') throw privateSeller(request.url, cause)
-    throw unavailable(`did not answer (${reason})`, cause)
-  }
-}
-
-/** A seller that answers for free is still a seller: it does not speak in our name, nor to the client's cookies. */
-function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
-  return { ...reply, headers: Object.fromEntries(relayedHeaders({ headers: reply.headers, kind: 'paid' })) }
-}
-
-/** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
-function unpaidAnswer(answer: IncomingReply): IncomingReply {
-  const { status } = answer
-  if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
-  answer.body.destroy()
-  throw unavailable(`answered the unpaid request with status ${status}`, undefined)
-}
-
-function unavailable(what: string, cause: unknown): TollwayError {
-  return new TollwayError({
-    code: 'seller_unavailable',
-    message: `The seller or upstream of this route ${what}; nothing was paid.`,
-    cause,
-  })
-}
-
-function privateSeller(url: string, cause: unknown): TollwayError {
-  return new TollwayError({
-    code: 'host_not_allowed',
-    message: `${new URL(url).host} is not on the public internet, and policy.block_private_networks is on; nothing was sent.`,
-    advice: ['Correct api_base, or turn block_private_networks off to pay sellers on your own network.'],
-    cause,
-  })
 }

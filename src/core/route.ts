@@ -67,13 +67,42 @@ export interface Candidate {
   readonly route: Route
   /** The model name to send. */
   readonly remoteModel: string
+  /** Candidates of one rank may change places among each other, those of a lower rank go first; default 0. */
+  readonly rank?: number | undefined
+}
+
+/** What conditional routes are held against. */
+export interface RouteFacts {
+  readonly caller: string
+  /** @param name in lower case */
+  header(name: string): string | undefined
+}
+
+/** Why a model's own candidates could not serve, where other models may stand in. */
+export type FallbackKind = 'unavailable' | 'context_window' | 'content_policy'
+
+/** Model names, or patterns as they stand in `model_name`, to the models that stand in. */
+export type FallbackMap = ReadonlyMap<string, readonly string[]>
+
+/** What {@link compileRoutes} knows beside the routes. */
+export interface RouteNames {
+  /** Other names of models. */
+  readonly aliases?: ReadonlyMap<string, string> | undefined
+  readonly contextWindowFallbacks?: FallbackMap | undefined
+  readonly contentPolicyFallbacks?: FallbackMap | undefined
 }
 
 /** Routes compiled for matching. */
 export interface RouteTable {
   readonly routes: readonly Route[]
-  /** The candidates of a model in the order to try them; empty when no route claims it. */
-  match(model: string): Candidate[]
+  /** Other names and the models they stand for. */
+  readonly aliases: ReadonlyMap<string, string>
+  /** The model an alias stands for; any other name itself. */
+  resolve(model: string): string
+  /** The candidates of a model in the order to try them, its stand-ins last; empty when no route claims it. */
+  match(model: string, facts?: RouteFacts): Candidate[]
+  /** The stand-ins of a model for one kind of failure. */
+  fallbacks(model: string, kind: FallbackKind, facts?: RouteFacts): Candidate[]
 }
 
 interface Pattern {
@@ -84,30 +113,96 @@ interface Pattern {
 
 /**
  * @param fallbacks model name or pattern to the models tried after its own candidates
- * @throws ConfigError for a name with more than one `*`, or a remote `*` without one in the public name
+ * @throws ConfigError for a name with more than one `*`, a remote `*` without one in the public name, or an alias of an alias
  */
 export function compileRoutes(
   routes: readonly Route[],
-  fallbacks: ReadonlyMap<string, readonly string[]> = new Map(),
+  fallbacks: FallbackMap = new Map(),
+  names: RouteNames = {},
 ): RouteTable {
   const compiled = routes.map((route) => ({ route, pattern: compile(route) }))
-  const direct = (model: string): Candidate[] => {
-    const hits = compiled.filter(({ pattern }) => matches(pattern, model))
+  const aliases = names.aliases ?? new Map<string, string>()
+  for (const [alias, target] of aliases) {
+    if (aliases.has(target)) {
+      throw new ConfigError(
+        `The alias "${alias}" stands for "${target}", which is an alias too. Name a model.`,
+      )
+    }
+  }
+  const resolve = (model: string): string => aliases.get(model) ?? model
+  const kinds: Readonly<Record<FallbackKind, FallbackMap>> = {
+    unavailable: fallbacks,
+    context_window: names.contextWindowFallbacks ?? new Map<string, readonly string[]>(),
+    content_policy: names.contentPolicyFallbacks ?? new Map<string, readonly string[]>(),
+  }
+
+  const direct = (name: string, facts: RouteFacts | undefined, rank: number): Candidate[] => {
+    const model = resolve(name)
+    const hits = compiled.filter(({ route, pattern }) => matches(pattern, model) && holds(route.when, facts))
     const best = Math.max(-1, ...hits.map(({ pattern }) => specificity(pattern)))
-    return hits
+    const chosen = hits
       .filter(({ pattern }) => specificity(pattern) === best)
-      .toSorted((a, b) => a.route.order - b.route.order)
-      .map(({ route, pattern }) => ({ route, remoteModel: remoteModel(route, pattern, model) }))
+      .toSorted((a, b) => conditional(b.route) - conditional(a.route) || a.route.order - b.route.order)
+    let at = rank
+    return chosen.map(({ route, pattern }, index) => {
+      const before = chosen[index - 1]?.route
+      const equal = before?.order === route.order && conditional(before) === conditional(route)
+      if (before !== undefined && !equal) at += 1
+      return { route, remoteModel: remoteModel(route, pattern, model), rank: at }
+    })
+  }
+  const standIns = (
+    name: string,
+    own: readonly Candidate[],
+    kind: FallbackKind,
+    facts: RouteFacts | undefined,
+  ): Candidate[] => {
+    const model = resolve(name)
+    const pattern = own[0]?.route.modelName
+    const listed = kinds[kind].get(name) ?? kinds[kind].get(model) ?? kinds[kind].get(pattern ?? '') ?? []
+    let rank = (own.at(-1)?.rank ?? -1) + 1
+    return listed.flatMap((target) => {
+      const found = direct(target, facts, rank)
+      rank = (found.at(-1)?.rank ?? rank - 1) + 1
+      return found
+    })
   }
   return {
     routes,
-    match(model) {
-      const own = direct(model)
-      const name = own[0]?.route.modelName
-      const further = name === undefined ? [] : (fallbacks.get(model) ?? fallbacks.get(name) ?? [])
-      return [...own, ...further.flatMap(direct)]
+    aliases,
+    resolve,
+    match(model, facts) {
+      const own = direct(model, facts, 0)
+      return own.length === 0 ? [] : distinct([...own, ...standIns(model, own, 'unavailable', facts)])
+    },
+    fallbacks(model, kind, facts) {
+      return distinct(standIns(model, direct(model, facts, 0), kind, facts))
     },
   }
+}
+
+/** A route that is reached in two ways is tried once. */
+function distinct(candidates: readonly Candidate[]): Candidate[] {
+  return candidates.filter(
+    ({ route, remoteModel: remote }, index) =>
+      candidates.findIndex((other) => other.route === route && other.remoteModel === remote) === index,
+  )
+}
+
+/** A route made for this caller or header goes before one made for everybody. */
+function conditional({ when }: Route): number {
+  return when === undefined ? 0 : 1
+}
+
+function holds(when: RouteCondition | undefined, facts: RouteFacts | undefined): boolean {
+  if (when === undefined) return true
+  if (facts === undefined) return false
+  const { callers, headers } = when
+  if (callers && !callers.some((pattern) => matchesPattern(pattern, facts.caller))) return false
+  return [...(headers ?? [])].every(([name, pattern]) => {
+    const value = facts.header(name)
+    return value !== undefined && (pattern === '*' || matchesPattern(pattern, value))
+  })
 }
 
 /** Whether a model name matches a pattern such as `paid/*` (used for callers' allow-lists too). */

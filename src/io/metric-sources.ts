@@ -3,6 +3,7 @@ import { counted, type BudgetAsset, type Totals } from '../core/budget.ts'
 import { formatUnits } from '../core/money.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../core/reconcile.ts'
 import type { MetricRegistry } from './metric-registry.ts'
+import { showRouteStates, type RouteStateReading } from './routing-metrics.ts'
 
 /** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
 export interface BudgetReading {
@@ -34,6 +35,8 @@ export interface MetricSources {
   readonly voucherExposure?: (() => Promise<bigint>) | undefined
   /** The newest known balances of the payers. */
   readonly wallets?: (() => readonly WalletReading[]) | undefined
+  /** The health of every route asked so far. */
+  readonly routes?: (() => readonly RouteStateReading[]) | undefined
   /** How far independent sums lie apart, micro-USD; `undefined` for a pair that could not be compared. */
   readonly mismatches?: (() => readonly MismatchReading[]) | undefined
 }
@@ -93,6 +96,7 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   readSpent(metrics, sources)
   readWallets(metrics, sources)
   readMismatches(metrics, sources)
+  if (sources.routes) showRouteStates(metrics, sources.routes())
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
 }
 

@@ -119,6 +119,29 @@ export const METRIC_TABLE = {
     'route',
     'ended',
   ]),
+  tollway_retries_total: counter('Unpaid sends that were repeated; a paid send never is.', [
+    'route',
+    'seller',
+    'reason',
+  ]),
+  tollway_fallbacks_total: counter('Requests that went on to another route, and why.', [
+    'route',
+    'to',
+    'reason',
+  ]),
+  tollway_cooldowns_total: counter('Times a route was put behind the others because it kept failing.', [
+    'route',
+    'seller',
+    'reason',
+  ]),
+  tollway_route_state: gauge('0 healthy, 1 being tried out, 2 cooling down; for routes asked so far.', [
+    'route',
+    'seller',
+  ]),
+  tollway_rate_limited_total: counter(
+    "Requests a caller's own limit refused: requests or tokens of the minute, or parallel.",
+    ['caller', 'limit'],
+  ),
   tollway_payment_phase_seconds: histogram('Time a phase of paying took.', ['phase'], PHASE_SECONDS),
   tollway_audit_sequence: gauge('Sequence number of the newest audit record.', []),
   tollway_audit_failures_total: counter('Audit records that could not be written.', []),

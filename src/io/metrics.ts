@@ -5,6 +5,7 @@ import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
 import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usd, type MetricSources } from './metric-sources.ts'
 import { readProcess } from './process-metrics.ts'
+import { recordRouting } from './routing-metrics.ts'
 
 /** Options of {@link createMetrics}. */
 export type MetricsSettings = MetricRegistrySettings
@@ -95,6 +96,12 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
       return
     case 'audit_failed':
       metrics.count('tollway_audit_failures_total', {})
+      return
+    case 'retried':
+    case 'fell_back':
+    case 'cooled':
+    case 'rate_limited':
+      recordRouting(metrics, event)
       return
     default:
       event satisfies never
