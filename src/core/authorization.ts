@@ -2,37 +2,9 @@
 import { findNetwork } from './assets.ts'
 import type { AuthorizationRecord } from './charge.ts'
 import type { Quote } from './requirement.ts'
+import type { TypedAuthorization, WireAuthorization } from './typed-message.ts'
 
-/** The fields of an EIP-3009 authorization as they go over the wire (decimal strings). */
-export interface WireAuthorization {
-  readonly from: string
-  readonly to: string
-  readonly value: string
-  readonly validAfter: string
-  readonly validBefore: string
-  readonly nonce: string
-}
-
-/** EIP-712 type of EIP-3009's `TransferWithAuthorization`. */
-export const TRANSFER_WITH_AUTHORIZATION = [
-  { name: 'from', type: 'address' },
-  { name: 'to', type: 'address' },
-  { name: 'value', type: 'uint256' },
-  { name: 'validAfter', type: 'uint256' },
-  { name: 'validBefore', type: 'uint256' },
-  { name: 'nonce', type: 'bytes32' },
-] as const
-
-/** What a signer is asked to sign: plain data that survives being posted to another thread or process. */
-export interface TypedAuthorization {
-  readonly domain: {
-    readonly name: string
-    readonly version: string
-    readonly chainId: number
-    readonly verifyingContract: string
-  }
-  readonly message: WireAuthorization
-}
+export { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from './typed-message.ts'
 
 /** v1 facilitators compare `validAfter` with their clock, so v1 clients start the window this much earlier. */
 const V1_BACKDATE_SECONDS = 600
@@ -77,6 +49,7 @@ export function toTyped(quote: Quote, record: AuthorizationRecord): TypedAuthori
   const network = findNetwork(quote.asset.network)
   if (!quote.asset.domain || !network) return undefined
   return {
+    kind: 'eip3009',
     domain: { ...quote.asset.domain, chainId: network.chainId, verifyingContract: quote.asset.address },
     message: toWire(quote, record),
   }

@@ -89,6 +89,8 @@ export interface AuthorizationRecord {
   readonly validBefore: number
   /** Where the nonce is looked up: in the token (EIP-3009, the default) or in Permit2's bitmap. */
   readonly method?: AuthorizationMethod | undefined
+  /** `upto`: the seller may take less than was signed. Default `exact`. */
+  readonly scheme?: 'exact' | 'upto' | undefined
 }
 
 /** The two contracts that know whether a signed payment was used. */
@@ -98,10 +100,26 @@ export type AuthorizationMethod = 'eip3009' | 'permit2'
 export interface Charge extends ChargeTerms {
   readonly state: ChargeState
   readonly proof: Proof | undefined
+  /**
+   * What the chain proved to have been taken where that is less than the amount (`upto`); from then on budgets count only
+   * this. Smallest units; `undefined` where nothing but the amount is known.
+   */
+  readonly charged?: bigint | undefined
   readonly authorization: AuthorizationRecord | undefined
   /** Transaction hash from the receipt or the chain. */
   readonly transaction: string | undefined
   /** Why the last move happened, e.g. `receipt`, `timeout`, `http_502`, `instance_dead`. */
   readonly reason: string | undefined
   readonly updatedAt: number
+}
+
+/**
+ * The part of a share of a limit that remains when less than the signed amount was taken, rounded up: against the caller
+ * (rule 1).
+ * @param share what the charge holds of the limit, in the limit's unit
+ */
+export function chargedShare(share: bigint, charged: bigint, amount: bigint): bigint {
+  if (charged < 0n || charged > amount)
+    throw new RangeError('what was taken is not between zero and what was signed')
+  return amount === 0n ? share : (share * charged + amount - 1n) / amount
 }

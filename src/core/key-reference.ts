@@ -1,4 +1,26 @@
-/** Where a private key is kept. The key itself never appears in an option, so options may be logged and compared (rule 8). */
-export type KeyReference =
+/** A secret that only the thread that needs it reads. */
+export type SecretReference =
   | { readonly source: 'env'; readonly name: string }
   | { readonly source: 'file'; readonly path: string }
+
+/** Where a private key is kept. The key itself never appears in an option, so options may be logged and compared (rule 8). */
+export type KeyReference =
+  | SecretReference
+  /** An encrypted keystore (Web3 Secret Storage, version 3), and where its password is. */
+  | { readonly source: 'keystore'; readonly path: string; readonly password: SecretReference }
+  /** The wallet file of AgentCash: JSON with `privateKey` and `address`. */
+  | { readonly source: 'agentcash'; readonly path: string }
+
+/** A signer that keeps its keys elsewhere and is asked over HTTP (Obol's remote signer). */
+export interface RemoteSignerReference {
+  readonly source: 'remote'
+  /** Its base address, e.g. `http://127.0.0.1:9000`. */
+  readonly url: string
+  /** Sent as bearer token; never logged. */
+  readonly token?: string | undefined
+  /** Which of its keys pays; without it the signer must have exactly one. */
+  readonly address?: string | undefined
+}
+
+/** Anything a payer can be told to sign with. */
+export type SignerReference = KeyReference | RemoteSignerReference

@@ -3,8 +3,10 @@
  * can be made nowhere else, and payers take nothing but quotes.
  */
 import { findAsset, type Asset } from './assets.ts'
+import type { AuthorizationMethod } from './charge.ts'
 import { TollwayError, type ErrorCode } from './errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from './money.ts'
+import { GAS_SPONSORING } from './permit2.ts'
 import type { Challenge, Offer } from './x402.ts'
 
 /** Longest `maxTimeoutSeconds` an offer may ask for; below it the window is capped, above it the offer is refused. */
@@ -32,7 +34,12 @@ export interface GatePolicy {
   supports(offer: Offer): boolean
   /** What the price is held against, `undefined` when nothing is. */
   price?: ((network: string, asset: string) => PriceLimit | undefined) | undefined
+  /** Which of several acceptable offers is paid: the cheapest in USD (default; of equals the seller's first), or the seller's first. */
+  readonly order?: OfferOrder | undefined
 }
+
+/** See {@link GatePolicy.order}. */
+export type OfferOrder = 'cheapest' | 'seller'
 
 /** How much a seller may ask, seen from what it was paid before; smallest units. */
 export interface PriceLimit {
@@ -58,6 +65,13 @@ export class Quote {
   readonly validitySeconds: number
   /** Where the payment goes: scheme, host and port. */
   readonly origin: string
+  /** `upto`: the seller may take less than the amount. */
+  readonly scheme: 'exact' | 'upto'
+  readonly method: AuthorizationMethod
+  /** `upto`: the only address that may settle, lower case. */
+  readonly facilitator: string | undefined
+  /** What the seller says of EIP-2612 gas sponsoring, `undefined` when it does not offer it. Seller's text: echoed, never read. */
+  readonly sponsoring: Readonly<Record<string, unknown>> | undefined
   readonly offer: Offer
   readonly resource: unknown
   readonly #vetted = true
@@ -70,6 +84,10 @@ export class Quote {
     this.payTo = fields.payTo
     this.validitySeconds = fields.validitySeconds
     this.origin = fields.origin
+    this.scheme = fields.scheme
+    this.method = fields.method
+    this.facilitator = fields.facilitator
+    this.sponsoring = fields.sponsoring
     this.offer = fields.offer
     this.resource = fields.resource
     Object.freeze(this)
@@ -90,11 +108,23 @@ interface Refusal {
 }
 
 /**
- * Chooses the first offer that passes every check, in the seller's order.
+ * Chooses the offer to pay: of those that pass every check the first of {@link vetOffers}.
  * @param origin where the payment would be sent
  * @throws TollwayError with the code of the offer that got furthest
  */
 export function vetChallenge(challenge: Challenge, origin: string, policy: GatePolicy): Quote {
+  return vetOffers(challenge, origin, policy)[0]
+}
+
+/**
+ * The offers that pass every check, in the order in which they are to be tried; at least one.
+ * @throws TollwayError with the code of the offer that got furthest
+ */
+export function vetOffers(
+  challenge: Challenge,
+  origin: string,
+  policy: GatePolicy,
+): readonly [Quote, ...Quote[]] {
   if (!policy.origins.has(origin)) {
     throw new TollwayError({
       code: 'host_not_allowed',
@@ -103,17 +133,41 @@ export function vetChallenge(challenge: Challenge, origin: string, policy: GateP
     })
   }
   let best: Refusal | undefined
+  const quotes: Quote[] = []
   for (const offer of challenge.offers) {
     const result = vetOffer(offer, challenge, origin, policy)
-    if (result instanceof Quote) return result
-    if (!best || result.stage > best.stage) best = result
+    if (result instanceof Quote) quotes.push(result)
+    else if (!best || result.stage > best.stage) best = result
   }
+  const [first, ...rest] = policy.order === 'seller' ? quotes : quotes.toSorted(byPrice)
+  if (first) return [first, ...rest]
   const refusal = best ?? { code: 'offer_empty' as const, message: 'The seller offered no way to pay.' }
   const offered = [
     ...challenge.offers.map((offer) => `${offer.scheme} on ${offer.network}`),
     ...challenge.others,
   ]
   throw new TollwayError({ ...refusal, details: { offered: clean(offered.join(', ')) } })
+}
+
+/** The sort is stable: of equals the seller's first stays first. */
+function byPrice(a: Quote, b: Quote): number {
+  const [one, other] = [a.microUsd ?? 0n, b.microUsd ?? 0n]
+  if (one === other) return 0
+  return one < other ? -1 : 1
+}
+
+function wanted({ scheme, extra }: Offer): string {
+  const method = extra['assetTransferMethod']
+  if (typeof method === 'string') return method
+  return method === undefined && scheme !== 'upto' ? 'eip3009' : 'another method'
+}
+
+/** How an offer wants to be paid; `undefined` for a method that is not known. `upto` is always Permit2. */
+function methodOf({ scheme, extra }: Offer): AuthorizationMethod | undefined {
+  const method = extra['assetTransferMethod']
+  if (scheme === 'upto') return method === undefined || method === 'permit2' ? 'permit2' : undefined
+  if (method === undefined || method === 'eip3009') return 'eip3009'
+  return method === 'permit2' ? 'permit2' : undefined
 }
 
 function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: GatePolicy): Quote | Refusal {
@@ -141,6 +195,23 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       code: 'asset_not_allowed',
       message: `The seller asks for the asset ${clean(offer.asset)} on ${offer.network}, which is not in the asset table.`,
       advice: ['Add it under assets if you mean to pay with it.'],
+    }
+  }
+  const method = methodOf(offer)
+  if (method === undefined || (asset.methods && !asset.methods.includes(method))) {
+    return {
+      stage: 2,
+      code: 'no_supported_offer',
+      message: `The seller wants ${asset.symbol} on ${asset.network} by ${clean(wanted(offer))}, which is not a way this token is paid with.`,
+    }
+  }
+  const facilitator = facilitatorOf(offer)
+  if (offer.scheme === 'upto' && facilitator === undefined) {
+    return {
+      stage: 2,
+      code: 'no_supported_offer',
+      message:
+        'The seller offers upto without naming the facilitator that may settle it (extra.facilitatorAddress).',
     }
   }
   if (offer.amountsDisagree) {
@@ -206,10 +277,29 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     payTo,
     validitySeconds,
     origin,
+    scheme: offer.scheme === 'upto' ? ('upto' as const) : ('exact' as const),
+    method,
+    facilitator,
+    sponsoring: method === 'permit2' ? sponsoringOf(challenge) : undefined,
     offer,
     resource: challenge.resource,
   }
   return new Quote(QUOTE_KEY, fields)
+}
+
+function facilitatorOf({ scheme, extra }: Offer): string | undefined {
+  const address = extra['facilitatorAddress']
+  return scheme === 'upto' && typeof address === 'string' && EVM_ADDRESS.test(address)
+    ? address.toLowerCase()
+    : undefined
+}
+
+/** What the seller advertises of gas sponsoring; v1 has no extensions. */
+function sponsoringOf({ x402Version, extensions }: Challenge): Readonly<Record<string, unknown>> | undefined {
+  const extension = Object.hasOwn(extensions, GAS_SPONSORING) ? extensions[GAS_SPONSORING] : undefined
+  if (x402Version !== 2 || typeof extension !== 'object' || extension === null) return undefined
+  const info = 'info' in extension ? extension.info : undefined
+  return typeof info === 'object' && info !== null && !Array.isArray(info) ? { ...info } : {}
 }
 
 function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {

@@ -49,6 +49,8 @@ export interface Challenge {
   readonly others: readonly string[]
   /** v2's `resource` object, echoed in the payment. */
   readonly resource: unknown
+  /** v2's `extensions` by name, as received; empty when there are none. */
+  readonly extensions: Readonly<Record<string, unknown>>
   /** The seller's own `error` text: for the audit record only. */
   readonly error: string | undefined
 }
@@ -89,8 +91,11 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
     throw undecodable(`it carries ${spelled}, and versions 1 and 2 are understood`)
   }
   if (!Array.isArray(accepts)) throw undecodable('its accepts field is not a list')
-  const extensions = isRecord(json['extensions']) ? Object.keys(json['extensions']) : []
-  const others = [...elsewhere, ...(extensions.includes('sign-in-with-x') ? ['SIWX (sign-in-with-x)'] : [])]
+  const extensions = isRecord(json['extensions']) ? json['extensions'] : {}
+  const others = [
+    ...elsewhere,
+    ...(Object.hasOwn(extensions, 'sign-in-with-x') ? ['SIWX (sign-in-with-x)'] : []),
+  ]
   if (accepts.length === 0) {
     if (others.length > 0) throw unsupported(others)
     throw new TollwayError({
@@ -106,7 +111,7 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
   }
   if (offers.length === 0) throw undecodable('none of its offers has a scheme, network, asset and payTo')
   const error = typeof json['error'] === 'string' ? json['error'].slice(0, 500) : undefined
-  return { x402Version: version, offers, others, resource: json['resource'], error }
+  return { x402Version: version, offers, others, resource: json['resource'], extensions, error }
 }
 
 function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
@@ -163,11 +168,13 @@ export function decodeReceipt(header: (name: string) => string | undefined): Rec
 /**
  * The header that carries a payment: PAYMENT-SIGNATURE with the accepted entry verbatim (v2), X-PAYMENT (v1).
  * @param payload the scheme's payload, e.g. `{ signature, authorization }` for `exact` on EVM
+ * @param extensions v2's answers to extensions of the challenge; v1 has none
  */
 export function encodePayment(
   offer: Offer,
   resource: unknown,
   payload: Readonly<Record<string, unknown>>,
+  extensions?: Readonly<Record<string, unknown>>,
 ): { readonly name: string; readonly value: string } {
   if (offer.x402Version === 1) {
     const network = offer.raw['network']
@@ -181,6 +188,7 @@ export function encodePayment(
     payload,
     ...(resource === undefined ? {} : { resource }),
     accepted: offer.raw,
+    ...(extensions === undefined ? {} : { extensions }),
   }
   return { name: HEADERS.signature, value: encodeBase64Json(message) }
 }

@@ -1,8 +1,9 @@
 /** One look at the chain for one charge: gathers what `decide` judges, and believes nothing that does not fit together. */
 import type { AuthorizationRecord, Charge } from '../core/charge.ts'
+import { PERMIT2_ADDRESS } from '../core/contracts.ts'
 import type { ChainBlock, ChainTransfer, Observation, Reading } from '../core/reconcile.ts'
 import type { BlockSearch } from './chain-blocks.ts'
-import { ChainError, PERMIT2_ADDRESS, TOPICS, type ChainLog, type ChainReader } from './chain.ts'
+import { ChainError, TOPICS, type ChainLog, type ChainReader } from './chain.ts'
 
 /** How far this machine's clock may be ahead of the chain's, seconds: events are looked for from this much earlier. */
 const CLOCK_SKEW_SECONDS = 3600

@@ -14,6 +14,7 @@ import {
   toEventSelector,
   type Hex,
 } from 'viem'
+import { PERMIT2_ADDRESS } from '../core/contracts.ts'
 import type { ChainBlock } from '../core/reconcile.ts'
 
 /** Which block counts as one that can no longer be replaced. */
@@ -74,9 +75,6 @@ export const TOPICS = {
   canceled: toEventSelector('AuthorizationCanceled(address,bytes32)'),
   invalidated: toEventSelector('UnorderedNonceInvalidation(address,uint256,uint256)'),
 } as const
-
-/** Permit2, at the same address on every chain. */
-export const PERMIT2_ADDRESS = '0x000000000022d473030f116ddee9f6b43ac78ba3'
 
 const AUTHORIZATION_STATE = parseAbi(['function authorizationState(address, bytes32) view returns (bool)'])
 const NONCE_BITMAP = parseAbi(['function nonceBitmap(address, uint256) view returns (uint256)'])

@@ -6,39 +6,46 @@ import { KeyFault } from './private-key.ts'
 const MAX_BYTES = 1024
 const SAFE_MODES: ReadonlySet<number> = new Set([0o600, 0o400])
 
+/** What else is kept as carefully as a key. */
+export interface FileKind {
+  /** For messages; default `key file`. */
+  readonly what?: string | undefined
+  readonly maxBytes?: number | undefined
+}
+
 /**
  * The text of a key file. Symbolic links are followed, and owner and mode are those of the file they lead to, read
  * from the open file, so that it cannot be swapped in between.
  * @throws KeyFault that names the fix and never the content
  */
-export function readKeyFile(path: string): string {
+export function readKeyFile(path: string, kind: FileKind = {}): string {
+  const { what = 'key file', maxBytes = MAX_BYTES } = kind
   let file: number
   try {
     // Non-blocking: a pipe in place of the file must not hang the start.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new KeyFault(`The key file ${path} cannot be read (${code}). Check the path and who owns it.`)
+    throw new KeyFault(`The ${what} ${path} cannot be read (${code}). Check the path and who owns it.`)
   }
   try {
-    const { mode, uid, size } = checkFile(file, path)
+    const { mode, uid, size } = checkFile(file, path, what)
     const self = process.getuid?.()
     if (self !== undefined && uid !== self) {
       throw new KeyFault(
-        `The key file ${path} belongs to user ${uid}, and this process runs as user ${self}. Run: chown ${self} ${path}`,
+        `The ${what} ${path} belongs to user ${uid}, and this process runs as user ${self}. Run: chown ${self} ${path}`,
       )
     }
     // Windows keeps no such modes.
     if (self !== undefined && !SAFE_MODES.has(mode & 0o7777)) {
       const octal = (mode & 0o7777).toString(8).padStart(4, '0')
       throw new KeyFault(
-        `The key file ${path} has mode ${octal}, and 0600 or 0400 is needed. Run: chmod 600 ${path}`,
+        `The ${what} ${path} has mode ${octal}, and 0600 or 0400 is needed. Run: chmod 600 ${path}`,
       )
     }
-    if (size > MAX_BYTES) {
-      throw new KeyFault(
-        `The key file ${path} is too large for a key. It holds 0x and 64 hex digits, nothing else.`,
-      )
+    if (size > maxBytes) {
+      const holds = what === 'key file' ? ' It holds 0x and 64 hex digits, nothing else.' : ''
+      throw new KeyFault(`The ${what} ${path} is too large for a key.${holds}`)
     }
     const buffer = Buffer.alloc(size)
     const read = readSync(file, buffer, 0, size, 0)
@@ -50,10 +57,10 @@ export function readKeyFile(path: string): string {
   }
 }
 
-function checkFile(file: number, path: string): { mode: number; uid: number; size: number } {
+function checkFile(file: number, path: string, what: string): { mode: number; uid: number; size: number } {
   const stat = fstatSync(file)
   if (!stat.isFile()) {
-    throw new KeyFault(`The key file ${path} is not a regular file. Name the file that holds the key.`)
+    throw new KeyFault(`The ${what} ${path} is not a regular file. Name the file that holds the key.`)
   }
   return stat
 }

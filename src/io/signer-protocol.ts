@@ -3,37 +3,77 @@ import { z } from 'zod'
 
 const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/)
 const uint256 = z.string().regex(/^(?:0|[1-9]\d{0,77})$/)
+const chainId = z.int().min(1)
 
-/** An EIP-3009 authorization with its domain, and nothing else: no other kind of data gets signed. */
-const TYPED_AUTHORIZATION = z.strictObject({
-  domain: z.strictObject({
-    name: z.string().min(1),
-    version: z.string().min(1),
-    chainId: z.int().min(1),
-    verifyingContract: address,
-  }),
-  message: z.strictObject({
-    from: address,
-    to: address,
-    value: uint256,
-    validAfter: uint256,
-    validBefore: uint256,
-    nonce: z.string().regex(/^0x[0-9a-fA-F]{64}$/),
-  }),
+const tokenDomain = z.strictObject({
+  name: z.string().min(1),
+  version: z.string().min(1),
+  chainId,
+  verifyingContract: address,
 })
 
-/** To the worker: sign this. */
+const permit2Message = {
+  from: address,
+  token: address,
+  amount: uint256,
+  nonce: uint256,
+  deadline: uint256,
+  to: address,
+  validAfter: uint256,
+}
+
+/** The payments and allowances of {@link TypedMessage}, and nothing else: no other kind of data gets signed. */
+const TYPED_MESSAGE = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('eip3009'),
+    domain: tokenDomain,
+    message: z.strictObject({
+      from: address,
+      to: address,
+      value: uint256,
+      validAfter: uint256,
+      validBefore: uint256,
+      nonce: z.string().regex(/^0x[0-9a-fA-F]{64}$/),
+    }),
+  }),
+  z.strictObject({
+    kind: z.literal('permit2_exact'),
+    domain: z.strictObject({ chainId }),
+    message: z.strictObject(permit2Message),
+  }),
+  z.strictObject({
+    kind: z.literal('permit2_upto'),
+    domain: z.strictObject({ chainId }),
+    message: z.strictObject({ ...permit2Message, facilitator: address }),
+  }),
+  z.strictObject({
+    kind: z.literal('eip2612_permit'),
+    domain: tokenDomain,
+    message: z.strictObject({ owner: address, value: uint256, nonce: uint256, deadline: uint256 }),
+  }),
+])
+
+/** The most messages of one {@link SIGN_REQUEST}: between two of them other requests get their turn. */
+export const MAX_BATCH = 100
+
+/** To the worker: sign these. */
 export const SIGN_REQUEST = z.strictObject({
   type: z.literal('sign'),
   id: z.int(),
-  typed: TYPED_AUTHORIZATION,
+  messages: z.array(TYPED_MESSAGE).min(1).max(MAX_BATCH),
 })
+
+const secret = z.discriminatedUnion('source', [
+  z.strictObject({ source: z.literal('env'), name: z.string().min(1) }),
+  z.strictObject({ source: z.literal('file'), path: z.string().min(1) }),
+])
 
 /** To the worker, at its start: where the key is. */
 export const WORKER_DATA = z.strictObject({
   key: z.discriminatedUnion('source', [
-    z.strictObject({ source: z.literal('env'), name: z.string().min(1) }),
-    z.strictObject({ source: z.literal('file'), path: z.string().min(1) }),
+    ...secret.options,
+    z.strictObject({ source: z.literal('keystore'), path: z.string().min(1), password: secret }),
+    z.strictObject({ source: z.literal('agentcash'), path: z.string().min(1) }),
   ]),
 })
 
@@ -43,7 +83,7 @@ const hex = z.templateLiteral(['0x', z.string()])
 export const WORKER_MESSAGE = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), address }),
   z.strictObject({ type: z.literal('fault'), fault: z.string() }),
-  z.strictObject({ type: z.literal('signed'), id: z.int(), signature: hex }),
+  z.strictObject({ type: z.literal('signed'), id: z.int(), signatures: z.array(hex) }),
   z.strictObject({ type: z.literal('refused'), id: z.int(), reason: z.string() }),
 ])
 

@@ -3,14 +3,14 @@
  * it in its memory, and its event loop is busy for microseconds instead of a signature's 0.4 ms.
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
-import type { TypedAuthorization } from '../core/authorization.ts'
 import { ConfigError, TollwayError } from '../core/errors.ts'
 import type { KeyReference } from '../core/key-reference.ts'
 import { systemTimers, type Timers } from '../core/timers.ts'
+import type { TypedMessage } from '../core/typed-message.ts'
 import { claimVariable } from './key-variable.ts'
-import { WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
+import { MAX_BATCH, WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
 
-/** Signs EIP-3009 authorizations with one key. */
+/** Signs payments with one key, wherever it is. */
 export interface Signer {
   /** The paying address, lower case. */
   readonly address: string
@@ -18,8 +18,19 @@ export interface Signer {
    * @throws TollwayError `signer_unavailable` when the signer is gone, refuses, or does not answer in time
    * @throws the signal's reason when it is aborted first; what the worker signs then is dropped
    */
-  sign(typed: TypedAuthorization, signal: AbortSignal): Promise<`0x${string}`>
-  /** Ends the worker, and the key with it. Signatures still asked for are refused. */
+  sign(typed: TypedMessage, signal: AbortSignal): Promise<`0x${string}`>
+  /**
+   * Signs a batch, in the order given, letting single signatures through in between. All or nothing: what was signed before a
+   * failure is dropped.
+   * @param onProgress told how many are done
+   * @throws as {@link Signer.sign}
+   */
+  signMany(
+    typed: readonly TypedMessage[],
+    signal: AbortSignal,
+    onProgress?: (done: number) => void,
+  ): Promise<readonly `0x${string}`[]>
+  /** Lets go of the key, or of the connection to it. Signatures still asked for are refused. */
   close(): Promise<void>
 }
 
@@ -61,14 +72,26 @@ export async function startSigner(options: SignerOptions): Promise<Signer> {
     timers = systemTimers,
     spawn = spawnWorker,
   } = options
-  const claim = key.source === 'env' ? claimVariable(key.name) : undefined
+  const variable = variableOf(key)
+  const claim = variable && claimVariable(variable.name, variable.holds)
   try {
     const thread = new SignerThread(spawn(key), timers)
     try {
       const address = await thread.started(startTimeoutMs)
       return {
         address,
-        sign: (typed, signal) => thread.sign(typed, signal, timeoutMs),
+        async sign(typed, signal) {
+          const [signature] = await thread.sign([typed], signal, timeoutMs)
+          return signature ?? absent()
+        },
+        async signMany(typed, signal, onProgress) {
+          const signatures: `0x${string}`[] = []
+          for (let at = 0; at < typed.length; at += MAX_BATCH) {
+            signatures.push(...(await thread.sign(typed.slice(at, at + MAX_BATCH), signal, timeoutMs)))
+            onProgress?.(signatures.length)
+          }
+          return signatures
+        },
         close: () => thread.close(),
       }
     } catch (error) {
@@ -78,6 +101,13 @@ export async function startSigner(options: SignerOptions): Promise<Signer> {
   } finally {
     claim?.finish()
   }
+}
+
+/** The environment variable that holds the key, or the password of its keystore. */
+function variableOf(key: KeyReference): { readonly name: string; readonly holds: string } | undefined {
+  if (key.source === 'env') return { name: key.name, holds: 'private key' }
+  if (key.source !== 'keystore' || key.password.source !== 'env') return undefined
+  return { name: key.password.name, holds: 'keystore password' }
 }
 
 function spawnWorker(key: KeyReference): SignerWorker {
@@ -94,7 +124,8 @@ function spawnWorker(key: KeyReference): SignerWorker {
 }
 
 interface Waiting {
-  resolve(signature: `0x${string}`): void
+  readonly count: number
+  resolve(signatures: readonly `0x${string}`[]): void
   reject(error: unknown): void
 }
 
@@ -131,7 +162,12 @@ class SignerThread {
     }
   }
 
-  sign(typed: TypedAuthorization, signal: AbortSignal, timeoutMs: number): Promise<`0x${string}`> {
+  /** @param messages at most {@link MAX_BATCH} */
+  sign(
+    messages: readonly TypedMessage[],
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<readonly `0x${string}`[]> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(asError(signal.reason))
       if (this.#gone) return reject(this.#gone)
@@ -147,9 +183,10 @@ class SignerThread {
         if (this.#waiting.size === 0) this.#worker.unref()
       }
       const waiting: Waiting = {
-        resolve(signature) {
+        count: messages.length,
+        resolve(signatures) {
           finish()
-          resolve(signature)
+          resolve(signatures)
         },
         reject(error) {
           finish()
@@ -159,7 +196,7 @@ class SignerThread {
       signal.addEventListener('abort', aborted)
       this.#waiting.set(id, waiting)
       this.#worker.ref()
-      this.#worker.postMessage({ type: 'sign', id, typed }, [])
+      this.#worker.postMessage({ type: 'sign', id, messages }, [])
     })
   }
 
@@ -180,8 +217,12 @@ class SignerThread {
         return this.#ready.resolve(message.address.toLowerCase())
       case 'fault':
         return this.#ready.reject(new ConfigError(message.fault))
-      case 'signed':
-        return this.#waiting.get(message.id)?.resolve(message.signature)
+      case 'signed': {
+        const waiting = this.#waiting.get(message.id)
+        if (waiting && waiting.count !== message.signatures.length)
+          return this.#fail('sent something unreadable')
+        return waiting?.resolve(message.signatures)
+      }
       case 'refused':
         return this.#waiting.get(message.id)?.reject(unavailable(`refused to sign: ${message.reason}`))
       default:
@@ -198,6 +239,10 @@ class SignerThread {
 
 function unavailable(what: string): TollwayError {
   return new TollwayError({ code: 'signer_unavailable', message: `The signer ${what}; nothing was paid.` })
+}
+
+function absent(): never {
+  throw unavailable('sent no signature')
 }
 
 function asError(reason: unknown): Error {

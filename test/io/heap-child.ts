@@ -13,6 +13,7 @@ if (mode === 'careless') kept.push(process.env['TEST_KEY'] ?? '')
 const signer = await startSigner({ key: { source: 'env', name: 'TEST_KEY' } })
 await signer.sign(
   {
+    kind: 'eip3009',
     domain: {
       name: 'USDC',
       version: '2',

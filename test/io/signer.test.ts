@@ -10,7 +10,7 @@ import { recoverTypedDataAddress } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/authorization.ts'
+import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/typed-message.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
 import { startSigner, type Signer, type SignerOptions, type SignerWorker } from '../../src/io/signer.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
@@ -45,6 +45,7 @@ async function keyFile(content: string, mode = 0o600): Promise<string> {
 
 function typedFrom(from: string): TypedAuthorization {
   return {
+    kind: 'eip3009',
     domain: {
       name: 'USDC',
       version: '2',
@@ -360,7 +361,7 @@ describe('a signer that fails', () => {
 
   test.each([
     ['junk', 'x'],
-    ['another shape', { type: 'signed', id: 'x', signature: 1 }],
+    ['another shape', { type: 'signed', id: 'x', signatures: 1 }],
   ])('refuses when its thread says %s', async (_what, message) => {
     const { worker, signer } = await silent()
     const pending = expectUnavailable(signer.sign(typedFrom(address), never), /unreadable/)
@@ -374,8 +375,8 @@ describe('a signer that fails', () => {
     await timers.fire(500)
     await late
     const next = signer.sign(typedFrom(address), never)
-    worker.emit('message', { type: 'signed', id: 0, signature: '0xlate' })
-    worker.emit('message', { type: 'signed', id: 1, signature: '0xgood' })
+    worker.emit('message', { type: 'signed', id: 0, signatures: ['0xlate'] })
+    worker.emit('message', { type: 'signed', id: 1, signatures: ['0xgood'] })
     expect(await next).toBe('0xgood')
     expect(timers.size).toBe(0)
   })

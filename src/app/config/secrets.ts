@@ -1,7 +1,7 @@
 /** `${env:NAME}` and `${file:path}`: the only way a secret gets into a configuration. */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { KeyReference } from '../../core/key-reference.ts'
+import type { SecretReference } from '../../core/key-reference.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -26,7 +26,7 @@ const WORLD_READABLE = 0o004
 export const REFERENCE_HELP = 'Write "${env:NAME}" or "${file:path}".'
 
 /** Reads a text that is one reference and nothing else; the path of a file is made absolute. */
-export function parseReference(text: string, directory: string): KeyReference | undefined {
+export function parseReference(text: string, directory: string): SecretReference | undefined {
   const match = WHOLE.exec(text)
   const target = match?.[2] ?? ''
   if (match?.[1] === 'env') return ENV_NAME.test(target) ? { source: 'env', name: target } : undefined
@@ -51,7 +51,7 @@ export function resolveText(text: string, context: SecretContext): Resolved {
 }
 
 /** Looks whether a reference leads somewhere, without reading what is there; '' when it does. */
-export function missingReference(reference: KeyReference, context: SecretContext): string {
+export function missingReference(reference: SecretReference, context: SecretContext): string {
   if (reference.source === 'env') {
     // By its name only: reading the value would bring the key into this thread's memory (rule 8).
     return Object.keys(context.env).includes(reference.name) ? '' : unset(reference.name)
@@ -60,7 +60,7 @@ export function missingReference(reference: KeyReference, context: SecretContext
   return stat?.isFile() === true ? '' : unreadable(reference.path)
 }
 
-function readReference(reference: KeyReference, context: SecretContext): Resolved {
+function readReference(reference: SecretReference, context: SecretContext): Resolved {
   if (reference.source === 'file') return readSecretFile(reference.path)
   const value = Object.hasOwn(context.env, reference.name) ? context.env[reference.name] : undefined
   if (value === undefined) return { fault: unset(reference.name) }

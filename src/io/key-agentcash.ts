@@ -1,0 +1,37 @@
+/** Reads the wallet file of AgentCash. Runs in the signer's worker only (rule 8). */
+import type { PrivateKeyAccount } from 'viem/accounts'
+import { z } from 'zod'
+import { readKeyFile } from './key-file.ts'
+import { accountOf, KeyFault } from './private-key.ts'
+
+const WALLET = z.object({ privateKey: z.string(), address: z.string().optional() })
+
+/**
+ * @param path normally `~/.agentcash/wallet.json`
+ * @throws KeyFault also when the address in the file is another one than its key's: somebody edited it by hand
+ */
+export function readAgentcashWallet(path: string): PrivateKeyAccount {
+  const wallet = WALLET.safeParse(parse(readKeyFile(path, { what: 'AgentCash wallet', maxBytes: 4096 })))
+  if (!wallet.success) {
+    throw new KeyFault(
+      `The AgentCash wallet ${path} is not one: it needs a "privateKey" (0x and 64 hex digits) and an "address".`,
+    )
+  }
+  const account = accountOf(wallet.data.privateKey, `"privateKey" in the AgentCash wallet ${path}`)
+  const { address } = wallet.data
+  if (address !== undefined && address.toLowerCase() !== account.address.toLowerCase()) {
+    throw new KeyFault(
+      `The AgentCash wallet ${path} names another address than its key has. Restore the file, or remove "address" if the key is the right one.`,
+    )
+  }
+  return account
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    // The parser's words quote the text.
+    return undefined
+  }
+}

@@ -1,0 +1,31 @@
+/** Opens an encrypted keystore (Web3 Secret Storage, version 3). Runs in the signer's worker only (rule 8). */
+import { Wallet } from '@ethereumjs/wallet'
+import type { PrivateKeyAccount } from 'viem/accounts'
+import { readKeyFile } from './key-file.ts'
+import { accountOf, KeyFault } from './private-key.ts'
+
+/** A keystore is half a kilobyte; wallets add a few fields. */
+const MAX_BYTES = 16_384
+
+/**
+ * @param path the keystore file, mode 0600 or 0400: encryption is as strong as the password, which people choose
+ * @throws KeyFault
+ */
+export async function openKeystore(path: string, password: string): Promise<PrivateKeyAccount> {
+  const text = readKeyFile(path, { what: 'keystore', maxBytes: MAX_BYTES })
+  if (!/"version"\s*:\s*3\b/.test(text)) {
+    throw new KeyFault(
+      `The keystore ${path} is not a version 3 keystore (JSON with "version": 3), as geth, cast and ethers write them.`,
+    )
+  }
+  try {
+    const wallet = await Wallet.fromV3(text, password, true)
+    return accountOf(wallet.getPrivateKeyString(), `keystore ${path}`)
+  } catch (error) {
+    if (error instanceof KeyFault) throw error
+    // The library's words may quote what it was given.
+    throw new KeyFault(
+      `The keystore ${path} cannot be opened: its password is wrong, or the file is damaged. Check the password reference first.`,
+    )
+  }
+}
