@@ -2,12 +2,12 @@
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { TollwayError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/exchange.ts'
 import type { RouteTable } from '../src/core/route.ts'
 import { headerText } from './answer-headers.ts'
 import { mayUse } from './caller.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler, Request } from './handler.ts'
+import { listedModels } from './listed-models.ts'
 import { named } from './named.ts'
 import { objectWith, parseOptions } from './options.ts'
 import { rawPaths } from './paths.ts'
@@ -42,7 +42,10 @@ export function models(options: ModelsOptions): Handler {
     const exchange = exchangeOf(req)
     exchange.endpoint = '/models'
     if (wanted === '') {
-      return sendJson(res, exchange, 200, { object: 'list', data: idsFor(exchange, routes).map(describe) })
+      return sendJson(res, exchange, 200, {
+        object: 'list',
+        data: listedModels(exchange, routes).map(describe),
+      })
     }
     if (!mayUse(exchange, wanted) || routes.match(wanted).length === 0) return next(unknown(wanted))
     sendJson(res, exchange, 200, describe(wanted))
@@ -64,13 +67,6 @@ function decoded(text: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** The names of the routes, and what the caller's own list names that a pattern serves. */
-function idsFor(exchange: Exchange, routes: RouteTable): string[] {
-  const listed = routes.routes.map(({ modelName }) => modelName).filter((name) => mayUse(exchange, name))
-  const own = exchange.allowedModels.filter((name) => !name.includes('*') && routes.match(name).length > 0)
-  return [...new Set([...listed, ...own])]
 }
 
 function unknown(model: string): TollwayError {

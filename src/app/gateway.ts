@@ -5,6 +5,7 @@ import { pino, type Logger } from 'pino'
 import { auditLogger } from '../../middleware/audit-logger.ts'
 import { budgetGuard } from '../../middleware/budget-guard.ts'
 import { caller } from '../../middleware/caller.ts'
+import { clawrouter } from '../../middleware/clawrouter.ts'
 import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { door } from '../../middleware/door.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
@@ -19,9 +20,10 @@ import { paymentInterceptor } from '../../middleware/payment-interceptor.ts'
 import { readBody } from '../../middleware/read-body.ts'
 import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
-import { ConfigError } from '../core/errors.ts'
+import { bind } from './bind.ts'
 import { isLoopbackHost } from './config/addresses.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { metricsListener } from './metrics-listener.ts'
 import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
 import { shutDown, upgradedSockets } from './shutdown.ts'
 import { spendPage } from './spend-page/spend-page.ts'
@@ -36,7 +38,7 @@ export interface Gateway {
   readonly parts: Parts
   readonly log: Logger
   /** Starts listening at the configured address. */
-  listen(): Promise<{ readonly url: string }>
+  listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
   /**
    * Stops accepting, lets running requests finish up to the shutdown deadline, and books everything.
    * Calls after the first wait for the same end.
@@ -71,29 +73,32 @@ export async function createGateway(
   server.on('clientError', clientErrorHandler)
   server.on('upgrade', upgrade)
   const sockets = upgradedSockets(server)
+  const scrapes =
+    config.metrics.listen &&
+    metricsListener({
+      address: config.metrics.listen,
+      metrics: parts.metrics,
+      tokenDigest: config.metrics.tokenDigest,
+      hosts: config.admin.hosts,
+      log,
+    })
   return {
     app,
     parts,
     log,
     async listen() {
-      const { host, port } = config.listen
-      await new Promise<void>((resolve, reject) => {
-        const fail = (error: NodeJS.ErrnoException): void => reject(cannotListen(error, `${host}:${port}`))
-        server.once('error', fail)
-        server.listen(port, host.replace(/^\[|\]$/g, ''), () => {
-          server.off('error', fail)
-          resolve()
-        })
-      })
-      const address = server.address()
-      if (typeof address !== 'object' || address === null) throw new Error('the listener has no address')
-      const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-      return { url: `http://${name}:${address.port}` }
+      const url = await bind(
+        server,
+        config.listen,
+        'listen in the configuration or --listen on the command line',
+      )
+      return { url, metricsUrl: `${(await scrapes?.listen()) ?? url}/metrics` }
     },
     close() {
       closing ??= (async () => {
         await shutDown({ server, sockets, parts, deadlineMs: config.timeouts.shutdownMs })
         closeUnpaid()
+        await scrapes?.close()
         await parts.close()
       })()
       return closing
@@ -130,9 +135,12 @@ function compose(
   app.use(logger)
   app.use(guard)
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
-  app.use(metrics({ metrics: parts.metrics }))
+  if (config.metrics.listen === undefined) {
+    app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
+  }
   app.use(spendPage({ ledger, budgets: config.budgets, adminKeyDigest: config.admin.keyDigest, clock }))
   app.use(identify)
+  app.use(clawrouter({ routes: parts.modelRouter.routes, ledger, budgets: config.budgets, clock }))
   app.use(readBody({ limit: config.bodyLimit }))
   app.use(modelRouter(parts.modelRouter))
   app.use(idempotency(parts.idempotency))
@@ -150,15 +158,4 @@ function compose(
     errorHandler: answerErrors,
   })
   return { app, upgrade, closeUnpaid: () => rest.close() }
-}
-
-function cannotListen(error: NodeJS.ErrnoException, address: string): Error {
-  const advice = 'choose another address with listen in the configuration or --listen on the command line.'
-  if (error.code === 'EADDRINUSE') {
-    return new ConfigError(`${address} is taken by another program. Stop it, or ${advice}`, { cause: error })
-  }
-  if (error.code === 'EACCES' || error.code === 'EADDRNOTAVAIL') {
-    return new ConfigError(`${address} cannot be listened on (${error.code}): ${advice}`, { cause: error })
-  }
-  return error
 }

@@ -27,6 +27,7 @@ import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
 import { openPayers } from './open-payers.ts'
+import { openGauges } from './open-gauges.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
@@ -98,6 +99,11 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     )
     const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
+    observers.push((event) => {
+      if (event.type !== 'request') return
+      const { charge, usage } = event.summary
+      if (charge !== undefined && usage !== undefined) void ledger.noteUsage(charge, usage)
+    })
     const running = new RunningCalls()
     const upstream = createUpstream(config.timeouts, {
       dispatcher: overrides.dispatcher,
@@ -117,6 +123,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       flagged: () => store.flagCounts(),
       auditSequence: () => audit.head().seq,
     })
+    const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const heartbeat = setInterval(() => {
       ledger
         .beat()
@@ -157,6 +164,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
       async close() {
         clearInterval(heartbeat)
+        gauges.close()
         await reconciler.close()
         await upstream.close()
         await Promise.allSettled([...payers.values()].map((payer) => payer.close()))

@@ -5,6 +5,7 @@ import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addCheck } from './commands/check.ts'
+import { addInit } from './commands/init.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
@@ -69,6 +70,7 @@ ${EXIT_CODES_HELP}`,
   addSandbox(program, context)
   addAudit(program, context)
   addBackup(program, context)
+  addInit(program, context)
   return program
 }
 

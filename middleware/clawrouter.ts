@@ -1,0 +1,154 @@
+/** What OpenClaw's ClawRouter provider asks a gateway for: `GET /v1/catalog` and `GET /v1/usage`. */
+import { z } from 'zod'
+import { counted, EVERYBODY, isBudgetRule, type BudgetRule } from '../src/core/budget.ts'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import type { Exchange } from '../src/core/exchange.ts'
+import type { ModelInfo, RouteTable } from '../src/core/route.ts'
+import { windowAt } from '../src/core/window.ts'
+import type { BudgetStatus } from '../src/io/budget-book.ts'
+import type { Ledger } from '../src/io/ledger.ts'
+import { exchangeOf } from './exchange.ts'
+import { asyncHandler, type Handler } from './handler.ts'
+import { listedModels } from './listed-models.ts'
+import { objectWith, parseOptions } from './options.ts'
+import { findPath } from './paths.ts'
+import { sendJson } from './send-json.ts'
+
+/** Options of {@link clawrouter}. */
+export interface ClawrouterOptions {
+  readonly routes: RouteTable
+  readonly ledger: Pick<Ledger, 'budgets' | 'store'>
+  readonly budgets?: readonly BudgetRule[] | undefined
+  readonly clock?: Clock | undefined
+}
+
+const SCHEMA = z.strictObject({
+  routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
+  ledger: objectWith<Pick<Ledger, 'budgets' | 'store'>>(
+    ['budgets'],
+    'give the ledger that openParts() opens',
+  ),
+  budgets: z.array(z.custom<BudgetRule>(isBudgetRule, 'give budget rules')).default([]),
+  clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
+})
+
+/** OpenClaw takes the models of a provider only where it could call them natively; ours are all called as OpenAI's. */
+const NATIVE_BASE = '/v1/native/tollway'
+
+const ROUTES = [
+  { path: '/chat/completions', requestFormat: 'openai.chat', methods: ['POST'] },
+  { path: '/responses', requestFormat: 'openai.responses', methods: ['POST'] },
+]
+
+/**
+ * Lists the caller's models, and what the caller bought this month beside its monthly budget. Mount it after `caller()`.
+ * OpenClaw calls every budget a monthly one, so budgets of other windows are not told there.
+ * @throws ConfigError for a mistake in the options
+ */
+export function clawrouter(options: ClawrouterOptions): Handler {
+  const parts = parseOptions('clawrouter', SCHEMA, options)
+  return asyncHandler('clawrouter', async (req, res, next) => {
+    if (req.method !== 'GET' && req.method !== 'HEAD') return next()
+    const path = findPath(req, (at) => at === '/catalog' || at === '/usage')
+    if (path === undefined) return next()
+    const exchange = exchangeOf(req)
+    exchange.endpoint = path
+    sendJson(
+      res,
+      exchange,
+      200,
+      path === '/catalog' ? catalogOf(exchange, parts.routes) : await usageOf(exchange, parts),
+    )
+  })
+}
+
+function catalogOf(exchange: Exchange, routes: RouteTable): object {
+  const models = listedModels(exchange, routes).filter((id) => !id.includes('*'))
+  return {
+    providers: [
+      {
+        id: 'tollway',
+        displayName: 'Tollway',
+        openaiCompatible: true,
+        nativeBaseUrl: NATIVE_BASE,
+        routes: ROUTES,
+        models: models.map((id) => ({
+          id,
+          upstream: id,
+          displayName: id,
+          capabilities: ['llm.chat'],
+          ...pricingOf(routes.match(id)[0]?.route.info),
+        })),
+      },
+    ],
+  }
+}
+
+/** Prices that are not known are left out: what a request really cost is in its answer. */
+function pricingOf(info: ModelInfo | undefined): object {
+  const pricing = {
+    inputMicrosPerMillion: microsPerMillion(info?.inputUsdPerToken),
+    outputMicrosPerMillion: microsPerMillion(info?.outputUsdPerToken),
+    maxInputTokens: info?.contextWindow,
+    defaultMaxOutputTokens: info?.maxOutputTokens,
+  }
+  const known = Object.entries(pricing).filter(([, value]) => value !== undefined)
+  return known.length === 0 ? {} : { pricing: Object.fromEntries(known) }
+}
+
+/** For display in OpenClaw: a number is what it reads, and nothing is counted with it. */
+function microsPerMillion(usdPerToken: string | undefined): number | undefined {
+  return usdPerToken === undefined ? undefined : Math.round(Number(usdPerToken) * 1e12)
+}
+
+async function usageOf(exchange: Exchange, parts: z.output<typeof SCHEMA>): Promise<object> {
+  const { ledger, budgets, clock } = parts
+  const { start } = windowAt('month', 'UTC', clock.now())
+  const bought = await ledger.store.consumption({ caller: exchange.caller, since: start })
+  const monthly = budgets.filter(isMonthly)
+  const budget = tightest(monthly, await ledger.budgets(monthly), exchange.caller)
+  const month = new Date(start).toISOString().slice(0, 7)
+  return {
+    budget:
+      budget === undefined
+        ? { configured: false }
+        : {
+            configured: true,
+            limitMicros: Number(budget.rule.limit),
+            spentMicros: Number(budget.spent),
+            windowKey: `${budget.rule.name}/${month}`,
+          },
+    usage: {
+      summary: {
+        requestCount: bought.charges,
+        totalTokens: bought.inputTokens + bought.outputTokens,
+        actualCostMicros: Number(bought.microUsd),
+      },
+    },
+  }
+}
+
+/** Of the budgets that stop this caller, the one with the least left. */
+function tightest(
+  rules: readonly BudgetRule[],
+  statuses: readonly BudgetStatus[],
+  caller: string,
+): { readonly rule: BudgetRule; readonly spent: bigint } | undefined {
+  return rules
+    .map((rule) => {
+      const subject = rule.per === undefined ? EVERYBODY : caller
+      const status = statuses.find((entry) => entry.rule === rule && entry.claim.subject === subject)
+      return { rule, spent: status === undefined ? 0n : counted(status.totals) }
+    })
+    .toSorted((a, b) => (a.rule.limit - a.spent < b.rule.limit - b.spent ? -1 : 1))[0]
+}
+
+/** A budget in USD by the calendar month that stops everybody together or each caller. */
+function isMonthly(rule: BudgetRule): boolean {
+  return (
+    rule.window === 'month' &&
+    rule.asset === undefined &&
+    rule.enforce !== false &&
+    (rule.per === undefined || rule.per === 'caller')
+  )
+}

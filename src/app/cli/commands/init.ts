@@ -1,0 +1,168 @@
+import { Option, type Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import type { ResolvedConfig } from '../../config/resolved.ts'
+import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+
+const URL_OPTION = [
+  '--url <url>',
+  'address of the gateway as the other program reaches it (default: its listen address)',
+] as const
+const KEY_OPTION = [
+  '--key-variable <name>',
+  'environment variable the other program takes the caller key from',
+] as const
+const DEFAULT_KEY = 'TOLLWAY_KEY'
+
+interface OpenclawOptions {
+  readonly config: string
+  readonly url?: string
+  readonly keyVariable: string
+  readonly kind: OpenclawKind
+  readonly provider: string
+  readonly primary?: string
+  readonly file?: string
+  readonly write: boolean
+  readonly replace: boolean
+  readonly undo: boolean
+  readonly force: boolean
+  readonly json: boolean
+}
+
+/** Adds `tollway init`. */
+export function addInit(program: Command, context: CommandContext): void {
+  const init = program
+    .command('init')
+    .description('set up the programs around a gateway: openclaw, litellm, systemd, prometheus')
+  addOpenclaw(init, context)
+  addLitellm(init, context)
+  addSystemd(init, context)
+}
+
+function addOpenclaw(init: Command, { terminal }: CommandContext): void {
+  init
+    .command('openclaw')
+    .description("show OpenClaw's entry for this gateway, or put it into its configuration")
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option(...URL_OPTION)
+    .option(...KEY_OPTION, DEFAULT_KEY)
+    .addOption(
+      new Option('--kind <kind>', 'an entry with the models, the litellm preset, or the clawrouter contract')
+        .choices(OPENCLAW_KINDS)
+        .default('provider'),
+    )
+    .option('--provider <name>', 'name of the entry at --kind provider', 'tollway')
+    .option('--primary <model>', 'also make this model the one new conversations start with')
+    .option('--file <file>', "OpenClaw's configuration (default: where OpenClaw looks)")
+    .option('--write', 'put it into the file; a copy of the file is kept beside it', false)
+    .option('--replace', 'with --write: even where something else is set', false)
+    .option('--undo', 'put back what stood there before --write', false)
+    .option('--force', 'with --undo: even where it was changed since', false)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway init openclaw                                         show the entry
+  tollway init openclaw --write --primary paid/qwen             put it in, and use it
+  tollway init openclaw --kind clawrouter --write               with catalogue, usage and identity
+  tollway init openclaw --undo                                  take it out again
+
+The entry names the variable of the caller key and never holds the key itself.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: OpenclawOptions) => {
+      const { openclawFile, removeSettings, writeSettings } = await import('../../init/openclaw.ts')
+      const { openclawSettings } = await import('../../init/openclaw-entry.ts')
+      const { systemClock } = await import('../../../core/clock.ts')
+      const file = options.file ?? openclawFile(terminal.env)
+      if (options.undo) {
+        const result = removeSettings(file, options.force, systemClock)
+        const said = result.changed
+          ? `Put back what stood in ${result.file} before. The file as it was: ${result.backup ?? 'none'}.`
+          : `There is nothing to undo in ${result.file}.`
+        terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${said}\n`)
+        return
+      }
+      const { loadConfig } = await import('../../config/load.ts')
+      const config = loadConfig(options.config, terminal.env)
+      const url = options.url ?? addressOf(config)
+      const settings = openclawSettings(config, { ...options, url })
+      if (!options.write) {
+        const { applySettings } = await import('../../init/json-settings.ts')
+        terminal.stdout(
+          options.json
+            ? `${JSON.stringify({ file, settings }, undefined, 2)}\n`
+            : applySettings('', settings, false).text,
+        )
+        return
+      }
+      const result = writeSettings(file, settings, options.replace, systemClock)
+      const lines = result.changed
+        ? [
+            `Set ${settings.map(({ path }) => path.join('.')).join(' and ')} in ${result.file}.`,
+            ...(result.backup === undefined ? [] : [`The file as it was: ${result.backup}`]),
+            'Undo it with: tollway init openclaw --undo',
+          ]
+        : [`${result.file} has it all already.`]
+      terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${lines.join('\n')}\n`)
+    })
+}
+
+function addLitellm(init: Command, { terminal }: CommandContext): void {
+  init
+    .command('litellm')
+    .description("print the entries of the paid models for LiteLLM's config.yaml")
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option(...URL_OPTION)
+    .option(...KEY_OPTION, DEFAULT_KEY)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway init litellm >> litellm.yaml
+  tollway init litellm --url http://gateway.internal:8402
+
+LiteLLM reads the real cost of each answer from its header x-litellm-response-cost.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; url?: string; keyVariable: string }) => {
+      const { loadConfig } = await import('../../config/load.ts')
+      const { litellmSnippet } = await import('../../init/snippets.ts')
+      const config = loadConfig(options.config, terminal.env)
+      terminal.stdout(litellmSnippet(config, options.url ?? addressOf(config), options.keyVariable))
+    })
+}
+
+function addSystemd(init: Command, { terminal }: CommandContext): void {
+  init
+    .command('systemd')
+    .description('print a systemd unit that runs the gateway')
+    .option('-c, --config <file>', 'the configuration file on that machine', '/etc/tollway/tollway.yaml')
+    .option('--program <path>', 'where tollway is installed', '/usr/local/bin/tollway')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway init systemd | sudo tee /etc/systemd/system/tollway.service
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; program: string }) => {
+      const { systemdSnippet } = await import('../../init/snippets.ts')
+      for (const path of [options.config, options.program]) {
+        if (!path.startsWith('/') || /[\s"'\\%$]/.test(path)) {
+          throw new ConfigError(`systemd needs absolute paths without blanks, quotes, % and $, not ${path}.`)
+        }
+      }
+      terminal.stdout(systemdSnippet(options.config, options.program))
+    })
+}
+
+/** The root address of the gateway for programs on the same machine. */
+function addressOf({ listen }: Pick<ResolvedConfig, 'listen'>): string {
+  if (listen.port === 0) throw new ConfigError('The gateway listens on any free port. Say which with --url.')
+  const everywhere = listen.host === '0.0.0.0' || listen.host === '[::]' || listen.host === '::'
+  return `http://${everywhere ? '127.0.0.1' : listen.host}:${listen.port}`
+}

@@ -1,0 +1,105 @@
+/** `tollway init openclaw`: puts the gateway into OpenClaw's configuration, and takes it out again. */
+import { copyFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import type { Clock } from '../../core/clock.ts'
+import { ConfigError } from '../../core/errors.ts'
+import type { Environment } from '../config/secrets.ts'
+import { applySettings, revertChanges, type Change } from './json-settings.ts'
+import type { Setting } from './openclaw-entry.ts'
+import { replaceFile } from '../../io/replace-file.ts'
+
+const CHANGES = z.strictObject({
+  changes: z.array(
+    z.strictObject({ path: z.array(z.string()), value: z.unknown(), before: z.unknown().optional() }),
+  ),
+})
+
+/** What became of the file. */
+export interface InitResult {
+  readonly file: string
+  /** Whether anything was different before. */
+  readonly changed: boolean
+  /** Where the file as it was before lies; `undefined` when there was none, or nothing changed. */
+  readonly backup: string | undefined
+}
+
+/** Where OpenClaw looks for its configuration: its own variables, then the home directory. */
+export function openclawFile(env: Environment): string {
+  const home = env['OPENCLAW_HOME'] ?? env['HOME'] ?? homedir()
+  return (
+    env['OPENCLAW_CONFIG_PATH'] ?? join(env['OPENCLAW_STATE_DIR'] ?? join(home, '.openclaw'), 'openclaw.json')
+  )
+}
+
+/**
+ * Sets the values in the file. What was there is copied beside it first, and noted for {@link removeSettings}.
+ * @throws ConfigError when something else stands there, or the file cannot be read as JSON with comments
+ */
+export function writeSettings(
+  path: string,
+  settings: readonly Setting[],
+  replace: boolean,
+  clock: Clock,
+): InitResult {
+  const file = resolve(path)
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  const { text, changes } = applySettings(before, settings, replace)
+  if (changes.length === 0) return { file, changed: false, backup: undefined }
+  const backup = before === '' ? undefined : backUp(file, clock)
+  replaceFile(file, text, modeOf(file))
+  replaceFile(
+    noteOf(file),
+    `${JSON.stringify({ changes: [...readNote(file), ...changes] }, undefined, 2)}\n`,
+    0o600,
+  )
+  return { file, changed: true, backup }
+}
+
+/**
+ * Puts back what stood there before {@link writeSettings}.
+ * @throws ConfigError when the values were changed since, unless `force` is set
+ */
+export function removeSettings(path: string, force: boolean, clock: Clock): InitResult {
+  const file = resolve(path)
+  const changes = readNote(file)
+  if (changes.length === 0 || !existsSync(file)) return { file, changed: false, backup: undefined }
+  const text = revertChanges(readFileSync(file, 'utf8'), changes, force)
+  const backup = backUp(file, clock)
+  replaceFile(file, text, modeOf(file))
+  rmSync(noteOf(file))
+  return { file, changed: true, backup }
+}
+
+function backUp(file: string, clock: Clock): string {
+  const stamp = new Date(clock.now()).toISOString().replace(/[:.]/g, '-')
+  const backup = `${file}.${stamp}.bak`
+  copyFileSync(file, backup)
+  return backup
+}
+
+/** Beside the file: what to put back. */
+function noteOf(file: string): string {
+  return `${file}.tollway`
+}
+
+function readNote(file: string): readonly Change[] {
+  if (!existsSync(noteOf(file))) return []
+  let value: unknown
+  try {
+    value = JSON.parse(readFileSync(noteOf(file), 'utf8'))
+  } catch {
+    value = undefined
+  }
+  const note = CHANGES.safeParse(value)
+  if (note.success) return note.data.changes
+  throw new ConfigError(
+    `${noteOf(file)} cannot be read, so nothing can be undone. Put back the newest .bak file beside it, and delete it.`,
+  )
+}
+
+/** OpenClaw's configuration holds keys: a new file is for its owner only. */
+function modeOf(file: string): number {
+  return existsSync(file) ? statSync(file).mode & 0o777 : 0o600
+}

@@ -1,0 +1,58 @@
+/** Configuration of other programs that a gateway is run with, as text to put into their files. */
+import { stringify } from 'yaml'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/**
+ * LiteLLM's entry for the paid models, to go into its `config.yaml`.
+ * @param url root address of the gateway
+ * @param keyVariable where LiteLLM takes the caller key from
+ */
+export function litellmSnippet(
+  config: Pick<ResolvedConfig, 'callers' | 'routes'>,
+  url: string,
+  keyVariable: string,
+): string {
+  const paid = config.routes.filter(({ payer }) => payer !== undefined).map(({ modelName }) => modelName)
+  const apiKey = config.callers.length === 0 ? 'unused' : `os.environ/${keyVariable}`
+  const entries = [...new Set(paid)].map((name) => ({
+    model_name: name,
+    // `openai/` is LiteLLM's word for any API of OpenAI's form; the rest goes over the wire.
+    litellm_params: { model: `openai/${name}`, api_base: `${url}/v1`, api_key: apiKey, max_retries: 0 },
+  }))
+  return stringify({ model_list: entries })
+}
+
+/** A unit for systemd: one gateway, without the rights it does not need. */
+export function systemdSnippet(configPath: string, program: string): string {
+  return `[Unit]
+Description=Tollway, a gateway with paid model routes
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=${program} serve --config ${configPath}
+# Keys and the other variables of the configuration, mode 0600.
+EnvironmentFile=-/etc/tollway/environment
+DynamicUser=yes
+StateDirectory=tollway
+StateDirectoryMode=0700
+WorkingDirectory=/var/lib/tollway
+Restart=on-failure
+# Longer than timeouts.shutdown_seconds: running paid calls are booked first.
+TimeoutStopSec=60
+KillSignal=SIGTERM
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+LockPersonality=yes
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+`
+}

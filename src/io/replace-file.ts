@@ -1,0 +1,50 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+
+/**
+ * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old text or the new one. A symbolic link
+ * stays one. Missing directories are made, for their owner only.
+ * @param mode of the new file, e.g. `0o600`
+ */
+export function replaceFile(path: string, text: string, mode: number): void {
+  const directory = dirname(path)
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const target = realpathIfAny(path)
+  const draft = `${target}.${process.pid}.tmp`
+  try {
+    const file = openSync(draft, 'w', mode)
+    try {
+      writeSync(file, text)
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    renameSync(draft, target)
+  } catch (error) {
+    rmSync(draft, { force: true })
+    throw error
+  }
+  const entry = openSync(dirname(target), 'r')
+  try {
+    fsyncSync(entry)
+  } finally {
+    closeSync(entry)
+  }
+}
+
+function realpathIfAny(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}

@@ -1,0 +1,254 @@
+/** `tollway init`: entries for the programs around a gateway, put into their files without losing what stands there. */
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { run } from '../../src/app/cli/run.ts'
+import { applySettings, revertChanges } from '../../src/app/init/json-settings.ts'
+import { openclawFile } from '../../src/app/init/openclaw.ts'
+import { configFile, temporaryDirectory } from '../config/config-file.ts'
+import { FakeTerminal } from './fake-terminal.ts'
+
+const CONFIG = `listen: 127.0.0.1:9402
+callers: [{ id: claw, key: "\${env:CALLER}" }]
+payers: { base: { kind: direct, key: "\${env:WALLET}", networks: [base-sepolia] } }
+model_list:
+  - { model_name: "paid/*", model: "*", api_base: https://seller.example.com/v1, payer: base }
+  - { model_name: paid/qwen, model: qwen, api_base: https://seller.example.com/v1, payer: base }
+  - { model_name: local, api_base: http://127.0.0.1:1/v1 }
+`
+const ENV = { CALLER: 'secret-of-the-caller', WALLET: `0x${'1'.repeat(64)}` }
+
+let directory: string
+let config: string
+let file: string
+
+beforeEach(() => {
+  directory = temporaryDirectory()
+  config = configFile(CONFIG, directory)
+  file = join(directory, 'openclaw.json')
+})
+
+async function init(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const terminal = new FakeTerminal(ENV)
+  const code = await run(['init', ...args], terminal)
+  return { code, out: terminal.out, err: terminal.err }
+}
+const openclaw = (...args: string[]) => init('openclaw', '--config', config, '--file', file, ...args)
+const read = (): string => readFileSync(file, 'utf8')
+const backups = (): string[] => readdirSync(directory).filter((name) => name.endsWith('.bak'))
+
+const THEIRS = `{
+  // my own
+  "agents": { "defaults": { "model": { "primary": "other/model" } } },
+  "models": {
+    "mode": "merge", /* keep */
+    "providers": {
+      "other": { "baseUrl": "https://other.example.com" },
+    }
+  }
+}
+`
+
+describe('init openclaw', () => {
+  it('shows the entry and writes nothing, and never shows a key', async () => {
+    const { code, out } = await openclaw()
+    expect(code).toBe(0)
+    expect(JSON.parse(out)).toEqual({
+      models: {
+        providers: {
+          tollway: {
+            baseUrl: 'http://127.0.0.1:9402/v1',
+            apiKey: '${TOLLWAY_KEY}',
+            api: 'openai-completions',
+            models: ['paid/qwen', 'local'].map((id) => ({
+              id,
+              name: id,
+              contextWindow: 128000,
+              maxTokens: 4096,
+            })),
+          },
+        },
+      },
+    })
+    expect(existsSync(file)).toBe(false)
+    expect(out).not.toContain('secret')
+  })
+
+  it.each([
+    ['litellm', 'http://127.0.0.1:9402'],
+    ['clawrouter', 'http://127.0.0.1:9402'],
+  ])('as %s it names the root address, and the models are asked for', async (kind, baseUrl) => {
+    const { out } = await openclaw('--kind', kind)
+    expect(JSON.parse(out)).toEqual({
+      models: { providers: { [kind]: { baseUrl, apiKey: '${TOLLWAY_KEY}' } } },
+    })
+  })
+
+  it('makes the file where there is none, for its owner only', async () => {
+    expect((await openclaw('--write')).code).toBe(0)
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(JSON.parse(read())).toHaveProperty('models.providers.tollway.api', 'openai-completions')
+    expect(backups()).toEqual([])
+  })
+
+  it('keeps comments, other entries and the mode, and leaves a copy of the file as it was', async () => {
+    writeFileSync(file, THEIRS)
+    chmodSync(file, 0o640)
+    const { code, out } = await openclaw('--write')
+    expect(code).toBe(0)
+    expect(out).toContain('Set models.providers.tollway in ')
+    expect(read()).toContain('// my own')
+    expect(read()).toContain('/* keep */')
+    expect(read()).toMatch(/"other": \{\s*"baseUrl": "https:\/\/other.example.com"\s*\}/)
+    expect(statSync(file).mode & 0o777).toBe(0o640)
+    expect(backups()).toHaveLength(1)
+    expect(readFileSync(join(directory, backups()[0] ?? ''), 'utf8')).toBe(THEIRS)
+  })
+
+  it('asked twice, it changes nothing the second time', async () => {
+    await openclaw('--write')
+    const before = read()
+    expect((await openclaw('--write')).out).toContain('has it all already')
+    expect(read()).toBe(before)
+  })
+
+  it('does not overwrite another choice unless told to, and brings it back', async () => {
+    writeFileSync(file, THEIRS)
+    const refused = await openclaw('--write', '--primary', 'paid/qwen')
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain('agents.defaults.model.primary is set already')
+    expect(read()).toBe(THEIRS)
+    expect((await openclaw('--write', '--primary', 'paid/qwen', '--replace')).code).toBe(0)
+    expect(read()).toContain('"primary": "tollway/paid/qwen"')
+    expect((await openclaw('--undo')).code).toBe(0)
+    expect(read()).toContain('"primary": "other/model"')
+    expect(read()).not.toContain('tollway')
+    expect((await openclaw('--undo')).out).toContain('nothing to undo')
+  })
+
+  it('undoes nothing that was changed since, unless forced', async () => {
+    await openclaw('--write')
+    writeFileSync(file, read().replace('openai-completions', 'openai-responses'))
+    const refused = await openclaw('--undo')
+    expect(refused.code).toBe(2)
+    expect(refused.err).toContain('was changed since')
+    expect(read()).toContain('openai-responses')
+    expect((await openclaw('--undo', '--force')).code).toBe(0)
+    expect(read()).not.toContain('tollway')
+  })
+
+  it('leaves a file alone that it cannot read, and says what to do', async () => {
+    const json5 = `{ models: { mode: 'merge' } }\n`
+    writeFileSync(file, json5)
+    const { code, err } = await openclaw('--write')
+    expect(code).toBe(2)
+    expect(err).toContain('Put the entry in by hand')
+    expect(read()).toBe(json5)
+    expect(backups()).toEqual([])
+  })
+
+  it('follows a link to the file, and the link stays one', async () => {
+    const real = join(directory, 'real.json')
+    writeFileSync(real, '{}')
+    symlinkSync(real, file)
+    await openclaw('--write')
+    expect(readFileSync(real, 'utf8')).toContain('tollway')
+    expect(
+      readdirSync(directory, { withFileTypes: true })
+        .find(({ name }) => name === 'openclaw.json')
+        ?.isSymbolicLink(),
+    ).toBe(true)
+  })
+
+  it('looks where OpenClaw looks', () => {
+    expect(openclawFile({ HOME: '/h' })).toBe('/h/.openclaw/openclaw.json')
+    expect(openclawFile({ HOME: '/h', OPENCLAW_HOME: '/o' })).toBe('/o/.openclaw/openclaw.json')
+    expect(openclawFile({ OPENCLAW_HOME: '/o', OPENCLAW_STATE_DIR: '/s' })).toBe('/s/openclaw.json')
+    expect(openclawFile({ OPENCLAW_STATE_DIR: '/s', OPENCLAW_CONFIG_PATH: '/c.json' })).toBe('/c.json')
+  })
+
+  it('set and undone, any file says what it said before', () => {
+    const name = fc.constantFrom('models', 'providers', 'tollway', 'a', 'b.c')
+    const tree = fc.letrec((tie) => ({
+      node: fc.oneof(
+        { maxDepth: 4 },
+        fc.constantFrom(1, 'x', true, null),
+        fc.array(tie('node'), { maxLength: 2 }),
+        fc.dictionary(name, tie('node'), { maxKeys: 3 }),
+      ),
+    }))
+    fc.assert(
+      fc.property(
+        fc.dictionary(name, tree.node, { maxKeys: 3 }),
+        fc.constantFrom(undefined, 2, '\t'),
+        (root, space) => {
+          const before = JSON.stringify(root, undefined, space)
+          const parent = (root['models'] ?? {}) as object | null
+          const settings = [{ path: ['models', 'tollway'], value: { url: 'u', list: [1, { a: null }] } }]
+          if (
+            typeof parent !== 'object' ||
+            Array.isArray(parent) ||
+            ('models' in root && root['models'] === null)
+          ) {
+            expect(() => applySettings(before, settings, true)).toThrow('models is not an object')
+            return
+          }
+          const { text, changes } = applySettings(before, settings, true)
+          expect(JSON.parse(text)).toEqual({ ...root, models: { ...parent, tollway: settings[0]?.value } })
+          const back = JSON.parse(revertChanges(text, changes, false)) as Record<string, unknown>
+          // An object that had to be made for the entry stays, empty.
+          expect({ models: {}, ...back }).toEqual({ models: {}, ...root })
+        },
+      ),
+    )
+  })
+})
+
+describe('init litellm', () => {
+  it('prints the paid models for model_list, with the cost LiteLLM is to believe left to the answers', async () => {
+    const { code, out } = await init('litellm', '--config', config)
+    expect(code).toBe(0)
+    expect(parse(out)).toEqual({
+      model_list: ['paid/*', 'paid/qwen'].map((name) => ({
+        model_name: name,
+        litellm_params: {
+          model: `openai/${name}`,
+          api_base: 'http://127.0.0.1:9402/v1',
+          api_key: 'os.environ/TOLLWAY_KEY',
+          max_retries: 0,
+        },
+      })),
+    })
+  })
+
+  it('asks for the address of a gateway that listens on any port', async () => {
+    config = configFile('listen: 127.0.0.1:0\n', directory)
+    const { code, err } = await init('litellm', '--config', config)
+    expect(code).toBe(2)
+    expect(err).toContain('--url')
+  })
+})
+
+describe('init systemd', () => {
+  it('prints a unit that runs this program with that configuration', async () => {
+    const { code, out } = await init('systemd', '--config', '/etc/t/t.yaml', '--program', '/opt/tollway')
+    expect(code).toBe(0)
+    expect(out).toContain('ExecStart=/opt/tollway serve --config /etc/t/t.yaml\n')
+    expect(out).toMatch(/^\[Unit\]\n[\s\S]*\n\[Service\]\n[\s\S]*\n\[Install\]\n/)
+  })
+
+  it('refuses a path that systemd would read as something else', async () => {
+    expect((await init('systemd', '--config', 'tollway.yaml')).code).toBe(2)
+    expect((await init('systemd', '--program', '/opt/my programs/tollway')).code).toBe(2)
+  })
+})
