@@ -2,7 +2,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/exchange.ts'
-import { replaceMember, scanTopLevel } from '../src/core/json-scan.ts'
+import { findFormField } from '../src/core/form-scan.ts'
+import { removeMembers, replaceMember, scanTopLevel } from '../src/core/json-scan.ts'
 import type { Candidate } from '../src/core/route.ts'
 import type { OutgoingRequest } from '../src/io/upstream.ts'
 import { isCredential } from './credentials.ts'
@@ -29,7 +30,7 @@ const NEVER_FORWARDED: ReadonlySet<string> = new Set([
 
 /**
  * The request for one candidate. The body is the client's, byte for byte; only `model` is rewritten where the route
- * renames it.
+ * renames it, and fields that the route drops are taken out.
  * @throws TollwayError `model_rename_unsupported`
  */
 export function outgoingRequest(req: Request, exchange: Exchange, candidate: Candidate): OutgoingRequest {
@@ -42,8 +43,9 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
       candidate.route.payer === undefined
         ? upstreamHeaders(req.headers, candidate)
         : sellerHeaders(req.headers),
-    body: renamed(exchange, candidate, req.headers['content-type'] ?? ''),
+    body: bodyFor(exchange, candidate, req.headers['content-type'] ?? ''),
     toSeller: candidate.route.payer !== undefined,
+    timeouts: candidate.route.timeouts,
   }
 }
 
@@ -72,19 +74,40 @@ function upstreamHeaders(
   return out
 }
 
-function renamed(exchange: Exchange, candidate: Candidate, contentType: string): Buffer | undefined {
-  const { body, model } = exchange
-  if (!body || candidate.remoteModel === model) return body
-  if (/^\s*multipart\//i.test(contentType)) {
+function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string): Buffer | undefined {
+  const { body } = exchange
+  if (!body) return body
+  if (/^\s*multipart\//i.test(contentType)) return renamedForm(exchange, candidate, contentType, body)
+  const named = renamed(exchange, candidate, body)
+  const { dropParams } = candidate.route
+  if (!dropParams || dropParams.length === 0) return named
+  return removeMembers(named, scanTopLevel(named) ?? [], new Set(dropParams))
+}
+
+function renamedForm(
+  { model }: Exchange,
+  { remoteModel }: Candidate,
+  contentType: string,
+  body: Buffer,
+): Buffer {
+  if (remoteModel === model || model === undefined) return body
+  const value = findFormField(body, contentType, 'model')
+  // Two readers that disagree on where the name stands must not decide what is paid for.
+  if (!value || body.toString('utf8', value.start, value.end) !== model) {
     throw new TollwayError({
       code: 'model_rename_unsupported',
-      message: `The route renames "${model}" to "${candidate.remoteModel}", which is not possible inside a multipart body.`,
+      message: `The route renames "${model}" to "${remoteModel}", and the place of the name in this multipart body is not clear.`,
       advice: ["Send the seller's own model name, or add a route that does not rename."],
       param: 'model',
     })
   }
+  return Buffer.concat([body.subarray(0, value.start), Buffer.from(remoteModel), body.subarray(value.end)])
+}
+
+function renamed({ model }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
+  if (remoteModel === model) return body
   const member = scanTopLevel(body)?.find(({ key }) => key === 'model')
   if (!member)
     throw new TollwayError({ code: 'model_unreadable', message: 'The body names no model.', param: 'model' })
-  return replaceMember(body, member, JSON.stringify(candidate.remoteModel))
+  return replaceMember(body, member, JSON.stringify(remoteModel))
 }

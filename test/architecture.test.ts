@@ -161,8 +161,8 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
     'src/io/upstream.ts',
   ])
   expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
+    'middleware/ask-unpaid.ts',
     'middleware/paid-call.ts',
-    'middleware/payment-interceptor.ts',
   ])
   // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([

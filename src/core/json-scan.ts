@@ -51,6 +51,25 @@ export function replaceMember(
   ])
 }
 
+/** The bytes of an object without the members of these names, every one of them; everything else stays as it was. */
+export function removeMembers(
+  bytes: Uint8Array,
+  members: readonly Member[],
+  names: ReadonlySet<string>,
+): Buffer {
+  const first = members[0]
+  const last = members.at(-1)
+  if (!first || !last || !members.some(({ key }) => names.has(key))) return Buffer.from(bytes)
+  const kept = members.filter(({ key }) => !names.has(key))
+  const end = kept.at(-1)
+  const parts = kept.map((member) => {
+    const next = members[members.indexOf(member) + 1]
+    // With the comma and the blanks behind it, which are right again before whatever follows.
+    return bytes.subarray(member.keyStart, member === end || !next ? member.valueEnd : next.keyStart)
+  })
+  return Buffer.concat([bytes.subarray(0, first.keyStart), ...parts, bytes.subarray(last.valueEnd)])
+}
+
 function scanObject(text: Buffer, from: number, to: number): Member[] | undefined {
   const found: Omit<Member, 'duplicate'>[] = []
   let at = skipBlank(text, from, to)

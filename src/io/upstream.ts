@@ -21,6 +21,8 @@ export interface OutgoingRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: Buffer | undefined
+  /** Times of this exchange instead of the transport's own. */
+  readonly timeouts?: { readonly [K in keyof Timeouts]?: number | undefined } | undefined
   /** Whether it goes to somebody who is paid: policy may hold those to the public internet. */
   readonly toSeller?: boolean | undefined
   /** Ends the request; only for requests that carry no payment. */
@@ -67,17 +69,28 @@ export interface UpstreamOptions {
 
 /** Opens the transport. */
 export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}): Upstream {
-  const dispatcher = options.dispatcher ?? agent(timeouts, { timeout: timeouts.connectMs })
-  const sellers =
-    options.publicSellers === true
-      ? agent(timeouts, publicConnector({ timeout: timeouts.connectMs }, options.lookup))
-      : dispatcher
+  const agents = new Map<string, Dispatcher>()
+  // One pool per time to connect: the time is the pool's own. Configurations have few of them.
+  const poolFor = (toSeller: boolean, connectMs: number): Dispatcher => {
+    const held = toSeller && options.publicSellers === true
+    if (!held && options.dispatcher) return options.dispatcher
+    const name = `${held ? 'public' : 'any'} ${connectMs}`
+    const known = agents.get(name)
+    if (known) return known
+    const time = { timeout: connectMs }
+    const made = agent(timeouts, held ? publicConnector(time, options.lookup) : time)
+    agents.set(name, made)
+    return made
+  }
   return {
     async send(request) {
-      const total = AbortSignal.timeout(timeouts.totalMs)
+      const own = request.timeouts
+      const total = AbortSignal.timeout(own?.totalMs ?? timeouts.totalMs)
       const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
       try {
-        const answer = await (request.toSeller === true ? sellers : dispatcher).request({
+        const pool = poolFor(request.toSeller === true, own?.connectMs ?? timeouts.connectMs)
+        const answer = await pool.request({
+          ...(own?.firstByteMs === undefined ? {} : { headersTimeout: own.firstByteMs }),
           origin: new URL(request.url).origin,
           path: pathOf(request.url),
           method: request.method,
@@ -95,7 +108,8 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
       }
     },
     async close() {
-      await Promise.all([dispatcher.destroy(), sellers === dispatcher ? undefined : sellers.destroy()])
+      const pools = [...agents.values(), ...(options.dispatcher ? [options.dispatcher] : [])]
+      await Promise.all(pools.map((pool) => pool.destroy()))
     },
   }
 }
