@@ -4,10 +4,13 @@ import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../.
 import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
+import type { SpendQuery, SpendRow } from './charge-filter.ts'
+import { listCharges, sumCharges } from './memory-charges.ts'
 import { MemorySellers } from './memory-sellers.ts'
 import { spentBy } from './memory-spent.ts'
 import { MemorySums } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
+import { MemoryVouchers } from './memory-vouchers.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -30,7 +33,9 @@ import type {
   ChargeQuery,
   Consumption,
   ConsumptionQuery,
+  AuditHeadNote,
   Flagged,
+  HistoryQuery,
   Instance,
   KnownPrice,
   Move,
@@ -62,6 +67,10 @@ class MemoryStore implements Store {
   readonly #sums = new MemorySums((id) => this.#entry(id).charge.state)
   readonly #nonces = new Set<string>()
   readonly #sellers = new MemorySellers()
+  readonly vouchers = new MemoryVouchers(
+    (id) => this.#charges.get(id)?.charge,
+    () => this.#open(),
+  )
   readonly #tombstones = new MemoryTombstones((id) => this.#charges.get(id)?.charge)
   /** By charge and flag, in the order they came. */
   readonly #flags = new Map<string, Flagged>()
@@ -69,6 +78,7 @@ class MemoryStore implements Store {
   /** Who is to tell the audit file of a charge's newest move. */
   readonly #untold = new Map<string, string>()
   readonly #usage = new Map<string, Usage>()
+  readonly #auditHeads = new Map<string, AuditHeadNote>()
   #closed = false
 
   async reserve(
@@ -125,13 +135,34 @@ class MemoryStore implements Store {
 
   async charges(query?: ChargeQuery): Promise<Charge[]> {
     this.#open()
-    const limit = queryLimit(query)
+    return listCharges(this.#all(), query)
+  }
+
+  async spend(query: SpendQuery): Promise<SpendRow[]> {
+    this.#open()
+    return sumCharges(this.#all(), query)
+  }
+
+  async history(query: HistoryQuery): Promise<Charge[]> {
+    this.#open()
+    const { since, until, instance, after } = query
     return [...this.#charges.values()]
       .map((entry) => entry.charge)
-      .filter((charge) => query?.states?.includes(charge.state) ?? true)
-      .filter((charge) => query?.instance === undefined || charge.instance === query.instance)
-      .toSorted((a, b) => b.reservedAt - a.reservedAt || compare(b.id, a.id))
-      .slice(0, limit)
+      .filter(({ reservedAt }) => reservedAt >= since && reservedAt < until)
+      .filter((charge) => instance === undefined || charge.instance === instance)
+      .filter((charge) => after === undefined || byReservation(charge, after) > 0)
+      .toSorted(byReservation)
+      .slice(0, queryLimit(query))
+  }
+
+  async noteAuditHead(head: AuditHeadNote): Promise<void> {
+    this.#open()
+    this.#auditHeads.set(head.file, head)
+  }
+
+  async auditHeads(): Promise<AuditHeadNote[]> {
+    this.#open()
+    return [...this.#auditHeads.values()].toSorted((a, b) => (a.file < b.file ? -1 : 1))
   }
 
   async unproven(query: UnprovenQuery): Promise<Charge[]> {
@@ -353,6 +384,10 @@ class MemoryStore implements Store {
     this.#closed = true
   }
 
+  #all(): Charge[] {
+    return [...this.#charges.values()].map(({ charge }) => charge)
+  }
+
   #open(): void {
     if (this.#closed) throw storeClosed()
   }
@@ -374,6 +409,7 @@ class MemoryStore implements Store {
   #change(entry: Entry, charge: Charge): void {
     this.#sums.move(entry.shares, entry.charge.state, charge.state)
     this.#charges.set(charge.id, { charge, shares: entry.shares })
+    this.vouchers.follow(charge)
   }
 }
 
@@ -385,4 +421,8 @@ function flagId(charge: string, flag: ChargeFlag): string {
 function compare(a: string, b: string): number {
   if (a === b) return 0
   return a < b ? -1 : 1
+}
+
+function byReservation(a: Pick<Charge, 'reservedAt' | 'id'>, b: Pick<Charge, 'reservedAt' | 'id'>): number {
+  return a.reservedAt - b.reservedAt || (a.id < b.id ? -1 : Number(a.id > b.id))
 }

@@ -6,11 +6,12 @@ import { ConfigError } from '../../core/errors.ts'
 import { sqliteCode, storeError } from './sqlite-errors.ts'
 import { integer } from './sqlite-rows.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from './sqlite-schema.ts'
+import { SqliteHistory } from './sqlite-history.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import type { Store } from './store.ts'
 
-/** The budget sums of a ledger at one instant. */
-export interface LedgerReader extends Pick<Store, 'totals' | 'subjects'> {
+/** The budget sums and charges of a ledger at one instant. */
+export interface LedgerReader extends Pick<Store, 'totals' | 'subjects' | 'history' | 'auditHeads'> {
   close(): void
 }
 
@@ -39,9 +40,12 @@ export function readSqliteLedger(file: string): LedgerReader {
 }
 
 function reader(db: DatabaseSync, sums: SqliteSums): LedgerReader {
+  const history = new SqliteHistory(db)
   return {
     totals: async (claims) => claims.map((claim) => sums.against(claim)),
     subjects: async (claim) => sums.subjects(claim),
+    history: async (query) => history.read(query),
+    auditHeads: async () => history.heads(),
     close: () => db.close(),
   }
 }

@@ -168,6 +168,65 @@ export const MIGRATIONS: readonly string[] = [
     output_tokens INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX charges_by_caller ON charges (caller, reserved_at);
+
+  CREATE TABLE audit_heads (
+    file TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE voucher_pools (
+    payer TEXT NOT NULL,
+    name TEXT NOT NULL,
+    seller TEXT NOT NULL,
+    network TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    pay_to TEXT NOT NULL,
+    ${AMOUNT('amount')},
+    method TEXT NOT NULL CHECK (method IN ('eip3009', 'permit2')),
+    remote_model TEXT,
+    symbol TEXT NOT NULL,
+    decimals INTEGER NOT NULL,
+    refill_threshold INTEGER,
+    refill_count INTEGER,
+    refill_max_total INTEGER,
+    refill_max_per_day TEXT CHECK (refill_max_per_day IS NULL OR (${PLAIN('refill_max_per_day')})),
+    refill_max_price TEXT CHECK (refill_max_price IS NULL OR (${PLAIN('refill_max_price')})),
+    draining_since INTEGER,
+    created_at INTEGER NOT NULL,
+    CHECK ((refill_threshold IS NULL) = (refill_count IS NULL)),
+    PRIMARY KEY (payer, name)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE vouchers (
+    id TEXT PRIMARY KEY,
+    payer TEXT NOT NULL,
+    pool TEXT NOT NULL,
+    seller TEXT NOT NULL,
+    network TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    pay_to TEXT NOT NULL,
+    ${AMOUNT('amount')},
+    method TEXT NOT NULL CHECK (method IN ('eip3009', 'permit2')),
+    from_address TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    valid_after INTEGER NOT NULL,
+    valid_before INTEGER NOT NULL,
+    micro_usd TEXT CHECK (micro_usd IS NULL OR (${PLAIN('micro_usd')})),
+    consume_key TEXT NOT NULL,
+    payment TEXT,
+    signed INTEGER NOT NULL,
+    added_at INTEGER NOT NULL,
+    usable_until INTEGER NOT NULL,
+    charge TEXT UNIQUE REFERENCES charges (id),
+    closed TEXT CHECK (closed IN ('spent', 'dropped')),
+    CHECK (charge IS NULL OR closed IS NULL),
+    CHECK (payment IS NOT NULL OR charge IS NOT NULL OR closed IS NOT NULL)
+  ) STRICT;
+  CREATE INDEX vouchers_free ON vouchers (payer, seller, network, asset, pay_to, amount, method, usable_until, id)
+    WHERE charge IS NULL AND closed IS NULL;
+  CREATE INDEX vouchers_by_pool ON vouchers (payer, pool);
   `,
 ]
 

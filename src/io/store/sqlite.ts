@@ -19,8 +19,11 @@ import {
   unknownCharge,
   unknownInstance,
 } from './rules.ts'
+import type { SpendQuery, SpendRow } from './charge-filter.ts'
+import { SqliteCharges } from './sqlite-charges.ts'
 import { storeError } from './sqlite-errors.ts'
 import { openLedgerFile, type Connection } from './sqlite-file.ts'
+import { SqliteHistory } from './sqlite-history.ts'
 import { FilePlace } from './sqlite-place.ts'
 import {
   changesToRow,
@@ -39,6 +42,7 @@ import { prepareStatements, type Statements } from './sqlite-statements.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
 import { SqliteUntold } from './sqlite-untold.ts'
+import { SqliteVouchers } from './sqlite-vouchers.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
 import type {
   AuthorizeRefusal,
@@ -46,7 +50,9 @@ import type {
   ChargeQuery,
   Consumption,
   ConsumptionQuery,
+  AuditHeadNote,
   Flagged,
+  HistoryQuery,
   Instance,
   KnownPrice,
   Move,
@@ -60,6 +66,7 @@ import type {
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
+import type { VoucherStore } from './voucher-store.ts'
 import { WriteQueue } from './write-queue.ts'
 
 /** How to open a SQLite ledger. */
@@ -100,22 +107,42 @@ class SqliteStore implements Store {
   readonly kind = 'sqlite'
   readonly #db: Connection
   readonly #sql: Statements
+  readonly #charges: SqliteCharges
   readonly #sums: SqliteSums
   readonly #tombstones: SqliteTombstones
   readonly #untold: SqliteUntold
   readonly #sellers: SqliteSellers
+  readonly #vouchers: SqliteVouchers
+  readonly vouchers: VoucherStore
   readonly #usage: SqliteUsage
+  readonly #history: SqliteHistory
   readonly #queue: WriteQueue
   #closed = false
 
   constructor(db: Connection, queue: WriteQueue) {
     this.#db = db
     this.#sql = prepareStatements(db)
+    this.#charges = new SqliteCharges(db)
     this.#sums = new SqliteSums(db)
     this.#tombstones = new SqliteTombstones(db)
     this.#untold = new SqliteUntold(db)
     this.#sellers = new SqliteSellers(db)
+    const vouchers = new SqliteVouchers(db, (id) => this.#get(id))
+    this.#vouchers = vouchers
+    this.vouchers = {
+      define: (pool, at) => this.#write(() => vouchers.define(pool, at)),
+      pools: (query) => this.#read(() => vouchers.pools(query)),
+      drain: (payer, pool, at) => this.#write(() => vouchers.drain(payer, pool, at)),
+      remove: (payer, pool) => this.#write(() => vouchers.remove(payer, pool)),
+      add: (list, options) => this.#write(() => vouchers.add(list, options)),
+      claim: (request) => this.#write(() => vouchers.claim(request)),
+      spentElsewhere: (payer, pool, keys) => this.#write(() => vouchers.spentElsewhere(payer, pool, keys)),
+      drop: (ids) => this.#write(() => vouchers.drop(ids)),
+      list: (query) => this.#read(() => vouchers.list(query)),
+      usedKeys: (payer) => this.#read(() => vouchers.usedKeys(payer)),
+    }
     this.#usage = new SqliteUsage(db)
+    this.#history = new SqliteHistory(db)
     this.#queue = queue
   }
 
@@ -161,20 +188,23 @@ class SqliteStore implements Store {
   }
 
   charges(query: ChargeQuery = {}): Promise<Charge[]> {
-    return this.#read(() => {
-      const { states, instance } = query
-      const limit = queryLimit(query)
-      const conditions = [
-        ...(states ? [`state IN (${states.map(() => '?').join(', ')})`] : []),
-        ...(instance === undefined ? [] : ['instance = ?']),
-      ]
-      const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
-      const statement = this.#db.prepare(
-        `SELECT * FROM charges ${where} ORDER BY reserved_at DESC, id DESC LIMIT ?`,
-      )
-      const values = [...(states ?? []), ...(instance === undefined ? [] : [instance]), limit]
-      return statement.all(...values).map(rowToCharge)
-    })
+    return this.#read(() => this.#charges.list(query))
+  }
+
+  spend(query: SpendQuery): Promise<SpendRow[]> {
+    return this.#read(() => this.#charges.spend(query))
+  }
+
+  history(query: HistoryQuery): Promise<Charge[]> {
+    return this.#read(() => this.#history.read(query))
+  }
+
+  noteAuditHead(head: AuditHeadNote): Promise<void> {
+    return this.#write(() => this.#history.note(head))
+  }
+
+  auditHeads(): Promise<AuditHeadNote[]> {
+    return this.#read(() => this.#history.heads())
   }
 
   unproven(query: UnprovenQuery): Promise<Charge[]> {
@@ -369,6 +399,7 @@ class SqliteStore implements Store {
   #change(before: Charge, charge: Charge): void {
     this.#sums.move(before, charge.state)
     this.#sql.updateCharge.run({ id: charge.id, ...changesToRow(charge) })
+    this.#vouchers.follow(charge)
   }
 
   #get(id: string): Charge | undefined {

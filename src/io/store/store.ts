@@ -11,6 +11,8 @@ import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
 import type { Window } from '../../core/window.ts'
+import type { VoucherStore } from './voucher-store.ts'
+import type { ChargeCursor, ChargeFilter, SpendQuery, SpendRow } from './charge-filter.ts'
 
 /** A process that uses the store (rule 10). */
 export interface Instance {
@@ -72,11 +74,34 @@ export interface Move {
 export type AuthorizeRefusal = 'not_held' | 'lease_expired' | 'nonce_used'
 
 /** Which charges {@link Store.charges} lists. */
-export interface ChargeQuery {
-  readonly states?: readonly ChargeState[] | undefined
-  readonly instance?: string | undefined
+export interface ChargeQuery extends ChargeFilter {
+  /** Only charges behind this one, in the order of the list: the next page. */
+  readonly before?: ChargeCursor | undefined
   /** How many, newest first: a whole number from 0; default 100, at most 1000 (more is cut to that). */
   readonly limit?: number | undefined
+}
+
+/** Which charges {@link Store.history} lists: those reserved from `since` until before `until`, milliseconds since the epoch. */
+export interface HistoryQuery {
+  readonly since: number
+  readonly until: number
+  /** Only charges of this instance. */
+  readonly instance?: string | undefined
+  /** Only those behind this one: the last of the page before. */
+  readonly after?: Pick<Charge, 'reservedAt' | 'id'> | undefined
+  /** As in {@link ChargeQuery}. */
+  readonly limit?: number | undefined
+}
+
+/** How far an audit file is known to be durable. */
+export interface AuditHeadNote {
+  /** Absolute path. */
+  readonly file: string
+  readonly seq: number
+  /** SHA-256, lower-case hex. */
+  readonly hash: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
 }
 
 /** Sums of one budget window. */
@@ -183,6 +208,8 @@ export interface SpentBy {
 export interface Store {
   /** For messages and metrics: `memory`, `sqlite`. */
   readonly kind: string
+  /** Payments signed ahead. */
+  readonly vouchers: VoucherStore
 
   /**
    * Reserves a charge: checks every claim against its limit and takes all of them, or takes none. Pins the
@@ -217,6 +244,16 @@ export interface Store {
   charge(id: string): Promise<Charge | undefined>
   /** Charges, newest first. */
   charges(query?: ChargeQuery): Promise<Charge[]>
+  /** Adds charges up by state, and by a group where one is named; ordered by group and state, sums without charges left out. */
+  spend(query: SpendQuery): Promise<SpendRow[]>
+
+  /** Charges by the instant of their reservation, oldest first. */
+  history(query: HistoryQuery): Promise<Charge[]>
+
+  /** Notes how far an audit file is durable, in place of what was noted of it before. */
+  noteAuditHead(head: AuditHeadNote): Promise<void>
+  /** What is noted of audit files, by path. */
+  auditHeads(): Promise<AuditHeadNote[]>
 
   /**
    * Charges the chain may still have something to say about, whoever owns them, by id ascending (oldest first):

@@ -1,0 +1,50 @@
+/** Charges page by page, and the heads of audit files: alike in every store. */
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { Charge } from '../../src/core/charge.ts'
+import type { Store } from '../../src/io/store/store.ts'
+import { onEachStore } from './each-store.ts'
+import { NOW, terms } from './samples.ts'
+
+async function pages(store: Store, query: Parameters<Store['history']>[0]): Promise<string[]> {
+  const ids: string[] = []
+  for (let after: Charge | undefined; ;) {
+    const page = await store.history({ ...query, after })
+    ids.push(...page.map(({ id }) => id))
+    after = page.at(-1)
+    if (!after) return ids
+  }
+}
+
+onEachStore('history', (open) => {
+  test('pages of any size list every charge once, oldest first', async () => {
+    const store = open()
+    // Several in one millisecond, and ids that are not in the order of time.
+    const at = [5, 5, 5, 3, 9, 9, 1, 7]
+    for (const [n, ms] of at.entries()) {
+      await store.reserve(
+        terms(n, { reservedAt: NOW + ms, instance: n % 2 ? 'ins_one' : 'ins_two' }),
+        [],
+        false,
+      )
+    }
+    const numbers = async (query: Partial<Parameters<Store['history']>[0]>): Promise<number[]> =>
+      (await pages(store, { since: 0, until: NOW + 1000, ...query })).map((id) => Number(id.slice(4)))
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 9 }), async (limit) => {
+        expect(await numbers({ limit })).toEqual([6, 3, 0, 1, 2, 7, 4, 5])
+      }),
+      { numRuns: 9 },
+    )
+    expect(await numbers({ since: NOW + 5, until: NOW + 9, limit: 2 })).toEqual([0, 1, 2, 7])
+    expect(await numbers({ instance: 'ins_one', limit: 2 })).toEqual([3, 1, 7, 5])
+  })
+
+  test('the head of an audit file is the one noted last', async () => {
+    const store = open()
+    expect(await store.auditHeads()).toEqual([])
+    const head = (file: string, seq: number) => ({ file, seq, hash: 'ab'.repeat(32), at: NOW + seq })
+    for (const one of [head('/b', 5), head('/a', 1), head('/b', 3)]) await store.noteAuditHead(one)
+    expect(await store.auditHeads()).toEqual([head('/a', 1), head('/b', 3)])
+  })
+})
