@@ -198,7 +198,8 @@ export function integer(row: Row, column: string): number {
   return typeof value === 'number' ? value : damaged(column)
 }
 
-function optionalText(row: Row, column: string): string | undefined {
+/** A column's text, or `undefined` when it is empty. @throws Error when it holds something else */
+export function optionalText(row: Row, column: string): string | undefined {
   return row[column] === null ? undefined : text(row, column)
 }
 
@@ -208,7 +209,8 @@ export function amount(row: Row, column: string): bigint {
   return /^[0-9]+$/.test(value) ? BigInt(value) : damaged(column)
 }
 
-function oneOf<T extends string>(row: Row, column: string, values: readonly T[]): T {
+/** A column's text, one of a list. @throws Error when it holds something else */
+export function oneOf<T extends string>(row: Row, column: string, values: readonly T[]): T {
   return values.find((value) => value === row[column]) ?? damaged(column)
 }
 
