@@ -182,17 +182,21 @@ const FIELD = {
   released: undefined,
 } as const satisfies Record<ChargeState, keyof Totals | undefined>
 
-/** The sums after a charge of `amount` moved between states; `from` undefined for a new reservation. */
+/**
+ * The sums after a charge of `amount` moved between states; `from` undefined for a new reservation.
+ * @param left what it counts after the move, where that is less
+ */
 export function moveTotals(
   totals: Totals,
   from: ChargeState | undefined,
   to: ChargeState,
   amount: bigint,
+  left: bigint = amount,
 ): Totals {
   const next = { ...totals }
   const source = from === undefined ? undefined : FIELD[from]
   if (source !== undefined) next[source] -= amount
   const target = FIELD[to]
-  if (target !== undefined) next[target] += amount
+  if (target !== undefined) next[target] += left
   return next
 }

@@ -113,6 +113,18 @@ export interface Charge extends ChargeTerms {
   readonly updatedAt: number
 }
 
+/** What a charge counts: the proven amount where there is one, else the signed one. Smallest units and micro-USD, rounded up. */
+export function takenOf({ amount, microUsd, charged }: Pick<Charge, 'amount' | 'microUsd' | 'charged'>): {
+  readonly amount: bigint
+  readonly microUsd: bigint | undefined
+} {
+  if (charged === undefined) return { amount, microUsd }
+  return {
+    amount: charged,
+    microUsd: microUsd === undefined ? undefined : chargedShare(microUsd, charged, amount),
+  }
+}
+
 /**
  * The part of a share of a limit that remains when less than the signed amount was taken, rounded up: against the caller
  * (rule 1).

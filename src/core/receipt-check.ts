@@ -1,6 +1,7 @@
 /** Holds a seller's receipt against what was signed: a receipt is believed about being paid, and checked about the rest. */
 import { findNetwork } from './assets.ts'
 import type { Charge } from './charge.ts'
+import { parseAtomic } from './money.ts'
 import type { Receipt } from './x402.ts'
 
 /**
@@ -10,7 +11,7 @@ import type { Receipt } from './x402.ts'
 export function receiptMismatch(receipt: Receipt, charge: Charge): string | undefined {
   const { payer, network, amount } = receipt
   const differing = [
-    amountDiffers(amount, charge.amount) ? 'amount' : undefined,
+    amountDiffers(amount, charge) ? 'amount' : undefined,
     payer !== undefined && payer !== '' && payer.toLowerCase() !== charge.authorization?.from
       ? 'payer'
       : undefined,
@@ -23,8 +24,11 @@ export function receiptMismatch(receipt: Receipt, charge: Charge): string | unde
     : `the receipt names another ${differing.join(', ')} than was signed`
 }
 
-/** Servers leave the amount of an `exact` payment out, or empty. */
-function amountDiffers(claimed: unknown, signed: bigint): boolean {
+/** Servers leave the amount of an `exact` payment out, or empty. Of `upto` any amount up to the signed one is as agreed. */
+function amountDiffers(claimed: unknown, charge: Charge): boolean {
   if (claimed === undefined || claimed === null || claimed === '') return false
-  return (typeof claimed === 'number' ? String(claimed) : claimed) !== signed.toString()
+  const text = typeof claimed === 'number' ? String(claimed) : claimed
+  if (charge.authorization?.scheme !== 'upto') return text !== charge.amount.toString()
+  const amount = parseAtomic(text)
+  return amount === undefined || amount > charge.amount
 }

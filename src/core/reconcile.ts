@@ -65,7 +65,10 @@ export type Decision =
   /** Spent: the proof becomes `chain`. `flags` say what is odd about it. */
   | {
       readonly action: 'settle'
-      readonly transaction: string
+      /** `undefined` where the proof is that nothing was taken of an `upto` payment. */
+      readonly transaction: string | undefined
+      /** What was taken of an `upto` payment, where that is less than was signed. */
+      readonly charged?: bigint | undefined
       readonly block: ChainBlock
       readonly flags: readonly Finding[]
     }
@@ -112,6 +115,9 @@ export function decide(charge: Charge, observation: Observation): Decision {
     return flag('event_missing', `used at block ${block.number}, and no event tells in which transaction`)
   // EIP-3009 takes it while the time is before validBefore, Permit2 also at that second: past means later than it.
   if (block.timestamp <= authorization.validBefore) return { action: 'wait', reason: 'still_valid' }
+  if (servedForNothing(charge, authorization)) {
+    return { action: 'settle', transaction: undefined, charged: 0n, block, flags: [] }
+  }
   return unspent(charge, 'chain_unused', block)
 }
 
@@ -121,7 +127,17 @@ function settleBy(
   use: NonNullable<Reading['use']>,
   block: ChainBlock,
 ): Decision {
-  const matches = use.transfers.some(({ to, value }) => to === charge.payTo && value === charge.amount)
+  const upto = authorization.scheme === 'upto'
+  const taken = use.transfers
+    .filter(
+      ({ to, value }) => to === charge.payTo && (upto ? value <= charge.amount : value === charge.amount),
+    )
+    // Of several in one transaction the dearest: never less than the truth.
+    .reduce<bigint | undefined>(
+      (most, { value }) => (most === undefined || value > most ? value : most),
+      undefined,
+    )
+  const matches = taken !== undefined
   const moved = use.transfers.map(({ to, value }) => `${value} to ${to}`).join(', ') || 'nothing'
   const detail = `signed ${charge.amount} to ${charge.payTo}, moved ${moved}`
   // A set bit of Permit2 may be somebody else's doing: only the Transfer that was signed for says otherwise.
@@ -133,7 +149,21 @@ function settleBy(
       detail: `the receipt says ${charge.transaction}, the chain ${use.transaction}`,
     })
   }
-  return { action: 'settle', transaction: use.transaction, block, flags }
+  const charged = upto && taken !== undefined && taken < charge.amount ? { charged: taken } : {}
+  return { action: 'settle', transaction: use.transaction, ...charged, block, flags }
+}
+
+/**
+ * An `upto` seller may charge nothing: its receipt then says paid and names no transaction, and the chain proves the rest. One
+ * that names a transaction which took nothing is another matter.
+ */
+function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): boolean {
+  return (
+    scheme === 'upto' &&
+    charge.state === 'settled' &&
+    charge.proof === 'receipt' &&
+    charge.transaction === undefined
+  )
 }
 
 /** A seller that proved its claim with a receipt and took nothing is a matter for people, not for the books. */

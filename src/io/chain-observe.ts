@@ -119,15 +119,9 @@ async function permit2(signed: Signed): Promise<Events> {
     },
     () => false,
   )
-  const fitting = moved.filter((log) =>
-    transferBy(log, from).some((transfer) => transfer.value === charge.amount),
-  )
-  const digits = nonce.replace(/^0x/, '')
-  for (const { transaction } of fitting) {
-    if (!(await reader.input(transaction)).includes(digits)) continue
-    const use = { transaction, transfers: [{ to: charge.payTo, value: charge.amount }] }
-    return { spent, use, cancellation: undefined }
-  }
+  const fitting = moved.filter((log) => transferBy(log, from).some((transfer) => fits(transfer, signed)))
+  const use = await useOf(signed, fitting)
+  if (use) return { spent, use, cancellation: undefined }
   if (!spent) return { spent, use: undefined, cancellation: undefined }
   const isInvalidation = (log: ChainLog): boolean => invalidates(log, word, bit)
   const invalidations = await search.logs(
@@ -146,6 +140,29 @@ async function permit2(signed: Signed): Promise<Events> {
     ((await reader.nonceBitmap(from, word, first.blockNumber - 1n)) & bit) === 0n &&
     !fitting.some(({ blockNumber }) => blockNumber === first.blockNumber)
   return { spent, use: undefined, cancellation: sets ? { transaction: first.transaction } : undefined }
+}
+
+/** Whether a transfer is one that the authorization allows: of `upto` any amount up to the signed one. */
+function fits({ value }: ChainTransfer, { charge, authorization }: Signed): boolean {
+  return authorization.scheme === 'upto' ? value <= charge.amount : value === charge.amount
+}
+
+/**
+ * The transaction that used a Permit2 authorization: its call data holds the nonce. Of several it is the dearest, so that a
+ * seller who writes one nonce into the call data of a smaller payment lowers nothing.
+ */
+async function useOf(signed: Signed, fitting: readonly ChainLog[]): Promise<Use | undefined> {
+  const { reader, charge, authorization } = signed
+  const digits = authorization.nonce.replace(/^0x/, '')
+  let best: { readonly transaction: string; readonly value: bigint } | undefined
+  for (const log of fitting) {
+    const [transfer] = transferBy(log, authorization.from)
+    if (!transfer || (best && transfer.value <= best.value)) continue
+    if (!(await reader.input(log.transaction)).includes(digits)) continue
+    best = { transaction: log.transaction, value: transfer.value }
+    if (best.value === charge.amount) break
+  }
+  return best && { transaction: best.transaction, transfers: [{ to: charge.payTo, value: best.value }] }
 }
 
 /** The blocks in which the authorization can have been used. */

@@ -42,6 +42,8 @@ export interface LedgerParts {
   readonly random: RandomBytes
   readonly instance: Instance
   readonly observers: readonly Observer[]
+  /** Called when the last record is durable and the store is still open. Its failure is passed over. */
+  readonly onClosing?: (() => Promise<void>) | undefined
 }
 
 /** What a reservation is for; the ledger adds id, instance and times. */
@@ -69,7 +71,7 @@ export class Ledger {
     })
     this.#bookings = new Bookings(parts.store, {
       booked: async (charge, from) => {
-        await this.#record(charge)
+        await this.#record(charge, { was: from })
         this.#emit({ type: 'charge', charge, from })
       },
       overtaken: (charge, move) => this.#overtaken(charge, move),
@@ -230,6 +232,7 @@ export class Ledger {
             reason: 'chain_used',
             proof: 'chain',
             transaction: decision.transaction,
+            charged: decision.charged,
             by: instance.id,
           }
         : { to: 'released', at: clock.now(), reason: decision.reason, by: instance.id }
@@ -244,7 +247,7 @@ export class Ledger {
     }
     const { number, timestamp } = decision.block
     const proof = { block: number.toString(), block_time: timestamp }
-    await this.#record(moved, proof)
+    await this.#record(moved, { ...proof, was: charge.state })
     this.#emit({ type: 'charge', charge: moved, from: charge.state })
     const flags = await store.flags({ charge: charge.id })
     if (flags.some(({ flag }) => PROVISIONAL.includes(flag))) await store.unflag(charge.id, PROVISIONAL)
@@ -386,6 +389,7 @@ export class Ledger {
       await this.#retire(instance.id, 'instance_closed')
       await this.#audit.write('instance.closed', { instance: instance.id }, true)
       await this.#noteTold()
+      await this.#parts.onClosing?.().catch(() => undefined)
     } finally {
       try {
         await store.close()
@@ -421,8 +425,9 @@ export class Ledger {
     const { store, clock, instance } = this.#parts
     const charges = await store.retire(id, clock.now(), reason, instance.id)
     for (const charge of charges) {
-      await this.#record(charge)
-      this.#emit({ type: 'charge', charge, from: charge.state === 'uncertain' ? 'authorized' : 'held' })
+      const from = charge.state === 'uncertain' ? 'authorized' : 'held'
+      await this.#record(charge, { was: from })
+      this.#emit({ type: 'charge', charge, from })
     }
     return charges
   }
@@ -515,6 +520,7 @@ function describe(charge: Charge): Record<string, unknown> {
     asset: charge.asset,
     pay_to: charge.payTo,
     amount: charge.amount.toString(),
+    ...(charge.charged === undefined ? {} : { charged: charge.charged.toString() }),
     usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
     state: charge.state,
     proof: charge.proof ?? null,

@@ -52,8 +52,22 @@ export class MemorySums implements SumsReader {
     this.#write(changes)
   }
 
-  move(shares: readonly Share[], from: ChargeState, to: ChargeState): void {
-    this.#write(moveShares(shares, from, to, this))
+  /** @param left the shares as they are afterwards */
+  move(
+    charge: string,
+    shares: readonly Share[],
+    from: ChargeState,
+    to: ChargeState,
+    left: readonly Share[],
+  ): void {
+    this.#write(moveShares(shares, from, to, this, left))
+    if (left === shares) return
+    for (const [index, share] of shares.entries()) {
+      const list = this.#listOf(share)
+      const at = list.findIndex((one) => one.charge === charge && one.share === share)
+      const after = left[index]
+      if (at !== -1 && after) list[at] = { charge, share: after }
+    }
   }
 
   /** Of what a reservation passed, what has not been told yet; a soft limit is told once per window and subject. */

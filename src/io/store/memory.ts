@@ -20,6 +20,7 @@ import {
   queryLimit,
   refuseAuthorize,
   retiredCharge,
+  sharesAfter,
   sharesOf,
   storeClosed,
   takeClaims,
@@ -407,8 +408,9 @@ class MemoryStore implements Store {
   }
 
   #change(entry: Entry, charge: Charge): void {
-    this.#sums.move(entry.shares, entry.charge.state, charge.state)
-    this.#charges.set(charge.id, { charge, shares: entry.shares })
+    const shares = sharesAfter(entry.shares, entry.charge, charge)
+    this.#sums.move(charge.id, entry.shares, entry.charge.state, charge.state, shares)
+    this.#charges.set(charge.id, { charge, shares })
     this.vouchers.follow(charge)
   }
 }

@@ -1,6 +1,7 @@
 /** What every store decides the same way, without knowing how it keeps its data. */
 import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
 import {
+  chargedShare,
   IllegalMoveError,
   mayMove,
   type AuthorizationRecord,
@@ -90,8 +91,17 @@ export function takeClaims(claims: readonly Claim[], reader: SumsReader): Taken 
   return { ok: true, changes: moveShares(sharesOf(claims), undefined, 'held', reader), passed }
 }
 
+/** The shares of a charge after the chain proved that less was taken than signed; the same list when nothing changes. */
+export function sharesAfter(shares: readonly Share[], before: Charge, after: Charge): readonly Share[] {
+  const { charged, amount: signed } = after
+  if (charged === undefined || charged === before.charged) return shares
+  // A charge is lowered once: with the chain's proof it is never looked at again.
+  return shares.map((share) => ({ ...share, amount: chargedShare(share.amount, charged, signed) }))
+}
+
 /**
  * The sums after a charge with these shares moved between states; `from` undefined for a new reservation.
+ * @param left what the shares are afterwards, one for one
  * @throws Error when a window has no sums: the books are damaged, and guessing would overspend
  */
 export function moveShares(
@@ -99,15 +109,16 @@ export function moveShares(
   from: ChargeState | undefined,
   to: ChargeState,
   reader: SumsReader,
+  left: readonly Share[] = shares,
 ): TotalsChange[] {
   const changed = new Map<string, TotalsChange>()
-  if (from === to) return []
-  for (const share of shares) {
+  if (from === to && left === shares) return []
+  for (const [index, share] of shares.entries()) {
     for (const key of reader.keysOf(share)) {
       const id = windowId(key)
       const totals = changed.get(id)?.totals ?? reader.at(key) ?? (from === undefined ? NO_TOTALS : undefined)
       if (!totals) throw new Error(`the sums of budget ${share.budget} in window ${id} are missing`)
-      changed.set(id, { key, totals: moveTotals(totals, from, to, share.amount) })
+      changed.set(id, { key, totals: moveTotals(totals, from, to, share.amount, left[index]?.amount) })
     }
   }
   return [...changed.values()]
@@ -149,13 +160,23 @@ export function movedCharge(charge: Charge, move: Move): Charge {
     throw new Error(`charge ${charge.id} cannot be settled without a proof`)
   }
   if (!isMove(charge, move)) throw new IllegalMoveError(charge.id, charge.state, move.to)
+  if (move.charged !== undefined) checkCharged(charge, move, move.charged)
   return {
     ...charge,
     state: move.to,
     proof: move.proof,
+    ...(move.charged === undefined ? {} : { charged: move.charged }),
     transaction: move.transaction ?? charge.transaction,
     reason: move.reason,
     updatedAt: move.at,
+  }
+}
+
+/** What lets budgets count less must be exactly what the chain can prove (rule 4). */
+function checkCharged({ id, amount, authorization }: Charge, move: Move, charged: bigint): void {
+  const provable = move.to === 'settled' && move.proof === 'chain' && authorization?.scheme === 'upto'
+  if (!provable || charged < 0n || charged > amount) {
+    throw new Error(`charge ${id} cannot be booked as ${charged} of ${amount} charged`)
   }
 }
 

@@ -18,6 +18,7 @@ export type Row = Readonly<Record<string, SQLOutputValue>>
 
 const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
 const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
+const SCHEMES = ['exact', 'upto'] as const
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 
 /** The columns of `charges`, in the order of the schema, and what a charge has in them. */
@@ -55,6 +56,8 @@ export function changesToRow(charge: Charge): Record<string, string | number | n
     valid_after: charge.authorization?.validAfter ?? null,
     valid_before: charge.authorization?.validBefore ?? null,
     method: charge.authorization?.method ?? null,
+    scheme: charge.authorization?.scheme ?? null,
+    charged: charge.charged?.toString() ?? null,
     tx: charge.transaction ?? null,
     reason: charge.reason ?? null,
     updated_at: charge.updatedAt,
@@ -84,6 +87,7 @@ export function rowToCharge(row: Row): Charge {
     leaseUntil: integer(row, 'lease_until'),
     state: oneOf(row, 'state', STATES),
     proof: row['proof'] === null ? undefined : oneOf(row, 'proof', PROOFS),
+    ...(row['charged'] === null ? {} : { charged: amount(row, 'charged') }),
     authorization: row['nonce'] === null ? undefined : rowToAuthorization(row),
     transaction: optionalText(row, 'tx'),
     reason: optionalText(row, 'reason'),
@@ -103,6 +107,7 @@ function rowToAuthorization(row: Row): AuthorizationRecord {
     validAfter: integer(row, 'valid_after'),
     validBefore: integer(row, 'valid_before'),
     ...(row['method'] === null ? {} : { method: oneOf(row, 'method', METHODS) }),
+    ...(row['scheme'] === null ? {} : { scheme: oneOf(row, 'scheme', SCHEMES) }),
   }
 }
 

@@ -228,6 +228,11 @@ export const MIGRATIONS: readonly string[] = [
     WHERE charge IS NULL AND closed IS NULL;
   CREATE INDEX vouchers_by_pool ON vouchers (payer, pool);
   `,
+  // `upto`: payments of which the seller may take less than was signed, and what the chain proved that it took.
+  `
+  ALTER TABLE charges ADD COLUMN scheme TEXT CHECK (scheme IN ('exact', 'upto'));
+  ALTER TABLE charges ADD COLUMN charged TEXT CHECK (charged IS NULL OR (${PLAIN('charged')}));
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -31,6 +31,8 @@ const CHANGING_COLUMNS = [
   'valid_after',
   'valid_before',
   'method',
+  'scheme',
+  'charged',
   'tx',
   'reason',
   'updated_at',

@@ -1,7 +1,7 @@
 /** Budget sums and shares of the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
 import { counted, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../core/budget.ts'
-import type { Charge, ChargeState } from '../../core/charge.ts'
+import type { Charge } from '../../core/charge.ts'
 import {
   COARSEST,
   countsFrom,
@@ -14,6 +14,7 @@ import {
 } from './rolling.ts'
 import {
   moveShares,
+  sharesAfter,
   sharesOf,
   type Share,
   type SumsReader,
@@ -42,6 +43,7 @@ export class SqliteSums implements SumsReader {
   readonly #windows: StatementSync
   readonly #shares: StatementSync
   readonly #insertShare: StatementSync
+  readonly #lowerShare: StatementSync
   readonly #tiles: StatementSync
   readonly #rollingShares: StatementSync
   readonly #subjects: StatementSync
@@ -62,6 +64,7 @@ export class SqliteSums implements SumsReader {
     this.#insertShare =
       db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount)
       VALUES (?, ?, ?, ?, ?, ?, ?)`)
+    this.#lowerShare = db.prepare('UPDATE shares SET amount = ? WHERE charge = ? AND position = ?')
     this.#tiles = db.prepare(`SELECT window_start, ${sums} FROM totals
       WHERE budget = ? AND subject = ? AND window = ? AND window_start >= ? AND window_start < ? ORDER BY window_start`)
     // The last condition is word for word the one of the index shares_rolling.
@@ -107,9 +110,14 @@ export class SqliteSums implements SumsReader {
   }
 
   /** Moves the sums of a charge. Call it before the charge itself is written. */
-  move(before: Charge, to: ChargeState): void {
+  move(before: Charge, after: Charge): void {
     const shares = this.#shares.all(before.id).map(rowToShare)
-    this.#writeAll(moveShares(shares, before.state, to, this))
+    const left = sharesAfter(shares, before, after)
+    this.#writeAll(moveShares(shares, before.state, after.state, this, left))
+    if (left === shares) return
+    for (const [position, share] of left.entries()) {
+      this.#lowerShare.run(share.amount.toString(), before.id, position)
+    }
   }
 
   /** Of what a reservation passed, what has not been told yet; a soft limit is told once per window and subject. */

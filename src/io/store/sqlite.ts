@@ -397,7 +397,7 @@ class SqliteStore implements Store {
   }
 
   #change(before: Charge, charge: Charge): void {
-    this.#sums.move(before, charge.state)
+    this.#sums.move(before, charge)
     this.#sql.updateCharge.run({ id: charge.id, ...changesToRow(charge) })
     this.#vouchers.follow(charge)
   }

@@ -65,6 +65,11 @@ export interface Move {
   readonly at: number
   readonly reason: string
   readonly proof?: Proof | undefined
+  /**
+   * What the chain proved to have been taken of an `upto` payment, smallest units: the budgets that counted the signed amount
+   * count this from now on. Only with `settled` and the proof `chain`.
+   */
+  readonly charged?: bigint | undefined
   readonly transaction?: string | undefined
   /** The process that moves it and is to tell the audit file; without it nobody is. */
   readonly by?: string | undefined
