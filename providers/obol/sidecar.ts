@@ -1,0 +1,134 @@
+/**
+ * Pays through a running Obol x402-buyer, whose upstream points at our shim: it brings the pre-signed authorizations,
+ * and gate, record, sending, receipt and books are ours.
+ */
+import { z } from 'zod'
+import { systemClock, type Clock } from '../../src/core/clock.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import type { Provider } from '../../src/core/provider.ts'
+import type { Timers } from '../../src/core/timers.ts'
+import { openSidecar, type SidecarUpstream } from '../../src/io/obol-sidecar.ts'
+import { SHIM_CALL_HEADER } from '../../src/io/shim.ts'
+import { foreignPayer, unavailable, type Driver } from '../foreign/payer.ts'
+import { networksOption, timersOption } from '../foreign/options.ts'
+import { parseProviderOptions } from '../options.ts'
+
+/** Options of {@link obolSidecar}. */
+export interface ObolSidecarOptions {
+  /** Where the x402-buyer listens, e.g. `http://127.0.0.1:8404`. */
+  readonly url: string
+  /** `remoteModel` of the upstream that pays. One payer per upstream. */
+  readonly model: string
+  /** Where the shim listens; the upstream's `url` in the x402-buyer's configuration is `http://` and this. */
+  readonly shim: { readonly host: string; readonly port: number }
+  /** Networks its authorizations are for: aliases such as `base`, or CAIP-2 ids. */
+  readonly networks: readonly string[]
+  /** Payments under way at once; default 1: an x402-buyer may hand out a held authorization twice when it reloads. */
+  readonly concurrency?: number | undefined
+  /** How far ahead its authorizations may be valid, seconds; default 31 days, as they are signed for 30. */
+  readonly maxValiditySeconds?: number | undefined
+  /** Longest wait for it, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
+  readonly clock?: Clock | undefined
+  readonly timers?: Timers | undefined
+}
+
+const SCHEMA = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: 'give the address of the x402-buyer, e.g. http://127.0.0.1:8404' })
+    .transform((text) => text.replace(/\/+$/, '')),
+  model: z.string('give the remoteModel of the upstream').min(1, 'give the remoteModel of the upstream'),
+  shim: z.strictObject({ host: z.string(), port: z.int().min(0).max(65_535) }),
+  networks: networksOption,
+  concurrency: z.int('give a whole number').min(1, 'give at least 1').default(1),
+  maxValiditySeconds: z
+    .int('give whole seconds')
+    .min(10, 'give at least 10 seconds')
+    .default(31 * 86_400),
+  timeoutMs: z.int('give whole milliseconds').min(1, 'give at least 1 millisecond').default(10_000),
+  clock: z
+    .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')
+    .default(systemClock),
+  timers: timersOption,
+})
+
+const PROGRAM = 'The x402-buyer'
+
+/**
+ * Starts such a payer. The x402-buyer may start later: it is asked for each payment.
+ * @throws ConfigError for a mistake in the options, or a shim address that is taken
+ */
+export async function obolSidecar(options: ObolSidecarOptions): Promise<Provider> {
+  const parsed = parseProviderOptions('obolSidecar', SCHEMA, options)
+  return await foreignPayer({
+    name: 'obol',
+    program: PROGRAM,
+    methods: ['eip3009', 'permit2'],
+    ...parsed,
+    driver: (shimUrl) => sidecarDriver(parsed.url, parsed.model, shimUrl),
+  })
+}
+
+function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
+  const sidecar = openSidecar(url)
+
+  async function upstream(): Promise<SidecarUpstream> {
+    const found = await sidecar.upstream(model).catch((cause: unknown) => {
+      throw unavailable(PROGRAM, `${url}/status does not answer as an x402-buyer does`, cause)
+    })
+    if (!found) throw unavailable(PROGRAM, `it has no upstream whose remoteModel is ${model}`)
+    // Pointed anywhere else it would pay for the empty request that it is sent.
+    if (!leadsTo(found.url, shimUrl)) {
+      throw unavailable(
+        PROGRAM,
+        `the url of its upstream ${found.name} is not ${shimUrl}; set it, and reload`,
+      )
+    }
+    return found
+  }
+
+  return {
+    async pay(call, _quote, signal) {
+      const { name, remaining } = await upstream()
+      if (remaining === 0) throw exhausted(name)
+      const status = await sidecar
+        .call(model, { [SHIM_CALL_HEADER]: call.token }, signal)
+        .catch((cause: unknown) => {
+          throw unavailable(PROGRAM, 'the connection to it broke', cause)
+        })
+      // Its empty 502 means no fitting authorization: none at all, or none for these terms.
+      if (status !== 502) return
+      const left = await upstream()
+      throw left.remaining === 0 ? exhausted(name) : unfitting(name, left.remaining)
+    },
+    close: () => sidecar.close(),
+  }
+}
+
+/** Loopback has several names; port and the absence of a foreign path are what counts. */
+function leadsTo(url: string, shimUrl: string): boolean {
+  if (!URL.canParse(url)) return false
+  const [there, here] = [new URL(url), new URL(shimUrl)]
+  const isLoopback = ['127.0.0.1', 'localhost', '[::1]'].includes(there.hostname)
+  return there.protocol === 'http:' && isLoopback && there.port === here.port
+}
+
+function exhausted(upstream: string): TollwayError {
+  return new TollwayError({
+    code: 'pool_exhausted',
+    message: `The x402-buyer has no pre-signed authorization left for its upstream ${upstream}; nothing was sent.`,
+    advice: ['Sign new ones for it, e.g. with tollway buy --emit obol.'],
+    details: { payer_fault: 'pool_empty' },
+  })
+}
+
+function unfitting(upstream: string, remaining: number): TollwayError {
+  return new TollwayError({
+    code: 'pool_exhausted',
+    message: `The x402-buyer counts ${remaining} authorizations for its upstream ${upstream} and has none for the price, payee and token the seller asks now, or they have expired; nothing was sent.`,
+    advice: [
+      "Compare price, payTo, asset and network of the upstream with the seller's offer (tollway probe).",
+    ],
+    details: { payer_fault: 'terms_differ' },
+  })
+}
