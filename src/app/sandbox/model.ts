@@ -1,8 +1,21 @@
 import { createHash } from 'node:crypto'
 import type { Request, RequestHandler, Response } from 'express'
 import { z } from 'zod'
-import { chatChunks, chatReply, completionChunks, completionReply, compose } from './model-text.ts'
-import type { Prompt } from './model-text.ts'
+import { chatChunks, chatReply, completionChunks, completionReply } from './model-chat.ts'
+import { messagesEvents, messagesReply } from './model-messages.ts'
+import {
+  ChatRequest,
+  CompletionRequest,
+  EmbeddingRequest,
+  MessagesRequest,
+  ofChat,
+  ofCompletion,
+  ofMessages,
+  ofResponses,
+  ResponsesRequest,
+} from './model-requests.ts'
+import { responsesEvents, responsesReply } from './model-responses.ts'
+import { takeTurn } from './model-turn.ts'
 
 /** The models the sandbox's sellers offer. They all answer alike. */
 export const sandboxModels: readonly string[] = ['sandbox-small', 'sandbox-large']
@@ -26,40 +39,15 @@ export interface ModelOptions {
   faults?: ModelFault[] | undefined
 }
 
-/** An OpenAI-shaped model as Express handlers. Each expects the raw request body as a Buffer in `request.body`. */
+/** A model of OpenAI's and Anthropic's forms as Express handlers. Each expects the raw request body as a Buffer in `request.body`. */
 export interface Model {
   chatCompletions: RequestHandler
   completions: RequestHandler
   embeddings: RequestHandler
+  responses: RequestHandler
+  messages: RequestHandler
   models: RequestHandler
 }
-
-const Text = z.union([
-  z.string(),
-  z
-    .array(z.looseObject({ text: z.string().optional() }))
-    .transform((all) => all.map((p) => p.text ?? '').join(' ')),
-])
-const shared = {
-  model: z.string().default('sandbox-small'),
-  stream: z.boolean().default(false),
-  stream_options: z.looseObject({ include_usage: z.boolean().default(false) }).nullish(),
-  max_tokens: z.int().positive().nullish(),
-}
-const ChatRequest = z.looseObject({
-  ...shared,
-  max_completion_tokens: z.int().positive().nullish(),
-  messages: z.array(z.looseObject({ role: z.string(), content: Text.nullish() })).min(1),
-})
-const CompletionRequest = z.looseObject({
-  ...shared,
-  prompt: z.union([z.string(), z.array(z.string()).transform((all) => all.join('\n'))]),
-})
-const EmbeddingRequest = z.looseObject({
-  model: z.string().default('sandbox-small'),
-  input: z.union([z.string().transform((one) => [one]), z.array(z.string()).min(1)]),
-  encoding_format: z.enum(['float', 'base64']).default('float'),
-})
 
 /**
  * Builds the model. Same request, same clock: same answer, ids included.
@@ -76,7 +64,7 @@ export function createModel(options: ModelOptions = {}): Model {
     return true
   }
 
-  const answer = async (response: Response, stream: boolean, chunks: object[], whole: object) => {
+  const answer = async (response: Response, stream: boolean, events: readonly string[], whole: object) => {
     if (failed(response)) return
     if (!stream) {
       response.json(whole)
@@ -88,7 +76,7 @@ export function createModel(options: ModelOptions = {}): Model {
       .status(200)
       .set({ 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' })
     response.flushHeaders()
-    for (const [index, chunk] of chunks.entries()) {
+    for (const [index, event] of events.entries()) {
       if (index >= cut) {
         response.destroy()
         return
@@ -97,30 +85,37 @@ export function createModel(options: ModelOptions = {}): Model {
       await pause(options.chunkDelayMs ?? 0, response)
       // The reader has gone: a real model would stop generating too.
       if (response.destroyed) return
-      response.write(`data: ${JSON.stringify(chunk)}\n\n`)
+      response.write(event)
     }
-    response.end('data: [DONE]\n\n')
+    response.end()
   }
 
   return {
     chatCompletions: handler(ChatRequest, (request, response) => {
-      const text = request.messages.map((message) => message.content ?? '').join('\n')
-      const prompt: Prompt = { model: request.model, created: created(), text }
-      const question = request.messages.findLast(({ role }) => role === 'user')?.content ?? text
-      const spoken = compose(question, request.max_completion_tokens ?? request.max_tokens ?? undefined)
+      const [head, turn] = [{ model: request.model, created: created() }, takeTurn(ofChat(request))]
       const usage = request.stream_options?.include_usage === true
-      return answer(response, request.stream, chatChunks(prompt, spoken, usage), chatReply(prompt, spoken))
+      const events = openAiEvents(chatChunks(head, turn, usage))
+      return answer(response, request.stream, events, chatReply(head, turn))
     }),
     completions: handler(CompletionRequest, (request, response) => {
-      const prompt: Prompt = { model: request.model, created: created(), text: request.prompt }
-      const spoken = compose(request.prompt, request.max_tokens ?? undefined)
+      const [head, turn] = [{ model: request.model, created: created() }, takeTurn(ofCompletion(request))]
       const usage = request.stream_options?.include_usage === true
+      const events = openAiEvents(completionChunks(head, turn, usage))
+      return answer(response, request.stream, events, completionReply(head, turn))
+    }),
+    responses: handler(ResponsesRequest, (request, response) => {
+      const [head, turn] = [{ model: request.model, created: created() }, takeTurn(ofResponses(request))]
       return answer(
         response,
         request.stream,
-        completionChunks(prompt, spoken, usage),
-        completionReply(prompt, spoken),
+        namedEvents(responsesEvents(head, turn)),
+        responsesReply(head, turn),
       )
+    }),
+    messages: handler(MessagesRequest, (request, response) => {
+      const { model, stream } = request
+      const turn = takeTurn(ofMessages(request))
+      return answer(response, stream, namedEvents(messagesEvents(model, turn)), messagesReply(model, turn))
     }),
     embeddings: handler(EmbeddingRequest, async (request, response) => {
       const tokens = request.input.reduce((sum, text) => sum + Math.ceil(text.length / 4), 0)
@@ -161,6 +156,14 @@ function handler<T>(
     if (parsed.success) await reply(parsed.data, response)
     else refuse(response, 400, z.prettifyError(parsed.error), 'invalid_request_error')
   }
+}
+
+function openAiEvents(chunks: readonly object[]): string[] {
+  return [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), 'data: [DONE]\n\n']
+}
+
+function namedEvents(events: readonly { readonly type: string }[]): string[] {
+  return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
 }
 
 /** Eight numbers in [-1, 1), exact in 32 bits, fixed by the text. */

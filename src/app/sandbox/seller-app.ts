@@ -19,7 +19,13 @@ export interface LocalSeller {
 }
 
 /** The paths that cost money, below a seller's API base. */
-export const paidPaths = ['/chat/completions', '/completions', '/embeddings'] as const
+export const paidPaths = [
+  '/chat/completions',
+  '/completions',
+  '/embeddings',
+  '/responses',
+  '/messages',
+] as const
 
 /**
  * An Express app that writes every request down and serves `GET /v1/models` for nothing.
@@ -44,6 +50,8 @@ export function mountModel(app: Express, base: string, model: Model, guard: Requ
   app.post(`${base}/chat/completions`, ...guard, model.chatCompletions)
   app.post(`${base}/completions`, ...guard, model.completions)
   app.post(`${base}/embeddings`, ...guard, model.embeddings)
+  app.post(`${base}/responses`, ...guard, model.responses)
+  app.post(`${base}/messages`, ...guard, model.messages)
 }
 
 /**

@@ -1,0 +1,105 @@
+/** What the sandbox's model says next, whatever API it is asked by. */
+import { createHash } from 'node:crypto'
+import { compose, type Spoken } from './model-text.ts'
+
+/** What the model is asked, without the form of any API. */
+export interface Conversation {
+  readonly model: string
+  /** Everything the client sent as text: what tokens and ids are made from. */
+  readonly text: string
+  /** What the user said since the model last spoke. */
+  readonly question: string
+  /** What tools answered since the model last spoke. */
+  readonly results: readonly string[]
+  /** Names of the tools the model may call. */
+  readonly tools: readonly string[]
+  /** A name: that one, or none at all. */
+  readonly choice: 'auto' | 'none' | 'required' | { readonly name: string }
+  /** A word is a token here. */
+  readonly maxTokens?: number | undefined
+  /** JSON Schema of the answer. */
+  readonly schema?: unknown
+}
+
+/** A call of a tool. */
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  /** JSON. */
+  readonly arguments: string
+}
+
+/** What the model says. */
+export interface Turn {
+  readonly spoken: Spoken
+  /** Nothing is spoken beside calls. */
+  readonly calls: readonly ToolCall[]
+  /** 24 hex digits, the same for the same conversation. */
+  readonly id: string
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** `Call get_weather with {"city":"Oslo"}`: how a question has the model call a tool. */
+const WISH = /\bcall ([A-Za-z_][\w-]*)(?: with (\{[^{}]*\}))?/gi
+
+/** Always the same for the same conversation. */
+export function takeTurn(conversation: Conversation): Turn {
+  const { model, text, question, results, schema, maxTokens } = conversation
+  const id = createHash('sha256')
+    .update(JSON.stringify([model, text]))
+    .digest('hex')
+    .slice(0, 24)
+  const calls = results.length > 0 ? [] : wishedCalls(conversation, id)
+  const spoken =
+    schema === undefined
+      ? compose(results.length > 0 ? results.join(' ') : question, maxTokens)
+      : { pieces: inPieces(JSON.stringify(sampleOf(schema))), finishReason: 'stop' as const }
+  return {
+    spoken: calls.length > 0 ? { pieces: [], finishReason: 'stop' } : spoken,
+    calls,
+    id,
+    inputTokens: Math.ceil(text.length / 4),
+    outputTokens: calls.length > 0 ? calls.length : spoken.pieces.length,
+  }
+}
+
+function wishedCalls({ question, tools, choice }: Conversation, id: string): ToolCall[] {
+  if (choice === 'none' || tools.length === 0) return []
+  const wished = [...question.matchAll(WISH)]
+    .map(([, name = '', json = '{}']) => ({ name, arguments: json }))
+    .filter(({ name }) => tools.includes(name) && (typeof choice === 'string' || choice.name === name))
+  const forced = typeof choice === 'object' ? choice.name : choice === 'required' ? tools[0] : undefined
+  const calls = wished.length === 0 && forced !== undefined ? [{ name: forced, arguments: '{}' }] : wished
+  return calls.map((call, index) => ({ ...call, id: `call_${id.slice(0, 16)}${index}` }))
+}
+
+function inPieces(text: string): string[] {
+  return text.match(/.{1,8}/gsu) ?? []
+}
+
+/** The plainest value a schema allows. */
+function sampleOf(schema: unknown): unknown {
+  if (typeof schema !== 'object' || schema === null) return {}
+  const { type, properties, items, enum: choices }: Readonly<Record<string, unknown>> = { ...schema }
+  if (Array.isArray(choices)) return choices[0] as unknown
+  switch (Array.isArray(type) ? (type[0] as unknown) : type) {
+    case 'string':
+      return 'paid'
+    case 'integer':
+    case 'number':
+      return 1
+    case 'boolean':
+      return true
+    case 'null':
+      return null
+    case 'array':
+      return [sampleOf(items)]
+    default:
+      return Object.fromEntries(
+        Object.entries(typeof properties === 'object' && properties !== null ? properties : {}).map(
+          ([key, value]) => [key, sampleOf(value)],
+        ),
+      )
+  }
+}
