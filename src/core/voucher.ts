@@ -18,6 +18,12 @@ export const VOUCHER_STATES = ['ready', 'held', 'spent', 'uncertain', 'expired',
 /** One of {@link VOUCHER_STATES}. */
 export type VoucherState = (typeof VOUCHER_STATES)[number]
 
+/**
+ * `route` of the charges that stand for vouchers handed to another process. Until such a charge is settled or released
+ * the signature stays in the store, so that a file that was not written to its end can be written again.
+ */
+export const EXPORT_ROUTE = 'export'
+
 /** Shortest rest of validity with which a voucher is still handed out, seconds: sellers need time to settle it. */
 export const MIN_LIFE_SECONDS = 10
 
@@ -188,6 +194,12 @@ export function sameTerms(a: VoucherTerms, b: VoucherTerms): boolean {
     a.amount === b.amount &&
     a.method === b.method
   )
+}
+
+/** Whether the signature of a claimed voucher is of no more use in the store. */
+export function mayErase(charge: Charge): boolean {
+  if (charge.state === 'held') return false
+  return charge.route !== EXPORT_ROUTE || charge.state === 'settled' || charge.state === 'released'
 }
 
 /** What the ledger records before a voucher is sent (rule 3). */

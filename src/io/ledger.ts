@@ -269,6 +269,11 @@ export class Ledger {
     this.#emit({ type: 'flagged', charge, finding })
   }
 
+  /** Writes a record of something beside charges that has happened, e.g. vouchers that were added. Never rejects. */
+  async note(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#audit.keep(type, fields)
+  }
+
   /** The budgets and what their current windows hold. */
   async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
     return await readBudgets(this.#parts.store, rules, this.#parts.clock.now())

@@ -1,6 +1,8 @@
 /** The vouchers of the memory store. */
 import type { Charge } from '../../core/charge.ts'
 import {
+  EXPORT_ROUTE,
+  mayErase,
   noVouchers,
   sameTerms,
   sellerBase,
@@ -12,8 +14,8 @@ import {
   type VoucherPool,
 } from '../../core/voucher.ts'
 import { queryLimit } from './rules.ts'
-import { admit, assertClaimable, byEnd, poolOf, utcDay, type AddOptions } from './voucher-rules.ts'
-import type { Added, Claimed, ClaimRequest, VoucherQuery, VoucherStore } from './voucher-store.ts'
+import { admit, assertClaimable, byEnd, poolOf, roomFor, utcDay, type Standing } from './voucher-rules.ts'
+import type { Added, AddOptions, Claimed, ClaimRequest, VoucherQuery, VoucherStore } from './voucher-store.ts'
 
 interface Entry {
   readonly voucher: Voucher
@@ -49,10 +51,11 @@ export class MemoryVouchers implements VoucherStore {
   follow(charge: Charge): void {
     const entry = this.#byCharge.get(charge.id)
     if (!entry) return
-    if (charge.state === 'authorized') entry.payment = undefined
     if (charge.state === 'released' && !charge.authorization) {
       this.#byCharge.delete(charge.id)
       entry.charge = undefined
+    } else if (mayErase(charge)) {
+      entry.payment = undefined
     }
   }
 
@@ -177,6 +180,26 @@ export class MemoryVouchers implements VoucherStore {
     return entries.length
   }
 
+  async exported(payer: string, pool: string, at: number): Promise<SignedVoucher[]> {
+    this.#assertOpen()
+    return [...this.#byCharge.values()]
+      .filter(({ voucher }) => voucher.payer === payer && voucher.pool === pool)
+      .filter(({ voucher, charge }) => voucher.validBefore * 1000 > at && this.#isExported(charge))
+      .toSorted((a, b) => byEnd({ ...a, id: a.voucher.id }, { ...b, id: b.voucher.id }))
+      .flatMap(({ voucher, payment }) => (payment === undefined ? [] : [{ ...voucher, payment }]))
+  }
+
+  async room(
+    payer: string,
+    name: string,
+    wanted: number,
+    options: AddOptions & { readonly microUsd: bigint | undefined },
+  ): Promise<number> {
+    this.#assertOpen()
+    const pool = this.#pools.get(poolKey(payer, name))?.pool
+    return pool ? roomFor(wanted, options.microUsd, this.#standing(pool, options.at), options) : 0
+  }
+
   async drop(ids: readonly string[]): Promise<number> {
     this.#assertOpen()
     const entries = [...new Set(ids)].flatMap((id) => this.#entries.get(id) ?? [])
@@ -211,7 +234,12 @@ export class MemoryVouchers implements VoucherStore {
     return keys
   }
 
-  #standing(pool: VoucherPool, at: number) {
+  #isExported(id: string | undefined): boolean {
+    const charge = id === undefined ? undefined : this.#charge(id)
+    return charge?.route === EXPORT_ROUTE && charge.authorization !== undefined
+  }
+
+  #standing(pool: VoucherPool, at: number): Standing {
     const today = utcDay(at)
     const createdAt = this.#pools.get(poolKey(pool.payer, pool.name))?.createdAt ?? at
     let [freeCount, freeMicroUsd, signedTotal, signedToday] = [0, 0n, 0, 0n]

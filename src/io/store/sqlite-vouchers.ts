@@ -1,6 +1,8 @@
 /** The vouchers of the SQLite ledger. Called inside the store's transactions, but for the reads. */
 import type { AuthorizationMethod, Charge } from '../../core/charge.ts'
 import {
+  EXPORT_ROUTE,
+  mayErase,
   noVouchers,
   sameTerms,
   sellerBase,
@@ -15,8 +17,8 @@ import {
 import { queryLimit } from './rules.ts'
 import type { Connection } from './sqlite-file.ts'
 import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './sqlite-rows.ts'
-import { admit, assertClaimable, poolOf, utcDay, type AddOptions } from './voucher-rules.ts'
-import type { Added, Claimed, ClaimRequest, VoucherQuery } from './voucher-store.ts'
+import { admit, assertClaimable, poolOf, roomFor, utcDay, type Standing } from './voucher-rules.ts'
+import type { Added, AddOptions, Claimed, ClaimRequest, VoucherQuery } from './voucher-store.ts'
 
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 
@@ -45,8 +47,8 @@ export class SqliteVouchers {
 
   /** Follows a charge that moved; see {@link VoucherStore}. */
   follow(charge: Charge): void {
-    if (charge.state === 'authorized') this.#sql.erase.run(charge.id)
     if (charge.state === 'released' && !charge.authorization) this.#sql.giveBack.run(charge.id)
+    else if (mayErase(charge)) this.#sql.erase.run(charge.id)
   }
 
   define(pool: VoucherPool, at: number): number {
@@ -173,6 +175,22 @@ export class SqliteVouchers {
     )
   }
 
+  exported(payer: string, pool: string, at: number): SignedVoucher[] {
+    return this.#sql.exported
+      .all(payer, pool, EXPORT_ROUTE, at)
+      .map((row) => ({ ...rowToVoucher(row), payment: text(row, 'payment') }))
+  }
+
+  room(
+    payer: string,
+    name: string,
+    wanted: number,
+    options: AddOptions & { readonly microUsd: bigint | undefined },
+  ): number {
+    const pool = this.#find(payer, name)
+    return pool ? roomFor(wanted, options.microUsd, this.#standing(pool, options.at), options) : 0
+  }
+
   drop(ids: readonly string[]): number {
     return ids.reduce((count, id) => count + Number(this.#sql.drop.run(id).changes), 0)
   }
@@ -220,7 +238,7 @@ export class SqliteVouchers {
     return row && rowToPool(row)
   }
 
-  #standing(pool: VoucherPool, at: number) {
+  #standing(pool: VoucherPool, at: number): Standing {
     const row = this.#sql.pool.get(pool.payer, pool.name)
     const createdAt = row ? integer(row, 'created_at') : at
     const today = utcDay(at)
@@ -318,6 +336,9 @@ function prepare(db: Connection) {
     signed: db.prepare('SELECT added_at, amount FROM vouchers WHERE payer = ? AND pool = ? AND signed = 1'),
     counts: db.prepare(`SELECT ${STATE} AS state, count(*) AS count, min(vouchers.valid_before) AS earliest
     FROM ${JOINED} WHERE vouchers.payer = ? AND pool = ? GROUP BY 1`),
+    exported: db.prepare(`SELECT vouchers.* FROM vouchers JOIN charges ON charges.id = vouchers.charge
+    WHERE vouchers.payer = ? AND pool = ? AND charges.route = ? AND charges.nonce IS NOT NULL AND payment IS NOT NULL
+    AND vouchers.valid_before * 1000 > ? ORDER BY usable_until, vouchers.id`),
     usedKeys: db.prepare(`SELECT pool, consume_key FROM ${JOINED} WHERE vouchers.payer = ?
     AND (closed = 'spent' OR charges.state IN ('authorized', 'settled', 'uncertain', 'released')) ORDER BY vouchers.id`),
   }

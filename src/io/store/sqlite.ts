@@ -137,6 +137,8 @@ class SqliteStore implements Store {
       add: (list, options) => this.#write(() => vouchers.add(list, options)),
       claim: (request) => this.#write(() => vouchers.claim(request)),
       spentElsewhere: (payer, pool, keys) => this.#write(() => vouchers.spentElsewhere(payer, pool, keys)),
+      exported: (payer, pool, at) => this.#read(() => vouchers.exported(payer, pool, at)),
+      room: (payer, pool, wanted, options) => this.#read(() => vouchers.room(payer, pool, wanted, options)),
       drop: (ids) => this.#write(() => vouchers.drop(ids)),
       list: (query) => this.#read(() => vouchers.list(query)),
       usedKeys: (payer) => this.#read(() => vouchers.usedKeys(payer)),

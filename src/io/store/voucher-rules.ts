@@ -6,10 +6,9 @@ import {
   type AddRefusal,
   type SignedVoucher,
   type StoredVoucher,
-  type VoucherLimits,
   type VoucherPool,
 } from '../../core/voucher.ts'
-import type { Added, ClaimRequest } from './voucher-store.ts'
+import type { Added, AddOptions, ClaimRequest } from './voucher-store.ts'
 
 /** How a pool and its payer stand when vouchers are to be added. */
 export interface Standing {
@@ -29,13 +28,6 @@ export interface Admitted {
   readonly usableUntil: number
   /** It was dropped before it was ever used, and is taken back. */
   readonly revived: boolean
-}
-
-/** What adding needs to know beside the vouchers. */
-export interface AddOptions {
-  readonly limits: VoucherLimits
-  readonly at: number
-  readonly signed: boolean
 }
 
 /**
@@ -91,6 +83,29 @@ export function admit(
     if (maxPerDay !== undefined && signedToday + voucher.amount > maxPerDay) return 'per_day'
     return undefined
   }
+}
+
+/** How many more vouchers of the pool's price fit, at most `wanted`. */
+export function roomFor(
+  wanted: number,
+  microUsd: bigint | undefined,
+  standing: Standing,
+  { limits, signed }: AddOptions,
+): number {
+  const { pool } = standing
+  if (pool.drainingSince !== undefined) return 0
+  if (limits.maxMicroUsd !== undefined && microUsd === undefined) return 0
+  const { maxTotal, maxPerDay } = (signed ? pool.refill : undefined) ?? {}
+  const bounds = [
+    BigInt(limits.maxCount - standing.freeCount),
+    ...(maxTotal === undefined ? [] : [BigInt(maxTotal - standing.signedTotal)]),
+    ...(maxPerDay === undefined ? [] : [(maxPerDay - standing.signedToday) / pool.amount]),
+    ...(limits.maxMicroUsd === undefined || microUsd === undefined || microUsd === 0n
+      ? []
+      : [(limits.maxMicroUsd - standing.freeMicroUsd) / microUsd]),
+  ]
+  const least = bounds.reduce((a, b) => (b < a ? b : a), BigInt(wanted))
+  return least < 0n ? 0 : Number(least)
 }
 
 /** Start of the UTC day of an instant, milliseconds since the epoch. */

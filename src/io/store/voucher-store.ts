@@ -1,7 +1,7 @@
 /**
  * The vouchers of a store. Every method is one transaction. A claimed voucher follows its charge: the store clears the
- * claim in the very transaction that releases a charge nothing was signed off for, and erases the signature in the one
- * that records it as about to be sent; nothing else ever makes a voucher free again.
+ * claim in the very transaction that releases a charge nothing was recorded for, and erases the signature in the one
+ * that records it as about to be sent; nothing else ever makes a claimed voucher free again.
  */
 import type {
   AddRefusal,
@@ -21,6 +21,15 @@ export interface Added {
   /** In the store already, in whatever state. */
   readonly known: number
   readonly refused: Readonly<Partial<Record<AddRefusal, number>>>
+}
+
+/** How vouchers are added. */
+export interface AddOptions {
+  readonly limits: VoucherLimits
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** Whether we signed them, and did not load them from files of somebody else. */
+  readonly signed: boolean
 }
 
 /** What a claim asks for beside the terms, which are the charge's own. */
@@ -78,10 +87,7 @@ export interface VoucherStore {
    * Adds vouchers to their pools, which must be defined, in the given order until a limit is reached. Limits of the pool's refill
    * policy (`total`, `per_day`) are only asked when `signed` is set: they are about what we sign, not about what is loaded.
    */
-  add(
-    vouchers: readonly SignedVoucher[],
-    options: { readonly limits: VoucherLimits; readonly at: number; readonly signed: boolean },
-  ): Promise<Added>
+  add(vouchers: readonly SignedVoucher[], options: AddOptions): Promise<Added>
   /**
    * Takes the usable voucher that ends first for a held charge. Each is claimed by one charge, each charge claims one.
    * @throws Error when the charge is unknown, not held, or has claimed before
@@ -89,6 +95,22 @@ export interface VoucherStore {
   claim(request: ClaimRequest): Promise<Claimed>
   /** Notes that other programs used vouchers; those that are claimed here are left alone. Returns how many. */
   spentElsewhere(payer: string, pool: string, keys: readonly string[]): Promise<number>
+  /**
+   * Vouchers of a pool that were handed to another process and may still be used there, with their signatures: for
+   * writing the file they were handed over in again. They stay claimed.
+   */
+  exported(payer: string, pool: string, at: number): Promise<SignedVoucher[]>
+  /**
+   * How many more vouchers of a pool's price would be added now, at most `wanted`.
+   * @param options - `microUsd`: USD value of one, micro-USD
+   * @returns 0 for an unknown pool
+   */
+  room(
+    payer: string,
+    pool: string,
+    wanted: number,
+    options: AddOptions & { readonly microUsd: bigint | undefined },
+  ): Promise<number>
   /** Drops free vouchers by id. Returns how many. */
   drop(ids: readonly string[]): Promise<number>
   /** Vouchers without their signatures. */
