@@ -12,14 +12,17 @@ import { systemClock, type Clock } from '../core/clock.ts'
 import type { Observer } from '../core/events.ts'
 import type { RandomBytes } from '../core/ids.ts'
 import type { Provider } from '../core/provider.ts'
-import { compileRoutes, type Route } from '../core/route.ts'
-import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import type { Timers } from '../core/timers.ts'
+import type { AuditFile } from '../io/audit-file.ts'
 import type { AuditSink } from '../io/audit-queue.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { createMetrics, type Metrics } from '../io/metrics.ts'
+import type { PriceBook } from '../io/price-book.ts'
 import type { Reconciler } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
+import type { SumCheck } from '../io/sum-check.ts'
+import { AuditSums, MoveWatch } from '../io/three-sums.ts'
 import type { Store } from '../io/store/store.ts'
 import type { LookupAll } from '../io/public-connector.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
@@ -27,8 +30,11 @@ import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
 import { openPayers } from './open-payers.ts'
+import { openRouter } from './open-router.ts'
 import { openGauges } from './open-gauges.ts'
+import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
+import { openSums } from './open-sums.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
 const HEARTBEAT_MS = 5_000
@@ -49,6 +55,8 @@ export interface PartOverrides {
   readonly wrapStore?: ((store: Store) => Store) | undefined
   /** Put between the ledger and its audit file, likewise. */
   readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
+  /** Waits between looks in the background. */
+  readonly timers?: Timers | undefined
   /** Told about what fails in the background. */
   readonly log?: Log | undefined
 }
@@ -60,6 +68,8 @@ export interface Parts {
   readonly ledger: Ledger
   readonly audit: AuditFile
   readonly metrics: Metrics
+  /** Holds the sums of ledger, audit file and metrics against each other; may be asked for a look of its own. */
+  readonly sums: SumCheck
   readonly payers: ReadonlyMap<string, Provider>
   readonly upstream: Upstream
   /** The paid calls on their way. */
@@ -68,6 +78,8 @@ export interface Parts {
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
   readonly modelRouter: ModelRouterOptions
+  /** What requests cost of late. */
+  readonly prices: PriceBook
   readonly idempotency: IdempotencyOptions
   readonly budgetGuard: BudgetGuardOptions
   readonly paymentInterceptor: PaymentInterceptorOptions
@@ -88,7 +100,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const instance = thisInstance(clock)
     const payers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
     refuseForgottenLedger(config)
-    const audit = await openAuditFile({ path: config.audit.path, clock, instance: instance.id })
+    const audit = await openAudit(config.audit, clock, instance.id)
     opened.push(audit)
     const opening = await openStore(config.store)
     opened.push(opening)
@@ -97,13 +109,19 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const observers = [metrics.observe, chainLog(log), budgetLog(log), ...(overrides.observers ?? [])].map(
       (observer) => harmless(observer, log),
     )
-    const books = { store, audit: overrides.wrapAudit?.(audit) ?? audit }
+    const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
+    const [auditSums, moves] = [new AuditSums(instance.id), new MoveWatch(instance.id)]
+    observers.push(moves.observe)
+    const counting = auditSums.watch(audit)
+    const books = { store, audit: overrides.wrapAudit?.(counting) ?? counting, onClosing: () => heads.end() }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
+    const sums = openSums({ store, instance, audit: auditSums, moves, metrics, log, timers: overrides.timers })
     observers.push((event) => {
       if (event.type !== 'request') return
       const { charge, usage } = event.summary
       if (charge !== undefined && usage !== undefined) void ledger.noteUsage(charge, usage)
     })
+    const router = openRouter(config, store, clock, observers)
     const running = new RunningCalls()
     const upstream = createUpstream(config.timeouts, {
       dispatcher: overrides.dispatcher,
@@ -122,12 +140,14 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       uncertain: () => ledger.uncertainSum(),
       flagged: () => store.flagCounts(),
       auditSequence: () => audit.head().seq,
+      routes: () => router.options.state.readings(),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const heartbeat = setInterval(() => {
       ledger
         .beat()
         .then(() => ledger.retireDead())
+        .then(() => heads.beat())
         .catch((err: unknown) => log.error({ err }, 'the ledger could not be written'))
     }, HEARTBEAT_MS)
     heartbeat.unref()
@@ -140,15 +160,14 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       ledger,
       audit,
       metrics,
+      sums,
       payers,
       upstream,
       running,
       reconciler,
       observers,
-      modelRouter: {
-        routes: compileRoutes(config.routes, config.fallbacks),
-        fallback: upstreamRoute(config),
-      },
+      modelRouter: router.options,
+      prices: router.prices,
       idempotency: { ledger, ...config.idempotency, clock },
       budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
       paymentInterceptor: {
@@ -164,6 +183,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
       async close() {
         clearInterval(heartbeat)
+        sums.close()
         gauges.close()
         await reconciler.close()
         await upstream.close()
@@ -185,20 +205,6 @@ function harmless(observer: Observer, log: Log): Observer {
     } catch (err) {
       log.error({ err, event: event.type }, 'an observer threw')
     }
-  }
-}
-
-/** What no route claims goes to the default upstream, with the client's own credentials only where we ask for none. */
-function upstreamRoute(config: ResolvedConfig): Route | undefined {
-  if (!config.upstream) return undefined
-  return {
-    modelName: 'upstream',
-    model: undefined,
-    apiBase: config.upstream.apiBase,
-    payer: undefined,
-    apiKey: config.upstream.apiKey,
-    forwardCredentials: config.callers.length === 0,
-    order: 0,
   }
 }
 

@@ -1,13 +1,14 @@
 /** What only shows when parts of a configuration are held against each other. */
 import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../core/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { compileRoutes, matchesPattern, type Route } from '../../core/route.ts'
+import { compileRoutes, type Route } from '../../core/route.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
 import { checkBudgets } from './budget-checks.ts'
 import type { Finding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable, type ConfigPath } from './problems.ts'
+import { checkRouter } from './router-checks.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -28,14 +29,16 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
   const raw = isPlainObject(written) ? written : {}
   return [
     ...checkListen(config),
+    ...checkMetrics(config),
     ...checkCallers(config),
     ...checkRoutes(config),
-    ...checkFallbacks(config, raw),
+    ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
     ...checkBudgets(items(config, 'budgets'), items(config, 'assets'), declaredTags(config)),
     ...checkSellers(config),
     ...checkAssets(config),
     ...checkChains(config),
+    ...checkAudit(config),
   ]
 }
 
@@ -43,6 +46,7 @@ function checkListen(config: Fields): Finding[] {
   const address = typeof config['listen'] === 'string' ? parseListen(config['listen']) : undefined
   if (address === undefined || isLoopbackHost(address.host)) return []
   const callers = config['callers']
+  if (config['keys'] !== undefined) return []
   if (callers !== undefined && (!Array.isArray(callers) || callers.length > 0)) return []
   return [
     {
@@ -50,6 +54,28 @@ function checkListen(config: Fields): Finding[] {
       message:
         'is reachable from other machines, and no callers are set: anybody could spend. ' +
         'Add callers with keys, or listen on 127.0.0.1.',
+    },
+  ]
+}
+
+/** Metrics tell who is paid how much: other machines need a token. */
+function checkMetrics(config: Fields): Finding[] {
+  const metrics = isPlainObject(config['metrics']) ? config['metrics'] : {}
+  const address = typeof metrics['listen'] === 'string' ? parseListen(metrics['listen']) : undefined
+  if (address === undefined) return []
+  if (address.port !== 0 && metrics['listen'] === config['listen']) {
+    return [
+      {
+        path: ['metrics', 'listen'],
+        message: "is the gateway's own address. Give another port, or remove it.",
+      },
+    ]
+  }
+  if (isLoopbackHost(address.host) || metrics['token'] !== undefined) return []
+  return [
+    {
+      path: ['metrics', 'listen'],
+      message: 'is reachable from other machines. Add metrics.token, or listen on 127.0.0.1.',
     },
   ]
 }
@@ -119,40 +145,6 @@ function takesMissingStar(fields: Fields): boolean {
     if (error instanceof ConfigError) return true
     throw error
   }
-}
-
-function checkFallbacks(config: Fields, raw: Fields): Finding[] {
-  const router = config['router']
-  const list = isPlainObject(router) ? router['fallbacks'] : undefined
-  if (!Array.isArray(list)) return []
-  const routes = items(config, 'model_list').flatMap(({ fields }) => routeOf(fields) ?? [])
-  const names = items(raw, 'model_list').flatMap(({ fields }) =>
-    typeof fields['model_name'] === 'string' ? [fields['model_name']] : [],
-  )
-  const claimed = (model: string): boolean => routes.some((route) => matchesPattern(route.modelName, model))
-  const known = listed('routes', names)
-  const seen = new Set<string>()
-  return list.flatMap((entry: unknown, index): Finding[] => {
-    if (!isPlainObject(entry)) return []
-    return Object.entries(entry).flatMap(([model, targets]): Finding[] => {
-      const path: ConfigPath = ['router', 'fallbacks', index, model]
-      const findings: Finding[] = []
-      if (seen.has(model))
-        findings.push({ path, message: 'has its fallbacks twice. Put them into one list.' })
-      seen.add(model)
-      if (!claimed(model) && !routes.some((route) => route.modelName === model)) {
-        findings.push({ path, message: `is claimed by no route. ${known}` })
-      }
-      for (const [at, target] of (Array.isArray(targets) ? targets : []).entries()) {
-        if (typeof target !== 'string') continue
-        const place = [...path, at]
-        if (target.includes('*')) findings.push({ path: place, message: 'must be one model, without *.' })
-        else if (target === model) findings.push({ path: place, message: 'falls back to itself. Remove it.' })
-        else if (!claimed(target)) findings.push({ path: place, message: `is claimed by no route. ${known}` })
-      }
-      return findings
-    })
-  })
 }
 
 /** A seller that no paid route has is a slip in the origin, and its payees would silently not be pinned. */
@@ -227,6 +219,25 @@ function checkUnique(list: readonly Item[], key: string, advice: string): Findin
     seen.set(value, `${path[0]}[${path[1]}].${key}`)
     return []
   })
+}
+
+function checkAudit(config: Fields): Finding[] {
+  const audit = config['audit']
+  if (!isPlainObject(audit) || audit['retain'] === undefined || audit['signing_key'] !== undefined) return []
+  return [
+    {
+      path: ['audit', 'retain'],
+      message:
+        'needs signing_key: without a signature nobody could tell files that were deleted from records that were cut off. ' +
+        'Make a key with tollway audit key --new, or remove retain.',
+    },
+  ]
+}
+
+function namesOf(raw: Fields): string[] {
+  return items(raw, 'model_list').flatMap(({ fields }) =>
+    typeof fields['model_name'] === 'string' ? [fields['model_name']] : [],
+  )
 }
 
 function declaredTags(config: Fields): unknown {

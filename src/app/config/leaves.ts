@@ -8,7 +8,9 @@ import { findNetwork, networkNames } from '../../core/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { parseAtomic, parseRate, parseUsd } from '../../core/money.ts'
 import { parseRatio } from '../../core/price-change.ts'
+import { parseInstant } from '../../core/instant.ts'
 import { isTimezone, parseWindow } from '../../core/window.ts'
+import { checkpointSigner } from '../../io/audit-signer.ts'
 import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
 
 const MEBIBYTE = 1_048_576
@@ -44,6 +46,23 @@ export const rate = () =>
 /** Millionths from a decimal string: `"0.20"` is 20 %. */
 export const ratio = () =>
   reading(parseRatio, 'must be a ratio with at most 6 decimals, without sign or %, such as "0.20" for 20 %.')
+
+/** A price of one token in USD, as it is written. */
+export const perToken = () =>
+  z
+    .string()
+    .regex(
+      /^(?:0|[1-9]\d{0,5})(?:\.\d{1,18})?$/,
+      'must be a price in USD with at most 18 decimals, such as "0.0000025".',
+    )
+    .meta({ money: true })
+
+/** Milliseconds since the epoch from a date (its beginning in UTC) or a time with its zone. */
+export const instant = () =>
+  reading(
+    parseInstant,
+    'must be a date such as "2027-01-31", or a time with its zone such as "2027-01-31T12:00:00Z".',
+  )
 
 /** A name people choose for budgets and payers; also a metric label. */
 export const name = () =>
@@ -124,6 +143,25 @@ export const headerKey = () =>
       'resolves to text with blanks or non-ASCII characters, which no header carries.',
     )
     .meta({ secret: 'text' })
+
+/** The key that signs audit checkpoints, PKCS #8 in PEM. */
+export const signingKey = () =>
+  z
+    .string()
+    .refine(
+      isSigningKey,
+      'must lead to an Ed25519 private key in PEM. Make one with: tollway audit key --new audit-key.pem',
+    )
+    .meta({ secret: 'text' })
+
+function isSigningKey(pem: string): boolean {
+  try {
+    checkpointSigner(pem)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** A wallet key: stays a reference, see `KeyReference`. */
 export const walletKey = () => z.string().meta({ secret: 'reference' })

@@ -7,11 +7,7 @@ const NOT_YET: readonly string[] = [
   'payers.*.config',
   'payers.*.auths',
   'payers.*.state',
-  'model_list[].weight',
   'model_list[].early_keepalive',
-  'model_list[].litellm_params',
-  'router.cooldown_seconds',
-  'router.allowed_fails',
   'stream.keepalive_seconds',
   'stream.on_truncated',
 ]

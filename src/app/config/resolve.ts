@@ -3,6 +3,7 @@ import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
 import type { BudgetRule } from '../../core/budget.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { CheckedConfig } from './schema.ts'
+import { resolveRoute, resolveRouter } from './resolve-route.ts'
 import { resolvePayer } from './resolve-payer.ts'
 import type { ResolvedConfig } from './resolved.ts'
 
@@ -21,18 +22,21 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       apiKey: checked.upstream.api_key,
       allowPaths: checked.upstream.allow_paths,
     },
-    callers: checked.callers.map(({ id, key, models }) => ({ id, keyDigest: hashKey(key), models })),
+    callers: checked.callers.map((caller) => ({
+      id: caller.id,
+      keyDigest: hashKey(caller.key),
+      models: caller.models,
+      expiresAt: caller.expires,
+      requestsPerMinute: caller.requests_per_minute,
+      tokensPerMinute: caller.tokens_per_minute,
+      maxParallel: caller.max_parallel_requests,
+    })),
     payers: new Map(
       Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
     ),
-    routes: checked.model_list.map((route) => ({
-      modelName: route.model_name,
-      model: route.model,
-      apiBase: route.api_base,
-      payer: route.payer,
-      apiKey: route.api_key,
-      order: route.order,
-    })),
+    keys: checked.keys && { path: resolve(directory, checked.keys.path) },
+    routes: checked.model_list.map(resolveRoute),
+    router: resolveRouter(checked.router),
     fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
     budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),
     tags: checked.tags,
@@ -48,7 +52,19 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
     assets,
     chains: new Map(Object.entries(checked.chains)),
     reconcile: { intervalMs: checked.reconcile.interval_seconds },
-    audit: { path: resolve(directory, checked.audit.path) },
+    audit: {
+      path: resolve(directory, checked.audit.path),
+      signingKey: checked.audit.signing_key,
+      checkpointEvery: checked.audit.checkpoint_every,
+      rotateBytes: checked.audit.rotate_bytes,
+      rotateDaily: checked.audit.rotate_daily,
+      retain: checked.audit.retain,
+    },
+    log: checked.log,
+    metrics: {
+      tokenDigest: checked.metrics.token === undefined ? undefined : hashKey(checked.metrics.token),
+      listen: checked.metrics.listen,
+    },
     stream: { onDisconnect: checked.stream.on_disconnect },
     timeouts: {
       connectMs: timeouts.connect_seconds,

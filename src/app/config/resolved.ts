@@ -1,7 +1,8 @@
 import type { Asset } from '../../core/assets.ts'
 import type { BudgetRule } from '../../core/budget.ts'
 import type { KeyReference } from '../../core/key-reference.ts'
-import type { Route } from '../../core/route.ts'
+import type { Strategy } from '../../core/route-order.ts'
+import type { FallbackMap, Route } from '../../core/route.ts'
 import type { ListenAddress } from './addresses.ts'
 
 /** Somebody who may use the gateway. */
@@ -11,6 +12,27 @@ export interface ResolvedCaller {
   readonly keyDigest: string
   /** Exact names or patterns with one `*`. */
   readonly models: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined
+  readonly requestsPerMinute?: number | undefined
+  readonly tokensPerMinute?: number | undefined
+  readonly maxParallel?: number | undefined
+}
+
+/** How routes are chosen. */
+export interface ResolvedRouter {
+  readonly contextWindowFallbacks: FallbackMap
+  readonly contentPolicyFallbacks: FallbackMap
+  readonly aliases: ReadonlyMap<string, string>
+  readonly strategy: Strategy
+  readonly numRetries: number
+  /** Milliseconds; 0 for never. */
+  readonly cooldownMs: number
+  readonly allowedFails: number
+  /** Milliseconds; 0 for not at all. */
+  readonly sessionMs: number
+  /** Lower case. */
+  readonly sessionHeaders: readonly string[]
 }
 
 /** A payer that signs with a key. */
@@ -40,6 +62,24 @@ export interface ResolvedTimeouts {
   readonly shutdownMs: number
 }
 
+/** How much is logged, as pino has it. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+
+/** The audit file. */
+export interface ResolvedAudit {
+  /** Absolute. */
+  readonly path: string
+  /** PKCS #8 in PEM: never shown. */
+  readonly signingKey?: string | undefined
+  /** Records. */
+  readonly checkpointEvery?: number | undefined
+  /** Bytes. */
+  readonly rotateBytes?: number | undefined
+  readonly rotateDaily?: boolean | undefined
+  /** Files. */
+  readonly retain?: number | undefined
+}
+
 /** A configuration that passed every check, in our units. Frozen. Holds no wallet key and no caller key. */
 export interface ResolvedConfig {
   readonly listen: ListenAddress
@@ -54,8 +94,11 @@ export interface ResolvedConfig {
       }
     | undefined
   readonly callers: readonly ResolvedCaller[]
+  /** The file of `tollway keys`; absolute path. */
+  readonly keys: { readonly path: string } | undefined
   readonly payers: ReadonlyMap<string, ResolvedPayer>
   readonly routes: readonly Route[]
+  readonly router: ResolvedRouter
   /** Model name or pattern to the models tried after its own candidates. */
   readonly fallbacks: ReadonlyMap<string, readonly string[]>
   readonly budgets: readonly BudgetRule[]
@@ -80,8 +123,14 @@ export interface ResolvedConfig {
   /** By CAIP-2 id. */
   readonly chains: ReadonlyMap<string, ResolvedChain>
   readonly reconcile: { readonly intervalMs: number }
-  /** Absolute path. */
-  readonly audit: { readonly path: string }
+  readonly audit: ResolvedAudit
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'text' }
+  readonly metrics: {
+    /** SHA-256 of the token, lower-case hex. */
+    readonly tokenDigest: string | undefined
+    /** Where they are served instead of the gateway's own address. */
+    readonly listen: ListenAddress | undefined
+  }
   readonly stream: { readonly onDisconnect: 'abort' | 'drain' }
   readonly timeouts: ResolvedTimeouts
   /** Bytes. */

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { MAX_DECLARED_TAGS } from '../../../middleware/tags.ts'
 import { SCOPES } from '../../core/budget.ts'
 import * as leaf from './leaves.ts'
+import { callerOptions, keysSchema, routeOptions, routerSchema } from './route-schema.ts'
 import { payer } from './payers.ts'
 
 const DAY_SECONDS = 86_400
@@ -42,6 +43,7 @@ const caller = z.strictObject({
     .min(1)
     .default(['*'])
     .meta({ description: 'Models it may use, exact or with one *.', example: '["paid/*"]' }),
+  ...callerOptions,
 })
 
 const route = z.strictObject({
@@ -72,6 +74,7 @@ const route = z.strictObject({
     .max(1_000_000)
     .default(0)
     .meta({ description: 'Among routes of one name, lower is tried first.', example: '1' }),
+  ...routeOptions,
 })
 
 const budget = z.strictObject({
@@ -209,23 +212,13 @@ export const configSchema = z.strictObject({
     .array(caller)
     .default([])
     .meta({ description: 'Who may use the gateway. None: anyone who reaches the loopback address.' }),
+  keys: keysSchema,
   payers: z
     .record(leaf.name(), payer)
     .default({})
     .meta({ description: 'Who pays, by a name of your choice.' }),
   model_list: z.array(route).default([]).meta({ description: 'The routes, in the vocabulary of LiteLLM.' }),
-  router: z
-    .strictObject({
-      fallbacks: z
-        .array(z.record(leaf.model(), z.array(leaf.model()).min(1)))
-        .default([])
-        .meta({
-          description: 'Models tried in order when a model has no seller left that can serve.',
-          example: '[{ "paid/*": [local-llama] }]',
-        }),
-    })
-    .prefault({})
-    .meta({ description: 'What happens beyond the own routes of a model.' }),
+  router: routerSchema,
   budgets: z
     .array(budget)
     .default([])
@@ -262,6 +255,20 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .meta({ description: 'How often open payments are held against the chains.' }),
+  metrics: z
+    .strictObject({
+      token: leaf.headerKey().optional().meta({
+        description: 'Bearer token that /metrics asks for. Only its SHA-256 is kept.',
+        example: '"${env:METRICS_TOKEN}"',
+      }),
+      listen: leaf.listenAddress().optional().meta({
+        description:
+          'A port of its own for /metrics, which the gateway then does not serve. Any address other than loopback needs a token.',
+        example: '127.0.0.1:9464',
+      }),
+    })
+    .prefault({})
+    .meta({ description: 'Who may read the metrics, and where.' }),
   audit: z
     .strictObject({
       path: z
@@ -269,9 +276,48 @@ export const configSchema = z.strictObject({
         .min(1)
         .default('./audit.jsonl')
         .meta({ description: 'The audit file. One per running gateway.', example: './audit.jsonl' }),
+      signing_key: leaf.signingKey().optional().meta({
+        description:
+          'Ed25519 key that signs where the audit chain stands; not a wallet key. Made by `tollway audit key --new`.',
+        example: '"${file:./audit-key.pem}"',
+      }),
+      checkpoint_every: z.int().min(1).max(1_000_000).default(1000).meta({
+        description: 'Records between two signed checkpoints; there is one a minute too, where anything was recorded.',
+        example: '1000',
+      }),
+      rotate_bytes: leaf.size().optional().meta({
+        description:
+          'Size from which a new file is begun; the full one gets the number of its last record behind its name.',
+        example: '256mb',
+      }),
+      rotate_daily: z.boolean().default(false).meta({
+        description: 'Whether a new file is begun every day (UTC).',
+        example: 'true',
+      }),
+      retain: z.int().min(0).max(100_000).optional().meta({
+        description:
+          'How many full files are kept. Without it all are. Needs signing_key: what is left begins with a signed checkpoint.',
+        example: '90',
+      }),
     })
     .prefault({})
     .meta({ description: 'The record of everything that moved money or was refused.' }),
+  log: z
+    .strictObject({
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+        .default('info')
+        .meta({
+          description: 'The least that is logged; the environment variable LOG_LEVEL goes before it.',
+          example: 'info',
+        }),
+      format: z
+        .enum(['json', 'text'])
+        .default('json')
+        .meta({ description: 'One JSON object a line, or words for people.', example: 'json' }),
+    })
+    .prefault({})
+    .meta({ description: 'What is written to standard error: a line for each request, and what needs attention.' }),
   stream: z
     .strictObject({
       on_disconnect: z.enum(['abort', 'drain']).default('abort').meta({

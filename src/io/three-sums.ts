@@ -1,0 +1,167 @@
+/**
+ * The same money, added up three times by code that shares nothing: from the rows of the ledger, from the records that
+ * went into the audit file, and from the counters of the metrics. Each sum is of the charges this process owns, since it
+ * started, in micro-USD.
+ */
+import { chargedShare, type Charge } from '../core/charge.ts'
+import type { Observer, TollwayEvent } from '../core/events.ts'
+import { parseAtomic, parseUsd } from '../core/money.ts'
+import type { AuditSink } from './audit-queue.ts'
+import type { Store } from './store/store.ts'
+
+/** What was signed and recorded, and what of it is booked as spent; micro-USD. */
+export interface Sums {
+  readonly authorized: bigint
+  readonly settled: bigint
+}
+
+const NOTHING: Sums = { authorized: 0n, settled: 0n }
+const PAGE = 500
+/** Sellers without receipts leave open every charge that no node proves: the newest are kept. */
+const MAX_OPEN = 100_000
+/** A clock that was set back must not hide the first charges. */
+const MARGIN_MS = 86_400_000
+
+/** Adds up the rows of the ledger, page by page, so that requests go on in between. */
+export async function ledgerSums(
+  store: Pick<Store, 'history'>,
+  instance: string,
+  startedAt: number,
+  breathe: () => Promise<void>,
+): Promise<Sums> {
+  let { authorized, settled } = NOTHING
+  let after: Charge | undefined
+  for (;;) {
+    const page = await store.history({
+      since: startedAt - MARGIN_MS,
+      until: Number.MAX_SAFE_INTEGER,
+      instance,
+      after,
+      limit: PAGE,
+    })
+    for (const charge of page) {
+      if (charge.authorization) authorized += charge.microUsd ?? 0n
+      if (charge.state === 'settled') settled += spentOf(charge)
+    }
+    after = page.at(-1)
+    if (!after) return { authorized, settled }
+    await breathe()
+  }
+}
+
+/** Adds up what is appended to an audit file. */
+export class AuditSums {
+  readonly #instance: string
+  #authorized = 0n
+  #settled = 0n
+
+  constructor(instance: string) {
+    this.#instance = instance
+  }
+
+  get sums(): Sums {
+    return { authorized: this.#authorized, settled: this.#settled }
+  }
+
+  /** The same file; what it takes is counted. */
+  watch(sink: AuditSink): AuditSink {
+    return {
+      append: async (type, fields, options) => {
+        const done = await sink.append(type, fields, options)
+        this.#count(type, fields)
+        return done
+      },
+      check: async () => sink.check?.(),
+      close: () => sink.close(),
+    }
+  }
+
+  #count(type: string, fields: Readonly<Record<string, unknown>>): void {
+    // Told for a dead process, or of a move that another process made: not money this one moved.
+    if (fields['instance'] !== this.#instance || fields['told_for'] !== undefined) return
+    if (fields['overtaken'] !== undefined) return
+    const full = parseUsd(fields['usd']) ?? 0n
+    const was = fields['was']
+    if (type === 'charge.authorized') this.#authorized += full
+    if (type === 'charge.settled')
+      this.#settled += recordedShare(full, fields) - (was === 'settled' ? full : 0n)
+    if (type === 'charge.released' && was === 'settled') this.#settled -= full
+  }
+}
+
+function recordedShare(full: bigint, fields: Readonly<Record<string, unknown>>): bigint {
+  const [charged, amount] = [parseAtomic(fields['charged']), parseAtomic(fields['amount'])]
+  return charged === undefined || amount === undefined ? full : chargedShare(full, charged, amount)
+}
+
+/**
+ * What is needed to compare the counters: they never go down, and they count moves of other processes' charges too. Also
+ * knows which own charges another process may still move.
+ */
+export class MoveWatch {
+  readonly #instance: string
+  /** Own charges whose spending may still change, by id: whether they count as settled here. */
+  readonly #open = new Map<string, { readonly settled: boolean; readonly microUsd: bigint }>()
+  #overcounted = 0n
+  #foreign = 0n
+
+  constructor(instance: string) {
+    this.#instance = instance
+  }
+
+  /** Told everything the metrics are told. */
+  readonly observe: Observer = (event) => {
+    if (event.type === 'charge') this.#follow(event)
+  }
+
+  /** By how much the counters rightly lie above the sum of the own charges, micro-USD. */
+  get overcounted(): bigint {
+    return this.#overcounted
+  }
+
+  /** What other processes (`tollway reconcile`) booked of the own charges since, micro-USD; may be negative. */
+  get foreign(): bigint {
+    return this.#foreign
+  }
+
+  /** Looks for moves that other processes made. Asked for only when sums differ: it reads each open charge. */
+  async lookForForeign(store: Pick<Store, 'charge'>): Promise<void> {
+    const open = [...this.#open]
+    for (const [id, known] of open) {
+      const charge = await store.charge(id)
+      // Moved by this process meanwhile: its own event told it.
+      if (!charge || this.#open.get(id) !== known) continue
+      const now = charge.state === 'settled'
+      if (now === known.settled) continue
+      if (now) this.#foreign += spentOf(charge)
+      else this.#foreign -= known.microUsd
+      this.#remember(charge)
+    }
+  }
+
+  #follow({ charge, from }: Extract<TollwayEvent, { type: 'charge' }>): void {
+    const full = charge.microUsd ?? 0n
+    const settledNow = charge.state === 'settled' && from !== 'settled'
+    if (charge.instance !== this.#instance) {
+      if (settledNow) this.#overcounted += full
+      return
+    }
+    if (charge.state === 'settled') this.#overcounted += full - spentOf(charge)
+    if (charge.state === 'released' && from === 'settled') this.#overcounted += full
+    this.#remember(charge)
+  }
+
+  #remember(charge: Charge): void {
+    const settled = charge.state === 'settled'
+    const final = charge.state === 'released' || (settled && charge.proof !== 'assumed')
+    this.#open.delete(charge.id)
+    if (final || charge.state === 'held') return
+    this.#open.set(charge.id, { settled, microUsd: charge.microUsd ?? 0n })
+    const [oldest] = this.#open.keys()
+    if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#open.delete(oldest)
+  }
+}
+
+function spentOf({ microUsd = 0n, charged, amount }: Charge): bigint {
+  return charged === undefined ? microUsd : chargedShare(microUsd, charged, amount)
+}

@@ -1,0 +1,79 @@
+/** A ledger with its three sums, over a store and an audit file in memory that can be tampered with. */
+import { createMetrics } from '../../src/io/metrics.ts'
+import { Ledger } from '../../src/io/ledger.ts'
+import type { Store } from '../../src/io/store/store.ts'
+import { AuditSums, MoveWatch } from '../../src/io/three-sums.ts'
+import { openSums } from '../../src/app/open-sums.ts'
+import type { Charge } from '../../src/core/charge.ts'
+import type { Decision } from '../../src/core/reconcile.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+import { FragileAudit, fragileStore, wanted } from '../ledger/kit.ts'
+import { instance, NOW, signed } from '../store/samples.ts'
+
+/** What the chain says in these tests. */
+export const block = { number: 1n, timestamp: Math.floor(NOW / 1000) + 1000 }
+
+export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
+  const self = instance(name, { host: 'elsewhere' })
+  const audit = new FragileAudit()
+  const metrics = createMetrics()
+  const [auditSums, moves, timers] = [new AuditSums(name), new MoveWatch(name), new ManualTimers()]
+  const logged: { fields: Readonly<Record<string, unknown>>; message: string }[] = []
+  const keep = (fields: Readonly<Record<string, unknown>>, message: string): void =>
+    void logged.push({ fields, message })
+  let serial = name === 'ins_one' ? 0 : 5000
+  const faults = { metrics: false }
+  const ledger = await Ledger.open({
+    store: fragile.store,
+    audit: auditSums.watch(audit),
+    clock: { now: () => NOW },
+    random: (count) => {
+      serial += 1
+      return Uint8Array.from({ length: count }, (_, n) => (serial >> (n * 5)) & 31)
+    },
+    instance: self,
+    observers: [
+      (event) => {
+        if (!faults.metrics) metrics.observe(event)
+      },
+      moves.observe,
+    ],
+  })
+  const sums = openSums({
+    store: fragile.store,
+    instance: self,
+    audit: auditSums,
+    moves,
+    metrics,
+    log: { error: keep, warn: keep },
+    timers,
+  })
+  const authorize = async (n: number, microUsd = 1000n): Promise<Charge> => {
+    const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)
+    return await ledger.authorize(held, signed(n))
+  }
+  return { ledger, audit, metrics, sums, timers, logged, faults, authorize, ...fragile }
+}
+
+/** Looks as often as a difference must last; the differences by pair, micro-USD. */
+export async function differences(sums: {
+  run(): Promise<readonly { readonly pair: string; readonly microUsd: bigint | undefined }[]>
+}): Promise<Record<string, bigint | undefined>> {
+  for (let look = 0; look < 2; look++) await sums.run()
+  return Object.fromEntries((await sums.run()).map(({ pair, microUsd }) => [pair, microUsd]))
+}
+
+/** The chain proves that a charge was taken, or never. */
+export const proven = (taken: boolean): Decision =>
+  taken
+    ? { action: 'settle', transaction: `0x${'1'.repeat(64)}`, flags: [], block }
+    : { action: 'release', reason: 'expired_unused', block }
+
+/** Changes what a store's rows say, as a damaged file or another program would. */
+export function tamper(
+  replaced: Partial<Store>,
+  real: Store,
+  change: (charge: Charge) => Charge | undefined,
+): void {
+  replaced.history = async (query) => (await real.history(query)).flatMap((charge) => change(charge) ?? [])
+}

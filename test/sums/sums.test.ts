@@ -1,0 +1,141 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { differences, openWithSums, proven, tamper } from './kit.ts'
+
+const AGREE = { ledger_audit: 0n, ledger_metrics: 0n, audit_metrics: 0n }
+
+test('whatever becomes of charges, the three sums agree to the micro-USD', async () => {
+  const fates = [
+    'settle',
+    'assume',
+    'assume_release',
+    'uncertain',
+    'prove',
+    'disprove',
+    'release',
+    'hold',
+  ] as const
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.constantFrom(...fates), fc.bigInt({ min: 1n, max: 10n ** 9n })), {
+        maxLength: 12,
+      }),
+      async (plan) => {
+        const { ledger, sums, authorize } = await openWithSums()
+        for (const [n, [fate, amount]] of plan.entries()) {
+          const charge = await authorize(n + 1, amount)
+          if (fate === 'settle') await ledger.settle(charge, 'receipt', undefined)
+          if (fate === 'release') await ledger.release(charge, 'never_sent')
+          if (fate === 'assume' || fate === 'assume_release') {
+            const settled = await ledger.settle(charge, 'assumed', undefined)
+            if (fate === 'assume_release') await ledger.resolve(settled, proven(false))
+            else await ledger.resolve(settled, proven(true))
+          }
+          if (fate === 'uncertain' || fate === 'prove' || fate === 'disprove') {
+            const open = await ledger.uncertain(charge, 'timeout')
+            if (fate !== 'uncertain') await ledger.resolve(open, proven(fate === 'prove'))
+          }
+        }
+        expect(await differences(sums)).toEqual(AGREE)
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+describe('a fault in one of the sums raises the gauge', () => {
+  async function spend() {
+    const world = await openWithSums()
+    for (const n of [1, 2, 3])
+      await world.ledger.settle(await world.authorize(n, 2000n), 'receipt', undefined)
+    expect(await differences(world.sums)).toEqual(AGREE)
+    return world
+  }
+  const shown = async (text: Promise<string>): Promise<string[]> =>
+    (await text).split('\n').filter((line) => line.startsWith('tollway_ledger_mismatch_usd{'))
+
+  test('the ledger: a row is gone, or says another amount', async () => {
+    const { sums, metrics, replaced, real, logged } = await spend()
+    const rows = await real.history({ since: 0, until: Number.MAX_SAFE_INTEGER })
+    tamper(replaced, real, (charge) => (charge.id === rows[0]?.id ? undefined : charge))
+    expect(await differences(sums)).toEqual({ ledger_audit: 2000n, ledger_metrics: 2000n, audit_metrics: 0n })
+    expect(await shown(metrics.text())).toContain('tollway_ledger_mismatch_usd{pair="ledger_audit"} 0.002')
+    tamper(replaced, real, (charge) =>
+      charge.id === rows[1]?.id ? { ...charge, microUsd: (charge.microUsd ?? 0n) + 1n } : charge,
+    )
+    expect(await differences(sums)).toEqual({ ledger_audit: 1n, ledger_metrics: 1n, audit_metrics: 0n })
+    expect(logged[0]?.message).toBe('sums of money differ')
+    expect(logged[0]?.fields['difference_usd']).toEqual({ ledger_audit: '0.002', ledger_metrics: '0.002' })
+    replaced.history = (query) => real.history(query)
+    expect(await differences(sums)).toEqual(AGREE)
+    expect(logged.at(-1)?.message).toBe('sums of money agree again')
+  })
+
+  test('the audit file: a record was not written', async () => {
+    const { ledger, sums, metrics, audit, authorize } = await spend()
+    const charge = await authorize(4, 7000n)
+    audit.outage = new Error('no')
+    await ledger.settle(charge, 'receipt', undefined)
+    expect(await differences(sums)).toEqual({ ledger_audit: 7000n, ledger_metrics: 0n, audit_metrics: 7000n })
+    expect(await shown(metrics.text())).toEqual([
+      'tollway_ledger_mismatch_usd{pair="ledger_audit"} 0.007',
+      'tollway_ledger_mismatch_usd{pair="ledger_metrics"} 0',
+      'tollway_ledger_mismatch_usd{pair="audit_metrics"} 0.007',
+    ])
+    audit.outage = undefined
+    await ledger.beat()
+    expect(await differences(sums)).toEqual(AGREE)
+  })
+
+  test('the metrics: a move was not counted', async () => {
+    const { ledger, sums, metrics, faults, authorize } = await spend()
+    faults.metrics = true
+    await ledger.settle(await authorize(4, 3000n), 'receipt', undefined)
+    faults.metrics = false
+    expect(await differences(sums)).toEqual({ ledger_audit: 0n, ledger_metrics: 3000n, audit_metrics: 3000n })
+    expect(await shown(metrics.text())).toContain('tollway_ledger_mismatch_usd{pair="ledger_metrics"} 0.003')
+  })
+
+  test('a ledger that cannot be read shows no number, and is told', async () => {
+    const { sums, metrics, replaced, timers, logged } = await spend()
+    replaced.history = async () => {
+      throw new Error('locked')
+    }
+    await timers.fire(15_000)
+    await expect.poll(() => logged.at(-1)?.message).toBe('the sums of money could not be compared')
+    expect((await shown(metrics.text()))[0]).toMatch(
+      /^tollway_ledger_mismatch_usd{pair="ledger_audit"} nan$/i,
+    )
+    sums.close()
+    expect(timers.size).toBe(0)
+  })
+})
+
+test('a payment that moves while the sums are read is no difference', async () => {
+  const { ledger, sums, authorize, replaced, real } = await openWithSums()
+  let n = 0
+  replaced.history = async (query) => {
+    const rows = await real.history(query)
+    if (!query.after) await ledger.settle(await authorize((n += 1)), 'receipt', undefined)
+    return rows
+  }
+  for (let look = 0; look < 6; look++) {
+    expect(Object.fromEntries((await sums.run()).map((one) => [one.pair, one.microUsd]))).toEqual(AGREE)
+  }
+})
+
+test('what another process books of the own charges is no difference', async () => {
+  const one = await openWithSums()
+  const timedOut = await one.ledger.uncertain(await one.authorize(1, 5000n), 'timeout')
+  const assumed = await one.ledger.settle(await one.authorize(2, 300n), 'assumed', undefined)
+  const other = await openWithSums('ins_two', {
+    store: one.store,
+    real: one.real,
+    replaced: one.replaced,
+    counts: one.counts,
+  })
+  await other.ledger.resolve(timedOut, proven(true))
+  await other.ledger.resolve(assumed, proven(false))
+  expect(await differences(one.sums)).toEqual(AGREE)
+  expect(await differences(other.sums)).toEqual(AGREE)
+})
