@@ -1,8 +1,11 @@
-/** `GET /metrics`: the registry as Prometheus text. */
+/** `GET /metrics`: the registry as Prometheus text, or as OpenMetrics for clients that ask for it. */
+import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
+import { TollwayError } from '../src/core/errors.ts'
+import { hashKey } from '../src/io/hash-key.ts'
 import { setAnswerHeaders } from './answer-headers.ts'
 import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler } from './handler.ts'
+import { asyncHandler, type Handler, type Request } from './handler.ts'
 import { objectWith, parseOptions } from './options.ts'
 import { findPath } from './paths.ts'
 
@@ -10,15 +13,26 @@ import { findPath } from './paths.ts'
 export interface MetricsSource {
   readonly contentType: string
   text(): Promise<string>
+  /** With exemplars; without it everybody gets text. */
+  openMetrics?(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
 /** Options of {@link metrics}. */
 export interface MetricsOptions {
   readonly metrics: MetricsSource
+  /** SHA-256 of the bearer token to ask for, lower-case hex (`hashKey(token)`); without it everybody may read. */
+  readonly tokenDigest?: string | undefined
 }
 
 const SCHEMA = z.strictObject({
   metrics: objectWith<MetricsSource>(['text'], 'give what createMetrics() returns'),
+  tokenDigest: z
+    .string()
+    .regex(
+      /^[0-9a-f]{64}$/,
+      'give the SHA-256 of the token in lower-case hex: hashKey(token), never the token itself',
+    )
+    .optional(),
 })
 
 /**
@@ -26,17 +40,45 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function metrics(options: MetricsOptions): Handler {
-  const source = parseOptions('metrics', SCHEMA, options).metrics
+  const { metrics: source, tokenDigest } = parseOptions('metrics', SCHEMA, options)
+  const digest = tokenDigest === undefined ? undefined : Buffer.from(tokenDigest, 'hex')
 
   return asyncHandler('metrics', async (req, res, next) => {
     const asked = req.method === 'GET' || req.method === 'HEAD'
     if (!asked || findPath(req, (path) => path === '/metrics') === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = '/metrics'
-    const text = await source.text()
+    if (digest && !timingSafeEqual(Buffer.from(hashKey(tokenOf(req)), 'hex'), digest)) {
+      res.setHeader('www-authenticate', 'Bearer')
+      throw refusal()
+    }
+    const { contentType, text } =
+      source.openMetrics && prefersOpenMetrics(req)
+        ? await source.openMetrics()
+        : { contentType: source.contentType, text: await source.text() }
     setAnswerHeaders(res, exchange)
-    res.setHeader('content-type', source.contentType)
+    res.setHeader('content-type', contentType)
     res.setHeader('cache-control', 'no-store')
+    res.setHeader('vary', 'accept')
     res.end(text)
+  })
+}
+
+function tokenOf(req: Request): string {
+  return /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
+}
+
+/** Prometheus names OpenMetrics first; a client that names it at all understands it. */
+function prefersOpenMetrics(req: Request): boolean {
+  return (req.headers.accept ?? '')
+    .split(',')
+    .some((part) => /^\s*application\/openmetrics-text\s*(?:;(?!.*\bq=0(?:\.0*)?\s*(?:;|$)).*)?$/i.test(part))
+}
+
+function refusal(): TollwayError {
+  return new TollwayError({
+    code: 'invalid_api_key',
+    message: 'The metrics need their token.',
+    advice: ['Send it as a bearer token: authorization under the job in scrape_configs of Prometheus.'],
   })
 }

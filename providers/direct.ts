@@ -86,6 +86,7 @@ export async function direct(options: DirectOptions): Promise<Provider> {
   const signer = await startSigner({ key, timeoutMs })
   return {
     name: 'direct',
+    address: signer.address,
     networks,
     supports: isEip3009Offer,
     async authorize(quote, _charge, signal): Promise<Authorization> {

@@ -22,10 +22,17 @@ export interface Outcome {
 export interface Provider {
   /** Its kind, e.g. `direct`; a metric label. */
   readonly name: string
+  /** The address it pays from, where it has one: its balance is shown. */
+  readonly address?: string | undefined
   /** CAIP-2 ids of the networks it may pay on. */
   readonly networks: readonly string[]
   /** Whether it can make this kind of payment. Cheap and pure. */
   supports(offer: Offer): boolean
+  /**
+   * Says before anything is reserved that a quote cannot be paid, as far as is known; of several offers the next is then tried.
+   * @throws TollwayError `insufficient_funds`, `asset_not_deployed`, `no_supported_offer`
+   */
+  ready?(quote: Quote, signal: AbortSignal): Promise<void>
   /**
    * Signs (or takes from a pool) the payment for a quote. Sends nothing.
    * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `pool_exhausted`

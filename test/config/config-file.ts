@@ -15,6 +15,7 @@ export const FULL_ENV = {
   API_KEY: 'api-secret-1',
   ADMIN_KEY: 'admin-secret-1',
   RPC_KEY: 'rpc-secret-1',
+  METRICS_TOKEN: 'metrics-secret-1',
 }
 
 /** A configuration that uses every key there is. */
@@ -89,6 +90,9 @@ chains:
     rpc: http://127.0.0.1:8545
 reconcile:
   interval_seconds: 30
+metrics:
+  token: "\${env:METRICS_TOKEN}"
+  listen: 127.0.0.1:9464
 audit:
   path: ./log/audit.jsonl
 stream:

@@ -95,6 +95,7 @@ it('turns every key into our units', () => {
     ]),
     reconcile: { intervalMs: 30_000 },
     audit: { path: join(directory, 'log/audit.jsonl') },
+    metrics: { tokenDigest: hashKey('metrics-secret-1'), listen: { host: '127.0.0.1', port: 9464 } },
     stream: { onDisconnect: 'drain' },
     timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
     bodyLimit: 1_572_864,
@@ -121,6 +122,7 @@ it('fills in the defaults', () => {
     chains: new Map(),
     reconcile: { intervalMs: 60_000 },
     audit: { path: join(directory, 'audit.jsonl') },
+    metrics: { tokenDigest: undefined, listen: undefined },
     stream: { onDisconnect: 'abort' },
     timeouts: {
       connectMs: 10_000,

@@ -11,6 +11,8 @@ import type { LocalChain } from '../../src/app/sandbox/chain.ts'
 export interface TestGateway {
   readonly gateway: Gateway
   readonly url: string
+  /** Where `/metrics` is, the path included. */
+  readonly metricsUrl: string
   readonly directory: string
   /** The audit file's records. */
   audit(): Promise<Record<string, unknown>[]>
@@ -35,10 +37,14 @@ export async function startGateway(config: object, overrides: GatewayOverrides =
   }
   const resolved = parseConfig({ listen: '127.0.0.1:0', ...paths, ...config }, process.env)
   const gateway = await createGateway(resolved, { log: pino({ level: 'silent' }), ...overrides })
-  const { url } = await gateway.listen()
+  const { url, metricsUrl } = await gateway.listen().catch(async (error: unknown) => {
+    await gateway.close()
+    throw error
+  })
   return {
     gateway,
     url,
+    metricsUrl,
     directory,
     async audit() {
       const text = await readFile(resolved.audit.path, 'utf8')

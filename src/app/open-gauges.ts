@@ -1,0 +1,51 @@
+/** What keeps the gauges fresh that are too slow to be read at a scrape. */
+import type { Log } from '../../middleware/log.ts'
+import type { Clock } from '../core/clock.ts'
+import type { Provider } from '../core/provider.ts'
+import { systemTimers } from '../core/timers.ts'
+import type { WalletReading } from '../io/metric-sources.ts'
+import type { Metrics } from '../io/metrics.ts'
+import { watchSpending } from '../io/spending.ts'
+import type { Store } from '../io/store/store.ts'
+import { watchWallets } from '../io/wallets.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+
+/** What {@link openGauges} works with. */
+export interface GaugesSetup {
+  readonly config: Pick<ResolvedConfig, 'assets' | 'chains'>
+  readonly store: Store
+  readonly metrics: Metrics
+  readonly payers: ReadonlyMap<string, Provider>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Begins to read what was spent, and the balances of payers whose address and node are known. */
+export function openGauges(setup: GaugesSetup): {
+  readonly wallets: () => readonly WalletReading[]
+  readonly close: () => void
+} {
+  const { config, store, metrics, payers, clock, log } = setup
+  const spending = watchSpending({
+    store,
+    clock,
+    timers: systemTimers,
+    onFailure: (err) => log.warn({ err }, 'what was spent could not be read for the metrics'),
+  })
+  const wallets = watchWallets({
+    wallets: [...payers].flatMap(([payer, { address, networks }]) =>
+      address === undefined ? [] : [{ payer, address, networks }],
+    ),
+    assets: config.assets,
+    nodes: new Map([...config.chains].map(([network, { rpc }]) => [network, rpc] as const)),
+    timers: systemTimers,
+  })
+  metrics.watch({ spent: spending.newest, wallets: wallets.newest })
+  return {
+    wallets: wallets.newest,
+    close() {
+      spending.close()
+      wallets.close()
+    },
+  }
+}
