@@ -2,13 +2,14 @@
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/exchange.ts'
+import { systemClock, type Clock } from '../src/core/clock.ts'
+import type { CallerLimits, Exchange } from '../src/core/exchange.ts'
 import { matchesPattern } from '../src/core/route.ts'
 import { hashKey } from '../src/io/hash-key.ts'
 import { exchangeOf } from './exchange.ts'
 import type { Handler, Request } from './handler.ts'
 import { named } from './named.ts'
-import { parseOptions } from './options.ts'
+import { objectWith, parseOptions } from './options.ts'
 
 /** One who may call. */
 export interface Caller {
@@ -18,12 +19,25 @@ export interface Caller {
   readonly keyDigest: string
   /** Model names, or patterns with one `*`. Default `['*']`. */
   readonly models?: readonly string[] | undefined
+  /** When the key ends, milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined
+  /** For `callerLimits()`; none by default. */
+  readonly limits?: CallerLimits | undefined
+}
+
+/** Callers that may change while the gateway runs. */
+export interface CallerSource {
+  /** Asked for every request; the same list object as long as nothing changed. */
+  callers(): readonly Caller[]
 }
 
 /** Options of {@link caller}. */
 export interface CallerOptions {
   /** None or an empty list: everyone who reaches the listener is `anonymous` and may use every model. */
   readonly callers?: readonly Caller[] | undefined
+  /** More callers. With a source every request needs a key, also while it is empty. */
+  readonly source?: CallerSource | undefined
+  readonly clock?: Clock | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -47,9 +61,13 @@ const SCHEMA = z.strictObject({
               .min(1, 'name a model'),
           )
           .default(['*']),
+        expiresAt: z.number().optional(),
+        limits: z.custom<CallerLimits>((value) => typeof value === 'object', 'give limits').optional(),
       }),
     )
     .default([]),
+  source: objectWith<CallerSource>(['callers'], 'a source is an object with callers()').optional(),
+  clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
 /**
@@ -58,25 +76,38 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options, or for two callers with one id or one key
  */
 export function caller(options: CallerOptions = {}): Handler {
-  const { callers } = parseOptions('caller', SCHEMA, options)
+  const { callers, source, clock } = parseOptions('caller', SCHEMA, options)
   assertDistinct(callers)
-  const known = callers.map((entry) => ({ ...entry, digest: Buffer.from(entry.keyDigest, 'hex') }))
+  const fixed = callers.map(withDigest)
+  let read: readonly Caller[] | undefined
+  let known = fixed
+  const current = (): readonly KnownCaller[] => {
+    const more = source?.callers()
+    if (more !== read) {
+      read = more
+      known = [...fixed, ...(more ?? []).map(withDigest)]
+    }
+    return known
+  }
 
   return named<Handler>('caller', (req, _res, next) => {
-    if (known.length === 0) return next()
+    const all = current()
+    if (all.length === 0 && !source) return next()
     const keys = presentedKeys(req)
     const digests = keys.map((key) => Buffer.from(hashKey(key), 'hex'))
-    let found: (typeof known)[number] | undefined
+    let found: KnownCaller | undefined
     // Every entry is compared, found or not: the time taken says nothing about the list.
-    for (const entry of known) {
+    for (const entry of all) {
       for (const digest of digests) {
         if (timingSafeEqual(entry.digest, digest)) found ??= entry
       }
     }
     if (!found) return next(refuse(keys.length === 0))
+    if (found.expiresAt !== undefined && found.expiresAt <= clock.now()) return next(expired())
     const exchange = exchangeOf(req)
     exchange.caller = found.id
-    exchange.allowedModels = found.models
+    exchange.allowedModels = found.models ?? ['*']
+    exchange.limits = found.limits
     next()
   })
 }
@@ -84,6 +115,14 @@ export function caller(options: CallerOptions = {}): Handler {
 /** Whether the caller of an exchange may use a model. */
 export function mayUse(exchange: Exchange, model: string): boolean {
   return exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
+}
+
+interface KnownCaller extends Caller {
+  readonly digest: Buffer
+}
+
+function withDigest(caller: Caller): KnownCaller {
+  return { ...caller, digest: Buffer.from(caller.keyDigest, 'hex') }
 }
 
 function presentedKeys(req: Request): string[] {
@@ -103,6 +142,16 @@ function refuse(missing: boolean): TollwayError {
         ? 'Send it as "Authorization: Bearer <key>" or as "x-api-key: <key>".'
         : 'Compare it with the keys this gateway was set up with.',
     ],
+    headers: { 'www-authenticate': 'Bearer realm="tollway"' },
+  })
+}
+
+/** Told only to who holds the key itself. */
+function expired(): TollwayError {
+  return new TollwayError({
+    code: 'invalid_api_key',
+    message: 'This caller key has expired.',
+    advice: ['Ask for a new one.'],
     headers: { 'www-authenticate': 'Bearer realm="tollway"' },
   })
 }

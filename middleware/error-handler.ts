@@ -6,12 +6,12 @@ import type { Exchange } from '../src/core/exchange.ts'
 import { headerText, setAnswerHeaders, spentOf } from './answer-headers.ts'
 import { errorBody } from './error-body.ts'
 import { exchangeOf } from './exchange.ts'
-import type { ErrorHandler, Handler } from './handler.ts'
+import type { ErrorHandler, Handler, Request } from './handler.ts'
 import { logOption, silentLog, type Log } from './log.ts'
 import { named } from './named.ts'
 import { parseOptions } from './options.ts'
 import { outcomeOf } from './outcome.ts'
-import { endpointOf } from './paths.ts'
+import { endpointOf, findPath } from './paths.ts'
 
 /** Options of {@link errorHandler}. */
 export interface ErrorHandlerOptions {
@@ -59,10 +59,22 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
   return named('errorHandler', handler)
 }
 
-/** Answers 404 `not_found`: mounted after everything that serves a path, before {@link errorHandler}. */
+/** Answers 404 `not_found`, or 405 `method_not_allowed` for a path of ours: mounted after everything that serves a path, before {@link errorHandler}. */
 export function notFound(): Handler {
   return named<Handler>('notFound', (req, _res, next) => {
     const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
+    const allowed = allowedMethods(req)
+    if (allowed !== undefined) {
+      next(
+        new TollwayError({
+          code: 'method_not_allowed',
+          message: `${headerText(path)} is not served for ${headerText(req.method ?? '')}.`,
+          advice: [`Use ${allowed.replace(', ', ' or ')}.`],
+          headers: { allow: allowed },
+        }),
+      )
+      return
+    }
     next(
       new TollwayError({
         code: 'not_found',
@@ -72,6 +84,14 @@ export function notFound(): Handler {
     )
   })
 }
+
+/** The methods of a path of ours that came here with another one. */
+function allowedMethods(req: Request): string | undefined {
+  if (endpointOf(req) !== undefined) return 'POST'
+  return findPath(req, (path) => READ_ONLY.test(path)) === undefined ? undefined : 'GET, HEAD'
+}
+
+const READ_ONLY = /^\/(?:models(?:\/.*)?|catalog|usage|status|metrics|healthz|health\/[a-z]+)$/
 
 function ownError(error: unknown): TollwayError {
   if (error instanceof TollwayError) return error
@@ -107,7 +127,7 @@ function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anth
   for (const name of res.getHeaderNames()) if (ENTITY_HEADERS.test(name)) res.removeHeader(name)
   setAnswerHeaders(res, exchange)
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
-  if (error.status < 500) res.setHeader('x-should-retry', 'false')
+  if (error.status < 500 && error.status !== 429) res.setHeader('x-should-retry', 'false')
   res.setHeader('content-type', 'application/json')
   res.setHeader('cache-control', 'no-store')
   const body = Buffer.from(JSON.stringify(errorBody(error, anthropic)))

@@ -7,6 +7,7 @@ const CHAIN: readonly string[] = [
   'auditLogger',
   'door',
   'caller',
+  'callerLimits',
   'readBody',
   'modelRouter',
   'idempotency',

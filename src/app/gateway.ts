@@ -6,6 +6,7 @@ import { auditLogger } from '../../middleware/audit-logger.ts'
 import { budgetGuard } from '../../middleware/budget-guard.ts'
 import { caller } from '../../middleware/caller.ts'
 import { clawrouter } from '../../middleware/clawrouter.ts'
+import { callerLimits } from '../../middleware/caller-limits.ts'
 import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { door } from '../../middleware/door.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
@@ -22,8 +23,10 @@ import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
 import { bind } from './bind.ts'
 import { isLoopbackHost } from './config/addresses.ts'
+import { asksForKeys } from './config/asks-for-keys.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { metricsListener } from './metrics-listener.ts'
+import { openCallers } from './open-callers.ts'
 import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
 import { shutDown, upgradedSockets } from './shutdown.ts'
 import { spendPage } from './spend-page/spend-page.ts'
@@ -65,7 +68,7 @@ export async function createGateway(
     log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
   }
   let closing: Promise<void> | undefined
-  const { app, upgrade, closeUnpaid } = compose(parts, log, () => closing !== undefined)
+  const { app, upgrade, closePages, closeUnpaid } = compose(parts, log, () => closing !== undefined)
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, shouldUpgradeCallback: isWebSocketUpgrade },
     app,
@@ -96,6 +99,7 @@ export async function createGateway(
     },
     close() {
       closing ??= (async () => {
+        closePages()
         await shutDown({ server, sockets, parts, deadlineMs: config.timeouts.shutdownMs })
         closeUnpaid()
         await scrapes?.close()
@@ -113,6 +117,7 @@ function compose(
 ): {
   readonly app: Express
   readonly upgrade: ReturnType<typeof upgradeHandler>
+  readonly closePages: () => void
   readonly closeUnpaid: () => void
 } {
   const { config, ledger, observers, clock } = parts
@@ -125,12 +130,12 @@ function compose(
       ? { upstream: { apiBase: config.upstream.apiBase, apiKey: config.upstream.apiKey } }
       : {}),
     allowPaths: config.upstream?.allowPaths ?? [],
-    stripCredentials: config.callers.length > 0,
+    stripCredentials: asksForKeys(config),
     timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
   })
   const logger = auditLogger({ audit: parts.audit, observers, clock, log })
   const guard = door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
-  const identify = caller({ callers: config.callers })
+  const identify = caller(openCallers(config, clock, log))
   const answerErrors = errorHandler({ log })
   app.use(logger)
   app.use(guard)
@@ -138,8 +143,10 @@ function compose(
   if (config.metrics.listen === undefined) {
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
   }
-  app.use(spendPage({ ledger, budgets: config.budgets, adminKeyDigest: config.admin.keyDigest, clock }))
+  const page = spendPage(parts.spendPage)
+  app.use(page)
   app.use(identify)
+  app.use(callerLimits({ observers }))
   app.use(clawrouter({ routes: parts.modelRouter.routes, ledger, budgets: config.budgets, clock }))
   app.use(readBody({ limit: config.bodyLimit }))
   app.use(modelRouter(parts.modelRouter))
@@ -157,5 +164,5 @@ function compose(
     passThrough: rest,
     errorHandler: answerErrors,
   })
-  return { app, upgrade, closeUnpaid: () => rest.close() }
+  return { app, upgrade, closePages: () => page.close(), closeUnpaid: () => rest.close() }
 }

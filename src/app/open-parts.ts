@@ -34,7 +34,9 @@ import { openRouter } from './open-router.ts'
 import { openGauges } from './open-gauges.ts'
 import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
+import { openSpendPage } from './open-spend-page.ts'
 import { openSums } from './open-sums.ts'
+import type { SpendPageOptions } from './spend-page/spend-page.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
 const HEARTBEAT_MS = 5_000
@@ -84,6 +86,7 @@ export interface Parts {
   readonly budgetGuard: BudgetGuardOptions
   readonly paymentInterceptor: PaymentInterceptorOptions
   readonly sseRestreamer: SseRestreamerOptions
+  readonly spendPage: SpendPageOptions
   /** Lets go of everything; what was signed and not answered stays counted as uncertain. */
   close(): Promise<void>
 }
@@ -143,6 +146,15 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       routes: () => router.options.state.readings(),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
+    const page = openSpendPage({
+      config,
+      ledger,
+      payers,
+      wallets: gauges.wallets,
+      clock,
+      random,
+      observers,
+    })
     const heartbeat = setInterval(() => {
       ledger
         .beat()
@@ -181,6 +193,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         observers,
       },
       sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
+      spendPage: page,
       async close() {
         clearInterval(heartbeat)
         sums.close()

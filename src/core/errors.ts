@@ -49,6 +49,8 @@ export const ERROR_TABLE = {
   model_not_found: row(404, 'invalid_request_error', 'No route claims the model'),
   not_found: row(404, 'invalid_request_error', 'The path is not one the gateway serves'),
   invalid_api_key: row(401, 'invalid_request_error', 'The caller key is missing or unknown'),
+  rate_limit_exceeded: row(429, 'rate_limit_error', "The caller's own limit is used up; nothing was sent"),
+  method_not_allowed: row(405, 'invalid_request_error', 'The path is served for other methods'),
   request_too_large: row(413, 'invalid_request_error', 'The request body is over body_limit'),
   unsupported_encoding: row(
     415,

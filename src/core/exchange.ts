@@ -54,6 +54,15 @@ export interface Timing {
   readyAt: number | undefined
 }
 
+/** What one caller may ask for; what is not given is not limited. */
+export interface CallerLimits {
+  readonly requestsPerMinute?: number | undefined
+  /** Tokens of answers, input and output together. */
+  readonly tokensPerMinute?: number | undefined
+  /** Requests at once. */
+  readonly parallel?: number | undefined
+}
+
 /** One request at one candidate. Ended once; what comes after the first end is not heard. */
 export interface Attempt {
   /** It answered. The place is kept until {@link Attempt.leave}. */
@@ -99,6 +108,8 @@ export interface Exchange {
   caller: string
   /** The models the caller may use: names, or patterns with one `*`. `['*']` when no callers are configured. */
   allowedModels: readonly string[]
+  /** The caller's own limits, if it has any. */
+  limits?: CallerLimits | undefined
   /** The raw request body, as received. */
   body: Buffer | undefined
   /** As the client named it. */

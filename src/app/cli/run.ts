@@ -6,6 +6,7 @@ import { addBackup } from './commands/backup.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addCheck } from './commands/check.ts'
 import { addInit } from './commands/init.ts'
+import { addKeys } from './commands/keys.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
@@ -67,6 +68,7 @@ ${EXIT_CODES_HELP}`,
   addBudgets(program, context)
   addReconcile(program, context)
   addSellers(program, context)
+  addKeys(program, context)
   addSandbox(program, context)
   addAudit(program, context)
   addBackup(program, context)

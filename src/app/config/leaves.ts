@@ -95,6 +95,16 @@ export const address = () =>
     'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case. Copy it again.',
   )
 
+/** Address of a block explorer's page for a transaction, or `none`. */
+export const explorer = () =>
+  z
+    .string()
+    .refine(
+      (text) => text === 'none' || (/^https?:\/\/[^\s"'<>]+$/.test(text) && text.split('{tx}').length === 2),
+      'must be an address with {tx} where the transaction hash goes, such as https://basescan.org/tx/{tx}, or none for no link.',
+    )
+    .transform((text) => (text === 'none' ? undefined : text))
+
 /** A URL that paths are appended to; the trailing slash goes. */
 export const apiBase = () =>
   z.string().transform((text, context): string => {

@@ -78,6 +78,7 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       maxEntries: checked.idempotency.max_entries,
       maxBytes: checked.idempotency.max_bytes,
     },
+    explorers: new Map(Object.entries(checked.explorers)),
     admin: {
       keyDigest: checked.admin.key === undefined ? undefined : hashKey(checked.admin.key),
       hosts: checked.admin.hosts,

@@ -137,6 +137,8 @@ export interface ResolvedConfig {
   readonly bodyLimit: number
   /** Answers kept for requests that come again. */
   readonly idempotency: { readonly maxEntries: number; readonly maxBytes: number }
+  /** By CAIP-2 id: an address with `{tx}`, or `undefined` for no link. */
+  readonly explorers: ReadonlyMap<string, string | undefined>
   readonly admin: {
     /** SHA-256 of the admin key, lower-case hex. */
     readonly keyDigest: string | undefined

@@ -372,6 +372,11 @@ export const configSchema = z.strictObject({
       description:
         'Answers kept for clients that ask again. Whatever is dropped, no request is paid twice (docs/idempotency.md).',
     }),
+  explorers: z.record(leaf.network(), leaf.explorer()).default({}).meta({
+    description:
+      'Block explorers that the spend page links transactions to, by alias or CAIP-2 id: an address with {tx}, or none. Built in for the networks known by name.',
+    example: '{ base: "https://base.blockscout.com/tx/{tx}" }',
+  }),
   admin: z
     .strictObject({
       key: leaf.headerKey().optional().meta({

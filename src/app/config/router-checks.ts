@@ -1,0 +1,144 @@
+/** Mistakes in routes and the router that only show when they are held against each other. */
+import { matchesPattern } from '../../core/route.ts'
+import type { Item } from './cross-checks.ts'
+import type { Finding } from './explain.ts'
+import { isPlainObject } from './interpolate.ts'
+import { printable, type ConfigPath } from './problems.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** The lists of stand-ins in the `router` section. */
+const FALLBACK_KEYS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const
+
+/**
+ * @param routes the entries of `model_list`
+ * @param callers the entries of `callers`
+ * @param names the names of the routes as they are written, for messages
+ */
+export function checkRouter(
+  config: Fields,
+  routes: readonly Item[],
+  callers: readonly Item[],
+  names: readonly string[],
+): Finding[] {
+  const router = isPlainObject(config['router']) ? config['router'] : {}
+  const patterns = routes.flatMap(({ fields }) => text(fields['model_name']))
+  const aliases = isPlainObject(router['aliases']) ? router['aliases'] : {}
+  const claimed = (model: string): boolean =>
+    Object.hasOwn(aliases, model) || patterns.some((pattern) => matchesPattern(pattern, model))
+  const known = listed(names)
+  return [
+    ...routes.flatMap((item) => checkRoute(item, router['strategy'])),
+    ...routes.flatMap((item) => checkCallersOf(item, callers, config['keys'] !== undefined)),
+    ...Object.entries(aliases).flatMap(([alias, target]) =>
+      checkAlias(alias, target, { aliases, patterns, claimed, known }),
+    ),
+    ...FALLBACK_KEYS.flatMap((key) => checkFallbacks(router[key], key, { patterns, claimed, known })),
+  ]
+}
+
+function checkRoute({ path, fields }: Item, strategy: unknown): Finding[] {
+  const findings: Finding[] = []
+  if (fields['weight'] !== undefined && strategy !== 'weighted') {
+    findings.push({
+      path: [...path, 'weight'],
+      message: 'does nothing while router.strategy is not weighted. Set strategy: weighted, or remove it.',
+    })
+  }
+  const dropped = fields['drop_params']
+  if (Array.isArray(dropped) && dropped.includes('model')) {
+    findings.push({
+      path: [...path, 'drop_params', dropped.indexOf('model')],
+      message: 'is what the seller goes by. Name another field, or set model to rename it.',
+    })
+  }
+  const when = fields['when']
+  if (isPlainObject(when) && Object.keys(when).length === 0) {
+    findings.push({
+      path: [...path, 'when'],
+      message: 'holds no condition. Add callers or headers, or remove it.',
+    })
+  }
+  return findings
+}
+
+/** A caller nobody is called by is a slip, unless its key may be in the keys file. */
+function checkCallersOf({ path, fields }: Item, callers: readonly Item[], hasKeysFile: boolean): Finding[] {
+  const when = fields['when']
+  const wanted = isPlainObject(when) && Array.isArray(when['callers']) ? when['callers'] : []
+  if (hasKeysFile || callers.length === 0) return []
+  const ids = callers.flatMap(({ fields: caller }) => text(caller['id']))
+  return wanted.flatMap((pattern: unknown, at): Finding[] =>
+    typeof pattern !== 'string' || ids.some((id) => matchesPattern(pattern, id))
+      ? []
+      : [
+          {
+            path: [...path, 'when', 'callers', at],
+            message: 'is the id of no caller. Compare it with the ids under callers.',
+          },
+        ],
+  )
+}
+
+interface Known {
+  readonly patterns: readonly string[]
+  readonly known: string
+  claimed(model: string): boolean
+}
+
+function checkAlias(
+  alias: string,
+  target: unknown,
+  { aliases, patterns, claimed, known }: Known & { readonly aliases: Fields },
+): Finding[] {
+  const path: ConfigPath = ['router', 'aliases', alias]
+  if (alias.includes('*')) return [{ path, message: 'must be one name, without *.' }]
+  if (patterns.includes(alias)) {
+    return [{ path, message: 'is the model_name of a route too. Give the alias another name.' }]
+  }
+  if (typeof target !== 'string') return []
+  if (target.includes('*')) return [{ path, message: 'must stand for one model, without *.' }]
+  if (Object.hasOwn(aliases, target)) {
+    return [{ path, message: 'stands for another alias. Name the model itself.' }]
+  }
+  return claimed(target) ? [] : [{ path, message: `stands for a model that no route claims. ${known}` }]
+}
+
+function checkFallbacks(
+  list: unknown,
+  key: (typeof FALLBACK_KEYS)[number],
+  { patterns, claimed, known }: Known,
+): Finding[] {
+  if (!Array.isArray(list)) return []
+  const seen = new Set<string>()
+  return list.flatMap((entry: unknown, index): Finding[] => {
+    if (!isPlainObject(entry)) return []
+    return Object.entries(entry).flatMap(([model, targets]): Finding[] => {
+      const path: ConfigPath = ['router', key, index, model]
+      const findings: Finding[] = []
+      if (seen.has(model))
+        findings.push({ path, message: 'has its fallbacks twice. Put them into one list.' })
+      seen.add(model)
+      if (!claimed(model) && !patterns.includes(model)) {
+        findings.push({ path, message: `is claimed by no route. ${known}` })
+      }
+      for (const [at, target] of (Array.isArray(targets) ? targets : []).entries()) {
+        if (typeof target !== 'string') continue
+        const place = [...path, at]
+        if (target.includes('*')) findings.push({ path: place, message: 'must be one model, without *.' })
+        else if (target === model) findings.push({ path: place, message: 'falls back to itself. Remove it.' })
+        else if (!claimed(target)) findings.push({ path: place, message: `is claimed by no route. ${known}` })
+      }
+      return findings
+    })
+  })
+}
+
+function text(value: unknown): string[] {
+  return typeof value === 'string' ? [value] : []
+}
+
+function listed(names: readonly string[]): string {
+  const shown = [...new Set(names)].slice(0, 20).map((name) => printable(name))
+  return shown.length === 0 ? 'There are no routes.' : `There are the routes ${shown.join(', ')}.`
+}
