@@ -1,0 +1,115 @@
+/** Pays by AgentCash's own program, which keeps the key: as one server (`mcp`), or as a command per payment (`cli`). */
+import { homedir } from 'node:os'
+import { z } from 'zod'
+import { findNetwork } from '../../src/core/assets.ts'
+import { systemClock, type Clock } from '../../src/core/clock.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import { formatUsd } from '../../src/core/money.ts'
+import type { Provider } from '../../src/core/provider.ts'
+import type { Quote } from '../../src/core/requirement.ts'
+import type { Timers } from '../../src/core/timers.ts'
+import { agentcashCli } from '../../src/io/agentcash-cli.ts'
+import { agentcashMcp } from '../../src/io/agentcash-mcp.ts'
+import { findAgentcash, type Agentcash } from '../../src/io/agentcash-program.ts'
+import { networksOption, timersOption } from '../foreign/options.ts'
+import { foreignPayer, unavailable, type Driver } from '../foreign/payer.ts'
+import { parseProviderOptions } from '../options.ts'
+
+/** Options of {@link agentcashProgram}. */
+export interface AgentcashProgramOptions {
+  readonly mode: 'mcp' | 'cli'
+  /** Absolute path of the installed program. */
+  readonly binary: string
+  /** Networks it may pay on; default Base, the only EVM network it knows. */
+  readonly networks?: readonly string[] | undefined
+  /** Directory that holds `.agentcash`; default the home directory. */
+  readonly home?: string | undefined
+  /** Further arguments for every start, e.g. `--dev`. */
+  readonly args?: readonly string[] | undefined
+  /** Payments under way at once; default 8 (`mcp`) and 2 (`cli`, 185 MB each). */
+  readonly concurrency?: number | undefined
+  /** Longest wait for its payment, milliseconds; default 60,000. */
+  readonly timeoutMs?: number | undefined
+  /** Environment of which PATH and the like go to the program; default this process's. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  readonly clock?: Clock | undefined
+  readonly timers?: Timers | undefined
+}
+
+const SCHEMA = z.strictObject({
+  mode: z.enum(['mcp', 'cli'], 'give mcp or cli'),
+  binary: z
+    .string('give the path of the installed agentcash')
+    .min(1, 'give the path of the installed agentcash'),
+  networks: networksOption.prefault(['base']),
+  home: z
+    .string()
+    .min(1)
+    .default(() => homedir()),
+  args: z.array(z.string()).default([]),
+  concurrency: z.int('give a whole number').min(1, 'give at least 1').optional(),
+  timeoutMs: z.int('give whole milliseconds').min(1, 'give at least 1 millisecond').default(60_000),
+  env: z.record(z.string(), z.string().optional()).default(() => process.env),
+  clock: z
+    .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')
+    .default(systemClock),
+  timers: timersOption,
+})
+
+const PROGRAM = 'AgentCash'
+
+/** It holds its request open as long as the charge is; afterwards its opinion does not matter. */
+const CALL_TIMEOUT_MS = 3_600_000
+
+/**
+ * Starts such a payer. AgentCash itself starts with the first payment.
+ * @throws ConfigError for a mistake in the options, a binary that is not there, or a missing package
+ */
+export async function agentcashProgram(options: AgentcashProgramOptions): Promise<Provider> {
+  const parsed = parseProviderOptions('agentcash', SCHEMA, options)
+  const { mode, binary, home, args, env, timers } = parsed
+  const program = findAgentcash(binary, home, args, env)
+  const agentcash = mode === 'mcp' ? await agentcashMcp(program, timers) : agentcashCli(program)
+  return await foreignPayer({
+    name: 'agentcash',
+    program: PROGRAM,
+    methods: ['eip3009'],
+    networks: parsed.networks,
+    concurrency: parsed.concurrency ?? (mode === 'mcp' ? 8 : 2),
+    timeoutMs: parsed.timeoutMs,
+    clock: parsed.clock,
+    timers,
+    driver: () => driverOf(agentcash),
+  })
+}
+
+function driverOf(agentcash: Agentcash): Driver {
+  return {
+    async pay(call, quote, signal) {
+      const network = findNetwork(quote.asset.network)?.alias ?? quote.asset.network
+      const asked = { url: call.url, network, maxUsd: ceilingOf(quote), timeoutMs: CALL_TIMEOUT_MS }
+      const cause = await agentcash.fetch(asked, signal).catch((error: unknown) => {
+        throw unavailable(PROGRAM, 'it cannot be run', error)
+      })
+      if (cause !== undefined) throw failure(cause, quote)
+    },
+    close: () => agentcash.close(),
+  }
+}
+
+/** AgentCash counts every token as USDC; what the amount would be as such is what it compares. */
+function ceilingOf({ amount }: Quote): string {
+  return formatUsd(amount)
+}
+
+function failure(cause: string, { asset }: Quote): TollwayError {
+  if (cause === 'insufficient_balance') {
+    return new TollwayError({
+      code: 'insufficient_funds',
+      message: `The AgentCash wallet cannot cover the quote on ${asset.network}; nothing was sent.`,
+      advice: ['Fund it (agentcash fund), and look with agentcash balance.'],
+      details: { payer_fault: cause },
+    })
+  }
+  return unavailable(PROGRAM, `it gave up (${cause})`)
+}
