@@ -1,5 +1,5 @@
 /** The sandbox's model in the form of Anthropic's messages. */
-import type { ToolCall, Turn } from './model-turn.ts'
+import type { ModelEvent, ToolCall, Turn } from './model-turn.ts'
 
 /** A whole `message`. */
 export function messagesReply(model: string, turn: Turn): object {
@@ -14,7 +14,7 @@ export function messagesReply(model: string, turn: Turn): object {
 }
 
 /** The events of a streamed message; each carries its `type`, which is the name of the event too. */
-export function messagesEvents(model: string, turn: Turn): { readonly type: string }[] {
+export function messagesEvents(model: string, turn: Turn): ModelEvent[] {
   const message = {
     ...start(model, turn),
     content: [],
@@ -50,7 +50,7 @@ export function messagesEvents(model: string, turn: Turn): { readonly type: stri
   ]
 }
 
-function blockEvents(index: number, block: object, deltas: readonly object[]): { readonly type: string }[] {
+function blockEvents(index: number, block: object, deltas: readonly object[]): ModelEvent[] {
   return [
     { type: 'content_block_start', index, content_block: block },
     ...deltas.map((delta) => ({ type: 'content_block_delta', index, delta })),

@@ -1,5 +1,5 @@
 /** The sandbox's model in the form of OpenAI's Responses. */
-import type { ToolCall, Turn } from './model-turn.ts'
+import type { ModelEvent, ToolCall, Turn } from './model-turn.ts'
 
 interface Head {
   readonly model: string
@@ -26,7 +26,7 @@ export function responsesReply(head: Head, turn: Turn): object {
 }
 
 /** The events of a streamed response; each carries its `type`, which is the name of the event too. */
-export function responsesEvents(head: Head, turn: Turn): { readonly type: string }[] {
+export function responsesEvents(head: Head, turn: Turn): ModelEvent[] {
   const begun = { ...start(head, turn), status: 'in_progress', output: [] }
   const body =
     turn.calls.length > 0 ? turn.calls.flatMap((call, index) => callEvents(call, index)) : textEvents(turn)
@@ -39,7 +39,7 @@ export function responsesEvents(head: Head, turn: Turn): { readonly type: string
   ].map((event, sequence_number) => ({ ...event, sequence_number }))
 }
 
-function textEvents(turn: Turn): { readonly type: string }[] {
+function textEvents(turn: Turn): ModelEvent[] {
   const text = turn.spoken.pieces.join('')
   const item_id = `msg_${turn.id}`
   const at = { item_id, output_index: 0, content_index: 0 }
@@ -62,7 +62,7 @@ function textEvents(turn: Turn): { readonly type: string }[] {
   ]
 }
 
-function callEvents(call: ToolCall, output_index: number): { readonly type: string }[] {
+function callEvents(call: ToolCall, output_index: number): ModelEvent[] {
   const item = callItem(call)
   const pieces = call.arguments.match(/.{1,8}/gsu) ?? []
   const at = { item_id: `fc_${call.id}`, output_index }

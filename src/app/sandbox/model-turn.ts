@@ -40,6 +40,12 @@ export interface Turn {
   readonly outputTokens: number
 }
 
+/** One event of a stream whose events have names; the type is the name. */
+export interface ModelEvent {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
 /** `Call get_weather with {"city":"Oslo"}`: how a question has the model call a tool. */
 const WISH = /\bcall ([A-Za-z_][\w-]*)(?: with (\{[^{}]*\}))?/gi
 

@@ -15,7 +15,7 @@ import {
   ResponsesRequest,
 } from './model-requests.ts'
 import { responsesEvents, responsesReply } from './model-responses.ts'
-import { takeTurn } from './model-turn.ts'
+import { takeTurn, type ModelEvent } from './model-turn.ts'
 
 /** The models the sandbox's sellers offer. They all answer alike. */
 export const sandboxModels: readonly string[] = ['sandbox-small', 'sandbox-large']
@@ -162,7 +162,7 @@ function openAiEvents(chunks: readonly object[]): string[] {
   return [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`), 'data: [DONE]\n\n']
 }
 
-function namedEvents(events: readonly { readonly type: string }[]): string[] {
+function namedEvents(events: readonly ModelEvent[]): string[] {
   return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
 }
 
