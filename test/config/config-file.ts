@@ -29,8 +29,14 @@ callers:
   - id: openclaw
     key: "\${env:CALLER_KEY}"
     models: ["paid/*"]
+    expires: "2027-01-31"
+    requests_per_minute: 60
+    tokens_per_minute: 100000
+    max_parallel_requests: 4
   - id: other
     key: "\${env:OTHER_CALLER_KEY}"
+keys:
+  path: ./callers.json
 payers:
   base:
     kind: direct
@@ -42,12 +48,44 @@ model_list:
     api_base: https://Seller.example.com/v1/
     payer: base
     order: 2
+    weight: 3
+    max_parallel_requests: 8
+    max_retries: 1
+    drop_params: [store]
+    when:
+      callers: [openclaw]
+      headers:
+        X-Tier: premium
+    timeouts:
+      connect_seconds: 5
+      first_byte_seconds: 6
+      idle_seconds: 7
+      total_seconds: 8
+    model_info:
+      context_window: 128000
+      max_output_tokens: 16384
+      usd_per_request: "0.002"
+      input_usd_per_token: "0.0000025"
+      output_usd_per_token: "0.00001"
   - model_name: local-llama
     api_base: http://127.0.0.1:11434/v1
     api_key: "\${env:API_KEY}"
 router:
   fallbacks:
     - "paid/*": [local-llama]
+  context_window_fallbacks:
+    - local-llama: [paid/long]
+  content_policy_fallbacks:
+    - "paid/*": [local-llama]
+  aliases:
+    fast: paid/qwen
+  strategy: weighted
+  num_retries: 2
+  cooldown_seconds: 2.5
+  allowed_fails: 1
+  session_affinity:
+    seconds: 60
+    headers: [X-Session-Id]
 budgets:
   - name: all
     limit_usd: "5.00"

@@ -70,10 +70,7 @@ describe('keys', () => {
 
 describe('keys that are planned', () => {
   const cases: Readonly<Record<string, string>> = {
-    'model_list[0].weight': ROUTE.replace(' }]', ', weight: 1 }]'),
     'model_list[0].early_keepalive': ROUTE.replace(' }]', ', early_keepalive: true }]'),
-    'router.cooldown_seconds': 'router: { cooldown_seconds: 5 }\n',
-    'router.allowed_fails': 'router: { allowed_fails: 5 }\n',
     'stream.keepalive_seconds': 'stream: { keepalive_seconds: 15 }\n',
     'stream.on_truncated': 'stream: { on_truncated: length }\n',
   }
@@ -86,10 +83,10 @@ describe('keys that are planned', () => {
   }
 
   describeEach({
-    'a payer of a planned kind, once': [
-      'payers:\n  pool: { kind: obol, mode: pool, config: ./c, auths: ./a, state: ./s }\n  br: { kind: agentcash }\n',
-      '2:11 payers.pool.kind: is a kind of payer that is not there yet in this version. Use direct.',
-      '3:9 payers.br.kind: is a kind of payer that is not there yet in this version. Use direct.',
+    'a payer that calls npx, and a shim that others reach': [
+      'payers:\n  br: { kind: agentcash, mode: spawn, binary: npx }\n  x: { kind: obol, mode: sidecar, url: "http://127.0.0.1:1", model: q, shim: 0.0.0.0:8403, networks: [base] }\n',
+      '2:26 payers.br.mode: must be one of wallet, mcp, cli.',
+      '3:75 payers.x.shim: must be a loopback address such as 127.0.0.1:8403: run the x402-buyer on this machine, or tunnel to it.',
     ],
     'a Postgres store': [
       'store: postgres://127.0.0.1/tollway\n',
