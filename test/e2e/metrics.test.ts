@@ -59,7 +59,7 @@ test('a port of its own serves the metrics and nothing else, and only with the t
     expect(refused.headers.get('www-authenticate')).toBe('Bearer')
     expect(await errorOf(refused)).toMatchObject({ code: 'invalid_api_key' })
   }
-  const elsewhere = new URL('/v1/models', scrapeUrl)
+  const elsewhere = new URL('/dashboard', scrapeUrl)
   expect((await fetch(elsewhere, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(404)
 })
 

@@ -1,0 +1,259 @@
+/** How the gateway does: traffic, errors, its own share of the time, streams, and the process. */
+import type { DashboardSpec } from './grafana.ts'
+import { gauge, quantile, rate, histogramRate } from './query.ts'
+
+/** The dashboard "Tollway / Gateway". */
+export const GATEWAY: DashboardSpec = {
+  uid: 'tollway-gateway',
+  title: 'Tollway / Gateway',
+  description: 'Requests, errors, latency, streams, routing and the process.',
+  sections: [
+    {
+      title: 'Requests',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Requests by outcome',
+          description:
+            'paid; free: answered without a payment; refused; uncertain: money may have moved; failed.',
+          unit: 'reqps',
+          stacked: true,
+          queries: [{ expr: `sum by (outcome) (${rate('tollway_requests_total')})`, legend: '{{outcome}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Requests by route',
+          description: 'upstream: what no route claims; none: what is no model request.',
+          unit: 'reqps',
+          queries: [{ expr: `sum by (route) (${rate('tollway_requests_total')})`, legend: '{{route}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Errors by code',
+          description: 'Answers that were errors of the gateway (docs/errors.md).',
+          unit: 'reqps',
+          queries: [{ expr: `sum by (code) (${rate('tollway_errors_total')})`, legend: '{{code}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Share of failed requests',
+          description: 'Requests that got no answer although nothing refused them, by route.',
+          unit: 'percentunit',
+          queries: [
+            {
+              expr: `sum by (route) (${rate('tollway_requests_total', { outcome: 'failed' })}) / sum by (route) (${rate('tollway_requests_total')})`,
+              legend: '{{route}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Model errors by type',
+          description: "OpenTelemetry's error.type of model requests, by operation.",
+          unit: 'reqps',
+          queries: [
+            {
+              expr: `sum by (gen_ai_operation_name, error_type) (${histogramRate('gen_ai_client_operation_duration_seconds', 'count', { error_type: '!' })})`,
+              legend: '{{gen_ai_operation_name}} {{error_type}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Refused by a caller limit',
+          description: 'Requests over the requests, tokens or parallel limit of a caller.',
+          unit: 'reqps',
+          queries: [
+            {
+              expr: `sum by (caller, limit) (${rate('tollway_rate_limited_total')})`,
+              legend: '{{caller}} {{limit}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Time',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: "Tollway's own share",
+          description:
+            'Until the answer could be relayed, less what sellers and upstreams took: median and 99th percentile.',
+          unit: 's',
+          queries: [0.5, 0.99].map((q) => ({
+            expr: quantile(q, 'tollway_request_overhead_seconds'),
+            legend: `p${q * 100}`,
+          })),
+        },
+        {
+          kind: 'timeseries',
+          title: 'Time to first byte (95th percentile)',
+          description: "From the request to the first byte of the answer's body, by route.",
+          unit: 's',
+          queries: [
+            {
+              expr: quantile(0.95, 'tollway_request_time_to_first_byte_seconds', ['route']),
+              legend: '{{route}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Duration (95th percentile)',
+          description: 'From the request to the end of its answer, by outcome.',
+          unit: 's',
+          queries: [
+            {
+              expr: quantile(0.95, 'tollway_request_duration_seconds', ['outcome']),
+              legend: '{{outcome}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Time to first chunk (95th percentile)',
+          description: 'Of streamed answers: how long people look at nothing.',
+          unit: 's',
+          queries: [
+            {
+              expr: quantile(0.95, 'gen_ai_client_operation_time_to_first_chunk_seconds', [
+                'gen_ai_request_model',
+              ]),
+              legend: '{{gen_ai_request_model}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Streams by how they ended',
+          description: 'whole, or truncated: broken off by the seller and ended by us as a cut answer.',
+          unit: 'reqps',
+          queries: [{ expr: `sum by (ended) (${rate('tollway_streams_total')})`, legend: '{{ended}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Tokens per second',
+          description: 'Input and output tokens of answered requests.',
+          unit: 'short',
+          queries: [
+            {
+              expr: `sum by (gen_ai_token_type) (${histogramRate('gen_ai_client_token_usage', 'sum')})`,
+              legend: '{{gen_ai_token_type}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Routing',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Fallbacks',
+          description: 'Requests that went on to another route, and why.',
+          unit: 'reqps',
+          width: 6,
+          queries: [
+            {
+              expr: `sum by (route, to, reason) (${rate('tollway_fallbacks_total')})`,
+              legend: '{{route}} to {{to}}: {{reason}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Retries',
+          description: 'Unpaid sends that were repeated. A paid send never is.',
+          unit: 'reqps',
+          width: 6,
+          queries: [
+            {
+              expr: `sum by (route, reason) (${rate('tollway_retries_total')})`,
+              legend: '{{route}} {{reason}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Cooldowns per minute',
+          description: 'Times a route was put behind the others because it kept failing.',
+          unit: 'short',
+          width: 6,
+          queries: [
+            {
+              expr: `sum by (route, reason) (${rate('tollway_cooldowns_total')}) * 60`,
+              legend: '{{route}} {{reason}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Health of routes',
+          description: '0 healthy, 1 being tried out, 2 cooling down.',
+          unit: 'short',
+          width: 6,
+          queries: [
+            {
+              expr: `max by (route, seller) (${gauge('tollway_route_state')})`,
+              legend: '{{route}} {{seller}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Process',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'CPU',
+          description: 'Cores in use.',
+          unit: 'short',
+          decimals: 2,
+          width: 6,
+          queries: [
+            {
+              expr: `sum by (instance) (${rate('process_cpu_seconds_total')})`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Memory',
+          description: 'Resident memory.',
+          unit: 'bytes',
+          width: 6,
+          queries: [{ expr: gauge('process_resident_memory_bytes'), legend: '{{instance}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Event loop',
+          description: 'Share of the time in which it was busy. Near 1 every request waits.',
+          unit: 'percentunit',
+          width: 6,
+          queries: [{ expr: gauge('nodejs_eventloop_utilization_ratio'), legend: '{{instance}}' }],
+        },
+        {
+          kind: 'stat',
+          title: 'Up for',
+          description: 'Time since the oldest process started.',
+          unit: 's',
+          width: 6,
+          queries: [{ expr: `time() - min(${gauge('process_start_time_seconds')})`, legend: 'up' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Observations folded into other',
+          description: 'A label or metric had no room left; the sums stay right, the detail is gone.',
+          unit: 'short',
+          width: 12,
+          queries: [
+            { expr: `sum by (label) (${rate('tollway_series_dropped_total')})`, legend: '{{label}}' },
+          ],
+        },
+      ],
+    },
+  ],
+}

@@ -1,0 +1,268 @@
+/** What became of every payment, and whether the money side is well. */
+import type { DashboardSpec } from './grafana.ts'
+import { gauge, quantile, rate } from './query.ts'
+
+const FAR = 7_776_000
+
+const payments = (by: string): string => `sum by (${by}) (${rate('tollway_payments_total')}) * 60`
+const ended = (state: string): string => `sum by (seller) (${rate('tollway_payments_total', { state })})`
+
+/** The dashboard "Tollway / Payments". */
+export const PAYMENTS: DashboardSpec = {
+  uid: 'tollway-payments',
+  title: 'Tollway / Payments',
+  description: 'States of payments, prices, pools, wallets and the sums that must agree.',
+  sections: [
+    {
+      title: 'Needs a look',
+      panels: [
+        {
+          kind: 'stat',
+          title: 'Uncertain payments',
+          description: 'Sent without proof either way. An RPC under chains lets the reconciler resolve them.',
+          unit: 'short',
+          width: 6,
+          warnAt: 1,
+          queries: [{ expr: `max(${gauge('tollway_uncertain_payments')})`, legend: 'payments' }],
+        },
+        {
+          kind: 'stat',
+          title: 'Flagged charges',
+          description:
+            'Charges whose receipt, chain and ledger do not fit together: tollway reconcile names them.',
+          unit: 'short',
+          width: 6,
+          warnAt: 1,
+          queries: [
+            { expr: `max(sum by (job, instance) (${gauge('tollway_charges_flagged')}))`, legend: 'charges' },
+          ],
+        },
+        {
+          kind: 'stat',
+          title: 'Largest mismatch of the sums',
+          description: 'Ledger, audit file, metrics and chain are added up independently; 0 is right.',
+          unit: 'currencyUSD',
+          decimals: 6,
+          width: 6,
+          faultAt: 0.000_001,
+          queries: [{ expr: `max(abs(${gauge('tollway_ledger_mismatch_usd')}))`, legend: 'mismatch' }],
+        },
+        {
+          kind: 'stat',
+          title: 'Audit failures',
+          description:
+            'Audit records that could not be written since the process started. Paid routes refuse then.',
+          unit: 'short',
+          width: 6,
+          faultAt: 0.000_001,
+          queries: [{ expr: `sum(${rate('tollway_audit_failures_total')}) * 60`, legend: 'per minute' }],
+        },
+      ],
+    },
+    {
+      title: 'Payments',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Payments per minute by state',
+          description: 'held, authorized, settled, uncertain, released: each move is counted once.',
+          unit: 'short',
+          width: 12,
+          queries: [{ expr: payments('state'), legend: '{{state}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Payments per minute by reason',
+          description: 'Why charges moved: a receipt, a timeout, a status, the chain.',
+          unit: 'short',
+          width: 12,
+          queries: [{ expr: payments('state, reason'), legend: '{{state}} {{reason}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Payments per minute by payer and network',
+          description: 'Signed payments by who signs and where.',
+          unit: 'short',
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (payer, network) (${rate('tollway_payments_total', { state: 'authorized' })}) * 60`,
+              legend: '{{payer}} {{network}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Seller health',
+          description:
+            'Share of the signed payments of a seller that it settled. Below 1 it takes money without a word.',
+          unit: 'percentunit',
+          width: 12,
+          queries: [{ expr: `${ended('settled')} / ${ended('authorized')}`, legend: '{{seller}}' }],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Phases of paying (95th percentile)',
+          description:
+            'quote: until the offer is vetted; sign; record: the durable write; send: until the paid status.',
+          unit: 's',
+          width: 12,
+          queries: [
+            { expr: quantile(0.95, 'tollway_payment_phase_seconds', ['phase']), legend: '{{phase}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Uncertain USD',
+          description: 'How much money nobody can say yet whether it was taken.',
+          unit: 'currencyUSD',
+          decimals: 4,
+          width: 12,
+          queries: [{ expr: `max(${gauge('tollway_uncertain_usd')})`, legend: 'uncertain' }],
+        },
+      ],
+    },
+    {
+      title: 'Prices',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Newest quote',
+          description: 'The last price each seller asked.',
+          unit: 'currencyUSD',
+          decimals: 6,
+          width: 12,
+          queries: [
+            {
+              expr: `max by (seller, route) (${gauge('tollway_quote_usd')})`,
+              legend: '{{seller}} {{route}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Price changes per minute',
+          description:
+            'Quotes that differ from what was paid last: up, down, or refused by policy.max_price_change.',
+          unit: 'short',
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (seller, direction) (${rate('tollway_quote_drift_total')}) * 60`,
+              legend: '{{seller}} {{direction}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Wallets and pools',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Wallet balance',
+          description: 'Read from the chains in the background. Absent without an RPC under chains.',
+          unit: 'currencyUSD',
+          decimals: 2,
+          width: 6,
+          queries: [
+            {
+              expr: `max by (payer, network, asset) (${gauge('tollway_wallet_balance_usd')})`,
+              legend: '{{payer}} {{asset}} {{network}}',
+            },
+          ],
+        },
+        {
+          kind: 'bargauge',
+          title: 'Runway of wallets',
+          description:
+            'How long the balance lasts at the pace of the last six hours; ninety days stand for no end in sight.',
+          unit: 's',
+          width: 6,
+          queries: [
+            {
+              expr: `clamp_max(sum by (payer) (max by (payer, network, asset) (${gauge('tollway_wallet_balance_usd')})) / clamp_min(sum by (payer) (${rate('tollway_spend_usd_total', {}, '6h')}), 1e-12), ${FAR})`,
+              legend: '{{payer}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Vouchers',
+          description: 'Pre-signed payments of the pools by state.',
+          unit: 'short',
+          width: 6,
+          queries: [
+            {
+              expr: `max by (payer, seller, state) (${gauge('tollway_vouchers')})`,
+              legend: '{{payer}} {{seller}} {{state}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Voucher exposure',
+          description: 'What everybody who got hold of the unspent vouchers could take.',
+          unit: 'currencyUSD',
+          decimals: 2,
+          width: 6,
+          queries: [{ expr: `max(${gauge('tollway_voucher_exposure_usd')})`, legend: 'exposure' }],
+        },
+      ],
+    },
+    {
+      title: 'Books',
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Mismatch by pair',
+          description: 'Each pair of independent sums; every line at 0 is right.',
+          unit: 'currencyUSD',
+          decimals: 6,
+          queries: [
+            { expr: `max by (pair) (abs(${gauge('tollway_ledger_mismatch_usd')}))`, legend: '{{pair}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Audit records',
+          description: 'Sequence number of the newest record. A line that falls has lost records.',
+          unit: 'short',
+          queries: [
+            {
+              expr: `max by (instance) (${gauge('tollway_audit_sequence')})`,
+              legend: '{{instance}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Chains that can be read',
+          description: '1: the last look at the network was answered and believed.',
+          unit: 'short',
+          queries: [
+            { expr: `min by (network) (${gauge('tollway_reconcile_rpc_up')})`, legend: '{{network}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Looks at the chains per minute',
+          description: 'done; incomplete: a network gave no usable answer; failed: the ledger did not.',
+          unit: 'short',
+          width: 12,
+          queries: [
+            { expr: `sum by (result) (${rate('tollway_reconcile_runs_total')}) * 60`, legend: '{{result}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Flagged charges by flag',
+          description: 'docs/reconciliation.md says what each flag means.',
+          unit: 'short',
+          width: 12,
+          queries: [{ expr: `max by (flag) (${gauge('tollway_charges_flagged')})`, legend: '{{flag}}' }],
+        },
+      ],
+    },
+  ],
+}

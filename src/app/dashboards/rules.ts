@@ -1,0 +1,248 @@
+/** Recording rules and alerts for Prometheus, with what to do about each. */
+import { plain } from './query.ts'
+
+/** A series Prometheus computes for itself. */
+export interface RecordingRule {
+  readonly record: string
+  readonly expr: string
+}
+
+/** Something an operator is told. */
+export interface AlertRule {
+  readonly alert: string
+  readonly expr: string
+  /** How long it must hold, e.g. `10m`. */
+  readonly for: string
+  /** critical: money or the gateway is at stake now; warning: it will be; info: look when you have time. */
+  readonly severity: 'critical' | 'warning' | 'info'
+  /** One line with labels, as the message of the alert. */
+  readonly summary: string
+  /** What it means, and what to do: the runbook. */
+  readonly meaning: string
+  readonly steps: readonly string[]
+}
+
+const where = 'job, instance'
+
+/** Computed once and used by alerts. */
+export const RECORDING_RULES: readonly RecordingRule[] = [
+  {
+    // Budgets in USD, and budgets in a token, which have the label asset besides.
+    record: 'tollway:budget_used:ratio',
+    expr: [
+      `1 - ${plain('tollway_budget_remaining_usd')} / ${plain('tollway_budget_limit_usd')}`,
+      `1 - sum without (kind) (${plain('tollway_budget_asset_units', { kind: 'remaining' })}) / sum without (kind) (${plain('tollway_budget_asset_units', { kind: 'limit' })})`,
+    ].join(' or '),
+  },
+  {
+    record: 'tollway:spend_usd:rate6h',
+    expr: `sum by (payer) (rate(${plain('tollway_spend_usd_total')}[6h]))`,
+  },
+  {
+    record: 'tollway:wallet_balance_usd:sum',
+    expr: `sum by (payer) (max by (payer, network, asset) (${plain('tollway_wallet_balance_usd')}))`,
+  },
+  {
+    record: 'tollway:requests_failed:ratio_rate5m',
+    expr: `sum by (${where}, route) (rate(${plain('tollway_requests_total', { outcome: 'failed' })}[5m])) / sum by (${where}, route) (rate(${plain('tollway_requests_total')}[5m]))`,
+  },
+  {
+    record: 'tollway:request_overhead_seconds:p99_5m',
+    expr: `histogram_quantile(0.99, sum by (${where}, le) (rate(${plain('tollway_request_overhead_seconds', {}, '_bucket')}[5m])))`,
+  },
+]
+
+const drift = plain('tollway_quote_drift_total', { direction: '~up|refused' })
+const dropped = plain('tollway_series_dropped_total')
+const failing = plain('tollway_audit_failures_total')
+
+/** Every alert. */
+export const ALERTS: readonly AlertRule[] = [
+  {
+    alert: 'TollwayDown',
+    expr: 'up{job=~"tollway.*"} == 0',
+    for: '2m',
+    severity: 'critical',
+    summary: 'Tollway at {{ $labels.instance }} cannot be scraped.',
+    meaning:
+      'The process is gone, hangs, or its metrics address or token changed. Nothing is paid while it is down; what was signed stays counted.',
+    steps: [
+      'Ask `GET /health/live` on the gateway, and look at its log and service.',
+      'If it answers, compare `metrics.listen` and `metrics.token` with the scrape configuration.',
+      'After a restart `tollway reconcile` tells what became of payments that were on their way.',
+    ],
+  },
+  {
+    alert: 'TollwayPaymentsUncertain',
+    expr: `${plain('tollway_uncertain_payments')} > 0`,
+    for: '10m',
+    severity: 'warning',
+    summary: '{{ $value }} payments of {{ $labels.instance }} were sent without proof either way.',
+    meaning:
+      'A seller took a signed payment and gave no receipt. It counts as spent until the chain proves otherwise, so budgets shrink.',
+    steps: [
+      'Run `tollway reconcile`: it reads the chains and tells what it found.',
+      'Without an RPC under `chains` nothing can be proven: name one.',
+      'If they are all of one seller (dashboard Payments, seller health), take its routes out until it answers.',
+    ],
+  },
+  {
+    alert: 'TollwayBudgetAlmostUsed',
+    expr: 'tollway:budget_used:ratio >= 0.8 < 1',
+    for: '0m',
+    severity: 'warning',
+    summary:
+      'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used to {{ $value | humanizePercentage }}.',
+    meaning: 'Spent, held and uncertain together are 80 % or more of the limit of the current window.',
+    steps: [
+      'See who spends: dashboard Spend, today by caller and by route.',
+      'Raise the limit, or let it hold: at 100 % paid requests are refused with 402 until the window ends.',
+    ],
+  },
+  {
+    alert: 'TollwayBudgetUsedUp',
+    expr: 'tollway:budget_used:ratio >= 1',
+    for: '0m',
+    severity: 'critical',
+    summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used up: paid requests are refused.',
+    meaning:
+      'Nothing fits into the current window any more. Calls under this budget answer 402 `budget_exhausted`.',
+    steps: [
+      'Run `tollway budgets` to see when the window ends and what of it is uncertain.',
+      'Uncertain payments hold budget: `tollway reconcile` frees what was not taken.',
+      'Raise the limit and restart if the spending is meant.',
+    ],
+  },
+  {
+    alert: 'TollwayBudgetRunningOut',
+    expr: `predict_linear(${plain('tollway_budget_remaining_usd')}[1h], 4 * 3600) < 0 and ${plain('tollway_budget_remaining_usd')} > 0`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) lasts less than four hours at this pace.',
+    meaning:
+      'A straight line through the last hour crosses zero within four hours. The end of the window may come first.',
+    steps: [
+      'Compare with the end of the window (`tollway budgets`).',
+      'Look for a caller or route whose spend per hour has changed (dashboard Spend).',
+    ],
+  },
+  {
+    alert: 'TollwayPoolLow',
+    expr: `sum by (${where}, payer, seller) (${plain('tollway_vouchers', { state: 'ready' })}) < 10`,
+    for: '5m',
+    severity: 'warning',
+    summary: 'Pool {{ $labels.payer }} has {{ $value }} vouchers left for {{ $labels.seller }}.',
+    meaning: 'Fewer than ten pre-signed payments are left. With none the route answers `pool_exhausted`.',
+    steps: ['Refill: `tollway refill <name>`, or put new auth files into the directory of the pool.'],
+  },
+  {
+    alert: 'TollwayWalletLow',
+    expr: `tollway:wallet_balance_usd:sum < 86400 * tollway:spend_usd:rate6h or tollway:wallet_balance_usd:sum == 0`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'The wallet of payer {{ $labels.payer }} has {{ $value }} USD: less than a day at this pace.',
+    meaning: 'The balance lasts less than 24 hours at the pace of the last six, or is zero.',
+    steps: [
+      'Send tokens to the paying address (`tollway balance` shows it).',
+      'Or lower the budgets of this payer.',
+    ],
+  },
+  {
+    alert: 'TollwayPriceDrift',
+    expr: `increase(${drift}[1h]) > 0 or (${drift} > 0 unless ${drift} offset 1h)`,
+    for: '0m',
+    severity: 'warning',
+    summary:
+      '{{ $labels.seller }} asks more than it was paid last (route {{ $labels.route }}, {{ $labels.direction }}).',
+    meaning:
+      'A quote rose. `up` was paid, within `policy.max_usd_per_request` and `max_price_change`; `refused` was not.',
+    steps: [
+      'Compare: `tollway sellers list` shows the pinned, last and first price.',
+      'If the new price is right, `tollway sellers trust` pins it; if not, set `policy.max_price_change`.',
+    ],
+  },
+  {
+    alert: 'TollwayAuditFailing',
+    expr: `increase(${failing}[15m]) > 0`,
+    for: '0m',
+    severity: 'critical',
+    summary: '{{ $labels.instance }} cannot write its audit file; paid routes refuse.',
+    meaning:
+      'A record could not be written. Paid routes answer 503 `audit_unavailable` until it can be; unpaid routes go on.',
+    steps: [
+      'Look at the disk: full, read-only, or no rights on `audit.path`.',
+      'Afterwards run `tollway audit verify`: it tells a torn last line from tampering.',
+    ],
+  },
+  {
+    alert: 'TollwayLedgerMismatch',
+    expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005`,
+    for: '10m',
+    severity: 'critical',
+    summary: 'Two sums of what was spent lie {{ $value }} USD apart ({{ $labels.pair }}).',
+    meaning:
+      'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation.',
+    steps: [
+      'Run `tollway audit verify`, then `tollway reconcile`.',
+      'Keep a copy of ledger and audit file before anything else (docs/backup.md).',
+      'Stop paid routes if the cause is not clear.',
+    ],
+  },
+  {
+    alert: 'TollwayPaymentsFlagged',
+    expr: `sum by (${where}, flag) (${plain('tollway_charges_flagged')}) > 0`,
+    for: '10m',
+    severity: 'warning',
+    summary: '{{ $value }} charges of {{ $labels.instance }} are flagged {{ $labels.flag }}.',
+    meaning: 'Receipt, chain and ledger say different things about a payment (docs/reconciliation.md).',
+    steps: ['Run `tollway reconcile --json` and follow the charges it names.'],
+  },
+  {
+    alert: 'TollwayChainUnreadable',
+    expr: `${plain('tollway_reconcile_rpc_up')} == 0`,
+    for: '30m',
+    severity: 'warning',
+    summary: 'The chain {{ $labels.network }} could not be read by {{ $labels.instance }} for half an hour.',
+    meaning: 'Uncertain payments there stay counted, because nothing can be proven.',
+    steps: [
+      'Look at the log: it names why (timeout, another network, none configured).',
+      'Mend `chains` in the configuration.',
+    ],
+  },
+  {
+    alert: 'TollwaySellerDown',
+    expr: `tollway:requests_failed:ratio_rate5m > 0.5 or max by (${where}, route) (${plain('tollway_route_state')}) == 2`,
+    for: '5m',
+    severity: 'warning',
+    summary: 'Route {{ $labels.route }} of {{ $labels.instance }} fails.',
+    meaning:
+      'More than half of its requests got no answer, or it is cooling down because it keeps failing. Nothing was paid for them.',
+    steps: [
+      'See the codes: dashboard Gateway, errors by code.',
+      'Ask the seller directly: `tollway probe <url>`.',
+      'Add a fallback (`router.fallbacks`) or take the route out.',
+    ],
+  },
+  {
+    alert: 'TollwayOverheadHigh',
+    expr: 'tollway:request_overhead_seconds:p99_5m > 0.25',
+    for: '10m',
+    severity: 'warning',
+    summary: '{{ $labels.instance }} itself takes {{ $value | humanizeDuration }} of a request (p99).',
+    meaning: "The time is not the seller's: disk, signer or CPU of the gateway are slow.",
+    steps: [
+      'See which phase grew: dashboard Payments, phases of paying.',
+      '`record` is the disk of the ledger, `sign` the signer; an event loop near 1 is the CPU.',
+    ],
+  },
+  {
+    alert: 'TollwaySeriesDropped',
+    expr: `increase(${dropped}[1h]) > 0 or (${dropped} > 0 unless ${dropped} offset 1h)`,
+    for: '0m',
+    severity: 'info',
+    summary: 'Label {{ $labels.label }} of {{ $labels.instance }} is full: what comes is counted as other.',
+    meaning:
+      'A label met more values than it keeps (200), or a metric more series (`label="all"`). Sums stay right, detail is lost.',
+    steps: ['Look which names grew: routes, callers, sellers or declared tags in the configuration.'],
+  },
+]

@@ -1,0 +1,138 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { DASHBOARDS, dashboardFiles } from '../../src/app/dashboards/files.ts'
+import { METRIC_TABLE, type MetricSpec } from '../../src/io/metric-table.ts'
+import { dashboardSchema, queryPanels } from './grafana-schema.ts'
+
+const ROOT = join(import.meta.dirname, '../../dashboards')
+const FILES = dashboardFiles()
+
+/** Series no part of Tollway tells, and rules may ask for. */
+const FOREIGN = new Set(['up'])
+
+/** Everything in an expression that reads like a metric of ours. */
+function metricsOf(expr: string): string[] {
+  const bare = expr
+    .replaceAll(/"[^"]*"/g, '""')
+    .replaceAll(/\{[^}]*\}/g, '')
+    .replaceAll(/\b(?:by|without|on|ignoring) \([^)]*\)/g, '')
+  return [...bare.matchAll(/\b(?:tollway|gen_ai|process|nodejs)_[a-z0-9_]+\b(?!:)/g)].map(([name]) => name)
+}
+
+function specOf(series: string): MetricSpec | undefined {
+  const table: Readonly<Record<string, MetricSpec>> = METRIC_TABLE
+  return table[series] ?? table[series.replace(/_(?:bucket|sum|count)$/, '')]
+}
+
+test('the files in dashboards/ are what the code makes (node src/app/dashboards/write.ts mends it)', async () => {
+  for (const [name, text] of FILES) expect(await readFile(join(ROOT, name), 'utf8'), name).toBe(text)
+  const there = await readdir(ROOT, { recursive: true, withFileTypes: true })
+  const names = there
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length + 1))
+  expect(names.toSorted()).toEqual([...FILES.keys()].toSorted())
+})
+
+describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
+  const json: unknown = JSON.parse(FILES.get(`grafana/${uid}.json`) ?? '')
+  const dashboard = dashboardSchema.parse(json)
+  const panels = queryPanels(dashboard)
+  const targets = panels.flatMap(({ title, targets: own }) => own.map(({ expr }) => ({ title, expr })))
+
+  test('has the uid of its file, and no id of one Grafana', () => {
+    expect(dashboard.uid).toBe(uid)
+    expect(json).not.toHaveProperty('id')
+  })
+
+  test('chooses its data source, job, instance and route by variables', () => {
+    const [source, ...rest] = dashboard.templating.list
+    expect(source).toMatchObject({ name: 'datasource', label: 'Data Source', type: 'datasource' })
+    expect(rest.map(({ name }) => name)).toEqual(['job', 'instance', 'route'])
+    for (const variable of rest) {
+      expect(variable).toMatchObject({ multi: true, includeAll: true, refresh: 2 })
+      if (variable.name !== 'route') expect(variable).toMatchObject({ allValue: '.+' })
+    }
+  })
+
+  test('gives every panel a title of its own, a description and a unit', () => {
+    const titles = panels.map(({ title }) => title)
+    expect(new Set(titles).size).toBe(titles.length)
+    for (const { title, description } of panels) {
+      expect(description.length, title).toBeGreaterThan(10)
+      expect(description, title).toMatch(/[.)]$/)
+    }
+  })
+
+  test('money is shown in USD with its digits, parts as per cent, times in seconds', () => {
+    for (const { title, fieldConfig, targets: own } of panels) {
+      const { unit, decimals } = fieldConfig.defaults
+      if (unit === 'currencyUSD') expect(decimals, title).toBeGreaterThanOrEqual(2)
+      if (own.some(({ expr }) => expr.startsWith('histogram_quantile'))) expect(unit, title).toBe('s')
+    }
+  })
+
+  test('panels lie side by side and never over each other', () => {
+    const taken = new Map<string, number>()
+    for (const { id, gridPos } of dashboard.panels) {
+      expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          expect(taken.get(`${x} ${y}`)).toBeUndefined()
+          taken.set(`${x} ${y}`, id)
+        }
+      }
+    }
+    expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length)
+  })
+
+  test('every selector is of the chosen job and instance, and of the chosen route where it has one', () => {
+    for (const { title, expr } of targets) {
+      const selectors = [...expr.matchAll(/\b([a-z][a-z0-9_]*)\{([^}]*)\}/g)]
+      expect(selectors.length, title).toBe(metricsOf(expr).length)
+      for (const [, name = '', matchers = ''] of selectors) {
+        expect(matchers, title).toContain('job=~"$job", instance=~"$instance"')
+        const labels = specOf(name)?.labels ?? []
+        if (labels.includes('route')) expect(matchers, title).toContain('route=~"$route"')
+      }
+    }
+  })
+
+  test('counters are asked for their rate, over an interval that Grafana chooses or one with a reason', () => {
+    for (const { title, expr } of targets) {
+      for (const name of metricsOf(expr)) {
+        const isCounter = specOf(name)?.type === 'counter' || /_(?:bucket|sum|count)$/.test(name)
+        const used = new RegExp(`\\b(?:rate|increase)\\(${name}\\{[^}]*\\}\\[(\\$__rate_interval|6h)\\]\\)`)
+        if (isCounter && specOf(name)?.type !== 'gauge') expect(expr, title).toMatch(used)
+        else expect(expr, title).not.toMatch(new RegExp(`\\b(?:rate|increase)\\(${name}\\b`))
+      }
+      if (/\[6h\]/.test(expr)) expect(title).toBe('Runway of wallets')
+    }
+  })
+})
+
+test('every metric of the table is on a dashboard, and nothing else is', () => {
+  const asked = DASHBOARDS.flatMap(({ sections }) =>
+    sections.flatMap(({ panels }) =>
+      panels.flatMap(({ queries }) => queries.flatMap(({ expr }) => metricsOf(expr))),
+    ),
+  )
+  for (const name of asked) expect(specOf(name), name).toBeDefined()
+  const shown = new Set(
+    asked.map((name) => (name in METRIC_TABLE ? name : name.replace(/_(?:bucket|sum|count)$/, ''))),
+  )
+  const rest = Object.keys(METRIC_TABLE).filter((name) => !shown.has(name))
+  expect(rest).toEqual([])
+})
+
+test('rules ask for metrics that exist, or for series of other rules', () => {
+  const rules = `${FILES.get('prometheus/recording-rules.yml')}\n${FILES.get('prometheus/alerts.yml')}`
+  const exprs = [...rules.matchAll(/^ +expr: (.*)$/gm)].map(([, expr = '']) => expr)
+  const records = new Set([...rules.matchAll(/- record: (\S+)$/gm)].map(([, name]) => name))
+  expect(exprs.length).toBeGreaterThan(15)
+  for (const expr of exprs) {
+    for (const name of metricsOf(expr))
+      expect(specOf(name) !== undefined || FOREIGN.has(name), name).toBe(true)
+    for (const [name] of expr.matchAll(/\btollway:[a-z0-9_:]+/g)) expect(records).toContain(name)
+  }
+})
