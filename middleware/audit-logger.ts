@@ -1,4 +1,5 @@
 /** Writes one record per request, refusals included, and tells the observers. */
+import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
@@ -76,13 +77,14 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
   return named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
     let written = false
-    const end = (): void => {
+    // In the context the request came in, for those who follow it by that.
+    const end = AsyncResource.bind((): void => {
       if (written) return
       written = true
       const summary = summarize(req, res, exchange, clock.now())
       if (!isRoutineLook(summary)) void write(summary)
       tell({ type: 'request', summary })
-    }
+    })
     res.on('finish', end)
     res.on('close', end)
     next()
@@ -112,6 +114,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     outcome: outcomeOf(exchange, status),
     code: exchange.code,
     charge: exchange.charge?.id,
+    costMicroUsd: spentOf(exchange) === 'no' ? undefined : exchange.charge?.microUsd,
     spent: spentOf(exchange),
     usage: exchange.usage,
     stream: exchange.stream,
@@ -125,7 +128,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
 
 /** Durations as decimal text: a record's hash must not hang on how a number is printed. */
 function recordOf(summary: RequestSummary): Record<string, unknown> {
-  const { usage, firstByteSeconds, seconds, overheadSeconds: _own, ...rest } = summary
+  const { usage, firstByteSeconds, seconds, overheadSeconds: _own, costMicroUsd: _cost, ...rest } = summary
   return {
     ...rest,
     model: summary.model ?? null,

@@ -1,6 +1,7 @@
 /** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
 import type { Charge } from '../src/core/charge.ts'
 import { TollwayError } from '../src/core/errors.ts'
+import { approveAdvice } from '../src/core/permit2.ts'
 import { receiptMismatch } from '../src/core/receipt-check.ts'
 import type { TollwayEvent } from '../src/core/events.ts'
 import type { Exchange, Reply } from '../src/core/exchange.ts'
@@ -63,12 +64,14 @@ export class PaidCall {
    */
   async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
     const challenge = await awaited(this.#exchange, readChallenge(answer))
-    const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge)
+    const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge, leaving)
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
     const guard = this.#exchange.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
+    const reserving = performance.now()
     const held = await guard.reserve(quote, this.#candidate, pin)
+    this.#phase('reserve', reserving)
     this.#exchange.charge = held
     const { authorized, authorization } = await this.#authorize(quote, held, leaving)
     const reply = await this.#send(authorized, authorization)
@@ -102,13 +105,16 @@ export class PaidCall {
   /** Sends the signed request once. It is not ended when the client leaves: the seller may have taken the money already. */
   async #send(charge: Charge, authorization: Authorization): Promise<IncomingReply> {
     const { name, value } = authorization.header
+    const names = [name, ...(authorization.alsoAs ?? [])]
     const sending = performance.now()
+    const { waitAloud, candidate: asked } = this.#exchange
+    const endWait = asked?.route.earlyKeepalive === true ? waitAloud?.() : undefined
     try {
       return await awaited(
         this.#exchange,
         this.#parts.upstream.send({
           ...this.#request,
-          headers: { ...this.#request.headers, [name]: value },
+          headers: { ...this.#request.headers, ...Object.fromEntries(names.map((each) => [each, value])) },
         }),
       )
     } catch (cause) {
@@ -121,6 +127,7 @@ export class PaidCall {
         cause,
       })
     } finally {
+      endWait?.()
       this.#phase('send', sending)
     }
   }
@@ -171,8 +178,11 @@ export class PaidCall {
     const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
     const told = reply.status === 402 && asksForOtherTerms(reply, body, quote) ? TERMS_CHANGED : error
     const words = sellerMessage(body.bytes, receipt)
+    const advice =
+      reply.status === 412 && quote.method === 'permit2' ? approveAdvice(quote.asset, quote.amount) : []
     return new TollwayError({
       ...told,
+      advice,
       details: { seller_status: reply.status, seller_message: words ?? null },
       headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
     })

@@ -1,7 +1,7 @@
 /** The gateway: the middlewares in their order, on a listener. */
 import { createServer, type RequestListener } from 'node:http'
 import express, { type Express } from 'express'
-import { pino, type Logger } from 'pino'
+import type { Logger } from 'pino'
 import { auditLogger } from '../../middleware/audit-logger.ts'
 import { budgetGuard } from '../../middleware/budget-guard.ts'
 import { caller } from '../../middleware/caller.ts'
@@ -10,6 +10,7 @@ import { callerLimits } from '../../middleware/caller-limits.ts'
 import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { door } from '../../middleware/door.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
+import type { Handler } from '../../middleware/handler.ts'
 import { health } from '../../middleware/health.ts'
 import { idempotency } from '../../middleware/idempotency.ts'
 import { metrics } from '../../middleware/metrics.ts'
@@ -27,7 +28,13 @@ import { asksForKeys } from './config/asks-for-keys.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { metricsListener } from './metrics-listener.ts'
 import { openCallers } from './open-callers.ts'
+import type { Environment } from './config/secrets.ts'
+import { createLogger, secretsOf } from './logger.ts'
 import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
+import { packageVersion } from './package-version.ts'
+import { requestContexts, requestScope, traceObserver } from './request-context.ts'
+import { requestLog } from './request-log.ts'
+import { openTracing } from './tracing.ts'
 import { shutDown, upgradedSockets } from './shutdown.ts'
 import { spendPage } from './spend-page/spend-page.ts'
 
@@ -52,6 +59,10 @@ export interface Gateway {
 /** What {@link createGateway} can be given instead of its own. */
 export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly log?: Logger | undefined
+  /** Takes the lines of the gateway's own log, instead of standard error. */
+  readonly writeLog?: ((line: string) => void) | undefined
+  /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
+  readonly env?: Environment | undefined
 }
 
 /**
@@ -62,13 +73,30 @@ export async function createGateway(
   config: ResolvedConfig,
   overrides: GatewayOverrides = {},
 ): Promise<Gateway> {
-  const log = overrides.log ?? pino({ name: 'tollway' }, pino.destination(2))
-  const parts = await openParts(config, { ...overrides, log })
+  const contexts = requestContexts()
+  const log =
+    overrides.log ??
+    createLogger({ ...config.log, secrets: secretsOf(config), contexts, write: overrides.writeLog })
+  const tracing = await openTracing(overrides.env ?? process.env, log, packageVersion())
+  const observers = [
+    ...(overrides.observers ?? []),
+    requestLog(log),
+    ...(tracing ? [traceObserver(contexts)] : []),
+  ]
+  const parts = await openParts(config, { ...overrides, observers, log }).catch(async (error: unknown) => {
+    await tracing?.close()
+    throw error
+  })
   if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
     log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
   }
   let closing: Promise<void> | undefined
-  const { app, upgrade, closePages, closeUnpaid } = compose(parts, log, () => closing !== undefined)
+  const { app, upgrade, closePages, closeUnpaid } = compose(
+    parts,
+    log,
+    requestScope(contexts, tracing, parts.clock),
+    () => closing !== undefined,
+  )
   const server = createServer(
     { keepAliveTimeout: KEEP_ALIVE_MS, shouldUpgradeCallback: isWebSocketUpgrade },
     app,
@@ -104,6 +132,7 @@ export async function createGateway(
         closeUnpaid()
         await scrapes?.close()
         await parts.close()
+        await tracing?.close()
       })()
       return closing
     },
@@ -113,6 +142,7 @@ export async function createGateway(
 function compose(
   parts: Parts,
   log: Logger,
+  scope: Handler,
   isShuttingDown: () => boolean,
 ): {
   readonly app: Express
@@ -137,6 +167,7 @@ function compose(
   const guard = door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
   const identify = caller(openCallers(config, clock, log))
   const answerErrors = errorHandler({ log })
+  app.use(scope)
   app.use(logger)
   app.use(guard)
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
@@ -160,7 +191,7 @@ function compose(
   app.use(answerErrors)
   assertOrder(app)
   const upgrade = upgradeHandler({
-    guards: [logger, guard, identify],
+    guards: [scope, logger, guard, identify],
     passThrough: rest,
     errorHandler: answerErrors,
   })

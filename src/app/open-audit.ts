@@ -2,9 +2,7 @@
 import type { Log } from '../../middleware/log.ts'
 import type { Clock } from '../core/clock.ts'
 import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
-import { chainOf } from '../io/audit-rotate.ts'
 import { checkpointSigner } from '../io/audit-signer.ts'
-import { verifyAudit } from '../io/audit-verify.ts'
 import type { Store } from '../io/store/store.ts'
 import type { ResolvedAudit } from './config/resolved.ts'
 
@@ -81,19 +79,4 @@ async function tellMissing(audit: AuditFile, path: string, store: Store, log: Lo
     { noted_seq: known.seq, noted_hash: known.hash },
     { durable: true },
   )
-}
-
-/**
- * What `tollway audit verify --config` proves: all files of the chain, against the ledger's note and the public key.
- * @throws ConfigError when there is no audit file
- */
-export async function verifyConfigured(
-  audit: ResolvedAudit,
-  heads: Awaited<ReturnType<Store['auditHeads']>>,
-): Promise<ReturnType<typeof verifyAudit>> {
-  const publicKey = audit.signingKey === undefined ? undefined : checkpointSigner(audit.signingKey).publicKey
-  return await verifyAudit(chainOf(audit.path), {
-    publicKey,
-    heads: heads.filter(({ file }) => file === audit.path),
-  })
 }

@@ -31,7 +31,7 @@ export type TollwayEvent =
   /** A phase of paying took this long. */
   | {
       readonly type: 'phase'
-      readonly phase: 'quote' | 'sign' | 'record' | 'send'
+      readonly phase: 'quote' | 'reserve' | 'sign' | 'record' | 'send'
       readonly seconds: number
     }
   /** An unpaid send was repeated. */
@@ -59,6 +59,8 @@ export type TollwayEvent =
     }
   /** A look at the chains ended. `incomplete`: a network gave no usable answer; `failed`: the ledger did not. */
   | { readonly type: 'reconciled'; readonly result: 'done' | 'incomplete' | 'failed' }
+  /** The state file of x402-buyer could not be written; what was used is in the ledger. */
+  | { readonly type: 'obol_state_failed'; readonly payer: string }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
 
@@ -79,6 +81,8 @@ export interface RequestSummary {
   readonly outcome: RequestOutcome
   readonly code: ErrorCode | undefined
   readonly charge: string | undefined
+  /** What the charge is over, micro-USD, when money moved or may have. */
+  readonly costMicroUsd?: bigint | undefined
   readonly spent: 'no' | 'yes' | 'unknown'
   readonly usage: Usage | undefined
   readonly stream: boolean

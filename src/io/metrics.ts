@@ -1,6 +1,7 @@
 /** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
 import { Registry } from 'prom-client'
 import type { Charge, ChargeState } from '../core/charge.ts'
+import { operationOf } from '../core/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
 import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usd, type MetricSources } from './metric-sources.ts'
@@ -149,22 +150,6 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (!usage) return
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'input' }, usage.inputTokens)
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'output' }, usage.outputTokens)
-}
-
-/** OpenTelemetry's `gen_ai.operation.name`, and our path's first part where it has no name. */
-function operationOf(endpoint: string): string {
-  switch (endpoint) {
-    case '/chat/completions':
-    case '/responses':
-    case '/messages':
-      return 'chat'
-    case '/completions':
-      return 'text_completion'
-    case '/embeddings':
-      return 'embeddings'
-    default:
-      return endpoint.split('/')[1] ?? endpoint
-  }
 }
 
 function errorType(summary: RequestSummary): string {

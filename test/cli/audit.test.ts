@@ -53,6 +53,9 @@ The records before it are as they were written; it and those behind it prove not
     expect(await run(['audit', 'verify', file, '--json'], good)).toBe(0)
     expect(JSON.parse(good.out)).toEqual({
       file,
+      files: [file],
+      from: { ...EMPTY_HEAD, signed: false },
+      checkpoints: { count: 0, keys: [] },
       ok: true,
       records: 4,
       head: { seq: 4, hash: lastHash },

@@ -36,7 +36,10 @@ export async function startGateway(config: object, overrides: GatewayOverrides =
     audit: { path: join(directory, 'audit.jsonl') },
   }
   const resolved = parseConfig({ listen: '127.0.0.1:0', ...paths, ...config }, process.env)
-  const gateway = await createGateway(resolved, { log: pino({ level: 'silent' }), ...overrides })
+  const gateway = await createGateway(resolved, {
+    ...(overrides.writeLog ? {} : { log: pino({ level: 'silent' }) }),
+    ...overrides,
+  })
   const { url, metricsUrl } = await gateway.listen().catch(async (error: unknown) => {
     await gateway.close()
     throw error

@@ -11,7 +11,7 @@ import { FragileAudit, fragileStore, wanted } from '../ledger/kit.ts'
 import { instance, NOW, signed } from '../store/samples.ts'
 
 /** What the chain says in these tests. */
-export const block = { number: 1n, timestamp: Math.floor(NOW / 1000) + 1000 }
+export const block = { number: 1n, hash: `0x${'b'.repeat(64)}`, timestamp: Math.floor(NOW / 1000) + 1000 }
 
 export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
   const self = instance(name, { host: 'elsewhere' })
@@ -67,7 +67,7 @@ export async function differences(sums: {
 export const proven = (taken: boolean): Decision =>
   taken
     ? { action: 'settle', transaction: `0x${'1'.repeat(64)}`, flags: [], block }
-    : { action: 'release', reason: 'expired_unused', block }
+    : { action: 'release', reason: 'chain_unused', block }
 
 /** Changes what a store's rows say, as a damaged file or another program would. */
 export function tamper(

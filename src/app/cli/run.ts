@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { addAudit } from './commands/audit.ts'
@@ -12,6 +11,7 @@ import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './exit-codes.ts'
+import { packageVersion } from '../package-version.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What a command works with. */
@@ -46,7 +46,7 @@ function createProgram(context: CommandContext): Command {
   const { terminal } = context
   const program = new Command('tollway')
     .description('A gateway with paid model routes: it pays sellers over x402, within budgets.')
-    .version(version(), '-V, --version', 'show the version')
+    .version(packageVersion(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
@@ -74,14 +74,6 @@ ${EXIT_CODES_HELP}`,
   addBackup(program, context)
   addInit(program, context)
   return program
-}
-
-/** Ours stands in its package under `src` and under `dist/src`: the package finds itself by name in both. */
-function version(): string {
-  const manifest: unknown = createRequire(import.meta.url)('tollway/package.json')
-  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
-    ? String(manifest.version)
-    : 'unknown'
 }
 
 /** Errors that were foreseen explain themselves; a fault of ours shows where it happened. */

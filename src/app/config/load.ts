@@ -57,18 +57,31 @@ export function loadConfig(path: string, env: Environment, overrides: Overrides 
 export function loadConfigWithText(path: string, env: Environment, overrides: Overrides = {}): LoadedConfig {
   const document = readYaml(readText(path), path)
   const fromCommandLine = overrides.listen !== undefined
-  const input =
+  const level = env['LOG_LEVEL'] === '' ? undefined : env['LOG_LEVEL']
+  const input = withLogLevel(
     fromCommandLine && isPlainObject(document.value)
       ? { ...document.value, listen: overrides.listen }
-      : document.value
-  const place = (at: ConfigPath): Omit<Problem, 'message'> =>
-    fromCommandLine && at[0] === 'listen'
-      ? { file: undefined, position: undefined, path: '--listen' }
-      : placeInFile(document, path, at)
+      : document.value,
+    level,
+  )
+  const elsewhere = (name: string) => ({ file: undefined, position: undefined, path: name })
+  const place = (at: ConfigPath): Omit<Problem, 'message'> => {
+    if (fromCommandLine && at[0] === 'listen') return elsewhere('--listen')
+    if (level !== undefined && formatPath(at) === 'log.level') return elsewhere('LOG_LEVEL')
+    return placeInFile(document, path, at)
+  }
   return {
     config: check(input, env, dirname(resolve(path)), place),
     written: (at) => valueAt(input, at),
   }
+}
+
+/** The environment goes before the file, so that one run can say more without an edit. */
+function withLogLevel(input: unknown, level: string | undefined): unknown {
+  if (level === undefined || !isPlainObject(input)) return input
+  const { log } = input
+  if (log !== undefined && !isPlainObject(log)) return input
+  return { ...input, log: { ...log, level: level.toLowerCase() } }
 }
 
 function placeInFile(document: ConfigDocument, file: string, path: ConfigPath): Omit<Problem, 'message'> {

@@ -1,58 +1,235 @@
-import type { Command } from 'commander'
-import type { AuditVerdict } from '../../../io/audit-verify.ts'
+import { InvalidArgumentError, type Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
 import type { CommandContext } from '../run.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
 
 /** Adds `tollway audit` and its commands. */
 export function addAudit(program: Command, context: CommandContext): void {
   const audit = program
     .command('audit')
     .description('look into audit files')
-    .addHelpText('after', `\nExamples:\n  tollway audit verify audit.jsonl\n${EXIT_CODES_HELP}`)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway audit verify audit.jsonl
+  tollway audit show --request req_42 audit.jsonl
+  tollway audit key --new audit-key.pem
+${EXIT_CODES_HELP}`,
+    )
+  addVerify(audit, context)
+  addShow(audit, context)
+  addKey(audit, context)
+}
+
+interface VerifyFlags {
+  readonly config?: string
+  readonly publicKey?: string
+  readonly json: boolean
+}
+
+function addVerify(audit: Command, context: CommandContext): void {
   audit
     .command('verify')
     .description('prove that no record of an audit file is missing, added or changed')
-    .argument('<file>', 'the audit file, as named under audit.path')
+    .argument('[files...]', 'audit files, oldest first; files that were put away are found by themselves')
+    .option(
+      '-c, --config <file>',
+      'verify the file of this configuration, against what its ledger noted and its signing key',
+    )
+    .option('--public-key <hex>', 'the key that must have signed the checkpoints', publicKeyOption)
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
       `
 Examples:
   tollway audit verify audit.jsonl
+  tollway audit verify --config tollway.yaml
+  tollway audit verify audit.jsonl --public-key 3b6a27bc...
   tollway audit verify audit.jsonl --json
 
-Ends with 0 when the file is whole, with 1 when it is not. A file cut at a line end is whole in itself:
-compare the last number and hash with a copy kept elsewhere.
+Ends with 0 when the file is whole, with 1 when it is not. A file cut at a line end is whole in itself: with
+--config it is held against the ledger's note of how far it went.
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (file: string, options: { json: boolean }) => {
+    .action(async (files: string[], options: VerifyFlags) => {
       const { verifyAudit } = await import('../../../io/audit-verify.ts')
-      const verdict = await verifyAudit(file)
+      const { renderBroken, renderWhole } = await import('../audit-report.ts')
+      const known = await configured(options.config, context)
+      const paths = await chainPaths(files, known?.path)
+      const publicKey = options.publicKey ?? known?.publicKey
+      const verdict = await verifyAudit(paths, { publicKey, heads: known?.heads })
       const { terminal } = context
-      if (options.json) terminal.stdout(`${JSON.stringify({ file, ...verdict }, undefined, 2)}\n`)
-      else if (verdict.ok) terminal.stdout(whole(file, verdict))
-      else terminal.stderr(broken(file, verdict))
+      const file = paths.at(-1) ?? ''
+      if (options.json) {
+        terminal.stdout(`${JSON.stringify({ file, files: paths, ...verdict }, undefined, 2)}\n`)
+      } else if (verdict.ok) terminal.stdout(renderWhole(paths, verdict))
+      else terminal.stderr(renderBroken(verdict))
       context.end(verdict.ok ? EXIT.done : EXIT.failed)
     })
 }
 
-function whole(file: string, verdict: AuditVerdict & { readonly ok: true }): string {
-  const { records, head, openIntents, torn } = verdict
-  const lines = [
-    `${file} is whole: ${records} ${records === 1 ? 'record' : 'records'}, the last one number ${head.seq} with hash ${head.hash}.`,
-    ...openIntents.map(
-      (charge) => `Open: ${charge} was authorized and never booked. Its payment may have been sent.`,
-    ),
-    ...(torn
-      ? ['Note: it ends in the middle of a line, after a crash or because a record is being written now.']
-      : []),
-  ]
-  return `${lines.join('\n')}\n`
+interface ShowFlags {
+  readonly charge?: string
+  readonly request?: string
+  readonly tx?: string
+  readonly nonce?: string
+  readonly config?: string
+  readonly json: boolean
 }
 
-function broken(file: string, { line, seq, why }: AuditVerdict & { readonly ok: false }): string {
-  return (
-    `${file} is not whole: line ${line} is not record ${seq}: ${why}.\n` +
-    'The records before it are as they were written; it and those behind it prove nothing.\n'
+function addShow(audit: Command, context: CommandContext): void {
+  audit
+    .command('show')
+    .description('follow a payment: from request to charge, nonce and transaction, or back')
+    .argument('[files...]', 'audit files; files that were put away are found by themselves')
+    .option('--charge <id>', 'a charge, as in the answer header x-tollway-charge')
+    .option('--request <id>', 'a request, as in the answer header x-request-id')
+    .option('--tx <hash>', 'a transaction')
+    .option('--nonce <nonce>', 'the nonce of a signed payment')
+    .option('-c, --config <file>', 'look into the audit file of this configuration')
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway audit show --request req_42 audit.jsonl
+  tollway audit show --tx 0x5f3a... --config tollway.yaml --json
+
+Ends with 1 when nothing is found. Shows what is recorded; that it is what was written, tollway audit verify proves.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (files: string[], options: ShowFlags, command: Command) => {
+      const { charge, request, tx, nonce } = options
+      if ([charge, request, tx, nonce].every((one) => one === undefined)) {
+        command.error('error: say what to follow: --charge, --request, --tx or --nonce')
+      }
+      const { followAudit } = await import('../../../io/audit-follow.ts')
+      const { renderFollowed } = await import('../audit-report.ts')
+      const known = await configured(options.config, context)
+      const paths = await chainPaths(files, known?.path)
+      const found = []
+      for await (const record of followAudit(paths, { charge, request, tx, nonce })) found.push(record)
+      const { terminal } = context
+      if (options.json) {
+        const records = found.map(({ file, line, fields }) => ({ file, line, ...fields }))
+        terminal.stdout(`${JSON.stringify({ files: paths, records }, undefined, 2)}\n`)
+      } else if (found.length > 0) terminal.stdout(renderFollowed(found))
+      else terminal.stderr('No record of it is in the audit files.\n')
+      context.end(found.length > 0 ? EXIT.done : EXIT.failed)
+    })
+}
+
+function addKey(audit: Command, context: CommandContext): void {
+  audit
+    .command('key')
+    .description('show the public key of audit.signing_key, or make a key')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--new <file>', 'make a key and write it to this new file, mode 0600')
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway audit key --new audit-key.pem
+  tollway audit key --config tollway.yaml
+
+Keep the public key where whoever can write the audit file cannot: it proves the checkpoints.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; new?: string; json: boolean }) => {
+      const file = options.new
+      const publicKey =
+        file === undefined ? await configuredKey(options.config, context) : await makeKey(file)
+      const { terminal } = context
+      if (options.json) {
+        terminal.stdout(`${JSON.stringify({ public_key: publicKey, file: file ?? null }, undefined, 2)}\n`)
+        return
+      }
+      if (file === undefined) terminal.stdout(`${publicKey}\n`)
+      else {
+        terminal.stdout(
+          `The key is in ${file}. Its public key is ${publicKey}.\nWrite into the configuration: audit: { signing_key: "\${file:${file}}" }\n`,
+        )
+      }
+    })
+}
+
+function publicKeyOption(text: string): string {
+  if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase()
+  throw new InvalidArgumentError('It must be 64 hex digits, as tollway audit key prints them.')
+}
+
+interface Configured {
+  readonly path: string
+  readonly publicKey: string | undefined
+  readonly heads: readonly { readonly seq: number; readonly hash: string }[]
+}
+
+/** What a configuration knows of its audit file. */
+async function configured(
+  file: string | undefined,
+  context: CommandContext,
+): Promise<Configured | undefined> {
+  if (file === undefined) return undefined
+  const { loadConfig } = await import('../../config/load.ts')
+  const { checkpointSigner } = await import('../../../io/audit-signer.ts')
+  const { audit, store } = loadConfig(file, context.terminal.env)
+  const publicKey = audit.signingKey === undefined ? undefined : checkpointSigner(audit.signingKey).publicKey
+  return { path: audit.path, publicKey, heads: await notedHeads(store, audit.path) }
+}
+
+/** What the ledger noted of an audit file; nothing where the ledger cannot be read by another process. */
+async function notedHeads(store: string, path: string): Promise<Configured['heads']> {
+  if (!store.startsWith('sqlite:')) return []
+  const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
+  const ledger = readSqliteLedger(store.slice('sqlite:'.length))
+  try {
+    return (await ledger.auditHeads()).filter((head) => head.file === path)
+  } finally {
+    ledger.close()
+  }
+}
+
+async function chainPaths(files: readonly string[], own: string | undefined): Promise<string[]> {
+  const { chainOf } = await import('../../../io/audit-rotate.ts')
+  const [only] = files
+  if (files.length > 1) return [...files]
+  const path = only ?? own
+  if (path === undefined) throw new ConfigError('Name the audit file, or a configuration with --config.')
+  return chainOf(path)
+}
+
+async function configuredKey(file: string, context: CommandContext): Promise<string> {
+  const known = await keyOf(file, context)
+  if (known !== undefined) return known
+  throw new ConfigError(
+    'audit.signing_key is not set, so checkpoints are not signed. Make a key: tollway audit key --new audit-key.pem',
   )
+}
+
+async function keyOf(file: string, context: CommandContext): Promise<string | undefined> {
+  const { loadConfig } = await import('../../config/load.ts')
+  const { checkpointSigner } = await import('../../../io/audit-signer.ts')
+  const { signingKey } = loadConfig(file, context.terminal.env).audit
+  return signingKey === undefined ? undefined : checkpointSigner(signingKey).publicKey
+}
+
+async function makeKey(file: string): Promise<string> {
+  const { writeFileSync } = await import('node:fs')
+  const { newCheckpointKey } = await import('../../../io/audit-signer.ts')
+  const { pem, publicKey } = newCheckpointKey()
+  try {
+    writeFileSync(file, pem, { mode: 0o600, flag: 'wx' })
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new ConfigError(
+      code === 'EEXIST'
+        ? `${file} is there already. Name a new file: a key is never overwritten.`
+        : `${file} cannot be written (${code}).`,
+      { cause: error },
+    )
+  }
+  return publicKey
 }

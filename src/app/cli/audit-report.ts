@@ -1,0 +1,79 @@
+/** What `tollway audit` tells people. */
+import type { FollowedRecord } from '../../io/audit-follow.ts'
+import type { BrokenAudit, WholeAudit } from '../../io/audit-verify.ts'
+import { renderTable } from './table.ts'
+
+/** @param files as they were named, oldest first */
+export function renderWhole(files: readonly string[], verdict: WholeAudit): string {
+  const { records, head, openIntents, torn, from, checkpoints } = verdict
+  const name = files.length === 1 ? `${files[0]} is` : `${files.length} files ending with ${files.at(-1)} are`
+  const lines = [
+    `${name} whole: ${records} ${records === 1 ? 'record' : 'records'}, the last one number ${head.seq} with hash ${head.hash}.`,
+    ...(from.seq > 0
+      ? [
+          `It begins behind record ${from.seq}: older files are not here${from.signed ? ', and a signature stands for them' : '. Nothing signed stands for them'}.`,
+        ]
+      : []),
+    ...(checkpoints.count > 0
+      ? [
+          `Signed: ${checkpoints.count} checkpoints, the last one over record ${checkpoints.last?.seq ?? 0}, by key ${checkpoints.keys.join(', ')}.`,
+        ]
+      : []),
+    ...openIntents.map(
+      (charge) => `Open: ${charge} was authorized and never booked. Its payment may have been sent.`,
+    ),
+    ...(torn
+      ? ['Note: it ends in the middle of a line, after a crash or because a record is being written now.']
+      : []),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** For standard error. */
+export function renderBroken({ file, line, seq, kind, why }: BrokenAudit): string {
+  if (kind === 'truncated') {
+    return (
+      `${file} is not whole: ${why}. Record ${seq} and those behind it were there and are gone: no crash does that.\n` +
+      'Compare with a backup.\n'
+    )
+  }
+  return (
+    `${file} is not whole: line ${line} is not record ${seq}: ${why}.\n` +
+    'The records before it are as they were written; it and those behind it prove nothing.\n'
+  )
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : '-'
+}
+
+const COLUMNS = [
+  'amount',
+  'usd',
+  'state',
+  'reason',
+  'status',
+  'outcome',
+  'code',
+  'nonce',
+  'transaction',
+] as const
+
+/** A row for each record, the facts that tell the story beside it. */
+export function renderFollowed(records: readonly FollowedRecord[]): string {
+  const rows = records.map(({ seq, type, fields }) => {
+    const facts = COLUMNS.flatMap((name) => {
+      const value = fields[name]
+      return typeof value === 'string' || typeof value === 'number' ? [`${name}=${value}`] : []
+    })
+    return [
+      String(seq),
+      String(fields['ts']),
+      type,
+      shown(fields['request'] ?? fields['requestId']),
+      shown(fields['charge']),
+      facts.join(' '),
+    ]
+  })
+  return renderTable(['SEQ', 'TIME', 'RECORD', 'REQUEST', 'CHARGE', 'FACTS'], rows)
+}

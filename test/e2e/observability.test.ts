@@ -1,0 +1,188 @@
+/** Logs and traces of a gateway that really pays, and what must not be in them. */
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { once } from 'node:events'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startWorld, type World } from '../../src/app/sandbox/world.ts'
+import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
+import { startOtlpReceiver } from '../kit/otlp-receiver.ts'
+
+const UPSTREAM_KEY = 'sk-upstream-4242424242'
+const CALLER_KEY = 'sk-caller-1717171717'
+const PROMPT = 'a prompt nobody else shall read'
+const PARENT = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' }
+
+let world: World
+let receiver: Awaited<ReturnType<typeof startOtlpReceiver>>
+let upstream: { url: string; seen: IncomingHttpHeaders[]; close(): Promise<void> }
+const lines: string[] = []
+let tollway: TestGateway
+
+async function startUpstream(): Promise<typeof upstream> {
+  const seen: IncomingHttpHeaders[] = []
+  const server = createServer((req, res) => {
+    seen.push(req.headers)
+    req.resume()
+    res.setHeader('content-type', 'application/json')
+    res.end('{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return {
+    url: `http://127.0.0.1:${port}/v1`,
+    seen,
+    async close() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+const auth = { authorization: `Bearer ${CALLER_KEY}` }
+
+beforeAll(async () => {
+  ;[world, receiver, upstream] = await Promise.all([startWorld(), startOtlpReceiver(), startUpstream()])
+  process.env['OBSERVED_CALLER_KEY'] = CALLER_KEY
+  process.env['OBSERVED_UPSTREAM_KEY'] = UPSTREAM_KEY
+  tollway = await startGateway(
+    {
+      callers: [{ id: 'openclaw', key: '${env:OBSERVED_CALLER_KEY}' }],
+      payers: { base: walletPayer(world.chain) },
+      model_list: [
+        { model_name: 'paid/*', model: '*', api_base: world.seller.apiBase, payer: 'base' },
+        { model_name: 'dear/*', model: '*', api_base: world.seller.apiBase, payer: 'base' },
+        { model_name: 'free', api_base: upstream.url, api_key: '${env:OBSERVED_UPSTREAM_KEY}' },
+      ],
+      budgets: [{ name: 'all', limit_usd: '0.005', window: 'day' }],
+      log: { level: 'trace' },
+    },
+    {
+      writeLog: (line) => void lines.push(line),
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: `${receiver.url}/`, OTEL_SERVICE_NAME: 'my-tollway' },
+    },
+  )
+  const withParent = { ...auth, traceparent: `00-${PARENT.traceId}-${PARENT.spanId}-01` }
+  const messages = [{ role: 'user', content: PROMPT }]
+  const paid = await ask(tollway.url, { model: 'paid/m', messages }, { ...withParent, 'x-request-id': 'one' })
+  expect(paid.status).toBe(200)
+  await paid.text()
+  await (await ask(tollway.url, { model: 'free', messages }, { ...withParent, 'x-request-id': 'two' })).text()
+  await (await ask(tollway.url, { model: 'none', messages }, { ...auth, 'x-request-id': 'three' })).text()
+  await (
+    await ask(tollway.url, { model: 'free', messages }, { authorization: 'Bearer sk-wrong-99999' })
+  ).text()
+  await (await fetch(`${tollway.url}/health/live`)).text()
+  await tollway.gateway.close()
+})
+
+afterAll(async () => {
+  await tollway?.close()
+  await Promise.all([world?.close(), receiver?.close(), upstream?.close()])
+})
+
+describe('logs', () => {
+  const parsed = (): Record<string, unknown>[] =>
+    lines.map((line) => JSON.parse(line) as Record<string, unknown>)
+
+  test('one line a request at info, with its id, route, outcome and cost', () => {
+    const requests = parsed().filter(({ msg, level }) => msg === 'request' && level === 30)
+    expect(requests).toHaveLength(4)
+    expect(requests[0]).toMatchObject({
+      requestId: 'one',
+      method: 'POST',
+      endpoint: '/chat/completions',
+      caller: 'openclaw',
+      route: 'paid/*',
+      payer: 'base',
+      status: 200,
+      outcome: 'paid',
+      spent: 'yes',
+      cost_usd: expect.stringMatching(/^0\.\d+$/),
+      ms: expect.any(Number),
+      charge: expect.stringMatching(/^chg_/),
+    })
+    expect(requests[1]).toMatchObject({ requestId: 'two', route: 'free', outcome: 'free', spent: 'no' })
+    expect(requests[1]).not.toHaveProperty('cost_usd')
+    expect(requests[2]).toMatchObject({ requestId: 'three', status: 404, code: 'model_not_found' })
+    expect(requests[3]).toMatchObject({ status: 401, code: 'invalid_api_key', outcome: 'refused' })
+  })
+
+  test('probes and scrapes that succeed are logged at debug', () => {
+    expect(parsed().filter(({ endpoint }) => String(endpoint).startsWith('/health'))).toMatchObject([
+      { level: 20 },
+    ])
+  })
+
+  test('no key, signature, payload or prompt is in the log, nor in the audit file or a trace, at any level', async () => {
+    const { privateKey } = world.chain.accounts.buyer
+    const everything = [...lines, ...(await tollway.audit()).map((record) => JSON.stringify(record))]
+    const all = `${everything.join('')}${JSON.stringify(receiver.spans)}`
+    expect(all).toContain('chg_')
+    for (const secret of [
+      UPSTREAM_KEY,
+      CALLER_KEY,
+      'sk-wrong-99999',
+      PROMPT,
+      privateKey,
+      privateKey.slice(2),
+    ]) {
+      expect(all).not.toContain(secret)
+    }
+    expect(all).not.toMatch(/(?:0x)?[0-9a-f]{130}/i)
+    expect(all).not.toMatch(/eyJ[\w+/=-]{64,}/)
+  })
+})
+
+describe('traces', () => {
+  const spanOf = (id: string) =>
+    receiver.spans.find(({ attributes }) => attributes['tollway.request_id'] === id)
+
+  test('a server span for each request, in the trace of the client, with the GenAI attributes', () => {
+    expect(new Set(receiver.paths)).toEqual(new Set(['/v1/traces']))
+    expect(receiver.resources[0]).toMatchObject({ 'service.name': 'my-tollway' })
+    expect(spanOf('one')).toMatchObject({
+      name: 'chat paid/*',
+      kind: 2,
+      traceId: PARENT.traceId,
+      parentSpanId: PARENT.spanId,
+      attributes: {
+        'gen_ai.operation.name': 'chat',
+        'gen_ai.request.model': 'paid/m',
+        'gen_ai.provider.name': 'base',
+        'gen_ai.usage.input_tokens': expect.anything(),
+        'gen_ai.usage.output_tokens': expect.anything(),
+        'http.response.status_code': 200,
+        'tollway.outcome': 'paid',
+        'tollway.cost_usd': expect.stringMatching(/^0\./),
+        'tollway.charge': expect.stringMatching(/^chg_/),
+      },
+    })
+    expect(spanOf('three')).toMatchObject({ attributes: { 'error.type': 'model_not_found' } })
+    expect(spanOf('three')?.traceId).not.toBe(PARENT.traceId)
+  })
+
+  test('the phases of a payment are its children, in their order and inside it', () => {
+    const root = spanOf('one')
+    const children = receiver.spans.filter(({ parentSpanId }) => parentSpanId === root?.spanId)
+    const byStart = children.toSorted((a, b) => Number(BigInt(a.endTimeUnixNano) - BigInt(b.endTimeUnixNano)))
+    expect(byStart.map(({ name }) => name)).toEqual(
+      ['quote', 'reserve', 'sign', 'record', 'send'].map((phase) => `payment ${phase}`),
+    )
+    for (const child of children) {
+      expect(child.traceId).toBe(PARENT.traceId)
+      expect(BigInt(child.endTimeUnixNano)).toBeLessThanOrEqual(BigInt(root?.endTimeUnixNano ?? '0'))
+    }
+    expect(receiver.spans.filter(({ parentSpanId }) => parentSpanId === spanOf('two')?.spanId)).toEqual([])
+  })
+
+  test('an unpaid upstream gets our span as its parent, a seller gets nothing', () => {
+    expect(upstream.seen[0]?.['traceparent']).toBe(`00-${PARENT.traceId}-${spanOf('two')?.spanId}-01`)
+    expect(world.seller.log.length).toBeGreaterThan(1)
+    for (const { headers } of world.seller.log) {
+      expect(Object.keys(headers)).not.toContain('traceparent')
+      expect(JSON.stringify(headers)).not.toContain(PARENT.traceId)
+    }
+  })
+})
