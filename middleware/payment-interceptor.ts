@@ -5,10 +5,12 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/events.ts'
 import type { Provider } from '../src/core/provider.ts'
+import type { OfferOrder } from '../src/core/requirement.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import type { Upstream } from '../src/io/upstream.ts'
 import { tryCandidates } from './candidate-loop.ts'
+import { waitAloud } from './early-answer.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { ClientLeftError } from './paid-call.ts'
@@ -25,6 +27,8 @@ export interface PaymentPolicy {
   readonly maxValiditySeconds: number
   /** How far a price may rise above the pinned one, millionths (`200_000n` is 20 %); no limit by default. */
   readonly maxPriceChange?: bigint | undefined
+  /** Which of several acceptable offers is paid; default the cheapest in USD. */
+  readonly offerOrder?: OfferOrder | undefined
   /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
   readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
   /** Assets that may be spent; default USDC on the built-in networks. */
@@ -45,17 +49,20 @@ export interface PaymentInterceptorOptions {
   readonly clock?: Clock | undefined
   /** Waits between repeats of unpaid sends. */
   readonly timers?: Timers | undefined
+  /** Longest silence of a paid stream that routes with `earlyKeepalive` bear, milliseconds; default 15,000. */
+  readonly keepaliveMs?: number | undefined
   readonly observers?: readonly Observer[] | undefined
 }
 
 /** What {@link PaidCall} works with. */
 export interface PaymentParts extends Omit<
   PaymentInterceptorOptions,
-  'policy' | 'clock' | 'timers' | 'observers' | 'running'
+  'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
 > {
   readonly running: RunningCalls
   readonly clock: Clock
   readonly timers: Timers
+  readonly keepaliveMs: number
   readonly observers: readonly Observer[]
   readonly policy: PaymentPolicy & {
     readonly payTo: ReadonlyMap<string, readonly string[]>
@@ -81,6 +88,7 @@ const SCHEMA = z.strictObject({
     maxMicroUsd: z.bigint('give micro-USD as bigint, e.g. 100_000n for $0.10'),
     maxValiditySeconds: z.int().min(10, 'give at least 10 seconds').max(86_400, 'give at most 86400 seconds'),
     maxPriceChange: z.bigint('give millionths as bigint, e.g. 200_000n for 20 %').optional(),
+    offerOrder: z.enum(['cheapest', 'seller'], "give 'cheapest' or 'seller'").optional(),
     payTo: z
       .custom<ReadonlyMap<string, readonly string[]>>(
         (value) => value instanceof Map,
@@ -94,6 +102,11 @@ const SCHEMA = z.strictObject({
   running: z.instanceof(RunningCalls, { error: 'give a RunningCalls' }).default(() => new RunningCalls()),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   timers: objectWith<Timers>(['after'], 'give { after(ms, work) }').default(systemTimers),
+  keepaliveMs: z
+    .int()
+    .min(1, 'give at least 1 millisecond')
+    .max(2 ** 31 - 1)
+    .default(15_000),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
 })
 
@@ -117,6 +130,9 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
       throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
+    if (exchange.stream) {
+      exchange.waitAloud = () => waitAloud(res, exchange, parts.keepaliveMs, parts.timers)
+    }
     try {
       await tryCandidates(parts, req, exchange, leaving)
     } catch (error) {

@@ -4,7 +4,7 @@ import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import { highestPrice } from '../src/core/price-change.ts'
 import type { Provider } from '../src/core/provider.ts'
-import { vetChallenge, type Quote } from '../src/core/requirement.ts'
+import { vetOffers, type Quote } from '../src/core/requirement.ts'
 import type { Candidate } from '../src/core/route.ts'
 import type { Challenge } from '../src/core/x402.ts'
 import type { KnownPrice, PriceKey } from '../src/io/store/store.ts'
@@ -21,7 +21,8 @@ export interface Vetted {
 
 /**
  * Chooses the offer to pay.
- * @throws TollwayError with the gate's codes, `store_unavailable`
+ * @param signal aborted when nobody waits any more
+ * @throws TollwayError with the gate's codes, what the payer cannot pay with, `store_unavailable`
  */
 export async function vet(
   parts: PaymentParts,
@@ -29,6 +30,7 @@ export async function vet(
   candidate: Candidate,
   payer: Provider,
   challenge: Challenge,
+  signal: AbortSignal,
 ): Promise<Vetted> {
   const { policy, origins, ledger } = parts
   const { apiBase } = candidate.route
@@ -46,7 +48,7 @@ export async function vet(
   const priceOf = (network: string, asset: string): KnownPrice | undefined =>
     prices.find((price) => price.network === network && price.asset === asset)
   try {
-    const quote = vetChallenge(challenge, origin, {
+    const quotes = vetOffers(challenge, origin, {
       networks: payer.networks,
       assets: policy.assets,
       origins,
@@ -58,6 +60,7 @@ export async function vet(
         return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
       },
       supports: (offer) => payer.supports(offer),
+      order: policy.offerOrder,
       price(network, asset) {
         const known = priceOf(network, asset)
         if (policy.maxPriceChange === undefined || !known) return undefined
@@ -65,6 +68,7 @@ export async function vet(
         return { pinned: known.pinned, highest, target: targetOf(known) }
       },
     })
+    const quote = await firstReady(quotes, payer, signal)
     const { network, address } = quote.asset
     const knownPrice = priceOf(network, address)
     if (knownPrice && knownPrice.last !== quote.amount) {
@@ -77,6 +81,26 @@ export async function vet(
     }
     throw error
   }
+}
+
+/** The first of the acceptable quotes that the payer can pay, as far as it knows; of all that it cannot the first is told. */
+async function firstReady(
+  quotes: readonly [Quote, ...Quote[]],
+  payer: Provider,
+  signal: AbortSignal,
+): Promise<Quote> {
+  if (!payer.ready) return quotes[0]
+  let first: unknown
+  for (const quote of quotes) {
+    try {
+      await payer.ready(quote, signal)
+      return quote
+    } catch (error) {
+      if (!(error instanceof TollwayError)) throw error
+      first ??= error
+    }
+  }
+  throw first
 }
 
 /** For people to copy into a shell: a client's text stands there only when it cannot mean anything else to one. */

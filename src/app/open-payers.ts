@@ -2,7 +2,9 @@
 import { direct } from '../../providers/direct.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Provider } from '../core/provider.ts'
+import type { ResolvedObolPool } from './config/resolve-obol.ts'
 import type { ResolvedConfig, ResolvedPayer } from './config/resolved.ts'
+import { openForeign } from './open-foreign.ts'
 
 /** What payers are opened with. */
 export interface PayerParts {
@@ -18,13 +20,14 @@ export interface PayerParts {
  * @throws ConfigError, TollwayError `signer_unavailable`
  */
 export async function openPayers(
-  config: Pick<ResolvedConfig, 'payers'>,
+  config: Pick<ResolvedConfig, 'payers' | 'chains'>,
   parts: PayerParts,
 ): Promise<ReadonlyMap<string, Provider>> {
   const payers = new Map<string, Provider>()
   for (const [name, payer] of config.payers) {
-    if (parts.own?.has(name)) continue
-    const provider = await openPayer(payer, parts)
+    // Pools need the books, which are opened after the keys.
+    if (parts.own?.has(name) || isPool(payer)) continue
+    const provider = await openPayer(payer, config, parts)
     parts.opened.push(provider)
     payers.set(name, provider)
   }
@@ -32,11 +35,23 @@ export async function openPayers(
   return payers
 }
 
-async function openPayer(payer: ResolvedPayer, { clock }: PayerParts): Promise<Provider> {
+function isPool(payer: ResolvedPayer): payer is ResolvedObolPool {
+  return payer.kind === 'obol' && payer.mode === 'pool'
+}
+
+async function openPayer(
+  payer: Exclude<ResolvedPayer, ResolvedObolPool>,
+  { chains }: Pick<ResolvedConfig, 'chains'>,
+  { clock }: PayerParts,
+): Promise<Provider> {
+  const nodes = Object.fromEntries([...chains].map(([network, { rpc }]) => [network, rpc]))
   switch (payer.kind) {
     case 'direct':
-      return await direct({ key: payer.key, networks: payer.networks, clock })
+      return await direct({ key: payer.key, networks: payer.networks, nodes, clock })
+    case 'obol':
+    case 'agentcash':
+      return await openForeign(payer, clock)
     default:
-      return payer.kind satisfies never
+      return payer satisfies never
   }
 }

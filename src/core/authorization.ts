@@ -43,14 +43,19 @@ export function toWire(quote: Quote, record: AuthorizationRecord): WireAuthoriza
 
 /**
  * The EIP-712 data of a payment. The domain comes from the asset table, never from the offer (rule 6).
- * @returns `undefined` when the asset has no EIP-3009 domain in the table
+ * @param domain for a token whose domain the table does not have: what the contract itself proved to be its own
+ * @returns `undefined` when there is none
  */
-export function toTyped(quote: Quote, record: AuthorizationRecord): TypedAuthorization | undefined {
+export function toTyped(
+  quote: Quote,
+  record: AuthorizationRecord,
+  domain = quote.asset.domain,
+): TypedAuthorization | undefined {
   const network = findNetwork(quote.asset.network)
-  if (!quote.asset.domain || !network) return undefined
+  if (!domain || !network) return undefined
   return {
     kind: 'eip3009',
-    domain: { ...quote.asset.domain, chainId: network.chainId, verifyingContract: quote.asset.address },
+    domain: { ...domain, chainId: network.chainId, verifyingContract: quote.asset.address },
     message: toWire(quote, record),
   }
 }

@@ -8,6 +8,8 @@ export interface Authorization {
   readonly kind: 'authorization'
   /** Lower-case header name and its value. */
   readonly header: { readonly name: string; readonly value: string }
+  /** Further header names to send the same value under, lower case: for sellers that read an older name. */
+  readonly alsoAs?: readonly string[] | undefined
   /** What the store records before the header is sent (rule 3). */
   readonly record: AuthorizationRecord
 }

@@ -44,7 +44,11 @@ export function judgePaidAnswer(status: number, receipt: Receipt | undefined): V
     return { state: 'settled', proof: 'receipt', error: { code: 'paid_not_delivered', message } }
   }
   const reason = `http_${status}`
-  if (status === 402 || status === 412) {
+  if (status === 412) {
+    const message = `The seller says that Permit2 may not take the payment from the wallet (status 412). ${PENDING}`
+    return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
+  }
+  if (status === 402) {
     const message = `The seller says it refused the payment (status ${status}). ${PENDING}`
     return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
   }

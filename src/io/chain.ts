@@ -108,23 +108,28 @@ export interface ChainReader {
   close(): void
 }
 
-/** Opens a reader. Nothing is sent before it is asked something. */
-export function openChain(options: ChainOptions): ChainReader {
-  const { network, rpc, finality } = options
-  const closing = new AbortController()
-  const client = createPublicClient({
-    transport: http(rpc, {
+/** A client that asks once and keeps nothing. It ends with the signal. */
+export function nodeClient(options: Pick<ChainOptions, 'rpc' | 'timeoutMs'>, closing: AbortSignal) {
+  return createPublicClient({
+    transport: http(options.rpc, {
       retryCount: 0,
       timeout: options.timeoutMs ?? TIMEOUT_MS,
       maxResponseBodySize: MAX_ANSWER_BYTES,
       // A redirect would carry the key in the address to somebody else.
       fetchFn: (input, init) =>
-        fetch(input, { ...init, redirect: 'error', signal: eitherSignal(init?.signal, closing.signal) }),
+        fetch(input, { ...init, redirect: 'error', signal: eitherSignal(init?.signal, closing) }),
     }),
     cacheTime: 0,
     // A contract could otherwise send us to addresses of its own choice (EIP-3668).
     ccipRead: false,
   })
+}
+
+/** Opens a reader. Nothing is sent before it is asked something. */
+export function openChain(options: ChainOptions): ChainReader {
+  const { network, finality } = options
+  const closing = new AbortController()
+  const client = nodeClient(options, closing.signal)
   const toBlock = (block: { number: bigint | null; timestamp: bigint; hash: Hex | null }): ChainBlock => {
     if (block.number === null || block.hash === null) throw new ChainError('bad_answer')
     return { number: block.number, timestamp: Number(block.timestamp), hash: block.hash.toLowerCase() }
@@ -228,7 +233,7 @@ function hex(text: string): Hex {
 }
 
 /** Turns whatever went wrong into a {@link ChainError}: viem's own messages hold the node's address. */
-async function asking<T>(answer: Promise<T>): Promise<T> {
+export async function asking<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer
   } catch (error) {

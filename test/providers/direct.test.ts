@@ -166,9 +166,9 @@ describe('what direct supports', () => {
     ['the upfront flow', { extra: { paymentFlow: 'upfront' } }, true],
     ['escrow', { extra: { paymentFlow: 'escrow' } }, false],
     ['an unknown flow', { extra: { paymentFlow: 'x' } }, false],
-    ['permit2', { extra: { assetTransferMethod: 'permit2' } }, false],
+    ['permit2', { extra: { assetTransferMethod: 'permit2' } }, true],
     ['erc7710', { extra: { assetTransferMethod: 'erc7710' } }, false],
-    ['upto', { scheme: 'upto' }, false],
+    ['another scheme', { scheme: 'deferred' }, false],
     ['Solana', { network: 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp' }, false],
   ])('%s', async (_what, change, expected) => {
     const provider = await payer()

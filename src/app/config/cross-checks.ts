@@ -186,8 +186,11 @@ function checkAssets(config: Fields): Finding[] {
     const address = fields['address']
     if (network === undefined || typeof address !== 'string') return findings
     const built = findAsset(BUILT_IN_ASSETS, network, address)
-    if (built !== undefined) {
+    if (built?.usd !== undefined) {
       findings.push({ path, message: `is ${built.symbol} on ${network}, which is built in. Remove it.` })
+    } else if (built !== undefined && fields['decimals'] !== built.decimals) {
+      const message = `is ${built.symbol} on ${network}, which has ${built.decimals} decimals. Correct decimals.`
+      findings.push({ path, message })
     }
     const id = `${network}/${address.toLowerCase()}`
     const first = seen.get(id)

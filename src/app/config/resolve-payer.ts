@@ -1,4 +1,9 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import type { SecretReference, SignerReference } from '../../core/key-reference.ts'
 import type { CheckedPayer } from './payers.ts'
+import { resolveForeign } from './resolve-foreign.ts'
+import { resolveObolPool } from './resolve-obol.ts'
 import type { ResolvedPayer } from './resolved.ts'
 import { parseReference } from './secrets.ts'
 
@@ -9,11 +14,37 @@ import { parseReference } from './secrets.ts'
 export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPayer {
   switch (payer.kind) {
     case 'direct': {
-      const key = parseReference(payer.key, directory)
-      if (key === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
-      return { kind: 'direct', key, networks: [...new Set(payer.networks)] }
+      return { kind: 'direct', key: signerOf(payer, directory), networks: [...new Set(payer.networks)] }
     }
+    case 'obol':
+      return payer.mode === 'pool'
+        ? resolveObolPool(payer, directory)
+        : resolveForeign(payer, directory)
+    case 'agentcash':
+      return resolveForeign(payer, directory)
     default:
-      return payer.kind satisfies never
+      return payer satisfies never
   }
+}
+
+function signerOf(payer: Extract<CheckedPayer, { kind: 'direct' }>, directory: string): SignerReference {
+  if (payer.key !== undefined) return referenceOf(payer.key, directory)
+  if (payer.keystore !== undefined) {
+    const path = resolve(directory, payer.keystore.path)
+    return { source: 'keystore', path, password: referenceOf(payer.keystore.password, directory) }
+  }
+  if (payer.agentcash_wallet !== undefined) {
+    const named = payer.agentcash_wallet
+    const path =
+      named === 'default' ? join(homedir(), '.agentcash', 'wallet.json') : resolve(directory, named)
+    return { source: 'agentcash', path }
+  }
+  if (payer.signer === undefined) throw new TypeError('a payer without a key passed the checks')
+  return { source: 'remote', ...payer.signer }
+}
+
+function referenceOf(text: string, directory: string): SecretReference {
+  const reference = parseReference(text, directory)
+  if (reference === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
+  return reference
 }

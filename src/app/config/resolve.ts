@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { BUILT_IN_ASSETS, type Asset } from '../../core/assets.ts'
+import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../core/assets.ts'
 import type { BudgetRule } from '../../core/budget.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { CheckedConfig } from './schema.ts'
@@ -13,7 +13,7 @@ import type { ResolvedConfig } from './resolved.ts'
  */
 export function resolveConfig(checked: CheckedConfig, directory: string): ResolvedConfig {
   const { policy, timeouts } = checked
-  const assets = [...BUILT_IN_ASSETS, ...checked.assets.map(resolveAsset)]
+  const assets = withBuiltIn(checked.assets.map(resolveAsset))
   return deepFreeze({
     listen: checked.listen,
     store: resolveStore(checked.store, directory),
@@ -44,6 +44,7 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       maxMicroUsd: policy.max_usd_per_request,
       maxValiditySeconds: policy.max_validity_seconds,
       maxPriceChange: policy.max_price_change,
+      offerOrder: policy.offer_order,
       payTo: new Map(
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),
@@ -97,6 +98,19 @@ function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonl
   const found = assets.find((asset) => asset.symbol === symbol)
   const asset = found && { symbol: found.symbol, decimals: found.decimals }
   return { name, limit, ...window, timezone, per, asset, soft, enforce: budget.enforce }
+}
+
+/** A configured token replaces the built-in one of the same address, and keeps what only the built-in one says. */
+function withBuiltIn(configured: readonly Asset[]): Asset[] {
+  const same = (asset: Asset): Asset | undefined => findAsset(BUILT_IN_ASSETS, asset.network, asset.address)
+  const kept = BUILT_IN_ASSETS.filter((asset) => !findAsset(configured, asset.network, asset.address))
+  return [
+    ...kept,
+    ...configured.map((asset) => {
+      const builtIn = same(asset)
+      return builtIn ? { ...asset, domain: builtIn.domain, methods: builtIn.methods } : asset
+    }),
+  ]
 }
 
 function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {

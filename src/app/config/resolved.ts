@@ -1,9 +1,11 @@
 import type { Asset } from '../../core/assets.ts'
 import type { BudgetRule } from '../../core/budget.ts'
-import type { KeyReference } from '../../core/key-reference.ts'
+import type { SignerReference } from '../../core/key-reference.ts'
 import type { Strategy } from '../../core/route-order.ts'
 import type { FallbackMap, Route } from '../../core/route.ts'
 import type { ListenAddress } from './addresses.ts'
+import type { ResolvedForeignPayer } from './resolve-foreign.ts'
+import type { ResolvedObolPool } from './resolve-obol.ts'
 
 /** Somebody who may use the gateway. */
 export interface ResolvedCaller {
@@ -35,16 +37,16 @@ export interface ResolvedRouter {
   readonly sessionHeaders: readonly string[]
 }
 
-/** A payer that signs with a key. */
+/** A payer that signs with a key, or has it signed. */
 export interface ResolvedDirectPayer {
   readonly kind: 'direct'
-  readonly key: KeyReference
+  readonly key: SignerReference
   /** CAIP-2 ids, without repetition. */
   readonly networks: readonly string[]
 }
 
 /** An entry of `payers`. Every kind names the networks it may pay on. */
-export type ResolvedPayer = ResolvedDirectPayer
+export type ResolvedPayer = ResolvedDirectPayer | ResolvedForeignPayer | ResolvedObolPool
 
 /** How a network is read. */
 export interface ResolvedChain {
@@ -113,6 +115,8 @@ export interface ResolvedConfig {
     readonly maxValiditySeconds: number
     /** Millionths above the pinned price; `undefined` for no limit. */
     readonly maxPriceChange: bigint | undefined
+    /** Which of several acceptable offers is paid. */
+    readonly offerOrder: 'cheapest' | 'seller'
     /** Seller origin to the addresses it may be paid at, lower case. */
     readonly payTo: ReadonlyMap<string, readonly string[]>
   }

@@ -134,6 +134,11 @@ const policy = z
         'How far a quote may lie above the lowest price paid for the same seller, path, model and token. Without it no limit but the ceiling: sellers may price by the request.',
       example: '"0.20"',
     }),
+    offer_order: z.enum(['cheapest', 'seller']).default('cheapest').meta({
+      description:
+        'Which of several acceptable offers of a seller is paid: the cheapest in USD (`upto` counts as its maximum), or the first one the seller names.',
+      example: 'cheapest',
+    }),
     block_private_networks: z.boolean().default(false).meta({
       description:
         'Refuses paid sellers whose host is, or resolves to, an address that is not on the public internet. For machines that pay strangers only: a seller on this machine is refused too.',
@@ -282,7 +287,8 @@ export const configSchema = z.strictObject({
         example: '"${file:./audit-key.pem}"',
       }),
       checkpoint_every: z.int().min(1).max(1_000_000).default(1000).meta({
-        description: 'Records between two signed checkpoints; there is one a minute too, where anything was recorded.',
+        description:
+          'Records between two signed checkpoints; there is one a minute too, where anything was recorded.',
         example: '1000',
       }),
       rotate_bytes: leaf.size().optional().meta({
@@ -304,20 +310,19 @@ export const configSchema = z.strictObject({
     .meta({ description: 'The record of everything that moved money or was refused.' }),
   log: z
     .strictObject({
-      level: z
-        .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
-        .default('info')
-        .meta({
-          description: 'The least that is logged; the environment variable LOG_LEVEL goes before it.',
-          example: 'info',
-        }),
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').meta({
+        description: 'The least that is logged; the environment variable LOG_LEVEL goes before it.',
+        example: 'info',
+      }),
       format: z
         .enum(['json', 'text'])
         .default('json')
         .meta({ description: 'One JSON object a line, or words for people.', example: 'json' }),
     })
     .prefault({})
-    .meta({ description: 'What is written to standard error: a line for each request, and what needs attention.' }),
+    .meta({
+      description: 'What is written to standard error: a line for each request, and what needs attention.',
+    }),
   stream: z
     .strictObject({
       on_disconnect: z.enum(['abort', 'drain']).default('abort').meta({

@@ -1,12 +1,20 @@
 import type { Address, Hash, Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
+import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../core/contracts.ts'
 import { localAccounts, publishedMnemonic } from './accounts.ts'
 import type { LocalAccounts } from './accounts.ts'
 import { startAnvil } from './anvil-process.ts'
 import { findAnvil } from './find-anvil.ts'
 import { connectLocal, createLevers, mined } from './levers.ts'
 import type { ChainLevers } from './levers.ts'
-import { multicallRuntime, tokenAbi, tokenRuntime } from './token-artifact.ts'
+import {
+  exactSpenderRuntime,
+  multicallRuntime,
+  permit2Runtime,
+  tokenAbi,
+  tokenRuntime,
+  uptoSpenderRuntime,
+} from './token-artifact.ts'
 
 /** Multicall3's address on every chain; the official facilitator looks for it there. */
 const multicallAddress = '0xcA11bde05977b3631167028862bE2a173976CA11'
@@ -79,7 +87,7 @@ export interface LocalChain {
 
 /**
  * Starts a local chain: anvil, our token at the network's real USDC address (so that unmodified x402 clients and
- * sellers accept it), and a multicall contract. The buyer gets 1,000 USDC and no ether.
+ * sellers accept it), a multicall contract, and Permit2 with x402's two spenders (our own too). The buyer gets 1,000 USDC and no ether.
  *
  * @throws {SandboxPartsMissingError} When anvil is not installed.
  * @throws {Error} When the chain id is not one of the two, or anvil leaves at start.
@@ -128,6 +136,9 @@ async function furnish(parts: {
   await client.setLoggingEnabled(false)
   await client.setCode({ address: token.address, bytecode: tokenRuntime })
   await client.setCode({ address: multicallAddress, bytecode: multicallRuntime })
+  await client.setCode({ address: PERMIT2_ADDRESS, bytecode: permit2Runtime })
+  await client.setCode({ address: EXACT_PROXY, bytecode: exactSpenderRuntime })
+  await client.setCode({ address: UPTO_PROXY, bytecode: uptoSpenderRuntime })
   await mined(
     client,
     client.writeContract({

@@ -5,6 +5,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { z } from 'zod'
 import type { VerifyTypedDataActionParameters } from 'viem'
 import type { Network, PaymentPayload, PaymentRequirements } from '@x402/core/types'
+import { GAS_SPONSORING } from '../../core/permit2.ts'
 import type { LocalChain } from './chain.ts'
 import { connectLocal } from './levers.ts'
 import { serveOnLoopback } from './loopback.ts'
@@ -59,7 +60,7 @@ const TypedDataCall = z.custom<VerifyTypedDataActionParameters>((value) => value
 const V1Network = z.custom<Network>((value) => typeof value === 'string')
 
 /**
- * Serves the official x402 facilitator (v2 and v1, `exact` on EVM) for the local chain over HTTP, the way
+ * Serves the official x402 facilitator (v2: `exact` and `upto`, also by Permit2 with gas sponsoring; v1: `exact`) for the local chain over HTTP, the way
  * `HTTPFacilitatorClient` expects it: `GET /supported`, `POST /verify`, `POST /settle`.
  *
  * @param options.port - 0 (the default) takes a free one.
@@ -90,6 +91,8 @@ export async function startFacilitator(
   })
   const official = new parts.core.x402Facilitator()
     .register(chain.network, new parts.exactFacilitator.ExactEvmScheme(signer))
+    .register(chain.network, new parts.uptoFacilitator.UptoEvmScheme(signer))
+    .registerExtension({ key: GAS_SPONSORING })
     .registerV1(V1Network.parse(chain.v1Network), new parts.exactFacilitatorV1.ExactEvmSchemeV1(signer))
 
   const faults: LocalFacilitator['faults'] = { verify: [], settle: [] }

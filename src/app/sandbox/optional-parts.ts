@@ -65,6 +65,8 @@ export interface OptionalParts {
   exactFacilitator: typeof import('@x402/evm/exact/facilitator')
   exactFacilitatorV1: typeof import('@x402/evm/exact/v1/facilitator')
   exactServer: typeof import('@x402/evm/exact/server')
+  uptoFacilitator: typeof import('@x402/evm/upto/facilitator')
+  uptoServer: typeof import('@x402/evm/upto/server')
   express: typeof import('@x402/express')
 }
 
@@ -75,6 +77,8 @@ const specifiers: Record<keyof OptionalParts, string> = {
   exactFacilitator: '@x402/evm/exact/facilitator',
   exactFacilitatorV1: '@x402/evm/exact/v1/facilitator',
   exactServer: '@x402/evm/exact/server',
+  uptoFacilitator: '@x402/evm/upto/facilitator',
+  uptoServer: '@x402/evm/upto/server',
   express: '@x402/express',
 }
 
@@ -126,16 +130,30 @@ export async function partsFrom(dir: string): Promise<OptionalParts> {
 }
 
 async function besideUs(): Promise<OptionalParts> {
-  const [core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer, express] = await Promise.all([
+  const [core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer] = await Promise.all([
     import('@x402/core/facilitator'),
     import('@x402/core/server'),
     import('@x402/evm'),
     import('@x402/evm/exact/facilitator'),
     import('@x402/evm/exact/v1/facilitator'),
     import('@x402/evm/exact/server'),
+  ])
+  const [uptoFacilitator, uptoServer, express] = await Promise.all([
+    import('@x402/evm/upto/facilitator'),
+    import('@x402/evm/upto/server'),
     import('@x402/express'),
   ])
-  return { core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer, express }
+  return {
+    core,
+    server,
+    evm,
+    exactFacilitator,
+    exactFacilitatorV1,
+    exactServer,
+    uptoFacilitator,
+    uptoServer,
+    express,
+  }
 }
 
 function isNotInstalled(error: unknown): error is Error {
