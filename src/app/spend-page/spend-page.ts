@@ -1,138 +1,103 @@
-/** `/dashboard` and the JSON behind it: budgets and the latest charges, read from the ledger. */
-import { timingSafeEqual } from 'node:crypto'
-import type { BudgetRule } from '../../core/budget.ts'
-import type { Charge } from '../../core/charge.ts'
-import type { Clock } from '../../core/clock.ts'
+/** `/dashboard` and `/api`: what was spent, on what and under which budgets, read from the ledger. */
+import type { ServerResponse } from 'node:http'
+import type { RandomBytes } from '../../core/ids.ts'
 import { TollwayError } from '../../core/errors.ts'
-import { formatUnits, formatUsd } from '../../core/money.ts'
-import { hashKey } from '../../io/hash-key.ts'
-import type { Ledger } from '../../io/ledger.ts'
 import { exchangeOf } from '../../../middleware/exchange.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/handler.ts'
 import { findPath } from '../../../middleware/paths.ts'
 import { sendJson } from '../../../middleware/send-json.ts'
 import { setAnswerHeaders } from '../../../middleware/answer-headers.ts'
-import { budgetsJson } from '../budget-json.ts'
-import { PAGE, PAGE_SCRIPT, PAGE_STYLE } from './page.ts'
+import { Access } from './access.ts'
+import { apiPaths, type ApiOptions } from './api.ts'
+import { PAGES, pageAssets, type Asset } from './assets.ts'
+import { EventStreams } from './event-stream.ts'
+import type { ChargeFeed } from './feed.ts'
+import { Sessions } from './sessions.ts'
+import { signIn, signOut, wantsPage } from './sign-in.ts'
 
 /** Options of {@link spendPage}. */
-export interface SpendPageOptions {
-  readonly ledger: Ledger
-  readonly budgets: readonly BudgetRule[]
+export interface SpendPageOptions extends Omit<ApiOptions, 'streams' | 'hasKey'> {
   /** SHA-256 of the admin key, lower-case hex; without one the page is for this machine only. */
   readonly adminKeyDigest: string | undefined
-  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly feed: ChargeFeed
+}
+
+/** The handler, and how it lets go of the pages that are open. */
+export interface SpendPage extends Handler {
+  /** Ends the live streams: a server that closes waits for them otherwise. */
+  close(): void
 }
 
 /** Everything comes from this origin, nothing runs inline, no page may frame it. */
 const CONTENT_SECURITY_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
-/** How many charges the page lists. */
-const LATEST = 100
-
-const FILES: Readonly<Record<string, { readonly type: string; readonly text: string }>> = {
-  '/dashboard': { type: 'text/html; charset=utf-8', text: PAGE },
-  '/dashboard/page.js': { type: 'text/javascript; charset=utf-8', text: PAGE_SCRIPT },
-  '/dashboard/page.css': { type: 'text/css; charset=utf-8', text: PAGE_STYLE },
-}
+const SIGN_IN = '/dashboard/sign-in'
+const SIGN_OUT = '/dashboard/sign-out'
 
 /** Serves the page and its data to whoever has the admin key; without a key, to this machine alone. */
-export function spendPage(options: SpendPageOptions): Handler {
-  const { ledger, budgets, adminKeyDigest, clock } = options
-  return asyncHandler('spendPage', async (req, res, next) => {
-    const path = findPath(req, (at) => at in FILES || at === '/api/budgets' || at === '/api/charges')
-    if (path === undefined || (req.method !== 'GET' && req.method !== 'HEAD')) return next()
+export function spendPage(options: SpendPageOptions): SpendPage {
+  const { adminKeyDigest, clock, random, feed, ledger } = options
+  const access = new Access({ keyDigest: adminKeyDigest, sessions: new Sessions(clock, random) })
+  const streams = new EventStreams({ feed, instance: ledger.instance })
+  const api = apiPaths({ ...options, streams, hasKey: access.hasKey })
+  const assets = new Map<string, Asset>(
+    [...pageAssets()].map(([name, asset]) => [`/dashboard/${name}`, asset]),
+  )
+  const isOurs = (path: string): boolean =>
+    path === '/dashboard' || path === '/dashboard/' || assets.has(path) || api.has(path)
+
+  const look = async (req: Request, res: ServerResponse, path: string): Promise<void> => {
     const exchange = exchangeOf(req)
     exchange.endpoint = path
-    if (!mayEnter(req, adminKeyDigest)) {
-      res.setHeader('www-authenticate', 'Basic realm="Tollway", charset="UTF-8"')
-      throw refusal(adminKeyDigest !== undefined)
-    }
     res.setHeader('cache-control', 'no-store')
-    const file = FILES[path]
-    if (file) {
-      setAnswerHeaders(res, exchange)
-      res.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
-      res.setHeader('x-content-type-options', 'nosniff')
-      res.setHeader('referrer-policy', 'no-referrer')
-      res.setHeader('content-type', file.type)
-      res.end(file.text)
-      return
+    setAnswerHeaders(res, exchange)
+    const asset = assets.get(path)
+    // The form to sign in needs its style and script; there is nothing in them to keep.
+    if (asset && access.hasKey) return send(res, 200, asset)
+    const page = asset ?? (api.has(path) ? undefined : PAGES.dashboard)
+    try {
+      await access.check(req)
+    } catch (error) {
+      if (!page || !mayShowForm(req, access, error)) throw error
+      exchange.code = 'invalid_api_key'
+      return send(res, 401, PAGES.signIn)
     }
-    const data =
-      path === '/api/budgets'
-        ? {
-            time: new Date(clock.now()).toISOString(),
-            budgets: budgetsJson(budgets, await ledger.budgets(budgets), clock.now()),
-          }
-        : { charges: (await ledger.store.charges({ limit: LATEST })).map(chargeJson) }
-    sendJson(res, exchange, 200, data)
-  })
-}
-
-/** A request that came over a proxy may come from anywhere: then only the key opens. */
-function mayEnter(req: Request, digest: string | undefined): boolean {
-  if (digest !== undefined) return keyOf(req).some((key) => sameDigest(hashKey(key), digest))
-  const forwarded = Object.keys(req.headers).some(
-    (name) => name === 'forwarded' || name.startsWith('x-forwarded-'),
-  )
-  return !forwarded && isLoopbackPeer(req.socket.remoteAddress) && isLoopbackName(req.headers.host)
-}
-
-/** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */
-function isLoopbackName(host: string | undefined): boolean {
-  return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
-}
-
-function isLoopbackPeer(address: string | undefined): boolean {
-  return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address)
-}
-
-/** The key as a bearer token (programs) or as the password of Basic (browsers). */
-function keyOf(req: Request): string[] {
-  const [scheme, value] = (req.headers.authorization ?? '').split(' ', 2)
-  if (value === undefined) return []
-  if (/^bearer$/i.test(scheme ?? '')) return [value]
-  if (!/^basic$/i.test(scheme ?? '')) return []
-  const text = Buffer.from(value, 'base64').toString('utf8')
-  return [text.slice(text.indexOf(':') + 1)]
-}
-
-function sameDigest(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
-}
-
-function refusal(hasKey: boolean): TollwayError {
-  return new TollwayError({
-    code: 'invalid_api_key',
-    message: 'The spend page needs the admin key.',
-    advice: hasKey
-      ? ['Send it as a bearer token, or as the password your browser asks for.']
-      : [
-          'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
-        ],
-  })
-}
-
-function chargeJson(charge: Charge): Record<string, unknown> {
-  return {
-    charge: charge.id,
-    time: new Date(charge.reservedAt).toISOString(),
-    state: charge.state,
-    proof: charge.proof ?? null,
-    reason: charge.reason ?? null,
-    caller: charge.caller,
-    model: charge.model,
-    route: charge.route,
-    payer: charge.payer,
-    seller: charge.seller,
-    network: charge.network,
-    asset: charge.symbol,
-    amount: formatUnits(charge.amount, charge.decimals),
-    amount_atomic: charge.amount.toString(),
-    usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
-    transaction: charge.transaction ?? null,
-    request: charge.requestId,
+    if (page) return send(res, 200, page)
+    const value = await api.get(path)?.(req, res, req.originalUrl ?? req.url ?? '')
+    if (value) sendJson(res, exchange, 200, value)
   }
+
+  const handler = asyncHandler('spendPage', async (req, res, next) => {
+    if (req.method === 'POST') {
+      const path = findPath(req, (at) => at === SIGN_IN || at === SIGN_OUT)
+      if (path === undefined || !access.hasKey) return next()
+      exchangeOf(req).endpoint = path
+      res.setHeader('cache-control', 'no-store')
+      setAnswerHeaders(res, exchangeOf(req))
+      if (path === SIGN_OUT) return signOut(req, res, access)
+      return await signIn(req, res, access)
+    }
+    if (req.method !== 'GET' && req.method !== 'HEAD') return next()
+    const path = findPath(req, isOurs)
+    if (path === undefined) return next()
+    return await look(req, res, path)
+  })
+  return Object.assign(handler, { close: () => streams.close() })
+}
+
+/** A browser that has no session gets the form, in place: the address keeps its filters. */
+function mayShowForm(req: Request, access: Access, error: unknown): boolean {
+  return access.hasKey && wantsPage(req) && error instanceof TollwayError && error.code === 'invalid_api_key'
+}
+
+function send(res: ServerResponse, status: number, asset: Asset): void {
+  res.statusCode = status
+  res.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
+  res.setHeader('x-content-type-options', 'nosniff')
+  res.setHeader('referrer-policy', 'no-referrer')
+  res.setHeader('cross-origin-opener-policy', 'same-origin')
+  res.setHeader('content-type', asset.type)
+  res.end(asset.text())
 }

@@ -1,0 +1,151 @@
+/** Who may see the spend page and its data. */
+import { timingSafeEqual } from 'node:crypto'
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { TollwayError } from '../../core/errors.ts'
+import { hashKey } from '../../io/hash-key.ts'
+import type { Request } from '../../../middleware/handler.ts'
+import { SESSION_MS, type Sessions } from './sessions.ts'
+
+/** Wrong keys from one address before it has to wait. */
+const MAX_FAILURES = 10
+/** How long failures are counted, and how long an address waits then, seconds. */
+const WINDOW_SECONDS = 900
+
+/** Name of the session's cookie. */
+const COOKIE = 'tollway_session'
+
+/** What {@link Access} works with. */
+export interface AccessOptions {
+  /** SHA-256 of the admin key, lower-case hex; without one only this machine may enter. */
+  readonly keyDigest: string | undefined
+  readonly sessions: Sessions
+}
+
+/** See the file's head. One per gateway. */
+export class Access {
+  readonly #keyDigest: string | undefined
+  readonly #sessions: Sessions
+  readonly #failures = new RateLimiterMemory({ points: MAX_FAILURES, duration: WINDOW_SECONDS })
+
+  constructor({ keyDigest, sessions }: AccessOptions) {
+    this.#keyDigest = keyDigest
+    this.#sessions = sessions
+  }
+
+  /** Whether there is a key to sign in with. */
+  get hasKey(): boolean {
+    return this.#keyDigest !== undefined
+  }
+
+  /**
+   * Lets a request in, by its session, by a key in `Authorization`, or because it comes from this machine and no key is set.
+   * @throws TollwayError `invalid_api_key`, `too_many_attempts`
+   */
+  async check(req: Request): Promise<void> {
+    if (this.#keyDigest === undefined) {
+      if (!isLocal(req)) throw refusal(false)
+      return
+    }
+    const token = tokenOf(req)
+    if (token !== undefined && this.#sessions.has(token)) return
+    const key = authorizationKey(req)
+    if (key === undefined) throw refusal(true)
+    await this.#compare(req, key)
+  }
+
+  /**
+   * Begins a session for whoever knows the key.
+   * @returns the `set-cookie` headers
+   * @throws TollwayError `invalid_api_key`, `too_many_attempts`
+   */
+  async signIn(req: Request, key: string): Promise<string[]> {
+    await this.#compare(req, key)
+    return cookies(req, this.#sessions.begin(), SESSION_MS / 1000)
+  }
+
+  /** Ends the session of a request. @returns the `set-cookie` headers */
+  signOut(req: Request): string[] {
+    const token = tokenOf(req)
+    if (token !== undefined) this.#sessions.end(token)
+    return cookies(req, '', 0)
+  }
+
+  async #compare(req: Request, key: string): Promise<void> {
+    // Behind a proxy all share its address: what a client says of its own is its own word.
+    const address = req.socket.remoteAddress ?? 'unknown'
+    const failed = await this.#failures.get(address)
+    if (failed && failed.consumedPoints >= MAX_FAILURES) throw tooMany(failed.msBeforeNext)
+    if (this.#keyDigest !== undefined && sameDigest(hashKey(key), this.#keyDigest)) return
+    await this.#failures.consume(address).catch((reason: unknown) => {
+      // It rejects with the count when that is over the limit, and with an Error when it failed itself.
+      if (!(reason instanceof RateLimiterRes)) throw reason
+    })
+    throw refusal(true)
+  }
+}
+
+/** A request that came over a proxy may come from anywhere: then only a key opens. */
+function isLocal(req: Request): boolean {
+  const forwarded = Object.keys(req.headers).some(
+    (name) => name === 'forwarded' || name.startsWith('x-forwarded-'),
+  )
+  return !forwarded && isLoopbackPeer(req.socket.remoteAddress) && isLoopbackName(req.headers.host)
+}
+
+/** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */
+function isLoopbackName(host: string | undefined): boolean {
+  return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
+}
+
+function isLoopbackPeer(address: string | undefined): boolean {
+  return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address)
+}
+
+/** The key as a bearer token, or as the password of Basic (`curl -u :key`). */
+function authorizationKey(req: Request): string | undefined {
+  const [scheme, value] = (req.headers.authorization ?? '').split(' ', 2)
+  if (value === undefined) return undefined
+  if (/^bearer$/i.test(scheme ?? '')) return value
+  if (!/^basic$/i.test(scheme ?? '')) return undefined
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  return text.slice(text.indexOf(':') + 1)
+}
+
+function tokenOf(req: Request): string | undefined {
+  const pairs = (req.headers.cookie ?? '').split(';').map((pair) => pair.trim().split('=', 2))
+  return pairs.find(([name]) => name === COOKIE)?.[1]
+}
+
+/** Never sent to another site, to another path, or over plain HTTP where the proxy has TLS; never readable by a script. */
+function cookies(req: Request, value: string, seconds: number): string[] {
+  const secure = req.headers['x-forwarded-proto'] === 'https' ? '; Secure' : ''
+  return ['/dashboard', '/api'].map(
+    (path) => `${COOKIE}=${value}; Path=${path}; Max-Age=${seconds}; HttpOnly; SameSite=Strict${secure}`,
+  )
+}
+
+function sameDigest(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+}
+
+function refusal(hasKey: boolean): TollwayError {
+  return new TollwayError({
+    code: 'invalid_api_key',
+    message: 'The spend page needs the admin key.',
+    advice: hasKey
+      ? ['Sign in at /dashboard, or send it as a bearer token.']
+      : [
+          'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
+        ],
+    headers: hasKey ? { 'www-authenticate': 'Bearer realm="Tollway"' } : {},
+  })
+}
+
+function tooMany(ms: number): TollwayError {
+  return new TollwayError({
+    code: 'too_many_attempts',
+    message: 'Too many wrong keys came from this address.',
+    advice: ['Wait, and send the right one then.'],
+    headers: { 'retry-after': String(Math.ceil(ms / 1000)) },
+  })
+}

@@ -1,0 +1,109 @@
+/** The JSON behind the spend page, for programs too: docs/dashboard.md is its reference. */
+import { pipeline } from 'node:stream/promises'
+import type { ServerResponse } from 'node:http'
+import type { BudgetRule } from '../../core/budget.ts'
+import type { Clock } from '../../core/clock.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { Ledger } from '../../io/ledger.ts'
+import type { Request } from '../../../middleware/handler.ts'
+import { budgetsJson } from '../budget-json.ts'
+import { auditTrail } from './audit-trail.ts'
+import { chargeJson } from './charge-json.ts'
+import type { EventStreams } from './event-stream.ts'
+import type { ExplorerLink } from './explorers.ts'
+import { chargesCsv, chargesJsonFile } from './export.ts'
+import { fundsJson, type FundsSource } from './funds.ts'
+import { auditQuery, cursorAfter, exportQuery, listQuery, spendQuery } from './query.ts'
+import { spendOverTime } from './spend-series.ts'
+import { CHARGE_STATES } from './states.ts'
+
+/** What filters may name. */
+export interface Facets {
+  readonly routes: readonly string[]
+  readonly payers: readonly string[]
+  /** Origins. */
+  readonly sellers: readonly string[]
+  readonly callers: readonly string[]
+}
+
+/** What the data comes from. */
+export interface ApiOptions {
+  readonly ledger: Ledger
+  readonly budgets: readonly BudgetRule[]
+  readonly clock: Clock
+  readonly link: ExplorerLink
+  readonly facets: Facets
+  /** The audit file. */
+  readonly auditPath: string
+  /** Without one the page says what would be there. */
+  readonly funds: FundsSource | undefined
+  readonly streams: EventStreams
+  /** Whether there is a session to end. */
+  readonly hasKey: boolean
+}
+
+/** Answers one path: with a value, sent as JSON, or by itself. */
+type Answer = (req: Request, res: ServerResponse, url: string) => Promise<object | undefined>
+
+/** The answers of `/api`, by path. */
+export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
+  const { ledger, budgets, clock, link, facets, auditPath, funds, streams, hasKey } = options
+  const { store } = ledger
+  return new Map<string, Answer>([
+    [
+      '/api/budgets',
+      async () => ({
+        time: new Date(clock.now()).toISOString(),
+        budgets: budgetsJson(budgets, await ledger.budgets(budgets), clock.now()),
+      }),
+    ],
+    [
+      '/api/charges',
+      async (_req, _res, url) => {
+        const { filter, limit, before } = listQuery(url)
+        const charges = await store.charges({ ...filter, before, limit })
+        const last = charges.length < limit ? undefined : charges.at(-1)
+        return {
+          charges: charges.map((charge) => chargeJson(charge, link)),
+          next: last ? cursorAfter(last) : null,
+        }
+      },
+    ],
+    [
+      '/api/charges/export',
+      async (req, res, url) => {
+        const { filter, format } = exportQuery(url)
+        const source = { store, filter, link }
+        const type = format === 'csv' ? 'text/csv; charset=utf-8; header=present' : 'application/json'
+        const day = new Date(clock.now()).toISOString().slice(0, 10)
+        res.setHeader('content-type', type)
+        res.setHeader('content-disposition', `attachment; filename="tollway-charges-${day}.${format}"`)
+        if (req.method === 'HEAD') res.end()
+        else await pipeline(format === 'csv' ? chargesCsv(source) : chargesJsonFile(source), res)
+        return undefined
+      },
+    ],
+    ['/api/spend', async (_req, _res, url) => await spendOverTime(store, spendQuery(url), clock.now())],
+    [
+      '/api/audit',
+      async (_req, _res, url) => {
+        const id = auditQuery(url)
+        const charge = await store.charge(id)
+        if (!charge) {
+          throw new TollwayError({ code: 'not_found', message: 'There is no such charge in the ledger.' })
+        }
+        return { charge: chargeJson(charge, link), records: await auditTrail(auditPath, id) }
+      },
+    ],
+    ['/api/funds', async () => fundsJson(await funds?.())],
+    ['/api/facets', async () => ({ states: CHARGE_STATES, ...facets, sign_out: hasKey })],
+    [
+      '/api/events',
+      async (req, res) => {
+        if (req.method === 'HEAD') res.setHeader('content-type', 'text/event-stream').end()
+        else streams.serve(req, res)
+        return undefined
+      },
+    ],
+  ])
+}

@@ -1,0 +1,53 @@
+/** The files of the spend page: they lie beside this one, as written or as built, and come from nowhere else. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { createRequire, stripTypeScriptTypes } from 'node:module'
+import { join } from 'node:path'
+
+/** A file as it is served. */
+export interface Asset {
+  readonly type: string
+  /** Read when it is first asked for. */
+  readonly text: () => string
+}
+
+const DIRECTORY = join(import.meta.dirname, 'client')
+const SCRIPT = 'text/javascript; charset=utf-8'
+const STYLE = 'text/css; charset=utf-8'
+
+/** The page and the form in front of it. */
+export const PAGES = { dashboard: page('dashboard.html'), signIn: page('sign-in.html') }
+
+/** By path below `/dashboard/`. */
+export function pageAssets(): ReadonlyMap<string, Asset> {
+  const own = readdirSync(DIRECTORY).flatMap((name): [string, Asset][] => {
+    const text = once(() => readFileSync(join(DIRECTORY, name), 'utf8'))
+    if (name.endsWith('.css')) return [[name, { type: STYLE, text }]]
+    if (name.endsWith('.svg')) return [[name, { type: 'image/svg+xml', text }]]
+    if (name.endsWith('.js')) return [[name, { type: SCRIPT, text }]]
+    if (!name.endsWith('.ts') || name.endsWith('.d.ts')) return []
+    // Not built: modules import each other as .ts, and the page asks for its first ones as .js.
+    const asset = { type: SCRIPT, text: once(() => stripTypeScriptTypes(text())) }
+    return [
+      [name, asset],
+      [name.replace(/ts$/, 'js'), asset],
+    ]
+  })
+  const { resolve } = createRequire(import.meta.url)
+  const chart = (name: string): (() => string) =>
+    once(() => readFileSync(resolve(`uplot/dist/${name}`), 'utf8'))
+  return new Map([
+    ...own,
+    ['uplot.js', { type: SCRIPT, text: chart('uPlot.iife.min.js') }],
+    ['uplot.css', { type: STYLE, text: chart('uPlot.min.css') }],
+  ])
+}
+
+function page(name: string): Asset {
+  const text = once(() => readFileSync(join(DIRECTORY, name), 'utf8'))
+  return { type: 'text/html; charset=utf-8', text }
+}
+
+function once(read: () => string): () => string {
+  let text: string | undefined
+  return () => (text ??= read())
+}

@@ -1,0 +1,50 @@
+/** The audit records of one charge, read from the files themselves. */
+import { LineCutter, readFile } from '../../io/audit-lines.ts'
+import { readRecord } from '../../io/audit-record.ts'
+import { chainOf } from '../../io/audit-rotate.ts'
+
+/** A charge has a handful; a file that names one more often tells something else. */
+const MAX_RECORDS = 100
+
+/** A record, and whether its hash fits what it says. */
+export interface TrailRecord {
+  readonly intact: boolean
+  readonly record: Readonly<Record<string, unknown>>
+}
+
+/**
+ * Finds a charge's records, in their order; at most 100.
+ * @throws ConfigError when the file is gone
+ */
+export async function auditTrail(path: string, charge: string): Promise<TrailRecord[]> {
+  const found: TrailRecord[] = []
+  for (const file of chainOf(path)) {
+    for await (const record of recordsIn(file, charge)) {
+      found.push(record)
+      if (found.length === MAX_RECORDS) return found
+    }
+  }
+  return found
+}
+
+async function* recordsIn(file: string, charge: string): AsyncGenerator<TrailRecord> {
+  const lines = new LineCutter()
+  for await (const chunk of readFile(file)) {
+    for (const line of lines.cut(chunk)) {
+      if (!line?.includes(charge)) continue
+      const record = readRecord(line, undefined)
+      const fields = typeof record === 'string' ? unchecked(line) : record.fields
+      if (fields?.['charge'] === charge) yield { intact: typeof record !== 'string', record: fields }
+    }
+  }
+}
+
+/** A record that was changed from outside is shown, and shown as that. */
+function unchecked(line: Buffer): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(line.toString('utf8'))
+    return typeof value === 'object' && value !== null ? { ...value } : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,82 @@
+/** A charge as `/api/charges`, the exports and the live events tell it. */
+import type { Charge } from '../../core/charge.ts'
+import { formatUnits, formatUsd } from '../../core/money.ts'
+import type { ExplorerLink } from './explorers.ts'
+
+/** Money as strings, times in RFC 3339, what is not known as `null`. */
+export interface ChargeJson {
+  readonly charge: string
+  readonly time: string
+  readonly updated: string
+  readonly state: Charge['state']
+  readonly proof: Charge['proof'] | null
+  readonly reason: string | null
+  readonly caller: string
+  readonly model: string
+  readonly route: string
+  readonly payer: string
+  readonly seller: string
+  readonly network: string
+  readonly asset: string
+  /** Whole units of the asset. */
+  readonly amount: string
+  /** Smallest units of the asset. */
+  readonly amount_atomic: string
+  readonly usd: string | null
+  readonly pay_to: string
+  readonly transaction: string | null
+  /** Where a block explorer shows the transaction. */
+  readonly transaction_url: string | null
+  readonly request: string
+}
+
+/** The columns of an export, in their order. */
+export const CHARGE_COLUMNS = [
+  'charge',
+  'time',
+  'updated',
+  'state',
+  'proof',
+  'reason',
+  'caller',
+  'model',
+  'route',
+  'payer',
+  'seller',
+  'network',
+  'asset',
+  'amount',
+  'amount_atomic',
+  'usd',
+  'pay_to',
+  'transaction',
+  'transaction_url',
+  'request',
+] as const satisfies readonly (keyof ChargeJson)[]
+
+/** Tells a charge. */
+export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
+  const { transaction, network } = charge
+  return {
+    charge: charge.id,
+    time: new Date(charge.reservedAt).toISOString(),
+    updated: new Date(charge.updatedAt).toISOString(),
+    state: charge.state,
+    proof: charge.proof ?? null,
+    reason: charge.reason ?? null,
+    caller: charge.caller,
+    model: charge.model,
+    route: charge.route,
+    payer: charge.payer,
+    seller: charge.seller,
+    network,
+    asset: charge.symbol,
+    amount: formatUnits(charge.amount, charge.decimals),
+    amount_atomic: charge.amount.toString(),
+    usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
+    pay_to: charge.payTo,
+    transaction: transaction ?? null,
+    transaction_url: transaction === undefined ? null : (link(network, transaction) ?? null),
+    request: charge.requestId,
+  }
+}

@@ -1,0 +1,149 @@
+/// <reference lib="dom" />
+/** The spend page: what the address asks for, loaded, shown and kept up to date. */
+import { showBudgets } from './budgets.ts'
+import { ChargeTable } from './charges.ts'
+import { SpendChart } from './chart.ts'
+import { load, type Spend, type StateSum } from './data.ts'
+import { find, say } from './dom.ts'
+import { bucketOf, FilterForm, filterQuery, readView, writeView, type View } from './filters.ts'
+import { addUsd, count, shortUsd } from './format.ts'
+import { showFunds } from './funds-panel.ts'
+import { follow, reloadNowAndThen } from './live.ts'
+import { RecordView } from './record.ts'
+import { nextTheme, theme } from './theme.ts'
+
+/** Changes within this time are shown together, milliseconds. */
+const TOGETHER_MS = 250
+
+const chart = new SpendChart()
+const records = new RecordView()
+const table = new ChargeTable(complain)
+const form = new FilterForm(go)
+let view = readView(location.search)
+/** Answers of views that were left meanwhile are not shown. */
+let turn = 0
+let waiting: ReturnType<typeof setTimeout> | undefined
+
+function go(next: View): void {
+  const address = location.pathname + writeView(next)
+  if (address !== location.pathname + location.search) history.pushState(null, '', address)
+  void showView(next, true)
+}
+
+async function showView(next: View, announce: boolean): Promise<void> {
+  view = next
+  form.show(view)
+  const query = filterQuery(view, Date.now())
+  for (const format of ['csv', 'json']) {
+    const link = find(`export-${format}`, HTMLAnchorElement)
+    link.href = `/api/charges/export?${new URLSearchParams([...query, ['format', format]]).toString()}`
+  }
+  turn += 1
+  const mine = turn
+  try {
+    const filtered = Object.keys(view.names).length > 0
+    const [spend] = await Promise.all([
+      load('/api/spend', spendQueryOf(query)),
+      table.show(query, filtered),
+      loadState(),
+    ])
+    if (mine !== turn) return
+    showSpend(spend)
+    find('problem', HTMLElement).hidden = true
+    if (announce) say('announce', `${shortUsd(spend.total_usd)} in this view`)
+  } catch (error) {
+    if (mine === turn) complain(error)
+  }
+}
+
+/** What does not depend on the filters. */
+async function loadState(): Promise<void> {
+  const [{ budgets }, funds] = await Promise.all([load('/api/budgets'), load('/api/funds')])
+  showBudgets(budgets)
+  showFunds(funds)
+}
+
+function spendQueryOf(query: URLSearchParams): URLSearchParams {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions()
+  const more = new URLSearchParams(query)
+  more.set('bucket', bucketOf(view, Date.now()))
+  more.set('timezone', timeZone)
+  if (view.by !== '') more.set('by', view.by)
+  return more
+}
+
+function showSpend(spend: Spend): void {
+  chart.show(spend, view.by)
+  const settled = sumOf(spend.states, ['settled'])
+  const flying = sumOf(spend.states, ['held', 'authorized'])
+  const uncertain = sumOf(spend.states, ['uncertain'])
+  const released = sumOf(spend.states, ['released'])
+  say('figure-spent', shortUsd(settled.usd))
+  say(
+    'note-spent',
+    settled.unpriced === 0 ? 'settled' : `settled, and ${count(settled.unpriced)} without a USD value`,
+  )
+  say('figure-count', count(settled.charges))
+  say('note-count', `${count(released.charges)} released unspent`)
+  say('figure-held', shortUsd(flying.usd))
+  say('note-held', `${count(flying.charges)} held or authorized`)
+  say('figure-uncertain', shortUsd(uncertain.usd))
+  say(
+    'note-uncertain',
+    uncertain.charges === 0 ? 'nothing open' : `${count(uncertain.charges)} awaiting proof`,
+  )
+  find('figure-uncertain', HTMLElement).classList.toggle('attention', uncertain.charges > 0)
+}
+
+function sumOf(sums: readonly StateSum[], states: readonly string[]): Omit<StateSum, 'state'> {
+  const own = sums.filter(({ state }) => states.includes(state))
+  return {
+    charges: own.reduce((sum, { charges }) => sum + charges, 0),
+    unpriced: own.reduce((sum, { unpriced }) => sum + unpriced, 0),
+    usd: addUsd(own.map(({ usd }) => usd)),
+  }
+}
+
+function complain(error: unknown): void {
+  const node = find('problem', HTMLElement)
+  node.textContent = error instanceof Error ? error.message : String(error)
+  node.hidden = false
+}
+
+/** Sums and budgets after changes: once for many of them. */
+function refreshSoon(): void {
+  waiting ??= setTimeout(() => {
+    waiting = undefined
+    void showView(view, false)
+  }, TOGETHER_MS)
+}
+
+const themeButton = find('theme', HTMLButtonElement)
+themeButton.textContent = `Theme: ${theme()}`
+themeButton.addEventListener('click', () => {
+  themeButton.textContent = `Theme: ${nextTheme()}`
+  chart.redraw()
+})
+addEventListener('popstate', () => {
+  const next = readView(location.search)
+  if (writeView(next) !== writeView(view)) void showView(next, true)
+})
+
+async function offerNames(): Promise<void> {
+  const facets = await load('/api/facets')
+  form.offer(facets)
+  form.show(view)
+  find('sign-out', HTMLElement).hidden = !facets.sign_out
+}
+
+offerNames().catch(complain)
+await showView(view, false)
+await records.follow()
+follow({
+  charge: (charge) => {
+    table.change(charge)
+    refreshSoon()
+  },
+  reload: refreshSoon,
+})
+reloadNowAndThen(refreshSoon)

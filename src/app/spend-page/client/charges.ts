@@ -1,0 +1,178 @@
+/// <reference lib="dom" />
+/** The table of charges: pages from the ledger, and each change as it comes. */
+import { load, type Charge } from './data.ts'
+import { find, make, say, type Content } from './dom.ts'
+import { count, host, longTime, shorten, shortTime, usd } from './format.ts'
+
+const PAGE = 50
+
+/** Rows that live changes may add before the oldest ones go. */
+const MAX_ROWS = 1000
+
+/** The table. It keeps its rows by charge, so that a change moves nothing else. */
+export class ChargeTable {
+  readonly #body = find('charge-rows', HTMLElement)
+  readonly #more = find('more', HTMLButtonElement)
+  readonly #rows = new Map<string, { readonly charge: Charge; readonly node: HTMLElement }>()
+  #query = new URLSearchParams()
+  #next: string | null = null
+  #filtered = false
+
+  constructor(onProblem: (error: unknown) => void) {
+    this.#more.addEventListener('click', () => {
+      this.#loadMore().catch(onProblem)
+    })
+  }
+
+  /** Shows the newest charges of a filter. Rows already there stay where they are. */
+  async show(query: URLSearchParams, filtered: boolean): Promise<void> {
+    const { charges, next } = await load('/api/charges', extended(query, { limit: String(PAGE) }))
+    const same =
+      query.toString().replace(/from=[^&]*/, '') === this.#query.toString().replace(/from=[^&]*/, '')
+    this.#query = query
+    this.#filtered = filtered
+    // Older pages that were asked for stay open when the same view is loaded again.
+    if (!same || this.#rows.size <= PAGE) {
+      this.#next = next
+      this.#rows.clear()
+    }
+    for (const charge of charges) this.#put(charge, false)
+    this.#lay()
+  }
+
+  /** Takes in a change: the row is new, changed, or not one of this view any more. */
+  change(charge: Charge): void {
+    if (this.#isShown(charge)) this.#put(charge, true)
+    else this.#rows.delete(charge.charge)
+    this.#lay()
+  }
+
+  async #loadMore(): Promise<void> {
+    if (this.#next === null) return
+    const query = extended(this.#query, { limit: String(PAGE), before: this.#next })
+    const { charges, next } = await load('/api/charges', query)
+    this.#next = next
+    for (const charge of charges) this.#put(charge, false)
+    this.#lay()
+    const [first] = charges
+    // Where reading goes on: the button may be gone.
+    if (first) this.#rows.get(first.charge)?.node.querySelector('a')?.focus()
+  }
+
+  #isShown(charge: Charge): boolean {
+    const [from, to] = [this.#query.get('from'), this.#query.get('to')]
+    return (
+      (from === null || charge.time >= from) &&
+      (to === null || charge.time < to) &&
+      (['state', 'route', 'payer', 'seller', 'caller'] as const).every((name) => {
+        const wanted = this.#query.get(name)
+        return wanted === null || wanted.split(name === 'state' ? ',' : '\n').includes(charge[name])
+      })
+    )
+  }
+
+  #put(charge: Charge, live: boolean): void {
+    const known = this.#rows.get(charge.charge)
+    if (known?.charge.updated === charge.updated && known.charge.state === charge.state) return
+    const node = rowOf(charge)
+    if (live) node.classList.add('changed')
+    if (known?.node.contains(document.activeElement)) {
+      // The reader stays where they are.
+      known.node.replaceWith(node)
+      focusLast(node)
+    }
+    this.#rows.set(charge.charge, { charge, node })
+  }
+
+  #lay(): void {
+    const rows = [...this.#rows.values()]
+      .toSorted((a, b) => compare(b.charge.time, a.charge.time) || compare(b.charge.charge, a.charge.charge))
+      .slice(0, MAX_ROWS)
+    rows.forEach(({ node }, at) => {
+      if (this.#body.children[at] !== node) this.#body.insertBefore(node, this.#body.children[at] ?? null)
+    })
+    while (this.#body.children.length > rows.length) this.#body.lastElementChild?.remove()
+    this.#more.hidden = this.#next === null
+    say('charges-count', `${count(rows.length)}${this.#next === null ? '' : '+'} shown`)
+    const empty = find('charges-empty', HTMLElement)
+    empty.hidden = rows.length > 0
+    empty.textContent = this.#filtered
+      ? 'No charge matches these filters.'
+      : 'Nothing was paid in this range yet. A paid call shows up here the moment it begins.'
+  }
+}
+
+/** The label of a state: words, a colour and a shape, each enough by itself. */
+export function stateNode({ state, proof, reason }: Charge): HTMLElement {
+  const detail = proof ?? (state === 'uncertain' || state === 'released' ? reason : null)
+  return make(
+    'span',
+    { class: 'state', 'data-state': state },
+    make('span', { class: 'state-name' }, state),
+    detail === null ? undefined : make('span', { class: 'soft' }, detail.replaceAll('_', ' ')),
+  )
+}
+
+/** What a charge cost, in USD where it has such a value. */
+export function amountText({ usd: value, amount, asset }: Charge): string {
+  return value === null ? `${amount} ${asset}` : usd(value)
+}
+
+/** A transaction's hash, with the page of the explorer that shows it. */
+export function transactionNode(charge: Charge, whole = false): Content {
+  const { transaction, transaction_url: url } = charge
+  if (transaction === null) return make('span', { class: 'soft' }, 'none yet')
+  const text = whole ? transaction : shorten(transaction)
+  if (url === null) return make('span', { title: transaction }, text)
+  return make(
+    'a',
+    { href: url, title: transaction, target: '_blank', rel: 'noopener noreferrer' },
+    text,
+    make('span', { class: 'hidden' }, ' (opens the block explorer)'),
+  )
+}
+
+function rowOf(charge: Charge): HTMLElement {
+  return make(
+    'tr',
+    {},
+    make(
+      'td',
+      {},
+      make('time', { datetime: charge.time, title: longTime(charge.time) }, shortTime(charge.time)),
+    ),
+    make('td', {}, stateNode(charge)),
+    make('td', { class: 'clip', title: charge.model }, charge.model),
+    make('td', { class: 'wide clip', title: charge.caller }, charge.caller),
+    make(
+      'td',
+      { class: 'wide clip', title: `${charge.seller}, paid by ${charge.payer}` },
+      host(charge.seller),
+    ),
+    make('td', { class: 'number', 'data-state': charge.state }, amountText(charge)),
+    make('td', { class: 'wide hash' }, transactionNode(charge)),
+    make(
+      'td',
+      { class: 'number' },
+      make(
+        'a',
+        { href: `#${charge.charge}`, class: 'record-link', 'aria-label': `Record of ${charge.charge}` },
+        'Record',
+      ),
+    ),
+  )
+}
+
+function focusLast(node: HTMLElement): void {
+  const links = node.querySelectorAll('a')
+  links[links.length - 1]?.focus()
+}
+
+function extended(query: URLSearchParams, more: Readonly<Record<string, string>>): URLSearchParams {
+  return new URLSearchParams([...query, ...Object.entries(more)])
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0
+  return a < b ? -1 : 1
+}

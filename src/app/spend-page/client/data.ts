@@ -1,0 +1,119 @@
+/// <reference lib="dom" />
+/** What `/api` answers, and asking it. */
+import type { ChargeJson } from '../charge-json.ts'
+
+export type Charge = ChargeJson
+
+/** A row of `/api/budgets`: amounts with the suffix `_usd`, or in smallest units of the asset. */
+export interface Budget {
+  readonly budget: string
+  readonly per: string | null
+  readonly subject: string | null
+  readonly window: string
+  readonly window_end: string | null
+  readonly enforce: boolean
+  readonly asset?: string
+  readonly decimals?: number
+  readonly [amount: string]: string | number | boolean | null | undefined
+}
+
+export interface Series {
+  readonly group: string
+  readonly total_usd: string
+  readonly charges: number
+  readonly usd: readonly string[]
+}
+
+export interface StateSum {
+  readonly state: Charge['state']
+  readonly charges: number
+  readonly unpriced: number
+  readonly usd: string
+}
+
+export interface Spend {
+  readonly starts: readonly string[]
+  readonly bucket: 'minute' | 'hour' | 'day' | 'month'
+  readonly series: readonly Series[]
+  readonly states: readonly StateSum[]
+  readonly total_usd: string
+}
+
+export interface Facets {
+  readonly states: readonly string[]
+  readonly routes: readonly string[]
+  readonly payers: readonly string[]
+  readonly sellers: readonly string[]
+  readonly callers: readonly string[]
+  readonly sign_out: boolean
+}
+
+export interface Funds {
+  readonly wallets:
+    | readonly {
+        readonly payer: string
+        readonly network: string
+        readonly address: string | null
+        readonly asset: string | null
+        readonly usd: string | null
+      }[]
+    | null
+  readonly pools:
+    | readonly {
+        readonly payer: string
+        readonly pool: string
+        readonly seller: string
+        readonly vouchers: Readonly<Record<string, number>>
+        readonly exposure_usd: string
+      }[]
+    | null
+}
+
+export interface Trail {
+  readonly charge: Charge
+  readonly records: readonly {
+    readonly intact: boolean
+    readonly record: Readonly<Record<string, unknown>>
+  }[]
+}
+
+/** The answers, by path. */
+interface Answers {
+  '/api/budgets': { readonly time: string; readonly budgets: readonly Budget[] }
+  '/api/charges': { readonly charges: readonly Charge[]; readonly next: string | null }
+  '/api/spend': Spend
+  '/api/facets': Facets
+  '/api/funds': Funds
+  '/api/audit': Trail
+}
+
+/** Asks for one answer. @throws Error with the words of the gateway */
+export async function load<K extends keyof Answers>(
+  path: K,
+  query: URLSearchParams = new URLSearchParams(),
+): Promise<Answers[K]> {
+  const text = query.toString()
+  const answer = await fetch(text === '' ? path : `${path}?${text}`, { cache: 'no-store' }).catch(() => {
+    throw new Error('The gateway cannot be reached. The page tries again by itself.')
+  })
+  if (answer.status === 401) {
+    location.reload()
+    throw new Error('The session has ended.')
+  }
+  if (!answer.ok) throw new Error(await wordsOf(answer))
+  // The gateway that served this page serves these answers: docs/dashboard.md, held to it by tests.
+  const body: Answers[K] = await answer.json()
+  return body
+}
+
+async function wordsOf(answer: Response): Promise<string> {
+  const body: unknown = await answer.json().catch(() => undefined)
+  return messageOf(body) ?? `The gateway answered with status ${answer.status}.`
+}
+
+function messageOf(body: unknown): string | undefined {
+  if (typeof body !== 'object' || body === null || !('error' in body)) return undefined
+  const { error } = body
+  if (typeof error !== 'object' || error === null || !('message' in error)) return undefined
+  return typeof error.message === 'string' ? error.message : undefined
+}

@@ -1,0 +1,36 @@
+/// <reference lib="dom" />
+/** Small helpers around the document. Text only ever becomes text: nothing here parses HTML. */
+
+/** What {@link make} may set beside the content. */
+export interface Attributes {
+  readonly [name: string]: string | undefined
+}
+
+/** Something that can stand inside an element; `undefined` is left out. */
+export type Content = Node | string | undefined
+
+/** Makes an element. */
+export function make<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  attributes: Attributes = {},
+  ...content: readonly Content[]
+): HTMLElementTagNameMap[K] {
+  const node = document.createElement(name)
+  for (const [key, value] of Object.entries(attributes))
+    if (value !== undefined) node.setAttribute(key, value)
+  node.append(...content.filter((part) => part !== undefined))
+  return node
+}
+
+/** An element of the page, of a kind. @throws Error when the page has none */
+export function find<T extends Element>(id: string, kind: new () => T): T {
+  const node = document.getElementById(id)
+  if (!(node instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`)
+  return node
+}
+
+/** Sets an element's text, and leaves the document alone where it says that already. */
+export function say(id: string, text: string): void {
+  const node = find(id, HTMLElement)
+  if (node.textContent !== text) node.textContent = text
+}

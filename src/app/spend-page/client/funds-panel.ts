@@ -1,0 +1,77 @@
+/// <reference lib="dom" />
+/** Wallets and pools of vouchers: what there is to pay with. */
+import type { Funds } from './data.ts'
+import { find, make } from './dom.ts'
+import { host, shorten, shortUsd } from './format.ts'
+
+/** Shows the funds; what nobody watches says what would be there. */
+export function showFunds({ wallets, pools }: Funds): void {
+  find('funds', HTMLElement).replaceChildren(
+    ...(wallets === null || wallets.length === 0
+      ? [
+          make(
+            'p',
+            { class: 'empty' },
+            'No wallet to show. The balance of each payer with an address of its own is shown here, read from the nodes under chains.',
+          ),
+        ]
+      : wallets.map(walletNode)),
+    ...(pools === null || pools.length === 0
+      ? [
+          make(
+            'p',
+            { class: 'empty' },
+            'No pool of vouchers. Payments that were signed ahead are counted here, with what they could take.',
+          ),
+        ]
+      : pools.map(poolNode)),
+  )
+}
+
+function walletNode({
+  payer,
+  network,
+  address,
+  asset,
+  usd,
+}: NonNullable<Funds['wallets']>[number]): HTMLElement {
+  const balance = usd === null ? (asset === null ? 'no node to ask' : 'not readable') : shortUsd(usd)
+  return make(
+    'div',
+    { class: 'fund' },
+    make(
+      'p',
+      { class: 'fund-head' },
+      make('strong', {}, payer),
+      make('span', { class: 'soft' }, asset === null ? network : `${asset} on ${network}`),
+      make('span', { class: usd === null ? 'number soft' : 'number' }, balance),
+    ),
+    address === null ? undefined : make('p', { class: 'soft hash', title: address }, shorten(address, 10, 8)),
+  )
+}
+
+function poolNode({
+  payer,
+  pool,
+  seller,
+  vouchers,
+  exposure_usd: exposure,
+}: NonNullable<Funds['pools']>[number]): HTMLElement {
+  const counts = Object.entries(vouchers).filter(([state, number]) => number > 0 || state === 'ready')
+  return make(
+    'div',
+    { class: 'fund' },
+    make(
+      'p',
+      { class: 'fund-head' },
+      make('strong', {}, `${payer}: ${pool}`),
+      make('span', { class: 'soft' }, host(seller)),
+      make('span', { class: 'number' }, `${shortUsd(exposure)} exposed`),
+    ),
+    make(
+      'p',
+      { class: 'soft budget-foot' },
+      ...counts.map(([state, number]) => make('span', {}, `${number} ${state}`)),
+    ),
+  )
+}

@@ -1,0 +1,55 @@
+/// <reference lib="dom" />
+/** Keeps the page up to date: the stream of events, and looks from time to time where there is none. */
+import type { Charge } from './data.ts'
+import { find, say } from './dom.ts'
+
+/** What is done about news. */
+export interface LiveListener {
+  /** A charge was reserved or moved. */
+  readonly charge: (charge: Charge) => void
+  /** Something may be missing: everything is to be loaded again. */
+  readonly reload: () => void
+}
+
+/** Time moves the range on, and other processes on the same ledger tell this one nothing. */
+const RELOAD_MS = 30_000
+/** Where there is no stream. */
+const POLL_MS = 10_000
+
+/** Follows the stream until the page is left. */
+export function follow({ charge, reload }: LiveListener): void {
+  const source = new EventSource('/api/events')
+  source.addEventListener('open', () => show('live', 'Live'))
+  source.addEventListener('error', () => {
+    // The browser comes back by itself, unless it was refused for good.
+    if (source.readyState !== EventSource.CLOSED) return show('connecting', 'Reconnecting')
+    show('polling', 'Refreshed every 10 s')
+    const timer = setInterval(reload, POLL_MS)
+    setTimeout(() => {
+      clearInterval(timer)
+      follow({ charge, reload })
+    }, 60_000)
+  })
+  source.addEventListener('reset', reload)
+  source.addEventListener('charge', (event) => {
+    // The feed of the gateway that served this page: see event-stream.ts.
+    const told: Charge = JSON.parse(String(event.data))
+    charge(told)
+  })
+  source.addEventListener('refused', reload)
+}
+
+/** Loads again from time to time, and at once when the page is looked at again. */
+export function reloadNowAndThen(reload: () => void): void {
+  setInterval(() => {
+    if (!document.hidden) reload()
+  }, RELOAD_MS)
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) reload()
+  })
+}
+
+function show(state: string, words: string): void {
+  find('live', HTMLElement).dataset['state'] = state
+  say('live-text', words)
+}

@@ -1,0 +1,127 @@
+/// <reference lib="dom" />
+/** One charge in full, with its records in the audit file; the address names it behind a #. */
+import { amountText, stateNode, transactionNode } from './charges.ts'
+import { load, type Charge, type Trail } from './data.ts'
+import { find, make, type Content } from './dom.ts'
+import { longTime } from './format.ts'
+
+const CHARGE = /^#(chg_[\w-]{1,60})$/
+
+/** Fields that are said above, or say how the record itself is chained. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['seq', 'ts', 'type', 'prev', 'hash', 'charge'])
+
+/** The dialog: opens when the address names a charge, and goes with the back button. */
+export class RecordView {
+  readonly #dialog = find('record', HTMLDialogElement)
+  readonly #body = find('record-body', HTMLElement)
+  /** Where the reader was. */
+  #opener: string | undefined
+
+  constructor() {
+    addEventListener('hashchange', () => void this.follow())
+    find('record-close', HTMLButtonElement).addEventListener('click', () => this.#dialog.close())
+    this.#dialog.addEventListener('click', (event) => {
+      if (event.target === this.#dialog) this.#dialog.close()
+    })
+    this.#dialog.addEventListener('close', () => {
+      if (CHARGE.test(location.hash)) history.pushState(null, '', location.pathname + location.search)
+      if (this.#opener !== undefined) {
+        document.querySelector<HTMLElement>(`a[href="#${CSS.escape(this.#opener)}"]`)?.focus()
+      }
+    })
+  }
+
+  /** Shows what the address names, or nothing. */
+  async follow(): Promise<void> {
+    const id = CHARGE.exec(location.hash)?.[1]
+    if (id === undefined) {
+      this.#dialog.close()
+      return
+    }
+    this.#opener = id
+    find('record-title', HTMLElement).textContent = id
+    this.#body.replaceChildren(make('p', { class: 'empty' }, 'Loading'))
+    if (!this.#dialog.open) this.#dialog.showModal()
+    const shown = await load('/api/audit', new URLSearchParams({ charge: id })).then(
+      content,
+      (error: unknown) => [
+        make('p', { class: 'problem' }, error instanceof Error ? error.message : String(error)),
+      ],
+    )
+    if (this.#opener === id) this.#body.replaceChildren(...shown)
+  }
+}
+
+function content({ charge, records }: Trail): HTMLElement[] {
+  return [
+    facts(charge),
+    make('h3', {}, 'Audit records'),
+    records.length === 0
+      ? make(
+          'p',
+          { class: 'empty' },
+          'The audit file holds no record of this charge: it was put away, or another instance wrote it.',
+        )
+      : make('ol', { class: 'trail' }, ...records.map(recordNode)),
+  ]
+}
+
+function facts(charge: Charge): HTMLElement {
+  const rows: readonly (readonly [string, Content])[] = [
+    ['State', stateNode(charge)],
+    ['Amount', make('span', { class: 'number' }, `${amountText(charge)} (${charge.amount} ${charge.asset})`)],
+    ['Reserved', longTime(charge.time)],
+    ['Last change', longTime(charge.updated)],
+    ['Model', charge.model],
+    ['Route', charge.route],
+    ['Caller', charge.caller],
+    ['Payer', charge.payer],
+    ['Seller', charge.seller],
+    ['Network', charge.network],
+    ['Paid to', make('span', { class: 'hash' }, charge.pay_to)],
+    ['Transaction', make('span', { class: 'hash' }, transactionNode(charge, true) ?? '')],
+    ['Request', make('span', { class: 'hash' }, charge.request)],
+  ]
+  return make(
+    'dl',
+    { class: 'facts' },
+    ...rows.flatMap(([name, value]) => [make('dt', {}, name), make('dd', {}, value)]),
+  )
+}
+
+function recordNode({ intact, record }: Trail['records'][number]): HTMLElement {
+  const { seq, ts, type } = record
+  const more = Object.entries(record).filter(([name, value]) => !ELSEWHERE.has(name) && value !== null)
+  return make(
+    'li',
+    {},
+    make(
+      'p',
+      { class: 'trail-head' },
+      make('strong', {}, text(type)),
+      make('span', { class: 'soft' }, `record ${text(seq)}, ${longTime(text(ts))}`),
+      intact
+        ? make('span', { class: 'tag' }, 'intact')
+        : make('span', { class: 'tag full' }, 'changed from outside'),
+    ),
+    make(
+      'details',
+      {},
+      make('summary', {}, 'What it says'),
+      make(
+        'dl',
+        { class: 'facts small' },
+        ...more.flatMap(([name, value]) => [
+          make('dt', {}, name),
+          make('dd', { class: 'hash' }, text(value)),
+        ]),
+        make('dt', {}, 'hash'),
+        make('dd', { class: 'hash' }, text(record['hash'])),
+      ),
+    ),
+  )
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+}

@@ -1,0 +1,62 @@
+/** The charges of a filter as a file, a page at a time: as many as there are, in constant memory. */
+import { Readable } from 'node:stream'
+import { stringify } from 'csv-stringify'
+import type { Charge } from '../../core/charge.ts'
+import type { ChargeFilter } from '../../io/store/charge-filter.ts'
+import type { Store } from '../../io/store/store.ts'
+import { CHARGE_COLUMNS, chargeJson } from './charge-json.ts'
+import type { ExplorerLink } from './explorers.ts'
+
+const PAGE = 500
+
+/** What an export is made from. */
+export interface ExportSource {
+  readonly store: Pick<Store, 'charges'>
+  readonly filter: ChargeFilter
+  readonly link: ExplorerLink
+}
+
+/**
+ * CSV as RFC 4180 has it. Models and callers name themselves: a value that a spreadsheet would run as a formula is kept from
+ * it by a quote in front.
+ */
+export function chargesCsv(source: ExportSource): Readable {
+  const rows = Readable.from(chargesOf(source), { objectMode: true })
+  const csv = stringify({
+    header: true,
+    columns: [...CHARGE_COLUMNS],
+    escape_formulas: true,
+    record_delimiter: 'windows',
+  })
+  rows.on('error', (error) => csv.destroy(error))
+  csv.on('close', () => rows.destroy())
+  return rows.pipe(csv)
+}
+
+/** `{"charges":[...]}`, one charge a line. */
+export function chargesJsonFile(source: ExportSource): Readable {
+  return Readable.from(jsonLines(source))
+}
+
+async function* jsonLines(source: ExportSource): AsyncGenerator<string> {
+  yield '{"charges":['
+  let separator = '\n'
+  for await (const charge of chargesOf(source)) {
+    yield separator + JSON.stringify(charge)
+    separator = ',\n'
+  }
+  yield '\n]}\n'
+}
+
+async function* chargesOf({
+  store,
+  filter,
+  link,
+}: ExportSource): AsyncGenerator<ReturnType<typeof chargeJson>> {
+  let before: Charge | undefined
+  do {
+    const page: Charge[] = await store.charges({ ...filter, before, limit: PAGE })
+    for (const charge of page) yield chargeJson(charge, link)
+    before = page.length < PAGE ? undefined : page.at(-1)
+  } while (before)
+}

@@ -1,0 +1,137 @@
+/** Reads the query of an `/api` address: the filters mean the same in every one of them. */
+import { z } from 'zod'
+import { TollwayError } from '../../core/errors.ts'
+import {
+  SPEND_GROUPS,
+  type ChargeCursor,
+  type ChargeFilter,
+  type SpendGroup,
+} from '../../io/store/charge-filter.ts'
+import { CHARGE_STATES } from './states.ts'
+
+const NAME = z.string().min(1).max(512)
+const INSTANT = z.iso.datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
+const time = INSTANT.transform((text) => Date.parse(text))
+const whole = (max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, `must be a whole number from 1 to ${max}`)
+    .transform(Number)
+    .pipe(z.number().min(1).max(max))
+
+/** Newer pages of a list are asked for behind the last charge of the one before. */
+const CURSOR = z
+  .string()
+  .regex(/^\d{1,16}\.[\w-]{1,64}$/, 'must be the "next" of the page before, as it was given')
+  .transform((text): ChargeCursor => {
+    const dot = text.indexOf('.')
+    return { reservedAt: Number(text.slice(0, dot)), id: text.slice(dot + 1) }
+  })
+
+const FILTER = {
+  state: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(CHARGE_STATES)))
+    .optional(),
+  route: NAME.optional(),
+  payer: NAME.optional(),
+  seller: NAME.optional(),
+  caller: NAME.optional(),
+  from: time.optional(),
+  to: time.optional(),
+}
+
+const LIST = z.strictObject({ ...FILTER, limit: whole(1000).optional(), before: CURSOR.optional() })
+const EXPORT = z.strictObject({ ...FILTER, format: z.enum(['csv', 'json']) })
+const SPEND = z.strictObject({
+  ...FILTER,
+  from: time,
+  bucket: z.enum(['minute', 'hour', 'day', 'month']),
+  by: z.enum(SPEND_GROUPS).optional(),
+  timezone: NAME.default('UTC'),
+})
+const AUDIT = z.strictObject({
+  charge: z.string().regex(/^chg_[\w-]{1,60}$/, 'must be the id of a charge, chg_...'),
+})
+
+/** Query of `/api/charges`. */
+export interface ListQuery {
+  readonly filter: ChargeFilter
+  readonly limit: number
+  readonly before: ChargeCursor | undefined
+}
+
+/** How spending is cut into pieces. */
+export type Bucket = z.output<typeof SPEND>['bucket']
+
+/** Query of `/api/spend`. */
+export interface SpendOverTime {
+  readonly filter: ChargeFilter & { readonly from: number }
+  readonly bucket: Bucket
+  readonly by: SpendGroup | undefined
+  /** IANA name, not yet looked up. */
+  readonly timezone: string
+}
+
+/** @throws TollwayError `invalid_query` */
+export function listQuery(url: string): ListQuery {
+  const { limit = 100, before, ...rest } = parse(LIST, url)
+  return { filter: filterOf(rest), limit, before }
+}
+
+/** @throws TollwayError `invalid_query` */
+export function exportQuery(url: string): { readonly filter: ChargeFilter; readonly format: 'csv' | 'json' } {
+  const { format, ...rest } = parse(EXPORT, url)
+  return { filter: filterOf(rest), format }
+}
+
+/** @throws TollwayError `invalid_query` */
+export function spendQuery(url: string): SpendOverTime {
+  const { bucket, by, timezone, ...rest } = parse(SPEND, url)
+  return { filter: { ...filterOf(rest), from: rest.from }, bucket, by, timezone }
+}
+
+/** @throws TollwayError `invalid_query` */
+export function auditQuery(url: string): string {
+  return parse(AUDIT, url).charge
+}
+
+/** The cursor of the page behind a charge. */
+export function cursorAfter({ reservedAt, id }: ChargeCursor): string {
+  return `${reservedAt}.${id}`
+}
+
+/** A query that cannot be read. */
+export function invalidQuery(parameter: string, why: string): TollwayError {
+  return new TollwayError({
+    code: 'invalid_query',
+    message: `The query parameter ${parameter} ${why}.`,
+    param: parameter,
+  })
+}
+
+interface ParsedFilter extends Omit<ChargeFilter, 'states'> {
+  readonly state?: ChargeFilter['states']
+}
+
+function filterOf({ state, route, payer, seller, caller, from, to }: ParsedFilter): ChargeFilter {
+  return { states: state, route, payer, seller, caller, from, to }
+}
+
+function parse<T extends z.ZodType>(schema: T, url: string): z.output<T> {
+  const at = url.indexOf('?')
+  const parameters = new URLSearchParams(at === -1 ? '' : url.slice(at))
+  for (const name of parameters.keys()) {
+    if (parameters.getAll(name).length > 1) throw invalidQuery(name, 'is given twice')
+  }
+  const result = schema.safeParse(Object.fromEntries(parameters))
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  if (issue?.code === 'unrecognized_keys')
+    throw invalidQuery(issue.keys[0] ?? '', 'is not one this address knows')
+  throw invalidQuery(
+    String(issue?.path[0] ?? ''),
+    issue?.message.replace(/^Invalid/, 'is not valid: invalid') ?? 'is not valid',
+  )
+}

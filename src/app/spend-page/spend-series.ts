@@ -1,0 +1,106 @@
+/** Spending over time: one sum for each piece of time, group and state, exact. */
+import { DateTime } from 'luxon'
+import type { ChargeState } from '../../core/charge.ts'
+import { formatUsd } from '../../core/money.ts'
+import type { SpendRow } from '../../io/store/charge-filter.ts'
+import type { Store } from '../../io/store/store.ts'
+import { invalidQuery, type SpendOverTime } from './query.ts'
+
+/** More pieces than this say nothing on a screen and cost a query each. */
+const MAX_BUCKETS = 400
+
+/** Everything that counts against a budget: a payment that was sent counts as spent until it is proven unspent. */
+const COUNTED: ReadonlySet<ChargeState> = new Set(['settled', 'uncertain', 'authorized', 'held'])
+
+/**
+ * Tells what was spent in each piece of time. A sum is asked for apart for each piece, so that a long history does not hold
+ * the paid calls up; charges that move meanwhile may be told in either state.
+ * @param now milliseconds since the epoch; the end where the query names none
+ * @throws TollwayError `invalid_query` for an unknown time zone and for too many pieces
+ */
+export async function spendOverTime(
+  store: Pick<Store, 'spend'>,
+  query: SpendOverTime,
+  now: number,
+): Promise<Record<string, unknown>> {
+  const { filter, by } = query
+  const edges = bucketEdges(query, filter.to ?? now)
+  const buckets: SpendRow[][] = []
+  for (const [at, edge] of edges.entries()) {
+    const next = edges[at + 1]
+    if (next === undefined) break
+    const from = Math.max(edge, filter.from)
+    const to = Math.min(next, filter.to ?? next)
+    buckets.push(from < to ? await store.spend({ ...filter, from, to, by }) : [])
+    await new Promise(setImmediate)
+  }
+  const total = sumOf(buckets.flat())
+  return {
+    from: new Date(filter.from).toISOString(),
+    to: new Date(filter.to ?? now).toISOString(),
+    bucket: query.bucket,
+    timezone: query.timezone,
+    by: by ?? null,
+    starts: edges.slice(0, -1).map((edge) => new Date(edge).toISOString()),
+    series: seriesOf(buckets),
+    states: statesOf(buckets.flat()),
+    total_usd: formatUsd(total),
+  }
+}
+
+/** The starts of the pieces and the end of the last one, milliseconds since the epoch. */
+function bucketEdges({ filter, bucket, timezone }: SpendOverTime, to: number): number[] {
+  const first = DateTime.fromMillis(filter.from, { zone: timezone })
+  if (!first.isValid) throw invalidQuery('timezone', 'is not a time zone such as Europe/Berlin')
+  const start = first.startOf(bucket)
+  const edges: number[] = []
+  for (let n = 0; ; n += 1) {
+    // From the start each time: a day added to a day drifts where the clocks change.
+    const edge = start.plus({ [bucket]: n }).toMillis()
+    edges.push(edge)
+    if (edge >= to && n > 0) return edges
+    if (n > MAX_BUCKETS) {
+      throw invalidQuery('bucket', `makes over ${MAX_BUCKETS} pieces of that range: choose a larger one`)
+    }
+  }
+}
+
+/** A series for each group, the largest first, with the sum of every piece as a string. */
+function seriesOf(buckets: readonly (readonly SpendRow[])[]): Record<string, unknown>[] {
+  const groups = [...new Set(buckets.flatMap((rows) => rows.map(({ group }) => group)))]
+  return groups
+    .map((group) => {
+      const own = buckets.map((rows) => rows.filter((row) => row.group === group))
+      const counted = own.flat().filter(({ state }) => COUNTED.has(state))
+      return {
+        group,
+        own,
+        total: sumOf(counted),
+        charges: counted.reduce((sum, { charges }) => sum + charges, 0),
+      }
+    })
+    .toSorted((a, b) => (a.total === b.total ? 0 : a.total < b.total ? 1 : -1))
+    .map(({ group, own, total, charges }) => ({
+      group,
+      total_usd: formatUsd(total),
+      charges,
+      usd: own.map((rows) => formatUsd(sumOf(rows))),
+    }))
+}
+
+function statesOf(rows: readonly SpendRow[]): Record<string, unknown>[] {
+  return [...new Set(rows.map(({ state }) => state))].map((state) => {
+    const own = rows.filter((row) => row.state === state)
+    return {
+      state,
+      charges: own.reduce((sum, { charges }) => sum + charges, 0),
+      unpriced: own.reduce((sum, { unpriced }) => sum + unpriced, 0),
+      usd: formatUsd(own.reduce((sum, { microUsd }) => sum + microUsd, 0n)),
+    }
+  })
+}
+
+/** What counts as spent or may be: released charges do not. */
+function sumOf(rows: readonly SpendRow[]): bigint {
+  return rows.reduce((sum, { state, microUsd }) => (COUNTED.has(state) ? sum + microUsd : sum), 0n)
+}

@@ -1,0 +1,10 @@
+import type { ChargeState } from '../../core/charge.ts'
+
+/** Every state of a charge, in the order of its life. */
+export const CHARGE_STATES = [
+  'held',
+  'authorized',
+  'settled',
+  'uncertain',
+  'released',
+] as const satisfies readonly ChargeState[]
