@@ -86,7 +86,7 @@ describe('keys that are planned', () => {
     'a payer that calls npx, and a shim that others reach': [
       'payers:\n  br: { kind: agentcash, mode: spawn, binary: npx }\n  x: { kind: obol, mode: sidecar, url: "http://127.0.0.1:1", model: q, shim: 0.0.0.0:8403, networks: [base] }\n',
       '2:26 payers.br.mode: must be one of wallet, mcp, cli.',
-      '3:75 payers.x.shim: must be a loopback address such as 127.0.0.1:8403: run the x402-buyer on this machine, or tunnel to it.',
+      '3:72 payers.x.shim: must be a loopback address such as 127.0.0.1:8403: run the x402-buyer on this machine, or tunnel to it.',
     ],
     'a Postgres store': [
       'store: postgres://127.0.0.1/tollway\n',
@@ -176,7 +176,7 @@ describe('values', () => {
     ],
     'an unknown kind of payer': [
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
-      '1:16 payers.w.kind: must be direct.',
+      '1:16 payers.w.kind: must be one of direct, obol, agentcash.',
     ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',

@@ -197,6 +197,7 @@ it('takes the same shape from a program and from a file', () => {
 
 it('cannot be changed afterwards', () => {
   const config = load(FULL, FULL_ENV)
+  const base = config.payers.get('base')
   const frozen = [
     config,
     config.listen,
@@ -205,8 +206,8 @@ it('cannot be changed afterwards', () => {
     config.routes[0],
     config.budgets[0],
     config.policy,
-    config.payers.get('base'),
-    config.payers.get('base')?.key,
+    base,
+    base?.kind === 'direct' ? base.key : undefined,
     config.policy.payTo.get('https://seller.example.com'),
     config.fallbacks.get('paid/*'),
   ]

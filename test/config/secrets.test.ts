@@ -74,10 +74,9 @@ describe('a secret', () => {
     // Contents that would be refused anywhere else.
     writeFileSync(join(directory, 'keys/wallet'), '', { mode: 0o600 })
     const byFile = parseConfig(wallet('${file:keys/wallet}'), {}, { directory }).payers.get('w')
-    expect(byFile?.key).toEqual({ source: 'file', path: join(directory, 'keys/wallet') })
-    expect(parseConfig(wallet('${env:K}'), { K: '' }).payers.get('w')?.key).toEqual({
-      source: 'env',
-      name: 'K',
+    expect(byFile).toMatchObject({ key: { source: 'file', path: join(directory, 'keys/wallet') } })
+    expect(parseConfig(wallet('${env:K}'), { K: '' }).payers.get('w')).toMatchObject({
+      key: { source: 'env', name: 'K' },
     })
   })
 

@@ -87,7 +87,7 @@ function explainValue(
     case 'invalid_type':
       return explainType(issue.expected, schema, value, example)
     case 'invalid_union':
-      if (issue.discriminator !== undefined) return explainShape(root, path, issue.discriminator, value)
+      if (issue.discriminator !== undefined) return explainShape(root, path, issue.discriminator, value, written([]))
       return notes?.fault ?? `has a value of the wrong kind${example}.`
     case 'too_small':
       return issue.origin === 'array'
@@ -156,8 +156,15 @@ function kindOf(value: unknown): string {
 }
 
 /** A discriminator, e.g. `kind`, that chooses no known shape. */
-function explainShape(root: z.core.$ZodType, path: ConfigPath, key: string, value: unknown): string {
-  const parent = schemaAt(root, path.slice(0, -1))
+function explainShape(
+  root: z.core.$ZodType,
+  path: ConfigPath,
+  key: string,
+  value: unknown,
+  whole: unknown,
+): string {
+  // With the whole, so that a shape chosen further out leaves its own choices only.
+  const parent = schemaAt(root, path.slice(0, -1), whole)
   const choices = [...new Set(parent === undefined ? [] : choicesOf(parent, key))]
   return patternOf(root, path) === 'payers.*.kind' && isPlannedPayerKind(value)
     ? `is a kind of payer that is not there yet in this version. Use ${choices.join(', ')}.`

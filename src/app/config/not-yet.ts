@@ -3,17 +3,13 @@
  * be worse than none. Paths with `[]` for list items and `*` for names of the user's choice.
  */
 const NOT_YET: readonly string[] = [
-  'payers.*.mode',
-  'payers.*.config',
-  'payers.*.auths',
-  'payers.*.state',
   'model_list[].early_keepalive',
   'stream.keepalive_seconds',
   'stream.on_truncated',
 ]
 
 /** Kinds of payer that are planned. */
-const PAYER_KINDS: ReadonlySet<string> = new Set(['obol', 'agentcash'])
+const PAYER_KINDS: ReadonlySet<string> = new Set<string>()
 
 /** Whether a key is planned. */
 export function isNotYet(pattern: string): boolean {

@@ -1,0 +1,38 @@
+/** Pays with the AgentCash wallet by itself: exact quotes, receipts and true streaming, without the program. */
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '../../src/core/clock.ts'
+import type { Provider } from '../../src/core/provider.ts'
+import { direct } from '../direct.ts'
+
+/** Options of {@link agentcashWallet}. */
+export interface AgentcashWalletOptions {
+  /** The wallet file, mode 0600; default `~/.agentcash/wallet.json`. */
+  readonly wallet?: string | undefined
+  /** Networks it may pay on; default Base, where AgentCash wallets are funded. */
+  readonly networks?: readonly string[] | undefined
+  readonly clock?: Clock | undefined
+}
+
+/** Where AgentCash keeps its wallet. */
+export function defaultAgentcashWallet(): string {
+  return join(homedir(), '.agentcash', 'wallet.json')
+}
+
+/**
+ * Starts such a payer with its own signer thread, which alone reads the wallet.
+ * @throws ConfigError for a mistake in the options, or a wallet that is missing, badly kept or malformed
+ */
+export async function agentcashWallet(options: AgentcashWalletOptions = {}): Promise<Provider> {
+  const { wallet = defaultAgentcashWallet(), networks = ['base'], clock } = options
+  const payer = await direct({ key: { source: 'agentcash', path: wallet }, networks, clock })
+  return {
+    name: 'agentcash',
+    address: payer.address,
+    networks: payer.networks,
+    supports: (offer) => payer.supports(offer),
+    authorize: (quote, charge, signal) => payer.authorize(quote, charge, signal),
+    closed: (charge, outcome) => payer.closed(charge, outcome),
+    close: () => payer.close(),
+  }
+}
