@@ -31,6 +31,19 @@ export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void 
   if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
 }
 
+/** What is told behind a stream: its headers went out before it was known. */
+export function trailersOf(exchange: Exchange): Record<string, string> {
+  const { charge, truncated } = exchange
+  const spent = spentOf(exchange)
+  const cost = charge?.microUsd === undefined || spent === 'no' ? undefined : formatUsd(charge.microUsd)
+  return {
+    'x-tollway-truncated': String(truncated),
+    'x-tollway-spent': spent,
+    ...(charge && spent !== 'no' ? { 'x-tollway-charge': charge.id } : {}),
+    ...(cost === undefined ? {} : { 'x-tollway-cost-usd': cost }),
+  }
+}
+
 /** Text that may stand in a header: anything outside printable ASCII becomes `?`. */
 export function headerText(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)

@@ -1,9 +1,12 @@
-/** How far a streamed answer has come, read from its events without changing them. */
+/** How far a streamed answer of chunks has come (chat and text completions), read from its events without changing them. */
 import { scanTopLevel } from '../src/core/json-scan.ts'
+import type { StreamEvent } from '../src/core/stream-json.ts'
 import { readUsage, type Usage } from '../src/core/usage.ts'
+import type { Progress, ReadEvent } from './progress.ts'
+import { brokenOff, type TruncationFallback } from './truncation.ts'
 
 /** What the last chunks said about themselves; a chunk that Tollway adds repeats it. */
-export interface ChunkIdentity {
+interface ChunkIdentity {
   readonly id: string | undefined
   readonly model: string | undefined
   /** Unix seconds. */
@@ -11,9 +14,12 @@ export interface ChunkIdentity {
 }
 
 const DONE = '[DONE]'
+const DONE_EVENT: StreamEvent = { data: DONE }
 
 /** Reads the `data` of one event after another. */
-export class AnswerProgress {
+export class AnswerProgress implements Progress {
+  readonly #isChat: boolean
+  readonly #tellsUsage: boolean
   #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }
   readonly #seen = new Set<number>()
   readonly #finished = new Set<number>()
@@ -23,14 +29,18 @@ export class AnswerProgress {
   /** Stock clients send a request again after `finish_reason: "error"`, so it is an error like any other. */
   #failed = false
 
-  /** Whether `[DONE]` came. */
-  get done(): boolean {
-    return this.#done
+  /**
+   * @param shape whose chunks are added where some are missing
+   * @param tellsUsage whether the client asked for a usage chunk
+   */
+  constructor(shape: 'chat' | 'text' | 'other', tellsUsage = false) {
+    this.#isChat = shape === 'chat'
+    this.#tellsUsage = tellsUsage
   }
 
   /** Whether the answer is whole: `[DONE]` came, or every choice seen has its `finish_reason`. */
   get complete(): boolean {
-    return this.#done || (this.#finished.size > 0 && this.openChoices().length === 0)
+    return this.#done || (this.#finished.size > 0 && this.#openChoices().length === 0)
   }
 
   /** Token counts, as far as they were told. */
@@ -38,21 +48,48 @@ export class AnswerProgress {
     return this.#usage
   }
 
-  get identity(): ChunkIdentity {
-    return this.#identity
+  closing(): StreamEvent[] {
+    return this.#done ? [] : [DONE_EVENT]
+  }
+
+  /** A chunk with `finish_reason: "length"` for each choice that has not finished, the usage if asked for, then `[DONE]`. */
+  truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
+    const told = this.#identity
+    const open = this.#openChoices()
+    const rest = this.#isChat ? { delta: {} } : { text: '', logprobs: null }
+    const base = {
+      id: told.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
+      object: this.#isChat ? 'chat.completion.chunk' : 'text_completion',
+      created: told.created ?? Math.floor(nowMs / 1000),
+      model: told.model ?? model,
+    }
+    const choices = (open.length === 0 ? [0] : open).map((index) => ({
+      index,
+      ...rest,
+      finish_reason: 'length',
+    }))
+    const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {}
+    const usage = {
+      prompt_tokens: inputTokens,
+      completion_tokens: outputTokens,
+      total_tokens: inputTokens + outputTokens,
+      truncated: true,
+    }
+    const last: StreamEvent[] = this.#tellsUsage ? [{ data: { ...base, choices: [], usage } }] : []
+    return [{ data: { ...base, choices } }, ...last, DONE_EVENT]
+  }
+
+  /** No `[DONE]` follows it, as OpenAI does. */
+  errorEnd(): StreamEvent[] {
+    return [{ data: { ...brokenOff().toBody() } }]
   }
 
   /** Indexes of the choices that have begun and not finished. */
-  openChoices(): number[] {
+  #openChoices(): number[] {
     return [...this.#seen].filter((index) => !this.#finished.has(index)).toSorted((a, b) => a - b)
   }
 
-  /**
-   * Reads the value of one `data:` line.
-   * @returns the seller's words when the event is an error, `whole` when it was understood, `partial` when it is not
-   *   one JSON object (nor `[DONE]`)
-   */
-  read(value: Buffer): { readonly error: string } | 'whole' | 'partial' {
+  read(value: Buffer): ReadEvent {
     if (value.length < 16 && value.toString('latin1').trim() === DONE) {
       this.#done = true
       return 'whole'
@@ -60,14 +97,19 @@ export class AnswerProgress {
     const members = scanTopLevel(value)
     if (!members) return 'partial'
     let error: string | undefined
+    let isEmpty = false
+    let tells = false
     for (const { key, valueStart, valueEnd } of members) {
       if (!READ.has(key)) continue
       const json = parse(value.subarray(valueStart, valueEnd))
       if (key === 'error') error = errorText(json) ?? error
       else this.#note(key, json)
+      if (key === 'choices') isEmpty = Array.isArray(json) && json.length === 0
+      if (key === 'usage') tells = isRecord(json)
     }
     if (this.#failed) error ??= 'finish_reason: error'
-    return error === undefined ? 'whole' : { error }
+    if (error !== undefined) return { error }
+    return isEmpty && tells ? 'usage' : 'whole'
   }
 
   #note(key: string, json: unknown): void {

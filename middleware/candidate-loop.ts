@@ -69,6 +69,7 @@ export async function tryCandidates(
     }
     exchange.route = candidate.route.modelName
     exchange.payer = candidate.route.payer
+    exchange.candidate = candidate
     const attempt = routing?.enter(candidate)
     if (routing && !attempt) {
       failure ??= full(candidate)

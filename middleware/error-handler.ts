@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/exchange.ts'
 import { headerText, setAnswerHeaders, spentOf } from './answer-headers.ts'
+import { endEarly } from './early-answer.ts'
 import { errorBody } from './error-body.ts'
 import { exchangeOf } from './exchange.ts'
 import type { ErrorHandler, Handler, Request } from './handler.ts'
@@ -50,7 +51,8 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     Object.assign(exchange.details, own.details, told === own ? {} : { replaced: own.code })
     if (res.headersSent) {
       exchange.outcome = outcomeOf(exchange, told.status)
-      if (!res.writableEnded) res.destroy()
+      if (exchange.openedEarly === true && !res.writableEnded) endEarly(res, exchange, told)
+      else if (!res.writableEnded) res.destroy()
       return
     }
     exchange.outcome = outcomeOf(exchange, told.status)

@@ -5,6 +5,8 @@ import type { Exchange } from '../src/core/exchange.ts'
 import { findFormField } from '../src/core/form-scan.ts'
 import { removeMembers, replaceMember, scanTopLevel } from '../src/core/json-scan.ts'
 import type { Candidate } from '../src/core/route.ts'
+import { answerKind } from '../src/core/stream-json.ts'
+import { asksForUsage, withStream, withUsage } from '../src/core/stream-request.ts'
 import type { OutgoingRequest } from '../src/io/upstream.ts'
 import { isCredential } from './credentials.ts'
 import type { Request } from './handler.ts'
@@ -39,11 +41,15 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
   return {
     method: 'POST',
     url: `${candidate.route.apiBase}${exchange.endpoint}${question < 0 ? '' : url.slice(question)}`,
-    headers:
-      candidate.route.payer === undefined
+    headers: {
+      ...(candidate.route.payer === undefined
         ? upstreamHeaders(req.headers, candidate)
-        : sellerHeaders(req.headers),
-    body: bodyFor(exchange, candidate, req.headers['content-type'] ?? ''),
+        : sellerHeaders(req.headers)),
+      ...(candidate.route.alwaysStream === true && answerKind(exchange.endpoint) !== undefined
+        ? { accept: 'text/event-stream' }
+        : {}),
+    },
+    body: streamedBody(exchange, candidate, bodyFor(exchange, candidate, req.headers['content-type'] ?? '')),
     toSeller: candidate.route.payer !== undefined,
     timeouts: candidate.route.timeouts,
   }
@@ -82,6 +88,29 @@ function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string):
   const { dropParams } = candidate.route
   if (!dropParams || dropParams.length === 0) return named
   return removeMembers(named, scanTopLevel(named) ?? [], new Set(dropParams))
+}
+
+/**
+ * Asks for a stream where the seller answers nothing else, and for the usage chunk of every paid stream: without it
+ * nobody knows what was bought. A route that drops `stream_options` does without.
+ */
+function streamedBody(
+  exchange: Exchange,
+  { route }: Candidate,
+  body: Buffer | undefined,
+): Buffer | undefined {
+  const kind = answerKind(exchange.endpoint)
+  exchange.usageChunk = undefined
+  if (!body || !exchange.body || kind === undefined) return body
+  const streams = exchange.stream || route.alwaysStream === true
+  const asked = exchange.stream ? body : route.alwaysStream === true ? withStream(body) : body
+  if (!streams || (kind !== 'chat' && kind !== 'text')) return asked
+  const isAsked = asksForUsage(exchange.body)
+  if (isAsked) exchange.usageChunk = 'asked'
+  if (isAsked || route.payer === undefined || route.dropParams?.includes('stream_options') === true)
+    return asked
+  exchange.usageChunk = 'forced'
+  return withUsage(asked)
 }
 
 function renamedForm(

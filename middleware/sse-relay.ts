@@ -2,16 +2,13 @@
 import { ByteSink } from '../src/core/byte-sink.ts'
 import type { CostSplicer } from '../src/core/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from '../src/core/sse-lines.ts'
+import { eventText, type AnswerKind, type StreamEvent } from '../src/core/stream-json.ts'
 import type { Usage } from '../src/core/usage.ts'
 import { AnswerProgress } from './answer-progress.ts'
+import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
 import { ownErrorEvent } from './own-error-event.ts'
-import {
-  DONE_EVENT,
-  errorEnd,
-  truncatedEnd,
-  type StreamShape,
-  type TruncationFallback,
-} from './truncation.ts'
+import type { Progress } from './progress.ts'
+import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
 /** Longest line that is read; a longer one is passed on as it comes, unread. */
 export const MAX_LINE_BYTES = 1_048_576
@@ -19,7 +16,11 @@ export const MAX_LINE_BYTES = 1_048_576
 export interface SseRelayOptions {
   /** Paid streams: sets the cost in the usage objects of one event; `undefined` leaves all events as they are. */
   readonly splicer: (() => CostSplicer) | undefined
-  readonly shape: StreamShape
+  readonly shape: AnswerKind | 'other'
+  /** The client did not ask for the usage chunk: it is read and not passed on. */
+  readonly stripUsage?: boolean | undefined
+  /** The client asked for the usage chunk: a truncated stream gets one too. */
+  readonly tellsUsage?: boolean | undefined
   readonly onTruncated: 'length' | 'error'
   /** Default {@link MAX_LINE_BYTES}. */
   readonly maxLineBytes?: number | undefined
@@ -37,9 +38,12 @@ export interface SseEnd {
 /** One stream. Its output does not depend on how the input was cut into chunks. */
 export class SseRelay {
   readonly #options: SseRelayOptions
+  readonly #maxLineBytes: number
   readonly #lines: SseLines
-  readonly #progress = new AnswerProgress()
+  readonly #progress: Progress
   #isFirstLine = true
+  /** A comment of ours went before the seller's first byte: its byte order mark would stand in the middle. */
+  #spokeFirst = false
   /** A line has been sent whose event no blank line has ended yet. */
   #eventOpen = false
   #sellerError: string | undefined
@@ -48,10 +52,20 @@ export class SseRelay {
   #eventSplicer: CostSplicer | undefined
   /** The line over the limit that is passing; its splicer when it is a data line. */
   #longLine: { readonly splicer: CostSplicer | undefined } | undefined
+  /** Lines of an event that nothing of was sent yet: clients see no event before its end. */
+  readonly #held: Buffer[] = []
+  #heldBytes = 0
+  #isHolding = false
+  /** The data lines among them that are parts of one text. */
+  readonly #parts: Buffer[] = []
+  /** The rest of the event is not sent. */
+  #dropping = false
 
   constructor(options: SseRelayOptions) {
     this.#options = options
-    this.#lines = new SseLines(options.maxLineBytes ?? MAX_LINE_BYTES)
+    this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
+    this.#lines = new SseLines(this.#maxLineBytes)
+    this.#progress = progressOf(options)
   }
 
   get usage(): Usage | undefined {
@@ -68,7 +82,7 @@ export class SseRelay {
     return this.#sellerWords
   }
 
-  /** The bytes a chunk brings; at most one unfinished line is held back. */
+  /** The bytes a chunk brings; at most one unfinished line, or event, is held back. */
   push(chunk: Uint8Array): Buffer {
     const out = new ByteSink(chunk.length + ROOM_FOR_COSTS)
     for (const piece of this.#lines.push(chunk)) {
@@ -76,6 +90,13 @@ export class SseRelay {
       this.#relay(piece, out)
     }
     return out.take()
+  }
+
+  /** A comment, where one may stand now: between two events. */
+  comment(text: string): Buffer | undefined {
+    if (this.#eventOpen || this.#lines.insideOverlongLine || this.#lines.afterCr) return undefined
+    this.#spokeFirst ||= this.#isFirstLine
+    return Buffer.from(`: ${text}\n\n`)
   }
 
   /**
@@ -88,65 +109,159 @@ export class SseRelay {
     const tail = this.#sellerError === undefined ? this.#lines.flush() : undefined
     if (shape === 'other') {
       if (tail && !broken) this.#relay(tail, out)
+      if (!broken) this.#release(out)
       const truncated = broken || this.#sellerWords !== undefined
       return { bytes: out.take(), truncated, cut: broken }
     }
     // A last line without its line end counts when it is whole: the answer may be complete with it.
     const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
+    if (this.#parts.length > 0) this.#readParts()
     const failed = broken || this.#sellerError !== undefined
-    if (this.#progress.complete && !failed) return { bytes: out.take(), truncated: false, cut: false }
-    if (!tailIsWhole) out.clear()
-    const open = this.#eventOpen || this.#lines.insideOverlongLine || out.length > 0
-    // Two line ends: the first may merge with a CR sent before.
-    const gap = open ? '\n\n' : ''
-    if (this.#progress.complete) {
-      out.add(Buffer.from(this.#progress.done ? gap : `${gap}${DONE_EVENT}`))
+    if (this.#progress.complete && !failed) {
+      this.#release(out)
+      // Anthropic's clients wait for the last event; for `[DONE]` nobody waits once every choice has its reason.
+      if (shape === 'anthropic') this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
     }
-    const last =
-      this.#options.onTruncated === 'error' ? errorEnd() : truncatedEnd(shape, this.#progress, fallback)
-    out.add(Buffer.from(`${gap}${last}`))
+    if (!tailIsWhole) out.clear()
+    this.#forget()
+    if (this.#progress.complete) {
+      this.#add(this.#progress.closing(), out)
+      return { bytes: out.take(), truncated: false, cut: false }
+    }
+    if (this.#options.onTruncated === 'error') this.#add(this.#progress.errorEnd(), out)
+    else this.#add(this.#progress.truncatedEnd(fallback), out, TRUNCATED_COMMENT)
     return { bytes: out.take(), truncated: true, cut: false }
+  }
+
+  /** Adds events of ours, their costs set. */
+  #add(events: readonly StreamEvent[], out: ByteSink, comment = ''): void {
+    const open = this.#eventOpen || this.#lines.insideOverlongLine || out.length > 0
+    // Two line ends: the first may merge with a CR sent before.
+    out.add(Buffer.from(`${open ? '\n\n' : ''}${comment}`))
+    for (const event of events) {
+      const text = Buffer.from(eventText(event))
+      const splicer = event.data === '[DONE]' ? undefined : this.#options.splicer?.()
+      const start = text.indexOf('{')
+      if (!splicer || start < 0) out.add(text)
+      else {
+        out.add(text.subarray(0, start))
+        out.add(splicer.push(text.subarray(start)))
+      }
+    }
   }
 
   /** @returns `whole` for a data line that was understood */
   #relay(piece: SsePiece, out: ByteSink): 'whole' | 'other' {
     if (piece.kind === 'raw') {
       // The LF after a CR is part of a line end seen before; anything else is part of a line.
-      if (piece.bytes.length === 1 && piece.bytes[0] === LF) out.add(piece.bytes)
-      else this.#relayLong(piece, out)
+      if (piece.bytes.length === 1 && piece.bytes[0] === LF) {
+        if (!this.#dropping || this.#eventOpen) this.#put(piece.bytes, out)
+      } else {
+        this.#release(out)
+        this.#relayLong(piece, out)
+      }
       return 'other'
     }
     const { bytes, end } = piece
     if (bytes.length === 0) {
-      this.#isFirstLine = false
-      this.#eventOpen = false
-      this.#eventSplicer = undefined
-      out.add(end)
+      this.#endEvent(end, out)
       return 'other'
     }
-    const start = dataStart(bytes, this.#isFirstLine)
+    const isFirst = this.#isFirstLine
     this.#isFirstLine = false
+    const start = dataStart(bytes, isFirst)
+    const from = isFirst && this.#spokeFirst && bytes[0] === 0xef ? BOM_BYTES : 0
+    if (this.#dropping) return 'other'
     if (start === undefined || start === bytes.length) {
-      if (piece.kind === 'line') this.#eventOpen = true
-      out.add(bytes)
-      out.add(end)
+      // What names an error event must not go before it: some clients look at the name alone.
+      const waits =
+        this.#options.splicer !== undefined && NAMED.has(this.#options.shape) && bytes[0] !== COLON
+      if (waits && !this.#eventOpen && piece.kind === 'line') this.#hold(out)
+      this.#put(bytes.subarray(from), out)
+      this.#put(end, out)
+      if (piece.kind === 'line' && this.#held.length === 0) this.#eventOpen = true
       return 'other'
     }
     const value = bytes.subarray(start)
     const read = this.#progress.read(value)
     if (typeof read === 'object' && this.#options.shape !== 'other') {
       this.#sellerError = read.error
+      this.#forget()
       return 'other'
     }
-    if (piece.kind === 'line') this.#eventOpen = true
-    const splicer = read === 'partial' ? this.#splicerOfEvent() : this.#options.splicer?.()
+    if (read === 'usage' && this.#options.stripUsage === true) {
+      this.#forget()
+      this.#dropping = true
+      return 'whole'
+    }
+    const isPart = read === 'partial'
+    if (isPart && this.#options.shape !== 'other' && !this.#eventOpen) {
+      this.#hold(out)
+      this.#parts.push(value)
+    } else this.#release(out)
+    const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
     const own = splicer && this.#options.shape === 'other' ? ownErrorEvent(value) : undefined
     this.#sellerWords ??= own?.words
-    out.add(bytes.subarray(0, start))
-    out.add(splicer ? splicer.push(own?.bytes ?? value) : value)
-    out.add(end)
-    return read === 'partial' ? 'other' : 'whole'
+    this.#put(bytes.subarray(from, start), out)
+    this.#put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
+    this.#put(end, out)
+    if (piece.kind === 'line' && !this.#isHolding) this.#eventOpen = true
+    return isPart ? 'other' : 'whole'
+  }
+
+  #endEvent(end: Buffer, out: ByteSink): void {
+    this.#isFirstLine = false
+    this.#eventSplicer = undefined
+    if (this.#parts.length > 0) this.#readParts()
+    if (this.#sellerError !== undefined) return
+    // The event is not sent: its end would end nothing.
+    const wasDropped = this.#dropping && !this.#eventOpen
+    this.#dropping = false
+    this.#release(out)
+    this.#eventOpen = false
+    if (!wasDropped) out.add(end)
+  }
+
+  /** Reads an event whose data came in several lines. */
+  #readParts(): void {
+    const read = this.#progress.read(Buffer.concat(this.#parts.flatMap((part) => [part, LINE_END])))
+    this.#parts.length = 0
+    if (typeof read === 'object') this.#sellerError = read.error
+    else if (read === 'usage' && this.#options.stripUsage === true) this.#dropping = true
+    if (this.#sellerError !== undefined || this.#dropping) this.#forget()
+  }
+
+  /** Keeps what comes until its event is known, as long as that is not too much. */
+  #hold(out: ByteSink): void {
+    if (this.#heldBytes <= this.#maxLineBytes) this.#isHolding = true
+    else this.#release(out)
+  }
+
+  /** Sends a piece, or keeps it with the event it belongs to. */
+  #put(bytes: Buffer, out: ByteSink): void {
+    if (!this.#isHolding) {
+      out.add(bytes)
+      return
+    }
+    if (bytes.length === 0) return
+    this.#held.push(bytes)
+    this.#heldBytes += bytes.length
+    if (this.#heldBytes > this.#maxLineBytes) this.#release(out)
+  }
+
+  /** Sends what was kept. */
+  #release(out: ByteSink): void {
+    if (this.#held.length > 0) this.#eventOpen = true
+    for (const bytes of this.#held) out.add(bytes)
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#held.length = 0
+    this.#parts.length = 0
+    this.#heldBytes = 0
+    this.#isHolding = false
   }
 
   /** A line that is too long to be read keeps no cost of the seller's either. */
@@ -173,7 +288,19 @@ export class SseRelay {
   }
 }
 
+function progressOf({ shape, tellsUsage }: SseRelayOptions): Progress {
+  if (shape === 'responses') return new ResponsesProgress()
+  if (shape === 'anthropic') return new AnthropicProgress()
+  return new AnswerProgress(shape, tellsUsage)
+}
+
 const LF = 0x0a
+const COLON = 0x3a
+const LINE_END = Buffer.from('\n')
+const BOM_BYTES = 3
+
+/** Protocols whose events have names. */
+const NAMED: ReadonlySet<string> = new Set(['responses', 'anthropic'])
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */
 const ROOM_FOR_COSTS = 256

@@ -119,6 +119,14 @@ export interface Exchange {
   payer: string | undefined
   candidates: readonly Candidate[] | undefined
   routing?: Routing | undefined
+  /** The candidate that is asked, or answered. */
+  candidate?: Candidate | undefined
+  /** Whether the stream's usage chunk was asked for by the client, or only by Tollway; set with the outgoing request. */
+  usageChunk?: 'asked' | 'forced' | undefined
+  /** The stream was opened before the paid status was known (`early_keepalive`). */
+  openedEarly?: boolean | undefined
+  /** Says something to the client while a paid call is silent; returns what ends it. */
+  waitAloud?: (() => () => void) | undefined
   /** Subjects of the budgets per tag: declared ones and `other`. */
   tags: readonly string[]
   guard: Guard | undefined

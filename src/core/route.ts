@@ -58,6 +58,14 @@ export interface Route {
   readonly maxRetries?: number | undefined
   /** Top-level fields that are taken out of a JSON body. */
   readonly dropParams?: readonly string[] | undefined
+  /** What becomes of a paid stream whose client left; default the gateway's. */
+  readonly onDisconnect?: 'abort' | 'drain' | undefined
+  /** The seller answers streams only: it is always asked for one, and clients that do not stream get it as JSON. */
+  readonly alwaysStream?: boolean | undefined
+  /** Opens the stream with comments while a paid call is silent, at the price of HTTP statuses for what fails after. */
+  readonly earlyKeepalive?: boolean | undefined
+  /** Most events a second that reach the client; no limit by default. */
+  readonly eventsPerSecond?: number | undefined
   readonly when?: RouteCondition | undefined
   readonly info?: ModelInfo | undefined
 }

@@ -39,6 +39,11 @@ export class SseLines {
     return this.#overlong
   }
 
+  /** Whether the last byte was a CR: an LF that comes next belongs to the same line end. */
+  get afterCr(): boolean {
+    return this.#afterCr
+  }
+
   /** The pieces that a chunk completes. */
   push(chunk: Uint8Array): SsePiece[] {
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)

@@ -214,12 +214,13 @@ describe('a paid stream', () => {
     const start =
       'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":9}}}\n\n'
     const delta = 'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":6}}\n\n'
+    const stop = 'event: message_stop\ndata: {"type":"message_stop"}\n\n'
     const { url, exchange } = await world({
       kind: 'paid',
       endpoint: '/messages',
-      seller: sending([start, delta]),
+      seller: sending([start, delta, stop]),
     })
-    expect(await (await ask(url)).text()).toBe(start + delta.replace('6}', '6,"cost":0.001}'))
+    expect(await (await ask(url)).text()).toBe(start + delta.replace('6}', '6,"cost":0.001}') + stop)
     expect(exchange().usage).toEqual({ inputTokens: 9, outputTokens: 6 })
   })
 
@@ -245,13 +246,15 @@ describe('a paid stream', () => {
   })
 
   test("has the cost in Anthropic's message_start overwritten", async () => {
-    const start = 'data: {"type":"message_start","message":{"usage":{"input_tokens":9,"cost":9}}}\n\n'
+    const start =
+      'data: {"type":"message_start","message":{"usage":{"input_tokens":9,"cost":9}}}\n\ndata: {"type":"message_stop"}\n\n'
     const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([start]) })
     expect(await (await ask(url)).text()).toBe(start.replace('"cost":9', '"cost":0.001'))
   })
 
   test('has the cost overwritten in an event whose data is spread over several lines', async () => {
-    const text = 'data: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\n'
+    const text =
+      'data: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\ndata: {"type":"message_stop"}\n\n'
     const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([text]) })
     expect(await (await ask(url)).text()).toBe(text.replaceAll('9}', '0.001}'))
   })
@@ -259,16 +262,16 @@ describe('a paid stream', () => {
   test.each([
     [
       "Anthropic's error",
-      '/messages',
+      '/images/edits',
       '{"type":"error","error":{"type":"overloaded_error","message":"GPU"}}',
     ],
-    ["Responses' error", '/responses', '{"type":"error","code":"GPU","message":"GPU","param":null}'],
+    ["Responses' error", '/images/edits', '{"type":"error","code":"GPU","message":"GPU","param":null}'],
     [
       "Responses' failure",
-      '/responses',
+      '/images/edits',
       '{"type":"response.failed","response":{"id":"r","error":{"code":"GPU","message":"GPU"}}}',
     ],
-    ['an escaped error', '/messages', '{"type":"\\u0065rror","\\u0065rror":{"message":"GPU"}}'],
+    ['an escaped error', '/images/edits', '{"type":"\\u0065rror","\\u0065rror":{"message":"GPU"}}'],
   ])('has its words exchanged for ours in %s event', async (_case, endpoint, data) => {
     const { url, exchange } = await world({
       kind: 'paid',
@@ -519,7 +522,7 @@ describe('a paid chat stream that breaks', () => {
     const received = signalled()
     const { url, exchange } = await world({
       kind: 'paid',
-      endpoint: '/responses',
+      endpoint: '/images/edits',
       seller: (_request, response) => {
         response.writeHead(200, SSE)
         response.write('data: {"type":"response.created"}\n\n')

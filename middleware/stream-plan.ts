@@ -1,0 +1,33 @@
+/** How an answer goes to the client: as it is, or in the other form. */
+import type { Exchange, Reply } from '../src/core/exchange.ts'
+import { answerKind, type AnswerKind } from '../src/core/stream-json.ts'
+import { isEncoded, mediaType } from './relay-headers.ts'
+
+/**
+ * `untouched`: byte for byte · `events`: an event stream whose events are looked at · `json`: a JSON answer whose cost
+ * is set · `json-to-events`, `events-to-json`: converted for a client that asked for the other form.
+ */
+export type StreamPlan =
+  | { readonly way: 'untouched' | 'watched' | 'events' | 'json' }
+  | { readonly way: 'json-to-events' | 'events-to-json'; readonly kind: AnswerKind }
+
+/** The way of an answer. Unpaid routes are relayed byte for byte; only those that always stream are converted too. */
+export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
+  if (isEncoded(reply.headers)) return { way: 'untouched' }
+  const type = mediaType(reply.headers)
+  const isStream = type === 'text/event-stream'
+  const isJson = type === 'application/json' || type.endsWith('+json')
+  const isPaid = reply.kind === 'paid'
+  const route = exchange.candidate?.route
+  const kind = answerKind(exchange.endpoint)
+  const isOurs = isPaid || (route !== undefined && (route.payer !== undefined || route.alwaysStream === true))
+  // Without a body that was read nobody knows what the client asked for.
+  if (kind !== undefined && isOurs && exchange.body !== undefined && reply.status === 200) {
+    if (isStream && !exchange.stream) return { way: 'events-to-json', kind }
+    if (isJson && exchange.stream) return { way: 'json-to-events', kind }
+  }
+  if (isStream) {
+    return { way: isPaid || (isOurs && exchange.usageChunk === 'forced') ? 'events' : 'watched' }
+  }
+  return { way: isJson && isPaid ? 'json' : 'untouched' }
+}

@@ -1,0 +1,46 @@
+/** JSON answers to event streams and back, for every protocol that has both. */
+import { anthropicEvents, AnthropicCollector } from './anthropic-stream.ts'
+import { chatEvents, ChatCollector } from './chat-stream.ts'
+import { responsesEvents, ResponsesCollector } from './responses-stream.ts'
+import {
+  eventText,
+  parseJson,
+  type AnswerCollector,
+  type AnswerKind,
+  type Json,
+  type StreamEvent,
+} from './stream-json.ts'
+import { textEvents, TextCollector } from './text-stream.ts'
+
+const EVENTS: Readonly<Record<AnswerKind, (answer: Json) => StreamEvent[] | undefined>> = {
+  chat: chatEvents,
+  text: textEvents,
+  responses: responsesEvents,
+  anthropic: anthropicEvents,
+}
+
+/**
+ * A JSON answer as the event stream that would have brought it.
+ * @returns `undefined` when the text is no answer of this kind
+ */
+export function streamOfJson(kind: AnswerKind, text: string): Buffer | undefined {
+  const answer = parseJson(text)
+  const events = answer && EVENTS[kind](answer)
+  return events && Buffer.from(events.map(eventText).join(''))
+}
+
+/** A collector of the kind's events. */
+export function collectorOf(kind: AnswerKind): AnswerCollector {
+  switch (kind) {
+    case 'chat':
+      return new ChatCollector()
+    case 'text':
+      return new TextCollector()
+    case 'responses':
+      return new ResponsesCollector()
+    case 'anthropic':
+      return new AnthropicCollector()
+    default:
+      return kind satisfies never
+  }
+}

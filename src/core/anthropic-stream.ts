@@ -1,0 +1,191 @@
+/** Anthropic messages: a JSON answer as events and back (Anthropic API, "Streaming messages"). */
+import {
+  indexOr,
+  inOrder,
+  isJson,
+  joined,
+  member,
+  objects,
+  parseJson,
+  without,
+  type AnswerCollector,
+  type Json,
+  type StreamEvent,
+} from './stream-json.ts'
+
+/** The events of a whole message; `undefined` when it is none. */
+export function anthropicEvents(answer: Json): StreamEvent[] | undefined {
+  const content = member(answer, 'content')
+  if (!Array.isArray(content)) return undefined
+  const usage: Json = isJson(answer['usage']) ? answer['usage'] : {}
+  const events: StreamEvent[] = []
+  const push = (data: Json & { readonly type: string }): void => {
+    events.push({ event: data.type, data })
+  }
+  push({
+    type: 'message_start',
+    message: {
+      ...without(answer, 'content', 'stop_reason', 'stop_sequence', 'usage'),
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      // What is counted up begins at nothing; the whole of it comes with the last event.
+      usage: { ...without(usage, 'cost'), output_tokens: 0 },
+    },
+  })
+  for (const [index, block] of objects(content).entries()) {
+    const [start, deltas] = blockParts(block)
+    push({ type: 'content_block_start', index, content_block: start })
+    for (const delta of deltas) push({ type: 'content_block_delta', index, delta })
+    push({ type: 'content_block_stop', index })
+  }
+  push(
+    messageDelta(answer['stop_reason'] ?? 'end_turn', answer['stop_sequence'] ?? null, {
+      output_tokens: 0,
+      ...usage,
+    }),
+  )
+  push({ type: 'message_stop' })
+  return events
+}
+
+/** The last event but one: why the message ended, and what was used. */
+export function messageDelta(
+  reason: unknown,
+  sequence: unknown,
+  usage: Json,
+): Json & { readonly type: 'message_delta' } {
+  return { type: 'message_delta', delta: { stop_reason: reason, stop_sequence: sequence }, usage }
+}
+
+function blockParts(block: Json): [Json, Json[]] {
+  switch (block['type']) {
+    case 'text': {
+      const citations = objects(block['citations']).map((citation) => ({ type: 'citations_delta', citation }))
+      const start = { ...block, text: '', ...(citations.length > 0 ? { citations: [] } : {}) }
+      return [start, [{ type: 'text_delta', text: block['text'] ?? '' }, ...citations]]
+    }
+    case 'thinking': {
+      const { thinking, signature } = block
+      const signed = signature === undefined ? [] : [{ type: 'signature_delta', signature }]
+      return [
+        { ...block, thinking: '', signature: '' },
+        [{ type: 'thinking_delta', thinking: thinking ?? '' }, ...signed],
+      ]
+    }
+    case 'tool_use':
+    case 'server_tool_use':
+      return [
+        { ...block, input: {} },
+        [{ type: 'input_json_delta', partial_json: JSON.stringify(block['input'] ?? {}) }],
+      ]
+    default:
+      return [block, []]
+  }
+}
+
+interface Block {
+  block: Json
+  json: string
+  open: boolean
+}
+
+/** See {@link AnswerCollector}. */
+export class AnthropicCollector implements AnswerCollector {
+  #message: Json | undefined
+  #end: Json = {}
+  #usage: Json = {}
+  readonly #blocks = new Map<number, Block>()
+
+  add(event: Json): void {
+    const index = indexOr(event['index'], this.#blocks.size)
+    switch (event['type']) {
+      case 'message_start':
+        if (!isJson(event['message'])) return
+        this.#message = event['message']
+        this.#noteUsage(event['message']['usage'])
+        return
+      case 'content_block_start':
+        if (!isJson(event['content_block'])) return
+        this.#blocks.set(index, { block: event['content_block'], json: '', open: true })
+        return
+      case 'content_block_delta':
+        addDelta(this.#blocks.get(index), event['delta'])
+        return
+      case 'content_block_stop': {
+        const block = this.#blocks.get(index)
+        if (block) block.open = false
+        return
+      }
+      case 'message_delta':
+        if (isJson(event['delta'])) this.#end = { ...this.#end, ...event['delta'] }
+        this.#noteUsage(event['usage'])
+        return
+      default:
+    }
+  }
+
+  #noteUsage(usage: unknown): void {
+    if (isJson(usage)) this.#usage = { ...this.#usage, ...usage }
+  }
+
+  /** What the first event said of the message. */
+  get message(): Json | undefined {
+    return this.#message
+  }
+
+  /** What was used, as far as it was told. */
+  get usage(): Json {
+    return this.#usage
+  }
+
+  /** Indexes of the blocks that have begun and not ended. */
+  openBlocks(): number[] {
+    return inOrder(this.#blocks).flatMap(([index, { open }]) => (open ? [index] : []))
+  }
+
+  answer(truncated: boolean): Json | undefined {
+    if (!this.#message) return undefined
+    const content = inOrder(this.#blocks).flatMap(([, { block, json, open }]) => {
+      if (!isTool(block) || (json === '' && !open)) return [block]
+      const input = parseJson(json)
+      // A tool called with half of its input would do something else than was meant.
+      return input === undefined || open ? [] : [{ ...block, input }]
+    })
+    const isTruncated = truncated && (this.#end['stop_reason'] ?? null) === null
+    return {
+      ...this.#message,
+      content,
+      stop_reason: isTruncated ? 'max_tokens' : (this.#end['stop_reason'] ?? 'end_turn'),
+      stop_sequence: this.#end['stop_sequence'] ?? null,
+      usage: this.#usage,
+    }
+  }
+}
+
+function isTool(block: Json): boolean {
+  return block['type'] === 'tool_use' || block['type'] === 'server_tool_use'
+}
+
+function addDelta(into: Block | undefined, delta: unknown): void {
+  if (!into || !isJson(delta)) return
+  const { block } = into
+  switch (delta['type']) {
+    case 'text_delta':
+      into.block = { ...block, text: joined(block['text'], delta['text']) }
+      return
+    case 'thinking_delta':
+      into.block = { ...block, thinking: joined(block['thinking'], delta['thinking']) }
+      return
+    case 'signature_delta':
+      into.block = { ...block, signature: delta['signature'] }
+      return
+    case 'citations_delta':
+      into.block = { ...block, citations: [...objects(block['citations']), delta['citation']] }
+      return
+    case 'input_json_delta':
+      if (typeof delta['partial_json'] === 'string') into.json += delta['partial_json']
+      return
+    default:
+  }
+}

@@ -1,0 +1,93 @@
+/** What the conversions between JSON answers and event streams share. */
+
+/** A JSON object as it was parsed. */
+export type Json = Readonly<Record<string, unknown>>
+
+/** One server-sent event. */
+export interface StreamEvent {
+  /** The `event:` field; protocols of OpenAI before Responses have none. */
+  readonly event?: string | undefined
+  readonly data: Json | '[DONE]'
+}
+
+/** Puts an answer together again from its events. */
+export interface AnswerCollector {
+  /** One event's data, parsed. Events that are not understood are passed over. */
+  add(event: Json): void
+  /**
+   * The answer so far; `undefined` when nothing of one came.
+   * @param truncated the stream broke off: what is open is closed as an answer that met its length limit
+   */
+  answer(truncated: boolean): Json | undefined
+}
+
+/** The protocols whose answers Tollway can convert and whose streams it can end. */
+export type AnswerKind = 'chat' | 'text' | 'responses' | 'anthropic'
+
+/** The protocol of an endpoint, e.g. `/chat/completions`; `undefined` for those without one. */
+export function answerKind(endpoint: string): AnswerKind | undefined {
+  return ENDPOINTS.get(endpoint)
+}
+
+const ENDPOINTS: ReadonlyMap<string, AnswerKind> = new Map([
+  ['/chat/completions', 'chat'],
+  ['/completions', 'text'],
+  ['/responses', 'responses'],
+  ['/messages', 'anthropic'],
+])
+
+/** An event in its bytes, as text. */
+export function eventText({ event, data }: StreamEvent): string {
+  const text = data === '[DONE]' ? data : JSON.stringify(data)
+  return `${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`
+}
+
+/** Whether a parsed value is an object (no list). */
+export function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A member of an object; `undefined` of anything else. */
+export function member(value: unknown, name: string): unknown {
+  return isJson(value) && Object.hasOwn(value, name) ? value[name] : undefined
+}
+
+/** The objects of a list; empty for anything else. */
+export function objects(value: unknown): Json[] {
+  return Array.isArray(value) ? value.filter(isJson) : []
+}
+
+/** A whole number from 0 to 9999, or what stands in for it: no protocol has larger indexes, and a list must not become sparse. */
+export function indexOr(value: unknown, otherwise: number): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 10_000
+    ? value
+    : otherwise
+}
+
+/** The members of an object but those named. */
+export function without(value: Json, ...names: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)))
+}
+
+/** Parses a text; `undefined` when it is no JSON object. */
+export function parseJson(text: string): Json | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isJson(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Joins what one field of several deltas said: texts and lists go on, anything else is replaced. */
+export function joined(before: unknown, after: unknown): unknown {
+  if (typeof before === 'string' && typeof after === 'string') return before + after
+  if (Array.isArray(before) && Array.isArray(after))
+    return [...(before as unknown[]), ...(after as unknown[])]
+  return after === null || after === undefined ? (before ?? after) : after
+}
+
+/** Values in the order of their keys. */
+export function inOrder<T>(values: ReadonlyMap<number, T>): [number, T][] {
+  return [...values].toSorted(([a], [b]) => a - b)
+}
