@@ -42,6 +42,30 @@ payers:
     kind: direct
     key: "\${env:WALLET_KEY}"
     networks: [base-sepolia, "eip155:8453", base]
+  wallet:
+    kind: agentcash
+    mode: wallet
+    wallet: /home/me/.agentcash/wallet.json
+    networks: [base]
+  server:
+    kind: agentcash
+    mode: mcp
+    binary: /opt/agentcash/index.js
+    home: /home/me
+    args: ["--dev"]
+    networks: [base]
+    concurrency: 3
+    timeout_seconds: 20
+  sidecar:
+    kind: obol
+    mode: sidecar
+    url: http://127.0.0.1:8404/
+    remote_model: qwen3.5:9b
+    shim: 127.0.0.1:8403
+    networks: [base, base]
+    concurrency: 2
+    max_validity_seconds: 3600
+    timeout_seconds: 5
 model_list:
   - model_name: "paid/*"
     model: "*"

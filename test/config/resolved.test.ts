@@ -38,6 +38,42 @@ it('turns every key into our units', () => {
           networks: ['eip155:84532', 'eip155:8453'],
         },
       ],
+      [
+        'wallet',
+        {
+          kind: 'agentcash',
+          mode: 'wallet',
+          wallet: '/home/me/.agentcash/wallet.json',
+          networks: ['eip155:8453'],
+        },
+      ],
+      [
+        'server',
+        {
+          kind: 'agentcash',
+          mode: 'mcp',
+          binary: '/opt/agentcash/index.js',
+          home: '/home/me',
+          args: ['--dev'],
+          networks: ['eip155:8453'],
+          concurrency: 3,
+          timeoutMs: 20_000,
+        },
+      ],
+      [
+        'sidecar',
+        {
+          kind: 'obol',
+          mode: 'sidecar',
+          url: 'http://127.0.0.1:8404',
+          model: 'qwen3.5:9b',
+          shim: { host: '127.0.0.1', port: 8403 },
+          networks: ['eip155:8453'],
+          concurrency: 2,
+          maxValiditySeconds: 3600,
+          timeoutMs: 5_000,
+        },
+      ],
     ]),
     routes: [
       {

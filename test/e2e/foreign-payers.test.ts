@@ -37,7 +37,7 @@ describePaying('a running x402-buyer (emulated)', {
         kind: 'obol',
         mode: 'sidecar',
         url: buyer.url,
-        model: 'sandbox-small',
+        remote_model: 'sandbox-small',
         shim: `127.0.0.1:${port}`,
         networks: [chain.v1Network],
       },

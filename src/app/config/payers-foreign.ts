@@ -80,7 +80,7 @@ export const obolSidecar = z.strictObject({
   url: leaf
     .apiBase()
     .meta({ description: 'Where the x402-buyer listens.', example: 'http://127.0.0.1:8404' }),
-  model: leaf.model().meta({
+  remote_model: leaf.model().meta({
     description: '`remoteModel` of the upstream that pays. One payer for each upstream.',
     example: '"qwen3.5:9b"',
   }),

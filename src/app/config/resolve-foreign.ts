@@ -50,7 +50,7 @@ export type ResolvedForeignPayer = ResolvedAgentcashWallet | ResolvedAgentcashPr
 export function resolveForeign(payer: CheckedForeignPayer, directory: string): ResolvedForeignPayer {
   const networks = [...new Set(payer.networks)]
   if (payer.kind === 'obol') {
-    const { kind, mode, url, model, shim, concurrency } = payer
+    const { kind, mode, url, remote_model: model, shim, concurrency } = payer
     const times = { maxValiditySeconds: payer.max_validity_seconds, timeoutMs: payer.timeout_seconds }
     return { kind, mode, url, model, shim, networks, concurrency, ...times }
   }
