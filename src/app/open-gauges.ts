@@ -20,11 +20,17 @@ export interface GaugesSetup {
   readonly log: Log
 }
 
-/** Begins to read what was spent, and the balances of payers whose address and node are known. */
-export function openGauges(setup: GaugesSetup): {
+/** What {@link openGauges} keeps. */
+export interface Gauges {
+  /** The newest known balances. */
   readonly wallets: () => readonly WalletReading[]
+  /** Reads everything anew: what was spent and the balances. Rejects when the ledger cannot be read. */
+  readonly refresh: () => Promise<void>
   readonly close: () => void
-} {
+}
+
+/** Begins to read what was spent, and the balances of payers whose address and node are known. */
+export function openGauges(setup: GaugesSetup): Gauges {
   const { config, store, metrics, payers, clock, log } = setup
   const spending = watchSpending({
     store,
@@ -43,6 +49,9 @@ export function openGauges(setup: GaugesSetup): {
   metrics.watch({ spent: spending.newest, wallets: wallets.newest })
   return {
     wallets: wallets.newest,
+    async refresh() {
+      await Promise.all([spending.refresh(), wallets.refresh()])
+    },
     close() {
       spending.close()
       wallets.close()

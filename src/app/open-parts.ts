@@ -30,8 +30,11 @@ import { budgetLog } from './budget-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
 import { openPayers } from './open-payers.ts'
+import { openObolPools } from './obol/open-pools.ts'
+import { poolObserver, poolSources } from './obol/pool-metrics.ts'
+import { withPools, type ObolPools } from './obol/pool-routes.ts'
 import { openRouter } from './open-router.ts'
-import { openGauges } from './open-gauges.ts'
+import { openGauges, type Gauges } from './open-gauges.ts'
 import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 import { openSpendPage } from './open-spend-page.ts'
@@ -70,9 +73,13 @@ export interface Parts {
   readonly ledger: Ledger
   readonly audit: AuditFile
   readonly metrics: Metrics
+  /** Reads by itself what a scrape cannot wait for; may be asked to read now. */
+  readonly gauges: Gauges
   /** Holds the sums of ledger, audit file and metrics against each other; may be asked for a look of its own. */
   readonly sums: SumCheck
   readonly payers: ReadonlyMap<string, Provider>
+  /** Those of them that pay from pools, by name. */
+  readonly pools: ObolPools
   readonly upstream: Upstream
   /** The paid calls on their way. */
   readonly running: RunningCalls
@@ -101,7 +108,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
   const opened: { close(): Promise<void> }[] = []
   try {
     const instance = thisInstance(clock)
-    const payers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
+    const signers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
     refuseForgottenLedger(config)
     const audit = await openAudit(config.audit, clock, instance.id)
     opened.push(audit)
@@ -124,6 +131,21 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       const { charge, usage } = event.summary
       if (charge !== undefined && usage !== undefined) void ledger.noteUsage(charge, usage)
     })
+    const origins = paidOrigins(config)
+    const pools = await openObolPools({
+      config,
+      ledger,
+      clock,
+      timers: overrides.timers,
+      log,
+      own: overrides.payers,
+      origins,
+      observers,
+      opened,
+    })
+    const payers = new Map<string, Provider>([...signers, ...pools])
+    observers.push(harmless(poolObserver(pools, metrics.observe), log))
+    metrics.watch(poolSources(store.vouchers, pools, clock))
     const router = openRouter(config, store, clock, observers)
     const running = new RunningCalls()
     const upstream = createUpstream(config.timeouts, {
@@ -168,6 +190,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     reconciler.start()
     return {
       config,
+      gauges,
       clock,
       ledger,
       audit,
@@ -178,7 +201,8 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       running,
       reconciler,
       observers,
-      modelRouter: router.options,
+      modelRouter: { ...router.options, routes: withPools(router.options.routes, pools) },
+      pools,
       prices: router.prices,
       idempotency: { ledger, ...config.idempotency, clock },
       budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
@@ -186,13 +210,15 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         ledger,
         upstream,
         payers,
-        origins: paidOrigins(config),
+        origins,
         policy: { ...config.policy, assets: config.assets },
         running,
+        // Without comments there is nothing to say early either: silence is what was asked for.
+        ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
         clock,
         observers,
       },
-      sseRestreamer: { idleMs: config.timeouts.idleMs, onDisconnect: config.stream.onDisconnect, clock },
+      sseRestreamer: { ...config.stream, idleMs: config.timeouts.idleMs, clock },
       spendPage: page,
       async close() {
         clearInterval(heartbeat)
@@ -221,7 +247,7 @@ function harmless(observer: Observer, log: Log): Observer {
   }
 }
 
-function paidOrigins(config: ResolvedConfig): ReadonlySet<string> {
+function paidOrigins(config: ResolvedConfig): Set<string> {
   return new Set(
     config.routes.filter((route) => route.payer !== undefined).map((route) => new URL(route.apiBase).origin),
   )

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
@@ -18,9 +19,7 @@ const SLOW_MS = 150
 beforeAll(async () => {
   seller = await startBareSeller()
   upstream = await startHostileSeller(async (_request, response) => {
-    const late = Promise.withResolvers<void>()
-    setTimeout(late.resolve, SLOW_MS)
-    await late.promise
+    await setTimeout(SLOW_MS)
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
   })
   process.env['METRICS_TOKEN'] = TOKEN

@@ -1,0 +1,173 @@
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { DASHBOARDS, dashboardFiles } from '../../src/app/dashboards/files.ts'
+import { ALERTS } from '../../src/app/dashboards/rules.ts'
+import { startPrometheus, type Prometheus, type Series } from '../kit/prometheus.ts'
+import { promtool } from '../kit/promtool.ts'
+import { dashboardSchema, queryPanels } from './grafana-schema.ts'
+import { startTraffic, type Traffic } from './traffic.ts'
+
+const FILES = dashboardFiles()
+const panels = DASHBOARDS.flatMap(({ uid }) => {
+  const dashboard = dashboardSchema.parse(JSON.parse(FILES.get(`grafana/${uid}.json`) ?? ''))
+  return queryPanels(dashboard).flatMap(({ title, targets }) =>
+    targets.map(({ refId, expr, instant }) => ({ name: `${uid}: ${title} ${refId}`, expr, instant })),
+  )
+})
+/** How far back panels look: everything this test did. */
+const SECONDS = 60
+
+let traffic: Traffic
+let prometheus: Prometheus
+
+/** What Grafana puts in place of the variables when everything is chosen. */
+function substituted(expr: string): string {
+  const values: Readonly<Record<string, string>> = {
+    job: '.+',
+    instance: '.+',
+    route: '.*',
+    __rate_interval: `${SECONDS}s`,
+  }
+  return expr.replaceAll(/\$(\w+)/g, (whole, name: string) => values[name] ?? whole)
+}
+
+const hasNumber = (series: readonly Series[]): boolean =>
+  series.some(({ values }) => values.some((value) => Number.isFinite(value)))
+
+/** Waits until Prometheus has scraped what the gateway tells now. */
+async function scraped(name: string): Promise<void> {
+  const lines = (await traffic.tollway.gateway.parts.metrics.text()).split('\n')
+  const now = lines
+    .filter((line) => line.startsWith(`${name}{`))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)
+  const look = async (): Promise<void> => {
+    const [sum] = await prometheus.query(`sum(${name})`)
+    if (sum?.values[0] !== now) throw new Error(`${name} is ${sum?.values[0]} in Prometheus, and ${now} here`)
+  }
+  await vi.waitFor(look, { timeout: 10_000, interval: 100 })
+}
+
+beforeAll(async () => {
+  traffic = await startTraffic()
+  const { host } = new URL(traffic.tollway.metricsUrl)
+  prometheus = await startPrometheus({
+    // The second one is down: an alert asks for that.
+    targets: [host, '127.0.0.1:9'],
+    token: traffic.token,
+    rules: {
+      'recording-rules.yml': FILES.get('prometheus/recording-rules.yml') ?? '',
+      'alerts.yml': FILES.get('prometheus/alerts.yml') ?? '',
+    },
+  })
+  for (let round = 0; round < 2; round++) {
+    await traffic.round()
+    traffic.tell()
+    await scraped('tollway_requests_total')
+  }
+  // The budgets of these routes are used up now.
+  await traffic.round()
+  await traffic.expire()
+  traffic.tell()
+  await traffic.tollway.gateway.parts.gauges.refresh()
+  await scraped('tollway_requests_total')
+  await scraped('tollway_payments_total')
+  // A rate needs two looks at the youngest series too.
+  const youngest = [
+    'tollway_budget_refusals_total',
+    'tollway_budget_would_refuse_total',
+    'tollway_payments_total',
+  ]
+  for (const name of youngest) {
+    const look = async (): Promise<void> => {
+      const [least] = await prometheus.query(`min(count_over_time(${name}[1m]))`)
+      if (least?.values[0] === undefined || least.values[0] < 2) throw new Error(`${name} was scraped once`)
+    }
+    await vi.waitFor(look, { timeout: 10_000, interval: 100 })
+  }
+})
+
+afterAll(async () => {
+  await prometheus?.close()
+  await traffic?.close()
+})
+
+test('the traffic went through every outcome and every state', async () => {
+  const outcomes = await prometheus.query('count by (outcome) (tollway_requests_total{route!="none"})')
+  expect(outcomes.map(({ metric }) => metric['outcome']).toSorted()).toEqual([
+    'failed',
+    'free',
+    'paid',
+    'refused',
+    'uncertain',
+  ])
+  const states = await prometheus.query('sum by (state) (tollway_payments_total)')
+  expect(states.map(({ metric }) => metric['state']).toSorted()).toEqual([
+    'authorized',
+    'held',
+    'released',
+    'settled',
+    'uncertain',
+  ])
+})
+
+test('promtool finds nothing to say about the metrics', async () => {
+  const headers = { authorization: `Bearer ${traffic.token}` }
+  const text = await (await fetch(traffic.tollway.metricsUrl, { headers })).text()
+  expect(await promtool(['check', 'metrics'], text)).toEqual({ code: 0, output: '' })
+})
+
+test('Prometheus keeps the exemplars: a latency leads to its request', async () => {
+  const query = new URLSearchParams({
+    query: 'tollway_request_overhead_seconds_bucket',
+    start: String(Date.now() / 1000 - SECONDS),
+    end: String(Date.now() / 1000 + 1),
+  })
+  const found = (await prometheus.api(`query_exemplars?${query}`)) as {
+    exemplars: { labels: { request_id?: string } }[]
+  }[]
+  const ids = found.flatMap(({ exemplars }) => exemplars.map(({ labels }) => labels.request_id))
+  expect(ids.some((id) => id?.startsWith('req_'))).toBe(true)
+})
+
+describe('every panel shows something', () => {
+  test.each(panels)('$name', async ({ expr, instant }) => {
+    const query = substituted(expr)
+    const series = instant ? await prometheus.query(query) : await prometheus.queryRange(query, SECONDS)
+    expect(hasNumber(series), query).toBe(true)
+  })
+})
+
+describe('every alert can fire on what the gateway tells', () => {
+  test.each(ALERTS)('$alert', async ({ expr }) => {
+    await expect
+      .poll(async () => (await prometheus.query(expr)).length, { timeout: 5000, interval: 100 })
+      .toBeGreaterThan(0)
+  })
+})
+
+test('Prometheus evaluates every rule without an error', async () => {
+  const { groups } = (await prometheus.api('rules')) as {
+    groups: { rules: { name: string; health: string; lastError?: string }[] }[]
+  }
+  const rules = groups.flatMap((group) => group.rules)
+  expect(rules.length).toBeGreaterThanOrEqual(ALERTS.length)
+  expect(rules.filter(({ health }) => health !== 'ok')).toEqual([])
+})
+
+test('what the panels say is what the ledger says', async () => {
+  const [today] = await prometheus.query('sum(tollway_spent_usd{window="day"})')
+  const settled = await traffic.tollway.gateway.parts.ledger.store.sum('settled')
+  expect(today?.values[0]).toBeCloseTo(Number(settled.microUsd) / 1e6, 9)
+  const [uncertain] = await prometheus.query('tollway_uncertain_payments')
+  expect(uncertain?.values[0]).toBe((await traffic.tollway.gateway.parts.ledger.uncertainSum()).count)
+  const { buyer } = traffic.world.chain.accounts
+  const [wallet] = await prometheus.query('tollway_wallet_balance_usd{payer="base"}')
+  expect(wallet?.values[0]).toBeGreaterThan(0)
+  expect(wallet?.values[0]).toBeGreaterThanOrEqual(
+    Number(await traffic.world.chain.balanceOf(buyer.address)) / 1e6,
+  )
+})
+
+test('an expression that asks for nothing there is told apart from one that works', async () => {
+  expect(hasNumber(await prometheus.query('tollway_no_such_series'))).toBe(false)
+  await expect(prometheus.query('rate(tollway_requests_total')).rejects.toThrow(/parse error/)
+})
