@@ -2,9 +2,9 @@ import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
 import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler, type Request } from './handler.ts'
+import { asyncHandler, type Handler } from './handler.ts'
 import { objectWith, parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
+import { endpointOf, headersOf } from './paths.ts'
 import { RouterState, type RoutedRequest } from './router-state.ts'
 
 /** Options of {@link modelRouter}. */
@@ -33,6 +33,8 @@ export function modelRouter(options: ModelRouterOptions): Handler {
   return asyncHandler('modelRouter', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
+    // Somebody before us chose: the request named its upstream.
+    if (exchange.candidates) return next()
     const { model, allowedModels, caller } = exchange
     if (model === undefined) {
       throw new ConfigError('modelRouter() found no model: mount readBody() before it.')
@@ -58,13 +60,6 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     exchange.route = exchange.candidates[0]?.route.modelName
     next()
   })
-}
-
-function headersOf(req: Request): (name: string) => string | undefined {
-  return (name) => {
-    const value = req.headers[name]
-    return typeof value === 'string' ? value : value?.join(', ')
-  }
 }
 
 function unknownModel(model: string): TollwayError {

@@ -26,6 +26,8 @@ import { bind } from './bind.ts'
 import { isLoopbackHost } from './config/addresses.ts'
 import { asksForKeys } from './config/asks-for-keys.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { buyerApi } from './obol/buyer-api.ts'
+import { upstreamPaths } from './obol/upstream-paths.ts'
 import { metricsListener } from './metrics-listener.ts'
 import { openCallers } from './open-callers.ts'
 import type { Environment } from './config/secrets.ts'
@@ -170,6 +172,7 @@ function compose(
   app.use(scope)
   app.use(logger)
   app.use(guard)
+  app.use(buyerApi({ pools: parts.pools, adminKeyDigest: config.admin.keyDigest }))
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
   if (config.metrics.listen === undefined) {
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
@@ -179,13 +182,16 @@ function compose(
   app.use(identify)
   app.use(callerLimits({ observers }))
   app.use(clawrouter({ routes: parts.modelRouter.routes, ledger, budgets: config.budgets, clock }))
+  const upstreams = upstreamPaths(parts.pools)
+  app.use(upstreams.rewrite)
   app.use(readBody({ limit: config.bodyLimit }))
+  app.use(upstreams.choose)
   app.use(modelRouter(parts.modelRouter))
   app.use(idempotency(parts.idempotency))
   app.use(budgetGuard(parts.budgetGuard))
   app.use(paymentInterceptor(parts.paymentInterceptor))
   app.use(sseRestreamer(parts.sseRestreamer))
-  app.use(models({ routes: parts.modelRouter.routes, clock }))
+  app.use(models({ routes: parts.modelRouter.routes, prices: parts.prices, clock }))
   app.use(rest)
   app.use(notFound())
   app.use(answerErrors)

@@ -5,6 +5,23 @@ import type { ErrorCode } from './errors.ts'
 import type { Finding } from './reconcile.ts'
 import type { Usage } from './usage.ts'
 
+/** What the series of x402-buyer are labelled with. */
+export interface ObolLabels {
+  readonly upstream: string
+  readonly remoteModel: string
+  /** The network as its configuration spells it. */
+  readonly chain: string
+}
+
+/** The counters of x402-buyer. */
+export type ObolCounter =
+  | 'requests'
+  | 'payment_attempts'
+  | 'payment_success'
+  | 'payment_failure'
+  | 'confirm_spend_failure'
+  | 'payment_unsettled_confirmations'
+
 export type TollwayEvent =
   /** A charge was reserved or moved. */
   | { readonly type: 'charge'; readonly charge: Charge; readonly from: ChargeState | undefined }
@@ -59,6 +76,8 @@ export type TollwayEvent =
     }
   /** A look at the chains ended. `incomplete`: a network gave no usable answer; `failed`: the ledger did not. */
   | { readonly type: 'reconciled'; readonly result: 'done' | 'incomplete' | 'failed' }
+  /** Something x402-buyer counts happened to one of its upstreams. */
+  | ({ readonly type: 'obol_buyer'; readonly counter: ObolCounter } & ObolLabels)
   /** The state file of x402-buyer could not be written; what was used is in the ledger. */
   | { readonly type: 'obol_state_failed'; readonly payer: string }
   /** The audit file could not be written. */

@@ -3,6 +3,7 @@ import { counted, type BudgetAsset, type Totals } from '../core/budget.ts'
 import { formatUnits } from '../core/money.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../core/reconcile.ts'
 import type { MetricRegistry } from './metric-registry.ts'
+import { showObol, type ObolReading } from './obol-metrics.ts'
 import { showRouteStates, type RouteStateReading } from './routing-metrics.ts'
 
 /** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
@@ -33,6 +34,8 @@ export interface MetricSources {
   readonly vouchers?: (() => Promise<readonly VoucherReading[]>) | undefined
   /** Micro-USD that unspent vouchers could take. */
   readonly voucherExposure?: (() => Promise<bigint>) | undefined
+  /** The upstreams of pools loaded from x402-buyer's files. */
+  readonly obol?: (() => Promise<readonly ObolReading[]>) | undefined
   /** The newest known balances of the payers. */
   readonly wallets?: (() => readonly WalletReading[]) | undefined
   /** The health of every route asked so far. */
@@ -163,6 +166,7 @@ async function readVouchers(metrics: MetricRegistry, sources: MetricSources): Pr
     metrics.reset('tollway_vouchers')
     for (const { count, ...labels } of readings) metrics.add('tollway_vouchers', labels, count)
   }
+  if (sources.obol) showObol(metrics, await sources.obol().catch(() => []))
   if (sources.voucherExposure) {
     const exposure = await sources.voucherExposure().catch(() => undefined)
     metrics.set('tollway_voucher_exposure_usd', {}, exposure === undefined ? Number.NaN : usd(exposure))

@@ -23,6 +23,8 @@ const OVERHEAD_SECONDS = [
 const OTEL_TOKENS = Array.from({ length: 14 }, (_, power) => 4 ** power)
 const SPEND = ['route', 'payer', 'seller', 'asset', 'caller'] as const
 const BUDGET = ['budget', 'subject'] as const
+/** The labels of x402-buyer's own series. */
+const OBOL = ['upstream', 'remote_model', 'chain'] as const
 const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'] as const
 
 /** The metrics by name. */
@@ -163,6 +165,15 @@ export const METRIC_TABLE = {
     GEN_AI,
     OTEL_SECONDS,
   ),
+  obol_x402_buyer_requests_total: counter('Requests routed to an upstream of the pool.', OBOL),
+  obol_x402_buyer_payment_attempts_total: counter('Vouchers of an upstream recorded to be sent.', OBOL),
+  obol_x402_buyer_payment_success_total: counter('Paid requests that were answered.', OBOL),
+  obol_x402_buyer_payment_failure_total: counter('Sent vouchers without an answer that settles them.', OBOL),
+  obol_x402_buyer_confirm_spend_failure_total: counter('Times consumed.json could not be written.', OBOL),
+  obol_x402_buyer_payment_unsettled_confirmations_total: counter('Paid requests that were answered without a receipt.', OBOL),
+  obol_x402_buyer_auth_remaining: gauge('Vouchers of an upstream that can be used.', OBOL),
+  obol_x402_buyer_auth_spent: gauge('Vouchers of an upstream that were used or are on their way.', OBOL),
+  obol_x402_buyer_active_model_mappings: gauge('1 for each upstream that is served.', OBOL),
   process_cpu_seconds_total: counter('User and system CPU time of the process.', []),
   process_resident_memory_bytes: gauge('Resident memory of the process.', []),
   process_start_time_seconds: gauge('When the process started, seconds since the epoch.', []),

@@ -5,6 +5,7 @@ import { operationOf } from '../core/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
 import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usd, type MetricSources } from './metric-sources.ts'
+import { countObol } from './obol-metrics.ts'
 import { readProcess } from './process-metrics.ts'
 import { recordRouting } from './routing-metrics.ts'
 
@@ -103,6 +104,11 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
     case 'cooled':
     case 'rate_limited':
       recordRouting(metrics, event)
+      return
+    case 'obol_buyer':
+      countObol(metrics, event.counter, event)
+      return
+    case 'obol_state_failed':
       return
     default:
       event satisfies never

@@ -2,11 +2,7 @@
  * Keys that are planned and not built. They are refused by name: a limit that is read and not enforced would
  * be worse than none. Paths with `[]` for list items and `*` for names of the user's choice.
  */
-const NOT_YET: readonly string[] = [
-  'model_list[].early_keepalive',
-  'stream.keepalive_seconds',
-  'stream.on_truncated',
-]
+const NOT_YET: readonly string[] = []
 
 /** Kinds of payer that are planned. */
 const PAYER_KINDS: ReadonlySet<string> = new Set<string>()

@@ -135,7 +135,12 @@ export interface ResolvedConfig {
     /** Where they are served instead of the gateway's own address. */
     readonly listen: ListenAddress | undefined
   }
-  readonly stream: { readonly onDisconnect: 'abort' | 'drain' }
+  readonly stream: {
+    /** 0 for none. */
+    readonly keepaliveMs: number
+    readonly onDisconnect: 'abort' | 'drain'
+    readonly onTruncated: 'length' | 'error'
+  }
   readonly timeouts: ResolvedTimeouts
   /** Bytes. */
   readonly bodyLimit: number

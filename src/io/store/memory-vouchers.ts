@@ -206,6 +206,11 @@ export class MemoryVouchers implements VoucherStore {
     return this.#dropAll(entries.filter(({ charge, closed }) => charge === undefined && closed === undefined))
   }
 
+  async retain(payer: string, pool: string, ids: ReadonlySet<string>): Promise<number> {
+    this.#assertOpen()
+    return this.#dropAll(this.#freeOf(payer, pool).filter(({ voucher }) => !ids.has(voucher.id)))
+  }
+
   async list(query: VoucherQuery & { readonly at: number }): Promise<StoredVoucher[]> {
     this.#assertOpen()
     const { payer, pool, states, at } = query

@@ -195,6 +195,11 @@ export class SqliteVouchers {
     return ids.reduce((count, id) => count + Number(this.#sql.drop.run(id).changes), 0)
   }
 
+  retain(payer: string, pool: string, ids: ReadonlySet<string>): number {
+    const free = this.#sql.freeOf.all(payer, pool).map((row) => text(row, 'id'))
+    return this.drop(free.filter((id) => !ids.has(id)))
+  }
+
   list(query: VoucherQuery & { readonly at: number }): StoredVoucher[] {
     const { payer, pool, states, at } = query
     const conditions = [

@@ -140,6 +140,7 @@ class SqliteStore implements Store {
       exported: (payer, pool, at) => this.#read(() => vouchers.exported(payer, pool, at)),
       room: (payer, pool, wanted, options) => this.#read(() => vouchers.room(payer, pool, wanted, options)),
       drop: (ids) => this.#write(() => vouchers.drop(ids)),
+      retain: (payer, pool, ids) => this.#write(() => vouchers.retain(payer, pool, ids)),
       list: (query) => this.#read(() => vouchers.list(query)),
       usedKeys: (payer) => this.#read(() => vouchers.usedKeys(payer)),
     }

@@ -113,6 +113,8 @@ export interface VoucherStore {
   ): Promise<number>
   /** Drops free vouchers by id. Returns how many. */
   drop(ids: readonly string[]): Promise<number>
+  /** Drops the free vouchers of a pool but for these ids: what its files no longer hold. Returns how many. */
+  retain(payer: string, pool: string, ids: ReadonlySet<string>): Promise<number>
   /** Vouchers without their signatures. */
   list(query: VoucherQuery & { readonly at: number }): Promise<StoredVoucher[]>
   /** The keys of vouchers that must not be used by anybody else: spent, uncertain, or sent and not yet answered; by pool. */

@@ -1,0 +1,352 @@
+/**
+ * Obol's pre-signed pool: a replacement for x402-buyer that reads its files. It holds no key and starts no signer: each payment
+ * is a voucher from the store, claimed for exactly the terms that passed the gate, and used at most once.
+ */
+import { z } from 'zod'
+import type { Asset } from '../../src/core/assets.ts'
+import type { Clock } from '../../src/core/clock.ts'
+import type { Authorization, Outcome, Provider } from '../../src/core/provider.ts'
+import { Quote } from '../../src/core/requirement.ts'
+import type { Timers } from '../../src/core/timers.ts'
+import {
+  voucherRecord,
+  type PoolStatus,
+  type SignedVoucher,
+  type VoucherPool,
+} from '../../src/core/voucher.ts'
+import { encodePayment, HEADERS, type Offer } from '../../src/core/x402.ts'
+import type { ConsumedFile } from '../../src/io/obol/consumed-file.ts'
+import type { UpstreamDocument } from '../../src/io/obol/documents.ts'
+import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '../../src/io/obol/files.ts'
+import type { Store } from '../../src/io/store/store.ts'
+import type { VoucherBook } from '../../src/io/voucher-book.ts'
+import { consumeKey, methodOf, poolOfUpstream, voucherOf } from './pool-vouchers.ts'
+
+/** What a reload found; counts are of vouchers. */
+export interface ReloadReport {
+  readonly reason: string
+  /** Whether anything was different from before. */
+  readonly changed: boolean
+  readonly added: number
+  readonly dropped: number
+  /** One sentence each, without signatures. */
+  readonly problems: readonly string[]
+}
+
+/** Options of {@link ObolPool.open}. */
+export interface ObolPoolOptions {
+  /** Its name under `payers`. */
+  readonly payer: string
+  /** Without it the vouchers come from the store alone. */
+  readonly paths: ObolPaths | undefined
+  /** x402-buyer's state file. */
+  readonly consumed: ConsumedFile | undefined
+  readonly book: VoucherBook
+  readonly store: Pick<Store, 'charge' | 'trustPin' | 'pins'>
+  readonly assets: readonly Asset[]
+  /** Between two looks at the files, milliseconds; 0 for never by itself. */
+  readonly reloadMs: number
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Told about every load that changed something or failed. */
+  readonly onReload?: ((report: ReloadReport) => void) | undefined
+}
+
+/** What pool-vouchers.ts keeps of a payment. */
+const PAYMENT = z.object({
+  payload: z.record(z.string(), z.unknown()),
+  extensions: z.record(z.string(), z.unknown()).optional(),
+})
+
+/** An upstream as it is served. */
+export interface ObolUpstream {
+  readonly name: string
+  readonly pool: VoucherPool
+  /** As its file spells them, for `/status` and metrics. */
+  readonly document: Pick<UpstreamDocument, 'url' | 'network'>
+}
+
+/** See the file's head. */
+export class ObolPool implements Provider {
+  readonly name = 'obol'
+  readonly #options: ObolPoolOptions
+  readonly #upstreams = new Map<string, ObolUpstream>()
+  /** What a charge claimed, until it ends. */
+  readonly #claimed = new Map<string, Pick<SignedVoucher, 'pool' | 'key'>>()
+  #digest: string | undefined
+  #problems = ''
+  #loading: Promise<ReloadReport> | undefined
+  #pending: Promise<ReloadReport> | undefined
+  #cancel: (() => void) | undefined
+  #isClosed = false
+
+  private constructor(options: ObolPoolOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Loads the files and begins to watch them.
+   * @throws ObolFilesError when they cannot be read as a whole
+   * @throws TollwayError `store_unavailable`
+   */
+  static async open(options: ObolPoolOptions): Promise<ObolPool> {
+    const pool = new ObolPool(options)
+    const { consumed, book, payer } = options
+    for (const [name, keys] of await book.store.usedKeys(payer)) consumed?.mark(name, keys)
+    await pool.#load('start')
+    pool.#watch()
+    return pool
+  }
+
+  get networks(): readonly string[] {
+    return [...new Set(this.upstreams.map(({ pool }) => pool.network))]
+  }
+
+  /** What is served now, by name. */
+  get upstreams(): readonly ObolUpstream[] {
+    return [...this.#upstreams.values()]
+  }
+
+  supports(offer: Offer): boolean {
+    const { assetTransferMethod: method = 'eip3009' } = offer.extra as {
+      readonly assetTransferMethod?: unknown
+    }
+    // Price and payee are left to the claim: it says what differs.
+    return (
+      offer.scheme === 'exact' &&
+      this.upstreams.some(
+        ({ pool }) =>
+          pool.method === method &&
+          pool.network === offer.network &&
+          pool.asset === offer.asset.toLowerCase(),
+      )
+    )
+  }
+
+  async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
+    if (!Quote.isVetted(quote)) {
+      throw new TypeError('obol pays only quotes that passed the gate: pass what vetChallenge() returned.')
+    }
+    signal.throwIfAborted()
+    const { book, store } = this.#options
+    const route = (await store.charge(charge))?.route
+    const own = this.upstreams.find(
+      ({ name, pool }) => route !== undefined && routesOf(name, pool).includes(route),
+    )
+    const voucher = await book.claim(charge, quote.method, own?.name)
+    signal.throwIfAborted()
+    const { payload, extensions } = PAYMENT.parse(JSON.parse(voucher.payment))
+    this.#claimed.set(charge, { pool: voucher.pool, key: voucher.key })
+    const header = encodePayment(quote.offer, quote.resource, payload, extensions)
+    return {
+      kind: 'authorization',
+      header,
+      // Obol's own sellers speak v2 and read the payment under its v1 name.
+      ...(header.name === HEADERS.signature ? { alsoAs: [HEADERS.paymentV1] } : {}),
+      record: voucherRecord(voucher),
+    }
+  }
+
+  closed(charge: string, { state }: Outcome): Promise<void> {
+    const claimed = this.#claimed.get(charge)
+    this.#claimed.delete(charge)
+    // The store gave a released one back, or keeps a sent one: here only the file for other programs is told.
+    if (claimed && state !== 'released') this.#options.consumed?.mark(claimed.pool, [claimed.key])
+    return Promise.resolve()
+  }
+
+  /** Every upstream's pool as it stands in the store. @throws TollwayError `store_unavailable` */
+  async status(): Promise<ReadonlyMap<string, PoolStatus>> {
+    const pools = await this.#options.book.pools(this.#options.payer)
+    return new Map(pools.map((status) => [status.pool.name, status]))
+  }
+
+  /** How many of an upstream's authorizations were ever used, here or by x402-buyer. */
+  usedCount(name: string): number {
+    return this.#options.consumed?.keys.get(name)?.size ?? 0
+  }
+
+  /**
+   * Reads the files again soon; calls while one waits join it.
+   * @returns whether one was waiting already, and when it is done
+   */
+  reload(reason: string): { readonly pending: boolean; readonly done: Promise<ReloadReport> } {
+    if (this.#pending) return { pending: true, done: this.#pending }
+    const done = (this.#loading ?? Promise.resolve()).then(
+      () => this.#begin(reason),
+      () => this.#begin(reason),
+    )
+    this.#pending = done
+    return { pending: false, done }
+  }
+
+  /** Stops serving an upstream; while its files are there, the next reload brings it back. */
+  async remove(name: string): Promise<void> {
+    const upstream = this.#upstreams.get(name)
+    this.#upstreams.delete(name)
+    this.#digest = undefined
+    if (upstream) await this.#options.book.remove(upstream.pool)
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#cancel?.()
+    await this.#pending?.catch(() => undefined)
+    await this.#loading?.catch(() => undefined)
+    await this.#options.consumed?.close()
+  }
+
+  #watch(): void {
+    const { reloadMs, timers, paths } = this.#options
+    if (reloadMs === 0 || !paths || this.#isClosed) return
+    this.#cancel = timers.after(reloadMs, () => {
+      this.reload('ticker')
+        .done.catch(() => undefined)
+        .finally(() => this.#watch())
+    })
+  }
+
+  #begin(reason: string): Promise<ReloadReport> {
+    this.#pending = undefined
+    const loading = this.#load(reason).finally(() => {
+      if (this.#loading === loading) this.#loading = undefined
+    })
+    this.#loading = loading
+    return loading
+  }
+
+  async #load(reason: string): Promise<ReloadReport> {
+    const { paths, onReload = () => undefined } = this.#options
+    const unchanged = { reason, changed: false, added: 0, dropped: 0, problems: [] }
+    if (!paths) {
+      await this.#serveStored()
+      return unchanged
+    }
+    let files: ObolFiles
+    try {
+      files = await readObolFiles(paths)
+    } catch (error) {
+      // What was loaded before goes on being served.
+      if (error instanceof ObolFilesError) this.#tellOnce({ ...unchanged, problems: [error.message] })
+      throw error
+    }
+    if (files.digest === this.#digest) return unchanged
+    const report = await this.#apply(files, reason)
+    this.#digest = files.digest
+    this.#problems = report.problems.join('\n')
+    onReload(report)
+    return report
+  }
+
+  async #apply(files: ObolFiles, reason: string): Promise<ReloadReport> {
+    const { book, payer } = this.#options
+    const problems = [...files.unreadable.values()]
+    let [added, dropped] = [0, 0]
+    const stays = new Set(files.unreadable.keys())
+    for (const [name, document] of files.upstreams) {
+      const result = await this.#loadUpstream(name, document, files)
+      problems.push(...result.problems)
+      added += result.added
+      dropped += result.dropped
+      if (result.served) stays.add(name)
+    }
+    for (const { pool } of await book.pools(payer)) {
+      if (stays.has(pool.name)) continue
+      this.#upstreams.delete(pool.name)
+      dropped += await book.remove(pool)
+    }
+    for (const name of this.#upstreams.keys()) if (!stays.has(name)) this.#upstreams.delete(name)
+    problems.push(...sharedModels(this.upstreams))
+    return { reason, changed: true, added, dropped, problems }
+  }
+
+  async #loadUpstream(
+    name: string,
+    document: UpstreamDocument,
+    files: ObolFiles,
+  ): Promise<{ served: boolean; added: number; dropped: number; problems: string[] }> {
+    const { book, payer, assets, consumed } = this.#options
+    const auths = files.auths.get(name) ?? []
+    const pool = poolOfUpstream(payer, name, document, methodOf(auths, document), assets)
+    if (typeof pool === 'string') {
+      return { served: false, added: 0, dropped: 0, problems: [`upstream ${name} is not served: ${pool}`] }
+    }
+    const used = consumed?.keys.get(name) ?? new Set<string>()
+    const refused = new Map<string, number>()
+    const vouchers: SignedVoucher[] = []
+    for (const auth of auths) {
+      const voucher = used.has(consumeKey(auth)) ? 'used' : voucherOf(auth, pool, assets)
+      if (typeof voucher !== 'string') vouchers.push(voucher)
+      else if (voucher !== 'used') refused.set(voucher, (refused.get(voucher) ?? 0) + 1)
+    }
+    await this.#trustPayee(pool)
+    let dropped = await book.define(pool)
+    // Used ones first: none of them may be free for a moment.
+    await book.store.spentElsewhere(payer, name, [...used])
+    // A file of authorizations that cannot be read says nothing about those that are known.
+    if (!files.unreadable.has(name)) {
+      dropped += await book.store.retain(payer, name, new Set(vouchers.map(({ id }) => id)))
+    }
+    const result = await book.add(pool, vouchers, false)
+    for (const [why, count] of Object.entries(result.refused)) refused.set(why, count)
+    this.#upstreams.set(name, { name, pool, document: { url: document.url, network: document.network } })
+    const problems = [...refused].map(
+      ([why, count]) => `upstream ${name}: ${count} voucher(s) not loaded: ${REFUSALS[why] ?? why}`,
+    )
+    return { served: true, added: result.added, dropped, problems }
+  }
+
+  /** Serves what lies in the store, where there are no files. */
+  async #serveStored(): Promise<void> {
+    this.#upstreams.clear()
+    for (const { pool } of await this.#options.book.pools(this.#options.payer)) {
+      const { name, seller, network } = pool
+      this.#upstreams.set(name, { name, pool, document: { url: seller, network } })
+    }
+  }
+
+  /** A payee that stands in the files was named by whoever bought there: it is configured, not found out (rule 6). */
+  async #trustPayee({ seller, network, asset, payTo }: VoucherPool): Promise<void> {
+    const { store, clock } = this.#options
+    for (const apiBase of [`${seller}/v1`, seller]) {
+      const pins = await store.pins(apiBase)
+      if (pins.some((pin) => pin.network === network && pin.asset === asset && pin.payTo === payTo)) continue
+      await store.trustPin({ apiBase, network, asset, payTo, pinnedAt: clock.now() })
+    }
+  }
+
+  /** A fault that lasts is told once, not with every look. */
+  #tellOnce(report: ReloadReport): void {
+    const text = report.problems.join('\n')
+    if (text === this.#problems) return
+    this.#problems = text
+    this.#options.onReload?.(report)
+  }
+}
+
+/** The names of the routes that an upstream is by itself. */
+export function routesOf(name: string, pool: Pick<VoucherPool, 'remoteModel'>): readonly string[] {
+  return [`paid/${pool.remoteModel ?? name}`, `upstream/${name}`]
+}
+
+const REFUSALS: Readonly<Record<string, string>> = {
+  unreadable: 'a field is missing or malformed',
+  other_network: 'signed for another network',
+  other_spender: "signed for another spender than x402's Permit2 proxy",
+  other_terms: 'signed for another price, payee or asset than the configuration says',
+  expired: 'expired, or about to',
+  count: 'over the limit on how many may lie unused',
+  exposure: 'over the limit on how much may lie unused',
+  unpriced: 'the asset has no USD value, and the limit is in USD',
+  draining: 'the pool is being used up',
+}
+
+function sharedModels(upstreams: readonly ObolUpstream[]): string[] {
+  const byModel = Map.groupBy(upstreams, ({ pool }) => pool.remoteModel)
+  return [...byModel].flatMap(([model, list]) =>
+    list.length > 1 && model !== undefined
+      ? [`model ${model} is sold by ${list.map(({ name }) => name).join(', ')}: they are tried in this order`]
+      : [],
+  )
+}

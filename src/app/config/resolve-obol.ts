@@ -1,0 +1,42 @@
+import { resolve } from 'node:path'
+import type { VoucherLimits } from '../../core/voucher.ts'
+import type { CheckedObolPool } from './payers-obol.ts'
+
+/** A payer whose payments were signed ahead. */
+export interface ResolvedObolPool {
+  readonly kind: 'obol'
+  readonly mode: 'pool'
+  /** Absolute paths of x402-buyer's files; `undefined`: the vouchers are those of the store. */
+  readonly paths: { readonly config: string; readonly auths: string | undefined } | undefined
+  /** Absolute path of `consumed.json`. */
+  readonly state: string | undefined
+  /** Milliseconds; 0 for never by itself. */
+  readonly reloadMs: number
+  readonly limits: VoucherLimits
+  /** Its vouchers say which: none is configured. */
+  readonly networks: readonly string[]
+}
+
+/**
+ * Brings a checked entry into its final form.
+ * @param directory where relative paths start
+ */
+export function resolveObolPool(payer: CheckedObolPool, directory: string): ResolvedObolPool {
+  const { config, auths, state } = payer
+  return {
+    kind: 'obol',
+    mode: 'pool',
+    paths:
+      config === undefined
+        ? undefined
+        : { config: resolve(directory, config), auths: auths && resolve(directory, auths) },
+    state: state && resolve(directory, state),
+    reloadMs: payer.reload_seconds,
+    limits: {
+      maxCount: payer.max_vouchers,
+      maxMicroUsd: payer.max_exposure_usd,
+      maxAgeMs: payer.max_age_days,
+    },
+    networks: [],
+  }
+}

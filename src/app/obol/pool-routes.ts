@@ -1,0 +1,70 @@
+/** The upstreams of pools as routes beside those of the configuration; they come and go with the files. */
+import { routesOf, type ObolPool, type ObolUpstream } from '../../../providers/obol/pool.ts'
+import { strippedModel } from '../../../providers/obol/pool-vouchers.ts'
+import type { Candidate, Route, RouteTable } from '../../core/route.ts'
+
+/** Pools by the name of their payer. */
+export type ObolPools = ReadonlyMap<string, ObolPool>
+
+/**
+ * A table that serves the upstreams too: as `paid/<remoteModel>`, `openai/<remoteModel>` and by the bare name, as x402-buyer
+ * does. A route of the configuration with exactly the name wins, one with a pattern does not.
+ */
+export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
+  if (pools.size === 0) return table
+  return {
+    get routes() {
+      const own = new Set(table.routes.map(({ modelName }) => modelName))
+      return [
+        ...table.routes,
+        ...upstreamsOf(pools)
+          .map(({ payer, upstream }) => routeOf(payer, upstream))
+          .filter(({ modelName }, index, all) => {
+            const isFirst = all.findIndex((other) => other.modelName === modelName) === index
+            return isFirst && !own.has(modelName)
+          }),
+      ]
+    },
+    aliases: table.aliases,
+    resolve: (model) => table.resolve(model),
+    fallbacks: (model, kind, facts) => table.fallbacks(model, kind, facts),
+    match(model, facts) {
+      const own = table.match(model, facts)
+      const name = table.resolve(model)
+      if (own.some(({ route }) => route.modelName === name)) return own
+      const wanted = strippedModel(name)
+      const pooled = upstreamsOf(pools)
+        .filter(({ upstream }) => upstream.pool.remoteModel === wanted)
+        .map(({ payer, upstream }, order): Candidate => ({
+          route: { ...routeOf(payer, upstream), order },
+          remoteModel: wanted,
+        }))
+      return pooled.length > 0 ? pooled : own
+    },
+  }
+}
+
+/** The way to one upstream by its name, whatever model the request asks it for. */
+export function candidateFor(pools: ObolPools, name: string, model: string): Candidate | undefined {
+  const found = upstreamsOf(pools).find(({ upstream }) => upstream.name === name)
+  if (!found) return undefined
+  const { payer, upstream } = found
+  const [, modelName = name] = routesOf(upstream.name, upstream.pool)
+  return { route: { ...routeOf(payer, upstream), modelName, model: undefined }, remoteModel: model }
+}
+
+function upstreamsOf(pools: ObolPools): { readonly payer: string; readonly upstream: ObolUpstream }[] {
+  return [...pools].flatMap(([payer, pool]) => pool.upstreams.map((upstream) => ({ payer, upstream })))
+}
+
+function routeOf(payer: string, { name, pool }: ObolUpstream): Route {
+  const [modelName = name] = routesOf(name, pool)
+  return {
+    modelName,
+    model: pool.remoteModel,
+    apiBase: `${pool.seller}/v1`,
+    payer,
+    apiKey: undefined,
+    order: 0,
+  }
+}
