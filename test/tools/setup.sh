@@ -2,9 +2,11 @@
 # Installs what the tests need beyond npm. Safe to run again.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")/../.." && pwd)
 missing=()
 [ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || [ -x /usr/bin/google-chrome ] || missing+=(chromium)
 command -v strace >/dev/null || missing+=(strace)
+command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
 command -v prlimit >/dev/null && command -v setpriv >/dev/null || missing+=(util-linux)
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -17,12 +19,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     command -v sudo >/dev/null || { echo "setup:test: needs root to apt-get install ${missing[*]}" >&2; exit 1; }
     as_root=(sudo)
   fi
-  "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" bash "$here/test/tools/install-quietly.sh" "${missing[@]}"
 fi
 
 # A platform binary that npm left out falls back to the system's Node without a word.
-here=$(cd "$(dirname "$0")/../.." && pwd)
 for tool in node anvil; do
   if [ ! -x "$here/node_modules/.bin/$tool" ]; then
     echo "setup:test: node_modules/.bin/$tool is missing. Run npm ci; on another system than linux-x64 put $tool on the PATH instead." >&2
