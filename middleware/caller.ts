@@ -121,8 +121,8 @@ interface KnownCaller extends Caller {
   readonly digest: Buffer
 }
 
-function withDigest(caller: Caller): KnownCaller {
-  return { ...caller, digest: Buffer.from(caller.keyDigest, 'hex') }
+function withDigest(entry: Caller): KnownCaller {
+  return { ...entry, digest: Buffer.from(entry.keyDigest, 'hex') }
 }
 
 function presentedKeys(req: Request): string[] {

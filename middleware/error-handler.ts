@@ -7,12 +7,13 @@ import { headerText, setAnswerHeaders, spentOf } from './answer-headers.ts'
 import { endEarly } from './early-answer.ts'
 import { errorBody } from './error-body.ts'
 import { exchangeOf } from './exchange.ts'
-import type { ErrorHandler, Handler, Request } from './handler.ts'
+import type { ErrorHandler, Handler } from './handler.ts'
 import { logOption, silentLog, type Log } from './log.ts'
 import { named } from './named.ts'
 import { parseOptions } from './options.ts'
+import { otherMethod } from './other-method.ts'
 import { outcomeOf } from './outcome.ts'
-import { endpointOf, findPath } from './paths.ts'
+import { endpointOf } from './paths.ts'
 
 /** Options of {@link errorHandler}. */
 export interface ErrorHandlerOptions {
@@ -65,18 +66,8 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
 export function notFound(): Handler {
   return named<Handler>('notFound', (req, _res, next) => {
     const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
-    const allowed = allowedMethods(req)
-    if (allowed !== undefined) {
-      next(
-        new TollwayError({
-          code: 'method_not_allowed',
-          message: `${headerText(path)} is not served for ${headerText(req.method ?? '')}.`,
-          advice: [`Use ${allowed.replace(', ', ' or ')}.`],
-          headers: { allow: allowed },
-        }),
-      )
-      return
-    }
+    const other = otherMethod(req)
+    if (other) return next(other)
     next(
       new TollwayError({
         code: 'not_found',
@@ -86,14 +77,6 @@ export function notFound(): Handler {
     )
   })
 }
-
-/** The methods of a path of ours that came here with another one. */
-function allowedMethods(req: Request): string | undefined {
-  if (endpointOf(req) !== undefined) return 'POST'
-  return findPath(req, (path) => READ_ONLY.test(path)) === undefined ? undefined : 'GET, HEAD'
-}
-
-const READ_ONLY = /^\/(?:models(?:\/.*)?|catalog|usage|status|metrics|healthz|health\/[a-z]+)$/
 
 function ownError(error: unknown): TollwayError {
   if (error instanceof TollwayError) return error

@@ -2,26 +2,30 @@
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { TollwayError } from '../src/core/errors.ts'
-import type { RouteTable } from '../src/core/route.ts'
+import { formatUsd } from '../src/core/money.ts'
+import type { Candidate, RouteFacts, RouteTable } from '../src/core/route.ts'
 import { headerText } from './answer-headers.ts'
 import { mayUse } from './caller.ts'
 import { exchangeOf } from './exchange.ts'
-import type { Handler, Request } from './handler.ts'
+import { asyncHandler, type Handler, type Request } from './handler.ts'
 import { listedModels } from './listed-models.ts'
-import { named } from './named.ts'
 import { objectWith, parseOptions } from './options.ts'
-import { rawPaths } from './paths.ts'
+import { headersOf, rawPaths } from './paths.ts'
+import type { RoutePrices } from './router-state.ts'
 import { sendJson } from './send-json.ts'
 
 /** Options of {@link models}. */
 export interface ModelsOptions {
   readonly routes: RouteTable
+  /** What requests cost of late; without it only configured prices are shown. */
+  readonly prices?: RoutePrices | undefined
   /** When the list was made (`created`): the time of mounting. */
   readonly clock?: Clock | undefined
 }
 
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
+  prices: objectWith<RoutePrices>(['load', 'of'], 'give the price book that openParts() opens').optional(),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
@@ -31,25 +35,63 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function models(options: ModelsOptions): Handler {
-  const { routes, clock } = parseOptions('models', SCHEMA, options)
+  const { routes, prices, clock } = parseOptions('models', SCHEMA, options)
   const created = Math.floor(clock.now() / 1000)
-  const describe = (id: string): object => ({ id, object: 'model', created, owned_by: 'tollway' })
+  const describe = (id: string, first: Candidate | undefined): object => ({
+    id,
+    object: 'model',
+    created,
+    owned_by: 'tollway',
+    ...factsOf(first, prices),
+  })
 
-  return named<Handler>('models', (req, res, next) => {
+  return asyncHandler('models', async (req, res, next) => {
     if (req.method !== 'GET' && req.method !== 'HEAD') return next()
     const wanted = wantedOf(req)
     if (wanted === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = '/models'
+    await prices?.load()
+    const facts: RouteFacts = { caller: exchange.caller, header: headersOf(req) }
+    const firstOf = (id: string): Candidate | undefined => routes.match(id, facts)[0]
     if (wanted === '') {
       return sendJson(res, exchange, 200, {
         object: 'list',
-        data: listedModels(exchange, routes).map(describe),
+        data: listedModels(exchange, routes, facts).map((id) => describe(id, firstOf(id))),
       })
     }
-    if (!mayUse(exchange, wanted) || routes.match(wanted).length === 0) return next(unknown(wanted))
-    sendJson(res, exchange, 200, describe(wanted))
+    const first = firstOf(wanted)
+    if (!first || !(mayUse(exchange, wanted) || mayUse(exchange, routes.resolve(wanted)))) {
+      throw unknown(wanted)
+    }
+    sendJson(res, exchange, 200, describe(wanted, first))
   })
+}
+
+/**
+ * Size and price in the names of OpenRouter's list, prices in USD as decimal strings. What a pattern costs is not one
+ * number, so that it is left out there.
+ */
+function factsOf(first: Candidate | undefined, prices: RoutePrices | undefined): object {
+  if (!first) return {}
+  const { info, modelName } = first.route
+  const paid = modelName.includes('*') && first.remoteModel.includes('*') ? undefined : prices?.of(first)
+  const perRequest = info?.microUsdPerRequest ?? (first.route.payer === undefined ? undefined : paid)
+  const pricing = defined({
+    request: perRequest === undefined ? undefined : formatUsd(perRequest),
+    prompt: info?.inputUsdPerToken,
+    completion: info?.outputUsdPerToken,
+  })
+  return defined({
+    context_length: info?.contextWindow,
+    context_window: info?.contextWindow,
+    max_output_tokens: info?.maxOutputTokens,
+    pricing: Object.keys(pricing).length === 0 ? undefined : pricing,
+  })
+}
+
+function defined(fields: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
 /** The id asked for, `''` for the list, `undefined` for another path. */

@@ -13,6 +13,7 @@ import { exchangeOf } from './exchange.ts'
 import type { Handler, Request } from './handler.ts'
 import { named } from './named.ts'
 import { parseOptions } from './options.ts'
+import { otherMethod } from './other-method.ts'
 import { passRules, type PathRule } from './pass-paths.ts'
 import { findPath } from './paths.ts'
 import { cleanRequest, cleanResponse } from './pass-headers.ts'
@@ -133,7 +134,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
 
   const find = (req: Request, rule: PathRule): string | TollwayError => {
     const path = findPath(req, (at) => rule(req.method ?? '', at))
-    if (path === undefined) return notServed()
+    if (path === undefined) return otherMethod(req) ?? notServed()
     const exchange = exchangeOf(req)
     exchange.endpoint = path.split('/').slice(0, 2).join('/')
     exchange.route = 'upstream'
@@ -194,7 +195,7 @@ function mayReach(req: Request, path: string): boolean {
 }
 
 function withoutUpstream(): PassThrough {
-  const handler = named<Handler>('passThrough', (_req, _res, next) => next(notServed()))
+  const handler = named<Handler>('passThrough', (req, _res, next) => next(otherMethod(req) ?? notServed()))
   return Object.assign(handler, {
     refuses: notServed,
     upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(), exchangeOf(req)),

@@ -34,3 +34,11 @@ export function endpointOf(req: Request): string | undefined {
 export function rawPaths(req: Request): string[] {
   return urlsOf(req).map((url) => withoutVersion(url.split(/[?#]/, 1)[0] ?? ''))
 }
+
+/** The values of a request's headers, by their names in lower case. */
+export function headersOf(req: Request): (name: string) => string | undefined {
+  return (name) => {
+    const value = req.headers[name]
+    return typeof value === 'string' ? value : value?.join(', ')
+  }
+}

@@ -53,9 +53,9 @@ export interface RoutedRequest {
   readonly caller: string
   readonly model: string
   readonly endpoint: string
-  /** @param name in lower case */
-  header(name: string): string | undefined
-  standIns(kind: FallbackKind): readonly Candidate[]
+  /** The value of a header, by its name in lower case. */
+  readonly header: (name: string) => string | undefined
+  readonly standIns: (kind: FallbackKind) => readonly Candidate[]
 }
 
 /** Defaults of a router that was told nothing. */

@@ -132,14 +132,27 @@ test.each([
   ['POST', '/v1/files/%2e%2e/%2e%2e/key/generate'],
   ['POST', '/v1/files/..%2f..%2fkey/generate'],
   ['POST', '//key/generate'],
-  ['DELETE', '/v1/models/x'],
-  ['GET', '/v1/chat/completions'],
 ])('%s %s never reaches the upstream', async (method, path) => {
   upstream.requests.length = 0
   const answer = await raw(`${tollway.url}${path}`, method, asJson, method === 'GET' ? undefined : json)
   expect(answer.status).toBe(404)
   expect(JSON.parse(answer.body.toString())).toMatchObject({
     error: { type: 'invalid_request_error', code: 'not_found' },
+  })
+  expect(upstream.requests).toEqual([])
+})
+
+test.each([
+  ['DELETE', '/v1/models/x', 'GET, HEAD'],
+  ['POST', '/models', 'GET, HEAD'],
+  ['GET', '/v1/chat/completions', 'POST'],
+  ['PUT', '/audio/speech', 'POST'],
+])('%s %s is answered with the methods there are', async (method, path, allow) => {
+  upstream.requests.length = 0
+  const answer = await raw(`${tollway.url}${path}`, method, asJson)
+  expect([answer.status, answer.headers.allow]).toEqual([405, allow])
+  expect(JSON.parse(answer.body.toString())).toMatchObject({
+    error: { type: 'invalid_request_error', code: 'method_not_allowed' },
   })
   expect(upstream.requests).toEqual([])
 })

@@ -82,7 +82,7 @@ describe('whatever is known of the candidates', () => {
           all.map((one) => one.candidate),
           facts({ strategy: 'cheapest', price: priceOf }),
         ).map(priceOf)
-        expect(sorted).toEqual(prices.toSorted((a, b) => Number(a - b)))
+        expect(sorted).toEqual(prices.toSorted((a, b) => (a < b ? -1 : Number(a > b))))
       }),
     )
   })

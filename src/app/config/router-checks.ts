@@ -83,7 +83,7 @@ function checkCallersOf({ path, fields }: Item, callers: readonly Item[], hasKey
 interface Known {
   readonly patterns: readonly string[]
   readonly known: string
-  claimed(model: string): boolean
+  readonly claimed: (model: string) => boolean
 }
 
 function checkAlias(
