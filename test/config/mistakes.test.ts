@@ -40,7 +40,7 @@ describe('keys', () => {
     ],
     'a key like no other and lists the known ones': [
       'stream: { zzzzzzzzzzzzzzz: 1 }\n',
-      '1:11 stream.zzzzzzzzzzzzzzz: is not a known key. Nearest: on_disconnect. Known here: on_disconnect.',
+      '1:11 stream.zzzzzzzzzzzzzzz: is not a known key. Nearest: on_disconnect. Known here: keepalive_seconds, on_disconnect, on_truncated.',
     ],
     'a key with strange characters, printably': [
       'audit: { "p\\u001bth": x }\n',

@@ -17,6 +17,10 @@ export function resolveRoute(route: CheckedRoute): Route {
     maxParallel: route.max_parallel_requests,
     maxRetries: route.max_retries,
     dropParams: route.drop_params,
+    onDisconnect: route.on_disconnect,
+    alwaysStream: route.always_stream,
+    earlyKeepalive: route.early_keepalive,
+    eventsPerSecond: route.events_per_second,
     when: route.when && resolveCondition(route.when),
     timeouts: route.timeouts && {
       connectMs: route.timeouts.connect_seconds,

@@ -66,7 +66,11 @@ export function resolveConfig(checked: CheckedConfig, directory: string): Resolv
       tokenDigest: checked.metrics.token === undefined ? undefined : hashKey(checked.metrics.token),
       listen: checked.metrics.listen,
     },
-    stream: { onDisconnect: checked.stream.on_disconnect },
+    stream: {
+      keepaliveMs: checked.stream.keepalive_seconds,
+      onDisconnect: checked.stream.on_disconnect,
+      onTruncated: checked.stream.on_truncated,
+    },
     timeouts: {
       connectMs: timeouts.connect_seconds,
       firstByteMs: timeouts.first_byte_seconds,

@@ -7,6 +7,7 @@ import { MAX_DECLARED_TAGS } from '../../../middleware/tags.ts'
 import { SCOPES } from '../../core/budget.ts'
 import * as leaf from './leaves.ts'
 import { callerOptions, keysSchema, routeOptions, routerSchema } from './route-schema.ts'
+import { streamRouteOptions, streamSchema } from './stream-schema.ts'
 import { payer } from './payers.ts'
 
 const DAY_SECONDS = 86_400
@@ -75,6 +76,7 @@ const route = z.strictObject({
     .default(0)
     .meta({ description: 'Among routes of one name, lower is tried first.', example: '1' }),
   ...routeOptions,
+  ...streamRouteOptions,
 })
 
 const budget = z.strictObject({
@@ -323,16 +325,7 @@ export const configSchema = z.strictObject({
     .meta({
       description: 'What is written to standard error: a line for each request, and what needs attention.',
     }),
-  stream: z
-    .strictObject({
-      on_disconnect: z.enum(['abort', 'drain']).default('abort').meta({
-        description:
-          'When the client leaves mid-answer: stop the paid seller, or read its answer to the end.',
-        example: 'abort',
-      }),
-    })
-    .prefault({})
-    .meta({ description: 'Streamed answers.' }),
+  stream: streamSchema,
   timeouts: z
     .strictObject({
       connect_seconds: leaf

@@ -1,0 +1,56 @@
+/** The `stream` section, and what a route may have of its own. */
+import { z } from 'zod'
+
+const HOUR_SECONDS = 3600
+
+const onDisconnect = () => z.enum(['abort', 'drain'])
+
+/** The keys of streams in an entry of `model_list`. */
+export const streamRouteOptions = {
+  on_disconnect: onDisconnect().optional().meta({
+    description: "When the client leaves this route's paid answer, instead of stream.on_disconnect.",
+    example: 'drain',
+  }),
+  always_stream: z.boolean().optional().meta({
+    description:
+      'The seller answers streams only: it is always asked for one, and clients that do not stream get the answer as JSON.',
+    example: 'true',
+  }),
+  early_keepalive: z.boolean().optional().meta({
+    description:
+      'Opens the stream with comments while a paid call is silent. What fails after that comes as an error in the stream, without an HTTP status.',
+    example: 'true',
+  }),
+  events_per_second: z.number().min(0.1).max(10_000).optional().meta({
+    description:
+      'Most events a second that reach the client of a paid stream: spreads the burst of a seller that sends its whole answer at once.',
+    example: '50',
+  }),
+} as const
+
+/** The `stream` section. */
+export const streamSchema = z
+  .strictObject({
+    keepalive_seconds: z
+      .number()
+      .min(0)
+      .max(HOUR_SECONDS)
+      .transform((seconds) => Math.round(seconds * 1000))
+      .prefault(15)
+      .meta({
+        description:
+          'Longest silence of a paid stream before a comment says that it goes on; every SSE client skips comments. 0: none.',
+        example: '15',
+      }),
+    on_disconnect: onDisconnect().default('abort').meta({
+      description: 'When the client leaves mid-answer: stop the paid seller, or read its answer to the end.',
+      example: 'abort',
+    }),
+    on_truncated: z.enum(['length', 'error']).default('length').meta({
+      description:
+        'How a paid stream that breaks ends for the client: as an answer that met its length limit, or with an error. Many clients send a request again after an error, and pay again.',
+      example: 'length',
+    }),
+  })
+  .prefault({})
+  .meta({ description: 'Streamed answers (docs/streams.md).' })
