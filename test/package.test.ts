@@ -70,6 +70,8 @@ describe('the tarball', () => {
     top.delete('dashboards')
     expect([...top].toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json'])
     expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/io/signer.worker.js']))
+    const page = ['app.js', 'dashboard.html', 'icon.svg', 'page.css', 'sign-in.html', 'sign-in.js']
+    expect(files).toEqual(expect.arrayContaining(page.map((name) => `dist/src/app/spend-page/client/${name}`)))
   })
 
   test('holds no tests, no benchmark and no sources beside declarations', () => {

@@ -1,5 +1,7 @@
 /** What payers have to pay with: wallets and pools of vouchers, as whoever knows them tells the spend page. */
 
+import { findNetwork } from '../../core/assets.ts'
+
 /** A payer's balance of one asset. */
 export interface WalletFunds {
   readonly payer: string
@@ -41,6 +43,7 @@ export function fundsJson(funds: Funds | undefined): Record<string, unknown> {
     wallets: funds.wallets.map(({ payer, network, address, asset, usd }) => ({
       payer,
       network,
+      network_name: findNetwork(network)?.alias ?? network,
       address: address ?? null,
       asset: asset ?? null,
       usd: usd ?? null,

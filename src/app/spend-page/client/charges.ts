@@ -118,10 +118,19 @@ export function amountText({ usd: value, amount, asset }: Charge): string {
   return value === null ? `${amount} ${asset}` : usd(value)
 }
 
+/** What it means that no transaction is known. */
+const NO_TRANSACTION: Readonly<Record<Charge['state'], string>> = {
+  held: 'none yet',
+  authorized: 'none yet',
+  settled: 'not told',
+  uncertain: 'not known',
+  released: 'none',
+}
+
 /** A transaction's hash, with the page of the explorer that shows it. */
 export function transactionNode(charge: Charge, whole = false): Content {
   const { transaction, transaction_url: url } = charge
-  if (transaction === null) return make('span', { class: 'soft' }, 'none yet')
+  if (transaction === null) return make('span', { class: 'none' }, NO_TRANSACTION[charge.state])
   const text = whole ? transaction : shorten(transaction)
   if (url === null) return make('span', { title: transaction }, text)
   return make(

@@ -62,7 +62,7 @@ export class SpendChart {
     const options: UPlot.Options = {
       width: this.#holder.clientWidth,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: {
@@ -73,6 +73,7 @@ export class SpendChart {
         {
           ...axis,
           grid: { show: false },
+          size: 30,
           space: 72,
           values: (_plot, splits) => splits.map((at) => tickText(at, spend.bucket)),
         },

@@ -53,6 +53,7 @@ export interface Funds {
     | readonly {
         readonly payer: string
         readonly network: string
+        readonly network_name: string
         readonly address: string | null
         readonly asset: string | null
         readonly usd: string | null

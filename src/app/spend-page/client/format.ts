@@ -1,9 +1,9 @@
 /** How money, times and names are written. Money comes as exact decimal text, and only {@link addUsd} computes with it. */
 
 /** Decimal places every USD amount of the page has, so that the points stand under each other. */
-const PLACES = 4
+const PLACES = 6
 
-/** USD text with at least four places and grouped thousands: `1234.5` is `$1,234.5000`. More places stay as they are. */
+/** USD text with six places and grouped thousands: `1234.5` is `$1,234.500000`. */
 export function usd(text: string): string {
   const [whole = '0', fraction = ''] = text.split('.')
   return `$${grouped(whole)}.${fraction.padEnd(PLACES, '0')}`

@@ -30,7 +30,7 @@ export function showFunds({ wallets, pools }: Funds): void {
 
 function walletNode({
   payer,
-  network,
+  network_name: network,
   address,
   asset,
   usd,

@@ -1,0 +1,306 @@
+import { mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { startWorld, type World } from '../../src/app/sandbox/world.ts'
+import { findChromium } from '../kit/chromium.ts'
+import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
+import { seedCharge, type Fate } from '../spend-page/seed.ts'
+
+const ARTIFACTS = join(import.meta.dirname, '../artifacts/dashboard')
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
+const MINUTE = 60_000
+
+let world: World
+let tollway: TestGateway
+let browser: Browser
+let context: BrowserContext | undefined
+const faults: string[] = []
+
+beforeAll(async () => {
+  mkdirSync(ARTIFACTS, { recursive: true })
+  world = await startWorld()
+  tollway = await startGateway({
+    payers: { base: walletPayer(world.chain) },
+    model_list: [{ model_name: 'paid/*', model: '*', api_base: world.seller.apiBase, payer: 'base' }],
+    budgets: [
+      { name: 'all', limit_usd: '5.00', window: 'day', soft_usd: '4.00' },
+      { name: 'each', per: 'caller', limit_usd: '0.50', window: '7d' },
+      { name: 'small', limit_usd: '0.20', window: 'lifetime', enforce: false },
+    ],
+  })
+  const { ledger, config } = tollway.gateway.parts
+  const fates: readonly Fate[] = ['receipt', 'receipt', 'assumed', 'receipt', 'released', 'uncertain']
+  for (let n = 0; n < 60; n += 1) {
+    const amount = BigInt(3_000 + ((n * 7919) % 9_000))
+    const fate = n === 0 ? 'held' : n === 1 ? 'authorized' : (fates[n % 6] ?? 'receipt')
+    await seedCharge(
+      ledger,
+      9_000 - n,
+      fate,
+      {
+        reservedAt: Date.now() - MINUTE - n * 20 * MINUTE,
+        amount,
+        microUsd: amount,
+        caller: ['openclaw', 'cron'][n % 2] ?? 'cron',
+        route: ['paid/*', 'vision/*', 'embed'][n % 3] ?? 'embed',
+      },
+      config.budgets,
+    )
+  }
+  browser = await chromium.launch({
+    executablePath: findChromium(),
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+    ],
+  })
+})
+
+afterEach(async () => {
+  await context?.close()
+  context = undefined
+  expect(faults.splice(0)).toEqual([])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await tollway?.close()
+  await world?.close()
+})
+
+/** Opens the page and waits until it shows charges; whatever the browser complains of fails the test. */
+async function open(
+  query = '',
+  options: { size?: keyof typeof SIZES; scheme?: 'light' | 'dark' } = {},
+): Promise<Page> {
+  const { size = 'desktop', scheme = 'light' } = options
+  context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme, reducedMotion: 'reduce' })
+  const page = await context.newPage()
+  page.on('console', (message) => faults.push(message.text()))
+  page.on('pageerror', (error) => faults.push(error.message))
+  page.on('requestfailed', (request) => {
+    // Leaving a page ends what it was loading.
+    const why = request.failure()?.errorText
+    if (why !== 'net::ERR_ABORTED') faults.push(`${request.url()} failed: ${why}`)
+  })
+  page.on('request', (request) => {
+    if (!request.url().startsWith(tollway.url)) faults.push(`${request.url()} is another host`)
+  })
+  await page.goto(`${tollway.url}/dashboard${query}`)
+  await page.waitForSelector('#charge-rows tr, #charges-empty:not([hidden])')
+  await page.waitForSelector('#live[data-state=live]')
+  await page.waitForSelector('.budget')
+  return page
+}
+
+const rows = async (page: Page): Promise<number> => await page.locator('#charge-rows tr').count()
+
+describe('the page', () => {
+  test.each(['desktop', 'phone'] as const)(
+    'at %s size, light and dark, has no accessibility violation and never scrolls sideways',
+    async (size) => {
+      for (const scheme of ['light', 'dark'] as const) {
+        await context?.close()
+        const page = await open('?by=route', { size, scheme })
+        await page.waitForSelector('#legend li')
+        await page.screenshot({ path: join(ARTIFACTS, `${size}-${scheme}.png`), fullPage: true })
+        expect(await violations(page)).toEqual([])
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+        expect(wide).toBeLessThanOrEqual(0)
+        await page.click('.record-link')
+        await page.waitForSelector('.facts')
+        await page.screenshot({ path: join(ARTIFACTS, `${size}-${scheme}-record.png`) })
+        if (scheme === 'dark') expect(await violations(page)).toEqual([])
+      }
+    },
+  )
+
+  test('shows the sums of the ledger, to the last digit', async () => {
+    const page = await open()
+    const { store } = tollway.gateway.parts.ledger
+    const charges = await store.charges({ limit: 1000 })
+    const sum = (...states: string[]): string => {
+      const micro = charges
+        .filter(({ state }) => states.includes(state))
+        .reduce((total, { microUsd }) => total + (microUsd ?? 0n), 0n)
+      return `$${micro / 1_000_000n}.${String(micro % 1_000_000n)
+        .padStart(6, '0')
+        .replace(/0{1,4}$/, '')}`
+    }
+    expect(await page.textContent('#figure-spent')).toBe(sum('settled'))
+    expect(await page.textContent('#figure-held')).toBe(sum('held', 'authorized'))
+    expect(await page.textContent('#figure-uncertain')).toBe(sum('uncertain'))
+    expect(await page.textContent('#figure-count')).toBe(
+      String(charges.filter(({ state }) => state === 'settled').length),
+    )
+    expect(await page.textContent('#chart-readout')).toBe(
+      `${sum('settled', 'held', 'authorized', 'uncertain')} in all`,
+    )
+    expect(await page.textContent('#spend-table tbody')).toContain('$0.0')
+    expect(await page.textContent('#budgets')).toContain('used up')
+  })
+
+  test('shows a call while it is paid, with its transaction and its audit records', async () => {
+    const page = await open()
+    const before = await page.textContent('#figure-count')
+    await ask(tollway.url, { model: 'paid/sandbox-small' })
+    const [charge] = await tollway.gateway.parts.ledger.store.charges({ limit: 1 })
+    const row = page.locator('#charge-rows tr', { has: page.locator(`a[href="#${charge?.id}"]`) })
+    await row.locator('.state[data-state=settled]').waitFor()
+    expect(await row.locator('td.hash a').getAttribute('href')).toBe(
+      `https://sepolia.basescan.org/tx/${charge?.transaction}`,
+    )
+    await page.waitForFunction((old) => document.querySelector('#figure-count')?.textContent !== old, before)
+    expect(await page.textContent('#figure-count')).toBe(String(Number(before) + 1))
+
+    await row.locator('.record-link').click()
+    await page.waitForSelector('.trail li')
+    expect(await page.locator('.trail-head strong').allTextContents()).toEqual([
+      'charge.held',
+      'budget.would_refuse',
+      'charge.authorized',
+      'charge.settled',
+      'request',
+    ])
+    expect(await page.locator('.trail').textContent()).not.toContain('changed from outside')
+    await page.goBack()
+    await page.waitForSelector('#record:not([open])', { state: 'attached' })
+  })
+
+  test('keeps its filters in the address: shared, gone back to, and in the export', async () => {
+    const page = await open()
+    const all = await rows(page)
+    await page.selectOption('select[name=state]', 'uncertain')
+    await page.waitForFunction((old) => document.querySelectorAll('#charge-rows tr').length < old, all)
+    expect(new URL(page.url()).search).toBe('?state=uncertain')
+    const few = await rows(page)
+    expect(few).toBe((await tollway.gateway.parts.ledger.store.charges({ states: ['uncertain'] })).length)
+
+    const csv = await page.evaluate(
+      async (link) => await (await fetch(document.querySelector<HTMLAnchorElement>(link)?.href ?? '')).text(),
+      '#export-csv',
+    )
+    expect(csv.trimEnd().split('\r\n')).toHaveLength(few + 1)
+
+    await page.reload()
+    await page.waitForSelector('#charge-rows tr')
+    expect(await rows(page)).toBe(few)
+    expect(await page.inputValue('select[name=state]')).toBe('uncertain')
+
+    await page.selectOption('select[name=caller]', { index: 1 })
+    await page.waitForURL('**state=uncertain&caller=*')
+    await page.goBack()
+    await page.waitForURL('**?state=uncertain')
+    expect(await page.inputValue('select[name=caller]')).toBe('')
+    await page.click('#clear')
+    await page.waitForURL(`${tollway.url}/dashboard`)
+  })
+
+  test('says what would be there when no charge matches, and keeps a name that it does not know', async () => {
+    const page = await open('?route=nobody%2F*')
+    expect(await page.textContent('#charges-empty')).toBe('No charge matches these filters.')
+    expect(await page.inputValue('select[name=route]')).toBe('nobody/*')
+  })
+
+  test('older charges come page by page, and stay when the page brings itself up to date', async () => {
+    const page = await open('?range=7d')
+    expect(await rows(page)).toBe(50)
+    await page.click('#more')
+    await page.waitForFunction(() => document.querySelectorAll('#charge-rows tr').length > 50)
+    const count = await rows(page)
+    expect(await page.isHidden('#more')).toBe(true)
+    await ask(tollway.url, { model: 'paid/sandbox-small' })
+    await page.waitForFunction(
+      (old) => document.querySelectorAll('#charge-rows tr').length === old + 1,
+      count,
+    )
+  })
+
+  test('can be walked by keyboard alone: skip link, filters, record and back to where one was', async () => {
+    const page = await open()
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the charges')
+    await page.keyboard.press('Enter')
+    const reached = new Set<string>()
+    for (let presses = 0; presses < 6; presses += 1) {
+      await page.keyboard.press('Tab')
+      const [name, href] = await page.evaluate(() => [
+        document.activeElement?.textContent ?? '',
+        document.activeElement?.getAttribute('href') ?? '',
+      ])
+      reached.add(name ?? '')
+      if (href?.startsWith('#chg_')) break
+    }
+    expect([...reached]).toEqual(expect.arrayContaining(['CSV', 'JSON', 'Record']))
+    const link = await page.evaluate(() => document.activeElement?.getAttribute('href'))
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#record[open] .facts')
+    expect(await page.evaluate(() => document.activeElement?.closest('dialog')?.id)).toBe('record')
+    await page.keyboard.press('Escape')
+    await page.waitForSelector('#record:not([open])', { state: 'attached' })
+    expect(await page.evaluate(() => document.activeElement?.getAttribute('href'))).toBe(link)
+    await page.focus('input[name=range]:checked')
+    await page.keyboard.press('ArrowRight')
+    await page.waitForURL('**?range=7d')
+  })
+
+  test('keeps a chosen theme, whatever the system says', async () => {
+    const page = await open('', { scheme: 'dark' })
+    const ground = async (): Promise<string> =>
+      await page.evaluate(() => getComputedStyle(document.body).backgroundColor)
+    const dark = await ground()
+    await page.click('#theme')
+    expect(await page.textContent('#theme')).toBe('Theme: light')
+    const light = await ground()
+    expect(light).not.toBe(dark)
+    await page.reload()
+    await page.waitForSelector('#charge-rows tr')
+    expect(await ground()).toBe(light)
+  })
+
+  test('does not move what is there when its data comes', async () => {
+    const page = await open()
+    const shift = await page.evaluate(
+      async () =>
+        await new Promise<number>((resolve) => {
+          let sum = 0
+          const observer = new PerformanceObserver((list) => {
+            for (const entry of list.getEntries())
+              sum += (entry as PerformanceEntry & { value: number }).value
+          })
+          observer.observe({ type: 'layout-shift', buffered: true })
+          requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)))
+        }),
+    )
+    expect(shift).toBeLessThan(0.1)
+  })
+})
+
+/** What axe finds, with the elements, for all its rules but those that are only advice about experimental things. */
+async function violations(page: Page): Promise<unknown[]> {
+  // By its own protocol: a script element would be refused by the page's policy.
+  const session = await page.context().newCDPSession(page)
+  await session.send('Page.setBypassCSP', { enabled: true })
+  const { readFileSync } = await import('node:fs')
+  await page.evaluate(readFileSync(AXE, 'utf8'))
+  return await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      axe: {
+        run: () => Promise<{
+          violations: { id: string; nodes: { html: string; failureSummary: string }[] }[]
+        }>
+      }
+    }
+    const { violations: found } = await axe.run()
+    return found.map(({ id, nodes }) => [
+      id,
+      ...nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} ${failureSummary}`),
+    ])
+  })
+}
