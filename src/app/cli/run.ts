@@ -7,6 +7,7 @@ import { addCheck } from './commands/check.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addReconcile } from './commands/reconcile.ts'
+import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
@@ -66,6 +67,7 @@ ${EXIT_CODES_HELP}`,
   addServe(program, context)
   addCheck(program, context)
   addBudgets(program, context)
+  addReport(program, context)
   addReconcile(program, context)
   addSellers(program, context)
   addKeys(program, context)

@@ -1,0 +1,141 @@
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import { isTimezone } from '../../../core/window.ts'
+import type { PeriodUnit } from '../../report/period.ts'
+import { DIMENSIONS, type Dimension } from '../../report/spending.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+
+interface Flags {
+  readonly config: string
+  readonly back: number
+  readonly from?: string
+  readonly to?: string
+  readonly by: readonly Dimension[]
+  readonly timezone: string
+  readonly policy?: string
+  readonly csv: boolean
+  readonly json: boolean
+}
+
+/** Adds `tollway report`. */
+export function addReport(program: Command, context: CommandContext): void {
+  program
+    .command('report')
+    .description('tell what was spent, or what another policy would have spent')
+    .argument('[period]', 'day, week or month: the current one', unitArgument, 'month')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--back <n>', 'so many periods earlier', wholeNumber(0, 10_000), 0)
+    .option('--from <date>', 'instead of a period: from this date or instant (ISO 8601)')
+    .option('--to <date>', 'until the end of this date, or until this instant')
+    .option(
+      '--by <list>',
+      `rows for each of these, separated by commas: ${DIMENSIONS.join(', ')}`,
+      dimensionsOption,
+      dimensionsOption('route'),
+    )
+    .option('--timezone <name>', 'where days, weeks and months begin', timezoneOption, 'UTC')
+    .option('--policy <file>', 'what the limits of this configuration would have refused and spent')
+    .addOption(new Option('--csv', 'print CSV').default(false).conflicts('json'))
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway report
+  tollway report week --by caller,model
+  tollway report month --back 1 --by day,route --csv
+  tollway report --from 2026-11-01 --to 2026-11-15 --timezone Europe/Berlin --json
+  tollway report --policy stricter.yaml
+
+Only reads the ledger: a gateway that runs on it is not disturbed. A payment belongs to the instant of its
+reservation, and counts in full while nobody can say whether it was taken.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (unit: PeriodUnit, options: Flags) => {
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
+      const { periodOf } = await import('../../report/period.ts')
+      const { env } = context.terminal
+      const { store } = loadConfig(options.config, env)
+      const policy = options.policy === undefined ? undefined : loadConfig(options.policy, env)
+      const { timezone, back, from, to } = options
+      const period = periodOf({ unit, back, from, to, timezone }, Date.now())
+      const ledger = readSqliteLedger(ledgerFile(store))
+      try {
+        const text = policy
+          ? await replayText(ledger, policy, period, options)
+          : await spendingText(ledger, period, options)
+        context.terminal.stdout(text)
+      } finally {
+        ledger.close()
+      }
+    })
+}
+
+type Reader = Parameters<typeof import('../../report/read-charges.ts').readCharges>[0]
+type Period = import('../../report/period.ts').Period
+
+async function spendingText(
+  ledger: Reader,
+  period: Period,
+  { by, timezone, csv, json }: Flags,
+): Promise<string> {
+  const { readCharges } = await import('../../report/read-charges.ts')
+  const { addUp } = await import('../../report/spending.ts')
+  const { csvOfSpending, jsonOfSpending, renderSpending } = await import('../report-output.ts')
+  const report = { period, timezone, by, rows: await addUp(readCharges(ledger, period), by, timezone) }
+  if (csv) return csvOfSpending(report)
+  return json ? inJson(jsonOfSpending(report)) : renderSpending(report)
+}
+
+async function replayText(
+  ledger: Reader,
+  policy: import('../../report/replay.ts').ReplayPolicy,
+  period: Period,
+  { timezone, csv, json, policy: file = '' }: Flags,
+): Promise<string> {
+  const { readCharges } = await import('../../report/read-charges.ts')
+  const { replay, replaySince } = await import('../../report/replay.ts')
+  const { csvOfReplay, jsonOfReplay, renderReplay } = await import('../report-output.ts')
+  const since = replaySince(policy.budgets, period)
+  const result = await replay(readCharges(ledger, { ...period, since }), policy, period)
+  if (csv) return csvOfReplay(result)
+  return json
+    ? inJson(jsonOfReplay(file, period, timezone, result))
+    : renderReplay(file, period, timezone, result)
+}
+
+function inJson(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
+}
+
+function ledgerFile(store: string): string {
+  if (store.startsWith('sqlite:')) return store.slice('sqlite:'.length)
+  throw new ConfigError(
+    store === 'memory'
+      ? 'store: memory lives inside the gateway alone, and is gone with it. Write sqlite:./tollway.db to keep a ledger that can be reported on.'
+      : 'store: only a SQLite ledger is reported on here. Use the dashboard, or the tables of your database.',
+  )
+}
+
+function unitArgument(text: string): PeriodUnit {
+  if (text === 'day' || text === 'week' || text === 'month') return text
+  throw new InvalidArgumentError('It must be day, week or month.')
+}
+
+function dimensionsOption(text: string): readonly Dimension[] {
+  const names = text.split(',').map((name) => name.trim())
+  return names.map((name) => {
+    const known = DIMENSIONS.find((dimension) => dimension === name)
+    if (known !== undefined) return known
+    throw new InvalidArgumentError(`Choose from: ${DIMENSIONS.join(', ')}.`)
+  })
+}
+
+function timezoneOption(text: string): string {
+  if (isTimezone(text)) return text
+  throw new InvalidArgumentError('Use an IANA name such as Europe/Berlin, or UTC.')
+}

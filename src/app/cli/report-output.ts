@@ -1,0 +1,171 @@
+/** `tollway report` as a table, CSV or JSON. Money is exact in each of them. */
+import { stringify } from 'csv-stringify/sync'
+import { formatUnits, formatUsd } from '../../core/money.ts'
+import type { Period } from '../report/period.ts'
+import { ASSUMPTIONS, type Refusal, type ReplayResult, type Worth } from '../report/replay.ts'
+import type { Dimension, SpendingRow } from '../report/spending.ts'
+import { renderTable } from './table.ts'
+
+/** A spending report. */
+export interface SpendingReport {
+  readonly period: Period
+  readonly timezone: string
+  readonly by: readonly Dimension[]
+  readonly rows: readonly SpendingRow[]
+}
+
+const MONEY_COLUMNS = ['asset', 'charges', 'spent', 'spent_usd', 'open', 'open_usd', 'released'] as const
+
+/** For people; the last line is the sum in USD. */
+export function renderSpending({ period, timezone, by, rows }: SpendingReport): string {
+  const head = `Spending ${spanOf(period, timezone)} (${timezone})\n\n`
+  if (rows.length === 0) return `${head}Nothing was paid.\n`
+  const total = totalOf(rows)
+  const sums = [
+    '',
+    String(total.charges),
+    '',
+    formatUsd(total.spent),
+    '',
+    formatUsd(total.open),
+    String(total.released),
+  ]
+  const lines = [...rows.map((row) => [...row.keys, ...moneyOf(row)]), [...by.map(() => ''), ...sums]]
+  const note =
+    total.open > 0n
+      ? '\nOPEN: on its way, or nobody can say yet whether it was taken. It counts as spent.\n'
+      : ''
+  return `${head}${renderTable(
+    [...by, ...MONEY_COLUMNS].map((name) => name.toUpperCase().replace('_', ' ')),
+    lines,
+  )}${note}`
+}
+
+/** With a header line; smallest units beside the decimal amounts. A text that begins like a formula is quoted as text. */
+export function csvOfSpending({ by, rows }: SpendingReport): string {
+  const columns = [...by, ...MONEY_COLUMNS, 'spent_atomic', 'open_atomic']
+  const lines = rows.map((row) => [...row.keys, ...moneyOf(row), row.spent.toString(), row.open.toString()])
+  return stringify([columns, ...lines], { escape_formulas: true })
+}
+
+/** Money as decimal strings. */
+export function jsonOfSpending({ period, timezone, by, rows }: SpendingReport): object {
+  const total = totalOf(rows)
+  return {
+    from: new Date(period.since).toISOString(),
+    to: new Date(period.until).toISOString(),
+    timezone,
+    by,
+    rows: rows.map((row) => ({
+      ...Object.fromEntries(by.map((name, index) => [name, row.keys[index] ?? ''])),
+      asset: row.asset,
+      decimals: row.decimals,
+      charges: row.charges,
+      spent_atomic: row.spent.toString(),
+      spent_usd: formatUsd(row.spentMicroUsd),
+      open_atomic: row.open.toString(),
+      open_usd: formatUsd(row.openMicroUsd),
+      released: row.released,
+    })),
+    total: {
+      charges: total.charges,
+      spent_usd: formatUsd(total.spent),
+      open_usd: formatUsd(total.open),
+      released: total.released,
+    },
+  }
+}
+
+function moneyOf(row: SpendingRow): string[] {
+  return [
+    row.asset,
+    String(row.charges),
+    formatUnits(row.spent, row.decimals),
+    formatUsd(row.spentMicroUsd),
+    formatUnits(row.open, row.decimals),
+    formatUsd(row.openMicroUsd),
+    String(row.released),
+  ]
+}
+
+function totalOf(rows: readonly SpendingRow[]) {
+  return rows.reduce(
+    (sum, row) => ({
+      charges: sum.charges + row.charges,
+      spent: sum.spent + row.spentMicroUsd,
+      open: sum.open + row.openMicroUsd,
+      released: sum.released + row.released,
+    }),
+    { charges: 0, spent: 0n, open: 0n, released: 0 },
+  )
+}
+
+/** @param file the other configuration */
+export function renderReplay(file: string, period: Period, timezone: string, result: ReplayResult): string {
+  const row = (what: string, { charges, microUsd }: Worth): string[] => [
+    what,
+    String(charges),
+    formatUsd(microUsd),
+  ]
+  const table = renderTable(
+    ['WITH THE OTHER POLICY', 'CHARGES', 'USD'],
+    [
+      row('paid then', result.paid),
+      row('still paid', result.allowed),
+      ...result.refused.map((refusal) => row(`refused: ${reasonOf(refusal)}`, refusal)),
+    ],
+  )
+  const assumed = ASSUMPTIONS.map((line) => `- ${line}\n`).join('')
+  return `Payments ${spanOf(period, timezone)} (${timezone}) under ${file}\n\n${table}\nAssumed:\n${assumed}`
+}
+
+/** Money as decimal strings. */
+export function jsonOfReplay(file: string, period: Period, timezone: string, result: ReplayResult): object {
+  const worth = ({ charges, microUsd }: Worth) => ({ charges, usd: formatUsd(microUsd) })
+  return {
+    policy: file,
+    from: new Date(period.since).toISOString(),
+    to: new Date(period.until).toISOString(),
+    timezone,
+    paid: worth(result.paid),
+    allowed: worth(result.allowed),
+    refused: result.refused.map((refusal) => ({
+      code: refusal.code,
+      budget: refusal.budget ?? null,
+      ...worth(refusal),
+    })),
+    examples: result.examples.map(({ charge, code, budget }) => ({ charge, code, budget: budget ?? null })),
+    assumptions: ASSUMPTIONS,
+  }
+}
+
+/** With a header line. */
+export function csvOfReplay(result: ReplayResult): string {
+  const row = (what: string, code: string, budget: string, { charges, microUsd }: Worth): string[] => [
+    what,
+    code,
+    budget,
+    String(charges),
+    formatUsd(microUsd),
+  ]
+  return stringify([
+    ['what', 'code', 'budget', 'charges', 'usd'],
+    row('paid', '', '', result.paid),
+    row('allowed', '', '', result.allowed),
+    ...result.refused.map((refusal) => row('refused', refusal.code, refusal.budget ?? '', refusal)),
+  ])
+}
+
+function reasonOf({ code, budget }: Refusal): string {
+  return budget === undefined ? code : `${code} (${budget})`
+}
+
+function spanOf({ since, until }: Period, timezone: string): string {
+  const format = new Intl.DateTimeFormat('sv-SE', {
+    timeZone: timezone,
+    dateStyle: 'short',
+    timeStyle: 'short',
+  })
+  const from = since === 0 ? 'the beginning' : format.format(since)
+  return `from ${from} until ${format.format(until)}`
+}

@@ -1,0 +1,169 @@
+/**
+ * What another policy would have done with the same payments: each charge of the ledger is asked for again, in the order of
+ * the reservations, through the same store and the same budget arithmetic as a gateway uses, and is given back when it
+ * was given back.
+ */
+import { findAsset, type Asset } from '../../core/assets.ts'
+import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget.ts'
+import type { Charge, ChargeTerms } from '../../core/charge.ts'
+import { toMicroUsd } from '../../core/money.ts'
+import { windowAt } from '../../core/window.ts'
+import { memoryStore } from '../../io/store/memory.ts'
+import type { Store } from '../../io/store/store.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import type { Period } from './period.ts'
+
+/** The part of a configuration that refuses payments. */
+export type ReplayPolicy = Pick<ResolvedConfig, 'budgets' | 'policy' | 'assets' | 'payers'>
+
+/** Why a payment would have been refused, by the codes of docs/errors.md. */
+export interface Refusal {
+  readonly code:
+    | 'asset_not_allowed'
+    | 'unpriced_asset'
+    | 'price_above_limit'
+    | 'network_not_allowed'
+    | 'payee_not_allowed'
+    | 'budget_exhausted'
+  /** The budget that refuses. */
+  readonly budget?: string | undefined
+}
+
+/** Payments and their worth. */
+export interface Worth {
+  readonly charges: number
+  /** Micro-USD, as the other policy values the asset. */
+  readonly microUsd: bigint
+}
+
+/** What the other policy would have done with the payments of a period. */
+export interface ReplayResult {
+  /** What was paid then: settled, uncertain, or on its way. */
+  readonly paid: Worth
+  readonly allowed: Worth
+  readonly refused: readonly (Refusal & Worth)[]
+  /** The first payments that would have been refused, by id. */
+  readonly examples: readonly (Refusal & { readonly charge: string })[]
+}
+
+/** What a replay cannot know, in words for people. */
+export const ASSUMPTIONS: readonly string[] = [
+  'Every payment of the ledger is asked for again at the instant it was reserved, at the price it had.',
+  'Requests that were refused then are not in the ledger: a looser policy shows no payments that were never made.',
+  'A client that is refused does not ask again, nor take another route.',
+  'Tags are not kept with payments: budgets per tag count all of them as "other".',
+  'Payees are held against policy.sellers alone, not against pins of first use; price changes are not judged.',
+]
+
+const MAX_EXAMPLES = 100
+
+/** Since when charges matter: sums of windows that were running when the period began. */
+export function replaySince(rules: readonly BudgetRule[], { since }: Period): number {
+  const starts = rules.map(({ window, lengthMs, timezone }) =>
+    lengthMs === undefined ? windowAt(window, timezone, since).start : since - lengthMs,
+  )
+  return Math.max(0, Math.min(since, ...starts))
+}
+
+/**
+ * @param charges oldest first, from {@link replaySince} on
+ * @param period what is told; charges before it only fill the windows
+ */
+export async function replay(
+  charges: AsyncIterable<Charge>,
+  policy: ReplayPolicy,
+  period: Period,
+): Promise<ReplayResult> {
+  const store = memoryStore()
+  const back = new Releases()
+  let paid = NOTHING
+  let allowed = NOTHING
+  const refused = new Map<string, Refusal & Worth>()
+  const examples: (Refusal & { readonly charge: string })[] = []
+  for await (const charge of charges) {
+    for (const { id, at } of back.until(charge.reservedAt)) {
+      await store.move(id, { to: 'released', at, reason: 'replayed' })
+    }
+    const terms = termsOf(charge, policy.assets)
+    const refusal = refusalBy(policy, terms) ?? (await reserve(store, terms, policy.budgets))
+    if (refusal === undefined && charge.state === 'released') back.add(charge.id, charge.updatedAt)
+    if (charge.reservedAt < period.since || charge.state === 'released') continue
+    paid = plus(paid, terms)
+    if (refusal === undefined) allowed = plus(allowed, terms)
+    else {
+      const key = `${refusal.code} ${refusal.budget ?? ''}`
+      const sum: Worth = refused.get(key) ?? NOTHING
+      refused.set(key, { ...refusal, ...plus(sum, terms) })
+      if (examples.length < MAX_EXAMPLES) examples.push({ ...refusal, charge: charge.id })
+    }
+  }
+  const rows = [...refused.values()].toSorted((a, b) => b.charges - a.charges)
+  return { paid, allowed, refused: rows, examples }
+}
+
+const NOTHING: Worth = { charges: 0, microUsd: 0n }
+
+function plus(sum: Worth, { microUsd = 0n }: ChargeTerms): Worth {
+  return { charges: sum.charges + 1, microUsd: sum.microUsd + microUsd }
+}
+
+/** The terms anew, valued as the other configuration values the asset. */
+function termsOf(charge: Charge, assets: readonly Asset[]): ChargeTerms {
+  const {
+    state: _s,
+    proof: _p,
+    authorization: _a,
+    transaction: _t,
+    reason: _r,
+    updatedAt: _u,
+    ...terms
+  } = charge
+  const asset = findAsset(assets, charge.network, charge.asset)
+  const microUsd = asset?.usd && toMicroUsd(charge.amount, asset.decimals, asset.usd)
+  return { ...terms, microUsd: asset ? microUsd : charge.microUsd }
+}
+
+function refusalBy(
+  { policy, assets, payers }: ReplayPolicy,
+  terms: ChargeTerms,
+): Refusal | undefined {
+  const { network, asset, payTo, payer, seller, microUsd } = terms
+  if (!findAsset(assets, network, asset)) return { code: 'asset_not_allowed' }
+  const networks = payers.get(payer)?.networks
+  if (networks && !networks.includes(network)) return { code: 'network_not_allowed' }
+  const payees = policy.payTo.get(seller)
+  if (payees && !payees.includes(payTo)) return { code: 'payee_not_allowed' }
+  if (microUsd === undefined) return { code: 'unpriced_asset' }
+  return microUsd > policy.maxMicroUsd ? { code: 'price_above_limit' } : undefined
+}
+
+async function reserve(
+  store: Store,
+  terms: ChargeTerms,
+  rules: readonly BudgetRule[],
+): Promise<Refusal | undefined> {
+  const claims = claimsFor(rules, { ...terms, tags: [] }, terms.reservedAt)
+  const over = claims.find(
+    (claim) => claim.window === 'request' && claim.enforce !== false && !fits(NO_TOTALS, claim),
+  )
+  if (over) return { code: 'budget_exhausted', budget: over.budget }
+  const lasting = claims.filter(({ window }) => window !== 'request')
+  const result = await store.reserve(terms, lasting, false)
+  return result.ok ? undefined : { code: 'budget_exhausted', budget: result.claim.budget }
+}
+
+/** Reservations that were given back, by when: a sorted list, as most are given back within seconds. */
+class Releases {
+  readonly #waiting: { readonly id: string; readonly at: number }[] = []
+
+  add(id: string, at: number): void {
+    const place = this.#waiting.findLastIndex((other) => other.at <= at) + 1
+    this.#waiting.splice(place, 0, { id, at })
+  }
+
+  /** Takes out those given back at or before an instant. */
+  until(at: number): { readonly id: string; readonly at: number }[] {
+    const end = this.#waiting.findIndex((other) => other.at > at)
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
+  }
+}

@@ -1,0 +1,102 @@
+/** What was spent, by whatever it is asked for: exact sums in smallest units and micro-USD. */
+import { chargedShare, type Charge } from '../../core/charge.ts'
+import { bucketOf, type PeriodUnit } from './period.ts'
+
+/** What a report can be broken down by, in the words of the command line. */
+export const DIMENSIONS = [
+  'day',
+  'week',
+  'month',
+  'route',
+  'payer',
+  'seller',
+  'caller',
+  'model',
+  'network',
+] as const
+
+/** One of {@link DIMENSIONS}. */
+export type Dimension = (typeof DIMENSIONS)[number]
+
+/** One row. Money of one asset: sums of different ones have no unit but USD. */
+export interface SpendingRow {
+  /** A value for each dimension, in their order. */
+  readonly keys: readonly string[]
+  readonly asset: string
+  readonly decimals: number
+  /** Charges that count: settled, uncertain, or on their way. */
+  readonly charges: number
+  /** Settled, smallest units. */
+  readonly spent: bigint
+  /** Settled, micro-USD; assets without a USD value add nothing. */
+  readonly spentMicroUsd: bigint
+  /** Neither proven spent nor proven unspent, or on its way; smallest units. Counts as spent. */
+  readonly open: bigint
+  readonly openMicroUsd: bigint
+  /** Charges that were given back. */
+  readonly released: number
+}
+
+/**
+ * Adds up charges; memory grows with the rows, not with the charges.
+ * @param timezone IANA name; where days, weeks and months begin
+ */
+export async function addUp(
+  charges: AsyncIterable<Charge>,
+  by: readonly Dimension[],
+  timezone: string,
+): Promise<SpendingRow[]> {
+  const rows = new Map<string, SpendingRow>()
+  for await (const charge of charges) {
+    const keys = by.map((dimension) => valueOf(dimension, charge, timezone))
+    const key = JSON.stringify([...keys, charge.symbol, charge.decimals])
+    rows.set(key, plus(rows.get(key) ?? empty(keys, charge), charge))
+  }
+  return [...rows.values()].toSorted(inOrder)
+}
+
+function empty(keys: readonly string[], { symbol, decimals }: Charge): SpendingRow {
+  return {
+    keys,
+    asset: symbol,
+    decimals,
+    charges: 0,
+    spent: 0n,
+    spentMicroUsd: 0n,
+    open: 0n,
+    openMicroUsd: 0n,
+    released: 0,
+  }
+}
+
+function plus(row: SpendingRow, charge: Charge): SpendingRow {
+  if (charge.state === 'released') return { ...row, released: row.released + 1 }
+  const { microUsd = 0n, amount, charged } = charge
+  const charges = row.charges + 1
+  if (charge.state !== 'settled') {
+    return { ...row, charges, open: row.open + amount, openMicroUsd: row.openMicroUsd + microUsd }
+  }
+  const share = charged === undefined ? microUsd : chargedShare(microUsd, charged, amount)
+  return { ...row, charges, spent: row.spent + (charged ?? amount), spentMicroUsd: row.spentMicroUsd + share }
+}
+
+function valueOf(dimension: Dimension, charge: Charge, timezone: string): string {
+  if (isTime(dimension)) return bucketOf(dimension, charge.reservedAt, timezone)
+  return charge[dimension]
+}
+
+function isTime(dimension: Dimension): dimension is PeriodUnit {
+  return dimension === 'day' || dimension === 'week' || dimension === 'month'
+}
+
+function inOrder(a: SpendingRow, b: SpendingRow): number {
+  const [one, other] = [
+    [...a.keys, a.asset],
+    [...b.keys, b.asset],
+  ]
+  for (const [index, value] of one.entries()) {
+    const against = other[index] ?? ''
+    if (value !== against) return value < against ? -1 : 1
+  }
+  return a.decimals - b.decimals
+}
