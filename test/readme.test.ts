@@ -24,6 +24,7 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 const ELSEWHERE = new Map([
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
+  ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/sellers.md', ['payees', 'sellers']],
 ])

@@ -1,5 +1,6 @@
 /** Writes the pages that are made from tables in the code: `node test/tools/render-docs.ts`. A test compares them. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { ALERTS, RECORDING_RULES } from '../../src/app/dashboards/rules.ts'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { METRIC_TABLE, type MetricSpec } from '../../src/io/metric-table.ts'
 
@@ -7,6 +8,7 @@ const NOTE = '<!-- Made by `node test/tools/render-docs.ts`; edit the table in t
 
 /** The pages by file name under `docs/`. */
 export const PAGES: Readonly<Record<string, () => string>> = {
+  'alerts.md': alertsPage,
   'errors.md': errorsPage,
   'metrics.md': metricsPage,
 }
@@ -34,16 +36,63 @@ function metricsPage(): string {
   const rows = Object.entries<MetricSpec>(METRIC_TABLE).map(([name, { type, labels, help }]) => [
     `\`${name}\``,
     type,
+    unitOf(name),
     labels.map((label) => `\`${label}\``).join(' '),
     help,
   ])
   return page(
     'Metrics',
-    `\`GET /metrics\`, Prometheus text format. Each label keeps at most 200 values; what comes later is folded into \`other\` and
-counted in \`tollway_series_dropped_total\`. Labels hold names from the configuration, never text of a client. Gauges of
-budgets and of uncertain payments are read from the ledger at every scrape, so they hold across restarts; counters start at 0
-with the process. GenAI names and buckets are OpenTelemetry's; the route's name stands for the model.`,
-    table(['Name', 'Type', 'Labels', 'Meaning'], rows),
+    `\`GET /metrics\`: Prometheus text, or OpenMetrics for clients that accept it, with the request id as exemplar of counters
+and histograms. \`metrics.token\` asks for a bearer token, \`metrics.listen\` serves them on a port of their own
+(docs/configuration.md). Dashboards, recording rules and alerts on these series: docs/dashboards.md and docs/alerts.md.
+
+Labels hold names from the configuration, never text of a client. Each label keeps at most 200 values; what comes later is
+folded into \`other\`. A metric keeps at most 5,000 series (a histogram 500); of later ones every label is \`other\`. Both are
+counted in \`tollway_series_dropped_total\`, and sums over all series stay right.
+
+Gauges of budgets, spending, vouchers and uncertain payments are read from the ledger, so they hold across restarts; days and
+months of \`tollway_spent_usd\` are those of UTC. It and the balances are read in the background, every 10 and 60 seconds.
+Counters start at 0 with the process: "this month" is \`tollway_spent_usd{window="month"}\`, never an \`increase()\` over 30
+days. What nothing has happened to yet has no series. GenAI names and buckets are OpenTelemetry's; the route's name stands
+for the model.`,
+    table(['Name', 'Type', 'Unit', 'Labels', 'Meaning'], rows),
+  )
+}
+
+function unitOf(name: string): string {
+  if (name.endsWith('_seconds') || name.endsWith('_seconds_total')) return 'seconds'
+  if (name.endsWith('_usd') || name.endsWith('_usd_total')) return 'USD'
+  if (name.endsWith('_bytes')) return 'bytes'
+  if (name.endsWith('_ratio')) return 'ratio'
+  if (name.endsWith('_token_usage')) return 'tokens'
+  if (name.includes('atomic')) return 'smallest units'
+  if (name.endsWith('_asset_units')) return 'whole tokens'
+  return name.endsWith('_up') || name.endsWith('_state') || name.endsWith('_sequence') ? 'number' : 'count'
+}
+
+function alertsPage(): string {
+  const rows = ALERTS.map(({ alert, severity, for: wait, summary }) => [
+    `[${alert}](#${alert.toLowerCase()})`,
+    severity,
+    wait,
+    summary.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '`$1`').replaceAll(/\{\{ \$value.*?\}\}/g, 'N'),
+  ])
+  const books = ALERTS.map(
+    ({ alert, severity, for: wait, expr, meaning, steps }) =>
+      `## ${alert}\n\n${meaning}\n\nSeverity ${severity}; holds for ${wait}:\n\n\`\`\`text\n${expr}\n\`\`\`\n\n${steps.map((step, index) => `${index + 1}. ${step}`).join('\n')}`,
+  )
+  const records = RECORDING_RULES.map(({ record, expr }) => [`\`${record}\``, `\`${expr}\``])
+  return page(
+    'Alerts',
+    `The alerts of \`dashboards/prometheus/alerts.yml\`, with what to do. They need \`recording-rules.yml\` beside them. Each is
+tried with promtool on series under which it must fire and must not, and asked of a real Prometheus under traffic.
+\`critical\`: money or the gateway is at stake now; \`warning\`: it will be; \`info\`: look when you have time. The rules expect
+a scrape job whose name begins with \`tollway\`.`,
+    [
+      table(['Alert', 'Severity', 'For', 'Says'], rows),
+      ...books,
+      `## Recording rules\n\n${table(['Series', 'Expression'], records)}`,
+    ].join('\n\n'),
   )
 }
 
