@@ -12,6 +12,8 @@ export const FULL_ENV = {
   CALLER_KEY: 'caller-secret-1',
   OTHER_CALLER_KEY: 'caller-secret-2',
   WALLET_KEY: 'wallet-secret-1',
+  KEYSTORE_PASSWORD: 'keystore-secret-1',
+  SIGNER_TOKEN: 'signer-secret-1',
   API_KEY: 'api-secret-1',
   ADMIN_KEY: 'admin-secret-1',
   RPC_KEY: 'rpc-secret-1',
@@ -22,6 +24,8 @@ export const FULL_ENV = {
 export const FULL = `listen: 127.0.0.1:0
 store: sqlite:./ledger/tollway.db
 upstream:
+  keepalive_seconds: 20
+  on_truncated: error
   api_base: http://127.0.0.1:4000/v1/
   api_key: "\${env:UPSTREAM_KEY}"
   allow_paths: [/assistants, /threads/*]
@@ -42,6 +46,23 @@ payers:
     kind: direct
     key: "\${env:WALLET_KEY}"
     networks: [base-sepolia, "eip155:8453", base]
+  locked:
+    kind: direct
+    keystore:
+      path: /keys/wallet.json
+      password: "\${env:KEYSTORE_PASSWORD}"
+    networks: [base]
+  shared:
+    kind: direct
+    agentcash_wallet: /home/me/.agentcash/wallet.json
+    networks: [base]
+  remote:
+    kind: direct
+    signer:
+      url: http://127.0.0.1:9000
+      token: "\${env:SIGNER_TOKEN}"
+      address: "0x209693bc6afc0c5328ba36faf03c514ef312287c"
+    networks: [base]
   wallet:
     kind: agentcash
     mode: wallet
@@ -76,6 +97,10 @@ model_list:
     max_parallel_requests: 8
     max_retries: 1
     drop_params: [store]
+    on_disconnect: abort
+    always_stream: true
+    early_keepalive: true
+    events_per_second: 50
     when:
       callers: [openclaw]
       headers:
@@ -132,6 +157,7 @@ policy:
   max_usd_per_request: "0.25"
   max_validity_seconds: 120
   max_price_change: "0.25"
+  offer_order: seller
   block_private_networks: true
   sellers:
     https://seller.example.com:

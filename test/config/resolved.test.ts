@@ -9,6 +9,7 @@ it('turns every key into our units', () => {
   const directory = temporaryDirectory()
   const config = loadConfig(configFile(FULL, directory), FULL_ENV)
   expect(config).toEqual({
+    ignoredKeys: [],
     listen: { host: '127.0.0.1', port: 0 },
     store: `sqlite:${join(directory, 'ledger/tollway.db')}`,
     upstream: {
@@ -36,6 +37,39 @@ it('turns every key into our units', () => {
           kind: 'direct',
           key: { source: 'env', name: 'WALLET_KEY' },
           networks: ['eip155:84532', 'eip155:8453'],
+        },
+      ],
+      [
+        'locked',
+        {
+          kind: 'direct',
+          key: {
+            source: 'keystore',
+            path: '/keys/wallet.json',
+            password: { source: 'env', name: 'KEYSTORE_PASSWORD' },
+          },
+          networks: ['eip155:8453'],
+        },
+      ],
+      [
+        'shared',
+        {
+          kind: 'direct',
+          key: { source: 'agentcash', path: '/home/me/.agentcash/wallet.json' },
+          networks: ['eip155:8453'],
+        },
+      ],
+      [
+        'remote',
+        {
+          kind: 'direct',
+          key: {
+            source: 'remote',
+            url: 'http://127.0.0.1:9000',
+            token: 'signer-secret-1',
+            address: '0x209693bc6afc0c5328ba36faf03c514ef312287c',
+          },
+          networks: ['eip155:8453'],
         },
       ],
       [
@@ -87,6 +121,10 @@ it('turns every key into our units', () => {
         maxParallel: 8,
         maxRetries: 1,
         dropParams: ['store'],
+        onDisconnect: 'abort',
+        alwaysStream: true,
+        earlyKeepalive: true,
+        eventsPerSecond: 50,
         when: { callers: ['openclaw'], headers: new Map([['x-tier', 'premium']]) },
         timeouts: { connectMs: 5_000, firstByteMs: 6_000, idleMs: 7_000, totalMs: 8_000 },
         info: {
@@ -144,11 +182,12 @@ it('turns every key into our units', () => {
       maxMicroUsd: 250_000n,
       maxValiditySeconds: 120,
       maxPriceChange: 250_000n,
+      offerOrder: 'seller',
       payTo: new Map([['https://seller.example.com', ['0x209693bc6afc0c5328ba36faf03c514ef312287c']]]),
     },
     blockPrivateNetworks: true,
     assets: [
-      ...BUILT_IN_ASSETS,
+      ...BUILT_IN_ASSETS.filter(({ symbol }) => symbol !== 'OBOL'),
       {
         network: 'eip155:1',
         address: '0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7',
@@ -156,6 +195,7 @@ it('turns every key into our units', () => {
         decimals: 18,
         usd: { numerator: 5n, scale: 2 },
         domain: { name: 'Obol Network', version: '1' },
+        methods: ['permit2'],
       },
     ],
     chains: new Map([
@@ -165,7 +205,7 @@ it('turns every key into our units', () => {
     reconcile: { intervalMs: 30_000 },
     audit: { path: join(directory, 'log/audit.jsonl') },
     metrics: { tokenDigest: hashKey('metrics-secret-1'), listen: { host: '127.0.0.1', port: 9464 } },
-    stream: { onDisconnect: 'drain' },
+    stream: { keepaliveMs: 20_000, onDisconnect: 'drain', onTruncated: 'error' },
     timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
     bodyLimit: 1_572_864,
     idempotency: { maxEntries: 50, maxBytes: 1_048_576 },
@@ -176,6 +216,7 @@ it('turns every key into our units', () => {
 it('fills in the defaults', () => {
   const directory = temporaryDirectory()
   expect(parseConfig({}, {}, { directory })).toEqual({
+    ignoredKeys: [],
     listen: { host: '127.0.0.1', port: 8402 },
     store: `sqlite:${join(directory, 'tollway.db')}`,
     upstream: undefined,
@@ -203,14 +244,14 @@ it('fills in the defaults', () => {
     keys: undefined,
     budgets: [],
     tags: { header: 'x-tollway-tags', declared: [] },
-    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, maxPriceChange: undefined, payTo: new Map() },
+    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, maxPriceChange: undefined, offerOrder: 'cheapest', payTo: new Map() },
     blockPrivateNetworks: false,
     assets: BUILT_IN_ASSETS,
     chains: new Map(),
     reconcile: { intervalMs: 60_000 },
     audit: { path: join(directory, 'audit.jsonl') },
     metrics: { tokenDigest: undefined, listen: undefined },
-    stream: { onDisconnect: 'abort' },
+    stream: { keepaliveMs: 15_000, onDisconnect: 'abort', onTruncated: 'length' },
     timeouts: {
       connectMs: 10_000,
       firstByteMs: 300_000,
