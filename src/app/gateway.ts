@@ -92,6 +92,9 @@ export async function createGateway(
   if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
     log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
   }
+  if (config.ignoredKeys.length > 0) {
+    log.warn({ keys: config.ignoredKeys }, 'keys of the LiteLLM configuration that have no effect here')
+  }
   let closing: Promise<void> | undefined
   const { app, upgrade, closePages, closeUnpaid } = compose(
     parts,

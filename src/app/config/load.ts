@@ -5,6 +5,7 @@ import { crossCheck } from './cross-checks.ts'
 import { readYaml, type ConfigDocument } from './document.ts'
 import { explainIssue, type Finding } from './explain.ts'
 import { interpolate, isPlainObject } from './interpolate.ts'
+import { fromLitellm, type Translated } from './litellm.ts'
 import { isPlannedPayerKind } from './not-yet.ts'
 import { ConfigProblemsError, formatPath, type ConfigPath, type Problem } from './problems.ts'
 import { resolveConfig } from './resolve.ts'
@@ -37,7 +38,7 @@ export interface LoadedConfig {
  * @throws ConfigProblemsError listing every mistake
  */
 export function parseConfig(input: unknown, env: Environment, options: ParseOptions = {}): ResolvedConfig {
-  return check(input, env, resolve(options.directory ?? '.'), (path) => ({
+  return check(fromLitellm(input), env, resolve(options.directory ?? '.'), (path) => ({
     file: undefined,
     position: undefined,
     path: formatPath(path),
@@ -70,9 +71,10 @@ export function loadConfigWithText(path: string, env: Environment, overrides: Ov
     if (level !== undefined && formatPath(at) === 'log.level') return elsewhere('LOG_LEVEL')
     return placeInFile(document, path, at)
   }
+  const translated = fromLitellm(input)
   return {
-    config: check(input, env, dirname(resolve(path)), place),
-    written: (at) => valueAt(input, at),
+    config: check(translated, env, dirname(resolve(path)), place),
+    written: (at) => valueAt(translated.value, at),
   }
 }
 
@@ -89,22 +91,24 @@ function placeInFile(document: ConfigDocument, file: string, path: ConfigPath): 
 }
 
 function check(
-  input: unknown,
+  { value: input, ignored, findings: foreign, origin }: Translated,
   env: Environment,
   directory: string,
   place: (path: ConfigPath) => Omit<Problem, 'message'>,
 ): ResolvedConfig {
   const { value, findings: unresolved } = interpolate(input, configSchema, { env, directory })
   const result = configSchema.safeParse(value)
-  const covered = new Set(unresolved.map(({ path }) => formatPath(path)))
+  const covered = new Set([...foreign, ...unresolved].map(({ path }) => formatPath(path)))
   const issues = (result.error?.issues ?? [])
     .flatMap((issue) => explainIssue(issue, configSchema, (path) => valueAt(input, path)))
     .filter(({ path }) => !covered.has(formatPath(path)) && !besidePlannedKind(input, path))
   for (const { path } of issues) covered.add(formatPath(path))
   const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
-  const findings = [...unresolved, ...issues, ...crossed]
-  if (!result.success || findings.length > 0) throw new ConfigProblemsError(inOrder(findings, place))
-  return resolveConfig(result.data, directory)
+  const findings = [...foreign, ...unresolved, ...issues, ...crossed]
+  if (!result.success || findings.length > 0) {
+    throw new ConfigProblemsError(inOrder(findings, (path) => place(origin(path))))
+  }
+  return resolveConfig(result.data, directory, ignored)
 }
 
 function inOrder(

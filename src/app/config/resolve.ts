@@ -10,11 +10,17 @@ import type { ResolvedConfig } from './resolved.ts'
 /**
  * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
  * @param directory where relative paths start
+ * @param ignoredKeys keys of a LiteLLM file that have no effect here
  */
-export function resolveConfig(checked: CheckedConfig, directory: string): ResolvedConfig {
+export function resolveConfig(
+  checked: CheckedConfig,
+  directory: string,
+  ignoredKeys: readonly string[] = [],
+): ResolvedConfig {
   const { policy, timeouts } = checked
   const assets = withBuiltIn(checked.assets.map(resolveAsset))
   return deepFreeze({
+    ignoredKeys,
     listen: checked.listen,
     store: resolveStore(checked.store, directory),
     upstream: checked.upstream && {

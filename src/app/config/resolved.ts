@@ -84,6 +84,8 @@ export interface ResolvedAudit {
 
 /** A configuration that passed every check, in our units. Frozen. Holds no wallet key and no caller key. */
 export interface ResolvedConfig {
+  /** Keys of a LiteLLM file that have no effect here, as paths of the file. */
+  readonly ignoredKeys: readonly string[]
   readonly listen: ListenAddress
   /** `memory`, or `sqlite:` and an absolute path. */
   readonly store: string
