@@ -1,19 +1,46 @@
 /** Copies an audit file beside whoever writes it. */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { basename } from 'node:path'
+import { LineCutter, readFile } from './audit-lines.ts'
+import { readRecord } from './audit-record.ts'
+import { archivesOf, chainOf } from './audit-rotate.ts'
 import { verifyAudit, type AuditVerdict } from './audit-verify.ts'
 
 const CHUNK = 1_048_576
 const LINE_END = 0x0a
 
 /**
- * Copies the audit file at `path` to the new file `target` (mode 0600), durably, up to its last whole record, and
- * verifies the copy. Records written meanwhile are not in it.
+ * Copies the audit file at `path` to the new file `target` (mode 0600), durably, up to its last whole record, the files
+ * that were put away for it beside it, and verifies the copies as one chain. Records written meanwhile are not in it.
  * @returns what the copy proves; `undefined` when there is no audit file
  * @throws Error as `node:fs` does
  */
 export async function copyAudit(path: string, target: string): Promise<AuditVerdict | undefined> {
+  if (!copyOne(path, target)) return undefined
+  const first = await firstSeq(target)
+  // A rotation in between has put the file away that was copied under its old name: it is here already.
+  const archives = archivesOf(path).filter(({ lastSeq }) => first !== undefined && lastSeq < first)
+  for (const archive of archives)
+    copyOne(archive.path, target + basename(archive.path).slice(basename(path).length))
+  return await verifyAudit(chainOf(target))
+}
+
+/** The number of the first record; `undefined` for a file without one. */
+async function firstSeq(path: string): Promise<number | undefined> {
+  const lines = new LineCutter()
+  for await (const chunk of readFile(path)) {
+    for (const line of lines.cut(chunk)) {
+      const record = line && readRecord(line, undefined)
+      return typeof record === 'object' ? record.seq : undefined
+    }
+  }
+  return undefined
+}
+
+/** @returns false when there is no such file */
+function copyOne(path: string, target: string): boolean {
   const from = openExisting(path)
-  if (from === undefined) return undefined
+  if (from === undefined) return false
   try {
     const to = openSync(target, 'wx', 0o600)
     try {
@@ -25,7 +52,7 @@ export async function copyAudit(path: string, target: string): Promise<AuditVerd
   } finally {
     closeSync(from)
   }
-  return await verifyAudit(target)
+  return true
 }
 
 function openExisting(path: string): number | undefined {

@@ -18,6 +18,7 @@ import { backUp } from '../../src/app/backup.ts'
 import { run as runCommand } from '../../src/app/cli/run.ts'
 import type { Charge } from '../../src/core/charge.ts'
 import { openAuditFile } from '../../src/io/audit-file.ts'
+import { chainOf } from '../../src/io/audit-rotate.ts'
 import { verifyAudit } from '../../src/io/audit-verify.ts'
 import { openStore } from '../../src/io/store/open.ts'
 import type { Store } from '../../src/io/store/store.ts'
@@ -111,6 +112,24 @@ describe('a backup', () => {
     const backup = await backUp(config, join(directory, 'copy'), clock)
     expect(backup.audit?.verdict).toMatchObject({ ok: true, records: 3, torn: false })
     expect(await verifyAudit(join(directory, 'copy', 'audit.jsonl'))).toMatchObject({ ok: true, torn: false })
+  })
+
+  test('copies the files that were put away too, so that the copy proves the whole chain', async () => {
+    const store = await fill(1)
+    await store.close()
+    const file = await openAuditFile({
+      path: config.audit.path,
+      clock,
+      instance: 'ins_two',
+      rotateBytes: 600,
+    })
+    for (let n = 0; n < 12; n += 1) await file.append('note', { n }, { durable: true })
+    await file.close()
+    const backup = await backUp(config, join(directory, 'copy'), clock)
+    const files = chainOf(join(directory, 'copy', 'audit.jsonl'))
+    expect(files.length).toBeGreaterThan(2)
+    expect(backup.audit?.verdict).toMatchObject({ ok: true, from: { seq: 0 } })
+    expect(await verifyAudit(files)).toMatchObject({ ok: true, head: file.head() })
   })
 
   test('needs no audit file', async () => {
