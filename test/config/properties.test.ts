@@ -45,9 +45,9 @@ it('every key has words for the reference, and every required value an example',
 it('every key that can hold a secret takes references only', () => {
   const open = mappings(configSchema).flatMap(({ pattern, shape }) =>
     Object.entries(shape).flatMap(([key, schema]) =>
-      // Prices and limits count tokens; `keys` is a section.
+      // Prices and limits count tokens; `keys` and `keystore` are sections.
       /key|secret|token|password/.test(key) &&
-      !/_per_token$|_tokens$|^tokens_per_|^keys$/.test(key) &&
+      !/_per_token$|_tokens$|^tokens_per_|^keys$|^keystore$/.test(key) &&
       notesOf(schema).secret === undefined
         ? [`${pattern}.${key}`]
         : [],
