@@ -1,5 +1,6 @@
 /** Opens what the middlewares work with: books, payers, transport, metrics. One set per gateway; two never meet. */
 import { randomBytes } from 'node:crypto'
+import type { Registry } from 'prom-client'
 import type { Dispatcher } from 'undici'
 import type { BudgetGuardOptions } from '../../middleware/budget-guard.ts'
 import type { IdempotencyOptions } from '../../middleware/idempotency.ts'
@@ -50,6 +51,8 @@ export interface PartOverrides {
   readonly random?: RandomBytes | undefined
   /** Told about everything that happens, beside the metrics. */
   readonly observers?: readonly Observer[] | undefined
+  /** The Prometheus registry that the metrics are added to; default one of their own. */
+  readonly registry?: Registry | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
   /** Finds the addresses of sellers where `policy.block_private_networks` is on. */
@@ -115,7 +118,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const opening = await openStore(config.store)
     opened.push(opening)
     const store = overrides.wrapStore?.(opening) ?? opening
-    const metrics = createMetrics()
+    const metrics = createMetrics({ registry: overrides.registry })
     const observers = [metrics.observe, chainLog(log), budgetLog(log), ...(overrides.observers ?? [])].map(
       (observer) => harmless(observer, log),
     )

@@ -148,13 +148,14 @@ export class MetricRegistry {
   async #write(format: 'text' | 'openmetrics'): Promise<Exposition> {
     const contentType =
       format === 'text' ? Registry.PROMETHEUS_CONTENT_TYPE : Registry.OPENMETRICS_CONTENT_TYPE
+    // Writing OpenMetrics takes `_total` off the names of counters, for good.
+    const names = this.registry.getMetricsAsArray().map((metric) => [metric, metric.name] as const)
     this.#speak(contentType)
     try {
       return { contentType, text: await this.registry.metrics() }
     } finally {
       this.#speak(Registry.PROMETHEUS_CONTENT_TYPE)
-      // Writing OpenMetrics takes `_total` off the names of counters, for good.
-      for (const [name, counter] of this.#counters) Object.assign(counter, { name })
+      for (const [metric, name] of names) Object.assign(metric, { name })
     }
   }
 }

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check'
+import { Counter, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
 import { NO_TOTALS } from '../../src/core/budget.ts'
 import type { RequestSummary } from '../../src/core/events.ts'
@@ -290,6 +291,17 @@ describe('createMetrics', () => {
     expect(text).not.toContain('request_id')
   })
 
+  it("adds to a registry of one's own, and leaves what is in there as it was", async () => {
+    const registry = new Registry()
+    const mine = new Counter({ name: 'mine_total', help: 'Mine.', registers: [registry] })
+    const metrics = createMetrics({ registry })
+    mine.inc()
+    expect((await metrics.openMetrics()).text).toContain('mine_total 1')
+    expect(await metrics.text()).toContain('\nmine_total 1')
+    expect(await registry.metrics()).toContain('# TYPE mine_total counter')
+    expect(metrics.registry).toBe(registry)
+  })
+
   it('gives an observation no exemplar when its id is longer than OpenMetrics allows', async () => {
     const metrics = createMetrics()
     metrics.observe({ type: 'request', summary: { ...SUMMARY, requestId: 'x'.repeat(128) } })
@@ -319,6 +331,7 @@ describe('createMetrics', () => {
       const name = `${n}-\u0000"\n{`
       const summary = {
         ...SUMMARY,
+        usage: undefined,
         requestId: name,
         caller: name,
         route: name,
@@ -362,7 +375,7 @@ describe('createMetrics', () => {
 
   it('passes the naming rules of Prometheus', () => {
     for (const [name, { type, labels }] of Object.entries(METRIC_TABLE)) {
-      expect(name).toMatch(/^(?:tollway|gen_ai|process|nodejs)_[a-z0-9_]+$/)
+      expect(name).toMatch(/^(?:tollway|gen_ai|process|nodejs|obol)_[a-z0-9_]+$/)
       expect(name.endsWith('_total')).toBe(type === 'counter')
       if (type === 'histogram' && name.startsWith('tollway_')) expect(name).toMatch(/_seconds$/)
       for (const label of labels) expect(label).toMatch(/^[a-z][a-z0-9_]*$/)

@@ -1,0 +1,122 @@
+import { expect, test } from 'vitest'
+import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
+import { watchSpending } from '../../src/io/spending.ts'
+import type { SpentBy } from '../../src/io/store/store.ts'
+import { watchWallets } from '../../src/io/wallets.ts'
+import { send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+
+const DAY = Date.parse('2026-11-21T00:00:00Z')
+const MONTH = Date.parse('2026-11-01T00:00:00Z')
+const NAMES = { route: 'r', payer: 'p', seller: 's', caller: 'c' }
+const OWNER = '0x00000000000000000000000000000000000000aa'
+const REFRESH_MS = 10_000
+
+test('spending is read for the day and the month of UTC, again and again, and never at a scrape', async () => {
+  const timers = new ManualTimers()
+  const asked: number[] = []
+  let rows: SpentBy[] = [{ ...NAMES, charges: 1, microUsd: 5n }]
+  const spending = watchSpending({
+    store: {
+      spentBy: async (since) => {
+        asked.push(since)
+        return rows
+      },
+    },
+    clock: { now: () => Date.parse('2026-11-21T23:59:59.999Z') },
+    timers,
+    onFailure: () => undefined,
+  })
+  await timers.armed(REFRESH_MS)
+  expect(asked).toEqual([DAY, MONTH])
+  for (let scrape = 0; scrape < 3; scrape++) {
+    expect(spending.newest()).toEqual([
+      { window: 'day', ...NAMES, microUsd: 5n },
+      { window: 'month', ...NAMES, microUsd: 5n },
+    ])
+  }
+  expect(asked).toHaveLength(2)
+  rows = []
+  await timers.fire(REFRESH_MS)
+  await timers.armed(REFRESH_MS)
+  expect(spending.newest()).toEqual([])
+  spending.close()
+})
+
+test('spending that cannot be read is unknown, told, and read again', async () => {
+  const timers = new ManualTimers()
+  const failures: unknown[] = []
+  let broken = false
+  const spending = watchSpending({
+    store: { spentBy: async () => (broken ? Promise.reject(new Error('locked')) : []) },
+    clock: { now: () => DAY },
+    timers,
+    onFailure: (error) => failures.push(error),
+  })
+  await timers.armed(REFRESH_MS)
+  broken = true
+  await timers.fire(REFRESH_MS)
+  await timers.armed(REFRESH_MS)
+  expect(spending.newest()).toBeUndefined()
+  expect(failures).toHaveLength(1)
+  await expect(spending.refresh()).rejects.toThrow('locked')
+  broken = false
+  await timers.fire(REFRESH_MS)
+  await timers.armed(REFRESH_MS)
+  expect(spending.newest()).toEqual([])
+  spending.close()
+})
+
+/** A stand-in for a node: what it says is the subject, not a chain. */
+async function startNode(chainId: number, balance: bigint): Promise<HostileSeller> {
+  return await startHostileSeller(({ body }, response) => {
+    const { id, method } = JSON.parse(body.toString()) as { id: number; method: string }
+    const result = method === 'eth_chainId' ? chainId : balance
+    const hex = method === 'eth_chainId' ? result.toString(16) : result.toString(16).padStart(64, '0')
+    const answer = JSON.stringify({ jsonrpc: '2.0', id, result: `0x${hex}` })
+    send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: answer })
+  })
+}
+
+test('a balance is read where there is a node, and is unknown when the node is another network or gone', async () => {
+  const right = await startNode(84_532, 2_500_000n)
+  const wrong = await startNode(1, 7n)
+  const timers = new ManualTimers()
+  const wallets = watchWallets({
+    wallets: [
+      { payer: 'base', address: OWNER, networks: ['eip155:84532', 'eip155:8453', 'eip155:1'] },
+      { payer: 'none', address: OWNER, networks: ['eip155:1'] },
+    ],
+    assets: BUILT_IN_ASSETS.filter(({ symbol }) => symbol === 'USDC'),
+    nodes: new Map([
+      ['eip155:84532', right.url],
+      ['eip155:8453', wrong.url],
+    ]),
+    timers,
+  })
+  await timers.armed(60_000)
+  expect(wallets.newest()).toEqual([
+    { payer: 'base', network: 'eip155:8453', asset: 'USDC', microUsd: undefined },
+    { payer: 'base', network: 'eip155:84532', asset: 'USDC', microUsd: 2_500_000n },
+  ])
+  await right.close()
+  await timers.fire(60_000)
+  await timers.armed(60_000)
+  expect(wallets.newest().map(({ microUsd }) => microUsd)).toEqual([undefined, undefined])
+  wallets.close()
+  await wrong.close()
+})
+
+test('without a node nothing is asked and no timer is set', async () => {
+  const timers = new ManualTimers()
+  const wallets = watchWallets({
+    wallets: [{ payer: 'base', address: OWNER, networks: ['eip155:1'] }],
+    assets: BUILT_IN_ASSETS,
+    nodes: new Map(),
+    timers,
+  })
+  await wallets.refresh()
+  expect(wallets.newest()).toEqual([])
+  await timers.idle()
+  wallets.close()
+})
