@@ -11,7 +11,7 @@ import type { Timers } from '../../src/core/timers.ts'
 import { agentcashCli } from '../../src/io/agentcash-cli.ts'
 import { agentcashMcp } from '../../src/io/agentcash-mcp.ts'
 import { findAgentcash, type Agentcash } from '../../src/io/agentcash-program.ts'
-import { networksOption, timersOption } from '../foreign/options.ts'
+import { foreignTimeout, networksOption, timersOption } from '../foreign/options.ts'
 import { foreignPayer, unavailable, type Driver } from '../foreign/payer.ts'
 import { parseProviderOptions } from '../options.ts'
 
@@ -28,7 +28,7 @@ export interface AgentcashProgramOptions {
   readonly args?: readonly string[] | undefined
   /** Payments under way at once; default 8 (`mcp`) and 2 (`cli`, 185 MB each). */
   readonly concurrency?: number | undefined
-  /** Longest wait for its payment, milliseconds; default 60,000. */
+  /** Longest wait for its payment, milliseconds; default 25,000; at most 28,000. */
   readonly timeoutMs?: number | undefined
   /** Environment of which PATH and the like go to the program; default this process's. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
@@ -48,7 +48,7 @@ const SCHEMA = z.strictObject({
     .default(() => homedir()),
   args: z.array(z.string()).default([]),
   concurrency: z.int('give a whole number').min(1, 'give at least 1').optional(),
-  timeoutMs: z.int('give whole milliseconds').min(1, 'give at least 1 millisecond').default(60_000),
+  timeoutMs: foreignTimeout(25_000),
   env: z.record(z.string(), z.string().optional()).default(() => process.env),
   clock: z
     .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')

@@ -40,7 +40,7 @@ export interface ForeignPayerParts {
   readonly methods: readonly string[]
   /** Payments that may be under way at once. */
   readonly concurrency: number
-  /** Longest wait for the program to sign, milliseconds. */
+  /** Longest wait for a place and for the program to sign, milliseconds. A reservation lasts 30 s, and is of no use after that. */
   readonly timeoutMs: number
   /** How far ahead its payments may be valid, seconds; default the quote's window. Pre-signed ones were signed long ago. */
   readonly maxValiditySeconds?: number | undefined
@@ -85,7 +85,8 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
 
   async function attempt(
     quote: Quote,
-    signal: AbortSignal,
+    late: Promise<never>,
+    left: Promise<never>,
   ): Promise<{ payment: ForeignPayment; made: Open }> {
     const call = shim.open(quote, parts.maxValiditySeconds)
     const stop = new AbortController()
@@ -96,17 +97,12 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
       throw unavailable(parts.program, 'it ended without paying')
     })
     withoutPayment.catch(() => {})
-    const late = deadline(timers, parts.timeoutMs, parts.program)
-    const left = whenAborted(AbortSignal.any([signal, closing.signal]))
     try {
-      const payment = await Promise.race([call.payment, withoutPayment, late.promise, left.promise])
+      const payment = await Promise.race([call.payment, withoutPayment, late, left])
       return { payment, made }
     } catch (error) {
       end(made, undefined)
       throw error
-    } finally {
-      late.cancel()
-      left.cancel()
     }
   }
 
@@ -131,10 +127,27 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
     if (!parts.networks.includes(quote.asset.network) || !supports(quote.offer)) {
       throw unpayable(quote, parts.program)
     }
-    const free = await slots.take(AbortSignal.any([signal, closing.signal]))
+    const late = deadline(timers, parts.timeoutMs, parts.program)
+    const left = whenAborted(AbortSignal.any([signal, closing.signal]))
+    try {
+      return await place(quote, charge, late, left.promise, signal)
+    } finally {
+      late.cancel()
+      left.cancel()
+    }
+  }
+
+  async function place(
+    quote: Quote,
+    charge: string,
+    late: Deadline,
+    left: Promise<never>,
+    signal: AbortSignal,
+  ): Promise<Authorization> {
+    const free = await slots.take(AbortSignal.any([signal, closing.signal, late.signal]))
     for (let count = 1; ; count += 1) {
       try {
-        const { payment, made } = await attempt(quote, signal)
+        const { payment, made } = await attempt(quote, late.promise, left)
         const ofCharge = open.get(charge) ?? new Set()
         open.set(charge, ofCharge.add(made))
         const done = made.driving.then(free).finally(() => ending.delete(done))
@@ -185,15 +198,17 @@ function authorizationOf(quote: Quote, payment: ForeignPayment): Authorization {
   }
 }
 
-function deadline(
-  timers: Timers,
-  ms: number,
-  program: string,
-): { readonly promise: Promise<never>; cancel(): void } {
-  const { promise, reject } = Promise.withResolvers<never>()
-  promise.catch(() => {})
-  const cancel = timers.after(ms, () => reject(unavailable(program, `it did not pay within ${ms} ms`)))
-  return { promise, cancel }
+interface Deadline {
+  readonly promise: Promise<never>
+  readonly signal: AbortSignal
+  cancel(): void
+}
+
+function deadline(timers: Timers, ms: number, program: string): Deadline {
+  const late = new AbortController()
+  const { promise } = whenAborted(late.signal)
+  const cancel = timers.after(ms, () => late.abort(unavailable(program, `it did not pay within ${ms} ms`)))
+  return { promise, signal: late.signal, cancel }
 }
 
 function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; cancel(): void } {

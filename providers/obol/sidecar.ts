@@ -10,7 +10,7 @@ import type { Timers } from '../../src/core/timers.ts'
 import { openSidecar, type SidecarUpstream } from '../../src/io/obol-sidecar.ts'
 import { SHIM_CALL_HEADER } from '../../src/io/shim.ts'
 import { foreignPayer, unavailable, type Driver } from '../foreign/payer.ts'
-import { networksOption, timersOption } from '../foreign/options.ts'
+import { foreignTimeout, networksOption, timersOption } from '../foreign/options.ts'
 import { parseProviderOptions } from '../options.ts'
 
 /** Options of {@link obolSidecar}. */
@@ -27,7 +27,7 @@ export interface ObolSidecarOptions {
   readonly concurrency?: number | undefined
   /** How far ahead its authorizations may be valid, seconds; default 31 days, as they are signed for 30. */
   readonly maxValiditySeconds?: number | undefined
-  /** Longest wait for it, milliseconds; default 10,000. */
+  /** Longest wait for it, milliseconds; default 10,000; at most 28,000. */
   readonly timeoutMs?: number | undefined
   readonly clock?: Clock | undefined
   readonly timers?: Timers | undefined
@@ -45,7 +45,7 @@ const SCHEMA = z.strictObject({
     .int('give whole seconds')
     .min(10, 'give at least 10 seconds')
     .default(31 * 86_400),
-  timeoutMs: z.int('give whole milliseconds').min(1, 'give at least 1 millisecond').default(10_000),
+  timeoutMs: foreignTimeout(10_000),
   clock: z
     .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')
     .default(systemClock),

@@ -4,6 +4,7 @@ import { obolSidecar } from '../../providers/obol/sidecar.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import type { Provider } from '../../src/core/provider.ts'
 import { freePort } from '../kit/free-port.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
 import { offerV2, quoteOf } from '../kit/quotes.ts'
 import { signVoucher, startBuyerEmulator, type BuyerEmulator } from '../kit/x402-buyer.ts'
 import { describeProvider } from './conformance.ts'
@@ -16,10 +17,16 @@ afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })
 
+interface SetUp {
+  concurrency?: number
+  validSeconds?: number
+  timers?: ManualTimers
+}
+
 /** A sidecar payer and its x402-buyer, which holds `count` authorizations of 1000 units. */
 async function setUp(
   count: number,
-  { concurrency = 1, validSeconds = 30 * 86_400 }: { concurrency?: number; validSeconds?: number } = {},
+  { concurrency = 1, validSeconds = 30 * 86_400, timers }: SetUp = {},
 ): Promise<{ payer: Provider; buyer: BuyerEmulator }> {
   const port = await freePort()
   const upstream = {
@@ -42,6 +49,7 @@ async function setUp(
     shim: { host: '127.0.0.1', port },
     networks: ['base-sepolia'],
     concurrency,
+    timers,
   })
   cleanup.push(() => payer.close())
   return { payer, buyer }
@@ -101,6 +109,19 @@ describe('a running x402-buyer as the payer', () => {
     expect(isGiven).toBe(false)
     await payer.closed('chg_1', settled)
     await expect(second).resolves.toHaveProperty('kind', 'authorization')
+  })
+
+  test('is not waited for longer than a reservation lasts, in the queue before it either', async () => {
+    const timers = new ManualTimers()
+    const { payer } = await setUp(2, { timers })
+    await payer.authorize(quoteOf(), 'chg_1', never)
+    const queued = payer.authorize(quoteOf(), 'chg_2', never)
+    queued.catch(() => undefined)
+    await timers.fire(10_000)
+    await expect(queued).rejects.toMatchObject({
+      code: 'signer_unavailable',
+      message: expect.stringContaining('did not pay within 10000 ms'),
+    })
   })
 
   test('that has none left is pool_exhausted, and so is one whose price is another; the messages differ', async () => {

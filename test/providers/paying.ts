@@ -29,6 +29,8 @@ export interface PayingOptions {
   readonly seller?: ((world: World) => LocalSeller) | undefined
   /** The seller's price in USDC units; default 1000 ($0.001). */
   readonly price?: bigint | undefined
+  /** How many calls are made at once; default 12. Fewer where each payment is a process of its own. */
+  readonly burst?: number | undefined
 }
 
 const body = { model: 'paid/sandbox-small' }
@@ -38,7 +40,7 @@ const body = { model: 'paid/sandbox-small' }
  * real chain. Runs for payers that sign here and for those that make the call themselves.
  */
 export function describePaying(name: string, options: PayingOptions): void {
-  const { price = 1000n, seller: sellerOf = ({ streamingSeller }) => streamingSeller } = options
+  const { price = 1000n, burst = 12, seller: sellerOf = ({ streamingSeller }) => streamingSeller } = options
 
   describe(`paying with ${name}`, () => {
     const cleanup: (() => Promise<void>)[] = []
@@ -151,7 +153,7 @@ export function describePaying(name: string, options: PayingOptions): void {
       const known = new Set((await chargesOf(gateway)).map(({ id }) => id))
       const before = await earned()
       const answers = await Promise.all(
-        Array.from({ length: 12 }, (_, index) =>
+        Array.from({ length: burst }, (_, index) =>
           ask(gateway.url, { ...body, messages: [{ role: 'user', content: `call ${index}` }] }),
         ),
       )
@@ -159,12 +161,12 @@ export function describePaying(name: string, options: PayingOptions): void {
         expect(answer.status).toBe(200)
         await answer.text()
       }
-      expect((await earned()) - before).toBe(price * 12n)
+      expect((await earned()) - before).toBe(price * BigInt(burst))
       const charges = (await chargesOf(gateway)).filter(({ id }) => !known.has(id))
       const nonces = charges.map(({ authorization }) => authorization?.nonce)
-      expect(new Set(nonces).size).toBe(12)
+      expect(new Set(nonces).size).toBe(burst)
       expect(nonces).not.toContain(undefined)
-      expect(new Set(charges.map(({ transaction }) => transaction)).size).toBe(12)
+      expect(new Set(charges.map(({ transaction }) => transaction)).size).toBe(burst)
     })
 
     // The last one: it closes what the others share.

@@ -60,9 +60,12 @@ const agentcashProgram = z.strictObject({
   networks: networks().default(['eip155:8453']),
   concurrency: concurrency('default 8 (`mcp`) and 2 (`cli`).'),
   timeout_seconds: leaf
-    .seconds(600)
-    .prefault(60)
-    .meta({ description: 'Longest wait for its signature.', example: '60' }),
+    .seconds(28)
+    .prefault(25)
+    .meta({
+      description: 'Longest wait for a place and its signature; a reservation lasts 30 s.',
+      example: '25',
+    }),
 })
 
 /** `kind: agentcash`. */
@@ -108,9 +111,12 @@ export const obolSidecar = z.strictObject({
       example: '2678400',
     }),
   timeout_seconds: leaf
-    .seconds(600)
+    .seconds(28)
     .prefault(10)
-    .meta({ description: 'Longest wait for its authorization.', example: '10' }),
+    .meta({
+      description: 'Longest wait for a place and its authorization; a reservation lasts 30 s.',
+      example: '10',
+    }),
 })
 
 /** What {@link agentcash} and {@link obolSidecar} give. */
