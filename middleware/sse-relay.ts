@@ -174,13 +174,14 @@ export class SseRelay {
     const from = isFirst && this.#spokeFirst && bytes[0] === 0xef ? BOM_BYTES : 0
     if (this.#dropping) return 'other'
     if (start === undefined || start === bytes.length) {
-      // What names an error event must not go before it: some clients look at the name alone.
-      const waits =
-        this.#options.splicer !== undefined && NAMED.has(this.#options.shape) && bytes[0] !== COLON
-      if (waits && !this.#eventOpen && piece.kind === 'line') this.#hold(out)
+      const isComment = bytes[0] === COLON
+      // What names an event must not go before what it holds is known: some clients look at the name of an error alone.
+      if (!isComment && !this.#eventOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
+        this.#hold(out)
+      }
       this.#put(bytes.subarray(from), out)
       this.#put(end, out)
-      if (piece.kind === 'line' && this.#held.length === 0) this.#eventOpen = true
+      if (piece.kind === 'line' && !isComment && !this.#isHolding) this.#eventOpen = true
       return 'other'
     }
     const value = bytes.subarray(start)
@@ -298,9 +299,6 @@ const LF = 0x0a
 const COLON = 0x3a
 const LINE_END = Buffer.from('\n')
 const BOM_BYTES = 3
-
-/** Protocols whose events have names. */
-const NAMED: ReadonlySet<string> = new Set(['responses', 'anthropic'])
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */
 const ROOM_FOR_COSTS = 256
