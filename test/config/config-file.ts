@@ -5,6 +5,10 @@ import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { ConfigProblemsError, type Problem } from '../../src/app/config/problems.ts'
 import type { ResolvedConfig } from '../../src/app/config/resolved.ts'
+import { newCheckpointKey } from '../../src/io/audit-signer.ts'
+
+/** Signs audit checkpoints. */
+export const AUDIT_PEM = newCheckpointKey().pem
 
 /** Values for every reference of {@link FULL}. */
 export const FULL_ENV = {
@@ -17,6 +21,7 @@ export const FULL_ENV = {
   API_KEY: 'api-secret-1',
   ADMIN_KEY: 'admin-secret-1',
   RPC_KEY: 'rpc-secret-1',
+  AUDIT_KEY: AUDIT_PEM,
   METRICS_TOKEN: 'metrics-secret-1',
 }
 
@@ -24,8 +29,6 @@ export const FULL_ENV = {
 export const FULL = `listen: 127.0.0.1:0
 store: sqlite:./ledger/tollway.db
 upstream:
-  keepalive_seconds: 20
-  on_truncated: error
   api_base: http://127.0.0.1:4000/v1/
   api_key: "\${env:UPSTREAM_KEY}"
   allow_paths: [/assistants, /threads/*]
@@ -183,7 +186,17 @@ metrics:
   listen: 127.0.0.1:9464
 audit:
   path: ./log/audit.jsonl
+  signing_key: "\${env:AUDIT_KEY}"
+  checkpoint_every: 50
+  rotate_bytes: 2mb
+  rotate_daily: true
+  retain: 7
+log:
+  level: debug
+  format: text
 stream:
+  keepalive_seconds: 20
+  on_truncated: error
   on_disconnect: drain
 timeouts:
   connect_seconds: 1

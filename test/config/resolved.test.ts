@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
 import { hashKey } from '../../src/io/hash-key.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
-import { configFile, FULL, FULL_ENV, load, temporaryDirectory } from './config-file.ts'
+import { AUDIT_PEM, configFile, FULL, FULL_ENV, load, temporaryDirectory } from './config-file.ts'
 
 it('turns every key into our units', () => {
   const directory = temporaryDirectory()
@@ -203,7 +203,15 @@ it('turns every key into our units', () => {
       ['eip155:8453', { rpc: 'http://127.0.0.1:8545', finality: 'finalized' }],
     ]),
     reconcile: { intervalMs: 30_000 },
-    audit: { path: join(directory, 'log/audit.jsonl') },
+    audit: {
+      path: join(directory, 'log/audit.jsonl'),
+      signingKey: AUDIT_PEM,
+      checkpointEvery: 50,
+      rotateBytes: 2_097_152,
+      rotateDaily: true,
+      retain: 7,
+    },
+    log: { level: 'debug', format: 'text' },
     metrics: { tokenDigest: hashKey('metrics-secret-1'), listen: { host: '127.0.0.1', port: 9464 } },
     stream: { keepaliveMs: 20_000, onDisconnect: 'drain', onTruncated: 'error' },
     timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
@@ -249,7 +257,15 @@ it('fills in the defaults', () => {
     assets: BUILT_IN_ASSETS,
     chains: new Map(),
     reconcile: { intervalMs: 60_000 },
-    audit: { path: join(directory, 'audit.jsonl') },
+    audit: {
+      path: join(directory, 'audit.jsonl'),
+      signingKey: undefined,
+      checkpointEvery: 1000,
+      rotateBytes: undefined,
+      rotateDaily: false,
+      retain: undefined,
+    },
+    log: { level: 'info', format: 'json' },
     metrics: { tokenDigest: undefined, listen: undefined },
     stream: { keepaliveMs: 15_000, onDisconnect: 'abort', onTruncated: 'length' },
     timeouts: {
