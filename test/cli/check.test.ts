@@ -80,7 +80,38 @@ it('prints JSON for programs', async () => {
     store: 'sqlite:./ledger/tollway.db',
     upstream: 'http://127.0.0.1:4000/v1/',
     callers: 2,
+    caller_list: [
+      {
+        id: 'openclaw',
+        models: ['paid/*'],
+        expires: '2027-01-31T00:00:00.000Z',
+        requests_per_minute: 60,
+        tokens_per_minute: 100_000,
+        max_parallel_requests: 4,
+      },
+      {
+        id: 'other',
+        models: ['*'],
+        expires: null,
+        requests_per_minute: null,
+        tokens_per_minute: null,
+        max_parallel_requests: null,
+      },
+    ],
+    router: {
+      strategy: 'weighted',
+      aliases: { fast: 'paid/qwen' },
+      fallbacks: { 'paid/*': ['local-llama'] },
+      context_window_fallbacks: { 'local-llama': ['paid/long'] },
+      content_policy_fallbacks: { 'paid/*': ['local-llama'] },
+      num_retries: 2,
+      allowed_fails: 1,
+      cooldown_seconds: 2.5,
+      session_affinity_seconds: 60,
+    },
+    ignored_keys: [],
     max_usd_per_request: '0.25',
+    metrics: { listen: '127.0.0.1:9464', token: true },
     routes: [
       {
         model_name: 'paid/*',
@@ -90,6 +121,15 @@ it('prints JSON for programs', async () => {
         networks: ['eip155:84532', 'eip155:8453'],
         keyed: false,
         budgets: ['all', 'each', 'obol'],
+        order: 2,
+        weight: 3,
+        max_parallel_requests: 8,
+        max_retries: 1,
+        drop_params: ['store'],
+        when: { callers: ['openclaw'], headers: { 'x-tier': 'premium' } },
+        timeouts_seconds: { connect: 5, first_byte: 6, idle: 7, total: 8 },
+        context_window: 128_000,
+        usd_per_request: '0.002',
       },
       {
         model_name: 'local-llama',
@@ -99,6 +139,7 @@ it('prints JSON for programs', async () => {
         networks: [],
         keyed: true,
         budgets: [],
+        weight: 1,
       },
     ],
     budgets: [
@@ -186,4 +227,26 @@ it('never prints a secret, wherever a reference puts it', async () => {
     }),
     { numRuns: 100 },
   )
+})
+
+it('explains how routes are chosen, who may call, and what of a LiteLLM file has no effect', async () => {
+  const text = `model_list:
+  - { model_name: m, api_base: http://127.0.0.1:1/v1, max_parallel_requests: 2, when: { callers: [a] } }
+  - { model_name: m, api_base: http://127.0.0.1:2/v1, drop_params: [store] }
+  - { model_name: spare, api_base: http://127.0.0.1:3/v1 }
+router: { aliases: { fast: m }, fallbacks: [{ m: [spare] }] }
+keys: { path: ./keys.json }
+general_settings: { database_url: x }
+`
+  const { stdout } = await tollway(['check', '--config', configFile(text)], { env: {} })
+  expect(stdout).toContain('callers       those of the keys file')
+  for (const line of [
+    'Routes of one name are tried as they are listed, lower order first.',
+    'fast stands for m.',
+    'When m cannot be served: spare.',
+    'm at 127.0.0.1:1: only for callers a; at most 2 requests at once.',
+    'm at 127.0.0.1:2: sent without store.',
+    'Keys of LiteLLM without effect here: general_settings.database_url.',
+  ])
+    expect(stdout).toContain(`${line}\n`)
 })

@@ -4,6 +4,7 @@ import { formatMoney } from '../../core/budget-words.ts'
 import { formatUsd } from '../../core/money.ts'
 import { formatWindow } from '../../core/window.ts'
 import type { LoadedConfig } from '../config/load.ts'
+import { callerRules, routerRules, routeRules, routingNotes } from './check-routing.ts'
 import { renderTable } from './table.ts'
 
 /** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
@@ -49,6 +50,7 @@ export function summarize({ config, written }: LoadedConfig) {
       networks: payer?.networks ?? [],
       keyed: route.apiKey !== undefined,
       budgets: payer === undefined ? [] : budgets.map(({ name }) => name),
+      ...routeRules(route, config),
     }
   })
   return {
@@ -56,7 +58,15 @@ export function summarize({ config, written }: LoadedConfig) {
     store: text('store') ?? 'sqlite:./tollway.db',
     upstream: text('upstream', 'api_base'),
     callers: config.callers.length,
+    caller_list: callerRules(config),
+    router: routerRules(config),
+    ignored_keys: config.ignoredKeys,
     max_usd_per_request: formatUsd(config.policy.maxMicroUsd),
+    metrics: {
+      listen: text('metrics', 'listen'),
+      /** Whether a token is asked for. */
+      token: config.metrics.tokenDigest !== undefined,
+    },
     routes,
     budgets,
   }
@@ -68,9 +78,13 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
   const facts = [
     ['listen', summary.listen],
     ['store', summary.store],
-    ['callers', summary.callers === 0 ? 'anyone who reaches the address' : String(summary.callers)],
+    ['callers', callersOf(loaded.config)],
     ['other models', summary.upstream ?? 'refused (no upstream)'],
     ['ceiling', `${dollars(summary.max_usd_per_request)} per request`],
+    [
+      'metrics',
+      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for everybody who reaches it'}`,
+    ],
   ]
   const routes = summary.routes.map((route) => [
     route.model_name,
@@ -91,6 +105,7 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
       ...(budget.enforce ? [] : ['not enforced']),
     ].join(', '),
   ])
+  const notes = routingNotes(loaded.config, Date.now())
   const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
   return [
     `${file} is valid.\n`,
@@ -101,10 +116,17 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
     ...(budgets.length === 0
       ? []
       : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),
+    ...(notes.length === 0 ? [] : [notes.map((note) => `${note}\n`).join('')]),
     ...(unlimited
       ? ['Note: paid routes and no budgets. Only the ceiling per request limits what is spent.\n']
       : []),
   ].join('\n')
+}
+
+function callersOf({ callers, keys }: LoadedConfig['config']): string {
+  if (keys)
+    return callers.length === 0 ? 'those of the keys file' : `${callers.length}, and those of the keys file`
+  return callers.length === 0 ? 'anyone who reaches the address' : String(callers.length)
 }
 
 function limitOf(budget: BudgetRule | undefined): string {

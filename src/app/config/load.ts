@@ -102,6 +102,8 @@ function check(
   const issues = (result.error?.issues ?? [])
     .flatMap((issue) => explainIssue(issue, configSchema, (path) => valueAt(input, path)))
     .filter(({ path }) => !covered.has(formatPath(path)) && !besidePlannedKind(input, path))
+    // Of an object that is no mapping the schema would read the methods.
+    .filter(() => !covered.has(formatPath([])))
   for (const { path } of issues) covered.add(formatPath(path))
   const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
   const findings = [...foreign, ...unresolved, ...issues, ...crossed]
