@@ -208,6 +208,7 @@ body_limit: 1.5mb
 idempotency:
   max_entries: 50
   max_bytes: 1mb
+explorers: { base: 'https://scan.example.com/tx/{tx}' }
 admin:
   key: "\${env:ADMIN_KEY}"
   hosts: [Gateway.internal, "[::1]"]

@@ -217,6 +217,7 @@ it('turns every key into our units', () => {
     timeouts: { connectMs: 1000, firstByteMs: 2000, idleMs: 3000, totalMs: 4500, shutdownMs: 5000 },
     bodyLimit: 1_572_864,
     idempotency: { maxEntries: 50, maxBytes: 1_048_576 },
+    explorers: new Map([['eip155:8453', 'https://scan.example.com/tx/{tx}']]),
     admin: { keyDigest: hashKey('admin-secret-1'), hosts: ['gateway.internal', '[::1]'] },
   })
 })
@@ -277,6 +278,7 @@ it('fills in the defaults', () => {
     },
     bodyLimit: 33_554_432,
     idempotency: { maxEntries: 1000, maxBytes: 67_108_864 },
+    explorers: new Map(),
     admin: { keyDigest: undefined, hosts: ['localhost', '127.0.0.1', '[::1]'] },
   })
 })
