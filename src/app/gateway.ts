@@ -128,7 +128,9 @@ export async function createGateway(
         config.listen,
         'listen in the configuration or --listen on the command line',
       )
-      return { url, metricsUrl: `${(await scrapes?.listen()) ?? url}/metrics` }
+      const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
+      if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')
+      return { url, metricsUrl }
     },
     close() {
       closing ??= (async () => {

@@ -23,6 +23,7 @@ store         sqlite:./tollway.db
 callers       anyone who reaches the address
 other models  refused (no upstream)
 ceiling       $0.10 per request
+metrics       127.0.0.1:8402/metrics, for everybody who reaches it
 
 MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDGETS
 paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
