@@ -17,6 +17,8 @@ export interface RemoteSignerLevers {
   hang: boolean
   /** Signs another message than it was asked. */
   forge: boolean
+  /** Answers only when so many requests wait. */
+  together: number
 }
 
 /** A running signer. */
@@ -36,9 +38,10 @@ export async function startRemoteSigner(
   token = 'signer-token',
 ): Promise<RemoteSigner> {
   const accounts = keys.map((key) => privateKeyToAccount(key))
-  const levers: RemoteSignerLevers = { v: 'high', answer: undefined, hang: false, forge: false }
+  const levers: RemoteSignerLevers = { v: 'high', answer: undefined, hang: false, forge: false, together: 1 }
   const asked: string[] = []
   let open = 0
+  let waiting: (() => void)[] = []
   let widest = 0
   const app = express()
   app.use(express.json())
@@ -69,6 +72,13 @@ export async function startRemoteSigner(
       open -= 1
     })
     if (levers.hang) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    waiting.push(resolve)
+    if (waiting.length >= levers.together) {
+      for (const answer of waiting) answer()
+      waiting = []
+    }
+    await promise
     if (levers.answer) {
       response.status(levers.answer.status).json(levers.answer.body)
       return
