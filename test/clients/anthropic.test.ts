@@ -1,5 +1,5 @@
 /** Anthropic's SDK, unchanged but for its base URL, through a paid route on a local chain. */
-import Anthropic from '@anthropic-ai/sdk'
+import Anthropic, { APIUserAbortError, NotFoundError } from '@anthropic-ai/sdk'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { CALLER_KEY, PRICE_USD, startClientWorld, type ClientWorld } from './kit.ts'
 
@@ -81,7 +81,7 @@ describe.each(['paid/fast', 'paid/buffered'])('messages of %s', (model) => {
   test('a stream that is aborted is paid once', async () => {
     const stream = client.messages.stream({ model, max_tokens: 100, messages: say('three') })
     stream.on('text', () => stream.abort())
-    await expect(stream.done()).rejects.toThrow(Anthropic.APIUserAbortError)
+    await expect(stream.done()).rejects.toThrow(APIUserAbortError)
     await expect.poll(async () => (await world.passed()).gateway).toBe(1)
     expect(await world.passed()).toEqual(ONE_PAID)
   })
@@ -89,7 +89,7 @@ describe.each(['paid/fast', 'paid/buffered'])('messages of %s', (model) => {
 
 test("errors have Anthropic's own form, and are thrown as what they are", async () => {
   const wrong = client.messages.create({ model: 'unknown', max_tokens: 1, messages: say('x') })
-  await expect(wrong).rejects.toThrow(Anthropic.NotFoundError)
+  await expect(wrong).rejects.toThrow(NotFoundError)
   await expect(wrong).rejects.toMatchObject({ error: { type: 'error', error: { type: 'not_found_error' } } })
   expect((await world.passed()).payments).toBe(0)
 })
