@@ -22,10 +22,16 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 
 /** Markers of other pages, which tests of their own execute. */
 const ELSEWHERE = new Map([
+  ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
+  ['docs/callers.md', ['callers', 'keys']],
+  ['docs/dashboard.md', ['key', 'programs']],
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
+  ['docs/observability.md', ['config', 'level', 'traces']],
+  ['docs/report.md', ['report', 'policy']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
+  ['docs/routing.md', ['routing', 'litellm']],
   ['docs/sellers.md', ['payees', 'sellers']],
 ])
 
