@@ -3,6 +3,7 @@ import type { ResolvedConfig } from '../../config/resolved.ts'
 import type { CommandContext } from '../run.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
 import type { Terminal } from '../terminal.ts'
+import { addObolFlags, obolConfig, type ObolFlags } from '../obol-flags.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
 
 /** The part of a gateway that `serve` uses. */
@@ -11,9 +12,14 @@ export interface ServedGateway {
   close(): Promise<void>
 }
 
+interface ServeFlags extends ObolFlags {
+  readonly config: string
+  readonly obol?: boolean | undefined
+}
+
 /** Adds `tollway serve`. */
 export function addServe(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('serve')
     .description('run the gateway until it is told to stop')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
@@ -25,17 +31,27 @@ Examples:
   tollway serve
   tollway serve --config /etc/tollway/tollway.yaml
   tollway serve --listen 127.0.0.1:9000
+  tollway serve --obol --config-dir ./buyer-config --auths-dir ./buyer-auths --state ./consumed.json
 
 The first SIGTERM or Ctrl-C lets running requests finish, the second ends at once.
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (options: { config: string; listen?: string }) => {
+    .action(async (options: ServeFlags) => {
       // Loaded here, so that help and usage errors come at once.
-      const { loadConfig } = await import('../../config/load.ts')
-      const config = loadConfig(options.config, context.terminal.env, { listen: options.listen })
+      const { loadConfig, parseConfig } = await import('../../config/load.ts')
+      const { env } = context.terminal
+      const ownFile = command.getOptionValueSource('config') === 'default'
+      const config =
+        options.obol === true
+          ? parseConfig(
+              obolConfig({ ...options, config: ownFile ? undefined : options.config }, env, '.'),
+              env,
+            )
+          : loadConfig(options.config, env, { listen: options.listen })
       const { createGateway } = await import('../../gateway.ts')
       context.end(await serve(config, createGateway, context.terminal))
     })
+  addObolFlags(command)
 }
 
 /**

@@ -1,0 +1,142 @@
+/** `tollway serve --obol` as a process: x402-buyer's flags, and no key anywhere in it. */
+import { createServer } from 'node:http'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, describe, expect, test } from 'vitest'
+import { ask } from '../kit/gateway.ts'
+import { Child } from '../kit/child.ts'
+import { buyerFiles, signAuths, upstreamFile, USDC } from '../kit/obol-pool.ts'
+import { readyUrl } from '../kit/serve-process.ts'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+
+const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
+
+const cleanup: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of cleanup.splice(0).toReversed()) await end()
+})
+
+/** A mock that asks for 1000 units and is content with any payment: who pays is tried here. */
+async function startSeller(): Promise<string> {
+  const offer = {
+    scheme: 'exact',
+    network: 'eip155:84532',
+    amount: '1000',
+    asset: USDC,
+    payTo,
+    maxTimeoutSeconds: 600,
+    extra: { name: 'USDC', version: '2' },
+  }
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      const isPaid = request.headers['x-payment'] !== undefined
+      response.writeHead(isPaid ? 200 : 402, { 'content-type': 'application/json' })
+      response.end(JSON.stringify(isPaid ? { id: 'c', choices: [] } : { x402Version: 2, accepts: [offer] }))
+    })
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  cleanup.push(() => new Promise((done) => server.close(done)))
+  const address = server.address()
+  if (typeof address !== 'object' || !address) throw new Error('no address')
+  return `http://127.0.0.1:${address.port}/services/qwen`
+}
+
+/** strace passes no signals on: they are for the process under it. */
+function nodeOf(child: Child): number {
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8')
+  return Number(children.trim().split(' ', 1)[0])
+}
+
+function stop(child: Child): void {
+  try {
+    process.kill(nodeOf(child), 'SIGKILL')
+  } catch {
+    // It has ended.
+  }
+}
+
+/** A process starts in an environment of its own: nothing of the test's is in it. */
+function serve(directory: string, args: readonly string[], env: Record<string, string> = {}): Child {
+  return new Child(
+    'strace',
+    [
+      '-f',
+      '-qq',
+      '-e',
+      'trace=openat,open',
+      '-o',
+      join(directory, 'trace'),
+      process.execPath,
+      MAIN,
+      'serve',
+      '--obol',
+      ...args,
+    ],
+    { cwd: directory, env: { PATH: process.env['PATH'], NO_COLOR: '1', ...env } },
+  )
+}
+
+describe('tollway serve --obol', () => {
+  test('pays with the flags of x402-buyer in a process that holds no key and starts no signer', async () => {
+    const url = await startSeller()
+    const files = buyerFiles()
+    cleanup.push(() => files.remove())
+    files.write('remote-qwen', upstreamFile({ url, payTo, model: 'qwen' }), await signAuths(2, { payTo }))
+    const { config, auths, state, directory } = files
+    const child = serve(directory, [
+      `--config-dir=${config}`,
+      `--auths-dir=${auths}`,
+      `--state=${state}`,
+      '--listen=127.0.0.1:0',
+      '--reload-interval=1m30s',
+    ])
+    cleanup.push(() => stop(child))
+    const gateway = await readyUrl(child)
+    const answer = await ask(gateway, { model: 'openai/paid/qwen' })
+    expect([answer.status, answer.headers.get('x-tollway-payer')]).toEqual([200, 'obol'])
+    await answer.text()
+    const pid = nodeOf(child)
+    const key = localAccounts().buyer.privateKey.slice(2)
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+    expect(environment).not.toContain(key)
+    const threads = readdirSync(`/proc/${pid}/task`).map((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim(),
+    )
+    expect(threads.filter((name) => /worker/i.test(name) && !/libuv|V8Worker/i.test(name))).toEqual([])
+    process.kill(nodeOf(child), 'SIGTERM')
+    expect((await child.end()).code).toBe(0)
+    const opened = readFileSync(join(directory, 'trace'), 'utf8')
+    expect(opened).toContain('consumed.json')
+    expect(opened).toContain('remote-qwen.json')
+    expect(opened).not.toMatch(/signer\.worker|private-key\.ts|key-file\.ts|wallet\.json/)
+    expect(JSON.parse(readFileSync(state, 'utf8'))).toMatchObject({
+      consumed: { 'remote-qwen': [expect.any(String)] },
+    })
+  }, 60_000)
+
+  test('listens on loopback alone, unless a key is asked for', async () => {
+    const files = buyerFiles()
+    cleanup.push(() => files.remove())
+    writeFileSync(join(files.directory, 'config.json'), '{"upstreams": {}}')
+    writeFileSync(join(files.directory, 'auths.json'), '{}')
+    const flags = ['--config=config.json', '--auths=auths.json', '--state=consumed.json', '--listen=:0']
+    const refused = await serve(files.directory, flags).end()
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('TOLLWAY_KEY')
+    const child = serve(files.directory, flags, { TOLLWAY_KEY: 'a-key-of-sixteen' })
+    cleanup.push(() => stop(child))
+    const url = (await readyUrl(child)).replace('0.0.0.0', '127.0.0.1')
+    expect((await ask(url, { model: 'paid/qwen' })).status).toBe(401)
+    expect(await (await fetch(`${url}/healthz`)).text()).toBe('ok')
+    process.kill(nodeOf(child), 'SIGTERM')
+    expect((await child.end()).code).toBe(0)
+  }, 60_000)
+
+  test('says what is wrong with a duration', async () => {
+    const files = buyerFiles()
+    cleanup.push(() => files.remove())
+    const { code, stderr } = await serve(files.directory, ['--reload-interval=soon']).end()
+    expect([code, stderr]).toEqual([2, expect.stringContaining('Write it as 5s, 1m30s or 0.')])
+  }, 60_000)
+})
