@@ -18,6 +18,8 @@ export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void 
   const spent = spentOf(exchange)
   res.setHeader('x-request-id', exchange.id)
   res.setHeader('x-tollway-spent', spent)
+  // Nobody may take such an answer for a completion.
+  if (exchange.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
   const { charge } = exchange
   if (!charge || spent === 'no') return
   const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)

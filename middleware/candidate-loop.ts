@@ -7,6 +7,7 @@ import type { IncomingReply } from '../src/io/upstream.ts'
 import { headerText, spentOf } from './answer-headers.ts'
 import { askedPause, askUnpaid, classOf, unavailable } from './ask-unpaid.ts'
 import type { Request } from './handler.ts'
+import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
 import { outgoingRequest } from './outgoing.ts'
 import { PaidCall } from './paid-call.ts'
 import type { PaymentParts } from './payment-interceptor.ts'
@@ -115,9 +116,12 @@ async function serve(
   candidate: Candidate,
   leaving: AbortSignal,
 ): Promise<Verdict> {
-  const request = outgoingRequest(req, exchange, candidate)
+  const dryRun = isDryRun(exchange)
+  const asked = outgoingRequest(req, exchange, candidate)
+  const request = dryRun && asked.body ? { ...asked, body: withoutDryRun(asked.body) } : asked
   const payerName = candidate.route.payer
   if (payerName === undefined) {
+    if (dryRun) return toldOnly(exchange, candidate)
     const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
     return await unpaidReply(parts, exchange, candidate, answer)
   }
@@ -129,11 +133,21 @@ async function serve(
   }
   const startedAt = performance.now()
   const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
+  if (dryRun && answer.status >= 200 && answer.status < 300) {
+    answer.body.destroy()
+    return toldOnly(exchange, candidate)
+  }
   if (answer.status !== 402) {
     return await unpaidReply(parts, exchange, candidate, withoutSellersHeaders(probeAnswer(answer)))
   }
   const call = new PaidCall(parts, exchange, candidate, payer, request)
   await parts.running.track(call.run(answer, startedAt, leaving))
+  return { kind: 'served', status: 200, retryAfterMs: undefined }
+}
+
+/** Nobody asks for a payment, and the request only asked what it costs. */
+function toldOnly(exchange: Exchange, candidate: Candidate): Verdict {
+  answerDryRun(exchange, candidate, undefined)
   return { kind: 'served', status: 200, retryAfterMs: undefined }
 }
 

@@ -23,9 +23,11 @@ import {
   type IncomingReply,
   type OutgoingRequest,
 } from '../src/io/upstream.ts'
+import { answerDryRun, isDryRun } from './dry-run.ts'
+import { noteHints } from './seller-hints.ts'
 import type { PaymentParts } from './payment-interceptor.ts'
 import { paymentSecrets, scrubReply } from './scrub-payment.ts'
-import { sellerMessage } from './seller-message.ts'
+import { isRejection, sellerMessage } from './seller-message.ts'
 import { awaited } from './stopwatch.ts'
 import { vet, type Vetted } from './vet-challenge.ts'
 
@@ -67,6 +69,7 @@ export class PaidCall {
     const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge, leaving)
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
+    if (isDryRun(this.#exchange)) return answerDryRun(this.#exchange, this.#candidate, quote)
     const guard = this.#exchange.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     const reserving = performance.now()
@@ -143,6 +146,7 @@ export class PaidCall {
     const reply = scrubReply(raw, paymentSecrets(authorization.header.value))
     const receipt = decodeReceipt((name) => headerOf(raw, name))
     const verdict = judgePaidAnswer(reply.status, receipt)
+    noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
       const transaction = receipt?.success === true ? receipt.transaction : undefined
       // Begun first and waited for last: it shares the settlement's commit.
@@ -176,7 +180,8 @@ export class PaidCall {
     quote: Quote,
   ): Promise<TollwayError> {
     const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
-    const told = reply.status === 402 && asksForOtherTerms(reply, body, quote) ? TERMS_CHANGED : error
+    const asksAnew = reply.status === 402 && !isRejection(body.bytes) && asksForOtherTerms(reply, body, quote)
+    const told = asksAnew ? TERMS_CHANGED : error
     const words = sellerMessage(body.bytes, receipt)
     const advice =
       reply.status === 412 && quote.method === 'permit2' ? approveAdvice(quote.asset, quote.amount) : []

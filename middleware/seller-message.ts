@@ -9,6 +9,14 @@ export function sellerMessage(body: Buffer, receipt: Receipt | undefined): strin
 }
 
 /**
+ * Whether a 402 says that the payment sent with it was refused, as BlockRun does ("Payment verification failed"): then it is
+ * no fresh challenge, whatever offer it carries along.
+ */
+export function isRejection(body: Buffer): boolean {
+  return /^payment (?:verification|settlement) failed/i.test(errorText(body.toString('utf8')) ?? '')
+}
+
+/**
  * A signature the seller has not used is money (rule 8), and sellers quote what they were sent: no text long enough to be a
  * signature or a payment header passes.
  */
@@ -21,7 +29,10 @@ function errorText(text: string): string | undefined {
     const json = JSON.parse(text) as unknown
     const error = field(json, 'error')
     const message = typeof error === 'string' ? error : field(error, 'message')
-    return typeof message === 'string' ? message : undefined
+    if (typeof message !== 'string') return undefined
+    // BlockRun puts what is wrong with a payment here.
+    const details = field(json, 'details')
+    return typeof details === 'string' && details !== message ? `${message}: ${details}` : message
   } catch {
     return undefined
   }
