@@ -44,7 +44,8 @@ export async function askUnpaid(
     }
     if (!failed) result.body.destroy()
     routing?.repeated(candidate, failed ? String(result.details['reason']) : `status_${result.status}`)
-    await wait(parts.timers, pause, leaving)
+    // The seller asked for it, or is given it: no share of ours.
+    await awaited(exchange, wait(parts.timers, pause, leaving))
   }
 }
 

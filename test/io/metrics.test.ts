@@ -277,6 +277,36 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_series_dropped_total{label="route"}')).toBeGreaterThan(0)
   })
 
+  it('tells streams by how they ended, their first chunk, errors by code, and microseconds of overhead', async () => {
+    const metrics = createMetrics()
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, overheadSeconds: 0.000_2 } })
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, truncated: true } })
+    metrics.observe({
+      type: 'request',
+      summary: {
+        ...SUMMARY,
+        route: 'none',
+        status: 404,
+        outcome: 'refused',
+        code: 'not_found',
+        usage: undefined,
+      },
+    })
+    const streams = (ended: string): Promise<number | undefined> =>
+      valueOf(metrics, `tollway_streams_total{route="paid/*",ended="${ended}"}`)
+    expect(await streams('whole')).toBe(1)
+    expect(await streams('truncated')).toBe(1)
+    expect(await valueOf(metrics, 'tollway_errors_total{route="none",code="not_found"}')).toBe(1)
+    const overhead = (le: string): Promise<number | undefined> =>
+      valueOf(metrics, `tollway_request_overhead_seconds_bucket{le="${le}",route="paid/*"}`)
+    expect(await overhead('0.0001')).toBe(0)
+    expect(await overhead('0.00025')).toBe(1)
+    const genAi = 'gen_ai_operation_name="chat",gen_ai_provider_name="base",gen_ai_request_model="paid/*"'
+    const name = 'gen_ai_client_operation_time_to_first_chunk_seconds'
+    expect(await valueOf(metrics, `${name}_count{${genAi}}`)).toBe(2)
+    expect(await valueOf(metrics, `${name}_sum{${genAi}}`)).toBe(0.4)
+  })
+
   it('tells in OpenMetrics which request an observation was, and stays readable as text afterwards', async () => {
     const metrics = createMetrics()
     metrics.observe({ type: 'request', summary: { ...SUMMARY, requestId: 'req_"1"' } })
