@@ -56,7 +56,9 @@ export class AnswerProgress implements Progress {
   truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
     const told = this.#identity
     const open = this.#openChoices()
-    const rest = this.#isChat ? { delta: {} } : { text: '', logprobs: null }
+    // Of an answer that never began clients want to know whose it is.
+    const delta = this.#seen.size === 0 ? { role: 'assistant', content: '' } : {}
+    const rest = this.#isChat ? { delta } : { text: '', logprobs: null }
     const base = {
       id: told.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
       object: this.#isChat ? 'chat.completion.chunk' : 'text_completion',

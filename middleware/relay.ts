@@ -143,14 +143,19 @@ export class Relay {
 
   /** Ends the answer well. */
   #end(): void {
-    if (!this.#left) delete this.#exchange.details['client_left']
+    this.#nothingLost()
     if (!this.#left && this.#res.hasHeader('trailer')) this.#res.addTrailers(trailersOf(this.#exchange))
     this.#client.end()
   }
 
   #cut(): void {
-    if (!this.#left) delete this.#exchange.details['client_left']
+    this.#nothingLost()
     this.#client.cut()
+  }
+
+  /** What comes now is the rest: whether the client waits for its end says nothing. */
+  #nothingLost(): void {
+    if (!this.#left) delete this.#exchange.details['client_left']
   }
 
   /** Bytes as they come; a body that breaks cuts the client off too, so that it can tell. */
@@ -184,7 +189,10 @@ export class Relay {
       let broken = false
       try {
         for await (const chunk of this.#chunks()) {
-          await write(relay.push(chunk))
+          const bytes = relay.push(chunk)
+          // Many clients leave at `[DONE]`, before the end of the body.
+          if (relay.complete) this.#nothingLost()
+          await write(bytes)
           if (relay.sellerError !== undefined) break
         }
       } catch (error) {
@@ -298,6 +306,7 @@ export class Relay {
     exchange.usage = relay.usage ?? exchange.usage
     exchange.truncated = end.truncated
     this.#noteWords(relay.sellerError ?? relay.sellerWords)
+    this.#nothingLost()
     await write(end.bytes)
     if (end.cut) this.#cut()
     else this.#end()

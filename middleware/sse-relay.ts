@@ -72,6 +72,11 @@ export class SseRelay {
     return this.#progress.usage
   }
 
+  /** Whether the answer is whole, so that a client may leave without losing any of it. */
+  get complete(): boolean {
+    return this.#progress.complete
+  }
+
   /** The seller's words, when it ended the stream with an error event: no more of it is relayed. */
   get sellerError(): string | undefined {
     return this.#sellerError

@@ -153,11 +153,12 @@ function addCall(choice: Choice, position: number, told: Json): void {
 /** `function: { name, arguments }`: the name comes once (some repeat it), the arguments in parts. */
 function joinedFields(before: unknown, after: unknown): unknown {
   if (!isJson(before) || !isJson(after)) return after
-  const entries = Object.entries(after).map(([name, value]) => [
+  const entries = Object.entries(after).map(([name, value]): [string, unknown] => [
     name,
     name === 'name' && before[name] === value ? value : joined(before[name], value),
   ])
-  return { ...before, ...(Object.fromEntries(entries) as Json) }
+  const merged: Json = Object.fromEntries<unknown>(entries)
+  return { ...before, ...merged }
 }
 
 function withMember(message: Json, name: string, value: unknown): Json {
@@ -171,6 +172,10 @@ function withMember(message: Json, name: string, value: unknown): Json {
 export function joinedLogprobs(before: unknown, after: unknown): unknown {
   if (!isJson(after)) return before ?? null
   if (!isJson(before)) return after
-  const entries = Object.entries(after).map(([name, value]) => [name, joined(before[name], value)])
-  return { ...before, ...(Object.fromEntries(entries) as Json) }
+  const entries = Object.entries(after).map(([name, value]): [string, unknown] => [
+    name,
+    joined(before[name], value),
+  ])
+  const merged: Json = Object.fromEntries<unknown>(entries)
+  return { ...before, ...merged }
 }
