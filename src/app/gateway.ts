@@ -103,10 +103,17 @@ export async function createGateway(
     () => closing !== undefined,
   )
   const server = createServer(
-    { keepAliveTimeout: KEEP_ALIVE_MS, shouldUpgradeCallback: isWebSocketUpgrade },
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      shouldUpgradeCallback: isWebSocketUpgrade,
+      // The door refuses a missing Host itself: in the shape of every other error, and on record.
+      requireHostHeader: false,
+    },
     app,
   )
   server.on('clientError', clientErrorHandler)
+  // An Expect nobody knows may be passed over (RFC 9110, 10.1.1); Node would answer it without a body.
+  server.on('checkExpectation', app)
   server.on('upgrade', upgrade)
   const sockets = upgradedSockets(server)
   const scrapes =

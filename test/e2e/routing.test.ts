@@ -14,7 +14,7 @@ import {
 } from '../kit/hostile-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
-const open: { close(): Promise<void> }[] = []
+const running: { close(): Promise<void> }[] = []
 
 beforeAll(() => {
   process.env['ROUTING_WALLET'] = `0x${'11'.repeat(32)}`
@@ -22,7 +22,7 @@ beforeAll(() => {
 })
 
 afterEach(async () => {
-  for (const part of open.splice(0).toReversed()) await part.close()
+  for (const part of running.splice(0).toReversed()) await part.close()
 })
 
 type Reply = (request: HostileRequest, response: ServerResponse, count: number) => void
@@ -31,7 +31,7 @@ type Reply = (request: HostileRequest, response: ServerResponse, count: number) 
 async function upstream(reply: Reply): Promise<HostileSeller> {
   let count = 0
   const server = await startHostileSeller((request, response) => reply(request, response, (count += 1)))
-  open.push(server)
+  running.push(server)
   return server
 }
 
@@ -63,7 +63,7 @@ async function start(config: object, clock?: Clock): Promise<TestGateway> {
     },
     { payers: new Map([['base', cash()]]), ...(clock && { clock }) },
   )
-  open.push(gateway)
+  running.push(gateway)
   return gateway
 }
 
@@ -281,7 +281,7 @@ describe('a paid route', () => {
       const answer = await ask(gateway.url, { model: 'm', seed })
       costs.push(answer.headers.get('x-tollway-cost-usd'))
     }
-    expect(costs.slice(0, 3).toSorted()).toEqual(['0.001', '0.002', '0.003'])
+    expect(new Set(costs.slice(0, 3)).size).toBe(3)
     // What was paid in the last two seconds may not be known yet.
     expect(new Set(costs)).toEqual(new Set(['0.001', '0.002', '0.003']))
     later = 3_000
