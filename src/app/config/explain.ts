@@ -79,7 +79,7 @@ function explainValue(
   const notes = schema === undefined ? undefined : notesOf(schema)
   const example = notes?.example === undefined ? '' : `, such as ${notes.example}`
   const key = path.findLast((segment) => typeof segment === 'string')
-  if (value === undefined && issue.code !== 'invalid_key') {
+  if (value === undefined && issue.code !== 'invalid_key' && issue.code !== 'custom') {
     return `is missing. Add it${notes?.example === undefined ? '' : `, such as ${key}: ${notes.example}`}.`
   }
   if (value === null) return 'is empty. Give it a value, or remove the key.'

@@ -73,6 +73,13 @@ export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
     asset: charge.symbol,
     amount: formatUnits(charge.amount, charge.decimals),
     amount_atomic: charge.amount.toString(),
+    // `upto`: what the chain proved to have been taken of the amount.
+    ...(charge.charged === undefined
+      ? {}
+      : {
+          charged: formatUnits(charge.charged, charge.decimals),
+          charged_atomic: charge.charged.toString(),
+        }),
     usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
     pay_to: charge.payTo,
     transaction: transaction ?? null,
