@@ -26,6 +26,7 @@ const ELSEWHERE = new Map([
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
   ['docs/callers.md', ['callers', 'keys']],
+  ['docs/clients.md', ['openclaw', 'litellm-entries', 'litellm-upstream']],
   ['docs/dashboard.md', ['key', 'programs']],
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/observability.md', ['config', 'level', 'traces']],

@@ -130,7 +130,10 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   const { requestId, route, payer, outcome, seconds, firstByteSeconds, overheadSeconds, code, usage } =
     summary
   metrics.count('tollway_requests_total', { route, payer, outcome }, 1, requestId)
-  metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
+  // A page that is open says nothing of how long answers take.
+  if (summary.endpoint !== '/api/events') {
+    metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
+  }
   if (code !== undefined) metrics.count('tollway_errors_total', { route, code }, 1, requestId)
   if (firstByteSeconds !== undefined) {
     const name = 'tollway_request_time_to_first_byte_seconds'

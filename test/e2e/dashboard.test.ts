@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
@@ -282,12 +282,49 @@ describe('the page', () => {
   })
 })
 
-/** What axe finds, with the elements, for all its rules but those that are only advice about experimental things. */
+describe('with an admin key', () => {
+  let keyed: TestGateway
+  beforeAll(async () => {
+    process.env['TEST_DASHBOARD_KEY'] = 'a-long-admin-key'
+    keyed = await startGateway({ admin: { key: '${env:TEST_DASHBOARD_KEY}' } })
+  })
+  afterAll(async () => await keyed?.close())
+
+  test('asks for it in a form, keeps the filters, and forgets one who signs out', async () => {
+    context = await browser.newContext({ viewport: SIZES.phone, colorScheme: 'dark' })
+    const page = await context.newPage()
+    page.on('pageerror', (error) => faults.push(error.message))
+    page.on('console', (message) => {
+      // The browser itself tells of each answer that refuses.
+      if (!message.text().includes('401')) faults.push(message.text())
+    })
+    await page.goto(`${keyed.url}/dashboard?range=7d`)
+    expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('key')
+    await page.screenshot({ path: join(ARTIFACTS, 'sign-in-phone-dark.png') })
+    expect(await violations(page)).toEqual([])
+    await page.keyboard.type('a-wrong-key')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#refused:not([hidden])')
+    expect(await page.textContent('#refused')).toBe('That is not the admin key.')
+    await page.keyboard.type('a-long-admin-key')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('#charges-empty:not([hidden])')
+    expect(page.url()).toBe(`${keyed.url}/dashboard?range=7d`)
+    expect(await page.isChecked('input[value="7d"]')).toBe(true)
+    expect(await page.evaluate(() => document.cookie)).toBe('')
+    expect(await page.textContent('#charges-empty')).toContain('Nothing was paid in this range yet')
+    expect(await page.textContent('#budgets')).toContain('No budgets are configured')
+    await page.screenshot({ path: join(ARTIFACTS, 'empty-phone-dark.png'), fullPage: true })
+    await page.click('#sign-out button')
+    await page.waitForSelector('#sign-in')
+  })
+})
+
+/** What axe finds, with the elements, by all the rules it runs unasked. */
 async function violations(page: Page): Promise<unknown[]> {
   // By its own protocol: a script element would be refused by the page's policy.
   const session = await page.context().newCDPSession(page)
   await session.send('Page.setBypassCSP', { enabled: true })
-  const { readFileSync } = await import('node:fs')
   await page.evaluate(readFileSync(AXE, 'utf8'))
   return await page.evaluate(async () => {
     const { axe } = globalThis as unknown as {

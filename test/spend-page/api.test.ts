@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 import { seedCharge } from './seed.ts'
@@ -247,6 +248,22 @@ describe('the admin key', () => {
     expect(records).not.toMatch(/guess-|correct-horse/)
   })
 
+  test('cannot be guessed by many requests at once either', async () => {
+    const asked = 'GET /api/charges HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer guess\r\n'
+    const { port } = new URL(tollway.url)
+    const text = await new Promise<string>((resolve, reject) => {
+      let told = ''
+      const socket = connect(Number(port), '127.0.0.1', () => {
+        socket.write(`${asked}\r\n`.repeat(39) + `${asked}connection: close\r\n\r\n`)
+      })
+      socket.setEncoding('utf8')
+      socket.on('data', (chunk) => (told += chunk))
+      socket.on('error', reject).on('close', () => resolve(told))
+    })
+    expect([...text.matchAll(/HTTP\/1\.1 401/g)]).toHaveLength(10)
+    expect([...text.matchAll(/HTTP\/1\.1 429/g)]).toHaveLength(30)
+  })
+
   test('a page of another site signs nobody in', async () => {
     const answer = await signIn('correct-horse', { origin: 'https://evil.example' })
     expect([answer.status, answer.headers.getSetCookie()]).toEqual([403, []])
@@ -319,6 +336,19 @@ describe('live events', () => {
     const ended = Promise.all(open.map(async (answer) => await answer.text()))
     await tollway.close()
     expect((await ended).every((text) => text.includes('event: hello'))).toBe(true)
+  })
+
+  test('a stream that was open for a while is no slow answer in the metrics', async () => {
+    await read('event: hello')
+    await get('/api/budgets')
+    const before = await tollway.metric('tollway_request_duration_seconds_count', { route: 'none' })
+    await read('event: hello')
+    // The scrape before is counted, and the stream is not.
+    await expect
+      .poll(async () => await tollway.metric('tollway_requests_total', { route: 'none' }))
+      .toBeGreaterThan(before + 1)
+    const after = await tollway.metric('tollway_request_duration_seconds_count', { route: 'none' })
+    expect(after).toBeLessThan(await tollway.metric('tollway_requests_total', { route: 'none' }))
   })
 
   test('a HEAD request gets its headers and no stream', async () => {

@@ -1,6 +1,6 @@
 /** Who may see the spend page and its data. */
 import { timingSafeEqual } from 'node:crypto'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { TollwayError } from '../../core/errors.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { Request } from '../../../middleware/handler.ts'
@@ -8,6 +8,8 @@ import { SESSION_MS, type Sessions } from './sessions.ts'
 
 /** Wrong keys from one address before it has to wait. */
 const MAX_FAILURES = 10
+/** Wrong keys from all addresses before every one has to wait. */
+const MAX_ALL_FAILURES = 1_000
 /** How long failures are counted, and how long an address waits then, seconds. */
 const WINDOW_SECONDS = 900
 
@@ -26,6 +28,9 @@ export class Access {
   readonly #keyDigest: string | undefined
   readonly #sessions: Sessions
   readonly #failures = new RateLimiterMemory({ points: MAX_FAILURES, duration: WINDOW_SECONDS })
+  /** Bounds the memory of the one above, and what many addresses together can try. */
+  readonly #allFailures = new RateLimiterMemory({ points: MAX_ALL_FAILURES, duration: WINDOW_SECONDS })
+  #attempts: Promise<void> = Promise.resolve()
 
   constructor({ keyDigest, sessions }: AccessOptions) {
     this.#keyDigest = keyDigest
@@ -70,16 +75,25 @@ export class Access {
     return cookies(req, '', 0)
   }
 
+  /** One after another: requests that come at once must not all be compared before the first failure counts. */
   async #compare(req: Request, key: string): Promise<void> {
+    const attempt = this.#attempts.then(() => this.#attempt(req, key))
+    this.#attempts = attempt.catch(() => undefined)
+    await attempt
+  }
+
+  async #attempt(req: Request, key: string): Promise<void> {
     // Behind a proxy all share its address: what a client says of its own is its own word.
-    const address = req.socket.remoteAddress ?? 'unknown'
-    const failed = await this.#failures.get(address)
-    if (failed && failed.consumedPoints >= MAX_FAILURES) throw tooMany(failed.msBeforeNext)
+    const counters = [
+      { counter: this.#failures, name: req.socket.remoteAddress ?? 'unknown', most: MAX_FAILURES },
+      { counter: this.#allFailures, name: 'all', most: MAX_ALL_FAILURES },
+    ]
+    for (const { counter, name, most } of counters) {
+      const failed = await counter.get(name)
+      if (failed && failed.consumedPoints >= most) throw tooMany(failed.msBeforeNext)
+    }
     if (this.#keyDigest !== undefined && sameDigest(hashKey(key), this.#keyDigest)) return
-    await this.#failures.consume(address).catch((reason: unknown) => {
-      // It rejects with the count when that is over the limit, and with an Error when it failed itself.
-      if (!(reason instanceof RateLimiterRes)) throw reason
-    })
+    for (const { counter, name } of counters) await counter.penalty(name)
     throw refusal(true)
   }
 }
@@ -144,7 +158,7 @@ function refusal(hasKey: boolean): TollwayError {
 function tooMany(ms: number): TollwayError {
   return new TollwayError({
     code: 'too_many_attempts',
-    message: 'Too many wrong keys came from this address.',
+    message: 'Too many wrong admin keys came.',
     advice: ['Wait, and send the right one then.'],
     headers: { 'retry-after': String(Math.ceil(ms / 1000)) },
   })

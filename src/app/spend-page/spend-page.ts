@@ -96,7 +96,8 @@ function send(res: ServerResponse, status: number, asset: Asset): void {
   res.statusCode = status
   res.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
   res.setHeader('x-content-type-options', 'nosniff')
-  res.setHeader('referrer-policy', 'no-referrer')
+  // Not `no-referrer`: browsers then send forms with the origin `null`, which is refused as a foreign one.
+  res.setHeader('referrer-policy', 'same-origin')
   res.setHeader('cross-origin-opener-policy', 'same-origin')
   res.setHeader('content-type', asset.type)
   res.end(asset.text())

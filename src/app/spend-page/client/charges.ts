@@ -31,10 +31,11 @@ export class ChargeTable {
       query.toString().replace(/from=[^&]*/, '') === this.#query.toString().replace(/from=[^&]*/, '')
     this.#query = query
     this.#filtered = filtered
-    // Older pages that were asked for stay open when the same view is loaded again.
+    // Older pages that were asked for stay open when the same view is loaded again; rows that stay keep their place and focus.
     if (!same || this.#rows.size <= PAGE) {
       this.#next = next
-      this.#rows.clear()
+      const listed = new Set(charges.map(({ charge }) => charge))
+      for (const id of this.#rows.keys()) if (!listed.has(id)) this.#rows.delete(id)
     }
     for (const charge of charges) this.#put(charge, false)
     this.#lay()
@@ -73,6 +74,8 @@ export class ChargeTable {
 
   #put(charge: Charge, live: boolean): void {
     const known = this.#rows.get(charge.charge)
+    // What a list says may be older than what an event said since it was asked for.
+    if (known && known.charge.updated > charge.updated) return
     if (known?.charge.updated === charge.updated && known.charge.state === charge.state) return
     const node = rowOf(charge)
     if (live) node.classList.add('changed')
