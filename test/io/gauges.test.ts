@@ -14,28 +14,33 @@ const REFRESH_MS = 10_000
 
 test('spending is read for the day and the month of UTC, again and again, and never at a scrape', async () => {
   const timers = new ManualTimers()
-  const asked: number[] = []
+  const asked: { since: number; until: number | undefined }[] = []
   let rows: SpentBy[] = [{ ...NAMES, charges: 1, microUsd: 5n }]
+  const hours = (DAY - MONTH) / 3_600_000 + 24
   const spending = watchSpending({
     store: {
-      spentBy: async (since) => {
-        asked.push(since)
+      spentBy: async (since, until) => {
+        asked.push({ since, until })
         return rows
       },
     },
     clock: { now: () => Date.parse('2026-11-21T23:59:59.999Z') },
     timers,
+    stopwatch: () => 0,
     onFailure: () => undefined,
   })
   await timers.armed(REFRESH_MS)
-  expect(asked).toEqual([DAY, MONTH])
+  // Every instant of the month is asked for once, an hour at a time, and the last hour has no end.
+  expect(asked).toHaveLength(hours)
+  expect(asked[0]?.since).toBe(MONTH)
+  for (const [index, { until }] of asked.entries()) expect(until).toBe(asked[index + 1]?.since)
   for (let scrape = 0; scrape < 3; scrape++) {
     expect(spending.newest()).toEqual([
-      { window: 'day', ...NAMES, microUsd: 5n },
-      { window: 'month', ...NAMES, microUsd: 5n },
+      { window: 'day', ...NAMES, microUsd: 24n * 5n },
+      { window: 'month', ...NAMES, microUsd: BigInt(hours) * 5n },
     ])
   }
-  expect(asked).toHaveLength(2)
+  expect(asked).toHaveLength(hours)
   rows = []
   await timers.fire(REFRESH_MS)
   await timers.armed(REFRESH_MS)
@@ -51,6 +56,7 @@ test('spending that cannot be read is unknown, told, and read again', async () =
     store: { spentBy: async () => (broken ? Promise.reject(new Error('locked')) : []) },
     clock: { now: () => DAY },
     timers,
+    stopwatch: () => 0,
     onFailure: (error) => failures.push(error),
   })
   await timers.armed(REFRESH_MS)
@@ -65,6 +71,21 @@ test('spending that cannot be read is unknown, told, and read again', async () =
   await timers.armed(REFRESH_MS)
   expect(spending.newest()).toEqual([])
   spending.close()
+})
+
+test('a month that takes long to add up is added up seldom: a hundredth of the time at most', async () => {
+  const timers = new ManualTimers()
+  let now = 0
+  const spending = watchSpending({
+    store: { spentBy: async () => [] },
+    clock: { now: () => DAY },
+    timers,
+    stopwatch: () => (now += 1000),
+    onFailure: () => undefined,
+  })
+  await timers.armed(100_000)
+  spending.close()
+  expect(timers.size).toBe(0)
 })
 
 /** A stand-in for a node: what it says is the subject, not a chain. */

@@ -71,6 +71,9 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
           charges: 3,
           microUsd: 12n,
         })
+        expect(await store.spentBy(NOW + 1, NOW + 2)).toEqual([
+          { route, payer, seller, caller: 'openclaw', charges: 1, microUsd: 5n },
+        ])
         expect(await store.spentBy(NOW + 5)).toEqual([])
       })
     })

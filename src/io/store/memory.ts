@@ -216,10 +216,12 @@ class MemoryStore implements Store {
     }
   }
 
-  async spentBy(since: number): Promise<readonly SpentBy[]> {
+  async spentBy(since: number, until = Number.MAX_SAFE_INTEGER): Promise<readonly SpentBy[]> {
     this.#open()
     return spentBy(
-      [...this.#charges.values()].map(({ charge }) => charge).filter((charge) => charge.reservedAt >= since),
+      [...this.#charges.values()]
+        .map(({ charge }) => charge)
+        .filter(({ reservedAt }) => reservedAt >= since && reservedAt < until),
     )
   }
 

@@ -48,7 +48,7 @@ export function prepareStatements(db: Connection) {
     // Micro-USD are far below 2^63, past which sum() fails rather than rounds.
     spentBy: db.prepare(`SELECT route, payer, seller, caller, count(*) AS charges,
     CAST(coalesce(sum(CAST(micro_usd AS INTEGER)), 0) AS TEXT) AS micro_usd FROM charges
-    WHERE state = 'settled' AND reserved_at >= ? GROUP BY route, payer, seller, caller
+    WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ? GROUP BY route, payer, seller, caller
     ORDER BY route, payer, seller, caller`),
     insertCharge: db.prepare(`INSERT INTO charges (${ALL_COLUMNS.join(', ')})
     VALUES (${ALL_COLUMNS.map((column) => `:${column}`).join(', ')})`),

@@ -255,8 +255,8 @@ class SqliteStore implements Store {
     })
   }
 
-  spentBy(since: number): Promise<readonly SpentBy[]> {
-    return this.#read(() => this.#sql.spentBy.all(since).map(rowToSpentBy))
+  spentBy(since: number, until = Number.MAX_SAFE_INTEGER): Promise<readonly SpentBy[]> {
+    return this.#read(() => this.#sql.spentBy.all(since, until).map(rowToSpentBy))
   }
 
   totals(claims: readonly Claim[]): Promise<Totals[]> {

@@ -281,10 +281,10 @@ export interface Store {
   sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }>
 
   /**
-   * What was settled of the charges reserved at or after `since` (milliseconds since the epoch), by route, payer, seller and
-   * caller, in that order.
+   * What was settled of the charges reserved at or after `since` and before `until` (milliseconds since the epoch; without it
+   * all later ones), by route, payer, seller and caller, in that order.
    */
-  spentBy(since: number): Promise<readonly SpentBy[]>
+  spentBy(since: number, until?: number): Promise<readonly SpentBy[]>
 
   /** The sums a set of claims would be checked against, in their order; reads only. */
   totals(claims: readonly Claim[]): Promise<Totals[]>
