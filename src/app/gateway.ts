@@ -65,6 +65,8 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly writeLog?: ((line: string) => void) | undefined
   /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
   readonly env?: Environment | undefined
+  /** Handlers behind the door and before everything that is served, e.g. paths of a program that the gateway stands in for. */
+  readonly first?: ((parts: Parts) => readonly Handler[]) | undefined
 }
 
 /**
@@ -101,6 +103,7 @@ export async function createGateway(
     log,
     requestScope(contexts, tracing, parts.clock),
     () => closing !== undefined,
+    overrides.first?.(parts) ?? [],
   )
   const server = createServer(
     {
@@ -158,6 +161,7 @@ function compose(
   log: Logger,
   scope: Handler,
   isShuttingDown: () => boolean,
+  first: readonly Handler[],
 ): {
   readonly app: Express
   readonly upgrade: ReturnType<typeof upgradeHandler>
@@ -184,6 +188,7 @@ function compose(
   app.use(scope)
   app.use(logger)
   app.use(guard)
+  for (const handler of first) app.use(handler)
   app.use(buyerApi({ pools: parts.pools, adminKeyDigest: config.admin.keyDigest }))
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
   if (config.metrics.listen === undefined) {

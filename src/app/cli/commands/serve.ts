@@ -15,6 +15,7 @@ export interface ServedGateway {
 interface ServeFlags extends ObolFlags {
   readonly config: string
   readonly obol?: boolean | undefined
+  readonly blockrun?: boolean | undefined
 }
 
 /** Adds `tollway serve`. */
@@ -24,6 +25,7 @@ export function addServe(program: Command, context: CommandContext): void {
     .description('run the gateway until it is told to stop')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('-l, --listen <host:port>', 'address to listen on, instead of the one in the file')
+    .option('--blockrun', 'stand in for blockrun-openclaw-proxy: its environment variables and its port')
     .addHelpText(
       'after',
       `
@@ -32,11 +34,13 @@ Examples:
   tollway serve --config /etc/tollway/tollway.yaml
   tollway serve --listen 127.0.0.1:9000
   tollway serve --obol --config-dir ./buyer-config --auths-dir ./buyer-auths --state ./consumed.json
+  BLOCKRUN_DRY_RUN=1 tollway serve --blockrun
 
 The first SIGTERM or Ctrl-C lets running requests finish, the second ends at once.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: ServeFlags) => {
+      if (options.blockrun === true) return context.end(await serveBlockrun(command, context.terminal))
       // Loaded here, so that help and usage errors come at once.
       const { loadConfig, parseConfig } = await import('../../config/load.ts')
       const { env } = context.terminal
@@ -54,13 +58,23 @@ ${EXIT_CODES_HELP}`,
   addObolFlags(command)
 }
 
+/** Everything comes from the environment, so that no other option may say something else. */
+async function serveBlockrun(command: Command, terminal: Terminal): Promise<number> {
+  const beside = ['config', 'listen', 'obol'].find((name) => command.getOptionValueSource(name) === 'cli')
+  if (beside !== undefined) {
+    command.error(`error: --blockrun takes everything from the environment. Leave --${beside} out.`)
+  }
+  const { openBlockrun } = await import('../../blockrun/open.ts')
+  return await serve(terminal.env, openBlockrun, terminal)
+}
+
 /**
  * Serves until the first stop signal, then closes; a second signal ends the process at once with 1.
  * @returns the exit code
  */
-export async function serve(
-  config: ResolvedConfig,
-  open: (config: ResolvedConfig) => Promise<ServedGateway>,
+export async function serve<T = ResolvedConfig>(
+  config: T,
+  open: (config: T) => Promise<ServedGateway>,
   terminal: Terminal,
 ): Promise<number> {
   const stop = Promise.withResolvers<void>()

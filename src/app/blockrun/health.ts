@@ -1,0 +1,32 @@
+/** `GET /health` and `/v1/health` as blockrun-openclaw-proxy answers them. */
+import { counted } from '../../core/budget.ts'
+import { formatUsd } from '../../core/money.ts'
+import type { Handler } from '../../../middleware/handler.ts'
+import type { Parts } from '../open-parts.ts'
+import type { BlockrunSettings } from './settings.ts'
+
+/** Amounts are JSON numbers there: clients of that proxy read them so. They are for show; the books hold the exact ones. */
+export function blockrunHealth(settings: BlockrunSettings, parts: Pick<Parts, 'ledger' | 'config'>): Handler {
+  const { ledger, config } = parts
+  return (req, res, next) => {
+    const path = (req.url ?? '').split('?')[0]
+    if (req.method !== 'GET' || (path !== '/health' && path !== '/v1/health')) return next()
+    ledger
+      .budgets(config.budgets)
+      .then((statuses) => {
+        const taken = statuses.reduce((sum, { totals }) => sum + counted(totals), 0n)
+        const body = {
+          ok: true,
+          dry_run: settings.dryRun,
+          blockrun_url: settings.chatUrl,
+          models: settings.models,
+          spent_today_usd: Number(formatUsd(taken)),
+          daily_budget_usd: Number(settings.dailyBudgetUsd),
+          max_usd_per_request: Number(settings.maxUsdPerRequest),
+        }
+        res.setHeader('content-type', 'application/json')
+        return res.end(JSON.stringify(body))
+      })
+      .catch(next)
+  }
+}

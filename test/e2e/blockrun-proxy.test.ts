@@ -1,0 +1,129 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { blockrunSettings } from '../../src/app/blockrun/settings.ts'
+import { openBlockrun } from '../../src/app/blockrun/open.ts'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { agentcashHome } from '../kit/agentcash-home.ts'
+import { freePort } from '../kit/free-port.ts'
+import { challengeV2, receiptV2, send, startHostileSeller } from '../kit/hostile-seller.ts'
+import { offerV2 } from '../kit/quotes.ts'
+
+const cleanup: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const end of cleanup.splice(0).toReversed()) await end()
+})
+
+async function start(env: Record<string, string>): Promise<{ url: string; home: string }> {
+  const home = await agentcashHome(localAccounts().buyer)
+  cleanup.push(() => home.close())
+  const port = await freePort()
+  const log = pino({ level: 'silent' })
+  const gateway = await openBlockrun({ PORT: String(port), ...env }, { log }, home.path)
+  cleanup.push(() => gateway.close())
+  const { url } = await gateway.listen()
+  expect(url).toBe(`http://127.0.0.1:${port}`)
+  return { url, home: home.path }
+}
+
+const chat = (url: string, body: object): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [{ role: 'user', content: 'Reply with one sentence.' }], ...body }),
+  })
+
+const model = 'google/gemini-3-flash-preview'
+
+describe('the calls of blockrun-openclaw-proxy', () => {
+  test('pay BlockRun with the wallet, under the daily budget, and /health tells of it in its shape', async () => {
+    const seller = await startHostileSeller(({ headers }, response) => {
+      if (headers['payment-signature'] === undefined) {
+        return send(response, challengeV2([{ ...offerV2, amount: '20000' }]))
+      }
+      const receipt = receiptV2({
+        success: true,
+        transaction: `0x${'1'.repeat(64)}`,
+        network: 'eip155:84532',
+      })
+      const answer = {
+        object: 'chat.completion',
+        choices: [{ message: { role: 'assistant', content: 'yes' } }],
+      }
+      const type = { 'content-type': 'application/json' }
+      send(response, { status: 200, headers: { ...type, ...receipt }, body: JSON.stringify(answer) })
+    })
+    cleanup.push(() => seller.close())
+    vi.stubEnv('X402_PRIVATE_KEY', localAccounts().buyer.privateKey)
+    const chatUrl = `${seller.apiBase}/chat/completions`
+    const { url, home } = await start({
+      X402_PRIVATE_KEY: process.env['X402_PRIVATE_KEY'] ?? '',
+      BLOCKRUN_CHAT_URL: chatUrl,
+      BLOCKRUN_PAYMENT_NETWORK: 'base-sepolia',
+      BLOCKRUN_DAILY_BUDGET_USD: '0.03',
+      BLOCKRUN_MAX_USD_PER_REQUEST: '0.02',
+    })
+    const answer = await chat(url, { model, max_tokens: 32, temperature: 0 })
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({ choices: [{ message: { content: 'yes' } }] })
+    expect(seller.requests[0]?.url).toBe('/v1/chat/completions')
+    for (const path of ['/health', '/v1/health']) {
+      expect(await (await fetch(`${url}${path}`)).json()).toEqual({
+        ok: true,
+        dry_run: false,
+        blockrun_url: chatUrl,
+        models: expect.arrayContaining([model]),
+        spent_today_usd: 0.02,
+        daily_budget_usd: 0.03,
+        max_usd_per_request: 0.02,
+      })
+    }
+    const refused = await chat(url, { model, max_tokens: 33 })
+    expect(refused.status).toBe(402)
+    expect(JSON.stringify(await refused.json())).toContain('Daily spending limit reached')
+    const listed = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] }
+    expect(listed.data.map(({ id }) => id)).toContain(model)
+    expect(readdirSync(join(home, '.openclaw', 'blockrun-proxy'))).toEqual(
+      expect.arrayContaining(['tollway.db', 'tollway-audit.jsonl']),
+    )
+  })
+
+  test('with BLOCKRUN_DRY_RUN=1 answer without a wallet and without BlockRun, streams too', async () => {
+    const { url } = await start({ BLOCKRUN_DRY_RUN: '1', BLOCKRUN_MODELS: 'a/b, c/d' })
+    const answer = await chat(url, { model: 'a/b' })
+    expect(await answer.json()).toMatchObject({ object: 'chat.completion', model: 'a/b' })
+    const stream = await chat(url, { model: 'c/d', stream: true })
+    expect(stream.headers.get('content-type')).toContain('text/event-stream')
+    expect(await stream.text()).toMatch(/dry run ok[\s\S]*data: \[DONE\]/)
+    expect((await chat(url, { model })).status).toBe(404)
+    expect(await (await fetch(`${url}/health`)).json()).toMatchObject({
+      dry_run: true,
+      models: ['a/b', 'c/d'],
+    })
+  })
+})
+
+describe('the variables of blockrun-openclaw-proxy', () => {
+  test('have its defaults', () => {
+    expect(blockrunSettings({}, '/home/me')).toMatchObject({
+      host: '127.0.0.1',
+      port: '8787',
+      chatUrl: 'https://blockrun.ai/api/v1/chat/completions',
+      dailyBudgetUsd: '1.00',
+      maxUsdPerRequest: '0.05',
+      network: 'base',
+      timeoutSeconds: 180,
+      ledgerPath: '/home/me/.openclaw/blockrun-proxy/tollway.db',
+    })
+  })
+
+  test.each([
+    ['BLOCKRUN_DAILY_BUDGET_USD', 'lots'],
+    ['BLOCKRUN_MAX_USD_PER_REQUEST', '-1'],
+    ['BLOCKRUN_CHAT_URL', 'https://blockrun.ai/api/v1'],
+    ['BLOCKRUN_TIMEOUT_MS', '0'],
+  ])('are refused by name when they are wrong: %s=%s', (name, value) => {
+    expect(() => blockrunSettings({ [name]: value })).toThrow(name)
+  })
+})
