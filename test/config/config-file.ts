@@ -66,7 +66,7 @@ payers:
       token: "\${env:SIGNER_TOKEN}"
       address: "0x209693bc6afc0c5328ba36faf03c514ef312287c"
     networks: [base]
-  wallet:
+  card:
     kind: agentcash
     mode: wallet
     wallet: /home/me/.agentcash/wallet.json

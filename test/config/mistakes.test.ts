@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { networkNames } from '../../src/core/assets.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { mistakesOf, problemsIn } from './config-file.ts'
 
@@ -98,7 +99,7 @@ describe('values', () => {
     ],
     'a chain nobody can pay on': [
       'chains: { solana: { rpc: "https://rpc.example.com" } }\n',
-      '1:11 chains.solana: is not a usable name: it is not a network that can be paid on. Choose from: eip155:8453, base, eip155:84532, base-sepolia, eip155:1, ethereum, mainnet.',
+      `1:11 chains.solana: is not a usable name: it is not a network that can be paid on. Choose from: ${networkNames().join(', ')}.`,
     ],
     'a network that is there twice under two names': [
       'chains:\n  base: { rpc: "https://one.example.com" }\n  "eip155:8453": { rpc: "https://two.example.com" }\n',
@@ -167,7 +168,7 @@ describe('values', () => {
     ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',
-      '1:58 payers.w.networks[0]: is not a network that can be paid on. Choose from: eip155:8453, base, eip155:84532, base-sepolia, eip155:1, ethereum, mainnet.',
+      `1:58 payers.w.networks[0]: is not a network that can be paid on. Choose from: ${networkNames().join(', ')}.`,
     ],
     'an address without quotes': [
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: [0x209693bc6afc0c5328ba36faf03c514ef312287c] } } }\n`,
@@ -306,8 +307,8 @@ describe('values held against each other', () => {
       '1:38 budgets[0].asset: stands beside limit_usd. Write limit in its smallest units instead of limit_usd, or remove it.',
     ],
     'a budget in a token nobody knows': [
-      'budgets: [{ name: a, limit: "1", asset: OBOL, window: day }]\n',
-      '1:34 budgets[0].asset: is the symbol of no asset. There are the assets USDC.',
+      'budgets: [{ name: a, limit: "1", asset: DOGE, window: day }]\n',
+      '1:34 budgets[0].asset: is the symbol of no asset. There are the assets USDC, OBOL.',
     ],
     'a budget in a token with two sizes': [
       'assets: [{ network: base, address: "0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7", symbol: USDC, decimals: 18 }]\n' +

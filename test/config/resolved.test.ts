@@ -73,7 +73,7 @@ it('turns every key into our units', () => {
         },
       ],
       [
-        'wallet',
+        'card',
         {
           kind: 'agentcash',
           mode: 'wallet',
