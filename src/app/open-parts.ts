@@ -39,7 +39,7 @@ import { openGauges, type Gauges } from './open-gauges.ts'
 import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 import { openSpendPage } from './open-spend-page.ts'
-import { openSums } from './open-sums.ts'
+import { chainOutflow, openSums } from './open-sums.ts'
 import type { SpendPageOptions } from './spend-page/spend-page.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
@@ -128,7 +128,6 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const counting = auditSums.watch(audit)
     const books = { store, audit: overrides.wrapAudit?.(counting) ?? counting, onClosing: () => heads.end() }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
-    const sums = openSums({ store, instance, audit: auditSums, moves, metrics, log, timers: overrides.timers })
     observers.push((event) => {
       if (event.type !== 'request') return
       const { charge, usage } = event.summary
@@ -171,6 +170,9 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       routes: () => router.options.state.readings(),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
+    const chain = chainOutflow(config, payers.values(), store, clock)
+    const summing = { store, instance, audit: auditSums, moves, metrics, log, chain }
+    const sums = openSums({ ...summing, timers: overrides.timers })
     const page = openSpendPage({
       config,
       ledger,

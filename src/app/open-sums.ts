@@ -1,10 +1,15 @@
 /** Puts the sums of ledger, audit file and metrics side by side, and tells when they part. */
 import type { Log } from '../../middleware/log.ts'
+import type { Clock } from '../core/clock.ts'
 import { formatUsd } from '../core/money.ts'
+import type { Provider } from '../core/provider.ts'
 import { systemTimers, type Timers } from '../core/timers.ts'
+import { openChain } from '../io/chain.ts'
+import { watchOutflow } from '../io/chain-outflow.ts'
 import type { Instance, Store } from '../io/store/store.ts'
 import type { Metrics } from '../io/metrics.ts'
 import { watchSums, type SumCheck, type SumSources } from '../io/sum-check.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
 import { ledgerSums, type AuditSums, type MoveWatch } from '../io/three-sums.ts'
 
 /** What {@link openSums} compares. */
@@ -16,7 +21,44 @@ export interface SumParts {
   readonly metrics: Metrics
   readonly log: Log
   readonly timers?: Timers | undefined
-  readonly chain?: SumSources['chain']
+  readonly chain?: ChainOutflow | undefined
+}
+
+/** The chain's side, and the end of its questions. */
+export interface ChainOutflow {
+  readonly read: NonNullable<SumSources['chain']>
+  readonly close: () => void
+}
+
+/**
+ * What left the payers' wallets beyond what the ledger counts, read from the configured nodes; `undefined` without a node, or
+ * without a payer that has an address.
+ */
+export function chainOutflow(
+  config: Pick<ResolvedConfig, 'chains' | 'assets' | 'reconcile'>,
+  payers: Iterable<Pick<Provider, 'address'>>,
+  store: Store,
+  clock: Clock,
+): ChainOutflow | undefined {
+  const addresses = [...payers].flatMap(({ address }) => address?.toLowerCase() ?? [])
+  if (addresses.length === 0 || config.chains.size === 0) return undefined
+  const chains = [...config.chains].map(([network, { rpc, finality }]) =>
+    openChain({ network, rpc, finality }),
+  )
+  const read = watchOutflow({
+    store,
+    chains,
+    assets: config.assets,
+    payers: [...new Set(addresses)],
+    clock,
+    intervalMs: config.reconcile.intervalMs,
+  })
+  return {
+    read,
+    close() {
+      for (const reader of chains) reader.close()
+    },
+  }
 }
 
 /** Starts comparing, and shows the differences as `tollway_ledger_mismatch_usd`. */
@@ -30,7 +72,7 @@ export function openSums(parts: SumParts): SumCheck {
       metrics: async () => (await counted(metrics)) - moves.overcounted,
       foreign: () => moves.foreign,
       lookForForeign: () => moves.lookForForeign(store),
-      chain,
+      chain: chain?.read,
     },
     timers,
     onChange(differing, sums) {
@@ -44,7 +86,13 @@ export function openSums(parts: SumParts): SumCheck {
     onFailure: (err) => log.error({ err }, 'the sums of money could not be compared'),
   })
   metrics.watch({ mismatches: check.newest })
-  return check
+  return {
+    ...check,
+    close() {
+      check.close()
+      chain?.close()
+    },
+  }
 }
 
 /** What the counters say was spent, micro-USD: they count in USD, each move exact to the micro-USD. */

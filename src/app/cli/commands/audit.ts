@@ -1,5 +1,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
+import { isPublicKey } from '../../../io/audit-signer.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
 import type { CommandContext } from '../run.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
@@ -157,7 +158,7 @@ ${EXIT_CODES_HELP}`,
 }
 
 function publicKeyOption(text: string): string {
-  if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase()
+  if (isPublicKey(text.toLowerCase())) return text.toLowerCase()
   throw new InvalidArgumentError('It must be 64 hex digits, as tollway audit key prints them.')
 }
 

@@ -1,0 +1,119 @@
+/** The chain beside the three sums: a node played by a list of transfers, as only its answers matter here. */
+import { expect, test } from 'vitest'
+import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
+import { watchOutflow } from '../../src/io/chain-outflow.ts'
+import { TOPICS, type LogQuery } from '../../src/io/chain.ts'
+import { memoryStore } from '../../src/io/store/memory.ts'
+import { NOW, signed, terms } from '../store/samples.ts'
+
+const PAYER = signed(1).from
+const START = Math.floor(NOW / 1000)
+
+function node() {
+  const state = { number: 100n, down: false, queries: [] as LogQuery[] }
+  const transfers: {
+    readonly block: bigint
+    readonly amount: bigint
+    readonly asset: string
+    readonly from: string
+  }[] = []
+  return {
+    state,
+    transfers,
+    chain: {
+      network: 'eip155:84532',
+      async finalBlock() {
+        if (state.down) throw new Error('unreachable')
+        return {
+          number: state.number,
+          timestamp: START + Number(state.number - 100n),
+          hash: `0x${'b'.repeat(64)}`,
+        }
+      },
+      async logs(query: LogQuery) {
+        state.queries.push(query)
+        return transfers
+          .filter(({ block }) => block >= query.from && block <= query.to)
+          .filter(
+            ({ asset, from }) =>
+              asset === query.address && query.topics[1]?.includes(`0x${from.slice(2).padStart(64, '0')}`),
+          )
+          .map(({ block, amount, asset, from }) => ({
+            address: asset,
+            topics: [TOPICS.transfer, from],
+            data: `0x${amount.toString(16).padStart(64, '0')}`,
+            transaction: `0x${'1'.repeat(64)}`,
+            blockNumber: block,
+          }))
+      },
+    },
+  }
+}
+
+async function world() {
+  const store = memoryStore()
+  const { chain, state, transfers } = node()
+  let now = NOW
+  const outflow = watchOutflow({
+    store,
+    chains: [chain],
+    assets: BUILT_IN_ASSETS,
+    payers: [PAYER],
+    clock: { now: () => now },
+    intervalMs: 60_000,
+  })
+  const look = async (): Promise<bigint | undefined> => {
+    now += 60_000
+    return await outflow()
+  }
+  const pay = async (n: number): Promise<void> => {
+    await store.reserve(terms(n), [], false)
+    await store.authorize(terms(n).id, signed(n), NOW + n)
+  }
+  const left = (amount: bigint, from: string = PAYER): void => {
+    state.number += 1n
+    transfers.push({ block: state.number, amount, asset: terms(1).asset, from })
+  }
+  return { store, state, outflow, look, pay, left }
+}
+
+test('payments that the ledger counts explain what left the wallet, taken or not', async () => {
+  const { look, pay, left, state } = await world()
+  expect(await look()).toBeUndefined()
+  await pay(1)
+  expect(await look()).toBe(0n)
+  left(terms(1).amount)
+  expect(await look()).toBe(0n)
+  left(5n, `0x${'9'.repeat(40)}`)
+  expect(await look()).toBe(0n)
+  expect(state.queries.every(({ topics }) => topics[0] === TOPICS.transfer)).toBe(true)
+})
+
+test('what left beyond them is told, and so is a payment that was released and taken all the same', async () => {
+  const { store, look, pay, left } = await world()
+  await look()
+  await pay(1)
+  left(terms(1).amount + 7n)
+  expect(await look()).toBe(7n)
+  await store.move(terms(1).id, { to: 'released', at: NOW, reason: 'chain_unused' })
+  expect(await look()).toBe(terms(1).amount + 7n)
+})
+
+test('a node that does not answer gives no number, and nothing is counted twice or lost when it is back', async () => {
+  const { look, left, state, outflow } = await world()
+  await look()
+  left(11n)
+  state.number += 4500n
+  state.down = true
+  expect(await look()).toBeUndefined()
+  state.down = false
+  expect(await outflow()).toBeUndefined()
+  expect(await look()).toBe(11n)
+  expect(await look()).toBe(11n)
+  const ranges = state.queries.map(({ from, to }) => [from, to])
+  expect(ranges).toEqual([
+    [101n, 2100n],
+    [2101n, 4100n],
+    [4101n, 4601n],
+  ])
+})
