@@ -170,7 +170,10 @@ export const METRIC_TABLE = {
   obol_x402_buyer_payment_success_total: counter('Paid requests that were answered.', OBOL),
   obol_x402_buyer_payment_failure_total: counter('Sent vouchers without an answer that settles them.', OBOL),
   obol_x402_buyer_confirm_spend_failure_total: counter('Times consumed.json could not be written.', OBOL),
-  obol_x402_buyer_payment_unsettled_confirmations_total: counter('Paid requests that were answered without a receipt.', OBOL),
+  obol_x402_buyer_payment_unsettled_confirmations_total: counter(
+    'Paid requests that were answered without a receipt.',
+    OBOL,
+  ),
   obol_x402_buyer_auth_remaining: gauge('Vouchers of an upstream that can be used.', OBOL),
   obol_x402_buyer_auth_spent: gauge('Vouchers of an upstream that were used or are on their way.', OBOL),
   obol_x402_buyer_active_model_mappings: gauge('1 for each upstream that is served.', OBOL),
