@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest'
+import { createLogger, redactor } from '../../src/app/logger.ts'
+import { requestContexts } from '../../src/app/request-context.ts'
+import { loadConfig } from '../../src/app/config/load.ts'
+import { configFile } from '../config/config-file.ts'
+
+function logging(changes: Partial<Parameters<typeof createLogger>[0]> = {}) {
+  const lines: string[] = []
+  const log = createLogger({
+    level: 'trace',
+    format: 'json',
+    write: (line) => void lines.push(line),
+    ...changes,
+  })
+  return { log, lines }
+}
+
+describe('what a line must not hold', () => {
+  const signature = `0x${'ab'.repeat(65)}`
+  const payload = `eyJ${'A1b2'.repeat(40)}`
+  const rpcKey = 'rpc/secret+4242'
+
+  test('is taken out wherever it stands: in fields, words, errors and their causes', () => {
+    const { log, lines } = logging({ secrets: [rpcKey] })
+    const error = Object.assign(new Error(`refused ${signature}`, { cause: new Error(`at ${rpcKey}`) }), {
+      request: { headers: { authorization: 'Bearer hidden-one' } },
+      code: 'EREFUSED',
+    })
+    log.error({ err: error }, `sent ${payload} to https://user:pass@host/x`)
+    log.trace({
+      authorization: 'hidden-two',
+      headers: { 'x-payment': 'hidden-three', 'Set-Cookie': 'hidden-four' },
+    })
+    log.info(`Authorization: Bearer hidden-five and ${rpcKey}`)
+    log.info({ nested: [{ deep: { signature: 'hidden-six', private_key: 'hidden-"seven' } }] })
+    const all = lines.join('')
+    for (const secret of [signature, signature.slice(2), payload, rpcKey, 'user:pass', 'hidden']) {
+      expect(all).not.toContain(secret)
+    }
+    expect(all).toContain('EREFUSED')
+    for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow()
+  })
+
+  test('leaves hashes, nonces and addresses, which people need', () => {
+    const line = `{"tx":"0x${'a'.repeat(64)}","from":"0x${'b'.repeat(40)}","charge":"chg_1"}\n`
+    expect(redactor(['unrelated'])(line)).toBe(line)
+  })
+})
+
+test('every line of a request has its id, and a name of its own goes before it', () => {
+  const contexts = requestContexts()
+  const { log, lines } = logging({ contexts })
+  contexts.run({ requestId: 'req_1', span: undefined }, () => {
+    log.warn({ budget: 'all' }, 'a limit')
+    log.info({ requestId: 'req_2' }, 'another')
+  })
+  log.info('outside')
+  expect(lines.map((line) => (JSON.parse(line) as { requestId?: string }).requestId)).toEqual([
+    'req_1',
+    'req_2',
+    undefined,
+  ])
+})
+
+test('words for people hold the same', () => {
+  const { log, lines } = logging({ format: 'text', level: 'info' })
+  log.info({ route: 'paid/*', ms: 12, authorization: 'hidden' }, 'request')
+  log.error({ err: new Error('broken') }, 'failed')
+  log.debug('not shown')
+  expect(lines[0]).toMatch(/^\d{4}-\S+Z INFO {2}request route=paid\/\* ms=12 authorization=\[redacted\]\n$/)
+  expect(lines[1]).toMatch(/ERROR failed\nError: broken\n\s+at /)
+  expect(lines).toHaveLength(2)
+})
+
+describe('LOG_LEVEL', () => {
+  test('goes before the file, in any case', () => {
+    const file = configFile('log: { level: error, format: text }\n')
+    expect(loadConfig(file, { LOG_LEVEL: 'DEBUG' }).log).toEqual({ level: 'debug', format: 'text' })
+    expect(loadConfig(file, { LOG_LEVEL: '' }).log.level).toBe('error')
+    expect(loadConfig(configFile('store: memory\n'), {}).log).toEqual({ level: 'info', format: 'json' })
+  })
+
+  test('that is none is refused by its name', () => {
+    expect(() => loadConfig(configFile('store: memory\n'), { LOG_LEVEL: 'loud' })).toThrow(/LOG_LEVEL/)
+  })
+})
