@@ -22,11 +22,13 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 
 /** Markers of other pages, which tests of their own execute. */
 const ELSEWHERE = new Map([
+  ['docs/agentcash.md', ['payers', 'blockrun']],
+  ['docs/obol-sidecar.md', ['sidecar']],
   ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
   ['docs/callers.md', ['callers', 'keys']],
-  ['docs/clients.md', ['openclaw', 'litellm-entries', 'litellm-upstream']],
+  ['docs/clients.md', ['openclaw', 'entries', 'upstream']],
   ['docs/dashboard.md', ['key', 'programs']],
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/observability.md', ['config', 'level', 'traces']],
@@ -34,6 +36,7 @@ const ELSEWHERE = new Map([
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/sellers.md', ['payees', 'sellers']],
+  ['docs/streams.md', ['streams']],
 ])
 
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8')
