@@ -8,6 +8,7 @@ import { cpus } from 'node:os'
 import { z } from 'zod'
 import { Part } from './child.ts'
 import { GatewayFacts, WorldFacts } from './facts.ts'
+import { measureAudit } from './lane-audit.ts'
 import { measureLedger } from './lane-ledger.ts'
 import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
 import { measureStream } from './lane-stream.ts'
@@ -42,7 +43,9 @@ async function measureAll(): Promise<string> {
       const stream = await measureStream(upstream, url)
       console.error('ledgers ...')
       const books = await measureLedger()
-      return await save(startedAt, { paid, unpaid, stream, ...books })
+      console.error('audit files ...')
+      const audit = await measureAudit()
+      return await save(startedAt, { paid, unpaid, stream, ...books, audit })
     } finally {
       await gateway.close()
     }
@@ -51,7 +54,7 @@ async function measureAll(): Promise<string> {
   }
 }
 
-type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs'>
+type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs' | 'audit'>
 
 /** Writes the raw samples, with nothing about the machine but its processor. */
 async function save(startedAt: Date, measured: Measured): Promise<string> {

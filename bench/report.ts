@@ -9,6 +9,7 @@ export function report(result: Result): string {
     unpaid(result),
     stream(result),
     ledger(result),
+    ...(result.audit ? [audit(result.audit)] : []),
   ].join('\n\n')
 }
 
@@ -88,6 +89,25 @@ function ledger(result: Result): string {
         books,
         ...concurrencies.map((concurrency) => range(perSecond(books, concurrency), whole)),
       ]),
+    ],
+  )
+}
+
+function audit({ records, bytes, ms: rounds, grownBytes }: NonNullable<Result['audit']>): string {
+  const mebibytes = (value: number): string => `${(value / 1_048_576).toFixed(1)} MiB`
+  return section(
+    'Proving an audit file: tollway audit verify',
+    `${rounds.length} rounds over ${records} signed records, ${mebibytes(bytes)}`,
+    [
+      ['', 'By the round'],
+      [
+        'Records a second',
+        range(
+          rounds.map((one) => (records * 1000) / one),
+          whole,
+        ),
+      ],
+      ['Memory it grew by', mebibytes(grownBytes)],
     ],
   )
 }

@@ -38,6 +38,16 @@ export const Result = z.strictObject({
       ms: z.number().positive(),
     }),
   ),
+  /** Verifying an audit file; results before it was measured have none. */
+  audit: z
+    .strictObject({
+      records: z.int().positive(),
+      bytes: z.int().positive(),
+      ms: Samples,
+      /** By how much the process grew meanwhile, resident memory. */
+      grownBytes: z.int().nonnegative(),
+    })
+    .optional(),
 })
 
 /** See {@link Result}. */
