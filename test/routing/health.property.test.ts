@@ -113,7 +113,7 @@ it('under any interleaving at most one probe is out, places add up, and no route
     ms: fc.integer({ min: 0, max: 8_000 }),
   })
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 3 }), (steps, maxParallel) => {
+    fc.property(fc.array(step, { minLength: 40, maxLength: 60 }), fc.integer({ min: 1, max: 3 }), (steps, maxParallel) => {
       const clock = { ms: 1_000_000 }
       const limited = candidate('limited', 0, { maxParallel })
       const other = candidate('other', 1)
