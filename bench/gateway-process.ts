@@ -32,6 +32,7 @@ await servePart(WorldFacts, async ({ seller, upstream }) => {
   return {
     facts: { url },
     figures: {
+      rss: () => Promise.resolve(process.memoryUsage.rss()),
       settled: async () => (await ledger.store.sum('settled')).count,
       open: async () => (await ledger.uncertainSum()).count,
     },

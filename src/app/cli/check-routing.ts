@@ -92,6 +92,17 @@ function rulesInWords(route: Route): string[] {
     ...[...(when?.headers ?? [])].map(([name, value]) => `only with ${name}: ${value}`),
     ...(maxParallel === undefined ? [] : [`at most ${maxParallel} requests at once`]),
     ...(dropParams ? [`sent without ${dropParams.join(', ')}`] : []),
+    ...streamInWords(route),
+  ]
+}
+
+function streamInWords({ alwaysStream, earlyKeepalive, onDisconnect, eventsPerSecond }: Route): string[] {
+  return [
+    ...(alwaysStream === true ? ['always asked for a stream'] : []),
+    ...(earlyKeepalive === true ? ['its stream opens with comments while a paid call is silent'] : []),
+    ...(onDisconnect === 'drain' ? ['read to its end when the client leaves'] : []),
+    ...(onDisconnect === 'abort' ? ['let go of when the client leaves'] : []),
+    ...(eventsPerSecond === undefined ? [] : [`at most ${eventsPerSecond} events a second`]),
   ]
 }
 

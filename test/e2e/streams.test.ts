@@ -1,0 +1,220 @@
+/** The streams of a whole gateway: what the seller is asked for, early comments, drains, and docs/streams.md. */
+import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
+import { request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { run } from '../../src/app/cli/run.ts'
+import { cash } from '../../providers/cash.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { startGateway, type TestGateway } from '../kit/gateway.ts'
+import {
+  challengeV2,
+  receiptV2,
+  send,
+  startHostileSeller,
+  type HostileSeller,
+} from '../kit/hostile-seller.ts'
+import { blocksOf } from '../kit/markdown.ts'
+import { signalled } from '../kit/relay-world.ts'
+import { eventsOf } from '../kit/sse.ts'
+
+const offer = {
+  scheme: 'exact',
+  network: 'eip155:84532',
+  amount: '1000',
+  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
+  maxTimeoutSeconds: 60,
+  extra: {},
+}
+const CHUNK = 'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"he"},"finish_reason":null}]}\n\n'
+const LAST = `${CHUNK.replace('null', '"stop"')}data: {"id":"c1","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\ndata: [DONE]\n\n`
+const PAID = { 'content-type': 'text/event-stream', ...receiptV2({ success: true }) }
+const BODY = '{ "model":"paid/m" , "messages":[], "stream": true}'
+
+let seller: HostileSeller
+let gateway: TestGateway
+/** What the seller does once it is paid. */
+let serve: (response: ServerResponse) => void | Promise<void>
+
+async function start(route: object = {}, config: object = {}): Promise<void> {
+  process.env['STREAMS_WALLET'] = 'not read'
+  gateway = await startGateway(
+    {
+      payers: { base: { kind: 'direct', key: '${env:STREAMS_WALLET}', networks: ['base-sepolia'] } },
+      model_list: [
+        { model_name: 'paid/*', model: 'paid/*', api_base: seller.apiBase, payer: 'base', ...route },
+      ],
+      ...config,
+    },
+    { payers: new Map([['base', cash()]]) },
+  )
+}
+
+beforeEach(async () => {
+  serve = (response) => {
+    response.writeHead(200, PAID)
+    response.end(CHUNK + LAST)
+  }
+  seller = await startHostileSeller(async (request, response) => {
+    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
+    await serve(response)
+  })
+})
+
+afterEach(async () => {
+  await gateway.close()
+  await seller.close()
+})
+
+async function ask(body = BODY): Promise<{ message: IncomingMessage; text: () => Promise<string> }> {
+  const outgoing = httpRequest(`${gateway.url}/v1/chat/completions`, {
+    method: 'POST',
+    agent: false,
+    headers: { 'content-type': 'application/json' },
+  })
+  outgoing.end(body)
+  const message = await new Promise<IncomingMessage>((resolve, reject) => {
+    outgoing.once('response', resolve)
+    outgoing.once('error', reject)
+  })
+  return {
+    message,
+    async text() {
+      const chunks: Buffer[] = []
+      for await (const chunk of message) chunks.push(Buffer.from(chunk as Buffer))
+      return Buffer.concat(chunks).toString()
+    },
+  }
+}
+
+/** What the seller was sent, each time the same. */
+function sentBodies(): string[] {
+  return [...new Set(seller.requests.map(({ body }) => body.toString()))]
+}
+
+describe('a paid stream', () => {
+  test('is asked for its usage by a change of these bytes only, and the client sees none of it', async () => {
+    await start()
+    const text = await (await ask()).text()
+    expect(sentBodies()).toEqual([BODY.replace('true}', 'true,"stream_options":{"include_usage":true}}')])
+    expect(text).not.toContain('usage')
+    const record = (await gateway.audit()).find(({ type }) => type === 'request')
+    expect(record).toMatchObject({ inputTokens: 5, outputTokens: 2, spent: 'yes' })
+  })
+
+  test('of a seller that refuses the field goes out as the client sent it', async () => {
+    await start({ drop_params: ['stream_options'] })
+    await (await ask()).text()
+    expect(sentBodies()).toEqual([BODY])
+  })
+
+  test('of a seller that only streams is one JSON answer for a client that does not', async () => {
+    await start({ always_stream: true })
+    const answer = await ask('{"model":"paid/m","messages":[]}')
+    expect(JSON.parse(await answer.text())).toMatchObject({
+      choices: [{ message: { content: 'hehe' }, finish_reason: 'stop' }],
+      usage: { prompt_tokens: 5, cost: 0.001 },
+    })
+    expect(sentBodies()).toEqual([
+      '{"model":"paid/m","messages":[],"stream":true,"stream_options":{"include_usage":true}}',
+    ])
+    expect(seller.requests.at(-1)?.headers.accept).toBe('text/event-stream')
+  })
+})
+
+describe('early_keepalive', () => {
+  const keepalive = { stream: { keepalive_seconds: 0.02 } }
+
+  test('says that it waits while the paid call is silent, then streams, and tells the cost behind it', async () => {
+    const waited = signalled()
+    serve = async (response) => {
+      await waited.promise
+      response.writeHead(200, PAID)
+      response.end(CHUNK + LAST)
+    }
+    await start({ early_keepalive: true }, keepalive)
+    const { message, text } = await ask()
+    expect(message.statusCode).toBe(200)
+    expect(message.headers['x-tollway-spent']).toBe('unknown')
+    await once(message, 'readable')
+    waited.resolve()
+    const said = await text()
+    expect(said).toMatch(/^(?:: waiting\n\n)+data: /)
+    expect(eventsOf(Buffer.from(said)).at(-1)?.data).toBe('[DONE]')
+    expect(message.trailers).toMatchObject({
+      'x-tollway-spent': 'yes',
+      'x-tollway-cost-usd': '0.001',
+      'x-tollway-truncated': 'false',
+    })
+  })
+
+  test('tells what fails after it in the stream, once', async () => {
+    const waited = signalled()
+    serve = async (response) => {
+      await waited.promise
+      response.writeHead(500).end('{}')
+    }
+    await start({ early_keepalive: true }, keepalive)
+    const { message, text } = await ask()
+    waited.resolve()
+    const events = eventsOf(Buffer.from(await text()))
+    expect(events).toHaveLength(1)
+    expect(JSON.parse(events[0]?.data ?? '')).toMatchObject({ error: { type: 'invalid_request_error' } })
+    expect(message.trailers['x-tollway-spent']).toBe('unknown')
+  })
+
+  test('is off by default: a failure has its status', async () => {
+    serve = (response) => void response.writeHead(500).end('{}')
+    await start({}, keepalive)
+    const { message, text } = await ask()
+    await text()
+    expect(message.statusCode).toBe(400)
+  })
+})
+
+test.each(['abort', 'drain'] as const)(
+  'a client that leaves: on_disconnect %s of the route decides',
+  async (way) => {
+    const gone = signalled<boolean>()
+    const left = signalled()
+    serve = async (response) => {
+      response.on('close', () => gone.resolve(response.writableFinished))
+      response.writeHead(200, PAID)
+      response.write(CHUNK)
+      await left.promise
+      if (way === 'drain') response.end(LAST)
+    }
+    await start({ on_disconnect: way }, { stream: { on_disconnect: way === 'drain' ? 'abort' : 'drain' } })
+    const { message } = await ask()
+    await once(message, 'data')
+    message.on('error', () => {})
+    message.destroy()
+    // Its record is written when the gateway has seen it leave.
+    while (!(await gateway.audit()).some(({ type }) => type === 'request')) await nextTurn()
+    left.resolve()
+    expect(await gone.promise).toBe(way === 'drain')
+    await gateway.gateway.close()
+    const record = (await gateway.audit()).find(({ type }) => type === 'request')
+    expect(record).toMatchObject({
+      spent: 'yes',
+      details: { client_left: way === 'drain' ? 'drained' : 'aborted' },
+    })
+  },
+)
+
+test('the example of docs/streams.md is what the page says it is', async () => {
+  await start()
+  const page = await readFile(join(import.meta.dirname, '../../docs/streams.md'), 'utf8')
+  const [block, ...others] = blocksOf(page)
+  expect([block?.marker, others]).toEqual(['streams', []])
+  const path = join(gateway.directory, 'tollway.yaml')
+  await writeFile(path, block?.text ?? '')
+  const terminal = new FakeTerminal({ TOLLWAY_WALLET_KEY: 'not read' })
+  expect([await run(['check', '--config', path], terminal), terminal.err]).toEqual([0, ''])
+  expect(terminal.out).toContain(
+    'always asked for a stream; its stream opens with comments while a paid call is silent; read to its end when the client leaves; at most 50 events a second',
+  )
+})
