@@ -252,3 +252,24 @@ describe('init systemd', () => {
     expect((await init('systemd', '--program', '/opt/my programs/tollway')).code).toBe(2)
   })
 })
+
+describe('init prometheus', () => {
+  it('prints where the metrics are and the rules of the package, and asks for the token where one is set', async () => {
+    const { out } = await init('prometheus', '--config', config)
+    const { rule_files: rules, scrape_configs: scrapes } = parse(out) as {
+      rule_files: string[]
+      scrape_configs: object[]
+    }
+    for (const file of rules) expect(existsSync(file), file).toBe(true)
+    expect(scrapes).toEqual([{ job_name: 'tollway', static_configs: [{ targets: ['127.0.0.1:9402'] }] }])
+    config = configFile('metrics: { listen: "127.0.0.1:9464", token: "${env:CALLER}" }\n', directory)
+    expect(parse((await init('prometheus', '--config', config)).out)).toMatchObject({
+      scrape_configs: [
+        {
+          authorization: { credentials_file: 'metrics-token' },
+          static_configs: [{ targets: ['127.0.0.1:9464'] }],
+        },
+      ],
+    })
+  })
+})

@@ -56,3 +56,17 @@ UMask=0077
 WantedBy=multi-user.target
 `
 }
+
+/**
+ * What Prometheus needs to scrape the gateway and to load its rules, to go into `prometheus.yml`.
+ * @param target host and port of `/metrics`
+ * @param rules directory of `recording-rules.yml` and `alerts.yml`
+ * @param withToken whether `/metrics` asks for one
+ */
+export function prometheusSnippet(target: string, rules: string, withToken: boolean): string {
+  const authorization = withToken ? { authorization: { credentials_file: 'metrics-token' } } : {}
+  return stringify({
+    rule_files: [`${rules}/recording-rules.yml`, `${rules}/alerts.yml`],
+    scrape_configs: [{ job_name: 'tollway', ...authorization, static_configs: [{ targets: [target] }] }],
+  })
+}

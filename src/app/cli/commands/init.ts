@@ -39,6 +39,7 @@ export function addInit(program: Command, context: CommandContext): void {
   addOpenclaw(init, context)
   addLitellm(init, context)
   addSystemd(init, context)
+  addPrometheus(init, context)
 }
 
 function addOpenclaw(init: Command, { terminal }: CommandContext): void {
@@ -157,6 +158,34 @@ ${EXIT_CODES_HELP}`,
         }
       }
       terminal.stdout(systemdSnippet(options.config, options.program))
+    })
+}
+
+function addPrometheus(init: Command, { terminal }: CommandContext): void {
+  init
+    .command('prometheus')
+    .description('print what prometheus.yml needs to scrape the gateway and load its rules')
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--target <host:port>', 'where Prometheus reaches /metrics (default: its listen address)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway init prometheus
+  tollway init prometheus --target gateway.internal:9464
+
+The rules and the Grafana dashboards are files of this package: docs/dashboards.md.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: { config: string; target?: string }) => {
+      const { loadConfig } = await import('../../config/load.ts')
+      const { prometheusSnippet } = await import('../../init/snippets.ts')
+      const { rulesDirectory } = await import('../../init/rules-directory.ts')
+      const config = loadConfig(options.config, terminal.env)
+      const target =
+        options.target ??
+        addressOf({ listen: config.metrics.listen ?? config.listen }).slice('http://'.length)
+      terminal.stdout(prometheusSnippet(target, rulesDirectory(), config.metrics.tokenDigest !== undefined))
     })
 }
 
