@@ -126,9 +126,14 @@ test('only the signer worker holds a key: nothing else signs, and nothing else r
   expect(using(/privateKeyToAccount/)).toEqual(['src/io/private-key.ts'])
   const readers = files
     .flatMap(importsOf)
-    .filter(({ specifier }) => /(?:private-key|key-file)\.ts$/.test(specifier))
+    .filter(({ specifier }) =>
+      /(?:private-key|key-file|key-agentcash|key-keystore|load-key)\.ts$/.test(specifier),
+    )
   expect([...new Set(readers.map(({ from }) => from))].toSorted()).toEqual([
+    'src/io/key-agentcash.ts',
     'src/io/key-file.ts',
+    'src/io/key-keystore.ts',
+    'src/io/load-key.ts',
     'src/io/signer.worker.ts',
   ])
 })
@@ -140,7 +145,7 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   const using = (pattern: RegExp): string[] =>
     files.filter((file) => pattern.test(withoutComments(readFileSync(join(ROOT, file), 'utf8'))))
   // The gate is asked in one place, and one place asks payers to sign and sends what they signed.
-  expect(using(/import \{[^}]*\bvetChallenge\b/)).toEqual(['middleware/vet-challenge.ts'])
+  expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['middleware/vet-challenge.ts'])
   expect(using(/(?<!function )\bvet\(/)).toEqual(['middleware/paid-call.ts'])
   expect(using(/payer\.authorize\(/)).toEqual(['middleware/paid-call.ts'])
   expect(using(/\bauthorization\.header\b|\{ name, value \} = authorization/)).toEqual([

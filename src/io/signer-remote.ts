@@ -4,7 +4,6 @@
  * it proved to be a signature of that message by that address.
  */
 import { getAddress, recoverAddress, type Hex } from 'viem'
-import { fetch, Pool } from 'undici'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../core/errors.ts'
 import type { RemoteSignerReference } from '../core/key-reference.ts'
@@ -49,7 +48,6 @@ class RemoteSigner implements Signer {
   readonly #options: RemoteSignerReference
   readonly #timeoutMs: number
   readonly #base: string
-  readonly #pool: Pool
   readonly #digest = new TypedDigest()
   readonly #closing = new AbortController()
   #address = ''
@@ -58,7 +56,6 @@ class RemoteSigner implements Signer {
     this.#options = options
     this.#timeoutMs = timeoutMs
     this.#base = options.url.replace(/\/+$/, '')
-    this.#pool = new Pool(new URL(options.url).origin, { connections: CONCURRENCY })
   }
 
   get address(): string {
@@ -135,9 +132,9 @@ class RemoteSigner implements Signer {
     return signatures
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#closing.abort()
-    await this.#pool.destroy()
+    return Promise.resolve()
   }
 
   async #ask(method: 'GET' | 'POST', path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
@@ -146,7 +143,6 @@ class RemoteSigner implements Signer {
     try {
       const answer = await fetch(`${this.#base}${path}`, {
         method,
-        dispatcher: this.#pool,
         // A redirect would carry the token to somebody else.
         redirect: 'error',
         headers: {

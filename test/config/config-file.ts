@@ -57,7 +57,7 @@ payers:
     networks: [base]
   shared:
     kind: direct
-    agentcash_wallet: /home/me/.agentcash/wallet.json
+    agentcash_wallet: /keys/agentcash.json
     networks: [base]
   remote:
     kind: direct

@@ -55,7 +55,7 @@ it('turns every key into our units', () => {
         'shared',
         {
           kind: 'direct',
-          key: { source: 'agentcash', path: '/home/me/.agentcash/wallet.json' },
+          key: { source: 'agentcash', path: '/keys/agentcash.json' },
           networks: ['eip155:8453'],
         },
       ],
@@ -253,7 +253,13 @@ it('fills in the defaults', () => {
     keys: undefined,
     budgets: [],
     tags: { header: 'x-tollway-tags', declared: [] },
-    policy: { maxMicroUsd: 100_000n, maxValiditySeconds: 600, maxPriceChange: undefined, offerOrder: 'cheapest', payTo: new Map() },
+    policy: {
+      maxMicroUsd: 100_000n,
+      maxValiditySeconds: 600,
+      maxPriceChange: undefined,
+      offerOrder: 'cheapest',
+      payTo: new Map(),
+    },
     blockPrivateNetworks: false,
     assets: BUILT_IN_ASSETS,
     chains: new Map(),
