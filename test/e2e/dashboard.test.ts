@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import axeCore from 'axe-core'
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
@@ -9,7 +9,6 @@ import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway
 import { seedCharge, type Fate } from '../spend-page/seed.ts'
 
 const ARTIFACTS = join(import.meta.dirname, '../artifacts/dashboard')
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
 const MINUTE = 60_000
 
@@ -328,7 +327,7 @@ async function violations(page: Page): Promise<unknown[]> {
   // By its own protocol: a script element would be refused by the page's policy.
   const session = await page.context().newCDPSession(page)
   await session.send('Page.setBypassCSP', { enabled: true })
-  await page.evaluate(readFileSync(AXE, 'utf8'))
+  await page.evaluate(axeCore.source)
   return await page.evaluate(async () => {
     // Rows are alike, and each takes its time.
     for (const row of document.querySelectorAll('#charge-rows tr:nth-child(n + 13)')) row.remove()
