@@ -48,9 +48,9 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
     log: { error: keep, warn: keep },
     timers,
   })
-  const authorize = async (n: number, microUsd = 1000n): Promise<Charge> => {
+  const authorize = async (n: number, microUsd = 1000n, scheme?: 'upto'): Promise<Charge> => {
     const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)
-    return await ledger.authorize(held, signed(n))
+    return await ledger.authorize(held, signed(n, { scheme }))
   }
   return { ledger, audit, metrics, sums, timers, logged, faults, authorize, ...fragile }
 }
@@ -64,9 +64,9 @@ export async function differences(sums: {
 }
 
 /** The chain proves that a charge was taken, or never. */
-export const proven = (taken: boolean): Decision =>
+export const proven = (taken: boolean, charged?: bigint): Decision =>
   taken
-    ? { action: 'settle', transaction: `0x${'1'.repeat(64)}`, flags: [], block }
+    ? { action: 'settle', transaction: `0x${'1'.repeat(64)}`, flags: [], block, charged }
     : { action: 'release', reason: 'chain_unused', block }
 
 /** Changes what a store's rows say, as a damaged file or another program would. */

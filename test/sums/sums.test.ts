@@ -14,6 +14,9 @@ test('whatever becomes of charges, the three sums agree to the micro-USD', async
     'disprove',
     'release',
     'hold',
+    'less',
+    'less_assumed',
+    'less_receipt',
   ] as const
   await fc.assert(
     fc.asyncProperty(
@@ -23,7 +26,16 @@ test('whatever becomes of charges, the three sums agree to the micro-USD', async
       async (plan) => {
         const { ledger, sums, authorize } = await openWithSums()
         for (const [n, [fate, amount]] of plan.entries()) {
-          const charge = await authorize(n + 1, amount)
+          const charge = await authorize(n + 1, amount, fate.startsWith('less') ? 'upto' : undefined)
+          if (fate === 'less_assumed') {
+            await ledger.resolve(await ledger.settle(charge, 'assumed', undefined), proven(true, amount / 3n))
+          }
+          if (fate === 'less_receipt') {
+            await ledger.resolve(await ledger.settle(charge, 'receipt', undefined), proven(true, amount / 2n))
+          }
+          if (fate === 'less') {
+            await ledger.resolve(await ledger.uncertain(charge, 'timeout'), proven(true, amount / 4n))
+          }
           if (fate === 'settle') await ledger.settle(charge, 'receipt', undefined)
           if (fate === 'release') await ledger.release(charge, 'never_sent')
           if (fate === 'assume' || fate === 'assume_release') {
