@@ -69,17 +69,27 @@ payers:
   card:
     kind: agentcash
     mode: wallet
-    wallet: /home/me/.agentcash/wallet.json
+    wallet: /var/lib/me/.agentcash/wallet.json
     networks: [base]
   server:
     kind: agentcash
     mode: mcp
     binary: /opt/agentcash/index.js
-    home: /home/me
+    home: /var/lib/me
     args: ["--dev"]
     networks: [base]
     concurrency: 3
     timeout_seconds: 20
+  pool:
+    kind: obol
+    mode: pool
+    config: ./buyer-config
+    auths: ./buyer-auths
+    state: ./state/consumed.json
+    reload_seconds: 10
+    max_vouchers: 2500
+    max_exposure_usd: "50.00"
+    max_age_days: 30
   sidecar:
     kind: obol
     mode: sidecar

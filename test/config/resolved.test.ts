@@ -77,7 +77,7 @@ it('turns every key into our units', () => {
         {
           kind: 'agentcash',
           mode: 'wallet',
-          wallet: '/home/me/.agentcash/wallet.json',
+          wallet: '/var/lib/me/.agentcash/wallet.json',
           networks: ['eip155:8453'],
         },
       ],
@@ -87,11 +87,23 @@ it('turns every key into our units', () => {
           kind: 'agentcash',
           mode: 'mcp',
           binary: '/opt/agentcash/index.js',
-          home: '/home/me',
+          home: '/var/lib/me',
           args: ['--dev'],
           networks: ['eip155:8453'],
           concurrency: 3,
           timeoutMs: 20_000,
+        },
+      ],
+      [
+        'pool',
+        {
+          kind: 'obol',
+          mode: 'pool',
+          paths: { config: join(directory, 'buyer-config'), auths: join(directory, 'buyer-auths') },
+          state: join(directory, 'state/consumed.json'),
+          reloadMs: 10_000,
+          limits: { maxCount: 2500, maxMicroUsd: 50_000_000n, maxAgeMs: 30 * 86_400_000 },
+          networks: [],
         },
       ],
       [
