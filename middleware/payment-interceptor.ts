@@ -6,6 +6,7 @@ import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/events.ts'
 import type { Provider } from '../src/core/provider.ts'
 import type { OfferOrder } from '../src/core/requirement.ts'
+import { answerKind } from '../src/core/stream-json.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import type { Upstream } from '../src/io/upstream.ts'
@@ -130,7 +131,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
       throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
-    if (exchange.stream) {
+    if (exchange.stream && answerKind(exchange.endpoint) !== undefined) {
       exchange.waitAloud = () => waitAloud(res, exchange, parts.keepaliveMs, parts.timers)
     }
     try {

@@ -208,20 +208,32 @@ export class Relay {
     const relay = this.#sseRelay()
     await this.#speaking(relay, async (write) => {
       const held: Uint8Array[] = []
+      let passing: ((chunk: Uint8Array) => Uint8Array) | undefined
       let size = 0
       let broken = false
       try {
         for await (const chunk of this.#chunks()) {
+          if (passing) {
+            await this.#client.write(passing(chunk))
+            continue
+          }
           held.push(chunk)
           size += chunk.length
-          if (size > this.#settings.maxJsonBytes) throw new RangeError('the answer is too large to convert')
+          if (size <= this.#settings.maxJsonBytes) continue
+          if (this.#res.headersSent) throw new RangeError('the answer is too large to convert')
+          // Paid for: better in the wrong form than lost.
+          passing = this.#passing()
+          this.#open({ 'content-length': undefined })
+          await this.#client.write(passing(Buffer.concat(held.splice(0))))
         }
       } catch (error) {
         this.#broke(error)
         broken = true
+        if (passing) return this.#cut()
         if (!this.#res.headersSent) throw brokenOff(error)
       }
       if (this.#stop.signal.aborted) return
+      if (passing) return this.#end()
       const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))
       if (!stream && !this.#res.headersSent) return await this.#whole(Buffer.concat(held))
       this.#exchange.details['converted'] = 'json_to_sse'
@@ -255,6 +267,12 @@ export class Relay {
     })
   }
 
+  #passing(): (chunk: Uint8Array) => Uint8Array {
+    if (this.#reply.kind === 'unpaid') return (chunk) => chunk
+    const splicer = this.#splicer()
+    return (chunk) => splicer.push(chunk)
+  }
+
   #sseRelay(): SseRelay {
     const { endpoint, usageChunk } = this.#exchange
     return new SseRelay({
@@ -275,7 +293,7 @@ export class Relay {
     let isWriting = false
     const every = keepaliveMs === 0 || this.#reply.kind === 'unpaid' ? undefined : keepaliveMs
     const keepAlive = new KeepAlive(every, timers, () => {
-      if (isWriting || this.#left) return
+      if (isWriting || this.#left || (this.#res.headersSent && !this.#res.hasHeader('trailer'))) return
       const comment = relay.comment('keep-alive')
       if (!comment) return
       this.#openStream()

@@ -165,6 +165,16 @@ describe('a JSON answer for a client that streams', () => {
     expect(answer.message.headers['content-type']).toBe('application/json')
   })
 
+  test('that is too large to convert is delivered as JSON with its cost', async () => {
+    const { url } = await world({
+      kind: 'paid',
+      exchange: asked,
+      restreamer: { maxJsonBytes: 100 },
+      seller: answering('application/json', JSON.stringify(CHAT)),
+    })
+    expect(await (await ask(url)).text()).toBe(JSON.stringify(CHAT).replace('"cost":99', '"cost":0.001'))
+  })
+
   test('stays as it is on an unpaid route', async () => {
     const text = JSON.stringify(CHAT)
     const { url } = await world({
