@@ -123,10 +123,7 @@ function termsOf(charge: Charge, assets: readonly Asset[]): ChargeTerms {
   return { ...terms, microUsd: asset ? microUsd : charge.microUsd }
 }
 
-function refusalBy(
-  { policy, assets, payers }: ReplayPolicy,
-  terms: ChargeTerms,
-): Refusal | undefined {
+function refusalBy({ policy, assets, payers }: ReplayPolicy, terms: ChargeTerms): Refusal | undefined {
   const { network, asset, payTo, payer, seller, microUsd } = terms
   if (!findAsset(assets, network, asset)) return { code: 'asset_not_allowed' }
   const networks = payers.get(payer)?.networks
