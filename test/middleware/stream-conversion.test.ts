@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
+import { SseRelay } from '../../middleware/sse-relay.ts'
 import { streamOfJson } from '../../src/core/answer-conversion.ts'
 import type { Candidate, Route } from '../../src/core/route.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
@@ -274,6 +275,13 @@ describe('the usage chunk', () => {
 })
 
 describe('a silent paid stream', () => {
+  test('loses a byte order mark that would stand behind the first comment', () => {
+    const relay = new SseRelay({ splicer: undefined, shape: 'chat', onTruncated: 'length' })
+    const said = [relay.comment('keep-alive'), relay.push(Buffer.from('\ufeffdata: [DONE]\n\n'))]
+    const bytes = Buffer.concat(said.map((part) => part ?? Buffer.alloc(0)))
+    expect(bytes.toString()).toBe(': keep-alive\n\ndata: [DONE]\n\n')
+  })
+
   test('is kept alive by comments between events, and never inside one', async () => {
     const timers = new ManualTimers()
     const started = signalled<ServerResponse>()
