@@ -30,9 +30,9 @@ export async function agentcashWallet(options: AgentcashWalletOptions = {}): Pro
     name: 'agentcash',
     address: payer.address,
     networks: payer.networks,
-    supports: (offer) => payer.supports(offer),
-    authorize: (quote, charge, signal) => payer.authorize(quote, charge, signal),
-    closed: (charge, outcome) => payer.closed(charge, outcome),
-    close: () => payer.close(),
+    supports: payer.supports.bind(payer),
+    authorize: payer.authorize.bind(payer),
+    closed: payer.closed.bind(payer),
+    close: payer.close.bind(payer),
   }
 }

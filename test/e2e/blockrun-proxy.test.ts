@@ -106,7 +106,7 @@ describe('the calls of blockrun-openclaw-proxy', () => {
 
 describe('the variables of blockrun-openclaw-proxy', () => {
   test('have its defaults', () => {
-    expect(blockrunSettings({}, '/home/me')).toMatchObject({
+    expect(blockrunSettings({}, '/var/lib/me')).toMatchObject({
       host: '127.0.0.1',
       port: '8787',
       chatUrl: 'https://blockrun.ai/api/v1/chat/completions',
@@ -114,7 +114,7 @@ describe('the variables of blockrun-openclaw-proxy', () => {
       maxUsdPerRequest: '0.05',
       network: 'base',
       timeoutSeconds: 180,
-      ledgerPath: '/home/me/.openclaw/blockrun-proxy/tollway.db',
+      ledgerPath: '/var/lib/me/.openclaw/blockrun-proxy/tollway.db',
     })
   })
 

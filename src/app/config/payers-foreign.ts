@@ -32,7 +32,7 @@ const agentcashWallet = z.strictObject({
   }),
   wallet: z.string().min(1).optional().meta({
     description: 'The wallet file, mode 0600. Default: `.agentcash/wallet.json` in the home directory.',
-    example: '/home/me/.agentcash/wallet.json',
+    example: '/var/lib/me/.agentcash/wallet.json',
   }),
   networks: networks().default(['eip155:8453']),
 })
