@@ -198,8 +198,8 @@ export class ObolPool implements Provider {
   }
 
   #watch(): void {
-    const { reloadMs, timers, paths } = this.#options
-    if (reloadMs === 0 || !paths || this.#isClosed) return
+    const { reloadMs, timers } = this.#options
+    if (reloadMs === 0 || this.#isClosed) return
     this.#cancel = timers.after(reloadMs, () => {
       this.reload('ticker')
         .done.catch(() => undefined)
@@ -220,8 +220,10 @@ export class ObolPool implements Provider {
     const { paths, onReload = () => undefined } = this.#options
     const unchanged = { reason, changed: false, added: 0, dropped: 0, problems: [] }
     if (!paths) {
-      await this.#serveStored()
-      return unchanged
+      const changed = await this.#serveStored()
+      const report = { ...unchanged, changed }
+      if (changed) onReload(report)
+      return report
     }
     let files: ObolFiles
     try {
@@ -297,13 +299,16 @@ export class ObolPool implements Provider {
     return { served: true, added: result.added, dropped, problems }
   }
 
-  /** Serves what lies in the store, where there are no files. */
-  async #serveStored(): Promise<void> {
+  /** Serves what lies in the store, where there are no files. @returns whether the pools are others than before */
+  async #serveStored(): Promise<boolean> {
+    const before = [...this.#upstreams.keys()].join('\n')
+    const pools = await this.#options.book.pools(this.#options.payer)
     this.#upstreams.clear()
-    for (const { pool } of await this.#options.book.pools(this.#options.payer)) {
+    for (const { pool } of pools) {
       const { name, seller, network } = pool
       this.#upstreams.set(name, { name, pool, document: { url: seller, network } })
     }
+    return [...this.#upstreams.keys()].join('\n') !== before
   }
 
   /** A payee that stands in the files was named by whoever bought there: it is configured, not found out (rule 6). */

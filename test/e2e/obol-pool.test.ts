@@ -470,6 +470,24 @@ spec:
     expect(await status(gateway)).toMatchObject({ 'remote-qwen': { remaining: 1 } })
   })
 
+  test('without files it pays with what lies in its ledger, also with what was put there while it ran', async () => {
+    const { seller, files, timers, open } = await buyer(await signAuths(2, { payTo }))
+    const ledger = `sqlite:${join(files.directory, 'ledger.db')}`
+    const stored = { payers: { obol: { kind: 'obol', mode: 'pool' } }, store: ledger }
+    const gateway = await open(stored)
+    expect(await status(gateway)).toEqual({})
+    // Another process on the same ledger puts them there: here the pool of the files does.
+    const other = await startGateway({ payers: { obol: files.payer }, store: ledger })
+    await other.close()
+    await timers.fire(5000)
+    await timers.armed(5000)
+    expect(await status(gateway)).toMatchObject({ 'remote-qwen': { remaining: 2 } })
+    expect((await pay(gateway)).status).toBe(200)
+    expect((await pay(gateway)).status).toBe(200)
+    expect((await errorOf(await pay(gateway))).code).toBe('pool_exhausted')
+    expect(new Set(seller.paid.map(({ nonce }) => nonce)).size).toBe(2)
+  })
+
   test('counts in the nine series of x402-buyer and in its own', async () => {
     const { seller, open } = await buyer(await signAuths(4, { payTo }))
     const gateway = await open()
