@@ -68,6 +68,8 @@ export interface PaymentParts extends Omit<
   readonly policy: PaymentPolicy & {
     readonly payTo: ReadonlyMap<string, readonly string[]>
     readonly assets: readonly Asset[]
+    /** See `GatePolicy.lifeSeconds`: for those who sign ahead. */
+    readonly lifeSeconds?: number | undefined
   }
 }
 

@@ -61,6 +61,7 @@ export async function vet(
       },
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,
+      lifeSeconds: policy.lifeSeconds,
       price(network, asset) {
         const known = priceOf(network, asset)
         if (policy.maxPriceChange === undefined || !known) return undefined

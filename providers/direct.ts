@@ -15,7 +15,7 @@ import {
   typedPermit,
   typedPermit2,
 } from '../src/core/permit2.ts'
-import type { Authorization, Provider } from '../src/core/provider.ts'
+import type { Authorization, Presigned, Provider } from '../src/core/provider.ts'
 import { Quote } from '../src/core/requirement.ts'
 import { encodePayment, type Offer } from '../src/core/x402.ts'
 import { openSigner } from '../src/io/open-signer.ts'
@@ -96,10 +96,41 @@ class Direct implements Provider {
     return isPayable(offer)
   }
 
-  async ready(quote: Quote): Promise<void> {
+  async ready(quote: Quote, _signal: AbortSignal, times?: bigint): Promise<void> {
     const watch = this.#vetted(quote)
     if (quote.method === 'eip3009' && (await provenDomain(quote, watch)) === undefined) throw unpayable(quote)
-    await checkWallet(quote, watch)
+    await checkWallet(quote, watch, times)
+  }
+
+  async presign(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]> {
+    const watch = this.#vetted(quote)
+    if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
+    // The most that `upto` may take is not known to be its price: nothing is signed ahead for it.
+    if (quote.scheme !== 'exact') throw unpayable(quote)
+    const { signer, clock } = this.#parts
+    const now = clock.now()
+    const domain = quote.method === 'eip3009' ? await provenDomain(quote, watch) : undefined
+    const prepared = Array.from({ length: count }, () => {
+      if (quote.method === 'permit2') {
+        const record = composePermit2(quote, signer.address, this.#nonce(), now)
+        const typed = typedPermit2(quote, record)
+        if (!typed) throw unpayable(quote)
+        return { record, typed, payload: (signature: string) => permit2Payload(typed, signature) }
+      }
+      const record = composeAuthorization(quote, signer.address, this.#nonce(), now)
+      const typed = toTyped(quote, record, domain)
+      if (!typed) throw unpayable(quote)
+      const authorization = toWire(quote, record)
+      return { record, typed, payload: (signature: string) => ({ signature, authorization }) }
+    })
+    const signatures = await signer.signMany(
+      prepared.map(({ typed }) => typed),
+      signal,
+    )
+    return prepared.map(({ record, payload }, index) => ({
+      record,
+      payload: payload(signatures[index] ?? ''),
+    }))
   }
 
   async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {

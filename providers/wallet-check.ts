@@ -15,19 +15,26 @@ export interface Readiness {
 
 /**
  * Looks at contract, balance and allowance.
+ * @param times how often the quote is to be paid; of several payments none can bring its allowance along, because each would
+ * set it to its own amount
  * @throws TollwayError `asset_not_deployed`, `insufficient_funds`
  */
-export async function checkWallet(quote: Quote, watch: WalletWatch | undefined): Promise<Readiness> {
-  const { asset, amount, method } = quote
+export async function checkWallet(
+  quote: Quote,
+  watch: WalletWatch | undefined,
+  times = 1n,
+): Promise<Readiness> {
+  const { asset, method } = quote
+  const amount = quote.amount * times
   const needsAllowance = method === 'permit2'
   const suffices = ({ deployed, balance, allowance }: Funds): boolean =>
     deployed && balance >= amount && (!needsAllowance || allowance >= amount)
   const funds = await watch?.funds(asset.address, suffices)
   if (!funds || suffices(funds)) return { sponsor: false }
   if (!funds.deployed) throw notDeployed(asset)
-  if (funds.balance < amount) throw tooPoor(quote, funds.balance)
-  if (quote.sponsoring !== undefined && asset.domain !== undefined) return { sponsor: true }
-  throw notAllowed(quote, funds.allowance)
+  if (funds.balance < amount) throw tooPoor(asset, amount, funds.balance)
+  if (times === 1n && quote.sponsoring !== undefined && asset.domain !== undefined) return { sponsor: true }
+  throw notAllowed(asset, amount, funds.allowance)
 }
 
 function notDeployed({ symbol, address, network }: Asset): TollwayError {
@@ -38,19 +45,19 @@ function notDeployed({ symbol, address, network }: Asset): TollwayError {
   })
 }
 
-function tooPoor({ asset, amount }: Quote, balance: bigint): TollwayError {
+function tooPoor(asset: Asset, amount: bigint, balance: bigint): TollwayError {
   const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The wallet has ${units(balance)} left on ${asset.network}, and the payment takes ${units(amount)}; nothing was signed.`,
+    message: `The wallet has ${units(balance)} left on ${asset.network}, and ${units(amount)} are needed; nothing was signed.`,
     advice: ['Send the token to the paying address.'],
   })
 }
 
-function notAllowed({ asset, amount }: Quote, allowance: bigint): TollwayError {
+function notAllowed(asset: Asset, amount: bigint, allowance: bigint): TollwayError {
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, and the payment takes ${amount}; nothing was signed.`,
+    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, and ${amount} are needed; nothing was signed.`,
     advice: approveAdvice(asset, amount),
     details: { permit2_allowance: allowance.toString(), needed: amount.toString() },
   })

@@ -32,6 +32,7 @@ export async function agentcashWallet(options: AgentcashWalletOptions = {}): Pro
     networks: payer.networks,
     supports: payer.supports.bind(payer),
     authorize: payer.authorize.bind(payer),
+    ...(payer.presign ? { presign: payer.presign.bind(payer) } : {}),
     closed: payer.closed.bind(payer),
     close: payer.close.bind(payer),
   }

@@ -14,6 +14,13 @@ export interface Authorization {
   readonly record: AuthorizationRecord
 }
 
+/** A payment signed ahead: what {@link Authorization} is made of, before it is known for which request. Holding it is holding money. */
+export interface Presigned {
+  readonly record: AuthorizationRecord
+  /** The scheme's payload, e.g. `{ signature, authorization }`. */
+  readonly payload: Readonly<Record<string, unknown>>
+}
+
 /** How a charge ended, told to the payer that authorized it. */
 export interface Outcome {
   readonly state: Extract<ChargeState, 'settled' | 'uncertain' | 'released'>
@@ -32,14 +39,21 @@ export interface Provider {
   supports(offer: Offer): boolean
   /**
    * Says before anything is reserved that a quote cannot be paid, as far as is known; of several offers the next is then tried.
+   * @param times how often it is to be paid; default once
    * @throws TollwayError `insufficient_funds`, `asset_not_deployed`, `no_supported_offer`
    */
-  ready?(quote: Quote, signal: AbortSignal): Promise<void>
+  ready?(quote: Quote, signal: AbortSignal, times?: bigint): Promise<void>
   /**
    * Signs (or takes from a pool) the payment for a quote. Sends nothing.
    * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `pool_exhausted`
    */
   authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization>
+  /**
+   * Signs payments of a quote ahead, each with a nonce of its own and valid for the quote's validity from now. Only payers that
+   * sign by themselves have it. Sends nothing.
+   * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `no_supported_offer`
+   */
+  presign?(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]>
   /** Told once per authorized charge how it ended. */
   closed(charge: string, outcome: Outcome): Promise<void>
   /** Lets go of keys, threads and files. */

@@ -36,6 +36,10 @@ export interface GatePolicy {
   price?: ((network: string, asset: string) => PriceLimit | undefined) | undefined
   /** Which of several acceptable offers is paid: the cheapest in USD (default; of equals the seller's first), or the seller's first. */
   readonly order?: OfferOrder | undefined
+  /**
+   * For payments that are signed ahead: how long they are valid, seconds, whatever the offer wishes for the payment of one request.
+   */
+  readonly lifeSeconds?: number | undefined
 }
 
 /** See {@link GatePolicy.order}. */
@@ -269,7 +273,8 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
   }
   const limit = policy.price?.(offer.network, asset.address)
   if (limit && amount > limit.highest) return unstable(amount, limit, asset)
-  const validitySeconds = Math.max(MIN_VALIDITY_SECONDS, Math.min(validity, policy.maxValiditySeconds))
+  const validitySeconds =
+    policy.lifeSeconds ?? Math.max(MIN_VALIDITY_SECONDS, Math.min(validity, policy.maxValiditySeconds))
   const fields = {
     amount,
     microUsd,

@@ -76,11 +76,17 @@ export class VoucherBook {
   /**
    * Adds vouchers to a pool within the limits.
    * @param signed whether we signed them: then the pool's refill policy binds too
+   * @param ordered whether they count towards what was ordered of the purchase
    * @throws TollwayError `store_unavailable`
    */
-  async add(pool: VoucherPool, vouchers: readonly SignedVoucher[], signed: boolean): Promise<Added> {
+  async add(
+    pool: VoucherPool,
+    vouchers: readonly SignedVoucher[],
+    signed: boolean,
+    ordered = false,
+  ): Promise<Added> {
     const at = this.#clock.now()
-    const result = await this.store.add(vouchers, { limits: this.#limits, at, signed })
+    const result = await this.store.add(vouchers, { limits: this.#limits, at, signed, ordered })
     if (result.added > 0) {
       await this.#note('vouchers.added', pool, {
         count: result.added,

@@ -13,6 +13,7 @@ import {
   type Voucher,
   type VoucherPool,
 } from '../../core/voucher.ts'
+import type { MemoryPurchases } from './memory-purchases.ts'
 import { queryLimit } from './rules.ts'
 import { admit, assertClaimable, byEnd, poolOf, roomFor, utcDay, type Standing } from './voucher-rules.ts'
 import type { Added, AddOptions, Claimed, ClaimRequest, VoucherQuery, VoucherStore } from './voucher-store.ts'
@@ -40,9 +41,19 @@ export class MemoryVouchers implements VoucherStore {
   readonly #pools = new Map<string, Pool>()
   readonly #charge: (id: string) => Charge | undefined
   readonly #assertOpen: () => void
+  readonly #purchases: MemoryPurchases
 
-  /** @param charge reads a charge of the store @param assertOpen throws once the store is closed */
-  constructor(charge: (id: string) => Charge | undefined, assertOpen: () => void) {
+  /**
+   * @param charge reads a charge of the store
+   * @param assertOpen throws once the store is closed
+   * @param purchases follow their pools
+   */
+  constructor(
+    charge: (id: string) => Charge | undefined,
+    assertOpen: () => void,
+    purchases: MemoryPurchases,
+  ) {
+    this.#purchases = purchases
     this.#charge = charge
     this.#assertOpen = assertOpen
   }
@@ -65,9 +76,11 @@ export class MemoryVouchers implements VoucherStore {
     const before = this.#pools.get(key)
     this.#pools.set(key, { pool, createdAt: before?.createdAt ?? at })
     if (!before || sameTerms(before.pool, pool)) return 0
-    return this.#dropAll(
+    const dropped = this.#dropAll(
       this.#freeOf(pool.payer, pool.name).filter(({ voucher }) => !sameTerms(voucher, pool)),
     )
+    this.#purchases.deliver(pool.payer, pool.name, -dropped)
+    return dropped
   }
 
   async pools({ payer, at }: { payer?: string | undefined; at: number }): Promise<PoolStatus[]> {
@@ -103,6 +116,7 @@ export class MemoryVouchers implements VoucherStore {
   async remove(payer: string, name: string): Promise<number> {
     this.#assertOpen()
     this.#pools.delete(poolKey(payer, name))
+    this.#purchases.remove(payer, name)
     return this.#dropAll(this.#freeOf(payer, name))
   }
 
@@ -129,6 +143,7 @@ export class MemoryVouchers implements VoucherStore {
         closed: undefined,
       })
     }
+    if (options.ordered === true) this.#purchases.deliver(pool.payer, pool.name, result.added)
     return result
   }
 

@@ -10,6 +10,7 @@ import { MemorySellers } from './memory-sellers.ts'
 import { spentBy } from './memory-spent.ts'
 import { MemorySums } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
+import { MemoryPurchases } from './memory-purchases.ts'
 import { MemoryVouchers } from './memory-vouchers.ts'
 import {
   authorizedCharge,
@@ -68,9 +69,11 @@ class MemoryStore implements Store {
   readonly #sums = new MemorySums((id) => this.#entry(id).charge.state)
   readonly #nonces = new Set<string>()
   readonly #sellers = new MemorySellers()
+  readonly purchases = new MemoryPurchases(() => this.#open())
   readonly vouchers = new MemoryVouchers(
     (id) => this.#charges.get(id)?.charge,
     () => this.#open(),
+    this.purchases,
   )
   readonly #tombstones = new MemoryTombstones((id) => this.#charges.get(id)?.charge)
   /** By charge and flag, in the order they came. */

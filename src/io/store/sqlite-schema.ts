@@ -233,6 +233,22 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE charges ADD COLUMN scheme TEXT CHECK (scheme IN ('exact', 'upto'));
   ALTER TABLE charges ADD COLUMN charged TEXT CHECK (charged IS NULL OR (${PLAIN('charged')}));
   `,
+  // Purchases of vouchers: where they are bought, and how many of an order are there.
+  `
+  CREATE TABLE purchases (
+    payer TEXT NOT NULL,
+    name TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    model TEXT NOT NULL,
+    signed_by TEXT NOT NULL,
+    life_seconds INTEGER NOT NULL,
+    max_price TEXT CHECK (max_price IS NULL OR (${PLAIN('max_price')})),
+    ordered INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (payer, name)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

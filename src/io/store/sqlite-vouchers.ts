@@ -15,6 +15,7 @@ import {
   type VoucherTerms,
 } from '../../core/voucher.ts'
 import { queryLimit } from './rules.ts'
+import type { SqlitePurchases } from './sqlite-purchases.ts'
 import type { Connection } from './sqlite-file.ts'
 import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './sqlite-rows.ts'
 import { admit, assertClaimable, poolOf, roomFor, utcDay, type Standing } from './voucher-rules.ts'
@@ -37,10 +38,12 @@ export class SqliteVouchers {
   readonly #db: Connection
   readonly #charge: (id: string) => Charge | undefined
   readonly #sql: ReturnType<typeof prepare>
+  readonly #purchases: SqlitePurchases
 
-  /** @param charge reads a charge of the store */
-  constructor(db: Connection, charge: (id: string) => Charge | undefined) {
+  /** @param charge reads a charge of the store @param purchases follow their pools */
+  constructor(db: Connection, charge: (id: string) => Charge | undefined, purchases: SqlitePurchases) {
     this.#db = db
+    this.#purchases = purchases
     this.#charge = charge
     this.#sql = prepare(db)
   }
@@ -74,7 +77,9 @@ export class SqliteVouchers {
       .all(pool.payer, pool.name)
       .filter((row) => !sameTerms(rowToTerms(row), pool))
       .map((row) => text(row, 'id'))
-    return this.drop(stale)
+    const dropped = this.drop(stale)
+    this.#purchases.deliver(pool.payer, pool.name, -dropped)
+    return dropped
   }
 
   pools({ payer, at }: { readonly payer?: string | undefined; readonly at: number }): PoolStatus[] {
@@ -105,6 +110,7 @@ export class SqliteVouchers {
 
   remove(payer: string, name: string): number {
     this.#sql.removePool.run(payer, name)
+    this.#purchases.remove(payer, name)
     return Number(this.#sql.dropPool.run(payer, name).changes)
   }
 
@@ -135,6 +141,7 @@ export class SqliteVouchers {
       if (revived) this.#sql.revive.run(fields)
       else this.#sql.insert.run({ ...fields, signed: signed ? 1 : 0, added_at: at })
     }
+    if (options.ordered === true) this.#purchases.deliver(pool.payer, pool.name, result.added)
     return result
   }
 

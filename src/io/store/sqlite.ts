@@ -42,6 +42,7 @@ import { prepareStatements, type Statements } from './sqlite-statements.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
 import { SqliteUntold } from './sqlite-untold.ts'
+import { SqlitePurchases } from './sqlite-purchases.ts'
 import { SqliteVouchers } from './sqlite-vouchers.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
 import type {
@@ -66,6 +67,7 @@ import type {
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
+import type { PurchaseStore } from './purchase-store.ts'
 import type { VoucherStore } from './voucher-store.ts'
 import { WriteQueue } from './write-queue.ts'
 
@@ -114,6 +116,7 @@ class SqliteStore implements Store {
   readonly #sellers: SqliteSellers
   readonly #vouchers: SqliteVouchers
   readonly vouchers: VoucherStore
+  readonly purchases: PurchaseStore
   readonly #usage: SqliteUsage
   readonly #history: SqliteHistory
   readonly #queue: WriteQueue
@@ -127,7 +130,8 @@ class SqliteStore implements Store {
     this.#tombstones = new SqliteTombstones(db)
     this.#untold = new SqliteUntold(db)
     this.#sellers = new SqliteSellers(db)
-    const vouchers = new SqliteVouchers(db, (id) => this.#get(id))
+    const purchases = new SqlitePurchases(db)
+    const vouchers = new SqliteVouchers(db, (id) => this.#get(id), purchases)
     this.#vouchers = vouchers
     this.vouchers = {
       define: (pool, at) => this.#write(() => vouchers.define(pool, at)),
@@ -143,6 +147,10 @@ class SqliteStore implements Store {
       retain: (payer, pool, ids) => this.#write(() => vouchers.retain(payer, pool, ids)),
       list: (query) => this.#read(() => vouchers.list(query)),
       usedKeys: (payer) => this.#read(() => vouchers.usedKeys(payer)),
+    }
+    this.purchases = {
+      save: (purchase) => this.#write(() => purchases.save(purchase)),
+      list: (query) => this.#read(() => purchases.list(query)),
     }
     this.#usage = new SqliteUsage(db)
     this.#history = new SqliteHistory(db)

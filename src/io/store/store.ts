@@ -11,6 +11,7 @@ import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
 import type { Window } from '../../core/window.ts'
+import type { PurchaseStore } from './purchase-store.ts'
 import type { VoucherStore } from './voucher-store.ts'
 import type { ChargeCursor, ChargeFilter, SpendQuery, SpendRow } from './charge-filter.ts'
 
@@ -215,6 +216,8 @@ export interface Store {
   readonly kind: string
   /** Payments signed ahead. */
   readonly vouchers: VoucherStore
+  /** Where they were bought. */
+  readonly purchases: PurchaseStore
 
   /**
    * Reserves a charge: checks every claim against its limit and takes all of them, or takes none. Pins the

@@ -30,6 +30,8 @@ export interface AddOptions {
   readonly at: number
   /** Whether we signed them, and did not load them from files of somebody else. */
   readonly signed: boolean
+  /** Whether they were ordered: then they count as delivered (purchase-store.ts). */
+  readonly ordered?: boolean | undefined
 }
 
 /** What a claim asks for beside the terms, which are the charge's own. */
