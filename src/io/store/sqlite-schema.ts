@@ -160,7 +160,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX untold_by_instance ON untold (instance);
   `,
-  // Version 6, not released yet: until it is, new tables and columns belong into this step.
+  // Tokens of answers, heads of audit files, and vouchers: payments that are signed ahead.
   `
   CREATE TABLE charge_usage (
     charge TEXT PRIMARY KEY REFERENCES charges (id),
