@@ -179,6 +179,8 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([
     'src/io/bookings.ts',
     'src/io/ledger.ts',
+    // Asks what another policy would have done, on a store of its own in memory.
+    'src/app/report/replay.ts',
   ])
 })
 

@@ -35,6 +35,8 @@ const ELSEWHERE = new Map([
   ['docs/report.md', ['report', 'policy']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
+  ['docs/obol.md', ['serve', 'config']],
+  ['docs/payers.md', ['direct']],
   ['docs/sellers.md', ['payees', 'sellers']],
   ['docs/streams.md', ['streams']],
 ])

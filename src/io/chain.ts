@@ -13,6 +13,7 @@ import {
   TimeoutError,
   toEventSelector,
   type Hex,
+  type PublicClient,
 } from 'viem'
 import { PERMIT2_ADDRESS } from '../core/contracts.ts'
 import type { ChainBlock } from '../core/reconcile.ts'
@@ -109,7 +110,10 @@ export interface ChainReader {
 }
 
 /** A client that asks once and keeps nothing. It ends with the signal. */
-export function nodeClient(options: Pick<ChainOptions, 'rpc' | 'timeoutMs'>, closing: AbortSignal) {
+export function nodeClient(
+  options: Pick<ChainOptions, 'rpc' | 'timeoutMs'>,
+  closing: AbortSignal,
+): PublicClient {
   return createPublicClient({
     transport: http(options.rpc, {
       retryCount: 0,

@@ -52,7 +52,9 @@ test('the judge sees each rule that is broken', () => {
     { raw: { ...raw, payTo: USDC } },
     { asset: PAYEE },
     { network: 'eip155:8453' },
-    { raw: { ...raw, scheme: 'upto' } },
+    { raw: { ...raw, scheme: 'cash' } },
+    { spender: PAYEE },
+    { spender: '0x4020A4f3b7b90ccA423B9fabCc0CE57C6C240002' },
     { seconds: 601 },
     { seconds: 0 },
   ]

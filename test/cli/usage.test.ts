@@ -54,7 +54,7 @@ describe('wrong usage', () => {
       ['sandbox', '--port', '65536'],
       "error: option '-p, --port <n>' argument '65536' is invalid. It must be a whole number from 0 to 65535.\n",
     ],
-    'a missing argument': [['audit', 'verify'], "error: missing required argument 'file'\n"],
+    'a missing argument': [['backup'], "error: missing required argument 'directory'\n"],
   }
   for (const [name, [args, stderr]] of Object.entries(cases)) {
     it(`ends with 2 and a hint for ${name}`, async () => {

@@ -91,9 +91,9 @@ describe('an offer that must not be paid gets its own code; nothing is signed; t
     ['two amounts that differ', 'amount_conflict', () => challengeV2([{ ...good, maxAmountRequired: '1' }])],
     ['another scheme', 'no_supported_offer', () => challengeV2([{ ...good, scheme: 'upto' }])],
     [
-      'Permit2',
+      'a way of transfer nobody here knows',
       'no_supported_offer',
-      () => challengeV2([{ ...good, extra: { assetTransferMethod: 'permit2' } }]),
+      () => challengeV2([{ ...good, extra: { assetTransferMethod: 'erc7710' } }]),
     ],
     [
       'malformed base64',

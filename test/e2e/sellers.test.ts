@@ -59,7 +59,8 @@ async function start(policy: object): Promise<void> {
   }
   tollway = await startGateway(config, { payers: new Map([['base', cash()]]) })
   const { store, audit } = tollway.gateway.parts.config
-  await writeFile(join(tollway.directory, 'tollway.yaml'), JSON.stringify({ ...config, store, audit }))
+  const files = { store, audit: { path: audit.path } }
+  await writeFile(join(tollway.directory, 'tollway.yaml'), JSON.stringify({ ...config, ...files }))
 }
 
 /** Asks for a price; returns what came of it. */

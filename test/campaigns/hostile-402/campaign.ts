@@ -10,7 +10,7 @@ import { decodeBase64Json, decodeChallenge } from '../../../src/core/x402.ts'
 import { ask, errorOf, startGateway } from '../../kit/gateway.ts'
 import { send, startHostileSeller } from '../../kit/hostile-seller.ts'
 import { faultsOf, LIMITS } from './judge.ts'
-import { PAYEE, reply402, type Reply402 } from './replies.ts'
+import { PAYEE, reply402, USDC, type Reply402 } from './replies.ts'
 
 const ORIGIN = 'https://seller.test'
 const WALLET = 'HOSTILE_402_WALLET'
@@ -162,9 +162,20 @@ interface WireAuthorization {
   readonly validBefore: string
 }
 
+interface WirePermit {
+  readonly permitted: { readonly token: string; readonly amount: string }
+  readonly spender: string
+  readonly deadline: string
+  readonly witness: { readonly to: string }
+}
+
 interface WirePayment {
   readonly network?: string
-  readonly payload: { readonly signature: string; readonly authorization: WireAuthorization }
+  readonly payload: {
+    readonly signature: string
+    readonly authorization?: WireAuthorization
+    readonly permit2Authorization?: WirePermit
+  }
   readonly accepted?: Readonly<Record<string, unknown>>
 }
 
@@ -177,19 +188,34 @@ function signedFields(
   raw: Readonly<Record<string, unknown>> | undefined,
 ): Parameters<typeof faultsOf>[0] {
   const { payload, accepted } = decodeBase64Json(header) as WirePayment
-  const { to, value, validBefore } = payload.authorization
+  const { to, value, validBefore, token, spender } = termsOf(payload)
   if (!/^0x[0-9a-f]{130}$/i.test(payload.signature)) throw new Error('the payment is not signed')
   const offered = raw ?? accepted ?? { scheme: 'exact', amount: value, payTo: to, asset: undefined }
   const asset = offered['asset']
   return {
     amount: BigInt(value),
     payTo: to,
-    asset: typeof asset === 'string' ? asset : '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
+    asset: token ?? (typeof asset === 'string' ? asset : USDC),
     network: LIMITS.network,
     // Counted from now, a moment after it was signed: never more than was allowed.
     seconds: Number(validBefore) - Math.floor(Date.now() / 1000),
+    spender,
     raw: offered,
   }
+}
+
+/** What was signed, of either kind. */
+function termsOf({
+  authorization,
+  permit2Authorization: permit,
+}: WirePayment['payload']): WireAuthorization & {
+  readonly token?: string
+  readonly spender?: string
+} {
+  if (authorization) return authorization
+  if (!permit) throw new Error('the payment carries no authorization')
+  const { permitted, spender, deadline, witness } = permit
+  return { to: witness.to, value: permitted.amount, validBefore: deadline, token: permitted.token, spender }
 }
 
 function refuse(faults: readonly string[]): void {

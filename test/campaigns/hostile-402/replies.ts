@@ -89,6 +89,9 @@ const extra = fc.oneof(
   fc.constantFrom<unknown>(
     { name: 'Evil', version: '9' },
     { assetTransferMethod: 'permit2' },
+    { assetTransferMethod: 'permit2', facilitatorAddress: `0x${'f'.repeat(40)}` },
+    { assetTransferMethod: 'permit2', facilitatorAddress: '0x', spender: PAYEE },
+    { assetTransferMethod: 'erc7710' },
     { assetTransferMethod: 'eip3009', eip712Domain: { name: 'x', chainId: 1 } },
   ),
   junk,
