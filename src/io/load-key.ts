@@ -3,7 +3,6 @@ import type { PrivateKeyAccount } from 'viem/accounts'
 import type { KeyReference, SecretReference } from '../core/key-reference.ts'
 import { readAgentcashWallet } from './key-agentcash.ts'
 import { readKeyFile } from './key-file.ts'
-import { openKeystore } from './key-keystore.ts'
 import { accountOf, KeyFault } from './private-key.ts'
 
 /** @throws KeyFault in words that hold nothing of the key or of a password */
@@ -13,8 +12,11 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
       return accountOf(take(key.name), `environment variable ${key.name}`)
     case 'file':
       return accountOf(readKeyFile(key.path), `key file ${key.path}`)
-    case 'keystore':
+    case 'keystore': {
+      // Loaded only where there is one: every signer would start a third slower for it.
+      const { openKeystore } = await import('./key-keystore.ts')
       return await openKeystore(key.path, secretOf(key.password))
+    }
     case 'agentcash':
       return readAgentcashWallet(key.path)
     default:

@@ -2,7 +2,8 @@
  * The 32 bytes that get signed for a message (EIP-712). Written out for the closed set of {@link TypedMessage}, whose structs
  * are all made of whole words: eight times as fast as a general encoder, which is what a batch of a thousand waits for.
  */
-import { keccak256, toHex, type Hex } from 'viem'
+import type { Hex } from 'viem'
+import { keccak256, toHex } from 'viem/utils'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../core/contracts.ts'
 import type { TypedMessage } from '../core/typed-message.ts'
 
