@@ -3,15 +3,15 @@ import { z } from 'zod'
 import { counted, EVERYBODY, isBudgetRule, type BudgetRule } from '../src/core/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Exchange } from '../src/core/exchange.ts'
-import type { ModelInfo, RouteTable } from '../src/core/route.ts'
+import type { ModelInfo, RouteFacts, RouteTable } from '../src/core/route.ts'
 import { windowAt } from '../src/core/window.ts'
 import type { BudgetStatus } from '../src/io/budget-book.ts'
 import type { Ledger } from '../src/io/ledger.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
-import { listedModels } from './listed-models.ts'
+import { listedModels, mergedInfo, type ModelCatalogue } from './listed-models.ts'
 import { objectWith, parseOptions } from './options.ts'
-import { findPath } from './paths.ts'
+import { findPath, headersOf } from './paths.ts'
 import { sendJson } from './send-json.ts'
 
 /** Options of {@link clawrouter}. */
@@ -19,6 +19,8 @@ export interface ClawrouterOptions {
   readonly routes: RouteTable
   readonly ledger: Pick<Ledger, 'budgets' | 'store'>
   readonly budgets?: readonly BudgetRule[] | undefined
+  /** What sellers list; without it only names without a pattern are told. */
+  readonly catalogue?: ModelCatalogue | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -29,6 +31,10 @@ const SCHEMA = z.strictObject({
     'give the ledger that openParts() opens',
   ),
   budgets: z.array(z.custom<BudgetRule>(isBudgetRule, 'give budget rules')).default([]),
+  catalogue: objectWith<ModelCatalogue>(
+    ['names', 'find'],
+    'give the catalogues that openParts() opens',
+  ).optional(),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
@@ -53,17 +59,19 @@ export function clawrouter(options: ClawrouterOptions): Handler {
     if (path === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = path
-    sendJson(
-      res,
-      exchange,
-      200,
-      path === '/catalog' ? catalogOf(exchange, parts.routes) : await usageOf(exchange, parts),
-    )
+    if (path === '/usage') return sendJson(res, exchange, 200, await usageOf(exchange, parts))
+    await parts.catalogue?.load()
+    const facts: RouteFacts = { caller: exchange.caller, header: headersOf(req) }
+    sendJson(res, exchange, 200, catalogOf(exchange, parts, facts))
   })
 }
 
-function catalogOf(exchange: Exchange, routes: RouteTable): object {
-  const models = listedModels(exchange, routes).filter((id) => !id.includes('*'))
+function catalogOf(
+  exchange: Exchange,
+  { routes, catalogue }: z.output<typeof SCHEMA>,
+  facts: RouteFacts,
+): object {
+  const models = listedModels(exchange, routes, facts, catalogue).filter((id) => !id.includes('*'))
   return {
     providers: [
       {
@@ -72,13 +80,16 @@ function catalogOf(exchange: Exchange, routes: RouteTable): object {
         openaiCompatible: true,
         nativeBaseUrl: NATIVE_BASE,
         routes: ROUTES,
-        models: models.map((id) => ({
-          id,
-          upstream: id,
-          displayName: id,
-          capabilities: ['llm.chat'],
-          ...pricingOf(routes.match(id)[0]?.route.info),
-        })),
+        models: models.map((id) => {
+          const first = routes.match(id, facts)[0]
+          return {
+            id,
+            upstream: id,
+            displayName: id,
+            capabilities: ['llm.chat'],
+            ...pricingOf(mergedInfo(first?.route.info, first && catalogue?.find(first))),
+          }
+        }),
       },
     ],
   }

@@ -14,18 +14,27 @@ beforeAll(async () => {
     CLAW_WALLET: localAccounts().buyer.privateKey,
     CLAW_KEY_A: 'key-a',
     CLAW_KEY_B: 'key-b',
+    CLAW_KEY_C: 'key-c',
   })
   seller = await startBareSeller(1000n)
   const config = {
     callers: [
-      { id: 'a', key: '${env:CLAW_KEY_A}', models: ['paid/*', 'known'] },
+      { id: 'a', key: '${env:CLAW_KEY_A}', models: ['paid/*', 'known', 'team'] },
       { id: 'b', key: '${env:CLAW_KEY_B}', models: ['paid/one'] },
+      { id: 'c', key: '${env:CLAW_KEY_C}', models: ['team'] },
     ],
     payers: { base: { kind: 'direct', key: '${env:CLAW_WALLET}', networks: ['base-sepolia'] } },
     model_list: [
       { model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' },
       { model_name: 'paid/qwen:7b', model: 'qwen:7b', api_base: seller.apiBase, payer: 'base' },
       { model_name: 'known', api_base: seller.apiBase, payer: 'base' },
+      {
+        model_name: 'team',
+        api_base: seller.apiBase,
+        payer: 'base',
+        when: { callers: ['c'], headers: { 'x-team': 'blue' } },
+        model_info: { input_usd_per_token: '0.000001' },
+      },
     ],
     budgets: [
       { name: 'today', limit_usd: '0.01', window: 'day' },
@@ -66,6 +75,20 @@ describe('GET /v1/catalog', () => {
       providers: { models: { id: string }[] }[]
     }
     expect(providers[0]?.models.map(({ id }) => id)).toEqual(['paid/one'])
+  })
+
+  test('has a route for some callers and headers where they hold, with its price, and nowhere else', async () => {
+    const listed = async (key: string, team: string): Promise<{ id: string; pricing?: object }[]> => {
+      const headers = { authorization: `Bearer ${key}`, 'x-team': team }
+      const answer = await fetch(`${gateway.url}/v1/catalog`, { headers })
+      const { providers } = (await answer.json()) as { providers: { models: { id: string }[] }[] }
+      return providers[0]?.models ?? []
+    }
+    expect(await listed('key-c', 'blue')).toMatchObject([
+      { id: 'team', pricing: { inputMicrosPerMillion: 1_000_000 } },
+    ])
+    expect(await listed('key-c', 'red')).toEqual([])
+    expect((await listed('key-a', 'blue')).map(({ id }) => id)).not.toContain('team')
   })
 
   test('asks for the key', async () => {
