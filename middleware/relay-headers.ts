@@ -1,4 +1,5 @@
 /** Which headers of an answer reach the client. */
+import type { ServerResponse } from 'node:http'
 import type { Reply } from '../src/core/exchange.ts'
 import { PAYMENT_HEADERS } from '../src/core/x402.ts'
 
@@ -69,6 +70,22 @@ export function relayedHeaders(reply: Pick<Reply, 'headers' | 'kind'>): [string,
       (reply.kind === 'unpaid' || mayComeFromSeller(name)),
   )
   return kept.map(([name, value]) => [name, typeof value === 'string' ? value : [...value]])
+}
+
+const RATE_LIMITS = 'x-ratelimit-'
+
+/** What LiteLLM puts before the headers of the provider behind it. */
+const THEIRS = 'llm_provider-'
+
+/**
+ * Sets {@link relayedHeaders}. Where the caller was told our own limits, those of the upstream stand beside them under
+ * LiteLLM's name for them: a client that paces itself by `x-ratelimit-*` must see the limit it is held to.
+ */
+export function setRelayedHeaders(res: ServerResponse, reply: Pick<Reply, 'headers' | 'kind'>): void {
+  const limited = res.getHeaderNames().some((name) => name.startsWith(RATE_LIMITS))
+  for (const [name, value] of relayedHeaders(reply)) {
+    res.setHeader(limited && name.startsWith(RATE_LIMITS) ? `${THEIRS}${name}` : name, value)
+  }
 }
 
 /** The first value of a header, lower-case and without parameters; `''` when there is none. */

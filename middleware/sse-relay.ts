@@ -307,14 +307,3 @@ const BOM_BYTES = 3
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */
 const ROOM_FOR_COSTS = 256
-
-/** Reads the usage of a stream that is relayed untouched. */
-export function usageTap(): { push(chunk: Uint8Array): void; readonly usage: Usage | undefined } {
-  const relay = new SseRelay({ splicer: undefined, shape: 'other', onTruncated: 'length' })
-  return {
-    push: (chunk) => void relay.push(chunk),
-    get usage() {
-      return relay.usage
-    },
-  }
-}

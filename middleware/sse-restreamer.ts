@@ -5,7 +5,7 @@ import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { parseOptions } from './options.ts'
-import { Relay } from './relay.ts'
+import { relayReply } from './relay.ts'
 
 /** Options of {@link sseRestreamer}. */
 export interface SseRestreamerOptions {
@@ -66,7 +66,7 @@ export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {
   return asyncHandler('sseRestreamer', async (req, res, next) => {
     const exchange = exchangeOf(req, settings.clock)
     if (!exchange.reply) return next()
-    await new Relay(settings, exchange, exchange.reply, res).run()
+    await relayReply(settings, exchange, exchange.reply, res)
   })
 }
 

@@ -5,14 +5,24 @@ import { isEncoded, mediaType } from './relay-headers.ts'
 
 /**
  * `untouched`: byte for byte · `events`: an event stream whose events are looked at · `json`: a JSON answer whose cost
- * is set · `json-to-events`, `events-to-json`: converted for a client that asked for the other form.
+ * is set · `json-to-events`, `events-to-json`: converted for a client that asked for the other form · `undeliverable`: the
+ * stream was opened early, and this cannot go into one.
  */
 export type StreamPlan =
+  | { readonly way: 'undeliverable' }
   | { readonly way: 'untouched' | 'watched' | 'events' | 'json' }
   | { readonly way: 'json-to-events' | 'events-to-json'; readonly kind: AnswerKind }
 
 /** The way of an answer. Unpaid routes are relayed byte for byte; only those that always stream are converted too. */
 export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
+  const plan = waysOf(exchange, reply)
+  if (exchange.openedEarly !== true) return plan
+  const isSuccess = reply.status >= 200 && reply.status < 300
+  const isEvents = plan.way === 'events' || plan.way === 'watched' || plan.way === 'json-to-events'
+  return isSuccess && isEvents ? plan : { way: 'undeliverable' }
+}
+
+function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
   if (isEncoded(reply.headers)) return { way: 'untouched' }
   const type = mediaType(reply.headers)
   const isStream = type === 'text/event-stream'
@@ -20,9 +30,12 @@ export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
   const isPaid = reply.kind === 'paid'
   const route = exchange.candidate?.route
   const kind = answerKind(exchange.endpoint)
-  const isOurs = isPaid || (route !== undefined && (route.payer !== undefined || route.alwaysStream === true))
+  // The stream is open already: what can become one does.
+  const isOpen = exchange.openedEarly === true
+  const isOurs =
+    isPaid || isOpen || (route !== undefined && (route.payer !== undefined || route.alwaysStream === true))
   // Without a body that was read nobody knows what the client asked for.
-  if (kind !== undefined && isOurs && exchange.body !== undefined && reply.status === 200) {
+  if (kind !== undefined && isOurs && exchange.body !== undefined && (reply.status === 200 || isOpen)) {
     if (isStream && !exchange.stream) return { way: 'events-to-json', kind }
     if (isJson && exchange.stream) return { way: 'json-to-events', kind }
   }

@@ -27,7 +27,10 @@ beforeAll(async () => {
       response
         .writeHead(200, { 'content-type': 'text/event-stream' })
         .end(`data: ${USAGE}\n\ndata: [DONE]\n\n`)
-    } else send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: USAGE })
+    } else {
+      const headers = { 'content-type': 'application/json', 'x-ratelimit-remaining-requests': '4999' }
+      send(response, { status: 200, headers, body: USAGE })
+    }
   })
   const config = {
     callers: [{ id: 'fixed', key: '${env:FIXED_CALLER}', requests_per_minute: 2 }],
@@ -153,11 +156,14 @@ describe('limits of a caller', () => {
   test('on requests a minute: headers count down, then 429 with a pause, and nothing is sent', async () => {
     const fixed = bearer('fixed-caller-key')
     const left: (string | null)[] = []
+    const theirs: (string | null)[] = []
     for (let at = 0; at < 2; at++) {
       const answer = await ask(tollway.url, { model: 'm' }, fixed)
       left.push(answer.headers.get('x-ratelimit-remaining-requests'))
+      theirs.push(answer.headers.get('llm_provider-x-ratelimit-remaining-requests'))
     }
     expect(left).toEqual(['1', '0'])
+    expect(theirs).toEqual(['4999', '4999'])
     upstream.requests.length = 0
     const refused = await ask(tollway.url, { model: 'm' }, fixed)
     expect(refused.status).toBe(429)
@@ -172,6 +178,11 @@ describe('limits of a caller', () => {
     expect(await tollway.metric('tollway_rate_limited_total', { caller: 'fixed', limit: 'requests' })).toBe(1)
     // Lists are no model requests.
     expect((await fetch(`${tollway.url}/v1/models`, { headers: fixed })).status).toBe(200)
+  })
+
+  test("that has none of ours hears the upstream's own limits as they are", async () => {
+    const answer = await ask(tollway.url, { model: 'm' }, bearer(await made('unlimited')))
+    expect(answer.headers.get('x-ratelimit-remaining-requests')).toBe('4999')
   })
 
   test("in Anthropic's words on its own endpoint", async () => {

@@ -69,8 +69,11 @@ afterEach(async () => {
   await seller.close()
 })
 
-async function ask(body = BODY): Promise<{ message: IncomingMessage; text: () => Promise<string> }> {
-  const outgoing = httpRequest(`${gateway.url}/v1/chat/completions`, {
+async function ask(
+  body = BODY,
+  path = '/v1/chat/completions',
+): Promise<{ message: IncomingMessage; text: () => Promise<string> }> {
+  const outgoing = httpRequest(`${gateway.url}${path}`, {
     method: 'POST',
     agent: false,
     headers: { 'content-type': 'application/json' },
@@ -166,6 +169,52 @@ describe('early_keepalive', () => {
     expect(message.trailers['x-tollway-spent']).toBe('unknown')
   })
 
+  test.each([
+    ['a page', '/v1/chat/completions', { 'content-type': 'text/html' }],
+    [
+      'a compressed stream',
+      '/v1/messages',
+      { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' },
+    ],
+  ])('tells in the stream that %s came, which cannot be put into it', async (_what, path, headers) => {
+    const waited = signalled()
+    serve = async (response) => {
+      await waited.promise
+      response.writeHead(200, { ...headers, ...receiptV2({ success: true }) }).end('<p>raw bytes</p>')
+    }
+    await start({ early_keepalive: true }, keepalive)
+    const { message, text } = await ask(BODY, path)
+    waited.resolve()
+    const said = await text()
+    expect(said).not.toContain('raw')
+    const [event, ...others] = eventsOf(Buffer.from(said))
+    expect([event?.event, others]).toEqual([path === '/v1/messages' ? 'error' : undefined, []])
+    expect(JSON.parse(event?.data ?? '')).toMatchObject({
+      error: { message: expect.stringContaining('no stream and no JSON answer') },
+    })
+    expect(message.trailers).toMatchObject({ 'x-tollway-spent': 'yes', 'x-tollway-cost-usd': '0.001' })
+    const record = (await gateway.audit()).find(({ type }) => type === 'request')
+    expect(record).toMatchObject({
+      code: 'paid_not_delivered',
+      details: { answer_type: headers['content-type'] },
+    })
+  })
+
+  test('makes events of a JSON answer with another status of success', async () => {
+    const waited = signalled()
+    serve = async (response) => {
+      await waited.promise
+      response.writeHead(201, { 'content-type': 'application/json', ...receiptV2({ success: true }) })
+      response.end('{"id":"c1","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}')
+    }
+    await start({ early_keepalive: true }, keepalive)
+    const { text } = await ask()
+    waited.resolve()
+    const events = eventsOf(Buffer.from(await text()))
+    expect(events.some(({ data }) => data.includes('"content":"hi"'))).toBe(true)
+    expect(events.at(-1)?.data).toBe('[DONE]')
+  })
+
   test('is off by default: a failure has its status', async () => {
     serve = (response) => void response.writeHead(500).end('{}')
     await start({}, keepalive)
@@ -204,6 +253,43 @@ test.each(['abort', 'drain'] as const)(
     })
   },
 )
+
+describe("a route's own timeouts", () => {
+  const ALL = { first_byte_seconds: 300, idle_seconds: 300, total_seconds: 3600 }
+
+  test('idle_seconds ends a stream that falls silent, as a truncated answer', async () => {
+    serve = (response) => void response.writeHead(200, PAID).write(CHUNK)
+    await start({ timeouts: { idle_seconds: 0.1 } }, { timeouts: ALL })
+    const { message, text } = await ask()
+    expect(await text()).toContain('"finish_reason":"length"')
+    expect(message.trailers['x-tollway-truncated']).toBe('true')
+    const record = (await gateway.audit()).find(({ type }) => type === 'request')
+    expect(record).toMatchObject({ spent: 'yes', details: { stream_broke: 'BodyIdleError' } })
+  })
+
+  test('total_seconds ends a stream that goes on and on', async () => {
+    const gone = signalled()
+    serve = (response) => {
+      response.writeHead(200, PAID)
+      const drip = setInterval(() => response.write(CHUNK), 20)
+      response.once('close', () => gone.resolve(clearInterval(drip)))
+    }
+    await start({ timeouts: { total_seconds: 0.2 } }, { timeouts: ALL })
+    const { text } = await ask()
+    expect(await text()).toContain('"finish_reason":"length"')
+    await gone.promise
+    const record = (await gateway.audit()).find(({ type }) => type === 'request')
+    expect(record).toMatchObject({ spent: 'yes', details: { stream_broke: 'TimeoutError' } })
+  })
+
+  test('first_byte_seconds leaves the payment uncertain when the paid call is not answered', async () => {
+    serve = () => undefined
+    await start({ timeouts: { first_byte_seconds: 0.3 } }, { timeouts: ALL })
+    const { message, text } = await ask()
+    expect([message.statusCode, message.headers['x-tollway-spent']]).toEqual([400, 'unknown'])
+    expect(await text()).toContain('payment_uncertain')
+  })
+})
 
 test('the example of docs/streams.md is what the page says it is', async () => {
   await start()

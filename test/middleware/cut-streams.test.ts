@@ -239,4 +239,29 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       })
     }
   })
+
+  test('that the client leaves is read to its end where it is drained, usage and all', async () => {
+    const left = signalled()
+    const whole = signalled<boolean>()
+    const { url, exchange } = await world({
+      kind: 'paid',
+      endpoint: protocol.endpoint,
+      restreamer: { onDisconnect: 'drain' },
+      onResponse: (response) => response.once('close', () => left.resolve()),
+      seller: saying(events[0] ?? '', (response) => {
+        response.once('close', () => whole.resolve(response.writableFinished))
+        void left.promise.then(() => response.end(events.slice(1).join('')))
+      }),
+    })
+    const answer = await ask(url)
+    await answer.until('data:')
+    answer.leave()
+    expect(await whole.promise).toBe(true)
+    await expect.poll(() => exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange()).toMatchObject({
+      charge: { state: 'settled' },
+      truncated: false,
+      details: { client_left: 'drained' },
+    })
+  })
 })

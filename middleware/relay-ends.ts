@@ -1,0 +1,175 @@
+/** The two ends of one answer on its way: the seller's body, and the client that reads, with headers and record between. */
+import type { ServerResponse } from 'node:http'
+import type { Clock } from '../src/core/clock.ts'
+import { CostSplicer } from '../src/core/cost-splicer.ts'
+import type { Exchange, Reply } from '../src/core/exchange.ts'
+import { formatUsd } from '../src/core/money.ts'
+import type { Timers } from '../src/core/timers.ts'
+import { headerText, setAnswerHeaders, trailersOf } from './answer-headers.ts'
+import { setStreamHeaders } from './early-answer.ts'
+import { ClientSink, watchBody } from './relay-body.ts'
+import { setRelayedHeaders } from './relay-headers.ts'
+import type { TruncationFallback } from './truncation.ts'
+
+/** See `SseRestreamerOptions`. */
+export interface RelaySettings {
+  readonly idleMs: number
+  readonly drainMs: number
+  readonly onDisconnect: 'abort' | 'drain'
+  readonly onTruncated: 'length' | 'error'
+  readonly keepaliveMs: number
+  readonly maxJsonBytes: number
+  readonly clock: Clock
+  readonly timers: Timers
+}
+
+/** What every way of relaying works with. */
+export class RelayEnds {
+  readonly settings: RelaySettings
+  readonly exchange: Exchange
+  readonly reply: Reply
+  readonly client: ClientSink
+  readonly #res: ServerResponse
+  readonly #stop = new AbortController()
+
+  constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
+    const route = exchange.candidate?.route
+    this.settings = {
+      ...settings,
+      idleMs: route?.timeouts?.idleMs ?? settings.idleMs,
+      onDisconnect: route?.onDisconnect ?? settings.onDisconnect,
+    }
+    this.exchange = exchange
+    this.reply = reply
+    this.#res = res
+    this.client = new ClientSink(res, {
+      onFirstByte: () => (exchange.firstByteAt = settings.clock.now()),
+      onStall: () => (exchange.details['client'] = 'stopped reading'),
+      idleMs: this.settings.idleMs,
+      timers: settings.timers,
+    })
+  }
+
+  /**
+   * A client that leaves ends the reading; for a paid answer to be drained, a time limit does. What was done is in the
+   * record, which is written the moment the client leaves: so it stands there until the answer is through.
+   * @returns ends the watching
+   */
+  watchClient(): () => void {
+    const { onDisconnect, drainMs, timers } = this.settings
+    const drains = this.reply.kind === 'paid' && onDisconnect === 'drain'
+    let cancel: (() => void) | undefined
+    const left = (): void => {
+      if (!drains) this.#stop.abort()
+      else cancel = timers.after(drainMs, () => this.#stop.abort())
+    }
+    if (this.reply.kind === 'paid') this.exchange.details['client_left'] = drains ? 'drained' : 'aborted'
+    if (this.left) left()
+    else this.client.gone.addEventListener('abort', left)
+    return () => {
+      this.client.gone.removeEventListener('abort', left)
+      cancel?.()
+    }
+  }
+
+  /** The seller's bytes as they come. @throws BodyIdleError, or what the body fails with */
+  chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { idleMs, timers } = this.settings
+    return watchBody(this.reply.body, { idleMs, timers, stop: this.#stop.signal })
+  }
+
+  /** Whether nobody is there to answer any more. */
+  get left(): boolean {
+    return this.client.gone.aborted
+  }
+
+  /** Whether the reading was ended because of that: there is nothing more to do. */
+  get stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  /** Whether the client has been sent the headers: the form of the answer is settled. */
+  get opened(): boolean {
+    return this.#res.headersSent
+  }
+
+  /** Whether the answer is, or may still become, a stream of ours, into which comments may go. */
+  get mayComment(): boolean {
+    return !this.left && (!this.opened || this.#announcesTrailers)
+  }
+
+  /** Sets the headers, which go out with the first byte. @param overrides `undefined` takes a header out */
+  open(overrides: Readonly<Record<string, string | undefined>> = {}): void {
+    const res = this.#res
+    if (this.left || res.headersSent) return
+    res.statusCode = this.reply.status
+    setRelayedHeaders(res, this.reply)
+    for (const [name, value] of Object.entries(overrides)) {
+      if (value === undefined) res.removeHeader(name)
+      else res.setHeader(name, value)
+    }
+    setAnswerHeaders(res, this.exchange)
+  }
+
+  /** Sends the headers at once. */
+  flush(): void {
+    if (!this.left) this.#res.flushHeaders()
+  }
+
+  /** Opens the answer as an event stream. */
+  openStream(): void {
+    if (this.left || this.opened) return
+    const isStream = String(this.reply.headers['content-type']).startsWith('text/event-stream')
+    this.open({
+      'content-length': undefined,
+      ...(isStream ? {} : { 'content-type': 'text/event-stream; charset=utf-8' }),
+    })
+    setStreamHeaders(this.#res)
+    this.#res.flushHeaders()
+  }
+
+  /** Ends the answer well. */
+  end(): void {
+    this.nothingLost()
+    if (!this.left && this.#announcesTrailers) this.#res.addTrailers(trailersOf(this.exchange))
+    this.client.end()
+  }
+
+  /** Cuts the client off, so that it can tell that the answer is not whole. */
+  cut(): void {
+    this.nothingLost()
+    this.client.cut()
+  }
+
+  /** What comes now is the rest: whether the client waits for its end says nothing. */
+  nothingLost(): void {
+    if (!this.left) delete this.exchange.details['client_left']
+  }
+
+  /** Notes that the seller's answer did not come whole. */
+  broke(error: unknown): void {
+    this.exchange.truncated = true
+    this.exchange.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
+  }
+
+  /** Notes what the seller said of it, for the record only. */
+  noteWords(words: string | undefined): void {
+    if (words !== undefined) this.exchange.details['stream_error'] = headerText(words)
+  }
+
+  /** Sets what was paid in one JSON text. */
+  splicer(): CostSplicer {
+    const microUsd = this.exchange.charge?.microUsd
+    return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
+  }
+
+  /** What stands in for what the seller never told. */
+  fallback(): TruncationFallback {
+    const { id, model = '' } = this.exchange
+    return { requestId: id, model, nowMs: this.settings.clock.now() }
+  }
+
+  get #announcesTrailers(): boolean {
+    return this.#res.hasHeader('trailer')
+  }
+}
