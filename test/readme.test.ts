@@ -108,22 +108,28 @@ test.each(['tests', 'main'])(
 
 test('config and commands: check accepts the configuration, and serve serves it until SIGTERM', async () => {
   const commands = block('commands').trimEnd().split('\n')
-  expect(commands.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
-    'npx tollway check',
-    'npx tollway serve',
-  ])
+  expect(commands).toHaveLength(2)
   for (const line of commands) {
-    const [, , ...args] = line.split(' ')
-    // The documented port may be taken on this machine.
-    const child = start(args[0] === 'serve' ? [MAIN, ...args, '--listen', '127.0.0.1:0'] : [MAIN, ...args])
-    if (args[0] === 'serve') {
+    const isServe = line.includes(' serve ')
+    // As it stands there, in the checkout; but for the file's place, and the port, which may be taken on this machine.
+    const script = `exec ${substitute(line, 'tollway.yaml', join(directory, 'tollway.yaml'))}`
+    const child = new Child('bash', ['-c', isServe ? `${script} --listen 127.0.0.1:0` : script], {
+      cwd: ROOT,
+      env,
+      group: true,
+    })
+    onTestFinished(() => child.kill('SIGKILL'))
+    if (isServe) {
       const [, url = ''] = await child.says(/tollway is ready at (http:\/\/127\.0\.0\.1:\d+)/)
       expect(await (await fetch(`${url}/v1/models`)).json()).toMatchObject({ data: [{ id: 'paid/*' }] })
       child.kill('SIGTERM')
     } else {
       await child.says(/tollway\.yaml is valid\.[^]*paid\/\*[^]*base-sepolia[^]*\$5\.00/)
     }
-    expect(await child.end()).toMatchObject({ code: 0 })
+    // npm itself ends by the signal; the gateway, which had it too, says that it ended in order.
+    const { code, stdout } = await child.end()
+    if (isServe) expect(stdout).toContain('stopped')
+    else expect(code).toBe(0)
   }
 })
 

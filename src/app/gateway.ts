@@ -197,10 +197,19 @@ function compose(
   const page = spendPage(parts.spendPage)
   app.use(page)
   app.use(identify)
-  app.use(callerLimits({ observers }))
-  app.use(clawrouter({ routes: parts.modelRouter.routes, ledger, budgets: config.budgets, clock }))
+  // Before whatever goes by the path: limits hold for a pool's own paths too.
   const upstreams = upstreamPaths(parts.pools)
-  app.use(upstreams.rewrite)
+  app.use(upstreams.find)
+  app.use(callerLimits({ observers }))
+  app.use(
+    clawrouter({
+      routes: parts.modelRouter.routes,
+      ledger,
+      budgets: config.budgets,
+      catalogue: parts.catalogue,
+      clock,
+    }),
+  )
   app.use(readBody({ limit: config.bodyLimit }))
   app.use(upstreams.choose)
   app.use(modelRouter(parts.modelRouter))
@@ -208,7 +217,9 @@ function compose(
   app.use(budgetGuard(parts.budgetGuard))
   app.use(paymentInterceptor(parts.paymentInterceptor))
   app.use(sseRestreamer(parts.sseRestreamer))
-  app.use(models({ routes: parts.modelRouter.routes, prices: parts.prices, clock }))
+  app.use(
+    models({ routes: parts.modelRouter.routes, prices: parts.prices, catalogue: parts.catalogue, clock }),
+  )
   app.use(rest)
   app.use(notFound())
   app.use(answerErrors)

@@ -45,7 +45,7 @@ async function start(mode: 'prompt' | 'hanging') {
 }
 
 describe('serve', () => {
-  it('says the base URL in one line, and closes and ends with 0 at the first signal', async () => {
+  it('says the base URL in one line, closes, says so, and ends with 0 at the first signal', async () => {
     const terminal = new FakeTerminal()
     const story: string[] = []
     const listening = Promise.withResolvers<void>()
@@ -67,7 +67,9 @@ describe('serve', () => {
     terminal.signal()
     expect(await ended).toBe(0)
     expect(story).toEqual(['listen', 'close'])
-    expect(terminal.out).toBe('tollway is ready at http://127.0.0.1:8402/v1\n')
+    expect(terminal.out).toBe(
+      'tollway is ready at http://127.0.0.1:8402/v1\ntollway has stopped; everything is booked\n',
+    )
     expect(terminal.exits).toEqual([])
     expect(terminal.listening).toBe(false)
   })

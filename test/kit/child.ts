@@ -4,6 +4,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 export interface ChildOptions {
   cwd: string
   env?: NodeJS.ProcessEnv | undefined
+  /** In a process group of its own, to which signals go, as those of a terminal do. */
+  group?: boolean | undefined
 }
 
 /** How a child ended, and everything it said. */
@@ -17,15 +19,21 @@ export interface Ended {
 /** A process a test started. */
 export class Child {
   readonly #process: ChildProcess
+  readonly #group: boolean
   readonly #ended: Promise<Ended>
   #stdout = ''
   #stderr = ''
   #isOver = false
   #changed = Promise.withResolvers<void>()
 
-  constructor(command: string, args: readonly string[], { cwd, env = process.env }: ChildOptions) {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  constructor(
+    command: string,
+    args: readonly string[],
+    { cwd, env = process.env, group = false }: ChildOptions,
+  ) {
+    const child = spawn(command, args, { cwd, env, detached: group, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#process = child
+    this.#group = group
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#stdout += text
       this.#change()
@@ -68,7 +76,11 @@ export class Child {
 
   /** Asks it to end, or makes it. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {
-    this.#process.kill(signal)
+    if (!this.#group) {
+      this.#process.kill(signal)
+    } else if (!this.#isOver) {
+      process.kill(-this.pid, signal)
+    }
   }
 
   #change(): void {

@@ -93,6 +93,7 @@ export async function serve<T = ResolvedConfig>(
     } finally {
       await gateway.close()
     }
+    terminal.stdout('tollway has stopped; everything is booked\n')
     return EXIT.done
   } finally {
     forget()
