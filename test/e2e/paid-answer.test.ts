@@ -159,3 +159,51 @@ test('models are listed from the routes', async () => {
   const list = await client.models.list()
   expect(list.data.map(({ id }) => id)).toEqual(['official/*', 'stream/*', 'v1/*'])
 })
+
+test('a seller that holds its stream back until settlement is waited for aloud, and its burst keeps the pace', async () => {
+  const eventsPerSecond = 50
+  const gateway = await startGateway({
+    payers: { base: walletPayer(world.chain) },
+    model_list: [
+      {
+        model_name: 'slow/*',
+        model: '*',
+        api_base: world.seller.apiBase,
+        payer: 'base',
+        early_keepalive: true,
+        events_per_second: eventsPerSecond,
+      },
+    ],
+    stream: { keepalive_seconds: 0.05 },
+  })
+  const waited = Promise.withResolvers<void>()
+  hold = (index) => (index === 1 ? waited.promise : Promise.resolve())
+  const { seller } = world.chain.accounts
+  const before = (await world.chain.transfers({ to: seller.address })).length
+  try {
+    const answer = await ask(gateway.url, { model: 'slow/sandbox-small', stream: true })
+    expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'unknown'])
+    let text = ''
+    const times: number[] = []
+    const decoder = new TextDecoder()
+    for await (const chunk of answer.body ?? []) {
+      const part = decoder.decode(chunk, { stream: true })
+      times.push(...(part.match(/^data:/gm) ?? []).map(() => performance.now()))
+      text += part
+      if (text.includes(': waiting')) waited.resolve()
+    }
+    expect(text).toMatch(/^(?:: waiting\n\n)+data: \{/)
+    expect(text).toMatch(/data: \[DONE\]\n\n$/)
+    expect(times.length).toBeGreaterThan(3)
+    // A burst would be here within milliseconds; half the pauses leave room for a first event that was read late.
+    const took = (times.at(-1) ?? 0) - (times[0] ?? 0)
+    expect(took).toBeGreaterThan(((times.length - 1) * (1000 / eventsPerSecond)) / 2)
+    expect((await world.chain.transfers({ to: seller.address })).length - before).toBe(1)
+    const [charge] = await gateway.gateway.parts.ledger.store.charges({ limit: 2 })
+    expect(charge).toMatchObject({ state: 'settled', proof: 'receipt', amount: 1000n })
+  } finally {
+    hold = async () => undefined
+    waited.resolve()
+    await gateway.close()
+  }
+})
