@@ -11,7 +11,7 @@ import type { Ledger } from '../src/io/ledger.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
+import { isRouted } from './paths.ts'
 import { tagOptions, tagsOf, type TagOptions } from './tags.ts'
 
 /** Options of {@link budgetGuard}. */
@@ -67,7 +67,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
   }
 
   return asyncHandler('budgetGuard', async (req, _res, next) => {
-    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
+    if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     if (exchange.reply) return next()
     const candidate = exchange.candidates?.[0]

@@ -8,7 +8,7 @@ import type { Exchange } from '../src/core/exchange.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { functionOption, parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
+import { isRouted } from './paths.ts'
 
 /** Options of {@link callerLimits}. */
 export interface CallerLimitsOptions {
@@ -40,7 +40,7 @@ export function callerLimits(options: CallerLimitsOptions = {}): Handler {
   }
 
   return asyncHandler('callerLimits', async (req, res, next) => {
-    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
+    if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     const { caller, limits } = exchange
     if (!limits) return next()

@@ -138,7 +138,7 @@ async function serve(
     return toldOnly(exchange, candidate)
   }
   if (answer.status !== 402) {
-    return await unpaidReply(parts, exchange, candidate, withoutSellersHeaders(probeAnswer(answer)))
+    return await unpaidReply(parts, exchange, candidate, withoutSellersHeaders(probeAnswer(answer, exchange)))
   }
   const call = new PaidCall(parts, exchange, candidate, payer, request)
   await parts.running.track(call.run(answer, startedAt, leaving))
@@ -226,9 +226,11 @@ function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
 }
 
 /** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
-function probeAnswer(answer: IncomingReply): IncomingReply {
+function probeAnswer(answer: IncomingReply, { direct }: Exchange): IncomingReply {
   const { status } = answer
   if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
+  // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
+  if (direct && (status >= 400 || status === 304)) return answer
   answer.body.destroy()
   throw unavailable(`answered the unpaid request with status ${status}`, `status_${status}`)
 }

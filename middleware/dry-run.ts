@@ -1,6 +1,6 @@
 /** `dry_run: true` in a JSON body: what the request would cost, answered without spending. */
 import { Readable } from 'node:stream'
-import type { Exchange } from '../src/core/exchange.ts'
+import { DIRECT_ENDPOINT, type Exchange } from '../src/core/exchange.ts'
 import { removeMembers, scanTopLevel } from '../src/core/json-scan.ts'
 import { formatUsd } from '../src/core/money.ts'
 import type { Quote } from '../src/core/requirement.ts'
@@ -9,7 +9,9 @@ import type { Candidate } from '../src/core/route.ts'
 const FIELD = new Set(['dry_run'])
 
 /** Whether the request only asks what it would cost: a top-level `dry_run` that is `true`. */
-export function isDryRun({ body }: Pick<Exchange, 'body'>): boolean {
+export function isDryRun({ body, endpoint }: Pick<Exchange, 'body' | 'endpoint'>): boolean {
+  // What another API means by the word is not ours to say.
+  if (endpoint === DIRECT_ENDPOINT) return false
   // Most bodies do not hold the word; those are not looked at more closely.
   if (!body?.includes('dry_run')) return false
   const field = scanTopLevel(body)?.find(({ key }) => key === 'dry_run')

@@ -57,7 +57,7 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
       return
     }
     exchange.outcome = outcomeOf(exchange, told.status)
-    send(res, told, exchange, endpointOf(req)?.startsWith('/messages') ?? false)
+    send(res, told, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
   }
   return named('errorHandler', handler)
 }

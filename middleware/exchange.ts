@@ -14,6 +14,11 @@ export function exchangeOf(req: Request, clock: Clock = systemClock): Exchange {
   return holder[EXCHANGE]
 }
 
+/** Whether a request names its seller by its path; opens no exchange. */
+export function isDirect(req: Request): boolean {
+  return (req as Request & { [EXCHANGE]?: Exchange })[EXCHANGE]?.direct !== undefined
+}
+
 function open(req: Request, clock: Clock): Exchange {
   const offered = req.headers['x-request-id']
   return {

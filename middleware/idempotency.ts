@@ -22,7 +22,7 @@ import type { Flight } from './flight.ts'
 import { Flights } from './flights.ts'
 import { asyncHandler, type Handler, type Request } from './handler.ts'
 import { objectWith, parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
+import { isRouted } from './paths.ts'
 import { answerGone } from './repeat-answer.ts'
 
 /** Options of {@link idempotency}. */
@@ -69,7 +69,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
   let digest: RequestDigest | undefined
 
   return asyncHandler('idempotency', async (req, res, next) => {
-    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
+    if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     const { candidates, body } = exchange
     if (!candidates) throw new ConfigError('idempotency() found no route: mount modelRouter() before it.')
@@ -142,7 +142,8 @@ function markOf(
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')
   const query = question < 0 ? '' : url.slice(question)
-  const scope = [exchange.caller, req.method ?? '', exchange.endpoint, query, exchange.route ?? '']
+  const place = exchange.direct?.url ?? exchange.endpoint
+  const scope = [exchange.caller, req.method ?? '', place, query, exchange.route ?? '']
   const bodyDigest = digest(['body', ...scope, body])
   const value = named === undefined ? '' : String(req.headers[named])
   if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), body: bodyDigest }

@@ -1,7 +1,7 @@
 /** What is sent to a seller or upstream for one candidate: URL, bytes and headers. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { TollwayError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/exchange.ts'
+import type { Direct, Exchange } from '../src/core/exchange.ts'
 import { findFormField } from '../src/core/form-scan.ts'
 import { removeMembers, replaceMember, scanTopLevel } from '../src/core/json-scan.ts'
 import type { Candidate } from '../src/core/route.ts'
@@ -21,6 +21,9 @@ const TO_SELLERS: readonly string[] = [
   'openai-beta',
 ]
 
+/** What shapes the answer to other requests than those for models. */
+const TO_DIRECT_SELLERS: readonly string[] = [...TO_SELLERS, 'accept-language', 'content-encoding', 'range']
+
 /** Never forwarded to an unpaid upstream: addressed to us, or recomputed. */
 const NEVER_FORWARDED: ReadonlySet<string> = new Set([
   'host',
@@ -31,11 +34,12 @@ const NEVER_FORWARDED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * The request for one candidate. The body is the client's, byte for byte; only `model` is rewritten where the route
+ * The request for one candidate; a direct one as it came, but for headers that are not the seller's business. The body is the client's, byte for byte; only `model` is rewritten where the route
  * renames it, and fields that the route drops are taken out.
  * @throws TollwayError `model_rename_unsupported`
  */
 export function outgoingRequest(req: Request, exchange: Exchange, candidate: Candidate): OutgoingRequest {
+  if (exchange.direct) return directRequest(req, exchange, exchange.direct, candidate)
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')
   return {
@@ -44,7 +48,7 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
     headers: {
       ...(candidate.route.payer === undefined
         ? upstreamHeaders(req.headers, candidate)
-        : sellerHeaders(req.headers)),
+        : sellerHeaders(req.headers, candidate)),
       ...(candidate.route.alwaysStream === true && answerKind(exchange.endpoint) !== undefined
         ? { accept: 'text/event-stream' }
         : {}),
@@ -55,9 +59,33 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
   }
 }
 
-function sellerHeaders(headers: IncomingHttpHeaders): Record<string, string> {
-  const out: Record<string, string> = { 'user-agent': 'tollway', 'accept-encoding': 'identity' }
-  for (const name of TO_SELLERS) {
+function directRequest(
+  req: Request,
+  { body }: Exchange,
+  { url }: Direct,
+  candidate: Candidate,
+): OutgoingRequest {
+  return {
+    method: req.method ?? 'GET',
+    url,
+    headers: sellerHeaders(req.headers, candidate, TO_DIRECT_SELLERS),
+    // A GET with a body of no bytes would say that it has one.
+    body: body?.length === 0 ? undefined : body,
+    toSeller: true,
+    timeouts: candidate.route.timeouts,
+  }
+}
+
+function sellerHeaders(
+  headers: IncomingHttpHeaders,
+  { route }: Candidate,
+  names = TO_SELLERS,
+): Record<string, string> {
+  const out: Record<string, string> = {
+    'user-agent': route.userAgent ?? 'tollway',
+    'accept-encoding': 'identity',
+  }
+  for (const name of names) {
     const value = headers[name]
     if (typeof value === 'string') out[name] = value
   }

@@ -1,5 +1,6 @@
 /** Which path a request asks for, whatever the middleware is mounted under. */
 import { modelEndpoint, plainPath, withoutVersion } from './endpoints.ts'
+import { isDirect } from './exchange.ts'
 import type { Request } from './handler.ts'
 
 /**
@@ -28,6 +29,11 @@ export function endpointOf(req: Request): string | undefined {
     if (endpoint !== undefined) return endpoint
   }
   return undefined
+}
+
+/** Whether a request is for a route: a POST to a model endpoint, or any that names its seller by its path. */
+export function isRouted(req: Request): boolean {
+  return isDirect(req) || (req.method === 'POST' && endpointOf(req) !== undefined)
 }
 
 /** The raw URLs, undecoded and with `/v1` cut off, for paths that may hold encoded slashes. */

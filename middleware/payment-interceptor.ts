@@ -122,7 +122,7 @@ const SCHEMA = z.strictObject({
 export function paymentInterceptor(options: PaymentInterceptorOptions): Handler {
   const parts: PaymentParts = parseOptions('paymentInterceptor', SCHEMA, options)
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
-    if (endpointOf(req) === undefined || req.method !== 'POST') return next()
+    if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     // A repeat has the answer of the request it repeats.
     if (exchange.reply) return next()

@@ -2,12 +2,13 @@
 import bytes from 'bytes'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import { readDirectBody } from './direct-body.ts'
 import { discardRest } from './discard-rest.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler, type Request } from './handler.ts'
 import { parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
-import { readJsonModel, readMultipartModel } from './read-model.ts'
+import { endpointOf, isRouted } from './paths.ts'
+import { isMultipart, readJsonModel, readMultipartModel } from './read-model.ts'
 
 /** Options of {@link readBody}. */
 export interface ReadBodyOptions {
@@ -31,20 +32,20 @@ const SCHEMA = z.strictObject({
  * Reads the body of POST requests to model endpoints into `exchange.body`, and fills `exchange.endpoint`, `model`
  * and `stream`. Everything else passes untouched. Answers 413 `request_too_large`, 415 `unsupported_encoding`
  * (compressed, or neither JSON nor multipart: a browser form must not reach a paid route), 400 `invalid_json` and
- * `model_unreadable`. When the client leaves before the body is whole, nothing further runs.
+ * `model_unreadable`. A direct request (`exchange.direct`) may have any method and any body. When the client leaves before the body is whole, nothing further runs.
  * @throws ConfigError for a mistake in the options
  */
 export function readBody(options: ReadBodyOptions = {}): Handler {
   const { limit } = parseOptions('readBody', SCHEMA, options)
 
   return asyncHandler('readBody', async (req, _res, next) => {
-    const endpoint = endpointOf(req)
-    if (endpoint === undefined || req.method !== 'POST') return next()
+    if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    exchange.endpoint = endpoint
+    const { direct } = exchange
+    if (!direct) exchange.endpoint = endpointOf(req) ?? exchange.endpoint
     if (exchange.body !== undefined) return next()
     if (req.body !== undefined || req.readableEnded) throw alreadyRead()
-    refuseHeaders(req)
+    if (!direct) refuseHeaders(req)
     const body = await collect(req, limit)
     if (body === undefined) {
       exchange.outcome ??= 'failed'
@@ -52,7 +53,11 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
       return
     }
     const type = req.headers['content-type'] ?? ''
-    const { model, stream } = isMultipart(type) ? await readMultipartModel(type, body) : readJsonModel(body)
+    const { model, stream } = direct
+      ? await readDirectBody(exchange, type, body)
+      : isMultipart(type)
+        ? await readMultipartModel(type, body)
+        : readJsonModel(body)
     exchange.body = body
     exchange.model = model
     exchange.stream = stream
@@ -118,10 +123,6 @@ function refuseHeaders(req: Request): void {
 
 function isJson(type: string): boolean {
   return /^\s*application\/json\s*(?:;|$)/i.test(type)
-}
-
-function isMultipart(type: string): boolean {
-  return /^\s*multipart\/form-data\s*(?:;|$)/i.test(type)
 }
 
 function unsupported(message: string, advice: string): TollwayError {

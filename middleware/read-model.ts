@@ -18,6 +18,11 @@ const BOUNDS = { maxMembers: MAX_MEMBERS, maxDepth: 1000 }
 /** Parts of a form; the largest one of OpenAI's API has a few dozen. */
 const MAX_PARTS = 1000
 
+/** Whether a Content-Type is that of a form with files. */
+export function isMultipart(type: string): boolean {
+  return /^\s*multipart\/form-data\s*(?:;|$)/i.test(type)
+}
+
 /**
  * Reads `model` and `stream` of a JSON object. Nothing else of it is built: what a hostile body costs is one pass over
  * its bytes.

@@ -1,5 +1,5 @@
 /** How an answer goes to the client: as it is, or in the other form. */
-import type { Exchange, Reply } from '../src/core/exchange.ts'
+import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../src/core/exchange.ts'
 import { answerKind, type AnswerKind } from '../src/core/stream-json.ts'
 import { isEncoded, mediaType } from './relay-headers.ts'
 
@@ -23,7 +23,8 @@ export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
 }
 
 function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
-  if (isEncoded(reply.headers)) return { way: 'untouched' }
+  // Of another API than those for models nothing is known, not even what its `usage` means.
+  if (isEncoded(reply.headers) || exchange.endpoint === DIRECT_ENDPOINT) return { way: 'untouched' }
   const type = mediaType(reply.headers)
   const isStream = type === 'text/event-stream'
   const isJson = type === 'application/json' || type.endsWith('+json')

@@ -48,6 +48,8 @@ export interface ObolPoolOptions {
   readonly reloadMs: number
   readonly clock: Clock
   readonly timers: Timers
+  /** What sellers are told as User-Agent. */
+  readonly userAgent?: string | undefined
   /** Told about every load that changed something or failed. */
   readonly onReload?: ((report: ReloadReport) => void) | undefined
 }
@@ -96,6 +98,11 @@ export class ObolPool implements Provider {
     await pool.#load('start')
     pool.#watch()
     return pool
+  }
+
+  /** What sellers are told as User-Agent, if anything else than usual. */
+  get userAgent(): string | undefined {
+    return this.#options.userAgent
   }
 
   get networks(): readonly string[] {

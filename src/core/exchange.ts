@@ -98,6 +98,18 @@ export interface Routing {
   movedOn(from: Candidate, to: Candidate, reason: string): void
 }
 
+/** Where a request goes that names its seller by its path. */
+export interface Direct {
+  /** With the query: method, address and body go there as they came. */
+  readonly url: string
+}
+
+/** The endpoint of a direct request that is for none of the model endpoints. */
+export const DIRECT_ENDPOINT = '/upstream'
+
+/** A whole answer that became a stream, or a stream that became a whole answer. */
+export type StreamConversion = 'json_to_sse' | 'sse_to_json'
+
 /** The state of one request. */
 export interface Exchange {
   readonly id: string
@@ -110,6 +122,8 @@ export interface Exchange {
   allowedModels: readonly string[]
   /** The caller's own limits, if it has any. */
   limits?: CallerLimits | undefined
+  /** Set before the body is read, where the path says which seller is meant. */
+  direct?: Direct | undefined
   /** The raw request body, as received. */
   body: Buffer | undefined
   /** As the client named it. */

@@ -47,6 +47,8 @@ export interface Route {
   readonly apiKey: string | undefined
   /** Whether the client's own Authorization goes along: only to the default upstream, and only where no callers are configured. */
   readonly forwardCredentials?: boolean | undefined
+  /** What a paid seller is told as User-Agent; default `tollway`. */
+  readonly userAgent?: string | undefined
   /** Lower is tried first. */
   readonly order: number
   /** Share of the requests among routes of one name and order, at `strategy: weighted`; default 1, 0 is tried last. */

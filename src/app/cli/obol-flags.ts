@@ -35,7 +35,7 @@ export function addObolFlags(command: Command): Command {
 
 /**
  * The configuration that the flags mean. Ledger and audit file lie beside the state file.
- * @param env `TOLLWAY_KEY` and `TOLLWAY_ADMIN_KEY` make callers and `/admin` show a key
+ * @param env `TOLLWAY_KEY` and `TOLLWAY_ADMIN_KEY` make callers and `/admin` show a key; `OBOL_BUYER_USER_AGENT` is x402-buyer's own
  * @param directory where relative paths start
  * @throws ConfigError for a duration that cannot be read, or an address that others reach without a key
  */
@@ -52,6 +52,7 @@ export function obolConfig(
         'Set TOLLWAY_KEY to a key that clients send (as api_key in LiteLLM), or listen on 127.0.0.1.',
     )
   }
+  const userAgent = env['OBOL_BUYER_USER_AGENT'] ?? ''
   const state = flags.state ?? '/state/consumed.json'
   const place = state === '' ? directory : dirname(resolve(directory, state))
   return {
@@ -66,6 +67,7 @@ export function obolConfig(
         auths: flags.authsDir ?? flags.auths ?? '/config/auths.json',
         ...(state === '' ? {} : { state }),
         reload_seconds: seconds(flags.reloadInterval ?? '5s'),
+        ...(userAgent === '' ? {} : { user_agent: userAgent }),
       },
     },
     ...(env['TOLLWAY_KEY'] === undefined ? {} : { callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }] }),

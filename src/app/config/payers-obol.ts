@@ -37,7 +37,19 @@ export const obolPool = z
       .max(86_400)
       .default(5)
       .transform((seconds) => Math.round(seconds * 1000))
-      .meta({ description: 'Between two looks at the files; 0 for only on request.', example: '5' }),
+      .meta({
+        description: 'Between two looks at the files, or at what was bought; 0 for only on request.',
+        example: '5',
+      }),
+    user_agent: z
+      .string()
+      .regex(/^[\x20-\x7e]{1,200}$/, 'must be at most 200 printable ASCII characters')
+      .optional()
+      .meta({
+        description:
+          'What sellers are told as User-Agent; `tollway` otherwise. `tollway serve --obol` takes it from OBOL_BUYER_USER_AGENT.',
+        example: 'obol-buy-x402/1.0',
+      }),
     max_vouchers: z
       .int()
       .min(1)

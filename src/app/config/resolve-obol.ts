@@ -10,8 +10,12 @@ export interface ResolvedObolPool {
   readonly paths: { readonly config: string; readonly auths: string | undefined } | undefined
   /** Absolute path of `consumed.json`. */
   readonly state: string | undefined
+  /** Name of the payer that signs its vouchers in the background; `undefined` when nobody does. */
+  readonly filledBy?: string | undefined
   /** Milliseconds; 0 for never by itself. */
   readonly reloadMs: number
+  /** What sellers are told as User-Agent. */
+  readonly userAgent: string | undefined
   readonly limits: VoucherLimits
   /** Its vouchers say which: none is configured. */
   readonly networks: readonly string[]
@@ -31,7 +35,9 @@ export function resolveObolPool(payer: CheckedObolPool, directory: string): Reso
         ? undefined
         : { config: resolve(directory, config), auths: auths && resolve(directory, auths) },
     state: state && resolve(directory, state),
+    ...(payer.filled_by === undefined ? {} : { filledBy: payer.filled_by }),
     reloadMs: payer.reload_seconds,
+    userAgent: payer.user_agent,
     limits: {
       maxCount: payer.max_vouchers,
       maxMicroUsd: payer.max_exposure_usd,

@@ -68,6 +68,7 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
       store: ledger.store,
       assets: config.assets,
       reloadMs: payer.reloadMs,
+      userAgent: payer.userAgent,
       clock,
       timers: setup.timers ?? systemTimers,
       onReload,

@@ -18,7 +18,7 @@ export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
       return [
         ...table.routes,
         ...upstreamsOf(pools)
-          .map(({ payer, upstream }) => routeOf(payer, upstream))
+          .map(routeOf)
           .filter(({ modelName }, index, all) => {
             const isFirst = all.findIndex((other) => other.modelName === modelName) === index
             return isFirst && !own.has(modelName)
@@ -35,8 +35,8 @@ export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
       const wanted = strippedModel(name)
       const pooled = upstreamsOf(pools)
         .filter(({ upstream }) => upstream.pool.remoteModel === wanted)
-        .map(({ payer, upstream }, order): Candidate => ({
-          route: { ...routeOf(payer, upstream), order },
+        .map((served, order): Candidate => ({
+          route: { ...routeOf(served), order },
           remoteModel: wanted,
         }))
       return pooled.length > 0 ? pooled : own
@@ -44,20 +44,36 @@ export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
   }
 }
 
-/** The way to one upstream by its name, whatever model the request asks it for. */
-export function candidateFor(pools: ObolPools, name: string, model: string): Candidate | undefined {
+/** An upstream, and the way to it whatever model a request names. */
+export interface NamedUpstream {
+  readonly upstream: ObolUpstream
+  readonly candidate: Candidate
+}
+
+/** The upstream of a name. */
+export function upstreamNamed(pools: ObolPools, name: string): NamedUpstream | undefined {
   const found = upstreamsOf(pools).find(({ upstream }) => upstream.name === name)
   if (!found) return undefined
-  const { payer, upstream } = found
+  const { upstream } = found
   const [, modelName = name] = routesOf(upstream.name, upstream.pool)
-  return { route: { ...routeOf(payer, upstream), modelName, model: undefined }, remoteModel: model }
+  const route = { ...routeOf(found), modelName, model: undefined }
+  return { upstream, candidate: { route, remoteModel: upstream.pool.remoteModel ?? name } }
 }
 
-function upstreamsOf(pools: ObolPools): { readonly payer: string; readonly upstream: ObolUpstream }[] {
-  return [...pools].flatMap(([payer, pool]) => pool.upstreams.map((upstream) => ({ payer, upstream })))
+/** An upstream and who pays there. */
+interface Served {
+  readonly payer: string
+  readonly upstream: ObolUpstream
+  readonly userAgent: string | undefined
 }
 
-function routeOf(payer: string, { name, pool }: ObolUpstream): Route {
+function upstreamsOf(pools: ObolPools): Served[] {
+  return [...pools].flatMap(([payer, { upstreams, userAgent }]) =>
+    upstreams.map((upstream) => ({ payer, upstream, userAgent })),
+  )
+}
+
+function routeOf({ payer, upstream: { name, pool }, userAgent }: Served): Route {
   const [modelName = name] = routesOf(name, pool)
   return {
     modelName,
@@ -65,6 +81,7 @@ function routeOf(payer: string, { name, pool }: ObolUpstream): Route {
     apiBase: `${pool.seller}/v1`,
     payer,
     apiKey: undefined,
+    userAgent,
     order: 0,
   }
 }

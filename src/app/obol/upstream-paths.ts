@@ -1,61 +1,82 @@
-/** `/upstream/<name>/…`: a model endpoint of one upstream, whatever model the request names. */
+/**
+ * `/upstream/<name>/…`: any method and path of one upstream, as x402-buyer serves it: the prefix is taken off and the rest put
+ * behind the upstream's address. What the seller asks money for goes the way of every paid request.
+ */
 import { TollwayError } from '../../core/errors.ts'
-import { matchesPattern } from '../../core/route.ts'
-import { modelEndpoint } from '../../../middleware/endpoints.ts'
+import { DIRECT_ENDPOINT } from '../../core/exchange.ts'
+import { matchesPattern, type Candidate } from '../../core/route.ts'
+import { modelEndpoint, plainPath } from '../../../middleware/endpoints.ts'
 import { exchangeOf } from '../../../middleware/exchange.ts'
-import type { Handler, Request } from '../../../middleware/handler.ts'
+import type { Handler } from '../../../middleware/handler.ts'
 import { named } from '../../../middleware/named.ts'
-import { candidateFor, type ObolPools } from './pool-routes.ts'
+import { upstreamNamed, type NamedUpstream, type ObolPools } from './pool-routes.ts'
 
-/** The two halves: the path is rewritten before the body is read, the upstream chosen when its model is known. */
+/** The two halves: the upstream is found before the body is read, and chosen when it is known what the body asks for. */
 export interface UpstreamPaths {
-  /** Mount before `readBody()`. */
-  readonly rewrite: Handler
+  /** Mount before `callerLimits()` and `readBody()`. */
+  readonly find: Handler
   /** Mount after it and before `modelRouter()`. */
   readonly choose: Handler
 }
 
 const PATH = /^\/upstream\/([^/?#]+)(\/[^?#]*)(\?[^#]*)?/
 
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
 /** Makes the handlers of one gateway. */
 export function upstreamPaths(pools: ObolPools): UpstreamPaths {
   const wanted = new WeakMap<object, string>()
   return {
-    rewrite: named<Handler>('upstreamPaths', (req, _res, next) => {
+    find: named<Handler>('upstreamPaths', (req, _res, next) => {
       const [, encoded, rest = '', query = ''] = PATH.exec(req.url ?? '') ?? []
       const name = encoded === undefined ? undefined : decoded(encoded)
       if (name === undefined || pools.size === 0) return next()
-      if (req.method !== 'POST' || modelEndpoint(rest) === undefined || !isServed(pools, name)) {
-        return next(unknown(name))
-      }
-      wanted.set(exchangeOf(req), name)
-      setUrl(req, `${rest}${query}`)
+      const found = upstreamNamed(pools, name)
+      const method = req.method ?? ''
+      // A path that hides another one could leave the part of the seller that was bought from.
+      if (!found || plainPath(rest) === undefined || !METHODS.has(method)) return next(unknown(name))
+      const exchange = exchangeOf(req)
+      wanted.set(exchange, name)
+      exchange.direct = { url: `${baseOf(found)}${rest}${query}` }
+      exchange.endpoint = (method === 'POST' ? modelEndpoint(rest) : undefined) ?? DIRECT_ENDPOINT
+      exchange.details['path'] = rest
       next()
     }),
     choose: named<Handler>('upstreamChoice', (req, _res, next) => {
       const exchange = exchangeOf(req)
       const name = wanted.get(exchange)
-      const { model } = exchange
-      if (name === undefined || model === undefined) return next()
-      const candidate = candidateFor(pools, name, model)
-      const mayUse = [model, `paid/${model}`, `upstream/${name}`].some((each) =>
-        exchange.allowedModels.some((pattern) => matchesPattern(pattern, each)),
-      )
-      if (!candidate || !mayUse) return next(unknown(name))
-      exchange.candidates = [candidate]
-      exchange.route = candidate.route.modelName
+      if (name === undefined) return next()
+      const found = upstreamNamed(pools, name)
+      const { allowedModels, model, endpoint } = exchange
+      if (!found || !mayUse(allowedModels, name, found.candidate, endpoint, model)) return next(unknown(name))
+      exchange.candidates = [found.candidate]
+      exchange.route = found.candidate.route.modelName
+      exchange.model = found.candidate.remoteModel
       next()
     }),
   }
 }
 
-/** `originalUrl` too: it is what a query is taken from. */
-function setUrl(req: Request, url: string): void {
-  Object.assign(req, { url, originalUrl: url })
+/** Who may use the upstream as a whole may send it anything; who may use its model may ask for that, or for no model. */
+function mayUse(
+  allowed: readonly string[],
+  name: string,
+  { remoteModel }: Candidate,
+  endpoint: string,
+  asked: string | undefined,
+): boolean {
+  const may = (...names: string[]): boolean =>
+    allowed.some((pattern) => names.some((each) => matchesPattern(pattern, each)))
+  if (may(`upstream/${name}`)) return true
+  // A body for a model endpoint that names no model, or in a way that two readers read differently, could name any.
+  const model = endpoint === DIRECT_ENDPOINT ? remoteModel : asked
+  return model !== undefined && may(model, `paid/${model}`)
 }
 
-function isServed(pools: ObolPools, name: string): boolean {
-  return [...pools.values()].some(({ upstreams }) => upstreams.some((upstream) => upstream.name === name))
+/** Without its query, which x402-buyer drops too, and one slash between it and what follows. */
+function baseOf({ upstream }: NamedUpstream): string {
+  const { origin, pathname } = new URL(upstream.document.url)
+  return `${origin}${pathname.replace(/\/+$/, '')}`
 }
 
 function decoded(text: string): string {
@@ -69,7 +90,7 @@ function decoded(text: string): string {
 function unknown(name: string): TollwayError {
   return new TollwayError({
     code: 'not_found',
-    message: `There is no upstream "${name.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)}", or not with this path and method.`,
-    advice: ['GET /status lists the upstreams; POST to their model endpoints, e.g. /v1/chat/completions.'],
+    message: `There is no upstream "${name.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)}" for this caller, or not with this path and method.`,
+    advice: ['GET /status lists the upstreams.'],
   })
 }
