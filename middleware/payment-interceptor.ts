@@ -16,7 +16,7 @@ import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
 import { ClientLeftError } from './paid-call.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
-import { endpointOf } from './paths.ts'
+import { isRouted } from './paths.ts'
 import { RunningCalls } from './running-calls.ts'
 import { markReady } from './stopwatch.ts'
 
