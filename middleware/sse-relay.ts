@@ -7,6 +7,7 @@ import type { Usage } from '../src/core/usage.ts'
 import { AnswerProgress } from './answer-progress.ts'
 import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
 import { ownErrorEvent } from './own-error-event.ts'
+import { PassingEvent } from './passing-event.ts'
 import type { Progress } from './progress.ts'
 import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
@@ -38,33 +39,24 @@ export interface SseEnd {
 /** One stream. Its output does not depend on how the input was cut into chunks. */
 export class SseRelay {
   readonly #options: SseRelayOptions
-  readonly #maxLineBytes: number
   readonly #lines: SseLines
   readonly #progress: Progress
   #isFirstLine = true
   /** A comment of ours went before the seller's first byte: its byte order mark would stand in the middle. */
   #spokeFirst = false
-  /** A line has been sent whose event no blank line has ended yet. */
-  #eventOpen = false
+  readonly #event: PassingEvent
   #sellerError: string | undefined
   #sellerWords: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
   #eventSplicer: CostSplicer | undefined
   /** The line over the limit that is passing; its splicer when it is a data line. */
   #longLine: { readonly splicer: CostSplicer | undefined } | undefined
-  /** Lines of an event that nothing of was sent yet: clients see no event before its end. */
-  readonly #held: Buffer[] = []
-  #heldBytes = 0
-  #isHolding = false
-  /** The data lines among them that are parts of one text. */
-  readonly #parts: Buffer[] = []
-  /** The rest of the event is not sent. */
-  #dropping = false
 
   constructor(options: SseRelayOptions) {
     this.#options = options
-    this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
-    this.#lines = new SseLines(this.#maxLineBytes)
+    const maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
+    this.#lines = new SseLines(maxLineBytes)
+    this.#event = new PassingEvent(maxLineBytes)
     this.#progress = progressOf(options)
   }
 
@@ -99,7 +91,7 @@ export class SseRelay {
 
   /** A comment, where one may stand now: between two events. */
   comment(text: string): Buffer | undefined {
-    if (this.#eventOpen || this.#lines.insideOverlongLine || this.#lines.afterCr) return undefined
+    if (this.#event.isOpen || this.#lines.insideOverlongLine || this.#lines.afterCr) return undefined
     this.#spokeFirst ||= this.#isFirstLine
     return Buffer.from(`: ${text}\n\n`)
   }
@@ -114,22 +106,22 @@ export class SseRelay {
     const tail = this.#sellerError === undefined ? this.#lines.flush() : undefined
     if (shape === 'other') {
       if (tail && !broken) this.#relay(tail, out)
-      if (!broken) this.#release(out)
+      if (!broken) this.#event.release(out)
       const truncated = broken || this.#sellerWords !== undefined
       return { bytes: out.take(), truncated, cut: broken }
     }
     // A last line without its line end counts when it is whole: the answer may be complete with it.
     const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
-    if (this.#parts.length > 0) this.#readParts()
+    if (this.#event.hasParts) this.#readParts()
     const failed = broken || this.#sellerError !== undefined
     if (this.#progress.complete && !failed) {
-      this.#release(out)
+      this.#event.release(out)
       // Anthropic's clients wait for the last event; for `[DONE]` nobody waits once every choice has its reason.
       if (shape === 'anthropic') this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
     }
     if (!tailIsWhole) out.clear()
-    this.#forget()
+    this.#event.forget()
     if (this.#progress.complete) {
       this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
@@ -141,7 +133,7 @@ export class SseRelay {
 
   /** Adds events of ours, their costs set. */
   #add(events: readonly StreamEvent[], out: ByteSink, comment = ''): void {
-    const open = this.#eventOpen || this.#lines.insideOverlongLine || out.length > 0
+    const open = this.#event.isOpen || this.#lines.insideOverlongLine || out.length > 0
     // Two line ends: the first may merge with a CR sent before.
     out.add(Buffer.from(`${open ? '\n\n' : ''}${comment}`))
     for (const event of events) {
@@ -161,9 +153,9 @@ export class SseRelay {
     if (piece.kind === 'raw') {
       // The LF after a CR is part of a line end seen before; anything else is part of a line.
       if (piece.bytes.length === 1 && piece.bytes[0] === LF) {
-        if (!this.#dropping || this.#eventOpen) this.#put(piece.bytes, out)
+        if (!this.#event.isDropped || this.#event.isOpen) this.#event.put(piece.bytes, out)
       } else {
-        this.#release(out)
+        this.#event.release(out)
         this.#relayLong(piece, out)
       }
       return 'other'
@@ -177,102 +169,64 @@ export class SseRelay {
     this.#isFirstLine = false
     const start = dataStart(bytes, isFirst)
     const from = isFirst && this.#spokeFirst && bytes[0] === 0xef ? BOM_BYTES : 0
-    if (this.#dropping) return 'other'
+    if (this.#event.isDropped) return 'other'
     if (start === undefined || start === bytes.length) {
       const isComment = bytes[0] === COLON
       // What names an event must not go before what it holds is known: some clients look at the name of an error alone.
-      if (!isComment && !this.#eventOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
-        this.#hold(out)
+      if (!isComment && !this.#event.isOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
+        this.#event.hold(out)
       }
-      this.#put(bytes.subarray(from), out)
-      this.#put(end, out)
-      if (piece.kind === 'line' && !isComment && !this.#isHolding) this.#eventOpen = true
+      this.#event.put(bytes.subarray(from), out)
+      this.#event.put(end, out)
+      if (piece.kind === 'line' && !isComment) this.#event.lineDone()
       return 'other'
     }
     const value = bytes.subarray(start)
     const read = this.#progress.read(value)
     if (typeof read === 'object' && this.#options.shape !== 'other') {
       this.#sellerError = read.error
-      this.#forget()
+      this.#event.forget()
       return 'other'
     }
     if (read === 'usage' && this.#options.stripUsage === true) {
-      this.#forget()
-      this.#dropping = true
+      this.#event.drop()
       return 'whole'
     }
     const isPart = read === 'partial'
-    if (isPart && this.#options.shape !== 'other' && !this.#eventOpen) {
-      this.#hold(out)
-      this.#parts.push(value)
-    } else this.#release(out)
+    if (isPart && this.#options.shape !== 'other' && !this.#event.isOpen) {
+      this.#event.hold(out)
+      this.#event.addPart(value)
+    } else this.#event.release(out)
     const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
     const own = splicer && this.#options.shape === 'other' ? ownErrorEvent(value) : undefined
     this.#sellerWords ??= own?.words
-    this.#put(bytes.subarray(from, start), out)
-    this.#put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
-    this.#put(end, out)
-    if (piece.kind === 'line' && !this.#isHolding) this.#eventOpen = true
+    this.#event.put(bytes.subarray(from, start), out)
+    this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
+    this.#event.put(end, out)
+    if (piece.kind === 'line') this.#event.lineDone()
     return isPart ? 'other' : 'whole'
   }
 
   #endEvent(end: Buffer, out: ByteSink): void {
     this.#isFirstLine = false
     this.#eventSplicer = undefined
-    if (this.#parts.length > 0) this.#readParts()
+    if (this.#event.hasParts) this.#readParts()
     if (this.#sellerError !== undefined) return
-    // The event is not sent: its end would end nothing.
-    const wasDropped = this.#dropping && !this.#eventOpen
-    this.#dropping = false
-    this.#release(out)
-    this.#eventOpen = false
-    if (!wasDropped) out.add(end)
+    if (this.#event.ended(out)) out.add(end)
   }
 
   /** Reads an event whose data came in several lines. */
   #readParts(): void {
-    const read = this.#progress.read(Buffer.concat(this.#parts.flatMap((part) => [part, LINE_END])))
-    this.#parts.length = 0
-    if (typeof read === 'object') this.#sellerError = read.error
-    else if (read === 'usage' && this.#options.stripUsage === true) this.#dropping = true
-    if (this.#sellerError !== undefined || this.#dropping) this.#forget()
-  }
-
-  /** Keeps what comes until its event is known, as long as that is not too much. */
-  #hold(out: ByteSink): void {
-    if (this.#heldBytes <= this.#maxLineBytes) this.#isHolding = true
-    else this.#release(out)
-  }
-
-  /** Sends a piece, or keeps it with the event it belongs to. */
-  #put(bytes: Buffer, out: ByteSink): void {
-    if (!this.#isHolding) {
-      out.add(bytes)
-      return
-    }
-    if (bytes.length === 0) return
-    this.#held.push(bytes)
-    this.#heldBytes += bytes.length
-    if (this.#heldBytes > this.#maxLineBytes) this.#release(out)
-  }
-
-  /** Sends what was kept. */
-  #release(out: ByteSink): void {
-    if (this.#held.length > 0) this.#eventOpen = true
-    for (const bytes of this.#held) out.add(bytes)
-    this.#forget()
-  }
-
-  #forget(): void {
-    this.#held.length = 0
-    this.#parts.length = 0
-    this.#heldBytes = 0
-    this.#isHolding = false
+    const read = this.#progress.read(this.#event.takeParts())
+    if (typeof read === 'object') {
+      this.#sellerError = read.error
+      this.#event.forget()
+    } else if (read === 'usage' && this.#options.stripUsage === true) this.#event.drop()
   }
 
   /** A line that is too long to be read keeps no cost of the seller's either. */
   #relayLong({ bytes, end }: SsePiece, out: ByteSink): void {
-    this.#eventOpen = true
+    this.#event.open()
     let at = 0
     if (!this.#longLine) {
       const start = dataStart(bytes, this.#isFirstLine)
@@ -302,7 +256,6 @@ function progressOf({ shape, tellsUsage }: SseRelayOptions): Progress {
 
 const LF = 0x0a
 const COLON = 0x3a
-const LINE_END = Buffer.from('\n')
 const BOM_BYTES = 3
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */
