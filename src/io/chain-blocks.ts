@@ -10,13 +10,15 @@ const MAX_REMEMBERED = 500
 /** Blocks per `eth_getLogs` at first; nodes that allow less say so by an error, and get less. */
 const FIRST_PAGE = 2000n
 const SMALLEST_PAGE = 10n
-/** Requests spent on one range at most. */
+/** Requests spent on one range in one look; the next look goes on from there. */
 const MAX_PAGES = 300
 
 /** Searches in the blocks of one network. What it remembers is about finished blocks, so it stays true. */
 export class BlockSearch {
   readonly #reader: ChainReader
   readonly #found = new Map<number, bigint>()
+  /** Ranges longer than one look: where the next one goes on, and what was found so far. */
+  readonly #begun = new Map<string, { readonly from: bigint; readonly found: readonly ChainLog[] }>()
   #page = FIRST_PAGE
 
   constructor(reader: ChainReader) {
@@ -38,13 +40,21 @@ export class BlockSearch {
 
   /**
    * Events of a range, oldest first, asked for in pages; ends early once `enough` says so.
-   * @throws ChainError `range_refused` when even small pages are refused or there are too many
+   * @throws ChainError `range_refused` when even small pages are refused; `search_goes_on` when there are more pages than one
+   * look may ask for: the next call with the same query goes on
    */
   async logs(query: LogQuery, enough: (logs: readonly ChainLog[]) => boolean): Promise<ChainLog[]> {
-    const found: ChainLog[] = []
-    let from = query.from
+    const key = [query.address, ...query.topics.flat(), query.from].join(' ')
+    const begun = this.#begun.get(key)
+    this.#begun.delete(key)
+    const found: ChainLog[] = [...(begun?.found ?? [])]
+    let from = begun?.from ?? query.from
     for (let asked = 0; from <= query.to; asked += 1) {
-      if (asked === MAX_PAGES) throw new ChainError('range_refused')
+      if (asked === MAX_PAGES) {
+        if (this.#begun.size >= MAX_REMEMBERED) this.#begun.clear()
+        this.#begun.set(key, { from, found })
+        throw new ChainError('search_goes_on')
+      }
       const end = from + this.#page - 1n
       const to = end < query.to ? end : query.to
       const logs = await this.#ask({ ...query, from, to })

@@ -8,6 +8,12 @@ import { ChainError, TOPICS, type ChainLog, type ChainReader } from './chain.ts'
 /** How far this machine's clock may be ahead of the chain's, seconds: events are looked for from this much earlier. */
 const CLOCK_SKEW_SECONDS = 3600
 
+/**
+ * How far back events are looked for that would contradict "unused", blocks. That it is unused at a final block past its
+ * validity is the proof; a voucher that was valid for a month would have a million blocks looked through for nothing.
+ */
+const CONTRADICTION_BLOCKS = 40_000n
+
 /** What an observation works with. */
 export interface Look {
   readonly reader: ChainReader
@@ -68,7 +74,7 @@ async function eip3009(signed: Signed): Promise<Events> {
     address: charge.asset,
     topics: [[TOPICS.used, TOPICS.canceled], addressTopic(from), nonce],
   }
-  const { start, end } = await window(signed)
+  const { start, end } = await window(signed, spent)
   const one = (logs: readonly ChainLog[]): boolean => logs.length > 0
   const logs = await signed.search.logs({ ...query, from: start, to: end }, one)
   // It can be cancelled at any time, used only in time.
@@ -109,7 +115,7 @@ async function permit2(signed: Signed): Promise<Events> {
   const bit = 1n << (value & 0xffn)
   const spent = ((await reader.nonceBitmap(from, word, head.number)) & bit) !== 0n
   if (!spent && head.timestamp <= validBefore) return NOTHING_YET
-  const { start, end } = await window(signed)
+  const { start, end } = await window(signed, spent)
   const moved = await search.logs(
     {
       address: charge.asset,
@@ -165,18 +171,16 @@ async function useOf(signed: Signed, fitting: readonly ChainLog[]): Promise<Use 
   return best && { transaction: best.transaction, transfers: [{ to: charge.payTo, value: best.value }] }
 }
 
-/** The blocks in which the authorization can have been used. */
-async function window({
-  search,
-  head,
-  charge,
-  authorization,
-}: Signed): Promise<{ start: bigint; end: bigint }> {
+/** The blocks in which the authorization can have been used; of one that was not, the last of them. */
+async function window(
+  { search, head, charge, authorization }: Signed,
+  spent: boolean,
+): Promise<{ start: bigint; end: bigint }> {
   const reserved = Math.floor(charge.reservedAt / 1000)
-  return {
-    start: await search.before(reserved - CLOCK_SKEW_SECONDS, head),
-    end: await search.after(authorization.validBefore, head),
-  }
+  const start = await search.before(reserved - CLOCK_SKEW_SECONDS, head)
+  const end = await search.after(authorization.validBefore, head)
+  const least = end - CONTRADICTION_BLOCKS
+  return { start: spent || start > least ? start : least, end }
 }
 
 function transferBy(log: ChainLog, from: string): ChainTransfer[] {
