@@ -100,7 +100,10 @@ export class PaidCall {
       this.#exchange.charge = authorized
       return { authorized, authorization }
     } catch (error) {
-      await this.#close(await ledger.release(held, releaseReason(error, leaving)))
+      const released = await ledger.release(held, releaseReason(error, leaving))
+      // What was recorded before may have been sent then: a payer with a pool must not offer it again.
+      const isUsed = error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
+      await this.#close(released, isUsed ? 'uncertain' : released.state)
       throw leaving.aborted ? new ClientLeftError() : error
     }
   }
@@ -194,9 +197,9 @@ export class PaidCall {
   }
 
   /** Tells the exchange and the payer how the charge ended. A payer that fails here cannot undo what happened. */
-  async #close(charge: Charge): Promise<void> {
+  async #close(charge: Charge, state = charge.state): Promise<void> {
     this.#exchange.charge = charge
-    const { state, transaction } = charge
+    const { transaction } = charge
     if (state !== 'settled' && state !== 'uncertain' && state !== 'released') return
     await this.#payer.closed(charge.id, { state, transaction }).catch((error: unknown) => {
       this.#exchange.details['payer_close_error'] = error instanceof Error ? error.name : 'unknown'

@@ -176,6 +176,13 @@ export class Ledger {
   async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
     const { store, clock } = this.#parts
     const result = await this.#noticing(store.authorize(charge.id, record, clock.now()))
+    if (result === 'nonce_used') {
+      throw new TollwayError({
+        code: 'signer_unavailable',
+        message: 'The payer offered a payment that was recorded before; nothing was sent.',
+        details: { refusal: result },
+      })
+    }
     if (typeof result === 'string') {
       const message = `The charge could not be recorded (${result}); nothing was sent.`
       throw new TollwayError({ code: 'store_unavailable', message, details: { refusal: result } })
