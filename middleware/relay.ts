@@ -45,8 +45,10 @@ async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends
     case 'json':
       return await relayJson(ends)
     case 'json-to-events':
+      ends.exchange.conversion = 'json_to_sse'
       return await relayJsonAsEvents(ends, plan.kind)
     case 'events-to-json':
+      ends.exchange.conversion = 'sse_to_json'
       return await relayEventsAsJson(ends, plan.kind)
     default:
       return plan satisfies never

@@ -195,6 +195,7 @@ function compose(
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
   }
   const page = spendPage(parts.spendPage)
+  parts.metrics.watch({ pageStreams: () => page.openStreams() })
   app.use(page)
   app.use(identify)
   // Before whatever goes by the path: limits hold for a pool's own paths too.

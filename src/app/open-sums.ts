@@ -7,6 +7,7 @@ import { systemTimers, type Timers } from '../core/timers.ts'
 import { openChain } from '../io/chain.ts'
 import { watchOutflow } from '../io/chain-outflow.ts'
 import type { Instance, Store } from '../io/store/store.ts'
+import type { MetricName } from '../io/metric-table.ts'
 import type { Metrics } from '../io/metrics.ts'
 import { watchSums, type SumCheck, type SumSources } from '../io/sum-check.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
@@ -69,7 +70,7 @@ export function openSums(parts: SumParts): SumCheck {
     sources: {
       ledger: () => ledgerSums(store, instance.id, instance.startedAt, breathe),
       audit: () => audit.sums,
-      metrics: async () => (await counted(metrics)) - moves.overcounted,
+      metrics: async () => (await counted(metrics)) - moves.ofOthers,
       foreign: () => moves.foreign,
       lookForForeign: () => moves.lookForForeign(store),
       chain: chain?.read,
@@ -95,9 +96,17 @@ export function openSums(parts: SumParts): SumCheck {
   }
 }
 
-/** What the counters say was spent, micro-USD: they count in USD, each move exact to the micro-USD. */
+/** What the counters say was spent and not taken off again, micro-USD: they count in USD, each move exact to the micro-USD. */
 async function counted(metrics: Metrics): Promise<bigint> {
-  const counter = metrics.registry.getSingleMetric('tollway_spend_usd_total')
+  const [spent, corrected] = await Promise.all([
+    total(metrics, 'tollway_spend_usd_total'),
+    total(metrics, 'tollway_spend_corrections_usd_total'),
+  ])
+  return spent - corrected
+}
+
+async function total(metrics: Metrics, name: MetricName): Promise<bigint> {
+  const counter = metrics.registry.getSingleMetric(name)
   const { values } = (await counter?.get()) ?? { values: [] }
   return values.reduce((sum, { value }) => sum + BigInt(Math.round(value * 1e6)), 0n)
 }

@@ -87,6 +87,9 @@ export type TollwayEvent =
 export interface RequestSummary {
   readonly requestId: string
   readonly method: string
+/** A whole answer that became a stream, or a stream that became a whole answer. */
+export type StreamConversion = 'json_to_sse' | 'sse_to_json'
+
   /** One of the served paths, or `other`: never the client's own text. */
   readonly endpoint: string
   readonly caller: string
@@ -110,6 +113,8 @@ export interface RequestSummary {
   /** Until the first byte of the answer's body; `undefined` when none was sent. */
   readonly firstByteSeconds: number | undefined
   /** Tollway's own share until the answer could be relayed; `undefined` for what no model answered. */
+  /** The answer came in one form and went out in the other. */
+  readonly conversion?: StreamConversion | undefined
   readonly overheadSeconds?: number | undefined
   /** Facts of a refusal or failure for the audit record, e.g. the seller's words. */
   readonly details: Readonly<Record<string, string | number | boolean | null>>

@@ -5,7 +5,7 @@
 import type { Charge } from './charge.ts'
 import type { Quote } from './requirement.ts'
 import type { ErrorCode } from './errors.ts'
-import type { RequestOutcome } from './events.ts'
+import type { RequestOutcome, StreamConversion } from './events.ts'
 import type { RequestMark } from './idempotency.ts'
 import type { Candidate, FallbackKind } from './route.ts'
 import type { Usage } from './usage.ts'
@@ -107,9 +107,6 @@ export interface Direct {
 /** The endpoint of a direct request that is for none of the model endpoints. */
 export const DIRECT_ENDPOINT = '/upstream'
 
-/** A whole answer that became a stream, or a stream that became a whole answer. */
-export type StreamConversion = 'json_to_sse' | 'sse_to_json'
-
 /** The state of one request. */
 export interface Exchange {
   readonly id: string
@@ -150,6 +147,8 @@ export interface Exchange {
   usage: Usage | undefined
   /** A paid stream ended without its terminal marker. */
   truncated: boolean
+  /** The answer came in one form and went out in the other. */
+  conversion?: StreamConversion | undefined
   firstByteAt: number | undefined
   outcome: RequestOutcome | undefined
   code: ErrorCode | undefined

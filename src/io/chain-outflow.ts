@@ -4,7 +4,7 @@
  * final late), never less: then somebody else spends from the wallet, or the books are wrong.
  */
 import type { Asset } from '../core/assets.ts'
-import type { Charge } from '../core/charge.ts'
+import { takenOf, type Charge } from '../core/charge.ts'
 import type { Clock } from '../core/clock.ts'
 import { toMicroUsd } from '../core/money.ts'
 import { TOPICS, type ChainReader } from './chain.ts'
@@ -109,9 +109,11 @@ class NetworkOutflow {
         after,
         limit: 500,
       })
-      for (const { network, state, authorization, microUsd = 0n } of page) {
+      for (const charge of page) {
+        const { network, state, authorization } = charge
         if (network !== this.#chain.network || state === 'released' || !authorization) continue
-        if (payers.has(authorization.from) && authorization.validBefore >= since) sum += microUsd
+        if (!payers.has(authorization.from) || authorization.validBefore < since) continue
+        sum += takenOf(charge).microUsd ?? 0n
       }
       after = page.at(-1)
     } while (after)

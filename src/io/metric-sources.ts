@@ -38,6 +38,8 @@ export interface MetricSources {
   readonly obol?: (() => Promise<readonly ObolReading[]>) | undefined
   /** The newest known balances of the payers. */
   readonly wallets?: (() => readonly WalletReading[]) | undefined
+  /** Live streams of the spend page that are open. */
+  readonly pageStreams?: (() => number) | undefined
   /** The health of every route asked so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
   /** How far independent sums lie apart, micro-USD; `undefined` for a pair that could not be compared. */
@@ -100,6 +102,7 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   readWallets(metrics, sources)
   readMismatches(metrics, sources)
   if (sources.routes) showRouteStates(metrics, sources.routes())
+  if (sources.pageStreams) metrics.set('tollway_spend_page_streams', {}, sources.pageStreams())
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
 }
 

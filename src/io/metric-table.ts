@@ -38,11 +38,19 @@ export const METRIC_TABLE = {
     'reason',
   ]),
   tollway_spend_usd_total: counter(
-    'USD of settled charges, for display; a charge that the chain later proves unspent is not taken off again.',
+    'USD of settled charges when they settled, for display; less tollway_spend_corrections_usd_total it is what was spent.',
     SPEND,
   ),
   tollway_spend_atomic_total: counter(
-    "Settled charges in the asset's smallest unit; exact below 2^53 since the process started.",
+    "Settled charges in the asset's smallest unit when they settled; exact below 2^53 since the process started.",
+    SPEND,
+  ),
+  tollway_spend_corrections_usd_total: counter(
+    'USD of settled charges that the chain later proved not to have been taken: an upto seller took less, or nobody took it.',
+    SPEND,
+  ),
+  tollway_spend_corrections_atomic_total: counter(
+    "The same in the asset's smallest unit; exact below 2^53 since the process started.",
     SPEND,
   ),
   tollway_budget_limit_usd: gauge('Limit of a budget.', BUDGET),
@@ -121,6 +129,11 @@ export const METRIC_TABLE = {
     'route',
     'ended',
   ]),
+  tollway_stream_conversions_total: counter(
+    'Answers that came in one form and went out in the other: json_to_sse or sse_to_json.',
+    ['route', 'kind'],
+  ),
+  tollway_spend_page_streams: gauge('Live streams of the spend page that are open.', []),
   tollway_retries_total: counter('Unpaid sends that were repeated; a paid send never is.', [
     'route',
     'seller',

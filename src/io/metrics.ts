@@ -1,6 +1,6 @@
 /** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
 import { Registry } from 'prom-client'
-import type { Charge, ChargeState } from '../core/charge.ts'
+import { takenOf, type Charge, type ChargeState } from '../core/charge.ts'
 import { operationOf } from '../core/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../core/events.ts'
 import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
@@ -116,14 +116,23 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
 }
 
 function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): void {
-  // A stronger proof for the same state is no new payment.
-  if (from === charge.state) return
   const { payer, seller, network, state, route, caller } = charge
-  metrics.count('tollway_payments_total', { payer, seller, network, state, reason: charge.reason ?? '' })
-  if (state !== 'settled') return
+  // A stronger proof for the same state is no new payment.
+  if (from !== state) {
+    metrics.count('tollway_payments_total', { payer, seller, network, state, reason: charge.reason ?? '' })
+  }
   const labels = { route, payer, seller, asset: charge.symbol, caller }
-  metrics.count('tollway_spend_atomic_total', labels, Number(charge.amount))
-  if (charge.microUsd !== undefined) metrics.count('tollway_spend_usd_total', labels, usd(charge.microUsd))
+  const taken = state === 'settled' ? takenOf(charge) : { amount: 0n, microUsd: 0n }
+  if (from === 'settled') {
+    // What was counted then was all that was signed. A counter never goes down: what is taken off has one of its own.
+    const { amount, microUsd = 0n } = charge
+    if (taken.amount === amount) return
+    metrics.count('tollway_spend_corrections_atomic_total', labels, Number(amount - taken.amount))
+    metrics.count('tollway_spend_corrections_usd_total', labels, usd(microUsd - (taken.microUsd ?? 0n)))
+  } else if (state === 'settled') {
+    metrics.count('tollway_spend_atomic_total', labels, Number(taken.amount))
+    if (taken.microUsd !== undefined) metrics.count('tollway_spend_usd_total', labels, usd(taken.microUsd))
+  }
 }
 
 function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
@@ -144,6 +153,10 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   }
   // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
   if (route === 'none') return
+  const { conversion } = summary
+  if (conversion !== undefined) {
+    metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
+  }
   const labels = {
     gen_ai_operation_name: operationOf(summary.endpoint),
     gen_ai_provider_name: payer,

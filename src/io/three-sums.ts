@@ -3,7 +3,7 @@
  * went into the audit file, and from the counters of the metrics. Each sum is of the charges this process owns, since it
  * started, in micro-USD.
  */
-import { chargedShare, type Charge } from '../core/charge.ts'
+import { chargedShare, takenOf, type Charge } from '../core/charge.ts'
 import type { Observer, TollwayEvent } from '../core/events.ts'
 import { parseAtomic, parseUsd } from '../core/money.ts'
 import type { AuditSink } from './audit-queue.ts'
@@ -41,7 +41,7 @@ export async function ledgerSums(
     })
     for (const charge of page) {
       if (charge.authorization) authorized += charge.microUsd ?? 0n
-      if (charge.state === 'settled') settled += spentOf(charge)
+      if (charge.state === 'settled') settled += takenOf(charge).microUsd ?? 0n
     }
     after = page.at(-1)
     if (!after) return { authorized, settled }
@@ -95,14 +95,14 @@ function recordedShare(full: bigint, fields: Readonly<Record<string, unknown>>):
 }
 
 /**
- * What is needed to compare the counters: they never go down, and they count moves of other processes' charges too. Also
- * knows which own charges another process may still move.
+ * What is needed to compare the counters: they count moves of other processes' charges too. Also knows which own charges
+ * another process may still move.
  */
 export class MoveWatch {
   readonly #instance: string
-  /** Own charges whose spending may still change, by id: whether they count as settled here. */
-  readonly #open = new Map<string, { readonly settled: boolean; readonly microUsd: bigint }>()
-  #overcounted = 0n
+  /** What own charges whose spending may still change count here, by id, micro-USD. */
+  readonly #open = new Map<string, { readonly counted: bigint }>()
+  #ofOthers = 0n
   #foreign = 0n
 
   constructor(instance: string) {
@@ -114,9 +114,9 @@ export class MoveWatch {
     if (event.type === 'charge') this.#follow(event)
   }
 
-  /** By how much the counters rightly lie above the sum of the own charges, micro-USD. */
-  get overcounted(): bigint {
-    return this.#overcounted
+  /** What the counters, less their corrections, rightly hold of other processes' charges, micro-USD; may be negative. */
+  get ofOthers(): bigint {
+    return this.#ofOthers
   }
 
   /** What other processes (`tollway reconcile`) booked of the own charges since, micro-USD; may be negative. */
@@ -131,37 +131,33 @@ export class MoveWatch {
       const charge = await store.charge(id)
       // Moved by this process meanwhile: its own event told it.
       if (!charge || this.#open.get(id) !== known) continue
-      const now = charge.state === 'settled'
-      if (now === known.settled) continue
-      if (now) this.#foreign += spentOf(charge)
-      else this.#foreign -= known.microUsd
+      const moved = countedOf(charge) - known.counted
+      if (moved === 0n) continue
+      this.#foreign += moved
       this.#remember(charge)
     }
   }
 
   #follow({ charge, from }: Extract<TollwayEvent, { type: 'charge' }>): void {
-    const full = charge.microUsd ?? 0n
-    const settledNow = charge.state === 'settled' && from !== 'settled'
-    if (charge.instance !== this.#instance) {
-      if (settledNow) this.#overcounted += full
-      return
-    }
-    if (charge.state === 'settled') this.#overcounted += full - spentOf(charge)
-    if (charge.state === 'released' && from === 'settled') this.#overcounted += full
-    this.#remember(charge)
+    if (charge.instance === this.#instance) this.#remember(charge)
+    else this.#ofOthers += countedOf(charge) - (from === 'settled' ? (charge.microUsd ?? 0n) : 0n)
   }
 
   #remember(charge: Charge): void {
-    const settled = charge.state === 'settled'
-    const final = charge.state === 'released' || (settled && charge.proof !== 'assumed')
     this.#open.delete(charge.id)
-    if (final || charge.state === 'held') return
-    this.#open.set(charge.id, { settled, microUsd: charge.microUsd ?? 0n })
+    if (isFinal(charge) || charge.state === 'held') return
+    this.#open.set(charge.id, { counted: countedOf(charge) })
     const [oldest] = this.#open.keys()
     if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#open.delete(oldest)
   }
 }
 
-function spentOf({ microUsd = 0n, charged, amount }: Charge): bigint {
-  return charged === undefined ? microUsd : chargedShare(microUsd, charged, amount)
+/** Whether nobody books it differently any more: of an `upto` payment the chain may prove less after the receipt, too. */
+function isFinal({ state, proof, authorization }: Charge): boolean {
+  if (state !== 'settled') return state === 'released'
+  return proof === 'chain' || (proof === 'receipt' && authorization?.scheme !== 'upto')
+}
+
+function countedOf(charge: Charge): bigint {
+  return charge.state === 'settled' ? (takenOf(charge).microUsd ?? 0n) : 0n
 }

@@ -33,7 +33,7 @@ beforeAll(async () => {
     changes: Parameters<typeof terms>[1],
   ) => {
     await store.reserve(terms(n, changes), [claim(1n, 10n ** 9n)], false)
-    await store.authorize(terms(n).id, signed(n), NOW + n)
+    await store.authorize(terms(n).id, signed(n, { scheme: 'upto' }), NOW + n)
     const proof = to === 'settled' ? ({ proof: 'receipt' } as const) : {}
     await store.move(terms(n).id, { to, at: NOW + n + 10, reason: 'why', ...proof })
   }
@@ -44,6 +44,15 @@ beforeAll(async () => {
   await pay(4, 'released', sum(9000n))
   await pay(5, 'settled', sum(23_000n))
   await pay(6, 'settled', { ...sum(1n), reservedAt: Date.parse('2026-10-31T23:30:00Z') })
+  await store.move(terms(5).id, {
+    to: 'settled',
+    at: NOW,
+    reason: 'chain_used',
+    proof: 'chain',
+    charged: 20_000n,
+  })
+  await store.noteUsage(terms(1).id, { inputTokens: 1000, outputTokens: 30 })
+  await store.noteUsage(terms(5).id, { inputTokens: 200, outputTokens: 4 })
   await store.close()
 })
 
@@ -55,12 +64,14 @@ describe('tollway report', () => {
     expect(code).toBe(0)
     expect(out).toBe(`Spending from 2026-11-01 00:00 until 2026-12-01 00:00 (UTC)
 
-ROUTE    ASSET  CHARGES  SPENT  SPENT USD  OPEN      OPEN USD  RELEASED
-other/*  USDC   1        0.006  0.006      0         0         0
-paid/*   USDC   3        0.028  0.028      0.001001  0.001001  1
-                4               0.034                0.001001  1
+ROUTE    ASSET  CHARGES  INPUT TOKENS  OUTPUT TOKENS  SPENT  SPENT USD  OPEN      OPEN USD  RELEASED
+other/*  USDC   1        0             0              0.006  0.006      0         0         0
+paid/*   USDC   3        1200          34             0.025  0.025      0.001001  0.001001  1
+                4        1200          34                    0.031                0.001001  1
 
 OPEN: on its way, or nobody can say yet whether it was taken. It counts as spent.
+
+SPENT: what the chain proved of payments of up to so much; 0.034 USD were signed.
 `)
   })
 
@@ -68,12 +79,12 @@ OPEN: on its way, or nobody can say yet whether it was taken. It counts as spent
     const [utc, berlin] = await Promise.all(
       ['UTC', 'Europe/Berlin'].map(async (zone) => {
         const { out } = await report('--by', 'month', '--from', '2026-10-01', '--timezone', zone, '--json')
-        return (JSON.parse(out) as { rows: { month: string; charges: number }[] }).rows
+        return (JSON.parse(out) as { rows: { month: string; charges: number; signed_usd: string }[] }).rows
       }),
     )
     expect(utc).toMatchObject([
       { month: '2026-10', charges: 1 },
-      { month: '2026-11', charges: 4 },
+      { month: '2026-11', charges: 4, spent_usd: '0.031', signed_usd: '0.034', input_tokens: 1200 },
     ])
     expect(berlin).toMatchObject([{ month: '2026-11', charges: 5 }])
   })
@@ -81,9 +92,9 @@ OPEN: on its way, or nobody can say yet whether it was taken. It counts as spent
   test('prints CSV that no spreadsheet takes for a formula', async () => {
     const { out } = await report(...NOVEMBER, '--by', 'caller', '--csv')
     expect(out.split('\n')).toEqual([
-      'caller,asset,charges,spent,spent_usd,open,open_usd,released,spent_atomic,open_atomic',
-      "'=cmd,USDC,1,0.006,0.006,0,0,0,6000,0",
-      'openclaw,USDC,3,0.028,0.028,0.001001,0.001001,1,28000,1001',
+      'caller,asset,charges,input_tokens,output_tokens,spent,spent_usd,open,open_usd,released,spent_atomic,open_atomic,signed_atomic,signed_usd',
+      "'=cmd,USDC,1,0,0,0.006,0.006,0,0,0,6000,0,6000,0.006",
+      'openclaw,USDC,3,1200,34,0.025,0.025,0.001001,0.001001,1,25000,1001,28000,0.028',
       '',
     ])
   })
@@ -91,9 +102,9 @@ OPEN: on its way, or nobody can say yet whether it was taken. It counts as spent
   test('says what another configuration would have refused, in each format', async () => {
     const { code, out } = await report(...NOVEMBER, '--policy', file('stricter.yaml'))
     expect(code).toBe(0)
-    expect(out).toContain('paid then                         4        0.035001')
+    expect(out).toContain('paid then                         4        0.032001')
     expect(out).toContain('still paid                        2        0.006001')
-    expect(out).toContain('refused: price_above_limit        1        0.023')
+    expect(out).toContain('refused: price_above_limit        1        0.02')
     expect(out).toContain('refused: budget_exhausted (tiny)  1        0.006')
     expect(out).toContain('Assumed:')
     const json = JSON.parse(

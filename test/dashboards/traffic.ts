@@ -1,9 +1,11 @@
 /** A gateway with one of everything, and traffic through every state that a dashboard or alert asks about. */
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import type { Charge } from '../../src/core/charge.ts'
 import type { RequestSummary } from '../../src/core/events.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { challengeV2, send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { terms } from '../store/samples.ts'
 
 /** See the file's head. */
 export interface Traffic {
@@ -141,6 +143,18 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'cooled', route, seller, reason: 'http_503' })
   metrics.observe({ type: 'price_moved', route, seller, direction: 'up' })
   metrics.observe({ type: 'audit_failed' })
+  // The chain takes off again what an upto seller did not take: test/sums counts real ones.
+  const taken: Charge = {
+    ...terms(1, { route }),
+    state: 'settled',
+    proof: 'chain',
+    charged: 0n,
+    authorization: undefined,
+    transaction: undefined,
+    reason: 'chain_used',
+    updatedAt: 0,
+  }
+  metrics.observe({ type: 'charge', charge: taken, from: 'settled' })
   // More callers than a label keeps.
   for (let n = 0; n < 250; n++) {
     metrics.observe({ type: 'rate_limited', caller: `caller-${n}`, limit: 'requests' })
@@ -161,6 +175,7 @@ function tell({ gateway }: TestGateway): void {
     usage: undefined,
     stream: false,
     truncated: false,
+    conversion: 'json_to_sse',
     seconds: 3,
     firstByteSeconds: 2,
     overheadSeconds: 2,

@@ -125,8 +125,15 @@ describe('a paid stream', () => {
       '{"model":"paid/m","messages":[],"stream":true,"stream_options":{"include_usage":true}}',
     ])
     expect(seller.requests.at(-1)?.headers.accept).toBe('text/event-stream')
+    await converted('sse_to_json')
   })
 })
+
+/** The conversion is counted, and stands in the record of the request. */
+async function converted(kind: string): Promise<void> {
+  await expect.poll(async () => (await gateway?.audit())?.at(-1)?.['conversion']).toBe(kind)
+  expect(await gateway?.metric('tollway_stream_conversions_total', { route: 'paid/*', kind })).toBe(1)
+}
 
 describe('early_keepalive', () => {
   const keepalive = { stream: { keepalive_seconds: 0.02 } }
@@ -213,6 +220,7 @@ describe('early_keepalive', () => {
     const events = eventsOf(Buffer.from(await text()))
     expect(events.some(({ data }) => data.includes('"content":"hi"'))).toBe(true)
     expect(events.at(-1)?.data).toBe('[DONE]')
+    await converted('json_to_sse')
   })
 
   test('is off by default: a failure has its status', async () => {

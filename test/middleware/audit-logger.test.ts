@@ -66,6 +66,7 @@ describe.each(HOSTS)('auditLogger in %s', (_name, host) => {
         status: 200,
         outcome: 'paid',
         code: null,
+        conversion: null,
         charge: 'chg_0000000000000000000000AB',
         spent: 'yes',
         inputTokens: 3,

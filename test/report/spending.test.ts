@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest'
 import type { Charge, ChargeState } from '../../src/core/charge.ts'
 import { periodOf } from '../../src/app/report/period.ts'
 import { ASSUMPTIONS, replay, replaySince, type ReplayPolicy } from '../../src/app/report/replay.ts'
-import { addUp, DIMENSIONS } from '../../src/app/report/spending.ts'
+import { addUp, DIMENSIONS, type ReportedCharge } from '../../src/app/report/spending.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
 import type { BudgetRule } from '../../src/core/budget.ts'
-import { NOW, terms } from '../store/samples.ts'
+import { NOW, signed, terms } from '../store/samples.ts'
 
 /** The nth charge, as a ledger tells it. */
 export function charge(n: number, state: ChargeState, changes: Partial<Charge> = {}): Charge {
@@ -22,7 +22,7 @@ export function charge(n: number, state: ChargeState, changes: Partial<Charge> =
   }
 }
 
-async function* each(charges: readonly Charge[]): AsyncGenerator<Charge> {
+async function* each(charges: readonly ReportedCharge[]): AsyncGenerator<ReportedCharge> {
   yield* charges
 }
 
@@ -69,18 +69,40 @@ describe('sums', () => {
   test('count settled and open apart, released not at all, each asset by itself', async () => {
     const rows = await addUp(
       each([
-        charge(1, 'settled', { amount: 5n, microUsd: 5n }),
-        charge(2, 'uncertain', { amount: 7n, microUsd: 7n }),
-        charge(3, 'released'),
+        {
+          ...charge(1, 'settled', { amount: 5n, microUsd: 5n }),
+          usage: { inputTokens: 10, outputTokens: 2 },
+        },
+        {
+          ...charge(2, 'uncertain', { amount: 7n, microUsd: 7n }),
+          usage: { inputTokens: 1, outputTokens: 1 },
+        },
+        { ...charge(3, 'released'), usage: { inputTokens: 9, outputTokens: 9 } },
         charge(4, 'settled', { symbol: 'OBOL', decimals: 18, amount: 10n ** 20n, microUsd: undefined }),
         charge(5, 'settled', { amount: 100n, microUsd: 100n, charged: 33n }),
       ]),
       ['route'],
       'UTC',
     )
-    const empty = { spentMicroUsd: 0n, open: 0n, openMicroUsd: 0n, released: 0 }
+    const empty = {
+      spentMicroUsd: 0n,
+      signedMicroUsd: 0n,
+      open: 0n,
+      openMicroUsd: 0n,
+      released: 0,
+      inputTokens: 0,
+      outputTokens: 0,
+    }
     expect(rows).toEqual([
-      { ...empty, keys: ['paid/*'], asset: 'OBOL', decimals: 18, charges: 1, spent: 10n ** 20n },
+      {
+        ...empty,
+        keys: ['paid/*'],
+        asset: 'OBOL',
+        decimals: 18,
+        charges: 1,
+        spent: 10n ** 20n,
+        signed: 10n ** 20n,
+      },
       {
         keys: ['paid/*'],
         asset: 'USDC',
@@ -88,9 +110,13 @@ describe('sums', () => {
         charges: 3,
         spent: 38n,
         spentMicroUsd: 38n,
+        signed: 105n,
+        signedMicroUsd: 105n,
         open: 7n,
         openMicroUsd: 7n,
         released: 1,
+        inputTokens: 11,
+        outputTokens: 3,
       },
     ])
   })
@@ -177,6 +203,18 @@ describe('another policy', () => {
     const { allowed, refused } = await replay(each(history), policy({}, [rule({})]), period)
     expect(allowed).toEqual({ charges: 1, microUsd: 100n })
     expect(refused).toMatchObject([{ charges: 1 }])
+  })
+
+  test('of an upto payment counts what was taken, and frees the rest at the instant it was proven', async () => {
+    const upto = paid(1, 100n, {
+      charged: 30n,
+      authorization: signed(1, { method: 'permit2', scheme: 'upto' }),
+      updatedAt: NOW + 50,
+    })
+    const history = [upto, paid(10, 70n), paid(60, 70n), paid(61, 1n)]
+    const result = await replay(each(history), policy({}, [rule({})]), period)
+    expect(result.paid).toEqual({ charges: 4, microUsd: 171n })
+    expect(result.allowed).toEqual({ charges: 2, microUsd: 100n })
   })
 
   test('what was paid before the period fills the windows and is not told', async () => {

@@ -333,6 +333,7 @@ describe('live events', () => {
       Array.from({ length: 50 }, async () => await fetch(`${tollway.url}/api/events`, { signal })),
     )
     expect(await errorOf('/api/events')).toMatchObject({ status: 503, code: 'too_many_streams' })
+    expect(await tollway.metric('tollway_spend_page_streams')).toBe(50)
     const ended = Promise.all(open.map(async (answer) => await answer.text()))
     await tollway.close()
     expect((await ended).every((text) => text.includes('event: hello'))).toBe(true)

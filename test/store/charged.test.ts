@@ -1,9 +1,14 @@
 /** What the chain proves of an `upto` payment lowers what the budgets count, and nothing else does. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import * as fc from 'fast-check'
 import { chargedShare, takenOf, type Charge } from '../../src/core/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { onEachStore } from './each-store.ts'
+import { memoryStore } from '../../src/io/store/memory.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite.ts'
 import { claim, NOW, signed, terms } from './samples.ts'
 
 const DAY_MS = 86_400_000
@@ -41,6 +46,29 @@ onEachStore('an upto charge', (store) => {
       charged: 10_000n,
       authorization: { scheme: 'upto' },
     })
+  })
+
+  test('counts what the chain proved in every sum, and keeps what was signed', async () => {
+    await settled(store())
+    await store().reserve(terms(2), [], false)
+    const { route, payer, seller, caller, microUsd = 0n } = terms(1)
+    const sums = async (): Promise<bigint[]> => [
+      (await store().spentBy(0)).reduce((sum, row) => sum + row.microUsd, 0n),
+      (await store().spend({ states: ['settled'], by: 'route' })).reduce(
+        (sum, row) => sum + row.microUsd,
+        0n,
+      ),
+      (await store().sum('settled')).microUsd,
+      (await store().consumption({ since: 0, caller })).microUsd - microUsd,
+      (await store().consumption({ since: 0 })).microUsd - microUsd,
+    ]
+    expect(await sums()).toEqual(Array(5).fill(microUsd))
+    await store().move(terms(1).id, proven(10_000n))
+    const taken = chargedShare(microUsd, 10_000n, terms(1).amount)
+    expect(taken).toBeLessThan(microUsd)
+    expect(await sums()).toEqual(Array(5).fill(taken))
+    expect(await store().spentBy(0)).toEqual([{ route, payer, seller, caller, charges: 1, microUsd: taken }])
+    expect(await store().charge(terms(1).id)).toMatchObject({ amount: terms(1).amount, microUsd })
   })
 
   test('frees what was not taken for the next payment, to the unit', async () => {
@@ -87,6 +115,51 @@ onEachStore('an upto charge', (store) => {
     await expect(store().move(terms(1).id, proven(5n))).rejects.toThrow()
     expect((await spent())[0]).toBe(10n)
   })
+})
+
+test('whatever sellers took of what was signed, every sum of every store is the sum of what was taken', async () => {
+  const big = fc.bigInt(1n, 10n ** 24n)
+  const payment = fc.record({
+    amount: big,
+    microUsd: fc.option(fc.oneof(fc.bigInt(0n, 10n ** 9n), big), { nil: undefined }),
+    part: fc.option(fc.bigInt(0n, 1000n), { nil: undefined }),
+    route: fc.constantFrom('a', 'b'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(payment, { maxLength: 8 }), async (payments) => {
+      const directory = mkdtempSync(join(tmpdir(), 'tollway-charged-'))
+      const stores = [memoryStore(), openSqliteStore({ path: join(directory, 'ledger.db') })]
+      for (const store of stores) {
+        for (const [n, { amount, microUsd, part, route }] of payments.entries()) {
+          const { id } = terms(n)
+          await store.reserve(terms(n, { amount, microUsd, route }), [], false)
+          await store.authorize(id, signed(n, { method: 'permit2', scheme: 'upto' }), NOW + n)
+          const charged = part === undefined ? {} : { charged: (amount * part) / 1000n }
+          await store.move(id, {
+            to: 'settled',
+            at: NOW + n,
+            reason: 'chain_used',
+            proof: 'chain',
+            ...charged,
+          })
+        }
+        const charges = await store.charges()
+        const taken = (route?: string): bigint =>
+          charges
+            .filter((charge) => route === undefined || charge.route === route)
+            .reduce((sum, charge) => sum + (takenOf(charge).microUsd ?? 0n), 0n)
+        for (const row of await store.spend({ by: 'route' })) expect(row.microUsd).toBe(taken(row.group))
+        expect((await store.sum('settled')).microUsd).toBe(taken())
+        expect((await store.consumption({ since: 0 })).microUsd).toBe(taken())
+        // The gauge's sum is for display, and refuses what does not fit 64 bits.
+        const fits = charges.every(({ microUsd = 0n }) => microUsd < 10n ** 12n)
+        if (fits) for (const row of await store.spentBy(0)) expect(row.microUsd).toBe(taken(row.route))
+        await store.close()
+      }
+      rmSync(directory, { recursive: true })
+    }),
+    { numRuns: 25 },
+  )
 })
 
 test('a share never falls below its exact part, nor rises above what it was', () => {

@@ -502,6 +502,13 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         await store.noteUsage(terms(3).id, { inputTokens: 2 ** 40, outputTokens: 0 })
         await store.noteUsage(terms(4).id, { inputTokens: 5, outputTokens: 5 })
         await store.noteUsage('chg_of_nobody', { inputTokens: 5, outputTokens: 5 })
+        expect(await store.usages([1, 2, 3].map((n) => terms(n).id).concat('chg_of_nobody'))).toEqual(
+          new Map([
+            [terms(2).id, { inputTokens: 7, outputTokens: 3 }],
+            [terms(3).id, { inputTokens: 2 ** 40, outputTokens: 0 }],
+          ]),
+        )
+        expect(await store.usages([])).toEqual(new Map())
         expect(await store.consumption({ since: 0 })).toEqual({
           charges: 5,
           microUsd: 92_000n,

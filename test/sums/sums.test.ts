@@ -140,6 +140,7 @@ test('what another process books of the own charges is no difference', async () 
   const one = await openWithSums()
   const timedOut = await one.ledger.uncertain(await one.authorize(1, 5000n), 'timeout')
   const assumed = await one.ledger.settle(await one.authorize(2, 300n), 'assumed', undefined)
+  const upto = await one.ledger.settle(await one.authorize(3, 900n, 'upto'), 'receipt', undefined)
   const other = await openWithSums('ins_two', {
     store: one.store,
     real: one.real,
@@ -148,6 +149,29 @@ test('what another process books of the own charges is no difference', async () 
   })
   await other.ledger.resolve(timedOut, proven(true))
   await other.ledger.resolve(assumed, proven(false))
+  await other.ledger.resolve(upto, proven(true, 200n))
   expect(await differences(one.sums)).toEqual(AGREE)
   expect(await differences(other.sums)).toEqual(AGREE)
+})
+
+test('the counters never go down: what the chain takes off again is counted beside them', async () => {
+  const { ledger, metrics, authorize } = await openWithSums()
+  await ledger.resolve(
+    await ledger.settle(await authorize(1, 900n, 'upto'), 'receipt', undefined),
+    proven(true, 200n),
+  )
+  await ledger.resolve(
+    await ledger.uncertain(await authorize(2, 500n, 'upto'), 'timeout'),
+    proven(true, 100n),
+  )
+  await ledger.resolve(await ledger.settle(await authorize(3, 40n), 'assumed', undefined), proven(false))
+  await ledger.resolve(await ledger.settle(await authorize(4, 7n), 'assumed', undefined), proven(true))
+  const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('tollway_spend_'))
+  const value = (line: string): number => Number(line.slice(line.lastIndexOf(' ')))
+  expect(lines.map((line) => [line.replace(/\{.*/, ''), Number(value(line).toFixed(9))])).toEqual([
+    ['tollway_spend_usd_total', 0.001047],
+    ['tollway_spend_atomic_total', 1047],
+    ['tollway_spend_corrections_usd_total', 0.00074],
+    ['tollway_spend_corrections_atomic_total', 740],
+  ])
 })

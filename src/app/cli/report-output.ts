@@ -14,7 +14,17 @@ export interface SpendingReport {
   readonly rows: readonly SpendingRow[]
 }
 
-const MONEY_COLUMNS = ['asset', 'charges', 'spent', 'spent_usd', 'open', 'open_usd', 'released'] as const
+const COLUMNS = [
+  'asset',
+  'charges',
+  'input_tokens',
+  'output_tokens',
+  'spent',
+  'spent_usd',
+  'open',
+  'open_usd',
+  'released',
+] as const
 
 /** For people; the last line is the sum in USD. */
 export function renderSpending({ period, timezone, by, rows }: SpendingReport): string {
@@ -24,6 +34,8 @@ export function renderSpending({ period, timezone, by, rows }: SpendingReport): 
   const sums = [
     '',
     String(total.charges),
+    String(total.inputTokens),
+    String(total.outputTokens),
     '',
     formatUsd(total.spent),
     '',
@@ -35,16 +47,27 @@ export function renderSpending({ period, timezone, by, rows }: SpendingReport): 
     total.open > 0n
       ? '\nOPEN: on its way, or nobody can say yet whether it was taken. It counts as spent.\n'
       : ''
+  const less =
+    total.signed > total.spent
+      ? `\nSPENT: what the chain proved of payments of up to so much; ${formatUsd(total.signed)} USD were signed.\n`
+      : ''
   return `${head}${renderTable(
-    [...by, ...MONEY_COLUMNS].map((name) => name.toUpperCase().replace('_', ' ')),
+    [...by, ...COLUMNS].map((name) => name.toUpperCase().replace('_', ' ')),
     lines,
-  )}${note}`
+  )}${note}${less}`
 }
 
 /** With a header line; smallest units beside the decimal amounts. A text that begins like a formula is quoted as text. */
 export function csvOfSpending({ by, rows }: SpendingReport): string {
-  const columns = [...by, ...MONEY_COLUMNS, 'spent_atomic', 'open_atomic']
-  const lines = rows.map((row) => [...row.keys, ...moneyOf(row), row.spent.toString(), row.open.toString()])
+  const columns = [...by, ...COLUMNS, 'spent_atomic', 'open_atomic', 'signed_atomic', 'signed_usd']
+  const lines = rows.map((row) => [
+    ...row.keys,
+    ...moneyOf(row),
+    row.spent.toString(),
+    row.open.toString(),
+    row.signed.toString(),
+    formatUsd(row.signedMicroUsd),
+  ])
   return stringify([columns, ...lines], { escape_formulas: true })
 }
 
@@ -61,15 +84,22 @@ export function jsonOfSpending({ period, timezone, by, rows }: SpendingReport): 
       asset: row.asset,
       decimals: row.decimals,
       charges: row.charges,
+      input_tokens: row.inputTokens,
+      output_tokens: row.outputTokens,
       spent_atomic: row.spent.toString(),
       spent_usd: formatUsd(row.spentMicroUsd),
+      signed_atomic: row.signed.toString(),
+      signed_usd: formatUsd(row.signedMicroUsd),
       open_atomic: row.open.toString(),
       open_usd: formatUsd(row.openMicroUsd),
       released: row.released,
     })),
     total: {
       charges: total.charges,
+      input_tokens: total.inputTokens,
+      output_tokens: total.outputTokens,
       spent_usd: formatUsd(total.spent),
+      signed_usd: formatUsd(total.signed),
       open_usd: formatUsd(total.open),
       released: total.released,
     },
@@ -80,6 +110,8 @@ function moneyOf(row: SpendingRow): string[] {
   return [
     row.asset,
     String(row.charges),
+    String(row.inputTokens),
+    String(row.outputTokens),
     formatUnits(row.spent, row.decimals),
     formatUsd(row.spentMicroUsd),
     formatUnits(row.open, row.decimals),
@@ -92,11 +124,14 @@ function totalOf(rows: readonly SpendingRow[]) {
   return rows.reduce(
     (sum, row) => ({
       charges: sum.charges + row.charges,
+      inputTokens: sum.inputTokens + row.inputTokens,
+      outputTokens: sum.outputTokens + row.outputTokens,
       spent: sum.spent + row.spentMicroUsd,
+      signed: sum.signed + row.signedMicroUsd,
       open: sum.open + row.openMicroUsd,
       released: sum.released + row.released,
     }),
-    { charges: 0, spent: 0n, open: 0n, released: 0 },
+    { charges: 0, inputTokens: 0, outputTokens: 0, spent: 0n, signed: 0n, open: 0n, released: 0 },
   )
 }
 

@@ -133,6 +133,28 @@ export const GATEWAY: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Answers in another form than asked for',
+          description:
+            'json_to_sse: the seller buffered what the client wanted streamed; sse_to_json: the reverse.',
+          unit: 'reqps',
+          queries: [
+            {
+              expr: `sum by (kind) (${rate('tollway_stream_conversions_total')})`,
+              legend: '{{kind}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Open streams of the spend page',
+          description: 'Pages that watch the spending live; there may be 50.',
+          unit: 'short',
+          queries: [
+            { expr: `sum by (instance) (${gauge('tollway_spend_page_streams')})`, legend: '{{instance}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Tokens per second',
           description: 'Input and output tokens of answered requests.',
           unit: 'short',

@@ -184,6 +184,33 @@ export const SPEND: DashboardSpec = {
           width: 12,
           queries: [{ expr: `sum by (asset) (${rate('tollway_spend_atomic_total')})`, legend: '{{asset}}' }],
         },
+        {
+          kind: 'timeseries',
+          title: 'Taken off again by the chain',
+          description:
+            'USD an hour that were counted when they settled and then proven not to have been taken, by seller.',
+          ...USD,
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (seller) (${rate('tollway_spend_corrections_usd_total')}) * 3600`,
+              legend: '{{seller}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Atomic units taken off again per second',
+          description: "In the asset's smallest unit: settled, less this, is what was spent.",
+          unit: 'short',
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (asset) (${rate('tollway_spend_corrections_atomic_total')})`,
+              legend: '{{asset}}',
+            },
+          ],
+        },
       ],
     },
   ],

@@ -5,7 +5,7 @@
  */
 import { findAsset, type Asset } from '../../core/assets.ts'
 import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget.ts'
-import type { Charge, ChargeTerms } from '../../core/charge.ts'
+import { takenOf, type Charge, type ChargeTerms } from '../../core/charge.ts'
 import { toMicroUsd } from '../../core/money.ts'
 import { windowAt } from '../../core/window.ts'
 import { memoryStore } from '../../io/store/memory.ts'
@@ -75,25 +75,26 @@ export async function replay(
   period: Period,
 ): Promise<ReplayResult> {
   const store = memoryStore()
-  const back = new Releases()
+  const back = new Returns()
   let paid = NOTHING
   let allowed = NOTHING
   const refused = new Map<string, Refusal & Worth>()
   const examples: (Refusal & { readonly charge: string })[] = []
   for await (const charge of charges) {
-    for (const { id, at } of back.until(charge.reservedAt)) {
-      await store.move(id, { to: 'released', at, reason: 'replayed' })
-    }
+    for (const returned of back.until(charge.reservedAt)) await giveBack(store, returned)
     const terms = termsOf(charge, policy.assets)
     const refusal = refusalBy(policy, terms) ?? (await reserve(store, terms, policy.budgets))
-    if (refusal === undefined && charge.state === 'released') back.add(charge.id, charge.updatedAt)
+    if (refusal === undefined && (charge.state === 'released' || charge.charged !== undefined)) {
+      back.add(charge)
+    }
     if (charge.reservedAt < period.since || charge.state === 'released') continue
-    paid = plus(paid, terms)
-    if (refusal === undefined) allowed = plus(allowed, terms)
+    const taken = takenOf({ ...terms, charged: charge.charged })
+    paid = plus(paid, taken)
+    if (refusal === undefined) allowed = plus(allowed, taken)
     else {
       const key = `${refusal.code} ${refusal.budget ?? ''}`
       const sum: Worth = refused.get(key) ?? NOTHING
-      refused.set(key, { ...refusal, ...plus(sum, terms) })
+      refused.set(key, { ...refusal, ...plus(sum, taken) })
       if (examples.length < MAX_EXAMPLES) examples.push({ ...refusal, charge: charge.id })
     }
   }
@@ -103,7 +104,7 @@ export async function replay(
 
 const NOTHING: Worth = { charges: 0, microUsd: 0n }
 
-function plus(sum: Worth, { microUsd = 0n }: ChargeTerms): Worth {
+function plus(sum: Worth, { microUsd = 0n }: Pick<ChargeTerms, 'microUsd'>): Worth {
   return { charges: sum.charges + 1, microUsd: sum.microUsd + microUsd }
 }
 
@@ -112,6 +113,7 @@ function termsOf(charge: Charge, assets: readonly Asset[]): ChargeTerms {
   const {
     state: _s,
     proof: _p,
+    charged: _c,
     authorization: _a,
     transaction: _t,
     reason: _r,
@@ -149,18 +151,29 @@ async function reserve(
   return result.ok ? undefined : { code: 'budget_exhausted', budget: result.claim.budget }
 }
 
-/** Reservations that were given back, by when: a sorted list, as most are given back within seconds. */
-class Releases {
-  readonly #waiting: { readonly id: string; readonly at: number }[] = []
+/** Frees what was freed then: all of it, or what an `upto` seller did not take. */
+async function giveBack(store: Store, charge: Charge): Promise<void> {
+  const { id, updatedAt: at, charged, authorization, reservedAt } = charge
+  if (charged === undefined || !authorization) {
+    await store.move(id, { to: 'released', at, reason: 'replayed' })
+    return
+  }
+  await store.authorize(id, authorization, reservedAt)
+  await store.move(id, { to: 'settled', at, reason: 'replayed', proof: 'chain', charged })
+}
 
-  add(id: string, at: number): void {
-    const place = this.#waiting.findLastIndex((other) => other.at <= at) + 1
-    this.#waiting.splice(place, 0, { id, at })
+/** Reservations of which all or a part was given back, by when: a sorted list, as most are within seconds. */
+class Returns {
+  readonly #waiting: Charge[] = []
+
+  add(charge: Charge): void {
+    const place = this.#waiting.findLastIndex((other) => other.updatedAt <= charge.updatedAt) + 1
+    this.#waiting.splice(place, 0, charge)
   }
 
   /** Takes out those given back at or before an instant. */
-  until(at: number): { readonly id: string; readonly at: number }[] {
-    const end = this.#waiting.findIndex((other) => other.at > at)
+  until(at: number): Charge[] {
+    const end = this.#waiting.findIndex((other) => other.updatedAt > at)
     return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
   }
 }

@@ -1,5 +1,6 @@
 /** What was spent, by whatever it is asked for: exact sums in smallest units and micro-USD. */
-import { chargedShare, type Charge } from '../../core/charge.ts'
+import { takenOf, type Charge } from '../../core/charge.ts'
+import type { Usage } from '../../core/usage.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'
 
 /** What a report can be broken down by, in the words of the command line. */
@@ -26,15 +27,26 @@ export interface SpendingRow {
   readonly decimals: number
   /** Charges that count: settled, uncertain, or on their way. */
   readonly charges: number
-  /** Settled, smallest units. */
+  /** Settled, smallest units; of an `upto` payment what the chain proved to have been taken, where it did. */
   readonly spent: bigint
-  /** Settled, micro-USD; assets without a USD value add nothing. */
+  /** Likewise, micro-USD; assets without a USD value add nothing. */
   readonly spentMicroUsd: bigint
+  /** What was signed for the settled ones, smallest units: more than `spent` where less was taken. */
+  readonly signed: bigint
+  readonly signedMicroUsd: bigint
   /** Neither proven spent nor proven unspent, or on its way; smallest units. Counts as spent. */
   readonly open: bigint
   readonly openMicroUsd: bigint
   /** Charges that were given back. */
   readonly released: number
+  /** Tokens of the answers that the other charges paid for, where the answer told them. */
+  readonly inputTokens: number
+  readonly outputTokens: number
+}
+
+/** A charge, and the tokens of its answer where they are known. */
+export interface ReportedCharge extends Charge {
+  readonly usage?: Usage | undefined
 }
 
 /**
@@ -42,7 +54,7 @@ export interface SpendingRow {
  * @param timezone IANA name; where days, weeks and months begin
  */
 export async function addUp(
-  charges: AsyncIterable<Charge>,
+  charges: AsyncIterable<ReportedCharge>,
   by: readonly Dimension[],
   timezone: string,
 ): Promise<SpendingRow[]> {
@@ -63,21 +75,36 @@ function empty(keys: readonly string[], { symbol, decimals }: Charge): SpendingR
     charges: 0,
     spent: 0n,
     spentMicroUsd: 0n,
+    signed: 0n,
+    signedMicroUsd: 0n,
     open: 0n,
     openMicroUsd: 0n,
     released: 0,
+    inputTokens: 0,
+    outputTokens: 0,
   }
 }
 
-function plus(row: SpendingRow, charge: Charge): SpendingRow {
+function plus(row: SpendingRow, charge: ReportedCharge): SpendingRow {
   if (charge.state === 'released') return { ...row, released: row.released + 1 }
-  const { microUsd = 0n, amount, charged } = charge
-  const charges = row.charges + 1
-  if (charge.state !== 'settled') {
-    return { ...row, charges, open: row.open + amount, openMicroUsd: row.openMicroUsd + microUsd }
+  const { microUsd = 0n, amount, usage } = charge
+  const counted = {
+    ...row,
+    charges: row.charges + 1,
+    inputTokens: row.inputTokens + (usage?.inputTokens ?? 0),
+    outputTokens: row.outputTokens + (usage?.outputTokens ?? 0),
   }
-  const share = charged === undefined ? microUsd : chargedShare(microUsd, charged, amount)
-  return { ...row, charges, spent: row.spent + (charged ?? amount), spentMicroUsd: row.spentMicroUsd + share }
+  if (charge.state !== 'settled') {
+    return { ...counted, open: row.open + amount, openMicroUsd: row.openMicroUsd + microUsd }
+  }
+  const taken = takenOf(charge)
+  return {
+    ...counted,
+    spent: row.spent + taken.amount,
+    spentMicroUsd: row.spentMicroUsd + (taken.microUsd ?? 0n),
+    signed: row.signed + amount,
+    signedMicroUsd: row.signedMicroUsd + microUsd,
+  }
 }
 
 function valueOf(dimension: Dimension, charge: Charge, timezone: string): string {

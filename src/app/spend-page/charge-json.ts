@@ -1,5 +1,5 @@
 /** A charge as `/api/charges`, the exports and the live events tell it. */
-import type { Charge } from '../../core/charge.ts'
+import { takenOf, type Charge } from '../../core/charge.ts'
 import { formatUnits, formatUsd } from '../../core/money.ts'
 import type { ExplorerLink } from './explorers.ts'
 
@@ -18,11 +18,17 @@ export interface ChargeJson {
   readonly seller: string
   readonly network: string
   readonly asset: string
-  /** Whole units of the asset. */
+  /** What was signed, whole units of the asset. */
   readonly amount: string
-  /** Smallest units of the asset. */
+  /** What was signed, smallest units of the asset. */
   readonly amount_atomic: string
+  /** What the chain proved to have been taken, where that is less (`upto`). */
+  readonly charged: string | null
+  readonly charged_atomic: string | null
+  /** What it counts: of what was taken where that is proven, else of what was signed. */
   readonly usd: string | null
+  /** Of what was signed. */
+  readonly signed_usd: string | null
   readonly pay_to: string
   readonly transaction: string | null
   /** Where a block explorer shows the transaction. */
@@ -47,7 +53,10 @@ export const CHARGE_COLUMNS = [
   'asset',
   'amount',
   'amount_atomic',
+  'charged',
+  'charged_atomic',
   'usd',
+  'signed_usd',
   'pay_to',
   'transaction',
   'transaction_url',
@@ -56,7 +65,8 @@ export const CHARGE_COLUMNS = [
 
 /** Tells a charge. */
 export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
-  const { transaction, network } = charge
+  const { transaction, network, charged } = charge
+  const { microUsd } = takenOf(charge)
   return {
     charge: charge.id,
     time: new Date(charge.reservedAt).toISOString(),
@@ -73,14 +83,10 @@ export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
     asset: charge.symbol,
     amount: formatUnits(charge.amount, charge.decimals),
     amount_atomic: charge.amount.toString(),
-    // `upto`: what the chain proved to have been taken of the amount.
-    ...(charge.charged === undefined
-      ? {}
-      : {
-          charged: formatUnits(charge.charged, charge.decimals),
-          charged_atomic: charge.charged.toString(),
-        }),
-    usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
+    charged: charged === undefined ? null : formatUnits(charged, charge.decimals),
+    charged_atomic: charged?.toString() ?? null,
+    usd: microUsd === undefined ? null : formatUsd(microUsd),
+    signed_usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
     pay_to: charge.payTo,
     transaction: transaction ?? null,
     transaction_url: transaction === undefined ? null : (link(network, transaction) ?? null),

@@ -25,6 +25,8 @@ export interface SpendPageOptions extends Omit<ApiOptions, 'streams' | 'hasKey'>
 
 /** The handler, and how it lets go of the pages that are open. */
 export interface SpendPage extends Handler {
+  /** How many live streams are open. */
+  openStreams(): number
   /** Ends the live streams: a server that closes waits for them otherwise. */
   close(): void
 }
@@ -84,7 +86,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     if (path === undefined) return next()
     return await look(req, res, path)
   })
-  return Object.assign(handler, { close: () => streams.close() })
+  return Object.assign(handler, { close: () => streams.close(), openStreams: () => streams.size })
 }
 
 /** A browser that has no session gets the form, in place: the address keeps its filters. */

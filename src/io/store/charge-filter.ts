@@ -40,7 +40,7 @@ export interface SpendRow {
   readonly charges: number
   /** How many of them have no USD value. */
   readonly unpriced: number
-  /** Micro-USD of the others. */
+  /** Micro-USD of the others; of an `upto` payment what the chain proved, where it did. */
   readonly microUsd: bigint
 }
 

@@ -1,5 +1,5 @@
 /** Lists and sums of charges in memory. */
-import type { Charge } from '../../core/charge.ts'
+import { takenOf, type Charge } from '../../core/charge.ts'
 import { ALL_TOGETHER, isBehind, matchesFilter, type SpendQuery, type SpendRow } from './charge-filter.ts'
 import { queryLimit } from './rules.ts'
 import type { ChargeQuery } from './store.ts'
@@ -25,7 +25,7 @@ export function sumCharges(charges: Iterable<Charge>, query: SpendQuery): SpendR
       ...row,
       charges: row.charges + 1,
       unpriced: row.unpriced + (charge.microUsd === undefined ? 1 : 0),
-      microUsd: row.microUsd + (charge.microUsd ?? 0n),
+      microUsd: row.microUsd + (takenOf(charge).microUsd ?? 0n),
     })
   }
   return [...rows.values()].toSorted((a, b) => compare(a.group, b.group) || compare(a.state, b.state))

@@ -1,11 +1,13 @@
-import type { Charge } from '../../core/charge.ts'
+import { takenOf, type Charge } from '../../core/charge.ts'
 import type { SpentBy } from './store.ts'
 
 /** What was settled of these charges, as {@link Store.spentBy} tells it. */
 export function spentBy(charges: readonly Charge[]): SpentBy[] {
   const groups = new Map<string, SpentBy>()
-  for (const { state, route, payer, seller, caller, microUsd = 0n } of charges) {
+  for (const charge of charges) {
+    const { state, route, payer, seller, caller } = charge
     if (state !== 'settled') continue
+    const { microUsd = 0n } = takenOf(charge)
     const key = JSON.stringify([route, payer, seller, caller])
     const sum = groups.get(key) ?? { route, payer, seller, caller, charges: 0, microUsd: 0n }
     groups.set(key, { ...sum, charges: sum.charges + 1, microUsd: sum.microUsd + microUsd })

@@ -1,6 +1,12 @@
 /** The store that keeps nothing: for trying things out and for tests. All rules hold, until the process ends. */
 import type { Claim, Totals } from '../../core/budget.ts'
-import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../core/charge.ts'
+import {
+  takenOf,
+  type AuthorizationRecord,
+  type Charge,
+  type ChargeState,
+  type ChargeTerms,
+} from '../../core/charge.ts'
 import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
@@ -215,7 +221,7 @@ class MemoryStore implements Store {
     const charges = [...this.#charges.values()].filter(({ charge }) => charge.state === state)
     return {
       count: charges.length,
-      microUsd: charges.reduce((sum, { charge }) => sum + (charge.microUsd ?? 0n), 0n),
+      microUsd: charges.reduce((sum, { charge }) => sum + (takenOf(charge).microUsd ?? 0n), 0n),
     }
   }
 
@@ -314,6 +320,16 @@ class MemoryStore implements Store {
     if (this.#charges.has(charge) && !this.#usage.has(charge)) this.#usage.set(charge, { ...usage })
   }
 
+  async usages(charges: readonly string[]): Promise<ReadonlyMap<string, Usage>> {
+    this.#open()
+    return new Map(
+      charges.flatMap((id) => {
+        const usage = this.#usage.get(id)
+        return usage ? [[id, usage] as const] : []
+      }),
+    )
+  }
+
   async consumption({ caller, since }: ConsumptionQuery): Promise<Consumption> {
     this.#open()
     const bought = [...this.#charges.values()]
@@ -323,7 +339,7 @@ class MemoryStore implements Store {
     const usage = bought.flatMap(({ id }) => this.#usage.get(id) ?? [])
     return {
       charges: bought.length,
-      microUsd: bought.reduce((sum, { microUsd }) => sum + (microUsd ?? 0n), 0n),
+      microUsd: bought.reduce((sum, charge) => sum + (takenOf(charge).microUsd ?? 0n), 0n),
       inputTokens: usage.reduce((sum, { inputTokens }) => sum + inputTokens, 0),
       outputTokens: usage.reduce((sum, { outputTokens }) => sum + outputTokens, 0),
     }

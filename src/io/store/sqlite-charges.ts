@@ -3,7 +3,7 @@ import type { Charge } from '../../core/charge.ts'
 import { ALL_TOGETHER, filterCondition, type SpendQuery, type SpendRow } from './charge-filter.ts'
 import { queryLimit } from './rules.ts'
 import type { Connection } from './sqlite-file.ts'
-import { amount, integer, rowToCharge, rowToMicroUsd, rowToState, text } from './sqlite-rows.ts'
+import { amount, integer, rowToCharge, rowToState, rowToTakenMicroUsd, text } from './sqlite-rows.ts'
 import type { ChargeQuery } from './store.ts'
 
 /** Values up to this many digits are added up by SQL: nine million of them fit a 64-bit integer. */
@@ -30,21 +30,21 @@ export class SqliteCharges {
     const { sql, values } = filterCondition(query)
     // A column of ours, never text from outside.
     const group = query.by ?? `'${ALL_TOGETHER}'`
-    const small = `length(micro_usd) <= ${SMALL_DIGITS}`
+    const small = `length(micro_usd) <= ${SMALL_DIGITS} AND charged IS NULL`
     const rows = this.#db.prepare(
       `SELECT ${group} AS name, state, count(*) AS charges, count(*) - count(micro_usd) AS unpriced,
         CAST(coalesce(sum(CASE WHEN ${small} THEN CAST(micro_usd AS INTEGER) END), 0) AS TEXT) AS total
         FROM charges WHERE ${sql} GROUP BY name, state ORDER BY name, state`,
     )
     const large = this.#db.prepare(
-      `SELECT ${group} AS name, state, micro_usd FROM charges
-        WHERE length(micro_usd) > ${SMALL_DIGITS} AND ${sql}`,
+      `SELECT ${group} AS name, state, micro_usd, amount, charged FROM charges
+        WHERE (length(micro_usd) > ${SMALL_DIGITS} OR charged IS NOT NULL) AND ${sql}`,
     )
-    // Larger ones are added up here: SQL's sums are doubles or 64-bit integers.
+    // Larger ones, and parts of what was signed, are added up here: SQL's sums are doubles or 64-bit integers.
     const more = new Map<string, bigint>()
     for (const row of large.iterate(...values)) {
       const key = JSON.stringify([text(row, 'name'), rowToState(row)])
-      more.set(key, (more.get(key) ?? 0n) + (rowToMicroUsd(row) ?? 0n))
+      more.set(key, (more.get(key) ?? 0n) + (rowToTakenMicroUsd(row) ?? 0n))
     }
     return rows.all(...values).map((row) => {
       const [name, state] = [text(row, 'name'), rowToState(row)]

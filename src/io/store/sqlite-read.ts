@@ -8,10 +8,14 @@ import { integer } from './sqlite-rows.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from './sqlite-schema.ts'
 import { SqliteHistory } from './sqlite-history.ts'
 import { SqliteSums } from './sqlite-sums.ts'
+import { SqliteUsage } from './sqlite-usage.ts'
 import type { Store } from './store.ts'
 
 /** The budget sums and charges of a ledger at one instant. */
-export interface LedgerReader extends Pick<Store, 'totals' | 'subjects' | 'history' | 'auditHeads'> {
+export interface LedgerReader extends Pick<
+  Store,
+  'totals' | 'subjects' | 'history' | 'usages' | 'auditHeads'
+> {
   close(): void
 }
 
@@ -41,10 +45,12 @@ export function readSqliteLedger(file: string): LedgerReader {
 
 function reader(db: DatabaseSync, sums: SqliteSums): LedgerReader {
   const history = new SqliteHistory(db)
+  const usage = new SqliteUsage(db)
   return {
     totals: async (claims) => claims.map((claim) => sums.against(claim)),
     subjects: async (claim) => sums.subjects(claim),
     history: async (query) => history.read(query),
+    usages: async (charges) => usage.of(charges),
     auditHeads: async () => history.heads(),
     close: () => db.close(),
   }

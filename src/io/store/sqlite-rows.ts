@@ -1,12 +1,13 @@
 /** Between rows and objects. Reading is strict: a row that is not what was written is damage, never a default. */
 import type { SQLOutputValue } from 'node:sqlite'
 import type { Totals } from '../../core/budget.ts'
-import type {
-  AuthorizationMethod,
-  AuthorizationRecord,
-  Charge,
-  ChargeState,
-  Proof,
+import {
+  chargedShare,
+  type AuthorizationMethod,
+  type AuthorizationRecord,
+  type Charge,
+  type ChargeState,
+  type Proof,
 } from '../../core/charge.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../core/reconcile.ts'
 import { WINDOWS } from '../../core/window.ts'
@@ -98,6 +99,13 @@ export function rowToCharge(row: Row): Charge {
 /** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without one. */
 export function rowToMicroUsd(row: Row): bigint | undefined {
   return row['micro_usd'] === null ? undefined : amount(row, 'micro_usd')
+}
+
+/** What a row of `charges` counts in micro-USD, with its `amount` and `charged`: the proven part where there is one. */
+export function rowToTakenMicroUsd(row: Row): bigint | undefined {
+  const microUsd = rowToMicroUsd(row)
+  if (row['charged'] === null || microUsd === undefined) return microUsd
+  return chargedShare(microUsd, amount(row, 'charged'), amount(row, 'amount'))
 }
 
 function rowToAuthorization(row: Row): AuthorizationRecord {

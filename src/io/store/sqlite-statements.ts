@@ -44,12 +44,14 @@ const ALL_COLUMNS = [...CHARGE_COLUMNS, ...CHANGING_COLUMNS]
 export function prepareStatements(db: Connection) {
   return {
     charge: db.prepare('SELECT * FROM charges WHERE id = ?'),
-    microUsd: db.prepare('SELECT micro_usd FROM charges WHERE state = ?'),
-    // Micro-USD are far below 2^63, past which sum() fails rather than rounds.
+    microUsd: db.prepare('SELECT micro_usd, amount, charged FROM charges WHERE state = ?'),
+    // Micro-USD are far below 2^63, past which sum() fails rather than rounds. Parts of what was signed are read apart.
     spentBy: db.prepare(`SELECT route, payer, seller, caller, count(*) AS charges,
-    CAST(coalesce(sum(CAST(micro_usd AS INTEGER)), 0) AS TEXT) AS micro_usd FROM charges
-    WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ? GROUP BY route, payer, seller, caller
-    ORDER BY route, payer, seller, caller`),
+    CAST(coalesce(sum(CASE WHEN charged IS NULL THEN CAST(micro_usd AS INTEGER) END), 0) AS TEXT) AS micro_usd
+    FROM charges WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ?
+    GROUP BY route, payer, seller, caller ORDER BY route, payer, seller, caller`),
+    spentInPart: db.prepare(`SELECT route, payer, seller, caller, micro_usd, amount, charged FROM charges
+    WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ? AND charged IS NOT NULL`),
     insertCharge: db.prepare(`INSERT INTO charges (${ALL_COLUMNS.join(', ')})
     VALUES (${ALL_COLUMNS.map((column) => `:${column}`).join(', ')})`),
     updateCharge:

@@ -32,13 +32,13 @@ import {
   rowToFlagCount,
   rowToFlagged,
   rowToInstance,
-  rowToMicroUsd,
-  rowToSpentBy,
   rowToPin,
+  rowToTakenMicroUsd,
   text,
 } from './sqlite-rows.ts'
 import { SqliteSellers } from './sqlite-sellers.ts'
 import { prepareStatements, type Statements } from './sqlite-statements.ts'
+import { spentBy } from './sqlite-spent.ts'
 import { SqliteSums } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
 import { SqliteUntold } from './sqlite-untold.ts'
@@ -257,14 +257,14 @@ class SqliteStore implements Store {
       // Added up here and not by SQL: its sums are doubles or 64-bit integers.
       for (const row of this.#sql.microUsd.iterate(state)) {
         count += 1
-        microUsd += rowToMicroUsd(row) ?? 0n
+        microUsd += rowToTakenMicroUsd(row) ?? 0n
       }
       return { count, microUsd }
     })
   }
 
   spentBy(since: number, until = Number.MAX_SAFE_INTEGER): Promise<readonly SpentBy[]> {
-    return this.#read(() => this.#sql.spentBy.all(since, until).map(rowToSpentBy))
+    return this.#read(() => spentBy(this.#sql, since, until))
   }
 
   totals(claims: readonly Claim[]): Promise<Totals[]> {
@@ -330,6 +330,10 @@ class SqliteStore implements Store {
 
   noteUsage(charge: string, usage: Usage): Promise<void> {
     return this.#write(() => this.#usage.note(charge, usage))
+  }
+
+  usages(charges: readonly string[]): Promise<ReadonlyMap<string, Usage>> {
+    return this.#read(() => this.#usage.of(charges))
   }
 
   consumption(query: ConsumptionQuery): Promise<Consumption> {

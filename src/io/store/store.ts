@@ -195,7 +195,7 @@ export interface ConsumptionQuery {
 /** What was bought: charges that were not released, and the tokens of the answers they paid for. */
 export interface Consumption extends Usage {
   readonly charges: number
-  /** Micro-USD; charges without a USD value count with 0. */
+  /** Micro-USD, of an `upto` payment what the chain proved where it did; charges without a USD value count with 0. */
   readonly microUsd: bigint
 }
 
@@ -206,7 +206,10 @@ export interface SpentBy {
   readonly seller: string
   readonly caller: string
   readonly charges: number
-  /** Micro-USD; charges without a USD value count with 0. For display: past 2^63 it is refused. */
+  /**
+   * Micro-USD, of an `upto` payment what the chain proved where it did; charges without a USD value count with 0. For display:
+   * past 2^63 it is refused.
+   */
   readonly microUsd: bigint
 }
 
@@ -280,7 +283,7 @@ export interface Store {
   /** How many charges have each flag; flags that none has are left out. */
   flagCounts(): Promise<{ readonly flag: ChargeFlag; readonly count: number }[]>
 
-  /** Number and micro-USD of all charges in a state; charges without a USD value count with 0. */
+  /** Number and micro-USD, as the budgets count them, of all charges in a state; charges without a USD value count with 0. */
   sum(state: ChargeState): Promise<{ readonly count: number; readonly microUsd: bigint }>
 
   /**
@@ -333,6 +336,8 @@ export interface Store {
 
   /** Notes the tokens of the answer a charge paid for. The first note stays; a charge that does not exist is passed over. */
   noteUsage(charge: string, usage: Usage): Promise<void>
+  /** The tokens of the answers that these charges paid for, by charge; those without a note are left out. */
+  usages(charges: readonly string[]): Promise<ReadonlyMap<string, Usage>>
   /** Adds up what was bought. */
   consumption(query: ConsumptionQuery): Promise<Consumption>
 

@@ -50,7 +50,8 @@ Examples:
   tollway report --policy stricter.yaml
 
 Only reads the ledger: a gateway that runs on it is not disturbed. A payment belongs to the instant of its
-reservation, and counts in full while nobody can say whether it was taken.
+reservation, and counts in full while nobody can say whether it was taken. Of a payment of up to so much, what
+the chain proved is counted. Tokens are those of the answers that told them.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (unit: PeriodUnit, options: Flags) => {
@@ -75,7 +76,7 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-type Reader = Parameters<typeof import('../../report/read-charges.ts').readCharges>[0]
+type Reader = Parameters<typeof import('../../report/read-charges.ts').readWithUsage>[0]
 type Period = import('../../report/period.ts').Period
 
 async function spendingText(
@@ -83,10 +84,10 @@ async function spendingText(
   period: Period,
   { by, timezone, csv, json }: Flags,
 ): Promise<string> {
-  const { readCharges } = await import('../../report/read-charges.ts')
+  const { readWithUsage } = await import('../../report/read-charges.ts')
   const { addUp } = await import('../../report/spending.ts')
   const { csvOfSpending, jsonOfSpending, renderSpending } = await import('../report-output.ts')
-  const report = { period, timezone, by, rows: await addUp(readCharges(ledger, period), by, timezone) }
+  const report = { period, timezone, by, rows: await addUp(readWithUsage(ledger, period), by, timezone) }
   if (csv) return csvOfSpending(report)
   return json ? inJson(jsonOfSpending(report)) : renderSpending(report)
 }
