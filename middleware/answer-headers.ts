@@ -11,7 +11,7 @@ export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
 }
 
 /**
- * Sets `x-request-id` and `x-tollway-spent`, and the charge headers where money moved or may have. Called again
+ * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
  * it overwrites, so that the headers tell the last state known before the first byte.
  */
 export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void {
@@ -20,6 +20,8 @@ export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void 
   res.setHeader('x-tollway-spent', spent)
   // Nobody may take such an answer for a completion.
   if (exchange.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
+  const reduced = exchange.details['reduced_max_tokens']
+  if (reduced !== undefined) res.setHeader('x-tollway-max-tokens', String(reduced))
   const { charge } = exchange
   if (!charge || spent === 'no') return
   const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)

@@ -2,8 +2,9 @@
 import { needsWords } from '../src/core/answer-class.ts'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import type { Attempt, Exchange } from '../src/core/exchange.ts'
+import type { Provider } from '../src/core/provider.ts'
 import type { Candidate, FallbackKind } from '../src/core/route.ts'
-import type { IncomingReply } from '../src/io/upstream.ts'
+import type { IncomingReply, OutgoingRequest } from '../src/io/upstream.ts'
 import { headerText, spentOf } from './answer-headers.ts'
 import { askedPause, askUnpaid, classOf, unavailable } from './ask-unpaid.ts'
 import type { Request } from './handler.ts'
@@ -12,6 +13,7 @@ import { outgoingRequest } from './outgoing.ts'
 import { PaidCall } from './paid-call.ts'
 import type { PaymentParts } from './payment-interceptor.ts'
 import { peekBody, whenDone } from './peek-body.ts'
+import { forgetReduction, reducedRequest } from './reduce-tokens.ts'
 import { relayedHeaders } from './relay-headers.ts'
 
 /** Answers of an unpaid probe that are about the request and are relayed as they are. */
@@ -131,9 +133,32 @@ async function serve(
       `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
     )
   }
+  try {
+    return await buy(parts, exchange, candidate, payer, request, leaving)
+  } catch (error) {
+    const smaller = reducedRequest(parts, exchange, candidate, request, error)
+    if (!smaller) throw error
+    try {
+      return await buy(parts, exchange, candidate, payer, smaller, leaving)
+    } catch (again) {
+      forgetReduction(exchange)
+      throw again
+    }
+  }
+}
+
+/** Asks what the request costs, and pays it. */
+async function buy(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  payer: Provider,
+  request: OutgoingRequest,
+  leaving: AbortSignal,
+): Promise<Verdict> {
   const startedAt = performance.now()
   const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
-  if (dryRun && answer.status >= 200 && answer.status < 300) {
+  if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
     answer.body.destroy()
     return toldOnly(exchange, candidate)
   }

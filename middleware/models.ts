@@ -3,12 +3,12 @@ import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { TollwayError } from '../src/core/errors.ts'
 import { formatUsd } from '../src/core/money.ts'
-import type { Candidate, RouteFacts, RouteTable } from '../src/core/route.ts'
+import type { Candidate, ModelInfo, RouteFacts, RouteTable } from '../src/core/route.ts'
 import { headerText } from './answer-headers.ts'
 import { mayUse } from './caller.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler, type Request } from './handler.ts'
-import { listedModels } from './listed-models.ts'
+import { listedModels, mergedInfo, type ModelCatalogue } from './listed-models.ts'
 import { objectWith, parseOptions } from './options.ts'
 import { headersOf, rawPaths } from './paths.ts'
 import type { RoutePrices } from './router-state.ts'
@@ -19,6 +19,8 @@ export interface ModelsOptions {
   readonly routes: RouteTable
   /** What requests cost of late; without it only configured prices are shown. */
   readonly prices?: RoutePrices | undefined
+  /** What sellers list; without it patterns are listed as they are written. */
+  readonly catalogue?: ModelCatalogue | undefined
   /** When the list was made (`created`): the time of mounting. */
   readonly clock?: Clock | undefined
 }
@@ -26,23 +28,28 @@ export interface ModelsOptions {
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
   prices: objectWith<RoutePrices>(['load', 'of'], 'give the price book that openParts() opens').optional(),
+  catalogue: objectWith<ModelCatalogue>(
+    ['names', 'find'],
+    'give the catalogues that openParts() opens',
+  ).optional(),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
 /**
  * Lists the models a caller may use; ids with slashes and colons work plain and encoded. A route named by a pattern is
- * listed as it is written, like LiteLLM does, and any id it matches can be asked for.
+ * listed by its seller's catalogue where there is one, else as it is written, like LiteLLM does; any id it matches can be
+ * asked for.
  * @throws ConfigError for a mistake in the options
  */
 export function models(options: ModelsOptions): Handler {
-  const { routes, prices, clock } = parseOptions('models', SCHEMA, options)
+  const { routes, prices, catalogue, clock } = parseOptions('models', SCHEMA, options)
   const created = Math.floor(clock.now() / 1000)
   const describe = (id: string, first: Candidate | undefined): object => ({
     id,
     object: 'model',
     created,
     owned_by: 'tollway',
-    ...factsOf(first, prices),
+    ...factsOf(first, prices, first && catalogue?.find(first)),
   })
 
   return asyncHandler('models', async (req, res, next) => {
@@ -51,13 +58,13 @@ export function models(options: ModelsOptions): Handler {
     if (wanted === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = '/models'
-    await prices?.load()
+    await Promise.all([prices?.load(), catalogue?.load()])
     const facts: RouteFacts = { caller: exchange.caller, header: headersOf(req) }
     const firstOf = (id: string): Candidate | undefined => routes.match(id, facts)[0]
     if (wanted === '') {
       return sendJson(res, exchange, 200, {
         object: 'list',
-        data: listedModels(exchange, routes, facts).map((id) => describe(id, firstOf(id))),
+        data: listedModels(exchange, routes, facts, catalogue).map((id) => describe(id, firstOf(id))),
       })
     }
     const first = firstOf(wanted)
@@ -70,11 +77,16 @@ export function models(options: ModelsOptions): Handler {
 
 /**
  * Size and price in the names of OpenRouter's list, prices in USD as decimal strings. What a pattern costs is not one
- * number, so that it is left out there.
+ * number, so that it is left out there. What the configuration says goes before the seller's catalogue.
  */
-function factsOf(first: Candidate | undefined, prices: RoutePrices | undefined): object {
+function factsOf(
+  first: Candidate | undefined,
+  prices: RoutePrices | undefined,
+  listed: ModelInfo | undefined,
+): object {
   if (!first) return {}
-  const { info, modelName } = first.route
+  const { modelName } = first.route
+  const info = mergedInfo(first.route.info, listed)
   const paid = modelName.includes('*') && first.remoteModel.includes('*') ? undefined : prices?.of(first)
   const perRequest = info?.microUsdPerRequest ?? (first.route.payer === undefined ? undefined : paid)
   const pricing = defined({

@@ -14,6 +14,7 @@ import { tryCandidates } from './candidate-loop.ts'
 import { waitAloud } from './early-answer.ts'
 import { exchangeOf } from './exchange.ts'
 import { asyncHandler, type Handler } from './handler.ts'
+import type { ModelCatalogue } from './listed-models.ts'
 import { ClientLeftError } from './paid-call.ts'
 import { functionOption, objectWith, parseOptions } from './options.ts'
 import { isRouted } from './paths.ts'
@@ -45,6 +46,8 @@ export interface PaymentInterceptorOptions {
   /** Origins that may be paid: those of the paid routes. */
   readonly origins: ReadonlySet<string>
   readonly policy: PaymentPolicy
+  /** What sellers list: their price of a token tells how far to lower a limit (`reduceMaxTokens`). */
+  readonly catalogue?: Pick<ModelCatalogue, 'find'> | undefined
   /** Counts the paid calls on their way; a shutdown waits for them. */
   readonly running?: RunningCalls | undefined
   readonly clock?: Clock | undefined
@@ -102,6 +105,10 @@ const SCHEMA = z.strictObject({
       .custom<readonly Asset[]>((value) => Array.isArray(value), 'give a list of assets')
       .default(() => BUILT_IN_ASSETS),
   }),
+  catalogue: objectWith<Pick<ModelCatalogue, 'find'>>(
+    ['find'],
+    'give the catalogues that openParts() opens',
+  ).optional(),
   running: z.instanceof(RunningCalls, { error: 'give a RunningCalls' }).default(() => new RunningCalls()),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   timers: objectWith<Timers>(['after'], 'give { after(ms, work) }').default(systemTimers),

@@ -16,6 +16,7 @@ import type { Provider } from '../core/provider.ts'
 import type { Timers } from '../core/timers.ts'
 import type { AuditFile } from '../io/audit-file.ts'
 import type { AuditSink } from '../io/audit-queue.ts'
+import type { Catalogues } from '../io/catalogues.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { createMetrics, type Metrics } from '../io/metrics.ts'
@@ -28,6 +29,7 @@ import type { Store } from '../io/store/store.ts'
 import type { LookupAll } from '../io/public-connector.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import { budgetLog } from './budget-log.ts'
+import { catalogueLog } from './catalogue-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
 import { openPayers } from './open-payers.ts'
@@ -92,6 +94,8 @@ export interface Parts {
   readonly modelRouter: ModelRouterOptions
   /** What requests cost of late. */
   readonly prices: PriceBook
+  /** What sellers list of their models. */
+  readonly catalogue: Catalogues
   readonly idempotency: IdempotencyOptions
   readonly budgetGuard: BudgetGuardOptions
   readonly paymentInterceptor: PaymentInterceptorOptions
@@ -119,9 +123,13 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     opened.push(opening)
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics({ registry: overrides.registry })
-    const observers = [metrics.observe, chainLog(log), budgetLog(log), ...(overrides.observers ?? [])].map(
-      (observer) => harmless(observer, log),
-    )
+    const observers = [
+      metrics.observe,
+      chainLog(log),
+      budgetLog(log),
+      catalogueLog(log),
+      ...(overrides.observers ?? []),
+    ].map((observer) => harmless(observer, log))
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
     const [auditSums, moves] = [new AuditSums(instance.id), new MoveWatch(instance.id)]
     observers.push(moves.observe)
@@ -148,13 +156,13 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const payers = new Map<string, Provider>([...signers, ...pools])
     observers.push(harmless(poolObserver(pools, metrics.observe), log))
     metrics.watch(poolSources(store.vouchers, pools, clock))
-    const router = openRouter(config, store, clock, observers)
     const running = new RunningCalls()
     const upstream = createUpstream(config.timeouts, {
       dispatcher: overrides.dispatcher,
       publicSellers: config.blockPrivateNetworks,
       lookup: overrides.lookup,
     })
+    const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
     metrics.watch({
       budgets: async () =>
         (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
@@ -209,6 +217,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       modelRouter: { ...router.options, routes: withPools(router.options.routes, pools) },
       pools,
       prices: router.prices,
+      catalogue: router.catalogue,
       idempotency: { ledger, ...config.idempotency, clock },
       budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
       paymentInterceptor: {
@@ -216,6 +225,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         upstream,
         payers,
         origins,
+        catalogue: router.catalogue,
         policy: { ...config.policy, assets: config.assets },
         running,
         // Without comments there is nothing to say early either: silence is what was asked for.

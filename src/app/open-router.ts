@@ -1,10 +1,13 @@
 import type { ModelRouterOptions } from '../../middleware/model-router.ts'
-import { RouterState } from '../../middleware/router-state.ts'
+import { RouterState, type RoutePrices } from '../../middleware/router-state.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Observer } from '../core/events.ts'
 import { compileRoutes, type Route } from '../core/route.ts'
+import { systemTimers, type Timers } from '../core/timers.ts'
+import { Catalogues } from '../io/catalogues.ts'
 import { PriceBook } from '../io/price-book.ts'
 import type { Store } from '../io/store/store.ts'
+import type { Upstream } from '../io/upstream.ts'
 import { asksForKeys } from './config/asks-for-keys.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 
@@ -13,23 +16,40 @@ export interface OpenedRouter {
   readonly options: ModelRouterOptions & { readonly state: RouterState }
   /** What requests cost of late. */
   readonly prices: PriceBook
+  /** What sellers list. */
+  readonly catalogue: Catalogues
+}
+
+/** What {@link openRouter} works with. */
+export interface RouterParts {
+  readonly store: Pick<Store, 'prices'>
+  readonly upstream: Pick<Upstream, 'send'>
+  readonly clock: Clock
+  readonly timers: Timers | undefined
+  readonly observers: readonly Observer[]
 }
 
 /** Opens the routes of a configuration. @throws ConfigError for routes that cannot be meant */
-export function openRouter(
-  config: ResolvedConfig,
-  store: Pick<Store, 'prices'>,
-  clock: Clock,
-  observers: readonly Observer[],
-): OpenedRouter {
+export function openRouter(config: ResolvedConfig, parts: RouterParts): OpenedRouter {
+  const { store, upstream, clock, timers = systemTimers, observers } = parts
   const prices = new PriceBook(store, config.assets, clock)
+  const catalogue = new Catalogues({ routes: config.routes, upstream, clock, timers, observers })
+  // What was really paid says more than a list; the list says something before anything was paid.
+  const known: RoutePrices = {
+    load() {
+      catalogue.refresh()
+      return prices.load()
+    },
+    of: (candidate, endpoint) => prices.of(candidate, endpoint) ?? catalogue.typicalPrice(candidate),
+  }
   return {
     options: {
       routes: compileRoutes(config.routes, config.fallbacks, config.router),
       fallback: upstreamRoute(config),
-      state: new RouterState({ ...config.router, prices, clock, observers }),
+      state: new RouterState({ ...config.router, prices: known, clock, observers }),
     },
     prices,
+    catalogue,
   }
 }
 

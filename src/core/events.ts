@@ -80,16 +80,20 @@ export type TollwayEvent =
   | ({ readonly type: 'obol_buyer'; readonly counter: ObolCounter } & ObolLabels)
   /** The state file of x402-buyer could not be written; what was used is in the ledger. */
   | { readonly type: 'obol_state_failed'; readonly payer: string }
+  /** A seller's list of models was read, or could not be; `models` are known now. */
+  | { readonly type: 'catalogue'; readonly seller: string; readonly ok: boolean; readonly models: number }
+  /** A request was asked for again with fewer answer tokens, because its quote was above the ceiling. */
+  | { readonly type: 'tokens_reduced'; readonly seller: string; readonly route: string }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
+
+/** A whole answer that became a stream, or a stream that became a whole answer. */
+export type StreamConversion = 'json_to_sse' | 'sse_to_json'
 
 /** How a request ended. */
 export interface RequestSummary {
   readonly requestId: string
   readonly method: string
-/** A whole answer that became a stream, or a stream that became a whole answer. */
-export type StreamConversion = 'json_to_sse' | 'sse_to_json'
-
   /** One of the served paths, or `other`: never the client's own text. */
   readonly endpoint: string
   readonly caller: string
@@ -109,12 +113,12 @@ export type StreamConversion = 'json_to_sse' | 'sse_to_json'
   readonly usage: Usage | undefined
   readonly stream: boolean
   readonly truncated: boolean
+  /** The answer came in one form and went out in the other. */
+  readonly conversion?: StreamConversion | undefined
   readonly seconds: number
   /** Until the first byte of the answer's body; `undefined` when none was sent. */
   readonly firstByteSeconds: number | undefined
   /** Tollway's own share until the answer could be relayed; `undefined` for what no model answered. */
-  /** The answer came in one form and went out in the other. */
-  readonly conversion?: StreamConversion | undefined
   readonly overheadSeconds?: number | undefined
   /** Facts of a refusal or failure for the audit record, e.g. the seller's words. */
   readonly details: Readonly<Record<string, string | number | boolean | null>>

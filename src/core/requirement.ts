@@ -109,6 +109,7 @@ interface Refusal {
   readonly code: ErrorCode
   readonly message: string
   readonly advice?: readonly string[]
+  readonly details?: Readonly<Record<string, string>>
 }
 
 /**
@@ -145,12 +146,15 @@ export function vetOffers(
   }
   const [first, ...rest] = policy.order === 'seller' ? quotes : quotes.toSorted(byPrice)
   if (first) return [first, ...rest]
-  const refusal = best ?? { code: 'offer_empty' as const, message: 'The seller offered no way to pay.' }
+  const refusal: Refusal | Omit<Refusal, 'stage'> = best ?? {
+    code: 'offer_empty' as const,
+    message: 'The seller offered no way to pay.',
+  }
   const offered = [
     ...challenge.offers.map((offer) => `${offer.scheme} on ${offer.network}`),
     ...challenge.others,
   ]
-  throw new TollwayError({ ...refusal, details: { offered: clean(offered.join(', ')) } })
+  throw new TollwayError({ ...refusal, details: { ...refusal.details, offered: clean(offered.join(', ')) } })
 }
 
 /** The sort is stable: of equals the seller's first stays first. */
@@ -269,6 +273,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       code: 'price_above_limit',
       message: `The seller asks $${formatUsd(microUsd)}, above the ceiling of $${formatUsd(policy.maxMicroUsd)} per request.`,
       advice: ['Raise policy.max_usd_per_request if you mean to pay this.'],
+      details: { asked_usd: formatUsd(microUsd) },
     }
   }
   const limit = policy.price?.(offer.network, asset.address)

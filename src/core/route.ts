@@ -70,6 +70,10 @@ export interface Route {
   readonly eventsPerSecond?: number | undefined
   readonly when?: RouteCondition | undefined
   readonly info?: ModelInfo | undefined
+  /** Whether the seller lists its models and prices at `<apiBase>/models`. */
+  readonly catalogue?: boolean | undefined
+  /** A quote above the ceiling is asked for again with fewer answer tokens, down to this many; not at all by default. */
+  readonly reduceMaxTokens?: number | undefined
 }
 
 /** A route applied to one request. */

@@ -144,6 +144,15 @@ export const METRIC_TABLE = {
     'to',
     'reason',
   ]),
+  tollway_catalogue_reads_total: counter("Readings of sellers' lists of models, by how they ended.", [
+    'seller',
+    'result',
+  ]),
+  tollway_catalogue_models: gauge("Models of a seller's list as it was last read.", ['seller']),
+  tollway_reduced_requests_total: counter(
+    'Requests asked for again with fewer answer tokens, because the quote was above the ceiling.',
+    ['route', 'seller'],
+  ),
   tollway_cooldowns_total: counter('Times a route was put behind the others because it kept failing.', [
     'route',
     'seller',

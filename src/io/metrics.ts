@@ -103,6 +103,8 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
     case 'fell_back':
     case 'cooled':
     case 'rate_limited':
+    case 'catalogue':
+    case 'tokens_reduced':
       recordRouting(metrics, event)
       return
     case 'obol_buyer':
@@ -151,12 +153,12 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (overheadSeconds !== undefined) {
     metrics.observe('tollway_request_overhead_seconds', { route }, overheadSeconds, requestId)
   }
-  // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
-  if (route === 'none') return
   const { conversion } = summary
   if (conversion !== undefined) {
     metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
   }
+  // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
+  if (route === 'none') return
   const labels = {
     gen_ai_operation_name: operationOf(summary.endpoint),
     gen_ai_provider_name: payer,

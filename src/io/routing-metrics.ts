@@ -5,7 +5,7 @@ import type { MetricRegistry } from './metric-registry.ts'
 
 type RoutingEvent = Extract<
   TollwayEvent,
-  { readonly type: 'retried' | 'fell_back' | 'cooled' | 'rate_limited' }
+  { readonly type: 'retried' | 'fell_back' | 'cooled' | 'rate_limited' | 'catalogue' | 'tokens_reduced' }
 >
 
 /** A route's health as the router tells it. */
@@ -39,6 +39,16 @@ export function recordRouting(metrics: MetricRegistry, event: RoutingEvent): voi
       return
     case 'rate_limited':
       metrics.count('tollway_rate_limited_total', { caller: event.caller, limit: event.limit })
+      return
+    case 'catalogue':
+      metrics.count('tollway_catalogue_reads_total', {
+        seller: event.seller,
+        result: event.ok ? 'ok' : 'failed',
+      })
+      metrics.set('tollway_catalogue_models', { seller: event.seller }, event.models)
+      return
+    case 'tokens_reduced':
+      metrics.count('tollway_reduced_requests_total', { route: event.route, seller: event.seller })
       return
     default:
       event satisfies never

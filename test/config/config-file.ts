@@ -110,6 +110,8 @@ model_list:
     max_parallel_requests: 8
     max_retries: 1
     drop_params: [store]
+    catalogue: true
+    reduce_max_tokens: 256
     on_disconnect: abort
     always_stream: true
     early_keepalive: true

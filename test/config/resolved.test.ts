@@ -133,6 +133,8 @@ it('turns every key into our units', () => {
         maxParallel: 8,
         maxRetries: 1,
         dropParams: ['store'],
+        catalogue: true,
+        reduceMaxTokens: 256,
         onDisconnect: 'abort',
         alwaysStream: true,
         earlyKeepalive: true,

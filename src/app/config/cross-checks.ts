@@ -31,6 +31,7 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
     ...checkListen(config),
     ...checkMetrics(config),
     ...checkCallers(config),
+    ...checkFilledBy(config),
     ...checkRoutes(config),
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
@@ -100,11 +101,36 @@ function checkCallers(config: Fields): Finding[] {
   return findings
 }
 
+/** Who refills a pool must have a key to sign with. */
+function checkFilledBy(config: Fields): Finding[] {
+  const payers = isPlainObject(config['payers']) ? config['payers'] : {}
+  return Object.entries(payers).flatMap(([name, entry]): Finding[] => {
+    const signer = isPlainObject(entry) ? entry['filled_by'] : undefined
+    if (typeof signer !== 'string') return []
+    const found = payers[signer]
+    const path = ['payers', name, 'filled_by']
+    if (!Object.hasOwn(payers, signer) || !isPlainObject(found)) {
+      return [{ path, message: `names no payer. ${listed('payers', Object.keys(payers))}` }]
+    }
+    const { kind, mode } = found
+    if (kind === 'direct' || (kind === 'agentcash' && (mode === undefined || mode === 'wallet'))) return []
+    return [{ path, message: 'names a payer that cannot sign ahead. Name one of kind direct.' }]
+  })
+}
+
 function checkRoutes(config: Fields): Finding[] {
   const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []
   return items(config, 'model_list').flatMap(({ path, fields }): Finding[] => {
     const findings: Finding[] = []
     const payer = fields['payer']
+    for (const key of ['catalogue', 'reduce_max_tokens']) {
+      if (payer === undefined && fields[key] !== undefined && fields[key] !== false) {
+        findings.push({
+          path: [...path, key],
+          message: 'is for paid routes only. Name a payer, or remove it.',
+        })
+      }
+    }
     if (payer !== undefined && fields['api_key'] !== undefined) {
       findings.push({
         path: [...path, 'api_key'],

@@ -5,7 +5,7 @@ import type { CheckedConfig } from './schema.ts'
 type CheckedRoute = CheckedConfig['model_list'][number]
 
 /** A checked entry of `model_list` in its final form. */
-export function resolveRoute(route: CheckedRoute): Route {
+export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers']): Route {
   return {
     modelName: route.model_name,
     model: route.model,
@@ -21,6 +21,8 @@ export function resolveRoute(route: CheckedRoute): Route {
     alwaysStream: route.always_stream,
     earlyKeepalive: route.early_keepalive,
     eventsPerSecond: route.events_per_second,
+    catalogue: route.catalogue ?? isBlockrun(route, payers),
+    reduceMaxTokens: route.reduce_max_tokens,
     when: route.when && resolveCondition(route.when),
     timeouts: route.timeouts && {
       connectMs: route.timeouts.connect_seconds,
@@ -30,6 +32,13 @@ export function resolveRoute(route: CheckedRoute): Route {
     },
     info: route.model_info && resolveInfo(route.model_info),
   }
+}
+
+/** BlockRun is known to list its models; AgentCash is how it is paid. */
+function isBlockrun(route: CheckedRoute, payers: CheckedConfig['payers']): true | undefined {
+  const payer = route.payer === undefined ? undefined : payers[route.payer]
+  if (payer?.kind !== 'agentcash') return undefined
+  return /(?:^|\.)blockrun\.ai$/.test(new URL(route.api_base).hostname) ? true : undefined
 }
 
 function resolveCondition({ callers, headers }: NonNullable<CheckedRoute['when']>): RouteCondition {

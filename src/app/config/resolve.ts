@@ -41,7 +41,7 @@ export function resolveConfig(
       Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
     ),
     keys: checked.keys && { path: resolve(directory, checked.keys.path) },
-    routes: checked.model_list.map(resolveRoute),
+    routes: checked.model_list.map((route) => resolveRoute(route, checked.payers)),
     router: resolveRouter(checked.router),
     fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
     budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),

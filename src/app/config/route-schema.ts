@@ -96,6 +96,16 @@ export const routeOptions = {
     description: 'Top-level fields taken out of a JSON body before it is sent; the rest stays as it is.',
     example: '[store, service_tier]',
   }),
+  catalogue: z.boolean().optional().meta({
+    description:
+      'Whether the seller lists its models and prices at `<api_base>/models`: they are then told at GET /v1/models, a pattern by the real names, and count for `strategy: cheapest` until a price was paid. Default: only where an agentcash payer pays BlockRun.',
+    example: 'true',
+  }),
+  reduce_max_tokens: z.int().min(1).max(MAX_TOKENS).optional().meta({
+    description:
+      'Asks once more with fewer answer tokens, down to this many, when the quote is above policy.max_usd_per_request. Only a limit that the client sent is lowered. Only with payer.',
+    example: '256',
+  }),
   when,
   timeouts,
   model_info: modelInfo,
