@@ -146,7 +146,12 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
     files.filter((file) => pattern.test(withoutComments(readFileSync(join(ROOT, file), 'utf8'))))
   // The gate is asked in one place, and one place asks payers to sign and sends what they signed.
   expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['middleware/vet-challenge.ts'])
-  expect(using(/(?<!function )\bvet\(/)).toEqual(['middleware/paid-call.ts'])
+  // Vouchers are bought by the same gate, and paid for when they are spent.
+  expect(using(/(?<!function )\bvet\(/).toSorted()).toEqual([
+    'middleware/paid-call.ts',
+    'src/app/buying/terms.ts',
+  ])
+  expect(using(/\.presign\(/)).toEqual(['src/app/buying/fill.ts'])
   expect(using(/payer\.authorize\(/)).toEqual(['middleware/paid-call.ts'])
   expect(using(/\bauthorization\.header\b|\{ name, value \} = authorization/)).toEqual([
     'middleware/paid-call.ts',

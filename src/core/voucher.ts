@@ -143,6 +143,8 @@ export type AddRefusal =
   | 'per_day'
   | 'draining'
   | 'other_terms'
+  /** Everything that was ordered is there. */
+  | 'order'
 
 /** What {@link VoucherState} a charge gives the voucher that it claimed. */
 export function voucherState(

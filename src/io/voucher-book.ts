@@ -107,8 +107,9 @@ export class VoucherBook {
     wanted: number,
     microUsd: bigint | undefined,
     signed: boolean,
+    ordered = false,
   ): Promise<number> {
-    const options = { limits: this.#limits, at: this.#clock.now(), signed, microUsd }
+    const options = { limits: this.#limits, at: this.#clock.now(), signed, ordered, microUsd }
     return await this.store.room(pool.payer, pool.name, wanted, options)
   }
 

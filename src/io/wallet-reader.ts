@@ -21,6 +21,8 @@ export interface Funds {
 /** Every method throws {@link ChainError} when the node gives no usable answer, or is of another chain. */
 export interface WalletReader {
   funds(asset: string, owner: string): Promise<Funds>
+  /** What the owner has of the network's own coin, wei. */
+  coin(owner: string): Promise<bigint>
   /** The owner's next EIP-2612 nonce. */
   permitNonce(asset: string, owner: string): Promise<bigint>
   /** `DOMAIN_SEPARATOR()` of the token, lower-case hex. */
@@ -79,6 +81,7 @@ export function openWalletReader(options: WalletReaderOptions): WalletReader {
         if (allowance instanceof Error) throw allowance
         return { deployed: true, balance, allowance }
       }),
+    coin: (owner) => onChain(() => client.getBalance({ address: getAddress(owner) })),
     permitNonce: (asset, owner) =>
       onChain(() =>
         client.readContract({

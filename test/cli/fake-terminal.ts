@@ -20,6 +20,11 @@ export class FakeTerminal implements Terminal {
     this.err += text
   }
 
+  stdoutBytes(chunk: Uint8Array): Promise<void> {
+    this.out += Buffer.from(chunk).toString('latin1')
+    return Promise.resolve()
+  }
+
   onStopSignal(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)

@@ -22,6 +22,7 @@ function node() {
       if (state.silent) await new Promise<void>((resolve) => waiting.push(resolve))
       return { deployed: true, balance: state.balance, allowance: 0n }
     },
+    coin: () => Promise.resolve(0n),
     permitNonce: () => Promise.resolve(3n),
     separator: () => Promise.resolve('0xAB'),
     close: () => undefined,

@@ -2,11 +2,17 @@ import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
+import { addBalance } from './commands/balance.ts'
 import { addBudgets } from './commands/budgets.ts'
+import { addBuy } from './commands/buy.ts'
 import { addCheck } from './commands/check.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
+import { addPay } from './commands/pay.ts'
+import { addProbe } from './commands/probe.ts'
+import { addPurchases } from './commands/purchases.ts'
 import { addReconcile } from './commands/reconcile.ts'
+import { addProcess, addRefill, addRemove } from './commands/refill.ts'
 import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
@@ -66,6 +72,14 @@ ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
   addCheck(program, context)
+  addProbe(program, context)
+  addPay(program, context)
+  addBuy(program, context)
+  addPurchases(program, context)
+  addRefill(program, context)
+  addRemove(program, context)
+  addProcess(program, context)
+  addBalance(program, context)
   addBudgets(program, context)
   addReport(program, context)
   addReconcile(program, context)

@@ -5,6 +5,10 @@ export interface Terminal {
   readonly env: Environment
   stdout(text: string): void
   stderr(text: string): void
+  /** Bytes for whoever reads the output; resolves when more may be written. Rejects when nobody reads any more. */
+  stdoutBytes(chunk: Uint8Array): Promise<void>
+  /** Where a progress bar may be drawn: a terminal that a person looks at. */
+  readonly progress?: NodeJS.WriteStream | undefined
   /** Calls back on each SIGINT and SIGTERM until the returned function is called. */
   onStopSignal(listener: () => void): () => void
   /** Ends the process. */
@@ -23,6 +27,11 @@ export function processTerminal(): Terminal {
     env: process.env,
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
+    stdoutBytes: (chunk) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()))
+      }),
+    progress: process.stderr.isTTY ? process.stderr : undefined,
     onStopSignal(listener) {
       for (const signal of STOP_SIGNALS) process.on(signal, listener)
       return () => {

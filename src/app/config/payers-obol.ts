@@ -31,6 +31,11 @@ export const obolPool = z
         "x402-buyer's consumed.json, read at start and kept up to date, so that it could take over again. One writer at a time.",
       example: './consumed.json',
     }),
+    filled_by: z.string().min(1).optional().meta({
+      description:
+        'The payer under `payers` whose key signs its vouchers: the gateway then refills purchases in the background. Without it the gateway needs no key, and `tollway process` refills.',
+      example: 'base',
+    }),
     reload_seconds: z
       .number()
       .min(0)
@@ -69,6 +74,10 @@ export const obolPool = z
       .meta({ description: 'How long after it was loaded a voucher may be used.', example: '30' }),
   })
   .superRefine((entry, context) => {
+    if (entry.filled_by !== undefined && entry.config !== undefined) {
+      const message = 'stands beside config: what lies in files is not ours to refill. Remove one of the two.'
+      context.addIssue({ code: 'custom', path: ['filled_by'], message })
+    }
     for (const name of ['auths', 'state'] as const) {
       if (entry[name] === undefined || entry.config !== undefined) continue
       const message = 'stands without config. Name the upstreams with config too.'

@@ -35,6 +35,7 @@ export function resolveObolPool(payer: CheckedObolPool, directory: string): Reso
         ? undefined
         : { config: resolve(directory, config), auths: auths && resolve(directory, auths) },
     state: state && resolve(directory, state),
+    ...(payer.filled_by === undefined ? {} : { filledBy: payer.filled_by }),
     reloadMs: payer.reload_seconds,
     userAgent: payer.user_agent,
     limits: {

@@ -38,6 +38,12 @@ export class MemoryPurchases implements PurchaseStore {
     this.#purchases.set(keyOf(payer, name), { ...purchase, delivered })
   }
 
+  /** How many are ordered and not delivered; `undefined` for an unknown purchase. */
+  left(payer: string, name: string): number | undefined {
+    const purchase = this.#purchases.get(keyOf(payer, name))
+    return purchase && Math.max(0, purchase.ordered - purchase.delivered)
+  }
+
   /** Forgets a purchase. */
   remove(payer: string, name: string): void {
     this.#purchases.delete(keyOf(payer, name))

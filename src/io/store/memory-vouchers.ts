@@ -274,7 +274,8 @@ export class MemoryVouchers implements VoucherStore {
       if (addedAt >= createdAt) signedTotal += 1
       if (addedAt >= today) signedToday += voucher.amount
     }
-    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday }
+    const orderLeft = this.#purchases.left(pool.payer, pool.name)
+    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, orderLeft }
   }
 
   #stateOf(entry: Entry, at: number) {

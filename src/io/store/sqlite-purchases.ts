@@ -42,6 +42,12 @@ export class SqlitePurchases {
     this.#deliver.run(count, payer, name)
   }
 
+  /** How many are ordered and not delivered; `undefined` for an unknown purchase. */
+  left(payer: string, name: string): number | undefined {
+    const [purchase] = this.list({ payer, name })
+    return purchase && Math.max(0, purchase.ordered - purchase.delivered)
+  }
+
   remove(payer: string, name: string): void {
     this.#remove.run(payer, name)
   }

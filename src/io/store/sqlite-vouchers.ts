@@ -264,7 +264,8 @@ export class SqliteVouchers {
       if (integer(own, 'added_at') >= createdAt) signedTotal += 1
       if (integer(own, 'added_at') >= today) signedToday += amount(own, 'amount')
     }
-    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday }
+    const orderLeft = this.#purchases.left(pool.payer, pool.name)
+    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, orderLeft }
   }
 }
 

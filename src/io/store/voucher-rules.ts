@@ -20,6 +20,8 @@ export interface Standing {
   readonly signedTotal: number
   /** Signed for the pool since the UTC day began, smallest units. */
   readonly signedToday: bigint
+  /** How many of the pool's purchase are ordered and not delivered; `undefined` without a purchase. */
+  readonly orderLeft: number | undefined
 }
 
 /** A voucher that may be added. */
@@ -37,7 +39,7 @@ export interface Admitted {
 export function admit(
   vouchers: readonly SignedVoucher[],
   standing: Standing,
-  { limits, at, signed }: AddOptions,
+  { limits, at, signed, ordered }: AddOptions,
   find: (id: string) => 'dropped' | 'other' | undefined,
 ): { readonly admitted: Admitted[]; readonly result: Added } {
   const { pool } = standing
@@ -73,6 +75,7 @@ export function admit(
     if (!sameTerms(voucher, pool)) return 'other_terms'
     if (pool.drainingSince !== undefined) return 'draining'
     if (until <= at) return 'expired'
+    if (ordered === true && admitted.length >= (standing.orderLeft ?? 0)) return 'order'
     if (freeCount + 1 > limits.maxCount) return 'count'
     if (limits.maxMicroUsd !== undefined) {
       if (voucher.microUsd === undefined) return 'unpriced'
@@ -90,7 +93,7 @@ export function roomFor(
   wanted: number,
   microUsd: bigint | undefined,
   standing: Standing,
-  { limits, signed }: AddOptions,
+  { limits, signed, ordered }: AddOptions,
 ): number {
   const { pool } = standing
   if (pool.drainingSince !== undefined) return 0
@@ -98,6 +101,7 @@ export function roomFor(
   const { maxTotal, maxPerDay } = (signed ? pool.refill : undefined) ?? {}
   const bounds = [
     BigInt(limits.maxCount - standing.freeCount),
+    ...(ordered === true ? [BigInt(standing.orderLeft ?? 0)] : []),
     ...(maxTotal === undefined ? [] : [BigInt(maxTotal - standing.signedTotal)]),
     ...(maxPerDay === undefined ? [] : [(maxPerDay - standing.signedToday) / pool.amount]),
     ...(limits.maxMicroUsd === undefined || microUsd === undefined || microUsd === 0n

@@ -1,0 +1,152 @@
+/** Asks a seller for its price. Sends no payment. */
+import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { askUnpaid } from '../../../middleware/ask-unpaid.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { Candidate } from '../../core/route.ts'
+import { decodeChallenge, MAX_CHALLENGE_BYTES, type Challenge } from '../../core/x402.ts'
+import { readBounded, type IncomingReply, type OutgoingRequest } from '../../io/upstream.ts'
+import type { BuyingParts } from './parts.ts'
+
+/** Longest wait for a price, milliseconds. */
+const PRICE_MS = 15_000
+
+/** What a request of a command is known by in the books. */
+export interface CommandRequest {
+  readonly exchange: Exchange
+  readonly candidate: Candidate
+}
+
+/** Opens the books' view of a request that a command makes: caller `cli`. */
+export function commandRequest(
+  now: number,
+  names: {
+    readonly route: string
+    readonly payer: string
+    readonly apiBase: string
+    readonly endpoint: string
+    readonly model: string
+  },
+): CommandRequest {
+  const { route: modelName, payer, apiBase, endpoint, model } = names
+  const route = { modelName, model: undefined, apiBase, payer, apiKey: undefined, order: 0 }
+  const candidate = { route, remoteModel: model }
+  const exchange: Exchange = {
+    id: `req_${randomUUID()}`,
+    startedAt: now,
+    timing: { begunAt: performance.now(), awaitedMs: 0, readyAt: undefined },
+    endpoint,
+    caller: 'cli',
+    allowedModels: ['*'],
+    body: undefined,
+    model,
+    stream: false,
+    route: modelName,
+    payer,
+    candidates: [candidate],
+    candidate,
+    tags: [],
+    guard: undefined,
+    run: undefined,
+    charge: undefined,
+    reply: undefined,
+    usage: undefined,
+    truncated: false,
+    firstByteAt: undefined,
+    outcome: undefined,
+    code: undefined,
+    details: {},
+  }
+  return { exchange, candidate }
+}
+
+/** What is sent to ask what a model costs. */
+export function priceQuestion(url: string, model: string): OutgoingRequest {
+  return {
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/json', ...OWN_HEADERS },
+    body: Buffer.from(
+      JSON.stringify({ model, messages: [{ role: 'user', content: 'ping' }], max_tokens: 1 }),
+    ),
+    toSeller: true,
+    timeouts: { firstByteMs: PRICE_MS, totalMs: PRICE_MS },
+  }
+}
+
+/** What every request of a command carries. */
+export const OWN_HEADERS = { 'user-agent': 'tollway', 'accept-encoding': 'identity' } as const
+
+/**
+ * Sends a request without payment.
+ * @throws TollwayError `seller_unavailable`, `host_not_allowed`
+ */
+export async function sendUnpaid(
+  parts: Pick<BuyingParts, 'upstream' | 'clock' | 'timers'>,
+  { exchange, candidate }: CommandRequest,
+  request: OutgoingRequest,
+  signal: AbortSignal,
+): Promise<IncomingReply> {
+  return await askUnpaid(parts, exchange, candidate, request, signal)
+}
+
+/**
+ * Asks what a model costs.
+ * @throws TollwayError `seller_unavailable`, `host_not_allowed`, and why a 402 cannot be read
+ */
+export async function askPrice(
+  parts: Pick<BuyingParts, 'upstream' | 'clock' | 'timers'>,
+  asked: CommandRequest,
+  request: OutgoingRequest,
+  signal: AbortSignal,
+): Promise<Challenge> {
+  const reply = await sendUnpaid(parts, asked, request, signal)
+  if (reply.status !== 402) {
+    reply.body.destroy()
+    throw notForSale(request.url, reply.status)
+  }
+  return await readChallenge(reply)
+}
+
+/** The offers of a 402. @throws TollwayError `seller_unavailable`, and why it cannot be read */
+export async function readChallenge(reply: IncomingReply): Promise<Challenge> {
+  return (await readChallengeKept(reply)).challenge
+}
+
+/**
+ * The offers of a 402, and the answer once more for whoever pays it.
+ * @throws TollwayError `seller_unavailable`, and why it cannot be read
+ */
+export async function readChallengeKept(
+  reply: IncomingReply,
+): Promise<{ readonly challenge: Challenge; readonly again: IncomingReply }> {
+  const { bytes, truncated } = await readBounded(reply.body, MAX_CHALLENGE_BYTES, PRICE_MS).catch(
+    (cause: unknown) => {
+      throw new TollwayError({
+        code: 'seller_unavailable',
+        message: "The seller's 402 answer broke off; nothing was paid.",
+        cause,
+      })
+    },
+  )
+  const challenge = decodeChallenge({
+    header(name) {
+      const value = reply.headers[name]
+      return typeof value === 'string' || value === undefined ? value : value.join(', ')
+    },
+    body: bytes,
+    truncated,
+  })
+  return { challenge, again: { ...reply, body: Readable.from([Buffer.from(bytes)]) } }
+}
+
+function notForSale(url: string, status: number): TollwayError {
+  const { origin, pathname } = new URL(url)
+  return new TollwayError({
+    code: 'seller_unavailable',
+    message: `${origin}${pathname} answered ${status} where a price was expected (402); nothing was paid.`,
+    advice: ['Check the address: `tollway probe` shows what a seller asks for.'],
+    details: { status },
+  })
+}

@@ -1,0 +1,98 @@
+/** `tollway balance`: what the payers' wallets hold, by network and token, the network's own coin included. */
+import { findNetwork } from '../../core/assets.ts'
+import { formatUnits, formatUsd, toMicroUsd } from '../../core/money.ts'
+import type { Provider } from '../../core/provider.ts'
+import { openWalletReader } from '../../io/wallet-reader.ts'
+import { openPayers } from '../open-payers.ts'
+import type { BuyingConfig } from './parts.ts'
+
+/** One balance. */
+export interface Balance {
+  readonly payer: string
+  readonly address: string
+  /** Alias or CAIP-2. */
+  readonly network: string
+  readonly token: string
+  /** In whole tokens; `undefined` when no node could say. */
+  readonly balance: string | undefined
+  readonly usd: string | undefined
+  /** How much Permit2 may take, in whole tokens; `undefined` for coins. */
+  readonly permit2Allowance: string | undefined
+  /** Why there is no number: `no_node`, `not_deployed`, `no_answer`. */
+  readonly problem: string | undefined
+}
+
+const TIMEOUT_MS = 10_000
+/** Coins of EVM networks have 18 decimals. */
+const COIN_DECIMALS = 18
+
+/**
+ * Reads the balances of all payers with an address.
+ * @param only this payer
+ * @throws ConfigError, TollwayError `signer_unavailable` when a payer cannot be opened
+ */
+export async function readBalances(
+  config: Pick<BuyingConfig, 'payers' | 'chains' | 'assets'>,
+  only: string | undefined,
+): Promise<Balance[]> {
+  const entries = [...config.payers].filter(([name]) => only === undefined || name === only)
+  const opened: Provider[] = []
+  try {
+    const payers = await openPayers({ payers: new Map(entries), chains: config.chains }, { opened })
+    const all: Balance[] = []
+    for (const [payer, { address, networks }] of payers) {
+      if (address === undefined) continue
+      for (const network of networks) all.push(...(await onNetwork(config, payer, address, network)))
+    }
+    return all
+  } finally {
+    await Promise.allSettled(opened.map((provider) => provider.close()))
+  }
+}
+
+async function onNetwork(
+  { chains, assets }: Pick<BuyingConfig, 'chains' | 'assets'>,
+  payer: string,
+  address: string,
+  id: string,
+): Promise<Balance[]> {
+  const network = findNetwork(id)
+  const tokens = assets.filter((asset) => asset.network === id)
+  const common = { payer, address, network: network?.alias ?? id }
+  const unknown = { balance: undefined, usd: undefined, permit2Allowance: undefined }
+  const rpc = chains.get(id)?.rpc
+  if (rpc === undefined || !network) {
+    return tokens.map(({ symbol }) => ({ ...common, token: symbol, ...unknown, problem: 'no_node' }))
+  }
+  const reader = openWalletReader({ rpc, chainId: network.chainId, timeoutMs: TIMEOUT_MS })
+  try {
+    const read = tokens.map(async ({ address: token, symbol, decimals, usd }): Promise<Balance> => {
+      const funds = await reader.funds(token, address).catch(() => undefined)
+      if (!funds?.deployed) {
+        const problem = funds ? 'not_deployed' : 'no_answer'
+        return { ...common, token: symbol, ...unknown, problem }
+      }
+      return {
+        ...common,
+        token: symbol,
+        balance: formatUnits(funds.balance, decimals),
+        usd: usd && formatUsd(toMicroUsd(funds.balance, decimals, usd)),
+        permit2Allowance: formatUnits(funds.allowance, decimals),
+        problem: undefined,
+      }
+    })
+    const coin = reader.coin(address).then(
+      (balance): Balance => ({
+        ...common,
+        token: 'native',
+        ...unknown,
+        balance: formatUnits(balance, COIN_DECIMALS),
+        problem: undefined,
+      }),
+      (): Balance => ({ ...common, token: 'native', ...unknown, problem: 'no_answer' }),
+    )
+    return await Promise.all([...read, coin])
+  } finally {
+    reader.close()
+  }
+}

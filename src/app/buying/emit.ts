@@ -1,0 +1,139 @@
+/**
+ * Hands vouchers over to another program, as the files that it reads. From that moment they count as authorized in the
+ * budgets (rule 8): nobody asks us before using them. A run that was cut off writes the same vouchers again.
+ */
+import { join, resolve } from 'node:path'
+import { stringify } from 'yaml'
+import { findAsset, findNetwork, type Asset } from '../../core/assets.ts'
+import type { TollwayError } from '../../core/errors.ts'
+import type { StoredPurchase } from '../../core/purchase.ts'
+import type { SignedVoucher, VoucherPool } from '../../core/voucher.ts'
+import { replaceFile } from '../../io/replace-file.ts'
+import type { BuyingParts } from './parts.ts'
+
+/** What is written. */
+export type EmitFormat = 'obol' | 'purchase-request'
+
+/** What was handed over. */
+export interface Emitted {
+  /** Absolute. */
+  readonly files: readonly string[]
+  /** In the files, those of earlier runs included. */
+  readonly count: number
+  /** Newly handed over. */
+  readonly handedOver: number
+  /** Why not more, e.g. `budget_exhausted`. */
+  readonly stopped: TollwayError | undefined
+}
+
+/** The most authorizations of a PurchaseRequest. */
+const MAX_MANIFEST = 2500
+
+/**
+ * Hands over.
+ * @param count at most so many more
+ * @param directory made when missing
+ * @throws Error as `node:fs` does, when the files cannot be written: run again, nothing is lost
+ * @throws TollwayError `store_unavailable`
+ */
+export async function emit(
+  parts: BuyingParts,
+  purchase: StoredPurchase,
+  pool: VoucherPool,
+  count: number,
+  format: EmitFormat,
+  directory: string,
+): Promise<Emitted> {
+  const { config, ledger } = parts
+  const out = resolve(directory)
+  const book = parts.book(purchase.payer)
+  const before = await book.exported(pool)
+  // Written once before anything is handed over: a directory that cannot be written is found out in time.
+  write(out, format, purchase, pool, before, config.assets)
+  const room = format === 'obol' ? count : Math.min(count, Math.max(0, MAX_MANIFEST - before.length))
+  const { vouchers, stopped } = await book.export(pool, room, config.budgets, `export_${purchase.name}`)
+  const all = [...before, ...vouchers]
+  const files = write(out, format, purchase, pool, all, config.assets)
+  await ledger.note('vouchers.written', {
+    payer: purchase.payer,
+    pool: purchase.name,
+    format,
+    count: all.length,
+    handed_over: vouchers.length,
+    stopped: stopped?.code ?? null,
+  })
+  return { files, count: all.length, handedOver: vouchers.length, stopped }
+}
+
+function write(
+  out: string,
+  format: EmitFormat,
+  purchase: StoredPurchase,
+  pool: VoucherPool,
+  vouchers: readonly SignedVoucher[],
+  assets: readonly Asset[],
+): string[] {
+  const { name } = purchase
+  const auths = vouchers.map(({ key, payment }) => ({ id: key, payment: JSON.parse(payment) as unknown }))
+  if (format === 'purchase-request') {
+    const path = join(out, `${name}.yaml`)
+    replaceFile(path, stringify(manifest(purchase, pool, auths, assets), { lineWidth: 0 }), 0o600)
+    return [path]
+  }
+  const files = [join(out, 'auths', `${name}.json`), join(out, 'config', `${name}.json`)] as const
+  // Signatures are money: for their owner only. The configuration comes last, so that no upstream is without its pool.
+  replaceFile(files[0], `${JSON.stringify(auths)}\n`, 0o600)
+  replaceFile(files[1], `${JSON.stringify(upstream(pool, assets))}\n`, 0o600)
+  return [...files]
+}
+
+/** One upstream of x402-buyer's configuration: all the keys that its controller writes. */
+function upstream(pool: VoucherPool, assets: readonly Asset[]): Readonly<Record<string, unknown>> {
+  return { url: pool.seller, remoteModel: pool.remoteModel ?? pool.name, ...paymentOf(pool, assets) }
+}
+
+function paymentOf(pool: VoucherPool, assets: readonly Asset[]): Readonly<Record<string, unknown>> {
+  const domain = findAsset(assets, pool.network, pool.asset)?.domain
+  return {
+    network: findNetwork(pool.network)?.alias ?? pool.network,
+    payTo: pool.payTo,
+    price: pool.amount.toString(),
+    asset: pool.asset,
+    assetSymbol: pool.symbol,
+    assetDecimals: pool.decimals,
+    assetTransferMethod: pool.method,
+    eip712Name: domain?.name ?? '',
+    eip712Version: domain?.version ?? '',
+  }
+}
+
+/** A `PurchaseRequest` of obol.org/v1alpha1. */
+function manifest(
+  { name, model, endpoint }: StoredPurchase,
+  pool: VoucherPool,
+  preSignedAuths: readonly unknown[],
+  assets: readonly Asset[],
+): Readonly<Record<string, unknown>> {
+  const { refill } = pool
+  return {
+    apiVersion: 'obol.org/v1alpha1',
+    kind: 'PurchaseRequest',
+    metadata: { name, namespace: 'llm' },
+    spec: {
+      endpoint,
+      model,
+      count: Math.max(1, preSignedAuths.length),
+      preSignedAuths,
+      autoRefill: refill
+        ? {
+            enabled: true,
+            threshold: refill.threshold,
+            count: refill.count,
+            ...(refill.maxTotal === undefined ? {} : { maxTotal: refill.maxTotal }),
+            ...(refill.maxPerDay === undefined ? {} : { maxSpendPerDay: refill.maxPerDay.toString() }),
+          }
+        : { enabled: false },
+      payment: paymentOf(pool, assets),
+    },
+  }
+}

@@ -1,0 +1,59 @@
+/** Addresses as people give them: a storefront, an API base, or the path of one service. */
+import { ConfigError } from '../../core/errors.ts'
+import { sellerBase } from '../../core/voucher.ts'
+import { isLoopbackHost } from '../config/addresses.ts'
+
+const CHAT = /\/chat\/completions$/
+
+/** An address that is bought from. */
+export interface Inference {
+  /** As pools name their seller: without `/v1`. */
+  readonly seller: string
+  /** As routes name it. */
+  readonly apiBase: string
+  /** Where chat completions are asked for. */
+  readonly url: string
+}
+
+/**
+ * Reads an http or https address.
+ * @throws ConfigError when it is none, carries credentials, or would send a payment in clear text to another machine
+ */
+export function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    throw new ConfigError(`"${text}" is not an http or https address, such as https://seller.example.com/v1.`)
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new ConfigError(
+      'The address holds a user name or password. Leave them out: sellers are paid, not logged in to.',
+    )
+  }
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
+    throw new ConfigError(
+      `${url.origin} is plain http to another machine, and a signed payment would travel in clear text. Use https.`,
+    )
+  }
+  url.hash = ''
+  return url
+}
+
+/**
+ * The seller behind an address: `https://host/services/qwen`, its `/v1`, or its `/v1/chat/completions`.
+ * @throws ConfigError
+ */
+export function readInference(text: string): Inference {
+  const url = readUrl(text)
+  url.search = ''
+  const seller = sellerBase(url.href.replace(/\/+$/, '').replace(CHAT, ''))
+  return { seller, apiBase: `${seller}/v1`, url: `${seller}/v1/chat/completions` }
+}
+
+/** How the books name any paid address: base and path, as routes have them where it is one of theirs. */
+export function addressInBooks(url: URL): { readonly apiBase: string; readonly endpoint: string } {
+  const plain = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+  const match = /^(.*\/v1)(\/[a-z]+(?:\/[a-z]+)*)$/.exec(plain)
+  return match?.[1] !== undefined && match[2] !== undefined
+    ? { apiBase: match[1], endpoint: match[2] }
+    : { apiBase: plain, endpoint: 'other' }
+}

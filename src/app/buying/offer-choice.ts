@@ -1,0 +1,98 @@
+/** Which of a seller's offers is meant: `--payment-option`, `--token` and `--network`. */
+import { findAsset, findNetwork, networkNames, type Asset } from '../../core/assets.ts'
+import type { AuthorizationMethod } from '../../core/charge.ts'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import type { Provider } from '../../core/provider.ts'
+import type { Challenge, Offer } from '../../core/x402.ts'
+
+/** What an offer must be; what is left out does not matter. */
+export interface OfferChoice {
+  /** Its place in the seller's list, from 1. */
+  readonly option?: number | undefined
+  /** Symbol or address. */
+  readonly token?: string | undefined
+  /** CAIP-2. */
+  readonly network?: string | undefined
+  readonly method?: AuthorizationMethod | undefined
+}
+
+/** Options as they are typed. */
+export interface TypedChoice {
+  readonly paymentOption?: number | undefined
+  readonly token?: string | undefined
+  readonly network?: string | undefined
+}
+
+/** @throws ConfigError for a network that is not known */
+export function readChoice({ paymentOption, token, network }: TypedChoice): OfferChoice {
+  const known = network === undefined ? undefined : findNetwork(network)
+  if (network !== undefined && !known) {
+    throw new ConfigError(`"${network}" is not a network. Use one of ${networkNames().join(', ')}.`)
+  }
+  return { option: paymentOption, token, network: known?.id }
+}
+
+/**
+ * A payer that only takes the offers that are meant, so that the gate chooses among those.
+ * @throws TollwayError `no_supported_offer` when the seller has none of that kind
+ */
+export function narrowed(
+  payer: Provider,
+  challenge: Challenge,
+  choice: OfferChoice,
+  assets: readonly Asset[],
+): Provider {
+  // By what they say: the payment reads the same 402 once more.
+  const meant = new Set(
+    challenge.offers
+      .filter((offer, index) => matches(offer, index + 1, choice, assets))
+      .map(({ raw }) => JSON.stringify(raw)),
+  )
+  if (meant.size === 0) throw notOffered(challenge, assets)
+  const { ready } = payer
+  return {
+    name: payer.name,
+    networks: payer.networks,
+    supports: (offer) => meant.has(JSON.stringify(offer.raw)) && payer.supports(offer),
+    ...(ready ? { ready: ready.bind(payer) } : {}),
+    authorize: payer.authorize.bind(payer),
+    closed: payer.closed.bind(payer),
+    close: payer.close.bind(payer),
+  }
+}
+
+function matches(offer: Offer, place: number, choice: OfferChoice, assets: readonly Asset[]): boolean {
+  const { option, token, network, method } = choice
+  if (option !== undefined && option !== place) return false
+  if (network !== undefined && offer.network !== network) return false
+  if (method !== undefined && methodOf(offer) !== method) return false
+  if (token === undefined) return true
+  const wanted = token.toLowerCase()
+  const symbol = findAsset(assets, offer.network, offer.asset)?.symbol.toLowerCase()
+  return offer.asset.toLowerCase() === wanted || symbol === wanted
+}
+
+function methodOf({ scheme, extra }: Offer): unknown {
+  return extra['assetTransferMethod'] ?? (scheme === 'upto' ? 'permit2' : 'eip3009')
+}
+
+/** One offer in a few words: its place, token, network and way to pay. */
+export function describeOffer(offer: Offer, place: number, assets: readonly Asset[]): string {
+  const token = findAsset(assets, offer.network, offer.asset)?.symbol ?? clean(offer.asset)
+  const network = findNetwork(offer.network)?.alias ?? clean(offer.network)
+  return `${place}: ${token} on ${network} (${clean(offer.scheme)})`
+}
+
+function notOffered(challenge: Challenge, assets: readonly Asset[]): TollwayError {
+  const offers = challenge.offers.map((offer, index) => describeOffer(offer, index + 1, assets))
+  return new TollwayError({
+    code: 'no_supported_offer',
+    message: `The seller has no such offer. It offers ${offers.join(', ')}.`,
+    advice: ['Choose with --payment-option, --token or --network.'],
+  })
+}
+
+/** A seller's words inside our message. */
+function clean(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 60)
+}

@@ -1,0 +1,204 @@
+/**
+ * `tollway pay`: one request to any paid service, and one payment at most. It goes the way of a request through the gateway:
+ * gate, budgets, record, one send.
+ */
+import { PaidCall } from '../../../middleware/paid-call.ts'
+import { RunningCalls } from '../../../middleware/running-calls.ts'
+import type { Charge } from '../../core/charge.ts'
+import { TollwayError, type ErrorCode } from '../../core/errors.ts'
+import type { Exchange, Reply } from '../../core/exchange.ts'
+import type { Quote } from '../../core/requirement.ts'
+import type { OutgoingRequest } from '../../io/upstream.ts'
+import {
+  commandRequest,
+  OWN_HEADERS,
+  readChallengeKept,
+  sendUnpaid,
+  type CommandRequest,
+} from './ask-price.ts'
+import { addressInBooks } from './endpoint.ts'
+import { narrowed, type OfferChoice } from './offer-choice.ts'
+import type { BuyingParts } from './parts.ts'
+import { replyReceipt, type Receipt } from './receipt.ts'
+
+/** What is to be sent, and what it may cost. */
+export interface PayWish {
+  readonly url: URL
+  readonly method: string
+  readonly data: Buffer | undefined
+  /** Lower-case names. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Name of the payer. */
+  readonly payer: string
+  /** Micro-USD; policy's own ceiling stands beside it. */
+  readonly maxMicroUsd: bigint | undefined
+  readonly choice: OfferChoice
+}
+
+/** A call that is through: with an answer, or an error; money may have moved with both. */
+export interface Paid {
+  readonly receipt: Receipt
+  /** The answer, still to be read. */
+  readonly reply: Reply | undefined
+  readonly error: unknown
+}
+
+/** Longest wait for the headers of an answer, milliseconds: agents think before they answer. */
+const FIRST_BYTE_MS = 600_000
+
+/**
+ * Asks without payment first, and pays if that is asked for.
+ * @param use reads the answer; what it throws ends the call as not delivered, and the payment stays booked
+ */
+export async function pay<T>(
+  parts: BuyingParts,
+  wish: PayWish,
+  signal: AbortSignal,
+  use: (paid: Paid) => Promise<T>,
+): Promise<T> {
+  const { clock } = parts
+  const asked = commandRequest(clock.now(), {
+    route: 'pay',
+    payer: wish.payer,
+    ...addressInBooks(wish.url),
+    model: modelOf(wish) ?? 'pay',
+  })
+  const { exchange } = asked
+  let error: unknown
+  try {
+    await call(parts, wish, asked, signal)
+  } catch (thrown) {
+    error = thrown
+  }
+  try {
+    return await use({ receipt: replyReceipt(exchange), reply: exchange.reply, error })
+  } catch (thrown) {
+    error ??= thrown
+    throw thrown
+  } finally {
+    await record(parts, wish, exchange, error)
+  }
+}
+
+async function call(
+  parts: BuyingParts,
+  wish: PayWish,
+  asked: CommandRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { exchange, candidate } = asked
+  const { config, ledger, upstream, clock, timers, observers } = parts
+  const request: OutgoingRequest = {
+    method: wish.method,
+    url: wish.url.href,
+    headers: { ...OWN_HEADERS, ...wish.headers },
+    body: wish.data,
+    toSeller: true,
+    timeouts: { firstByteMs: Math.max(FIRST_BYTE_MS, config.timeouts.firstByteMs) },
+  }
+  const startedAt = performance.now()
+  const answer = await sendUnpaid(parts, asked, request, signal)
+  if (answer.status !== 402) {
+    exchange.outcome = 'free'
+    exchange.reply = { ...answer, kind: 'unpaid' }
+    return
+  }
+  const { challenge, again } = await readChallengeKept(answer)
+  const payer = narrowed(await parts.payer(wish.payer), challenge, wish.choice, config.assets)
+  const { maxMicroUsd: ceiling } = config.policy
+  const { maxMicroUsd = ceiling } = wish
+  exchange.guard = {
+    reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
+      ledger.reserve(
+        {
+          requestId: exchange.id,
+          caller: exchange.caller,
+          model: exchange.model ?? '',
+          route: candidate.route.modelName,
+          payer: wish.payer,
+          seller: quote.origin,
+          apiBase: candidate.route.apiBase,
+          network: quote.asset.network,
+          asset: quote.asset.address,
+          symbol: quote.asset.symbol,
+          decimals: quote.asset.decimals,
+          payTo: quote.payTo,
+          amount: quote.amount,
+          microUsd: quote.microUsd,
+          tags: [],
+        },
+        config.budgets,
+        pin,
+      ),
+  }
+  const policy = {
+    ...config.policy,
+    assets: config.assets,
+    maxMicroUsd: maxMicroUsd < ceiling ? maxMicroUsd : ceiling,
+    // Who names a ceiling for this very payment has said what it may cost.
+    ...(wish.maxMicroUsd === undefined ? {} : { maxPriceChange: undefined }),
+  }
+  const payment = {
+    ledger,
+    upstream,
+    payers: new Map([[wish.payer, payer]]),
+    origins: new Set([wish.url.origin]),
+    policy,
+    running: new RunningCalls(),
+    keepaliveMs: 1,
+    clock,
+    timers,
+    observers,
+  }
+  await new PaidCall(payment, exchange, candidate, payer, request).run(again, startedAt, signal)
+}
+
+/** One record a call, refusals included, as the gateway writes them. */
+async function record(
+  { ledger, clock }: BuyingParts,
+  wish: PayWish,
+  exchange: Exchange,
+  error: unknown,
+): Promise<void> {
+  const { charge, reply } = exchange
+  const { spent } = replyReceipt(exchange)
+  await ledger.note('request', {
+    requestId: exchange.id,
+    method: wish.method,
+    endpoint: 'pay',
+    caller: exchange.caller,
+    route: exchange.route ?? 'pay',
+    payer: wish.payer,
+    model: exchange.model ?? null,
+    status: reply?.status ?? (error instanceof TollwayError ? error.status : 0),
+    outcome: outcomeOf(exchange, error),
+    code: codeOf(error) ?? null,
+    charge: charge?.id ?? null,
+    spent,
+    stream: false,
+    truncated: reply !== undefined && error !== undefined,
+    seconds: (Math.max(0, clock.now() - exchange.startedAt) / 1000).toFixed(3),
+    details: exchange.details,
+  })
+}
+
+function outcomeOf(exchange: Exchange, error: unknown): string {
+  if (error === undefined) return exchange.outcome ?? 'failed'
+  if (replyReceipt(exchange).spent !== 'no') return 'uncertain'
+  return error instanceof TollwayError && error.status < 500 ? 'refused' : 'failed'
+}
+
+function codeOf(error: unknown): ErrorCode | undefined {
+  if (error === undefined) return undefined
+  return error instanceof TollwayError ? error.code : 'internal_error'
+}
+
+/** The model a JSON body names: sellers price by it. */
+function modelOf({ data }: PayWish): string | undefined {
+  try {
+    const { model } = JSON.parse(data?.toString('utf8') ?? '') as { readonly model?: unknown }
+    return typeof model === 'string' && model !== '' ? model.slice(0, 200) : undefined
+  } catch {
+    return undefined
+  }
+}

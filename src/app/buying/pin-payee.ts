@@ -1,0 +1,16 @@
+import type { Clock } from '../../core/clock.ts'
+import type { VoucherTerms } from '../../core/voucher.ts'
+import type { Ledger } from '../../io/ledger.ts'
+
+/** Pins the payee that vouchers are signed for, unless one is pinned: later prices are held against it (rule 6). */
+export async function pinPayee(
+  ledger: Ledger,
+  { seller, network, asset, payTo }: VoucherTerms,
+  clock: Clock,
+): Promise<void> {
+  const apiBase = `${seller}/v1`
+  const pins = await ledger.pins(apiBase)
+  if (pins.some((pin) => pin.network === network && pin.asset === asset)) return
+  await ledger.store.trustPin({ apiBase, network, asset, payTo, pinnedAt: clock.now() })
+  await ledger.note('seller.pinned', { api_base: apiBase, network, asset, pay_to: payTo })
+}

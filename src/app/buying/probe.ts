@@ -1,0 +1,263 @@
+/** `tollway probe`: what a seller asks for. Never pays, and needs neither a key nor a ledger. */
+import { z } from 'zod'
+import { findAsset, findNetwork, type Asset } from '../../core/assets.ts'
+import { systemClock } from '../../core/clock.ts'
+import { TollwayError } from '../../core/errors.ts'
+import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../../core/money.ts'
+import { systemTimers } from '../../core/timers.ts'
+import type { Challenge, Offer } from '../../core/x402.ts'
+import {
+  createUpstream,
+  readBounded,
+  UpstreamError,
+  type OutgoingRequest,
+  type Timeouts,
+  type Upstream,
+} from '../../io/upstream.ts'
+import { commandRequest, OWN_HEADERS, priceQuestion, readChallenge, sendUnpaid } from './ask-price.ts'
+import { addressInBooks, readInference, readUrl } from './endpoint.ts'
+
+/** What is asked. */
+export interface ProbeWish {
+  readonly url: string
+  readonly method: string | undefined
+  readonly data: string | undefined
+  /** Asks for a chat completion of this model. */
+  readonly model: string | undefined
+}
+
+/** One offer as it is told; texts are the seller's, cleaned. */
+export interface ProbedOffer {
+  /** Its place in the seller's list, from 1: what `--payment-option` takes. */
+  readonly option: number
+  readonly scheme: string
+  readonly method: string
+  /** Alias or CAIP-2. */
+  readonly network: string
+  /** Symbol, or the address of a token that is not in the asset table. */
+  readonly token: string
+  /** Smallest units as asked, `undefined` when it is no plain amount. */
+  readonly amount: string | undefined
+  /** In whole tokens. */
+  readonly price: string | undefined
+  readonly usd: string | undefined
+  readonly payTo: string
+}
+
+/** One service of a storefront. */
+export interface ProbedService {
+  readonly name: string
+  readonly type: string | undefined
+  readonly endpoint: string | undefined
+  readonly price: string | undefined
+  readonly network: string | undefined
+  readonly model: string | undefined
+}
+
+/** What a probe found. */
+export interface Probed {
+  /** What was asked last. */
+  readonly url: string
+  readonly method: string
+  /** Of the answer; `undefined` when none came. */
+  readonly status: number | undefined
+  readonly x402Version: number | undefined
+  readonly offers: readonly ProbedOffer[]
+  /** What else was offered, in words. */
+  readonly others: readonly string[]
+  /** Of the storefront, when the address is one. */
+  readonly services: readonly ProbedService[] | undefined
+  /** Why there are no offers. */
+  readonly error: TollwayError | undefined
+}
+
+const PROBE_MS = 15_000
+const MAX_CATALOGUE_BYTES = 1_048_576
+const MAX_SERVICES = 500
+
+/** Obol's storefronts: what is read of a catalogue; everything else is passed over. */
+const SERVICE = z.looseObject({
+  name: z.string(),
+  type: z.string().optional(),
+  endpoint: z.string().optional(),
+  url: z.string().optional(),
+  model: z.string().optional(),
+  network: z.string().optional(),
+  caip2Network: z.string().optional(),
+  price: z.union([z.string(), z.number()]).optional(),
+  priceAtomicUnits: z.string().optional(),
+  asset: z
+    .looseObject({ symbol: z.string().optional(), decimals: z.number().int().min(0).max(36).optional() })
+    .optional(),
+})
+const CATALOGUE = z.union([z.array(z.unknown()), z.looseObject({ services: z.array(z.unknown()) })])
+
+/**
+ * Asks. An address that asks for no payment is tried as an API base too (its `/v1/chat/completions`) and as a storefront (its
+ * `/api/services.json`).
+ * @param assets for symbols, decimals and values
+ * @throws ConfigError for an address that is none
+ */
+export async function probe(wish: ProbeWish, assets: readonly Asset[], signal: AbortSignal): Promise<Probed> {
+  const url = readUrl(wish.url)
+  const timeouts: Timeouts = { connectMs: PROBE_MS, firstByteMs: PROBE_MS, totalMs: PROBE_MS }
+  const upstream = createUpstream(timeouts)
+  try {
+    const chat = priceQuestion(readInference(wish.url).url, wish.model ?? 'probe')
+    const isChat = wish.model !== undefined || chat.url === url.href
+    const own: OutgoingRequest = isChat && wish.data === undefined ? chat : requestOf(wish, url)
+    const first = await ask(upstream, own, assets, signal)
+    if (first.offers.length > 0 || isChat || wish.method !== undefined || wish.data !== undefined)
+      return first
+    const second = await ask(upstream, chat, assets, signal)
+    const services = await catalogue(upstream, url, signal)
+    if (second.offers.length > 0) return { ...second, services }
+    return { ...first, services }
+  } finally {
+    await upstream.close()
+  }
+}
+
+function requestOf({ method, data }: ProbeWish, url: URL): OutgoingRequest {
+  const body = data === undefined ? undefined : Buffer.from(data)
+  return {
+    method: (method ?? (body ? 'POST' : 'GET')).toUpperCase(),
+    url: url.href,
+    headers: { ...OWN_HEADERS, ...(body ? { 'content-type': 'application/json' } : {}) },
+    body,
+    toSeller: true,
+  }
+}
+
+async function ask(
+  upstream: Upstream,
+  request: OutgoingRequest,
+  assets: readonly Asset[],
+  signal: AbortSignal,
+): Promise<Probed> {
+  const asked = commandRequest(systemClock.now(), {
+    route: 'probe',
+    payer: 'none',
+    ...addressInBooks(new URL(request.url)),
+    model: 'probe',
+  })
+  const facts = { url: request.url, method: request.method, offers: [], others: [], services: undefined }
+  const none = { ...facts, x402Version: undefined }
+  let status: number | undefined
+  try {
+    const parts = { upstream, clock: systemClock, timers: systemTimers }
+    const reply = await sendUnpaid(parts, asked, request, signal)
+    status = reply.status
+    if (status !== 402) {
+      reply.body.destroy()
+      return { ...none, status, error: undefined }
+    }
+    const challenge = await readChallenge(reply)
+    const { x402Version, others } = challenge
+    return {
+      ...facts,
+      status,
+      x402Version,
+      offers: offersOf(challenge, assets),
+      others: others.map(clean),
+      error: undefined,
+    }
+  } catch (error) {
+    if (!(error instanceof TollwayError)) throw error
+    return { ...none, status, error }
+  }
+}
+
+function offersOf({ offers }: Challenge, assets: readonly Asset[]): ProbedOffer[] {
+  return offers.map((offer, index) => {
+    const asset = findAsset(assets, offer.network, offer.asset)
+    const amount = parseAtomic(offer.amount)
+    const usd =
+      asset?.usd && amount !== undefined
+        ? formatUsd(toMicroUsd(amount, asset.decimals, asset.usd))
+        : undefined
+    return {
+      option: index + 1,
+      scheme: clean(offer.scheme),
+      method: methodOf(offer),
+      network: findNetwork(offer.network)?.alias ?? clean(offer.network),
+      token: asset?.symbol ?? clean(offer.asset),
+      amount: amount?.toString(),
+      price: asset && amount !== undefined ? formatUnits(amount, asset.decimals) : undefined,
+      usd,
+      payTo: clean(offer.payTo),
+    }
+  })
+}
+
+function methodOf({ scheme, extra }: Offer): string {
+  const method = extra['assetTransferMethod']
+  if (typeof method === 'string') return clean(method)
+  return scheme === 'upto' ? 'permit2' : 'eip3009'
+}
+
+/** The catalogue of a storefront; `undefined` where there is none. */
+async function catalogue(
+  upstream: Upstream,
+  url: URL,
+  signal: AbortSignal,
+): Promise<ProbedService[] | undefined> {
+  const base = `${url.origin}${url.pathname}`.replace(/\/+$/, '').replace(/\/v1$/, '')
+  const request: OutgoingRequest = {
+    method: 'GET',
+    url: `${base}/api/services.json`,
+    headers: { ...OWN_HEADERS, accept: 'application/json' },
+    body: undefined,
+    toSeller: true,
+  }
+  const asked = commandRequest(systemClock.now(), {
+    route: 'probe',
+    payer: 'none',
+    apiBase: base,
+    endpoint: 'other',
+    model: 'probe',
+  })
+  try {
+    const parts = { upstream, clock: systemClock, timers: systemTimers }
+    const reply = await sendUnpaid(parts, asked, request, signal)
+    const { bytes, truncated } = await readBounded(reply.body, MAX_CATALOGUE_BYTES, PROBE_MS)
+    if (reply.status !== 200 || truncated) return undefined
+    const parsed = CATALOGUE.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')))
+    if (!parsed.success) return undefined
+    const list = Array.isArray(parsed.data) ? parsed.data : parsed.data.services
+    return list.slice(0, MAX_SERVICES).flatMap((entry) => {
+      const service = SERVICE.safeParse(entry)
+      return service.success ? [serviceOf(service.data)] : []
+    })
+  } catch (error) {
+    // Most sellers are no storefront: then there is no list, and that is all.
+    if (error instanceof TollwayError || error instanceof SyntaxError || error instanceof UpstreamError)
+      return undefined
+    throw error
+  }
+}
+
+function serviceOf(service: z.output<typeof SERVICE>): ProbedService {
+  const { name, type, endpoint, url, model, network, caip2Network, price, priceAtomicUnits, asset } = service
+  const units = parseAtomic(priceAtomicUnits)
+  const exact =
+    units !== undefined && asset?.decimals !== undefined
+      ? `${formatUnits(units, asset.decimals)} ${asset.symbol ?? ''}`.trim()
+      : undefined
+  const text = (value: string | undefined): string | undefined =>
+    value === undefined ? undefined : clean(value)
+  const place = caip2Network ?? network
+  return {
+    name: clean(name),
+    type: text(type),
+    endpoint: text(endpoint ?? url),
+    price: text(exact ?? (price === undefined ? undefined : String(price))),
+    network: place === undefined ? undefined : (findNetwork(place)?.alias ?? clean(place)),
+    model: text(model),
+  }
+}
+
+/** A seller's words for a terminal: printable ASCII, short. */
+function clean(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200)
+}

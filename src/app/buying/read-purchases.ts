@@ -1,0 +1,57 @@
+/** Reads purchases without touching a key: for `tollway list` and `status`. */
+import { existsSync } from 'node:fs'
+import { ConfigError } from '../../core/errors.ts'
+import type { StoredPurchase } from '../../core/purchase.ts'
+import type { PoolStatus } from '../../core/voucher.ts'
+import { openStore } from '../../io/store/open.ts'
+import type { Store } from '../../io/store/store.ts'
+import { assertShared } from '../command-books.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/** A purchase and its pool. */
+export interface KnownPurchase {
+  readonly purchase: StoredPurchase
+  readonly status: PoolStatus | undefined
+  readonly elsewhere: number
+}
+
+/**
+ * Reads them all, or those of a name.
+ * @param now milliseconds since the epoch
+ * @throws ConfigError without a ledger; TollwayError `store_unavailable`
+ */
+export async function readPurchases(
+  config: Pick<ResolvedConfig, 'store'>,
+  now: number,
+  query: { readonly name?: string | undefined; readonly payer?: string | undefined } = {},
+): Promise<KnownPurchase[]> {
+  assertShared(config)
+  const file = config.store.replace(/^sqlite:/, '')
+  if (!existsSync(file)) {
+    throw new ConfigError(`store: there is no ledger ${file} yet: nothing was bought.`)
+  }
+  const store = await openStore(config.store)
+  try {
+    return await knownPurchases(store, now, query)
+  } finally {
+    await store.close()
+  }
+}
+
+/** The same on an open store. */
+export async function knownPurchases(
+  store: Pick<Store, 'purchases' | 'vouchers'>,
+  now: number,
+  query: { readonly name?: string | undefined; readonly payer?: string | undefined } = {},
+): Promise<KnownPurchase[]> {
+  const pools = await store.vouchers.pools({ at: now })
+  const purchases = await store.purchases.list(query)
+  return await Promise.all(
+    purchases.map(async (purchase) => {
+      const { payer, name } = purchase
+      const status = pools.find(({ pool }) => pool.payer === payer && pool.name === name)
+      const elsewhere = (await store.vouchers.exported(payer, name, now)).length
+      return { purchase, status, elsewhere }
+    }),
+  )
+}

@@ -1,0 +1,45 @@
+/** What a command tells about a payment. */
+import { spentOf } from '../../../middleware/answer-headers.ts'
+import type { Exchange } from '../../core/exchange.ts'
+import { formatUnits, formatUsd } from '../../core/money.ts'
+
+/** See the file's head. */
+export interface Receipt {
+  readonly requestId: string
+  readonly spent: 'no' | 'yes' | 'unknown'
+  readonly charge: string | undefined
+  /** In whole tokens with the symbol. */
+  readonly amount: string | undefined
+  readonly usd: string | undefined
+  readonly network: string | undefined
+  readonly payTo: string | undefined
+  readonly transaction: string | undefined
+}
+
+/** The receipt of a call as the books have it. */
+export function replyReceipt(exchange: Exchange): Receipt {
+  const { id, charge } = exchange
+  const spent = spentOf(exchange)
+  if (!charge || spent === 'no') {
+    return {
+      requestId: id,
+      spent,
+      charge: undefined,
+      amount: undefined,
+      usd: undefined,
+      network: undefined,
+      payTo: undefined,
+      transaction: undefined,
+    }
+  }
+  return {
+    requestId: id,
+    spent,
+    charge: charge.id,
+    amount: `${formatUnits(charge.amount, charge.decimals)} ${charge.symbol}`,
+    usd: charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd),
+    network: charge.network,
+    payTo: charge.payTo,
+    transaction: charge.transaction,
+  }
+}

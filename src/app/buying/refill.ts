@@ -1,0 +1,128 @@
+/** Buys again for a purchase: by hand, from cron, and in the background of a gateway. */
+import { ConfigError } from '../../core/errors.ts'
+import type { StoredPurchase } from '../../core/purchase.ts'
+import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/voucher.ts'
+import { fill, type Filled } from './fill.ts'
+import type { BuyingParts } from './parts.ts'
+import { pinPayee } from './pin-payee.ts'
+import { assertWithinCap, askTerms } from './terms.ts'
+
+/** What a refill came to. */
+export interface RefillReport {
+  readonly purchase: StoredPurchase
+  /**
+   * `refilled`; `enough`: more are left than its threshold; `no_policy`: it is not refilled by itself; `draining`: it is being
+   * used up; `removed`: it was used up and is gone; `limit`: a limit on what may be signed or may lie unused left no room.
+   */
+  readonly result: 'refilled' | 'enough' | 'no_policy' | 'draining' | 'removed' | 'limit'
+  readonly added: number
+  /** Vouchers given up because the seller's terms changed. */
+  readonly dropped: number
+  readonly stopped: AddRefusal | 'limit' | undefined
+  /** As it stands afterwards; `undefined` when it is gone. */
+  readonly status: PoolStatus | undefined
+}
+
+/** How {@link refill} works. */
+export interface RefillOptions {
+  /** Signs although enough are left. */
+  readonly force?: boolean | undefined
+  /** How many to sign; default the policy's count, and what is missing of an order. */
+  readonly count?: number | undefined
+  /** Asks the seller although enough are left, so that changed terms are found out before a request does. */
+  readonly look?: boolean | undefined
+  readonly signal: AbortSignal
+  readonly onProgress?: ((done: number, wanted: number) => void) | undefined
+}
+
+/**
+ * Refills one purchase. Changed terms within the caps are taken over: the old vouchers are dropped, for they could pay nobody.
+ * @throws TollwayError with the gate's codes, `price_above_limit`, `seller_unavailable`, `signer_unavailable`, `store_unavailable`
+ */
+export async function refill(
+  parts: BuyingParts,
+  purchase: StoredPurchase,
+  options: RefillOptions,
+): Promise<RefillReport> {
+  const { payer, name } = purchase
+  const { force = false, look = false, signal } = options
+  const book = parts.book(payer)
+  const standing = await book.pool(payer, name)
+  if (!standing) return { ...nothing(purchase, undefined), result: 'removed' }
+  const { pool, counts } = standing
+  if (pool.drainingSince !== undefined) {
+    const gone = (await book.removeDrained(payer)).includes(name)
+    return { ...nothing(purchase, gone ? undefined : standing), result: gone ? 'removed' : 'draining' }
+  }
+  const owed = Math.max(0, purchase.ordered - purchase.delivered)
+  const policy = pool.refill
+  const isLow = policy !== undefined && counts.ready <= policy.threshold
+  if (!force && owed === 0 && !isLow && !look) {
+    return { ...nothing(purchase, standing), result: policy ? 'enough' : 'no_policy' }
+  }
+  const terms = await askTerms(
+    parts,
+    { ...purchase, choice: { network: pool.network, token: pool.asset, method: pool.method } },
+    signal,
+  )
+  assertWithinCap(terms.quote, policy?.maxPrice ?? purchase.maxPrice)
+  const changed: VoucherPool = { ...pool, ...terms.terms }
+  let dropped = 0
+  if (!sameTerms(pool, changed)) {
+    if (terms.pin) await pinPayee(parts.ledger, terms.terms, parts.clock)
+    dropped = await book.define(changed)
+  }
+  return await top(parts, purchase, changed, terms, dropped, { ...options, force })
+}
+
+/** Signs what is owed of the order, and what the policy asks for. */
+async function top(
+  parts: BuyingParts,
+  purchase: StoredPurchase,
+  pool: VoucherPool,
+  terms: Awaited<ReturnType<typeof askTerms>>,
+  dropped: number,
+  { force, count, signal, onProgress }: RefillOptions,
+): Promise<RefillReport> {
+  const { payer, name } = purchase
+  const book = parts.book(payer)
+  const [now = purchase] = await parts.ledger.store.purchases.list({ payer, name })
+  const owed = Math.max(0, now.ordered - now.delivered)
+  const { refill: policy } = pool
+  const ready = (await book.pool(payer, name))?.counts.ready ?? 0
+  const isLow = policy !== undefined && ready + owed <= policy.threshold
+  const more = force === true || isLow ? (count ?? policy?.count ?? 0) : 0
+  const wanted = owed + more
+  if (force === true && wanted === 0) throw countNeeded(name)
+  const run = { book, pool, terms, signal }
+  const first = await fill({
+    ...run,
+    count: owed,
+    ordered: true,
+    onProgress: (done) => onProgress?.(done, wanted),
+  })
+  const second: Filled =
+    first.stopped === undefined
+      ? await fill({
+          ...run,
+          count: more,
+          ordered: false,
+          onProgress: (done) => onProgress?.(first.added + done, wanted),
+        })
+      : { added: 0, stopped: first.stopped }
+  const added = first.added + second.added
+  const status = await book.pool(payer, name)
+  const report = { purchase: now, added, dropped, stopped: second.stopped, status }
+  if (wanted === 0) return { ...report, result: policy ? 'enough' : 'no_policy' }
+  return { ...report, result: added === 0 ? 'limit' : 'refilled' }
+}
+
+function nothing(purchase: StoredPurchase, status: PoolStatus | undefined): Omit<RefillReport, 'result'> {
+  return { purchase, added: 0, dropped: 0, stopped: undefined, status }
+}
+
+function countNeeded(name: string): ConfigError {
+  return new ConfigError(
+    `${name} has no refill policy that says how many to sign. Say it: \`tollway refill ${name} --count 100\`.`,
+  )
+}

@@ -1,0 +1,85 @@
+/** What a seller's vouchers would cost today, through the same gate as every payment (rule 6). */
+import { RunningCalls } from '../../../middleware/running-calls.ts'
+import { vet } from '../../../middleware/vet-challenge.ts'
+import { TollwayError } from '../../core/errors.ts'
+import { formatUnits } from '../../core/money.ts'
+import type { Provider } from '../../core/provider.ts'
+import type { Quote } from '../../core/requirement.ts'
+import type { VoucherTerms } from '../../core/voucher.ts'
+import { askPrice, commandRequest, priceQuestion } from './ask-price.ts'
+import { readInference } from './endpoint.ts'
+import { narrowed, type OfferChoice } from './offer-choice.ts'
+import type { BuyingParts } from './parts.ts'
+
+/** What is asked for. */
+export interface TermsWish {
+  readonly endpoint: string
+  readonly model: string
+  /** Name of the payer that signs. */
+  readonly signedBy: string
+  readonly choice: OfferChoice
+  /** How long the vouchers are valid, seconds. */
+  readonly lifeSeconds: number
+}
+
+/** What passed the gate. */
+export interface Terms {
+  readonly quote: Quote
+  readonly signer: Provider
+  readonly terms: VoucherTerms
+  /** Whether no payee is configured: it is pinned when the first voucher is signed. */
+  readonly pin: boolean
+}
+
+/**
+ * Asks a seller and puts its answer through the gate.
+ * @throws TollwayError with the gate's codes, `seller_unavailable`, `signer_unavailable`, `insufficient_funds`
+ */
+export async function askTerms(parts: BuyingParts, wish: TermsWish, signal: AbortSignal): Promise<Terms> {
+  const { config, ledger, upstream, clock, timers, observers } = parts
+  const { seller, apiBase, url } = readInference(wish.endpoint)
+  const { model, signedBy, lifeSeconds } = wish
+  const asked = commandRequest(clock.now(), {
+    route: 'buy',
+    payer: signedBy,
+    apiBase,
+    endpoint: '/chat/completions',
+    model,
+  })
+  const challenge = await askPrice(parts, asked, priceQuestion(url, model), signal)
+  const signer = await parts.payer(signedBy)
+  const payer = narrowed(signer, challenge, wish.choice, config.assets)
+  // The maximum that `upto` may take is not a price: nothing is signed ahead for it.
+  const exact: Provider = {
+    ...payer,
+    supports: (offer) => offer.scheme === 'exact' && payer.supports(offer),
+  }
+  const vetting = {
+    ledger,
+    upstream,
+    payers: new Map([[signedBy, exact]]),
+    origins: new Set([new URL(apiBase).origin]),
+    policy: { ...config.policy, assets: config.assets, lifeSeconds },
+    running: new RunningCalls(),
+    keepaliveMs: 1,
+    clock,
+    timers,
+    observers,
+  }
+  const vetted = await vet(vetting, asked.exchange, asked.candidate, exact, challenge, signal)
+  const { quote } = vetted
+  const { network, address } = quote.asset
+  const { payTo, amount, method } = quote
+  return { quote, signer, terms: { seller, network, asset: address, payTo, amount, method }, pin: vetted.pin }
+}
+
+/** Refuses a price over a cap. @throws TollwayError `price_above_limit` */
+export function assertWithinCap({ amount, asset }: Quote, cap: bigint | undefined): void {
+  if (cap === undefined || amount <= cap) return
+  const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
+  throw new TollwayError({
+    code: 'price_above_limit',
+    message: `The seller asks ${units(amount)} for one, above the cost cap of ${units(cap)}; nothing was signed.`,
+    advice: ['Run `tollway buy` again with a higher --cost-cap if the price is right.'],
+  })
+}

@@ -1,0 +1,108 @@
+/** What the buying commands share: options, the lock, and how Ctrl-C ends them. */
+import { InvalidArgumentError, type Command } from 'commander'
+import { TollwayError } from '../../core/errors.ts'
+import { parseUsd } from '../../core/money.ts'
+import { takeLock } from '../../io/file-lock.ts'
+import type { BuyingConfig } from '../buying/parts.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from './options.ts'
+import type { Terminal } from './terminal.ts'
+
+/** `--config` and `--json`. */
+export interface CommonOptions {
+  readonly config: string
+  readonly json: boolean
+}
+
+/** `--payment-option`, `--token`, `--network`. */
+export interface ChoiceOptions {
+  readonly paymentOption?: number
+  readonly token?: string
+  readonly network?: string
+}
+
+/** Adds `--config` and `--json`. */
+export function withCommon(command: Command): Command {
+  return command.option(...CONFIG_OPTION, DEFAULT_CONFIG).option('--json', 'print JSON', false)
+}
+
+/** Adds the options that choose among a seller's offers. */
+export function withChoice(command: Command): Command {
+  return command
+    .option(
+      '--payment-option <n>',
+      "the seller's nth offer, as `tollway probe` counts them",
+      wholeNumber(1, 32),
+    )
+    .option('--token <token>', 'only offers in this token, by symbol or address')
+    .option('--network <name>', 'only offers on this network')
+}
+
+/** Reads an amount in USD, such as `0.05` or `$0.05`, for commander; micro-USD. */
+export function usdAmount(text: string): bigint {
+  const micro = parseUsd(text.replace(/^\$/, ''))
+  if (micro !== undefined && micro > 0n) return micro
+  throw new InvalidArgumentError('It must be a decimal amount of USD with at most 6 decimals, such as 0.05.')
+}
+
+/** Reads a duration such as `30d`, `12h`, `90m`, `3600s` or `3600`, for commander; seconds. */
+export function lifetime(text: string): number {
+  const [, digits = '', unit = 's'] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? []
+  const factor: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 }
+  const seconds = Number(digits) * (factor[unit === '' ? 's' : unit] ?? Number.NaN)
+  if (digits !== '' && seconds >= 600 && seconds <= 366 * 86_400) return seconds
+  throw new InvalidArgumentError('It must be a duration from 600s to 366d, such as 30d, 12h or 3600s.')
+}
+
+/**
+ * Runs what signs for purchases alone: two runs of cron must not do the same work twice.
+ * @returns `undefined` when another process is at it
+ */
+export async function alone<T>(
+  { store }: Pick<BuyingConfig, 'store'>,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T } | { readonly busy: number }> {
+  if (!store.startsWith('sqlite:')) return { result: await work() }
+  const lock = takeLock(`${store.slice('sqlite:'.length)}.buying.lock`, 'cli')
+  if ('heldBy' in lock) return { busy: lock.heldBy.pid }
+  try {
+    return { result: await work() }
+  } finally {
+    lock.release()
+  }
+}
+
+/** @throws TollwayError that names who is at it */
+export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: number }): T {
+  if ('result' in ran) return ran.result
+  throw new TollwayError({
+    code: 'store_unavailable',
+    message: `Another tollway command (process ${ran.busy}) buys on this ledger right now.`,
+    advice: ['Run this one again when it is done.'],
+  })
+}
+
+/** A signal that Ctrl-C and SIGTERM abort, while `work` runs. */
+export async function interruptible<T>(
+  terminal: Terminal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const stopping = new AbortController()
+  const stop = terminal.onStopSignal(() =>
+    stopping.abort(
+      new TollwayError({
+        code: 'signer_unavailable',
+        message: 'Stopped. What was done so far stays; run the same command to go on.',
+      }),
+    ),
+  )
+  try {
+    return await work(stopping.signal)
+  } finally {
+    stop()
+  }
+}
+
+/** JSON on the standard output. */
+export function printJson({ stdout }: Terminal, value: unknown): void {
+  stdout(`${JSON.stringify(value, undefined, 2)}\n`)
+}

@@ -1,0 +1,75 @@
+import type { Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import { printJson, withCommon, type CommonOptions } from '../buying-options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import type { CommandContext } from '../run.ts'
+import { renderTable } from '../table.ts'
+
+/** Adds `tollway balance`. */
+export function addBalance(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(
+    program
+      .command('balance')
+      .description("show what the payers' wallets hold, on every network and in every token")
+      .argument('[payer]', 'only this one'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway balance
+  tollway balance base --json
+
+Asks the nodes under chains; ends with 1 when one of them did not answer.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (payer: string | undefined, options: CommonOptions) => {
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
+      const { readBalances } = await import('../../buying/balance.ts')
+      const config = loadConfig(options.config, terminal.env)
+      if (payer !== undefined && !config.payers.has(payer)) {
+        throw new ConfigError(
+          `There is no payer "${payer}". The configuration has ${[...config.payers.keys()].join(', ') || 'none'}.`,
+        )
+      }
+      const balances = await readBalances(config, payer)
+      if (options.json) {
+        printJson(
+          terminal,
+          balances.map(({ permit2Allowance, balance, usd, problem, ...rest }) => ({
+            ...rest,
+            balance: balance ?? null,
+            usd: usd ?? null,
+            permit2_allowance: permit2Allowance ?? null,
+            problem: problem ?? null,
+          })),
+        )
+      } else if (balances.length === 0) terminal.stdout('No payer has a wallet of its own.\n')
+      else {
+        terminal.stdout(
+          renderTable(
+            ['PAYER', 'NETWORK', 'TOKEN', 'BALANCE', 'USD', 'PERMIT2 MAY TAKE', 'ADDRESS', ''],
+            balances.map(({ permit2Allowance, problem, address, ...one }) => [
+              one.payer,
+              one.network,
+              one.token,
+              one.balance ?? '-',
+              one.usd === undefined ? '-' : `$${one.usd}`,
+              permit2Allowance ?? '-',
+              address,
+              PROBLEMS[problem ?? ''] ?? '',
+            ]),
+          ),
+        )
+      }
+      context.end(balances.some(({ problem }) => problem === 'no_answer') ? EXIT.failed : EXIT.done)
+    })
+}
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  no_node: 'no node under chains',
+  not_deployed: 'no contract at its address',
+  no_answer: 'the node did not answer',
+}

@@ -1,0 +1,219 @@
+import { InvalidArgumentError, type Command } from 'commander'
+import { TollwayError } from '../../../core/errors.ts'
+import { formatUnits } from '../../../core/money.ts'
+import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/purchase.ts'
+import type { Bought } from '../../buying/buy.ts'
+import type { EmitFormat, Emitted } from '../../buying/emit.ts'
+import {
+  alone,
+  assertAlone,
+  interruptible,
+  lifetime,
+  printJson,
+  withChoice,
+  withCommon,
+  type ChoiceOptions,
+  type CommonOptions,
+} from '../buying-options.ts'
+import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../exit-codes.ts'
+import { wholeNumber } from '../options.ts'
+import { progressBar } from '../progress.ts'
+import type { CommandContext } from '../run.ts'
+
+interface BuyOptions extends CommonOptions, ChoiceOptions {
+  readonly endpoint: string
+  readonly model: string
+  readonly count?: number
+  readonly budget?: string
+  readonly costCap?: string
+  readonly autoRefill?: boolean
+  readonly refillThreshold?: number
+  readonly refillCount?: number
+  readonly maxTotal?: number
+  readonly maxSpendPerDay?: string
+  readonly payer?: string
+  readonly pool?: string
+  readonly validFor: number
+  readonly force?: boolean
+  readonly emit?: EmitFormat
+  readonly out?: string
+}
+
+/** Adds `tollway buy`. */
+export function addBuy(program: Command, context: CommandContext): void {
+  const command = program
+    .command('buy')
+    .description('sign payments ahead, so that a gateway can pay without a key')
+    .argument('<name>', 'name of the purchase')
+    .requiredOption('-e, --endpoint <url>', "the seller's address")
+    .requiredOption('-m, --model <model>', "the seller's name of the model")
+    .option('-n, --count <n>', `how many, up to ${MAX_ORDER} at once`, wholeNumber(1, MAX_ORDER))
+    .option(
+      '-b, --budget <amount>',
+      "as many as this buys: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50'",
+    )
+    .option('--cost-cap <amount>', 'highest price of one, now and whenever it is refilled')
+    .option('--auto-refill', 'buy again when few are left')
+    .option(
+      '--refill-threshold <n>',
+      'refill when so many or fewer are left (default: a fifth)',
+      wholeNumber(0, 100_000),
+    )
+    .option(
+      '--refill-count <n>',
+      'how many to sign for a refill (default: as many as now)',
+      wholeNumber(1, MAX_ORDER),
+    )
+    .option('--max-total <n>', 'how many may ever be signed for this purchase', wholeNumber(1, 100_000_000))
+    .option('--max-spend-per-day <amount>', 'how much may be signed in one UTC day')
+    .option('--payer <name>', 'the payer whose key signs')
+    .option('--pool <name>', 'the payer that spends them (kind: obol, mode: pool)')
+    .option('--valid-for <duration>', 'how long each is valid', lifetime, DEFAULT_LIFE_SECONDS)
+    .option('--force', "sign although the wallet's balance does not cover it")
+    .option(
+      '--emit <format>',
+      'hand them to another program: obol (x402-buyer) or purchase-request',
+      readFormat,
+    )
+    .option('--out <dir>', 'where --emit writes')
+  withCommon(withChoice(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway buy qwen --endpoint https://seller.example.com/services/qwen --model qwen3.5:9b --count 100
+  tollway buy qwen --endpoint https://seller.example.com/services/qwen --model qwen3.5:9b --budget '$5' \\
+    --auto-refill --max-spend-per-day 2.5 --cost-cap 0.002
+  tollway buy qwen --endpoint https://seller.example.com/services/qwen --model qwen3.5:9b --count 100 \\
+    --emit obol --out ./buyer
+
+Nothing is paid by buying: each voucher is spent when a request uses it. A run that was cut off is continued by the
+same command. What --emit wrote counts as spent in the budgets until the chain proves otherwise.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (name: string, options: BuyOptions) => {
+      if ((options.emit === undefined) !== (options.out === undefined)) {
+        command.error('error: --emit and --out stand together', { exitCode: EXIT.usage })
+      }
+      await run(name, options, context)
+    })
+}
+
+async function run(name: string, options: BuyOptions, context: CommandContext): Promise<void> {
+  const { terminal } = context
+  // Loaded here, so that help and usage errors come at once.
+  const { loadConfig } = await import('../../config/load.ts')
+  const { withBuying } = await import('../../buying/parts.ts')
+  const { buy } = await import('../../buying/buy.ts')
+  const { emit } = await import('../../buying/emit.ts')
+  const { noteRefusal } = await import('../../buying/process.ts')
+  const { spendingPayer, signingPayer } = await import('../../buying/choose-payer.ts')
+  const { readInference } = await import('../../buying/endpoint.ts')
+  const { readChoice } = await import('../../buying/offer-choice.ts')
+  const config = loadConfig(options.config, terminal.env)
+  const pool = config.payers.get(options.pool ?? '')
+  const named = pool?.kind === 'obol' && pool.mode === 'pool' ? pool.filledBy : undefined
+  const signedBy = signingPayer(config, options.payer ?? named)
+  const payer = spendingPayer(config, options.pool, options.emit === undefined ? undefined : signedBy)
+  const wish = {
+    name,
+    endpoint: options.endpoint,
+    model: options.model,
+    payer,
+    signedBy,
+    count: options.count,
+    budget: options.budget,
+    costCap: options.costCap,
+    refill: refillOf(options),
+    choice: readChoice(options),
+    lifeSeconds: options.validFor,
+    force: options.force,
+  }
+  const { url: endpoint } = readInference(options.endpoint)
+  const bar = progressBar(terminal, 'signing')
+  const ran = await interruptible(terminal, (signal) =>
+    alone(config, () =>
+      withBuying(config, async (parts) => {
+        try {
+          const bought = await buy(parts, wish, signal, bar.at)
+          const { emit: format, out } = options
+          if (format === undefined || out === undefined) return { bought, emitted: undefined }
+          const { purchase, status, wanted } = bought
+          return { bought, emitted: await emit(parts, purchase, status.pool, wanted, format, out) }
+        } catch (error) {
+          if (error instanceof TollwayError) await noteRefusal(parts, 'buy', { ...wish, endpoint }, error)
+          throw error
+        } finally {
+          bar.end()
+        }
+      }),
+    ),
+  )
+  const { bought, emitted } = assertAlone(ran)
+  const { purchaseJson } = await import('../purchases-report.ts')
+  if (options.json) {
+    const { purchase, status, wanted, added, dropped, resumed, stopped } = bought
+    const view = purchaseJson({ purchase, status, elsewhere: emitted?.count ?? 0 })
+    printJson(terminal, {
+      ...view,
+      wanted,
+      signed: added,
+      dropped,
+      resumed,
+      stopped: stopped ?? null,
+      emitted: emitted ? { ...emitted, stopped: emitted.stopped?.code ?? null } : null,
+    })
+  } else terminal.stdout(render(bought, emitted))
+  context.end(codeOf(bought, emitted))
+}
+
+function refillOf(options: BuyOptions) {
+  const { autoRefill, refillThreshold: threshold, refillCount: count, maxTotal, maxSpendPerDay } = options
+  const wanted =
+    autoRefill === true || [threshold, count, maxTotal, maxSpendPerDay].some((one) => one !== undefined)
+  return wanted ? { threshold, count, maxTotal, maxSpendPerDay } : undefined
+}
+
+function codeOf({ stopped }: Bought, emitted: Emitted | undefined): ExitCode {
+  return stopped !== undefined || emitted?.stopped !== undefined ? EXIT.refused : EXIT.done
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  limit: 'a limit on what may be signed or may lie unused left no room for more',
+  count: 'as many lie unused as may (max_vouchers)',
+  exposure: 'what lies unused is worth as much as it may (max_exposure_usd)',
+  total: 'as many were signed as ever may be (--max-total)',
+  per_day: 'as much was signed as may be in one day (--max-spend-per-day)',
+}
+
+function render(
+  { purchase, status, wanted, added, dropped, resumed, stopped }: Bought,
+  emitted: Emitted | undefined,
+): string {
+  const { pool, counts } = status
+  const price = `${formatUnits(pool.amount, pool.decimals)} ${pool.symbol}`
+  const total = `${formatUnits(pool.amount * BigInt(added), pool.decimals)} ${pool.symbol}`
+  return [
+    ...(resumed ? [`Continued an order that was cut off: ${wanted} were missing.`] : []),
+    ...(dropped > 0 ? [`The seller's terms changed: ${dropped} older vouchers were given up.`] : []),
+    `Signed ${added} of ${wanted} at ${price} each (${total}); ${counts.ready} are ready as paid/${purchase.model}.`,
+    ...(stopped === undefined
+      ? []
+      : [`Stopped: ${WHY[stopped] ?? stopped}. Run the same command later to go on.`]),
+    ...(emitted ? renderEmitted(emitted) : []),
+  ]
+    .map((line) => `${line}\n`)
+    .join('')
+}
+
+function renderEmitted({ files, count, handedOver, stopped }: Emitted): string[] {
+  return [
+    `Handed over ${handedOver}; ${count} stand in ${files.join(' and ')}. They count as spent until the chain proves otherwise.`,
+    ...(stopped ? [`No more were handed over: ${stopped.message}`] : []),
+  ]
+}
+
+function readFormat(text: string): EmitFormat {
+  if (text === 'obol' || text === 'purchase-request') return text
+  throw new InvalidArgumentError('It must be obol or purchase-request.')
+}

@@ -1,0 +1,214 @@
+import { readFileSync } from 'node:fs'
+import { InvalidArgumentError, type Command } from 'commander'
+import { ConfigError, TollwayError } from '../../../core/errors.ts'
+import type { Reply } from '../../../core/exchange.ts'
+import type { Receipt } from '../../buying/receipt.ts'
+import type { Paid, PayWish } from '../../buying/pay.ts'
+import {
+  interruptible,
+  printJson,
+  usdAmount,
+  withChoice,
+  withCommon,
+  type ChoiceOptions,
+  type CommonOptions,
+} from '../buying-options.ts'
+import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../deliver.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../exit-codes.ts'
+import type { CommandContext } from '../run.ts'
+import type { Terminal } from '../terminal.ts'
+
+interface PayOptions extends CommonOptions, ChoiceOptions {
+  readonly request?: string
+  readonly data?: string
+  readonly header: readonly string[]
+  readonly maxUsd?: bigint
+  readonly output?: string
+  readonly payer?: string
+}
+
+/** Adds `tollway pay`. */
+export function addPay(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  const command = program
+    .command('pay')
+    .description('call a paid HTTP service once: one payment at most')
+    .argument('<url>', 'the address of the service')
+    .option('-X, --request <method>', 'method (default: GET, with --data POST)')
+    .option('-d, --data <text>', 'body; @FILE takes it from a file, @- from the standard input')
+    .option(
+      '-H, --header <header>',
+      "a header, such as 'accept: text/plain'; may be given again",
+      collect,
+      [],
+    )
+    .option(
+      '--max-usd <amount>',
+      'most it may cost, in USD (policy.max_usd_per_request holds too)',
+      usdAmount,
+    )
+    .option('-o, --output <file>', 'write the answer to this file instead of the standard output')
+    .option('--payer <name>', 'the payer')
+  withCommon(withChoice(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway pay https://api.example.com/weather?city=Athens --max-usd 0.01
+  tollway pay https://api.example.com/draw -d '{"prompt":"a boat"}' --max-usd 0.05 -o boat.png
+  tollway pay https://seller.example.com/v1/chat/completions -d @question.json --json
+
+The answer goes to the standard output, the receipt to the standard error; --json makes one object of both.
+Ends with 4 when a payment was sent and its outcome is not certain: look at the charge before you try again.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (url: string, options: PayOptions) => {
+      // Loaded here, so that help and usage errors come at once.
+      const { loadConfig } = await import('../../config/load.ts')
+      const { withBuying } = await import('../../buying/parts.ts')
+      const { pay } = await import('../../buying/pay.ts')
+      const { payingPayer } = await import('../../buying/choose-payer.ts')
+      const { readUrl } = await import('../../buying/endpoint.ts')
+      const { readChoice } = await import('../../buying/offer-choice.ts')
+      const config = loadConfig(options.config, terminal.env)
+      const data = options.data === undefined ? undefined : readData(options.data)
+      const wish: PayWish = {
+        url: readUrl(url),
+        method: (options.request ?? (data ? 'POST' : 'GET')).toUpperCase(),
+        data,
+        headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
+        payer: payingPayer(config, options.payer),
+        maxMicroUsd: options.maxUsd,
+        choice: readChoice(options),
+      }
+      const memory = toMemory()
+      const delivery =
+        options.output === undefined
+          ? options.json
+            ? memory
+            : toOutput(terminal)
+          : await toFile(options.output)
+      try {
+        const code = await interruptible(terminal, (signal) =>
+          withBuying(config, (parts) =>
+            pay(parts, wish, signal, (paid) => deliver(paid, delivery, memory, options, terminal)),
+          ),
+        )
+        context.end(code)
+      } finally {
+        await delivery.discard()
+      }
+    })
+}
+
+/** Passes the answer on and tells what it cost. */
+async function deliver(
+  { receipt, reply, error }: Paid,
+  delivery: Delivery,
+  memory: ReturnType<typeof toMemory>,
+  options: PayOptions,
+  terminal: Terminal,
+): Promise<ExitCode> {
+  const broken =
+    reply &&
+    (await delivery.take(reply.body).then(
+      () => undefined,
+      (cause: unknown) => brokenOff(receipt, cause),
+    ))
+  const failure = error ?? broken
+  if (failure !== undefined && !(failure instanceof TollwayError) && !(failure instanceof ConfigError))
+    throw failure
+  if (options.json) {
+    printJson(terminal, {
+      status: reply?.status ?? null,
+      ...receiptJson(receipt),
+      file: options.output ?? null,
+      ...(reply && options.output === undefined ? bodyJson(memory.bytes()) : {}),
+      error: failure
+        ? { code: failure instanceof TollwayError ? failure.code : 'config', message: failure.message }
+        : null,
+    })
+  } else {
+    if (failure) terminal.stderr(`${failure.message}\n`)
+    terminal.stderr(render(receipt, reply, options.output))
+  }
+  if (receipt.spent === 'unknown') return EXIT.uncertain
+  if (failure) return receipt.spent === 'no' ? exitCodeOf(failure) : EXIT.uncertain
+  return reply !== undefined && reply.status >= 400 ? EXIT.failed : EXIT.done
+}
+
+function brokenOff(receipt: Receipt, cause: unknown): TollwayError {
+  return receipt.spent === 'no'
+    ? new TollwayError({
+        code: 'seller_unavailable',
+        message: 'The answer broke off; nothing was paid.',
+        cause,
+      })
+    : new TollwayError({
+        code: 'paid_not_delivered',
+        message: 'The answer broke off or could not be written. The seller had accepted the payment already.',
+        cause,
+      })
+}
+
+function receiptJson(receipt: Receipt): Readonly<Record<string, unknown>> {
+  const { requestId, spent, charge, amount, usd, network, payTo, transaction } = receipt
+  return {
+    request_id: requestId,
+    spent,
+    charge: charge ?? null,
+    amount: amount ?? null,
+    usd: usd ?? null,
+    network: network ?? null,
+    pay_to: payTo ?? null,
+    transaction: transaction ?? null,
+  }
+}
+
+function render(receipt: Receipt, reply: Reply | undefined, file: string | undefined): string {
+  const { spent, charge, amount, usd, payTo, transaction } = receipt
+  const status = reply ? ` The seller answered ${reply.status}.` : ''
+  const cost = `${amount ?? ''}${usd === undefined ? '' : ` ($${usd})`} to ${payTo ?? ''}`
+  const first =
+    spent === 'no'
+      ? `Nothing was paid.${status}`
+      : spent === 'yes'
+        ? `Paid ${cost}; charge ${charge ?? ''}${transaction === undefined ? '' : `, transaction ${transaction}`}.`
+        : `A payment of ${cost} was sent and may have been taken: charge ${charge ?? ''}. \`tollway reconcile\` asks the chain. Do not send the request again before it knows.`
+  const where = file === undefined || !reply ? '' : `The answer is in ${file}.\n`
+  return `${first}\n${where}`
+}
+
+/** Names that a payment, or the transport, sets by itself. */
+const OWN =
+  /^(?:payment-.*|x-payment.*|host|content-length|connection|transfer-encoding|expect|upgrade|te|trailer|keep-alive|accept-encoding)$/
+
+function headersOf(list: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    list.map((text) => {
+      const [, name = '', value = ''] =
+        /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)$/.exec(text) ?? []
+      if (name === '') throw new ConfigError(`-H "${text}" is not a header. Write 'name: value'.`)
+      if (OWN.test(name.toLowerCase())) {
+        throw new ConfigError(`-H ${name} is set by Tollway itself. Leave it out.`)
+      }
+      return [name.toLowerCase(), value]
+    }),
+  )
+}
+
+function readData(text: string): Buffer {
+  if (!text.startsWith('@')) return Buffer.from(text, 'utf8')
+  const path = text.slice(1)
+  try {
+    return readFileSync(path === '-' ? 0 : path)
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
+    throw new ConfigError(`--data ${text} cannot be read (${code}); nothing was paid.`, { cause })
+  }
+}
+
+function collect(text: string, list: readonly string[]): readonly string[] {
+  if (text.length > 8192) throw new InvalidArgumentError('A header is longer than 8192 characters.')
+  return [...list, text]
+}

@@ -1,0 +1,107 @@
+import type { Command } from 'commander'
+import { existsSync } from 'node:fs'
+import type { Probed, ProbedOffer } from '../../buying/probe.ts'
+import { interruptible, printJson, withCommon, type CommonOptions } from '../buying-options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import { DEFAULT_CONFIG } from '../options.ts'
+import type { CommandContext } from '../run.ts'
+import { renderTable } from '../table.ts'
+
+interface ProbeOptions extends CommonOptions {
+  readonly request?: string
+  readonly data?: string
+  readonly model?: string
+}
+
+/** Adds `tollway probe`. */
+export function addProbe(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(
+    program
+      .command('probe')
+      .description('show what a paid address asks for; never pays')
+      .argument('<url>', 'the address of a service, an API base or a storefront')
+      .option('-X, --request <method>', 'method (default: GET, with --data POST)')
+      .option('-d, --data <text>', 'body')
+      .option('-m, --model <model>', 'ask for a chat completion of this model'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway probe https://seller.example.com/v1 --model qwen3.5:9b
+  tollway probe https://seller.example.com --json
+  tollway probe https://api.example.com/report -X POST -d '{"city":"Athens"}'
+
+Needs no configuration; with one, its tokens are known by name.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (url: string, options: ProbeOptions) => {
+      const { probe } = await import('../../buying/probe.ts')
+      const { BUILT_IN_ASSETS } = await import('../../../core/assets.ts')
+      const { loadConfig } = await import('../../config/load.ts')
+      const named = options.config !== DEFAULT_CONFIG || existsSync(options.config)
+      const assets = named ? loadConfig(options.config, terminal.env).assets : BUILT_IN_ASSETS
+      const { request: method, data, model } = options
+      const probed = await interruptible(terminal, (signal) =>
+        probe({ url, method, data, model }, assets, signal),
+      )
+      if (options.json) printJson(terminal, asJson(probed))
+      else if (probed.error) terminal.stderr(`${probed.error.message}\n`)
+      if (!options.json) terminal.stdout(render(probed))
+      const found = probed.offers.length > 0 || (probed.services?.length ?? 0) > 0
+      context.end(found ? EXIT.done : EXIT.failed)
+    })
+}
+
+function asJson({ url, method, status, x402Version, offers, others, services, error }: Probed): object {
+  return {
+    url,
+    method,
+    status: status ?? null,
+    x402_version: x402Version ?? null,
+    offers: offers.map(({ payTo, amount, price, usd, ...rest }) => ({
+      ...rest,
+      amount: amount ?? null,
+      price: price ?? null,
+      usd: usd ?? null,
+      pay_to: payTo,
+    })),
+    others,
+    services:
+      services?.map(({ name, ...rest }) => ({
+        name,
+        ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? null])),
+      })) ?? null,
+    error: error ? { code: error.code, message: error.message } : null,
+  }
+}
+
+function render({ url, method, status, x402Version, offers, others, services, error }: Probed): string {
+  const head =
+    status === 402
+      ? `${method} ${url} asks for payment (x402 version ${x402Version ?? 'unknown'}).`
+      : `${method} ${url} answered ${status ?? 'nothing'}: it asks for no payment.`
+  return [
+    ...(error ? [] : [`${head}\n`]),
+    ...(offers.length === 0 ? [] : [renderTable(HEADER, offers.map(row))]),
+    ...(others.length === 0 ? [] : [`It offers also: ${others.join(', ')}.\n`]),
+    ...(services === undefined || services.length === 0
+      ? []
+      : [
+          renderTable(
+            ['SERVICE', 'TYPE', 'MODEL', 'PRICE', 'NETWORK', 'ADDRESS'],
+            services.map(({ name, type, model, price, network, endpoint }) =>
+              [name, type, model, price, network, endpoint].map((cell) => cell ?? '-'),
+            ),
+          ),
+        ]),
+  ].join('\n')
+}
+
+const HEADER = ['OPTION', 'PRICE', 'USD', 'NETWORK', 'SCHEME', 'METHOD', 'PAID TO']
+
+function row({ option, price, amount, token, usd, network, scheme, method, payTo }: ProbedOffer): string[] {
+  const cost = price === undefined ? `${amount ?? '?'} units of ${token}` : `${price} ${token}`
+  return [String(option), cost, usd === undefined ? '-' : `$${usd}`, network, scheme, method, payTo]
+}

@@ -1,0 +1,69 @@
+/** `tollway list` and `tollway status`. */
+import type { Command } from 'commander'
+import { printJson, withCommon, type CommonOptions } from '../buying-options.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import type { CommandContext } from '../run.ts'
+
+interface StatusOptions extends CommonOptions {
+  readonly pool?: string
+}
+
+/** Adds `tollway list` and `tollway status`. */
+export function addPurchases(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(program.command('list').description('show what was bought'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway list
+  tollway list --json
+
+Only reads the ledger: no key is touched, and a gateway that runs on it is not disturbed.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (options: CommonOptions) => {
+      const { known, report } = await read(options, undefined, context)
+      if (options.json) printJson(terminal, known.map(report.purchaseJson))
+      else terminal.stdout(report.renderPurchases(known))
+    })
+  withCommon(
+    program
+      .command('status')
+      .description('show purchases in full: what is left, for how long, and when it is refilled')
+      .argument('[name]', 'only this one')
+      .option('--pool <name>', 'only of this payer'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway status
+  tollway status qwen --json
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (name: string | undefined, options: StatusOptions) => {
+      const { known, report } = await read(options, name, context)
+      if (name !== undefined && known.length === 0) {
+        const { ConfigError } = await import('../../../core/errors.ts')
+        throw new ConfigError(`There is no purchase "${name}". \`tollway list\` shows those that are there.`)
+      }
+      const [first] = known
+      if (options.json) {
+        printJson(
+          terminal,
+          name !== undefined && first ? report.purchaseJson(first) : known.map(report.purchaseJson),
+        )
+      } else if (first) terminal.stdout(known.map(report.renderPurchase).join('\n'))
+      else terminal.stdout(report.renderPurchases([]))
+    })
+}
+
+async function read(options: StatusOptions, name: string | undefined, { terminal }: CommandContext) {
+  // Loaded here, so that help and usage errors come at once.
+  const { loadConfig } = await import('../../config/load.ts')
+  const { readPurchases } = await import('../../buying/read-purchases.ts')
+  const config = loadConfig(options.config, terminal.env)
+  const known = await readPurchases(config, Date.now(), { name, payer: options.pool })
+  return { known, report: await import('../purchases-report.ts') }
+}

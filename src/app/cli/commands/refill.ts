@@ -1,0 +1,274 @@
+/** `tollway refill`, `tollway remove` and `tollway process`. */
+import type { Command } from 'commander'
+import { ConfigError, TollwayError } from '../../../core/errors.ts'
+import { formatUnits } from '../../../core/money.ts'
+import { MAX_ORDER } from '../../../core/purchase.ts'
+import type { Processed } from '../../buying/process.ts'
+import type { RefillReport } from '../../buying/refill.ts'
+import type { Removed } from '../../buying/remove.ts'
+import {
+  alone,
+  assertAlone,
+  interruptible,
+  printJson,
+  withCommon,
+  type CommonOptions,
+} from '../buying-options.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../exit-codes.ts'
+import { wholeNumber } from '../options.ts'
+import { progressBar } from '../progress.ts'
+import { instant } from '../purchases-report.ts'
+import type { CommandContext } from '../run.ts'
+import { renderTable } from '../table.ts'
+
+interface RefillOptions extends CommonOptions {
+  readonly count?: number
+  readonly pool?: string
+}
+
+interface RemoveOptions extends CommonOptions {
+  readonly now?: boolean
+  readonly pool?: string
+}
+
+interface ProcessOptions extends CommonOptions {
+  readonly all?: boolean
+  readonly pool?: string
+}
+
+/** Adds `tollway refill`. */
+export function addRefill(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(
+    program
+      .command('refill')
+      .description("sign more vouchers of a purchase now, at the seller's price of today")
+      .argument('<name>', 'the purchase')
+      .option('-n, --count <n>', 'how many (default: as its refill policy says)', wholeNumber(1, MAX_ORDER))
+      .option('--pool <name>', 'of this payer'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway refill qwen
+  tollway refill qwen --count 50 --json
+
+Limits of the purchase hold here too: --max-total, --max-spend-per-day and --cost-cap of \`tollway buy\`.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (name: string, options: RefillOptions) => {
+      const { config, buying } = await load(options, context)
+      const bar = progressBar(terminal, `signing ${name}`)
+      const ran = await interruptible(terminal, (signal) =>
+        alone(config, () =>
+          buying.withBuying(config, async (parts) => {
+            const purchase = await buying.findPurchase(parts.ledger.store, name, options.pool)
+            try {
+              const { count } = options
+              return await buying.refill(parts, purchase, { force: true, count, signal, onProgress: bar.at })
+            } catch (error) {
+              if (error instanceof TollwayError) await buying.noteRefusal(parts, 'refill', purchase, error)
+              throw error
+            } finally {
+              bar.end()
+            }
+          }),
+        ),
+      )
+      const report = assertAlone(ran)
+      if (options.json) printJson(terminal, reportJson({ ok: true, report }))
+      else terminal.stdout(renderResults([{ ok: true, report }]))
+      context.end(codeOf({ ok: true, report }))
+    })
+}
+
+/** Adds `tollway remove`. */
+export function addRemove(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(
+    program
+      .command('remove')
+      .description('buy no more of a purchase: what is left is used up first')
+      .argument('<name>', 'the purchase')
+      .option('--now', 'give up what is left instead')
+      .option('--pool <name>', 'of this payer'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway remove qwen
+  tollway remove qwen --now
+
+What was handed to another program cannot be taken back: it stays counted until it ends.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (name: string, options: RemoveOptions) => {
+      const { config, buying } = await load(options, context)
+      const ran = await alone(config, () =>
+        buying.withBuying(config, async (parts) =>
+          buying.remove(
+            parts,
+            await buying.findPurchase(parts.ledger.store, name, options.pool),
+            options.now === true,
+          ),
+        ),
+      )
+      const removed = assertAlone(ran)
+      if (options.json) {
+        const { purchase, until, ...rest } = removed
+        printJson(terminal, { name: purchase.name, payer: purchase.payer, ...rest, until: instant(until) })
+      } else terminal.stdout(renderRemoved(removed))
+    })
+}
+
+/** Adds `tollway process`. */
+export function addProcess(program: Command, context: CommandContext): void {
+  const { terminal } = context
+  withCommon(
+    program
+      .command('process')
+      .alias('maintain')
+      .description('look after purchases: finish orders, refill what is low, follow prices within the caps')
+      .argument('[name]', 'only this one')
+      .option('--all', 'every purchase')
+      .option('--pool <name>', 'of this payer'),
+  )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway process --all
+  tollway process qwen --json
+  */5 * * * * tollway process --all --config /etc/tollway/tollway.yaml      (a line for cron)
+
+A run that finds another one at work leaves it alone and ends with 0. A purchase that fails does not stop the
+others; the exit code then is 1, or 3 when caps or policy refused.
+${EXIT_CODES_HELP}`,
+    )
+    .action(async (name: string | undefined, options: ProcessOptions) => {
+      if ((name === undefined) !== (options.all === true)) {
+        throw new ConfigError('Name one purchase, or say --all.')
+      }
+      const { config, buying } = await load(options, context)
+      const bar = progressBar(terminal, 'signing')
+      const ran = await interruptible(terminal, (signal) =>
+        alone(config, () =>
+          buying.withBuying(config, async (parts) => {
+            const { store } = parts.ledger
+            const purchases =
+              name === undefined
+                ? await store.purchases.list({ payer: options.pool })
+                : [await buying.findPurchase(store, name, options.pool)]
+            try {
+              return await buying.processPurchases(parts, purchases, signal, (_purchase, done, wanted) =>
+                bar.at(done, wanted),
+              )
+            } finally {
+              bar.end()
+            }
+          }),
+        ),
+      )
+      if ('busy' in ran) {
+        const words = `Another tollway command (process ${ran.busy}) is at it; nothing was done.`
+        if (options.json) printJson(terminal, { busy: ran.busy, purchases: [] })
+        else terminal.stderr(`${words}\n`)
+        return
+      }
+      const { result } = ran
+      if (options.json) printJson(terminal, { busy: null, purchases: result.map(reportJson) })
+      else terminal.stdout(renderResults(result))
+      const codes = result.map(codeOf)
+      context.end(codes.find((code) => code === EXIT.failed) ?? Math.max(EXIT.done, ...codes))
+    })
+}
+
+async function load(options: CommonOptions, { terminal }: CommandContext) {
+  // Loaded here, so that help and usage errors come at once.
+  const { loadConfig } = await import('../../config/load.ts')
+  const config = loadConfig(options.config, terminal.env)
+  const { withBuying } = await import('../../buying/parts.ts')
+  const { findPurchase } = await import('../../buying/find-purchase.ts')
+  const { refill } = await import('../../buying/refill.ts')
+  const { remove } = await import('../../buying/remove.ts')
+  const { noteRefusal, processPurchases } = await import('../../buying/process.ts')
+  return { config, buying: { withBuying, findPurchase, refill, remove, noteRefusal, processPurchases } }
+}
+
+function codeOf(result: Processed): ExitCode {
+  if (!result.ok) return exitCodeOf(result.error)
+  return result.report.result === 'limit' || result.report.stopped !== undefined ? EXIT.refused : EXIT.done
+}
+
+function reportJson(result: Processed): Readonly<Record<string, unknown>> {
+  if (!result.ok) {
+    const { purchase, error } = result
+    return {
+      name: purchase.name,
+      payer: purchase.payer,
+      result: 'failed',
+      error: { code: error.code, message: error.message },
+    }
+  }
+  const { purchase, result: outcome, added, dropped, stopped, status } = result.report
+  return {
+    name: purchase.name,
+    payer: purchase.payer,
+    result: outcome,
+    signed: added,
+    dropped,
+    stopped: stopped ?? null,
+    remaining: status?.counts.ready ?? 0,
+    price: status?.pool.amount.toString() ?? null,
+    symbol: status?.pool.symbol ?? null,
+  }
+}
+
+const WORDS: Readonly<Record<RefillReport['result'], string>> = {
+  refilled: 'refilled',
+  enough: 'enough left',
+  no_policy: 'is not refilled by itself',
+  draining: 'being used up',
+  removed: 'used up and removed',
+  limit: 'a limit left no room',
+}
+
+function renderResults(results: readonly Processed[]): string {
+  if (results.length === 0) return 'There are no purchases.\n'
+  const rows = results.map((result) => {
+    if (!result.ok) return [result.purchase.name, 'failed', '', '', '', result.error.message]
+    const { purchase, result: outcome, added, dropped, stopped, status } = result.report
+    const price = status
+      ? `${formatUnits(status.pool.amount, status.pool.decimals)} ${status.pool.symbol}`
+      : ''
+    const notes = [
+      ...(dropped > 0 ? [`the terms changed: ${dropped} were given up`] : []),
+      ...(stopped === undefined || outcome === 'limit' ? [] : [`stopped by a limit (${stopped})`]),
+    ]
+    return [
+      purchase.name,
+      WORDS[outcome],
+      String(added),
+      String(status?.counts.ready ?? 0),
+      price,
+      notes.join(', '),
+    ]
+  })
+  return renderTable(['NAME', 'RESULT', 'SIGNED', 'LEFT', 'PRICE', ''], rows)
+}
+
+function renderRemoved({ purchase, result, dropped, ready, held, elsewhere, until }: Removed): string {
+  const end = instant(until) ?? 'now'
+  return [
+    result === 'removed'
+      ? `${purchase.name} is removed; ${dropped} vouchers were given up.`
+      : `${purchase.name} is being used up: ${ready} are left and ${held} are on their way, until ${end} at the latest. \`tollway process --all\` takes it away then.`,
+    ...(elsewhere > 0
+      ? [`${elsewhere} were handed to another program and may be used there until ${end}; they stay counted.`]
+      : []),
+  ]
+    .map((line) => `${line}\n`)
+    .join('')
+}

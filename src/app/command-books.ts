@@ -1,0 +1,88 @@
+/** The books for a command that spends: the gateway's ledger, and an audit file of the command's own beside the gateway's. */
+import { randomBytes } from 'node:crypto'
+import { join, parse } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import { ConfigError } from '../core/errors.ts'
+import type { Observer } from '../core/events.ts'
+import type { RandomBytes } from '../core/ids.ts'
+import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import { takeLock } from '../io/file-lock.ts'
+import { thisInstance } from '../io/instance.ts'
+import { Ledger } from '../io/ledger.ts'
+import { openStore } from '../io/store/open.ts'
+import type { ResolvedConfig } from './config/resolved.ts'
+import { refuseForgottenLedger } from './forgotten-ledger.ts'
+import { commandAuditPath } from './sellers.ts'
+
+/** How many commands may spend at once: an audit file has one writer. */
+const MAX_FILES = 64
+
+/** The part of a configuration that books are about. */
+export type BooksConfig = Pick<ResolvedConfig, 'store' | 'audit'>
+
+/** Refuses a store that no other program can read. @throws ConfigError */
+export function assertShared({ store }: Pick<BooksConfig, 'store'>): void {
+  if (store !== 'memory') return
+  throw new ConfigError(
+    'store: memory lives inside the gateway alone. Write sqlite:./tollway.db to keep a ledger that other programs share.',
+  )
+}
+
+/**
+ * Opens ledger and audit file; makes the ledger when there is none yet.
+ * @throws ConfigError for a store in memory, or a ledger that was lost
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function openCommandBooks(
+  config: BooksConfig,
+  clock: Clock,
+  random: RandomBytes = randomBytes,
+  observers: readonly Observer[] = [],
+): Promise<Ledger> {
+  assertShared(config)
+  refuseForgottenLedger(config)
+  const instance = thisInstance(clock)
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const audit = await openOwnFile(config.audit.path, clock, instance.id)
+    opened.push(audit)
+    const store = await openStore(config.store)
+    opened.push(store)
+    return await Ledger.open({ store, audit, clock, random, instance, observers })
+  } catch (error) {
+    await Promise.allSettled(opened.map((part) => part.close()))
+    throw error
+  }
+}
+
+/** `audit.cli.jsonl`, or `audit.cli-2.jsonl` and so on while another command writes that. */
+async function openOwnFile(gateways: string, clock: Clock, instance: string): Promise<AuditFile> {
+  const first = commandAuditPath(gateways)
+  const { dir, name, ext } = parse(first)
+  for (let n = 1; n <= MAX_FILES; n++) {
+    const path = n === 1 ? first : join(dir, `${name}-${n}${ext}`)
+    if (isWritten(path, instance)) continue
+    try {
+      return await openAuditFile({ path, clock, instance })
+    } catch (error) {
+      // Another command came in between.
+      if (!isWritten(path, instance)) throw error
+    }
+  }
+  throw new ConfigError(
+    `${MAX_FILES} commands write audit files beside ${gateways} already. Wait for one of them.`,
+  )
+}
+
+function isWritten(path: string, instance: string): boolean {
+  let lock: ReturnType<typeof takeLock>
+  try {
+    lock = takeLock(`${path}.lock`, instance)
+  } catch {
+    // Opening the file itself says better what is wrong.
+    return false
+  }
+  if ('heldBy' in lock) return true
+  lock.release()
+  return false
+}

@@ -1,0 +1,69 @@
+/** Commands of `tollway` in this process, against a world of their own and with a key in a file, as users run them. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { run } from '../../src/app/cli/run.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+
+/** How a command ended. */
+export interface Ended {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  /** What it printed, as JSON. */
+  json<T = Record<string, unknown>>(): T
+}
+
+/** A directory with a configuration, a ledger and a key. */
+export interface Shop {
+  readonly directory: string
+  readonly config: string
+  /** The configuration's object, `changes` on top. */
+  settings(changes?: object): Record<string, unknown>
+  /** Writes another configuration beside the first; returns its path. */
+  write(name: string, settings: object): string
+  /** Runs a command; `--config` is added. */
+  tollway(...args: readonly string[]): Promise<Ended>
+  remove(): void
+}
+
+/** Sets one up: payer `base` signs, payer `bought` spends what was bought. */
+export function openShop(chain: LocalChain, changes: object = {}): Shop {
+  const directory = mkdtempSync(join(tmpdir(), 'tollway-buying-'))
+  const key = join(directory, 'key')
+  writeFileSync(key, chain.accounts.buyer.privateKey, { mode: 0o600 })
+  const base = {
+    listen: '127.0.0.1:0',
+    store: `sqlite:${join(directory, 'tollway.db')}`,
+    audit: { path: join(directory, 'audit.jsonl') },
+    payers: {
+      base: { kind: 'direct', key: `\${file:${key}}`, networks: [chain.v1Network] },
+      bought: { kind: 'obol', mode: 'pool', reload_seconds: 0 },
+    },
+    chains: { [chain.v1Network]: { rpc: chain.rpcUrl } },
+    log: { level: 'silent' },
+    ...changes,
+  }
+  const write = (name: string, settings: object): string => {
+    const path = join(directory, name)
+    writeFileSync(path, stringify(settings))
+    return path
+  }
+  const config = write('tollway.yaml', base)
+  return {
+    directory,
+    config,
+    settings: (more = {}) => ({ ...base, ...more }),
+    write,
+    async tollway(...args) {
+      const terminal = new FakeTerminal()
+      const own = args.includes('--config') ? args : [...args, '--config', config]
+      const code = await run(own, terminal)
+      const { out, err } = terminal
+      return { code, out, err, json: <T>() => JSON.parse(out) as T }
+    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
