@@ -7,8 +7,8 @@ import type { Progress, ReadEvent } from './progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
 
 /**
- * So much of an answer is kept to end it well, bytes of its events; of a longer one the events that are added at the
- * end tell only what came before.
+ * So much of an answer is kept to end it well, bytes of its events; of a longer one it is only known what is open, and the
+ * events that are added at the end tell only what came before.
  */
 const MAX_KEPT_BYTES = 262_144
 
@@ -50,8 +50,8 @@ abstract class EventProgress implements Progress {
     if (words !== undefined) return { error: words }
     if (WHOLE.has(event['type'])) this.#complete = true
     this.#kept += value.length
-    const isDelta = String(event['type']).endsWith('delta') && event['type'] !== 'message_delta'
-    if (this.#kept <= MAX_KEPT_BYTES || this.#complete || (!isDelta && value.length < 4096)) this.keep(event)
+    const kept = this.#kept <= MAX_KEPT_BYTES || this.#complete ? event : outlineOf(event)
+    if (kept) this.keep(kept)
     return 'whole'
   }
 }
@@ -180,4 +180,25 @@ function errorWords(event: Json): string | undefined {
   if (event['type'] !== 'error' && !failed && !isJson(error)) return undefined
   const told = member(error, 'message') ?? event['message']
   return typeof told === 'string' ? told.slice(0, 256) : 'error'
+}
+
+/** Of an event beyond what is kept: what begins or ends with it, and nothing that grows. */
+function outlineOf(event: Json): Json | undefined {
+  const { type, index, output_index, sequence_number, usage, delta } = event
+  switch (type) {
+    case 'content_block_start':
+      return { type, index, content_block: { type: member(event['content_block'], 'type') } }
+    case 'content_block_stop':
+      return { type, index }
+    case 'message_delta':
+      return { type, delta, usage }
+    case 'response.output_item.added':
+    case 'response.output_item.done': {
+      const item = event['item']
+      const outline = { type: member(item, 'type'), id: member(item, 'id'), status: member(item, 'status') }
+      return { type, output_index, sequence_number, item: outline }
+    }
+    default:
+      return typeof sequence_number === 'number' ? { type: 'other', sequence_number } : undefined
+  }
 }

@@ -1,9 +1,9 @@
 /** Anthropic messages: a JSON answer as events and back (Anthropic API, "Streaming messages"). */
 import {
+  Gathered,
   indexOr,
   inOrder,
   isJson,
-  joined,
   member,
   objects,
   parseJson,
@@ -85,20 +85,23 @@ function blockParts(block: Json): [Json, Json[]] {
 }
 
 interface Block {
-  block: Json
+  readonly block: Gathered
   json: string
   open: boolean
 }
 
+/** Where blocks without a number stand when there are this many: no answer has more. */
+const LAST_INDEX = 9_999
+
 /** See {@link AnswerCollector}. */
 export class AnthropicCollector implements AnswerCollector {
   #message: Json | undefined
-  #end: Json = {}
-  #usage: Json = {}
+  readonly #end = new Gathered()
+  readonly #usage = new Gathered()
   readonly #blocks = new Map<number, Block>()
 
   add(event: Json): void {
-    const index = indexOr(event['index'], this.#blocks.size)
+    const index = indexOr(event['index'], Math.min(this.#blocks.size, LAST_INDEX))
     switch (event['type']) {
       case 'message_start':
         if (!isJson(event['message'])) return
@@ -107,7 +110,7 @@ export class AnthropicCollector implements AnswerCollector {
         return
       case 'content_block_start':
         if (!isJson(event['content_block'])) return
-        this.#blocks.set(index, { block: event['content_block'], json: '', open: true })
+        this.#blocks.set(index, { block: blockOf(event['content_block']), json: '', open: true })
         return
       case 'content_block_delta':
         addDelta(this.#blocks.get(index), event['delta'])
@@ -118,7 +121,7 @@ export class AnthropicCollector implements AnswerCollector {
         return
       }
       case 'message_delta':
-        if (isJson(event['delta'])) this.#end = { ...this.#end, ...event['delta'] }
+        if (isJson(event['delta'])) this.#end.put(event['delta'])
         this.#noteUsage(event['usage'])
         return
       default:
@@ -126,7 +129,7 @@ export class AnthropicCollector implements AnswerCollector {
   }
 
   #noteUsage(usage: unknown): void {
-    if (isJson(usage)) this.#usage = { ...this.#usage, ...usage }
+    if (isJson(usage)) this.#usage.put(usage)
   }
 
   /** What the first event said of the message. */
@@ -136,7 +139,7 @@ export class AnthropicCollector implements AnswerCollector {
 
   /** What was used, as far as it was told. */
   get usage(): Json {
-    return this.#usage
+    return this.#usage.toJson()
   }
 
   /** Indexes of the blocks that have begun and not ended. */
@@ -146,19 +149,20 @@ export class AnthropicCollector implements AnswerCollector {
 
   answer(truncated: boolean): Json | undefined {
     if (!this.#message) return undefined
-    const content = inOrder(this.#blocks).flatMap(([, { block, json, open }]) => {
+    const content = inOrder(this.#blocks).flatMap(([, { block: gathered, json, open }]) => {
+      const block = gathered.toJson()
       if (!isTool(block) || (json === '' && !open)) return [block]
       const input = parseJson(json)
       // A tool called with half of its input would do something else than was meant.
       return input === undefined || open ? [] : [{ ...block, input }]
     })
-    const isTruncated = truncated && (this.#end['stop_reason'] ?? null) === null
+    const isTruncated = truncated && (this.#end.get('stop_reason') ?? null) === null
     return {
       ...this.#message,
       content,
-      stop_reason: isTruncated ? 'max_tokens' : (this.#end['stop_reason'] ?? 'end_turn'),
-      stop_sequence: this.#end['stop_sequence'] ?? null,
-      usage: this.#usage,
+      stop_reason: isTruncated ? 'max_tokens' : (this.#end.get('stop_reason') ?? 'end_turn'),
+      stop_sequence: this.#end.get('stop_sequence') ?? null,
+      usage: this.usage,
     }
   }
 }
@@ -167,22 +171,25 @@ function isTool(block: Json): boolean {
   return block['type'] === 'tool_use' || block['type'] === 'server_tool_use'
 }
 
+/** Lists in it go on with later events. */
+function blockOf(told: Json): Gathered {
+  const block = new Gathered()
+  block.joinAll(told)
+  return block
+}
+
 function addDelta(into: Block | undefined, delta: unknown): void {
   if (!into || !isJson(delta)) return
   const { block } = into
   switch (delta['type']) {
     case 'text_delta':
-      into.block = { ...block, text: joined(block['text'], delta['text']) }
-      return
+      return block.join('text', delta['text'])
     case 'thinking_delta':
-      into.block = { ...block, thinking: joined(block['thinking'], delta['thinking']) }
-      return
+      return block.join('thinking', delta['thinking'])
     case 'signature_delta':
-      into.block = { ...block, signature: delta['signature'] }
-      return
+      return block.set('signature', delta['signature'])
     case 'citations_delta':
-      into.block = { ...block, citations: [...objects(block['citations']), delta['citation']] }
-      return
+      return block.join('citations', [delta['citation']])
     case 'input_json_delta':
       if (typeof delta['partial_json'] === 'string') into.json += delta['partial_json']
       return

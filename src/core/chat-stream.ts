@@ -1,9 +1,9 @@
 /** Chat completions: a JSON answer as `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
 import {
+  Gathered,
   indexOr,
   inOrder,
   isJson,
-  joined,
   member,
   objects,
   without,
@@ -60,18 +60,20 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
 }
 
 interface Choice {
-  message: Json
-  readonly calls: Json[]
+  readonly message: Gathered
+  readonly calls: Gathered[]
   /** The place in `calls` of the newest call with an index. */
   readonly places: Map<number, number>
-  logprobs: unknown
+  /** Lists of both sides go on, name by name. */
+  readonly logprobs: Gathered
+  hasLogprobs: boolean
   finish: unknown
-  rest: Json
+  readonly rest: Gathered
 }
 
 /** See {@link AnswerCollector}. */
 export class ChatCollector implements AnswerCollector {
-  #base: Json = {}
+  readonly #base = new Gathered()
   #usage: unknown
   #came = false
   readonly #choices = new Map<number, Choice>()
@@ -80,7 +82,7 @@ export class ChatCollector implements AnswerCollector {
     const choices = event['choices']
     if (!Array.isArray(choices)) return
     this.#came = true
-    this.#base = { ...this.#base, ...without(event, 'choices', 'usage', 'object') }
+    this.#base.put(event, 'choices', 'usage', 'object')
     if (isJson(event['usage'])) this.#usage = event['usage']
     for (const [position, choice] of objects(choices).entries()) {
       this.#addChoice(indexOr(choice['index'], position), choice)
@@ -89,39 +91,58 @@ export class ChatCollector implements AnswerCollector {
 
   #addChoice(index: number, told: Json): void {
     const choice: Choice = this.#choices.get(index) ?? {
-      message: { role: 'assistant', content: null },
+      message: new Gathered({ role: 'assistant', content: null }),
       calls: [],
       places: new Map(),
-      logprobs: null,
+      logprobs: new Gathered(),
+      hasLogprobs: false,
       finish: null,
-      rest: {},
+      rest: new Gathered(),
     }
     this.#choices.set(index, choice)
-    const { delta } = told
-    if (isJson(delta)) {
-      for (const [name, value] of Object.entries(delta)) {
-        if (name === 'tool_calls')
-          for (const [at, call] of objects(value).entries()) addCall(choice, at, call)
-        else choice.message = withMember(choice.message, name, value)
-      }
+    const { delta, logprobs } = told
+    if (isJson(delta)) addDelta(choice, delta)
+    if (isJson(logprobs)) {
+      choice.hasLogprobs = true
+      choice.logprobs.joinAll(logprobs)
     }
-    choice.logprobs = joinedLogprobs(choice.logprobs, told['logprobs'])
     choice.finish = told['finish_reason'] ?? choice.finish
-    choice.rest = { ...choice.rest, ...without(told, 'index', 'delta', 'logprobs', 'finish_reason', 'usage') }
+    choice.rest.put(told, 'index', 'delta', 'logprobs', 'finish_reason', 'usage')
     if (isJson(told['usage'])) this.#usage ??= told['usage']
   }
 
   answer(truncated: boolean): Json | undefined {
     if (!this.#came) return undefined
-    const choices = inOrder(this.#choices).map(([index, { message, calls, logprobs, finish, rest }]) => ({
-      ...rest,
-      index,
-      message: { ...message, ...(calls.length === 0 ? {} : { tool_calls: calls }) },
-      ...(logprobs === null ? {} : { logprobs }),
-      finish_reason: finish ?? (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
-    }))
+    const choices = inOrder(this.#choices).map(([index, choice]) => {
+      const { message, calls, hasLogprobs, logprobs, finish, rest } = choice
+      return {
+        ...rest.toJson(),
+        index,
+        message: {
+          ...message.toJson(),
+          ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => call.toJson()) }),
+        },
+        ...(hasLogprobs ? { logprobs: logprobs.toJson() } : {}),
+        finish_reason: finish ?? (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
+      }
+    })
     const usage = isJson(this.#usage) ? { usage: this.#usage } : {}
-    return { ...this.#base, object: 'chat.completion', choices, ...usage }
+    return { ...this.#base.toJson(), object: 'chat.completion', choices, ...usage }
+  }
+}
+
+function addDelta(choice: Choice, delta: Json): void {
+  const { message } = choice
+  for (const [name, value] of Object.entries(delta)) {
+    if (name === 'tool_calls') {
+      for (const [at, call] of objects(value).entries()) addCall(choice, at, call)
+    } else if (name === 'role') {
+      message.set(name, value ?? message.get(name))
+    } else if (name === 'function_call') {
+      addFields(message, name, value)
+    } else {
+      message.join(name, value)
+    }
   }
 }
 
@@ -131,51 +152,28 @@ function addCall(choice: Choice, position: number, told: Json): void {
   const place = choice.places.get(index)
   const before = place === undefined ? undefined : choice.calls[place]
   const { id } = told
-  const isNew = typeof id === 'string' && id !== '' && before?.['id'] !== undefined && before['id'] !== id
-  const piece = without(told, 'index')
-  if (place === undefined || before === undefined || isNew) {
-    choice.places.set(index, choice.calls.push(piece) - 1)
-    return
+  const known = before?.get('id')
+  const isNew = typeof id === 'string' && id !== '' && known !== undefined && known !== id
+  let call = before
+  if (call === undefined || isNew) {
+    call = new Gathered()
+    choice.places.set(index, choice.calls.push(call) - 1)
   }
-  choice.calls[place] = {
-    ...before,
-    ...Object.fromEntries(
-      Object.entries(piece).filter(([, value]) => value !== null && value !== '' && !isJson(value)),
-    ),
-    ...Object.fromEntries(
-      Object.entries(piece)
-        .filter(([, value]) => isJson(value))
-        .map(([name, value]) => [name, joinedFields(before[name], value)]),
-    ),
+  for (const [name, value] of Object.entries(told)) {
+    if (name === 'index') continue
+    if (isJson(value)) addFields(call, name, value)
+    else if ((value !== null && value !== '') || call.get(name) === undefined) call.set(name, value)
   }
 }
 
 /** `function: { name, arguments }`: the name comes once (some repeat it), the arguments in parts. */
-function joinedFields(before: unknown, after: unknown): unknown {
-  if (!isJson(before) || !isJson(after)) return after
-  const entries = Object.entries(after).map(([name, value]): [string, unknown] => [
-    name,
-    name === 'name' && before[name] === value ? value : joined(before[name], value),
-  ])
-  const merged: Json = Object.fromEntries<unknown>(entries)
-  return { ...before, ...merged }
-}
-
-function withMember(message: Json, name: string, value: unknown): Json {
-  const before = member(message, name)
-  if (name === 'role') return { ...message, role: value ?? before }
-  if (name === 'function_call') return { ...message, function_call: joinedFields(before, value) }
-  return { ...message, ...Object.fromEntries([[name, joined(before, value)]]) }
-}
-
-/** Lists of both sides, name by name. */
-export function joinedLogprobs(before: unknown, after: unknown): unknown {
-  if (!isJson(after)) return before ?? null
-  if (!isJson(before)) return after
-  const entries = Object.entries(after).map(([name, value]): [string, unknown] => [
-    name,
-    joined(before[name], value),
-  ])
-  const merged: Json = Object.fromEntries<unknown>(entries)
-  return { ...before, ...merged }
+function addFields(into: Gathered, name: string, value: unknown): void {
+  const before = into.get(name)
+  if (!(before instanceof Gathered) || !isJson(value)) {
+    into.set(name, isJson(value) ? new Gathered(value) : value)
+    return
+  }
+  for (const [field, piece] of Object.entries(value)) {
+    if (field !== 'name' || before.get('name') !== piece) before.join(field, piece)
+  }
 }

@@ -1,9 +1,9 @@
 /** OpenAI Responses: a JSON answer as events and back (OpenAI API reference, "Streaming events"). */
 import {
+  Gathered,
   indexOr,
   inOrder,
   isJson,
-  joined,
   member,
   objects,
   without,
@@ -99,8 +99,8 @@ function pushPart(push: Push, here: Json, part: Json): void {
 interface Item {
   item: Json
   open: boolean
-  readonly parts: Map<number, Json>
-  readonly summary: Map<number, Json>
+  readonly parts: Map<number, Gathered>
+  readonly summary: Map<number, Gathered>
 }
 
 /** See {@link AnswerCollector}. */
@@ -176,8 +176,8 @@ function itemSoFar({ item, open, parts, summary }: Item): Json {
   return {
     ...item,
     ...('status' in item ? { status: 'incomplete' } : {}),
-    ...(parts.size > 0 ? { content: inOrder(parts).map(([, part]) => part) } : {}),
-    ...(summary.size > 0 ? { summary: inOrder(summary).map(([, part]) => part) } : {}),
+    ...(parts.size > 0 ? { content: inOrder(parts).map(([, part]) => part.toJson()) } : {}),
+    ...(summary.size > 0 ? { summary: inOrder(summary).map(([, part]) => part.toJson()) } : {}),
   }
 }
 
@@ -186,12 +186,12 @@ function addToItem(into: Item, type: string, event: Json): void {
   const list = inSummary ? into.summary : into.parts
   const at = indexOr(event[inSummary ? 'summary_index' : 'content_index'], 0)
   if (type.endsWith('_part.added') || type.endsWith('_part.done')) {
-    if (isJson(event['part'])) list.set(at, event['part'])
+    if (isJson(event['part'])) list.set(at, new Gathered(event['part']))
     return
   }
   const field = DELTAS.get(type)
   const part = list.get(at)
-  if (field !== undefined && part) list.set(at, { ...part, [field]: joined(part[field], event['delta']) })
+  if (field !== undefined) part?.join(field, event['delta'])
 }
 
 const DELTAS: ReadonlyMap<string, 'text' | 'refusal'> = new Map([

@@ -79,12 +79,70 @@ export function parseJson(text: string): Json | undefined {
   }
 }
 
-/** Joins what one field of several deltas said: texts and lists go on, anything else is replaced. */
-export function joined(before: unknown, after: unknown): unknown {
-  if (typeof before === 'string' && typeof after === 'string') return before + after
-  if (Array.isArray(before) && Array.isArray(after))
-    return [...(before as unknown[]), ...(after as unknown[])]
-  return after === null || after === undefined ? (before ?? after) : after
+/** So many different members of one object are kept: more come only from a seller who is after our time or memory. */
+const MAX_MEMBERS = 256
+
+/**
+ * The members of one object, gathered from many events. Each event costs what is in it, not what came before: a copy for
+ * every event would let a small stream hold the whole process up.
+ */
+export class Gathered {
+  readonly #members = new Map<string, unknown>()
+
+  constructor(first: Json = {}) {
+    this.put(first)
+  }
+
+  /** Later values replace earlier ones. */
+  put(from: Json, ...except: readonly string[]): void {
+    for (const [name, value] of Object.entries(from)) if (!except.includes(name)) this.set(name, value)
+  }
+
+  set(name: string, value: unknown): void {
+    if (this.#members.has(name) || this.#members.size < MAX_MEMBERS) this.#members.set(name, value)
+  }
+
+  get(name: string): unknown {
+    return this.#members.get(name)
+  }
+
+  /** Texts, lists and objects go on where they were; anything else is replaced, but not by nothing. */
+  join(name: string, value: unknown): void {
+    const before = this.#members.get(name)
+    if (typeof before === 'string' && typeof value === 'string') this.set(name, before + value)
+    else if (before instanceof Listed && Array.isArray(value)) before.add(value)
+    else if (before instanceof Gathered && isJson(value)) before.joinAll(value)
+    else if (Array.isArray(value)) this.set(name, new Listed(value))
+    else if (value !== null && value !== undefined) this.set(name, value)
+    else if (before === undefined) this.set(name, value)
+  }
+
+  /** {@link Gathered.join} for every member. */
+  joinAll(from: Json): void {
+    for (const [name, value] of Object.entries(from)) this.join(name, value)
+  }
+
+  toJson(): Json {
+    return Object.fromEntries(
+      [...this.#members].map(([name, value]): [string, unknown] => [
+        name,
+        value instanceof Gathered ? value.toJson() : value instanceof Listed ? value.items : value,
+      ]),
+    )
+  }
+}
+
+/** A list that grows in place. */
+class Listed {
+  readonly items: unknown[] = []
+
+  constructor(first: readonly unknown[]) {
+    this.add(first)
+  }
+
+  add(more: readonly unknown[]): void {
+    for (const item of more) this.items.push(item)
+  }
 }
 
 /** Values in the order of their keys. */

@@ -1,6 +1,6 @@
 /** Text completions: a JSON answer as `text_completion` events and back. */
-import { joinedLogprobs } from './chat-stream.ts'
 import {
+  Gathered,
   indexOr,
   inOrder,
   isJson,
@@ -38,14 +38,15 @@ export function textEvents(answer: Json): StreamEvent[] | undefined {
 
 interface Choice {
   text: string
-  logprobs: unknown
+  readonly logprobs: Gathered
+  hasLogprobs: boolean
   finish: unknown
-  rest: Json
+  readonly rest: Gathered
 }
 
 /** See {@link AnswerCollector}. */
 export class TextCollector implements AnswerCollector {
-  #base: Json = {}
+  readonly #base = new Gathered()
   #usage: unknown
   #came = false
   readonly #choices = new Map<number, Choice>()
@@ -54,30 +55,41 @@ export class TextCollector implements AnswerCollector {
     const choices = event['choices']
     if (!Array.isArray(choices)) return
     this.#came = true
-    this.#base = { ...this.#base, ...without(event, 'choices', 'usage') }
+    this.#base.put(event, 'choices', 'usage')
     if (isJson(event['usage'])) this.#usage = event['usage']
     for (const [position, told] of objects(choices).entries()) {
-      const index = indexOr(told['index'], position)
-      const before = this.#choices.get(index)
-      this.#choices.set(index, {
-        text: (before?.text ?? '') + (typeof told['text'] === 'string' ? told['text'] : ''),
-        logprobs: joinedLogprobs(before?.logprobs, told['logprobs']),
-        finish: told['finish_reason'] ?? before?.finish,
-        rest: { ...before?.rest, ...without(told, 'index', 'text', 'logprobs', 'finish_reason') },
-      })
+      this.#addChoice(indexOr(told['index'], position), told)
     }
+  }
+
+  #addChoice(index: number, told: Json): void {
+    const choice: Choice = this.#choices.get(index) ?? {
+      text: '',
+      logprobs: new Gathered(),
+      hasLogprobs: false,
+      finish: undefined,
+      rest: new Gathered(),
+    }
+    this.#choices.set(index, choice)
+    if (typeof told['text'] === 'string') choice.text += told['text']
+    if (isJson(told['logprobs'])) {
+      choice.hasLogprobs = true
+      choice.logprobs.joinAll(told['logprobs'])
+    }
+    choice.finish = told['finish_reason'] ?? choice.finish
+    choice.rest.put(told, 'index', 'text', 'logprobs', 'finish_reason')
   }
 
   answer(truncated: boolean): Json | undefined {
     if (!this.#came) return undefined
-    const choices = inOrder(this.#choices).map(([index, { text, logprobs, finish, rest }]) => ({
-      ...rest,
+    const choices = inOrder(this.#choices).map(([index, choice]) => ({
+      ...choice.rest.toJson(),
       index,
-      text,
-      logprobs,
-      finish_reason: finish ?? (truncated ? 'length' : 'stop'),
+      text: choice.text,
+      logprobs: choice.hasLogprobs ? choice.logprobs.toJson() : null,
+      finish_reason: choice.finish ?? (truncated ? 'length' : 'stop'),
     }))
     const usage = isJson(this.#usage) ? { usage: this.#usage } : {}
-    return { ...this.#base, object: 'text_completion', choices, ...usage }
+    return { ...this.#base.toJson(), object: 'text_completion', choices, ...usage }
   }
 }
