@@ -17,7 +17,7 @@ import {
 } from '../src/core/permit2.ts'
 import type { Authorization, Presigned, Provider } from '../src/core/provider.ts'
 import { Quote } from '../src/core/requirement.ts'
-import { encodePayment, type Offer } from '../src/core/x402.ts'
+import { encodePayment, furtherNames, type Offer } from '../src/core/x402.ts'
 import { openSigner } from '../src/io/open-signer.ts'
 import type { Signer } from '../src/io/signer.ts'
 import { openWalletReader } from '../src/io/wallet-reader.ts'
@@ -170,7 +170,8 @@ class Direct implements Provider {
     if (!typed) throw unpayable(quote)
     const signature = await signer.sign(typed, signal)
     const payload = { signature, authorization: toWire(quote, record) }
-    return { kind: 'authorization', header: encodePayment(quote.offer, quote.resource, payload), record }
+    const header = encodePayment(quote.offer, quote.resource, payload)
+    return { kind: 'authorization', header, ...furtherNames(quote, header), record }
   }
 
   async #permit2(
@@ -216,11 +217,8 @@ class Direct implements Provider {
         ? sponsoringExtension(quote, permit, permitSignature)
         : undefined
     const payload = permit2Payload(typed, signature)
-    return {
-      kind: 'authorization',
-      header: encodePayment(quote.offer, quote.resource, payload, extensions),
-      record,
-    }
+    const header = encodePayment(quote.offer, quote.resource, payload, extensions)
+    return { kind: 'authorization', header, ...furtherNames(quote, header), record }
   }
 
   #nonce(): string {

@@ -14,7 +14,7 @@ import type { Authorization, Outcome, Provider } from '../../src/core/provider.t
 import { Quote } from '../../src/core/requirement.ts'
 import { Slots } from '../../src/core/slots.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
-import { encodePayment } from '../../src/core/x402.ts'
+import { encodePayment, furtherNames } from '../../src/core/x402.ts'
 import { ShimFault, startShim, type ShimCall } from '../../src/io/shim.ts'
 
 /** Gets the foreign program to call the shim. */
@@ -191,11 +191,8 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
 }
 
 function authorizationOf(quote: Quote, payment: ForeignPayment): Authorization {
-  return {
-    kind: 'authorization',
-    header: encodePayment(quote.offer, quote.resource, foreignPayload(quote, payment)),
-    record: payment.record,
-  }
+  const header = encodePayment(quote.offer, quote.resource, foreignPayload(quote, payment))
+  return { kind: 'authorization', header, ...furtherNames(quote, header), record: payment.record }
 }
 
 interface Deadline {

@@ -78,6 +78,8 @@ export class Quote {
   readonly sponsoring: Readonly<Record<string, unknown>> | undefined
   readonly offer: Offer
   readonly resource: unknown
+  /** See `Challenge.offersInBody`. */
+  readonly offersInBody: boolean
   readonly #vetted = true
 
   constructor(key: typeof QUOTE_KEY, fields: Pick<Quote, keyof Quote>) {
@@ -94,6 +96,7 @@ export class Quote {
     this.sponsoring = fields.sponsoring
     this.offer = fields.offer
     this.resource = fields.resource
+    this.offersInBody = fields.offersInBody
     Object.freeze(this)
   }
 
@@ -293,6 +296,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     sponsoring: method === 'permit2' ? sponsoringOf(challenge) : undefined,
     offer,
     resource: challenge.resource,
+    offersInBody: challenge.offersInBody === true,
   }
   return new Quote(QUOTE_KEY, fields)
 }

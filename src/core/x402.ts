@@ -53,6 +53,8 @@ export interface Challenge {
   readonly extensions: Readonly<Record<string, unknown>>
   /** The seller's own `error` text: for the audit record only. */
   readonly error: string | undefined
+  /** Whether the JSON body carries v2 offers too; official v2 sellers leave it empty. See {@link furtherNames}. */
+  readonly offersInBody?: boolean | undefined
 }
 
 /** The parts of a 402 answer the codec looks at. */
@@ -111,7 +113,18 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
   }
   if (offers.length === 0) throw undecodable('none of its offers has a scheme, network, asset and payTo')
   const error = typeof json['error'] === 'string' ? json['error'].slice(0, 500) : undefined
-  return { x402Version: version, offers, others, resource: json['resource'], extensions, error }
+  const offersInBody = version === 2 && (header === undefined || carriesOffers(source))
+  return { x402Version: version, offers, others, resource: json['resource'], extensions, error, offersInBody }
+}
+
+function carriesOffers({ body }: ChallengeSource): boolean {
+  const json = parseJson(Buffer.from(body).toString('utf8'))
+  return (
+    isRecord(json) &&
+    json['x402Version'] === 2 &&
+    Array.isArray(json['accepts']) &&
+    json['accepts'].length > 0
+  )
 }
 
 function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
@@ -191,6 +204,17 @@ export function encodePayment(
     ...(extensions === undefined ? {} : { extensions }),
   }
   return { name: HEADERS.signature, value: encodeBase64Json(message) }
+}
+
+/**
+ * The further header names to send a v2 payment under. Obol's sellers put their v2 offers into the body of the 402 and read the
+ * payment as X-PAYMENT only, as v1 named it. It is the same authorization with the same nonce: it can be taken once.
+ */
+export function furtherNames(
+  { offersInBody }: Pick<Challenge, 'offersInBody'>,
+  header: { readonly name: string },
+): { readonly alsoAs?: readonly string[] } {
+  return offersInBody === true && header.name === HEADERS.signature ? { alsoAs: [HEADERS.paymentV1] } : {}
 }
 
 /** Standard (not URL-safe) base64 of the JSON text, as both versions use. */
