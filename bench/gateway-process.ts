@@ -1,6 +1,9 @@
-/** Tollway as it is run: every middleware, a policy, a budget, the ledger in SQLite, the audit file, metrics. */
+/** Tollway as it is run: every middleware, a policy, a budget, the ledger in SQLite, the audit file, metrics, a log. */
+import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { parseConfig } from '../src/app/config/load.ts'
 import { createGateway } from '../src/app/gateway.ts'
 import { localAccounts } from '../src/app/sandbox/accounts.ts'
@@ -26,19 +29,32 @@ await servePart(WorldFacts, async ({ seller, upstream }) => {
     },
     process.env,
   )
-  const gateway = await createGateway(config)
+  const log = createWriteStream(join(directory, 'gateway.log'))
+  const gateway = await createGateway(config, { writeLog: (line) => void log.write(line) })
   const { url } = await gateway.listen()
   const { ledger } = gateway.parts
   return {
     facts: { url },
     figures: {
+      live: () => Promise.resolve(liveBytes()),
       rss: () => Promise.resolve(process.memoryUsage.rss()),
       settled: async () => (await ledger.store.sum('settled')).count,
       open: async () => (await ledger.uncertainSum()).count,
     },
     async close() {
       await gateway.close()
+      await new Promise((resolve) => log.end(resolve))
       await rm(directory, { recursive: true, force: true })
     },
   }
 })
+
+/** What is in use once everything that is not has been collected, bytes. */
+function liveBytes(): number {
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect !== 'function') throw new Error('Node gave no way to collect garbage')
+  collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}

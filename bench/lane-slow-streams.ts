@@ -1,144 +1,143 @@
-/**
- * `node bench/lane-slow-streams.ts [streams] [seconds]`: many slow streams at once through one gateway process, each
- * with one event a second. None may be dropped; what is told is the gateway's memory per stream and how much later the
- * first event comes than without it. Loopback only; the seller and the clients share this process, the gateway has its
- * own. The route is a paid one whose seller asks for nothing, so that the whole chain and the re-streamer run and only
- * the payment does not. Raw figures: bench/results/slow-streams-*.json.
- */
-import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer, type ServerResponse } from 'node:http'
-import { cpus } from 'node:os'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { Part } from './child.ts'
 import { GatewayFacts } from './facts.ts'
-import { round } from './result.ts'
+import { interleave, timed } from './interleave.ts'
+import { round, type Result } from './result.ts'
+import { EventReader, startSlowSeller } from './slow-seller.ts'
 
-const RESULTS = new URL('results/', import.meta.url)
+const STREAMS = 1000
+/** Streams that go straight to the seller meanwhile: what they meet is not the gateway's. */
+const CONTROLS = 100
+/** Arrivals a second: few enough that the gateway keeps up with them beside everything else on two cores. */
+const ARRIVALS_PER_SECOND = 40
+/** How long all of them are under way before anything is looked at, and again between the first event and the last look. */
+const SETTLE_MS = 3000
+const WARM_UP_STREAMS = 50
+const ROUNDS = 10
+const PROBES = 5
+
 const BODY = JSON.stringify({ model: 'paid/m', messages: [{ role: 'user', content: 'hi' }], stream: true })
-const EVENT = `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 7, model: 'm', choices: [{ index: 0, delta: { content: 'word ' }, finish_reason: null }] })}\n\n`
-const LAST = `${EVENT.replace('null', '"stop"')}data: [DONE]\n\n`
-/** Clients come over this time, as they do in life. */
-const ARRIVAL_MS = 10_000
 
-/** One stream as its client saw it. */
-interface Seen {
-  readonly firstMs: number
-  readonly events: number
-  readonly whole: boolean
-}
-
-const [streams = 1000, seconds = 15] = process.argv.slice(2).map(Number)
-console.log(await main())
-
-async function main(): Promise<string> {
-  const seller = createServer((req, res) => {
-    req.resume()
-    req.on('end', () => speak(res))
-  })
-  await new Promise<void>((resolve) => seller.listen(0, '127.0.0.1', 4096, resolve))
-  const address = seller.address()
-  if (typeof address !== 'object' || address === null) throw new Error('the seller is not listening')
-  const base = `http://127.0.0.1:${address.port}`
-  const input = { seller: `${base}/v1`, upstream: `${base}/v1` }
-  const gateway = await Part.start(new URL('gateway-process.ts', import.meta.url), input, GatewayFacts)
-  const agent = new Agent({ connections: null, headersTimeout: 0, bodyTimeout: 0 })
+/**
+ * Many slow streams at once through one gateway process, each with one event a second. Once all are under way: how long
+ * an event is under way from the seller's write to the client's read, how long a further stream takes to its first event
+ * (both beside the same straight to the seller), and the gateway's memory. None may be dropped and no event lost.
+ *
+ * The seller and the clients share this process. The route is a paid one whose seller asks for nothing: the whole chain
+ * and the re-streamer run, and only the payment does not.
+ */
+export async function measureSlowStreams(): Promise<NonNullable<Result['slowStreams']>> {
+  const seller = await startSlowSeller()
+  const upstream = `${seller.url}/v1`
+  const gateway = await Part.start(
+    new URL('gateway-process.ts', import.meta.url),
+    { seller: upstream, upstream },
+    GatewayFacts,
+  )
+  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
+  const urls = {
+    direct: `${upstream}/chat/completions`,
+    tollway: `${gateway.facts.url}/v1/chat/completions`,
+  }
+  const open = (url: string, count: number): Promise<Stream[]> => arrive(url, count, agent)
   try {
-    const direct = await lane(`${base}/v1/chat/completions`, agent, async () => {})
-    // A warm-up, so that what is counted is streams and not code being loaded.
-    await Promise.all(
-      Array.from({ length: 20 }, () => receive(`${gateway.facts.url}/v1/chat/completions`, agent)),
-    )
-    const before = await gateway.ask('rss')
-    let during = 0
-    const through = await lane(`${gateway.facts.url}/v1/chat/completions`, agent, async () => {
-      during = await gateway.ask('rss')
-    })
-    return await save(direct, through, before, during)
+    const warm = await open(urls.tollway, WARM_UP_STREAMS)
+    seller.endAll()
+    await allEnded(warm)
+    const before = { live: await gateway.ask('live'), rss: await gateway.ask('rss') }
+
+    const controls = await open(urls.direct, CONTROLS)
+    const streams = await open(urls.tollway, STREAMS)
+    await pause(SETTLE_MS)
+    const first = await interleave(ROUNDS, (way) => timed(PROBES, () => firstEvent(urls[way], agent)))
+    await pause(SETTLE_MS)
+    const lagMs = { direct: controls.map(newestLag), tollway: streams.map(newestLag) }
+    const during = { rss: await gateway.ask('rss'), live: await gateway.ask('live') }
+
+    seller.endAll()
+    await allEnded([...controls, ...streams])
+    return {
+      streams: STREAMS,
+      events: streams.reduce((sum, { reader }) => sum + reader.count, 0),
+      dropped: streams.filter(({ reader }) => !reader.isWhole || !reader.isInOrder).length,
+      firstEventMs: first.map(({ direct, tollway }) => ({
+        direct: direct.map(round),
+        tollway: tollway.map(round),
+      })),
+      lagMs,
+      liveBytes: { before: before.live, during: during.live },
+      rssBytes: { before: before.rss, during: during.rss },
+    }
   } finally {
     await agent.destroy()
     await gateway.close()
-    seller.closeAllConnections()
-    seller.close()
+    await seller.close()
   }
 }
 
-function speak(res: ServerResponse): void {
-  res.writeHead(200, { 'content-type': 'text/event-stream' })
-  let left = seconds
-  const say = (): void => {
-    left -= 1
-    if (left <= 0) return void res.end(LAST)
-    res.write(EVENT)
-    setTimeout(say, 1000)
-  }
-  say()
+/** A stream as its client sees it. */
+interface Stream {
+  readonly reader: EventReader
+  /** Settles when its first event is there. */
+  readonly begun: Promise<void>
+  /** Settles when it is over, however it ended. */
+  readonly over: Promise<void>
 }
 
-/** @param look called when every stream is under way */
-async function lane(url: string, agent: Agent, look: () => Promise<void>): Promise<Seen[]> {
-  const all = Array.from({ length: streams }, async (_stream, index) => {
-    await pause((index * ARRIVAL_MS) / streams)
-    return await receive(url, agent)
-  })
-  await pause(ARRIVAL_MS + (seconds * 1000 - ARRIVAL_MS) / 2)
-  await look()
-  return await Promise.all(all)
-}
-
-async function receive(url: string, agent: Agent): Promise<Seen> {
+/** Opens streams one after the other at the pace of arrivals, and waits for the first event of each. */
+async function arrive(url: string, count: number, agent: Agent): Promise<Stream[]> {
   const startedAt = performance.now()
-  let firstMs = Number.NaN
-  let text = ''
-  try {
+  const streams: Stream[] = []
+  for (let index = 0; index < count; index += 1) {
+    const early = startedAt + (index * 1000) / ARRIVALS_PER_SECOND - performance.now()
+    if (early > 0) await pause(early)
+    streams.push(openStream(url, agent))
+  }
+  await Promise.all(streams.map(({ begun }) => begun))
+  return streams
+}
+
+function openStream(url: string, agent: Agent, leaving?: AbortSignal): Stream {
+  const reader = new EventReader()
+  const begun = Promise.withResolvers<void>()
+  const read = async (): Promise<void> => {
     const { body, statusCode } = await request(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: BODY,
       dispatcher: agent,
+      signal: leaving ?? null,
     })
+    if (statusCode !== 200) throw new Error(`a stream was answered with ${statusCode}`)
     for await (const chunk of body) {
-      if (Number.isNaN(firstMs)) firstMs = performance.now() - startedAt
-      text += String(chunk)
+      reader.push(String(chunk))
+      if (reader.count > 0) begun.resolve()
     }
-    const events = text.split('\n\n').filter((part) => part.startsWith('data: {')).length
-    return { firstMs: round(firstMs), events, whole: statusCode === 200 && text.endsWith('data: [DONE]\n\n') }
-  } catch {
-    return { firstMs: round(firstMs), events: 0, whole: false }
   }
+  // What broke is told by the reader: it is not whole.
+  const over = read()
+    .catch((error: unknown) => {
+      if (leaving?.aborted !== true) console.error(error)
+    })
+    .finally(() => begun.resolve())
+  return { reader, begun: begun.promise, over }
 }
 
-async function save(direct: Seen[], through: Seen[], before: number, during: number): Promise<string> {
-  const figures = {
-    date: new Date().toISOString().slice(0, 10),
-    node: process.versions.node,
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    streams,
-    seconds,
-    dropped: through.filter(({ whole, events }) => !whole || events !== seconds).length,
-    droppedDirect: direct.filter(({ whole, events }) => !whole || events !== seconds).length,
-    rssBeforeBytes: before,
-    rssDuringBytes: during,
-    directFirstMs: direct.map(({ firstMs }) => firstMs),
-    tollwayFirstMs: through.map(({ firstMs }) => firstMs),
-  }
-  await mkdir(RESULTS, { recursive: true })
-  const name = `slow-streams-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.json`
-  await writeFile(new URL(name, RESULTS), `${JSON.stringify(figures)}\n`)
-  const added = median(figures.tollwayFirstMs) - median(figures.directFirstMs)
-  return [
-    `${streams} streams of ${seconds} events, one a second, on one gateway process`,
-    `dropped          ${figures.dropped} (${figures.droppedDirect} without Tollway)`,
-    `memory           ${Math.round((during - before) / streams / 1024)} KiB per stream (${Math.round(during / 2 ** 20)} MiB in all)`,
-    `first event      ${median(figures.tollwayFirstMs).toFixed(1)} ms, ${added.toFixed(1)} ms more than without (medians)`,
-    `raw figures      bench/results/${name}`,
-  ].join('\n')
+/** Opens one more stream, and leaves when its first event is there. */
+async function firstEvent(url: string, agent: Agent): Promise<void> {
+  const leaving = new AbortController()
+  const { begun, over, reader } = openStream(url, agent, leaving.signal)
+  await begun
+  if (reader.count === 0) throw new Error('a stream ended before its first event')
+  leaving.abort()
+  await over
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+async function allEnded(streams: readonly Stream[]): Promise<void> {
+  await Promise.all(streams.map(({ over }) => over))
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+function newestLag({ reader }: Stream): number {
+  return round(reader.lagMs)
 }

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
- * itself within about 90 seconds. Method and figures: docs/benchmarks.md. With the name of a file of raw samples it
+ * itself within about three minutes. Method and figures: docs/benchmarks.md. With the name of a file of raw samples it
  * measures nothing and prints that file's figures.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -11,6 +11,7 @@ import { GatewayFacts, WorldFacts } from './facts.ts'
 import { measureAudit } from './lane-audit.ts'
 import { measureLedger } from './lane-ledger.ts'
 import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
+import { measureSlowStreams } from './lane-slow-streams.ts'
 import { measureStream } from './lane-stream.ts'
 import { measureUnpaid } from './lane-unpaid.ts'
 import { report } from './report.ts'
@@ -45,7 +46,9 @@ async function measureAll(): Promise<string> {
       const books = await measureLedger()
       console.error('audit files ...')
       const audit = await measureAudit()
-      return await save(startedAt, { paid, unpaid, stream, ...books, audit })
+      console.error('slow streams ...')
+      const slowStreams = await measureSlowStreams()
+      return await save(startedAt, { paid, unpaid, stream, ...books, audit, slowStreams })
     } finally {
       await gateway.close()
     }
@@ -54,7 +57,7 @@ async function measureAll(): Promise<string> {
   }
 }
 
-type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs' | 'audit'>
+type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs' | 'audit' | 'slowStreams'>
 
 /** Writes the raw samples, with nothing about the machine but its processor. */
 async function save(startedAt: Date, measured: Measured): Promise<string> {

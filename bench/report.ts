@@ -10,6 +10,7 @@ export function report(result: Result): string {
     stream(result),
     ledger(result),
     ...(result.audit ? [audit(result.audit)] : []),
+    ...(result.slowStreams ? [slowStreams(result.slowStreams)] : []),
   ].join('\n\n')
 }
 
@@ -94,7 +95,6 @@ function ledger(result: Result): string {
 }
 
 function audit({ records, bytes, ms: rounds, grownBytes }: NonNullable<Result['audit']>): string {
-  const mebibytes = (value: number): string => `${(value / 1_048_576).toFixed(1)} MiB`
   return section(
     'Proving an audit file: tollway audit verify',
     `${rounds.length} rounds over ${records} signed records, ${mebibytes(bytes)}`,
@@ -108,6 +108,38 @@ function audit({ records, bytes, ms: rounds, grownBytes }: NonNullable<Result['a
         ),
       ],
       ['Memory it grew by', mebibytes(grownBytes)],
+    ],
+  )
+}
+
+function slowStreams({
+  streams,
+  events,
+  dropped,
+  firstEventMs: rounds,
+  lagMs,
+  liveBytes,
+  rssBytes,
+}: NonNullable<Result['slowStreams']>): string {
+  const added = rounds.map((one) => median(one.tollway) - median(one.direct))
+  const each = (memory: { before: number; during: number }): string =>
+    `${((memory.during - memory.before) / streams / 1024).toFixed(0)} KiB`
+  return section(
+    `${streams} streams at once, one event a second each`,
+    `${events} events came through, ${dropped} streams were dropped or lack one; ${rounds.length} rounds of further streams one at a time`,
+    [
+      ['', 'Straight from the seller', 'Through Tollway'],
+      [
+        'First event of one more stream, median',
+        ms(median(rounds.flatMap((one) => one.direct))),
+        ms(median(rounds.flatMap((one) => one.tollway))),
+      ],
+      ['Added, by the round', '', range(added, ms)],
+      ['An event under way, median', ms(median(lagMs.direct)), ms(median(lagMs.tollway))],
+      ['An event under way, p99', ms(quantile(lagMs.direct, 0.99)), ms(quantile(lagMs.tollway, 0.99))],
+      ['Memory in use, for each stream', '', each(liveBytes)],
+      ['Resident memory, for each stream', '', each(rssBytes)],
+      ['Resident memory of the gateway in all', '', mebibytes(rssBytes.during)],
     ],
   )
 }
@@ -130,6 +162,10 @@ function ratios(values: readonly number[]): string {
 
 function ms(value: number): string {
   return `${value.toFixed(2)} ms`
+}
+
+function mebibytes(value: number): string {
+  return `${(value / 1_048_576).toFixed(1)} MiB`
 }
 
 function whole(value: number): string {

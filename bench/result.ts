@@ -3,6 +3,7 @@ import { z } from 'zod'
 /** Milliseconds, kept to the microsecond. */
 const Samples = z.array(z.number().nonnegative()).min(1)
 const Pair = z.strictObject({ direct: Samples, tollway: Samples })
+const Memory = z.strictObject({ before: z.int().positive(), during: z.int().positive() })
 const Streams = z.strictObject({
   /** From sending the request to the first event, one per stream. */
   firstEventMs: Samples,
@@ -46,6 +47,24 @@ export const Result = z.strictObject({
       ms: Samples,
       /** By how much the process grew meanwhile, resident memory. */
       grownBytes: z.int().nonnegative(),
+    })
+    .optional(),
+  /** Many streams of one event a second at once; results before it was measured have none. */
+  slowStreams: z
+    .strictObject({
+      streams: z.int().positive(),
+      /** All that came through. */
+      events: z.int().positive(),
+      /** Streams that did not come whole, or lack an event. */
+      dropped: z.int().nonnegative(),
+      /** Of further streams, opened while the many are under way. */
+      firstEventMs: z.array(Pair),
+      /** From the seller's write to the client's read: one event of each stream, taken at one moment. */
+      lagMs: Pair,
+      /** Heap and buffers in use after a collection. */
+      liveBytes: Memory,
+      /** Resident memory of the process. */
+      rssBytes: Memory,
     })
     .optional(),
 })
