@@ -14,8 +14,11 @@ export type Outcome =
   /** It ended before anything was asked: refused on the way, or its client left. The next one tries by itself. */
   | { readonly kind: 'nothing' }
 
-/** What an exchange learns when its request turns out to be a repeat. */
-export type Facts = Pick<Exchange, 'route' | 'payer' | 'charge' | 'outcome'>
+/**
+ * What an exchange learns when its request turns out to be a repeat: what was paid, and how the answer is to be handed on, so
+ * that a repeat gets what the first client got.
+ */
+export type Facts = Pick<Exchange, 'route' | 'payer' | 'charge' | 'outcome' | 'candidate' | 'usageChunk'>
 
 /** What a {@link Flight} is made with. */
 export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
@@ -144,10 +147,11 @@ export class Flight implements Run, Attempt {
     return charge !== undefined && charge.state !== 'held' && charge.state !== 'released'
   }
 
-  #settle(outcome: Outcome, { route, payer, charge, outcome: result }: Facts): void {
+  #settle(outcome: Outcome, exchange: Facts): void {
     if (this.#known) return
     this.#known = outcome
-    this.#facts = { route, payer, charge, outcome: result }
+    const { route, payer, charge, outcome: result, candidate, usageChunk } = exchange
+    this.#facts = { route, payer, charge, outcome: result, candidate, usageChunk }
     this.#outcome.resolve(outcome)
     if (this.#waiting === 0) this.#end()
   }

@@ -289,6 +289,28 @@ describe('a stream', () => {
     expect([paid, await charges()]).toEqual([1, ['settled']])
   })
 
+  test('streamed comes again as it came: what the first client did not ask for, the second does not get', async () => {
+    const chunk = (more: object): string =>
+      `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', ...more })}\n\n`
+    const choice = (delta: object, finish: string | null): object => ({
+      choices: [{ index: 0, delta, finish_reason: finish }],
+    })
+    pay = (response) => {
+      const usage = { choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }
+      const text = [choice({ role: 'assistant', content: 'hi' }, null), choice({}, 'stop'), usage]
+        .map(chunk)
+        .join('')
+      send(response, { status: 200, headers: events, body: `${text}data: [DONE]\n\n` })
+    }
+    const key = { 'idempotency-key': 'streamed' }
+    const first = await (await ask(tollway.url, { model: 'paid/m', stream: true }, key)).text()
+    const again = await ask(tollway.url, { model: 'paid/m', stream: true }, key)
+    expect(again.headers.get('x-tollway-replayed')).toBe('yes')
+    expect(await again.text()).toBe(first)
+    expect(first).not.toContain('"choices":[]')
+    expect(paid).toBe(1)
+  })
+
   test('is kept whole for a key, though its client left in the middle', async () => {
     const open = Promise.withResolvers<ServerResponse>()
     pay = (response) => {
