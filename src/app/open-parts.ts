@@ -13,7 +13,7 @@ import { systemClock, type Clock } from '../core/clock.ts'
 import type { Observer } from '../core/events.ts'
 import type { RandomBytes } from '../core/ids.ts'
 import type { Provider } from '../core/provider.ts'
-import type { Timers } from '../core/timers.ts'
+import { systemTimers, type Timers } from '../core/timers.ts'
 import type { AuditFile } from '../io/audit-file.ts'
 import type { AuditSink } from '../io/audit-queue.ts'
 import type { Catalogues } from '../io/catalogues.ts'
@@ -29,6 +29,8 @@ import type { Store } from '../io/store/store.ts'
 import type { LookupAll } from '../io/public-connector.ts'
 import { createUpstream, type Upstream } from '../io/upstream.ts'
 import { budgetLog } from './budget-log.ts'
+import { refillInBackground } from './buying/background.ts'
+import { buyingOf } from './buying/parts.ts'
 import { catalogueLog } from './catalogue-log.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
@@ -163,6 +165,10 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       lookup: overrides.lookup,
     })
     const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
+    const { timers = systemTimers } = overrides
+    const buying = buyingOf({ ledger, upstream, clock, timers, observers }, config, payers)
+    const refills = refillInBackground(buying, log)
+    observers.push(harmless(refills.observe, log))
     metrics.watch({
       budgets: async () =>
         (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
@@ -239,6 +245,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
         clearInterval(heartbeat)
         sums.close()
         gauges.close()
+        await refills.close()
         await reconciler.close()
         await upstream.close()
         await Promise.allSettled([...payers.values()].map((payer) => payer.close()))

@@ -54,23 +54,26 @@ export async function refillPool(
   return { result: 'refilled', added }
 }
 
-/** How {@link PoolRefiller} is told about. */
-export interface RefillerOptions extends RefillParts {
+/** How {@link PoolRefiller} works. */
+export interface RefillerOptions<T extends { readonly result: string }> {
   readonly payer: string
+  readonly book: VoucherBook
+  /** Refills one pool if it is to be; e.g. {@link refillPool}. */
+  readonly refill: (status: PoolStatus, signal: AbortSignal) => Promise<T>
   /** Told about every run that did something or failed. */
-  readonly onRun?: ((pool: string, outcome: Refilled | TollwayError) => void) | undefined
+  readonly onRun?: ((pool: string, outcome: T | TollwayError) => void) | undefined
 }
 
 /**
  * Refills the pools of one payer when asked to look; one look at a time, requests never wait for it.
  */
-export class PoolRefiller {
-  readonly #options: RefillerOptions
+export class PoolRefiller<T extends { readonly result: string } = Refilled> {
+  readonly #options: RefillerOptions<T>
   readonly #closing = new AbortController()
   #running: Promise<void> | undefined
   #again = false
 
-  constructor(options: RefillerOptions) {
+  constructor(options: RefillerOptions<T>) {
     this.#options = options
   }
 
@@ -95,13 +98,13 @@ export class PoolRefiller {
   }
 
   async #run(): Promise<void> {
-    const { book, payer, onRun = () => undefined } = this.#options
+    const { book, payer, refill, onRun = () => undefined } = this.#options
     while (this.#again && !this.#closing.signal.aborted) {
       this.#again = false
       const pools = await book.pools(payer).catch(() => [])
       for (const status of pools) {
         try {
-          const outcome = await refillPool(this.#options, status, this.#closing.signal)
+          const outcome = await refill(status, this.#closing.signal)
           if (outcome.result !== 'enough' && outcome.result !== 'no_policy') onRun(status.pool.name, outcome)
         } catch (error) {
           if (error instanceof TollwayError) onRun(status.pool.name, error)

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { assert, bigInt, constantFrom, integer, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { formatUnits, toMicroUsd } from '../../src/core/money.ts'
 import { parseSpelledAmount } from '../../src/core/spelled-amount.ts'
@@ -47,8 +47,8 @@ describe('amounts as people spell them', () => {
   })
 
   test('what is written as whole tokens is read back to the unit', () => {
-    fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: 10n ** 30n }), fc.constantFrom(usdc, obol), (units, token) => {
+    assert(
+      property(bigInt({ min: 0n, max: 10n ** 30n }), constantFrom(usdc, obol), (units, token) => {
         const text = `${formatUnits(units, token.decimals)} ${token.symbol}`
         expect(parseSpelledAmount(text, token)).toBe(units)
       }),
@@ -56,11 +56,11 @@ describe('amounts as people spell them', () => {
   })
 
   test('an amount in USD is never worth more than it says', () => {
-    fc.assert(
-      fc.property(
-        fc.bigInt({ min: 0n, max: 10n ** 12n }),
-        fc.bigInt({ min: 1n, max: 10n ** 6n }),
-        fc.integer({ min: 0, max: 6 }),
+    assert(
+      property(
+        bigInt({ min: 0n, max: 10n ** 12n }),
+        bigInt({ min: 1n, max: 10n ** 6n }),
+        integer({ min: 0, max: 6 }),
         (micro, numerator, scale) => {
           const token = { symbol: 'T', decimals: 9, usd: { numerator, scale } }
           const units = parseSpelledAmount(`$${formatUnits(micro, 6)}`, token) ?? -1n

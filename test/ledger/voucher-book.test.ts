@@ -162,16 +162,24 @@ describe('the refiller', () => {
     const refiller = new PoolRefiller({
       book,
       payer: fixed.payer,
-      microUsd: () => 23_000n,
-      sign: async () => {
-        running += 1
-        most = Math.max(most, running)
-        await Promise.resolve()
-        running -= 1
-        next += 1
-        if (next === 102) throw new TollwayError({ code: 'signer_unavailable', message: 'gone' })
-        return [voucher(next)]
-      },
+      refill: (status, signal) =>
+        refillPool(
+          {
+            book,
+            microUsd: () => 23_000n,
+            sign: async () => {
+              running += 1
+              most = Math.max(most, running)
+              await Promise.resolve()
+              running -= 1
+              next += 1
+              if (next === 102) throw new TollwayError({ code: 'signer_unavailable', message: 'gone' })
+              return [voucher(next)]
+            },
+          },
+          status,
+          signal,
+        ),
       onRun: (name, outcome) =>
         told.push(`${name} ${outcome instanceof TollwayError ? outcome.code : outcome.result}`),
     })

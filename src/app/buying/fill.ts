@@ -13,6 +13,19 @@ import type { Terms } from './terms.ts'
 /** How many are signed and stored at once: one message to the signer, one commit. */
 const BATCH = 100
 
+/** What a store may say about vouchers that were just signed for the pool's own terms. */
+const REFUSALS: readonly AddRefusal[] = [
+  'total',
+  'per_day',
+  'order',
+  'count',
+  'exposure',
+  'unpriced',
+  'draining',
+  'other_terms',
+  'expired',
+]
+
 /** What a fill came to. */
 export interface Filled {
   readonly added: number
@@ -50,7 +63,7 @@ export async function fill(options: FillOptions): Promise<Filled> {
     const result = await book.add(pool, vouchers, true, ordered)
     added += result.added
     onProgress(added)
-    const [refused] = Object.keys(result.refused) as AddRefusal[]
+    const refused = REFUSALS.find((why) => result.refused[why] !== undefined)
     if (refused !== undefined) return { added, stopped: refused }
   }
   return { added, stopped: undefined }

@@ -49,12 +49,11 @@ export function narrowed(
       .map(({ raw }) => JSON.stringify(raw)),
   )
   if (meant.size === 0) throw notOffered(challenge, assets)
-  const { ready } = payer
   return {
     name: payer.name,
     networks: payer.networks,
     supports: (offer) => meant.has(JSON.stringify(offer.raw)) && payer.supports(offer),
-    ...(ready ? { ready: ready.bind(payer) } : {}),
+    ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
     closed: payer.closed.bind(payer),
     close: payer.close.bind(payer),

@@ -59,12 +59,29 @@ function limitsOf(config: Pick<ResolvedConfig, 'payers'>, payer: string): Vouche
 }
 
 /** The books of payers' vouchers on one ledger. */
-export function booksOn(
+function booksOn(
   config: Pick<ResolvedConfig, 'payers'>,
   ledger: Ledger,
   clock: Clock,
 ): (payer: string) => VoucherBook {
   return (payer) => new VoucherBook({ ledger, clock, limits: limitsOf(config, payer) })
+}
+
+/** What buys in the background of a gateway, on its own parts: its payers are open already. */
+export function buyingOf(
+  parts: Pick<BuyingParts, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
+  config: BuyingConfig,
+  payers: ReadonlyMap<string, Provider>,
+): BuyingParts {
+  return {
+    ...parts,
+    config,
+    payer(name) {
+      const payer = payers.get(name)
+      return payer ? Promise.resolve(payer) : Promise.reject(new ConfigError(`There is no payer "${name}".`))
+    },
+    book: booksOn(config, parts.ledger, parts.clock),
+  }
 }
 
 /** Seams for tests. */

@@ -2,6 +2,7 @@
  * `tollway pay`: one request to any paid service, and one payment at most. It goes the way of a request through the gateway:
  * gate, budgets, record, one send.
  */
+import { z } from 'zod'
 import { PaidCall } from '../../../middleware/paid-call.ts'
 import { RunningCalls } from '../../../middleware/running-calls.ts'
 import type { Charge } from '../../core/charge.ts'
@@ -193,11 +194,12 @@ function codeOf(error: unknown): ErrorCode | undefined {
   return error instanceof TollwayError ? error.code : 'internal_error'
 }
 
+const MODEL = z.looseObject({ model: z.string().min(1) })
+
 /** The model a JSON body names: sellers price by it. */
 function modelOf({ data }: PayWish): string | undefined {
   try {
-    const { model } = JSON.parse(data?.toString('utf8') ?? '') as { readonly model?: unknown }
-    return typeof model === 'string' && model !== '' ? model.slice(0, 200) : undefined
+    return MODEL.parse(JSON.parse(data?.toString('utf8') ?? '')).model.slice(0, 200)
   } catch {
     return undefined
   }

@@ -2,8 +2,6 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../core/errors.ts'
 import { parseUsd } from '../../core/money.ts'
-import { takeLock } from '../../io/file-lock.ts'
-import type { BuyingConfig } from '../buying/parts.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -53,24 +51,6 @@ export function lifetime(text: string): number {
   throw new InvalidArgumentError('It must be a duration from 600s to 366d, such as 30d, 12h or 3600s.')
 }
 
-/**
- * Runs what signs for purchases alone: two runs of cron must not do the same work twice.
- * @returns `undefined` when another process is at it
- */
-export async function alone<T>(
-  { store }: Pick<BuyingConfig, 'store'>,
-  work: () => Promise<T>,
-): Promise<{ readonly result: T } | { readonly busy: number }> {
-  if (!store.startsWith('sqlite:')) return { result: await work() }
-  const lock = takeLock(`${store.slice('sqlite:'.length)}.buying.lock`, 'cli')
-  if ('heldBy' in lock) return { busy: lock.heldBy.pid }
-  try {
-    return { result: await work() }
-  } finally {
-    lock.release()
-  }
-}
-
 /** @throws TollwayError that names who is at it */
 export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: number }): T {
   if ('result' in ran) return ran.result
@@ -103,6 +83,6 @@ export async function interruptible<T>(
 }
 
 /** JSON on the standard output. */
-export function printJson({ stdout }: Terminal, value: unknown): void {
-  stdout(`${JSON.stringify(value, undefined, 2)}\n`)
+export function printJson(terminal: Terminal, value: unknown): void {
+  terminal.stdout(`${JSON.stringify(value, undefined, 2)}\n`)
 }

@@ -40,10 +40,10 @@ export async function toFile(path: string): Promise<Delivery> {
 }
 
 /** Passes the bytes on as they come. */
-export function toOutput({ stdoutBytes }: Terminal): Delivery {
+export function toOutput(terminal: Terminal): Delivery {
   return {
     async take(body) {
-      for await (const chunk of body) await stdoutBytes(chunk)
+      for await (const chunk of body) await terminal.stdoutBytes(chunk)
     },
     discard: () => Promise.resolve(),
   }

@@ -2,10 +2,10 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money.ts'
 import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/purchase.ts'
+import { alone } from '../../buying/alone.ts'
 import type { Bought } from '../../buying/buy.ts'
 import type { EmitFormat, Emitted } from '../../buying/emit.ts'
 import {
-  alone,
   assertAlone,
   interruptible,
   lifetime,

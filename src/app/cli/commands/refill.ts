@@ -3,17 +3,11 @@ import type { Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money.ts'
 import { MAX_ORDER } from '../../../core/purchase.ts'
+import { alone } from '../../buying/alone.ts'
 import type { Processed } from '../../buying/process.ts'
 import type { RefillReport } from '../../buying/refill.ts'
 import type { Removed } from '../../buying/remove.ts'
-import {
-  alone,
-  assertAlone,
-  interruptible,
-  printJson,
-  withCommon,
-  type CommonOptions,
-} from '../buying-options.ts'
+import { assertAlone, interruptible, printJson, withCommon, type CommonOptions } from '../buying-options.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../exit-codes.ts'
 import { wholeNumber } from '../options.ts'
 import { progressBar } from '../progress.ts'
