@@ -6,6 +6,7 @@ import { findAsset, findNetwork, type Asset } from '../../src/core/assets.ts'
 import type { AuthorizationMethod } from '../../src/core/charge.ts'
 import { EXACT_PROXY } from '../../src/core/contracts.ts'
 import { parseAtomic, toMicroUsd } from '../../src/core/money.ts'
+import { GAS_SPONSORING } from '../../src/core/permit2.ts'
 import { sellerBase, voucherId, type SignedVoucher, type VoucherPool } from '../../src/core/voucher.ts'
 import type { AuthDocument, UpstreamDocument } from '../../src/io/obol/documents.ts'
 
@@ -129,7 +130,21 @@ export function voucherOf(
     payload: { ...payload, signature },
     ...(isRecord(extensions) ? { extensions: withNormalisedPermit(extensions) } : {}),
   }
-  return { id: voucherId(own), ...own, payment: JSON.stringify(payment) }
+  const turn = turnOf(extensions)
+  return {
+    id: voucherId(own),
+    ...own,
+    payment: JSON.stringify(payment),
+    ...(turn === undefined ? {} : { turn }),
+  }
+}
+
+/** The EIP-2612 nonce of an allowance that comes along: the token takes them in their order only. */
+function turnOf(extensions: unknown): number | undefined {
+  const sponsoring = isRecord(extensions) ? extensions[GAS_SPONSORING] : undefined
+  const info = isRecord(sponsoring) ? sponsoring['info'] : undefined
+  const nonce = isRecord(info) ? textOf(info['nonce']) : ''
+  return /^\d{1,15}$/.test(nonce) ? Number(nonce) : undefined
 }
 
 type Terms = Pick<
@@ -205,11 +220,11 @@ function normalisedSignature(signature: string): string | undefined {
 function withNormalisedPermit(
   extensions: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const sponsoring = extensions['eip2612GasSponsoring']
+  const sponsoring = extensions[GAS_SPONSORING]
   const info = isRecord(sponsoring) ? sponsoring['info'] : undefined
   if (!isRecord(sponsoring) || !isRecord(info)) return extensions
   const signature = normalisedSignature(textOf(info['signature'])) ?? info['signature']
-  return { ...extensions, eip2612GasSponsoring: { ...sponsoring, info: { ...info, signature } } }
+  return { ...extensions, [GAS_SPONSORING]: { ...sponsoring, info: { ...info, signature } } }
 }
 
 function textOf(value: unknown): string {

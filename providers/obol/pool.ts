@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { Asset } from '../../src/core/assets.ts'
 import type { Clock } from '../../src/core/clock.ts'
+import { GAS_SPONSORING } from '../../src/core/permit2.ts'
 import type { Authorization, Outcome, Provider } from '../../src/core/provider.ts'
 import { Quote } from '../../src/core/requirement.ts'
 import type { Timers } from '../../src/core/timers.ts'
@@ -20,7 +21,9 @@ import type { UpstreamDocument } from '../../src/io/obol/documents.ts'
 import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '../../src/io/obol/files.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import type { VoucherBook } from '../../src/io/voucher-book.ts'
+import { SponsorLine } from '../sponsor-line.ts'
 import { consumeKey, methodOf, poolOfUpstream, voucherOf } from './pool-vouchers.ts'
+import { VoucherCheck } from './voucher-check.ts'
 
 /** What a reload found; counts are of vouchers. */
 export interface ReloadReport {
@@ -60,6 +63,9 @@ const PAYMENT = z.object({
   extensions: z.record(z.string(), z.unknown()).optional(),
 })
 
+/** A payment that brings its allowance along. */
+const SPONSORED = z.object({ [GAS_SPONSORING]: z.object({ info: z.record(z.string(), z.unknown()) }) })
+
 /** An upstream as it is served. */
 export interface ObolUpstream {
   readonly name: string
@@ -72,18 +78,23 @@ export interface ObolUpstream {
 export class ObolPool implements Provider {
   readonly name = 'obol'
   readonly #options: ObolPoolOptions
+  readonly #check: VoucherCheck
   readonly #upstreams = new Map<string, ObolUpstream>()
   /** What a charge claimed, until it ends. */
   readonly #claimed = new Map<string, Pick<SignedVoucher, 'pool' | 'key'>>()
+  /** Names of upstreams whose vouchers must be used in an order. */
+  readonly #inTurns = new Set<string>()
+  readonly #line = new SponsorLine()
   #digest: string | undefined
   #problems = ''
   #loading: Promise<ReloadReport> | undefined
   #pending: Promise<ReloadReport> | undefined
   #cancel: (() => void) | undefined
-  #isClosed = false
+  readonly #closing = new AbortController()
 
   private constructor(options: ObolPoolOptions) {
     this.#options = options
+    this.#check = new VoucherCheck({ assets: options.assets, signal: this.#closing.signal })
   }
 
   /**
@@ -140,11 +151,17 @@ export class ObolPool implements Provider {
     const own = this.upstreams.find(
       ({ name, pool }) => route !== undefined && routesOf(name, pool).includes(route),
     )
-    const voucher = await book.claim(charge, quote.method, own?.name)
+    // Allowances that come along are taken in the order of their nonces, each after the one before it.
+    const inLine = own !== undefined && this.#inTurns.has(own.name)
+    if (inLine) await this.#line.enter(own.pool.asset, charge, signal)
+    const voucher = await book.claim(charge, quote.method, own?.name).catch((error: unknown) => {
+      this.#line.leave(charge)
+      throw error
+    })
     signal.throwIfAborted()
     const { payload, extensions } = PAYMENT.parse(JSON.parse(voucher.payment))
     this.#claimed.set(charge, { pool: voucher.pool, key: voucher.key })
-    const header = encodePayment(quote.offer, quote.resource, payload, extensions)
+    const header = encodePayment(quote.offer, quote.resource, payload, echoed(extensions, quote))
     return {
       kind: 'authorization',
       header,
@@ -157,6 +174,7 @@ export class ObolPool implements Provider {
   closed(charge: string, { state }: Outcome): Promise<void> {
     const claimed = this.#claimed.get(charge)
     this.#claimed.delete(charge)
+    this.#line.leave(charge)
     // The store gave a released one back, or keeps a sent one: here only the file for other programs is told.
     if (claimed && state !== 'released') this.#options.consumed?.mark(claimed.pool, [claimed.key])
     return Promise.resolve()
@@ -196,8 +214,8 @@ export class ObolPool implements Provider {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.#closing.signal.aborted) return
+    this.#closing.abort()
     this.#cancel?.()
     await this.#pending?.catch(() => undefined)
     await this.#loading?.catch(() => undefined)
@@ -206,7 +224,7 @@ export class ObolPool implements Provider {
 
   #watch(): void {
     const { reloadMs, timers } = this.#options
-    if (reloadMs === 0 || this.#isClosed) return
+    if (reloadMs === 0 || this.#closing.signal.aborted) return
     this.#cancel = timers.after(reloadMs, () => {
       this.reload('ticker')
         .done.catch(() => undefined)
@@ -266,6 +284,7 @@ export class ObolPool implements Provider {
       dropped += await book.remove(pool)
     }
     for (const name of this.#upstreams.keys()) if (!stays.has(name)) this.#upstreams.delete(name)
+    this.#check.keep(stays)
     problems.push(...sharedModels(this.upstreams))
     return { reason, changed: true, added, dropped, problems }
   }
@@ -283,12 +302,14 @@ export class ObolPool implements Provider {
     }
     const used = consumed?.keys.get(name) ?? new Set<string>()
     const refused = new Map<string, number>()
-    const vouchers: SignedVoucher[] = []
+    const read: SignedVoucher[] = []
     for (const auth of auths) {
       const voucher = used.has(consumeKey(auth)) ? 'used' : voucherOf(auth, pool, assets)
-      if (typeof voucher !== 'string') vouchers.push(voucher)
+      if (typeof voucher !== 'string') read.push(voucher)
       else if (voucher !== 'used') refused.set(voucher, (refused.get(voucher) ?? 0) + 1)
     }
+    const { sound: vouchers, newlyForged } = await this.#check.look(name, read)
+    if (newlyForged > 0) refused.set('forged', newlyForged)
     await this.#trustPayee(pool)
     let dropped = await book.define(pool)
     // Used ones first: none of them may be free for a moment.
@@ -298,6 +319,8 @@ export class ObolPool implements Provider {
       dropped += await book.store.retain(payer, name, new Set(vouchers.map(({ id }) => id)))
     }
     const result = await book.add(pool, vouchers, false)
+    if (vouchers.some(({ turn }) => turn !== undefined)) this.#inTurns.add(name)
+    else this.#inTurns.delete(name)
     for (const [why, count] of Object.entries(result.refused)) refused.set(why, count)
     this.#upstreams.set(name, { name, pool, document: { url: document.url, network: document.network } })
     const problems = [...refused].map(
@@ -337,6 +360,19 @@ export class ObolPool implements Provider {
   }
 }
 
+/**
+ * What a voucher answers to the seller's extensions. Official sellers take the allowance only beside what they say of it
+ * themselves, which Obol's tools leave out; what is signed wins.
+ */
+function echoed(
+  extensions: Readonly<Record<string, unknown>> | undefined,
+  { sponsoring }: Quote,
+): Readonly<Record<string, unknown>> | undefined {
+  const own = SPONSORED.safeParse(extensions)
+  if (!own.success || sponsoring === undefined) return extensions
+  return { ...extensions, [GAS_SPONSORING]: { info: { ...sponsoring, ...own.data[GAS_SPONSORING].info } } }
+}
+
 /** The names of the routes that an upstream is by itself. */
 export function routesOf(name: string, pool: Pick<VoucherPool, 'remoteModel'>): readonly string[] {
   return [`paid/${pool.remoteModel ?? name}`, `upstream/${name}`]
@@ -347,6 +383,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   other_network: 'signed for another network',
   other_spender: "signed for another spender than x402's Permit2 proxy",
   other_terms: 'signed for another price, payee or asset than the configuration says',
+  forged: 'not signed by the payer that it names',
   expired: 'expired, or about to',
   count: 'over the limit on how many may lie unused',
   exposure: 'over the limit on how much may lie unused',

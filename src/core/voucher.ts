@@ -68,6 +68,8 @@ export interface Voucher extends VoucherTerms {
 export interface SignedVoucher extends Voucher {
   /** The x402 v2 payment payload as JSON text, `accepted` and `extensions` as they were signed. */
   readonly payment: string
+  /** Where vouchers must be used in an order: the nonce of the allowance that comes along. Not kept by the store. */
+  readonly turn?: number | undefined
 }
 
 /** A voucher as the store keeps it. */
@@ -171,9 +173,21 @@ export function voucherState(
   }
 }
 
-/** Until when a voucher may be claimed, milliseconds since the epoch. */
-export function usableUntil(validBefore: number, addedAt: number, maxAgeMs: number): number {
-  return Math.min((validBefore - MIN_LIFE_SECONDS) * 1000, addedAt + maxAgeMs)
+/** Vouchers with a turn end up to this many milliseconds earlier. */
+const TURNS = 65_536
+
+/**
+ * Until when a voucher may be claimed, milliseconds since the epoch. The first to end is used first, so of those that end in
+ * the same second the one whose turn is earlier ends a little earlier.
+ */
+export function usableUntil(
+  validBefore: number,
+  addedAt: number,
+  maxAgeMs: number,
+  turn?: number | undefined,
+): number {
+  const end = Math.min((validBefore - MIN_LIFE_SECONDS) * 1000, addedAt + maxAgeMs)
+  return turn === undefined ? end : end - (TURNS - 1 - (turn % TURNS))
 }
 
 /** One authorization, whatever file or pool it came in: network, asset, payer address and nonce. */

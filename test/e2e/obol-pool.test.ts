@@ -354,7 +354,9 @@ spec:
     const others = await signAuths(1, { payTo: '0x00000000000000000000000000000000000000aa' })
     const dearer = await signAuths(1, { payTo, price: 2000n })
     const good = await signAuths(1, { payTo })
+    const [forged = {}] = await signAuths(1, { payTo, shape: 'flat' })
     const { seller, open } = await buyer([
+      { ...forged, from: payTo },
       ...expired,
       ...others,
       ...dearer,

@@ -132,14 +132,14 @@ describe('any path of an upstream', () => {
     expect([probe?.isPaid, paid?.isPaid]).toEqual([false, true])
     for (const one of [probe, paid]) {
       expect([one?.method, one?.url]).toEqual(['GET', '/services/any/paid/image.png?size=2&a=%20b'])
-      const { headers = {} } = one ?? {}
-      expect([headers.authorization, headers.cookie, headers.range, headers['content-length']]).toEqual([
+      const headers = one?.headers
+      expect([headers?.authorization, headers?.cookie, headers?.range, headers?.['content-length']]).toEqual([
         undefined,
         undefined,
         'bytes=0-',
         undefined,
       ])
-      expect(headers['user-agent']).toBe('my-buyer/2.0')
+      expect(headers?.['user-agent']).toBe('my-buyer/2.0')
     }
   })
 

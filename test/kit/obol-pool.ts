@@ -20,6 +20,8 @@ export interface SignOptions {
   readonly validBefore?: number | undefined
   /** `flat`: the old shape; `payment`: what buy.py writes today; `permit2`: Permit2. Default `payment`. */
   readonly shape?: 'flat' | 'payment' | 'permit2' | undefined
+  /** With `permit2`: the first voucher brings its allowance along under this EIP-2612 nonce, the others under those after it. */
+  readonly permitNonce?: bigint | undefined
 }
 
 /** One authorization in a file. */
@@ -33,12 +35,21 @@ const inAnHour = (): number => Math.floor(Date.now() / 1000) + 3600
 
 /** Signs vouchers with the local buyer's key. */
 export async function signAuths(count: number, options: SignOptions): Promise<Auth[]> {
-  return await Promise.all(Array.from({ length: count }, () => signAuth(options)))
+  return await Promise.all(Array.from({ length: count }, (_, at) => signAuth(options, BigInt(at))))
 }
 
-async function signAuth(options: SignOptions): Promise<Auth> {
+async function signAuth(options: SignOptions, at: bigint): Promise<Auth> {
   const { payTo, price = 1000n, validBefore = inAnHour(), shape = 'payment' } = options
-  if (shape === 'permit2') return await signPermit2(payTo, price, validBefore)
+  if (shape === 'permit2') {
+    const { permitNonce } = options
+    const auth = await signPermit2(payTo, price, validBefore)
+    if (permitNonce === undefined) return auth
+    const info = await signPermit(price, validBefore, permitNonce + at)
+    return {
+      ...auth,
+      payment: { ...(auth['payment'] as Auth), extensions: { eip2612GasSponsoring: { info } } },
+    }
+  }
   const message = {
     from: buyer.address,
     to: payTo,
@@ -97,6 +108,40 @@ async function signPermit2(payTo: Hex, price: bigint, deadline: number): Promise
     witness: { to: payTo, validAfter: '0' },
   }
   return { id: `${nonce}`, payment: payment(payTo, price, { signature, permit2Authorization }, 'permit2') }
+}
+
+/** As buy.py writes it: with the version, without the schema. */
+async function signPermit(price: bigint, deadline: number, nonce: bigint): Promise<Auth> {
+  const signature = await account.signTypedData({
+    domain,
+    types: {
+      Permit: [
+        { name: 'owner', type: 'address' },
+        { name: 'spender', type: 'address' },
+        { name: 'value', type: 'uint256' },
+        { name: 'nonce', type: 'uint256' },
+        { name: 'deadline', type: 'uint256' },
+      ],
+    },
+    primaryType: 'Permit',
+    message: {
+      owner: buyer.address,
+      spender: PERMIT2_ADDRESS,
+      value: price,
+      nonce,
+      deadline: BigInt(deadline),
+    },
+  })
+  return {
+    from: buyer.address,
+    asset: USDC,
+    spender: PERMIT2_ADDRESS,
+    amount: `${price}`,
+    nonce: `${nonce}`,
+    deadline: `${deadline}`,
+    signature,
+    version: '1',
+  }
 }
 
 function payment(payTo: Hex, price: bigint, payload: object, method = 'eip3009'): Auth {

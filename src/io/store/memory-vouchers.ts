@@ -130,7 +130,7 @@ export class MemoryVouchers implements VoucherStore {
       return entry && (entry.closed === 'dropped' && entry.charge === undefined ? 'dropped' : 'other')
     })
     for (const { voucher, usableUntil, revived } of admitted) {
-      const { payment, ...unsigned } = voucher
+      const { payment, turn: _turn, ...unsigned } = voucher
       // A voucher that comes back is as old as it was.
       const before = revived ? this.#entries.get(voucher.id) : undefined
       this.#entries.set(voucher.id, {

@@ -55,7 +55,7 @@ export function admit(
       continue
     }
     seen.add(voucher.id)
-    const until = usableUntil(voucher.validBefore, at, limits.maxAgeMs)
+    const until = usableUntil(voucher.validBefore, at, limits.maxAgeMs, voucher.turn)
     const refusal = refuse(voucher, until)
     if (refusal) {
       refused[refusal] = (refused[refusal] ?? 0) + 1
