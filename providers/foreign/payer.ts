@@ -10,6 +10,7 @@ import {
   type ForeignFault,
   type ForeignPayment,
 } from '../../src/core/foreign-payment.ts'
+import { permitExtensions } from '../../src/core/foreign-permit.ts'
 import type { Authorization, Outcome, Provider } from '../../src/core/provider.ts'
 import { Quote } from '../../src/core/requirement.ts'
 import { Slots } from '../../src/core/slots.ts'
@@ -191,7 +192,12 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
 }
 
 function authorizationOf(quote: Quote, payment: ForeignPayment): Authorization {
-  const header = encodePayment(quote.offer, quote.resource, foreignPayload(quote, payment))
+  const header = encodePayment(
+    quote.offer,
+    quote.resource,
+    foreignPayload(quote, payment),
+    permitExtensions(quote, payment.permit),
+  )
   return { kind: 'authorization', header, ...furtherNames(quote, header), record: payment.record }
 }
 

@@ -8,6 +8,7 @@ import { findNetwork } from './assets.ts'
 import { toTyped, toWire } from './authorization.ts'
 import type { AuthorizationRecord } from './charge.ts'
 import { EXACT_PROXY } from './contracts.ts'
+import { readForeignPermit, sponsoringFor, type ForeignPermit } from './foreign-permit.ts'
 import { parseAtomic } from './money.ts'
 import { permit2Payload, typedPermit2 } from './permit2.ts'
 import type { Quote } from './requirement.ts'
@@ -52,7 +53,7 @@ const PERMIT2 = z.object({
   }),
 })
 
-/** An x402 v2 payment; further top-level fields (extensions, resource) are dropped. */
+/** An x402 v2 payment; further top-level fields, such as resource, are dropped. */
 const PAYMENT = z.object({
   x402Version: z.literal(2),
   accepted: z.object({
@@ -63,6 +64,7 @@ const PAYMENT = z.object({
     payTo: ADDRESS,
   }),
   payload: z.union([TRANSFER, PERMIT2]),
+  extensions: z.unknown().optional(),
 })
 
 /** What keeps a payment from being used: fixed words, for the error and the audit record. */
@@ -83,6 +85,8 @@ export interface ForeignPayment {
   readonly typed: TypedAuthorization | TypedPermit2
   /** 65 bytes, recovery id 27 or 28. */
   readonly signature: `0x${string}`
+  /** The allowance it brings along, where the seller takes one. */
+  readonly permit?: ForeignPermit | undefined
 }
 
 /** Whether an offer can be paid by somebody else through us: `exact` on an EVM network, by a method the payer has. */
@@ -124,6 +128,7 @@ export function challengeFor(quote: Quote, url: string): Readonly<Record<string,
         },
       },
     ],
+    ...sponsoringFor(quote),
   }
 }
 
@@ -142,7 +147,7 @@ export function readForeignPayment(
   if (header.length > MAX_PAYMENT_BYTES) return 'unreadable'
   const parsed = PAYMENT.safeParse(decodeBase64Json(header))
   if (!parsed.success) return 'unreadable'
-  const { accepted, payload } = parsed.data
+  const { accepted, payload, extensions } = parsed.data
   const sameTerms =
     (findNetwork(accepted.network)?.id ?? accepted.network) === quote.asset.network &&
     accepted.asset.toLowerCase() === quote.asset.address &&
@@ -158,7 +163,9 @@ export function readForeignPayment(
   const typed = record.method === 'permit2' ? typedPermit2(quote, record) : toTyped(quote, record)
   if (!typed) return 'domain'
   const signature = withRecoveryId(payload.signature)
-  return signature === undefined ? 'signature' : { record, typed, signature }
+  if (signature === undefined) return 'signature'
+  const permit = readForeignPermit(extensions, quote, record, now + maxValiditySeconds)
+  return { record, typed, signature, permit }
 }
 
 /** The payload that is sent to the seller: the vetted fields, and the signature that covers them. */

@@ -18,7 +18,7 @@ import {
 import type { RandomBytes } from '../core/ids.ts'
 import type { Outcome } from '../core/provider.ts'
 import type { Quote } from '../core/requirement.ts'
-import { toEip712 } from '../core/typed-message.ts'
+import { toEip712, type TypedMessage } from '../core/typed-message.ts'
 import { encodeBase64Json, HEADERS } from '../core/x402.ts'
 
 /** The header that names a call where the payer's URL is fixed and cannot hold it. */
@@ -179,9 +179,13 @@ class Call implements ShimCall {
     }
     this.#wasPaid = true
     const { quote, maxValiditySeconds } = this.#terms
-    const read = readForeignPayment(header, quote, this.#clock.now(), maxValiditySeconds)
-    if (typeof read === 'string') return this.#refuse(response, read)
-    if (!(await isSignedByPayer(read))) return this.#refuse(response, 'signature')
+    const found = readForeignPayment(header, quote, this.#clock.now(), maxValiditySeconds)
+    if (typeof found === 'string') return this.#refuse(response, found)
+    const { permit, record } = found
+    if (!(await isSignedBy(record.from, found))) return this.#refuse(response, 'signature')
+    // The payment is good without its allowance, which may be there already: the seller says if it is not.
+    const keepsPermit = permit === undefined || (await isSignedBy(record.from, permit))
+    const read = keepsPermit ? found : { ...found, permit: undefined }
     // Ended while the signature was checked.
     if (this.#isOver) return refuse(response, 409, 'this payment was asked for once')
     if (!this.#nonces.add(nonceId(read, quote))) {
@@ -285,10 +289,13 @@ async function drained(request: IncomingMessage): Promise<boolean> {
   return true
 }
 
-async function isSignedByPayer({ typed, signature, record }: ForeignPayment): Promise<boolean> {
+async function isSignedBy(
+  payer: string,
+  { typed, signature }: Pick<ForeignPayment, 'signature'> & { readonly typed: TypedMessage },
+): Promise<boolean> {
   try {
     const signer = await recoverTypedDataAddress({ ...toEip712(typed), signature })
-    return signer.toLowerCase() === record.from
+    return signer.toLowerCase() === payer
   } catch {
     return false
   }
