@@ -2,13 +2,12 @@
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { parseConfig } from '../src/app/config/load.ts'
 import { createGateway } from '../src/app/gateway.ts'
 import { localAccounts } from '../src/app/sandbox/accounts.ts'
 import { servePart } from './child.ts'
 import { WorldFacts } from './facts.ts'
+import { liveBytes } from './live-bytes.ts'
 import { WORK_DIRECTORY } from './work-directory.ts'
 
 const KEY_VARIABLE = 'TOLLWAY_BENCH_KEY'
@@ -48,13 +47,3 @@ await servePart(WorldFacts, async ({ seller, upstream }) => {
     },
   }
 })
-
-/** What is in use once everything that is not has been collected, bytes. */
-function liveBytes(): number {
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  if (typeof collect !== 'function') throw new Error('Node gave no way to collect garbage')
-  collect()
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
-}

@@ -9,6 +9,7 @@ import { z } from 'zod'
 import { Part } from './child.ts'
 import { GatewayFacts, WorldFacts } from './facts.ts'
 import { measureAudit } from './lane-audit.ts'
+import { measureBuy } from './lane-buy.ts'
 import { measureLedger } from './lane-ledger.ts'
 import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
 import { measureSlowStreams } from './lane-slow-streams.ts'
@@ -46,9 +47,11 @@ async function measureAll(): Promise<string> {
       const books = await measureLedger()
       console.error('audit files ...')
       const audit = await measureAudit()
+      console.error('vouchers ...')
+      const buy = await measureBuy(seller)
       console.error('slow streams ...')
       const slowStreams = await measureSlowStreams()
-      return await save(startedAt, { paid, unpaid, stream, ...books, audit, slowStreams })
+      return await save(startedAt, { paid, unpaid, stream, ...books, audit, buy, slowStreams })
     } finally {
       await gateway.close()
     }
@@ -57,7 +60,10 @@ async function measureAll(): Promise<string> {
   }
 }
 
-type Measured = Pick<Result, 'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs' | 'audit' | 'slowStreams'>
+type Measured = Pick<
+  Result,
+  'paid' | 'unpaid' | 'stream' | 'ledger' | 'fsyncMs' | 'audit' | 'buy' | 'slowStreams'
+>
 
 /** Writes the raw samples, with nothing about the machine but its processor. */
 async function save(startedAt: Date, measured: Measured): Promise<string> {

@@ -10,6 +10,7 @@ export function report(result: Result): string {
     stream(result),
     ledger(result),
     ...(result.audit ? [audit(result.audit)] : []),
+    ...(result.buy ? [buy(result.buy)] : []),
     ...(result.slowStreams ? [slowStreams(result.slowStreams)] : []),
   ].join('\n\n')
 }
@@ -108,6 +109,19 @@ function audit({ records, bytes, ms: rounds, grownBytes }: NonNullable<Result['a
         ),
       ],
       ['Memory it grew by', mebibytes(grownBytes)],
+    ],
+  )
+}
+
+function buy({ vouchers, ms: rounds, grownBytes }: NonNullable<Result['buy']>): string {
+  const each = (value: number): string => ms(value / vouchers)
+  return section(
+    `${vouchers} vouchers: tollway buy`,
+    `${rounds.tollway.length} rounds, each into a new store; from the first batch of 100 to the last the memory in use grew by ${mebibytes(grownBytes)}`,
+    [
+      ['', 'All, by the round', 'Each'],
+      ['Signed by viem alone, kept nowhere', range(rounds.direct, ms), each(median(rounds.direct))],
+      ['Bought: asked, signed, checked, stored', range(rounds.tollway, ms), each(median(rounds.tollway))],
     ],
   )
 }

@@ -49,6 +49,16 @@ export const Result = z.strictObject({
       grownBytes: z.int().nonnegative(),
     })
     .optional(),
+  /** Buying vouchers, and signing as many with viem alone; results before it was measured have none. */
+  buy: z
+    .strictObject({
+      vouchers: z.int().positive(),
+      /** The whole, by the round. */
+      ms: Pair,
+      /** By how much the memory in use grew between the first batch and the last. */
+      grownBytes: z.int().nonnegative(),
+    })
+    .optional(),
   /** Many streams of one event a second at once; results before it was measured have none. */
   slowStreams: z
     .strictObject({

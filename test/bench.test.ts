@@ -33,7 +33,7 @@ describe('docs/benchmarks.md', () => {
     ]
     const audit = ['audit', 'records', 'bytes', 'grownBytes']
     const slow = ['slowStreams', 'streams', 'events', 'dropped', 'lagMs', 'liveBytes', 'rssBytes']
-    const memory = ['before', 'during']
+    const memory = ['before', 'during', 'buy', 'vouchers']
     const { cpu } = Result.parse(JSON.parse(text))
     expect(
       [...words].filter(
