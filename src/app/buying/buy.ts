@@ -67,13 +67,14 @@ export async function buy(
 ): Promise<Bought> {
   const { ledger, clock } = parts
   const before = await existing(parts, wish)
+  const resumed = before !== undefined && before.delivered < before.ordered
+  if (!resumed && wish.count === undefined && wish.budget === undefined) throw numberMissing()
   const asked = await askTerms(parts, wish, signal)
   const { quote, terms, signer } = asked
   const cap = readAmount(wish.costCap, quote, '--cost-cap') ?? before?.maxPrice
   assertWithinCap(quote, cap)
   const book = parts.book(wish.payer)
   const standing = await book.pool(wish.payer, wish.name)
-  const resumed = before !== undefined && before.delivered < before.ordered
   // Everything that can be refused is, before anything changes.
   const count = resumed ? before.ordered - before.delivered : countOf(wish, quote)
   const refill = refillOf(wish, quote, count, cap) ?? withPrice(standing?.pool.refill, cap)
@@ -179,7 +180,7 @@ function countOf({ count, budget }: BuyWish, quote: Quote): number {
   const units = (value: bigint): string => `${formatUnits(value, quote.asset.decimals)} ${quote.asset.symbol}`
   if (limit === undefined) {
     if (count !== undefined) return count
-    throw new ConfigError('Say how many to buy: --count 100, or --budget 1.50 for as many as that buys.')
+    throw numberMissing()
   }
   const affordable = limit / quote.amount
   if (affordable === 0n || (count !== undefined && BigInt(count) > affordable)) {
@@ -192,6 +193,10 @@ function countOf({ count, budget }: BuyWish, quote: Quote): number {
     })
   }
   return count ?? Number(affordable < BigInt(MAX_ORDER) ? affordable : BigInt(MAX_ORDER))
+}
+
+function numberMissing(): ConfigError {
+  return new ConfigError('Say how many to buy: --count 100, or --budget 1.50 for as many as that buys.')
 }
 
 function refillOf(

@@ -1,0 +1,260 @@
+/** `tollway probe` and `tollway pay` against a local chain: what they say, spend and leave behind. */
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { RequestListener } from 'node:http'
+import { serveOnLoopback } from '../../src/app/sandbox/loopback.ts'
+import { startWorld, type World } from '../../src/app/sandbox/world.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
+import { approvePermit2 } from '../kit/approve.ts'
+import { openShop, type Shop } from '../kit/buying.ts'
+
+/** The records of a type that commands wrote. */
+async function audit(type: string): Promise<Record<string, unknown>[]> {
+  const lines = readFileSync(join(shop.directory, 'audit.cli.jsonl'), 'utf8').trimEnd().split('\n')
+  return lines
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .filter((one) => one['type'] === type)
+}
+
+/** A service that asks 2500 units (x402 v1) and takes any payment: what comes back is what is tried here, not settlement. */
+function paidService(answer: RequestListener): RequestListener {
+  return (request, response) => {
+    if (request.headers['x-payment'] !== undefined) return answer(request, response)
+    response.writeHead(402, { 'content-type': 'application/json' })
+    const { chain } = world
+    const offer = {
+      scheme: 'exact',
+      network: chain.v1Network,
+      maxAmountRequired: '2500',
+      resource: 'http://127.0.0.1/',
+      payTo: chain.accounts.seller.address,
+      maxTimeoutSeconds: 60,
+      asset: chain.token.address,
+      extra: { name: 'USDC', version: '2' },
+    }
+    response.end(JSON.stringify({ x402Version: 1, error: 'pay', accepts: [offer] }))
+  }
+}
+
+/** A storefront: a catalogue, a paid and a free path. */
+function storefront(): RequestListener {
+  const service = {
+    name: 'qwen',
+    type: 'inference',
+    model: 'qwen3.5:9b',
+    endpoint: 'https://seller.example.com/services/qwen',
+    caip2Network: 'eip155:84532',
+    priceAtomicUnits: '1000',
+    asset: { symbol: 'USDC', decimals: 6 },
+  }
+  const paid = paidService((_request, response) => void response.end())
+  return (request, response) => {
+    if (request.url === '/api/services.json') response.end(JSON.stringify({ services: [service, 'junk'] }))
+    else if (request.url === '/paid') paid(request, response)
+    else if (request.method === 'GET') response.end('free')
+    else response.writeHead(404).end()
+  }
+}
+
+let world: World
+let permit2: Permit2Seller
+let shop: Shop
+
+beforeAll(async () => {
+  world = await startWorld({ blockTimeSeconds: 0 })
+  const { chain, facilitator } = world
+  permit2 = await startPermit2Seller({
+    facilitatorUrl: facilitator.url,
+    payTo: chain.accounts.seller.address,
+    network: chain.network,
+    token: chain.token,
+  })
+})
+afterAll(async () => {
+  await permit2?.close()
+  await world?.close()
+})
+beforeEach(() => {
+  shop = openShop(world.chain)
+})
+afterEach(() => {
+  shop.remove()
+})
+
+const MODEL = 'sandbox-small'
+const seller = (): string => world.streamingSeller.apiBase
+
+describe('probe', () => {
+  test('shows what an API base asks for, and pays nothing', async () => {
+    const before = await world.chain.transfers()
+    const probed = await shop.tollway('probe', seller(), '--model', MODEL)
+    expect(probed).toMatchObject({ code: 0, err: '' })
+    expect(probed.out).toMatch(
+      /asks for payment \(x402 version 2\)[^]*1 +0\.001 USDC +\$0\.001 +base-sepolia +exact/,
+    )
+    expect(await world.chain.transfers()).toEqual(before)
+  })
+
+  test('takes a storefront apart: its services, and the offers of one of them', async () => {
+    const store = await serveOnLoopback(storefront())
+    try {
+      const front = await shop.tollway('probe', store.url)
+      expect(front.code).toBe(0)
+      expect(front.out).toMatch(/SERVICE[^]*qwen +inference +qwen3\.5:9b +0\.001 USDC +base-sepolia/)
+      const json = await shop.tollway('probe', `${store.url}/paid`, '--json')
+      expect(json.json()).toMatchObject({
+        status: 402,
+        x402_version: 1,
+        offers: [{ option: 1, token: 'USDC', amount: '2500', price: '0.0025', usd: '0.0025' }],
+      })
+      const free = await shop.tollway('probe', `${store.url}/free`, '-X', 'GET')
+      expect(free).toMatchObject({ code: 1, err: '' })
+      expect(free.out).toContain('answered 200: it asks for no payment.')
+    } finally {
+      await store.close()
+    }
+  })
+
+  test('an address that nobody answers ends with 1 and says so, one that is none with 2', async () => {
+    const gone = await shop.tollway('probe', 'http://127.0.0.1:1/v1', '--model', 'x')
+    expect(gone.code).toBe(1)
+    expect(gone.err).toContain('did not answer')
+    expect((await shop.tollway('probe', 'ftp://seller')).code).toBe(2)
+    expect((await shop.tollway('probe', 'http://seller.example.com')).err).toContain('Use https')
+  })
+})
+
+describe('pay', () => {
+  const question = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'hello' }] })
+
+  test('pays a POST once, prints the answer and tells the receipt beside it', async () => {
+    const before = (await world.chain.transfers()).length
+    const paid = await shop.tollway(
+      'pay',
+      `${seller()}/chat/completions`,
+      '-d',
+      question,
+      '--max-usd',
+      '0.01',
+    )
+    expect(paid.code).toBe(0)
+    expect(JSON.parse(paid.out)).toMatchObject({ object: 'chat.completion' })
+    expect(paid.err).toMatch(
+      /^Paid 0\.001 USDC \(\$0\.001\) to 0x[0-9a-f]{40}; charge chg_\w+, transaction 0x[0-9a-f]{64}\.\n$/,
+    )
+    const transfers = (await world.chain.transfers()).slice(before)
+    expect(transfers).toMatchObject([{ value: 1000n }])
+    expect(await audit('request')).toMatchObject([
+      { caller: 'cli', route: 'pay', outcome: 'paid', spent: 'yes' },
+    ])
+  })
+
+  test('pays an x402 v1 seller, and by Permit2', async () => {
+    await approvePermit2(world.chain, 10_000n)
+    const urls = [world.v1Seller.apiBase, permit2.apiBases.plain].map((base) => `${base}/chat/completions`)
+    for (const url of urls) {
+      const paid = await shop.tollway('pay', url, '-d', question, '--json')
+      expect(paid.json()).toMatchObject({ status: 200, spent: 'yes', usd: '0.001', error: null })
+    }
+  })
+
+  test('a GET with a binary answer goes to a file, byte for byte', async () => {
+    const bytes = Buffer.from(Array.from({ length: 70_000 }, (_, n) => (n * 7) % 256))
+    const service = await serveOnLoopback(paidService((_request, response) => void response.end(bytes)))
+    try {
+      const file = join(shop.directory, 'boat.png')
+      const paid = await shop.tollway('pay', `${service.url}/draw?what=boat`, '--max-usd', '0.01', '-o', file)
+      expect([paid.code, paid.out]).toEqual([0, ''])
+      expect(paid.err).toContain(`The answer is in ${file}.`)
+      expect(readFileSync(file).equals(bytes)).toBe(true)
+      const direct = await shop.tollway('pay', `${service.url}/draw?what=boat`)
+      expect(Buffer.from(direct.out, 'latin1').equals(bytes)).toBe(true)
+    } finally {
+      await service.close()
+    }
+  })
+
+  test('a file that cannot be written is found out before anything is paid', async () => {
+    const before = (await world.chain.transfers()).length
+    const file = join(shop.directory, 'missing', 'x.json')
+    const paid = await shop.tollway('pay', `${seller()}/chat/completions`, '-d', question, '-o', file)
+    expect([paid.code, paid.err]).toEqual([2, `${file} cannot be written (ENOENT); nothing was paid.\n`])
+    expect((await world.chain.transfers()).length).toBe(before)
+  })
+
+  test.each([
+    ['a price over --max-usd', ['--max-usd', '0.0009'], 'price_above_limit', 3],
+    ['an offer that is not there', ['--token', 'OBOL'], 'no_supported_offer', 1],
+    ['another network', ['--network', 'base'], 'no_supported_offer', 1],
+  ] as const)('%s is refused, recorded and costs nothing', async (_name, more, code, exit) => {
+    const before = (await world.chain.transfers()).length
+    const paid = await shop.tollway('pay', `${seller()}/chat/completions`, '-d', question, '--json', ...more)
+    expect(paid.code).toBe(exit)
+    expect(paid.json()).toMatchObject({ spent: 'no', charge: null, error: { code } })
+    expect(await audit('request')).toMatchObject([{ code, spent: 'no', outcome: 'refused' }])
+    expect((await world.chain.transfers()).length).toBe(before)
+  })
+
+  test('a budget refuses the caller cli as any other', async () => {
+    const tight = shop.write(
+      'tight.yaml',
+      shop.settings({ budgets: [{ name: 'all', limit_usd: '0.0015', window: 'day' }] }),
+    )
+    const args = ['pay', `${seller()}/chat/completions`, '-d', question, '--config', tight]
+    expect((await shop.tollway(...args)).code).toBe(0)
+    const second = await shop.tollway(...args)
+    expect(second.code).toBe(3)
+    expect(second.err).toContain('Daily spending limit reached: budget all')
+  })
+
+  test('a lost reply ends with 4, names the charge and keeps it counted', async () => {
+    const service = await serveOnLoopback(
+      paidService((_request, response) => void response.socket?.destroy()),
+    )
+    try {
+      const paid = await shop.tollway('pay', service.url, '--json')
+      expect(paid.code).toBe(4)
+      expect(paid.json()).toMatchObject({
+        spent: 'unknown',
+        charge: expect.stringMatching(/^chg_/),
+        error: { code: 'payment_uncertain' },
+      })
+      const said = await shop.tollway('pay', service.url)
+      expect(said.err).toContain('Do not send the request again before it knows.')
+    } finally {
+      await service.close()
+    }
+  })
+
+  test('an answer that breaks off after the payment ends with 4, and no half file is left', async () => {
+    const service = await serveOnLoopback(
+      paidService((_request, response) => {
+        response.writeHead(200, { 'content-length': '100' })
+        response.write('half', () => response.socket?.destroy())
+      }),
+    )
+    try {
+      const file = join(shop.directory, 'answer')
+      const paid = await shop.tollway('pay', service.url, '-o', file)
+      expect(paid.code).toBe(4)
+      expect(paid.err).toContain('The seller had accepted the payment already.')
+      expect(readdirSync(shop.directory).filter((name) => name.includes('answer'))).toEqual([])
+    } finally {
+      await service.close()
+    }
+  })
+
+  test.each([
+    [['-H', 'PAYMENT-SIGNATURE: x'], 'is set by Tollway itself'],
+    [['-d', '@/nowhere'], 'cannot be read (ENOENT)'],
+    [['--payer', 'nobody'], 'There is no payer "nobody"'],
+    [['--payer', 'bought'], 'signs by itself'],
+    [['--max-usd', '1e3'], 'decimal amount of USD'],
+  ])('%j is wrong usage', async (more, words) => {
+    const paid = await shop.tollway('pay', `${seller()}/chat/completions`, ...more)
+    expect(paid.code).toBe(2)
+    expect(paid.err).toContain(words)
+  })
+})
