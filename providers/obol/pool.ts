@@ -22,7 +22,7 @@ import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '.
 import type { Store } from '../../src/io/store/store.ts'
 import type { VoucherBook } from '../../src/io/voucher-book.ts'
 import { SponsorLine } from '../sponsor-line.ts'
-import { consumeKey, methodOf, poolOfUpstream, voucherOf } from './pool-vouchers.ts'
+import { readUpstream, wordsOfRefusals } from './read-upstream.ts'
 import { VoucherCheck } from './voucher-check.ts'
 
 /** What a reload found; counts are of vouchers. */
@@ -295,21 +295,12 @@ export class ObolPool implements Provider {
     files: ObolFiles,
   ): Promise<{ served: boolean; added: number; dropped: number; problems: string[] }> {
     const { book, payer, assets, consumed } = this.#options
-    const auths = files.auths.get(name) ?? []
-    const pool = poolOfUpstream(payer, name, document, methodOf(auths, document), assets)
-    if (typeof pool === 'string') {
-      return { served: false, added: 0, dropped: 0, problems: [`upstream ${name} is not served: ${pool}`] }
-    }
     const used = consumed?.keys.get(name) ?? new Set<string>()
-    const refused = new Map<string, number>()
-    const read: SignedVoucher[] = []
-    for (const auth of auths) {
-      const voucher = used.has(consumeKey(auth)) ? 'used' : voucherOf(auth, pool, assets)
-      if (typeof voucher !== 'string') read.push(voucher)
-      else if (voucher !== 'used') refused.set(voucher, (refused.get(voucher) ?? 0) + 1)
+    const read = await readUpstream({ payer, name, document, files, used, assets, check: this.#check })
+    if (typeof read === 'string') {
+      return { served: false, added: 0, dropped: 0, problems: [`upstream ${name} is not served: ${read}`] }
     }
-    const { sound: vouchers, newlyForged } = await this.#check.look(name, read)
-    if (newlyForged > 0) refused.set('forged', newlyForged)
+    const { pool, vouchers } = read
     await this.#trustPayee(pool)
     let dropped = await book.define(pool)
     // Used ones first: none of them may be free for a moment.
@@ -321,11 +312,9 @@ export class ObolPool implements Provider {
     const result = await book.add(pool, vouchers, false)
     if (vouchers.some(({ turn }) => turn !== undefined)) this.#inTurns.add(name)
     else this.#inTurns.delete(name)
-    for (const [why, count] of Object.entries(result.refused)) refused.set(why, count)
     this.#upstreams.set(name, { name, pool, document: { url: document.url, network: document.network } })
-    const problems = [...refused].map(
-      ([why, count]) => `upstream ${name}: ${count} voucher(s) not loaded: ${REFUSALS[why] ?? why}`,
-    )
+    const refused = new Map([...read.refused, ...Object.entries(result.refused)])
+    const problems = wordsOfRefusals(refused).map((words) => `upstream ${name}: ${words}`)
     return { served: true, added: result.added, dropped, problems }
   }
 
@@ -376,19 +365,6 @@ function echoed(
 /** The names of the routes that an upstream is by itself. */
 export function routesOf(name: string, pool: Pick<VoucherPool, 'remoteModel'>): readonly string[] {
   return [`paid/${pool.remoteModel ?? name}`, `upstream/${name}`]
-}
-
-const REFUSALS: Readonly<Record<string, string>> = {
-  unreadable: 'a field is missing or malformed',
-  other_network: 'signed for another network',
-  other_spender: "signed for another spender than x402's Permit2 proxy",
-  other_terms: 'signed for another price, payee or asset than the configuration says',
-  forged: 'not signed by the payer that it names',
-  expired: 'expired, or about to',
-  count: 'over the limit on how many may lie unused',
-  exposure: 'over the limit on how much may lie unused',
-  unpriced: 'the asset has no USD value, and the limit is in USD',
-  draining: 'the pool is being used up',
 }
 
 function sharedModels(upstreams: readonly ObolUpstream[]): string[] {

@@ -80,6 +80,8 @@ it('prints JSON for programs', async () => {
     listen: '127.0.0.1:0',
     store: 'sqlite:./ledger/tollway.db',
     upstream: 'http://127.0.0.1:4000/v1/',
+    upstreams: [],
+    upstream_problems: [expect.stringContaining('buyer-config cannot be read (ENOENT)')],
     callers: 2,
     caller_list: [
       {

@@ -4,7 +4,9 @@ import { formatMoney } from '../../core/budget-words.ts'
 import { formatUsd } from '../../core/money.ts'
 import { formatWindow } from '../../core/window.ts'
 import type { LoadedConfig } from '../config/load.ts'
+import type { FilesLook } from '../obol/look-at-files.ts'
 import { callerRules, routerRules, routeRules, routingNotes } from './check-routing.ts'
+import { renderUpstreams } from './check-upstreams.ts'
 import { renderTable } from './table.ts'
 
 /** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
@@ -23,8 +25,11 @@ interface RouteSummary {
   readonly budgets: readonly string[]
 }
 
-/** What a configuration would do, as `tollway check --json` prints it. */
-export function summarize({ config, written }: LoadedConfig) {
+/**
+ * What a configuration would do, as `tollway check --json` prints it.
+ * @param files what is in the files of pools, if there are any
+ */
+export function summarize({ config, written }: LoadedConfig, files?: FilesLook | undefined) {
   const text = (...path: (string | number)[]): string | null => {
     const value = written(path)
     return typeof value === 'string' ? value : null
@@ -68,13 +73,15 @@ export function summarize({ config, written }: LoadedConfig) {
       token: config.metrics.tokenDigest !== undefined,
     },
     routes,
+    // Their files are x402-buyer's, and change while the gateway runs: this is how they stand now.
+    ...(files ? { upstreams: files.upstreams, upstream_problems: files.problems } : {}),
     budgets,
   }
 }
 
 /** The same for people. */
-export function renderCheck(file: string, loaded: LoadedConfig): string {
-  const summary = summarize(loaded)
+export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLook | undefined): string {
+  const summary = summarize(loaded, files)
   const facts = [
     ['listen', summary.listen],
     ['store', summary.store],
@@ -110,9 +117,12 @@ export function renderCheck(file: string, loaded: LoadedConfig): string {
   return [
     `${file} is valid.\n`,
     facts.map(([name = '', value = '']) => `${name.padEnd(13)} ${value}\n`).join(''),
-    routes.length === 0
+    routes.length === 0 && !files
       ? 'No routes.\n'
-      : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
+      : routes.length === 0
+        ? ''
+        : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
+    ...(files ? [renderUpstreams(files)] : []),
     ...(budgets.length === 0
       ? []
       : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),

@@ -69,7 +69,7 @@ export class ConsumedFile {
       )
     }
     try {
-      return new ConsumedFile(path, lock, read(path), onFailure)
+      return new ConsumedFile(path, lock, readConsumed(path), onFailure)
     } catch (error) {
       lock.release()
       throw error
@@ -141,7 +141,11 @@ export class ConsumedFile {
   }
 }
 
-function read(path: string): Map<string, Set<string>> {
+/**
+ * What the file says, which need not exist.
+ * @throws ConfigError when it is not such a file
+ */
+export function readConsumed(path: string): Map<string, Set<string>> {
   let text: string
   try {
     text = readFileSync(path, 'utf8')

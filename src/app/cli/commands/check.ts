@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
 import { ConfigProblemsError } from '../../config/problems.ts'
 import { EXAMPLE_CONFIG } from '../example-config.ts'
+import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { FilesLook } from '../../obol/look-at-files.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
 import type { CommandContext } from '../run.ts'
@@ -31,10 +33,11 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
       const { renderCheck, summarize } = await import('../check-report.ts')
       try {
         const loaded = loadConfigWithText(options.config, terminal.env)
+        const files = await filesOf(loaded.config)
         terminal.stdout(
           options.json
-            ? `${JSON.stringify({ ok: true, ...summarize(loaded) }, undefined, 2)}\n`
-            : renderCheck(options.config, loaded),
+            ? `${JSON.stringify({ ok: true, ...summarize(loaded, files) }, undefined, 2)}\n`
+            : renderCheck(options.config, loaded, files),
         )
       } catch (error) {
         if (!options.json || !(error instanceof ConfigProblemsError)) throw error
@@ -42,4 +45,12 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
         context.end(EXIT.usage)
       }
     })
+}
+
+/** What lies in x402-buyer's files; what can read them is loaded only where there are any. */
+async function filesOf(config: ResolvedConfig): Promise<FilesLook | undefined> {
+  const payers = [...config.payers.values()]
+  if (!payers.some((payer) => payer.kind === 'obol' && payer.mode === 'pool' && payer.paths)) return undefined
+  const { lookAtFiles } = await import('../../obol/look-at-files.ts')
+  return await lookAtFiles(config, Date.now())
 }
