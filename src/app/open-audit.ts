@@ -1,7 +1,9 @@
 /** Opens the audit file as it is configured, and keeps the ledger's note of how far it goes. */
 import type { Log } from '../../middleware/log.ts'
 import type { Clock } from '../core/clock.ts'
-import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
+import { openAuditFile } from '../io/audit-file.ts'
+import { RECORDS_MISSING } from '../io/audit-verify.ts'
+import type { AuditFile } from '../io/audit-writer.ts'
 import { checkpointSigner } from '../io/audit-signer.ts'
 import type { Store } from '../io/store/store.ts'
 import type { ResolvedAudit } from './config/resolved.ts'
@@ -74,9 +76,5 @@ async function tellMissing(audit: AuditFile, path: string, store: Store, log: Lo
     fields,
     'the audit file lacks records that the ledger knows of: run `tollway audit verify --config`',
   )
-  await audit.append(
-    'audit.records_missing',
-    { noted_seq: known.seq, noted_hash: known.hash },
-    { durable: true },
-  )
+  await audit.append(RECORDS_MISSING, { noted_seq: known.seq, noted_hash: known.hash }, { durable: true })
 }

@@ -10,6 +10,9 @@ import type { CheckpointSigner } from './audit-signer.ts'
 import { writeAll, type AuditFs } from './audit-tail.ts'
 
 /** Digits of the number behind the name: in the order of the names lies the order of the chain. */
+/** A chain that is rotated so often while it is read is taken as it was found. */
+const MAX_READS = 5
+
 const DIGITS = 12
 
 /** A file that was put away. */
@@ -43,6 +46,24 @@ export function chainOf(path: string): string[] {
   return [...archivesOf(path).map((archive) => archive.path), path]
 }
 
+/**
+ * Reads all files of a chain beside the gateway that writes it. A rotation meanwhile puts records into a file that was not on
+ * the list: then it is read again.
+ * @param path of the file that is being written
+ */
+export async function overChain<T>(path: string, read: (files: readonly string[]) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const files = chainOf(path)
+    const result = await read(files).then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    )
+    const isLast = attempt === MAX_READS || chainOf(path).join('\n') === files.join('\n')
+    if (isLast && 'error' in result) throw result.error
+    if (isLast && 'value' in result) return result.value
+  }
+}
+
 /** The first record of a file that follows `head`. */
 export function continuation(
   head: AuditHead,
@@ -56,6 +77,8 @@ export function continuation(
 
 /** A new file, open for writing, that goes on with the chain. */
 export interface NextFile {
+  /** Why the names may not survive a power loss; the new file stands in its place all the same. */
+  readonly doubt: unknown
   readonly fd: number
   readonly head: AuditHead
   readonly end: number
@@ -86,12 +109,18 @@ export function startNextFile(
       fs.renameSync(archive, path)
       throw error
     }
-    syncDirectory(fs, dirname(path))
   } catch (error) {
     fs.closeSync(fd)
     throw error
   }
-  return { fd, head: first.head, end: first.line.length }
+  let doubt: unknown
+  try {
+    syncDirectory(fs, dirname(path))
+  } catch (error) {
+    // Too late to go back: whoever looks finds the new file, and the old one under its new name.
+    doubt = error
+  }
+  return { doubt, fd, head: first.head, end: first.line.length }
 }
 
 /**
@@ -106,7 +135,8 @@ export function dropArchives(path: string, keep: number): Archive[] {
   return dropped
 }
 
-function syncDirectory(fs: AuditFs, path: string): void {
+/** Makes names in a directory durable. @throws Error as `node:fs` does */
+export function syncDirectory(fs: AuditFs, path: string): void {
   const fd = fs.openSync(path, 'r')
   try {
     fs.fsyncSync(fd)

@@ -120,3 +120,9 @@ function changed(path: string, why: string): ConfigError {
     `The last record of the audit file ${path} is not what was written: ${why}. It was changed from outside. Keep it as evidence: move it away, and Tollway begins a new one.`,
   )
 }
+
+/** Why the disk refused, for messages: the code of the system, or the error's own words. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error'
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}

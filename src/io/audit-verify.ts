@@ -22,6 +22,8 @@ export interface WholeAudit {
     readonly count: number
     /** The last head that is signed: what lies before it, only the holder of the key could have made. */
     readonly last: AuditHead | undefined
+    /** Records behind it, which no signature vouches for yet. */
+    readonly unsigned: number
     /** Public keys they are signed with. */
     readonly keys: readonly string[]
   }
@@ -36,8 +38,11 @@ export interface BrokenAudit {
   readonly line: number
   /** The sequence number that belongs there. */
   readonly seq: number
-  /** `tampered`: a record is not what was written. `truncated`: records that were there are missing at the end. */
-  readonly kind: 'tampered' | 'truncated'
+  /**
+   * `tampered`: a record is not what was written. `truncated`: records that were there are missing. `unsigned`: a key was
+   * given, and nothing here is signed with it: anybody could have composed it anew.
+   */
+  readonly kind: 'tampered' | 'truncated' | 'unsigned'
   readonly why: string
 }
 
@@ -48,6 +53,9 @@ export interface VerifyOptions {
   /** Heads that were noted elsewhere, e.g. by the ledger: the chain must have passed through them. */
   readonly heads?: readonly AuditHead[] | undefined
 }
+
+/** What a gateway writes when its ledger remembers records that its audit file has not got. */
+export const RECORDS_MISSING = 'audit.records_missing'
 
 const CLOSING: ReadonlySet<string> = new Set(['charge.settled', 'charge.uncertain', 'charge.released'])
 
@@ -81,6 +89,8 @@ class ChainReader {
   #line = 0
   #checkpoints = 0
   #signed: AuditHead | undefined
+  /** Where a gateway wrote down at its start that records were gone. */
+  #missed: BrokenAudit | undefined
   #torn = false
 
   constructor(options: VerifyOptions) {
@@ -93,7 +103,7 @@ class ChainReader {
     const lines = new LineCutter()
     for await (const chunk of readFile(path)) {
       for (const line of lines.cut(chunk)) {
-        const fault = line ? this.#take(line) : `it is over ${MAX_RECORD_BYTES} bytes`
+        const fault = line ? this.#take(line, path) : `it is over ${MAX_RECORD_BYTES} bytes`
         if (fault !== undefined) return this.#broken(path, 'tampered', fault)
         this.#line += 1
       }
@@ -115,6 +125,10 @@ class ChainReader {
       const known = `a record ${missing.seq} was noted, and the file ends with ${this.#head.seq}`
       return this.#broken(path, 'truncated', known)
     }
+    if (this.#missed) return this.#missed
+    if (this.#options.publicKey !== undefined && this.#checkpoints === 0) {
+      return this.#broken(path, 'unsigned', 'nothing in it is signed')
+    }
     return {
       ok: true,
       records: this.#records,
@@ -122,12 +136,23 @@ class ChainReader {
       openIntents: [...this.#open],
       torn: this.#torn,
       from: this.#from ?? { ...EMPTY_HEAD, signed: false },
-      checkpoints: { count: this.#checkpoints, last: this.#signed, keys: [...this.#keys] },
+      checkpoints: {
+        count: this.#checkpoints,
+        last: this.#signed,
+        unsigned: this.#unsigned(),
+        keys: [...this.#keys],
+      },
     }
   }
 
+  /** The checkpoint itself stands behind what it signs. */
+  #unsigned(): number {
+    const { seq } = this.#signed ?? this.#from ?? EMPTY_HEAD
+    return this.#head.seq - seq - (this.#signed ? 1 : 0)
+  }
+
   /** @returns what is wrong with the line */
-  #take(line: Buffer): string | undefined {
+  #take(line: Buffer, path: string): string | undefined {
     const first = this.#from === undefined
     const record = readRecord(line, first ? undefined : this.#head)
     if (typeof record === 'string') return record
@@ -137,6 +162,16 @@ class ChainReader {
     }
     const mark = readMark(record, this.#options.publicKey)
     if (mark && 'fault' in mark) return mark.fault
+    if (first && mark && mark.signedBy === undefined && this.#options.publicKey !== undefined) {
+      return 'it stands for files that are not here, and is not signed'
+    }
+    if (record.type === RECORDS_MISSING) {
+      this.#missed ??= this.#broken(
+        path,
+        'truncated',
+        'a gateway found at its start that records before it were gone',
+      )
+    }
     if (mark?.signedBy !== undefined) {
       this.#checkpoints += 1
       this.#signed = headBefore(record)

@@ -1,4 +1,4 @@
-import {
+import nodeFs, {
   existsSync,
   readFileSync,
   readdirSync,
@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { composeRecord, EMPTY_HEAD } from '../../src/io/audit-record.ts'
-import { archivesOf, chainOf } from '../../src/io/audit-rotate.ts'
+import { archivesOf, chainOf, overChain } from '../../src/io/audit-rotate.ts'
 import { checkpointSigner, newCheckpointKey } from '../../src/io/audit-signer.ts'
 import { verifyAudit } from '../../src/io/audit-verify.ts'
 import { auditPlace, fragileDisk, NOW, systemError } from './kit.ts'
@@ -42,7 +42,7 @@ describe('checkpoints', () => {
     const file = await place.open(undefined, { signer, checkpointEvery: 2 })
     await fill(file, 2)
     await file.close()
-    const [, , signed = ''] = readFileSync(place.path, 'utf8').split('\n')
+    const [, signed = ''] = readFileSync(place.path, 'utf8').split('\n')
     const {
       prev: _p,
       hash: _h,
@@ -57,7 +57,7 @@ describe('checkpoints', () => {
     const at = new Date(NOW).toISOString()
     const claims = [
       [fields, /another place/],
-      [{ ...fields, at_hash: forged.head.hash }, /signature does not fit/],
+      [{ ...fields, at_seq: 2, at_hash: forged.head.hash }, /signature does not fit/],
       [
         {
           at_seq: 2,
@@ -218,9 +218,80 @@ describe('retention', () => {
     })
     writeFileSync(place.path, start.line)
     expect(await verifyAudit(place.path, { publicKey })).toMatchObject({
-      ok: true,
-      from: { seq: 3, signed: false },
+      ok: false,
+      line: 1,
+      why: 'it stands for files that are not here, and is not signed',
     })
+    // Whoever has no key to hold it against is told that nothing vouches for what is missing.
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: true, from: { seq: 3, signed: false } })
+  })
+
+  test('a chain without any signature proves nothing to whoever has the key', async () => {
+    const file = await place.open()
+    await fill(file, 3)
+    await file.close()
+    expect(await verifyAudit(place.path, { publicKey })).toMatchObject({ ok: false, kind: 'unsigned' })
+  })
+
+  test('a gateway with a key signs its first record, and tells how many are not signed yet', async () => {
+    const file = await place.open(undefined, { signer })
+    await fill(file, 1)
+    await fill(file, 3)
+    expect(await verifyAudit(place.path, { publicKey })).toMatchObject({
+      ok: true,
+      checkpoints: { count: 1, last: { seq: 1 }, unsigned: 3 },
+    })
+    await file.close()
+    expect(await verifyAudit(place.path, { publicKey })).toMatchObject({
+      checkpoints: { count: 2, unsigned: 0 },
+    })
+  })
+})
+
+describe('rotation beside what can go wrong', () => {
+  test('a directory that cannot be synced after the names have changed: the new file goes on, the chain is one', async () => {
+    let refuse = false
+    const fs = {
+      ...nodeFs,
+      fsyncSync(fd: number) {
+        if (refuse && nodeFs.fstatSync(fd).isDirectory())
+          throw Object.assign(new Error('EIO'), { code: 'EIO' })
+        nodeFs.fsyncSync(fd)
+      },
+    }
+    const file = await place.open(fs, { rotateBytes: 700 })
+    refuse = true
+    await expect(fill(file, 6)).rejects.toMatchObject({ code: 'audit_unavailable' })
+    // Nothing counts as durable while the names may not be on the disk.
+    await expect(file.check()).rejects.toMatchObject({ code: 'audit_unavailable' })
+    refuse = false
+    await file.check()
+    await fill(file, 6)
+    await file.close()
+    expect(archivesOf(place.path).length).toBeGreaterThan(0)
+    expect(await verifyAudit(chainOf(place.path))).toMatchObject({ ok: true })
+  })
+
+  test('whoever reads while a file is put away reads it as well', async () => {
+    const file = await place.open()
+    await fill(file, 3)
+    let reads = 0
+    const lists = await overChain(place.path, async (files) => {
+      reads += 1
+      if (reads === 1) writeFileSync(`${place.path}.000000000003`, '')
+      return files.length
+    })
+    expect([reads, lists]).toEqual([2, 2])
+    await file.close()
+  })
+
+  test('what a gateway found missing at its start is not forgotten by the next verification', async () => {
+    const file = await place.open()
+    await fill(file, 2)
+    await file.append('audit.records_missing', { noted_seq: 9 }, { durable: true })
+    await fill(file, 2)
+    await file.close()
+    expect(await verifyAudit(place.path)).toMatchObject({ ok: false, kind: 'truncated', line: 3 })
   })
 })
 

@@ -50,7 +50,7 @@ describe('a whole file', () => {
       openIntents: ['chg_open', 'chg_open_too'],
       torn: false,
       from: { ...EMPTY_HEAD, signed: false },
-      checkpoints: { count: 0, last: undefined, keys: [] },
+      checkpoints: { count: 0, last: undefined, unsigned: 11, keys: [] },
     })
   })
 
@@ -63,7 +63,7 @@ describe('a whole file', () => {
       openIntents: [],
       torn: false,
       from: { ...EMPTY_HEAD, signed: false },
-      checkpoints: { count: 0, last: undefined, keys: [] },
+      checkpoints: { count: 0, last: undefined, unsigned: 0, keys: [] },
     })
   })
 

@@ -55,7 +55,7 @@ The records before it are as they were written; it and those behind it prove not
       file,
       files: [file],
       from: { ...EMPTY_HEAD, signed: false },
-      checkpoints: { count: 0, keys: [] },
+      checkpoints: { count: 0, unsigned: 4, keys: [] },
       ok: true,
       records: 4,
       head: { seq: 4, hash: lastHash },

@@ -17,6 +17,9 @@ export function renderWhole(files: readonly string[], verdict: WholeAudit): stri
     ...(checkpoints.count > 0
       ? [
           `Signed: ${checkpoints.count} checkpoints, the last one over record ${checkpoints.last?.seq ?? 0}, by key ${checkpoints.keys.join(', ')}.`,
+          ...(checkpoints.unsigned > 0
+            ? [`Not signed yet: the ${checkpoints.unsigned} records behind it.`]
+            : []),
         ]
       : []),
     ...openIntents.map(
@@ -35,6 +38,12 @@ export function renderBroken({ file, line, seq, kind, why }: BrokenAudit): strin
     return (
       `${file} is not whole: ${why}. Record ${seq} and those behind it were there and are gone: no crash does that.\n` +
       'Compare with a backup.\n'
+    )
+  }
+  if (kind === 'unsigned') {
+    return (
+      `${file} proves nothing: ${why}, and with the signing key every gateway signs its first record.\n` +
+      'Somebody may have composed it anew. Compare with a backup.\n'
     )
   }
   return (

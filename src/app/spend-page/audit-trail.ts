@@ -1,7 +1,7 @@
 /** The audit records of one charge, read from the files themselves. */
 import { LineCutter, readFile } from '../../io/audit-lines.ts'
 import { readRecord } from '../../io/audit-record.ts'
-import { chainOf } from '../../io/audit-rotate.ts'
+import { overChain } from '../../io/audit-rotate.ts'
 
 /** A charge has a handful; a file that names one more often tells something else. */
 const MAX_RECORDS = 100
@@ -17,14 +17,16 @@ export interface TrailRecord {
  * @throws ConfigError when the file is gone
  */
 export async function auditTrail(path: string, charge: string): Promise<TrailRecord[]> {
-  const found: TrailRecord[] = []
-  for (const file of chainOf(path)) {
-    for await (const record of recordsIn(file, charge)) {
-      found.push(record)
-      if (found.length === MAX_RECORDS) return found
+  return await overChain(path, async (files) => {
+    const found: TrailRecord[] = []
+    for (const file of files) {
+      for await (const record of recordsIn(file, charge)) {
+        found.push(record)
+        if (found.length === MAX_RECORDS) return found
+      }
     }
-  }
-  return found
+    return found
+  })
 }
 
 async function* recordsIn(file: string, charge: string): AsyncGenerator<TrailRecord> {

@@ -58,9 +58,10 @@ ${EXIT_CODES_HELP}`,
       const { verifyAudit } = await import('../../../io/audit-verify.ts')
       const { renderBroken, renderWhole } = await import('../audit-report.ts')
       const known = await configured(options.config, context)
-      const paths = await chainPaths(files, known?.path)
       const publicKey = options.publicKey ?? known?.publicKey
-      const verdict = await verifyAudit(paths, { publicKey, heads: known?.heads })
+      const { paths, result: verdict } = await overFiles(files, known?.path, (paths) =>
+        verifyAudit(paths, { publicKey, heads: known?.heads }),
+      )
       const { terminal } = context
       const file = paths.at(-1) ?? ''
       if (options.json) {
@@ -109,9 +110,9 @@ ${EXIT_CODES_HELP}`,
       const { followAudit } = await import('../../../io/audit-follow.ts')
       const { renderFollowed } = await import('../audit-report.ts')
       const known = await configured(options.config, context)
-      const paths = await chainPaths(files, known?.path)
-      const found = []
-      for await (const record of followAudit(paths, { charge, request, tx, nonce })) found.push(record)
+      const { paths, result: found } = await overFiles(files, known?.path, (paths) =>
+        gathered(followAudit(paths, { charge, request, tx, nonce })),
+      )
       const { terminal } = context
       if (options.json) {
         const records = found.map(({ file, line, fields }) => ({ file, line, ...fields }))
@@ -193,13 +194,24 @@ async function notedHeads(store: string, path: string): Promise<Configured['head
   }
 }
 
-async function chainPaths(files: readonly string[], own: string | undefined): Promise<string[]> {
-  const { chainOf } = await import('../../../io/audit-rotate.ts')
+async function gathered<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+/** Reads the files that were named, or all of one chain. */
+async function overFiles<T>(
+  files: readonly string[],
+  own: string | undefined,
+  read: (paths: readonly string[]) => Promise<T>,
+): Promise<{ readonly paths: readonly string[]; readonly result: T }> {
+  const { overChain } = await import('../../../io/audit-rotate.ts')
   const [only] = files
-  if (files.length > 1) return [...files]
+  if (files.length > 1) return { paths: files, result: await read(files) }
   const path = only ?? own
   if (path === undefined) throw new ConfigError('Name the audit file, or a configuration with --config.')
-  return chainOf(path)
+  return await overChain(path, async (paths) => ({ paths, result: await read(paths) }))
 }
 
 async function configuredKey(file: string, context: CommandContext): Promise<string> {
