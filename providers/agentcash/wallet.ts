@@ -11,6 +11,8 @@ export interface AgentcashWalletOptions {
   readonly wallet?: string | undefined
   /** Networks it may pay on; default Base, where AgentCash wallets are funded. */
   readonly networks?: readonly string[] | undefined
+  /** JSON-RPC addresses by network: with one, balance and contract are looked at before anything is reserved. */
+  readonly nodes?: Readonly<Record<string, string>> | undefined
   readonly clock?: Clock | undefined
 }
 
@@ -24,13 +26,14 @@ export function defaultAgentcashWallet(): string {
  * @throws ConfigError for a mistake in the options, or a wallet that is missing, badly kept or malformed
  */
 export async function agentcashWallet(options: AgentcashWalletOptions = {}): Promise<Provider> {
-  const { wallet = defaultAgentcashWallet(), networks = ['base'], clock } = options
-  const payer = await direct({ key: { source: 'agentcash', path: wallet }, networks, clock })
+  const { wallet = defaultAgentcashWallet(), networks = ['base'], nodes = {}, clock } = options
+  const payer = await direct({ key: { source: 'agentcash', path: wallet }, networks, nodes, clock })
   return {
     name: 'agentcash',
     address: payer.address,
     networks: payer.networks,
     supports: payer.supports.bind(payer),
+    ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
     ...(payer.presign ? { presign: payer.presign.bind(payer) } : {}),
     closed: payer.closed.bind(payer),

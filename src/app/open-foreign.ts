@@ -7,13 +7,18 @@ import type { ResolvedForeignPayer } from './config/resolve-foreign.ts'
 
 /**
  * Opens a payer that is another program, or keeps its key where one does.
+ * @param nodes JSON-RPC addresses by CAIP-2 id
  * @throws ConfigError, TollwayError `signer_unavailable`
  */
-export async function openForeign(payer: ResolvedForeignPayer, clock: Clock | undefined): Promise<Provider> {
+export async function openForeign(
+  payer: ResolvedForeignPayer,
+  nodes: Readonly<Record<string, string>>,
+  clock: Clock | undefined,
+): Promise<Provider> {
   switch (payer.mode) {
     case 'wallet': {
       const { wallet, networks } = payer
-      return await agentcashWallet({ wallet, networks, clock })
+      return await agentcashWallet({ wallet, networks, nodes, clock })
     }
     case 'mcp':
     case 'cli': {

@@ -50,7 +50,7 @@ async function openPayer(
       return await direct({ key: payer.key, networks: payer.networks, nodes, clock })
     case 'obol':
     case 'agentcash':
-      return await openForeign(payer, clock)
+      return await openForeign(payer, nodes, clock)
     default:
       return payer satisfies never
   }

@@ -6,11 +6,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, appendFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
-import { StdioServerTransport } from '@modelcontextprotocol/sdk/server/stdio.js'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { z } from 'zod'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/typed-message.ts'
 
 const home = join(process.env['HOME'] ?? '', '.agentcash')
@@ -94,6 +91,10 @@ if (command === 'fetch') {
   }
   console.log(JSON.stringify({ success: true, data: result.data, metadata: { protocol: 'x402' } }))
 } else {
+  // Only here: a start for one payment has no need of it, and tests wait for every start.
+  const { McpServer } = await import('@modelcontextprotocol/sdk/server/mcp.js')
+  const { StdioServerTransport } = await import('@modelcontextprotocol/sdk/server/stdio.js')
+  const { z } = await import('zod')
   const server = new McpServer({ name: 'agentcash', version: '0.14.4' })
   const inputSchema = {
     url: z.string(),

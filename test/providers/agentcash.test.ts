@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { agentcashProgram, type AgentcashProgramOptions } from '../../providers/agentcash/program.ts'
+import { agentcashWallet } from '../../providers/agentcash/wallet.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/provider.ts'
@@ -9,18 +10,23 @@ import { quoteOf } from '../kit/quotes.ts'
 import { describeProvider } from './conformance.ts'
 
 const never = new AbortController().signal
-const cleanup: (() => Promise<void>)[] = []
+type Ends = (() => Promise<void>)[]
+const cleanup: Ends = []
+const atTheEnd: Ends = []
+const undo = async (ends: Ends): Promise<void> => {
+  for (const end of ends.splice(0).toReversed()) await end()
+}
 
-afterEach(async () => {
-  for (const end of cleanup.splice(0).toReversed()) await end()
-})
+afterEach(() => undo(cleanup))
+afterAll(() => undo(atTheEnd))
 
 async function setUp(
   mode: 'mcp' | 'cli',
   options: Partial<AgentcashProgramOptions> = {},
+  ends: Ends = cleanup,
 ): Promise<{ payer: Provider; home: AgentcashHome }> {
   const home = await agentcashHome(localAccounts().buyer)
-  cleanup.push(() => home.close())
+  ends.push(() => home.close())
   const payer = await agentcashProgram({
     mode,
     binary: AGENTCASH_STUB,
@@ -29,64 +35,72 @@ async function setUp(
     concurrency: 64,
     ...options,
   })
-  cleanup.push(() => payer.close())
+  ends.push(() => payer.close())
   return { payer, home }
 }
 
-describeProvider('agentcash mcp', async () => (await setUp('mcp')).payer)
-describeProvider('agentcash cli', async () => (await setUp('cli')).payer, { burst: 3 })
+// A start is a process: one serves all tests of a mode.
+describeProvider('agentcash mcp', async () => (await setUp('mcp', {}, atTheEnd)).payer, { shared: true })
+describeProvider('agentcash cli', async () => (await setUp('cli', {}, atTheEnd)).payer, {
+  shared: true,
+  burst: 2,
+})
+describeProvider(
+  'agentcash wallet',
+  async () => {
+    const home = await agentcashHome(localAccounts().buyer)
+    atTheEnd.push(() => home.close())
+    return await agentcashWallet({ wallet: home.wallet, networks: ['base-sepolia'] })
+  },
+  { shared: true },
+)
 
 describe.each(['mcp', 'cli'] as const)('AgentCash as a program (%s)', (mode) => {
+  let payer: Provider
+  let home: AgentcashHome
+  let call: Awaited<ReturnType<AgentcashHome['calls']>>[number] | undefined
+  const ends: Ends = []
+
+  beforeAll(async () => {
+    const env = { ...process.env, TOLLWAY_ADMIN_KEY: 'secret' }
+    ;({ payer, home } = await setUp(mode, { env }, ends))
+    await payer.authorize(quoteOf(2, { amount: '1001' }), 'chg_1', never)
+    call = (await home.calls())[0]
+  })
+  afterAll(() => undo(ends))
+
+  test('is always told protocol, network and the vetted amount as its own ceiling', () => {
+    if (mode === 'mcp') return expect(call?.argv).toEqual(['server'])
+    const [, url] = call?.argv ?? []
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/pay\/[0-9a-f]{64}$/)
+    expect(call?.argv.join(' ')).toBe(
+      `fetch ${url} --method POST --body {} --payment-protocol x402 --payment-network base-sepolia --max-amount 0.001001 --timeout 3600000 --format json`,
+    )
+  })
+
+  test('gets none of our environment but where things are', () => {
+    expect(call?.env).toMatchObject({ HOME: home.path })
+    const allowed = new Set('HOME PATH LANG TMPDIR USERPROFILE LOGNAME SHELL TERM USER'.split(' '))
+    expect(Object.keys(call?.env ?? {}).filter((name) => !allowed.has(name))).toEqual([])
+  })
+
   test('that has no money is insufficient_funds, and what else keeps it is signer_unavailable', async () => {
-    const { payer, home } = await setUp(mode)
     await home.fail({ cause: 'insufficient_balance' })
-    await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toMatchObject({
+    await expect(payer.authorize(quoteOf(), 'chg_2', never)).rejects.toMatchObject({
       code: 'insufficient_funds',
       details: { payer_fault: 'insufficient_balance' },
     })
     await home.fail({ cause: 'parse_payment_required' })
-    await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toMatchObject({
+    await expect(payer.authorize(quoteOf(), 'chg_3', never)).rejects.toMatchObject({
       code: 'signer_unavailable',
       message: expect.stringContaining('it gave up (parse_payment_required)'),
     })
   })
 
-  test('is always told protocol, network and the vetted amount as its own ceiling', async () => {
-    const { payer, home } = await setUp(mode)
-    await payer.authorize(quoteOf(2, { amount: '1001' }), 'chg_1', never)
-    const [call] = await home.calls()
-    if (mode === 'cli') {
-      const [, url] = call?.argv ?? []
-      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/pay\/[0-9a-f]{64}$/)
-      expect(call?.argv.join(' ')).toBe(
-        `fetch ${url} --method POST --body {} --payment-protocol x402 --payment-network base-sepolia --max-amount 0.001001 --timeout 3600000 --format json`,
-      )
-    } else expect(call?.argv).toEqual(['server'])
-  })
-
-  test('gets none of our environment but where things are', async () => {
-    const { payer, home } = await setUp(mode, { env: { ...process.env, TOLLWAY_ADMIN_KEY: 'secret' } })
-    await payer.authorize(quoteOf(), 'chg_1', never)
-    const [call] = await home.calls()
-    expect(call?.env).toMatchObject({ HOME: home.path })
-    const allowed = new Set([
-      'HOME',
-      'PATH',
-      'LANG',
-      'TMPDIR',
-      'USERPROFILE',
-      'LOGNAME',
-      'SHELL',
-      'TERM',
-      'USER',
-    ])
-    expect(Object.keys(call?.env ?? {}).filter((name) => !allowed.has(name))).toEqual([])
-  })
-
   test('is given up after its time, and what it signs then is not used', async () => {
     const timers = new ManualTimers()
-    const { payer } = await setUp(mode, { timers, timeoutMs: 5000 })
-    const authorizing = payer.authorize(quoteOf(), 'chg_1', never)
+    const late = await setUp(mode, { timers, timeoutMs: 5000 })
+    const authorizing = late.payer.authorize(quoteOf(), 'chg_1', never)
     authorizing.catch(() => undefined)
     await timers.fire(5000)
     await expect(authorizing).rejects.toThrow(/did not pay within 5000 ms/)
@@ -94,24 +108,23 @@ describe.each(['mcp', 'cli'] as const)('AgentCash as a program (%s)', (mode) => 
 })
 
 describe('AgentCash as a server', () => {
-  test('is one process for many payments', async () => {
-    const { payer, home } = await setUp('mcp')
-    await Promise.all(Array.from({ length: 8 }, () => payer.authorize(quoteOf(), 'chg_1', never)))
-    expect(await home.calls()).toHaveLength(1)
-  })
-
-  test('that dies fails the payment it was asked for, and the next one starts another after a pause', async () => {
+  test('is one process for many payments, and when it dies the next one comes after pauses that double', async () => {
     const timers = new ManualTimers()
     const { payer, home } = await setUp('mcp', { timers })
+    const pays = async (charge: string, pause?: number): Promise<unknown> => {
+      const paying = payer.authorize(quoteOf(), charge, never)
+      paying.catch(() => undefined)
+      if (pause !== undefined) await timers.fire(pause)
+      return await paying
+    }
     await home.fail({ die: true })
-    await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toMatchObject({
-      code: 'signer_unavailable',
-    })
+    await expect(pays('chg_1')).rejects.toMatchObject({ code: 'signer_unavailable' })
+    await expect(pays('chg_2', 500)).rejects.toMatchObject({ code: 'signer_unavailable' })
+    await expect(pays('chg_3', 1000)).rejects.toMatchObject({ code: 'signer_unavailable' })
     await home.fail({})
-    const next = payer.authorize(quoteOf(), 'chg_2', never)
-    await timers.fire(500)
-    await expect(next).resolves.toHaveProperty('kind', 'authorization')
-    expect(await home.calls()).toHaveLength(2)
+    await expect(pays('chg_4', 2000)).resolves.toHaveProperty('kind', 'authorization')
+    await Promise.all(Array.from({ length: 8 }, (_, index) => pays(`chg_${5 + index}`)))
+    expect(await home.calls()).toHaveLength(4)
   })
 })
 

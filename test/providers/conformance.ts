@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Outcome, Provider } from '../../src/core/provider.ts'
 import { Quote } from '../../src/core/requirement.ts'
 import { quoteOf } from '../kit/quotes.ts'
@@ -12,6 +12,8 @@ export interface ProviderTraits {
   readonly presigned?: boolean | undefined
   /** How many payments are asked for at once; default 40. Fewer where each is a process of its own. */
   readonly burst?: number | undefined
+  /** One for all tests, where a start costs much. */
+  readonly shared?: boolean | undefined
 }
 
 /**
@@ -22,15 +24,21 @@ export interface ProviderTraits {
 export function describeProvider(
   name: string,
   make: () => Promise<Provider>,
-  { presigned = false, burst = 40 }: ProviderTraits = {},
+  { presigned = false, burst = 40, shared = false }: ProviderTraits = {},
 ): void {
   describe(`${name} as a payer`, () => {
     let provider: Provider
 
+    let kept: Provider | undefined
+
     beforeEach(async () => {
-      provider = await make()
+      provider = kept ?? (await make())
+      if (shared) kept = provider
     })
-    afterEach(() => provider.close())
+    afterEach(async () => {
+      if (!shared) await provider.close()
+    })
+    afterAll(() => kept?.close())
 
     test('names itself and its networks by CAIP-2 id', () => {
       expect(provider.name).toMatch(/^[a-z]+$/)
@@ -95,6 +103,7 @@ export function describeProvider(
       await expect(provider.authorize(quoteOf(), 'chg_2', never)).resolves.toBeDefined()
     })
 
+    // The last one: a shared payer is closed by it.
     test('closes cleanly, also twice', async () => {
       await provider.close()
       await expect(provider.close()).resolves.toBeUndefined()
