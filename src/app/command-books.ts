@@ -5,8 +5,9 @@ import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
 import type { RandomBytes } from '../core/ids.ts'
-import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
-import { takeLock } from '../io/file-lock.ts'
+import { openAuditFile } from '../io/audit-file.ts'
+import type { AuditFile } from '../io/audit-writer.ts'
+import { isWritten } from '../io/file-lock.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { openStore } from '../io/store/open.ts'
@@ -72,17 +73,4 @@ async function openOwnFile(gateways: string, clock: Clock, instance: string): Pr
   throw new ConfigError(
     `${MAX_FILES} commands write audit files beside ${gateways} already. Wait for one of them.`,
   )
-}
-
-function isWritten(path: string, instance: string): boolean {
-  let lock: ReturnType<typeof takeLock>
-  try {
-    lock = takeLock(`${path}.lock`, instance)
-  } catch {
-    // Opening the file itself says better what is wrong.
-    return false
-  }
-  if ('heldBy' in lock) return true
-  lock.release()
-  return false
 }

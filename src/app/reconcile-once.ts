@@ -7,14 +7,14 @@ import { NETWORKS } from '../core/assets.ts'
 import { systemClock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
-import { openAuditFile, type AuditFile } from '../io/audit-file.ts'
-import { takeLock } from '../io/file-lock.ts'
+import { isWritten } from '../io/file-lock.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import type { ReconcileReport } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
 import type { Flagged } from '../io/store/store.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
 /** What one look came to. */
@@ -53,7 +53,7 @@ export async function reconcileOnce(
     )
   }
   const observers = [chainLog(log)]
-  const ledger = await openLedger(config, observers)
+  const ledger = await openLedger(config, observers, log)
   try {
     const reconciler = openReconciler({ config, ledger, paidNetworks: [], observers, log })
     const report = await reconciler.run({ all: true })
@@ -73,15 +73,20 @@ export async function reconcileOnce(
 async function openLedger(
   config: Pick<ResolvedConfig, 'store' | 'audit'>,
   observers: readonly Observer[],
+  log: Log,
 ): Promise<Ledger> {
   const opened: { close(): Promise<void> }[] = []
+  const clock = systemClock
   try {
-    const instance = thisInstance(systemClock)
-    const audit = await openAudit(config.audit.path, instance.id)
+    const instance = thisInstance(clock)
+    const own = { ...config.audit, path: auditPath(config.audit.path, instance.id) }
+    const audit = await openAudit(own, clock, instance.id)
     opened.push(audit)
     const store = await openStore(config.store)
     opened.push(store)
-    return await Ledger.open({ store, audit, clock: systemClock, random: randomBytes, instance, observers })
+    const heads = await watchAuditHead(audit, own.path, store, { clock, log })
+    const books = { store, audit, onClosing: () => heads.end() }
+    return await Ledger.open({ ...books, clock, random: randomBytes, instance, observers })
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
     throw error
@@ -90,23 +95,9 @@ async function openLedger(
 
 /**
  * The gateway's file when no gateway writes it, so that a payment's story stays in one; else one beside it, because an
- * audit file has one writer.
+ * audit file has one writer. Both are signed, and begun anew, as the configuration says.
  */
-async function openAudit(path: string, instance: string): Promise<AuditFile> {
+function auditPath(path: string, instance: string): string {
   const { dir, name, ext } = parse(path)
-  const own = isWritten(path, instance) ? join(dir, `${name}.reconcile${ext}`) : path
-  return await openAuditFile({ path: own, clock: systemClock, instance })
-}
-
-function isWritten(path: string, instance: string): boolean {
-  let lock: ReturnType<typeof takeLock>
-  try {
-    lock = takeLock(`${path}.lock`, instance)
-  } catch {
-    // Opening the file itself says better what is wrong.
-    return false
-  }
-  if ('heldBy' in lock) return true
-  lock.release()
-  return false
+  return isWritten(path, instance) ? join(dir, `${name}.reconcile${ext}`) : path
 }

@@ -68,3 +68,17 @@ function readHolder(db: DatabaseSync): LockHolder {
     return unknown
   }
 }
+
+/** Whether another process writes a file now, by its lock `<path>.lock`. It may end or begin right after. */
+export function isWritten(path: string, instance: string): boolean {
+  let lock: ReturnType<typeof takeLock>
+  try {
+    lock = takeLock(`${path}.lock`, instance)
+  } catch {
+    // Opening the file itself says better what is wrong.
+    return false
+  }
+  if ('heldBy' in lock) return true
+  lock.release()
+  return false
+}

@@ -1,10 +1,11 @@
 /** `tollway reconcile` as a process, beside gateways that are killed: what docs/reconciliation.md says, executed. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import type { Charge } from '../../src/core/charge.ts'
+import { newCheckpointKey } from '../../src/io/audit-signer.ts'
 import { verifyAudit } from '../../src/io/audit-verify.ts'
 import { openStore } from '../../src/io/store/open.ts'
 import { Child, run, type Ended } from '../kit/child.ts'
@@ -25,6 +26,7 @@ let front: HostileSeller
 let meet = (forward: () => Promise<Response>): Promise<Response> => forward()
 let directory: string
 let env: NodeJS.ProcessEnv
+const signing = newCheckpointKey()
 const children = new Set<Child>()
 
 function block(marker: string): string {
@@ -38,13 +40,18 @@ beforeAll(async () => {
   front = await startFront(world.seller.url, async (_request, response, forward) => {
     await relay(response, await meet(forward))
   })
-  env = { ...process.env, NO_COLOR: '1', WALLET: world.chain.accounts.buyer.privateKey }
+  env = {
+    ...process.env,
+    NO_COLOR: '1',
+    WALLET: world.chain.accounts.buyer.privateKey,
+    AUDIT_KEY: signing.pem,
+  }
   directory = mkdtempSync(join(tmpdir(), 'tollway-reconcile-'))
   writeFileSync(
     join(directory, 'tollway.yaml'),
     `listen: 127.0.0.1:0
 store: sqlite:./tollway.db
-audit: { path: ./audit.jsonl }
+audit: { path: ./audit.jsonl, signing_key: "\${env:AUDIT_KEY}" }
 payers: { base: { kind: direct, key: "\${env:WALLET}", networks: [base-sepolia] } }
 model_list: [{ model_name: "paid/*", model: "*", api_base: "${front.apiBase}", payer: base }]
 budgets: [{ name: all, limit_usd: "1.00", window: lifetime }]
@@ -111,6 +118,12 @@ async function killAfterSend({ child, url }: { child: Child; url: string }, seed
   return forward
 }
 
+/** What the newest record of an audit file tells. */
+function lastType(name: string): unknown {
+  const lines = readFileSync(join(directory, name), 'utf8').trimEnd().split('\n')
+  return (JSON.parse(lines.at(-1) ?? '') as Record<string, unknown>)['type']
+}
+
 test('kill -9 twice, one payment taken and one not: the books end equal to the chain, to the atom', async () => {
   const take = await killAfterSend(await serve(), 1)
   expect((await take()).status).toBe(200)
@@ -146,7 +159,11 @@ test('kill -9 twice, one payment taken and one not: the books end equal to the c
   const booked = (await charges()).filter(({ state }) => state === 'settled')
   const moved = await world.chain.transfers({ from: world.chain.accounts.buyer.address })
   expect(booked.map(({ amount }) => amount)).toEqual(moved.map(({ value }) => value))
-  expect(await verifyAudit(join(directory, 'audit.jsonl'))).toMatchObject({ ok: true, openIntents: [] })
+  // The gateways were killed before they could sign: the signature at the end is the command's.
+  const { publicKey } = signing
+  const verdict = await verifyAudit(join(directory, 'audit.jsonl'), { publicKey })
+  expect(verdict).toMatchObject({ ok: true, openIntents: [], checkpoints: { keys: [publicKey] } })
+  expect(lastType('audit.jsonl')).toBe('audit.checkpoint')
 })
 
 test('beside a gateway it writes an audit file of its own, and leaves what is in flight alone', async () => {
@@ -174,7 +191,12 @@ test('beside a gateway it writes an audit file of its own, and leaves what is in
 
   const own = readFileSync(join(directory, 'audit.reconcile.jsonl'), 'utf8')
   expect(own).toContain(`"charge":"${changed[0]?.charge}"`)
-  expect(await verifyAudit(join(directory, 'audit.reconcile.jsonl'))).toMatchObject({ ok: true })
+  const { publicKey } = signing
+  expect(await verifyAudit(join(directory, 'audit.reconcile.jsonl'), { publicKey })).toMatchObject({
+    ok: true,
+    checkpoints: { keys: [publicKey] },
+  })
+  expect(lastType('audit.reconcile.jsonl')).toBe('audit.checkpoint')
   child.kill('SIGTERM')
   expect((await child.end()).code).toBe(0)
   expect(await verifyAudit(join(directory, 'audit.jsonl'))).toMatchObject({ ok: true, openIntents: [] })
@@ -204,6 +226,18 @@ describe('what it cannot do it says, with its exit code', () => {
 
   test('2 for a ledger in memory', async () => {
     expect(await reconcileWith(`store: memory\n${chains(world.chain.rpcUrl)}`)).toMatchObject({ code: 2 })
+  })
+
+  test('begins its audit file anew as the configuration says, and notes in the ledger how far it goes', async () => {
+    const ended = await reconcileWith(
+      `store: sqlite:./tollway.db\naudit: { path: ./audit.jsonl, rotate_bytes: 1kb, signing_key: "\${env:AUDIT_KEY}" }\n${chains(world.chain.rpcUrl)}`,
+    )
+    expect(ended.stderr).toBe('')
+    expect(readdirSync(directory).filter((name) => /^audit\.jsonl\.\d{12}$/.test(name))).not.toEqual([])
+    const store = await openStore(`sqlite:${join(directory, 'tollway.db')}`)
+    const heads = await store.auditHeads()
+    await store.close()
+    expect(heads.map(({ file }) => file)).toContain(join(directory, 'audit.jsonl'))
   })
 
   test('1 when the node cannot be reached, and it is not named', async () => {
