@@ -76,6 +76,8 @@ export class Flight implements Run, Attempt {
   get state(): Attempt['state'] {
     if (!this.#known) return 'running'
     if (this.#known.kind === 'nothing' || !this.#paid) return 'unpaid'
+    // Whatever its status: in a stream that was opened early a failure is told inside an answer of 200.
+    if (this.#known.kind === 'error') return 'failed'
     if (this.#delivered) return 'delivered'
     return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
   }

@@ -103,9 +103,21 @@ export class ClientSink {
    * reading is cut off: waiting for it would hold the seller's connection and the request's record for ever.
    */
   async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length > 0 && !this.#gone.signal.aborted && !this.#wrote) this.#watch.onFirstByte()
+    this.#wrote ||= bytes.length > 0
+    await this.#send(bytes)
+  }
+
+  /**
+   * Writes what only keeps the connection open. It is nothing of the answer: a client that got no more than that has not got
+   * what was paid for, and its next request must not pay again.
+   */
+  async keepOpen(comment: Uint8Array): Promise<void> {
+    await this.#send(comment)
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length && !this.#gone.signal.aborted; at += SLICE_BYTES) {
-      if (!this.#wrote) this.#watch.onFirstByte()
-      this.#wrote = true
       if (!this.#res.write(bytes.subarray(at, at + SLICE_BYTES))) await this.#room()
     }
   }

@@ -108,7 +108,7 @@ async function speaking(
     const comment = relay.comment('keep-alive')
     if (!comment) return
     ends.openStream()
-    void ends.client.write(comment)
+    void ends.client.keepOpen(comment)
   })
   const send: Write = (bytes) => ends.client.write(bytes)
   keepAlive.heard()

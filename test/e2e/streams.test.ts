@@ -176,6 +176,51 @@ describe('early_keepalive', () => {
     expect(message.trailers['x-tollway-spent']).toBe('unknown')
   })
 
+  test('a failure told in the stream is told again to the same request, and is not paid again', async () => {
+    let paid = 0
+    const waited = signalled()
+    serve = async (response) => {
+      paid += 1
+      await waited.promise
+      response.writeHead(500, receiptV2({ success: true })).end('{}')
+    }
+    await start({ early_keepalive: true }, keepalive)
+    const first = await ask()
+    waited.resolve()
+    const said = eventsOf(Buffer.from(await first.text()))
+    expect(first.message.statusCode).toBe(200)
+    for (const _again of [1, 2]) {
+      const { message, text } = await ask()
+      expect(message.headers['x-tollway-replayed']).toBe('yes')
+      expect(await text()).toContain(
+        (JSON.parse(said[0]?.data ?? '') as { error: { code: string } }).error.code,
+      )
+    }
+    expect(paid).toBe(1)
+  })
+
+  test('comments are no answer: a client that got nothing else and asks again gets what was paid for', async () => {
+    let paid = 0
+    const waited = signalled()
+    serve = async (response) => {
+      paid += 1
+      response.writeHead(200, PAID).flushHeaders()
+      await waited.promise
+      response.end(CHUNK + LAST)
+    }
+    await start({}, keepalive)
+    const first = await ask()
+    await once(first.message, 'readable')
+    expect(String(first.message.read())).toMatch(/^: keep-alive/)
+    first.message.destroy()
+    await expect.poll(async () => (await gateway.audit()).some(({ type }) => type === 'request')).toBe(true)
+    waited.resolve()
+    const again = await ask()
+    expect(again.message.headers['x-tollway-replayed']).toBe('yes')
+    expect(await again.text()).toContain('[DONE]')
+    expect(paid).toBe(1)
+  })
+
   test.each([
     ['a page', '/v1/chat/completions', { 'content-type': 'text/html' }],
     [
