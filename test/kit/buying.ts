@@ -30,7 +30,10 @@ export interface Shop {
 }
 
 /** Sets one up: payer `base` signs, payer `bought` spends what was bought. */
-export function openShop(chain: LocalChain, changes: object = {}): Shop {
+export function openShop(
+  chain: Pick<LocalChain, 'accounts' | 'v1Network' | 'rpcUrl'>,
+  changes: object = {},
+): Shop {
   const directory = mkdtempSync(join(tmpdir(), 'tollway-buying-'))
   const key = join(directory, 'key')
   writeFileSync(key, chain.accounts.buyer.privateKey, { mode: 0o600 })

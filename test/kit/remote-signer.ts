@@ -28,6 +28,8 @@ export interface RemoteSigner {
   readonly levers: RemoteSignerLevers
   /** Primary types it was asked to sign, oldest first. */
   readonly asked: string[]
+  /** Called with every request to sign, before it is answered. */
+  onSign?: (() => void) | undefined
   /** The most requests to sign that were open at once. */
   readonly widest: () => number
   close(): Promise<void>
@@ -66,6 +68,7 @@ export async function startRemoteSigner(
       domain: Record<string, unknown>
     }
     asked.push(typed.primaryType)
+    signer.onSign?.()
     open += 1
     widest = Math.max(widest, open)
     response.once('close', () => {
@@ -90,5 +93,13 @@ export async function startRemoteSigner(
     response.json({ signature: levers.v === 'low' ? low : signature })
   })
   const server = await serveOnLoopback(app)
-  return { url: server.url, token, levers, asked, widest: () => widest, close: () => server.close() }
+  const signer: RemoteSigner = {
+    url: server.url,
+    token,
+    levers,
+    asked,
+    widest: () => widest,
+    close: () => server.close(),
+  }
+  return signer
 }

@@ -1,0 +1,159 @@
+/** An order that is cut off: by SIGKILL in a process of its own, and by a remote signer that goes away. */
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import type { WriteStream } from 'node:tty'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openStore } from '../../src/io/store/open.ts'
+import { run } from '../../src/app/cli/run.ts'
+import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { MAIN } from '../cli/tollway.ts'
+import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { openShop, type Shop } from '../kit/buying.ts'
+import { Child } from '../kit/child.ts'
+import { startRemoteSigner } from '../kit/remote-signer.ts'
+
+// A seller that only names its price: what is signed is tried here, not what the chain makes of it.
+let seller: BareSeller
+let shop: Shop
+
+beforeEach(async () => {
+  seller = await startBareSeller()
+  shop = openShop(
+    { accounts: localAccounts(), v1Network: 'base-sepolia', rpcUrl: 'http://127.0.0.1:1' },
+    { chains: {} },
+  )
+})
+afterEach(async () => {
+  await seller.close()
+  shop.remove()
+})
+
+const order = (count: number): string[] => [
+  'buy',
+  'qwen',
+  '--endpoint',
+  seller.apiBase,
+  '--model',
+  'qwen3',
+  '--count',
+  String(count),
+]
+
+/** What the ledger holds: how many vouchers, how many nonces, what is delivered of the order. */
+async function books(): Promise<{ vouchers: number; nonces: number; delivered: number; ordered: number }> {
+  const store = await openStore(`sqlite:${join(shop.directory, 'tollway.db')}`)
+  try {
+    const vouchers = await store.vouchers.list({ states: ['ready'], limit: 1000, at: Date.now() })
+    const [purchase] = await store.purchases.list()
+    return {
+      vouchers: vouchers.length,
+      nonces: new Set(vouchers.map(({ nonce }) => nonce)).size,
+      delivered: purchase?.delivered ?? 0,
+      ordered: purchase?.ordered ?? 0,
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+test('killed half-way, a second run continues without a gap or a duplicate', async () => {
+  const child = new Child(process.execPath, [MAIN, ...order(600), '--config', shop.config], {
+    cwd: shop.directory,
+  })
+  await expect
+    .poll(async () => (await books().catch(() => undefined))?.delivered ?? 0, {
+      timeout: 15_000,
+      interval: 5,
+    })
+    .toBeGreaterThan(0)
+  child.kill('SIGKILL')
+  expect((await child.end()).code).toBeNull()
+  const cut = await books()
+  expect(cut.delivered).toBe(cut.vouchers)
+  expect(cut.delivered).toBeLessThan(600)
+  const again = await shop.tollway(...order(600), '--json')
+  expect(again.json()).toMatchObject({
+    resumed: true,
+    wanted: 600 - cut.delivered,
+    signed: 600 - cut.delivered,
+  })
+  expect(await books()).toEqual({ vouchers: 600, nonces: 600, delivered: 600, ordered: 600 })
+})
+
+test('a remote signer signs side by side, shows progress, and an order it left unfinished is continued', async () => {
+  const signer = await startRemoteSigner([localAccounts().buyer.privateKey])
+  try {
+    const payers = {
+      far: {
+        kind: 'direct',
+        networks: ['base-sepolia'],
+        signer: { url: signer.url, token: '${env:SIGNER_TOKEN}' },
+      },
+      bought: { kind: 'obol', mode: 'pool' },
+    }
+    const config = shop.write('far.yaml', shop.settings({ payers }))
+    // Answers come only when four wait: one at a time would never end.
+    signer.levers.together = 4
+    const terminal = new DrawingTerminal({ SIGNER_TOKEN: signer.token })
+    expect(await run([...order(200), '--config', config], terminal)).toBe(0)
+    expect(signer.widest()).toBeGreaterThanOrEqual(4)
+    expect(signer.widest()).toBeLessThanOrEqual(8)
+    expect(terminal.drawn()).toMatch(/signing \[.*\] 100\/200/)
+    signer.levers.together = 1
+    const asked = signer.asked.length
+    signer.onSign = () => {
+      if (signer.asked.length > asked + 150) signer.levers.answer = { status: 503, body: { code: 'GONE' } }
+    }
+    const gone = new FakeTerminal({ SIGNER_TOKEN: signer.token })
+    expect(await run([...order(300), '--config', config], gone)).toBe(1)
+    expect(await books()).toMatchObject({ vouchers: 300, delivered: 300, ordered: 500 })
+    signer.levers.answer = undefined
+    signer.onSign = undefined
+    const back = new FakeTerminal({ SIGNER_TOKEN: signer.token })
+    expect(await run([...order(300), '--config', config], back)).toBe(0)
+    expect(back.out).toContain('Continued an order that was cut off: 200 were missing.')
+    expect(await books()).toEqual({ vouchers: 500, nonces: 500, delivered: 500, ordered: 500 })
+  } finally {
+    await signer.close()
+  }
+})
+
+test('two runs at once do not do the same work twice', async () => {
+  const [one, two] = await Promise.all([shop.tollway(...order(50)), shop.tollway(...order(50))])
+  expect([one.code, two.code].toSorted((a, b) => a - b)).toEqual([0, 1])
+  expect(one.err + two.err).toContain('buys on this ledger right now')
+  expect(await books()).toMatchObject({ vouchers: 50, ordered: 50 })
+})
+
+test('limits of the payer that spends hold while it buys', async () => {
+  const payers = {
+    ...(shop.settings()['payers'] as object),
+    bought: { kind: 'obol', mode: 'pool', max_exposure_usd: '0.15' },
+  }
+  const config = shop.write('tight.yaml', shop.settings({ payers }))
+  const bought = await shop.tollway(...order(400), '--config', config)
+  expect([bought.code, bought.out]).toEqual([3, expect.stringContaining('Signed 150 of 400')])
+  expect(await books()).toMatchObject({ vouchers: 150, ordered: 400, delivered: 150 })
+})
+
+/** A terminal that a bar is drawn on. */
+class DrawingTerminal extends FakeTerminal {
+  readonly #screen = new PassThrough()
+  #text = ''
+  readonly progress: WriteStream
+
+  constructor(env: Readonly<Record<string, string>>) {
+    super(env)
+    this.#screen.on('data', (chunk: Buffer) => (this.#text += chunk.toString()))
+    this.progress = Object.assign(this.#screen, {
+      isTTY: true,
+      columns: 100,
+      rows: 24,
+    }) as unknown as WriteStream
+  }
+
+  drawn(): string {
+    return this.#text
+  }
+}
