@@ -83,12 +83,14 @@ beforeAll(async () => {
   files.write('any', upstreamFile({ url, payTo, model: 'qwen' }), await signAuths(24, { payTo }))
   process.env['TEST_OBOL_ALL'] = 'key-of-the-first-1'
   process.env['TEST_OBOL_ONE'] = 'key-of-the-second'
+  process.env['TEST_OBOL_CHEAP'] = 'key-of-the-fourth'
   process.env['TEST_OBOL_UPSTREAM'] = 'key-of-the-third1'
   gateway = await startGateway({
     payers: { obol: { ...files.payer, user_agent: 'my-buyer/2.0' } },
     callers: [
       { id: 'all', key: '${env:TEST_OBOL_ALL}' },
       { id: 'one', key: '${env:TEST_OBOL_ONE}', models: ['paid/qwen'], requests_per_minute: 6 },
+      { id: 'cheap', key: '${env:TEST_OBOL_CHEAP}', models: ['paid/cheap', 'cheap'] },
       { id: 'place', key: '${env:TEST_OBOL_UPSTREAM}', models: ['upstream/any'] },
     ],
   })
@@ -141,6 +143,17 @@ describe('any path of an upstream', () => {
       ])
       expect(headers?.['user-agent']).toBe('my-buyer/2.0')
     }
+  })
+
+  test('who may use another model gets nothing here by naming it: what is paid is the upstream', async () => {
+    const before = seen.length
+    for (const model of ['cheap', 'paid/cheap']) {
+      const body = JSON.stringify({ model, messages: [] })
+      const headers = { 'content-type': 'application/json' }
+      const answer = await call('POST', '/v1/chat/completions', { key: 'TEST_OBOL_CHEAP', body, headers })
+      expect(answer.status).toBe(404)
+    }
+    expect(seen.length).toBe(before)
   })
 
   test('is recorded as every paid request: route and model of the upstream, path, caller, charge, audit and price', async () => {

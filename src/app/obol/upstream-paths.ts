@@ -68,9 +68,9 @@ function mayUse(
   const may = (...names: string[]): boolean =>
     allowed.some((pattern) => names.some((each) => matchesPattern(pattern, each)))
   if (may(`upstream/${name}`)) return true
-  // A body for a model endpoint that names no model, or in a way that two readers read differently, could name any.
-  const model = endpoint === DIRECT_ENDPOINT ? remoteModel : asked
-  return model !== undefined && may(model, `paid/${model}`)
+  const own = [remoteModel, `paid/${remoteModel}`]
+  // What is paid is this upstream's model, whatever the body calls it; a body that names none could mean any.
+  return may(...own) && (endpoint === DIRECT_ENDPOINT || (asked !== undefined && own.includes(asked)))
 }
 
 /** Without its query, which x402-buyer drops too, and one slash between it and what follows. */
