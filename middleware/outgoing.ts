@@ -89,6 +89,8 @@ function sellerHeaders(
     const value = headers[name]
     if (typeof value === 'string') out[name] = value
   }
+  const { traceparent } = headers
+  if (route.sendTraceparent === true && typeof traceparent === 'string') out['traceparent'] = traceparent
   return out
 }
 

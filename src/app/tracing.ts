@@ -40,11 +40,19 @@ export function tracesUrl(env: Environment): string | undefined {
   return base === undefined || base === '' ? undefined : `${base.replace(/\/+$/, '')}/v1/traces`
 }
 
-/** Opens tracing where the environment asks for it and the packages are there; says in the log when they are not. */
-export async function openTracing(env: Environment, log: Log, version: string): Promise<Tracing | undefined> {
+/**
+ * Opens tracing where the environment asks for it and the packages are there; says in the log when they are not.
+ * @param load gets the packages; for tests without them
+ */
+export async function openTracing(
+  env: Environment,
+  log: Log,
+  version: string,
+  load: () => Promise<Packages> = packages,
+): Promise<Tracing | undefined> {
   const url = tracesUrl(env)
   if (url === undefined) return undefined
-  let parts: Awaited<ReturnType<typeof load>>
+  let parts: Packages
   try {
     parts = await load()
   } catch (err) {
@@ -70,7 +78,9 @@ export async function openTracing(env: Environment, log: Log, version: string): 
   }
 }
 
-async function load() {
+type Packages = Awaited<ReturnType<typeof packages>>
+
+async function packages() {
   const [api, sdk, resources, exporters] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/sdk-trace'),

@@ -75,6 +75,8 @@ export interface Route {
   /** A quote above the ceiling is asked for again with fewer answer tokens, down to this many; not at all by default. */
   readonly reduceMaxTokens?: number | undefined
 }
+  /** A paid seller gets the `traceparent` of the request (W3C Trace Context); by default none does. */
+  readonly sendTraceparent?: boolean | undefined
 
 /** A route applied to one request. */
 export interface Candidate {

@@ -29,6 +29,9 @@ MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDG
 paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
 gpt-4o  (unchanged)   https://api.openai.com/v1      - (key)  -             -
 
+PAYER  NETWORKS      PAYS BY
+base   base-sepolia  signing here: the variable TOLLWAY_WALLET_KEY
+
 BUDGET  LIMIT  WINDOW  TIME ZONE  PER
 all     $5.00  day     UTC        -
 `,
@@ -70,6 +73,28 @@ all     $5.00   day     Europe/Berlin  -
 each    $1.00   24h     -              caller  soft limit $0.75
 obol    1 OBOL  month   UTC            -       not enforced
 `)
+})
+
+it('says of every kind and mode of payer how it pays, and what is linked, without a secret', async () => {
+  const terminal = new FakeTerminal(FULL_ENV)
+  expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
+  for (const line of [
+    /^locked +base +signing here: the keystore \/keys\/wallet\.json, its password from the variable KEYSTORE_PASSWORD$/m,
+    /^shared +base +signing here: the AgentCash wallet \/keys\/agentcash\.json$/m,
+    /^remote +base +signing here: the remote signer at 127\.0\.0\.1:9000, as 0x209693bc/m,
+    /^card +base +signing here: the AgentCash wallet \/var\/lib\/me\/\.agentcash\/wallet\.json$/m,
+    /^server +base +one server of AgentCash \(\/opt\/agentcash\/index\.js\), sent to a shim of ours; at most \d+ at once$/m,
+    /its models and prices are read from the seller/,
+    /asked again with as few as 256 answer tokens when the quote is too high/,
+    /^Transactions on base are linked to scan\.example\.com\.$/m,
+  ]) {
+    expect(terminal.out).toMatch(line)
+  }
+  expect(terminal.out).toMatch(
+    /the x402-buyer at [^ ]+, upstream of .+: its url must be http:\/\/127\.0\.0\.1:\d+/,
+  )
+  expect(terminal.out).toMatch(/vouchers in .*buyer-config, at most \d+ and \$[\d.]+ unused; /)
+  for (const secret of Object.values(FULL_ENV)) expect(terminal.out).not.toContain(secret)
 })
 
 it('prints JSON for programs', async () => {
@@ -115,6 +140,15 @@ it('prints JSON for programs', async () => {
     ignored_keys: [],
     max_usd_per_request: '0.25',
     metrics: { listen: '127.0.0.1:9464', token: true },
+    payers: expect.arrayContaining([
+      {
+        name: 'base',
+        kind: 'direct',
+        mode: null,
+        networks: ['eip155:84532', 'eip155:8453'],
+        pays_by: 'signing here: the variable WALLET_KEY',
+      },
+    ]),
     routes: [
       {
         model_name: 'paid/*',
@@ -129,6 +163,9 @@ it('prints JSON for programs', async () => {
         max_parallel_requests: 8,
         max_retries: 1,
         drop_params: ['store'],
+        catalogue: true,
+        reduce_max_tokens: 256,
+        send_traceparent: true,
         when: { callers: ['openclaw'], headers: { 'x-tier': 'premium' } },
         timeouts_seconds: { connect: 5, first_byte: 6, idle: 7, total: 8 },
         context_window: 128_000,

@@ -112,6 +112,7 @@ model_list:
     drop_params: [store]
     catalogue: true
     reduce_max_tokens: 256
+    send_traceparent: true
     on_disconnect: abort
     always_stream: true
     early_keepalive: true

@@ -135,6 +135,7 @@ it('turns every key into our units', () => {
         dropParams: ['store'],
         catalogue: true,
         reduceMaxTokens: 256,
+        sendTraceparent: true,
         onDisconnect: 'abort',
         alwaysStream: true,
         earlyKeepalive: true,

@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
+import { openTracing } from '../../src/app/tracing.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 import { startOtlpReceiver } from '../kit/otlp-receiver.ts'
 
@@ -16,6 +17,8 @@ let receiver: Awaited<ReturnType<typeof startOtlpReceiver>>
 let upstream: { url: string; seen: IncomingHttpHeaders[]; close(): Promise<void> }
 const lines: string[] = []
 let tollway: TestGateway
+/** How many requests the seller had before the route that passes a trace on. */
+let untraced = 0
 
 async function startUpstream(): Promise<typeof upstream> {
   const seen: IncomingHttpHeaders[] = []
@@ -46,12 +49,14 @@ beforeAll(async () => {
   ;[world, receiver, upstream] = await Promise.all([startWorld(), startOtlpReceiver(), startUpstream()])
   process.env['OBSERVED_CALLER_KEY'] = CALLER_KEY
   process.env['OBSERVED_UPSTREAM_KEY'] = UPSTREAM_KEY
+  const paidRoute = { model_name: 'paid/*', model: '*', api_base: world.seller.apiBase, payer: 'base' }
   tollway = await startGateway(
     {
       callers: [{ id: 'openclaw', key: '${env:OBSERVED_CALLER_KEY}' }],
       payers: { base: walletPayer(world.chain) },
       model_list: [
-        { model_name: 'paid/*', model: '*', api_base: world.seller.apiBase, payer: 'base' },
+        paidRoute,
+        { ...paidRoute, model_name: 'traced/*', send_traceparent: true },
         { model_name: 'dear/*', model: '*', api_base: world.seller.apiBase, payer: 'base' },
         { model_name: 'free', api_base: upstream.url, api_key: '${env:OBSERVED_UPSTREAM_KEY}' },
       ],
@@ -74,6 +79,9 @@ beforeAll(async () => {
     await ask(tollway.url, { model: 'free', messages }, { authorization: 'Bearer sk-wrong-99999' })
   ).text()
   await (await fetch(`${tollway.url}/health/live`)).text()
+  untraced = world.seller.log.length
+  const traced = { ...withParent, 'x-request-id': 'traced' }
+  await (await ask(tollway.url, { model: 'traced/m', messages }, traced)).text()
   await tollway.gateway.close()
 })
 
@@ -88,7 +96,7 @@ describe('logs', () => {
 
   test('one line a request at info, with its id, route, outcome and cost', () => {
     const requests = parsed().filter(({ msg, level }) => msg === 'request' && level === 30)
-    expect(requests).toHaveLength(4)
+    expect(requests).toHaveLength(5)
     expect(requests[0]).toMatchObject({
       requestId: 'one',
       method: 'POST',
@@ -180,9 +188,30 @@ describe('traces', () => {
   test('an unpaid upstream gets our span as its parent, a seller gets nothing', () => {
     expect(upstream.seen[0]?.['traceparent']).toBe(`00-${PARENT.traceId}-${spanOf('two')?.spanId}-01`)
     expect(world.seller.log.length).toBeGreaterThan(1)
-    for (const { headers } of world.seller.log) {
+    for (const { headers } of world.seller.log.slice(0, untraced)) {
       expect(Object.keys(headers)).not.toContain('traceparent')
       expect(JSON.stringify(headers)).not.toContain(PARENT.traceId)
     }
+  })
+
+  test('a seller whose route says so gets our span, with the probe and with the payment', () => {
+    const sent = world.seller.log.slice(untraced).map(({ headers }) => headers['traceparent'])
+    expect(sent).toEqual(Array(2).fill(`00-${PARENT.traceId}-${spanOf('traced')?.spanId}-01`))
+  })
+
+  test('without the packages the log says what to install, and the gateway goes on without traces', async () => {
+    const told: unknown[] = []
+    const log = { error: (...line: unknown[]) => void told.push(line), warn: () => undefined }
+    const missing = new Error("Cannot find package '@opentelemetry/api'")
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }
+    expect(await openTracing(env, log, '1.0.0', () => Promise.reject(missing))).toBeUndefined()
+    expect(told).toEqual([
+      [
+        { err: missing },
+        expect.stringMatching(/no traces are sent\. Run: npm install @opentelemetry\/api .*otlp-http$/),
+      ],
+    ])
+    expect(await openTracing({}, log, '1.0.0', () => Promise.reject(missing))).toBeUndefined()
+    expect(told).toHaveLength(1)
   })
 })

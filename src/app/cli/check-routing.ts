@@ -11,6 +11,9 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('max_parallel_requests', route.maxParallel),
     ...only('max_retries', route.maxRetries),
     ...only('drop_params', route.dropParams),
+    ...only('catalogue', route.catalogue),
+    ...only('reduce_max_tokens', route.reduceMaxTokens),
+    ...only('send_traceparent', route.sendTraceparent),
     ...only('when', whenOf(route)),
     ...only('timeouts_seconds', timesOf(route)),
     ...only('context_window', route.info?.contextWindow),
@@ -92,6 +95,11 @@ function rulesInWords(route: Route): string[] {
     ...[...(when?.headers ?? [])].map(([name, value]) => `only with ${name}: ${value}`),
     ...(maxParallel === undefined ? [] : [`at most ${maxParallel} requests at once`]),
     ...(dropParams ? [`sent without ${dropParams.join(', ')}`] : []),
+    ...(route.catalogue === true ? ['its models and prices are read from the seller'] : []),
+    ...(route.reduceMaxTokens === undefined
+      ? []
+      : [`asked again with as few as ${route.reduceMaxTokens} answer tokens when the quote is too high`]),
+    ...(route.sendTraceparent === true ? ['its seller gets the traceparent of requests'] : []),
     ...streamInWords(route),
   ]
 }

@@ -123,7 +123,7 @@ function checkRoutes(config: Fields): Finding[] {
   return items(config, 'model_list').flatMap(({ path, fields }): Finding[] => {
     const findings: Finding[] = []
     const payer = fields['payer']
-    for (const key of ['catalogue', 'reduce_max_tokens']) {
+    for (const key of ['catalogue', 'reduce_max_tokens', 'send_traceparent']) {
       if (payer === undefined && fields[key] !== undefined && fields[key] !== false) {
         findings.push({
           path: [...path, key],

@@ -23,6 +23,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     eventsPerSecond: route.events_per_second,
     catalogue: route.catalogue ?? isBlockrun(route, payers),
     reduceMaxTokens: route.reduce_max_tokens,
+    sendTraceparent: route.send_traceparent,
     when: route.when && resolveCondition(route.when),
     timeouts: route.timeouts && {
       connectMs: route.timeouts.connect_seconds,

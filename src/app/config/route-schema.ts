@@ -106,6 +106,11 @@ export const routeOptions = {
       'Asks once more with fewer answer tokens, down to this many, when the quote is above policy.max_usd_per_request. Only a limit that the client sent is lowered. Only with payer.',
     example: '256',
   }),
+  send_traceparent: z.boolean().optional().meta({
+    description:
+      'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join in; default false: an id that links requests is nothing for strangers. Only with payer: other upstreams always get it.',
+    example: 'true',
+  }),
   when,
   timeouts,
   model_info: modelInfo,
