@@ -184,7 +184,7 @@ export function usableUntil(
   validBefore: number,
   addedAt: number,
   maxAgeMs: number,
-  turn?: number | undefined,
+  turn?: number,
 ): number {
   const end = Math.min((validBefore - MIN_LIFE_SECONDS) * 1000, addedAt + maxAgeMs)
   return turn === undefined ? end : end - (TURNS - 1 - (turn % TURNS))

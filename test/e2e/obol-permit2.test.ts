@@ -37,12 +37,17 @@ interface Buyer {
   readonly files: BuyerFiles
 }
 
-async function buyer(apiBase: string, auths: readonly Auth[]): Promise<Buyer> {
+function write(files: BuyerFiles, apiBase: string, auths: readonly Auth[]): void {
+  const url = apiBase.replace(/\/v1$/, '')
+  const upstream = upstreamFile({ url, payTo: world.chain.accounts.seller.address })
+  files.write('by-permit2', { ...upstream, assetTransferMethod: 'permit2' }, auths)
+}
+
+/** @param auths `undefined`: the directories are empty at the start */
+async function buyer(apiBase: string, auths: readonly Auth[] | undefined): Promise<Buyer> {
   const { chain } = world
   const files = buyerFiles()
-  const url = apiBase.replace(/\/v1$/, '')
-  const upstream = upstreamFile({ url, payTo: chain.accounts.seller.address })
-  files.write('by-permit2', { ...upstream, assetTransferMethod: 'permit2' }, auths)
+  if (auths) write(files, apiBase, auths)
   cleanup.push(() => files.remove())
   const gateway = await startGateway({
     payers: { obol: files.payer },
@@ -110,6 +115,18 @@ describe('Permit2 vouchers of Obol', () => {
         extensions: { eip2612GasSponsoring: { info: { version: '1', nonce: '5', amount: '1000' } } },
       },
     })
+    expect(await consumed(pool)).toEqual(used(auths))
+  })
+
+  test('of an upstream that comes while the gateway runs are paid, and proven by the chain without a restart', async () => {
+    await approvePermit2(world.chain, 1000n)
+    const pool = await buyer(seller.apiBases.plain, undefined)
+    expect((await call(pool, 1)).status).toBe(404)
+    const auths = await vouchers(1)
+    write(pool.files, seller.apiBases.plain, auths)
+    await pool.gateway.gateway.parts.pools.get('obol')?.reload('test').done
+    expect((await call(pool, 2)).status).toBe(200)
+    expect(await charges(pool)).toMatchObject([{ state: 'settled', proof: 'chain' }])
     expect(await consumed(pool)).toEqual(used(auths))
   })
 

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Observer } from '../../src/core/events.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { buyerFiles, signAuths, upstreamFile, USDC, type Auth, type BuyerFiles } from '../kit/obol-pool.ts'
@@ -113,7 +114,7 @@ interface Buyer {
   readonly seller: MockSeller
   readonly files: BuyerFiles
   readonly timers: ManualTimers
-  open: (config?: object) => Promise<TestGateway>
+  open: (config?: object, observer?: Observer) => Promise<TestGateway>
 }
 
 async function buyer(auths: readonly Auth[]): Promise<Buyer> {
@@ -129,8 +130,11 @@ async function buyer(auths: readonly Auth[]): Promise<Buyer> {
     seller,
     files,
     timers,
-    async open(config = {}) {
-      const gateway = await startGateway({ payers: { obol: files.payer }, ...config }, { timers })
+    async open(config = {}, observer = () => undefined) {
+      const gateway = await startGateway(
+        { payers: { obol: files.payer }, ...config },
+        { timers, observers: [observer] },
+      )
       cleanup.push(() => gateway.close())
       return gateway
     },
@@ -436,6 +440,22 @@ spec:
     await again()
     expect((await pay(gateway)).status).toBe(404)
     expect(Object.keys(await status(gateway))).toEqual(['other'])
+  })
+
+  test('a network that comes with the files while it runs and has no node is told once', async () => {
+    const { files, seller, open } = await buyer(await signAuths(1, { payTo }))
+    const told: string[] = []
+    const gateway = await open({}, (event) => {
+      if (event.type === 'chain') told.push(`${event.network} ${event.reason}`)
+    })
+    const upstream = upstreamFile({ url: seller.url, payTo, model: 'new' })
+    const asset = '0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913'
+    for (const price of ['1', '2']) {
+      files.write('new', { ...upstream, network: 'base', asset, price }, [])
+      await gateway.gateway.parts.pools.get('obol')?.reload('test').done
+    }
+    expect(told).toEqual(['eip155:84532 no_rpc', 'eip155:8453 no_rpc'])
+    expect(gateway.gateway.parts.payers.get('obol')?.networks).toEqual(['eip155:84532', 'eip155:8453'])
   })
 
   test('answers /healthz, /admin and /upstream as x402-buyer does, with a key in front of /admin where one is set', async () => {

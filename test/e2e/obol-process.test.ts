@@ -3,16 +3,20 @@ import { createServer } from 'node:http'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import { ask } from '../kit/gateway.ts'
+import { ask, startGateway } from '../kit/gateway.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { Child } from '../kit/child.ts'
 import { buyerFiles, signAuths, upstreamFile, USDC } from '../kit/obol-pool.ts'
 import { readyUrl } from '../kit/serve-process.ts'
+import { run } from '../../src/app/cli/run.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 
 const cleanup: (() => unknown)[] = []
+/** What the sellers were told. */
+const agents: string[] = []
 afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })
@@ -29,6 +33,7 @@ async function startSeller(): Promise<string> {
     extra: { name: 'USDC', version: '2' },
   }
   const server = createServer((request, response) => {
+    agents.push(request.headers['user-agent'] ?? '')
     request.resume().on('end', () => {
       const isPaid = request.headers['x-payment'] !== undefined
       response.writeHead(isPaid ? 200 : 402, { 'content-type': 'application/json' })
@@ -58,6 +63,10 @@ function stop(child: Child): void {
 
 /** A process starts in an environment of its own: nothing of the test's is in it. */
 function serve(directory: string, args: readonly string[], env: Record<string, string> = {}): Child {
+  return serveAs(directory, ['--obol', ...args], env)
+}
+
+function serveAs(directory: string, args: readonly string[], env: Record<string, string> = {}): Child {
   return new Child(
     'strace',
     [
@@ -70,11 +79,25 @@ function serve(directory: string, args: readonly string[], env: Record<string, s
       process.execPath,
       MAIN,
       'serve',
-      '--obol',
       ...args,
     ],
     { cwd: directory, env: { PATH: process.env['PATH'], NO_COLOR: '1', ...env } },
   )
+}
+
+/** Whatever reads or keeps a key. */
+const KEY_PARTS = /signer\.worker|private-key\.ts|key-file\.ts|wallet\.json/
+
+/** Neither in the environment, nor in a thread of its own. */
+function holdsNoKey(child: Child): void {
+  const pid = nodeOf(child)
+  const key = localAccounts().buyer.privateKey.slice(2)
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+  expect(environment).not.toContain(key)
+  const threads = readdirSync(`/proc/${pid}/task`).map((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim(),
+  )
+  expect(threads.filter((name) => /worker/i.test(name) && !/libuv|V8Worker/i.test(name))).toEqual([])
 }
 
 describe('tollway serve --obol', () => {
@@ -84,32 +107,30 @@ describe('tollway serve --obol', () => {
     cleanup.push(() => files.remove())
     files.write('remote-qwen', upstreamFile({ url, payTo, model: 'qwen' }), await signAuths(2, { payTo }))
     const { config, auths, state, directory } = files
-    const child = serve(directory, [
-      `--config-dir=${config}`,
-      `--auths-dir=${auths}`,
-      `--state=${state}`,
-      '--listen=127.0.0.1:0',
-      '--reload-interval=1m30s',
-    ])
+    const child = serve(
+      directory,
+      [
+        `--config-dir=${config}`,
+        `--auths-dir=${auths}`,
+        `--state=${state}`,
+        '--listen=127.0.0.1:0',
+        '--reload-interval=1m30s',
+      ],
+      { OBOL_BUYER_USER_AGENT: 'obol-buy-x402/9' },
+    )
     cleanup.push(() => stop(child))
     const gateway = await readyUrl(child)
     const answer = await ask(gateway, { model: 'openai/paid/qwen' })
     expect([answer.status, answer.headers.get('x-tollway-payer')]).toEqual([200, 'obol'])
     await answer.text()
-    const pid = nodeOf(child)
-    const key = localAccounts().buyer.privateKey.slice(2)
-    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
-    expect(environment).not.toContain(key)
-    const threads = readdirSync(`/proc/${pid}/task`).map((task) =>
-      readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim(),
-    )
-    expect(threads.filter((name) => /worker/i.test(name) && !/libuv|V8Worker/i.test(name))).toEqual([])
+    expect(new Set(agents)).toEqual(new Set(['obol-buy-x402/9']))
+    holdsNoKey(child)
     process.kill(nodeOf(child), 'SIGTERM')
     expect((await child.end()).code).toBe(0)
     const opened = readFileSync(join(directory, 'trace'), 'utf8')
     expect(opened).toContain('consumed.json')
     expect(opened).toContain('remote-qwen.json')
-    expect(opened).not.toMatch(/signer\.worker|private-key\.ts|key-file\.ts|wallet\.json/)
+    expect(opened).not.toMatch(KEY_PARTS)
     expect(JSON.parse(readFileSync(state, 'utf8'))).toMatchObject({
       consumed: { 'remote-qwen': [expect.any(String)] },
     })
@@ -121,9 +142,9 @@ describe('tollway serve --obol', () => {
     writeFileSync(join(files.directory, 'config.json'), '{"upstreams": {}}')
     writeFileSync(join(files.directory, 'auths.json'), '{}')
     const flags = ['--config=config.json', '--auths=auths.json', '--state=consumed.json', '--listen=:0']
-    const refused = await serve(files.directory, flags).end()
-    expect(refused.code).toBe(2)
-    expect(refused.stderr).toContain('TOLLWAY_KEY')
+    const terminal = new FakeTerminal({})
+    expect(await run(['serve', '--obol', ...flags], terminal)).toBe(2)
+    expect(terminal.err).toContain('TOLLWAY_KEY')
     const child = serve(files.directory, flags, { TOLLWAY_KEY: 'a-key-of-sixteen' })
     cleanup.push(() => stop(child))
     const url = (await readyUrl(child)).replace('0.0.0.0', '127.0.0.1')
@@ -133,10 +154,35 @@ describe('tollway serve --obol', () => {
     expect((await child.end()).code).toBe(0)
   }, 60_000)
 
-  test('says what is wrong with a duration', async () => {
+  test('a pool of what lies in the ledger holds no key either, and pays as the User-Agent it is told to', async () => {
+    const url = await startSeller()
     const files = buyerFiles()
     cleanup.push(() => files.remove())
-    const { code, stderr } = await serve(files.directory, ['--reload-interval=soon']).end()
-    expect([code, stderr]).toEqual([2, expect.stringContaining('Write it as 5s, 1m30s or 0.')])
+    files.write('remote-qwen', upstreamFile({ url, payTo, model: 'qwen' }), await signAuths(2, { payTo }))
+    const store = `sqlite:${join(files.directory, 'ledger.db')}`
+    // What `tollway buy` leaves there, on another machine perhaps.
+    const before = await startGateway({ payers: { obol: files.payer }, store })
+    await before.close()
+    const payers = { obol: { kind: 'obol', mode: 'pool', user_agent: 'buyer/3' } }
+    const config = join(files.directory, 'tollway.yaml')
+    writeFileSync(config, JSON.stringify({ listen: '127.0.0.1:0', store, payers }))
+    const child = serveAs(files.directory, ['--config', config])
+    cleanup.push(() => stop(child))
+    const answer = await ask(await readyUrl(child), { model: 'paid/qwen' })
+    expect([answer.status, answer.headers.get('x-tollway-payer')]).toEqual([200, 'obol'])
+    await answer.text()
+    expect(agents).toContain('buyer/3')
+    holdsNoKey(child)
+    process.kill(nodeOf(child), 'SIGTERM')
+    expect((await child.end()).code).toBe(0)
+    const opened = readFileSync(join(files.directory, 'trace'), 'utf8')
+    expect(opened).toContain('ledger.db')
+    expect(opened).not.toMatch(KEY_PARTS)
   }, 60_000)
+
+  test('says what is wrong with a duration', async () => {
+    const terminal = new FakeTerminal({})
+    expect(await run(['serve', '--obol', '--reload-interval=soon'], terminal)).toBe(2)
+    expect(terminal.err).toContain('Write it as 5s, 1m30s or 0.')
+  })
 })

@@ -29,7 +29,7 @@ interface RouteSummary {
  * What a configuration would do, as `tollway check --json` prints it.
  * @param files what is in the files of pools, if there are any
  */
-export function summarize({ config, written }: LoadedConfig, files?: FilesLook | undefined) {
+export function summarize({ config, written }: LoadedConfig, files?: FilesLook) {
   const text = (...path: (string | number)[]): string | null => {
     const value = written(path)
     return typeof value === 'string' ? value : null
@@ -80,7 +80,7 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesLook |
 }
 
 /** The same for people. */
-export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLook | undefined): string {
+export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLook): string {
   const summary = summarize(loaded, files)
   const facts = [
     ['listen', summary.listen],

@@ -14,7 +14,7 @@ import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** What {@link openObolPools} works with. */
 export interface ObolPoolsSetup {
-  readonly config: Pick<ResolvedConfig, 'payers' | 'assets'>
+  readonly config: Pick<ResolvedConfig, 'payers' | 'assets' | 'chains'>
   readonly ledger: Ledger
   readonly clock: Clock
   readonly timers?: Timers | undefined
@@ -54,10 +54,18 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
           for (const observer of observers) observer({ type: 'obol_state_failed', payer: name })
         })
   let opened: ObolPool | undefined
+  /** Networks without a node; those of the start are told with those of the other payers. */
+  const told = new Set<string>()
   const onReload = (report: ReloadReport): void => {
     const { problems, ...counts } = report
     if (problems.length > 0) log.warn({ payer: name, ...counts, problems }, 'not all vouchers were loaded')
     for (const { pool } of opened?.upstreams ?? []) origins.add(new URL(pool.seller).origin)
+    // The reconciler reads every chain that is configured; a network that came with the files may have none.
+    for (const network of opened?.networks ?? []) {
+      if (config.chains.has(network) || told.has(network)) continue
+      told.add(network)
+      for (const observer of observers) observer({ type: 'chain', network, ok: false, reason: 'no_rpc' })
+    }
   }
   try {
     opened = await ObolPool.open({
@@ -78,6 +86,9 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
     if (!(error instanceof ObolFilesError)) throw error
     throw new ConfigError(`payers.${name}: ${error.message} Correct config or auths.`, { cause: error })
   }
-  for (const { pool } of opened.upstreams) origins.add(new URL(pool.seller).origin)
+  for (const { pool } of opened.upstreams) {
+    origins.add(new URL(pool.seller).origin)
+    told.add(pool.network)
+  }
   return opened
 }
