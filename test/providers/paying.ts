@@ -1,8 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
 import type { World } from '../../src/app/sandbox/world.ts'
 import type { Charge } from '../../src/core/charge.ts'
-import { startFront } from '../kit/front.ts'
+import { relay, startFront } from '../kit/front.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 
 /** A payer made ready for one gateway that pays one seller. */
@@ -43,7 +43,6 @@ export function describePaying(name: string, options: PayingOptions): void {
   const { price = 1000n, burst = 12, seller: sellerOf = ({ streamingSeller }) => streamingSeller } = options
 
   describe(`paying with ${name}`, () => {
-    const cleanup: (() => Promise<void>)[] = []
     const atTheEnd: (() => Promise<void>)[] = []
     const undo = async (list: (() => Promise<void>)[]): Promise<void> => {
       for (const end of list.splice(0).toReversed()) await end()
@@ -54,7 +53,6 @@ export function describePaying(name: string, options: PayingOptions): void {
     beforeAll(async () => {
       shared = await open(atTheEnd)
     }, 60_000)
-    afterEach(() => undo(cleanup))
     afterAll(() => undo(atTheEnd))
 
     async function open(
@@ -113,39 +111,55 @@ export function describePaying(name: string, options: PayingOptions): void {
       }
     })
 
-    test('pays up to the budget and not one unit over it', async () => {
-      const limit_usd = `0.00${(price * 2n + price / 2n).toString().padStart(4, '0')}`
-      const gateway = await open(cleanup, { budgets: [{ name: 'tight', limit_usd, window: 'day' }] })
-      const before = await earned()
-      const answers = await Promise.all(Array.from({ length: 6 }, () => ask(gateway.url, body)))
-      const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
-      expect(statuses).toEqual([200, 200, 402, 402, 402, 402])
-      for (const answer of answers) {
-        if (answer.status === 402) expect((await errorOf(answer)).code).toBe('budget_exhausted')
-        else await answer.text()
-      }
-      expect((await earned()) - before).toBe(price * 2n)
-    })
-
-    test('keeps a payment as uncertain when the paid reply never arrives, and never sends it again', async () => {
-      const seller = sellerOf(options.world())
+    describe('within a budget of three payments and a half', () => {
+      const ends: (() => Promise<void>)[] = []
+      let gateway: TestGateway
+      let isLosing = false
       let paid = 0
-      const front = await startFront(seller.url, async (_request, response, forward) => {
-        paid += 1
-        const answer = await forward()
-        await answer.arrayBuffer()
-        response.destroy()
+
+      beforeAll(async () => {
+        const front = await startFront(sellerOf(options.world()).url, async (_request, response, forward) => {
+          paid += 1
+          const answer = await forward()
+          if (!isLosing) return await relay(response, answer)
+          await answer.arrayBuffer()
+          response.destroy()
+        })
+        ends.push(() => front.close())
+        const limit_usd = `0.00${(price * 3n + price / 2n).toString().padStart(4, '0')}`
+        const budgets = [{ name: 'tight', limit_usd, window: 'day' }]
+        gateway = await open(ends, { budgets }, `${front.url}/v1`)
+      }, 60_000)
+      afterAll(() => undo(ends))
+
+      test('keeps a payment as uncertain when the paid reply never arrives, and never sends it again', async () => {
+        const before = await earned()
+        isLosing = true
+        const answer = await ask(gateway.url, body)
+        isLosing = false
+        expect(answer.status).toBe(400)
+        expect((await errorOf(answer)).code).toBe('payment_uncertain')
+        expect(answer.headers.get('x-tollway-spent')).toBe('unknown')
+        expect(paid).toBe(1)
+        expect((await earned()) - before).toBe(price)
+        expect(await chargesOf(gateway)).toMatchObject([{ state: 'uncertain', amount: price }])
       })
-      cleanup.push(() => front.close())
-      const gateway = await open(cleanup, {}, `${front.url}/v1`)
-      const before = await earned()
-      const answer = await ask(gateway.url, body)
-      expect(answer.status).toBe(400)
-      expect((await errorOf(answer)).code).toBe('payment_uncertain')
-      expect(answer.headers.get('x-tollway-spent')).toBe('unknown')
-      expect(paid).toBe(1)
-      expect((await earned()) - before).toBe(price)
-      expect(await chargesOf(gateway)).toMatchObject([{ state: 'uncertain', amount: price }])
+
+      test('pays up to the budget and not one unit over it, the uncertain payment counted', async () => {
+        const before = await earned()
+        const answers = await Promise.all(
+          Array.from({ length: 6 }, (_, index) =>
+            ask(gateway.url, { ...body, messages: [{ role: 'user', content: `one of six ${index}` }] }),
+          ),
+        )
+        const statuses = answers.map(({ status }) => status).toSorted((a, b) => a - b)
+        expect(statuses).toEqual([200, 200, 402, 402, 402, 402])
+        for (const answer of answers) {
+          if (answer.status === 402) expect((await errorOf(answer)).code).toBe('budget_exhausted')
+          else await answer.text()
+        }
+        expect((await earned()) - before).toBe(price * 2n)
+      })
     })
 
     test('uses no nonce twice, at any concurrency', async () => {

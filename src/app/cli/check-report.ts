@@ -7,6 +7,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import type { FilesLook } from '../obol/look-at-files.ts'
 import { callerRules, routerRules, routeRules, routingNotes } from './check-routing.ts'
 import { renderUpstreams } from './check-upstreams.ts'
+import { explorerNotes, payerRules, renderPayers } from './check-payers.ts'
 import { renderTable } from './table.ts'
 
 /** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
@@ -72,6 +73,7 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesLook) 
       /** Whether a token is asked for. */
       token: config.metrics.tokenDigest !== undefined,
     },
+    payers: payerRules(config),
     routes,
     // Their files are x402-buyer's, and change while the gateway runs: this is how they stand now.
     ...(files ? { upstreams: files.upstreams, upstream_problems: files.problems } : {}),
@@ -112,7 +114,7 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLoo
       ...(budget.enforce ? [] : ['not enforced']),
     ].join(', '),
   ])
-  const notes = routingNotes(loaded.config, Date.now())
+  const notes = [...routingNotes(loaded.config, Date.now()), ...explorerNotes(loaded.config)]
   const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
   return [
     `${file} is valid.\n`,
@@ -123,6 +125,7 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLoo
         ? ''
         : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
     ...(files ? [renderUpstreams(files)] : []),
+    ...(loaded.config.payers.size === 0 ? [] : [renderPayers(loaded.config)]),
     ...(budgets.length === 0
       ? []
       : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),
