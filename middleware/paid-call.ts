@@ -34,6 +34,9 @@ import { vet, type Vetted } from './vet-challenge.ts'
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
 const ERROR_BODY_MS = 10_000
 
+/** How often a payer that offers what was recorded before is asked for the next: each one is gone then. */
+const MAX_OFFERS = 8
+
 const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
 
 /** See the file's head. Lives for one candidate of one request. */
@@ -89,21 +92,28 @@ export class PaidCall {
   ): Promise<{ authorized: Charge; authorization: Authorization }> {
     const { ledger } = this.#parts
     try {
-      if (leaving.aborted) throw new ClientLeftError()
-      const signing = performance.now()
-      const authorization = await this.#payer.authorize(quote, held.id, leaving)
-      this.#phase('sign', signing)
-      if (leaving.aborted) throw new ClientLeftError()
-      const recording = performance.now()
-      const authorized = await ledger.authorize(held, authorization.record)
-      this.#phase('record', recording)
-      this.#exchange.charge = authorized
-      return { authorized, authorization }
+      for (let tries = 1; ; tries += 1) {
+        if (leaving.aborted) throw new ClientLeftError()
+        const signing = performance.now()
+        const authorization = await this.#payer.authorize(quote, held.id, leaving)
+        this.#phase('sign', signing)
+        if (leaving.aborted) throw new ClientLeftError()
+        const recording = performance.now()
+        const authorized = await ledger
+          .authorize(held, authorization.record)
+          .catch(async (error: unknown) => {
+            if (!wasUsed(error) || this.#payer.mayOfferUsed !== true || tries === MAX_OFFERS) throw error
+            await this.#close(held, 'uncertain')
+          })
+        if (!authorized) continue
+        this.#phase('record', recording)
+        this.#exchange.charge = authorized
+        return { authorized, authorization }
+      }
     } catch (error) {
       const released = await ledger.release(held, releaseReason(error, leaving))
       // What was recorded before may have been sent then: a payer with a pool must not offer it again.
-      const isUsed = error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
-      await this.#close(released, isUsed ? 'uncertain' : released.state)
+      await this.#close(released, wasUsed(error) ? 'uncertain' : released.state)
       throw leaving.aborted ? new ClientLeftError() : error
     }
   }
@@ -250,6 +260,10 @@ function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quo
 function headerOf(reply: Pick<Reply, 'headers'>, name: string): string | undefined {
   const value = reply.headers[name]
   return typeof value === 'string' || value === undefined ? value : value.join(', ')
+}
+
+function wasUsed(error: unknown): boolean {
+  return error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
 }
 
 function releaseReason(error: unknown, leaving: AbortSignal): string {

@@ -166,6 +166,7 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
   return {
     name: parts.name,
     networks: parts.networks,
+    mayOfferUsed: true,
     supports,
     authorize,
     closed(charge, outcome) {

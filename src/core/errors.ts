@@ -45,6 +45,11 @@ export const ERROR_TABLE = {
   signer_unavailable: row(503, 'server_error', 'The signer does not answer; nothing was paid'),
   store_unavailable: row(503, 'server_error', 'The ledger cannot be written; nothing was paid'),
   audit_unavailable: row(503, 'server_error', 'The audit file cannot be written; nothing was paid'),
+  reservation_lost: row(
+    503,
+    'server_error',
+    'The reservation ended before the payment was recorded; nothing was paid',
+  ),
   request_in_progress: row(503, 'server_error', 'Another process is paying for the same request'),
   model_not_found: row(404, 'invalid_request_error', 'No route claims the model'),
   not_found: row(404, 'invalid_request_error', 'The path is not one the gateway serves'),

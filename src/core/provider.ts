@@ -54,6 +54,11 @@ export interface Provider {
    * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `no_supported_offer`
    */
   presign?(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]>
+  /**
+   * Another program keeps its payments and may offer one that was recorded before. Told that such a one is gone
+   * (`closed` with `uncertain`) and asked again for the same charge, it gives the next.
+   */
+  readonly mayOfferUsed?: true | undefined
   /** Told once per authorized charge how it ended. */
   closed(charge: string, outcome: Outcome): Promise<void>
   /** Lets go of keys, threads and files. */

@@ -1,5 +1,6 @@
 /** Model routes: which model goes where. LiteLLM's vocabulary; the most specific name wins, then `order`. */
 import { ConfigError } from './errors.ts'
+import { EXPORT_ROUTE } from './voucher.ts'
 
 /** Times of one route's exchanges, milliseconds; what is not given is the gateway's. */
 export interface RouteTimeouts {
@@ -74,9 +75,9 @@ export interface Route {
   readonly catalogue?: boolean | undefined
   /** A quote above the ceiling is asked for again with fewer answer tokens, down to this many; not at all by default. */
   readonly reduceMaxTokens?: number | undefined
-}
   /** A paid seller gets the `traceparent` of the request (W3C Trace Context); by default none does. */
   readonly sendTraceparent?: boolean | undefined
+}
 
 /** A route applied to one request. */
 export interface Candidate {
@@ -230,6 +231,11 @@ function compile(route: Route): Pattern {
   const pattern = split(route.modelName)
   if (pattern.suffix.includes('*')) {
     throw new ConfigError(`model_name "${route.modelName}" has more than one *. Use one, e.g. "paid/*".`)
+  }
+  if (route.modelName === EXPORT_ROUTE) {
+    throw new ConfigError(
+      `model_name "${EXPORT_ROUTE}" is what vouchers in other hands are booked under. Choose another.`,
+    )
   }
   if (route.model?.includes('*') && !pattern.wildcard) {
     throw new ConfigError(

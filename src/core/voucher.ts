@@ -20,9 +20,10 @@ export type VoucherState = (typeof VOUCHER_STATES)[number]
 
 /**
  * `route` of the charges that stand for vouchers handed to another process. Until such a charge is settled or released
- * the signature stays in the store, so that a file that was not written to its end can be written again.
+ * the signature stays in the store, so that a file that was not written to its end can be written again. It has a space, which
+ * no name of a route may have: the vouchers of a route must never be taken for handed over.
  */
-export const EXPORT_ROUTE = 'export'
+export const EXPORT_ROUTE = 'handed over'
 
 /** Shortest rest of validity with which a voucher is still handed out, seconds: sellers need time to settle it. */
 export const MIN_LIFE_SECONDS = 10
@@ -180,12 +181,7 @@ const TURNS = 65_536
  * Until when a voucher may be claimed, milliseconds since the epoch. The first to end is used first, so of those that end in
  * the same second the one whose turn is earlier ends a little earlier.
  */
-export function usableUntil(
-  validBefore: number,
-  addedAt: number,
-  maxAgeMs: number,
-  turn?: number,
-): number {
+export function usableUntil(validBefore: number, addedAt: number, maxAgeMs: number, turn?: number): number {
   const end = Math.min((validBefore - MIN_LIFE_SECONDS) * 1000, addedAt + maxAgeMs)
   return turn === undefined ? end : end - (TURNS - 1 - (turn % TURNS))
 }
@@ -209,6 +205,29 @@ export function sameTerms(a: VoucherTerms, b: VoucherTerms): boolean {
     a.payTo === b.payTo &&
     a.amount === b.amount &&
     a.method === b.method
+  )
+}
+
+/**
+ * Whether a request may pay with what was handed over: the process it was handed to is a payer of ours and gives it back, so
+ * it counts once, as the request's. The very same authorization, of which nothing is known yet.
+ */
+export function mayTakeOver(handOver: Charge, charge: Charge, record: AuthorizationRecord): boolean {
+  const { authorization: given, payTo, amount, network, asset, state } = handOver
+  return (
+    handOver.route === EXPORT_ROUTE &&
+    charge.route !== EXPORT_ROUTE &&
+    (state === 'authorized' || state === 'uncertain') &&
+    given !== undefined &&
+    given.from === record.from.toLowerCase() &&
+    given.nonce === record.nonce.toLowerCase() &&
+    given.validAfter === record.validAfter &&
+    given.validBefore === record.validBefore &&
+    (given.method ?? 'eip3009') === (record.method ?? 'eip3009') &&
+    network === charge.network &&
+    asset === charge.asset &&
+    payTo === charge.payTo &&
+    amount === charge.amount
   )
 }
 

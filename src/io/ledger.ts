@@ -4,7 +4,6 @@
  */
 import { claimsFor, needsUsd, type BudgetRule, type Spend } from '../core/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeTerms } from '../core/charge.ts'
-import { TollwayError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
 import { REMEMBERED_MS, type RequestMark } from '../core/idempotency.ts'
 import { newChargeId } from '../core/ids.ts'
@@ -17,6 +16,7 @@ import { ChargeResolver } from './charge-resolver.ts'
 import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import type { LedgerParts, ReserveTerms } from './ledger-parts.ts'
+import { recordAuthorization } from './record-authorization.ts'
 import type { KnownPrice, Move, Pin, PriceKey, Store } from './store/store.ts'
 
 /** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
@@ -140,21 +140,18 @@ export class Ledger {
 
   /**
    * Records what was signed; when it resolves, store and audit file hold it durably and the signature may be sent.
-   * @throws TollwayError `store_unavailable`, `audit_unavailable`; nothing may be sent then, and the caller releases the charge
+   * @throws TollwayError `signer_unavailable`, `reservation_lost`, `store_unavailable`, `audit_unavailable`; nothing may be
+   * sent then, and the caller releases the charge
    */
   async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
     const { store, clock } = this.#parts
-    const result = await this.#health.noticing(store.authorize(charge.id, record, clock.now()))
-    if (result === 'nonce_used') {
-      throw new TollwayError({
-        code: 'signer_unavailable',
-        message: 'The payer offered a payment that was recorded before; nothing was sent.',
-        details: { refusal: result },
-      })
-    }
-    if (typeof result === 'string') {
-      const message = `The charge could not be recorded (${result}); nothing was sent.`
-      throw new TollwayError({ code: 'store_unavailable', message, details: { refusal: result } })
+    const checkAudit = (): Promise<void> => this.#trail.check()
+    const work = { charge, record, at: clock.now(), checkAudit }
+    const { charge: result, handOver } = await this.#health.noticing(recordAuthorization(store, work))
+    if (handOver) {
+      const { now, before } = handOver
+      await this.#trail.record(now, { was: before.state, taken_over_by: result.id })
+      this.#emit({ type: 'charge', charge: now, from: before.state })
     }
     await this.#trail.write('charge.authorized', chargeFields(result), true)
     this.#emit({ type: 'charge', charge: result, from: 'held' })

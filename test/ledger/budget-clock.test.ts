@@ -66,7 +66,7 @@ describe('a clock that jumps forward', () => {
     const held = await reserve()
     clock.time += HOUR
     await expect(ledger.authorize(held, signed(1))).rejects.toMatchObject({
-      code: 'store_unavailable',
+      code: 'reservation_lost',
       details: { refusal: 'lease_expired' },
     })
   })

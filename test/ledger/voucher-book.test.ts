@@ -13,7 +13,7 @@ import { PoolRefiller, refillPool } from '../../src/io/voucher-refill.ts'
 import { onEachStore } from '../store/each-store.ts'
 import { instance, NOW, terms } from '../store/samples.ts'
 import { LIMITS, pool, voucher } from '../store/voucher-samples.ts'
-import { FragileAudit } from './kit.ts'
+import { FragileAudit, noSpace } from './kit.ts'
 
 const never = new AbortController().signal
 const { id: _id, instance: _instance, reservedAt: _at, leaseUntil: _lease, ...fixed } = terms(1)
@@ -77,7 +77,7 @@ onEachStore('the book', (store) => {
     expect(new Set(vouchers.map(({ nonce }) => nonce)).size).toBe(3)
     const charges = await store().charges({ states: ['authorized'] })
     expect(charges.map(({ caller, route, amount }) => [caller, route, amount])).toEqual(
-      [1, 2, 3].map(() => ['cli', 'export', 23_000n]),
+      [1, 2, 3].map(() => ['cli', 'handed over', 23_000n]),
     )
     expect(audit.types()).toContain('vouchers.exported')
     const again = await book.exported(pool())
@@ -92,6 +92,48 @@ onEachStore('the book', (store) => {
     expect(await book.exported(pool())).toHaveLength(2)
     const rest = await book.export(pool(), 5, [], 'req')
     expect([rest.vouchers.length, rest.stopped?.code]).toEqual([2, 'pool_exhausted'])
+  })
+
+  test('what a payer of ours gives back of a hand-over is recorded for the request that sends it, and counts once', async () => {
+    const { ledger, book, audit } = await filled(store(), 1)
+    const { vouchers } = await book.export(pool(), 1, [day(46_000n)], 'req')
+    const [voucherOut] = vouchers
+    if (!voucherOut) throw new Error('nothing was handed over')
+    const held = await ledger.reserve({ ...fixed, payer: 'sidecar' }, [day(46_000n)], false)
+    // What cannot be told is not done: the hand-over stands.
+    audit.outage = noSpace()
+    await expect(ledger.authorize(held, voucherRecord(voucherOut))).rejects.toMatchObject({
+      code: 'audit_unavailable',
+    })
+    expect(await book.exported(pool())).toHaveLength(1)
+    audit.outage = undefined
+    await ledger.authorize(held, voucherRecord(voucherOut))
+    expect(await ledger.budgets([day(46_000n)])).toMatchObject([
+      { totals: { held: 0n, authorized: 23_000n, uncertain: 0n } },
+    ])
+    expect(audit.written.slice(-2)).toMatchObject([
+      {
+        type: 'charge.released',
+        fields: { reason: 'taken_over', was: 'authorized', taken_over_by: held.id },
+      },
+      { type: 'charge.authorized', fields: { charge: held.id, nonce: voucherOut.nonce } },
+    ])
+    const again = await ledger.reserve({ ...fixed, payer: 'sidecar' }, [], false)
+    await expect(ledger.authorize(again, voucherRecord(voucherOut))).rejects.toMatchObject({
+      code: 'signer_unavailable',
+      details: { refusal: 'nonce_used' },
+    })
+  })
+
+  test('a reservation that ended while it was signed for is reservation_lost, and the store is not to blame', async () => {
+    const { ledger } = await filled(store(), 1)
+    const held = await ledger.reserve(fixed, [], false)
+    await ledger.release(held, 'test')
+    const lost = ledger.authorize(held, voucherRecord(voucher(1)))
+    await expect(lost).rejects.toMatchObject({ code: 'reservation_lost', status: 503 })
+    // Nothing refuses the next one early.
+    await ledger.refuseWhileFailing()
+    expect(await store().charge(held.id)).toMatchObject({ state: 'released' })
   })
 
   test('a process that ends after handing over leaves its vouchers counted as uncertain, never as ready', async () => {

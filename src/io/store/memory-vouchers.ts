@@ -70,6 +70,20 @@ export class MemoryVouchers implements VoucherStore {
     }
   }
 
+  /**
+   * Gives the voucher of a hand-over to the charge that takes it over; its signature is sent now, and erased.
+   * @returns false when that charge has claimed one of its own
+   */
+  takeOver(handOver: string, charge: string): boolean {
+    if (this.#byCharge.has(charge)) return false
+    const entry = this.#byCharge.get(handOver)
+    if (!entry) return true
+    this.#byCharge.delete(handOver)
+    this.#byCharge.set(charge, entry)
+    Object.assign(entry, { charge, payment: undefined })
+    return true
+  }
+
   async define(pool: VoucherPool, at: number): Promise<number> {
     this.#assertOpen()
     const key = poolKey(pool.payer, pool.name)

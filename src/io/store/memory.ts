@@ -10,6 +10,7 @@ import {
 import type { RequestMark } from '../../core/idempotency.ts'
 import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
+import { mayTakeOver } from '../../core/voucher.ts'
 import type { SpendQuery, SpendRow } from './charge-filter.ts'
 import { listCharges, sumCharges } from './memory-charges.ts'
 import { MemorySellers } from './memory-sellers.ts'
@@ -31,6 +32,7 @@ import {
   sharesOf,
   storeClosed,
   takeClaims,
+  takenOverCharge,
   unknownCharge,
   unknownInstance,
   type Share,
@@ -54,6 +56,7 @@ import type {
   SpentBy,
   Store,
   SubjectTotals,
+  TakenOver,
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
@@ -128,6 +131,21 @@ class MemoryStore implements Store {
     this.#change(entry, charge)
     this.#nonces.add(nonceId)
     return charge
+  }
+
+  async takeOver(id: string, record: AuthorizationRecord, at: number): Promise<TakenOver | AuthorizeRefusal> {
+    const entry = this.#entry(id)
+    const refusal = refuseAuthorize(entry.charge, at)
+    if (refusal) return refusal
+    const other = [...this.#charges.values()].find((each) => mayTakeOver(each.charge, entry.charge, record))
+    const before = other?.charge
+    if (!before || !this.vouchers.takeOver(before.id, id)) return 'nonce_used'
+    const now = takenOverCharge(before, at)
+    const charge = authorizedCharge(entry.charge, record, at)
+    this.#change(other, now)
+    this.#change(entry, charge)
+    this.#untold.set(now.id, charge.instance)
+    return { charge, handOver: { now, before } }
   }
 
   async move(id: string, move: Move): Promise<Charge> {

@@ -149,6 +149,12 @@ export function authorizedCharge(charge: Charge, record: AuthorizationRecord, at
   return { ...charge, state: 'authorized', authorization, updatedAt: at }
 }
 
+/** The charge of a hand-over whose authorization another charge takes: the nonce is recorded once. */
+export function takenOverCharge(handOver: Charge, at: number): Charge {
+  const released = movedCharge(handOver, { to: 'released', at, reason: 'taken_over' })
+  return { ...released, authorization: undefined }
+}
+
 const STRENGTH: Readonly<Record<Proof, number>> = { assumed: 1, receipt: 2, chain: 3 }
 
 /**

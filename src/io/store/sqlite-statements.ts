@@ -60,7 +60,7 @@ export function prepareStatements(db: Connection) {
     openCharges: db.prepare(`SELECT * FROM charges WHERE instance = ? AND state IN ('held', 'authorized')
     ORDER BY reserved_at, id`),
     nonce: db.prepare(
-      'SELECT 1 FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
+      'SELECT * FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
     ),
     // The first condition is word for word the one of the index charges_unproven.
     unproven: db.prepare(`SELECT * FROM charges

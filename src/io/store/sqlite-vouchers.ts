@@ -54,6 +54,16 @@ export class SqliteVouchers {
     else if (mayErase(charge)) this.#sql.erase.run(charge.id)
   }
 
+  /**
+   * Gives the voucher of a hand-over to the charge that takes it over; its signature is sent now, and erased.
+   * @returns false when that charge has claimed one of its own
+   */
+  takeOver(handOver: string, charge: string): boolean {
+    if (this.#sql.claimed.get(charge)) return false
+    this.#sql.takeOver.run(charge, handOver)
+    return true
+  }
+
   define(pool: VoucherPool, at: number): number {
     const before = this.#find(pool.payer, pool.name)
     const { refill } = pool
@@ -336,6 +346,7 @@ function prepare(db: Connection) {
     ),
     claimed: db.prepare('SELECT 1 FROM vouchers WHERE charge = ?'),
     take: db.prepare(`UPDATE vouchers SET charge = ? WHERE id = ? AND ${FREE}`),
+    takeOver: db.prepare('UPDATE vouchers SET charge = ?, payment = NULL WHERE charge = ?'),
     erase: db.prepare('UPDATE vouchers SET payment = NULL WHERE charge = ?'),
     giveBack: db.prepare('UPDATE vouchers SET charge = NULL WHERE charge = ?'),
     drop: db.prepare(`UPDATE vouchers SET closed = 'dropped', payment = NULL WHERE id = ? AND ${FREE}`),

@@ -5,6 +5,7 @@ import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../.
 import type { RequestMark } from '../../core/idempotency.ts'
 import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
 import type { Usage } from '../../core/usage.ts'
+import { mayTakeOver } from '../../core/voucher.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -16,6 +17,7 @@ import {
   retiredCharge,
   storeClosed,
   takeClaims,
+  takenOverCharge,
   unknownCharge,
   unknownInstance,
 } from './rules.ts'
@@ -64,6 +66,7 @@ import type {
   SpentBy,
   Store,
   SubjectTotals,
+  TakenOver,
   Tombstone,
   UnprovenQuery,
 } from './store.ts'
@@ -181,6 +184,25 @@ class SqliteStore implements Store {
       if (this.#sql.nonce.get(from, charge.network, charge.asset, nonce)) return 'nonce_used'
       this.#change(before, charge)
       return charge
+    })
+  }
+
+  takeOver(id: string, record: AuthorizationRecord, at: number): Promise<TakenOver | AuthorizeRefusal> {
+    return this.#write(() => {
+      const held = this.#find(id)
+      const refusal = refuseAuthorize(held, at)
+      if (refusal) return refusal
+      const charge = authorizedCharge(held, record, at)
+      const { from, nonce } = charge.authorization ?? record
+      const row = this.#sql.nonce.get(from, charge.network, charge.asset, nonce)
+      const before = row && rowToCharge(row)
+      if (!before || !mayTakeOver(before, held, record) || !this.#vouchers.takeOver(before.id, id))
+        return 'nonce_used'
+      const now = takenOverCharge(before, at)
+      this.#change(before, now)
+      this.#change(held, charge)
+      this.#untold.leave(now.id, charge.instance)
+      return { charge, handOver: { now, before } }
     })
   }
 

@@ -79,6 +79,13 @@ export interface Move {
 /** Why an authorization was not recorded: nothing may be sent then. */
 export type AuthorizeRefusal = 'not_held' | 'lease_expired' | 'nonce_used'
 
+/** What taking a hand-over over came to. */
+export interface TakenOver {
+  readonly charge: Charge
+  /** The charge of the hand-over, as it stands now and as it was before. */
+  readonly handOver: { readonly now: Charge; readonly before: Charge }
+}
+
 /** Which charges {@link Store.charges} lists. */
 export interface ChargeQuery extends ChargeFilter {
   /** Only charges behind this one, in the order of the list: the next page. */
@@ -242,6 +249,13 @@ export interface Store {
    * `nonce_used`: this payer address, network, asset and nonce were recorded before (rule 5).
    */
   authorize(id: string, record: AuthorizationRecord, at: number): Promise<Charge | AuthorizeRefusal>
+
+  /**
+   * As {@link Store.authorize}, for an authorization that was handed over to another process and comes back from there
+   * (core/voucher mayTakeOver): in one transaction the charge of the hand-over is released without its nonce, and this one
+   * records it, so that it counts once. `nonce_used` for every other one.
+   */
+  takeOver(id: string, record: AuthorizationRecord, at: number): Promise<TakenOver | AuthorizeRefusal>
 
   /**
    * Moves a charge and its budget sums. The windows stay those of its reservation. Settling a charge again on a
