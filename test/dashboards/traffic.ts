@@ -141,6 +141,8 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'retried', route, seller, reason: 'http_503' })
   metrics.observe({ type: 'fell_back', route, to: 'free/*', reason: 'seller_unavailable' })
   metrics.observe({ type: 'cooled', route, seller, reason: 'http_503' })
+  metrics.observe({ type: 'catalogue', seller, ok: true, models: 40 })
+  metrics.observe({ type: 'tokens_reduced', seller, route })
   metrics.observe({ type: 'price_moved', route, seller, direction: 'up' })
   metrics.observe({ type: 'audit_failed' })
   // The chain takes off again what an upto seller did not take: test/sums counts real ones.

@@ -94,7 +94,7 @@ export function blockrunConfig(settings: BlockrunSettings, dryRunBase: string | 
     : { kind: 'agentcash', mode: 'wallet', networks }
   const route = dryRunBase
     ? { api_base: dryRunBase }
-    : { api_base: settings.chatUrl.slice(0, -CHAT_PATH.length), payer: 'blockrun' }
+    : { api_base: settings.chatUrl.slice(0, -CHAT_PATH.length), payer: 'blockrun', catalogue: true }
   return {
     listen: `${settings.host}:${settings.port}`,
     store: `sqlite:${settings.ledgerPath}`,

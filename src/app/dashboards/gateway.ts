@@ -222,6 +222,45 @@ export const GATEWAY: DashboardSpec = {
             },
           ],
         },
+        {
+          kind: 'timeseries',
+          title: 'Lists of models read per hour',
+          description: 'Catalogues of sellers. A list that cannot be read stays as it was.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (seller, result) (${rate('tollway_catalogue_reads_total')}) * 3600`,
+              legend: '{{seller}} {{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Models on those lists',
+          description: 'As they were last read.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `max by (seller) (${gauge('tollway_catalogue_models')})`,
+              legend: '{{seller}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Requests with fewer answer tokens per minute',
+          description: 'Asked for again by reduce_max_tokens, because the quote was above the ceiling.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (route, seller) (${rate('tollway_reduced_requests_total')}) * 60`,
+              legend: '{{route}} {{seller}}',
+            },
+          ],
+        },
       ],
     },
     {
