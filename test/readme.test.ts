@@ -26,6 +26,7 @@ const ELSEWHERE = new Map([
   ['docs/obol-sidecar.md', ['sidecar']],
   ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],
   ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
+  ['docs/buying.md', ['config', 'commands', 'keyless', 'emit']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
   ['docs/callers.md', ['callers', 'keys']],
   ['docs/clients.md', ['openclaw', 'entries', 'upstream']],

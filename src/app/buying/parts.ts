@@ -58,6 +58,15 @@ function limitsOf(config: Pick<ResolvedConfig, 'payers'>, payer: string): Vouche
   return found?.kind === 'obol' && found.mode === 'pool' ? found.limits : DEFAULT_LIMITS
 }
 
+/** The default of `policy.max_usd_per_request`, micro-USD. */
+const DEFAULT_CEILING = 100_000n
+
+/** The most that one signature may be worth, micro-USD: whoever signs has a ceiling, also where a gateway needs none. */
+export function signingCeiling({ policy }: Pick<BuyingConfig, 'policy'>): bigint {
+  const { maxMicroUsd } = policy
+  return typeof maxMicroUsd === 'bigint' ? maxMicroUsd : DEFAULT_CEILING
+}
+
 /** The books of payers' vouchers on one ledger. */
 function booksOn(
   config: Pick<ResolvedConfig, 'payers'>,

@@ -19,7 +19,7 @@ import {
 } from './ask-price.ts'
 import { addressInBooks } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import type { BuyingParts } from './parts.ts'
+import { signingCeiling, type BuyingParts } from './parts.ts'
 import { replyReceipt, type Receipt } from './receipt.ts'
 
 /** What is to be sent, and what it may cost. */
@@ -106,7 +106,7 @@ async function call(
   }
   const { challenge, again } = await readChallengeKept(answer)
   const payer = narrowed(await parts.payer(wish.payer), challenge, wish.choice, config.assets)
-  const { maxMicroUsd: ceiling } = config.policy
+  const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = wish
   exchange.guard = {
     reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
@@ -135,7 +135,7 @@ async function call(
   const policy = {
     ...config.policy,
     assets: config.assets,
-    maxMicroUsd: maxMicroUsd < ceiling ? maxMicroUsd : ceiling,
+    maxMicroUsd: lower(maxMicroUsd, ceiling),
     // Who names a ceiling for this very payment has said what it may cost.
     ...(wish.maxMicroUsd === undefined ? {} : { maxPriceChange: undefined }),
   }
@@ -203,4 +203,10 @@ function modelOf({ data }: PayWish): string | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The lower of two ceilings. */
+function lower(a: bigint | 'none', b: bigint | 'none'): bigint | 'none' {
+  if (a === 'none' || b === 'none') return a === 'none' ? b : a
+  return a < b ? a : b
 }

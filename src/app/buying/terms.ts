@@ -9,7 +9,7 @@ import type { VoucherTerms } from '../../core/voucher.ts'
 import { askPrice, commandRequest, priceQuestion } from './ask-price.ts'
 import { readInference } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import type { BuyingParts } from './parts.ts'
+import { signingCeiling, type BuyingParts } from './parts.ts'
 
 /** What is asked for. */
 export interface TermsWish {
@@ -59,7 +59,12 @@ export async function askTerms(parts: BuyingParts, wish: TermsWish, signal: Abor
     upstream,
     payers: new Map([[signedBy, exact]]),
     origins: new Set([new URL(apiBase).origin]),
-    policy: { ...config.policy, assets: config.assets, lifeSeconds },
+    policy: {
+      ...config.policy,
+      maxMicroUsd: signingCeiling(config),
+      assets: config.assets,
+      lifeSeconds,
+    },
     running: new RunningCalls(),
     keepaliveMs: 1,
     clock,
