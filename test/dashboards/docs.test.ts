@@ -7,6 +7,8 @@ import { parse } from 'yaml'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { dashboardFiles } from '../../src/app/dashboards/files.ts'
 import { ALERTS } from '../../src/app/dashboards/rules.ts'
+import { run as runCommand } from '../../src/app/cli/run.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { run } from '../kit/child.ts'
 import { blocksOf } from '../kit/markdown.ts'
 import { promtool } from '../kit/promtool.ts'
@@ -48,6 +50,23 @@ test('the page names every file of the directory that people use', () => {
   for (const name of dashboardFiles().keys()) {
     const folder = name.replace(/provisioning\/.*/, 'provisioning/')
     expect(page).toContain(folder)
+  }
+})
+
+test('runbooks name commands that there are', async () => {
+  const texts = ALERTS.flatMap(({ meaning, steps }) => [meaning, ...steps])
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/`tollway ([^`]+)`/g)].map(([, words = '']) => words),
+  )
+  expect(named.length).toBeGreaterThan(5)
+  for (const words of new Set(named)) {
+    // As it stands there, but for what people put in for themselves.
+    const command = words.split(' ').filter((word) => !word.startsWith('<') && !word.startsWith('-'))
+    const options = words.split(' ').filter((word) => word.startsWith('-'))
+    const terminal = new FakeTerminal()
+    expect(await runCommand([...command, '--help'], terminal), words).toBe(0)
+    expect(terminal.out, words).toContain(`Usage: tollway ${command.join(' ')} `)
+    for (const option of options) expect(terminal.out, words).toContain(option)
   }
 })
 

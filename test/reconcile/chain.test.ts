@@ -9,13 +9,19 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startChain, type LocalChain } from '../../src/app/sandbox/chain.ts'
 import { connectLocal, mined, type LocalClient } from '../../src/app/sandbox/levers.ts'
 import { tokenAbi } from '../../src/app/sandbox/token-artifact.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
 import type { Charge } from '../../src/core/charge.ts'
 import { decide, type ChainBlock, type Decision } from '../../src/core/reconcile.ts'
 import { BlockSearch } from '../../src/io/chain-blocks.ts'
 import { observe } from '../../src/io/chain-observe.ts'
 import { PERMIT2_ADDRESS } from '../../src/core/contracts.ts'
 import { ChainError, openChain, type ChainReader } from '../../src/io/chain.ts'
-import { NOW, signed, terms } from '../store/samples.ts'
+import { createMetrics } from '../../src/io/metrics.ts'
+import { memoryStore } from '../../src/io/store/memory.ts'
+import { AuditSums, MoveWatch } from '../../src/io/three-sums.ts'
+import { chainOutflow, openSums } from '../../src/app/open-sums.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+import { instance, NOW, signed, terms } from '../store/samples.ts'
 import { compileContracts } from '../tools/compile-token.mts'
 
 const permit2Abi = parseAbi([
@@ -329,4 +335,74 @@ test('a contract cannot send the reader anywhere (EIP-3668)', async () => {
     node.closeAllConnections()
     node.close()
   }
+})
+
+test('the chain is a fourth sum: what left the wallet beyond the ledger is told, by the micro-USD', async () => {
+  const buyer = chain.accounts.buyer.address
+  const store = memoryStore()
+  const self = instance('ins_one')
+  const metrics = createMetrics()
+  let at = 0
+  const outflow = chainOutflow(
+    {
+      chains: new Map([[chain.network, { rpc: chain.rpcUrl, finality: 'finalized' }]]),
+      assets: BUILT_IN_ASSETS,
+      reconcile: { intervalMs: 60_000 },
+    },
+    [{ address: buyer }],
+    store,
+    { now: () => at },
+  )
+  const silent = { error: () => undefined, warn: () => undefined }
+  const sums = openSums({
+    store,
+    instance: self,
+    audit: new AuditSums(self.id),
+    moves: new MoveWatch(self.id),
+    metrics,
+    log: silent,
+    timers: new ManualTimers(),
+    chain: outflow,
+  })
+  /** Three looks: so long a difference must last. */
+  const difference = async (): Promise<bigint | undefined> => {
+    for (let look = 0; look < 3; look++) {
+      at += 60_000
+      await sums.run()
+    }
+    return sums.newest().find(({ pair }) => pair === 'ledger_chain')?.microUsd
+  }
+  const leaves = async (amount: bigint): Promise<void> => {
+    await chain.levers.burnFrom(buyer, amount)
+    await chain.levers.mine(3)
+  }
+  await difference()
+  // Signed by another process: the ledger counts it whoever made it.
+  const seconds = await now()
+  const reservedAt = seconds * 1000
+  const bought = terms(1, {
+    instance: 'ins_two',
+    amount: 1000n,
+    microUsd: 1000n,
+    reservedAt,
+    leaseUntil: reservedAt + 1,
+  })
+  const record = signed(1, {
+    from: buyer.toLowerCase(),
+    validBefore: seconds + 300,
+    method: 'permit2',
+    scheme: 'upto',
+  })
+  await store.reserve(bought, [], false)
+  expect(await store.authorize(bought.id, record, reservedAt)).toMatchObject({ state: 'authorized' })
+  await leaves(400n)
+  expect(await difference()).toBe(0n)
+  // What the chain proved is what counts, so that nobody can hide behind what was not taken.
+  const settled = { to: 'settled', at: reservedAt, reason: 'chain_used', proof: 'chain' } as const
+  await store.move(bought.id, { ...settled, charged: 400n })
+  expect(await difference()).toBe(0n)
+  await leaves(7n)
+  expect(await difference()).toBe(7n)
+  expect(await metrics.text()).toContain('tollway_ledger_mismatch_usd{pair="ledger_chain"} 0.000007')
+  sums.close()
 })
