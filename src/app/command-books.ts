@@ -1,19 +1,19 @@
 /** The books for a command that spends: the gateway's ledger, and an audit file of the command's own beside the gateway's. */
 import { randomBytes } from 'node:crypto'
-import { join, parse } from 'node:path'
+import { silentLog, type Log } from '../../middleware/log.ts'
 import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
 import type { RandomBytes } from '../core/ids.ts'
-import { openAuditFile } from '../io/audit-file.ts'
 import type { AuditFile } from '../io/audit-writer.ts'
 import { isWritten } from '../io/file-lock.ts'
 import { thisInstance } from '../io/instance.ts'
 import { Ledger } from '../io/ledger.ts'
 import { openStore } from '../io/store/open.ts'
+import { commandAuditPath } from './audit-files.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { refuseForgottenLedger } from './forgotten-ledger.ts'
-import { commandAuditPath } from './sellers.ts'
+import { openAudit, watchAuditHead } from './open-audit.ts'
 
 /** How many commands may spend at once: an audit file has one writer. */
 const MAX_FILES = 64
@@ -30,7 +30,8 @@ export function assertShared({ store }: Pick<BooksConfig, 'store'>): void {
 }
 
 /**
- * Opens ledger and audit file; makes the ledger when there is none yet.
+ * Opens ledger and audit file; makes the ledger when there is none yet. The file is signed, and its end noted in the ledger,
+ * as the gateway's is.
  * @throws ConfigError for a store in memory, or a ledger that was lost
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
@@ -39,17 +40,20 @@ export async function openCommandBooks(
   clock: Clock,
   random: RandomBytes = randomBytes,
   observers: readonly Observer[] = [],
+  log: Log = silentLog,
 ): Promise<Ledger> {
   assertShared(config)
   refuseForgottenLedger(config)
   const instance = thisInstance(clock)
   const opened: { close(): Promise<void> }[] = []
   try {
-    const audit = await openOwnFile(config.audit.path, clock, instance.id)
+    const { audit, path } = await openOwnFile(config.audit, clock, instance.id)
     opened.push(audit)
     const store = await openStore(config.store)
     opened.push(store)
-    return await Ledger.open({ store, audit, clock, random, instance, observers })
+    const heads = await watchAuditHead(audit, path, store, { clock, log })
+    const books = { store, audit, onClosing: () => heads.end() }
+    return await Ledger.open({ ...books, clock, random, instance, observers })
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
     throw error
@@ -57,20 +61,22 @@ export async function openCommandBooks(
 }
 
 /** `audit.cli.jsonl`, or `audit.cli-2.jsonl` and so on while another command writes that. */
-async function openOwnFile(gateways: string, clock: Clock, instance: string): Promise<AuditFile> {
-  const first = commandAuditPath(gateways)
-  const { dir, name, ext } = parse(first)
+async function openOwnFile(
+  gateways: ResolvedConfig['audit'],
+  clock: Clock,
+  instance: string,
+): Promise<{ readonly audit: AuditFile; readonly path: string }> {
   for (let n = 1; n <= MAX_FILES; n++) {
-    const path = n === 1 ? first : join(dir, `${name}-${n}${ext}`)
+    const path = commandAuditPath(gateways.path, n)
     if (isWritten(path, instance)) continue
     try {
-      return await openAuditFile({ path, clock, instance })
+      return { audit: await openAudit({ ...gateways, path }, clock, instance), path }
     } catch (error) {
       // Another command came in between.
       if (!isWritten(path, instance)) throw error
     }
   }
   throw new ConfigError(
-    `${MAX_FILES} commands write audit files beside ${gateways} already. Wait for one of them.`,
+    `${MAX_FILES} commands write audit files beside ${gateways.path} already. Wait for one of them.`,
   )
 }

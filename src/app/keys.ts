@@ -2,16 +2,15 @@
 import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { RandomBytes } from '../core/ids.ts'
-import { openAuditFile } from '../io/audit-file.ts'
 import { readCallerKeys, writeCallerKeys, type CallerKey } from '../io/caller-keys.ts'
 import { takeLock } from '../io/file-lock.ts'
 import { hashKey } from '../io/hash-key.ts'
 import { thisInstance } from '../io/instance.ts'
+import { withCommandAudit, withLedger } from './command-audit.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
-import { commandAuditPath } from './sellers.ts'
 
 /** The part of a configuration that keys are about. */
-export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit'>
+export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit' | 'store'>
 
 /** What `tollway keys add` was told. */
 export interface KeyWish {
@@ -116,17 +115,12 @@ async function change(
   }
   try {
     const { keys, record } = work(readCallerKeys(path))
-    const audit = await openAuditFile({
-      path: commandAuditPath(config.audit.path),
-      clock,
-      instance: instance.id,
+    await withLedger(config, async (store) => {
+      await withCommandAudit(config, clock, instance.id, store, async (audit) => {
+        await audit.append(type, { ...record }, { durable: true })
+        writeCallerKeys(path, keys)
+      })
     })
-    try {
-      await audit.append(type, { ...record }, { durable: true })
-      writeCallerKeys(path, keys)
-    } finally {
-      await audit.close()
-    }
   } finally {
     lock.release()
   }

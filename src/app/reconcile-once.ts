@@ -1,7 +1,6 @@
 /** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { parse, join } from 'node:path'
 import type { Log } from '../../middleware/log.ts'
 import { NETWORKS } from '../core/assets.ts'
 import { systemClock } from '../core/clock.ts'
@@ -14,6 +13,7 @@ import type { ReconcileReport } from '../io/reconciler.ts'
 import { openStore } from '../io/store/open.ts'
 import type { Flagged } from '../io/store/store.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
+import { reconcileAuditPath } from './audit-files.ts'
 import { openAudit, watchAuditHead } from './open-audit.ts'
 import { chainLog, openReconciler } from './open-reconciler.ts'
 
@@ -98,6 +98,5 @@ async function openLedger(
  * audit file has one writer. Both are signed, and begun anew, as the configuration says.
  */
 function auditPath(path: string, instance: string): string {
-  const { dir, name, ext } = parse(path)
-  return isWritten(path, instance) ? join(dir, `${name}.reconcile${ext}`) : path
+  return isWritten(path, instance) ? reconcileAuditPath(path) : path
 }

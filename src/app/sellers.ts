@@ -1,15 +1,14 @@
 /** What people decide about sellers by hand: whom to pay, and what price is right. Works beside a running gateway. */
 import { existsSync } from 'node:fs'
-import { parse, join } from 'node:path'
 import { findAsset, findNetwork, networkNames, type Asset } from '../core/assets.ts'
 import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import { formatUnits } from '../core/money.ts'
-import { openAuditFile } from '../io/audit-file.ts'
 import type { AuditFile } from '../io/audit-writer.ts'
 import { thisInstance } from '../io/instance.ts'
 import { openStore } from '../io/store/open.ts'
 import type { KnownPrice, Pin, Store } from '../io/store/store.ts'
+import { withCommandAudit } from './command-audit.ts'
 import { parseApiBase } from './config/addresses.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 
@@ -100,12 +99,6 @@ export async function forgetSeller(
     )
     return forgotten
   })
-}
-
-/** Where commands record what they change: an audit file has one writer, and that is the gateway. */
-export function commandAuditPath(path: string): string {
-  const { dir, name, ext } = parse(path)
-  return join(dir, `${name}.cli${ext}`)
 }
 
 async function trustPins(
@@ -242,16 +235,11 @@ async function withBooks<T>(
   clock: Clock,
   use: (store: Store, audit: AuditFile) => Promise<T>,
 ): Promise<T> {
-  return await withStore(config, async (store) => {
-    // Opened before anything changes: what cannot be recorded is not done.
-    const path = commandAuditPath(config.audit.path)
-    const audit = await openAuditFile({ path, clock, instance: thisInstance(clock).id })
-    try {
-      return await use(store, audit)
-    } finally {
-      await audit.close()
-    }
-  })
+  return await withStore(
+    config,
+    async (store) =>
+      await withCommandAudit(config, clock, thisInstance(clock).id, store, (audit) => use(store, audit)),
+  )
 }
 
 function readApiBase(text: string): string {

@@ -9,10 +9,10 @@ import { composeRecord, type AuditHead } from './audit-record.ts'
 import type { CheckpointSigner } from './audit-signer.ts'
 import { writeAll, type AuditFs } from './audit-tail.ts'
 
-/** Digits of the number behind the name: in the order of the names lies the order of the chain. */
 /** A chain that is rotated so often while it is read is taken as it was found. */
 const MAX_READS = 5
 
+/** Digits of the number behind the name: in the order of the names lies the order of the chain. */
 const DIGITS = 12
 
 /** A file that was put away. */
@@ -52,13 +52,24 @@ export function chainOf(path: string): string[] {
  * @param path of the file that is being written
  */
 export async function overChain<T>(path: string, read: (files: readonly string[]) => Promise<T>): Promise<T> {
+  return await overFiles(() => chainOf(path), read)
+}
+
+/**
+ * {@link overChain} for any files.
+ * @param list which files there are now
+ */
+export async function overFiles<T>(
+  list: () => readonly string[],
+  read: (files: readonly string[]) => Promise<T>,
+): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const files = chainOf(path)
+    const files = list()
     const result = await read(files).then(
       (value) => ({ value }),
       (error: unknown) => ({ error }),
     )
-    const isLast = attempt === MAX_READS || chainOf(path).join('\n') === files.join('\n')
+    const isLast = attempt === MAX_READS || list().join('\n') === files.join('\n')
     if (isLast && 'error' in result) throw result.error
     if (isLast && 'value' in result) return result.value
   }

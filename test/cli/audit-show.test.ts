@@ -1,10 +1,13 @@
 /** `audit show`, `audit key`, and `audit verify --config`, on files a real ledger wrote. */
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
-import { parseConfig } from '../../src/app/config/load.ts'
+import { openCommandBooks } from '../../src/app/command-books.ts'
+import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
 import { openParts } from '../../src/app/open-parts.ts'
+import { auditTrail } from '../../src/app/spend-page/audit-trail.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { wanted } from '../ledger/kit.ts'
 import { signed } from '../store/samples.ts'
@@ -99,6 +102,81 @@ describe('audit verify --config', () => {
       code: 2,
     })
     expect(await tollway('audit', 'verify')).toMatchObject({ code: 2 })
+  })
+})
+
+describe('what commands paid, in files of their own', () => {
+  const own = (): string => file('audit.cli.jsonl')
+  const config = ['--config', '']
+  let charge: string
+
+  /** As `tollway pay` does, beside the gateway's file. */
+  beforeEach(async () => {
+    config[1] = file('tollway.yaml')
+    const ledger = await openCommandBooks(loadConfig(file('tollway.yaml'), {}), systemClock)
+    const held = await ledger.reserve(wanted({ requestId: 'req-by-hand' }), [], false)
+    const settled = await ledger.settle(await ledger.authorize(held, signed(9)), 'receipt', TX)
+    await ledger.close()
+    charge = settled.id
+  })
+
+  test("are proven with the gateway's, signed, each against its own note", async () => {
+    const { code, out } = await tollway('audit', 'verify', ...config, '--json')
+    expect(code).toBe(0)
+    const { chains } = JSON.parse(out) as { chains: unknown[] }
+    expect(chains).toMatchObject([
+      { file: file('audit.jsonl'), ok: true, not_held_against_ledger: null },
+      { file: own(), ok: true, checkpoints: { keys: [publicKey] }, not_held_against_ledger: null },
+    ])
+    expect(await tollway('audit', 'verify', own(), ...config)).toMatchObject({ code: 0, err: '' })
+  })
+
+  test('are followed from anywhere', async () => {
+    const found = await tollway('audit', 'show', '--charge', charge, ...config, '--json')
+    expect(found.code).toBe(0)
+    expect(JSON.parse(found.out)).toMatchObject({
+      records: [
+        { type: 'charge.held' },
+        { type: 'charge.authorized' },
+        { type: 'charge.settled', file: own() },
+      ],
+    })
+    const records = await auditTrail(file('audit.jsonl'), charge)
+    expect(records.map(({ intact, record }) => [intact, record['type']])).toEqual([
+      [true, 'charge.held'],
+      [true, 'charge.authorized'],
+      [true, 'charge.settled'],
+    ])
+  })
+
+  test('are missed when their file is emptied, cut or removed', async () => {
+    const lines = readFileSync(own(), 'utf8').split('\n')
+    for (const left of ['', `${lines.slice(0, 3).join('\n')}\n`]) {
+      writeFileSync(own(), left)
+      const cut = await tollway('audit', 'verify', ...config)
+      expect(cut).toMatchObject({ code: 1, err: expect.stringContaining('audit.cli.jsonl is not whole') })
+    }
+    rmSync(own())
+    const gone = await tollway('audit', 'verify', ...config, '--json')
+    expect(gone.code).toBe(1)
+    expect(JSON.parse(gone.out)).toMatchObject({ ok: false, kind: 'truncated', file: own() })
+  })
+})
+
+describe('a ledger that cannot be read', () => {
+  test('is told, and the files are proven and followed all the same', async () => {
+    const config = ['--config', file('tollway.yaml')]
+    rmSync(file('tollway.db'))
+    const { code, out } = await tollway('audit', 'verify', ...config)
+    expect(code).toBe(0)
+    expect(out).toContain('Not held against a ledger: There is no ledger at')
+    expect(await tollway('audit', 'show', '--request', 'req-1', ...config)).toMatchObject({ code: 0 })
+    writeFileSync(file('memory.yaml'), 'store: memory\naudit: { path: ./audit.jsonl }\n')
+    const memory = await tollway('audit', 'verify', '--config', file('memory.yaml'), '--json')
+    expect(JSON.parse(memory.out)).toMatchObject({
+      ok: true,
+      not_held_against_ledger: expect.stringContaining('store: memory'),
+    })
   })
 })
 

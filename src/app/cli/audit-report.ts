@@ -1,10 +1,33 @@
 /** What `tollway audit` tells people. */
 import type { FollowedRecord } from '../../io/audit-follow.ts'
 import type { BrokenAudit, WholeAudit } from '../../io/audit-verify.ts'
+import type { KnownAudit, ProvenChain } from './audit-chains.ts'
 import { renderTable } from './table.ts'
 
-/** @param files as they were named, oldest first */
-export function renderWhole(files: readonly string[], verdict: WholeAudit): string {
+/**
+ * For programs: the first chain that is not whole, or the first, and with a configuration all of them.
+ * @param known the configuration, when one was read
+ */
+export function chainsJson(chains: readonly ProvenChain[], known: KnownAudit | undefined): object {
+  const all = chains.map(({ file, files, verdict, notHeld }) => ({
+    file,
+    files,
+    ...verdict,
+    ...(known ? { not_held_against_ledger: notHeld ?? null } : {}),
+  }))
+  const told = all.find(({ ok }) => !ok) ?? all[0]
+  return known ? { ...told, chains: all } : { ...told }
+}
+
+/**
+ * @param files as they were named, oldest first
+ * @param notHeld why they were not held against a ledger, when that was asked for
+ */
+export function renderWhole(
+  files: readonly string[],
+  verdict: WholeAudit,
+  notHeld: string | undefined,
+): string {
   const { records, head, openIntents, torn, from, checkpoints } = verdict
   const name = files.length === 1 ? `${files[0]} is` : `${files.length} files ending with ${files.at(-1)} are`
   const lines = [
@@ -22,6 +45,9 @@ export function renderWhole(files: readonly string[], verdict: WholeAudit): stri
             : []),
         ]
       : []),
+    ...(notHeld === undefined
+      ? []
+      : [`Not held against a ledger: ${notHeld}. Records cut off at its end would not be seen.`]),
     ...openIntents.map(
       (charge) => `Open: ${charge} was authorized and never booked. Its payment may have been sent.`,
     ),

@@ -1,7 +1,7 @@
-/** The audit records of one charge, read from the files themselves. */
+/** The audit records of one charge, read from the files themselves: the gateway's, and those of commands beside it. */
 import { LineCutter, readFile } from '../../io/audit-lines.ts'
 import { readRecord } from '../../io/audit-record.ts'
-import { overChain } from '../../io/audit-rotate.ts'
+import { overAuditFiles } from '../audit-files.ts'
 
 /** A charge has a handful; a file that names one more often tells something else. */
 const MAX_RECORDS = 100
@@ -13,20 +13,27 @@ export interface TrailRecord {
 }
 
 /**
- * Finds a charge's records, in their order; at most 100.
+ * Finds a charge's records, in the order they were written; at most 100.
+ * @param path of the gateway's file
  * @throws ConfigError when the file is gone
  */
 export async function auditTrail(path: string, charge: string): Promise<TrailRecord[]> {
-  return await overChain(path, async (files) => {
+  return await overAuditFiles(path, async (files) => {
     const found: TrailRecord[] = []
     for (const file of files) {
       for await (const record of recordsIn(file, charge)) {
         found.push(record)
-        if (found.length === MAX_RECORDS) return found
+        if (found.length === MAX_RECORDS) return byTime(found)
       }
     }
-    return found
+    return byTime(found)
   })
+}
+
+/** What a command began, a gateway may have finished: each in a file of its own. */
+function byTime(records: readonly TrailRecord[]): TrailRecord[] {
+  const time = ({ record }: TrailRecord): string => String(record['ts'])
+  return records.toSorted((a, b) => (time(a) === time(b) ? 0 : time(a) < time(b) ? -1 : 1))
 }
 
 async function* recordsIn(file: string, charge: string): AsyncGenerator<TrailRecord> {

@@ -1,6 +1,8 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
+import type { FollowedRecord } from '../../../io/audit-follow.ts'
 import { isPublicKey } from '../../../io/audit-signer.ts'
+import type { ProvenChain } from '../audit-chains.ts'
 import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
 import type { CommandContext } from '../run.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
@@ -37,7 +39,7 @@ function addVerify(audit: Command, context: CommandContext): void {
     .argument('[files...]', 'audit files, oldest first; files that were put away are found by themselves')
     .option(
       '-c, --config <file>',
-      'verify the file of this configuration, against what its ledger noted and its signing key',
+      'verify the files of this configuration, against what its ledger noted and its signing key',
     )
     .option('--public-key <hex>', 'the key that must have signed the checkpoints', publicKeyOption)
     .option('--json', 'print JSON', false)
@@ -45,31 +47,43 @@ function addVerify(audit: Command, context: CommandContext): void {
       'after',
       `
 Examples:
-  tollway audit verify audit.jsonl
+  tollway audit verify
   tollway audit verify --config tollway.yaml
   tollway audit verify audit.jsonl --public-key 3b6a27bc...
   tollway audit verify audit.jsonl --json
 
-Ends with 0 when the file is whole, with 1 when it is not. A file cut at a line end is whole in itself: with
---config it is held against the ledger's note of how far it went.
+Ends with 0 when every file is whole, with 1 when one is not. Without a file it takes ${DEFAULT_CONFIG}, and all files of the
+configuration: the gateway's, and those of commands (audit.cli.jsonl). A file cut at a line end is whole in itself: with a
+configuration it is held against the ledger's note of how far it went.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (files: string[], options: VerifyFlags) => {
-      const { verifyAudit } = await import('../../../io/audit-verify.ts')
-      const { renderBroken, renderWhole } = await import('../audit-report.ts')
-      const known = await configured(options.config, context)
-      const publicKey = options.publicKey ?? known?.publicKey
-      const { paths, result: verdict } = await overFiles(files, known?.path, (paths) =>
-        verifyAudit(paths, { publicKey, heads: known?.heads }),
-      )
+      const { knownAudit, proveChains } = await import('../audit-chains.ts')
+      const { chainsJson, renderBroken, renderWhole } = await import('../audit-report.ts')
       const { terminal } = context
-      const file = paths.at(-1) ?? ''
-      if (options.json) {
-        terminal.stdout(`${JSON.stringify({ file, files: paths, ...verdict }, undefined, 2)}\n`)
-      } else if (verdict.ok) terminal.stdout(renderWhole(paths, verdict))
-      else terminal.stderr(renderBroken(verdict))
-      context.end(verdict.ok ? EXIT.done : EXIT.failed)
+      const config = options.config ?? (files.length === 0 ? DEFAULT_CONFIG : undefined)
+      const known = config === undefined ? undefined : knownAudit(config, terminal.env)
+      const publicKey = options.publicKey ?? known?.publicKey
+      const chains =
+        files.length > 1
+          ? [await proveNamed(files, publicKey)]
+          : await proveChains(known, files[0], publicKey)
+      if (options.json) terminal.stdout(`${JSON.stringify(chainsJson(chains, known), undefined, 2)}\n`)
+      else {
+        for (const { files: paths, verdict, notHeld } of chains) {
+          if (verdict.ok) terminal.stdout(renderWhole(paths, verdict, notHeld))
+          else terminal.stderr(renderBroken(verdict))
+        }
+      }
+      context.end(chains.every(({ verdict }) => verdict.ok) ? EXIT.done : EXIT.failed)
     })
+}
+
+/** Files that follow each other, as they were named. */
+async function proveNamed(files: readonly string[], publicKey: string | undefined): Promise<ProvenChain> {
+  const { verifyAudit } = await import('../../../io/audit-verify.ts')
+  const verdict = await verifyAudit(files, { publicKey })
+  return { file: files.at(-1) ?? '', files, verdict, notHeld: undefined }
 }
 
 interface ShowFlags {
@@ -90,7 +104,10 @@ function addShow(audit: Command, context: CommandContext): void {
     .option('--request <id>', 'a request, as in the answer header x-request-id')
     .option('--tx <hash>', 'a transaction')
     .option('--nonce <nonce>', 'the nonce of a signed payment')
-    .option('-c, --config <file>', 'look into the audit file of this configuration')
+    .option(
+      '-c, --config <file>',
+      `look into the audit files of this configuration (without files: ${DEFAULT_CONFIG})`,
+    )
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
@@ -109,9 +126,8 @@ ${EXIT_CODES_HELP}`,
       }
       const { followAudit } = await import('../../../io/audit-follow.ts')
       const { renderFollowed } = await import('../audit-report.ts')
-      const known = await configured(options.config, context)
-      const { paths, result: found } = await overFiles(files, known?.path, (paths) =>
-        gathered(followAudit(paths, { charge, request, tx, nonce })),
+      const { paths, found } = await followIn(files, options.config, context, (all) =>
+        followAudit(all, { charge, request, tx, nonce }),
       )
       const { terminal } = context
       if (options.json) {
@@ -163,70 +179,45 @@ function publicKeyOption(text: string): string {
   throw new InvalidArgumentError('It must be 64 hex digits, as tollway audit key prints them.')
 }
 
-interface Configured {
-  readonly path: string
-  readonly publicKey: string | undefined
-  readonly heads: readonly { readonly seq: number; readonly hash: string }[]
-}
-
-/** What a configuration knows of its audit file. */
-async function configured(
-  file: string | undefined,
-  context: CommandContext,
-): Promise<Configured | undefined> {
-  if (file === undefined) return undefined
-  const { loadConfig } = await import('../../config/load.ts')
-  const { checkpointSigner } = await import('../../../io/audit-signer.ts')
-  const { audit, store } = loadConfig(file, context.terminal.env)
-  const publicKey = audit.signingKey === undefined ? undefined : checkpointSigner(audit.signingKey).publicKey
-  return { path: audit.path, publicKey, heads: await notedHeads(store, audit.path) }
-}
-
-/** What the ledger noted of an audit file; nothing where the ledger cannot be read by another process. */
-async function notedHeads(store: string, path: string): Promise<Configured['heads']> {
-  if (!store.startsWith('sqlite:')) return []
-  const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
-  const ledger = readSqliteLedger(store.slice('sqlite:'.length))
-  try {
-    return (await ledger.auditHeads()).filter((head) => head.file === path)
-  } finally {
-    ledger.close()
-  }
-}
-
 async function gathered<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
 }
 
-/** Reads the files that were named, or all of one chain. */
-async function overFiles<T>(
+/** Looks into the files that were named, or into all of a configuration. */
+async function followIn(
   files: readonly string[],
-  own: string | undefined,
-  read: (paths: readonly string[]) => Promise<T>,
-): Promise<{ readonly paths: readonly string[]; readonly result: T }> {
-  const { overChain } = await import('../../../io/audit-rotate.ts')
+  config: string | undefined,
+  { terminal }: CommandContext,
+  follow: (paths: readonly string[]) => AsyncIterable<FollowedRecord>,
+): Promise<{ readonly paths: readonly string[]; readonly found: readonly FollowedRecord[] }> {
   const [only] = files
-  if (files.length > 1) return { paths: files, result: await read(files) }
-  const path = only ?? own
-  if (path === undefined) throw new ConfigError('Name the audit file, or a configuration with --config.')
-  return await overChain(path, async (paths) => ({ paths, result: await read(paths) }))
+  const read = async (paths: readonly string[]): Promise<Awaited<ReturnType<typeof followIn>>> => ({
+    paths,
+    found: byTime(await gathered(follow(paths))),
+  })
+  if (files.length > 1) return await read(files)
+  const { overChain } = await import('../../../io/audit-rotate.ts')
+  if (only !== undefined) return await overChain(only, read)
+  const { knownAudit } = await import('../audit-chains.ts')
+  const { overAuditFiles } = await import('../../audit-files.ts')
+  return await overAuditFiles(knownAudit(config ?? DEFAULT_CONFIG, terminal.env).path, read)
+}
+
+/** What a command began, a gateway may have finished: each in a file of its own. */
+function byTime(records: readonly FollowedRecord[]): FollowedRecord[] {
+  const time = ({ fields }: FollowedRecord): string => String(fields['ts'])
+  return records.toSorted((a, b) => (time(a) === time(b) ? 0 : time(a) < time(b) ? -1 : 1))
 }
 
 async function configuredKey(file: string, context: CommandContext): Promise<string> {
-  const known = await keyOf(file, context)
-  if (known !== undefined) return known
+  const { knownAudit } = await import('../audit-chains.ts')
+  const { publicKey } = knownAudit(file, context.terminal.env)
+  if (publicKey !== undefined) return publicKey
   throw new ConfigError(
     'audit.signing_key is not set, so checkpoints are not signed. Make a key: tollway audit key --new audit-key.pem',
   )
-}
-
-async function keyOf(file: string, context: CommandContext): Promise<string | undefined> {
-  const { loadConfig } = await import('../../config/load.ts')
-  const { checkpointSigner } = await import('../../../io/audit-signer.ts')
-  const { signingKey } = loadConfig(file, context.terminal.env).audit
-  return signingKey === undefined ? undefined : checkpointSigner(signingKey).publicKey
 }
 
 async function makeKey(file: string): Promise<string> {
