@@ -23,8 +23,8 @@ import { markReady } from './stopwatch.ts'
 
 /** Limits on what may be signed (rule 6). */
 export interface PaymentPolicy {
-  /** Ceiling of one payment, micro-USD. */
-  readonly maxMicroUsd: bigint
+  /** Ceiling of one payment, micro-USD; `none` only where all that pays is vouchers with a price of their own. */
+  readonly maxMicroUsd: bigint | 'none'
   /** Longest validity window that is signed, seconds. */
   readonly maxValiditySeconds: number
   /** How far a price may rise above the pinned one, millionths (`200_000n` is 20 %); no limit by default. */
@@ -91,7 +91,10 @@ const SCHEMA = z.strictObject({
     'give a Set of origins that may be paid',
   ),
   policy: z.strictObject({
-    maxMicroUsd: z.bigint('give micro-USD as bigint, e.g. 100_000n for $0.10'),
+    maxMicroUsd: z.union(
+      [z.bigint(), z.literal('none')],
+      'give micro-USD as bigint, e.g. 100_000n for $0.10',
+    ),
     maxValiditySeconds: z.int().min(10, 'give at least 10 seconds').max(86_400, 'give at most 86400 seconds'),
     maxPriceChange: z.bigint('give millionths as bigint, e.g. 200_000n for 20 %').optional(),
     offerOrder: z.enum(['cheapest', 'seller'], "give 'cheapest' or 'seller'").optional(),

@@ -27,11 +27,12 @@ export function reducedRequest(
   if (!(error instanceof TollwayError) || error.code !== 'price_above_limit' || exchange.charge)
     return undefined
   const asked = parseUsd(error.details['asked_usd'])
-  if (lowest === undefined || asked === undefined || !request.body) return undefined
+  const limit = parts.policy.maxMicroUsd
+  if (limit === 'none' || lowest === undefined || asked === undefined || !request.body) return undefined
   const perTokenUsd = route.info?.outputUsdPerToken ?? parts.catalogue?.find(candidate)?.outputUsdPerToken
   const reduced = reduceMaxTokens(request.body, {
     asked,
-    limit: parts.policy.maxMicroUsd,
+    limit,
     perToken: perTokenUsd === undefined ? undefined : parseTokenUsd(perTokenUsd),
     lowest,
   })

@@ -52,7 +52,7 @@ export async function vet(
       networks: payer.networks,
       assets: policy.assets,
       origins,
-      maxMicroUsd: policy.maxMicroUsd,
+      maxMicroUsd: policy.maxMicroUsd === 'none' ? undefined : policy.maxMicroUsd,
       maxValiditySeconds: policy.maxValiditySeconds,
       payees(network, asset) {
         if (configured) return configured

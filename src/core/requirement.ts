@@ -25,7 +25,7 @@ export interface GatePolicy {
   /** Origins that may be paid, e.g. `https://seller.example.com`. */
   readonly origins: ReadonlySet<string>
   /** Micro-USD, inclusive. */
-  readonly maxMicroUsd: bigint
+  readonly maxMicroUsd: bigint | undefined
   /** Longest window that is signed, seconds. */
   readonly maxValiditySeconds: number
   /** Payees allowed for this seller, network and asset, lower case; `undefined` when none is pinned yet. */
@@ -262,7 +262,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     }
   }
   const microUsd = asset.usd ? toMicroUsd(amount, asset.decimals, asset.usd) : undefined
-  if (microUsd === undefined) {
+  if (microUsd === undefined && policy.maxMicroUsd !== undefined) {
     return {
       stage: 7,
       code: 'unpriced_asset',
@@ -270,7 +270,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       advice: ['Declare usd for it under assets.'],
     }
   }
-  if (microUsd > policy.maxMicroUsd) {
+  if (microUsd !== undefined && policy.maxMicroUsd !== undefined && microUsd > policy.maxMicroUsd) {
     return {
       stage: 8,
       code: 'price_above_limit',

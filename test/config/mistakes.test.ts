@@ -162,6 +162,10 @@ describe('values', () => {
       'payers: { w: { kind: direct, key: "${env:W}", networks: [] } }\n',
       '1:47 payers.w.networks: is an empty list. Name at least one.',
     ],
+    'no ceiling beside a payer that signs': [
+      'payers: { w: { kind: direct, key: "${env:W}", networks: [base] } }\npolicy: { max_usd_per_request: none }\n',
+      '2:11 policy.max_usd_per_request: is none, and there is a payer that signs whatever price passes. Name a ceiling, such as "0.10".',
+    ],
     'an unknown kind of payer': [
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
       '1:16 payers.w.kind: must be one of direct, obol, agentcash.',

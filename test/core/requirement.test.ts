@@ -127,6 +127,9 @@ describe('an offer outside policy is refused with its own code', () => {
   test('an asset without a USD value', () => {
     const assets = BUILT_IN_ASSETS.map(({ usd: _usd, ...asset }) => asset)
     expect(codeOf(good, { assets })).toBe('unpriced_asset')
+    // Without a ceiling in USD no value in USD is needed.
+    const quote = vetChallenge(challenge(good), ORIGIN, { ...policy, assets, maxMicroUsd: undefined })
+    expect([quote.amount, quote.microUsd]).toEqual([BigInt(good.amount), undefined])
   })
 
   test('a host that is not on the list', () => {

@@ -67,7 +67,7 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesLook) 
     caller_list: callerRules(config),
     router: routerRules(config),
     ignored_keys: config.ignoredKeys,
-    max_usd_per_request: formatUsd(config.policy.maxMicroUsd),
+    max_usd_per_request: config.policy.maxMicroUsd === 'none' ? null : formatUsd(config.policy.maxMicroUsd),
     metrics: {
       listen: text('metrics', 'listen'),
       /** Whether a token is asked for. */
@@ -89,7 +89,12 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLoo
     ['store', summary.store],
     ['callers', callersOf(loaded.config)],
     ['other models', summary.upstream ?? 'refused (no upstream)'],
-    ['ceiling', `${dollars(summary.max_usd_per_request)} per request`],
+    [
+      'ceiling',
+      summary.max_usd_per_request === null
+        ? 'none: each voucher has its own price'
+        : `${dollars(summary.max_usd_per_request)} per request`,
+    ],
     [
       'metrics',
       `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for everybody who reaches it'}`,

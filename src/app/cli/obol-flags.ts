@@ -70,6 +70,8 @@ export function obolConfig(
         ...(userAgent === '' ? {} : { user_agent: userAgent }),
       },
     },
+    // As with x402-buyer, the price of each upstream is in its file, and is matched to the last digit.
+    policy: { max_usd_per_request: 'none' },
     ...(env['TOLLWAY_KEY'] === undefined ? {} : { callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }] }),
     ...(env['TOLLWAY_ADMIN_KEY'] === undefined ? {} : { admin: { key: '${env:TOLLWAY_ADMIN_KEY}' } }),
   }

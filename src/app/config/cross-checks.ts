@@ -36,6 +36,7 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
     ...checkBudgets(items(config, 'budgets'), items(config, 'assets'), declaredTags(config)),
+    ...checkCeiling(config),
     ...checkSellers(config),
     ...checkAssets(config),
     ...checkChains(config),
@@ -171,6 +172,25 @@ function takesMissingStar(fields: Fields): boolean {
     if (error instanceof ConfigError) return true
     throw error
   }
+}
+
+/** Without a ceiling a seller's word would decide; vouchers were signed for a price of their own. */
+function checkCeiling(config: Fields): Finding[] {
+  const policy = isPlainObject(config['policy']) ? config['policy'] : {}
+  if (policy['max_usd_per_request'] !== 'none') return []
+  const payers = isPlainObject(config['payers']) ? Object.values(config['payers']) : []
+  const signs = payers.some(
+    (payer) => !(isPlainObject(payer) && payer['kind'] === 'obol' && payer['mode'] === 'pool'),
+  )
+  return signs
+    ? [
+        {
+          path: ['policy', 'max_usd_per_request'],
+          message:
+            'is none, and there is a payer that signs whatever price passes. Name a ceiling, such as "0.10".',
+        },
+      ]
+    : []
 }
 
 /** A seller that no paid route has is a slip in the origin, and its payees would silently not be pinned. */

@@ -37,6 +37,15 @@ export const usd = () =>
     money: true,
   })
 
+/** Micro-USD from a decimal string; `none` gives `undefined`. */
+export const ceiling = () =>
+  reading<{ readonly microUsd: bigint | undefined }>((text) => {
+    const microUsd = text === 'none' ? undefined : parseUsd(text)
+    return text === 'none' || microUsd !== undefined ? { microUsd } : undefined
+  }, 'must be an amount in USD with at most 6 decimals, without sign or unit, such as "5.00".').meta({
+    money: true,
+  })
+
 /** A USD rate from a decimal string. */
 export const rate = () =>
   reading(parseRate, 'must be a price in USD above zero with at most 18 decimals, such as "0.05".').meta({

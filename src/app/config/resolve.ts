@@ -47,7 +47,7 @@ export function resolveConfig(
     budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),
     tags: checked.tags,
     policy: {
-      maxMicroUsd: policy.max_usd_per_request,
+      maxMicroUsd: policy.max_usd_per_request.microUsd ?? 'none',
       maxValiditySeconds: policy.max_validity_seconds,
       maxPriceChange: policy.max_price_change,
       offerOrder: policy.offer_order,

@@ -112,8 +112,8 @@ export interface ResolvedConfig {
     readonly declared: readonly string[]
   }
   readonly policy: {
-    /** Micro-USD, inclusive. */
-    readonly maxMicroUsd: bigint
+    /** Micro-USD, inclusive; or `none`. */
+    readonly maxMicroUsd: bigint | 'none'
     readonly maxValiditySeconds: number
     /** Millionths above the pinned price; `undefined` for no limit. */
     readonly maxPriceChange: bigint | undefined

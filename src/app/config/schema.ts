@@ -121,10 +121,11 @@ const budget = z.strictObject({
 
 const policy = z
   .strictObject({
-    max_usd_per_request: leaf
-      .usd()
-      .prefault('0.10')
-      .meta({ description: 'A quote above it is refused before anything is signed.', example: '"0.10"' }),
+    max_usd_per_request: leaf.ceiling().prefault('0.10').meta({
+      description:
+        'A quote above it is refused before anything is signed. `none` only where all that pays is vouchers with a price of their own.',
+      example: '"0.10"',
+    }),
     max_validity_seconds: z
       .int()
       .min(10)

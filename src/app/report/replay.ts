@@ -132,6 +132,7 @@ function refusalBy({ policy, assets, payers }: ReplayPolicy, terms: ChargeTerms)
   if (networks && !networks.includes(network)) return { code: 'network_not_allowed' }
   const payees = policy.payTo.get(seller)
   if (payees && !payees.includes(payTo)) return { code: 'payee_not_allowed' }
+  if (policy.maxMicroUsd === 'none') return undefined
   if (microUsd === undefined) return { code: 'unpriced_asset' }
   return microUsd > policy.maxMicroUsd ? { code: 'price_above_limit' } : undefined
 }
