@@ -84,6 +84,13 @@ export type TollwayEvent =
   | { readonly type: 'catalogue'; readonly seller: string; readonly ok: boolean; readonly models: number }
   /** A request was asked for again with fewer answer tokens, because its quote was above the ceiling. */
   | { readonly type: 'tokens_reduced'; readonly seller: string; readonly route: string }
+  /** The gateway looked after a purchase in the background; `vouchers` were signed. */
+  | {
+      readonly type: 'refilled'
+      readonly payer: string
+      readonly result: 'refilled' | 'limit' | 'removed' | 'failed'
+      readonly vouchers: number
+    }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
 

@@ -153,6 +153,10 @@ export const METRIC_TABLE = {
     'Requests asked for again with fewer answer tokens, because the quote was above the ceiling.',
     ['route', 'seller'],
   ),
+  tollway_voucher_refills_total: counter(
+    'Looks after purchases in the background: refilled, limit, removed or failed.',
+    ['payer', 'result'],
+  ),
   tollway_cooldowns_total: counter('Times a route was put behind the others because it kept failing.', [
     'route',
     'seller',

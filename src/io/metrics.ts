@@ -110,6 +110,9 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
     case 'obol_buyer':
       countObol(metrics, event.counter, event)
       return
+    case 'refilled':
+      metrics.count('tollway_voucher_refills_total', { payer: event.payer, result: event.result })
+      return
     case 'obol_state_failed':
       return
     default:

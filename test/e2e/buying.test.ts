@@ -270,6 +270,10 @@ describe('refill and process', () => {
           { timeout: 5_000 },
         )
         .toBe(1500n)
+      const refills = { payer: 'bought', result: 'refilled' }
+      await expect
+        .poll(() => gateway.metric('tollway_voucher_refills_total', refills), { timeout: 5_000 })
+        .toBe(2)
     } finally {
       await gateway.close()
     }

@@ -68,6 +68,7 @@ class Filler {
       book: parts.book(payer),
       refill: (status, signal) => this.#refill(payer, status, signal),
       onRun: (pool, outcome) => {
+        this.#tell(payer, outcome)
         if (outcome instanceof TollwayError) {
           log.warn({ payer, pool, code: outcome.code }, 'vouchers could not be refilled')
         } else if (outcome.result === 'limit') {
@@ -141,6 +142,13 @@ class Filler {
       }
       throw error
     }
+  }
+
+  #tell(payer: string, outcome: RefillReport | { readonly result: 'enough' } | TollwayError): void {
+    const result = outcome instanceof TollwayError ? 'failed' : outcome.result
+    if (result !== 'refilled' && result !== 'limit' && result !== 'removed' && result !== 'failed') return
+    const vouchers = 'added' in outcome ? outcome.added : 0
+    for (const observer of this.#parts.observers) observer({ type: 'refilled', payer, result, vouchers })
   }
 
   #pause(name: string, failed: boolean): void {

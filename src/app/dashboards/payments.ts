@@ -208,6 +208,19 @@ export const PAYMENTS: DashboardSpec = {
           width: 6,
           queries: [{ expr: `max(${gauge('tollway_voucher_exposure_usd')})`, legend: 'exposure' }],
         },
+        {
+          kind: 'timeseries',
+          title: 'Refills per hour',
+          description: 'Vouchers that the gateway signed anew in the background, and why it could not.',
+          unit: 'short',
+          width: 24,
+          queries: [
+            {
+              expr: `sum by (payer, result) (${rate('tollway_voucher_refills_total')}) * 3600`,
+              legend: '{{payer}} {{result}}',
+            },
+          ],
+        },
       ],
     },
     {
