@@ -214,6 +214,18 @@ describe('init openclaw', () => {
   })
 })
 
+it.each([
+  ['callers in the configuration', 'callers: [{ id: a, key: "${env:CALLER}" }]\n', true],
+  ['a file of keys', 'keys: { path: ./keys.json }\n', true],
+  ['nobody who is asked for one', '', false],
+])('with %s the entries name a key or none', async (_what, callers, asks) => {
+  config = configFile(
+    `listen: 127.0.0.1:9402\n${callers}model_list: [{ model_name: m, api_base: "http://127.0.0.1:1/v1" }]\n`,
+    directory,
+  )
+  expect((await openclaw()).out).toContain(asks ? '"apiKey": "${TOLLWAY_KEY}"' : '"apiKey": "unused"')
+})
+
 describe('init litellm', () => {
   it('prints the paid models for model_list, with the cost LiteLLM is to believe left to the answers', async () => {
     const { code, out } = await init('litellm', '--config', config)
@@ -260,7 +272,7 @@ describe('init prometheus', () => {
       rule_files: string[]
       scrape_configs: object[]
     }
-    for (const file of rules) expect(existsSync(file), file).toBe(true)
+    for (const rule of rules) expect(existsSync(rule), rule).toBe(true)
     expect(scrapes).toEqual([{ job_name: 'tollway', static_configs: [{ targets: ['127.0.0.1:9402'] }] }])
     config = configFile('metrics: { listen: "127.0.0.1:9464", token: "${env:CALLER}" }\n', directory)
     expect(parse((await init('prometheus', '--config', config)).out)).toMatchObject({

@@ -1,4 +1,5 @@
 /** The entry that makes OpenClaw use a gateway: what goes where in `openclaw.json`. */
+import { asksForKeys } from '../config/asks-for-keys.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** The ways OpenClaw can talk to the gateway. */
@@ -35,13 +36,13 @@ const MAX_TOKENS = 4_096
 
 /** The settings, the provider's first. */
 export function openclawSettings(
-  config: Pick<ResolvedConfig, 'callers' | 'routes'>,
+  config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes'>,
   options: EntryOptions,
 ): Setting[] {
   const { kind, url, primary } = options
   const name = kind === 'provider' ? options.provider : kind
   // OpenClaw puts the variable in by itself; a gateway without callers takes any key.
-  const apiKey = config.callers.length === 0 ? 'unused' : `\${${options.keyVariable}}`
+  const apiKey = asksForKeys(config) ? `\${${options.keyVariable}}` : 'unused'
   const entry =
     kind === 'provider'
       ? { baseUrl: `${url}/v1`, apiKey, api: 'openai-completions', models: modelsOf(config) }

@@ -1,5 +1,6 @@
 /** Configuration of other programs that a gateway is run with, as text to put into their files. */
 import { stringify } from 'yaml'
+import { asksForKeys } from '../config/asks-for-keys.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /**
@@ -8,12 +9,12 @@ import type { ResolvedConfig } from '../config/resolved.ts'
  * @param keyVariable where LiteLLM takes the caller key from
  */
 export function litellmSnippet(
-  config: Pick<ResolvedConfig, 'callers' | 'routes'>,
+  config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes'>,
   url: string,
   keyVariable: string,
 ): string {
   const paid = config.routes.filter(({ payer }) => payer !== undefined).map(({ modelName }) => modelName)
-  const apiKey = config.callers.length === 0 ? 'unused' : `os.environ/${keyVariable}`
+  const apiKey = asksForKeys(config) ? `os.environ/${keyVariable}` : 'unused'
   const entries = [...new Set(paid)].map((name) => ({
     model_name: name,
     // `openai/` is LiteLLM's word for any API of OpenAI's form; the rest goes over the wire.
