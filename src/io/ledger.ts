@@ -153,7 +153,13 @@ export class Ledger {
       await this.#trail.record(now, { was: before.state, taken_over_by: result.id })
       this.#emit({ type: 'charge', charge: now, from: before.state })
     }
-    await this.#trail.write('charge.authorized', chargeFields(result), true)
+    try {
+      await this.#trail.write('charge.authorized', chargeFields(result), true)
+    } catch (error) {
+      // The store has it: the file tells it later, before what becomes of it, so that both tell the same. Nothing is sent.
+      await this.#trail.keep('charge.authorized', { ...chargeFields(result), late: true })
+      throw error
+    }
     this.#emit({ type: 'charge', charge: result, from: 'held' })
     return result
   }

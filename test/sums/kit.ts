@@ -1,4 +1,5 @@
 /** A ledger with its three sums, over a store and an audit file in memory that can be tampered with. */
+import { expect } from 'vitest'
 import { createMetrics } from '../../src/io/metrics.ts'
 import { Ledger } from '../../src/io/ledger.ts'
 import type { Store } from '../../src/io/store/store.ts'
@@ -52,7 +53,15 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
     const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)
     return await ledger.authorize(held, signed(n, { scheme }))
   }
-  return { ledger, audit, metrics, sums, timers, logged, faults, authorize, ...fragile }
+  /** A charge that the store has as authorized when the audit file refuses; nothing of it is sent. */
+  const refuseToRecord = async (n: number, microUsd: bigint): Promise<Charge> => {
+    const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)
+    audit.outage = new Error('no space left')
+    await expect(ledger.authorize(held, signed(n))).rejects.toThrow('audit')
+    audit.outage = undefined
+    return held
+  }
+  return { refuseToRecord, ledger, audit, metrics, sums, timers, logged, faults, authorize, ...fragile }
 }
 
 /** Looks as often as a difference must last; the differences by pair, micro-USD. */

@@ -17,6 +17,7 @@ test('whatever becomes of charges, the three sums agree to the micro-USD', async
     'less',
     'less_assumed',
     'less_receipt',
+    'audit_outage_at_authorize',
   ] as const
   await fc.assert(
     fc.asyncProperty(
@@ -24,8 +25,12 @@ test('whatever becomes of charges, the three sums agree to the micro-USD', async
         maxLength: 12,
       }),
       async (plan) => {
-        const { ledger, sums, authorize } = await openWithSums()
+        const { ledger, sums, authorize, refuseToRecord } = await openWithSums()
         for (const [n, [fate, amount]] of plan.entries()) {
+          if (fate === 'audit_outage_at_authorize') {
+            await ledger.release(await refuseToRecord(n + 1, amount), 'audit_unavailable')
+            continue
+          }
           const charge = await authorize(n + 1, amount, fate.startsWith('less') ? 'upto' : undefined)
           if (fate === 'less_assumed') {
             await ledger.resolve(await ledger.settle(charge, 'assumed', undefined), proven(true, amount / 3n))
