@@ -117,8 +117,8 @@ export function stateNode({ state, proof, reason }: Charge): HTMLElement {
 }
 
 /** What a charge cost, in USD where it has such a value. */
-export function amountText({ usd: value, amount, asset }: Charge): string {
-  return value === null ? `${amount} ${asset}` : usd(value)
+export function amountText({ usd: value, amount, charged, asset }: Charge): string {
+  return value === null ? `${charged ?? amount} ${asset}` : usd(value)
 }
 
 /** What it means that no transaction is known. */

@@ -69,7 +69,18 @@ function content({ charge, records }: Trail): HTMLElement[] {
 function facts(charge: Charge): HTMLElement {
   const rows: readonly (readonly [string, Content])[] = [
     ['State', stateNode(charge)],
-    ['Amount', make('span', { class: 'number' }, `${amountText(charge)} (${charge.amount} ${charge.asset})`)],
+    [
+      'Amount',
+      make(
+        'span',
+        { class: 'number' },
+        `${amountText(charge)} (${charge.charged ?? charge.amount} ${charge.asset})`,
+      ),
+    ],
+    // Of a payment of up to so much the chain proved what was taken; the rest of it stays visible.
+    ...(charge.charged === null
+      ? []
+      : [['Signed', make('span', { class: 'number' }, `${charge.amount} ${charge.asset}`)] as const]),
     ['Reserved', longTime(charge.time)],
     ['Last change', longTime(charge.updated)],
     ['Model', charge.model],
