@@ -8,7 +8,7 @@ import { takenOf, type Charge } from '../core/charge.ts'
 import type { Clock } from '../core/clock.ts'
 import { toMicroUsd } from '../core/money.ts'
 import { TOPICS, type ChainReader } from './chain.ts'
-import type { Store } from './store/store.ts'
+import type { HistoryQuery, Store } from './store/store.ts'
 
 /** Options of {@link watchOutflow}. */
 export interface OutflowOptions {
@@ -26,8 +26,8 @@ export interface OutflowOptions {
 
 /** Nodes refuse longer ranges. */
 const MAX_BLOCKS = 2000n
-/** No signed payment is valid for longer than a day (rule 6). */
-const MAX_VALIDITY_MS = 86_400_000
+/** What a request signs is valid for a day at most (rule 6); vouchers for longer. */
+const DAY_MS = 86_400_000
 
 /**
  * @returns micro-USD that left the wallets beyond what the ledger counts, 0 where it counts enough; `undefined` before a node
@@ -99,16 +99,17 @@ class NetworkOutflow {
 
   /** Every payment that could be taken since then and is not proven untaken, whoever made it. */
   async #counted(since: number): Promise<bigint> {
+    const begin = since * 1000 - DAY_MS
+    const lately = await this.#sum(since, { since: begin, until: Number.MAX_SAFE_INTEGER })
+    return lately + (await this.#sum(since, { since: 0, until: begin, longValidAt: since }))
+  }
+
+  async #sum(since: number, query: HistoryQuery): Promise<bigint> {
     const payers = new Set(this.#options.payers)
     let sum = 0n
     let after: Charge | undefined
     do {
-      const page = await this.#options.store.history({
-        since: since * 1000 - MAX_VALIDITY_MS,
-        until: Number.MAX_SAFE_INTEGER,
-        after,
-        limit: 500,
-      })
+      const page = await this.#options.store.history({ ...query, after, limit: 500 })
       for (const charge of page) {
         const { network, state, authorization } = charge
         if (network !== this.#chain.network || state === 'released' || !authorization) continue

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { Charge } from '../../src/core/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { onEachStore } from './each-store.ts'
-import { NOW, terms } from './samples.ts'
+import { NOW, signed, terms } from './samples.ts'
 
 async function pages(store: Store, query: Parameters<Store['history']>[0]): Promise<string[]> {
   const ids: string[] = []
@@ -38,6 +38,24 @@ onEachStore('history', (open) => {
     )
     expect(await numbers({ since: NOW + 5, until: NOW + 9, limit: 2 })).toEqual([0, 1, 2, 7])
     expect(await numbers({ instance: 'ins_one', limit: 2 })).toEqual([3, 1, 7, 5])
+  })
+
+  test('what was signed for longer than a day is found by when it ends, page by page', async () => {
+    const store = open()
+    const seconds = Math.floor(NOW / 1000)
+    for (const [n, validBefore] of [300, 86_399, 86_402, 90_000, 200_000].entries()) {
+      await store.reserve(terms(n), [], false)
+      await store.authorize(terms(n).id, signed(n, { validBefore: seconds + validBefore }), NOW + n)
+    }
+    await store.reserve(terms(9), [], false)
+    const found = async (longValidAt: number, limit: number): Promise<number[]> =>
+      (await pages(store, { since: 0, until: NOW + 1000, longValidAt, limit })).map((id) =>
+        Number(id.slice(4)),
+      )
+    expect(await found(seconds, 2)).toEqual([2, 3, 4])
+    expect(await found(seconds + 90_000, 1)).toEqual([3, 4])
+    expect(await found(seconds + 90_001, 9)).toEqual([4])
+    expect(await pages(store, { since: 0, until: NOW + 3, longValidAt: seconds })).toEqual([terms(2).id])
   })
 
   test('the head of an audit file is the one noted last', async () => {

@@ -99,6 +99,26 @@ test('what left beyond them is told, and so is a payment that was released and t
   expect(await look()).toBe(terms(1).amount + 7n)
 })
 
+test('a voucher handed over long before the start explains what leaves when it is used; one that has ended does not', async () => {
+  const { store, look, left } = await world()
+  const days = (count: number): number => count * 86_400
+  for (const [n, age, life] of [
+    [1, 5, 30],
+    [2, 40, 30],
+  ] as const) {
+    const reservedAt = NOW - days(age) * 1000
+    await store.reserve(terms(n, { reservedAt, leaseUntil: reservedAt + 30_000 }), [], false)
+    const validBefore = Math.floor(reservedAt / 1000) + days(life)
+    await store.authorize(terms(n).id, signed(n, { validBefore }), reservedAt + 1)
+    await store.move(terms(n).id, { to: 'uncertain', at: reservedAt + 2, reason: 'instance_closed' })
+  }
+  await look()
+  left(terms(1).amount)
+  expect(await look()).toBe(0n)
+  left(terms(2).amount)
+  expect(await look()).toBe(terms(2).amount)
+})
+
 test('a node that does not answer gives no number, and nothing is counted twice or lost when it is back', async () => {
   const { look, left, state, outflow } = await world()
   await look()

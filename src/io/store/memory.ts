@@ -23,6 +23,7 @@ import {
   authorizedCharge,
   duplicateCharge,
   heldCharge,
+  isLongValid,
   movedCharge,
   payeeDiffers,
   queryLimit,
@@ -173,11 +174,12 @@ class MemoryStore implements Store {
 
   async history(query: HistoryQuery): Promise<Charge[]> {
     this.#open()
-    const { since, until, instance, after } = query
+    const { since, until, instance, after, longValidAt } = query
     return [...this.#charges.values()]
       .map((entry) => entry.charge)
       .filter(({ reservedAt }) => reservedAt >= since && reservedAt < until)
       .filter((charge) => instance === undefined || charge.instance === instance)
+      .filter((charge) => longValidAt === undefined || isLongValid(charge, longValidAt))
       .filter((charge) => after === undefined || byReservation(charge, after) > 0)
       .toSorted(byReservation)
       .slice(0, queryLimit(query))

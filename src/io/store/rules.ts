@@ -206,6 +206,12 @@ export function retiredCharge(charge: Charge, at: number, reason: string): Charg
   return undefined
 }
 
+/** What `HistoryQuery.longValidAt` asks of a charge. */
+export function isLongValid({ authorization, reservedAt }: Charge, at: number): boolean {
+  if (!authorization) return false
+  return authorization.validBefore * 1000 > reservedAt + 86_400_000 && authorization.validBefore >= at
+}
+
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
 

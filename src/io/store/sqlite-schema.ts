@@ -249,6 +249,10 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (payer, name)
   ) STRICT, WITHOUT ROWID;
   `,
+  // What was signed for longer than a day, as vouchers are: it may leave the wallet long after its reservation.
+  `
+  CREATE INDEX charges_long ON charges (valid_before) WHERE valid_before * 1000 > reserved_at + 86400000;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -100,6 +100,11 @@ export interface HistoryQuery {
   readonly until: number
   /** Only charges of this instance. */
   readonly instance?: string | undefined
+  /**
+   * Only those that were signed for longer than a day, as vouchers are, and are valid at this instant or later, Unix seconds.
+   * Not together with `instance`.
+   */
+  readonly longValidAt?: number | undefined
   /** Only those behind this one: the last of the page before. */
   readonly after?: Pick<Charge, 'reservedAt' | 'id'> | undefined
   /** As in {@link ChargeQuery}. */

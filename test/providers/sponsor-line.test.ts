@@ -1,0 +1,48 @@
+/** The line of payments that bring their allowance along: one after the other, and nobody waits past their reservation. */
+import { expect, test } from 'vitest'
+import { SponsorLine } from '../../providers/sponsor-line.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+
+const never = new AbortController().signal
+
+test('whose turn does not come is told in time, keeps nobody else waiting, and lets the next in after those before', async () => {
+  const timers = new ManualTimers()
+  const line = new SponsorLine(timers)
+  await line.enter('0xt', 'first', never)
+  const second = line.enter('0xt', 'second', never)
+  const third = line.enter('0xt', 'third', never)
+  third.catch(() => undefined)
+  await Promise.all([
+    expect(second).rejects.toMatchObject({
+      code: 'signer_unavailable',
+      status: 503,
+      message: expect.stringMatching(/still under way.*Approve Permit2/),
+    }),
+    timers.fire(20_000),
+  ])
+  await timers.fire(20_000)
+  await expect(third).rejects.toMatchObject({ code: 'signer_unavailable' })
+  const fourth = line.enter('0xt', 'fourth', never)
+  let isIn = false
+  const entered = fourth.then(() => {
+    isIn = true
+  })
+  await new Promise(setImmediate)
+  expect(isIn).toBe(false)
+  line.leave('first')
+  await entered
+  // Another token's line is its own, and whoever is in has no clock running.
+  await line.enter('0xother', 'fifth', never)
+  expect(timers.size).toBe(0)
+})
+
+test('whoever leaves while waiting is not served', async () => {
+  const line = new SponsorLine(new ManualTimers())
+  await line.enter('0xt', 'first', never)
+  const leaving = new AbortController()
+  const second = line.enter('0xt', 'second', leaving.signal)
+  leaving.abort(new Error('left'))
+  await expect(second).rejects.toThrow('left')
+  line.leave('first')
+  await line.enter('0xt', 'third', never)
+})
