@@ -3,155 +3,26 @@
  * a seller of our own that only looks at payments: how vouchers are used is tried here, not what the chain makes of them
  * (test/providers/obol-pool-paying.test.ts).
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
-import type { Observer } from '../../src/core/events.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ManualTimers } from '../kit/manual-timers.ts'
-import { buyerFiles, signAuths, upstreamFile, USDC, type Auth, type BuyerFiles } from '../kit/obol-pool.ts'
-
-const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
-
-/** What came with a paid request. */
-interface Paid {
-  readonly nonce: string
-  readonly headers: IncomingMessage['headers']
-  readonly url: string
-  readonly body: Record<string, unknown>
-  readonly message: Record<string, unknown>
-}
-
-/** A mock seller: asks for a price, keeps what it is paid with, and answers as it is told. */
-interface MockSeller {
-  readonly url: string
-  price: string
-  payTo: string
-  /** `body`: the 402 as Obol's sellers send it; `header`: only PAYMENT-REQUIRED; `v1`: x402 version 1. */
-  speaks: 'body' | 'header' | 'v1'
-  /** What a paid request gets; the default is 200 with a receipt. */
-  onPaid: ((response: ServerResponse, count: number) => void) | undefined
-  readonly paid: Paid[]
-  readonly unpaid: IncomingMessage['headers'][]
-  close(): Promise<void>
-}
-
-async function startSeller(): Promise<MockSeller> {
-  const server: Server = createServer()
-  const seller: MockSeller = {
-    url: '',
-    price: '1000',
-    payTo,
-    speaks: 'body',
-    onPaid: undefined,
-    paid: [],
-    unpaid: [],
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
-  }
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>
-      const header = request.headers['payment-signature'] ?? request.headers['x-payment']
-      if (typeof header !== 'string') {
-        seller.unpaid.push(request.headers)
-        return challenge(seller, response)
-      }
-      const message = JSON.parse(Buffer.from(header, 'base64').toString()) as Paid['message'] & {
-        payload: { authorization: { nonce: string } }
-      }
-      const { nonce } = message.payload.authorization
-      seller.paid.push({ nonce, headers: request.headers, url: request.url ?? '', body, message })
-      if (seller.onPaid) return seller.onPaid(response, seller.paid.length)
-      answer(response)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('no address')
-  return Object.assign(seller, { url: `http://127.0.0.1:${address.port}/services/qwen` })
-}
-
-function challenge(seller: MockSeller, response: ServerResponse): void {
-  const offer = {
-    scheme: 'exact',
-    asset: USDC,
-    payTo: seller.payTo,
-    maxTimeoutSeconds: 600,
-    extra: { name: 'USDC', version: '2' },
-  }
-  const message =
-    seller.speaks === 'v1'
-      ? { x402Version: 1, accepts: [{ ...offer, network: 'base-sepolia', maxAmountRequired: seller.price }] }
-      : { x402Version: 2, accepts: [{ ...offer, network: 'eip155:84532', amount: seller.price }] }
-  const text = JSON.stringify(message)
-  const header =
-    seller.speaks === 'header' ? { 'payment-required': Buffer.from(text).toString('base64') } : undefined
-  response.writeHead(402, { 'content-type': 'application/json', ...header })
-  response.end(seller.speaks === 'header' ? '' : text)
-}
-
-function answer(response: ServerResponse, receipt = true): void {
-  const settled = { success: true, transaction: `0x${'ab'.repeat(32)}`, network: 'eip155:84532', payer: '0x' }
-  response.writeHead(200, {
-    'content-type': 'application/json',
-    ...(receipt ? { 'x-payment-response': Buffer.from(JSON.stringify(settled)).toString('base64') } : {}),
-  })
-  response.end(JSON.stringify({ id: 'c', object: 'chat.completion', choices: [], usage: {} }))
-}
+import { signAuths, upstreamFile, USDC, type Auth } from '../kit/obol-pool.ts'
+import { answer, challenge, consumed, payTo, startBuyer, status } from '../kit/mock-obol-seller.ts'
 
 const cleanup: (() => unknown)[] = []
 afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })
 
-interface Buyer {
-  readonly seller: MockSeller
-  readonly files: BuyerFiles
-  readonly timers: ManualTimers
-  open: (config?: object, observer?: Observer) => Promise<TestGateway>
-}
-
-async function buyer(auths: readonly Auth[]): Promise<Buyer> {
-  const seller = await startSeller()
-  const files = buyerFiles()
-  cleanup.push(
-    () => files.remove(),
-    () => seller.close(),
-  )
-  files.write('remote-qwen', upstreamFile({ url: seller.url, payTo, model: 'qwen3.5:9b' }), auths)
-  const timers = new ManualTimers()
-  return {
-    seller,
-    files,
-    timers,
-    async open(config = {}, observer = () => undefined) {
-      const gateway = await startGateway(
-        { payers: { obol: files.payer }, ...config },
-        { timers, observers: [observer] },
-      )
-      cleanup.push(() => gateway.close())
-      return gateway
-    },
-  }
-}
-
-const status = async ({ url }: TestGateway): Promise<Record<string, Record<string, unknown>>> =>
-  (await (await fetch(`${url}/status`)).json()) as Record<string, Record<string, unknown>>
+const buyer = (auths: readonly Auth[]) => startBuyer(auths, cleanup)
 
 const pay = (
   gateway: TestGateway,
   model = 'paid/qwen3.5:9b',
   user = crypto.randomUUID(),
 ): Promise<Response> => ask(gateway.url, { model, user })
-
-const consumed = (files: BuyerFiles): unknown =>
-  existsSync(files.state) ? (JSON.parse(readFileSync(files.state, 'utf8')) as unknown) : undefined
 
 const compare = (a: string, b: string): number => (a < b ? -1 : 1)
 
