@@ -179,6 +179,8 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
     'middleware/ask-unpaid.ts',
     'middleware/paid-call.ts',
+    // Asks for a seller's list of models: GET, no body, no payment.
+    'src/io/catalogues.ts',
   ])
   // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([
