@@ -23,6 +23,11 @@ export interface Metrics {
   watch(sources: MetricSources): void
   /** Reads the sources and writes the Prometheus text format. What cannot be read is left out or NaN, never stale. */
   text(): Promise<string>
+  /**
+   * What `tollway_spend_usd_total` less `tollway_spend_corrections_usd_total` stands for, micro-USD, exact: the counters
+   * themselves are doubles, and drift by a micro-USD in some hundred thousand payments.
+   */
+  spentMicroUsd(): bigint
   /** As {@link Metrics.text}, in OpenMetrics: with exemplars that name the request. */
   openMetrics(): Promise<Exposition>
 }
@@ -32,6 +37,7 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   const metrics = new MetricRegistry(settings)
   let sources: MetricSources = {}
   let loop: ReturnType<typeof readProcess> | undefined
+  let spent = 0n
   const read = async (): Promise<void> => {
     await readSources(metrics, sources)
     loop = readProcess(metrics, loop)
@@ -39,7 +45,11 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   return {
     registry: metrics.registry,
     contentType: Registry.PROMETHEUS_CONTENT_TYPE,
-    observe: (event) => record(metrics, event),
+    observe(event) {
+      if (event.type === 'charge') spent += recordCharge(metrics, event.charge, event.from)
+      else record(metrics, event)
+    },
+    spentMicroUsd: () => spent,
     watch(added) {
       sources = { ...sources, ...added }
     },
@@ -54,11 +64,8 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   }
 }
 
-function record(metrics: MetricRegistry, event: TollwayEvent): void {
+function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'charge' }>): void {
   switch (event.type) {
-    case 'charge':
-      recordCharge(metrics, event.charge, event.from)
-      return
     case 'budget_refused':
       metrics.count('tollway_budget_refusals_total', {
         budget: event.claim.budget,
@@ -120,7 +127,8 @@ function record(metrics: MetricRegistry, event: TollwayEvent): void {
   }
 }
 
-function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): void {
+/** @returns what was counted as spent, less corrections, micro-USD */
+function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): bigint {
   const { payer, seller, network, state, route, caller } = charge
   // A stronger proof for the same state is no new payment.
   if (from !== state) {
@@ -131,13 +139,17 @@ function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState
   if (from === 'settled') {
     // What was counted then was all that was signed. A counter never goes down: what is taken off has one of its own.
     const { amount, microUsd = 0n } = charge
-    if (taken.amount === amount) return
+    if (taken.amount === amount) return 0n
     metrics.count('tollway_spend_corrections_atomic_total', labels, Number(amount - taken.amount))
-    metrics.count('tollway_spend_corrections_usd_total', labels, usd(microUsd - (taken.microUsd ?? 0n)))
-  } else if (state === 'settled') {
-    metrics.count('tollway_spend_atomic_total', labels, Number(taken.amount))
-    if (taken.microUsd !== undefined) metrics.count('tollway_spend_usd_total', labels, usd(taken.microUsd))
+    const tooMuch = microUsd - (taken.microUsd ?? 0n)
+    metrics.count('tollway_spend_corrections_usd_total', labels, usd(tooMuch))
+    return -tooMuch
   }
+  if (state !== 'settled') return 0n
+  metrics.count('tollway_spend_atomic_total', labels, Number(taken.amount))
+  if (taken.microUsd === undefined) return 0n
+  metrics.count('tollway_spend_usd_total', labels, usd(taken.microUsd))
+  return taken.microUsd
 }
 
 function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {

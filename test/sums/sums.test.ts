@@ -113,6 +113,12 @@ describe('a fault in one of the sums raises the gauge', () => {
     expect(await shown(metrics.text())).toContain('tollway_ledger_mismatch_usd{pair="ledger_metrics"} 0.003')
   })
 
+  test('the metrics: a counter was reset', async () => {
+    const { sums, metrics } = await spend()
+    metrics.registry.resetMetrics()
+    expect(await differences(sums)).toEqual({ ledger_audit: 0n, ledger_metrics: 6000n, audit_metrics: 6000n })
+  })
+
   test('a ledger that cannot be read shows no number, and is told', async () => {
     const { sums, metrics, replaced, timers, logged } = await spend()
     replaced.history = async () => {
@@ -157,6 +163,15 @@ test('what another process books of the own charges is no difference', async () 
   await other.ledger.resolve(upto, proven(true, 200n))
   expect(await differences(one.sums)).toEqual(AGREE)
   expect(await differences(other.sums)).toEqual(AGREE)
+})
+
+test('a counter that is too large to hold a micro-USD is no difference', async () => {
+  const { ledger, sums, metrics, authorize } = await openWithSums()
+  for (const [n, microUsd] of [10n ** 16n, 1n, 1n, 1n, 1n].entries()) {
+    await ledger.settle(await authorize(n + 1, microUsd), 'receipt', undefined)
+  }
+  expect(metrics.spentMicroUsd()).toBe(10n ** 16n + 4n)
+  expect(await differences(sums)).toEqual(AGREE)
 })
 
 test('the counters never go down: what the chain takes off again is counted beside them', async () => {
