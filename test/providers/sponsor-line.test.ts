@@ -1,4 +1,5 @@
 /** The line of payments that bring their allowance along: one after the other, and nobody waits past their reservation. */
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { SponsorLine } from '../../providers/sponsor-line.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
@@ -24,10 +25,10 @@ test('whose turn does not come is told in time, keeps nobody else waiting, and l
   await expect(third).rejects.toMatchObject({ code: 'signer_unavailable' })
   const fourth = line.enter('0xt', 'fourth', never)
   let isIn = false
-  const entered = fourth.then(() => {
+  const entered = fourth.finally(() => {
     isIn = true
   })
-  await new Promise(setImmediate)
+  await setImmediate()
   expect(isIn).toBe(false)
   line.leave('first')
   await entered

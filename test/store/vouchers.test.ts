@@ -58,6 +58,22 @@ onEachStore('vouchers', (store) => {
     expect(await claimFor(store(), 2)).toEqual({ ok: true, voucher: voucher(1) })
   })
 
+  test.each([
+    ['is gone', (open: Store) => open.vouchers.remove(base, 'qwen')],
+    ['has another price now', (open: Store) => open.vouchers.define(pool({ amount: 24_000n }), NOW)],
+  ])('a charge released before it was recorded drops its voucher when the pool %s', async (_how, change) => {
+    await fill(store(), 1)
+    await claimFor(store(), 1)
+    await change(store())
+    await store().move(terms(1).id, { to: 'released', at: NOW, reason: 'client_left' })
+    expect(await store().vouchers.list({ at: NOW })).toMatchObject([{ state: 'dropped', charge: undefined }])
+    expect(await claimFor(store(), 2)).toMatchObject({ ok: false, reason: 'empty' })
+    // What comes back with its pool can be used.
+    await store().vouchers.define(pool(), NOW)
+    expect(await store().vouchers.add([voucher(1)], options)).toMatchObject({ added: 1 })
+    expect(await claimFor(store(), 3)).toEqual({ ok: true, voucher: voucher(1) })
+  })
+
   test('a voucher that was sent is never free again, whatever becomes of its charge', async () => {
     await fill(store(), 3)
     const states = []

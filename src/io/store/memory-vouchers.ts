@@ -65,6 +65,7 @@ export class MemoryVouchers implements VoucherStore {
     if (charge.state === 'released' && !charge.authorization) {
       this.#byCharge.delete(charge.id)
       entry.charge = undefined
+      this.#giveBack(entry)
     } else if (mayErase(charge)) {
       entry.payment = undefined
     }
@@ -266,6 +267,15 @@ export class MemoryVouchers implements VoucherStore {
       keys.set(voucher.pool, [...(keys.get(voucher.pool) ?? []), voucher.key])
     }
     return keys
+  }
+
+  /** Into its pool, where that stands and still has its terms; else it is dropped, as it would have been when it was free. */
+  #giveBack(entry: Entry): void {
+    const { payer, pool: name } = entry.voucher
+    const pool = this.#pools.get(poolKey(payer, name))?.pool
+    if (pool && sameTerms(pool, entry.voucher)) return
+    this.#dropAll([entry])
+    if (pool) this.#purchases.deliver(payer, name, -1)
   }
 
   #isExported(id: string | undefined): boolean {

@@ -50,7 +50,7 @@ export class SqliteVouchers {
 
   /** Follows a charge that moved; see {@link VoucherStore}. */
   follow(charge: Charge): void {
-    if (charge.state === 'released' && !charge.authorization) this.#sql.giveBack.run(charge.id)
+    if (charge.state === 'released' && !charge.authorization) this.#giveBack(charge.id)
     else if (mayErase(charge)) this.#sql.erase.run(charge.id)
   }
 
@@ -255,6 +255,18 @@ export class SqliteVouchers {
     return keys
   }
 
+  /** Into its pool, where that stands and still has its terms; else it is dropped, as it would have been when it was free. */
+  #giveBack(charge: string): void {
+    const row = this.#sql.ofCharge.get(charge)
+    if (!row) return
+    this.#sql.giveBack.run(charge)
+    const voucher = rowToVoucher(row)
+    const pool = this.#find(voucher.payer, voucher.pool)
+    if (pool && sameTerms(pool, voucher)) return
+    this.drop([voucher.id])
+    if (pool) this.#purchases.deliver(voucher.payer, voucher.pool, -1)
+  }
+
   #find(payer: string, name: string): VoucherPool | undefined {
     const row = this.#sql.pool.get(payer, name)
     return row && rowToPool(row)
@@ -344,6 +356,7 @@ function prepare(db: Connection) {
     anyFree: db.prepare(
       `SELECT 1 FROM vouchers WHERE payer = ? AND seller = ? AND ${FREE} AND (? IS NULL OR pool = ?) LIMIT 1`,
     ),
+    ofCharge: db.prepare('SELECT * FROM vouchers WHERE charge = ?'),
     claimed: db.prepare('SELECT 1 FROM vouchers WHERE charge = ?'),
     take: db.prepare(`UPDATE vouchers SET charge = ? WHERE id = ? AND ${FREE}`),
     takeOver: db.prepare('UPDATE vouchers SET charge = ?, payment = NULL WHERE charge = ?'),
