@@ -93,12 +93,6 @@ export function mediaType(headers: Reply['headers']): string {
   return firstOf(headers['content-type']).split(';', 1)[0]?.trim().toLowerCase() ?? ''
 }
 
-/** Whether the body is compressed or otherwise encoded, so that its text cannot be read. */
-export function isEncoded(headers: Reply['headers']): boolean {
-  const encoding = firstOf(headers['content-encoding']).trim().toLowerCase()
-  return encoding !== '' && encoding !== 'identity'
-}
-
 function mayComeFromSeller(name: string): boolean {
   return !NOT_FROM_SELLERS.has(name) && !PREFIXES_NOT_FROM_SELLERS.some((prefix) => name.startsWith(prefix))
 }

@@ -8,7 +8,7 @@ import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { mediaType } from './relay-headers.ts'
 import { relayEventsAsJson, relayJson } from './relay-json.ts'
 import { planOf, type StreamPlan } from './stream-plan.ts'
-import { usageTap } from './usage-tap.ts'
+import { usageTap, type UsageTap } from './usage-tap.ts'
 
 /**
  * Relays a reply, and lets go of its body at the end.
@@ -39,7 +39,7 @@ async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends
     case 'untouched':
       return await relayUntouched(ends)
     case 'watched':
-      return await relayWatched(ends)
+      return await relayUntouched(ends, usageTap(ends.reply.headers))
     case 'events':
       return await relayEvents(ends)
     case 'json':
@@ -55,28 +55,33 @@ async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends
   }
 }
 
-/** Bytes as they come; a body that breaks cuts the client off too, so that it can tell. */
-async function relayUntouched(ends: RelayEnds, tap: (chunk: Uint8Array) => void = () => {}): Promise<void> {
+/**
+ * Bytes as they come; a body that breaks cuts the client off too, so that it can tell. The client is sent a piece before
+ * anybody else looks at it.
+ */
+async function relayUntouched(ends: RelayEnds, tap?: UsageTap): Promise<void> {
   ends.open()
   ends.flush()
   try {
     for await (const chunk of ends.chunks()) {
-      tap(chunk)
       await ends.client.write(chunk)
+      await tap?.push(chunk)
+      // At once: who leaves before the end has used it all the same.
+      noteUsage(ends, tap)
     }
+    await tap?.end()
+    noteUsage(ends, tap)
     ends.end()
   } catch (error) {
     ends.broke(error)
+    await tap?.end()
+    noteUsage(ends, tap)
     ends.cut()
   }
 }
 
-async function relayWatched(ends: RelayEnds): Promise<void> {
-  const tap = usageTap()
-  await relayUntouched(ends, (chunk) => {
-    tap.push(chunk)
-  })
-  ends.exchange.usage = tap.usage ?? ends.exchange.usage
+function noteUsage({ exchange }: RelayEnds, tap: UsageTap | undefined): void {
+  exchange.usage = tap?.usage ?? exchange.usage
 }
 
 /** The client's stream is open, and what came is neither events nor JSON that could become some. */

@@ -1,10 +1,11 @@
 /** How an answer goes to the client: as it is, or in the other form. */
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../src/core/exchange.ts'
 import { answerKind, type AnswerKind } from '../src/core/stream-json.ts'
-import { isEncoded, mediaType } from './relay-headers.ts'
+import { contentCoding } from './content-coding.ts'
+import { mediaType } from './relay-headers.ts'
 
 /**
- * `untouched`: byte for byte · `events`: an event stream whose events are looked at · `json`: a JSON answer whose cost
+ * `untouched`: byte for byte · `watched`: the same, its usage read · `events`: an event stream whose events are looked at · `json`: a JSON answer whose cost
  * is set · `json-to-events`, `events-to-json`: converted for a client that asked for the other form · `undeliverable`: the
  * stream was opened early, and this cannot go into one.
  */
@@ -18,13 +19,18 @@ export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
   const plan = waysOf(exchange, reply)
   if (exchange.openedEarly !== true) return plan
   const isSuccess = reply.status >= 200 && reply.status < 300
-  const isEvents = plan.way === 'events' || plan.way === 'watched' || plan.way === 'json-to-events'
+  const isEvents = plan.way === 'events' || plan.way === 'json-to-events' || isPlainStream(plan, reply)
   return isSuccess && isEvents ? plan : { way: 'undeliverable' }
+}
+
+function isPlainStream({ way }: StreamPlan, { headers }: Reply): boolean {
+  return way === 'watched' && mediaType(headers) === 'text/event-stream' && contentCoding(headers) === ''
 }
 
 function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
   // Of another API than those for models nothing is known, not even what its `usage` means.
-  if (isEncoded(reply.headers) || exchange.endpoint === DIRECT_ENDPOINT) return { way: 'untouched' }
+  if (exchange.endpoint === DIRECT_ENDPOINT) return { way: 'untouched' }
+  if (contentCoding(reply.headers) !== '') return { way: 'watched' }
   const type = mediaType(reply.headers)
   const isStream = type === 'text/event-stream'
   const isJson = type === 'application/json' || type.endsWith('+json')
@@ -43,5 +49,5 @@ function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
   if (isStream) {
     return { way: isPaid || (isOurs && exchange.usageChunk === 'forced') ? 'events' : 'watched' }
   }
-  return { way: isJson && isPaid ? 'json' : 'untouched' }
+  return { way: isJson && isPaid ? 'json' : 'watched' }
 }

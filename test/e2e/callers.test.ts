@@ -1,6 +1,7 @@
 /** Caller keys from a file that changes while the gateway runs, and the limits that go with them. */
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { commandAuditPath } from '../../src/app/audit-files.ts'
@@ -23,6 +24,14 @@ beforeAll(async () => {
     if (request.body.includes('wait')) {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n')
       gates.push(() => response.end(`data: ${USAGE}\n\n`))
+    } else if (request.body.includes('gzip')) {
+      const isStream = request.body.includes('"stream":true')
+      response
+        .writeHead(200, {
+          'content-type': isStream ? 'text/event-stream' : 'application/json',
+          'content-encoding': 'gzip',
+        })
+        .end(gzipSync(isStream ? `data: ${USAGE}\n\ndata: [DONE]\n\n` : USAGE))
     } else if (request.body.includes('"stream":true')) {
       response
         .writeHead(200, { 'content-type': 'text/event-stream' })
@@ -208,6 +217,22 @@ describe('limits of a caller', () => {
       429,
       expect.stringContaining('150 tokens a minute'),
     ])
+  })
+
+  test.each([
+    ['JSON', {}],
+    ['compressed JSON', { user: 'gzip' }],
+    ['a compressed stream', { user: 'gzip', stream: true }],
+  ])('on tokens a minute count what was answered as %s', async (name, body) => {
+    const key = bearer(await made(name.replaceAll(' ', '-'), '--tokens-per-minute', '150'))
+    const left: (string | null)[] = []
+    for (let at = 0; at < 2; at++) {
+      const answer = await ask(tollway.url, { model: 'm', ...body }, key)
+      left.push(answer.headers.get('x-ratelimit-remaining-tokens'))
+      expect(await answer.text()).toContain(USAGE)
+    }
+    expect(left).toEqual(['150', '50'])
+    expect((await ask(tollway.url, { model: 'm', ...body }, key)).status).toBe(429)
   })
 
   test('on requests at once let the next one in when one ends', async () => {

@@ -1,0 +1,110 @@
+/** Reads the `usage` at the top of a JSON answer while it streams through (RFC 8259); nothing of the answer is kept. */
+import { readUsage, type Usage } from './usage.ts'
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COLON = 0x3a
+const COMMA = 0x2c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+/** Longer than any `usage` there is; a longer one is not read. */
+const MAX_USAGE_BYTES = 16_384
+
+/** `usage` with every letter as `\uXXXX`. */
+const MAX_KEY_BYTES = 30
+
+/** One JSON text. What is no object is not looked at beyond its first byte, so that anything may be pushed. */
+export class JsonUsage {
+  #place: 'before' | 'inside' | 'past' = 'before'
+  /** Open brackets; 1 inside the object itself. */
+  #depth = 0
+  #inString = false
+  #escaped = false
+  /** Whether a string that begins at the top is a key. */
+  #expectsKey = true
+  /** The bytes of the last key at the top. */
+  #key: number[] = []
+  #inKey = false
+  /** The bytes of the `usage` that is being read. */
+  #value: number[] | undefined
+  #usage: Usage | undefined
+
+  /** The counts so far; of several the last one counts, as it does for parsers. */
+  get usage(): Usage | undefined {
+    return this.#usage
+  }
+
+  /** The next bytes of the text, cut anywhere. */
+  push(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length && this.#place !== 'past'; at++) this.#byte(chunk[at] ?? 0)
+  }
+
+  #byte(byte: number): void {
+    if (this.#inString) return this.#stringByte(byte)
+    if (isBlank(byte)) return
+    if (this.#place === 'before') {
+      this.#place = byte === OPEN_BRACE ? 'inside' : 'past'
+      this.#depth = 1
+      return
+    }
+    const isTop = this.#depth === 1
+    if (isTop && (byte === COMMA || byte === CLOSE_BRACE)) this.#endValue()
+    this.#keep(byte)
+    if (byte === QUOTE) {
+      this.#inString = true
+      this.#inKey = isTop && this.#expectsKey
+      if (this.#inKey) this.#key = []
+    } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      this.#depth += 1
+    } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      this.#depth -= 1
+      if (this.#depth === 0) this.#place = 'past'
+    } else if (isTop && byte === COMMA) {
+      this.#expectsKey = true
+    } else if (isTop && byte === COLON && this.#expectsKey) {
+      this.#expectsKey = false
+      this.#value = isUsage(this.#key) ? [] : undefined
+    }
+  }
+
+  #stringByte(byte: number): void {
+    this.#keep(byte)
+    const ends = byte === QUOTE && !this.#escaped
+    this.#escaped = byte === BACKSLASH && !this.#escaped
+    if (ends) {
+      this.#inString = false
+      this.#inKey = false
+    } else if (this.#inKey && this.#key.length <= MAX_KEY_BYTES) {
+      this.#key.push(byte)
+    }
+  }
+
+  #keep(byte: number): void {
+    if (this.#value && this.#value.push(byte) > MAX_USAGE_BYTES) this.#value = undefined
+  }
+
+  #endValue(): void {
+    if (!this.#value) return
+    this.#usage = readUsage(parse(Buffer.from(this.#value).toString('utf8'))) ?? this.#usage
+    this.#value = undefined
+  }
+}
+
+function isUsage(key: readonly number[]): boolean {
+  return key.length <= MAX_KEY_BYTES && parse(`"${Buffer.from(key).toString('utf8')}"`) === 'usage'
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
