@@ -185,7 +185,9 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([
     'src/io/bookings.ts',
+    'src/io/charge-resolver.ts',
     'src/io/ledger.ts',
+    'src/io/record-authorization.ts',
     // Asks what another policy would have done, on a store of its own in memory.
     'src/app/report/replay.ts',
   ])
