@@ -13,6 +13,9 @@ import { watchSums, type SumCheck, type SumSources } from '../io/sum-check.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import { ledgerSums, type AuditSums, type MoveWatch } from '../io/three-sums.ts'
 
+/** A store on a disk of its own answers without ever letting the event loop turn. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
 /** What {@link openSums} compares. */
 export interface SumParts {
   readonly store: Store
@@ -53,6 +56,7 @@ export function chainOutflow(
     payers: [...new Set(addresses)],
     clock,
     intervalMs: config.reconcile.intervalMs,
+    breathe,
   })
   return {
     read,
@@ -65,7 +69,6 @@ export function chainOutflow(
 /** Starts comparing, and shows the differences as `tollway_ledger_mismatch_usd`. */
 export function openSums(parts: SumParts): SumCheck {
   const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = parts
-  const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
   const check = watchSums({
     sources: {
       ledger: () => ledgerSums(store, instance.id, instance.startedAt, breathe),

@@ -22,6 +22,8 @@ export interface OutflowOptions {
   readonly clock: Clock
   /** Between two questions to the nodes, milliseconds; asked more often, the last answer is given. */
   readonly intervalMs: number
+  /** Lets requests go on between two pages of the ledger. */
+  readonly breathe: () => Promise<void>
 }
 
 /** Nodes refuse longer ranges. */
@@ -82,6 +84,7 @@ class NetworkOutflow {
       this.#outflow += await this.#leftBetween(this.#until + 1n, to)
       this.#until = to
     }
+    if (this.#outflow === 0n) return 0n
     const known = await this.#counted(this.#begun.timestamp)
     return this.#outflow > known ? this.#outflow - known : 0n
   }
@@ -117,6 +120,7 @@ class NetworkOutflow {
         sum += takenOf(charge).microUsd ?? 0n
       }
       after = page.at(-1)
+      await this.#options.breathe()
     } while (after)
     return sum
   }

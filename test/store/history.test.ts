@@ -1,8 +1,11 @@
 /** Charges page by page, and the heads of audit files: alike in every store. */
+import { DatabaseSync } from 'node:sqlite'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Charge } from '../../src/core/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
+import { SqliteHistory } from '../../src/io/store/sqlite-history.ts'
+import { MIGRATIONS } from '../../src/io/store/sqlite-schema.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 
@@ -65,4 +68,24 @@ onEachStore('history', (open) => {
     for (const one of [head('/b', 5), head('/a', 1), head('/b', 3)]) await store.noteAuditHead(one)
     expect(await store.auditHeads()).toEqual([head('/a', 1), head('/b', 3)])
   })
+})
+
+test('SQLite pages through the charges of a process, and of all, without sorting them anew for each page', () => {
+  const db = new DatabaseSync(':memory:')
+  db.exec(MIGRATIONS.join(''))
+  const asked: string[] = []
+  const prepare = (sql: string) => {
+    asked.push(sql)
+    return db.prepare(sql)
+  }
+  expect(new SqliteHistory({ prepare, exec: db.exec, close: db.close, isTransaction: false })).toBeDefined()
+  const ofCharges = asked.filter((sql) => sql.includes('FROM charges') && !sql.includes('charges_long'))
+  expect(ofCharges).toHaveLength(2)
+  for (const sql of ofCharges) {
+    const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all()
+    expect(plan.map(({ detail }) => detail)).toEqual([
+      expect.stringMatching(/^SEARCH charges USING INDEX .*\(reserved_at,id\)>/),
+    ])
+  }
+  db.close()
 })

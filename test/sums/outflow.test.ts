@@ -54,6 +54,7 @@ async function world() {
   const store = memoryStore()
   const { chain, state, transfers } = node()
   let now = NOW
+  let breaths = 0
   const outflow = watchOutflow({
     store,
     chains: [chain],
@@ -61,6 +62,9 @@ async function world() {
     payers: [PAYER],
     clock: { now: () => now },
     intervalMs: 60_000,
+    breathe: async () => {
+      breaths += 1
+    },
   })
   const look = async (): Promise<bigint | undefined> => {
     now += 60_000
@@ -74,7 +78,7 @@ async function world() {
     state.number += 1n
     transfers.push({ block: state.number, amount, asset: terms(1).asset, from })
   }
-  return { store, state, outflow, look, pay, left }
+  return { store, state, outflow, look, pay, left, breaths: () => breaths }
 }
 
 test('payments that the ledger counts explain what left the wallet, taken or not', async () => {
@@ -117,6 +121,17 @@ test('a voucher handed over long before the start explains what leaves when it i
   expect(await look()).toBe(0n)
   left(terms(2).amount)
   expect(await look()).toBe(terms(2).amount)
+})
+
+test('requests go on between two pages of a long ledger, and nothing is read before anything left', async () => {
+  const { look, pay, left, breaths } = await world()
+  await look()
+  for (let n = 1; n <= 1100; n++) await pay(n)
+  expect(await look()).toBe(0n)
+  expect(breaths()).toBe(0)
+  left(3n)
+  expect(await look()).toBe(0n)
+  expect(breaths()).toBeGreaterThanOrEqual(3)
 })
 
 test('a node that does not answer gives no number, and nothing is counted twice or lost when it is back', async () => {

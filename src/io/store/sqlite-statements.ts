@@ -57,7 +57,9 @@ export function prepareStatements(db: Connection) {
     updateCharge:
       db.prepare(`UPDATE charges SET ${CHANGING_COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
     WHERE id = :id`),
-    openCharges: db.prepare(`SELECT * FROM charges WHERE instance = ? AND state IN ('held', 'authorized')
+    // The condition on the state is word for word the one of the index charges_open.
+    openCharges:
+      db.prepare(`SELECT * FROM charges INDEXED BY charges_open WHERE instance = ? AND state IN ('held', 'authorized')
     ORDER BY reserved_at, id`),
     nonce: db.prepare(
       'SELECT * FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
