@@ -65,7 +65,7 @@ function compile(entry: string): (path: string) => boolean {
   return (path) => (open ? isBelow(path, fixed, false) : path === fixed)
 }
 
-/** Path parameters (`..;x`) and doubly encoded text are read differently from server to server. */
-function isUnambiguous(path: string): boolean {
+/** Whether no server reads another path in it: path parameters (`..;x`) and doubly encoded text differ from server to server. */
+export function isUnambiguous(path: string): boolean {
   return !path.includes(';') && !/%25/i.test(path)
 }

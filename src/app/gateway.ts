@@ -199,7 +199,7 @@ function compose(
   app.use(page)
   app.use(identify)
   // Before whatever goes by the path: limits hold for a pool's own paths too.
-  const upstreams = upstreamPaths(parts.pools)
+  const upstreams = upstreamPaths(parts.pools, asksForKeys(config))
   app.use(upstreams.find)
   app.use(callerLimits({ observers }))
   app.use(

@@ -263,7 +263,7 @@ describe('any path of an upstream', () => {
 
   test('paths that hide others, unknown upstreams and methods reach nobody', async () => {
     const before = seen.length
-    for (const path of ['/%2e%2e/other', '/a//b', '/a%2fb', '/a/..%2fb']) {
+    for (const path of ['/%2e%2e/other', '/a//b', '/a%2fb', '/a/..%2fb', '/..;/admin', '/%252e%252e/x']) {
       expect((await call('GET', path)).status, path).toBe(404)
     }
     const headers = { authorization: `Bearer ${process.env['TEST_OBOL_ALL']}` }
@@ -277,6 +277,41 @@ describe('any path of an upstream', () => {
       expect((await call('GET', '/paid/image.png', { headers })).status).toBe(403)
     }
     expect(seen).toHaveLength(before)
+  })
+
+  describe('without callers', () => {
+    let open: TestGateway
+    beforeAll(async () => {
+      open = await startGateway({ payers: { obol: { ...files.payer, state: undefined } } })
+    })
+    afterAll(async () => await open?.close())
+
+    const JSON_TYPE = 'application/json; charset=utf-8'
+    test.each<[string, RequestInit]>([
+      ['an image', {}],
+      ['an image whose address has a password', { headers: { authorization: 'Basic YTpi' } }],
+      ['a form', { method: 'POST', body: new URLSearchParams({ a: 'b' }) }],
+      ['a form of files', { method: 'POST', body: new FormData() }],
+      ['a form of text that looks like JSON', { method: 'POST', body: '{"model":"qwen"}' }],
+    ])('what %s of a page could send is refused, and told what to send instead', async (_name, init) => {
+      const before = seen.length
+      const answer = await fetch(`${open.url}/upstream/any/paid/x`, init)
+      const error = await errorOf(answer)
+      expect([answer.status, error.code, seen.length]).toEqual([403, 'origin_not_allowed', before])
+      expect(error.message).toContain('x-tollway-client')
+    })
+
+    test.each<[string, RequestInit]>([
+      [
+        'JSON, as programs post it to x402-buyer',
+        { method: 'POST', body: '{}', headers: { 'content-type': JSON_TYPE } },
+      ],
+      ['a bearer key', { headers: { authorization: 'Bearer unused' } }],
+      ["Anthropic's key", { headers: { 'x-api-key': 'unused' } }],
+      ['a header of ours', { headers: { 'x-tollway-client': 'curl' } }],
+    ])('%s shows that it was no page', async (_name, init) => {
+      expect((await fetch(`${open.url}/upstream/any/free/200`, init)).status).toBe(200)
+    })
   })
 
   test('a caller with a list of models is held to it and to its limits', async () => {

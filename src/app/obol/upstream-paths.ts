@@ -9,6 +9,8 @@ import { modelEndpoint, plainPath } from '../../../middleware/endpoints.ts'
 import { exchangeOf } from '../../../middleware/exchange.ts'
 import type { Handler } from '../../../middleware/handler.ts'
 import { named } from '../../../middleware/named.ts'
+import { isUnambiguous } from '../../../middleware/pass-paths.ts'
+import { mayComeFromPage, pageRefused } from './page-request.ts'
 import { upstreamNamed, type NamedUpstream, type ObolPools } from './pool-routes.ts'
 
 /** The two halves: the upstream is found before the body is read, and chosen when it is known what the body asks for. */
@@ -23,8 +25,11 @@ const PATH = /^\/upstream\/([^/?#]+)(\/[^?#]*)(\?[^#]*)?/
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
-/** Makes the handlers of one gateway. */
-export function upstreamPaths(pools: ObolPools): UpstreamPaths {
+/**
+ * Makes the handlers of one gateway.
+ * @param asksForKeys whether every request was asked for a caller key, which no web page has
+ */
+export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamPaths {
   const wanted = new WeakMap<object, string>()
   return {
     find: named<Handler>('upstreamPaths', (req, _res, next) => {
@@ -34,7 +39,9 @@ export function upstreamPaths(pools: ObolPools): UpstreamPaths {
       const found = upstreamNamed(pools, name)
       const method = req.method ?? ''
       // A path that hides another one could leave the part of the seller that was bought from.
-      if (!found || plainPath(rest) === undefined || !METHODS.has(method)) return next(unknown(name))
+      const isPlain = plainPath(rest) !== undefined && isUnambiguous(rest)
+      if (!found || !isPlain || !METHODS.has(method)) return next(unknown(name))
+      if (!asksForKeys && mayComeFromPage(req)) return next(pageRefused())
       const exchange = exchangeOf(req)
       wanted.set(exchange, name)
       exchange.direct = { url: `${baseOf(found)}${rest}${query}` }
