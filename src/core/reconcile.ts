@@ -35,7 +35,14 @@ export interface Reading {
   /** Whether the nonce is used up: `authorizationState` (EIP-3009) or the bit of `nonceBitmap` (Permit2). */
   readonly spent: boolean
   /** The transaction that used the authorization, and what it moved. */
-  readonly use: { readonly transaction: string; readonly transfers: readonly ChainTransfer[] } | undefined
+  readonly use:
+    | {
+        readonly transaction: string
+        readonly transfers: readonly ChainTransfer[]
+        /** It was used before the charge was reserved: a voucher that somebody else had, too. */
+        readonly early?: boolean | undefined
+      }
+    | undefined
   /** The transaction that cancelled it (`AuthorizationCanceled`; Permit2: `UnorderedNonceInvalidation`). */
   readonly cancellation: { readonly transaction: string } | undefined
 }
@@ -46,6 +53,7 @@ export interface Reading {
  * - `amount_mismatch`: the transaction moved another amount, or to another payee, than was signed.
  * - `receipt_mismatch`: the receipt names another amount, payer, network or transaction than was signed or mined.
  * - `receipt_unproven`: a receipt said paid, and the chain says the authorization was never used.
+ * - `used_before`: the authorization was used before it was sent for this charge: another program had it, too.
  * - `event_missing`: the nonce is used up, and no event tells by which transaction.
  * - `chain_contradiction`: the node says unused and shows the event of its use.
  */
@@ -56,6 +64,7 @@ export const CHARGE_FLAGS = [
   'amount_mismatch',
   'receipt_mismatch',
   'receipt_unproven',
+  'used_before',
   'event_missing',
   'chain_contradiction',
 ] as const
@@ -148,6 +157,9 @@ function settleBy(
       flag: 'receipt_mismatch',
       detail: `the receipt says ${charge.transaction}, the chain ${use.transaction}`,
     })
+  }
+  if (use.early === true) {
+    flags.push({ flag: 'used_before', detail: `used in ${use.transaction}, before this charge was reserved` })
   }
   const charged = upto && taken !== undefined && taken < charge.amount ? { charged: taken } : {}
   return { action: 'settle', transaction: use.transaction, ...charged, block, flags }

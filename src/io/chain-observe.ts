@@ -9,6 +9,12 @@ import { ChainError, TOPICS, type ChainLog, type ChainReader } from './chain.ts'
 const CLOCK_SKEW_SECONDS = 3600
 
 /**
+ * How long before its charge an authorization can have been used, seconds: a voucher that another program had, too, was signed
+ * up to a month before we sent it.
+ */
+const EARLIER_SECONDS = 31 * 86_400
+
+/**
  * How far back events are looked for that would contradict "unused", blocks. That it is unused at a final block past its
  * validity is the proof; a voucher that was valid for a month would have a million blocks looked through for nothing.
  */
@@ -81,10 +87,13 @@ async function eip3009(signed: Signed): Promise<Events> {
   if (spent && logs.length === 0) {
     logs.push(...(await signed.search.logs({ ...query, from: end + 1n, to: head.number }, one)))
   }
+  const early = spent && logs.length === 0
+  if (early) logs.push(...(await signed.search.logs({ ...query, ...(await earlier(signed, start)) }, one)))
   const used = logs.find(({ topics }) => topics[0] === TOPICS.used)
   const canceled = logs.find(({ topics }) => topics[0] === TOPICS.canceled)
-  const use = used && (await useIn(signed, used.transaction))
-  if (used && !use) throw new ChainError('receipt_without_event')
+  const found = used && (await useIn(signed, used.transaction))
+  if (used && !found) throw new ChainError('receipt_without_event')
+  const use = found && { ...found, early }
   return { spent, use, cancellation: canceled && { transaction: canceled.transaction } }
 }
 
@@ -116,15 +125,11 @@ async function permit2(signed: Signed): Promise<Events> {
   const spent = ((await reader.nonceBitmap(from, word, head.number)) & bit) !== 0n
   if (!spent && head.timestamp <= validBefore) return NOTHING_YET
   const { start, end } = await window(signed, spent)
-  const moved = await search.logs(
-    {
-      address: charge.asset,
-      topics: [TOPICS.transfer, addressTopic(from), addressTopic(charge.payTo)],
-      from: start,
-      to: end,
-    },
-    () => false,
-  )
+  const transfers = {
+    address: charge.asset,
+    topics: [TOPICS.transfer, addressTopic(from), addressTopic(charge.payTo)],
+  }
+  const moved = await search.logs({ ...transfers, from: start, to: end }, () => false)
   const fitting = moved.filter((log) => transferBy(log, from).some((transfer) => fits(transfer, signed)))
   const use = await useOf(signed, fitting)
   if (use) return { spent, use, cancellation: undefined }
@@ -145,7 +150,13 @@ async function permit2(signed: Signed): Promise<Events> {
     first !== undefined &&
     ((await reader.nonceBitmap(from, word, first.blockNumber - 1n)) & bit) === 0n &&
     !fitting.some(({ blockNumber }) => blockNumber === first.blockNumber)
-  return { spent, use: undefined, cancellation: sets ? { transaction: first.transaction } : undefined }
+  if (sets) return { spent, use: undefined, cancellation: { transaction: first.transaction } }
+  const before = await search.logs({ ...transfers, ...(await earlier(signed, start)) }, () => false)
+  const earlyUse = await useOf(
+    signed,
+    before.filter((log) => transferBy(log, from).some((transfer) => fits(transfer, signed))),
+  )
+  return { spent, use: earlyUse && { ...earlyUse, early: true }, cancellation: undefined }
 }
 
 /** Whether a transfer is one that the authorization allows: of `upto` any amount up to the signed one. */
@@ -181,6 +192,16 @@ async function window(
   const end = await search.after(authorization.validBefore, head)
   const least = end - CONTRADICTION_BLOCKS
   return { start: spent || start > least ? start : least, end }
+}
+
+/** The blocks before `start` in which it can have been used by somebody who had it before; none for what is just valid. */
+async function earlier(
+  { search, head, charge, authorization }: Signed,
+  start: bigint,
+): Promise<{ from: bigint; to: bigint }> {
+  const reserved = Math.floor(charge.reservedAt / 1000)
+  const since = Math.max(authorization.validAfter, reserved - EARLIER_SECONDS)
+  return { from: await search.before(since, head), to: start - 1n }
 }
 
 function transferBy(log: ChainLog, from: string): ChainTransfer[] {

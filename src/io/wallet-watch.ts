@@ -12,6 +12,8 @@ import type { Funds, WalletReader } from './wallet-reader.ts'
 const FRESH_MS = 5_000
 /** Younger than this it is believed, and read again behind the request. */
 const USABLE_MS = 60_000
+/** How long an ended payment is remembered that no reading has seen yet: by then the last reading is believed no more. */
+const REMEMBERED_MS = 2 * USABLE_MS
 /** How long a request waits for a node, milliseconds. */
 const WAIT_MS = 2_000
 /** How long a node that failed is not waited for. */
@@ -35,7 +37,10 @@ interface Known {
 interface Spent {
   readonly asset: string
   readonly amount: bigint
-  closedAt: number | undefined
+}
+
+interface Ended extends Spent {
+  readonly at: number
 }
 
 /** See the file's head. */
@@ -45,8 +50,10 @@ export class WalletWatch {
   readonly #known = new Map<string, Known>()
   readonly #reading = new Map<string, Promise<Funds | undefined>>()
   readonly #separators = new Map<string, string>()
-  /** Payments by charge that the last reading cannot have seen. */
-  readonly #spent = new Map<string, Spent>()
+  /** Payments under way, by charge: no reading is sure to have seen them. */
+  readonly #open = new Map<string, Spent>()
+  /** Payments that have ended and that the last reading cannot have seen, in the order they ended. */
+  readonly #ended = new Map<string, Ended>()
   #pauseUntil = 0
 
   constructor(parts: WalletWatchParts) {
@@ -94,13 +101,26 @@ export class WalletWatch {
 
   /** A payment was signed: what is known is less by it until a later reading. */
   sign(charge: string, asset: string, amount: bigint): void {
-    this.#spent.set(charge, { asset, amount, closedAt: undefined })
+    this.#open.set(charge, { asset, amount })
   }
 
   /** The payment's call has ended: a reading from now on sees what became of it. */
   closed(charge: string): void {
-    const spent = this.#spent.get(charge)
-    if (spent) spent.closedAt = this.#parts.clock.now()
+    const spent = this.#open.get(charge)
+    if (!spent) return
+    const now = this.#parts.clock.now()
+    this.#open.delete(charge)
+    this.#ended.set(charge, { ...spent, at: now })
+    // A node that is silent for days must not have them all kept.
+    for (const [id, { at }] of this.#ended) {
+      if (now - at <= REMEMBERED_MS) break
+      this.#ended.delete(id)
+    }
+  }
+
+  /** How many payments are remembered that no reading has seen. */
+  get unseen(): number {
+    return this.#open.size + this.#ended.size
   }
 
   close(): void {
@@ -110,9 +130,9 @@ export class WalletWatch {
   #less(asset: string, funds: Funds): Funds {
     const known = this.#known.get(asset)
     let sum = 0n
-    for (const spent of this.#spent.values()) {
-      const seen = known && spent.closedAt !== undefined && spent.closedAt < known.readAt
-      if (spent.asset === asset && !seen) sum += spent.amount
+    for (const spent of this.#open.values()) if (spent.asset === asset) sum += spent.amount
+    for (const spent of this.#ended.values()) {
+      if (spent.asset === asset && !(known && spent.at < known.readAt)) sum += spent.amount
     }
     const less = (amount: bigint): bigint => (amount > sum ? amount - sum : 0n)
     return { ...funds, balance: less(funds.balance), allowance: less(funds.allowance) }
@@ -129,9 +149,8 @@ export class WalletWatch {
       .then((funds) => {
         this.#known.set(asset, { funds, readAt })
         this.#pauseUntil = 0
-        for (const [charge, spent] of this.#spent) {
-          if (spent.asset === asset && spent.closedAt !== undefined && spent.closedAt < readAt)
-            this.#spent.delete(charge)
+        for (const [charge, spent] of this.#ended) {
+          if (spent.asset === asset && spent.at < readAt) this.#ended.delete(charge)
         }
         return funds
       }, this.#failed)

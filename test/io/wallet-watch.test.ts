@@ -47,6 +47,25 @@ describe('what is known of a wallet', () => {
     expect(state.reads).toBe(1)
   })
 
+  test('is bounded while the node is down for days, and no payment under way is forgotten', async () => {
+    const { state, clock, watch } = node()
+    state.down = true
+    watch.sign('stream', TOKEN, 700n)
+    for (let payment = 0; payment < 1000; payment += 1) {
+      watch.sign(`chg_${payment}`, TOKEN, 1000n)
+      clock.at += 1000
+      watch.closed(`chg_${payment}`)
+    }
+    expect(watch.unseen).toBeLessThanOrEqual(122)
+    state.down = false
+    clock.at += 1
+    expect((await watch.funds(TOKEN, enough(1n)))?.balance).toBe(4300n)
+    watch.closed('stream')
+    clock.at += 61_000
+    expect((await watch.funds(TOKEN, enough(1n)))?.balance).toBe(5000n)
+    expect(watch.unseen).toBe(0)
+  })
+
   test('is read again behind the request once it is older', async () => {
     const { state, clock, watch } = node()
     await watch.funds(TOKEN, enough(1000n))

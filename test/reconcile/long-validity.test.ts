@@ -57,13 +57,14 @@ function node(charge: Charge, usedAt?: bigint): { readonly reader: ChainReader; 
     newest: async () => head.number,
     block: async (number) => block(number),
     authorizationState: async () => usedAt !== undefined,
-    nonceBitmap: async () => 0n,
+    nonceBitmap: async () => (usedAt === undefined ? 0n : 1n << (BigInt(nonce) & 0xffn)),
     logs: async (query) => {
       asked.push(query)
-      return usedAt !== undefined && query.from <= usedAt && usedAt <= query.to ? [use] : []
+      const log = query.topics[0] === TOPICS.transfer ? moved : use
+      return usedAt !== undefined && query.from <= usedAt && usedAt <= query.to ? [log] : []
     },
     receipt: async () => ({ transaction, succeeded: true, blockNumber: usedAt ?? 0n, logs: [use, moved] }),
-    input: async () => '0x',
+    input: async () => nonce,
     close() {},
   }
   return { reader, asked }
@@ -100,4 +101,45 @@ test('one that was used weeks after it was signed is found by and by, each look 
   // No block was asked for twice.
   const pages = asked.map(({ from }) => from)
   expect(new Set(pages).size).toBe(pages.length)
+})
+
+test.each(['eip3009', 'permit2'] as const)(
+  'a voucher by %s that another program had used before it was sent is settled by that use, and flagged',
+  async (method) => {
+    const charge = chargeOf(1, method)
+    // Ten days before: block 500,000 is the hour of the reservation.
+    const usedAt = 500_000n - BigInt((10 * DAY) / 2)
+    const { reader } = node(charge, usedAt)
+    const search = new BlockSearch(reader)
+    const looks: string[] = []
+    for (let look = 0; look < 20; look += 1) {
+      const decision = decide(charge, await observe({ reader, search, head, chainId: 8453 }, charge))
+      looks.push(decision.action === 'wait' ? decision.reason : decision.action)
+      if (decision.action === 'wait') continue
+      expect(decision).toMatchObject({
+        action: 'settle',
+        transaction,
+        flags: [{ flag: 'used_before', detail: expect.stringContaining('before this charge') }],
+      })
+      break
+    }
+    expect(looks.at(-1)).toBe('settle')
+  },
+)
+
+test('one that was used up, with no event for a month before it either, is left to people', async () => {
+  const charge = chargeOf(1, 'eip3009')
+  // Longer ago than anything is signed ahead.
+  const { reader } = node(charge, 1n)
+  const search = new BlockSearch(reader)
+  const later = { ...charge, reservedAt: (reservedAt + 60 * DAY) * 1000 }
+  const valid = { ...signed(1), validAfter: 0, validBefore: reservedAt + 61 * DAY }
+  const actions: string[] = []
+  for (let look = 0; look < 20 && actions.at(-1) !== 'flag'; look += 1) {
+    const seen = await observe({ reader, search, head, chainId: 8453 }, { ...later, authorization: valid })
+    const decision = decide({ ...later, authorization: valid }, seen)
+    actions.push(decision.action === 'flag' ? 'flag' : decision.action)
+    if (decision.action === 'flag') expect(decision.flag.flag).toBe('event_missing')
+  }
+  expect(actions.at(-1)).toBe('flag')
 })
