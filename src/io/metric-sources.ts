@@ -67,6 +67,8 @@ export interface VoucherReading {
 /** What a payer has. */
 export interface WalletReading {
   readonly payer: string
+  /** The paying address: two gateways may each have a payer of one name. */
+  readonly address: string
   /** CAIP-2. */
   readonly network: string
   /** The asset's symbol. */

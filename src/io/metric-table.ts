@@ -98,7 +98,7 @@ export const METRIC_TABLE = {
   tollway_voucher_exposure_usd: gauge('USD that unspent vouchers of all pools could take.', []),
   tollway_wallet_balance_usd: gauge(
     'What a payer could pay with, read from the chain in the background; absent without an RPC.',
-    ['payer', 'network', 'asset'],
+    ['payer', 'address', 'network', 'asset'],
   ),
   tollway_ledger_mismatch_usd: gauge(
     'How far two independent sums of what was spent lie apart; 0 is right. pair names the two.',

@@ -59,7 +59,7 @@ export function watchWallets(options: WalletsOptions): Wallets {
       pairs.map(async ({ payer, address, asset, rpc, rate }) => {
         const balance = await balanceOf(asset, address, rpc, closing.signal).catch(() => undefined)
         const microUsd = balance === undefined ? undefined : toMicroUsd(balance, asset.decimals, rate)
-        return { payer, network: asset.network, asset: asset.symbol, microUsd }
+        return { payer, address, network: asset.network, asset: asset.symbol, microUsd }
       }),
     )
   }

@@ -22,9 +22,19 @@ const budget = (limit: string, remaining: string): Samples => ({
   [`tollway_budget_limit_usd{${BUDGET}}`]: limit,
   [`tollway_budget_remaining_usd{${BUDGET}}`]: remaining,
 })
-const wallet = (balance: string, spend: string): Samples => ({
-  [`tollway_wallet_balance_usd{${ME},payer="base",network="n",asset="USDC"}`]: balance,
-  [`tollway_spend_usd_total{${ROUTE},payer="base",seller="s",asset="USDC",caller="c"}`]: spend,
+const wallet = (balance: string, spend: string, address = '0xa', instance = 'a:1'): Samples => {
+  const payer = `job="tollway",instance="${instance}",payer="base"`
+  return {
+    [`tollway_wallet_balance_usd{${payer},address="${address}",network="n",asset="USDC"}`]: balance,
+    [`tollway_spend_usd_total{${payer},route="paid/*",seller="s",asset="USDC",caller="c"}`]: spend,
+  }
+}
+const tokens = (limit: string, remaining: string): Samples => ({
+  [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="limit"}`]: limit,
+  [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="remaining"}`]: remaining,
+})
+const refusals = (samples: string): Samples => ({
+  [`tollway_budget_refusals_total{${ME},budget="all",early="false"}`]: samples,
 })
 const traffic = (failed: string, paid: string): Samples => ({
   [`tollway_requests_total{${ROUTE},payer="base",outcome="failed"}`]: failed,
@@ -63,10 +73,7 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     { why: 'all of it, which the other alert tells', series: budget('5x5', '0x5'), at: '1m', fires: false },
     {
       why: 'in a token',
-      series: {
-        [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="limit"}`]: '10x5',
-        [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="remaining"}`]: '1x5',
-      },
+      series: tokens('10x5', '1x5'),
       at: '1m',
       fires: true,
     },
@@ -74,11 +81,49 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
   TollwayBudgetUsedUp: [
     { why: 'nothing left', series: budget('5x5', '0x5'), at: '1m', fires: true },
     { why: 'one micro-dollar left', series: budget('5x5', '0.000001x5'), at: '1m', fires: false },
+    {
+      why: 'less left than a request costs: the first refusal a process sees',
+      series: { ...budget('0.05x9', '0.004x9'), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: true,
+    },
+    {
+      why: 'refusals that go on',
+      series: { ...budget('0.05x30', '0.004x30'), ...refusals('3+1x30') },
+      at: '25m',
+      fires: true,
+    },
+    {
+      why: 'a budget for hardly two requests',
+      series: { ...budget('0.05x9', '0.02x9'), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: true,
+    },
+    {
+      why: 'refusals of half an hour ago',
+      series: { ...budget('0.05x60', '0.004x60'), ...refusals('0x5 1x60') },
+      at: '35m',
+      fires: false,
+    },
+    {
+      why: 'a request too dear for a budget that is hardly touched',
+      series: { ...budget('5x9', '4.9x9'), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: false,
+    },
+    {
+      why: 'a token, less left than a request costs',
+      series: { ...tokens('10x9', '0.5x9'), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: true,
+    },
   ],
   TollwayBudgetRunningOut: [
     { why: 'an hour left at this pace', series: budget('100x90', '100-0.6x90'), at: '85m', fires: true },
     { why: 'days left', series: budget('100x90', '100-0.01x90'), at: '85m', fires: false },
     { why: 'used up already', series: budget('100x90', '0x90'), at: '85m', fires: false },
+    { why: 'in a token', series: tokens('100x90', '100-0.6x90'), at: '85m', fires: true },
+    { why: 'in a token, days left', series: tokens('100x90', '100-0.01x90'), at: '85m', fires: false },
   ],
   TollwayPoolLow: [
     {
@@ -105,6 +150,27 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     { why: 'a day left', series: wallet('48x180', '0+0.0333333x180'), at: '170m', fires: false },
     { why: 'empty, and nothing spent', series: wallet('0x60', '5x60'), at: '50m', fires: true },
     { why: 'not read', series: wallet('_x60', '0+1x60'), at: '50m', fires: false },
+    {
+      why: 'empty, beside the full wallet of a payer of the same name',
+      series: { ...wallet('0x60', '5x60'), ...wallet('100x60', '5x60', '0xb', 'b:1') },
+      at: '50m',
+      fires: true,
+    },
+    {
+      why: 'two gateways that spend from one wallet, each half of what it takes',
+      series: {
+        ...wallet('10x180', '0+0.01x180'),
+        ...wallet('10x180', '0+0.01x180', '0xa', 'b:1'),
+      },
+      at: '170m',
+      fires: true,
+    },
+    {
+      why: 'one of them alone',
+      series: wallet('10x180', '0+0.01x180'),
+      at: '170m',
+      fires: false,
+    },
   ],
   TollwayPriceDrift: [
     {

@@ -144,6 +144,12 @@ describe('every alert can fire on what the gateway tells', () => {
   })
 })
 
+test('sums that cannot be read raise the alert; a chain that has not answered yet does not', async () => {
+  const alert = ALERTS.find((rule) => rule.alert === 'TollwayLedgerMismatch')
+  const found = await prometheus.query(alert?.expr ?? '')
+  expect(found.map(({ metric }) => metric['pair']).toSorted()).toEqual(['ledger_audit', 'ledger_metrics'])
+})
+
 test('Prometheus evaluates every rule without an error', async () => {
   const { groups } = (await prometheus.api('rules')) as {
     groups: { rules: { name: string; health: string; lastError?: string }[] }[]

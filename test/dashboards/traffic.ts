@@ -134,7 +134,11 @@ function tell({ gateway }: TestGateway): void {
       { payer: 'pool', seller, state: 'held', count: 1 },
     ],
     voucherExposure: async () => 3000n,
-    mismatches: () => [{ pair: 'ledger_audit', microUsd: 1n }],
+    mismatches: () => [
+      { pair: 'ledger_audit', microUsd: 1n },
+      { pair: 'ledger_metrics', microUsd: undefined },
+      { pair: 'ledger_chain', microUsd: undefined },
+    ],
     routes: () => [{ route, seller, state: 'cooling' }],
     flagged: async () => [{ flag: 'receipt_mismatch', count: 1 }],
   })
@@ -144,6 +148,7 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'catalogue', seller, ok: true, models: 40 })
   metrics.observe({ type: 'tokens_reduced', seller, route })
   metrics.observe({ type: 'price_moved', route, seller, direction: 'up' })
+  metrics.observe({ type: 'refilled', payer: 'pool', result: 'refilled', vouchers: 3 })
   metrics.observe({ type: 'audit_failed' })
   // The chain takes off again what an upto seller did not take: test/sums counts real ones.
   const taken: Charge = {

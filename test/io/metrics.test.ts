@@ -384,12 +384,12 @@ describe('createMetrics', () => {
       vouchers: async () => [{ payer: 'pool', seller: 's', state: 'ready', count: 7 }],
       voucherExposure: async () => (known ? 700_000n : Promise.reject(new Error('locked'))),
       wallets: () => [
-        { payer: 'base', network: 'eip155:1', asset: 'USDC', microUsd: known ? 2_000_000n : undefined },
+        { payer: 'base', address: '0xa', network: 'eip155:1', asset: 'USDC', microUsd: known ? 2_000_000n : undefined },
       ],
       mismatches: () => [{ pair: 'ledger_audit', microUsd: known ? 3n : undefined }],
     })
     const spent = 'tollway_spent_usd{window="day",route="r",payer="base",seller="s",caller="c"}'
-    const wallet = 'tollway_wallet_balance_usd{payer="base",network="eip155:1",asset="USDC"}'
+    const wallet = 'tollway_wallet_balance_usd{payer="base",address="0xa",network="eip155:1",asset="USDC"}'
     const mismatch = 'tollway_ledger_mismatch_usd{pair="ledger_audit"}'
     expect(await valueOf(metrics, spent)).toBe(1.5)
     expect(await valueOf(metrics, 'tollway_vouchers{payer="pool",seller="s",state="ready"}')).toBe(7)

@@ -3,6 +3,9 @@ import type { DashboardSpec } from './grafana.ts'
 import { gauge, quantile, rate } from './query.ts'
 
 const FAR = 7_776_000
+const balance = gauge('tollway_wallet_balance_usd')
+/** What each gateway spends, with the wallet that its payer of that name has. */
+const paidFrom = `sum by (job, instance, payer) (${rate('tollway_spend_usd_total', {}, '6h')}) * on (job, instance, payer) group_left (address) group by (job, instance, payer, address) (${balance})`
 
 const payments = (by: string): string => `sum by (${by}) (${rate('tollway_payments_total')}) * 60`
 const ended = (state: string): string => `sum by (seller) (${rate('tollway_payments_total', { state })})`
@@ -50,8 +53,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'stat',
           title: 'Audit failures',
-          description:
-            'Audit records that could not be written since the process started. Paid routes refuse then.',
+          description: 'Audit records a minute that could not be written. Paid routes refuse then.',
           unit: 'short',
           width: 6,
           faultAt: 0.000_001,
@@ -167,8 +169,8 @@ export const PAYMENTS: DashboardSpec = {
           width: 6,
           queries: [
             {
-              expr: `max by (payer, network, asset) (${gauge('tollway_wallet_balance_usd')})`,
-              legend: '{{payer}} {{asset}} {{network}}',
+              expr: `max by (payer, address, network, asset) (${balance})`,
+              legend: '{{payer}} {{address}} {{asset}} {{network}}',
             },
           ],
         },
@@ -181,8 +183,8 @@ export const PAYMENTS: DashboardSpec = {
           width: 6,
           queries: [
             {
-              expr: `clamp_max(sum by (payer) (max by (payer, network, asset) (${gauge('tollway_wallet_balance_usd')})) / clamp_min(sum by (payer) (${rate('tollway_spend_usd_total', {}, '6h')}), 1e-12), ${FAR})`,
-              legend: '{{payer}}',
+              expr: `clamp_max(sum by (payer, address) (max by (payer, address, network, asset) (${balance})) / clamp_min(sum by (payer, address) (${paidFrom}), 1e-12), ${FAR})`,
+              legend: '{{payer}} {{address}}',
             },
           ],
         },

@@ -23,6 +23,9 @@ export interface AlertRule {
 }
 
 const where = 'job, instance'
+const refused = plain('tollway_budget_refusals_total')
+const used = 'tollway:budget_used:ratio'
+const refusing = `on (${where}, budget) tollway:budget_refused:increase10m > 0`
 
 /** Computed once and used by alerts. */
 export const RECORDING_RULES: readonly RecordingRule[] = [
@@ -35,12 +38,18 @@ export const RECORDING_RULES: readonly RecordingRule[] = [
     ].join(' or '),
   },
   {
+    // Requests a budget refused; the first one a process sees has no increase.
+    record: 'tollway:budget_refused:increase10m',
+    expr: `sum by (${where}, budget) (increase(${refused}[10m]) > 0 or (${refused} > 0 unless ${refused} offset 10m))`,
+  },
+  {
+    // By address: gateways that share a wallet spend from it together, and two payers of one name may have two wallets.
     record: 'tollway:spend_usd:rate6h',
-    expr: `sum by (payer) (rate(${plain('tollway_spend_usd_total')}[6h]))`,
+    expr: `sum by (payer, address) (sum by (${where}, payer) (rate(${plain('tollway_spend_usd_total')}[6h])) * on (${where}, payer) group_left (address) group by (${where}, payer, address) (${plain('tollway_wallet_balance_usd')}))`,
   },
   {
     record: 'tollway:wallet_balance_usd:sum',
-    expr: `sum by (payer) (max by (payer, network, asset) (${plain('tollway_wallet_balance_usd')}))`,
+    expr: `sum by (payer, address) (max by (payer, address, network, asset) (${plain('tollway_wallet_balance_usd')}))`,
   },
   {
     record: 'tollway:requests_failed:ratio_rate5m',
@@ -54,6 +63,7 @@ export const RECORDING_RULES: readonly RecordingRule[] = [
 
 const drift = plain('tollway_quote_drift_total', { direction: '~up|refused' })
 const dropped = plain('tollway_series_dropped_total')
+const unread = plain('tollway_ledger_mismatch_usd', { pair: '!ledger_chain' })
 const failing = plain('tollway_audit_failures_total')
 
 /** Every alert. */
@@ -101,12 +111,13 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayBudgetUsedUp',
-    expr: 'tollway:budget_used:ratio >= 1',
+    // What is left may be too little for any price: then a request was refused, and the subject that used most is the one.
+    expr: `${used} >= 1 or ${used} >= 0.8 and ${refusing} or topk by (${where}, budget) (1, ${used}) >= 0.5 and ${refusing}`,
     for: '0m',
     severity: 'critical',
     summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used up: paid requests are refused.',
     meaning:
-      'Nothing fits into the current window any more. Calls under this budget answer 402 `budget_exhausted`.',
+      'Nothing, or no price that was asked in the last ten minutes, fits into the current window any more. Calls under this budget answer 402 `budget_exhausted`.',
     steps: [
       'Run `tollway budgets` to see when the window ends and what of it is uncertain.',
       'Uncertain payments hold budget: `tollway reconcile` frees what was not taken.',
@@ -115,7 +126,9 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayBudgetRunningOut',
-    expr: `predict_linear(${plain('tollway_budget_remaining_usd')}[1h], 4 * 3600) < 0 and ${plain('tollway_budget_remaining_usd')} > 0`,
+    expr: [plain('tollway_budget_remaining_usd'), plain('tollway_budget_asset_units', { kind: 'remaining' })]
+      .map((left) => `predict_linear(${left}[1h], 4 * 3600) < 0 and ${left} > 0`)
+      .join(' or '),
     for: '15m',
     severity: 'warning',
     summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) lasts less than four hours at this pace.',
@@ -140,8 +153,10 @@ export const ALERTS: readonly AlertRule[] = [
     expr: `tollway:wallet_balance_usd:sum < 86400 * tollway:spend_usd:rate6h or tollway:wallet_balance_usd:sum == 0`,
     for: '15m',
     severity: 'warning',
-    summary: 'The wallet of payer {{ $labels.payer }} has {{ $value }} USD: less than a day at this pace.',
-    meaning: 'The balance lasts less than 24 hours at the pace of the last six, or is zero.',
+    summary:
+      'The wallet {{ $labels.address }} of payer {{ $labels.payer }} has {{ $value }} USD: less than a day at this pace.',
+    meaning:
+      'The balance lasts less than 24 hours at the pace of the last six, of all gateways that pay from it, or is zero.',
     steps: [
       'Send tokens to the paying address (`tollway balance` shows it).',
       'Or lower the budgets of this payer.',
@@ -176,13 +191,15 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayLedgerMismatch',
-    expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005`,
+    // NaN, which is not equal to itself, stands for sums that could not be read.
+    expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005 or ${unread} != ${unread}`,
     for: '10m',
     severity: 'critical',
-    summary: 'Two sums of what was spent lie {{ $value }} USD apart ({{ $labels.pair }}).',
+    summary: 'Two sums of what was spent lie {{ $value }} USD apart, or cannot be read ({{ $labels.pair }}).',
     meaning:
-      'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation.',
+      'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation; NaN says that they could not be compared.',
     steps: [
+      'With NaN, look at the log: it names why the ledger or the audit file could not be read.',
       'Run `tollway audit verify`, then `tollway reconcile`.',
       'Keep a copy of ledger and audit file before anything else (docs/backup.md).',
       'Stop paid routes if the cause is not clear.',

@@ -10,6 +10,7 @@ const BY = ['route', 'payer', 'seller', 'caller'] as const
 const tokens = `label_replace(${histogramRate('gen_ai_client_token_usage', 'sum')}, "route", "$1", "gen_ai_request_model", "(.*)")`
 const spendByRoute = `sum by (route) (${rate('tollway_spend_usd_total')})`
 const left = gauge('tollway_budget_remaining_usd')
+const unitsLeft = gauge('tollway_budget_asset_units', { kind: 'remaining' })
 
 /** The dashboard "Tollway / Spend". */
 export const SPEND: DashboardSpec = {
@@ -22,7 +23,7 @@ export const SPEND: DashboardSpec = {
       panels: [
         usdStat(
           'Spent today',
-          'Settled since midnight UTC, read from the ledger: right after a restart too. Several gateways on one ledger tell the same sum, so the highest is shown.',
+          'Settled since midnight UTC, read from the ledger: right after a restart too. Several gateways on one ledger tell the same sum, so the highest is shown; of gateways with ledgers of their own choose one at the top.',
           latest('day'),
         ),
         usdStat(
@@ -72,7 +73,8 @@ export const SPEND: DashboardSpec = {
         {
           kind: 'bargauge',
           title: 'Share used',
-          description: 'Spent, held and uncertain, of the limit of the current window.',
+          description:
+            'Spent, held and uncertain, of the limit of the current window. What is left below 100 % may still be too little for any price: see Refusals by budget.',
           unit: 'percentunit',
           decimals: 1,
           warnAt: 0.8,
@@ -82,6 +84,10 @@ export const SPEND: DashboardSpec = {
             {
               expr: `max by (budget, subject) (1 - ${left} / ${gauge('tollway_budget_limit_usd')})`,
               legend: '{{budget}} {{subject}}',
+            },
+            {
+              expr: `max by (budget, subject, asset) (1 - sum without (kind) (${unitsLeft}) / sum without (kind) (${gauge('tollway_budget_asset_units', { kind: 'limit' })}))`,
+              legend: '{{budget}} {{subject}} {{asset}}',
             },
           ],
         },
@@ -94,8 +100,12 @@ export const SPEND: DashboardSpec = {
           width: 12,
           queries: [
             {
-              expr: `min by (budget, subject) (clamp_max(${left} / clamp_min(-deriv(${left}[1h]), 1e-12), ${FAR}))`,
+              expr: `min by (budget, subject) (${lasting(left)})`,
               legend: '{{budget}} {{subject}}',
+            },
+            {
+              expr: `min by (budget, subject, asset) (${lasting(unitsLeft)})`,
+              legend: '{{budget}} {{subject}} {{asset}}',
             },
           ],
         },
@@ -214,6 +224,11 @@ export const SPEND: DashboardSpec = {
       ],
     },
   ],
+}
+
+/** Seconds until nothing is left. */
+function lasting(remaining: string): string {
+  return `clamp_max(${remaining} / clamp_min(-deriv(${remaining}[1h]), 1e-12), ${FAR})`
 }
 
 function latest(window: 'day' | 'month'): string {
