@@ -8,7 +8,7 @@ import { verifyAudit, type AuditVerdict } from '../../io/audit-verify.ts'
 import { readSqliteLedger } from '../../io/store/sqlite-read.ts'
 import type { AuditHeadNote } from '../../io/store/store.ts'
 import { auditFilesOf } from '../audit-files.ts'
-import { loadConfig } from '../config/load.ts'
+import { loadConfigForReading } from '../config/load.ts'
 
 /** What a configuration knows of its audit files. */
 export interface KnownAudit {
@@ -39,8 +39,8 @@ export interface ProvenChain {
 }
 
 /** @throws ConfigError */
-export function knownAudit(file: string, env: Parameters<typeof loadConfig>[1]): KnownAudit {
-  const { audit, store } = loadConfig(file, env)
+export function knownAudit(file: string, env: Parameters<typeof loadConfigForReading>[1]): KnownAudit {
+  const { audit, store } = loadConfigForReading(file, env, ['audit'])
   const publicKey = audit.signingKey === undefined ? undefined : checkpointSigner(audit.signingKey).publicKey
   return { path: audit.path, publicKey, store }
 }

@@ -14,8 +14,16 @@ export interface Interpolated {
 /** Deeper than any configuration; also ends a structure that holds itself. */
 const MAX_DEPTH = 12
 
-/** Replaces references by what they stand for, except those of wallet keys, which only the signing thread reads. */
-export function interpolate(input: unknown, root: z.core.$ZodType, context: SecretContext): Interpolated {
+/**
+ * Replaces references by what they stand for, except those of wallet keys, which only the signing thread reads.
+ * @param isRead whether the secret at a path is wanted; one that is not stands as it was written, wherever it leads
+ */
+export function interpolate(
+  input: unknown,
+  root: z.core.$ZodType,
+  context: SecretContext,
+  isRead: (path: ConfigPath) => boolean = () => true,
+): Interpolated {
   const findings: Finding[] = []
 
   const text = (value: string, path: ConfigPath, secret: 'text' | 'reference' | undefined): string => {
@@ -26,6 +34,7 @@ export function interpolate(input: unknown, root: z.core.$ZodType, context: Secr
     if (secret !== undefined) {
       const reference = parseReference(value, context.directory)
       if (reference === undefined) return fail(PLAIN_SECRET)
+      if (!isRead(path)) return value
       if (secret === 'reference') {
         const fault = missingReference(reference, context)
         return fault === '' ? value : fail(fault)

@@ -54,8 +54,31 @@ export function loadConfig(path: string, env: Environment, overrides: Overrides 
   return loadConfigWithText(path, env, overrides).config
 }
 
+/**
+ * {@link loadConfig} for a command that needs few secrets or none: the others are not looked up, so that they need not be
+ * at hand to read a ledger or to take a key away. Never open a gateway with what this gives: its unread keys are the
+ * references themselves.
+ * @param sections the top-level keys whose secrets are read
+ * @throws ConfigProblemsError listing every mistake with file, line and column
+ */
+export function loadConfigForReading(
+  path: string,
+  env: Environment,
+  sections: readonly (keyof ResolvedConfig)[] = [],
+): ResolvedConfig {
+  const isRead: IsRead = ([section]) => sections.some((name) => name === section)
+  return load(path, env, {}, isRead).config
+}
+
 /** {@link loadConfig} for those who show the configuration to people. */
 export function loadConfigWithText(path: string, env: Environment, overrides: Overrides = {}): LoadedConfig {
+  return load(path, env, overrides)
+}
+
+/** Whether the secret at a path is looked up. */
+type IsRead = (path: ConfigPath) => boolean
+
+function load(path: string, env: Environment, overrides: Overrides, isRead?: IsRead): LoadedConfig {
   const document = readYaml(readText(path), path)
   const fromCommandLine = overrides.listen !== undefined
   const level = env['LOG_LEVEL'] === '' ? undefined : env['LOG_LEVEL']
@@ -73,7 +96,7 @@ export function loadConfigWithText(path: string, env: Environment, overrides: Ov
   }
   const translated = fromLitellm(input)
   return {
-    config: check(translated, env, dirname(resolve(path)), place),
+    config: check(translated, env, dirname(resolve(path)), place, isRead),
     written: (at) => valueAt(translated.value, at),
   }
 }
@@ -95,8 +118,9 @@ function check(
   env: Environment,
   directory: string,
   place: (path: ConfigPath) => Omit<Problem, 'message'>,
+  isRead?: IsRead,
 ): ResolvedConfig {
-  const { value, findings: unresolved } = interpolate(input, configSchema, { env, directory })
+  const { value, findings: unresolved } = interpolate(input, configSchema, { env, directory }, isRead)
   const result = configSchema.safeParse(value)
   const covered = new Set([...foreign, ...unresolved].map(({ path }) => formatPath(path)))
   const issues = (result.error?.issues ?? [])

@@ -26,10 +26,10 @@ ${EXIT_CODES_HELP}`,
     .action(async (directory: string, options: { config: string; json: boolean }) => {
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { backUp } = await import('../../backup.ts')
       const { systemClock } = await import('../../../core/clock.ts')
-      const backup = await backUp(loadConfig(options.config, terminal.env), directory, systemClock)
+      const backup = await backUp(loadConfigForReading(options.config, terminal.env), directory, systemClock)
       const verdict = backup.audit?.verdict
       if (options.json) terminal.stdout(`${JSON.stringify(backup, undefined, 2)}\n`)
       else terminal.stdout(render(backup))

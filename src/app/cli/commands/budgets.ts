@@ -24,12 +24,12 @@ ${EXIT_CODES_HELP}`,
     .action(async (options: { config: string; json: boolean }) => {
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
       const { readBudgets } = await import('../../../io/budget-book.ts')
       const { budgetsJson } = await import('../../budget-json.ts')
       const { renderBudgets } = await import('../budgets-report.ts')
-      const { budgets, store } = loadConfig(options.config, terminal.env)
+      const { budgets, store } = loadConfigForReading(options.config, terminal.env)
       if (store === 'memory') {
         throw new ConfigError(
           'store: memory lives inside the gateway alone. Ask it: GET /api/budgets, or open /dashboard. ' +

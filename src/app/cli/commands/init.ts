@@ -87,8 +87,8 @@ ${EXIT_CODES_HELP}`,
         terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${said}\n`)
         return
       }
-      const { loadConfig } = await import('../../config/load.ts')
-      const config = loadConfig(options.config, terminal.env)
+      const { loadConfigForReading } = await import('../../config/load.ts')
+      const config = loadConfigForReading(options.config, terminal.env)
       const url = options.url ?? addressOf(config)
       const settings = openclawSettings(config, { ...options, url })
       if (!options.write) {
@@ -130,9 +130,9 @@ LiteLLM reads the real cost of each answer from its header x-litellm-response-co
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; url?: string; keyVariable: string }) => {
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { litellmSnippet } = await import('../../init/snippets.ts')
-      const config = loadConfig(options.config, terminal.env)
+      const config = loadConfigForReading(options.config, terminal.env)
       terminal.stdout(litellmSnippet(config, options.url ?? addressOf(config), options.keyVariable))
     })
 }
@@ -178,10 +178,10 @@ The rules and the Grafana dashboards are files of this package: docs/dashboards.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; target?: string }) => {
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { prometheusSnippet } = await import('../../init/snippets.ts')
       const { rulesDirectory } = await import('../../init/rules-directory.ts')
-      const config = loadConfig(options.config, terminal.env)
+      const config = loadConfigForReading(options.config, terminal.env)
       const target =
         options.target ??
         addressOf({ listen: config.metrics.listen ?? config.listen }).slice('http://'.length)

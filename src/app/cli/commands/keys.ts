@@ -64,7 +64,7 @@ Examples:
 ${HOT}${EXIT_CODES_HELP}`,
     )
     .action(async (id: string, options: AddOptions) => {
-      const { config, report, keys: work } = await load(options, terminal.env)
+      const { config, report, keys: work } = await load(options, terminal.env, true)
       const { models, expires, requestsPerMinute, tokensPerMinute, maxParallel } = options
       const wish = { id, models, expires, requestsPerMinute, tokensPerMinute, maxParallel }
       const { entry, key } = await work.addKey(config, wish, systemClock, randomBytes)
@@ -91,7 +91,7 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
-      const { config, report, keys: work } = await load(options, terminal.env)
+      const { config, report, keys: work } = await load(options, terminal.env, false)
       const known = work.listKeys(config)
       terminal.stdout(
         options.json
@@ -116,7 +116,7 @@ Examples:
 ${HOT}${EXIT_CODES_HELP}`,
     )
     .action(async (id: string, options: CommonOptions) => {
-      const { config, keys: work } = await load(options, terminal.env)
+      const { config, keys: work } = await load(options, terminal.env, true)
       await work.revokeKey(config, id, systemClock)
       terminal.stdout(
         options.json
@@ -134,11 +134,11 @@ function instant(text: string): number {
   )
 }
 
-/** Loaded late, so that help and usage errors come at once. */
-async function load(options: CommonOptions, env: CommandContext['terminal']['env']) {
-  const { loadConfig } = await import('../../config/load.ts')
+/** Loaded late, so that help and usage errors come at once. Changes are recorded, and records are signed. */
+async function load(options: CommonOptions, env: CommandContext['terminal']['env'], isWriting: boolean) {
+  const { loadConfigForReading } = await import('../../config/load.ts')
   return {
-    config: loadConfig(options.config, env),
+    config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
     report: await import('../keys-report.ts'),
     keys: await import('../../keys.ts'),
   }

@@ -39,9 +39,9 @@ ${EXIT_CODES_HELP}`,
     .action(async (url: string, options: ProbeOptions) => {
       const { probe } = await import('../../buying/probe.ts')
       const { BUILT_IN_ASSETS } = await import('../../../core/assets.ts')
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const named = options.config !== DEFAULT_CONFIG || existsSync(options.config)
-      const assets = named ? loadConfig(options.config, terminal.env).assets : BUILT_IN_ASSETS
+      const assets = named ? loadConfigForReading(options.config, terminal.env).assets : BUILT_IN_ASSETS
       const { request: method, data, model } = options
       const probed = await interruptible(terminal, (signal) =>
         probe({ url, method, data, model }, assets, signal),

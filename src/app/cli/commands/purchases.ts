@@ -61,9 +61,9 @@ ${EXIT_CODES_HELP}`,
 
 async function read(options: StatusOptions, name: string | undefined, { terminal }: CommandContext) {
   // Loaded here, so that help and usage errors come at once.
-  const { loadConfig } = await import('../../config/load.ts')
+  const { loadConfigForReading } = await import('../../config/load.ts')
   const { readPurchases } = await import('../../buying/read-purchases.ts')
-  const config = loadConfig(options.config, terminal.env)
+  const config = loadConfigForReading(options.config, terminal.env)
   const known = await readPurchases(config, Date.now(), { name, payer: options.pool })
   return { known, report: await import('../purchases-report.ts') }
 }

@@ -28,11 +28,11 @@ ${EXIT_CODES_HELP}`,
     .action(async (options: { config: string; json: boolean }) => {
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { reconcileOnce } = await import('../../reconcile-once.ts')
       const say = (fields: object, message: string): void =>
         terminal.stderr(`${message} ${JSON.stringify(fields)}\n`)
-      const config = loadConfig(options.config, terminal.env)
+      const config = loadConfigForReading(options.config, terminal.env, ['audit'])
       const outcome = await reconcileOnce(config, { error: say, warn: say })
       terminal.stdout(
         options.json ? `${JSON.stringify(asJson(outcome), undefined, 2)}\n` : renderOutcome(outcome),

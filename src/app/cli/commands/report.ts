@@ -56,12 +56,12 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (unit: PeriodUnit, options: Flags) => {
       // Loaded here, so that help and usage errors come at once.
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadConfigForReading } = await import('../../config/load.ts')
       const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
       const { periodOf } = await import('../../report/period.ts')
       const { env } = context.terminal
-      const { store } = loadConfig(options.config, env)
-      const policy = options.policy === undefined ? undefined : loadConfig(options.policy, env)
+      const { store } = loadConfigForReading(options.config, env)
+      const policy = options.policy === undefined ? undefined : loadConfigForReading(options.policy, env)
       const { timezone, back, from, to } = options
       const period = periodOf({ unit, back, from, to, timezone }, Date.now())
       const ledger = readSqliteLedger(ledgerFile(store))

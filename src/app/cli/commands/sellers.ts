@@ -53,7 +53,7 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
-      const { config, report, sellers: work } = await load(options, terminal.env)
+      const { config, report, sellers: work } = await load(options, terminal.env, false)
       const known = await work.listSellers(config)
       terminal.stdout(options.json ? report.sellersJson(known, config) : report.renderSellers(known, config))
     })
@@ -82,7 +82,7 @@ ${RECORD}${EXIT_CODES_HELP}`,
     )
     .action(async (apiBase: string, payTo: string | undefined, options: TrustOptions) => {
       const { price, network, asset, model, path } = options
-      const { config, report, sellers: work } = await load(options, terminal.env)
+      const { config, report, sellers: work } = await load(options, terminal.env, true)
       const wish = { apiBase, payTo, price, network, asset, model, path }
       const changed = await work.trustSeller(config, wish, systemClock)
       terminal.stdout(
@@ -106,7 +106,7 @@ Examples:
 ${RECORD}${EXIT_CODES_HELP}`,
     )
     .action(async (apiBase: string, options: CommonOptions) => {
-      const { config, sellers: work } = await load(options, terminal.env)
+      const { config, sellers: work } = await load(options, terminal.env, true)
       const forgotten = await work.forgetSeller(config, apiBase, systemClock)
       const { pins, prices } = forgotten
       terminal.stdout(
@@ -117,11 +117,11 @@ ${RECORD}${EXIT_CODES_HELP}`,
     })
 }
 
-/** Loaded late, so that help and usage errors come at once. */
-async function load(options: CommonOptions, env: CommandContext['terminal']['env']) {
-  const { loadConfig } = await import('../../config/load.ts')
+/** Loaded late, so that help and usage errors come at once. Changes are recorded, and records are signed. */
+async function load(options: CommonOptions, env: CommandContext['terminal']['env'], isWriting: boolean) {
+  const { loadConfigForReading } = await import('../../config/load.ts')
   return {
-    config: loadConfig(options.config, env),
+    config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
     report: await import('../sellers-report.ts'),
     sellers: await import('../../sellers.ts'),
   }
