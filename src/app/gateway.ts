@@ -37,7 +37,7 @@ import { packageVersion } from './package-version.ts'
 import { requestContexts, requestScope, traceObserver } from './request-context.ts'
 import { requestLog } from './request-log.ts'
 import { openTracing } from './tracing.ts'
-import { shutDown, upgradedSockets } from './shutdown.ts'
+import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from './spend-page/spend-page.ts'
 
 /** Clients keep connections for reuse; closing earlier than they do breaks the next request. */
@@ -119,6 +119,7 @@ export async function createGateway(
   server.on('checkExpectation', app)
   server.on('upgrade', upgrade)
   const sockets = upgradedSockets(server)
+  const silent = silentSockets(server)
   const scrapes =
     config.metrics.listen &&
     metricsListener({
@@ -145,7 +146,7 @@ export async function createGateway(
     close() {
       closing ??= (async () => {
         closePages()
-        await shutDown({ server, sockets, parts, deadlineMs: config.timeouts.shutdownMs })
+        await shutDown({ server, sockets, silent, parts, deadlineMs: config.timeouts.shutdownMs })
         closeUnpaid()
         await scrapes?.close()
         await parts.close()

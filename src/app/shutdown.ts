@@ -1,5 +1,6 @@
 /** How the gateway stops: nothing new, what runs may finish, and a call whose payment was sent is answered before it is cut. */
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Parts } from './open-parts.ts'
 
@@ -14,6 +15,8 @@ export interface ShutDownParts {
   readonly server: Server
   /** Websockets, which the server no longer counts. */
   readonly sockets: ReadonlySet<Duplex>
+  /** Connections that have asked for nothing yet. */
+  readonly silent: ReadonlySet<Socket>
   readonly parts: Pick<Parts, 'upstream' | 'running'>
   readonly deadlineMs: number
 }
@@ -29,16 +32,38 @@ export function upgradedSockets(server: Server): ReadonlySet<Duplex> {
 }
 
 /**
+ * The connections of a server whose first request has not come: spare ones that browsers and pools open ahead, and probes of the
+ * port. Node counts them as busy, and would wait for them until the deadline.
+ */
+export function silentSockets(server: Server): ReadonlySet<Socket> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  const spoke = ({ socket }: IncomingMessage): void => void sockets.delete(socket)
+  server.prependListener('request', spoke)
+  server.prependListener('checkExpectation', spoke)
+  server.prependListener('upgrade', spoke)
+  return sockets
+}
+
+/**
  * Stops accepting and waits for running answers and paid calls. At the deadline the sellers are let go first: a paid call
  * that is still on its way is then booked as uncertain and answered 400, where a cut connection would make stock clients
  * send it again; what is left after that is cut.
  */
-export async function shutDown({ server, sockets, parts, deadlineMs }: ShutDownParts): Promise<void> {
+export async function shutDown({ server, sockets, silent, parts, deadlineMs }: ShutDownParts): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     if (server.listening) server.close(() => resolve())
     else resolve()
   })
-  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+  // The beginning of a request may be on its way; one that is not whole by then is not waited for.
+  const impatient = setTimeout(() => dropSilent(silent, () => true), LAST_WORDS_MS)
+  const sweep = setInterval(() => {
+    server.closeIdleConnections()
+    dropSilent(silent, ({ bytesRead }) => bytesRead === 0)
+  }, SWEEP_MS)
   try {
     const finished = Promise.all([closed, parts.running.idle(), allClosed(sockets)])
     if (await within(deadlineMs, finished)) return
@@ -49,7 +74,12 @@ export async function shutDown({ server, sockets, parts, deadlineMs }: ShutDownP
     await closed
   } finally {
     clearInterval(sweep)
+    clearTimeout(impatient)
   }
+}
+
+function dropSilent(silent: ReadonlySet<Socket>, which: (socket: Socket) => boolean): void {
+  for (const socket of silent) if (which(socket)) socket.destroy()
 }
 
 async function allClosed(sockets: ReadonlySet<Duplex>): Promise<void> {

@@ -144,6 +144,28 @@ test('an open websocket does not keep the gateway from stopping', async () => {
   await closed
 })
 
+test('connections that sent nothing, or half a request, are not waited for, and one whose answer runs is', async () => {
+  await start(30)
+  const booked = bookedAs()
+  const running = ask(tollway.url, { model: 'paid/m' })
+  await paid.promise
+  const closed = await Promise.all(
+    ['', 'GET /health/live HTTP/1.1\r\nhost: 127'].map(async (bytes) => {
+      const socket = connect(Number(new URL(tollway.url).port), '127.0.0.1')
+      await once(socket, 'connect')
+      socket.on('error', () => {})
+      socket.write(bytes)
+      return { end: once(socket, 'close') }
+    }),
+  )
+  const closing = tollway.gateway.close()
+  await Promise.all(closed.map(({ end }) => end))
+  answer.resolve()
+  expect((await running).status).toBe(200)
+  await closing
+  expect(await booked).toBe('settled receipt')
+})
+
 test('a taken port is told with the fix', async () => {
   await start(1)
   const { port } = new URL(tollway.url)
