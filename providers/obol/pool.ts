@@ -22,6 +22,7 @@ import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '.
 import type { Store } from '../../src/io/store/store.ts'
 import type { VoucherBook } from '../../src/io/voucher-book.ts'
 import { SponsorLine } from '../sponsor-line.ts'
+import { firstClaim, isWithoutVoucher, upstreamsFor } from './pool-claim.ts'
 import { readUpstream, wordsOfRefusals } from './read-upstream.ts'
 import { VoucherCheck } from './voucher-check.ts'
 
@@ -81,7 +82,11 @@ export class ObolPool implements Provider {
   readonly #check: VoucherCheck
   readonly #upstreams = new Map<string, ObolUpstream>()
   /** What a charge claimed, until it ends. */
-  readonly #claimed = new Map<string, Pick<SignedVoucher, 'pool' | 'key'>>()
+  readonly #claimed = new Map<string, Pick<SignedVoucher, 'id' | 'pool' | 'key'>>()
+  /** Ids of the vouchers that stand in an upstream's file. */
+  readonly #listed = new Map<string, ReadonlySet<string>>()
+  /** Upstreams of which more stands in the files than the limits let in, and one voucher's value in micro-USD. */
+  readonly #heldBack = new Map<string, bigint | undefined>()
   /** Names of upstreams whose vouchers must be used in an order. */
   readonly #inTurns = new Set<string>()
   readonly #line = new SponsorLine()
@@ -147,20 +152,21 @@ export class ObolPool implements Provider {
     }
     signal.throwIfAborted()
     const { book, store } = this.#options
-    const route = (await store.charge(charge))?.route
-    const own = this.upstreams.find(
-      ({ name, pool }) => route !== undefined && routesOf(name, pool).includes(route),
-    )
-    // Allowances that come along are taken in the order of their nonces, each after the one before it.
-    const inLine = own !== undefined && this.#inTurns.has(own.name)
-    if (inLine) await this.#line.enter(own.pool.asset, charge, signal)
-    const voucher = await book.claim(charge, quote.method, own?.name).catch((error: unknown) => {
-      this.#line.leave(charge)
-      throw error
+    const known = await store.charge(charge)
+    const claim = async (): Promise<SignedVoucher> => {
+      const own = known ? upstreamsFor(this.upstreams, known, quote.method) : []
+      if (own.length === 0) return await book.claim(charge, quote.method)
+      return await firstClaim(own, (upstream) => this.#claim(upstream, quote, charge, signal))
+    }
+    const voucher = await claim().catch(async (error: unknown) => {
+      // What did not fit when the files were read may fit by now.
+      if (!isWithoutVoucher(error) || !(await this.#hasRoom())) throw error
+      await this.reload('exhausted').done
+      return await claim()
     })
     signal.throwIfAborted()
     const { payload, extensions } = PAYMENT.parse(JSON.parse(voucher.payment))
-    this.#claimed.set(charge, { pool: voucher.pool, key: voucher.key })
+    this.#claimed.set(charge, { id: voucher.id, pool: voucher.pool, key: voucher.key })
     const header = encodePayment(quote.offer, quote.resource, payload, echoed(extensions, quote))
     return {
       kind: 'authorization',
@@ -171,13 +177,16 @@ export class ObolPool implements Provider {
     }
   }
 
-  closed(charge: string, { state }: Outcome): Promise<void> {
+  async closed(charge: string, { state }: Outcome): Promise<void> {
     const claimed = this.#claimed.get(charge)
     this.#claimed.delete(charge)
     this.#line.leave(charge)
+    if (!claimed) return
     // The store gave a released one back, or keeps a sent one: here only the file for other programs is told.
-    if (claimed && state !== 'released') this.#options.consumed?.mark(claimed.pool, [claimed.key])
-    return Promise.resolve()
+    if (state !== 'released') return this.#options.consumed?.mark(claimed.pool, [claimed.key])
+    // It was taken out of its file while it was held.
+    const listed = this.#listed.get(claimed.pool)
+    if (listed && !listed.has(claimed.id)) await this.#options.book.store.drop([claimed.id])
   }
 
   /** Every upstream's pool as it stands in the store. @throws TollwayError `store_unavailable` */
@@ -258,12 +267,38 @@ export class ObolPool implements Provider {
       if (error instanceof ObolFilesError) this.#tellOnce({ ...unchanged, problems: [error.message] })
       throw error
     }
-    if (files.digest === this.#digest) return unchanged
+    const isNew = files.digest !== this.#digest
+    if (!isNew && reason !== 'admin' && !(await this.#hasRoom())) return unchanged
     const report = await this.#apply(files, reason)
     this.#digest = files.digest
+    if (!isNew && report.added + report.dropped === 0) return { ...report, changed: false }
     this.#problems = report.problems.join('\n')
     onReload(report)
     return report
+  }
+
+  /** Whether something that did not fit under the limits would fit now. */
+  async #hasRoom(): Promise<boolean> {
+    for (const [name, microUsd] of this.#heldBack) {
+      const pool = this.#upstreams.get(name)?.pool
+      if (pool && (await this.#options.book.room(pool, 1, microUsd, false)) > 0) return true
+    }
+    return false
+  }
+
+  /** @throws TollwayError as the book, and what the line throws */
+  async #claim(
+    { name, pool }: ObolUpstream,
+    { method }: Quote,
+    charge: string,
+    signal: AbortSignal,
+  ): Promise<SignedVoucher> {
+    // Allowances that come along are taken in the order of their nonces, each after the one before it.
+    if (this.#inTurns.has(name)) await this.#line.enter(pool.asset, charge, signal)
+    return await this.#options.book.claim(charge, method, name).catch((error: unknown) => {
+      this.#line.leave(charge)
+      throw error
+    })
   }
 
   async #apply(files: ObolFiles, reason: string): Promise<ReloadReport> {
@@ -284,6 +319,9 @@ export class ObolPool implements Provider {
       dropped += await book.remove(pool)
     }
     for (const name of this.#upstreams.keys()) if (!stays.has(name)) this.#upstreams.delete(name)
+    for (const known of [this.#listed, this.#heldBack]) {
+      for (const name of known.keys()) if (!stays.has(name)) known.delete(name)
+    }
     this.#check.keep(stays)
     problems.push(...sharedModels(this.upstreams))
     return { reason, changed: true, added, dropped, problems }
@@ -307,9 +345,14 @@ export class ObolPool implements Provider {
     await book.store.spentElsewhere(payer, name, [...used])
     // A file of authorizations that cannot be read says nothing about those that are known.
     if (!files.unreadable.has(name)) {
-      dropped += await book.store.retain(payer, name, new Set(vouchers.map(({ id }) => id)))
+      const listed = new Set(vouchers.map(({ id }) => id))
+      this.#listed.set(name, listed)
+      dropped += await book.store.retain(payer, name, listed)
     }
     const result = await book.add(pool, vouchers, false)
+    const { count = 0, exposure = 0 } = result.refused
+    if (count + exposure > 0) this.#heldBack.set(name, vouchers[0]?.microUsd)
+    else this.#heldBack.delete(name)
     if (vouchers.some(({ turn }) => turn !== undefined)) this.#inTurns.add(name)
     else this.#inTurns.delete(name)
     this.#upstreams.set(name, { name, pool, document: { url: document.url, network: document.network } })
@@ -360,11 +403,6 @@ function echoed(
   const own = SPONSORED.safeParse(extensions)
   if (!own.success || sponsoring === undefined) return extensions
   return { ...extensions, [GAS_SPONSORING]: { info: { ...sponsoring, ...own.data[GAS_SPONSORING].info } } }
-}
-
-/** The names of the routes that an upstream is by itself. */
-export function routesOf(name: string, pool: Pick<VoucherPool, 'remoteModel'>): readonly string[] {
-  return [`paid/${pool.remoteModel ?? name}`, `upstream/${name}`]
 }
 
 function sharedModels(upstreams: readonly ObolUpstream[]): string[] {

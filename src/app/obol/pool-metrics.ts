@@ -1,5 +1,6 @@
 /** Tells the metrics of x402-buyer what happens to its upstreams, and how they stand. */
-import { routesOf, type ObolUpstream } from '../../../providers/obol/pool.ts'
+import { routesOf } from '../../../providers/obol/pool-claim.ts'
+import type { ObolUpstream } from '../../../providers/obol/pool.ts'
 import type { Charge } from '../../core/charge.ts'
 import type { ObolCounter, Observer, TollwayEvent } from '../../core/events.ts'
 import type { MetricSources } from '../../io/metric-sources.ts'
@@ -76,7 +77,7 @@ function countersOf(event: TollwayEvent, pools: ObolPools): [ObolCounter, ObolUp
   }
   if (event.type !== 'charge') return []
   const { charge, from } = event
-  const upstream = upstreamOf(pools, charge.payer, charge.route)
+  const upstream = upstreamOf(pools, charge.payer, charge.route, charge.seller)
   if (!upstream) return []
   return movesOf(charge, from).map((counter) => [counter, upstream])
 }
@@ -92,8 +93,15 @@ function movesOf(charge: Charge, from: Charge['state'] | undefined): ObolCounter
 }
 
 /** A route of the configuration that uses the pool is not one upstream's own; with one upstream it is that one. */
-function upstreamOf(pools: ObolPools, payer: string, route: string): ObolUpstream | undefined {
+function upstreamOf(
+  pools: ObolPools,
+  payer: string,
+  route: string,
+  seller?: string,
+): ObolUpstream | undefined {
   const upstreams = pools.get(payer)?.upstreams ?? []
-  const own = upstreams.find(({ name, pool }) => routesOf(name, pool).includes(route))
-  return own ?? (upstreams.length === 1 ? upstreams[0] : undefined)
+  const own = upstreams.filter(({ name, pool }) => routesOf(name, pool).includes(route))
+  // Several may sell one model.
+  const sold = own.find(({ pool }) => new URL(pool.seller).origin === seller) ?? own[0]
+  return sold ?? (upstreams.length === 1 ? upstreams[0] : undefined)
 }

@@ -1,5 +1,6 @@
 /** The upstreams of pools as routes beside those of the configuration; they come and go with the files. */
-import { routesOf, type ObolPool, type ObolUpstream } from '../../../providers/obol/pool.ts'
+import { routesOf } from '../../../providers/obol/pool-claim.ts'
+import type { ObolPool, ObolUpstream } from '../../../providers/obol/pool.ts'
 import { strippedModel } from '../../../providers/obol/pool-vouchers.ts'
 import type { Candidate, Route, RouteTable } from '../../core/route.ts'
 
