@@ -155,7 +155,7 @@ test('connections that sent nothing, or half a request, are not waited for, and 
       await once(socket, 'connect')
       socket.on('error', () => {})
       socket.write(bytes)
-      return { end: once(socket, 'close') }
+      return { end: new Promise((resolve) => socket.once('close', resolve)) }
     }),
   )
   const closing = tollway.gateway.close()
