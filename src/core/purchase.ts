@@ -20,12 +20,34 @@ export interface Purchase {
   readonly ordered: number
   /** Milliseconds since the epoch. */
   readonly createdAt: number
+  /** The newest order; `undefined` in a ledger of a version that did not keep it. */
+  readonly order?: PurchaseOrder | undefined
+}
+
+/** What was said when vouchers were ordered. It holds for whoever signs for the purchase later. */
+export interface PurchaseOrder {
+  /** Milliseconds since the epoch; together with the name what its hand-over is known by in the charges. */
+  readonly at: number
+  /** How many, as it was said; `undefined` where only a budget was. */
+  readonly count: number | undefined
+  /** What they may cost, smallest units, as it was said. */
+  readonly budget: bigint | undefined
+  /** How many that came to. */
+  readonly size: number
+  /** What the seller asked for one then, smallest units. */
+  readonly price: bigint
+  /** What the vouchers of all orders of the purchase may cost together, smallest units; `undefined` for no limit. */
+  readonly ceiling: bigint | undefined
+  /** Whether they are to be handed to another program and were not, or not all. */
+  readonly handOver: boolean
 }
 
 /** A purchase as the store keeps it. */
 export interface StoredPurchase extends Purchase {
   /** How many of the ordered vouchers were signed and stored, and not dropped again because the terms changed. */
   readonly delivered: number
+  /** What those cost, smallest units. */
+  readonly cost: bigint
 }
 
 /** The most vouchers of one order. */

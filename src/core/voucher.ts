@@ -148,6 +148,8 @@ export type AddRefusal =
   | 'other_terms'
   /** Everything that was ordered is there. */
   | 'order'
+  /** What was ordered may not cost more. */
+  | 'budget'
 
 /** What {@link VoucherState} a charge gives the voucher that it claimed. */
 export function voucherState(

@@ -1,6 +1,6 @@
 /** The purchases of the memory store. */
 import type { Purchase, StoredPurchase } from '../../core/purchase.ts'
-import type { PurchaseStore } from './purchase-store.ts'
+import { leftOf, type OrderLeft, type PurchaseStore } from './purchase-store.ts'
 
 /** See the file's head. */
 export class MemoryPurchases implements PurchaseStore {
@@ -17,7 +17,12 @@ export class MemoryPurchases implements PurchaseStore {
     const key = keyOf(purchase.payer, purchase.name)
     const before = this.#purchases.get(key)
     const createdAt = before?.createdAt ?? purchase.createdAt
-    this.#purchases.set(key, { ...purchase, createdAt, delivered: before?.delivered ?? 0 })
+    this.#purchases.set(key, {
+      ...purchase,
+      createdAt,
+      delivered: before?.delivered ?? 0,
+      cost: before?.cost ?? 0n,
+    })
   }
 
   async list(
@@ -30,18 +35,18 @@ export class MemoryPurchases implements PurchaseStore {
       .toSorted((a, b) => compare(a.payer, b.payer) || compare(a.name, b.name))
   }
 
-  /** Counts vouchers that were added to the order; negative for those that were dropped. */
-  deliver(payer: string, name: string, count: number): void {
+  /** Counts vouchers that were added to the order, and what they cost; negative for those that were dropped. */
+  deliver(payer: string, name: string, count: number, amount: bigint): void {
     const purchase = this.#purchases.get(keyOf(payer, name))
     if (!purchase) return
     const delivered = Math.max(0, purchase.delivered + count)
-    this.#purchases.set(keyOf(payer, name), { ...purchase, delivered })
+    const cost = purchase.cost + amount
+    this.#purchases.set(keyOf(payer, name), { ...purchase, delivered, cost: cost < 0n ? 0n : cost })
   }
 
-  /** How many are ordered and not delivered; `undefined` for an unknown purchase. */
-  left(payer: string, name: string): number | undefined {
-    const purchase = this.#purchases.get(keyOf(payer, name))
-    return purchase && Math.max(0, purchase.ordered - purchase.delivered)
+  /** What is ordered and not delivered; see {@link leftOf}. */
+  left(payer: string, name: string): OrderLeft {
+    return leftOf(this.#purchases.get(keyOf(payer, name)))
   }
 
   /** Forgets a purchase. */

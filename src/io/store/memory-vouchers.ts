@@ -23,6 +23,8 @@ interface Entry {
   /** Erased once it is sent, used elsewhere or dropped. */
   payment: string | undefined
   readonly signed: boolean
+  /** Whether it counts as delivered of its purchase. */
+  readonly ordered: boolean
   readonly addedAt: number
   readonly usableUntil: number
   charge: string | undefined
@@ -91,11 +93,9 @@ export class MemoryVouchers implements VoucherStore {
     const before = this.#pools.get(key)
     this.#pools.set(key, { pool, createdAt: before?.createdAt ?? at })
     if (!before || sameTerms(before.pool, pool)) return 0
-    const dropped = this.#dropAll(
-      this.#freeOf(pool.payer, pool.name).filter(({ voucher }) => !sameTerms(voucher, pool)),
-    )
-    this.#purchases.deliver(pool.payer, pool.name, -dropped)
-    return dropped
+    const stale = this.#freeOf(pool.payer, pool.name).filter(({ voucher }) => !sameTerms(voucher, pool))
+    for (const entry of stale) this.#undeliver(entry)
+    return this.#dropAll(stale)
   }
 
   async pools({ payer, at }: { payer?: string | undefined; at: number }): Promise<PoolStatus[]> {
@@ -152,13 +152,17 @@ export class MemoryVouchers implements VoucherStore {
         voucher: unsigned,
         payment,
         signed: before?.signed ?? signed,
+        ordered: before?.ordered ?? options.ordered === true,
         addedAt: before?.addedAt ?? at,
         usableUntil: before ? Math.min(before.usableUntil, usableUntil) : usableUntil,
         charge: undefined,
         closed: undefined,
       })
     }
-    if (options.ordered === true) this.#purchases.deliver(pool.payer, pool.name, result.added)
+    if (options.ordered === true) {
+      const { added } = result
+      this.#purchases.deliver(pool.payer, pool.name, added, BigInt(added) * pool.amount)
+    }
     return result
   }
 
@@ -275,7 +279,11 @@ export class MemoryVouchers implements VoucherStore {
     const pool = this.#pools.get(poolKey(payer, name))?.pool
     if (pool && sameTerms(pool, entry.voucher)) return
     this.#dropAll([entry])
-    if (pool) this.#purchases.deliver(payer, name, -1)
+    if (pool) this.#undeliver(entry)
+  }
+
+  #undeliver({ ordered, voucher }: Entry): void {
+    if (ordered) this.#purchases.deliver(voucher.payer, voucher.pool, -1, -voucher.amount)
   }
 
   #isExported(id: string | undefined): boolean {
@@ -298,8 +306,8 @@ export class MemoryVouchers implements VoucherStore {
       if (addedAt >= createdAt) signedTotal += 1
       if (addedAt >= today) signedToday += voucher.amount
     }
-    const orderLeft = this.#purchases.left(pool.payer, pool.name)
-    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, orderLeft }
+    const left = this.#purchases.left(pool.payer, pool.name)
+    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, ...left }
   }
 
   #stateOf(entry: Entry, at: number) {

@@ -1,9 +1,21 @@
 /** The purchases of the SQLite ledger. Called inside the store's transactions, but for the reads. */
 import type { StatementSync } from 'node:sqlite'
-import type { Purchase, StoredPurchase } from '../../core/purchase.ts'
+import type { Purchase, PurchaseOrder, StoredPurchase } from '../../core/purchase.ts'
 import { parseAtomic } from '../../core/money.ts'
+import { leftOf, type OrderLeft } from './purchase-store.ts'
 import type { Connection } from './sqlite-file.ts'
-import { integer, optionalText, text, type Row } from './sqlite-rows.ts'
+import { amount, integer, optionalText, text, type Row } from './sqlite-rows.ts'
+
+/** The columns of the newest order. */
+const ORDER = [
+  'order_at',
+  'order_count',
+  'order_budget',
+  'order_size',
+  'order_price',
+  'order_ceiling',
+  'hand_over',
+] as const
 
 /** See the file's head. */
 export class SqlitePurchases {
@@ -14,15 +26,15 @@ export class SqlitePurchases {
 
   constructor(db: Connection) {
     this.#save = db.prepare(`INSERT INTO purchases
-      (payer, name, endpoint, model, signed_by, life_seconds, max_price, ordered, delivered, created_at)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+      (payer, name, endpoint, model, signed_by, life_seconds, max_price, ordered, delivered, created_at, ${ORDER.join(', ')})
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ${ORDER.map(() => '?').join(', ')})
       ON CONFLICT (payer, name) DO UPDATE SET endpoint = excluded.endpoint, model = excluded.model,
         signed_by = excluded.signed_by, life_seconds = excluded.life_seconds, max_price = excluded.max_price,
-        ordered = excluded.ordered`)
+        ordered = excluded.ordered, ${ORDER.map((column) => `${column} = excluded.${column}`).join(', ')}`)
     this.#list = db.prepare(`SELECT * FROM purchases
       WHERE (? IS NULL OR payer = ?) AND (? IS NULL OR name = ?) ORDER BY payer, name`)
     this.#deliver = db.prepare(
-      'UPDATE purchases SET delivered = max(0, delivered + ?) WHERE payer = ? AND name = ?',
+      'UPDATE purchases SET delivered = max(0, delivered + ?), cost = ? WHERE payer = ? AND name = ?',
     )
     this.#remove = db.prepare('DELETE FROM purchases WHERE payer = ? AND name = ?')
   }
@@ -30,7 +42,16 @@ export class SqlitePurchases {
   save(purchase: Purchase): void {
     const { payer, name, endpoint, model, signedBy, lifeSeconds, maxPrice, ordered, createdAt } = purchase
     const price = maxPrice?.toString() ?? null
-    this.#save.run(payer, name, endpoint, model, signedBy, lifeSeconds, price, ordered, createdAt)
+    const { order } = purchase
+    this.#save.run(
+      ...[payer, name, endpoint, model, signedBy, lifeSeconds, price, ordered, createdAt],
+      ...[order?.at ?? null, order?.count ?? null, order?.budget?.toString() ?? null, order?.size ?? null],
+      ...[
+        order?.price.toString() ?? null,
+        order?.ceiling?.toString() ?? null,
+        order?.handOver === true ? 1 : 0,
+      ],
+    )
   }
 
   list(query: { readonly payer?: string | undefined; readonly name?: string | undefined } = {}) {
@@ -38,14 +59,17 @@ export class SqlitePurchases {
     return this.#list.all(payer, payer, name, name).map(rowToPurchase)
   }
 
-  deliver(payer: string, name: string, count: number): void {
-    this.#deliver.run(count, payer, name)
+  /** Counts vouchers that were added to the order, and what they cost; negative for those that were dropped. */
+  deliver(payer: string, name: string, count: number, amount: bigint): void {
+    const [purchase] = this.list({ payer, name })
+    if (!purchase) return
+    const cost = purchase.cost + amount
+    this.#deliver.run(count, (cost < 0n ? 0n : cost).toString(), payer, name)
   }
 
-  /** How many are ordered and not delivered; `undefined` for an unknown purchase. */
-  left(payer: string, name: string): number | undefined {
-    const [purchase] = this.list({ payer, name })
-    return purchase && Math.max(0, purchase.ordered - purchase.delivered)
+  /** What is ordered and not delivered; see {@link leftOf}. */
+  left(payer: string, name: string): OrderLeft {
+    return leftOf(this.list({ payer, name })[0])
   }
 
   remove(payer: string, name: string): void {
@@ -63,8 +87,26 @@ function rowToPurchase(row: Row): StoredPurchase {
     signedBy: text(row, 'signed_by'),
     lifeSeconds: integer(row, 'life_seconds'),
     maxPrice: maxPrice === undefined ? undefined : parseAtomic(maxPrice),
+    order: rowToOrder(row),
+    cost: amount(row, 'cost'),
     ordered: integer(row, 'ordered'),
     delivered: integer(row, 'delivered'),
     createdAt: integer(row, 'created_at'),
+  }
+}
+
+function rowToOrder(row: Row): PurchaseOrder | undefined {
+  if (row['order_at'] === null) return undefined
+  // A limit that cannot be read is damage, not no limit.
+  const units = (column: string): bigint | undefined =>
+    row[column] === null ? undefined : amount(row, column)
+  return {
+    at: integer(row, 'order_at'),
+    count: row['order_count'] === null ? undefined : integer(row, 'order_count'),
+    budget: units('order_budget'),
+    size: integer(row, 'order_size'),
+    price: amount(row, 'order_price'),
+    ceiling: units('order_ceiling'),
+    handOver: integer(row, 'hand_over') === 1,
   }
 }

@@ -259,6 +259,19 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX charges_by_instance ON charges (instance, reserved_at, id);
   CREATE INDEX charges_open ON charges (instance) WHERE state IN ('held', 'authorized');
   `,
+  // What was said when vouchers were ordered holds for whoever signs later; which vouchers an order is made of, and what they cost.
+  `
+  ALTER TABLE purchases ADD COLUMN cost TEXT NOT NULL DEFAULT '0' CHECK (${PLAIN('cost')});
+  ALTER TABLE purchases ADD COLUMN order_at INTEGER;
+  ALTER TABLE purchases ADD COLUMN order_count INTEGER;
+  ALTER TABLE purchases ADD COLUMN order_budget TEXT CHECK (order_budget IS NULL OR (${PLAIN('order_budget')}));
+  ALTER TABLE purchases ADD COLUMN order_size INTEGER;
+  ALTER TABLE purchases ADD COLUMN order_price TEXT CHECK (order_price IS NULL OR (${PLAIN('order_price')}));
+  ALTER TABLE purchases ADD COLUMN order_ceiling TEXT CHECK (order_ceiling IS NULL OR (${PLAIN('order_ceiling')}));
+  ALTER TABLE purchases ADD COLUMN hand_over INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE vouchers ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+  UPDATE vouchers SET ordered = signed;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

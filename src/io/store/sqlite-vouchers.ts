@@ -86,10 +86,8 @@ export class SqliteVouchers {
     const stale = this.#sql.freeOf
       .all(pool.payer, pool.name)
       .filter((row) => !sameTerms(rowToTerms(row), pool))
-      .map((row) => text(row, 'id'))
-    const dropped = this.drop(stale)
-    this.#purchases.deliver(pool.payer, pool.name, -dropped)
-    return dropped
+    for (const row of stale) this.#undeliver(row)
+    return this.drop(stale.map((row) => text(row, 'id')))
   }
 
   pools({ payer, at }: { readonly payer?: string | undefined; readonly at: number }): PoolStatus[] {
@@ -132,6 +130,7 @@ export class SqliteVouchers {
       const row = this.#sql.voucher.get(id)
       return row && (row['closed'] === 'dropped' && row['charge'] === null ? 'dropped' : 'other')
     })
+    const ordered = options.ordered === true ? 1 : 0
     for (const { voucher, usableUntil, revived } of admitted) {
       const { id, payer, payment, key, from, nonce, validAfter, validBefore } = voucher
       const fields = {
@@ -149,9 +148,12 @@ export class SqliteVouchers {
         usable_until: usableUntil,
       }
       if (revived) this.#sql.revive.run(fields)
-      else this.#sql.insert.run({ ...fields, signed: signed ? 1 : 0, added_at: at })
+      else this.#sql.insert.run({ ...fields, signed: signed ? 1 : 0, ordered, added_at: at })
     }
-    if (options.ordered === true) this.#purchases.deliver(pool.payer, pool.name, result.added)
+    if (options.ordered === true) {
+      const { added } = result
+      this.#purchases.deliver(pool.payer, pool.name, added, BigInt(added) * pool.amount)
+    }
     return result
   }
 
@@ -264,7 +266,12 @@ export class SqliteVouchers {
     const pool = this.#find(voucher.payer, voucher.pool)
     if (pool && sameTerms(pool, voucher)) return
     this.drop([voucher.id])
-    if (pool) this.#purchases.deliver(voucher.payer, voucher.pool, -1)
+    if (pool) this.#undeliver(row)
+  }
+
+  #undeliver(row: Row): void {
+    if (integer(row, 'ordered') === 0) return
+    this.#purchases.deliver(text(row, 'payer'), text(row, 'pool'), -1, -amount(row, 'amount'))
   }
 
   #find(payer: string, name: string): VoucherPool | undefined {
@@ -286,8 +293,8 @@ export class SqliteVouchers {
       if (integer(own, 'added_at') >= createdAt) signedTotal += 1
       if (integer(own, 'added_at') >= today) signedToday += amount(own, 'amount')
     }
-    const orderLeft = this.#purchases.left(pool.payer, pool.name)
-    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, orderLeft }
+    const left = this.#purchases.left(pool.payer, pool.name)
+    return { pool, freeCount, freeMicroUsd, signedTotal, signedToday, ...left }
   }
 }
 
@@ -344,8 +351,8 @@ function prepare(db: Connection) {
       'UPDATE voucher_pools SET draining_since = coalesce(draining_since, ?) WHERE payer = ? AND name = ?',
     ),
     voucher: db.prepare('SELECT closed, charge FROM vouchers WHERE id = ?'),
-    insert: db.prepare(`INSERT INTO vouchers (${columns.join(', ')}, signed, added_at)
-    VALUES (${columns.map((name) => `:${name}`).join(', ')}, :signed, :added_at)`),
+    insert: db.prepare(`INSERT INTO vouchers (${columns.join(', ')}, signed, ordered, added_at)
+    VALUES (${columns.map((name) => `:${name}`).join(', ')}, :signed, :ordered, :added_at)`),
     // A voucher that comes back is as old as it was.
     revive: db.prepare(`UPDATE vouchers SET closed = NULL,
     ${updates(columns.slice(1, -1), ':')}, usable_until = min(usable_until, :usable_until) WHERE id = :id`),

@@ -22,6 +22,8 @@ export interface Standing {
   readonly signedToday: bigint
   /** How many of the pool's purchase are ordered and not delivered; `undefined` without a purchase. */
   readonly orderLeft: number | undefined
+  /** What they may cost together, smallest units; `undefined` for no limit. */
+  readonly costLeft?: bigint | undefined
 }
 
 /** A voucher that may be added. */
@@ -47,7 +49,7 @@ export function admit(
   const seen = new Set<string>()
   const refused: Partial<Record<AddRefusal, number>> = {}
   let known = 0
-  let { freeCount, freeMicroUsd, signedTotal, signedToday } = standing
+  let { freeCount, freeMicroUsd, signedTotal, signedToday, costLeft } = standing
   for (const voucher of vouchers) {
     const found = find(voucher.id)
     if (found === 'other' || seen.has(voucher.id)) {
@@ -63,6 +65,7 @@ export function admit(
     }
     freeCount += 1
     freeMicroUsd += voucher.microUsd ?? 0n
+    if (costLeft !== undefined) costLeft -= voucher.amount
     if (signed) {
       signedTotal += 1
       signedToday += voucher.amount
@@ -76,6 +79,7 @@ export function admit(
     if (pool.drainingSince !== undefined) return 'draining'
     if (until <= at) return 'expired'
     if (ordered === true && admitted.length >= (standing.orderLeft ?? 0)) return 'order'
+    if (ordered === true && costLeft !== undefined && voucher.amount > costLeft) return 'budget'
     if (freeCount + 1 > limits.maxCount) return 'count'
     if (limits.maxMicroUsd !== undefined) {
       if (voucher.microUsd === undefined) return 'unpriced'
@@ -102,6 +106,7 @@ export function roomFor(
   const bounds = [
     BigInt(limits.maxCount - standing.freeCount),
     ...(ordered === true ? [BigInt(standing.orderLeft ?? 0)] : []),
+    ...(ordered === true && standing.costLeft !== undefined ? [standing.costLeft / pool.amount] : []),
     ...(maxTotal === undefined ? [] : [BigInt(maxTotal - standing.signedTotal)]),
     ...(maxPerDay === undefined ? [] : [(maxPerDay - standing.signedToday) / pool.amount]),
     ...(limits.maxMicroUsd === undefined || microUsd === undefined || microUsd === 0n
