@@ -3,9 +3,7 @@
  * remembered but finished blocks: whoever asks decides what an answer is worth.
  */
 import {
-  createPublicClient,
   getAddress,
-  http,
   HttpRequestError,
   parseAbi,
   ResponseBodyTooLargeError,
@@ -13,10 +11,10 @@ import {
   TimeoutError,
   toEventSelector,
   type Hex,
-  type PublicClient,
 } from 'viem'
 import { PERMIT2_ADDRESS } from '../core/contracts.ts'
 import type { ChainBlock } from '../core/reconcile.ts'
+import { nodeClient } from './node-client.ts'
 
 /** Which block counts as one that can no longer be replaced. */
 export type Finality = 'safe' | 'finalized'
@@ -80,10 +78,6 @@ export const TOPICS = {
 const AUTHORIZATION_STATE = parseAbi(['function authorizationState(address, bytes32) view returns (bool)'])
 const NONCE_BITMAP = parseAbi(['function nonceBitmap(address, uint256) view returns (uint256)'])
 
-const TIMEOUT_MS = 10_000
-/** Receipts and logs are kilobytes; a node that sends more is broken. */
-const MAX_ANSWER_BYTES = 8_388_608
-
 /** One network. Every method throws {@link ChainError} when the node gives no usable answer. */
 export interface ChainReader {
   /** CAIP-2. */
@@ -107,26 +101,6 @@ export interface ChainReader {
   input(transaction: string): Promise<string>
   /** Ends what is under way; later calls fail. */
   close(): void
-}
-
-/** A client that asks once and keeps nothing. It ends with the signal. */
-export function nodeClient(
-  options: Pick<ChainOptions, 'rpc' | 'timeoutMs'>,
-  closing: AbortSignal,
-): PublicClient {
-  return createPublicClient({
-    transport: http(options.rpc, {
-      retryCount: 0,
-      timeout: options.timeoutMs ?? TIMEOUT_MS,
-      maxResponseBodySize: MAX_ANSWER_BYTES,
-      // A redirect would carry the key in the address to somebody else.
-      fetchFn: (input, init) =>
-        fetch(input, { ...init, redirect: 'error', signal: eitherSignal(init?.signal, closing) }),
-    }),
-    cacheTime: 0,
-    // A contract could otherwise send us to addresses of its own choice (EIP-3668).
-    ccipRead: false,
-  })
 }
 
 /** Opens a reader. Nothing is sent before it is asked something. */
@@ -208,10 +182,6 @@ export function openChain(options: ChainOptions): ChainReader {
       ),
     close: () => closing.abort(),
   }
-}
-
-function eitherSignal(one: AbortSignal | null | undefined, other: AbortSignal): AbortSignal {
-  return one ? AbortSignal.any([one, other]) : other
 }
 
 /** Nodes are strangers: what they send that is no log is no answer. */

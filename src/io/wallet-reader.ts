@@ -1,7 +1,8 @@
 /** Reads what a wallet can pay on one network: newest state, because it is only asked what would fail (never what was paid). */
 import { erc20Abi, getAddress, parseAbi } from 'viem'
 import { PERMIT2_ADDRESS } from '../core/contracts.ts'
-import { asking, ChainError, nodeClient } from './chain.ts'
+import { asking, ChainError } from './chain.ts'
+import { nodeClient } from './node-client.ts'
 
 const TOKEN = parseAbi([
   'function nonces(address) view returns (uint256)',
