@@ -6,7 +6,7 @@ const direct = { kind: 'direct', key: '${env:W}', networks: ['base'] }
 const pool = { kind: 'obol', mode: 'pool' }
 
 function payers(entries: object) {
-  return parseConfig({ payers: entries }, {}).payers
+  return parseConfig({ payers: entries }, { W: 'a key' }).payers
 }
 
 test('names the payer that signs; without it nobody does', () => {

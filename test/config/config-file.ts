@@ -90,6 +90,11 @@ payers:
     max_vouchers: 2500
     max_exposure_usd: "50.00"
     max_age_days: 30
+    user_agent: my-buyer/1.0
+  ahead:
+    kind: obol
+    mode: pool
+    filled_by: base
   sidecar:
     kind: obol
     mode: sidecar

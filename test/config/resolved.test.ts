@@ -104,8 +104,10 @@ it('turns every key into our units', () => {
           reloadMs: 10_000,
           limits: { maxCount: 2500, maxMicroUsd: 50_000_000n, maxAgeMs: 30 * 86_400_000 },
           networks: [],
+          userAgent: 'my-buyer/1.0',
         },
       ],
+      ['ahead', expect.objectContaining({ kind: 'obol', mode: 'pool', filledBy: 'base', paths: undefined })],
       [
         'sidecar',
         {
