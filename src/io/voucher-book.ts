@@ -8,6 +8,7 @@ import type { Clock } from '../core/clock.ts'
 import { TollwayError } from '../core/errors.ts'
 import {
   EXPORT_ROUTE,
+  sameTerms,
   voucherRecord,
   type PoolStatus,
   type SignedVoucher,
@@ -154,9 +155,13 @@ export class VoucherBook {
     return { vouchers, stopped }
   }
 
-  /** What was handed over before and may still be used there; see {@link VoucherStore.exported}. */
+  /**
+   * What was handed over before at the pool's terms and may still be used there; see {@link VoucherStore.exported}. Those of
+   * another price or payee are not among them: a program that takes them first is refused by the seller, again and again.
+   */
   async exported(pool: VoucherPool): Promise<SignedVoucher[]> {
-    return await this.store.exported(pool.payer, pool.name, this.#clock.now())
+    const vouchers = await this.store.exported(pool.payer, pool.name, this.#clock.now())
+    return vouchers.filter((voucher) => sameTerms(voucher, pool))
   }
 
   /** Takes nothing in any more and lets what is left be used up. @throws TollwayError `store_unavailable` */

@@ -94,6 +94,17 @@ onEachStore('the book', (store) => {
     expect([rest.vouchers.length, rest.stopped?.code]).toEqual([2, 'pool_exhausted'])
   })
 
+  test('what was handed over at another price is not written into the file again; it stays counted', async () => {
+    const { book } = await filled(store(), 2)
+    await book.export(pool(), 2, [], 'req')
+    const dearer = pool({ amount: 24_000n })
+    await book.define(dearer)
+    await book.add(dearer, [voucher(3, { amount: 24_000n })], true)
+    await book.export(dearer, 1, [], 'req')
+    expect((await book.exported(dearer)).map(({ amount }) => amount)).toEqual([24_000n])
+    expect(await store().charges({ states: ['authorized'] })).toHaveLength(3)
+  })
+
   test('what a payer of ours gives back of a hand-over is recorded for the request that sends it, and counts once', async () => {
     const { ledger, book, audit } = await filled(store(), 1)
     const { vouchers } = await book.export(pool(), 1, [day(46_000n)], 'req')

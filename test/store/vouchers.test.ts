@@ -74,6 +74,23 @@ onEachStore('vouchers', (store) => {
     expect(await claimFor(store(), 3)).toEqual({ ok: true, voucher: voucher(1) })
   })
 
+  test('a voucher that another payer had and paid with is not added, and one that lies here goes when it is found out', async () => {
+    await fill(store(), 1)
+    // The same two authorizations came through a payer that keeps its own.
+    for (const n of [1, 2]) {
+      await store().reserve(terms(n, { payer: 'sidecar' }), [], false)
+      await store().authorize(terms(n).id, voucherRecord(voucher(n)), NOW)
+    }
+    expect(await store().vouchers.add([voucher(2)], options)).toMatchObject({ added: 0, known: 1 })
+    const claim = await claimFor(store(), 3)
+    if (!claim.ok) throw new Error('no voucher')
+    expect(await store().authorize(terms(3).id, voucherRecord(claim.voucher), NOW)).toBe('nonce_used')
+    await store().move(terms(3).id, { to: 'released', at: NOW, reason: 'signer_unavailable' })
+    expect(await counts(store())).toEqual({ spent: 1 })
+    expect(await claimFor(store(), 4)).toMatchObject({ ok: false, reason: 'empty' })
+    expect(await store().vouchers.usedKeys(base)).toEqual(new Map([['qwen', [voucher(1).key]]]))
+  })
+
   test('a voucher that was sent is never free again, whatever becomes of its charge', async () => {
     await fill(store(), 3)
     const states = []

@@ -42,21 +42,26 @@ export class MemoryVouchers implements VoucherStore {
   readonly #byCharge = new Map<string, Entry>()
   readonly #pools = new Map<string, Pool>()
   readonly #charge: (id: string) => Charge | undefined
+  readonly #isRecorded: (voucher: Voucher) => boolean
   readonly #assertOpen: () => void
   readonly #purchases: MemoryPurchases
 
   /**
-   * @param charge reads a charge of the store
+   * @param books - `charge` reads a charge of the store; `isRecorded`: whether one was paid with a voucher
    * @param assertOpen throws once the store is closed
    * @param purchases follow their pools
    */
   constructor(
-    charge: (id: string) => Charge | undefined,
+    books: {
+      readonly charge: (id: string) => Charge | undefined
+      readonly isRecorded: (voucher: Voucher) => boolean
+    },
     assertOpen: () => void,
     purchases: MemoryPurchases,
   ) {
     this.#purchases = purchases
-    this.#charge = charge
+    this.#charge = books.charge
+    this.#isRecorded = books.isRecorded
     this.#assertOpen = assertOpen
   }
 
@@ -140,8 +145,9 @@ export class MemoryVouchers implements VoucherStore {
     const pool = poolOf(vouchers, (payer, name) => this.#pools.get(poolKey(payer, name))?.pool)
     if (!pool) return { added: 0, known: 0, refused: {} }
     const { at, signed } = options
-    const { admitted, result } = admit(vouchers, this.#standing(pool, at), options, (id) => {
-      const entry = this.#entries.get(id)
+    const { admitted, result } = admit(vouchers, this.#standing(pool, at), options, (voucher) => {
+      if (this.#isRecorded(voucher)) return 'other'
+      const entry = this.#entries.get(voucher.id)
       return entry && (entry.closed === 'dropped' && entry.charge === undefined ? 'dropped' : 'other')
     })
     for (const { voucher, usableUntil, revived } of admitted) {
@@ -276,6 +282,10 @@ export class MemoryVouchers implements VoucherStore {
   /** Into its pool, where that stands and still has its terms; else it is dropped, as it would have been when it was free. */
   #giveBack(entry: Entry): void {
     const { payer, pool: name } = entry.voucher
+    if (this.#isRecorded(entry.voucher)) {
+      Object.assign(entry, { closed: 'spent', payment: undefined })
+      return
+    }
     const pool = this.#pools.get(poolKey(payer, name))?.pool
     if (pool && sameTerms(pool, entry.voucher)) return
     this.#dropAll([entry])

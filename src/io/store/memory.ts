@@ -81,7 +81,10 @@ class MemoryStore implements Store {
   readonly #sellers = new MemorySellers()
   readonly purchases = new MemoryPurchases(() => this.#open())
   readonly vouchers = new MemoryVouchers(
-    (id) => this.#charges.get(id)?.charge,
+    {
+      charge: (id) => this.#charges.get(id)?.charge,
+      isRecorded: ({ from, network, asset, nonce }) => this.#nonces.has(nonceId(from, network, asset, nonce)),
+    },
     () => this.#open(),
     this.purchases,
   )
@@ -127,10 +130,11 @@ class MemoryStore implements Store {
     if (refusal) return refusal
     const charge = authorizedCharge(entry.charge, record, at)
     const { network, asset, authorization } = charge
-    const nonceId = JSON.stringify([authorization?.from, network, asset, authorization?.nonce])
-    if (this.#nonces.has(nonceId)) return 'nonce_used'
+    const { from, nonce } = authorization ?? record
+    const recorded = nonceId(from, network, asset, nonce)
+    if (this.#nonces.has(recorded)) return 'nonce_used'
     this.#change(entry, charge)
-    this.#nonces.add(nonceId)
+    this.#nonces.add(recorded)
     return charge
   }
 
@@ -454,6 +458,11 @@ class MemoryStore implements Store {
     this.#charges.set(charge.id, { charge, shares })
     this.vouchers.follow(charge)
   }
+}
+
+/** One authorization: recorded once for ever (rule 5). */
+function nonceId(from: string, network: string, asset: string, nonce: string): string {
+  return JSON.stringify([from, network, asset, nonce])
 }
 
 function flagId(charge: string, flag: ChargeFlag): string {

@@ -126,8 +126,9 @@ export class SqliteVouchers {
     const pool = poolOf(vouchers, (payer, name) => this.#find(payer, name))
     if (!pool) return { added: 0, known: 0, refused: {} }
     const { at, signed } = options
-    const { admitted, result } = admit(vouchers, this.#standing(pool, at), options, (id) => {
-      const row = this.#sql.voucher.get(id)
+    const { admitted, result } = admit(vouchers, this.#standing(pool, at), options, (voucher) => {
+      const row = this.#sql.voucher.get(voucher.id)
+      if (this.#isRecorded(voucher)) return 'other'
       return row && (row['closed'] === 'dropped' && row['charge'] === null ? 'dropped' : 'other')
     })
     const ordered = options.ordered === true ? 1 : 0
@@ -263,10 +264,19 @@ export class SqliteVouchers {
     if (!row) return
     this.#sql.giveBack.run(charge)
     const voucher = rowToVoucher(row)
+    if (this.#isRecorded(voucher)) {
+      this.#sql.spend.run(voucher.id)
+      return
+    }
     const pool = this.#find(voucher.payer, voucher.pool)
     if (pool && sameTerms(pool, voucher)) return
     this.drop([voucher.id])
     if (pool) this.#undeliver(row)
+  }
+
+  /** Whether a charge of this ledger was paid with it, by another payer that had it, too. */
+  #isRecorded({ from, network, asset, nonce }: Voucher): boolean {
+    return this.#sql.recorded.get(from, network, asset, nonce) !== undefined
   }
 
   #undeliver(row: Row): void {
@@ -369,6 +379,10 @@ function prepare(db: Connection) {
     takeOver: db.prepare('UPDATE vouchers SET charge = ?, payment = NULL WHERE charge = ?'),
     erase: db.prepare('UPDATE vouchers SET payment = NULL WHERE charge = ?'),
     giveBack: db.prepare('UPDATE vouchers SET charge = NULL WHERE charge = ?'),
+    recorded: db.prepare(
+      'SELECT 1 FROM charges WHERE from_address = ? AND network = ? AND asset = ? AND nonce = ?',
+    ),
+    spend: db.prepare(`UPDATE vouchers SET closed = 'spent', payment = NULL WHERE id = ? AND ${FREE}`),
     drop: db.prepare(`UPDATE vouchers SET closed = 'dropped', payment = NULL WHERE id = ? AND ${FREE}`),
     dropPool: db.prepare(
       `UPDATE vouchers SET closed = 'dropped', payment = NULL WHERE payer = ? AND pool = ? AND ${FREE}`,

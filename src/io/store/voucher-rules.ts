@@ -36,13 +36,13 @@ export interface Admitted {
 
 /**
  * Which vouchers of one pool are added, in their order.
- * @param find what is in the store under an id: `dropped` ones may come back
+ * @param find what the store knows of one: `dropped` ones may come back, those that a charge was paid with may not
  */
 export function admit(
   vouchers: readonly SignedVoucher[],
   standing: Standing,
   { limits, at, signed, ordered }: AddOptions,
-  find: (id: string) => 'dropped' | 'other' | undefined,
+  find: (voucher: SignedVoucher) => 'dropped' | 'other' | undefined,
 ): { readonly admitted: Admitted[]; readonly result: Added } {
   const { pool } = standing
   const admitted: Admitted[] = []
@@ -51,7 +51,7 @@ export function admit(
   let known = 0
   let { freeCount, freeMicroUsd, signedTotal, signedToday, costLeft } = standing
   for (const voucher of vouchers) {
-    const found = find(voucher.id)
+    const found = find(voucher)
     if (found === 'other' || seen.has(voucher.id)) {
       known += 1
       continue

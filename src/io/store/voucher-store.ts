@@ -18,7 +18,7 @@ import type { AuthorizationMethod } from '../../core/charge.ts'
 /** What became of vouchers that were to be added. */
 export interface Added {
   readonly added: number
-  /** In the store already, in whatever state. */
+  /** In the store already, in whatever state, or recorded with a charge: another payer had it, too. */
   readonly known: number
   readonly refused: Readonly<Partial<Record<AddRefusal, number>>>
 }
