@@ -70,8 +70,11 @@ describe('the tarball', () => {
     top.delete('dashboards')
     expect([...top].toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json'])
     expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/io/signer.worker.js']))
-    const page = ['app.js', 'dashboard.html', 'icon.svg', 'page.css', 'sign-in.html', 'sign-in.js']
-    expect(files).toEqual(expect.arrayContaining(page.map((name) => `dist/src/app/spend-page/client/${name}`)))
+    const own = ['app.js', 'dashboard.html', 'icon.svg', 'page.css', 'sign-in.html', 'sign-in.js']
+    const page = [...own, 'uplot.js', 'uplot.css', 'uplot.LICENSE']
+    expect(files).toEqual(
+      expect.arrayContaining(page.map((name) => `dist/src/app/spend-page/client/${name}`)),
+    )
   })
 
   test('holds no tests, no benchmark and no sources beside declarations', () => {
@@ -85,7 +88,9 @@ describe('an installation', () => {
   test('brings neither the pinned Node nor the parts of the sandbox', async () => {
     const brought = await installed()
     expect(brought).toContain('node_modules/tollway')
-    expect(brought.filter((path) => /node-linux|@foundry-rs|@x402|typescript|vitest/.test(path))).toEqual([])
+    expect(
+      brought.filter((path) => /node-linux|@foundry-rs|@x402|typescript|vitest|uplot$/.test(path)),
+    ).toEqual([])
   })
 
   test('runs no install scripts', async () => {

@@ -32,14 +32,18 @@ export function pageAssets(): ReadonlyMap<string, Asset> {
       [name.replace(/ts$/, 'js'), asset],
     ]
   })
+  return new Map([...chartAssets(), ...own])
+}
+
+/** The chart library, where the build has not put it beside the page. */
+function chartAssets(): [string, Asset][] {
   const { resolve } = createRequire(import.meta.url)
   const chart = (name: string): (() => string) =>
     once(() => readFileSync(resolve(`uplot/dist/${name}`), 'utf8'))
-  return new Map([
-    ...own,
+  return [
     ['uplot.js', { type: SCRIPT, text: chart('uPlot.iife.min.js') }],
     ['uplot.css', { type: STYLE, text: chart('uPlot.min.css') }],
-  ])
+  ]
 }
 
 function page(name: string): Asset {
