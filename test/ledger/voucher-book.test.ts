@@ -264,6 +264,7 @@ describe('whatever happens in whatever order', () => {
     { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('reload' as const, 'crash' as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('price' as const, 'remove' as const) }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('export' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('give back' as const), which: fc.nat(20) }) },
   )
 
   test('each voucher is sent at most once, is in exactly one state, and no claimed one comes back after it was recorded', async () => {
@@ -331,6 +332,21 @@ describe('whatever happens in whatever order', () => {
               for (const { id } of (await book.export(pool(), 1, [], 'r')).vouchers)
                 sent.set(id, (sent.get(id) ?? 0) + 1)
               break
+            case 'give back': {
+              // A payer that was handed it sends it for a request: no second time, and no more than once.
+              const handed = await book.exported(pool())
+              const own = handed[each.which % Math.max(1, handed.length)]
+              if (!own) break
+              const [held, late] = [
+                await ledger.reserve({ ...fixed, payer: 'sidecar' }, [], false),
+                await ledger.reserve({ ...fixed, payer: 'sidecar' }, [], false),
+              ]
+              open.push(await ledger.authorize(held, voucherRecord(own)))
+              const again = ledger.authorize(late, voucherRecord(own))
+              await expect(again).rejects.toMatchObject({ details: { refusal: 'nonce_used' } })
+              await ledger.release(late, 'test')
+              break
+            }
             default:
               each satisfies never
           }
@@ -342,6 +358,10 @@ describe('whatever happens in whatever order', () => {
           if (sent.has(id)) expect(['held', 'spent', 'uncertain', 'expired']).toContain(state)
           else expect(['ready', 'held', 'dropped']).toContain(state)
         }
+        // Each counts once, whoever sent it.
+        const counted = await store.charges({ states: ['authorized', 'settled', 'uncertain'], limit: 1000 })
+        const nonces = counted.map(({ authorization }) => authorization?.nonce)
+        expect(new Set(nonces).size).toBe(counted.length)
         const used = [...(await store.vouchers.usedKeys(fixed.payer)).values()].flat()
         expect(used).toHaveLength(sent.size)
       }),
