@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { findChromium } from '../kit/chromium.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
+import { wanted } from '../ledger/kit.ts'
 import { seedCharge, type Fate } from '../spend-page/seed.ts'
 
 const ARTIFACTS = join(import.meta.dirname, '../artifacts/dashboard')
@@ -220,6 +221,70 @@ describe('the page', () => {
       (old) => document.querySelectorAll('#charge-rows tr').length === old + 1,
       count,
     )
+  })
+
+  test('many payments at once are laid out together, and the sums asked for one at a time', async () => {
+    const page = await open()
+    let [asked, asking, most] = [0, 0, 0]
+    await page.route('**/api/spend?*', async (route) => {
+      asked += 1
+      asking += 1
+      most = Math.max(most, asking)
+      const answer = await route.fetch()
+      await new Promise((resolve) => setTimeout(resolve, 40))
+      asking -= 1
+      await route.fulfill({ response: answer })
+    })
+    await page.evaluate(() => {
+      const table = document.querySelector('#charge-rows')
+      document.body.dataset['layouts'] = '0'
+      new MutationObserver(() => {
+        document.body.dataset['layouts'] = String(Number(document.body.dataset['layouts']) + 1)
+      }).observe(table ?? document.body, { childList: true })
+    })
+    const { ledger } = tollway.gateway.parts
+    let last = ''
+    for (let n = 0; n < 150; n += 1) {
+      const held = await ledger.reserve(wanted({ requestId: `burst-${n}` }), [], false)
+      await ledger.release(held, 'seller_unavailable')
+      last = held.id
+    }
+    await page.waitForSelector(`tr:has(a[href="#${last}"]) [data-state=released]`)
+    await expect.poll(() => asked, { timeout: 15_000 }).toBeGreaterThanOrEqual(2)
+    expect(most).toBe(1)
+    // 300 events came.
+    expect(await page.evaluate(() => Number(document.body.dataset['layouts']))).toBeLessThan(60)
+    await page.unrouteAll({ behavior: 'wait' })
+  })
+
+  test('long names wrap: nothing scrolls sideways', async () => {
+    // What the server says is played here: such names need no charges of their own.
+    const long = 'a-name-without-any-place-to-break-'.repeat(4)
+    const phone = await open('', { size: 'phone' })
+    await phone.route('**/api/budgets', async (route) => {
+      const answer = await route.fetch()
+      const { budgets } = (await answer.json()) as { budgets: object[] }
+      const renamed = budgets.map((budget) => ({ ...budget, budget: long, per: 'model', subject: long }))
+      await route.fulfill({ json: { budgets: renamed } })
+    })
+    await phone.route('**/api/funds', async (route) => {
+      const pool = { payer: long, pool: long, seller: `https://${long}.example`, vouchers: { ready: 3 } }
+      await route.fulfill({ json: { wallets: null, pools: [{ ...pool, exposure_usd: '0.003' }] } })
+    })
+    await phone.reload()
+    await phone.waitForSelector('.fund-head strong')
+    for (const width of [SIZES.phone.width, 320, SIZES.desktop.width]) {
+      await phone.setViewportSize({ width, height: 800 })
+      const tooWide = await phone.evaluate(() =>
+        document.documentElement.scrollWidth <= innerWidth
+          ? []
+          : [...document.querySelectorAll('main *')]
+              .filter((node) => node.getBoundingClientRect().right > innerWidth)
+              .map((node) => node.outerHTML.slice(0, 100)),
+      )
+      expect(tooWide, `at ${width} pixels`).toEqual([])
+    }
+    await phone.unrouteAll({ behavior: 'wait' })
   })
 
   test('can be walked by keyboard alone: skip link, filters, record and back to where one was', async () => {

@@ -112,7 +112,16 @@ test('the spend page serves this machine, and over a proxy nobody without the ad
   expect(plain.status).toBe(200)
   expect(plain.headers.get('content-security-policy')).toContain("default-src 'none'")
   for (const path of ['/dashboard', '/api/budgets', '/api/charges']) {
-    const proxied = await fetch(`${open.url}${path}`, { headers: { 'x-forwarded-for': '203.0.113.9' } })
-    expect(proxied.status).toBe(401)
+    for (const name of [
+      'x-forwarded-for',
+      'forwarded',
+      'x-real-ip',
+      'via',
+      'cf-connecting-ip',
+      'true-client-ip',
+    ]) {
+      const proxied = await fetch(`${open.url}${path}`, { headers: { [name]: '203.0.113.9' } })
+      expect(proxied.status, name).toBe(401)
+    }
   }
 })

@@ -66,6 +66,8 @@ describe('the data', () => {
       ['before=1', 'before'],
       ['sellr=x', 'sellr'],
       ['caller=a&caller=b', 'caller'],
+      ['seller=', 'seller must not be empty:'],
+      [`seller=${'s'.repeat(513)}`, 'seller must be 512'],
     ]) {
       expect(await errorOf(`/api/charges?${query}`)).toEqual({
         status: 400,

@@ -7,6 +7,7 @@ import { asyncHandler, type Handler, type Request } from '../../../middleware/ha
 import { plainPath } from '../../../middleware/endpoints.ts'
 import { setAnswerHeaders } from '../../../middleware/answer-headers.ts'
 import { sendJson } from '../../../middleware/send-json.ts'
+import { cameOverProxy } from '../over-proxy.ts'
 import type { ObolPools } from './pool-routes.ts'
 import { statusOf } from './status.ts'
 
@@ -75,8 +76,5 @@ function assertAdmin(req: Request, digest: string | undefined): void {
 }
 
 function isLoopback(req: Request): boolean {
-  const forwarded = Object.keys(req.headers).some(
-    (name) => name === 'forwarded' || name.startsWith('x-forwarded-'),
-  )
-  return !forwarded && /^(?:127\.|::1$|::ffff:127\.)/.test(req.socket.remoteAddress ?? '')
+  return !cameOverProxy(req.headers) && /^(?:127\.|::1$|::ffff:127\.)/.test(req.socket.remoteAddress ?? '')
 }

@@ -4,6 +4,7 @@ import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { TollwayError } from '../../core/errors.ts'
 import { hashKey } from '../../io/hash-key.ts'
 import type { Request } from '../../../middleware/handler.ts'
+import { cameOverProxy } from '../over-proxy.ts'
 import { SESSION_MS, type Sessions } from './sessions.ts'
 
 /** Wrong keys from one address before it has to wait. */
@@ -100,10 +101,8 @@ export class Access {
 
 /** A request that came over a proxy may come from anywhere: then only a key opens. */
 function isLocal(req: Request): boolean {
-  const forwarded = Object.keys(req.headers).some(
-    (name) => name === 'forwarded' || name.startsWith('x-forwarded-'),
-  )
-  return !forwarded && isLoopbackPeer(req.socket.remoteAddress) && isLoopbackName(req.headers.host)
+  const { headers, socket } = req
+  return !cameOverProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
 }
 
 /** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */

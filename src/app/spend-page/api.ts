@@ -15,6 +15,7 @@ import { chargesCsv, chargesJsonFile } from './export.ts'
 import { fundsJson, type FundsSource } from './funds.ts'
 import { auditQuery, cursorAfter, exportQuery, listQuery, spendQuery } from './query.ts'
 import { spendOverTime } from './spend-series.ts'
+import { SpendTurns } from './spend-turns.ts'
 import { CHARGE_STATES } from './states.ts'
 
 /** What filters may name. */
@@ -49,6 +50,7 @@ type Answer = (req: Request, res: ServerResponse, url: string) => Promise<object
 export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
   const { ledger, budgets, clock, link, facets, auditPath, funds, streams, hasKey } = options
   const { store } = ledger
+  const turns = new SpendTurns({ store })
   return new Map<string, Answer>([
     [
       '/api/budgets',
@@ -83,7 +85,13 @@ export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
         return undefined
       },
     ],
-    ['/api/spend', async (_req, _res, url) => await spendOverTime(store, spendQuery(url), clock.now())],
+    [
+      '/api/spend',
+      async (_req, _res, url) => {
+        const query = spendQuery(url)
+        return await turns.take(url, () => spendOverTime(turns, query, clock.now()))
+      },
+    ],
     [
       '/api/audit',
       async (_req, _res, url) => {

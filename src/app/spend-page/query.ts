@@ -9,7 +9,10 @@ import {
 } from '../../io/store/charge-filter.ts'
 import { CHARGE_STATES } from './states.ts'
 
-const NAME = z.string().min(1).max(512)
+const NAME = z
+  .string()
+  .min(1, 'must not be empty: leave it out for all')
+  .max(512, 'must be 512 characters or fewer')
 const INSTANT = z.iso.datetime({ offset: true, error: 'must be a time such as 2026-01-31T12:00:00Z' })
 const time = INSTANT.transform((text) => Date.parse(text))
 const whole = (max: number) =>

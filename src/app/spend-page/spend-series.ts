@@ -3,8 +3,8 @@ import { DateTime } from 'luxon'
 import type { ChargeState } from '../../core/charge.ts'
 import { formatUsd } from '../../core/money.ts'
 import type { SpendRow } from '../../io/store/charge-filter.ts'
-import type { Store } from '../../io/store/store.ts'
 import { invalidQuery, type SpendOverTime } from './query.ts'
+import type { SpendTurns } from './spend-turns.ts'
 
 /** More pieces than this say nothing on a screen and cost a query each. */
 const MAX_BUCKETS = 400
@@ -13,13 +13,13 @@ const MAX_BUCKETS = 400
 const COUNTED: ReadonlySet<ChargeState> = new Set(['settled', 'uncertain', 'authorized', 'held'])
 
 /**
- * Tells what was spent in each piece of time. A sum is asked for apart for each piece, so that a long history does not hold
- * the paid calls up; charges that move meanwhile may be told in either state.
+ * Tells what was spent in each piece of time. A sum is asked for apart for each piece or less, so that a long history does not
+ * hold the paid calls up; charges that move meanwhile may be told in either state.
  * @param now milliseconds since the epoch; the end where the query names none
  * @throws TollwayError `invalid_query` for an unknown time zone and for too many pieces
  */
 export async function spendOverTime(
-  store: Pick<Store, 'spend'>,
+  turns: Pick<SpendTurns, 'between'>,
   query: SpendOverTime,
   now: number,
 ): Promise<Record<string, unknown>> {
@@ -31,8 +31,7 @@ export async function spendOverTime(
     if (next === undefined) break
     const from = Math.max(edge, filter.from)
     const to = Math.min(next, filter.to ?? next)
-    buckets.push(from < to ? await store.spend({ ...filter, from, to, by }) : [])
-    await new Promise(setImmediate)
+    buckets.push(await turns.between({ ...filter, from, to, by }))
   }
   const total = sumOf(buckets.flat())
   return {

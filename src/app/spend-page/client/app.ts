@@ -10,10 +10,8 @@ import { addUsd, count, shortUsd } from './format.ts'
 import { showFunds } from './funds-panel.ts'
 import { follow, reloadNowAndThen } from './live.ts'
 import { RecordView } from './record.ts'
+import { Refresher } from './refresh.ts'
 import { nextTheme, theme } from './theme.ts'
-
-/** Changes within this time are shown together, milliseconds. */
-const TOGETHER_MS = 250
 
 const chart = new SpendChart()
 const records = new RecordView()
@@ -22,7 +20,6 @@ const form = new FilterForm(go)
 let view = readView(location.search)
 /** Answers of views that were left meanwhile are not shown. */
 let turn = 0
-let waiting: ReturnType<typeof setTimeout> | undefined
 
 function go(next: View): void {
   const address = location.pathname + writeView(next)
@@ -110,13 +107,11 @@ function complain(error: unknown): void {
   node.hidden = false
 }
 
-/** Sums and budgets after changes: once for many of them. */
-function refreshSoon(): void {
-  waiting ??= setTimeout(() => {
-    waiting = undefined
-    void showView(view, false)
-  }, TOGETHER_MS)
-}
+/** Sums and budgets after changes. A page that nobody looks at asks when it is looked at again. */
+const refresher = new Refresher(async () => {
+  if (!document.hidden) await showView(view, false)
+})
+const refreshSoon = (): void => refresher.soon()
 
 const themeButton = find('theme', HTMLButtonElement)
 themeButton.textContent = `Theme: ${theme()}`

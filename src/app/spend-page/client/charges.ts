@@ -6,8 +6,10 @@ import { count, host, longTime, shorten, shortTime, usd } from './format.ts'
 
 const PAGE = 50
 
-/** Rows that live changes may add before the oldest ones go. */
+/** Rows that are shown; the oldest ones go. */
 const MAX_ROWS = 1000
+/** Changes within this time are laid out together, milliseconds; longer where laying out takes long. */
+const TOGETHER_MS = 100
 
 /** The table. It keeps its rows by charge, so that a change moves nothing else. */
 export class ChargeTable {
@@ -17,6 +19,12 @@ export class ChargeTable {
   #query = new URLSearchParams()
   #next: string | null = null
   #filtered = false
+  /** Rows went because there were too many: older pages would not follow the last one. */
+  #cut = false
+  /** What changed since the rows were laid out, by charge: only how it stands last is shown. */
+  readonly #changes = new Map<string, Charge>()
+  #laying: ReturnType<typeof setTimeout> | undefined
+  #pause = TOGETHER_MS
 
   constructor(onProblem: (error: unknown) => void) {
     this.#more.addEventListener('click', () => {
@@ -34,6 +42,7 @@ export class ChargeTable {
     // Older pages that were asked for stay open when the same view is loaded again; rows that stay keep their place and focus.
     if (!same || this.#rows.size <= PAGE) {
       this.#next = next
+      this.#cut = false
       const listed = new Set(charges.map(({ charge }) => charge))
       for (const id of this.#rows.keys()) if (!listed.has(id)) this.#rows.delete(id)
     }
@@ -43,8 +52,25 @@ export class ChargeTable {
 
   /** Takes in a change: the row is new, changed, or not one of this view any more. */
   change(charge: Charge): void {
-    if (this.#isShown(charge)) this.#put(charge, true)
-    else this.#rows.delete(charge.charge)
+    this.#changes.delete(charge.charge)
+    this.#changes.set(charge.charge, charge)
+    const [oldest] = this.#changes.keys()
+    if (this.#changes.size > MAX_ROWS && oldest !== undefined) this.#changes.delete(oldest)
+    if (this.#laying !== undefined) return
+    this.#laying = setTimeout(() => {
+      this.#laying = undefined
+      const begun = performance.now()
+      this.#takeIn()
+      this.#pause = Math.max(TOGETHER_MS, 4 * (performance.now() - begun))
+    }, this.#pause)
+  }
+
+  #takeIn(): void {
+    for (const charge of this.#changes.values()) {
+      if (this.#isShown(charge)) this.#put(charge, true)
+      else this.#rows.delete(charge.charge)
+    }
+    this.#changes.clear()
     this.#lay()
   }
 
@@ -88,15 +114,26 @@ export class ChargeTable {
   }
 
   #lay(): void {
-    const rows = [...this.#rows.values()]
-      .toSorted((a, b) => compare(b.charge.time, a.charge.time) || compare(b.charge.charge, a.charge.charge))
-      .slice(0, MAX_ROWS)
-    rows.forEach(({ node }, at) => {
-      if (this.#body.children[at] !== node) this.#body.insertBefore(node, this.#body.children[at] ?? null)
-    })
-    while (this.#body.children.length > rows.length) this.#body.lastElementChild?.remove()
-    this.#more.hidden = this.#next === null
-    say('charges-count', `${count(rows.length)}${this.#next === null ? '' : '+'} shown`)
+    const sorted = [...this.#rows.values()].toSorted(
+      (a, b) => compare(b.charge.time, a.charge.time) || compare(b.charge.charge, a.charge.charge),
+    )
+    const rows = sorted.slice(0, MAX_ROWS)
+    for (const { charge } of sorted.slice(MAX_ROWS)) {
+      this.#rows.delete(charge.charge)
+      this.#cut = true
+    }
+    let place = this.#body.firstElementChild
+    for (const { node } of rows) {
+      if (place === node) place = place.nextElementSibling
+      else this.#body.insertBefore(node, place)
+    }
+    while (place) {
+      const next: Element | null = place.nextElementSibling
+      place.remove()
+      place = next
+    }
+    this.#more.hidden = this.#cut || this.#next === null
+    say('charges-count', `${count(rows.length)}${this.#cut || this.#next !== null ? '+' : ''} shown`)
     const empty = find('charges-empty', HTMLElement)
     empty.hidden = rows.length > 0
     empty.textContent = this.#filtered

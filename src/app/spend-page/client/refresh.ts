@@ -1,0 +1,42 @@
+/** When the page asks anew: soon after a change, never twice at a time, and seldom where the answer costs the gateway much. */
+
+/** Changes within this time are shown together, milliseconds. */
+const TOGETHER_MS = 250
+/** The pause after an answer, as a multiple of what it took, and at most, milliseconds. */
+const PAUSE = 10
+const MAX_PAUSE_MS = 30_000
+
+/** See the file's head. */
+export class Refresher {
+  readonly #work: () => Promise<void>
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #working = false
+  #wanted = false
+  /** Before this instant nothing is asked. */
+  #notBefore = 0
+
+  /** @param work asks, and shows; must not reject */
+  constructor(work: () => Promise<void>) {
+    this.#work = work
+  }
+
+  /** Something may have changed. */
+  soon(): void {
+    this.#wanted = this.#working
+    if (this.#working || this.#timer !== undefined) return
+    const pause = Math.max(TOGETHER_MS, this.#notBefore - performance.now())
+    this.#timer = setTimeout(() => void this.#run(), pause)
+  }
+
+  async #run(): Promise<void> {
+    this.#timer = undefined
+    this.#working = true
+    this.#wanted = false
+    const begun = performance.now()
+    await this.#work()
+    const now = performance.now()
+    this.#notBefore = now + Math.min(MAX_PAUSE_MS, PAUSE * (now - begun))
+    this.#working = false
+    if (this.#wanted) this.soon()
+  }
+}

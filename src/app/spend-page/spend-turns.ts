@@ -1,0 +1,100 @@
+/**
+ * Adding spending up takes the gateway's own thread, and paid calls wait for it meanwhile. So it is done in short slices, for one
+ * asker after the other, with rests in between; and whoever asks the same again shortly after gets the same answer.
+ */
+import type { SpendQuery, SpendRow } from '../../io/store/charge-filter.ts'
+import type { Store } from '../../io/store/store.ts'
+
+/** What a slice may take, milliseconds; the next one is half as long when it took more. */
+const SLICE_MS = 10
+/** The rest after a slice, as a multiple of what it took: a quarter of the thread at most. */
+const REST = 3
+const SHORTEST_MS = 60_000
+const FIRST_MS = 3_600_000
+const LONGEST_MS = 2_678_400_000
+/** How long an answer stands, as a multiple of what it took, and at most, milliseconds: what costs nothing is always new. */
+const KEEP = 20
+const MAX_KEEP_MS = 5000
+const MAX_KEPT = 32
+
+/** Seams for tests. */
+export interface SpendTurnsOptions {
+  readonly store: Pick<Store, 'spend'>
+  /** Milliseconds that only go forward; default `performance.now`. */
+  readonly elapsed?: (() => number) | undefined
+  /** Lets others work for some milliseconds; default a timer. */
+  readonly rest?: ((ms: number) => Promise<void>) | undefined
+}
+
+interface Kept {
+  readonly answer: Promise<object>
+  /** Until when, `undefined` while it is worked out. */
+  until: number | undefined
+}
+
+/** See the file's head. One per gateway. */
+export class SpendTurns {
+  readonly #store: Pick<Store, 'spend'>
+  readonly #elapsed: () => number
+  readonly #rest: (ms: number) => Promise<void>
+  readonly #kept = new Map<string, Kept>()
+  #last: Promise<unknown> = Promise.resolve()
+  #slice = FIRST_MS
+
+  constructor({ store, elapsed, rest }: SpendTurnsOptions) {
+    this.#store = store
+    this.#elapsed = elapsed ?? (() => performance.now())
+    this.#rest = rest ?? pause
+  }
+
+  /**
+   * Works out an answer when its turn has come.
+   * @param question what makes two of them the same
+   * @throws whatever `work` throws
+   */
+  async take<T extends object>(question: string, work: () => Promise<T>): Promise<object> {
+    const known = this.#kept.get(question)
+    if (known && (known.until === undefined || this.#elapsed() < known.until)) return await known.answer
+    let begun = 0
+    const answer = this.#last.then(async () => {
+      begun = this.#elapsed()
+      return await work()
+    })
+    const kept: Kept = { answer, until: undefined }
+    this.#kept.delete(question)
+    this.#kept.set(question, kept)
+    const [oldest] = this.#kept.keys()
+    if (this.#kept.size > MAX_KEPT && oldest !== undefined) this.#kept.delete(oldest)
+    // The next one waits for this one, however it ends.
+    this.#last = answer.catch(() => undefined)
+    try {
+      return await answer
+    } catch (error) {
+      this.#kept.delete(question)
+      throw error
+    } finally {
+      const now = this.#elapsed()
+      kept.until = now + Math.min(MAX_KEEP_MS, KEEP * (now - begun))
+    }
+  }
+
+  /** Adds up a piece of time of any length. A group and state may be told in several rows. */
+  async between(query: SpendQuery & { readonly from: number; readonly to: number }): Promise<SpendRow[]> {
+    const rows: SpendRow[] = []
+    for (let from = query.from; from < query.to;) {
+      const to = Math.min(query.to, from + this.#slice)
+      const begun = this.#elapsed()
+      rows.push(...(await this.#store.spend({ ...query, from, to })))
+      const took = this.#elapsed() - begun
+      if (took > SLICE_MS) this.#slice = Math.max(SHORTEST_MS, Math.floor(this.#slice / 2))
+      else if (took < SLICE_MS / 4) this.#slice = Math.min(LONGEST_MS, this.#slice * 2)
+      await this.#rest(took * REST)
+      from = to
+    }
+    return rows
+  }
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => (ms < 1 ? setImmediate(resolve) : setTimeout(resolve, ms)))
+}
