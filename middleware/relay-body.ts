@@ -9,6 +9,13 @@ export class BodyIdleError extends Error {
   override readonly name = 'BodyIdleError'
 }
 
+/** Lets go of a body that is not read, or not to its end. */
+export function abandon(body: Reply['body']): void {
+  // Destroying a body early makes it emit an error that nobody waits for any more.
+  if (body instanceof Readable) body.on('error', () => {})
+  body.destroy()
+}
+
 /** How a body is watched. */
 export interface BodyWatch {
   /** Longest silence of the body, milliseconds; time spent waiting for the client does not count. */

@@ -1,5 +1,6 @@
 /** The two ends of one answer on its way: the seller's body, and the client that reads, with headers and record between. */
 import type { ServerResponse } from 'node:http'
+import { isBlankText } from '../src/core/answer-check.ts'
 import type { Clock } from '../src/core/clock.ts'
 import { CostSplicer } from '../src/core/cost-splicer.ts'
 import type { Exchange, Reply } from '../src/core/exchange.ts'
@@ -7,7 +8,7 @@ import { formatUsd } from '../src/core/money.ts'
 import type { Timers } from '../src/core/timers.ts'
 import { headerText, setAnswerHeaders, trailersOf } from './answer-headers.ts'
 import { setStreamHeaders } from './early-answer.ts'
-import { ClientSink, watchBody } from './relay-body.ts'
+import { abandon, ClientSink, watchBody } from './relay-body.ts'
 import { setRelayedHeaders } from './relay-headers.ts'
 import type { TruncationFallback } from './truncation.ts'
 
@@ -23,14 +24,21 @@ export interface RelaySettings {
   readonly timers: Timers
 }
 
+/** So many blanks may stand before an answer: some sellers keep a connection open with them. */
+const MAX_BLANK_BYTES = 65_536
+
 /** What every way of relaying works with. */
 export class RelayEnds {
   readonly settings: RelaySettings
   readonly exchange: Exchange
-  readonly reply: Reply
   readonly client: ClientSink
   readonly #res: ServerResponse
   readonly #stop = new AbortController()
+  #reply: Reply
+  /** What was read ahead, and the rest of it. */
+  #ahead:
+    | { readonly first: Uint8Array[]; readonly rest: AsyncGenerator<Uint8Array, void, undefined> }
+    | undefined
 
   constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
     const route = exchange.candidate?.route
@@ -40,7 +48,7 @@ export class RelayEnds {
       onDisconnect: route?.onDisconnect ?? settings.onDisconnect,
     }
     this.exchange = exchange
-    this.reply = reply
+    this.#reply = reply
     this.#res = res
     this.client = new ClientSink(res, {
       onFirstByte: () => (exchange.firstByteAt = settings.clock.now()),
@@ -72,10 +80,55 @@ export class RelayEnds {
     }
   }
 
+  /** What is relayed. */
+  get reply(): Reply {
+    return this.#reply
+  }
+
   /** The seller's bytes as they come. @throws BodyIdleError, or what the body fails with */
-  chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { first, rest } = this.#ahead ?? { first: [], rest: this.#watched() }
+    try {
+      yield* first
+      yield* rest
+    } finally {
+      // Whoever stops at the first of them never began the rest.
+      if (first.length > 0) this.letGo()
+    }
+  }
+
+  /**
+   * Waits for the first bytes that are more than blanks; {@link RelayEnds.chunks} begins with them all the same.
+   * @returns nothing when there are none, or the client left
+   * @throws BodyIdleError, or what the body fails with
+   */
+  async beginning(): Promise<Uint8Array> {
+    const first: Uint8Array[] = []
+    const rest = this.#watched()
+    this.#ahead = { first, rest }
+    for (let size = 0; size <= MAX_BLANK_BYTES;) {
+      const step = await rest.next()
+      if (step.done === true) return new Uint8Array()
+      first.push(step.value)
+      size += step.value.length
+      if (!isBlankText(step.value)) return step.value
+    }
+    return new Uint8Array()
+  }
+
+  /** Lets go of the seller's body. */
+  letGo(): void {
+    abandon(this.#reply.body)
+  }
+
+  /** Gives the answer the media type that it has. */
+  retype(type: string): void {
+    this.#reply = { ...this.#reply, headers: { ...this.#reply.headers, 'content-type': type } }
+  }
+
+  #watched(): AsyncGenerator<Uint8Array, void, undefined> {
     const { idleMs, timers } = this.settings
-    return watchBody(this.reply.body, { idleMs, timers, stop: this.#stop.signal })
+    return watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })
   }
 
   /** Whether nobody is there to answer any more. */

@@ -3,6 +3,7 @@ import { streamOfJson } from '../src/core/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../src/core/stream-json.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { Pacer } from './pacer.ts'
+import { assertAnswer } from './paid-answer.ts'
 import type { RelayEnds } from './relay-ends.ts'
 import { sendWhole } from './relay-json.ts'
 import { SseRelay } from './sse-relay.ts'
@@ -34,7 +35,7 @@ export async function relayEvents(ends: RelayEnds): Promise<void> {
 
 /**
  * The whole JSON answer as the stream that the client asked for.
- * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent
+ * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
  */
 export async function relayJsonAsEvents(ends: RelayEnds, kind: AnswerKind): Promise<void> {
   const relay = relayFor(ends)
@@ -66,6 +67,9 @@ export async function relayJsonAsEvents(ends: RelayEnds, kind: AnswerKind): Prom
     }
     if (ends.stopped) return
     if (passing) return ends.end()
+    // An open stream has no status left to tell it by, unless it was opened for want of one.
+    if (!broken && (!ends.opened || ends.exchange.openedEarly === true))
+      assertAnswer(ends, Buffer.concat(held))
     const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))
     if (!stream && !ends.opened) return await sendWhole(ends, Buffer.concat(held))
     ends.exchange.details['converted'] = 'json_to_sse'

@@ -3,13 +3,14 @@ import { scanTopLevel } from '../src/core/json-scan.ts'
 import type { AnswerKind } from '../src/core/stream-json.ts'
 import { readUsage } from '../src/core/usage.ts'
 import { AnswerFromEvents } from './answer-from-events.ts'
+import { assertAnswer } from './paid-answer.ts'
 import type { RelayEnds } from './relay-ends.ts'
 import { brokenOff } from './truncation.ts'
 
 /**
  * Sets the cost as the answer comes. A small one is held, so that one that breaks off still gets a status of its own;
  * a large one goes on in chunks, since its length is not known.
- * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent
+ * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
  */
 export async function relayJson(ends: RelayEnds): Promise<void> {
   const splicer = ends.splicer()
@@ -82,6 +83,7 @@ async function send(
   body: Buffer,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  assertAnswer(ends, body)
   noteUsage(ends, body)
   ends.open({ ...headers, 'content-length': String(body.length) })
   await ends.client.write(body)

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange, Reply } from '../src/core/exchange.ts'
 import { headerText, spentOf } from './answer-headers.ts'
+import { decodedReply, recognise } from './paid-answer.ts'
 import { RelayEnds, type RelaySettings } from './relay-ends.ts'
 import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { mediaType } from './relay-headers.ts'
@@ -20,14 +21,15 @@ export async function relayReply(
   reply: Reply,
   res: ServerResponse,
 ): Promise<void> {
-  const plan = planOf(exchange, reply)
-  if (plan.way === 'undeliverable') {
-    reply.body.destroy()
-    throw undeliverable(exchange, reply)
-  }
-  const ends = new RelayEnds(settings, exchange, reply, res)
+  const ends = new RelayEnds(settings, exchange, decodedReply(exchange, reply), res)
   const undo = ends.watchClient()
   try {
+    await recognise(ends)
+    const plan = planOf(exchange, ends.reply)
+    if (plan.way === 'undeliverable') {
+      ends.letGo()
+      throw undeliverable(exchange, ends.reply)
+    }
     await relayBy(plan, ends)
   } finally {
     undo()

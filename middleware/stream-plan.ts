@@ -2,6 +2,7 @@
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../src/core/exchange.ts'
 import { answerKind, type AnswerKind } from '../src/core/stream-json.ts'
 import { contentCoding } from './content-coding.ts'
+import { isJsonType } from './paid-answer.ts'
 import { mediaType } from './relay-headers.ts'
 
 /**
@@ -30,10 +31,11 @@ function isPlainStream({ way }: StreamPlan, { headers }: Reply): boolean {
 function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
   // Of another API than those for models nothing is known, not even what its `usage` means.
   if (exchange.endpoint === DIRECT_ENDPOINT) return { way: 'untouched' }
+  // Paid ones are decoded by now; the others go through as they are.
   if (contentCoding(reply.headers) !== '') return { way: 'watched' }
   const type = mediaType(reply.headers)
   const isStream = type === 'text/event-stream'
-  const isJson = type === 'application/json' || type.endsWith('+json')
+  const isJson = isJsonType(type)
   const isPaid = reply.kind === 'paid'
   const route = exchange.candidate?.route
   const kind = answerKind(exchange.endpoint)

@@ -1,8 +1,8 @@
-import { IncomingMessage, ServerResponse } from 'node:http'
+import { IncomingMessage, ServerResponse, type OutgoingHttpHeaders } from 'node:http'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -36,6 +36,7 @@ async function world(options: WorldOptions): Promise<World> {
 const Chunk = z.looseObject({ usage: z.looseObject({ cost: z.unknown().optional() }).nullish() })
 
 const SSE = { 'content-type': 'text/event-stream; charset=utf-8' }
+const JSON_HEADERS = { 'content-type': 'application/json' }
 const chunk = (content: string, finish: string | null = null): string =>
   `data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m1","choices":[{"index":0,"delta":{"content":${JSON.stringify(content)}},"finish_reason":${JSON.stringify(finish)}}]}\n\n`
 const usageChunk = (extra = ''): string =>
@@ -44,7 +45,7 @@ const DONE = 'data: [DONE]\n\n'
 const WHOLE = `${chunk('he')}: ping\n\n${chunk('llo')}${chunk('', 'stop')}${usageChunk(',"cost":99')}${DONE}`
 
 /** A seller that sends these chunks, each only when the one before has been handed to the socket. */
-function sending(parts: readonly (string | Buffer)[], headers: Record<string, string> = SSE) {
+function sending(parts: readonly (string | Buffer)[], headers: OutgoingHttpHeaders = SSE) {
   return (_request: unknown, response: ServerResponse): void => {
     response.writeHead(200, headers)
     response.flushHeaders()
@@ -696,8 +697,6 @@ describe('a client that stops reading', () => {
 })
 
 describe('a paid JSON answer', () => {
-  const JSON_HEADERS = { 'content-type': 'application/json' }
-
   test('gets the paid cost, keeps its other bytes, and has the right length', async () => {
     const body =
       '{ "id":12345678901234567890,\n "usage":{"prompt_tokens":5,"completion_tokens":2,"cost":99} }'
@@ -712,7 +711,7 @@ describe('a paid JSON answer', () => {
     expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
   })
 
-  test.each(['{"usage":null}', 'not json', '[1]', ''])(
+  test.each(['{"usage":null}', 'not json', '[1]'])(
     'that has no usage goes through as it is: %j',
     async (body) => {
       const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
@@ -844,27 +843,95 @@ describe('the headers of a paid answer', () => {
 })
 
 describe('a paid answer of another kind', () => {
-  test('that is compressed goes through untouched', async () => {
-    const body = gzipSync('{"usage":{"cost":9}}')
+  test.each<[string, (text: string) => Buffer]>([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+  ])(
+    'that is compressed as %s is decoded: the cost is ours, and its usage is known',
+    async (coding, encode) => {
+      const body = encode('{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":9}}')
+      const { url, exchange } = await world({
+        kind: 'paid',
+        seller: sending([body.subarray(0, 9), body.subarray(9)], {
+          ...JSON_HEADERS,
+          'content-encoding': coding,
+        }),
+      })
+      const answer = await ask(url)
+      expect(await answer.text()).toBe(
+        '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":0.001}}',
+      )
+      expect(answer.message.headers['content-encoding']).toBeUndefined()
+      expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+    },
+  )
+
+  test('that is a compressed stream is decoded event by event', async () => {
     const { url } = await world({
       kind: 'paid',
-      seller: sending([body], { 'content-type': 'application/json', 'content-encoding': 'gzip' }),
+      exchange: { stream: true },
+      seller: sending([gzipSync(WHOLE)], { ...SSE, 'content-encoding': 'gzip' }),
     })
     const answer = await ask(url)
     await answer.end()
-    expect(answer.bytes.equals(body)).toBe(true)
-    expect(answer.message.headers['content-encoding']).toBe('gzip')
+    expect(costs(answer.bytes)).toEqual([0.001])
+    expect(answer.message.headers['content-encoding']).toBeUndefined()
   })
 
-  test('that is a compressed stream goes through untouched, and nothing is added to it', async () => {
-    const body = gzipSync(chunk('he'))
-    const { url } = await world({
-      kind: 'paid',
-      seller: sending([body], { ...SSE, 'content-encoding': 'gzip' }),
-    })
+  test.each([
+    ['compressed in a way nobody knows', 'x', { ...JSON_HEADERS, 'content-encoding': 'snappy' }],
+    ['compressed and broken', '{"choices":[]}', { ...JSON_HEADERS, 'content-encoding': 'gzip' }],
+    ['empty', '', JSON_HEADERS],
+    ['empty and of no type', '', {}],
+    ['a web page', '<h1>Down</h1>', { 'content-type': 'text/html' }],
+    ['a web page of no type', '\n<!DOCTYPE html><p>', {}],
+    ['an error', '{"error":{"message":"no model for you"}}', JSON_HEADERS],
+    ['an error of no type', ' {"error":"no model for you","usage":{"cost":9}}', {}],
+    [
+      'an error as Anthropic writes it',
+      '{"type":"error","error":{"message":"no model for you"}}',
+      JSON_HEADERS,
+    ],
+  ])('that is %s is told as paid and not delivered', async (_name, body, headers) => {
+    for (const stream of [false, true]) {
+      const { url, error } = await world({
+        kind: 'paid',
+        exchange: { stream, body: Buffer.from('{}') },
+        seller: sending([body], headers),
+      })
+      const answer = await ask(url)
+      expect(await answer.text()).toContain('paid_not_delivered')
+      expect(answer.message.statusCode).toBe(400)
+      const words = body.includes('no model') ? { 'x-tollway-seller-message': 'no model for you' } : {}
+      expect(error()).toMatchObject({ code: 'paid_not_delivered', headers: words })
+    }
+  })
+
+  test.each([
+    ['JSON of no type', '\r\n {"choices":[],"usage":{"cost":9}}', {}],
+    ['JSON sent as text', '{"choices":[],"usage":{"cost":9}}', { 'content-type': 'text/plain' }],
+    ['a stream of no type', WHOLE, {}],
+  ])('that is %s has the cost that was paid', async (_name, body, headers) => {
+    const stream = body === WHOLE
+    const { url } = await world({ kind: 'paid', exchange: { stream }, seller: sending([body], headers) })
     const answer = await ask(url)
-    await answer.end()
-    expect(answer.bytes.equals(body)).toBe(true)
+    const text = await answer.text()
+    expect(text).toContain('"cost":0.001')
+    expect(text).not.toMatch(/"cost":9/)
+    expect(answer.message.headers['content-type']).toMatch(
+      stream ? /^text\/event-stream/ : /^application\/json/,
+    )
+  })
+
+  test.each([
+    ['an error beside an answer', '{"error":{"message":"x"},"choices":[{}]}', JSON_HEADERS],
+    ['no error, in so many words', '{"error":null,"status":"ok"}', JSON_HEADERS],
+    ['plain text', 'Once upon a time', { 'content-type': 'text/plain' }],
+  ])('that holds %s is given to the client', async (_name, body, headers) => {
+    const { url } = await world({ kind: 'paid', seller: sending([body], headers) })
+    expect(await (await ask(url)).text()).toBe(body)
   })
 
   test('that is binary goes through untouched, and is cut when the seller breaks off', async () => {
