@@ -259,7 +259,7 @@ describe('the page', () => {
 
   test('long names wrap: nothing scrolls sideways', async () => {
     // What the server says is played here: such names need no charges of their own.
-    const long = 'a-name-without-any-place-to-break-'.repeat(4)
+    const long = 'nameWithoutAnyPlaceToBreak'.repeat(4)
     const phone = await open('', { size: 'phone' })
     await phone.route('**/api/budgets', async (route) => {
       const answer = await route.fetch()
