@@ -19,6 +19,9 @@ export interface LoggerOptions {
 /** Fields that hold a secret by their name, as JSON writes them. */
 const SECRET_FIELD =
   /("(?:proxy-)?authorization"|"(?:set-)?cookie"|"x-payment"|"payment-signature"|"(?:x-)?api[-_]?key"|"private_?key"|"signature"|"password"|"secret")\s*:\s*"(?:[^"\\]|\\.)*"/gi
+/** The same within a text that is JSON itself, e.g. a seller's answer that an error quotes. */
+const QUOTED_FIELD =
+  /((\\+)"(?:(?:proxy-)?authorization|(?:set-)?cookie|x-payment|payment-signature|(?:x-)?api[-_]?key|private_?key|signature|password|secret)\2"\s*:\s*\2")[^"\\]*(?=\2")/gi
 /** A signature or a signed payload by its form: money, as long as it is unspent. */
 const SIGNATURE = /(?:0x)?[0-9a-f]{130}(?![0-9a-f])/gi
 const PAYLOAD = /eyJ[\w+/=-]{64,}/g
@@ -69,8 +72,12 @@ export function secretsOf(
 
 /** Node operators put keys into paths and queries. */
 function secretParts(rpc: string): string[] {
-  const { pathname, search, username, password } = new URL(rpc)
-  return [...pathname.split('/').filter((part) => part.length >= 16), search.slice(1), username, password]
+  const { pathname, search, searchParams, username, password } = new URL(rpc)
+  const parts = [...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= 16)
+  const named = [...searchParams].flatMap(([name, value]) =>
+    /key|token|secret|auth/i.test(name) ? [value] : [],
+  )
+  return [...parts, ...named, search.slice(1), username, password]
 }
 
 /** Takes every secret out of a line. */
@@ -79,6 +86,7 @@ export function redactor(secrets: readonly string[]): (line: string) => string {
   return (line) => {
     let safe = line
       .replace(SECRET_FIELD, `$1:"${CENSOR}"`)
+      .replace(QUOTED_FIELD, `$1${CENSOR}`)
       .replace(SIGNATURE, CENSOR)
       .replace(PAYLOAD, CENSOR)
       .replace(BEARER, `$1 ${CENSOR}`)

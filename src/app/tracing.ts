@@ -9,6 +9,7 @@ import type { Log } from '../../middleware/log.ts'
 import type { RequestSummary } from '../core/events.ts'
 import { operationOf } from '../core/gen-ai.ts'
 import { formatUsd } from '../core/money.ts'
+import { systemTimers, type Timers } from '../core/timers.ts'
 import type { Environment } from './config/secrets.ts'
 
 /** One request's span. */
@@ -25,32 +26,47 @@ export interface RequestSpan {
 export interface Tracing {
   /** @param startedAt milliseconds since the epoch */
   begin(headers: IncomingHttpHeaders, startedAt: number): RequestSpan
-  /** Sends what waits. Never rejects. */
+  /** Sends what waits, for two seconds at most. Never rejects. */
   close(): Promise<void>
 }
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
 
-/** Where traces go; `undefined` when nobody asked for them. */
-export function tracesUrl(env: Environment): string | undefined {
+/** How long a collector that is down or hangs may keep a gateway from ending, milliseconds. */
+const CLOSE_MS = 2000
+
+const ALL = 'OTEL_EXPORTER_OTLP_ENDPOINT'
+const OWN = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
+
+/** Where traces go; `undefined` when nobody asked for them, and, with a word in the log, when nothing can be sent there. */
+export function tracesUrl(env: Environment, log: Log): string | undefined {
   if (env['OTEL_SDK_DISABLED']?.toLowerCase() === 'true') return undefined
-  const own = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']
-  if (own !== undefined && own !== '') return own
-  const base = env['OTEL_EXPORTER_OTLP_ENDPOINT']
-  return base === undefined || base === '' ? undefined : `${base.replace(/\/+$/, '')}/v1/traces`
+  const variable = [OWN, ALL].find((name) => env[name] !== undefined && env[name] !== '')
+  if (variable === undefined) return undefined
+  const text = env[variable] ?? ''
+  if (/^https?:\/\/./i.test(text) && URL.canParse(text)) {
+    return variable === OWN ? text : `${text.replace(/\/+$/, '')}/v1/traces`
+  }
+  log.error(
+    { variable },
+    `${variable} is not the address of an OTLP/HTTP collector, so no traces are sent. Write it with http:// or https://, e.g. http://127.0.0.1:4318; gRPC (port 4317) is not spoken.`,
+  )
+  return undefined
 }
 
 /**
  * Opens tracing where the environment asks for it and the packages are there; says in the log when they are not.
  * @param load gets the packages; for tests without them
+ * @param timers bound the end
  */
 export async function openTracing(
   env: Environment,
   log: Log,
   version: string,
   load: () => Promise<Packages> = packages,
+  timers: Timers = systemTimers,
 ): Promise<Tracing | undefined> {
-  const url = tracesUrl(env)
+  const url = tracesUrl(env, log)
   if (url === undefined) return undefined
   let parts: Packages
   try {
@@ -73,8 +89,18 @@ export async function openTracing(
   const tracer = provider.getTracer('tollway', version)
   return {
     begin: (headers, startedAt) => beginSpan(api, tracer, headers, startedAt),
-    close: async () =>
-      await provider.shutdown().catch((err: unknown) => log.warn({ err }, 'traces were lost')),
+    async close() {
+      let cancel = (): void => undefined
+      const late = new Promise<void>((resolve) => {
+        cancel = timers.after(CLOSE_MS, () => {
+          log.warn({ waited_ms: CLOSE_MS }, 'traces were lost: the collector does not take them')
+          resolve()
+        })
+      })
+      const sent = provider.shutdown().catch((err: unknown) => log.warn({ err }, 'traces were lost'))
+      await Promise.race([sent, late])
+      cancel()
+    },
   }
 }
 

@@ -1,10 +1,12 @@
 /** Logs and traces of a gateway that really pays, and what must not be in them. */
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { once } from 'node:events'
+import { createServer as createTcpServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { openTracing } from '../../src/app/tracing.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
 import { startOtlpReceiver } from '../kit/otlp-receiver.ts'
 
 const UPSTREAM_KEY = 'sk-upstream-4242424242'
@@ -213,5 +215,38 @@ describe('traces', () => {
     ])
     expect(await openTracing({}, log, '1.0.0', () => Promise.reject(missing))).toBeUndefined()
     expect(told).toHaveLength(1)
+  })
+
+  test.each([
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'nonsense'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://'],
+    ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'grpc://127.0.0.1:4317'],
+  ])('an endpoint nothing can be sent to is told by its name: %s=%s', async (name, value) => {
+    const told: string[] = []
+    const log = { error: (_fields: object, words: string) => void told.push(words), warn: () => undefined }
+    expect(await openTracing({ [name]: value }, log, '1.0.0')).toBeUndefined()
+    expect(told).toEqual([expect.stringContaining(`${name} is not the address of an OTLP/HTTP collector`)])
+  })
+
+  test('a collector that takes no traces keeps a gateway from ending for two seconds at most', async () => {
+    const sockets = new Set<Socket>()
+    const hanging = createTcpServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1')
+    await once(hanging, 'listening')
+    const address = hanging.address()
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    const told: string[] = []
+    const log = { error: () => undefined, warn: (_fields: object, words: string) => void told.push(words) }
+    const timers = new ManualTimers()
+    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${address.port}` }
+    const tracing = await openTracing(env, log, '1.0.0', undefined, timers)
+    tracing?.begin({}, Date.now()).phase('sign', 0.001)
+    const closed = tracing?.close()
+    await once(hanging, 'connection')
+    await timers.fire(2000)
+    await closed
+    expect(told).toEqual(['traces were lost: the collector does not take them'])
+    for (const socket of sockets) socket.destroy()
+    hanging.close()
+    await once(hanging, 'close')
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createLogger, redactor } from '../../src/app/logger.ts'
+import { createLogger, redactor, secretsOf } from '../../src/app/logger.ts'
 import { requestContexts } from '../../src/app/request-context.ts'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { configFile } from '../config/config-file.ts'
@@ -39,6 +39,27 @@ describe('what a line must not hold', () => {
     }
     expect(all).toContain('EREFUSED')
     for (const line of lines) expect(() => JSON.parse(line) as unknown).not.toThrow()
+  })
+
+  test('is taken out of a text that is JSON itself, however deep', () => {
+    const { log, lines } = logging()
+    const answer = JSON.stringify({
+      api_key: 'hidden-one',
+      nested: JSON.stringify({ password: 'hidden-two' }),
+    })
+    log.warn({ answer }, `the seller said ${answer}`)
+    expect(lines.join('')).not.toContain('hidden')
+    expect(() => JSON.parse(lines[0] ?? '') as unknown).not.toThrow()
+  })
+
+  test('the key of a node is known in each form, also named alone', () => {
+    const rpc = 'https://node.example/v2/path-key-of-a-node?x=1&apikey=query-key'
+    const none = { upstream: undefined, routes: [], audit: { path: '/a' } }
+    const chains = new Map([['eip155:1', { rpc, finality: 'finalized' as const }]])
+    const clean = redactor(secretsOf({ ...none, chains }))
+    expect(clean('invalid key query-key, path-key-of-a-node of x=1')).toBe(
+      'invalid key [redacted], [redacted] of x=1',
+    )
   })
 
   test('leaves hashes, nonces and addresses, which people need', () => {
