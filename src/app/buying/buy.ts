@@ -3,11 +3,20 @@ import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money.ts'
 import { MAX_ORDER, type StoredPurchase } from '../../core/purchase.ts'
 import type { Quote } from '../../core/requirement.ts'
-import { AMOUNT_SPELLINGS, parseSpelledAmount } from '../../core/spelled-amount.ts'
 import type { PoolStatus, RefillPolicy, VoucherPool } from '../../core/voucher.ts'
 import { readInference } from './endpoint.ts'
 import { fill, type Filled } from './fill.ts'
 import type { OfferChoice } from './offer-choice.ts'
+import {
+  assertSameOrder,
+  capOf,
+  isOpen,
+  newOrder,
+  owedOf,
+  payable,
+  readAmount,
+  type OrderWish,
+} from './order.ts'
 import type { BuyingParts } from './parts.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
@@ -21,7 +30,7 @@ export interface RefillWish {
 }
 
 /** What `tollway buy` was told. */
-export interface BuyWish {
+export interface BuyWish extends OrderWish {
   readonly name: string
   readonly endpoint: string
   readonly model: string
@@ -30,7 +39,6 @@ export interface BuyWish {
   readonly signedBy: string
   /** 1 to {@link MAX_ORDER}. */
   readonly count?: number | undefined
-  readonly budget?: string | undefined
   readonly costCap?: string | undefined
   readonly refill?: RefillWish | undefined
   readonly choice: OfferChoice
@@ -65,19 +73,33 @@ export async function buy(
   signal: AbortSignal,
   onProgress?: (done: number, wanted: number) => void,
 ): Promise<Bought> {
-  const { ledger, clock } = parts
+  const { config, ledger, clock } = parts
   const before = await existing(parts, wish)
-  const resumed = before !== undefined && before.delivered < before.ordered
-  if (!resumed && wish.count === undefined && wish.budget === undefined) throw numberMissing()
-  const asked = await askTerms(parts, wish, signal)
-  const { quote, terms, signer } = asked
-  const cap = readAmount(wish.costCap, quote, '--cost-cap') ?? before?.maxPrice
-  assertWithinCap(quote, cap)
   const book = parts.book(wish.payer)
   const standing = await book.pool(wish.payer, wish.name)
+  const resumed = before !== undefined && isOpen(before, wish)
+  if (resumed) assertSameOrder(before, wish, standing, config.assets)
+  else if (wish.count === undefined && wish.budget === undefined) throw numberMissing()
+  if (resumed && standing && owedOf(before) === 0) {
+    // Signed in full, and not handed over in full.
+    return {
+      added: 0,
+      stopped: undefined,
+      purchase: before,
+      status: standing,
+      wanted: 0,
+      resumed,
+      dropped: 0,
+    }
+  }
+  const asked = await askTerms(parts, wish, signal)
+  const { quote, terms, signer } = asked
+  assertSameToken(standing?.pool, quote)
+  const said = readAmount(wish.costCap, quote.asset, '--cost-cap') ?? before?.maxPrice
+  assertWithinCap(quote, capOf(config, said, resumed ? before.order : undefined))
   // Everything that can be refused is, before anything changes.
-  const count = resumed ? before.ordered - before.delivered : countOf(wish, quote)
-  const refill = refillOf(wish, quote, count, cap) ?? withPrice(standing?.pool.refill, cap)
+  const count = resumed ? payable(before, quote.amount).count : countOf(wish, quote)
+  const refill = refillOf(wish, quote, count, said) ?? withPrice(standing?.pool.refill, said)
   if (wish.force !== true) await signer.ready?.(quote, signal, BigInt(count))
   const pool: VoucherPool = {
     ...terms,
@@ -92,8 +114,25 @@ export async function buy(
   if (asked.pin) await pinPayee(ledger, terms, clock)
   const dropped = await book.define(pool)
   // What was dropped is not delivered any more.
-  const delivered = (await stored(parts, wish))?.delivered ?? 0
-  const wanted = resumed ? before.ordered - delivered : count
+  const now = await stored(parts, wish)
+  const { delivered, cost } = now ?? { delivered: 0, cost: 0n }
+  const part = resumed && now ? payable(now, quote.amount) : { count, cut: 0 }
+  const wanted = part.count
+  const handOver = wish.handOver === true
+  const at = clock.now()
+  const order = resumed
+    ? before.order && { ...before.order, handOver: handOver || before.order.handOver }
+    : newOrder(
+        {
+          at,
+          count: wish.count,
+          budget: readAmount(wish.budget, quote.asset, '--budget'),
+          size: count,
+          price: quote.amount,
+          handOver,
+        },
+        cost,
+      )
   await ledger.store.purchases.save({
     payer: wish.payer,
     name: wish.name,
@@ -101,9 +140,11 @@ export async function buy(
     model: wish.model,
     signedBy: wish.signedBy,
     lifeSeconds: wish.lifeSeconds,
-    maxPrice: cap,
+    maxPrice: said,
+    // What the budget does not cover is ordered no more.
     ordered: delivered + wanted,
-    createdAt: clock.now(),
+    createdAt: at,
+    order,
   })
   await ledger.note('purchase.ordered', {
     payer: wish.payer,
@@ -112,6 +153,8 @@ export async function buy(
     model: wish.model,
     signed_by: wish.signedBy,
     count: wanted,
+    cut: part.cut,
+    budget: order?.budget?.toString() ?? null,
     resumed,
     price: terms.amount.toString(),
     asset: terms.asset,
@@ -133,7 +176,16 @@ export async function buy(
   if (!purchase || !status) {
     throw new ConfigError(`${wish.name} was removed while it was being bought. Run \`tollway buy\` again.`)
   }
-  return { ...filled, purchase, status, wanted, resumed, dropped }
+  const stopped = filled.stopped ?? (part.cut > 0 ? 'budget' : undefined)
+  return { ...filled, stopped, purchase, status, wanted, resumed, dropped }
+}
+
+/** What orders cost is added up: in one token. */
+function assertSameToken(pool: VoucherPool | undefined, { asset }: Quote): void {
+  if (!pool || (pool.network === asset.network && pool.asset === asset.address)) return
+  throw new ConfigError(
+    `${pool.name} is bought in ${pool.symbol} on ${pool.network}, and this offer is in ${asset.symbol} on ${asset.network}. Choose the same with --token and --network, or run \`tollway remove ${pool.name} --now\` first.`,
+  )
 }
 
 /** The purchase of the name, if there is one; refuses what would mix it up with another. */
@@ -176,7 +228,7 @@ async function stored(
 
 /** How many to sign. @throws ConfigError, TollwayError `price_above_limit` when the budget does not cover it */
 function countOf({ count, budget }: BuyWish, quote: Quote): number {
-  const limit = readAmount(budget, quote, '--budget')
+  const limit = readAmount(budget, quote.asset, '--budget')
   const units = (value: bigint): string => `${formatUnits(value, quote.asset.decimals)} ${quote.asset.symbol}`
   if (limit === undefined) {
     if (count !== undefined) return count
@@ -211,20 +263,11 @@ function refillOf(
     count,
     threshold: refill.threshold ?? (count <= 1 ? 0 : Math.max(1, Math.floor(count / 5))),
     maxTotal: refill.maxTotal,
-    maxPerDay: readAmount(refill.maxSpendPerDay, quote, '--max-spend-per-day'),
+    maxPerDay: readAmount(refill.maxSpendPerDay, quote.asset, '--max-spend-per-day'),
     maxPrice,
   }
 }
 
 function withPrice(policy: RefillPolicy | undefined, maxPrice: bigint | undefined): RefillPolicy | undefined {
   return policy && { ...policy, maxPrice }
-}
-
-function readAmount(text: string | undefined, { asset }: Quote, option: string): bigint | undefined {
-  if (text === undefined) return undefined
-  const amount = parseSpelledAmount(text, asset)
-  if (amount !== undefined && amount > 0n) return amount
-  throw new ConfigError(
-    `${option}: "${text}" is not an amount of ${asset.symbol}. Write ${AMOUNT_SPELLINGS.replaceAll('USDC', asset.symbol)}.`,
-  )
 }

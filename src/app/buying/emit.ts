@@ -9,6 +9,7 @@ import type { TollwayError } from '../../core/errors.ts'
 import type { StoredPurchase } from '../../core/purchase.ts'
 import type { SignedVoucher, VoucherPool } from '../../core/voucher.ts'
 import { replaceFile } from '../../io/replace-file.ts'
+import { handedOver, handOverId, owedOf } from './order.ts'
 import type { BuyingParts } from './parts.ts'
 
 /** What is written. */
@@ -22,6 +23,8 @@ export interface Emitted {
   readonly count: number
   /** Newly handed over. */
   readonly handedOver: number
+  /** Handed over before at terms that the seller does not ask any more: not in the files. */
+  readonly leftOut: number
   /** Why not more, e.g. `budget_exhausted`. */
   readonly stopped: TollwayError | undefined
 }
@@ -30,8 +33,7 @@ export interface Emitted {
 const MAX_MANIFEST = 2500
 
 /**
- * Hands over.
- * @param count at most so many more
+ * Hands over what was ordered and is not handed over yet, however often it is cut off.
  * @param directory made when missing
  * @throws Error as `node:fs` does, when the files cannot be written: run again, nothing is lost
  * @throws TollwayError `store_unavailable`
@@ -40,29 +42,42 @@ export async function emit(
   parts: BuyingParts,
   purchase: StoredPurchase,
   pool: VoucherPool,
-  count: number,
   format: EmitFormat,
   directory: string,
 ): Promise<Emitted> {
-  const { config, ledger } = parts
+  const { clock, config, ledger } = parts
   const out = resolve(directory)
   const book = parts.book(purchase.payer)
+  const ever = await book.store.exported(pool.payer, pool.name, clock.now())
   const before = await book.exported(pool)
+  const size = purchase.order?.size ?? purchase.ordered
+  const count = Math.max(0, size - (await handedOver(parts, purchase)))
   // Written once before anything is handed over: a directory that cannot be written is found out in time.
   write(out, format, purchase, pool, before, config.assets)
   const room = format === 'obol' ? count : Math.min(count, Math.max(0, MAX_MANIFEST - before.length))
-  const { vouchers, stopped } = await book.export(pool, room, config.budgets, `export_${purchase.name}`)
+  const { vouchers, stopped } = await book.export(pool, room, config.budgets, handOverId(purchase))
   const all = [...before, ...vouchers]
   const files = write(out, format, purchase, pool, all, config.assets)
+  const { order } = purchase
+  if (order?.handOver === true && (stopped === undefined || isAll(stopped, purchase))) {
+    await ledger.store.purchases.save({ ...purchase, order: { ...order, handOver: false } })
+  }
   await ledger.note('vouchers.written', {
     payer: purchase.payer,
     pool: purchase.name,
     format,
     count: all.length,
     handed_over: vouchers.length,
+    left_out: ever.length - before.length,
     stopped: stopped?.code ?? null,
   })
-  return { files, count: all.length, handedOver: vouchers.length, stopped }
+  const leftOut = ever.length - before.length
+  return { files, count: all.length, handedOver: vouchers.length, leftOut, stopped }
+}
+
+/** Whether nothing that was ordered is left to hand over: what is missing was used up or given up. */
+function isAll({ code }: TollwayError, purchase: StoredPurchase): boolean {
+  return code === 'pool_exhausted' && owedOf(purchase) === 0
 }
 
 function write(

@@ -18,6 +18,7 @@ const REFUSALS: readonly AddRefusal[] = [
   'total',
   'per_day',
   'order',
+  'budget',
   'count',
   'exposure',
   'unpriced',

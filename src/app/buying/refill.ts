@@ -3,6 +3,7 @@ import { ConfigError } from '../../core/errors.ts'
 import type { StoredPurchase } from '../../core/purchase.ts'
 import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/voucher.ts'
 import { fill, type Filled } from './fill.ts'
+import { capOf, owedOf, payable } from './order.ts'
 import type { BuyingParts } from './parts.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
@@ -54,7 +55,7 @@ export async function refill(
     const gone = (await book.removeDrained(payer)).includes(name)
     return { ...nothing(purchase, gone ? undefined : standing), result: gone ? 'removed' : 'draining' }
   }
-  const owed = Math.max(0, purchase.ordered - purchase.delivered)
+  const owed = owedOf(purchase)
   const policy = pool.refill
   const isLow = policy !== undefined && counts.ready <= policy.threshold
   if (!force && owed === 0 && !isLow && !look) {
@@ -65,7 +66,8 @@ export async function refill(
     { ...purchase, choice: { network: pool.network, token: pool.asset, method: pool.method } },
     signal,
   )
-  assertWithinCap(terms.quote, policy?.maxPrice ?? purchase.maxPrice)
+  const said = policy?.maxPrice ?? purchase.maxPrice
+  assertWithinCap(terms.quote, capOf(parts.config, said, purchase.order))
   const changed: VoucherPool = { ...pool, ...terms.terms }
   let dropped = 0
   if (!sameTerms(pool, changed)) {
@@ -86,14 +88,18 @@ async function top(
 ): Promise<RefillReport> {
   const { payer, name } = purchase
   const book = parts.book(payer)
-  const [now = purchase] = await parts.ledger.store.purchases.list({ payer, name })
-  const owed = Math.max(0, now.ordered - now.delivered)
+  const { purchases } = parts.ledger.store
+  const [now = purchase] = await purchases.list({ payer, name })
+  const { count: owed, cut } = payable(now, pool.amount)
+  // What the budget does not cover is ordered no more.
+  if (cut > 0) await purchases.save({ ...now, ordered: now.delivered + owed })
   const { refill: policy } = pool
   const ready = (await book.pool(payer, name))?.counts.ready ?? 0
   const isLow = policy !== undefined && ready + owed <= policy.threshold
-  const more = force === true || isLow ? (count ?? policy?.count ?? 0) : 0
+  const asked = force === true || isLow ? (count ?? policy?.count ?? 0) : 0
+  if (force === true && owed + cut + asked === 0) throw countNeeded(name)
+  const more = withinBudget(asked, now, pool.amount)
   const wanted = owed + more
-  if (force === true && wanted === 0) throw countNeeded(name)
   const run = { book, pool, terms, signal }
   const first = await fill({
     ...run,
@@ -112,13 +118,21 @@ async function top(
       : { added: 0, stopped: first.stopped }
   const added = first.added + second.added
   const status = await book.pool(payer, name)
-  const report = { purchase: now, added, dropped, stopped: second.stopped, status }
-  if (wanted === 0) return { ...report, result: policy ? 'enough' : 'no_policy' }
+  const short = cut > 0 || more < asked ? 'budget' : undefined
+  const report = { purchase: now, added, dropped, stopped: second.stopped ?? short, status }
+  if (wanted === 0 && short === undefined) return { ...report, result: policy ? 'enough' : 'no_policy' }
   return { ...report, result: added === 0 ? 'limit' : 'refilled' }
 }
 
 function nothing(purchase: StoredPurchase, status: PoolStatus | undefined): Omit<RefillReport, 'result'> {
   return { purchase, added: 0, dropped: 0, stopped: undefined, status }
+}
+
+/** One refill costs no more than the order it follows might. */
+function withinBudget(count: number, { order }: StoredPurchase, price: bigint): number {
+  if (order?.budget === undefined) return count
+  const covered = order.budget / price
+  return covered < BigInt(count) ? Number(covered) : count
 }
 
 function countNeeded(name: string): ConfigError {

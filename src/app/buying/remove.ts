@@ -28,7 +28,8 @@ export async function remove(parts: BuyingParts, purchase: StoredPurchase, now: 
   const { clock } = parts
   const book = parts.book(payer)
   const standing = await book.pool(payer, name)
-  const exported = standing ? await book.exported(standing.pool) : []
+  // Of whatever terms: whoever has them may still use them.
+  const exported = standing ? await book.store.exported(payer, name, clock.now()) : []
   const common = { purchase, elsewhere: exported.length }
   if (!standing) {
     // A purchase without a pool holds nothing.

@@ -78,13 +78,25 @@ export async function askTerms(parts: BuyingParts, wish: TermsWish, signal: Abor
   return { quote, signer, terms: { seller, network, asset: address, payTo, amount, method }, pin: vetted.pin }
 }
 
+/** What one voucher may cost. */
+export interface PriceCap {
+  /** Smallest units. */
+  readonly amount: bigint
+  /** What it cost when it was ordered, smallest units, where nobody said what it may cost. */
+  readonly bought: bigint | undefined
+}
+
 /** Refuses a price over a cap. @throws TollwayError `price_above_limit` */
-export function assertWithinCap({ amount, asset }: Quote, cap: bigint | undefined): void {
-  if (cap === undefined || amount <= cap) return
+export function assertWithinCap({ amount, asset }: Quote, cap: PriceCap | undefined): void {
+  if (cap === undefined || amount <= cap.amount) return
   const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
+  const why =
+    cap.bought === undefined
+      ? `the cost cap of ${units(cap.amount)}`
+      : `${units(cap.amount)}: ordered at ${units(cap.bought)}, it may rise by policy.max_price_change where no --cost-cap was given`
   throw new TollwayError({
     code: 'price_above_limit',
-    message: `The seller asks ${units(amount)} for one, above the cost cap of ${units(cap)}; nothing was signed.`,
+    message: `The seller asks ${units(amount)} for one, above ${why}; nothing was signed.`,
     advice: ['Run `tollway buy` again with a higher --cost-cap if the price is right.'],
   })
 }

@@ -31,6 +31,8 @@ export function purchaseJson({
     pay_to: pool?.payTo ?? null,
     method: pool?.method ?? null,
     max_price: maxPrice?.toString() ?? null,
+    cost: purchase.cost.toString(),
+    budget: purchase.order?.budget?.toString() ?? null,
     remaining: status?.counts.ready ?? 0,
     counts: status ? { ...status.counts } : null,
     handed_over: elsewhere,

@@ -128,6 +128,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
     choice: readChoice(options),
     lifeSeconds: options.validFor,
     force: options.force,
+    handOver: options.emit !== undefined,
   }
   const { url: endpoint } = readInference(options.endpoint)
   const bar = progressBar(terminal, 'signing')
@@ -138,8 +139,8 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
           const bought = await buy(parts, wish, signal, bar.at)
           const { emit: format, out } = options
           if (format === undefined || out === undefined) return { bought, emitted: undefined }
-          const { purchase, status, wanted } = bought
-          return { bought, emitted: await emit(parts, purchase, status.pool, wanted, format, out) }
+          const { purchase, status } = bought
+          return { bought, emitted: await emit(parts, purchase, status.pool, format, out) }
         } catch (error) {
           if (error instanceof TollwayError) await noteRefusal(parts, 'buy', { ...wish, endpoint }, error)
           throw error
@@ -184,6 +185,7 @@ const WHY: Readonly<Record<string, string>> = {
   exposure: 'what lies unused is worth as much as it may (max_exposure_usd)',
   total: 'as many were signed as ever may be (--max-total)',
   per_day: 'as much was signed as may be in one day (--max-spend-per-day)',
+  budget: 'the budget of the order covers no more at this price, and the order ends with these',
 }
 
 function render(
@@ -194,20 +196,31 @@ function render(
   const price = `${formatUnits(pool.amount, pool.decimals)} ${pool.symbol}`
   const total = `${formatUnits(pool.amount * BigInt(added), pool.decimals)} ${pool.symbol}`
   return [
-    ...(resumed ? [`Continued an order that was cut off: ${wanted} were missing.`] : []),
+    ...(resumed
+      ? [
+          wanted === 0 && stopped === undefined
+            ? 'Continued an order that was signed, and not handed over in full.'
+            : `Continued an order that was cut off: ${wanted} were missing.`,
+        ]
+      : []),
     ...(dropped > 0 ? [`The seller's terms changed: ${dropped} older vouchers were given up.`] : []),
     `Signed ${added} of ${wanted} at ${price} each (${total}); ${counts.ready} are ready as paid/${purchase.model}.`,
     ...(stopped === undefined
       ? []
-      : [`Stopped: ${WHY[stopped] ?? stopped}. Run the same command later to go on.`]),
+      : [
+          `Stopped: ${WHY[stopped] ?? stopped}.${stopped === 'budget' ? '' : ' Run the same command later to go on.'}`,
+        ]),
     ...(emitted ? renderEmitted(emitted) : []),
   ]
     .map((line) => `${line}\n`)
     .join('')
 }
 
-function renderEmitted({ files, count, handedOver, stopped }: Emitted): string[] {
+function renderEmitted({ files, count, handedOver, leftOut, stopped }: Emitted): string[] {
   return [
+    ...(leftOut > 0
+      ? [`Left out ${leftOut} of earlier terms, which the seller does not ask any more; they stay counted.`]
+      : []),
     `Handed over ${handedOver}; ${count} stand in ${files.join(' and ')}. They count as spent until the chain proves otherwise.`,
     ...(stopped ? [`No more were handed over: ${stopped.message}`] : []),
   ]

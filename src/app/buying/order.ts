@@ -1,0 +1,132 @@
+/** Orders (core/purchase): whether a command continues one, and what may be signed for it whoever signs. */
+import { findAsset } from '../../core/assets.ts'
+import { ConfigError } from '../../core/errors.ts'
+import { formatUnits } from '../../core/money.ts'
+import { highestPrice } from '../../core/price-change.ts'
+import type { Purchase, PurchaseOrder, StoredPurchase } from '../../core/purchase.ts'
+import { AMOUNT_SPELLINGS, parseSpelledAmount } from '../../core/spelled-amount.ts'
+import { EXPORT_ROUTE, type PoolStatus } from '../../core/voucher.ts'
+import type { Asset } from '../../core/assets.ts'
+import type { BuyingConfig, BuyingParts } from './parts.ts'
+import type { PriceCap } from './terms.ts'
+
+/** What a command says about an order. */
+export interface OrderWish {
+  readonly count?: number | undefined
+  readonly budget?: string | undefined
+  /** Whether what is bought is to be handed to another program. */
+  readonly handOver?: boolean | undefined
+}
+
+/** How many of an order are to be signed. */
+export interface OrderPart {
+  readonly count: number
+  /** Missing of it, and given up because its budget does not cover them at this price. */
+  readonly cut: number
+}
+
+/** How many were ordered and not signed. */
+export function owedOf({ ordered, delivered }: StoredPurchase): number {
+  return Math.max(0, ordered - delivered)
+}
+
+/** What is signed now of the vouchers that are missing of an order: as many as its budget covers. */
+export function payable(purchase: StoredPurchase, price: bigint): OrderPart {
+  const owed = owedOf(purchase)
+  const ceiling = purchase.order?.ceiling
+  if (ceiling === undefined) return { count: owed, cut: 0 }
+  const covered = ceiling > purchase.cost ? (ceiling - purchase.cost) / price : 0n
+  const count = covered < BigInt(owed) ? Number(covered) : owed
+  return { count, cut: owed - count }
+}
+
+/**
+ * What one may cost: what was said; else what it cost when it was ordered, and `policy.max_price_change` on top. Without either
+ * a budget is limit enough.
+ * @param said smallest units
+ */
+export function capOf(
+  { policy }: Pick<BuyingConfig, 'policy'>,
+  said: bigint | undefined,
+  order: Pick<PurchaseOrder, 'price' | 'budget'> | undefined,
+): PriceCap | undefined {
+  if (said !== undefined) return { amount: said, bought: undefined }
+  const { maxPriceChange } = policy
+  if (!order || (maxPriceChange === undefined && order.budget !== undefined)) return undefined
+  return { amount: highestPrice(order.price, maxPriceChange ?? 0n), bought: order.price }
+}
+
+/** By what request id the charges of an order's hand-over are known. */
+export function handOverId({ name, order }: Pick<Purchase, 'name' | 'order'>): string {
+  return order ? `export_${name}_${order.at}` : `export_${name}`
+}
+
+/** How many of an order were handed to another program. @throws TollwayError `store_unavailable` */
+export async function handedOver(
+  { ledger }: Pick<BuyingParts, 'ledger'>,
+  purchase: Pick<Purchase, 'payer' | 'name' | 'order'>,
+): Promise<number> {
+  const { payer, order } = purchase
+  const requestId = handOverId(purchase)
+  const limit = 1000
+  let count = 0
+  for (let before; ;) {
+    const page = await ledger.store.charges({ route: EXPORT_ROUTE, payer, from: order?.at, limit, before })
+    for (const charge of page) {
+      const left = charge.authorization !== undefined || charge.reason === 'taken_over'
+      if (charge.requestId === requestId && left) count += 1
+    }
+    before = page.at(-1)
+    if (page.length < limit) return count
+  }
+}
+
+/** Whether a command continues the order of a purchase: it is not signed in full, or not handed over in full. */
+export function isOpen(purchase: StoredPurchase, { handOver }: OrderWish): boolean {
+  return owedOf(purchase) > 0 || (handOver === true && purchase.order?.handOver === true)
+}
+
+/**
+ * Refuses to continue an order under another number or budget than its own.
+ * @throws ConfigError
+ */
+export function assertSameOrder(
+  { name, order }: StoredPurchase,
+  { count, budget }: OrderWish,
+  standing: PoolStatus | undefined,
+  assets: readonly Asset[],
+): void {
+  const pool = standing?.pool
+  const asset = pool && findAsset(assets, pool.network, pool.asset)
+  if (!order || !asset) return
+  const limit = readAmount(budget, asset, '--budget')
+  const isOther = (said: unknown, own: unknown): boolean => said !== undefined && said !== own
+  if (!isOther(count, order.count) && !isOther(limit, order.budget)) return
+  const words = [
+    ...(order.count === undefined ? [] : [`--count ${order.count}`]),
+    ...(order.budget === undefined
+      ? []
+      : [`--budget '${formatUnits(order.budget, asset.decimals)} ${asset.symbol}'`]),
+  ].join(' ')
+  throw new ConfigError(
+    `${name} has an order that is not finished: ${words}. Finish it first with the same command, or leave --count and --budget out; \`tollway remove ${name} --now\` gives it up. Nothing was signed.`,
+  )
+}
+
+/** A new order. @param cost what the orders before it cost, smallest units */
+export function newOrder(
+  order: Pick<PurchaseOrder, 'at' | 'count' | 'budget' | 'size' | 'price' | 'handOver'>,
+  cost: bigint,
+): PurchaseOrder {
+  return { ...order, ceiling: order.budget === undefined ? undefined : cost + order.budget }
+}
+
+/** Reads an amount of a token as people spell it. @throws ConfigError that names the option */
+export function readAmount(text: string | undefined, asset: Asset, option: string): bigint | undefined {
+  if (text === undefined) return undefined
+  const amount = parseSpelledAmount(text, asset)
+  if (amount !== undefined && amount > 0n) return amount
+  throw new ConfigError(
+    `${option}: "${text}" is not an amount of ${asset.symbol}. Write ${AMOUNT_SPELLINGS.replaceAll('USDC', asset.symbol)}.`,
+  )
+}
