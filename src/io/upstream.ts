@@ -25,7 +25,7 @@ export interface OutgoingRequest {
   readonly timeouts?: { readonly [K in keyof Timeouts]?: number | undefined } | undefined
   /** Whether it goes to somebody who is paid: policy may hold those to the public internet. */
   readonly toSeller?: boolean | undefined
-  /** Ends the request; only for requests that carry no payment. */
+  /** Ends the request. One that carries a payment is ended for nobody but the person who sent it, and counts as sent. */
   readonly signal?: AbortSignal | undefined
 }
 

@@ -7,9 +7,10 @@ import { PaidCall } from '../../../middleware/paid-call.ts'
 import { RunningCalls } from '../../../middleware/running-calls.ts'
 import type { Charge } from '../../core/charge.ts'
 import { TollwayError, type ErrorCode } from '../../core/errors.ts'
+import { formatUsd, parseUsd } from '../../core/money.ts'
 import type { Exchange, Reply } from '../../core/exchange.ts'
 import type { Quote } from '../../core/requirement.ts'
-import type { OutgoingRequest } from '../../io/upstream.ts'
+import type { OutgoingRequest, Upstream } from '../../io/upstream.ts'
 import {
   commandRequest,
   OWN_HEADERS,
@@ -21,6 +22,7 @@ import { addressInBooks } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
 import { signingCeiling, type BuyingParts } from './parts.ts'
 import { replyReceipt, type Receipt } from './receipt.ts'
+import { StoppedError } from './stopped.ts'
 
 /** What is to be sent, and what it may cost. */
 export interface PayWish {
@@ -49,6 +51,8 @@ const FIRST_BYTE_MS = 600_000
 
 /**
  * Asks without payment first, and pays if that is asked for.
+ * @param signal ends it whenever: what was sent by then is booked, as uncertain or as what the seller made of it
+ * @param onStop told at once when it is ended; what it is given says how the payment stands
  * @param use reads the answer; what it throws ends the call as not delivered, and the payment stays booked
  */
 export async function pay<T>(
@@ -56,6 +60,7 @@ export async function pay<T>(
   wish: PayWish,
   signal: AbortSignal,
   use: (paid: Paid) => Promise<T>,
+  onStop: (receipt: () => Receipt) => void = () => undefined,
 ): Promise<T> {
   const { clock } = parts
   const asked = commandRequest(clock.now(), {
@@ -66,10 +71,13 @@ export async function pay<T>(
   })
   const { exchange } = asked
   let error: unknown
+  const stop = (): void => onStop(() => replyReceipt(exchange))
+  signal.addEventListener('abort', stop, { once: true })
   try {
     await call(parts, wish, asked, signal)
   } catch (thrown) {
-    error = thrown
+    const isEarly = signal.aborted && replyReceipt(exchange).spent === 'no'
+    error = isEarly ? new StoppedError('Stopped; nothing was paid.') : thrown
   }
   try {
     return await use({ receipt: replyReceipt(exchange), reply: exchange.reply, error })
@@ -77,6 +85,7 @@ export async function pay<T>(
     error ??= thrown
     throw thrown
   } finally {
+    signal.removeEventListener('abort', stop)
     await record(parts, wish, exchange, error)
   }
 }
@@ -141,7 +150,7 @@ async function call(
   }
   const payment = {
     ledger,
-    upstream,
+    upstream: endable(upstream, signal),
     payers: new Map([[wish.payer, payer]]),
     origins: new Set([wish.url.origin]),
     policy,
@@ -151,7 +160,32 @@ async function call(
     timers,
     observers,
   }
-  await new PaidCall(payment, exchange, candidate, payer, request).run(again, startedAt, signal)
+  try {
+    await new PaidCall(payment, exchange, candidate, payer, request).run(again, startedAt, signal)
+  } catch (error) {
+    throw aboveMaxUsd(error, wish, ceiling) ?? error
+  }
+}
+
+/** A gateway does not end what was paid; the person who sent it may. */
+function endable(upstream: Upstream, signal: AbortSignal): Upstream {
+  return { ...upstream, send: (request) => upstream.send({ ...request, signal: request.signal ?? signal }) }
+}
+
+/** The refusal of a price that --max-usd does not allow, in its words. */
+function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayWish, ceiling: bigint): TollwayError | undefined {
+  if (!(error instanceof TollwayError) || error.code !== 'price_above_limit') return undefined
+  const asked = parseUsd(error.details['asked_usd'])
+  if (maxMicroUsd === undefined || asked === undefined || maxMicroUsd >= ceiling) return undefined
+  const { code, details } = error
+  const too = asked > ceiling ? `, and policy.max_usd_per_request ($${formatUsd(ceiling)}) too,` : ''
+  return new TollwayError({
+    code,
+    message: `The seller asks $${formatUsd(asked)}, above --max-usd ${formatUsd(maxMicroUsd)}; nothing was paid.`,
+    advice: [`Raise --max-usd${too} if you mean to pay this.`],
+    details,
+    cause: error,
+  })
 }
 
 /** One record a call, refusals included, as the gateway writes them. */
@@ -173,7 +207,7 @@ async function record(
     model: exchange.model ?? null,
     status: reply?.status ?? (error instanceof TollwayError ? error.status : 0),
     outcome: outcomeOf(exchange, error),
-    code: codeOf(error) ?? null,
+    code: error instanceof StoppedError ? 'stopped' : (codeOf(error) ?? null),
     charge: charge?.id ?? null,
     spent,
     stream: false,

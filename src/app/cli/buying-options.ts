@@ -2,6 +2,8 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../core/errors.ts'
 import { parseUsd } from '../../core/money.ts'
+import { StoppedError } from '../buying/stopped.ts'
+import { EXIT, type ExitCode } from './exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from './options.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -61,22 +63,32 @@ export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: nu
   })
 }
 
-/** A signal that Ctrl-C and SIGTERM abort, while `work` runs. */
+/** How {@link interruptible} ends. */
+export interface StopOptions {
+  /** What is said when the command ends because of it. */
+  readonly words?: string | undefined
+  /** How the command ends when it is not left the time to end by itself. */
+  readonly code?: (() => ExitCode) | undefined
+}
+
+/** A signal that Ctrl-C and SIGTERM abort, while `work` runs. The second one ends the process at once. */
 export async function interruptible<T>(
   terminal: Terminal,
   work: (signal: AbortSignal) => Promise<T>,
+  options: StopOptions = {},
 ): Promise<T> {
+  const { words = 'Stopped. What was done so far stays; run the same command to go on.', code } = options
   const stopping = new AbortController()
-  const stop = terminal.onStopSignal(() =>
-    stopping.abort(
-      new TollwayError({
-        code: 'signer_unavailable',
-        message: 'Stopped. What was done so far stays; run the same command to go on.',
-      }),
-    ),
-  )
+  const stop = terminal.onStopSignal(() => {
+    if (stopping.signal.aborted) terminal.exit(code?.() ?? EXIT.failed)
+    else stopping.abort(new StoppedError(words))
+  })
   try {
     return await work(stopping.signal)
+  } catch (error) {
+    // Requests that a client left end so; here nobody left, somebody stopped it.
+    const isLeft = error instanceof Error && error.name === 'ClientLeftError'
+    throw isLeft && stopping.signal.aborted ? new StoppedError(words) : error
   } finally {
     stop()
   }

@@ -4,6 +4,7 @@ import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import type { Reply } from '../../../core/exchange.ts'
 import type { Receipt } from '../../buying/receipt.ts'
 import type { Paid, PayWish } from '../../buying/pay.ts'
+import { StoppedError } from '../../buying/stopped.ts'
 import {
   interruptible,
   printJson,
@@ -60,6 +61,7 @@ Examples:
 
 The answer goes to the standard output, the receipt to the standard error; --json makes one object of both.
 Ends with 4 when a payment was sent and its outcome is not certain: look at the charge before you try again.
+Ctrl-C does not wait for the answer to a payment: it is booked as it stands. A second one ends at once.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: PayOptions) => {
@@ -89,10 +91,21 @@ ${EXIT_CODES_HELP}`,
             : toOutput(terminal)
           : await toFile(options.output)
       try {
-        const code = await interruptible(terminal, (signal) =>
-          withBuying(config, (parts) =>
-            pay(parts, wish, signal, (paid) => deliver(paid, delivery, memory, options, terminal)),
-          ),
+        let receipt: (() => Receipt) | undefined
+        const onStop = (current: () => Receipt): void => {
+          receipt = current
+          terminal.stderr(stopWords(current()))
+        }
+        const code = await interruptible(
+          terminal,
+          (signal) =>
+            withBuying(config, (parts) =>
+              pay(parts, wish, signal, (paid) => deliver(paid, delivery, memory, options, terminal), onStop),
+            ),
+          {
+            words: 'Stopped; nothing was paid.',
+            code: () => (receipt === undefined || receipt().spent === 'no' ? EXIT.failed : EXIT.uncertain),
+          },
         )
         context.end(code)
       } finally {
@@ -124,9 +137,7 @@ async function deliver(
       ...receiptJson(receipt),
       file: options.output ?? null,
       ...(reply && options.output === undefined ? bodyJson(memory.bytes()) : {}),
-      error: failure
-        ? { code: failure instanceof TollwayError ? failure.code : 'config', message: failure.message }
-        : null,
+      error: failure ? { code: codeOf(failure), message: failure.message } : null,
     })
   } else {
     if (failure) terminal.stderr(`${failure.message}\n`)
@@ -135,6 +146,22 @@ async function deliver(
   if (receipt.spent === 'unknown') return EXIT.uncertain
   if (failure) return receipt.spent === 'no' ? exitCodeOf(failure) : EXIT.uncertain
   return reply !== undefined && reply.status >= 400 ? EXIT.failed : EXIT.done
+}
+
+function codeOf(failure: TollwayError | ConfigError): string {
+  if (failure instanceof ConfigError) return 'config'
+  return failure instanceof StoppedError ? 'stopped' : failure.code
+}
+
+/** Said at once when somebody stops a call. */
+function stopWords({ spent, charge, amount }: Receipt): string {
+  const what = `${amount ?? ''}, charge ${charge ?? ''}`
+  if (spent === 'no') return ''
+  return spent === 'yes'
+    ? `Stopping. The seller has accepted the payment (${what}); the rest of its answer is given up.
+`
+    : `Stopping. A payment (${what}) is on its way and may have been taken; it stays counted. Once more ends at once.
+`
 }
 
 function brokenOff(receipt: Receipt, cause: unknown): TollwayError {
