@@ -190,7 +190,8 @@ function compose(
   app.use(logger)
   app.use(guard)
   for (const handler of first) app.use(handler)
-  app.use(buyerApi({ pools: parts.pools, adminKeyDigest: config.admin.keyDigest }))
+  const { adminKey } = parts.spendPage
+  app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: asksForKeys(config) }))
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
   if (config.metrics.listen === undefined) {
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))

@@ -6,6 +6,7 @@ import { formatUsd } from '../core/money.ts'
 import type { Provider } from '../core/provider.ts'
 import type { Ledger } from '../io/ledger.ts'
 import type { WalletReading } from '../io/metric-sources.ts'
+import { AdminKey } from './admin-key.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 import type { Facets } from './spend-page/api.ts'
 import { explorerLinks } from './spend-page/explorers.ts'
@@ -39,7 +40,7 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
     random,
     link,
     feed,
-    adminKeyDigest: config.admin.keyDigest,
+    adminKey: new AdminKey(config.admin.keyDigest),
     auditPath: config.audit.path,
     facets: facetsOf(config),
     funds: async () => ({

@@ -361,6 +361,16 @@ spec:
     expect((await pay(gateway)).status).toBe(404)
     await gateway.gateway.parts.pools.get('obol')?.reload('test').done
     expect(await status(gateway)).toMatchObject({ 'remote-qwen': { remaining: 1 } })
+    // Wrong keys are counted once for every path that asks for it.
+    const guess = { authorization: 'Bearer guessed' }
+    const guessed = [
+      ...Array.from({ length: 5 }, () => ['/admin/reload', 'POST']),
+      ...Array.from({ length: 5 }, () => ['/api/budgets', 'GET']),
+    ]
+    for (const [path = '', method = ''] of guessed) {
+      expect((await fetch(`${url}${path}`, { method, headers: guess })).status).toBe(401)
+    }
+    expect((await fetch(`${url}/admin/reload`, { method: 'POST', headers: guess })).status).toBe(429)
   })
 
   test('without files it pays with what lies in its ledger, also with what was put there while it ran', async () => {

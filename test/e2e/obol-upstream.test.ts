@@ -279,12 +279,38 @@ describe('any path of an upstream', () => {
     expect(seen).toHaveLength(before)
   })
 
+  test('where callers have keys, neither theirs nor none opens the admin paths', async () => {
+    for (const headers of [{}, { authorization: `Bearer ${process.env['TEST_OBOL_ALL']}` }]) {
+      const answer = await fetch(`${gateway.url}/admin/remove?name=any`, { method: 'POST', headers })
+      expect([answer.status, (await errorOf(answer)).message]).toEqual([
+        401,
+        expect.stringContaining('Set admin.key'),
+      ])
+    }
+  })
+
   describe('without callers', () => {
     let open: TestGateway
     beforeAll(async () => {
       open = await startGateway({ payers: { obol: { ...files.payer, state: undefined } } })
     })
     afterAll(async () => await open?.close())
+
+    test.each<[string, RequestInit]>([
+      ['a page of this very origin', { headers: { 'sec-fetch-site': 'same-origin' } }],
+      [
+        'an old browser',
+        { headers: { 'user-agent': 'Mozilla/5.0 (Macintosh) Version/15.6 Safari/605.1.15' } },
+      ],
+      ['somebody behind a proxy', { headers: { 'x-forwarded-for': '10.0.0.1' } }],
+    ])(
+      '%s may not remove vouchers where no admin key is set, a program of this machine may',
+      async (_name, init) => {
+        const remove = async (more: RequestInit): Promise<number> =>
+          (await fetch(`${open.url}/admin/remove?name=nobody`, { method: 'POST', ...more })).status
+        expect([await remove(init), await remove({})]).toEqual([401, 200])
+      },
+    )
 
     const JSON_TYPE = 'application/json; charset=utf-8'
     test.each<[string, RequestInit]>([

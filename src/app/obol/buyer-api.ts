@@ -1,27 +1,28 @@
 /** The paths of x402-buyer beside the model endpoints: `/healthz`, `/status`, `/admin/reload`, `/admin/remove`. */
-import { timingSafeEqual } from 'node:crypto'
 import { TollwayError } from '../../core/errors.ts'
-import { hashKey } from '../../io/hash-key.ts'
 import { exchangeOf } from '../../../middleware/exchange.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/handler.ts'
 import { plainPath } from '../../../middleware/endpoints.ts'
 import { setAnswerHeaders } from '../../../middleware/answer-headers.ts'
 import { sendJson } from '../../../middleware/send-json.ts'
-import { cameOverProxy } from '../over-proxy.ts'
+import type { AdminKey } from '../admin-key.ts'
+import { isLocal } from '../spend-page/access.ts'
 import type { ObolPools } from './pool-routes.ts'
 import { statusOf } from './status.ts'
 
 /** Options of {@link buyerApi}. */
 export interface BuyerApiOptions {
   readonly pools: ObolPools
-  /** SHA-256 of the admin key, lower-case hex; without one `/admin` is for this machine only. */
-  readonly adminKeyDigest: string | undefined
+  /** Where none is set `/admin` is for programs of this machine only. */
+  readonly adminKey: AdminKey
+  /** Whether callers have keys: then there is somebody who must not, and `/admin` needs the admin's. */
+  readonly asksForKeys: boolean
 }
 
 const PATHS: ReadonlySet<string> = new Set(['/status', '/healthz', '/admin/reload', '/admin/remove'])
 
 /** Serves them; without a pool `/status` is empty and the others pass. */
-export function buyerApi({ pools, adminKeyDigest }: BuyerApiOptions): Handler {
+export function buyerApi({ pools, adminKey, asksForKeys }: BuyerApiOptions): Handler {
   return asyncHandler('buyerApi', async (req, res, next) => {
     const path = plainPath(req.url ?? '')
     if (path === undefined || !PATHS.has(path) || (pools.size === 0 && path !== '/status')) return next()
@@ -36,7 +37,7 @@ export function buyerApi({ pools, adminKeyDigest }: BuyerApiOptions): Handler {
       return
     }
     if (path === '/status') return sendJson(res, exchange, 200, await statusOf(pools))
-    assertAdmin(req, adminKeyDigest)
+    await assertAdmin(req, adminKey, asksForKeys)
     if (path === '/admin/reload') {
       const reloads = [...pools.values()].map((pool) => pool.reload('admin'))
       for (const { done } of reloads) done.catch(() => undefined)
@@ -56,25 +57,36 @@ export function buyerApi({ pools, adminKeyDigest }: BuyerApiOptions): Handler {
   })
 }
 
-/** A request that came over a proxy may come from anywhere: then only the key opens. */
-function assertAdmin(req: Request, digest: string | undefined): void {
-  const key = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
-  const mayEnter =
-    digest === undefined
-      ? isLoopback(req)
-      : timingSafeEqual(Buffer.from(hashKey(key), 'hex'), Buffer.from(digest, 'hex'))
-  if (mayEnter) return
-  throw new TollwayError({
-    code: 'invalid_api_key',
-    message: 'The admin paths need the admin key.',
-    advice: [
-      digest === undefined
-        ? 'Set admin.key: requests that come over a proxy or from another machine are not served without one.'
-        : 'Send it as a bearer token.',
-    ],
-  })
+/** @throws TollwayError `invalid_api_key`, `too_many_attempts` */
+async function assertAdmin(req: Request, adminKey: AdminKey, asksForKeys: boolean): Promise<void> {
+  if (adminKey.isSet) {
+    const key = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1]
+    if (key === undefined) throw refused('Send it as a bearer token.')
+    await adminKey.compare(req, key, () => refused('Send it as a bearer token.'))
+    return
+  }
+  if (asksForKeys) {
+    throw refused(
+      'Set admin.key: where callers have keys, their keys do not open these paths, nor does none.',
+    )
+  }
+  if (!isLocal(req) || isFromBrowser(req)) {
+    throw refused(
+      'Set admin.key: without one these paths are for programs of this machine, not over a proxy.',
+    )
+  }
 }
 
-function isLoopback(req: Request): boolean {
-  return !cameOverProxy(req.headers) && /^(?:127\.|::1$|::ffff:127\.)/.test(req.socket.remoteAddress ?? '')
+/** A page can send a form to this machine; older browsers say neither where it is from nor whether it is another site's. */
+function isFromBrowser({ headers }: Request): boolean {
+  const tells = ['origin', 'referer', 'cookie', 'sec-fetch-site', 'upgrade-insecure-requests']
+  return tells.some((name) => headers[name] !== undefined) || /^mozilla\//i.test(headers['user-agent'] ?? '')
+}
+
+function refused(advice: string): TollwayError {
+  return new TollwayError({
+    code: 'invalid_api_key',
+    message: 'The admin paths need the admin key.',
+    advice: [advice],
+  })
 }

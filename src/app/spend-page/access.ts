@@ -1,46 +1,33 @@
 /** Who may see the spend page and its data. */
-import { timingSafeEqual } from 'node:crypto'
-import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { TollwayError } from '../../core/errors.ts'
-import { hashKey } from '../../io/hash-key.ts'
 import type { Request } from '../../../middleware/handler.ts'
+import type { AdminKey } from '../admin-key.ts'
 import { cameOverProxy } from '../over-proxy.ts'
 import { SESSION_MS, type Sessions } from './sessions.ts'
-
-/** Wrong keys from one address before it has to wait. */
-const MAX_FAILURES = 10
-/** Wrong keys from all addresses before every one has to wait. */
-const MAX_ALL_FAILURES = 1_000
-/** How long failures are counted, and how long an address waits then, seconds. */
-const WINDOW_SECONDS = 900
 
 /** Name of the session's cookie. */
 const COOKIE = 'tollway_session'
 
 /** What {@link Access} works with. */
 export interface AccessOptions {
-  /** SHA-256 of the admin key, lower-case hex; without one only this machine may enter. */
-  readonly keyDigest: string | undefined
+  /** Where none is set only this machine may enter. */
+  readonly adminKey: AdminKey
   readonly sessions: Sessions
 }
 
 /** See the file's head. One per gateway. */
 export class Access {
-  readonly #keyDigest: string | undefined
+  readonly #adminKey: AdminKey
   readonly #sessions: Sessions
-  readonly #failures = new RateLimiterMemory({ points: MAX_FAILURES, duration: WINDOW_SECONDS })
-  /** Bounds the memory of the one above, and what many addresses together can try. */
-  readonly #allFailures = new RateLimiterMemory({ points: MAX_ALL_FAILURES, duration: WINDOW_SECONDS })
-  #attempts: Promise<void> = Promise.resolve()
 
-  constructor({ keyDigest, sessions }: AccessOptions) {
-    this.#keyDigest = keyDigest
+  constructor({ adminKey, sessions }: AccessOptions) {
+    this.#adminKey = adminKey
     this.#sessions = sessions
   }
 
   /** Whether there is a key to sign in with. */
   get hasKey(): boolean {
-    return this.#keyDigest !== undefined
+    return this.#adminKey.isSet
   }
 
   /**
@@ -48,7 +35,7 @@ export class Access {
    * @throws TollwayError `invalid_api_key`, `too_many_attempts`
    */
   async check(req: Request): Promise<void> {
-    if (this.#keyDigest === undefined) {
+    if (!this.hasKey) {
       if (!isLocal(req)) throw refusal(false)
       return
     }
@@ -56,7 +43,7 @@ export class Access {
     if (token !== undefined && this.#sessions.has(token)) return
     const key = authorizationKey(req)
     if (key === undefined) throw refusal(true)
-    await this.#compare(req, key)
+    await this.#adminKey.compare(req, key, () => refusal(true))
   }
 
   /**
@@ -65,7 +52,7 @@ export class Access {
    * @throws TollwayError `invalid_api_key`, `too_many_attempts`
    */
   async signIn(req: Request, key: string): Promise<string[]> {
-    await this.#compare(req, key)
+    await this.#adminKey.compare(req, key, () => refusal(true))
     return cookies(req, this.#sessions.begin(), SESSION_MS / 1000)
   }
 
@@ -75,32 +62,10 @@ export class Access {
     if (token !== undefined) this.#sessions.end(token)
     return cookies(req, '', 0)
   }
-
-  /** One after another: requests that come at once must not all be compared before the first failure counts. */
-  async #compare(req: Request, key: string): Promise<void> {
-    const attempt = this.#attempts.then(() => this.#attempt(req, key))
-    this.#attempts = attempt.catch(() => undefined)
-    await attempt
-  }
-
-  async #attempt(req: Request, key: string): Promise<void> {
-    // Behind a proxy all share its address: what a client says of its own is its own word.
-    const counters = [
-      { counter: this.#failures, name: req.socket.remoteAddress ?? 'unknown', most: MAX_FAILURES },
-      { counter: this.#allFailures, name: 'all', most: MAX_ALL_FAILURES },
-    ]
-    for (const { counter, name, most } of counters) {
-      const failed = await counter.get(name)
-      if (failed && failed.consumedPoints >= most) throw tooMany(failed.msBeforeNext)
-    }
-    if (this.#keyDigest !== undefined && sameDigest(hashKey(key), this.#keyDigest)) return
-    for (const { counter, name } of counters) await counter.penalty(name)
-    throw refusal(true)
-  }
 }
 
-/** A request that came over a proxy may come from anywhere: then only a key opens. */
-function isLocal(req: Request): boolean {
+/** Whether a request comes from this machine. One that came over a proxy may come from anywhere: then only a key opens. */
+export function isLocal(req: Request): boolean {
   const { headers, socket } = req
   return !cameOverProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
 }
@@ -137,10 +102,6 @@ function cookies(req: Request, value: string, seconds: number): string[] {
   )
 }
 
-function sameDigest(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
-}
-
 function refusal(hasKey: boolean): TollwayError {
   return new TollwayError({
     code: 'invalid_api_key',
@@ -151,14 +112,5 @@ function refusal(hasKey: boolean): TollwayError {
           'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
         ],
     headers: hasKey ? { 'www-authenticate': 'Bearer realm="Tollway"' } : {},
-  })
-}
-
-function tooMany(ms: number): TollwayError {
-  return new TollwayError({
-    code: 'too_many_attempts',
-    message: 'Too many wrong admin keys came.',
-    advice: ['Wait, and send the right one then.'],
-    headers: { 'retry-after': String(Math.ceil(ms / 1000)) },
   })
 }

@@ -7,6 +7,7 @@ import { asyncHandler, type Handler, type Request } from '../../../middleware/ha
 import { findPath } from '../../../middleware/paths.ts'
 import { sendJson } from '../../../middleware/send-json.ts'
 import { setAnswerHeaders } from '../../../middleware/answer-headers.ts'
+import type { AdminKey } from '../admin-key.ts'
 import { Access } from './access.ts'
 import { apiPaths, type ApiOptions } from './api.ts'
 import { PAGES, pageAssets, type Asset } from './assets.ts'
@@ -17,8 +18,8 @@ import { signIn, signOut, wantsPage } from './sign-in.ts'
 
 /** Options of {@link spendPage}. */
 export interface SpendPageOptions extends Omit<ApiOptions, 'streams' | 'hasKey'> {
-  /** SHA-256 of the admin key, lower-case hex; without one the page is for this machine only. */
-  readonly adminKeyDigest: string | undefined
+  /** Where none is set the page is for this machine only. */
+  readonly adminKey: AdminKey
   readonly random: RandomBytes
   readonly feed: ChargeFeed
 }
@@ -40,8 +41,8 @@ const SIGN_OUT = '/dashboard/sign-out'
 
 /** Serves the page and its data to whoever has the admin key; without a key, to this machine alone. */
 export function spendPage(options: SpendPageOptions): SpendPage {
-  const { adminKeyDigest, clock, random, feed, ledger } = options
-  const access = new Access({ keyDigest: adminKeyDigest, sessions: new Sessions(clock, random) })
+  const { adminKey, clock, random, feed, ledger } = options
+  const access = new Access({ adminKey, sessions: new Sessions(clock, random) })
   const streams = new EventStreams({ feed, instance: ledger.instance })
   const api = apiPaths({ ...options, streams, hasKey: access.hasKey })
   const assets = new Map<string, Asset>(
