@@ -1,64 +1,13 @@
-/**
- * Fills pools again off the request path. Whoever can sign is given as a function; what may be signed is the book's to
- * say, before the signing (room) and again when the vouchers are added.
- */
+/** Has pools filled again off the request path, by whoever can sign. */
 import { TollwayError } from '../core/errors.ts'
-import type { PoolStatus, SignedVoucher, VoucherPool } from '../core/voucher.ts'
-import type { Added } from './store/voucher-store.ts'
+import type { PoolStatus } from '../core/voucher.ts'
 import type { VoucherBook } from './voucher-book.ts'
-
-/**
- * Signs vouchers for a pool's terms, each with a nonce of its own.
- * @param count how many
- */
-export type SignVouchers = (
-  pool: VoucherPool,
-  count: number,
-  signal: AbortSignal,
-) => Promise<readonly SignedVoucher[]>
-
-/** What a refill came to. */
-export type Refilled =
-  | { readonly result: 'refilled'; readonly added: Added }
-  /** `enough`: above the threshold. `no_policy`: it is not refilled by itself. */
-  | { readonly result: 'enough' | 'no_policy' | 'draining' | 'limit' }
-  | { readonly result: 'price_above_limit' }
-
-/** What a refill needs. */
-export interface RefillParts {
-  readonly book: VoucherBook
-  readonly sign: SignVouchers
-  /** USD value of one voucher of a pool, micro-USD; `undefined` for an asset without one. */
-  readonly microUsd: (pool: VoucherPool) => bigint | undefined
-}
-
-/**
- * Refills one pool if its policy says so.
- * @param force although there are enough
- * @throws TollwayError `store_unavailable`, `signer_unavailable`
- */
-export async function refillPool(
-  { book, sign, microUsd }: RefillParts,
-  { pool, counts }: PoolStatus,
-  signal: AbortSignal,
-  force = false,
-): Promise<Refilled> {
-  const { refill } = pool
-  if (!refill) return { result: 'no_policy' }
-  if (pool.drainingSince !== undefined) return { result: 'draining' }
-  if (!force && counts.ready > refill.threshold) return { result: 'enough' }
-  if (refill.maxPrice !== undefined && pool.amount > refill.maxPrice) return { result: 'price_above_limit' }
-  const count = await book.room(pool, refill.count, microUsd(pool), true)
-  if (count === 0) return { result: 'limit' }
-  const added = await book.add(pool, await sign(pool, count, signal), true)
-  return { result: 'refilled', added }
-}
 
 /** How {@link PoolRefiller} works. */
 export interface RefillerOptions<T extends { readonly result: string }> {
   readonly payer: string
   readonly book: VoucherBook
-  /** Refills one pool if it is to be; e.g. {@link refillPool}. */
+  /** Refills one pool if it is to be. */
   readonly refill: (status: PoolStatus, signal: AbortSignal) => Promise<T>
   /** Told about every run that did something or failed. */
   readonly onRun?: ((pool: string, outcome: T | TollwayError) => void) | undefined
@@ -67,7 +16,7 @@ export interface RefillerOptions<T extends { readonly result: string }> {
 /**
  * Refills the pools of one payer when asked to look; one look at a time, requests never wait for it.
  */
-export class PoolRefiller<T extends { readonly result: string } = Refilled> {
+export class PoolRefiller<T extends { readonly result: string }> {
   readonly #options: RefillerOptions<T>
   readonly #closing = new AbortController()
   #running: Promise<void> | undefined

@@ -9,13 +9,12 @@ import { Ledger } from '../../src/io/ledger.ts'
 import { memoryStore } from '../../src/io/store/memory.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { VoucherBook } from '../../src/io/voucher-book.ts'
-import { PoolRefiller, refillPool } from '../../src/io/voucher-refill.ts'
+import { PoolRefiller } from '../../src/io/voucher-refill.ts'
 import { onEachStore } from '../store/each-store.ts'
 import { instance, NOW, terms } from '../store/samples.ts'
 import { LIMITS, pool, voucher } from '../store/voucher-samples.ts'
 import { FragileAudit, noSpace } from './kit.ts'
 
-const never = new AbortController().signal
 const { id: _id, instance: _instance, reservedAt: _at, leaseUntil: _lease, ...fixed } = terms(1)
 
 interface Books {
@@ -168,40 +167,6 @@ onEachStore('the book', (store) => {
     expect(await book.pool(fixed.payer, 'qwen')).toBeUndefined()
     expect(audit.types()).toEqual(expect.arrayContaining(['vouchers.draining', 'vouchers.removed']))
   })
-
-  test('refills at the threshold, as far as total, day, exposure and price allow, and asks before it signs', async () => {
-    const refill = { threshold: 1, count: 4, maxTotal: 6, maxPerDay: undefined, maxPrice: undefined }
-    const own = pool({ refill })
-    const { book } = await filled(store(), 2, own)
-    let next = 100
-    const asked: number[] = []
-    const parts = {
-      book,
-      microUsd: () => 23_000n,
-      sign: async (_pool: VoucherPool, count: number) => {
-        asked.push(count)
-        return Array.from({ length: count }, () => voucher((next += 1)))
-      },
-    }
-    const look = async (changes: Partial<VoucherPool> = {}, force = false) => {
-      const [status] = await book.pools()
-      if (!status) throw new Error('no pool')
-      return await refillPool(parts, { ...status, pool: { ...status.pool, ...changes } }, never, force)
-    }
-    expect(await look()).toEqual({ result: 'enough' })
-    expect(await look({}, true)).toMatchObject({ result: 'refilled', added: { added: 4 } })
-    expect(await look({}, true)).toMatchObject({ result: 'refilled', added: { added: 2 } })
-    expect(await look({}, true)).toEqual({ result: 'limit' })
-    expect(asked).toEqual([4, 2])
-    const limited = { ...refill, maxTotal: undefined }
-    await book.define(pool({ refill: { ...limited, maxPerDay: 23_000n * 7n } }))
-    expect(await look({}, true)).toMatchObject({ added: { added: 1 } })
-    expect(await look({ refill: { ...limited, maxPrice: 22_999n } }, true)).toEqual({
-      result: 'price_above_limit',
-    })
-    expect(await look({ refill: undefined })).toEqual({ result: 'no_policy' })
-    expect(await look({ drainingSince: NOW }, true)).toEqual({ result: 'draining' })
-  })
 })
 
 describe('the refiller', () => {
@@ -215,24 +180,16 @@ describe('the refiller', () => {
     const refiller = new PoolRefiller({
       book,
       payer: fixed.payer,
-      refill: (status, signal) =>
-        refillPool(
-          {
-            book,
-            microUsd: () => 23_000n,
-            sign: async () => {
-              running += 1
-              most = Math.max(most, running)
-              await Promise.resolve()
-              running -= 1
-              next += 1
-              if (next === 102) throw new TollwayError({ code: 'signer_unavailable', message: 'gone' })
-              return [voucher(next)]
-            },
-          },
-          status,
-          signal,
-        ),
+      refill: async ({ pool: own }) => {
+        most = Math.max(most, (running += 1))
+        await Promise.resolve()
+        running -= 1
+        next += 1
+        if (next === 102) throw new TollwayError({ code: 'signer_unavailable', message: 'gone' })
+        if (next > 103) return { result: 'enough' }
+        await book.add(own, [voucher(next)], true)
+        return { result: 'refilled' }
+      },
       onRun: (name, outcome) =>
         told.push(`${name} ${outcome instanceof TollwayError ? outcome.code : outcome.result}`),
     })
