@@ -1,4 +1,4 @@
-/** `tollway backup`: ledger and audit file as they are now, in a directory that is there whole or not at all. */
+/** `tollway backup`: ledger and audit files as they are now, in a directory that is there whole or not at all. */
 import { createHash, randomBytes } from 'node:crypto'
 import nodeFs, {
   closeSync,
@@ -12,13 +12,14 @@ import nodeFs, {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { dirname, join, parse, resolve } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import { copyAudit } from '../io/audit-copy.ts'
 import { readTail } from '../io/audit-tail.ts'
 import type { AuditVerdict } from '../io/audit-verify.ts'
 import { copyLedger, type LedgerCopy } from '../io/store/sqlite-backup.ts'
+import { auditFilesOf } from './audit-files.ts'
 import type { ResolvedConfig } from './config/resolved.ts'
 
 /** The names in a backup, whatever the files are called where they are used. */
@@ -32,18 +33,21 @@ export interface Backup {
   readonly at: string
   readonly ledger: LedgerCopy & { readonly sha256: string }
   /** `undefined` when there is no audit file yet. */
-  readonly audit:
-    | {
-        readonly verdict: AuditVerdict
-        readonly sha256: string
-        /** The ledger knows of every record up to this number; of later ones, also beyond this backup, it may not. */
-        readonly knownUntil: number
-      }
-    | undefined
+  readonly audit: AuditBackup | undefined
+  /** The audit files of commands, by their name in the backup. */
+  readonly commands: Readonly<Record<string, AuditBackup>>
+}
+
+/** What is told of the copy of an audit file. */
+export interface AuditBackup {
+  readonly verdict: AuditVerdict
+  readonly sha256: string
+  /** The ledger knows of every record up to this number; of later ones, also beyond this backup, it may not. */
+  readonly knownUntil: number
 }
 
 /**
- * Copies ledger and audit file into a new directory, beside a running gateway or without one. The ledger comes first: the
+ * Copies ledger and audit files into a new directory, beside a running gateway or without one. The ledger comes first: the
  * audit file of a backup knows at least of everything its ledger knows.
  * @throws ConfigError when there is nothing to copy or the directory cannot be made; TollwayError `store_unavailable`
  */
@@ -59,15 +63,26 @@ export async function backUp(
   mkdirSync(draft, { mode: 0o700 })
   try {
     const at = new Date(clock.now()).toISOString()
-    const knownUntil = lastRecord(config.audit.path)
+    const files = auditFilesOf(config.audit.path).map((path) => ({
+      path,
+      name: nameInBackup(path, config.audit.path),
+      knownUntil: lastRecord(path),
+    }))
     const ledger = copyLedger(source, join(draft, BACKUP_NAMES.ledger))
-    const verdict = await copyAudit(config.audit.path, join(draft, BACKUP_NAMES.audit))
     const sha256 = async (name: string): Promise<string> => await digest(join(draft, name))
+    const copies = new Map<string, AuditBackup>()
+    for (const { path, name, knownUntil } of files) {
+      const verdict = await copyAudit(path, join(draft, name))
+      if (verdict) copies.set(name, { verdict, sha256: await sha256(name), knownUntil })
+    }
+    const audit = copies.get(BACKUP_NAMES.audit)
+    copies.delete(BACKUP_NAMES.audit)
     const backup: Backup = {
       directory: target,
       at,
       ledger: { ...ledger, sha256: await sha256(BACKUP_NAMES.ledger) },
-      audit: verdict && { verdict, sha256: await sha256(BACKUP_NAMES.audit), knownUntil },
+      audit,
+      commands: Object.fromEntries(copies),
     }
     const { directory: _where, ...facts } = backup
     const path = join(draft, BACKUP_NAMES.facts)
@@ -80,6 +95,13 @@ export async function backUp(
     rmSync(draft, { recursive: true, force: true })
     throw error
   }
+}
+
+/** `audit.jsonl`, and e.g. `audit.cli.jsonl` for what stands beside it. */
+function nameInBackup(path: string, own: string): string {
+  const [file, gateways] = [parse(path).name, parse(own).name]
+  const { name, ext } = parse(BACKUP_NAMES.audit)
+  return `${name}${file.slice(gateways.length)}${ext}`
 }
 
 /** The number of the last whole record; 0 where there is none, or none to be believed. */

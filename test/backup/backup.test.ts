@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { commandAuditPath } from '../../src/app/audit-files.ts'
 import { backUp } from '../../src/app/backup.ts'
 import { run as runCommand } from '../../src/app/cli/run.ts'
 import type { Charge } from '../../src/core/charge.ts'
@@ -76,7 +77,12 @@ describe('a backup', () => {
     expect(backup.ledger.charges).toEqual({ held: 299, authorized: 1 })
     expect(backup.audit?.verdict).toMatchObject({ ok: true, records: 300 })
     const facts = JSON.parse(readFileSync(join(target, 'backup.json'), 'utf8')) as object
-    expect(facts).toEqual({ at: '2026-11-21T10:00:00.000Z', ledger: backup.ledger, audit: backup.audit })
+    expect(facts).toEqual({
+      at: '2026-11-21T10:00:00.000Z',
+      ledger: backup.ledger,
+      audit: backup.audit,
+      commands: {},
+    })
     expect(statSync(target).mode & 0o777).toBe(0o700)
     for (const name of ['tollway.db', 'audit.jsonl', 'backup.json']) {
       expect(statSync(join(target, name)).mode & 0o777, name).toBe(0o600)
@@ -130,6 +136,23 @@ describe('a backup', () => {
     expect(files.length).toBeGreaterThan(2)
     expect(backup.audit?.verdict).toMatchObject({ ok: true, from: { seq: 0 } })
     expect(await verifyAudit(files)).toMatchObject({ ok: true, head: file.head() })
+  })
+
+  test('has the files of commands too, under their names', async () => {
+    const store = await fill(1)
+    await store.close()
+    const file = await openAuditFile({
+      path: commandAuditPath(config.audit.path),
+      clock,
+      instance: 'ins_two',
+    })
+    for (let n = 0; n < 3; n += 1) await file.append('note', { n }, { durable: true })
+    await file.close()
+    const { commands } = await backUp(config, join(directory, 'copy'), clock)
+    expect(commands).toMatchObject({
+      'audit.cli.jsonl': { knownUntil: 3, verdict: { ok: true, records: 3 } },
+    })
+    expect(await verifyAudit(join(directory, 'copy', 'audit.cli.jsonl'))).toMatchObject({ head: file.head() })
   })
 
   test('needs no audit file', async () => {
@@ -217,7 +240,7 @@ describe('tollway backup', () => {
     const { code, err } = await tollway(join(directory, 'copy'))
     expect([code, err]).toEqual([
       1,
-      'The audit file is not whole: line 1 is not record 1: its hash does not fit what it says.\n',
+      'The audit file audit.jsonl is not whole: line 1 is not record 1: its hash does not fit what it says.\n',
     ])
     expect((await tollway(join(directory, 'copy'))).code).toBe(2)
   })

@@ -117,8 +117,8 @@ test('a balance is read where there is a node, and is unknown when the node is a
   })
   await timers.armed(60_000)
   expect(wallets.newest()).toEqual([
-    { payer: 'base', network: 'eip155:8453', asset: 'USDC', microUsd: undefined },
-    { payer: 'base', network: 'eip155:84532', asset: 'USDC', microUsd: 2_500_000n },
+    { payer: 'base', address: OWNER, network: 'eip155:8453', asset: 'USDC', microUsd: undefined },
+    { payer: 'base', address: OWNER, network: 'eip155:84532', asset: 'USDC', microUsd: 2_500_000n },
   ])
   await right.close()
   await timers.fire(60_000)

@@ -8,7 +8,7 @@ import type { CommandContext } from '../run.ts'
 export function addBackup(program: Command, context: CommandContext): void {
   program
     .command('backup')
-    .description('copy ledger and audit file, also beside a running gateway')
+    .description('copy ledger and audit files, also beside a running gateway')
     .argument('<directory>', 'a directory that does not exist yet')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
@@ -19,8 +19,8 @@ Examples:
   tollway backup backups/2026-11-21
   tollway backup backups/2026-11-21 --config /etc/tollway/tollway.yaml --json
 
-The directory holds tollway.db, audit.jsonl and backup.json, or does not come to be. How to restore it: docs/backup.md.
-Ends with 1 when the audit file is not whole; it is copied all the same, as evidence.
+The directory holds tollway.db, audit.jsonl, the audit files of commands (audit.cli.jsonl) and backup.json, or does not come
+to be. How to restore it: docs/backup.md. Ends with 1 when an audit file is not whole; it is copied all the same, as evidence.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (directory: string, options: { config: string; json: boolean }) => {
@@ -30,19 +30,23 @@ ${EXIT_CODES_HELP}`,
       const { backUp } = await import('../../backup.ts')
       const { systemClock } = await import('../../../core/clock.ts')
       const backup = await backUp(loadConfigForReading(options.config, terminal.env), directory, systemClock)
-      const verdict = backup.audit?.verdict
       if (options.json) terminal.stdout(`${JSON.stringify(backup, undefined, 2)}\n`)
       else terminal.stdout(render(backup))
-      if (verdict && !verdict.ok) {
+      const copies = [
+        ...(backup.audit ? [['audit.jsonl', backup.audit] as const] : []),
+        ...Object.entries(backup.commands),
+      ]
+      for (const [name, { verdict }] of copies) {
+        if (verdict.ok) continue
         terminal.stderr(
-          `The audit file is not whole: line ${verdict.line} is not record ${verdict.seq}: ${verdict.why}.\n`,
+          `The audit file ${name} is not whole: line ${verdict.line} is not record ${verdict.seq}: ${verdict.why}.\n`,
         )
         context.end(EXIT.failed)
       }
     })
 }
 
-function render({ directory, ledger, audit }: Backup): string {
+function render({ directory, ledger, audit, commands }: Backup): string {
   const charges = Object.entries(ledger.charges).map(([state, count]) => `${count} ${state}`)
   const lines = [
     `Backed up to ${directory}.`,
@@ -52,6 +56,9 @@ function render({ directory, ledger, audit }: Backup): string {
         ? `Audit file: ${audit.verdict.records} records, the last one with hash ${audit.verdict.head.hash}.`
         : 'Audit file: copied, but not whole.'
       : 'Audit file: there is none yet.',
+    ...Object.entries(commands).map(([name, { verdict }]) =>
+      verdict.ok ? `${name}: ${verdict.records} records.` : `${name}: copied, but not whole.`,
+    ),
   ]
   return `${lines.join('\n')}\n`
 }
