@@ -4,7 +4,7 @@ import { DIRECT_ENDPOINT, type Exchange } from '../src/core/exchange.ts'
 import { removeMembers, scanTopLevel } from '../src/core/json-scan.ts'
 import { formatUsd } from '../src/core/money.ts'
 import type { Quote } from '../src/core/requirement.ts'
-import type { Candidate } from '../src/core/route.ts'
+import type { Candidate, Route } from '../src/core/route.ts'
 
 const FIELD = new Set(['dry_run'])
 
@@ -37,7 +37,7 @@ export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Qu
     route: route.modelName,
     seller_model: remoteModel,
     payment_required: quote !== undefined,
-    cost_usd: quote?.microUsd === undefined ? (quote ? null : '0') : formatUsd(quote.microUsd),
+    cost_usd: costOf(route, quote),
     quote: quote
       ? {
           amount: quote.amount.toString(),
@@ -56,4 +56,11 @@ export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Qu
   exchange.reply = { status: 200, headers, body, kind: 'unpaid' }
   exchange.outcome = 'free'
   exchange.details['dry_run'] = true
+}
+
+/** In USD; `null` for what nobody here can say, such as what an upstream puts on the bill of its key. */
+function costOf({ payer, apiKey, forwardCredentials }: Route, quote: Quote | undefined): string | null {
+  if (quote) return quote.microUsd === undefined ? null : formatUsd(quote.microUsd)
+  const isBilled = payer === undefined && (apiKey !== undefined || forwardCredentials === true)
+  return isBilled ? null : '0'
 }

@@ -65,6 +65,8 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly writeLog?: ((line: string) => void) | undefined
   /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
   readonly env?: Environment | undefined
+  /** Where whoever started it chooses the address, for the advice when it is taken; default the configuration and --listen. */
+  readonly addressFrom?: string | undefined
   /** Handlers behind the door and before everything that is served, e.g. paths of a program that the gateway stands in for. */
   readonly first?: ((parts: Parts) => readonly Handler[]) | undefined
 }
@@ -137,7 +139,7 @@ export async function createGateway(
       const url = await bind(
         server,
         config.listen,
-        'listen in the configuration or --listen on the command line',
+        overrides.addressFrom ?? 'listen in the configuration or --listen on the command line',
       )
       const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
       if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')

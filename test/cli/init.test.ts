@@ -8,7 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import * as fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -259,8 +259,13 @@ describe('init systemd', () => {
     expect(out).toMatch(/^\[Unit\]\n[\s\S]*\n\[Service\]\n[\s\S]*\n\[Install\]\n/)
   })
 
+  it('takes paths from where it runs, since systemd runs elsewhere', async () => {
+    const { out } = await init('systemd', '--config', './tollway.yaml', '--program', 'bin/tollway')
+    expect(out).toContain(`ExecStart=${resolve('bin/tollway')} serve --config ${resolve('tollway.yaml')}\n`)
+  })
+
   it('refuses a path that systemd would read as something else', async () => {
-    expect((await init('systemd', '--config', 'tollway.yaml')).code).toBe(2)
+    expect((await init('systemd', '--config', './my tollway.yaml')).code).toBe(2)
     expect((await init('systemd', '--program', '/opt/my programs/tollway')).code).toBe(2)
   })
 })

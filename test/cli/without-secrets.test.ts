@@ -105,6 +105,15 @@ describe('without any secret at hand', () => {
     expect(stderr).toContain('plain text')
   })
 
+  test('mistakes are JSON where JSON was asked for', async () => {
+    const wrong = configFile('budgets: 1\n')
+    for (const command of ['budgets', 'check', 'report']) {
+      const { code, stdout, stderr } = await tollway([command, '--json', '--config', wrong])
+      expect([code, stderr]).toEqual([2, ''])
+      expect(JSON.parse(stdout)).toMatchObject({ ok: false, problems: [{ path: 'budgets' }] })
+    }
+  })
+
   test('a gateway, and a command that pays, ask for every one of them', async () => {
     for (const args of [['check'], ['balance']]) {
       const { code, stdout, stderr } = await tollway([...args, '--config', config])

@@ -126,4 +126,21 @@ describe('the variables of blockrun-openclaw-proxy', () => {
   ])('are refused by name when they are wrong: %s=%s', (name, value) => {
     expect(() => blockrunSettings({ [name]: value })).toThrow(name)
   })
+
+  test('are named when the port is taken', async () => {
+    const other = await startHostileSeller((_request, response) => void response.end())
+    cleanup.push(() => other.close())
+    await expect(start({ BLOCKRUN_DRY_RUN: '1', PORT: new URL(other.apiBase).port })).rejects.toThrow(
+      'choose another address with HOST and PORT',
+    )
+  })
+
+  test.each([
+    ['HOST or PORT', { PORT: 'many' }],
+    ['BLOCKRUN_PAYMENT_NETWORK', { BLOCKRUN_PAYMENT_NETWORK: 'moon' }],
+    ['BLOCKRUN_MODELS', { BLOCKRUN_MODELS: 'a b' }],
+    ['BLOCKRUN_CHAT_URL', { BLOCKRUN_CHAT_URL: 'ftp://blockrun.ai/chat/completions' }],
+  ])('are named too where the configuration made of them is wrong: %s', async (name, env) => {
+    await expect(start(env)).rejects.toThrow(new RegExp(`^${name}: `))
+  })
 })

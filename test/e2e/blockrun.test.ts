@@ -22,6 +22,7 @@ async function gatewayFor(apiBase: string): Promise<TestGateway> {
     model_list: [
       { model_name: 'paid/*', model: '*', api_base: apiBase, payer: 'toy' },
       { model_name: 'free', api_base: apiBase },
+      { model_name: 'keyed', api_base: apiBase, api_key: '${env:BLOCKRUN_TEST_KEY}' },
     ],
   })
   cleanup.push(() => gateway.close())
@@ -60,6 +61,13 @@ describe('dry_run: true', () => {
     const gateway = await gatewayFor(seller.apiBase)
     const answer = await ask(gateway.url, { model: 'free', dry_run: true })
     expect(await answer.json()).toMatchObject({ dry_run: true, payment_required: false, cost_usd: '0' })
+    expect(seller.asked()).toBe(0)
+  })
+
+  test('does not say what a route with a key costs: that is on the bill of the key', async () => {
+    const gateway = await gatewayFor(seller.apiBase)
+    const answer = await ask(gateway.url, { model: 'keyed', dry_run: true })
+    expect(await answer.json()).toMatchObject({ payment_required: false, cost_usd: null })
     expect(seller.asked()).toBe(0)
   })
 

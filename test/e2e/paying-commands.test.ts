@@ -197,6 +197,18 @@ describe('pay', () => {
     expect((await world.chain.transfers()).length).toBe(before)
   })
 
+  test('a refusal names the limit that refused, and says once that nothing was paid', async () => {
+    const args = ['pay', `${seller()}/chat/completions`, '-d', question]
+    const own = await shop.tollway(...args, '--max-usd', '0.0009')
+    expect(own.err).toContain('Raise --max-usd if you mean to pay this.')
+    expect(own.err).not.toContain('policy.')
+    const strict = shop.write('strict.yaml', shop.settings({ policy: { max_usd_per_request: '0.0008' } }))
+    const policy = await shop.tollway(...args, '--max-usd', '0.0009', '--config', strict)
+    expect(policy.err).toContain('Raise policy.max_usd_per_request')
+    const down = await shop.tollway('pay', 'http://127.0.0.1:9/x')
+    for (const { err } of [own, policy, down]) expect(err.match(/nothing was paid/gi)).toHaveLength(1)
+  })
+
   test('a budget refuses the caller cli as any other', async () => {
     const tight = shop.write(
       'tight.yaml',

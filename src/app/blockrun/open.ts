@@ -6,7 +6,7 @@ import type { Environment } from '../config/secrets.ts'
 import { createGateway, type Gateway, type GatewayOverrides } from '../gateway.ts'
 import { startDryRunSeller } from './dry-run-seller.ts'
 import { blockrunHealth } from './health.ts'
-import { blockrunConfig, blockrunSettings } from './settings.ts'
+import { blockrunConfig, blockrunSettings, byVariable } from './settings.ts'
 
 /**
  * Opens it from that proxy's environment variables.
@@ -24,8 +24,9 @@ export async function openBlockrun(
   }
   const dryRun = settings.dryRun ? await startDryRunSeller() : undefined
   try {
-    const config = parseConfig(blockrunConfig(settings, dryRun && `${dryRun.url}/v1`), env)
+    const config = byVariable(() => parseConfig(blockrunConfig(settings, dryRun && `${dryRun.url}/v1`), env))
     const gateway = await createGateway(config, {
+      addressFrom: 'HOST and PORT',
       ...overrides,
       first: (parts) => [blockrunHealth(settings, parts)],
     })

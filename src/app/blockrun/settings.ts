@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import { parseUsd } from '../../core/money.ts'
+import { ConfigProblemsError } from '../config/problems.ts'
 import type { Environment } from '../config/secrets.ts'
 
 /** What that proxy sells when nothing else is said. */
@@ -104,5 +105,36 @@ export function blockrunConfig(settings: BlockrunSettings, dryRunBase: string | 
     budgets: [{ name: 'daily', limit_usd: settings.dailyBudgetUsd, window: 'day' }],
     policy: { max_usd_per_request: settings.maxUsdPerRequest },
     timeouts: { total_seconds: settings.timeoutSeconds },
+  }
+}
+
+/** What each part of {@link blockrunConfig} was made from. */
+const VARIABLES: readonly (readonly [RegExp, string])[] = [
+  [/^listen$/, 'HOST or PORT'],
+  [/^store$/, 'BLOCKRUN_LEDGER_FILE'],
+  [/^audit\b/, 'BLOCKRUN_AUDIT_LOG'],
+  [/^payers\.blockrun\.networks\b/, 'BLOCKRUN_PAYMENT_NETWORK'],
+  [/^payers\.blockrun\.key$/, 'X402_PRIVATE_KEY'],
+  [/^model_list\[\d+\]\.api_base$/, 'BLOCKRUN_CHAT_URL'],
+  [/^model_list\b/, 'BLOCKRUN_MODELS'],
+  [/^budgets\b/, 'BLOCKRUN_DAILY_BUDGET_USD'],
+  [/^policy\b/, 'BLOCKRUN_MAX_USD_PER_REQUEST'],
+  [/^timeouts\b/, 'BLOCKRUN_TIMEOUT_MS'],
+]
+
+/**
+ * Reads a configuration that {@link blockrunConfig} made: a mistake in it is told by the variable that it came from.
+ * @throws ConfigProblemsError that names the variables
+ */
+export function byVariable<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof ConfigProblemsError)) throw error
+    const named = error.problems.map((problem) => {
+      const [, variable] = VARIABLES.find(([pattern]) => pattern.test(problem.path)) ?? []
+      return variable === undefined ? problem : { ...problem, path: variable }
+    })
+    throw new ConfigProblemsError(named)
   }
 }

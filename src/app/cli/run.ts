@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
+import { ConfigProblemsError } from '../config/problems.ts'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addBalance } from './commands/balance.ts'
@@ -45,7 +46,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     await createProgram(context).parseAsync([...args], { from: 'user' })
     return code
   } catch (error) {
-    return report(error, terminal)
+    return report(error, terminal, args.includes('--json'))
   }
 }
 
@@ -92,9 +93,17 @@ ${EXIT_CODES_HELP}`,
   return program
 }
 
-/** Errors that were foreseen explain themselves; a fault of ours shows where it happened. */
-function report(error: unknown, terminal: Terminal): ExitCode {
+/**
+ * Errors that were foreseen explain themselves; a fault of ours shows where it happened.
+ * @param json whether the output was asked for as JSON
+ */
+function report(error: unknown, terminal: Terminal, json: boolean): ExitCode {
   if (error instanceof CommanderError) return exitCodeOf(error)
+  if (json && error instanceof ConfigProblemsError) {
+    // Whoever reads JSON reads mistakes of the configuration in it too.
+    terminal.stdout(`${JSON.stringify({ ok: false, problems: error.problems }, undefined, 2)}\n`)
+    return exitCodeOf(error)
+  }
   if (error instanceof ConfigError || error instanceof TollwayError) terminal.stderr(`${error.message}\n`)
   else terminal.stderr(`tollway failed: ${explain(error)}\n`)
   return exitCodeOf(error)

@@ -56,7 +56,11 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
     const config = parseConfig(configFor(world, options.port, directory), process.env)
     const log = pino({ name: 'tollway', level: 'warn' }, pino.destination(2))
-    const gateway = await createGateway(config, { log, observers: options.observers })
+    const gateway = await createGateway(config, {
+      log,
+      observers: options.observers,
+      addressFrom: '--port',
+    })
     ends.push(() => gateway.close())
     const { url } = await gateway.listen()
     return { world, gateway, url, directory, close }

@@ -1,9 +1,8 @@
 import type { Command } from 'commander'
-import { ConfigProblemsError } from '../../config/problems.ts'
 import { EXAMPLE_CONFIG } from '../example-config.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
 import type { FilesLook } from '../../obol/look-at-files.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import { EXIT_CODES_HELP } from '../exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
 import type { CommandContext } from '../run.ts'
 
@@ -31,19 +30,13 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigWithText } = await import('../../config/load.ts')
       const { renderCheck, summarize } = await import('../check-report.ts')
-      try {
-        const loaded = loadConfigWithText(options.config, terminal.env)
-        const files = await filesOf(loaded.config)
-        terminal.stdout(
-          options.json
-            ? `${JSON.stringify({ ok: true, ...summarize(loaded, files) }, undefined, 2)}\n`
-            : renderCheck(options.config, loaded, files),
-        )
-      } catch (error) {
-        if (!options.json || !(error instanceof ConfigProblemsError)) throw error
-        terminal.stdout(`${JSON.stringify({ ok: false, problems: error.problems }, undefined, 2)}\n`)
-        context.end(EXIT.usage)
-      }
+      const loaded = loadConfigWithText(options.config, terminal.env)
+      const files = await filesOf(loaded.config)
+      terminal.stdout(
+        options.json
+          ? `${JSON.stringify({ ok: true, ...summarize(loaded, files) }, undefined, 2)}\n`
+          : renderCheck(options.config, loaded, files),
+      )
     })
 }
 

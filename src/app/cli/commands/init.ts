@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
@@ -152,12 +153,13 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; program: string }) => {
       const { systemdSnippet } = await import('../../init/snippets.ts')
-      for (const path of [options.config, options.program]) {
-        if (!path.startsWith('/') || /[\s"'\\%$]/.test(path)) {
-          throw new ConfigError(`systemd needs absolute paths without blanks, quotes, % and $, not ${path}.`)
+      const [config, program] = [resolve(options.config), resolve(options.program)]
+      for (const path of [config, program]) {
+        if (/[\s"'\\%$]/.test(path)) {
+          throw new ConfigError(`systemd needs paths without blanks, quotes, % and $, not ${path}.`)
         }
       }
-      terminal.stdout(systemdSnippet(options.config, options.program))
+      terminal.stdout(systemdSnippet(config, program))
     })
 }
 

@@ -141,7 +141,7 @@ async function deliver(
     })
   } else {
     if (failure) terminal.stderr(`${failure.message}\n`)
-    terminal.stderr(render(receipt, reply, options.output))
+    terminal.stderr(render(receipt, reply, options.output, failure))
   }
   if (receipt.spent === 'unknown') return EXIT.uncertain
   if (failure) return receipt.spent === 'no' ? exitCodeOf(failure) : EXIT.uncertain
@@ -192,18 +192,24 @@ function receiptJson(receipt: Receipt): Readonly<Record<string, unknown>> {
   }
 }
 
-function render(receipt: Receipt, reply: Reply | undefined, file: string | undefined): string {
+function render(
+  receipt: Receipt,
+  reply: Reply | undefined,
+  file: string | undefined,
+  failure: Error | undefined,
+): string {
   const { spent, charge, amount, usd, payTo, transaction } = receipt
   const status = reply ? ` The seller answered ${reply.status}.` : ''
   const cost = `${amount ?? ''}${usd === undefined ? '' : ` ($${usd})`} to ${payTo ?? ''}`
   const first =
     spent === 'no'
-      ? `Nothing was paid.${status}`
+      ? // Most errors say so themselves.
+        `${/nothing was paid/i.test(failure?.message ?? '') ? '' : 'Nothing was paid.'}${status}`.trimStart()
       : spent === 'yes'
         ? `Paid ${cost}; charge ${charge ?? ''}${transaction === undefined ? '' : `, transaction ${transaction}`}.`
         : `A payment of ${cost} was sent and may have been taken: charge ${charge ?? ''}. \`tollway reconcile\` asks the chain. Do not send the request again before it knows.`
   const where = file === undefined || !reply ? '' : `The answer is in ${file}.\n`
-  return `${first}\n${where}`
+  return `${first === '' ? '' : `${first}\n`}${where}`
 }
 
 /** Names that a payment, or the transport, sets by itself. */
