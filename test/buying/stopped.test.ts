@@ -77,7 +77,7 @@ const silent = (): void => reached.resolve()
 test('before the payment it says that nothing was paid, and ends with 1', async () => {
   unpaid = silent
   const { code, terminal } = await payAndStop(1)
-  expect([code, terminal.err]).toEqual([1, 'Stopped; nothing was paid.\nNothing was paid.\n'])
+  expect([code, terminal.err]).toEqual([1, 'Stopped; nothing was paid.\n'])
   expect(await charges()).toEqual([])
 })
 

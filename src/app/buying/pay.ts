@@ -77,7 +77,7 @@ export async function pay<T>(
     await call(parts, wish, asked, signal)
   } catch (thrown) {
     const isEarly = signal.aborted && replyReceipt(exchange).spent === 'no'
-    error = isEarly ? new StoppedError('Stopped; nothing was paid.') : underOwnLimit(parts, wish, thrown)
+    error = isEarly ? new StoppedError('Stopped; nothing was paid.') : thrown
   }
   try {
     return await use({ receipt: replyReceipt(exchange), reply: exchange.reply, error })
@@ -88,21 +88,6 @@ export async function pay<T>(
     signal.removeEventListener('abort', stop)
     await record(parts, wish, exchange, error)
   }
-}
-
-/** Who gave a lower limit for this very payment is told to raise that one. */
-function underOwnLimit({ config }: BuyingParts, { maxMicroUsd }: PayWish, thrown: unknown): unknown {
-  const ceiling = signingCeiling(config)
-  const isOwn =
-    maxMicroUsd !== undefined && lower(maxMicroUsd, ceiling) === maxMicroUsd && maxMicroUsd !== ceiling
-  if (!isOwn || !(thrown instanceof TollwayError) || thrown.code !== 'price_above_limit') return thrown
-  const { code, details, message } = thrown
-  return new TollwayError({
-    code,
-    details,
-    message: message.replaceAll('policy.max_usd_per_request', '--max-usd'),
-    cause: thrown,
-  })
 }
 
 async function call(
