@@ -15,6 +15,8 @@ wrong with a file, all at once and by line, and what each route would do. A key 
 Secrets are references, in quotes: \`"\${env:NAME}"\` for an environment variable, \`"\${file:path}"\` for a file. A
 secret in plain text is an error. References also work inside other texts, such as \`"https://\${env:HOST}/v1"\`.
 A file with a secret must not be readable by everybody; one with a wallet key must have mode 0600 or 0400.
+Commands that only read (\`budgets\`, \`report\`, \`list\`, ...) look no secret up; those that leave a record (\`keys\`, \`sellers\`) only
+\`audit.signing_key\`.
 
 Money is a decimal string in quotes, never a number: \`"5.00"\`. Durations are seconds. Sizes are 1024-based.
 Relative paths start at the directory of the file.
