@@ -1,6 +1,6 @@
 /** The books for a command that spends: the gateway's ledger, and an audit file of the command's own beside the gateway's. */
 import { randomBytes } from 'node:crypto'
-import { silentLog, type Log } from '../../middleware/log.ts'
+import { silentLog } from '../../middleware/log.ts'
 import type { Clock } from '../core/clock.ts'
 import { ConfigError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
@@ -40,7 +40,6 @@ export async function openCommandBooks(
   clock: Clock,
   random: RandomBytes = randomBytes,
   observers: readonly Observer[] = [],
-  log: Log = silentLog,
 ): Promise<Ledger> {
   assertShared(config)
   refuseForgottenLedger(config)
@@ -51,7 +50,8 @@ export async function openCommandBooks(
     opened.push(audit)
     const store = await openStore(config.store)
     opened.push(store)
-    const heads = await watchAuditHead(audit, path, store, { clock, log })
+    // Records that are gone are told in the file itself, and `tollway audit verify` shows them.
+    const heads = await watchAuditHead(audit, path, store, { clock, log: silentLog })
     const books = { store, audit, onClosing: () => heads.end() }
     return await Ledger.open({ ...books, clock, random, instance, observers })
   } catch (error) {

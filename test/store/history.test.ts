@@ -78,7 +78,13 @@ test('SQLite pages through the charges of a process, and of all, without sorting
     asked.push(sql)
     return db.prepare(sql)
   }
-  expect(new SqliteHistory({ prepare, exec: db.exec, close: db.close, isTransaction: false })).toBeDefined()
+  const connection = {
+    prepare,
+    exec: (sql: string) => db.exec(sql),
+    close: () => db.close(),
+    isTransaction: false,
+  }
+  expect(new SqliteHistory(connection)).toBeDefined()
   const ofCharges = asked.filter((sql) => sql.includes('FROM charges') && !sql.includes('charges_long'))
   expect(ofCharges).toHaveLength(2)
   for (const sql of ofCharges) {
