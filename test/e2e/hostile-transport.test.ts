@@ -340,8 +340,10 @@ describe('a paid request', () => {
         ),
       )
     const before = payments()
-    const answer = await ask()
+    const twice = { seed: 'the same' }
+    const answer = await ask(twice)
     expect([answer.status, (await errorOf(answer)).code]).toEqual([400, 'paid_not_delivered'])
+    expect((await errorOf(await ask(twice))).code).toBe('paid_not_delivered')
     expect(answer.headers.get('x-tollway-seller-message')).toBe('X-PAYMENT header is required')
     expect(answer.headers.get('x-tollway-spent')).toBe('yes')
     expect(await newest()).toEqual(['settled', 'answered_without_receipt'])
