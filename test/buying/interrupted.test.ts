@@ -58,7 +58,7 @@ async function books(): Promise<{ vouchers: number; nonces: number; delivered: n
 }
 
 test('killed half-way, a second run continues without a gap or a duplicate', async () => {
-  const child = new Child(process.execPath, [MAIN, ...order(600), '--config', shop.config], {
+  const child = new Child(process.execPath, [MAIN, ...order(400), '--config', shop.config], {
     cwd: shop.directory,
   })
   await expect
@@ -71,14 +71,14 @@ test('killed half-way, a second run continues without a gap or a duplicate', asy
   expect((await child.end()).code).toBeNull()
   const cut = await books()
   expect(cut.delivered).toBe(cut.vouchers)
-  expect(cut.delivered).toBeLessThan(600)
-  const again = await shop.tollway(...order(600), '--json')
+  expect(cut.delivered).toBeLessThan(400)
+  const again = await shop.tollway(...order(400), '--json')
   expect(again.json()).toMatchObject({
     resumed: true,
-    wanted: 600 - cut.delivered,
-    signed: 600 - cut.delivered,
+    wanted: 400 - cut.delivered,
+    signed: 400 - cut.delivered,
   })
-  expect(await books()).toEqual({ vouchers: 600, nonces: 600, delivered: 600, ordered: 600 })
+  expect(await books()).toEqual({ vouchers: 400, nonces: 400, delivered: 400, ordered: 400 })
 })
 
 test('a remote signer signs side by side, shows progress, and an order it left unfinished is continued', async () => {
@@ -96,24 +96,24 @@ test('a remote signer signs side by side, shows progress, and an order it left u
     // Answers come only when four wait: one at a time would never end.
     signer.levers.together = 4
     const terminal = new DrawingTerminal({ SIGNER_TOKEN: signer.token })
-    expect(await run([...order(200), '--config', config], terminal)).toBe(0)
+    expect(await run([...order(120), '--config', config], terminal)).toBe(0)
     expect(signer.widest()).toBeGreaterThanOrEqual(4)
     expect(signer.widest()).toBeLessThanOrEqual(8)
-    expect(terminal.drawn()).toMatch(/signing \[.*\] 100\/200/)
+    expect(terminal.drawn()).toMatch(/signing \[.*\] 100\/120/)
     signer.levers.together = 1
     const asked = signer.asked.length
     signer.onSign = () => {
-      if (signer.asked.length > asked + 150) signer.levers.answer = { status: 503, body: { code: 'GONE' } }
+      if (signer.asked.length > asked + 120) signer.levers.answer = { status: 503, body: { code: 'GONE' } }
     }
     const gone = new FakeTerminal({ SIGNER_TOKEN: signer.token })
-    expect(await run([...order(300), '--config', config], gone)).toBe(1)
-    expect(await books()).toMatchObject({ vouchers: 300, delivered: 300, ordered: 500 })
+    expect(await run([...order(150), '--config', config], gone)).toBe(1)
+    expect(await books()).toMatchObject({ vouchers: 220, delivered: 220, ordered: 270 })
     signer.levers.answer = undefined
     signer.onSign = undefined
     const back = new FakeTerminal({ SIGNER_TOKEN: signer.token })
-    expect(await run([...order(300), '--config', config], back)).toBe(0)
-    expect(back.out).toContain('Continued an order that was cut off: 200 were missing.')
-    expect(await books()).toEqual({ vouchers: 500, nonces: 500, delivered: 500, ordered: 500 })
+    expect(await run([...order(150), '--config', config], back)).toBe(0)
+    expect(back.out).toContain('Continued an order that was cut off: 50 were missing.')
+    expect(await books()).toEqual({ vouchers: 270, nonces: 270, delivered: 270, ordered: 270 })
   } finally {
     await signer.close()
   }
@@ -129,12 +129,12 @@ test('two runs at once do not do the same work twice', async () => {
 test('limits of the payer that spends hold while it buys', async () => {
   const payers = {
     ...(shop.settings()['payers'] as object),
-    bought: { kind: 'obol', mode: 'pool', max_exposure_usd: '0.15' },
+    bought: { kind: 'obol', mode: 'pool', max_exposure_usd: '0.015' },
   }
   const config = shop.write('tight.yaml', shop.settings({ payers }))
-  const bought = await shop.tollway(...order(400), '--config', config)
-  expect([bought.code, bought.out]).toEqual([3, expect.stringContaining('Signed 150 of 400')])
-  expect(await books()).toMatchObject({ vouchers: 150, ordered: 400, delivered: 150 })
+  const bought = await shop.tollway(...order(40), '--config', config)
+  expect([bought.code, bought.out]).toEqual([3, expect.stringContaining('Signed 15 of 40')])
+  expect(await books()).toMatchObject({ vouchers: 15, ordered: 40, delivered: 15 })
 })
 
 /** A terminal that a bar is drawn on. */

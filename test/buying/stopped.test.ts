@@ -1,7 +1,7 @@
 /** Ctrl-C and SIGTERM while `tollway pay` runs: before the payment, after it, while the answer comes, and twice. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { serveOnLoopback } from '../../src/app/sandbox/loopback.ts'
 import { run } from '../../src/app/cli/run.ts'
@@ -9,6 +9,7 @@ import type { Charge } from '../../src/core/charge.ts'
 import { openStore } from '../../src/io/store/open.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
+import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
 const OFFER = {
   scheme: 'exact',
@@ -21,6 +22,7 @@ const OFFER = {
   extra: { name: 'USDC', version: '2' },
 }
 
+let signer: RemoteSigner
 let shop: Shop
 // A service that only takes payments: what the command does is tried here, not what the chain makes of it.
 let service: Awaited<ReturnType<typeof serveOnLoopback>>
@@ -29,6 +31,12 @@ let reached: PromiseWithResolvers<void>
 let unpaid: (response: ServerResponse) => void
 let paid: (response: ServerResponse) => void
 
+beforeAll(async () => {
+  signer = await startRemoteSigner([localAccounts().buyer.privateKey])
+})
+afterAll(async () => {
+  await signer.close()
+})
 beforeEach(async () => {
   reached = Promise.withResolvers()
   unpaid = (response) => {
@@ -43,7 +51,7 @@ beforeEach(async () => {
     v1Network: 'base-sepolia' as const,
     rpcUrl: 'http://127.0.0.1:1',
   }
-  shop = openShop(chain, { chains: {} })
+  shop = openShop(chain, { chains: {} }, signer)
 })
 afterEach(async () => {
   await service.close()

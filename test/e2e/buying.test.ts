@@ -9,13 +9,16 @@ import { openShop, type Shop } from '../kit/buying.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { buyerFiles } from '../kit/obol-pool.ts'
+import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
 let world: World
 let permit2: Permit2Seller
+let signer: RemoteSigner
 let shop: Shop
 
 beforeAll(async () => {
   world = await startWorld({ blockTimeSeconds: 0 })
+  signer = await startRemoteSigner([world.chain.accounts.buyer.privateKey])
   const { chain, facilitator } = world
   permit2 = await startPermit2Seller({
     facilitatorUrl: facilitator.url,
@@ -26,10 +29,11 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await permit2?.close()
+  await signer?.close()
   await world?.close()
 })
 beforeEach(() => {
-  shop = openShop(world.chain)
+  shop = openShop(world.chain, {}, signer)
 })
 afterEach(() => {
   world.streamingSeller.setPrice('$0.001')
@@ -54,6 +58,9 @@ async function transfers(): Promise<bigint[]> {
 
 describe('buy', () => {
   test('signs vouchers that a gateway without any key spends, one each', async () => {
+    // The others have a signer that runs already; here the key is in a file, and each command opens it.
+    shop.remove()
+    shop = openShop(world.chain)
     const bought = await buy('--count', '3')
     expect(bought).toMatchObject({ code: 0, err: '' })
     expect(bought.out).toContain('Signed 3 of 3 at 0.001 USDC each (0.003 USDC); 3 are ready')

@@ -9,6 +9,7 @@ import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
+import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
 /** The records of a type that commands wrote. */
 async function audit(type: string): Promise<Record<string, unknown>[]> {
@@ -60,10 +61,12 @@ function storefront(): RequestListener {
 
 let world: World
 let permit2: Permit2Seller
+let signer: RemoteSigner
 let shop: Shop
 
 beforeAll(async () => {
   world = await startWorld({ blockTimeSeconds: 0 })
+  signer = await startRemoteSigner([world.chain.accounts.buyer.privateKey])
   const { chain, facilitator } = world
   permit2 = await startPermit2Seller({
     facilitatorUrl: facilitator.url,
@@ -74,10 +77,11 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await permit2?.close()
+  await signer?.close()
   await world?.close()
 })
 beforeEach(() => {
-  shop = openShop(world.chain)
+  shop = openShop(world.chain, {}, signer)
 })
 afterEach(() => {
   shop.remove()
@@ -130,6 +134,9 @@ describe('pay', () => {
   const question = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'hello' }] })
 
   test('pays a POST once, prints the answer and tells the receipt beside it', async () => {
+    // The others have a signer that runs already; here the key is in a file, and the command opens it.
+    shop.remove()
+    shop = openShop(world.chain)
     const before = (await world.chain.transfers()).length
     const paid = await shop.tollway(
       'pay',

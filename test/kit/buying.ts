@@ -6,6 +6,7 @@ import { stringify } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
+import type { RemoteSigner } from './remote-signer.ts'
 
 /** How a command ended. */
 export interface Ended {
@@ -29,20 +30,26 @@ export interface Shop {
   remove(): void
 }
 
-/** Sets one up: payer `base` signs, payer `bought` spends what was bought. */
+/**
+ * Sets one up: payer `base` signs, payer `bought` spends what was bought.
+ * @param signer who signs instead of a key in a file: it is there once for all commands
+ */
 export function openShop(
   chain: Pick<LocalChain, 'accounts' | 'v1Network' | 'rpcUrl'>,
   changes: object = {},
+  signer?: Pick<RemoteSigner, 'url' | 'token'>,
 ): Shop {
   const directory = mkdtempSync(join(tmpdir(), 'tollway-buying-'))
   const key = join(directory, 'key')
-  writeFileSync(key, chain.accounts.buyer.privateKey, { mode: 0o600 })
+  writeFileSync(key, signer?.token ?? chain.accounts.buyer.privateKey, { mode: 0o600 })
+  const secret = `\${file:${key}}`
+  const signing = signer ? { signer: { url: signer.url, token: secret } } : { key: secret }
   const base = {
     listen: '127.0.0.1:0',
     store: `sqlite:${join(directory, 'tollway.db')}`,
     audit: { path: join(directory, 'audit.jsonl') },
     payers: {
-      base: { kind: 'direct', key: `\${file:${key}}`, networks: [chain.v1Network] },
+      base: { kind: 'direct', ...signing, networks: [chain.v1Network] },
       bought: { kind: 'obol', mode: 'pool', reload_seconds: 0 },
     },
     chains: { [chain.v1Network]: { rpc: chain.rpcUrl } },
