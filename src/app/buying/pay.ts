@@ -10,7 +10,7 @@ import { TollwayError, type ErrorCode } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money.ts'
 import type { Exchange, Reply } from '../../core/exchange.ts'
 import type { Quote } from '../../core/requirement.ts'
-import type { OutgoingRequest, Upstream } from '../../io/upstream.ts'
+import type { OutgoingRequest } from '../../io/upstream.ts'
 import {
   commandRequest,
   OWN_HEADERS,
@@ -150,7 +150,7 @@ async function call(
   }
   const payment = {
     ledger,
-    upstream: endable(upstream, signal),
+    upstream,
     payers: new Map([[wish.payer, payer]]),
     origins: new Set([wish.url.origin]),
     policy,
@@ -160,16 +160,13 @@ async function call(
     timers,
     observers,
   }
+  // A gateway does not end what was paid; the person who sent it may.
+  const paid = { ...request, signal }
   try {
-    await new PaidCall(payment, exchange, candidate, payer, request).run(again, startedAt, signal)
+    await new PaidCall(payment, exchange, candidate, payer, paid).run(again, startedAt, signal)
   } catch (error) {
     throw aboveMaxUsd(error, wish, ceiling) ?? error
   }
-}
-
-/** A gateway does not end what was paid; the person who sent it may. */
-function endable(upstream: Upstream, signal: AbortSignal): Upstream {
-  return { ...upstream, send: (request) => upstream.send({ ...request, signal: request.signal ?? signal }) }
 }
 
 /** The refusal of a price that --max-usd does not allow, in its words. */
