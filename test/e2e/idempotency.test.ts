@@ -290,7 +290,7 @@ describe('a stream', () => {
   })
 
   test('streamed comes again as it came: what the first client did not ask for, the second does not get', async () => {
-    const chunk = (more: object): string =>
+    const piece = (more: object): string =>
       `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', ...more })}\n\n`
     const choice = (delta: object, finish: string | null): object => ({
       choices: [{ index: 0, delta, finish_reason: finish }],
@@ -298,13 +298,13 @@ describe('a stream', () => {
     pay = (response) => {
       const usage = { choices: [], usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } }
       const text = [choice({ role: 'assistant', content: 'hi' }, null), choice({}, 'stop'), usage]
-        .map(chunk)
+        .map(piece)
         .join('')
       send(response, { status: 200, headers: events, body: `${text}data: [DONE]\n\n` })
     }
-    const key = { 'idempotency-key': 'streamed' }
-    const first = await (await ask(tollway.url, { model: 'paid/m', stream: true }, key)).text()
-    const again = await ask(tollway.url, { model: 'paid/m', stream: true }, key)
+    const named = { 'idempotency-key': 'streamed' }
+    const first = await (await ask(tollway.url, { model: 'paid/m', stream: true }, named)).text()
+    const again = await ask(tollway.url, { model: 'paid/m', stream: true }, named)
     expect(again.headers.get('x-tollway-replayed')).toBe('yes')
     expect(await again.text()).toBe(first)
     expect(first).not.toContain('"choices":[]')

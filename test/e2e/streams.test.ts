@@ -189,7 +189,7 @@ describe('early_keepalive', () => {
     waited.resolve()
     const said = eventsOf(Buffer.from(await first.text()))
     expect(first.message.statusCode).toBe(200)
-    for (const _again of [1, 2]) {
+    for (let again = 0; again < 2; again += 1) {
       const { message, text } = await ask()
       expect(message.headers['x-tollway-replayed']).toBe('yes')
       expect(await text()).toContain(

@@ -384,7 +384,13 @@ describe('createMetrics', () => {
       vouchers: async () => [{ payer: 'pool', seller: 's', state: 'ready', count: 7 }],
       voucherExposure: async () => (known ? 700_000n : Promise.reject(new Error('locked'))),
       wallets: () => [
-        { payer: 'base', address: '0xa', network: 'eip155:1', asset: 'USDC', microUsd: known ? 2_000_000n : undefined },
+        {
+          payer: 'base',
+          address: '0xa',
+          network: 'eip155:1',
+          asset: 'USDC',
+          microUsd: known ? 2_000_000n : undefined,
+        },
       ],
       mismatches: () => [{ pair: 'ledger_audit', microUsd: known ? 3n : undefined }],
     })

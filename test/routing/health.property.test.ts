@@ -113,46 +113,50 @@ it('under any interleaving at most one probe is out, places add up, and no route
     ms: fc.integer({ min: 0, max: 8_000 }),
   })
   fc.assert(
-    fc.property(fc.array(step, { minLength: 40, maxLength: 60 }), fc.integer({ min: 1, max: 3 }), (steps, maxParallel) => {
-      const clock = { ms: 1_000_000 }
-      const limited = candidate('limited', 0, { maxParallel })
-      const other = candidate('other', 1)
-      const { state, routing } = stateAt(clock, { allowedFails: 1 })
-      const open: { attempt: Attempt; probing: boolean; ended: boolean }[] = []
-      let inside = 0
-      for (const { act, which, ms } of steps) {
-        const stateNow = (): string | undefined =>
-          state.readings().find(({ seller }) => seller === 'http://limited.test')?.state
-        const cooled = first(state, [limited, other]) === other
-        if (act === 'wait') clock.ms += ms
-        else if (act === 'enter') {
-          const attempt = routing.enter(limited)
-          expect(attempt === undefined).toBe(inside >= maxParallel)
-          if (!attempt) continue
-          inside += 1
-          // Whoever enters while it cools or is being tried out is no probe.
-          open.push({ attempt, probing: !cooled && stateNow() === 'probing', ended: false })
-          expect(open.filter((one) => one.probing && !one.ended).length).toBeLessThanOrEqual(1)
-        } else {
-          const one = open[which % Math.max(1, open.length)]
-          if (!one) continue
-          if (act === 'leave') {
-            one.attempt.leave()
-            one.attempt.leave()
-            open.splice(open.indexOf(one), 1)
-            inside -= 1
-            one.attempt.unknown()
+    fc.property(
+      fc.array(step, { minLength: 40, maxLength: 60 }),
+      fc.integer({ min: 1, max: 3 }),
+      (steps, maxParallel) => {
+        const clock = { ms: 1_000_000 }
+        const limited = candidate('limited', 0, { maxParallel })
+        const other = candidate('other', 1)
+        const { state, routing } = stateAt(clock, { allowedFails: 1 })
+        const open: { attempt: Attempt; probing: boolean; ended: boolean }[] = []
+        let inside = 0
+        for (const { act, which, ms } of steps) {
+          const stateNow = (): string | undefined =>
+            state.readings().find(({ seller }) => seller === 'http://limited.test')?.state
+          const cooled = first(state, [limited, other]) === other
+          if (act === 'wait') clock.ms += ms
+          else if (act === 'enter') {
+            const attempt = routing.enter(limited)
+            expect(attempt === undefined).toBe(inside >= maxParallel)
+            if (!attempt) continue
+            inside += 1
+            // Whoever enters while it cools or is being tried out is no probe.
+            open.push({ attempt, probing: !cooled && stateNow() === 'probing', ended: false })
+            expect(open.filter((one) => one.probing && !one.ended).length).toBeLessThanOrEqual(1)
           } else {
-            one.attempt[act]('seller_unavailable')
-            // A verdict of one request may bring the route back, or out, while another's probe is on its way.
-            for (const each of open) each.ended ||= each === one || stateNow() !== 'probing'
+            const one = open[which % Math.max(1, open.length)]
+            if (!one) continue
+            if (act === 'leave') {
+              one.attempt.leave()
+              one.attempt.leave()
+              open.splice(open.indexOf(one), 1)
+              inside -= 1
+              one.attempt.unknown()
+            } else {
+              one.attempt[act]('seller_unavailable')
+              // A verdict of one request may bring the route back, or out, while another's probe is on its way.
+              for (const each of open) each.ended ||= each === one || stateNow() !== 'probing'
+            }
           }
+          expect(state.arrange([limited, other], REQUEST)).toHaveLength(2)
         }
-        expect(state.arrange([limited, other], REQUEST)).toHaveLength(2)
-      }
-      clock.ms += 600_001
-      expect(first(state, [limited, other])).toBe(limited)
-    }),
+        clock.ms += 600_001
+        expect(first(state, [limited, other])).toBe(limited)
+      },
+    ),
   )
 })
 

@@ -87,7 +87,8 @@ function explainValue(
     case 'invalid_type':
       return explainType(issue.expected, schema, value, example)
     case 'invalid_union':
-      if (issue.discriminator !== undefined) return explainShape(root, path, issue.discriminator, value, written([]))
+      if (issue.discriminator !== undefined)
+        return explainShape(root, path, issue.discriminator, value, written([]))
       return notes?.fault ?? `has a value of the wrong kind${example}.`
     case 'too_small':
       return issue.origin === 'array'

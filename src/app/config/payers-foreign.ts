@@ -59,13 +59,10 @@ const agentcashProgram = z.strictObject({
   }),
   networks: networks().default(['eip155:8453']),
   concurrency: concurrency('default 8 (`mcp`) and 2 (`cli`).'),
-  timeout_seconds: leaf
-    .seconds(28)
-    .prefault(25)
-    .meta({
-      description: 'Longest wait for a place and its signature; a reservation lasts 30 s.',
-      example: '25',
-    }),
+  timeout_seconds: leaf.seconds(28).prefault(25).meta({
+    description: 'Longest wait for a place and its signature; a reservation lasts 30 s.',
+    example: '25',
+  }),
 })
 
 /** `kind: agentcash`. */
@@ -110,13 +107,10 @@ export const obolSidecar = z.strictObject({
       description: 'How far ahead its authorizations may be valid: they were signed long ago.',
       example: '2678400',
     }),
-  timeout_seconds: leaf
-    .seconds(28)
-    .prefault(10)
-    .meta({
-      description: 'Longest wait for a place and its authorization; a reservation lasts 30 s.',
-      example: '10',
-    }),
+  timeout_seconds: leaf.seconds(28).prefault(10).meta({
+    description: 'Longest wait for a place and its authorization; a reservation lasts 30 s.',
+    example: '10',
+  }),
 })
 
 /** What {@link agentcash} and {@link obolSidecar} give. */

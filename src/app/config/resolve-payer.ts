@@ -17,9 +17,7 @@ export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPa
       return { kind: 'direct', key: signerOf(payer, directory), networks: [...new Set(payer.networks)] }
     }
     case 'obol':
-      return payer.mode === 'pool'
-        ? resolveObolPool(payer, directory)
-        : resolveForeign(payer, directory)
+      return payer.mode === 'pool' ? resolveObolPool(payer, directory) : resolveForeign(payer, directory)
     case 'agentcash':
       return resolveForeign(payer, directory)
     default:

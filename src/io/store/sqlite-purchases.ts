@@ -44,13 +44,22 @@ export class SqlitePurchases {
     const price = maxPrice?.toString() ?? null
     const { order } = purchase
     this.#save.run(
-      ...[payer, name, endpoint, model, signedBy, lifeSeconds, price, ordered, createdAt],
-      ...[order?.at ?? null, order?.count ?? null, order?.budget?.toString() ?? null, order?.size ?? null],
-      ...[
-        order?.price.toString() ?? null,
-        order?.ceiling?.toString() ?? null,
-        order?.handOver === true ? 1 : 0,
-      ],
+      payer,
+      name,
+      endpoint,
+      model,
+      signedBy,
+      lifeSeconds,
+      price,
+      ordered,
+      createdAt,
+      order?.at ?? null,
+      order?.count ?? null,
+      order?.budget?.toString() ?? null,
+      order?.size ?? null,
+      order?.price.toString() ?? null,
+      order?.ceiling?.toString() ?? null,
+      order?.handOver === true ? 1 : 0,
     )
   }
 
@@ -60,10 +69,10 @@ export class SqlitePurchases {
   }
 
   /** Counts vouchers that were added to the order, and what they cost; negative for those that were dropped. */
-  deliver(payer: string, name: string, count: number, amount: bigint): void {
+  deliver(payer: string, name: string, count: number, spent: bigint): void {
     const [purchase] = this.list({ payer, name })
     if (!purchase) return
-    const cost = purchase.cost + amount
+    const cost = purchase.cost + spent
     this.#deliver.run(count, (cost < 0n ? 0n : cost).toString(), payer, name)
   }
 
