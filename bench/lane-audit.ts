@@ -1,9 +1,9 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../src/core/clock.ts'
-import { openAuditFile } from '../src/io/audit-file.ts'
-import { checkpointSigner, newCheckpointKey } from '../src/io/audit-signer.ts'
-import { verifyAudit } from '../src/io/audit-verify.ts'
+import { openAuditFile } from '../src/io/audit/audit-file.ts'
+import { checkpointSigner, newCheckpointKey } from '../src/io/audit/audit-signer.ts'
+import { verifyAudit } from '../src/io/audit/audit-verify.ts'
 import { round, type Result } from './result.ts'
 import { WORK_DIRECTORY } from './work-directory.ts'
 

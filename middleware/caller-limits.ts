@@ -3,12 +3,12 @@ import type { ServerResponse } from 'node:http'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
-import type { Observer } from '../src/core/events.ts'
-import type { Exchange } from '../src/core/exchange.ts'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler } from './handler.ts'
-import { functionOption, parseOptions } from './options.ts'
-import { isRouted } from './paths.ts'
+import type { Observer } from '../src/core/telemetry/events.ts'
+import type { Exchange } from '../src/core/request/exchange.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler } from './http/handler.ts'
+import { functionOption, parseOptions } from './http/options.ts'
+import { isRouted } from './http/paths.ts'
 
 /** Options of {@link callerLimits}. */
 export interface CallerLimitsOptions {

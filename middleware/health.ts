@@ -1,10 +1,10 @@
 /** Liveness and readiness, under the names Kubernetes, LiteLLM and x402-buyer use. */
 import { z } from 'zod'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler } from './handler.ts'
-import { functionOption, parseOptions } from './options.ts'
-import { findPath } from './paths.ts'
-import { sendJson } from './send-json.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler } from './http/handler.ts'
+import { functionOption, parseOptions } from './http/options.ts'
+import { findPath } from './http/paths.ts'
+import { sendJson } from './http/send-json.ts'
 
 /** A check: resolves when the part it looks at works, rejects when it does not. */
 export type HealthCheck = () => Promise<unknown>

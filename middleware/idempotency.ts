@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/exchange.ts'
+import type { Exchange } from '../src/core/request/exchange.ts'
 import {
   decideRepeat,
   idempotencyConflict,
@@ -13,17 +13,17 @@ import {
   type Attempt,
   type Presented,
   type RequestMark,
-} from '../src/core/idempotency.ts'
-import type { Ledger } from '../src/io/ledger.ts'
-import { requestDigest, type RequestDigest } from '../src/io/request-digest.ts'
+} from '../src/core/request/idempotency.ts'
+import type { Ledger } from '../src/io/ledger/ledger.ts'
+import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/store.ts'
-import { exchangeOf } from './exchange.ts'
-import type { Flight } from './flight.ts'
-import { Flights } from './flights.ts'
-import { asyncHandler, type Handler, type Request } from './handler.ts'
-import { objectWith, parseOptions } from './options.ts'
-import { isRouted } from './paths.ts'
-import { answerGone } from './repeat-answer.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import type { Flight } from './idempotency/flight.ts'
+import { Flights } from './idempotency/flights.ts'
+import { asyncHandler, type Handler, type Request } from './http/handler.ts'
+import { objectWith, parseOptions } from './http/options.ts'
+import { isRouted } from './http/paths.ts'
+import { answerGone } from './idempotency/replay-error.ts'
 
 /** Options of {@link idempotency}. */
 export interface IdempotencyOptions {

@@ -2,12 +2,12 @@
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
-import { hashKey } from '../src/io/hash-key.ts'
-import { setAnswerHeaders } from './answer-headers.ts'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler, type Request } from './handler.ts'
-import { objectWith, parseOptions } from './options.ts'
-import { findPath } from './paths.ts'
+import { hashKey } from '../src/io/callers/hash-key.ts'
+import { setAnswerHeaders } from './http/response-headers.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler, type Request } from './http/handler.ts'
+import { objectWith, parseOptions } from './http/options.ts'
+import { findPath } from './http/paths.ts'
 
 /** What is served: {@link createMetrics}' result, or anything that writes the text format. */
 export interface MetricsSource {

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
-import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/route.ts'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler } from './handler.ts'
-import { objectWith, parseOptions } from './options.ts'
-import { endpointOf, headersOf } from './paths.ts'
-import { RouterState, type RoutedRequest } from './router-state.ts'
+import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/routing/route.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler } from './http/handler.ts'
+import { objectWith, parseOptions } from './http/options.ts'
+import { endpointOf, headersOf } from './http/paths.ts'
+import { RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {

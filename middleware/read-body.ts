@@ -2,13 +2,13 @@
 import bytes from 'bytes'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
-import { readDirectBody } from './direct-body.ts'
-import { discardRest } from './discard-rest.ts'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler, type Request } from './handler.ts'
-import { parseOptions } from './options.ts'
-import { endpointOf, isRouted } from './paths.ts'
-import { isMultipart, readJsonModel, readMultipartModel } from './read-model.ts'
+import { readDirectBody } from './read-body/direct-body.ts'
+import { discardRest } from './read-body/discard-rest.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler, type Request } from './http/handler.ts'
+import { parseOptions } from './http/options.ts'
+import { endpointOf, isRouted } from './http/paths.ts'
+import { isMultipart, readJsonModel, readMultipartModel } from './read-body/read-model.ts'
 
 /** Options of {@link readBody}. */
 export interface ReadBodyOptions {

@@ -2,10 +2,10 @@
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
-import { exchangeOf } from './exchange.ts'
-import { asyncHandler, type Handler } from './handler.ts'
-import { parseOptions } from './options.ts'
-import { relayReply } from './relay.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import { asyncHandler, type Handler } from './http/handler.ts'
+import { parseOptions } from './http/options.ts'
+import { relayReply } from './sse-restreamer/relay.ts'
 
 /** Options of {@link sseRestreamer}. */
 export interface SseRestreamerOptions {

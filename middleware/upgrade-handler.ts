@@ -2,7 +2,7 @@
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { ErrorHandler, Handler, Next, Request } from './handler.ts'
+import type { ErrorHandler, Handler, Next, Request } from './http/handler.ts'
 import type { PassThrough } from './pass-through.ts'
 
 /** What {@link upgradeHandler} is made of. */

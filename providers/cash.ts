@@ -1,11 +1,11 @@
 /** A toy payer for tests: no chain and no key. What it hands out is worth nothing. */
 import { randomBytes } from 'node:crypto'
-import { composeAuthorization } from '../src/core/authorization.ts'
+import { composeAuthorization } from '../src/core/payer/eip3009.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { RandomBytes } from '../src/core/ids.ts'
-import type { Authorization, Outcome, Provider } from '../src/core/provider.ts'
-import { Quote } from '../src/core/requirement.ts'
-import { encodeBase64Json, HEADERS } from '../src/core/x402.ts'
+import type { Authorization, Outcome, Provider } from '../src/core/payer/provider.ts'
+import { Quote } from '../src/core/policy/gate.ts'
+import { encodeBase64Json, HEADERS } from '../src/core/x402/x402.ts'
 
 /** Options of {@link cash}. */
 export interface CashOptions {

@@ -1,2 +1,2 @@
 /** Who pays: one factory per kind of payer. */
-export { direct, type DirectOptions } from './direct.ts'
+export { direct, type DirectOptions } from './direct/direct.ts'

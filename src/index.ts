@@ -4,10 +4,10 @@
  *
  * @module
  */
-export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway.ts'
-export { openParts, type PartOverrides, type Parts } from './app/open-parts.ts'
+export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway/gateway.ts'
+export { openParts, type PartOverrides, type Parts } from './app/gateway/open-parts.ts'
 export { loadConfig, parseConfig } from './app/config/load.ts'
 export type { ResolvedConfig } from './app/config/resolved.ts'
 export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'
-export type { Observer, RequestSummary, TollwayEvent } from './core/events.ts'
-export { verifyAudit } from './io/audit-verify.ts'
+export type { Observer, RequestSummary, TollwayEvent } from './core/telemetry/events.ts'
+export { verifyAudit } from './io/audit/audit-verify.ts'

@@ -113,7 +113,7 @@ test('a quote is made in one place, and payers take nothing but quotes', () => {
   const makers = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter((file) =>
     readFileSync(join(ROOT, file), 'utf8').includes('new Quote('),
   )
-  expect(makers).toEqual(['src/core/requirement.ts'])
+  expect(makers).toEqual(['src/core/policy/gate.ts'])
 })
 
 test('only the signer worker holds a key: nothing else signs, and nothing else reads one', () => {
@@ -122,19 +122,19 @@ test('only the signer worker holds a key: nothing else signs, and nothing else r
   )
   const using = (pattern: RegExp): string[] =>
     files.filter((file) => pattern.test(readFileSync(join(ROOT, file), 'utf8')))
-  expect(using(/signTypedData|signMessage|signTransaction|\.sign\(\{/)).toEqual(['src/io/signer.worker.ts'])
-  expect(using(/privateKeyToAccount/)).toEqual(['src/io/private-key.ts'])
+  expect(using(/signTypedData|signMessage|signTransaction|\.sign\(\{/)).toEqual(['src/io/signer/signer.worker.ts'])
+  expect(using(/privateKeyToAccount/)).toEqual(['src/io/signer/private-key.ts'])
   const readers = files
     .flatMap(importsOf)
     .filter(({ specifier }) =>
       /(?:private-key|key-file|key-agentcash|key-keystore|load-key)\.ts$/.test(specifier),
     )
   expect([...new Set(readers.map(({ from }) => from))].toSorted()).toEqual([
-    'src/io/key-agentcash.ts',
-    'src/io/key-file.ts',
-    'src/io/key-keystore.ts',
-    'src/io/load-key.ts',
-    'src/io/signer.worker.ts',
+    'src/io/signer/key-agentcash.ts',
+    'src/io/signer/key-file.ts',
+    'src/io/signer/key-keystore.ts',
+    'src/io/signer/load-key.ts',
+    'src/io/signer/signer.worker.ts',
   ])
 })
 
@@ -145,16 +145,16 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   const using = (pattern: RegExp): string[] =>
     files.filter((file) => pattern.test(withoutComments(readFileSync(join(ROOT, file), 'utf8'))))
   // The gate is asked in one place, and one place asks payers to sign and sends what they signed.
-  expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['middleware/vet-challenge.ts'])
+  expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['src/payment/vet-offers.ts'])
   // Vouchers are bought by the same gate, and paid for when they are spent.
   expect(using(/(?<!function )\bvet\(/).toSorted()).toEqual([
-    'middleware/paid-call.ts',
+    'src/payment/paid-call.ts',
     'src/app/buying/terms.ts',
   ])
   expect(using(/\.presign\(/)).toEqual(['src/app/buying/fill.ts'])
-  expect(using(/payer\.authorize\(/)).toEqual(['middleware/paid-call.ts'])
+  expect(using(/payer\.authorize\(/)).toEqual(['src/payment/paid-call.ts'])
   expect(using(/\bauthorization\.header\b|\{ name, value \} = authorization/)).toEqual([
-    'middleware/paid-call.ts',
+    'src/payment/paid-call.ts',
   ])
   // Payment headers are written by payers only; every payer asks whether the quote came out of the gate.
   const payers = using(/\bauthorize\((?:quote|_quote)\b/).filter((file) => file.startsWith('providers/'))
@@ -165,29 +165,29 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   const writers = using(/(?<!function )\bencodePayment\(|HEADERS\.(?:signature|paymentV1)\b/)
   // The shim reads them: what another program signed comes to it.
   expect(writers.filter((file) => !file.startsWith('providers/'))).toEqual([
-    'src/core/x402.ts',
-    'src/io/shim.ts',
+    'src/core/x402/x402.ts',
+    'src/io/external-payers/shim.ts',
   ])
   // Sellers are reached through one transport, which follows no redirect and repeats nothing. An x402-buyer is no seller: it
   // is asked to call us, and gets no payment.
   expect(files.filter((file) => importsOf(file).some(({ specifier }) => specifier === 'undici'))).toEqual([
-    'src/app/open-parts.ts',
-    'src/io/obol-sidecar.ts',
-    'src/io/public-connector.ts',
-    'src/io/upstream.ts',
+    'src/app/gateway/open-parts.ts',
+    'src/io/external-payers/obol-sidecar.ts',
+    'src/io/transport/public-connector.ts',
+    'src/io/transport/upstream.ts',
   ])
   expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
-    'middleware/ask-unpaid.ts',
-    'middleware/paid-call.ts',
+    'src/payment/send-unpaid.ts',
+    'src/payment/paid-call.ts',
     // Asks for a seller's list of models: GET, no body, no payment.
-    'src/io/catalogues.ts',
+    'src/io/routing/catalogues.ts',
   ])
   // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/)).toEqual([
-    'src/io/bookings.ts',
-    'src/io/charge-resolver.ts',
-    'src/io/ledger.ts',
-    'src/io/record-authorization.ts',
+    'src/io/ledger/pending-moves.ts',
+    'src/io/ledger/charge-resolver.ts',
+    'src/io/ledger/ledger.ts',
+    'src/io/ledger/record-authorization.ts',
     // Asks what another policy would have done, on a store of its own in memory.
     'src/app/report/replay.ts',
   ])

@@ -2,8 +2,8 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../src/core/clock.ts'
-import type { Provider } from '../../src/core/provider.ts'
-import { direct } from '../direct.ts'
+import type { Provider } from '../../src/core/payer/provider.ts'
+import { direct } from '../direct/direct.ts'
 
 /** Options of {@link agentcashWallet}. */
 export interface AgentcashWalletOptions {

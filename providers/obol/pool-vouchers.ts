@@ -2,13 +2,13 @@
  * From x402-buyer's documents to pools and vouchers. Every field of a voucher is looked at here: x402-buyer itself looks at
  * none, and finds out from the seller.
  */
-import { findAsset, findNetwork, type Asset } from '../../src/core/assets.ts'
-import type { AuthorizationMethod } from '../../src/core/charge.ts'
-import { EXACT_PROXY } from '../../src/core/contracts.ts'
-import { parseAtomic, toMicroUsd } from '../../src/core/money.ts'
-import { GAS_SPONSORING } from '../../src/core/permit2.ts'
-import { sellerBase, voucherId, type SignedVoucher, type VoucherPool } from '../../src/core/voucher.ts'
-import type { AuthDocument, UpstreamDocument } from '../../src/io/obol/documents.ts'
+import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
+import type { AuthorizationMethod } from '../../src/core/charge/charge.ts'
+import { EXACT_PROXY } from '../../src/core/payer/contracts.ts'
+import { parseAtomic, toMicroUsd } from '../../src/core/money/money.ts'
+import { GAS_SPONSORING } from '../../src/core/payer/permit2.ts'
+import { sellerBase, voucherId, type SignedVoucher, type VoucherPool } from '../../src/core/vouchers/voucher.ts'
+import type { AuthDocument, UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
 
 /** Names of networks that only x402-buyer knows. */
 const OTHER_NETWORKS: Readonly<Record<string, string>> = {

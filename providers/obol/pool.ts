@@ -3,25 +3,25 @@
  * is a voucher from the store, claimed for exactly the terms that passed the gate, and used at most once.
  */
 import { z } from 'zod'
-import type { Asset } from '../../src/core/assets.ts'
+import type { Asset } from '../../src/core/money/assets.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { GAS_SPONSORING } from '../../src/core/permit2.ts'
-import type { Authorization, Outcome, Provider } from '../../src/core/provider.ts'
-import { Quote } from '../../src/core/requirement.ts'
+import { GAS_SPONSORING } from '../../src/core/payer/permit2.ts'
+import type { Authorization, Outcome, Provider } from '../../src/core/payer/provider.ts'
+import { Quote } from '../../src/core/policy/gate.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import {
   voucherRecord,
   type PoolStatus,
   type SignedVoucher,
   type VoucherPool,
-} from '../../src/core/voucher.ts'
-import { encodePayment, HEADERS, type Offer } from '../../src/core/x402.ts'
-import type { ConsumedFile } from '../../src/io/obol/consumed-file.ts'
-import type { UpstreamDocument } from '../../src/io/obol/documents.ts'
-import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '../../src/io/obol/files.ts'
+} from '../../src/core/vouchers/voucher.ts'
+import { encodePayment, HEADERS, type Offer } from '../../src/core/x402/x402.ts'
+import type { ConsumedFile } from '../../src/io/external-payers/obol/consumed-file.ts'
+import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
+import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '../../src/io/external-payers/obol/files.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import type { VoucherBook } from '../../src/io/voucher-book.ts'
-import { SponsorLine } from '../sponsor-line.ts'
+import type { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
+import { SponsorLine } from '../shared/permit-queue.ts'
 import { firstClaim, isWithoutVoucher, upstreamsFor } from './pool-claim.ts'
 import { readUpstream, wordsOfRefusals } from './read-upstream.ts'
 import { VoucherCheck } from './voucher-check.ts'

@@ -1,8 +1,8 @@
 /** What the files say of one upstream, as far as they alone can tell: its pool, and the vouchers that could be paid with. */
-import type { Asset } from '../../src/core/assets.ts'
-import type { SignedVoucher, VoucherPool } from '../../src/core/voucher.ts'
-import type { UpstreamDocument } from '../../src/io/obol/documents.ts'
-import type { ObolFiles } from '../../src/io/obol/files.ts'
+import type { Asset } from '../../src/core/money/assets.ts'
+import type { SignedVoucher, VoucherPool } from '../../src/core/vouchers/voucher.ts'
+import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
+import type { ObolFiles } from '../../src/io/external-payers/obol/files.ts'
 import { consumeKey, methodOf, poolOfUpstream, voucherOf } from './pool-vouchers.ts'
 import type { VoucherCheck } from './voucher-check.ts'
 

@@ -5,13 +5,13 @@
 import { z } from 'zod'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import type { Provider } from '../../src/core/provider.ts'
+import type { Provider } from '../../src/core/payer/provider.ts'
 import type { Timers } from '../../src/core/timers.ts'
-import { openSidecar, type SidecarUpstream } from '../../src/io/obol-sidecar.ts'
-import { SHIM_CALL_HEADER } from '../../src/io/shim.ts'
-import { foreignPayer, unavailable, type Driver } from '../foreign/payer.ts'
-import { foreignTimeout, networksOption, timersOption } from '../foreign/options.ts'
-import { parseProviderOptions } from '../options.ts'
+import { openSidecar, type SidecarUpstream } from '../../src/io/external-payers/obol-sidecar.ts'
+import { SHIM_CALL_HEADER } from '../../src/io/external-payers/shim.ts'
+import { foreignPayer, unavailable, type Driver } from '../external/external-payer.ts'
+import { foreignTimeout, networksOption, timersOption } from '../external/external-options.ts'
+import { parseProviderOptions } from '../shared/provider-options.ts'
 
 /** Options of {@link obolSidecar}. */
 export interface ObolSidecarOptions {

@@ -5,11 +5,11 @@
 import { setImmediate } from 'node:timers/promises'
 import { recoverAddress, type Hex } from 'viem'
 import { z } from 'zod'
-import { findAsset, findNetwork, type Asset } from '../../src/core/assets.ts'
-import type { TypedMessage } from '../../src/core/typed-message.ts'
-import type { SignedVoucher } from '../../src/core/voucher.ts'
-import { hashKey } from '../../src/io/hash-key.ts'
-import { TypedDigest } from '../../src/io/typed-digest.ts'
+import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
+import type { TypedMessage } from '../../src/core/payer/typed-message.ts'
+import type { SignedVoucher } from '../../src/core/vouchers/voucher.ts'
+import { hashKey } from '../../src/io/callers/hash-key.ts'
+import { TypedDigest } from '../../src/io/signer/typed-digest.ts'
 
 /** How long requests may wait for a slice, milliseconds; one signature takes about one. */
 const SLICE_MS = 8

@@ -1,5 +1,5 @@
 /** A process for audit-file.test.ts: appends durable records and tells the hash of each, until killed. */
-import { openAuditFile } from '../../src/io/audit-file.ts'
+import { openAuditFile } from '../../src/io/audit/audit-file.ts'
 
 const path = process.argv[2] ?? ''
 const file = await openAuditFile({ path, clock: { now: () => Date.now() }, instance: 'ins_child' })

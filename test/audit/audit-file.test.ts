@@ -12,8 +12,8 @@ import nodeFs, {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openAuditFile } from '../../src/io/audit-file.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { openAuditFile } from '../../src/io/audit/audit-file.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { auditPlace, fragileDisk, NOW, systemError } from './kit.ts'
 
 const UNAVAILABLE = { name: 'TollwayError', code: 'audit_unavailable', status: 503 }

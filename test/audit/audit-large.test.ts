@@ -3,8 +3,8 @@ import { closeSync, openSync, readSync, statSync, writeFileSync, writeSync } fro
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import * as fc from 'fast-check'
-import { composeRecord, EMPTY_HEAD, type AuditHead } from '../../src/io/audit-record.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { composeRecord, EMPTY_HEAD, type AuditHead } from '../../src/io/audit/audit-record.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { auditPlace, NOW } from './kit.ts'
 
 const place = auditPlace()

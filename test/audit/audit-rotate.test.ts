@@ -11,10 +11,10 @@ import nodeFs, {
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { composeRecord, EMPTY_HEAD } from '../../src/io/audit-record.ts'
-import { archivesOf, chainOf, overChain } from '../../src/io/audit-rotate.ts'
-import { checkpointSigner, newCheckpointKey } from '../../src/io/audit-signer.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { composeRecord, EMPTY_HEAD } from '../../src/io/audit/audit-record.ts'
+import { archivesOf, chainOf, overChain } from '../../src/io/audit/audit-rotate.ts'
+import { checkpointSigner, newCheckpointKey } from '../../src/io/audit/audit-signer.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { auditPlace, fragileDisk, NOW, systemError } from './kit.ts'
 
 const place = auditPlace()

@@ -1,8 +1,8 @@
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { composeRecord, EMPTY_HEAD, MAX_RECORD_BYTES } from '../../src/io/audit-record.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { composeRecord, EMPTY_HEAD, MAX_RECORD_BYTES } from '../../src/io/audit/audit-record.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { auditPlace, NOW } from './kit.ts'
 
 const place = auditPlace()

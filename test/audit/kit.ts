@@ -3,10 +3,10 @@ import nodeFs, { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach } from 'vitest'
-import { openAuditFile } from '../../src/io/audit-file.ts'
-import type { AuditFileOptions } from '../../src/io/audit-options.ts'
-import type { AuditFile } from '../../src/io/audit-writer.ts'
-import type { AuditFs } from '../../src/io/audit-tail.ts'
+import { openAuditFile } from '../../src/io/audit/audit-file.ts'
+import type { AuditFileOptions } from '../../src/io/audit/audit-options.ts'
+import type { AuditFile } from '../../src/io/audit/audit-writer.ts'
+import type { AuditFs } from '../../src/io/audit/audit-tail.ts'
 
 export const NOW = Date.parse('2026-11-21T10:00:00.123Z')
 

@@ -3,10 +3,10 @@
  * which time the step is come to. Used by crash.ts.
  */
 import { loadConfig } from '../../src/app/config/load.ts'
-import { createGateway } from '../../src/app/gateway.ts'
+import { createGateway } from '../../src/app/gateway/gateway.ts'
 import { serve } from '../../src/app/cli/commands/serve.ts'
-import { processTerminal } from '../../src/app/cli/terminal.ts'
-import { direct } from '../../providers/direct.ts'
+import { processTerminal } from '../../src/app/cli/shared/terminal.ts'
+import { direct } from '../../providers/direct/direct.ts'
 import { Doom, doomed, doomedPayer } from './crash/doom.ts'
 import { isStep } from './crash/steps.ts'
 

@@ -4,7 +4,7 @@
  * reply that does harm ends it with its seed and the smallest form of it.
  */
 import { parseArgs } from 'node:util'
-import { renderTable } from '../../src/app/cli/table.ts'
+import { renderTable } from '../../src/app/cli/output/table.ts'
 import { fuzzGate, fuzzGateway, type FuzzReport } from './hostile-402/campaign.ts'
 
 const { values } = parseArgs({

@@ -4,7 +4,7 @@
  * settles nothing: the chain is not the subject here, the gateways and the ledger are the real ones.
  */
 import { parseArgs } from 'node:util'
-import { renderTable } from '../../src/app/cli/table.ts'
+import { renderTable } from '../../src/app/cli/output/table.ts'
 import { runOvershoot, type OvershootPlan, type OvershootResult } from './overshoot/campaign.ts'
 
 const { values } = parseArgs({

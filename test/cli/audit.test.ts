@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { composeRecord, EMPTY_HEAD } from '../../src/io/audit-record.ts'
+import { composeRecord, EMPTY_HEAD } from '../../src/io/audit/audit-record.ts'
 import { run } from '../../src/app/cli/run.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { FakeTerminal } from './fake-terminal.ts'

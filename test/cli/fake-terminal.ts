@@ -1,4 +1,4 @@
-import type { Terminal } from '../../src/app/cli/terminal.ts'
+import type { Terminal } from '../../src/app/cli/shared/terminal.ts'
 
 /** A terminal that writes down what happens to it. */
 export class FakeTerminal implements Terminal {

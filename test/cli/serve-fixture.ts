@@ -1,6 +1,6 @@
 /** `serve` on the signals of a real process, with a gateway that does nothing. Argument: `prompt` or `hanging`. */
 import { serve } from '../../src/app/cli/commands/serve.ts'
-import { processTerminal } from '../../src/app/cli/terminal.ts'
+import { processTerminal } from '../../src/app/cli/shared/terminal.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 
 const terminal = processTerminal()

@@ -9,7 +9,7 @@ import { ChatOpenAI } from '@langchain/openai'
 import { generateText, streamText } from 'ai'
 import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { TollwayEvent } from '../../src/core/events.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import {
   challengeV2,

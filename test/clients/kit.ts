@@ -1,5 +1,5 @@
 /** What the tests of real clients share: a gateway with a paid route to official sellers on a local chain, and what passed. */
-import type { TollwayEvent } from '../../src/core/events.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { ConfigProblemsError, type Problem } from '../../src/app/config/problems.ts'
 import type { ResolvedConfig } from '../../src/app/config/resolved.ts'
-import { newCheckpointKey } from '../../src/io/audit-signer.ts'
+import { newCheckpointKey } from '../../src/io/audit/audit-signer.ts'
 
 /** Signs audit checkpoints. */
 export const AUDIT_PEM = newCheckpointKey().pem

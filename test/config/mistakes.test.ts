@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { networkNames } from '../../src/core/assets.ts'
+import { networkNames } from '../../src/core/money/assets.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { mistakesOf, problemsIn } from './config-file.ts'
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import { hashKey } from '../../src/io/hash-key.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
 import { AUDIT_PEM, configFile, FULL, FULL_ENV, load, temporaryDirectory } from './config-file.ts'
 

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { hashKey } from '../../src/io/hash-key.ts'
+import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
 import { configFile, mistakesOf, problemsIn, temporaryDirectory } from './config-file.ts'
 

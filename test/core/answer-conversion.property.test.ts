@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { collectorOf, streamOfJson } from '../../src/core/answer-conversion.ts'
-import { parseJson, type AnswerKind } from '../../src/core/stream-json.ts'
+import { collectorOf, streamOfJson } from '../../src/core/stream/answer-conversion.ts'
+import { parseJson, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { eventsOf } from '../kit/sse.ts'
 import { anthropicAnswers, chatAnswers, responsesAnswers, textAnswers } from '../kit/answers.ts'
 

@@ -9,9 +9,9 @@ import {
   NO_TOTALS,
   type BudgetRule,
   type Spend,
-} from '../../src/core/budget.ts'
-import { refusalMessage } from '../../src/core/budget-words.ts'
-import { formatWindow, parseWindow, windowAt, type Window } from '../../src/core/window.ts'
+} from '../../src/core/budget/budget.ts'
+import { refusalMessage } from '../../src/core/budget/budget-messages.ts'
+import { formatWindow, parseWindow, windowAt, type Window } from '../../src/core/budget/window.ts'
 
 const at = (text: string): number => Date.parse(text)
 const rule = (window: Window, changes: Partial<BudgetRule> = {}): BudgetRule => ({

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MAX_CATALOGUE_MODELS, publicName, readCatalogue, typicalMicroUsd } from '../../src/core/catalogue.ts'
-import { compileRoutes } from '../../src/core/route.ts'
+import { MAX_CATALOGUE_MODELS, publicName, readCatalogue, typicalMicroUsd } from '../../src/core/routing/catalogue.ts'
+import { compileRoutes } from '../../src/core/routing/route.ts'
 import { route } from '../routing/routes.ts'
 
 const one = (row: object): object | undefined => readCatalogue({ data: [{ id: 'm', ...row }] })?.[0]?.info

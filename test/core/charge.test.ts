@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mayMove, type ChargeState } from '../../src/core/charge.ts'
+import { mayMove, type ChargeState } from '../../src/core/charge/charge.ts'
 
 const STATES: ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
 const LEGAL = new Set([

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { CostSplicer } from '../../src/core/cost-splicer.ts'
+import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import { cut } from '../kit/sse.ts'
 
 const through = (chunks: readonly Buffer[], cost: string | undefined = '0.001'): string => {

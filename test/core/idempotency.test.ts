@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { decideRepeat, REPEAT_MS, type Attempt, type Presented } from '../../src/core/idempotency.ts'
+import { decideRepeat, REPEAT_MS, type Attempt, type Presented } from '../../src/core/request/idempotency.ts'
 
 const NOW = 1_000_000_000
 const plain: Presented = { named: undefined, isRetry: false }

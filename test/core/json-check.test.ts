@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { checkJsonObject } from '../../src/core/json-check.ts'
+import { checkJsonObject } from '../../src/core/json/json-check.ts'
 
 const check = (text: string, bounds: Partial<Parameters<typeof checkJsonObject>[1]> = {}): string =>
   checkJsonObject(Buffer.from(text), { maxMembers: 1000, maxDepth: 1000, ...bounds })

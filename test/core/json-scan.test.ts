@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { MAX_MEMBERS, replaceMember, scanTopLevel } from '../../src/core/json-scan.ts'
+import { MAX_MEMBERS, replaceMember, scanTopLevel } from '../../src/core/json/json-scan.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'utf8')
 const Parsed = z.custom<object>((value) => value instanceof Object)

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { JsonUsage } from '../../src/core/json-usage.ts'
-import { readUsage } from '../../src/core/usage.ts'
+import { JsonUsage } from '../../src/core/stream/json-usage.ts'
+import { readUsage } from '../../src/core/stream/usage.ts'
 
 function read(text: string, size = text.length): ReturnType<typeof readUsage> {
   const bytes = Buffer.from(text)

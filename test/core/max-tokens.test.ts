@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { reduceMaxTokens } from '../../src/core/max-tokens.ts'
+import { reduceMaxTokens } from '../../src/core/routing/max-tokens.ts'
 
 const PRICE = { asked: 200_000n, limit: 100_000n, lowest: 16 }
 

@@ -1,10 +1,10 @@
 /** Which of several offers is paid, and how Permit2, upto and the built-in tokens pass the gate. */
 import { DEFAULT_ASSETS } from '@x402/evm'
 import { expect, test } from 'vitest'
-import { BUILT_IN_ASSETS, findNetwork } from '../../src/core/assets.ts'
-import { decide } from '../../src/core/reconcile.ts'
-import { vetOffers, type GatePolicy, type Quote } from '../../src/core/requirement.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import { BUILT_IN_ASSETS, findNetwork } from '../../src/core/money/assets.ts'
+import { decide } from '../../src/core/charge/reconcile.ts'
+import { vetOffers, type GatePolicy, type Quote } from '../../src/core/policy/gate.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
 import { challengeOf, offerV2, origin, quoteOf } from '../kit/quotes.ts'
 

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { highestPrice, parseRatio } from '../../src/core/price-change.ts'
+import { highestPrice, parseRatio } from '../../src/core/policy/price-change.ts'
 
 test.each([
   ['0.20', 200_000n],

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import { Quote, vetChallenge, type GatePolicy } from '../../src/core/requirement.ts'
-import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402.ts'
+import { Quote, vetChallenge, type GatePolicy } from '../../src/core/policy/gate.ts'
+import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402/x402.ts'
 
 const ORIGIN = 'https://seller.test'
 const USDC = '0x036CbD53842c5426634e7929541eC2318f3dCF7e'

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compileRoutes, matchesPattern, type Route } from '../../src/core/route.ts'
+import { compileRoutes, matchesPattern, type Route } from '../../src/core/routing/route.ts'
 
 function route(modelName: string, more: Partial<Route> = {}): Route {
   return {

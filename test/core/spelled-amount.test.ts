@@ -1,7 +1,7 @@
 import { assert, bigInt, constantFrom, integer, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatUnits, toMicroUsd } from '../../src/core/money.ts'
-import { parseSpelledAmount } from '../../src/core/spelled-amount.ts'
+import { formatUnits, toMicroUsd } from '../../src/core/money/money.ts'
+import { parseSpelledAmount } from '../../src/core/money/spelled-amount.ts'
 
 const usdc = { symbol: 'USDC', decimals: 6, usd: { numerator: 1n, scale: 0 } }
 const obol = { symbol: 'OBOL', decimals: 18, usd: { numerator: 5n, scale: 2 } }

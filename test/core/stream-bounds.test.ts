@@ -1,9 +1,9 @@
 /** Streams made to hold the process up or fill its memory: every event has something new. */
 import { expect, test } from 'vitest'
-import { collectorOf } from '../../src/core/answer-conversion.ts'
-import { AnthropicCollector } from '../../src/core/anthropic-stream.ts'
-import { Gathered, type AnswerKind, type Json } from '../../src/core/stream-json.ts'
-import { AnthropicProgress, ResponsesProgress } from '../../middleware/event-progress.ts'
+import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
+import { AnthropicCollector } from '../../src/core/stream/anthropic-stream.ts'
+import { Gathered, type AnswerKind, type Json } from '../../src/core/stream/stream-json.ts'
+import { AnthropicProgress, ResponsesProgress } from '../../src/core/stream/event-progress.ts'
 
 const EVENTS = 20_000
 

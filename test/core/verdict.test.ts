@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
-import { judgePaidAnswer } from '../../src/core/verdict.ts'
-import type { Receipt } from '../../src/core/x402.ts'
+import { judgePaidAnswer } from '../../src/core/charge/judge-paid-answer.ts'
+import type { Receipt } from '../../src/core/x402/x402.ts'
 
 const receipt = (success: boolean): Receipt => ({
   success,

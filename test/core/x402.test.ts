@@ -9,7 +9,7 @@ import {
   encodePayment,
   MAX_CHALLENGE_BYTES,
   type Challenge,
-} from '../../src/core/x402.ts'
+} from '../../src/core/x402/x402.ts'
 
 const v2Offer = {
   scheme: 'exact',

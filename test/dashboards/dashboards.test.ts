@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { DASHBOARDS, dashboardFiles } from '../../src/app/dashboards/files.ts'
-import { METRIC_TABLE, type MetricSpec } from '../../src/io/metric-table.ts'
+import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
 import { dashboardSchema, queryPanels } from './grafana-schema.ts'
 
 const ROOT = join(import.meta.dirname, '../../dashboards')

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { appendFileSync, readFileSync, renameSync, truncateSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { startFragileGateway, TRANSACTION, type FragileGateway } from '../kit/fragile-gateway.ts'
 import { ask, errorOf } from '../kit/gateway.ts'
 

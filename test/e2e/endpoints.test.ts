@@ -1,7 +1,7 @@
 /** Every endpoint with a model in it, with and without /v1, paid and unpaid; and one shape for every error. */
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { MODEL_ENDPOINTS } from '../../middleware/endpoints.ts'
+import { MODEL_ENDPOINTS } from '../../src/core/request/endpoints.ts'
 import { cash } from '../../providers/cash.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 import {

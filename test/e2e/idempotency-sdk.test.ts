@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { openStore } from '../../src/io/store/open.ts'
+import { openStore } from '../../src/app/wiring/open-store.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 

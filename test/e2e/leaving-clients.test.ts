@@ -5,8 +5,8 @@ import express from 'express'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import * as middleware from '../../middleware/index.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { openParts, type Parts } from '../../src/app/open-parts.ts'
-import type { Provider } from '../../src/core/provider.ts'
+import { openParts, type Parts } from '../../src/app/gateway/open-parts.ts'
+import type { Provider } from '../../src/core/payer/provider.ts'
 import { cash } from '../../providers/cash.ts'
 import {
   challengeV2,

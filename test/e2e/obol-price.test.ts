@@ -1,7 +1,7 @@
 /** `serve --obol` without a ceiling of its own: the price of an upstream is in its file, and is matched to the last digit. */
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { obolConfig } from '../../src/app/cli/obol-flags.ts'
+import { obolConfig } from '../../src/app/cli/shared/obol-flags.ts'
 import { startBareSeller } from '../kit/bare-seller.ts'
 import { ask, errorOf, startGateway } from '../kit/gateway.ts'
 import { buyerFiles, signAuths, upstreamFile } from '../kit/obol-pool.ts'

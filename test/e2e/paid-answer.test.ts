@@ -1,7 +1,7 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
 

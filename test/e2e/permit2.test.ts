@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { approvePermit2, permit2Allowance } from '../kit/approve.ts'
 import { ask, errorOf, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 

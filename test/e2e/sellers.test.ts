@@ -6,7 +6,7 @@ import { cash } from '../../providers/cash.ts'
 import { parse } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import {

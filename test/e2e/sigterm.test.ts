@@ -1,7 +1,7 @@
 /** The real process and SIGTERM, with paid streams on their way. */
 import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
-import { verifyAudit } from '../../src/io/audit-verify.ts'
+import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import type { Child } from '../kit/child.ts'
 import { ask } from '../kit/gateway.ts'
 import {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { isDead, parseProcessStat, thisInstance } from '../../src/io/instance.ts'
+import { isDead, parseProcessStat, thisInstance } from '../../src/io/ledger/instance.ts'
 import type { Instance } from '../../src/io/store/store.ts'
 
 const NOW = 1_795_000_000_000

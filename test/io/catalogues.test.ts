@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import type { TollwayEvent } from '../../src/core/events.ts'
-import { Catalogues } from '../../src/io/catalogues.ts'
-import type { IncomingReply, OutgoingRequest } from '../../src/io/upstream.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import { Catalogues } from '../../src/io/routing/catalogues.ts'
+import type { IncomingReply, OutgoingRequest } from '../../src/io/transport/upstream.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { route } from '../routing/routes.ts'
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import { watchSpending } from '../../src/io/spending.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import { watchSpending } from '../../src/io/metrics/spending.ts'
 import type { SpentBy } from '../../src/io/store/store.ts'
-import { watchWallets } from '../../src/io/wallets.ts'
+import { watchWallets } from '../../src/io/metrics/wallet-balances.ts'
 import { send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 

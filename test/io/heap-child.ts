@@ -3,7 +3,7 @@
  * on the command line. It must never read the key itself, except in the mode that proves that the search would find it.
  */
 import { writeHeapSnapshot } from 'node:v8'
-import { startSigner } from '../../src/io/signer.ts'
+import { startSigner } from '../../src/io/signer/signer.ts'
 
 const [mode, file] = process.argv.slice(2)
 // Made at run time and flat, as a variable's value is: a snapshot shows joined strings only in parts.

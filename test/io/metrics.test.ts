@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { Counter, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import { NO_TOTALS } from '../../src/core/budget.ts'
-import type { RequestSummary } from '../../src/core/events.ts'
-import { LabelGuard } from '../../src/io/label-guard.ts'
-import { METRIC_TABLE } from '../../src/io/metric-table.ts'
-import { createMetrics, type Metrics } from '../../src/io/metrics.ts'
+import { NO_TOTALS } from '../../src/core/budget/budget.ts'
+import type { RequestSummary } from '../../src/core/telemetry/events.ts'
+import { LabelGuard } from '../../src/io/metrics/label-guard.ts'
+import { METRIC_TABLE } from '../../src/io/metrics/metric-table.ts'
+import { createMetrics, type Metrics } from '../../src/io/metrics/metrics.ts'
 import { chargeIn } from '../middleware/harness.ts'
 
 const SUMMARY: RequestSummary = {

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { LookupAddress } from 'node:dns'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { isPublicAddress } from '../../src/io/public-address.ts'
-import type { LookupAll } from '../../src/io/public-connector.ts'
-import { createUpstream, readBounded, UpstreamError } from '../../src/io/upstream.ts'
+import { isPublicAddress } from '../../src/io/transport/public-address.ts'
+import type { LookupAll } from '../../src/io/transport/public-connector.ts'
+import { createUpstream, readBounded, UpstreamError } from '../../src/io/transport/upstream.ts'
 
 describe('an address', () => {
   test.each([

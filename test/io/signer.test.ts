@@ -10,9 +10,9 @@ import { recoverTypedDataAddress } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/typed-message.ts'
+import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/payer/typed-message.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
-import { startSigner, type Signer, type SignerOptions, type SignerWorker } from '../../src/io/signer.ts'
+import { startSigner, type Signer, type SignerOptions, type SignerWorker } from '../../src/io/signer/signer.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const run = promisify(execFile)
@@ -72,7 +72,7 @@ async function failure(work: Promise<unknown>): Promise<Error> {
   throw new Error('it did not fail')
 }
 
-const workerFile = new URL('../../src/io/signer.worker.ts', import.meta.url)
+const workerFile = new URL('../../src/io/signer/signer.worker.ts', import.meta.url)
 
 describe('a signer', () => {
   test('signs in its thread what viem signs for the same key, and knows its address', async () => {

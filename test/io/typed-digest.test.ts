@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { domainSeparator, hashTypedData, type TypedDataDefinition } from 'viem'
 import { expect, test } from 'vitest'
-import { toEip712, type TypedMessage } from '../../src/core/typed-message.ts'
-import { TypedDigest } from '../../src/io/typed-digest.ts'
+import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
+import { TypedDigest } from '../../src/io/signer/typed-digest.ts'
 
 const hexOf = (bytes: number): fc.Arbitrary<string> =>
   fc

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { ChainError } from '../../src/io/chain.ts'
-import type { Funds, WalletReader } from '../../src/io/wallet-reader.ts'
-import { WalletWatch } from '../../src/io/wallet-watch.ts'
+import { ChainError } from '../../src/io/chain/chain.ts'
+import type { Funds, WalletReader } from '../../src/io/chain/wallet-reader.ts'
+import { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const TOKEN = `0x${'03'.repeat(20)}`

@@ -8,7 +8,7 @@ import { existsSync, readFileSync, appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/typed-message.ts'
+import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 
 const home = join(process.env['HOME'] ?? '', '.agentcash')
 

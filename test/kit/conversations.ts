@@ -1,7 +1,7 @@
 /** Generated conversations as their bytes on the wire: every spelling that the event stream format allows. */
 import * as fc from 'fast-check'
-import { streamOfJson } from '../../src/core/answer-conversion.ts'
-import type { AnswerKind } from '../../src/core/stream-json.ts'
+import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
+import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { anthropicAnswers, chatAnswers, responsesAnswers, textAnswers } from './answers.ts'
 import { cut, eventsOf } from './sse.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { createGateway, type Gateway, type GatewayOverrides } from '../../src/app/gateway.ts'
+import { createGateway, type Gateway, type GatewayOverrides } from '../../src/app/gateway/gateway.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain.ts'
 
 /** A gateway under test, with its own store and audit file. */

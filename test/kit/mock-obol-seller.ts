@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { Observer } from '../../src/core/events.ts'
+import type { Observer } from '../../src/core/telemetry/events.ts'
 import { startGateway, type TestGateway } from './gateway.ts'
 import { ManualTimers } from './manual-timers.ts'
 import { buyerFiles, upstreamFile, USDC, type Auth, type BuyerFiles } from './obol-pool.ts'

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { bytesToHex, type Hex } from 'viem'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
-import { EXACT_PROXY, PERMIT2_ADDRESS } from '../../src/core/contracts.ts'
-import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/authorization.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS } from '../../src/core/payer/contracts.ts'
+import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/eip3009.ts'
 
 /** USDC on Base Sepolia, as the local chain has it too. */
 export const USDC = '0x036CbD53842c5426634e7929541eC2318f3dCF7e'

@@ -7,11 +7,11 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { Agent, request } from 'undici'
-import { exchangeOf } from '../../middleware/exchange.ts'
+import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import { sseRestreamer, type SseRestreamerOptions } from '../../middleware/sse-restreamer.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import type { Exchange } from '../../src/core/exchange.ts'
+import type { Exchange } from '../../src/core/request/exchange.ts'
 
 /** A charge of $0.001 that was settled. */
 export const settledCharge: Charge = {

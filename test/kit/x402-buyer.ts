@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Hex } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
 import { serveOnLoopback } from '../../src/app/sandbox/loopback.ts'
-import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/typed-message.ts'
+import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 
 /** A pre-signed authorization in x402-buyer's flat EIP-3009 form. */
 export interface FlatVoucher {

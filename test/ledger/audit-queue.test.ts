@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { AuditQueue } from '../../src/io/audit-queue.ts'
+import { AuditQueue } from '../../src/io/audit/audit-queue.ts'
 import { FragileAudit, noSpace } from './kit.ts'
 
 const UNAVAILABLE = { name: 'TollwayError', code: 'audit_unavailable', status: 503 }

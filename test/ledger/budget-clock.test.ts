@@ -1,10 +1,10 @@
 /** Budgets under a clock that jumps: forward, backward, over midnight and over a change of daylight saving. */
 import { describe, expect, test } from 'vitest'
-import { counted, NO_TOTALS, type BudgetRule } from '../../src/core/budget.ts'
+import { counted, NO_TOTALS, type BudgetRule } from '../../src/core/budget/budget.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import type { TollwayEvent } from '../../src/core/events.ts'
-import { Ledger } from '../../src/io/ledger.ts'
-import { memoryStore } from '../../src/io/store/memory.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import { Ledger } from '../../src/io/ledger/ledger.ts'
+import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
 import { instance, signed } from '../store/samples.ts'
 import { FragileAudit, wanted } from './kit.ts'
 

@@ -1,7 +1,7 @@
 /** What the books do while store or audit file refuse, and afterwards. */
 import { describe, expect, test } from 'vitest'
-import type { Charge } from '../../src/core/charge.ts'
-import type { Ledger } from '../../src/io/ledger.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
+import type { Ledger } from '../../src/io/ledger/ledger.ts'
 import { signed } from '../store/samples.ts'
 import { diskFull, noSpace, openFragile, RULES, wanted } from './kit.ts'
 

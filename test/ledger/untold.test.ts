@@ -1,6 +1,6 @@
 /** A crash between a move and its audit record leaves no gap in the file: the next process tells it. */
 import { expect, test } from 'vitest'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { instance, NOW, signed } from '../store/samples.ts'
 import { noSpace, openFragile, RULES, wanted } from './kit.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { createLogger, redactor, secretsOf } from '../../src/app/logger.ts'
-import { requestContexts } from '../../src/app/request-context.ts'
+import { createLogger, redactor, secretsOf } from '../../src/app/logging/logger.ts'
+import { requestContexts } from '../../src/app/logging/request-context.ts'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { configFile } from '../config/config-file.ts'
 

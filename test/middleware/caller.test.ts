@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { caller, mayUse } from '../../middleware/caller.ts'
-import { exchangeOf } from '../../middleware/exchange.ts'
-import { hashKey } from '../../src/io/hash-key.ts'
+import { exchangeOf } from '../../middleware/http/exchange-of.ts'
+import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { codeOf, HOSTS, messageOf, send, serve, tellExchange, bare, untyped } from './harness.ts'
-import type { Handler } from '../../middleware/handler.ts'
+import type { Handler } from '../../middleware/http/handler.ts'
 
 const CALLERS = [
   { id: 'openclaw', keyDigest: hashKey('sk-one'), models: ['paid/*'] },

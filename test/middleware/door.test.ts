@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { door } from '../../middleware/door.ts'
+import { door } from '../../middleware/origin-guard.ts'
 import { bare, codeOf, HOSTS, raw, send, serve, tellExchange, untyped } from './harness.ts'
 
 describe.each(HOSTS)('door in %s', (_name, host) => {

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import supertest from 'supertest'
 import { clientErrorHandler } from '../../middleware/client-error-handler.ts'
 import { errorHandler, notFound } from '../../middleware/error-handler.ts'
-import { exchangeOf } from '../../middleware/exchange.ts'
-import type { Handler } from '../../middleware/handler.ts'
+import { exchangeOf } from '../../middleware/http/exchange-of.ts'
+import type { Handler } from '../../middleware/http/handler.ts'
 import { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
-import type { ChargeState } from '../../src/core/charge.ts'
+import type { ChargeState } from '../../src/core/charge/charge.ts'
 import {
   bare,
   chargeIn,

@@ -11,10 +11,10 @@ import { connect, type AddressInfo } from 'node:net'
 import express from 'express'
 import { afterEach } from 'vitest'
 import { errorHandler } from '../../middleware/error-handler.ts'
-import { exchangeOf } from '../../middleware/exchange.ts'
-import type { Handler } from '../../middleware/handler.ts'
-import type { Charge, ChargeState } from '../../src/core/charge.ts'
-import type { Exchange } from '../../src/core/exchange.ts'
+import { exchangeOf } from '../../middleware/http/exchange-of.ts'
+import type { Handler } from '../../middleware/http/handler.ts'
+import type { Charge, ChargeState } from '../../src/core/charge/charge.ts'
+import type { Exchange } from '../../src/core/request/exchange.ts'
 
 const open: Server[] = []
 

@@ -1,7 +1,7 @@
 import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { models } from '../../middleware/models.ts'
-import { compileRoutes, type Route } from '../../src/core/route.ts'
+import { compileRoutes, type Route } from '../../src/core/routing/route.ts'
 import { filled, HOSTS, inExpress, untyped } from './harness.ts'
 
 function route(modelName: string): Route {

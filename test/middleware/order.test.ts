@@ -2,13 +2,13 @@ import express, { Router, type ErrorRequestHandler, type RequestHandler } from '
 import { describe, expect, it } from 'vitest'
 import { auditLogger } from '../../middleware/audit-logger.ts'
 import { caller } from '../../middleware/caller.ts'
-import { door } from '../../middleware/door.ts'
+import { door } from '../../middleware/origin-guard.ts'
 import { errorHandler } from '../../middleware/error-handler.ts'
-import { named } from '../../middleware/named.ts'
-import { assertOrder } from '../../middleware/order.ts'
+import { named } from '../../middleware/http/named.ts'
+import { assertOrder } from '../../middleware/assert-order.ts'
 import { passThrough } from '../../middleware/pass-through.ts'
 import { readBody } from '../../middleware/read-body.ts'
-import type { Handler } from '../../middleware/handler.ts'
+import type { Handler } from '../../middleware/http/handler.ts'
 
 const pass = (name: string): Handler => named<Handler>(name, (_req, _res, next) => next())
 const audit = auditLogger({ audit: { append: async () => undefined } })

@@ -1,9 +1,9 @@
 import { request } from 'node:http'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { door } from '../../middleware/door.ts'
-import type { Handler } from '../../middleware/handler.ts'
-import { passRules } from '../../middleware/pass-paths.ts'
+import { door } from '../../middleware/origin-guard.ts'
+import type { Handler } from '../../middleware/http/handler.ts'
+import { passRules } from '../../src/core/request/forwarded-paths.ts'
 import { passThrough, type PassThroughOptions } from '../../middleware/pass-through.ts'
 import {
   bare,

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { paymentSecrets, scrubBody, scrubReply } from '../../middleware/scrub-payment.ts'
-import { encodeBase64Json } from '../../src/core/x402.ts'
+import { paymentSecrets, scrubBody, scrubReply } from '../../src/payment/redact-payment.ts'
+import { encodeBase64Json } from '../../src/core/x402/x402.ts'
 
 const signature = `0x${'ab'.repeat(65)}`
 const header = encodeBase64Json({ x402Version: 2, payload: { signature, authorization: { nonce: '0x1' } } })

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { SharedBody } from '../../middleware/shared-body.ts'
-import type { Reply } from '../../src/core/exchange.ts'
+import { SharedBody } from '../../middleware/idempotency/shared-body.ts'
+import type { Reply } from '../../src/core/request/exchange.ts'
 
 /** A body whose chunks come when the test says so. */
 class Source {

@@ -7,7 +7,7 @@ import * as fc from 'fast-check'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { ClientSink } from '../../middleware/relay-body.ts'
+import { ClientSink } from '../../middleware/sse-restreamer/relay-body.ts'
 import { sseRestreamer } from '../../middleware/sse-restreamer.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { tagsOf } from '../../middleware/tags.ts'
+import { tagsOf } from '../../src/core/budget/tags.ts'
 
 const OPTIONS = {
   header: 'x-tollway-tags',

@@ -3,7 +3,7 @@ import { agentcashProgram, type AgentcashProgramOptions } from '../../providers/
 import { agentcashWallet } from '../../providers/agentcash/wallet.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
-import type { Provider } from '../../src/core/provider.ts'
+import type { Provider } from '../../src/core/payer/provider.ts'
 import { AGENTCASH_STUB, agentcashHome, type AgentcashHome } from '../kit/agentcash-home.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { quoteOf } from '../kit/quotes.ts'

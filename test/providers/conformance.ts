@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Outcome, Provider } from '../../src/core/provider.ts'
-import { Quote } from '../../src/core/requirement.ts'
+import type { Outcome, Provider } from '../../src/core/payer/provider.ts'
+import { Quote } from '../../src/core/policy/gate.ts'
 import { quoteOf } from '../kit/quotes.ts'
 
 const never = new AbortController().signal

@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { direct } from '../../providers/direct.ts'
+import { direct } from '../../providers/direct/direct.ts'
 import { startChain, type LocalChain } from '../../src/app/sandbox/chain.ts'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import type { Provider } from '../../src/core/provider.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import type { Provider } from '../../src/core/payer/provider.ts'
 import { quoteOf } from '../kit/quotes.ts'
 
 const never = new AbortController().signal

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
 import type { World } from '../../src/app/sandbox/world.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { relay, startFront } from '../kit/front.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 

@@ -1,7 +1,7 @@
 /** Which upstreams may pay for a charge. */
 import { expect, test } from 'vitest'
 import { upstreamsFor } from '../../providers/obol/pool-claim.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { pool } from '../store/voucher-samples.ts'
 import { terms } from '../store/samples.ts'
 

@@ -1,7 +1,7 @@
 /** The line of payments that bring their allowance along: one after the other, and nobody waits past their reservation. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { SponsorLine } from '../../providers/sponsor-line.ts'
+import { SponsorLine } from '../../providers/shared/permit-queue.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const never = new AbortController().signal

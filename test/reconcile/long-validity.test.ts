@@ -1,10 +1,10 @@
 /** Authorizations that were valid for weeks, on a chain with a block every two seconds, and an honest node. */
 import { expect, test } from 'vitest'
-import type { AuthorizationMethod, Charge } from '../../src/core/charge.ts'
-import { decide } from '../../src/core/reconcile.ts'
-import { BlockSearch } from '../../src/io/chain-blocks.ts'
-import { observe } from '../../src/io/chain-observe.ts'
-import { TOPICS, type ChainLog, type ChainReader, type LogQuery } from '../../src/io/chain.ts'
+import type { AuthorizationMethod, Charge } from '../../src/core/charge/charge.ts'
+import { decide } from '../../src/core/charge/reconcile.ts'
+import { BlockSearch } from '../../src/io/reconcile/chain-blocks.ts'
+import { observe } from '../../src/io/reconcile/chain-observe.ts'
+import { TOPICS, type ChainLog, type ChainReader, type LogQuery } from '../../src/io/chain/chain.ts'
 import { signed, terms } from '../store/samples.ts'
 
 const START = 1_700_000_000

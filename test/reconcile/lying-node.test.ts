@@ -1,8 +1,8 @@
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Charge } from '../../src/core/charge.ts'
-import { TOPICS } from '../../src/io/chain.ts'
-import type { ReconcileReport } from '../../src/io/reconciler.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
+import { TOPICS } from '../../src/io/chain/chain.ts'
+import type { ReconcileReport } from '../../src/io/reconcile/reconciler.ts'
 import { ask, type TestGateway } from '../kit/gateway.ts'
 import { RpcFault, startRpcProxy, type RpcCall, type RpcLie, type RpcProxy } from '../kit/rpc-proxy.ts'
 import {

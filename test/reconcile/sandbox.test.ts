@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { TollwayEvent } from '../../src/core/events.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { startSandbox, type Sandbox } from '../../src/app/sandbox/sandbox.ts'
 import { ask } from '../kit/gateway.ts'
 

@@ -1,9 +1,9 @@
 /** A payment world whose time tests can move, and gateways that read its chain. */
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import type { Logger } from 'pino'
-import type { Charge } from '../../src/core/charge.ts'
-import type { Observer } from '../../src/core/events.ts'
-import { openChain } from '../../src/io/chain.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
+import type { Observer } from '../../src/core/telemetry/events.ts'
+import { openChain } from '../../src/io/chain/chain.ts'
 import { startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 
 /** See the file's head. */

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Charge, ChargeState } from '../../src/core/charge.ts'
+import type { Charge, ChargeState } from '../../src/core/charge/charge.ts'
 import { periodOf } from '../../src/app/report/period.ts'
 import { ASSUMPTIONS, replay, replaySince, type ReplayPolicy } from '../../src/app/report/replay.ts'
 import { addUp, DIMENSIONS, type ReportedCharge } from '../../src/app/report/spending.ts'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import type { BudgetRule } from '../../src/core/budget.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import type { BudgetRule } from '../../src/core/budget/budget.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
 
 /** The nth charge, as a ledger tells it. */

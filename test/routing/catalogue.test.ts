@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { openRouter } from '../../src/app/open-router.ts'
+import { openRouter } from '../../src/app/wiring/open-router.ts'
 import type { KnownPrice } from '../../src/io/store/store.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 

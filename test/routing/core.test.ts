@@ -1,12 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, it, test } from 'vitest'
-import { classifyAnswer } from '../../src/core/answer-class.ts'
-import { findFormField } from '../../src/core/form-scan.ts'
+import { classifyAnswer } from '../../src/core/routing/answer-class.ts'
+import { findFormField } from '../../src/core/json/form-scan.ts'
 import { parseInstant } from '../../src/core/instant.ts'
-import { removeMembers, scanTopLevel } from '../../src/core/json-scan.ts'
-import { readRetryAfter, retryDelay } from '../../src/core/retry.ts'
-import { compileRoutes } from '../../src/core/route.ts'
-import { SessionAffinity } from '../../src/core/session-affinity.ts'
+import { removeMembers, scanTopLevel } from '../../src/core/json/json-scan.ts'
+import { readRetryAfter, retryDelay } from '../../src/core/routing/retry.ts'
+import { compileRoutes } from '../../src/core/routing/route.ts'
+import { SessionAffinity } from '../../src/core/routing/session-affinity.ts'
 import { route } from './routes.ts'
 
 describe('aliases, conditions and stand-ins', () => {

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../../middleware/router-state.ts'
-import type { TollwayEvent } from '../../src/core/events.ts'
-import type { Attempt } from '../../src/core/exchange.ts'
-import type { Candidate } from '../../src/core/route.ts'
+import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../../src/core/routing/router-state.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import type { Attempt } from '../../src/core/request/exchange.ts'
+import type { Candidate } from '../../src/core/routing/route.ts'
 import { candidate } from './routes.ts'
 
 const REQUEST: RoutedRequest = {

@@ -1,4 +1,4 @@
-import type { Candidate, Route } from '../../src/core/route.ts'
+import type { Candidate, Route } from '../../src/core/routing/route.ts'
 
 /** A route for tests of selection. */
 export function route(modelName: string, more: Partial<Route> = {}): Route {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { arrange, STRATEGIES, type OrderFacts } from '../../src/core/route-order.ts'
-import type { Candidate } from '../../src/core/route.ts'
+import { arrange, STRATEGIES, type OrderFacts } from '../../src/core/routing/route-order.ts'
+import type { Candidate } from '../../src/core/routing/route.ts'
 import { candidate } from './routes.ts'
 
 const facts = (more: Partial<OrderFacts> = {}): OrderFacts => ({

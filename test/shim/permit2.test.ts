@@ -1,9 +1,9 @@
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import { foreignPayload } from '../../src/core/foreign-payment.ts'
-import { permitExtensions } from '../../src/core/foreign-permit.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import { foreignPayload } from '../../src/core/payer/external-payment.ts'
+import { permitExtensions } from '../../src/core/payer/external-permit.ts'
 import {
   composePermit2,
   GAS_SPONSORING,
@@ -11,11 +11,11 @@ import {
   sponsoringExtension,
   typedPermit,
   typedPermit2,
-} from '../../src/core/permit2.ts'
-import { vetChallenge, type Quote } from '../../src/core/requirement.ts'
-import { toEip712, type TypedMessage } from '../../src/core/typed-message.ts'
-import { encodeBase64Json } from '../../src/core/x402.ts'
-import { ShimFault, startShim, type Shim, type ShimCall } from '../../src/io/shim.ts'
+} from '../../src/core/payer/permit2.ts'
+import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
+import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
+import { encodeBase64Json } from '../../src/core/x402/x402.ts'
+import { ShimFault, startShim, type Shim, type ShimCall } from '../../src/io/external-payers/shim.ts'
 import { challengeOf, offerV2, origin } from '../kit/quotes.ts'
 
 const account = privateKeyToAccount(localAccounts().buyer.privateKey)

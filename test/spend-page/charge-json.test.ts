@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { chargeJson } from '../../src/app/spend-page/charge-json.ts'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import { signed, terms } from '../store/samples.ts'
 
 const settled: Charge = {

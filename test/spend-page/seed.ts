@@ -1,6 +1,6 @@
-import type { Ledger } from '../../src/io/ledger.ts'
-import type { ChargeTerms } from '../../src/core/charge.ts'
-import { claimsFor, type BudgetRule } from '../../src/core/budget.ts'
+import type { Ledger } from '../../src/io/ledger/ledger.ts'
+import type { ChargeTerms } from '../../src/core/charge/charge.ts'
+import { claimsFor, type BudgetRule } from '../../src/core/budget/budget.ts'
 import { signed, terms } from '../store/samples.ts'
 
 /** What became of a seeded charge. */

@@ -1,7 +1,7 @@
 /** What every store must do. Run over each by store.test.ts. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { NO_TOTALS, type Totals } from '../../src/core/budget.ts'
-import { IllegalMoveError, type Charge, type ChargeState } from '../../src/core/charge.ts'
+import { NO_TOTALS, type Totals } from '../../src/core/budget/budget.ts'
+import { IllegalMoveError, type Charge, type ChargeState } from '../../src/core/charge/charge.ts'
 import type { Move, Store } from '../../src/io/store/store.ts'
 import { claim, DAY, instance, LEASE_MS, NOW, signed, terms } from './samples.ts'
 

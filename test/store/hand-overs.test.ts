@@ -1,8 +1,8 @@
 /** Vouchers in other hands: a request that is paid with one by a payer of ours takes it over, and it counts once. */
 import { expect, test } from 'vitest'
-import type { ChargeTerms } from '../../src/core/charge.ts'
-import { compileRoutes } from '../../src/core/route.ts'
-import { EXPORT_ROUTE, voucherRecord } from '../../src/core/voucher.ts'
+import type { ChargeTerms } from '../../src/core/charge/charge.ts'
+import { compileRoutes } from '../../src/core/routing/route.ts'
+import { EXPORT_ROUTE, voucherRecord } from '../../src/core/vouchers/voucher.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { onEachStore } from './each-store.ts'
 import { claim, instance, NOW, signed, terms } from './samples.ts'

@@ -2,10 +2,10 @@
 import { DatabaseSync } from 'node:sqlite'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Charge } from '../../src/core/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { SqliteHistory } from '../../src/io/store/sqlite-history.ts'
-import { MIGRATIONS } from '../../src/io/store/sqlite-schema.ts'
+import { SqliteHistory } from '../../src/io/store/sqlite/sqlite-history.ts'
+import { MIGRATIONS } from '../../src/io/store/sqlite/sqlite-schema.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 

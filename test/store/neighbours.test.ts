@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openSqliteStore } from '../../src/io/store/sqlite.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { WriteQueue } from '../../src/io/store/write-queue.ts'
+import { WriteQueue } from '../../src/io/store/sqlite/write-queue.ts'
 import { claim, terms } from './samples.ts'
 
 const UNAVAILABLE = { name: 'TollwayError', code: 'store_unavailable', status: 503 }

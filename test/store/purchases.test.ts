@@ -1,6 +1,6 @@
 /** Purchases in every store: they follow their pools, so that an order is delivered in full and never twice. */
 import { expect, test } from 'vitest'
-import type { Purchase } from '../../src/core/purchase.ts'
+import type { Purchase } from '../../src/core/vouchers/purchase.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW } from './samples.ts'
 import { LIMITS, pool, voucher } from './voucher-samples.ts'

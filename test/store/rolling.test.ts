@@ -1,13 +1,13 @@
 /** Rolling windows, soft limits and limits that only watch, in every store. */
 import { expect, test } from 'vitest'
-import { NO_TOTALS, type Claim, type Totals } from '../../src/core/budget.ts'
+import { NO_TOTALS, type Claim, type Totals } from '../../src/core/budget/budget.ts'
 import {
   rollingFreeAt,
   rollingTotals,
   TILES,
   type Dated,
   type RollingReader,
-} from '../../src/io/store/rolling.ts'
+} from '../../src/io/store/rules/rolling-window.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { onEachStore } from './each-store.ts'
 import { claim, DAY, NOW, terms } from './samples.ts'

@@ -1,6 +1,6 @@
 /** Charges, claims and processes to try a store with. */
-import type { Claim } from '../../src/core/budget.ts'
-import type { AuthorizationRecord, ChargeTerms } from '../../src/core/charge.ts'
+import type { Claim } from '../../src/core/budget/budget.ts'
+import type { AuthorizationRecord, ChargeTerms } from '../../src/core/charge/charge.ts'
 import type { Instance } from '../../src/io/store/store.ts'
 
 export const NOW = Date.parse('2026-11-21T10:00:00.000Z')

@@ -4,7 +4,7 @@ import {
   type SignedVoucher,
   type VoucherLimits,
   type VoucherPool,
-} from '../../src/core/voucher.ts'
+} from '../../src/core/vouchers/voucher.ts'
 import { NOW, terms } from './samples.ts'
 
 const { network, asset, payTo, amount, payer, symbol, decimals } = terms(1)

@@ -1,6 +1,6 @@
 /** Vouchers in every store: each is used at most once, and stands as its charge stands. */
 import { expect, test } from 'vitest'
-import { voucherRecord, type VoucherCounts } from '../../src/core/voucher.ts'
+import { voucherRecord, type VoucherCounts } from '../../src/core/vouchers/voucher.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import type { Claimed } from '../../src/io/store/voucher-store.ts'
 import { onEachStore } from './each-store.ts'

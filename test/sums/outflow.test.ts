@@ -1,9 +1,9 @@
 /** The chain beside the three sums: a node played by a list of transfers, as only its answers matter here. */
 import { expect, test } from 'vitest'
-import { BUILT_IN_ASSETS } from '../../src/core/assets.ts'
-import { watchOutflow } from '../../src/io/chain-outflow.ts'
-import { TOPICS, type LogQuery } from '../../src/io/chain.ts'
-import { memoryStore } from '../../src/io/store/memory.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
+import { watchOutflow } from '../../src/io/consistency/chain-outflow.ts'
+import { TOPICS, type LogQuery } from '../../src/io/chain/chain.ts'
+import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
 
 const PAYER = signed(1).from

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { ALERTS, RECORDING_RULES } from '../../src/app/dashboards/rules.ts'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
-import { METRIC_TABLE, type MetricSpec } from '../../src/io/metric-table.ts'
+import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
 
 const NOTE = '<!-- Made by `node test/tools/render-docs.ts`; edit the table in the code instead. -->'
 

@@ -1,8 +1,8 @@
 /** `GET /health` and `/v1/health` as blockrun-openclaw-proxy answers them. */
-import { counted } from '../../core/budget.ts'
-import { formatUsd } from '../../core/money.ts'
-import type { Handler } from '../../../middleware/handler.ts'
-import type { Parts } from '../open-parts.ts'
+import { counted } from '../../core/budget/budget.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import type { Handler } from '../../../middleware/http/handler.ts'
+import type { Parts } from '../gateway/open-parts.ts'
 import type { BlockrunSettings } from './settings.ts'
 
 /** Amounts are JSON numbers there: clients of that proxy read them so. They are for show; the books hold the exact ones. */

@@ -2,7 +2,7 @@
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
-import { parseUsd } from '../../core/money.ts'
+import { parseUsd } from '../../core/money/money.ts'
 import { ConfigProblemsError } from '../config/problems.ts'
 import type { Environment } from '../config/secrets.ts'
 

@@ -1,13 +1,13 @@
 /** Asks a seller for its price. Sends no payment. */
 import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { askUnpaid } from '../../../middleware/ask-unpaid.ts'
-import type { Exchange } from '../../core/exchange.ts'
+import { askUnpaid } from '../../payment/send-unpaid.ts'
+import type { Exchange } from '../../core/request/exchange.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Candidate } from '../../core/route.ts'
-import { decodeChallenge, MAX_CHALLENGE_BYTES, type Challenge } from '../../core/x402.ts'
-import { readBounded, type IncomingReply, type OutgoingRequest } from '../../io/upstream.ts'
-import type { BuyingParts } from './parts.ts'
+import type { Candidate } from '../../core/routing/route.ts'
+import { decodeChallenge, MAX_CHALLENGE_BYTES, type Challenge } from '../../core/x402/x402.ts'
+import { readBounded, type IncomingReply, type OutgoingRequest } from '../../io/transport/upstream.ts'
+import type { BuyingParts } from './buying-context.ts'
 
 /** Longest wait for a price, milliseconds. */
 const PRICE_MS = 15_000

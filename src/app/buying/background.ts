@@ -2,13 +2,13 @@
  * Refills the purchases of pools whose payer has somebody to sign for it (`filled_by`), while the gateway runs and off the way
  * of its requests: when few are left, when an order is not there in full, and when a seller turned out to ask other terms.
  */
-import type { Log } from '../../../middleware/log.ts'
+import type { Log } from '../../../middleware/http/log-option.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Observer } from '../../core/events.ts'
-import type { PoolStatus } from '../../core/voucher.ts'
-import { PoolRefiller } from '../../io/voucher-refill.ts'
-import { alone } from './alone.ts'
-import type { BuyingParts } from './parts.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import type { PoolStatus } from '../../core/vouchers/voucher.ts'
+import { PoolRefiller } from '../../io/vouchers/voucher-refill.ts'
+import { alone } from './exclusive-run.ts'
+import type { BuyingParts } from './buying-context.ts'
 import { noteRefusal } from './process.ts'
 import { refill, type RefillReport } from './refill.ts'
 

@@ -1,10 +1,10 @@
 /** `tollway balance`: what the payers' wallets hold, by network and token, the network's own coin included. */
-import { findNetwork } from '../../core/assets.ts'
-import { formatUnits, formatUsd, toMicroUsd } from '../../core/money.ts'
-import type { Provider } from '../../core/provider.ts'
-import { openWalletReader } from '../../io/wallet-reader.ts'
-import { openPayers } from '../open-payers.ts'
-import type { BuyingConfig } from './parts.ts'
+import { findNetwork } from '../../core/money/assets.ts'
+import { formatUnits, formatUsd, toMicroUsd } from '../../core/money/money.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import { openWalletReader } from '../../io/chain/wallet-reader.ts'
+import { openPayers } from '../wiring/open-payers.ts'
+import type { BuyingConfig } from './buying-context.ts'
 
 /** One balance. */
 export interface Balance {

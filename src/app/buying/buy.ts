@@ -1,9 +1,9 @@
 /** `tollway buy`: orders vouchers, signs them and keeps them. */
 import { ConfigError, TollwayError } from '../../core/errors.ts'
-import { formatUnits } from '../../core/money.ts'
-import { MAX_ORDER, type StoredPurchase } from '../../core/purchase.ts'
-import type { Quote } from '../../core/requirement.ts'
-import type { PoolStatus, RefillPolicy, VoucherPool } from '../../core/voucher.ts'
+import { formatUnits } from '../../core/money/money.ts'
+import { MAX_ORDER, type StoredPurchase } from '../../core/vouchers/purchase.ts'
+import type { Quote } from '../../core/policy/gate.ts'
+import type { PoolStatus, RefillPolicy, VoucherPool } from '../../core/vouchers/voucher.ts'
 import { readInference } from './endpoint.ts'
 import { fill, type Filled } from './fill.ts'
 import type { OfferChoice } from './offer-choice.ts'
@@ -17,7 +17,7 @@ import {
   readAmount,
   type OrderWish,
 } from './order.ts'
-import type { BuyingParts } from './parts.ts'
+import type { BuyingParts } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 

@@ -4,13 +4,13 @@
  */
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
-import { findAsset, findNetwork, type Asset } from '../../core/assets.ts'
+import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import type { TollwayError } from '../../core/errors.ts'
-import type { StoredPurchase } from '../../core/purchase.ts'
-import type { SignedVoucher, VoucherPool } from '../../core/voucher.ts'
-import { replaceFile } from '../../io/replace-file.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
+import type { SignedVoucher, VoucherPool } from '../../core/vouchers/voucher.ts'
+import { replaceFile } from '../../io/files/replace-file.ts'
 import { handedOver, handOverId, owedOf } from './order.ts'
-import type { BuyingParts } from './parts.ts'
+import type { BuyingParts } from './buying-context.ts'
 
 /** What is written. */
 export type EmitFormat = 'obol' | 'purchase-request'

@@ -1,6 +1,6 @@
 /** Addresses as people give them: a storefront, an API base, or the path of one service. */
 import { ConfigError } from '../../core/errors.ts'
-import { sellerBase } from '../../core/voucher.ts'
+import { sellerBase } from '../../core/vouchers/voucher.ts'
 import { isLoopbackHost } from '../config/addresses.ts'
 
 const CHAT = /\/chat\/completions$/

@@ -3,11 +3,11 @@
  * kept. Memory does not grow with their number.
  */
 import { TollwayError } from '../../core/errors.ts'
-import { findNetwork } from '../../core/assets.ts'
-import type { Presigned } from '../../core/provider.ts'
-import type { Quote } from '../../core/requirement.ts'
-import { voucherId, type AddRefusal, type SignedVoucher, type VoucherPool } from '../../core/voucher.ts'
-import type { VoucherBook } from '../../io/voucher-book.ts'
+import { findNetwork } from '../../core/money/assets.ts'
+import type { Presigned } from '../../core/payer/provider.ts'
+import type { Quote } from '../../core/policy/gate.ts'
+import { voucherId, type AddRefusal, type SignedVoucher, type VoucherPool } from '../../core/vouchers/voucher.ts'
+import type { VoucherBook } from '../../io/vouchers/voucher-book.ts'
 import type { Terms } from './terms.ts'
 
 /** How many are signed and stored at once: one message to the signer, one commit. */

@@ -1,5 +1,5 @@
 import { ConfigError } from '../../core/errors.ts'
-import type { StoredPurchase } from '../../core/purchase.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { Store } from '../../io/store/store.ts'
 
 /**

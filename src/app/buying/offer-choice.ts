@@ -1,9 +1,9 @@
 /** Which of a seller's offers is meant: `--payment-option`, `--token` and `--network`. */
-import { findAsset, findNetwork, networkNames, type Asset } from '../../core/assets.ts'
-import type { AuthorizationMethod } from '../../core/charge.ts'
+import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
+import type { AuthorizationMethod } from '../../core/charge/charge.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
-import type { Provider } from '../../core/provider.ts'
-import type { Challenge, Offer } from '../../core/x402.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import type { Challenge, Offer } from '../../core/x402/x402.ts'
 
 /** What an offer must be; what is left out does not matter. */
 export interface OfferChoice {

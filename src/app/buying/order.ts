@@ -1,13 +1,13 @@
 /** Orders (core/purchase): whether a command continues one, and what may be signed for it whoever signs. */
-import { findAsset } from '../../core/assets.ts'
+import { findAsset } from '../../core/money/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { formatUnits } from '../../core/money.ts'
-import { highestPrice } from '../../core/price-change.ts'
-import type { Purchase, PurchaseOrder, StoredPurchase } from '../../core/purchase.ts'
-import { AMOUNT_SPELLINGS, parseSpelledAmount } from '../../core/spelled-amount.ts'
-import { EXPORT_ROUTE, type PoolStatus } from '../../core/voucher.ts'
-import type { Asset } from '../../core/assets.ts'
-import type { BuyingConfig, BuyingParts } from './parts.ts'
+import { formatUnits } from '../../core/money/money.ts'
+import { highestPrice } from '../../core/policy/price-change.ts'
+import type { Purchase, PurchaseOrder, StoredPurchase } from '../../core/vouchers/purchase.ts'
+import { AMOUNT_SPELLINGS, parseSpelledAmount } from '../../core/money/spelled-amount.ts'
+import { EXPORT_ROUTE, type PoolStatus } from '../../core/vouchers/voucher.ts'
+import type { Asset } from '../../core/money/assets.ts'
+import type { BuyingConfig, BuyingParts } from './buying-context.ts'
 import type { PriceCap } from './terms.ts'
 
 /** What a command says about an order. */

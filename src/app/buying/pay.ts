@@ -3,14 +3,14 @@
  * gate, budgets, record, one send.
  */
 import { z } from 'zod'
-import { PaidCall } from '../../../middleware/paid-call.ts'
-import { RunningCalls } from '../../../middleware/running-calls.ts'
-import type { Charge } from '../../core/charge.ts'
+import { PaidCall } from '../../payment/paid-call.ts'
+import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import type { Charge } from '../../core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../core/errors.ts'
-import { formatUsd, parseUsd } from '../../core/money.ts'
-import type { Exchange, Reply } from '../../core/exchange.ts'
-import type { Quote } from '../../core/requirement.ts'
-import type { OutgoingRequest } from '../../io/upstream.ts'
+import { formatUsd, parseUsd } from '../../core/money/money.ts'
+import type { Exchange, Reply } from '../../core/request/exchange.ts'
+import type { Quote } from '../../core/policy/gate.ts'
+import type { OutgoingRequest } from '../../io/transport/upstream.ts'
 import {
   commandRequest,
   OWN_HEADERS,
@@ -20,7 +20,7 @@ import {
 } from './ask-price.ts'
 import { addressInBooks } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import { signingCeiling, type BuyingParts } from './parts.ts'
+import { signingCeiling, type BuyingParts } from './buying-context.ts'
 import { replyReceipt, type Receipt } from './receipt.ts'
 import { StoppedError } from './stopped.ts'
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts'
-import type { VoucherTerms } from '../../core/voucher.ts'
-import type { Ledger } from '../../io/ledger.ts'
+import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
+import type { Ledger } from '../../io/ledger/ledger.ts'
 
 /** Pins the payee that vouchers are signed for, unless one is pinned: later prices are held against it (rule 6). */
 export async function pinPayee(

@@ -1,11 +1,11 @@
 /** `tollway probe`: what a seller asks for. Never pays, and needs neither a key nor a ledger. */
 import { z } from 'zod'
-import { findAsset, findNetwork, type Asset } from '../../core/assets.ts'
+import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
-import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../../core/money.ts'
+import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../../core/money/money.ts'
 import { systemTimers } from '../../core/timers.ts'
-import type { Challenge, Offer } from '../../core/x402.ts'
+import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import {
   createUpstream,
   readBounded,
@@ -13,7 +13,7 @@ import {
   type OutgoingRequest,
   type Timeouts,
   type Upstream,
-} from '../../io/upstream.ts'
+} from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, priceQuestion, readChallenge, sendUnpaid } from './ask-price.ts'
 import { addressInBooks, readInference, readUrl } from './endpoint.ts'
 

@@ -1,7 +1,7 @@
 /** `tollway process`: looks after purchases, as cron does it. One that fails does not stop the others. */
 import { TollwayError } from '../../core/errors.ts'
-import type { StoredPurchase } from '../../core/purchase.ts'
-import type { BuyingParts } from './parts.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
+import type { BuyingParts } from './buying-context.ts'
 import { refill, type RefillReport } from './refill.ts'
 
 /** What became of one purchase. */

@@ -1,11 +1,11 @@
 /** Reads purchases without touching a key: for `tollway list` and `status`. */
 import { existsSync } from 'node:fs'
 import { ConfigError } from '../../core/errors.ts'
-import type { StoredPurchase } from '../../core/purchase.ts'
-import type { PoolStatus } from '../../core/voucher.ts'
-import { openStore } from '../../io/store/open.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
+import type { PoolStatus } from '../../core/vouchers/voucher.ts'
+import { openStore } from '../wiring/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
-import { assertShared } from '../command-books.ts'
+import { assertShared } from '../operations/command-ledger.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** A purchase and its pool. */

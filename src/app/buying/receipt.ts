@@ -1,7 +1,7 @@
 /** What a command tells about a payment. */
-import { spentOf } from '../../../middleware/answer-headers.ts'
-import type { Exchange } from '../../core/exchange.ts'
-import { formatUnits, formatUsd } from '../../core/money.ts'
+import { spentOf } from '../../../middleware/http/response-headers.ts'
+import type { Exchange } from '../../core/request/exchange.ts'
+import { formatUnits, formatUsd } from '../../core/money/money.ts'
 
 /** See the file's head. */
 export interface Receipt {

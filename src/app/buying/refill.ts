@@ -1,10 +1,10 @@
 /** Buys again for a purchase: by hand, from cron, and in the background of a gateway. */
 import { ConfigError } from '../../core/errors.ts'
-import type { StoredPurchase } from '../../core/purchase.ts'
-import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/voucher.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
+import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/vouchers/voucher.ts'
 import { fill, type Filled } from './fill.ts'
 import { capOf, owedOf, payable } from './order.ts'
-import type { BuyingParts } from './parts.ts'
+import type { BuyingParts } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 

@@ -1,6 +1,6 @@
 /** `tollway remove`: lets a purchase be used up and then forgets it; what other programs hold is told, it cannot be taken back. */
-import type { StoredPurchase } from '../../core/purchase.ts'
-import type { BuyingParts } from './parts.ts'
+import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
+import type { BuyingParts } from './buying-context.ts'
 
 /** What it came to. */
 export interface Removed {

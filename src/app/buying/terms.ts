@@ -1,15 +1,15 @@
 /** What a seller's vouchers would cost today, through the same gate as every payment (rule 6). */
-import { RunningCalls } from '../../../middleware/running-calls.ts'
-import { vet } from '../../../middleware/vet-challenge.ts'
+import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import { vet } from '../../payment/vet-offers.ts'
 import { TollwayError } from '../../core/errors.ts'
-import { formatUnits } from '../../core/money.ts'
-import type { Provider } from '../../core/provider.ts'
-import type { Quote } from '../../core/requirement.ts'
-import type { VoucherTerms } from '../../core/voucher.ts'
+import { formatUnits } from '../../core/money/money.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import type { Quote } from '../../core/policy/gate.ts'
+import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
 import { askPrice, commandRequest, priceQuestion } from './ask-price.ts'
 import { readInference } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import { signingCeiling, type BuyingParts } from './parts.ts'
+import { signingCeiling, type BuyingParts } from './buying-context.ts'
 
 /** What is asked for. */
 export interface TermsWish {

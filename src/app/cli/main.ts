@@ -8,7 +8,7 @@ if (fault !== undefined) {
   process.exitCode = 1
 } else {
   const { run } = await import('./run.ts')
-  const { processTerminal } = await import('./terminal.ts')
+  const { processTerminal } = await import('./shared/terminal.ts')
   const terminal = processTerminal()
   terminal.exit(await run(process.argv.slice(2), terminal))
 }

@@ -18,9 +18,9 @@ import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
-import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './exit-codes.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { packageVersion } from '../package-version.ts'
-import type { Terminal } from './terminal.ts'
+import type { Terminal } from './shared/terminal.ts'
 
 /** What a command works with. */
 export interface CommandContext {

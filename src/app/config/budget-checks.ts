@@ -1,7 +1,7 @@
 /** What only shows when the parts of a budget are held against each other, the assets and the declared tags. */
-import { BUILT_IN_ASSETS } from '../../core/assets.ts'
-import { OTHER_TAG } from '../../core/budget.ts'
-import { parseUsd } from '../../core/money.ts'
+import { BUILT_IN_ASSETS } from '../../core/money/assets.ts'
+import { OTHER_TAG } from '../../core/budget/budget.ts'
+import { parseUsd } from '../../core/money/money.ts'
 import type { Item } from './cross-checks.ts'
 import type { Finding } from './explain.ts'
 import { printable } from './problems.ts'

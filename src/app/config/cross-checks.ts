@@ -1,8 +1,8 @@
 /** What only shows when parts of a configuration are held against each other. */
-import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../core/assets.ts'
+import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../core/money/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { compileRoutes, type Route } from '../../core/route.ts'
-import { hashKey } from '../../io/hash-key.ts'
+import { compileRoutes, type Route } from '../../core/routing/route.ts'
+import { hashKey } from '../../io/callers/hash-key.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
 import { checkBudgets } from './budget-checks.ts'
 import type { Finding } from './explain.ts'

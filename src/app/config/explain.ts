@@ -1,7 +1,7 @@
 /** Schema issues in words that teach. No configured value is repeated: it might be a secret in the wrong place. */
 import { closest, distance } from 'fastest-levenshtein'
 import { z } from 'zod'
-import { isNotYet, isPlannedPayerKind } from './not-yet.ts'
+import { isNotYet, isPlannedPayerKind } from './planned-kinds.ts'
 import { printable, type ConfigPath } from './problems.ts'
 import { choicesOf, keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
 import { REFERENCE_HELP } from './secrets.ts'

@@ -1,7 +1,7 @@
 /** Payers that are other programs, or hold their keys where another program does. */
 import { z } from 'zod'
 import { isLoopbackHost } from './addresses.ts'
-import * as leaf from './leaves.ts'
+import * as leaf from './scalar-fields.ts'
 
 const networks = () =>
   z.array(leaf.network()).min(1).meta({

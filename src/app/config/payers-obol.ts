@@ -1,6 +1,6 @@
 /** `kind: obol, mode: pool`: payments signed ahead, from the files of Obol's x402-buyer or from the store. */
 import { z } from 'zod'
-import * as leaf from './leaves.ts'
+import * as leaf from './scalar-fields.ts'
 
 /** Longest that a voucher may lie unused, days; x402-buyer's own vouchers are valid for 30. */
 const MAX_AGE_DAYS = 365

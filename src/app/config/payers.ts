@@ -1,6 +1,6 @@
 /** The entries of `payers`, one shape per kind. A kind that is planned and not built stands in `not-yet.ts`. */
 import { z } from 'zod'
-import * as leaf from './leaves.ts'
+import * as leaf from './scalar-fields.ts'
 import { agentcash, obolSidecar } from './payers-foreign.ts'
 import { obolPool } from './payers-obol.ts'
 

@@ -3,7 +3,7 @@
  * `node src/app/config/reference.ts > docs/configuration.md`
  */
 import { z } from 'zod'
-import { notYetKeys, plannedPayerKinds } from './not-yet.ts'
+import { notYetKeys, plannedPayerKinds } from './planned-kinds.ts'
 import { mappings, notesOf, schemaAt, unwrap, type Notes } from './schema-walk.ts'
 import { configSchema } from './schema.ts'
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { VoucherLimits } from '../../core/voucher.ts'
+import type { VoucherLimits } from '../../core/vouchers/voucher.ts'
 import type { CheckedObolPool } from './payers-obol.ts'
 
 /** A payer whose payments were signed ahead. */

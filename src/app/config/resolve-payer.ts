@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { SecretReference, SignerReference } from '../../core/key-reference.ts'
+import type { SecretReference, SignerReference } from '../../core/payer/key-reference.ts'
 import type { CheckedPayer } from './payers.ts'
 import { resolveForeign } from './resolve-foreign.ts'
 import { resolveObolPool } from './resolve-obol.ts'

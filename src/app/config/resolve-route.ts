@@ -1,4 +1,4 @@
-import type { ModelInfo, Route, RouteCondition } from '../../core/route.ts'
+import type { ModelInfo, Route, RouteCondition } from '../../core/routing/route.ts'
 import type { ResolvedRouter } from './resolved.ts'
 import type { CheckedConfig } from './schema.ts'
 

@@ -1,8 +1,8 @@
 /** The keys of a route beyond who sells and who pays, and those of the router. */
 import { z } from 'zod'
-import { STRATEGIES } from '../../core/route-order.ts'
-import { ROUTER_DEFAULTS } from '../../../middleware/router-state.ts'
-import * as leaf from './leaves.ts'
+import { STRATEGIES } from '../../core/routing/route-order.ts'
+import { ROUTER_DEFAULTS } from '../../core/routing/router-state.ts'
+import * as leaf from './scalar-fields.ts'
 
 const DAY_SECONDS = 86_400
 const MAX_TOKENS = 1_000_000_000

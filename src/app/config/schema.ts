@@ -3,9 +3,9 @@
  * the fixes in error messages. A key that is planned and not built stands in `not-yet.ts`, never here.
  */
 import { z } from 'zod'
-import { MAX_DECLARED_TAGS } from '../../../middleware/tags.ts'
-import { SCOPES } from '../../core/budget.ts'
-import * as leaf from './leaves.ts'
+import { MAX_DECLARED_TAGS } from '../../core/budget/tags.ts'
+import { SCOPES } from '../../core/budget/budget.ts'
+import * as leaf from './scalar-fields.ts'
 import { callerOptions, keysSchema, routeOptions, routerSchema } from './route-schema.ts'
 import { streamRouteOptions, streamSchema } from './stream-schema.ts'
 import { payer } from './payers.ts'

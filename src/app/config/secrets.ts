@@ -1,7 +1,7 @@
 /** `${env:NAME}` and `${file:path}`: the only way a secret gets into a configuration. */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { SecretReference } from '../../core/key-reference.ts'
+import type { SecretReference } from '../../core/payer/key-reference.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>

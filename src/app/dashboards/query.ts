@@ -1,5 +1,5 @@
 /** PromQL over the metric table: a name or label that does not exist does not compile. */
-import { METRIC_TABLE, type MetricName } from '../../io/metric-table.ts'
+import { METRIC_TABLE, type MetricName } from '../../io/metrics/metric-table.ts'
 
 type Table = typeof METRIC_TABLE
 type NamesOf<T extends 'counter' | 'gauge' | 'histogram'> = {

@@ -1,5 +1,5 @@
 /** The entry that makes OpenClaw use a gateway: what goes where in `openclaw.json`. */
-import { asksForKeys } from '../config/asks-for-keys.ts'
+import { asksForKeys } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** The ways OpenClaw can talk to the gateway. */

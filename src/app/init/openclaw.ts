@@ -8,7 +8,7 @@ import { ConfigError } from '../../core/errors.ts'
 import type { Environment } from '../config/secrets.ts'
 import { applySettings, revertChanges, type Change } from './json-settings.ts'
 import type { Setting } from './openclaw-entry.ts'
-import { replaceFile } from '../../io/replace-file.ts'
+import { replaceFile } from '../../io/files/replace-file.ts'
 
 const CHANGES = z.strictObject({
   changes: z.array(

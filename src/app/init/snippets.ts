@@ -1,6 +1,6 @@
 /** Configuration of other programs that a gateway is run with, as text to put into their files. */
 import { stringify } from 'yaml'
-import { asksForKeys } from '../config/asks-for-keys.ts'
+import { asksForKeys } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /**

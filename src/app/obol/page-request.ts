@@ -1,6 +1,6 @@
 /** Requests that a web page could have caused on the machine of who looks at it: an image, a link, a form. */
 import { TollwayError } from '../../core/errors.ts'
-import type { Request } from '../../../middleware/handler.ts'
+import type { Request } from '../../../middleware/http/handler.ts'
 
 /** The types a form or a page without a preflight can send (Fetch, CORS-safelisted request-header). */
 const SIMPLE_TYPES: ReadonlySet<string> = new Set([

@@ -2,7 +2,7 @@
 import { routesOf } from '../../../providers/obol/pool-claim.ts'
 import type { ObolPool, ObolUpstream } from '../../../providers/obol/pool.ts'
 import { strippedModel } from '../../../providers/obol/pool-vouchers.ts'
-import type { Candidate, Route, RouteTable } from '../../core/route.ts'
+import type { Candidate, Route, RouteTable } from '../../core/routing/route.ts'
 
 /** Pools by the name of their payer. */
 export type ObolPools = ReadonlyMap<string, ObolPool>

@@ -1,6 +1,6 @@
 /** `/status` in the shape of x402-buyer, with what it does not tell beside it. */
 import type { ObolPool, ObolUpstream } from '../../../providers/obol/pool.ts'
-import { noVouchers, type PoolStatus } from '../../core/voucher.ts'
+import { noVouchers, type PoolStatus } from '../../core/vouchers/voucher.ts'
 import type { ObolPools } from './pool-routes.ts'
 
 /** An upstream as `/status` shows it: the first six are x402-buyer's own. */

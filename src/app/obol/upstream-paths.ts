@@ -3,13 +3,13 @@
  * behind the upstream's address. What the seller asks money for goes the way of every paid request.
  */
 import { TollwayError } from '../../core/errors.ts'
-import { DIRECT_ENDPOINT } from '../../core/exchange.ts'
-import { matchesPattern, type Candidate } from '../../core/route.ts'
-import { modelEndpoint, plainPath } from '../../../middleware/endpoints.ts'
-import { exchangeOf } from '../../../middleware/exchange.ts'
-import type { Handler } from '../../../middleware/handler.ts'
-import { named } from '../../../middleware/named.ts'
-import { isUnambiguous } from '../../../middleware/pass-paths.ts'
+import { DIRECT_ENDPOINT } from '../../core/request/exchange.ts'
+import { matchesPattern, type Candidate } from '../../core/routing/route.ts'
+import { modelEndpoint, plainPath } from '../../core/request/endpoints.ts'
+import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
+import type { Handler } from '../../../middleware/http/handler.ts'
+import { named } from '../../../middleware/http/named.ts'
+import { isUnambiguous } from '../../core/request/forwarded-paths.ts'
 import { mayComeFromPage, pageRefused } from './page-request.ts'
 import { upstreamNamed, type NamedUpstream, type ObolPools } from './pool-routes.ts'
 

@@ -1,5 +1,5 @@
 /** Reads the charges of a period, oldest first, page by page. */
-import type { Charge } from '../../core/charge.ts'
+import type { Charge } from '../../core/charge/charge.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { Period } from './period.ts'
 import type { ReportedCharge } from './spending.ts'

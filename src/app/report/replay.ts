@@ -3,12 +3,12 @@
  * the reservations, through the same store and the same budget arithmetic as a gateway uses, and is given back when it
  * was given back.
  */
-import { findAsset, type Asset } from '../../core/assets.ts'
-import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget.ts'
-import { takenOf, type Charge, type ChargeTerms } from '../../core/charge.ts'
-import { toMicroUsd } from '../../core/money.ts'
-import { windowAt } from '../../core/window.ts'
-import { memoryStore } from '../../io/store/memory.ts'
+import { findAsset, type Asset } from '../../core/money/assets.ts'
+import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget/budget.ts'
+import { takenOf, type Charge, type ChargeTerms } from '../../core/charge/charge.ts'
+import { toMicroUsd } from '../../core/money/money.ts'
+import { windowAt } from '../../core/budget/window.ts'
+import { memoryStore } from '../../io/store/memory/memory-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import type { Period } from './period.ts'

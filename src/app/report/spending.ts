@@ -1,6 +1,6 @@
 /** What was spent, by whatever it is asked for: exact sums in smallest units and micro-USD. */
-import { takenOf, type Charge } from '../../core/charge.ts'
-import type { Usage } from '../../core/usage.ts'
+import { takenOf, type Charge } from '../../core/charge/charge.ts'
+import type { Usage } from '../../core/stream/usage.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'
 
 /** What a report can be broken down by, in the words of the command line. */

@@ -1,9 +1,9 @@
 /** `tollway sandbox --once`: one paid streaming call, told step by step. */
 import { createParser } from 'eventsource-parser'
 import { z } from 'zod'
-import type { Charge } from '../../core/charge.ts'
-import { formatUsd } from '../../core/money.ts'
-import { verifyAudit } from '../../io/audit-verify.ts'
+import type { Charge } from '../../core/charge/charge.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import { verifyAudit } from '../../io/audit/audit-verify.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 import { balances, modelIds, usdc } from './show.ts'
 

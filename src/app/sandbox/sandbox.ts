@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
-import type { Observer } from '../../core/events.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
 import { parseConfig } from '../config/load.ts'
-import { createGateway, type Gateway } from '../gateway.ts'
+import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { startWorld, type World } from './world.ts'
 
 /** The variable the sandbox's signer takes its key from; it holds one of the chain's published test keys. */

@@ -1,5 +1,5 @@
 /** What both forms of the sandbox command show. */
-import { formatUnits } from '../../core/money.ts'
+import { formatUnits } from '../../core/money/money.ts'
 import type { World } from './world.ts'
 
 /** One model for each seller: streaming x402 v2, official x402 v2 (buffers), x402 v1, and an unpaid one. */

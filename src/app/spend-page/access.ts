@@ -1,8 +1,8 @@
 /** Who may see the spend page and its data. */
 import { TollwayError } from '../../core/errors.ts'
-import type { Request } from '../../../middleware/handler.ts'
-import type { AdminKey } from '../admin-key.ts'
-import { cameOverProxy } from '../over-proxy.ts'
+import type { Request } from '../../../middleware/http/handler.ts'
+import type { AdminKey } from '../admin/admin-key.ts'
+import { cameOverProxy } from '../admin/behind-proxy.ts'
 import { SESSION_MS, type Sessions } from './sessions.ts'
 
 /** Name of the session's cookie. */

@@ -1,7 +1,7 @@
 /** The audit records of one charge, read from the files themselves: the gateway's, and those of commands beside it. */
-import { LineCutter, readFile } from '../../io/audit-lines.ts'
-import { readRecord } from '../../io/audit-record.ts'
-import { overAuditFiles } from '../audit-files.ts'
+import { LineCutter, readFile } from '../../io/audit/audit-lines.ts'
+import { readRecord } from '../../io/audit/audit-record.ts'
+import { overAuditFiles } from '../wiring/audit-files.ts'
 
 /** A charge has a handful; a file that names one more often tells something else. */
 const MAX_RECORDS = 100

@@ -1,6 +1,6 @@
 /** A charge as `/api/charges`, the exports and the live events tell it. */
-import { takenOf, type Charge } from '../../core/charge.ts'
-import { formatUnits, formatUsd } from '../../core/money.ts'
+import { takenOf, type Charge } from '../../core/charge/charge.ts'
+import { formatUnits, formatUsd } from '../../core/money/money.ts'
 import type { ExplorerLink } from './explorers.ts'
 
 /** Money as strings, times in RFC 3339, what is not known as `null`. */

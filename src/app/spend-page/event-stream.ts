@@ -1,7 +1,7 @@
 /** `/api/events`: the feed as server-sent events (WHATWG HTML, section 9.2). */
 import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../core/errors.ts'
-import type { Request } from '../../../middleware/handler.ts'
+import type { Request } from '../../../middleware/http/handler.ts'
 import type { ChargeFeed, FeedEvent } from './feed.ts'
 
 /** What {@link EventStreams} needs. */

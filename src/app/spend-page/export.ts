@@ -1,7 +1,7 @@
 /** The charges of a filter as a file, a page at a time: as many as there are, in constant memory. */
 import { Readable } from 'node:stream'
 import { stringify } from 'csv-stringify'
-import type { Charge } from '../../core/charge.ts'
+import type { Charge } from '../../core/charge/charge.ts'
 import type { ChargeFilter } from '../../io/store/charge-filter.ts'
 import type { Store } from '../../io/store/store.ts'
 import { CHARGE_COLUMNS, chargeJson } from './charge-json.ts'

@@ -1,5 +1,5 @@
 /** What happens to charges, as it happens, for pages that are open: bounded, and resumable for a while. */
-import type { TollwayEvent } from '../../core/events.ts'
+import type { TollwayEvent } from '../../core/telemetry/events.ts'
 import { chargeJson } from './charge-json.ts'
 import type { ExplorerLink } from './explorers.ts'
 

@@ -1,6 +1,6 @@
 /** What payers have to pay with: wallets and pools of vouchers, as whoever knows them tells the spend page. */
 
-import { findNetwork } from '../../core/assets.ts'
+import { findNetwork } from '../../core/money/assets.ts'
 
 /** A payer's balance of one asset. */
 export interface WalletFunds {

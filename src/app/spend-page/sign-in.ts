@@ -1,7 +1,7 @@
 /** `POST /dashboard/sign-in` and `/dashboard/sign-out`: a session for the key, and its end. */
 import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../core/errors.ts'
-import type { Request } from '../../../middleware/handler.ts'
+import type { Request } from '../../../middleware/http/handler.ts'
 import type { Access } from './access.ts'
 
 /** A form with one key of at most 4096 characters, percent-encoded. */

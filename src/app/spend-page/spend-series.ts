@@ -1,7 +1,7 @@
 /** Spending over time: one sum for each piece of time, group and state, exact. */
 import { DateTime } from 'luxon'
-import type { ChargeState } from '../../core/charge.ts'
-import { formatUsd } from '../../core/money.ts'
+import type { ChargeState } from '../../core/charge/charge.ts'
+import { formatUsd } from '../../core/money/money.ts'
 import type { SpendRow } from '../../io/store/charge-filter.ts'
 import { invalidQuery, type SpendOverTime } from './query.ts'
 import type { SpendTurns } from './spend-turns.ts'

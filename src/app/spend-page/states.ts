@@ -1,4 +1,4 @@
-import type { ChargeState } from '../../core/charge.ts'
+import type { ChargeState } from '../../core/charge/charge.ts'
 
 /** Every state of a charge, in the order of its life. */
 export const CHARGE_STATES = [

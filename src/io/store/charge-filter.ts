@@ -1,5 +1,5 @@
 /** Which charges a list, an export or a sum is about: one meaning for every store. */
-import type { Charge, ChargeState } from '../../core/charge.ts'
+import type { Charge, ChargeState } from '../../core/charge/charge.ts'
 
 /** What is left out matches all. */
 export interface ChargeFilter {

@@ -3,7 +3,7 @@
  * dropped because the terms changed, change `delivered` in the very transaction that adds or drops them, so that an order
  * that was cut off is continued without a gap or a voucher too many; a removed pool takes its purchase along.
  */
-import type { Purchase, StoredPurchase } from '../../core/purchase.ts'
+import type { Purchase, StoredPurchase } from '../../core/vouchers/purchase.ts'
 
 /** See the file's head. Every method is one transaction. */
 export interface PurchaseStore {

@@ -5,12 +5,12 @@
  *
  * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written
  */
-import type { Claim, Totals } from '../../core/budget.ts'
-import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge.ts'
-import type { RequestMark } from '../../core/idempotency.ts'
-import type { ChargeFlag, Finding } from '../../core/reconcile.ts'
-import type { Usage } from '../../core/usage.ts'
-import type { Window } from '../../core/window.ts'
+import type { Claim, Totals } from '../../core/budget/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge/charge.ts'
+import type { RequestMark } from '../../core/request/idempotency.ts'
+import type { ChargeFlag, Finding } from '../../core/charge/reconcile.ts'
+import type { Usage } from '../../core/stream/usage.ts'
+import type { Window } from '../../core/budget/window.ts'
 import type { PurchaseStore } from './purchase-store.ts'
 import type { VoucherStore } from './voucher-store.ts'
 import type { ChargeCursor, ChargeFilter, SpendQuery, SpendRow } from './charge-filter.ts'

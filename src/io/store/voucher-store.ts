@@ -12,8 +12,8 @@ import type {
   VoucherPool,
   VoucherState,
   VoucherTerms,
-} from '../../core/voucher.ts'
-import type { AuthorizationMethod } from '../../core/charge.ts'
+} from '../../core/vouchers/voucher.ts'
+import type { AuthorizationMethod } from '../../core/charge/charge.ts'
 
 /** What became of vouchers that were to be added. */
 export interface Added {

@@ -1,7 +1,7 @@
 /** What the audit files of a campaign say. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { verifyAudit } from '../../../src/io/audit-verify.ts'
+import { verifyAudit } from '../../../src/io/audit/audit-verify.ts'
 
 /** The audit files of a directory, read to their ends. */
 export interface AuditTrail {

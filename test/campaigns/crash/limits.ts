@@ -1,5 +1,5 @@
 /** Budgets that stay near their limits: at every restart the limits move a few calls above what is counted. */
-import { formatUnits } from '../../../src/core/money.ts'
+import { formatUnits } from '../../../src/core/money/money.ts'
 import type { Snapshot } from './books.ts'
 import type { Random } from './random.ts'
 

@@ -1,7 +1,7 @@
 /** What was spent, counted in five ways that know nothing of each other, and where they differ. */
 import { readFile } from 'node:fs/promises'
-import type { Charge } from '../../../src/core/charge.ts'
-import { verifyAudit } from '../../../src/io/audit-verify.ts'
+import type { Charge } from '../../../src/core/charge/charge.ts'
+import { verifyAudit } from '../../../src/io/audit/audit-verify.ts'
 import type { TestGateway } from '../../kit/gateway.ts'
 import { localDate } from './clock-change.ts'
 

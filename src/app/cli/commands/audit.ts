@@ -1,11 +1,11 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import type { FollowedRecord } from '../../../io/audit-follow.ts'
-import { isPublicKey } from '../../../io/audit-signer.ts'
-import type { ProvenChain } from '../audit-chains.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import type { FollowedRecord } from '../../../io/audit/audit-follow.ts'
+import { isPublicKey } from '../../../io/audit/audit-signer.ts'
+import type { ProvenChain } from '../output/audit-chains.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../run.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 /** Adds `tollway audit` and its commands. */
 export function addAudit(program: Command, context: CommandContext): void {
@@ -58,8 +58,8 @@ configuration it is held against the ledger's note of how far it went.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (files: string[], options: VerifyFlags) => {
-      const { knownAudit, proveChains } = await import('../audit-chains.ts')
-      const { chainsJson, renderBroken, renderWhole } = await import('../audit-report.ts')
+      const { knownAudit, proveChains } = await import('../output/audit-chains.ts')
+      const { chainsJson, renderBroken, renderWhole } = await import('../output/audit-report.ts')
       const { terminal } = context
       const config = options.config ?? (files.length === 0 ? DEFAULT_CONFIG : undefined)
       const known = config === undefined ? undefined : knownAudit(config, terminal.env)
@@ -81,7 +81,7 @@ ${EXIT_CODES_HELP}`,
 
 /** Files that follow each other, as they were named. */
 async function proveNamed(files: readonly string[], publicKey: string | undefined): Promise<ProvenChain> {
-  const { verifyAudit } = await import('../../../io/audit-verify.ts')
+  const { verifyAudit } = await import('../../../io/audit/audit-verify.ts')
   const verdict = await verifyAudit(files, { publicKey })
   return { file: files.at(-1) ?? '', files, verdict, notHeld: undefined }
 }
@@ -124,8 +124,8 @@ ${EXIT_CODES_HELP}`,
       if ([charge, request, tx, nonce].every((one) => one === undefined)) {
         command.error('error: say what to follow: --charge, --request, --tx or --nonce')
       }
-      const { followAudit } = await import('../../../io/audit-follow.ts')
-      const { renderFollowed } = await import('../audit-report.ts')
+      const { followAudit } = await import('../../../io/audit/audit-follow.ts')
+      const { renderFollowed } = await import('../output/audit-report.ts')
       const { paths, found } = await followIn(files, options.config, context, (all) =>
         followAudit(all, { charge, request, tx, nonce }),
       )
@@ -198,10 +198,10 @@ async function followIn(
     found: byTime(await gathered(follow(paths))),
   })
   if (files.length > 1) return await read(files)
-  const { overChain } = await import('../../../io/audit-rotate.ts')
+  const { overChain } = await import('../../../io/audit/audit-rotate.ts')
   if (only !== undefined) return await overChain(only, read)
-  const { knownAudit } = await import('../audit-chains.ts')
-  const { overAuditFiles } = await import('../../audit-files.ts')
+  const { knownAudit } = await import('../output/audit-chains.ts')
+  const { overAuditFiles } = await import('../../wiring/audit-files.ts')
   return await overAuditFiles(knownAudit(config ?? DEFAULT_CONFIG, terminal.env).path, read)
 }
 
@@ -212,7 +212,7 @@ function byTime(records: readonly FollowedRecord[]): FollowedRecord[] {
 }
 
 async function configuredKey(file: string, context: CommandContext): Promise<string> {
-  const { knownAudit } = await import('../audit-chains.ts')
+  const { knownAudit } = await import('../output/audit-chains.ts')
   const { publicKey } = knownAudit(file, context.terminal.env)
   if (publicKey !== undefined) return publicKey
   throw new ConfigError(
@@ -222,7 +222,7 @@ async function configuredKey(file: string, context: CommandContext): Promise<str
 
 async function makeKey(file: string): Promise<string> {
   const { writeFileSync } = await import('node:fs')
-  const { newCheckpointKey } = await import('../../../io/audit-signer.ts')
+  const { newCheckpointKey } = await import('../../../io/audit/audit-signer.ts')
   const { pem, publicKey } = newCheckpointKey()
   try {
     writeFileSync(file, pem, { mode: 0o600, flag: 'wx' })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
-import type { Backup } from '../../backup.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { Backup } from '../../operations/backup.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 /** Adds `tollway backup`. */
@@ -27,7 +27,7 @@ ${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { backUp } = await import('../../backup.ts')
+      const { backUp } = await import('../../operations/backup.ts')
       const { systemClock } = await import('../../../core/clock.ts')
       const backup = await backUp(loadConfigForReading(options.config, terminal.env), directory, systemClock)
       if (options.json) terminal.stdout(`${JSON.stringify(backup, undefined, 2)}\n`)

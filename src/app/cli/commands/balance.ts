@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import { printJson, withCommon, type CommonOptions } from '../buying-options.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
+import { printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../run.ts'
-import { renderTable } from '../table.ts'
+import { renderTable } from '../output/table.ts'
 
 /** Adds `tollway balance`. */
 export function addBalance(program: Command, context: CommandContext): void {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 /** Adds `tollway budgets`. */
@@ -25,10 +25,10 @@ ${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
-      const { readBudgets } = await import('../../../io/budget-book.ts')
-      const { budgetsJson } = await import('../../budget-json.ts')
-      const { renderBudgets } = await import('../budgets-report.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite/sqlite-read.ts')
+      const { readBudgets } = await import('../../../io/ledger/budget-status.ts')
+      const { budgetsJson } = await import('../../report/budget-json.ts')
+      const { renderBudgets } = await import('../output/budgets-report.ts')
       const { budgets, store } = loadConfigForReading(options.config, terminal.env)
       if (store === 'memory') {
         throw new ConfigError(

@@ -1,8 +1,8 @@
 import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../../core/errors.ts'
-import { formatUnits } from '../../../core/money.ts'
-import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/purchase.ts'
-import { alone } from '../../buying/alone.ts'
+import { formatUnits } from '../../../core/money/money.ts'
+import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/vouchers/purchase.ts'
+import { alone } from '../../buying/exclusive-run.ts'
 import type { Bought } from '../../buying/buy.ts'
 import type { EmitFormat, Emitted } from '../../buying/emit.ts'
 import {
@@ -14,10 +14,10 @@ import {
   withCommon,
   type ChoiceOptions,
   type CommonOptions,
-} from '../buying-options.ts'
-import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../exit-codes.ts'
-import { wholeNumber } from '../options.ts'
-import { progressBar } from '../progress.ts'
+} from '../shared/buying-options.ts'
+import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../shared/exit-codes.ts'
+import { wholeNumber } from '../shared/options.ts'
+import { progressBar } from '../output/progress.ts'
 import type { CommandContext } from '../run.ts'
 
 interface BuyOptions extends CommonOptions, ChoiceOptions {
@@ -103,7 +103,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const { terminal } = context
   // Loaded here, so that help and usage errors come at once.
   const { loadConfig } = await import('../../config/load.ts')
-  const { withBuying } = await import('../../buying/parts.ts')
+  const { withBuying } = await import('../../buying/buying-context.ts')
   const { buy } = await import('../../buying/buy.ts')
   const { emit } = await import('../../buying/emit.ts')
   const { noteRefusal } = await import('../../buying/process.ts')
@@ -151,7 +151,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
     ),
   )
   const { bought, emitted } = assertAlone(ran)
-  const { purchaseJson } = await import('../purchases-report.ts')
+  const { purchaseJson } = await import('../output/purchases-report.ts')
   if (options.json) {
     const { purchase, status, wanted, added, dropped, resumed, stopped } = bought
     const view = purchaseJson({ purchase, status, elsewhere: emitted?.count ?? 0 })

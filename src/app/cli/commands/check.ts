@@ -1,9 +1,9 @@
 import type { Command } from 'commander'
-import { EXAMPLE_CONFIG } from '../example-config.ts'
+import { EXAMPLE_CONFIG } from '../shared/example-config.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
-import type { FilesLook } from '../../obol/look-at-files.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import type { FilesLook } from '../../obol/inspect-files.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 /** Adds `tollway check`. */
@@ -29,7 +29,7 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigWithText } = await import('../../config/load.ts')
-      const { renderCheck, summarize } = await import('../check-report.ts')
+      const { renderCheck, summarize } = await import('../output/check-report.ts')
       const loaded = loadConfigWithText(options.config, terminal.env)
       const files = await filesOf(loaded.config)
       terminal.stdout(
@@ -44,6 +44,6 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
 async function filesOf(config: ResolvedConfig): Promise<FilesLook | undefined> {
   const payers = [...config.payers.values()]
   if (!payers.some((payer) => payer.kind === 'obol' && payer.mode === 'pool' && payer.paths)) return undefined
-  const { lookAtFiles } = await import('../../obol/look-at-files.ts')
+  const { lookAtFiles } = await import('../../obol/inspect-files.ts')
   return await lookAtFiles(config, Date.now())
 }

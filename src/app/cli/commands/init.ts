@@ -3,8 +3,8 @@ import { Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
 import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 const URL_OPTION = [

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
 import { systemClock } from '../../../core/clock.ts'
 import { parseInstant } from '../../../core/instant.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 interface CommonOptions {
@@ -139,7 +139,7 @@ async function load(options: CommonOptions, env: CommandContext['terminal']['env
   const { loadConfigForReading } = await import('../../config/load.ts')
   return {
     config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
-    report: await import('../keys-report.ts'),
-    keys: await import('../../keys.ts'),
+    report: await import('../output/keys-report.ts'),
+    keys: await import('../../operations/caller-keys.ts'),
   }
 }

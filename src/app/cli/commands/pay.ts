@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
-import type { Reply } from '../../../core/exchange.ts'
+import type { Reply } from '../../../core/request/exchange.ts'
 import type { Receipt } from '../../buying/receipt.ts'
 import type { Paid, PayWish } from '../../buying/pay.ts'
 import { StoppedError } from '../../buying/stopped.ts'
@@ -13,11 +13,11 @@ import {
   withCommon,
   type ChoiceOptions,
   type CommonOptions,
-} from '../buying-options.ts'
-import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../deliver.ts'
-import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../exit-codes.ts'
+} from '../shared/buying-options.ts'
+import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../output/deliver.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../run.ts'
-import type { Terminal } from '../terminal.ts'
+import type { Terminal } from '../shared/terminal.ts'
 
 interface PayOptions extends CommonOptions, ChoiceOptions {
   readonly request?: string
@@ -67,7 +67,7 @@ ${EXIT_CODES_HELP}`,
     .action(async (url: string, options: PayOptions) => {
       // Loaded here, so that help and usage errors come at once.
       const { loadConfig } = await import('../../config/load.ts')
-      const { withBuying } = await import('../../buying/parts.ts')
+      const { withBuying } = await import('../../buying/buying-context.ts')
       const { pay } = await import('../../buying/pay.ts')
       const { payingPayer } = await import('../../buying/choose-payer.ts')
       const { readUrl } = await import('../../buying/endpoint.ts')

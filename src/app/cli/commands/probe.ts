@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import { existsSync } from 'node:fs'
 import type { Probed, ProbedOffer } from '../../buying/probe.ts'
-import { interruptible, printJson, withCommon, type CommonOptions } from '../buying-options.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
-import { DEFAULT_CONFIG } from '../options.ts'
+import { interruptible, printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
-import { renderTable } from '../table.ts'
+import { renderTable } from '../output/table.ts'
 
 interface ProbeOptions extends CommonOptions {
   readonly request?: string
@@ -38,7 +38,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: ProbeOptions) => {
       const { probe } = await import('../../buying/probe.ts')
-      const { BUILT_IN_ASSETS } = await import('../../../core/assets.ts')
+      const { BUILT_IN_ASSETS } = await import('../../../core/money/assets.ts')
       const { loadConfigForReading } = await import('../../config/load.ts')
       const named = options.config !== DEFAULT_CONFIG || existsSync(options.config)
       const assets = named ? loadConfigForReading(options.config, terminal.env).assets : BUILT_IN_ASSETS

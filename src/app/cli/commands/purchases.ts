@@ -1,7 +1,7 @@
 /** `tollway list` and `tollway status`. */
 import type { Command } from 'commander'
-import { printJson, withCommon, type CommonOptions } from '../buying-options.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
+import { printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../run.ts'
 
 interface StatusOptions extends CommonOptions {
@@ -65,5 +65,5 @@ async function read(options: StatusOptions, name: string | undefined, { terminal
   const { readPurchases } = await import('../../buying/read-purchases.ts')
   const config = loadConfigForReading(options.config, terminal.env)
   const known = await readPurchases(config, Date.now(), { name, payer: options.pool })
-  return { known, report: await import('../purchases-report.ts') }
+  return { known, report: await import('../output/purchases-report.ts') }
 }

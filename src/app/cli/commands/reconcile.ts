@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
-import { findNetwork } from '../../../core/assets.ts'
-import { formatUnits, formatUsd } from '../../../core/money.ts'
-import type { ReconcileOutcome } from '../../reconcile-once.ts'
-import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { findNetwork } from '../../../core/money/assets.ts'
+import { formatUnits, formatUsd } from '../../../core/money/money.ts'
+import type { ReconcileOutcome } from '../../operations/reconcile-once.ts'
+import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
-import { renderTable } from '../table.ts'
+import { renderTable } from '../output/table.ts'
 
 /** Adds `tollway reconcile`. */
 export function addReconcile(program: Command, context: CommandContext): void {
@@ -29,7 +29,7 @@ ${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { reconcileOnce } = await import('../../reconcile-once.ts')
+      const { reconcileOnce } = await import('../../operations/reconcile-once.ts')
       const say = (fields: object, message: string): void =>
         terminal.stderr(`${message} ${JSON.stringify(fields)}\n`)
       const config = loadConfigForReading(options.config, terminal.env, ['audit'])

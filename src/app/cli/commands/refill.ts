@@ -1,19 +1,19 @@
 /** `tollway refill`, `tollway remove` and `tollway process`. */
 import type { Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
-import { formatUnits } from '../../../core/money.ts'
-import { MAX_ORDER } from '../../../core/purchase.ts'
-import { alone } from '../../buying/alone.ts'
+import { formatUnits } from '../../../core/money/money.ts'
+import { MAX_ORDER } from '../../../core/vouchers/purchase.ts'
+import { alone } from '../../buying/exclusive-run.ts'
 import type { Processed } from '../../buying/process.ts'
 import type { RefillReport } from '../../buying/refill.ts'
 import type { Removed } from '../../buying/remove.ts'
-import { assertAlone, interruptible, printJson, withCommon, type CommonOptions } from '../buying-options.ts'
-import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../exit-codes.ts'
-import { wholeNumber } from '../options.ts'
-import { progressBar } from '../progress.ts'
-import { instant } from '../purchases-report.ts'
+import { assertAlone, interruptible, printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
+import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
+import { wholeNumber } from '../shared/options.ts'
+import { progressBar } from '../output/progress.ts'
+import { instant } from '../output/purchases-report.ts'
 import type { CommandContext } from '../run.ts'
-import { renderTable } from '../table.ts'
+import { renderTable } from '../output/table.ts'
 
 interface RefillOptions extends CommonOptions {
   readonly count?: number
@@ -183,7 +183,7 @@ async function load(options: CommonOptions, { terminal }: CommandContext) {
   // Loaded here, so that help and usage errors come at once.
   const { loadConfig } = await import('../../config/load.ts')
   const config = loadConfig(options.config, terminal.env)
-  const { withBuying } = await import('../../buying/parts.ts')
+  const { withBuying } = await import('../../buying/buying-context.ts')
   const { findPurchase } = await import('../../buying/find-purchase.ts')
   const { refill } = await import('../../buying/refill.ts')
   const { remove } = await import('../../buying/remove.ts')

@@ -1,10 +1,10 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import { isTimezone } from '../../../core/window.ts'
+import { isTimezone } from '../../../core/budget/window.ts'
 import type { PeriodUnit } from '../../report/period.ts'
 import { DIMENSIONS, type Dimension } from '../../report/spending.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 interface Flags {
@@ -57,7 +57,7 @@ ${EXIT_CODES_HELP}`,
     .action(async (unit: PeriodUnit, options: Flags) => {
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite-read.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite/sqlite-read.ts')
       const { periodOf } = await import('../../report/period.ts')
       const { env } = context.terminal
       const { store } = loadConfigForReading(options.config, env)
@@ -86,7 +86,7 @@ async function spendingText(
 ): Promise<string> {
   const { readWithUsage } = await import('../../report/read-charges.ts')
   const { addUp } = await import('../../report/spending.ts')
-  const { csvOfSpending, jsonOfSpending, renderSpending } = await import('../report-output.ts')
+  const { csvOfSpending, jsonOfSpending, renderSpending } = await import('../output/spending-report.ts')
   const report = { period, timezone, by, rows: await addUp(readWithUsage(ledger, period), by, timezone) }
   if (csv) return csvOfSpending(report)
   return json ? inJson(jsonOfSpending(report)) : renderSpending(report)
@@ -100,7 +100,7 @@ async function replayText(
 ): Promise<string> {
   const { readCharges } = await import('../../report/read-charges.ts')
   const { replay, replaySince } = await import('../../report/replay.ts')
-  const { csvOfReplay, jsonOfReplay, renderReplay } = await import('../report-output.ts')
+  const { csvOfReplay, jsonOfReplay, renderReplay } = await import('../output/spending-report.ts')
   const since = replaySince(policy.budgets, period)
   const result = await replay(readCharges(ledger, { ...period, since }), policy, period)
   if (csv) return csvOfReplay(result)

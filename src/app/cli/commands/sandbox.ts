@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { CommandContext } from '../run.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
-import { wholeNumber } from '../options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { wholeNumber } from '../shared/options.ts'
 
 /** Adds `tollway sandbox`. */
 export function addSandbox(program: Command, context: CommandContext): void {

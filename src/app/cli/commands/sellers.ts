@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { systemClock } from '../../../core/clock.ts'
-import { EXIT_CODES_HELP } from '../exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../run.ts'
 
 interface CommonOptions {
@@ -122,7 +122,7 @@ async function load(options: CommonOptions, env: CommandContext['terminal']['env
   const { loadConfigForReading } = await import('../../config/load.ts')
   return {
     config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
-    report: await import('../sellers-report.ts'),
-    sellers: await import('../../sellers.ts'),
+    report: await import('../output/sellers-report.ts'),
+    sellers: await import('../../operations/seller-pins.ts'),
   }
 }

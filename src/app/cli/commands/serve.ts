@@ -1,10 +1,10 @@
 import type { Command } from 'commander'
 import type { ResolvedConfig } from '../../config/resolved.ts'
 import type { CommandContext } from '../run.ts'
-import { EXIT, EXIT_CODES_HELP } from '../exit-codes.ts'
-import type { Terminal } from '../terminal.ts'
-import { addObolFlags, obolConfig, type ObolFlags } from '../obol-flags.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../options.ts'
+import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import type { Terminal } from '../shared/terminal.ts'
+import { addObolFlags, obolConfig, type ObolFlags } from '../shared/obol-flags.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 /** The part of a gateway that `serve` uses. */
 export interface ServedGateway {
@@ -52,7 +52,7 @@ ${EXIT_CODES_HELP}`,
               env,
             )
           : loadConfig(options.config, env, { listen: options.listen })
-      const { createGateway } = await import('../../gateway.ts')
+      const { createGateway } = await import('../../gateway/gateway.ts')
       context.end(await serve(config, createGateway, context.terminal))
     })
   addObolFlags(command)

@@ -1,0 +1,70 @@
+/**
+ * `early_keepalive`: a stream that is opened before the paid status is known, because a seller that is silent for
+ * minutes would lose the client. The price: what goes wrong after that has no HTTP status of its own.
+ */
+import type { ServerResponse } from 'node:http'
+import type { TollwayError } from '../../src/core/errors.ts'
+import type { Exchange } from '../../src/core/request/exchange.ts'
+import { answerKind, eventText, type StreamEvent } from '../../src/core/stream/stream-json.ts'
+import type { Timers } from '../../src/core/timers.ts'
+import { setAnswerHeaders, trailersOf } from './response-headers.ts'
+import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
+
+const WAITING = ': waiting\n\n'
+
+/**
+ * Says `: waiting` to a client that streams whenever `everyMs` passed without an answer.
+ * @returns ends the waiting
+ */
+export function waitAloud(
+  res: ServerResponse,
+  exchange: Exchange,
+  everyMs: number,
+  timers: Timers,
+): () => void {
+  const wait = new KeepAlive(everyMs, timers, () => {
+    if (res.destroyed || res.writableEnded) return
+    if (!res.headersSent) openEarly(res, exchange)
+    // A client that does not read needs no more to read.
+    if (!res.writableNeedDrain) res.write(WAITING)
+  })
+  wait.heard()
+  return () => wait.stop()
+}
+
+function openEarly(res: ServerResponse, exchange: Exchange): void {
+  res.statusCode = 200
+  setStreamHeaders(res)
+  res.setHeader('content-type', 'text/event-stream; charset=utf-8')
+  setAnswerHeaders(res, exchange)
+  exchange.openedEarly = true
+  exchange.details['opened_early'] = true
+  res.flushHeaders()
+}
+
+/** Headers of a stream that Tollway writes; what is known only at its end comes in trailers. */
+export function setStreamHeaders(res: ServerResponse): void {
+  res.setHeader('cache-control', 'no-cache, no-transform')
+  res.setHeader('x-accel-buffering', 'no')
+  res.setHeader('trailer', 'x-tollway-truncated, x-tollway-spent, x-tollway-charge, x-tollway-cost-usd')
+}
+
+/** Tells an error to a client whose stream was opened early. */
+export function endEarly(res: ServerResponse, exchange: Exchange, error: TollwayError): void {
+  exchange.openedEarly = false
+  const { message, code } = error.toBody().error
+  const event = errorEvent(exchange.endpoint, error, message, code)
+  res.addTrailers(trailersOf(exchange))
+  res.end(eventText(event))
+}
+
+function errorEvent(endpoint: string, error: TollwayError, message: string, code: string): StreamEvent {
+  const kind = answerKind(endpoint)
+  if (kind === 'anthropic') {
+    return { event: 'error', data: { type: 'error', error: { type: error.type, message } } }
+  }
+  if (kind === 'responses') {
+    return { event: 'error', data: { type: 'error', sequence_number: 0, code, message, param: null } }
+  }
+  return { data: { ...error.toBody() } }
+}

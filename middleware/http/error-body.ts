@@ -1,0 +1,19 @@
+import type { TollwayError } from '../../src/core/errors.ts'
+
+/** Anthropic's names where its SDKs tell errors apart by type; 400 and 402 keep ours. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  500: 'api_error',
+  503: 'api_error',
+}
+
+/** The JSON of an error: OpenAI's envelope, or Anthropic's on its own endpoints. */
+export function errorBody(error: TollwayError, anthropic: boolean): Readonly<Record<string, unknown>> {
+  if (!anthropic) return error.toBody()
+  const type = ANTHROPIC_TYPES[error.status] ?? error.type
+  return { type: 'error', error: { type, message: error.message } }
+}

@@ -1,0 +1,49 @@
+/** Finds the {@link Exchange} of a request; the first middleware that asks opens it. */
+import { randomUUID } from 'node:crypto'
+import { systemClock, type Clock } from '../../src/core/clock.ts'
+import type { Exchange } from '../../src/core/request/exchange.ts'
+import type { Request } from './handler.ts'
+
+const EXCHANGE = Symbol('tollway.exchange')
+const SAFE_ID = /^[\x21-\x7e]{1,128}$/
+
+/** The exchange of a request, opened on first use. A client's `x-request-id` is kept when it is safe ASCII up to 128 characters. */
+export function exchangeOf(req: Request, clock: Clock = systemClock): Exchange {
+  const holder = req as Request & { [EXCHANGE]?: Exchange }
+  holder[EXCHANGE] ??= open(req, clock)
+  return holder[EXCHANGE]
+}
+
+/** Whether a request names its seller by its path; opens no exchange. */
+export function isDirect(req: Request): boolean {
+  return (req as Request & { [EXCHANGE]?: Exchange })[EXCHANGE]?.direct !== undefined
+}
+
+function open(req: Request, clock: Clock): Exchange {
+  const offered = req.headers['x-request-id']
+  return {
+    id: typeof offered === 'string' && SAFE_ID.test(offered) ? offered : `req_${randomUUID()}`,
+    startedAt: clock.now(),
+    timing: { begunAt: performance.now(), awaitedMs: 0, readyAt: undefined },
+    endpoint: 'other',
+    caller: 'anonymous',
+    allowedModels: ['*'],
+    body: undefined,
+    model: undefined,
+    stream: false,
+    route: undefined,
+    payer: undefined,
+    candidates: undefined,
+    tags: [],
+    guard: undefined,
+    run: undefined,
+    charge: undefined,
+    reply: undefined,
+    usage: undefined,
+    truncated: false,
+    firstByteAt: undefined,
+    outcome: undefined,
+    code: undefined,
+    details: {},
+  }
+}

@@ -1,0 +1,50 @@
+/** Which path a request asks for, whatever the middleware is mounted under. */
+import { modelEndpoint, plainPath, withoutVersion } from '../../src/core/request/endpoints.ts'
+import { isDirect } from './exchange-of.ts'
+import type { Request } from './handler.ts'
+
+/**
+ * The URLs a middleware may go by: relative to where it is mounted, and whole. `app.use('/v1', …)` and
+ * `app.use('/ai', …)` are served by the first, `app.use('/metrics', …)` by the second.
+ */
+function urlsOf(req: Request): readonly string[] {
+  const url = req.url ?? ''
+  return req.originalUrl === undefined || req.originalUrl === url ? [url] : [url, req.originalUrl]
+}
+
+/** The first path without `/v1` that passes the test, or `undefined`; hidden paths (dots, `//`, backslashes) never pass. */
+export function findPath(req: Request, test: (path: string) => boolean): string | undefined {
+  for (const url of urlsOf(req)) {
+    const path = plainPath(url)
+    const bare = path === undefined ? undefined : withoutVersion(path)
+    if (bare !== undefined && test(bare)) return bare
+  }
+  return undefined
+}
+
+/** The model endpoint a request is for, e.g. `/chat/completions`, or `undefined`. */
+export function endpointOf(req: Request): string | undefined {
+  for (const url of urlsOf(req)) {
+    const endpoint = modelEndpoint(url)
+    if (endpoint !== undefined) return endpoint
+  }
+  return undefined
+}
+
+/** Whether a request is for a route: a POST to a model endpoint, or any that names its seller by its path. */
+export function isRouted(req: Request): boolean {
+  return isDirect(req) || (req.method === 'POST' && endpointOf(req) !== undefined)
+}
+
+/** The raw URLs, undecoded and with `/v1` cut off, for paths that may hold encoded slashes. */
+export function rawPaths(req: Request): string[] {
+  return urlsOf(req).map((url) => withoutVersion(url.split(/[?#]/, 1)[0] ?? ''))
+}
+
+/** The values of a request's headers, by their names in lower case. */
+export function headersOf(req: Request): (name: string) => string | undefined {
+  return (name) => {
+    const value = req.headers[name]
+    return typeof value === 'string' ? value : value?.join(', ')
+  }
+}

@@ -1,0 +1,54 @@
+/** The headers Tollway puts on its answers. */
+import type { ServerResponse } from 'node:http'
+import type { Exchange } from '../../src/core/request/exchange.ts'
+import { formatUsd } from '../../src/core/money/money.ts'
+
+/** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
+export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
+  const state = exchange.charge?.state
+  if (state === 'settled') return 'yes'
+  return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
+}
+
+/**
+ * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
+ * it overwrites, so that the headers tell the last state known before the first byte.
+ */
+export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void {
+  const spent = spentOf(exchange)
+  res.setHeader('x-request-id', exchange.id)
+  res.setHeader('x-tollway-spent', spent)
+  // Nobody may take such an answer for a completion.
+  if (exchange.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
+  const reduced = exchange.details['reduced_max_tokens']
+  if (reduced !== undefined) res.setHeader('x-tollway-max-tokens', String(reduced))
+  const { charge } = exchange
+  if (!charge || spent === 'no') return
+  const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)
+  if (cost !== undefined) {
+    res.setHeader('x-tollway-cost-usd', cost)
+    res.setHeader('x-litellm-response-cost', cost)
+  }
+  res.setHeader('x-tollway-charge', charge.id)
+  res.setHeader('x-tollway-payer', charge.payer)
+  res.setHeader('x-tollway-model', headerText(charge.model))
+  if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
+}
+
+/** What is told behind a stream: its headers went out before it was known. */
+export function trailersOf(exchange: Exchange): Record<string, string> {
+  const { charge, truncated } = exchange
+  const spent = spentOf(exchange)
+  const cost = charge?.microUsd === undefined || spent === 'no' ? undefined : formatUsd(charge.microUsd)
+  return {
+    'x-tollway-truncated': String(truncated),
+    'x-tollway-spent': spent,
+    ...(charge && spent !== 'no' ? { 'x-tollway-charge': charge.id } : {}),
+    ...(cost === undefined ? {} : { 'x-tollway-cost-usd': cost }),
+  }
+}
+
+/** Text that may stand in a header: anything outside printable ASCII becomes `?`. */
+export function headerText(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
+}

@@ -1,0 +1,184 @@
+/** One request on its way, or as it ended: who waits for it, what it came to, and whether anybody got the answer. */
+import type { ServerResponse } from 'node:http'
+import type { Charge } from '../../src/core/charge/charge.ts'
+import type { Exchange, Reply, Run } from '../../src/core/request/exchange.ts'
+import type { Attempt, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
+import { spentOf } from '../http/response-headers.ts'
+import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
+
+/** What a request came to. */
+export type Outcome =
+  /** An answer of the seller. */
+  | { readonly kind: 'reply'; readonly head: Omit<Reply, 'body'>; readonly body: SharedBody }
+  | { readonly kind: 'error'; readonly error: unknown }
+  /** It ended before anything was asked: refused on the way, or its client left. The next one tries by itself. */
+  | { readonly kind: 'nothing' }
+
+/**
+ * What an exchange learns when its request turns out to be a repeat: what was paid, and how the answer is to be handed on, so
+ * that a repeat gets what the first client got.
+ */
+export type Facts = Pick<Exchange, 'route' | 'payer' | 'charge' | 'outcome' | 'candidate' | 'usageChunk'>
+
+/** What a {@link Flight} is made with. */
+export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
+  readonly mark: RequestMark
+  readonly presented: Presented
+  /** Its client marks its retries, or names its requests: a repeat may come that wants the same answer. */
+  readonly mayBeAskedAgain: boolean
+  readonly now: () => number
+  /** Told once, when nobody waits any more and it is known what was paid. */
+  readonly onEnd: (flight: Flight) => void
+}
+
+/** See the file's head. */
+export class Flight implements Run, Attempt {
+  readonly mark: RequestMark
+  readonly startedAt: number
+  readonly #options: FlightOptions
+  readonly #left = new AbortController()
+  readonly #outcome = Promise.withResolvers<Outcome>()
+  /** Of the client whose request it is. */
+  #exchange: Exchange | undefined
+  #known: Outcome | undefined
+  #facts: Facts | undefined
+  #begun = false
+  #waiting = 0
+  #delivered = false
+  #endedAt: number | undefined
+
+  constructor(options: FlightOptions) {
+    this.#options = options
+    this.mark = options.mark
+    this.startedAt = options.now()
+  }
+
+  get body(): string {
+    return this.mark.body
+  }
+
+  get mayBeAskedAgain(): boolean {
+    return this.#options.mayBeAskedAgain
+  }
+
+  get leaving(): AbortSignal {
+    return this.#left.signal
+  }
+
+  get endedAt(): number | undefined {
+    return this.#endedAt
+  }
+
+  get abandoned(): boolean {
+    return this.#waiting === 0 && !this.#delivered
+  }
+
+  get state(): Attempt['state'] {
+    if (!this.#known) return 'running'
+    if (this.#known.kind === 'nothing' || !this.#paid) return 'unpaid'
+    // Whatever its status: in a stream that was opened early a failure is told inside an answer of 200.
+    if (this.#known.kind === 'error') return 'failed'
+    if (this.#delivered) return 'delivered'
+    return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
+  }
+
+  /** The charge it reserved last, whatever became of it. */
+  get chargeId(): string | undefined {
+    return this.#exchange?.charge?.id
+  }
+
+  /** The charge that was paid, or perhaps paid, for it; known at the end. */
+  get charge(): Charge | undefined {
+    return this.#paid ? this.#facts?.charge : undefined
+  }
+
+  /** The exchange's part of what it came to; `undefined` until then. */
+  get facts(): Facts | undefined {
+    return this.#facts
+  }
+
+  /** What it came to; resolves when that is known, which for an answer is before its body has come. */
+  get outcome(): Promise<Outcome> {
+    return this.#outcome.promise
+  }
+
+  /** The answer's body, while it can still be read from the beginning. */
+  get shared(): SharedBody | undefined {
+    return this.#known?.kind === 'reply' ? this.#known.body : undefined
+  }
+
+  /**
+   * Counts a client in until its response closes.
+   * @param isFirst the client whose request is the one on its way
+   */
+  enter(res: ServerResponse, exchange: Exchange, isFirst: boolean): void {
+    this.#waiting += 1
+    if (isFirst) this.#exchange = exchange
+    const left = (): void => {
+      this.#waiting -= 1
+      const hasBytes = exchange.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
+      this.#delivered ||= hasBytes
+      if (isFirst && !this.#begun) this.#cancel()
+      else if (this.#waiting === 0) this.#deserted()
+    }
+    // Gone already, while another middleware was busy: its `close` will not come again.
+    if (res.closed) left()
+    else res.once('close', left)
+  }
+
+  begin(): void {
+    this.#begun = true
+  }
+
+  land(exchange: Exchange): void {
+    const { reply } = exchange
+    if (!reply) throw new TypeError('there is no answer to share')
+    const { body, ...head } = reply
+    const shared = new SharedBody(body, { ...this.#options, isWanted: () => this.#waiting > 0 })
+    exchange.reply = { ...head, body: shared.read() ?? body }
+    this.#settle({ kind: 'reply', head, body: shared }, exchange)
+  }
+
+  fail(exchange: Exchange, error: unknown): void {
+    const isNothing = this.leaving.aborted && spentOf(exchange) === 'no'
+    this.#settle(isNothing ? { kind: 'nothing' } : { kind: 'error', error }, exchange)
+  }
+
+  get #paid(): boolean {
+    const { charge } = this.#facts ?? {}
+    return charge !== undefined && charge.state !== 'held' && charge.state !== 'released'
+  }
+
+  #settle(outcome: Outcome, exchange: Facts): void {
+    if (this.#known) return
+    this.#known = outcome
+    const { route, payer, charge, outcome: result, candidate, usageChunk } = exchange
+    this.#facts = { route, payer, charge, outcome: result, candidate, usageChunk }
+    this.#outcome.resolve(outcome)
+    if (this.#waiting === 0) this.#end()
+  }
+
+  /** It was answered or left on its way to the interceptor: whoever waits goes on by itself. */
+  #cancel(): void {
+    this.#left.abort()
+    this.#known ??= { kind: 'nothing' }
+    this.#outcome.resolve(this.#known)
+    this.#end()
+  }
+
+  /** Nobody waits any more. What was sent is finished and booked, whoever left. */
+  #deserted(): void {
+    if (this.#known) this.#end()
+    else this.#left.abort()
+  }
+
+  #end(): void {
+    // An answer nobody got is read to its end, for the client that comes back; so is one that has a key of its own.
+    const isOwed = !this.#delivered || this.#options.presented.named === 'idempotency-key'
+    if (this.#paid && isOwed) this.shared?.keep()
+    else this.shared?.release()
+    if (this.#endedAt !== undefined) return
+    this.#endedAt = this.#options.now()
+    this.#options.onEnd(this)
+  }
+}

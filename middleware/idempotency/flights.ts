@@ -1,0 +1,119 @@
+/** The requests of one gateway process that may be asked again: those on their way, and a bounded number of those that ended. */
+import type { Clock } from '../../src/core/clock.ts'
+import { REMEMBERED_MS, REPEAT_MS, type Presented, type RequestMark } from '../../src/core/request/idempotency.ts'
+import { Flight } from './flight.ts'
+
+/** What {@link Flights} keeps. */
+export interface FlightsOptions {
+  readonly clock: Clock
+  /** Ended requests that are kept at most. */
+  readonly maxEntries: number
+  /** Bytes of all answers that are kept at most, those on their way included. */
+  readonly maxBytes: number
+  /** Told once for every request that ended, when nobody waits for it any more. */
+  readonly onEnd: (flight: Flight) => void
+}
+
+/** No single answer may push all others out. */
+const SHARE = 8
+
+/** See the file's head. What is dropped for want of room is still known to the store: it is never paid again. */
+export class Flights {
+  readonly #options: FlightsOptions
+  readonly #byName = new Map<string, Flight>()
+  readonly #byBody = new Map<string, Flight>()
+  readonly #running = new Set<Flight>()
+  /** In the order they ended, with the time they are forgotten. */
+  readonly #ended = new Map<Flight, number>()
+  readonly #byCharge = new Map<string, Flight>()
+  #bytes = 0
+
+  constructor(options: FlightsOptions) {
+    this.#options = options
+  }
+
+  /** Bytes of answers held now. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Requests held now, running and ended. */
+  get size(): number {
+    return this.#running.size + this.#ended.size
+  }
+
+  named(name: string | undefined): Flight | undefined {
+    this.#sweep()
+    return name === undefined ? undefined : this.#byName.get(name)
+  }
+
+  newest(body: string): Flight | undefined {
+    this.#sweep()
+    return this.#byBody.get(body)
+  }
+
+  /** The request that a charge paid for. */
+  ofCharge(id: string): Flight | undefined {
+    return this.#byCharge.get(id) ?? [...this.#running].find(({ chargeId }) => chargeId === id)
+  }
+
+  /** Takes a request on. It stands for its name and body from now on. */
+  open(mark: RequestMark, presented: Presented, mayBeAskedAgain: boolean): Flight {
+    const { clock, maxBytes } = this.#options
+    const flight = new Flight({
+      mark,
+      presented,
+      mayBeAskedAgain,
+      maxBytes: Math.floor(maxBytes / SHARE),
+      now: () => clock.now(),
+      onSize: (change) => this.#grow(change),
+      onEnd: (ended) => this.#keep(ended, presented),
+    })
+    if (mark.name !== undefined) this.#byName.set(mark.name, flight)
+    this.#byBody.set(mark.body, flight)
+    this.#running.add(flight)
+    return flight
+  }
+
+  #keep(flight: Flight, presented: Presented): void {
+    this.#running.delete(flight)
+    const isNamed = presented.named !== undefined && flight.state !== 'unpaid'
+    if (flight.charge) this.#byCharge.set(flight.charge.id, flight)
+    this.#ended.set(flight, this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS))
+    // Nobody will ask for it: a plain client that got its answer.
+    if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.shared?.forget()
+    this.#options.onEnd(flight)
+    this.#trim()
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock.now()
+    for (const [flight, until] of this.#ended) if (until < now) this.#drop(flight)
+  }
+
+  #trim(): void {
+    for (const flight of this.#ended.keys()) {
+      if (this.#ended.size <= this.#options.maxEntries) return
+      this.#drop(flight)
+    }
+  }
+
+  #drop(flight: Flight): void {
+    this.#ended.delete(flight)
+    flight.shared?.forget()
+    if (flight.charge) this.#byCharge.delete(flight.charge.id)
+    const { name, body } = flight.mark
+    if (name !== undefined && this.#byName.get(name) === flight) this.#byName.delete(name)
+    if (this.#byBody.get(body) === flight) this.#byBody.delete(body)
+  }
+
+  /** Too many bytes: the oldest answers go first, then the records of those still coming. */
+  #grow(change: number): void {
+    this.#bytes += change
+    if (change < 0 || this.#bytes <= this.#options.maxBytes) return
+    for (const flight of [...this.#ended.keys(), ...this.#running]) {
+      if (this.#bytes <= this.#options.maxBytes) return
+      flight.shared?.forget()
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** What a repeat is told when the answer of the request it repeats is not there any more. */
+import type { Charge } from '../../src/core/charge/charge.ts'
+import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+
+const AGAIN = 'To pay for it again, send it with a new Idempotency-Key.'
+
+/** The seller's statuses that were passed on, as `charge.reason` tells them. */
+const KEPT = /^http_(400|404|413|422)$/
+
+/**
+ * The error for a request whose payment was sent before.
+ * @param charge the payment; never held or released
+ */
+export function answerGone(charge: Charge): TollwayError {
+  if (charge.state === 'settled') {
+    return again(
+      'paid_not_delivered',
+      'This request was paid for before, and its answer is not kept any more.',
+    )
+  }
+  const pending = 'It counts as spent until the chain proves otherwise.'
+  const status = KEPT.exec(charge.reason ?? '')?.[1]
+  if (charge.reason === 'http_402' || charge.reason === 'http_412') {
+    return again(
+      'payment_rejected',
+      `This request was paid for before, and the seller says it refused the payment. ${pending}`,
+    )
+  }
+  if (charge.reason?.startsWith('http_') === true) {
+    const message = `This request was paid for before, and the seller answered with status ${charge.reason.slice(5)}. ${pending}`
+    return again('seller_error', message, status === undefined ? undefined : Number(status))
+  }
+  return again(
+    'payment_uncertain',
+    `The payment of this request was sent before, and no answer came back. ${pending}`,
+  )
+}
+
+function again(code: ErrorCode, message: string, status?: number): TollwayError {
+  return new TollwayError({
+    code,
+    message: `${message} It was not paid again.`,
+    advice: [AGAIN],
+    ...(status === undefined ? {} : { status }),
+  })
+}

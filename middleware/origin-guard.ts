@@ -1,0 +1,98 @@
+/** Keeps web pages out: a gateway that can pay and listens on a local address is a target for every site a browser opens. */
+import { z } from 'zod'
+import { TollwayError } from '../src/core/errors.ts'
+import { setAnswerHeaders } from './http/response-headers.ts'
+import { exchangeOf } from './http/exchange-of.ts'
+import type { Handler, Request } from './http/handler.ts'
+import { named } from './http/named.ts'
+import { parseOptions } from './http/options.ts'
+
+/** Options of {@link door}. */
+export interface DoorOptions {
+  /** Host names served beside localhost, 127.0.0.1 and [::1], without a port; any port passes. */
+  readonly hosts?: readonly string[] | undefined
+  /** Serves every Host. Only for a listener that other machines reach and that asks for a caller key. */
+  readonly allowAnyHost?: boolean | undefined
+}
+
+const NAME = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/
+const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::\d{1,5})?$/
+const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
+
+const SCHEMA = z.strictObject({
+  hosts: z
+    .array(
+      z
+        .string()
+        .toLowerCase()
+        .regex(NAME, 'write the host name only, without scheme, port or path, e.g. "gateway.internal"'),
+    )
+    .default([]),
+  allowAnyHost: z.boolean().default(false),
+})
+
+/**
+ * Refuses requests a web page may have caused: a Host that is not ours (DNS rebinding), a foreign `Origin`, a
+ * cross-site `Sec-Fetch-Site`. All answer 403 `origin_not_allowed`. Sets the default answer headers.
+ * @throws ConfigError for a mistake in the options
+ */
+export function door(options: DoorOptions = {}): Handler {
+  const settings = parseOptions('door', SCHEMA, options)
+  const names = new Set([...LOOPBACK, ...settings.hosts])
+  const mayEnter = (name: string): boolean => settings.allowAnyHost || names.has(name)
+
+  return named<Handler>('door', (req, res, next) => {
+    setAnswerHeaders(res, exchangeOf(req))
+    next(refusal(req, mayEnter))
+  })
+}
+
+function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayError | undefined {
+  const host = singleHost(req)
+  const name = host === undefined ? undefined : HOST.exec(host)?.[1]
+  if (host === undefined || name === undefined) {
+    return refuse(
+      'The request must carry exactly one Host header, a name or address with an optional port.',
+      [],
+    )
+  }
+  if (!mayEnter(name)) {
+    return refuse('This gateway does not serve the name in the Host header.', [
+      'Call it as localhost or 127.0.0.1, or add the name to hosts.',
+    ])
+  }
+  // An absolute target names a second host, which nothing here looks at.
+  if (req.url !== undefined && !req.url.startsWith('/') && req.url !== '*') {
+    return refuse('The request target must be a path, not a whole URL.', [
+      'Set the base URL of the client instead of an HTTP proxy.',
+    ])
+  }
+  const { origin } = req.headers
+  if (origin !== undefined && !isOwn(origin, host)) {
+    return refuse('Web pages of another origin may not call this gateway.', [
+      'Call it from a program or a server, not from a browser page.',
+    ])
+  }
+  const site = req.headers['sec-fetch-site']
+  if (site === 'cross-site' || site === 'same-site') {
+    return refuse('A page of another site caused this request, which is not allowed.', [
+      'Open the address directly or call it from a program.',
+    ])
+  }
+  return undefined
+}
+
+/** Node keeps the first of several Host headers; another part of the way may have gone by the last. */
+function singleHost(req: Request): string | undefined {
+  const count = req.rawHeaders.filter((text, at) => at % 2 === 0 && text.toLowerCase() === 'host').length
+  return count === 1 ? req.headers.host?.toLowerCase() : undefined
+}
+
+function isOwn(origin: string, host: string): boolean {
+  const lower = origin.toLowerCase()
+  return lower === `http://${host}` || lower === `https://${host}`
+}
+
+function refuse(message: string, advice: readonly string[]): TollwayError {
+  return new TollwayError({ code: 'origin_not_allowed', message, advice })
+}

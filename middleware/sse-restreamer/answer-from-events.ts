@@ -1,0 +1,71 @@
+/** A seller's event stream as the JSON answer it would have been. */
+import { createParser, type EventSourceParser } from 'eventsource-parser'
+import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
+import { parseJson, type AnswerCollector, type AnswerKind, type Json } from '../../src/core/stream/stream-json.ts'
+import type { Usage } from '../../src/core/stream/usage.ts'
+import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
+
+/** What came of it. */
+export interface CollectedAnswer {
+  /** `undefined` when nothing of an answer came. */
+  readonly json: Json | undefined
+  readonly truncated: boolean
+}
+
+/** Reads the stream as the relay would pass it on, its end put right when it broke. */
+export class AnswerFromEvents {
+  readonly #relay: SseRelay
+  readonly #collector: AnswerCollector
+  readonly #parser: EventSourceParser
+  readonly #decoder = new TextDecoder()
+  readonly #maxBytes: number
+  #bytes = 0
+  #events = 0
+
+  /** @param maxBytes where a longer stream is cut */
+  constructor(kind: AnswerKind, maxBytes: number) {
+    this.#maxBytes = maxBytes
+    this.#relay = new SseRelay({ splicer: undefined, shape: kind, onTruncated: 'length' })
+    this.#collector = collectorOf(kind)
+    this.#parser = createParser({
+      onEvent: ({ data }) => {
+        const event = parseJson(data)
+        if (event) this.#collector.add(event)
+        this.#events += 1
+      },
+    })
+  }
+
+  get usage(): Usage | undefined {
+    return this.#relay.usage
+  }
+
+  /** The seller's words, when it ended the stream with an error. */
+  get words(): string | undefined {
+    return this.#relay.sellerError
+  }
+
+  /** @returns whether no more is wanted: the seller told an error, or too much came */
+  push(chunk: Uint8Array): boolean {
+    this.#bytes += chunk.length
+    if (this.#bytes > this.#maxBytes) return true
+    this.#feed(this.#relay.push(chunk))
+    return this.#relay.sellerError !== undefined
+  }
+
+  end(broken: boolean, fallback: TruncationFallback): CollectedAnswer {
+    const isCut = broken || this.#bytes > this.#maxBytes
+    const came = this.#events
+    const { bytes, truncated } = this.#relay.end(isCut, fallback)
+    this.#feed(bytes)
+    // A last event without its blank line: the relay has said that it is whole.
+    this.#parser.feed('\n\n')
+    const isEmpty = came === 0 && truncated
+    return { json: isEmpty ? undefined : this.#collector.answer(truncated), truncated }
+  }
+
+  #feed(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#parser.feed(this.#decoder.decode(bytes, { stream: true }))
+  }
+}

@@ -1,0 +1,116 @@
+/** A paid answer before it is relayed: readable, and known for what it is, so that nothing of a seller's goes by unread. */
+import { pipeline, Readable, Transform } from 'node:stream'
+import { isBlankText, isErrorOnly, typeByBytes } from '../../src/core/stream/answer-check.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
+import { answerKind } from '../../src/core/stream/stream-json.ts'
+import { contentCoding, decoderFor } from './content-coding.ts'
+import { abandon } from './relay-body.ts'
+import type { RelayEnds } from './relay-session.ts'
+import { mediaType } from './relay-headers.ts'
+import { sellerMessage } from '../../src/payment/seller-message.ts'
+import { brokenOff } from '../../src/core/stream/truncation.ts'
+
+/** What a compressed answer may grow to, bytes. */
+const MAX_DECODED_BYTES = 256 * 1024 * 1024
+
+/** Answers and even streams shrink to a thirtieth at most; what grows by more than this is made to blow up. */
+const MAX_GROWTH = 100
+
+/** Below this, bytes, growth does no harm. */
+const FREE_BYTES = 1024 * 1024
+
+/**
+ * A paid answer as text. Sellers are asked for `identity`; one that compresses all the same would else decide what its client
+ * reads of its price.
+ * @throws TollwayError `paid_not_delivered` for a coding nobody knows
+ */
+export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Reply): Reply {
+  const coding = contentCoding(reply.headers)
+  if (reply.kind !== 'paid' || coding === '' || endpoint === DIRECT_ENDPOINT) return reply
+  const decoder = decoderFor(coding)
+  if (!decoder) {
+    abandon(reply.body)
+    throw notDelivered('encoded its answer in a way that was not asked for and is not known')
+  }
+  const headers: Record<string, string | readonly string[]> = { ...reply.headers }
+  delete headers['content-encoding']
+  delete headers['content-length']
+  const source = reply.body instanceof Readable ? reply.body : Readable.from(reply.body)
+  let encoded = 0
+  let decoded = 0
+  const before = passing((bytes) => {
+    encoded += bytes
+    return true
+  })
+  const after = passing((bytes) => {
+    decoded += bytes
+    return decoded <= MAX_DECODED_BYTES && (decoded <= FREE_BYTES || decoded <= MAX_GROWTH * encoded)
+  })
+  // What goes wrong on the way is met by who reads the end of it.
+  const body = pipeline(source, before, decoder, after, () => {})
+  return { ...reply, headers, body }
+}
+
+/** Hands bytes on as long as their number may pass. */
+function passing(mayPass: (bytes: number) => boolean): Transform {
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      if (mayPass(chunk.length)) done(null, chunk)
+      else done(new RangeError('the answer grows too much when it is decoded'))
+    },
+  })
+}
+
+/**
+ * Looks at the first bytes of a paid answer whose type does not say that it is JSON or a stream, and gives it the type that it
+ * has. The others are looked at when they are through, or event by event.
+ * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off at once
+ */
+export async function recognise(ends: RelayEnds): Promise<void> {
+  const { exchange, reply } = ends
+  const type = mediaType(reply.headers)
+  const isKnown = type === 'text/event-stream' || isJsonType(type)
+  if (reply.kind !== 'paid' || exchange.openedEarly === true) return
+  if (exchange.endpoint === DIRECT_ENDPOINT || isKnown) return
+  let first: Uint8Array
+  try {
+    first = await ends.beginning()
+  } catch (error) {
+    ends.broke(error)
+    throw brokenOff(error)
+  }
+  if (ends.stopped) return
+  const found = typeByBytes(answerKind(exchange.endpoint), type, first)
+  if (found === undefined) {
+    ends.letGo()
+    throw notDelivered(
+      type === 'text/html' || first.length > 0 ? 'answered with a web page' : 'answered with nothing',
+    )
+  }
+  if (found !== type) ends.retype(found)
+}
+
+/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that only tells an error, or is empty */
+export function assertAnswer({ reply }: RelayEnds, body: Buffer): void {
+  if (reply.kind !== 'paid') return
+  if (isBlankText(body)) throw notDelivered('answered with nothing')
+  if (!isErrorOnly(body)) return
+  const words = sellerMessage(body, undefined)
+  throw notDelivered(`answered with an error, though with status ${reply.status}`, words)
+}
+
+/** Whether a media type is that of JSON. */
+export function isJsonType(type: string): boolean {
+  return type === 'application/json' || type.endsWith('+json')
+}
+
+function notDelivered(what: string, words?: string): TollwayError {
+  return new TollwayError({
+    code: 'paid_not_delivered',
+    message: `The seller took the payment and ${what}.`,
+    advice: ['Do not resend: it would be paid again.'],
+    details: { seller_message: words ?? null },
+    headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+  })
+}

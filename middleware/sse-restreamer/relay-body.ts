@@ -1,0 +1,170 @@
+/** Moves the bytes of an answer: out of the seller's body under an idle watchdog, into the client with backpressure. */
+import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Reply } from '../../src/core/request/exchange.ts'
+import type { Timers } from '../../src/core/timers.ts'
+
+/** The body was silent for too long. */
+export class BodyIdleError extends Error {
+  override readonly name = 'BodyIdleError'
+}
+
+/** Lets go of a body that is not read, or not to its end. */
+export function abandon(body: Reply['body']): void {
+  // Destroying a body early makes it emit an error that nobody waits for any more.
+  if (body instanceof Readable) body.on('error', () => {})
+  body.destroy()
+}
+
+/** How a body is watched. */
+export interface BodyWatch {
+  /** Longest silence of the body, milliseconds; time spent waiting for the client does not count. */
+  readonly idleMs: number
+  readonly timers: Timers
+  /** Ends the reading at once: the iteration just ends. */
+  readonly stop: AbortSignal
+}
+
+/**
+ * The chunks of a body as they come. Lets go of the connection at the end, however it ends.
+ * @throws BodyIdleError after too long a silence, or what the body fails with
+ */
+export async function* watchBody(
+  body: Reply['body'],
+  watch: BodyWatch,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  // Destroying a body early makes it emit an error that nobody waits for any more.
+  if (body instanceof Readable) body.on('error', () => {})
+  const iterator = body[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const step = await nextChunk(iterator, watch)
+      if (step === undefined || step.done === true) return
+      yield step.value
+    }
+  } finally {
+    body.destroy()
+  }
+}
+
+/** @returns `undefined` when the reading was stopped */
+function nextChunk(
+  iterator: AsyncIterator<Uint8Array>,
+  { idleMs, timers, stop }: BodyWatch,
+): Promise<IteratorResult<Uint8Array, unknown> | undefined> {
+  return new Promise((resolve, reject) => {
+    if (stop.aborted) return resolve(undefined)
+    const finish = (settle: () => void): void => {
+      cancel()
+      stop.removeEventListener('abort', stopped)
+      settle()
+    }
+    const stopped = (): void => finish(() => resolve(undefined))
+    const cancel = timers.after(idleMs, () =>
+      finish(() => reject(new BodyIdleError(`the body was silent for ${idleMs} ms`))),
+    )
+    stop.addEventListener('abort', stopped)
+    iterator.next().then(
+      (step) => finish(() => resolve(step)),
+      (error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))),
+    )
+  })
+}
+
+/** How the client's end of a relay is watched. */
+export interface ClientWatch {
+  /** Called when the first byte of the body is handed over. */
+  readonly onFirstByte: () => void
+  /** Called when the client read nothing for `idleMs`, just before it is cut off. */
+  readonly onStall: () => void
+  /** Longest time the client may take for what it has been sent before more is sent to it, milliseconds. */
+  readonly idleMs: number
+  readonly timers: Timers
+}
+
+/** So much is handed over at once: a client that reads slowly is not taken for one that does not read. */
+const SLICE_BYTES = 65_536
+
+/** The client's end of a relay. */
+export class ClientSink {
+  readonly #res: ServerResponse
+  readonly #watch: ClientWatch
+  readonly #gone = new AbortController()
+  #wrote = false
+
+  constructor(res: ServerResponse, watch: ClientWatch) {
+    this.#res = res
+    this.#watch = watch
+    if (res.destroyed || res.closed) this.#gone.abort()
+    // `close` comes after a normal end too.
+    else res.once('close', () => !res.writableFinished && this.#gone.abort())
+  }
+
+  /** Aborted when the client left before it had everything. */
+  get gone(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  /**
+   * Writes and waits until there is room for more, or the client has left; then nothing is written. A client that stops
+   * reading is cut off: waiting for it would hold the seller's connection and the request's record for ever.
+   */
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length > 0 && !this.#gone.signal.aborted && !this.#wrote) this.#watch.onFirstByte()
+    this.#wrote ||= bytes.length > 0
+    await this.#send(bytes)
+  }
+
+  /**
+   * Writes what only keeps the connection open. It is nothing of the answer: a client that got no more than that has not got
+   * what was paid for, and its next request must not pay again.
+   */
+  async keepOpen(comment: Uint8Array): Promise<void> {
+    await this.#send(comment)
+  }
+
+  async #send(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length && !this.#gone.signal.aborted; at += SLICE_BYTES) {
+      if (!this.#res.write(bytes.subarray(at, at + SLICE_BYTES))) await this.#room()
+    }
+  }
+
+  /** Ends the answer well; what is still on its way has as long as any other part of it. */
+  end(): void {
+    const res = this.#res
+    if (this.#gone.signal.aborted || res.writableFinished) return
+    const cancel = this.#cutLater()
+    // `finish` comes when the last byte was handed to the system.
+    res.once('finish', cancel)
+    res.once('close', cancel)
+    res.end()
+  }
+
+  #room(): Promise<void> {
+    if (this.#gone.signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const proceed = (): void => {
+        cancel()
+        this.#res.off('drain', proceed)
+        this.#res.off('close', proceed)
+        resolve()
+      }
+      const cancel = this.#cutLater()
+      this.#res.on('drain', proceed)
+      this.#res.on('close', proceed)
+    })
+  }
+
+  #cutLater(): () => void {
+    const { timers, idleMs, onStall } = this.#watch
+    return timers.after(idleMs, () => {
+      onStall()
+      this.cut()
+    })
+  }
+
+  /** Cuts the connection, so that the client can tell that the answer is not whole. */
+  cut(): void {
+    this.#res.destroy()
+  }
+}

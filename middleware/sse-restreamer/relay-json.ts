@@ -1,0 +1,106 @@
+/** Answers that reach the client as JSON: with their cost set, or made of the seller's stream. */
+import { scanTopLevel } from '../../src/core/json/json-scan.ts'
+import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
+import { readUsage } from '../../src/core/stream/usage.ts'
+import { AnswerFromEvents } from './answer-from-events.ts'
+import { assertAnswer } from './paid-answer.ts'
+import type { RelayEnds } from './relay-session.ts'
+import { brokenOff } from '../../src/core/stream/truncation.ts'
+
+/**
+ * Sets the cost as the answer comes. A small one is held, so that one that breaks off still gets a status of its own;
+ * a large one goes on in chunks, since its length is not known.
+ * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
+ */
+export async function relayJson(ends: RelayEnds): Promise<void> {
+  const splicer = ends.splicer()
+  const held: Uint8Array[] = []
+  let size = 0
+  let opened = false
+  try {
+    for await (const chunk of ends.chunks()) {
+      const bytes = splicer.push(chunk)
+      if (opened) {
+        await ends.client.write(bytes)
+        continue
+      }
+      held.push(bytes)
+      size += chunk.length
+      if (size <= ends.settings.maxJsonBytes) continue
+      opened = true
+      ends.open({ 'content-length': undefined })
+      await ends.client.write(Buffer.concat(held.splice(0)))
+    }
+  } catch (error) {
+    ends.broke(error)
+    if (!opened) throw brokenOff(error)
+    ends.cut()
+    return
+  }
+  if (ends.stopped) return
+  if (opened) ends.end()
+  else await send(ends, Buffer.concat(held))
+}
+
+/**
+ * The whole stream as the JSON answer that the client asked for.
+ * @throws TollwayError `paid_not_delivered` when there is no answer in it, or it broke and the operator chose errors
+ */
+export async function relayEventsAsJson(ends: RelayEnds, kind: AnswerKind): Promise<void> {
+  const { exchange, settings } = ends
+  const answer = new AnswerFromEvents(kind, 4 * settings.maxJsonBytes)
+  let broken = false
+  try {
+    for await (const chunk of ends.chunks()) if (answer.push(chunk)) break
+  } catch (error) {
+    ends.broke(error)
+    broken = true
+  }
+  const end = answer.end(broken, ends.fallback())
+  exchange.usage = answer.usage ?? exchange.usage
+  exchange.truncated = end.truncated
+  ends.noteWords(answer.words)
+  if (ends.stopped) return
+  if (!end.json || (end.truncated && settings.onTruncated === 'error')) throw brokenOff()
+  exchange.details['converted'] = 'sse_to_json'
+  await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), {
+    'content-type': 'application/json',
+    ...(end.truncated ? { 'x-tollway-truncated': 'true' } : {}),
+  })
+}
+
+/** Sends a whole JSON answer, its cost set where it was paid. */
+export async function sendWhole(
+  ends: RelayEnds,
+  body: Buffer,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await send(ends, ends.reply.kind === 'paid' ? ends.splicer().push(body) : body, headers)
+}
+
+async function send(
+  ends: RelayEnds,
+  body: Buffer,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  assertAnswer(ends, body)
+  noteUsage(ends, body)
+  ends.open({ ...headers, 'content-length': String(body.length) })
+  await ends.client.write(body)
+  ends.end()
+}
+
+function noteUsage({ exchange }: RelayEnds, body: Buffer): void {
+  const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
+  if (!usage) return
+  const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))
+  exchange.usage = read ?? exchange.usage
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,228 @@
+/** The two ends of one answer on its way: the seller's body, and the client that reads, with headers and record between. */
+import type { ServerResponse } from 'node:http'
+import { isBlankText } from '../../src/core/stream/answer-check.ts'
+import type { Clock } from '../../src/core/clock.ts'
+import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
+import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
+import { formatUsd } from '../../src/core/money/money.ts'
+import type { Timers } from '../../src/core/timers.ts'
+import { headerText, setAnswerHeaders, trailersOf } from '../http/response-headers.ts'
+import { setStreamHeaders } from '../http/early-stream.ts'
+import { abandon, ClientSink, watchBody } from './relay-body.ts'
+import { setRelayedHeaders } from './relay-headers.ts'
+import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
+
+/** See `SseRestreamerOptions`. */
+export interface RelaySettings {
+  readonly idleMs: number
+  readonly drainMs: number
+  readonly onDisconnect: 'abort' | 'drain'
+  readonly onTruncated: 'length' | 'error'
+  readonly keepaliveMs: number
+  readonly maxJsonBytes: number
+  readonly clock: Clock
+  readonly timers: Timers
+}
+
+/** So many blanks may stand before an answer: some sellers keep a connection open with them. */
+const MAX_BLANK_BYTES = 65_536
+
+/** What every way of relaying works with. */
+export class RelayEnds {
+  readonly settings: RelaySettings
+  readonly exchange: Exchange
+  readonly client: ClientSink
+  readonly #res: ServerResponse
+  readonly #stop = new AbortController()
+  #reply: Reply
+  /** What was read ahead, and the rest of it. */
+  #ahead:
+    | { readonly first: Uint8Array[]; readonly rest: AsyncGenerator<Uint8Array, void, undefined> }
+    | undefined
+
+  constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
+    const route = exchange.candidate?.route
+    this.settings = {
+      ...settings,
+      idleMs: route?.timeouts?.idleMs ?? settings.idleMs,
+      onDisconnect: route?.onDisconnect ?? settings.onDisconnect,
+    }
+    this.exchange = exchange
+    this.#reply = reply
+    this.#res = res
+    this.client = new ClientSink(res, {
+      onFirstByte: () => (exchange.firstByteAt = settings.clock.now()),
+      onStall: () => (exchange.details['client'] = 'stopped reading'),
+      idleMs: this.settings.idleMs,
+      timers: settings.timers,
+    })
+  }
+
+  /**
+   * A client that leaves ends the reading; for a paid answer to be drained, a time limit does. What was done is in the
+   * record, which is written the moment the client leaves: so it stands there until the answer is through.
+   * @returns ends the watching
+   */
+  watchClient(): () => void {
+    const { onDisconnect, drainMs, timers } = this.settings
+    const drains = this.reply.kind === 'paid' && onDisconnect === 'drain'
+    let cancel: (() => void) | undefined
+    const left = (): void => {
+      if (!drains) this.#stop.abort()
+      else cancel = timers.after(drainMs, () => this.#stop.abort())
+    }
+    if (this.reply.kind === 'paid') this.exchange.details['client_left'] = drains ? 'drained' : 'aborted'
+    if (this.left) left()
+    else this.client.gone.addEventListener('abort', left)
+    return () => {
+      this.client.gone.removeEventListener('abort', left)
+      cancel?.()
+    }
+  }
+
+  /** What is relayed. */
+  get reply(): Reply {
+    return this.#reply
+  }
+
+  /** The seller's bytes as they come. @throws BodyIdleError, or what the body fails with */
+  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { first, rest } = this.#ahead ?? { first: [], rest: this.#watched() }
+    try {
+      yield* first
+      yield* rest
+    } finally {
+      // Whoever stops at the first of them never began the rest.
+      if (first.length > 0) this.letGo()
+    }
+  }
+
+  /**
+   * Waits for the first bytes that are more than blanks; {@link RelayEnds.chunks} begins with them all the same.
+   * @returns nothing when there are none, or the client left
+   * @throws BodyIdleError, or what the body fails with
+   */
+  async beginning(): Promise<Uint8Array> {
+    const first: Uint8Array[] = []
+    const rest = this.#watched()
+    this.#ahead = { first, rest }
+    for (let size = 0; size <= MAX_BLANK_BYTES;) {
+      const step = await rest.next()
+      if (step.done === true) return new Uint8Array()
+      first.push(step.value)
+      size += step.value.length
+      if (!isBlankText(step.value)) return step.value
+    }
+    return new Uint8Array()
+  }
+
+  /** Lets go of the seller's body. */
+  letGo(): void {
+    abandon(this.#reply.body)
+  }
+
+  /** Gives the answer the media type that it has. */
+  retype(type: string): void {
+    this.#reply = { ...this.#reply, headers: { ...this.#reply.headers, 'content-type': type } }
+  }
+
+  #watched(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { idleMs, timers } = this.settings
+    return watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })
+  }
+
+  /** Whether nobody is there to answer any more. */
+  get left(): boolean {
+    return this.client.gone.aborted
+  }
+
+  /** Whether the reading was ended because of that: there is nothing more to do. */
+  get stopped(): boolean {
+    return this.#stop.signal.aborted
+  }
+
+  /** Whether the client has been sent the headers: the form of the answer is settled. */
+  get opened(): boolean {
+    return this.#res.headersSent
+  }
+
+  /** Whether the answer is, or may still become, a stream of ours, into which comments may go. */
+  get mayComment(): boolean {
+    return !this.left && (!this.opened || this.#announcesTrailers)
+  }
+
+  /** Sets the headers, which go out with the first byte. @param overrides `undefined` takes a header out */
+  open(overrides: Readonly<Record<string, string | undefined>> = {}): void {
+    const res = this.#res
+    if (this.left || res.headersSent) return
+    res.statusCode = this.reply.status
+    setRelayedHeaders(res, this.reply)
+    for (const [name, value] of Object.entries(overrides)) {
+      if (value === undefined) res.removeHeader(name)
+      else res.setHeader(name, value)
+    }
+    setAnswerHeaders(res, this.exchange)
+  }
+
+  /** Sends the headers at once. */
+  flush(): void {
+    if (!this.left) this.#res.flushHeaders()
+  }
+
+  /** Opens the answer as an event stream. */
+  openStream(): void {
+    if (this.left || this.opened) return
+    const isStream = String(this.reply.headers['content-type']).startsWith('text/event-stream')
+    this.open({
+      'content-length': undefined,
+      ...(isStream ? {} : { 'content-type': 'text/event-stream; charset=utf-8' }),
+    })
+    setStreamHeaders(this.#res)
+    this.#res.flushHeaders()
+  }
+
+  /** Ends the answer well. */
+  end(): void {
+    this.nothingLost()
+    if (!this.left && this.#announcesTrailers) this.#res.addTrailers(trailersOf(this.exchange))
+    this.client.end()
+  }
+
+  /** Cuts the client off, so that it can tell that the answer is not whole. */
+  cut(): void {
+    this.nothingLost()
+    this.client.cut()
+  }
+
+  /** What comes now is the rest: whether the client waits for its end says nothing. */
+  nothingLost(): void {
+    if (!this.left) delete this.exchange.details['client_left']
+  }
+
+  /** Notes that the seller's answer did not come whole. */
+  broke(error: unknown): void {
+    this.exchange.truncated = true
+    this.exchange.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
+  }
+
+  /** Notes what the seller said of it, for the record only. */
+  noteWords(words: string | undefined): void {
+    if (words !== undefined) this.exchange.details['stream_error'] = headerText(words)
+  }
+
+  /** Sets what was paid in one JSON text. */
+  splicer(): CostSplicer {
+    const microUsd = this.exchange.charge?.microUsd
+    return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
+  }
+
+  /** What stands in for what the seller never told. */
+  fallback(): TruncationFallback {
+    const { id, model = '' } = this.exchange
+    return { requestId: id, model, nowMs: this.settings.clock.now() }
+  }
+
+  get #announcesTrailers(): boolean {
+    return this.#res.hasHeader('trailer')
+  }
+}

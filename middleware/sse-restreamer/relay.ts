@@ -1,0 +1,98 @@
+/** One answer on its way to the client, each in the way that suits it. */
+import type { ServerResponse } from 'node:http'
+import { TollwayError } from '../../src/core/errors.ts'
+import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
+import { headerText, spentOf } from '../http/response-headers.ts'
+import { decodedReply, recognise } from './paid-answer.ts'
+import { RelayEnds, type RelaySettings } from './relay-session.ts'
+import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
+import { mediaType } from './relay-headers.ts'
+import { relayEventsAsJson, relayJson } from './relay-json.ts'
+import { planOf, type StreamPlan } from './relay-plan.ts'
+import { usageTap, type UsageTap } from './usage-tap.ts'
+
+/**
+ * Relays a reply, and lets go of its body at the end.
+ * @throws TollwayError `paid_not_delivered` for a paid answer that cannot be given any more
+ */
+export async function relayReply(
+  settings: RelaySettings,
+  exchange: Exchange,
+  reply: Reply,
+  res: ServerResponse,
+): Promise<void> {
+  const ends = new RelayEnds(settings, exchange, decodedReply(exchange, reply), res)
+  const undo = ends.watchClient()
+  try {
+    await recognise(ends)
+    const plan = planOf(exchange, ends.reply)
+    if (plan.way === 'undeliverable') {
+      ends.letGo()
+      throw undeliverable(exchange, ends.reply)
+    }
+    await relayBy(plan, ends)
+  } finally {
+    undo()
+  }
+}
+
+async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends: RelayEnds): Promise<void> {
+  switch (plan.way) {
+    case 'untouched':
+      return await relayUntouched(ends)
+    case 'watched':
+      return await relayUntouched(ends, usageTap(ends.reply.headers))
+    case 'events':
+      return await relayEvents(ends)
+    case 'json':
+      return await relayJson(ends)
+    case 'json-to-events':
+      ends.exchange.conversion = 'json_to_sse'
+      return await relayJsonAsEvents(ends, plan.kind)
+    case 'events-to-json':
+      ends.exchange.conversion = 'sse_to_json'
+      return await relayEventsAsJson(ends, plan.kind)
+    default:
+      return plan satisfies never
+  }
+}
+
+/**
+ * Bytes as they come; a body that breaks cuts the client off too, so that it can tell. The client is sent a piece before
+ * anybody else looks at it.
+ */
+async function relayUntouched(ends: RelayEnds, tap?: UsageTap): Promise<void> {
+  ends.open()
+  ends.flush()
+  try {
+    for await (const chunk of ends.chunks()) {
+      await ends.client.write(chunk)
+      await tap?.push(chunk)
+      // At once: who leaves before the end has used it all the same.
+      noteUsage(ends, tap)
+    }
+    await tap?.end()
+    noteUsage(ends, tap)
+    ends.end()
+  } catch (error) {
+    ends.broke(error)
+    await tap?.end()
+    noteUsage(ends, tap)
+    ends.cut()
+  }
+}
+
+function noteUsage({ exchange }: RelayEnds, tap: UsageTap | undefined): void {
+  exchange.usage = tap?.usage ?? exchange.usage
+}
+
+/** The client's stream is open, and what came is neither events nor JSON that could become some. */
+function undeliverable(exchange: Exchange, reply: Reply): TollwayError {
+  return new TollwayError({
+    code: spentOf(exchange) === 'no' ? 'seller_error' : 'paid_not_delivered',
+    message:
+      'The stream was opened while the seller was silent, and its answer then was no stream and no JSON answer.',
+    advice: ['Do not resend: it may be paid again.', 'Turn early_keepalive off for this route.'],
+    details: { answer_status: reply.status, answer_type: headerText(mediaType(reply.headers)) },
+  })
+}

@@ -1,0 +1,88 @@
+/** Reads the usage of an answer that is relayed untouched. */
+import { finished } from 'node:stream/promises'
+import type { Transform } from 'node:stream'
+import type { Reply } from '../../src/core/request/exchange.ts'
+import { JsonUsage } from '../../src/core/stream/json-usage.ts'
+import type { Usage } from '../../src/core/stream/usage.ts'
+import { contentCoding, decoderFor } from './content-coding.ts'
+import { mediaType } from './relay-headers.ts'
+import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+
+/** Looks at a copy of the bytes of one answer. */
+export interface UsageTap {
+  /** Waits only where a compressed answer comes faster than it can be read, so that it never piles up. */
+  push(chunk: Uint8Array): Promise<void>
+  /** To be waited for when the last byte is through. */
+  end(): Promise<void>
+  readonly usage: Usage | undefined
+}
+
+interface Reader {
+  push(chunk: Uint8Array): unknown
+  readonly usage: Usage | undefined
+}
+
+/** What a compressed answer may grow to before its usage is given up, bytes: no answer of a model is as large. */
+const MAX_DECODED_BYTES = 256 * 1024 * 1024
+
+/** The tap for an answer with these headers: a stream, or anything else that may be JSON, compressed or not. */
+export function usageTap(headers: Reply['headers']): UsageTap {
+  const reader: Reader =
+    mediaType(headers) === 'text/event-stream'
+      ? new SseRelay({ splicer: undefined, shape: 'other', onTruncated: 'length' })
+      : new JsonUsage()
+  const coding = contentCoding(headers)
+  const decoder = coding === '' ? undefined : decoderFor(coding)
+  if (decoder) return new DecodingTap(reader, decoder)
+  return {
+    async push(chunk) {
+      // What is encoded in a way nobody knows has no usage to read.
+      if (coding === '') reader.push(chunk)
+    },
+    async end() {},
+    get usage() {
+      return reader.usage
+    },
+  }
+}
+
+class DecodingTap implements UsageTap {
+  readonly #reader: Reader
+  readonly #decoder: Transform
+  readonly #done: Promise<void>
+  #left = MAX_DECODED_BYTES
+
+  constructor(reader: Reader, decoder: Transform) {
+    this.#reader = reader
+    this.#decoder = decoder
+    // A body that does not decode is the client's to find out: it gets the bytes as they are.
+    this.#done = finished(decoder).catch(() => {})
+    decoder.on('data', (bytes: Uint8Array) => {
+      this.#left -= bytes.length
+      if (this.#left < 0) decoder.destroy()
+      else reader.push(bytes)
+    })
+  }
+
+  get usage(): Usage | undefined {
+    return this.#reader.usage
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    if (this.#decoder.destroyed || this.#decoder.write(chunk)) return
+    await new Promise<void>((resolve) => {
+      const proceed = (): void => {
+        this.#decoder.off('drain', proceed)
+        this.#decoder.off('close', proceed)
+        resolve()
+      }
+      this.#decoder.on('drain', proceed)
+      this.#decoder.on('close', proceed)
+    })
+  }
+
+  async end(): Promise<void> {
+    if (!this.#decoder.destroyed) this.#decoder.end()
+    await this.#done
+  }
+}

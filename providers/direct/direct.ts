@@ -1,0 +1,252 @@
+/**
+ * Pays by itself: `exact` by EIP-3009 (x402 v1 and v2) or Permit2 and `upto` by Permit2, signed with a key of ours or by a
+ * remote signer.
+ */
+import { findNetwork } from '../../src/core/money/assets.ts'
+import { composeAuthorization, toTyped, toWire } from '../../src/core/payer/eip3009.ts'
+import type { Clock } from '../../src/core/clock.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import type { RandomBytes } from '../../src/core/ids.ts'
+import type { SignerReference } from '../../src/core/payer/key-reference.ts'
+import {
+  composePermit2,
+  permit2Payload,
+  sponsoringExtension,
+  typedPermit,
+  typedPermit2,
+} from '../../src/core/payer/permit2.ts'
+import type { Authorization, Presigned, Provider } from '../../src/core/payer/provider.ts'
+import { Quote } from '../../src/core/policy/gate.ts'
+import { encodePayment, furtherNames, type Offer } from '../../src/core/x402/x402.ts'
+import { openSigner } from '../../src/io/signer/open-signer.ts'
+import type { Signer } from '../../src/io/signer/signer.ts'
+import { openWalletReader } from '../../src/io/chain/wallet-reader.ts'
+import { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
+import { DIRECT_OPTIONS } from './direct-options.ts'
+import { parseProviderOptions } from '../shared/provider-options.ts'
+import { SponsorLine } from '../shared/permit-queue.ts'
+import { provenDomain } from './token-domain.ts'
+import { checkWallet } from './wallet-check.ts'
+
+/** Options of {@link direct}. */
+export interface DirectOptions {
+  /** Where the private key is. One environment variable serves one payer: it is removed when the payer starts. */
+  readonly key: SignerReference
+  /** Networks it may pay on: aliases such as `base-sepolia`, or CAIP-2 ids. */
+  readonly networks: readonly string[]
+  /**
+   * JSON-RPC addresses by network. With one, contract, balance and Permit2's allowance are checked before anything is signed;
+   * a node that does not answer blocks nothing. Allowances can be brought along (EIP-2612) only with one.
+   */
+  readonly nodes?: Readonly<Record<string, string>> | undefined
+  /** Longest wait for a signature, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
+  /** Where nonces come from; default the system's cryptographic source. */
+  readonly random?: RandomBytes | undefined
+  readonly clock?: Clock | undefined
+}
+
+const NONCE_BYTES = 32
+/** A node that takes longer blocks nothing: the payment goes on without it. */
+const NODE_TIMEOUT_MS = 5_000
+
+/**
+ * Starts a payer with its own signer.
+ * @throws ConfigError for a mistake in the options, or a key that is missing, badly kept or malformed
+ * @throws TollwayError `signer_unavailable` when the signer does not start or answer
+ */
+export async function direct(options: DirectOptions): Promise<Provider> {
+  const parsed = parseProviderOptions('direct', DIRECT_OPTIONS, options)
+  const { key, networks, nodes, timeoutMs, random, clock } = parsed
+  const signer = await openSigner(key, timeoutMs)
+  const watches = new Map(
+    Object.entries(nodes).flatMap(([id, rpc]): [string, WalletWatch][] => {
+      const network = findNetwork(id)
+      if (!network || !networks.includes(id)) return []
+      const reader = openWalletReader({ rpc, chainId: network.chainId, timeoutMs: NODE_TIMEOUT_MS })
+      return [[id, new WalletWatch({ reader, owner: signer.address, clock })]]
+    }),
+  )
+  return new Direct({ signer, networks, watches, random, clock })
+}
+
+interface DirectParts {
+  readonly signer: Signer
+  readonly networks: readonly string[]
+  /** By CAIP-2 id. */
+  readonly watches: ReadonlyMap<string, WalletWatch>
+  readonly random: RandomBytes
+  readonly clock: Clock
+}
+
+class Direct implements Provider {
+  readonly name = 'direct'
+  readonly address: string
+  readonly networks: readonly string[]
+  readonly #parts: DirectParts
+  readonly #line = new SponsorLine()
+
+  constructor(parts: DirectParts) {
+    this.#parts = parts
+    this.address = parts.signer.address
+    this.networks = parts.networks
+  }
+
+  supports(offer: Offer): boolean {
+    return isPayable(offer)
+  }
+
+  async ready(quote: Quote, _signal: AbortSignal, times?: bigint): Promise<void> {
+    const watch = this.#vetted(quote)
+    if (quote.method === 'eip3009' && (await provenDomain(quote, watch)) === undefined) throw unpayable(quote)
+    await checkWallet(quote, watch, times)
+  }
+
+  async presign(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]> {
+    const watch = this.#vetted(quote)
+    if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
+    // The most that `upto` may take is not known to be its price: nothing is signed ahead for it.
+    if (quote.scheme !== 'exact') throw unpayable(quote)
+    const { signer, clock } = this.#parts
+    const now = clock.now()
+    const domain = quote.method === 'eip3009' ? await provenDomain(quote, watch) : undefined
+    const prepared = Array.from({ length: count }, () => {
+      if (quote.method === 'permit2') {
+        const record = composePermit2(quote, signer.address, this.#nonce(), now)
+        const typed = typedPermit2(quote, record)
+        if (!typed) throw unpayable(quote)
+        return { record, typed, payload: (signature: string) => permit2Payload(typed, signature) }
+      }
+      const record = composeAuthorization(quote, signer.address, this.#nonce(), now)
+      const typed = toTyped(quote, record, domain)
+      if (!typed) throw unpayable(quote)
+      const authorization = toWire(quote, record)
+      return { record, typed, payload: (signature: string) => ({ signature, authorization }) }
+    })
+    const signatures = await signer.signMany(
+      prepared.map(({ typed }) => typed),
+      signal,
+    )
+    return prepared.map(({ record, payload }, index) => ({
+      record,
+      payload: payload(signatures[index] ?? ''),
+    }))
+  }
+
+  async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
+    const watch = this.#vetted(quote)
+    signal.throwIfAborted()
+    if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
+    const authorization =
+      quote.method === 'permit2'
+        ? await this.#permit2(quote, charge, signal, watch)
+        : await this.#eip3009(quote, signal, watch)
+    watch?.sign(charge, quote.asset.address, quote.amount)
+    return authorization
+  }
+
+  closed(charge: string): Promise<void> {
+    this.#line.leave(charge)
+    for (const watch of this.#parts.watches.values()) watch.closed(charge)
+    return Promise.resolve()
+  }
+
+  async close(): Promise<void> {
+    for (const watch of this.#parts.watches.values()) watch.close()
+    await this.#parts.signer.close()
+  }
+
+  #vetted(quote: Quote): WalletWatch | undefined {
+    if (!Quote.isVetted(quote)) {
+      throw new TypeError('direct pays only quotes that passed the gate: pass what vetChallenge() returned.')
+    }
+    return this.#parts.watches.get(quote.asset.network)
+  }
+
+  async #eip3009(quote: Quote, signal: AbortSignal, watch: WalletWatch | undefined): Promise<Authorization> {
+    const { signer, clock } = this.#parts
+    const record = composeAuthorization(quote, signer.address, this.#nonce(), clock.now())
+    const typed = toTyped(quote, record, await provenDomain(quote, watch))
+    if (!typed) throw unpayable(quote)
+    const signature = await signer.sign(typed, signal)
+    const payload = { signature, authorization: toWire(quote, record) }
+    const header = encodePayment(quote.offer, quote.resource, payload)
+    return { kind: 'authorization', header, ...furtherNames(quote, header), record }
+  }
+
+  async #permit2(
+    quote: Quote,
+    charge: string,
+    signal: AbortSignal,
+    watch: WalletWatch | undefined,
+  ): Promise<Authorization> {
+    const { sponsor } = await checkWallet(quote, watch)
+    if (!sponsor || !watch) return await this.#transfer(quote, signal, undefined)
+    await this.#line.enter(quote.asset.address, charge, signal)
+    try {
+      // The one before may have left an allowance that suffices.
+      const again = await checkWallet(quote, watch)
+      if (!again.sponsor) {
+        this.#line.leave(charge)
+        return await this.#transfer(quote, signal, undefined)
+      }
+      const nonce = await watch.permitNonce(quote.asset.address)
+      return await this.#transfer(quote, signal, nonce)
+    } catch (error) {
+      this.#line.leave(charge)
+      throw error
+    }
+  }
+
+  /** @param permitNonce signs an allowance too, with this EIP-2612 nonce */
+  async #transfer(
+    quote: Quote,
+    signal: AbortSignal,
+    permitNonce: bigint | undefined,
+  ): Promise<Authorization> {
+    const { signer, clock } = this.#parts
+    const record = composePermit2(quote, signer.address, this.#nonce(), clock.now())
+    const typed = typedPermit2(quote, record)
+    if (!typed) throw unpayable(quote)
+    const permit = permitNonce === undefined ? undefined : typedPermit(quote, record, permitNonce)
+    const [signature = '', permitSignature] = permit
+      ? await signer.signMany([typed, permit], signal)
+      : [await signer.sign(typed, signal)]
+    const extensions =
+      permit && permitSignature !== undefined
+        ? sponsoringExtension(quote, permit, permitSignature)
+        : undefined
+    const payload = permit2Payload(typed, signature)
+    const header = encodePayment(quote.offer, quote.resource, payload, extensions)
+    return { kind: 'authorization', header, ...furtherNames(quote, header), record }
+  }
+
+  #nonce(): string {
+    const bytes = this.#parts.random(NONCE_BYTES)
+    if (bytes.length !== NONCE_BYTES) {
+      throw new TypeError(`random(${NONCE_BYTES}) gave ${bytes.length} bytes.`)
+    }
+    return `0x${Buffer.from(bytes).toString('hex')}`
+  }
+}
+
+/** What can be signed on EVM networks. Escrow is another message, and unknown methods and flows are not guessed at. */
+function isPayable({ scheme, network, extra, x402Version }: Offer): boolean {
+  const { assetTransferMethod: method, paymentFlow: flow } = extra as {
+    readonly assetTransferMethod?: unknown
+    readonly paymentFlow?: unknown
+  }
+  if (!network.startsWith('eip155:')) return false
+  if (flow !== undefined && flow !== 'authorization' && flow !== 'upfront') return false
+  // x402 v1 knows no upto.
+  if (scheme === 'upto') return x402Version === 2 && (method === undefined || method === 'permit2')
+  return scheme === 'exact' && (method === undefined || method === 'eip3009' || method === 'permit2')
+}
+
+function unpayable(quote: Quote): TollwayError {
+  return new TollwayError({
+    code: 'no_supported_offer',
+    message: `This payer cannot pay ${quote.asset.symbol} on ${quote.asset.network}: it pays by Permit2, or EIP-3009 tokens whose domain is in the asset table, on its own networks.`,
+    advice: ["Add the network to the payer's networks, or the token's domain to the asset table."],
+  })
+}

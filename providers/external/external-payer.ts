@@ -1,0 +1,266 @@
+/**
+ * A payer that is another program and insists on making the call itself: it is driven to call the shim, and what it
+ * signs there becomes an ordinary authorization. Streaming, receipt and books are then those of every other payer.
+ */
+import type { Clock } from '../../src/core/clock.ts'
+import { TollwayError } from '../../src/core/errors.ts'
+import {
+  foreignPayload,
+  payableByOthers,
+  type ForeignFault,
+  type ForeignPayment,
+} from '../../src/core/payer/external-payment.ts'
+import { permitExtensions } from '../../src/core/payer/external-permit.ts'
+import type { Authorization, Outcome, Provider } from '../../src/core/payer/provider.ts'
+import { Quote } from '../../src/core/policy/gate.ts'
+import { Slots } from '../../src/core/slots.ts'
+import { systemTimers, type Timers } from '../../src/core/timers.ts'
+import { encodePayment, furtherNames } from '../../src/core/x402/x402.ts'
+import { ShimFault, startShim, type ShimCall } from '../../src/io/external-payers/shim.ts'
+
+/** Gets the foreign program to call the shim. */
+export interface Driver {
+  /**
+   * Sends the program to a call, and resolves when it is done with it, however that ended. It is done long before that
+   * only when it did not pay: then it throws what keeps it, as the client may be told.
+   * @param signal aborted when the payment is no longer wanted
+   */
+  pay(call: ShimCall, quote: Quote, signal: AbortSignal): Promise<void>
+  /** Ends what it started. */
+  close(): Promise<void>
+}
+
+/** What {@link foreignPayer} is made of. */
+export interface ForeignPayerParts {
+  readonly name: string
+  /** What people call the program, for messages. */
+  readonly program: string
+  /** CAIP-2 ids. */
+  readonly networks: readonly string[]
+  /** How it moves tokens: `eip3009`, `permit2`. */
+  readonly methods: readonly string[]
+  /** Payments that may be under way at once. */
+  readonly concurrency: number
+  /** Longest wait for a place and for the program to sign, milliseconds. A reservation lasts 30 s, and is of no use after that. */
+  readonly timeoutMs: number
+  /** How far ahead its payments may be valid, seconds; default the quote's window. Pre-signed ones were signed long ago. */
+  readonly maxValiditySeconds?: number | undefined
+  /** Where the shim listens; default a free port of 127.0.0.1. */
+  readonly shim?: { readonly host: string; readonly port: number } | undefined
+  readonly clock: Clock
+  readonly timers?: Timers | undefined
+  /** Made once the shim listens. */
+  driver(shimUrl: string): Driver
+}
+
+/** A payment the program was told to make, until we know how it ended. */
+interface Open {
+  readonly call: ShimCall
+  readonly stop: AbortController
+  readonly driving: Promise<void>
+}
+
+/** How long the program may take over the answer it was given, milliseconds. */
+const LINGER_MS = 5_000
+
+/** A used payment may be offered again by a pool; so often the next one is asked for. */
+const MAX_ATTEMPTS = 3
+
+/**
+ * Opens such a payer.
+ * @throws ConfigError when the shim's address is taken
+ */
+export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> {
+  const shim = await startShim({ ...parts.shim, clock: parts.clock })
+  const driver = parts.driver(shim.url)
+  const slots = new Slots(parts.concurrency)
+  const timers = parts.timers ?? systemTimers
+  const open = new Map<string, Set<Open>>()
+  const ending = new Set<Promise<void>>()
+  const closing = new AbortController()
+  let closed: Promise<void> | undefined
+
+  function supports(offer: Quote['offer']): boolean {
+    return payableByOthers(offer, parts.methods)
+  }
+
+  async function attempt(
+    quote: Quote,
+    late: Promise<never>,
+    left: Promise<never>,
+  ): Promise<{ payment: ForeignPayment; made: Open }> {
+    const call = shim.open(quote, parts.maxValiditySeconds)
+    const stop = new AbortController()
+    const driving = driver.pay(call, quote, stop.signal)
+    const made: Open = { call, stop, driving: driving.catch(() => {}) }
+    // Done without a payment and without a reason of its own.
+    const withoutPayment = driving.then((): never => {
+      throw unavailable(parts.program, 'it ended without paying')
+    })
+    withoutPayment.catch(() => {})
+    try {
+      const payment = await Promise.race([call.payment, withoutPayment, late, left])
+      return { payment, made }
+    } catch (error) {
+      end(made, undefined)
+      throw error
+    }
+  }
+
+  /** Tells the program how it ended, and frees nothing before it is done with it. */
+  function end(made: Open, outcome: Outcome | undefined): void {
+    made.call.end(outcome)
+    const stop = (): void => made.stop.abort(new Error('the payment is no longer wanted'))
+    if (outcome === undefined) return stop()
+    // Whoever does not let go of its answer would keep its place for ever.
+    const cancel = timers.after(LINGER_MS, stop)
+    void made.driving.then(cancel)
+  }
+
+  async function authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
+    if (!Quote.isVetted(quote)) {
+      throw new TypeError(
+        `${parts.name} pays only quotes that passed the gate: pass what vetChallenge() returned.`,
+      )
+    }
+    signal.throwIfAborted()
+    if (closing.signal.aborted) throw unavailable(parts.program, 'the payer is closed')
+    if (!parts.networks.includes(quote.asset.network) || !supports(quote.offer)) {
+      throw unpayable(quote, parts.program)
+    }
+    const late = deadline(timers, parts.timeoutMs, parts.program)
+    const left = whenAborted(AbortSignal.any([signal, closing.signal]))
+    try {
+      return await place(quote, charge, late, left.promise, signal)
+    } finally {
+      late.cancel()
+      left.cancel()
+    }
+  }
+
+  async function place(
+    quote: Quote,
+    charge: string,
+    late: Deadline,
+    left: Promise<never>,
+    signal: AbortSignal,
+  ): Promise<Authorization> {
+    const free = await slots.take(AbortSignal.any([signal, closing.signal, late.signal]))
+    for (let count = 1; ; count += 1) {
+      try {
+        const { payment, made } = await attempt(quote, late.promise, left)
+        const ofCharge = open.get(charge) ?? new Set()
+        open.set(charge, ofCharge.add(made))
+        const done = made.driving.then(free).finally(() => ending.delete(done))
+        ending.add(done)
+        return authorizationOf(quote, payment)
+      } catch (error) {
+        const isUsed = error instanceof ShimFault && error.fault === 'nonce'
+        if (isUsed && count < MAX_ATTEMPTS) continue
+        free()
+        throw error instanceof ShimFault ? refused(parts.program, error.fault) : error
+      }
+    }
+  }
+
+  return {
+    name: parts.name,
+    networks: parts.networks,
+    mayOfferUsed: true,
+    supports,
+    authorize,
+    closed(charge, outcome) {
+      for (const made of open.get(charge) ?? []) end(made, outcome)
+      open.delete(charge)
+      return Promise.resolve()
+    },
+    close() {
+      closed ??= (async () => {
+        closing.abort(unavailable(parts.program, 'the payer is closed'))
+        // Whatever is open may be under way: the program must not use those payments again.
+        for (const made of [...open.values()].flatMap((set) => [...set])) {
+          end(made, { state: 'uncertain', transaction: undefined })
+        }
+        open.clear()
+        // First they read how it ended, then the line is cut.
+        await Promise.all(ending)
+        await shim.close()
+        await driver.close()
+      })()
+      return closed
+    },
+  }
+}
+
+function authorizationOf(quote: Quote, payment: ForeignPayment): Authorization {
+  const header = encodePayment(
+    quote.offer,
+    quote.resource,
+    foreignPayload(quote, payment),
+    permitExtensions(quote, payment.permit),
+  )
+  return { kind: 'authorization', header, ...furtherNames(quote, header), record: payment.record }
+}
+
+interface Deadline {
+  readonly promise: Promise<never>
+  readonly signal: AbortSignal
+  cancel(): void
+}
+
+function deadline(timers: Timers, ms: number, program: string): Deadline {
+  const late = new AbortController()
+  const { promise } = whenAborted(late.signal)
+  const cancel = timers.after(ms, () => late.abort(unavailable(program, `it did not pay within ${ms} ms`)))
+  return { promise, signal: late.signal, cancel }
+}
+
+function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; cancel(): void } {
+  const { promise, reject } = Promise.withResolvers<never>()
+  promise.catch(() => {})
+  const leave = (): void => {
+    const reason: unknown = signal.reason
+    reject(reason instanceof Error ? reason : new Error('left', { cause: reason }))
+  }
+  signal.addEventListener('abort', leave, { once: true })
+  if (signal.aborted) leave()
+  return { promise, cancel: () => signal.removeEventListener('abort', leave) }
+}
+
+const FAULTS: Readonly<Record<ForeignFault, string>> = {
+  unreadable: 'sent a payment that cannot be read',
+  terms: 'accepted other terms than the vetted ones',
+  payee: 'signed a payment to another payee',
+  amount: 'signed another amount',
+  validity: 'signed a payment that is not valid now, or for too long',
+  domain: 'pays in a token whose EIP-712 domain is not in the asset table',
+  signature: 'sent a signature that is not by the paying address',
+  nonce: 'offered only payments that were used before',
+}
+
+function refused(program: string, fault: ForeignFault): TollwayError {
+  return new TollwayError({
+    code: 'signer_unavailable',
+    message: `${program} ${FAULTS[fault]}; nothing was sent.`,
+    advice: ['Its payments are used only when they say exactly what was vetted.'],
+    details: { payer_fault: fault },
+  })
+}
+
+/** The program does not pay, for a reason that may pass. */
+export function unavailable(program: string, why: string, cause?: unknown): TollwayError {
+  return new TollwayError({
+    code: 'signer_unavailable',
+    message: `${program} did not pay: ${why}; nothing was sent.`,
+    details: { payer_fault: 'no_payment' },
+    cause,
+  })
+}
+
+function unpayable(quote: Quote, program: string): TollwayError {
+  return new TollwayError({
+    code: 'no_supported_offer',
+    message: `${program} cannot pay ${quote.asset.symbol} on ${quote.asset.network} here: it pays tokens whose domain is in the asset table, on its own networks.`,
+    advice: ["Add the network to the payer's networks, or the token's domain to the asset table."],
+  })
+}

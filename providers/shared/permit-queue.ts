@@ -1,0 +1,63 @@
+/**
+ * Payments that bring their allowance along go one after the other for each token: each sets the allowance to its own amount
+ * and uses up the token's next EIP-2612 nonce, so two on their way at once would undo each other.
+ */
+import { TollwayError } from '../../src/core/errors.ts'
+import { systemTimers, type Timers } from '../../src/core/timers.ts'
+
+/** Longest wait for a turn, milliseconds: a reservation lasts 30 s, and what is signed after that is of no use. */
+const WAIT_MS = 20_000
+
+/** See the file's head. */
+export class SponsorLine {
+  readonly #timers: Timers
+  readonly #last = new Map<string, Promise<void>>()
+  readonly #leave = new Map<string, () => void>()
+
+  constructor(timers: Timers = systemTimers) {
+    this.#timers = timers
+  }
+
+  /**
+   * Waits for its turn, for 20 seconds at most.
+   * @throws the signal's reason when it is aborted first, TollwayError `signer_unavailable` when its turn does not come
+   */
+  async enter(asset: string, charge: string, signal: AbortSignal): Promise<void> {
+    const before = this.#last.get(asset) ?? Promise.resolve()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    // Whoever gives up still lets the next one in only after those before it.
+    const turn = before.then(() => promise)
+    this.#last.set(asset, turn)
+    const { promise: gone, reject } = Promise.withResolvers<never>()
+    const give = (): void => reject(signal.reason)
+    const cancel = this.#timers.after(WAIT_MS, () => reject(tooLong()))
+    signal.addEventListener('abort', give)
+    try {
+      signal.throwIfAborted()
+      await Promise.race([before, gone])
+      this.#leave.set(charge, resolve)
+    } catch (error) {
+      resolve()
+      throw error
+    } finally {
+      cancel()
+      signal.removeEventListener('abort', give)
+    }
+  }
+
+  /** Lets the next one in; harmless for a charge that is not in the line. */
+  leave(charge: string): void {
+    this.#leave.get(charge)?.()
+    this.#leave.delete(charge)
+  }
+}
+
+function tooLong(): TollwayError {
+  return new TollwayError({
+    code: 'signer_unavailable',
+    message:
+      'Another payment that brings its allowance along is still under way, and such payments go one after the other; nothing was paid.',
+    advice: ["Approve Permit2 for the wallet's token once; then they need not wait for each other."],
+    details: { wait_ms: WAIT_MS },
+  })
+}

@@ -1,0 +1,71 @@
+/** The admin key, wherever it is asked for: wrong ones are counted in one place, so that no path is there to try them faster. */
+import { timingSafeEqual } from 'node:crypto'
+import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { TollwayError } from '../../core/errors.ts'
+import { hashKey } from '../../io/callers/hash-key.ts'
+import type { Request } from '../../../middleware/http/handler.ts'
+
+/** Wrong keys from one address before it has to wait. */
+const MAX_FAILURES = 10
+/** Wrong keys from all addresses before every one has to wait. */
+const MAX_ALL_FAILURES = 1_000
+/** How long failures are counted, and how long an address waits then, seconds. */
+const WINDOW_SECONDS = 900
+
+/** One per gateway. */
+export class AdminKey {
+  readonly #digest: string | undefined
+  readonly #failures = new RateLimiterMemory({ points: MAX_FAILURES, duration: WINDOW_SECONDS })
+  /** Bounds the memory of the one above, and what many addresses together can try. */
+  readonly #allFailures = new RateLimiterMemory({ points: MAX_ALL_FAILURES, duration: WINDOW_SECONDS })
+  #attempts: Promise<void> = Promise.resolve()
+
+  /** @param digest SHA-256 of the key, lower-case hex; `undefined` when none is configured */
+  constructor(digest: string | undefined) {
+    this.#digest = digest
+  }
+
+  /** Whether there is a key to know. */
+  get isSet(): boolean {
+    return this.#digest !== undefined
+  }
+
+  /**
+   * Compares, one request after another: those that come at once must not all be compared before the first failure counts.
+   * @param wrong what whoever sent another key is told
+   * @throws TollwayError what `wrong` makes, or `too_many_attempts`
+   */
+  async compare(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
+    const attempt = this.#attempts.then(() => this.#attempt(req, key, wrong))
+    this.#attempts = attempt.catch(() => undefined)
+    await attempt
+  }
+
+  async #attempt(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
+    // Behind a proxy all share its address: what a client says of its own is its own word.
+    const counters = [
+      { counter: this.#failures, name: req.socket.remoteAddress ?? 'unknown', most: MAX_FAILURES },
+      { counter: this.#allFailures, name: 'all', most: MAX_ALL_FAILURES },
+    ]
+    for (const { counter, name, most } of counters) {
+      const failed = await counter.get(name)
+      if (failed && failed.consumedPoints >= most) throw tooMany(failed.msBeforeNext)
+    }
+    if (this.#digest !== undefined && sameDigest(hashKey(key), this.#digest)) return
+    for (const { counter, name } of counters) await counter.penalty(name)
+    throw wrong()
+  }
+}
+
+function sameDigest(a: string, b: string): boolean {
+  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b))
+}
+
+function tooMany(ms: number): TollwayError {
+  return new TollwayError({
+    code: 'too_many_attempts',
+    message: 'Too many wrong admin keys came.',
+    advice: ['Wait, and send the right one then.'],
+    headers: { 'retry-after': String(Math.ceil(ms / 1000)) },
+  })
+}

@@ -1,0 +1,155 @@
+/** What buying works with. A command opens it for itself; a gateway that refills its pools makes it of its own parts. */
+import { randomBytes } from 'node:crypto'
+import { systemClock, type Clock } from '../../core/clock.ts'
+import { ConfigError } from '../../core/errors.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import type { RandomBytes } from '../../core/ids.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
+import type { VoucherLimits } from '../../core/vouchers/voucher.ts'
+import type { Ledger } from '../../io/ledger/ledger.ts'
+import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
+import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
+import { openCommandBooks } from '../operations/command-ledger.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import { openPayers } from '../wiring/open-payers.ts'
+
+/** The part of a configuration that buying is about. */
+export type BuyingConfig = Pick<
+  ResolvedConfig,
+  | 'store'
+  | 'audit'
+  | 'payers'
+  | 'chains'
+  | 'assets'
+  | 'policy'
+  | 'budgets'
+  | 'timeouts'
+  | 'blockPrivateNetworks'
+>
+
+/** See the file's head. */
+export interface BuyingParts {
+  readonly config: BuyingConfig
+  readonly ledger: Ledger
+  readonly upstream: Upstream
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly observers: readonly Observer[]
+  /**
+   * The payer of a name, opened when it is asked for first: a command touches no key that it does not need.
+   * @throws ConfigError, TollwayError `signer_unavailable`
+   */
+  payer(name: string): Promise<Provider>
+  /** The vouchers that a payer spends, under its limits. */
+  book(payer: string): VoucherBook
+}
+
+/** Limits of a payer that has none of its own: vouchers that are signed only to be handed over. */
+const DEFAULT_LIMITS: VoucherLimits = {
+  maxCount: 10_000,
+  maxMicroUsd: undefined,
+  maxAgeMs: 365 * 86_400_000,
+}
+
+/** The limits under which a payer's vouchers lie in the store. */
+function limitsOf(config: Pick<ResolvedConfig, 'payers'>, payer: string): VoucherLimits {
+  const found = config.payers.get(payer)
+  return found?.kind === 'obol' && found.mode === 'pool' ? found.limits : DEFAULT_LIMITS
+}
+
+/** The default of `policy.max_usd_per_request`, micro-USD. */
+const DEFAULT_CEILING = 100_000n
+
+/** The most that one signature may be worth, micro-USD: whoever signs has a ceiling, also where a gateway needs none. */
+export function signingCeiling({ policy }: Pick<BuyingConfig, 'policy'>): bigint {
+  const { maxMicroUsd } = policy
+  return typeof maxMicroUsd === 'bigint' ? maxMicroUsd : DEFAULT_CEILING
+}
+
+/** The books of payers' vouchers on one ledger. */
+function booksOn(
+  config: Pick<ResolvedConfig, 'payers'>,
+  ledger: Ledger,
+  clock: Clock,
+): (payer: string) => VoucherBook {
+  return (payer) => new VoucherBook({ ledger, clock, limits: limitsOf(config, payer) })
+}
+
+/** What buys in the background of a gateway, on its own parts: its payers are open already. */
+export function buyingOf(
+  parts: Pick<BuyingParts, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
+  config: BuyingConfig,
+  payers: ReadonlyMap<string, Provider>,
+): BuyingParts {
+  return {
+    ...parts,
+    config,
+    payer(name) {
+      const payer = payers.get(name)
+      return payer ? Promise.resolve(payer) : Promise.reject(new ConfigError(`There is no payer "${name}".`))
+    },
+    book: booksOn(config, parts.ledger, parts.clock),
+  }
+}
+
+/** Seams for tests. */
+export interface BuyingOverrides {
+  readonly clock?: Clock | undefined
+  readonly random?: RandomBytes | undefined
+  readonly timers?: Timers | undefined
+}
+
+/**
+ * Runs one command with what it needs, and lets go of it afterwards.
+ * @throws ConfigError for a store that no other program can read
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function withBuying<T>(
+  config: BuyingConfig,
+  use: (parts: BuyingParts) => Promise<T>,
+  overrides: BuyingOverrides = {},
+): Promise<T> {
+  const { clock = systemClock, random = randomBytes, timers = systemTimers } = overrides
+  const ledger = await openCommandBooks(config, clock, random)
+  const upstream = createUpstream(config.timeouts, { publicSellers: config.blockPrivateNetworks })
+  const opened: { close(): Promise<void> }[] = []
+  const payers = new Map<string, Promise<Provider>>()
+  try {
+    return await use({
+      config,
+      ledger,
+      upstream,
+      clock,
+      timers,
+      observers: [],
+      payer(name) {
+        const known = payers.get(name) ?? openOne(config, name, opened)
+        payers.set(name, known)
+        return known
+      },
+      book: booksOn(config, ledger, clock),
+    })
+  } finally {
+    await upstream.close()
+    await Promise.allSettled(opened.map((part) => part.close()))
+    await ledger.close()
+  }
+}
+
+async function openOne(
+  config: BuyingConfig,
+  name: string,
+  opened: { close(): Promise<void> }[],
+): Promise<Provider> {
+  const entry = config.payers.get(name)
+  const provider =
+    entry &&
+    (await openPayers({ payers: new Map([[name, entry]]), chains: config.chains }, { opened })).get(name)
+  if (provider) return provider
+  throw new ConfigError(
+    entry
+      ? `payers.${name} pays with vouchers that were signed ahead. Name a payer that signs by itself.`
+      : `There is no payer "${name}". The configuration has ${[...config.payers.keys()].join(', ') || 'none'}.`,
+  )
+}

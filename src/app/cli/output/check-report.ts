@@ -1,0 +1,165 @@
+import { findNetwork } from '../../../core/money/assets.ts'
+import type { BudgetRule } from '../../../core/budget/budget.ts'
+import { formatMoney } from '../../../core/budget/budget-messages.ts'
+import { formatUsd } from '../../../core/money/money.ts'
+import { formatWindow } from '../../../core/budget/window.ts'
+import type { LoadedConfig } from '../../config/load.ts'
+import type { FilesLook } from '../../obol/inspect-files.ts'
+import { callerRules, routerRules, routeRules, routingNotes } from './check-routing.ts'
+import { renderUpstreams } from './check-upstreams.ts'
+import { explorerNotes, payerRules, renderPayers } from './check-payers.ts'
+import { renderTable } from './table.ts'
+
+/** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
+interface RouteSummary {
+  readonly model_name: string
+  /** The name the seller gets; `null` when it is the one the client sent. */
+  readonly remote_model: string | null
+  readonly api_base: string
+  /** `null` for a route that is not paid. */
+  readonly payer: string | null
+  /** CAIP-2. */
+  readonly networks: readonly string[]
+  /** Whether a bearer key is sent. */
+  readonly keyed: boolean
+  /** Names of the budgets that a payment counts against. */
+  readonly budgets: readonly string[]
+}
+
+/**
+ * What a configuration would do, as `tollway check --json` prints it.
+ * @param files what is in the files of pools, if there are any
+ */
+export function summarize({ config, written }: LoadedConfig, files?: FilesLook) {
+  const text = (...path: (string | number)[]): string | null => {
+    const value = written(path)
+    return typeof value === 'string' ? value : null
+  }
+  const budgets = config.budgets.map((budget, index) => ({
+    name: text('budgets', index, 'name') ?? budget.name,
+    per: budget.per ?? null,
+    ...(budget.asset === undefined
+      ? { limit_usd: formatUsd(budget.limit) }
+      : { limit: budget.limit.toString(), asset: budget.asset.symbol }),
+    soft_usd: budget.soft === undefined ? null : formatUsd(budget.soft),
+    window: formatWindow(budget),
+    timezone: budget.timezone,
+    enforce: budget.enforce !== false,
+  }))
+  const routes = config.routes.map((route, index): RouteSummary => {
+    const payer = route.payer === undefined ? undefined : config.payers.get(route.payer)
+    return {
+      model_name: text('model_list', index, 'model_name') ?? '',
+      remote_model: text('model_list', index, 'model'),
+      api_base: text('model_list', index, 'api_base') ?? '',
+      payer: text('model_list', index, 'payer'),
+      networks: payer?.networks ?? [],
+      keyed: route.apiKey !== undefined,
+      budgets: payer === undefined ? [] : budgets.map(({ name }) => name),
+      ...routeRules(route, config),
+    }
+  })
+  return {
+    listen: text('listen') ?? `${config.listen.host}:${config.listen.port}`,
+    store: text('store') ?? 'sqlite:./tollway.db',
+    upstream: text('upstream', 'api_base'),
+    callers: config.callers.length,
+    caller_list: callerRules(config),
+    router: routerRules(config),
+    ignored_keys: config.ignoredKeys,
+    max_usd_per_request: config.policy.maxMicroUsd === 'none' ? null : formatUsd(config.policy.maxMicroUsd),
+    metrics: {
+      listen: text('metrics', 'listen'),
+      /** Whether a token is asked for. */
+      token: config.metrics.tokenDigest !== undefined,
+    },
+    payers: payerRules(config),
+    routes,
+    // Their files are x402-buyer's, and change while the gateway runs: this is how they stand now.
+    ...(files ? { upstreams: files.upstreams, upstream_problems: files.problems } : {}),
+    budgets,
+  }
+}
+
+/** The same for people. */
+export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLook): string {
+  const summary = summarize(loaded, files)
+  const facts = [
+    ['listen', summary.listen],
+    ['store', summary.store],
+    ['callers', callersOf(loaded.config)],
+    ['other models', summary.upstream ?? 'refused (no upstream)'],
+    [
+      'ceiling',
+      summary.max_usd_per_request === null
+        ? 'none: each voucher has its own price'
+        : `${dollars(summary.max_usd_per_request)} per request`,
+    ],
+    [
+      'metrics',
+      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for everybody who reaches it'}`,
+    ],
+  ]
+  const routes = summary.routes.map((route) => [
+    route.model_name,
+    route.remote_model ?? '(unchanged)',
+    route.api_base,
+    route.payer ?? (route.keyed ? '- (key)' : '-'),
+    route.networks.map(aliasOf).join(', ') || '-',
+    route.budgets.join(', ') || '-',
+  ])
+  const budgets = summary.budgets.map((budget, index) => [
+    budget.name,
+    limitOf(loaded.config.budgets[index]),
+    budget.window,
+    loaded.config.budgets[index]?.window === 'rolling' ? '-' : budget.timezone,
+    budget.per ?? '-',
+    [
+      ...(budget.soft_usd === null ? [] : [`soft limit ${dollars(budget.soft_usd)}`]),
+      ...(budget.enforce ? [] : ['not enforced']),
+    ].join(', '),
+  ])
+  const notes = [...routingNotes(loaded.config, Date.now()), ...explorerNotes(loaded.config)]
+  const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
+  return [
+    `${file} is valid.\n`,
+    facts.map(([name = '', value = '']) => `${name.padEnd(13)} ${value}\n`).join(''),
+    routes.length === 0 && !files
+      ? 'No routes.\n'
+      : routes.length === 0
+        ? ''
+        : renderTable(['MODEL', 'REMOTE MODEL', 'API BASE', 'PAYER', 'NETWORKS', 'BUDGETS'], routes),
+    ...(files ? [renderUpstreams(files)] : []),
+    ...(loaded.config.payers.size === 0 ? [] : [renderPayers(loaded.config)]),
+    ...(budgets.length === 0
+      ? []
+      : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),
+    ...(notes.length === 0 ? [] : [notes.map((note) => `${note}\n`).join('')]),
+    ...(unlimited
+      ? ['Note: paid routes and no budgets. Only the ceiling per request limits what is spent.\n']
+      : []),
+  ].join('\n')
+}
+
+function callersOf({ callers, keys }: LoadedConfig['config']): string {
+  if (keys)
+    return callers.length === 0 ? 'those of the keys file' : `${callers.length}, and those of the keys file`
+  return callers.length === 0 ? 'anyone who reaches the address' : String(callers.length)
+}
+
+function limitOf(budget: BudgetRule | undefined): string {
+  if (budget === undefined) return ''
+  return budget.asset === undefined
+    ? dollars(formatUsd(budget.limit))
+    : formatMoney(budget.limit, budget.asset)
+}
+
+/** `$5.00` for `5`: at least two decimals, as people write money. */
+function dollars(usd: string): string {
+  const [whole = '0', fraction = ''] = usd.split('.')
+  return `$${whole}.${fraction.padEnd(2, '0')}`
+}
+
+function aliasOf(id: string): string {
+  return findNetwork(id)?.alias ?? id
+}

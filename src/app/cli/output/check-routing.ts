@@ -1,0 +1,136 @@
+/** What `tollway check` says about how routes are chosen, and who may call. */
+import type { Route } from '../../../core/routing/route.ts'
+import { formatUsd } from '../../../core/money/money.ts'
+import type { ResolvedConfig } from '../../config/resolved.ts'
+
+/** A route's own rules; what is not set is left out. */
+export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>) {
+  return {
+    ...only('order', route.order === 0 ? undefined : route.order),
+    ...only('weight', config.router.strategy === 'weighted' ? (route.weight ?? 1) : undefined),
+    ...only('max_parallel_requests', route.maxParallel),
+    ...only('max_retries', route.maxRetries),
+    ...only('drop_params', route.dropParams),
+    ...only('catalogue', route.catalogue),
+    ...only('reduce_max_tokens', route.reduceMaxTokens),
+    ...only('send_traceparent', route.sendTraceparent),
+    ...only('when', whenOf(route)),
+    ...only('timeouts_seconds', timesOf(route)),
+    ...only('context_window', route.info?.contextWindow),
+    ...only(
+      'usd_per_request',
+      route.info?.microUsdPerRequest === undefined ? undefined : formatUsd(route.info.microUsdPerRequest),
+    ),
+  }
+}
+
+/** The router as `--json` prints it. */
+export function routerRules({ router, fallbacks }: Pick<ResolvedConfig, 'router' | 'fallbacks'>) {
+  return {
+    strategy: router.strategy,
+    aliases: Object.fromEntries(router.aliases),
+    fallbacks: Object.fromEntries(fallbacks),
+    context_window_fallbacks: Object.fromEntries(router.contextWindowFallbacks),
+    content_policy_fallbacks: Object.fromEntries(router.contentPolicyFallbacks),
+    num_retries: router.numRetries,
+    allowed_fails: router.allowedFails,
+    cooldown_seconds: router.cooldownMs / 1000,
+    session_affinity_seconds: router.sessionMs / 1000,
+  }
+}
+
+/** The callers as `--json` prints them, without keys. */
+export function callerRules({ callers }: Pick<ResolvedConfig, 'callers'>) {
+  return callers.map((caller) => ({
+    id: caller.id,
+    models: caller.models,
+    expires: caller.expiresAt === undefined ? null : new Date(caller.expiresAt).toISOString(),
+    requests_per_minute: caller.requestsPerMinute ?? null,
+    tokens_per_minute: caller.tokensPerMinute ?? null,
+    max_parallel_requests: caller.maxParallel ?? null,
+  }))
+}
+
+/** Sentences for people: what is not as it would be without a setting. @param now milliseconds since the epoch */
+export function routingNotes(config: ResolvedConfig, now: number): string[] {
+  const { router } = config
+  const notes: string[] = []
+  const names = config.routes.map(({ modelName }) => modelName)
+  if (new Set(names).size < names.length) notes.push(STRATEGY_WORDS[router.strategy])
+  for (const [alias, model] of router.aliases) notes.push(`${alias} stands for ${model}.`)
+  const lists = [
+    [config.fallbacks, 'cannot be served'],
+    [router.contextWindowFallbacks, 'is too small for a request'],
+    [router.contentPolicyFallbacks, 'refuses a request by its content filter'],
+  ] as const
+  for (const [list, when] of lists) {
+    for (const [model, others] of list) notes.push(`When ${model} ${when}: ${others.join(', then ')}.`)
+  }
+  for (const route of config.routes) {
+    const rules = rulesInWords(route)
+    if (rules.length > 0)
+      notes.push(`${route.modelName} at ${new URL(route.apiBase).host}: ${rules.join('; ')}.`)
+  }
+  for (const caller of config.callers) {
+    const expired = caller.expiresAt !== undefined && caller.expiresAt <= now
+    if (expired) notes.push(`The key of caller ${caller.id} has expired.`)
+  }
+  if (config.keys) notes.push(`More callers are in ${config.keys.path} (tollway keys).`)
+  if (config.ignoredKeys.length > 0) {
+    notes.push(`Keys of LiteLLM without effect here: ${config.ignoredKeys.join(', ')}.`)
+  }
+  return notes
+}
+
+const STRATEGY_WORDS = {
+  order: 'Routes of one name are tried as they are listed, lower order first.',
+  weighted: 'Routes of one name and order share the requests by weight.',
+  cheapest: 'Of routes of one name and order the one with the lowest known price is tried first.',
+} as const
+
+function rulesInWords(route: Route): string[] {
+  const { when, maxParallel, dropParams } = route
+  return [
+    ...(when?.callers ? [`only for callers ${when.callers.join(', ')}`] : []),
+    ...[...(when?.headers ?? [])].map(([name, value]) => `only with ${name}: ${value}`),
+    ...(maxParallel === undefined ? [] : [`at most ${maxParallel} requests at once`]),
+    ...(dropParams ? [`sent without ${dropParams.join(', ')}`] : []),
+    ...(route.catalogue === true ? ['its models and prices are read from the seller'] : []),
+    ...(route.reduceMaxTokens === undefined
+      ? []
+      : [`asked again with as few as ${route.reduceMaxTokens} answer tokens when the quote is too high`]),
+    ...(route.sendTraceparent === true ? ['its seller gets the traceparent of requests'] : []),
+    ...streamInWords(route),
+  ]
+}
+
+function streamInWords({ alwaysStream, earlyKeepalive, onDisconnect, eventsPerSecond }: Route): string[] {
+  return [
+    ...(alwaysStream === true ? ['always asked for a stream'] : []),
+    ...(earlyKeepalive === true ? ['its stream opens with comments while a paid call is silent'] : []),
+    ...(onDisconnect === 'drain' ? ['read to its end when the client leaves'] : []),
+    ...(onDisconnect === 'abort' ? ['let go of when the client leaves'] : []),
+    ...(eventsPerSecond === undefined ? [] : [`at most ${eventsPerSecond} events a second`]),
+  ]
+}
+
+function whenOf({ when }: Route) {
+  return when && { ...only('callers', when.callers), headers: Object.fromEntries(when.headers ?? []) }
+}
+
+function timesOf({ timeouts }: Route) {
+  if (!timeouts) return undefined
+  const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000)
+  return {
+    ...only('connect', seconds(timeouts.connectMs)),
+    ...only('first_byte', seconds(timeouts.firstByteMs)),
+    ...only('idle', seconds(timeouts.idleMs)),
+    ...only('total', seconds(timeouts.totalMs)),
+  }
+}
+
+function only<K extends string, T>(name: K, value: T | undefined): Partial<Record<K, T>> {
+  const one: Partial<Record<K, T>> = {}
+  if (value !== undefined) one[name] = value
+  return one
+}

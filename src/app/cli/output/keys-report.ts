@@ -1,0 +1,47 @@
+/** Caller keys as `tollway keys` shows them: never a key, and never a digest. */
+import type { CallerKey } from '../../../io/callers/caller-keys.ts'
+import { renderTable } from './table.ts'
+
+/** One key, as `--json` prints it. */
+export function keyJson(key: CallerKey) {
+  return {
+    id: key.id,
+    hint: key.hint,
+    models: key.models,
+    created: new Date(key.created).toISOString(),
+    expires: key.expires === undefined ? null : new Date(key.expires).toISOString(),
+    requests_per_minute: key.requests_per_minute ?? null,
+    tokens_per_minute: key.tokens_per_minute ?? null,
+    max_parallel_requests: key.max_parallel_requests ?? null,
+  }
+}
+
+/** The same for people. @param now milliseconds since the epoch */
+export function renderKeys(keys: readonly CallerKey[], now: number): string {
+  if (keys.length === 0) return 'No keys. `tollway keys add <id>` makes one.\n'
+  return renderTable(
+    ['CALLER', 'KEY', 'MODELS', 'CREATED', 'EXPIRES', 'LIMITS'],
+    keys.map((key) => [
+      key.id,
+      `${key.hint}...`,
+      key.models.join(', '),
+      day(key.created),
+      key.expires === undefined ? 'never' : `${day(key.expires)}${key.expires <= now ? ' (expired)' : ''}`,
+      limitsOf(key) || '-',
+    ]),
+  )
+}
+
+function limitsOf(key: CallerKey): string {
+  return [
+    key.requests_per_minute === undefined ? '' : `${key.requests_per_minute} requests/min`,
+    key.tokens_per_minute === undefined ? '' : `${key.tokens_per_minute} tokens/min`,
+    key.max_parallel_requests === undefined ? '' : `${key.max_parallel_requests} at once`,
+  ]
+    .filter((text) => text !== '')
+    .join(', ')
+}
+
+function day(time: number): string {
+  return new Date(time).toISOString().slice(0, 10)
+}

@@ -1,0 +1,90 @@
+/** Pinned payees and prices, for people and as JSON. */
+import { findNetwork } from '../../../core/money/assets.ts'
+import { formatUnits } from '../../../core/money/money.ts'
+import type { KnownPrice } from '../../../io/store/store.ts'
+import { tokenOf, type KnownSellers, type SellersConfig } from '../../operations/seller-pins.ts'
+import { renderTable } from './table.ts'
+
+/** What is known, as JSON text with its line end. Amounts in smallest units. */
+export function sellersJson({ pins, prices }: KnownSellers, config: SellersConfig): string {
+  const json = {
+    configured: [...config.policy.payTo].map(([origin, payTo]) => ({ origin, pay_to: payTo })),
+    pins: pins.map(({ apiBase, network, asset, payTo, pinnedAt }) => ({
+      api_base: apiBase,
+      network,
+      asset,
+      pay_to: payTo,
+      pinned_at: new Date(pinnedAt).toISOString(),
+    })),
+    prices: prices.map((price) => ({
+      api_base: price.apiBase,
+      path: price.endpoint,
+      model: price.model,
+      network: price.network,
+      asset: price.asset,
+      pinned: price.pinned.toString(),
+      last: price.last.toString(),
+      first: price.first.toString(),
+      updated_at: new Date(price.updatedAt).toISOString(),
+    })),
+  }
+  return `${JSON.stringify(json, undefined, 2)}\n`
+}
+
+/** What is known, as tables. */
+export function renderSellers(known: KnownSellers, config: SellersConfig): string {
+  const { payTo } = config.policy
+  const configured = [...payTo].map(
+    ([origin, addresses]) => `${origin} (policy.sellers): ${addresses.join(', ')}\n`,
+  )
+  if (known.pins.length + known.prices.length + configured.length === 0) {
+    return 'No seller is pinned yet: the first payment to each does it.\n'
+  }
+  return [
+    ...(configured.length === 0 ? [] : [configured.join('')]),
+    ...(known.pins.length === 0 ? [] : [pinTable(known, config)]),
+    ...(known.prices.length === 0 ? [] : [priceTable(known.prices, config)]),
+  ].join('\n')
+}
+
+/** What was changed. */
+export function renderTrusted(changed: KnownSellers, config: SellersConfig): string {
+  const overruled = changed.pins.find(({ apiBase }) => config.policy.payTo.has(new URL(apiBase).origin))
+  const note =
+    overruled === undefined
+      ? ''
+      : '\nNote: policy.sellers names the payees of this seller, and it wins over what is pinned.\n'
+  return `Trusted from the next payment on.\n\n${renderSellers(changed, { ...config, policy: { ...config.policy, payTo: new Map() } })}${note}`
+}
+
+function pinTable({ pins }: KnownSellers, config: SellersConfig): string {
+  const rows = pins.map((pin) => [
+    pin.apiBase,
+    aliasOf(pin.network),
+    tokenOf(config, pin).symbol,
+    pin.payTo,
+    new Date(pin.pinnedAt).toISOString().slice(0, 16),
+  ])
+  return renderTable(['SELLER', 'NETWORK', 'TOKEN', 'PAYEE', 'SINCE (UTC)'], rows)
+}
+
+function priceTable(prices: readonly KnownPrice[], config: SellersConfig): string {
+  const rows = prices.map((price) => {
+    const { symbol, decimals } = tokenOf(config, price)
+    const units = (amount: bigint): string => formatUnits(amount, decimals)
+    const { apiBase, endpoint, model } = price
+    return [
+      apiBase,
+      endpoint,
+      model,
+      `${units(price.pinned)} ${symbol}`,
+      units(price.last),
+      units(price.first),
+    ]
+  })
+  return renderTable(['SELLER', 'PATH', 'MODEL', 'PINNED PRICE', 'LAST', 'FIRST'], rows)
+}
+
+function aliasOf(id: string): string {
+  return findNetwork(id)?.alias ?? id
+}

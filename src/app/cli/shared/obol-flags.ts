@@ -1,0 +1,95 @@
+/** `tollway serve --obol`: x402-buyer's own flags, with their defaults, made into a configuration. */
+import { dirname, join, resolve } from 'node:path'
+import type { Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import { isLoopbackHost, parseListen } from '../../config/addresses.ts'
+
+/** The flags as commander gives them; those that were not given are missing. */
+export interface ObolFlags {
+  readonly configDir?: string | undefined
+  readonly authsDir?: string | undefined
+  /** x402-buyer's single file, when `--config` was given. */
+  readonly config?: string | undefined
+  readonly auths?: string | undefined
+  readonly state?: string | undefined
+  readonly listen?: string | undefined
+  readonly reloadInterval?: string | undefined
+}
+
+/** Adds the flags to `serve`. */
+export function addObolFlags(command: Command): Command {
+  return command
+    .option(
+      '--obol',
+      "take the place of Obol's x402-buyer: its flags follow, and --config is its single file",
+    )
+    .option('--config-dir <dir>', 'with --obol: directory with a JSON file for each upstream')
+    .option('--auths-dir <dir>', 'with --obol: directory with the authorizations of each upstream')
+    .option('--auths <file>', 'with --obol: single file of authorizations (/config/auths.json)')
+    .option('--state <file>', 'with --obol: file of used authorizations (/state/consumed.json)')
+    .option(
+      '--reload-interval <time>',
+      'with --obol: between two looks at the files, e.g. 5s; 0 for never (5s)',
+    )
+}
+
+/**
+ * The configuration that the flags mean. Ledger and audit file lie beside the state file.
+ * @param env `TOLLWAY_KEY` and `TOLLWAY_ADMIN_KEY` make callers and `/admin` show a key; `OBOL_BUYER_USER_AGENT` is x402-buyer's own
+ * @param directory where relative paths start
+ * @throws ConfigError for a duration that cannot be read, or an address that others reach without a key
+ */
+export function obolConfig(
+  flags: ObolFlags,
+  env: Readonly<Record<string, string | undefined>>,
+  directory: string,
+): Record<string, unknown> {
+  const listen = listenAddress(flags.listen ?? '127.0.0.1:8402')
+  const host = parseListen(listen)?.host
+  if (host !== undefined && !isLoopbackHost(host) && env['TOLLWAY_KEY'] === undefined) {
+    throw new ConfigError(
+      `--listen ${flags.listen ?? listen} can be reached from other machines, and everybody there could spend the vouchers. ` +
+        'Set TOLLWAY_KEY to a key that clients send (as api_key in LiteLLM), or listen on 127.0.0.1.',
+    )
+  }
+  const userAgent = env['OBOL_BUYER_USER_AGENT'] ?? ''
+  const state = flags.state ?? '/state/consumed.json'
+  const place = state === '' ? directory : dirname(resolve(directory, state))
+  return {
+    listen,
+    store: `sqlite:${join(place, 'tollway.db')}`,
+    audit: { path: join(place, 'audit.jsonl') },
+    payers: {
+      obol: {
+        kind: 'obol',
+        mode: 'pool',
+        config: flags.configDir ?? flags.config ?? '/config/config.json',
+        auths: flags.authsDir ?? flags.auths ?? '/config/auths.json',
+        ...(state === '' ? {} : { state }),
+        reload_seconds: seconds(flags.reloadInterval ?? '5s'),
+        ...(userAgent === '' ? {} : { user_agent: userAgent }),
+      },
+    },
+    // As with x402-buyer, the price of each upstream is in its file, and is matched to the last digit.
+    policy: { max_usd_per_request: 'none' },
+    ...(env['TOLLWAY_KEY'] === undefined ? {} : { callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }] }),
+    ...(env['TOLLWAY_ADMIN_KEY'] === undefined ? {} : { admin: { key: '${env:TOLLWAY_ADMIN_KEY}' } }),
+  }
+}
+
+/** `:8402`, as Go writes it, is every address. */
+function listenAddress(text: string): string {
+  return text.startsWith(':') ? `0.0.0.0${text}` : text
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 }
+
+/** Go's durations, as far as whole looks at files need them: `5s`, `1m30s`, `500ms`, `0`. */
+function seconds(text: string): number {
+  if (text === '0') return 0
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) {
+    throw new ConfigError(`--reload-interval ${text} is not a duration. Write it as 5s, 1m30s or 0.`)
+  }
+  return parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0)
+}

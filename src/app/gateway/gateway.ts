@@ -1,0 +1,238 @@
+/** The gateway: the middlewares in their order, on a listener. */
+import { createServer, type RequestListener } from 'node:http'
+import express, { type Express } from 'express'
+import type { Logger } from 'pino'
+import { auditLogger } from '../../../middleware/audit-logger.ts'
+import { budgetGuard } from '../../../middleware/budget-guard.ts'
+import { caller } from '../../../middleware/caller.ts'
+import { clawrouter } from '../../../middleware/clawrouter.ts'
+import { callerLimits } from '../../../middleware/caller-limits.ts'
+import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
+import { door } from '../../../middleware/origin-guard.ts'
+import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
+import type { Handler } from '../../../middleware/http/handler.ts'
+import { health } from '../../../middleware/health.ts'
+import { idempotency } from '../../../middleware/idempotency.ts'
+import { metrics } from '../../../middleware/metrics.ts'
+import { modelRouter } from '../../../middleware/model-router.ts'
+import { models } from '../../../middleware/models.ts'
+import { assertOrder } from '../../../middleware/assert-order.ts'
+import { isWebSocketUpgrade, passThrough } from '../../../middleware/pass-through.ts'
+import { paymentInterceptor } from '../../../middleware/payment-interceptor.ts'
+import { readBody } from '../../../middleware/read-body.ts'
+import { sseRestreamer } from '../../../middleware/sse-restreamer.ts'
+import { upgradeHandler } from '../../../middleware/upgrade-handler.ts'
+import { bind } from './bind.ts'
+import { isLoopbackHost } from '../config/addresses.ts'
+import { asksForKeys } from '../config/requires-caller-key.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import { buyerApi } from '../obol/buyer-api.ts'
+import { upstreamPaths } from '../obol/upstream-paths.ts'
+import { metricsListener } from './metrics-listener.ts'
+import { openCallers } from '../wiring/open-callers.ts'
+import type { Environment } from '../config/secrets.ts'
+import { createLogger, secretsOf } from '../logging/logger.ts'
+import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
+import { packageVersion } from '../package-version.ts'
+import { requestContexts, requestScope, traceObserver } from '../logging/request-context.ts'
+import { requestLog } from '../logging/request-log.ts'
+import { openTracing } from '../logging/tracing.ts'
+import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
+import { spendPage } from '../spend-page/spend-page.ts'
+
+/** Clients keep connections for reuse; closing earlier than they do breaks the next request. */
+const KEEP_ALIVE_MS = 75_000
+
+/** A gateway that is open and not necessarily listening. */
+export interface Gateway {
+  /** For a server of your own, and for tests; {@link Gateway.listen} uses the same. */
+  readonly app: RequestListener
+  readonly parts: Parts
+  readonly log: Logger
+  /** Starts listening at the configured address. */
+  listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
+  /**
+   * Stops accepting, lets running requests finish up to the shutdown deadline, and books everything.
+   * Calls after the first wait for the same end.
+   */
+  close(): Promise<void>
+}
+
+/** What {@link createGateway} can be given instead of its own. */
+export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
+  readonly log?: Logger | undefined
+  /** Takes the lines of the gateway's own log, instead of standard error. */
+  readonly writeLog?: ((line: string) => void) | undefined
+  /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
+  readonly env?: Environment | undefined
+  /** Where whoever started it chooses the address, for the advice when it is taken; default the configuration and --listen. */
+  readonly addressFrom?: string | undefined
+  /** Handlers behind the door and before everything that is served, e.g. paths of a program that the gateway stands in for. */
+  readonly first?: ((parts: Parts) => readonly Handler[]) | undefined
+}
+
+/**
+ * Opens a gateway.
+ * @throws ConfigError, TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function createGateway(
+  config: ResolvedConfig,
+  overrides: GatewayOverrides = {},
+): Promise<Gateway> {
+  const contexts = requestContexts()
+  const log =
+    overrides.log ??
+    createLogger({ ...config.log, secrets: secretsOf(config), contexts, write: overrides.writeLog })
+  const tracing = await openTracing(overrides.env ?? process.env, log, packageVersion())
+  const observers = [
+    ...(overrides.observers ?? []),
+    requestLog(log),
+    ...(tracing ? [traceObserver(contexts)] : []),
+  ]
+  const parts = await openParts(config, { ...overrides, observers, log }).catch(async (error: unknown) => {
+    await tracing?.close()
+    throw error
+  })
+  if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
+    log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
+  }
+  if (config.ignoredKeys.length > 0) {
+    log.warn({ keys: config.ignoredKeys }, 'keys of the LiteLLM configuration that have no effect here')
+  }
+  let closing: Promise<void> | undefined
+  const { app, upgrade, closePages, closeUnpaid } = compose(
+    parts,
+    log,
+    requestScope(contexts, tracing, parts.clock),
+    () => closing !== undefined,
+    overrides.first?.(parts) ?? [],
+  )
+  const server = createServer(
+    {
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      shouldUpgradeCallback: isWebSocketUpgrade,
+      // The door refuses a missing Host itself: in the shape of every other error, and on record.
+      requireHostHeader: false,
+    },
+    app,
+  )
+  server.on('clientError', clientErrorHandler)
+  // An Expect nobody knows may be passed over (RFC 9110, 10.1.1); Node would answer it without a body.
+  server.on('checkExpectation', app)
+  server.on('upgrade', upgrade)
+  const sockets = upgradedSockets(server)
+  const silent = silentSockets(server)
+  const scrapes =
+    config.metrics.listen &&
+    metricsListener({
+      address: config.metrics.listen,
+      metrics: parts.metrics,
+      tokenDigest: config.metrics.tokenDigest,
+      hosts: config.admin.hosts,
+      log,
+    })
+  return {
+    app,
+    parts,
+    log,
+    async listen() {
+      const url = await bind(
+        server,
+        config.listen,
+        overrides.addressFrom ?? 'listen in the configuration or --listen on the command line',
+      )
+      const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
+      if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')
+      return { url, metricsUrl }
+    },
+    close() {
+      closing ??= (async () => {
+        closePages()
+        await shutDown({ server, sockets, silent, parts, deadlineMs: config.timeouts.shutdownMs })
+        closeUnpaid()
+        await scrapes?.close()
+        await parts.close()
+        await tracing?.close()
+      })()
+      return closing
+    },
+  }
+}
+
+function compose(
+  parts: Parts,
+  log: Logger,
+  scope: Handler,
+  isShuttingDown: () => boolean,
+  first: readonly Handler[],
+): {
+  readonly app: Express
+  readonly upgrade: ReturnType<typeof upgradeHandler>
+  readonly closePages: () => void
+  readonly closeUnpaid: () => void
+} {
+  const { config, ledger, observers, clock } = parts
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  const rest = passThrough({
+    ...(config.upstream
+      ? { upstream: { apiBase: config.upstream.apiBase, apiKey: config.upstream.apiKey } }
+      : {}),
+    allowPaths: config.upstream?.allowPaths ?? [],
+    stripCredentials: asksForKeys(config),
+    timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
+  })
+  const logger = auditLogger({ audit: parts.audit, observers, clock, log })
+  const guard = door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
+  const identify = caller(openCallers(config, clock, log))
+  const answerErrors = errorHandler({ log })
+  app.use(scope)
+  app.use(logger)
+  app.use(guard)
+  for (const handler of first) app.use(handler)
+  const { adminKey } = parts.spendPage
+  app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: asksForKeys(config) }))
+  app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
+  if (config.metrics.listen === undefined) {
+    app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
+  }
+  const page = spendPage(parts.spendPage)
+  parts.metrics.watch({ pageStreams: () => page.openStreams() })
+  app.use(page)
+  app.use(identify)
+  // Before whatever goes by the path: limits hold for a pool's own paths too.
+  const upstreams = upstreamPaths(parts.pools, asksForKeys(config))
+  app.use(upstreams.find)
+  app.use(callerLimits({ observers }))
+  app.use(
+    clawrouter({
+      routes: parts.modelRouter.routes,
+      ledger,
+      budgets: config.budgets,
+      catalogue: parts.catalogue,
+      clock,
+    }),
+  )
+  app.use(readBody({ limit: config.bodyLimit }))
+  app.use(upstreams.choose)
+  app.use(modelRouter(parts.modelRouter))
+  app.use(idempotency(parts.idempotency))
+  app.use(budgetGuard(parts.budgetGuard))
+  app.use(paymentInterceptor(parts.paymentInterceptor))
+  app.use(sseRestreamer(parts.sseRestreamer))
+  app.use(
+    models({ routes: parts.modelRouter.routes, prices: parts.prices, catalogue: parts.catalogue, clock }),
+  )
+  app.use(rest)
+  app.use(notFound())
+  app.use(answerErrors)
+  assertOrder(app)
+  const upgrade = upgradeHandler({
+    guards: [scope, logger, guard, identify],
+    passThrough: rest,
+    errorHandler: answerErrors,
+  })
+  return { app, upgrade, closePages: () => page.close(), closeUnpaid: () => rest.close() }
+}

@@ -1,0 +1,51 @@
+/** The metrics on a port of their own: what scrapes them need not reach the gateway that can pay. */
+import { createServer } from 'node:http'
+import express from 'express'
+import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
+import { door } from '../../../middleware/origin-guard.ts'
+import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
+import type { Log } from '../../../middleware/http/log-option.ts'
+import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
+import { bind } from './bind.ts'
+import { isLoopbackHost, type ListenAddress } from '../config/addresses.ts'
+
+/** What {@link metricsListener} works with. */
+export interface MetricsListenerSetup {
+  readonly address: ListenAddress
+  readonly metrics: MetricsSource
+  /** SHA-256 of the token, lower-case hex. */
+  readonly tokenDigest: string | undefined
+  /** Host names served beside localhost. */
+  readonly hosts: readonly string[]
+  readonly log: Log
+}
+
+/** A listener that is not yet open. */
+export interface MetricsListener {
+  /** @throws ConfigError when the address cannot be listened on */
+  listen(): Promise<string>
+  close(): Promise<void>
+}
+
+/** Serves `GET /metrics` and nothing else. */
+export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
+  const { address, tokenDigest, hosts, log } = setup
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.use(door({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))
+  app.use(metrics({ metrics: setup.metrics, tokenDigest }))
+  app.use(notFound())
+  app.use(errorHandler({ log }))
+  const server = createServer(app)
+  server.on('clientError', clientErrorHandler)
+  return {
+    listen: () => bind(server, address, 'metrics.listen in the configuration'),
+    async close() {
+      if (!server.listening) return
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}

@@ -1,0 +1,276 @@
+/** Opens what the middlewares work with: books, payers, transport, metrics. One set per gateway; two never meet. */
+import { randomBytes } from 'node:crypto'
+import type { Registry } from 'prom-client'
+import type { Dispatcher } from 'undici'
+import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
+import type { IdempotencyOptions } from '../../../middleware/idempotency.ts'
+import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
+import type { PaymentInterceptorOptions } from '../../../middleware/payment-interceptor.ts'
+import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
+import { silentLog, type Log } from '../../../middleware/http/log-option.ts'
+import { systemClock, type Clock } from '../../core/clock.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import type { RandomBytes } from '../../core/ids.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
+import type { AuditFile } from '../../io/audit/audit-writer.ts'
+import type { AuditSink } from '../../io/audit/audit-queue.ts'
+import type { Catalogues } from '../../io/routing/catalogues.ts'
+import { thisInstance } from '../../io/ledger/instance.ts'
+import { Ledger } from '../../io/ledger/ledger.ts'
+import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
+import type { PriceBook } from '../../io/routing/price-book.ts'
+import type { Reconciler } from '../../io/reconcile/reconciler.ts'
+import { openStore } from '../wiring/open-store.ts'
+import type { SumCheck } from '../../io/consistency/totals-check.ts'
+import { AuditSums, MoveWatch } from '../../io/consistency/independent-totals.ts'
+import type { Store } from '../../io/store/store.ts'
+import type { LookupAll } from '../../io/transport/public-connector.ts'
+import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
+import { budgetLog } from '../logging/budget-log.ts'
+import { refillInBackground } from '../buying/background.ts'
+import { buyingOf } from '../buying/buying-context.ts'
+import { catalogueLog } from '../logging/catalogue-log.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
+import { openPayers } from '../wiring/open-payers.ts'
+import { openObolPools } from '../obol/open-pools.ts'
+import { poolObserver, poolSources } from '../obol/pool-metrics.ts'
+import { withPools, type ObolPools } from '../obol/pool-routes.ts'
+import { openRouter } from '../wiring/open-router.ts'
+import { openGauges, type Gauges } from '../wiring/open-gauges.ts'
+import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
+import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
+import { openSpendPage } from './open-spend-page.ts'
+import { chainOutflow, openSums } from '../wiring/open-sums.ts'
+import type { SpendPageOptions } from '../spend-page/spend-page.ts'
+
+/** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
+const HEARTBEAT_MS = 5_000
+
+/** Seams for tests and for programs that bring their own parts. */
+export interface PartOverrides {
+  readonly clock?: Clock | undefined
+  readonly random?: RandomBytes | undefined
+  /** Told about everything that happens, beside the metrics. */
+  readonly observers?: readonly Observer[] | undefined
+  /** The Prometheus registry that the metrics are added to; default one of their own. */
+  readonly registry?: Registry | undefined
+  /** The transport to sellers and upstreams. */
+  readonly dispatcher?: Dispatcher | undefined
+  /** Finds the addresses of sellers where `policy.block_private_networks` is on. */
+  readonly lookup?: LookupAll | undefined
+  /** Payers beside the configured ones; of one name this one wins. */
+  readonly payers?: ReadonlyMap<string, Provider> | undefined
+  /** Put between the ledger and its store, for programs that watch it or let it fail. */
+  readonly wrapStore?: ((store: Store) => Store) | undefined
+  /** Put between the ledger and its audit file, likewise. */
+  readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
+  /** Waits between looks in the background. */
+  readonly timers?: Timers | undefined
+  /** Told about what fails in the background. */
+  readonly log?: Log | undefined
+}
+
+/** The opened parts, with the options of each middleware ready to be handed to its factory. */
+export interface Parts {
+  readonly config: ResolvedConfig
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly audit: AuditFile
+  readonly metrics: Metrics
+  /** Reads by itself what a scrape cannot wait for; may be asked to read now. */
+  readonly gauges: Gauges
+  /** Holds the sums of ledger, audit file and metrics against each other; may be asked for a look of its own. */
+  readonly sums: SumCheck
+  readonly payers: ReadonlyMap<string, Provider>
+  /** Those of them that pay from pools, by name. */
+  readonly pools: ObolPools
+  readonly upstream: Upstream
+  /** The paid calls on their way. */
+  readonly running: RunningCalls
+  /** Runs by itself; may be asked for a run of its own. */
+  readonly reconciler: Reconciler
+  readonly observers: readonly Observer[]
+  readonly modelRouter: ModelRouterOptions
+  /** What requests cost of late. */
+  readonly prices: PriceBook
+  /** What sellers list of their models. */
+  readonly catalogue: Catalogues
+  readonly idempotency: IdempotencyOptions
+  readonly budgetGuard: BudgetGuardOptions
+  readonly paymentInterceptor: PaymentInterceptorOptions
+  readonly sseRestreamer: SseRestreamerOptions
+  readonly spendPage: SpendPageOptions
+  /** Lets go of everything; what was signed and not answered stays counted as uncertain. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the parts of a configuration.
+ * @throws ConfigError for a key that cannot be used or a file that is not ours
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function openParts(config: ResolvedConfig, overrides: PartOverrides = {}): Promise<Parts> {
+  const { clock = systemClock, random = randomBytes, log = silentLog } = overrides
+  const opened: { close(): Promise<void> }[] = []
+  try {
+    const instance = thisInstance(clock)
+    const signers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
+    refuseForgottenLedger(config)
+    const audit = await openAudit(config.audit, clock, instance.id)
+    opened.push(audit)
+    const opening = await openStore(config.store)
+    opened.push(opening)
+    const store = overrides.wrapStore?.(opening) ?? opening
+    const metrics = createMetrics({ registry: overrides.registry })
+    const observers = [
+      metrics.observe,
+      chainLog(log),
+      budgetLog(log),
+      catalogueLog(log),
+      ...(overrides.observers ?? []),
+    ].map((observer) => harmless(observer, log))
+    const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
+    const [auditSums, moves] = [new AuditSums(instance.id), new MoveWatch(instance.id)]
+    observers.push(moves.observe)
+    const counting = auditSums.watch(audit)
+    const books = { store, audit: overrides.wrapAudit?.(counting) ?? counting, onClosing: () => heads.end() }
+    const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
+    observers.push((event) => {
+      if (event.type !== 'request') return
+      const { charge, usage } = event.summary
+      if (charge !== undefined && usage !== undefined) void ledger.noteUsage(charge, usage)
+    })
+    const origins = paidOrigins(config)
+    const pools = await openObolPools({
+      config,
+      ledger,
+      clock,
+      timers: overrides.timers,
+      log,
+      own: overrides.payers,
+      origins,
+      observers,
+      opened,
+    })
+    const payers = new Map<string, Provider>([...signers, ...pools])
+    observers.push(harmless(poolObserver(pools, metrics.observe), log))
+    metrics.watch(poolSources(store.vouchers, pools, clock))
+    const running = new RunningCalls()
+    const upstream = createUpstream(config.timeouts, {
+      dispatcher: overrides.dispatcher,
+      publicSellers: config.blockPrivateNetworks,
+      lookup: overrides.lookup,
+    })
+    const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
+    const { timers = systemTimers } = overrides
+    const buying = buyingOf({ ledger, upstream, clock, timers, observers }, config, payers)
+    const refills = refillInBackground(buying, log)
+    observers.push(harmless(refills.observe, log))
+    metrics.watch({
+      budgets: async () =>
+        (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
+          budget: rule.name,
+          subject: claim.subject,
+          limit: rule.limit,
+          totals,
+          asset: rule.asset,
+        })),
+      uncertain: () => ledger.uncertainSum(),
+      flagged: () => store.flagCounts(),
+      auditSequence: () => audit.head().seq,
+      routes: () => router.options.state.readings(),
+    })
+    const gauges = openGauges({ config, store, metrics, payers, clock, log })
+    const chain = chainOutflow(config, payers.values(), store, clock)
+    const summing = { store, instance, audit: auditSums, moves, metrics, log, chain }
+    const sums = openSums({ ...summing, timers: overrides.timers })
+    const page = openSpendPage({
+      config,
+      ledger,
+      payers,
+      wallets: gauges.wallets,
+      clock,
+      random,
+      observers,
+    })
+    const heartbeat = setInterval(() => {
+      ledger
+        .beat()
+        .then(() => ledger.retireDead())
+        .then(() => heads.beat())
+        .catch((err: unknown) => log.error({ err }, 'the ledger could not be written'))
+    }, HEARTBEAT_MS)
+    heartbeat.unref()
+    const paidNetworks = [...payers.values()].flatMap(({ networks }) => networks)
+    const reconciler = openReconciler({ config, ledger, paidNetworks, observers, log })
+    reconciler.start()
+    return {
+      config,
+      gauges,
+      clock,
+      ledger,
+      audit,
+      metrics,
+      sums,
+      payers,
+      upstream,
+      running,
+      reconciler,
+      observers,
+      modelRouter: { ...router.options, routes: withPools(router.options.routes, pools) },
+      pools,
+      prices: router.prices,
+      catalogue: router.catalogue,
+      idempotency: { ledger, ...config.idempotency, clock },
+      budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
+      paymentInterceptor: {
+        ledger,
+        upstream,
+        payers,
+        origins,
+        catalogue: router.catalogue,
+        policy: { ...config.policy, assets: config.assets },
+        running,
+        // Without comments there is nothing to say early either: silence is what was asked for.
+        ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
+        clock,
+        observers,
+      },
+      sseRestreamer: { ...config.stream, idleMs: config.timeouts.idleMs, clock },
+      spendPage: page,
+      async close() {
+        clearInterval(heartbeat)
+        sums.close()
+        gauges.close()
+        await refills.close()
+        await reconciler.close()
+        await upstream.close()
+        await Promise.allSettled([...payers.values()].map((payer) => payer.close()))
+        await ledger.close()
+      },
+    }
+  } catch (error) {
+    await Promise.allSettled(opened.map((part) => part.close()))
+    throw error
+  }
+}
+
+/** What watches must not change what happens: an error after a payment would make a client pay again. */
+function harmless(observer: Observer, log: Log): Observer {
+  return (event) => {
+    try {
+      observer(event)
+    } catch (err) {
+      log.error({ err, event: event.type }, 'an observer threw')
+    }
+  }
+}
+
+function paidOrigins(config: ResolvedConfig): Set<string> {
+  return new Set(
+    config.routes.filter((route) => route.payer !== undefined).map((route) => new URL(route.apiBase).origin),
+  )
+}

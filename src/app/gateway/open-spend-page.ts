@@ -1,0 +1,101 @@
+/** What the spend page works with, out of the opened parts. */
+import type { Clock } from '../../core/clock.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import type { RandomBytes } from '../../core/ids.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { WalletReading } from '../../io/metrics/metric-sources.ts'
+import { AdminKey } from '../admin/admin-key.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import type { Facets } from '../spend-page/api.ts'
+import { explorerLinks } from '../spend-page/explorers.ts'
+import { ChargeFeed } from '../spend-page/feed.ts'
+import type { Funds, WalletFunds } from '../spend-page/funds.ts'
+import type { SpendPageOptions } from '../spend-page/spend-page.ts'
+
+/** What {@link openSpendPage} works with. */
+export interface SpendPageSetup {
+  readonly config: ResolvedConfig
+  readonly ledger: Ledger
+  readonly payers: ReadonlyMap<string, Provider>
+  /** The newest balances. */
+  readonly wallets: () => readonly WalletReading[]
+  readonly clock: Clock
+  readonly random: RandomBytes
+  /** The page's feed becomes one of them. */
+  readonly observers: Observer[]
+}
+
+/** Makes the options of `spendPage()`. */
+export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
+  const { config, ledger, payers, wallets, clock, random, observers } = setup
+  const link = explorerLinks(config.explorers)
+  const feed = new ChargeFeed(link)
+  observers.push(feed.observe)
+  return {
+    ledger,
+    budgets: config.budgets,
+    clock,
+    random,
+    link,
+    feed,
+    adminKey: new AdminKey(config.admin.keyDigest),
+    auditPath: config.audit.path,
+    facets: facetsOf(config),
+    funds: async () => ({
+      wallets: walletFunds(payers, wallets()),
+      pools: await poolFunds(ledger, clock.now()),
+    }),
+  }
+}
+
+function facetsOf({ routes, callers }: ResolvedConfig): Facets {
+  const paid = routes.flatMap(({ modelName, payer, apiBase }) =>
+    payer === undefined ? [] : [{ modelName, payer, seller: new URL(apiBase).origin }],
+  )
+  return {
+    routes: sorted(paid.map(({ modelName }) => modelName)),
+    payers: sorted(paid.map(({ payer }) => payer)),
+    sellers: sorted(paid.map(({ seller }) => seller)),
+    callers: callers.length === 0 ? ['anonymous'] : sorted(callers.map(({ id }) => id)),
+  }
+}
+
+function sorted(names: readonly string[]): string[] {
+  return [...new Set(names)].toSorted()
+}
+
+/** A row for each wallet and network: without a balance where no node tells it. */
+function walletFunds(
+  payers: ReadonlyMap<string, Provider>,
+  readings: readonly WalletReading[],
+): WalletFunds[] {
+  return [...payers].flatMap(([payer, { address, networks }]) =>
+    networks.flatMap((network): WalletFunds[] => {
+      const own = readings.filter((reading) => reading.payer === payer && reading.network === network)
+      if (own.length === 0)
+        return address === undefined ? [] : [{ payer, network, address, asset: undefined, usd: undefined }]
+      return own.map(({ asset, microUsd }) => {
+        return {
+          payer,
+          network,
+          address,
+          asset,
+          usd: microUsd === undefined ? undefined : formatUsd(microUsd),
+        }
+      })
+    }),
+  )
+}
+
+async function poolFunds({ store }: Ledger, at: number): Promise<Funds['pools']> {
+  const pools = await store.vouchers.pools({ at })
+  return pools.map(({ pool, counts, exposureMicroUsd }) => ({
+    payer: pool.payer,
+    pool: pool.name,
+    seller: new URL(pool.seller).origin,
+    vouchers: counts,
+    exposureUsd: formatUsd(exposureMicroUsd),
+  }))
+}

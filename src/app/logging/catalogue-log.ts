@@ -1,0 +1,21 @@
+import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+
+/** Tells once when a seller's list of models cannot be read, and once when it can again. */
+export function catalogueLog(log: Log): Observer {
+  const failing = new Set<string>()
+  return (event) => {
+    if (event.type !== 'catalogue') return
+    const { seller, ok, models } = event
+    if (ok) {
+      if (failing.delete(seller))
+        log.warn({ seller, models }, "the seller's list of models can be read again")
+    } else if (!failing.has(seller)) {
+      failing.add(seller)
+      log.warn(
+        { seller, models },
+        "the seller's list of models could not be read; the last one stays, and its routes go on serving",
+      )
+    }
+  }
+}

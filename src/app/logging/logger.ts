@@ -1,0 +1,133 @@
+/** The log of a gateway: pino lines, or words for people, without secrets whatever was given to them. */
+import { writeSync } from 'node:fs'
+import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino'
+import type { LogLevel, ResolvedConfig } from '../config/resolved.ts'
+import type { RequestContexts } from './request-context.ts'
+
+/** Options of {@link createLogger}. */
+export interface LoggerOptions {
+  readonly level: LogLevel
+  readonly format: 'json' | 'text'
+  /** Texts that must never be written. */
+  readonly secrets?: readonly string[] | undefined
+  /** Puts the request id on each line. */
+  readonly contexts?: RequestContexts | undefined
+  /** Takes one line with its end; default standard error. */
+  readonly write?: ((line: string) => void) | undefined
+}
+
+/** Fields that hold a secret by their name, as JSON writes them. */
+const SECRET_FIELD =
+  /("(?:proxy-)?authorization"|"(?:set-)?cookie"|"x-payment"|"payment-signature"|"(?:x-)?api[-_]?key"|"private_?key"|"signature"|"password"|"secret")\s*:\s*"(?:[^"\\]|\\.)*"/gi
+/** The same within a text that is JSON itself, e.g. a seller's answer that an error quotes. */
+const QUOTED_FIELD =
+  /((\\+)"(?:(?:proxy-)?authorization|(?:set-)?cookie|x-payment|payment-signature|(?:x-)?api[-_]?key|private_?key|signature|password|secret)\2"\s*:\s*\2")[^"\\]*(?=\2")/gi
+/** A signature or a signed payload by its form: money, as long as it is unspent. */
+const SIGNATURE = /(?:0x)?[0-9a-f]{130}(?![0-9a-f])/gi
+const PAYLOAD = /eyJ[\w+/=-]{64,}/g
+const BEARER = /\b(Bearer|Basic)\s+[\w.~+/=-]+/gi
+const USER_INFO = /(https?:\/\/)[^/\s"'@]+@/gi
+const CENSOR = '[redacted]'
+
+/** Shorter ones would take ordinary words out of the log. */
+const MIN_SECRET = 6
+
+/** Makes the log. Lines are written at once: a crash loses none. */
+export function createLogger(options: LoggerOptions): Logger {
+  const { level, format, contexts } = options
+  const clean = redactor(options.secrets ?? [])
+  const write = options.write ?? ((line: string) => writeToStderr(line))
+  const destination: DestinationStream = {
+    write(line) {
+      const safe = clean(line)
+      write(format === 'text' ? wordsOf(safe) : safe)
+    },
+  }
+  return pino(
+    {
+      name: 'tollway',
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: errorFields },
+      ...(contexts ? { mixin: () => ({ requestId: contexts.getStore()?.requestId }) } : {}),
+      // What is said of a request by name goes before where it is said.
+      mixinMergeStrategy: (own: object, mixed: object) => ({ ...mixed, ...own }),
+    },
+    destination,
+  )
+}
+
+/** The secrets a configuration holds. Wallet keys are not among them: they never reach this thread (rule 8). */
+export function secretsOf(
+  config: Pick<ResolvedConfig, 'upstream' | 'routes' | 'chains' | 'audit'>,
+): string[] {
+  const keys = [
+    config.upstream?.apiKey,
+    ...config.routes.map((route) => route.apiKey),
+    ...[...config.chains.values()].flatMap(({ rpc }) => secretParts(rpc)),
+    ...(config.audit.signingKey ?? '').split('\n').filter((line) => !line.startsWith('-----')),
+  ]
+  return keys.filter((key) => key !== undefined).filter((key) => key.length >= MIN_SECRET)
+}
+
+/** Node operators put keys into paths and queries. */
+function secretParts(rpc: string): string[] {
+  const { pathname, search, searchParams, username, password } = new URL(rpc)
+  const parts = [...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= 16)
+  const named = [...searchParams].flatMap(([name, value]) =>
+    /key|token|secret|auth/i.test(name) ? [value] : [],
+  )
+  return [...parts, ...named, search.slice(1), username, password]
+}
+
+/** Takes every secret out of a line. */
+export function redactor(secrets: readonly string[]): (line: string) => string {
+  const exact = [...new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))]
+  return (line) => {
+    let safe = line
+      .replace(SECRET_FIELD, `$1:"${CENSOR}"`)
+      .replace(QUOTED_FIELD, `$1${CENSOR}`)
+      .replace(SIGNATURE, CENSOR)
+      .replace(PAYLOAD, CENSOR)
+      .replace(BEARER, `$1 ${CENSOR}`)
+      .replace(USER_INFO, '$1')
+    for (const secret of exact) safe = safe.replaceAll(secret, CENSOR)
+    return safe
+  }
+}
+
+/** An error's own words and place; properties a library hung on it (requests, headers) are left out. */
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const { type, message, stack } = stdSerializers.err(error)
+  const code = 'code' in error ? { code: String(error.code) } : {}
+  return { type, message, stack, ...code }
+}
+
+const LABELS: Readonly<Record<string, string>> = pino.levels.labels
+const SHOWN_APART: ReadonlySet<string> = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'err'])
+
+function isFields(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function wordsOf(line: string): string {
+  const parsed: unknown = JSON.parse(line)
+  const { level, time, msg, err, ...rest }: Record<string, unknown> = isFields(parsed) ? parsed : {}
+  const label = (LABELS[String(level)] ?? '').toUpperCase().padEnd(5)
+  const fields = Object.entries(rest)
+    .filter(([name]) => !SHOWN_APART.has(name))
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const stack = typeof err === 'object' && err !== null && 'stack' in err ? `\n${String(err.stack)}` : ''
+  const words = [String(time), label, typeof msg === 'string' ? msg : '', ...fields]
+  return `${words.filter((word) => word !== '').join(' ')}${stack}\n`
+}
+
+function writeToStderr(line: string): void {
+  try {
+    writeSync(2, line)
+  } catch (error) {
+    // Nobody reads it (EPIPE), or the pipe is full (EAGAIN): a request must not fail over a line of log.
+    if (!(error instanceof Error && 'code' in error)) throw error
+  }
+}

@@ -1,0 +1,44 @@
+/** One line of log for each request. */
+import type { Logger } from 'pino'
+import type { Observer, RequestSummary } from '../../core/telemetry/events.ts'
+import { formatUsd } from '../../core/money/money.ts'
+
+/** Logs how each request ended: at info, and scrapes, probes and page refreshes that succeed at debug. */
+export function requestLog(log: Logger): Observer {
+  return (event) => {
+    if (event.type !== 'request') return
+    const { summary } = event
+    const level = isRoutine(summary) ? 'debug' : 'info'
+    if (!log.isLevelEnabled(level)) return
+    log[level](fieldsOf(summary), 'request')
+  }
+}
+
+function fieldsOf(summary: RequestSummary): Readonly<Record<string, unknown>> {
+  const { requestId, method, endpoint, caller, route, payer, status, outcome, code, charge, spent } = summary
+  return {
+    requestId,
+    method,
+    endpoint,
+    caller,
+    route,
+    payer,
+    status,
+    outcome,
+    code,
+    spent,
+    charge,
+    cost_usd: summary.costMicroUsd === undefined ? undefined : formatUsd(summary.costMicroUsd),
+    ms: Math.round(summary.seconds * 1000),
+    input_tokens: summary.usage?.inputTokens,
+    output_tokens: summary.usage?.outputTokens,
+    stream: summary.stream || undefined,
+    truncated: summary.truncated || undefined,
+  }
+}
+
+function isRoutine({ method, endpoint, status }: RequestSummary): boolean {
+  return (
+    method === 'GET' && status < 400 && /^\/(?:metrics|health|healthz|dashboard|api)(?:\/|$)/.test(endpoint)
+  )
+}

@@ -1,0 +1,102 @@
+/** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
+import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import type { Log } from '../../../middleware/http/log-option.ts'
+import { NETWORKS } from '../../core/money/assets.ts'
+import { systemClock } from '../../core/clock.ts'
+import { ConfigError } from '../../core/errors.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import { isWritten } from '../../io/files/file-lock.ts'
+import { thisInstance } from '../../io/ledger/instance.ts'
+import { Ledger } from '../../io/ledger/ledger.ts'
+import type { ReconcileReport } from '../../io/reconcile/reconciler.ts'
+import { openStore } from '../wiring/open-store.ts'
+import type { Flagged } from '../../io/store/store.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import { reconcileAuditPath } from '../wiring/audit-files.ts'
+import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
+import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
+
+/** What one look came to. */
+export interface ReconcileOutcome extends ReconcileReport {
+  /** Networks with open payments and no node to ask, CAIP-2. */
+  readonly unread: readonly string[]
+  /** What is still uncertain, on all networks. */
+  readonly uncertain: { readonly count: number; readonly microUsd: bigint }
+  /** The newest flags. */
+  readonly flags: readonly Flagged[]
+}
+
+/**
+ * Looks at every open payment once. Payments in flight in a living process are left alone.
+ * @throws ConfigError without a file to look into or a node to ask
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function reconcileOnce(
+  config: Pick<ResolvedConfig, 'store' | 'audit' | 'chains' | 'reconcile'>,
+  log: Log,
+): Promise<ReconcileOutcome> {
+  if (config.store === 'memory') {
+    throw new ConfigError(
+      'store: memory is gone with its gateway, so there is nothing to reconcile. Use sqlite:./tollway.db.',
+    )
+  }
+  if (config.chains.size === 0) {
+    throw new ConfigError(
+      'chains: no node is configured, so nothing can be proven. Name one, such as { base: { rpc: "https://…" } }.',
+    )
+  }
+  const file = config.store.replace(/^sqlite:/, '')
+  if (!existsSync(file)) {
+    throw new ConfigError(
+      `store: there is no ledger ${file}, so there is nothing to reconcile. Name the one of your gateway.`,
+    )
+  }
+  const observers = [chainLog(log)]
+  const ledger = await openLedger(config, observers, log)
+  try {
+    const reconciler = openReconciler({ config, ledger, paidNetworks: [], observers, log })
+    const report = await reconciler.run({ all: true })
+    await reconciler.close()
+    const { store } = ledger
+    const unread: string[] = []
+    for (const { id: network } of NETWORKS) {
+      if (config.chains.has(network)) continue
+      if ((await store.unproven({ network, limit: 1 })).length > 0) unread.push(network)
+    }
+    return { ...report, unread, uncertain: await ledger.uncertainSum(), flags: await store.flags() }
+  } finally {
+    await ledger.close()
+  }
+}
+
+async function openLedger(
+  config: Pick<ResolvedConfig, 'store' | 'audit'>,
+  observers: readonly Observer[],
+  log: Log,
+): Promise<Ledger> {
+  const opened: { close(): Promise<void> }[] = []
+  const clock = systemClock
+  try {
+    const instance = thisInstance(clock)
+    const own = { ...config.audit, path: auditPath(config.audit.path, instance.id) }
+    const audit = await openAudit(own, clock, instance.id)
+    opened.push(audit)
+    const store = await openStore(config.store)
+    opened.push(store)
+    const heads = await watchAuditHead(audit, own.path, store, { clock, log })
+    const books = { store, audit, onClosing: () => heads.end() }
+    return await Ledger.open({ ...books, clock, random: randomBytes, instance, observers })
+  } catch (error) {
+    await Promise.allSettled(opened.map((part) => part.close()))
+    throw error
+  }
+}
+
+/**
+ * The gateway's file when no gateway writes it, so that a payment's story stays in one; else one beside it, because an
+ * audit file has one writer. Both are signed, and begun anew, as the configuration says.
+ */
+function auditPath(path: string, instance: string): string {
+  return isWritten(path, instance) ? reconcileAuditPath(path) : path
+}

@@ -1,0 +1,284 @@
+/** What people decide about sellers by hand: whom to pay, and what price is right. Works beside a running gateway. */
+import { existsSync } from 'node:fs'
+import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
+import type { Clock } from '../../core/clock.ts'
+import { ConfigError } from '../../core/errors.ts'
+import { formatUnits } from '../../core/money/money.ts'
+import type { AuditFile } from '../../io/audit/audit-writer.ts'
+import { thisInstance } from '../../io/ledger/instance.ts'
+import { openStore } from '../wiring/open-store.ts'
+import type { KnownPrice, Pin, Store } from '../../io/store/store.ts'
+import { withCommandAudit } from './command-audit.ts'
+import { parseApiBase } from '../config/addresses.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/** The part of a configuration that sellers are about. */
+export type SellersConfig = Pick<
+  ResolvedConfig,
+  'store' | 'audit' | 'assets' | 'routes' | 'payers' | 'policy'
+>
+
+/** What is known of sellers. */
+export interface KnownSellers {
+  readonly pins: readonly Pin[]
+  readonly prices: readonly KnownPrice[]
+}
+
+/** What `tollway sellers trust` was told; texts as typed. */
+export interface TrustWish {
+  readonly apiBase: string
+  readonly payTo?: string | undefined
+  /** In whole tokens, e.g. `0.0025`. */
+  readonly price?: string | undefined
+  /** Alias or CAIP-2; without it every network of the payers of this seller. */
+  readonly network?: string | undefined
+  /** Symbol or address; without it every token that may be spent there. */
+  readonly asset?: string | undefined
+  readonly model?: string | undefined
+  /** Without `/v1`. */
+  readonly path?: string | undefined
+}
+
+const ADDRESS = /^0x[0-9a-fA-F]{40}$/
+const PRICE = /^(0|[1-9]\d{0,14})(?:\.(\d{1,36}))?$/
+
+/** The ledger's pins and prices. @throws ConfigError without a ledger; TollwayError `store_unavailable` */
+export async function listSellers(config: SellersConfig): Promise<KnownSellers> {
+  return await withStore(config, async (store) => ({
+    pins: await store.pins(),
+    prices: await store.prices(),
+  }))
+}
+
+/**
+ * Pins a payee, a price or both, whatever was pinned before.
+ * @throws ConfigError when the wish cannot be meant or matches nothing
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function trustSeller(
+  config: SellersConfig,
+  wish: TrustWish,
+  clock: Clock,
+): Promise<KnownSellers> {
+  const apiBase = readApiBase(wish.apiBase)
+  const network = wish.network === undefined ? undefined : readNetwork(wish.network)
+  const payTo = wish.payTo === undefined ? undefined : readAddress(wish.payTo)
+  if (payTo === undefined && wish.price === undefined) {
+    throw new ConfigError('Name the address to be paid, or a price: there is nothing to trust otherwise.')
+  }
+  return await withBooks(config, clock, async (store, audit) => {
+    const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
+    const assets = assetsFor(config, apiBase, known, network, wish.asset)
+    const prices =
+      wish.price === undefined ? [] : await trustPrices(store, audit, wish, apiBase, assets, known, clock)
+    const pins =
+      payTo === undefined ? [] : await trustPins(store, audit, payTo, apiBase, assets, known, clock)
+    return { pins, prices }
+  })
+}
+
+/**
+ * Takes everything known of a seller away: the next payment pins it anew.
+ * @throws ConfigError when nothing is known of it
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`
+ */
+export async function forgetSeller(
+  config: SellersConfig,
+  text: string,
+  clock: Clock,
+): Promise<{ readonly pins: number; readonly prices: number }> {
+  const apiBase = readApiBase(text)
+  return await withBooks(config, clock, async (store, audit) => {
+    const pins = await store.pins(apiBase)
+    const forgotten = await store.forgetSeller(apiBase)
+    if (forgotten.pins + forgotten.prices === 0) throw unknownSeller(apiBase)
+    await audit.append(
+      'seller.forgotten',
+      { api_base: apiBase, pay_to: pins.map((pin) => pin.payTo), prices: forgotten.prices },
+      { durable: true },
+    )
+    return forgotten
+  })
+}
+
+async function trustPins(
+  store: Store,
+  audit: AuditFile,
+  payTo: string,
+  apiBase: string,
+  assets: readonly Asset[],
+  known: KnownSellers,
+  clock: Clock,
+): Promise<Pin[]> {
+  const pins = assets.map(({ network, address }) => ({
+    apiBase,
+    network,
+    asset: address,
+    payTo,
+    pinnedAt: clock.now(),
+  }))
+  for (const pin of pins) {
+    const { network, asset } = pin
+    const before = known.pins.find((other) => other.network === network && other.asset === asset)
+    await store.trustPin(pin)
+    await audit.append(
+      'seller.trusted',
+      { api_base: apiBase, network, asset, pay_to: payTo, before: before?.payTo ?? null },
+      { durable: true },
+    )
+  }
+  return pins
+}
+
+async function trustPrices(
+  store: Store,
+  audit: AuditFile,
+  wish: TrustWish,
+  apiBase: string,
+  assets: readonly Asset[],
+  known: KnownSellers,
+  clock: Clock,
+): Promise<KnownPrice[]> {
+  const changed: KnownPrice[] = []
+  for (const { network, address: asset, decimals, symbol } of assets) {
+    const amount = readPrice(wish.price ?? '', decimals, symbol)
+    const filter = {
+      apiBase,
+      network,
+      asset,
+      model: wish.model,
+      endpoint: wish.path?.replace(/^\/v1(?=\/)/, ''),
+    }
+    for (const price of await store.trustPrice(filter, amount, clock.now())) {
+      const { endpoint, model } = price
+      const before = known.prices.find(
+        (other) =>
+          other.network === network &&
+          other.asset === asset &&
+          other.endpoint === endpoint &&
+          other.model === model,
+      )
+      changed.push(price)
+      await audit.append(
+        'seller.price_trusted',
+        { api_base: apiBase, endpoint, model, network, asset, price: amount, before: before?.pinned ?? null },
+        { durable: true },
+      )
+    }
+  }
+  if (changed.length > 0) return changed
+  throw new ConfigError(
+    `No price of ${apiBase} is known that matches: the first payment pins one. \`tollway sellers list\` shows those that are known.`,
+  )
+}
+
+/** The tokens a wish is about: those named, else those known of this seller and those its payers may spend. */
+function assetsFor(
+  config: SellersConfig,
+  apiBase: string,
+  known: KnownSellers,
+  network: string | undefined,
+  wanted: string | undefined,
+): Asset[] {
+  const payers = config.routes
+    .filter((route) => route.apiBase === apiBase)
+    .flatMap((route) => (route.payer === undefined ? [] : [route.payer]))
+  const networks = new Set(
+    network === undefined
+      ? [
+          ...payers.flatMap((name) => config.payers.get(name)?.networks ?? []),
+          ...known.pins.map((pin) => pin.network),
+          ...known.prices.map((price) => price.network),
+        ]
+      : [network],
+  )
+  if (networks.size === 0) {
+    throw new ConfigError(
+      `No paid route has the api_base ${apiBase}, and nothing is known of it. Correct it, or name --network.`,
+    )
+  }
+  const assets = config.assets.filter(
+    (asset) =>
+      networks.has(asset.network) &&
+      (wanted === undefined ||
+        asset.address === wanted.toLowerCase() ||
+        asset.symbol.toLowerCase() === wanted.toLowerCase()),
+  )
+  if (assets.length > 0) return assets
+  throw new ConfigError(
+    wanted === undefined
+      ? 'No token may be spent on this network. Declare one under assets.'
+      : `${wanted} is not a token that may be spent there. Declare it under assets, or name another one.`,
+  )
+}
+
+async function withStore<T>(config: SellersConfig, use: (store: Store) => Promise<T>): Promise<T> {
+  if (config.store === 'memory') {
+    throw new ConfigError(
+      'store: memory lives inside the gateway alone. Write sqlite:./tollway.db to keep a ledger that other programs can read.',
+    )
+  }
+  const file = config.store.replace(/^sqlite:/, '')
+  if (!existsSync(file)) {
+    throw new ConfigError(`store: there is no ledger ${file} yet. The gateway makes it when it starts.`)
+  }
+  const store = await openStore(config.store)
+  try {
+    return await use(store)
+  } finally {
+    await store.close()
+  }
+}
+
+async function withBooks<T>(
+  config: SellersConfig,
+  clock: Clock,
+  use: (store: Store, audit: AuditFile) => Promise<T>,
+): Promise<T> {
+  return await withStore(
+    config,
+    async (store) =>
+      await withCommandAudit(config, clock, thisInstance(clock).id, store, (audit) => use(store, audit)),
+  )
+}
+
+function readApiBase(text: string): string {
+  const parsed = parseApiBase(text)
+  if ('fault' in parsed) throw new ConfigError(`"${text}" ${parsed.fault}`)
+  return parsed.apiBase
+}
+
+function readNetwork(text: string): string {
+  const network = findNetwork(text)
+  if (network) return network.id
+  throw new ConfigError(`"${text}" is not a network. Use one of ${networkNames().join(', ')}.`)
+}
+
+function readAddress(text: string): string {
+  if (ADDRESS.test(text)) return text.toLowerCase()
+  throw new ConfigError(`"${text}" is not an address: 0x and 40 hex digits.`)
+}
+
+function readPrice(text: string, decimals: number, symbol: string): bigint {
+  const match = PRICE.exec(text)
+  const fraction = match?.[2] ?? ''
+  const amount = BigInt(`${match?.[1] ?? '0'}${fraction.padEnd(decimals, '0')}`)
+  if (match && fraction.length <= decimals && amount > 0n) return amount
+  throw new ConfigError(
+    `"${text}" is not a price in ${symbol}: a decimal number above zero with at most ${decimals} decimals, such as ${formatUnits(25n * 10n ** BigInt(Math.max(0, decimals - 4)), decimals)}.`,
+  )
+}
+
+function unknownSeller(apiBase: string): ConfigError {
+  return new ConfigError(
+    `Nothing is known of ${apiBase}. \`tollway sellers list\` shows the sellers that are known.`,
+  )
+}
+
+/** A token's symbol and decimals, as far as the configuration tells them. */
+export function tokenOf(
+  config: Pick<SellersConfig, 'assets'>,
+  { network, asset }: { readonly network: string; readonly asset: string },
+): Pick<Asset, 'symbol' | 'decimals'> {
+  return findAsset(config.assets, network, asset) ?? { symbol: asset, decimals: 0 }
+}

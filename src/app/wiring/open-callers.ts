@@ -1,0 +1,64 @@
+import type { Caller, CallerOptions } from '../../../middleware/caller.ts'
+import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { CallerLimits } from '../../core/request/exchange.ts'
+import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts'
+import type { ResolvedCaller, ResolvedConfig } from '../config/resolved.ts'
+
+/**
+ * Who may call: the configured callers, and those of the keys file as it is at the moment.
+ * @throws ConfigError for a keys file that cannot be used
+ */
+export function openCallers(
+  config: Pick<ResolvedConfig, 'callers' | 'keys'>,
+  clock: Clock,
+  log: Log,
+): CallerOptions {
+  const callers = config.callers.map(fromConfig)
+  if (!config.keys) return { callers, clock }
+  const watch = new CallerKeysWatch(config.keys.path, clock, (err) => {
+    log.error({ err }, 'the keys file cannot be read; the keys read last stay good')
+  })
+  let seen: readonly CallerKey[] | undefined
+  let made: readonly Caller[] = []
+  const source = {
+    callers(): readonly Caller[] {
+      const entries = watch.entries()
+      if (entries !== seen) {
+        seen = entries
+        made = entries.map(fromFile)
+      }
+      return made
+    },
+  }
+  return { callers, source, clock }
+}
+
+function fromConfig(caller: ResolvedCaller): Caller {
+  const { id, keyDigest, models, expiresAt, requestsPerMinute, tokensPerMinute, maxParallel } = caller
+  return {
+    id,
+    keyDigest,
+    models,
+    expiresAt,
+    limits: limitsOf({ requestsPerMinute, tokensPerMinute, parallel: maxParallel }),
+  }
+}
+
+function fromFile(key: CallerKey): Caller {
+  return {
+    id: key.id,
+    keyDigest: key.digest,
+    models: key.models,
+    expiresAt: key.expires,
+    limits: limitsOf({
+      requestsPerMinute: key.requests_per_minute,
+      tokensPerMinute: key.tokens_per_minute,
+      parallel: key.max_parallel_requests,
+    }),
+  }
+}
+
+function limitsOf(limits: CallerLimits): CallerLimits | undefined {
+  return Object.values(limits).some((limit) => limit !== undefined) ? limits : undefined
+}

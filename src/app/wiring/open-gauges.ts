@@ -1,0 +1,60 @@
+/** What keeps the gauges fresh that are too slow to be read at a scrape. */
+import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import { systemTimers } from '../../core/timers.ts'
+import type { WalletReading } from '../../io/metrics/metric-sources.ts'
+import type { Metrics } from '../../io/metrics/metrics.ts'
+import { watchSpending } from '../../io/metrics/spending.ts'
+import type { Store } from '../../io/store/store.ts'
+import { watchWallets } from '../../io/metrics/wallet-balances.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/** What {@link openGauges} works with. */
+export interface GaugesSetup {
+  readonly config: Pick<ResolvedConfig, 'assets' | 'chains'>
+  readonly store: Store
+  readonly metrics: Metrics
+  readonly payers: ReadonlyMap<string, Provider>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** What {@link openGauges} keeps. */
+export interface Gauges {
+  /** The newest known balances. */
+  readonly wallets: () => readonly WalletReading[]
+  /** Reads everything anew: what was spent and the balances. Rejects when the ledger cannot be read. */
+  readonly refresh: () => Promise<void>
+  readonly close: () => void
+}
+
+/** Begins to read what was spent, and the balances of payers whose address and node are known. */
+export function openGauges(setup: GaugesSetup): Gauges {
+  const { config, store, metrics, payers, clock, log } = setup
+  const spending = watchSpending({
+    store,
+    clock,
+    timers: systemTimers,
+    onFailure: (err) => log.warn({ err }, 'what was spent could not be read for the metrics'),
+  })
+  const wallets = watchWallets({
+    wallets: [...payers].flatMap(([payer, { address, networks }]) =>
+      address === undefined ? [] : [{ payer, address, networks }],
+    ),
+    assets: config.assets,
+    nodes: new Map([...config.chains].map(([network, { rpc }]) => [network, rpc] as const)),
+    timers: systemTimers,
+  })
+  metrics.watch({ spent: spending.newest, wallets: wallets.newest })
+  return {
+    wallets: wallets.newest,
+    async refresh() {
+      await Promise.all([spending.refresh(), wallets.refresh()])
+    },
+    close() {
+      spending.close()
+      wallets.close()
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** Opens the configured payers, each by the factory of its kind. */
+import { direct } from '../../../providers/direct/direct.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import type { ResolvedObolPool } from '../config/resolve-obol.ts'
+import type { ResolvedConfig, ResolvedPayer } from '../config/resolved.ts'
+import { openForeign } from './open-external-payer.ts'
+
+/** What payers are opened with. */
+export interface PayerParts {
+  readonly clock?: Clock | undefined
+  /** Payers of the program itself; of one name this one wins. */
+  readonly own?: ReadonlyMap<string, Provider> | undefined
+  /** Each opened payer is added at once, so that the caller can close them when a later one fails. */
+  readonly opened: { close(): Promise<void> }[]
+}
+
+/**
+ * Opens all payers of a configuration.
+ * @throws ConfigError, TollwayError `signer_unavailable`
+ */
+export async function openPayers(
+  config: Pick<ResolvedConfig, 'payers' | 'chains'>,
+  parts: PayerParts,
+): Promise<ReadonlyMap<string, Provider>> {
+  const payers = new Map<string, Provider>()
+  for (const [name, payer] of config.payers) {
+    // Pools need the books, which are opened after the keys.
+    if (parts.own?.has(name) || isPool(payer)) continue
+    const provider = await openPayer(payer, config, parts)
+    parts.opened.push(provider)
+    payers.set(name, provider)
+  }
+  for (const [name, payer] of parts.own ?? []) payers.set(name, payer)
+  return payers
+}
+
+function isPool(payer: ResolvedPayer): payer is ResolvedObolPool {
+  return payer.kind === 'obol' && payer.mode === 'pool'
+}
+
+async function openPayer(
+  payer: Exclude<ResolvedPayer, ResolvedObolPool>,
+  { chains }: Pick<ResolvedConfig, 'chains'>,
+  { clock }: PayerParts,
+): Promise<Provider> {
+  const nodes = Object.fromEntries([...chains].map(([network, { rpc }]) => [network, rpc]))
+  switch (payer.kind) {
+    case 'direct':
+      return await direct({ key: payer.key, networks: payer.networks, nodes, clock })
+    case 'obol':
+    case 'agentcash':
+      return await openForeign(payer, nodes, clock)
+    default:
+      return payer satisfies never
+  }
+}

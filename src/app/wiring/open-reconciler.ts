@@ -1,0 +1,71 @@
+/** Puts the reconciler together: a reader per configured chain, and words for people when a chain cannot be read. */
+import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import { systemTimers } from '../../core/timers.ts'
+import { openChain } from '../../io/chain/chain.ts'
+import type { Ledger } from '../../io/ledger/ledger.ts'
+import { Reconciler } from '../../io/reconcile/reconciler.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/** What {@link openReconciler} works with. */
+export interface ReconcilerSetup {
+  readonly config: Pick<ResolvedConfig, 'chains' | 'reconcile'>
+  readonly ledger: Ledger
+  /** Networks that payers may pay on: each should have a chain. */
+  readonly paidNetworks: Iterable<string>
+  /** {@link chainLog} among them. */
+  readonly observers: readonly Observer[]
+  readonly log: Log
+}
+
+/** Opens the reconciler; it asks nothing before it is started. Says once which networks nobody can read. */
+export function openReconciler(setup: ReconcilerSetup): Reconciler {
+  const { config, ledger, log } = setup
+  const { observers } = setup
+  for (const network of new Set(setup.paidNetworks)) {
+    if (config.chains.has(network)) continue
+    for (const observe of observers) observe({ type: 'chain', network, ok: false, reason: 'no_rpc' })
+  }
+  return new Reconciler({
+    ledger,
+    chains: [...config.chains].map(([network, { rpc, finality }]) => openChain({ network, rpc, finality })),
+    timers: systemTimers,
+    intervalMs: config.reconcile.intervalMs,
+    observers,
+    onFailure: (err) => log.error({ err }, 'open payments could not be held against the chains'),
+  })
+}
+
+/** Logs when a network stops being readable, says something else, or is back, once each; and every flag. */
+export function chainLog(log: Log): Observer {
+  const troubles = new Map<string, string>()
+  return (event) => {
+    if (event.type === 'flagged') {
+      const { charge, finding } = event
+      log.warn({ charge: charge.id, ...finding }, 'a payment needs somebody to look at it')
+    }
+    if (event.type !== 'chain') return
+    const { network, ok, reason = 'unknown' } = event
+    if (ok) {
+      if (troubles.delete(network)) log.warn({ network }, 'the node of this network can be read again')
+    } else if (troubles.get(network) !== reason) {
+      troubles.set(network, reason)
+      log.warn({ network, reason }, wordsFor(reason))
+    }
+  }
+}
+
+function wordsFor(reason: string): string {
+  switch (reason) {
+    case 'no_rpc':
+      return 'no node is configured for this network, so no uncertain payment there is released early: name one under chains'
+    case 'wrong_chain_id':
+      return 'the node is one of another network, so nothing it says is believed: mend chains'
+    case 'block_went_back':
+    case 'block_unknown':
+    case 'block_changed':
+      return 'the node contradicts itself about a final block, so nothing it says is believed now'
+    default:
+      return 'the node of this network gave no usable answer, so open payments there stay as they are'
+  }
+}

@@ -1,0 +1,68 @@
+import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
+import { RouterState, type RoutePrices } from '../../core/routing/router-state.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import { compileRoutes, type Route } from '../../core/routing/route.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
+import { Catalogues } from '../../io/routing/catalogues.ts'
+import { PriceBook } from '../../io/routing/price-book.ts'
+import type { Store } from '../../io/store/store.ts'
+import type { Upstream } from '../../io/transport/upstream.ts'
+import { asksForKeys } from '../config/requires-caller-key.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+
+/** What the router works with. */
+export interface OpenedRouter {
+  readonly options: ModelRouterOptions & { readonly state: RouterState }
+  /** What requests cost of late. */
+  readonly prices: PriceBook
+  /** What sellers list. */
+  readonly catalogue: Catalogues
+}
+
+/** What {@link openRouter} works with. */
+export interface RouterParts {
+  readonly store: Pick<Store, 'prices'>
+  readonly upstream: Pick<Upstream, 'send'>
+  readonly clock: Clock
+  readonly timers: Timers | undefined
+  readonly observers: readonly Observer[]
+}
+
+/** Opens the routes of a configuration. @throws ConfigError for routes that cannot be meant */
+export function openRouter(config: ResolvedConfig, parts: RouterParts): OpenedRouter {
+  const { store, upstream, clock, timers = systemTimers, observers } = parts
+  const prices = new PriceBook(store, config.assets, clock)
+  const catalogue = new Catalogues({ routes: config.routes, upstream, clock, timers, observers })
+  // What was really paid says more than a list; the list says something before anything was paid.
+  const known: RoutePrices = {
+    load() {
+      catalogue.refresh()
+      return prices.load()
+    },
+    of: (candidate, endpoint) => prices.of(candidate, endpoint) ?? catalogue.typicalPrice(candidate),
+  }
+  return {
+    options: {
+      routes: compileRoutes(config.routes, config.fallbacks, config.router),
+      fallback: upstreamRoute(config),
+      state: new RouterState({ ...config.router, prices: known, clock, observers }),
+    },
+    prices,
+    catalogue,
+  }
+}
+
+/** What no route claims goes to the default upstream, with the client's own credentials only where we ask for none. */
+function upstreamRoute(config: ResolvedConfig): Route | undefined {
+  if (!config.upstream) return undefined
+  return {
+    modelName: 'upstream',
+    model: undefined,
+    apiBase: config.upstream.apiBase,
+    payer: undefined,
+    apiKey: config.upstream.apiKey,
+    forwardCredentials: !asksForKeys(config),
+    order: 0,
+  }
+}

@@ -1,0 +1,26 @@
+import { ConfigError } from '../../core/errors.ts'
+import { memoryStore } from '../../io/store/memory/memory-store.ts'
+import { openSqliteStore } from '../../io/store/sqlite/sqlite-store.ts'
+import type { Store } from '../../io/store/store.ts'
+
+/**
+ * Opens the store a configuration names: `sqlite:<path>` (relative to the working directory) or `memory`.
+ * @throws ConfigError for anything else, and as the store's own opening does
+ */
+export async function openStore(spec: string): Promise<Store> {
+  if (spec === 'memory' || spec === 'memory:') return memoryStore()
+  if (spec === 'sqlite::memory:') {
+    throw new ConfigError('store: sqlite::memory: is not a file. Write `memory` to keep nothing.')
+  }
+  if (spec.startsWith('sqlite:') && spec !== 'sqlite:') {
+    return openSqliteStore({ path: spec.slice('sqlite:'.length) })
+  }
+  if (/^postgres(?:ql)?:/.test(spec)) {
+    throw new ConfigError(
+      'store: Postgres is not supported yet. Write `sqlite:./tollway.db`; any number of processes of one machine may share that file.',
+    )
+  }
+  // Only the scheme is told: the rest may hold a password.
+  const scheme = /^[a-z0-9+.-]{0,20}/i.exec(spec)?.[0] ?? ''
+  throw new ConfigError(`store: "${scheme}" is not a store. Write \`sqlite:./tollway.db\` or \`memory\`.`)
+}

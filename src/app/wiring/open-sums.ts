@@ -1,0 +1,127 @@
+/** Puts the sums of ledger, audit file and metrics side by side, and tells when they part. */
+import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Clock } from '../../core/clock.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import type { Provider } from '../../core/payer/provider.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
+import { openChain } from '../../io/chain/chain.ts'
+import { watchOutflow } from '../../io/consistency/chain-outflow.ts'
+import type { Instance, Store } from '../../io/store/store.ts'
+import type { MetricName } from '../../io/metrics/metric-table.ts'
+import type { Metrics } from '../../io/metrics/metrics.ts'
+import { watchSums, type SumCheck, type SumSources } from '../../io/consistency/totals-check.ts'
+import type { ResolvedConfig } from '../config/resolved.ts'
+import { ledgerSums, type AuditSums, type MoveWatch } from '../../io/consistency/independent-totals.ts'
+
+/** A store on a disk of its own answers without ever letting the event loop turn. */
+const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** What {@link openSums} compares. */
+export interface SumParts {
+  readonly store: Store
+  readonly instance: Instance
+  readonly audit: AuditSums
+  readonly moves: MoveWatch
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly timers?: Timers | undefined
+  readonly chain?: ChainOutflow | undefined
+}
+
+/** The chain's side, and the end of its questions. */
+export interface ChainOutflow {
+  readonly read: NonNullable<SumSources['chain']>
+  readonly close: () => void
+}
+
+/**
+ * What left the payers' wallets beyond what the ledger counts, read from the configured nodes; `undefined` without a node, or
+ * without a payer that has an address.
+ */
+export function chainOutflow(
+  config: Pick<ResolvedConfig, 'chains' | 'assets' | 'reconcile'>,
+  payers: Iterable<Pick<Provider, 'address'>>,
+  store: Store,
+  clock: Clock,
+): ChainOutflow | undefined {
+  const addresses = [...payers].flatMap(({ address }) => address?.toLowerCase() ?? [])
+  if (addresses.length === 0 || config.chains.size === 0) return undefined
+  const chains = [...config.chains].map(([network, { rpc, finality }]) =>
+    openChain({ network, rpc, finality }),
+  )
+  const read = watchOutflow({
+    store,
+    chains,
+    assets: config.assets,
+    payers: [...new Set(addresses)],
+    clock,
+    intervalMs: config.reconcile.intervalMs,
+    breathe,
+  })
+  return {
+    read,
+    close() {
+      for (const reader of chains) reader.close()
+    },
+  }
+}
+
+/** Starts comparing, and shows the differences as `tollway_ledger_mismatch_usd`. */
+export function openSums(parts: SumParts): SumCheck {
+  const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = parts
+  const check = watchSums({
+    sources: {
+      ledger: () => ledgerSums(store, instance.id, instance.startedAt, breathe),
+      audit: () => audit.sums,
+      metrics: async () => (await counted(metrics)) - moves.ofOthers,
+      foreign: () => moves.foreign,
+      lookForForeign: () => moves.lookForForeign(store),
+      chain: chain?.read,
+    },
+    timers,
+    onChange(differing, sums) {
+      const usd = Object.fromEntries(
+        differing.map(({ pair, microUsd = 0n }) => [pair, formatUsd(microUsd)] as const),
+      )
+      if (differing.length > 0)
+        log.error({ difference_usd: usd, sums_micro_usd: sums }, 'sums of money differ')
+      else log.warn({ sums_micro_usd: sums }, 'sums of money agree again')
+    },
+    onFailure: (err) => log.error({ err }, 'the sums of money could not be compared'),
+  })
+  metrics.watch({ mismatches: check.newest })
+  return {
+    ...check,
+    close() {
+      check.close()
+      chain?.close()
+    },
+  }
+}
+
+/** How far a double that payments are added to may be off, as a share of it: ten million payments make less. */
+const DRIFT = 100_000_000n
+
+/**
+ * What the counters say was spent and not taken off again, micro-USD. They are doubles: where they are right as far as doubles
+ * go, the exact number stands for them.
+ */
+async function counted(metrics: Metrics): Promise<bigint> {
+  const [shown, exact] = [await shownByCounters(metrics), metrics.spentMicroUsd()]
+  const off = shown > exact ? shown - exact : exact - shown
+  return off <= 1n + shown / DRIFT ? exact : shown
+}
+
+async function shownByCounters(metrics: Metrics): Promise<bigint> {
+  const [spent, corrected] = await Promise.all([
+    total(metrics, 'tollway_spend_usd_total'),
+    total(metrics, 'tollway_spend_corrections_usd_total'),
+  ])
+  return spent - corrected
+}
+
+async function total(metrics: Metrics, name: MetricName): Promise<bigint> {
+  const counter = metrics.registry.getSingleMetric(name)
+  const { values } = (await counter?.get()) ?? { values: [] }
+  return values.reduce((sum, { value }) => sum + BigInt(Math.round(value * 1e6)), 0n)
+}

@@ -1,0 +1,202 @@
+import type { ChargeState } from '../charge/charge.ts'
+import { windowAt, WINDOWS, type WindowSpec } from './window.ts'
+
+/** Whose spending a limit is about. `tag`: what the client says in a header, one of a declared list. */
+export type Scope = 'caller' | 'model' | 'payer' | 'seller' | 'tag'
+
+/** Every scope, for parsers. */
+export const SCOPES = ['caller', 'model', 'payer', 'seller', 'tag'] as const satisfies readonly Scope[]
+
+/** The token a limit is counted in instead of USD, on every network that has it. */
+export interface BudgetAsset {
+  readonly symbol: string
+  readonly decimals: number
+}
+
+/** A budget as configured, parsed. */
+export interface BudgetRule extends WindowSpec {
+  /** `[a-z0-9_-]{1,40}` */
+  readonly name: string
+  /** Micro-USD, or smallest units where there is an {@link asset}. */
+  readonly limit: bigint
+  /** IANA name, e.g. `Europe/Berlin`. */
+  readonly timezone: string
+  /** One limit for each of these; without it one for all together. */
+  readonly per?: Scope | undefined
+  /** Only payments in this token count, in its own units; without it all payments count, in USD. */
+  readonly asset?: BudgetAsset | undefined
+  /** Tells once per window and subject when the counted sum passes it, and refuses nothing. Units as in {@link limit}. */
+  readonly soft?: bigint | undefined
+  /** `false`: never refuses, and tells what it would have refused. Default `true`. */
+  readonly enforce?: boolean | undefined
+}
+
+/** One share of a reservation: this much of this limit in this window. All of a reservation's claims or none are taken. */
+export interface Claim extends WindowSpec {
+  readonly budget: string
+  readonly per?: Scope | undefined
+  /** Whose share: `*` for a global budget. */
+  readonly subject: string
+  /** Start of the window, milliseconds since the epoch; 0 for `lifetime`, the instant of the reservation for `rolling`. */
+  readonly windowStart: number
+  /** End of the window, milliseconds since the epoch; `undefined` where it has no end of its own. */
+  readonly windowEnd: number | undefined
+  readonly limit: bigint
+  readonly amount: bigint
+  readonly asset?: BudgetAsset | undefined
+  readonly soft?: bigint | undefined
+  readonly enforce?: boolean | undefined
+}
+
+/** What a budget needs to know of a payment. */
+export interface Spend {
+  readonly caller: string
+  /** The route's `model_name`: bounded, other than the client's text. */
+  readonly route: string
+  readonly payer: string
+  readonly seller: string
+  /** Subjects of `per: tag`; none counts as {@link OTHER_TAG}. */
+  readonly tags: readonly string[]
+  readonly symbol: string
+  /** Smallest units. */
+  readonly amount: bigint
+  /** `undefined` for an asset without a USD value: budgets in USD make no claim then. */
+  readonly microUsd: bigint | undefined
+}
+
+/** Subject of everything that carries no declared tag. */
+export const OTHER_TAG = 'other'
+
+/** Subject of a budget without a scope. */
+export const EVERYBODY = '*'
+
+/** The running sums of one budget in one window, in the budget's unit. */
+export interface Totals {
+  readonly spent: bigint
+  readonly held: bigint
+  readonly authorized: bigint
+  readonly uncertain: bigint
+}
+
+/** Sums of a window nothing was charged to. */
+export const NO_TOTALS: Totals = { spent: 0n, held: 0n, authorized: 0n, uncertain: 0n }
+
+/** Whether a value from outside is a rule: limits are bigint, and a rolling window has a length. */
+export function isBudgetRule(value: unknown): value is BudgetRule {
+  if (typeof value !== 'object' || value === null) return false
+  const { name, limit, window, lengthMs, timezone, per, soft } = value as Partial<Record<string, unknown>>
+  return (
+    typeof name === 'string' &&
+    typeof limit === 'bigint' &&
+    typeof timezone === 'string' &&
+    WINDOWS.some((known) => known === window) &&
+    (window === 'rolling') ===
+      (typeof lengthMs === 'number' && Number.isSafeInteger(lengthMs) && lengthMs > 0) &&
+    (per === undefined || SCOPES.some((known) => known === per)) &&
+    (soft === undefined || typeof soft === 'bigint')
+  )
+}
+
+/** What a payment at `at` asks of each rule that matches it: a claim for each of its subjects. */
+export function claimsFor(rules: readonly BudgetRule[], spend: Spend, at: number): Claim[] {
+  return rules.flatMap((rule) => {
+    const amount = amountFor(rule, spend)
+    if (amount === undefined) return []
+    return subjectsOf(rule.per, spend).map((subject) => claimOn(rule, subject, amount, at))
+  })
+}
+
+/** One subject's claim on one rule. */
+export function claimOn(rule: BudgetRule, subject: string, amount: bigint, at: number): Claim {
+  const { start, end } = windowAt(rule.window, rule.timezone, at)
+  return {
+    budget: rule.name,
+    per: rule.per,
+    subject,
+    window: rule.window,
+    lengthMs: rule.lengthMs,
+    windowStart: start,
+    windowEnd: end,
+    limit: rule.limit,
+    amount,
+    asset: rule.asset,
+    soft: rule.soft,
+    enforce: rule.enforce,
+  }
+}
+
+/** Whether a rule counts USD and may refuse: an asset without a USD value cannot be paid with under it. */
+export function needsUsd(rule: BudgetRule): boolean {
+  return rule.asset === undefined && rule.enforce !== false
+}
+
+function amountFor(rule: BudgetRule, spend: Spend): bigint | undefined {
+  if (rule.asset === undefined) return spend.microUsd
+  return rule.asset.symbol === spend.symbol ? spend.amount : undefined
+}
+
+function subjectsOf(per: Scope | undefined, spend: Spend): readonly string[] {
+  switch (per) {
+    case undefined:
+      return [EVERYBODY]
+    case 'caller':
+      return [spend.caller]
+    case 'model':
+      return [spend.route]
+    case 'payer':
+      return [spend.payer]
+    case 'seller':
+      return [spend.seller]
+    case 'tag':
+      return spend.tags.length === 0 ? [OTHER_TAG] : [...new Set(spend.tags)]
+    default:
+      return per satisfies never
+  }
+}
+
+/** `spent + held + authorized + uncertain`: everything that counts against a limit (rule 2). */
+export function counted(totals: Totals): bigint {
+  return totals.spent + totals.held + totals.authorized + totals.uncertain
+}
+
+/** Whether a claim fits beside what is counted already. */
+export function fits(totals: Totals, claim: Claim): boolean {
+  return counted(totals) + claim.amount <= claim.limit
+}
+
+/** Sums of two sets of charges together. */
+export function addTotals(a: Totals, b: Totals): Totals {
+  return {
+    spent: a.spent + b.spent,
+    held: a.held + b.held,
+    authorized: a.authorized + b.authorized,
+    uncertain: a.uncertain + b.uncertain,
+  }
+}
+
+const FIELD = {
+  held: 'held',
+  authorized: 'authorized',
+  settled: 'spent',
+  uncertain: 'uncertain',
+  released: undefined,
+} as const satisfies Record<ChargeState, keyof Totals | undefined>
+
+/**
+ * The sums after a charge of `amount` moved between states; `from` undefined for a new reservation.
+ * @param left what it counts after the move, where that is less
+ */
+export function moveTotals(
+  totals: Totals,
+  from: ChargeState | undefined,
+  to: ChargeState,
+  amount: bigint,
+  left: bigint = amount,
+): Totals {
+  const next = { ...totals }
+  const source = from === undefined ? undefined : FIELD[from]
+  if (source !== undefined) next[source] -= amount
+  const target = FIELD[to]
+  if (target !== undefined) next[target] += left
+  return next
+}

@@ -1,0 +1,58 @@
+/** What an answer to a paid request means for its charge and its client (DESIGN section 3). Pure, so that every row is tested. */
+import type { ErrorCode } from '../errors.ts'
+import type { Receipt } from '../x402/x402.ts'
+
+/** The statuses of a seller's own refusal that keep their number for the client. */
+const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 422])
+
+const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
+
+/** The answer to a 402 that asks for something else than what was signed. */
+export const TERMS_CHANGED: VerdictError = {
+  code: 'terms_changed',
+  message: `The seller answered the payment with other terms, which were not paid. ${PENDING}`,
+}
+
+/** What to book and what to answer. */
+export type Verdict =
+  /** Spent, and the answer is relayed. */
+  | { readonly state: 'settled'; readonly proof: 'receipt' | 'assumed'; readonly error?: undefined }
+  /** Spent, and there is nothing to relay. */
+  | { readonly state: 'settled'; readonly proof: 'receipt'; readonly error: VerdictError }
+  /** Nobody can say; it counts as spent. */
+  | { readonly state: 'uncertain'; readonly reason: string; readonly error: VerdictError }
+
+/** The error for the client. */
+export interface VerdictError {
+  readonly code: Extract<
+    ErrorCode,
+    'payment_rejected' | 'terms_changed' | 'paid_not_delivered' | 'seller_error'
+  >
+  readonly message: string
+  readonly status?: number | undefined
+}
+
+/**
+ * Judges the headers of an answer to a request that carried a payment. Only a receipt with `success: true` proves
+ * that it was spent; nothing here ever proves that it was not (rule 4).
+ */
+export function judgePaidAnswer(status: number, receipt: Receipt | undefined): Verdict {
+  const paid = receipt?.success === true
+  if (status >= 200 && status < 300) return { state: 'settled', proof: paid ? 'receipt' : 'assumed' }
+  if (paid) {
+    const message = `The seller took the payment and answered with status ${status} instead of a result. Do not resend: it would be paid again.`
+    return { state: 'settled', proof: 'receipt', error: { code: 'paid_not_delivered', message } }
+  }
+  const reason = `http_${status}`
+  if (status === 412) {
+    const message = `The seller says that Permit2 may not take the payment from the wallet (status 412). ${PENDING}`
+    return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
+  }
+  if (status === 402) {
+    const message = `The seller says it refused the payment (status ${status}). ${PENDING}`
+    return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
+  }
+  const message = `The seller answered the paid request with status ${status}. ${PENDING}`
+  const kept = KEPT_STATUSES.has(status) ? { status } : {}
+  return { state: 'uncertain', reason, error: { code: 'seller_error', message, ...kept } }
+}

@@ -1,0 +1,191 @@
+/**
+ * What the chain proves about a charge (rule 4). Pure: the answer hangs on the charge and on what was read, never on
+ * a local clock, so that every path to a release can be tested.
+ */
+import { findNetwork } from '../money/assets.ts'
+import type { AuthorizationRecord, Charge } from './charge.ts'
+
+/** A block as a node tells it. */
+export interface ChainBlock {
+  readonly number: bigint
+  /** Unix seconds. */
+  readonly timestamp: number
+  /** `0x` and 64 hex digits, lower case. */
+  readonly hash: string
+}
+
+/** An ERC-20 `Transfer` of the charge's asset by its payer. Addresses in lower case. */
+export interface ChainTransfer {
+  readonly to: string
+  /** Smallest units. */
+  readonly value: bigint
+}
+
+/** What one look at the chain found. */
+export type Observation =
+  /** Nobody answered, or not in a way that can be used; also a node that is behind. */
+  { readonly kind: 'no_answer'; readonly reason: string } | Reading
+
+/** Everything in it was read up to one block that can no longer be replaced (`safe` or `finalized`). */
+export interface Reading {
+  readonly kind: 'reading'
+  /** As `eth_chainId` said when the block was read. */
+  readonly chainId: number
+  readonly block: ChainBlock
+  /** Whether the nonce is used up: `authorizationState` (EIP-3009) or the bit of `nonceBitmap` (Permit2). */
+  readonly spent: boolean
+  /** The transaction that used the authorization, and what it moved. */
+  readonly use:
+    | {
+        readonly transaction: string
+        readonly transfers: readonly ChainTransfer[]
+        /** It was used before the charge was reserved: a voucher that somebody else had, too. */
+        readonly early?: boolean | undefined
+      }
+    | undefined
+  /** The transaction that cancelled it (`AuthorizationCanceled`; Permit2: `UnorderedNonceInvalidation`). */
+  readonly cancellation: { readonly transaction: string } | undefined
+}
+
+/**
+ * Why a person should look at a charge.
+ *
+ * - `amount_mismatch`: the transaction moved another amount, or to another payee, than was signed.
+ * - `receipt_mismatch`: the receipt names another amount, payer, network or transaction than was signed or mined.
+ * - `receipt_unproven`: a receipt said paid, and the chain says the authorization was never used.
+ * - `used_before`: the authorization was used before it was sent for this charge: another program had it, too.
+ * - `event_missing`: the nonce is used up, and no event tells by which transaction.
+ * - `chain_contradiction`: the node says unused and shows the event of its use.
+ */
+export type ChargeFlag = (typeof CHARGE_FLAGS)[number]
+
+/** Every {@link ChargeFlag}. */
+export const CHARGE_FLAGS = [
+  'amount_mismatch',
+  'receipt_mismatch',
+  'receipt_unproven',
+  'used_before',
+  'event_missing',
+  'chain_contradiction',
+] as const
+
+/** What to book. */
+export type Decision =
+  /** Spent: the proof becomes `chain`. `flags` say what is odd about it. */
+  | {
+      readonly action: 'settle'
+      /** `undefined` where the proof is that nothing was taken of an `upto` payment. */
+      readonly transaction: string | undefined
+      /** What was taken of an `upto` payment, where that is less than was signed. */
+      readonly charged?: bigint | undefined
+      readonly block: ChainBlock
+      readonly flags: readonly Finding[]
+    }
+  /** Proven unspent. */
+  | { readonly action: 'release'; readonly reason: ReleaseReason; readonly block: ChainBlock }
+  /** Nothing is proven yet: the charge stays counted. */
+  | { readonly action: 'wait'; readonly reason: string }
+  /** Nothing is booked, and somebody should look. */
+  | { readonly action: 'flag'; readonly flag: Finding }
+
+/** A flag and the facts behind it, in our own words. */
+export interface Finding {
+  readonly flag: ChargeFlag
+  readonly detail: string
+}
+
+/** How the chain proves that nothing was taken. */
+export type ReleaseReason = 'chain_unused' | 'chain_canceled'
+
+/** Whether the chain may still have something to say: uncertain charges, and settled ones without its proof. */
+export function isReconcilable(charge: Charge): boolean {
+  return charge.state === 'uncertain' || (charge.state === 'settled' && charge.proof !== 'chain')
+}
+
+/** Decides about one charge. The only place where the chain's word becomes a booking. */
+export function decide(charge: Charge, observation: Observation): Decision {
+  const { authorization } = charge
+  if (!isReconcilable(charge) || !authorization) return { action: 'wait', reason: 'not_reconcilable' }
+  if (observation.kind === 'no_answer') return { action: 'wait', reason: observation.reason }
+  const { chainId, block, spent, use, cancellation } = observation
+  if (chainId !== findNetwork(charge.network)?.chainId) return { action: 'wait', reason: 'wrong_chain' }
+  if (!spent && (use || cancellation)) {
+    return flag('chain_contradiction', `block ${block.number} says unused, and there is an event of its use`)
+  }
+  if (use && cancellation) {
+    return flag(
+      'chain_contradiction',
+      `used in ${use.transaction} and cancelled in ${cancellation.transaction}`,
+    )
+  }
+  if (use) return settleBy(charge, authorization, use, block)
+  if (cancellation) return unspent(charge, 'chain_canceled', block)
+  if (spent)
+    return flag('event_missing', `used at block ${block.number}, and no event tells in which transaction`)
+  // EIP-3009 takes it while the time is before validBefore, Permit2 also at that second: past means later than it.
+  if (block.timestamp <= authorization.validBefore) return { action: 'wait', reason: 'still_valid' }
+  if (servedForNothing(charge, authorization)) {
+    return { action: 'settle', transaction: undefined, charged: 0n, block, flags: [] }
+  }
+  return unspent(charge, 'chain_unused', block)
+}
+
+function settleBy(
+  charge: Charge,
+  authorization: AuthorizationRecord,
+  use: NonNullable<Reading['use']>,
+  block: ChainBlock,
+): Decision {
+  const upto = authorization.scheme === 'upto'
+  const taken = use.transfers
+    .filter(
+      ({ to, value }) => to === charge.payTo && (upto ? value <= charge.amount : value === charge.amount),
+    )
+    // Of several in one transaction the dearest: never less than the truth.
+    .reduce<bigint | undefined>(
+      (most, { value }) => (most === undefined || value > most ? value : most),
+      undefined,
+    )
+  const matches = taken !== undefined
+  const moved = use.transfers.map(({ to, value }) => `${value} to ${to}`).join(', ') || 'nothing'
+  const detail = `signed ${charge.amount} to ${charge.payTo}, moved ${moved}`
+  // A set bit of Permit2 may be somebody else's doing: only the Transfer that was signed for says otherwise.
+  if (!matches && authorization.method === 'permit2') return flag('event_missing', detail)
+  const flags: Finding[] = matches ? [] : [{ flag: 'amount_mismatch', detail }]
+  if (charge.transaction !== undefined && charge.transaction !== use.transaction) {
+    flags.push({
+      flag: 'receipt_mismatch',
+      detail: `the receipt says ${charge.transaction}, the chain ${use.transaction}`,
+    })
+  }
+  if (use.early === true) {
+    flags.push({ flag: 'used_before', detail: `used in ${use.transaction}, before this charge was reserved` })
+  }
+  const charged = upto && taken !== undefined && taken < charge.amount ? { charged: taken } : {}
+  return { action: 'settle', transaction: use.transaction, ...charged, block, flags }
+}
+
+/**
+ * An `upto` seller may charge nothing: its receipt then says paid and names no transaction, and the chain proves the rest. One
+ * that names a transaction which took nothing is another matter.
+ */
+function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): boolean {
+  return (
+    scheme === 'upto' &&
+    charge.state === 'settled' &&
+    charge.proof === 'receipt' &&
+    charge.transaction === undefined
+  )
+}
+
+/** A seller that proved its claim with a receipt and took nothing is a matter for people, not for the books. */
+function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): Decision {
+  if (charge.state === 'settled' && charge.proof === 'receipt') {
+    return flag('receipt_unproven', `${reason} at block ${block.number}, and a receipt says paid`)
+  }
+  return { action: 'release', reason, block }
+}
+
+function flag(name: ChargeFlag, detail: string): Decision {
+  return { action: 'flag', flag: { flag: name, detail } }
+}

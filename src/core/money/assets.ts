@@ -1,0 +1,107 @@
+import type { AuthorizationMethod } from '../charge/charge.ts'
+import type { UsdRate } from './money.ts'
+
+/** An EVM network Tollway can pay on. */
+export interface Network {
+  /** CAIP-2 id, e.g. `eip155:8453`. */
+  readonly id: string
+  readonly chainId: number
+  /** The name x402 v1 and the configuration use, e.g. `base`. */
+  readonly alias: string
+}
+
+/** An ERC-20 token Tollway may pay with, and the EIP-712 domain its authorizations are signed under. */
+export interface Asset {
+  /** CAIP-2 id of the network. */
+  readonly network: string
+  /** Contract address, lower case. */
+  readonly address: string
+  readonly symbol: string
+  readonly decimals: number
+  /** USD value of one whole unit; without it the asset is refused under USD limits (`unpriced_asset`). */
+  readonly usd?: UsdRate | undefined
+  /**
+   * EIP-712 `name` and `version` of the contract. From this table and never from the seller's offer: `extra.name` is
+   * display text (rule 6).
+   */
+  readonly domain?: { readonly name: string; readonly version: string } | undefined
+  /** How the contract can be paid with; default both. Tokens without EIP-3009 are paid by Permit2 only. */
+  readonly methods?: readonly AuthorizationMethod[] | undefined
+}
+
+/** The networks known by name. CAIP-2 ids per the x402 v2 specification, aliases per v1. */
+export const NETWORKS: readonly Network[] = [
+  { id: 'eip155:8453', chainId: 8453, alias: 'base' },
+  { id: 'eip155:84532', chainId: 84_532, alias: 'base-sepolia' },
+  { id: 'eip155:1', chainId: 1, alias: 'ethereum' },
+  { id: 'eip155:137', chainId: 137, alias: 'polygon' },
+  { id: 'eip155:42161', chainId: 42_161, alias: 'arbitrum' },
+  { id: 'eip155:421614', chainId: 421_614, alias: 'arbitrum-sepolia' },
+  { id: 'eip155:43114', chainId: 43_114, alias: 'avalanche' },
+  // No built-in asset: their tokens come from the configuration.
+  { id: 'eip155:80002', chainId: 80_002, alias: 'polygon-amoy' },
+  { id: 'eip155:43113', chainId: 43_113, alias: 'avalanche-fuji' },
+  { id: 'eip155:11155111', chainId: 11_155_111, alias: 'sepolia' },
+  { id: 'eip155:560048', chainId: 560_048, alias: 'hoodi' },
+]
+
+/** Other names in use for networks, e.g. by Obol's tools. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  mainnet: 'ethereum',
+  eth: 'ethereum',
+  'arbitrum-one': 'arbitrum',
+}
+
+const ALIASES = new Map<string, Network>([
+  ...NETWORKS.flatMap((network): [string, Network][] => [
+    [network.id, network],
+    [network.alias, network],
+  ]),
+  ...Object.entries(OTHER_NAMES).flatMap(([name, alias]): [string, Network][] =>
+    NETWORKS.filter((network) => network.alias === alias).map((network) => [name, network]),
+  ),
+])
+
+/** The network of an alias or CAIP-2 id, or `undefined` when it is not one Tollway knows. */
+export function findNetwork(name: string): Network | undefined {
+  return ALIASES.get(name)
+}
+
+/** The names {@link findNetwork} takes, for error messages. */
+export function networkNames(): string[] {
+  return [...ALIASES.keys()]
+}
+
+const ONE_DOLLAR: UsdRate = { numerator: 1n, scale: 0 }
+
+/**
+ * USDC as deployed by Circle, per network, with address, decimals and EIP-712 domain (as in the asset table of the official
+ * x402 packages, where a test compares them), and OBOL, whose USD value only the configuration can say.
+ */
+export const BUILT_IN_ASSETS: readonly Asset[] = [
+  usdc('eip155:8453', '0x833589fcd6edb6e08f4c7c32d4f71b54bda02913', 'USD Coin'),
+  usdc('eip155:84532', '0x036cbd53842c5426634e7929541ec2318f3dcf7e', 'USDC'),
+  usdc('eip155:1', '0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48', 'USD Coin'),
+  usdc('eip155:137', '0x3c499c542cef5e3811e1192ce70d8cc03d5c3359', 'USD Coin'),
+  usdc('eip155:42161', '0xaf88d065e77c8cc2239327c5edb3a432268e5831', 'USD Coin'),
+  usdc('eip155:421614', '0x75faf114eafb1bdbe2f0316df893fd58ce46aa4d', 'USD Coin'),
+  usdc('eip155:43114', '0xb97ef9ef8734c71904d8002f8b6bc66dd9c48a6e', 'USD Coin'),
+  {
+    network: 'eip155:1',
+    address: '0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7',
+    symbol: 'OBOL',
+    decimals: 18,
+    domain: { name: 'Obol Network', version: '1' },
+    methods: ['permit2'],
+  },
+]
+
+function usdc(network: string, address: string, name: string): Asset {
+  return { network, address, symbol: 'USDC', decimals: 6, usd: ONE_DOLLAR, domain: { name, version: '2' } }
+}
+
+/** Finds an asset by CAIP-2 network and contract address (any letter case). */
+export function findAsset(assets: readonly Asset[], network: string, address: string): Asset | undefined {
+  const wanted = address.toLowerCase()
+  return assets.find((asset) => asset.network === network && asset.address === wanted)
+}

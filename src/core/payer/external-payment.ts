@@ -1,0 +1,222 @@
+/**
+ * A payment that somebody else signed for us: the 402 such a payer is shown, and the gate its payment passes on the way
+ * back (rule 6). The terms shown are the vetted ones and no others, so a payer that keeps to them can pay nothing else;
+ * what comes back is checked field by field all the same.
+ */
+import { z } from 'zod'
+import { findNetwork } from '../money/assets.ts'
+import { toTyped, toWire } from './eip3009.ts'
+import type { AuthorizationRecord } from '../charge/charge.ts'
+import { EXACT_PROXY } from './contracts.ts'
+import { readForeignPermit, sponsoringFor, type ForeignPermit } from './external-permit.ts'
+import { parseAtomic } from '../money/money.ts'
+import { permit2Payload, typedPermit2 } from './permit2.ts'
+import type { Quote } from '../policy/gate.ts'
+import type { TypedAuthorization, TypedPermit2 } from './typed-message.ts'
+import { decodeBase64Json, type Offer } from '../x402/x402.ts'
+
+/** The largest payment header that is read, in bytes. Real ones are 1 to 3 kB. */
+const MAX_PAYMENT_BYTES = 32_768
+
+/** An authorization about to expire is refused by facilitators. */
+const MIN_REMAINING_SECONDS = 5
+
+const ADDRESS = z.string().regex(/^0x[0-9a-fA-F]{40}$/)
+const SECONDS = z.string().regex(/^\d{1,15}$/)
+
+const SIGNATURE = z.string().regex(/^0x[0-9a-fA-F]{130}$/)
+const AMOUNT = z.string().max(80)
+
+/** A payload of scheme `exact` by EIP-3009. */
+const TRANSFER = z.object({
+  signature: SIGNATURE,
+  authorization: z.object({
+    from: ADDRESS,
+    to: ADDRESS,
+    value: AMOUNT,
+    validAfter: SECONDS,
+    validBefore: SECONDS,
+    nonce: z.string().regex(/^0x[0-9a-fA-F]{64}$/),
+  }),
+})
+
+/** A payload of scheme `exact` by Permit2. */
+const PERMIT2 = z.object({
+  signature: SIGNATURE,
+  permit2Authorization: z.object({
+    from: ADDRESS,
+    permitted: z.object({ token: ADDRESS, amount: AMOUNT }),
+    spender: ADDRESS,
+    nonce: AMOUNT,
+    deadline: SECONDS,
+    witness: z.object({ to: ADDRESS, validAfter: SECONDS }),
+  }),
+})
+
+/** An x402 v2 payment; further top-level fields, such as resource, are dropped. */
+const PAYMENT = z.object({
+  x402Version: z.literal(2),
+  accepted: z.object({
+    scheme: z.literal('exact'),
+    network: z.string().max(64),
+    amount: AMOUNT,
+    asset: ADDRESS,
+    payTo: ADDRESS,
+  }),
+  payload: z.union([TRANSFER, PERMIT2]),
+  extensions: z.unknown().optional(),
+})
+
+/** What keeps a payment from being used: fixed words, for the error and the audit record. */
+export type ForeignFault =
+  | 'unreadable'
+  | 'terms'
+  | 'payee'
+  | 'amount'
+  | 'validity'
+  | 'domain'
+  | 'signature'
+  | 'nonce'
+
+/** A payment whose fields say what was vetted. Its signature is checked by who has the cryptography for it. */
+export interface ForeignPayment {
+  readonly record: AuthorizationRecord
+  /** What the signature must be of, composed anew from the quote. */
+  readonly typed: TypedAuthorization | TypedPermit2
+  /** 65 bytes, recovery id 27 or 28. */
+  readonly signature: `0x${string}`
+  /** The allowance it brings along, where the seller takes one. */
+  readonly permit?: ForeignPermit | undefined
+}
+
+/** Whether an offer can be paid by somebody else through us: `exact` on an EVM network, by a method the payer has. */
+export function payableByOthers(offer: Offer, methods: readonly string[]): boolean {
+  const { assetTransferMethod: method = 'eip3009', paymentFlow: flow } = offer.extra as {
+    readonly assetTransferMethod?: unknown
+    readonly paymentFlow?: unknown
+  }
+  return (
+    offer.scheme === 'exact' &&
+    offer.network.startsWith('eip155:') &&
+    typeof method === 'string' &&
+    methods.includes(method) &&
+    (flow === undefined || flow === 'authorization' || flow === 'upfront')
+  )
+}
+
+/**
+ * The x402 v2 challenge that a foreign payer is shown: one offer, the vetted one, whatever version and list the seller
+ * sent. Domain and window are ours.
+ * @param url where the payer asks, repeated as the resource
+ */
+export function challengeFor(quote: Quote, url: string): Readonly<Record<string, unknown>> {
+  return {
+    x402Version: 2,
+    error: 'Payment required',
+    resource: { url, description: 'A payment that Tollway vetted', mimeType: 'application/json' },
+    accepts: [
+      {
+        scheme: 'exact',
+        network: quote.asset.network,
+        amount: quote.amount.toString(),
+        asset: quote.asset.address,
+        payTo: quote.payTo,
+        maxTimeoutSeconds: quote.validitySeconds,
+        extra: {
+          ...quote.asset.domain,
+          ...(quote.method === 'permit2' ? { assetTransferMethod: 'permit2' } : {}),
+        },
+      },
+    ],
+    ...sponsoringFor(quote),
+  }
+}
+
+/**
+ * Reads the header a foreign payer sent and holds it against the quote.
+ * @param nowMs milliseconds since the epoch
+ * @param maxValiditySeconds how far `validBefore` may lie ahead; the quote's own window for payments signed just now
+ * @returns the payment, or what is wrong with it
+ */
+export function readForeignPayment(
+  header: string,
+  quote: Quote,
+  nowMs: number,
+  maxValiditySeconds: number,
+): ForeignPayment | ForeignFault {
+  if (header.length > MAX_PAYMENT_BYTES) return 'unreadable'
+  const parsed = PAYMENT.safeParse(decodeBase64Json(header))
+  if (!parsed.success) return 'unreadable'
+  const { accepted, payload, extensions } = parsed.data
+  const sameTerms =
+    (findNetwork(accepted.network)?.id ?? accepted.network) === quote.asset.network &&
+    accepted.asset.toLowerCase() === quote.asset.address &&
+    accepted.payTo.toLowerCase() === quote.payTo &&
+    parseAtomic(accepted.amount) === quote.amount
+  if (!sameTerms) return 'terms'
+  const record = 'authorization' in payload ? transferOf(payload, quote) : permit2Of(payload, quote)
+  if (typeof record === 'string') return record
+  const now = Math.floor(nowMs / 1000)
+  if (record.validAfter > now) return 'validity'
+  if (record.validBefore < now + MIN_REMAINING_SECONDS) return 'validity'
+  if (record.validBefore > now + maxValiditySeconds) return 'validity'
+  const typed = record.method === 'permit2' ? typedPermit2(quote, record) : toTyped(quote, record)
+  if (!typed) return 'domain'
+  const signature = withRecoveryId(payload.signature)
+  if (signature === undefined) return 'signature'
+  const permit = readForeignPermit(extensions, quote, record, now + maxValiditySeconds)
+  return { record, typed, signature, permit }
+}
+
+/** The payload that is sent to the seller: the vetted fields, and the signature that covers them. */
+export function foreignPayload(
+  quote: Quote,
+  { record, typed, signature }: ForeignPayment,
+): Readonly<Record<string, unknown>> {
+  return typed.kind === 'eip3009'
+    ? { signature, authorization: toWire(quote, record) }
+    : permit2Payload(typed, signature)
+}
+
+function transferOf(
+  { authorization }: z.output<typeof TRANSFER>,
+  quote: Quote,
+): AuthorizationRecord | ForeignFault {
+  if (quote.method !== 'eip3009') return 'terms'
+  if (authorization.to.toLowerCase() !== quote.payTo) return 'payee'
+  if (parseAtomic(authorization.value) !== quote.amount) return 'amount'
+  return {
+    from: authorization.from.toLowerCase(),
+    nonce: authorization.nonce.toLowerCase(),
+    validAfter: Number(authorization.validAfter),
+    validBefore: Number(authorization.validBefore),
+  }
+}
+
+function permit2Of(
+  { permit2Authorization }: z.output<typeof PERMIT2>,
+  quote: Quote,
+): AuthorizationRecord | ForeignFault {
+  const { from, permitted, spender, nonce, deadline, witness } = permit2Authorization
+  if (quote.method !== 'permit2' || spender.toLowerCase() !== EXACT_PROXY.toLowerCase()) return 'terms'
+  if (witness.to.toLowerCase() !== quote.payTo) return 'payee'
+  if (permitted.token.toLowerCase() !== quote.asset.address) return 'terms'
+  if (parseAtomic(permitted.amount) !== quote.amount) return 'amount'
+  const number = parseAtomic(nonce)
+  if (number === undefined || number >= 2n ** 256n) return 'unreadable'
+  return {
+    from: from.toLowerCase(),
+    nonce: `0x${number.toString(16).padStart(64, '0')}`,
+    validAfter: Number(witness.validAfter),
+    validBefore: Number(deadline),
+    method: 'permit2',
+  }
+}
+
+/** Some signers write the recovery id as 0 or 1; tokens take 27 or 28 only. */
+function withRecoveryId(signature: string): `0x${string}` | undefined {
+  const body = signature.slice(2, 130).toLowerCase()
+  const id = Number.parseInt(signature.slice(130), 16)
+  if (id === 0 || id === 1) return `0x${body}${(id + 27).toString(16)}`
+  return id === 27 || id === 28 ? `0x${body}${id.toString(16)}` : undefined
+}

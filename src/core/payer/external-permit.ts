@@ -1,0 +1,74 @@
+/**
+ * The allowance that a Permit2 payment signed by somebody else brings along (EIP-2612). It is kept only when it says what the
+ * payment says: this token, its payer, Permit2, exactly the price. Any other is dropped, and the payment goes without it.
+ */
+import { z } from 'zod'
+import type { AuthorizationRecord } from '../charge/charge.ts'
+import { PERMIT2_ADDRESS } from './contracts.ts'
+import { parseAtomic } from '../money/money.ts'
+import { GAS_SPONSORING, sponsoringExtension, typedPermit } from './permit2.ts'
+import type { Quote } from '../policy/gate.ts'
+import type { TypedPermit } from './typed-message.ts'
+
+/** Its fields say what was vetted; its signature is checked by who has the cryptography for it. */
+export interface ForeignPermit {
+  /** What the signature must be of, composed anew. */
+  readonly typed: TypedPermit
+  readonly signature: `0x${string}`
+}
+
+const EXTENSION = z.object({
+  [GAS_SPONSORING]: z.object({
+    info: z.object({
+      from: z.string(),
+      asset: z.string(),
+      spender: z.string(),
+      amount: z.string().max(80),
+      nonce: z.string().max(80),
+      deadline: z.string().regex(/^[1-9]\d{0,14}$/),
+      signature: z.templateLiteral(['0x', z.string().regex(/^[0-9a-fA-F]{130}$/)]),
+    }),
+  }),
+})
+
+/** What a foreign payer is told that may be brought along; the seller's own text stays with us. */
+export function sponsoringFor({ method, sponsoring }: Quote): Readonly<Record<string, unknown>> {
+  if (method !== 'permit2' || sponsoring === undefined) return {}
+  const description = 'An EIP-2612 permit for Permit2 may be sent along.'
+  return { extensions: { [GAS_SPONSORING]: { info: { description, version: '1' } } } }
+}
+
+/**
+ * Reads it from the extensions of a payment.
+ * @param record the payment's own, checked
+ * @param latest when it must be over, seconds since the epoch
+ */
+export function readForeignPermit(
+  extensions: unknown,
+  quote: Quote,
+  record: AuthorizationRecord,
+  latest: number,
+): ForeignPermit | undefined {
+  if (quote.method !== 'permit2' || quote.sponsoring === undefined) return undefined
+  const parsed = EXTENSION.safeParse(extensions)
+  if (!parsed.success) return undefined
+  const { info } = parsed.data[GAS_SPONSORING]
+  const nonce = parseAtomic(info.nonce)
+  const fits =
+    info.from.toLowerCase() === record.from &&
+    info.asset.toLowerCase() === quote.asset.address &&
+    info.spender.toLowerCase() === PERMIT2_ADDRESS.toLowerCase() &&
+    parseAtomic(info.amount) === quote.amount &&
+    Number(info.deadline) <= latest
+  if (!fits || nonce === undefined) return undefined
+  const typed = typedPermit(quote, { ...record, validBefore: Number(info.deadline) }, nonce)
+  return typed && { typed, signature: info.signature }
+}
+
+/** The extensions to send with the payment, for `encodePayment`. */
+export function permitExtensions(
+  quote: Quote,
+  permit: ForeignPermit | undefined,
+): Readonly<Record<string, unknown>> | undefined {
+  return permit && sponsoringExtension(quote, permit.typed, permit.signature)
+}

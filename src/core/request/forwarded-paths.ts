@@ -1,0 +1,71 @@
+/** The closed list of other paths: everything not on it is never forwarded. */
+import { ConfigError } from '../errors.ts'
+import { plainPath, withoutVersion } from './endpoints.ts'
+
+/** Whether a request may be forwarded: method, and path without `/v1`. */
+export type PathRule = (method: string, path: string) => boolean
+
+const ANY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'PATCH'])
+
+/** Resources that are forwarded whole, themselves and what is below them. */
+const RESOURCES = ['/files', '/batches', '/uploads', '/vector_stores', '/fine_tuning']
+
+const RULES: readonly PathRule[] = [
+  ...RESOURCES.map(
+    (resource): PathRule =>
+      (method, path) =>
+        ANY.has(method) && isBelow(path, resource, resource !== '/fine_tuning'),
+  ),
+  // A stored response by its id. `POST /responses` itself runs a model and goes by the routes.
+  (method, path) =>
+    (method === 'GET' || method === 'HEAD') && /^\/responses\/[^/]+(?:\/input_items)?$/.test(path),
+  (method, path) => method === 'DELETE' && /^\/responses\/[^/]+$/.test(path),
+  (method, path) => method === 'POST' && /^\/responses\/[^/]+\/cancel$/.test(path),
+]
+
+function isBelow(path: string, resource: string, itself: boolean): boolean {
+  return (
+    (itself && path === resource) || (path.startsWith(`${resource}/`) && path.length > resource.length + 1)
+  )
+}
+
+/**
+ * The rules for plain requests and for websocket upgrades.
+ * @param allowPaths more paths: exact, or ending in `/*`
+ * @throws ConfigError for a path that could not be meant
+ */
+export function passRules(allowPaths: readonly string[]): {
+  readonly web: PathRule
+  readonly socket: PathRule
+} {
+  const extra = allowPaths.map(compile)
+  const added: PathRule = (_method, path) => extra.some((matches) => matches(path))
+  const all = [...RULES, added]
+  return {
+    web: (method, path) => isUnambiguous(path) && all.some((rule) => rule(method, path)),
+    socket: (method, path) => isUnambiguous(path) && (path === '/realtime' || added(method, path)),
+  }
+}
+
+function compile(entry: string): (path: string) => boolean {
+  const open = entry.endsWith('/*')
+  const fixed = withoutVersion(open ? entry.slice(0, -2) : entry)
+  if (
+    fixed === '' ||
+    fixed === '/' ||
+    fixed.includes('*') ||
+    plainPath(fixed) !== fixed ||
+    !isUnambiguous(fixed)
+  ) {
+    throw new ConfigError(
+      `passThrough(): allowPaths has "${entry}". Write a whole path such as "/assistants", or "/assistants/*" for ` +
+        'all below it.',
+    )
+  }
+  return (path) => (open ? isBelow(path, fixed, false) : path === fixed)
+}
+
+/** Whether no server reads another path in it: path parameters (`..;x`) and doubly encoded text differ from server to server. */
+export function isUnambiguous(path: string): boolean {
+  return !path.includes(';') && !/%25/i.test(path)
+}

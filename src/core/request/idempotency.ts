@@ -1,0 +1,109 @@
+/**
+ * When two requests are one (DESIGN section 6). Whatever a client means as two requests is paid twice; what it sends again
+ * because it never got its answer is paid once. docs/idempotency.md has the same rules as a table.
+ */
+import { TollwayError } from '../errors.ts'
+
+/** How long a paid request is remembered, milliseconds: its key pays nothing a second time. */
+export const REMEMBERED_MS = 24 * 60 * 60_000
+
+/** How long after its end an attempt may be taken for the one that an unnamed request repeats, milliseconds. */
+export const REPEAT_MS = 120_000
+
+/** The longest `Idempotency-Key`, characters. */
+export const MAX_KEY_LENGTH = 255
+
+/** A request as the store keeps it: keyed digests, so that nobody can guess a short prompt from them. */
+export interface RequestMark {
+  /** Of scope and `Idempotency-Key`, or of scope, `x-request-id` and body; `undefined` when the request has no name. */
+  readonly name: string | undefined
+  /** Of scope and body. The scope is caller, method, path and route. */
+  readonly body: string
+}
+
+/** What a request says about itself. */
+export interface Presented {
+  /** What names it: only `Idempotency-Key` also names it against other bodies. */
+  readonly named: 'idempotency-key' | 'x-request-id' | undefined
+  /** `x-stainless-retry-count` is above 0: the client says that it repeats itself. */
+  readonly isRetry: boolean
+}
+
+/** An earlier request that may be the same one. */
+export interface Attempt {
+  /** {@link RequestMark.body}. */
+  readonly body: string
+  /**
+   * - `running`: not answered yet, or its answer is still coming.
+   * - `unpaid`: ended without a payment; it binds nobody.
+   * - `delivered`: paid, and the client got at least the beginning of the answer.
+   * - `failed`: paid or perhaps paid, and the client got an error or nothing.
+   */
+  readonly state: 'running' | 'unpaid' | 'delivered' | 'failed'
+  /** Whether no client waits for it any more and none ever got a byte. */
+  readonly abandoned: boolean
+  readonly startedAt: number
+  /** Milliseconds since the epoch; `undefined` while it runs. */
+  readonly endedAt: number | undefined
+}
+
+/** What to do with a request: pay for it, answer it with what an earlier one came to, or refuse it. */
+export type Decision<A extends Attempt> =
+  | { readonly kind: 'fresh' }
+  | { readonly kind: 'same'; readonly attempt: A }
+  | { readonly kind: 'conflict' }
+
+/**
+ * Decides whether a request is the same as an earlier one.
+ * @param named the newest attempt under its name
+ * @param newest the caller's newest attempt with the same body, of the same scope
+ * @param now milliseconds since the epoch
+ */
+export function decideRepeat<A extends Attempt>(
+  presented: Presented,
+  body: string,
+  named: A | undefined,
+  newest: A | undefined,
+  now: number,
+): Decision<A> {
+  if (presented.named !== undefined && named && named.state !== 'unpaid') {
+    return named.body === body ? { kind: 'same', attempt: named } : { kind: 'conflict' }
+  }
+  // A key of its own says: this is another request, whatever its body.
+  if (presented.named === 'idempotency-key') return { kind: 'fresh' }
+  if (!newest || newest.state === 'unpaid' || newest.body !== body) return { kind: 'fresh' }
+  const isRecent = newest.endedAt === undefined || now - newest.endedAt <= REPEAT_MS
+  const neverAnswered = newest.state === 'failed' || (newest.state === 'running' && newest.abandoned)
+  const isSame = isRecent && (presented.isRetry || neverAnswered)
+  return isSame ? { kind: 'same', attempt: newest } : { kind: 'fresh' }
+}
+
+/** Another body under a key that was used: the client mixed two requests up, and neither answer would be right. */
+export function idempotencyConflict(): TollwayError {
+  return new TollwayError({
+    code: 'idempotency_conflict',
+    message: 'Another body was sent under the same Idempotency-Key in the last 24 hours; nothing was paid.',
+    advice: ['Send one key with one body, and a new key for a new request.'],
+    param: 'Idempotency-Key',
+  })
+}
+
+/** A key that cannot be kept: going on without it might pay twice. */
+export function unusableKey(): TollwayError {
+  return new TollwayError({
+    code: 'idempotency_conflict',
+    message: `The Idempotency-Key is not 1 to ${MAX_KEY_LENGTH} printable ASCII characters; nothing was paid.`,
+    advice: ['Send a UUID, for example.'],
+    param: 'Idempotency-Key',
+  })
+}
+
+/** The same request is on its way in another process, where this one cannot wait for it. */
+export function requestInProgress(): TollwayError {
+  return new TollwayError({
+    code: 'request_in_progress',
+    message: 'The same request is being paid by another process of this gateway; this one paid nothing.',
+    advice: ['Send it again in a moment: it is never paid twice.'],
+    headers: { 'retry-after': '2' },
+  })
+}

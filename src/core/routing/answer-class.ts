@@ -1,0 +1,57 @@
+/** What an answer that carries no payment means for routing: whose fault a refusal is, and whether another may do better. */
+import { scanTopLevel } from '../json/json-scan.ts'
+import type { FallbackKind } from './route.ts'
+
+/** `ok`: relay it · `request`: the request's own fault, relay it · else the next candidate may do better. */
+export type AnswerClass = 'ok' | 'request' | FallbackKind
+
+/** Statuses that say the other side cannot serve now. 529 is Anthropic's "overloaded". */
+const UNAVAILABLE: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529])
+
+/** Statuses that say our key or our credit with an upstream is not enough: another upstream's may be. */
+const OUR_ACCOUNT: ReadonlySet<number> = new Set([401, 402, 403])
+
+/** Statuses whose words may say that another model could serve the same request. */
+const WORDED: ReadonlySet<number> = new Set([400, 413, 422])
+
+/** Codes of OpenAI-compatible APIs. */
+const CODES: Readonly<Record<string, FallbackKind>> = {
+  context_length_exceeded: 'context_window',
+  string_above_max_length: 'context_window',
+  content_filter: 'content_policy',
+  content_policy_violation: 'content_policy',
+}
+
+/** Whether the body must be read to tell the class. */
+export function needsWords(status: number): boolean {
+  return WORDED.has(status)
+}
+
+/** Whether the same request may be served a moment later. */
+export function isTemporary(status: number): boolean {
+  return UNAVAILABLE.has(status)
+}
+
+/**
+ * @param ownKey whether a key of ours went along: only then 401, 402 and 403 are about us
+ * @param body the first bytes of the body where {@link needsWords}; a longer one is not understood
+ */
+export function classifyAnswer(status: number, ownKey: boolean, body?: Uint8Array): AnswerClass {
+  if (status < 400) return 'ok'
+  if (UNAVAILABLE.has(status) || status > 504) return 'unavailable'
+  if (OUR_ACCOUNT.has(status)) return ownKey ? 'unavailable' : 'request'
+  return (body && needsWords(status) ? kindOf(body) : undefined) ?? 'request'
+}
+
+function kindOf(body: Uint8Array): FallbackKind | undefined {
+  const error = scanTopLevel(body)?.find(({ key }) => key === 'error')
+  if (!error) return undefined
+  const inner = scanTopLevel(body.subarray(error.valueStart, error.valueEnd))
+  const code = inner?.find(({ key }) => key === 'code')
+  if (!code) return undefined
+  const text = Buffer.from(
+    body.subarray(error.valueStart + code.valueStart, error.valueStart + code.valueEnd),
+  )
+  const name = /^"([a-z_]{1,64})"$/.exec(text.toString('latin1'))?.[1]
+  return name !== undefined && Object.hasOwn(CODES, name) ? CODES[name] : undefined
+}

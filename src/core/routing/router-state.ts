@@ -1,0 +1,257 @@
+/** What the router knows beyond one request: which routes are healthy, how full they are, where sessions were answered. */
+import { systemClock, type Clock } from '../clock.ts'
+import type { Observer } from '../telemetry/events.ts'
+import type { Attempt, Routing } from '../request/exchange.ts'
+import { retryDelay } from './retry.ts'
+import {
+  HEALTHY,
+  isCooling,
+  onFailure,
+  onStart,
+  onSuccess,
+  type Health,
+  type HealthPolicy,
+  type HealthState,
+} from './route-health.ts'
+import { arrange, type Strategy } from './route-order.ts'
+import type { Candidate, FallbackKind, Route } from './route.ts'
+import { SessionAffinity } from './session-affinity.ts'
+
+/** Prices of sellers as the books know them. */
+export interface RoutePrices {
+  /** Brings {@link RoutePrices.of} up to date; never rejects. */
+  load(): Promise<void>
+  /** Micro-USD of one request, or `undefined`. @param endpoint without it the lowest of all paths */
+  of(candidate: Candidate, endpoint?: string): bigint | undefined
+}
+
+/** How a {@link RouterState} works. */
+export interface RouterSettings extends HealthPolicy {
+  readonly strategy: Strategy
+  /** How often an unpaid send is repeated, where the route does not say. */
+  readonly numRetries: number
+  /** How long a session stays where it was answered, milliseconds; 0 for not at all. */
+  readonly sessionMs: number
+  /** Lower-case names of the headers that name a session; the first one that is there counts. */
+  readonly sessionHeaders: readonly string[]
+  readonly prices?: RoutePrices | undefined
+  readonly clock?: Clock | undefined
+  /** 0 up to, not including, 1. */
+  readonly random?: (() => number) | undefined
+  readonly observers?: readonly Observer[] | undefined
+}
+
+/** One route as the metrics show it. */
+export interface RouteReading {
+  readonly route: string
+  readonly seller: string
+  readonly state: HealthState
+}
+
+/** What the router needs to know of a request. */
+export interface RoutedRequest {
+  readonly caller: string
+  readonly model: string
+  readonly endpoint: string
+  /** The value of a header, by its name in lower case. */
+  readonly header: (name: string) => string | undefined
+  readonly standIns: (kind: FallbackKind) => readonly Candidate[]
+}
+
+/** Defaults of a router that was told nothing. */
+export const ROUTER_DEFAULTS = {
+  strategy: 'order',
+  allowedFails: 3,
+  cooldownMs: 5_000,
+  numRetries: 0,
+  sessionMs: 3_600_000,
+  sessionHeaders: [
+    'x-session-id',
+    'x-litellm-session-id',
+    'x-session-affinity',
+    'x-clawrouter-session-id',
+    'session_id',
+  ],
+} as const satisfies RouterSettings
+
+const MAX_SESSION_LENGTH = 256
+
+/** An unknown price is asked for once in this time, so that a seller that never quotes does not come first for ever. */
+const LEARN_MS = 600_000
+
+const MAX_LEARNT = 10_000
+
+interface Place {
+  health: Health
+  inFlight: number
+}
+
+/** One per gateway, handed to `modelRouter()`. */
+export class RouterState {
+  readonly #settings: RouterSettings
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #places = new Map<Route, Place>()
+  readonly #sessions: SessionAffinity
+  readonly #asked = new Map<string, number>()
+
+  constructor(settings: RouterSettings = ROUTER_DEFAULTS) {
+    this.#settings = settings
+    this.#clock = settings.clock ?? systemClock
+    this.#random = settings.random ?? Math.random
+    this.#sessions = new SessionAffinity(settings.sessionMs)
+  }
+
+  /** Whether {@link RouterState.prepare} has to be waited for. */
+  get needsPrices(): boolean {
+    return this.#settings.strategy === 'cheapest' && this.#settings.prices !== undefined
+  }
+
+  /** Brings what the order hangs on up to date. */
+  async prepare(): Promise<void> {
+    await this.#settings.prices?.load()
+  }
+
+  /** The candidates in the order to try them; all of them, each once. */
+  arrange(candidates: readonly Candidate[], request: RoutedRequest): Candidate[] {
+    const now = this.#clock.now()
+    const session = this.#sessionOf(request)
+    const stay = session === undefined ? undefined : this.#sessions.recall(session, now)
+    const { strategy, prices } = this.#settings
+    return arrange(candidates, {
+      strategy,
+      random: this.#random,
+      price: (candidate) => priceOf(candidate, request.endpoint, prices),
+      learns: (candidate) => this.#learns(candidate, request.endpoint, now),
+      cools: ({ route }) => isCooling(this.#place(route).health, now),
+      stays: (candidate) => stay !== undefined && placeName(candidate) === stay,
+    })
+  }
+
+  /** What the payment interceptor works with for one request. */
+  routing(request: RoutedRequest): Routing {
+    const { observers = [], numRetries } = this.#settings
+    const session = this.#sessionOf(request)
+    return {
+      enter: (candidate) => this.#enter(candidate, request.endpoint, session),
+      retries: ({ route }) => route.maxRetries ?? numRetries,
+      retryDelay: (attempt, askedMs) => retryDelay(attempt, askedMs, this.#random()),
+      standIns: (kind) => this.arrange(request.standIns(kind), request),
+      repeated({ route }, reason) {
+        const seller = new URL(route.apiBase).origin
+        for (const observer of observers)
+          observer({ type: 'retried', route: route.modelName, seller, reason })
+      },
+      movedOn(from, to, reason) {
+        const names = { route: from.route.modelName, to: to.route.modelName }
+        for (const observer of observers) observer({ type: 'fell_back', ...names, reason })
+      },
+    }
+  }
+
+  /** Every route that was asked since the start, as it stands now. */
+  readings(): RouteReading[] {
+    const now = this.#clock.now()
+    return [...this.#places].map(([route, { health }]) => ({
+      route: route.modelName,
+      seller: new URL(route.apiBase).origin,
+      state: health.state === 'cooling' && !isCooling(health, now) ? 'probing' : health.state,
+    }))
+  }
+
+  #enter(candidate: Candidate, endpoint: string, session: string | undefined): Attempt | undefined {
+    const { route } = candidate
+    const place = this.#place(route)
+    if (route.maxParallel !== undefined && place.inFlight >= route.maxParallel) return undefined
+    const now = this.#clock.now()
+    const before = place.health
+    place.health = onStart(before, now)
+    const probes = place.health !== before
+    place.inFlight += 1
+    this.#noteAsked(candidate, endpoint, now)
+    let ended = false
+    let left = false
+    const end = (work: () => void): void => {
+      if (ended) return
+      ended = true
+      work()
+    }
+    return {
+      answered: () =>
+        end(() => {
+          place.health = onSuccess()
+          if (session !== undefined) this.#sessions.note(session, placeName(candidate), this.#clock.now())
+        }),
+      failed: (reason, retryAfterMs) => end(() => this.#fail(route, place, reason, retryAfterMs)),
+      unknown: () =>
+        end(() => {
+          // Whoever comes next is the probe then.
+          if (probes && place.health.state === 'probing')
+            place.health = { ...place.health, state: 'cooling', until: this.#clock.now() }
+        }),
+      leave() {
+        if (left) return
+        left = true
+        place.inFlight -= 1
+      },
+    }
+  }
+
+  #fail(route: Route, place: Place, reason: string, retryAfterMs: number | undefined): void {
+    const { observers = [] } = this.#settings
+    const before = place.health.state
+    place.health = onFailure(place.health, this.#settings, this.#clock.now(), retryAfterMs)
+    if (place.health.state !== 'cooling' || before === 'cooling') return
+    const seller = new URL(route.apiBase).origin
+    for (const observer of observers) observer({ type: 'cooled', route: route.modelName, seller, reason })
+  }
+
+  #place(route: Route): Place {
+    let place = this.#places.get(route)
+    if (!place) {
+      place = { health: HEALTHY, inFlight: 0 }
+      this.#places.set(route, place)
+    }
+    return place
+  }
+
+  #sessionOf({ caller, model, header }: RoutedRequest): string | undefined {
+    const { sessionMs, sessionHeaders } = this.#settings
+    if (sessionMs === 0) return undefined
+    const name = sessionHeaders.map(header).find((value) => value !== undefined && value !== '')
+    if (name === undefined || name.length > MAX_SESSION_LENGTH) return undefined
+    return [caller, model, name].join('\n')
+  }
+
+  #learns(candidate: Candidate, endpoint: string, now: number): boolean {
+    if (candidate.route.payer === undefined) return false
+    const asked = this.#asked.get(`${placeName(candidate)}\n${endpoint}`)
+    return asked === undefined || now - asked >= LEARN_MS
+  }
+
+  #noteAsked(candidate: Candidate, endpoint: string, now: number): void {
+    if (!this.needsPrices) return
+    const name = `${placeName(candidate)}\n${endpoint}`
+    this.#asked.delete(name)
+    this.#asked.set(name, now)
+    if (this.#asked.size <= MAX_LEARNT) return
+    const oldest = this.#asked.keys().next()
+    if (!oldest.done) this.#asked.delete(oldest.value)
+  }
+}
+
+/** The catalogue's price where one is configured, else what was paid; a route that takes neither payment nor key is free. */
+function priceOf(
+  candidate: Candidate,
+  endpoint: string,
+  prices: RoutePrices | undefined,
+): bigint | undefined {
+  const { info, payer, apiKey } = candidate.route
+  if (info?.microUsdPerRequest !== undefined) return info.microUsdPerRequest
+  if (payer !== undefined) return prices?.of(candidate, endpoint)
+  return apiKey === undefined ? 0n : undefined
+}
+
+function placeName({ route, remoteModel }: Candidate): string {
+  return [route.apiBase, route.payer ?? '', remoteModel].join('\n')
+}

@@ -1,0 +1,185 @@
+/** How far a streamed answer of chunks has come (chat and text completions), read from its events without changing them. */
+import { scanTopLevel } from '../json/json-scan.ts'
+import type { StreamEvent } from './stream-json.ts'
+import { readUsage, type Usage } from './usage.ts'
+import type { Progress, ReadEvent } from './stream-progress.ts'
+import { brokenOff, type TruncationFallback } from './truncation.ts'
+
+/** What the last chunks said about themselves; a chunk that Tollway adds repeats it. */
+interface ChunkIdentity {
+  readonly id: string | undefined
+  readonly model: string | undefined
+  /** Unix seconds. */
+  readonly created: number | undefined
+}
+
+const DONE = '[DONE]'
+const DONE_EVENT: StreamEvent = { data: DONE }
+
+/** Reads the `data` of one event after another. */
+export class AnswerProgress implements Progress {
+  readonly #isChat: boolean
+  readonly #tellsUsage: boolean
+  #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }
+  readonly #seen = new Set<number>()
+  readonly #finished = new Set<number>()
+  #done = false
+  #usage: Usage | undefined
+  #inputTokens: unknown
+  /** Stock clients send a request again after `finish_reason: "error"`, so it is an error like any other. */
+  #failed = false
+
+  /**
+   * @param shape whose chunks are added where some are missing
+   * @param tellsUsage whether the client asked for a usage chunk
+   */
+  constructor(shape: 'chat' | 'text' | 'other', tellsUsage = false) {
+    this.#isChat = shape === 'chat'
+    this.#tellsUsage = tellsUsage
+  }
+
+  /** Whether the answer is whole: `[DONE]` came, or every choice seen has its `finish_reason`. */
+  get complete(): boolean {
+    return this.#done || (this.#finished.size > 0 && this.#openChoices().length === 0)
+  }
+
+  /** Token counts, as far as they were told. */
+  get usage(): Usage | undefined {
+    return this.#usage
+  }
+
+  closing(): StreamEvent[] {
+    return this.#done ? [] : [DONE_EVENT]
+  }
+
+  /** A chunk with `finish_reason: "length"` for each choice that has not finished, the usage if asked for, then `[DONE]`. */
+  truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
+    const told = this.#identity
+    const open = this.#openChoices()
+    // Of an answer that never began clients want to know whose it is.
+    const delta = this.#seen.size === 0 ? { role: 'assistant', content: '' } : {}
+    const rest = this.#isChat ? { delta } : { text: '', logprobs: null }
+    const base = {
+      id: told.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
+      object: this.#isChat ? 'chat.completion.chunk' : 'text_completion',
+      created: told.created ?? Math.floor(nowMs / 1000),
+      model: told.model ?? model,
+    }
+    const choices = (open.length === 0 ? [0] : open).map((index) => ({
+      index,
+      ...rest,
+      finish_reason: 'length',
+    }))
+    const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {}
+    const usage = {
+      prompt_tokens: inputTokens,
+      completion_tokens: outputTokens,
+      total_tokens: inputTokens + outputTokens,
+      truncated: true,
+    }
+    const last: StreamEvent[] = this.#tellsUsage ? [{ data: { ...base, choices: [], usage } }] : []
+    return [{ data: { ...base, choices } }, ...last, DONE_EVENT]
+  }
+
+  /** No `[DONE]` follows it, as OpenAI does. */
+  errorEnd(): StreamEvent[] {
+    return [{ data: { ...brokenOff().toBody() } }]
+  }
+
+  /** Indexes of the choices that have begun and not finished. */
+  #openChoices(): number[] {
+    return [...this.#seen].filter((index) => !this.#finished.has(index)).toSorted((a, b) => a - b)
+  }
+
+  read(value: Buffer): ReadEvent {
+    if (value.length < 16 && value.toString('latin1').trim() === DONE) {
+      this.#done = true
+      return 'whole'
+    }
+    const members = scanTopLevel(value)
+    if (!members) return 'partial'
+    let error: string | undefined
+    let isEmpty = false
+    let tells = false
+    for (const { key, valueStart, valueEnd } of members) {
+      if (!READ.has(key)) continue
+      const json = parse(value.subarray(valueStart, valueEnd))
+      if (key === 'error') error = errorText(json) ?? error
+      else this.#note(key, json)
+      if (key === 'choices') isEmpty = Array.isArray(json) && json.length === 0
+      if (key === 'usage') tells = isRecord(json)
+    }
+    if (this.#failed) error ??= 'finish_reason: error'
+    if (error !== undefined) return { error }
+    return isEmpty && tells ? 'usage' : 'whole'
+  }
+
+  #note(key: string, json: unknown): void {
+    if (key === 'choices') this.#noteChoices(json)
+    else if (key === 'usage') this.#noteUsage(json)
+    else if (key === 'response') this.#noteUsage(field(json, 'usage'))
+    else if (key === 'message') this.#inputTokens = field(field(json, 'usage'), 'input_tokens')
+    else if (key === 'id' && typeof json === 'string') this.#identity = { ...this.#identity, id: json }
+    else if (key === 'model' && typeof json === 'string') this.#identity = { ...this.#identity, model: json }
+    else if (key === 'created' && Number.isSafeInteger(json)) {
+      this.#identity = { ...this.#identity, created: Number(json) }
+    }
+  }
+
+  #noteChoices(choices: unknown): void {
+    if (!Array.isArray(choices)) return
+    for (const [position, choice] of choices.slice(0, MAX_CHOICES).entries()) {
+      const told = field(choice, 'index')
+      const index = Number.isSafeInteger(told) ? Number(told) : position
+      if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
+      // Some sellers tell the usage in the choice, and clients read it there.
+      this.#noteUsage(field(choice, 'usage'))
+      const reason = field(choice, 'finish_reason')
+      if (reason === 'error') this.#failed = true
+      else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)
+    }
+  }
+
+  /** Anthropic tells the input tokens in the first event and the output tokens in the last. */
+  #noteUsage(json: unknown): void {
+    if (!isRecord(json)) return
+    this.#usage = readUsage(json) ?? readUsage({ input_tokens: this.#inputTokens, ...json }) ?? this.#usage
+  }
+}
+
+const READ: ReadonlySet<string> = new Set([
+  'choices',
+  'usage',
+  'response',
+  'message',
+  'id',
+  'model',
+  'created',
+  'error',
+])
+
+/** OpenAI allows 128; more than that is not kept track of. */
+const MAX_CHOICES = 1024
+
+function errorText(error: unknown): string | undefined {
+  if (typeof error === 'string') return error === '' ? undefined : error
+  if (typeof error !== 'object' || error === null) return undefined
+  const message = field(error, 'message')
+  return typeof message === 'string' ? message : 'error'
+}
+
+function parse(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8')) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return isRecord(value) ? value[name] : undefined
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,204 @@
+/** How far a streamed answer of named events has come (Responses, Anthropic), and how it is ended when it breaks. */
+import { AnthropicCollector, messageDelta } from './anthropic-stream.ts'
+import { ResponsesCollector } from './responses-stream.ts'
+import { isJson, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
+import { readUsage, type Usage } from './usage.ts'
+import type { Progress, ReadEvent } from './stream-progress.ts'
+import { brokenOff, type TruncationFallback } from './truncation.ts'
+
+/**
+ * So much of an answer is kept to end it well, bytes of its events; of a longer one it is only known what is open, and the
+ * events that are added at the end tell only what came before.
+ */
+const MAX_KEPT_BYTES = 262_144
+
+const WHOLE: ReadonlySet<unknown> = new Set(['response.completed', 'response.incomplete', 'message_stop'])
+
+/** What both protocols share. */
+abstract class EventProgress implements Progress {
+  #complete = false
+  #done = false
+  #kept = 0
+
+  protected abstract keep(event: Json): void
+  abstract readonly usage: Usage | undefined
+  abstract truncatedEnd(fallback: TruncationFallback): StreamEvent[]
+  abstract errorEnd(): StreamEvent[]
+
+  get complete(): boolean {
+    return this.#complete || this.#done
+  }
+
+  /** Whether the last event itself came. */
+  protected get ended(): boolean {
+    return this.#complete
+  }
+
+  closing(): StreamEvent[] {
+    return []
+  }
+
+  read(value: Buffer): ReadEvent {
+    const text = value.toString('utf8')
+    if (text.trim() === '[DONE]') {
+      this.#done = true
+      return 'whole'
+    }
+    const event = parseJson(text)
+    if (!event) return 'partial'
+    const words = errorWords(event)
+    if (words !== undefined) return { error: words }
+    if (WHOLE.has(event['type'])) this.#complete = true
+    this.#kept += value.length
+    const kept = this.#kept <= MAX_KEPT_BYTES || this.#complete ? event : outlineOf(event)
+    if (kept) this.keep(kept)
+    return 'whole'
+  }
+}
+
+/** OpenAI Responses. */
+export class ResponsesProgress extends EventProgress {
+  readonly #answer = new ResponsesCollector()
+  #usage: Usage | undefined
+
+  get usage(): Usage | undefined {
+    return this.#usage
+  }
+
+  protected keep(event: Json): void {
+    this.#answer.add(event)
+    this.#usage = readUsage(member(event['response'], 'usage')) ?? this.#usage
+  }
+
+  truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
+    const events: StreamEvent[] = []
+    let sequence = this.#answer.nextSequence
+    const push = (type: string, data: Json): void => {
+      events.push({ event: type, data: { type, sequence_number: sequence, ...data } })
+      sequence += 1
+    }
+    const told = this.#answer.answer(true)
+    const response: Json = told ?? {
+      id: `resp_${requestId}`,
+      object: 'response',
+      created_at: Math.floor(nowMs / 1000),
+      model,
+      output: [],
+      parallel_tool_calls: true,
+      tool_choice: 'auto',
+      tools: [],
+    }
+    if (!told) push('response.created', { response: { ...response, status: 'in_progress', usage: null } })
+    for (const { index, item } of this.#answer.openItems()) {
+      push('response.output_item.done', { output_index: index, item })
+    }
+    const { inputTokens = 0, outputTokens = 0 } = this.#usage ?? {}
+    push('response.incomplete', {
+      response: {
+        ...response,
+        status: 'incomplete',
+        incomplete_details: { reason: 'max_output_tokens' },
+        usage: {
+          input_tokens: inputTokens,
+          input_tokens_details: { cached_tokens: 0 },
+          output_tokens: outputTokens,
+          output_tokens_details: { reasoning_tokens: 0 },
+          total_tokens: inputTokens + outputTokens,
+          truncated: true,
+        },
+      },
+    })
+    return events
+  }
+
+  errorEnd(): StreamEvent[] {
+    const { code, message } = brokenOff().toBody().error
+    const data = { type: 'error', sequence_number: this.#answer.nextSequence, code, message, param: null }
+    return [{ event: 'error', data }]
+  }
+}
+
+/** Anthropic messages. */
+export class AnthropicProgress extends EventProgress {
+  readonly #answer = new AnthropicCollector()
+  #stopped = false
+
+  get usage(): Usage | undefined {
+    return readUsage(this.#answer.usage)
+  }
+
+  override get complete(): boolean {
+    return super.complete || this.#stopped
+  }
+
+  protected keep(event: Json): void {
+    this.#answer.add(event)
+    if (event['type'] === 'message_delta' && typeof member(event['delta'], 'stop_reason') === 'string') {
+      this.#stopped = true
+    }
+  }
+
+  /** The answer is whole with its stop reason; clients wait for the last event. */
+  override closing(): StreamEvent[] {
+    return this.ended ? [] : [STOP]
+  }
+
+  truncatedEnd({ requestId, model }: TruncationFallback): StreamEvent[] {
+    const message = {
+      id: `msg_${requestId}`,
+      type: 'message',
+      role: 'assistant',
+      model,
+      content: [],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: { input_tokens: 0, output_tokens: 0 },
+    }
+    const start: StreamEvent[] = this.#answer.message
+      ? []
+      : [{ event: 'message_start', data: { type: 'message_start', message } }]
+    const stops = this.#answer.openBlocks().map((index): StreamEvent => {
+      return { event: 'content_block_stop', data: { type: 'content_block_stop', index } }
+    })
+    const usage = { output_tokens: this.usage?.outputTokens ?? 0, truncated: true }
+    const delta = messageDelta('max_tokens', null, usage)
+    return [...start, ...stops, { event: 'message_delta', data: delta }, STOP]
+  }
+
+  errorEnd(): StreamEvent[] {
+    const { message } = brokenOff().toBody().error
+    return [{ event: 'error', data: { type: 'error', error: { type: 'api_error', message } } }]
+  }
+}
+
+const STOP: StreamEvent = { event: 'message_stop', data: { type: 'message_stop' } }
+
+/** What the seller says when the event is an error: stock clients send a request again after one. */
+function errorWords(event: Json): string | undefined {
+  const failed = event['type'] === 'response.failed'
+  const error = failed ? member(event['response'], 'error') : event['error']
+  if (event['type'] !== 'error' && !failed && !isJson(error)) return undefined
+  const told = member(error, 'message') ?? event['message']
+  return typeof told === 'string' ? told.slice(0, 256) : 'error'
+}
+
+/** Of an event beyond what is kept: what begins or ends with it, and nothing that grows. */
+function outlineOf(event: Json): Json | undefined {
+  const { type, index, output_index, sequence_number, usage, delta } = event
+  switch (type) {
+    case 'content_block_start':
+      return { type, index, content_block: { type: member(event['content_block'], 'type') } }
+    case 'content_block_stop':
+      return { type, index }
+    case 'message_delta':
+      return { type, delta, usage }
+    case 'response.output_item.added':
+    case 'response.output_item.done': {
+      const item = event['item']
+      const outline = { type: member(item, 'type'), id: member(item, 'id'), status: member(item, 'status') }
+      return { type, output_index, sequence_number, item: outline }
+    }
+    default:
+      return typeof sequence_number === 'number' ? { type: 'other', sequence_number } : undefined
+  }
+}

@@ -1,0 +1,262 @@
+/** Turns the bytes of a seller's event stream into the bytes for the client: the same, but for `usage.cost`. */
+import { ByteSink } from './byte-sink.ts'
+import type { CostSplicer } from './cost-splicer.ts'
+import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
+import { eventText, type AnswerKind, type StreamEvent } from './stream-json.ts'
+import type { Usage } from './usage.ts'
+import { AnswerProgress } from './answer-progress.ts'
+import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
+import { ownErrorEvent } from './replace-error-event.ts'
+import { PassingEvent } from './event-buffer.ts'
+import type { Progress } from './stream-progress.ts'
+import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
+
+/** Longest line that is read; a longer one is passed on as it comes, unread. */
+export const MAX_LINE_BYTES = 1_048_576
+
+export interface SseRelayOptions {
+  /** Paid streams: sets the cost in the usage objects of one event; `undefined` leaves all events as they are. */
+  readonly splicer: (() => CostSplicer) | undefined
+  readonly shape: AnswerKind | 'other'
+  /** The client did not ask for the usage chunk: it is read and not passed on. */
+  readonly stripUsage?: boolean | undefined
+  /** The client asked for the usage chunk: a truncated stream gets one too. */
+  readonly tellsUsage?: boolean | undefined
+  readonly onTruncated: 'length' | 'error'
+  /** Default {@link MAX_LINE_BYTES}. */
+  readonly maxLineBytes?: number | undefined
+}
+
+/** How a stream ended for the client. */
+export interface SseEnd {
+  /** The last bytes to send. */
+  readonly bytes: Buffer
+  readonly truncated: boolean
+  /** The stream cannot be ended well: the connection is to be cut. */
+  readonly cut: boolean
+}
+
+/** One stream. Its output does not depend on how the input was cut into chunks. */
+export class SseRelay {
+  readonly #options: SseRelayOptions
+  readonly #lines: SseLines
+  readonly #progress: Progress
+  #isFirstLine = true
+  /** A comment of ours went before the seller's first byte: its byte order mark would stand in the middle. */
+  #spokeFirst = false
+  readonly #event: PassingEvent
+  #sellerError: string | undefined
+  #sellerWords: string | undefined
+  /** Goes through the data lines of one event that are not JSON each by itself. */
+  #eventSplicer: CostSplicer | undefined
+  /** The line over the limit that is passing; its splicer when it is a data line. */
+  #longLine: { readonly splicer: CostSplicer | undefined } | undefined
+
+  constructor(options: SseRelayOptions) {
+    this.#options = options
+    const maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
+    this.#lines = new SseLines(maxLineBytes)
+    this.#event = new PassingEvent(maxLineBytes)
+    this.#progress = progressOf(options)
+  }
+
+  get usage(): Usage | undefined {
+    return this.#progress.usage
+  }
+
+  /** Whether the answer is whole, so that a client may leave without losing any of it. */
+  get complete(): boolean {
+    return this.#progress.complete
+  }
+
+  /** The seller's words, when it ended the stream with an error event: no more of it is relayed. */
+  get sellerError(): string | undefined {
+    return this.#sellerError
+  }
+
+  /** The seller's words in an error event whose words were exchanged for ours; the stream goes on after it. */
+  get sellerWords(): string | undefined {
+    return this.#sellerWords
+  }
+
+  /** The bytes a chunk brings; at most one unfinished line, or event, is held back. */
+  push(chunk: Uint8Array): Buffer {
+    const out = new ByteSink(chunk.length + ROOM_FOR_COSTS)
+    for (const piece of this.#lines.push(chunk)) {
+      if (this.#sellerError !== undefined) break
+      this.#relay(piece, out)
+    }
+    return out.take()
+  }
+
+  /** A comment, where one may stand now: between two events. */
+  comment(text: string): Buffer | undefined {
+    if (this.#event.isOpen || this.#lines.insideOverlongLine || this.#lines.afterCr) return undefined
+    this.#spokeFirst ||= this.#isFirstLine
+    return Buffer.from(`: ${text}\n\n`)
+  }
+
+  /**
+   * Ends the stream.
+   * @param broken the seller's stream did not end by itself
+   */
+  end(broken: boolean, fallback: TruncationFallback): SseEnd {
+    const { shape } = this.#options
+    const out = new ByteSink(0)
+    const tail = this.#sellerError === undefined ? this.#lines.flush() : undefined
+    if (shape === 'other') {
+      if (tail && !broken) this.#relay(tail, out)
+      if (!broken) this.#event.release(out)
+      const truncated = broken || this.#sellerWords !== undefined
+      return { bytes: out.take(), truncated, cut: broken }
+    }
+    // A last line without its line end counts when it is whole: the answer may be complete with it.
+    const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
+    if (this.#event.hasParts) this.#readParts()
+    const failed = broken || this.#sellerError !== undefined
+    if (this.#progress.complete && !failed) {
+      this.#event.release(out)
+      // Anthropic's clients wait for the last event; for `[DONE]` nobody waits once every choice has its reason.
+      if (shape === 'anthropic') this.#add(this.#progress.closing(), out)
+      return { bytes: out.take(), truncated: false, cut: false }
+    }
+    if (!tailIsWhole) out.clear()
+    this.#event.forget()
+    if (this.#progress.complete) {
+      this.#add(this.#progress.closing(), out)
+      return { bytes: out.take(), truncated: false, cut: false }
+    }
+    if (this.#options.onTruncated === 'error') this.#add(this.#progress.errorEnd(), out)
+    else this.#add(this.#progress.truncatedEnd(fallback), out, TRUNCATED_COMMENT)
+    return { bytes: out.take(), truncated: true, cut: false }
+  }
+
+  /** Adds events of ours, their costs set. */
+  #add(events: readonly StreamEvent[], out: ByteSink, comment = ''): void {
+    const open = this.#event.isOpen || this.#lines.insideOverlongLine || out.length > 0
+    // Two line ends: the first may merge with a CR sent before.
+    out.add(Buffer.from(`${open ? '\n\n' : ''}${comment}`))
+    for (const event of events) {
+      const text = Buffer.from(eventText(event))
+      const splicer = event.data === '[DONE]' ? undefined : this.#options.splicer?.()
+      const start = text.indexOf('{')
+      if (!splicer || start < 0) out.add(text)
+      else {
+        out.add(text.subarray(0, start))
+        out.add(splicer.push(text.subarray(start)))
+      }
+    }
+  }
+
+  /** @returns `whole` for a data line that was understood */
+  #relay(piece: SsePiece, out: ByteSink): 'whole' | 'other' {
+    if (piece.kind === 'raw') {
+      // The LF after a CR is part of a line end seen before; anything else is part of a line.
+      if (piece.bytes.length === 1 && piece.bytes[0] === LF) {
+        if (!this.#event.isDropped || this.#event.isOpen) this.#event.put(piece.bytes, out)
+      } else {
+        this.#event.release(out)
+        this.#relayLong(piece, out)
+      }
+      return 'other'
+    }
+    const { bytes, end } = piece
+    if (bytes.length === 0) {
+      this.#endEvent(end, out)
+      return 'other'
+    }
+    const isFirst = this.#isFirstLine
+    this.#isFirstLine = false
+    const start = dataStart(bytes, isFirst)
+    const from = isFirst && this.#spokeFirst && bytes[0] === 0xef ? BOM_BYTES : 0
+    if (this.#event.isDropped) return 'other'
+    if (start === undefined || start === bytes.length) {
+      const isComment = bytes[0] === COLON
+      // What names an event must not go before what it holds is known: some clients look at the name of an error alone.
+      if (!isComment && !this.#event.isOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
+        this.#event.hold(out)
+      }
+      this.#event.put(bytes.subarray(from), out)
+      this.#event.put(end, out)
+      if (piece.kind === 'line' && !isComment) this.#event.lineDone()
+      return 'other'
+    }
+    const value = bytes.subarray(start)
+    const read = this.#progress.read(value)
+    if (typeof read === 'object' && this.#options.shape !== 'other') {
+      this.#sellerError = read.error
+      this.#event.forget()
+      return 'other'
+    }
+    if (read === 'usage' && this.#options.stripUsage === true) {
+      this.#event.drop()
+      return 'whole'
+    }
+    const isPart = read === 'partial'
+    if (isPart && this.#options.shape !== 'other' && !this.#event.isOpen) {
+      this.#event.hold(out)
+      this.#event.addPart(value)
+    } else this.#event.release(out)
+    const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
+    const own = splicer && this.#options.shape === 'other' ? ownErrorEvent(value) : undefined
+    this.#sellerWords ??= own?.words
+    this.#event.put(bytes.subarray(from, start), out)
+    this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
+    this.#event.put(end, out)
+    if (piece.kind === 'line') this.#event.lineDone()
+    return isPart ? 'other' : 'whole'
+  }
+
+  #endEvent(end: Buffer, out: ByteSink): void {
+    this.#isFirstLine = false
+    this.#eventSplicer = undefined
+    if (this.#event.hasParts) this.#readParts()
+    if (this.#sellerError !== undefined) return
+    if (this.#event.ended(out)) out.add(end)
+  }
+
+  /** Reads an event whose data came in several lines. */
+  #readParts(): void {
+    const read = this.#progress.read(this.#event.takeParts())
+    if (typeof read === 'object') {
+      this.#sellerError = read.error
+      this.#event.forget()
+    } else if (read === 'usage' && this.#options.stripUsage === true) this.#event.drop()
+  }
+
+  /** A line that is too long to be read keeps no cost of the seller's either. */
+  #relayLong({ bytes, end }: SsePiece, out: ByteSink): void {
+    this.#event.open()
+    let at = 0
+    if (!this.#longLine) {
+      const start = dataStart(bytes, this.#isFirstLine)
+      this.#isFirstLine = false
+      this.#longLine = { splicer: start === undefined ? undefined : this.#splicerOfEvent() }
+      at = start ?? 0
+    }
+    const { splicer } = this.#longLine
+    const rest = bytes.subarray(at)
+    out.add(bytes.subarray(0, at))
+    out.add(splicer ? splicer.push(rest) : rest)
+    out.add(end)
+    if (end.length > 0) this.#longLine = undefined
+  }
+
+  #splicerOfEvent(): CostSplicer | undefined {
+    this.#eventSplicer ??= this.#options.splicer?.()
+    return this.#eventSplicer
+  }
+}
+
+function progressOf({ shape, tellsUsage }: SseRelayOptions): Progress {
+  if (shape === 'responses') return new ResponsesProgress()
+  if (shape === 'anthropic') return new AnthropicProgress()
+  return new AnswerProgress(shape, tellsUsage)
+}
+
+const LF = 0x0a
+const COLON = 0x3a
+const BOM_BYTES = 3
+
+/** A chunk that has its cost set grows by less, so that it is seldom copied. */
+const ROOM_FOR_COSTS = 256

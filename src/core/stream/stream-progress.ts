@@ -1,0 +1,24 @@
+import type { StreamEvent } from './stream-json.ts'
+import type { Usage } from './usage.ts'
+import type { TruncationFallback } from './truncation.ts'
+
+/**
+ * What one event was: `whole` understood · `usage` understood, and nothing but the token counts · `partial` not one JSON
+ * object (nor `[DONE]`) · or the seller's words of an error.
+ */
+export type ReadEvent = { readonly error: string } | 'whole' | 'usage' | 'partial'
+
+/** How far a stream has come, and how it is ended. */
+export interface Progress {
+  /** Reads the data of one event. */
+  read(value: Buffer): ReadEvent
+  /** Whether the answer is whole. */
+  readonly complete: boolean
+  readonly usage: Usage | undefined
+  /** What a whole answer still lacks for clients that wait for the protocol's last event. */
+  closing(): StreamEvent[]
+  /** Ends a broken answer as one that met its length limit. */
+  truncatedEnd(fallback: TruncationFallback): StreamEvent[]
+  /** Ends a broken answer with an error. */
+  errorEnd(): StreamEvent[]
+}

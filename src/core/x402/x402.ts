@@ -1,0 +1,273 @@
+/**
+ * The x402 wire formats, read tolerantly and written exactly: v2 (headers, x402 v2 specification, HTTP
+ * transport) and v1 (JSON body). The version is switched here and nowhere else.
+ */
+import { findNetwork } from '../money/assets.ts'
+import { TollwayError } from '../errors.ts'
+
+/** Header names, lower case as Node gives them. */
+export const HEADERS = {
+  required: 'payment-required',
+  signature: 'payment-signature',
+  response: 'payment-response',
+  paymentV1: 'x-payment',
+  responseV1: 'x-payment-response',
+} as const
+
+/** Every header that carries a payment: none of them may reach a client, another origin or a redirect. */
+export const PAYMENT_HEADERS: readonly string[] = Object.values(HEADERS)
+
+/** The largest PAYMENT-REQUIRED header and 402 body that are read, in bytes. Real ones are 0.6 to 10 kB. */
+export const MAX_CHALLENGE_BYTES = 65_536
+
+/** The most offers of one 402 that are looked at. */
+const MAX_OFFERS = 32
+
+/** One way to pay, as the seller offers it. Nothing in it is trusted before the gate has passed it. */
+export interface Offer {
+  readonly x402Version: 1 | 2
+  readonly scheme: string
+  /** CAIP-2 where known, else as the seller spelled it. */
+  readonly network: string
+  /** As received: `amount` (v2) or `maxAmountRequired` (v1); checked by the gate. */
+  readonly amount: unknown
+  /** Set when an offer carries both amount fields and they differ. */
+  readonly amountsDisagree: boolean
+  readonly asset: string
+  readonly payTo: string
+  readonly maxTimeoutSeconds: unknown
+  readonly extra: Readonly<Record<string, unknown>>
+  /** The entry as received: v2 sellers compare `accepted` with what they advertised. */
+  readonly raw: Readonly<Record<string, unknown>>
+}
+
+/** A decoded 402. */
+export interface Challenge {
+  readonly x402Version: 1 | 2
+  readonly offers: readonly Offer[]
+  /** What else was offered and cannot be read as an offer, in words, for `no_supported_offer`. */
+  readonly others: readonly string[]
+  /** v2's `resource` object, echoed in the payment. */
+  readonly resource: unknown
+  /** v2's `extensions` by name, as received; empty when there are none. */
+  readonly extensions: Readonly<Record<string, unknown>>
+  /** The seller's own `error` text: for the audit record only. */
+  readonly error: string | undefined
+  /** Whether the JSON body carries v2 offers too; official v2 sellers leave it empty. See {@link furtherNames}. */
+  readonly offersInBody?: boolean | undefined
+}
+
+/** The parts of a 402 answer the codec looks at. */
+export interface ChallengeSource {
+  /** The value of a header, lower-case name; several values joined by `, `. */
+  header(name: string): string | undefined
+  readonly body: Uint8Array
+  /** Set when the body was cut at {@link MAX_CHALLENGE_BYTES}. */
+  readonly truncated: boolean
+}
+
+/**
+ * Decodes a 402. The v2 header wins over the body; one unreadable offer does not spoil the others.
+ * @throws TollwayError `offer_too_large`, `offer_undecodable`, `offer_empty`, `no_supported_offer`
+ */
+export function decodeChallenge(source: ChallengeSource): Challenge {
+  const header = source.header(HEADERS.required)
+  const elsewhere = otherProtocols(source)
+  if (header === undefined && source.truncated) throw tooLarge('body')
+  if (header !== undefined && header.length > MAX_CHALLENGE_BYTES) throw tooLarge('PAYMENT-REQUIRED header')
+  const json =
+    header === undefined ? parseJson(Buffer.from(source.body).toString('utf8')) : decodeBase64Json(header)
+  if (!isRecord(json)) {
+    if (elsewhere.length > 0) throw unsupported(elsewhere)
+    throw undecodable(
+      header === undefined
+        ? 'its body is not a JSON object'
+        : 'its PAYMENT-REQUIRED header is not base64 JSON',
+    )
+  }
+  const version = json['x402Version']
+  const accepts = json['accepts']
+  if (version !== 1 && version !== 2) {
+    if (elsewhere.length > 0) throw unsupported(elsewhere)
+    const spelled = typeof version === 'number' ? `x402Version ${version}` : 'no x402Version'
+    throw undecodable(`it carries ${spelled}, and versions 1 and 2 are understood`)
+  }
+  if (!Array.isArray(accepts)) throw undecodable('its accepts field is not a list')
+  const extensions = isRecord(json['extensions']) ? json['extensions'] : {}
+  const others = [
+    ...elsewhere,
+    ...(Object.hasOwn(extensions, 'sign-in-with-x') ? ['SIWX (sign-in-with-x)'] : []),
+  ]
+  if (accepts.length === 0) {
+    if (others.length > 0) throw unsupported(others)
+    throw new TollwayError({
+      code: 'offer_empty',
+      message: 'The seller asked for payment and offered no way to pay (accepts is empty).',
+    })
+  }
+  const offers: Offer[] = []
+  for (const [index, entry] of accepts.slice(0, MAX_OFFERS).entries()) {
+    const offer = readOffer(version, entry)
+    if (offer) offers.push(offer)
+    else others.push(`accepts[${index}] (unreadable)`)
+  }
+  if (offers.length === 0) throw undecodable('none of its offers has a scheme, network, asset and payTo')
+  const error = typeof json['error'] === 'string' ? json['error'].slice(0, 500) : undefined
+  const offersInBody = version === 2 && (header === undefined || carriesOffers(source))
+  return { x402Version: version, offers, others, resource: json['resource'], extensions, error, offersInBody }
+}
+
+function carriesOffers({ body }: ChallengeSource): boolean {
+  const json = parseJson(Buffer.from(body).toString('utf8'))
+  return (
+    isRecord(json) &&
+    json['x402Version'] === 2 &&
+    Array.isArray(json['accepts']) &&
+    json['accepts'].length > 0
+  )
+}
+
+function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
+  if (!isRecord(entry)) return undefined
+  const { scheme, network, asset, payTo } = entry as Record<'scheme' | 'network' | 'asset' | 'payTo', unknown>
+  if (!isText(scheme) || !isText(network) || !isText(asset) || !isText(payTo)) return undefined
+  const own = version === 2 ? entry['amount'] : entry['maxAmountRequired']
+  const other = version === 2 ? entry['maxAmountRequired'] : entry['amount']
+  return {
+    x402Version: version,
+    scheme,
+    network: findNetwork(network)?.id ?? network,
+    amount: own ?? other,
+    amountsDisagree: own !== undefined && other !== undefined && own !== other,
+    asset,
+    payTo,
+    maxTimeoutSeconds: entry['maxTimeoutSeconds'],
+    extra: isRecord(entry['extra']) ? entry['extra'] : {},
+    raw: entry,
+  }
+}
+
+/** What the seller says happened to a payment. A hint unless `success` is true (rule 4). */
+export interface Receipt {
+  readonly success: boolean
+  /** Transaction hash, lower-case hex, when the receipt carries a well-formed one. */
+  readonly transaction: string | undefined
+  readonly payer: string | undefined
+  readonly network: string | undefined
+  /** `upto`: the amount taken, as received. */
+  readonly amount: unknown
+  readonly errorReason: string | undefined
+}
+
+/** Decodes PAYMENT-RESPONSE or X-PAYMENT-RESPONSE; junk gives `undefined`, as if there were no receipt. */
+export function decodeReceipt(header: (name: string) => string | undefined): Receipt | undefined {
+  const value = header(HEADERS.response) ?? header(HEADERS.responseV1)
+  if (value === undefined || value.length > MAX_CHALLENGE_BYTES) return undefined
+  const json = decodeBase64Json(value)
+  if (!isRecord(json) || typeof json['success'] !== 'boolean') return undefined
+  const text = (key: string): string | undefined =>
+    typeof json[key] === 'string' ? json[key].slice(0, 200) : undefined
+  const transaction = text('transaction')?.toLowerCase()
+  return {
+    success: json['success'],
+    transaction: transaction !== undefined && /^0x[0-9a-f]{64}$/.test(transaction) ? transaction : undefined,
+    payer: text('payer'),
+    network: text('network'),
+    amount: json['amount'],
+    errorReason: text('errorReason'),
+  }
+}
+
+/**
+ * The header that carries a payment: PAYMENT-SIGNATURE with the accepted entry verbatim (v2), X-PAYMENT (v1).
+ * @param payload the scheme's payload, e.g. `{ signature, authorization }` for `exact` on EVM
+ * @param extensions v2's answers to extensions of the challenge; v1 has none
+ */
+export function encodePayment(
+  offer: Offer,
+  resource: unknown,
+  payload: Readonly<Record<string, unknown>>,
+  extensions?: Readonly<Record<string, unknown>>,
+): { readonly name: string; readonly value: string } {
+  if (offer.x402Version === 1) {
+    const network = offer.raw['network']
+    return {
+      name: HEADERS.paymentV1,
+      value: encodeBase64Json({ x402Version: 1, scheme: offer.scheme, network, payload }),
+    }
+  }
+  const message = {
+    x402Version: 2,
+    payload,
+    ...(resource === undefined ? {} : { resource }),
+    accepted: offer.raw,
+    ...(extensions === undefined ? {} : { extensions }),
+  }
+  return { name: HEADERS.signature, value: encodeBase64Json(message) }
+}
+
+/**
+ * The further header names to send a v2 payment under. Obol's sellers put their v2 offers into the body of the 402 and read the
+ * payment as X-PAYMENT only, as v1 named it. It is the same authorization with the same nonce: it can be taken once.
+ */
+export function furtherNames(
+  { offersInBody }: Pick<Challenge, 'offersInBody'>,
+  header: { readonly name: string },
+): { readonly alsoAs?: readonly string[] } {
+  return offersInBody === true && header.name === HEADERS.signature ? { alsoAs: [HEADERS.paymentV1] } : {}
+}
+
+/** Standard (not URL-safe) base64 of the JSON text, as both versions use. */
+export function encodeBase64Json(value: unknown): string {
+  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64')
+}
+
+/** Decodes base64 JSON, standard or URL-safe; anything malformed gives `undefined`. */
+export function decodeBase64Json(text: string): unknown {
+  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text.trim())) return undefined
+  return parseJson(Buffer.from(text.trim(), 'base64').toString('utf8'))
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= 200
+}
+
+/** Other ways to be paid that a 402 may name beside x402. */
+function otherProtocols(source: ChallengeSource): string[] {
+  const challenge = source.header('www-authenticate') ?? ''
+  return /(?:^|,)\s*Payment\s/i.test(challenge) ? ['MPP (WWW-Authenticate: Payment)'] : []
+}
+
+function tooLarge(part: string): TollwayError {
+  return new TollwayError({
+    code: 'offer_too_large',
+    message: `The seller's 402 ${part} is over ${MAX_CHALLENGE_BYTES} bytes, so it was not read and nothing was signed.`,
+  })
+}
+
+function undecodable(why: string): TollwayError {
+  return new TollwayError({
+    code: 'offer_undecodable',
+    message: `The seller's 402 answer cannot be decoded: ${why}.`,
+    advice: ['Check that api_base points at an x402 seller.'],
+  })
+}
+
+function unsupported(offered: readonly string[]): TollwayError {
+  return new TollwayError({
+    code: 'no_supported_offer',
+    message: `The seller offers only ${offered.join(', ')}, which no payer here supports.`,
+  })
+}

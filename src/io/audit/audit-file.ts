@@ -1,0 +1,97 @@
+/**
+ * Opens the audit file: one record a line, each chained to the one before, in the order of the calls. Lines go to the
+ * system at once; all that must be durable in one turn of the event loop waits for one fdatasync together.
+ */
+import nodeFs, { constants } from 'node:fs'
+import { dirname } from 'node:path'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import type { AuditFileOptions } from './audit-options.ts'
+import type { AuditHead } from './audit-record.ts'
+import { archivesOf, continuation } from './audit-rotate.ts'
+import { cutTornLine, readTail, reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
+import { AuditFile, dayOf } from './audit-writer.ts'
+import { takeLock, type FileLock } from '../files/file-lock.ts'
+
+/**
+ * Opens an audit file and continues its chain. A line torn by a crash is moved to `<path>.torn-…`, and the
+ * chain goes on with a record `audit.repaired`.
+ * @throws ConfigError when the last record was changed from outside, or another process writes the file
+ * @throws TollwayError `audit_unavailable` when the disk refuses
+ */
+export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
+  const { path, clock, fs = nodeFs } = options
+  const lock = lockFor(options)
+  let fd: number | undefined
+  try {
+    fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+    let tail = readTail(fs, fd, path)
+    if (tail.end === 0) await syncDirectory(fs, dirname(path))
+    const side = tail.torn === 0 ? undefined : await cutTornLine(fs, fd, path, tail, clock.now())
+    if (tail.end === 0) tail = (await continueArchive(options, fs, fd)) ?? tail
+    const file = new AuditFile({ options, fs, fd, lock, tail, day: dayOf(clock.now()) })
+    if (side !== undefined) {
+      await file.append('audit.repaired', { bytes: tail.torn, moved_to: side }, { durable: true })
+    }
+    return file
+  } catch (error) {
+    if (fd !== undefined) fs.closeSync(fd)
+    lock.release()
+    throw cannotOpen(error, path)
+  }
+}
+
+/** A crash in the middle of a rotation: the full file was put away, and the next one not begun. */
+async function continueArchive(
+  options: AuditFileOptions,
+  fs: AuditFs,
+  fd: number,
+): Promise<Tail | undefined> {
+  const archive = archivesOf(options.path).at(-1)
+  if (!archive) return undefined
+  const old = fs.openSync(archive.path, 'r')
+  let head: AuditHead
+  try {
+    head = readTail(fs, old, archive.path).head
+  } finally {
+    fs.closeSync(old)
+  }
+  const first = continuation(head, options.clock.now(), archive.path, options.signer)
+  writeAll(fs, fd, first.line, 0)
+  await sync(fs, fd)
+  return { head: first.head, end: first.line.length, torn: 0 }
+}
+
+function lockFor({ path, instance }: AuditFileOptions): FileLock {
+  const lockPath = `${path}.lock`
+  let lock: ReturnType<typeof takeLock>
+  try {
+    lock = takeLock(lockPath, instance)
+  } catch (error) {
+    throw cannotOpen(error, lockPath)
+  }
+  if (!('heldBy' in lock)) return lock
+  const { pid, host, instance: holder } = lock.heldBy
+  throw new ConfigError(
+    `The audit file ${path} is being written by process ${pid} on ${host} (${holder}). Stop that gateway, or give this one its own audit.path: an audit file has one writer.`,
+  )
+}
+
+/** A new file is on the disk only when its directory is. */
+async function syncDirectory(fs: AuditFs, path: string): Promise<void> {
+  const fd = fs.openSync(path, 'r')
+  try {
+    await sync(fs, fd)
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
+function cannotOpen(error: unknown, path: string): unknown {
+  if (error instanceof ConfigError || error instanceof TollwayError) return error
+  return new TollwayError({
+    code: 'audit_unavailable',
+    message: `The audit file ${path} cannot be opened (${reasonOf(error)}).`,
+    advice: ['Create its directory and let Tollway write there, or change audit.path.'],
+    cause: error,
+  })
+}

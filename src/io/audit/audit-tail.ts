@@ -1,0 +1,128 @@
+/** The end of an audit file: where its chain stands, and what a crash left behind the last whole line. */
+import { basename } from 'node:path'
+import { ConfigError } from '../../core/errors.ts'
+import { CONTINUED } from './audit-marks.ts'
+import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead } from './audit-record.ts'
+
+/** The part of `node:fs` an audit file needs; injected, so that tests can let the disk fail. */
+export interface AuditFs {
+  openSync(path: string, flags: number | string, mode?: number): number
+  closeSync(fd: number): void
+  fstatSync(fd: number): { readonly size: number; readonly nlink: number }
+  readSync(fd: number, into: Uint8Array, offset: number, length: number, position: number): number
+  writeSync(fd: number, from: Uint8Array, offset: number, length: number, position: number): number
+  ftruncateSync(fd: number, length: number): void
+  fsyncSync(fd: number): void
+  renameSync(from: string, to: string): void
+  fdatasync(fd: number, done: (error: Error | null) => void): void
+}
+
+/** How an audit file ends. */
+export interface Tail {
+  readonly head: AuditHead
+  /** Where the last whole line ends, bytes. */
+  readonly end: number
+  /** Bytes behind it: a line that was being written when the machine stopped. */
+  readonly torn: number
+}
+
+const CHUNK = 65_536
+const LINE_END = 0x0a
+
+/**
+ * Finds the end of the chain and checks its last record.
+ * @throws ConfigError when the last whole line is not a record: no crash does that
+ */
+export function readTail(fs: AuditFs, fd: number, path: string): Tail {
+  const { size } = fs.fstatSync(fd)
+  const end = lineEndBefore(fs, fd, size) + 1
+  if (end === 0) return { head: EMPTY_HEAD, end: 0, torn: size }
+  const start = lineEndBefore(fs, fd, end - 1) + 1
+  if (end - start > MAX_RECORD_BYTES) throw changed(path, 'it is longer than any record')
+  const line = Buffer.alloc(end - 1 - start)
+  readAll(fs, fd, line, start)
+  const record = readRecord(line, undefined)
+  if (typeof record === 'string') throw changed(path, record)
+  if (start === 0 && record.type !== CONTINUED) {
+    const fault = readRecord(line, EMPTY_HEAD)
+    if (typeof fault === 'string') throw changed(path, fault)
+  }
+  return { head: { seq: record.seq, hash: record.hash }, end, torn: size - end }
+}
+
+/** Position of the last line end before `position`, or -1. */
+function lineEndBefore(fs: AuditFs, fd: number, position: number): number {
+  const chunk = Buffer.alloc(CHUNK)
+  for (let end = position; end > 0; end -= CHUNK) {
+    const start = Math.max(0, end - CHUNK)
+    const part = chunk.subarray(0, end - start)
+    readAll(fs, fd, part, start)
+    const at = part.lastIndexOf(LINE_END)
+    if (at !== -1) return start + at
+  }
+  return -1
+}
+
+/**
+ * Moves a torn line to a file of its own, durably, and cuts it off.
+ * @param stamp milliseconds since the epoch; names the side file
+ * @returns the side file's name, without its directory
+ */
+export async function cutTornLine(
+  fs: AuditFs,
+  fd: number,
+  path: string,
+  tail: Tail,
+  stamp: number,
+): Promise<string> {
+  const side = `${path}.torn-${new Date(stamp).toISOString().replace(/[:.]/g, '-')}-${tail.end}`
+  // Overwrites what an attempt that was cut short itself may have left.
+  const out = fs.openSync(side, 'w', 0o600)
+  try {
+    const chunk = Buffer.alloc(CHUNK)
+    for (let done = 0; done < tail.torn; done += CHUNK) {
+      const part = chunk.subarray(0, Math.min(CHUNK, tail.torn - done))
+      readAll(fs, fd, part, tail.end + done)
+      writeAll(fs, out, part, done)
+    }
+    await sync(fs, out)
+  } finally {
+    fs.closeSync(out)
+  }
+  fs.ftruncateSync(fd, tail.end)
+  return basename(side)
+}
+
+/** Resolves when what was written to `fd` survives a power loss. */
+export function sync(fs: AuditFs, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.fdatasync(fd, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+/** Writes all of `bytes` at `position`. */
+export function writeAll(fs: AuditFs, fd: number, bytes: Uint8Array, position: number): void {
+  for (let done = 0; done < bytes.length;) {
+    done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
+  }
+}
+
+function readAll(fs: AuditFs, fd: number, into: Uint8Array, position: number): void {
+  for (let done = 0; done < into.length;) {
+    const count = fs.readSync(fd, into, done, into.length - done, position + done)
+    if (count === 0) throw new Error('the audit file became shorter while it was read')
+    done += count
+  }
+}
+
+function changed(path: string, why: string): ConfigError {
+  return new ConfigError(
+    `The last record of the audit file ${path} is not what was written: ${why}. It was changed from outside. Keep it as evidence: move it away, and Tollway begins a new one.`,
+  )
+}
+
+/** Why the disk refused, for messages: the code of the system, or the error's own words. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error'
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}

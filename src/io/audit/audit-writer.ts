@@ -1,0 +1,317 @@
+/** Writes an audit file that is open: records at once, one fdatasync for all that must be durable together, rotation in between. */
+import { basename, dirname } from 'node:path'
+import type { Clock } from '../../core/clock.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { AuditFileOptions } from './audit-options.ts'
+import { CHECKPOINT, markFields } from './audit-marks.ts'
+import { composeRecord, type AuditHead } from './audit-record.ts'
+import { dropArchives, startNextFile, syncDirectory } from './audit-rotate.ts'
+import { reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
+import type { FileLock } from '../files/file-lock.ts'
+
+const CHECKPOINT_EVERY = 1000
+
+/** Bytes that may wait for a sync before one is asked for, durable or not. */
+const SYNC_AFTER_BYTES = 262_144
+/** Bytes that may wait while the disk refuses to sync; beyond it no record is taken. */
+const MAX_UNSYNCED_BYTES = 8_388_608
+
+/** What {@link AuditFile} is made of. */
+export interface AuditFileParts {
+  readonly options: AuditFileOptions
+  readonly fs: AuditFs
+  readonly fd: number
+  readonly lock: FileLock
+  readonly tail: Tail
+  /** The day the file was opened, or begun: with the next one a daily rotation is due. */
+  readonly day: string
+}
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+/** An audit file that is open for writing. Made by `openAuditFile`. */
+export class AuditFile {
+  readonly #options: AuditFileOptions
+  readonly #fs: AuditFs
+  #fd: number
+  readonly #clock: Clock
+  readonly #lock: FileLock
+  #head: AuditHead
+  #durableHead: AuditHead
+  #day: string
+  #sinceCheckpoint = 0
+  /** The size from which the next rotation is tried. */
+  #rotateFrom: number
+  /** Where the next record goes. */
+  #end: number
+  /** Up to where the file is durable, and the lines behind that: a failed sync may have lost them. */
+  #syncedEnd: number
+  #unsynced: Buffer[] = []
+  #waiting: Waiter[] = []
+  #syncing = false
+  #scheduled = false
+  /** Part of a line may lie behind the end. */
+  #torn = false
+  /** A sync failed: the system may have dropped what it could not write, and would call the next sync a success. */
+  #doubtful = false
+  /** The names of a rotation may not be on the disk yet. */
+  #namesDoubtful = false
+  #closed = false
+
+  constructor(parts: AuditFileParts) {
+    this.#options = parts.options
+    this.#fs = parts.fs
+    this.#fd = parts.fd
+    this.#clock = parts.options.clock
+    this.#lock = parts.lock
+    this.#day = parts.day
+    this.#rotateFrom = parts.options.rotateBytes ?? Infinity
+    this.#head = parts.tail.head
+    this.#durableHead = parts.tail.head
+    this.#end = parts.tail.end
+    this.#syncedEnd = parts.tail.end
+    // The first record is signed at once: a chain without any signature could have been composed by anybody.
+    this.#sinceCheckpoint = (parts.options.checkpointEvery ?? CHECKPOINT_EVERY) - 1
+  }
+
+  /**
+   * Appends a record. Calls are written in their order, before they return their promise.
+   * @param fields plain data, money as bigint or string; see `composeRecord`
+   * @param options `durable`: resolves only when the record survives a power loss
+   * @returns the record's number and hash
+   * @throws TollwayError `audit_unavailable`; without a durable record nothing may be sent, and a later append tries anew
+   * @throws TypeError for fields that must not be recorded
+   */
+  async append(
+    type: string,
+    fields: Readonly<Record<string, unknown>>,
+    options: { readonly durable?: boolean | undefined } = {},
+  ): Promise<AuditHead> {
+    if (this.#closed) throw unavailable('it is closed')
+    const { line, head } = composeRecord(this.#head, this.#clock.now(), type, fields)
+    this.#write(line)
+    this.#head = head
+    this.#sinceCheckpoint += 1
+    if (this.#sinceCheckpoint >= (this.#options.checkpointEvery ?? CHECKPOINT_EVERY)) this.checkpoint()
+    if (options.durable === true) await this.#durable()
+    return head
+  }
+
+  /** The last record's number and hash. */
+  head(): AuditHead {
+    return this.#head
+  }
+
+  /** The last record that is known to survive a power loss. */
+  durableHead(): AuditHead {
+    return this.#durableHead
+  }
+
+  /** Signs the head, when there is a key and something new to sign. A disk that refuses is asked again at the next record. */
+  checkpoint(): void {
+    const { signer } = this.#options
+    if (!signer || this.#closed || this.#sinceCheckpoint === 0) return
+    const now = this.#clock.now()
+    const fields = markFields(this.#head, new Date(now).toISOString(), signer)
+    const { line, head } = composeRecord(this.#head, now, CHECKPOINT, fields)
+    try {
+      this.#write(line)
+    } catch (error) {
+      if (error instanceof TollwayError) return
+      throw error
+    }
+    this.#head = head
+    this.#sinceCheckpoint = 0
+  }
+
+  /**
+   * Resolves when the next record would be taken and made durable: the file is still the one that was opened, and
+   * the disk syncs it now, also what a failed sync may have lost.
+   * @throws TollwayError `audit_unavailable`
+   */
+  async check(): Promise<void> {
+    if (this.#closed) throw unavailable('it is closed')
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+    } catch (error) {
+      throw unavailable(reasonOf(error), error)
+    }
+    await this.#durable()
+  }
+
+  /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.checkpoint()
+    this.#closed = true
+    try {
+      await this.#durable()
+    } finally {
+      this.#fs.closeSync(this.#fd)
+      this.#lock.release()
+    }
+  }
+
+  #write(line: Buffer): void {
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+      this.#refuseBacklog()
+      this.#torn = true
+      writeAll(this.#fs, this.#fd, line, this.#end)
+      this.#torn = false
+    } catch (error) {
+      this.#tryCut()
+      throw unavailable(reasonOf(error), error)
+    }
+    this.#end += line.length
+    this.#unsynced.push(line)
+    if (this.#doubtful || this.#end - this.#syncedEnd > SYNC_AFTER_BYTES || this.#rotationDue())
+      this.#schedule()
+  }
+
+  /** While the disk hangs or fails, what it has not taken is kept in memory: not without end. */
+  #refuseBacklog(): void {
+    if (this.#end - this.#syncedEnd <= MAX_UNSYNCED_BYTES) return
+    this.#schedule()
+    if (this.#doubtful || this.#syncing) throw new Error('the disk does not take what was written before')
+  }
+
+  /** Cuts off what a failed write left, so that the next record follows the last whole one. */
+  #cut(): void {
+    if (!this.#torn) return
+    this.#fs.ftruncateSync(this.#fd, this.#end)
+    this.#torn = false
+  }
+
+  #tryCut(): void {
+    try {
+      this.#cut()
+    } catch {
+      // The next append tries again, and is refused until it succeeds.
+    }
+  }
+
+  #refuseForeignChanges(): void {
+    const { size, nlink } = this.#fs.fstatSync(this.#fd)
+    if (nlink === 0) throw new Error('it was deleted; restart Tollway to begin a new one')
+    if (size !== this.#end) throw new Error('something else changed it; run `tollway audit verify`')
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#syncing) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#syncing = true
+      void this.#sync().finally(() => {
+        this.#syncing = false
+        if (this.#waiting.length > 0) this.#schedule()
+      })
+    })
+  }
+
+  async #sync(): Promise<void> {
+    const waiting = this.#waiting
+    const [end, lines, head] = [this.#end, this.#unsynced.length, this.#head]
+    this.#waiting = []
+    try {
+      if (this.#doubtful) this.#rewrite()
+      await sync(this.#fs, this.#fd)
+      if (this.#namesDoubtful) syncDirectory(this.#fs, dirname(this.#options.path))
+      this.#namesDoubtful = false
+    } catch (error) {
+      this.#doubtful = true
+      for (const waiter of waiting) waiter.reject(unavailable(reasonOf(error), error))
+      return
+    }
+    this.#doubtful = false
+    this.#syncedEnd = end
+    this.#durableHead = head
+    this.#unsynced = this.#unsynced.slice(lines)
+    for (const waiter of waiting) waiter.resolve()
+    if (this.#rotationDue()) this.#rotate()
+  }
+
+  #rotationDue(): boolean {
+    if (this.#closed) return false
+    return (
+      this.#end >= this.#rotateFrom ||
+      (this.#options.rotateDaily === true && this.#day !== dayOf(this.#clock.now()))
+    )
+  }
+
+  /** Called between two syncs: nothing is on its way to the disk. A rotation that fails is tried again later. */
+  #rotate(): void {
+    const { path, signer, rotateBytes, retain } = this.#options
+    const now = this.#clock.now()
+    this.checkpoint()
+    try {
+      this.#cut()
+      this.#refuseForeignChanges()
+      this.#fs.fsyncSync(this.#fd)
+      const next = startNextFile(this.#fs, path, this.#head, now, signer)
+      this.#fs.closeSync(this.#fd)
+      this.#fd = next.fd
+      this.#namesDoubtful = next.doubt !== undefined
+      this.#head = next.head
+      this.#durableHead = next.head
+      this.#end = next.end
+      this.#syncedEnd = next.end
+      this.#unsynced = []
+      this.#rotateFrom = rotateBytes ?? Infinity
+    } catch {
+      // The old file goes on; not tried with every record, as each try costs a sync.
+      this.#rotateFrom = this.#end + Math.max(1, Math.floor((rotateBytes ?? 0) / 8))
+      return
+    } finally {
+      this.#day = dayOf(now)
+    }
+    if (retain !== undefined) this.#retain(retain)
+  }
+
+  /** The record that a file went stands in the chain, and the next file's first record stands for what was in it. */
+  #retain(keep: number): void {
+    let dropped: readonly { readonly path: string; readonly lastSeq: number }[] = []
+    try {
+      dropped = dropArchives(this.#options.path, keep)
+    } catch {
+      // What could not be deleted is tried again after the next rotation.
+    }
+    for (const { path, lastSeq } of dropped) {
+      void this.append('audit.dropped', { file: basename(path), last_seq: lastSeq }).catch(() => undefined)
+    }
+  }
+
+  #rewrite(): void {
+    let position = this.#syncedEnd
+    for (const line of this.#unsynced) {
+      writeAll(this.#fs, this.#fd, line, position)
+      position += line.length
+    }
+  }
+}
+
+/** The day of an instant, UTC. */
+export function dayOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 10)
+}
+
+function unavailable(why: string, cause?: unknown): TollwayError {
+  return new TollwayError({
+    code: 'audit_unavailable',
+    message: `The audit file cannot be written: ${why}.`,
+    cause,
+  })
+}

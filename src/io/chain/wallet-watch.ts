@@ -1,0 +1,185 @@
+/**
+ * What is known of a wallet's tokens on one network, without a round trip for each payment. What is known and suffices is
+ * believed for a while and read again behind the request; before a payment is refused it is always read anew. A node that does
+ * not answer refuses nothing: the seller and its facilitator look themselves, and money is only ever saved here, never spent.
+ */
+import type { Clock } from '../../core/clock.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
+import { ChainError } from './chain.ts'
+import type { Funds, WalletReader } from './wallet-reader.ts'
+
+/** Younger than this nothing is read again, milliseconds. */
+const FRESH_MS = 5_000
+/** Younger than this it is believed, and read again behind the request. */
+const USABLE_MS = 60_000
+/** How long an ended payment is remembered that no reading has seen yet: by then the last reading is believed no more. */
+const REMEMBERED_MS = 2 * USABLE_MS
+/** How long a request waits for a node, milliseconds. */
+const WAIT_MS = 2_000
+/** How long a node that failed is not waited for. */
+const PAUSE_MS = 10_000
+
+/** Parts of {@link WalletWatch}. */
+export interface WalletWatchParts {
+  readonly reader: WalletReader
+  /** The wallet, lower case. */
+  readonly owner: string
+  readonly clock: Clock
+  readonly timers?: Timers | undefined
+}
+
+interface Known {
+  readonly funds: Funds
+  /** When the reading began: what was spent after that is not in it. */
+  readonly readAt: number
+}
+
+interface Spent {
+  readonly asset: string
+  readonly amount: bigint
+}
+
+interface Ended extends Spent {
+  readonly at: number
+}
+
+/** See the file's head. */
+export class WalletWatch {
+  readonly #parts: WalletWatchParts
+  readonly #timers: Timers
+  readonly #known = new Map<string, Known>()
+  readonly #reading = new Map<string, Promise<Funds | undefined>>()
+  readonly #separators = new Map<string, string>()
+  /** Payments under way, by charge: no reading is sure to have seen them. */
+  readonly #open = new Map<string, Spent>()
+  /** Payments that have ended and that the last reading cannot have seen, in the order they ended. */
+  readonly #ended = new Map<string, Ended>()
+  #pauseUntil = 0
+
+  constructor(parts: WalletWatchParts) {
+    this.#parts = parts
+    this.#timers = parts.timers ?? systemTimers
+  }
+
+  /**
+   * What the wallet has of a token, less what was signed since it was read.
+   * @param suffices whether it is enough: if so it may be a while old
+   * @returns `undefined` when nobody can say now
+   */
+  async funds(asset: string, suffices: (funds: Funds) => boolean): Promise<Funds | undefined> {
+    const known = this.#known.get(asset)
+    const now = this.#parts.clock.now()
+    if (known && Math.abs(now - known.readAt) < USABLE_MS) {
+      const left = this.#less(asset, known.funds)
+      if (suffices(left)) {
+        if (Math.abs(now - known.readAt) >= FRESH_MS) void this.#read(asset)
+        return left
+      }
+    }
+    const reading = this.#read(asset)
+    // A node that is known to be silent is asked in the background only.
+    if (now < this.#pauseUntil) return undefined
+    const funds = await this.#within(reading)
+    return funds && this.#less(asset, funds)
+  }
+
+  /** The next EIP-2612 nonce of the wallet. @returns `undefined` when nobody can say now */
+  async permitNonce(asset: string): Promise<bigint | undefined> {
+    const { reader, owner } = this.#parts
+    return await this.#within(reader.permitNonce(asset, owner).catch(unanswered))
+  }
+
+  /** The token's own EIP-712 separator. @returns `undefined` when nobody can say now */
+  async separator(asset: string): Promise<string | undefined> {
+    const known = this.#separators.get(asset)
+    if (known !== undefined) return known
+    const read = await this.#within(this.#parts.reader.separator(asset).catch(unanswered))
+    // Fixed when the contract was made, but for a fork of the chain, which is another chain then.
+    if (read !== undefined) this.#separators.set(asset, read.toLowerCase())
+    return read?.toLowerCase()
+  }
+
+  /** A payment was signed: what is known is less by it until a later reading. */
+  sign(charge: string, asset: string, amount: bigint): void {
+    this.#open.set(charge, { asset, amount })
+  }
+
+  /** The payment's call has ended: a reading from now on sees what became of it. */
+  closed(charge: string): void {
+    const spent = this.#open.get(charge)
+    if (!spent) return
+    const now = this.#parts.clock.now()
+    this.#open.delete(charge)
+    this.#ended.set(charge, { ...spent, at: now })
+    // A node that is silent for days must not have them all kept.
+    for (const [id, { at }] of this.#ended) {
+      if (now - at <= REMEMBERED_MS) break
+      this.#ended.delete(id)
+    }
+  }
+
+  /** How many payments are remembered that no reading has seen. */
+  get unseen(): number {
+    return this.#open.size + this.#ended.size
+  }
+
+  close(): void {
+    this.#parts.reader.close()
+  }
+
+  #less(asset: string, funds: Funds): Funds {
+    const known = this.#known.get(asset)
+    let sum = 0n
+    for (const spent of this.#open.values()) if (spent.asset === asset) sum += spent.amount
+    for (const spent of this.#ended.values()) {
+      if (spent.asset === asset && !(known && spent.at < known.readAt)) sum += spent.amount
+    }
+    const less = (amount: bigint): bigint => (amount > sum ? amount - sum : 0n)
+    return { ...funds, balance: less(funds.balance), allowance: less(funds.allowance) }
+  }
+
+  /** One reading at a time per token; whoever asks meanwhile shares it. */
+  #read(asset: string): Promise<Funds | undefined> {
+    const running = this.#reading.get(asset)
+    if (running) return running
+    const { reader, owner, clock } = this.#parts
+    const readAt = clock.now()
+    const reading = reader
+      .funds(asset, owner)
+      .then((funds) => {
+        this.#known.set(asset, { funds, readAt })
+        this.#pauseUntil = 0
+        for (const [charge, spent] of this.#ended) {
+          if (spent.asset === asset && spent.at < readAt) this.#ended.delete(charge)
+        }
+        return funds
+      }, this.#failed)
+      .finally(() => this.#reading.delete(asset))
+    this.#reading.set(asset, reading)
+    return reading
+  }
+
+  readonly #failed = (error: unknown): undefined => {
+    this.#pauseUntil = this.#parts.clock.now() + PAUSE_MS
+    return unanswered(error)
+  }
+
+  async #within<T>(work: Promise<T | undefined>): Promise<T | undefined> {
+    const { promise, resolve } = Promise.withResolvers<undefined>()
+    const cancel = this.#timers.after(WAIT_MS, () => {
+      this.#pauseUntil = this.#parts.clock.now() + PAUSE_MS
+      resolve(undefined)
+    })
+    try {
+      return await Promise.race([work, promise])
+    } finally {
+      cancel()
+    }
+  }
+}
+
+/** A node's failure is nobody's answer; anything else is a fault of ours. */
+function unanswered(error: unknown): undefined {
+  if (!(error instanceof ChainError)) throw error
+  return undefined
+}

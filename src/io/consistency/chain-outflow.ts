@@ -1,0 +1,127 @@
+/**
+ * The fourth sum: what left the payers' wallets on the chain since this process started, by the token's own Transfer events,
+ * against what the ledger counts. The ledger may count more (not every signed payment was taken, and blocks become
+ * final late), never less: then somebody else spends from the wallet, or the books are wrong.
+ */
+import type { Asset } from '../../core/money/assets.ts'
+import { takenOf, type Charge } from '../../core/charge/charge.ts'
+import type { Clock } from '../../core/clock.ts'
+import { toMicroUsd } from '../../core/money/money.ts'
+import { TOPICS, type ChainReader } from '../chain/chain.ts'
+import type { HistoryQuery, Store } from '../store/store.ts'
+
+/** Options of {@link watchOutflow}. */
+export interface OutflowOptions {
+  readonly store: Pick<Store, 'history'>
+  /** One reader per network. */
+  readonly chains: readonly Pick<ChainReader, 'network' | 'finalBlock' | 'logs'>[]
+  /** Assets with a USD value are looked at. */
+  readonly assets: readonly Asset[]
+  /** Paying addresses, lower case. */
+  readonly payers: readonly string[]
+  readonly clock: Clock
+  /** Between two questions to the nodes, milliseconds; asked more often, the last answer is given. */
+  readonly intervalMs: number
+  /** Lets requests go on between two pages of the ledger. */
+  readonly breathe: () => Promise<void>
+}
+
+/** Nodes refuse longer ranges. */
+const MAX_BLOCKS = 2000n
+/** What a request signs is valid for a day at most (rule 6); vouchers for longer. */
+const DAY_MS = 86_400_000
+
+/**
+ * @returns micro-USD that left the wallets beyond what the ledger counts, 0 where it counts enough; `undefined` before a node
+ * has answered twice, or while one does not
+ */
+export function watchOutflow(options: OutflowOptions): () => Promise<bigint | undefined> {
+  const watched = options.chains.flatMap((chain) => {
+    const assets = options.assets.filter(
+      (asset) => asset.network === chain.network && asset.usd !== undefined,
+    )
+    return assets.length === 0 ? [] : [new NetworkOutflow(chain, assets, options)]
+  })
+  let askedAt = Number.NEGATIVE_INFINITY
+  let last: bigint | undefined
+  return async () => {
+    const now = options.clock.now()
+    if (Math.abs(now - askedAt) < options.intervalMs) return last
+    askedAt = now
+    const beyond = await Promise.all(watched.map((one) => one.look().catch(() => undefined)))
+    last = beyond.reduce<bigint | undefined>(
+      (sum, one) => (sum === undefined || one === undefined ? undefined : sum + one),
+      0n,
+    )
+    return last
+  }
+}
+
+class NetworkOutflow {
+  readonly #chain: OutflowOptions['chains'][number]
+  readonly #assets: readonly Asset[]
+  readonly #options: OutflowOptions
+  #begun: { readonly timestamp: number } | undefined
+  #until = 0n
+  #outflow = 0n
+
+  constructor(chain: OutflowOptions['chains'][number], assets: readonly Asset[], options: OutflowOptions) {
+    this.#chain = chain
+    this.#assets = assets
+    this.#options = options
+  }
+
+  async look(): Promise<bigint | undefined> {
+    const final = await this.#chain.finalBlock()
+    if (!this.#begun) {
+      this.#begun = { timestamp: final.timestamp }
+      this.#until = final.number
+      return undefined
+    }
+    while (this.#until < final.number) {
+      const to = this.#until + MAX_BLOCKS < final.number ? this.#until + MAX_BLOCKS : final.number
+      // Counted only when all of the range is read: a node that fails in between is asked for it again.
+      this.#outflow += await this.#leftBetween(this.#until + 1n, to)
+      this.#until = to
+    }
+    if (this.#outflow === 0n) return 0n
+    const known = await this.#counted(this.#begun.timestamp)
+    return this.#outflow > known ? this.#outflow - known : 0n
+  }
+
+  async #leftBetween(from: bigint, to: bigint): Promise<bigint> {
+    const senders = this.#options.payers.map((payer) => `0x${payer.slice(2).padStart(64, '0')}`)
+    let sum = 0n
+    for (const { address, decimals, usd } of this.#assets) {
+      if (usd === undefined) continue
+      const logs = await this.#chain.logs({ address, topics: [TOPICS.transfer, senders], from, to })
+      for (const { data } of logs) sum += toMicroUsd(BigInt(data), decimals, usd)
+    }
+    return sum
+  }
+
+  /** Every payment that could be taken since then and is not proven untaken, whoever made it. */
+  async #counted(since: number): Promise<bigint> {
+    const begin = since * 1000 - DAY_MS
+    const lately = await this.#sum(since, { since: begin, until: Number.MAX_SAFE_INTEGER })
+    return lately + (await this.#sum(since, { since: 0, until: begin, longValidAt: since }))
+  }
+
+  async #sum(since: number, query: HistoryQuery): Promise<bigint> {
+    const payers = new Set(this.#options.payers)
+    let sum = 0n
+    let after: Charge | undefined
+    do {
+      const page = await this.#options.store.history({ ...query, after, limit: 500 })
+      for (const charge of page) {
+        const { network, state, authorization } = charge
+        if (network !== this.#chain.network || state === 'released' || !authorization) continue
+        if (!payers.has(authorization.from) || authorization.validBefore < since) continue
+        sum += takenOf(charge).microUsd ?? 0n
+      }
+      after = page.at(-1)
+      await this.#options.breathe()
+    } while (after)
+    return sum
+  }
+}

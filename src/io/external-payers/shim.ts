@@ -1,0 +1,337 @@
+/**
+ * The shim: a loopback listener where payers that insist on making the call themselves are sent instead of to the
+ * seller. Each call has an unguessable part and serves one payment: the vetted 402 first, and the payment that comes
+ * back is checked and handed to us. The payer's own request stays open until we know how the charge ended.
+ */
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { recoverTypedDataAddress } from 'viem'
+import { systemClock, type Clock } from '../../core/clock.ts'
+import { ConfigError } from '../../core/errors.ts'
+import {
+  challengeFor,
+  readForeignPayment,
+  type ForeignFault,
+  type ForeignPayment,
+} from '../../core/payer/external-payment.ts'
+import type { RandomBytes } from '../../core/ids.ts'
+import type { Outcome } from '../../core/payer/provider.ts'
+import type { Quote } from '../../core/policy/gate.ts'
+import { toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
+import { encodeBase64Json, HEADERS } from '../../core/x402/x402.ts'
+
+/** The header that names a call where the payer's URL is fixed and cannot hold it. */
+export const SHIM_CALL_HEADER = 'x-tollway-call'
+
+/** A foreign payer sends us next to nothing: the client's body never goes through it. */
+const MAX_BODY_BYTES = 65_536
+
+/** Payments travel in headers; Node's own limit is 16 kB for all of them together. */
+const MAX_HEADER_BYTES = 65_536
+
+/** Nonces remembered; the ledger knows them all and refuses a repetition for good. */
+const MAX_NONCES = 100_000
+
+const TOKEN_BYTES = 32
+
+/** Why a call gave no payment. */
+export class ShimFault extends Error {
+  override readonly name = 'ShimFault'
+  readonly fault: ForeignFault
+
+  constructor(fault: ForeignFault) {
+    super(`the payer's payment was refused: ${fault}`)
+    this.fault = fault
+  }
+}
+
+/** One place where one payment is made. */
+export interface ShimCall {
+  /** Where the payer is sent; holds the unguessable part. */
+  readonly url: string
+  /** The unguessable part, for {@link SHIM_CALL_HEADER}. */
+  readonly token: string
+  /** The payment that came back and passed. Rejects with {@link ShimFault}, and never resolves once {@link ShimCall.end} was called. */
+  readonly payment: Promise<ForeignPayment>
+  /**
+   * Answers the request that is held open, and every later one with a refusal. Only the first call counts.
+   * @param outcome `undefined` when nothing was sent and nothing ever will be
+   */
+  end(outcome: Outcome | undefined): void
+}
+
+/** Options of {@link startShim}. */
+export interface ShimOptions {
+  /** Loopback address; default 127.0.0.1. */
+  readonly host?: string | undefined
+  /** Default 0: a free port. Fixed where a payer's configuration names it. */
+  readonly port?: number | undefined
+  readonly clock?: Clock | undefined
+  readonly random?: RandomBytes | undefined
+}
+
+/** A running shim. */
+export interface Shim {
+  /** `http://127.0.0.1:<port>`, without a trailing slash. */
+  readonly url: string
+  /**
+   * Opens a call.
+   * @param maxValiditySeconds how far ahead the payment may be valid; default the quote's own window
+   */
+  open(quote: Quote, maxValiditySeconds?: number): ShimCall
+  /** Ends calls still open as `uncertain` (a payment that was handed to us may be under way), and stops listening. */
+  close(): Promise<void>
+}
+
+/**
+ * Starts listening.
+ * @throws ConfigError when the address cannot be had
+ */
+export async function startShim(options: ShimOptions = {}): Promise<Shim> {
+  const { host = '127.0.0.1', port = 0, clock = systemClock, random = randomBytes } = options
+  const calls = new Map<string, Call>()
+  const nonces = new Nonces()
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+    serve(request, response).catch(() => response.destroy())
+  })
+  const bound = await listen(server, host, port)
+  const base = `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
+  const hosts = new Set([new URL(base).host, `localhost:${bound}`])
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A web page can reach loopback too: it has an Origin, or a name of its own in Host (DNS rebinding).
+    if (request.headers.origin !== undefined || !hosts.has(request.headers.host ?? '')) {
+      return refuse(response, 403, 'not for you')
+    }
+    const call = callOf(calls, request)
+    if (!call) return refuse(response, 404, 'no such payment')
+    if (!(await drained(request))) return refuse(response, 413, 'body too large')
+    await call.serve(request, response)
+  }
+
+  return {
+    url: base,
+    open(quote, maxValiditySeconds = quote.validitySeconds) {
+      const token = Buffer.from(random(TOKEN_BYTES)).toString('hex')
+      const terms = { quote, maxValiditySeconds, url: `${base}/pay/${token}`, token }
+      const call = new Call(terms, clock, nonces, () => calls.delete(token))
+      calls.set(token, call)
+      return call
+    },
+    async close() {
+      for (const call of calls.values()) call.end({ state: 'uncertain', transaction: undefined })
+      if (!server.listening) return
+      const closed = once(server, 'close')
+      server.close()
+      server.closeIdleConnections()
+      // Answers just given still leave; a payer that does not read its own is cut.
+      const cut = setTimeout(() => server.closeAllConnections(), 1000)
+      await closed
+      clearTimeout(cut)
+    },
+  }
+}
+
+interface Terms {
+  readonly quote: Quote
+  readonly maxValiditySeconds: number
+  readonly url: string
+  readonly token: string
+}
+
+class Call implements ShimCall {
+  readonly url: string
+  readonly token: string
+  readonly payment: Promise<ForeignPayment>
+  readonly #terms: Terms
+  readonly #clock: Clock
+  readonly #nonces: Nonces
+  readonly #forget: () => void
+  readonly #settle: PromiseWithResolvers<ForeignPayment>
+  #wasAsked = false
+  #wasPaid = false
+  #isOver = false
+  #held: { response: ServerResponse; payment: ForeignPayment } | undefined
+
+  constructor(terms: Terms, clock: Clock, nonces: Nonces, forget: () => void) {
+    this.url = terms.url
+    this.token = terms.token
+    this.#terms = terms
+    this.#clock = clock
+    this.#nonces = nonces
+    this.#forget = forget
+    this.#settle = Promise.withResolvers()
+    this.payment = this.#settle.promise
+    // A refusal nobody waits for any more must not end the process.
+    this.payment.catch(() => {})
+  }
+
+  async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const header = paymentOf(request)
+    if (this.#isOver || this.#wasPaid || (header === undefined && this.#wasAsked)) {
+      return refuse(response, 409, 'this payment was asked for once')
+    }
+    if (header === undefined) {
+      this.#wasAsked = true
+      const challenge = challengeFor(this.#terms.quote, this.url)
+      return sendJson(response, 402, challenge, { [HEADERS.required]: encodeBase64Json(challenge) })
+    }
+    this.#wasPaid = true
+    const { quote, maxValiditySeconds } = this.#terms
+    const found = readForeignPayment(header, quote, this.#clock.now(), maxValiditySeconds)
+    if (typeof found === 'string') return this.#refuse(response, found)
+    const { permit, record } = found
+    if (!(await isSignedBy(record.from, found))) return this.#refuse(response, 'signature')
+    // The payment is good without its allowance, which may be there already: the seller says if it is not.
+    const keepsPermit = permit === undefined || (await isSignedBy(record.from, permit))
+    const read = keepsPermit ? found : { ...found, permit: undefined }
+    // Ended while the signature was checked.
+    if (this.#isOver) return refuse(response, 409, 'this payment was asked for once')
+    if (!this.#nonces.add(nonceId(read, quote))) {
+      // It was sent before, so whoever offers it again is told that it is gone.
+      this.#settle.reject(new ShimFault('nonce'))
+      return sendJson(response, 200, { tollway: 'this payment was used before' })
+    }
+    this.#held = { response, payment: read }
+    this.#settle.resolve(read)
+  }
+
+  end(outcome: Outcome | undefined): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#forget()
+    const held = this.#held
+    this.#held = undefined
+    if (!held) return
+    if (outcome === undefined || outcome.state === 'released') {
+      // A pool will offer it again, and then it may be used: the ledger knows whether it ever was.
+      this.#nonces.delete(nonceId(held.payment, this.#terms.quote))
+      return refuse(held.response, 503, 'not sent; this payment is unused')
+    }
+    sendJson(
+      held.response,
+      200,
+      { tollway: outcome.state },
+      receiptOf(outcome, held.payment, this.#terms.quote),
+    )
+  }
+
+  #refuse(response: ServerResponse, fault: ForeignFault): void {
+    this.#settle.reject(new ShimFault(fault))
+    refuse(response, 400, `this payment was not used: ${fault}`)
+  }
+}
+
+/** The nonces of payments taken by this process, newest last. */
+class Nonces {
+  readonly #seen = new Set<string>()
+
+  /** @returns whether it is new */
+  add(nonce: string): boolean {
+    if (this.#seen.has(nonce)) return false
+    this.#seen.add(nonce)
+    const oldest = this.#seen.values().next()
+    if (this.#seen.size > MAX_NONCES && oldest.done !== true) this.#seen.delete(oldest.value)
+    return true
+  }
+
+  delete(nonce: string): void {
+    this.#seen.delete(nonce)
+  }
+}
+
+function nonceId({ record }: ForeignPayment, { asset }: Quote): string {
+  return [record.from, asset.network, asset.address, record.nonce].join(' ')
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
+  try {
+    const listening = once(server, 'listening')
+    server.listen(port, host)
+    await listening
+  } catch (cause) {
+    const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
+    throw new ConfigError(
+      `The shim cannot listen on ${host}:${port} (${why}). Free the port, or choose another under shim and in the configuration of the payer that calls it.`,
+      { cause },
+    )
+  }
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new TypeError('the shim has no TCP address')
+  return address.port
+}
+
+/** By path, or by header where the payer's URL is fixed. Compared in constant time: the token is the permission. */
+function callOf(calls: ReadonlyMap<string, Call>, request: IncomingMessage): Call | undefined {
+  const header = request.headers[SHIM_CALL_HEADER]
+  const path = /^\/pay\/([0-9a-f]{64})$/.exec(request.url ?? '')?.[1]
+  const given = Buffer.from(typeof header === 'string' ? header : (path ?? ''))
+  for (const call of calls.values()) {
+    const token = Buffer.from(call.token)
+    if (token.length === given.length && timingSafeEqual(token, given)) return call
+  }
+  return undefined
+}
+
+function paymentOf(request: IncomingMessage): string | undefined {
+  const value = request.headers[HEADERS.signature] ?? request.headers[HEADERS.paymentV1]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Reads the body to its end and drops it; `false` when it is over the limit. */
+async function drained(request: IncomingMessage): Promise<boolean> {
+  let size = 0
+  for await (const chunk of request) {
+    size += Buffer.from(chunk).length
+    if (size > MAX_BODY_BYTES) return false
+  }
+  return true
+}
+
+async function isSignedBy(
+  payer: string,
+  { typed, signature }: Pick<ForeignPayment, 'signature'> & { readonly typed: TypedMessage },
+): Promise<boolean> {
+  try {
+    const signer = await recoverTypedDataAddress({ ...toEip712(typed), signature })
+    return signer.toLowerCase() === payer
+  } catch {
+    return false
+  }
+}
+
+/** Ours, in both spellings: v1 and v2 payers look for different headers. */
+function receiptOf(outcome: Outcome, { record }: ForeignPayment, quote: Quote): Record<string, string> {
+  if (outcome.state !== 'settled' || outcome.transaction === undefined) return {}
+  const receipt = encodeBase64Json({
+    success: true,
+    transaction: outcome.transaction,
+    network: quote.asset.network,
+    payer: record.from,
+  })
+  return { [HEADERS.response]: receipt, [HEADERS.responseV1]: receipt }
+}
+
+function refuse(response: ServerResponse, status: number, error: string): void {
+  sendJson(response, status, { error })
+}
+
+function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: object,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const text = JSON.stringify(body)
+  response
+    .writeHead(status, {
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      'cache-control': 'no-store',
+      // Each call is one exchange: nothing is kept open for the next.
+      connection: 'close',
+      ...headers,
+    })
+    .end(text)
+}

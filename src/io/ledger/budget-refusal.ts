@@ -1,0 +1,85 @@
+/** Refuses by budgets, in words that tell when it fits again, and tells of limits that were passed and do not refuse. */
+import {
+  claimsFor,
+  fits,
+  NO_TOTALS,
+  type BudgetRule,
+  type Claim,
+  type Spend,
+  type Totals,
+} from '../../core/budget/budget.ts'
+import { refusalMessage } from '../../core/budget/budget-messages.ts'
+import type { Charge } from '../../core/charge/charge.ts'
+import type { Clock } from '../../core/clock.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import { claimFacts } from './budget-status.ts'
+import type { ChargeTrail } from './charge-trail.ts'
+import type { Notice, Store } from '../store/store.ts'
+
+/** What {@link BudgetGate} works with. */
+export interface BudgetGateParts {
+  readonly store: Pick<Store, 'totals' | 'freeAt'>
+  readonly clock: Clock
+  readonly trail: Pick<ChargeTrail, 'keep'>
+  readonly emit: Observer
+}
+
+/** See the file's head. */
+export class BudgetGate {
+  readonly #parts: BudgetGateParts
+
+  constructor(parts: BudgetGateParts) {
+    this.#parts = parts
+  }
+
+  /**
+   * Refuses when a price cannot fit any more, without reserving: lets the guard answer before the seller is asked.
+   * @throws TollwayError `budget_exhausted`, `store_unavailable`
+   */
+  async refuseEarly(spend: Spend, rules: readonly BudgetRule[]): Promise<void> {
+    const claims = claimsFor(rules, spend, this.#parts.clock.now()).filter(({ enforce }) => enforce !== false)
+    await this.refuseOverRequestLimit(claims)
+    const checked = lasting(claims)
+    const totals = await this.#parts.store.totals(checked)
+    for (const [index, claim] of checked.entries()) {
+      const held = totals[index] ?? NO_TOTALS
+      if (!fits(held, claim)) throw await this.refusal(claim, held, true)
+    }
+  }
+
+  /** @returns what a limit per request would have refused, were it enforced */
+  async refuseOverRequestLimit(claims: readonly Claim[]): Promise<Notice[]> {
+    const over = claims.filter((claim) => claim.window === 'request' && !fits(NO_TOTALS, claim))
+    const enforced = over.find(({ enforce }) => enforce !== false)
+    if (enforced) throw await this.refusal(enforced, NO_TOTALS, false)
+    return over.map((claim) => ({ kind: 'would_refuse', claim, totals: NO_TOTALS }))
+  }
+
+  /** The refusal by one budget. @param early before the seller was asked */
+  async refusal(claim: Claim, totals: Totals, early: boolean): Promise<TollwayError> {
+    this.#parts.emit({ type: 'budget_refused', claim, totals, early })
+    // Read after the refusal: it is only for the words, and the refusal stands without it.
+    const freeAt =
+      claim.window === 'rolling' ? await this.#parts.store.freeAt(claim).catch(() => undefined) : undefined
+    return new TollwayError({
+      code: 'budget_exhausted',
+      message: refusalMessage(claim, totals, freeAt),
+      details: { ...claimFacts(claim, totals), early },
+    })
+  }
+
+  /** Tells of a limit that was passed and does not refuse. */
+  async tell({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
+    const soft = claim.soft === undefined || kind !== 'soft' ? {} : { soft_usd: formatUsd(claim.soft) }
+    const facts = { charge: charge.id, request: charge.requestId, ...claimFacts(claim, totals), ...soft }
+    await this.#parts.trail.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
+    this.#parts.emit({ type: kind === 'soft' ? 'budget_soft_limit' : 'budget_would_refuse', claim, totals })
+  }
+}
+
+/** Windows that outlive the request, and so are kept in the store. */
+export function lasting(claims: readonly Claim[]): Claim[] {
+  return claims.filter((claim) => claim.window !== 'request')
+}

@@ -1,0 +1,69 @@
+/** What the budgets hold now, read from any store, and how records tell of a claim on one. */
+import {
+  claimOn,
+  EVERYBODY,
+  NO_TOTALS,
+  type BudgetRule,
+  type Claim,
+  type Spend,
+  type Totals,
+} from '../../core/budget/budget.ts'
+import { TollwayError } from '../../core/errors.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import { formatWindow } from '../../core/budget/window.ts'
+import type { Store } from '../store/store.ts'
+
+/** A budget and what its current window holds for one subject. */
+export interface BudgetStatus {
+  readonly rule: BudgetRule
+  /** Of nothing: budget, subject and window. */
+  readonly claim: Claim
+  readonly totals: Totals
+}
+
+/** The budgets in their order; of one with a scope every subject with something counted in the current window. */
+export async function readBudgets(
+  store: Pick<Store, 'totals' | 'subjects'>,
+  rules: readonly BudgetRule[],
+  now: number,
+): Promise<BudgetStatus[]> {
+  const statuses = await Promise.all(
+    rules.map(async (rule) => {
+      const whole = claimOn(rule, EVERYBODY, 0n, now)
+      if (rule.per === undefined) {
+        const [totals = NO_TOTALS] = await store.totals([whole])
+        return [{ rule, claim: whole, totals }]
+      }
+      const subjects = await store.subjects(whole)
+      return subjects.map(({ subject, totals }) => ({ rule, claim: { ...whole, subject }, totals }))
+    }),
+  )
+  return statuses.flat()
+}
+
+/** A claim and what its window held, for audit records and refusals. Money as strings: USD, or smallest units of the asset. */
+export function claimFacts(claim: Claim, totals: Totals): Record<string, string> {
+  const { budget, per, subject, asset } = claim
+  const pending = totals.held + totals.authorized + totals.uncertain
+  const amounts = { wanted: claim.amount, limit: claim.limit, spent: totals.spent, pending }
+  return {
+    budget,
+    ...(per === undefined ? {} : { per, subject }),
+    window: formatWindow(claim),
+    ...(asset === undefined ? {} : { asset: asset.symbol }),
+    ...Object.fromEntries(
+      Object.entries(amounts).map(([name, amount]) =>
+        asset === undefined ? [`${name}_usd`, formatUsd(amount)] : [name, amount.toString()],
+      ),
+    ),
+  }
+}
+
+/** The refusal of an asset without a USD value under a budget in USD. */
+export function unpricedAsset(terms: Pick<Spend, 'symbol'> & { readonly network: string }): TollwayError {
+  return new TollwayError({
+    code: 'unpriced_asset',
+    message: `${terms.symbol} on ${terms.network} has no USD value, and a budget that applies is in USD.`,
+    advice: ['Declare usd for it under assets.'],
+  })
+}

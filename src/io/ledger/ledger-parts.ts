@@ -1,0 +1,25 @@
+/** What the ledger is made of, and what it is asked to reserve. */
+import type { ChargeTerms } from '../../core/charge/charge.ts'
+import type { Clock } from '../../core/clock.ts'
+import type { Observer } from '../../core/telemetry/events.ts'
+import type { RandomBytes } from '../../core/ids.ts'
+import type { AuditSink } from '../audit/audit-queue.ts'
+import type { Instance, Store } from '../store/store.ts'
+
+/** What a `Ledger` works with. */
+export interface LedgerParts {
+  readonly store: Store
+  readonly audit: AuditSink
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly instance: Instance
+  readonly observers: readonly Observer[]
+  /** Called when the last record is durable and the store is still open. Its failure is passed over. */
+  readonly onClosing?: (() => Promise<void>) | undefined
+}
+
+/** What a reservation is for; the ledger adds id, instance and times. */
+export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
+  /** Subjects of budgets per tag; not kept with the charge. */
+  readonly tags?: readonly string[] | undefined
+}

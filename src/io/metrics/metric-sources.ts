@@ -1,0 +1,208 @@
+/** What gauges show is read when they are scraped: from the ledger and from what keeps itself up to date beside it. */
+import { counted, type BudgetAsset, type Totals } from '../../core/budget/budget.ts'
+import { formatUnits } from '../../core/money/money.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../../core/charge/reconcile.ts'
+import type { MetricRegistry } from './metric-registry.ts'
+import { showObol, type ObolReading } from './obol-metrics.ts'
+import { showRouteStates, type RouteStateReading } from './routing-metrics.ts'
+
+/** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
+export interface BudgetReading {
+  readonly budget: string
+  /** Whose share: `*` for a global budget. */
+  readonly subject: string
+  readonly limit: bigint
+  readonly totals: Totals
+  readonly asset?: BudgetAsset | undefined
+}
+
+/** Where the gauges are read from at every scrape. What is not given stays absent. */
+export interface MetricSources {
+  /** Every budget's current window, from the ledger. */
+  readonly budgets?: (() => Promise<readonly BudgetReading[]>) | undefined
+  /** Number and micro-USD of the uncertain charges, from the ledger. */
+  readonly uncertain?: (() => Promise<{ readonly count: number; readonly microUsd: bigint }>) | undefined
+  /** How many charges have each flag, from the ledger. */
+  readonly flagged?:
+    | (() => Promise<readonly { readonly flag: ChargeFlag; readonly count: number }[]>)
+    | undefined
+  /** Sequence number of the newest audit record. */
+  readonly auditSequence?: (() => number) | undefined
+  /** What was settled since the day and the month began, from the ledger; `undefined` while it cannot be read. */
+  readonly spent?: (() => readonly SpentReading[] | undefined) | undefined
+  /** How many vouchers are in each state, from the store. */
+  readonly vouchers?: (() => Promise<readonly VoucherReading[]>) | undefined
+  /** Micro-USD that unspent vouchers could take. */
+  readonly voucherExposure?: (() => Promise<bigint>) | undefined
+  /** The upstreams of pools loaded from x402-buyer's files. */
+  readonly obol?: (() => Promise<readonly ObolReading[]>) | undefined
+  /** The newest known balances of the payers. */
+  readonly wallets?: (() => readonly WalletReading[]) | undefined
+  /** Live streams of the spend page that are open. */
+  readonly pageStreams?: (() => number) | undefined
+  /** The health of every route asked so far. */
+  readonly routes?: (() => readonly RouteStateReading[]) | undefined
+  /** How far independent sums lie apart, micro-USD; `undefined` for a pair that could not be compared. */
+  readonly mismatches?: (() => readonly MismatchReading[]) | undefined
+}
+
+/** What was settled in one window under one set of names. */
+export interface SpentReading {
+  readonly window: 'day' | 'month'
+  readonly route: string
+  readonly payer: string
+  readonly seller: string
+  readonly caller: string
+  readonly microUsd: bigint
+}
+
+/** Vouchers of one payer and seller in one state. */
+export interface VoucherReading {
+  readonly payer: string
+  readonly seller: string
+  readonly state: string
+  readonly count: number
+}
+
+/** What a payer has. */
+export interface WalletReading {
+  readonly payer: string
+  /** The paying address: two gateways may each have a payer of one name. */
+  readonly address: string
+  /** CAIP-2. */
+  readonly network: string
+  /** The asset's symbol. */
+  readonly asset: string
+  /** `undefined` when the chain gave no usable answer. */
+  readonly microUsd: bigint | undefined
+}
+
+/** Two sums held against each other. */
+export interface MismatchReading {
+  /** Both names, e.g. `ledger_audit`. */
+  readonly pair: string
+  readonly microUsd: bigint | undefined
+}
+
+const BUDGET_GAUGES = [
+  'tollway_budget_limit_usd',
+  'tollway_budget_spent_usd',
+  'tollway_budget_held_usd',
+  'tollway_budget_uncertain_usd',
+  'tollway_budget_remaining_usd',
+] as const
+
+/** Reads every source into its gauges. What cannot be read is left out or NaN, never stale. */
+export async function readSources(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  await Promise.all([
+    readBudgets(metrics, sources),
+    readUncertain(metrics, sources),
+    readFlagged(metrics, sources),
+    readVouchers(metrics, sources),
+  ])
+  readSpent(metrics, sources)
+  readWallets(metrics, sources)
+  readMismatches(metrics, sources)
+  if (sources.routes) showRouteStates(metrics, sources.routes())
+  if (sources.pageStreams) metrics.set('tollway_spend_page_streams', {}, sources.pageStreams())
+  if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
+}
+
+async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  if (!sources.budgets) return
+  const readings = await sources.budgets().catch(() => [])
+  for (const name of BUDGET_GAUGES) metrics.reset(name)
+  metrics.reset('tollway_budget_asset_units')
+  for (const { budget, subject, limit, totals, asset } of readings) {
+    const left = limit - counted(totals)
+    const amounts = {
+      limit,
+      spent: totals.spent,
+      held: totals.held + totals.authorized,
+      uncertain: totals.uncertain,
+      remaining: left > 0n ? left : 0n,
+    }
+    if (asset !== undefined) {
+      for (const [kind, amount] of Object.entries(amounts)) {
+        const labels = { budget, subject, asset: asset.symbol, kind }
+        metrics.setIfKnown('tollway_budget_asset_units', labels, Number(formatUnits(amount, asset.decimals)))
+      }
+      continue
+    }
+    const labels = { budget, subject }
+    metrics.setIfKnown('tollway_budget_limit_usd', labels, usd(amounts.limit))
+    metrics.setIfKnown('tollway_budget_spent_usd', labels, usd(amounts.spent))
+    metrics.setIfKnown('tollway_budget_held_usd', labels, usd(amounts.held))
+    metrics.setIfKnown('tollway_budget_uncertain_usd', labels, usd(amounts.uncertain))
+    metrics.setIfKnown('tollway_budget_remaining_usd', labels, usd(amounts.remaining))
+  }
+}
+
+async function readUncertain(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  if (!sources.uncertain) return
+  const reading = await sources.uncertain().catch(() => undefined)
+  const { count, microUsd } = reading ?? { count: Number.NaN, microUsd: 0n }
+  metrics.set('tollway_uncertain_payments', {}, count)
+  metrics.set('tollway_uncertain_usd', {}, reading ? usd(microUsd) : Number.NaN)
+}
+
+async function readFlagged(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  if (!sources.flagged) return
+  const counts = await sources.flagged().catch(() => undefined)
+  metrics.reset('tollway_charges_flagged')
+  for (const flag of CHARGE_FLAGS) {
+    const count = counts?.find((entry) => entry.flag === flag)?.count ?? 0
+    metrics.set('tollway_charges_flagged', { flag }, counts ? count : Number.NaN)
+  }
+}
+
+function readSpent(metrics: MetricRegistry, sources: MetricSources): void {
+  if (!sources.spent) return
+  metrics.reset('tollway_spent_usd')
+  // Added, not set: what falls under `other` is one sum.
+  for (const { microUsd, ...labels } of sources.spent() ?? []) {
+    metrics.add('tollway_spent_usd', labels, usd(microUsd))
+  }
+}
+
+async function readVouchers(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
+  if (sources.vouchers) {
+    const readings = await sources.vouchers().catch(() => [])
+    metrics.reset('tollway_vouchers')
+    for (const { count, ...labels } of readings) metrics.add('tollway_vouchers', labels, count)
+  }
+  if (sources.obol) showObol(metrics, await sources.obol().catch(() => []))
+  if (sources.voucherExposure) {
+    const exposure = await sources.voucherExposure().catch(() => undefined)
+    metrics.set('tollway_voucher_exposure_usd', {}, exposure === undefined ? Number.NaN : usd(exposure))
+  }
+}
+
+function readWallets(metrics: MetricRegistry, sources: MetricSources): void {
+  if (!sources.wallets) return
+  metrics.reset('tollway_wallet_balance_usd')
+  for (const { microUsd, ...labels } of sources.wallets()) {
+    metrics.setIfKnown(
+      'tollway_wallet_balance_usd',
+      labels,
+      microUsd === undefined ? Number.NaN : usd(microUsd),
+    )
+  }
+}
+
+function readMismatches(metrics: MetricRegistry, sources: MetricSources): void {
+  if (!sources.mismatches) return
+  metrics.reset('tollway_ledger_mismatch_usd')
+  for (const { pair, microUsd } of sources.mismatches()) {
+    metrics.setIfKnown(
+      'tollway_ledger_mismatch_usd',
+      { pair },
+      microUsd === undefined ? Number.NaN : usd(microUsd),
+    )
+  }
+}
+
+/** For display only: sums and limits are kept and compared as bigint. */
+export function usd(microUsd: bigint): number {
+  return Number(microUsd) / 1e6
+}

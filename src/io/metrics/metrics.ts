@@ -1,0 +1,197 @@
+/** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
+import { Registry } from 'prom-client'
+import { takenOf, type Charge, type ChargeState } from '../../core/charge/charge.ts'
+import { operationOf } from '../../core/telemetry/gen-ai.ts'
+import type { Observer, RequestSummary, TollwayEvent } from '../../core/telemetry/events.ts'
+import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
+import { readSources, usd, type MetricSources } from './metric-sources.ts'
+import { countObol } from './obol-metrics.ts'
+import { readProcess } from './process-metrics.ts'
+import { recordRouting } from './routing-metrics.ts'
+
+/** Options of {@link createMetrics}. */
+export type MetricsSettings = MetricRegistrySettings
+
+/** What {@link createMetrics} makes. */
+export interface Metrics {
+  readonly registry: Registry
+  /** Content type of {@link Metrics.text}. */
+  readonly contentType: string
+  /** Give it to every part that takes observers. */
+  readonly observe: Observer
+  /** Sets where gauges are read from; given again, it replaces the sources it names. */
+  watch(sources: MetricSources): void
+  /** Reads the sources and writes the Prometheus text format. What cannot be read is left out or NaN, never stale. */
+  text(): Promise<string>
+  /**
+   * What `tollway_spend_usd_total` less `tollway_spend_corrections_usd_total` stands for, micro-USD, exact: the counters
+   * themselves are doubles, and drift by a micro-USD in some hundred thousand payments.
+   */
+  spentMicroUsd(): bigint
+  /** As {@link Metrics.text}, in OpenMetrics: with exemplars that name the request. */
+  openMetrics(): Promise<Exposition>
+}
+
+/** The metrics of one gateway; gateways in one process never share a registry. */
+export function createMetrics(settings: MetricsSettings = {}): Metrics {
+  const metrics = new MetricRegistry(settings)
+  let sources: MetricSources = {}
+  let loop: ReturnType<typeof readProcess> | undefined
+  let spent = 0n
+  const read = async (): Promise<void> => {
+    await readSources(metrics, sources)
+    loop = readProcess(metrics, loop)
+  }
+  return {
+    registry: metrics.registry,
+    contentType: Registry.PROMETHEUS_CONTENT_TYPE,
+    observe(event) {
+      if (event.type === 'charge') spent += recordCharge(metrics, event.charge, event.from)
+      else record(metrics, event)
+    },
+    spentMicroUsd: () => spent,
+    watch(added) {
+      sources = { ...sources, ...added }
+    },
+    async text() {
+      await read()
+      return (await metrics.write('text')).text
+    },
+    async openMetrics() {
+      await read()
+      return await metrics.write('openmetrics')
+    },
+  }
+}
+
+function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'charge' }>): void {
+  switch (event.type) {
+    case 'budget_refused':
+      metrics.count('tollway_budget_refusals_total', {
+        budget: event.claim.budget,
+        early: String(event.early),
+      })
+      return
+    case 'budget_soft_limit':
+      metrics.count('tollway_budget_soft_limits_total', { budget: event.claim.budget })
+      return
+    case 'budget_would_refuse':
+      metrics.count('tollway_budget_would_refuse_total', { budget: event.claim.budget })
+      return
+    case 'quoted':
+      metrics.set('tollway_quote_usd', { seller: event.seller, route: event.route }, usd(event.microUsd))
+      return
+    case 'price_moved':
+      metrics.count('tollway_quote_drift_total', {
+        seller: event.seller,
+        route: event.route,
+        direction: event.direction,
+      })
+      return
+    case 'phase':
+      metrics.observe('tollway_payment_phase_seconds', { phase: event.phase }, event.seconds)
+      return
+    case 'flagged':
+      // Read from the ledger when scraped: flags outlive the process.
+      return
+    case 'chain':
+      metrics.set('tollway_reconcile_rpc_up', { network: event.network }, event.ok ? 1 : 0)
+      return
+    case 'reconciled':
+      metrics.count('tollway_reconcile_runs_total', { result: event.result })
+      return
+    case 'request':
+      recordRequest(metrics, event.summary)
+      return
+    case 'audit_failed':
+      metrics.count('tollway_audit_failures_total', {})
+      return
+    case 'retried':
+    case 'fell_back':
+    case 'cooled':
+    case 'rate_limited':
+    case 'catalogue':
+    case 'tokens_reduced':
+      recordRouting(metrics, event)
+      return
+    case 'obol_buyer':
+      countObol(metrics, event.counter, event)
+      return
+    case 'refilled':
+      metrics.count('tollway_voucher_refills_total', { payer: event.payer, result: event.result })
+      return
+    case 'obol_state_failed':
+      return
+    default:
+      event satisfies never
+  }
+}
+
+/** @returns what was counted as spent, less corrections, micro-USD */
+function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): bigint {
+  const { payer, seller, network, state, route, caller } = charge
+  // A stronger proof for the same state is no new payment.
+  if (from !== state) {
+    metrics.count('tollway_payments_total', { payer, seller, network, state, reason: charge.reason ?? '' })
+  }
+  const labels = { route, payer, seller, asset: charge.symbol, caller }
+  const taken = state === 'settled' ? takenOf(charge) : { amount: 0n, microUsd: 0n }
+  if (from === 'settled') {
+    // What was counted then was all that was signed. A counter never goes down: what is taken off has one of its own.
+    const { amount, microUsd = 0n } = charge
+    if (taken.amount === amount) return 0n
+    metrics.count('tollway_spend_corrections_atomic_total', labels, Number(amount - taken.amount))
+    const tooMuch = microUsd - (taken.microUsd ?? 0n)
+    metrics.count('tollway_spend_corrections_usd_total', labels, usd(tooMuch))
+    return -tooMuch
+  }
+  if (state !== 'settled') return 0n
+  metrics.count('tollway_spend_atomic_total', labels, Number(taken.amount))
+  if (taken.microUsd === undefined) return 0n
+  metrics.count('tollway_spend_usd_total', labels, usd(taken.microUsd))
+  return taken.microUsd
+}
+
+function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
+  const { requestId, route, payer, outcome, seconds, firstByteSeconds, overheadSeconds, code, usage } =
+    summary
+  metrics.count('tollway_requests_total', { route, payer, outcome }, 1, requestId)
+  // A page that is open says nothing of how long answers take.
+  if (summary.endpoint !== '/api/events') {
+    metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
+  }
+  if (code !== undefined) metrics.count('tollway_errors_total', { route, code }, 1, requestId)
+  if (firstByteSeconds !== undefined) {
+    const name = 'tollway_request_time_to_first_byte_seconds'
+    metrics.observe(name, { route }, firstByteSeconds, requestId)
+  }
+  if (overheadSeconds !== undefined) {
+    metrics.observe('tollway_request_overhead_seconds', { route }, overheadSeconds, requestId)
+  }
+  const { conversion } = summary
+  if (conversion !== undefined) {
+    metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
+  }
+  // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
+  if (route === 'none') return
+  const labels = {
+    gen_ai_operation_name: operationOf(summary.endpoint),
+    gen_ai_provider_name: payer,
+    gen_ai_request_model: route,
+  }
+  const failed = { ...labels, error_type: errorType(summary) }
+  metrics.observe('gen_ai_client_operation_duration_seconds', failed, seconds, requestId)
+  if (summary.stream && firstByteSeconds !== undefined && summary.status < 400) {
+    const name = 'gen_ai_client_operation_time_to_first_chunk_seconds'
+    metrics.observe(name, labels, firstByteSeconds, requestId)
+    metrics.count('tollway_streams_total', { route, ended: summary.truncated ? 'truncated' : 'whole' })
+  }
+  if (!usage) return
+  metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'input' }, usage.inputTokens)
+  metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'output' }, usage.outputTokens)
+}
+
+function errorType(summary: RequestSummary): string {
+  if (summary.code !== undefined) return summary.code
+  return summary.status >= 400 ? String(summary.status) : ''
+}

@@ -1,0 +1,99 @@
+/** What was spent today and this month, kept fresh beside the requests: a scrape must not read a month of charges. */
+import { setImmediate } from 'node:timers/promises'
+import type { Clock } from '../../core/clock.ts'
+import type { Timers } from '../../core/timers.ts'
+import { windowAt } from '../../core/budget/window.ts'
+import type { SpentReading } from './metric-sources.ts'
+import type { SpentBy, Store } from '../store/store.ts'
+
+/** Options of {@link watchSpending}. */
+export interface SpendingOptions {
+  readonly store: Pick<Store, 'spentBy'>
+  readonly clock: Clock
+  readonly timers: Timers
+  /** Milliseconds that only run forward, to tell how long a reading took; default the machine's. */
+  readonly stopwatch?: (() => number) | undefined
+  /** Told when the ledger could not be read. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** See the file's head. */
+export interface Spending {
+  /** The newest sums; `undefined` before the first reading and while the ledger cannot be read. */
+  readonly newest: () => readonly SpentReading[] | undefined
+  /** Reads now. */
+  readonly refresh: () => Promise<void>
+  readonly close: () => void
+}
+
+const REFRESH_MS = 10_000
+const HOUR_MS = 3_600_000
+/** A long month takes long to add up: at most this share of the time is spent on it. */
+const SHARE = 1 / 100
+
+/** Reads at once, and again every ten seconds or more. Days and months are those of UTC. */
+export function watchSpending(options: SpendingOptions): Spending {
+  const { store, clock, timers, onFailure, stopwatch = () => performance.now() } = options
+  let readings: readonly SpentReading[] | undefined
+  let closed = false
+  let cancel = (): void => {}
+  const refresh = async (): Promise<void> => {
+    try {
+      readings = await readSpending(store, clock.now())
+    } catch (error) {
+      readings = undefined
+      throw error
+    }
+  }
+  const run = async (): Promise<void> => {
+    const since = stopwatch()
+    await refresh().catch((error: unknown) => closed || onFailure(error))
+    if (closed) return
+    const took = stopwatch() - since
+    cancel = timers.after(Math.max(REFRESH_MS, took / SHARE), () => void run())
+  }
+  void run()
+  return {
+    newest: () => readings,
+    refresh,
+    close() {
+      closed = true
+      cancel()
+    },
+  }
+}
+
+/** Hour by hour, with requests in between: the ledger is read on the thread that serves them. */
+async function readSpending(store: SpendingOptions['store'], now: number): Promise<SpentReading[]> {
+  const [day, month] = [new SpentSums('day'), new SpentSums('month')]
+  const midnight = windowAt('day', 'UTC', now).start
+  for (let from = windowAt('month', 'UTC', now).start; from <= now; from += HOUR_MS) {
+    const to = from + HOUR_MS
+    // The last hour has no end: another machine's clock may run ahead.
+    for (const row of await store.spentBy(from, to > now ? undefined : to)) {
+      month.add(row)
+      if (from >= midnight) day.add(row)
+    }
+    await setImmediate()
+  }
+  return [...day.readings(), ...month.readings()]
+}
+
+class SpentSums {
+  readonly #window: SpentReading['window']
+  readonly #sums = new Map<string, SpentReading>()
+
+  constructor(window: SpentReading['window']) {
+    this.#window = window
+  }
+
+  add({ route, payer, seller, caller, microUsd }: SpentBy): void {
+    const key = JSON.stringify([route, payer, seller, caller])
+    const sum = this.#sums.get(key)?.microUsd ?? 0n
+    this.#sums.set(key, { window: this.#window, route, payer, seller, caller, microUsd: sum + microUsd })
+  }
+
+  readings(): Iterable<SpentReading> {
+    return this.#sums.values()
+  }
+}

@@ -1,0 +1,105 @@
+/** The payers' balances, read from the chains in the background: a scrape never waits for a node. */
+import { createPublicClient, erc20Abi, getAddress, http } from 'viem'
+import { findNetwork, type Asset } from '../../core/money/assets.ts'
+import { toMicroUsd } from '../../core/money/money.ts'
+import type { Timers } from '../../core/timers.ts'
+import type { WalletReading } from './metric-sources.ts'
+
+/** Whose balances are read. */
+export interface Wallet {
+  readonly payer: string
+  /** The paying address. */
+  readonly address: string
+  /** CAIP-2. */
+  readonly networks: readonly string[]
+}
+
+/** Options of {@link watchWallets}. */
+export interface WalletsOptions {
+  readonly wallets: readonly Wallet[]
+  /** Assets with a USD value are read, on every network of the wallet that has a node. */
+  readonly assets: readonly Asset[]
+  /** JSON-RPC addresses by CAIP-2 network. May hold keys: never shown. */
+  readonly nodes: ReadonlyMap<string, string>
+  readonly timers: Timers
+  /** Between two readings, milliseconds; default 60,000. */
+  readonly intervalMs?: number | undefined
+}
+
+/** See the file's head. */
+export interface Wallets {
+  /** The newest balances. One that could not be read is there without a number. */
+  readonly newest: () => readonly WalletReading[]
+  /** Reads now. Never rejects. */
+  readonly refresh: () => Promise<void>
+  readonly close: () => void
+}
+
+const INTERVAL_MS = 60_000
+const TIMEOUT_MS = 10_000
+/** A balance is 32 bytes; a node that sends more is broken. */
+const MAX_ANSWER_BYTES = 65_536
+
+/** Reads at once and again at every interval. Without a node or a wallet it does nothing. */
+export function watchWallets(options: WalletsOptions): Wallets {
+  const { wallets, assets, nodes, timers, intervalMs = INTERVAL_MS } = options
+  const closing = new AbortController()
+  const pairs = wallets.flatMap(({ payer, address, networks }) =>
+    assets.flatMap((asset) => {
+      const rpc = networks.includes(asset.network) ? nodes.get(asset.network) : undefined
+      return rpc === undefined || asset.usd === undefined
+        ? []
+        : [{ payer, address, asset, rpc, rate: asset.usd }]
+    }),
+  )
+  let readings: readonly WalletReading[] = []
+  let cancel = (): void => {}
+  const refresh = async (): Promise<void> => {
+    readings = await Promise.all(
+      pairs.map(async ({ payer, address, asset, rpc, rate }) => {
+        const balance = await balanceOf(asset, address, rpc, closing.signal).catch(() => undefined)
+        const microUsd = balance === undefined ? undefined : toMicroUsd(balance, asset.decimals, rate)
+        return { payer, address, network: asset.network, asset: asset.symbol, microUsd }
+      }),
+    )
+  }
+  const run = async (): Promise<void> => {
+    await refresh()
+    if (!closing.signal.aborted) cancel = timers.after(intervalMs, () => void run())
+  }
+  if (pairs.length > 0) void run()
+  return {
+    newest: () => readings,
+    refresh,
+    close() {
+      closing.abort()
+      cancel()
+    },
+  }
+}
+
+/** @throws when the node gives no usable answer, or is one of another network */
+async function balanceOf(asset: Asset, owner: string, rpc: string, closing: AbortSignal): Promise<bigint> {
+  const client = createPublicClient({
+    transport: http(rpc, {
+      retryCount: 0,
+      timeout: TIMEOUT_MS,
+      maxResponseBodySize: MAX_ANSWER_BYTES,
+      // A redirect would carry the key in the address to somebody else.
+      fetchFn: (input, init) => {
+        const signal = init?.signal ? AbortSignal.any([init.signal, closing]) : closing
+        return fetch(input, { ...init, redirect: 'error', signal })
+      },
+    }),
+    cacheTime: 0,
+    ccipRead: false,
+  })
+  const chain = await client.getChainId()
+  if (chain !== findNetwork(asset.network)?.chainId) throw new Error('the node is one of another network')
+  return await client.readContract({
+    address: getAddress(asset.address),
+    abi: erc20Abi,
+    functionName: 'balanceOf',
+    args: [getAddress(owner)],
+  })
+}

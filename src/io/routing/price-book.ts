@@ -1,0 +1,61 @@
+/** What requests cost of late, in USD, from the prices that were paid: for choosing among sellers and for showing. */
+import { findAsset, type Asset } from '../../core/money/assets.ts'
+import type { Clock } from '../../core/clock.ts'
+import { toMicroUsd } from '../../core/money/money.ts'
+import type { Candidate } from '../../core/routing/route.ts'
+import type { Store } from '../store/store.ts'
+
+/** How long a reading of the store is good for: prices move by payments, which are seconds apart. */
+const FRESH_MS = 2_000
+
+/** See the file's head. Another process's payments are seen within {@link FRESH_MS}. */
+export class PriceBook {
+  readonly #store: Pick<Store, 'prices'>
+  readonly #assets: readonly Asset[]
+  readonly #clock: Clock
+  readonly #known = new Map<string, bigint>()
+  #readAt = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+
+  constructor(store: Pick<Store, 'prices'>, assets: readonly Asset[], clock: Clock) {
+    this.#store = store
+    this.#assets = assets
+    this.#clock = clock
+  }
+
+  /** Reads the store when the last reading is old. Never rejects: old prices are better than no answer. */
+  async load(): Promise<void> {
+    if (this.#clock.now() - this.#readAt < FRESH_MS) return
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
+    await this.#reading
+  }
+
+  /**
+   * The newest price of a candidate, micro-USD; of several tokens the lowest.
+   * @param endpoint without `/v1`; without it the lowest of all paths
+   */
+  of({ route, remoteModel }: Candidate, endpoint?: string): bigint | undefined {
+    return this.#known.get(keyOf(route.apiBase, remoteModel, endpoint ?? ''))
+  }
+
+  async #read(): Promise<void> {
+    const prices = await this.#store.prices().catch(() => undefined)
+    this.#readAt = this.#clock.now()
+    if (!prices) return
+    this.#known.clear()
+    for (const { apiBase, endpoint, model, network, asset: address, last } of prices) {
+      const asset = findAsset(this.#assets, network, address)
+      if (!asset?.usd) continue
+      const microUsd = toMicroUsd(last, asset.decimals, asset.usd)
+      for (const path of [endpoint, '']) {
+        const key = keyOf(apiBase, model, path)
+        const known = this.#known.get(key)
+        if (known === undefined || microUsd < known) this.#known.set(key, microUsd)
+      }
+    }
+  }
+}
+
+function keyOf(apiBase: string, model: string, endpoint: string): string {
+  return [apiBase, model, endpoint].join('\n')
+}

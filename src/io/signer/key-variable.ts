@@ -1,0 +1,47 @@
+/** Takes a key out of the environment once, without reading it on the main thread. */
+import { ConfigError } from '../../core/errors.ts'
+
+/**
+ * Remembers that a variable was taken, in the environment itself: the environment belongs to the whole process, so
+ * two gateways in it must see each other's claims, and child processes that inherit it are told the same.
+ */
+const MARK_PREFIX = 'TOLLWAY_TAKEN_'
+
+/** A variable being taken. */
+export interface VariableClaim {
+  /** Makes sure that the variable is gone, whether the worker took it or failed. */
+  finish(): void
+}
+
+/**
+ * Claims a variable for one signer. Its value is never read here: only the worker does that.
+ * @param holds what it holds, for messages
+ * @throws ConfigError when it is not set, or another signer has taken it
+ */
+export function claimVariable(name: string, holds = 'private key'): VariableClaim {
+  const mark = `${MARK_PREFIX}${name}`
+  const isSet = name in process.env
+  const taken = process.env[mark]
+  // Set again after it was taken: a fresh key, free to be taken. Still being taken: not.
+  if (taken === 'now' || (taken !== undefined && !isSet)) {
+    throw new ConfigError(
+      `The ${holds} in the environment variable ${name} was already taken by another signer of this process: ` +
+        `a ${holds === 'private key' ? 'key' : holds} is removed from the environment when its signer starts. ` +
+        'Use one payer for all routes that share the key, or give each payer its own variable or a key file.',
+    )
+  }
+  if (!isSet) {
+    throw new ConfigError(
+      holds === 'private key'
+        ? `The environment variable ${name} is not set. Set it to the private key (0x and 64 hex digits), or name a key file.`
+        : `The environment variable ${name} is not set. Set it to the ${holds}, or name a file that holds it.`,
+    )
+  }
+  process.env[mark] = 'now'
+  return {
+    finish() {
+      delete process.env[name]
+      process.env[mark] = 'yes'
+    },
+  }
+}

@@ -1,0 +1,42 @@
+/** Takes a private key from where it is kept. Runs in the signer's worker only (rule 8). */
+import type { PrivateKeyAccount } from 'viem/accounts'
+import type { KeyReference, SecretReference } from '../../core/payer/key-reference.ts'
+import { readAgentcashWallet } from './key-agentcash.ts'
+import { readKeyFile } from './key-file.ts'
+import { accountOf, KeyFault } from './private-key.ts'
+
+/** @throws KeyFault in words that hold nothing of the key or of a password */
+export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
+  switch (key.source) {
+    case 'env':
+      return accountOf(take(key.name), `environment variable ${key.name}`)
+    case 'file':
+      return accountOf(readKeyFile(key.path), `key file ${key.path}`)
+    case 'keystore': {
+      // Loaded only where there is one: every signer would start a third slower for it.
+      const { openKeystore } = await import('./key-keystore.ts')
+      return await openKeystore(key.path, secretOf(key.password))
+    }
+    case 'agentcash':
+      return readAgentcashWallet(key.path)
+    default:
+      return key satisfies never
+  }
+}
+
+/** The environment is shared with the main thread: what is deleted here is gone there too. */
+function take(name: string): string {
+  const text = process.env[name]
+  delete process.env[name]
+  return text ?? ''
+}
+
+function secretOf(reference: SecretReference): string {
+  const text =
+    reference.source === 'env' ? take(reference.name) : readKeyFile(reference.path, { what: 'password file' })
+  const secret = text.replace(/\r?\n$/, '')
+  if (secret !== '') return secret
+  const place =
+    reference.source === 'env' ? `environment variable ${reference.name}` : `password file ${reference.path}`
+  throw new KeyFault(`The ${place} is empty. It holds the password of the keystore, nothing else.`)
+}

@@ -1,0 +1,208 @@
+/**
+ * A signer that keeps its keys elsewhere (Obol's remote signer REST): `GET /api/v1/keys`, `POST
+ * /api/v1/sign/<address>/typed-data`. It is asked for the closed set of messages only, and what it answers is used only after
+ * it proved to be a signature of that message by that address.
+ */
+import { getAddress, recoverAddress, type Hex } from 'viem'
+import { z } from 'zod'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import type { RemoteSignerReference } from '../../core/payer/key-reference.ts'
+import { payerOf, toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
+import type { Signer } from './signer.ts'
+import { TypedDigest } from './typed-digest.ts'
+
+/** Signatures of a batch that are asked for at the same time. */
+const CONCURRENCY = 8
+/** A signature is 140 bytes of JSON. */
+const MAX_ANSWER_BYTES = 65_536
+
+const KEYS = z.object({ keys: z.array(z.string().regex(/^0x[0-9a-fA-F]{40}$/)) })
+const SIGNED = z.object({ signature: z.string().regex(/^(?:0x)?[0-9a-fA-F]{130}$/) })
+const FAILED = z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })
+
+/** Options of {@link openRemoteSigner}. */
+export interface RemoteSignerOptions {
+  readonly signer: RemoteSignerReference
+  /** Longest wait for one answer, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
+}
+
+/**
+ * Connects and finds out the paying address.
+ * @throws ConfigError when the signer does not have the wanted key, or has several and none is named
+ * @throws TollwayError `signer_unavailable` when it does not answer
+ */
+export async function openRemoteSigner(options: RemoteSignerOptions): Promise<Signer> {
+  const { signer, timeoutMs = 10_000 } = options
+  const remote = new RemoteSigner(signer, timeoutMs)
+  try {
+    await remote.open()
+    return remote
+  } catch (error) {
+    await remote.close()
+    throw error
+  }
+}
+
+class RemoteSigner implements Signer {
+  readonly #options: RemoteSignerReference
+  readonly #timeoutMs: number
+  readonly #base: string
+  readonly #digest = new TypedDigest()
+  readonly #closing = new AbortController()
+  #address = ''
+
+  constructor(options: RemoteSignerReference, timeoutMs: number) {
+    this.#options = options
+    this.#timeoutMs = timeoutMs
+    this.#base = options.url.replace(/\/+$/, '')
+  }
+
+  get address(): string {
+    return this.#address
+  }
+
+  async open(): Promise<void> {
+    const answer = KEYS.safeParse(await this.#ask('GET', '/api/v1/keys', undefined, this.#closing.signal))
+    if (!answer.success) throw unavailable('sent no list of keys')
+    const keys = answer.data.keys.map((key) => key.toLowerCase())
+    const wanted = this.#options.address?.toLowerCase()
+    if (wanted !== undefined && !keys.includes(wanted)) {
+      throw new ConfigError(
+        `The remote signer has no key for ${wanted}. It has: ${keys.join(', ') || 'none'}.`,
+      )
+    }
+    const [only, ...others] = keys
+    if (wanted === undefined && (only === undefined || others.length > 0)) {
+      throw new ConfigError(
+        `The remote signer has ${keys.length} keys. Name the one that pays with address${keys.length === 0 ? ' once it has it' : `: ${keys.join(', ')}`}.`,
+      )
+    }
+    this.#address = wanted ?? only ?? ''
+  }
+
+  async sign(typed: TypedMessage, signal: AbortSignal): Promise<Hex> {
+    signal.throwIfAborted()
+    if (this.#closing.signal.aborted) throw unavailable('is closed')
+    if (payerOf(typed).toLowerCase() !== this.#address) {
+      throw unavailable('was asked for another address than its own')
+    }
+    const path = `/api/v1/sign/${getAddress(this.#address)}/typed-data`
+    const answer = await this.#ask('POST', path, toEip712(typed), signal)
+    const parsed = SIGNED.safeParse(answer)
+    if (!parsed.success) throw unavailable('sent no signature of 65 bytes')
+    const signature = normalize(parsed.data.signature)
+    const signedBy = await recoverAddress({ hash: this.#digest.of(typed), signature }).catch(() => undefined)
+    if (signedBy?.toLowerCase() !== this.#address) {
+      throw unavailable('sent a signature that is not of this payment by this address')
+    }
+    return signature
+  }
+
+  async signMany(
+    typed: readonly TypedMessage[],
+    signal: AbortSignal,
+    onProgress?: (done: number) => void,
+  ): Promise<readonly Hex[]> {
+    const signatures: Hex[] = []
+    const failed = new AbortController()
+    const either = AbortSignal.any([signal, failed.signal])
+    const queue = typed.entries()
+    let done = 0
+    const worker = async (): Promise<void> => {
+      for (const [index, one] of queue) {
+        signatures[index] = await this.sign(one, either)
+        done += 1
+        onProgress?.(done)
+      }
+    }
+    const workers = Array.from({ length: CONCURRENCY }, async () => {
+      try {
+        await worker()
+      } catch (error) {
+        // The others stop at once: a batch is whole or nothing.
+        failed.abort(error)
+        throw error
+      }
+    })
+    const results = await Promise.allSettled(workers)
+    const first = failed.signal.aborted ? failed.signal.reason : undefined
+    if (first !== undefined) throw first
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+    return signatures
+  }
+
+  close(): Promise<void> {
+    this.#closing.abort()
+    return Promise.resolve()
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    const { token } = this.#options
+    const timeout = AbortSignal.timeout(this.#timeoutMs)
+    try {
+      const answer = await fetch(`${this.#base}${path}`, {
+        method,
+        // A redirect would carry the token to somebody else.
+        redirect: 'error',
+        headers: {
+          accept: 'application/json',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.any([signal, timeout, this.#closing.signal]),
+      })
+      const text = await readText(answer.body)
+      if (answer.ok) return parse(text)
+      throw unavailable(refusal(answer.status, parse(text)))
+    } catch (error) {
+      if (error instanceof TollwayError) throw error
+      if (signal.aborted && !this.#closing.signal.aborted) throw signal.reason
+      if (this.#closing.signal.aborted) throw unavailable('is closed')
+      if (timeout.aborted) throw unavailable(`did not answer within ${this.#timeoutMs} ms`)
+      throw unavailable('cannot be reached')
+    }
+  }
+}
+
+/** The signer's own words are not repeated: only its code, which is a fixed word. */
+function refusal(status: number, body: unknown): string {
+  const failed = FAILED.safeParse(body)
+  const code = failed.success ? `, ${failed.data.code}` : ''
+  if (status === 401 || status === 403) return `refused the bearer token (status ${status}${code})`
+  return `refused to sign (status ${status}${code})`
+}
+
+/** v as 27 or 28: signers write it as that or as 0 or 1 (EIP-155 leaves typed data alone). */
+function normalize(signature: string): Hex {
+  const digits = signature.replace(/^0x/, '').toLowerCase()
+  const v = Number.parseInt(digits.slice(128), 16)
+  return `0x${digits.slice(0, 128)}${(v < 27 ? v + 27 : v).toString(16).padStart(2, '0')}`
+}
+
+async function readText(body: AsyncIterable<Uint8Array> | null): Promise<string> {
+  const pieces: Uint8Array[] = []
+  let length = 0
+  for await (const piece of body ?? []) {
+    length += piece.byteLength
+    if (length > MAX_ANSWER_BYTES) throw unavailable('sent more than a signature')
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString('utf8')
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
+function unavailable(what: string): TollwayError {
+  return new TollwayError({
+    code: 'signer_unavailable',
+    message: `The remote signer ${what}; nothing was paid.`,
+  })
+}

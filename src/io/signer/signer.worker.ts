@@ -1,0 +1,52 @@
+/**
+ * The only place where a private key is: this thread takes it from its source and signs the payments and allowances of
+ * the protocol, and nothing else. It logs nothing, and no error of a library leaves it.
+ */
+import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { z } from 'zod'
+import type { PrivateKeyAccount } from 'viem/accounts'
+import { payerOf } from '../../core/payer/typed-message.ts'
+import { KeyFault } from './private-key.ts'
+import { SIGN_REQUEST, WORKER_DATA, type WorkerMessage } from './signer-protocol.ts'
+import { loadKey } from './load-key.ts'
+import { TypedDigest } from './typed-digest.ts'
+
+async function answer(
+  account: PrivateKeyAccount,
+  digest: TypedDigest,
+  message: unknown,
+): Promise<WorkerMessage> {
+  const request = SIGN_REQUEST.safeParse(message)
+  if (!request.success) {
+    const id = z.object({ id: z.int() }).safeParse(message).data?.id ?? -1
+    return { type: 'refused', id, reason: 'it is not an EIP-3009, Permit2 or EIP-2612 message of a payment' }
+  }
+  const { id, messages } = request.data
+  const own = account.address.toLowerCase()
+  if (messages.some((typed) => payerOf(typed).toLowerCase() !== own)) {
+    return { type: 'refused', id, reason: 'it spends from an address that this key does not own' }
+  }
+  try {
+    const signatures: `0x${string}`[] = []
+    for (const typed of messages) signatures.push(await account.sign({ hash: digest.of(typed) }))
+    return { type: 'signed', id, signatures }
+  } catch {
+    return { type: 'refused', id, reason: 'it cannot be signed (a number or an address is out of range)' }
+  }
+}
+
+async function serve(port: MessagePort): Promise<void> {
+  const say = (message: WorkerMessage): void => port.postMessage(message)
+  try {
+    const account = await loadKey(WORKER_DATA.parse(workerData).key)
+    const digest = new TypedDigest()
+    port.on('message', (message) => {
+      void answer(account, digest, message).then(say)
+    })
+    say({ type: 'ready', address: account.address })
+  } catch (error) {
+    say({ type: 'fault', fault: error instanceof KeyFault ? error.message : 'The signer could not start.' })
+  }
+}
+
+if (!isMainThread && parentPort) void serve(parentPort)

@@ -1,0 +1,257 @@
+/** What every store decides the same way, without knowing how it keeps its data. */
+import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
+import {
+  chargedShare,
+  IllegalMoveError,
+  mayMove,
+  type AuthorizationRecord,
+  type Charge,
+  type ChargeState,
+  type ChargeTerms,
+  type Proof,
+} from '../../../core/charge/charge.ts'
+import { TollwayError } from '../../../core/errors.ts'
+import type { Window } from '../../../core/budget/window.ts'
+import type { TileWindow } from './rolling-window.ts'
+import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from '../store.ts'
+
+/** Which sums a claim counts in. */
+export interface WindowKey {
+  readonly budget: string
+  readonly subject: string
+  readonly window: Window | TileWindow
+  readonly windowStart: number
+}
+
+/** A share of a limit that a charge holds: kept with it, so that its windows never change (rule 2). */
+export interface Share extends WindowKey {
+  readonly window: Window
+  readonly amount: bigint
+}
+
+/** The shares a charge gets for its claims. */
+export function sharesOf(claims: readonly Claim[]): Share[] {
+  return claims.map(({ budget, subject, window, windowStart, amount }) => ({
+    budget,
+    subject,
+    window,
+    windowStart,
+    amount,
+  }))
+}
+
+/** New sums of one window. */
+export interface TotalsChange {
+  readonly key: WindowKey
+  readonly totals: Totals
+}
+
+/** Text that is the same for the same window only. */
+export function windowId(key: WindowKey): string {
+  return JSON.stringify([key.budget, key.subject, key.window, key.windowStart])
+}
+
+/** How a store reads its sums. */
+export interface SumsReader {
+  /** The sums kept under a key; `undefined` when nothing was ever charged there. */
+  readonly at: (key: WindowKey) => Totals | undefined
+  /** Everything that counts against a claim: of a rolling window the sums of many keys. */
+  readonly against: (claim: Claim) => Totals
+  /** The keys that a share counts in. */
+  readonly keysOf: (share: Share) => readonly WindowKey[]
+}
+
+/** What taking a set of claims comes to. */
+export type Taken =
+  | {
+      readonly ok: true
+      readonly changes: readonly TotalsChange[]
+      /** Claims that passed a soft limit, or a limit that is not enforced. */
+      readonly passed: readonly Notice[]
+    }
+  | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
+
+/** Checks claims in order and computes the sums with all of them held. Two claims on one window are added up. */
+export function takeClaims(claims: readonly Claim[], reader: SumsReader): Taken {
+  const sums = new Map<string, Totals>()
+  const passed: Notice[] = []
+  for (const claim of claims) {
+    if (claim.amount < 0n) throw new RangeError(`a claim on budget ${claim.budget} is negative`)
+    const id = windowId(claim)
+    const totals = sums.get(id) ?? reader.against(claim)
+    if (!fits(totals, claim)) {
+      if (claim.enforce !== false) return { ok: false, claim, totals }
+      passed.push({ kind: 'would_refuse', claim, totals })
+    }
+    const after = moveTotals(totals, undefined, 'held', claim.amount)
+    if (claim.soft !== undefined && counted(after) > claim.soft)
+      passed.push({ kind: 'soft', claim, totals: after })
+    sums.set(id, after)
+  }
+  return { ok: true, changes: moveShares(sharesOf(claims), undefined, 'held', reader), passed }
+}
+
+/** The shares of a charge after the chain proved that less was taken than signed; the same list when nothing changes. */
+export function sharesAfter(shares: readonly Share[], before: Charge, after: Charge): readonly Share[] {
+  const { charged, amount: signed } = after
+  if (charged === undefined || charged === before.charged) return shares
+  // A charge is lowered once: with the chain's proof it is never looked at again.
+  return shares.map((share) => ({ ...share, amount: chargedShare(share.amount, charged, signed) }))
+}
+
+/**
+ * The sums after a charge with these shares moved between states; `from` undefined for a new reservation.
+ * @param left what the shares are afterwards, one for one
+ * @throws Error when a window has no sums: the books are damaged, and guessing would overspend
+ */
+export function moveShares(
+  shares: readonly Share[],
+  from: ChargeState | undefined,
+  to: ChargeState,
+  reader: SumsReader,
+  left: readonly Share[] = shares,
+): TotalsChange[] {
+  const changed = new Map<string, TotalsChange>()
+  if (from === to && left === shares) return []
+  for (const [index, share] of shares.entries()) {
+    for (const key of reader.keysOf(share)) {
+      const id = windowId(key)
+      const totals = changed.get(id)?.totals ?? reader.at(key) ?? (from === undefined ? NO_TOTALS : undefined)
+      if (!totals) throw new Error(`the sums of budget ${share.budget} in window ${id} are missing`)
+      changed.set(id, { key, totals: moveTotals(totals, from, to, share.amount, left[index]?.amount) })
+    }
+  }
+  return [...changed.values()]
+}
+
+/** A charge as it starts. */
+export function heldCharge(terms: ChargeTerms): Charge {
+  return {
+    ...terms,
+    state: 'held',
+    proof: undefined,
+    authorization: undefined,
+    transaction: undefined,
+    reason: undefined,
+    updatedAt: terms.reservedAt,
+  }
+}
+
+/** Why a charge may not be authorized at `at`, the nonce apart; the lease ends at its last millisecond. */
+export function refuseAuthorize(charge: Charge, at: number): AuthorizeRefusal | undefined {
+  if (charge.state !== 'held') return 'not_held'
+  return at < charge.leaseUntil ? undefined : 'lease_expired'
+}
+
+/** A held charge with what was signed for it. */
+export function authorizedCharge(charge: Charge, record: AuthorizationRecord, at: number): Charge {
+  const authorization = { ...record, from: record.from.toLowerCase(), nonce: record.nonce.toLowerCase() }
+  return { ...charge, state: 'authorized', authorization, updatedAt: at }
+}
+
+/** The charge of a hand-over whose authorization another charge takes: the nonce is recorded once. */
+export function takenOverCharge(handOver: Charge, at: number): Charge {
+  const released = movedCharge(handOver, { to: 'released', at, reason: 'taken_over' })
+  return { ...released, authorization: undefined }
+}
+
+const STRENGTH: Readonly<Record<Proof, number>> = { assumed: 1, receipt: 2, chain: 3 }
+
+/**
+ * A charge after a move.
+ * @throws IllegalMoveError when the move does not exist; Error when it settles without a proof
+ */
+export function movedCharge(charge: Charge, move: Move): Charge {
+  if (move.to === 'settled' && move.proof === undefined) {
+    throw new Error(`charge ${charge.id} cannot be settled without a proof`)
+  }
+  if (!isMove(charge, move)) throw new IllegalMoveError(charge.id, charge.state, move.to)
+  if (move.charged !== undefined) checkCharged(charge, move, move.charged)
+  return {
+    ...charge,
+    state: move.to,
+    proof: move.proof,
+    ...(move.charged === undefined ? {} : { charged: move.charged }),
+    transaction: move.transaction ?? charge.transaction,
+    reason: move.reason,
+    updatedAt: move.at,
+  }
+}
+
+/** What lets budgets count less must be exactly what the chain can prove (rule 4). */
+function checkCharged({ id, amount, authorization }: Charge, move: Move, charged: bigint): void {
+  const provable = move.to === 'settled' && move.proof === 'chain' && authorization?.scheme === 'upto'
+  if (!provable || charged < 0n || charged > amount) {
+    throw new Error(`charge ${id} cannot be booked as ${charged} of ${amount} charged`)
+  }
+}
+
+function isMove(charge: Charge, move: Move): boolean {
+  // Only `authorize` may sign off a charge: it alone records the nonce.
+  if (move.to === 'authorized') return false
+  if (charge.state === 'settled' && move.to === 'settled') {
+    return strength(move.proof) > strength(charge.proof)
+  }
+  return mayMove(charge.state, move.to, charge.proof)
+}
+
+function strength(proof: Proof | undefined): number {
+  return proof === undefined ? 0 : STRENGTH[proof]
+}
+
+/** What becomes of a charge whose process has ended: signed ones may have been sent, unsigned ones were not. */
+export function retiredCharge(charge: Charge, at: number, reason: string): Charge | undefined {
+  if (charge.state === 'authorized') return movedCharge(charge, { to: 'uncertain', at, reason })
+  if (charge.state === 'held') return movedCharge(charge, { to: 'released', at, reason })
+  return undefined
+}
+
+/** What `HistoryQuery.longValidAt` asks of a charge. */
+export function isLongValid({ authorization, reservedAt }: Charge, at: number): boolean {
+  if (!authorization) return false
+  return authorization.validBefore * 1000 > reservedAt + 86_400_000 && authorization.validBefore >= at
+}
+
+const DEFAULT_LIMIT = 100
+const MAX_LIMIT = 1000
+
+/** How many charges a query asks for. @throws RangeError when it is not a whole number from 0 */
+export function queryLimit(query: Pick<ChargeQuery, 'limit'> | undefined): number {
+  const limit = query?.limit ?? DEFAULT_LIMIT
+  if (!Number.isSafeInteger(limit) || limit < 0) {
+    throw new RangeError(`limit must be a whole number from 0, not ${limit}`)
+  }
+  return Math.min(limit, MAX_LIMIT)
+}
+
+/** A charge that is not in the store: a fault of ours, never the request's. */
+export function unknownCharge(id: string): Error {
+  return new Error(`there is no charge ${id} in the store`)
+}
+
+/** A charge id that is taken. */
+export function duplicateCharge(id: string): Error {
+  return new Error(`charge ${id} is in the store already: ids must not repeat`)
+}
+
+/** A heartbeat of a process that never registered: its charges would never be resolved after its death. */
+export function unknownInstance(id: string): Error {
+  return new Error(`instance ${id} is not registered in the store`)
+}
+
+/** Two requests met a new seller at once, and it named two payees. */
+export function payeeDiffers(terms: ChargeTerms): TollwayError {
+  return new TollwayError({
+    code: 'payee_not_allowed',
+    message: `The seller asks for payment to another address than the one pinned for ${terms.apiBase}, so nothing was signed.`,
+    advice: [
+      'If the change is right, trust it with `tollway sellers trust` or name it under policy.sellers pay_to.',
+    ],
+    details: { pay_to: terms.payTo },
+  })
+}
+
+/** What every method answers once a store is closed. */
+export function storeClosed(): TollwayError {
+  return new TollwayError({ code: 'store_unavailable', message: 'The ledger is closed; nothing was paid.' })
+}

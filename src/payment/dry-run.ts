@@ -1,0 +1,66 @@
+/** `dry_run: true` in a JSON body: what the request would cost, answered without spending. */
+import { Readable } from 'node:stream'
+import { DIRECT_ENDPOINT, type Exchange } from '../core/request/exchange.ts'
+import { removeMembers, scanTopLevel } from '../core/json/json-scan.ts'
+import { formatUsd } from '../core/money/money.ts'
+import type { Quote } from '../core/policy/gate.ts'
+import type { Candidate, Route } from '../core/routing/route.ts'
+
+const FIELD = new Set(['dry_run'])
+
+/** Whether the request only asks what it would cost: a top-level `dry_run` that is `true`. */
+export function isDryRun({ body, endpoint }: Pick<Exchange, 'body' | 'endpoint'>): boolean {
+  // What another API means by the word is not ours to say.
+  if (endpoint === DIRECT_ENDPOINT) return false
+  // Most bodies do not hold the word; those are not looked at more closely.
+  if (!body?.includes('dry_run')) return false
+  const field = scanTopLevel(body)?.find(({ key }) => key === 'dry_run')
+  return field !== undefined && body.toString('utf8', field.valueStart, field.valueEnd) === 'true'
+}
+
+/** The body as a seller gets it: the field is ours. */
+export function withoutDryRun(body: Buffer): Buffer {
+  const members = scanTopLevel(body)
+  return members === undefined ? body : removeMembers(body, members, FIELD)
+}
+
+/**
+ * Puts the answer into the exchange.
+ * @param quote what would be paid; `undefined` where the route or the seller asks for nothing
+ */
+export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Quote | undefined): void {
+  const { route, remoteModel } = candidate
+  const answer = {
+    object: 'tollway.dry_run',
+    dry_run: true,
+    model: exchange.model ?? null,
+    route: route.modelName,
+    seller_model: remoteModel,
+    payment_required: quote !== undefined,
+    cost_usd: costOf(route, quote),
+    quote: quote
+      ? {
+          amount: quote.amount.toString(),
+          asset: quote.asset.symbol,
+          address: quote.asset.address,
+          network: quote.asset.network,
+          pay_to: quote.payTo,
+          scheme: quote.scheme,
+          seller: quote.origin,
+          payer: route.payer ?? null,
+        }
+      : null,
+  }
+  const body = Readable.from([Buffer.from(JSON.stringify(answer))])
+  const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+  exchange.reply = { status: 200, headers, body, kind: 'unpaid' }
+  exchange.outcome = 'free'
+  exchange.details['dry_run'] = true
+}
+
+/** In USD; `null` for what nobody here can say, such as what an upstream puts on the bill of its key. */
+function costOf({ payer, apiKey, forwardCredentials }: Route, quote: Quote | undefined): string | null {
+  if (quote) return quote.microUsd === undefined ? null : formatUsd(quote.microUsd)
+  const isBilled = payer === undefined && (apiKey !== undefined || forwardCredentials === true)
+  return isBilled ? null : '0'
+}

@@ -1,0 +1,172 @@
+/** What is sent to a seller or upstream for one candidate: URL, bytes and headers. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { TollwayError } from '../core/errors.ts'
+import type { Direct, Exchange } from '../core/request/exchange.ts'
+import { findFormField } from '../core/json/form-scan.ts'
+import { removeMembers, replaceMember, scanTopLevel } from '../core/json/json-scan.ts'
+import type { Candidate } from '../core/routing/route.ts'
+import { answerKind } from '../core/stream/stream-json.ts'
+import { asksForUsage, withStream, withUsage } from '../core/stream/stream-request.ts'
+import type { OutgoingRequest } from '../io/transport/upstream.ts'
+import { isCredential } from '../core/request/credentials.ts'
+import type { Request } from '../../middleware/http/handler.ts'
+import { isHopByHop } from '../../middleware/sse-restreamer/relay-headers.ts'
+
+/** Client headers a paid seller gets: what shapes the answer, and nothing that identifies the client. */
+const TO_SELLERS: readonly string[] = [
+  'content-type',
+  'accept',
+  'anthropic-version',
+  'anthropic-beta',
+  'openai-beta',
+]
+
+/** What shapes the answer to other requests than those for models. */
+const TO_DIRECT_SELLERS: readonly string[] = [...TO_SELLERS, 'accept-language', 'content-encoding', 'range']
+
+/** Never forwarded to an unpaid upstream: addressed to us, or recomputed. */
+const NEVER_FORWARDED: ReadonlySet<string> = new Set([
+  'host',
+  'content-length',
+  'expect',
+  'payment-signature',
+  'x-payment',
+])
+
+/**
+ * The request for one candidate; a direct one as it came, but for headers that are not the seller's business. The body is the client's, byte for byte; only `model` is rewritten where the route
+ * renames it, and fields that the route drops are taken out.
+ * @throws TollwayError `model_rename_unsupported`
+ */
+export function outgoingRequest(req: Request, exchange: Exchange, candidate: Candidate): OutgoingRequest {
+  if (exchange.direct) return directRequest(req, exchange, exchange.direct, candidate)
+  const url = req.originalUrl ?? req.url ?? ''
+  const question = url.indexOf('?')
+  return {
+    method: 'POST',
+    url: `${candidate.route.apiBase}${exchange.endpoint}${question < 0 ? '' : url.slice(question)}`,
+    headers: {
+      ...(candidate.route.payer === undefined
+        ? upstreamHeaders(req.headers, candidate)
+        : sellerHeaders(req.headers, candidate)),
+      ...(candidate.route.alwaysStream === true && answerKind(exchange.endpoint) !== undefined
+        ? { accept: 'text/event-stream' }
+        : {}),
+    },
+    body: streamedBody(exchange, candidate, bodyFor(exchange, candidate, req.headers['content-type'] ?? '')),
+    toSeller: candidate.route.payer !== undefined,
+    timeouts: candidate.route.timeouts,
+  }
+}
+
+function directRequest(
+  req: Request,
+  { body }: Exchange,
+  { url }: Direct,
+  candidate: Candidate,
+): OutgoingRequest {
+  return {
+    method: req.method ?? 'GET',
+    url,
+    headers: sellerHeaders(req.headers, candidate, TO_DIRECT_SELLERS),
+    // A GET with a body of no bytes would say that it has one.
+    body: body?.length === 0 ? undefined : body,
+    toSeller: true,
+    timeouts: candidate.route.timeouts,
+  }
+}
+
+function sellerHeaders(
+  headers: IncomingHttpHeaders,
+  { route }: Candidate,
+  names = TO_SELLERS,
+): Record<string, string> {
+  const out: Record<string, string> = {
+    'user-agent': route.userAgent ?? 'tollway',
+    'accept-encoding': 'identity',
+  }
+  for (const name of names) {
+    const value = headers[name]
+    if (typeof value === 'string') out[name] = value
+  }
+  const { traceparent } = headers
+  if (route.sendTraceparent === true && typeof traceparent === 'string') out['traceparent'] = traceparent
+  return out
+}
+
+function upstreamHeaders(
+  headers: IncomingHttpHeaders,
+  candidate: Candidate,
+): Record<string, string | string[]> {
+  const { apiKey, forwardCredentials } = candidate.route
+  const named = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()))
+  const out: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || isHopByHop(name) || named.has(name) || NEVER_FORWARDED.has(name)) continue
+    if (isCredential(name) && (!forwardCredentials || apiKey !== undefined)) continue
+    out[name] = value
+  }
+  if (apiKey !== undefined) out['authorization'] = `Bearer ${apiKey}`
+  return out
+}
+
+function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string): Buffer | undefined {
+  const { body } = exchange
+  if (!body) return body
+  if (/^\s*multipart\//i.test(contentType)) return renamedForm(exchange, candidate, contentType, body)
+  const named = renamed(exchange, candidate, body)
+  const { dropParams } = candidate.route
+  if (!dropParams || dropParams.length === 0) return named
+  return removeMembers(named, scanTopLevel(named) ?? [], new Set(dropParams))
+}
+
+/**
+ * Asks for a stream where the seller answers nothing else, and for the usage chunk of every paid stream: without it
+ * nobody knows what was bought. A route that drops `stream_options` does without.
+ */
+function streamedBody(
+  exchange: Exchange,
+  { route }: Candidate,
+  body: Buffer | undefined,
+): Buffer | undefined {
+  const kind = answerKind(exchange.endpoint)
+  exchange.usageChunk = undefined
+  if (!body || !exchange.body || kind === undefined) return body
+  const streams = exchange.stream || route.alwaysStream === true
+  const asked = exchange.stream ? body : route.alwaysStream === true ? withStream(body) : body
+  if (!streams || (kind !== 'chat' && kind !== 'text')) return asked
+  const isAsked = asksForUsage(exchange.body)
+  if (isAsked) exchange.usageChunk = 'asked'
+  if (isAsked || route.payer === undefined || route.dropParams?.includes('stream_options') === true)
+    return asked
+  exchange.usageChunk = 'forced'
+  return withUsage(asked)
+}
+
+function renamedForm(
+  { model }: Exchange,
+  { remoteModel }: Candidate,
+  contentType: string,
+  body: Buffer,
+): Buffer {
+  if (remoteModel === model || model === undefined) return body
+  const value = findFormField(body, contentType, 'model')
+  // Two readers that disagree on where the name stands must not decide what is paid for.
+  if (!value || body.toString('utf8', value.start, value.end) !== model) {
+    throw new TollwayError({
+      code: 'model_rename_unsupported',
+      message: `The route renames "${model}" to "${remoteModel}", and the place of the name in this multipart body is not clear.`,
+      advice: ["Send the seller's own model name, or add a route that does not rename."],
+      param: 'model',
+    })
+  }
+  return Buffer.concat([body.subarray(0, value.start), Buffer.from(remoteModel), body.subarray(value.end)])
+}
+
+function renamed({ model }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
+  if (remoteModel === model) return body
+  const member = scanTopLevel(body)?.find(({ key }) => key === 'model')
+  if (!member)
+    throw new TollwayError({ code: 'model_unreadable', message: 'The body names no model.', param: 'model' })
+  return replaceMember(body, member, JSON.stringify(remoteModel))
+}

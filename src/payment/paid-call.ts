@@ -1,0 +1,277 @@
+/** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
+import type { Charge } from '../core/charge/charge.ts'
+import { TollwayError } from '../core/errors.ts'
+import { approveAdvice } from '../core/payer/permit2.ts'
+import { receiptMismatch } from '../core/charge/receipt-check.ts'
+import type { TollwayEvent } from '../core/telemetry/events.ts'
+import type { Exchange, Reply } from '../core/request/exchange.ts'
+import type { Authorization, Provider } from '../core/payer/provider.ts'
+import type { Quote } from '../core/policy/gate.ts'
+import type { Candidate } from '../core/routing/route.ts'
+import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../core/charge/judge-paid-answer.ts'
+import {
+  decodeChallenge,
+  decodeReceipt,
+  MAX_CHALLENGE_BYTES,
+  type Challenge,
+  type Receipt,
+} from '../core/x402/x402.ts'
+import {
+  readBounded,
+  UpstreamError,
+  type BoundedBody,
+  type IncomingReply,
+  type OutgoingRequest,
+} from '../io/transport/upstream.ts'
+import { answerDryRun, isDryRun } from './dry-run.ts'
+import { noteHints } from './seller-hints.ts'
+import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import { paymentSecrets, scrubReply } from './redact-payment.ts'
+import { isRejection, sellerMessage } from './seller-message.ts'
+import { awaited } from './timing.ts'
+import { vet, type Vetted } from './vet-offers.ts'
+
+/** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
+const ERROR_BODY_MS = 10_000
+
+/** How often a payer that offers what was recorded before is asked for the next: each one is gone then. */
+const MAX_OFFERS = 8
+
+const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
+
+/** See the file's head. Lives for one candidate of one request. */
+export class PaidCall {
+  readonly #parts: PaymentParts
+  readonly #exchange: Exchange
+  readonly #candidate: Candidate
+  readonly #payer: Provider
+  readonly #request: OutgoingRequest
+
+  constructor(
+    parts: PaymentParts,
+    exchange: Exchange,
+    candidate: Candidate,
+    payer: Provider,
+    request: OutgoingRequest,
+  ) {
+    this.#parts = parts
+    this.#exchange = exchange
+    this.#candidate = candidate
+    this.#payer = payer
+    this.#request = request
+  }
+
+  /**
+   * Pays a 402 and puts the paid answer into the exchange.
+   * @param startedAt when the unpaid request was sent, `performance.now()`
+   * @param leaving aborted when the client is gone: then nothing is signed, and nothing signed is sent
+   * @throws ClientLeftError, TollwayError
+   */
+  async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
+    const challenge = await awaited(this.#exchange, readChallenge(answer))
+    const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge, leaving)
+    const { quote, pin } = vetted
+    this.#phase('quote', startedAt)
+    if (isDryRun(this.#exchange)) return answerDryRun(this.#exchange, this.#candidate, quote)
+    const guard = this.#exchange.guard
+    if (!guard) throw new TypeError('a paid call needs the budget guard')
+    const reserving = performance.now()
+    const held = await guard.reserve(quote, this.#candidate, pin)
+    this.#phase('reserve', reserving)
+    this.#exchange.charge = held
+    const { authorized, authorization } = await this.#authorize(quote, held, leaving)
+    const reply = await this.#send(authorized, authorization)
+    await this.#judge(authorized, reply, vetted, authorization)
+  }
+
+  /** Signs and records. Whatever fails here, nothing has left the process, and the hold is given back. */
+  async #authorize(
+    quote: Quote,
+    held: Charge,
+    leaving: AbortSignal,
+  ): Promise<{ authorized: Charge; authorization: Authorization }> {
+    const { ledger } = this.#parts
+    try {
+      for (let tries = 1; ; tries += 1) {
+        if (leaving.aborted) throw new ClientLeftError()
+        const signing = performance.now()
+        const authorization = await this.#payer.authorize(quote, held.id, leaving)
+        this.#phase('sign', signing)
+        if (leaving.aborted) throw new ClientLeftError()
+        const recording = performance.now()
+        const authorized = await ledger
+          .authorize(held, authorization.record)
+          .catch(async (error: unknown) => {
+            if (!wasUsed(error) || this.#payer.mayOfferUsed !== true || tries === MAX_OFFERS) throw error
+            await this.#close(held, 'uncertain')
+          })
+        if (!authorized) continue
+        this.#phase('record', recording)
+        this.#exchange.charge = authorized
+        return { authorized, authorization }
+      }
+    } catch (error) {
+      const released = await ledger.release(held, releaseReason(error, leaving))
+      // What was recorded before may have been sent then: a payer with a pool must not offer it again.
+      await this.#close(released, wasUsed(error) ? 'uncertain' : released.state)
+      throw leaving.aborted ? new ClientLeftError() : error
+    }
+  }
+
+  /** Sends the signed request once. It is not ended when the client leaves: the seller may have taken the money already. */
+  async #send(charge: Charge, authorization: Authorization): Promise<IncomingReply> {
+    const { name, value } = authorization.header
+    const names = [name, ...(authorization.alsoAs ?? [])]
+    const sending = performance.now()
+    const { waitAloud, candidate: asked } = this.#exchange
+    const endWait = asked?.route.earlyKeepalive === true ? waitAloud?.() : undefined
+    try {
+      return await awaited(
+        this.#exchange,
+        this.#parts.upstream.send({
+          ...this.#request,
+          headers: { ...this.#request.headers, ...Object.fromEntries(names.map((each) => [each, value])) },
+        }),
+      )
+    } catch (cause) {
+      const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+      await this.#close(await this.#parts.ledger.uncertain(charge, reason))
+      throw new TollwayError({
+        code: 'payment_uncertain',
+        message: `The payment was sent and no answer came back (${reason}). It counts as spent until the chain proves otherwise; do not resend.`,
+        details: { reason },
+        cause,
+      })
+    } finally {
+      endWait?.()
+      this.#phase('send', sending)
+    }
+  }
+
+  /** Books by status and receipt first; only then are the seller's words read, which may never end. */
+  async #judge(
+    charge: Charge,
+    raw: IncomingReply,
+    { quote, priceKey, knownPrice }: Vetted,
+    authorization: Authorization,
+  ): Promise<void> {
+    const { ledger } = this.#parts
+    const reply = scrubReply(raw, paymentSecrets(authorization.header.value))
+    const receipt = decodeReceipt((name) => headerOf(raw, name))
+    const verdict = judgePaidAnswer(reply.status, receipt)
+    noteHints(this.#exchange, (name) => headerOf(raw, name))
+    if (verdict.state === 'settled') {
+      const transaction = receipt?.success === true ? receipt.transaction : undefined
+      // Begun first and waited for last: it shares the settlement's commit.
+      const noted = knownPrice?.last === quote.amount ? undefined : ledger.notePrice(priceKey, quote.amount)
+      await this.#close(await ledger.settle(charge, verdict.proof, transaction))
+      if (receipt) await this.#checkReceipt(charge, receipt)
+      await noted
+    } else {
+      await this.#close(await ledger.uncertain(charge, verdict.reason))
+    }
+    if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
+    this.#exchange.outcome = 'paid'
+    this.#exchange.reply = { ...reply, kind: 'paid' }
+  }
+
+  /** A receipt is believed about being paid; what else it says and was not signed is for people to look at. */
+  async #checkReceipt(charge: Charge, receipt: Receipt): Promise<void> {
+    const detail = receiptMismatch(receipt, charge)
+    if (detail === undefined) return
+    this.#exchange.details['receipt_mismatch'] = detail
+    await this.#parts.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
+      // The payment is booked: an answer must not be lost over a mark on it.
+      this.#exchange.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
+    })
+  }
+
+  async #failure(
+    error: VerdictError,
+    reply: Omit<Reply, 'kind'>,
+    receipt: Receipt | undefined,
+    quote: Quote,
+  ): Promise<TollwayError> {
+    const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
+    const asksAnew = reply.status === 402 && !isRejection(body.bytes) && asksForOtherTerms(reply, body, quote)
+    const told = asksAnew ? TERMS_CHANGED : error
+    const words = sellerMessage(body.bytes, receipt)
+    const advice =
+      reply.status === 412 && quote.method === 'permit2' ? approveAdvice(quote.asset, quote.amount) : []
+    return new TollwayError({
+      ...told,
+      advice,
+      details: { seller_status: reply.status, seller_message: words ?? null },
+      headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+    })
+  }
+
+  /** Tells the exchange and the payer how the charge ended. A payer that fails here cannot undo what happened. */
+  async #close(charge: Charge, state = charge.state): Promise<void> {
+    this.#exchange.charge = charge
+    const { transaction } = charge
+    if (state !== 'settled' && state !== 'uncertain' && state !== 'released') return
+    await this.#payer.closed(charge.id, { state, transaction }).catch((error: unknown) => {
+      this.#exchange.details['payer_close_error'] = error instanceof Error ? error.name : 'unknown'
+    })
+  }
+
+  #phase(phase: Extract<TollwayEvent, { type: 'phase' }>['phase'], since: number): void {
+    const seconds = (performance.now() - since) / 1000
+    for (const observer of this.#parts.observers) observer({ type: 'phase', phase, seconds })
+  }
+}
+
+async function readChallenge(answer: IncomingReply): Promise<Challenge> {
+  const body = await readBounded(answer.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch((cause: unknown) => {
+    throw new TollwayError({
+      code: 'seller_unavailable',
+      message: "The seller's 402 answer broke off; nothing was paid.",
+      cause,
+    })
+  })
+  return decodeChallenge({
+    header: (name) => headerOf(answer, name),
+    body: body.bytes,
+    truncated: body.truncated,
+  })
+}
+
+/** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */
+function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): boolean {
+  try {
+    const { offers } = decodeChallenge({
+      header: (name) => headerOf(reply, name),
+      body: body.bytes,
+      truncated: body.truncated,
+    })
+    return !offers.some(
+      (offer) =>
+        offer.amount === quote.offer.amount &&
+        offer.payTo.toLowerCase() === quote.payTo &&
+        offer.asset.toLowerCase() === quote.asset.address &&
+        offer.network === quote.asset.network,
+    )
+  } catch {
+    return false
+  }
+}
+
+function headerOf(reply: Pick<Reply, 'headers'>, name: string): string | undefined {
+  const value = reply.headers[name]
+  return typeof value === 'string' || value === undefined ? value : value.join(', ')
+}
+
+function wasUsed(error: unknown): boolean {
+  return error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
+}
+
+function releaseReason(error: unknown, leaving: AbortSignal): string {
+  if (leaving.aborted) return 'client_left'
+  return error instanceof TollwayError ? error.code : 'internal_error'
+}
+
+/** The client is gone before anything was sent: there is nobody to answer and nothing to pay for. */
+export class ClientLeftError extends Error {
+  override readonly name = 'ClientLeftError'
+}

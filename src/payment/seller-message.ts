@@ -1,0 +1,43 @@
+/** The seller's own words about a failed payment: cleaned for a header and the audit record, never put into an error message. */
+import type { Receipt } from '../core/x402/x402.ts'
+import { headerText } from '../../middleware/http/response-headers.ts'
+
+/** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
+export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {
+  const words = withoutSecrets(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '').trim()
+  return words === '' ? undefined : headerText(words)
+}
+
+/**
+ * Whether a 402 says that the payment sent with it was refused, as BlockRun does ("Payment verification failed"): then it is
+ * no fresh challenge, whatever offer it carries along.
+ */
+export function isRejection(body: Buffer): boolean {
+  return /^payment (?:verification|settlement) failed/i.test(errorText(body.toString('utf8')) ?? '')
+}
+
+/**
+ * A signature the seller has not used is money (rule 8), and sellers quote what they were sent: no text long enough to be a
+ * signature or a payment header passes.
+ */
+function withoutSecrets(words: string): string {
+  return words.replace(/(?:0x)?[0-9a-fA-F]{65,}|[A-Za-z0-9+/_=-]{100,}/g, '[removed]')
+}
+
+function errorText(text: string): string | undefined {
+  try {
+    const json = JSON.parse(text) as unknown
+    const error = field(json, 'error')
+    const message = typeof error === 'string' ? error : field(error, 'message')
+    if (typeof message !== 'string') return undefined
+    // BlockRun puts what is wrong with a payment here.
+    const details = field(json, 'details')
+    return typeof details === 'string' && details !== message ? `${message}: ${details}` : message
+  } catch {
+    return undefined
+  }
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+}

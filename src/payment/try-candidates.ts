@@ -1,0 +1,279 @@
+/** Takes a request from candidate to candidate until one answers. */
+import { needsWords } from '../core/routing/answer-class.ts'
+import { ConfigError, TollwayError } from '../core/errors.ts'
+import type { Attempt, Exchange } from '../core/request/exchange.ts'
+import type { Provider } from '../core/payer/provider.ts'
+import type { Candidate, FallbackKind } from '../core/routing/route.ts'
+import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
+import { headerText, spentOf } from '../../middleware/http/response-headers.ts'
+import { askedPause, askUnpaid, classOf, unavailable } from './send-unpaid.ts'
+import type { Request } from '../../middleware/http/handler.ts'
+import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
+import { outgoingRequest } from './outgoing-request.ts'
+import { PaidCall } from './paid-call.ts'
+import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import { peekBody, whenDone } from './peek-body.ts'
+import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
+import { relayedHeaders } from '../../middleware/sse-restreamer/relay-headers.ts'
+
+/** Answers of an unpaid probe that are about the request and are relayed as they are. */
+const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415, 422])
+
+/** What a candidate is to blame for: too many of these in a row and the others go first. */
+const SELLER_FAULTS: ReadonlySet<string> = new Set([
+  'seller_unavailable',
+  'no_supported_offer',
+  'insufficient_funds',
+  'pool_exhausted',
+  'offer_undecodable',
+  'offer_too_large',
+  'offer_empty',
+  'payment_uncertain',
+  'payment_rejected',
+  'terms_changed',
+  'paid_not_delivered',
+  'seller_error',
+])
+
+/** Enough for an error; a longer body is no error that could be understood. */
+const MAX_ERROR_BYTES = 65_536
+
+/** How one candidate answered. */
+interface Verdict {
+  /** `served`: the exchange has the answer · else why another may do better; the answer is kept for when there is none. */
+  readonly kind: 'served' | FallbackKind
+  readonly status: number
+  readonly retryAfterMs: number | undefined
+}
+
+/**
+ * Fills `exchange.reply` from the first candidate that serves. After a refusal by policy or budget, and after a signed
+ * send, nothing follows (rules 5 and 7).
+ * @param leaving aborted when the client is gone; nothing is signed for it after that
+ * @throws the first candidate's failure when all fail, as LiteLLM does: it belongs to the model the caller meant
+ */
+export async function tryCandidates(
+  parts: PaymentParts,
+  req: Request,
+  exchange: Exchange,
+  leaving: AbortSignal,
+): Promise<void> {
+  const { routing } = exchange
+  const trail: string[] = []
+  let queue = exchange.candidates ?? []
+  let failure: unknown
+  for (let at = 0; at < queue.length; at++) {
+    const candidate = queue[at]
+    if (!candidate) break
+    const goOn = (reason: string): void => {
+      trail.push(trailOf(candidate, reason))
+      const next = queue[at + 1]
+      if (next) routing?.movedOn(candidate, next, reason)
+    }
+    exchange.route = candidate.route.modelName
+    exchange.payer = candidate.route.payer
+    exchange.candidate = candidate
+    const attempt = routing?.enter(candidate)
+    if (routing && !attempt) {
+      failure ??= full(candidate)
+      goOn('full')
+      continue
+    }
+    try {
+      const verdict = await serve(parts, req, exchange, candidate, leaving)
+      close(attempt, verdict)
+      const others = verdict.kind === 'served' ? [] : othersFor(verdict.kind, exchange, queue, at)
+      if (others.length === 0) {
+        trail.push(trailOf(candidate, `status_${verdict.status}`))
+        keepPlace(exchange, candidate, attempt)
+        noteTrail(exchange, trail)
+        return
+      }
+      letGo(exchange, attempt)
+      queue = [...queue.slice(0, at + 1), ...others]
+      failure ??= unavailable(`answered with status ${verdict.status}`, `status_${verdict.status}`)
+      goOn(verdict.kind === 'unavailable' ? `status_${verdict.status}` : verdict.kind)
+    } catch (error) {
+      blame(attempt, error)
+      attempt?.leave()
+      // Held against the books too: no error code may open a way to a second payment (rule 5).
+      if (error instanceof TollwayError && error.mayTryNext && spentOf(exchange) === 'no') {
+        failure ??= error
+        goOn(error.code)
+        continue
+      }
+      trail.push(trailOf(candidate, error instanceof TollwayError ? error.code : 'fault'))
+      noteTrail(exchange, trail)
+      throw error
+    }
+  }
+  noteTrail(exchange, trail)
+  throw failure
+}
+
+async function serve(
+  parts: PaymentParts,
+  req: Request,
+  exchange: Exchange,
+  candidate: Candidate,
+  leaving: AbortSignal,
+): Promise<Verdict> {
+  const dryRun = isDryRun(exchange)
+  const asked = outgoingRequest(req, exchange, candidate)
+  const request = dryRun && asked.body ? { ...asked, body: withoutDryRun(asked.body) } : asked
+  const payerName = candidate.route.payer
+  if (payerName === undefined) {
+    if (dryRun) return toldOnly(exchange, candidate)
+    const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
+    return await unpaidReply(parts, exchange, candidate, answer)
+  }
+  const payer = parts.payers.get(payerName)
+  if (!payer) {
+    throw new ConfigError(
+      `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
+    )
+  }
+  try {
+    return await buy(parts, exchange, candidate, payer, request, leaving)
+  } catch (error) {
+    const smaller = reducedRequest(parts, exchange, candidate, request, error)
+    if (!smaller) throw error
+    try {
+      return await buy(parts, exchange, candidate, payer, smaller, leaving)
+    } catch (again) {
+      forgetReduction(exchange)
+      throw again
+    }
+  }
+}
+
+/** Asks what the request costs, and pays it. */
+async function buy(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  payer: Provider,
+  request: OutgoingRequest,
+  leaving: AbortSignal,
+): Promise<Verdict> {
+  const startedAt = performance.now()
+  const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
+  if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
+    answer.body.destroy()
+    return toldOnly(exchange, candidate)
+  }
+  if (answer.status !== 402) {
+    return await unpaidReply(parts, exchange, candidate, withoutSellersHeaders(probeAnswer(answer, exchange)))
+  }
+  const call = new PaidCall(parts, exchange, candidate, payer, request)
+  await parts.running.track(call.run(answer, startedAt, leaving))
+  return { kind: 'served', status: 200, retryAfterMs: undefined }
+}
+
+/** Nobody asks for a payment, and the request only asked what it costs. */
+function toldOnly(exchange: Exchange, candidate: Candidate): Verdict {
+  answerDryRun(exchange, candidate, undefined)
+  return { kind: 'served', status: 200, retryAfterMs: undefined }
+}
+
+/** Puts an answer without payment into the exchange, and tells whether another candidate may do better. */
+async function unpaidReply(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  answer: IncomingReply,
+): Promise<Verdict> {
+  const { status } = answer
+  const retryAfterMs = askedPause(answer, parts.clock.now())
+  exchange.outcome = 'free'
+  exchange.reply = { ...answer, kind: 'unpaid' }
+  if (!needsWords(status) || !hasStandIns(exchange)) return { kind: kindOf(answer), status, retryAfterMs }
+  const { bytes, body } = await peekBody(answer.body, MAX_ERROR_BYTES)
+  exchange.reply = { ...answer, body, kind: 'unpaid' }
+  return { kind: kindOf(answer, bytes), status, retryAfterMs }
+
+  function kindOf(reply: IncomingReply, words?: Uint8Array): Verdict['kind'] {
+    const found = classOf(reply, candidate, words)
+    return found === 'ok' || found === 'request' ? 'served' : found
+  }
+}
+
+function hasStandIns({ routing }: Exchange): boolean {
+  if (!routing) return false
+  return routing.standIns('context_window').length > 0 || routing.standIns('content_policy').length > 0
+}
+
+/** Who comes next: the rest of the queue, or the models named for this kind of failure. */
+function othersFor(
+  kind: FallbackKind,
+  { routing }: Exchange,
+  queue: readonly Candidate[],
+  at: number,
+): readonly Candidate[] {
+  if (kind === 'unavailable') return queue.slice(at + 1)
+  // The candidates left are of the same model, and would say the same.
+  const tried = queue.slice(0, at + 1)
+  return (routing?.standIns(kind) ?? []).filter(
+    ({ route, remoteModel }) =>
+      !tried.some((other) => other.route === route && other.remoteModel === remoteModel),
+  )
+}
+
+function close(attempt: Attempt | undefined, { kind, status, retryAfterMs }: Verdict): void {
+  if (kind === 'unavailable') attempt?.failed(`status_${status}`, retryAfterMs)
+  else attempt?.answered()
+}
+
+function blame(attempt: Attempt | undefined, error: unknown): void {
+  if (error instanceof TollwayError && SELLER_FAULTS.has(error.code)) attempt?.failed(error.code)
+  else attempt?.unknown()
+}
+
+/** An answer that is given up for another candidate's. */
+function letGo(exchange: Exchange, attempt: Attempt | undefined): void {
+  exchange.reply?.body.destroy()
+  exchange.reply = undefined
+  exchange.outcome = undefined
+  attempt?.leave()
+}
+
+/** A route with a limit counts a request until its answer is through. */
+function keepPlace(exchange: Exchange, { route }: Candidate, attempt: Attempt | undefined): void {
+  const { reply } = exchange
+  if (!attempt) return
+  if (route.maxParallel === undefined || !reply) attempt.leave()
+  else exchange.reply = { ...reply, body: whenDone(reply.body, () => attempt.leave()) }
+}
+
+/** A seller that answers for free is still a seller: it does not speak in our name, nor to the client's cookies. */
+function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
+  return { ...reply, headers: Object.fromEntries(relayedHeaders({ headers: reply.headers, kind: 'paid' })) }
+}
+
+/** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
+function probeAnswer(answer: IncomingReply, { direct }: Exchange): IncomingReply {
+  const { status } = answer
+  if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
+  // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
+  if (direct && (status >= 400 || status === 304)) return answer
+  answer.body.destroy()
+  throw unavailable(`answered the unpaid request with status ${status}`, `status_${status}`)
+}
+
+function full({ route }: Candidate): TollwayError {
+  return new TollwayError({
+    code: 'seller_unavailable',
+    message: `This route has ${route.maxParallel} requests under way, which is its limit; nothing was sent.`,
+    details: { reason: 'full' },
+    headers: { 'retry-after': '1' },
+  })
+}
+
+function trailOf({ route }: Candidate, result: string): string {
+  return `${headerText(route.modelName)}@${new URL(route.apiBase).host}=${result}`
+}
+
+/** For the audit record: who was asked before, and how that ended. */
+function noteTrail(exchange: Exchange, trail: readonly string[]): void {
+  if (trail.length > 1) exchange.details['tried'] = trail.join(' ')
+}

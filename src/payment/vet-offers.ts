@@ -1,0 +1,137 @@
+/** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
+import { findAsset } from '../core/money/assets.ts'
+import { TollwayError } from '../core/errors.ts'
+import type { Exchange } from '../core/request/exchange.ts'
+import { highestPrice } from '../core/policy/price-change.ts'
+import type { Provider } from '../core/payer/provider.ts'
+import { vetOffers, type Quote } from '../core/policy/gate.ts'
+import type { Candidate } from '../core/routing/route.ts'
+import type { Challenge } from '../core/x402/x402.ts'
+import type { KnownPrice, PriceKey } from '../io/store/store.ts'
+import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+
+/** An offer that may be paid. */
+export interface Vetted {
+  readonly quote: Quote
+  /** Whether the payee is pinned by the reservation: none is configured. */
+  readonly pin: boolean
+  readonly priceKey: PriceKey
+  readonly knownPrice: KnownPrice | undefined
+}
+
+/**
+ * Chooses the offer to pay.
+ * @param signal aborted when nobody waits any more
+ * @throws TollwayError with the gate's codes, what the payer cannot pay with, `store_unavailable`
+ */
+export async function vet(
+  parts: PaymentParts,
+  exchange: Exchange,
+  candidate: Candidate,
+  payer: Provider,
+  challenge: Challenge,
+  signal: AbortSignal,
+): Promise<Vetted> {
+  const { policy, origins, ledger } = parts
+  const { apiBase } = candidate.route
+  const origin = new URL(apiBase).origin
+  const configured = policy.payTo.get(origin)
+  const pins = configured ? [] : await ledger.pins(apiBase)
+  const keyOf = (network: string, asset: string): PriceKey => ({
+    apiBase,
+    endpoint: exchange.endpoint,
+    model: candidate.remoteModel,
+    network,
+    asset,
+  })
+  const prices = await ledger.knownPrices(assetsOf(challenge, parts, payer, keyOf))
+  const priceOf = (network: string, asset: string): KnownPrice | undefined =>
+    prices.find((price) => price.network === network && price.asset === asset)
+  try {
+    const quotes = vetOffers(challenge, origin, {
+      networks: payer.networks,
+      assets: policy.assets,
+      origins,
+      maxMicroUsd: policy.maxMicroUsd === 'none' ? undefined : policy.maxMicroUsd,
+      maxValiditySeconds: policy.maxValiditySeconds,
+      payees(network, asset) {
+        if (configured) return configured
+        const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
+        return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
+      },
+      supports: (offer) => payer.supports(offer),
+      order: policy.offerOrder,
+      lifeSeconds: policy.lifeSeconds,
+      price(network, asset) {
+        const known = priceOf(network, asset)
+        if (policy.maxPriceChange === undefined || !known) return undefined
+        const highest = highestPrice(known.pinned, policy.maxPriceChange)
+        return { pinned: known.pinned, highest, target: targetOf(known) }
+      },
+    })
+    const quote = await firstReady(quotes, payer, signal)
+    const { network, address } = quote.asset
+    const knownPrice = priceOf(network, address)
+    if (knownPrice && knownPrice.last !== quote.amount) {
+      moved(parts, origin, candidate, quote.amount > knownPrice.last ? 'up' : 'down')
+    }
+    return { quote, pin: configured === undefined, priceKey: keyOf(network, address), knownPrice }
+  } catch (error) {
+    if (error instanceof TollwayError && error.code === 'price_unstable') {
+      moved(parts, origin, candidate, 'refused')
+    }
+    throw error
+  }
+}
+
+/** The first of the acceptable quotes that the payer can pay, as far as it knows; of all that it cannot the first is told. */
+async function firstReady(
+  quotes: readonly [Quote, ...Quote[]],
+  payer: Provider,
+  signal: AbortSignal,
+): Promise<Quote> {
+  if (!payer.ready) return quotes[0]
+  let first: unknown
+  for (const quote of quotes) {
+    try {
+      await payer.ready(quote, signal)
+      return quote
+    } catch (error) {
+      if (!(error instanceof TollwayError)) throw error
+      first ??= error
+    }
+  }
+  throw first
+}
+
+/** For people to copy into a shell: a client's text stands there only when it cannot mean anything else to one. */
+function targetOf({ apiBase, endpoint, model }: PriceKey): string {
+  const named = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/.test(model) ? ` --model ${model}` : ''
+  return `${apiBase} --path ${endpoint}${named}`
+}
+
+/** The networks and assets on offer that this payer might pay with, each once. */
+function assetsOf(
+  challenge: Challenge,
+  { policy }: PaymentParts,
+  payer: Provider,
+  keyOf: (network: string, asset: string) => PriceKey,
+): PriceKey[] {
+  const keys = challenge.offers.flatMap((offer) => {
+    if (!payer.networks.includes(offer.network)) return []
+    const asset = findAsset(policy.assets, offer.network, offer.asset)
+    return asset ? [keyOf(asset.network, asset.address)] : []
+  })
+  return [...new Map(keys.map((key) => [`${key.network} ${key.asset}`, key])).values()]
+}
+
+function moved(
+  { observers }: PaymentParts,
+  seller: string,
+  { route }: Candidate,
+  direction: 'up' | 'down' | 'refused',
+): void {
+  for (const observer of observers) {
+    observer({ type: 'price_moved', seller, route: route.modelName, direction })
+  }
+}
