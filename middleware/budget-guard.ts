@@ -5,7 +5,6 @@ import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { PriceMemory } from '../src/core/budget/recent-quotes.ts'
-import type { Quote } from '../src/core/policy/gate.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -13,6 +12,7 @@ import { asyncHandler, type Handler } from './http/handler.ts'
 import { functionOption, objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
+import { termsOf } from '../src/payment/reserve-terms.ts'
 
 /** Options of {@link budgetGuard}. */
 export interface BudgetGuardOptions {
@@ -99,24 +99,5 @@ function spendOf(exchange: Exchange, { route }: Candidate, microUsd: bigint): Sp
     symbol: '',
     amount: 0n,
     microUsd,
-  }
-}
-
-function termsOf(exchange: Exchange, quote: Quote, candidate: Candidate): Parameters<Ledger['reserve']>[0] {
-  return {
-    requestId: exchange.id,
-    caller: exchange.caller,
-    model: exchange.model ?? '',
-    route: candidate.route.modelName,
-    payer: candidate.route.payer ?? '',
-    seller: quote.origin,
-    apiBase: candidate.route.apiBase,
-    network: quote.asset.network,
-    asset: quote.asset.address,
-    symbol: quote.asset.symbol,
-    decimals: quote.asset.decimals,
-    payTo: quote.payTo,
-    amount: quote.amount,
-    microUsd: quote.microUsd,
   }
 }

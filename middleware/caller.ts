@@ -3,8 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
-import type { CallerLimits, Exchange } from '../src/core/request/exchange.ts'
-import { matchesPattern } from '../src/core/routing/route.ts'
+import type { CallerLimits } from '../src/core/request/exchange.ts'
 import { hashKey } from '../src/io/callers/hash-key.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import type { Handler, Request } from './http/handler.ts'
@@ -110,11 +109,6 @@ export function caller(options: CallerOptions = {}): Handler {
     exchange.limits = found.limits
     next()
   })
-}
-
-/** Whether the caller of an exchange may use a model. */
-export function mayUse(exchange: Exchange, model: string): boolean {
-  return exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
 }
 
 interface KnownCaller extends Caller {

@@ -5,7 +5,7 @@ import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 import { endpointOf, headersOf } from './http/paths.ts'
-import { RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
+import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {
@@ -20,7 +20,7 @@ export interface ModelRouterOptions {
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
   fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
-  state: z.instanceof(RouterState, { error: 'give a RouterState' }).default(() => new RouterState()),
+  state: z.instanceof(RouterState, { error: 'give a RouterState' }).default(() => new RouterState({ ...ROUTER_DEFAULTS, random: Math.random })),
 })
 
 /**

@@ -5,7 +5,6 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Provider } from '../src/core/payer/provider.ts'
-import type { OfferOrder } from '../src/core/policy/gate.ts'
 import { answerKind } from '../src/core/stream/stream-json.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
@@ -14,67 +13,13 @@ import { tryCandidates } from '../src/payment/try-candidates.ts'
 import { waitAloud } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
-import type { ModelCatalogue } from './http/listed-models.ts'
-import { ClientLeftError } from '../src/payment/paid-call.ts'
+import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
+import { ClientLeftError } from '../src/payment/payment-context.ts'
 import { functionOption, objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 import { RunningCalls } from '../src/payment/calls-in-flight.ts'
 import { markReady } from '../src/payment/timing.ts'
-
-/** Limits on what may be signed (rule 6). */
-export interface PaymentPolicy {
-  /** Ceiling of one payment, micro-USD; `none` only where all that pays is vouchers with a price of their own. */
-  readonly maxMicroUsd: bigint | 'none'
-  /** Longest validity window that is signed, seconds. */
-  readonly maxValiditySeconds: number
-  /** How far a price may rise above the pinned one, millionths (`200_000n` is 20 %); no limit by default. */
-  readonly maxPriceChange?: bigint | undefined
-  /** Which of several acceptable offers is paid; default the cheapest in USD. */
-  readonly offerOrder?: OfferOrder | undefined
-  /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
-  readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
-  /** Assets that may be spent; default USDC on the built-in networks. */
-  readonly assets?: readonly Asset[] | undefined
-}
-
-/** Options of {@link paymentInterceptor}. */
-export interface PaymentInterceptorOptions {
-  readonly ledger: Ledger
-  readonly upstream: Upstream
-  /** Payers by the name the routes use. */
-  readonly payers: ReadonlyMap<string, Provider>
-  /** Origins that may be paid: those of the paid routes. */
-  readonly origins: ReadonlySet<string>
-  readonly policy: PaymentPolicy
-  /** What sellers list: their price of a token tells how far to lower a limit (`reduceMaxTokens`). */
-  readonly catalogue?: Pick<ModelCatalogue, 'find'> | undefined
-  /** Counts the paid calls on their way; a shutdown waits for them. */
-  readonly running?: RunningCalls | undefined
-  readonly clock?: Clock | undefined
-  /** Waits between repeats of unpaid sends. */
-  readonly timers?: Timers | undefined
-  /** Longest silence of a paid stream that routes with `earlyKeepalive` bear, milliseconds; default 15,000. */
-  readonly keepaliveMs?: number | undefined
-  readonly observers?: readonly Observer[] | undefined
-}
-
-/** What {@link PaidCall} works with. */
-export interface PaymentParts extends Omit<
-  PaymentInterceptorOptions,
-  'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
-> {
-  readonly running: RunningCalls
-  readonly clock: Clock
-  readonly timers: Timers
-  readonly keepaliveMs: number
-  readonly observers: readonly Observer[]
-  readonly policy: PaymentPolicy & {
-    readonly payTo: ReadonlyMap<string, readonly string[]>
-    readonly assets: readonly Asset[]
-    /** See `GatePolicy.lifeSeconds`: for those who sign ahead. */
-    readonly lifeSeconds?: number | undefined
-  }
-}
+import type { PaymentInterceptorOptions, PaymentParts } from '../src/payment/payment-context.ts'
 
 const SCHEMA = z.strictObject({
   ledger: objectWith<Ledger>(

@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
-
-const ROOT = resolve(import.meta.dirname, '..')
+import { circles, foldersOf, importsOf, localImports, ROOT, sources } from './kit/import-graph.ts'
 
 /** The floors, lowest first: what each may import of ours, and of others. `*` means any package. */
 const FLOORS = [
@@ -21,28 +20,27 @@ const FLOORS = [
     packages: ['zod', 'viem'],
     never: ['express'],
   },
-  { name: 'middleware', dir: 'middleware', below: ['io', 'core'], packages: ['*'], never: ['viem'] },
-  { name: 'app', dir: 'src/app', below: ['middleware', 'providers', 'io', 'core'], packages: ['*'] },
+  {
+    name: 'payment',
+    dir: 'src/payment',
+    below: ['io', 'core'],
+    packages: [],
+    never: ['express', 'http-proxy-middleware'],
+  },
+  {
+    name: 'middleware',
+    dir: 'middleware',
+    below: ['payment', 'io', 'core'],
+    packages: ['*'],
+    never: ['viem'],
+  },
+  {
+    name: 'app',
+    dir: 'src/app',
+    below: ['middleware', 'payment', 'providers', 'io', 'core'],
+    packages: ['*'],
+  },
 ] as const
-
-interface Import {
-  readonly from: string
-  readonly specifier: string
-}
-
-function sources(dir: string): string[] {
-  return readdirSync(join(ROOT, dir), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(dir, name))
-}
-
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(ROOT, file), 'utf8')
-  const found = text.matchAll(
-    /(?:^|\n)\s*(?:import|export)\s[^'"]*?from\s*'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
-  )
-  return [...found].map((match) => ({ from: file, specifier: match[1] ?? match[2] ?? match[3] ?? '' }))
-}
 
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
@@ -97,6 +95,53 @@ describe.each(FLOORS)('the floor $name', (floor) => {
   })
 })
 
+const SOURCES = [...sources('src'), ...sources('middleware'), ...sources('providers')]
+
+test('no circle of files, type imports counted', () => {
+  expect(circles(localImports(SOURCES))).toEqual([])
+})
+
+test('no circle of folders, type imports counted', () => {
+  expect(circles(foldersOf(localImports(SOURCES)))).toEqual([])
+})
+
+test('the search for circles finds one', () => {
+  const graph = new Map([
+    ['a', new Set(['b'])],
+    ['b', new Set(['c'])],
+    ['c', new Set(['a', 'd'])],
+    ['d', new Set<string>()],
+  ])
+  expect(circles(graph)).toEqual([['a', 'b', 'c']])
+})
+
+test('the inside of a middleware is imported by that middleware alone', () => {
+  const wrong = [...localImports(SOURCES)].flatMap(([from, targets]) =>
+    [...targets].flatMap((target) => {
+      const owner = /^middleware\/([^/]+)\//.exec(target)?.[1]
+      const isOwn = from === `middleware/${owner}.ts` || from.startsWith(`middleware/${owner}/`)
+      return owner === undefined || owner === 'http' || isOwn ? [] : [`${from} -> ${target}`]
+    }),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('every source file is short enough to read, and every folder to survey', () => {
+  const long = SOURCES.filter(
+    (file) => readFileSync(join(ROOT, file), 'utf8').split('\n').length - 1 > 350 && !isGenerated(file),
+  )
+  expect(long).toEqual([])
+  const full = [...Map.groupBy(SOURCES, (file) => dirname(file))]
+    .filter(([, files]) => files.length > 25)
+    .map(([folder, files]) => `${folder}: ${files.length}`)
+  expect(full).toEqual([])
+})
+
+/** Compiled contracts are data. */
+function isGenerated(file: string): boolean {
+  return file.endsWith('-artifact.ts')
+}
+
 test('core reaches for no clock, no randomness and no environment of its own', () => {
   const reaches = sources('src/core')
     .filter((file) => !file.endsWith('/clock.ts') && !file.endsWith('/timers.ts'))
@@ -148,8 +193,8 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
   expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['src/payment/vet-offers.ts'])
   // Vouchers are bought by the same gate, and paid for when they are spent.
   expect(using(/(?<!function )\bvet\(/).toSorted()).toEqual([
-    'src/payment/paid-call.ts',
     'src/app/buying/terms.ts',
+    'src/payment/paid-call.ts',
   ])
   expect(using(/\.presign\(/)).toEqual(['src/app/buying/fill.ts'])
   expect(using(/payer\.authorize\(/)).toEqual(['src/payment/paid-call.ts'])

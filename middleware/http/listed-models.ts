@@ -1,16 +1,7 @@
 import type { Exchange } from '../../src/core/request/exchange.ts'
-import type { Candidate, ModelInfo, Route, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
-import { mayUse } from '../caller.ts'
-
-/** What sellers list of their models. */
-export interface ModelCatalogue {
-  /** Brings the rest up to date; never rejects. */
-  load(): Promise<void>
-  /** The names under which the models of a route's seller can be asked for; empty where they are not known. */
-  names(route: Route): readonly string[]
-  /** What the seller says of a candidate's model. */
-  find(candidate: Candidate): ModelInfo | undefined
-}
+import type { ModelInfo, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
+import { mayUse } from '../../src/core/request/exchange.ts'
+import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 
 /** What is known of a model: the configuration's word goes before the catalogue's. */
 export function mergedInfo(own: ModelInfo | undefined, listed: ModelInfo | undefined): ModelInfo | undefined {

@@ -1,5 +1,5 @@
 import { TollwayError } from '../../src/core/errors.ts'
-import { headerText } from './response-headers.ts'
+import { headerText } from '../../src/core/printable.ts'
 import type { Request } from './handler.ts'
 import { endpointOf, findPath } from './paths.ts'
 

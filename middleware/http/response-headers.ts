@@ -1,14 +1,8 @@
 /** The headers Tollway puts on its answers. */
 import type { ServerResponse } from 'node:http'
-import type { Exchange } from '../../src/core/request/exchange.ts'
+import { type Exchange, spentOf } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
-
-/** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
-export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
-  const state = exchange.charge?.state
-  if (state === 'settled') return 'yes'
-  return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
-}
+import { headerText } from '../../src/core/printable.ts'
 
 /**
  * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
@@ -46,9 +40,4 @@ export function trailersOf(exchange: Exchange): Record<string, string> {
     ...(charge && spent !== 'no' ? { 'x-tollway-charge': charge.id } : {}),
     ...(cost === undefined ? {} : { 'x-tollway-cost-usd': cost }),
   }
-}
-
-/** Text that may stand in a header: anything outside printable ASCII becomes `?`. */
-export function headerText(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
 }

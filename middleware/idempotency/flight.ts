@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { Exchange, Reply, Run } from '../../src/core/request/exchange.ts'
 import type { Attempt, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
-import { spentOf } from '../http/response-headers.ts'
+import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
 
 /** What a request came to. */

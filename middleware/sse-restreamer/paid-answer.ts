@@ -7,7 +7,7 @@ import { answerKind } from '../../src/core/stream/stream-json.ts'
 import { contentCoding, decoderFor } from './content-coding.ts'
 import { abandon } from './relay-body.ts'
 import type { RelayEnds } from './relay-session.ts'
-import { mediaType } from './relay-headers.ts'
+import { mediaType } from '../../src/core/request/header-policy.ts'
 import { sellerMessage } from '../../src/payment/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 

@@ -3,11 +3,16 @@
  * none, and finds out from the seller.
  */
 import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
-import type { AuthorizationMethod } from '../../src/core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../src/core/money/assets.ts'
 import { EXACT_PROXY } from '../../src/core/payer/contracts.ts'
 import { parseAtomic, toMicroUsd } from '../../src/core/money/money.ts'
-import { GAS_SPONSORING } from '../../src/core/payer/permit2.ts'
-import { sellerBase, voucherId, type SignedVoucher, type VoucherPool } from '../../src/core/vouchers/voucher.ts'
+import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
+import {
+  sellerBase,
+  voucherId,
+  type SignedVoucher,
+  type VoucherPool,
+} from '../../src/core/vouchers/voucher.ts'
 import type { AuthDocument, UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
 
 /** Names of networks that only x402-buyer knows. */

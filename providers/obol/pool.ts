@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import type { Asset } from '../../src/core/money/assets.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { GAS_SPONSORING } from '../../src/core/payer/permit2.ts'
+import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
 import type { Authorization, Outcome, Provider } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
 import type { Timers } from '../../src/core/timers.ts'
@@ -18,7 +18,12 @@ import {
 import { encodePayment, HEADERS, type Offer } from '../../src/core/x402/x402.ts'
 import type { ConsumedFile } from '../../src/io/external-payers/obol/consumed-file.ts'
 import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
-import { ObolFilesError, readObolFiles, type ObolFiles, type ObolPaths } from '../../src/io/external-payers/obol/files.ts'
+import {
+  ObolFilesError,
+  readObolFiles,
+  type ObolFiles,
+  type ObolPaths,
+} from '../../src/io/external-payers/obol/files.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import type { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
 import { SponsorLine } from '../shared/permit-queue.ts'

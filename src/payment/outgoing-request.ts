@@ -9,8 +9,16 @@ import { answerKind } from '../core/stream/stream-json.ts'
 import { asksForUsage, withStream, withUsage } from '../core/stream/stream-request.ts'
 import type { OutgoingRequest } from '../io/transport/upstream.ts'
 import { isCredential } from '../core/request/credentials.ts'
-import type { Request } from '../../middleware/http/handler.ts'
-import { isHopByHop } from '../../middleware/sse-restreamer/relay-headers.ts'
+import { isHopByHop } from '../core/request/header-policy.ts'
+
+/** The fields that are read of a client's request; Express's own fits. */
+export interface ClientRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  /** The URL before any mount path was cut off. */
+  readonly originalUrl?: string | undefined
+  readonly headers: IncomingHttpHeaders
+}
 
 /** Client headers a paid seller gets: what shapes the answer, and nothing that identifies the client. */
 const TO_SELLERS: readonly string[] = [
@@ -38,7 +46,7 @@ const NEVER_FORWARDED: ReadonlySet<string> = new Set([
  * renames it, and fields that the route drops are taken out.
  * @throws TollwayError `model_rename_unsupported`
  */
-export function outgoingRequest(req: Request, exchange: Exchange, candidate: Candidate): OutgoingRequest {
+export function outgoingRequest(req: ClientRequest, exchange: Exchange, candidate: Candidate): OutgoingRequest {
   if (exchange.direct) return directRequest(req, exchange, exchange.direct, candidate)
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')
@@ -60,7 +68,7 @@ export function outgoingRequest(req: Request, exchange: Exchange, candidate: Can
 }
 
 function directRequest(
-  req: Request,
+  req: ClientRequest,
   { body }: Exchange,
   { url }: Direct,
   candidate: Candidate,

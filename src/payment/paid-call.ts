@@ -9,13 +9,7 @@ import type { Authorization, Provider } from '../core/payer/provider.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../core/charge/judge-paid-answer.ts'
-import {
-  decodeChallenge,
-  decodeReceipt,
-  MAX_CHALLENGE_BYTES,
-  type Challenge,
-  type Receipt,
-} from '../core/x402/x402.ts'
+import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
   readBounded,
   UpstreamError,
@@ -25,11 +19,12 @@ import {
 } from '../io/transport/upstream.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
-import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import { ClientLeftError, type PaymentParts } from './payment-context.ts'
 import { paymentSecrets, scrubReply } from './redact-payment.ts'
 import { isRejection, sellerMessage } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { vet, type Vetted } from './vet-offers.ts'
+import { headerOf, readChallenge } from './read-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
 const ERROR_BODY_MS = 10_000
@@ -68,7 +63,7 @@ export class PaidCall {
    * @throws ClientLeftError, TollwayError
    */
   async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
-    const challenge = await awaited(this.#exchange, readChallenge(answer))
+    const challenge = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
     const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge, leaving)
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
@@ -222,21 +217,6 @@ export class PaidCall {
   }
 }
 
-async function readChallenge(answer: IncomingReply): Promise<Challenge> {
-  const body = await readBounded(answer.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch((cause: unknown) => {
-    throw new TollwayError({
-      code: 'seller_unavailable',
-      message: "The seller's 402 answer broke off; nothing was paid.",
-      cause,
-    })
-  })
-  return decodeChallenge({
-    header: (name) => headerOf(answer, name),
-    body: body.bytes,
-    truncated: body.truncated,
-  })
-}
-
 /** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */
 function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): boolean {
   try {
@@ -257,11 +237,6 @@ function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quo
   }
 }
 
-function headerOf(reply: Pick<Reply, 'headers'>, name: string): string | undefined {
-  const value = reply.headers[name]
-  return typeof value === 'string' || value === undefined ? value : value.join(', ')
-}
-
 function wasUsed(error: unknown): boolean {
   return error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
 }
@@ -269,9 +244,4 @@ function wasUsed(error: unknown): boolean {
 function releaseReason(error: unknown, leaving: AbortSignal): string {
   if (leaving.aborted) return 'client_left'
   return error instanceof TollwayError ? error.code : 'internal_error'
-}
-
-/** The client is gone before anything was sent: there is nobody to answer and nothing to pay for. */
-export class ClientLeftError extends Error {
-  override readonly name = 'ClientLeftError'
 }

@@ -3,7 +3,7 @@
  * taken, so the payment stays counted until the chain says otherwise (rule 4).
  */
 import type { Exchange } from '../core/request/exchange.ts'
-import { headerText } from '../../middleware/http/response-headers.ts'
+import { headerText } from '../core/printable.ts'
 
 const HINTS: readonly (readonly [string, string])[] = [
   ['x-fallback-used', 'seller_fallback'],

@@ -1,6 +1,6 @@
 /** The seller's own words about a failed payment: cleaned for a header and the audit record, never put into an error message. */
 import type { Receipt } from '../core/x402/x402.ts'
-import { headerText } from '../../middleware/http/response-headers.ts'
+import { headerText } from '../core/printable.ts'
 
 /** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
 export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {

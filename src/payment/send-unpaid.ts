@@ -6,8 +6,8 @@ import { readRetryAfter } from '../core/routing/retry.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
 import { UpstreamError, type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
-import { ClientLeftError } from './paid-call.ts'
-import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import { ClientLeftError } from './payment-context.ts'
+import type { PaymentParts } from './payment-context.ts'
 import { awaited } from './timing.ts'
 
 /** What {@link askUnpaid} works with. */

@@ -1,20 +1,21 @@
 /** Takes a request from candidate to candidate until one answers. */
 import { needsWords } from '../core/routing/answer-class.ts'
 import { ConfigError, TollwayError } from '../core/errors.ts'
-import type { Attempt, Exchange } from '../core/request/exchange.ts'
+import type { Exchange } from '../core/request/exchange.ts'
+import type { Attempt } from '../core/routing/attempt.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import type { Candidate, FallbackKind } from '../core/routing/route.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
-import { headerText, spentOf } from '../../middleware/http/response-headers.ts'
+import { spentOf } from '../core/request/exchange.ts'
+import { headerText } from '../core/printable.ts'
 import { askedPause, askUnpaid, classOf, unavailable } from './send-unpaid.ts'
-import type { Request } from '../../middleware/http/handler.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
-import { outgoingRequest } from './outgoing-request.ts'
+import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
 import { PaidCall } from './paid-call.ts'
-import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import type { PaymentParts } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
-import { relayedHeaders } from '../../middleware/sse-restreamer/relay-headers.ts'
+import { relayedHeaders } from '../core/request/header-policy.ts'
 
 /** Answers of an unpaid probe that are about the request and are relayed as they are. */
 const RELAYED_PROBE_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 415, 422])
@@ -54,7 +55,7 @@ interface Verdict {
  */
 export async function tryCandidates(
   parts: PaymentParts,
-  req: Request,
+  req: ClientRequest,
   exchange: Exchange,
   leaving: AbortSignal,
 ): Promise<void> {
@@ -113,7 +114,7 @@ export async function tryCandidates(
 
 async function serve(
   parts: PaymentParts,
-  req: Request,
+  req: ClientRequest,
   exchange: Exchange,
   candidate: Candidate,
   leaving: AbortSignal,

@@ -8,7 +8,7 @@ import { vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/store.ts'
-import type { PaymentParts } from '../../middleware/payment-interceptor.ts'
+import type { PaymentParts } from './payment-context.ts'
 
 /** An offer that may be paid. */
 export interface Vetted {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { caller, mayUse } from '../../middleware/caller.ts'
+import { caller } from '../../middleware/caller.ts'
+import { mayUse } from '../../src/core/request/exchange.ts'
 import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { codeOf, HOSTS, messageOf, send, serve, tellExchange, bare, untyped } from './harness.ts'

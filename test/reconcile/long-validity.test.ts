@@ -1,6 +1,7 @@
 /** Authorizations that were valid for weeks, on a chain with a block every two seconds, and an honest node. */
 import { expect, test } from 'vitest'
-import type { AuthorizationMethod, Charge } from '../../src/core/charge/charge.ts'
+import type { Charge } from '../../src/core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../src/core/money/assets.ts'
 import { decide } from '../../src/core/charge/reconcile.ts'
 import { BlockSearch } from '../../src/io/reconcile/chain-blocks.ts'
 import { observe } from '../../src/io/reconcile/chain-observe.ts'

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../../src/core/routing/router-state.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
-import type { Attempt } from '../../src/core/request/exchange.ts'
+import type { Attempt } from '../../src/core/routing/attempt.ts'
 import type { Candidate } from '../../src/core/routing/route.ts'
 import { candidate } from './routes.ts'
 
@@ -18,6 +18,7 @@ function stateAt(clock: { ms: number }, more: Partial<ConstructorParameters<type
   const events: TollwayEvent[] = []
   const state = new RouterState({
     ...ROUTER_DEFAULTS,
+    random: Math.random,
     ...more,
     clock: { now: () => clock.ms },
     observers: [(event) => events.push(event)],

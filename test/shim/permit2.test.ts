@@ -6,12 +6,12 @@ import { foreignPayload } from '../../src/core/payer/external-payment.ts'
 import { permitExtensions } from '../../src/core/payer/external-permit.ts'
 import {
   composePermit2,
-  GAS_SPONSORING,
   permit2Payload,
   sponsoringExtension,
   typedPermit,
   typedPermit2,
 } from '../../src/core/payer/permit2.ts'
+import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
 import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
 import { encodeBase64Json } from '../../src/core/x402/x402.ts'

@@ -1,16 +1,16 @@
 /** Asks a seller for its price. Sends no payment. */
 import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
 import { askUnpaid } from '../../payment/send-unpaid.ts'
 import type { Exchange } from '../../core/request/exchange.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Candidate } from '../../core/routing/route.ts'
-import { decodeChallenge, MAX_CHALLENGE_BYTES, type Challenge } from '../../core/x402/x402.ts'
-import { readBounded, type IncomingReply, type OutgoingRequest } from '../../io/transport/upstream.ts'
+import type { Challenge } from '../../core/x402/x402.ts'
+import type { IncomingReply, OutgoingRequest } from '../../io/transport/upstream.ts'
 import type { BuyingParts } from './buying-context.ts'
+import { readChallenge } from '../../payment/read-challenge.ts'
 
 /** Longest wait for a price, milliseconds. */
-const PRICE_MS = 15_000
+export const PRICE_MS = 15_000
 
 /** What a request of a command is known by in the books. */
 export interface CommandRequest {
@@ -106,39 +106,7 @@ export async function askPrice(
     reply.body.destroy()
     throw notForSale(request.url, reply.status)
   }
-  return await readChallenge(reply)
-}
-
-/** The offers of a 402. @throws TollwayError `seller_unavailable`, and why it cannot be read */
-export async function readChallenge(reply: IncomingReply): Promise<Challenge> {
-  return (await readChallengeKept(reply)).challenge
-}
-
-/**
- * The offers of a 402, and the answer once more for whoever pays it.
- * @throws TollwayError `seller_unavailable`, and why it cannot be read
- */
-export async function readChallengeKept(
-  reply: IncomingReply,
-): Promise<{ readonly challenge: Challenge; readonly again: IncomingReply }> {
-  const { bytes, truncated } = await readBounded(reply.body, MAX_CHALLENGE_BYTES, PRICE_MS).catch(
-    (cause: unknown) => {
-      throw new TollwayError({
-        code: 'seller_unavailable',
-        message: "The seller's 402 answer broke off; nothing was paid.",
-        cause,
-      })
-    },
-  )
-  const challenge = decodeChallenge({
-    header(name) {
-      const value = reply.headers[name]
-      return typeof value === 'string' || value === undefined ? value : value.join(', ')
-    },
-    body: bytes,
-    truncated,
-  })
-  return { challenge, again: { ...reply, body: Readable.from([Buffer.from(bytes)]) } }
+  return await readChallenge(reply, PRICE_MS)
 }
 
 function notForSale(url: string, status: number): TollwayError {

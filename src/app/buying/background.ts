@@ -2,7 +2,7 @@
  * Refills the purchases of pools whose payer has somebody to sign for it (`filled_by`), while the gateway runs and off the way
  * of its requests: when few are left, when an order is not there in full, and when a seller turned out to ask other terms.
  */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { PoolStatus } from '../../core/vouchers/voucher.ts'

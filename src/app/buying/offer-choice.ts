@@ -1,6 +1,6 @@
 /** Which of a seller's offers is meant: `--payment-option`, `--token` and `--network`. */
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
-import type { AuthorizationMethod } from '../../core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../core/money/assets.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Challenge, Offer } from '../../core/x402/x402.ts'

@@ -11,13 +11,8 @@ import { formatUsd, parseUsd } from '../../core/money/money.ts'
 import type { Exchange, Reply } from '../../core/request/exchange.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
-import {
-  commandRequest,
-  OWN_HEADERS,
-  readChallengeKept,
-  sendUnpaid,
-  type CommandRequest,
-} from './ask-price.ts'
+import { commandRequest, OWN_HEADERS, PRICE_MS, sendUnpaid, type CommandRequest } from './ask-price.ts'
+import { readChallengeKept } from '../../payment/read-challenge.ts'
 import { addressInBooks } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
 import { signingCeiling, type BuyingParts } from './buying-context.ts'
@@ -113,7 +108,7 @@ async function call(
     exchange.reply = { ...answer, kind: 'unpaid' }
     return
   }
-  const { challenge, again } = await readChallengeKept(answer)
+  const { challenge, again } = await readChallengeKept(answer, PRICE_MS)
   const payer = narrowed(await parts.payer(wish.payer), challenge, wish.choice, config.assets)
   const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = wish

@@ -14,7 +14,8 @@ import {
   type Timeouts,
   type Upstream,
 } from '../../io/transport/upstream.ts'
-import { commandRequest, OWN_HEADERS, priceQuestion, readChallenge, sendUnpaid } from './ask-price.ts'
+import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, sendUnpaid } from './ask-price.ts'
+import { readChallenge } from '../../payment/read-challenge.ts'
 import { addressInBooks, readInference, readUrl } from './endpoint.ts'
 
 /** What is asked. */
@@ -152,7 +153,7 @@ async function ask(
       reply.body.destroy()
       return { ...none, status, error: undefined }
     }
-    const challenge = await readChallenge(reply)
+    const challenge = await readChallenge(reply, PRICE_MS)
     const { x402Version, others } = challenge
     return {
       ...facts,

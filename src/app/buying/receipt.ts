@@ -1,5 +1,5 @@
 /** What a command tells about a payment. */
-import { spentOf } from '../../../middleware/http/response-headers.ts'
+import { spentOf } from '../../core/request/exchange.ts'
 import type { Exchange } from '../../core/request/exchange.ts'
 import { formatUnits, formatUsd } from '../../core/money/money.ts'
 

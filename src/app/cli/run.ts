@@ -21,13 +21,7 @@ import { addServe } from './commands/serve.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { packageVersion } from '../package-version.ts'
 import type { Terminal } from './shared/terminal.ts'
-
-/** What a command works with. */
-export interface CommandContext {
-  readonly terminal: Terminal
-  /** Says how the command ended; without it the exit code is 0. */
-  end(code: number): void
-}
+import type { CommandContext } from './shared/command-context.ts'
 
 /**
  * Runs one command.

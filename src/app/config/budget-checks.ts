@@ -2,7 +2,7 @@
 import { BUILT_IN_ASSETS } from '../../core/money/assets.ts'
 import { OTHER_TAG } from '../../core/budget/budget.ts'
 import { parseUsd } from '../../core/money/money.ts'
-import type { Item } from './cross-checks.ts'
+import type { Item } from './config-item.ts'
 import type { Finding } from './explain.ts'
 import { printable } from './problems.ts'
 

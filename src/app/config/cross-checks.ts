@@ -7,16 +7,9 @@ import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses
 import { checkBudgets } from './budget-checks.ts'
 import type { Finding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
-import { printable, type ConfigPath } from './problems.ts'
+import { printable } from './problems.ts'
 import { checkRouter } from './router-checks.ts'
-
-type Fields = Readonly<Record<string, unknown>>
-
-/** An item of a list and where it stands. */
-export interface Item {
-  readonly path: ConfigPath
-  readonly fields: Fields
-}
+import type { Fields, Item } from './config-item.ts'
 
 /**
  * Runs on values that may have failed the schema, so that every mistake of a file is listed at once: what has

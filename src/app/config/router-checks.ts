@@ -1,6 +1,6 @@
 /** Mistakes in routes and the router that only show when they are held against each other. */
 import { matchesPattern } from '../../core/routing/route.ts'
-import type { Item } from './cross-checks.ts'
+import type { Item } from './config-item.ts'
 import type { Finding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable, type ConfigPath } from './problems.ts'

@@ -1,4 +1,4 @@
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import { counted } from '../../core/budget/budget.ts'
 import { describeBudget, formatMoney } from '../../core/budget/budget-messages.ts'
 import type { Observer } from '../../core/telemetry/events.ts'

@@ -1,4 +1,4 @@
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 
 /** Tells once when a seller's list of models cannot be read, and once when it can again. */

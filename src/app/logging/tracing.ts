@@ -5,7 +5,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Span, SpanContext, Tracer } from '@opentelemetry/api'
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { RequestSummary } from '../../core/telemetry/events.ts'
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
 import { formatUsd } from '../../core/money/money.ts'

@@ -1,5 +1,5 @@
 /** Opens the pools of pre-signed payments. They need the books, and no key. */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import { ObolPool, type ReloadReport } from '../../../providers/obol/pool.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'

@@ -1,6 +1,6 @@
 /** The audit file of commands that change something without paying: opened before anything changes, signed and noted at the end. */
 import { existsSync } from 'node:fs'
-import { silentLog } from '../../../middleware/http/log-option.ts'
+import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { openStore } from '../wiring/open-store.ts'

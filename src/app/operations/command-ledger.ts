@@ -1,6 +1,6 @@
 /** The books for a command that spends: the gateway's ledger, and an audit file of the command's own beside the gateway's. */
 import { randomBytes } from 'node:crypto'
-import { silentLog } from '../../../middleware/http/log-option.ts'
+import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import type { Observer } from '../../core/telemetry/events.ts'

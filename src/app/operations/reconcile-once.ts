@@ -1,7 +1,7 @@
 /** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import { NETWORKS } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'

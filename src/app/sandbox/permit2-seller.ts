@@ -1,4 +1,4 @@
-import { GAS_SPONSORING } from '../../core/payer/permit2.ts'
+import { GAS_SPONSORING } from '../../core/x402/x402.ts'
 import { createModel } from './model.ts'
 import type { SellerOptions } from './official-server.ts'
 import { loadOptionalParts } from './optional-parts.ts'

@@ -1,5 +1,5 @@
 /** Opens the audit file as it is configured, and keeps the ledger's note of how far it goes. */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { openAuditFile } from '../../io/audit/audit-file.ts'
 import { RECORDS_MISSING } from '../../io/audit/audit-verify.ts'

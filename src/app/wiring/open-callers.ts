@@ -1,5 +1,5 @@
 import type { Caller, CallerOptions } from '../../../middleware/caller.ts'
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { CallerLimits } from '../../core/request/exchange.ts'
 import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts'

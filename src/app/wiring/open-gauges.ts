@@ -1,5 +1,5 @@
 /** What keeps the gauges fresh that are too slow to be read at a scrape. */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import { systemTimers } from '../../core/timers.ts'

@@ -1,5 +1,5 @@
 /** Puts the reconciler together: a reader per configured chain, and words for people when a chain cannot be read. */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { systemTimers } from '../../core/timers.ts'
 import { openChain } from '../../io/chain/chain.ts'

@@ -46,7 +46,7 @@ export function openRouter(config: ResolvedConfig, parts: RouterParts): OpenedRo
     options: {
       routes: compileRoutes(config.routes, config.fallbacks, config.router),
       fallback: upstreamRoute(config),
-      state: new RouterState({ ...config.router, prices: known, clock, observers }),
+      state: new RouterState({ ...config.router, prices: known, clock, observers, random: Math.random }),
     },
     prices,
     catalogue,

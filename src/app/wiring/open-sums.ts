@@ -1,5 +1,5 @@
 /** Puts the sums of ledger, audit file and metrics side by side, and tells when they part. */
-import type { Log } from '../../../middleware/http/log-option.ts'
+import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'

@@ -1,7 +1,9 @@
 /** Who or what a client says a request is for: subjects of the budgets per tag, taken from headers. */
-import type { IncomingHttpHeaders } from 'node:http'
 import { z } from 'zod'
 import { OTHER_TAG } from './budget.ts'
+
+/** Request headers by lower-case name, as Node gives them. */
+type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /** Which tags count. */
 export interface TagOptions {
@@ -43,7 +45,7 @@ export const tagOptions = z
  * The subjects of a request: its declared tags, and `other` once for all that are not declared, malformed or too many.
  * A request without tags is `other` too, so that none gets around the budgets per tag by saying nothing.
  */
-export function tagsOf(headers: IncomingHttpHeaders, { header, declared }: TagOptions): string[] {
+export function tagsOf(headers: RequestHeaders, { header, declared }: TagOptions): string[] {
   const named = textOf(headers[header])
     .split(',')
     .map((tag) => tag.trim())
@@ -59,6 +61,6 @@ export function tagsOf(headers: IncomingHttpHeaders, { header, declared }: TagOp
   return tags.length === 0 ? [OTHER_TAG] : [...new Set(tags)]
 }
 
-function textOf(value: string | string[] | undefined): string {
-  return Array.isArray(value) ? value.join(',') : (value ?? '')
+function textOf(value: string | readonly string[] | undefined): string {
+  return typeof value === 'string' ? value : (value?.join(',') ?? '')
 }

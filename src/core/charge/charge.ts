@@ -1,3 +1,5 @@
+import type { AuthorizationMethod } from '../money/assets.ts'
+
 /**
  * The states of a charge (one payment for one request).
  *
@@ -92,9 +94,6 @@ export interface AuthorizationRecord {
   /** `upto`: the seller may take less than was signed. Default `exact`. */
   readonly scheme?: 'exact' | 'upto' | undefined
 }
-
-/** The two contracts that know whether a signed payment was used. */
-export type AuthorizationMethod = 'eip3009' | 'permit2'
 
 /** A charge as the store keeps it. */
 export interface Charge extends ChargeTerms {

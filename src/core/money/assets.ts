@@ -1,4 +1,3 @@
-import type { AuthorizationMethod } from '../charge/charge.ts'
 import type { UsdRate } from './money.ts'
 
 /** An EVM network Tollway can pay on. */
@@ -105,3 +104,6 @@ export function findAsset(assets: readonly Asset[], network: string, address: st
   const wanted = address.toLowerCase()
   return assets.find((asset) => asset.network === network && asset.address === wanted)
 }
+
+/** The two contracts that know whether a signed payment was used. */
+export type AuthorizationMethod = 'eip3009' | 'permit2'

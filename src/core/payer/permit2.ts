@@ -4,9 +4,7 @@ import type { AuthorizationRecord } from '../charge/charge.ts'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit2, TypedPermit } from './typed-message.ts'
-
-/** The extension by which a seller lets a facilitator bring the allowance of Permit2 along (EIP-2612). */
-export const GAS_SPONSORING = 'eip2612GasSponsoring'
+import { GAS_SPONSORING } from '../x402/x402.ts'
 
 /**
  * The record of a Permit2 payment.

@@ -3,10 +3,10 @@
  * can be made nowhere else, and payers take nothing but quotes.
  */
 import { findAsset, type Asset } from '../money/assets.ts'
-import type { AuthorizationMethod } from '../charge/charge.ts'
+import type { AuthorizationMethod } from '../money/assets.ts'
 import { TollwayError, type ErrorCode } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
-import { GAS_SPONSORING } from '../payer/permit2.ts'
+import { GAS_SPONSORING } from '../x402/x402.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 
 /** Longest `maxTimeoutSeconds` an offer may ask for; below it the window is capped, above it the offer is refused. */

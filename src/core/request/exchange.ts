@@ -7,8 +7,9 @@ import type { Quote } from '../policy/gate.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { RequestOutcome, StreamConversion } from '../telemetry/events.ts'
 import type { RequestMark } from './idempotency.ts'
-import type { Candidate, FallbackKind } from '../routing/route.ts'
+import { type Candidate, matchesPattern } from '../routing/route.ts'
 import type { Usage } from '../stream/usage.ts'
+import type { Routing } from '../routing/attempt.ts'
 
 /** An answer of a seller or upstream, not yet relayed. */
 export interface Reply {
@@ -61,41 +62,6 @@ export interface CallerLimits {
   readonly tokensPerMinute?: number | undefined
   /** Requests at once. */
   readonly parallel?: number | undefined
-}
-
-/** One request at one candidate. Ended once; what comes after the first end is not heard. */
-export interface Attempt {
-  /** It answered. The place is kept until {@link Attempt.leave}. */
-  answered(): void
-  /**
-   * It failed by its own fault.
-   * @param retryAfterMs the pause it asked for
-   */
-  failed(reason: string, retryAfterMs?: number): void
-  /** The request ended for a reason that says nothing about the candidate. */
-  unknown(): void
-  /** Gives the place back: the answer is through, or there is none. */
-  leave(): void
-}
-
-/** What the model router gives the payment interceptor: health, places and stand-ins. */
-export interface Routing {
-  /** @returns `undefined` when the route has no place left */
-  enter(candidate: Candidate): Attempt | undefined
-  /** How often an unpaid send to the candidate may be repeated. */
-  retries(candidate: Candidate): number
-  /**
-   * The pause before a repeat, or `undefined` for none.
-   * @param attempt 1 for the first repeat
-   * @param askedMs what the other side asked for
-   */
-  retryDelay(attempt: number, askedMs: number | undefined): number | undefined
-  /** More candidates after a failure of this kind; empty for most. */
-  standIns(kind: FallbackKind): readonly Candidate[]
-  /** Told once per repeat. */
-  repeated(candidate: Candidate, reason: string): void
-  /** Told when the request goes on to another candidate. */
-  movedOn(from: Candidate, to: Candidate, reason: string): void
 }
 
 /** Where a request goes that names its seller by its path. */
@@ -153,4 +119,16 @@ export interface Exchange {
   outcome: RequestOutcome | undefined
   code: ErrorCode | undefined
   details: Record<string, string | number | boolean | null>
+}
+
+/** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
+export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
+  const state = exchange.charge?.state
+  if (state === 'settled') return 'yes'
+  return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
+}
+
+/** Whether the caller of an exchange may use a model. */
+export function mayUse(exchange: Exchange, model: string): boolean {
+  return exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
 }

@@ -2,7 +2,7 @@
 import { ERROR_TABLE } from '../errors.ts'
 import type { RequestOutcome } from '../telemetry/events.ts'
 import type { Exchange } from './exchange.ts'
-import { spentOf } from '../../../middleware/http/response-headers.ts'
+import { spentOf } from './exchange.ts'
 
 /**
  * Money first: an answer that is an error is `uncertain` as soon as money moved or may have. Without money, our own

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { formatUnits } from '../money/money.ts'
-import { matchesPattern, type ModelInfo, type Route } from './route.ts'
+import { matchesPattern, type Candidate, type ModelInfo, type Route } from './route.ts'
 
 /** A model of a catalogue. */
 export interface CatalogueEntry {
@@ -129,4 +129,14 @@ export function publicName(
   if (!model.includes('*') || !matchesPattern(model, id)) return undefined
   const [before = '', after = ''] = model.split('*')
   return modelName.replace('*', () => id.slice(before.length, id.length - after.length))
+}
+
+/** What sellers list of their models. */
+export interface ModelCatalogue {
+  /** Brings the rest up to date; never rejects. */
+  load(): Promise<void>
+  /** The names under which the models of a route's seller can be asked for; empty where they are not known. */
+  names(route: Route): readonly string[]
+  /** What the seller says of a candidate's model. */
+  find(candidate: Candidate): ModelInfo | undefined
 }

@@ -1,7 +1,8 @@
 /** What the router knows beyond one request: which routes are healthy, how full they are, where sessions were answered. */
 import { systemClock, type Clock } from '../clock.ts'
 import type { Observer } from '../telemetry/events.ts'
-import type { Attempt, Routing } from '../request/exchange.ts'
+import type { Routing } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
 import { retryDelay } from './retry.ts'
 import {
   HEALTHY,
@@ -37,7 +38,7 @@ export interface RouterSettings extends HealthPolicy {
   readonly prices?: RoutePrices | undefined
   readonly clock?: Clock | undefined
   /** 0 up to, not including, 1. */
-  readonly random?: (() => number) | undefined
+  readonly random: () => number
   readonly observers?: readonly Observer[] | undefined
 }
 
@@ -72,7 +73,7 @@ export const ROUTER_DEFAULTS = {
     'x-clawrouter-session-id',
     'session_id',
   ],
-} as const satisfies RouterSettings
+} as const satisfies Omit<RouterSettings, 'random'>
 
 const MAX_SESSION_LENGTH = 256
 
@@ -95,10 +96,10 @@ export class RouterState {
   readonly #sessions: SessionAffinity
   readonly #asked = new Map<string, number>()
 
-  constructor(settings: RouterSettings = ROUTER_DEFAULTS) {
+  constructor(settings: RouterSettings) {
     this.#settings = settings
     this.#clock = settings.clock ?? systemClock
-    this.#random = settings.random ?? Math.random
+    this.#random = settings.random
     this.#sessions = new SessionAffinity(settings.sessionMs)
   }
 

@@ -3,7 +3,8 @@
  * money (rule 8): it counts against its own exposure limit while it lies in our store, and against the budgets from
  * the moment a charge claims it. Its state is the state of that charge, so the two can never disagree.
  */
-import type { AuthorizationMethod, AuthorizationRecord, Charge } from '../charge/charge.ts'
+import type { AuthorizationRecord, Charge } from '../charge/charge.ts'
+import type { AuthorizationMethod } from '../money/assets.ts'
 
 /**
  * - `ready`: free, and long enough valid to be used.

@@ -271,3 +271,6 @@ function unsupported(offered: readonly string[]): TollwayError {
     message: `The seller offers only ${offered.join(', ')}, which no payer here supports.`,
   })
 }
+
+/** The extension by which a seller lets a facilitator bring the allowance of Permit2 along (EIP-2612). */
+export const GAS_SPONSORING = 'eip2612GasSponsoring'

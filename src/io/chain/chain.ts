@@ -14,21 +14,7 @@ import {
 } from 'viem'
 import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
-import { nodeClient } from './node-client.ts'
-
-/** Which block counts as one that can no longer be replaced. */
-export type Finality = 'safe' | 'finalized'
-
-/** How to reach a network. */
-export interface ChainOptions {
-  /** CAIP-2. */
-  readonly network: string
-  /** JSON-RPC over HTTP(S). May hold a key: it is never shown. */
-  readonly rpc: string
-  readonly finality: Finality
-  /** How long one answer may take, milliseconds; default 10,000. */
-  readonly timeoutMs?: number | undefined
-}
+import { nodeClient, type ChainOptions, type Finality } from './node-client.ts'
 
 /** An event of a contract, as a node tells it. Hex in lower case. */
 export interface ChainLog {

@@ -1,6 +1,5 @@
 /** The JSON-RPC client that nodes are read with. Apart from what reads them: viem's types stay out of ours. */
 import { createPublicClient, http, type PublicClient } from 'viem'
-import type { ChainOptions } from './chain.ts'
 
 const TIMEOUT_MS = 10_000
 /** Receipts and logs are kilobytes; a node that sends more is broken. */
@@ -28,4 +27,18 @@ export function nodeClient(
 
 function eitherSignal(one: AbortSignal | null | undefined, other: AbortSignal): AbortSignal {
   return one ? AbortSignal.any([one, other]) : other
+}
+
+/** Which block counts as one that can no longer be replaced. */
+export type Finality = 'safe' | 'finalized'
+
+/** How to reach a network. */
+export interface ChainOptions {
+  /** CAIP-2. */
+  readonly network: string
+  /** JSON-RPC over HTTP(S). May hold a key: it is never shown. */
+  readonly rpc: string
+  readonly finality: Finality
+  /** How long one answer may take, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
 }

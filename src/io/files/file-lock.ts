@@ -6,7 +6,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { DatabaseSync } from 'node:sqlite'
-import { sqliteCode } from '../store/sqlite/sqlite-errors.ts'
+import { sqliteCode } from './sqlite-code.ts'
 
 /** A lock that is held. */
 export interface FileLock {

@@ -13,7 +13,7 @@ import type {
   VoucherState,
   VoucherTerms,
 } from '../../core/vouchers/voucher.ts'
-import type { AuthorizationMethod } from '../../core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../core/money/assets.ts'
 
 /** What became of vouchers that were to be added. */
 export interface Added {

@@ -3,7 +3,7 @@
  * claiming, handing over, draining and refilling go through here, whoever pays.
  */
 import type { BudgetRule } from '../../core/budget/budget.ts'
-import type { AuthorizationMethod } from '../../core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
 import {

@@ -4,7 +4,7 @@ import type { FollowedRecord } from '../../../io/audit/audit-follow.ts'
 import { isPublicKey } from '../../../io/audit/audit-signer.ts'
 import type { ProvenChain } from '../output/audit-chains.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 /** Adds `tollway audit` and its commands. */

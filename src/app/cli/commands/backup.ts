@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Backup } from '../../operations/backup.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 /** Adds `tollway backup`. */
 export function addBackup(program: Command, context: CommandContext): void {

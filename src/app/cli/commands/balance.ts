@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import { printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { renderTable } from '../output/table.ts'
 
 /** Adds `tollway balance`. */

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 /** Adds `tollway budgets`. */
 export function addBudgets(program: Command, context: CommandContext): void {

@@ -18,7 +18,7 @@ import {
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../shared/exit-codes.ts'
 import { wholeNumber } from '../shared/options.ts'
 import { progressBar } from '../output/progress.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 interface BuyOptions extends CommonOptions, ChoiceOptions {
   readonly endpoint: string

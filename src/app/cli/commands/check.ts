@@ -4,7 +4,7 @@ import type { ResolvedConfig } from '../../config/resolved.ts'
 import type { FilesLook } from '../../obol/inspect-files.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 /** Adds `tollway check`. */
 export function addCheck(program: Command, context: CommandContext): void {

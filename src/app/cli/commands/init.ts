@@ -5,7 +5,7 @@ import type { ResolvedConfig } from '../../config/resolved.ts'
 import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 const URL_OPTION = [
   '--url <url>',

@@ -4,7 +4,7 @@ import { systemClock } from '../../../core/clock.ts'
 import { parseInstant } from '../../../core/instant.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 interface CommonOptions {
   readonly config: string

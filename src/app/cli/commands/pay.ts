@@ -16,7 +16,7 @@ import {
 } from '../shared/buying-options.ts'
 import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../output/deliver.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import type { Terminal } from '../shared/terminal.ts'
 
 interface PayOptions extends CommonOptions, ChoiceOptions {

@@ -4,7 +4,7 @@ import type { Probed, ProbedOffer } from '../../buying/probe.ts'
 import { interruptible, printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { renderTable } from '../output/table.ts'
 
 interface ProbeOptions extends CommonOptions {

@@ -4,7 +4,7 @@ import { formatUnits, formatUsd } from '../../../core/money/money.ts'
 import type { ReconcileOutcome } from '../../operations/reconcile-once.ts'
 import { EXIT, EXIT_CODES_HELP, type ExitCode } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { renderTable } from '../output/table.ts'
 
 /** Adds `tollway reconcile`. */

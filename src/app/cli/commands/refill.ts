@@ -7,12 +7,18 @@ import { alone } from '../../buying/exclusive-run.ts'
 import type { Processed } from '../../buying/process.ts'
 import type { RefillReport } from '../../buying/refill.ts'
 import type { Removed } from '../../buying/remove.ts'
-import { assertAlone, interruptible, printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
+import {
+  assertAlone,
+  interruptible,
+  printJson,
+  withCommon,
+  type CommonOptions,
+} from '../shared/buying-options.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import { wholeNumber } from '../shared/options.ts'
 import { progressBar } from '../output/progress.ts'
 import { instant } from '../output/purchases-report.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { renderTable } from '../output/table.ts'
 
 interface RefillOptions extends CommonOptions {

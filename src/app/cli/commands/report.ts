@@ -5,7 +5,7 @@ import type { PeriodUnit } from '../../report/period.ts'
 import { DIMENSIONS, type Dimension } from '../../report/spending.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 interface Flags {
   readonly config: string

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { wholeNumber } from '../shared/options.ts'
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { systemClock } from '../../../core/clock.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 
 interface CommonOptions {
   readonly config: string

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { ResolvedConfig } from '../../config/resolved.ts'
-import type { CommandContext } from '../run.ts'
+import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { Terminal } from '../shared/terminal.ts'
 import { addObolFlags, obolConfig, type ObolFlags } from '../shared/obol-flags.ts'

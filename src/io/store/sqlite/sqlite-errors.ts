@@ -1,5 +1,6 @@
 /** SQLite's failures, told apart: the disk's (the client is told to try again) and our own faults. */
 import { TollwayError } from '../../../core/errors.ts'
+import { sqliteCode } from '../../files/sqlite-code.ts'
 
 /** Primary result codes, https://www.sqlite.org/rescode.html: failures of disk, file or neighbours. */
 const OUTSIDE: Readonly<Record<number, string>> = {
@@ -18,13 +19,6 @@ const OUTSIDE: Readonly<Record<number, string>> = {
   17: 'its tables changed',
   22: 'the file is too large',
   26: 'its file is not a database',
-}
-
-/** SQLite's primary result code of an error, or `undefined` when it is none of SQLite's. */
-export function sqliteCode(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
-    return undefined
-  return error.errcode & 0xff
 }
 
 /** What went wrong outside, in words, or `undefined` for a fault of ours (SQL, constraints). */

@@ -7,7 +7,8 @@ import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
-import { outsideFailure, sqliteCode, storeError } from './sqlite-errors.ts'
+import { outsideFailure, storeError } from './sqlite-errors.ts'
+import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer, text, type Row } from './sqlite-rows.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './sqlite-schema.ts'
 

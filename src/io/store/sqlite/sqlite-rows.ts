@@ -3,12 +3,12 @@ import type { SQLOutputValue } from 'node:sqlite'
 import type { Totals } from '../../../core/budget/budget.ts'
 import {
   chargedShare,
-  type AuthorizationMethod,
   type AuthorizationRecord,
   type Charge,
   type ChargeState,
   type Proof,
 } from '../../../core/charge/charge.ts'
+import { type AuthorizationMethod } from '../../../core/money/assets.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../../core/charge/reconcile.ts'
 import { WINDOWS } from '../../../core/budget/window.ts'
 import type { Share } from '../rules/charge-rules.ts'

@@ -1,5 +1,6 @@
 /** The vouchers of the SQLite ledger. Called inside the store's transactions, but for the reads. */
-import type { AuthorizationMethod, Charge } from '../../../core/charge/charge.ts'
+import type { Charge } from '../../../core/charge/charge.ts'
+import type { AuthorizationMethod } from '../../../core/money/assets.ts'
 import {
   EXPORT_ROUTE,
   mayErase,

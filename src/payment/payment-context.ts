@@ -1,0 +1,70 @@
+import type { Clock } from '../core/clock.ts'
+import type { Asset } from '../core/money/assets.ts'
+import type { Provider } from '../core/payer/provider.ts'
+import type { OfferOrder } from '../core/policy/gate.ts'
+import type { RunningCalls } from './calls-in-flight.ts'
+import type { Upstream } from '../io/transport/upstream.ts'
+import type { Ledger } from '../io/ledger/ledger.ts'
+import type { Timers } from '../core/timers.ts'
+import type { Observer } from '../core/telemetry/events.ts'
+import type { ModelCatalogue } from '../core/routing/catalogue.ts'
+
+/** Limits on what may be signed (rule 6). */
+export interface PaymentPolicy {
+  /** Ceiling of one payment, micro-USD; `none` only where all that pays is vouchers with a price of their own. */
+  readonly maxMicroUsd: bigint | 'none'
+  /** Longest validity window that is signed, seconds. */
+  readonly maxValiditySeconds: number
+  /** How far a price may rise above the pinned one, millionths (`200_000n` is 20 %); no limit by default. */
+  readonly maxPriceChange?: bigint | undefined
+  /** Which of several acceptable offers is paid; default the cheapest in USD. */
+  readonly offerOrder?: OfferOrder | undefined
+  /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
+  readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
+  /** Assets that may be spent; default USDC on the built-in networks. */
+  readonly assets?: readonly Asset[] | undefined
+}
+
+/** Options of {@link paymentInterceptor}. */
+export interface PaymentInterceptorOptions {
+  readonly ledger: Ledger
+  readonly upstream: Upstream
+  /** Payers by the name the routes use. */
+  readonly payers: ReadonlyMap<string, Provider>
+  /** Origins that may be paid: those of the paid routes. */
+  readonly origins: ReadonlySet<string>
+  readonly policy: PaymentPolicy
+  /** What sellers list: their price of a token tells how far to lower a limit (`reduceMaxTokens`). */
+  readonly catalogue?: Pick<ModelCatalogue, 'find'> | undefined
+  /** Counts the paid calls on their way; a shutdown waits for them. */
+  readonly running?: RunningCalls | undefined
+  readonly clock?: Clock | undefined
+  /** Waits between repeats of unpaid sends. */
+  readonly timers?: Timers | undefined
+  /** Longest silence of a paid stream that routes with `earlyKeepalive` bear, milliseconds; default 15,000. */
+  readonly keepaliveMs?: number | undefined
+  readonly observers?: readonly Observer[] | undefined
+}
+
+/** What {@link PaidCall} works with. */
+export interface PaymentParts extends Omit<
+  PaymentInterceptorOptions,
+  'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
+> {
+  readonly running: RunningCalls
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly keepaliveMs: number
+  readonly observers: readonly Observer[]
+  readonly policy: PaymentPolicy & {
+    readonly payTo: ReadonlyMap<string, readonly string[]>
+    readonly assets: readonly Asset[]
+    /** See `GatePolicy.lifeSeconds`: for those who sign ahead. */
+    readonly lifeSeconds?: number | undefined
+  }
+}
+
+/** The client is gone before anything was sent: there is nobody to answer and nothing to pay for. */
+export class ClientLeftError extends Error {
+  override readonly name = 'ClientLeftError'
+}

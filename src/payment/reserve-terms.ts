@@ -1,0 +1,27 @@
+import type { Quote } from '../core/policy/gate.ts'
+import type { Exchange } from '../core/request/exchange.ts'
+import type { Candidate } from '../core/routing/route.ts'
+import type { Ledger } from '../io/ledger/ledger.ts'
+
+export function termsOf(
+  exchange: Exchange,
+  quote: Quote,
+  candidate: Candidate,
+): Parameters<Ledger['reserve']>[0] {
+  return {
+    requestId: exchange.id,
+    caller: exchange.caller,
+    model: exchange.model ?? '',
+    route: candidate.route.modelName,
+    payer: candidate.route.payer ?? '',
+    seller: quote.origin,
+    apiBase: candidate.route.apiBase,
+    network: quote.asset.network,
+    asset: quote.asset.address,
+    symbol: quote.asset.symbol,
+    decimals: quote.asset.decimals,
+    payTo: quote.payTo,
+    amount: quote.amount,
+    microUsd: quote.microUsd,
+  }
+}
