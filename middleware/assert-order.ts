@@ -5,7 +5,7 @@ import { property } from './http/property.ts'
 /** Our chain, in the order it works in; parts may be left out. */
 const CHAIN: readonly string[] = [
   'auditLogger',
-  'door',
+  'originGuard',
   'caller',
   'callerLimits',
   'readBody',

@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Exchange, Guard } from '../src/core/request/exchange.ts'
-import { PriceMemory } from '../src/core/budget/recent-quotes.ts'
+import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -48,7 +48,7 @@ const SCHEMA = z.strictObject({
  */
 export function budgetGuard(options: BudgetGuardOptions): Handler {
   const { ledger, budgets, tags, clock, observers } = parseOptions('budgetGuard', SCHEMA, options)
-  const prices = new PriceMemory()
+  const prices = new RecentQuotes()
 
   function guardFor(exchange: Exchange): Guard {
     return {

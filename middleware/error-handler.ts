@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
-import { setAnswerHeaders } from './http/response-headers.ts'
+import { setResponseHeaders } from './http/response-headers.ts'
 import { spentOf } from '../src/core/request/exchange.ts'
 import { headerText } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
@@ -114,7 +114,7 @@ function fitting(error: TollwayError, exchange: Exchange): TollwayError {
 
 function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anthropic: boolean): void {
   for (const name of res.getHeaderNames()) if (ENTITY_HEADERS.test(name)) res.removeHeader(name)
-  setAnswerHeaders(res, exchange)
+  setResponseHeaders(res, exchange)
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
   if (error.status < 500 && error.status !== 429) res.setHeader('x-should-retry', 'false')
   res.setHeader('content-type', 'application/json')

@@ -10,7 +10,7 @@ import {
   MAX_KEY_LENGTH,
   requestInProgress,
   unusableKey,
-  type Attempt,
+  type RepeatableRequest,
   type Presented,
   type RequestMark,
 } from '../src/core/request/idempotency.ts'
@@ -23,7 +23,7 @@ import { Flights } from './idempotency/flights.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
-import { answerGone } from './idempotency/replay-error.ts'
+import { responseGone } from './idempotency/replay-error.ts'
 
 /** Options of {@link idempotency}. */
 export interface IdempotencyOptions {
@@ -48,7 +48,7 @@ const SCHEMA = z.strictObject({
 })
 
 /** An earlier request: how the books know it, and its answer if this process has it. */
-interface Earlier extends Attempt {
+interface Earlier extends RepeatableRequest {
   readonly flight: Flight | undefined
   readonly tombstone: Tombstone | undefined
 }
@@ -222,7 +222,7 @@ function remembered(
   exchange.charge = charge
   exchange.payer = charge.payer
   markRepeat(res, exchange)
-  return answerGone(charge)
+  return responseGone(charge)
 }
 
 /**
@@ -241,7 +241,7 @@ async function answerWith(flight: Flight, res: ServerResponse, exchange: Exchang
     exchange.reply = { ...outcome.head, body }
     return true
   }
-  if (flight.charge) throw answerGone(flight.charge)
+  if (flight.charge) throw responseGone(flight.charge)
   return false
 }
 

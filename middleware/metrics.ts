@@ -3,7 +3,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import { hashKey } from '../src/io/callers/hash-key.ts'
-import { setAnswerHeaders } from './http/response-headers.ts'
+import { setResponseHeaders } from './http/response-headers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
@@ -56,7 +56,7 @@ export function metrics(options: MetricsOptions): Handler {
       source.openMetrics && prefersOpenMetrics(req)
         ? await source.openMetrics()
         : { contentType: source.contentType, text: await source.text() }
-    setAnswerHeaders(res, exchange)
+    setResponseHeaders(res, exchange)
     res.setHeader('content-type', contentType)
     res.setHeader('cache-control', 'no-store')
     res.setHeader('vary', 'accept')

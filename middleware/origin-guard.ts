@@ -1,14 +1,14 @@
 /** Keeps web pages out: a gateway that can pay and listens on a local address is a target for every site a browser opens. */
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
-import { setAnswerHeaders } from './http/response-headers.ts'
+import { setResponseHeaders } from './http/response-headers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import type { Handler, Request } from './http/handler.ts'
 import { named } from './http/named.ts'
 import { parseOptions } from './http/options.ts'
 
-/** Options of {@link door}. */
-export interface DoorOptions {
+/** Options of {@link originGuard}. */
+export interface OriginGuardOptions {
   /** Host names served beside localhost, 127.0.0.1 and [::1], without a port; any port passes. */
   readonly hosts?: readonly string[] | undefined
   /** Serves every Host. Only for a listener that other machines reach and that asks for a caller key. */
@@ -36,13 +36,13 @@ const SCHEMA = z.strictObject({
  * cross-site `Sec-Fetch-Site`. All answer 403 `origin_not_allowed`. Sets the default answer headers.
  * @throws ConfigError for a mistake in the options
  */
-export function door(options: DoorOptions = {}): Handler {
-  const settings = parseOptions('door', SCHEMA, options)
+export function originGuard(options: OriginGuardOptions = {}): Handler {
+  const settings = parseOptions('originGuard', SCHEMA, options)
   const names = new Set([...LOOPBACK, ...settings.hosts])
   const mayEnter = (name: string): boolean => settings.allowAnyHost || names.has(name)
 
-  return named<Handler>('door', (req, res, next) => {
-    setAnswerHeaders(res, exchangeOf(req))
+  return named<Handler>('originGuard', (req, res, next) => {
+    setResponseHeaders(res, exchangeOf(req))
     next(refusal(req, mayEnter))
   })
 }

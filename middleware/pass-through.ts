@@ -7,7 +7,7 @@ import { createProxyMiddleware } from 'http-proxy-middleware'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
-import { setAnswerHeaders } from './http/response-headers.ts'
+import { setResponseHeaders } from './http/response-headers.ts'
 import { mayUse } from '../src/core/request/exchange.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import type { Handler, Request } from './http/handler.ts'
@@ -147,7 +147,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
   const handler = named<Handler>('passThrough', (req, res, next) => {
     const path = find(req, rules.web)
     if (typeof path !== 'string') return next(path)
-    setAnswerHeaders(res, exchangeOf(req))
+    setResponseHeaders(res, exchangeOf(req))
     const before = req.url ?? ''
     const fail = once((error?: unknown) => {
       req.url = before

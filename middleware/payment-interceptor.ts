@@ -10,16 +10,16 @@ import { systemTimers, type Timers } from '../src/core/timers.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import type { Upstream } from '../src/io/transport/upstream.ts'
 import { tryCandidates } from '../src/payment/try-candidates.ts'
-import { waitAloud } from './http/early-stream.ts'
+import { sendKeepAlives } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
 import { ClientLeftError } from '../src/payment/payment-context.ts'
 import { functionOption, objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
-import { RunningCalls } from '../src/payment/calls-in-flight.ts'
+import { CallsInFlight } from '../src/payment/calls-in-flight.ts'
 import { markReady } from '../src/payment/timing.ts'
-import type { PaymentInterceptorOptions, PaymentParts } from '../src/payment/payment-context.ts'
+import type { PaymentInterceptorOptions, PaymentContext } from '../src/payment/payment-context.ts'
 
 const SCHEMA = z.strictObject({
   ledger: objectWith<Ledger>(
@@ -57,7 +57,7 @@ const SCHEMA = z.strictObject({
     ['find'],
     'give the catalogues that openParts() opens',
   ).optional(),
-  running: z.instanceof(RunningCalls, { error: 'give a RunningCalls' }).default(() => new RunningCalls()),
+  running: z.instanceof(CallsInFlight, { error: 'give a RunningCalls' }).default(() => new CallsInFlight()),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   timers: objectWith<Timers>(['after'], 'give { after(ms, work) }').default(systemTimers),
   keepaliveMs: z
@@ -75,7 +75,7 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function paymentInterceptor(options: PaymentInterceptorOptions): Handler {
-  const parts: PaymentParts = parseOptions('paymentInterceptor', SCHEMA, options)
+  const parts: PaymentContext = parseOptions('paymentInterceptor', SCHEMA, options)
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
@@ -89,7 +89,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
     if (exchange.stream && answerKind(exchange.endpoint) !== undefined) {
-      exchange.waitAloud = () => waitAloud(res, exchange, parts.keepaliveMs, parts.timers)
+      exchange.waitAloud = () => sendKeepAlives(res, exchange, parts.keepaliveMs, parts.timers)
     }
     try {
       await tryCandidates(parts, req, exchange, leaving)

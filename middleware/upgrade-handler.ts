@@ -6,7 +6,7 @@ import type { ErrorHandler, Handler, Next, Request } from './http/handler.ts'
 import type { PassThrough } from './pass-through.ts'
 
 /** What {@link upgradeHandler} is made of. */
-export interface UpgradeParts {
+export interface UpgradeContext {
   /** Run in order before the upgrade: `auditLogger`, `door`, `caller`. */
   readonly guards: readonly Handler[]
   readonly passThrough: Pick<PassThrough, 'refuses' | 'upgrade'>
@@ -18,7 +18,7 @@ export interface UpgradeParts {
  * pass, the socket goes to the upstream, and the request counts as ended when it closes.
  */
 export function upgradeHandler(
-  parts: UpgradeParts,
+  parts: UpgradeContext,
 ): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
   const { guards, passThrough, errorHandler } = parts
 

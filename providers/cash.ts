@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { composeAuthorization } from '../src/core/payer/eip3009.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { RandomBytes } from '../src/core/ids.ts'
-import type { Authorization, Outcome, Provider } from '../src/core/payer/provider.ts'
+import type { Authorization, ChargeOutcome, Provider } from '../src/core/payer/provider.ts'
 import { Quote } from '../src/core/policy/gate.ts'
 import { encodeBase64Json, HEADERS } from '../src/core/x402/x402.ts'
 
@@ -21,7 +21,7 @@ export interface CashPayment {
   readonly quote: Quote
   readonly nonce: string
   /** How it ended; `undefined` while nobody has said. */
-  readonly outcome: Outcome | undefined
+  readonly outcome: ChargeOutcome | undefined
 }
 
 /** A payer that remembers what it was asked. */

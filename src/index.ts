@@ -5,7 +5,7 @@
  * @module
  */
 export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway/gateway.ts'
-export { openParts, type PartOverrides, type Parts } from './app/gateway/open-parts.ts'
+export { openParts, type PartOverrides, type GatewayParts } from './app/gateway/open-parts.ts'
 export { loadConfig, parseConfig } from './app/config/load.ts'
 export type { ResolvedConfig } from './app/config/resolved.ts'
 export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'

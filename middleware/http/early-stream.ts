@@ -7,7 +7,7 @@ import type { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange } from '../../src/core/request/exchange.ts'
 import { answerKind, eventText, type StreamEvent } from '../../src/core/stream/stream-json.ts'
 import type { Timers } from '../../src/core/timers.ts'
-import { setAnswerHeaders, trailersOf } from './response-headers.ts'
+import { setResponseHeaders, trailersOf } from './response-headers.ts'
 import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
 
 const WAITING = ': waiting\n\n'
@@ -16,7 +16,7 @@ const WAITING = ': waiting\n\n'
  * Says `: waiting` to a client that streams whenever `everyMs` passed without an answer.
  * @returns ends the waiting
  */
-export function waitAloud(
+export function sendKeepAlives(
   res: ServerResponse,
   exchange: Exchange,
   everyMs: number,
@@ -36,7 +36,7 @@ function openEarly(res: ServerResponse, exchange: Exchange): void {
   res.statusCode = 200
   setStreamHeaders(res)
   res.setHeader('content-type', 'text/event-stream; charset=utf-8')
-  setAnswerHeaders(res, exchange)
+  setResponseHeaders(res, exchange)
   exchange.openedEarly = true
   exchange.details['opened_early'] = true
   res.flushHeaders()

@@ -8,7 +8,7 @@ import { headerText } from '../../src/core/printable.ts'
  * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
  * it overwrites, so that the headers tell the last state known before the first byte.
  */
-export function setAnswerHeaders(res: ServerResponse, exchange: Exchange): void {
+export function setResponseHeaders(res: ServerResponse, exchange: Exchange): void {
   const spent = spentOf(exchange)
   res.setHeader('x-request-id', exchange.id)
   res.setHeader('x-tollway-spent', spent)

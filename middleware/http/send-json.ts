@@ -1,10 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { Exchange } from '../../src/core/request/exchange.ts'
-import { setAnswerHeaders } from './response-headers.ts'
+import { setResponseHeaders } from './response-headers.ts'
 
 /** Answers with JSON that must not be cached; a HEAD request gets the headers only, as Node sees to. */
 export function sendJson(res: ServerResponse, exchange: Exchange, status: number, value: unknown): void {
-  setAnswerHeaders(res, exchange)
+  setResponseHeaders(res, exchange)
   const body = Buffer.from(JSON.stringify(value))
   res.statusCode = status
   res.setHeader('content-type', 'application/json')

@@ -2,12 +2,12 @@
 import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { Exchange, Reply, Run } from '../../src/core/request/exchange.ts'
-import type { Attempt, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
+import type { RepeatableRequest, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
 
 /** What a request came to. */
-export type Outcome =
+export type FlightOutcome =
   /** An answer of the seller. */
   | { readonly kind: 'reply'; readonly head: Omit<Reply, 'body'>; readonly body: SharedBody }
   | { readonly kind: 'error'; readonly error: unknown }
@@ -32,15 +32,15 @@ export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
 }
 
 /** See the file's head. */
-export class Flight implements Run, Attempt {
+export class Flight implements Run, RepeatableRequest {
   readonly mark: RequestMark
   readonly startedAt: number
   readonly #options: FlightOptions
   readonly #left = new AbortController()
-  readonly #outcome = Promise.withResolvers<Outcome>()
+  readonly #outcome = Promise.withResolvers<FlightOutcome>()
   /** Of the client whose request it is. */
   #exchange: Exchange | undefined
-  #known: Outcome | undefined
+  #known: FlightOutcome | undefined
   #facts: Facts | undefined
   #begun = false
   #waiting = 0
@@ -73,7 +73,7 @@ export class Flight implements Run, Attempt {
     return this.#waiting === 0 && !this.#delivered
   }
 
-  get state(): Attempt['state'] {
+  get state(): RepeatableRequest['state'] {
     if (!this.#known) return 'running'
     if (this.#known.kind === 'nothing' || !this.#paid) return 'unpaid'
     // Whatever its status: in a stream that was opened early a failure is told inside an answer of 200.
@@ -98,7 +98,7 @@ export class Flight implements Run, Attempt {
   }
 
   /** What it came to; resolves when that is known, which for an answer is before its body has come. */
-  get outcome(): Promise<Outcome> {
+  get outcome(): Promise<FlightOutcome> {
     return this.#outcome.promise
   }
 
@@ -149,7 +149,7 @@ export class Flight implements Run, Attempt {
     return charge !== undefined && charge.state !== 'held' && charge.state !== 'released'
   }
 
-  #settle(outcome: Outcome, exchange: Facts): void {
+  #settle(outcome: FlightOutcome, exchange: Facts): void {
     if (this.#known) return
     this.#known = outcome
     const { route, payer, charge, outcome: result, candidate, usageChunk } = exchange

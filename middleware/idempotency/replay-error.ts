@@ -11,7 +11,7 @@ const KEPT = /^http_(400|404|413|422)$/
  * The error for a request whose payment was sent before.
  * @param charge the payment; never held or released
  */
-export function answerGone(charge: Charge): TollwayError {
+export function responseGone(charge: Charge): TollwayError {
   if (charge.state === 'settled') {
     return again(
       'paid_not_delivered',

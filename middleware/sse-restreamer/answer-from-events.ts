@@ -1,20 +1,25 @@
 /** A seller's event stream as the JSON answer it would have been. */
 import { createParser, type EventSourceParser } from 'eventsource-parser'
 import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
-import { parseJson, type AnswerCollector, type AnswerKind, type Json } from '../../src/core/stream/stream-json.ts'
+import {
+  parseJson,
+  type AnswerCollector,
+  type AnswerKind,
+  type Json,
+} from '../../src/core/stream/stream-json.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
 
 /** What came of it. */
-export interface CollectedAnswer {
+export interface CollectedResponse {
   /** `undefined` when nothing of an answer came. */
   readonly json: Json | undefined
   readonly truncated: boolean
 }
 
 /** Reads the stream as the relay would pass it on, its end put right when it broke. */
-export class AnswerFromEvents {
+export class ResponseFromEvents {
   readonly #relay: SseRelay
   readonly #collector: AnswerCollector
   readonly #parser: EventSourceParser
@@ -54,7 +59,7 @@ export class AnswerFromEvents {
     return this.#relay.sellerError !== undefined
   }
 
-  end(broken: boolean, fallback: TruncationFallback): CollectedAnswer {
+  end(broken: boolean, fallback: TruncationFallback): CollectedResponse {
     const isCut = broken || this.#bytes > this.#maxBytes
     const came = this.#events
     const { bytes, truncated } = this.#relay.end(isCut, fallback)

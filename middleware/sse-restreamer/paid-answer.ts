@@ -6,7 +6,7 @@ import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/reque
 import { answerKind } from '../../src/core/stream/stream-json.ts'
 import { contentCoding, decoderFor } from './content-coding.ts'
 import { abandon } from './relay-body.ts'
-import type { RelayEnds } from './relay-session.ts'
+import type { RelaySession } from './relay-session.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
 import { sellerMessage } from '../../src/payment/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
@@ -67,7 +67,7 @@ function passing(mayPass: (bytes: number) => boolean): Transform {
  * has. The others are looked at when they are through, or event by event.
  * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off at once
  */
-export async function recognise(ends: RelayEnds): Promise<void> {
+export async function recognise(ends: RelaySession): Promise<void> {
   const { exchange, reply } = ends
   const type = mediaType(reply.headers)
   const isKnown = type === 'text/event-stream' || isJsonType(type)
@@ -92,7 +92,7 @@ export async function recognise(ends: RelayEnds): Promise<void> {
 }
 
 /** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that only tells an error, or is empty */
-export function assertAnswer({ reply }: RelayEnds, body: Buffer): void {
+export function assertPaidResponse({ reply }: RelaySession, body: Buffer): void {
   if (reply.kind !== 'paid') return
   if (isBlankText(body)) throw notDelivered('answered with nothing')
   if (!isErrorOnly(body)) return

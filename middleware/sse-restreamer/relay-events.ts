@@ -3,8 +3,8 @@ import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
 import { Pacer } from './pacer.ts'
-import { assertAnswer } from './paid-answer.ts'
-import type { RelayEnds } from './relay-session.ts'
+import { assertPaidResponse } from './paid-answer.ts'
+import type { RelaySession } from './relay-session.ts'
 import { sendWhole } from './relay-json.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
@@ -12,7 +12,7 @@ import { brokenOff } from '../../src/core/stream/truncation.ts'
 type Write = (bytes: Buffer) => Promise<void>
 
 /** The events of the seller's stream as they come. */
-export async function relayEvents(ends: RelayEnds): Promise<void> {
+export async function relayEvents(ends: RelaySession): Promise<void> {
   const relay = relayFor(ends)
   ends.openStream()
   await speaking(ends, relay, async (write) => {
@@ -37,7 +37,7 @@ export async function relayEvents(ends: RelayEnds): Promise<void> {
  * The whole JSON answer as the stream that the client asked for.
  * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
  */
-export async function relayJsonAsEvents(ends: RelayEnds, kind: AnswerKind): Promise<void> {
+export async function relayJsonAsEvents(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const relay = relayFor(ends)
   await speaking(ends, relay, async (write) => {
     const held: Uint8Array[] = []
@@ -69,7 +69,7 @@ export async function relayJsonAsEvents(ends: RelayEnds, kind: AnswerKind): Prom
     if (passing) return ends.end()
     // An open stream has no status left to tell it by, unless it was opened for want of one.
     if (!broken && (!ends.opened || ends.exchange.openedEarly === true))
-      assertAnswer(ends, Buffer.concat(held))
+      assertPaidResponse(ends, Buffer.concat(held))
     const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))
     if (!stream && !ends.opened) return await sendWhole(ends, Buffer.concat(held))
     ends.exchange.details['converted'] = 'json_to_sse'
@@ -79,13 +79,13 @@ export async function relayJsonAsEvents(ends: RelayEnds, kind: AnswerKind): Prom
   })
 }
 
-function passThrough(ends: RelayEnds): (chunk: Uint8Array) => Uint8Array {
+function passThrough(ends: RelaySession): (chunk: Uint8Array) => Uint8Array {
   if (ends.reply.kind === 'unpaid') return (chunk) => chunk
   const splicer = ends.splicer()
   return (chunk) => splicer.push(chunk)
 }
 
-function relayFor(ends: RelayEnds): SseRelay {
+function relayFor(ends: RelaySession): SseRelay {
   const { endpoint, usageChunk } = ends.exchange
   return new SseRelay({
     splicer: ends.reply.kind === 'paid' ? () => ends.splicer() : undefined,
@@ -98,7 +98,7 @@ function relayFor(ends: RelayEnds): SseRelay {
 
 /** Lets comments go out between events whenever nothing else did for a while, and keeps the pace of the route. */
 async function speaking(
-  ends: RelayEnds,
+  ends: RelaySession,
   relay: SseRelay,
   work: (write: Write) => Promise<void>,
 ): Promise<void> {
@@ -130,7 +130,7 @@ async function speaking(
   }
 }
 
-async function finish(ends: RelayEnds, relay: SseRelay, broken: boolean, write: Write): Promise<void> {
+async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, write: Write): Promise<void> {
   const { exchange } = ends
   exchange.usage = relay.usage ?? exchange.usage
   ends.noteWords(relay.sellerError ?? relay.sellerWords)

@@ -2,9 +2,9 @@
 import { scanTopLevel } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { readUsage } from '../../src/core/stream/usage.ts'
-import { AnswerFromEvents } from './answer-from-events.ts'
-import { assertAnswer } from './paid-answer.ts'
-import type { RelayEnds } from './relay-session.ts'
+import { ResponseFromEvents } from './answer-from-events.ts'
+import { assertPaidResponse } from './paid-answer.ts'
+import type { RelaySession } from './relay-session.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /**
@@ -12,7 +12,7 @@ import { brokenOff } from '../../src/core/stream/truncation.ts'
  * a large one goes on in chunks, since its length is not known.
  * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
  */
-export async function relayJson(ends: RelayEnds): Promise<void> {
+export async function relayJson(ends: RelaySession): Promise<void> {
   const splicer = ends.splicer()
   const held: Uint8Array[] = []
   let size = 0
@@ -46,9 +46,9 @@ export async function relayJson(ends: RelayEnds): Promise<void> {
  * The whole stream as the JSON answer that the client asked for.
  * @throws TollwayError `paid_not_delivered` when there is no answer in it, or it broke and the operator chose errors
  */
-export async function relayEventsAsJson(ends: RelayEnds, kind: AnswerKind): Promise<void> {
+export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const { exchange, settings } = ends
-  const answer = new AnswerFromEvents(kind, 4 * settings.maxJsonBytes)
+  const answer = new ResponseFromEvents(kind, 4 * settings.maxJsonBytes)
   let broken = false
   try {
     for await (const chunk of ends.chunks()) if (answer.push(chunk)) break
@@ -71,7 +71,7 @@ export async function relayEventsAsJson(ends: RelayEnds, kind: AnswerKind): Prom
 
 /** Sends a whole JSON answer, its cost set where it was paid. */
 export async function sendWhole(
-  ends: RelayEnds,
+  ends: RelaySession,
   body: Buffer,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
@@ -79,18 +79,18 @@ export async function sendWhole(
 }
 
 async function send(
-  ends: RelayEnds,
+  ends: RelaySession,
   body: Buffer,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  assertAnswer(ends, body)
+  assertPaidResponse(ends, body)
   noteUsage(ends, body)
   ends.open({ ...headers, 'content-length': String(body.length) })
   await ends.client.write(body)
   ends.end()
 }
 
-function noteUsage({ exchange }: RelayEnds, body: Buffer): void {
+function noteUsage({ exchange }: RelaySession, body: Buffer): void {
   const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
   if (!usage) return
   const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))

@@ -10,13 +10,13 @@ import { mediaType } from '../../src/core/request/header-policy.ts'
  * is set · `json-to-events`, `events-to-json`: converted for a client that asked for the other form · `undeliverable`: the
  * stream was opened early, and this cannot go into one.
  */
-export type StreamPlan =
+export type RelayPlan =
   | { readonly way: 'undeliverable' }
   | { readonly way: 'untouched' | 'watched' | 'events' | 'json' }
   | { readonly way: 'json-to-events' | 'events-to-json'; readonly kind: AnswerKind }
 
 /** The way of an answer. Unpaid routes are relayed byte for byte; only those that always stream are converted too. */
-export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
+export function relayPlanOf(exchange: Exchange, reply: Reply): RelayPlan {
   const plan = waysOf(exchange, reply)
   if (exchange.openedEarly !== true) return plan
   const isSuccess = reply.status >= 200 && reply.status < 300
@@ -24,11 +24,11 @@ export function planOf(exchange: Exchange, reply: Reply): StreamPlan {
   return isSuccess && isEvents ? plan : { way: 'undeliverable' }
 }
 
-function isPlainStream({ way }: StreamPlan, { headers }: Reply): boolean {
+function isPlainStream({ way }: RelayPlan, { headers }: Reply): boolean {
   return way === 'watched' && mediaType(headers) === 'text/event-stream' && contentCoding(headers) === ''
 }
 
-function waysOf(exchange: Exchange, reply: Reply): StreamPlan {
+function waysOf(exchange: Exchange, reply: Reply): RelayPlan {
   // Of another API than those for models nothing is known, not even what its `usage` means.
   if (exchange.endpoint === DIRECT_ENDPOINT) return { way: 'untouched' }
   // Paid ones are decoded by now; the others go through as they are.

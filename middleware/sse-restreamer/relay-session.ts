@@ -6,7 +6,7 @@ import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import type { Timers } from '../../src/core/timers.ts'
-import { setAnswerHeaders, trailersOf } from '../http/response-headers.ts'
+import { setResponseHeaders, trailersOf } from '../http/response-headers.ts'
 import { headerText } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
 import { abandon, ClientSink, watchBody } from './relay-body.ts'
@@ -29,7 +29,7 @@ export interface RelaySettings {
 const MAX_BLANK_BYTES = 65_536
 
 /** What every way of relaying works with. */
-export class RelayEnds {
+export class RelaySession {
   readonly settings: RelaySettings
   readonly exchange: Exchange
   readonly client: ClientSink
@@ -99,7 +99,7 @@ export class RelayEnds {
   }
 
   /**
-   * Waits for the first bytes that are more than blanks; {@link RelayEnds.chunks} begins with them all the same.
+   * Waits for the first bytes that are more than blanks; {@link RelaySession.chunks} begins with them all the same.
    * @returns nothing when there are none, or the client left
    * @throws BodyIdleError, or what the body fails with
    */
@@ -162,7 +162,7 @@ export class RelayEnds {
       if (value === undefined) res.removeHeader(name)
       else res.setHeader(name, value)
     }
-    setAnswerHeaders(res, this.exchange)
+    setResponseHeaders(res, this.exchange)
   }
 
   /** Sends the headers at once. */

@@ -5,11 +5,11 @@ import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { headerText } from '../../src/core/printable.ts'
 import { decodedReply, recognise } from './paid-answer.ts'
-import { RelayEnds, type RelaySettings } from './relay-session.ts'
+import { RelaySession, type RelaySettings } from './relay-session.ts'
 import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
 import { relayEventsAsJson, relayJson } from './relay-json.ts'
-import { planOf, type StreamPlan } from './relay-plan.ts'
+import { relayPlanOf, type RelayPlan } from './relay-plan.ts'
 import { usageTap, type UsageTap } from './usage-tap.ts'
 
 /**
@@ -22,11 +22,11 @@ export async function relayReply(
   reply: Reply,
   res: ServerResponse,
 ): Promise<void> {
-  const ends = new RelayEnds(settings, exchange, decodedReply(exchange, reply), res)
+  const ends = new RelaySession(settings, exchange, decodedReply(exchange, reply), res)
   const undo = ends.watchClient()
   try {
     await recognise(ends)
-    const plan = planOf(exchange, ends.reply)
+    const plan = relayPlanOf(exchange, ends.reply)
     if (plan.way === 'undeliverable') {
       ends.letGo()
       throw undeliverable(exchange, ends.reply)
@@ -37,7 +37,10 @@ export async function relayReply(
   }
 }
 
-async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends: RelayEnds): Promise<void> {
+async function relayBy(
+  plan: Exclude<RelayPlan, { way: 'undeliverable' }>,
+  ends: RelaySession,
+): Promise<void> {
   switch (plan.way) {
     case 'untouched':
       return await relayUntouched(ends)
@@ -62,7 +65,7 @@ async function relayBy(plan: Exclude<StreamPlan, { way: 'undeliverable' }>, ends
  * Bytes as they come; a body that breaks cuts the client off too, so that it can tell. The client is sent a piece before
  * anybody else looks at it.
  */
-async function relayUntouched(ends: RelayEnds, tap?: UsageTap): Promise<void> {
+async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void> {
   ends.open()
   ends.flush()
   try {
@@ -83,7 +86,7 @@ async function relayUntouched(ends: RelayEnds, tap?: UsageTap): Promise<void> {
   }
 }
 
-function noteUsage({ exchange }: RelayEnds, tap: UsageTap | undefined): void {
+function noteUsage({ exchange }: RelaySession, tap: UsageTap | undefined): void {
   exchange.usage = tap?.usage ?? exchange.usage
 }
 

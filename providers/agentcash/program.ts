@@ -11,8 +11,8 @@ import type { Timers } from '../../src/core/timers.ts'
 import { agentcashCli } from '../../src/io/external-payers/agentcash-cli.ts'
 import { agentcashMcp } from '../../src/io/external-payers/agentcash-mcp.ts'
 import { findAgentcash, type Agentcash } from '../../src/io/external-payers/agentcash-program.ts'
-import { foreignTimeout, networksOption, timersOption } from '../external/external-options.ts'
-import { foreignPayer, unavailable, type Driver } from '../external/external-payer.ts'
+import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
+import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
 import { parseProviderOptions } from '../shared/provider-options.ts'
 
 /** Options of {@link agentcashProgram}. */
@@ -48,7 +48,7 @@ const SCHEMA = z.strictObject({
     .default(() => homedir()),
   args: z.array(z.string()).default([]),
   concurrency: z.int('give a whole number').min(1, 'give at least 1').optional(),
-  timeoutMs: foreignTimeout(25_000),
+  timeoutMs: externalTimeout(25_000),
   env: z.record(z.string(), z.string().optional()).default(() => process.env),
   clock: z
     .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')
@@ -70,7 +70,7 @@ export async function agentcashProgram(options: AgentcashProgramOptions): Promis
   const { mode, binary, home, args, env, timers } = parsed
   const program = findAgentcash(binary, home, args, env)
   const agentcash = mode === 'mcp' ? await agentcashMcp(program, timers) : agentcashCli(program)
-  return await foreignPayer({
+  return await externalPayer({
     name: 'agentcash',
     program: PROGRAM,
     methods: ['eip3009'],
@@ -89,7 +89,7 @@ function driverOf(agentcash: Agentcash): Driver {
       const network = findNetwork(quote.asset.network)?.alias ?? quote.asset.network
       const asked = { url: call.url, network, maxUsd: ceilingOf(quote), timeoutMs: CALL_TIMEOUT_MS }
       const cause = await agentcash.fetch(asked, signal).catch((error: unknown) => {
-        throw unavailable(PROGRAM, 'it cannot be run', error)
+        throw payerUnavailable(PROGRAM, 'it cannot be run', error)
       })
       if (cause !== undefined) throw failure(cause, quote)
     },
@@ -111,5 +111,5 @@ function failure(cause: string, { asset }: Quote): TollwayError {
       details: { payer_fault: cause },
     })
   }
-  return unavailable(PROGRAM, `it gave up (${cause})`)
+  return payerUnavailable(PROGRAM, `it gave up (${cause})`)
 }

@@ -24,7 +24,7 @@ import { openWalletReader } from '../../src/io/chain/wallet-reader.ts'
 import { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 import { DIRECT_OPTIONS } from './direct-options.ts'
 import { parseProviderOptions } from '../shared/provider-options.ts'
-import { SponsorLine } from '../shared/permit-queue.ts'
+import { PermitQueue } from '../shared/permit-queue.ts'
 import { provenDomain } from './token-domain.ts'
 import { checkWallet } from './wallet-check.ts'
 
@@ -84,7 +84,7 @@ class Direct implements Provider {
   readonly address: string
   readonly networks: readonly string[]
   readonly #parts: DirectParts
-  readonly #line = new SponsorLine()
+  readonly #line = new PermitQueue()
 
   constructor(parts: DirectParts) {
     this.#parts = parts

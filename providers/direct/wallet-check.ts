@@ -4,7 +4,7 @@ import { TollwayError } from '../../src/core/errors.ts'
 import { formatUnits } from '../../src/core/money/money.ts'
 import { approveAdvice } from '../../src/core/payer/permit2.ts'
 import type { Quote } from '../../src/core/policy/gate.ts'
-import type { Funds } from '../../src/io/chain/wallet-reader.ts'
+import type { WalletFunds } from '../../src/io/chain/wallet-reader.ts'
 import type { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 
 /** What must be done beside signing the payment. */
@@ -27,7 +27,7 @@ export async function checkWallet(
   const { asset, method } = quote
   const amount = quote.amount * times
   const needsAllowance = method === 'permit2'
-  const suffices = ({ deployed, balance, allowance }: Funds): boolean =>
+  const suffices = ({ deployed, balance, allowance }: WalletFunds): boolean =>
     deployed && balance >= amount && (!needsAllowance || allowance >= amount)
   const funds = await watch?.funds(asset.address, suffices)
   if (!funds || suffices(funds)) return { sponsor: false }

@@ -31,7 +31,7 @@ export const timersOption = z
 const LONGEST_MS = 28_000
 
 /** Longest wait for a payment, milliseconds. */
-export const foreignTimeout = (standard: number) =>
+export const externalTimeout = (standard: number) =>
   z
     .int('give whole milliseconds')
     .min(1, 'give at least 1 millisecond')

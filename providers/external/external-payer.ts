@@ -5,15 +5,15 @@
 import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import {
-  foreignPayload,
+  externalPayload,
   payableByOthers,
-  type ForeignFault,
-  type ForeignPayment,
+  type ExternalFault,
+  type ExternalPayment,
 } from '../../src/core/payer/external-payment.ts'
 import { permitExtensions } from '../../src/core/payer/external-permit.ts'
-import type { Authorization, Outcome, Provider } from '../../src/core/payer/provider.ts'
+import type { Authorization, ChargeOutcome, Provider } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
-import { Slots } from '../../src/core/slots.ts'
+import { Semaphore } from '../../src/core/semaphore.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
 import { encodePayment, furtherNames } from '../../src/core/x402/x402.ts'
 import { ShimFault, startShim, type ShimCall } from '../../src/io/external-payers/shim.ts'
@@ -30,8 +30,8 @@ export interface Driver {
   close(): Promise<void>
 }
 
-/** What {@link foreignPayer} is made of. */
-export interface ForeignPayerParts {
+/** What {@link externalPayer} is made of. */
+export interface ExternalPayerContext {
   readonly name: string
   /** What people call the program, for messages. */
   readonly program: string
@@ -70,10 +70,10 @@ const MAX_ATTEMPTS = 3
  * Opens such a payer.
  * @throws ConfigError when the shim's address is taken
  */
-export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> {
+export async function externalPayer(parts: ExternalPayerContext): Promise<Provider> {
   const shim = await startShim({ ...parts.shim, clock: parts.clock })
   const driver = parts.driver(shim.url)
-  const slots = new Slots(parts.concurrency)
+  const slots = new Semaphore(parts.concurrency)
   const timers = parts.timers ?? systemTimers
   const open = new Map<string, Set<Open>>()
   const ending = new Set<Promise<void>>()
@@ -88,14 +88,14 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
     quote: Quote,
     late: Promise<never>,
     left: Promise<never>,
-  ): Promise<{ payment: ForeignPayment; made: Open }> {
+  ): Promise<{ payment: ExternalPayment; made: Open }> {
     const call = shim.open(quote, parts.maxValiditySeconds)
     const stop = new AbortController()
     const driving = driver.pay(call, quote, stop.signal)
     const made: Open = { call, stop, driving: driving.catch(() => {}) }
     // Done without a payment and without a reason of its own.
     const withoutPayment = driving.then((): never => {
-      throw unavailable(parts.program, 'it ended without paying')
+      throw payerUnavailable(parts.program, 'it ended without paying')
     })
     withoutPayment.catch(() => {})
     try {
@@ -108,7 +108,7 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
   }
 
   /** Tells the program how it ended, and frees nothing before it is done with it. */
-  function end(made: Open, outcome: Outcome | undefined): void {
+  function end(made: Open, outcome: ChargeOutcome | undefined): void {
     made.call.end(outcome)
     const stop = (): void => made.stop.abort(new Error('the payment is no longer wanted'))
     if (outcome === undefined) return stop()
@@ -124,7 +124,7 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
       )
     }
     signal.throwIfAborted()
-    if (closing.signal.aborted) throw unavailable(parts.program, 'the payer is closed')
+    if (closing.signal.aborted) throw payerUnavailable(parts.program, 'the payer is closed')
     if (!parts.networks.includes(quote.asset.network) || !supports(quote.offer)) {
       throw unpayable(quote, parts.program)
     }
@@ -176,7 +176,7 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
     },
     close() {
       closed ??= (async () => {
-        closing.abort(unavailable(parts.program, 'the payer is closed'))
+        closing.abort(payerUnavailable(parts.program, 'the payer is closed'))
         // Whatever is open may be under way: the program must not use those payments again.
         for (const made of [...open.values()].flatMap((set) => [...set])) {
           end(made, { state: 'uncertain', transaction: undefined })
@@ -192,11 +192,11 @@ export async function foreignPayer(parts: ForeignPayerParts): Promise<Provider> 
   }
 }
 
-function authorizationOf(quote: Quote, payment: ForeignPayment): Authorization {
+function authorizationOf(quote: Quote, payment: ExternalPayment): Authorization {
   const header = encodePayment(
     quote.offer,
     quote.resource,
-    foreignPayload(quote, payment),
+    externalPayload(quote, payment),
     permitExtensions(quote, payment.permit),
   )
   return { kind: 'authorization', header, ...furtherNames(quote, header), record: payment.record }
@@ -211,7 +211,9 @@ interface Deadline {
 function deadline(timers: Timers, ms: number, program: string): Deadline {
   const late = new AbortController()
   const { promise } = whenAborted(late.signal)
-  const cancel = timers.after(ms, () => late.abort(unavailable(program, `it did not pay within ${ms} ms`)))
+  const cancel = timers.after(ms, () =>
+    late.abort(payerUnavailable(program, `it did not pay within ${ms} ms`)),
+  )
   return { promise, signal: late.signal, cancel }
 }
 
@@ -227,7 +229,7 @@ function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; c
   return { promise, cancel: () => signal.removeEventListener('abort', leave) }
 }
 
-const FAULTS: Readonly<Record<ForeignFault, string>> = {
+const FAULTS: Readonly<Record<ExternalFault, string>> = {
   unreadable: 'sent a payment that cannot be read',
   terms: 'accepted other terms than the vetted ones',
   payee: 'signed a payment to another payee',
@@ -238,7 +240,7 @@ const FAULTS: Readonly<Record<ForeignFault, string>> = {
   nonce: 'offered only payments that were used before',
 }
 
-function refused(program: string, fault: ForeignFault): TollwayError {
+function refused(program: string, fault: ExternalFault): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message: `${program} ${FAULTS[fault]}; nothing was sent.`,
@@ -248,7 +250,7 @@ function refused(program: string, fault: ForeignFault): TollwayError {
 }
 
 /** The program does not pay, for a reason that may pass. */
-export function unavailable(program: string, why: string, cause?: unknown): TollwayError {
+export function payerUnavailable(program: string, why: string, cause?: unknown): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message: `${program} did not pay: ${why}; nothing was sent.`,

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Asset } from '../../src/core/money/assets.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
-import type { Authorization, Outcome, Provider } from '../../src/core/payer/provider.ts'
+import type { Authorization, ChargeOutcome, Provider } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import {
@@ -26,9 +26,9 @@ import {
 } from '../../src/io/external-payers/obol/files.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import type { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
-import { SponsorLine } from '../shared/permit-queue.ts'
+import { PermitQueue } from '../shared/permit-queue.ts'
 import { firstClaim, isWithoutVoucher, upstreamsFor } from './pool-claim.ts'
-import { readUpstream, wordsOfRefusals } from './read-upstream.ts'
+import { readUpstream, describeRefusals } from './read-upstream.ts'
 import { VoucherCheck } from './voucher-check.ts'
 
 /** What a reload found; counts are of vouchers. */
@@ -94,7 +94,7 @@ export class ObolPool implements Provider {
   readonly #heldBack = new Map<string, bigint | undefined>()
   /** Names of upstreams whose vouchers must be used in an order. */
   readonly #inTurns = new Set<string>()
-  readonly #line = new SponsorLine()
+  readonly #line = new PermitQueue()
   #digest: string | undefined
   #problems = ''
   #loading: Promise<ReloadReport> | undefined
@@ -182,7 +182,7 @@ export class ObolPool implements Provider {
     }
   }
 
-  async closed(charge: string, { state }: Outcome): Promise<void> {
+  async closed(charge: string, { state }: ChargeOutcome): Promise<void> {
     const claimed = this.#claimed.get(charge)
     this.#claimed.delete(charge)
     this.#line.leave(charge)
@@ -362,7 +362,7 @@ export class ObolPool implements Provider {
     else this.#inTurns.delete(name)
     this.#upstreams.set(name, { name, pool, document: { url: document.url, network: document.network } })
     const refused = new Map([...read.refused, ...Object.entries(result.refused)])
-    const problems = wordsOfRefusals(refused).map((words) => `upstream ${name}: ${words}`)
+    const problems = describeRefusals(refused).map((words) => `upstream ${name}: ${words}`)
     return { served: true, added: result.added, dropped, problems }
   }
 

@@ -46,7 +46,7 @@ export async function readUpstream(reading: UpstreamReading): Promise<ReadUpstre
 }
 
 /** The refusals as sentences. */
-export function wordsOfRefusals(refused: ReadonlyMap<string, number>): string[] {
+export function describeRefusals(refused: ReadonlyMap<string, number>): string[] {
   return [...refused].map(([why, count]) => `${count} voucher(s) not loaded: ${REFUSALS[why] ?? why}`)
 }
 

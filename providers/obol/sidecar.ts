@@ -9,8 +9,8 @@ import type { Provider } from '../../src/core/payer/provider.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { openSidecar, type SidecarUpstream } from '../../src/io/external-payers/obol-sidecar.ts'
 import { SHIM_CALL_HEADER } from '../../src/io/external-payers/shim.ts'
-import { foreignPayer, unavailable, type Driver } from '../external/external-payer.ts'
-import { foreignTimeout, networksOption, timersOption } from '../external/external-options.ts'
+import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
+import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
 import { parseProviderOptions } from '../shared/provider-options.ts'
 
 /** Options of {@link obolSidecar}. */
@@ -45,7 +45,7 @@ const SCHEMA = z.strictObject({
     .int('give whole seconds')
     .min(10, 'give at least 10 seconds')
     .default(31 * 86_400),
-  timeoutMs: foreignTimeout(10_000),
+  timeoutMs: externalTimeout(10_000),
   clock: z
     .custom<Clock>((value) => typeof value === 'object' && value !== null && 'now' in value, 'give { now() }')
     .default(systemClock),
@@ -60,7 +60,7 @@ const PROGRAM = 'The x402-buyer'
  */
 export async function obolSidecar(options: ObolSidecarOptions): Promise<Provider> {
   const parsed = parseProviderOptions('obolSidecar', SCHEMA, options)
-  return await foreignPayer({
+  return await externalPayer({
     name: 'obol',
     program: PROGRAM,
     methods: ['eip3009', 'permit2'],
@@ -74,12 +74,12 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
 
   async function upstream(): Promise<SidecarUpstream> {
     const found = await sidecar.upstream(model).catch((cause: unknown) => {
-      throw unavailable(PROGRAM, `${url}/status does not answer as an x402-buyer does`, cause)
+      throw payerUnavailable(PROGRAM, `${url}/status does not answer as an x402-buyer does`, cause)
     })
-    if (!found) throw unavailable(PROGRAM, `it has no upstream whose remoteModel is ${model}`)
+    if (!found) throw payerUnavailable(PROGRAM, `it has no upstream whose remoteModel is ${model}`)
     // Pointed anywhere else it would pay for the empty request that it is sent.
     if (!leadsTo(found.url, shimUrl)) {
-      throw unavailable(
+      throw payerUnavailable(
         PROGRAM,
         `the url of its upstream ${found.name} is not ${shimUrl}; set it, and reload`,
       )
@@ -94,7 +94,7 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
       const status = await sidecar
         .call(model, { [SHIM_CALL_HEADER]: call.token }, signal)
         .catch((cause: unknown) => {
-          throw unavailable(PROGRAM, 'the connection to it broke', cause)
+          throw payerUnavailable(PROGRAM, 'the connection to it broke', cause)
         })
       // Its empty 502 means no fitting authorization: none at all, or none for these terms.
       if (status !== 502) return

@@ -9,7 +9,7 @@ import { systemTimers, type Timers } from '../../src/core/timers.ts'
 const WAIT_MS = 20_000
 
 /** See the file's head. */
-export class SponsorLine {
+export class PermitQueue {
   readonly #timers: Timers
   readonly #last = new Map<string, Promise<void>>()
   readonly #leave = new Map<string, () => void>()

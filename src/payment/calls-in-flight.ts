@@ -1,5 +1,5 @@
 /** Counts the paid calls on their way: a shutdown waits for them, also for those whose client has left. */
-export class RunningCalls {
+export class CallsInFlight {
   #count = 0
   #waiting: (() => void)[] = []
 

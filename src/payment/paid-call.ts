@@ -19,8 +19,8 @@ import {
 } from '../io/transport/upstream.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
-import { ClientLeftError, type PaymentParts } from './payment-context.ts'
-import { paymentSecrets, scrubReply } from './redact-payment.ts'
+import { ClientLeftError, type PaymentContext } from './payment-context.ts'
+import { paymentSecrets, redactReply } from './redact-payment.ts'
 import { isRejection, sellerMessage } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { vet, type Vetted } from './vet-offers.ts'
@@ -36,14 +36,14 @@ const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
 
 /** See the file's head. Lives for one candidate of one request. */
 export class PaidCall {
-  readonly #parts: PaymentParts
+  readonly #parts: PaymentContext
   readonly #exchange: Exchange
   readonly #candidate: Candidate
   readonly #payer: Provider
   readonly #request: OutgoingRequest
 
   constructor(
-    parts: PaymentParts,
+    parts: PaymentContext,
     exchange: Exchange,
     candidate: Candidate,
     payer: Provider,
@@ -151,7 +151,7 @@ export class PaidCall {
     authorization: Authorization,
   ): Promise<void> {
     const { ledger } = this.#parts
-    const reply = scrubReply(raw, paymentSecrets(authorization.header.value))
+    const reply = redactReply(raw, paymentSecrets(authorization.header.value))
     const receipt = decodeReceipt((name) => headerOf(raw, name))
     const verdict = judgePaidAnswer(reply.status, receipt)
     noteHints(this.#exchange, (name) => headerOf(raw, name))

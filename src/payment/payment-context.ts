@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Asset } from '../core/money/assets.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import type { OfferOrder } from '../core/policy/gate.ts'
-import type { RunningCalls } from './calls-in-flight.ts'
+import type { CallsInFlight } from './calls-in-flight.ts'
 import type { Upstream } from '../io/transport/upstream.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'
 import type { Timers } from '../core/timers.ts'
@@ -37,7 +37,7 @@ export interface PaymentInterceptorOptions {
   /** What sellers list: their price of a token tells how far to lower a limit (`reduceMaxTokens`). */
   readonly catalogue?: Pick<ModelCatalogue, 'find'> | undefined
   /** Counts the paid calls on their way; a shutdown waits for them. */
-  readonly running?: RunningCalls | undefined
+  readonly running?: CallsInFlight | undefined
   readonly clock?: Clock | undefined
   /** Waits between repeats of unpaid sends. */
   readonly timers?: Timers | undefined
@@ -47,11 +47,11 @@ export interface PaymentInterceptorOptions {
 }
 
 /** What {@link PaidCall} works with. */
-export interface PaymentParts extends Omit<
+export interface PaymentContext extends Omit<
   PaymentInterceptorOptions,
   'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
 > {
-  readonly running: RunningCalls
+  readonly running: CallsInFlight
   readonly clock: Clock
   readonly timers: Timers
   readonly keepaliveMs: number

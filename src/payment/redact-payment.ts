@@ -20,16 +20,16 @@ export function paymentSecrets(header: string): readonly string[] {
 }
 
 /** The reply without these texts: headers that hold one are dropped, in the body its bytes become stars, so lengths stay. */
-export function scrubReply(reply: IncomingReply, secrets: readonly string[]): Omit<Reply, 'kind'> {
+export function redactReply(reply: IncomingReply, secrets: readonly string[]): Omit<Reply, 'kind'> {
   const headers = Object.entries(reply.headers).filter(([, value]) => {
     const text = typeof value === 'string' ? value : value.join('\n')
     return !secrets.some((secret) => text.includes(secret))
   })
-  return { ...reply, headers: Object.fromEntries(headers), body: scrubBody(reply.body, secrets) }
+  return { ...reply, headers: Object.fromEntries(headers), body: redactBody(reply.body, secrets) }
 }
 
 /** The body without these texts. At most the beginning of one is held back until more comes. */
-export function scrubBody(body: Reply['body'], secrets: readonly string[]): Reply['body'] {
+export function redactBody(body: Reply['body'], secrets: readonly string[]): Reply['body'] {
   if (body instanceof Readable) body.on('error', () => {})
   return {
     async *[Symbol.asyncIterator]() {

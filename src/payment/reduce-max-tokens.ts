@@ -6,7 +6,7 @@ import { reduceMaxTokens } from '../core/routing/max-tokens.ts'
 import { parseUsd } from '../core/money/money.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { OutgoingRequest } from '../io/transport/upstream.ts'
-import type { PaymentParts } from './payment-context.ts'
+import type { PaymentContext } from './payment-context.ts'
 
 /**
  * The request to try instead of one that failed with this error. What was done is noted for the client's header and the audit
@@ -15,7 +15,7 @@ import type { PaymentParts } from './payment-context.ts'
  * limit, or one that would be too low
  */
 export function reducedRequest(
-  parts: PaymentParts,
+  parts: PaymentContext,
   exchange: Exchange,
   candidate: Candidate,
   request: OutgoingRequest,

@@ -7,11 +7,11 @@ import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
 import { UpstreamError, type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
 import { ClientLeftError } from './payment-context.ts'
-import type { PaymentParts } from './payment-context.ts'
+import type { PaymentContext } from './payment-context.ts'
 import { awaited } from './timing.ts'
 
 /** What {@link askUnpaid} works with. */
-export type AskParts = Pick<PaymentParts, 'upstream' | 'clock' | 'timers'>
+export type SendContext = Pick<PaymentContext, 'upstream' | 'clock' | 'timers'>
 
 /**
  * Sends a request that carries no payment, again where the route allows it and the other side could not serve. A timeout is not
@@ -21,7 +21,7 @@ export type AskParts = Pick<PaymentParts, 'upstream' | 'clock' | 'timers'>
  * @throws TollwayError `seller_unavailable` with the detail `reason`, `host_not_allowed`
  */
 export async function askUnpaid(
-  parts: AskParts,
+  parts: SendContext,
   exchange: Exchange,
   candidate: Candidate,
   request: OutgoingRequest,
@@ -50,7 +50,7 @@ export async function askUnpaid(
 }
 
 async function askOnce(
-  parts: AskParts,
+  parts: SendContext,
   request: OutgoingRequest,
   leaving: AbortSignal,
 ): Promise<IncomingReply> {
@@ -60,7 +60,7 @@ async function askOnce(
     if (leaving.aborted) throw new ClientLeftError()
     const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
     if (reason === 'private') throw privateSeller(request.url, cause)
-    throw unavailable(`did not answer (${reason})`, reason, cause)
+    throw sellerUnavailable(`did not answer (${reason})`, reason, cause)
   }
 }
 
@@ -73,7 +73,7 @@ export function askedPause({ headers }: Pick<IncomingReply, 'headers'>, now: num
 }
 
 /** `seller_unavailable`. @param reason a word for metrics and the audit record */
-export function unavailable(what: string, reason: string, cause?: unknown): TollwayError {
+export function sellerUnavailable(what: string, reason: string, cause?: unknown): TollwayError {
   return new TollwayError({
     code: 'seller_unavailable',
     message: `The seller or upstream of this route ${what}; nothing was paid.`,

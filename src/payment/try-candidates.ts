@@ -1,5 +1,5 @@
 /** Takes a request from candidate to candidate until one answers. */
-import { needsWords } from '../core/routing/answer-class.ts'
+import { needsBody } from '../core/routing/answer-class.ts'
 import { ConfigError, TollwayError } from '../core/errors.ts'
 import type { Exchange } from '../core/request/exchange.ts'
 import type { Attempt } from '../core/routing/attempt.ts'
@@ -8,11 +8,11 @@ import type { Candidate, FallbackKind } from '../core/routing/route.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import { spentOf } from '../core/request/exchange.ts'
 import { headerText } from '../core/printable.ts'
-import { askedPause, askUnpaid, classOf, unavailable } from './send-unpaid.ts'
+import { askedPause, askUnpaid, classOf, sellerUnavailable } from './send-unpaid.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
 import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
 import { PaidCall } from './paid-call.ts'
-import type { PaymentParts } from './payment-context.ts'
+import type { PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
@@ -54,7 +54,7 @@ interface Verdict {
  * @throws the first candidate's failure when all fail, as LiteLLM does: it belongs to the model the caller meant
  */
 export async function tryCandidates(
-  parts: PaymentParts,
+  parts: PaymentContext,
   req: ClientRequest,
   exchange: Exchange,
   leaving: AbortSignal,
@@ -92,7 +92,7 @@ export async function tryCandidates(
       }
       letGo(exchange, attempt)
       queue = [...queue.slice(0, at + 1), ...others]
-      failure ??= unavailable(`answered with status ${verdict.status}`, `status_${verdict.status}`)
+      failure ??= sellerUnavailable(`answered with status ${verdict.status}`, `status_${verdict.status}`)
       goOn(verdict.kind === 'unavailable' ? `status_${verdict.status}` : verdict.kind)
     } catch (error) {
       blame(attempt, error)
@@ -113,7 +113,7 @@ export async function tryCandidates(
 }
 
 async function serve(
-  parts: PaymentParts,
+  parts: PaymentContext,
   req: ClientRequest,
   exchange: Exchange,
   candidate: Candidate,
@@ -150,7 +150,7 @@ async function serve(
 
 /** Asks what the request costs, and pays it. */
 async function buy(
-  parts: PaymentParts,
+  parts: PaymentContext,
   exchange: Exchange,
   candidate: Candidate,
   payer: Provider,
@@ -179,7 +179,7 @@ function toldOnly(exchange: Exchange, candidate: Candidate): Verdict {
 
 /** Puts an answer without payment into the exchange, and tells whether another candidate may do better. */
 async function unpaidReply(
-  parts: PaymentParts,
+  parts: PaymentContext,
   exchange: Exchange,
   candidate: Candidate,
   answer: IncomingReply,
@@ -188,7 +188,7 @@ async function unpaidReply(
   const retryAfterMs = askedPause(answer, parts.clock.now())
   exchange.outcome = 'free'
   exchange.reply = { ...answer, kind: 'unpaid' }
-  if (!needsWords(status) || !hasStandIns(exchange)) return { kind: kindOf(answer), status, retryAfterMs }
+  if (!needsBody(status) || !hasStandIns(exchange)) return { kind: kindOf(answer), status, retryAfterMs }
   const { bytes, body } = await peekBody(answer.body, MAX_ERROR_BYTES)
   exchange.reply = { ...answer, body, kind: 'unpaid' }
   return { kind: kindOf(answer, bytes), status, retryAfterMs }
@@ -258,7 +258,7 @@ function probeAnswer(answer: IncomingReply, { direct }: Exchange): IncomingReply
   // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
   if (direct && (status >= 400 || status === 304)) return answer
   answer.body.destroy()
-  throw unavailable(`answered the unpaid request with status ${status}`, `status_${status}`)
+  throw sellerUnavailable(`answered the unpaid request with status ${status}`, `status_${status}`)
 }
 
 function full({ route }: Candidate): TollwayError {

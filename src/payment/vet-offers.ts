@@ -8,7 +8,7 @@ import { vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/store.ts'
-import type { PaymentParts } from './payment-context.ts'
+import type { PaymentContext } from './payment-context.ts'
 
 /** An offer that may be paid. */
 export interface Vetted {
@@ -25,7 +25,7 @@ export interface Vetted {
  * @throws TollwayError with the gate's codes, what the payer cannot pay with, `store_unavailable`
  */
 export async function vet(
-  parts: PaymentParts,
+  parts: PaymentContext,
   exchange: Exchange,
   candidate: Candidate,
   payer: Provider,
@@ -113,7 +113,7 @@ function targetOf({ apiBase, endpoint, model }: PriceKey): string {
 /** The networks and assets on offer that this payer might pay with, each once. */
 function assetsOf(
   challenge: Challenge,
-  { policy }: PaymentParts,
+  { policy }: PaymentContext,
   payer: Provider,
   keyOf: (network: string, asset: string) => PriceKey,
 ): PriceKey[] {
@@ -126,7 +126,7 @@ function assetsOf(
 }
 
 function moved(
-  { observers }: PaymentParts,
+  { observers }: PaymentContext,
   seller: string,
   { route }: Candidate,
   direction: 'up' | 'down' | 'refused',

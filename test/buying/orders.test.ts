@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { buy, type BuyWish } from '../../src/app/buying/buy.ts'
+import { buy, type BuyRequest } from '../../src/app/buying/buy.ts'
 import { emit, type Emitted } from '../../src/app/buying/emit.ts'
-import { buyingOf, type BuyingParts } from '../../src/app/buying/buying-context.ts'
+import { buyingContextOf, type BuyingContext } from '../../src/app/buying/buying-context.ts'
 import { processPurchases } from '../../src/app/buying/process.ts'
 import { refill } from '../../src/app/buying/refill.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
@@ -90,7 +90,7 @@ async function openWorld(settings: object = {}) {
     closed: () => Promise.resolve(),
     close: () => Promise.resolve(),
   }
-  const upstream: BuyingParts['upstream'] = {
+  const upstream: BuyingContext['upstream'] = {
     async send() {
       state.asked += 1
       const message = { x402Version: 2, accepts: [{ ...offerV2, amount: String(state.price) }] }
@@ -99,7 +99,7 @@ async function openWorld(settings: object = {}) {
     },
     close: () => Promise.resolve(),
   }
-  const parts = buyingOf(
+  const parts = buyingContextOf(
     { ledger, upstream, clock, timers: systemTimers, observers: [] },
     { ...config, store: 'memory:' },
     new Map([['base', signer]]),
@@ -110,7 +110,7 @@ async function openWorld(settings: object = {}) {
     store,
     parts,
     directory,
-    buy: (wish: Partial<BuyWish>) => buy(parts, { ...WISH, ...wish }, never),
+    buy: (wish: Partial<BuyRequest>) => buy(parts, { ...WISH, ...wish }, never),
     async close() {
       await ledger.close()
       rmSync(directory, { recursive: true })
@@ -119,7 +119,7 @@ async function openWorld(settings: object = {}) {
 }
 
 /** Begins an order that is cut off after 100. */
-async function cutOff(wish: Partial<BuyWish>): Promise<void> {
+async function cutOff(wish: Partial<BuyRequest>): Promise<void> {
   world.state.signsOnly = 100
   await expect(world.buy(wish)).rejects.toThrow('cut off')
   world.state.signsOnly = Number.POSITIVE_INFINITY

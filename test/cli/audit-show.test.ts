@@ -3,7 +3,7 @@ import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
-import { openCommandBooks } from '../../src/app/operations/command-ledger.ts'
+import { openCommandLedger } from '../../src/app/operations/command-ledger.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
 import { openParts } from '../../src/app/gateway/open-parts.ts'
 import { auditTrail } from '../../src/app/spend-page/audit-trail.ts'
@@ -113,7 +113,7 @@ describe('what commands paid, in files of their own', () => {
   /** As `tollway pay` does, beside the gateway's file. */
   beforeEach(async () => {
     config[1] = file('tollway.yaml')
-    const ledger = await openCommandBooks(loadConfig(file('tollway.yaml'), {}), systemClock)
+    const ledger = await openCommandLedger(loadConfig(file('tollway.yaml'), {}), systemClock)
     const held = await ledger.reserve(wanted({ requestId: 'req-by-hand' }), [], false)
     const settled = await ledger.settle(await ledger.authorize(held, signed(9)), 'receipt', TX)
     await ledger.close()

@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { decideRepeat, REPEAT_MS, type Attempt, type Presented } from '../../src/core/request/idempotency.ts'
+import {
+  decideRepeat,
+  REPEAT_MS,
+  type RepeatableRequest,
+  type Presented,
+} from '../../src/core/request/idempotency.ts'
 
 const NOW = 1_000_000_000
 const plain: Presented = { named: undefined, isRetry: false }
@@ -7,7 +12,7 @@ const again: Presented = { named: undefined, isRetry: true }
 const keyed: Presented = { named: 'idempotency-key', isRetry: false }
 const identified: Presented = { named: 'x-request-id', isRetry: false }
 
-function attempt(changes: Partial<Attempt> = {}): Attempt {
+function attempt(changes: Partial<RepeatableRequest> = {}): RepeatableRequest {
   const endedAt = NOW - 1000
   return { body: 'b', state: 'delivered', abandoned: false, startedAt: NOW - 5000, endedAt, ...changes }
 }
@@ -16,11 +21,17 @@ const abandoned = attempt({ state: 'running', abandoned: true, endedAt: undefine
 const failed = attempt({ state: 'failed' })
 const unpaid = attempt({ state: 'unpaid' })
 const delivered = attempt()
-const old = (of: Attempt): Attempt => ({ ...of, endedAt: NOW - REPEAT_MS - 1 })
-const justInTime = (of: Attempt): Attempt => ({ ...of, endedAt: NOW - REPEAT_MS })
-const otherBody = (of: Attempt): Attempt => ({ ...of, body: 'other' })
+const old = (of: RepeatableRequest): RepeatableRequest => ({ ...of, endedAt: NOW - REPEAT_MS - 1 })
+const justInTime = (of: RepeatableRequest): RepeatableRequest => ({ ...of, endedAt: NOW - REPEAT_MS })
+const otherBody = (of: RepeatableRequest): RepeatableRequest => ({ ...of, body: 'other' })
 
-type Row = [string, Presented, Attempt | undefined, Attempt | undefined, 'fresh' | 'same' | 'conflict']
+type Row = [
+  string,
+  Presented,
+  RepeatableRequest | undefined,
+  RepeatableRequest | undefined,
+  'fresh' | 'same' | 'conflict',
+]
 
 describe('who is taken for whom', () => {
   const rows: Row[] = [

@@ -1,7 +1,12 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Charge, ChargeState, Proof } from '../../src/core/charge/charge.ts'
-import { decide, type ChainBlock, type Decision, type Observation } from '../../src/core/charge/reconcile.ts'
+import {
+  decide,
+  type ChainBlock,
+  type ReconcileDecision,
+  type Observation,
+} from '../../src/core/charge/reconcile.ts'
 import { receiptMismatch } from '../../src/core/charge/receipt-check.ts'
 import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
@@ -242,7 +247,7 @@ test('over any sequence of looks a charge is released at most once, by a proof, 
       fc.array(anyObservation, { maxLength: 8 }),
       async (first, observations) => {
         const { ledger, id, counted } = await booked(first)
-        const released: Decision[] = []
+        const released: ReconcileDecision[] = []
         for (const observation of observations) {
           const before = await ledger.store.charge(id)
           if (!before) throw new Error('the charge is gone')

@@ -5,7 +5,7 @@ import express from 'express'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import * as middleware from '../../middleware/index.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { openParts, type Parts } from '../../src/app/gateway/open-parts.ts'
+import { openParts, type GatewayParts } from '../../src/app/gateway/open-parts.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import { cash } from '../../providers/cash.ts'
 import {
@@ -34,7 +34,7 @@ type Stage = 'before' | 'probe' | 'sign' | 'send'
 
 let directory: string
 let seller: HostileSeller
-let parts: Parts
+let parts: GatewayParts
 let server: Server
 let held: Stage | undefined
 let reached: PromiseWithResolvers<void>

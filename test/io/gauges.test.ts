@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { watchSpending } from '../../src/io/metrics/spending.ts'
 import type { SpentBy } from '../../src/io/store/store.ts'
-import { watchWallets } from '../../src/io/metrics/wallet-balances.ts'
+import { watchWalletBalances } from '../../src/io/metrics/wallet-balances.ts'
 import { send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
@@ -103,7 +103,7 @@ test('a balance is read where there is a node, and is unknown when the node is a
   const right = await startNode(84_532, 2_500_000n)
   const wrong = await startNode(1, 7n)
   const timers = new ManualTimers()
-  const wallets = watchWallets({
+  const wallets = watchWalletBalances({
     wallets: [
       { payer: 'base', address: OWNER, networks: ['eip155:84532', 'eip155:8453', 'eip155:1'] },
       { payer: 'none', address: OWNER, networks: ['eip155:1'] },
@@ -130,7 +130,7 @@ test('a balance is read where there is a node, and is unknown when the node is a
 
 test('without a node nothing is asked and no timer is set', async () => {
   const timers = new ManualTimers()
-  const wallets = watchWallets({
+  const wallets = watchWalletBalances({
     wallets: [{ payer: 'base', address: OWNER, networks: ['eip155:1'] }],
     assets: BUILT_IN_ASSETS,
     nodes: new Map(),

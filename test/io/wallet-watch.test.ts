@@ -1,14 +1,14 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { ChainError } from '../../src/io/chain/chain.ts'
-import type { Funds, WalletReader } from '../../src/io/chain/wallet-reader.ts'
+import type { WalletFunds, WalletReader } from '../../src/io/chain/wallet-reader.ts'
 import { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const TOKEN = `0x${'03'.repeat(20)}`
 const enough =
   (amount: bigint) =>
-  ({ balance }: Funds): boolean =>
+  ({ balance }: WalletFunds): boolean =>
     balance >= amount
 
 /** A node in memory: what counts here is when it is asked, not how. */

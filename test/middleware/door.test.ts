@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { door } from '../../middleware/origin-guard.ts'
+import { originGuard } from '../../middleware/origin-guard.ts'
 import { bare, codeOf, HOSTS, raw, send, serve, tellExchange, untyped } from './harness.ts'
 
-describe.each(HOSTS)('door in %s', (_name, host) => {
+describe.each(HOSTS)('originGuard in %s', (_name, host) => {
   it.each(['localhost', 'localhost:8402', '127.0.0.1', '127.0.0.1:1', '[::1]', '[::1]:8402', 'LOCALHOST:80'])(
     'serves the loopback name %s',
     async (name) => {
-      const port = await serve(host(door(), tellExchange))
+      const port = await serve(host(originGuard(), tellExchange))
       const answer = await send(port, { headers: { host: name } })
       expect(answer.status).toBe(200)
       expect(answer.headers['x-tollway-spent']).toBe('no')
@@ -26,7 +26,7 @@ describe.each(HOSTS)('door in %s', (_name, host) => {
     '[::2]',
     '0.0.0.0',
   ])('refuses the Host %j', async (name) => {
-    const port = await serve(host(door(), tellExchange))
+    const port = await serve(host(originGuard(), tellExchange))
     const answer = await send(port, { headers: { host: name } })
     expect(answer.status).toBe(403)
     expect(codeOf(answer)).toBe('origin_not_allowed')
@@ -34,9 +34,9 @@ describe.each(HOSTS)('door in %s', (_name, host) => {
   })
 })
 
-describe('door', () => {
+describe('originGuard', () => {
   it('serves the configured names, in any letter case, and still not others', async () => {
-    const port = await serve(bare(door({ hosts: ['Gateway.Internal', '[fd00::1]'] }), tellExchange))
+    const port = await serve(bare(originGuard({ hosts: ['Gateway.Internal', '[fd00::1]'] }), tellExchange))
     expect((await send(port, { headers: { host: 'gateway.internal:9' } })).status).toBe(200)
     expect((await send(port, { headers: { host: 'GATEWAY.internal' } })).status).toBe(200)
     expect((await send(port, { headers: { host: '[fd00::1]:9' } })).status).toBe(200)
@@ -44,7 +44,7 @@ describe('door', () => {
   })
 
   it('refuses a second Host header, of which another server on the way might take the other', async () => {
-    const port = await serve(bare(door(), tellExchange))
+    const port = await serve(bare(originGuard(), tellExchange))
     const answer = await raw(
       port,
       'GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n',
@@ -53,7 +53,7 @@ describe('door', () => {
   })
 
   it('refuses a request without a Host header, or with an empty one', async () => {
-    const port = await serve(bare(door(), tellExchange))
+    const port = await serve(bare(originGuard(), tellExchange))
     expect(await raw(port, 'GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1\.1 403 /,
     )
@@ -61,7 +61,7 @@ describe('door', () => {
   })
 
   it('refuses a whole URL as the target, which names a second host', async () => {
-    const port = await serve(bare(door(), tellExchange))
+    const port = await serve(bare(originGuard(), tellExchange))
     const answer = await raw(
       port,
       'GET http://evil.example/v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n',
@@ -70,7 +70,7 @@ describe('door', () => {
   })
 
   it('with allowAnyHost serves any name, and still refuses a foreign Origin', async () => {
-    const port = await serve(bare(door({ allowAnyHost: true }), tellExchange))
+    const port = await serve(bare(originGuard({ allowAnyHost: true }), tellExchange))
     expect((await send(port, { headers: { host: 'gw.example.com' } })).status).toBe(200)
     const foreign = await send(port, { headers: { host: 'gw.example.com', origin: 'https://evil.example' } })
     expect(foreign.status).toBe(403)
@@ -88,7 +88,7 @@ describe('door', () => {
     ['http://localhost:8402.evil.example', 403],
     ['http://localhost:8402, http://evil.example', 403],
   ])('answers the Origin %j with %i', async (origin, status) => {
-    const port = await serve(bare(door(), tellExchange))
+    const port = await serve(bare(originGuard(), tellExchange))
     expect((await send(port, { headers: { host: 'localhost:8402', origin } })).status).toBe(status)
   })
 
@@ -98,13 +98,15 @@ describe('door', () => {
     ['same-origin', 200],
     ['none', 200],
   ])('answers Sec-Fetch-Site: %s with %i', async (site, status) => {
-    const port = await serve(bare(door(), tellExchange))
+    const port = await serve(bare(originGuard(), tellExchange))
     expect((await send(port, { headers: { host: 'localhost', 'sec-fetch-site': site } })).status).toBe(status)
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => door(untyped({ host: ['a'] }))).toThrow('"host" is not an option. Did you mean "hosts"?')
-    expect(() => door({ hosts: ['http://a'] })).toThrow(/hosts\.0: write the host name only/)
-    expect(() => door({ hosts: ['a:8402'] })).toThrow(/hosts\.0: write the host name only/)
+    expect(() => originGuard(untyped({ host: ['a'] }))).toThrow(
+      '"host" is not an option. Did you mean "hosts"?',
+    )
+    expect(() => originGuard({ hosts: ['http://a'] })).toThrow(/hosts\.0: write the host name only/)
+    expect(() => originGuard({ hosts: ['a:8402'] })).toThrow(/hosts\.0: write the host name only/)
   })
 })

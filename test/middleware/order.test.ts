@@ -2,7 +2,7 @@ import express, { Router, type ErrorRequestHandler, type RequestHandler } from '
 import { describe, expect, it } from 'vitest'
 import { auditLogger } from '../../middleware/audit-logger.ts'
 import { caller } from '../../middleware/caller.ts'
-import { door } from '../../middleware/origin-guard.ts'
+import { originGuard } from '../../middleware/origin-guard.ts'
 import { errorHandler } from '../../middleware/error-handler.ts'
 import { named } from '../../middleware/http/named.ts'
 import { assertOrder } from '../../middleware/assert-order.ts'
@@ -31,7 +31,7 @@ function express4(...handlers: { readonly name: string }[]): unknown {
 
 const CHAIN = [
   'auditLogger',
-  'door',
+  'originGuard',
   'caller',
   'readBody',
   'modelRouter',
@@ -50,7 +50,7 @@ function without(name: string): Handler[] {
 describe('the names assertOrder goes by', () => {
   it('are those of the factories', () => {
     const built = {
-      door: door(),
+      originGuard: originGuard(),
       caller: caller(),
       readBody: readBody(),
       auditLogger: audit,
@@ -78,7 +78,7 @@ describe.each([
     (first, second) => {
       const swapped = CHAIN.map((name) => (name === first ? second : name === second ? first : name))
       expect(() => assertOrder(compose(...swapped.map(pass)))).toThrow(
-        `${second}() is mounted before ${first}(). Mount them in this order: auditLogger, door`,
+        `${second}() is mounted before ${first}(). Mount them in this order: auditLogger, originGuard`,
       )
     },
   )

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { door } from '../../middleware/origin-guard.ts'
+import { originGuard } from '../../middleware/origin-guard.ts'
 import type { Handler } from '../../middleware/http/handler.ts'
 import { passRules } from '../../src/core/request/forwarded-paths.ts'
 import { passThrough, type PassThroughOptions } from '../../middleware/pass-through.ts'
@@ -255,7 +255,7 @@ describe('passThrough and credentials', () => {
 
   it('keeps an upstream from speaking in our name, and our session from the caller', async () => {
     const upstream = await startUpstream()
-    const answer = await send(await through(upstream, { apiKey: 'sk-ours' }, [door()]), {
+    const answer = await send(await through(upstream, { apiKey: 'sk-ours' }, [originGuard()]), {
       path: '/v1/files/forger',
       headers: { 'x-request-id': 'mine-1' },
     })

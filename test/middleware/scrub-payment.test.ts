@@ -1,14 +1,14 @@
 import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { paymentSecrets, scrubBody, scrubReply } from '../../src/payment/redact-payment.ts'
+import { paymentSecrets, redactBody, redactReply } from '../../src/payment/redact-payment.ts'
 import { encodeBase64Json } from '../../src/core/x402/x402.ts'
 
 const signature = `0x${'ab'.repeat(65)}`
 const header = encodeBase64Json({ x402Version: 2, payload: { signature, authorization: { nonce: '0x1' } } })
 
 async function scrubbed(chunks: readonly string[], secrets: readonly string[]): Promise<string[]> {
-  const body = scrubBody(Readable.from(chunks.map((chunk) => Buffer.from(chunk, 'latin1'))), secrets)
+  const body = redactBody(Readable.from(chunks.map((chunk) => Buffer.from(chunk, 'latin1'))), secrets)
   const out: string[] = []
   for await (const chunk of body) out.push(Buffer.from(chunk).toString('latin1'))
   return out
@@ -75,7 +75,7 @@ test('headers that hold a secret are dropped, the others stay', () => {
     headers: { 'x-a': `got ${signature}`, 'x-b': ['fine', header], 'x-c': 'fine', 'set-cookie': ['a', 'b'] },
     body: Readable.from([]),
   }
-  expect(scrubReply(reply, paymentSecrets(header)).headers).toEqual({
+  expect(redactReply(reply, paymentSecrets(header)).headers).toEqual({
     'x-c': 'fine',
     'set-cookie': ['a', 'b'],
   })

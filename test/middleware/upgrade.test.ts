@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { auditLogger } from '../../middleware/audit-logger.ts'
 import { caller } from '../../middleware/caller.ts'
-import { door } from '../../middleware/origin-guard.ts'
+import { originGuard } from '../../middleware/origin-guard.ts'
 import { errorHandler } from '../../middleware/error-handler.ts'
 import { isWebSocketUpgrade, passThrough, type PassThroughOptions } from '../../middleware/pass-through.ts'
 import { upgradeHandler } from '../../middleware/upgrade-handler.ts'
@@ -40,7 +40,7 @@ async function gateway(
       records.push(fields)
     },
   }
-  const guards = [auditLogger({ audit }), door(), caller({ callers })]
+  const guards = [auditLogger({ audit }), originGuard(), caller({ callers })]
   return await serve(
     (_req, res) => res.writeHead(426).end(),
     (server) =>

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Outcome, Provider } from '../../src/core/payer/provider.ts'
+import type { ChargeOutcome, Provider } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
 import { quoteOf } from '../kit/quotes.ts'
 
 const never = new AbortController().signal
-const settled: Outcome = { state: 'settled', transaction: undefined }
+const settled: ChargeOutcome = { state: 'settled', transaction: undefined }
 
 /** How a payer differs from one that signs here and now. */
 export interface ProviderTraits {

@@ -1,14 +1,14 @@
 /** The line of payments that bring their allowance along: one after the other, and nobody waits past their reservation. */
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { SponsorLine } from '../../providers/shared/permit-queue.ts'
+import { PermitQueue } from '../../providers/shared/permit-queue.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const never = new AbortController().signal
 
 test('whose turn does not come is told in time, keeps nobody else waiting, and lets the next in after those before', async () => {
   const timers = new ManualTimers()
-  const line = new SponsorLine(timers)
+  const line = new PermitQueue(timers)
   await line.enter('0xt', 'first', never)
   const second = line.enter('0xt', 'second', never)
   const third = line.enter('0xt', 'third', never)
@@ -38,7 +38,7 @@ test('whose turn does not come is told in time, keeps nobody else waiting, and l
 })
 
 test('whoever leaves while waiting is not served', async () => {
-  const line = new SponsorLine(new ManualTimers())
+  const line = new PermitQueue(new ManualTimers())
   await line.enter('0xt', 'first', never)
   const leaving = new AbortController()
   const second = line.enter('0xt', 'second', leaving.signal)

@@ -11,15 +11,15 @@ import { connectLocal, mined, type LocalClient } from '../../src/app/sandbox/lev
 import { tokenAbi } from '../../src/app/sandbox/token-artifact.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
-import { decide, type ChainBlock, type Decision } from '../../src/core/charge/reconcile.ts'
+import { decide, type ChainBlock, type ReconcileDecision } from '../../src/core/charge/reconcile.ts'
 import { BlockSearch } from '../../src/io/reconcile/chain-blocks.ts'
 import { observe } from '../../src/io/reconcile/chain-observe.ts'
 import { PERMIT2_ADDRESS } from '../../src/core/payer/contracts.ts'
 import { ChainError, openChain, type ChainReader } from '../../src/io/chain/chain.ts'
 import { createMetrics } from '../../src/io/metrics/metrics.ts'
 import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
-import { AuditSums, MoveWatch } from '../../src/io/consistency/independent-totals.ts'
-import { chainOutflow, openSums } from '../../src/app/wiring/open-sums.ts'
+import { AuditTotals, MoveWatch } from '../../src/io/consistency/independent-totals.ts'
+import { chainOutflow, openTotals } from '../../src/app/wiring/open-totals.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { instance, NOW, signed, terms } from '../store/samples.ts'
 import { compileContracts } from '../tools/compile-token.mts'
@@ -91,7 +91,7 @@ describe('Permit2', () => {
     }
   }
 
-  async function look(charge: Charge): Promise<Decision> {
+  async function look(charge: Charge): Promise<ReconcileDecision> {
     const head = await reader.finalBlock()
     const search = new BlockSearch(reader)
     return decide(charge, await observe({ reader, search, head, chainId: await reader.chainId() }, charge))
@@ -354,10 +354,10 @@ test('the chain is a fourth sum: what left the wallet beyond the ledger is told,
     { now: () => at },
   )
   const silent = { error: () => undefined, warn: () => undefined }
-  const sums = openSums({
+  const sums = openTotals({
     store,
     instance: self,
-    audit: new AuditSums(self.id),
+    audit: new AuditTotals(self.id),
     moves: new MoveWatch(self.id),
     metrics,
     log: silent,

@@ -2,7 +2,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
-import { foreignPayload } from '../../src/core/payer/external-payment.ts'
+import { externalPayload } from '../../src/core/payer/external-payment.ts'
 import { permitExtensions } from '../../src/core/payer/external-permit.ts'
 import {
   composePermit2,
@@ -87,7 +87,7 @@ describe('a Permit2 payment through the shim', () => {
     await pay(call, payment)
     const taken = await call.payment
     expect(taken.record).toMatchObject({ method: 'permit2', from: account.address.toLowerCase() })
-    expect(foreignPayload(vetted, taken)).toEqual(payment.payload)
+    expect(externalPayload(vetted, taken)).toEqual(payment.payload)
   })
 
   test('is offered its allowance where the seller takes one, in our words, and not where it does not', async () => {

@@ -3,10 +3,10 @@ import { expect } from 'vitest'
 import { createMetrics } from '../../src/io/metrics/metrics.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { AuditSums, MoveWatch } from '../../src/io/consistency/independent-totals.ts'
-import { openSums } from '../../src/app/wiring/open-sums.ts'
+import { AuditTotals, MoveWatch } from '../../src/io/consistency/independent-totals.ts'
+import { openTotals } from '../../src/app/wiring/open-totals.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
-import type { Decision } from '../../src/core/charge/reconcile.ts'
+import type { ReconcileDecision } from '../../src/core/charge/reconcile.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { FragileAudit, fragileStore, wanted } from '../ledger/kit.ts'
 import { instance, NOW, signed } from '../store/samples.ts'
@@ -18,7 +18,7 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
   const self = instance(name, { host: 'elsewhere' })
   const audit = new FragileAudit()
   const metrics = createMetrics()
-  const [auditSums, moves, timers] = [new AuditSums(name), new MoveWatch(name), new ManualTimers()]
+  const [auditSums, moves, timers] = [new AuditTotals(name), new MoveWatch(name), new ManualTimers()]
   const logged: { fields: Readonly<Record<string, unknown>>; message: string }[] = []
   const keep = (fields: Readonly<Record<string, unknown>>, message: string): void =>
     void logged.push({ fields, message })
@@ -40,7 +40,7 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
       moves.observe,
     ],
   })
-  const sums = openSums({
+  const sums = openTotals({
     store: fragile.store,
     instance: self,
     audit: auditSums,
@@ -73,7 +73,7 @@ export async function differences(sums: {
 }
 
 /** The chain proves that a charge was taken, or never. */
-export const proven = (taken: boolean, charged?: bigint): Decision =>
+export const proven = (taken: boolean, charged?: bigint): ReconcileDecision =>
   taken
     ? { action: 'settle', transaction: `0x${'1'.repeat(64)}`, flags: [], block, charged }
     : { action: 'release', reason: 'chain_unused', block }

@@ -6,6 +6,6 @@ const ADDED =
   /^(?:forwarded|via|x-forwarded(?:-.*)?|x-real-ip|(?:x-)?client-ip|x-cluster-client-ip|x-original-.*|true-client-ip|cf-.*|fastly-.*|fly-.*|x-envoy-.*|x-appengine-.*|x-azure-.*|x-amzn-.*|cdn-loop)$/
 
 /** Whether a request came over a proxy, as far as its headers tell. */
-export function cameOverProxy(headers: IncomingHttpHeaders): boolean {
+export function cameThroughProxy(headers: IncomingHttpHeaders): boolean {
   return Object.keys(headers).some((name) => ADDED.test(name))
 }

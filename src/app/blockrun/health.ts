@@ -2,11 +2,14 @@
 import { counted } from '../../core/budget/budget.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
-import type { Parts } from '../gateway/open-parts.ts'
+import type { GatewayParts } from '../gateway/open-parts.ts'
 import type { BlockrunSettings } from './settings.ts'
 
 /** Amounts are JSON numbers there: clients of that proxy read them so. They are for show; the books hold the exact ones. */
-export function blockrunHealth(settings: BlockrunSettings, parts: Pick<Parts, 'ledger' | 'config'>): Handler {
+export function blockrunHealth(
+  settings: BlockrunSettings,
+  parts: Pick<GatewayParts, 'ledger' | 'config'>,
+): Handler {
   const { ledger, config } = parts
   return (req, res, next) => {
     const path = (req.url ?? '').split('?')[0]

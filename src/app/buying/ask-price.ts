@@ -6,7 +6,7 @@ import { TollwayError } from '../../core/errors.ts'
 import type { Candidate } from '../../core/routing/route.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
 import type { IncomingReply, OutgoingRequest } from '../../io/transport/upstream.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 
 /** Longest wait for a price, milliseconds. */
@@ -83,7 +83,7 @@ export const OWN_HEADERS = { 'user-agent': 'tollway', 'accept-encoding': 'identi
  * @throws TollwayError `seller_unavailable`, `host_not_allowed`
  */
 export async function sendUnpaid(
-  parts: Pick<BuyingParts, 'upstream' | 'clock' | 'timers'>,
+  parts: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
   { exchange, candidate }: CommandRequest,
   request: OutgoingRequest,
   signal: AbortSignal,
@@ -96,7 +96,7 @@ export async function sendUnpaid(
  * @throws TollwayError `seller_unavailable`, `host_not_allowed`, and why a 402 cannot be read
  */
 export async function askPrice(
-  parts: Pick<BuyingParts, 'upstream' | 'clock' | 'timers'>,
+  parts: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
   asked: CommandRequest,
   request: OutgoingRequest,
   signal: AbortSignal,

@@ -7,8 +7,8 @@ import { TollwayError } from '../../core/errors.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { PoolStatus } from '../../core/vouchers/voucher.ts'
 import { PoolRefiller } from '../../io/vouchers/voucher-refill.ts'
-import { alone } from './exclusive-run.ts'
-import type { BuyingParts } from './buying-context.ts'
+import { runExclusively } from './exclusive-run.ts'
+import type { BuyingContext } from './buying-context.ts'
 import { noteRefusal } from './process.ts'
 import { refill, type RefillReport } from './refill.ts'
 
@@ -27,7 +27,7 @@ const INTERVAL_MS = 15_000
 const FAILED_PAUSE_MS = 60_000
 
 /** Begins to look after the pools. Does nothing where no payer names who fills it. */
-export function refillInBackground(parts: BuyingParts, log: Log): BackgroundRefills {
+export function refillInBackground(parts: BuyingContext, log: Log): BackgroundRefills {
   const watched = [...parts.config.payers].flatMap(([payer, entry]) =>
     entry.kind === 'obol' && entry.mode === 'pool' && entry.filledBy !== undefined ? [payer] : [],
   )
@@ -48,7 +48,7 @@ export function refillInBackground(parts: BuyingParts, log: Log): BackgroundRefi
 
 /** Looks after the pools of one payer. */
 class Filler {
-  readonly #parts: BuyingParts
+  readonly #parts: BuyingContext
   readonly #refiller: PoolRefiller<RefillReport | { readonly result: 'enough' }>
   /** Names of purchases to when they may be tried again. */
   readonly #failed = new Map<string, number>()
@@ -60,7 +60,7 @@ class Filler {
   #lookAt: number
   #isClosed = false
 
-  constructor(parts: BuyingParts, payer: string, log: Log) {
+  constructor(parts: BuyingContext, payer: string, log: Log) {
     this.#parts = parts
     const { clock, timers } = parts
     this.#refiller = new PoolRefiller({
@@ -130,7 +130,7 @@ class Filler {
     const signedBy = this.#signer(payer)
     try {
       const work = () => refill(this.#parts, { ...purchase, signedBy }, { look, signal })
-      const ran = await alone(config, work)
+      const ran = await runExclusively(config, work)
       // A command does the same right now.
       if ('busy' in ran) return enough
       this.#pause(name, ran.result.result === 'limit')

@@ -15,14 +15,14 @@ import {
   owedOf,
   payable,
   readAmount,
-  type OrderWish,
+  type OrderRequest,
 } from './order.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 
 /** When and how a purchase is refilled, as typed. */
-export interface RefillWish {
+export interface RefillRequest {
   readonly threshold?: number | undefined
   readonly count?: number | undefined
   readonly maxTotal?: number | undefined
@@ -30,7 +30,7 @@ export interface RefillWish {
 }
 
 /** What `tollway buy` was told. */
-export interface BuyWish extends OrderWish {
+export interface BuyRequest extends OrderRequest {
   readonly name: string
   readonly endpoint: string
   readonly model: string
@@ -40,7 +40,7 @@ export interface BuyWish extends OrderWish {
   /** 1 to {@link MAX_ORDER}. */
   readonly count?: number | undefined
   readonly costCap?: string | undefined
-  readonly refill?: RefillWish | undefined
+  readonly refill?: RefillRequest | undefined
   readonly choice: OfferChoice
   readonly lifeSeconds: number
   /** Signs although the wallet's balance does not cover it. */
@@ -68,8 +68,8 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
  * @throws TollwayError with the gate's codes, `seller_unavailable`, `signer_unavailable`, `insufficient_funds`, `store_unavailable`
  */
 export async function buy(
-  parts: BuyingParts,
-  wish: BuyWish,
+  parts: BuyingContext,
+  wish: BuyRequest,
   signal: AbortSignal,
   onProgress?: (done: number, wanted: number) => void,
 ): Promise<Bought> {
@@ -189,7 +189,7 @@ function assertSameToken(pool: VoucherPool | undefined, { asset }: Quote): void 
 }
 
 /** The purchase of the name, if there is one; refuses what would mix it up with another. */
-async function existing(parts: BuyingParts, wish: BuyWish): Promise<StoredPurchase | undefined> {
+async function existing(parts: BuyingContext, wish: BuyRequest): Promise<StoredPurchase | undefined> {
   if (!NAME.test(wish.name)) {
     throw new ConfigError(
       `"${wish.name}" cannot name a purchase: small letters, digits, - and _, beginning with a letter or digit, at most 63.`,
@@ -219,15 +219,15 @@ async function existing(parts: BuyingParts, wish: BuyWish): Promise<StoredPurcha
 }
 
 async function stored(
-  { ledger }: BuyingParts,
-  { payer, name }: BuyWish,
+  { ledger }: BuyingContext,
+  { payer, name }: BuyRequest,
 ): Promise<StoredPurchase | undefined> {
   const [purchase] = await ledger.store.purchases.list({ payer, name })
   return purchase
 }
 
 /** How many to sign. @throws ConfigError, TollwayError `price_above_limit` when the budget does not cover it */
-function countOf({ count, budget }: BuyWish, quote: Quote): number {
+function countOf({ count, budget }: BuyRequest, quote: Quote): number {
   const limit = readAmount(budget, quote.asset, '--budget')
   const units = (value: bigint): string => `${formatUnits(value, quote.asset.decimals)} ${quote.asset.symbol}`
   if (limit === undefined) {
@@ -252,7 +252,7 @@ function numberMissing(): ConfigError {
 }
 
 function refillOf(
-  { refill }: BuyWish,
+  { refill }: BuyRequest,
   quote: Quote,
   wanted: number,
   maxPrice: bigint | undefined,

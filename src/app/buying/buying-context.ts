@@ -10,7 +10,7 @@ import type { VoucherLimits } from '../../core/vouchers/voucher.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
 import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
-import { openCommandBooks } from '../operations/command-ledger.ts'
+import { openCommandLedger } from '../operations/command-ledger.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import { openPayers } from '../wiring/open-payers.ts'
 
@@ -29,7 +29,7 @@ export type BuyingConfig = Pick<
 >
 
 /** See the file's head. */
-export interface BuyingParts {
+export interface BuyingContext {
   readonly config: BuyingConfig
   readonly ledger: Ledger
   readonly upstream: Upstream
@@ -77,11 +77,11 @@ function booksOn(
 }
 
 /** What buys in the background of a gateway, on its own parts: its payers are open already. */
-export function buyingOf(
-  parts: Pick<BuyingParts, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
+export function buyingContextOf(
+  parts: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
   config: BuyingConfig,
   payers: ReadonlyMap<string, Provider>,
-): BuyingParts {
+): BuyingContext {
   return {
     ...parts,
     config,
@@ -107,11 +107,11 @@ export interface BuyingOverrides {
  */
 export async function withBuying<T>(
   config: BuyingConfig,
-  use: (parts: BuyingParts) => Promise<T>,
+  use: (parts: BuyingContext) => Promise<T>,
   overrides: BuyingOverrides = {},
 ): Promise<T> {
   const { clock = systemClock, random = randomBytes, timers = systemTimers } = overrides
-  const ledger = await openCommandBooks(config, clock, random)
+  const ledger = await openCommandLedger(config, clock, random)
   const upstream = createUpstream(config.timeouts, { publicSellers: config.blockPrivateNetworks })
   const opened: { close(): Promise<void> }[] = []
   const payers = new Map<string, Promise<Provider>>()

@@ -10,7 +10,7 @@ import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { SignedVoucher, VoucherPool } from '../../core/vouchers/voucher.ts'
 import { replaceFile } from '../../io/files/replace-file.ts'
 import { handedOver, handOverId, owedOf } from './order.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 
 /** What is written. */
 export type EmitFormat = 'obol' | 'purchase-request'
@@ -39,7 +39,7 @@ const MAX_MANIFEST = 2500
  * @throws TollwayError `store_unavailable`
  */
 export async function emit(
-  parts: BuyingParts,
+  parts: BuyingContext,
   purchase: StoredPurchase,
   pool: VoucherPool,
   format: EmitFormat,

@@ -50,7 +50,7 @@ export function readInference(text: string): Inference {
 }
 
 /** How the books name any paid address: base and path, as routes have them where it is one of theirs. */
-export function addressInBooks(url: URL): { readonly apiBase: string; readonly endpoint: string } {
+export function ledgerAddress(url: URL): { readonly apiBase: string; readonly endpoint: string } {
   const plain = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
   const match = /^(.*\/v1)(\/[a-z]+(?:\/[a-z]+)*)$/.exec(plain)
   return match?.[1] !== undefined && match[2] !== undefined

@@ -5,7 +5,7 @@ import type { BuyingConfig } from './buying-context.ts'
  * Runs what signs for purchases alone: two runs of cron must not do the same work twice.
  * @returns `undefined` when another process is at it
  */
-export async function alone<T>(
+export async function runExclusively<T>(
   { store }: Pick<BuyingConfig, 'store'>,
   work: () => Promise<T>,
 ): Promise<{ readonly result: T } | { readonly busy: number }> {

@@ -7,11 +7,11 @@ import type { Purchase, PurchaseOrder, StoredPurchase } from '../../core/voucher
 import { AMOUNT_SPELLINGS, parseSpelledAmount } from '../../core/money/spelled-amount.ts'
 import { EXPORT_ROUTE, type PoolStatus } from '../../core/vouchers/voucher.ts'
 import type { Asset } from '../../core/money/assets.ts'
-import type { BuyingConfig, BuyingParts } from './buying-context.ts'
+import type { BuyingConfig, BuyingContext } from './buying-context.ts'
 import type { PriceCap } from './terms.ts'
 
 /** What a command says about an order. */
-export interface OrderWish {
+export interface OrderRequest {
   readonly count?: number | undefined
   readonly budget?: string | undefined
   /** Whether what is bought is to be handed to another program. */
@@ -63,7 +63,7 @@ export function handOverId({ name, order }: Pick<Purchase, 'name' | 'order'>): s
 
 /** How many of an order were handed to another program. @throws TollwayError `store_unavailable` */
 export async function handedOver(
-  { ledger }: Pick<BuyingParts, 'ledger'>,
+  { ledger }: Pick<BuyingContext, 'ledger'>,
   purchase: Pick<Purchase, 'payer' | 'name' | 'order'>,
 ): Promise<number> {
   const { payer, order } = purchase
@@ -82,7 +82,7 @@ export async function handedOver(
 }
 
 /** Whether a command continues the order of a purchase: it is not signed in full, or not handed over in full. */
-export function isOpen(purchase: StoredPurchase, { handOver }: OrderWish): boolean {
+export function isOpen(purchase: StoredPurchase, { handOver }: OrderRequest): boolean {
   return owedOf(purchase) > 0 || (handOver === true && purchase.order?.handOver === true)
 }
 
@@ -92,7 +92,7 @@ export function isOpen(purchase: StoredPurchase, { handOver }: OrderWish): boole
  */
 export function assertSameOrder(
   { name, order }: StoredPurchase,
-  { count, budget }: OrderWish,
+  { count, budget }: OrderRequest,
   standing: PoolStatus | undefined,
   assets: readonly Asset[],
 ): void {

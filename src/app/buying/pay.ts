@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { PaidCall } from '../../payment/paid-call.ts'
-import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
@@ -13,14 +13,14 @@ import type { Quote } from '../../core/policy/gate.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, sendUnpaid, type CommandRequest } from './ask-price.ts'
 import { readChallengeKept } from '../../payment/read-challenge.ts'
-import { addressInBooks } from './endpoint.ts'
+import { ledgerAddress } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import { signingCeiling, type BuyingParts } from './buying-context.ts'
-import { replyReceipt, type Receipt } from './receipt.ts'
+import { signingCeiling, type BuyingContext } from './buying-context.ts'
+import { replyReceipt, type PaymentReceipt } from './receipt.ts'
 import { StoppedError } from './stopped.ts'
 
 /** What is to be sent, and what it may cost. */
-export interface PayWish {
+export interface PayRequest {
   readonly url: URL
   readonly method: string
   readonly data: Buffer | undefined
@@ -35,7 +35,7 @@ export interface PayWish {
 
 /** A call that is through: with an answer, or an error; money may have moved with both. */
 export interface Paid {
-  readonly receipt: Receipt
+  readonly receipt: PaymentReceipt
   /** The answer, still to be read. */
   readonly reply: Reply | undefined
   readonly error: unknown
@@ -51,17 +51,17 @@ const FIRST_BYTE_MS = 600_000
  * @param use reads the answer; what it throws ends the call as not delivered, and the payment stays booked
  */
 export async function pay<T>(
-  parts: BuyingParts,
-  wish: PayWish,
+  parts: BuyingContext,
+  wish: PayRequest,
   signal: AbortSignal,
   use: (paid: Paid) => Promise<T>,
-  onStop: (receipt: () => Receipt) => void = () => undefined,
+  onStop: (receipt: () => PaymentReceipt) => void = () => undefined,
 ): Promise<T> {
   const { clock } = parts
   const asked = commandRequest(clock.now(), {
     route: 'pay',
     payer: wish.payer,
-    ...addressInBooks(wish.url),
+    ...ledgerAddress(wish.url),
     model: modelOf(wish) ?? 'pay',
   })
   const { exchange } = asked
@@ -86,8 +86,8 @@ export async function pay<T>(
 }
 
 async function call(
-  parts: BuyingParts,
-  wish: PayWish,
+  parts: BuyingContext,
+  wish: PayRequest,
   asked: CommandRequest,
   signal: AbortSignal,
 ): Promise<void> {
@@ -149,7 +149,7 @@ async function call(
     payers: new Map([[wish.payer, payer]]),
     origins: new Set([wish.url.origin]),
     policy,
-    running: new RunningCalls(),
+    running: new CallsInFlight(),
     keepaliveMs: 1,
     clock,
     timers,
@@ -165,7 +165,7 @@ async function call(
 }
 
 /** The refusal of a price that --max-usd does not allow, in its words. */
-function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayWish, ceiling: bigint): TollwayError | undefined {
+function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayRequest, ceiling: bigint): TollwayError | undefined {
   if (!(error instanceof TollwayError) || error.code !== 'price_above_limit') return undefined
   const asked = parseUsd(error.details['asked_usd'])
   if (maxMicroUsd === undefined || asked === undefined || maxMicroUsd >= ceiling) return undefined
@@ -182,8 +182,8 @@ function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayWish, ceiling: bigint):
 
 /** One record a call, refusals included, as the gateway writes them. */
 async function record(
-  { ledger, clock }: BuyingParts,
-  wish: PayWish,
+  { ledger, clock }: BuyingContext,
+  wish: PayRequest,
   exchange: Exchange,
   error: unknown,
 ): Promise<void> {
@@ -223,7 +223,7 @@ function codeOf(error: unknown): ErrorCode | undefined {
 const MODEL = z.looseObject({ model: z.string().min(1) })
 
 /** The model a JSON body names: sellers price by it. */
-function modelOf({ data }: PayWish): string | undefined {
+function modelOf({ data }: PayRequest): string | undefined {
   try {
     return MODEL.parse(JSON.parse(data?.toString('utf8') ?? '')).model.slice(0, 200)
   } catch {

@@ -16,10 +16,10 @@ import {
 } from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, sendUnpaid } from './ask-price.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
-import { addressInBooks, readInference, readUrl } from './endpoint.ts'
+import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 
 /** What is asked. */
-export interface ProbeWish {
+export interface ProbeRequest {
   readonly url: string
   readonly method: string | undefined
   readonly data: string | undefined
@@ -99,7 +99,11 @@ const CATALOGUE = z.union([z.array(z.unknown()), z.looseObject({ services: z.arr
  * @param assets for symbols, decimals and values
  * @throws ConfigError for an address that is none
  */
-export async function probe(wish: ProbeWish, assets: readonly Asset[], signal: AbortSignal): Promise<Probed> {
+export async function probe(
+  wish: ProbeRequest,
+  assets: readonly Asset[],
+  signal: AbortSignal,
+): Promise<Probed> {
   const url = readUrl(wish.url)
   const timeouts: Timeouts = { connectMs: PROBE_MS, firstByteMs: PROBE_MS, totalMs: PROBE_MS }
   const upstream = createUpstream(timeouts)
@@ -119,7 +123,7 @@ export async function probe(wish: ProbeWish, assets: readonly Asset[], signal: A
   }
 }
 
-function requestOf({ method, data }: ProbeWish, url: URL): OutgoingRequest {
+function requestOf({ method, data }: ProbeRequest, url: URL): OutgoingRequest {
   const body = data === undefined ? undefined : Buffer.from(data)
   return {
     method: (method ?? (body ? 'POST' : 'GET')).toUpperCase(),
@@ -139,7 +143,7 @@ async function ask(
   const asked = commandRequest(systemClock.now(), {
     route: 'probe',
     payer: 'none',
-    ...addressInBooks(new URL(request.url)),
+    ...ledgerAddress(new URL(request.url)),
     model: 'probe',
   })
   const facts = { url: request.url, method: request.method, offers: [], others: [], services: undefined }

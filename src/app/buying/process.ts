@@ -1,7 +1,7 @@
 /** `tollway process`: looks after purchases, as cron does it. One that fails does not stop the others. */
 import { TollwayError } from '../../core/errors.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 import { refill, type RefillReport } from './refill.ts'
 
 /** What became of one purchase. */
@@ -14,7 +14,7 @@ export type Processed =
  * @throws what is not of one purchase: `store_unavailable`, `audit_unavailable`
  */
 export async function processPurchases(
-  parts: BuyingParts,
+  parts: BuyingContext,
   purchases: readonly StoredPurchase[],
   signal: AbortSignal,
   onProgress?: (purchase: StoredPurchase, done: number, wanted: number) => void,
@@ -52,7 +52,7 @@ function failure(error: unknown): TollwayError {
 
 /** Records that a purchase was refused or failed; nothing was signed for it. */
 export async function noteRefusal(
-  { ledger }: Pick<BuyingParts, 'ledger'>,
+  { ledger }: Pick<BuyingContext, 'ledger'>,
   verb: string,
   { payer, name, endpoint, model }: Pick<StoredPurchase, 'payer' | 'name' | 'endpoint' | 'model'>,
   error: TollwayError,

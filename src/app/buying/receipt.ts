@@ -4,7 +4,7 @@ import type { Exchange } from '../../core/request/exchange.ts'
 import { formatUnits, formatUsd } from '../../core/money/money.ts'
 
 /** See the file's head. */
-export interface Receipt {
+export interface PaymentReceipt {
   readonly requestId: string
   readonly spent: 'no' | 'yes' | 'unknown'
   readonly charge: string | undefined
@@ -17,7 +17,7 @@ export interface Receipt {
 }
 
 /** The receipt of a call as the books have it. */
-export function replyReceipt(exchange: Exchange): Receipt {
+export function replyReceipt(exchange: Exchange): PaymentReceipt {
   const { id, charge } = exchange
   const spent = spentOf(exchange)
   if (!charge || spent === 'no') {

@@ -4,7 +4,7 @@ import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/vouchers/voucher.ts'
 import { fill, type Filled } from './fill.ts'
 import { capOf, owedOf, payable } from './order.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 
@@ -41,7 +41,7 @@ export interface RefillOptions {
  * @throws TollwayError with the gate's codes, `price_above_limit`, `seller_unavailable`, `signer_unavailable`, `store_unavailable`
  */
 export async function refill(
-  parts: BuyingParts,
+  parts: BuyingContext,
   purchase: StoredPurchase,
   options: RefillOptions,
 ): Promise<RefillReport> {
@@ -79,7 +79,7 @@ export async function refill(
 
 /** Signs what is owed of the order, and what the policy asks for. */
 async function top(
-  parts: BuyingParts,
+  parts: BuyingContext,
   purchase: StoredPurchase,
   pool: VoucherPool,
   terms: Awaited<ReturnType<typeof askTerms>>,

@@ -1,6 +1,6 @@
 /** `tollway remove`: lets a purchase be used up and then forgets it; what other programs hold is told, it cannot be taken back. */
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
-import type { BuyingParts } from './buying-context.ts'
+import type { BuyingContext } from './buying-context.ts'
 
 /** What it came to. */
 export interface Removed {
@@ -23,7 +23,7 @@ export interface Removed {
  * @param now gives up what is free instead of letting it be used up
  * @throws TollwayError `store_unavailable`
  */
-export async function remove(parts: BuyingParts, purchase: StoredPurchase, now: boolean): Promise<Removed> {
+export async function remove(parts: BuyingContext, purchase: StoredPurchase, now: boolean): Promise<Removed> {
   const { payer, name } = purchase
   const { clock } = parts
   const book = parts.book(payer)

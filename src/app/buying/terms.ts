@@ -1,5 +1,5 @@
 /** What a seller's vouchers would cost today, through the same gate as every payment (rule 6). */
-import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import { vet } from '../../payment/vet-offers.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money/money.ts'
@@ -9,10 +9,10 @@ import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
 import { askPrice, commandRequest, priceQuestion } from './ask-price.ts'
 import { readInference } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
-import { signingCeiling, type BuyingParts } from './buying-context.ts'
+import { signingCeiling, type BuyingContext } from './buying-context.ts'
 
 /** What is asked for. */
-export interface TermsWish {
+export interface TermsRequest {
   readonly endpoint: string
   readonly model: string
   /** Name of the payer that signs. */
@@ -35,7 +35,11 @@ export interface Terms {
  * Asks a seller and puts its answer through the gate.
  * @throws TollwayError with the gate's codes, `seller_unavailable`, `signer_unavailable`, `insufficient_funds`
  */
-export async function askTerms(parts: BuyingParts, wish: TermsWish, signal: AbortSignal): Promise<Terms> {
+export async function askTerms(
+  parts: BuyingContext,
+  wish: TermsRequest,
+  signal: AbortSignal,
+): Promise<Terms> {
   const { config, ledger, upstream, clock, timers, observers } = parts
   const { seller, apiBase, url } = readInference(wish.endpoint)
   const { model, signedBy, lifeSeconds } = wish
@@ -65,7 +69,7 @@ export async function askTerms(parts: BuyingParts, wish: TermsWish, signal: Abor
       assets: config.assets,
       lifeSeconds,
     },
-    running: new RunningCalls(),
+    running: new CallsInFlight(),
     keepaliveMs: 1,
     clock,
     timers,

@@ -3,7 +3,7 @@ import { BUILT_IN_ASSETS } from '../../core/money/assets.ts'
 import { OTHER_TAG } from '../../core/budget/budget.ts'
 import { parseUsd } from '../../core/money/money.ts'
 import type { Item } from './config-item.ts'
-import type { Finding } from './explain.ts'
+import type { RouteFinding } from './explain.ts'
 import { printable } from './problems.ts'
 
 /**
@@ -15,7 +15,7 @@ export function checkBudgets(
   budgets: readonly Item[],
   assets: readonly Item[],
   declared: unknown,
-): Finding[] {
+): RouteFinding[] {
   const tags: readonly unknown[] = Array.isArray(declared) ? declared : []
   const other = tags.indexOf(OTHER_TAG)
   return [
@@ -36,7 +36,7 @@ export function checkBudgets(
   ]
 }
 
-function checkLimit({ path, fields }: Item): Finding[] {
+function checkLimit({ path, fields }: Item): RouteFinding[] {
   const { limit_usd: usd, limit, asset } = fields
   if (usd === undefined && limit === undefined) {
     return [{ path: [...path, 'limit_usd'], message: 'is missing. Add it, such as limit_usd: "5.00".' }]
@@ -57,7 +57,7 @@ function checkLimit({ path, fields }: Item): Finding[] {
   return []
 }
 
-function checkAsset({ path, fields }: Item, assets: readonly Item[]): Finding[] {
+function checkAsset({ path, fields }: Item, assets: readonly Item[]): RouteFinding[] {
   const { asset } = fields
   if (typeof asset !== 'string') return []
   const known = [...BUILT_IN_ASSETS, ...assets.map((item) => item.fields)]
@@ -75,10 +75,10 @@ function checkAsset({ path, fields }: Item, assets: readonly Item[]): Finding[] 
   return [{ path: [...path, 'asset'], message: `is the symbol of no asset. There are the assets ${list}.` }]
 }
 
-function checkSoft({ path, fields }: Item): Finding[] {
+function checkSoft({ path, fields }: Item): RouteFinding[] {
   const { soft_usd: soft, limit_usd: limit, window } = fields
   if (soft === undefined) return []
-  const refuse = (message: string): Finding[] => [{ path: [...path, 'soft_usd'], message }]
+  const refuse = (message: string): RouteFinding[] => [{ path: [...path, 'soft_usd'], message }]
   if (limit === undefined) return refuse('belongs to a limit in USD. Remove it, or use limit_usd.')
   if (window === 'request')
     return refuse('has no use where nothing adds up: the window is request. Remove it.')
@@ -87,7 +87,7 @@ function checkSoft({ path, fields }: Item): Finding[] {
   return refuse('is not below limit_usd, so it would never come first. Lower it, or remove it.')
 }
 
-function checkScope({ path, fields }: Item, tags: readonly unknown[]): Finding[] {
+function checkScope({ path, fields }: Item, tags: readonly unknown[]): RouteFinding[] {
   if (fields['per'] !== 'tag' || tags.length > 0) return []
   return [
     {

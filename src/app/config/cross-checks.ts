@@ -5,7 +5,7 @@ import { compileRoutes, type Route } from '../../core/routing/route.ts'
 import { hashKey } from '../../io/callers/hash-key.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from './addresses.ts'
 import { checkBudgets } from './budget-checks.ts'
-import type { Finding } from './explain.ts'
+import type { RouteFinding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable } from './problems.ts'
 import { checkRouter } from './router-checks.ts'
@@ -17,7 +17,7 @@ import type { Fields, Item } from './config-item.ts'
  * @param value the configuration with its references resolved
  * @param written the same before; only its texts may be repeated in messages
  */
-export function crossCheck(value: unknown, written: unknown): Finding[] {
+export function crossCheck(value: unknown, written: unknown): RouteFinding[] {
   const config = isPlainObject(value) ? value : {}
   const raw = isPlainObject(written) ? written : {}
   return [
@@ -37,7 +37,7 @@ export function crossCheck(value: unknown, written: unknown): Finding[] {
   ]
 }
 
-function checkListen(config: Fields): Finding[] {
+function checkListen(config: Fields): RouteFinding[] {
   const address = typeof config['listen'] === 'string' ? parseListen(config['listen']) : undefined
   if (address === undefined || isLoopbackHost(address.host)) return []
   const callers = config['callers']
@@ -54,7 +54,7 @@ function checkListen(config: Fields): Finding[] {
 }
 
 /** Metrics tell who is paid how much: other machines need a token. */
-function checkMetrics(config: Fields): Finding[] {
+function checkMetrics(config: Fields): RouteFinding[] {
   const metrics = isPlainObject(config['metrics']) ? config['metrics'] : {}
   const address = typeof metrics['listen'] === 'string' ? parseListen(metrics['listen']) : undefined
   if (address === undefined) return []
@@ -75,7 +75,7 @@ function checkMetrics(config: Fields): Finding[] {
   ]
 }
 
-function checkCallers(config: Fields): Finding[] {
+function checkCallers(config: Fields): RouteFinding[] {
   const callers = items(config, 'callers')
   const findings = checkUnique(callers, 'id', 'Caller ids must be unique.')
   const seen = new Map<string, number>()
@@ -96,9 +96,9 @@ function checkCallers(config: Fields): Finding[] {
 }
 
 /** Who refills a pool must have a key to sign with. */
-function checkFilledBy(config: Fields): Finding[] {
+function checkFilledBy(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? config['payers'] : {}
-  return Object.entries(payers).flatMap(([name, entry]): Finding[] => {
+  return Object.entries(payers).flatMap(([name, entry]): RouteFinding[] => {
     const signer = isPlainObject(entry) ? entry['filled_by'] : undefined
     if (typeof signer !== 'string') return []
     const found = payers[signer]
@@ -112,10 +112,10 @@ function checkFilledBy(config: Fields): Finding[] {
   })
 }
 
-function checkRoutes(config: Fields): Finding[] {
+function checkRoutes(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []
-  return items(config, 'model_list').flatMap(({ path, fields }): Finding[] => {
-    const findings: Finding[] = []
+  return items(config, 'model_list').flatMap(({ path, fields }): RouteFinding[] => {
+    const findings: RouteFinding[] = []
     const payer = fields['payer']
     for (const key of ['catalogue', 'reduce_max_tokens', 'send_traceparent']) {
       if (payer === undefined && fields[key] !== undefined && fields[key] !== false) {
@@ -168,7 +168,7 @@ function takesMissingStar(fields: Fields): boolean {
 }
 
 /** Without a ceiling a seller's word would decide; vouchers were signed for a price of their own. */
-function checkCeiling(config: Fields): Finding[] {
+function checkCeiling(config: Fields): RouteFinding[] {
   const policy = isPlainObject(config['policy']) ? config['policy'] : {}
   if (policy['max_usd_per_request'] !== 'none') return []
   const payers = isPlainObject(config['payers']) ? Object.values(config['payers']) : []
@@ -187,7 +187,7 @@ function checkCeiling(config: Fields): Finding[] {
 }
 
 /** A seller that no paid route has is a slip in the origin, and its payees would silently not be pinned. */
-function checkSellers(config: Fields): Finding[] {
+function checkSellers(config: Fields): RouteFinding[] {
   const policy = config['policy']
   const sellers =
     isPlainObject(policy) && isPlainObject(policy['sellers']) ? Object.keys(policy['sellers']) : []
@@ -210,10 +210,10 @@ function checkSellers(config: Fields): Finding[] {
     }))
 }
 
-function checkAssets(config: Fields): Finding[] {
+function checkAssets(config: Fields): RouteFinding[] {
   const seen = new Map<string, number>()
-  return items(config, 'assets').flatMap(({ path, fields }, index): Finding[] => {
-    const findings: Finding[] = []
+  return items(config, 'assets').flatMap(({ path, fields }, index): RouteFinding[] => {
+    const findings: RouteFinding[] = []
     if ((fields['name'] === undefined) !== (fields['version'] === undefined)) {
       findings.push({
         path,
@@ -240,9 +240,9 @@ function checkAssets(config: Fields): Finding[] {
 }
 
 /** An alias and its CAIP-2 id are one network. */
-function checkChains(config: Fields): Finding[] {
+function checkChains(config: Fields): RouteFinding[] {
   const names = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
-  return names.flatMap((name, index): Finding[] => {
+  return names.flatMap((name, index): RouteFinding[] => {
     const id = findNetwork(name)?.id
     const first = names.slice(0, index).find((other) => id !== undefined && findNetwork(other)?.id === id)
     return first === undefined
@@ -251,9 +251,9 @@ function checkChains(config: Fields): Finding[] {
   })
 }
 
-function checkUnique(list: readonly Item[], key: string, advice: string): Finding[] {
+function checkUnique(list: readonly Item[], key: string, advice: string): RouteFinding[] {
   const seen = new Map<string, string>()
-  return list.flatMap(({ path, fields }): Finding[] => {
+  return list.flatMap(({ path, fields }): RouteFinding[] => {
     const value = fields[key]
     if (typeof value !== 'string') return []
     const first = seen.get(value)
@@ -263,7 +263,7 @@ function checkUnique(list: readonly Item[], key: string, advice: string): Findin
   })
 }
 
-function checkAudit(config: Fields): Finding[] {
+function checkAudit(config: Fields): RouteFinding[] {
   const audit = config['audit']
   if (!isPlainObject(audit) || audit['retain'] === undefined || audit['signing_key'] !== undefined) return []
   return [

@@ -1,13 +1,13 @@
 /** Schema issues in words that teach. No configured value is repeated: it might be a secret in the wrong place. */
 import { closest, distance } from 'fastest-levenshtein'
 import { z } from 'zod'
-import { isNotYet, isPlannedPayerKind } from './planned-kinds.ts'
+import { isPlanned, isPlannedPayerKind } from './planned-kinds.ts'
 import { printable, type ConfigPath } from './problems.ts'
 import { choicesOf, keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
 import { REFERENCE_HELP } from './secrets.ts'
 
 /** A mistake before it has a file and a line. */
-export interface Finding {
+export interface RouteFinding {
   readonly path: ConfigPath
   readonly message: string
 }
@@ -22,7 +22,7 @@ export function explainIssue(
   issue: Issue,
   root: z.core.$ZodType,
   written: (path: ConfigPath) => unknown,
-): Finding[] {
+): RouteFinding[] {
   const path = issue.path.map((segment) => (typeof segment === 'number' ? segment : String(segment)))
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
@@ -39,7 +39,7 @@ export function explainIssue(
  */
 export function explainKey(root: z.core.$ZodType, parent: ConfigPath, key: string, value?: unknown): string {
   const pattern = patternOf(root, [...parent, key])
-  if (isNotYet(pattern)) return 'is not there yet in this version. Remove it.'
+  if (isPlanned(pattern)) return 'is not there yet in this version. Remove it.'
   if (key === '<<') return 'is a YAML merge key, which is not supported. Write the values out.'
   const known = keysOf(schemaAt(root, parent, value))
   const near = nearest(key, known)

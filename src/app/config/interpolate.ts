@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { PLAIN_SECRET, type Finding } from './explain.ts'
+import { PLAIN_SECRET, type RouteFinding } from './explain.ts'
 import type { ConfigPath } from './problems.ts'
 import { notesOf, schemaAt } from './schema-walk.ts'
 import { missingReference, parseReference, resolveText, type SecretContext } from './secrets.ts'
@@ -8,7 +8,7 @@ import { missingReference, parseReference, resolveText, type SecretContext } fro
 export interface Interpolated {
   /** A copy made of fresh plain objects and lists; a value with a finding stands as it was written. */
   readonly value: unknown
-  readonly findings: readonly Finding[]
+  readonly findings: readonly RouteFinding[]
 }
 
 /** Deeper than any configuration; also ends a structure that holds itself. */
@@ -24,7 +24,7 @@ export function interpolate(
   context: SecretContext,
   isRead: (path: ConfigPath) => boolean = () => true,
 ): Interpolated {
-  const findings: Finding[] = []
+  const findings: RouteFinding[] = []
 
   const text = (value: string, path: ConfigPath, secret: 'text' | 'reference' | undefined): string => {
     const fail = (message: string): string => {

@@ -1,5 +1,5 @@
 /** Reads LiteLLM's config.yaml: brings what means the same here into our form, and names every key that it leaves out. */
-import type { Finding } from './explain.ts'
+import type { RouteFinding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { litellmModel } from './litellm-model.ts'
 import { formatPath, type ConfigPath } from './problems.ts'
@@ -12,7 +12,7 @@ export interface Translated {
   /** Keys that have no effect here, as paths of the file. */
   readonly ignored: readonly string[]
   /** What cannot be brought into our form. */
-  readonly findings: readonly Finding[]
+  readonly findings: readonly RouteFinding[]
   /** Where a value of the translated form stands in the file. */
   readonly origin: (path: ConfigPath) => ConfigPath
 }
@@ -78,7 +78,7 @@ export function fromLitellm(input: unknown): Translated {
 class Translation {
   readonly #input: Fields
   readonly #ignored: string[] = []
-  readonly #findings: Finding[] = []
+  readonly #findings: RouteFinding[] = []
   /** Paths of the translated form to those of the file, both written out. */
   readonly #origins = new Map<string, ConfigPath>()
 

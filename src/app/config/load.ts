@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { crossCheck } from './cross-checks.ts'
 import { readYaml, type ConfigDocument } from './document.ts'
-import { explainIssue, type Finding } from './explain.ts'
+import { explainIssue, type RouteFinding } from './explain.ts'
 import { interpolate, isPlainObject } from './interpolate.ts'
 import { fromLitellm, type Translated } from './litellm.ts'
 import { isPlannedPayerKind } from './planned-kinds.ts'
@@ -138,7 +138,7 @@ function check(
 }
 
 function inOrder(
-  findings: readonly Finding[],
+  findings: readonly RouteFinding[],
   place: (path: ConfigPath) => Omit<Problem, 'message'>,
 ): Problem[] {
   return findings

@@ -1,7 +1,7 @@
 /** The entries of `payers`, one shape per kind. A kind that is planned and not built stands in `not-yet.ts`. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
-import { agentcash, obolSidecar } from './payers-foreign.ts'
+import { agentcash, obolSidecar } from './payers-external.ts'
 import { obolPool } from './payers-obol.ts'
 
 /** Every way to name where a key is; an entry has exactly one of them. */

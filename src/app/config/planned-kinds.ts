@@ -8,12 +8,12 @@ const NOT_YET: readonly string[] = []
 const PAYER_KINDS: ReadonlySet<string> = new Set<string>()
 
 /** Whether a key is planned. */
-export function isNotYet(pattern: string): boolean {
+export function isPlanned(pattern: string): boolean {
   return NOT_YET.includes(pattern)
 }
 
 /** The planned keys, for the reference. */
-export function notYetKeys(): readonly string[] {
+export function plannedKeys(): readonly string[] {
   return NOT_YET
 }
 

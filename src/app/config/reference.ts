@@ -3,7 +3,7 @@
  * `node src/app/config/reference.ts > docs/configuration.md`
  */
 import { z } from 'zod'
-import { notYetKeys, plannedPayerKinds } from './planned-kinds.ts'
+import { plannedKeys, plannedPayerKinds } from './planned-kinds.ts'
 import { mappings, notesOf, schemaAt, unwrap, type Notes } from './schema-walk.ts'
 import { configSchema } from './schema.ts'
 
@@ -28,7 +28,7 @@ Networks: \`base\`, \`base-sepolia\`, \`ethereum\` (also \`mainnet\`), or their 
 export function renderReference(): string {
   const sections = mappings(configSchema).map(({ pattern, shape }) => section(pattern, Object.entries(shape)))
   const planned = [
-    ...notYetKeys().map((key) => `- \`${key}\``),
+    ...plannedKeys().map((key) => `- \`${key}\``),
     ...plannedPayerKinds().map((kind) => `- \`payers.*.kind: ${kind}\``),
     '- `store: postgres://…`',
   ]

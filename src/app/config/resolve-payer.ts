@@ -2,7 +2,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { SecretReference, SignerReference } from '../../core/payer/key-reference.ts'
 import type { CheckedPayer } from './payers.ts'
-import { resolveForeign } from './resolve-foreign.ts'
+import { resolveExternal } from './resolve-external.ts'
 import { resolveObolPool } from './resolve-obol.ts'
 import type { ResolvedPayer } from './resolved.ts'
 import { parseReference } from './secrets.ts'
@@ -17,9 +17,9 @@ export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPa
       return { kind: 'direct', key: signerOf(payer, directory), networks: [...new Set(payer.networks)] }
     }
     case 'obol':
-      return payer.mode === 'pool' ? resolveObolPool(payer, directory) : resolveForeign(payer, directory)
+      return payer.mode === 'pool' ? resolveObolPool(payer, directory) : resolveExternal(payer, directory)
     case 'agentcash':
-      return resolveForeign(payer, directory)
+      return resolveExternal(payer, directory)
     default:
       return payer satisfies never
   }

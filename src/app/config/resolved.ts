@@ -4,7 +4,7 @@ import type { SignerReference } from '../../core/payer/key-reference.ts'
 import type { Strategy } from '../../core/routing/route-order.ts'
 import type { FallbackMap, Route } from '../../core/routing/route.ts'
 import type { ListenAddress } from './addresses.ts'
-import type { ResolvedForeignPayer } from './resolve-foreign.ts'
+import type { ResolvedExternalPayer } from './resolve-external.ts'
 import type { ResolvedObolPool } from './resolve-obol.ts'
 
 /** Somebody who may use the gateway. */
@@ -46,7 +46,7 @@ export interface ResolvedDirectPayer {
 }
 
 /** An entry of `payers`. Every kind names the networks it may pay on. */
-export type ResolvedPayer = ResolvedDirectPayer | ResolvedForeignPayer | ResolvedObolPool
+export type ResolvedPayer = ResolvedDirectPayer | ResolvedExternalPayer | ResolvedObolPool
 
 /** How a network is read. */
 export interface ResolvedChain {

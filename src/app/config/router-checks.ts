@@ -1,7 +1,7 @@
 /** Mistakes in routes and the router that only show when they are held against each other. */
 import { matchesPattern } from '../../core/routing/route.ts'
 import type { Item } from './config-item.ts'
-import type { Finding } from './explain.ts'
+import type { RouteFinding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { printable, type ConfigPath } from './problems.ts'
 
@@ -20,7 +20,7 @@ export function checkRouter(
   routes: readonly Item[],
   callers: readonly Item[],
   names: readonly string[],
-): Finding[] {
+): RouteFinding[] {
   const router = isPlainObject(config['router']) ? config['router'] : {}
   const patterns = routes.flatMap(({ fields }) => text(fields['model_name']))
   const aliases = isPlainObject(router['aliases']) ? router['aliases'] : {}
@@ -37,8 +37,8 @@ export function checkRouter(
   ]
 }
 
-function checkRoute({ path, fields }: Item, strategy: unknown): Finding[] {
-  const findings: Finding[] = []
+function checkRoute({ path, fields }: Item, strategy: unknown): RouteFinding[] {
+  const findings: RouteFinding[] = []
   if (fields['weight'] !== undefined && strategy !== 'weighted') {
     findings.push({
       path: [...path, 'weight'],
@@ -63,12 +63,16 @@ function checkRoute({ path, fields }: Item, strategy: unknown): Finding[] {
 }
 
 /** A caller nobody is called by is a slip, unless its key may be in the keys file. */
-function checkCallersOf({ path, fields }: Item, callers: readonly Item[], hasKeysFile: boolean): Finding[] {
+function checkCallersOf(
+  { path, fields }: Item,
+  callers: readonly Item[],
+  hasKeysFile: boolean,
+): RouteFinding[] {
   const when = fields['when']
   const wanted = isPlainObject(when) && Array.isArray(when['callers']) ? when['callers'] : []
   if (hasKeysFile || callers.length === 0) return []
   const ids = callers.flatMap(({ fields: caller }) => text(caller['id']))
-  return wanted.flatMap((pattern: unknown, at): Finding[] =>
+  return wanted.flatMap((pattern: unknown, at): RouteFinding[] =>
     typeof pattern !== 'string' || ids.some((id) => matchesPattern(pattern, id))
       ? []
       : [
@@ -90,7 +94,7 @@ function checkAlias(
   alias: string,
   target: unknown,
   { aliases, patterns, claimed, known }: Known & { readonly aliases: Fields },
-): Finding[] {
+): RouteFinding[] {
   const path: ConfigPath = ['router', 'aliases', alias]
   if (alias.includes('*')) return [{ path, message: 'must be one name, without *.' }]
   if (patterns.includes(alias)) {
@@ -108,14 +112,14 @@ function checkFallbacks(
   list: unknown,
   key: (typeof FALLBACK_KEYS)[number],
   { patterns, claimed, known }: Known,
-): Finding[] {
+): RouteFinding[] {
   if (!Array.isArray(list)) return []
   const seen = new Set<string>()
-  return list.flatMap((entry: unknown, index): Finding[] => {
+  return list.flatMap((entry: unknown, index): RouteFinding[] => {
     if (!isPlainObject(entry)) return []
-    return Object.entries(entry).flatMap(([model, targets]): Finding[] => {
+    return Object.entries(entry).flatMap(([model, targets]): RouteFinding[] => {
       const path: ConfigPath = ['router', key, index, model]
-      const findings: Finding[] = []
+      const findings: RouteFinding[] = []
       if (seen.has(model))
         findings.push({ path, message: 'has its fallbacks twice. Put them into one list.' })
       seen.add(model)

@@ -8,7 +8,7 @@ import { caller } from '../../../middleware/caller.ts'
 import { clawrouter } from '../../../middleware/clawrouter.ts'
 import { callerLimits } from '../../../middleware/caller-limits.ts'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
-import { door } from '../../../middleware/origin-guard.ts'
+import { originGuard } from '../../../middleware/origin-guard.ts'
 import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
 import { health } from '../../../middleware/health.ts'
@@ -24,7 +24,7 @@ import { sseRestreamer } from '../../../middleware/sse-restreamer.ts'
 import { upgradeHandler } from '../../../middleware/upgrade-handler.ts'
 import { bind } from './bind.ts'
 import { isLoopbackHost } from '../config/addresses.ts'
-import { asksForKeys } from '../config/requires-caller-key.ts'
+import { requiresCallerKey } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import { buyerApi } from '../obol/buyer-api.ts'
 import { upstreamPaths } from '../obol/upstream-paths.ts'
@@ -32,7 +32,7 @@ import { metricsListener } from './metrics-listener.ts'
 import { openCallers } from '../wiring/open-callers.ts'
 import type { Environment } from '../config/secrets.ts'
 import { createLogger, secretsOf } from '../logging/logger.ts'
-import { openParts, type PartOverrides, type Parts } from './open-parts.ts'
+import { openParts, type PartOverrides, type GatewayParts } from './open-parts.ts'
 import { packageVersion } from '../package-version.ts'
 import { requestContexts, requestScope, traceObserver } from '../logging/request-context.ts'
 import { requestLog } from '../logging/request-log.ts'
@@ -47,7 +47,7 @@ const KEEP_ALIVE_MS = 75_000
 export interface Gateway {
   /** For a server of your own, and for tests; {@link Gateway.listen} uses the same. */
   readonly app: RequestListener
-  readonly parts: Parts
+  readonly parts: GatewayParts
   readonly log: Logger
   /** Starts listening at the configured address. */
   listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
@@ -68,7 +68,7 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   /** Where whoever started it chooses the address, for the advice when it is taken; default the configuration and --listen. */
   readonly addressFrom?: string | undefined
   /** Handlers behind the door and before everything that is served, e.g. paths of a program that the gateway stands in for. */
-  readonly first?: ((parts: Parts) => readonly Handler[]) | undefined
+  readonly first?: ((parts: GatewayParts) => readonly Handler[]) | undefined
 }
 
 /**
@@ -160,7 +160,7 @@ export async function createGateway(
 }
 
 function compose(
-  parts: Parts,
+  parts: GatewayParts,
   log: Logger,
   scope: Handler,
   isShuttingDown: () => boolean,
@@ -181,11 +181,11 @@ function compose(
       ? { upstream: { apiBase: config.upstream.apiBase, apiKey: config.upstream.apiKey } }
       : {}),
     allowPaths: config.upstream?.allowPaths ?? [],
-    stripCredentials: asksForKeys(config),
+    stripCredentials: requiresCallerKey(config),
     timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
   })
   const logger = auditLogger({ audit: parts.audit, observers, clock, log })
-  const guard = door({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
+  const guard = originGuard({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
   const identify = caller(openCallers(config, clock, log))
   const answerErrors = errorHandler({ log })
   app.use(scope)
@@ -193,7 +193,7 @@ function compose(
   app.use(guard)
   for (const handler of first) app.use(handler)
   const { adminKey } = parts.spendPage
-  app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: asksForKeys(config) }))
+  app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: requiresCallerKey(config) }))
   app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
   if (config.metrics.listen === undefined) {
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
@@ -203,7 +203,7 @@ function compose(
   app.use(page)
   app.use(identify)
   // Before whatever goes by the path: limits hold for a pool's own paths too.
-  const upstreams = upstreamPaths(parts.pools, asksForKeys(config))
+  const upstreams = upstreamPaths(parts.pools, requiresCallerKey(config))
   app.use(upstreams.find)
   app.use(callerLimits({ observers }))
   app.use(

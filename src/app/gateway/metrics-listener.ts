@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import express from 'express'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
-import { door } from '../../../middleware/origin-guard.ts'
+import { originGuard } from '../../../middleware/origin-guard.ts'
 import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Log } from '../../core/log.ts'
 import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
@@ -33,7 +33,7 @@ export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
-  app.use(door({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))
+  app.use(originGuard({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))
   app.use(metrics({ metrics: setup.metrics, tokenDigest }))
   app.use(notFound())
   app.use(errorHandler({ log }))

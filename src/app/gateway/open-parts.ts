@@ -6,7 +6,7 @@ import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
 import type { IdempotencyOptions } from '../../../middleware/idempotency.ts'
 import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../payment/payment-context.ts'
-import { RunningCalls } from '../../payment/calls-in-flight.ts'
+import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
 import { silentLog } from '../../core/log.ts'
 import { type Log } from '../../core/log.ts'
@@ -24,14 +24,14 @@ import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openStore } from '../wiring/open-store.ts'
-import type { SumCheck } from '../../io/consistency/totals-check.ts'
-import { AuditSums, MoveWatch } from '../../io/consistency/independent-totals.ts'
+import type { TotalsCheck } from '../../io/consistency/totals-check.ts'
+import { AuditTotals, MoveWatch } from '../../io/consistency/independent-totals.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { LookupAll } from '../../io/transport/public-connector.ts'
 import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
 import { budgetLog } from '../logging/budget-log.ts'
 import { refillInBackground } from '../buying/background.ts'
-import { buyingOf } from '../buying/buying-context.ts'
+import { buyingContextOf } from '../buying/buying-context.ts'
 import { catalogueLog } from '../logging/catalogue-log.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
@@ -44,7 +44,7 @@ import { openGauges, type Gauges } from '../wiring/open-gauges.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
 import { openSpendPage } from './open-spend-page.ts'
-import { chainOutflow, openSums } from '../wiring/open-sums.ts'
+import { chainOutflow, openTotals } from '../wiring/open-totals.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
 
 /** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
@@ -75,7 +75,7 @@ export interface PartOverrides {
 }
 
 /** The opened parts, with the options of each middleware ready to be handed to its factory. */
-export interface Parts {
+export interface GatewayParts {
   readonly config: ResolvedConfig
   readonly clock: Clock
   readonly ledger: Ledger
@@ -84,13 +84,13 @@ export interface Parts {
   /** Reads by itself what a scrape cannot wait for; may be asked to read now. */
   readonly gauges: Gauges
   /** Holds the sums of ledger, audit file and metrics against each other; may be asked for a look of its own. */
-  readonly sums: SumCheck
+  readonly sums: TotalsCheck
   readonly payers: ReadonlyMap<string, Provider>
   /** Those of them that pay from pools, by name. */
   readonly pools: ObolPools
   readonly upstream: Upstream
   /** The paid calls on their way. */
-  readonly running: RunningCalls
+  readonly running: CallsInFlight
   /** Runs by itself; may be asked for a run of its own. */
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
@@ -113,7 +113,10 @@ export interface Parts {
  * @throws ConfigError for a key that cannot be used or a file that is not ours
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
-export async function openParts(config: ResolvedConfig, overrides: PartOverrides = {}): Promise<Parts> {
+export async function openParts(
+  config: ResolvedConfig,
+  overrides: PartOverrides = {},
+): Promise<GatewayParts> {
   const { clock = systemClock, random = randomBytes, log = silentLog } = overrides
   const opened: { close(): Promise<void> }[] = []
   try {
@@ -134,7 +137,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
       ...(overrides.observers ?? []),
     ].map((observer) => harmless(observer, log))
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
-    const [auditSums, moves] = [new AuditSums(instance.id), new MoveWatch(instance.id)]
+    const [auditSums, moves] = [new AuditTotals(instance.id), new MoveWatch(instance.id)]
     observers.push(moves.observe)
     const counting = auditSums.watch(audit)
     const books = { store, audit: overrides.wrapAudit?.(counting) ?? counting, onClosing: () => heads.end() }
@@ -159,7 +162,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const payers = new Map<string, Provider>([...signers, ...pools])
     observers.push(harmless(poolObserver(pools, metrics.observe), log))
     metrics.watch(poolSources(store.vouchers, pools, clock))
-    const running = new RunningCalls()
+    const running = new CallsInFlight()
     const upstream = createUpstream(config.timeouts, {
       dispatcher: overrides.dispatcher,
       publicSellers: config.blockPrivateNetworks,
@@ -167,7 +170,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     })
     const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
     const { timers = systemTimers } = overrides
-    const buying = buyingOf({ ledger, upstream, clock, timers, observers }, config, payers)
+    const buying = buyingContextOf({ ledger, upstream, clock, timers, observers }, config, payers)
     const refills = refillInBackground(buying, log)
     observers.push(harmless(refills.observe, log))
     metrics.watch({
@@ -187,7 +190,7 @@ export async function openParts(config: ResolvedConfig, overrides: PartOverrides
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const chain = chainOutflow(config, payers.values(), store, clock)
     const summing = { store, instance, audit: auditSums, moves, metrics, log, chain }
-    const sums = openSums({ ...summing, timers: overrides.timers })
+    const sums = openTotals({ ...summing, timers: overrides.timers })
     const page = openSpendPage({
       config,
       ledger,

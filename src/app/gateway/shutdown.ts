@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Parts } from './open-parts.ts'
+import type { GatewayParts } from './open-parts.ts'
 
 /** Connections that finished their answer after the server stopped accepting are looked for this often. */
 const SWEEP_MS = 50
@@ -11,13 +11,13 @@ const SWEEP_MS = 50
 const LAST_WORDS_MS = 1_000
 
 /** What {@link shutDown} stops. */
-export interface ShutDownParts {
+export interface ShutdownContext {
   readonly server: Server
   /** Websockets, which the server no longer counts. */
   readonly sockets: ReadonlySet<Duplex>
   /** Connections that have asked for nothing yet. */
   readonly silent: ReadonlySet<Socket>
-  readonly parts: Pick<Parts, 'upstream' | 'running'>
+  readonly parts: Pick<GatewayParts, 'upstream' | 'running'>
   readonly deadlineMs: number
 }
 
@@ -53,7 +53,13 @@ export function silentSockets(server: Server): ReadonlySet<Socket> {
  * that is still on its way is then booked as uncertain and answered 400, where a cut connection would make stock clients
  * send it again; what is left after that is cut.
  */
-export async function shutDown({ server, sockets, silent, parts, deadlineMs }: ShutDownParts): Promise<void> {
+export async function shutDown({
+  server,
+  sockets,
+  silent,
+  parts,
+  deadlineMs,
+}: ShutdownContext): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     if (server.listening) server.close(() => resolve())
     else resolve()

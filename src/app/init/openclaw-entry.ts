@@ -1,5 +1,5 @@
 /** The entry that makes OpenClaw use a gateway: what goes where in `openclaw.json`. */
-import { asksForKeys } from '../config/requires-caller-key.ts'
+import { requiresCallerKey } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** The ways OpenClaw can talk to the gateway. */
@@ -42,7 +42,7 @@ export function openclawSettings(
   const { kind, url, primary } = options
   const name = kind === 'provider' ? options.provider : kind
   // OpenClaw puts the variable in by itself; a gateway without callers takes any key.
-  const apiKey = asksForKeys(config) ? `\${${options.keyVariable}}` : 'unused'
+  const apiKey = requiresCallerKey(config) ? `\${${options.keyVariable}}` : 'unused'
   const entry =
     kind === 'provider'
       ? { baseUrl: `${url}/v1`, apiKey, api: 'openai-completions', models: modelsOf(config) }

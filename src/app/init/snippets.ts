@@ -1,6 +1,6 @@
 /** Configuration of other programs that a gateway is run with, as text to put into their files. */
 import { stringify } from 'yaml'
-import { asksForKeys } from '../config/requires-caller-key.ts'
+import { requiresCallerKey } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /**
@@ -14,7 +14,7 @@ export function litellmSnippet(
   keyVariable: string,
 ): string {
   const paid = config.routes.filter(({ payer }) => payer !== undefined).map(({ modelName }) => modelName)
-  const apiKey = asksForKeys(config) ? `os.environ/${keyVariable}` : 'unused'
+  const apiKey = requiresCallerKey(config) ? `os.environ/${keyVariable}` : 'unused'
   const entries = [...new Set(paid)].map((name) => ({
     model_name: name,
     // `openai/` is LiteLLM's word for any API of OpenAI's form; the rest goes over the wire.

@@ -3,7 +3,7 @@ import { TollwayError } from '../../core/errors.ts'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/http/handler.ts'
 import { plainPath } from '../../core/request/endpoints.ts'
-import { setAnswerHeaders } from '../../../middleware/http/response-headers.ts'
+import { setResponseHeaders } from '../../../middleware/http/response-headers.ts'
 import { sendJson } from '../../../middleware/http/send-json.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
 import { isLocal } from '../spend-page/access.ts'
@@ -31,7 +31,7 @@ export function buyerApi({ pools, adminKey, asksForKeys }: BuyerApiOptions): Han
     const exchange = exchangeOf(req)
     exchange.endpoint = path
     if (path === '/healthz') {
-      setAnswerHeaders(res, exchange)
+      setResponseHeaders(res, exchange)
       res.setHeader('content-type', 'text/plain; charset=utf-8')
       res.end('ok')
       return

@@ -7,13 +7,13 @@ import { readConsumed } from '../../io/external-payers/obol/consumed-file.ts'
 import type { UpstreamDocument } from '../../io/external-payers/obol/documents.ts'
 import { ObolFilesError, readObolFiles, type ObolFiles } from '../../io/external-payers/obol/files.ts'
 import { admit } from '../../io/store/rules/voucher-rules.ts'
-import { readUpstream, wordsOfRefusals } from '../../../providers/obol/read-upstream.ts'
+import { readUpstream, describeRefusals } from '../../../providers/obol/read-upstream.ts'
 import { VoucherCheck } from '../../../providers/obol/voucher-check.ts'
 import type { ResolvedObolPool } from '../config/resolve-obol.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** An upstream as it would be served. */
-export interface UpstreamLook {
+export interface UpstreamInspection {
   readonly payer: string
   readonly name: string
   /** The model to ask for. */
@@ -37,18 +37,18 @@ export interface UpstreamLook {
 }
 
 /** What was found in the files of all pools. */
-export interface FilesLook {
-  readonly upstreams: readonly UpstreamLook[]
+export interface FilesInspection {
+  readonly upstreams: readonly UpstreamInspection[]
   /** Sentences: what would not be served, and why the gateway would not start. */
   readonly problems: readonly string[]
 }
 
 /** Looks at the files of every pool that has any. @param now milliseconds since the epoch */
-export async function lookAtFiles(
+export async function inspectFiles(
   { payers, assets }: Pick<ResolvedConfig, 'payers' | 'assets'>,
   now: number,
-): Promise<FilesLook> {
-  const looks: FilesLook[] = []
+): Promise<FilesInspection> {
+  const looks: FilesInspection[] = []
   for (const [name, payer] of payers) {
     if (payer.kind === 'obol' && payer.mode === 'pool' && payer.paths) {
       looks.push(await lookAtPool(name, payer, payer.paths, { assets, now }))
@@ -70,7 +70,7 @@ async function lookAtPool(
   { state, limits }: ResolvedObolPool,
   paths: NonNullable<ResolvedObolPool['paths']>,
   { assets, now }: Setting,
-): Promise<FilesLook> {
+): Promise<FilesInspection> {
   let files: ObolFiles
   let consumed: ReadonlyMap<string, ReadonlySet<string>>
   try {
@@ -80,7 +80,7 @@ async function lookAtPool(
     if (!(error instanceof ObolFilesError) && !(error instanceof ConfigError)) throw error
     return { upstreams: [], problems: [`payers.${payer}: ${error.message} The gateway would not start.`] }
   }
-  const upstreams: UpstreamLook[] = []
+  const upstreams: UpstreamInspection[] = []
   const problems = [...files.unreadable.values()]
   const check = new VoucherCheck({ assets })
   // The limits are the payer's: what one upstream takes the next one has not.
@@ -100,7 +100,7 @@ async function lookAtPool(
     freeCount += vouchers.length
     freeMicroUsd += vouchers.reduce((sum, { microUsd = 0n }) => sum + microUsd, 0n)
     const refused = new Map([...read.refused, ...Object.entries(result.refused)])
-    problems.push(...wordsOfRefusals(refused).map((words) => `upstream ${name}: ${words}`))
+    problems.push(...describeRefusals(refused).map((words) => `upstream ${name}: ${words}`))
     upstreams.push(lookOf(pool, document, { assets, now }, used.size, vouchers))
   }
   return { upstreams, problems }
@@ -112,7 +112,7 @@ function lookOf(
   { assets }: Setting,
   used: number,
   vouchers: readonly { readonly validBefore: number }[],
-): UpstreamLook {
+): UpstreamInspection {
   const { payer, name, remoteModel, network, payTo, method, amount, symbol } = pool
   const asset = findAsset(assets, network, pool.asset)
   const earliest = vouchers.reduce((least, { validBefore }) => Math.min(least, validBefore), Infinity)

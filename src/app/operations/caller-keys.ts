@@ -13,7 +13,7 @@ import type { ResolvedConfig } from '../config/resolved.ts'
 export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit' | 'store'>
 
 /** What `tollway keys add` was told. */
-export interface KeyWish {
+export interface KeyRequest {
   readonly id: string
   /** Names or patterns; all models without it. */
   readonly models?: readonly string[] | undefined
@@ -41,7 +41,7 @@ export function listKeys(config: KeysConfig): CallerKey[] {
  */
 export async function addKey(
   config: KeysConfig,
-  wish: KeyWish,
+  wish: KeyRequest,
   clock: Clock,
   random: RandomBytes,
 ): Promise<{ readonly entry: CallerKey; readonly key: string }> {

@@ -19,10 +19,10 @@ import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 const MAX_FILES = 64
 
 /** The part of a configuration that books are about. */
-export type BooksConfig = Pick<ResolvedConfig, 'store' | 'audit'>
+export type LedgerConfig = Pick<ResolvedConfig, 'store' | 'audit'>
 
 /** Refuses a store that no other program can read. @throws ConfigError */
-export function assertShared({ store }: Pick<BooksConfig, 'store'>): void {
+export function assertShared({ store }: Pick<LedgerConfig, 'store'>): void {
   if (store !== 'memory') return
   throw new ConfigError(
     'store: memory lives inside the gateway alone. Write sqlite:./tollway.db to keep a ledger that other programs share.',
@@ -35,8 +35,8 @@ export function assertShared({ store }: Pick<BooksConfig, 'store'>): void {
  * @throws ConfigError for a store in memory, or a ledger that was lost
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
-export async function openCommandBooks(
-  config: BooksConfig,
+export async function openCommandLedger(
+  config: LedgerConfig,
   clock: Clock,
   random: RandomBytes = randomBytes,
   observers: readonly Observer[] = [],

@@ -25,7 +25,7 @@ export interface KnownSellers {
 }
 
 /** What `tollway sellers trust` was told; texts as typed. */
-export interface TrustWish {
+export interface TrustRequest {
   readonly apiBase: string
   readonly payTo?: string | undefined
   /** In whole tokens, e.g. `0.0025`. */
@@ -57,7 +57,7 @@ export async function listSellers(config: SellersConfig): Promise<KnownSellers> 
  */
 export async function trustSeller(
   config: SellersConfig,
-  wish: TrustWish,
+  wish: TrustRequest,
   clock: Clock,
 ): Promise<KnownSellers> {
   const apiBase = readApiBase(wish.apiBase)
@@ -133,7 +133,7 @@ async function trustPins(
 async function trustPrices(
   store: Store,
   audit: AuditFile,
-  wish: TrustWish,
+  wish: TrustRequest,
   apiBase: string,
   assets: readonly Asset[],
   known: KnownSellers,

@@ -12,7 +12,7 @@ export interface Period {
 }
 
 /** What the command line says. */
-export interface PeriodWords {
+export interface PeriodOptions {
   /** The current one; with `back` an earlier one. Default month. */
   readonly unit?: PeriodUnit | undefined
   readonly back?: number | undefined
@@ -28,7 +28,10 @@ export interface PeriodWords {
  * @param now milliseconds since the epoch
  * @throws ConfigError for a text that is no date, or an empty period
  */
-export function periodOf({ unit = 'month', back = 0, from, to, timezone }: PeriodWords, now: number): Period {
+export function periodOf(
+  { unit = 'month', back = 0, from, to, timezone }: PeriodOptions,
+  now: number,
+): Period {
   if (from === undefined && to === undefined) {
     const start = DateTime.fromMillis(now, { zone: timezone })
       .startOf(unit)

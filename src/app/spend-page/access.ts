@@ -2,7 +2,7 @@
 import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
-import { cameOverProxy } from '../admin/behind-proxy.ts'
+import { cameThroughProxy } from '../admin/behind-proxy.ts'
 import { SESSION_MS, type Sessions } from './sessions.ts'
 
 /** Name of the session's cookie. */
@@ -67,7 +67,7 @@ export class Access {
 /** Whether a request comes from this machine. One that came over a proxy may come from anywhere: then only a key opens. */
 export function isLocal(req: Request): boolean {
   const { headers, socket } = req
-  return !cameOverProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
+  return !cameThroughProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
 }
 
 /** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */

@@ -4,7 +4,7 @@ import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 
 /** A file as it is served. */
-export interface Asset {
+export interface PageAsset {
   readonly type: string
   /** Read when it is first asked for. */
   readonly text: () => string
@@ -18,8 +18,8 @@ const STYLE = 'text/css; charset=utf-8'
 export const PAGES = { dashboard: page('dashboard.html'), signIn: page('sign-in.html') }
 
 /** By path below `/dashboard/`. */
-export function pageAssets(): ReadonlyMap<string, Asset> {
-  const own = readdirSync(DIRECTORY).flatMap((name): [string, Asset][] => {
+export function pageAssets(): ReadonlyMap<string, PageAsset> {
+  const own = readdirSync(DIRECTORY).flatMap((name): [string, PageAsset][] => {
     const text = once(() => readFileSync(join(DIRECTORY, name), 'utf8'))
     if (name.endsWith('.css')) return [[name, { type: STYLE, text }]]
     if (name.endsWith('.svg')) return [[name, { type: 'image/svg+xml', text }]]
@@ -36,7 +36,7 @@ export function pageAssets(): ReadonlyMap<string, Asset> {
 }
 
 /** The chart library, where the build has not put it beside the page. */
-function chartAssets(): [string, Asset][] {
+function chartAssets(): [string, PageAsset][] {
   const { resolve } = createRequire(import.meta.url)
   const chart = (name: string): (() => string) =>
     once(() => readFileSync(resolve(`uplot/dist/${name}`), 'utf8'))
@@ -46,7 +46,7 @@ function chartAssets(): [string, Asset][] {
   ]
 }
 
-function page(name: string): Asset {
+function page(name: string): PageAsset {
   const text = once(() => readFileSync(join(DIRECTORY, name), 'utf8'))
   return { type: 'text/html; charset=utf-8', text }
 }

@@ -6,11 +6,11 @@ import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/http/handler.ts'
 import { findPath } from '../../../middleware/http/paths.ts'
 import { sendJson } from '../../../middleware/http/send-json.ts'
-import { setAnswerHeaders } from '../../../middleware/http/response-headers.ts'
+import { setResponseHeaders } from '../../../middleware/http/response-headers.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
 import { Access } from './access.ts'
 import { apiPaths, type ApiOptions } from './api.ts'
-import { PAGES, pageAssets, type Asset } from './assets.ts'
+import { PAGES, pageAssets, type PageAsset } from './assets.ts'
 import { EventStreams } from './event-stream.ts'
 import type { ChargeFeed } from './feed.ts'
 import { Sessions } from './sessions.ts'
@@ -45,7 +45,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
   const access = new Access({ adminKey, sessions: new Sessions(clock, random) })
   const streams = new EventStreams({ feed, instance: ledger.instance })
   const api = apiPaths({ ...options, streams, hasKey: access.hasKey })
-  const assets = new Map<string, Asset>(
+  const assets = new Map<string, PageAsset>(
     [...pageAssets()].map(([name, asset]) => [`/dashboard/${name}`, asset]),
   )
   const isOurs = (path: string): boolean =>
@@ -55,7 +55,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     const exchange = exchangeOf(req)
     exchange.endpoint = path
     res.setHeader('cache-control', 'no-store')
-    setAnswerHeaders(res, exchange)
+    setResponseHeaders(res, exchange)
     const asset = assets.get(path)
     // The form to sign in needs its style and script; there is nothing in them to keep.
     if (asset && access.hasKey) return send(res, 200, asset)
@@ -78,7 +78,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
       if (path === undefined || !access.hasKey) return next()
       exchangeOf(req).endpoint = path
       res.setHeader('cache-control', 'no-store')
-      setAnswerHeaders(res, exchangeOf(req))
+      setResponseHeaders(res, exchangeOf(req))
       if (path === SIGN_OUT) return signOut(req, res, access)
       return await signIn(req, res, access)
     }
@@ -95,7 +95,7 @@ function mayShowForm(req: Request, access: Access, error: unknown): boolean {
   return access.hasKey && wantsPage(req) && error instanceof TollwayError && error.code === 'invalid_api_key'
 }
 
-function send(res: ServerResponse, status: number, asset: Asset): void {
+function send(res: ServerResponse, status: number, asset: PageAsset): void {
   res.statusCode = status
   res.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
   res.setHeader('x-content-type-options', 'nosniff')

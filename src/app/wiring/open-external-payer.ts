@@ -3,15 +3,15 @@ import { agentcashWallet } from '../../../providers/agentcash/wallet.ts'
 import { obolSidecar } from '../../../providers/obol/sidecar.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
-import type { ResolvedForeignPayer } from '../config/resolve-foreign.ts'
+import type { ResolvedExternalPayer } from '../config/resolve-external.ts'
 
 /**
  * Opens a payer that is another program, or keeps its key where one does.
  * @param nodes JSON-RPC addresses by CAIP-2 id
  * @throws ConfigError, TollwayError `signer_unavailable`
  */
-export async function openForeign(
-  payer: ResolvedForeignPayer,
+export async function openExternalPayer(
+  payer: ResolvedExternalPayer,
   nodes: Readonly<Record<string, string>>,
   clock: Clock | undefined,
 ): Promise<Provider> {

@@ -7,7 +7,7 @@ import type { WalletReading } from '../../io/metrics/metric-sources.ts'
 import type { Metrics } from '../../io/metrics/metrics.ts'
 import { watchSpending } from '../../io/metrics/spending.ts'
 import type { Store } from '../../io/store/store.ts'
-import { watchWallets } from '../../io/metrics/wallet-balances.ts'
+import { watchWalletBalances } from '../../io/metrics/wallet-balances.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** What {@link openGauges} works with. */
@@ -38,7 +38,7 @@ export function openGauges(setup: GaugesSetup): Gauges {
     timers: systemTimers,
     onFailure: (err) => log.warn({ err }, 'what was spent could not be read for the metrics'),
   })
-  const wallets = watchWallets({
+  const wallets = watchWalletBalances({
     wallets: [...payers].flatMap(([payer, { address, networks }]) =>
       address === undefined ? [] : [{ payer, address, networks }],
     ),

@@ -4,10 +4,10 @@ import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { ResolvedObolPool } from '../config/resolve-obol.ts'
 import type { ResolvedConfig, ResolvedPayer } from '../config/resolved.ts'
-import { openForeign } from './open-external-payer.ts'
+import { openExternalPayer } from './open-external-payer.ts'
 
 /** What payers are opened with. */
-export interface PayerParts {
+export interface PayerContext {
   readonly clock?: Clock | undefined
   /** Payers of the program itself; of one name this one wins. */
   readonly own?: ReadonlyMap<string, Provider> | undefined
@@ -21,7 +21,7 @@ export interface PayerParts {
  */
 export async function openPayers(
   config: Pick<ResolvedConfig, 'payers' | 'chains'>,
-  parts: PayerParts,
+  parts: PayerContext,
 ): Promise<ReadonlyMap<string, Provider>> {
   const payers = new Map<string, Provider>()
   for (const [name, payer] of config.payers) {
@@ -42,7 +42,7 @@ function isPool(payer: ResolvedPayer): payer is ResolvedObolPool {
 async function openPayer(
   payer: Exclude<ResolvedPayer, ResolvedObolPool>,
   { chains }: Pick<ResolvedConfig, 'chains'>,
-  { clock }: PayerParts,
+  { clock }: PayerContext,
 ): Promise<Provider> {
   const nodes = Object.fromEntries([...chains].map(([network, { rpc }]) => [network, rpc]))
   switch (payer.kind) {
@@ -50,7 +50,7 @@ async function openPayer(
       return await direct({ key: payer.key, networks: payer.networks, nodes, clock })
     case 'obol':
     case 'agentcash':
-      return await openForeign(payer, nodes, clock)
+      return await openExternalPayer(payer, nodes, clock)
     default:
       return payer satisfies never
   }

@@ -8,7 +8,7 @@ import { Catalogues } from '../../io/routing/catalogues.ts'
 import { PriceBook } from '../../io/routing/price-book.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { Upstream } from '../../io/transport/upstream.ts'
-import { asksForKeys } from '../config/requires-caller-key.ts'
+import { requiresCallerKey } from '../config/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 
 /** What the router works with. */
@@ -21,7 +21,7 @@ export interface OpenedRouter {
 }
 
 /** What {@link openRouter} works with. */
-export interface RouterParts {
+export interface RouterContext {
   readonly store: Pick<Store, 'prices'>
   readonly upstream: Pick<Upstream, 'send'>
   readonly clock: Clock
@@ -30,7 +30,7 @@ export interface RouterParts {
 }
 
 /** Opens the routes of a configuration. @throws ConfigError for routes that cannot be meant */
-export function openRouter(config: ResolvedConfig, parts: RouterParts): OpenedRouter {
+export function openRouter(config: ResolvedConfig, parts: RouterContext): OpenedRouter {
   const { store, upstream, clock, timers = systemTimers, observers } = parts
   const prices = new PriceBook(store, config.assets, clock)
   const catalogue = new Catalogues({ routes: config.routes, upstream, clock, timers, observers })
@@ -62,7 +62,7 @@ function upstreamRoute(config: ResolvedConfig): Route | undefined {
     apiBase: config.upstream.apiBase,
     payer: undefined,
     apiKey: config.upstream.apiKey,
-    forwardCredentials: !asksForKeys(config),
+    forwardCredentials: !requiresCallerKey(config),
     order: 0,
   }
 }

@@ -12,7 +12,7 @@ const MEMORY_MS = 10 * 60_000
 const MAX_ENTRIES = 10_000
 
 /** See the file's head. The lowest, because sellers may price by the request: only what cannot fit at any known price is refused. */
-export class PriceMemory {
+export class RecentQuotes {
   readonly #prices = new Map<string, Entry>()
 
   /** Notes a quote. */

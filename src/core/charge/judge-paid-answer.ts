@@ -14,7 +14,7 @@ export const TERMS_CHANGED: VerdictError = {
 }
 
 /** What to book and what to answer. */
-export type Verdict =
+export type PaidAnswerVerdict =
   /** Spent, and the answer is relayed. */
   | { readonly state: 'settled'; readonly proof: 'receipt' | 'assumed'; readonly error?: undefined }
   /** Spent, and there is nothing to relay. */
@@ -36,7 +36,7 @@ export interface VerdictError {
  * Judges the headers of an answer to a request that carried a payment. Only a receipt with `success: true` proves
  * that it was spent; nothing here ever proves that it was not (rule 4).
  */
-export function judgePaidAnswer(status: number, receipt: Receipt | undefined): Verdict {
+export function judgePaidAnswer(status: number, receipt: Receipt | undefined): PaidAnswerVerdict {
   const paid = receipt?.success === true
   if (status >= 200 && status < 300) return { state: 'settled', proof: paid ? 'receipt' : 'assumed' }
   if (paid) {

@@ -70,7 +70,7 @@ export const CHARGE_FLAGS = [
 ] as const
 
 /** What to book. */
-export type Decision =
+export type ReconcileDecision =
   /** Spent: the proof becomes `chain`. `flags` say what is odd about it. */
   | {
       readonly action: 'settle'
@@ -79,17 +79,17 @@ export type Decision =
       /** What was taken of an `upto` payment, where that is less than was signed. */
       readonly charged?: bigint | undefined
       readonly block: ChainBlock
-      readonly flags: readonly Finding[]
+      readonly flags: readonly ChainFinding[]
     }
   /** Proven unspent. */
   | { readonly action: 'release'; readonly reason: ReleaseReason; readonly block: ChainBlock }
   /** Nothing is proven yet: the charge stays counted. */
   | { readonly action: 'wait'; readonly reason: string }
   /** Nothing is booked, and somebody should look. */
-  | { readonly action: 'flag'; readonly flag: Finding }
+  | { readonly action: 'flag'; readonly flag: ChainFinding }
 
 /** A flag and the facts behind it, in our own words. */
-export interface Finding {
+export interface ChainFinding {
   readonly flag: ChargeFlag
   readonly detail: string
 }
@@ -103,7 +103,7 @@ export function isReconcilable(charge: Charge): boolean {
 }
 
 /** Decides about one charge. The only place where the chain's word becomes a booking. */
-export function decide(charge: Charge, observation: Observation): Decision {
+export function decide(charge: Charge, observation: Observation): ReconcileDecision {
   const { authorization } = charge
   if (!isReconcilable(charge) || !authorization) return { action: 'wait', reason: 'not_reconcilable' }
   if (observation.kind === 'no_answer') return { action: 'wait', reason: observation.reason }
@@ -135,7 +135,7 @@ function settleBy(
   authorization: AuthorizationRecord,
   use: NonNullable<Reading['use']>,
   block: ChainBlock,
-): Decision {
+): ReconcileDecision {
   const upto = authorization.scheme === 'upto'
   const taken = use.transfers
     .filter(
@@ -151,7 +151,7 @@ function settleBy(
   const detail = `signed ${charge.amount} to ${charge.payTo}, moved ${moved}`
   // A set bit of Permit2 may be somebody else's doing: only the Transfer that was signed for says otherwise.
   if (!matches && authorization.method === 'permit2') return flag('event_missing', detail)
-  const flags: Finding[] = matches ? [] : [{ flag: 'amount_mismatch', detail }]
+  const flags: ChainFinding[] = matches ? [] : [{ flag: 'amount_mismatch', detail }]
   if (charge.transaction !== undefined && charge.transaction !== use.transaction) {
     flags.push({
       flag: 'receipt_mismatch',
@@ -179,13 +179,13 @@ function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): bool
 }
 
 /** A seller that proved its claim with a receipt and took nothing is a matter for people, not for the books. */
-function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): Decision {
+function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): ReconcileDecision {
   if (charge.state === 'settled' && charge.proof === 'receipt') {
     return flag('receipt_unproven', `${reason} at block ${block.number}, and a receipt says paid`)
   }
   return { action: 'release', reason, block }
 }
 
-function flag(name: ChargeFlag, detail: string): Decision {
+function flag(name: ChargeFlag, detail: string): ReconcileDecision {
   return { action: 'flag', flag: { flag: name, detail } }
 }

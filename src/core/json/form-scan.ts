@@ -1,7 +1,7 @@
 /** Finds a text field of a multipart/form-data body in its raw bytes (RFC 7578), so that nothing else of it changes. */
 
 /** Where a field's value stands; byte offsets, the end exclusive. */
-export interface FieldPlace {
+export interface FieldSpan {
   readonly start: number
   readonly end: number
 }
@@ -13,11 +13,11 @@ const MAX_HEADER_BYTES = 16_384
  * The value of the only part with this name that is no file.
  * @returns `undefined` when there is none or more than one, or the form is not well-formed
  */
-export function findFormField(body: Buffer, contentType: string, name: string): FieldPlace | undefined {
+export function findFormField(body: Buffer, contentType: string, name: string): FieldSpan | undefined {
   const boundary = boundaryOf(contentType)
   if (boundary === undefined) return undefined
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
-  const found: FieldPlace[] = []
+  const found: FieldSpan[] = []
   // The first delimiter may stand at the very beginning, without a line break before it.
   let at = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2))
     ? delimiter.length - 2

@@ -8,7 +8,7 @@ import { findNetwork } from '../money/assets.ts'
 import { toTyped, toWire } from './eip3009.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
 import { EXACT_PROXY } from './contracts.ts'
-import { readForeignPermit, sponsoringFor, type ForeignPermit } from './external-permit.ts'
+import { readExternalPermit, sponsoringFor, type ExternalPermit } from './external-permit.ts'
 import { parseAtomic } from '../money/money.ts'
 import { permit2Payload, typedPermit2 } from './permit2.ts'
 import type { Quote } from '../policy/gate.ts'
@@ -68,7 +68,7 @@ const PAYMENT = z.object({
 })
 
 /** What keeps a payment from being used: fixed words, for the error and the audit record. */
-export type ForeignFault =
+export type ExternalFault =
   | 'unreadable'
   | 'terms'
   | 'payee'
@@ -79,14 +79,14 @@ export type ForeignFault =
   | 'nonce'
 
 /** A payment whose fields say what was vetted. Its signature is checked by who has the cryptography for it. */
-export interface ForeignPayment {
+export interface ExternalPayment {
   readonly record: AuthorizationRecord
   /** What the signature must be of, composed anew from the quote. */
   readonly typed: TypedAuthorization | TypedPermit2
   /** 65 bytes, recovery id 27 or 28. */
   readonly signature: `0x${string}`
   /** The allowance it brings along, where the seller takes one. */
-  readonly permit?: ForeignPermit | undefined
+  readonly permit?: ExternalPermit | undefined
 }
 
 /** Whether an offer can be paid by somebody else through us: `exact` on an EVM network, by a method the payer has. */
@@ -138,12 +138,12 @@ export function challengeFor(quote: Quote, url: string): Readonly<Record<string,
  * @param maxValiditySeconds how far `validBefore` may lie ahead; the quote's own window for payments signed just now
  * @returns the payment, or what is wrong with it
  */
-export function readForeignPayment(
+export function readExternalPayment(
   header: string,
   quote: Quote,
   nowMs: number,
   maxValiditySeconds: number,
-): ForeignPayment | ForeignFault {
+): ExternalPayment | ExternalFault {
   if (header.length > MAX_PAYMENT_BYTES) return 'unreadable'
   const parsed = PAYMENT.safeParse(decodeBase64Json(header))
   if (!parsed.success) return 'unreadable'
@@ -164,14 +164,14 @@ export function readForeignPayment(
   if (!typed) return 'domain'
   const signature = withRecoveryId(payload.signature)
   if (signature === undefined) return 'signature'
-  const permit = readForeignPermit(extensions, quote, record, now + maxValiditySeconds)
+  const permit = readExternalPermit(extensions, quote, record, now + maxValiditySeconds)
   return { record, typed, signature, permit }
 }
 
 /** The payload that is sent to the seller: the vetted fields, and the signature that covers them. */
-export function foreignPayload(
+export function externalPayload(
   quote: Quote,
-  { record, typed, signature }: ForeignPayment,
+  { record, typed, signature }: ExternalPayment,
 ): Readonly<Record<string, unknown>> {
   return typed.kind === 'eip3009'
     ? { signature, authorization: toWire(quote, record) }
@@ -181,7 +181,7 @@ export function foreignPayload(
 function transferOf(
   { authorization }: z.output<typeof TRANSFER>,
   quote: Quote,
-): AuthorizationRecord | ForeignFault {
+): AuthorizationRecord | ExternalFault {
   if (quote.method !== 'eip3009') return 'terms'
   if (authorization.to.toLowerCase() !== quote.payTo) return 'payee'
   if (parseAtomic(authorization.value) !== quote.amount) return 'amount'
@@ -196,7 +196,7 @@ function transferOf(
 function permit2Of(
   { permit2Authorization }: z.output<typeof PERMIT2>,
   quote: Quote,
-): AuthorizationRecord | ForeignFault {
+): AuthorizationRecord | ExternalFault {
   const { from, permitted, spender, nonce, deadline, witness } = permit2Authorization
   if (quote.method !== 'permit2' || spender.toLowerCase() !== EXACT_PROXY.toLowerCase()) return 'terms'
   if (witness.to.toLowerCase() !== quote.payTo) return 'payee'

@@ -12,7 +12,7 @@ import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit } from './typed-message.ts'
 
 /** Its fields say what was vetted; its signature is checked by who has the cryptography for it. */
-export interface ForeignPermit {
+export interface ExternalPermit {
   /** What the signature must be of, composed anew. */
   readonly typed: TypedPermit
   readonly signature: `0x${string}`
@@ -44,12 +44,12 @@ export function sponsoringFor({ method, sponsoring }: Quote): Readonly<Record<st
  * @param record the payment's own, checked
  * @param latest when it must be over, seconds since the epoch
  */
-export function readForeignPermit(
+export function readExternalPermit(
   extensions: unknown,
   quote: Quote,
   record: AuthorizationRecord,
   latest: number,
-): ForeignPermit | undefined {
+): ExternalPermit | undefined {
   if (quote.method !== 'permit2' || quote.sponsoring === undefined) return undefined
   const parsed = EXTENSION.safeParse(extensions)
   if (!parsed.success) return undefined
@@ -69,7 +69,7 @@ export function readForeignPermit(
 /** The extensions to send with the payment, for `encodePayment`. */
 export function permitExtensions(
   quote: Quote,
-  permit: ForeignPermit | undefined,
+  permit: ExternalPermit | undefined,
 ): Readonly<Record<string, unknown>> | undefined {
   return permit && sponsoringExtension(quote, permit.typed, permit.signature)
 }

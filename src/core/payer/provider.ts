@@ -22,7 +22,7 @@ export interface Presigned {
 }
 
 /** How a charge ended, told to the payer that authorized it. */
-export interface Outcome {
+export interface ChargeOutcome {
   readonly state: Extract<ChargeState, 'settled' | 'uncertain' | 'released'>
   readonly transaction: string | undefined
 }
@@ -60,7 +60,7 @@ export interface Provider {
    */
   readonly mayOfferUsed?: true | undefined
   /** Told once per authorized charge how it ended. */
-  closed(charge: string, outcome: Outcome): Promise<void>
+  closed(charge: string, outcome: ChargeOutcome): Promise<void>
   /** Lets go of keys, threads and files. */
   close(): Promise<void>
 }

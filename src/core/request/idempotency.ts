@@ -30,7 +30,7 @@ export interface Presented {
 }
 
 /** An earlier request that may be the same one. */
-export interface Attempt {
+export interface RepeatableRequest {
   /** {@link RequestMark.body}. */
   readonly body: string
   /**
@@ -48,7 +48,7 @@ export interface Attempt {
 }
 
 /** What to do with a request: pay for it, answer it with what an earlier one came to, or refuse it. */
-export type Decision<A extends Attempt> =
+export type RepeatDecision<A extends RepeatableRequest> =
   | { readonly kind: 'fresh' }
   | { readonly kind: 'same'; readonly attempt: A }
   | { readonly kind: 'conflict' }
@@ -59,13 +59,13 @@ export type Decision<A extends Attempt> =
  * @param newest the caller's newest attempt with the same body, of the same scope
  * @param now milliseconds since the epoch
  */
-export function decideRepeat<A extends Attempt>(
+export function decideRepeat<A extends RepeatableRequest>(
   presented: Presented,
   body: string,
   named: A | undefined,
   newest: A | undefined,
   now: number,
-): Decision<A> {
+): RepeatDecision<A> {
   if (presented.named !== undefined && named && named.state !== 'unpaid') {
     return named.body === body ? { kind: 'same', attempt: named } : { kind: 'conflict' }
   }

@@ -23,7 +23,7 @@ const CODES: Readonly<Record<string, FallbackKind>> = {
 }
 
 /** Whether the body must be read to tell the class. */
-export function needsWords(status: number): boolean {
+export function needsBody(status: number): boolean {
   return WORDED.has(status)
 }
 
@@ -34,13 +34,13 @@ export function isTemporary(status: number): boolean {
 
 /**
  * @param ownKey whether a key of ours went along: only then 401, 402 and 403 are about us
- * @param body the first bytes of the body where {@link needsWords}; a longer one is not understood
+ * @param body the first bytes of the body where {@link needsBody}; a longer one is not understood
  */
 export function classifyAnswer(status: number, ownKey: boolean, body?: Uint8Array): AnswerClass {
   if (status < 400) return 'ok'
   if (UNAVAILABLE.has(status) || status > 504) return 'unavailable'
   if (OUR_ACCOUNT.has(status)) return ownKey ? 'unavailable' : 'request'
-  return (body && needsWords(status) ? kindOf(body) : undefined) ?? 'request'
+  return (body && needsBody(status) ? kindOf(body) : undefined) ?? 'request'
 }
 
 function kindOf(body: Uint8Array): FallbackKind | undefined {

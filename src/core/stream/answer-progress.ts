@@ -2,7 +2,7 @@
 import { scanTopLevel } from '../json/json-scan.ts'
 import type { StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
-import type { Progress, ReadEvent } from './stream-progress.ts'
+import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
 
 /** What the last chunks said about themselves; a chunk that Tollway adds repeats it. */
@@ -17,7 +17,7 @@ const DONE = '[DONE]'
 const DONE_EVENT: StreamEvent = { data: DONE }
 
 /** Reads the `data` of one event after another. */
-export class AnswerProgress implements Progress {
+export class AnswerProgress implements StreamProgress {
   readonly #isChat: boolean
   readonly #tellsUsage: boolean
   #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }

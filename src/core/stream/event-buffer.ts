@@ -2,7 +2,7 @@
 import type { ByteSink } from './byte-sink.ts'
 
 /** Clients see no event before its end, so that its lines may wait for each other. */
-export class PassingEvent {
+export class EventBuffer {
   readonly #maxBytes: number
   readonly #held: Buffer[] = []
   #heldBytes = 0
@@ -55,7 +55,7 @@ export class PassingEvent {
     if (!this.#isHolding) this.#isOpen = true
   }
 
-  /** A part of a line was sent past {@link PassingEvent.put}. */
+  /** A part of a line was sent past {@link EventBuffer.put}. */
   open(): void {
     this.#isOpen = true
   }

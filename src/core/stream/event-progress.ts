@@ -3,7 +3,7 @@ import { AnthropicCollector, messageDelta } from './anthropic-stream.ts'
 import { ResponsesCollector } from './responses-stream.ts'
 import { isJson, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
-import type { Progress, ReadEvent } from './stream-progress.ts'
+import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
 
 /**
@@ -15,7 +15,7 @@ const MAX_KEPT_BYTES = 262_144
 const WHOLE: ReadonlySet<unknown> = new Set(['response.completed', 'response.incomplete', 'message_stop'])
 
 /** What both protocols share. */
-abstract class EventProgress implements Progress {
+abstract class EventProgress implements StreamProgress {
   #complete = false
   #done = false
   #kept = 0

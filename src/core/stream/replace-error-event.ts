@@ -3,7 +3,7 @@ import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 import { brokenOff } from './truncation.ts'
 
 /** An error event with its words exchanged. */
-export interface OwnErrorEvent {
+export interface ReplacedErrorEvent {
   readonly bytes: Buffer
   /** What the seller said, for the record: JSON, cut short. */
   readonly words: string
@@ -16,7 +16,7 @@ const MAX_WORDS = 256
  * `message` and `code`, and `response.error` of `response.failed`.
  * @returns `undefined` when the event is no error
  */
-export function ownErrorEvent(value: Buffer): OwnErrorEvent | undefined {
+export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined {
   if (!MARKS.some((mark) => value.includes(mark))) return undefined
   const members = scanTopLevel(value)
   if (!members) return undefined

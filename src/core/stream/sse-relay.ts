@@ -6,9 +6,9 @@ import { eventText, type AnswerKind, type StreamEvent } from './stream-json.ts'
 import type { Usage } from './usage.ts'
 import { AnswerProgress } from './answer-progress.ts'
 import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
-import { ownErrorEvent } from './replace-error-event.ts'
-import { PassingEvent } from './event-buffer.ts'
-import type { Progress } from './stream-progress.ts'
+import { replaceErrorEvent } from './replace-error-event.ts'
+import { EventBuffer } from './event-buffer.ts'
+import type { StreamProgress } from './stream-progress.ts'
 import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
 /** Longest line that is read; a longer one is passed on as it comes, unread. */
@@ -40,11 +40,11 @@ export interface SseEnd {
 export class SseRelay {
   readonly #options: SseRelayOptions
   readonly #lines: SseLines
-  readonly #progress: Progress
+  readonly #progress: StreamProgress
   #isFirstLine = true
   /** A comment of ours went before the seller's first byte: its byte order mark would stand in the middle. */
   #spokeFirst = false
-  readonly #event: PassingEvent
+  readonly #event: EventBuffer
   #sellerError: string | undefined
   #sellerWords: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
@@ -56,7 +56,7 @@ export class SseRelay {
     this.#options = options
     const maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
     this.#lines = new SseLines(maxLineBytes)
-    this.#event = new PassingEvent(maxLineBytes)
+    this.#event = new EventBuffer(maxLineBytes)
     this.#progress = progressOf(options)
   }
 
@@ -198,7 +198,7 @@ export class SseRelay {
       this.#event.addPart(value)
     } else this.#event.release(out)
     const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
-    const own = splicer && this.#options.shape === 'other' ? ownErrorEvent(value) : undefined
+    const own = splicer && this.#options.shape === 'other' ? replaceErrorEvent(value) : undefined
     this.#sellerWords ??= own?.words
     this.#event.put(bytes.subarray(from, start), out)
     this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
@@ -248,7 +248,7 @@ export class SseRelay {
   }
 }
 
-function progressOf({ shape, tellsUsage }: SseRelayOptions): Progress {
+function progressOf({ shape, tellsUsage }: SseRelayOptions): StreamProgress {
   if (shape === 'responses') return new ResponsesProgress()
   if (shape === 'anthropic') return new AnthropicProgress()
   return new AnswerProgress(shape, tellsUsage)

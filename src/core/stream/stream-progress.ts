@@ -9,7 +9,7 @@ import type { TruncationFallback } from './truncation.ts'
 export type ReadEvent = { readonly error: string } | 'whole' | 'usage' | 'partial'
 
 /** How far a stream has come, and how it is ended. */
-export interface Progress {
+export interface StreamProgress {
   /** Reads the data of one event. */
   read(value: Buffer): ReadEvent
   /** Whether the answer is whole. */

@@ -2,7 +2,7 @@
 import type { Claim, Totals } from '../budget/budget.ts'
 import type { Charge, ChargeState } from '../charge/charge.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Finding } from '../charge/reconcile.ts'
+import type { ChainFinding } from '../charge/reconcile.ts'
 import type { Usage } from '../stream/usage.ts'
 
 /** What the series of x402-buyer are labelled with. */
@@ -66,7 +66,7 @@ export type TollwayEvent =
   /** A request ended. */
   | { readonly type: 'request'; readonly summary: RequestSummary }
   /** Somebody should look at a charge. */
-  | { readonly type: 'flagged'; readonly charge: Charge; readonly finding: Finding }
+  | { readonly type: 'flagged'; readonly charge: Charge; readonly finding: ChainFinding }
   /** A network was read, or could not be; `reason` says why not: `no_rpc`, `timeout`, `wrong_chain_id` …. */
   | {
       readonly type: 'chain'

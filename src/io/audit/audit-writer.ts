@@ -17,7 +17,7 @@ const SYNC_AFTER_BYTES = 262_144
 const MAX_UNSYNCED_BYTES = 8_388_608
 
 /** What {@link AuditFile} is made of. */
-export interface AuditFileParts {
+export interface AuditFileContext {
   readonly options: AuditFileOptions
   readonly fs: AuditFs
   readonly fd: number
@@ -61,7 +61,7 @@ export class AuditFile {
   #namesDoubtful = false
   #closed = false
 
-  constructor(parts: AuditFileParts) {
+  constructor(parts: AuditFileContext) {
     this.#options = parts.options
     this.#fs = parts.fs
     this.#fd = parts.fd

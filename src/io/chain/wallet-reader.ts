@@ -10,7 +10,7 @@ const TOKEN = parseAbi([
 ])
 
 /** What a wallet has of one token. */
-export interface Funds {
+export interface WalletFunds {
   /** Whether there is a contract at the token's address; everything else is zero when not. */
   readonly deployed: boolean
   /** Smallest units. */
@@ -21,7 +21,7 @@ export interface Funds {
 
 /** Every method throws {@link ChainError} when the node gives no usable answer, or is of another chain. */
 export interface WalletReader {
-  funds(asset: string, owner: string): Promise<Funds>
+  funds(asset: string, owner: string): Promise<WalletFunds>
   /** What the owner has of the network's own coin, wei. */
   coin(owner: string): Promise<bigint>
   /** The owner's next EIP-2612 nonce. */

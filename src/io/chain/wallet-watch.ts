@@ -6,7 +6,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { ChainError } from './chain.ts'
-import type { Funds, WalletReader } from './wallet-reader.ts'
+import type { WalletFunds, WalletReader } from './wallet-reader.ts'
 
 /** Younger than this nothing is read again, milliseconds. */
 const FRESH_MS = 5_000
@@ -20,7 +20,7 @@ const WAIT_MS = 2_000
 const PAUSE_MS = 10_000
 
 /** Parts of {@link WalletWatch}. */
-export interface WalletWatchParts {
+export interface WalletWatchContext {
   readonly reader: WalletReader
   /** The wallet, lower case. */
   readonly owner: string
@@ -29,7 +29,7 @@ export interface WalletWatchParts {
 }
 
 interface Known {
-  readonly funds: Funds
+  readonly funds: WalletFunds
   /** When the reading began: what was spent after that is not in it. */
   readonly readAt: number
 }
@@ -45,10 +45,10 @@ interface Ended extends Spent {
 
 /** See the file's head. */
 export class WalletWatch {
-  readonly #parts: WalletWatchParts
+  readonly #parts: WalletWatchContext
   readonly #timers: Timers
   readonly #known = new Map<string, Known>()
-  readonly #reading = new Map<string, Promise<Funds | undefined>>()
+  readonly #reading = new Map<string, Promise<WalletFunds | undefined>>()
   readonly #separators = new Map<string, string>()
   /** Payments under way, by charge: no reading is sure to have seen them. */
   readonly #open = new Map<string, Spent>()
@@ -56,7 +56,7 @@ export class WalletWatch {
   readonly #ended = new Map<string, Ended>()
   #pauseUntil = 0
 
-  constructor(parts: WalletWatchParts) {
+  constructor(parts: WalletWatchContext) {
     this.#parts = parts
     this.#timers = parts.timers ?? systemTimers
   }
@@ -66,7 +66,7 @@ export class WalletWatch {
    * @param suffices whether it is enough: if so it may be a while old
    * @returns `undefined` when nobody can say now
    */
-  async funds(asset: string, suffices: (funds: Funds) => boolean): Promise<Funds | undefined> {
+  async funds(asset: string, suffices: (funds: WalletFunds) => boolean): Promise<WalletFunds | undefined> {
     const known = this.#known.get(asset)
     const now = this.#parts.clock.now()
     if (known && Math.abs(now - known.readAt) < USABLE_MS) {
@@ -127,7 +127,7 @@ export class WalletWatch {
     this.#parts.reader.close()
   }
 
-  #less(asset: string, funds: Funds): Funds {
+  #less(asset: string, funds: WalletFunds): WalletFunds {
     const known = this.#known.get(asset)
     let sum = 0n
     for (const spent of this.#open.values()) if (spent.asset === asset) sum += spent.amount
@@ -139,7 +139,7 @@ export class WalletWatch {
   }
 
   /** One reading at a time per token; whoever asks meanwhile shares it. */
-  #read(asset: string): Promise<Funds | undefined> {
+  #read(asset: string): Promise<WalletFunds | undefined> {
     const running = this.#reading.get(asset)
     if (running) return running
     const { reader, owner, clock } = this.#parts

@@ -10,12 +10,12 @@ import type { AuditSink } from '../audit/audit-queue.ts'
 import type { Store } from '../store/store.ts'
 
 /** What was signed and recorded, and what of it is booked as spent; micro-USD. */
-export interface Sums {
+export interface Totals {
   readonly authorized: bigint
   readonly settled: bigint
 }
 
-const NOTHING: Sums = { authorized: 0n, settled: 0n }
+const NOTHING: Totals = { authorized: 0n, settled: 0n }
 const PAGE = 500
 /** Sellers without receipts leave open every charge that no node proves: the newest are kept. */
 const MAX_OPEN = 100_000
@@ -23,12 +23,12 @@ const MAX_OPEN = 100_000
 const MARGIN_MS = 86_400_000
 
 /** Adds up the rows of the ledger, page by page, so that requests go on in between. */
-export async function ledgerSums(
+export async function ledgerTotals(
   store: Pick<Store, 'history'>,
   instance: string,
   startedAt: number,
   breathe: () => Promise<void>,
-): Promise<Sums> {
+): Promise<Totals> {
   let { authorized, settled } = NOTHING
   let after: Charge | undefined
   for (;;) {
@@ -50,7 +50,7 @@ export async function ledgerSums(
 }
 
 /** Adds up what is appended to an audit file. */
-export class AuditSums {
+export class AuditTotals {
   readonly #instance: string
   #authorized = 0n
   #settled = 0n
@@ -59,7 +59,7 @@ export class AuditSums {
     this.#instance = instance
   }
 
-  get sums(): Sums {
+  get sums(): Totals {
     return { authorized: this.#authorized, settled: this.#settled }
   }
 

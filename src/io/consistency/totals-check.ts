@@ -1,20 +1,20 @@
 /** Holds the sums against each other, over and over. Payments go on meanwhile: only a difference that stays is one. */
 import type { Timers } from '../../core/timers.ts'
-import type { Sums } from './independent-totals.ts'
+import type { Totals } from './independent-totals.ts'
 
 /** Two sums and how far they are apart. */
-export interface SumPair {
+export interface TotalsPair {
   readonly pair: 'ledger_audit' | 'ledger_metrics' | 'audit_metrics' | 'ledger_chain'
   /** Micro-USD, never negative; `undefined` while one of them cannot be read. */
   readonly microUsd: bigint | undefined
 }
 
 /** Where the sums are read. */
-export interface SumSources {
+export interface TotalsSources {
   /** From the rows of the ledger. */
-  readonly ledger: () => Promise<Sums>
+  readonly ledger: () => Promise<Totals>
   /** From the records that were appended. */
-  readonly audit: () => Sums
+  readonly audit: () => Totals
   /** From the counters, of the own charges, micro-USD. */
   readonly metrics: () => Promise<bigint>
   /** What other processes booked of the own charges. */
@@ -28,24 +28,24 @@ export interface SumSources {
   readonly chain?: (() => Promise<bigint | undefined>) | undefined
 }
 
-/** Options of {@link watchSums}. */
-export interface SumCheckOptions {
-  readonly sources: SumSources
+/** Options of {@link watchTotals}. */
+export interface TotalsCheckOptions {
+  readonly sources: TotalsSources
   readonly timers: Timers
   /** Between two looks, milliseconds; default 15 s. */
   readonly intervalMs?: number | undefined
   /** Told when sums begin or cease to differ. */
-  readonly onChange: (differing: readonly SumPair[], sums: Readonly<Record<string, string>>) => void
+  readonly onChange: (differing: readonly TotalsPair[], sums: Readonly<Record<string, string>>) => void
   /** Told when a sum could not be read. */
   readonly onFailure: (error: unknown) => void
 }
 
 /** See the file's head. */
-export interface SumCheck {
+export interface TotalsCheck {
   /** The pairs as they were found last. */
-  readonly newest: () => readonly SumPair[]
+  readonly newest: () => readonly TotalsPair[]
   /** Looks now. */
-  readonly run: () => Promise<readonly SumPair[]>
+  readonly run: () => Promise<readonly TotalsPair[]>
   readonly close: () => void
 }
 
@@ -55,10 +55,10 @@ const SHARE = 1 / 100
 /** How many looks in a row a difference must last. */
 const LOOKS = 3
 
-type Name = SumPair['pair']
+type Name = TotalsPair['pair']
 
 /** Looks every 15 seconds or more. */
-export function watchSums(options: SumCheckOptions): SumCheck {
+export function watchTotals(options: TotalsCheckOptions): TotalsCheck {
   const { sources, timers, intervalMs = INTERVAL_MS, onChange, onFailure } = options
   const pairs: readonly Name[] = [
     'ledger_audit',
@@ -67,12 +67,12 @@ export function watchSums(options: SumCheckOptions): SumCheck {
     ...(sources.chain ? (['ledger_chain'] as const) : []),
   ]
   const lasting = new Map(pairs.map((pair) => [pair, new Lasting(LOOKS)] as const))
-  let newest: readonly SumPair[] = []
+  let newest: readonly TotalsPair[] = []
   let told = ''
   let closed = false
   let cancel = (): void => undefined
 
-  const run = async (): Promise<readonly SumPair[]> => {
+  const run = async (): Promise<readonly TotalsPair[]> => {
     try {
       let look = await lookOnce(sources)
       if (look.differences.get('ledger_audit') !== 0n || look.differences.get('ledger_metrics') !== 0n) {
@@ -110,7 +110,7 @@ export function watchSums(options: SumCheckOptions): SumCheck {
 }
 
 /** Signed differences of one look; 0 where a payment that moved meanwhile can explain them. */
-async function lookOnce(sources: SumSources): Promise<{
+async function lookOnce(sources: TotalsSources): Promise<{
   readonly differences: ReadonlyMap<Name, bigint | undefined>
   readonly sums: Readonly<Record<string, string>>
 }> {

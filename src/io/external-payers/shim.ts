@@ -11,12 +11,12 @@ import { systemClock, type Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import {
   challengeFor,
-  readForeignPayment,
-  type ForeignFault,
-  type ForeignPayment,
+  readExternalPayment,
+  type ExternalFault,
+  type ExternalPayment,
 } from '../../core/payer/external-payment.ts'
 import type { RandomBytes } from '../../core/ids.ts'
-import type { Outcome } from '../../core/payer/provider.ts'
+import type { ChargeOutcome } from '../../core/payer/provider.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
 import { encodeBase64Json, HEADERS } from '../../core/x402/x402.ts'
@@ -38,9 +38,9 @@ const TOKEN_BYTES = 32
 /** Why a call gave no payment. */
 export class ShimFault extends Error {
   override readonly name = 'ShimFault'
-  readonly fault: ForeignFault
+  readonly fault: ExternalFault
 
-  constructor(fault: ForeignFault) {
+  constructor(fault: ExternalFault) {
     super(`the payer's payment was refused: ${fault}`)
     this.fault = fault
   }
@@ -53,12 +53,12 @@ export interface ShimCall {
   /** The unguessable part, for {@link SHIM_CALL_HEADER}. */
   readonly token: string
   /** The payment that came back and passed. Rejects with {@link ShimFault}, and never resolves once {@link ShimCall.end} was called. */
-  readonly payment: Promise<ForeignPayment>
+  readonly payment: Promise<ExternalPayment>
   /**
    * Answers the request that is held open, and every later one with a refusal. Only the first call counts.
    * @param outcome `undefined` when nothing was sent and nothing ever will be
    */
-  end(outcome: Outcome | undefined): void
+  end(outcome: ChargeOutcome | undefined): void
 }
 
 /** Options of {@link startShim}. */
@@ -143,16 +143,16 @@ interface Terms {
 class Call implements ShimCall {
   readonly url: string
   readonly token: string
-  readonly payment: Promise<ForeignPayment>
+  readonly payment: Promise<ExternalPayment>
   readonly #terms: Terms
   readonly #clock: Clock
   readonly #nonces: Nonces
   readonly #forget: () => void
-  readonly #settle: PromiseWithResolvers<ForeignPayment>
+  readonly #settle: PromiseWithResolvers<ExternalPayment>
   #wasAsked = false
   #wasPaid = false
   #isOver = false
-  #held: { response: ServerResponse; payment: ForeignPayment } | undefined
+  #held: { response: ServerResponse; payment: ExternalPayment } | undefined
 
   constructor(terms: Terms, clock: Clock, nonces: Nonces, forget: () => void) {
     this.url = terms.url
@@ -179,7 +179,7 @@ class Call implements ShimCall {
     }
     this.#wasPaid = true
     const { quote, maxValiditySeconds } = this.#terms
-    const found = readForeignPayment(header, quote, this.#clock.now(), maxValiditySeconds)
+    const found = readExternalPayment(header, quote, this.#clock.now(), maxValiditySeconds)
     if (typeof found === 'string') return this.#refuse(response, found)
     const { permit, record } = found
     if (!(await isSignedBy(record.from, found))) return this.#refuse(response, 'signature')
@@ -197,7 +197,7 @@ class Call implements ShimCall {
     this.#settle.resolve(read)
   }
 
-  end(outcome: Outcome | undefined): void {
+  end(outcome: ChargeOutcome | undefined): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#forget()
@@ -217,7 +217,7 @@ class Call implements ShimCall {
     )
   }
 
-  #refuse(response: ServerResponse, fault: ForeignFault): void {
+  #refuse(response: ServerResponse, fault: ExternalFault): void {
     this.#settle.reject(new ShimFault(fault))
     refuse(response, 400, `this payment was not used: ${fault}`)
   }
@@ -241,7 +241,7 @@ class Nonces {
   }
 }
 
-function nonceId({ record }: ForeignPayment, { asset }: Quote): string {
+function nonceId({ record }: ExternalPayment, { asset }: Quote): string {
   return [record.from, asset.network, asset.address, record.nonce].join(' ')
 }
 
@@ -291,7 +291,7 @@ async function drained(request: IncomingMessage): Promise<boolean> {
 
 async function isSignedBy(
   payer: string,
-  { typed, signature }: Pick<ForeignPayment, 'signature'> & { readonly typed: TypedMessage },
+  { typed, signature }: Pick<ExternalPayment, 'signature'> & { readonly typed: TypedMessage },
 ): Promise<boolean> {
   try {
     const signer = await recoverTypedDataAddress({ ...toEip712(typed), signature })
@@ -302,7 +302,11 @@ async function isSignedBy(
 }
 
 /** Ours, in both spellings: v1 and v2 payers look for different headers. */
-function receiptOf(outcome: Outcome, { record }: ForeignPayment, quote: Quote): Record<string, string> {
+function receiptOf(
+  outcome: ChargeOutcome,
+  { record }: ExternalPayment,
+  quote: Quote,
+): Record<string, string> {
   if (outcome.state !== 'settled' || outcome.transaction === undefined) return {}
   const receipt = encodeBase64Json({
     success: true,

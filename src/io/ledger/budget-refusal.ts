@@ -18,8 +18,8 @@ import { claimFacts } from './budget-status.ts'
 import type { ChargeTrail } from './charge-trail.ts'
 import type { Notice, Store } from '../store/store.ts'
 
-/** What {@link BudgetGate} works with. */
-export interface BudgetGateParts {
+/** What {@link BudgetRefusals} works with. */
+export interface BudgetRefusalContext {
   readonly store: Pick<Store, 'totals' | 'freeAt'>
   readonly clock: Clock
   readonly trail: Pick<ChargeTrail, 'keep'>
@@ -27,10 +27,10 @@ export interface BudgetGateParts {
 }
 
 /** See the file's head. */
-export class BudgetGate {
-  readonly #parts: BudgetGateParts
+export class BudgetRefusals {
+  readonly #parts: BudgetRefusalContext
 
-  constructor(parts: BudgetGateParts) {
+  constructor(parts: BudgetRefusalContext) {
     this.#parts = parts
   }
 

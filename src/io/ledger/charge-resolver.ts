@@ -2,7 +2,7 @@
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
-import type { ChargeFlag, Decision, Finding } from '../../core/charge/reconcile.ts'
+import type { ChargeFlag, ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import { chargeFields, type ChargeTrail } from './charge-trail.ts'
 import { isDead } from './instance.ts'
 import type { Instance, Move, Store } from '../store/store.ts'
@@ -11,7 +11,7 @@ import type { Instance, Move, Store } from '../store/store.ts'
 const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
 
 /** What {@link ChargeResolver} works with. */
-export interface ChargeResolverParts {
+export interface ChargeResolverContext {
   readonly store: Store
   readonly clock: Clock
   readonly instance: Instance
@@ -21,9 +21,9 @@ export interface ChargeResolverParts {
 
 /** See the file's head. */
 export class ChargeResolver {
-  readonly #parts: ChargeResolverParts
+  readonly #parts: ChargeResolverContext
 
-  constructor(parts: ChargeResolverParts) {
+  constructor(parts: ChargeResolverContext) {
     this.#parts = parts
   }
 
@@ -32,7 +32,7 @@ export class ChargeResolver {
    * @returns the charge when it moved; another process may have been faster
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
-  async resolve(charge: Charge, decision: Decision): Promise<Charge | undefined> {
+  async resolve(charge: Charge, decision: ReconcileDecision): Promise<Charge | undefined> {
     if (decision.action === 'wait') return undefined
     await this.#parts.trail.flush()
     if (decision.action === 'flag') {
@@ -74,7 +74,7 @@ export class ChargeResolver {
    * Marks a charge for a person to look at; once for each flag.
    * @throws TollwayError `store_unavailable`
    */
-  async flag(charge: Charge, finding: Finding): Promise<void> {
+  async flag(charge: Charge, finding: ChainFinding): Promise<void> {
     const { store, clock } = this.#parts
     if (!(await store.flag(charge.id, finding, clock.now()))) return
     await this.#parts.trail.keep('charge.flagged', {

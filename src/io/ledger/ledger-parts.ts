@@ -7,7 +7,7 @@ import type { AuditSink } from '../audit/audit-queue.ts'
 import type { Instance, Store } from '../store/store.ts'
 
 /** What a `Ledger` works with. */
-export interface LedgerParts {
+export interface LedgerContext {
   readonly store: Store
   readonly audit: AuditSink
   readonly clock: Clock

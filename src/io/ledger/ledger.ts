@@ -7,15 +7,15 @@ import type { AuthorizationRecord, Charge, ChargeTerms } from '../../core/charge
 import type { Observer } from '../../core/telemetry/events.ts'
 import { REMEMBERED_MS, type RequestMark } from '../../core/request/idempotency.ts'
 import { newChargeId } from '../../core/ids.ts'
-import type { Decision, Finding } from '../../core/charge/reconcile.ts'
+import type { ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import type { Usage } from '../../core/stream/usage.ts'
-import { Bookings } from './pending-moves.ts'
+import { PendingMoves } from './pending-moves.ts'
 import { readBudgets, unpricedAsset, type BudgetStatus } from './budget-status.ts'
-import { BudgetGate, lasting } from './budget-refusal.ts'
+import { BudgetRefusals, lasting } from './budget-refusal.ts'
 import { ChargeResolver } from './charge-resolver.ts'
 import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
-import type { LedgerParts, ReserveTerms } from './ledger-parts.ts'
+import type { LedgerContext, ReserveTerms } from './ledger-parts.ts'
 import { recordAuthorization } from './record-authorization.ts'
 import type { KnownPrice, Move, Pin, PriceKey, Store } from '../store/store.ts'
 
@@ -24,14 +24,14 @@ const LEASE_MS = 30_000
 
 /** See the file's head. One per gateway process. */
 export class Ledger {
-  readonly #parts: LedgerParts
+  readonly #parts: LedgerContext
   readonly #trail: ChargeTrail
-  readonly #gate: BudgetGate
+  readonly #gate: BudgetRefusals
   readonly #resolver: ChargeResolver
-  readonly #bookings: Bookings
+  readonly #bookings: PendingMoves
   readonly #health: LedgerHealth
 
-  private constructor(parts: LedgerParts) {
+  private constructor(parts: LedgerContext) {
     this.#parts = parts
     const { store, clock, instance } = parts
     const emit = (event: Parameters<Observer>[0]): void => this.#emit(event)
@@ -40,9 +40,9 @@ export class Ledger {
       emit({ type: 'audit_failed' })
     })
     this.#trail = trail
-    this.#gate = new BudgetGate({ store, clock, trail, emit })
+    this.#gate = new BudgetRefusals({ store, clock, trail, emit })
     this.#resolver = new ChargeResolver({ store, clock, instance, trail, emit })
-    this.#bookings = new Bookings(store, {
+    this.#bookings = new PendingMoves(store, {
       booked: async (charge, from) => {
         await this.#trail.record(charge, { was: from })
         this.#emit({ type: 'charge', charge, from })
@@ -61,7 +61,7 @@ export class Ledger {
    * Opens the books: registers this process and resolves what dead ones left behind.
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
-  static async open(parts: LedgerParts): Promise<Ledger> {
+  static async open(parts: LedgerContext): Promise<Ledger> {
     const ledger = new Ledger(parts)
     await parts.store.register(parts.instance)
     await ledger.#trail.write(
@@ -191,12 +191,12 @@ export class Ledger {
   }
 
   /** See {@link ChargeResolver.resolve}. */
-  async resolve(charge: Charge, decision: Decision): Promise<Charge | undefined> {
+  async resolve(charge: Charge, decision: ReconcileDecision): Promise<Charge | undefined> {
     return await this.#resolver.resolve(charge, decision)
   }
 
   /** See {@link ChargeResolver.flag}. */
-  async flag(charge: Charge, finding: Finding): Promise<void> {
+  async flag(charge: Charge, finding: ChainFinding): Promise<void> {
     await this.#resolver.flag(charge, finding)
   }
 

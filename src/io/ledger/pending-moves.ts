@@ -8,7 +8,7 @@ import { TollwayError } from '../../core/errors.ts'
 import type { Move, Store } from '../store/store.ts'
 
 /** Who is told about each move. */
-export interface BookingListeners {
+export interface PendingMoveListeners {
   /** The store holds the move. Must not reject. */
   booked(charge: Charge, from: Charge['state']): Promise<void>
   /** Another process decided first: `charge` is how it stands, `move` what was to be booked. Called again when it rejects. */
@@ -23,14 +23,14 @@ interface Booking {
 }
 
 /** See the file's head. What waits is bounded by what was in flight when the store began to refuse. */
-export class Bookings {
+export class PendingMoves {
   readonly #store: Store
-  readonly #listeners: BookingListeners
+  readonly #listeners: PendingMoveListeners
   readonly #waiting = new Map<string, Booking>()
   /** One run at a time: two would book the same move twice, and the second is no move any more. */
   #retrying: Promise<void> | undefined
 
-  constructor(store: Store, listeners: BookingListeners) {
+  constructor(store: Store, listeners: PendingMoveListeners) {
     this.#store = store
     this.#listeners = listeners
   }

@@ -130,11 +130,11 @@ async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Pro
       continue
     }
     const labels = { budget, subject }
-    metrics.setIfKnown('tollway_budget_limit_usd', labels, usd(amounts.limit))
-    metrics.setIfKnown('tollway_budget_spent_usd', labels, usd(amounts.spent))
-    metrics.setIfKnown('tollway_budget_held_usd', labels, usd(amounts.held))
-    metrics.setIfKnown('tollway_budget_uncertain_usd', labels, usd(amounts.uncertain))
-    metrics.setIfKnown('tollway_budget_remaining_usd', labels, usd(amounts.remaining))
+    metrics.setIfKnown('tollway_budget_limit_usd', labels, usdNumber(amounts.limit))
+    metrics.setIfKnown('tollway_budget_spent_usd', labels, usdNumber(amounts.spent))
+    metrics.setIfKnown('tollway_budget_held_usd', labels, usdNumber(amounts.held))
+    metrics.setIfKnown('tollway_budget_uncertain_usd', labels, usdNumber(amounts.uncertain))
+    metrics.setIfKnown('tollway_budget_remaining_usd', labels, usdNumber(amounts.remaining))
   }
 }
 
@@ -143,7 +143,7 @@ async function readUncertain(metrics: MetricRegistry, sources: MetricSources): P
   const reading = await sources.uncertain().catch(() => undefined)
   const { count, microUsd } = reading ?? { count: Number.NaN, microUsd: 0n }
   metrics.set('tollway_uncertain_payments', {}, count)
-  metrics.set('tollway_uncertain_usd', {}, reading ? usd(microUsd) : Number.NaN)
+  metrics.set('tollway_uncertain_usd', {}, reading ? usdNumber(microUsd) : Number.NaN)
 }
 
 async function readFlagged(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
@@ -161,7 +161,7 @@ function readSpent(metrics: MetricRegistry, sources: MetricSources): void {
   metrics.reset('tollway_spent_usd')
   // Added, not set: what falls under `other` is one sum.
   for (const { microUsd, ...labels } of sources.spent() ?? []) {
-    metrics.add('tollway_spent_usd', labels, usd(microUsd))
+    metrics.add('tollway_spent_usd', labels, usdNumber(microUsd))
   }
 }
 
@@ -174,7 +174,7 @@ async function readVouchers(metrics: MetricRegistry, sources: MetricSources): Pr
   if (sources.obol) showObol(metrics, await sources.obol().catch(() => []))
   if (sources.voucherExposure) {
     const exposure = await sources.voucherExposure().catch(() => undefined)
-    metrics.set('tollway_voucher_exposure_usd', {}, exposure === undefined ? Number.NaN : usd(exposure))
+    metrics.set('tollway_voucher_exposure_usd', {}, exposure === undefined ? Number.NaN : usdNumber(exposure))
   }
 }
 
@@ -185,7 +185,7 @@ function readWallets(metrics: MetricRegistry, sources: MetricSources): void {
     metrics.setIfKnown(
       'tollway_wallet_balance_usd',
       labels,
-      microUsd === undefined ? Number.NaN : usd(microUsd),
+      microUsd === undefined ? Number.NaN : usdNumber(microUsd),
     )
   }
 }
@@ -197,12 +197,12 @@ function readMismatches(metrics: MetricRegistry, sources: MetricSources): void {
     metrics.setIfKnown(
       'tollway_ledger_mismatch_usd',
       { pair },
-      microUsd === undefined ? Number.NaN : usd(microUsd),
+      microUsd === undefined ? Number.NaN : usdNumber(microUsd),
     )
   }
 }
 
 /** For display only: sums and limits are kept and compared as bigint. */
-export function usd(microUsd: bigint): number {
+export function usdNumber(microUsd: bigint): number {
   return Number(microUsd) / 1e6
 }

@@ -4,7 +4,7 @@ import { takenOf, type Charge, type ChargeState } from '../../core/charge/charge
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../../core/telemetry/events.ts'
 import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
-import { readSources, usd, type MetricSources } from './metric-sources.ts'
+import { readSources, usdNumber, type MetricSources } from './metric-sources.ts'
 import { countObol } from './obol-metrics.ts'
 import { readProcess } from './process-metrics.ts'
 import { recordRouting } from './routing-metrics.ts'
@@ -79,7 +79,11 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
       metrics.count('tollway_budget_would_refuse_total', { budget: event.claim.budget })
       return
     case 'quoted':
-      metrics.set('tollway_quote_usd', { seller: event.seller, route: event.route }, usd(event.microUsd))
+      metrics.set(
+        'tollway_quote_usd',
+        { seller: event.seller, route: event.route },
+        usdNumber(event.microUsd),
+      )
       return
     case 'price_moved':
       metrics.count('tollway_quote_drift_total', {
@@ -142,13 +146,13 @@ function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState
     if (taken.amount === amount) return 0n
     metrics.count('tollway_spend_corrections_atomic_total', labels, Number(amount - taken.amount))
     const tooMuch = microUsd - (taken.microUsd ?? 0n)
-    metrics.count('tollway_spend_corrections_usd_total', labels, usd(tooMuch))
+    metrics.count('tollway_spend_corrections_usd_total', labels, usdNumber(tooMuch))
     return -tooMuch
   }
   if (state !== 'settled') return 0n
   metrics.count('tollway_spend_atomic_total', labels, Number(taken.amount))
   if (taken.microUsd === undefined) return 0n
-  metrics.count('tollway_spend_usd_total', labels, usd(taken.microUsd))
+  metrics.count('tollway_spend_usd_total', labels, usdNumber(taken.microUsd))
   return taken.microUsd
 }
 

@@ -14,7 +14,7 @@ export interface Wallet {
   readonly networks: readonly string[]
 }
 
-/** Options of {@link watchWallets}. */
+/** Options of {@link watchWalletBalances}. */
 export interface WalletsOptions {
   readonly wallets: readonly Wallet[]
   /** Assets with a USD value are read, on every network of the wallet that has a node. */
@@ -27,7 +27,7 @@ export interface WalletsOptions {
 }
 
 /** See the file's head. */
-export interface Wallets {
+export interface WalletBalances {
   /** The newest balances. One that could not be read is there without a number. */
   readonly newest: () => readonly WalletReading[]
   /** Reads now. Never rejects. */
@@ -41,7 +41,7 @@ const TIMEOUT_MS = 10_000
 const MAX_ANSWER_BYTES = 65_536
 
 /** Reads at once and again at every interval. Without a node or a wallet it does nothing. */
-export function watchWallets(options: WalletsOptions): Wallets {
+export function watchWalletBalances(options: WalletsOptions): WalletBalances {
   const { wallets, assets, nodes, timers, intervalMs = INTERVAL_MS } = options
   const closing = new AbortController()
   const pairs = wallets.flatMap(({ payer, address, networks }) =>

@@ -21,7 +21,7 @@ const EARLIER_SECONDS = 31 * 86_400
 const CONTRADICTION_BLOCKS = 40_000n
 
 /** What an observation works with. */
-export interface Look {
+export interface ChainView {
   readonly reader: ChainReader
   readonly search: BlockSearch
   /** The final block everything is read at. */
@@ -30,7 +30,7 @@ export interface Look {
   readonly chainId: number
 }
 
-interface Signed extends Look {
+interface Signed extends ChainView {
   readonly charge: Charge
   readonly authorization: AuthorizationRecord
 }
@@ -38,7 +38,7 @@ interface Signed extends Look {
 type Use = NonNullable<Reading['use']>
 
 /** What the chain says about a charge at `head`. Never throws: what cannot be read is `no_answer`. */
-export async function observe(look: Look, charge: Charge): Promise<Observation> {
+export async function observe(look: ChainView, charge: Charge): Promise<Observation> {
   const { authorization } = charge
   const { reader, head } = look
   if (!authorization) return { kind: 'no_answer', reason: 'nothing_signed' }
@@ -59,7 +59,7 @@ export async function observe(look: Look, charge: Charge): Promise<Observation> 
 }
 
 /** The block must still be the one everything was read at: a node behind a balancer may have been another one meanwhile. */
-async function confirm({ reader, head }: Look): Promise<void> {
+async function confirm({ reader, head }: ChainView): Promise<void> {
   const again = await reader.block(head.number)
   if (again.hash !== head.hash || again.timestamp !== head.timestamp) throw new ChainError('block_changed')
 }

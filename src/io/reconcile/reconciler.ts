@@ -7,7 +7,7 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import { decide } from '../../core/charge/reconcile.ts'
 import type { Timers } from '../../core/timers.ts'
 import { BlockSearch } from './chain-blocks.ts'
-import { observe, type Look } from './chain-observe.ts'
+import { observe, type ChainView } from './chain-observe.ts'
 import { HeadKeeper } from './chain-trust.ts'
 import { ChainError, type ChainReader } from '../chain/chain.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -19,7 +19,7 @@ const MAX_PER_RUN = 500
 const CONCURRENCY = 4
 
 /** What {@link Reconciler} works with. */
-export interface ReconcilerParts {
+export interface ReconcilerContext {
   readonly ledger: Ledger
   readonly chains: readonly ChainReader[]
   readonly timers: Timers
@@ -53,14 +53,14 @@ export interface ReconcileReport {
 
 /** See the file's head. One per process. */
 export class Reconciler {
-  readonly #parts: ReconcilerParts
+  readonly #parts: ReconcilerContext
   readonly #networks: readonly NetworkRun[]
   #cancel: () => void = () => undefined
   /** The end of the run that was asked for last. */
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(parts: ReconcilerParts) {
+  constructor(parts: ReconcilerContext) {
     this.#parts = parts
     this.#networks = parts.chains.map((chain) => new NetworkRun(chain, parts.ledger))
   }
@@ -137,7 +137,7 @@ class NetworkRun {
   /** @throws TollwayError when the ledger cannot be read or written; a node that fails is told in the report */
   async run(most: number, onChange: (before: Charge, after: Charge) => void): Promise<NetworkReport> {
     const { chain } = this
-    let look: Look
+    let look: ChainView
     try {
       look = { reader: chain, search: this.#search, ...(await this.#heads.next()) }
     } catch (error) {

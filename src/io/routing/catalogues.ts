@@ -1,5 +1,10 @@
 /** Reads the catalogues of sellers and keeps them: a seller that lists nothing today still sells what it listed yesterday. */
-import { readCatalogue, publicName, typicalMicroUsd, type CatalogueEntry } from '../../core/routing/catalogue.ts'
+import {
+  readCatalogue,
+  publicName,
+  typicalMicroUsd,
+  type CatalogueEntry,
+} from '../../core/routing/catalogue.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { Candidate, ModelInfo, Route } from '../../core/routing/route.ts'
@@ -21,7 +26,7 @@ const TIMEOUTS = { connectMs: 3_000, firstByteMs: 5_000, totalMs: 15_000 }
 const MAX_BYTES = 4_194_304
 
 /** What {@link Catalogues} work with. */
-export interface CatalogueParts {
+export interface CatalogueContext {
   /** Which of them have a catalogue is told by {@link Route.catalogue}. */
   readonly routes: readonly Route[]
   readonly upstream: Pick<Upstream, 'send'>
@@ -39,10 +44,10 @@ interface Shelf {
 
 /** The catalogues of all routes that have one, by their `api_base`. Nothing is asked before somebody asks us. */
 export class Catalogues {
-  readonly #parts: CatalogueParts
+  readonly #parts: CatalogueContext
   readonly #shelves: ReadonlyMap<string, Shelf>
 
-  constructor(parts: CatalogueParts) {
+  constructor(parts: CatalogueContext) {
     this.#parts = parts
     const bases = parts.routes.filter(({ catalogue }) => catalogue === true).map(({ apiBase }) => apiBase)
     this.#shelves = new Map(

@@ -6,9 +6,15 @@
  * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written
  */
 import type { Claim, Totals } from '../../core/budget/budget.ts'
-import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms, Proof } from '../../core/charge/charge.ts'
+import type {
+  AuthorizationRecord,
+  Charge,
+  ChargeState,
+  ChargeTerms,
+  Proof,
+} from '../../core/charge/charge.ts'
 import type { RequestMark } from '../../core/request/idempotency.ts'
-import type { ChargeFlag, Finding } from '../../core/charge/reconcile.ts'
+import type { ChargeFlag, ChainFinding } from '../../core/charge/reconcile.ts'
 import type { Usage } from '../../core/stream/usage.ts'
 import type { Window } from '../../core/budget/window.ts'
 import type { PurchaseStore } from './purchase-store.ts'
@@ -148,7 +154,7 @@ export interface UnprovenQuery {
 }
 
 /** A charge somebody should look at. */
-export interface Flagged extends Finding {
+export interface Flagged extends ChainFinding {
   readonly charge: string
   /** Milliseconds since the epoch. */
   readonly at: number
@@ -291,7 +297,7 @@ export interface Store {
    */
   unproven(query: UnprovenQuery): Promise<Charge[]>
   /** Flags a charge; resolves to false when it has that flag already (the first words stay). */
-  flag(id: string, finding: Finding, at: number): Promise<boolean>
+  flag(id: string, finding: ChainFinding, at: number): Promise<boolean>
   /** Takes flags off a charge. */
   unflag(id: string, flags: readonly ChargeFlag[]): Promise<void>
   /** The flags of a charge, or the newest of all; `limit` as in {@link ChargeQuery}. */

@@ -22,7 +22,7 @@ import type { Added, Claimed, VoucherStore } from '../store/voucher-store.ts'
 const EXPORT_BATCH = 64
 
 /** What {@link VoucherBook} works with. */
-export interface VoucherBookParts {
+export interface VoucherBookContext {
   readonly ledger: Ledger
   readonly clock: Clock
   readonly limits: VoucherLimits
@@ -42,7 +42,7 @@ export class VoucherBook {
   readonly #clock: Clock
   readonly #limits: VoucherLimits
 
-  constructor({ ledger, clock, limits }: VoucherBookParts) {
+  constructor({ ledger, clock, limits }: VoucherBookContext) {
     this.#ledger = ledger
     this.#clock = clock
     this.#limits = limits

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money/money.ts'
 import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/vouchers/purchase.ts'
-import { alone } from '../../buying/exclusive-run.ts'
+import { runExclusively } from '../../buying/exclusive-run.ts'
 import type { Bought } from '../../buying/buy.ts'
 import type { EmitFormat, Emitted } from '../../buying/emit.ts'
 import {
@@ -133,7 +133,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const { url: endpoint } = readInference(options.endpoint)
   const bar = progressBar(terminal, 'signing')
   const ran = await interruptible(terminal, (signal) =>
-    alone(config, () =>
+    runExclusively(config, () =>
       withBuying(config, async (parts) => {
         try {
           const bought = await buy(parts, wish, signal, bar.at)

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { EXAMPLE_CONFIG } from '../shared/example-config.ts'
 import type { ResolvedConfig } from '../../config/resolved.ts'
-import type { FilesLook } from '../../obol/inspect-files.ts'
+import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
@@ -41,9 +41,9 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
 }
 
 /** What lies in x402-buyer's files; what can read them is loaded only where there are any. */
-async function filesOf(config: ResolvedConfig): Promise<FilesLook | undefined> {
+async function filesOf(config: ResolvedConfig): Promise<FilesInspection | undefined> {
   const payers = [...config.payers.values()]
   if (!payers.some((payer) => payer.kind === 'obol' && payer.mode === 'pool' && payer.paths)) return undefined
-  const { lookAtFiles } = await import('../../obol/inspect-files.ts')
-  return await lookAtFiles(config, Date.now())
+  const { inspectFiles } = await import('../../obol/inspect-files.ts')
+  return await inspectFiles(config, Date.now())
 }

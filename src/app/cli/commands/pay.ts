@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import type { Reply } from '../../../core/request/exchange.ts'
-import type { Receipt } from '../../buying/receipt.ts'
-import type { Paid, PayWish } from '../../buying/pay.ts'
+import type { PaymentReceipt } from '../../buying/receipt.ts'
+import type { Paid, PayRequest } from '../../buying/pay.ts'
 import { StoppedError } from '../../buying/stopped.ts'
 import {
   interruptible,
@@ -74,7 +74,7 @@ ${EXIT_CODES_HELP}`,
       const { readChoice } = await import('../../buying/offer-choice.ts')
       const config = loadConfig(options.config, terminal.env)
       const data = options.data === undefined ? undefined : readData(options.data)
-      const wish: PayWish = {
+      const wish: PayRequest = {
         url: readUrl(url),
         method: (options.request ?? (data ? 'POST' : 'GET')).toUpperCase(),
         data,
@@ -91,8 +91,8 @@ ${EXIT_CODES_HELP}`,
             : toOutput(terminal)
           : await toFile(options.output)
       try {
-        let receipt: (() => Receipt) | undefined
-        const onStop = (current: () => Receipt): void => {
+        let receipt: (() => PaymentReceipt) | undefined
+        const onStop = (current: () => PaymentReceipt): void => {
           receipt = current
           terminal.stderr(stopWords(current()))
         }
@@ -154,7 +154,7 @@ function codeOf(failure: TollwayError | ConfigError): string {
 }
 
 /** Said at once when somebody stops a call. */
-function stopWords({ spent, charge, amount }: Receipt): string {
+function stopWords({ spent, charge, amount }: PaymentReceipt): string {
   const what = `${amount ?? ''}, charge ${charge ?? ''}`
   if (spent === 'no') return ''
   return spent === 'yes'
@@ -164,7 +164,7 @@ function stopWords({ spent, charge, amount }: Receipt): string {
 `
 }
 
-function brokenOff(receipt: Receipt, cause: unknown): TollwayError {
+function brokenOff(receipt: PaymentReceipt, cause: unknown): TollwayError {
   return receipt.spent === 'no'
     ? new TollwayError({
         code: 'seller_unavailable',
@@ -178,7 +178,7 @@ function brokenOff(receipt: Receipt, cause: unknown): TollwayError {
       })
 }
 
-function receiptJson(receipt: Receipt): Readonly<Record<string, unknown>> {
+function receiptJson(receipt: PaymentReceipt): Readonly<Record<string, unknown>> {
   const { requestId, spent, charge, amount, usd, network, payTo, transaction } = receipt
   return {
     request_id: requestId,
@@ -193,7 +193,7 @@ function receiptJson(receipt: Receipt): Readonly<Record<string, unknown>> {
 }
 
 function render(
-  receipt: Receipt,
+  receipt: PaymentReceipt,
   reply: Reply | undefined,
   file: string | undefined,
   failure: Error | undefined,

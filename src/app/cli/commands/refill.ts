@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money/money.ts'
 import { MAX_ORDER } from '../../../core/vouchers/purchase.ts'
-import { alone } from '../../buying/exclusive-run.ts'
+import { runExclusively } from '../../buying/exclusive-run.ts'
 import type { Processed } from '../../buying/process.ts'
 import type { RefillReport } from '../../buying/refill.ts'
 import type { Removed } from '../../buying/remove.ts'
@@ -17,7 +17,7 @@ import {
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import { wholeNumber } from '../shared/options.ts'
 import { progressBar } from '../output/progress.ts'
-import { instant } from '../output/purchases-report.ts'
+import { formatTime } from '../output/purchases-report.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { renderTable } from '../output/table.ts'
 
@@ -61,7 +61,7 @@ ${EXIT_CODES_HELP}`,
       const { config, buying } = await load(options, context)
       const bar = progressBar(terminal, `signing ${name}`)
       const ran = await interruptible(terminal, (signal) =>
-        alone(config, () =>
+        runExclusively(config, () =>
           buying.withBuying(config, async (parts) => {
             const purchase = await buying.findPurchase(parts.ledger.store, name, options.pool)
             try {
@@ -106,7 +106,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: RemoveOptions) => {
       const { config, buying } = await load(options, context)
-      const ran = await alone(config, () =>
+      const ran = await runExclusively(config, () =>
         buying.withBuying(config, async (parts) =>
           buying.remove(
             parts,
@@ -118,7 +118,7 @@ ${EXIT_CODES_HELP}`,
       const removed = assertAlone(ran)
       if (options.json) {
         const { purchase, until, ...rest } = removed
-        printJson(terminal, { name: purchase.name, payer: purchase.payer, ...rest, until: instant(until) })
+        printJson(terminal, { name: purchase.name, payer: purchase.payer, ...rest, until: formatTime(until) })
       } else terminal.stdout(renderRemoved(removed))
     })
 }
@@ -154,7 +154,7 @@ ${EXIT_CODES_HELP}`,
       const { config, buying } = await load(options, context)
       const bar = progressBar(terminal, 'signing')
       const ran = await interruptible(terminal, (signal) =>
-        alone(config, () =>
+        runExclusively(config, () =>
           buying.withBuying(config, async (parts) => {
             const { store } = parts.ledger
             const purchases =
@@ -260,7 +260,7 @@ function renderResults(results: readonly Processed[]): string {
 }
 
 function renderRemoved({ purchase, result, dropped, ready, held, elsewhere, until }: Removed): string {
-  const end = instant(until) ?? 'now'
+  const end = formatTime(until) ?? 'now'
   return [
     result === 'removed'
       ? `${purchase.name} is removed; ${dropped} vouchers were given up.`

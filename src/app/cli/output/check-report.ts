@@ -4,7 +4,7 @@ import { formatMoney } from '../../../core/budget/budget-messages.ts'
 import { formatUsd } from '../../../core/money/money.ts'
 import { formatWindow } from '../../../core/budget/window.ts'
 import type { LoadedConfig } from '../../config/load.ts'
-import type { FilesLook } from '../../obol/inspect-files.ts'
+import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { callerRules, routerRules, routeRules, routingNotes } from './check-routing.ts'
 import { renderUpstreams } from './check-upstreams.ts'
 import { explorerNotes, payerRules, renderPayers } from './check-payers.ts'
@@ -30,7 +30,7 @@ interface RouteSummary {
  * What a configuration would do, as `tollway check --json` prints it.
  * @param files what is in the files of pools, if there are any
  */
-export function summarize({ config, written }: LoadedConfig, files?: FilesLook) {
+export function summarize({ config, written }: LoadedConfig, files?: FilesInspection) {
   const text = (...path: (string | number)[]): string | null => {
     const value = written(path)
     return typeof value === 'string' ? value : null
@@ -82,7 +82,7 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesLook) 
 }
 
 /** The same for people. */
-export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesLook): string {
+export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesInspection): string {
   const summary = summarize(loaded, files)
   const facts = [
     ['listen', summary.listen],

@@ -1,10 +1,10 @@
 /** What `tollway check` says of the upstreams in x402-buyer's files. */
 import { findNetwork } from '../../../core/money/assets.ts'
-import type { FilesLook } from '../../obol/inspect-files.ts'
+import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { renderTable } from './table.ts'
 
 /** A table of them, and what is wrong; nothing of a signature. */
-export function renderUpstreams({ upstreams, problems }: FilesLook): string {
+export function renderUpstreams({ upstreams, problems }: FilesInspection): string {
   const rows = upstreams.map((one) => [
     one.name,
     one.model,

@@ -2,7 +2,7 @@ import { Presets, SingleBar } from 'cli-progress'
 import type { Terminal } from '../shared/terminal.ts'
 
 /** A bar for work of a known length; draws only on a terminal. */
-export interface Progress {
+export interface ProgressBar {
   /** Told again and again how much is done. */
   readonly at: (done: number, wanted: number) => void
   /** Takes the bar away. */
@@ -10,7 +10,7 @@ export interface Progress {
 }
 
 /** @param what e.g. `signing` */
-export function progressBar({ progress }: Terminal, what: string): Progress {
+export function progressBar({ progress }: Terminal, what: string): ProgressBar {
   if (!progress) return { at: () => undefined, end: () => undefined }
   const bar = new SingleBar(
     {

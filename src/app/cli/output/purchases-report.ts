@@ -38,7 +38,7 @@ export function purchaseJson({
     handed_over: elsewhere,
     exposure: status?.exposure.toString() ?? '0',
     exposure_usd: formatUsd(status?.exposureMicroUsd ?? 0n),
-    earliest_expiry: instant(status?.earliestExpiry),
+    earliest_expiry: formatTime(status?.earliestExpiry),
     draining: pool?.drainingSince !== undefined,
     auto_refill: refillJson(status),
   }
@@ -92,7 +92,7 @@ export function renderPurchase({ purchase, status, elsewhere }: KnownPurchase): 
         ['signed by', signedBy],
         ['ordered', `${ordered}, of which ${delivered} were signed`],
         ['unused worth', exposure],
-        ['first to end', instant(status?.earliestExpiry) ?? '-'],
+        ['first to end', formatTime(status?.earliestExpiry) ?? '-'],
         ['refill', refillWords(status)],
         ['handed over', String(elsewhere)],
       ],
@@ -136,7 +136,7 @@ function notes(
 }
 
 /** Unix seconds as text for people and programs. */
-export function instant(seconds: number | undefined): string | null {
+export function formatTime(seconds: number | undefined): string | null {
   if (seconds === undefined) return null
   const at = new Date(seconds * 1000)
   return Number.isNaN(at.getTime()) ? 'never' : at.toISOString().replace('.000Z', 'Z')

@@ -3,7 +3,7 @@
 import { showBudgets } from './budgets.ts'
 import { ChargeTable } from './charges.ts'
 import { SpendChart } from './chart.ts'
-import { load, type Spend, type StateSum } from './data.ts'
+import { load, type SpendView, type StateSum } from './data.ts'
 import { find, say } from './dom.ts'
 import { bucketOf, FilterForm, filterQuery, readView, writeView, type View } from './filters.ts'
 import { addUsd, count, shortUsd } from './format.ts'
@@ -69,7 +69,7 @@ function spendQueryOf(query: URLSearchParams): URLSearchParams {
   return more
 }
 
-function showSpend(spend: Spend): void {
+function showSpend(spend: SpendView): void {
   chart.show(spend, view.by)
   const settled = sumOf(spend.states, ['settled'])
   const flying = sumOf(spend.states, ['held', 'authorized'])

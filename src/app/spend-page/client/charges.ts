@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The table of charges: pages from the ledger, and each change as it comes. */
-import { load, type Charge } from './data.ts'
+import { load, type ChargeView } from './data.ts'
 import { find, make, say, type Content } from './dom.ts'
 import { count, host, longTime, shorten, shortTime, usd } from './format.ts'
 
@@ -15,14 +15,14 @@ const TOGETHER_MS = 100
 export class ChargeTable {
   readonly #body = find('charge-rows', HTMLElement)
   readonly #more = find('more', HTMLButtonElement)
-  readonly #rows = new Map<string, { readonly charge: Charge; readonly node: HTMLElement }>()
+  readonly #rows = new Map<string, { readonly charge: ChargeView; readonly node: HTMLElement }>()
   #query = new URLSearchParams()
   #next: string | null = null
   #filtered = false
   /** Rows went because there were too many: older pages would not follow the last one. */
   #cut = false
   /** What changed since the rows were laid out, by charge: only how it stands last is shown. */
-  readonly #changes = new Map<string, Charge>()
+  readonly #changes = new Map<string, ChargeView>()
   #laying: ReturnType<typeof setTimeout> | undefined
   #pause = TOGETHER_MS
 
@@ -51,7 +51,7 @@ export class ChargeTable {
   }
 
   /** Takes in a change: the row is new, changed, or not one of this view any more. */
-  change(charge: Charge): void {
+  change(charge: ChargeView): void {
     this.#changes.delete(charge.charge)
     this.#changes.set(charge.charge, charge)
     const [oldest] = this.#changes.keys()
@@ -86,7 +86,7 @@ export class ChargeTable {
     if (first) this.#rows.get(first.charge)?.node.querySelector('a')?.focus()
   }
 
-  #isShown(charge: Charge): boolean {
+  #isShown(charge: ChargeView): boolean {
     const [from, to] = [this.#query.get('from'), this.#query.get('to')]
     return (
       (from === null || charge.time >= from) &&
@@ -98,7 +98,7 @@ export class ChargeTable {
     )
   }
 
-  #put(charge: Charge, live: boolean): void {
+  #put(charge: ChargeView, live: boolean): void {
     const known = this.#rows.get(charge.charge)
     // What a list says may be older than what an event said since it was asked for.
     if (known && known.charge.updated > charge.updated) return
@@ -143,7 +143,7 @@ export class ChargeTable {
 }
 
 /** The label of a state: words, a colour and a shape, each enough by itself. */
-export function stateNode({ state, proof, reason }: Charge): HTMLElement {
+export function stateNode({ state, proof, reason }: ChargeView): HTMLElement {
   const detail = proof ?? (state === 'uncertain' || state === 'released' ? reason : null)
   return make(
     'span',
@@ -154,12 +154,12 @@ export function stateNode({ state, proof, reason }: Charge): HTMLElement {
 }
 
 /** What a charge cost, in USD where it has such a value. */
-export function amountText({ usd: value, amount, charged, asset }: Charge): string {
+export function amountText({ usd: value, amount, charged, asset }: ChargeView): string {
   return value === null ? `${charged ?? amount} ${asset}` : usd(value)
 }
 
 /** What it means that no transaction is known. */
-const NO_TRANSACTION: Readonly<Record<Charge['state'], string>> = {
+const NO_TRANSACTION: Readonly<Record<ChargeView['state'], string>> = {
   held: 'none yet',
   authorized: 'none yet',
   settled: 'not told',
@@ -168,7 +168,7 @@ const NO_TRANSACTION: Readonly<Record<Charge['state'], string>> = {
 }
 
 /** A transaction's hash, with the page of the explorer that shows it. */
-export function transactionNode(charge: Charge, whole = false): Content {
+export function transactionNode(charge: ChargeView, whole = false): Content {
   const { transaction, transaction_url: url } = charge
   if (transaction === null) return make('span', { class: 'none' }, NO_TRANSACTION[charge.state])
   const text = whole ? transaction : shorten(transaction)
@@ -181,7 +181,7 @@ export function transactionNode(charge: Charge, whole = false): Content {
   )
 }
 
-function rowOf(charge: Charge): HTMLElement {
+function rowOf(charge: ChargeView): HTMLElement {
   return make(
     'tr',
     {},

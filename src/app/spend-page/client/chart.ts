@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Spending over time: stacked bars on a canvas, a legend with exact sums, and the same as a table. */
 import type UPlot from 'uplot'
-import type { Series, Spend } from './data.ts'
+import type { Series, SpendView } from './data.ts'
 import { find, make, say } from './dom.ts'
 import { addUsd, count, shortUsd, usd } from './format.ts'
 
@@ -23,7 +23,7 @@ interface Layer {
 export class SpendChart {
   readonly #holder = find('chart', HTMLElement)
   #plot: UPlot | undefined
-  #shown: { readonly spend: Spend; readonly by: string } | undefined
+  #shown: { readonly spend: SpendView; readonly by: string } | undefined
 
   constructor() {
     new ResizeObserver(() =>
@@ -33,7 +33,7 @@ export class SpendChart {
   }
 
   /** Shows sums; an empty range keeps its axes. */
-  show(spend: Spend, by: string): void {
+  show(spend: SpendView, by: string): void {
     this.#shown = { spend, by }
     const layers = layersOf(spend, by)
     showLegend(layers, by)
@@ -49,7 +49,7 @@ export class SpendChart {
     if (this.#shown) this.#draw(this.#shown.spend, layersOf(this.#shown.spend, this.#shown.by))
   }
 
-  #draw(spend: Spend, layers: readonly Layer[]): void {
+  #draw(spend: SpendView, layers: readonly Layer[]): void {
     this.#plot?.destroy()
     const Plot = (globalThis as { uPlot?: typeof UPlot }).uPlot
     // Without the library the numbers are still there, in the legend and the table.
@@ -96,7 +96,7 @@ export class SpendChart {
     this.#plot = new Plot(options, [starts, ...sums.toReversed()], this.#holder)
   }
 
-  #tell(spend: Spend, layers: readonly Layer[], at: number | undefined): void {
+  #tell(spend: SpendView, layers: readonly Layer[], at: number | undefined): void {
     const start = at === undefined ? undefined : spend.starts[at]
     if (at === undefined || start === undefined)
       return say('chart-readout', `${shortUsd(spend.total_usd)} in all`)
@@ -112,7 +112,7 @@ function bars(Plot: typeof UPlot): UPlot.Series.PathBuilder {
 }
 
 /** The largest groups, and the others as one. The colours are those of the style sheet, for the theme that is on. */
-function layersOf(spend: Spend, by: string): Layer[] {
+function layersOf(spend: SpendView, by: string): Layer[] {
   const layer = (name: string, series: readonly Series[], colour: string): Layer => ({
     name,
     colour,
@@ -165,14 +165,14 @@ const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-dig
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' })
 const MONTH = new Intl.DateTimeFormat('en-GB', { month: 'short', year: 'numeric' })
 
-function tickText(seconds: number, bucket: Spend['bucket']): string {
+function tickText(seconds: number, bucket: SpendView['bucket']): string {
   const date = new Date(seconds * 1000)
   if (bucket === 'month') return MONTH.format(date)
   const midnight = date.getHours() === 0 && date.getMinutes() === 0
   return bucket === 'day' || midnight ? DAY.format(date) : CLOCK.format(date)
 }
 
-function bucketText(iso: string, bucket: Spend['bucket']): string {
+function bucketText(iso: string, bucket: SpendView['bucket']): string {
   const date = new Date(iso)
   if (bucket === 'month') return MONTH.format(date)
   return bucket === 'day' ? DAY.format(date) : `${DAY.format(date)} ${CLOCK.format(date)}`
@@ -195,7 +195,7 @@ function showLegend(layers: readonly Layer[], by: string): void {
 }
 
 /** The rows with something in them, the newest first. */
-function showTable(spend: Spend, by: string): void {
+function showTable(spend: SpendView, by: string): void {
   const names = spend.series.map(({ group }) => (by === '' ? 'Spent' : group))
   const rows = spend.starts
     .map((start, at) => ({ start, amounts: spend.series.map((series) => series.usd[at] ?? '0') }))

@@ -2,7 +2,7 @@
 /** What `/api` answers, and asking it. */
 import type { ChargeJson } from '../charge-json.ts'
 
-export type Charge = ChargeJson
+export type ChargeView = ChargeJson
 
 /** A row of `/api/budgets`: amounts with the suffix `_usd`, or in smallest units of the asset. */
 export interface Budget {
@@ -25,13 +25,13 @@ export interface Series {
 }
 
 export interface StateSum {
-  readonly state: Charge['state']
+  readonly state: ChargeView['state']
   readonly charges: number
   readonly unpriced: number
   readonly usd: string
 }
 
-export interface Spend {
+export interface SpendView {
   readonly starts: readonly string[]
   readonly bucket: 'minute' | 'hour' | 'day' | 'month'
   readonly series: readonly Series[]
@@ -39,7 +39,7 @@ export interface Spend {
   readonly total_usd: string
 }
 
-export interface Facets {
+export interface FacetsView {
   readonly states: readonly string[]
   readonly routes: readonly string[]
   readonly payers: readonly string[]
@@ -48,7 +48,7 @@ export interface Facets {
   readonly sign_out: boolean
 }
 
-export interface Funds {
+export interface FundsView {
   readonly wallets:
     | readonly {
         readonly payer: string
@@ -71,7 +71,7 @@ export interface Funds {
 }
 
 export interface Trail {
-  readonly charge: Charge
+  readonly charge: ChargeView
   readonly records: readonly {
     readonly intact: boolean
     readonly record: Readonly<Record<string, unknown>>
@@ -81,10 +81,10 @@ export interface Trail {
 /** The answers, by path. */
 interface Answers {
   '/api/budgets': { readonly time: string; readonly budgets: readonly Budget[] }
-  '/api/charges': { readonly charges: readonly Charge[]; readonly next: string | null }
-  '/api/spend': Spend
-  '/api/facets': Facets
-  '/api/funds': Funds
+  '/api/charges': { readonly charges: readonly ChargeView[]; readonly next: string | null }
+  '/api/spend': SpendView
+  '/api/facets': FacetsView
+  '/api/funds': FundsView
   '/api/audit': Trail
 }
 

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The filters: kept in the address, so that a view can be shared and the back button works. */
 import { find, make } from './dom.ts'
-import type { Facets } from './data.ts'
+import type { FacetsView } from './data.ts'
 
 const NAMES = ['state', 'route', 'payer', 'seller', 'caller'] as const
 const RANGES: Readonly<Record<string, number>> = {
@@ -93,7 +93,7 @@ export class FilterForm {
   }
 
   /** Fills the lists of names. */
-  offer(facets: Facets): void {
+  offer(facets: FacetsView): void {
     const lists = {
       state: facets.states,
       route: facets.routes,

@@ -1,11 +1,11 @@
 /// <reference lib="dom" />
 /** Wallets and pools of vouchers: what there is to pay with. */
-import type { Funds } from './data.ts'
+import type { FundsView } from './data.ts'
 import { find, make } from './dom.ts'
 import { host, shorten, shortUsd } from './format.ts'
 
 /** Shows the funds; what nobody watches says what would be there. */
-export function showFunds({ wallets, pools }: Funds): void {
+export function showFunds({ wallets, pools }: FundsView): void {
   find('funds', HTMLElement).replaceChildren(
     ...(wallets === null || wallets.length === 0
       ? [
@@ -34,7 +34,7 @@ function walletNode({
   address,
   asset,
   usd,
-}: NonNullable<Funds['wallets']>[number]): HTMLElement {
+}: NonNullable<FundsView['wallets']>[number]): HTMLElement {
   const balance = usd === null ? (asset === null ? 'no node to ask' : 'not readable') : shortUsd(usd)
   return make(
     'div',
@@ -56,7 +56,7 @@ function poolNode({
   seller,
   vouchers,
   exposure_usd: exposure,
-}: NonNullable<Funds['pools']>[number]): HTMLElement {
+}: NonNullable<FundsView['pools']>[number]): HTMLElement {
   const counts = Object.entries(vouchers).filter(([state, number]) => number > 0 || state === 'ready')
   return make(
     'div',

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /** Keeps the page up to date: the stream of events, and looks from time to time where there is none. */
-import type { Charge } from './data.ts'
+import type { ChargeView } from './data.ts'
 import { find, say } from './dom.ts'
 
 /** What is done about news. */
 export interface LiveListener {
   /** A charge was reserved or moved. */
-  readonly charge: (charge: Charge) => void
+  readonly charge: (charge: ChargeView) => void
   /** Something may be missing: everything is to be loaded again. */
   readonly reload: () => void
 }
@@ -33,7 +33,7 @@ export function follow({ charge, reload }: LiveListener): void {
   source.addEventListener('reset', reload)
   source.addEventListener('charge', (event) => {
     // The feed of the gateway that served this page: see event-stream.ts.
-    const told: Charge = JSON.parse(String(event.data))
+    const told: ChargeView = JSON.parse(String(event.data))
     charge(told)
   })
   source.addEventListener('refused', reload)

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** One charge in full, with its records in the audit file; the address names it behind a #. */
 import { amountText, stateNode, transactionNode } from './charges.ts'
-import { load, type Charge, type Trail } from './data.ts'
+import { load, type ChargeView, type Trail } from './data.ts'
 import { find, make, type Content } from './dom.ts'
 import { longTime } from './format.ts'
 
@@ -66,7 +66,7 @@ function content({ charge, records }: Trail): HTMLElement[] {
   ]
 }
 
-function facts(charge: Charge): HTMLElement {
+function facts(charge: ChargeView): HTMLElement {
   const rows: readonly (readonly [string, Content])[] = [
     ['State', stateNode(charge)],
     [

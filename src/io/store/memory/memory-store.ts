@@ -8,14 +8,19 @@ import {
   type ChargeTerms,
 } from '../../../core/charge/charge.ts'
 import type { RequestMark } from '../../../core/request/idempotency.ts'
-import { CHARGE_FLAGS, isReconcilable, type ChargeFlag, type Finding } from '../../../core/charge/reconcile.ts'
+import {
+  CHARGE_FLAGS,
+  isReconcilable,
+  type ChargeFlag,
+  type ChainFinding,
+} from '../../../core/charge/reconcile.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import { mayTakeOver } from '../../../core/vouchers/voucher.ts'
 import type { SpendQuery, SpendRow } from '../charge-filter.ts'
 import { listCharges, sumCharges } from './memory-charges.ts'
 import { MemorySellers } from './memory-sellers.ts'
 import { spentBy } from './memory-spent.ts'
-import { MemorySums } from './memory-sums.ts'
+import { MemoryTotals } from './memory-sums.ts'
 import { MemoryTombstones } from './memory-tombstones.ts'
 import { MemoryPurchases } from './memory-purchases.ts'
 import { MemoryVouchers } from './memory-vouchers.ts'
@@ -76,7 +81,7 @@ interface Entry {
 class MemoryStore implements Store {
   readonly kind = 'memory'
   readonly #charges = new Map<string, Entry>()
-  readonly #sums = new MemorySums((id) => this.#entry(id).charge.state)
+  readonly #sums = new MemoryTotals((id) => this.#entry(id).charge.state)
   readonly #nonces = new Set<string>()
   readonly #sellers = new MemorySellers()
   readonly purchases = new MemoryPurchases(() => this.#open())
@@ -210,7 +215,7 @@ class MemoryStore implements Store {
       .slice(0, limit)
   }
 
-  async flag(id: string, finding: Finding, at: number): Promise<boolean> {
+  async flag(id: string, finding: ChainFinding, at: number): Promise<boolean> {
     this.#entry(id)
     const key = flagId(id, finding.flag)
     if (this.#flags.has(key)) return false

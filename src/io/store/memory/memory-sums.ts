@@ -1,5 +1,12 @@
 /** Budget sums of the store in memory. A rolling window is added up charge by charge: slow, and plainly right. */
-import { addTotals, counted, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
+import {
+  addTotals,
+  counted,
+  moveTotals,
+  NO_TOTALS,
+  type Claim,
+  type Totals,
+} from '../../../core/budget/budget.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { WINDOWS } from '../../../core/budget/window.ts'
 import { countsFrom, noticeRange } from '../rules/rolling-window.ts'
@@ -7,7 +14,7 @@ import {
   moveShares,
   windowId,
   type Share,
-  type SumsReader,
+  type TotalsReader,
   type TotalsChange,
   type WindowKey,
 } from '../rules/charge-rules.ts'
@@ -19,7 +26,7 @@ interface RollingShare {
 }
 
 /** See the file's head. */
-export class MemorySums implements SumsReader {
+export class MemoryTotals implements TotalsReader {
   readonly #stateOf: (charge: string) => ChargeState
   readonly #totals = new Map<string, TotalsChange>()
   /** By budget and subject, by the instant of the reservation. */

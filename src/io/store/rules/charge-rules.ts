@@ -52,7 +52,7 @@ export function windowId(key: WindowKey): string {
 }
 
 /** How a store reads its sums. */
-export interface SumsReader {
+export interface TotalsReader {
   /** The sums kept under a key; `undefined` when nothing was ever charged there. */
   readonly at: (key: WindowKey) => Totals | undefined
   /** Everything that counts against a claim: of a rolling window the sums of many keys. */
@@ -72,7 +72,7 @@ export type Taken =
   | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
 
 /** Checks claims in order and computes the sums with all of them held. Two claims on one window are added up. */
-export function takeClaims(claims: readonly Claim[], reader: SumsReader): Taken {
+export function takeClaims(claims: readonly Claim[], reader: TotalsReader): Taken {
   const sums = new Map<string, Totals>()
   const passed: Notice[] = []
   for (const claim of claims) {
@@ -108,7 +108,7 @@ export function moveShares(
   shares: readonly Share[],
   from: ChargeState | undefined,
   to: ChargeState,
-  reader: SumsReader,
+  reader: TotalsReader,
   left: readonly Share[] = shares,
 ): TotalsChange[] {
   const changed = new Map<string, TotalsChange>()

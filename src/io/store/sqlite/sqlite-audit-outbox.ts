@@ -5,7 +5,7 @@ import type { Connection } from './sqlite-file.ts'
 import { rowToCharge } from './sqlite-rows.ts'
 
 /** See the file's head. */
-export class SqliteUntold {
+export class SqliteAuditOutbox {
   readonly #leave: StatementSync
   readonly #told: StatementSync
   readonly #of: StatementSync

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { TollwayError } from '../../../core/errors.ts'
 
 /** See the file's head. */
-export class FilePlace {
+export class SqliteFileIdentity {
   readonly #path: string
   readonly #opened = new Map<string, string>()
 

@@ -8,7 +8,7 @@ import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer } from './sqlite-rows.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from './sqlite-schema.ts'
 import { SqliteHistory } from './sqlite-history.ts'
-import { SqliteSums } from './sqlite-sums.ts'
+import { SqliteTotals } from './sqlite-sums.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
 import type { Store } from '../store.ts'
 
@@ -37,14 +37,14 @@ export function readSqliteLedger(file: string): LedgerReader {
     db = new DatabaseSync(path, { readOnly: true })
     check(db, path)
     db.exec('BEGIN')
-    return reader(db, new SqliteSums(db))
+    return reader(db, new SqliteTotals(db))
   } catch (error) {
     db?.close()
     throw explain(error, path)
   }
 }
 
-function reader(db: DatabaseSync, sums: SqliteSums): LedgerReader {
+function reader(db: DatabaseSync, sums: SqliteTotals): LedgerReader {
   const history = new SqliteHistory(db)
   const usage = new SqliteUsage(db)
   return {

@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { Claim, Totals } from '../../../core/budget/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeState, ChargeTerms } from '../../../core/charge/charge.ts'
 import type { RequestMark } from '../../../core/request/idempotency.ts'
-import type { ChargeFlag, Finding } from '../../../core/charge/reconcile.ts'
+import type { ChargeFlag, ChainFinding } from '../../../core/charge/reconcile.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import { mayTakeOver } from '../../../core/vouchers/voucher.ts'
 import {
@@ -26,7 +26,7 @@ import { SqliteCharges } from './sqlite-charges.ts'
 import { storeError } from './sqlite-errors.ts'
 import { openLedgerFile, type Connection } from './sqlite-file.ts'
 import { SqliteHistory } from './sqlite-history.ts'
-import { FilePlace } from './sqlite-file-identity.ts'
+import { SqliteFileIdentity } from './sqlite-file-identity.ts'
 import {
   changesToRow,
   chargeToRow,
@@ -41,9 +41,9 @@ import {
 import { SqliteSellers } from './sqlite-sellers.ts'
 import { prepareStatements, type Statements } from './sqlite-statements.ts'
 import { spentBy } from './sqlite-spent.ts'
-import { SqliteSums } from './sqlite-sums.ts'
+import { SqliteTotals } from './sqlite-sums.ts'
 import { SqliteTombstones } from './sqlite-tombstones.ts'
-import { SqliteUntold } from './sqlite-audit-outbox.ts'
+import { SqliteAuditOutbox } from './sqlite-audit-outbox.ts'
 import { SqlitePurchases } from './sqlite-purchases.ts'
 import { SqliteVouchers } from './sqlite-vouchers.ts'
 import { SqliteUsage } from './sqlite-usage.ts'
@@ -100,7 +100,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     connect: options.connect ?? ((path: string) => new DatabaseSync(path)),
   }
   return openLedgerFile(opening, (db) => {
-    const place = new FilePlace(options.path)
+    const place = new SqliteFileIdentity(options.path)
     // From here on the write queue waits for other processes; SQLite's own waiting would hold the event loop up.
     db.exec(`PRAGMA busy_timeout = ${Math.min(opening.busyTimeoutMs, BLOCKING_BUSY_MS)}`)
     const { busyTimeoutMs } = opening
@@ -113,9 +113,9 @@ class SqliteStore implements Store {
   readonly #db: Connection
   readonly #sql: Statements
   readonly #charges: SqliteCharges
-  readonly #sums: SqliteSums
+  readonly #sums: SqliteTotals
   readonly #tombstones: SqliteTombstones
-  readonly #untold: SqliteUntold
+  readonly #untold: SqliteAuditOutbox
   readonly #sellers: SqliteSellers
   readonly #vouchers: SqliteVouchers
   readonly vouchers: VoucherStore
@@ -129,9 +129,9 @@ class SqliteStore implements Store {
     this.#db = db
     this.#sql = prepareStatements(db)
     this.#charges = new SqliteCharges(db)
-    this.#sums = new SqliteSums(db)
+    this.#sums = new SqliteTotals(db)
     this.#tombstones = new SqliteTombstones(db)
-    this.#untold = new SqliteUntold(db)
+    this.#untold = new SqliteAuditOutbox(db)
     this.#sellers = new SqliteSellers(db)
     const purchases = new SqlitePurchases(db)
     const vouchers = new SqliteVouchers(db, (id) => this.#get(id), purchases)
@@ -246,7 +246,7 @@ class SqliteStore implements Store {
     )
   }
 
-  flag(id: string, finding: Finding, at: number): Promise<boolean> {
+  flag(id: string, finding: ChainFinding, at: number): Promise<boolean> {
     return this.#write(() => {
       this.#find(id)
       return Number(this.#sql.flag.run(id, finding.flag, finding.detail, at).changes) === 1

@@ -17,7 +17,7 @@ import {
   sharesAfter,
   sharesOf,
   type Share,
-  type SumsReader,
+  type TotalsReader,
   type TotalsChange,
   type WindowKey,
 } from '../rules/charge-rules.ts'
@@ -37,7 +37,7 @@ import type { BudgetWindow, Notice, SubjectTotals } from '../store.ts'
 const MAX_SUBJECTS = 1000
 
 /** See the file's head. */
-export class SqliteSums implements SumsReader {
+export class SqliteTotals implements TotalsReader {
   readonly #totals: StatementSync
   readonly #write: StatementSync
   readonly #windows: StatementSync

@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { ListenAddress } from './addresses.ts'
-import type { CheckedForeignPayer } from './payers-foreign.ts'
+import type { CheckedExternalPayer } from './payers-external.ts'
 
 /** A payer that signs with the AgentCash wallet file. */
 interface ResolvedAgentcashWallet {
@@ -41,13 +41,13 @@ interface ResolvedObolSidecar {
 }
 
 /** A payer that is another program, or keeps its key where one does. */
-export type ResolvedForeignPayer = ResolvedAgentcashWallet | ResolvedAgentcashProgram | ResolvedObolSidecar
+export type ResolvedExternalPayer = ResolvedAgentcashWallet | ResolvedAgentcashProgram | ResolvedObolSidecar
 
 /**
  * Brings a checked entry into its final form.
  * @param directory where relative paths start
  */
-export function resolveForeign(payer: CheckedForeignPayer, directory: string): ResolvedForeignPayer {
+export function resolveExternal(payer: CheckedExternalPayer, directory: string): ResolvedExternalPayer {
   const networks = [...new Set(payer.networks)]
   if (payer.kind === 'obol') {
     const { kind, mode, url, remote_model: model, shim, concurrency } = payer

@@ -114,4 +114,4 @@ export const obolSidecar = z.strictObject({
 })
 
 /** What {@link agentcash} and {@link obolSidecar} give. */
-export type CheckedForeignPayer = z.output<typeof agentcash> | z.output<typeof obolSidecar>
+export type CheckedExternalPayer = z.output<typeof agentcash> | z.output<typeof obolSidecar>

@@ -1,5 +1,5 @@
 /** A fixed number of places that are taken one by one, first come, first served. */
-export class Slots {
+export class Semaphore {
   readonly #waiting = new Set<() => void>()
   #free: number
 

@@ -9,18 +9,18 @@ import { watchOutflow } from '../../io/consistency/chain-outflow.ts'
 import type { Instance, Store } from '../../io/store/store.ts'
 import type { MetricName } from '../../io/metrics/metric-table.ts'
 import type { Metrics } from '../../io/metrics/metrics.ts'
-import { watchSums, type SumCheck, type SumSources } from '../../io/consistency/totals-check.ts'
+import { watchTotals, type TotalsCheck, type TotalsSources } from '../../io/consistency/totals-check.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
-import { ledgerSums, type AuditSums, type MoveWatch } from '../../io/consistency/independent-totals.ts'
+import { ledgerTotals, type AuditTotals, type MoveWatch } from '../../io/consistency/independent-totals.ts'
 
 /** A store on a disk of its own answers without ever letting the event loop turn. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-/** What {@link openSums} compares. */
-export interface SumParts {
+/** What {@link openTotals} compares. */
+export interface TotalsContext {
   readonly store: Store
   readonly instance: Instance
-  readonly audit: AuditSums
+  readonly audit: AuditTotals
   readonly moves: MoveWatch
   readonly metrics: Metrics
   readonly log: Log
@@ -30,7 +30,7 @@ export interface SumParts {
 
 /** The chain's side, and the end of its questions. */
 export interface ChainOutflow {
-  readonly read: NonNullable<SumSources['chain']>
+  readonly read: NonNullable<TotalsSources['chain']>
   readonly close: () => void
 }
 
@@ -67,11 +67,11 @@ export function chainOutflow(
 }
 
 /** Starts comparing, and shows the differences as `tollway_ledger_mismatch_usd`. */
-export function openSums(parts: SumParts): SumCheck {
+export function openTotals(parts: TotalsContext): TotalsCheck {
   const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = parts
-  const check = watchSums({
+  const check = watchTotals({
     sources: {
-      ledger: () => ledgerSums(store, instance.id, instance.startedAt, breathe),
+      ledger: () => ledgerTotals(store, instance.id, instance.startedAt, breathe),
       audit: () => audit.sums,
       metrics: async () => (await counted(metrics)) - moves.ofOthers,
       foreign: () => moves.foreign,
