@@ -20,7 +20,9 @@ export interface ModelRouterOptions {
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
   fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
-  state: z.instanceof(RouterState, { error: 'give a RouterState' }).default(() => new RouterState({ ...ROUTER_DEFAULTS, random: Math.random })),
+  state: z
+    .instanceof(RouterState, { error: 'give a RouterState' })
+    .default(() => new RouterState({ ...ROUTER_DEFAULTS, random: Math.random })),
 })
 
 /**

@@ -167,7 +167,9 @@ test('only the signer worker holds a key: nothing else signs, and nothing else r
   )
   const using = (pattern: RegExp): string[] =>
     files.filter((file) => pattern.test(readFileSync(join(ROOT, file), 'utf8')))
-  expect(using(/signTypedData|signMessage|signTransaction|\.sign\(\{/)).toEqual(['src/io/signer/signer.worker.ts'])
+  expect(using(/signTypedData|signMessage|signTransaction|\.sign\(\{/)).toEqual([
+    'src/io/signer/signer.worker.ts',
+  ])
   expect(using(/privateKeyToAccount/)).toEqual(['src/io/signer/private-key.ts'])
   const readers = files
     .flatMap(importsOf)

@@ -1,6 +1,11 @@
 /** The requests of one gateway process that may be asked again: those on their way, and a bounded number of those that ended. */
 import type { Clock } from '../../src/core/clock.ts'
-import { REMEMBERED_MS, REPEAT_MS, type Presented, type RequestMark } from '../../src/core/request/idempotency.ts'
+import {
+  REMEMBERED_MS,
+  REPEAT_MS,
+  type Presented,
+  type RequestMark,
+} from '../../src/core/request/idempotency.ts'
 import { Flight } from './flight.ts'
 
 /** What {@link Flights} keeps. */

@@ -1,7 +1,12 @@
 /** Which upstreams' vouchers may pay for a charge, and in which order they are asked. */
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import { sameTerms, sellerBase, type VoucherPool, type VoucherTerms } from '../../src/core/vouchers/voucher.ts'
+import {
+  sameTerms,
+  sellerBase,
+  type VoucherPool,
+  type VoucherTerms,
+} from '../../src/core/vouchers/voucher.ts'
 
 /** What is known of an upstream here. */
 interface Upstream {

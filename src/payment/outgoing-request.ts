@@ -46,7 +46,11 @@ const NEVER_FORWARDED: ReadonlySet<string> = new Set([
  * renames it, and fields that the route drops are taken out.
  * @throws TollwayError `model_rename_unsupported`
  */
-export function outgoingRequest(req: ClientRequest, exchange: Exchange, candidate: Candidate): OutgoingRequest {
+export function outgoingRequest(
+  req: ClientRequest,
+  exchange: Exchange,
+  candidate: Candidate,
+): OutgoingRequest {
   if (exchange.direct) return directRequest(req, exchange, exchange.direct, candidate)
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')

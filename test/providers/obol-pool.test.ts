@@ -19,7 +19,12 @@ import { systemClock } from '../../src/core/clock.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
 import { ConsumedFile } from '../../src/io/external-payers/obol/consumed-file.ts'
-import { authSchema, readAuths, readConfig, upstreamSchema } from '../../src/io/external-payers/obol/documents.ts'
+import {
+  authSchema,
+  readAuths,
+  readConfig,
+  upstreamSchema,
+} from '../../src/io/external-payers/obol/documents.ts'
 import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
 import { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'

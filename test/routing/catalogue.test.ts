@@ -1,108 +1,115 @@
-import { Readable } from 'node:stream'
-import { expect, test } from 'vitest'
-import { parseConfig } from '../../src/app/config/load.ts'
-import { openRouter } from '../../src/app/wiring/open-router.ts'
-import type { KnownPrice } from '../../src/io/store/store.ts'
-import { ManualTimers } from '../kit/manual-timers.ts'
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  MAX_CATALOGUE_MODELS,
+  publicName,
+  readCatalogue,
+  typicalMicroUsd,
+} from '../../src/core/routing/catalogue.ts'
+import { compileRoutes } from '../../src/core/routing/route.ts'
+import { route } from './routes.ts'
 
-const USDC = '0x036cbd53842c5426634e7929541ec2318f3dcf7e'
-/** USD for a million tokens of output, by host. */
-const LISTED: Readonly<Record<string, number>> = { 'dear.test': 9, 'cheap.test': 2 }
+const one = (row: object): object | undefined => readCatalogue({ data: [{ id: 'm', ...row }] })?.[0]?.info
 
-test('cheapest goes by the lists of sellers that were never paid, and by what was paid as soon as it was', async () => {
-  const route = (host: string): object => ({
-    model_name: 'm',
-    api_base: `https://${host}/v1`,
-    payer: 'base',
-    catalogue: true,
-  })
-  const config = parseConfig(
-    {
-      payers: { base: { kind: 'direct', key: '${env:K}', networks: ['base-sepolia'] } },
-      model_list: Object.keys(LISTED).map(route),
-      router: { strategy: 'cheapest' },
-    },
-    { K: `0x${'11'.repeat(32)}` },
-  )
-  let paid: KnownPrice[] = []
-  const clock = { at: 0, now: () => clock.at }
-  const { options, catalogue } = openRouter(config, {
-    store: { prices: () => Promise.resolve(paid) },
-    // A mock: what is listed is the subject, not how it comes.
-    upstream: {
-      send({ url }) {
-        const page = JSON.stringify({ data: [{ id: 'm', outputPrice: LISTED[new URL(url).host] }] })
-        return Promise.resolve({ status: 200, headers: {}, body: Readable.from([Buffer.from(page)]) })
-      },
-    },
-    clock,
-    timers: new ManualTimers(),
-    observers: [],
-  })
-  const first = async (): Promise<string | undefined> => {
-    await options.state.prepare()
-    const request = {
-      caller: 'a',
-      model: 'm',
-      endpoint: '/chat/completions',
-      header: () => undefined,
-      standIns: () => [],
+describe('a catalogue', () => {
+  test('is read in both spellings to the same prices per token', () => {
+    const nested = {
+      id: 'a/b',
+      pricing: { input: 2.5, output: 10 },
+      context_window: 128_000,
+      max_output: 4096,
     }
-    const [candidate] = options.state.arrange(options.routes.match('m'), request)
-    return candidate && new URL(candidate.route.apiBase).host
-  }
-  await catalogue.load()
-  expect(await first()).toBe('cheap.test')
-  const terms = { endpoint: '/chat/completions', model: 'm', network: 'eip155:84532', asset: USDC }
-  const price = {
-    apiBase: 'https://cheap.test/v1',
-    ...terms,
-    first: 50_000n,
-    pinned: 50_000n,
-    last: 50_000n,
-    updatedAt: 0,
-  }
-  paid = [price]
-  clock.at = 5_000
-  expect(await first()).toBe('dear.test')
+    const flat = { id: 'a/b', inputPrice: '2.5', outputPrice: 10, contextWindow: 128_000, maxOutput: 4096 }
+    const expected = {
+      contextWindow: 128_000,
+      maxOutputTokens: 4096,
+      inputUsdPerToken: '0.0000025',
+      outputUsdPerToken: '0.00001',
+    }
+    expect(readCatalogue({ data: [nested] })).toMatchObject([{ id: 'a/b', info: expected }])
+    expect(readCatalogue({ object: 'list', models: [flat] })).toMatchObject([{ id: 'a/b', info: expected }])
+  })
+
+  test('has flat prices by request, and free models at nothing', () => {
+    expect(one({ pricing: { flat: 0.04 } })).toMatchObject({ microUsdPerRequest: 40_000n })
+    expect(one({ flatPrice: 0.001 })).toMatchObject({ microUsdPerRequest: 1_000n })
+    expect(one({ billing_mode: 'free', pricing: { input: 3, output: 3 } })).toMatchObject({
+      microUsdPerRequest: 0n,
+    })
+  })
+
+  test.each([['1e999'], ['NaN'], ['-1'], [''], ['cheap'], [null], [{}], [-1], [1e12]])(
+    'leaves a price of %j out and keeps the model',
+    (price) => {
+      expect(one({ pricing: { input: price, output: 1 } })).toMatchObject({
+        inputUsdPerToken: undefined,
+        outputUsdPerToken: '0.000001',
+      })
+    },
+  )
+
+  test('leaves out what is hidden, not available, named twice, or has a name that could mean something else', () => {
+    const rows = [
+      { id: 'good' },
+      { id: 'good', inputPrice: 9 },
+      { id: 'hid', hidden: true },
+      { id: 'off', available: false },
+      { id: 'all/*' },
+      { id: 'two words' },
+      { id: '' },
+      { id: 7 },
+      null,
+      'text',
+    ]
+    expect(readCatalogue({ data: rows })?.map(({ id }) => id)).toEqual(['good'])
+  })
+
+  test('is bounded, and is none when it is something else', () => {
+    const many = Array.from({ length: MAX_CATALOGUE_MODELS + 5 }, (_, at) => ({ id: `m${at}` }))
+    expect(readCatalogue({ data: many })).toHaveLength(MAX_CATALOGUE_MODELS)
+    for (const other of [undefined, null, [], 'x', {}, { data: {} }, { models: 'x' }]) {
+      expect(readCatalogue(other)).toBeUndefined()
+    }
+  })
+
+  test('never throws, whatever JSON a seller sends, and its prices are never negative', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), (rows) => {
+        for (const { info } of readCatalogue({ data: rows }) ?? []) {
+          expect(typicalMicroUsd(info) ?? 0n).toBeGreaterThanOrEqual(0n)
+        }
+      }),
+    )
+  })
+
+  test('compares sellers by a usual request, rounded up', () => {
+    expect(typicalMicroUsd({ inputUsdPerToken: '0.000001', outputUsdPerToken: '0.000002' })).toBe(3_072n)
+    expect(typicalMicroUsd({ outputUsdPerToken: '0.000000000001' })).toBe(1n)
+    expect(typicalMicroUsd({ microUsdPerRequest: 5n, outputUsdPerToken: '1' })).toBe(5n)
+    expect(typicalMicroUsd({ inputUsdPerToken: '1' })).toBeUndefined()
+  })
 })
 
-test.each([
-  ['https://blockrun.ai/api/v1', 'cash', undefined, true],
-  ['https://sol.blockrun.ai/api/v1', 'cash', undefined, true],
-  ['https://blockrun.ai/api/v1', 'cash', false, false],
-  ['https://blockrun.ai/api/v1', 'key', undefined, undefined],
-  ['https://evilblockrun.ai/api/v1', 'cash', undefined, undefined],
-  ['https://seller.test/v1', 'cash', undefined, undefined],
-  ['https://seller.test/v1', 'key', true, true],
-])(
-  'a route to %s with the payer %s and catalogue: %s has one: %s',
-  (api_base, payer, catalogue, expected) => {
-    const own = catalogue === undefined ? {} : { catalogue }
-    const config = parseConfig(
-      {
-        payers: {
-          cash: { kind: 'agentcash' },
-          key: { kind: 'direct', key: '${env:K}', networks: ['base'] },
-        },
-        model_list: [{ model_name: 'paid/*', api_base, payer, ...own }],
-      },
-      { K: `0x${'11'.repeat(32)}` },
-    )
-    expect(config.routes[0]?.catalogue).toBe(expected)
-  },
-)
+describe("the public name of a seller's model", () => {
+  const part = fc.string({ unit: fc.constantFrom('a', 'b', '/', ':'), maxLength: 4 })
+  const patterns = fc.tuple(part, part).map(([before, after]) => `${before}*${after}`)
 
-test.each(['catalogue', 'reduce_max_tokens'])(
-  '%s without a payer is a mistake that is told at the start',
-  (key) => {
-    const route = {
-      model_name: 'm',
-      api_base: 'https://seller.test/v1',
-      [key]: key === 'catalogue' ? true : 64,
-    }
-    expect(() => parseConfig({ model_list: [route] }, {})).toThrow(
-      `model_list[0].${key}: is for paid routes only. Name a payer, or remove it.`,
+  test('leads by the route to that very model, whatever the patterns', () => {
+    fc.assert(
+      fc.property(patterns, fc.option(patterns, { nil: undefined }), part, part, (modelName, model, a, b) => {
+        const id = (model ?? modelName).replace('*', () => `${a}x${b}`)
+        const pattern = route(modelName, { model })
+        const name = publicName(pattern, id)
+        expect(name).toBeDefined()
+        expect(compileRoutes([pattern]).match(name ?? '')[0]?.remoteModel).toBe(id)
+      }),
     )
-  },
-)
+  })
+
+  test('is there for exact routes of that model only, and not for a pattern that means one model', () => {
+    expect(publicName(route('mine', { model: 'a/b' }), 'a/b')).toBe('mine')
+    expect(publicName(route('mine'), 'a/b')).toBeUndefined()
+    expect(publicName(route('paid/*', { model: 'a/b' }), 'a/b')).toBeUndefined()
+    expect(publicName(route('paid/*', { model: 'openai/*' }), 'google/x')).toBeUndefined()
+  })
+})

@@ -6,7 +6,12 @@ import { TollwayError } from '../../core/errors.ts'
 import { findNetwork } from '../../core/money/assets.ts'
 import type { Presigned } from '../../core/payer/provider.ts'
 import type { Quote } from '../../core/policy/gate.ts'
-import { voucherId, type AddRefusal, type SignedVoucher, type VoucherPool } from '../../core/vouchers/voucher.ts'
+import {
+  voucherId,
+  type AddRefusal,
+  type SignedVoucher,
+  type VoucherPool,
+} from '../../core/vouchers/voucher.ts'
 import type { VoucherBook } from '../../io/vouchers/voucher-book.ts'
 import type { Terms } from './terms.ts'
 

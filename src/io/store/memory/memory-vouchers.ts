@@ -15,8 +15,23 @@ import {
 } from '../../../core/vouchers/voucher.ts'
 import type { MemoryPurchases } from './memory-purchases.ts'
 import { queryLimit } from '../rules/charge-rules.ts'
-import { admit, assertClaimable, byEnd, poolOf, roomFor, utcDay, type Standing } from '../rules/voucher-rules.ts'
-import type { Added, AddOptions, Claimed, ClaimRequest, VoucherQuery, VoucherStore } from '../voucher-store.ts'
+import {
+  admit,
+  assertClaimable,
+  byEnd,
+  poolOf,
+  roomFor,
+  utcDay,
+  type Standing,
+} from '../rules/voucher-rules.ts'
+import type {
+  Added,
+  AddOptions,
+  Claimed,
+  ClaimRequest,
+  VoucherQuery,
+  VoucherStore,
+} from '../voucher-store.ts'
 
 interface Entry {
   readonly voucher: Voucher

@@ -13,7 +13,7 @@ import { PoolRefiller } from '../../src/io/vouchers/voucher-refill.ts'
 import { onEachStore } from '../store/each-store.ts'
 import { instance, NOW, terms } from '../store/samples.ts'
 import { LIMITS, pool, voucher } from '../store/voucher-samples.ts'
-import { FragileAudit, noSpace } from './kit.ts'
+import { FragileAudit, noSpace } from '../ledger/kit.ts'
 
 const { id: _id, instance: _instance, reservedAt: _at, leaseUntil: _lease, ...fixed } = terms(1)
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-const SCRIPT = join(import.meta.dirname, '../tools/install-quietly.sh')
+const SCRIPT = join(import.meta.dirname, 'tools/install-quietly.sh')
 
 let directory: string
 let policy: string

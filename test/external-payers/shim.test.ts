@@ -4,7 +4,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import { decodeBase64Json, decodeReceipt, encodeBase64Json } from '../../src/core/x402/x402.ts'
-import { SHIM_CALL_HEADER, ShimFault, startShim, type Shim, type ShimCall } from '../../src/io/external-payers/shim.ts'
+import {
+  SHIM_CALL_HEADER,
+  ShimFault,
+  startShim,
+  type Shim,
+  type ShimCall,
+} from '../../src/io/external-payers/shim.ts'
 import { quoteOf } from '../kit/quotes.ts'
 import { signVoucher, type FlatVoucher } from '../kit/x402-buyer.ts'
 

@@ -1,6 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatUnits, formatUsd, parseAtomic, parseRate, parseUsd, toMicroUsd } from '../../src/core/money/money.ts'
+import {
+  formatUnits,
+  formatUsd,
+  parseAtomic,
+  parseRate,
+  parseUsd,
+  toMicroUsd,
+} from '../../src/core/money/money.ts'
 
 describe('parseAtomic', () => {
   test.each([

@@ -4,7 +4,7 @@ import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { Catalogues } from '../../src/io/routing/catalogues.ts'
 import type { IncomingReply, OutgoingRequest } from '../../src/io/transport/upstream.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
-import { route } from '../routing/routes.ts'
+import { route } from './routes.ts'
 
 const HOUR_MS = 3_600_000
 

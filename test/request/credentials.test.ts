@@ -5,7 +5,7 @@ import { outgoingRequest } from '../../src/payment/outgoing-request.ts'
 import { cleanRequest } from '../../middleware/pass-through/pass-headers.ts'
 import type { Request } from '../../middleware/http/handler.ts'
 import type { Route } from '../../src/core/routing/route.ts'
-import { untyped } from './harness.ts'
+import { untyped } from '../middleware/harness.ts'
 
 const SECRET = 'caller-secret'
 
