@@ -1,6 +1,6 @@
 /** Refuses at start what would only fail, or silently cost money, under traffic: middlewares in the wrong order. */
 import { ConfigError } from '../src/core/errors.ts'
-import { property } from './http/property.ts'
+import { property } from '../src/core/property.ts'
 
 /** Our chain, in the order it works in; parts may be left out. */
 const CHAIN: readonly string[] = [

@@ -16,6 +16,7 @@ import { named } from './http/named.ts'
 import { functionOption, objectWith, parseOptions } from './http/options.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { overheadSeconds } from '../src/payment/timing.ts'
+import { printable } from '../src/core/printable.ts'
 
 /** Where records go: the audit file, or anything with its `append`. */
 export interface RequestAudit {
@@ -150,12 +151,11 @@ function cleaned(details: Exchange['details']): Exchange['details'] {
   return Object.fromEntries(
     Object.entries(details)
       .slice(0, MAX_DETAILS)
-      .map(([name, value]) => [name, typeof value === 'string' ? printable(value) : finite(value)]),
+      .map(([name, value]) => [
+        name,
+        typeof value === 'string' ? printable(value, MAX_DETAIL_LENGTH) : finite(value),
+      ]),
   )
-}
-
-function printable(text: string): string {
-  return text.slice(0, MAX_DETAIL_LENGTH).replace(/[^\x20-\x7e]/g, '?')
 }
 
 function finite(value: number | boolean | null): number | boolean | string | null {

@@ -1,7 +1,7 @@
 /** Answers what Node's HTTP parser refuses, in the shape of every other error. */
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { property } from './http/property.ts'
+import { property } from '../src/core/property.ts'
 
 /**
  * For `server.on('clientError', clientErrorHandler)`: 431 for headers that are too large, else 400. Never 408, which

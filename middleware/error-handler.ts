@@ -5,7 +5,7 @@ import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
 import { spentOf } from '../src/core/request/exchange.ts'
-import { headerText } from '../src/core/printable.ts'
+import { printable } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
 import { errorBody } from './http/error-body.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -75,7 +75,7 @@ export function notFound(): Handler {
     next(
       new TollwayError({
         code: 'not_found',
-        message: `${headerText(req.method ?? '')} ${headerText(path)} is not served here.`,
+        message: `${printable(req.method ?? '')} ${printable(path)} is not served here.`,
         advice: ['Check the base URL; GET /v1/models is a path that is.'],
       }),
     )

@@ -6,6 +6,7 @@ import { asyncHandler, type Handler } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 import { endpointOf, headersOf } from './http/paths.ts'
 import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
+import { printable } from '../src/core/printable.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {
@@ -67,7 +68,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
 function unknownModel(model: string): TollwayError {
   return new TollwayError({
     code: 'model_not_found',
-    message: `No route serves the model "${model.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)}" for this caller.`,
+    message: `No route serves the model "${printable(model, 100)}" for this caller.`,
     advice: ['GET /v1/models lists the models it may use.'],
     param: 'model',
   })

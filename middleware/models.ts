@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { TollwayError } from '../src/core/errors.ts'
 import { formatUsd } from '../src/core/money/money.ts'
 import type { Candidate, ModelInfo, RouteFacts, RouteTable } from '../src/core/routing/route.ts'
-import { headerText } from '../src/core/printable.ts'
+import { printable } from '../src/core/printable.ts'
 import { mayUse } from '../src/core/request/exchange.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
@@ -127,7 +127,7 @@ function decoded(text: string): string | undefined {
 function unknown(model: string): TollwayError {
   return new TollwayError({
     code: 'model_not_found',
-    message: `There is no model "${headerText(model)}" for this caller.`,
+    message: `There is no model "${printable(model)}" for this caller.`,
     advice: ['GET /v1/models lists those there are.'],
     param: 'model',
   })

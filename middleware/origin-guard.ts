@@ -6,6 +6,7 @@ import { exchangeOf } from './http/exchange-of.ts'
 import type { Handler, Request } from './http/handler.ts'
 import { named } from './http/named.ts'
 import { parseOptions } from './http/options.ts'
+import { HOST_NAME, HOST_WITH_PORT } from '../src/core/host-name.ts'
 
 /** Options of {@link originGuard}. */
 export interface OriginGuardOptions {
@@ -15,8 +16,6 @@ export interface OriginGuardOptions {
   readonly allowAnyHost?: boolean | undefined
 }
 
-const NAME = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::\d{1,5})?$/
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]']
 
 const SCHEMA = z.strictObject({
@@ -25,7 +24,7 @@ const SCHEMA = z.strictObject({
       z
         .string()
         .toLowerCase()
-        .regex(NAME, 'write the host name only, without scheme, port or path, e.g. "gateway.internal"'),
+        .regex(HOST_NAME, 'write the host name only, without scheme, port or path, e.g. "gateway.internal"'),
     )
     .default([]),
   allowAnyHost: z.boolean().default(false),
@@ -49,7 +48,7 @@ export function originGuard(options: OriginGuardOptions = {}): Handler {
 
 function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayError | undefined {
   const host = singleHost(req)
-  const name = host === undefined ? undefined : HOST.exec(host)?.[1]
+  const name = host === undefined ? undefined : HOST_WITH_PORT.exec(host)?.[1]
   if (host === undefined || name === undefined) {
     return refuse(
       'The request must carry exactly one Host header, a name or address with an optional port.',

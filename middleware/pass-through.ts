@@ -17,7 +17,7 @@ import { otherMethod } from './http/other-method.ts'
 import { passRules, type PathRule } from '../src/core/request/forwarded-paths.ts'
 import { findPath } from './http/paths.ts'
 import { cleanRequest, cleanResponse } from './pass-through/pass-headers.ts'
-import { property } from './http/property.ts'
+import { property } from '../src/core/property.ts'
 import { refuseUpgrade } from './pass-through/refuse-upgrade.ts'
 
 /** Options of {@link passThrough}. */

@@ -2,7 +2,7 @@
 import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { ConfigError } from '../../src/core/errors.ts'
-import { property } from './property.ts'
+import { property } from '../../src/core/property.ts'
 
 /**
  * Parses options strictly.

@@ -1,5 +1,5 @@
 import { TollwayError } from '../../src/core/errors.ts'
-import { headerText } from '../../src/core/printable.ts'
+import { printable } from '../../src/core/printable.ts'
 import type { Request } from './handler.ts'
 import { endpointOf, findPath } from './paths.ts'
 
@@ -14,7 +14,7 @@ export function otherMethod(req: Request): TollwayError | undefined {
   const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
   return new TollwayError({
     code: 'method_not_allowed',
-    message: `${headerText(path)} is not served for ${headerText(method)}.`,
+    message: `${printable(path)} is not served for ${printable(method)}.`,
     advice: [`Use ${allow.join(' or ')}.`],
     headers: { allow: allow.join(', ') },
   })

@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { type Exchange, spentOf } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
-import { headerText } from '../../src/core/printable.ts'
+import { printable } from '../../src/core/printable.ts'
 
 /**
  * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
@@ -25,7 +25,7 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   }
   res.setHeader('x-tollway-charge', charge.id)
   res.setHeader('x-tollway-payer', charge.payer)
-  res.setHeader('x-tollway-model', headerText(charge.model))
+  res.setHeader('x-tollway-model', printable(charge.model))
   if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
 }
 

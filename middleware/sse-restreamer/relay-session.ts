@@ -7,7 +7,7 @@ import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { setResponseHeaders, trailersOf } from '../http/response-headers.ts'
-import { headerText } from '../../src/core/printable.ts'
+import { printable } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
 import { abandon, ClientSink, watchBody } from './relay-body.ts'
 import { setRelayedHeaders } from './relay-headers.ts'
@@ -208,7 +208,7 @@ export class RelaySession {
 
   /** Notes what the seller said of it, for the record only. */
   noteWords(words: string | undefined): void {
-    if (words !== undefined) this.exchange.details['stream_error'] = headerText(words)
+    if (words !== undefined) this.exchange.details['stream_error'] = printable(words)
   }
 
   /** Sets what was paid in one JSON text. */

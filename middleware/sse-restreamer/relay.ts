@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
-import { headerText } from '../../src/core/printable.ts'
+import { printable } from '../../src/core/printable.ts'
 import { decodedReply, recognise } from './paid-answer.ts'
 import { RelaySession, type RelaySettings } from './relay-session.ts'
 import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
@@ -97,6 +97,6 @@ function undeliverable(exchange: Exchange, reply: Reply): TollwayError {
     message:
       'The stream was opened while the seller was silent, and its answer then was no stream and no JSON answer.',
     advice: ['Do not resend: it may be paid again.', 'Turn early_keepalive off for this route.'],
-    details: { answer_status: reply.status, answer_type: headerText(mediaType(reply.headers)) },
+    details: { answer_status: reply.status, answer_type: printable(mediaType(reply.headers)) },
   })
 }

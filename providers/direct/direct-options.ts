@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { findNetwork, networkNames } from '../../src/core/money/assets.ts'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
 import type { RandomBytes } from '../../src/core/ids.ts'
+import { EVM_ADDRESS } from '../../src/core/evm.ts'
 
 const KEY_HELP =
   "name where the key is: { source: 'env', name }, { source: 'file', path }, { source: 'keystore', path, password }, { source: 'agentcash', path } or { source: 'remote', url, token }; never the key itself"
@@ -37,10 +38,7 @@ export const SIGNER_REFERENCE = z.discriminatedUnion(
       source: z.literal('remote'),
       url: z.url({ protocol: /^https?$/, error: 'give the http(s) address of the signer' }),
       token: z.string().min(1, 'give the bearer token, or leave it out').optional(),
-      address: z
-        .string()
-        .regex(/^0x[0-9a-fA-F]{40}$/, 'give the paying address: 0x and 40 hex digits')
-        .optional(),
+      address: z.string().regex(EVM_ADDRESS, 'give the paying address: 0x and 40 hex digits').optional(),
     }),
   ],
   KEY_HELP,

@@ -14,6 +14,7 @@ import {
   type VoucherPool,
 } from '../../src/core/vouchers/voucher.ts'
 import type { AuthDocument, UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
+import { EVM_ADDRESS } from '../../src/core/evm.ts'
 
 /** Names of networks that only x402-buyer knows. */
 const OTHER_NETWORKS: Readonly<Record<string, string>> = {
@@ -23,11 +24,9 @@ const OTHER_NETWORKS: Readonly<Record<string, string>> = {
   'avalanche-mainnet': 'avalanche',
 }
 
-const ADDRESS = /^0x[0-9a-f]{40}$/
 const NONCE = /^0x[0-9a-f]{64}$/
 const SECONDS = /^\d{1,15}$/
 const SIGNATURE = /^0x[0-9a-f]{130,}$/i
-const MAX_UINT256 = 2n ** 256n
 
 /** A model name as x402-buyer looks it up: without any leading `paid/` and `openai/`. */
 export function strippedModel(model: string): string {
@@ -60,8 +59,8 @@ export function poolOfUpstream(
   if (amount === undefined || amount === 0n)
     return 'its price is not a whole number of smallest units above 0'
   const [payee, token] = [payTo.trim().toLowerCase(), asset.trim().toLowerCase()]
-  if (!ADDRESS.test(payee)) return 'its payTo is not an address'
-  if (!ADDRESS.test(token)) return 'its asset is not an address'
+  if (!EVM_ADDRESS.test(payee)) return 'its payTo is not an address'
+  if (!EVM_ADDRESS.test(token)) return 'its asset is not an address'
   const known = findAsset(assets, network, token)
   return {
     payer,
@@ -180,7 +179,7 @@ function readPermit2(authorization: Readonly<Record<string, unknown>>): Terms | 
   if (!isRecord(permitted) || !isRecord(witness)) return undefined
   const amount = parseAtomic(permitted['amount'])
   const nonce = parseAtomic(authorization['nonce'])
-  if (amount === undefined || nonce === undefined || nonce >= MAX_UINT256) return undefined
+  if (amount === undefined || nonce === undefined) return undefined
   if (textOf(authorization['spender']).toLowerCase() !== EXACT_PROXY) return 'other_spender'
   return common({
     asset: textOf(permitted['token']).toLowerCase(),
@@ -201,7 +200,8 @@ function common({
 }: Omit<Terms, 'validAfter' | 'validBefore'> & { readonly after: string; readonly before: string }):
   | Terms
   | undefined {
-  if (!ADDRESS.test(terms.from) || !ADDRESS.test(terms.payTo) || !ADDRESS.test(terms.asset)) return undefined
+  if (!EVM_ADDRESS.test(terms.from) || !EVM_ADDRESS.test(terms.payTo) || !EVM_ADDRESS.test(terms.asset))
+    return undefined
   if (!SECONDS.test(after) || !SECONDS.test(before)) return undefined
   return { ...terms, validAfter: Number(after), validBefore: Number(before) }
 }

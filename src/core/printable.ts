@@ -1,4 +1,8 @@
-/** Text that may stand in a header: anything outside printable ASCII becomes `?`. */
-export function headerText(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 256)
+/**
+ * Text of a stranger made safe for a header, a log line, a terminal or a message: every UTF-16 unit outside printable
+ * ASCII becomes `?`.
+ * @param most the longest result, in characters
+ */
+export function printable(text: string, most = 256): string {
+  return text.slice(0, most).replace(/[^\x20-\x7e]/g, '?')
 }

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import type { Reply } from '../core/request/exchange.ts'
 import { decodeBase64Json } from '../core/x402/x402.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
+import { property } from '../core/property.ts'
 
 /** Shorter texts are no signatures, and might stand in any answer. */
 const MIN_LENGTH = 64
@@ -14,7 +15,7 @@ const STAR = 0x2a
 
 /** The texts that are money: the header's value, and the signature in it. */
 export function paymentSecrets(header: string): readonly string[] {
-  const signature = field(field(decodeBase64Json(header), 'payload'), 'signature')
+  const signature = property(property(decodeBase64Json(header), 'payload'), 'signature')
   const inside = typeof signature === 'string' ? [signature, signature.replace(/^0x/, '')] : []
   return [...new Set([header, ...inside])].filter((text) => text.length >= MIN_LENGTH)
 }
@@ -80,8 +81,4 @@ function beginningAtEnd(bytes: Buffer, secret: Buffer): number {
     at = bytes.indexOf(first, at + 1)
   }
   return 0
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }

@@ -3,7 +3,7 @@
  * taken, so the payment stays counted until the chain says otherwise (rule 4).
  */
 import type { Exchange } from '../core/request/exchange.ts'
-import { headerText } from '../core/printable.ts'
+import { printable } from '../core/printable.ts'
 
 const HINTS: readonly (readonly [string, string])[] = [
   ['x-fallback-used', 'seller_fallback'],
@@ -18,6 +18,6 @@ const MAX_LENGTH = 100
 export function noteHints(exchange: Exchange, header: (name: string) => string | undefined): void {
   for (const [name, detail] of HINTS) {
     const value = header(name)
-    if (value !== undefined) exchange.details[detail] = headerText(value).slice(0, MAX_LENGTH)
+    if (value !== undefined) exchange.details[detail] = printable(value, MAX_LENGTH)
   }
 }

@@ -1,11 +1,12 @@
 /** The seller's own words about a failed payment: cleaned for a header and the audit record, never put into an error message. */
 import type { Receipt } from '../core/x402/x402.ts'
-import { headerText } from '../core/printable.ts'
+import { printable } from '../core/printable.ts'
+import { property } from '../core/property.ts'
 
 /** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
 export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {
   const words = withoutSecrets(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '').trim()
-  return words === '' ? undefined : headerText(words)
+  return words === '' ? undefined : printable(words)
 }
 
 /**
@@ -27,17 +28,13 @@ function withoutSecrets(words: string): string {
 function errorText(text: string): string | undefined {
   try {
     const json = JSON.parse(text) as unknown
-    const error = field(json, 'error')
-    const message = typeof error === 'string' ? error : field(error, 'message')
+    const error = property(json, 'error')
+    const message = typeof error === 'string' ? error : property(error, 'message')
     if (typeof message !== 'string') return undefined
     // BlockRun puts what is wrong with a payment here.
-    const details = field(json, 'details')
+    const details = property(json, 'details')
     return typeof details === 'string' && details !== message ? `${message}: ${details}` : message
   } catch {
     return undefined
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
 }

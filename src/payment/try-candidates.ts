@@ -7,7 +7,7 @@ import type { Provider } from '../core/payer/provider.ts'
 import type { Candidate, FallbackKind } from '../core/routing/route.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import { spentOf } from '../core/request/exchange.ts'
-import { headerText } from '../core/printable.ts'
+import { printable } from '../core/printable.ts'
 import { askedPause, askUnpaid, classOf, sellerUnavailable } from './send-unpaid.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
 import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
@@ -271,7 +271,7 @@ function full({ route }: Candidate): TollwayError {
 }
 
 function trailOf({ route }: Candidate, result: string): string {
-  return `${headerText(route.modelName)}@${new URL(route.apiBase).host}=${result}`
+  return `${printable(route.modelName)}@${new URL(route.apiBase).host}=${result}`
 }
 
 /** For the audit record: who was asked before, and how that ended. */

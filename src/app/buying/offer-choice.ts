@@ -4,6 +4,7 @@ import type { AuthorizationMethod } from '../../core/money/assets.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Challenge, Offer } from '../../core/x402/x402.ts'
+import { printable } from '../../core/printable.ts'
 
 /** What an offer must be; what is left out does not matter. */
 export interface OfferChoice {
@@ -77,9 +78,9 @@ function methodOf({ scheme, extra }: Offer): unknown {
 
 /** One offer in a few words: its place, token, network and way to pay. */
 export function describeOffer(offer: Offer, place: number, assets: readonly Asset[]): string {
-  const token = findAsset(assets, offer.network, offer.asset)?.symbol ?? clean(offer.asset)
-  const network = findNetwork(offer.network)?.alias ?? clean(offer.network)
-  return `${place}: ${token} on ${network} (${clean(offer.scheme)})`
+  const token = findAsset(assets, offer.network, offer.asset)?.symbol ?? printable(offer.asset, 60)
+  const network = findNetwork(offer.network)?.alias ?? printable(offer.network, 60)
+  return `${place}: ${token} on ${network} (${printable(offer.scheme, 60)})`
 }
 
 function notOffered(challenge: Challenge, assets: readonly Asset[]): TollwayError {
@@ -89,9 +90,4 @@ function notOffered(challenge: Challenge, assets: readonly Asset[]): TollwayErro
     message: `The seller has no such offer. It offers ${offers.join(', ')}.`,
     advice: ['Choose with --payment-option, --token or --network.'],
   })
-}
-
-/** A seller's words inside our message. */
-function clean(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 60)
 }

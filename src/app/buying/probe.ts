@@ -17,6 +17,7 @@ import {
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, sendUnpaid } from './ask-price.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
+import { printable } from '../../core/printable.ts'
 
 /** What is asked. */
 export interface ProbeRequest {
@@ -164,7 +165,7 @@ async function ask(
       status,
       x402Version,
       offers: offersOf(challenge, assets),
-      others: others.map(clean),
+      others: others.map((other) => printable(other, 200)),
       error: undefined,
     }
   } catch (error) {
@@ -183,21 +184,21 @@ function offersOf({ offers }: Challenge, assets: readonly Asset[]): ProbedOffer[
         : undefined
     return {
       option: index + 1,
-      scheme: clean(offer.scheme),
+      scheme: printable(offer.scheme, 200),
       method: methodOf(offer),
-      network: findNetwork(offer.network)?.alias ?? clean(offer.network),
-      token: asset?.symbol ?? clean(offer.asset),
+      network: findNetwork(offer.network)?.alias ?? printable(offer.network, 200),
+      token: asset?.symbol ?? printable(offer.asset, 200),
       amount: amount?.toString(),
       price: asset && amount !== undefined ? formatUnits(amount, asset.decimals) : undefined,
       usd,
-      payTo: clean(offer.payTo),
+      payTo: printable(offer.payTo, 200),
     }
   })
 }
 
 function methodOf({ scheme, extra }: Offer): string {
   const method = extra['assetTransferMethod']
-  if (typeof method === 'string') return clean(method)
+  if (typeof method === 'string') return printable(method, 200)
   return scheme === 'upto' ? 'permit2' : 'eip3009'
 }
 
@@ -250,19 +251,14 @@ function serviceOf(service: z.output<typeof SERVICE>): ProbedService {
       ? `${formatUnits(units, asset.decimals)} ${asset.symbol ?? ''}`.trim()
       : undefined
   const text = (value: string | undefined): string | undefined =>
-    value === undefined ? undefined : clean(value)
+    value === undefined ? undefined : printable(value, 200)
   const place = caip2Network ?? network
   return {
-    name: clean(name),
+    name: printable(name, 200),
     type: text(type),
     endpoint: text(endpoint ?? url),
     price: text(exact ?? (price === undefined ? undefined : String(price))),
-    network: place === undefined ? undefined : (findNetwork(place)?.alias ?? clean(place)),
+    network: place === undefined ? undefined : (findNetwork(place)?.alias ?? printable(place, 200)),
     model: text(model),
   }
-}
-
-/** A seller's words for a terminal: printable ASCII, short. */
-function clean(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200)
 }

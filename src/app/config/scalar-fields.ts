@@ -13,10 +13,10 @@ import { isTimezone, parseWindow } from '../../core/budget/window.ts'
 import { checkpointSigner } from '../../io/audit/audit-signer.ts'
 import { isOrigin, parseApiBase, parseListen } from './addresses.ts'
 import { parseReference } from './secrets.ts'
+import { HOST_NAME } from '../../core/host-name.ts'
 
 const MEBIBYTE = 1_048_576
 const MAX_BODY_BYTES = 1024 * MEBIBYTE
-const HOST_NAME = /^(?:\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)$/
 const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
 
 /** A string leaf that `read` turns into its final form, or refuses by giving `undefined`. */

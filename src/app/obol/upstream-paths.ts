@@ -12,6 +12,7 @@ import { named } from '../../../middleware/http/named.ts'
 import { isUnambiguous } from '../../core/request/forwarded-paths.ts'
 import { mayComeFromPage, pageRefused } from './page-request.ts'
 import { upstreamNamed, type NamedUpstream, type ObolPools } from './pool-routes.ts'
+import { printable } from '../../core/printable.ts'
 
 /** The two halves: the upstream is found before the body is read, and chosen when it is known what the body asks for. */
 export interface UpstreamPaths {
@@ -97,7 +98,7 @@ function decoded(text: string): string {
 function unknown(name: string): TollwayError {
   return new TollwayError({
     code: 'not_found',
-    message: `There is no upstream "${name.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)}" for this caller, or not with this path and method.`,
+    message: `There is no upstream "${printable(name, 100)}" for this caller, or not with this path and method.`,
     advice: ['GET /status lists the upstreams.'],
   })
 }

@@ -8,6 +8,7 @@ import { hashKey } from '../../io/callers/hash-key.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { withCommandAudit, withLedger } from './command-audit.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
+import { printable } from '../../core/printable.ts'
 
 /** The part of a configuration that keys are about. */
 export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit' | 'store'>
@@ -48,7 +49,7 @@ export async function addKey(
   const { id } = wish
   if (!ID.test(id)) {
     throw new ConfigError(
-      `"${printable(id)}" cannot be a caller's id: use letters, digits, dots, dashes and underscores, at most 64.`,
+      `"${printable(id, 100)}" cannot be a caller's id: use letters, digits, dots, dashes and underscores, at most 64.`,
     )
   }
   if (config.callers.some((caller) => caller.id === id)) {
@@ -90,7 +91,7 @@ export async function revokeKey(config: KeysConfig, id: string, clock: Clock): P
       throw new ConfigError(
         fixed
           ? `"${id}" is a caller of the configuration file. Remove it there.`
-          : `There is no key for "${printable(id)}". \`tollway keys list\` shows those there are.`,
+          : `There is no key for "${printable(id, 100)}". \`tollway keys list\` shows those there are.`,
       )
     }
     return { keys: keys.filter((known) => known.id !== id), record: { caller: id } }
@@ -131,10 +132,6 @@ function pathOf({ keys }: KeysConfig): string {
   throw new ConfigError(
     'The configuration names no keys file. Add `keys: { path: ./tollway-keys.json }`, then restart the gateway.',
   )
-}
-
-function printable(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 100)
 }
 
 function defined<K extends string>(name: K, value: number | undefined): Partial<Record<K, number>> {

@@ -11,6 +11,7 @@ import type { KnownPrice, Pin, Store } from '../../io/store/store.ts'
 import { withCommandAudit } from './command-audit.ts'
 import { parseApiBase } from '../config/addresses.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
+import { EVM_ADDRESS } from '../../core/evm.ts'
 
 /** The part of a configuration that sellers are about. */
 export type SellersConfig = Pick<
@@ -39,7 +40,6 @@ export interface TrustRequest {
   readonly path?: string | undefined
 }
 
-const ADDRESS = /^0x[0-9a-fA-F]{40}$/
 const PRICE = /^(0|[1-9]\d{0,14})(?:\.(\d{1,36}))?$/
 
 /** The ledger's pins and prices. @throws ConfigError without a ledger; TollwayError `store_unavailable` */
@@ -255,7 +255,7 @@ function readNetwork(text: string): string {
 }
 
 function readAddress(text: string): string {
-  if (ADDRESS.test(text)) return text.toLowerCase()
+  if (EVM_ADDRESS.test(text)) return text.toLowerCase()
   throw new ConfigError(`"${text}" is not an address: 0x and 40 hex digits.`)
 }
 

@@ -2,6 +2,7 @@
  * Checks JSON (RFC 8259) in its raw bytes, without building what it says: a hostile body of a few ten megabytes costs
  * `JSON.parse` seconds and a gigabyte, this a fraction of a second and nothing.
  */
+import { BACKSLASH, COLON, COMMA, isBlank, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts'
 
 /** What {@link checkJsonObject} found. */
 export type JsonVerdict = 'object' | 'not_json' | 'too_many_members' | 'too_deep'
@@ -14,12 +15,6 @@ export interface JsonBounds {
   readonly maxDepth: number
 }
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COLON = 0x3a
-const COMMA = 0x2c
-const OPEN_BRACE = 0x7b
-const OPEN_BRACKET = 0x5b
 const MINUS = 0x2d
 const POINT = 0x2e
 const ZERO = 0x30
@@ -151,6 +146,6 @@ function isHexDigit(byte: number | undefined): boolean {
 
 function skipBlank(bytes: Uint8Array, from: number): number {
   let at = from
-  while (bytes[at] === 0x20 || bytes[at] === 0x0a || bytes[at] === 0x0d || bytes[at] === 0x09) at++
+  while (isBlank(bytes[at])) at++
   return at
 }

@@ -2,6 +2,17 @@
  * Finds and replaces members of a JSON object in its raw bytes, so that a change to one field leaves everything
  * else as it was written: spacing, key order, number spelling, integers beyond 2^53 (RFC 8259).
  */
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  isBlank,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './json-bytes.ts'
 
 /** A member of the object at the top of a JSON text. Offsets are bytes; ends are exclusive. */
 export interface Member {
@@ -13,15 +24,6 @@ export interface Member {
   /** Whether another member of the same object has the same key: parsers disagree on which one counts. */
   readonly duplicate: boolean
 }
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COLON = 0x3a
-const COMMA = 0x2c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
 
 const PRIMITIVE = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 
@@ -109,10 +111,6 @@ function skipBlank(text: Buffer, from: number, to: number): number {
   let at = from
   while (at < to && isBlank(text[at])) at++
   return at
-}
-
-function isBlank(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }
 
 /** @returns the offset behind the closing quote */

@@ -1,5 +1,4 @@
-/** 2^256 - 1, the largest amount an ERC-20 `uint256` holds. */
-const MAX_UINT256 = 2n ** 256n - 1n
+import { MAX_UINT256 } from '../evm.ts'
 
 /** Micro-USD in one USD: limits in USD are kept in this unit (rule 1). */
 export const MICRO_USD = 1_000_000n

@@ -14,6 +14,7 @@ import { permit2Payload, typedPermit2 } from './permit2.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedAuthorization, TypedPermit2 } from './typed-message.ts'
 import { decodeBase64Json, type Offer } from '../x402/x402.ts'
+import { EVM_ADDRESS } from '../evm.ts'
 
 /** The largest payment header that is read, in bytes. Real ones are 1 to 3 kB. */
 const MAX_PAYMENT_BYTES = 32_768
@@ -21,7 +22,7 @@ const MAX_PAYMENT_BYTES = 32_768
 /** An authorization about to expire is refused by facilitators. */
 const MIN_REMAINING_SECONDS = 5
 
-const ADDRESS = z.string().regex(/^0x[0-9a-fA-F]{40}$/)
+const ADDRESS = z.string().regex(EVM_ADDRESS)
 const SECONDS = z.string().regex(/^\d{1,15}$/)
 
 const SIGNATURE = z.string().regex(/^0x[0-9a-fA-F]{130}$/)
@@ -203,7 +204,7 @@ function permit2Of(
   if (permitted.token.toLowerCase() !== quote.asset.address) return 'terms'
   if (parseAtomic(permitted.amount) !== quote.amount) return 'amount'
   const number = parseAtomic(nonce)
-  if (number === undefined || number >= 2n ** 256n) return 'unreadable'
+  if (number === undefined) return 'unreadable'
   return {
     from: from.toLowerCase(),
     nonce: `0x${number.toString(16).padStart(64, '0')}`,

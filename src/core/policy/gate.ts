@@ -8,14 +8,14 @@ import { TollwayError, type ErrorCode } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
 import { GAS_SPONSORING } from '../x402/x402.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
+import { EVM_ADDRESS } from '../evm.ts'
+import { printable } from '../printable.ts'
 
 /** Longest `maxTimeoutSeconds` an offer may ask for; below it the window is capped, above it the offer is refused. */
 export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
 
 /** Shortest window that is signed: facilitators refuse authorizations about to expire. */
 const MIN_VALIDITY_SECONDS = 10
-
-const EVM_ADDRESS = /^0x[0-9a-fA-F]{40}$/
 
 /** What the gate holds an offer against. */
 export interface GatePolicy {
@@ -157,7 +157,10 @@ export function vetOffers(
     ...challenge.offers.map((offer) => `${offer.scheme} on ${offer.network}`),
     ...challenge.others,
   ]
-  throw new TollwayError({ ...refusal, details: { ...refusal.details, offered: clean(offered.join(', ')) } })
+  throw new TollwayError({
+    ...refusal,
+    details: { ...refusal.details, offered: printable(offered.join(', '), 200) },
+  })
 }
 
 /** The sort is stable: of equals the seller's first stays first. */
@@ -186,14 +189,14 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 0,
       code: 'no_supported_offer',
-      message: `The seller offers ${clean(describeKinds(challenge))}, which the payer of this route does not support.`,
+      message: `The seller offers ${printable(describeKinds(challenge), 200)}, which the payer of this route does not support.`,
     }
   }
   if (!policy.networks.includes(offer.network)) {
     return {
       stage: 1,
       code: 'network_not_allowed',
-      message: `The seller asks for payment on ${clean(offer.network)}, and this payer may pay on ${policy.networks.join(', ')}.`,
+      message: `The seller asks for payment on ${printable(offer.network, 200)}, and this payer may pay on ${policy.networks.join(', ')}.`,
       advice: ["Add the network to the payer's networks if you mean to pay there."],
     }
   }
@@ -204,7 +207,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 2,
       code: 'asset_not_allowed',
-      message: `The seller asks for the asset ${clean(offer.asset)} on ${offer.network}, which is not in the asset table.`,
+      message: `The seller asks for the asset ${printable(offer.asset, 200)} on ${offer.network}, which is not in the asset table.`,
       advice: ['Add it under assets if you mean to pay with it.'],
     }
   }
@@ -213,7 +216,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 2,
       code: 'no_supported_offer',
-      message: `The seller wants ${asset.symbol} on ${asset.network} by ${clean(wanted(offer))}, which is not a way this token is paid with.`,
+      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wanted(offer), 200)}, which is not a way this token is paid with.`,
     }
   }
   const facilitator = facilitatorOf(offer)
@@ -249,7 +252,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 5,
       code: 'payee_not_allowed',
-      message: `The seller asks to pay ${clean(offer.payTo)}, and ${origin} is pinned to ${payees?.join(', ') ?? 'an EVM address'}.`,
+      message: `The seller asks to pay ${printable(offer.payTo, 200)}, and ${origin} is pinned to ${payees?.join(', ') ?? 'an EVM address'}.`,
       advice: ['If the seller really changed its payee, set policy.sellers pay_to for it.'],
     }
   }
@@ -342,9 +345,4 @@ function describeKinds(challenge: Challenge): string {
     return `${offer.scheme}${typeof method === 'string' ? ` by ${method}` : ''} on ${offer.network}`
   })
   return [...new Set([...kinds, ...challenge.others])].join(', ')
-}
-
-/** A seller's words inside our message: printable ASCII, short. */
-function clean(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200)
 }

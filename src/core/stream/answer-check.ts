@@ -1,6 +1,7 @@
 /** Whether what a seller gave for its money is an answer at all. Pure, and careful: a strange answer is better than none. */
 import { scanTopLevel } from '../json/json-scan.ts'
 import type { AnswerKind } from './stream-json.ts'
+import { isBlank } from '../json/json-bytes.ts'
 
 /** Members of which answers of model APIs have at least one. */
 const ANSWERS: ReadonlySet<string> = new Set([
@@ -33,7 +34,7 @@ export function isErrorOnly(body: Uint8Array): boolean {
 
 /** Whether there is nothing but blanks. */
 export function isBlankText(body: Uint8Array): boolean {
-  return body.every((byte) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09)
+  return body.every(isBlank)
 }
 
 /**

@@ -4,6 +4,7 @@ import type { StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
+import { property } from '../property.ts'
 
 /** What the last chunks said about themselves; a chunk that Tollway adds repeats it. */
 interface ChunkIdentity {
@@ -117,8 +118,8 @@ export class AnswerProgress implements StreamProgress {
   #note(key: string, json: unknown): void {
     if (key === 'choices') this.#noteChoices(json)
     else if (key === 'usage') this.#noteUsage(json)
-    else if (key === 'response') this.#noteUsage(field(json, 'usage'))
-    else if (key === 'message') this.#inputTokens = field(field(json, 'usage'), 'input_tokens')
+    else if (key === 'response') this.#noteUsage(property(json, 'usage'))
+    else if (key === 'message') this.#inputTokens = property(property(json, 'usage'), 'input_tokens')
     else if (key === 'id' && typeof json === 'string') this.#identity = { ...this.#identity, id: json }
     else if (key === 'model' && typeof json === 'string') this.#identity = { ...this.#identity, model: json }
     else if (key === 'created' && Number.isSafeInteger(json)) {
@@ -129,12 +130,12 @@ export class AnswerProgress implements StreamProgress {
   #noteChoices(choices: unknown): void {
     if (!Array.isArray(choices)) return
     for (const [position, choice] of choices.slice(0, MAX_CHOICES).entries()) {
-      const told = field(choice, 'index')
+      const told = property(choice, 'index')
       const index = Number.isSafeInteger(told) ? Number(told) : position
       if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
       // Some sellers tell the usage in the choice, and clients read it there.
-      this.#noteUsage(field(choice, 'usage'))
-      const reason = field(choice, 'finish_reason')
+      this.#noteUsage(property(choice, 'usage'))
+      const reason = property(choice, 'finish_reason')
       if (reason === 'error') this.#failed = true
       else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)
     }
@@ -164,7 +165,7 @@ const MAX_CHOICES = 1024
 function errorText(error: unknown): string | undefined {
   if (typeof error === 'string') return error === '' ? undefined : error
   if (typeof error !== 'object' || error === null) return undefined
-  const message = field(error, 'message')
+  const message = property(error, 'message')
   return typeof message === 'string' ? message : 'error'
 }
 
@@ -174,10 +175,6 @@ function parse(bytes: Buffer): unknown {
   } catch {
     return undefined
   }
-}
-
-function field(value: unknown, name: string): unknown {
-  return isRecord(value) ? value[name] : undefined
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -3,6 +3,17 @@
  * number of its members, and every other byte stays as it was (RFC 8259).
  */
 
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  isBlank,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from '../json/json-bytes.ts'
 import { ByteSink } from './byte-sink.ts'
 
 /** A place in the text whose members matter. */
@@ -51,15 +62,6 @@ const ROOT = object({
 
 /** The longest spelling of a key that matters: `response` with every letter as `\uXXXX`. */
 const MAX_KEY_BYTES = 48
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COLON = 0x3a
-const COMMA = 0x2c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
 
 /** One JSON text, or several after one another. Its output does not depend on how the input was cut into chunks. */
 export class CostSplicer {
@@ -248,8 +250,4 @@ function decodeKey(raw: Buffer): string | undefined {
   } catch {
     return undefined
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

@@ -1,14 +1,16 @@
 /** Reads the `usage` at the top of a JSON answer while it streams through (RFC 8259); nothing of the answer is kept. */
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  isBlank,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from '../json/json-bytes.ts'
 import { readUsage, type Usage } from './usage.ts'
-
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const COLON = 0x3a
-const COMMA = 0x2c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
 
 /** Longer than any `usage` there is; a longer one is not read. */
 const MAX_USAGE_BYTES = 16_384
@@ -103,8 +105,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

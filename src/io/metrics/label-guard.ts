@@ -1,3 +1,4 @@
+import { printable } from '../../core/printable.ts'
 /** What a value becomes when its label has no room left. */
 export const OVERFLOW = 'other'
 
@@ -29,7 +30,7 @@ export class LabelGuard {
   }
 
   #value(label: string, value: string): string {
-    const clean = value.slice(0, MAX_LENGTH).replace(/[^\x20-\x7e]/g, '?')
+    const clean = printable(value, MAX_LENGTH)
     let seen = this.#seen.get(label)
     if (!seen) this.#seen.set(label, (seen = new Set()))
     if (seen.has(clean)) return clean

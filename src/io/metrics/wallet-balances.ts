@@ -1,11 +1,12 @@
-/** The payers' balances, read from the chains in the background: a scrape never waits for a node. */
-import { createPublicClient, erc20Abi, getAddress, http } from 'viem'
+/** Reads the payers' wallet balances from the chains in the background, so that a scrape never waits for a node. */
+import { erc20Abi, getAddress } from 'viem'
 import { findNetwork, type Asset } from '../../core/money/assets.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import type { Timers } from '../../core/timers.ts'
+import { nodeClient } from '../chain/node-client.ts'
 import type { WalletReading } from './metric-sources.ts'
 
-/** Whose balances are read. */
+/** A wallet whose balances are read. */
 export interface Wallet {
   readonly payer: string
   /** The paying address. */
@@ -17,30 +18,29 @@ export interface Wallet {
 /** Options of {@link watchWalletBalances}. */
 export interface WalletsOptions {
   readonly wallets: readonly Wallet[]
-  /** Assets with a USD value are read, on every network of the wallet that has a node. */
+  /** Assets with a USD value are read on every network of the wallet that has a node. */
   readonly assets: readonly Asset[]
-  /** JSON-RPC addresses by CAIP-2 network. May hold keys: never shown. */
+  /** JSON-RPC addresses by CAIP-2 network. They may contain keys and are never shown. */
   readonly nodes: ReadonlyMap<string, string>
   readonly timers: Timers
-  /** Between two readings, milliseconds; default 60,000. */
+  /** Milliseconds between two readings; default 60,000. */
   readonly intervalMs?: number | undefined
 }
 
-/** See the file's head. */
+/** The balances of the payers' wallets. */
 export interface WalletBalances {
-  /** The newest balances. One that could not be read is there without a number. */
+  /** The latest balances. A balance that could not be read is listed without a number. */
   readonly newest: () => readonly WalletReading[]
-  /** Reads now. Never rejects. */
+  /** Reads all balances now. Never rejects. */
   readonly refresh: () => Promise<void>
   readonly close: () => void
 }
 
 const INTERVAL_MS = 60_000
-const TIMEOUT_MS = 10_000
-/** A balance is 32 bytes; a node that sends more is broken. */
-const MAX_ANSWER_BYTES = 65_536
+/** A balance is 32 bytes; a node that sends more than this is broken. */
+const MAX_RESPONSE_BYTES = 65_536
 
-/** Reads at once and again at every interval. Without a node or a wallet it does nothing. */
+/** Reads at once and then at every interval. Does nothing without a node or a wallet. */
 export function watchWalletBalances(options: WalletsOptions): WalletBalances {
   const { wallets, assets, nodes, timers, intervalMs = INTERVAL_MS } = options
   const closing = new AbortController()
@@ -78,24 +78,11 @@ export function watchWalletBalances(options: WalletsOptions): WalletBalances {
   }
 }
 
-/** @throws when the node gives no usable answer, or is one of another network */
+/** @throws when the node gives no usable answer or serves another network */
 async function balanceOf(asset: Asset, owner: string, rpc: string, closing: AbortSignal): Promise<bigint> {
-  const client = createPublicClient({
-    transport: http(rpc, {
-      retryCount: 0,
-      timeout: TIMEOUT_MS,
-      maxResponseBodySize: MAX_ANSWER_BYTES,
-      // A redirect would carry the key in the address to somebody else.
-      fetchFn: (input, init) => {
-        const signal = init?.signal ? AbortSignal.any([init.signal, closing]) : closing
-        return fetch(input, { ...init, redirect: 'error', signal })
-      },
-    }),
-    cacheTime: 0,
-    ccipRead: false,
-  })
+  const client = nodeClient({ rpc, maxResponseBytes: MAX_RESPONSE_BYTES }, closing)
   const chain = await client.getChainId()
-  if (chain !== findNetwork(asset.network)?.chainId) throw new Error('the node is one of another network')
+  if (chain !== findNetwork(asset.network)?.chainId) throw new Error('the node serves another network')
   return await client.readContract({
     address: getAddress(asset.address),
     abi: erc20Abi,

@@ -1,7 +1,8 @@
 /** What the signer and its worker say to each other. Both sides check what they get. */
 import { z } from 'zod'
+import { EVM_ADDRESS } from '../../core/evm.ts'
 
-const address = z.string().regex(/^0x[0-9a-fA-F]{40}$/)
+const address = z.string().regex(EVM_ADDRESS)
 const uint256 = z.string().regex(/^(?:0|[1-9]\d{0,77})$/)
 const chainId = z.int().min(1)
 

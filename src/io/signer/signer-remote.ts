@@ -10,13 +10,14 @@ import type { RemoteSignerReference } from '../../core/payer/key-reference.ts'
 import { payerOf, toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
 import type { Signer } from './signer.ts'
 import { TypedDigest } from './typed-digest.ts'
+import { EVM_ADDRESS } from '../../core/evm.ts'
 
 /** Signatures of a batch that are asked for at the same time. */
 const CONCURRENCY = 8
 /** A signature is 140 bytes of JSON. */
 const MAX_ANSWER_BYTES = 65_536
 
-const KEYS = z.object({ keys: z.array(z.string().regex(/^0x[0-9a-fA-F]{40}$/)) })
+const KEYS = z.object({ keys: z.array(z.string().regex(EVM_ADDRESS)) })
 const SIGNED = z.object({ signature: z.string().regex(/^(?:0x)?[0-9a-fA-F]{130}$/) })
 const FAILED = z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })
 

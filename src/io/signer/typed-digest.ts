@@ -6,8 +6,7 @@ import type { Hex } from 'viem'
 import { keccak256, toHex } from 'viem/utils'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../core/payer/contracts.ts'
 import type { TypedMessage } from '../../core/payer/typed-message.ts'
-
-const MAX_UINT256 = 2n ** 256n - 1n
+import { EVM_ADDRESS, MAX_UINT256 } from '../../core/evm.ts'
 
 const TRANSFER =
   'TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)'
@@ -139,6 +138,6 @@ function number(value: string | number): string {
 }
 
 function address(text: string): string {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new RangeError('an address is not 20 bytes')
+  if (!EVM_ADDRESS.test(text)) throw new RangeError('an address is not 20 bytes')
   return text.slice(2).toLowerCase().padStart(64, '0')
 }
