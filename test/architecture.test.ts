@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { circles, foldersOf, importsOf, localImports, ROOT, sources } from './kit/import-graph.ts'
@@ -170,14 +170,14 @@ test('core reaches for no clock, no randomness and no environment of its own', (
   expect(reaches).toEqual([])
 })
 
-test('a quote is made in one place, and payers take nothing but quotes', () => {
+test('rule 6: a quote is made in one place, and payers take nothing but quotes', () => {
   const makers = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter((file) =>
     readFileSync(join(ROOT, file), 'utf8').includes('new Quote('),
   )
   expect(makers).toEqual(['src/core/policy/gate.ts'])
 })
 
-test('only the signer worker holds a key: nothing else signs, and nothing else reads one', () => {
+test('rule 8: only the signer worker holds a key: nothing else signs, and nothing else reads one', () => {
   const files = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter(
     (file) => !file.startsWith('src/app/sandbox/'),
   )
@@ -201,7 +201,7 @@ test('only the signer worker holds a key: nothing else signs, and nothing else r
   ])
 })
 
-test('every payment takes one way: gate, payer, ledger, one send', () => {
+test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one send', () => {
   const files = [...sources('src'), ...sources('middleware'), ...sources('providers')].filter(
     (file) => !file.startsWith('src/app/sandbox/'),
   )
@@ -255,6 +255,46 @@ test('every payment takes one way: gate, payer, ledger, one send', () => {
     'src/io/ledger/record-authorization.ts',
   ])
 })
+
+describe('the table of money rules in docs/architecture.md', () => {
+  const page = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8')
+  const rows = [...page.matchAll(/^\| (\d+) \| (.*\]\(\.\.\/src.*) \| (.*) \|$/gm)].map(
+    ([, rule, code = '', tests = '']) => ({
+      rule: Number(rule),
+      code: linkedFiles(code),
+      tests: linkedFiles(tests),
+    }),
+  )
+
+  test('has the ten rules, each with code and tests', () => {
+    expect(rows.map(({ rule }) => rule)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    expect(rows.filter(({ code, tests }) => code.length === 0 || tests.length === 0)).toEqual([])
+  })
+
+  test.each(rows)(
+    'rule $rule: its files exist, and a title in each of its tests names it',
+    ({ rule, code, tests }) => {
+      expect([...code, ...tests].filter((file) => !existsSync(join(ROOT, file)))).toEqual([])
+      expect(tests.filter((file) => !rulesOf(readFileSync(join(ROOT, file), 'utf8')).has(rule))).toEqual([])
+    },
+  )
+
+  test('the search for rules in titles finds one rule and several, and nothing in comments', () => {
+    const text = "test('rule 3: x')\ntest(`rules 5, 6 and 10: x`)\n// rule 7: x\ntest('keeps rule 8')"
+    expect([...rulesOf(text)]).toEqual([3, 5, 6, 10])
+  })
+})
+
+/** The files that a cell of a table in docs/ links to, from the project's root. */
+function linkedFiles(cell: string): string[] {
+  return [...cell.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, file = '']) => file)
+}
+
+/** The money rules that titles of a test file begin with: `rule 5: ...`, `rules 3 and 4: ...`. */
+function rulesOf(text: string): Set<number> {
+  const titles = text.matchAll(/['"`]rules? ([\d, and]+): /g)
+  return new Set([...titles].flatMap(([, list = '']) => (list.match(/\d+/g) ?? []).map(Number)))
+}
 
 test('tests are neither skipped, focused nor retried', () => {
   const marked = readdirSync(join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })

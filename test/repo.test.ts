@@ -1,9 +1,20 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import * as middleware from '../middleware/index.ts'
+import { run, type Ended } from './kit/child.ts'
 import { blocksOf } from './kit/markdown.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -78,6 +89,33 @@ test('the lock file pins contents and names no registry', () => {
     optional && !(os.includes('linux') && cpu.includes('x64') && libc.includes('glibc'))
   const unpinned = locked.filter(([, entry]) => !elsewhere(entry) && !entry.integrity?.startsWith('sha512-'))
   expect(unpinned).toEqual([])
+})
+
+// .npmrc silences npm's warnings; this one would matter.
+test('no locked package is deprecated', () => {
+  const { packages } = z
+    .object({ packages: z.record(z.string(), z.looseObject({ deprecated: z.string().optional() })) })
+    .parse(JSON.parse(read('package-lock.json')))
+  expect(Object.entries(packages).filter(([, { deprecated }]) => deprecated !== undefined)).toEqual([])
+})
+
+test('npm ci prints no engine warnings on a Node older than the packages ask for', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tollway-npm-ci-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  for (const name of ['.npmrc', 'package-lock.json', 'test/tools/package.json'])
+    cpSync(join(ROOT, name), join(directory, name))
+  // Whatever Node runs the tests, no Node is this new.
+  const future = { ...JSON.parse(read('package.json')), engines: { node: '>=999' } }
+  writeFileSync(join(directory, 'package.json'), JSON.stringify(future))
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)))
+  const ci = (...flags: string[]): Promise<Ended> =>
+    run('npm', ['ci', '--dry-run', '--offline', ...flags], { cwd: directory, env })
+  expect(await ci()).toMatchObject({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringMatching(/^added \d+ packages/m),
+  })
+  expect((await ci('--loglevel=warn')).stderr).toContain('EBADENGINE')
 })
 
 test('dependencies are pinned to the version that was tested', () => {

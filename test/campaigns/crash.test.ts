@@ -50,7 +50,7 @@ describe('a gateway that kills itself at a step', () => {
     expect(result.tally.checks).toBeGreaterThanOrEqual(SLICE.length)
   })
 
-  test('breaks no invariant, and its ledger is the chain to the atom', () => {
+  test('rules 3 and 4: breaks no invariant, and its ledger equals the chain to the last atomic unit', () => {
     expect(result.violations).toEqual([])
     const settled = result.after.charges.filter(({ state }) => state === 'settled')
     expect(settled.length).toBeGreaterThan(0)

@@ -5,7 +5,7 @@ import { PAYEE, USDC } from './hostile-402/replies.ts'
 
 const SEED = 402
 
-test('whatever a 402 says, it is refused with a code or becomes a quote that the judge lets pass', async () => {
+test('rule 6: any 402 is either refused with an error code or becomes a quote that an independent judge accepts', async () => {
   const { outcomes, signed } = await fuzzGate(4000, 50, SEED)
   // The replies reach every part: quotes, each refusal, and every way not to be understood.
   for (const outcome of [
@@ -26,7 +26,7 @@ test('whatever a 402 says, it is refused with a code or becomes a quote that the
   expect(signed).toBe(50)
 })
 
-test('whatever a 402 says, the gateway answers, lives on, and pays nothing the judge would refuse', async () => {
+test('rule 6: given any 402, the gateway answers, keeps running, and pays nothing that the judge would refuse', async () => {
   const { outcomes, signed } = await fuzzGateway(150, SEED)
   expect([...outcomes.values()].reduce((sum, count) => sum + count, 0)).toBe(150)
   expect(signed).toBe(outcomes.get('paid'))

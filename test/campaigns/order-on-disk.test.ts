@@ -87,7 +87,7 @@ describe('reading a trace', () => {
   })
 })
 
-test('a real gateway syncs every charge before its signed request leaves, several at once; without syncs it is caught', async () => {
+test('rule 3: a real gateway syncs every charge before its signed request leaves, under concurrency; a control run without syncs is caught', async () => {
   const preload = join(import.meta.dirname, 'order-on-disk/no-sync.ts')
   const [report, control] = await Promise.all([
     traceOrder({ payments: 60, parallel: 20 }),

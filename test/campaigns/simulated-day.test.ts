@@ -5,7 +5,7 @@ import { holdBooksTogether } from './simulated-day/books.ts'
 import { localDate, nextClockChange } from './simulated-day/clock-change.ts'
 import { simulateDay } from './simulated-day/day.ts'
 
-test('after a day over midnight and a clock change, ledger, charges, metrics, audit file and chain say the same', async () => {
+test('rule 1: after a day across midnight and a clock change, ledger, charges, metrics, audit file and chain agree', async () => {
   const { books, answers, reconciled, ...day } = await simulateDay({ seed: 7, steps: 16, burst: 5 })
   expect(books.differences).toEqual([])
   const { ledger, charges, metrics, audit, chain } = books

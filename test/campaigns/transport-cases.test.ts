@@ -55,7 +55,7 @@ describe.each([1, 2] as const)('x402 v%i', (version) => {
   })
 })
 
-test('nothing was charged twice, nothing is open, and ledger and chain agree to the atom', () => {
+test('rule 5: nothing was charged twice, nothing is open, and ledger and chain agree to the last atomic unit', () => {
   expect(report, renderReport(report)).toMatchObject({ doubleCharges: 0, uncertain: 0, auditWhole: true })
   expect(report.ledgerTotal).toBe(report.chainTotal)
   expect(report.chainTotal).toBe(28_000n)

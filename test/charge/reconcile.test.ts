@@ -222,7 +222,7 @@ function provesUnspent(before: Charge, observation: Observation): boolean {
     : !observation.spent && observation.block.timestamp > (before.authorization?.validBefore ?? Infinity)
 }
 
-test('nothing is released without the proof of rule 4, and with it everything is', () => {
+test('rule 4: nothing is released without proof that it is unspent, and with it everything is', () => {
   fc.assert(
     fc.property(anyCharge, anyObservation, ({ state, proof, method }, observation) => {
       const before = charge(state, {

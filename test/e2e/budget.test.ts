@@ -30,7 +30,7 @@ async function halfACent(window = 'day'): Promise<TestGateway> {
 
 const body = { model: 'paid/sandbox-small' }
 
-test('calls 1 to 5 answer; call 6 is stopped before the seller is asked, with no payment challenge', async () => {
+test('rule 7: calls 1 to 5 are answered; call 6 is stopped before the seller is asked, with no payment challenge', async () => {
   const gateway = await halfACent()
   const { url } = gateway
   for (let call = 1; call <= 5; call++) expect((await ask(url, body)).status).toBe(200)
@@ -61,7 +61,7 @@ test('calls 1 to 5 answer; call 6 is stopped before the seller is asked, with no
   })
 })
 
-test('of 50 calls at once on a fresh budget exactly 5 pay', async () => {
+test('rule 2: of 50 concurrent calls on a fresh budget exactly 5 pay', async () => {
   const { url, gateway } = await halfACent()
   const paid = (await world.chain.transfers()).length
   const statuses = await Promise.all(Array.from({ length: 50 }, async () => (await ask(url, body)).status))

@@ -67,7 +67,7 @@ async function serve(): Promise<{ child: ChildProcess; url: string }> {
   throw new Error('the gateway ended before it was ready')
 }
 
-test('kill -9 between recorded and reply: after the restart the charge is uncertain, counted, and never paid again', async () => {
+test('rule 4: after kill -9 between record and reply, the restarted gateway counts the charge as uncertain and never pays it again', async () => {
   paid = Promise.withResolvers()
   const first = await serve()
   const lost = ask(first.url, { model: 'paid/m' }).catch(() => 'no answer')

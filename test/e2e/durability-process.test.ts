@@ -100,7 +100,7 @@ async function makeLedger(charges: number): Promise<void> {
 }
 
 describe('a disk that takes no more bytes', () => {
-  test('closes paid routes of a running process, unpaid ones go on, and they open again when there is room', async () => {
+  test('rule 9: closes paid routes of a running process while unpaid ones keep working, and they open again when there is room', async () => {
     const child = start()
     const url = await readyUrl(child)
     expect(await pay(url)).toEqual([200, 'paid'])

@@ -166,7 +166,7 @@ const faults: Fault[] = [
 ]
 
 describe.each(faults)('$name', ({ code, begin }) => {
-  test('closes paid routes and no others, and they open again without a restart', async () => {
+  test('rule 9: closes paid routes and no others, and they open again without a restart', async () => {
     expect((await tollway.pay()).status).toBe(200)
     const end = await begin()
     await expectClosedForPaidOnly(code)

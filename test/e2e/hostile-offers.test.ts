@@ -68,7 +68,7 @@ const ask: typeof askGateway = (url, body, headers) => askGateway(url, { ...body
 const paidRequests = (): unknown[] =>
   seller.requests.filter(({ headers }) => headers['payment-signature'] ?? headers['x-payment'])
 
-describe('an offer that must not be paid gets its own code; nothing is signed; the audit file says why', () => {
+describe('rule 6: an offer that must not be paid gets its own error code, nothing is signed, and the audit file says why', () => {
   const offers: [string, string, () => ReturnType<typeof challengeV2>][] = [
     ['a price above the ceiling', 'price_above_limit', () => challengeV2([{ ...good, amount: '100001' }])],
     ['another asset', 'asset_not_allowed', () => challengeV2([{ ...good, asset: PAYEE }])],
@@ -129,7 +129,7 @@ describe('an offer that must not be paid gets its own code; nothing is signed; t
   })
 })
 
-describe('after the signature was sent, nothing but a receipt settles and nothing releases', () => {
+describe('rule 4: after the signature was sent, only a receipt settles the charge and nothing releases it', () => {
   const pay = (answer: (response: ServerResponse) => void): HostileHandler => {
     return (request, response) =>
       request.headers['payment-signature'] ? answer(response) : send(response, challengeV2([good]))

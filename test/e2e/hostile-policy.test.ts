@@ -57,7 +57,7 @@ function signatureOf(payment: string): string {
   return payload.signature
 }
 
-describe('a payment that the seller sends back does not reach the client', () => {
+describe('rule 8: a payment that the seller sends back does not reach the client', () => {
   let tollway: TestGateway
   beforeAll(async () => {
     tollway = await start()

@@ -122,7 +122,7 @@ describe('an Idempotency-Key', () => {
     expect(paid).toBe(2)
   })
 
-  test('sent several times at once is paid once, and all get the answer', async () => {
+  test('rule 5: sent several times concurrently is paid once, and every request gets the answer', async () => {
     const released = Promise.withResolvers<void>()
     pay = async (response, n) => {
       await released.promise

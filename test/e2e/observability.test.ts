@@ -125,7 +125,7 @@ describe('logs', () => {
     ])
   })
 
-  test('no key, signature, payload or prompt is in the log, nor in the audit file or a trace, at any level', async () => {
+  test('rule 8: no key, signature, payload or prompt is in the log, the audit file or a trace, at any level', async () => {
     const { privateKey } = world.chain.accounts.buyer
     const everything = [...lines, ...(await tollway.audit()).map((record) => JSON.stringify(record))]
     const all = `${everything.join('')}${JSON.stringify(receiver.spans)}`

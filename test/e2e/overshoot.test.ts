@@ -6,7 +6,7 @@ import { blocksOf } from '../kit/markdown.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-test('of 60 calls at once through two gateways on one ledger, exactly the 12 that fit pass, under nested budgets', async () => {
+test('rule 2: of 60 concurrent calls through two gateways on one ledger, exactly the 12 that fit the nested budgets pass', async () => {
   const page = await readFile(join(ROOT, 'docs/budgets.md'), 'utf8')
   const line =
     blocksOf(page)

@@ -114,7 +114,7 @@ test('chunks pass as they come: the first is here before the seller has made the
   expect(rest).toContain('data: [DONE]')
 })
 
-test('store, audit file, metrics and chain agree to the atom', async () => {
+test('rule 1: store, audit file, metrics and chain agree to the last atomic unit', async () => {
   const { seller, buyer } = world.chain.accounts
   const paidDirectly = 1n
   const onChain = (await world.chain.transfers({ from: buyer.address, to: seller.address })).reduce(

@@ -200,7 +200,7 @@ describe('repeats', () => {
     expect(busy.requests).toHaveLength(1)
   })
 
-  test('of a paid route are of the unpaid question only: what was signed is sent once', async () => {
+  test('rule 5: on a paid route repeat only the unpaid probe; a signed payment is sent once', async () => {
     const seller = await upstream((request, response, count) => {
       if (request.headers['payment-signature'] !== undefined) return void response.destroy()
       return (count === 1 ? status(503, { 'retry-after-ms': '1' }) : selling('1000'))(
@@ -251,7 +251,7 @@ describe('a paid route', () => {
       (_request, response) => send(response, challengeV2([{ ...offerV2, network: 'eip155:1' }])),
       {},
     ],
-  ])('refused for %s ends there', async (_what, reply, more) => {
+  ])('rule 7: refused for %s ends there, without a fallback', async (_what, reply, more) => {
     const bad = await upstream(reply)
     const spare = await upstream(ok)
     const policy = 'sellers' in more ? { sellers: { [bad.url]: { pay_to: [`0x${'2'.repeat(40)}`] } } } : {}

@@ -41,7 +41,7 @@ describe('another process of this machine', () => {
     return { child, instance: { ...self, id: 'ins_child', pid, processStart: start } }
   }
 
-  test('lives while it runs, and is dead as soon as it is killed, however fresh its heartbeat', async () => {
+  test('rule 10: lives while it runs, and is dead as soon as it is killed, however fresh its heartbeat', async () => {
     const { child, instance } = await startChild()
     expect(await isDead(instance, self, NOW)).toBe(false)
     child.kill('SIGKILL')

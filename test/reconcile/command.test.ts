@@ -166,7 +166,7 @@ test('kill -9 twice, one payment taken and one not: the books end equal to the c
   expect(lastType('audit.jsonl')).toBe('audit.checkpoint')
 })
 
-test('beside a gateway it writes an audit file of its own, and leaves what is in flight alone', async () => {
+test('rule 10: beside a gateway it writes an audit file of its own, and leaves payments in flight alone', async () => {
   const { child, url } = await serve()
   // The chain is ahead of this machine by now: the seller refuses, and the payment stays uncertain.
   await ask(url, { model: 'paid/m', seed: 3 })

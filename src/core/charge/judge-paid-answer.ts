@@ -1,4 +1,4 @@
-/** What an answer to a paid request means for its charge and its client (DESIGN section 3). Pure, so that every row is tested. */
+/** What an answer to a paid request means for its charge and its client (docs/architecture.md). Pure, so that every row is tested. */
 import type { ErrorCode } from '../errors.ts'
 import type { Receipt } from '../x402/x402.ts'
 

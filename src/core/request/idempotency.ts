@@ -1,5 +1,5 @@
 /**
- * When two requests are one (DESIGN section 6). Whatever a client means as two requests is paid twice; what it sends again
+ * When two requests are one. Whatever a client means as two requests is paid twice; what it sends again
  * because it never got its answer is paid once. docs/idempotency.md has the same rules as a table.
  */
 import { TollwayError } from '../errors.ts'

@@ -160,7 +160,7 @@ export interface Flagged extends ChainFinding {
   readonly at: number
 }
 
-/** A request that reserved a charge in the last 24 hours (DESIGN section 6). Charges that were released leave none. */
+/** A request that reserved a charge in the last 24 hours (docs/idempotency.md). Charges that were released leave none. */
 export interface Tombstone {
   readonly charge: Charge
   /** See {@link RequestMark.body}. */
