@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
@@ -5,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { installCommand } from '../src/app/sandbox/optional-parts.ts'
 import { run, type Ended } from './kit/child.ts'
+import { deadLinks } from './kit/links.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const INSTALL_TIMEOUT_MS = 180_000
@@ -65,11 +67,27 @@ async function installed(): Promise<string[]> {
 }
 
 describe('the tarball', () => {
-  test('holds what was built, and the words that go with it', () => {
-    const top = new Set(files.map((path) => path.split('/')[0]))
-    top.delete('dashboards')
-    expect([...top].toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'dist', 'package.json'])
-    expect(files).toEqual(expect.arrayContaining(['dist/src/index.js', 'dist/src/io/signer.worker.js']))
+  test('holds what was built, the documentation, the examples and the dashboards', () => {
+    expect([...new Set(files.map((path) => path.split('/')[0]))].toSorted()).toEqual([
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'LICENSE',
+      'README.md',
+      'SECURITY.md',
+      'dashboards',
+      'dist',
+      'docs',
+      'examples',
+      'package.json',
+    ])
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'dist/src/index.js',
+        'dist/src/io/signer/signer.worker.js',
+        'docs/architecture.md',
+        'examples/tollway.yaml',
+      ]),
+    )
     const own = ['app.js', 'dashboard.html', 'icon.svg', 'page.css', 'sign-in.html', 'sign-in.js']
     const page = [...own, 'uplot.js', 'uplot.css', 'uplot.LICENSE']
     expect(files).toEqual(
@@ -77,10 +95,17 @@ describe('the tarball', () => {
     )
   })
 
-  test('holds no tests, no benchmark and no sources beside declarations', () => {
-    expect(
-      files.filter((path) => /(?:^|\/)(?:test|bench|examples)\/|\.test\.|(?<!\.d)\.ts$/.test(path)),
-    ).toEqual([])
+  test('holds no tests, no benchmark and no sources except declarations', () => {
+    expect(files.filter((path) => /(?:^|\/)(?:test|bench)\/|\.test\.|(?<!\.d)\.ts$/.test(path))).toEqual([])
+  })
+
+  test('has no page with a link to a file or heading that it lacks', async () => {
+    const packed = join(project, 'node_modules/tollway')
+    const names = files.filter((path) => path.endsWith('.md'))
+    const texts = await Promise.all(names.map((name) => readFile(join(packed, name), 'utf8')))
+    const pages = new Map(names.map((name, at) => [name, texts[at] ?? '']))
+    expect(names).toEqual(expect.arrayContaining(['README.md', 'docs/README.md', 'SECURITY.md']))
+    expect(deadLinks(pages, (path) => existsSync(join(packed, path)))).toEqual([])
   })
 })
 

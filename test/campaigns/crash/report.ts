@@ -126,33 +126,36 @@ export function renderReport(report: CrashReport): string {
     ['checks after restarts', report.checks_after_restart],
     ['kills', kills.total],
     [
-      'of them between record and receipt',
+      'of these, between record and receipt',
       `${kills.record_to_receipt} (${percent(kills.record_to_receipt_share)})`,
     ],
-    ['of them while blocks came every two seconds', kills.with_slow_blocks],
-    ['requests; answers lost with a gateway', `${load.requests}; ${load.lost_with_the_gateway}`],
+    ['of these, while blocks came every two seconds', kills.with_slow_blocks],
+    ['requests; answers lost with their gateway', `${load.requests}; ${load.lost_with_the_gateway}`],
     ['charges', charges.total],
-    ['settled by the ledger, atomic units (charges)', `${atom.ledger_settled} (${atom.charges_settled})`],
-    ['moved by the chain, atomic units (transfers)', `${atom.chain_moved} (${atom.authorizations_used})`],
-    ['uncertain in the end', atom.uncertain],
-    ["signed, never taken, and released on the chain's proof", charges.released_after_being_signed],
-    ['audit records (files); files whose chain does not hold', `${audit.records} (${audit.files}); 0`],
+    ['settled in the ledger, atomic units (charges)', `${atom.ledger_settled} (${atom.charges_settled})`],
+    ['moved on the chain, atomic units (transfers)', `${atom.chain_moved} (${atom.authorizations_used})`],
+    ['uncertain at the end', atom.uncertain],
+    ['signed, never taken, and released on proof from the chain', charges.released_after_being_signed],
+    ['audit records (files); files with a broken hash chain', `${audit.records} (${audit.files}); 0`],
     ['audit lines torn by a kill and repaired', audit.repaired],
-    ['charges whose last state the audit files do not tell', audit.charges_whose_last_state_no_record_tells],
+    [
+      'charges whose last state is missing from the audit files',
+      audit.charges_whose_last_state_no_record_tells,
+    ],
   ]
   return `## Crash campaign
 
-Claim: wherever a gateway is killed, the books are right afterwards: the ledger is the chain, to the atom, no budget was overrun at
-any moment, and no request was paid twice.
+Claim: at whatever moment a gateway dies, the ledger ends up in agreement with the chain to the last atomic unit, no budget is exceeded at any
+moment, and no request is paid twice (rules 2 to 5 and 10).
 
-${report.gateways} gateways (\`tollway serve\`) share one ledger file and are killed with SIGKILL again and again while clients pay official sellers on a local
-chain, streamed and not, x402 v1 and v2: half of the kills by the clock, half by the process itself at one of ${STEPS.length} steps from reservation to
-relayed answer, in the middle of a transaction and of a line of the audit file, while it retires dead neighbours and while it books the chain's word.
-Settlements are delayed, fail, or come after the seller gave up; sellers fail; clients leave, and ask again under the same request id. The budgets
-(lifetime, hours in three time zones, rolling, per model) stay a few calls above what is counted. After every restart the ledger is read from
-outside and held against its own charges and against the chain; a trigger in the file keeps the highest sum of every budget window. In the end the
-chain's clock passes every validBefore and \`tollway reconcile\` has the last word. The seed repeats the plan of kills and faults, not the timing
-of the processes.
+${report.gateways} gateways (\`tollway serve\`) share one ledger file and are repeatedly killed with SIGKILL while clients pay official sellers on a local chain,
+streamed and not, x402 v1 and v2. Half of the kills happen at random times, half at one of ${STEPS.length} steps inside the process, from the reservation to
+the relayed answer, including the middle of a transaction, the middle of an audit line, the takeover of a dead process, and recording a result from the chain.
+Settlements are delayed, fail, or arrive after the seller gave up; sellers fail; clients leave, and repeat the request under the same request id. The
+budgets (lifetime, hours in three time zones, rolling, per model) stay a few calls above what is counted. After every restart the ledger is read from
+outside and compared with its own charges and with the chain; a trigger in the file keeps the highest sum of every budget window. At the end, the chain's clock
+moves past every validBefore, and \`tollway reconcile\` runs a last time. The seed reproduces the plan of kills and faults, not the timing of the
+processes.
 
 \`\`\`text
 ${report.command}
