@@ -8,17 +8,17 @@ import { run } from '../../src/app/cli/run.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { MAIN } from '../cli/tollway.ts'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
 import { Child } from '../kit/child.ts'
 import { startRemoteSigner } from '../kit/remote-signer.ts'
 
 // A seller that only names its price: what is signed is tried here, not what the chain makes of it.
-let seller: BareSeller
+let seller: ScriptedSeller
 let shop: Shop
 
 beforeEach(async () => {
-  seller = await startBareSeller()
+  seller = await startScriptedSeller()
   shop = openShop(
     { accounts: localAccounts(), v1Network: 'base-sepolia', rpcUrl: 'http://127.0.0.1:1' },
     { chains: {} },

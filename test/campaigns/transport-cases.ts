@@ -15,7 +15,9 @@ import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { openChain, TOPICS } from '../../src/io/chain/chain.ts'
 import { isPaid, relay, startFront } from '../kit/front.ts'
 import type { TestGateway } from '../kit/gateway.ts'
-import { encodeHeader, send, type HostileRequest, type HostileSeller } from '../kit/hostile-seller.ts'
+import { encodeHeader, send } from '../kit/seller-answers.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { type SellerRequest } from '../kit/scripted-seller.ts'
 import { RpcFault, startRpcProxy, type RpcProxy } from '../kit/rpc-proxy.ts'
 import {
   reconcile,
@@ -82,7 +84,7 @@ interface Rig {
   readonly gateway: TestGateway
   /** Another one on the same ledger, for the requests that nobody answers. */
   readonly hasty: TestGateway
-  readonly fronts: readonly HostileSeller[]
+  readonly fronts: readonly ScriptedSeller[]
   /** Payments that sellers are taking. */
   readonly taking: Set<Promise<unknown>>
 }
@@ -93,7 +95,7 @@ export async function runTransportCases(): Promise<TransportReport> {
   try {
     const world = await startTimedWorld()
     ends.push(() => world.close())
-    const fronts: HostileSeller[] = []
+    const fronts: ScriptedSeller[] = []
     const taking = new Set<Promise<unknown>>()
     const door = async (seller: LocalSeller): Promise<string> => {
       const front = await startFront(seller.url, (request, response, forward) =>
@@ -211,7 +213,7 @@ async function ask(rig: Rig, each: Case, version: 1 | 2, streamed: boolean) {
 
 /** What the seller's door does with a paid request; the case stands in the request's `user`. */
 async function misbehave(
-  request: HostileRequest,
+  request: SellerRequest,
   response: ServerResponse,
   forward: () => Promise<Response>,
   seller: LocalSeller,

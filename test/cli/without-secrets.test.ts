@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
 import { configFile } from '../config/config-file.ts'
-import { startHostileSeller } from '../kit/hostile-seller.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 
 const CONFIG = `
@@ -85,7 +85,7 @@ describe('without any secret at hand', () => {
   })
 
   test('an address is probed with a configuration at hand', async () => {
-    const free = await startHostileSeller((_request, response) => void response.end('free'))
+    const free = await startScriptedSeller((_request, response) => void response.end('free'))
     const { code, stdout } = await tollway(['probe', free.apiBase, '--config', config])
     await free.close()
     expect([code, stdout]).toEqual([1, expect.stringContaining('asks for no payment')])

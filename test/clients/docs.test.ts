@@ -7,7 +7,8 @@ import { run } from '../../src/app/cli/run.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
-import { startBareSeller } from '../kit/bare-seller.ts'
+import { asking } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, startGateway } from '../kit/gateway.ts'
 import { blocksOf } from '../kit/markdown.ts'
 
@@ -76,7 +77,7 @@ test('the default upstream stands in the configuration as it is shown', () => {
 
 // LiteLLM cannot be installed here: this is its documented contract, read from one side.
 test('a paid answer, whole or streamed, carries the cost where LiteLLM reads it, before its body', async () => {
-  const seller = await startBareSeller(1500n)
+  const seller = await startScriptedSeller({ unpaid: asking(1500n) })
   process.env['LITELLM_WALLET'] = `0x${'1'.repeat(64)}`
   const gateway = await startGateway({
     payers: { base: { kind: 'direct', key: '${env:LITELLM_WALLET}', networks: ['base-sepolia'] } },

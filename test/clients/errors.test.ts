@@ -11,14 +11,10 @@ import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileHandler,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { type SellerHandler } from '../kit/scripted-seller.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 
 const OFFER = {
@@ -38,7 +34,7 @@ const RECEIPT = receiptV2({
 })
 const JSON_TYPE = { 'content-type': 'application/json' }
 const error =
-  (status: number): HostileHandler =>
+  (status: number): SellerHandler =>
   (_request, response) =>
     send(response, {
       status,
@@ -47,7 +43,7 @@ const error =
     })
 
 /** What a seller does with a payment. */
-const AFTER_PAYMENT: Readonly<Record<string, HostileHandler>> = {
+const AFTER_PAYMENT: Readonly<Record<string, SellerHandler>> = {
   vanish: (_request, response) => void response.destroy(),
   reject: (_request, response) => send(response, challengeV2([OFFER], { error: 'invalid signature' })),
   raise: (_request, response) => send(response, challengeV2([{ ...OFFER, amount: '2000' }])),
@@ -71,13 +67,13 @@ const AFTER_PAYMENT: Readonly<Record<string, HostileHandler>> = {
   },
 }
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let gateway: TestGateway
 let requests = 0
 
 beforeAll(async () => {
   Object.assign(process.env, { ERRORS_WALLET: localAccounts().buyer.privateKey, ERRORS_KEY: 'right-key' })
-  seller = await startHostileSeller(async (request, response) => {
+  seller = await startScriptedSeller(async (request, response) => {
     const { model } = JSON.parse(request.body.toString()) as { model: string }
     if (model === 'unpaid-busy') return await error(503)(request, response)
     const paid = request.headers['payment-signature'] !== undefined

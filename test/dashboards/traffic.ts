@@ -4,7 +4,9 @@ import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { challengeV2, send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { challengeV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { terms } from '../store/samples.ts'
 
 /** See the file's head. */
@@ -42,12 +44,12 @@ export async function startTraffic(): Promise<Traffic> {
     },
   ]
   // A stand-in for a seller that takes the payment and never settles it: the official ones are honest.
-  const silent = await startHostileSeller(({ headers }, response) => {
+  const silent = await startScriptedSeller(({ headers }, response) => {
     if (headers['payment-signature'] === undefined) send(response, challengeV2(offer('1000')))
     else response.writeHead(502).end()
   })
-  const dear = await startHostileSeller((_request, response) => send(response, challengeV2(offer('900000'))))
-  const free = await startHostileSeller((_request, response) => {
+  const dear = await startScriptedSeller((_request, response) => send(response, challengeV2(offer('900000'))))
+  const free = await startScriptedSeller((_request, response) => {
     const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 }
     response
       .writeHead(200, { 'content-type': 'application/json' })
@@ -90,7 +92,7 @@ export async function startTraffic(): Promise<Traffic> {
     ],
     metrics: { token: '${env:DASHBOARDS_TOKEN}', listen: '127.0.0.1:0' },
   })
-  const sellers: readonly HostileSeller[] = [silent, dear, free]
+  const sellers: readonly ScriptedSeller[] = [silent, dear, free]
   let asked = 0
   const call = async (model: string, more: object = {}): Promise<void> => {
     asked += 1

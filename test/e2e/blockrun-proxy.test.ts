@@ -7,7 +7,8 @@ import { openBlockrun } from '../../src/app/blockrun/open.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { agentcashHome } from '../kit/agentcash-home.ts'
 import { freePort } from '../kit/free-port.ts'
-import { challengeV2, receiptV2, send, startHostileSeller } from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const cleanup: (() => Promise<void>)[] = []
@@ -38,7 +39,7 @@ const model = 'google/gemini-3-flash-preview'
 
 describe('the calls of blockrun-openclaw-proxy', () => {
   test('pay BlockRun with the wallet, under the daily budget, and /health tells of it in its shape', async () => {
-    const seller = await startHostileSeller(({ headers }, response) => {
+    const seller = await startScriptedSeller(({ headers }, response) => {
       if (headers['payment-signature'] === undefined) {
         return send(response, challengeV2([{ ...offerV2, amount: '20000' }]))
       }
@@ -128,7 +129,7 @@ describe('the variables of blockrun-openclaw-proxy', () => {
   })
 
   test('are named when the port is taken', async () => {
-    const other = await startHostileSeller((_request, response) => void response.end())
+    const other = await startScriptedSeller((_request, response) => void response.end())
     cleanup.push(() => other.close())
     await expect(start({ BLOCKRUN_DRY_RUN: '1', PORT: new URL(other.apiBase).port })).rejects.toThrow(
       'choose another address with HOST and PORT',

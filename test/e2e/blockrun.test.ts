@@ -1,14 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  encodeHeader,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type Answer,
-} from '../kit/hostile-seller.ts'
+import { asking, challengeV2, encodeHeader, receiptV2, send, type Answer } from '../kit/seller-answers.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const cleanup: (() => Promise<void>)[] = []
@@ -34,9 +27,9 @@ beforeEach(() => {
 })
 
 describe('dry_run: true', () => {
-  let seller: BareSeller
+  let seller: ScriptedSeller
   beforeEach(async () => {
-    seller = await startBareSeller(2500n)
+    seller = await startScriptedSeller({ unpaid: asking(2500n) })
     cleanup.push(() => seller.close())
   })
 
@@ -61,14 +54,14 @@ describe('dry_run: true', () => {
     const gateway = await gatewayFor(seller.apiBase)
     const answer = await ask(gateway.url, { model: 'free', dry_run: true })
     expect(await answer.json()).toMatchObject({ dry_run: true, payment_required: false, cost_usd: '0' })
-    expect(seller.asked()).toBe(0)
+    expect(seller.questions.length).toBe(0)
   })
 
   test('does not say what a route with a key costs: that is on the bill of the key', async () => {
     const gateway = await gatewayFor(seller.apiBase)
     const answer = await ask(gateway.url, { model: 'keyed', dry_run: true })
     expect(await answer.json()).toMatchObject({ payment_required: false, cost_usd: null })
-    expect(seller.asked()).toBe(0)
+    expect(seller.questions.length).toBe(0)
   })
 
   test.each([[false], ['true'], [1]])('is what it says and nothing else: %j pays', async (value) => {
@@ -80,7 +73,7 @@ describe('dry_run: true', () => {
 
   test('keeps the field from the seller, and refuses what policy refuses', async () => {
     const bodies: string[] = []
-    const hostile = await startHostileSeller(({ body }, response) => {
+    const hostile = await startScriptedSeller(({ body }, response) => {
       bodies.push(body.toString())
       send(response, challengeV2([{ ...offerV2, amount: '900000' }]))
     })
@@ -94,7 +87,7 @@ describe('dry_run: true', () => {
 
 describe('a seller that speaks as BlockRun does', () => {
   async function answering(paid: Answer): Promise<TestGateway> {
-    const seller = await startHostileSeller(({ headers }, response) => {
+    const seller = await startScriptedSeller(({ headers }, response) => {
       const isPaid = headers['payment-signature'] !== undefined
       send(response, isPaid ? paid : challengeV2([{ ...offerV2 }]))
     })
@@ -138,7 +131,7 @@ describe('a seller that speaks as BlockRun does', () => {
   })
 
   test('names another price in its body than in the header: the header is what is paid', async () => {
-    const seller = await startHostileSeller(({ headers }, response) => {
+    const seller = await startScriptedSeller(({ headers }, response) => {
       if (headers['payment-signature'] === undefined) {
         const challenge = challengeV2([{ ...offerV2, amount: '3000' }])
         return send(response, { ...challenge, body: '{"price":{"amount":"0.001","currency":"USD"}}' })

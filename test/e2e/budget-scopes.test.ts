@@ -5,18 +5,18 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { pino } from 'pino'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { tollway as command } from '../cli/tollway.ts'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 
 /** Asks a tenth of a cent for anything. */
-let seller: BareSeller
+let seller: ScriptedSeller
 let gateway: TestGateway | undefined
 const logged: string[] = []
 
 const ENV = { SCOPES_WALLET: localAccounts().buyer.privateKey, SCOPES_KEY_A: 'key-a', SCOPES_KEY_B: 'key-b' }
 
 beforeAll(async () => {
-  seller = await startBareSeller(1000n)
+  seller = await startScriptedSeller()
 })
 afterEach(async () => {
   await gateway?.close()
@@ -69,11 +69,11 @@ describe('one limit for each', () => {
     await open({ budgets: [{ name: 'each', per: 'caller', limit_usd: '0.002', window: 'day' }] })
     expect([await status('a'), await status('a'), await status('a')]).toEqual([200, 200, 402])
     expect(await status('b')).toBe(200)
-    const asks = seller.asked()
+    const asks = seller.questions.length
     expect((await errorOf(await call('a'))).message).toMatch(
       /^Daily spending limit reached: budget each \(caller a\): \$0\.001 wanted, \$0\.002 spent and \$0 pending of \$0\.002; resets /,
     )
-    expect(seller.asked()).toBe(asks)
+    expect(seller.questions.length).toBe(asks)
   })
 
   test('model: the route counts, whatever the client writes behind it', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { MAIN } from '../cli/tollway.ts'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { Child, run, type Ended } from '../kit/child.ts'
 import { ask, errorOf } from '../kit/gateway.ts'
 import { blocksOf, substitute } from '../kit/markdown.ts'
@@ -20,11 +20,11 @@ const env = {
   TOLLWAY_WALLET_KEY: localAccounts().buyer.privateKey,
 }
 
-let seller: BareSeller
+let seller: ScriptedSeller
 let directory: string
 
 beforeAll(async () => {
-  seller = await startBareSeller(1000n)
+  seller = await startScriptedSeller()
   directory = await mkdtemp(join(tmpdir(), 'tollway-budgets-'))
   const config = substitute(block('budgets'), 'https://seller.example.com/v1', seller.apiBase)
   await writeFile(join(directory, 'tollway.yaml'), config)

@@ -8,9 +8,11 @@ import { commandAuditPath } from '../../src/app/wiring/audit-files.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 
-let upstream: HostileSeller
+let upstream: ScriptedSeller
 let tollway: TestGateway
 let keysPath: string
 let now = Date.now()
@@ -20,7 +22,7 @@ const USAGE = JSON.stringify({ usage: { prompt_tokens: 60, completion_tokens: 40
 
 beforeAll(async () => {
   process.env['FIXED_CALLER'] = 'fixed-caller-key'
-  upstream = await startHostileSeller((request, response) => {
+  upstream = await startScriptedSeller((request, response) => {
     if (request.body.includes('wait')) {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n')
       gates.push(() => response.end(`data: ${USAGE}\n\n`))

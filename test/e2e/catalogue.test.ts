@@ -1,12 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 /** What an emulator of BlockRun lists; it prices a request as BlockRun does: a fee, and every token that may be answered. */
@@ -20,14 +16,14 @@ const LIST = {
 const FEE = 1_000
 const MICRO_USD_A_TOKEN = 100
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let gateway: TestGateway
 let status = 200
 let bodies: Record<string, unknown>[] = []
 
 beforeAll(async () => {
   Object.assign(process.env, { CATALOGUE_KEY: `0x${'11'.repeat(32)}`, CATALOGUE_A: 'a', CATALOGUE_B: 'b' })
-  seller = await startHostileSeller(({ headers, body, url }, response) => {
+  seller = await startScriptedSeller(({ headers, body, url }, response) => {
     if (url.endsWith('/models')) {
       return send(response, {
         status,

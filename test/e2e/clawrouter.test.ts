@@ -1,12 +1,12 @@
 /** What OpenClaw's ClawRouter provider reads: the catalogue of a caller's models, and its spending. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
 
 const NOW = Date.UTC(2026, 10, 21, 12)
 
-let seller: BareSeller
+let seller: ScriptedSeller
 let gateway: TestGateway
 
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
     CLAW_KEY_B: 'key-b',
     CLAW_KEY_C: 'key-c',
   })
-  seller = await startBareSeller(1000n)
+  seller = await startScriptedSeller()
   const config = {
     callers: [
       { id: 'a', key: '${env:CLAW_KEY_A}', models: ['paid/*', 'known', 'team'] },

@@ -9,32 +9,20 @@ import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { openStore } from '../../src/app/wiring/open-store.ts'
 import { ask, errorOf } from '../kit/gateway.ts'
-import { challengeV2, send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
-const offer = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
-  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
-  maxTimeoutSeconds: 60,
-  extra: {},
-}
 
 let directory: string
-let seller: HostileSeller
+let seller: ScriptedSeller
 /** Resolves with the payment header of the next paid request, which is never answered. */
 let paid: PromiseWithResolvers<string>
 const children = new Set<ChildProcess>()
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tollway-crash-'))
-  seller = await startHostileSeller((request, response) => {
-    const payment = request.headers['payment-signature']
-    if (payment === undefined) send(response, challengeV2([offer]))
-    else paid.resolve(String(payment))
-  })
+  seller = await startScriptedSeller({ paid: ({ payment = '' }) => paid.resolve(payment) })
   const config = `
 listen: 127.0.0.1:0
 payers: { base: { kind: direct, key: "\${env:CRASH_WALLET}", networks: [base-sepolia] } }

@@ -4,25 +4,21 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODEL_ENDPOINTS } from '../../src/core/request/endpoints.ts'
 import { cash } from '../../providers/cash.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 /** Every byte value: any text decoding on the way would show. */
 const BINARY = Buffer.from(Uint8Array.from({ length: 2048 }, (_, at) => at % 256))
 const EVENTS = 'data: {"choices":[]}\n\ndata: [DONE]\n\n'
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let tollway: TestGateway
 
 beforeAll(async () => {
   process.env['ENDPOINTS_WALLET'] = `0x${'11'.repeat(32)}`
-  seller = await startHostileSeller((request, response) => {
+  seller = await startScriptedSeller((request, response) => {
     const paid = request.url.startsWith('/v1')
     if (paid && request.headers['payment-signature'] === undefined) {
       send(response, challengeV2([offerV2]))

@@ -2,21 +2,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ServerResponse } from 'node:http'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ask as askGateway, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV1,
-  challengeV2,
-  decodeHeader,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileHandler,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV1, challengeV2, decodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { type SellerHandler } from '../kit/scripted-seller.ts'
 
 /** A seller that does what the current test says. No chain is needed: nothing here may ever get as far as a payment. */
-let seller: HostileSeller
+let seller: ScriptedSeller
 let tollway: TestGateway
-let behave: HostileHandler
+let behave: SellerHandler
 
 const USDC = '0x036CbD53842c5426634e7929541eC2318f3dCF7e'
 const PAYEE = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
@@ -42,7 +36,7 @@ const goodV1 = {
 }
 
 beforeAll(async () => {
-  seller = await startHostileSeller((request, response) => behave(request, response))
+  seller = await startScriptedSeller((request, response) => behave(request, response))
   process.env['HOSTILE_WALLET'] = localAccounts().buyer.privateKey
   tollway = await startGateway({
     payers: { base: { kind: 'direct', key: '${env:HOSTILE_WALLET}', networks: ['base-sepolia'] } },
@@ -130,7 +124,7 @@ describe('rule 6: an offer that must not be paid gets its own error code, nothin
 })
 
 describe('rule 4: after the signature was sent, only a receipt settles the charge and nothing releases it', () => {
-  const pay = (answer: (response: ServerResponse) => void): HostileHandler => {
+  const pay = (answer: (response: ServerResponse) => void): SellerHandler => {
     return (request, response) =>
       request.headers['payment-signature'] ? answer(response) : send(response, challengeV2([good]))
   }
@@ -139,7 +133,7 @@ describe('rule 4: after the signature was sent, only a receipt settles the charg
 
   const answers: [
     string,
-    HostileHandler,
+    SellerHandler,
     { status: number; code: string; spent: string; state: string; reason: string },
   ][] = [
     [

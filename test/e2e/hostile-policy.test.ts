@@ -3,23 +3,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import type { LookupAll } from '../../src/io/transport/public-connector.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV1,
-  challengeV2,
-  decodeHeader,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV1, challengeV2, decodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV1, offerV2 } from '../kit/quotes.ts'
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let answer: (payment: string) => Parameters<typeof send>[1]
 let challenge: Parameters<typeof send>[1]
 
 beforeAll(async () => {
-  seller = await startHostileSeller((request, response) => {
+  seller = await startScriptedSeller((request, response) => {
     const payment = request.headers['payment-signature'] ?? request.headers['x-payment']
     send(response, payment === undefined ? challenge : answer(String(payment)))
   })

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import { ask as askGateway, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { challengeV1, challengeV2, encodeHeader, receiptV2 } from '../kit/hostile-seller.ts'
+import { challengeV1, challengeV2, encodeHeader, receiptV2 } from '../kit/seller-answers.ts'
 import { offerV1, offerV2 } from '../kit/quotes.ts'
 import { dribble, raw, startRawSeller, type RawSeller } from '../kit/raw-seller.ts'
 

@@ -6,18 +6,14 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const MINUTE = 60_000
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let tollway: TestGateway
 let directory: string
 let now: number
@@ -60,7 +56,7 @@ beforeEach(async () => {
   firstPayment = Promise.withResolvers()
   offer = offerV2
   pay = (response, n) => answer(response, `answer ${n}`)
-  seller = await startHostileSeller(async (request, response) => {
+  seller = await startScriptedSeller(async (request, response) => {
     if (request.url.startsWith('/free')) return answer(response, 'free')
     // Time passes between a request and its reservation.
     now += 10

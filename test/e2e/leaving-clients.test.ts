@@ -8,32 +8,18 @@ import { parseConfig } from '../../src/app/config/load.ts'
 import { openParts, type GatewayParts } from '../../src/app/gateway/open-parts.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import { cash } from '../../providers/cash.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { asking, json, receiptV2 } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-
-const offer = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
-  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
-  maxTimeoutSeconds: 60,
-  extra: {},
-}
 
 /** Where a request may be held while its client leaves. */
 type Stage = 'before' | 'probe' | 'sign' | 'send'
 
 let directory: string
-let seller: HostileSeller
+let seller: ScriptedSeller
 let parts: GatewayParts
 let server: Server
 let held: Stage | undefined
@@ -56,14 +42,15 @@ beforeEach(async () => {
   proceed = Promise.withResolvers()
   gone = Promise.withResolvers()
   asked = Promise.withResolvers()
-  seller = await startHostileSeller(async (request, response) => {
-    if (request.headers['payment-signature'] === undefined) {
+  seller = await startScriptedSeller({
+    unpaid: async () => {
       await hold('probe')
-      return send(response, challengeV2([offer]))
-    }
-    await hold('send')
-    const headers = { 'content-type': 'application/json', ...receiptV2({ success: true }) }
-    send(response, { status: 200, headers, body: '{"ok":1}' })
+      return asking(1000n)
+    },
+    paid: async () => {
+      await hold('send')
+      return json({ ok: 1 }, receiptV2({ success: true }))
+    },
   })
   const payer = cash()
   const slow: Provider = {
@@ -137,7 +124,7 @@ test.each<Stage>(['before', 'probe'])(
     await asked.promise
     await parts.running.idle()
     expect(await parts.ledger.store.charges()).toEqual([])
-    expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toEqual([])
+    expect(seller.payments).toEqual([])
   },
 )
 
@@ -145,7 +132,7 @@ test('a client that leaves while it is signed for gets its reservation back, and
   await leaveAt('sign')
   await parts.running.idle()
   expect(await parts.ledger.store.charges()).toMatchObject([{ state: 'released', reason: 'client_left' }])
-  expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toEqual([])
+  expect(seller.payments).toEqual([])
 })
 
 test('a client that leaves after the payment was sent is paid for, and the call is finished and booked', async () => {

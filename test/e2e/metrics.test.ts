@@ -3,19 +3,14 @@ import { createServer } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
-import { startBareSeller, type BareSeller } from '../kit/bare-seller.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  send as answerWith,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, send as answerWith } from '../kit/seller-answers.ts'
 
-let upstream: HostileSeller
-let seller: BareSeller
-let slowSeller: HostileSeller
+let upstream: ScriptedSeller
+let seller: ScriptedSeller
+let slowSeller: ScriptedSeller
 let tollway: TestGateway
 let scrapeUrl: string
 
@@ -32,13 +27,13 @@ const OFFER = {
 }
 
 beforeAll(async () => {
-  seller = await startBareSeller()
-  slowSeller = await startHostileSeller(async ({ headers }, response) => {
+  seller = await startScriptedSeller()
+  slowSeller = await startScriptedSeller(async ({ headers }, response) => {
     await setTimeout(SLOW_MS)
     if (headers['payment-signature'] === undefined) return answerWith(response, challengeV2([OFFER]))
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
   })
-  upstream = await startHostileSeller(async (_request, response) => {
+  upstream = await startScriptedSeller(async (_request, response) => {
     await setTimeout(SLOW_MS)
     response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
   })

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { obolConfig } from '../../src/app/cli/shared/obol-flags.ts'
-import { startBareSeller } from '../kit/bare-seller.ts'
+import { asking } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, errorOf, startGateway } from '../kit/gateway.ts'
 import { buyerFiles, signAuths, upstreamFile } from '../kit/obol-pool.ts'
 
@@ -10,8 +11,8 @@ const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 
 test('vouchers of five dollars each are paid with, and one digit more is refused', async () => {
   const price = 5_000_000n
-  const seller = await startBareSeller(price)
-  const dearer = await startBareSeller(price + 1n)
+  const seller = await startScriptedSeller({ unpaid: asking(price) })
+  const dearer = await startScriptedSeller({ unpaid: asking(price + 1n) })
   const files = buyerFiles()
   const model = `m-${randomBytes(4).toString('hex')}`
   const root = (apiBase: string): string => apiBase.replace(/\/v1$/, '')

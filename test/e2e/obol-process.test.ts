@@ -1,12 +1,13 @@
 /** `tollway serve --obol` as a process: x402-buyer's flags, and no key anywhere in it. */
-import { createServer } from 'node:http'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ask, startGateway } from '../kit/gateway.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { Child } from '../kit/child.ts'
-import { buyerFiles, signAuths, upstreamFile, USDC } from '../kit/obol-pool.ts'
+import { buyerFiles, signAuths, upstreamFile } from '../kit/obol-pool.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { json, OFFER } from '../kit/seller-answers.ts'
 import { readyUrl } from '../kit/serve-process.ts'
 import { run } from '../../src/app/cli/run.ts'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
@@ -21,30 +22,16 @@ afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })
 
-/** A mock that asks for 1000 units and is content with any payment: who pays is tried here. */
+/** Asks for 1000 units and accepts any payment: these tests are about who pays. */
 async function startSeller(): Promise<string> {
-  const offer = {
-    scheme: 'exact',
-    network: 'eip155:84532',
-    amount: '1000',
-    asset: USDC,
-    payTo,
-    maxTimeoutSeconds: 600,
-    extra: { name: 'USDC', version: '2' },
-  }
-  const server = createServer((request, response) => {
-    agents.push(request.headers['user-agent'] ?? '')
-    request.resume().on('end', () => {
-      const isPaid = request.headers['x-payment'] !== undefined
-      response.writeHead(isPaid ? 200 : 402, { 'content-type': 'application/json' })
-      response.end(JSON.stringify(isPaid ? { id: 'c', choices: [] } : { x402Version: 2, accepts: [offer] }))
-    })
+  const accepts = [{ ...OFFER, maxTimeoutSeconds: 600 }]
+  const seller = await startScriptedSeller(({ headers }) => {
+    agents.push(headers['user-agent'] ?? '')
+    const isPaid = headers['x-payment'] !== undefined
+    return isPaid ? json({ id: 'c', choices: [] }) : json({ x402Version: 2, accepts }, {}, 402)
   })
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  cleanup.push(() => new Promise((done) => server.close(done)))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('no address')
-  return `http://127.0.0.1:${address.port}/services/qwen`
+  cleanup.push(() => seller.close())
+  return `${seller.url}/services/qwen`
 }
 
 /** strace passes no signals on: they are for the process under it. */

@@ -3,10 +3,11 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { AGENTCASH_STUB, agentcashHome } from '../kit/agentcash-home.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
-import { startObolSeller, type ObolSeller } from '../kit/obol-seller.ts'
+import { startObolSeller } from '../kit/obol-seller.ts'
+import type { ScriptedSeller } from '../kit/scripted-seller.ts'
 
 let world: World
-let seller: ObolSeller
+let seller: ScriptedSeller
 const cleanup: (() => Promise<void>)[] = []
 
 beforeAll(async () => {

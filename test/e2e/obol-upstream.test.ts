@@ -1,85 +1,54 @@
 /**
- * `/upstream/<name>/…` of a pool: any method and path of an upstream, as x402-buyer serves it. The seller is a mock that asks
- * for money under `/services/any/paid`, and shows what reached it.
+ * `/upstream/<name>/…` of a pool: any method and path of an upstream, as x402-buyer serves it. The seller asks for money
+ * under `/services/any/paid` and accepts any payment.
  */
-import { createServer, type IncomingMessage } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { buyerFiles, signAuths, upstreamFile, USDC } from '../kit/obol-pool.ts'
+import { buyerFiles, signAuths, upstreamFile } from '../kit/obol-pool.ts'
+import {
+  startScriptedSeller,
+  type ScriptedSeller,
+  type SellerHandler,
+  type SellerRequest,
+} from '../kit/scripted-seller.ts'
+import { encodeHeader, json, OFFER } from '../kit/seller-answers.ts'
 
 const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0, 255, 128, 10, 13, 0])
 
-interface Seen {
-  readonly method: string
-  readonly url: string
-  readonly headers: IncomingMessage['headers']
-  readonly body: Buffer
-  readonly isPaid: boolean
-}
+let seller: ScriptedSeller
+let seen: SellerRequest[]
+const offer = { ...OFFER, maxTimeoutSeconds: 600 }
+const challenge = { x402Version: 2, accepts: [offer] }
 
-const seen: Seen[] = []
-const offer = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: USDC,
-  payTo,
-  maxTimeoutSeconds: 600,
-  extra: { name: 'USDC', version: '2' },
+const serve: SellerHandler = ({ url, payment }, response) => {
+  const path = url.replace(/^\/services\/any/, '').split('?', 1)[0] ?? ''
+  const status = /^\/free\/(\d+)$/.exec(path)?.[1]
+  if (status !== undefined) {
+    const headers = { 'content-type': 'text/plain', location: 'http://elsewhere.example' }
+    return void response.writeHead(Number(status), headers).end(status === '304' ? undefined : 'as it is')
+  }
+  if (payment === undefined) return json(challenge, { 'payment-required': encodeHeader(challenge) }, 402)
+  if (path === '/paid/lost') return void response.destroy()
+  if (path === '/paid/image.png') {
+    return void response.writeHead(200, { 'content-type': 'image/png' }).end(PNG)
+  }
+  const headers = { 'content-type': path === '/paid/events' ? 'text/event-stream' : 'application/json' }
+  const body =
+    path === '/paid/events'
+      ? 'event: tick\ndata: {"usage":{"total_tokens":1}}\n\n'
+      : '{ "usage": {"seats": 3},  "id":1 }'
+  return { status: 200, headers, body }
 }
-const challenge = JSON.stringify({ x402Version: 2, accepts: [offer] })
-
-const seller = createServer((request, response) => {
-  const chunks: Buffer[] = []
-  request.on('data', (chunk: Buffer) => chunks.push(chunk))
-  request.on('end', () => {
-    const { method = '', url = '', headers } = request
-    const isPaid = headers['payment-signature'] !== undefined
-    seen.push({ method, url, headers, body: Buffer.concat(chunks), isPaid })
-    const path = url.replace(/^\/services\/any/, '').split('?', 1)[0] ?? ''
-    const status = /^\/free\/(\d+)$/.exec(path)?.[1]
-    if (status !== undefined) {
-      response.writeHead(Number(status), {
-        'content-type': 'text/plain',
-        location: 'http://elsewhere.example',
-      })
-      response.end(status === '304' ? undefined : 'as it is')
-      return
-    }
-    if (!isPaid) {
-      const required = Buffer.from(challenge).toString('base64')
-      response.writeHead(402, { 'content-type': 'application/json', 'payment-required': required })
-      response.end(challenge)
-      return
-    }
-    if (path === '/paid/lost') {
-      response.destroy()
-      return
-    }
-    if (path === '/paid/image.png') {
-      response.writeHead(200, { 'content-type': 'image/png' }).end(PNG)
-      return
-    }
-    if (path === '/paid/events') {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.end('event: tick\ndata: {"usage":{"total_tokens":1}}\n\n')
-      return
-    }
-    response.writeHead(200, { 'content-type': 'application/json' })
-    response.end('{ "usage": {"seats": 3},  "id":1 }')
-  })
-})
 
 const files = buyerFiles()
 let gateway: TestGateway
 
 beforeAll(async () => {
-  await new Promise<void>((done) => seller.listen(0, '127.0.0.1', done))
-  const address = seller.address()
-  if (typeof address !== 'object' || !address) throw new Error('no address')
-  const url = `http://127.0.0.1:${address.port}/services/any/`
+  seller = await startScriptedSeller(serve)
+  seen = seller.requests
+  const url = `${seller.url}/services/any/`
   files.write('any', upstreamFile({ url, payTo, model: 'qwen' }), await signAuths(24, { payTo }))
   process.env['TEST_OBOL_ALL'] = 'key-of-the-first-1'
   process.env['TEST_OBOL_ONE'] = 'key-of-the-second'
@@ -97,8 +66,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await gateway?.close()
-  seller.closeAllConnections()
-  await new Promise((done) => seller.close(done))
+  await seller?.close()
   files.remove()
 })
 
@@ -116,7 +84,7 @@ async function call(
   })
 }
 
-const last = (): Seen => {
+const last = (): SellerRequest => {
   const one = seen.at(-1)
   if (!one) throw new Error('the seller saw nothing')
   return one
@@ -131,7 +99,7 @@ describe('any path of an upstream', () => {
     expect(Buffer.from(await answer.arrayBuffer())).toEqual(PNG)
     expect(answer.headers.get('x-tollway-spent')).toBe('yes')
     const [probe, paid] = seen.slice(-2)
-    expect([probe?.isPaid, paid?.isPaid]).toEqual([false, true])
+    expect([probe?.payment, paid?.payment]).toEqual([undefined, expect.any(String)])
     for (const one of [probe, paid]) {
       expect([one?.method, one?.url]).toEqual(['GET', '/services/any/paid/image.png?size=2&a=%20b'])
       const headers = one?.headers
@@ -193,11 +161,11 @@ describe('any path of an upstream', () => {
         headers: { 'content-type': 'application/x-thing', 'content-encoding': 'gzip' },
       })
       expect([answer.status, await answer.text()]).toEqual([200, '{ "usage": {"seats": 3},  "id":1 }'])
-      expect([last().method, last().body, last().headers['content-type'], last().isPaid]).toEqual([
+      expect([last().method, last().body, last().headers['content-type'], last().payment]).toEqual([
         method,
         body,
         'application/x-thing',
-        true,
+        expect.any(String),
       ])
       expect(last().headers['content-encoding']).toBe('gzip')
     },
@@ -209,7 +177,7 @@ describe('any path of an upstream', () => {
       body,
       headers: { 'content-type': 'application/json' },
     })
-    expect([answer.status, last().body.toString(), last().isPaid]).toEqual([200, body, true])
+    expect([answer.status, last().body.toString(), last().payment]).toEqual([200, body, expect.any(String)])
   })
 
   test('HEAD is paid by the header alone, and events are passed on untouched', async () => {
@@ -238,7 +206,7 @@ describe('any path of an upstream', () => {
       expect(answer.status).toBe(status)
       expect(await answer.text()).toBe(status === 304 ? '' : 'as it is')
       expect([answer.headers.get('x-tollway-spent'), answer.headers.get('location')]).toEqual(['no', null])
-      expect(last().isPaid).toBe(false)
+      expect(last().payment).toBeUndefined()
     }
     expect((await call('GET', '/free/302')).status).toBe(503)
   })
@@ -249,7 +217,9 @@ describe('any path of an upstream', () => {
     const again = await call('GET', '/paid/a', { headers })
     expect(first.status).toBe(200)
     expect(again.headers.get('x-tollway-charge')).toBe(first.headers.get('x-tollway-charge'))
-    expect(seen.filter(({ url, isPaid }) => url.endsWith('/paid/a') && isPaid)).toHaveLength(1)
+    expect(seen.filter(({ url, payment }) => url.endsWith('/paid/a') && payment !== undefined)).toHaveLength(
+      1,
+    )
     const other = await call('GET', '/paid/b', { headers })
     expect(other.headers.get('x-tollway-charge')).not.toBe(first.headers.get('x-tollway-charge'))
     expect(last().url).toBe('/services/any/paid/b')

@@ -1,5 +1,4 @@
 /** Logs and traces of a gateway that really pays, and what must not be in them. */
-import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { once } from 'node:events'
 import { createServer as createTcpServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -8,47 +7,36 @@ import { openTracing } from '../../src/app/logging/tracing.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { startOtlpReceiver } from '../kit/otlp-receiver.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { json } from '../kit/seller-answers.ts'
 
 const UPSTREAM_KEY = 'sk-upstream-4242424242'
 const CALLER_KEY = 'sk-caller-1717171717'
 const PROMPT = 'a prompt nobody else shall read'
 const PARENT = { traceId: '4bf92f3577b34da6a3ce929d0e0e4736', spanId: '00f067aa0ba902b7' }
 
+/** What the unpaid upstream answers. */
+const ANSWER = json({
+  choices: [],
+  usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 },
+})
+
 let world: World
 let receiver: Awaited<ReturnType<typeof startOtlpReceiver>>
-let upstream: { url: string; seen: IncomingHttpHeaders[]; close(): Promise<void> }
+let upstream: ScriptedSeller
 const lines: string[] = []
 let tollway: TestGateway
 /** How many requests the seller had before the route that passes a trace on. */
 let untraced = 0
 
-async function startUpstream(): Promise<typeof upstream> {
-  const seen: IncomingHttpHeaders[] = []
-  const server = createServer((req, res) => {
-    seen.push(req.headers)
-    req.resume()
-    res.setHeader('content-type', 'application/json')
-    res.end('{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}')
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  return {
-    url: `http://127.0.0.1:${port}/v1`,
-    seen,
-    async close() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
-
 const auth = { authorization: `Bearer ${CALLER_KEY}` }
 
 beforeAll(async () => {
-  ;[world, receiver, upstream] = await Promise.all([startWorld(), startOtlpReceiver(), startUpstream()])
+  ;[world, receiver, upstream] = await Promise.all([
+    startWorld(),
+    startOtlpReceiver(),
+    startScriptedSeller(() => ANSWER),
+  ])
   process.env['OBSERVED_CALLER_KEY'] = CALLER_KEY
   process.env['OBSERVED_UPSTREAM_KEY'] = UPSTREAM_KEY
   const paidRoute = { model_name: 'paid/*', model: '*', api_base: world.seller.apiBase, payer: 'base' }
@@ -60,7 +48,7 @@ beforeAll(async () => {
         paidRoute,
         { ...paidRoute, model_name: 'traced/*', send_traceparent: true },
         { model_name: 'dear/*', model: '*', api_base: world.seller.apiBase, payer: 'base' },
-        { model_name: 'free', api_base: upstream.url, api_key: '${env:OBSERVED_UPSTREAM_KEY}' },
+        { model_name: 'free', api_base: upstream.apiBase, api_key: '${env:OBSERVED_UPSTREAM_KEY}' },
       ],
       budgets: [{ name: 'all', limit_usd: '0.005', window: 'day' }],
       log: { level: 'trace' },
@@ -188,7 +176,9 @@ describe('traces', () => {
   })
 
   test('an unpaid upstream gets our span as its parent, a seller gets nothing', () => {
-    expect(upstream.seen[0]?.['traceparent']).toBe(`00-${PARENT.traceId}-${spanOf('two')?.spanId}-01`)
+    expect(upstream.requests[0]?.headers['traceparent']).toBe(
+      `00-${PARENT.traceId}-${spanOf('two')?.spanId}-01`,
+    )
     expect(world.seller.log.length).toBeGreaterThan(1)
     for (const { headers } of world.seller.log.slice(0, untraced)) {
       expect(Object.keys(headers)).not.toContain('traceparent')

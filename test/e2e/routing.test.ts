@@ -4,14 +4,10 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileRequest,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { type SellerRequest } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const running: { close(): Promise<void> }[] = []
@@ -25,12 +21,12 @@ afterEach(async () => {
   for (const part of running.splice(0).toReversed()) await part.close()
 })
 
-type Reply = (request: HostileRequest, response: ServerResponse, count: number) => void
+type Reply = (request: SellerRequest, response: ServerResponse, count: number) => void
 
 /** An upstream that answers as it is told; the count begins with 1. */
-async function upstream(reply: Reply): Promise<HostileSeller> {
+async function upstream(reply: Reply): Promise<ScriptedSeller> {
   let count = 0
-  const server = await startHostileSeller((request, response) => reply(request, response, (count += 1)))
+  const server = await startScriptedSeller((request, response) => reply(request, response, (count += 1)))
   running.push(server)
   return server
 }
@@ -67,7 +63,7 @@ async function start(config: object, clock?: Clock): Promise<TestGateway> {
   return gateway
 }
 
-const route = ({ apiBase }: HostileSeller, more: object = {}): object => ({
+const route = ({ apiBase }: ScriptedSeller, more: object = {}): object => ({
   model_name: 'm',
   api_base: apiBase,
   ...more,
@@ -90,7 +86,7 @@ describe('an unpaid route that cannot serve', () => {
       const answer = await ask(gateway.url, { model: 'm' })
       expect(await answer.text()).toBe('{"ok":true}')
       expect([bad.requests.length, good.requests.length]).toEqual([1, 1])
-      const host = (server: HostileSeller): string => new URL(server.url).host
+      const host = (server: ScriptedSeller): string => new URL(server.url).host
       expect(await tried(gateway)).toBe(`m@${host(bad)}=status_${code} m@${host(good)}=status_200`)
       expect(await gateway.metric('tollway_fallbacks_total', { reason: `status_${code}` })).toBe(1)
     },

@@ -9,19 +9,15 @@ import { parseConfig } from '../../src/app/config/load.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, json, receiptV2 } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { blocksOf } from '../kit/markdown.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const OTHER_PAYEE = '0x70997970C51812dc3A010C7d01b50e0d17dc79C8'
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let tollway: TestGateway
 let offer: object
 let paidStatus: number
@@ -29,14 +25,9 @@ let paidStatus: number
 beforeEach(async () => {
   offer = offerV2
   paidStatus = 200
-  seller = await startHostileSeller((request, response) => {
-    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
-    const headers = paidStatus === 200 ? receiptV2({ success: true }) : {}
-    send(response, {
-      status: paidStatus,
-      headers: { 'content-type': 'application/json', ...headers },
-      body: '{}',
-    })
+  seller = await startScriptedSeller({
+    unpaid: () => challengeV2([offer]),
+    paid: () => json({}, paidStatus === 200 ? receiptV2({ success: true }) : {}, paidStatus),
   })
 })
 
@@ -168,8 +159,8 @@ describe('tollway sellers', () => {
       `${seller.apiBase}  base-sepolia  USDC   0x90f79bf6eb2c4f870365e785982e1f101e93b906`,
     )
     expect(out).toContain('/chat/completions  m      0.001 USDC    0.001  0.001')
-    const json = JSON.parse((await tollwaySellers('list', '--json')).out) as object
-    expect(json).toMatchObject({
+    const listed = JSON.parse((await tollwaySellers('list', '--json')).out) as object
+    expect(listed).toMatchObject({
       configured: [],
       pins: [{ api_base: seller.apiBase, network: 'eip155:84532', pay_to: offerV2.payTo.toLowerCase() }],
       prices: [{ path: '/chat/completions', model: 'm', pinned: '1000', last: '1000', first: '1000' }],

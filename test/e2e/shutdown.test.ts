@@ -5,25 +5,11 @@ import OpenAI from 'openai'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { json, receiptV2 } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 
-const offer = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
-  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
-  maxTimeoutSeconds: 60,
-  extra: {},
-}
-
-let seller: HostileSeller
+let seller: ScriptedSeller
 let upstream: Server
 let tollway: TestGateway
 /** Resolves when the seller has a payment in hand. */
@@ -34,15 +20,12 @@ let answer: PromiseWithResolvers<void>
 beforeEach(async () => {
   paid = Promise.withResolvers()
   answer = Promise.withResolvers()
-  seller = await startHostileSeller(async (request, response) => {
-    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
-    paid.resolve()
-    await answer.promise
-    const headers = {
-      'content-type': 'application/json',
-      ...receiptV2({ success: true, transaction: `0x${'12'.repeat(32)}` }),
-    }
-    send(response, { status: 200, headers, body: '{"ok":1}' })
+  seller = await startScriptedSeller({
+    paid: async () => {
+      paid.resolve()
+      await answer.promise
+      return json({ ok: 1 }, receiptV2({ success: true, transaction: `0x${'12'.repeat(32)}` }))
+    },
   })
   upstream = createServer()
   upstream.on('upgrade', (_request, socket) =>

@@ -4,32 +4,28 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import type { Child } from '../kit/child.ts'
 import { ask } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
-import { offerV2 } from '../kit/quotes.ts'
+import { receiptV2 } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { readyUrl, servePlace, type ServePlace } from '../kit/serve-process.ts'
 
 const EVENT = (text: string): string =>
   `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content: text }, finish_reason: null }] })}\n\n`
 const END = 'data: [DONE]\n\n'
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let place: ServePlace
 /** The seller's answer to the payment, its first event sent. */
 let stream: PromiseWithResolvers<ServerResponse>
 
 beforeEach(async () => {
   stream = Promise.withResolvers()
-  seller = await startHostileSeller((request, response) => {
-    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offerV2]))
-    const headers = { 'content-type': 'text/event-stream', ...receiptV2({ success: true }) }
-    response.writeHead(200, headers).write(EVENT('one'))
-    stream.resolve(response)
+  seller = await startScriptedSeller({
+    paid: (_request, response) => {
+      const headers = { 'content-type': 'text/event-stream', ...receiptV2({ success: true }) }
+      response.writeHead(200, headers).write(EVENT('one'))
+      stream.resolve(response)
+    },
   })
 })
 

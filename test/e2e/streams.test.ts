@@ -9,32 +9,19 @@ import { run } from '../../src/app/cli/run.ts'
 import { cash } from '../../providers/cash.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { receiptV2 } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { blocksOf } from '../kit/markdown.ts'
 import { signalled } from '../kit/relay-world.ts'
 import { eventsOf } from '../kit/sse.ts'
 
-const offer = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
-  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
-  maxTimeoutSeconds: 60,
-  extra: {},
-}
 const CHUNK = 'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"he"},"finish_reason":null}]}\n\n'
 const LAST = `${CHUNK.replace('null', '"stop"')}data: {"id":"c1","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\ndata: [DONE]\n\n`
 const PAID = { 'content-type': 'text/event-stream', ...receiptV2({ success: true }) }
 const BODY = '{ "model":"paid/m" , "messages":[], "stream": true}'
 
-let seller: HostileSeller
+let seller: ScriptedSeller
 let gateway: TestGateway
 /** What the seller does once it is paid. */
 let serve: (response: ServerResponse) => void | Promise<void>
@@ -58,10 +45,7 @@ beforeEach(async () => {
     response.writeHead(200, PAID)
     response.end(CHUNK + LAST)
   }
-  seller = await startHostileSeller(async (request, response) => {
-    if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
-    await serve(response)
-  })
+  seller = await startScriptedSeller({ paid: (_request, response) => serve(response) })
 })
 
 afterEach(async () => {

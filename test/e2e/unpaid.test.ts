@@ -2,16 +2,17 @@ import { createHash } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 
-let upstream: HostileSeller
+let upstream: ScriptedSeller
 let tollway: TestGateway
 
 const BINARY = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7919) % 256))
 const SSE = 'data: {"a":1,"usage":{"cost":5}}\r\n\r\n: comment\n\ndata: ünïcode ☂\n\nid: 7\ndata: [DONE]\n\n'
 
 beforeAll(async () => {
-  upstream = await startHostileSeller((request, response) => {
+  upstream = await startScriptedSeller((request, response) => {
     if (request.url.includes('sse')) {
       response.writeHead(200, { 'content-type': 'text/event-stream', 'x-own': 'kept' })
       for (const byte of Buffer.from(SSE)) response.write(Buffer.from([byte]))

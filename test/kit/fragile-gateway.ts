@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import nodeFs from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -13,76 +12,50 @@ import type { Connection } from '../../src/io/store/sqlite/sqlite-file.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
 import { cash, type CashProvider } from '../../providers/cash.ts'
 import { ask, startGateway, type TestGateway } from './gateway.ts'
-import { challengeV2, receiptV2, send, startHostileSeller, type HostileSeller } from './hostile-seller.ts'
-
-/** What the seller asks for: a tenth of a cent on Base Sepolia. */
-export const OFFER = {
-  scheme: 'exact',
-  network: 'eip155:84532',
-  amount: '1000',
-  asset: '0x036CbD53842c5426634e7929541eC2318f3dCF7e',
-  payTo: '0x90F79bf6EB2c4f870365E785982E1f101E93b906',
-  maxTimeoutSeconds: 60,
-  extra: { name: 'USDC', version: '2' },
-}
+import {
+  startScriptedSeller,
+  type ScriptedSeller,
+  type SellerHandler,
+  type SellerRequest,
+} from './scripted-seller.ts'
+import { challengeV2, json, OFFER, RECEIPT, receiptV2 } from './seller-answers.ts'
+import { held } from './seller-faults.ts'
 
 /** A transaction hash for receipts. */
-export const TRANSACTION = `0x${'ab'.repeat(32)}`
+export const TRANSACTION = RECEIPT.transaction
 
 /** A seller that answers everything that is paid, and for free below `/free`. */
-export interface PatientSeller extends HostileSeller {
-  /** How many requests came without and with a payment. */
+export interface PatientSeller extends ScriptedSeller {
+  /** How many requests came without and with a payment, those below `/free` left out. */
   counts(): { asked: number; paid: number }
-  /** Until the returned function is called, paid requests wait; `arrived` resolves with the first. */
+  /** Until `answer` is called, paid requests wait; `arrived` resolves with the first. */
   hold(): { readonly arrived: Promise<void>; readonly answer: () => void }
 }
 
 /** Starts a {@link PatientSeller}. */
 export async function startPatientSeller(): Promise<PatientSeller> {
-  let gate: { arrived: PromiseWithResolvers<void>; waiting: ServerResponse[] } | undefined
-  const answer = (response: ServerResponse): void => {
-    const receipt = receiptV2({
-      success: true,
-      transaction: TRANSACTION,
-      network: OFFER.network,
-    })
-    const headers = { 'content-type': 'application/json', ...receipt }
-    send(response, { status: 200, headers, body: JSON.stringify({ choices: [] }) })
-  }
-  const seller = await startHostileSeller((request, response) => {
-    if (request.url.startsWith('/free')) {
-      send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: '{"free":true}' })
-    } else if (request.headers['payment-signature'] === undefined) {
-      send(response, challengeV2([OFFER]))
-    } else if (gate) {
-      gate.waiting.push(response)
-      gate.arrived.resolve()
-    } else {
-      answer(response)
-    }
+  const answer = json({ choices: [] }, receiptV2(RECEIPT))
+  const isFree = ({ url }: SellerRequest): boolean => url.startsWith('/free')
+  let paid: SellerHandler = () => answer
+  const seller = await startScriptedSeller((request, response) => {
+    if (isFree(request)) return json({ free: true })
+    return request.payment === undefined ? challengeV2([OFFER]) : paid(request, response)
   })
   return Object.assign(seller, {
-    counts: () => {
-      const priced = seller.requests.filter(({ url }) => !url.startsWith('/free'))
-      const paid = priced.filter(({ headers }) => headers['payment-signature'] !== undefined).length
-      return { asked: priced.length - paid, paid }
-    },
+    counts: () => ({
+      asked: seller.questions.filter((request) => !isFree(request)).length,
+      paid: seller.payments.length,
+    }),
     hold: () => {
-      const held = { arrived: Promise.withResolvers<void>(), waiting: [] as ServerResponse[] }
-      gate = held
-      return {
-        arrived: held.arrived.promise,
-        answer: () => {
-          gate = undefined
-          for (const response of held.waiting) answer(response)
-        },
-      }
+      const { step, arrived, release } = held(answer)
+      paid = step
+      return { arrived, answer: release }
     },
   })
 }
 
 /** The configuration of a gateway in front of one: `paid/*`, `free` and everything unclaimed. */
-export function configFor(seller: HostileSeller): object {
+export function configFor(seller: ScriptedSeller): object {
   process.env['FRAGILE_WALLET'] = localAccounts().buyer.privateKey
   const free = `${seller.url}/free/v1`
   return {

@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http'
-import { startHostileSeller, type HostileRequest, type HostileSeller } from './hostile-seller.ts'
+import { startScriptedSeller } from './scripted-seller.ts'
+import { type ScriptedSeller } from './scripted-seller.ts'
+import { type SellerRequest } from './scripted-seller.ts'
 
 /** Does what it likes with a request, and may ask the real seller. */
 export type FrontHandler = (
-  request: HostileRequest,
+  request: SellerRequest,
   response: ServerResponse,
   forward: () => Promise<Response>,
 ) => Promise<void>
@@ -11,8 +13,8 @@ export type FrontHandler = (
 const DROPPED = new Set(['host', 'connection', 'content-length', 'transfer-encoding', 'expect'])
 
 /** A server in front of a real seller, to lose, delay or change its answers. Requests without a payment pass untouched. */
-export async function startFront(sellerUrl: string, handler: FrontHandler): Promise<HostileSeller> {
-  return await startHostileSeller(async (request, response) => {
+export async function startFront(sellerUrl: string, handler: FrontHandler): Promise<ScriptedSeller> {
+  return await startScriptedSeller(async (request, response) => {
     const forward = (): Promise<Response> => {
       const headers = new Headers()
       for (const [name, value] of Object.entries(request.headers)) {
@@ -27,7 +29,7 @@ export async function startFront(sellerUrl: string, handler: FrontHandler): Prom
 }
 
 /** Whether a request carries a payment. */
-export function isPaid({ headers }: HostileRequest): boolean {
+export function isPaid({ headers }: SellerRequest): boolean {
   return headers['payment-signature'] !== undefined || headers['x-payment'] !== undefined
 }
 

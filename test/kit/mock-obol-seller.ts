@@ -1,12 +1,14 @@
 /**
- * A mock of an Obol seller, and a pool's files that buy there. It asks for a price and looks at no signature: what is tried with it
- * is how vouchers are used.
+ * An Obol seller that asks for a price and checks no signature, and the pool files that buy there: for tests of how vouchers
+ * are used.
  */
 import { existsSync, readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Observer } from '../../src/core/telemetry/events.ts'
 import { startGateway, type TestGateway } from './gateway.ts'
 import { ManualTimers } from './manual-timers.ts'
+import { nonceOf, startScriptedSeller } from './scripted-seller.ts'
+import { decodeHeader, encodeHeader } from './seller-answers.ts'
 import { buyerFiles, upstreamFile, USDC, type Auth, type BuyerFiles } from './obol-pool.ts'
 
 /** Whom the mock asks to be paid. */
@@ -38,9 +40,19 @@ interface MockSeller {
 }
 
 async function startSeller(): Promise<MockSeller> {
-  const server: Server = createServer()
+  const server = await startScriptedSeller((request, response) => {
+    if (request.payment === undefined) {
+      seller.unpaid.push(request.headers)
+      return seller.onUnpaid ? seller.onUnpaid(response) : challenge(seller, response)
+    }
+    const body = JSON.parse(request.body.toString()) as Record<string, unknown>
+    const message = decodeHeader(request.payment) as Paid['message']
+    seller.paid.push({ nonce: nonceOf(request), headers: request.headers, url: request.url, body, message })
+    if (seller.onPaid) return seller.onPaid(response, seller.paid.length)
+    answer(response)
+  })
   const seller: MockSeller = {
-    url: '',
+    url: `${server.url}/services/qwen`,
     price: '1000',
     payTo,
     speaks: 'body',
@@ -48,34 +60,9 @@ async function startSeller(): Promise<MockSeller> {
     onUnpaid: undefined,
     paid: [],
     unpaid: [],
-    async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
-    },
+    close: () => server.close(),
   }
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>
-      const header = request.headers['payment-signature'] ?? request.headers['x-payment']
-      if (typeof header !== 'string') {
-        seller.unpaid.push(request.headers)
-        return seller.onUnpaid ? seller.onUnpaid(response) : challenge(seller, response)
-      }
-      const message = JSON.parse(Buffer.from(header, 'base64').toString()) as Paid['message'] & {
-        payload: { authorization: { nonce: string } }
-      }
-      const { nonce } = message.payload.authorization
-      seller.paid.push({ nonce, headers: request.headers, url: request.url ?? '', body, message })
-      if (seller.onPaid) return seller.onPaid(response, seller.paid.length)
-      answer(response)
-    })
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  if (typeof address !== 'object' || !address) throw new Error('no address')
-  return Object.assign(seller, { url: `http://127.0.0.1:${address.port}/services/qwen` })
+  return seller
 }
 
 /** Asks for the price. @param changes of the offer, in v2 */
@@ -92,8 +79,7 @@ export function challenge(seller: MockSeller, response: ServerResponse, changes:
       ? { x402Version: 1, accepts: [{ ...offer, network: 'base-sepolia', maxAmountRequired: seller.price }] }
       : { x402Version: 2, accepts: [{ ...offer, network: 'eip155:84532', amount: seller.price, ...changes }] }
   const text = JSON.stringify(message)
-  const header =
-    seller.speaks === 'header' ? { 'payment-required': Buffer.from(text).toString('base64') } : undefined
+  const header = seller.speaks === 'header' ? { 'payment-required': encodeHeader(message) } : undefined
   response.writeHead(402, { 'content-type': 'application/json', ...header })
   response.end(seller.speaks === 'header' ? '' : text)
 }
@@ -103,7 +89,7 @@ export function answer(response: ServerResponse, receipt = true): void {
   const settled = { success: true, transaction: `0x${'ab'.repeat(32)}`, network: 'eip155:84532', payer: '0x' }
   response.writeHead(200, {
     'content-type': 'application/json',
-    ...(receipt ? { 'x-payment-response': Buffer.from(JSON.stringify(settled)).toString('base64') } : {}),
+    ...(receipt ? { 'x-payment-response': encodeHeader(settled) } : {}),
   })
   response.end(JSON.stringify({ id: 'c', object: 'chat.completion', choices: [], usage: {} }))
 }

@@ -1,11 +1,7 @@
 import type { World } from '../../src/app/sandbox/world.ts'
-import { decodeHeader, encodeHeader, send, startHostileSeller, type HostileSeller } from './hostile-seller.ts'
-
-/** A seller that takes payments as Obol's does. */
-export interface ObolSeller extends HostileSeller {
-  /** The payments it read, oldest first. */
-  readonly payments: readonly unknown[]
-}
+import { decodeHeader, encodeHeader, send } from './seller-answers.ts'
+import { startScriptedSeller } from './scripted-seller.ts'
+import { type ScriptedSeller } from './scripted-seller.ts'
 
 interface Terms {
   scheme: string
@@ -21,7 +17,10 @@ const MATCHED = ['scheme', 'network', 'amount', 'asset', 'payTo'] as const
  * Starts an emulator of Obol's seller (`x402-verifier`): offers of x402 v2 in header and body of the 402, payments read from
  * `X-PAYMENT` alone, `accepted` matched to the letter, and settled by the world's official facilitator on its chain.
  */
-export async function startObolSeller({ chain, facilitator }: World, amount = 1000n): Promise<ObolSeller> {
+export async function startObolSeller(
+  { chain, facilitator }: World,
+  amount = 1000n,
+): Promise<ScriptedSeller> {
   const { name, version, address } = chain.token
   const terms = {
     scheme: 'exact',
@@ -39,7 +38,6 @@ export async function startObolSeller({ chain, facilitator }: World, amount = 10
     accepts: [terms],
     extensions: {},
   }
-  const payments: unknown[] = []
   const call = async (path: string, payment: unknown): Promise<Record<string, unknown>> => {
     const answer = await fetch(`${facilitator.url}/${path}`, {
       method: 'POST',
@@ -49,7 +47,7 @@ export async function startObolSeller({ chain, facilitator }: World, amount = 10
     return (await answer.json()) as Record<string, unknown>
   }
   const json = { 'content-type': 'application/json' }
-  const seller = await startHostileSeller(async ({ headers }, response) => {
+  const seller = await startScriptedSeller(async ({ headers }, response) => {
     const header = headers['x-payment']
     const payment = header === undefined ? undefined : decodeHeader(header)
     const accepted = (payment as { accepted?: Terms } | undefined)?.accepted
@@ -59,12 +57,11 @@ export async function startObolSeller({ chain, facilitator }: World, amount = 10
       const required = { 'payment-required': encodeHeader(offer) }
       return send(response, { status: 402, headers: { ...json, ...required }, body: JSON.stringify(offer) })
     }
-    payments.push(payment)
     const receipt = await call('settle', payment)
     const status = receipt['success'] === true ? 200 : 402
     const told = { ...json, 'x-payment-response': encodeHeader(receipt) }
     const answer = { id: 'x', object: 'chat.completion', choices: [], echo: header }
     send(response, { status, headers: told, body: JSON.stringify(answer) })
   })
-  return { ...seller, payments }
+  return seller
 }

@@ -3,7 +3,9 @@ import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { watchSpending } from '../../src/io/metrics/spending.ts'
 import type { SpentBy } from '../../src/io/store/store.ts'
 import { watchWalletBalances } from '../../src/io/metrics/wallet-balances.ts'
-import { send, startHostileSeller, type HostileSeller } from '../kit/hostile-seller.ts'
+import { send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const DAY = Date.parse('2026-11-21T00:00:00Z')
@@ -89,8 +91,8 @@ test('a month that takes long to add up is added up seldom: a hundredth of the t
 })
 
 /** A stand-in for a node: what it says is the subject, not a chain. */
-async function startNode(chainId: number, balance: bigint): Promise<HostileSeller> {
-  return await startHostileSeller(({ body }, response) => {
+async function startNode(chainId: number, balance: bigint): Promise<ScriptedSeller> {
+  return await startScriptedSeller(({ body }, response) => {
     const { id, method } = JSON.parse(body.toString()) as { id: number; method: string }
     const result = method === 'eth_chainId' ? chainId : balance
     const hex = method === 'eth_chainId' ? result.toString(16) : result.toString(16).padStart(64, '0')

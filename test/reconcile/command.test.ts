@@ -11,7 +11,7 @@ import { openStore } from '../../src/app/wiring/open-store.ts'
 import { Child, run, type Ended } from '../kit/child.ts'
 import { relay, startFront } from '../kit/front.ts'
 import { ask } from '../kit/gateway.ts'
-import type { HostileSeller } from '../kit/hostile-seller.ts'
+import type { ScriptedSeller } from '../kit/scripted-seller.ts'
 import { blocksOf, substitute } from '../kit/markdown.ts'
 import { startRpcProxy } from '../kit/rpc-proxy.ts'
 
@@ -22,7 +22,7 @@ const NODE = 'http://127.0.0.1:8545'
 
 let world: World
 /** The seller's door: what is paid passes here. */
-let front: HostileSeller
+let front: ScriptedSeller
 let meet = (forward: () => Promise<Response>): Promise<Response> => forward()
 let directory: string
 let env: NodeJS.ProcessEnv

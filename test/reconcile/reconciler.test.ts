@@ -7,14 +7,9 @@ import type { Charge } from '../../src/core/charge/charge.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { relay, startFront } from '../kit/front.ts'
 import { ask, type TestGateway } from '../kit/gateway.ts'
-import {
-  challengeV2,
-  encodeHeader,
-  receiptV2,
-  send,
-  startHostileSeller,
-  type HostileSeller,
-} from '../kit/hostile-seller.ts'
+import { challengeV2, encodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import {
   again,
   counted,
@@ -31,10 +26,10 @@ const STRANGER = `0x${'e'.repeat(64)}`
 let world: TimedWorld
 let gateway: TestGateway
 /** The real seller, whose receipts this changes or, with `undefined`, takes away. */
-let front: HostileSeller
+let front: ScriptedSeller
 let changeReceipt: (receipt: object) => object | undefined = (receipt) => receipt
 /** Answers without ever taking the money. */
-let fake: HostileSeller
+let fake: ScriptedSeller
 let fakeReceipt: object | undefined
 /** Resolves with the next charge that is authorized. */
 let flying = Promise.withResolvers<Charge>()
@@ -58,7 +53,7 @@ beforeAll(async () => {
     maxTimeoutSeconds: VALIDITY_SECONDS,
     extra: {},
   }
-  fake = await startHostileSeller((request, response) => {
+  fake = await startScriptedSeller((request, response) => {
     if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
     const receipt = fakeReceipt === undefined ? {} : receiptV2(fakeReceipt)
     send(response, { status: 200, headers: { 'content-type': 'application/json', ...receipt }, body: '{}' })

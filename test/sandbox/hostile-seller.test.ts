@@ -1,28 +1,22 @@
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
 import { startChain } from '../../src/app/sandbox/chain.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain.ts'
-import {
-  challengeV1,
-  challengeV2,
-  decodeHeader,
-  receiptV1,
-  receiptV2,
-  send,
-  startHostileSeller,
-} from '../kit/hostile-seller.ts'
-import type { HostileHandler, HostileSeller } from '../kit/hostile-seller.ts'
+import { challengeV1, challengeV2, decodeHeader, receiptV1, receiptV2, send } from '../kit/seller-answers.ts'
+import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import type { ScriptedSeller } from '../kit/scripted-seller.ts'
+import type { SellerHandler } from '../kit/scripted-seller.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
 
 let chain: LocalChain
-let seller: HostileSeller
+let seller: ScriptedSeller
 beforeAll(async () => {
   chain = await startChain()
 })
 afterAll(() => chain.close())
 afterEach(() => seller.close())
 
-const start = async (handler: HostileHandler) => {
-  seller = await startHostileSeller(handler)
+const start = async (handler: SellerHandler) => {
+  seller = await startScriptedSeller(handler)
 }
 const receipt = { success: true, transaction: '0x00', network: 'eip155:84532' }
 const requirement = () => ({

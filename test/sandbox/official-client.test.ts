@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { decodeHeader } from '../kit/hostile-seller.ts'
+import { decodeHeader } from '../kit/seller-answers.ts'
 import { chatRequest, officialFetch } from '../kit/official-client.ts'
 import { startWorld } from '../../src/app/sandbox/world.ts'
 import type { World } from '../../src/app/sandbox/world.ts'

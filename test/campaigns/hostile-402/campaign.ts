@@ -8,7 +8,8 @@ import type { Provider } from '../../../src/core/payer/provider.ts'
 import { vetChallenge, type Quote } from '../../../src/core/policy/gate.ts'
 import { decodeBase64Json, decodeChallenge } from '../../../src/core/x402/x402.ts'
 import { ask, errorOf, startGateway } from '../../kit/gateway.ts'
-import { send, startHostileSeller } from '../../kit/hostile-seller.ts'
+import { send } from '../../kit/seller-answers.ts'
+import { startScriptedSeller } from '../../kit/scripted-seller.ts'
 import { faultsOf, LIMITS } from './judge.ts'
 import { PAYEE, reply402, USDC, type Reply402 } from './replies.ts'
 
@@ -93,7 +94,7 @@ export async function fuzzGateway(replies: number, seed: number): Promise<FuzzRe
   let reply: Reply402 = { headers: {}, body: Buffer.alloc(0) }
   let signed = 0
   const faults: string[] = []
-  const seller = await startHostileSeller((request, response) => {
+  const seller = await startScriptedSeller((request, response) => {
     const payment = request.headers['payment-signature'] ?? request.headers['x-payment']
     if (payment === undefined) {
       // What Node's server does not write (line ends, say) no gateway gets to see either.

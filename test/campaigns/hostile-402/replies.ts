@@ -1,6 +1,6 @@
 /** 402 replies as a seller might send them: right, slightly wrong, and nothing like it. */
 import * as fc from 'fast-check'
-import { encodeHeader } from '../../kit/hostile-seller.ts'
+import { encodeHeader } from '../../kit/seller-answers.ts'
 
 /** The status, headers and body of a reply. */
 export interface Reply402 {

@@ -9,7 +9,8 @@ import { formatUsd } from '../../../src/core/money/money.ts'
 import { verifyAudit } from '../../../src/io/audit/audit-verify.ts'
 import { readBudgets } from '../../../src/io/ledger/budget-status.ts'
 import { openStore } from '../../../src/app/wiring/open-store.ts'
-import { startBareSeller } from '../../kit/bare-seller.ts'
+import { nonceOf, startScriptedSeller } from '../../kit/scripted-seller.ts'
+import { asking } from '../../kit/seller-answers.ts'
 import { Child } from '../../kit/child.ts'
 import type { ClientOutcome, ClientTask } from './client.ts'
 
@@ -59,7 +60,7 @@ export interface OvershootResult {
 /** Runs a campaign; everything it starts has ended when it resolves. */
 export async function runOvershoot(plan: OvershootPlan): Promise<OvershootResult> {
   const directory = await mkdtemp(join(tmpdir(), 'tollway-overshoot-'))
-  const seller = await startBareSeller(PRICE)
+  const seller = await startScriptedSeller({ unpaid: asking(PRICE) })
   const started: Child[] = []
   const start = (args: readonly string[]): Child => {
     const child = new Child(process.execPath, args, { cwd: directory, env: environment(plan) })
@@ -91,7 +92,7 @@ export async function runOvershoot(plan: OvershootPlan): Promise<OvershootResult
       other: outcomes.flatMap(({ other }) => Object.keys(other)),
       seconds,
       payments: seller.payments.length,
-      repeatedNonces: seller.payments.length - new Set(seller.payments).size,
+      repeatedNonces: seller.payments.length - new Set(seller.payments.map(nonceOf)).size,
       ...(await readBooks(configs, environment(plan))),
     }
   } finally {

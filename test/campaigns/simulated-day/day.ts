@@ -3,7 +3,8 @@
  * the gateway's clock. The day begins so that midnight and a daylight-saving change of Berlin fall into it.
  */
 import { ask, startGateway, walletPayer, type TestGateway } from '../../kit/gateway.ts'
-import { send, startHostileSeller } from '../../kit/hostile-seller.ts'
+import { send } from '../../kit/seller-answers.ts'
+import { startScriptedSeller } from '../../kit/scripted-seller.ts'
 import { startTimedWorld, VALIDITY_SECONDS, type TimedWorld } from '../../reconcile/world.ts'
 import { Random } from '../crash/random.ts'
 import { holdBooksTogether, type Books } from './books.ts'
@@ -51,7 +52,7 @@ export async function simulateDay(options: DayOptions): Promise<DayReport> {
     const change = nextClockChange(BERLIN, world.clock.now())
     // Midnight in Berlin lies two to three hours before its clocks change.
     await world.advance(Math.ceil((change - 13 * 3_600_000 - world.clock.now()) / 1000))
-    const upstream = await startHostileSeller((_request, response) => {
+    const upstream = await startScriptedSeller((_request, response) => {
       send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: '{"free":true}' })
     })
     try {
