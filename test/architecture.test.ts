@@ -187,10 +187,15 @@ test('rule 8: only the signer worker holds a key: nothing else signs, and nothin
     'src/io/signer/signer.worker.ts',
   ])
   expect(using(/privateKeyToAccount/)).toEqual(['src/io/signer/private-key.ts'])
+  // Ed25519: payments on Solana, and the checkpoints of the audit file, whose key holds no money.
+  expect(using(/import \{[^}]*\bsign\b[^}]*\} from 'node:crypto'/)).toEqual([
+    'src/io/audit/audit-signer.ts',
+    'src/io/signer/solana/solana.worker.ts',
+  ])
   const readers = files
     .flatMap(importsOf)
     .filter(({ specifier }) =>
-      /(?:private-key|key-file|key-agentcash|key-keystore|load-key)\.ts$/.test(specifier),
+      /(?:private-key|key-file|key-agentcash|key-keystore|load-key|solana-key)\.ts$/.test(specifier),
     )
   expect([...new Set(readers.map(({ from }) => from))].toSorted()).toEqual([
     'src/io/signer/key-agentcash.ts',
@@ -198,6 +203,9 @@ test('rule 8: only the signer worker holds a key: nothing else signs, and nothin
     'src/io/signer/key-keystore.ts',
     'src/io/signer/load-key.ts',
     'src/io/signer/signer.worker.ts',
+    'src/io/signer/solana/load-solana-key.ts',
+    'src/io/signer/solana/solana-key.ts',
+    'src/io/signer/solana/solana.worker.ts',
   ])
 })
 

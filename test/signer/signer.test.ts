@@ -12,12 +12,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/payer/typed-message.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
-import {
-  startSigner,
-  type Signer,
-  type SignerOptions,
-  type SignerWorker,
-} from '../../src/io/signer/signer.ts'
+import { startSigner, type Signer, type SignerOptions } from '../../src/io/signer/signer.ts'
+import type { SignerWorker } from '../../src/io/signer/signer-thread.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const run = promisify(execFile)

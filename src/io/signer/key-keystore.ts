@@ -12,6 +12,16 @@ const MAX_BYTES = 16_384
  * @throws KeyFault
  */
 export async function openKeystore(path: string, password: string): Promise<PrivateKeyAccount> {
+  const key = await decryptKeystore(path, password)
+  return accountOf(`0x${Buffer.from(key).toString('hex')}`, `keystore ${path}`)
+}
+
+/**
+ * The 32 bytes that a keystore holds: an EVM key, or the seed of an ed25519 key.
+ * @param path as for {@link openKeystore}
+ * @throws KeyFault
+ */
+export async function decryptKeystore(path: string, password: string): Promise<Uint8Array> {
   const text = readKeyFile(path, { what: 'keystore', maxBytes: MAX_BYTES })
   if (!/"version"\s*:\s*3\b/.test(text)) {
     throw new KeyFault(
@@ -20,9 +30,8 @@ export async function openKeystore(path: string, password: string): Promise<Priv
   }
   try {
     const wallet = await Wallet.fromV3(text, password, true)
-    return accountOf(wallet.getPrivateKeyString(), `keystore ${path}`)
-  } catch (error) {
-    if (error instanceof KeyFault) throw error
+    return wallet.getPrivateKey()
+  } catch {
     // The library's words may quote what it was given.
     throw new KeyFault(
       `The keystore ${path} cannot be opened: its password is wrong, or the file is damaged. Check the password reference first.`,

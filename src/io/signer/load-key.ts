@@ -9,7 +9,7 @@ import { accountOf, KeyFault } from './private-key.ts'
 export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
   switch (key.source) {
     case 'env':
-      return accountOf(take(key.name), `environment variable ${key.name}`)
+      return accountOf(takeVariable(key.name), `environment variable ${key.name}`)
     case 'file':
       return accountOf(readKeyFile(key.path), `key file ${key.path}`)
     case 'keystore': {
@@ -24,16 +24,19 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
   }
 }
 
-/** The environment is shared with the main thread: what is deleted here is gone there too. */
-function take(name: string): string {
+/** Takes a variable. The environment is shared with the main thread: what is deleted here is gone there too. */
+export function takeVariable(name: string): string {
   const text = process.env[name]
   delete process.env[name]
   return text ?? ''
 }
 
-function secretOf(reference: SecretReference): string {
+/** The password of a keystore. @throws KeyFault when there is none */
+export function secretOf(reference: SecretReference): string {
   const text =
-    reference.source === 'env' ? take(reference.name) : readKeyFile(reference.path, { what: 'password file' })
+    reference.source === 'env'
+      ? takeVariable(reference.name)
+      : readKeyFile(reference.path, { what: 'password file' })
   const secret = text.replace(/\r?\n$/, '')
   if (secret !== '') return secret
   const place =

@@ -82,7 +82,7 @@ const hex = z.templateLiteral(['0x', z.string()])
 
 /** From the worker. `reason` and `fault` are fixed words of ours: nothing a library said about a key leaves the worker. */
 export const WORKER_MESSAGE = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('ready'), address }),
+  z.strictObject({ type: z.literal('ready'), address: z.string().min(1) }),
   z.strictObject({ type: z.literal('fault'), fault: z.string() }),
   z.strictObject({ type: z.literal('signed'), id: z.int(), signatures: z.array(hex) }),
   z.strictObject({ type: z.literal('refused'), id: z.int(), reason: z.string() }),

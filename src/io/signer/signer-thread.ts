@@ -1,0 +1,200 @@
+/**
+ * A worker thread that alone takes and holds a private key (rule 8), seen from the main thread: what is to be signed goes in,
+ * signatures come out, and whatever else happens is `signer_unavailable`.
+ */
+import { SHARE_ENV, Worker } from 'node:worker_threads'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import type { KeyReference } from '../../core/payer/key-reference.ts'
+import type { Timers } from '../../core/timers.ts'
+import { claimVariable } from './key-variable.ts'
+import { WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
+
+/** The part of a worker thread that the signer uses. */
+export interface SignerWorker {
+  postMessage(message: unknown, transfer: readonly []): void
+  on(event: 'message' | 'messageerror' | 'error', listener: (value: unknown) => void): unknown
+  on(event: 'exit', listener: () => void): unknown
+  ref(): void
+  unref(): void
+  terminate(): Promise<unknown>
+}
+
+/** How to start a worker that signs. */
+export interface SignerThreadOptions {
+  readonly key: KeyReference
+  /** Longest wait for the worker's start, milliseconds. */
+  readonly startTimeoutMs: number
+  readonly timers: Timers
+  readonly spawn: (key: KeyReference) => SignerWorker
+}
+
+/**
+ * Starts a worker and waits until it has the key. A key in an environment variable is taken out of the environment, whether
+ * the worker started or not.
+ * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
+ * @throws TollwayError `signer_unavailable` when the worker does not start
+ */
+export async function startThread(
+  options: SignerThreadOptions,
+): Promise<{ readonly thread: SignerThread; readonly address: string }> {
+  const { key, startTimeoutMs, timers, spawn } = options
+  const variable = variableOf(key)
+  const claim = variable && claimVariable(variable.name, variable.holds)
+  try {
+    const thread = new SignerThread(spawn(key), timers)
+    try {
+      return { thread, address: await thread.started(startTimeoutMs) }
+    } catch (error) {
+      await thread.close()
+      throw error
+    }
+  } finally {
+    claim?.finish()
+  }
+}
+
+/**
+ * Starts a worker of ours.
+ * @param module its file
+ */
+export function spawnSigner(module: URL, key: KeyReference): SignerWorker {
+  return new Worker(module, {
+    name: 'tollway-signer',
+    workerData: { key },
+    argv: [],
+    // Flags of this process may name preloaded modules: none of them runs in the thread that holds the key.
+    execArgv: [],
+    // The worker reads the variable itself: a copy made here would be the key in this thread's memory.
+    env: SHARE_ENV,
+  })
+}
+
+/** The environment variable that holds the key, or the password of its keystore. */
+function variableOf(key: KeyReference): { readonly name: string; readonly holds: string } | undefined {
+  if (key.source === 'env') return { name: key.name, holds: 'private key' }
+  if (key.source !== 'keystore' || key.password.source !== 'env') return undefined
+  return { name: key.password.name, holds: 'keystore password' }
+}
+
+interface Waiting {
+  readonly count: number
+  resolve(signatures: readonly `0x${string}`[]): void
+  reject(error: unknown): void
+}
+
+/** The main thread's view of a worker that signs. */
+export class SignerThread {
+  readonly #worker: SignerWorker
+  readonly #timers: Timers
+  readonly #waiting = new Map<number, Waiting>()
+  readonly #ready = Promise.withResolvers<string>()
+  #nextId = 0
+  #gone: TollwayError | undefined
+
+  constructor(worker: SignerWorker, timers: Timers) {
+    this.#worker = worker
+    this.#timers = timers
+    // An error that comes when nobody waits for the start must not end the process.
+    this.#ready.promise.catch(() => {})
+    worker.on('message', (message) => this.#receive(message))
+    worker.on('messageerror', () => this.#fail('sent something unreadable'))
+    // What a worker dies of may quote what it was working on: it is dropped unread.
+    worker.on('error', () => this.#fail('failed'))
+    worker.on('exit', () => this.#fail('has ended'))
+  }
+
+  /** @returns the address, as the worker spells it */
+  async started(timeoutMs: number): Promise<string> {
+    const cancel = this.#timers.after(timeoutMs, () => this.#fail(`did not start within ${timeoutMs} ms`))
+    try {
+      return await this.#ready.promise
+    } finally {
+      cancel()
+      // A signer that waits for work does not keep the process alive.
+      if (this.#waiting.size === 0) this.#worker.unref()
+    }
+  }
+
+  /** @param messages at most {@link MAX_BATCH} */
+  sign(
+    messages: readonly object[],
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<readonly `0x${string}`[]> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(asError(signal.reason))
+      if (this.#gone) return reject(this.#gone)
+      const id = this.#nextId++
+      const aborted = (): void => this.#waiting.get(id)?.reject(asError(signal.reason))
+      const cancel = this.#timers.after(timeoutMs, () => {
+        this.#waiting.get(id)?.reject(unavailable(`did not answer within ${timeoutMs} ms`))
+      })
+      const finish = (): void => {
+        cancel()
+        signal.removeEventListener('abort', aborted)
+        this.#waiting.delete(id)
+        if (this.#waiting.size === 0) this.#worker.unref()
+      }
+      const waiting: Waiting = {
+        count: messages.length,
+        resolve(signatures) {
+          finish()
+          resolve(signatures)
+        },
+        reject(error) {
+          finish()
+          reject(asError(error))
+        },
+      }
+      signal.addEventListener('abort', aborted)
+      this.#waiting.set(id, waiting)
+      this.#worker.ref()
+      this.#worker.postMessage({ type: 'sign', id, messages }, [])
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#fail('is closed')
+    await this.#worker.terminate()
+  }
+
+  #receive(message: unknown): void {
+    const parsed = WORKER_MESSAGE.safeParse(message)
+    if (parsed.success) this.#handle(parsed.data)
+    else this.#fail('sent something unreadable')
+  }
+
+  #handle(message: WorkerMessage): void {
+    switch (message.type) {
+      case 'ready':
+        return this.#ready.resolve(message.address)
+      case 'fault':
+        return this.#ready.reject(new ConfigError(message.fault))
+      case 'signed': {
+        const waiting = this.#waiting.get(message.id)
+        if (waiting && waiting.count !== message.signatures.length)
+          return this.#fail('sent something unreadable')
+        return waiting?.resolve(message.signatures)
+      }
+      case 'refused':
+        return this.#waiting.get(message.id)?.reject(unavailable(`refused to sign: ${message.reason}`))
+      default:
+        return message satisfies never
+    }
+  }
+
+  #fail(what: string): void {
+    this.#gone ??= unavailable(what)
+    this.#ready.reject(this.#gone)
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#gone)
+  }
+}
+
+/** Nothing can be signed now. @param what what the signer did, e.g. `has ended` */
+export function unavailable(what: string): TollwayError {
+  return new TollwayError({ code: 'signer_unavailable', message: `The signer ${what}; nothing was paid.` })
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason))
+}

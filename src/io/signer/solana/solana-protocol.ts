@@ -1,0 +1,31 @@
+/** What the Solana signer asks its worker. Both sides check what they get; what comes back is the other signer's protocol. */
+import { z } from 'zod'
+import { isSolanaAddress } from '../../../core/solana/address.ts'
+import { MAX_UNIT_PRICE } from '../../../core/solana/payment.ts'
+import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../../core/solana/programs.ts'
+import { MAX_BATCH } from '../signer-protocol.ts'
+
+const address = z.string().refine(isSolanaAddress)
+
+/** A payment, and nothing else: no other transaction gets signed. What its numbers may be is checked where it is built. */
+const PAYMENT = z.strictObject({
+  kind: z.literal('solana_exact'),
+  owner: address,
+  feePayer: address,
+  payTo: address,
+  mint: address,
+  tokenProgram: z.enum([TOKEN_PROGRAM, TOKEN_2022_PROGRAM]),
+  amount: z.string(),
+  decimals: z.int(),
+  memo: z.string(),
+  blockhash: address,
+  unitLimit: z.int(),
+  unitPrice: z.int().max(MAX_UNIT_PRICE),
+})
+
+/** To the worker: sign these. */
+export const SOLANA_SIGN_REQUEST = z.strictObject({
+  type: z.literal('sign'),
+  id: z.int(),
+  messages: z.array(PAYMENT).min(1).max(MAX_BATCH),
+})

@@ -1,0 +1,64 @@
+/** Signs payments on Solana in one worker thread that alone takes and holds the key (rule 8). */
+import type { KeyReference } from '../../../core/payer/key-reference.ts'
+import type { SolanaPayment } from '../../../core/solana/payment.ts'
+import { SIGNATURE_BYTES } from '../../../core/solana/transaction.ts'
+import { systemTimers, type Timers } from '../../../core/timers.ts'
+import { spawnSigner, startThread, unavailable, type SignerWorker } from '../signer-thread.ts'
+
+/** Signs payments with one key. */
+export interface SolanaSigner {
+  /** The paying wallet, base58. */
+  readonly address: string
+  /**
+   * @returns the 64 bytes of the ed25519 signature over the payment's message
+   * @throws TollwayError `signer_unavailable` when the signer is gone, refuses, or does not answer in time
+   * @throws the signal's reason when it is aborted first; what the worker signs then is dropped
+   */
+  sign(payment: SolanaPayment, signal: AbortSignal): Promise<Uint8Array>
+  /** Lets go of the key. Signatures still asked for are refused. */
+  close(): Promise<void>
+}
+
+/** Options of {@link startSolanaSigner}. */
+export interface SolanaSignerOptions {
+  readonly key: KeyReference
+  /** Longest wait for one signature, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
+  /** Longest wait for the worker's start, milliseconds; default 30,000. */
+  readonly startTimeoutMs?: number | undefined
+  readonly timers?: Timers | undefined
+  /** Starts the worker; tests put their own here. */
+  readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
+}
+
+/**
+ * Starts the worker and waits until it has the key. A key in an environment variable is taken out of the environment, as for
+ * other signers.
+ * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
+ * @throws TollwayError `signer_unavailable` when the worker does not start
+ */
+export async function startSolanaSigner(options: SolanaSignerOptions): Promise<SolanaSigner> {
+  const {
+    key,
+    timeoutMs = 10_000,
+    startTimeoutMs = 30_000,
+    timers = systemTimers,
+    spawn = spawnWorker,
+  } = options
+  const { thread, address } = await startThread({ key, startTimeoutMs, timers, spawn })
+  return {
+    address,
+    async sign(payment, signal) {
+      const [text = ''] = await thread.sign([payment], signal, timeoutMs)
+      const signature = Buffer.from(text.slice(2), 'hex')
+      if (signature.length !== SIGNATURE_BYTES) throw unavailable('sent no signature')
+      return signature
+    },
+    close: () => thread.close(),
+  }
+}
+
+function spawnWorker(key: KeyReference): SignerWorker {
+  const file = import.meta.url.endsWith('.ts') ? './solana.worker.ts' : './solana.worker.js'
+  return spawnSigner(new URL(file, import.meta.url), key)
+}

@@ -1,0 +1,36 @@
+/** Token accounts of wallets, derived once each: a derivation takes longer than a signature. */
+import { createHash } from 'node:crypto'
+import type { PaymentAccounts, SolanaPayment } from '../../../core/solana/payment.ts'
+import { deriveTokenAccount } from '../../../core/solana/token-account.ts'
+
+/** Sellers of one process; the bound is for a seller that names another payee each time. */
+const MAX_REMEMBERED = 1000
+
+/** SHA-256 by the platform. */
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
+}
+
+/** See the file's head. */
+export class TokenAccounts {
+  readonly #known = new Map<string, string>()
+
+  /** The two token accounts of a payment. @throws RangeError for a text that is no address */
+  of({ owner, payTo, mint, tokenProgram }: SolanaPayment): PaymentAccounts {
+    return {
+      source: this.account(owner, mint, tokenProgram),
+      destination: this.account(payTo, mint, tokenProgram),
+    }
+  }
+
+  /** Where a wallet keeps a token. @throws RangeError for a text that is no address */
+  account(owner: string, mint: string, tokenProgram: string): string {
+    const name = `${owner} ${mint} ${tokenProgram}`
+    const known = this.#known.get(name)
+    if (known !== undefined) return known
+    const derived = deriveTokenAccount(owner, mint, tokenProgram, sha256)
+    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear()
+    this.#known.set(name, derived)
+    return derived
+  }
+}
