@@ -16,7 +16,7 @@ import {
 } from '../src/core/request/idempotency.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
-import type { Tombstone } from '../src/io/store/store.ts'
+import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import type { Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'

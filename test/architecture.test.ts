@@ -144,11 +144,6 @@ test('every source file is short enough to read, and every folder to survey', ()
 const TO_SPLIT: ReadonlySet<string> = new Set([
   'providers/obol/pool.ts',
   'src/app/config/schema.ts',
-  'src/io/store/memory/memory-store.ts',
-  'src/io/store/memory/memory-vouchers.ts',
-  'src/io/store/sqlite/sqlite-store.ts',
-  'src/io/store/sqlite/sqlite-vouchers.ts',
-  'src/io/store/store.ts',
   'src/app/config',
   'src/app/sandbox',
 ])

@@ -7,7 +7,7 @@ import type { Provider } from '../core/payer/provider.ts'
 import { vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Challenge } from '../core/x402/x402.ts'
-import type { KnownPrice, PriceKey } from '../io/store/store.ts'
+import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
 import type { PaymentContext } from './payment-context.ts'
 
 /** An offer that may be paid. */

@@ -11,7 +11,7 @@ import {
   constant,
 } from 'fast-check'
 import { expect, test } from 'vitest'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { NOW } from '../store/samples.ts'
 import { LIMITS, pool, voucher } from '../store/voucher-samples.ts'

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { renderTable } from '../../src/app/cli/output/table.ts'
 import { claimOn, counted, type BudgetRule } from '../../src/core/budget/budget.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { terms } from '../store/samples.ts'
 

@@ -8,9 +8,9 @@ import {
   type Observation,
 } from '../../src/core/charge/reconcile.ts'
 import { receiptMismatch } from '../../src/core/charge/receipt-check.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
-import type { Move } from '../../src/io/store/store.ts'
+import type { Move } from '../../src/io/store/contracts/charges.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
 
 const CHAIN_ID = 84_532

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { claim, NOW, signed, terms } from '../store/samples.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 

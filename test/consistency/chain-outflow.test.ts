@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { watchOutflow } from '../../src/io/consistency/chain-outflow.ts'
 import { TOPICS, type LogQuery } from '../../src/io/chain/chain.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
 
 const PAYER = signed(1).from

@@ -11,7 +11,7 @@ import { compileRoutes } from '../../src/core/routing/route.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange } from '../../src/core/request/exchange.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { instance, signed, terms } from '../store/samples.ts'
 

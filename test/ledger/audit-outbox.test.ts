@@ -41,7 +41,7 @@ test('what was told for a dead process is noted at once: a crash loop does not t
   await real.register(dead)
   await real.move(charge.id, { to: 'uncertain', at: NOW, reason: 'timeout', by: dead.id })
   await ledger.retireDead()
-  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+  expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
 })
 
 test('what was told is noted with the next heartbeat, and is not told again', async () => {
@@ -49,7 +49,7 @@ test('what was told is noted with the next heartbeat, and is not told again', as
   const { ledger, real } = opened
   await ledger.settle(await authorized(opened), 'receipt', undefined)
   await ledger.beat()
-  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+  expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
 })
 
 test('a record that waits for the disk is not noted as told', async () => {
@@ -59,11 +59,11 @@ test('a record that waits for the disk is not noted as told', async () => {
   audit.outage = noSpace()
   await ledger.uncertain(charge, 'timeout')
   await ledger.beat().catch(() => undefined)
-  expect(await real.adoptUntold('ins_one', 'ins_one')).toMatchObject([{ id: charge.id, state: 'uncertain' }])
+  expect(await real.outbox.adopt('ins_one', 'ins_one')).toMatchObject([{ id: charge.id, state: 'uncertain' }])
 
   audit.outage = undefined
   await ledger.beat()
-  expect(await real.adoptUntold('ins_one', 'ins_one')).toEqual([])
+  expect(await real.outbox.adopt('ins_one', 'ins_one')).toEqual([])
   expect(audit.types(charge.id)).toEqual(['charge.held', 'charge.authorized', 'charge.uncertain'])
 })
 
@@ -76,10 +76,10 @@ test('a record that the disk may have lost is not noted as told', async () => {
     if (lost) throw noSpace()
   }
   await expect(ledger.beat()).rejects.toMatchObject({ code: 'audit_unavailable' })
-  expect(await real.adoptUntold('ins_one', 'ins_one')).toMatchObject([{ id: charge.id }])
+  expect(await real.outbox.adopt('ins_one', 'ins_one')).toMatchObject([{ id: charge.id }])
   lost = false
   await ledger.beat()
-  expect(await real.adoptUntold('ins_one', 'ins_one')).toEqual([])
+  expect(await real.outbox.adopt('ins_one', 'ins_one')).toEqual([])
 })
 
 test('a process that closes in peace leaves nothing to tell', async () => {
@@ -88,6 +88,6 @@ test('a process that closes in peace leaves nothing to tell', async () => {
   await authorized(opened)
   replaced.close = async () => undefined
   await ledger.close()
-  expect(await real.adoptUntold('ins_one', 'ins_two')).toEqual([])
+  expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
   expect(await real.instances()).toEqual([])
 })

@@ -4,7 +4,7 @@ import { counted, NO_TOTALS, type BudgetRule } from '../../src/core/budget/budge
 import { TollwayError } from '../../src/core/errors.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { instance, signed } from '../store/samples.ts'
 import { FragileAudit, wanted } from './kit.ts'
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
 import { isDead, parseProcessStat, thisInstance } from '../../src/io/ledger/instance.ts'
-import type { Instance } from '../../src/io/store/store.ts'
+import type { Instance } from '../../src/io/store/contracts/instances.ts'
 
 const NOW = 1_795_000_000_000
 const clock = { now: () => NOW }

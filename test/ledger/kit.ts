@@ -6,7 +6,7 @@ import type { AuditSink } from '../../src/io/audit/audit-queue.ts'
 import { composeRecord, EMPTY_HEAD, type AuditHead } from '../../src/io/audit/audit-record.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
 import type { ReserveTerms } from '../../src/io/ledger/ledger-parts.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { instance, NOW, terms } from '../store/samples.ts'
 

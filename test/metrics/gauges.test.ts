@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { watchSpending } from '../../src/io/metrics/spending.ts'
-import type { SpentBy } from '../../src/io/store/store.ts'
+import type { SpentBy } from '../../src/io/store/contracts/spending.ts'
 import { watchWalletBalances } from '../../src/io/metrics/wallet-balances.ts'
 import { send } from '../kit/seller-answers.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'

@@ -25,7 +25,7 @@ import {
   readConfig,
   upstreamSchema,
 } from '../../src/io/external-payers/obol/documents.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { buyerFiles, signAuths, upstreamFile, USDC } from '../kit/obol-pool.ts'

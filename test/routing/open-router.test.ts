@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { openRouter } from '../../src/app/wiring/open-router.ts'
-import type { KnownPrice } from '../../src/io/store/store.ts'
+import type { KnownPrice } from '../../src/io/store/contracts/sellers.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const USDC = '0x036cbd53842c5426634e7929541ec2318f3dcf7e'

@@ -19,22 +19,22 @@ onEachStore('untold', (store) => {
     const [one, two] = [await authorized(store(), 1), await authorized(store(), 2)]
     const moved = await store().move(one, { ...uncertain, by: 'ins_one' })
     await store().move(two, { ...uncertain, by: 'ins_one' })
-    await store().told([moved])
-    expect(await store().adoptUntold('ins_one', 'ins_two')).toMatchObject([{ id: two, state: 'uncertain' }])
+    await store().outbox.markPublished([moved])
+    expect(await store().outbox.adopt('ins_one', 'ins_two')).toMatchObject([{ id: two, state: 'uncertain' }])
   })
 
   test('a move without a teller is not waited for', async () => {
     await store().move(await authorized(store(), 1), uncertain)
-    expect(await store().adoptUntold('ins_one', 'ins_two')).toEqual([])
+    expect(await store().outbox.adopt('ins_one', 'ins_two')).toEqual([])
   })
 
   test('a charge that moved again stays untold, though the move before was told', async () => {
     const id = await authorized(store(), 1)
     const first = await store().move(id, { ...uncertain, by: 'ins_one' })
     await store().move(id, { ...settled, by: 'ins_two' })
-    await store().told([first])
-    expect(await store().adoptUntold('ins_one', 'ins_three')).toEqual([])
-    expect(await store().adoptUntold('ins_two', 'ins_three')).toMatchObject([
+    await store().outbox.markPublished([first])
+    expect(await store().outbox.adopt('ins_one', 'ins_three')).toEqual([])
+    expect(await store().outbox.adopt('ins_two', 'ins_three')).toMatchObject([
       { id, state: 'settled', proof: 'chain' },
     ])
   })
@@ -43,23 +43,25 @@ onEachStore('untold', (store) => {
     const id = await authorized(store(), 1)
     const receipt = await store().move(id, { ...settled, proof: 'receipt', by: 'ins_one' })
     await store().move(id, { ...settled, by: 'ins_one' })
-    await store().told([receipt])
-    expect(idsOf(await store().adoptUntold('ins_one', 'ins_two'))).toEqual([id])
+    await store().outbox.markPublished([receipt])
+    expect(idsOf(await store().outbox.adopt('ins_one', 'ins_two'))).toEqual([id])
   })
 
   test('of two finders one gets each', async () => {
     const ids = [await authorized(store(), 1), await authorized(store(), 2)]
     for (const id of ids) await store().move(id, { ...uncertain, by: 'ins_dead' })
-    const found = await Promise.all(['ins_two', 'ins_three'].map((to) => store().adoptUntold('ins_dead', to)))
+    const found = await Promise.all(
+      ['ins_two', 'ins_three'].map((to) => store().outbox.adopt('ins_dead', to)),
+    )
     expect(found.map(idsOf)).toEqual([ids, []])
-    expect(idsOf(await store().adoptUntold('ins_two', 'ins_four'))).toEqual(ids)
+    expect(idsOf(await store().outbox.adopt('ins_two', 'ins_four'))).toEqual(ids)
   })
 
   test('who retires a process tells what became of its charges', async () => {
     await store().register(instance('ins_one'))
     const id = await authorized(store(), 1)
     await store().retire('ins_one', NOW, 'instance_dead', 'ins_two')
-    expect(idsOf(await store().adoptUntold('ins_two', 'ins_three'))).toEqual([id])
+    expect(idsOf(await store().outbox.adopt('ins_two', 'ins_three'))).toEqual([id])
   })
 
   test('a process that is retired and left something to tell is listed until somebody takes it over', async () => {
@@ -67,9 +69,9 @@ onEachStore('untold', (store) => {
     const moved = await store().move(await authorized(store(), 1), { ...uncertain, by: 'ins_one' })
     await store().retire('ins_one', NOW, 'instance_closed')
     expect(idsOf(await store().instances())).toEqual(['ins_one'])
-    await store().adoptUntold('ins_one', 'ins_two')
+    await store().outbox.adopt('ins_one', 'ins_two')
     expect(await store().instances()).toEqual([])
-    await store().told([moved])
-    expect(await store().adoptUntold('ins_two', 'ins_three')).toEqual([])
+    await store().outbox.markPublished([moved])
+    expect(await store().outbox.adopt('ins_two', 'ins_three')).toEqual([])
   })
 })

@@ -18,9 +18,9 @@ import {
   type Totals,
 } from '../../src/core/budget/budget.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
-import type { Connection } from '../../src/io/store/sqlite/sqlite-file.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
+import type { Connection } from '../../src/io/store/sqlite/file.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { instance, LEASE_MS, signed, terms } from './samples.ts'
 

@@ -7,8 +7,8 @@ import * as fc from 'fast-check'
 import { chargedShare, takenOf, type Charge } from '../../src/core/charge/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { onEachStore } from './each-store.ts'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { claim, NOW, signed, terms } from './samples.ts'
 
 const DAY_MS = 86_400_000

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { NO_TOTALS, type Totals } from '../../src/core/budget/budget.ts'
 import { IllegalMoveError, type Charge, type ChargeState } from '../../src/core/charge/charge.ts'
-import type { Move, Store } from '../../src/io/store/store.ts'
+import type { Move } from '../../src/io/store/contracts/charges.ts'
+import type { Store } from '../../src/io/store/store.ts'
 import { claim, DAY, instance, LEASE_MS, NOW, signed, terms } from './samples.ts'
 
 /** A store for one test. */

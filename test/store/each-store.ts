@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe } from 'vitest'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 
 /** Runs tests over every store; `store()` is a fresh one in each test. */

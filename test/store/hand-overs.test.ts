@@ -63,7 +63,7 @@ onEachStore('hand-overs', (store) => {
     await store().takeOver(idOf(2), record, NOW)
     await request(store(), 3)
     expect(await store().takeOver(idOf(3), record, NOW)).toBe('nonce_used')
-    expect(await store().adoptUntold('ins_two', 'ins_one')).toMatchObject([
+    expect(await store().outbox.adopt('ins_two', 'ins_one')).toMatchObject([
       { id: idOf(1), state: 'released' },
     ])
   })

@@ -4,8 +4,8 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { SqliteHistory } from '../../src/io/store/sqlite/sqlite-history.ts'
-import { MIGRATIONS } from '../../src/io/store/sqlite/sqlite-schema.ts'
+import { ChargeHistory } from '../../src/io/store/sqlite/charges.ts'
+import { MIGRATIONS } from '../../src/io/store/sqlite/schema.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 
@@ -84,7 +84,7 @@ test('SQLite pages through the charges of a process, and of all, without sorting
     close: () => db.close(),
     isTransaction: false,
   }
-  expect(new SqliteHistory(connection)).toBeDefined()
+  expect(new ChargeHistory(connection)).toBeDefined()
   const ofCharges = asked.filter((sql) => sql.includes('FROM charges') && !sql.includes('charges_long'))
   expect(ofCharges).toHaveLength(2)
   for (const sql of ofCharges) {

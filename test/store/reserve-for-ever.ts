@@ -1,5 +1,5 @@
 /** A process for sqlite.test.ts: reserves charge after charge and tells each one that was acknowledged, until killed. */
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { claim, terms } from './samples.ts'
 
 const store = openSqliteStore({ path: process.argv[2] ?? '' })

@@ -1,7 +1,7 @@
 /** Charges, claims and processes to try a store with. */
 import type { Claim } from '../../src/core/budget/budget.ts'
 import type { AuthorizationRecord, ChargeTerms } from '../../src/core/charge/charge.ts'
-import type { Instance } from '../../src/io/store/store.ts'
+import type { Instance } from '../../src/io/store/contracts/instances.ts'
 
 export const NOW = Date.parse('2026-11-21T10:00:00.000Z')
 export const DAY = Date.parse('2026-11-21T00:00:00.000Z')

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { PriceKey } from '../../src/io/store/store.ts'
+import type { PriceKey } from '../../src/io/store/contracts/sellers.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW, terms } from './samples.ts'
 

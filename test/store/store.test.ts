@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { memoryStore } from '../../src/io/store/memory/memory-store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/sqlite-store.ts'
+import { memoryStore } from '../../src/io/store/memory/store.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { storeConformance } from './conformance.ts'
 
 storeConformance('memory', async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { voucherRecord, type VoucherCounts } from '../../src/core/vouchers/voucher.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import type { Claimed } from '../../src/io/store/voucher-store.ts'
+import type { Claimed } from '../../src/io/store/contracts/vouchers.ts'
 import { onEachStore } from './each-store.ts'
 import { instance, NOW, terms } from './samples.ts'
 import { LIMITS, pool, voucher } from './voucher-samples.ts'

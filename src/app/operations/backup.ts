@@ -18,7 +18,7 @@ import { ConfigError } from '../../core/errors.ts'
 import { copyAudit } from '../../io/audit/audit-copy.ts'
 import { readTail } from '../../io/audit/audit-tail.ts'
 import type { AuditVerdict } from '../../io/audit/audit-verify.ts'
-import { copyLedger, type LedgerCopy } from '../../io/store/sqlite/sqlite-backup.ts'
+import { copyLedger, type LedgerCopy } from '../../io/store/sqlite/backup.ts'
 import { auditFilesOf } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 

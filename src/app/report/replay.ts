@@ -8,7 +8,7 @@ import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget/b
 import { takenOf, type Charge, type ChargeTerms } from '../../core/charge/charge.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import { windowAt } from '../../core/budget/window.ts'
-import { memoryStore } from '../../io/store/memory/memory-store.ts'
+import { memoryStore } from '../../io/store/memory/store.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
 import type { Period } from './period.ts'

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { stringify } from 'csv-stringify'
 import type { Charge } from '../../core/charge/charge.ts'
-import type { ChargeFilter } from '../../io/store/charge-filter.ts'
+import type { ChargeFilter } from '../../io/store/contracts/charges.ts'
 import type { Store } from '../../io/store/store.ts'
 import { CHARGE_COLUMNS, chargeJson } from './charge-json.ts'
 import type { ExplorerLink } from './explorers.ts'

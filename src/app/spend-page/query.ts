@@ -1,12 +1,8 @@
 /** Reads the query of an `/api` address: the filters mean the same in every one of them. */
 import { z } from 'zod'
 import { TollwayError } from '../../core/errors.ts'
-import {
-  SPEND_GROUPS,
-  type ChargeCursor,
-  type ChargeFilter,
-  type SpendGroup,
-} from '../../io/store/charge-filter.ts'
+import { SPEND_GROUPS, type SpendGroup } from '../../io/store/contracts/spending.ts'
+import { type ChargeCursor, type ChargeFilter } from '../../io/store/contracts/charges.ts'
 import { CHARGE_STATES } from './states.ts'
 
 const NAME = z

@@ -2,7 +2,7 @@
 import { DateTime } from 'luxon'
 import type { ChargeState } from '../../core/charge/charge.ts'
 import { formatUsd } from '../../core/money/money.ts'
-import type { SpendRow } from '../../io/store/charge-filter.ts'
+import type { SpendRow } from '../../io/store/contracts/spending.ts'
 import { invalidQuery, type SpendOverTime } from './query.ts'
 import type { SpendTurns } from './spend-turns.ts'
 

@@ -2,7 +2,7 @@
  * Adding spending up takes the gateway's own thread, and paid calls wait for it meanwhile. So it is done in short slices, for one
  * asker after the other, with rests in between; and whoever asks the same again shortly after gets the same answer.
  */
-import type { SpendQuery, SpendRow } from '../../io/store/charge-filter.ts'
+import type { SpendQuery, SpendRow } from '../../io/store/contracts/spending.ts'
 import type { Store } from '../../io/store/store.ts'
 
 /** What a slice may take, milliseconds; the next one is half as long when it took more. */

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../core/errors.ts'
-import { memoryStore } from '../../io/store/memory/memory-store.ts'
-import { openSqliteStore } from '../../io/store/sqlite/sqlite-store.ts'
+import { memoryStore } from '../../io/store/memory/store.ts'
+import { openSqliteStore } from '../../io/store/sqlite/store.ts'
 import type { Store } from '../../io/store/store.ts'
 
 /**

@@ -8,7 +8,8 @@ import { takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import { TOPICS, type ChainReader } from '../chain/chain.ts'
-import type { HistoryQuery, Store } from '../store/store.ts'
+import type { HistoryQuery } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** Options of {@link watchOutflow}. */
 export interface OutflowOptions {

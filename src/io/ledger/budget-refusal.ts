@@ -16,7 +16,8 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { claimFacts } from './budget-status.ts'
 import type { ChargeTrail } from './charge-trail.ts'
-import type { Notice, Store } from '../store/store.ts'
+import type { Notice } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** What {@link BudgetRefusals} works with. */
 export interface BudgetRefusalContext {

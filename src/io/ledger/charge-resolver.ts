@@ -5,7 +5,9 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import type { ChargeFlag, ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import { chargeFields, type ChargeTrail } from './charge-trail.ts'
 import { isDead } from './instance.ts'
-import type { Instance, Move, Store } from '../store/store.ts'
+import type { Instance } from '../store/contracts/instances.ts'
+import type { Move } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** Flags that say the chain could not be read; they go when it could. */
 const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
@@ -103,11 +105,11 @@ export class ChargeResolver {
       if (other.id === instance.id || !(await isDead(other, instance, clock.now()))) continue
       moved.push(...(await this.retire(other.id, 'instance_dead')))
       // It may have told them and died before it could note so: twice is better than not at all.
-      const untold = await store.adoptUntold(other.id, instance.id)
-      for (const charge of untold) await this.#parts.trail.record(charge, { told_for: other.id })
+      const adopted = await store.outbox.adopt(other.id, instance.id)
+      for (const charge of adopted) await this.#parts.trail.record(charge, { told_for: other.id })
     }
     // Not with the next heartbeat: in a crash loop every life would tell again what all before it told.
-    await this.#parts.trail.noteTold()
+    await this.#parts.trail.markPublished()
     return moved
   }
 

@@ -1,20 +1,20 @@
-/** Tells the audit file how charges stand after every move, and the store what of that is durable. */
+/** Writes every move of a charge to the audit file, and marks in the store's outbox which moves are durable there. */
 import type { Charge } from '../../core/charge/charge.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { AuditQueue, type AuditSink } from '../audit/audit-queue.ts'
-import type { Store } from '../store/store.ts'
+import type { AuditOutbox } from '../store/contracts/audit-outbox.ts'
 
-/** See the file's head. */
+/** The audit records of charges. */
 export class ChargeTrail {
   readonly #audit: AuditQueue
-  readonly #store: Pick<Store, 'told'>
-  /** Moves that are in the audit file, and not yet noted as that. */
-  readonly #told: Charge[] = []
+  readonly #outbox: AuditOutbox
+  /** Charges whose record is written to the audit file but not yet marked as published. */
+  readonly #written: Charge[] = []
 
   /** @param onFailure called when the audit file refuses */
-  constructor(sink: AuditSink, store: Pick<Store, 'told'>, onFailure: () => void) {
+  constructor(sink: AuditSink, outbox: AuditOutbox, onFailure: () => void) {
     this.#audit = new AuditQueue(sink, onFailure)
-    this.#store = store
+    this.#outbox = outbox
   }
 
   /** See {@link AuditQueue.write}. */
@@ -37,31 +37,31 @@ export class ChargeTrail {
     await this.#audit.check()
   }
 
-  /** Tells how a charge stands after a move. Never rejects: see {@link AuditQueue.keep}. */
+  /** Records a charge after a move. Never rejects: see {@link AuditQueue.keep}. */
   async record(charge: Charge, more: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const fields = { ...chargeFields(charge), ...more }
-    await this.#audit.keep(`charge.${charge.state}`, fields, () => this.#told.push(charge))
+    await this.#audit.keep(`charge.${charge.state}`, fields, () => this.#written.push(charge))
   }
 
   /**
-   * Notes in the store what the audit file tells durably. What a dead process did not note is told again by
-   * another: a crash between a move and its record leaves no gap in the file.
-   * @throws TollwayError `store_unavailable`, `audit_unavailable`; it is tried again with the next call
+   * Marks in the outbox which moves the audit file durably holds. Moves that a dead process did not mark are recorded again by
+   * another process: a crash between a move and its record leaves no gap in the file.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`; the next call tries again
    */
-  async noteTold(): Promise<void> {
-    const told = this.#told.splice(0)
-    if (told.length === 0) return
+  async markPublished(): Promise<void> {
+    const written = this.#written.splice(0)
+    if (written.length === 0) return
     try {
       await this.#audit.check()
-      await this.#store.told(told)
+      await this.#outbox.markPublished(written)
     } catch (error) {
-      this.#told.unshift(...told)
+      this.#written.unshift(...written)
       throw error
     }
   }
 }
 
-/** A charge as the audit file tells it: no signature, money as strings. */
+/** A charge as the audit file records it: no signature, money as strings. */
 export function chargeFields(charge: Charge): Record<string, unknown> {
   return {
     charge: charge.id,

@@ -4,7 +4,7 @@ import { readFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import type { Clock } from '../../core/clock.ts'
-import type { Instance } from '../store/store.ts'
+import type { Instance } from '../store/contracts/instances.ts'
 
 /** How old the last heartbeat of a live process may be, milliseconds. */
 const STALE_AFTER_MS = 30_000

@@ -4,7 +4,8 @@ import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { RandomBytes } from '../../core/ids.ts'
 import type { AuditSink } from '../audit/audit-queue.ts'
-import type { Instance, Store } from '../store/store.ts'
+import type { Instance } from '../store/contracts/instances.ts'
+import type { Store } from '../store/store.ts'
 
 /** What a `Ledger` works with. */
 export interface LedgerContext {

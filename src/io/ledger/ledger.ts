@@ -17,7 +17,9 @@ import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import type { LedgerContext, ReserveTerms } from './ledger-parts.ts'
 import { recordAuthorization } from './record-authorization.ts'
-import type { KnownPrice, Move, Pin, PriceKey, Store } from '../store/store.ts'
+import type { KnownPrice, Pin, PriceKey } from '../store/contracts/sellers.ts'
+import type { Move } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
 const LEASE_MS = 30_000
@@ -35,7 +37,7 @@ export class Ledger {
     this.#parts = parts
     const { store, clock, instance } = parts
     const emit = (event: Parameters<Observer>[0]): void => this.#emit(event)
-    const trail = new ChargeTrail(parts.audit, store, () => {
+    const trail = new ChargeTrail(parts.audit, store.outbox, () => {
       this.#health.failed()
       emit({ type: 'audit_failed' })
     })
@@ -276,7 +278,7 @@ export class Ledger {
       this.#trail.flush(),
     ])
     for (const result of results) if (result.status === 'rejected') throw result.reason
-    await this.#trail.noteTold()
+    await this.#trail.markPublished()
   }
 
   /**
@@ -299,7 +301,7 @@ export class Ledger {
         await this.#trail.keep('charge.unbooked', chargeFields(charge))
       await this.#resolver.retire(instance.id, 'instance_closed')
       await this.#trail.write('instance.closed', { instance: instance.id }, true)
-      await this.#trail.noteTold()
+      await this.#trail.markPublished()
       await this.#parts.onClosing?.().catch(() => undefined)
     } finally {
       try {

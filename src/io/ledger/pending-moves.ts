@@ -5,7 +5,8 @@
  */
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Move, Store } from '../store/store.ts'
+import type { Move } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** Who is told about each move. */
 export interface PendingMoveListeners {

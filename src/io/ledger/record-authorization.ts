@@ -1,7 +1,8 @@
 /** Records what was signed before it may be sent, with words for what the store refuses. */
 import type { AuthorizationRecord, Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { AuthorizeRefusal, Store, TakenOver } from '../store/store.ts'
+import type { AuthorizeRefusal, TakenOver } from '../store/contracts/charges.ts'
+import type { Store } from '../store/store.ts'
 
 /** What was recorded, and what was taken over with it. */
 export interface Recorded {

@@ -4,7 +4,8 @@ import type { Clock } from '../../core/clock.ts'
 import type { Timers } from '../../core/timers.ts'
 import { windowAt } from '../../core/budget/window.ts'
 import type { SpentReading } from './metric-sources.ts'
-import type { SpentBy, Store } from '../store/store.ts'
+import type { SpentBy } from '../store/contracts/spending.ts'
+import type { Store } from '../store/store.ts'
 
 /** Options of {@link watchSpending}. */
 export interface SpendingOptions {

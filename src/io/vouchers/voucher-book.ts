@@ -16,7 +16,7 @@ import {
   type VoucherPool,
 } from '../../core/vouchers/voucher.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Added, Claimed, VoucherStore } from '../store/voucher-store.ts'
+import type { Added, Claimed, VoucherStore } from '../store/contracts/vouchers.ts'
 
 /** How many vouchers are handed over at once: their commits are shared. */
 const EXPORT_BATCH = 64

@@ -25,7 +25,7 @@ ${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite/sqlite-read.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
       const { readBudgets } = await import('../../../io/ledger/budget-status.ts')
       const { budgetsJson } = await import('../../report/budget-json.ts')
       const { renderBudgets } = await import('../output/budgets-report.ts')

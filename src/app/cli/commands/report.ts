@@ -57,7 +57,7 @@ ${EXIT_CODES_HELP}`,
     .action(async (unit: PeriodUnit, options: Flags) => {
       // Loaded here, so that help and usage errors come at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite/sqlite-read.ts')
+      const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
       const { periodOf } = await import('../../report/period.ts')
       const { env } = context.terminal
       const { store } = loadConfigForReading(options.config, env)

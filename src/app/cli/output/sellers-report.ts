@@ -1,7 +1,7 @@
 /** Pinned payees and prices, for people and as JSON. */
 import { findNetwork } from '../../../core/money/assets.ts'
 import { formatUnits } from '../../../core/money/money.ts'
-import type { KnownPrice } from '../../../io/store/store.ts'
+import type { KnownPrice } from '../../../io/store/contracts/sellers.ts'
 import { tokenOf, type KnownSellers, type SellersConfig } from '../../operations/seller-pins.ts'
 import { renderTable } from './table.ts'
 

@@ -13,7 +13,7 @@ import {
 import { TollwayError } from '../../../core/errors.ts'
 import type { Window } from '../../../core/budget/window.ts'
 import type { TileWindow } from './rolling-window.ts'
-import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from '../store.ts'
+import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from '../contracts/charges.ts'
 
 /** Which sums a claim counts in. */
 export interface WindowKey {

@@ -1,5 +1,5 @@
 /** What a price that was paid changes, the same in every store. */
-import type { KnownPrice, PriceKey, SellerFilter } from '../store.ts'
+import type { KnownPrice, PriceKey, SellerFilter } from '../contracts/sellers.ts'
 
 /** A price after a payment of `amount`: a drop lowers what later quotes are held against, a rise never raises it. */
 export function notedPrice(

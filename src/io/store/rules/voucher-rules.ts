@@ -8,7 +8,7 @@ import {
   type StoredVoucher,
   type VoucherPool,
 } from '../../../core/vouchers/voucher.ts'
-import type { Added, AddOptions, ClaimRequest } from '../voucher-store.ts'
+import type { Added, AddOptions, ClaimRequest } from '../contracts/vouchers.ts'
 
 /** How a pool and its payer stand when vouchers are to be added. */
 export interface Standing {

@@ -4,7 +4,7 @@
  * COMMIT has returned. While another process holds the file, the queue waits and the event loop does not.
  */
 import { TollwayError } from '../../../core/errors.ts'
-import { storeError } from './sqlite-errors.ts'
+import { storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 
 /** The part of `node:sqlite`'s connection the queue needs. */

@@ -1,0 +1,44 @@
+/** Which charges a filter matches, the same in every store. */
+import type { Charge } from '../../../core/charge/charge.ts'
+import type { ChargeCursor, ChargeFilter } from '../contracts/charges.ts'
+
+const FIELDS = ['instance', 'route', 'payer', 'seller', 'caller'] as const
+
+/** Whether a filter matches a charge. */
+export function matchesFilter(charge: Charge, filter: ChargeFilter): boolean {
+  return (
+    (filter.states?.includes(charge.state) ?? true) &&
+    FIELDS.every((field) => filter[field] === undefined || filter[field] === charge[field]) &&
+    (filter.from === undefined || charge.reservedAt >= filter.from) &&
+    (filter.to === undefined || charge.reservedAt < filter.to)
+  )
+}
+
+/** Whether a charge follows a cursor in a list with the newest first. */
+export function isBehind(charge: Charge, cursor: ChargeCursor | undefined): boolean {
+  if (cursor === undefined) return true
+  if (charge.reservedAt !== cursor.reservedAt) return charge.reservedAt < cursor.reservedAt
+  return charge.id < cursor.id
+}
+
+/** The same as an SQL condition over `charges` (`TRUE` without a filter), with its values in order. */
+export function filterCondition(
+  filter: ChargeFilter,
+  cursor?: ChargeCursor,
+): { readonly sql: string; readonly values: readonly (string | number)[] } {
+  const { states, from, to } = filter
+  const parts: { readonly sql: string; readonly values: readonly (string | number)[] }[] = [
+    ...(states ? [{ sql: `state IN (${states.map(() => '?').join(', ')})`, values: states }] : []),
+    ...FIELDS.flatMap((field) => {
+      const value = filter[field]
+      return value === undefined ? [] : [{ sql: `${field} = ?`, values: [value] }]
+    }),
+    ...(from === undefined ? [] : [{ sql: 'reserved_at >= ?', values: [from] }]),
+    ...(to === undefined ? [] : [{ sql: 'reserved_at < ?', values: [to] }]),
+    ...(cursor ? [{ sql: '(reserved_at, id) < (?, ?)', values: [cursor.reservedAt, cursor.id] }] : []),
+  ]
+  return {
+    sql: parts.length === 0 ? 'TRUE' : parts.map(({ sql }) => sql).join(' AND '),
+    values: parts.flatMap(({ values }) => values),
+  }
+}

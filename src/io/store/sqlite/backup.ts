@@ -1,0 +1,68 @@
+/** Copies a ledger as it is at one instant, beside whoever writes it. */
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { ConfigError } from '../../../core/errors.ts'
+import type { ChargeState } from '../../../core/charge/charge.ts'
+import { checkLedger, explainLedgerError } from './file.ts'
+import { integer, text } from './rows.ts'
+
+/** What a copy holds. */
+export interface LedgerCopy {
+  /** The schema it is of; a newer Tollway brings it up when it is restored. */
+  readonly schema: number
+  /** Charges by state; states without any are left out. */
+  readonly charges: Readonly<Partial<Record<ChargeState, number>>>
+}
+
+const BUSY_TIMEOUT_MS = 5000
+
+/**
+ * Copies the ledger at `path` to the new file `target` (mode 0600), durably, and checks the copy whole. Never waits for
+ * writers, nor do they for it.
+ * @throws ConfigError when there is no ledger, or what is there is damaged or not one
+ * @throws TollwayError `store_unavailable` when the disk fails
+ */
+export function copyLedger(path: string, target: string): LedgerCopy {
+  const source = resolve(path)
+  if (!existsSync(source) || !statSync(source).isFile()) {
+    throw new ConfigError(`There is no ledger at ${source}: no gateway has run with this configuration yet.`)
+  }
+  const db = new DatabaseSync(source)
+  try {
+    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    checkLedger(db, source)
+    // One read transaction: a copy page by page would begin anew whenever somebody writes.
+    db.prepare('VACUUM INTO ?').run(target)
+  } catch (error) {
+    throw explainLedgerError(error, source)
+  } finally {
+    db.close()
+  }
+  chmodSync(target, 0o600)
+  const copy = inspect(target)
+  const fd = openSync(target, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  return copy
+}
+
+function inspect(target: string): LedgerCopy {
+  const db = new DatabaseSync(target)
+  try {
+    checkLedger(db, target)
+    const found = text(db.prepare('PRAGMA integrity_check(1)').get() ?? {}, 'integrity_check')
+    if (found !== 'ok')
+      throw new ConfigError(`The copy ${target} is damaged (${found}). Copy to another disk.`)
+    const rows = db.prepare('SELECT state, count(*) AS count FROM charges GROUP BY state').all()
+    return {
+      schema: integer(db.prepare('PRAGMA user_version').get() ?? {}, 'user_version'),
+      charges: Object.fromEntries(rows.map((row) => [text(row, 'state'), integer(row, 'count')])),
+    }
+  } finally {
+    db.close()
+  }
+}

@@ -1,0 +1,188 @@
+/** Charges and their moves in the SQLite ledger. Called inside the store's transactions. */
+import type { SQLInputValue, StatementSync } from 'node:sqlite'
+import type { Claim } from '../../../core/budget/budget.ts'
+import type { AuthorizationRecord, Charge, ChargeTerms } from '../../../core/charge/charge.ts'
+import type { RequestMark } from '../../../core/request/idempotency.ts'
+import { mayTakeOver } from '../../../core/vouchers/voucher.ts'
+import type {
+  AuthorizeRefusal,
+  ChargeQuery,
+  ChargeStore,
+  HistoryQuery,
+  Move,
+  Reservation,
+  TakenOver,
+  UnprovenQuery,
+} from '../contracts/charges.ts'
+import { filterCondition } from '../rules/charge-filter.ts'
+import {
+  authorizedCharge,
+  duplicateCharge,
+  heldCharge,
+  movedCharge,
+  payeeDiffers,
+  queryLimit,
+  refuseAuthorize,
+  takeClaims,
+  takenOverCharge,
+} from '../rules/charge-rules.ts'
+import type { InTransaction } from '../synchronous-store.ts'
+import type { SqliteAuditOutbox } from './audit-outbox.ts'
+import type { SqliteBudgets } from './budgets.ts'
+import type { ChargeTable } from './charge-table.ts'
+import type { Connection } from './file.ts'
+import type { SqliteIdempotency } from './idempotency.ts'
+import { rowToCharge } from './rows.ts'
+import type { SqliteSellers } from './sellers.ts'
+import type { SqliteVouchers } from './vouchers.ts'
+
+/** What follows a charge. */
+export interface ChargeFollowers {
+  readonly budgets: SqliteBudgets
+  readonly sellers: SqliteSellers
+  readonly idempotency: SqliteIdempotency
+  readonly vouchers: SqliteVouchers
+  readonly outbox: SqliteAuditOutbox
+}
+
+/** The charges of the SQLite ledger. */
+export class SqliteCharges implements InTransaction<ChargeStore> {
+  readonly #db: Connection
+  readonly #table: ChargeTable
+  readonly #followers: ChargeFollowers
+  readonly #history: ChargeHistory
+  readonly #unproven: StatementSync
+
+  constructor(db: Connection, table: ChargeTable, followers: ChargeFollowers) {
+    this.#db = db
+    this.#table = table
+    this.#followers = followers
+    this.#history = new ChargeHistory(db)
+    // The first condition must stay word for word the one of the index charges_unproven.
+    this.#unproven = db.prepare(`SELECT * FROM charges
+    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ?
+    AND NOT EXISTS (SELECT 1 FROM flags WHERE charge = charges.id AND flag = 'receipt_unproven')
+    ORDER BY id LIMIT ?`)
+  }
+
+  reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean, mark?: RequestMark): Reservation {
+    const { budgets, sellers, idempotency } = this.#followers
+    if (mark) idempotency.claim(mark, terms.reservedAt)
+    if (this.#table.get(terms.id)) throw duplicateCharge(terms.id)
+    const { apiBase, network, asset, payTo, reservedAt } = terms
+    const pinned = pin ? sellers.pin(terms) : undefined
+    if (pinned && pinned.payTo !== payTo) throw payeeDiffers(terms)
+    const taken = takeClaims(claims, budgets)
+    if (!taken.ok) return taken
+    const charge = heldCharge(terms)
+    this.#table.insert(charge)
+    budgets.take(charge.id, claims, taken.changes)
+    if (pin && !pinned) sellers.trustPin({ apiBase, network, asset, payTo, pinnedAt: reservedAt })
+    const notices = budgets.notify(taken.passed)
+    if (mark) idempotency.insert(terms.id, mark, reservedAt)
+    return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
+  }
+
+  authorize(id: string, record: AuthorizationRecord, at: number): Charge | AuthorizeRefusal {
+    const before = this.#table.find(id)
+    const refusal = refuseAuthorize(before, at)
+    if (refusal) return refusal
+    const charge = authorizedCharge(before, record, at)
+    if (this.#table.isRecorded(nonceOf(charge, record))) return 'nonce_used'
+    this.change(before, charge)
+    return charge
+  }
+
+  takeOver(id: string, record: AuthorizationRecord, at: number): TakenOver | AuthorizeRefusal {
+    const { vouchers, outbox } = this.#followers
+    const held = this.#table.find(id)
+    const refusal = refuseAuthorize(held, at)
+    if (refusal) return refusal
+    const charge = authorizedCharge(held, record, at)
+    const before = this.#table.recordedWith(nonceOf(charge, record))
+    if (!before || !mayTakeOver(before, held, record) || !vouchers.takeOver(before.id, id))
+      return 'nonce_used'
+    const now = takenOverCharge(before, at)
+    this.change(before, now)
+    this.change(held, charge)
+    outbox.add(now.id, charge.instance)
+    return { charge, handOver: { now, before } }
+  }
+
+  move(id: string, move: Move): Charge {
+    const before = this.#table.find(id)
+    const charge = movedCharge(before, move)
+    this.change(before, charge)
+    this.#followers.outbox.add(id, move.by)
+    return charge
+  }
+
+  charge(id: string): Charge | undefined {
+    return this.#table.get(id)
+  }
+
+  charges(query: ChargeQuery = {}): Charge[] {
+    const limit = queryLimit(query)
+    const { sql, values } = filterCondition(query, query.before)
+    return this.#db
+      .prepare(`SELECT * FROM charges WHERE ${sql} ORDER BY reserved_at DESC, id DESC LIMIT ?`)
+      .all(...values, limit)
+      .map(rowToCharge)
+  }
+
+  history(query: HistoryQuery): Charge[] {
+    return this.#history.read(query)
+  }
+
+  unproven(query: UnprovenQuery): Charge[] {
+    return this.#unproven.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge)
+  }
+
+  /** Writes what a charge became, with its budget sums and its voucher. */
+  change(before: Charge, charge: Charge): void {
+    this.#followers.budgets.move(before, charge)
+    this.#table.update(charge)
+    this.#followers.vouchers.follow(charge)
+  }
+}
+
+/** Charges in the order of their reservation. */
+export class ChargeHistory {
+  readonly #of: StatementSync
+  readonly #all: StatementSync
+  readonly #long: StatementSync
+
+  constructor(db: Connection) {
+    const select = (condition: string, index = ''): string => `SELECT * FROM charges ${index}
+      WHERE (reserved_at, id) > (:at, :id) AND reserved_at < :until ${condition}
+      ORDER BY reserved_at, id LIMIT :limit`
+    this.#all = db.prepare(select(''))
+    this.#of = db.prepare(select('AND instance = :instance'))
+    // The first condition must stay word for word the one of the index charges_long.
+    this.#long = db.prepare(
+      select(
+        'AND valid_before * 1000 > reserved_at + 86400000 AND valid_before >= :valid',
+        'INDEXED BY charges_long',
+      ),
+    )
+  }
+
+  /** See `ChargeStore.history`. */
+  read(query: HistoryQuery): Charge[] {
+    const { since, until, after, instance, longValidAt: valid } = query
+    const bounds: Record<string, SQLInputValue> = {
+      at: after?.reservedAt ?? since,
+      id: after?.id ?? '',
+      until,
+      limit: queryLimit(query),
+    }
+    if (valid !== undefined) return this.#long.all({ ...bounds, valid }).map(rowToCharge)
+    const rows = instance === undefined ? this.#all.all(bounds) : this.#of.all({ ...bounds, instance })
+    return rows.map(rowToCharge)
+  }
+}
+
+function nonceOf({ network, asset, authorization }: Charge, record: AuthorizationRecord) {
+  const { from, nonce } = authorization ?? record
+  return { from, network, asset, nonce }
+}

@@ -1,0 +1,185 @@
+/**
+ * The database file: made whole or not at all, and taken only when it is surely a ledger of ours. A file that
+ * is missing parts is never replaced by a fresh one, because a fresh ledger has forgotten what was spent.
+ */
+import { randomBytes } from 'node:crypto'
+import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { ConfigError } from '../../../core/errors.ts'
+import { outsideFailure, storeError } from './errors.ts'
+import { sqliteCode } from '../../files/sqlite-code.ts'
+import { integer, text, type Row } from './rows.ts'
+import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
+
+/** The part of `node:sqlite`'s connection a store uses. */
+export type Connection = Pick<DatabaseSync, 'exec' | 'prepare' | 'close' | 'isTransaction'>
+
+/** How to open a ledger file. */
+export interface OpenOptions {
+  readonly path: string
+  /** How long opening waits for another process's transaction, milliseconds; the event loop waits with it. */
+  readonly busyTimeoutMs: number
+  /** Opens the connection; for tests that watch or break it. */
+  readonly connect: (path: string) => Connection
+}
+
+const CORRUPT = 11
+const NOT_A_DATABASE = 26
+
+/**
+ * Opens the ledger, making it when there is none.
+ * @param use what is made of the connection; when it throws, the connection is closed again
+ * @throws ConfigError naming the file and the fix; TollwayError `store_unavailable` when it is locked or the disk fails
+ */
+export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) => T): T {
+  const path = resolve(options.path)
+  if (!isThere(path)) create(path)
+  const db = options.connect(path)
+  try {
+    db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`)
+    checkLedger(db, path)
+    configure(db, path)
+    migrate(db)
+    return use(db)
+  } catch (error) {
+    db.close()
+    throw explainLedgerError(error, path)
+  }
+}
+
+/** Whether there is a file to open. @throws ConfigError when what is there cannot be one */
+function isThere(path: string): boolean {
+  if (!statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) {
+    throw new ConfigError(
+      `The ledger's directory ${dirname(path)} does not exist. Create it, or change store in the configuration.`,
+    )
+  }
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found && !found.isFile()) {
+    throw new ConfigError(`${path} is not a file. Name a file of its own for the ledger under store.`)
+  }
+  if (found?.size === 0) {
+    throw new ConfigError(
+      `The ledger ${path} is empty: what it recorded is lost. Restore it from a backup; delete it only when it never held anything.`,
+    )
+  }
+  if (!found && statSync(`${path}-wal`, { throwIfNoEntry: false })) {
+    throw new ConfigError(
+      `The ledger ${path} is missing, but ${path}-wal is there and belongs to it. Restore the ledger beside it, or move ${path}-wal away to begin a new ledger.`,
+    )
+  }
+  return found !== undefined
+}
+
+/** Makes a complete ledger under another name first: neither a crash nor a second process ever sees half of one. */
+function create(path: string): void {
+  const draft = `${path}.new-${randomBytes(6).toString('hex')}`
+  try {
+    closeSync(openSync(draft, 'wx', 0o600))
+    const db = new DatabaseSync(draft)
+    try {
+      db.exec('PRAGMA journal_mode = WAL')
+      db.exec(`BEGIN IMMEDIATE; PRAGMA application_id = ${APPLICATION_ID}`)
+      for (const step of MIGRATIONS) db.exec(step)
+      db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`)
+    } finally {
+      db.close()
+    }
+    linkSync(draft, path)
+    syncDirectory(dirname(path))
+  } catch (error) {
+    // Another process was first: its ledger is as good as ours.
+    if (fsCode(error) !== 'EEXIST') throw explainLedgerError(error, path)
+  } finally {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
+  }
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * Checks that an open database is a ledger this Tollway can use. Reads only, so that a database of another program stays as it is.
+ * @throws ConfigError when it is not
+ */
+export function checkLedger(db: Connection, path: string): void {
+  const application = integer(pragma(db, 'application_id'), 'application_id')
+  const version = integer(pragma(db, 'user_version'), 'user_version')
+  if (application !== APPLICATION_ID) {
+    throw new ConfigError(
+      `${path} is a database of another program. Name a file of its own for the ledger under store.`,
+    )
+  }
+  if (version > SCHEMA_VERSION) {
+    throw new ConfigError(
+      `The ledger ${path} was written by a newer Tollway (schema ${version}; this one knows up to ${SCHEMA_VERSION}). Run the newer Tollway, or restore the backup made before the upgrade.`,
+    )
+  }
+  const found = text(pragma(db, 'quick_check(1)'), 'quick_check')
+  if (version < 1 || found !== 'ok') throw damaged(path)
+}
+
+function configure(db: Connection, path: string): void {
+  const mode = text(pragma(db, 'journal_mode = WAL'), 'journal_mode')
+  if (mode !== 'wal') {
+    throw new ConfigError(
+      `The file system of ${path} does not support SQLite's write-ahead log (shared memory files). Put the ledger on a local disk.`,
+    )
+  }
+  // FULL: a commit returns only after its log is on the disk, so what was recorded survives a power loss (rule 3).
+  db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864')
+}
+
+function migrate(db: Connection): void {
+  const current = (): number => integer(pragma(db, 'user_version'), 'user_version')
+  if (current() === SCHEMA_VERSION) return
+  db.exec('BEGIN IMMEDIATE')
+  // Read again: another process, perhaps a newer one, may have brought it up while this one waited.
+  const version = current()
+  if (version < SCHEMA_VERSION) {
+    for (const step of MIGRATIONS.slice(version)) db.exec(step)
+    db.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`)
+  }
+  db.exec('COMMIT')
+}
+
+function pragma(db: Connection, name: string): Row {
+  return db.prepare(`PRAGMA ${name}`).get() ?? {}
+}
+
+function damaged(path: string, cause?: unknown): ConfigError {
+  return new ConfigError(
+    `The ledger ${path} is damaged or not a ledger. Restore it from a backup together with its -wal file; a fresh ledger would forget what was spent.`,
+    { cause },
+  )
+}
+
+/** What to tell of an error while a ledger is opened or copied: a ConfigError with the fix, or `store_unavailable`. */
+export function explainLedgerError(error: unknown, path: string): unknown {
+  if (error instanceof ConfigError) return error
+  const code = sqliteCode(error)
+  if (code === CORRUPT || code === NOT_A_DATABASE) return damaged(path, error)
+  const reason = fsCode(error)
+  if (reason !== undefined) {
+    return new ConfigError(
+      `The ledger ${path} cannot be made (${reason}). Let Tollway write to ${dirname(path)} on a local disk, or change store in the configuration.`,
+      { cause: error },
+    )
+  }
+  // An SQL error while opening means that tables are missing.
+  if (code !== undefined && outsideFailure(error) === undefined) return damaged(path, error)
+  return storeError(error)
+}
+
+/** The system's name of a file error, e.g. `ENOSPC`; `undefined` for other errors. */
+function fsCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
+  return 'syscall' in error ? error.code : undefined
+}

@@ -1,0 +1,71 @@
+/** Tombstones of requests in the SQLite ledger. Called inside the store's transactions. */
+import type { StatementSync } from 'node:sqlite'
+import { REMEMBERED_MS, requestInProgress, type RequestMark } from '../../../core/request/idempotency.ts'
+import type { Connection } from './file.ts'
+import { integer, rowToCharge, text, type Row } from './rows.ts'
+import type { FoundTombstones, IdempotencyStore, Tombstone } from '../contracts/idempotency.ts'
+import type { InTransaction } from '../synchronous-store.ts'
+
+/** How many expired tombstones a reservation deletes: more than it adds, so that the table does not grow. */
+const SWEEP = 4
+
+/** The tombstones of the SQLite ledger. */
+export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
+  readonly #secret: StatementSync
+  readonly #byName: StatementSync
+  readonly #byBody: StatementSync
+  readonly #insert: StatementSync
+  readonly #dropName: StatementSync
+  readonly #sweep: StatementSync
+  readonly #mark: StatementSync
+
+  constructor(db: Connection) {
+    const columns = 'charges.*, tombstones.body AS request_body, tombstones.undelivered_at'
+    const joined = `SELECT ${columns} FROM tombstones JOIN charges ON charges.id = tombstones.charge`
+    this.#secret = db.prepare("SELECT value FROM secrets WHERE name = 'request_digest'")
+    this.#byName = db.prepare(`${joined} WHERE name = ? AND at >= ? AND state <> 'released'`)
+    this.#byBody = db.prepare(`${joined} WHERE body = ? AND at >= ? AND state <> 'released'
+      ORDER BY at DESC, charge DESC LIMIT 1`)
+    this.#insert = db.prepare('INSERT INTO tombstones (charge, name, body, at) VALUES (?, ?, ?, ?)')
+    this.#dropName = db.prepare('DELETE FROM tombstones WHERE name = ?')
+    this.#sweep = db.prepare(`DELETE FROM tombstones WHERE charge IN
+      (SELECT charge FROM tombstones WHERE at < ? ORDER BY at LIMIT ${SWEEP})`)
+    this.#mark = db.prepare('UPDATE tombstones SET undelivered_at = ? WHERE charge = ?')
+  }
+
+  digestKey(): Uint8Array {
+    const value = this.#secret.get()?.['value']
+    if (value instanceof Uint8Array && value.length >= 32) return value
+    throw new Error('the ledger holds no request_digest secret: restore it from a backup')
+  }
+
+  tombstones({ name, body }: RequestMark, since: number): FoundTombstones {
+    const named = name === undefined ? undefined : this.#byName.get(name, since)
+    const newest = this.#byBody.get(body, since)
+    return { named: named && rowToTombstone(named), newest: newest && rowToTombstone(newest) }
+  }
+
+  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when one does */
+  claim({ name }: RequestMark, at: number): void {
+    if (name === undefined) return
+    if (this.#byName.get(name, at - REMEMBERED_MS)) throw requestInProgress()
+    this.#dropName.run(name)
+  }
+
+  insert(charge: string, { name, body }: RequestMark, at: number): void {
+    this.#sweep.run(at - REMEMBERED_MS)
+    this.#insert.run(charge, name ?? null, body, at)
+  }
+
+  markUndelivered(charge: string, at: number): void {
+    this.#mark.run(at, charge)
+  }
+}
+
+function rowToTombstone(row: Row): Tombstone {
+  return {
+    charge: rowToCharge(row),
+    body: text(row, 'request_body'),
+    undeliveredAt: row['undelivered_at'] === null ? undefined : integer(row, 'undelivered_at'),
+  }
+}

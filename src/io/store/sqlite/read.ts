@@ -1,0 +1,82 @@
+/** Looks into a SQLite ledger without touching it: a gateway that runs on it notices nothing. */
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { ConfigError } from '../../../core/errors.ts'
+import { storeError } from './errors.ts'
+import { sqliteCode } from '../../files/sqlite-code.ts'
+import { integer } from './rows.ts'
+import { APPLICATION_ID, SCHEMA_VERSION } from './schema.ts'
+import { SqliteAuditHeads } from './audit-heads.ts'
+import { SqliteBudgets } from './budgets.ts'
+import { ChargeHistory } from './charges.ts'
+import { SqliteSpending } from './spending.ts'
+import type { Store } from '../store.ts'
+
+/** The budget sums and charges of a ledger at one instant. */
+export interface LedgerReader extends Pick<
+  Store,
+  'totals' | 'subjects' | 'history' | 'usages' | 'auditHeads'
+> {
+  close(): void
+}
+
+const CORRUPT = 11
+const NOT_A_DATABASE = 26
+
+/**
+ * Opens a ledger for reading. Everything that is read belongs to the instant of opening.
+ * @throws ConfigError when there is no ledger, or one of another version; TollwayError `store_unavailable` when the disk fails
+ */
+export function readSqliteLedger(file: string): LedgerReader {
+  const path = resolve(file)
+  if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
+    throw new ConfigError(`There is no ledger at ${path}: no gateway has run with this configuration yet.`)
+  }
+  let db: DatabaseSync | undefined
+  try {
+    db = new DatabaseSync(path, { readOnly: true })
+    check(db, path)
+    db.exec('BEGIN')
+    return reader(db, new SqliteBudgets(db))
+  } catch (error) {
+    db?.close()
+    throw explain(error, path)
+  }
+}
+
+function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
+  const history = new ChargeHistory(db)
+  const spending = new SqliteSpending(db)
+  const heads = new SqliteAuditHeads(db)
+  return {
+    totals: async (claims) => budgets.totals(claims),
+    subjects: async (claim) => budgets.subjects(claim),
+    history: async (query) => history.read(query),
+    usages: async (charges) => spending.usages(charges),
+    auditHeads: async () => heads.auditHeads(),
+    close: () => db.close(),
+  }
+}
+
+function check(db: DatabaseSync, path: string): void {
+  const pragma = (name: string): number => integer(db.prepare(`PRAGMA ${name}`).get() ?? {}, name)
+  if (pragma('application_id') !== APPLICATION_ID) {
+    throw new ConfigError(`${path} is not a ledger of Tollway. Compare store in the configuration.`)
+  }
+  const version = pragma('user_version')
+  if (version === SCHEMA_VERSION) return
+  throw new ConfigError(
+    version < SCHEMA_VERSION
+      ? `The ledger ${path} was written by an older Tollway (schema ${version}). Start this version's gateway on it once; that brings it up.`
+      : `The ledger ${path} was written by a newer Tollway (schema ${version}; this one knows ${SCHEMA_VERSION}). Run the newer one.`,
+  )
+}
+
+function explain(error: unknown, path: string): unknown {
+  const code = sqliteCode(error)
+  if (code !== CORRUPT && code !== NOT_A_DATABASE) return storeError(error)
+  return new ConfigError(`The ledger ${path} is damaged or not a ledger. Restore it from a backup.`, {
+    cause: error,
+  })
+}

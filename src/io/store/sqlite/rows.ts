@@ -1,0 +1,248 @@
+/** Between rows and objects. Reading is strict: a row that is not what was written is damage, never a default. */
+import type { SQLOutputValue } from 'node:sqlite'
+import type { Totals } from '../../../core/budget/budget.ts'
+import {
+  chargedShare,
+  type AuthorizationRecord,
+  type Charge,
+  type ChargeState,
+  type Proof,
+} from '../../../core/charge/charge.ts'
+import { type AuthorizationMethod } from '../../../core/money/assets.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../../../core/charge/reconcile.ts'
+import { WINDOWS } from '../../../core/budget/window.ts'
+import type { Share } from '../rules/charge-rules.ts'
+import type { BudgetWindow } from '../contracts/budgets.ts'
+import type { Flagged } from '../contracts/flags.ts'
+import type { Instance } from '../contracts/instances.ts'
+import type { Pin } from '../contracts/sellers.ts'
+import type { SpentBy } from '../contracts/spending.ts'
+
+/** A row as `node:sqlite` gives it. */
+export type Row = Readonly<Record<string, SQLOutputValue>>
+
+const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
+const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
+const SCHEMES = ['exact', 'upto'] as const
+const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
+
+/** The columns of `charges`, in the order of the schema, and what a charge has in them. */
+export function chargeToRow(charge: Charge): Record<string, string | number | null> {
+  return {
+    id: charge.id,
+    instance: charge.instance,
+    request_id: charge.requestId,
+    caller: charge.caller,
+    model: charge.model,
+    route: charge.route,
+    payer: charge.payer,
+    seller: charge.seller,
+    api_base: charge.apiBase,
+    network: charge.network,
+    asset: charge.asset,
+    symbol: charge.symbol,
+    decimals: charge.decimals,
+    pay_to: charge.payTo,
+    amount: charge.amount.toString(),
+    micro_usd: charge.microUsd?.toString() ?? null,
+    reserved_at: charge.reservedAt,
+    lease_until: charge.leaseUntil,
+    ...changesToRow(charge),
+  }
+}
+
+/** The columns that change after the reservation. */
+export function changesToRow(charge: Charge): Record<string, string | number | null> {
+  return {
+    state: charge.state,
+    proof: charge.proof ?? null,
+    from_address: charge.authorization?.from ?? null,
+    nonce: charge.authorization?.nonce ?? null,
+    valid_after: charge.authorization?.validAfter ?? null,
+    valid_before: charge.authorization?.validBefore ?? null,
+    method: charge.authorization?.method ?? null,
+    scheme: charge.authorization?.scheme ?? null,
+    charged: charge.charged?.toString() ?? null,
+    tx: charge.transaction ?? null,
+    reason: charge.reason ?? null,
+    updated_at: charge.updatedAt,
+  }
+}
+
+/** A row of `charges`. @throws Error when the row is damaged */
+export function rowToCharge(row: Row): Charge {
+  return {
+    id: text(row, 'id'),
+    instance: text(row, 'instance'),
+    requestId: text(row, 'request_id'),
+    caller: text(row, 'caller'),
+    model: text(row, 'model'),
+    route: text(row, 'route'),
+    payer: text(row, 'payer'),
+    seller: text(row, 'seller'),
+    apiBase: text(row, 'api_base'),
+    network: text(row, 'network'),
+    asset: text(row, 'asset'),
+    symbol: text(row, 'symbol'),
+    decimals: integer(row, 'decimals'),
+    payTo: text(row, 'pay_to'),
+    amount: amount(row, 'amount'),
+    microUsd: rowToMicroUsd(row),
+    reservedAt: integer(row, 'reserved_at'),
+    leaseUntil: integer(row, 'lease_until'),
+    state: oneOf(row, 'state', STATES),
+    proof: row['proof'] === null ? undefined : oneOf(row, 'proof', PROOFS),
+    ...(row['charged'] === null ? {} : { charged: amount(row, 'charged') }),
+    authorization: row['nonce'] === null ? undefined : rowToAuthorization(row),
+    transaction: optionalText(row, 'tx'),
+    reason: optionalText(row, 'reason'),
+    updatedAt: integer(row, 'updated_at'),
+  }
+}
+
+/** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without one. */
+export function rowToMicroUsd(row: Row): bigint | undefined {
+  return row['micro_usd'] === null ? undefined : amount(row, 'micro_usd')
+}
+
+/** What a row of `charges` counts in micro-USD, with its `amount` and `charged`: the proven part where there is one. */
+export function rowToTakenMicroUsd(row: Row): bigint | undefined {
+  const microUsd = rowToMicroUsd(row)
+  if (row['charged'] === null || microUsd === undefined) return microUsd
+  return chargedShare(microUsd, amount(row, 'charged'), amount(row, 'amount'))
+}
+
+function rowToAuthorization(row: Row): AuthorizationRecord {
+  return {
+    from: text(row, 'from_address'),
+    nonce: text(row, 'nonce'),
+    validAfter: integer(row, 'valid_after'),
+    validBefore: integer(row, 'valid_before'),
+    ...(row['method'] === null ? {} : { method: oneOf(row, 'method', METHODS) }),
+    ...(row['scheme'] === null ? {} : { scheme: oneOf(row, 'scheme', SCHEMES) }),
+  }
+}
+
+/** The sums in a row of `totals`. */
+export function rowToTotals(row: Row): Totals {
+  return {
+    spent: amount(row, 'spent'),
+    held: amount(row, 'held'),
+    authorized: amount(row, 'authorized'),
+    uncertain: amount(row, 'uncertain'),
+  }
+}
+
+/** A row of `totals`. */
+export function rowToWindow(row: Row): BudgetWindow {
+  return {
+    budget: text(row, 'budget'),
+    subject: text(row, 'subject'),
+    window: oneOf(row, 'window', WINDOWS),
+    windowStart: integer(row, 'window_start'),
+    totals: rowToTotals(row),
+  }
+}
+
+/** The amount in a row of `shares`. */
+export function rowToAmount(row: Row): bigint {
+  return amount(row, 'amount')
+}
+
+/** The state in a row of `charges`. */
+export function rowToState(row: Row): ChargeState {
+  return oneOf(row, 'state', STATES)
+}
+
+/** A row of `shares`. */
+export function rowToShare(row: Row): Share {
+  return {
+    budget: text(row, 'budget'),
+    subject: text(row, 'subject'),
+    window: oneOf(row, 'window', WINDOWS),
+    windowStart: integer(row, 'window_start'),
+    amount: amount(row, 'amount'),
+  }
+}
+
+/** A row of `flags`. */
+export function rowToFlagged(row: Row): Flagged {
+  return {
+    charge: text(row, 'charge'),
+    flag: oneOf(row, 'flag', CHARGE_FLAGS),
+    detail: text(row, 'detail'),
+    at: integer(row, 'at'),
+  }
+}
+
+/** How many charges have a flag. */
+export function rowToFlagCount(row: Row): { readonly flag: ChargeFlag; readonly count: number } {
+  return { flag: oneOf(row, 'flag', CHARGE_FLAGS), count: integer(row, 'count') }
+}
+
+/** A row of `pins`. */
+export function rowToPin(row: Row): Pin {
+  return {
+    apiBase: text(row, 'api_base'),
+    network: text(row, 'network'),
+    asset: text(row, 'asset'),
+    payTo: text(row, 'pay_to'),
+    pinnedAt: integer(row, 'pinned_at'),
+  }
+}
+
+/** A row of `instances`. */
+export function rowToInstance(row: Row): Instance {
+  return {
+    id: text(row, 'id'),
+    host: text(row, 'host'),
+    pid: integer(row, 'pid'),
+    processStart: text(row, 'process_start'),
+    startedAt: integer(row, 'started_at'),
+    heartbeatAt: integer(row, 'heartbeat_at'),
+  }
+}
+
+/** A column's text. @throws Error when it holds something else */
+export function text(row: Row, column: string): string {
+  const value = row[column]
+  return typeof value === 'string' ? value : damaged(column)
+}
+
+/** A column's whole number. @throws Error when it holds something else */
+export function integer(row: Row, column: string): number {
+  const value = row[column]
+  return typeof value === 'number' ? value : damaged(column)
+}
+
+/** A column's text, or `undefined` when it is empty. @throws Error when it holds something else */
+export function optionalText(row: Row, column: string): string | undefined {
+  return row[column] === null ? undefined : text(row, column)
+}
+
+/** A column's amount. @throws Error when it holds something else */
+export function amount(row: Row, column: string): bigint {
+  const value = text(row, column)
+  return /^[0-9]+$/.test(value) ? BigInt(value) : damaged(column)
+}
+
+/** A column's text, one of a list. @throws Error when it holds something else */
+export function oneOf<T extends string>(row: Row, column: string, values: readonly T[]): T {
+  return values.find((value) => value === row[column]) ?? damaged(column)
+}
+
+function damaged(column: string): never {
+  throw new Error(`the ledger holds something unreadable in ${column}: restore it from a backup`)
+}
+
+/** Reads a sum of charges. */
+export function rowToSpentBy(row: Row): SpentBy {
+  return {
+    route: text(row, 'route'),
+    payer: text(row, 'payer'),
+    seller: text(row, 'seller'),
+    caller: text(row, 'caller'),
+    charges: integer(row, 'charges'),
+    microUsd: amount(row, 'micro_usd'),
+  }
+}

@@ -1,0 +1,119 @@
+/** The ledger in one SQLite file: survives power loss, shared by any number of processes on one machine. */
+import { DatabaseSync } from 'node:sqlite'
+import { storeClosed } from '../rules/charge-rules.ts'
+import type { Store } from '../store.ts'
+import { synchronousStore, type SynchronousParts } from '../synchronous-store.ts'
+import { SqliteAuditHeads } from './audit-heads.ts'
+import { SqliteAuditOutbox } from './audit-outbox.ts'
+import { SqliteBudgets } from './budgets.ts'
+import { ChargeTable } from './charge-table.ts'
+import { SqliteCharges } from './charges.ts'
+import { storeError } from './errors.ts'
+import { SqliteFileIdentity } from './file-identity.ts'
+import { openLedgerFile, type Connection } from './file.ts'
+import { SqliteFlags } from './flags.ts'
+import { SqliteIdempotency } from './idempotency.ts'
+import { SqliteInstances } from './instances.ts'
+import { SqlitePurchases } from './purchases.ts'
+import { SqliteSellers } from './sellers.ts'
+import { SqliteSpending } from './spending.ts'
+import { SqliteVouchers } from './vouchers.ts'
+import { WriteQueue } from './write-queue.ts'
+
+/** How to open a SQLite ledger. */
+export interface SqliteStoreOptions {
+  /** The file; its directory must exist. Created with mode 0600 when missing. */
+  readonly path: string
+  /** How long a write waits for another process's transaction, milliseconds; default 1000. The event loop is not blocked. */
+  readonly busyTimeoutMs?: number | undefined
+  /** Opens the connection; for tests that watch or break it. */
+  readonly connect?: ((path: string) => Connection) | undefined
+}
+
+const BUSY_TIMEOUT_MS = 1000
+/** How long SQLite itself waits for another process, milliseconds: most of their transactions are over by then. */
+const BLOCKING_BUSY_MS = 5
+
+/**
+ * Opens a ledger file, or creates one.
+ * @throws ConfigError when the file is damaged, not a ledger or newer, or its directory is missing: a fresh ledger never replaces it
+ * @throws TollwayError `store_unavailable` when it is locked or the disk fails
+ */
+export function openSqliteStore(options: SqliteStoreOptions): Store {
+  const opening = {
+    path: options.path,
+    busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
+    connect: options.connect ?? ((path: string) => new DatabaseSync(path)),
+  }
+  return openLedgerFile(opening, (db) => {
+    const identity = new SqliteFileIdentity(options.path)
+    // From here on the write queue waits for other processes; SQLite's own wait would block the event loop.
+    db.exec(`PRAGMA busy_timeout = ${Math.min(opening.busyTimeoutMs, BLOCKING_BUSY_MS)}`)
+    const { busyTimeoutMs } = opening
+    return sqliteStore(db, new WriteQueue(db, { busyTimeoutMs, check: () => identity.check() }))
+  })
+}
+
+function sqliteStore(db: Connection, queue: WriteQueue): Store {
+  const parts = prepareParts(db)
+  const ping = db.prepare('UPDATE pings SET count = count + 1')
+  let isClosed = false
+
+  const write = async <T>(work: () => T): Promise<T> => {
+    if (isClosed) throw storeClosed()
+    return await queue.run(work)
+  }
+  /** One snapshot, at once: writers never make readers wait. No transaction stays open between two turns of the event loop. */
+  const read = async <T>(work: () => T): Promise<T> => {
+    if (isClosed) throw storeClosed()
+    try {
+      db.exec('BEGIN')
+      return work()
+    } catch (error) {
+      throw storeError(error)
+    } finally {
+      // A read transaction changed nothing: it may end either way.
+      if (db.isTransaction) db.exec('ROLLBACK')
+    }
+  }
+  return synchronousStore(
+    parts,
+    { read, write },
+    {
+      kind: 'sqlite',
+      // A real write: nothing else notices a full or read-only disk.
+      ping: () =>
+        write(() => {
+          ping.run()
+        }),
+      close: async () => {
+        if (isClosed) return
+        isClosed = true
+        queue.drain()
+        db.close()
+      },
+    },
+  )
+}
+
+function prepareParts(db: Connection): SynchronousParts {
+  const table = new ChargeTable(db)
+  const purchases = new SqlitePurchases(db)
+  const followers = {
+    budgets: new SqliteBudgets(db),
+    sellers: new SqliteSellers(db),
+    idempotency: new SqliteIdempotency(db),
+    vouchers: new SqliteVouchers(db, table, purchases),
+    outbox: new SqliteAuditOutbox(db),
+  }
+  const charges = new SqliteCharges(db, table, followers)
+  return {
+    ...followers,
+    charges,
+    purchases,
+    spending: new SqliteSpending(db),
+    flags: new SqliteFlags(db, table),
+    auditHeads: new SqliteAuditHeads(db),
+    instances: new SqliteInstances(db, table, charges, followers.outbox),
+  }
+}

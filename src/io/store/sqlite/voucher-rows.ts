@@ -1,0 +1,65 @@
+/** Converts vouchers and pools to rows and back, as strictly as rows.ts. */
+import type { AuthorizationMethod } from '../../../core/money/assets.ts'
+import type { Voucher, VoucherPool, VoucherTerms } from '../../../core/vouchers/voucher.ts'
+import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './rows.ts'
+
+const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
+
+/** The columns of terms. */
+export function termsToRow(terms: VoucherTerms): Record<string, string> {
+  const { seller, network, asset, payTo, method } = terms
+  return { seller, network, asset, pay_to: payTo, amount: terms.amount.toString(), method }
+}
+
+/** Terms from a row of `vouchers` or `voucher_pools`. */
+export function rowToTerms(row: Row): VoucherTerms {
+  return {
+    seller: text(row, 'seller'),
+    network: text(row, 'network'),
+    asset: text(row, 'asset'),
+    payTo: text(row, 'pay_to'),
+    amount: amount(row, 'amount'),
+    method: oneOf(row, 'method', METHODS),
+  }
+}
+
+/** A row of `vouchers`. */
+export function rowToVoucher(row: Row): Voucher {
+  return {
+    ...rowToTerms(row),
+    id: text(row, 'id'),
+    payer: text(row, 'payer'),
+    pool: text(row, 'pool'),
+    from: text(row, 'from_address'),
+    nonce: text(row, 'nonce'),
+    validAfter: integer(row, 'valid_after'),
+    validBefore: integer(row, 'valid_before'),
+    key: text(row, 'consume_key'),
+    microUsd: rowToMicroUsd(row),
+  }
+}
+
+/** A row of `voucher_pools`. */
+export function rowToPool(row: Row): VoucherPool {
+  const count = (name: string): number | undefined => (row[name] === null ? undefined : integer(row, name))
+  const units = (name: string): bigint | undefined => (row[name] === null ? undefined : amount(row, name))
+  return {
+    ...rowToTerms(row),
+    payer: text(row, 'payer'),
+    name: text(row, 'name'),
+    remoteModel: optionalText(row, 'remote_model'),
+    symbol: text(row, 'symbol'),
+    decimals: integer(row, 'decimals'),
+    refill:
+      row['refill_count'] === null
+        ? undefined
+        : {
+            threshold: integer(row, 'refill_threshold'),
+            count: integer(row, 'refill_count'),
+            maxTotal: count('refill_max_total'),
+            maxPerDay: units('refill_max_per_day'),
+            maxPrice: units('refill_max_price'),
+          },
+    drainingSince: count('draining_since'),
+  }
+}
