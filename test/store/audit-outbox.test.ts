@@ -14,8 +14,8 @@ const idsOf = (charges: readonly { readonly id: string }[]): string[] => charges
 const uncertain = { to: 'uncertain', at: NOW, reason: 'timeout' } as const
 const settled = { to: 'settled', at: NOW, reason: 'chain_used', proof: 'chain' } as const
 
-onEachStore('untold', (store) => {
-  test('what a process moved is its to tell until it notes that it did', async () => {
+onEachStore('the audit outbox', (store) => {
+  test('holds the moves of a process until it marks them as published', async () => {
     const [one, two] = [await authorized(store(), 1), await authorized(store(), 2)]
     const moved = await store().move(one, { ...uncertain, by: 'ins_one' })
     await store().move(two, { ...uncertain, by: 'ins_one' })
@@ -23,12 +23,12 @@ onEachStore('untold', (store) => {
     expect(await store().outbox.adopt('ins_one', 'ins_two')).toMatchObject([{ id: two, state: 'uncertain' }])
   })
 
-  test('a move without a teller is not waited for', async () => {
+  test('does not hold a move that no process publishes', async () => {
     await store().move(await authorized(store(), 1), uncertain)
     expect(await store().outbox.adopt('ins_one', 'ins_two')).toEqual([])
   })
 
-  test('a charge that moved again stays untold, though the move before was told', async () => {
+  test('holds a charge that moved again after its previous move was published', async () => {
     const id = await authorized(store(), 1)
     const first = await store().move(id, { ...uncertain, by: 'ins_one' })
     await store().move(id, { ...settled, by: 'ins_two' })
@@ -47,7 +47,7 @@ onEachStore('untold', (store) => {
     expect(idsOf(await store().outbox.adopt('ins_one', 'ins_two'))).toEqual([id])
   })
 
-  test('of two finders one gets each', async () => {
+  test('gives each move to one of two processes that adopt it at once', async () => {
     const ids = [await authorized(store(), 1), await authorized(store(), 2)]
     for (const id of ids) await store().move(id, { ...uncertain, by: 'ins_dead' })
     const found = await Promise.all(
@@ -57,14 +57,14 @@ onEachStore('untold', (store) => {
     expect(idsOf(await store().outbox.adopt('ins_two', 'ins_four'))).toEqual(ids)
   })
 
-  test('who retires a process tells what became of its charges', async () => {
+  test('rule 10: the process that retires another publishes what became of its charges', async () => {
     await store().register(instance('ins_one'))
     const id = await authorized(store(), 1)
     await store().retire('ins_one', NOW, 'instance_dead', 'ins_two')
     expect(idsOf(await store().outbox.adopt('ins_two', 'ins_three'))).toEqual([id])
   })
 
-  test('a process that is retired and left something to tell is listed until somebody takes it over', async () => {
+  test('rule 10: a retired process with unpublished moves is listed until another adopts them', async () => {
     await store().register(instance('ins_one'))
     const moved = await store().move(await authorized(store(), 1), { ...uncertain, by: 'ins_one' })
     await store().retire('ins_one', NOW, 'instance_closed')

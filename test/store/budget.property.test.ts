@@ -260,7 +260,7 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(directory, { recursive: true }))
 
-test('no interleaving and no clock overruns a budget, the sums are those of the charges, and both stores agree', async () => {
+test('rule 2: no interleaving and no clock overruns a budget, the sums are those of the charges, and both stores agree', async () => {
   let run = 0
   const states = new Set<string>()
   const refused = new Set<string>()

@@ -1,16 +1,10 @@
-/** What every store must do. Run over each by store.test.ts. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+/** What every store must do. store.test.ts runs it for each of them. */
+import { beforeEach, describe, expect, test } from 'vitest'
 import { NO_TOTALS, type Totals } from '../../src/core/budget/budget.ts'
 import { IllegalMoveError, type Charge, type ChargeState } from '../../src/core/charge/charge.ts'
 import type { Move } from '../../src/io/store/contracts/charges.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { claim, DAY, instance, LEASE_MS, NOW, signed, terms } from './samples.ts'
-
-/** A store for one test. */
-export interface Opened {
-  readonly store: Store
-  readonly dispose: () => Promise<void>
-}
 
 const sums = (changes: Partial<Totals>): Totals => ({ ...NO_TOTALS, ...changes })
 const to = (state: ChargeState, changes: Partial<Move> = {}): Move => ({
@@ -21,15 +15,13 @@ const to = (state: ChargeState, changes: Partial<Move> = {}): Move => ({
   ...changes,
 })
 
-export function storeConformance(name: string, open: () => Promise<Opened>): void {
-  describe(`${name} store`, () => {
-    let opened: Opened
+/** @param current the store of the running test */
+export function storeConformance(current: () => Store): void {
+  describe('a store', () => {
     let store: Store
-    beforeEach(async () => {
-      opened = await open()
-      store = opened.store
+    beforeEach(() => {
+      store = current()
     })
-    afterEach(async () => await opened.dispose())
 
     async function held(n: number, amount = 10n, limit = 1000n): Promise<Charge> {
       const result = await store.reserve(terms(n), [claim(amount, limit)], false)
@@ -102,7 +94,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect(await totals()).toEqual(sums({ held: amount }))
       })
 
-      test('takes exactly the limit and refuses one atomic unit more', async () => {
+      test('rule 2: takes exactly the limit and refuses one atomic unit more', async () => {
         expect((await store.reserve(terms(1), [claim(999n, 1000n)], false)).ok).toBe(true)
         expect(await store.reserve(terms(2), [claim(2n, 1000n)], false)).toEqual({
           ok: false,
@@ -114,7 +106,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect((await store.reserve(terms(5), [claim(0n, 1000n)], false)).ok).toBe(true)
       })
 
-      test('takes all claims or none, and names the first that does not fit', async () => {
+      test('rule 2: takes all claims or none, and names the first that does not fit', async () => {
         const full = claim(5n, 4n, { budget: 'small' })
         const alsoFull = claim(5n, 3n, { budget: 'smaller' })
         const result = await store.reserve(terms(1), [claim(5n, 100n), full, alsoFull], true)
@@ -133,7 +125,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect(await totals()).toEqual(NO_TOTALS)
       })
 
-      test('lets concurrent reservations take a limit exactly once', async () => {
+      test('rule 2: lets concurrent reservations take a limit exactly once', async () => {
         const results = await Promise.all(
           Array.from({ length: 50 }, (_, n) => store.reserve(terms(n), [claim(3n, 50n)], false)),
         )
@@ -309,7 +301,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect(await totals()).toEqual(sums({ authorized: 10n }))
       })
 
-      test('is refused from the instant the lease ends', async () => {
+      test('rule 2: is refused from the instant the lease ends', async () => {
         await held(1)
         const end = terms(1).reservedAt + LEASE_MS
         expect(await store.authorize(terms(1).id, signed(1), end)).toBe('lease_expired')
@@ -326,7 +318,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         await expect(store.authorize('chg_unknown', signed(3), NOW)).rejects.toThrow(/no charge chg_unknown/)
       })
 
-      test('never takes a nonce twice, not even of a released charge or in other letters', async () => {
+      test('rule 5: never takes a nonce twice, not even of a released charge or in other case', async () => {
         await authorized(10)
         await store.move(terms(10).id, to('released'))
         await held(2)
@@ -379,7 +371,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         expect(await totals()).toEqual(sums({ spent: 10n }))
       })
 
-      test('what is uncertain stays counted until it is settled or released', async () => {
+      test('rule 4: what is uncertain stays counted until it is settled or released', async () => {
         await authorized(1)
         await authorized(2)
         for (const n of [1, 2]) await store.move(terms(n).id, to('uncertain', { reason: 'timeout' }))
@@ -572,7 +564,7 @@ export function storeConformance(name: string, open: () => Promise<Opened>): voi
         await expect(store.heartbeat('ins_none', NOW)).rejects.toThrow(/not registered/)
       })
 
-      test('retiring one makes its signed charges uncertain, releases its unsigned ones, and touches no others', async () => {
+      test('rule 10: retiring one makes its signed charges uncertain, releases its unsigned ones, and touches no others', async () => {
         await store.register(instance('ins_one'))
         await authorized(1)
         await held(2)

@@ -109,14 +109,14 @@ describe('the file', () => {
     })
   })
 
-  test('waits for the disk at every commit (synchronous FULL) in WAL mode', () => {
+  test('rule 3: waits for the disk at every commit (synchronous FULL) in WAL mode', () => {
     const watch = watched()
     open(watch.connect)
     expect(watch.db.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 })
     expect(watch.db.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
   })
 
-  test('is one ledger for two connections: a limit is taken once', async () => {
+  test('rule 2: is one ledger for two connections: a limit is taken once', async () => {
     const stores = [open(), open()]
     const results = await Promise.all(
       Array.from({ length: 40 }, async (_, n) => stores[n % 2]?.reserve(terms(n), [claim(3n, 50n)], true)),
@@ -256,7 +256,7 @@ describe('group commit', () => {
     expect(log.filter((sql) => sql === 'COMMIT')).toHaveLength(2)
   })
 
-  test('no promise resolves before the commit has returned', async () => {
+  test('rule 3: no promise resolves before the commit has returned', async () => {
     const { log, connect } = watched()
     const store = open(connect)
     log.length = 0
