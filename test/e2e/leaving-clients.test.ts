@@ -118,7 +118,7 @@ async function leaveAt(stage: Stage): Promise<void> {
 }
 
 test.each<Stage>(['before', 'probe'])(
-  'a client that leaves at the stage "%s" costs nothing, and nothing is reserved',
+  'spends and reserves nothing when the client leaves at the stage "%s"',
   async (stage) => {
     await leaveAt(stage)
     await asked.promise
@@ -128,14 +128,14 @@ test.each<Stage>(['before', 'probe'])(
   },
 )
 
-test('a client that leaves while it is signed for gets its reservation back, and the signature stays here', async () => {
+test('releases the reservation and sends no signature when the client leaves during signing', async () => {
   await leaveAt('sign')
   await parts.running.idle()
   expect(await parts.ledger.store.charges()).toMatchObject([{ state: 'released', reason: 'client_left' }])
   expect(seller.payments).toEqual([])
 })
 
-test('a client that leaves after the payment was sent is paid for, and the call is finished and booked', async () => {
+test('finishes and records the paid call when the client leaves after the payment was sent', async () => {
   await leaveAt('send')
   await parts.running.idle()
   expect(await parts.ledger.store.charges()).toMatchObject([{ state: 'settled', proof: 'receipt' }])

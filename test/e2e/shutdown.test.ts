@@ -149,7 +149,7 @@ test('connections that sent nothing, or half a request, are not waited for, and 
   expect(await booked).toBe('settled receipt')
 })
 
-test('a taken port is told with the fix', async () => {
+test('a port that is in use is reported with the fix', async () => {
   await start(1)
   const { port } = new URL(tollway.url)
   const second = startGateway({ listen: `127.0.0.1:${port}` })
@@ -158,7 +158,7 @@ test('a taken port is told with the fix', async () => {
   )
 })
 
-test('a refusal of the gate after the stop has begun still is a refusal', async () => {
+test('a policy refusal after shutdown began is still answered as a refusal', async () => {
   await start(30)
   const running = ask(tollway.url, { model: 'paid/m', stream: true })
   await paid.promise

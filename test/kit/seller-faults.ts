@@ -16,7 +16,7 @@ export function cutAfter(bytes: number, { status, headers, body }: Answer): Sell
   }
 }
 
-/** Takes the payment and fails: an error status whose receipt says that the payment was settled. */
+/** An error status whose receipt says that the payment was settled. */
 export function settledError(status: number): Answer {
   return { status, headers: receiptV2(RECEIPT), body: '' }
 }

@@ -1,11 +1,11 @@
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
 import { startChain } from '../../src/app/sandbox/chain.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain.ts'
-import { challengeV1, challengeV2, decodeHeader, receiptV1, receiptV2, send } from '../kit/seller-answers.ts'
-import { startScriptedSeller } from '../kit/scripted-seller.ts'
-import type { ScriptedSeller } from '../kit/scripted-seller.ts'
-import type { SellerHandler } from '../kit/scripted-seller.ts'
-import { chatRequest, officialFetch } from '../kit/official-client.ts'
+import { challengeV1, challengeV2, decodeHeader, receiptV1, receiptV2, send } from './seller-answers.ts'
+import { startScriptedSeller } from './scripted-seller.ts'
+import type { ScriptedSeller } from './scripted-seller.ts'
+import type { SellerHandler } from './scripted-seller.ts'
+import { chatRequest, officialFetch } from './official-client.ts'
 
 let chain: LocalChain
 let seller: ScriptedSeller
@@ -27,8 +27,8 @@ const requirement = () => ({
   extra: { name: chain.token.name, version: chain.token.version },
 })
 
-describe('the hostile seller', () => {
-  it('makes offers and receipts of v2 that the official client takes for real, and records both rounds', async () => {
+describe('what a scripted seller answers', () => {
+  it('offers and receipts of v2 are accepted by the official client, and both requests are recorded', async () => {
     await start((request, response) => {
       if (request.headers['payment-signature'] === undefined) {
         send(response, challengeV2([{ ...requirement(), network: chain.network, amount: '1000' }]))
