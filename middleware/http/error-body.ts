@@ -13,7 +13,7 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 
 /** The JSON of an error: OpenAI's envelope, or Anthropic's on its own endpoints. */
 export function errorBody(error: TollwayError, anthropic: boolean): Readonly<Record<string, unknown>> {
-  if (!anthropic) return error.toBody()
+  if (!anthropic) return { ...error.toBody() }
   const type = ANTHROPIC_TYPES[error.status] ?? error.type
   return { type: 'error', error: { type, message: error.message } }
 }

@@ -1,73 +1,181 @@
 /**
- * Every error Tollway answers with, in one table: HTTP status, OpenAI `error.type`, and whether the next
- * candidate of a route may be tried. Statuses are chosen so that no stock client pays twice or locks itself
- * out: never 5xx, 408, 409 or 429 when money may have moved.
+ * Every error that Tollway answers with: HTTP status, OpenAI `error.type`, meaning, and whether the next candidate of a
+ * route may be tried. The statuses keep stock clients from paying twice or locking themselves out: never 5xx, 408, 409
+ * or 429 once money may have moved. `docs/errors.md` is made from this table.
  */
 export const ERROR_TABLE = {
-  budget_exhausted: row(402, 'budget_exceeded', 'A budget cannot take the quoted price'),
-  price_above_limit: row(400, 'invalid_request_error', 'The quote is above the ceiling per request', 'next'),
-  price_unstable: row(400, 'invalid_request_error', 'The quote moved more than the allowed price change'),
-  payee_not_allowed: row(400, 'invalid_request_error', 'The payee is not the one pinned or configured'),
-  asset_not_allowed: row(400, 'invalid_request_error', 'The asset is not in the asset table'),
-  network_not_allowed: row(400, 'invalid_request_error', 'The network is not one the payer may use'),
+  budget_exhausted: row(
+    402,
+    'budget_exceeded',
+    'The quoted price does not fit into a budget; no payment was sent',
+  ),
+  price_above_limit: row(
+    400,
+    'invalid_request_error',
+    'The quoted price is above the ceiling per request; no payment was sent',
+    'next',
+  ),
+  price_unstable: row(
+    400,
+    'invalid_request_error',
+    'The quoted price moved by more than the allowed change; no payment was sent',
+  ),
+  payee_not_allowed: row(
+    400,
+    'invalid_request_error',
+    'The payee is not the pinned or configured one; no payment was sent',
+  ),
+  asset_not_allowed: row(
+    400,
+    'invalid_request_error',
+    'The asset is not in the asset table; no payment was sent',
+  ),
+  network_not_allowed: row(
+    400,
+    'invalid_request_error',
+    'The payer may not use the network; no payment was sent',
+  ),
   host_not_allowed: row(
     400,
     'invalid_request_error',
-    'The seller is not on the list of hosts that may be paid',
+    'The seller is not on the list of hosts that may be paid; no payment was sent',
   ),
-  validity_too_long: row(400, 'invalid_request_error', 'The offer asks for an authorization valid over 24 h'),
-  amount_invalid: row(400, 'invalid_request_error', 'The amount is not a plain decimal integer'),
-  amount_zero: row(400, 'invalid_request_error', 'The amount is zero'),
-  amount_conflict: row(400, 'invalid_request_error', 'Two amount fields of one offer disagree'),
-  offer_undecodable: row(400, 'invalid_request_error', 'The 402 answer cannot be decoded'),
-  offer_too_large: row(400, 'invalid_request_error', 'The 402 answer is over the size cap'),
-  offer_empty: row(400, 'invalid_request_error', 'The 402 answer offers no way to pay'),
-  no_supported_offer: row(400, 'invalid_request_error', 'No offer is of a kind the payer supports', 'next'),
-  asset_not_deployed: row(400, 'invalid_request_error', 'No contract is deployed at the asset address'),
-  unpriced_asset: row(400, 'invalid_request_error', 'The asset has no USD value, and a USD limit applies'),
-  pool_exhausted: row(400, 'invalid_request_error', 'The pool has no pre-signed authorization left', 'next'),
+  validity_too_long: row(
+    400,
+    'invalid_request_error',
+    'The offer asks for an authorization that stays valid for more than 24 hours; no payment was sent',
+  ),
+  amount_invalid: row(
+    400,
+    'invalid_request_error',
+    'The amount is not a plain decimal integer; no payment was sent',
+  ),
+  amount_zero: row(400, 'invalid_request_error', 'The amount is zero; no payment was sent'),
+  amount_conflict: row(
+    400,
+    'invalid_request_error',
+    'Two amount fields of one offer disagree; no payment was sent',
+  ),
+  offer_undecodable: row(
+    400,
+    'invalid_request_error',
+    'The 402 response cannot be decoded; no payment was sent',
+  ),
+  offer_too_large: row(
+    400,
+    'invalid_request_error',
+    'The 402 response exceeds the size limit; no payment was sent',
+  ),
+  offer_empty: row(
+    400,
+    'invalid_request_error',
+    'The 402 response offers no way to pay; no payment was sent',
+  ),
+  no_supported_offer: row(
+    400,
+    'invalid_request_error',
+    'The payer supports none of the offers; no payment was sent',
+    'next',
+  ),
+  asset_not_deployed: row(
+    400,
+    'invalid_request_error',
+    'No contract is deployed at the asset address; no payment was sent',
+  ),
+  unpriced_asset: row(
+    400,
+    'invalid_request_error',
+    'A USD limit applies and the asset has no USD value; no payment was sent',
+  ),
+  pool_exhausted: row(
+    400,
+    'invalid_request_error',
+    'The pool has no unused voucher left; no payment was sent',
+    'next',
+  ),
   pool_terms_changed: row(
     400,
     'invalid_request_error',
-    'The seller asks other terms than the vouchers of the pool were signed for',
+    'The seller asks for terms that the vouchers of the pool were not signed for; no payment was sent',
     'next',
   ),
-  insufficient_funds: row(400, 'invalid_request_error', 'The wallet cannot cover the quote', 'next'),
-  model_unreadable: row(400, 'invalid_request_error', 'The request names no model, or names it twice'),
-  model_rename_unsupported: row(400, 'invalid_request_error', 'The route renames the model inside multipart'),
-  idempotency_conflict: row(400, 'invalid_request_error', 'Another body was sent under the same key'),
-  payment_uncertain: row(400, 'invalid_request_error', 'A payment was sent and no answer came back'),
-  payment_rejected: row(400, 'invalid_request_error', 'A payment was sent and the seller says it refused it'),
-  terms_changed: row(400, 'invalid_request_error', 'A payment was sent and the seller asked for other terms'),
-  paid_not_delivered: row(400, 'invalid_request_error', 'The seller took the payment and gave no answer'),
-  seller_error: row(400, 'invalid_request_error', 'A payment was sent and the seller answered with an error'),
-  seller_unavailable: row(503, 'server_error', 'The seller cannot be reached; nothing was paid', 'next'),
-  signer_unavailable: row(503, 'server_error', 'The signer does not answer; nothing was paid'),
-  store_unavailable: row(503, 'server_error', 'The ledger cannot be written; nothing was paid'),
-  audit_unavailable: row(503, 'server_error', 'The audit file cannot be written; nothing was paid'),
+  insufficient_funds: row(
+    400,
+    'invalid_request_error',
+    'The wallet cannot cover the quoted price; no payment was sent',
+    'next',
+  ),
+  model_unreadable: row(
+    400,
+    'invalid_request_error',
+    'The request names no model, or names it twice; no payment was sent',
+  ),
+  model_rename_unsupported: row(
+    400,
+    'invalid_request_error',
+    'The route cannot rename the model in a multipart request; no payment was sent',
+  ),
+  idempotency_conflict: row(
+    400,
+    'invalid_request_error',
+    'The idempotency key was already used with another body; no further payment was sent',
+  ),
+  payment_uncertain: row(
+    400,
+    'invalid_request_error',
+    'A payment was sent and no usable response came back; it counts as spent until proven unspent',
+  ),
+  payment_rejected: row(
+    400,
+    'invalid_request_error',
+    'A payment was sent and the seller says that it refused it; it counts as spent until proven unspent',
+  ),
+  terms_changed: row(
+    400,
+    'invalid_request_error',
+    'A payment was sent and the seller asked for other terms; it counts as spent until proven unspent',
+  ),
+  paid_not_delivered: row(
+    400,
+    'invalid_request_error',
+    'The seller took the payment and no response can be delivered',
+  ),
+  seller_error: row(
+    400,
+    'invalid_request_error',
+    'A payment was sent and the seller responded with an error',
+  ),
+  seller_unavailable: row(503, 'server_error', 'The seller cannot be reached; no payment was sent', 'next'),
+  signer_unavailable: row(503, 'server_error', 'The signer does not respond; no payment was sent'),
+  store_unavailable: row(503, 'server_error', 'The ledger cannot be written; no payment was sent'),
+  audit_unavailable: row(503, 'server_error', 'The audit file cannot be written; no payment was sent'),
   reservation_lost: row(
     503,
     'server_error',
-    'The reservation ended before the payment was recorded; nothing was paid',
+    'The reservation ended before the payment was recorded; no payment was sent',
   ),
-  request_in_progress: row(503, 'server_error', 'Another process is paying for the same request'),
-  model_not_found: row(404, 'invalid_request_error', 'No route claims the model'),
-  not_found: row(404, 'invalid_request_error', 'The path is not one the gateway serves'),
+  request_in_progress: row(
+    503,
+    'server_error',
+    'Another process is paying for the same request; no further payment was sent',
+  ),
+  model_not_found: row(404, 'invalid_request_error', 'No route serves the model'),
+  not_found: row(404, 'invalid_request_error', 'The gateway does not serve the path'),
   invalid_api_key: row(401, 'invalid_request_error', 'The caller key is missing or unknown'),
-  rate_limit_exceeded: row(429, 'rate_limit_error', "The caller's own limit is used up; nothing was sent"),
-  method_not_allowed: row(405, 'invalid_request_error', 'The path is served for other methods'),
-  request_too_large: row(413, 'invalid_request_error', 'The request body is over body_limit'),
+  rate_limit_exceeded: row(429, 'rate_limit_error', 'The caller has reached its own limit; nothing was sent'),
+  method_not_allowed: row(405, 'invalid_request_error', 'The path does not support the method'),
+  request_too_large: row(413, 'invalid_request_error', 'The request body exceeds body_limit'),
   unsupported_encoding: row(
     415,
     'invalid_request_error',
-    'The body is compressed or of another content type',
+    'The body is compressed or has an unsupported content type',
   ),
-  invalid_query: row(400, 'invalid_request_error', 'A parameter of an /api address cannot be read'),
+  invalid_query: row(400, 'invalid_request_error', 'A query parameter of the API is invalid'),
   too_many_attempts: row(429, 'rate_limit_error', 'Too many wrong admin keys came from one address'),
-  too_many_streams: row(503, 'server_error', 'As many live streams of the spend page are open as may be'),
+  too_many_streams: row(503, 'server_error', 'Too many live streams of the spend page are open'),
   invalid_json: row(400, 'invalid_request_error', 'The request body is not valid JSON'),
   origin_not_allowed: row(403, 'invalid_request_error', 'The Host or Origin header is not allowed'),
-  internal_error: row(500, 'server_error', 'A fault in Tollway before any payment was sent'),
+  internal_error: row(500, 'server_error', 'Internal error in Tollway before any payment was sent'),
 } as const satisfies Record<string, ErrorRow>
 
 interface ErrorRow {
@@ -82,28 +190,43 @@ function row(status: number, type: string, meaning: string, chain: ErrorRow['cha
   return { status, type, meaning, chain }
 }
 
-/** A code of {@link ERROR_TABLE}; the `error.code` a client sees. */
+/** A code of {@link ERROR_TABLE}: the `error.code` that a client sees. */
 export type ErrorCode = keyof typeof ERROR_TABLE
 
-/** What a {@link TollwayError} is made of. */
+/** The page that explains every code; each code has an anchor of its own name there. */
+const ERROR_REFERENCE = 'docs/errors.md'
+
+/** OpenAI's error envelope, with a link to the error reference. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string
+    readonly type: string
+    readonly param: string | null
+    readonly code: ErrorCode
+    /** See {@link TollwayError.docs}. */
+    readonly docs: string
+  }
+}
+
+/** The parts of a {@link TollwayError}. */
 export interface TollwayErrorParameters {
   readonly code: ErrorCode
-  /** One sentence: what is wrong. Shown to the client; never holds text of the seller, a key or a signature. */
+  /** What happened, in one sentence. Shown to the client, so it never contains a seller's text, a key or a signature. */
   readonly message: string
-  /** How to mend it, a sentence each; joined to the message. */
+  /** What to do, one sentence each. Appended to the message. */
   readonly advice?: readonly string[] | undefined
-  /** The request field at fault, as in OpenAI's `error.param`. */
+  /** The request field that caused it, as in OpenAI's `error.param`. */
   readonly param?: string | undefined
-  /** Overrides the table's status; only for `seller_error`, which keeps a seller's 400, 404, 413 and 422. */
+  /** Overrides the table's status. Only for `seller_error`, which keeps a seller's 400, 404, 413 and 422. */
   readonly status?: number | undefined
-  /** Facts for the audit record and the log, never for the client (the seller's own words go here). */
+  /** Facts for the audit record and the log, never for the client. A seller's own text belongs here. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>> | undefined
   /** Extra response headers, e.g. `retry-after`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly cause?: unknown
 }
 
-/** An error that knows its own HTTP answer. Status and type come from {@link ERROR_TABLE}. */
+/** An error that carries its HTTP response. Status and type come from {@link ERROR_TABLE}. */
 export class TollwayError extends Error {
   override readonly name = 'TollwayError'
   readonly code: ErrorCode
@@ -113,6 +236,8 @@ export class TollwayError extends Error {
   readonly advice: readonly string[]
   readonly details: Readonly<Record<string, string | number | boolean | null>>
   readonly headers: Readonly<Record<string, string>>
+  /** Where the code is explained, relative to the root of this package: `docs/errors.md#<code>`. */
+  readonly docs: string
 
   constructor(parameters: TollwayErrorParameters) {
     const advice = parameters.advice ?? []
@@ -126,22 +251,24 @@ export class TollwayError extends Error {
     this.type = entry.type
     this.param = parameters.param ?? null
     this.advice = advice
+    this.docs = `${ERROR_REFERENCE}#${parameters.code}`
     this.details = parameters.details ?? {}
     this.headers = { ...(entry.status === 503 ? { 'retry-after': '5' } : {}), ...parameters.headers }
   }
 
-  /** Whether the next candidate of the route may be tried. A refusal by policy or budget never lets it (rule 7). */
+  /** Whether the next candidate of the route may be tried: never after a refusal by policy or budget (rule 7). */
   get mayTryNext(): boolean {
     return ERROR_TABLE[this.code].chain === 'next'
   }
 
   /** The OpenAI-shaped error body. */
-  toBody(): { error: { message: string; type: string; param: string | null; code: ErrorCode } } {
-    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } }
+  toBody(): ErrorBody {
+    const { message, type, param, code, docs } = this
+    return { error: { message, type, param, code, docs } }
   }
 }
 
-/** A mistake in configuration or in how the parts are put together: thrown at start, never answered to a client. */
+/** A mistake in the configuration or in how the parts are assembled. Thrown at start, never sent to a client. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 }

@@ -160,6 +160,7 @@ describe('every error', () => {
         type: 'invalid_request_error',
         param: code === 'model_not_found' ? 'model' : null,
         code,
+        docs: `docs/errors.md#${code}`,
       },
     })
   })

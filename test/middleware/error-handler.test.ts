@@ -44,6 +44,7 @@ describe.each(HOSTS)('errorHandler in %s', (_name, host) => {
         type: 'invalid_request_error',
         param: 'model',
         code: 'model_unreadable',
+        docs: 'docs/errors.md#model_unreadable',
       },
     })
     expect(answer.headers).toMatchObject({

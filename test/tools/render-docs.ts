@@ -15,7 +15,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
 
 function errorsPage(): string {
   const rows = Object.entries(ERROR_TABLE).map(([code, { status, type, meaning, chain }]) => [
-    `\`${code}\``,
+    `<a id="${code}"></a>\`${code}\``,
     String(status),
     `\`${type}\``,
     meaning,
@@ -23,11 +23,12 @@ function errorsPage(): string {
   ])
   return page(
     'Errors',
-    `Every error Tollway answers with: \`{"error":{"message","type","param","code"}}\`, and Anthropic's envelope on
-\`/v1/messages\`. Once money may have moved, no answer is a 5xx, 408, 409 or 429, which stock clients send again by
-themselves: such faults are told as \`payment_uncertain\` or \`paid_not_delivered\`. Every 4xx carries
-\`x-should-retry: false\`, every 503 a \`retry-after\` of at most 60 seconds. \`x-tollway-spent\` says \`no\`, \`yes\` or
-\`unknown\`. "Next" tells whether the next candidate of the route is tried.`,
+    `Every error that Tollway answers with. The body is \`{"error":{"message","type","param","code","docs"}}\`, where \`docs\` is
+the place of the code on this page (\`docs/errors.md#<code>\`); on \`/v1/messages\` it is Anthropic's envelope. Once money may
+have moved, no response is a 5xx, 408, 409 or 429, because stock clients repeat those by themselves: such failures are
+reported as \`payment_uncertain\` or \`paid_not_delivered\`. Every 4xx carries \`x-should-retry: false\`, every 503 a
+\`retry-after\` of at most 60 seconds. \`x-tollway-spent\` is \`no\`, \`yes\` or \`unknown\`. "Next" says whether the next
+candidate of the route is tried.`,
     table(['Code', 'Status', 'Type', 'Meaning', 'Next'], rows),
   )
 }
@@ -46,14 +47,14 @@ function metricsPage(): string {
 and histograms. \`metrics.token\` asks for a bearer token, \`metrics.listen\` serves them on a port of their own
 (docs/configuration.md). Dashboards, recording rules and alerts on these series: docs/dashboards.md and docs/alerts.md.
 
-Labels hold names from the configuration, never text of a client. Each label keeps at most 200 values; what comes later is
-folded into \`other\`. A metric keeps at most 5,000 series (a histogram 500); of later ones every label is \`other\`. Both are
-counted in \`tollway_series_dropped_total\`, and sums over all series stay right.
+Labels hold names from the configuration, never text from a client. Each label keeps at most 200 values; later values are
+folded into \`other\`. A metric keeps at most 5,000 series (a histogram 500); every label of a later series is \`other\`. Both are
+counted in \`tollway_series_dropped_total\`, and sums over all series stay correct.
 
 Gauges of budgets, spending, vouchers and uncertain payments are read from the ledger, so they hold across restarts; days and
 months of \`tollway_spent_usd\` are those of UTC. It and the balances are read in the background, every 10 and 60 seconds.
 Counters start at 0 with the process: "this month" is \`tollway_spent_usd{window="month"}\`, never an \`increase()\` over 30
-days. What nothing has happened to yet has no series. GenAI names and buckets are OpenTelemetry's; the route's name stands
+days. A series appears only after its first event. GenAI names and buckets are OpenTelemetry's; the route's name stands
 for the model.`,
     table(['Name', 'Type', 'Unit', 'Labels', 'Meaning'], rows),
   )
