@@ -20,7 +20,7 @@ export interface CashPayment {
   readonly charge: string
   readonly quote: Quote
   readonly nonce: string
-  /** How it ended; `undefined` while nobody has said. */
+  /** How it ended; `undefined` while unknown. */
   readonly outcome: ChargeOutcome | undefined
 }
 

@@ -7,7 +7,7 @@ import type { Quote } from '../../src/core/policy/gate.ts'
 import type { WalletFunds } from '../../src/io/chain/wallet-reader.ts'
 import type { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 
-/** What must be done beside signing the payment. */
+/** What must be done besides signing the payment. */
 export interface Readiness {
   /** The allowance of Permit2 does not suffice, and the seller takes one along with the payment. */
   readonly sponsor: boolean

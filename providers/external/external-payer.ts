@@ -18,11 +18,11 @@ import { systemTimers, type Timers } from '../../src/core/timers.ts'
 import { encodePayment, furtherNames } from '../../src/core/x402/x402.ts'
 import { ShimFault, startShim, type ShimCall } from '../../src/io/external-payers/shim.ts'
 
-/** Gets the foreign program to call the shim. */
+/** Makes the external program call the shim. */
 export interface Driver {
   /**
    * Sends the program to a call, and resolves when it is done with it, however that ended. It is done long before that
-   * only when it did not pay: then it throws what keeps it, as the client may be told.
+   * only when it did not pay: then it throws the reason, in words that the client may see.
    * @param signal aborted when the payment is no longer wanted
    */
   pay(call: ShimCall, quote: Quote, signal: AbortSignal): Promise<void>
@@ -53,7 +53,7 @@ export interface ExternalPayerContext {
   driver(shimUrl: string): Driver
 }
 
-/** A payment the program was told to make, until we know how it ended. */
+/** A payment that the program was asked to make, until its outcome is known. */
 interface Open {
   readonly call: ShimCall
   readonly stop: AbortController

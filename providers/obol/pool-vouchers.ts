@@ -116,7 +116,7 @@ export function voucherOf(
   if (terms === 'other_spender') return terms
   const accepted = isRecord(auth.payment?.['accepted']) ? auth.payment['accepted'] : {}
   const network = textOf(accepted['network'])
-  // A signature says its chain in a domain that cannot be read back; this is what its signer wrote beside it.
+  // A signature says its chain in a domain that cannot be read back; this is what its signer wrote next to it.
   if (network !== '' && obolNetwork(network) !== pool.network) return 'other_network'
   const asset = findAsset(assets, pool.network, terms.asset)
   const own = {

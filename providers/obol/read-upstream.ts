@@ -1,4 +1,4 @@
-/** What the files say of one upstream, as far as they alone can tell: its pool, and the vouchers that could be paid with. */
+/** Reads one upstream from its files: its pool and the vouchers that can pay. */
 import type { Asset } from '../../src/core/money/assets.ts'
 import type { SignedVoucher, VoucherPool } from '../../src/core/vouchers/voucher.ts'
 import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
@@ -6,7 +6,7 @@ import type { ObolFiles } from '../../src/io/external-payers/obol/files.ts'
 import { consumeKey, methodOf, poolOfUpstream, voucherOf } from './pool-vouchers.ts'
 import type { VoucherCheck } from './voucher-check.ts'
 
-/** What {@link readUpstream} goes by. */
+/** Input of {@link readUpstream}. */
 export interface UpstreamReading {
   readonly payer: string
   readonly name: string
@@ -23,7 +23,7 @@ export interface ReadUpstream {
   readonly pool: VoucherPool
   /** Whole, unused, and signed by whom they name; not all may fit the pool. */
   readonly vouchers: readonly SignedVoucher[]
-  /** How many others are there, by a word for what is wrong; those that were told before as forged are not among them. */
+  /** The number of other vouchers by what is wrong with them, without those already reported as forged. */
   readonly refused: ReadonlyMap<string, number>
 }
 

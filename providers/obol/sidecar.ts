@@ -105,7 +105,7 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
   }
 }
 
-/** Loopback has several names; port and the absence of a foreign path are what counts. */
+/** Loopback has several names; port and the absence of another path are what counts. */
 function leadsTo(url: string, shimUrl: string): boolean {
   if (!URL.canParse(url)) return false
   const [there, here] = [new URL(url), new URL(shimUrl)]

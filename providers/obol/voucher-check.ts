@@ -37,7 +37,7 @@ export interface VoucherCheckOptions {
   readonly recover?: ((parts: { readonly hash: Hex; readonly signature: Hex }) => Promise<string>) | undefined
 }
 
-/** See the file's head. Remembers what it found, by consume key, while a voucher stays in its file. */
+/** Remembers its results by consume key while a voucher stays in its file. */
 export class VoucherCheck {
   readonly #digest = new TypedDigest()
   readonly #options: VoucherCheckOptions
@@ -99,7 +99,7 @@ export class VoucherCheck {
   }
 }
 
-/** What its payer signed; `undefined` where nobody here knows the token's domain. */
+/** What its payer signed; `undefined` when the token's domain is unknown. */
 function typedOf(voucher: SignedVoucher, assets: readonly Asset[]): TypedMessage | undefined {
   const { network, asset, from, payTo, amount, nonce, validAfter, validBefore, method } = voucher
   const chainId = findNetwork(network)?.chainId

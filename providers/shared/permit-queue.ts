@@ -1,14 +1,14 @@
 /**
- * Payments that bring their allowance along go one after the other for each token: each sets the allowance to its own amount
- * and uses up the token's next EIP-2612 nonce, so two on their way at once would undo each other.
+ * Payments that carry their own allowance are sent one after another for each token: each sets the allowance to its own
+ * amount and uses the token's next EIP-2612 nonce, so two in flight at once would undo each other.
  */
 import { TollwayError } from '../../src/core/errors.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
 
-/** Longest wait for a turn, milliseconds: a reservation lasts 30 s, and what is signed after that is of no use. */
+/** The longest wait for a turn, milliseconds. A reservation lasts 30 s, and a later signature would be useless. */
 const WAIT_MS = 20_000
 
-/** See the file's head. */
+/** One queue per token. */
 export class PermitQueue {
   readonly #timers: Timers
   readonly #last = new Map<string, Promise<void>>()
@@ -19,13 +19,13 @@ export class PermitQueue {
   }
 
   /**
-   * Waits for its turn, for 20 seconds at most.
+   * Waits for the charge's turn, at most 20 seconds.
    * @throws the signal's reason when it is aborted first, TollwayError `signer_unavailable` when its turn does not come
    */
   async enter(asset: string, charge: string, signal: AbortSignal): Promise<void> {
     const before = this.#last.get(asset) ?? Promise.resolve()
     const { promise, resolve } = Promise.withResolvers<void>()
-    // Whoever gives up still lets the next one in only after those before it.
+    // A charge that gives up still lets the next one in only after those before it.
     const turn = before.then(() => promise)
     this.#last.set(asset, turn)
     const { promise: gone, reject } = Promise.withResolvers<never>()
@@ -45,7 +45,7 @@ export class PermitQueue {
     }
   }
 
-  /** Lets the next one in; harmless for a charge that is not in the line. */
+  /** Lets the next charge in. Does nothing for a charge that is not in the queue. */
   leave(charge: string): void {
     this.#leave.get(charge)?.()
     this.#leave.delete(charge)

@@ -2,7 +2,7 @@ const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
 const TIME_CHARACTERS = 10
 const RANDOM_CHARACTERS = 14
 
-/** Bytes nobody can guess: injected, so that tests can repeat them. */
+/** Unpredictable bytes: injected, so that tests can repeat them. */
 export type RandomBytes = (count: number) => Uint8Array
 
 /** `chg_` and 24 characters of Crockford base 32: 10 of time, so that ids sort by it, and 70 random bits. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Asset } from '../core/money/assets.ts'
 import type { Provider } from '../core/payer/provider.ts'
-import type { OfferOrder } from '../core/policy/gate.ts'
+import type { OfferOrder } from '../core/policy/gate-policy.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import type { Upstream } from '../io/transport/upstream.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'

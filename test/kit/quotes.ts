@@ -1,5 +1,6 @@
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
-import { vetChallenge, type GatePolicy, type Quote } from '../../src/core/policy/gate.ts'
+import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
+import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
 import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402/x402.ts'
 
 /** Where test quotes are paid. */

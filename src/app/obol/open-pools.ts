@@ -1,6 +1,7 @@
 /** Opens the pools of pre-signed payments. They need the books, and no key. */
 import type { Log } from '../../core/log.ts'
-import { ObolPool, type ReloadReport } from '../../../providers/obol/pool.ts'
+import { ObolPool } from '../../../providers/obol/pool.ts'
+import type { ReloadReport } from '../../../providers/obol/pool-options.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import type { Observer } from '../../core/telemetry/events.ts'

@@ -1,6 +1,6 @@
 /** Tells the metrics of x402-buyer what happens to its upstreams, and how they stand. */
 import { routesOf } from '../../../providers/obol/pool-claim.ts'
-import type { ObolUpstream } from '../../../providers/obol/pool.ts'
+import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import type { ObolCounter, Observer, TollwayEvent } from '../../core/telemetry/events.ts'
 import type { MetricSources } from '../../io/metrics/metric-sources.ts'

@@ -1,6 +1,7 @@
 /** The upstreams of pools as routes beside those of the configuration; they come and go with the files. */
 import { routesOf } from '../../../providers/obol/pool-claim.ts'
-import type { ObolPool, ObolUpstream } from '../../../providers/obol/pool.ts'
+import type { ObolPool } from '../../../providers/obol/pool.ts'
+import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import { strippedModel } from '../../../providers/obol/pool-vouchers.ts'
 import type { Candidate, Route, RouteTable } from '../../core/routing/route.ts'
 

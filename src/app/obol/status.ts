@@ -1,5 +1,6 @@
 /** `/status` in the shape of x402-buyer, with what it does not tell beside it. */
-import type { ObolPool, ObolUpstream } from '../../../providers/obol/pool.ts'
+import type { ObolPool } from '../../../providers/obol/pool.ts'
+import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import { noVouchers, type PoolStatus } from '../../core/vouchers/voucher.ts'
 import type { ObolPools } from './pool-routes.ts'
 

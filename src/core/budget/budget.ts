@@ -27,7 +27,7 @@ export interface BudgetRule extends WindowSpec {
   readonly asset?: BudgetAsset | undefined
   /** Tells once per window and subject when the counted sum passes it, and refuses nothing. Units as in {@link limit}. */
   readonly soft?: bigint | undefined
-  /** `false`: never refuses, and tells what it would have refused. Default `true`. */
+  /** `false`: never refuses, but reports what it would have refused. Default `true`. */
   readonly enforce?: boolean | undefined
 }
 
@@ -159,7 +159,7 @@ export function counted(totals: Totals): bigint {
   return totals.spent + totals.held + totals.authorized + totals.uncertain
 }
 
-/** Whether a claim fits beside what is counted already. */
+/** Whether a claim fits together with what is already counted. */
 export function fits(totals: Totals, claim: Claim): boolean {
   return counted(totals) + claim.amount <= claim.limit
 }

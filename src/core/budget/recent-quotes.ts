@@ -11,7 +11,7 @@ const MEMORY_MS = 10 * 60_000
 /** The most prices kept; the oldest goes first. */
 const MAX_ENTRIES = 10_000
 
-/** See the file's head. The lowest, because sellers may price by the request: only what cannot fit at any known price is refused. */
+/** Keeps the lowest recent price, because sellers may price by request: only what cannot fit at any known price is refused. */
 export class RecentQuotes {
   readonly #prices = new Map<string, Entry>()
 

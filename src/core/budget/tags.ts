@@ -9,7 +9,7 @@ type RequestHeaders = Readonly<Record<string, string | readonly string[] | undef
 export interface TagOptions {
   /** The header that carries them, comma separated; lower case. */
   readonly header: string
-  /** The tags that budgets tell apart, exactly; everything else is `other`. At most 100. */
+  /** The exact tags that budgets distinguish; everything else is `other`. At most 100. */
   readonly declared: readonly string[]
 }
 

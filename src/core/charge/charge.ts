@@ -6,7 +6,7 @@ import type { AuthorizationMethod } from '../money/assets.ts'
  * - `held`: reserved in the budgets; nothing signed or sent.
  * - `authorized`: recorded and about to be sent, or sent with no verdict yet.
  * - `settled`: spent, with a {@link Proof}.
- * - `uncertain`: sent, and nobody can say yet whether it was taken; counts as spent.
+ * - `uncertain`: sent, and not yet proven spent or unspent; counts as spent.
  * - `released`: proven unspent or never sent; counts no more.
  */
 export type ChargeState = 'held' | 'authorized' | 'settled' | 'uncertain' | 'released'

@@ -5,7 +5,7 @@
 import { findNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord, Charge } from './charge.ts'
 
-/** A block as a node tells it. */
+/** A block as reported by a node. */
 export interface ChainBlock {
   readonly number: bigint
   /** Unix seconds. */
@@ -39,7 +39,7 @@ export interface Reading {
     | {
         readonly transaction: string
         readonly transfers: readonly ChainTransfer[]
-        /** It was used before the charge was reserved: a voucher that somebody else had, too. */
+        /** The nonce was used before the charge was reserved: someone else also had the voucher. */
         readonly early?: boolean | undefined
       }
     | undefined
@@ -54,7 +54,7 @@ export interface Reading {
  * - `receipt_mismatch`: the receipt names another amount, payer, network or transaction than was signed or mined.
  * - `receipt_unproven`: a receipt said paid, and the chain says the authorization was never used.
  * - `used_before`: the authorization was used before it was sent for this charge: another program had it, too.
- * - `event_missing`: the nonce is used up, and no event tells by which transaction.
+ * - `event_missing`: the nonce is used, and no event names the transaction.
  * - `chain_contradiction`: the node says unused and shows the event of its use.
  */
 export type ChargeFlag = (typeof CHARGE_FLAGS)[number]
@@ -85,7 +85,7 @@ export type ReconcileDecision =
   | { readonly action: 'release'; readonly reason: ReleaseReason; readonly block: ChainBlock }
   /** Nothing is proven yet: the charge stays counted. */
   | { readonly action: 'wait'; readonly reason: string }
-  /** Nothing is booked, and somebody should look. */
+  /** Nothing is recorded; the charge is flagged for review. */
   | { readonly action: 'flag'; readonly flag: ChainFinding }
 
 /** A flag and the facts behind it, in our own words. */
@@ -149,7 +149,7 @@ function settleBy(
   const matches = taken !== undefined
   const moved = use.transfers.map(({ to, value }) => `${value} to ${to}`).join(', ') || 'nothing'
   const detail = `signed ${charge.amount} to ${charge.payTo}, moved ${moved}`
-  // A set bit of Permit2 may be somebody else's doing: only the Transfer that was signed for says otherwise.
+  // A set Permit2 bit may be an invalidation by someone else: only the Transfer that was signed for proves the payment.
   if (!matches && authorization.method === 'permit2') return flag('event_missing', detail)
   const flags: ChainFinding[] = matches ? [] : [{ flag: 'amount_mismatch', detail }]
   if (charge.transaction !== undefined && charge.transaction !== use.transaction) {

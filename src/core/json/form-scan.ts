@@ -1,6 +1,6 @@
 /** Finds a text field of a multipart/form-data body in its raw bytes (RFC 7578), so that nothing else of it changes. */
 
-/** Where a field's value stands; byte offsets, the end exclusive. */
+/** Where a field's value lies: byte offsets, the end exclusive. */
 export interface FieldSpan {
   readonly start: number
   readonly end: number
@@ -18,7 +18,7 @@ export function findFormField(body: Buffer, contentType: string, name: string): 
   if (boundary === undefined) return undefined
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
   const found: FieldSpan[] = []
-  // The first delimiter may stand at the very beginning, without a line break before it.
+  // The first delimiter may come at the very beginning, without a line break before it.
   let at = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2))
     ? delimiter.length - 2
     : after(body.indexOf(delimiter), delimiter)

@@ -19,7 +19,7 @@ const MINUS = 0x2d
 const POINT = 0x2e
 const ZERO = 0x30
 
-/** What may stand behind a backslash alone. */
+/** The letters that form an escape with a backslash. */
 const PLAIN_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'))
 
 const LITERALS = ['true', 'false', 'null'].map((word) => Buffer.from(word))
@@ -130,7 +130,7 @@ function skipString(bytes: Uint8Array, from: number): number {
   return -1
 }
 
-/** @returns the offset of the last byte of the escape whose letter stands at `from`, or -1 */
+/** @returns the offset of the last byte of the escape whose letter is at `from`, or -1 */
 function skipEscape(bytes: Uint8Array, from: number): number {
   const letter = bytes[from] ?? 0
   if (PLAIN_ESCAPES.has(letter)) return from

@@ -1,5 +1,5 @@
 /**
- * A payment that somebody else signed for us: the 402 such a payer is shown, and the gate its payment passes on the way
+ * A payment that another program signed for us: the 402 such a payer is shown, and the gate its payment passes on the way
  * back (rule 6). The terms shown are the vetted ones and no others, so a payer that keeps to them can pay nothing else;
  * what comes back is checked field by field all the same.
  */
@@ -90,7 +90,7 @@ export interface ExternalPayment {
   readonly permit?: ExternalPermit | undefined
 }
 
-/** Whether an offer can be paid by somebody else through us: `exact` on an EVM network, by a method the payer has. */
+/** Whether an external payer can pay an offer through us: `exact` on an EVM network, by a method that the payer supports. */
 export function payableByOthers(offer: Offer, methods: readonly string[]): boolean {
   const { assetTransferMethod: method = 'eip3009', paymentFlow: flow } = offer.extra as {
     readonly assetTransferMethod?: unknown
@@ -106,7 +106,7 @@ export function payableByOthers(offer: Offer, methods: readonly string[]): boole
 }
 
 /**
- * The x402 v2 challenge that a foreign payer is shown: one offer, the vetted one, whatever version and list the seller
+ * The x402 v2 challenge that an external payer is shown: one offer, the vetted one, whatever version and list the seller
  * sent. Domain and window are ours.
  * @param url where the payer asks, repeated as the resource
  */
@@ -134,7 +134,7 @@ export function challengeFor(quote: Quote, url: string): Readonly<Record<string,
 }
 
 /**
- * Reads the header a foreign payer sent and holds it against the quote.
+ * Reads the payment header of an external payer and checks it against the quote.
  * @param nowMs milliseconds since the epoch
  * @param maxValiditySeconds how far `validBefore` may lie ahead; the quote's own window for payments signed just now
  * @returns the payment, or what is wrong with it

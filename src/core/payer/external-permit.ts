@@ -1,5 +1,5 @@
 /**
- * The allowance that a Permit2 payment signed by somebody else brings along (EIP-2612). It is kept only when it says what the
+ * The allowance (EIP-2612) that comes with a Permit2 payment signed by an external payer. It is kept only when it says what the
  * payment says: this token, its payer, Permit2, exactly the price. Any other is dropped, and the payment goes without it.
  */
 import { z } from 'zod'
@@ -32,7 +32,7 @@ const EXTENSION = z.object({
   }),
 })
 
-/** What a foreign payer is told that may be brought along; the seller's own text stays with us. */
+/** The extension that an external payer is offered; the seller's own text stays with us. */
 export function sponsoringFor({ method, sponsoring }: Quote): Readonly<Record<string, unknown>> {
   if (method !== 'permit2' || sponsoring === undefined) return {}
   const description = 'An EIP-2612 permit for Permit2 may be sent along.'

@@ -22,5 +22,5 @@ export interface RemoteSignerReference {
   readonly address?: string | undefined
 }
 
-/** Anything a payer can be told to sign with. */
+/** Anything that a payer can be configured to sign with. */
 export type SignerReference = KeyReference | RemoteSignerReference

@@ -21,7 +21,7 @@ export interface Presigned {
   readonly payload: Readonly<Record<string, unknown>>
 }
 
-/** How a charge ended, told to the payer that authorized it. */
+/** How a charge ended, as reported to the payer that authorized it. */
 export interface ChargeOutcome {
   readonly state: Extract<ChargeState, 'settled' | 'uncertain' | 'released'>
   readonly transaction: string | undefined

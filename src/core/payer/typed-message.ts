@@ -55,7 +55,7 @@ export type TypedPermit2 =
       readonly message: Permit2Message & { readonly facilitator: string }
     }
 
-/** EIP-2612: an allowance for Permit2, and for nobody else. */
+/** EIP-2612: an allowance for Permit2 and no one else. */
 export interface TypedPermit {
   readonly kind: 'eip2612_permit'
   readonly domain: TokenDomain

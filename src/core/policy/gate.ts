@@ -2,57 +2,25 @@
  * The gate (rule 6): the one place where a seller's offer becomes something that may be signed. A {@link Quote}
  * can be made nowhere else, and payers take nothing but quotes.
  */
-import { findAsset, type Asset } from '../money/assets.ts'
-import type { AuthorizationMethod } from '../money/assets.ts'
+import { findAsset, type Asset, type AuthorizationMethod } from '../money/assets.ts'
 import { TollwayError, type ErrorCode } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
-import { GAS_SPONSORING } from '../x402/x402.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { EVM_ADDRESS } from '../evm.ts'
 import { printable } from '../printable.ts'
+import type { GatePolicy, PriceLimit } from './gate-policy.ts'
+import {
+  describeKinds,
+  facilitatorOf,
+  MAX_OFFERED_VALIDITY_SECONDS,
+  methodOf,
+  readValidity,
+  sponsoringOf,
+  wantedMethod,
+} from './read-offer.ts'
 
-/** Longest `maxTimeoutSeconds` an offer may ask for; below it the window is capped, above it the offer is refused. */
-export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
-
-/** Shortest window that is signed: facilitators refuse authorizations about to expire. */
+/** The shortest validity window that is signed: facilitators refuse authorizations that are about to expire. */
 const MIN_VALIDITY_SECONDS = 10
-
-/** What the gate holds an offer against. */
-export interface GatePolicy {
-  /** CAIP-2 ids the payer may pay on. */
-  readonly networks: readonly string[]
-  readonly assets: readonly Asset[]
-  /** Origins that may be paid, e.g. `https://seller.example.com`. */
-  readonly origins: ReadonlySet<string>
-  /** Micro-USD, inclusive. */
-  readonly maxMicroUsd: bigint | undefined
-  /** Longest window that is signed, seconds. */
-  readonly maxValiditySeconds: number
-  /** Payees allowed for this seller, network and asset, lower case; `undefined` when none is pinned yet. */
-  payees(network: string, asset: string): readonly string[] | undefined
-  /** Whether the payer can make this kind of payment. */
-  supports(offer: Offer): boolean
-  /** What the price is held against, `undefined` when nothing is. */
-  price?: ((network: string, asset: string) => PriceLimit | undefined) | undefined
-  /** Which of several acceptable offers is paid: the cheapest in USD (default; of equals the seller's first), or the seller's first. */
-  readonly order?: OfferOrder | undefined
-  /**
-   * For payments that are signed ahead: how long they are valid, seconds, whatever the offer wishes for the payment of one request.
-   */
-  readonly lifeSeconds?: number | undefined
-}
-
-/** See {@link GatePolicy.order}. */
-export type OfferOrder = 'cheapest' | 'seller'
-
-/** How much a seller may ask, seen from what it was paid before; smallest units. */
-export interface PriceLimit {
-  readonly pinned: bigint
-  /** Inclusive. */
-  readonly highest: bigint
-  /** For the message: the arguments that tell `tollway sellers trust` which price is meant. */
-  readonly target: string
-}
 
 const QUOTE_KEY = Symbol('only the gate makes quotes')
 
@@ -60,21 +28,21 @@ const QUOTE_KEY = Symbol('only the gate makes quotes')
 export class Quote {
   /** The exact amount, smallest units. */
   readonly amount: bigint
-  /** Micro-USD rounded up, or `undefined` where the asset has no USD value. */
+  /** Micro-USD, rounded up; `undefined` when the asset has no USD value. */
   readonly microUsd: bigint | undefined
   readonly asset: Asset
   /** Lower case. */
   readonly payTo: string
-  /** How long the authorization may be valid, seconds. */
+  /** How long the authorization is valid, seconds. */
   readonly validitySeconds: number
-  /** Where the payment goes: scheme, host and port. */
+  /** Where the payment is sent: scheme, host and port. */
   readonly origin: string
   /** `upto`: the seller may take less than the amount. */
   readonly scheme: 'exact' | 'upto'
   readonly method: AuthorizationMethod
   /** `upto`: the only address that may settle, lower case. */
   readonly facilitator: string | undefined
-  /** What the seller says of EIP-2612 gas sponsoring, `undefined` when it does not offer it. Seller's text: echoed, never read. */
+  /** The seller's own text about EIP-2612 gas sponsoring, echoed and never interpreted; `undefined` when it offers none. */
   readonly sponsoring: Readonly<Record<string, unknown>> | undefined
   readonly offer: Offer
   readonly resource: unknown
@@ -100,14 +68,15 @@ export class Quote {
     Object.freeze(this)
   }
 
-  /** Whether a value is a quote that came out of the gate. Payers ask before they sign. */
+  /** Whether a value is a quote made by the gate. Payers check this before they sign. */
   static isVetted(value: unknown): value is Quote {
     return typeof value === 'object' && value !== null && #vetted in value && value.#vetted
   }
 }
 
-/** A refusal and how far the offer got: of several refused offers the one that got furthest is reported. */
+/** A refused offer. Of several, the one that passed the most checks is reported. */
 interface Refusal {
+  /** How many checks the offer passed. */
   readonly stage: number
   readonly code: ErrorCode
   readonly message: string
@@ -116,17 +85,17 @@ interface Refusal {
 }
 
 /**
- * Chooses the offer to pay: of those that pass every check the first of {@link vetOffers}.
+ * The offer to pay: the first of {@link vetOffers}.
  * @param origin where the payment would be sent
- * @throws TollwayError with the code of the offer that got furthest
+ * @throws TollwayError with the code of the offer that passed the most checks
  */
 export function vetChallenge(challenge: Challenge, origin: string, policy: GatePolicy): Quote {
   return vetOffers(challenge, origin, policy)[0]
 }
 
 /**
- * The offers that pass every check, in the order in which they are to be tried; at least one.
- * @throws TollwayError with the code of the offer that got furthest
+ * The offers that pass every check, at least one, in the order in which they should be tried.
+ * @throws TollwayError with the code of the offer that passed the most checks
  */
 export function vetOffers(
   challenge: Challenge,
@@ -163,25 +132,11 @@ export function vetOffers(
   })
 }
 
-/** The sort is stable: of equals the seller's first stays first. */
+/** The sort is stable: among equal prices the seller's order is kept. */
 function byPrice(a: Quote, b: Quote): number {
   const [one, other] = [a.microUsd ?? 0n, b.microUsd ?? 0n]
   if (one === other) return 0
   return one < other ? -1 : 1
-}
-
-function wanted({ scheme, extra }: Offer): string {
-  const method = extra['assetTransferMethod']
-  if (typeof method === 'string') return method
-  return method === undefined && scheme !== 'upto' ? 'eip3009' : 'another method'
-}
-
-/** How an offer wants to be paid; `undefined` for a method that is not known. `upto` is always Permit2. */
-function methodOf({ scheme, extra }: Offer): AuthorizationMethod | undefined {
-  const method = extra['assetTransferMethod']
-  if (scheme === 'upto') return method === undefined || method === 'permit2' ? 'permit2' : undefined
-  if (method === undefined || method === 'eip3009') return 'eip3009'
-  return method === 'permit2' ? 'permit2' : undefined
 }
 
 function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: GatePolicy): Quote | Refusal {
@@ -216,7 +171,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 2,
       code: 'no_supported_offer',
-      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wanted(offer), 200)}, which is not a way this token is paid with.`,
+      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wantedMethod(offer), 200)}, which is not a way this token is paid with.`,
     }
   }
   const facilitator = facilitatorOf(offer)
@@ -304,21 +259,6 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
   return new Quote(QUOTE_KEY, fields)
 }
 
-function facilitatorOf({ scheme, extra }: Offer): string | undefined {
-  const address = extra['facilitatorAddress']
-  return scheme === 'upto' && typeof address === 'string' && EVM_ADDRESS.test(address)
-    ? address.toLowerCase()
-    : undefined
-}
-
-/** What the seller advertises of gas sponsoring; v1 has no extensions. */
-function sponsoringOf({ x402Version, extensions }: Challenge): Readonly<Record<string, unknown>> | undefined {
-  const extension = Object.hasOwn(extensions, GAS_SPONSORING) ? extensions[GAS_SPONSORING] : undefined
-  if (x402Version !== 2 || typeof extension !== 'object' || extension === null) return undefined
-  const info = 'info' in extension ? extension.info : undefined
-  return typeof info === 'object' && info !== null && !Array.isArray(info) ? { ...info } : {}
-}
-
 function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
   const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
   const price = formatUnits(amount, asset.decimals)
@@ -330,19 +270,4 @@ function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
       `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
     ],
   }
-}
-
-/** Seconds from 1 to a day; a missing field means no wish, and the cap applies. */
-function readValidity(value: unknown): number | undefined {
-  if (value === undefined) return MAX_OFFERED_VALIDITY_SECONDS
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return undefined
-  return value <= MAX_OFFERED_VALIDITY_SECONDS ? value : undefined
-}
-
-function describeKinds(challenge: Challenge): string {
-  const kinds = challenge.offers.map((offer) => {
-    const method = offer.extra['assetTransferMethod']
-    return `${offer.scheme}${typeof method === 'string' ? ` by ${method}` : ''} on ${offer.network}`
-  })
-  return [...new Set([...kinds, ...challenge.others])].join(', ')
 }

@@ -22,7 +22,7 @@ const CODES: Readonly<Record<string, FallbackKind>> = {
   content_policy_violation: 'content_policy',
 }
 
-/** Whether the body must be read to tell the class. */
+/** Whether the body must be read to determine the class. */
 export function needsBody(status: number): boolean {
   return WORDED.has(status)
 }

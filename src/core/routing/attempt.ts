@@ -16,7 +16,7 @@ export interface Attempt {
   leave(): void
 }
 
-/** What the model router gives the payment interceptor: health, places and stand-ins. */
+/** What the model router gives the payment interceptor: health, slots and fallbacks. */
 export interface Routing {
   /** @returns `undefined` when the route has no place left */
   enter(candidate: Candidate): Attempt | undefined

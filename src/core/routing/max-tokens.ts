@@ -1,7 +1,7 @@
 /**
  * Lowers a request's limit of answer tokens: sellers that charge ahead reckon with all of them, so it is the one lever on a
  * quote. Only a limit that the client sent is touched: what a seller takes without one is its own default and small (BlockRun:
- * 1,024), and a limit nobody asked for would cut answers that nobody meant to be cut.
+ * 1,024), and a limit that no one asked for would cut answers unintentionally.
  */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 

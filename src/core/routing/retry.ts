@@ -22,7 +22,7 @@ export function retryDelay(attempt: number, askedMs: number | undefined, random:
 
 /**
  * Reads `retry-after-ms`, then `Retry-After` in seconds or as an HTTP date (RFC 9110, 10.2.3).
- * @returns milliseconds, 0 or more; `undefined` where nothing usable stands
+ * @returns milliseconds, 0 or more; `undefined` when there is no usable value
  */
 export function readRetryAfter(
   header: (name: string) => string | undefined,

@@ -29,10 +29,10 @@ export const HEALTHY: Health = { state: 'healthy', fails: 0, until: 0 }
 /** The longest a seller's own Retry-After keeps a route cool. */
 export const MAX_COOLDOWN_MS = 600_000
 
-/** A probe that never tells how it ended must not keep a route out for ever. */
+/** A trial request that never reports its outcome must not exclude a route for ever. */
 const PROBE_MS = 60_000
 
-/** Whether requests should go elsewhere first. When its time is over, a route stands in its old place for the next request. */
+/** Whether other routes should be tried first. After the cooldown the route is back in its old place. */
 export function isCooling(health: Health, now: number): boolean {
   return health.state !== 'healthy' && now < health.until
 }

@@ -12,7 +12,7 @@ export interface OrderFacts {
   readonly strategy: Strategy
   /** 0 up to, not including, 1. */
   random(): number
-  /** Micro-USD of one request, or `undefined` where nobody knows yet. */
+  /** Micro-USD of one request; `undefined` while unknown. */
   price(candidate: Candidate): bigint | undefined
   /** Whether an unknown price should be learnt now by asking this candidate first. */
   learns(candidate: Candidate): boolean

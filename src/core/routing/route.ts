@@ -21,7 +21,7 @@ export interface RouteCondition {
   readonly headers?: ReadonlyMap<string, string> | undefined
 }
 
-/** What is told about a model at `GET /v1/models`. */
+/** What `GET /v1/models` says about a model. */
 export interface ModelInfo {
   /** Tokens of input and output together. */
   readonly contextWindow?: number | undefined
@@ -38,7 +38,7 @@ export interface ModelInfo {
 export interface Route {
   /** The public name: exact, or with one `*`. */
   readonly modelName: string
-  /** The seller's name for the model; `*` stands for what the public name's `*` matched. */
+  /** The seller's name for the model; `*` is replaced by what the public name's `*` matched. */
   readonly model: string | undefined
   /** Without a trailing slash, e.g. `https://seller.example.com/v1`. */
   readonly apiBase: string
@@ -48,7 +48,7 @@ export interface Route {
   readonly apiKey: string | undefined
   /** Whether the client's own Authorization goes along: only to the default upstream, and only where no callers are configured. */
   readonly forwardCredentials?: boolean | undefined
-  /** What a paid seller is told as User-Agent; default `tollway`. */
+  /** The User-Agent sent to a paid seller; default `tollway`. */
   readonly userAgent?: string | undefined
   /** Lower is tried first. */
   readonly order: number
@@ -95,13 +95,13 @@ export interface RouteFacts {
   header(name: string): string | undefined
 }
 
-/** Why a model's own candidates could not serve, where other models may stand in. */
+/** Why a model's own candidates could not serve it, so that fallback models may. */
 export type FallbackKind = 'unavailable' | 'context_window' | 'content_policy'
 
-/** Model names, or patterns as they stand in `model_name`, to the models that stand in. */
+/** Fallback models by model name, or by pattern as in `model_name`. */
 export type FallbackMap = ReadonlyMap<string, readonly string[]>
 
-/** What {@link compileRoutes} knows beside the routes. */
+/** Options of {@link compileRoutes}. */
 export interface RouteNames {
   /** Other names of models. */
   readonly aliases?: ReadonlyMap<string, string> | undefined
@@ -112,13 +112,13 @@ export interface RouteNames {
 /** Routes compiled for matching. */
 export interface RouteTable {
   readonly routes: readonly Route[]
-  /** Other names and the models they stand for. */
+  /** Aliases and the models they refer to. */
   readonly aliases: ReadonlyMap<string, string>
-  /** The model an alias stands for; any other name itself. */
+  /** The model that an alias refers to; any other name unchanged. */
   resolve(model: string): string
-  /** The candidates of a model in the order to try them, its stand-ins last; empty when no route claims it. */
+  /** The candidates of a model in the order to try them, fallbacks last; empty when no route serves it. */
   match(model: string, facts?: RouteFacts): Candidate[]
-  /** The stand-ins of a model for one kind of failure. */
+  /** The fallback candidates of a model for one kind of failure. */
   fallbacks(model: string, kind: FallbackKind, facts?: RouteFacts): Candidate[]
 }
 

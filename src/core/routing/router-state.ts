@@ -59,7 +59,7 @@ export interface RoutedRequest {
   readonly standIns: (kind: FallbackKind) => readonly Candidate[]
 }
 
-/** Defaults of a router that was told nothing. */
+/** The defaults of a router without settings. */
 export const ROUTER_DEFAULTS = {
   strategy: 'order',
   allowedFails: 3,
@@ -150,7 +150,7 @@ export class RouterState {
     }
   }
 
-  /** Every route that was asked since the start, as it stands now. */
+  /** The current state of every route used since the start. */
   readings(): RouteReading[] {
     const now = this.#clock.now()
     return [...this.#places].map(([route, { health }]) => ({

@@ -7,7 +7,7 @@ interface Entry {
   readonly until: number
 }
 
-/** See the file's head. */
+/** Remembers which route served a session. */
 export class SessionAffinity {
   readonly #places = new Map<string, Entry>()
   readonly #lifeMs: number

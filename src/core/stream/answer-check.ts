@@ -22,7 +22,7 @@ const ANSWERS: ReadonlySet<string> = new Set([
 /** Values of an `error` that mean that there is none. */
 const NO_ERROR = /^(?:null|false|0|""|\{\s*\}|\[\s*\])$/
 
-/** Whether a JSON text tells an error and holds nothing of an answer. */
+/** Whether a JSON text reports an error and contains no part of an answer. */
 export function isErrorOnly(body: Uint8Array): boolean {
   const members = scanTopLevel(body) ?? []
   if (members.some(({ key }) => ANSWERS.has(key))) return false

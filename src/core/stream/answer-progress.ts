@@ -44,7 +44,7 @@ export class AnswerProgress implements StreamProgress {
     return this.#done || (this.#finished.size > 0 && this.#openChoices().length === 0)
   }
 
-  /** Token counts, as far as they were told. */
+  /** The reported token counts. */
   get usage(): Usage | undefined {
     return this.#usage
   }
@@ -55,16 +55,16 @@ export class AnswerProgress implements StreamProgress {
 
   /** A chunk with `finish_reason: "length"` for each choice that has not finished, the usage if asked for, then `[DONE]`. */
   truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
-    const told = this.#identity
+    const known = this.#identity
     const open = this.#openChoices()
     // Of an answer that never began clients want to know whose it is.
     const delta = this.#seen.size === 0 ? { role: 'assistant', content: '' } : {}
     const rest = this.#isChat ? { delta } : { text: '', logprobs: null }
     const base = {
-      id: told.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
+      id: known.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
       object: this.#isChat ? 'chat.completion.chunk' : 'text_completion',
-      created: told.created ?? Math.floor(nowMs / 1000),
-      model: told.model ?? model,
+      created: known.created ?? Math.floor(nowMs / 1000),
+      model: known.model ?? model,
     }
     const choices = (open.length === 0 ? [0] : open).map((index) => ({
       index,
@@ -101,18 +101,18 @@ export class AnswerProgress implements StreamProgress {
     if (!members) return 'partial'
     let error: string | undefined
     let isEmpty = false
-    let tells = false
+    let hasUsage = false
     for (const { key, valueStart, valueEnd } of members) {
       if (!READ.has(key)) continue
       const json = parse(value.subarray(valueStart, valueEnd))
       if (key === 'error') error = errorText(json) ?? error
       else this.#note(key, json)
       if (key === 'choices') isEmpty = Array.isArray(json) && json.length === 0
-      if (key === 'usage') tells = isRecord(json)
+      if (key === 'usage') hasUsage = isRecord(json)
     }
     if (this.#failed) error ??= 'finish_reason: error'
     if (error !== undefined) return { error }
-    return isEmpty && tells ? 'usage' : 'whole'
+    return isEmpty && hasUsage ? 'usage' : 'whole'
   }
 
   #note(key: string, json: unknown): void {
@@ -130,10 +130,10 @@ export class AnswerProgress implements StreamProgress {
   #noteChoices(choices: unknown): void {
     if (!Array.isArray(choices)) return
     for (const [position, choice] of choices.slice(0, MAX_CHOICES).entries()) {
-      const told = property(choice, 'index')
-      const index = Number.isSafeInteger(told) ? Number(told) : position
+      const given = property(choice, 'index')
+      const index = Number.isSafeInteger(given) ? Number(given) : position
       if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
-      // Some sellers tell the usage in the choice, and clients read it there.
+      // Some sellers report the usage in the choice, and clients read it there.
       this.#noteUsage(property(choice, 'usage'))
       const reason = property(choice, 'finish_reason')
       if (reason === 'error') this.#failed = true
@@ -141,7 +141,7 @@ export class AnswerProgress implements StreamProgress {
     }
   }
 
-  /** Anthropic tells the input tokens in the first event and the output tokens in the last. */
+  /** Anthropic reports the input tokens in the first event and the output tokens in the last. */
   #noteUsage(json: unknown): void {
     if (!isRecord(json)) return
     this.#usage = readUsage(json) ?? readUsage({ input_tokens: this.#inputTokens, ...json }) ?? this.#usage

@@ -90,7 +90,7 @@ interface Block {
   open: boolean
 }
 
-/** Where blocks without a number stand when there are this many: no answer has more. */
+/** The first position of blocks without an index: no answer has this many blocks. */
 const LAST_INDEX = 9_999
 
 /** See {@link AnswerCollector}. */
@@ -137,7 +137,7 @@ export class AnthropicCollector implements AnswerCollector {
     return this.#message
   }
 
-  /** What was used, as far as it was told. */
+  /** The reported token usage. */
   get usage(): Json {
     return this.#usage.toJson()
   }
@@ -172,9 +172,9 @@ function isTool(block: Json): boolean {
 }
 
 /** Lists in it go on with later events. */
-function blockOf(told: Json): Gathered {
+function blockOf(source: Json): Gathered {
   const block = new Gathered()
-  block.joinAll(told)
+  block.joinAll(source)
   return block
 }
 

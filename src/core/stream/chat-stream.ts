@@ -28,11 +28,11 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
   for (const [position, choice] of objects(choices).entries()) {
     const index = indexOr(choice['index'], position)
     const message = member(choice, 'message')
-    const told: Json = isJson(message) ? message : {}
-    push(index, { role: told['role'] ?? 'assistant', ...without(told, ...FIRST) })
+    const source: Json = isJson(message) ? message : {}
+    push(index, { role: source['role'] ?? 'assistant', ...without(source, ...FIRST) })
     let logprobs: Json = isJson(choice['logprobs']) ? { logprobs: choice['logprobs'] } : {}
     for (const name of TEXTS) {
-      const text = told[name]
+      const text = source[name]
       if (typeof text !== 'string') {
         // A list of parts is no standard, and must not be lost.
         if (text !== null && text !== undefined) push(index, { [name]: text })
@@ -41,7 +41,7 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
       push(index, { [name]: text }, name === 'content' ? logprobs : {})
       if (name === 'content') logprobs = {}
     }
-    for (const [at, call] of objects(told['tool_calls']).entries()) {
+    for (const [at, call] of objects(source['tool_calls']).entries()) {
       push(index, { tool_calls: [{ ...call, index: at }] })
     }
     const end = {
@@ -89,7 +89,7 @@ export class ChatCollector implements AnswerCollector {
     }
   }
 
-  #addChoice(index: number, told: Json): void {
+  #addChoice(index: number, piece: Json): void {
     const choice: Choice = this.#choices.get(index) ?? {
       message: new Gathered({ role: 'assistant', content: null }),
       calls: [],
@@ -100,15 +100,15 @@ export class ChatCollector implements AnswerCollector {
       rest: new Gathered(),
     }
     this.#choices.set(index, choice)
-    const { delta, logprobs } = told
+    const { delta, logprobs } = piece
     if (isJson(delta)) addDelta(choice, delta)
     if (isJson(logprobs)) {
       choice.hasLogprobs = true
       choice.logprobs.joinAll(logprobs)
     }
-    choice.finish = told['finish_reason'] ?? choice.finish
-    choice.rest.put(told, 'index', 'delta', 'logprobs', 'finish_reason', 'usage')
-    if (isJson(told['usage'])) this.#usage ??= told['usage']
+    choice.finish = piece['finish_reason'] ?? choice.finish
+    choice.rest.put(piece, 'index', 'delta', 'logprobs', 'finish_reason', 'usage')
+    if (isJson(piece['usage'])) this.#usage ??= piece['usage']
   }
 
   answer(truncated: boolean): Json | undefined {
@@ -147,11 +147,11 @@ function addDelta(choice: Choice, delta: Json): void {
 }
 
 /** Some sellers give every whole call the index 0: another id is another call. */
-function addCall(choice: Choice, position: number, told: Json): void {
-  const index = indexOr(told['index'], position)
+function addCall(choice: Choice, position: number, piece: Json): void {
+  const index = indexOr(piece['index'], position)
   const place = choice.places.get(index)
   const before = place === undefined ? undefined : choice.calls[place]
-  const { id } = told
+  const { id } = piece
   const known = before?.get('id')
   const isNew = typeof id === 'string' && id !== '' && known !== undefined && known !== id
   let call = before
@@ -159,7 +159,7 @@ function addCall(choice: Choice, position: number, told: Json): void {
     call = new Gathered()
     choice.places.set(index, choice.calls.push(call) - 1)
   }
-  for (const [name, value] of Object.entries(told)) {
+  for (const [name, value] of Object.entries(piece)) {
     if (name === 'index') continue
     if (isJson(value)) addFields(call, name, value)
     else if ((value !== null && value !== '') || call.get(name) === undefined) call.set(name, value)

@@ -8,7 +8,7 @@ import { brokenOff, type TruncationFallback } from './truncation.ts'
 
 /**
  * So much of an answer is kept to end it well, bytes of its events; of a longer one it is only known what is open, and the
- * events that are added at the end tell only what came before.
+ * events that are added at the end contain only what came before.
  */
 const MAX_KEPT_BYTES = 262_144
 
@@ -77,8 +77,8 @@ export class ResponsesProgress extends EventProgress {
       events.push({ event: type, data: { type, sequence_number: sequence, ...data } })
       sequence += 1
     }
-    const told = this.#answer.answer(true)
-    const response: Json = told ?? {
+    const known = this.#answer.answer(true)
+    const response: Json = known ?? {
       id: `resp_${requestId}`,
       object: 'response',
       created_at: Math.floor(nowMs / 1000),
@@ -88,7 +88,7 @@ export class ResponsesProgress extends EventProgress {
       tool_choice: 'auto',
       tools: [],
     }
-    if (!told) push('response.created', { response: { ...response, status: 'in_progress', usage: null } })
+    if (!known) push('response.created', { response: { ...response, status: 'in_progress', usage: null } })
     for (const { index, item } of this.#answer.openItems()) {
       push('response.output_item.done', { output_index: index, item })
     }
@@ -178,8 +178,8 @@ function errorWords(event: Json): string | undefined {
   const failed = event['type'] === 'response.failed'
   const error = failed ? member(event['response'], 'error') : event['error']
   if (event['type'] !== 'error' && !failed && !isJson(error)) return undefined
-  const told = member(error, 'message') ?? event['message']
-  return typeof told === 'string' ? told.slice(0, 256) : 'error'
+  const message = member(error, 'message') ?? event['message']
+  return typeof message === 'string' ? message.slice(0, 256) : 'error'
 }
 
 /** Of an event beyond what is kept: what begins or ends with it, and nothing that grows. */

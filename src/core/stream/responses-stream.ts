@@ -146,8 +146,8 @@ export class ResponsesCollector implements AnswerCollector {
     if (!this.#response) return undefined
     if (this.#isWhole) {
       // Some sellers leave the output out of the last event.
-      const told = this.#response['output']
-      if (Array.isArray(told) && told.length > 0) return this.#response
+      const output = this.#response['output']
+      if (Array.isArray(output) && output.length > 0) return this.#response
     }
     const output = inOrder(this.#items).flatMap(([, item]) =>
       item.open && isCall(item.item) ? [] : [itemSoFar(item)],

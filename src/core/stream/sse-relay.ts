@@ -42,7 +42,7 @@ export class SseRelay {
   readonly #lines: SseLines
   readonly #progress: StreamProgress
   #isFirstLine = true
-  /** A comment of ours went before the seller's first byte: its byte order mark would stand in the middle. */
+  /** We wrote a comment before the seller's first byte, so its byte order mark would end up in the middle. */
   #spokeFirst = false
   readonly #event: EventBuffer
   #sellerError: string | undefined
@@ -89,7 +89,7 @@ export class SseRelay {
     return out.take()
   }
 
-  /** A comment, where one may stand now: between two events. */
+  /** A comment, if one is allowed now: between two events. */
   comment(text: string): Buffer | undefined {
     if (this.#event.isOpen || this.#lines.insideOverlongLine || this.#lines.afterCr) return undefined
     this.#spokeFirst ||= this.#isFirstLine
@@ -116,7 +116,7 @@ export class SseRelay {
     const failed = broken || this.#sellerError !== undefined
     if (this.#progress.complete && !failed) {
       this.#event.release(out)
-      // Anthropic's clients wait for the last event; for `[DONE]` nobody waits once every choice has its reason.
+      // Anthropic's clients wait for the last event; no client waits for `[DONE]` once every choice has its finish reason.
       if (shape === 'anthropic') this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
     }

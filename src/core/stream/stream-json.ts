@@ -57,7 +57,7 @@ export function objects(value: unknown): Json[] {
   return Array.isArray(value) ? value.filter(isJson) : []
 }
 
-/** A whole number from 0 to 9999, or what stands in for it: no protocol has larger indexes, and a list must not become sparse. */
+/** A whole number from 0 to 9999, else the fallback: no protocol has larger indexes, and a list must not become sparse. */
 export function indexOr(value: unknown, otherwise: number): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 10_000
     ? value

@@ -13,8 +13,8 @@ export function withUsage(body: Buffer): Buffer {
   const options = find(body, 'stream_options')
   if (!options) return withMember(body, '"stream_options":{"include_usage":true}')
   const inner = body.subarray(options.valueStart, options.valueEnd)
-  const told = find(inner, 'include_usage')
-  if (told) return replaceMember(body, options, replaceMember(inner, told, 'true').toString('utf8'))
+  const known = find(inner, 'include_usage')
+  if (known) return replaceMember(body, options, replaceMember(inner, known, 'true').toString('utf8'))
   // `null`, or something that no API takes: the seller will say so of an object that it does not take either.
   const isObject = scanTopLevel(inner) !== undefined
   const value = isObject

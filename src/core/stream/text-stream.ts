@@ -57,12 +57,12 @@ export class TextCollector implements AnswerCollector {
     this.#came = true
     this.#base.put(event, 'choices', 'usage')
     if (isJson(event['usage'])) this.#usage = event['usage']
-    for (const [position, told] of objects(choices).entries()) {
-      this.#addChoice(indexOr(told['index'], position), told)
+    for (const [position, piece] of objects(choices).entries()) {
+      this.#addChoice(indexOr(piece['index'], position), piece)
     }
   }
 
-  #addChoice(index: number, told: Json): void {
+  #addChoice(index: number, piece: Json): void {
     const choice: Choice = this.#choices.get(index) ?? {
       text: '',
       logprobs: new Gathered(),
@@ -71,13 +71,13 @@ export class TextCollector implements AnswerCollector {
       rest: new Gathered(),
     }
     this.#choices.set(index, choice)
-    if (typeof told['text'] === 'string') choice.text += told['text']
-    if (isJson(told['logprobs'])) {
+    if (typeof piece['text'] === 'string') choice.text += piece['text']
+    if (isJson(piece['logprobs'])) {
       choice.hasLogprobs = true
-      choice.logprobs.joinAll(told['logprobs'])
+      choice.logprobs.joinAll(piece['logprobs'])
     }
-    choice.finish = told['finish_reason'] ?? choice.finish
-    choice.rest.put(told, 'index', 'text', 'logprobs', 'finish_reason')
+    choice.finish = piece['finish_reason'] ?? choice.finish
+    choice.rest.put(piece, 'index', 'text', 'logprobs', 'finish_reason')
   }
 
   answer(truncated: boolean): Json | undefined {

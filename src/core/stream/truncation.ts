@@ -1,7 +1,7 @@
-/** What a paid answer that breaks off is told as. */
+/** How a paid answer that breaks off is reported. */
 import { TollwayError } from '../errors.ts'
 
-/** What stands in for what the seller never told. */
+/** Values for what the seller never sent. */
 export interface TruncationFallback {
   /** Makes up the id of an answer that broke before its first event. */
   readonly requestId: string

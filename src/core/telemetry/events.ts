@@ -1,4 +1,4 @@
-/** What happened, told to observers (metrics, log). Observers never decide anything and must not throw. */
+/** Events for observers such as metrics and the log. Observers never decide anything and must not throw. */
 import type { Claim, Totals } from '../budget/budget.ts'
 import type { Charge, ChargeState } from '../charge/charge.ts'
 import type { ErrorCode } from '../errors.ts'

@@ -1,6 +1,6 @@
 /** A purchase: where vouchers are bought, by whom they are signed, and on which terms they may be bought again. */
 
-/** What `tollway buy` was told, beside the pool of the same payer and name (core/voucher). */
+/** The settings of `tollway buy`, kept with the pool of the same payer and name. */
 export interface Purchase {
   /** Name under `payers` of the payer that spends the vouchers. */
   readonly payer: string

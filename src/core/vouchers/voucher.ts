@@ -10,7 +10,7 @@ import type { AuthorizationMethod } from '../money/assets.ts'
  * - `ready`: free, and long enough valid to be used.
  * - `held`: claimed by a charge that is on its way.
  * - `spent`: its charge is settled, or another process said it used it.
- * - `uncertain`: sent, and nobody can say yet whether it was taken. Never used again.
+ * - `uncertain`: sent, and not yet proven spent or unspent. Never used again.
  * - `expired`: free, and no longer usable; or proven unspent after its end.
  * - `dropped`: given up before use; its signature is erased.
  */
@@ -20,7 +20,7 @@ export const VOUCHER_STATES = ['ready', 'held', 'spent', 'uncertain', 'expired',
 export type VoucherState = (typeof VOUCHER_STATES)[number]
 
 /**
- * `route` of the charges that stand for vouchers handed to another process. Until such a charge is settled or released
+ * `route` of the charges that represent vouchers handed to another process. Until such a charge is settled or released
  * the signature stays in the store, so that a file that was not written to its end can be written again. It has a space, which
  * no name of a route may have: the vouchers of a route must never be taken for handed over.
  */
@@ -112,7 +112,7 @@ export interface VoucherPool extends VoucherTerms {
   readonly drainingSince: number | undefined
 }
 
-/** How many vouchers stand in each state. */
+/** The number of vouchers in each state. */
 export type VoucherCounts = Readonly<Record<VoucherState, number>>
 
 /** A pool and what is in it. */

@@ -244,7 +244,7 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= 200
 }
 
-/** Other ways to be paid that a 402 may name beside x402. */
+/** Other payment protocols that a 402 response may name besides x402. */
 function otherProtocols(source: ChallengeSource): string[] {
   const challenge = source.header('www-authenticate') ?? ''
   return /(?:^|,)\s*Payment\s/i.test(challenge) ? ['MPP (WWW-Authenticate: Payment)'] : []

@@ -11,7 +11,7 @@ const ENTRY = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/),
   /** SHA-256 of the key, lower-case hex. */
   digest: z.string().regex(/^[0-9a-f]{64}$/),
-  /** The first characters of the key, so that people can tell keys apart. */
+  /** The first characters of the key, so that people can distinguish keys. */
   hint: z.string().max(16),
   models: z.array(z.string().min(1).max(256)).min(1),
   /** Milliseconds since the epoch. */
@@ -66,7 +66,7 @@ export class CallerKeysWatch {
   #lookedAt: number
 
   /**
-   * @param onFault told when the file turned bad; the keys read last stay good, and none is added
+   * @param onFault called when the file becomes invalid; the keys read last stay valid, and none is added
    * @throws ConfigError as {@link readCallerKeys}
    */
   constructor(path: string, clock: Clock, onFault: (error: unknown) => void) {

@@ -1,6 +1,6 @@
 /**
  * Reads one EVM network over JSON-RPC. Read-only: it can neither sign nor send. Nothing is tried twice and nothing is
- * remembered but finished blocks: whoever asks decides what an answer is worth.
+ * cached: the caller decides how far to trust an answer.
  */
 import {
   getAddress,
@@ -16,7 +16,7 @@ import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
 import { nodeClient, type ChainOptions, type Finality } from './node-client.ts'
 
-/** An event of a contract, as a node tells it. Hex in lower case. */
+/** A contract event as reported by a node. Hex in lower case. */
 export interface ChainLog {
   readonly address: string
   readonly topics: readonly string[]
@@ -170,7 +170,7 @@ export function openChain(options: ChainOptions): ChainReader {
   }
 }
 
-/** Nodes are strangers: what they send that is no log is no answer. */
+/** Nodes are not trusted: an entry that is not a log makes the whole answer invalid. */
 function toLog(log: {
   address: string
   topics: readonly string[]
@@ -192,7 +192,7 @@ function hex(text: string): Hex {
   return `0x${text.replace(/^0x/, '')}`
 }
 
-/** Turns whatever went wrong into a {@link ChainError}: viem's own messages hold the node's address. */
+/** Turns every failure into a {@link ChainError}: viem's own messages contain the node's address. */
 export async function asking<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer

@@ -100,7 +100,7 @@ export function openWalletReader(options: WalletReaderOptions): WalletReader {
   }
 }
 
-/** Asking an address without a contract fails, and that is an answer: the code tells. */
+/** A call to an address without a contract fails. That is an answer too: the missing code explains it. */
 async function orZero(answer: Promise<bigint>): Promise<bigint | Error> {
   try {
     return await answer

@@ -1,16 +1,16 @@
 /**
- * What is known of a wallet's tokens on one network, without a round trip for each payment. What is known and suffices is
- * believed for a while and read again behind the request; before a payment is refused it is always read anew. A node that does
- * not answer refuses nothing: the seller and its facilitator look themselves, and money is only ever saved here, never spent.
+ * Caches a wallet's token balances on one network, so that payments need no round trip to the node. A sufficient balance is
+ * trusted for a while and refreshed in the background; a payment is never refused on a cached balance. A node that does not
+ * answer refuses nothing: the seller and its facilitator check the balance themselves, and this check only saves money.
  */
 import type { Clock } from '../../core/clock.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { ChainError } from './chain.ts'
 import type { WalletFunds, WalletReader } from './wallet-reader.ts'
 
-/** Younger than this nothing is read again, milliseconds. */
+/** A younger reading is not refreshed, milliseconds. */
 const FRESH_MS = 5_000
-/** Younger than this it is believed, and read again behind the request. */
+/** A younger reading is trusted, and refreshed in the background, milliseconds. */
 const USABLE_MS = 60_000
 /** How long an ended payment is remembered that no reading has seen yet: by then the last reading is believed no more. */
 const REMEMBERED_MS = 2 * USABLE_MS
@@ -43,7 +43,7 @@ interface Ended extends Spent {
   readonly at: number
 }
 
-/** See the file's head. */
+/** One wallet on one network. */
 export class WalletWatch {
   readonly #parts: WalletWatchContext
   readonly #timers: Timers
@@ -64,7 +64,7 @@ export class WalletWatch {
   /**
    * What the wallet has of a token, less what was signed since it was read.
    * @param suffices whether it is enough: if so it may be a while old
-   * @returns `undefined` when nobody can say now
+   * @returns `undefined` when it is unknown now
    */
   async funds(asset: string, suffices: (funds: WalletFunds) => boolean): Promise<WalletFunds | undefined> {
     const known = this.#known.get(asset)
@@ -83,13 +83,13 @@ export class WalletWatch {
     return funds && this.#less(asset, funds)
   }
 
-  /** The next EIP-2612 nonce of the wallet. @returns `undefined` when nobody can say now */
+  /** The next EIP-2612 nonce of the wallet. @returns `undefined` when it is unknown now */
   async permitNonce(asset: string): Promise<bigint | undefined> {
     const { reader, owner } = this.#parts
     return await this.#within(reader.permitNonce(asset, owner).catch(unanswered))
   }
 
-  /** The token's own EIP-712 separator. @returns `undefined` when nobody can say now */
+  /** The token's own EIP-712 separator. @returns `undefined` when it is unknown now */
   async separator(asset: string): Promise<string | undefined> {
     const known = this.#separators.get(asset)
     if (known !== undefined) return known
@@ -178,7 +178,7 @@ export class WalletWatch {
   }
 }
 
-/** A node's failure is nobody's answer; anything else is a fault of ours. */
+/** A failure of the node means that there is no answer; any other error is a bug. */
 function unanswered(error: unknown): undefined {
   if (!(error instanceof ChainError)) throw error
   return undefined

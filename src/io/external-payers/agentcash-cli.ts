@@ -9,7 +9,7 @@ import { causeOf, type Agentcash, type AgentcashProgram } from './agentcash-prog
 /** What it prints is our own short answer in its envelope; more than this is not read. */
 const MAX_OUTPUT_BYTES = 262_144
 
-/** How long it may take to end by itself once it is told to, milliseconds. */
+/** How long it may take to exit after it was asked to, milliseconds. */
 const KILL_MS = 2_000
 
 const ENVELOPE = z.object({ success: z.boolean(), error: z.unknown() })

@@ -109,7 +109,7 @@ class Supervisor implements Agentcash {
       env: { ...env },
       stderr: 'ignore',
     })
-    // The SDK's client is no EventTarget: this property is its only way to tell.
+    // The SDK's client is no EventTarget: this property is its only way to report.
     Object.assign(client, { onclose: ended })
     try {
       await client.connect(transport, { timeout: START_MS })

@@ -14,7 +14,7 @@ const STATUS = z.record(
   z.object({ url: z.string(), remote_model: z.string().optional(), remaining: z.number() }),
 )
 
-/** One upstream of an x402-buyer, as its `/status` tells it. */
+/** One upstream of an x402-buyer, as its `/status` reports it. */
 export interface SidecarUpstream {
   readonly name: string
   /** Where it sends requests: must be our shim. */

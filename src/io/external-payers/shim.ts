@@ -24,7 +24,7 @@ import { encodeBase64Json, HEADERS } from '../../core/x402/x402.ts'
 /** The header that names a call where the payer's URL is fixed and cannot hold it. */
 export const SHIM_CALL_HEADER = 'x-tollway-call'
 
-/** A foreign payer sends us next to nothing: the client's body never goes through it. */
+/** An external payer sends us very little: the client's body never passes through it. */
 const MAX_BODY_BYTES = 65_536
 
 /** Payments travel in headers; Node's own limit is 16 kB for all of them together. */
@@ -163,7 +163,7 @@ class Call implements ShimCall {
     this.#forget = forget
     this.#settle = Promise.withResolvers()
     this.payment = this.#settle.promise
-    // A refusal nobody waits for any more must not end the process.
+    // A rejection that no one awaits any more must not end the process.
     this.payment.catch(() => {})
   }
 
@@ -189,7 +189,7 @@ class Call implements ShimCall {
     // Ended while the signature was checked.
     if (this.#isOver) return refuse(response, 409, 'this payment was asked for once')
     if (!this.#nonces.add(nonceId(read, quote))) {
-      // It was sent before, so whoever offers it again is told that it is gone.
+      // It was sent before, so a repeated offer is answered with the news that it is gone.
       this.#settle.reject(new ShimFault('nonce'))
       return sendJson(response, 200, { tollway: 'this payment was used before' })
     }

@@ -13,7 +13,7 @@ export interface FileLock {
   release(): void
 }
 
-/** Who holds a lock, as far as it told. */
+/** The holder of a lock, as far as it identified itself. */
 export interface LockHolder {
   readonly instance: string
   readonly pid: number

@@ -15,7 +15,7 @@ export class LabelGuard {
 
   /**
    * @param cap distinct values per label
-   * @param onOverflow told the label's name for every observation that was folded into `other`
+   * @param onOverflow called with the label's name for every observation that was folded into `other`
    */
   constructor(cap: number, onOverflow: (label: string) => void) {
     this.#cap = cap

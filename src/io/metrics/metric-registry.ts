@@ -92,7 +92,7 @@ export class MetricRegistry {
     this.#counters.get(name)?.inc({ labels: this.#pass(name, labels), value, ...exemplar(requestId) })
   }
 
-  /** Sets a counter whose running total somebody else keeps. */
+  /** Sets a counter whose running total is kept elsewhere. */
   total<N extends NamesOf<'counter'>>(name: N, labels: Labels<N>, value: number): void {
     const counter = this.#counters.get(name)
     counter?.reset()
@@ -121,7 +121,7 @@ export class MetricRegistry {
     this.#gauges.get(name)?.inc(this.#pass(name, labels), value)
   }
 
-  /** Forgets every series of a gauge: what its source no longer tells must not stay on show. */
+  /** Removes every series of a gauge, so that values its source no longer reports disappear. */
   reset(name: NamesOf<'gauge'>): void {
     this.#gauges.get(name)?.reset()
     this.#series.forget(name)

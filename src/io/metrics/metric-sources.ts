@@ -1,4 +1,4 @@
-/** What gauges show is read when they are scraped: from the ledger and from what keeps itself up to date beside it. */
+/** Gauges are read when they are scraped: from the ledger, and from sources that refresh in the background. */
 import { counted, type BudgetAsset, type Totals } from '../../core/budget/budget.ts'
 import { formatUnits } from '../../core/money/money.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../core/charge/reconcile.ts'
@@ -6,7 +6,7 @@ import type { MetricRegistry } from './metric-registry.ts'
 import { showObol, type ObolReading } from './obol-metrics.ts'
 import { showRouteStates, type RouteStateReading } from './routing-metrics.ts'
 
-/** A budget's current window, as the ledger tells it. Money is in micro-USD, or in smallest units where there is an asset. */
+/** A budget's current window, as the ledger reports it. Money is in micro-USD, or in smallest units where there is an asset. */
 export interface BudgetReading {
   readonly budget: string
   /** Whose share: `*` for a global budget. */

@@ -1,4 +1,4 @@
-/** The metrics of one gateway: told by events, and read from the ledger when they are scraped. */
+/** The metrics of one gateway: fed by events, and read from the ledger when they are scraped. */
 import { Registry } from 'prom-client'
 import { takenOf, type Charge, type ChargeState } from '../../core/charge/charge.ts'
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
@@ -24,7 +24,7 @@ export interface Metrics {
   /** Reads the sources and writes the Prometheus text format. What cannot be read is left out or NaN, never stale. */
   text(): Promise<string>
   /**
-   * What `tollway_spend_usd_total` less `tollway_spend_corrections_usd_total` stands for, micro-USD, exact: the counters
+   * What `tollway_spend_usd_total` less `tollway_spend_corrections_usd_total` represents, micro-USD, exact: the counters
    * themselves are doubles, and drift by a micro-USD in some hundred thousand payments.
    */
   spentMicroUsd(): bigint
@@ -176,7 +176,7 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (conversion !== undefined) {
     metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
   }
-  // Without a route no model was asked. The route's name stands for the model: the client's text never is a label.
+  // Without a route no model was asked. The route's name represents the model: the client's text is never a label.
   if (route === 'none') return
   const labels = {
     gen_ai_operation_name: operationOf(summary.endpoint),

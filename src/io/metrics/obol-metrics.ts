@@ -2,7 +2,7 @@
 import type { ObolCounter, ObolLabels } from '../../core/telemetry/events.ts'
 import type { MetricRegistry } from './metric-registry.ts'
 
-/** An upstream as it stands. */
+/** The current state of an upstream. */
 export interface ObolReading extends ObolLabels {
   readonly remaining: number
   readonly spent: number

@@ -8,7 +8,7 @@ type RoutingEvent = Extract<
   { readonly type: 'retried' | 'fell_back' | 'cooled' | 'rate_limited' | 'catalogue' | 'tokens_reduced' }
 >
 
-/** A route's health as the router tells it. */
+/** A route's health as reported by the router. */
 export interface RouteStateReading {
   readonly route: string
   readonly seller: string
@@ -17,7 +17,7 @@ export interface RouteStateReading {
 
 const STATES: Readonly<Record<HealthState, number>> = { healthy: 0, probing: 1, cooling: 2 }
 
-/** Counts what the router and the callers' limits told. */
+/** Counts the events of the router and of the callers' limits. */
 export function recordRouting(metrics: MetricRegistry, event: RoutingEvent): void {
   switch (event.type) {
     case 'retried':

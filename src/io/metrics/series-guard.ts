@@ -9,7 +9,7 @@ export class SeriesGuard {
   readonly #seen = new Map<string, Set<string>>()
   readonly #onOverflow: () => void
 
-  /** @param onOverflow told for every observation that was folded */
+  /** @param onOverflow called for every observation that was folded */
   constructor(onOverflow: () => void) {
     this.#onOverflow = onOverflow
   }

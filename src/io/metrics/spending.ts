@@ -1,4 +1,4 @@
-/** What was spent today and this month, kept fresh beside the requests: a scrape must not read a month of charges. */
+/** Spend of today and this month, refreshed in the background: a scrape must not read a month of charges. */
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../../core/clock.ts'
 import type { Timers } from '../../core/timers.ts'
@@ -12,13 +12,13 @@ export interface SpendingOptions {
   readonly store: Pick<Store, 'spentBy'>
   readonly clock: Clock
   readonly timers: Timers
-  /** Milliseconds that only run forward, to tell how long a reading took; default the machine's. */
+  /** A monotonic clock in milliseconds, to measure how long a reading took; default the machine's. */
   readonly stopwatch?: (() => number) | undefined
   /** Told when the ledger could not be read. */
   readonly onFailure: (error: unknown) => void
 }
 
-/** See the file's head. */
+/** Spend of the current day and month. */
 export interface Spending {
   /** The newest sums; `undefined` before the first reading and while the ledger cannot be read. */
   readonly newest: () => readonly SpentReading[] | undefined

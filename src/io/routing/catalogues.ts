@@ -17,7 +17,7 @@ const FRESH_MS = 3_600_000
 /** Until a catalogue that could not be read is tried again. */
 const RETRY_MS = 300_000
 
-/** How long somebody waits for the first reading. Whoever comes later gets what there is. */
+/** How long a caller waits for the first reading. Later callers get the latest reading at once. */
 const FIRST_WAIT_MS = 3_000
 
 const TIMEOUTS = { connectMs: 3_000, firstByteMs: 5_000, totalMs: 15_000 }
@@ -27,7 +27,7 @@ const MAX_BYTES = 4_194_304
 
 /** What {@link Catalogues} work with. */
 export interface CatalogueContext {
-  /** Which of them have a catalogue is told by {@link Route.catalogue}. */
+  /** Those with {@link Route.catalogue} have a catalogue. */
   readonly routes: readonly Route[]
   readonly upstream: Pick<Upstream, 'send'>
   readonly clock: Clock
@@ -42,7 +42,7 @@ interface Shelf {
   reading: Promise<void> | undefined
 }
 
-/** The catalogues of all routes that have one, by their `api_base`. Nothing is asked before somebody asks us. */
+/** The catalogues of all routes that have one, by their `api_base`. Nothing is read before the first call. */
 export class Catalogues {
   readonly #parts: CatalogueContext
   readonly #shelves: ReadonlyMap<string, Shelf>
@@ -69,7 +69,7 @@ export class Catalogues {
     cancel?.()
   }
 
-  /** Begins to read what is old; nobody waits for it. */
+  /** Starts to refresh old readings in the background. */
   refresh(): void {
     void this.#refresh()
   }

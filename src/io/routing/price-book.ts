@@ -8,7 +8,7 @@ import type { Store } from '../store/store.ts'
 /** How long a reading of the store is good for: prices move by payments, which are seconds apart. */
 const FRESH_MS = 2_000
 
-/** See the file's head. Another process's payments are seen within {@link FRESH_MS}. */
+/** Recent prices. Payments of other processes are seen within {@link FRESH_MS}. */
 export class PriceBook {
   readonly #store: Pick<Store, 'prices'>
   readonly #assets: readonly Asset[]

@@ -8,7 +8,7 @@ const WALLET = z.object({ privateKey: z.string(), address: z.string().optional()
 
 /**
  * @param path normally `~/.agentcash/wallet.json`
- * @throws KeyFault also when the address in the file is another one than its key's: somebody edited it by hand
+ * @throws KeyFault also when the address in the file is not that of its key: the file was edited by hand
  */
 export function readAgentcashWallet(path: string): PrivateKeyAccount {
   const wallet = WALLET.safeParse(parse(readKeyFile(path, { what: 'AgentCash wallet', maxBytes: 4096 })))

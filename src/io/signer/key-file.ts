@@ -1,4 +1,4 @@
-/** Reads a private key out of a file that nobody else can read. Runs in the signer's worker only (rule 8). */
+/** Reads a private key from a file that only its owner can read. Runs in the signer's worker only (rule 8). */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { KeyFault } from './private-key.ts'
 

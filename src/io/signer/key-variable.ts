@@ -3,7 +3,7 @@ import { ConfigError } from '../../core/errors.ts'
 
 /**
  * Remembers that a variable was taken, in the environment itself: the environment belongs to the whole process, so
- * two gateways in it must see each other's claims, and child processes that inherit it are told the same.
+ * two gateways in it must see each other's claims, and child processes that inherit it see them as well.
  */
 const MARK_PREFIX = 'TOLLWAY_TAKEN_'
 

@@ -144,7 +144,7 @@ class RemoteSigner implements Signer {
     try {
       const answer = await fetch(`${this.#base}${path}`, {
         method,
-        // A redirect would carry the token to somebody else.
+        // A redirect would hand the token to another host.
         redirect: 'error',
         headers: {
           accept: 'application/json',

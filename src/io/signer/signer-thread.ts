@@ -94,7 +94,7 @@ export class SignerThread {
   constructor(worker: SignerWorker, timers: Timers) {
     this.#worker = worker
     this.#timers = timers
-    // An error that comes when nobody waits for the start must not end the process.
+    // An error that comes when no one awaits the start must not end the process.
     this.#ready.promise.catch(() => {})
     worker.on('message', (message) => this.#receive(message))
     worker.on('messageerror', () => this.#fail('sent something unreadable'))

@@ -20,7 +20,7 @@ export interface Signer {
   /**
    * Signs a batch, in the order given, letting single signatures through in between. All or nothing: what was signed before a
    * failure is dropped.
-   * @param onProgress told how many are done
+   * @param onProgress called with the number done
    * @throws as {@link Signer.sign}
    */
   signMany(

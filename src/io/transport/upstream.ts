@@ -23,9 +23,9 @@ export interface OutgoingRequest {
   readonly body: Buffer | undefined
   /** Times of this exchange instead of the transport's own. */
   readonly timeouts?: { readonly [K in keyof Timeouts]?: number | undefined } | undefined
-  /** Whether it goes to somebody who is paid: policy may hold those to the public internet. */
+  /** Whether it goes to a paid seller: policy may restrict those to the public internet. */
   readonly toSeller?: boolean | undefined
-  /** Ends the request. One that carries a payment is ended for nobody but the person who sent it, and counts as sent. */
+  /** Aborts the request. A request that carries a payment still counts as sent. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -100,7 +100,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
           body: request.body ?? null,
           signal,
         })
-        // A body that is let go, or that breaks while nobody reads it, must not end the process. Readers are told by their read.
+        // A body that is discarded, or that breaks while no one reads it, must not end the process. Readers get the error from their read.
         answer.body.on('error', () => {})
         return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
       } catch (cause) {

@@ -1,6 +1,6 @@
 /**
  * x402-buyer's state file: the consume keys of used authorizations by upstream, in its own shape, so that it can take over
- * again. The ledger is what we go by; the file is written after it. One writer at a time, whole and durable: written beside,
+ * again. The ledger is what we go by; the file is written after it. One writer at a time, whole and durable: written to a temporary file,
  * synced, renamed.
  */
 import { mkdirSync, readFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ const SCHEMA = z.object({
     .nullish(),
 })
 
-/** See the file's head. */
+/** x402-buyer's `consumed.json`. */
 export class ConsumedFile {
   readonly #path: string
   readonly #lock: FileLock
@@ -46,7 +46,7 @@ export class ConsumedFile {
   /**
    * Opens the file, which need not exist.
    * @param instance what this process calls itself
-   * @param onFailure told when it could not be written; it is tried again with the next key
+   * @param onFailure called when the file could not be written; the next key tries again
    * @throws ConfigError when another process writes it, or it is not such a file
    */
   static open(path: string, instance: string, onFailure: (error: unknown) => void): ConsumedFile {
@@ -123,15 +123,15 @@ export class ConsumedFile {
     const consumed = Object.fromEntries(
       [...this.#keys].toSorted(byName).map(([name, keys]) => [name, [...keys].toSorted()]),
     )
-    const beside = `${this.#path}.tmp`
-    const file = await open(beside, 'w', 0o600)
+    const temporary = `${this.#path}.tmp`
+    const file = await open(temporary, 'w', 0o600)
     try {
       await file.writeFile(`${JSON.stringify({ consumed }, undefined, 2)}\n`)
       await file.sync()
     } finally {
       await file.close()
     }
-    await rename(beside, this.#path)
+    await rename(temporary, this.#path)
     const directory = await open(dirname(this.#path), 'r')
     try {
       await directory.sync()

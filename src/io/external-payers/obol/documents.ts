@@ -124,7 +124,7 @@ function merged(all: readonly Contents[]): Contents {
   }
 }
 
-/** JSON is YAML too; several documents may stand in one file. */
+/** JSON is YAML too; one file may contain several documents. */
 function parse(text: string): unknown[] {
   try {
     return [JSON.parse(text) as unknown]

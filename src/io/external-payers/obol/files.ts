@@ -21,7 +21,7 @@ export interface ObolPaths {
 export interface ObolFiles {
   readonly upstreams: ReadonlyMap<string, UpstreamDocument>
   readonly auths: ReadonlyMap<string, readonly AuthDocument[]>
-  /** Files of a directory that cannot be understood: name of the upstream to what is wrong. What was known of it stands. */
+  /** Files that cannot be parsed: upstream name to what is wrong. What was loaded before stays valid. */
   readonly unreadable: ReadonlyMap<string, string>
   /** Changes when anything in the files does. */
   readonly digest: string

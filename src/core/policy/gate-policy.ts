@@ -1,0 +1,41 @@
+/** The policy that the gate checks offers against. */
+import type { Asset } from '../money/assets.ts'
+import type { Offer } from '../x402/x402.ts'
+
+/** The rules that an offer must meet. */
+export interface GatePolicy {
+  /** CAIP-2 ids of the networks that the payer may pay on. */
+  readonly networks: readonly string[]
+  readonly assets: readonly Asset[]
+  /** Origins that may be paid, such as `https://seller.example.com`. */
+  readonly origins: ReadonlySet<string>
+  /** The ceiling per request, micro-USD, inclusive; `undefined` for none. */
+  readonly maxMicroUsd: bigint | undefined
+  /** The longest validity window that is signed, seconds. */
+  readonly maxValiditySeconds: number
+  /** The payees allowed for this seller, network and asset, in lower case; `undefined` when none is pinned yet. */
+  payees(network: string, asset: string): readonly string[] | undefined
+  /** Whether the payer can make this kind of payment. */
+  supports(offer: Offer): boolean
+  /** The limit on the price of this network and asset; `undefined` for none. */
+  price?: ((network: string, asset: string) => PriceLimit | undefined) | undefined
+  /**
+   * Which of several acceptable offers is paid: the cheapest in USD (default; among equal prices the seller's first), or
+   * the seller's first.
+   */
+  readonly order?: OfferOrder | undefined
+  /** For payments signed in advance: their validity in seconds. It replaces what the offer asks for. */
+  readonly lifeSeconds?: number | undefined
+}
+
+/** See {@link GatePolicy.order}. */
+export type OfferOrder = 'cheapest' | 'seller'
+
+/** How much a seller may ask, derived from its pinned price; smallest units. */
+export interface PriceLimit {
+  readonly pinned: bigint
+  /** Inclusive. */
+  readonly highest: bigint
+  /** Arguments of `tollway sellers trust` that name this price, for the message. */
+  readonly target: string
+}

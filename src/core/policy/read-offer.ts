@@ -1,0 +1,57 @@
+/** Reads the fields of a seller's offer that need interpretation. Nothing here decides whether the offer is acceptable. */
+import { EVM_ADDRESS } from '../evm.ts'
+import type { AuthorizationMethod } from '../money/assets.ts'
+import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
+
+/** The largest `maxTimeoutSeconds` that is accepted. Smaller values may still be capped by the policy. */
+export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
+
+/** The name of the method that an offer asks for, for a message. */
+export function wantedMethod({ scheme, extra }: Offer): string {
+  const method = extra['assetTransferMethod']
+  if (typeof method === 'string') return method
+  return method === undefined && scheme !== 'upto' ? 'eip3009' : 'another method'
+}
+
+/** The method that an offer asks for; `undefined` when it is unknown. `upto` always uses Permit2. */
+export function methodOf({ scheme, extra }: Offer): AuthorizationMethod | undefined {
+  const method = extra['assetTransferMethod']
+  if (scheme === 'upto') return method === undefined || method === 'permit2' ? 'permit2' : undefined
+  if (method === undefined || method === 'eip3009') return 'eip3009'
+  return method === 'permit2' ? 'permit2' : undefined
+}
+
+/** `upto`: the only address that may settle, in lower case. `undefined` for other schemes, or when the offer names none. */
+export function facilitatorOf({ scheme, extra }: Offer): string | undefined {
+  const address = extra['facilitatorAddress']
+  return scheme === 'upto' && typeof address === 'string' && EVM_ADDRESS.test(address)
+    ? address.toLowerCase()
+    : undefined
+}
+
+/** The seller's own text about EIP-2612 gas sponsoring; `undefined` when it offers none. v1 has no extensions. */
+export function sponsoringOf({
+  x402Version,
+  extensions,
+}: Challenge): Readonly<Record<string, unknown>> | undefined {
+  const extension = Object.hasOwn(extensions, GAS_SPONSORING) ? extensions[GAS_SPONSORING] : undefined
+  if (x402Version !== 2 || typeof extension !== 'object' || extension === null) return undefined
+  const info = 'info' in extension ? extension.info : undefined
+  return typeof info === 'object' && info !== null && !Array.isArray(info) ? { ...info } : {}
+}
+
+/** The validity that an offer asks for: 1 second to a day. Without the field the maximum applies; `undefined` when invalid. */
+export function readValidity(value: unknown): number | undefined {
+  if (value === undefined) return MAX_OFFERED_VALIDITY_SECONDS
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return undefined
+  return value <= MAX_OFFERED_VALIDITY_SECONDS ? value : undefined
+}
+
+/** The ways to pay that a seller offers, for a message. */
+export function describeKinds(challenge: Challenge): string {
+  const kinds = challenge.offers.map((offer) => {
+    const method = offer.extra['assetTransferMethod']
+    return `${offer.scheme}${typeof method === 'string' ? ` by ${method}` : ''} on ${offer.network}`
+  })
+  return [...new Set([...kinds, ...challenge.others])].join(', ')
+}
