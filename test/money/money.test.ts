@@ -39,7 +39,7 @@ describe('parseAtomic', () => {
     },
   )
 
-  test('reads every uint256 back from its decimal text', () => {
+  test('rule 1: reads every uint256 back from its decimal text', () => {
     fc.assert(
       fc.property(fc.bigInt(0n, 2n ** 256n - 1n), (amount) => {
         expect(parseAtomic(amount.toString())).toBe(amount)
@@ -47,7 +47,7 @@ describe('parseAtomic', () => {
     )
   })
 
-  test('whatever it accepts, it accepts with the one reading BigInt has', () => {
+  test('rule 1: reads every accepted amount exactly as BigInt does', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[-+0-9a-fx._ ]{0,12}$/)), (text) => {
         const amount = parseAtomic(text)
@@ -71,7 +71,7 @@ describe('USD', () => {
     expect(parseUsd(text)).toBeUndefined()
   })
 
-  test('writes what it reads back', () => {
+  test('reads back every USD amount that it writes', () => {
     fc.assert(
       fc.property(fc.bigInt(0n, 10n ** 20n), (micro) => {
         expect(parseUsd(formatUsd(micro))).toBe(micro)
@@ -79,7 +79,7 @@ describe('USD', () => {
     )
   })
 
-  test('cuts trailing zeros and keeps small amounts', () => {
+  test('drops trailing zeros and keeps small amounts', () => {
     expect([1000n, 1_000_000n, 1n, 0n, 1_500_000n].map(formatUsd)).toEqual([
       '0.001',
       '1',
@@ -92,11 +92,11 @@ describe('USD', () => {
 })
 
 describe('toMicroUsd', () => {
-  test('takes one dollar of a 6-decimal dollar token as it is', () => {
+  test('converts a 6-decimal dollar token one to one', () => {
     expect(toMicroUsd(1000n, 6, { numerator: 1n, scale: 0 })).toBe(1000n)
   })
 
-  test('rounds against the caller: never below the exact value, never a whole micro-dollar above it', () => {
+  test('rule 1: rounds against the caller: never below the exact value, never a whole micro-dollar above it', () => {
     const rate = fc.stringMatching(/^(?:0|[1-9]\d{0,5})\.\d{1,18}$/).map(parseRate)
     fc.assert(
       fc.property(
@@ -115,7 +115,7 @@ describe('toMicroUsd', () => {
     )
   })
 
-  test('a rate of zero is no rate', () => {
+  test('refuses a rate of zero', () => {
     expect(parseRate('0')).toBeUndefined()
     expect(parseRate('0.000')).toBeUndefined()
     expect(parseRate('0.05')).toEqual({ numerator: 5n, scale: 2 })

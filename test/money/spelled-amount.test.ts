@@ -20,7 +20,7 @@ describe('amounts as people spell them', () => {
     expect(parseSpelledAmount(text, usdc)).toBe(units)
   })
 
-  test('USD of another token go by its value, rounded down', () => {
+  test('converts USD to another token by its value, rounded down', () => {
     expect(parseSpelledAmount('$0.10', obol)).toBe(2n * 10n ** 18n)
     expect(parseSpelledAmount('$0.000001', { ...usdc, usd: { numerator: 3n, scale: 0 } })).toBe(0n)
     expect(parseSpelledAmount('$1', { symbol: 'OBOL', decimals: 18, usd: undefined })).toBeUndefined()
@@ -46,7 +46,7 @@ describe('amounts as people spell them', () => {
     expect(parseSpelledAmount(text, usdc)).toBeUndefined()
   })
 
-  test('what is written as whole tokens is read back to the unit', () => {
+  test('rule 1: reads an amount in whole tokens back to the smallest unit', () => {
     assert(
       property(bigInt({ min: 0n, max: 10n ** 30n }), constantFrom(usdc, obol), (units, token) => {
         const text = `${formatUnits(units, token.decimals)} ${token.symbol}`
@@ -55,7 +55,7 @@ describe('amounts as people spell them', () => {
     )
   })
 
-  test('an amount in USD is never worth more than it says', () => {
+  test('rule 1: never turns an amount in USD into tokens worth more', () => {
     assert(
       property(
         bigInt({ min: 0n, max: 10n ** 12n }),

@@ -57,7 +57,7 @@ const codeOf = (offer: unknown, more: Partial<GatePolicy> = {}): string =>
   refusal(() => vetChallenge(challenge(offer), ORIGIN, { ...policy, ...more })).code
 
 describe('an offer within policy', () => {
-  test('becomes a frozen quote of the exact amount, with the domain from our own table', () => {
+  test('rule 6: becomes a frozen quote of the exact amount, with the EIP-712 domain from our own table', () => {
     const quote = vetChallenge(
       challenge({ ...good, extra: { name: 'Evil Coin', version: '9' } }),
       ORIGIN,
@@ -73,18 +73,18 @@ describe('an offer within policy', () => {
     expect(quote.asset.domain).toEqual({ name: 'USDC', version: '2' })
   })
 
-  test('its validity is capped, not refused, up to a day', () => {
+  test('rule 6: has its validity capped, not refused, up to a day', () => {
     expect(
       vetChallenge(challenge({ ...good, maxTimeoutSeconds: 86_400 }), ORIGIN, policy).validitySeconds,
     ).toBe(600)
   })
 
-  test('at the ceiling to the micro-dollar it passes, one above it does not', () => {
+  test('rule 6: passes at the price ceiling and is refused one micro-dollar above it', () => {
     expect(vetChallenge(challenge({ ...good, amount: '100000' }), ORIGIN, policy).amount).toBe(100_000n)
     expect(codeOf({ ...good, amount: '100001' })).toBe('price_above_limit')
   })
 
-  test('a readable offer is not spoiled by junk beside it', () => {
+  test('is accepted even when unreadable offers accompany it', () => {
     const quote = vetChallenge(
       challenge(null, 7, { scheme: 'exact' }, { ...good, scheme: 'upto' }, good),
       ORIGIN,
@@ -117,7 +117,7 @@ describe('an offer outside policy is refused with its own code', () => {
     expect(codeOf({ ...good, ...change })).toBe(code)
   })
 
-  test('another payee than pinned', () => {
+  test('rule 6: a payee that is not the pinned one', () => {
     expect(codeOf(good, { payees: () => ['0x00000000000000000000000000000000000000aa'] })).toBe(
       'payee_not_allowed',
     )
@@ -139,7 +139,7 @@ describe('an offer outside policy is refused with its own code', () => {
     )
   })
 
-  test('of several refused offers the one that got furthest is told', () => {
+  test('of several refused offers, the one that passed the most checks is reported', () => {
     const offers = challenge(
       { ...good, network: 'eip155:8453' },
       { ...good, amount: '5000000' },
@@ -148,7 +148,7 @@ describe('an offer outside policy is refused with its own code', () => {
     expect(refusal(() => vetChallenge(offers, ORIGIN, policy)).code).toBe('price_above_limit')
   })
 
-  test("the seller's words reach no message unfiltered", () => {
+  test("no control character of the seller's text reaches a message", () => {
     const error = refusal(() =>
       vetChallenge(challenge({ ...good, network: 'eip155:1\r\nset-cookie: x' }), ORIGIN, policy),
     )
@@ -156,7 +156,7 @@ describe('an offer outside policy is refused with its own code', () => {
   })
 })
 
-test('a quote can be made by nobody but the gate', () => {
+test('rule 6: only the gate can make a quote', () => {
   const quote = vetChallenge(challenge(good), ORIGIN, policy)
   expect(Quote.isVetted(quote)).toBe(true)
   expect(Quote.isVetted({ ...quote })).toBe(false)
@@ -164,7 +164,7 @@ test('a quote can be made by nobody but the gate', () => {
   expect(() => Reflect.construct(Quote, [Symbol('x'), quote])).toThrow('made by vetChallenge() only')
 })
 
-test('whatever the offers say, what passes the gate is inside every limit', () => {
+test('rule 6: any offer that passes the gate is within every limit', () => {
   const text = fc.oneof(
     fc.string(),
     fc.constantFrom(...Object.values(good).filter((value) => typeof value === 'string')),

@@ -24,7 +24,7 @@ const byPermit2 = { ...offerV2, extra: { ...offerV2.extra, assetTransferMethod: 
 const priced = (amount: string): object => ({ ...offerV2, amount })
 const amounts = (quotes: readonly Quote[]): bigint[] => quotes.map(({ amount }) => amount)
 
-test('the cheapest acceptable offer is first, and equals stay in the order of the seller', () => {
+test('puts the cheapest acceptable offer first and keeps the order of equal prices', () => {
   const challenge = challengeOf(
     2,
     priced('3000'),
@@ -44,7 +44,7 @@ test('the cheapest acceptable offer is first, and equals stay in the order of th
   ])
 })
 
-test('upto is Permit2 bound to one facilitator, and none without', () => {
+test('rule 6: accepts upto only as Permit2 bound to one named facilitator', () => {
   const [quote] = vetOffers(challengeOf(2, upto), origin, policy)
   expect(quote).toMatchObject({
     scheme: 'upto',
@@ -56,7 +56,7 @@ test('upto is Permit2 bound to one facilitator, and none without', () => {
   }
 })
 
-test('OBOL is paid by Permit2 only, and only once the configuration says what it is worth', () => {
+test('pays OBOL by Permit2 only, and only once the configuration gives its value', () => {
   const obol = BUILT_IN_ASSETS.find(({ symbol }) => symbol === 'OBOL')
   if (!obol) throw new Error('OBOL is built in')
   const offer = { ...byPermit2, network: 'eip155:1', asset: obol.address, amount: '1000000000000000000' }
@@ -69,7 +69,7 @@ test('OBOL is paid by Permit2 only, and only once the configuration says what it
   )
 })
 
-test("the built-in USDC contracts and their domains are those of the official packages' table", () => {
+test("rule 6: the built-in USDC contracts and domains match the official packages' table", () => {
   for (const { network, address, symbol, decimals, domain } of BUILT_IN_ASSETS) {
     if (symbol !== 'USDC') continue
     const official = Object.entries(DEFAULT_ASSETS).find(([id]) => id === network)?.[1]
@@ -89,12 +89,12 @@ test.each([
   expect(findNetwork(name)?.chainId).toBe(chainId)
 })
 
-test('gas sponsoring is seen on Permit2 offers of v2 only', () => {
+test('reads gas sponsoring from Permit2 offers of v2 only', () => {
   expect(quoteOf(2).sponsoring).toBeUndefined()
   expect(quoteOf(1).sponsoring).toBeUndefined()
 })
 
-test('a receipt that names a transaction which took nothing is a matter for people, also with upto', () => {
+test('flags a receipt whose transaction took nothing for review, also with upto', () => {
   const charge: Charge = {
     ...terms(1),
     state: 'settled',

@@ -19,7 +19,7 @@ test.each(['', '-0.1', '20%', '.2', '0.', '00.2', '1e-1', '0.0000001', '1000000'
   },
 )
 
-test('never allows more than the ratio says, and never refuses the pinned price', () => {
+test('rule 6: never allows more than the ratio, and never refuses the pinned price', () => {
   fc.assert(
     fc.property(fc.bigInt(1n, 10n ** 77n), fc.bigInt(0n, 10_000_000n), (pinned, ratio) => {
       const highest = highestPrice(pinned, ratio)

@@ -146,7 +146,7 @@ describe('a signer', () => {
 })
 
 describe('a key in an environment variable', () => {
-  test('is gone from the environment once the signer has it', async () => {
+  test('rule 8: is removed from the environment once the signer has it', async () => {
     const key = generatePrivateKey()
     vi.stubEnv('TEST_KEY_A', key)
     const signer = await start({ key: { source: 'env', name: 'TEST_KEY_A' } })
@@ -154,7 +154,7 @@ describe('a key in an environment variable', () => {
     expect('TEST_KEY_A' in process.env).toBe(false)
   })
 
-  test('serves one signer: the next is told that it was taken, and what to do', async () => {
+  test('serves one signer; the next gets an error that says so and what to do', async () => {
     vi.stubEnv('TEST_KEY_B', generatePrivateKey())
     const key = { source: 'env', name: 'TEST_KEY_B' } as const
     const together = await Promise.allSettled([start({ key }), start({ key })])
@@ -168,7 +168,7 @@ describe('a key in an environment variable', () => {
     }
   })
 
-  test('may be taken again when it was set again', async () => {
+  test('can be taken again after it was set again', async () => {
     const key = { source: 'env', name: 'TEST_KEY_C' } as const
     vi.stubEnv('TEST_KEY_C', generatePrivateKey())
     await start({ key })
@@ -176,13 +176,13 @@ describe('a key in an environment variable', () => {
     await expect(start({ key })).resolves.toHaveProperty('address')
   })
 
-  test('that is not set is named with the fix', async () => {
+  test('that is not set is reported with the fix', async () => {
     const error = await failure(start({ key: { source: 'env', name: 'TEST_KEY_UNSET' } }))
     expect(error).toBeInstanceOf(ConfigError)
     expect(error.message).toMatch(/TEST_KEY_UNSET is not set\. Set it/)
   })
 
-  test('that is malformed is refused without being quoted, and is gone all the same', async () => {
+  test('rule 8: that is malformed is refused without being quoted, and is removed all the same', async () => {
     vi.stubEnv('TEST_KEY_D', 'deadbeefdeadbeef')
     const error = await failure(start({ key: { source: 'env', name: 'TEST_KEY_D' } }))
     expect(error).toBeInstanceOf(ConfigError)
@@ -247,7 +247,7 @@ describe('a key in a file', () => {
     expect(error.message).toContain(`chmod 600 ${path}`)
   })
 
-  test('behind a symbolic link is judged by where the link leads', async () => {
+  test('behind a symbolic link is checked at the target of the link', async () => {
     const link = join(folder, 'link')
     await symlink(await keyFile(generatePrivateKey(), 0o644), link)
     expect((await failure(start({ key: { source: 'file', path: link } }))).message).toContain('chmod 600')
@@ -289,7 +289,7 @@ describe('a key in a file', () => {
     expect((await failure(start({ key: { source: 'file', path: path() } }))).message).toMatch(message)
   })
 
-  test('that is large is not read', async () => {
+  test('that is too large is not read', async () => {
     const path = await keyFile('x'.repeat(5000))
     expect((await failure(start({ key: { source: 'file', path } }))).message).toMatch(/too large/)
   })
@@ -332,7 +332,7 @@ async function expectUnavailable(work: Promise<unknown>, words: RegExp): Promise
 }
 
 describe('a signer that fails', () => {
-  test('refuses what is asked then and later when its thread dies', async () => {
+  test('refuses open and later requests when its thread dies', async () => {
     const threads: Worker[] = []
     const path = await keyFile(generatePrivateKey())
     const signer = await start({
@@ -350,7 +350,7 @@ describe('a signer that fails', () => {
     await expectUnavailable(signer.sign(typedFrom(signer.address), never), /has ended/)
   })
 
-  test('refuses when its thread throws, and what it died of is not told', async () => {
+  test('rule 8: refuses when its thread throws, without repeating the thrown message', async () => {
     const { worker, signer } = await silent()
     const pending = expectUnavailable(
       signer.sign(typedFrom(address), never),
@@ -370,7 +370,7 @@ describe('a signer that fails', () => {
     await pending
   })
 
-  test('refuses after the time limit, and works on for the next', async () => {
+  test('refuses after the time limit and still serves the next request', async () => {
     const { worker, signer, timers } = await silent()
     const late = expectUnavailable(signer.sign(typedFrom(address), never), /did not answer within 500 ms/)
     await timers.fire(500)
@@ -382,7 +382,7 @@ describe('a signer that fails', () => {
     expect(timers.size).toBe(0)
   })
 
-  test('does not start when its thread is silent, and the thread is ended', async () => {
+  test('does not start when its thread stays silent, and ends the thread', async () => {
     const worker = new SilentWorker()
     const timers = new ManualTimers()
     const starting = startSigner({
@@ -411,7 +411,7 @@ describe('a signer that fails', () => {
     expect(worker.refs).toBe(0)
   })
 
-  test('refuses what is asked while it closes and after', async () => {
+  test('refuses requests during and after closing', async () => {
     const { worker, signer } = await silent()
     const pending = expectUnavailable(signer.sign(typedFrom(address), never), /is closed/)
     expect(worker.refs).toBe(1)
