@@ -14,7 +14,8 @@ import {
 } from 'viem'
 import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
-import { nodeClient, type ChainOptions, type Finality } from './node-client.ts'
+import type { ChainOptions, Finality } from './chain-options.ts'
+import { nodeClient } from './node-client.ts'
 
 /** A contract event as reported by a node. Hex in lower case. */
 export interface ChainLog {
