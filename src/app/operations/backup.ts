@@ -4,7 +4,6 @@ import nodeFs, {
   closeSync,
   createReadStream,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -21,6 +20,7 @@ import type { AuditVerdict } from '../../io/audit/audit-verify.ts'
 import { copyLedger, type LedgerCopy } from '../../io/store/sqlite/backup.ts'
 import { auditFilesOf } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolved.ts'
+import { syncDirectory } from '../../io/files/sync-directory.ts'
 
 /** The names in a backup, whatever the files are called where they are used. */
 export const BACKUP_NAMES = { ledger: 'tollway.db', audit: 'audit.jsonl', facts: 'backup.json' } as const
@@ -141,13 +141,4 @@ async function digest(path: string): Promise<string> {
   const hash = createHash('sha256')
   for await (const chunk of createReadStream(path)) if (Buffer.isBuffer(chunk)) hash.update(chunk)
   return hash.digest('hex')
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }

@@ -8,6 +8,7 @@ import { CONTINUED, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
 import type { CheckpointSigner } from './audit-signer.ts'
 import { writeAll, type AuditFs } from './audit-tail.ts'
+import { syncDirectory } from '../files/sync-directory.ts'
 
 /** A chain that is rotated so often while it is read is taken as it was found. */
 const MAX_READS = 5
@@ -126,7 +127,7 @@ export function startNextFile(
   }
   let doubt: unknown
   try {
-    syncDirectory(fs, dirname(path))
+    syncDirectory(dirname(path), fs)
   } catch (error) {
     // Too late to go back: whoever looks finds the new file, and the old one under its new name.
     doubt = error
@@ -144,14 +145,4 @@ export function dropArchives(path: string, keep: number): Archive[] {
   const dropped = archives.slice(0, Math.max(0, archives.length - keep))
   for (const archive of dropped) unlinkSync(archive.path)
   return dropped
-}
-
-/** Makes names in a directory durable. @throws Error as `node:fs` does */
-export function syncDirectory(fs: AuditFs, path: string): void {
-  const fd = fs.openSync(path, 'r')
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
 }

@@ -5,9 +5,10 @@ import { TollwayError } from '../../core/errors.ts'
 import type { AuditFileOptions } from './audit-options.ts'
 import { CHECKPOINT, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
-import { dropArchives, startNextFile, syncDirectory } from './audit-rotate.ts'
+import { dropArchives, startNextFile } from './audit-rotate.ts'
 import { reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
 import type { FileLock } from '../files/file-lock.ts'
+import { syncDirectory } from '../files/sync-directory.ts'
 
 const CHECKPOINT_EVERY = 1000
 
@@ -229,7 +230,7 @@ export class AuditFile {
     try {
       if (this.#doubtful) this.#rewrite()
       await sync(this.#fs, this.#fd)
-      if (this.#namesDoubtful) syncDirectory(this.#fs, dirname(this.#options.path))
+      if (this.#namesDoubtful) syncDirectory(dirname(this.#options.path), this.#fs)
       this.#namesDoubtful = false
     } catch (error) {
       this.#doubtful = true

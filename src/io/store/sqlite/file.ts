@@ -3,7 +3,7 @@
  * is missing parts is never replaced by a fresh one, because a fresh ledger has forgotten what was spent.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
+import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
@@ -11,6 +11,7 @@ import { outsideFailure, storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer, text, type Row } from './rows.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
+import { syncDirectory } from '../../files/sync-directory.ts'
 
 /** The part of `node:sqlite`'s connection a store uses. */
 export type Connection = Pick<DatabaseSync, 'exec' | 'prepare' | 'close' | 'isTransaction'>
@@ -93,15 +94,6 @@ function create(path: string): void {
     if (fsCode(error) !== 'EEXIST') throw explainLedgerError(error, path)
   } finally {
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
 
