@@ -11,6 +11,7 @@ import { archivesOf, continuation } from './audit-rotate.ts'
 import { cutTornLine, readTail, reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
 import { AuditFile, dayOf } from './audit-writer.ts'
 import { takeLock, type FileLock } from '../files/file-lock.ts'
+import { syncDirectory } from '../files/sync-directory.ts'
 
 /**
  * Opens an audit file and continues its chain. A line torn by a crash is moved to `<path>.torn-…`, and the
@@ -25,7 +26,8 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   try {
     fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
     let tail = readTail(fs, fd, path)
-    if (tail.end === 0) await syncDirectory(fs, dirname(path))
+    // A new file is on the disk only when its directory is.
+    if (tail.end === 0) syncDirectory(dirname(path), fs)
     const side = tail.torn === 0 ? undefined : await cutTornLine(fs, fd, path, tail, clock.now())
     if (tail.end === 0) tail = (await continueArchive(options, fs, fd)) ?? tail
     const file = new AuditFile({ options, fs, fd, lock, tail, day: dayOf(clock.now()) })
@@ -74,16 +76,6 @@ function lockFor({ path, instance }: AuditFileOptions): FileLock {
   throw new ConfigError(
     `The audit file ${path} is being written by process ${pid} on ${host} (${holder}). Stop that gateway, or give this one its own audit.path: an audit file has one writer.`,
   )
-}
-
-/** A new file is on the disk only when its directory is. */
-async function syncDirectory(fs: AuditFs, path: string): Promise<void> {
-  const fd = fs.openSync(path, 'r')
-  try {
-    await sync(fs, fd)
-  } finally {
-    fs.closeSync(fd)
-  }
 }
 
 function cannotOpen(error: unknown, path: string): unknown {

@@ -9,6 +9,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
+import { syncDirectory } from './sync-directory.ts'
 
 /**
  * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old text or the new one. A symbolic link
@@ -33,12 +34,7 @@ export function replaceFile(path: string, text: string, mode: number): void {
     rmSync(draft, { force: true })
     throw error
   }
-  const entry = openSync(dirname(target), 'r')
-  try {
-    fsyncSync(entry)
-  } finally {
-    closeSync(entry)
-  }
+  syncDirectory(dirname(target))
 }
 
 function realpathIfAny(path: string): string {
