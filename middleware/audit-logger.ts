@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../src/core/telemetry/events.ts'
-import type { Exchange } from '../src/core/request/exchange.ts'
+import type { Exchange, ExchangeRecord } from '../src/core/request/exchange.ts'
 import { recordable } from '../src/io/audit/audit-recordable.ts'
 import { spentOf } from '../src/core/request/exchange.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -104,29 +104,30 @@ function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
 function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: number): RequestSummary {
   // A websocket's 101 is written past the response object (upgradeHandler).
   const status = res.headersSent || res.statusCode === 101 ? res.statusCode : CLIENT_LEFT
-  const { firstByteAt, startedAt } = exchange
+  const { startedAt } = exchange
+  const { firstByteAt } = exchange.relay
   return {
     requestId: exchange.id,
     method: req.method ?? '',
     endpoint: exchange.endpoint,
-    caller: exchange.caller,
-    route: exchange.route ?? 'none',
-    payer: exchange.payer ?? 'none',
-    model: exchange.model,
+    caller: exchange.caller.id,
+    route: exchange.routing.route ?? 'none',
+    payer: exchange.routing.payer ?? 'none',
+    model: exchange.request.model,
     status,
     outcome: outcomeOf(exchange, status),
-    code: exchange.code,
-    charge: exchange.charge?.id,
-    costMicroUsd: spentOf(exchange) === 'no' ? undefined : exchange.charge?.microUsd,
+    code: exchange.record.code,
+    charge: exchange.payment.charge?.id,
+    costMicroUsd: spentOf(exchange) === 'no' ? undefined : exchange.payment.charge?.microUsd,
     spent: spentOf(exchange),
-    usage: exchange.usage,
-    stream: exchange.stream,
-    truncated: exchange.truncated,
-    conversion: exchange.conversion,
+    usage: exchange.relay.usage,
+    stream: exchange.request.stream,
+    truncated: exchange.relay.truncated,
+    conversion: exchange.relay.conversion,
     seconds: Math.max(0, now - startedAt) / 1000,
     firstByteSeconds: firstByteAt === undefined ? undefined : Math.max(0, firstByteAt - startedAt) / 1000,
     overheadSeconds: overheadSeconds(exchange),
-    details: cleaned(exchange.details),
+    details: cleaned(exchange.record.details),
   }
 }
 
@@ -147,7 +148,7 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
 }
 
 /** Details may hold a seller's words: printable, short and few. */
-function cleaned(details: Exchange['details']): Exchange['details'] {
+function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] {
   return Object.fromEntries(
     Object.entries(details)
       .slice(0, MAX_DETAILS)

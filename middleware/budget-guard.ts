@@ -53,7 +53,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
   function guardFor(exchange: Exchange): Guard {
     return {
       async reserve(quote, candidate, pin) {
-        const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.tags }
+        const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags }
         if (quote.microUsd !== undefined) {
           prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
           const { microUsd } = quote
@@ -61,7 +61,7 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
-        return await ledger.reserve(terms, budgets, pin, exchange.run?.mark)
+        return await ledger.reserve(terms, budgets, pin, exchange.payment.run?.mark)
       },
     }
   }
@@ -69,16 +69,16 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
   return asyncHandler('budgetGuard', async (req, _res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    if (exchange.reply) return next()
-    const candidate = exchange.candidates?.[0]
+    if (exchange.relay.reply) return next()
+    const candidate = exchange.routing.candidates?.[0]
     if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
-    exchange.tags = tagsOf(req.headers, tags)
+    exchange.payment.tags = tagsOf(req.headers, tags)
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
       if (price !== undefined) await ledger.refuseEarly(spendOf(exchange, candidate, price), budgets)
     }
-    exchange.guard = guardFor(exchange)
+    exchange.payment.guard = guardFor(exchange)
     next()
   })
 }
@@ -91,11 +91,11 @@ function priceKey(exchange: Exchange, candidate: Candidate): string {
 /** What is known before the seller is asked: its asset is not, so that only budgets in USD refuse early. */
 function spendOf(exchange: Exchange, { route }: Candidate, microUsd: bigint): Spend {
   return {
-    caller: exchange.caller,
+    caller: exchange.caller.id,
     route: route.modelName,
     payer: route.payer ?? '',
     seller: new URL(route.apiBase).origin,
-    tags: exchange.tags,
+    tags: exchange.payment.tags,
     symbol: '',
     amount: 0n,
     microUsd,

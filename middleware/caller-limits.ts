@@ -35,14 +35,14 @@ export function callerLimits(options: CallerLimitsOptions = {}): Handler {
   const parallel = new Map<string, number>()
 
   const refuse = (exchange: Exchange, limit: Kind, most: number, waitSeconds: number): TollwayError => {
-    for (const observer of observers) observer({ type: 'rate_limited', caller: exchange.caller, limit })
+    for (const observer of observers) observer({ type: 'rate_limited', caller: exchange.caller.id, limit })
     return exceeded(limit, most, waitSeconds)
   }
 
   return asyncHandler('callerLimits', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    const { caller, limits } = exchange
+    const { id: caller, limits } = exchange.caller
     if (!limits) return next()
     const running = parallel.get(caller) ?? 0
     if (limits.parallel !== undefined && running >= limits.parallel) {
@@ -65,7 +65,7 @@ export function callerLimits(options: CallerLimitsOptions = {}): Handler {
     if (limits.parallel !== undefined) parallel.set(caller, (parallel.get(caller) ?? 0) + 1)
     res.once('close', () => {
       if (limits.parallel !== undefined) leave(parallel, caller)
-      const { usage } = exchange
+      const { usage } = exchange.relay
       if (usage && limits.tokensPerMinute !== undefined) {
         const spent = usage.inputTokens + usage.outputTokens
         void minutes.take('tokens', limits.tokensPerMinute, caller, spent)

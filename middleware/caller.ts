@@ -104,9 +104,9 @@ export function caller(options: CallerOptions = {}): Handler {
     if (!found) return next(refuse(keys.length === 0))
     if (found.expiresAt !== undefined && found.expiresAt <= clock.now()) return next(expired())
     const exchange = exchangeOf(req)
-    exchange.caller = found.id
-    exchange.allowedModels = found.models ?? ['*']
-    exchange.limits = found.limits
+    exchange.caller.id = found.id
+    exchange.caller.allowedModels = found.models ?? ['*']
+    exchange.caller.limits = found.limits
     next()
   })
 }

@@ -62,7 +62,7 @@ export function clawrouter(options: ClawrouterOptions): Handler {
     exchange.endpoint = path
     if (path === '/usage') return sendJson(res, exchange, 200, await usageOf(exchange, parts))
     await parts.catalogue?.load()
-    const facts: RouteFacts = { caller: exchange.caller, header: headersOf(req) }
+    const facts: RouteFacts = { caller: exchange.caller.id, header: headersOf(req) }
     sendJson(res, exchange, 200, catalogOf(exchange, parts, facts))
   })
 }
@@ -116,9 +116,9 @@ function microsPerMillion(usdPerToken: string | undefined): number | undefined {
 async function usageOf(exchange: Exchange, parts: z.output<typeof SCHEMA>): Promise<object> {
   const { ledger, budgets, clock } = parts
   const { start } = windowAt('month', 'UTC', clock.now())
-  const bought = await ledger.store.consumption({ caller: exchange.caller, since: start })
+  const bought = await ledger.store.consumption({ caller: exchange.caller.id, since: start })
   const monthly = budgets.filter(isMonthly)
-  const budget = tightest(monthly, await ledger.budgets(monthly), exchange.caller)
+  const budget = tightest(monthly, await ledger.budgets(monthly), exchange.caller.id)
   const month = new Date(start).toISOString().slice(0, 7)
   return {
     budget:

@@ -48,19 +48,19 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     const exchange = exchangeOf(req)
     const own = ownError(error)
     if (own !== error) {
-      exchange.details['fault'] = error instanceof Error ? error.name : typeof error
+      exchange.record.details['fault'] = error instanceof Error ? error.name : typeof error
       log.error({ err: error, requestId: exchange.id }, 'a request met a fault')
     }
     const told = fitting(own, exchange)
-    exchange.code = told.code
-    Object.assign(exchange.details, own.details, told === own ? {} : { replaced: own.code })
+    exchange.record.code = told.code
+    Object.assign(exchange.record.details, own.details, told === own ? {} : { replaced: own.code })
     if (res.headersSent) {
-      exchange.outcome = outcomeOf(exchange, told.status)
-      if (exchange.openedEarly === true && !res.writableEnded) endEarly(res, exchange, told)
+      exchange.record.outcome = outcomeOf(exchange, told.status)
+      if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, told)
       else if (!res.writableEnded) res.destroy()
       return
     }
-    exchange.outcome = outcomeOf(exchange, told.status)
+    exchange.record.outcome = outcomeOf(exchange, told.status)
     send(res, told, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
   }
   return named('errorHandler', handler)

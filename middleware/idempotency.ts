@@ -18,7 +18,7 @@ import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import type { Flight } from './idempotency/flight.ts'
+import type { Facts, Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
@@ -71,7 +71,8 @@ export function idempotency(options: IdempotencyOptions): Handler {
   return asyncHandler('idempotency', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    const { candidates, body } = exchange
+    const { candidates } = exchange.routing
+    const { body } = exchange.request
     if (!candidates) throw new ConfigError('idempotency() found no route: mount modelRouter() before it.')
     if (!body || candidates.every(({ route }) => route.payer === undefined)) return next()
     const presented = presentedBy(req)
@@ -94,7 +95,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
       if (decision.kind === 'fresh') {
         const flight = flights.open(mark, presented, mayBeAskedAgain(req, presented))
         flight.enter(res, exchange, true)
-        exchange.run = flight
+        exchange.payment.run = flight
         return next()
       }
       const { flight, tombstone } = decision.attempt
@@ -142,8 +143,8 @@ function markOf(
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')
   const query = question < 0 ? '' : url.slice(question)
-  const place = exchange.direct?.url ?? exchange.endpoint
-  const scope = [exchange.caller, req.method ?? '', place, query, exchange.route ?? '']
+  const place = exchange.request.direct?.url ?? exchange.endpoint
+  const scope = [exchange.caller.id, req.method ?? '', place, query, exchange.routing.route ?? '']
   const bodyDigest = digest(['body', ...scope, body])
   const value = named === undefined ? '' : String(req.headers[named])
   if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), body: bodyDigest }
@@ -219,8 +220,8 @@ function remembered(
   const isElsewhere = charge.instance !== instance
   // Held: nothing was signed, so it may be released and leave no tombstone.
   if (charge.state === 'held' || (charge.state === 'authorized' && isElsewhere)) return requestInProgress()
-  exchange.charge = charge
-  exchange.payer = charge.payer
+  exchange.payment.charge = charge
+  exchange.routing.payer = charge.payer
   markRepeat(res, exchange)
   return responseGone(charge)
 }
@@ -233,12 +234,12 @@ function remembered(
 async function answerWith(flight: Flight, res: ServerResponse, exchange: Exchange): Promise<boolean> {
   const outcome = await Promise.race([flight.outcome, left(res)])
   if (outcome === undefined || outcome.kind === 'nothing') return false
-  Object.assign(exchange, flight.facts)
+  adopt(exchange, flight.facts)
   markRepeat(res, exchange)
   if (outcome.kind === 'error') throw outcome.error
   const body = outcome.body.read()
   if (body) {
-    exchange.reply = { ...outcome.head, body }
+    exchange.relay.reply = { ...outcome.head, body }
     return true
   }
   if (flight.charge) throw responseGone(flight.charge)
@@ -252,8 +253,17 @@ function left(res: ServerResponse): Promise<undefined> {
   })
 }
 
+/** A repeat is answered, charged and recorded as the request it repeats. */
+function adopt(exchange: Exchange, facts: Facts | undefined): void {
+  if (!facts) return
+  Object.assign(exchange.routing, facts.routing)
+  Object.assign(exchange.payment, facts.payment)
+  Object.assign(exchange.record, facts.record)
+  Object.assign(exchange.relay, facts.relay)
+}
+
 /** For the client, and for the request's record: the charge is another request's. */
 function markRepeat(res: ServerResponse, exchange: Exchange): void {
   res.setHeader('x-tollway-replayed', 'yes')
-  exchange.details['repeat_of'] = exchange.charge?.requestId ?? 'unpaid'
+  exchange.record.details['repeat_of'] = exchange.payment.charge?.requestId ?? 'unpaid'
 }

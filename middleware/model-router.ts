@@ -37,8 +37,9 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     // Somebody before us chose: the request named its upstream.
-    if (exchange.candidates) return next()
-    const { model, allowedModels, caller } = exchange
+    if (exchange.routing.candidates) return next()
+    const { model } = exchange.request
+    const { allowedModels, id: caller } = exchange.caller
     if (model === undefined) {
       throw new ConfigError('modelRouter() found no model: mount readBody() before it.')
     }
@@ -58,9 +59,9 @@ export function modelRouter(options: ModelRouterOptions): Handler {
       endpoint: exchange.endpoint,
       standIns: (kind) => routes.fallbacks(model, kind, facts),
     }
-    exchange.candidates = state.arrange(candidates, request)
-    exchange.routing = state.routing(request)
-    exchange.route = exchange.candidates[0]?.route.modelName
+    exchange.routing.candidates = state.arrange(candidates, request)
+    exchange.routing.attempts = state.routing(request)
+    exchange.routing.route = exchange.routing.candidates[0]?.route.modelName
     next()
   })
 }

@@ -60,7 +60,7 @@ export function models(options: ModelsOptions): Handler {
     const exchange = exchangeOf(req)
     exchange.endpoint = '/models'
     await Promise.all([prices?.load(), catalogue?.load()])
-    const facts: RouteFacts = { caller: exchange.caller, header: headersOf(req) }
+    const facts: RouteFacts = { caller: exchange.caller.id, header: headersOf(req) }
     const firstOf = (id: string): Candidate | undefined => routes.match(id, facts)[0]
     if (wanted === '') {
       return sendJson(res, exchange, 200, {

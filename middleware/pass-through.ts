@@ -137,7 +137,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     if (path === undefined) return otherMethod(req) ?? notServed()
     const exchange = exchangeOf(req)
     exchange.endpoint = path.split('/').slice(0, 2).join('/')
-    exchange.route = 'upstream'
+    exchange.routing.route = 'upstream'
     return ownCredentials && !mayReach(req, path) ? notAllowed() : path
   }
 
@@ -189,7 +189,7 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
 /** A websocket names its model, so a caller with a list is held to it; the other paths are for callers without one. */
 function mayReach(req: Request, path: string): boolean {
   const exchange = exchangeOf(req)
-  if (exchange.allowedModels.includes('*')) return true
+  if (exchange.caller.allowedModels.includes('*')) return true
   const model = new URL(req.url ?? '', 'http://localhost').searchParams.getAll('model')
   return path === '/realtime' && model.length === 1 && mayUse(exchange, model[0] ?? '')
 }

@@ -80,16 +80,17 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     // A repeat has the answer of the request it repeats.
-    if (exchange.reply) return next()
-    const { candidates, guard, run } = exchange
+    if (exchange.relay.reply) return next()
+    const { candidates } = exchange.routing
+    const { guard, run } = exchange.payment
     if (!candidates)
       throw new ConfigError('paymentInterceptor() found no route: mount modelRouter() before it.')
     if (!guard)
       throw new ConfigError('paymentInterceptor() found no budget guard: mount budgetGuard() before it.')
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
-    if (exchange.stream && answerKind(exchange.endpoint) !== undefined) {
-      exchange.waitAloud = () => sendKeepAlives(res, exchange, parts.keepaliveMs, parts.timers)
+    if (exchange.request.stream && answerKind(exchange.endpoint) !== undefined) {
+      exchange.payment.sendKeepAlives = () => sendKeepAlives(res, exchange, parts.keepaliveMs, parts.timers)
     }
     try {
       await tryCandidates(parts, req, exchange, leaving)

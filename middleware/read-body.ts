@@ -29,10 +29,10 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Reads the body of POST requests to model endpoints into `exchange.body`, and fills `exchange.endpoint`, `model`
- * and `stream`. Everything else passes untouched. Answers 413 `request_too_large`, 415 `unsupported_encoding`
+ * Reads the body of POST requests to model endpoints into `exchange.request`, with `model` and `stream`, and fills
+ * `exchange.endpoint`. Everything else passes untouched. Answers 413 `request_too_large`, 415 `unsupported_encoding`
  * (compressed, or neither JSON nor multipart: a browser form must not reach a paid route), 400 `invalid_json` and
- * `model_unreadable`. A direct request (`exchange.direct`) may have any method and any body. When the client leaves before the body is whole, nothing further runs.
+ * `model_unreadable`. A direct request (`exchange.request.direct`) may have any method and any body. When the client leaves before the body is whole, nothing further runs.
  * @throws ConfigError for a mistake in the options
  */
 export function readBody(options: ReadBodyOptions = {}): Handler {
@@ -41,15 +41,15 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
   return asyncHandler('readBody', async (req, _res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    const { direct } = exchange
+    const { direct } = exchange.request
     if (!direct) exchange.endpoint = endpointOf(req) ?? exchange.endpoint
-    if (exchange.body !== undefined) return next()
+    if (exchange.request.body !== undefined) return next()
     if (req.body !== undefined || req.readableEnded) throw alreadyRead()
     if (!direct) refuseHeaders(req)
     const body = await collect(req, limit)
     if (body === undefined) {
-      exchange.outcome ??= 'failed'
-      exchange.details['fault'] = 'client left before the body was whole'
+      exchange.record.outcome ??= 'failed'
+      exchange.record.details['fault'] = 'client left before the body was whole'
       return
     }
     const type = req.headers['content-type'] ?? ''
@@ -58,9 +58,9 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
       : isMultipart(type)
         ? await readMultipartModel(type, body)
         : readJsonModel(body)
-    exchange.body = body
-    exchange.model = model
-    exchange.stream = stream
+    exchange.request.body = body
+    exchange.request.model = model
+    exchange.request.stream = stream
     next()
   })
 }

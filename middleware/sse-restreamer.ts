@@ -55,18 +55,18 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Relays `exchange.reply`; without one the next middleware is asked. Answers of unpaid routes go through byte for byte.
+ * Relays `exchange.relay.reply`; without one the next middleware is asked. Answers of unpaid routes go through byte for byte.
  * Of paid answers the headers are filtered, `usage.cost` is set to what was paid, JSON becomes a stream or a stream JSON
- * where the client asked for the other, and a stream that breaks ends as a truncated answer. Fills `exchange.usage`,
- * `exchange.firstByteAt` and `exchange.truncated`.
+ * where the client asked for the other, and a stream that breaks ends as a truncated answer. Fills `usage`,
+ * `firstByteAt` and `truncated` of `exchange.relay`.
  * @throws ConfigError for a mistake in the options
  */
 export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {
   const settings = parseOptions('sseRestreamer', SCHEMA, options)
   return asyncHandler('sseRestreamer', async (req, res, next) => {
     const exchange = exchangeOf(req, settings.clock)
-    if (!exchange.reply) return next()
-    await relayReply(settings, exchange, exchange.reply, res)
+    if (!exchange.relay.reply) return next()
+    await relayReply(settings, exchange, exchange.relay.reply, res)
   })
 }
 

@@ -37,8 +37,8 @@ function openEarly(res: ServerResponse, exchange: Exchange): void {
   setStreamHeaders(res)
   res.setHeader('content-type', 'text/event-stream; charset=utf-8')
   setResponseHeaders(res, exchange)
-  exchange.openedEarly = true
-  exchange.details['opened_early'] = true
+  exchange.relay.openedEarly = true
+  exchange.record.details['opened_early'] = true
   res.flushHeaders()
 }
 
@@ -51,7 +51,7 @@ export function setStreamHeaders(res: ServerResponse): void {
 
 /** Tells an error to a client whose stream was opened early. */
 export function endEarly(res: ServerResponse, exchange: Exchange, error: TollwayError): void {
-  exchange.openedEarly = false
+  exchange.relay.openedEarly = false
   const { message, code } = error.toBody().error
   const event = errorEvent(exchange.endpoint, error, message, code)
   res.addTrailers(trailersOf(exchange))

@@ -1,7 +1,7 @@
 /** Finds the {@link Exchange} of a request; the first middleware that asks opens it. */
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
-import type { Exchange } from '../../src/core/request/exchange.ts'
+import { newExchange, type Exchange } from '../../src/core/request/exchange.ts'
 import type { Request } from './handler.ts'
 
 const EXCHANGE = Symbol('tollway.exchange')
@@ -16,34 +16,15 @@ export function exchangeOf(req: Request, clock: Clock = systemClock): Exchange {
 
 /** Whether a request names its seller by its path; opens no exchange. */
 export function isDirect(req: Request): boolean {
-  return (req as Request & { [EXCHANGE]?: Exchange })[EXCHANGE]?.direct !== undefined
+  return (req as Request & { [EXCHANGE]?: Exchange })[EXCHANGE]?.request.direct !== undefined
 }
 
 function open(req: Request, clock: Clock): Exchange {
   const offered = req.headers['x-request-id']
-  return {
-    id: typeof offered === 'string' && SAFE_ID.test(offered) ? offered : `req_${randomUUID()}`,
+  const isSafe = typeof offered === 'string' && SAFE_ID.test(offered)
+  return newExchange({
+    id: isSafe ? offered : `req_${randomUUID()}`,
     startedAt: clock.now(),
-    timing: { begunAt: performance.now(), awaitedMs: 0, readyAt: undefined },
-    endpoint: 'other',
-    caller: 'anonymous',
-    allowedModels: ['*'],
-    body: undefined,
-    model: undefined,
-    stream: false,
-    route: undefined,
-    payer: undefined,
-    candidates: undefined,
-    tags: [],
-    guard: undefined,
-    run: undefined,
-    charge: undefined,
-    reply: undefined,
-    usage: undefined,
-    truncated: false,
-    firstByteAt: undefined,
-    outcome: undefined,
-    code: undefined,
-    details: {},
-  }
+    begunAt: performance.now(),
+  })
 }

@@ -32,7 +32,7 @@ export function listedModels(
   const aliases = [...(routes.aliases ?? new Map<string, string>())]
     .filter((names) => names.some((name) => mayUse(exchange, name)))
     .map(([alias]) => alias)
-  const own = exchange.allowedModels.filter((name) => !name.includes('*'))
+  const own = exchange.caller.allowedModels.filter((name) => !name.includes('*'))
   // A route for other callers or headers only is none of this caller's.
   return [...new Set([...listed, ...aliases, ...own])].filter((name) => serves(name.replace('*', () => 'x')))
 }

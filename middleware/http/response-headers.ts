@@ -13,10 +13,10 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   res.setHeader('x-request-id', exchange.id)
   res.setHeader('x-tollway-spent', spent)
   // Nobody may take such an answer for a completion.
-  if (exchange.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
-  const reduced = exchange.details['reduced_max_tokens']
+  if (exchange.record.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
+  const reduced = exchange.record.details['reduced_max_tokens']
   if (reduced !== undefined) res.setHeader('x-tollway-max-tokens', String(reduced))
-  const { charge } = exchange
+  const { charge } = exchange.payment
   if (!charge || spent === 'no') return
   const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)
   if (cost !== undefined) {
@@ -31,7 +31,8 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
 
 /** What is told behind a stream: its headers went out before it was known. */
 export function trailersOf(exchange: Exchange): Record<string, string> {
-  const { charge, truncated } = exchange
+  const { charge } = exchange.payment
+  const { truncated } = exchange.relay
   const spent = spentOf(exchange)
   const cost = charge?.microUsd === undefined || spent === 'no' ? undefined : formatUsd(charge.microUsd)
   return {

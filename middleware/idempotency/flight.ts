@@ -1,7 +1,15 @@
 /** One request on its way, or as it ended: who waits for it, what it came to, and whether anybody got the answer. */
 import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
-import type { Exchange, Reply, Run } from '../../src/core/request/exchange.ts'
+import type {
+  Exchange,
+  ExchangePayment,
+  ExchangeRecord,
+  ExchangeRelay,
+  ExchangeRouting,
+  Reply,
+  Run,
+} from '../../src/core/request/exchange.ts'
 import type { RepeatableRequest, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
@@ -18,7 +26,12 @@ export type FlightOutcome =
  * What an exchange learns when its request turns out to be a repeat: what was paid, and how the answer is to be handed on, so
  * that a repeat gets what the first client got.
  */
-export type Facts = Pick<Exchange, 'route' | 'payer' | 'charge' | 'outcome' | 'candidate' | 'usageChunk'>
+export interface Facts {
+  readonly routing: Pick<ExchangeRouting, 'route' | 'payer' | 'candidate'>
+  readonly payment: Pick<ExchangePayment, 'charge'>
+  readonly record: Pick<ExchangeRecord, 'outcome'>
+  readonly relay: Pick<ExchangeRelay, 'usageChunk'>
+}
 
 /** What a {@link Flight} is made with. */
 export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
@@ -84,12 +97,12 @@ export class Flight implements Run, RepeatableRequest {
 
   /** The charge it reserved last, whatever became of it. */
   get chargeId(): string | undefined {
-    return this.#exchange?.charge?.id
+    return this.#exchange?.payment.charge?.id
   }
 
   /** The charge that was paid, or perhaps paid, for it; known at the end. */
   get charge(): Charge | undefined {
-    return this.#paid ? this.#facts?.charge : undefined
+    return this.#paid ? this.#facts?.payment.charge : undefined
   }
 
   /** The exchange's part of what it came to; `undefined` until then. */
@@ -116,7 +129,8 @@ export class Flight implements Run, RepeatableRequest {
     if (isFirst) this.#exchange = exchange
     const left = (): void => {
       this.#waiting -= 1
-      const hasBytes = exchange.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
+      const hasBytes =
+        exchange.relay.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
       this.#delivered ||= hasBytes
       if (isFirst && !this.#begun) this.#cancel()
       else if (this.#waiting === 0) this.#deserted()
@@ -131,11 +145,11 @@ export class Flight implements Run, RepeatableRequest {
   }
 
   land(exchange: Exchange): void {
-    const { reply } = exchange
+    const { reply } = exchange.relay
     if (!reply) throw new TypeError('there is no answer to share')
     const { body, ...head } = reply
     const shared = new SharedBody(body, { ...this.#options, isWanted: () => this.#waiting > 0 })
-    exchange.reply = { ...head, body: shared.read() ?? body }
+    exchange.relay.reply = { ...head, body: shared.read() ?? body }
     this.#settle({ kind: 'reply', head, body: shared }, exchange)
   }
 
@@ -145,15 +159,21 @@ export class Flight implements Run, RepeatableRequest {
   }
 
   get #paid(): boolean {
-    const { charge } = this.#facts ?? {}
+    const charge = this.#facts?.payment.charge
     return charge !== undefined && charge.state !== 'held' && charge.state !== 'released'
   }
 
   #settle(outcome: FlightOutcome, exchange: Facts): void {
     if (this.#known) return
     this.#known = outcome
-    const { route, payer, charge, outcome: result, candidate, usageChunk } = exchange
-    this.#facts = { route, payer, charge, outcome: result, candidate, usageChunk }
+    const { routing, payment, record, relay } = exchange
+    const { route, payer, candidate } = routing
+    this.#facts = {
+      routing: { route, payer, candidate },
+      payment: { charge: payment.charge },
+      record: { outcome: record.outcome },
+      relay: { usageChunk: relay.usageChunk },
+    }
     this.#outcome.resolve(outcome)
     if (this.#waiting === 0) this.#end()
   }

@@ -34,7 +34,7 @@ export function cleanRequest(req: IncomingMessage, ours: boolean, apiKey: string
 export function cleanResponse(answer: IncomingMessage, exchange: Exchange, ours: boolean): void {
   const { headers } = answer
   const theirs = headers['x-request-id']
-  if (typeof theirs === 'string') exchange.details['upstreamRequestId'] = theirs
+  if (typeof theirs === 'string') exchange.record.details['upstreamRequestId'] = theirs
   for (const name of Object.keys(headers)) if (name.startsWith('x-tollway-')) delete headers[name]
   delete headers['x-request-id']
   delete headers.connection

@@ -5,9 +5,9 @@ import type { Exchange } from '../../src/core/request/exchange.ts'
 
 /** Answers an upgrade request with an error: there is no response object for it, only the socket. */
 export function refuseUpgrade(socket: Duplex, error: TollwayError, exchange: Exchange): void {
-  exchange.code = error.code
-  exchange.outcome = error.status >= 500 ? 'failed' : 'refused'
-  Object.assign(exchange.details, error.details)
+  exchange.record.code = error.code
+  exchange.record.outcome = error.status >= 500 ? 'failed' : 'refused'
+  Object.assign(exchange.record.details, error.details)
   const body = JSON.stringify(error.toBody())
   const head = [
     `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}`,

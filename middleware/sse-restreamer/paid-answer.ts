@@ -71,7 +71,7 @@ export async function recognise(ends: RelaySession): Promise<void> {
   const { exchange, reply } = ends
   const type = mediaType(reply.headers)
   const isKnown = type === 'text/event-stream' || isJsonType(type)
-  if (reply.kind !== 'paid' || exchange.openedEarly === true) return
+  if (reply.kind !== 'paid' || exchange.relay.openedEarly) return
   if (exchange.endpoint === DIRECT_ENDPOINT || isKnown) return
   let first: Uint8Array
   try {

@@ -68,11 +68,11 @@ export async function relayJsonAsEvents(ends: RelaySession, kind: AnswerKind): P
     if (ends.stopped) return
     if (passing) return ends.end()
     // An open stream has no status left to tell it by, unless it was opened for want of one.
-    if (!broken && (!ends.opened || ends.exchange.openedEarly === true))
+    if (!broken && (!ends.opened || ends.exchange.relay.openedEarly))
       assertPaidResponse(ends, Buffer.concat(held))
     const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))
     if (!stream && !ends.opened) return await sendWhole(ends, Buffer.concat(held))
-    ends.exchange.details['converted'] = 'json_to_sse'
+    ends.exchange.record.details['converted'] = 'json_to_sse'
     ends.openStream()
     if (stream) await write(relay.push(stream))
     await finish(ends, relay, stream === undefined, write)
@@ -86,7 +86,8 @@ function passThrough(ends: RelaySession): (chunk: Uint8Array) => Uint8Array {
 }
 
 function relayFor(ends: RelaySession): SseRelay {
-  const { endpoint, usageChunk } = ends.exchange
+  const { endpoint } = ends.exchange
+  const { usageChunk } = ends.exchange.relay
   return new SseRelay({
     splicer: ends.reply.kind === 'paid' ? () => ends.splicer() : undefined,
     shape: answerKind(endpoint) ?? 'other',
@@ -103,7 +104,7 @@ async function speaking(
   work: (write: Write) => Promise<void>,
 ): Promise<void> {
   const { keepaliveMs, timers } = ends.settings
-  const pace = ends.exchange.candidate?.route.eventsPerSecond
+  const pace = ends.exchange.routing.candidate?.route.eventsPerSecond
   const pacer = pace === undefined ? undefined : new Pacer(pace, timers, ends.client.gone)
   let isWriting = false
   const every = keepaliveMs === 0 || ends.reply.kind === 'unpaid' ? undefined : keepaliveMs
@@ -132,12 +133,12 @@ async function speaking(
 
 async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, write: Write): Promise<void> {
   const { exchange } = ends
-  exchange.usage = relay.usage ?? exchange.usage
+  exchange.relay.usage = relay.usage ?? exchange.relay.usage
   ends.noteWords(relay.sellerError ?? relay.sellerWords)
   if (ends.stopped) return
   const end = relay.end(broken, ends.fallback())
-  exchange.usage = relay.usage ?? exchange.usage
-  exchange.truncated = end.truncated
+  exchange.relay.usage = relay.usage ?? exchange.relay.usage
+  exchange.relay.truncated = end.truncated
   ends.noteWords(relay.sellerError ?? relay.sellerWords)
   ends.nothingLost()
   await write(end.bytes)

@@ -57,12 +57,12 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
     broken = true
   }
   const end = answer.end(broken, ends.fallback())
-  exchange.usage = answer.usage ?? exchange.usage
-  exchange.truncated = end.truncated
+  exchange.relay.usage = answer.usage ?? exchange.relay.usage
+  exchange.relay.truncated = end.truncated
   ends.noteWords(answer.words)
   if (ends.stopped) return
   if (!end.json || (end.truncated && settings.onTruncated === 'error')) throw brokenOff()
-  exchange.details['converted'] = 'sse_to_json'
+  exchange.record.details['converted'] = 'sse_to_json'
   await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), {
     'content-type': 'application/json',
     ...(end.truncated ? { 'x-tollway-truncated': 'true' } : {}),
@@ -94,7 +94,7 @@ function noteUsage({ exchange }: RelaySession, body: Buffer): void {
   const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
   if (!usage) return
   const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))
-  exchange.usage = read ?? exchange.usage
+  exchange.relay.usage = read ?? exchange.relay.usage
 }
 
 function parse(bytes: Buffer): unknown {

@@ -18,7 +18,7 @@ export type RelayPlan =
 /** The way of an answer. Unpaid routes are relayed byte for byte; only those that always stream are converted too. */
 export function relayPlanOf(exchange: Exchange, reply: Reply): RelayPlan {
   const plan = waysOf(exchange, reply)
-  if (exchange.openedEarly !== true) return plan
+  if (!exchange.relay.openedEarly) return plan
   const isSuccess = reply.status >= 200 && reply.status < 300
   const isEvents = plan.way === 'events' || plan.way === 'json-to-events' || isPlainStream(plan, reply)
   return isSuccess && isEvents ? plan : { way: 'undeliverable' }
@@ -37,19 +37,24 @@ function waysOf(exchange: Exchange, reply: Reply): RelayPlan {
   const isStream = type === 'text/event-stream'
   const isJson = isJsonType(type)
   const isPaid = reply.kind === 'paid'
-  const route = exchange.candidate?.route
+  const route = exchange.routing.candidate?.route
   const kind = answerKind(exchange.endpoint)
   // The stream is open already: what can become one does.
-  const isOpen = exchange.openedEarly === true
+  const isOpen = exchange.relay.openedEarly
   const isOurs =
     isPaid || isOpen || (route !== undefined && (route.payer !== undefined || route.alwaysStream === true))
   // Without a body that was read nobody knows what the client asked for.
-  if (kind !== undefined && isOurs && exchange.body !== undefined && (reply.status === 200 || isOpen)) {
-    if (isStream && !exchange.stream) return { way: 'events-to-json', kind }
-    if (isJson && exchange.stream) return { way: 'json-to-events', kind }
+  if (
+    kind !== undefined &&
+    isOurs &&
+    exchange.request.body !== undefined &&
+    (reply.status === 200 || isOpen)
+  ) {
+    if (isStream && !exchange.request.stream) return { way: 'events-to-json', kind }
+    if (isJson && exchange.request.stream) return { way: 'json-to-events', kind }
   }
   if (isStream) {
-    return { way: isPaid || (isOurs && exchange.usageChunk === 'forced') ? 'events' : 'watched' }
+    return { way: isPaid || (isOurs && exchange.relay.usageChunk === 'forced') ? 'events' : 'watched' }
   }
   return { way: isJson && isPaid ? 'json' : 'watched' }
 }

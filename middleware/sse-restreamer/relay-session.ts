@@ -42,7 +42,7 @@ export class RelaySession {
     | undefined
 
   constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
-    const route = exchange.candidate?.route
+    const route = exchange.routing.candidate?.route
     this.settings = {
       ...settings,
       idleMs: route?.timeouts?.idleMs ?? settings.idleMs,
@@ -52,8 +52,8 @@ export class RelaySession {
     this.#reply = reply
     this.#res = res
     this.client = new ClientSink(res, {
-      onFirstByte: () => (exchange.firstByteAt = settings.clock.now()),
-      onStall: () => (exchange.details['client'] = 'stopped reading'),
+      onFirstByte: () => (exchange.relay.firstByteAt = settings.clock.now()),
+      onStall: () => (exchange.record.details['client'] = 'stopped reading'),
       idleMs: this.settings.idleMs,
       timers: settings.timers,
     })
@@ -72,7 +72,8 @@ export class RelaySession {
       if (!drains) this.#stop.abort()
       else cancel = timers.after(drainMs, () => this.#stop.abort())
     }
-    if (this.reply.kind === 'paid') this.exchange.details['client_left'] = drains ? 'drained' : 'aborted'
+    if (this.reply.kind === 'paid')
+      this.exchange.record.details['client_left'] = drains ? 'drained' : 'aborted'
     if (this.left) left()
     else this.client.gone.addEventListener('abort', left)
     return () => {
@@ -197,29 +198,30 @@ export class RelaySession {
 
   /** What comes now is the rest: whether the client waits for its end says nothing. */
   nothingLost(): void {
-    if (!this.left) delete this.exchange.details['client_left']
+    if (!this.left) delete this.exchange.record.details['client_left']
   }
 
   /** Notes that the seller's answer did not come whole. */
   broke(error: unknown): void {
-    this.exchange.truncated = true
-    this.exchange.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
+    this.exchange.relay.truncated = true
+    this.exchange.record.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
   }
 
   /** Notes what the seller said of it, for the record only. */
   noteWords(words: string | undefined): void {
-    if (words !== undefined) this.exchange.details['stream_error'] = printable(words)
+    if (words !== undefined) this.exchange.record.details['stream_error'] = printable(words)
   }
 
   /** Sets what was paid in one JSON text. */
   splicer(): CostSplicer {
-    const microUsd = this.exchange.charge?.microUsd
+    const microUsd = this.exchange.payment.charge?.microUsd
     return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
   }
 
   /** What stands in for what the seller never told. */
   fallback(): TruncationFallback {
-    const { id, model = '' } = this.exchange
+    const { id } = this.exchange
+    const { model = '' } = this.exchange.request
     return { requestId: id, model, nowMs: this.settings.clock.now() }
   }
 

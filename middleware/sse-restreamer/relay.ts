@@ -51,10 +51,10 @@ async function relayBy(
     case 'json':
       return await relayJson(ends)
     case 'json-to-events':
-      ends.exchange.conversion = 'json_to_sse'
+      ends.exchange.relay.conversion = 'json_to_sse'
       return await relayJsonAsEvents(ends, plan.kind)
     case 'events-to-json':
-      ends.exchange.conversion = 'sse_to_json'
+      ends.exchange.relay.conversion = 'sse_to_json'
       return await relayEventsAsJson(ends, plan.kind)
     default:
       return plan satisfies never
@@ -87,7 +87,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
 }
 
 function noteUsage({ exchange }: RelaySession, tap: UsageTap | undefined): void {
-  exchange.usage = tap?.usage ?? exchange.usage
+  exchange.relay.usage = tap?.usage ?? exchange.relay.usage
 }
 
 /** The client's stream is open, and what came is neither events nor JSON that could become some. */

@@ -9,7 +9,7 @@ import type { Candidate, Route } from '../core/routing/route.ts'
 const FIELD = new Set(['dry_run'])
 
 /** Whether the request only asks what it would cost: a top-level `dry_run` that is `true`. */
-export function isDryRun({ body, endpoint }: Pick<Exchange, 'body' | 'endpoint'>): boolean {
+export function isDryRun({ request: { body }, endpoint }: Pick<Exchange, 'request' | 'endpoint'>): boolean {
   // What another API means by the word is not ours to say.
   if (endpoint === DIRECT_ENDPOINT) return false
   // Most bodies do not hold the word; those are not looked at more closely.
@@ -33,7 +33,7 @@ export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Qu
   const answer = {
     object: 'tollway.dry_run',
     dry_run: true,
-    model: exchange.model ?? null,
+    model: exchange.request.model ?? null,
     route: route.modelName,
     seller_model: remoteModel,
     payment_required: quote !== undefined,
@@ -53,9 +53,9 @@ export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Qu
   }
   const body = Readable.from([Buffer.from(JSON.stringify(answer))])
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
-  exchange.reply = { status: 200, headers, body, kind: 'unpaid' }
-  exchange.outcome = 'free'
-  exchange.details['dry_run'] = true
+  exchange.relay.reply = { status: 200, headers, body, kind: 'unpaid' }
+  exchange.record.outcome = 'free'
+  exchange.record.details['dry_run'] = true
 }
 
 /** In USD; `null` for what nobody here can say, such as what an upstream puts on the bill of its key. */

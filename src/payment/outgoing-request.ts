@@ -51,7 +51,7 @@ export function outgoingRequest(
   exchange: Exchange,
   candidate: Candidate,
 ): OutgoingRequest {
-  if (exchange.direct) return directRequest(req, exchange, exchange.direct, candidate)
+  if (exchange.request.direct) return directRequest(req, exchange, exchange.request.direct, candidate)
   const url = req.originalUrl ?? req.url ?? ''
   const question = url.indexOf('?')
   return {
@@ -73,7 +73,7 @@ export function outgoingRequest(
 
 function directRequest(
   req: ClientRequest,
-  { body }: Exchange,
+  { request: { body } }: Exchange,
   { url }: Direct,
   candidate: Candidate,
 ): OutgoingRequest {
@@ -123,7 +123,7 @@ function upstreamHeaders(
 }
 
 function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string): Buffer | undefined {
-  const { body } = exchange
+  const { body } = exchange.request
   if (!body) return body
   if (/^\s*multipart\//i.test(contentType)) return renamedForm(exchange, candidate, contentType, body)
   const named = renamed(exchange, candidate, body)
@@ -142,21 +142,21 @@ function streamedBody(
   body: Buffer | undefined,
 ): Buffer | undefined {
   const kind = answerKind(exchange.endpoint)
-  exchange.usageChunk = undefined
-  if (!body || !exchange.body || kind === undefined) return body
-  const streams = exchange.stream || route.alwaysStream === true
-  const asked = exchange.stream ? body : route.alwaysStream === true ? withStream(body) : body
+  exchange.relay.usageChunk = undefined
+  if (!body || !exchange.request.body || kind === undefined) return body
+  const streams = exchange.request.stream || route.alwaysStream === true
+  const asked = exchange.request.stream ? body : route.alwaysStream === true ? withStream(body) : body
   if (!streams || (kind !== 'chat' && kind !== 'text')) return asked
-  const isAsked = asksForUsage(exchange.body)
-  if (isAsked) exchange.usageChunk = 'asked'
+  const isAsked = asksForUsage(exchange.request.body)
+  if (isAsked) exchange.relay.usageChunk = 'asked'
   if (isAsked || route.payer === undefined || route.dropParams?.includes('stream_options') === true)
     return asked
-  exchange.usageChunk = 'forced'
+  exchange.relay.usageChunk = 'forced'
   return withUsage(asked)
 }
 
 function renamedForm(
-  { model }: Exchange,
+  { request: { model } }: Exchange,
   { remoteModel }: Candidate,
   contentType: string,
   body: Buffer,
@@ -175,7 +175,7 @@ function renamedForm(
   return Buffer.concat([body.subarray(0, value.start), Buffer.from(remoteModel), body.subarray(value.end)])
 }
 
-function renamed({ model }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
+function renamed({ request: { model } }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
   if (remoteModel === model) return body
   const member = scanTopLevel(body)?.find(({ key }) => key === 'model')
   if (!member)

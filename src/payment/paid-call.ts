@@ -68,12 +68,12 @@ export class PaidCall {
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
     if (isDryRun(this.#exchange)) return answerDryRun(this.#exchange, this.#candidate, quote)
-    const guard = this.#exchange.guard
+    const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     const reserving = performance.now()
     const held = await guard.reserve(quote, this.#candidate, pin)
     this.#phase('reserve', reserving)
-    this.#exchange.charge = held
+    this.#exchange.payment.charge = held
     const { authorized, authorization } = await this.#authorize(quote, held, leaving)
     const reply = await this.#send(authorized, authorization)
     await this.#judge(authorized, reply, vetted, authorization)
@@ -102,7 +102,7 @@ export class PaidCall {
           })
         if (!authorized) continue
         this.#phase('record', recording)
-        this.#exchange.charge = authorized
+        this.#exchange.payment.charge = authorized
         return { authorized, authorization }
       }
     } catch (error) {
@@ -118,7 +118,8 @@ export class PaidCall {
     const { name, value } = authorization.header
     const names = [name, ...(authorization.alsoAs ?? [])]
     const sending = performance.now()
-    const { waitAloud, candidate: asked } = this.#exchange
+    const { sendKeepAlives: waitAloud } = this.#exchange.payment
+    const { candidate: asked } = this.#exchange.routing
     const endWait = asked?.route.earlyKeepalive === true ? waitAloud?.() : undefined
     try {
       return await awaited(
@@ -166,18 +167,18 @@ export class PaidCall {
       await this.#close(await ledger.uncertain(charge, verdict.reason))
     }
     if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
-    this.#exchange.outcome = 'paid'
-    this.#exchange.reply = { ...reply, kind: 'paid' }
+    this.#exchange.record.outcome = 'paid'
+    this.#exchange.relay.reply = { ...reply, kind: 'paid' }
   }
 
   /** A receipt is believed about being paid; what else it says and was not signed is for people to look at. */
   async #checkReceipt(charge: Charge, receipt: Receipt): Promise<void> {
     const detail = receiptMismatch(receipt, charge)
     if (detail === undefined) return
-    this.#exchange.details['receipt_mismatch'] = detail
+    this.#exchange.record.details['receipt_mismatch'] = detail
     await this.#parts.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
       // The payment is booked: an answer must not be lost over a mark on it.
-      this.#exchange.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
+      this.#exchange.record.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
     })
   }
 
@@ -203,11 +204,11 @@ export class PaidCall {
 
   /** Tells the exchange and the payer how the charge ended. A payer that fails here cannot undo what happened. */
   async #close(charge: Charge, state = charge.state): Promise<void> {
-    this.#exchange.charge = charge
+    this.#exchange.payment.charge = charge
     const { transaction } = charge
     if (state !== 'settled' && state !== 'uncertain' && state !== 'released') return
     await this.#payer.closed(charge.id, { state, transaction }).catch((error: unknown) => {
-      this.#exchange.details['payer_close_error'] = error instanceof Error ? error.name : 'unknown'
+      this.#exchange.record.details['payer_close_error'] = error instanceof Error ? error.name : 'unknown'
     })
   }
 

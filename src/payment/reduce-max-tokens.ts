@@ -24,7 +24,7 @@ export function reducedRequest(
   const { route } = candidate
   const lowest = route.reduceMaxTokens
   // Refused at the gate, before anything was reserved: nothing was signed for it.
-  if (!(error instanceof TollwayError) || error.code !== 'price_above_limit' || exchange.charge)
+  if (!(error instanceof TollwayError) || error.code !== 'price_above_limit' || exchange.payment.charge)
     return undefined
   const asked = parseUsd(error.details['asked_usd'])
   const limit = parts.policy.maxMicroUsd
@@ -37,8 +37,8 @@ export function reducedRequest(
     lowest,
   })
   if (!reduced) return undefined
-  exchange.details['asked_max_tokens'] = reduced.from
-  exchange.details['reduced_max_tokens'] = reduced.to
+  exchange.record.details['asked_max_tokens'] = reduced.from
+  exchange.record.details['reduced_max_tokens'] = reduced.to
   for (const observer of parts.observers) {
     observer({ type: 'tokens_reduced', seller: new URL(route.apiBase).origin, route: route.modelName })
   }
@@ -47,7 +47,7 @@ export function reducedRequest(
 
 /** The smaller request failed too: the answer, if another seller gives one, is not cut. The record keeps what was tried. */
 export function forgetReduction(exchange: Exchange): void {
-  const { details } = exchange
+  const { details } = exchange.record
   const tried = details['reduced_max_tokens']
   if (tried === undefined) return
   delete details['reduced_max_tokens']

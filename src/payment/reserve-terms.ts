@@ -10,8 +10,8 @@ export function termsOf(
 ): Parameters<Ledger['reserve']>[0] {
   return {
     requestId: exchange.id,
-    caller: exchange.caller,
-    model: exchange.model ?? '',
+    caller: exchange.caller.id,
+    model: exchange.request.model ?? '',
     route: candidate.route.modelName,
     payer: candidate.route.payer ?? '',
     seller: quote.origin,

@@ -18,6 +18,6 @@ const MAX_LENGTH = 100
 export function noteHints(exchange: Exchange, header: (name: string) => string | undefined): void {
   for (const [name, detail] of HINTS) {
     const value = header(name)
-    if (value !== undefined) exchange.details[detail] = printable(value, MAX_LENGTH)
+    if (value !== undefined) exchange.record.details[detail] = printable(value, MAX_LENGTH)
   }
 }

@@ -27,7 +27,7 @@ export async function askUnpaid(
   request: OutgoingRequest,
   leaving: AbortSignal,
 ): Promise<IncomingReply> {
-  const { routing } = exchange
+  const { attempts: routing } = exchange.routing
   const most = routing?.retries(candidate) ?? 0
   for (let attempt = 1; ; attempt++) {
     const result = await awaited(exchange, askOnce(parts, request, leaving)).catch((error: unknown) => {

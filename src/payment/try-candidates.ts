@@ -48,7 +48,7 @@ interface Verdict {
 }
 
 /**
- * Fills `exchange.reply` from the first candidate that serves. After a refusal by policy or budget, and after a signed
+ * Fills `exchange.relay.reply` from the first candidate that serves. After a refusal by policy or budget, and after a signed
  * send, nothing follows (rules 5 and 7).
  * @param leaving aborted when the client is gone; nothing is signed for it after that
  * @throws the first candidate's failure when all fail, as LiteLLM does: it belongs to the model the caller meant
@@ -59,9 +59,9 @@ export async function tryCandidates(
   exchange: Exchange,
   leaving: AbortSignal,
 ): Promise<void> {
-  const { routing } = exchange
+  const { attempts: routing } = exchange.routing
   const trail: string[] = []
-  let queue = exchange.candidates ?? []
+  let queue = exchange.routing.candidates ?? []
   let failure: unknown
   for (let at = 0; at < queue.length; at++) {
     const candidate = queue[at]
@@ -71,9 +71,9 @@ export async function tryCandidates(
       const next = queue[at + 1]
       if (next) routing?.movedOn(candidate, next, reason)
     }
-    exchange.route = candidate.route.modelName
-    exchange.payer = candidate.route.payer
-    exchange.candidate = candidate
+    exchange.routing.route = candidate.route.modelName
+    exchange.routing.payer = candidate.route.payer
+    exchange.routing.candidate = candidate
     const attempt = routing?.enter(candidate)
     if (routing && !attempt) {
       failure ??= full(candidate)
@@ -186,11 +186,11 @@ async function unpaidReply(
 ): Promise<Verdict> {
   const { status } = answer
   const retryAfterMs = askedPause(answer, parts.clock.now())
-  exchange.outcome = 'free'
-  exchange.reply = { ...answer, kind: 'unpaid' }
+  exchange.record.outcome = 'free'
+  exchange.relay.reply = { ...answer, kind: 'unpaid' }
   if (!needsBody(status) || !hasStandIns(exchange)) return { kind: kindOf(answer), status, retryAfterMs }
   const { bytes, body } = await peekBody(answer.body, MAX_ERROR_BYTES)
-  exchange.reply = { ...answer, body, kind: 'unpaid' }
+  exchange.relay.reply = { ...answer, body, kind: 'unpaid' }
   return { kind: kindOf(answer, bytes), status, retryAfterMs }
 
   function kindOf(reply: IncomingReply, words?: Uint8Array): Verdict['kind'] {
@@ -199,7 +199,7 @@ async function unpaidReply(
   }
 }
 
-function hasStandIns({ routing }: Exchange): boolean {
+function hasStandIns({ routing: { attempts: routing } }: Exchange): boolean {
   if (!routing) return false
   return routing.standIns('context_window').length > 0 || routing.standIns('content_policy').length > 0
 }
@@ -207,7 +207,7 @@ function hasStandIns({ routing }: Exchange): boolean {
 /** Who comes next: the rest of the queue, or the models named for this kind of failure. */
 function othersFor(
   kind: FallbackKind,
-  { routing }: Exchange,
+  { routing: { attempts: routing } }: Exchange,
   queue: readonly Candidate[],
   at: number,
 ): readonly Candidate[] {
@@ -232,18 +232,18 @@ function blame(attempt: Attempt | undefined, error: unknown): void {
 
 /** An answer that is given up for another candidate's. */
 function letGo(exchange: Exchange, attempt: Attempt | undefined): void {
-  exchange.reply?.body.destroy()
-  exchange.reply = undefined
-  exchange.outcome = undefined
+  exchange.relay.reply?.body.destroy()
+  exchange.relay.reply = undefined
+  exchange.record.outcome = undefined
   attempt?.leave()
 }
 
 /** A route with a limit counts a request until its answer is through. */
 function keepPlace(exchange: Exchange, { route }: Candidate, attempt: Attempt | undefined): void {
-  const { reply } = exchange
+  const { reply } = exchange.relay
   if (!attempt) return
   if (route.maxParallel === undefined || !reply) attempt.leave()
-  else exchange.reply = { ...reply, body: whenDone(reply.body, () => attempt.leave()) }
+  else exchange.relay.reply = { ...reply, body: whenDone(reply.body, () => attempt.leave()) }
 }
 
 /** A seller that answers for free is still a seller: it does not speak in our name, nor to the client's cookies. */
@@ -252,7 +252,7 @@ function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
 }
 
 /** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
-function probeAnswer(answer: IncomingReply, { direct }: Exchange): IncomingReply {
+function probeAnswer(answer: IncomingReply, { request: { direct } }: Exchange): IncomingReply {
   const { status } = answer
   if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
   // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
@@ -276,5 +276,5 @@ function trailOf({ route }: Candidate, result: string): string {
 
 /** For the audit record: who was asked before, and how that ended. */
 function noteTrail(exchange: Exchange, trail: readonly string[]): void {
-  if (trail.length > 1) exchange.details['tried'] = trail.join(' ')
+  if (trail.length > 1) exchange.record.details['tried'] = trail.join(' ')
 }

@@ -40,7 +40,7 @@ class Client {
   }
 
   leave(gotBytes = false): void {
-    if (gotBytes) this.exchange.firstByteAt = now
+    if (gotBytes) this.exchange.relay.firstByteAt = now
     this.#res.emit('close')
   }
 }
@@ -53,8 +53,8 @@ function open(name: string, presented: Presented = plain): { flight: Flight; fir
 
 function land(flight: Flight, { exchange }: Client, ...chunks: string[]): void {
   charges += 1
-  exchange.charge = { ...settledCharge, id: `chg_${charges}` }
-  exchange.reply = { status: 200, headers: {}, kind: 'paid', body: bodyOf(chunks) }
+  exchange.payment.charge = { ...settledCharge, id: `chg_${charges}` }
+  exchange.relay.reply = { status: 200, headers: {}, kind: 'paid', body: bodyOf(chunks) }
   flight.land(exchange)
 }
 
@@ -77,7 +77,7 @@ test('an answer is not let go while somebody is about to read it, though the fir
   first.leave()
   expect(flight.leaving.aborted).toBe(false)
   land(flight, first, 'an', 'swer')
-  first.exchange.reply?.body.destroy()
+  first.exchange.relay.reply?.body.destroy()
   const outcome = await flight.outcome
   expect(outcome.kind === 'reply' && (await text(outcome.body.read()))).toBe('answer')
   second.leave(true)
@@ -108,7 +108,7 @@ test('an answer nobody got is kept, and is delivered once somebody got it', asyn
   flight.begin()
   first.leave()
   land(flight, first, 'answer')
-  first.exchange.reply?.body.destroy()
+  first.exchange.relay.reply?.body.destroy()
   expect([flight.state, ended]).toEqual(['failed', ['b failed']])
   const second = new Client(flight, false)
   expect([flight.state, flight.abandoned]).toEqual(['running', false])
@@ -121,7 +121,7 @@ test('an answer that was delivered and that nobody may ask for again is dropped 
   const { flight, first } = open('b')
   flight.begin()
   land(flight, first, 'answer')
-  await text(first.exchange.reply?.body)
+  await text(first.exchange.relay.reply?.body)
   first.leave(true)
   expect([flights.bytes, flights.size, flight.shared?.read()]).toEqual([0, 1, undefined])
 })
@@ -134,7 +134,7 @@ test('a key is kept for its time, an unnamed request for 120 seconds', async () 
     const { flight, first } = open(name, presented)
     flight.begin()
     land(flight, first, 'answer')
-    await text(first.exchange.reply?.body)
+    await text(first.exchange.relay.reply?.body)
     first.leave(true)
   }
   now += REPEAT_MS
@@ -151,7 +151,7 @@ test('keeps no more requests and bytes than it may; the oldest answers go first'
     const { flight, first } = open(`b${n}`, keyed)
     flight.begin()
     land(flight, first, 'x'.repeat(90))
-    await text(first.exchange.reply?.body)
+    await text(first.exchange.relay.reply?.body)
     first.leave(true)
   }
   expect([flights.size, flights.bytes]).toEqual([3, 270])
@@ -163,7 +163,7 @@ test('keeps no more requests and bytes than it may; the oldest answers go first'
     const { flight, first } = open(`b${n}`, keyed)
     flight.begin()
     land(flight, first, 'x'.repeat(90))
-    await text(first.exchange.reply?.body)
+    await text(first.exchange.relay.reply?.body)
     first.leave(true)
     expect(flights.bytes).toBeLessThanOrEqual(800)
   }

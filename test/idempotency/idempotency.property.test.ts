@@ -75,13 +75,11 @@ class Process {
     }) as unknown as Request
     const res = fakeResponse()
     const exchange = exchangeOf(req)
-    Object.assign(exchange, {
-      endpoint: '/chat/completions',
-      body: Buffer.from(call.body),
-      model: 'paid',
-      candidates: routes.match('paid'),
-      route: 'paid',
-    })
+    exchange.endpoint = '/chat/completions'
+    exchange.request.body = Buffer.from(call.body)
+    exchange.request.model = 'paid'
+    exchange.routing.candidates = routes.match('paid')
+    exchange.routing.route = 'paid'
     const answered = new Promise<string>((resolve) => {
       res.once('close', () => resolve('left'))
       this.#handler(req, res, (error) => {
@@ -98,8 +96,8 @@ class Process {
 
   async #serve(call: Call, exchange: Exchange, error: unknown, turn: Turn): Promise<string> {
     if (error !== undefined) return codeOf(error)
-    if (exchange.reply) return await read(exchange)
-    const { run } = exchange
+    if (exchange.relay.reply) return await read(exchange)
+    const { run } = exchange.payment
     if (!run) throw new Error('the request was not taken on')
     run.begin()
     try {
@@ -117,23 +115,23 @@ class Process {
     if (call.fate === 'refused') throw new TollwayError({ code: 'price_above_limit', message: 'no' })
     const n = (this.#count.n += 1)
     const { id: _id, instance: _i, reservedAt: _r, leaseUntil: _l, ...rest } = terms(n)
-    exchange.charge = await this.ledger.reserve(rest, [], false, exchange.run?.mark)
+    exchange.payment.charge = await this.ledger.reserve(rest, [], false, exchange.payment.run?.mark)
     await turn('sign')
-    if (exchange.run?.leaving.aborted === true) {
-      exchange.charge = await this.ledger.release(exchange.charge, 'client_left')
+    if (exchange.payment.run?.leaving.aborted === true) {
+      exchange.payment.charge = await this.ledger.release(exchange.payment.charge, 'client_left')
       throw new Error('left')
     }
-    exchange.charge = await this.ledger.authorize(exchange.charge, signed(n))
+    exchange.payment.charge = await this.ledger.authorize(exchange.payment.charge, signed(n))
     this.sent.push(call.key)
     await turn('send')
     if (call.fate === 'uncertain') {
-      exchange.charge = await this.ledger.uncertain(exchange.charge, 'timeout')
+      exchange.payment.charge = await this.ledger.uncertain(exchange.payment.charge, 'timeout')
       throw new TollwayError({ code: 'payment_uncertain', message: 'no answer' })
     }
-    exchange.charge = await this.ledger.settle(exchange.charge, 'receipt', undefined)
+    exchange.payment.charge = await this.ledger.settle(exchange.payment.charge, 'receipt', undefined)
     const chunks = call.fate === 'broken' ? ['bo', new Error('cut')] : ['bo', 'dy', String(n)]
     const body = Readable.from(chunksOf(chunks))
-    exchange.reply = { status: 200, headers: {}, kind: 'paid', body }
+    exchange.relay.reply = { status: 200, headers: {}, kind: 'paid', body }
   }
 }
 
@@ -149,15 +147,15 @@ async function* chunksOf(chunks: readonly (string | Error)[]): AsyncGenerator<Bu
 async function read(exchange: Exchange): Promise<string> {
   let text = ''
   try {
-    for await (const chunk of exchange.reply?.body ?? []) {
-      exchange.firstByteAt ??= 1
+    for await (const chunk of exchange.relay.reply?.body ?? []) {
+      exchange.relay.firstByteAt ??= 1
       text += Buffer.from(chunk).toString()
     }
     return text
   } catch {
     return `${text} broken`
   } finally {
-    exchange.reply?.body.destroy()
+    exchange.relay.reply?.body.destroy()
   }
 }
 

@@ -1,3 +1,4 @@
+import { fillExchange, type ExchangeFields } from './fill-exchange.ts'
 import { once } from 'node:events'
 import {
   createServer,
@@ -47,7 +48,7 @@ export interface WorldOptions {
   seller: (request: IncomingMessage, response: ServerResponse) => void
   endpoint?: string | undefined
   restreamer?: SseRestreamerOptions | undefined
-  exchange?: Partial<Exchange> | undefined
+  exchange?: ExchangeFields | undefined
   /** Sees the gateway's response before anything is relayed. */
   onResponse?: ((response: ServerResponse) => void) | undefined
 }
@@ -72,11 +73,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   let failure: unknown
   const gateway = createServer((req, res) => {
     exchange = exchangeOf(req)
-    Object.assign(
-      exchange,
-      { endpoint: options.endpoint ?? '/chat/completions', model: 'paid/m' },
-      options.exchange,
-    )
+    fillExchange(exchange, {
+      endpoint: options.endpoint ?? '/chat/completions',
+      request: { model: 'paid/m' },
+    })
+    fillExchange(exchange, options.exchange ?? {})
     const opened = exchange
     const next = (error?: unknown): void => {
       failure = error
@@ -91,8 +92,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
             value === undefined ? [] : [[name, value]],
           ),
         )
-        if (options.kind === 'paid') opened.charge = settledCharge
-        opened.reply = { status: answer.statusCode, headers, body: answer.body, kind: options.kind }
+        if (options.kind === 'paid') opened.payment.charge = settledCharge
+        opened.relay.reply = { status: answer.statusCode, headers, body: answer.body, kind: options.kind }
       }
       options.onResponse?.(res)
       handler(req, res, next)

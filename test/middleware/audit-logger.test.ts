@@ -41,14 +41,12 @@ describe.each(HOSTS)('auditLogger in %s', (_name, host) => {
     const { records, events, handler } = watched()
     const fill = filled({
       endpoint: '/chat/completions',
-      caller: 'openclaw',
-      model: 'paid/qwen',
-      route: 'paid/*',
-      payer: 'base',
-      charge: chargeIn('settled'),
-      usage: { inputTokens: 3, outputTokens: 5 },
-      firstByteAt: 1375,
-      details: { seller: 'ok\u0000é' },
+      caller: { id: 'openclaw' },
+      request: { model: 'paid/qwen' },
+      routing: { route: 'paid/*', payer: 'base' },
+      payment: { charge: chargeIn('settled') },
+      relay: { usage: { inputTokens: 3, outputTokens: 5 }, firstByteAt: 1375 },
+      record: { details: { seller: 'ok\u0000é' } },
     })
     const port = await serve(host(handler, fill, (_req, res) => void res.end('{}')))
     await send(port, { method: 'POST', headers: { 'x-request-id': 'r1' } })
@@ -113,7 +111,7 @@ describe('auditLogger', () => {
     const { records, handler } = watched()
     const arrived = Promise.withResolvers<void>()
     const port = await serve(
-      bare(handler, filled({ charge: chargeIn('authorized') }), () => arrived.resolve()),
+      bare(handler, filled({ payment: { charge: chargeIn('authorized') } }), () => arrived.resolve()),
     )
     const socket = connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))
     await arrived.promise
@@ -155,7 +153,7 @@ describe('auditLogger', () => {
     const details = Object.fromEntries(
       Array.from({ length: 100 }, (_, at) => [`k${at}`, at === 0 ? 'x'.repeat(9000) : Number.NaN]),
     )
-    await send(await serve(bare(handler, filled({ details }), (_req, res) => void res.end())))
+    await send(await serve(bare(handler, filled({ record: { details } }), (_req, res) => void res.end())))
     await expect.poll(() => records).toHaveLength(1)
     const kept = untyped<Record<string, unknown>>(records[0]?.fields['details'])
     expect(Object.keys(kept)).toHaveLength(32)
@@ -173,10 +171,7 @@ describe('auditLogger', () => {
 })
 
 const of = (code: ErrorCode): string =>
-  outcomeOf(
-    untyped({ charge: undefined, outcome: undefined, code }),
-    new TollwayError({ code, message: 'x' }).status,
-  )
+  outcomeOf(untyped({ payment: {}, record: { code } }), new TollwayError({ code, message: 'x' }).status)
 
 describe('outcomeOf', () => {
   it('never calls a request free, refused or failed when money may have moved', async () => {
@@ -196,7 +191,9 @@ describe('outcomeOf', () => {
           fc.constantFrom(...codes),
           fc.integer({ min: 100, max: 599 }),
           (state, code, status) => {
-            const exchange = { ...exchangeOf(req), charge: state && chargeIn(state), code }
+            const exchange = exchangeOf(req)
+            exchange.payment.charge = state && chargeIn(state)
+            exchange.record.code = code
             const outcome = outcomeOf(exchange, status)
             expect(['paid', 'uncertain'].includes(outcome)).toBe(spentOf(exchange) !== 'no')
           },

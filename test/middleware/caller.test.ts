@@ -15,23 +15,21 @@ describe.each(HOSTS)('caller in %s', (_name, host) => {
   it('lets everyone in as anonymous with every model when no callers are configured', async () => {
     const port = await serve(host(caller(), tellExchange))
     expect((await send(port, { headers: { authorization: 'Bearer whatever' } })).json()).toMatchObject({
-      caller: 'anonymous',
-      allowedModels: ['*'],
+      caller: { id: 'anonymous', allowedModels: ['*'] },
     })
   })
 
   it('finds the caller by a bearer token or by x-api-key', async () => {
     const port = await serve(host(caller({ callers: CALLERS }), tellExchange))
-    const first = { caller: 'openclaw', allowedModels: ['paid/*'] }
+    const first = { caller: { id: 'openclaw', allowedModels: ['paid/*'] } }
     expect((await send(port, { headers: { authorization: 'Bearer sk-one' } })).json()).toMatchObject(first)
     expect((await send(port, { headers: { authorization: 'bearer  sk-one' } })).json()).toMatchObject(first)
     expect((await send(port, { headers: { 'x-api-key': 'sk-one' } })).json()).toMatchObject(first)
     expect((await send(port, { headers: { 'x-api-key': 'sk-two' } })).json()).toMatchObject({
-      caller: 'ops',
-      allowedModels: ['*'],
+      caller: { id: 'ops', allowedModels: ['*'] },
     })
     const both = { authorization: 'Bearer placeholder', 'x-api-key': 'sk-two' }
-    expect((await send(port, { headers: both })).json()).toMatchObject({ caller: 'ops' })
+    expect((await send(port, { headers: both })).json()).toMatchObject({ caller: { id: 'ops' } })
   })
 })
 

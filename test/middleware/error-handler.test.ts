@@ -78,7 +78,7 @@ describe.each(HOSTS)('errorHandler in %s', (_name, host) => {
 })
 
 const answerTo = async (error: unknown, state: ChargeState): Promise<supertest.Response> =>
-  await supertest(inExpress(filled({ charge: chargeIn(state) }), failing(error))).get('/')
+  await supertest(inExpress(filled({ payment: { charge: chargeIn(state) } }), failing(error))).get('/')
 
 describe('errorHandler and money', () => {
   const states: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
@@ -172,7 +172,7 @@ describe('errorHandler and the answer under way', () => {
     const answerWith = async (error: unknown): Promise<void> => {
       const port = await serve((req, res) => {
         onError(error, req, res, () => undefined)
-        const { code, outcome, details } = exchangeOf(req)
+        const { code, outcome, details } = exchangeOf(req).record
         told.push({ code, outcome, details })
       })
       await send(port, { headers: { 'x-request-id': 'r1' } })

@@ -14,7 +14,7 @@ import { errorHandler } from '../../middleware/error-handler.ts'
 import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import type { Handler } from '../../middleware/http/handler.ts'
 import type { Charge, ChargeState } from '../../src/core/charge/charge.ts'
-import type { Exchange } from '../../src/core/request/exchange.ts'
+import { fillExchange, type ExchangeFields } from '../kit/fill-exchange.ts'
 
 const open: Server[] = []
 
@@ -73,15 +73,16 @@ export function bare(...handlers: Handler[]): RequestListener {
 
 /** Answers 200 with what the exchange holds. */
 export const tellExchange: Handler = (req, res) => {
-  const { body, ...rest } = exchangeOf(req)
+  const exchange = exchangeOf(req)
+  const asked = { ...exchange.request, body: exchange.request.body?.toString('base64') }
   res.setHeader('content-type', 'application/json')
-  res.end(JSON.stringify({ ...rest, body: body?.toString('base64') }))
+  res.end(JSON.stringify({ ...exchange, request: asked }))
 }
 
 /** Puts something into the exchange. */
-export function filled(fields: Partial<Exchange>): Handler {
+export function filled(fields: ExchangeFields): Handler {
   return (req, _res, next) => {
-    Object.assign(exchangeOf(req), fields)
+    fillExchange(exchangeOf(req), fields)
     next()
   }
 }

@@ -57,15 +57,15 @@ describe.each(HOSTS)('models in %s', (_name, host) => {
 describe('models', () => {
   it('shows each caller its own models, also those it names that a pattern serves', async () => {
     const ids = async (allowedModels: string[]): Promise<string[]> => {
-      const answer = await supertest(inExpress(filled({ allowedModels }), models({ routes: ROUTES }))).get(
-        '/v1/models',
-      )
+      const answer = await supertest(
+        inExpress(filled({ caller: { allowedModels } }), models({ routes: ROUTES })),
+      ).get('/v1/models')
       return untyped<{ id: string }[]>(answer.body.data).map(({ id }) => id)
     }
     expect(await ids(['paid/*'])).toEqual(['paid/*'])
     expect(await ids(['paid/qwen', 'unknown'])).toEqual(['paid/qwen'])
     expect(await ids(['gpt-*'])).toEqual(['gpt-4o'])
-    const hidden = inExpress(filled({ allowedModels: ['paid/*'] }), models({ routes: ROUTES }))
+    const hidden = inExpress(filled({ caller: { allowedModels: ['paid/*'] } }), models({ routes: ROUTES }))
     expect((await supertest(hidden).get('/v1/models/gpt-4o')).status).toBe(404)
   })
 

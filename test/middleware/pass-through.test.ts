@@ -243,11 +243,11 @@ describe('passThrough and credentials', () => {
 
   it('lends our key only to callers whose models are not limited', async () => {
     const upstream = await startUpstream()
-    const limited = [filled({ caller: 'openclaw', allowedModels: ['paid/*'] })]
+    const limited = [filled({ caller: { id: 'openclaw', allowedModels: ['paid/*'] } })]
     const answer = await send(await through(upstream, { apiKey: 'sk-ours' }, limited), { path: '/v1/files' })
     expect([answer.status, codeOf(answer)]).toEqual([404, 'not_found'])
     expect(upstream.seen).toEqual([])
-    const open = [filled({ caller: 'ops', allowedModels: ['paid/*', '*'] })]
+    const open = [filled({ caller: { id: 'ops', allowedModels: ['paid/*', '*'] } })]
     expect(
       (await send(await through(upstream, { apiKey: 'sk-ours' }, open), { path: '/v1/files' })).status,
     ).toBe(200)

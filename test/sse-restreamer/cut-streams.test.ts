@@ -177,16 +177,16 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       const { url, exchange } = await world({
         kind: 'paid',
         endpoint: protocol.endpoint,
-        exchange: { stream: true, body: Buffer.from('{}') },
+        exchange: { request: { stream: true, body: Buffer.from('{}') } },
         seller: saying(events.slice(0, at).join(''), then),
       })
       const isWhole = at >= wholeAt
       expect(await protocol.read(url), `cut behind ${at} events`).toBe(
         isWhole ? WHOLE[protocol.kind] : TRUNCATED[protocol.kind],
       )
-      expect(exchange()).toMatchObject({ charge: { state: 'settled' } })
-      expect(exchange().details['client_left']).toBeUndefined()
-      if (!isWhole) expect(exchange().truncated).toBe(true)
+      expect(exchange()).toMatchObject({ payment: { charge: { state: 'settled' } } })
+      expect(exchange().record.details['client_left']).toBeUndefined()
+      if (!isWhole) expect(exchange().relay.truncated).toBe(true)
     }
   })
 
@@ -201,7 +201,10 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       const text = await answer.text()
       expect(text).not.toContain('GPU')
       expect(eventsOf(Buffer.from(text)).map(({ event }) => event)).not.toContain('error')
-      expect(exchange()).toMatchObject({ truncated: true, details: { stream_error: 'GPU' } })
+      expect(exchange()).toMatchObject({
+        relay: { truncated: true },
+        record: { details: { stream_error: 'GPU' } },
+      })
       expect(answer.message.trailers['x-tollway-truncated']).toBe('true')
     }
   })
@@ -233,9 +236,9 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       answer.leave()
       await gone.promise
       expect(exchange()).toMatchObject({
-        charge: { state: 'settled' },
-        truncated: false,
-        details: { client_left: 'aborted' },
+        payment: { charge: { state: 'settled' } },
+        relay: { truncated: false },
+        record: { details: { client_left: 'aborted' } },
       })
     }
   })
@@ -257,11 +260,11 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
     await answer.until('data:')
     answer.leave()
     expect(await whole.promise).toBe(true)
-    await expect.poll(() => exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    await expect.poll(() => exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
     expect(exchange()).toMatchObject({
-      charge: { state: 'settled' },
-      truncated: false,
-      details: { client_left: 'drained' },
+      payment: { charge: { state: 'settled' } },
+      relay: { truncated: false },
+      record: { details: { client_left: 'drained' } },
     })
   })
 })

@@ -110,9 +110,9 @@ describe('a paid stream', () => {
     expect(await answer.end()).toBe('whole')
     expect(answer.bytes.toString()).toBe(WHOLE.replace('"cost":99', '"cost":0.001'))
     expect(withoutCost(answer.bytes)).toEqual(withoutCost(Buffer.from(WHOLE)))
-    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
-    expect(exchange().truncated).toBe(false)
-    expect(exchange().firstByteAt).toBeTypeOf('number')
+    expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().relay.truncated).toBe(false)
+    expect(exchange().relay.firstByteAt).toBeTypeOf('number')
   })
 
   test('is read the same by a client that uses EventSourceParserStream', async () => {
@@ -166,7 +166,7 @@ describe('a paid stream', () => {
       'x-tollway-cost-usd': '0.001',
     })
     expect(answer.message.headers['content-length']).toBeUndefined()
-    expect(exchange().firstByteAt).toBeUndefined()
+    expect(exchange().relay.firstByteAt).toBeUndefined()
     go.resolve()
     expect(await answer.end()).toBe('whole')
   })
@@ -208,7 +208,7 @@ describe('a paid stream', () => {
     expect(await (await ask(url)).text()).toBe(
       text.replace('"output_tokens":4', '"output_tokens":4,"cost":0.001'),
     )
-    expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 3, outputTokens: 4 })
   })
 
   test("tells its cost in the usage of Anthropic's message_delta", async () => {
@@ -222,7 +222,7 @@ describe('a paid stream', () => {
       seller: sending([start, delta, stop]),
     })
     expect(await (await ask(url)).text()).toBe(start + delta.replace('6}', '6,"cost":0.001}') + stop)
-    expect(exchange().usage).toEqual({ inputTokens: 9, outputTokens: 6 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 9, outputTokens: 6 })
   })
 
   test('with a line over 1 MiB passes that line on unread, but for its cost', async () => {
@@ -243,7 +243,7 @@ describe('a paid stream', () => {
     )
     const { url, exchange } = await world({ kind: 'paid', seller: sending([text, DONE]) })
     expect(await (await ask(url)).text()).toBe(text.replace('"cost":9', '"cost":0.001') + DONE)
-    expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 3, outputTokens: 4 })
   })
 
   test("has the cost in Anthropic's message_start overwritten", async () => {
@@ -283,8 +283,8 @@ describe('a paid stream', () => {
     expect(text).not.toContain('GPU')
     expect(text).toContain('Do not resend')
     expect(JSON.parse(eventsOf(Buffer.from(text))[0]?.data ?? '')).toBeTypeOf('object')
-    expect(exchange().details['stream_error']).toContain('GPU')
-    expect(exchange().truncated).toBe(true)
+    expect(exchange().record.details['stream_error']).toContain('GPU')
+    expect(exchange().relay.truncated).toBe(true)
   })
 
   test('keeps the words of events that are no error', async () => {
@@ -292,7 +292,7 @@ describe('a paid stream', () => {
       'data: {"type":"response.completed","message":"fine","response":{"error":null,"id":"error"}}\n\n'
     const { url, exchange } = await world({ kind: 'paid', endpoint: '/responses', seller: sending([text]) })
     expect(await (await ask(url)).text()).toBe(text)
-    expect(exchange().truncated).toBe(false)
+    expect(exchange().relay.truncated).toBe(false)
   })
 
   test('waits for a slow client: nothing more is taken from the seller while the socket is full', async () => {
@@ -312,7 +312,10 @@ describe('a paid stream', () => {
     const { url } = await world({
       kind: 'none',
       seller: () => {},
-      exchange: { charge: settledCharge, reply: { status: 200, headers: SSE, body, kind: 'paid' } },
+      exchange: {
+        payment: { charge: settledCharge },
+        relay: { reply: { status: 200, headers: SSE, body, kind: 'paid' } },
+      },
       onResponse: (response) => {
         const write = response.write.bind(response)
         response.write = (...args: [never]) => {
@@ -363,13 +366,13 @@ describe('a paid chat stream that breaks', () => {
     expect(ended(answer.bytes.toString())).toEqual(lengthChunk)
     expect(eventsOf(answer.bytes)[0]?.data).toContain('"he"')
     expect(eventsOf(answer.bytes)).toHaveLength(3)
-    expect(exchange().truncated).toBe(true)
+    expect(exchange().relay.truncated).toBe(true)
   })
 
   test('by ending without finish_reason and [DONE] ends as a truncated answer', async () => {
     const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he')]) })
     expect(ended(await (await ask(url)).text())).toEqual(lengthChunk)
-    expect(exchange().truncated).toBe(true)
+    expect(exchange().relay.truncated).toBe(true)
   })
 
   test('before its first event ends as a truncated answer under the name the client used', async () => {
@@ -420,7 +423,7 @@ describe('a paid chat stream that breaks', () => {
     expect(ended(text)).toEqual(lengthChunk)
     expect(text).not.toContain('GPU')
     expect(text).not.toContain('lost')
-    expect(exchange().details['stream_error']).toBe('GPU on fire')
+    expect(exchange().record.details['stream_error']).toBe('GPU on fire')
   })
 
   test('by finish_reason "error" ends as a truncated answer', async () => {
@@ -442,19 +445,19 @@ describe('a paid chat stream that breaks', () => {
     await answer.until('stop')
     received.resolve()
     expect(await answer.text()).toBe(chunk('he', 'stop') + DONE)
-    expect(exchange().truncated).toBe(false)
+    expect(exchange().relay.truncated).toBe(false)
   })
 
   test('without [DONE] but whole is left as it is', async () => {
     const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he', 'stop')]) })
     expect(await (await ask(url)).text()).toBe(chunk('he', 'stop'))
-    expect(exchange().truncated).toBe(false)
+    expect(exchange().relay.truncated).toBe(false)
   })
 
   test('whose last line lacks its line end is whole all the same', async () => {
     const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he'), 'data: [DONE]']) })
     expect(await (await ask(url)).text()).toBe(`${chunk('he')}data: [DONE]`)
-    expect(exchange().truncated).toBe(false)
+    expect(exchange().relay.truncated).toBe(false)
   })
 
   test('whose last line lacks its line end and is not the last of the answer keeps that line', async () => {
@@ -534,7 +537,7 @@ describe('a paid chat stream that breaks', () => {
     await answer.until('created')
     received.resolve()
     expect(await answer.end()).toBe('cut')
-    expect(exchange().truncated).toBe(true)
+    expect(exchange().relay.truncated).toBe(true)
   })
 
   test('by silence ends as a truncated answer, and the seller is let go', async () => {
@@ -554,7 +557,7 @@ describe('a paid chat stream that breaks', () => {
     await timers.fire(5000)
     expect(await answer.end()).toBe('whole')
     expect(ended(answer.bytes.toString())).toEqual(lengthChunk)
-    expect(exchange().details['stream_broke']).toBe('BodyIdleError')
+    expect(exchange().record.details['stream_broke']).toBe('BodyIdleError')
     await gone.promise
   })
 })
@@ -581,8 +584,8 @@ describe('a client that leaves in the middle of a paid stream', () => {
     await closed
     await timers.idle()
     expect(seller().writableFinished).toBe(true)
-    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
-    expect(exchange().truncated).toBe(false)
+    expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().relay.truncated).toBe(false)
   })
 
   test('has the reading end after the time limit', async () => {
@@ -623,12 +626,14 @@ describe('a client that stops reading', () => {
       seller: () => {},
       restreamer: { idleMs: 5000, timers },
       exchange: {
-        charge: settledCharge,
-        reply: {
-          status: 200,
-          headers: SSE,
-          body: Object.assign(endless(), { destroy: () => letGo.resolve() }),
-          kind,
+        payment: { charge: settledCharge },
+        relay: {
+          reply: {
+            status: 200,
+            headers: SSE,
+            body: Object.assign(endless(), { destroy: () => letGo.resolve() }),
+            kind,
+          },
         },
       },
       onResponse: (response) => {
@@ -650,7 +655,7 @@ describe('a client that stops reading', () => {
     answer.message.resume()
     expect(await answer.end()).toBe('cut')
     await timers.idle()
-    expect(exchange().details['client']).toBe('stopped reading')
+    expect(exchange().record.details['client']).toBe('stopped reading')
   })
 
   const sink = (timers: ManualTimers): { response: ServerResponse; client: ClientSink; stalls: string[] } => {
@@ -708,7 +713,7 @@ describe('a paid JSON answer', () => {
     const expected = body.replace('99', '0.001')
     expect(await answer.text()).toBe(expected)
     expect(answer.message.headers['content-length']).toBe(String(expected.length))
-    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
   })
 
   test.each(['{"usage":null}', 'not json', '[1]'])(
@@ -765,7 +770,7 @@ describe('a paid JSON answer', () => {
     await answer.until('0.001')
     received.resolve()
     expect(await answer.end()).toBe('cut')
-    expect(exchange().truncated).toBe(true)
+    expect(exchange().relay.truncated).toBe(true)
   })
 
   test('has no cost of the seller where what was paid has no value in USD', async () => {
@@ -773,12 +778,14 @@ describe('a paid JSON answer', () => {
       kind: 'none',
       seller: () => {},
       exchange: {
-        charge: { ...settledCharge, microUsd: undefined },
-        reply: {
-          status: 200,
-          headers: JSON_HEADERS,
-          body: Readable.from([Buffer.from('{"usage":{"cost":9}}')]),
-          kind: 'paid',
+        payment: { charge: { ...settledCharge, microUsd: undefined } },
+        relay: {
+          reply: {
+            status: 200,
+            headers: JSON_HEADERS,
+            body: Readable.from([Buffer.from('{"usage":{"cost":9}}')]),
+            kind: 'paid',
+          },
         },
       },
     })
@@ -836,7 +843,7 @@ describe('the headers of a paid answer', () => {
       'x-model-version': '3',
       'x-tollway-spent': 'yes',
       'x-request-id': exchange().id,
-      'x-tollway-charge': exchange().charge?.id,
+      'x-tollway-charge': exchange().payment.charge?.id,
     })
     await answer.end()
   })
@@ -864,14 +871,14 @@ describe('a paid answer of another kind', () => {
         '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":0.001}}',
       )
       expect(answer.message.headers['content-encoding']).toBeUndefined()
-      expect(exchange().usage).toEqual({ inputTokens: 3, outputTokens: 4 })
+      expect(exchange().relay.usage).toEqual({ inputTokens: 3, outputTokens: 4 })
     },
   )
 
   test('that is a compressed stream is decoded event by event', async () => {
     const { url } = await world({
       kind: 'paid',
-      exchange: { stream: true },
+      exchange: { request: { stream: true } },
       seller: sending([gzipSync(WHOLE)], { ...SSE, 'content-encoding': 'gzip' }),
     })
     const answer = await ask(url)
@@ -898,7 +905,7 @@ describe('a paid answer of another kind', () => {
     for (const stream of [false, true]) {
       const { url, error } = await world({
         kind: 'paid',
-        exchange: { stream, body: Buffer.from('{}') },
+        exchange: { request: { stream, body: Buffer.from('{}') } },
         seller: sending([body], headers),
       })
       const answer = await ask(url)
@@ -915,7 +922,11 @@ describe('a paid answer of another kind', () => {
     ['a stream of no type', WHOLE, {}],
   ])('that is %s has the cost that was paid', async (_name, body, headers) => {
     const stream = body === WHOLE
-    const { url } = await world({ kind: 'paid', exchange: { stream }, seller: sending([body], headers) })
+    const { url } = await world({
+      kind: 'paid',
+      exchange: { request: { stream } },
+      seller: sending([body], headers),
+    })
     const answer = await ask(url)
     const text = await answer.text()
     expect(text).toContain('"cost":0.001')
@@ -979,7 +990,7 @@ describe('an unpaid answer', () => {
       'x-tollway-spent': 'no',
     })
     expect(answer.message.headers['cache-control']).toBeUndefined()
-    expect(exchange().usage).toEqual({ inputTokens: 1, outputTokens: 0 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 1, outputTokens: 0 })
   })
 
   test('of any bytes is equal on both sides', async () => {

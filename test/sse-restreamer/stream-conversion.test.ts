@@ -30,8 +30,8 @@ const answering =
     response.end()
   }
 
-const asked = { stream: true, body: Buffer.from('{}') }
-const plain = { stream: false, body: Buffer.from('{}') }
+const asked = { request: { stream: true, body: Buffer.from('{}') } }
+const plain = { request: { stream: false, body: Buffer.from('{}') } }
 
 const route = (fields: Partial<Route>): Candidate => ({
   remoteModel: 'm',
@@ -115,7 +115,7 @@ describe('a JSON answer for a client that streams', () => {
   test('reaches the OpenAI SDK as a stream with every tool call, usage and the paid cost', async () => {
     const { url, exchange } = await world({
       kind: 'paid',
-      exchange: { ...asked, usageChunk: 'asked' },
+      exchange: { ...asked, relay: { usageChunk: 'asked' } },
       seller: answering('application/json', JSON.stringify(CHAT)),
     })
     const runner = openai(url).chat.completions.stream({ ...ASK, stream_options: { include_usage: true } })
@@ -123,8 +123,8 @@ describe('a JSON answer for a client that streams', () => {
     expect(final.choices[0]?.finish_reason).toBe('tool_calls')
     expect(final.choices[0]?.message.tool_calls).toMatchObject(CHAT.choices[0]?.message.tool_calls ?? [])
     expect(final.usage).toEqual({ ...CHAT.usage, cost: 0.001 })
-    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
-    expect(exchange().details['converted']).toBe('json_to_sse')
+    expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().record.details['converted']).toBe('json_to_sse')
   })
 
   test('reaches the OpenAI SDK as Responses events', async () => {
@@ -191,13 +191,13 @@ describe('a stream for a client that does not stream', () => {
   test('reaches the OpenAI SDK as one chat completion with its cost', async () => {
     const { url, exchange } = await world({
       kind: 'paid',
-      exchange: { ...plain, usageChunk: 'forced' },
+      exchange: { ...plain, relay: { usageChunk: 'forced' } },
       seller: answering('text/event-stream', streamOfJson('chat', JSON.stringify(CHAT)) ?? ''),
     })
     const { usage, choices } = await openai(url).chat.completions.create(ASK)
     expect(usage).toEqual({ ...CHAT.usage, cost: 0.001 })
     expect(choices[0]?.message.tool_calls).toEqual(CHAT.choices[0]?.message.tool_calls)
-    expect(exchange().details['converted']).toBe('sse_to_json')
+    expect(exchange().record.details['converted']).toBe('sse_to_json')
   })
 
   test('reaches the SDKs as a response and a message', async () => {
@@ -251,17 +251,17 @@ describe('the usage chunk', () => {
   ])('%s is read and not passed on when only Tollway asked for it', async (_case, told, expected) => {
     const { url, exchange } = await world({
       kind: 'paid',
-      exchange: { ...asked, usageChunk: 'forced' },
+      exchange: { ...asked, relay: { usageChunk: 'forced' } },
       seller: answering('text/event-stream', chunk, told, done),
     })
     expect(await (await ask(url)).text()).toBe(expected)
-    expect(exchange().usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+    expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
   })
 
   test('of a truncated stream says so to a client that asked for it', async () => {
     const { url } = await world({
       kind: 'paid',
-      exchange: { ...asked, usageChunk: 'asked' },
+      exchange: { ...asked, relay: { usageChunk: 'asked' } },
       seller: answering('text/event-stream', chunk.replace('"stop"', 'null')),
     })
     const answer = await ask(url)
@@ -333,7 +333,7 @@ describe('a burst on a route with a pace', () => {
     const timers = new ManualTimers()
     const { url } = await world({
       kind: 'paid',
-      exchange: { ...asked, candidate: route({ eventsPerSecond: 4 }) },
+      exchange: { ...asked, routing: { candidate: route({ eventsPerSecond: 4 }) } },
       restreamer: { timers },
       seller: answering('text/event-stream', parts.join('')),
     })
@@ -351,7 +351,7 @@ describe('a burst on a route with a pace', () => {
     const timers = new ManualTimers()
     const { url } = await world({
       kind: 'paid',
-      exchange: { ...asked, candidate: route({ eventsPerSecond: 4 }) },
+      exchange: { ...asked, routing: { candidate: route({ eventsPerSecond: 4 }) } },
       restreamer: { timers },
       seller: answering('text/event-stream', parts.join('')),
     })

@@ -1,7 +1,7 @@
 /** Asks a seller for its price. Sends no payment. */
 import { randomUUID } from 'node:crypto'
 import { askUnpaid } from '../../payment/send-unpaid.ts'
-import type { Exchange } from '../../core/request/exchange.ts'
+import { newExchange, type Exchange } from '../../core/request/exchange.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Candidate } from '../../core/routing/route.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
@@ -32,32 +32,11 @@ export function commandRequest(
   const { route: modelName, payer, apiBase, endpoint, model } = names
   const route = { modelName, model: undefined, apiBase, payer, apiKey: undefined, order: 0 }
   const candidate = { route, remoteModel: model }
-  const exchange: Exchange = {
-    id: `req_${randomUUID()}`,
-    startedAt: now,
-    timing: { begunAt: performance.now(), awaitedMs: 0, readyAt: undefined },
-    endpoint,
-    caller: 'cli',
-    allowedModels: ['*'],
-    body: undefined,
-    model,
-    stream: false,
-    route: modelName,
-    payer,
-    candidates: [candidate],
-    candidate,
-    tags: [],
-    guard: undefined,
-    run: undefined,
-    charge: undefined,
-    reply: undefined,
-    usage: undefined,
-    truncated: false,
-    firstByteAt: undefined,
-    outcome: undefined,
-    code: undefined,
-    details: {},
-  }
+  const exchange = newExchange({ id: `req_${randomUUID()}`, startedAt: now, begunAt: performance.now() })
+  exchange.endpoint = endpoint
+  exchange.caller.id = 'cli'
+  exchange.request.model = model
+  Object.assign(exchange.routing, { route: modelName, payer, candidates: [candidate], candidate })
   return { exchange, candidate }
 }
 

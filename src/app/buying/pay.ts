@@ -75,7 +75,7 @@ export async function pay<T>(
     error = isEarly ? new StoppedError('Stopped; nothing was paid.') : thrown
   }
   try {
-    return await use({ receipt: replyReceipt(exchange), reply: exchange.reply, error })
+    return await use({ receipt: replyReceipt(exchange), reply: exchange.relay.reply, error })
   } catch (thrown) {
     error ??= thrown
     throw thrown
@@ -104,21 +104,21 @@ async function call(
   const startedAt = performance.now()
   const answer = await sendUnpaid(parts, asked, request, signal)
   if (answer.status !== 402) {
-    exchange.outcome = 'free'
-    exchange.reply = { ...answer, kind: 'unpaid' }
+    exchange.record.outcome = 'free'
+    exchange.relay.reply = { ...answer, kind: 'unpaid' }
     return
   }
   const { challenge, again } = await readChallengeKept(answer, PRICE_MS)
   const payer = narrowed(await parts.payer(wish.payer), challenge, wish.choice, config.assets)
   const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = wish
-  exchange.guard = {
+  exchange.payment.guard = {
     reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
       ledger.reserve(
         {
           requestId: exchange.id,
-          caller: exchange.caller,
-          model: exchange.model ?? '',
+          caller: exchange.caller.id,
+          model: exchange.request.model ?? '',
           route: candidate.route.modelName,
           payer: wish.payer,
           seller: quote.origin,
@@ -187,16 +187,17 @@ async function record(
   exchange: Exchange,
   error: unknown,
 ): Promise<void> {
-  const { charge, reply } = exchange
+  const { charge } = exchange.payment
+  const { reply } = exchange.relay
   const { spent } = replyReceipt(exchange)
   await ledger.note('request', {
     requestId: exchange.id,
     method: wish.method,
     endpoint: 'pay',
-    caller: exchange.caller,
-    route: exchange.route ?? 'pay',
+    caller: exchange.caller.id,
+    route: exchange.routing.route ?? 'pay',
     payer: wish.payer,
-    model: exchange.model ?? null,
+    model: exchange.request.model ?? null,
     status: reply?.status ?? (error instanceof TollwayError ? error.status : 0),
     outcome: outcomeOf(exchange, error),
     code: error instanceof StoppedError ? 'stopped' : (codeOf(error) ?? null),
@@ -205,12 +206,12 @@ async function record(
     stream: false,
     truncated: reply !== undefined && error !== undefined,
     seconds: (Math.max(0, clock.now() - exchange.startedAt) / 1000).toFixed(3),
-    details: exchange.details,
+    details: exchange.record.details,
   })
 }
 
 function outcomeOf(exchange: Exchange, error: unknown): string {
-  if (error === undefined) return exchange.outcome ?? 'failed'
+  if (error === undefined) return exchange.record.outcome ?? 'failed'
   if (replyReceipt(exchange).spent !== 'no') return 'uncertain'
   return error instanceof TollwayError && error.status < 500 ? 'refused' : 'failed'
 }

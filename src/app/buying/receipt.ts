@@ -18,7 +18,8 @@ export interface PaymentReceipt {
 
 /** The receipt of a call as the books have it. */
 export function replyReceipt(exchange: Exchange): PaymentReceipt {
-  const { id, charge } = exchange
+  const { id } = exchange
+  const { charge } = exchange.payment
   const spent = spentOf(exchange)
   if (!charge || spent === 'no') {
     return {

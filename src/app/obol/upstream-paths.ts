@@ -45,9 +45,9 @@ export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamP
       if (!asksForKeys && mayComeFromPage(req)) return next(pageRefused())
       const exchange = exchangeOf(req)
       wanted.set(exchange, name)
-      exchange.direct = { url: `${baseOf(found)}${rest}${query}` }
+      exchange.request.direct = { url: `${baseOf(found)}${rest}${query}` }
       exchange.endpoint = (method === 'POST' ? modelEndpoint(rest) : undefined) ?? DIRECT_ENDPOINT
-      exchange.details['path'] = rest
+      exchange.record.details['path'] = rest
       next()
     }),
     choose: named<Handler>('upstreamChoice', (req, _res, next) => {
@@ -55,11 +55,13 @@ export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamP
       const name = wanted.get(exchange)
       if (name === undefined) return next()
       const found = upstreamNamed(pools, name)
-      const { allowedModels, model, endpoint } = exchange
+      const { endpoint } = exchange
+      const { allowedModels } = exchange.caller
+      const { model } = exchange.request
       if (!found || !mayUse(allowedModels, name, found.candidate, endpoint, model)) return next(unknown(name))
-      exchange.candidates = [found.candidate]
-      exchange.route = found.candidate.route.modelName
-      exchange.model = found.candidate.remoteModel
+      exchange.routing.candidates = [found.candidate]
+      exchange.routing.route = found.candidate.route.modelName
+      exchange.request.model = found.candidate.remoteModel
       next()
     }),
   }

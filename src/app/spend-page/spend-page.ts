@@ -64,7 +64,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
       await access.check(req)
     } catch (error) {
       if (!page || !mayShowForm(req, access, error)) throw error
-      exchange.code = 'invalid_api_key'
+      exchange.record.code = 'invalid_api_key'
       return send(res, 401, PAGES.signIn)
     }
     if (page) return send(res, 200, page)

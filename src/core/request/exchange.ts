@@ -73,62 +73,143 @@ export interface Direct {
 /** The endpoint of a direct request that is for none of the model endpoints. */
 export const DIRECT_ENDPOINT = '/upstream'
 
-/** The state of one request. */
-export interface Exchange {
-  readonly id: string
-  readonly startedAt: number
-  readonly timing: Timing
-  /** A served path without the `/v1` prefix, e.g. `/chat/completions`, or `other`. */
-  endpoint: string
-  caller: string
+/** Who asks: filled in by `caller()`. */
+export interface ExchangeCaller {
+  id: string
   /** The models the caller may use: names, or patterns with one `*`. `['*']` when no callers are configured. */
   allowedModels: readonly string[]
   /** The caller's own limits, if it has any. */
-  limits?: CallerLimits | undefined
+  limits: CallerLimits | undefined
+}
+
+/** What the client sent: filled in by `readBody()`. */
+export interface ExchangeRequest {
   /** Set before the body is read, where the path says which seller is meant. */
-  direct?: Direct | undefined
-  /** The raw request body, as received. */
+  direct: Direct | undefined
+  /** The raw body, as received. */
   body: Buffer | undefined
-  /** As the client named it. */
+  /** The model as the client named it. */
   model: string | undefined
+  /** Whether the client asked for a stream. */
   stream: boolean
+}
+
+/** Where the request goes: filled in by `modelRouter()`, and kept current by the payment engine. */
+export interface ExchangeRouting {
+  /** Name of the route of the candidate that is asked, or answered. */
   route: string | undefined
+  /** Payer of that route. */
   payer: string | undefined
+  /** Who may serve the request, best first. */
   candidates: readonly Candidate[] | undefined
-  routing?: Routing | undefined
   /** The candidate that is asked, or answered. */
-  candidate?: Candidate | undefined
-  /** Whether the stream's usage chunk was asked for by the client, or only by Tollway; set with the outgoing request. */
-  usageChunk?: 'asked' | 'forced' | undefined
-  /** The stream was opened before the paid status was known (`early_keepalive`). */
-  openedEarly?: boolean | undefined
-  /** Says something to the client while a paid call is silent; returns what ends it. */
-  waitAloud?: (() => () => void) | undefined
+  candidate: Candidate | undefined
+  /** Health, places and stand-ins of the candidates. */
+  attempts: Routing | undefined
+}
+
+/** What is paid, and with whose permission: `budgetGuard()`, `idempotency()` and the payment engine. */
+export interface ExchangePayment {
   /** Subjects of the budgets per tag: declared ones and `other`. */
   tags: readonly string[]
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined
+  /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
+  sendKeepAlives: (() => () => void) | undefined
+}
+
+/** The answer and what was learned while it was relayed: the payment engine and `sseRestreamer()`. */
+export interface ExchangeRelay {
   reply: Reply | undefined
+  /** Whether the stream's usage chunk was asked for by the client, or only by Tollway; set with the outgoing request. */
+  usageChunk: 'asked' | 'forced' | undefined
+  /** The stream was opened before the paid status was known (`early_keepalive`). */
+  openedEarly: boolean
   usage: Usage | undefined
   /** A paid stream ended without its terminal marker. */
   truncated: boolean
   /** The answer came in one form and went out in the other. */
-  conversion?: StreamConversion | undefined
+  conversion: StreamConversion | undefined
   firstByteAt: number | undefined
+}
+
+/** What the audit record and the metrics say of the request; every part may add to it, and no part decides by it. */
+export interface ExchangeRecord {
   outcome: RequestOutcome | undefined
   code: ErrorCode | undefined
   details: Record<string, string | number | boolean | null>
 }
 
+/** The state of one request, grouped by the part that owns it. */
+export interface Exchange {
+  readonly id: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  readonly timing: Timing
+  /** A served path without the `/v1` prefix, e.g. `/chat/completions`, or `other`. */
+  endpoint: string
+  readonly caller: ExchangeCaller
+  readonly request: ExchangeRequest
+  readonly routing: ExchangeRouting
+  readonly payment: ExchangePayment
+  readonly relay: ExchangeRelay
+  readonly record: ExchangeRecord
+}
+
+/** What is known of a request when its exchange opens. */
+export interface ExchangeStart {
+  readonly id: string
+  /** Milliseconds since 1970. */
+  readonly startedAt: number
+  /** The same instant by `performance.now()`. */
+  readonly begunAt: number
+}
+
+/** Opens the exchange of a request of which nothing but its start is known. */
+export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange {
+  return {
+    id,
+    startedAt,
+    timing: { begunAt, awaitedMs: 0, readyAt: undefined },
+    endpoint: 'other',
+    caller: { id: 'anonymous', allowedModels: ['*'], limits: undefined },
+    request: { direct: undefined, body: undefined, model: undefined, stream: false },
+    routing: {
+      route: undefined,
+      payer: undefined,
+      candidates: undefined,
+      candidate: undefined,
+      attempts: undefined,
+    },
+    payment: {
+      tags: [],
+      guard: undefined,
+      run: undefined,
+      charge: undefined,
+      sendKeepAlives: undefined,
+    },
+    relay: {
+      reply: undefined,
+      usageChunk: undefined,
+      openedEarly: false,
+      usage: undefined,
+      truncated: false,
+      conversion: undefined,
+      firstByteAt: undefined,
+    },
+    record: { outcome: undefined, code: undefined, details: {} },
+  }
+}
+
 /** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
-export function spentOf(exchange: Exchange): 'no' | 'yes' | 'unknown' {
-  const state = exchange.charge?.state
+export function spentOf(exchange: Pick<Exchange, 'payment'>): 'no' | 'yes' | 'unknown' {
+  const state = exchange.payment.charge?.state
   if (state === 'settled') return 'yes'
   return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
 }
 
 /** Whether the caller of an exchange may use a model. */
 export function mayUse(exchange: Exchange, model: string): boolean {
-  return exchange.allowedModels.some((pattern) => matchesPattern(pattern, model))
+  return exchange.caller.allowedModels.some((pattern) => matchesPattern(pattern, model))
 }

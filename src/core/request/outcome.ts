@@ -10,12 +10,12 @@ import { spentOf } from './exchange.ts'
  * @param status the status sent, 499 when the client left before one was
  */
 export function outcomeOf(exchange: Exchange, status: number): RequestOutcome {
-  if (exchange.outcome !== undefined) return exchange.outcome
+  if (exchange.record.outcome !== undefined) return exchange.record.outcome
   const spent = spentOf(exchange)
   if (spent === 'unknown') return 'uncertain'
   if (spent === 'yes') return status < 400 ? 'paid' : 'uncertain'
   if (status < 400) return 'free'
-  const { code } = exchange
+  const { code } = exchange.record
   if (code === undefined || code === 'seller_error' || ERROR_TABLE[code].status >= 500) return 'failed'
   return 'refused'
 }
