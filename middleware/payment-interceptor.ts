@@ -100,7 +100,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
       throw error
     }
     markReady(exchange)
-    run?.land(exchange)
+    run?.complete(exchange)
     next()
   })
 }

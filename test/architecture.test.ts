@@ -212,7 +212,7 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
   // The gate is asked in one place, and one place asks payers to sign and sends what they signed.
   expect(using(/import \{[^}]*\bvet(?:Challenge|Offers)\b/)).toEqual(['src/payment/vet-offers.ts'])
   // Vouchers are bought by the same gate, and paid for when they are spent.
-  expect(using(/(?<!function )\bvet\(/).toSorted()).toEqual([
+  expect(using(/(?<!function )\bchooseOffer\(/).toSorted()).toEqual([
     'src/app/buying/terms.ts',
     'src/payment/paid-call.ts',
   ])

@@ -13,10 +13,9 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   res.setHeader('x-request-id', exchange.id)
   res.setHeader('x-tollway-spent', spent)
   // Nobody may take such an answer for a completion.
-  if (exchange.record.details['dry_run'] === true) res.setHeader('x-tollway-dry-run', 'true')
-  const reduced = exchange.record.details['reduced_max_tokens']
-  if (reduced !== undefined) res.setHeader('x-tollway-max-tokens', String(reduced))
-  const { charge } = exchange.payment
+  if (exchange.payment.isDryRun) res.setHeader('x-tollway-dry-run', 'true')
+  const { charge, reducedMaxTokens } = exchange.payment
+  if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
   if (!charge || spent === 'no') return
   const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)
   if (cost !== undefined) {

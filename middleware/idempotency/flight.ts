@@ -144,7 +144,7 @@ export class Flight implements Run, RepeatableRequest {
     this.#begun = true
   }
 
-  land(exchange: Exchange): void {
+  complete(exchange: Exchange): void {
     const { reply } = exchange.relay
     if (!reply) throw new TypeError('there is no answer to share')
     const { body, ...head } = reply

@@ -4,7 +4,8 @@ import { DIRECT_ENDPOINT, type Exchange } from '../core/request/exchange.ts'
 import { removeMembers, scanTopLevel } from '../core/json/json-scan.ts'
 import { formatUsd } from '../core/money/money.ts'
 import type { Quote } from '../core/policy/gate.ts'
-import type { Candidate, Route } from '../core/routing/route.ts'
+import type { Route } from '../core/routing/route.ts'
+import type { CandidateCall } from './payment-context.ts'
 
 const FIELD = new Set(['dry_run'])
 
@@ -28,7 +29,10 @@ export function withoutDryRun(body: Buffer): Buffer {
  * Puts the answer into the exchange.
  * @param quote what would be paid; `undefined` where the route or the seller asks for nothing
  */
-export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Quote | undefined): void {
+export function answerDryRun(
+  { exchange, candidate }: Pick<CandidateCall, 'exchange' | 'candidate'>,
+  quote: Quote | undefined,
+): void {
   const { route, remoteModel } = candidate
   const answer = {
     object: 'tollway.dry_run',
@@ -55,6 +59,7 @@ export function answerDryRun(exchange: Exchange, candidate: Candidate, quote: Qu
   const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
   exchange.relay.reply = { status: 200, headers, body, kind: 'unpaid' }
   exchange.record.outcome = 'free'
+  exchange.payment.isDryRun = true
   exchange.record.details['dry_run'] = true
 }
 

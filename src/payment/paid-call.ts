@@ -7,7 +7,6 @@ import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Exchange, Reply } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
 import type { Quote } from '../core/policy/gate.ts'
-import type { Candidate } from '../core/routing/route.ts'
 import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../core/charge/judge-paid-answer.ts'
 import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
@@ -19,11 +18,12 @@ import {
 } from '../io/transport/upstream.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
-import { ClientLeftError, type PaymentContext } from './payment-context.ts'
+import { NonceUsedError } from '../io/ledger/record-authorization.ts'
+import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
 import { paymentSecrets, redactReply } from './redact-payment.ts'
 import { isRejection, sellerMessage } from './seller-message.ts'
 import { awaited } from './timing.ts'
-import { vet, type Vetted } from './vet-offers.ts'
+import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { headerOf, readChallenge } from './read-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
@@ -34,47 +34,43 @@ const MAX_OFFERS = 8
 
 const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
 
-/** See the file's head. Lives for one candidate of one request. */
+/** The payment of one request at one candidate, from the seller's 402 to the judged answer. */
 export class PaidCall {
-  readonly #parts: PaymentContext
+  readonly #call: PayingCall
+  readonly #context: PaymentContext
   readonly #exchange: Exchange
-  readonly #candidate: Candidate
   readonly #payer: Provider
+  readonly #leaving: AbortSignal
   readonly #request: OutgoingRequest
 
-  constructor(
-    parts: PaymentContext,
-    exchange: Exchange,
-    candidate: Candidate,
-    payer: Provider,
-    request: OutgoingRequest,
-  ) {
-    this.#parts = parts
-    this.#exchange = exchange
-    this.#candidate = candidate
-    this.#payer = payer
+  /** @param request what was sent unpaid, and is sent once more with the payment */
+  constructor(call: PayingCall, request: OutgoingRequest) {
+    this.#call = call
+    this.#context = call.context
+    this.#exchange = call.exchange
+    this.#payer = call.payer
+    this.#leaving = call.leaving
     this.#request = request
   }
 
   /**
    * Pays a 402 and puts the paid answer into the exchange.
    * @param startedAt when the unpaid request was sent, `performance.now()`
-   * @param leaving aborted when the client is gone: then nothing is signed, and nothing signed is sent
    * @throws ClientLeftError, TollwayError
    */
-  async run(answer: IncomingReply, startedAt: number, leaving: AbortSignal): Promise<void> {
+  async run(answer: IncomingReply, startedAt: number): Promise<void> {
     const challenge = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
-    const vetted = await vet(this.#parts, this.#exchange, this.#candidate, this.#payer, challenge, leaving)
+    const vetted = await chooseOffer(this.#call, challenge)
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
-    if (isDryRun(this.#exchange)) return answerDryRun(this.#exchange, this.#candidate, quote)
+    if (isDryRun(this.#exchange)) return answerDryRun(this.#call, quote)
     const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     const reserving = performance.now()
-    const held = await guard.reserve(quote, this.#candidate, pin)
+    const held = await guard.reserve(quote, this.#call.candidate, pin)
     this.#phase('reserve', reserving)
     this.#exchange.payment.charge = held
-    const { authorized, authorization } = await this.#authorize(quote, held, leaving)
+    const { authorized, authorization } = await this.#authorize(quote, held)
     const reply = await this.#send(authorized, authorization)
     await this.#judge(authorized, reply, vetted, authorization)
   }
@@ -83,9 +79,9 @@ export class PaidCall {
   async #authorize(
     quote: Quote,
     held: Charge,
-    leaving: AbortSignal,
   ): Promise<{ authorized: Charge; authorization: Authorization }> {
-    const { ledger } = this.#parts
+    const { ledger } = this.#context
+    const leaving = this.#leaving
     try {
       for (let tries = 1; ; tries += 1) {
         if (leaving.aborted) throw new ClientLeftError()
@@ -97,7 +93,12 @@ export class PaidCall {
         const authorized = await ledger
           .authorize(held, authorization.record)
           .catch(async (error: unknown) => {
-            if (!wasUsed(error) || this.#payer.mayOfferUsed !== true || tries === MAX_OFFERS) throw error
+            if (
+              !(error instanceof NonceUsedError) ||
+              this.#payer.mayOfferUsed !== true ||
+              tries === MAX_OFFERS
+            )
+              throw error
             await this.#close(held, 'uncertain')
           })
         if (!authorized) continue
@@ -108,7 +109,7 @@ export class PaidCall {
     } catch (error) {
       const released = await ledger.release(held, releaseReason(error, leaving))
       // What was recorded before may have been sent then: a payer with a pool must not offer it again.
-      await this.#close(released, wasUsed(error) ? 'uncertain' : released.state)
+      await this.#close(released, error instanceof NonceUsedError ? 'uncertain' : released.state)
       throw leaving.aborted ? new ClientLeftError() : error
     }
   }
@@ -118,20 +119,19 @@ export class PaidCall {
     const { name, value } = authorization.header
     const names = [name, ...(authorization.alsoAs ?? [])]
     const sending = performance.now()
-    const { sendKeepAlives: waitAloud } = this.#exchange.payment
-    const { candidate: asked } = this.#exchange.routing
-    const endWait = asked?.route.earlyKeepalive === true ? waitAloud?.() : undefined
+    const isEarly = this.#call.candidate.route.earlyKeepalive === true
+    const endKeepAlives = isEarly ? this.#exchange.payment.sendKeepAlives?.() : undefined
     try {
       return await awaited(
         this.#exchange,
-        this.#parts.upstream.send({
+        this.#context.upstream.send({
           ...this.#request,
           headers: { ...this.#request.headers, ...Object.fromEntries(names.map((each) => [each, value])) },
         }),
       )
     } catch (cause) {
       const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
-      await this.#close(await this.#parts.ledger.uncertain(charge, reason))
+      await this.#close(await this.#context.ledger.uncertain(charge, reason))
       throw new TollwayError({
         code: 'payment_uncertain',
         message: `The payment was sent and no answer came back (${reason}). It counts as spent until the chain proves otherwise; do not resend.`,
@@ -139,7 +139,7 @@ export class PaidCall {
         cause,
       })
     } finally {
-      endWait?.()
+      endKeepAlives?.()
       this.#phase('send', sending)
     }
   }
@@ -151,7 +151,7 @@ export class PaidCall {
     { quote, priceKey, knownPrice }: Vetted,
     authorization: Authorization,
   ): Promise<void> {
-    const { ledger } = this.#parts
+    const { ledger } = this.#context
     const reply = redactReply(raw, paymentSecrets(authorization.header.value))
     const receipt = decodeReceipt((name) => headerOf(raw, name))
     const verdict = judgePaidAnswer(reply.status, receipt)
@@ -176,7 +176,7 @@ export class PaidCall {
     const detail = receiptMismatch(receipt, charge)
     if (detail === undefined) return
     this.#exchange.record.details['receipt_mismatch'] = detail
-    await this.#parts.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
+    await this.#context.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
       // The payment is booked: an answer must not be lost over a mark on it.
       this.#exchange.record.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
     })
@@ -214,7 +214,7 @@ export class PaidCall {
 
   #phase(phase: Extract<TollwayEvent, { type: 'phase' }>['phase'], since: number): void {
     const seconds = (performance.now() - since) / 1000
-    for (const observer of this.#parts.observers) observer({ type: 'phase', phase, seconds })
+    for (const observer of this.#context.observers) observer({ type: 'phase', phase, seconds })
   }
 }
 
@@ -236,10 +236,6 @@ function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quo
   } catch {
     return false
   }
-}
-
-function wasUsed(error: unknown): boolean {
-  return error instanceof TollwayError && error.details['refusal'] === 'nonce_used'
 }
 
 function releaseReason(error: unknown, leaving: AbortSignal): string {

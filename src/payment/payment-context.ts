@@ -1,4 +1,6 @@
 import type { Clock } from '../core/clock.ts'
+import type { Exchange } from '../core/request/exchange.ts'
+import type { Candidate } from '../core/routing/route.ts'
 import type { Asset } from '../core/money/assets.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import type { OfferOrder } from '../core/policy/gate-policy.ts'
@@ -46,7 +48,7 @@ export interface PaymentInterceptorOptions {
   readonly observers?: readonly Observer[] | undefined
 }
 
-/** What {@link PaidCall} works with. */
+/** What the payment engine works with in every request. */
 export interface PaymentContext extends Omit<
   PaymentInterceptorOptions,
   'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
@@ -64,7 +66,21 @@ export interface PaymentContext extends Omit<
   }
 }
 
-/** The client is gone before anything was sent: there is nobody to answer and nothing to pay for. */
+/** One request at one candidate: what every step of the engine reads, from the unpaid send to the judgement. */
+export interface CandidateCall {
+  readonly context: PaymentContext
+  readonly exchange: Exchange
+  readonly candidate: Candidate
+  /** Aborted when the client has left: after that nothing is signed for it, and nothing signed is sent. */
+  readonly leaving: AbortSignal
+}
+
+/** A {@link CandidateCall} whose route pays. */
+export interface PayingCall extends CandidateCall {
+  readonly payer: Provider
+}
+
+/** The client left before anything was sent: nobody waits for an answer, and there is nothing to pay for. */
 export class ClientLeftError extends Error {
   override readonly name = 'ClientLeftError'
 }

@@ -1,66 +1,64 @@
 /** Sends that carry no payment: they end when the client leaves, and may be repeated. */
 import { classifyAnswer, isTemporary } from '../core/routing/answer-class.ts'
 import { TollwayError } from '../core/errors.ts'
-import type { Exchange } from '../core/request/exchange.ts'
 import { readRetryAfter } from '../core/routing/retry.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
 import { UpstreamError, type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
 import { ClientLeftError } from './payment-context.ts'
-import type { PaymentContext } from './payment-context.ts'
+import type { CandidateCall, PaymentContext } from './payment-context.ts'
 import { awaited } from './timing.ts'
 
-/** What {@link askUnpaid} works with. */
+/** The part of the context that {@link sendUnpaid} needs. */
 export type SendContext = Pick<PaymentContext, 'upstream' | 'clock' | 'timers'>
 
+/** A call of which nothing is paid yet. */
+export type UnpaidCall = Pick<CandidateCall, 'exchange' | 'candidate' | 'leaving'> & {
+  readonly context: SendContext
+}
+
 /**
- * Sends a request that carries no payment, again where the route allows it and the other side could not serve. A timeout is not
- * repeated: the client has waited long enough, and the upstream may still be busy with the first.
- * @param leaving aborted when the client is gone
+ * Sends a request that carries no payment, and again where the route allows retries and the other side could not serve.
+ * A timeout is not repeated: the client has waited long enough, and the upstream may still be working on the first send.
  * @throws ClientLeftError
- * @throws TollwayError `seller_unavailable` with the detail `reason`, `host_not_allowed`
+ * @throws SellerUnavailableError when no answer came
+ * @throws TollwayError `host_not_allowed` for a private address where policy blocks those
  */
-export async function askUnpaid(
-  parts: SendContext,
-  exchange: Exchange,
-  candidate: Candidate,
-  request: OutgoingRequest,
-  leaving: AbortSignal,
-): Promise<IncomingReply> {
-  const { attempts: routing } = exchange.routing
-  const most = routing?.retries(candidate) ?? 0
+export async function sendUnpaid(call: UnpaidCall, request: OutgoingRequest): Promise<IncomingReply> {
+  const { context, exchange, candidate, leaving } = call
+  const { attempts } = exchange.routing
+  const most = attempts?.retries(candidate) ?? 0
   for (let attempt = 1; ; attempt++) {
-    const result = await awaited(exchange, askOnce(parts, request, leaving)).catch((error: unknown) => {
-      if (error instanceof TollwayError && isRepeatable(error)) return error
+    const result = await awaited(exchange, sendOnce(call, request)).catch((error: unknown) => {
+      if (error instanceof SellerUnavailableError && error.reason !== 'timeout') return error
       throw error
     })
-    const failed = result instanceof TollwayError
+    const failed = result instanceof SellerUnavailableError
     if (!failed && !isTemporary(result.status)) return result
-    const asked = failed ? undefined : askedPause(result, parts.clock.now())
-    const pause = attempt <= most ? routing?.retryDelay(attempt, asked) : undefined
+    const asked = failed ? undefined : askedPause(result, context.clock.now())
+    const pause = attempt <= most ? attempts?.retryDelay(attempt, asked) : undefined
     if (pause === undefined) {
       if (failed) throw result
       return result
     }
     if (!failed) result.body.destroy()
-    routing?.repeated(candidate, failed ? String(result.details['reason']) : `status_${result.status}`)
-    // The seller asked for it, or is given it: no share of ours.
-    await awaited(exchange, wait(parts.timers, pause, leaving))
+    attempts?.repeated(candidate, failed ? result.reason : `status_${result.status}`)
+    // The seller asked for this pause, or needs it: it does not count as Tollway's own time.
+    await awaited(exchange, wait(context.timers, pause, leaving))
   }
 }
 
-async function askOnce(
-  parts: SendContext,
+async function sendOnce(
+  { context, leaving }: Pick<UnpaidCall, 'context' | 'leaving'>,
   request: OutgoingRequest,
-  leaving: AbortSignal,
 ): Promise<IncomingReply> {
   try {
-    return await parts.upstream.send({ ...request, signal: leaving })
+    return await context.upstream.send({ ...request, signal: leaving })
   } catch (cause) {
     if (leaving.aborted) throw new ClientLeftError()
     const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
     if (reason === 'private') throw privateSeller(request.url, cause)
-    throw sellerUnavailable(`did not answer (${reason})`, reason, cause)
+    throw new SellerUnavailableError(`did not answer (${reason})`, reason, cause)
   }
 }
 
@@ -72,23 +70,26 @@ export function askedPause({ headers }: Pick<IncomingReply, 'headers'>, now: num
   }, now)
 }
 
-/** `seller_unavailable`. @param reason a word for metrics and the audit record */
-export function sellerUnavailable(what: string, reason: string, cause?: unknown): TollwayError {
-  return new TollwayError({
-    code: 'seller_unavailable',
-    message: `The seller or upstream of this route ${what}; nothing was paid.`,
-    details: { reason },
-    cause,
-  })
+/** `seller_unavailable`: the other side of an unpaid send could not serve. */
+export class SellerUnavailableError extends TollwayError {
+  /** One word for metrics and the audit record, e.g. `timeout` or `status_502`. */
+  readonly reason: string
+
+  /** @param what what the seller or upstream did, e.g. "answered with status 502" */
+  constructor(what: string, reason: string, cause?: unknown) {
+    super({
+      code: 'seller_unavailable',
+      message: `The seller or upstream of this route ${what}; nothing was paid.`,
+      details: { reason },
+      cause,
+    })
+    this.reason = reason
+  }
 }
 
 /** Whether an unpaid upstream's answer sends the request to the next candidate. */
 export function classOf({ status }: Pick<IncomingReply, 'status'>, { route }: Candidate, words?: Uint8Array) {
   return classifyAnswer(status, route.apiKey !== undefined, words)
-}
-
-function isRepeatable({ code, details }: TollwayError): boolean {
-  return code === 'seller_unavailable' && details['reason'] !== 'timeout'
 }
 
 async function wait(timers: Timers, ms: number, leaving: AbortSignal): Promise<void> {

@@ -3,16 +3,15 @@ import { needsBody } from '../core/routing/answer-class.ts'
 import { ConfigError, TollwayError } from '../core/errors.ts'
 import type { Exchange } from '../core/request/exchange.ts'
 import type { Attempt } from '../core/routing/attempt.ts'
-import type { Provider } from '../core/payer/provider.ts'
 import type { Candidate, FallbackKind } from '../core/routing/route.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import { spentOf } from '../core/request/exchange.ts'
 import { printable } from '../core/printable.ts'
-import { askedPause, askUnpaid, classOf, sellerUnavailable } from './send-unpaid.ts'
+import { askedPause, classOf, sendUnpaid, SellerUnavailableError } from './send-unpaid.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
 import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
 import { PaidCall } from './paid-call.ts'
-import type { PaymentContext } from './payment-context.ts'
+import type { CandidateCall, PayingCall, PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
@@ -54,93 +53,91 @@ interface Verdict {
  * @throws the first candidate's failure when all fail, as LiteLLM does: it belongs to the model the caller meant
  */
 export async function tryCandidates(
-  parts: PaymentContext,
+  context: PaymentContext,
   req: ClientRequest,
   exchange: Exchange,
   leaving: AbortSignal,
 ): Promise<void> {
-  const { attempts: routing } = exchange.routing
+  const { attempts } = exchange.routing
   const trail: string[] = []
   let queue = exchange.routing.candidates ?? []
   let failure: unknown
   for (let at = 0; at < queue.length; at++) {
     const candidate = queue[at]
     if (!candidate) break
-    const goOn = (reason: string): void => {
+    const moveOn = (reason: string): void => {
       trail.push(trailOf(candidate, reason))
       const next = queue[at + 1]
-      if (next) routing?.movedOn(candidate, next, reason)
+      if (next) attempts?.movedOn(candidate, next, reason)
     }
     exchange.routing.route = candidate.route.modelName
     exchange.routing.payer = candidate.route.payer
     exchange.routing.candidate = candidate
-    const attempt = routing?.enter(candidate)
-    if (routing && !attempt) {
+    const attempt = attempts?.enter(candidate)
+    if (attempts && !attempt) {
       failure ??= full(candidate)
-      goOn('full')
+      moveOn('full')
       continue
     }
     try {
-      const verdict = await serve(parts, req, exchange, candidate, leaving)
+      const verdict = await serve({ context, exchange, candidate, leaving }, req)
       close(attempt, verdict)
       const others = verdict.kind === 'served' ? [] : othersFor(verdict.kind, exchange, queue, at)
       if (others.length === 0) {
         trail.push(trailOf(candidate, `status_${verdict.status}`))
-        keepPlace(exchange, candidate, attempt)
-        noteTrail(exchange, trail)
+        holdPlaceUntilRead(exchange, candidate, attempt)
+        recordTrail(exchange, trail)
         return
       }
-      letGo(exchange, attempt)
+      giveUpReply(exchange, attempt)
       queue = [...queue.slice(0, at + 1), ...others]
-      failure ??= sellerUnavailable(`answered with status ${verdict.status}`, `status_${verdict.status}`)
-      goOn(verdict.kind === 'unavailable' ? `status_${verdict.status}` : verdict.kind)
+      failure ??= new SellerUnavailableError(
+        `answered with status ${verdict.status}`,
+        `status_${verdict.status}`,
+      )
+      moveOn(verdict.kind === 'unavailable' ? `status_${verdict.status}` : verdict.kind)
     } catch (error) {
       blame(attempt, error)
       attempt?.leave()
-      // Held against the books too: no error code may open a way to a second payment (rule 5).
+      // The charge is checked as well: no error code may open the way to a second payment (rule 5).
       if (error instanceof TollwayError && error.mayTryNext && spentOf(exchange) === 'no') {
         failure ??= error
-        goOn(error.code)
+        moveOn(error.code)
         continue
       }
       trail.push(trailOf(candidate, error instanceof TollwayError ? error.code : 'fault'))
-      noteTrail(exchange, trail)
+      recordTrail(exchange, trail)
       throw error
     }
   }
-  noteTrail(exchange, trail)
+  recordTrail(exchange, trail)
   throw failure
 }
 
-async function serve(
-  parts: PaymentContext,
-  req: ClientRequest,
-  exchange: Exchange,
-  candidate: Candidate,
-  leaving: AbortSignal,
-): Promise<Verdict> {
+async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> {
+  const { context, exchange, candidate } = call
   const dryRun = isDryRun(exchange)
   const asked = outgoingRequest(req, exchange, candidate)
   const request = dryRun && asked.body ? { ...asked, body: withoutDryRun(asked.body) } : asked
   const payerName = candidate.route.payer
   if (payerName === undefined) {
-    if (dryRun) return toldOnly(exchange, candidate)
-    const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
-    return await unpaidReply(parts, exchange, candidate, answer)
+    if (dryRun) return quoteOnly(call)
+    return await unpaidReply(call, await sendUnpaid(call, request))
   }
-  const payer = parts.payers.get(payerName)
+  const payer = context.payers.get(payerName)
   if (!payer) {
     throw new ConfigError(
       `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
     )
   }
+  const paying: PayingCall = { ...call, payer }
   try {
-    return await buy(parts, exchange, candidate, payer, request, leaving)
+    return await buy(paying, request)
   } catch (error) {
-    const smaller = reducedRequest(parts, exchange, candidate, request, error)
+    const smaller = reducedRequest(call, request, error)
     if (!smaller) throw error
     try {
-      return await buy(parts, exchange, candidate, payer, smaller, leaving)
+      return await buy(paying, smaller)
     } catch (again) {
       forgetReduction(exchange)
       throw again
@@ -149,43 +146,32 @@ async function serve(
 }
 
 /** Asks what the request costs, and pays it. */
-async function buy(
-  parts: PaymentContext,
-  exchange: Exchange,
-  candidate: Candidate,
-  payer: Provider,
-  request: OutgoingRequest,
-  leaving: AbortSignal,
-): Promise<Verdict> {
+async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict> {
+  const { context, exchange } = call
   const startedAt = performance.now()
-  const answer = await askUnpaid(parts, exchange, candidate, request, leaving)
+  const answer = await sendUnpaid(call, request)
   if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
     answer.body.destroy()
-    return toldOnly(exchange, candidate)
+    return quoteOnly(call)
   }
   if (answer.status !== 402) {
-    return await unpaidReply(parts, exchange, candidate, withoutSellersHeaders(probeAnswer(answer, exchange)))
+    return await unpaidReply(call, withoutSellersHeaders(probeAnswer(answer, exchange)))
   }
-  const call = new PaidCall(parts, exchange, candidate, payer, request)
-  await parts.running.track(call.run(answer, startedAt, leaving))
+  await context.running.track(new PaidCall(call, request).run(answer, startedAt))
   return { kind: 'served', status: 200, retryAfterMs: undefined }
 }
 
 /** Nobody asks for a payment, and the request only asked what it costs. */
-function toldOnly(exchange: Exchange, candidate: Candidate): Verdict {
-  answerDryRun(exchange, candidate, undefined)
+function quoteOnly(call: CandidateCall): Verdict {
+  answerDryRun(call, undefined)
   return { kind: 'served', status: 200, retryAfterMs: undefined }
 }
 
 /** Puts an answer without payment into the exchange, and tells whether another candidate may do better. */
-async function unpaidReply(
-  parts: PaymentContext,
-  exchange: Exchange,
-  candidate: Candidate,
-  answer: IncomingReply,
-): Promise<Verdict> {
+async function unpaidReply(call: CandidateCall, answer: IncomingReply): Promise<Verdict> {
+  const { context, exchange, candidate } = call
   const { status } = answer
-  const retryAfterMs = askedPause(answer, parts.clock.now())
+  const retryAfterMs = askedPause(answer, context.clock.now())
   exchange.record.outcome = 'free'
   exchange.relay.reply = { ...answer, kind: 'unpaid' }
   if (!needsBody(status) || !hasStandIns(exchange)) return { kind: kindOf(answer), status, retryAfterMs }
@@ -199,22 +185,22 @@ async function unpaidReply(
   }
 }
 
-function hasStandIns({ routing: { attempts: routing } }: Exchange): boolean {
-  if (!routing) return false
-  return routing.standIns('context_window').length > 0 || routing.standIns('content_policy').length > 0
+function hasStandIns({ routing: { attempts } }: Exchange): boolean {
+  if (!attempts) return false
+  return attempts.standIns('context_window').length > 0 || attempts.standIns('content_policy').length > 0
 }
 
 /** Who comes next: the rest of the queue, or the models named for this kind of failure. */
 function othersFor(
   kind: FallbackKind,
-  { routing: { attempts: routing } }: Exchange,
+  { routing: { attempts } }: Exchange,
   queue: readonly Candidate[],
   at: number,
 ): readonly Candidate[] {
   if (kind === 'unavailable') return queue.slice(at + 1)
   // The candidates left are of the same model, and would say the same.
   const tried = queue.slice(0, at + 1)
-  return (routing?.standIns(kind) ?? []).filter(
+  return (attempts?.standIns(kind) ?? []).filter(
     ({ route, remoteModel }) =>
       !tried.some((other) => other.route === route && other.remoteModel === remoteModel),
   )
@@ -231,7 +217,7 @@ function blame(attempt: Attempt | undefined, error: unknown): void {
 }
 
 /** An answer that is given up for another candidate's. */
-function letGo(exchange: Exchange, attempt: Attempt | undefined): void {
+function giveUpReply(exchange: Exchange, attempt: Attempt | undefined): void {
   exchange.relay.reply?.body.destroy()
   exchange.relay.reply = undefined
   exchange.record.outcome = undefined
@@ -239,7 +225,7 @@ function letGo(exchange: Exchange, attempt: Attempt | undefined): void {
 }
 
 /** A route with a limit counts a request until its answer is through. */
-function keepPlace(exchange: Exchange, { route }: Candidate, attempt: Attempt | undefined): void {
+function holdPlaceUntilRead(exchange: Exchange, { route }: Candidate, attempt: Attempt | undefined): void {
   const { reply } = exchange.relay
   if (!attempt) return
   if (route.maxParallel === undefined || !reply) attempt.leave()
@@ -258,7 +244,7 @@ function probeAnswer(answer: IncomingReply, { request: { direct } }: Exchange): 
   // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
   if (direct && (status >= 400 || status === 304)) return answer
   answer.body.destroy()
-  throw sellerUnavailable(`answered the unpaid request with status ${status}`, `status_${status}`)
+  throw new SellerUnavailableError(`answered the unpaid request with status ${status}`, `status_${status}`)
 }
 
 function full({ route }: Candidate): TollwayError {
@@ -275,6 +261,6 @@ function trailOf({ route }: Candidate, result: string): string {
 }
 
 /** For the audit record: who was asked before, and how that ended. */
-function noteTrail(exchange: Exchange, trail: readonly string[]): void {
+function recordTrail(exchange: Exchange, trail: readonly string[]): void {
   if (trail.length > 1) exchange.record.details['tried'] = trail.join(' ')
 }

@@ -1,14 +1,12 @@
 /** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
 import { findAsset } from '../core/money/assets.ts'
 import { TollwayError } from '../core/errors.ts'
-import type { Exchange } from '../core/request/exchange.ts'
 import { highestPrice } from '../core/policy/price-change.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import { vetOffers, type Quote } from '../core/policy/gate.ts'
-import type { Candidate } from '../core/routing/route.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
-import type { PaymentContext } from './payment-context.ts'
+import type { PayingCall, PaymentContext } from './payment-context.ts'
 
 /** An offer that may be paid. */
 export interface Vetted {
@@ -19,20 +17,18 @@ export interface Vetted {
   readonly knownPrice: KnownPrice | undefined
 }
 
+/** The part of a call that {@link chooseOffer} reads; vouchers are bought by it too. */
+export type VettingCall = Omit<PayingCall, 'context'> & {
+  readonly context: Pick<PaymentContext, 'policy' | 'origins' | 'ledger' | 'observers'>
+}
+
 /**
- * Chooses the offer to pay.
- * @param signal aborted when nobody waits any more
+ * Chooses the offer to pay: the first in the policy's order that passes the gate and that the payer can pay.
  * @throws TollwayError with the gate's codes, what the payer cannot pay with, `store_unavailable`
  */
-export async function vet(
-  parts: PaymentContext,
-  exchange: Exchange,
-  candidate: Candidate,
-  payer: Provider,
-  challenge: Challenge,
-  signal: AbortSignal,
-): Promise<Vetted> {
-  const { policy, origins, ledger } = parts
+export async function chooseOffer(call: VettingCall, challenge: Challenge): Promise<Vetted> {
+  const { context, exchange, candidate, payer, leaving } = call
+  const { policy, origins, ledger } = context
   const { apiBase } = candidate.route
   const origin = new URL(apiBase).origin
   const configured = policy.payTo.get(origin)
@@ -44,7 +40,7 @@ export async function vet(
     network,
     asset,
   })
-  const prices = await ledger.knownPrices(assetsOf(challenge, parts, payer, keyOf))
+  const prices = await ledger.knownPrices(assetsOf(challenge, call, keyOf))
   const priceOf = (network: string, asset: string): KnownPrice | undefined =>
     prices.find((price) => price.network === network && price.asset === asset)
   try {
@@ -69,16 +65,16 @@ export async function vet(
         return { pinned: known.pinned, highest, target: targetOf(known) }
       },
     })
-    const quote = await firstReady(quotes, payer, signal)
+    const quote = await firstReady(quotes, payer, leaving)
     const { network, address } = quote.asset
     const knownPrice = priceOf(network, address)
     if (knownPrice && knownPrice.last !== quote.amount) {
-      moved(parts, origin, candidate, quote.amount > knownPrice.last ? 'up' : 'down')
+      reportPriceMove(call, origin, quote.amount > knownPrice.last ? 'up' : 'down')
     }
     return { quote, pin: configured === undefined, priceKey: keyOf(network, address), knownPrice }
   } catch (error) {
     if (error instanceof TollwayError && error.code === 'price_unstable') {
-      moved(parts, origin, candidate, 'refused')
+      reportPriceMove(call, origin, 'refused')
     }
     throw error
   }
@@ -113,8 +109,7 @@ function targetOf({ apiBase, endpoint, model }: PriceKey): string {
 /** The networks and assets on offer that this payer might pay with, each once. */
 function assetsOf(
   challenge: Challenge,
-  { policy }: PaymentContext,
-  payer: Provider,
+  { context: { policy }, payer }: VettingCall,
   keyOf: (network: string, asset: string) => PriceKey,
 ): PriceKey[] {
   const keys = challenge.offers.flatMap((offer) => {
@@ -125,13 +120,12 @@ function assetsOf(
   return [...new Map(keys.map((key) => [`${key.network} ${key.asset}`, key])).values()]
 }
 
-function moved(
-  { observers }: PaymentContext,
+function reportPriceMove(
+  { context: { observers }, candidate }: VettingCall,
   seller: string,
-  { route }: Candidate,
   direction: 'up' | 'down' | 'refused',
 ): void {
   for (const observer of observers) {
-    observer({ type: 'price_moved', seller, route: route.modelName, direction })
+    observer({ type: 'price_moved', seller, route: candidate.route.modelName, direction })
   }
 }

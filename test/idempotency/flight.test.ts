@@ -55,7 +55,7 @@ function land(flight: Flight, { exchange }: Client, ...chunks: string[]): void {
   charges += 1
   exchange.payment.charge = { ...settledCharge, id: `chg_${charges}` }
   exchange.relay.reply = { status: 200, headers: {}, kind: 'paid', body: bodyOf(chunks) }
-  flight.land(exchange)
+  flight.complete(exchange)
 }
 
 function bodyOf(chunks: readonly string[]): Reply['body'] {

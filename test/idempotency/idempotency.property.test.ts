@@ -107,7 +107,7 @@ class Process {
       run.fail(exchange, failure)
       return codeOf(failure)
     }
-    run.land(exchange)
+    run.complete(exchange)
     return await read(exchange)
   }
 

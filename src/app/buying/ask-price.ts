@@ -1,6 +1,6 @@
 /** Asks a seller for its price. Sends no payment. */
 import { randomUUID } from 'node:crypto'
-import { askUnpaid } from '../../payment/send-unpaid.ts'
+import { sendUnpaid } from '../../payment/send-unpaid.ts'
 import { newExchange, type Exchange } from '../../core/request/exchange.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Candidate } from '../../core/routing/route.ts'
@@ -61,13 +61,13 @@ export const OWN_HEADERS = { 'user-agent': 'tollway', 'accept-encoding': 'identi
  * Sends a request without payment.
  * @throws TollwayError `seller_unavailable`, `host_not_allowed`
  */
-export async function sendUnpaid(
-  parts: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
+export async function askSeller(
+  context: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
   { exchange, candidate }: CommandRequest,
   request: OutgoingRequest,
   signal: AbortSignal,
 ): Promise<IncomingReply> {
-  return await askUnpaid(parts, exchange, candidate, request, signal)
+  return await sendUnpaid({ context, exchange, candidate, leaving: signal }, request)
 }
 
 /**
@@ -80,7 +80,7 @@ export async function askPrice(
   request: OutgoingRequest,
   signal: AbortSignal,
 ): Promise<Challenge> {
-  const reply = await sendUnpaid(parts, asked, request, signal)
+  const reply = await askSeller(parts, asked, request, signal)
   if (reply.status !== 402) {
     reply.body.destroy()
     throw notForSale(request.url, reply.status)

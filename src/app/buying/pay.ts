@@ -11,8 +11,9 @@ import { formatUsd, parseUsd } from '../../core/money/money.ts'
 import type { Exchange, Reply } from '../../core/request/exchange.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
-import { commandRequest, OWN_HEADERS, PRICE_MS, sendUnpaid, type CommandRequest } from './ask-price.ts'
+import { commandRequest, OWN_HEADERS, PRICE_MS, askSeller, type CommandRequest } from './ask-price.ts'
 import { readChallengeKept } from '../../payment/read-challenge.ts'
+import { termsOf } from '../../payment/reserve-terms.ts'
 import { ledgerAddress } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
 import { signingCeiling, type BuyingContext } from './buying-context.ts'
@@ -102,7 +103,7 @@ async function call(
     timeouts: { firstByteMs: Math.max(FIRST_BYTE_MS, config.timeouts.firstByteMs) },
   }
   const startedAt = performance.now()
-  const answer = await sendUnpaid(parts, asked, request, signal)
+  const answer = await askSeller(parts, asked, request, signal)
   if (answer.status !== 402) {
     exchange.record.outcome = 'free'
     exchange.relay.reply = { ...answer, kind: 'unpaid' }
@@ -114,27 +115,7 @@ async function call(
   const { maxMicroUsd = ceiling } = wish
   exchange.payment.guard = {
     reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
-      ledger.reserve(
-        {
-          requestId: exchange.id,
-          caller: exchange.caller.id,
-          model: exchange.request.model ?? '',
-          route: candidate.route.modelName,
-          payer: wish.payer,
-          seller: quote.origin,
-          apiBase: candidate.route.apiBase,
-          network: quote.asset.network,
-          asset: quote.asset.address,
-          symbol: quote.asset.symbol,
-          decimals: quote.asset.decimals,
-          payTo: quote.payTo,
-          amount: quote.amount,
-          microUsd: quote.microUsd,
-          tags: [],
-        },
-        config.budgets,
-        pin,
-      ),
+      ledger.reserve({ ...termsOf(exchange, quote, candidate), tags: [] }, config.budgets, pin),
   }
   const policy = {
     ...config.policy,
@@ -158,7 +139,8 @@ async function call(
   // A gateway does not end what was paid; the person who sent it may.
   const paid = { ...request, signal }
   try {
-    await new PaidCall(payment, exchange, candidate, payer, paid).run(again, startedAt, signal)
+    const paying = { context: payment, exchange, candidate, payer, leaving: signal }
+    await new PaidCall(paying, paid).run(again, startedAt)
   } catch (error) {
     throw aboveMaxUsd(error, wish, ceiling) ?? error
   }

@@ -14,7 +14,7 @@ import {
   type Timeouts,
   type Upstream,
 } from '../../io/transport/upstream.ts'
-import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, sendUnpaid } from './ask-price.ts'
+import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 import { printable } from '../../core/printable.ts'
@@ -152,7 +152,7 @@ async function ask(
   let status: number | undefined
   try {
     const parts = { upstream, clock: systemClock, timers: systemTimers }
-    const reply = await sendUnpaid(parts, asked, request, signal)
+    const reply = await askSeller(parts, asked, request, signal)
     status = reply.status
     if (status !== 402) {
       reply.body.destroy()
@@ -225,7 +225,7 @@ async function catalogue(
   })
   try {
     const parts = { upstream, clock: systemClock, timers: systemTimers }
-    const reply = await sendUnpaid(parts, asked, request, signal)
+    const reply = await askSeller(parts, asked, request, signal)
     const { bytes, truncated } = await readBounded(reply.body, MAX_CATALOGUE_BYTES, PROBE_MS)
     if (reply.status !== 200 || truncated) return undefined
     const parsed = CATALOGUE.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')))

@@ -1,6 +1,5 @@
 /** What a seller's vouchers would cost today, through the same gate as every payment (rule 6). */
-import { CallsInFlight } from '../../payment/calls-in-flight.ts'
-import { vet } from '../../payment/vet-offers.ts'
+import { chooseOffer } from '../../payment/vet-offers.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
@@ -40,7 +39,7 @@ export async function askTerms(
   wish: TermsRequest,
   signal: AbortSignal,
 ): Promise<Terms> {
-  const { config, ledger, upstream, clock, timers, observers } = parts
+  const { config, ledger, clock, observers } = parts
   const { seller, apiBase, url } = readInference(wish.endpoint)
   const { model, signedBy, lifeSeconds } = wish
   const asked = commandRequest(clock.now(), {
@@ -58,10 +57,8 @@ export async function askTerms(
     ...payer,
     supports: (offer) => offer.scheme === 'exact' && payer.supports(offer),
   }
-  const vetting = {
+  const context = {
     ledger,
-    upstream,
-    payers: new Map([[signedBy, exact]]),
     origins: new Set([new URL(apiBase).origin]),
     policy: {
       ...config.policy,
@@ -69,13 +66,9 @@ export async function askTerms(
       assets: config.assets,
       lifeSeconds,
     },
-    running: new CallsInFlight(),
-    keepaliveMs: 1,
-    clock,
-    timers,
     observers,
   }
-  const vetted = await vet(vetting, asked.exchange, asked.candidate, exact, challenge, signal)
+  const vetted = await chooseOffer({ context, ...asked, payer: exact, leaving: signal }, challenge)
   const { quote } = vetted
   const { network, address } = quote.asset
   const { payTo, amount, method } = quote

@@ -38,10 +38,10 @@ export interface Run {
   readonly mark: RequestMark
   /** Aborted when nobody waits any more, instead of when the first client leaves. */
   readonly leaving: AbortSignal
-  /** The interceptor has taken the request on: it will call {@link Run.land} or {@link Run.fail}. */
+  /** The interceptor has taken the request on: it will call {@link Run.complete} or {@link Run.fail}. */
   begin(): void
   /** There is an answer in the exchange: shares its body between everybody who waits. */
-  land(exchange: Exchange): void
+  complete(exchange: Exchange): void
   /** There is none and will be none. */
   fail(exchange: Exchange, error: unknown): void
 }
@@ -115,6 +115,10 @@ export interface ExchangePayment {
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined
+  /** The request only asked for its price, and was answered with a quote. */
+  isDryRun: boolean
+  /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
+  reducedMaxTokens: number | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
 }
@@ -187,6 +191,8 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       guard: undefined,
       run: undefined,
       charge: undefined,
+      isDryRun: false,
+      reducedMaxTokens: undefined,
       sendKeepAlives: undefined,
     },
     relay: {

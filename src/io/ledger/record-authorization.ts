@@ -44,8 +44,12 @@ const WORDS: Readonly<Record<AuthorizeRefusal, string>> = {
     'The reservation was given up before the payment was recorded, by a process that took this one for dead; nothing was sent.',
 }
 
+/** `signer_unavailable`: the payer offered a payment that was recorded before. It may have been sent then (rule 5). */
+export class NonceUsedError extends TollwayError {}
+
 function refusal(why: AuthorizeRefusal): TollwayError {
-  return new TollwayError({
+  const Refusal = why === 'nonce_used' ? NonceUsedError : TollwayError
+  return new Refusal({
     code: why === 'nonce_used' ? 'signer_unavailable' : 'reservation_lost',
     message: WORDS[why],
     details: { refusal: why },
