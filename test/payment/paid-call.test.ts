@@ -1,0 +1,196 @@
+/** One paid call at a scripted seller: what is reserved, recorded, sent and booked, in which order. */
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { TollwayError } from '../../src/core/errors.ts'
+import { UpstreamError } from '../../src/io/transport/upstream.ts'
+import { PaidCall } from '../../src/payment/paid-call.ts'
+import { ClientLeftError } from '../../src/payment/payment-context.ts'
+import { signed } from '../store/samples.ts'
+import { challenge, NOW, receiptOf, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
+
+const REQUEST = {
+  method: 'POST',
+  url: 'https://seller.test/v1/chat/completions',
+  headers: {},
+  body: Buffer.from('{"model":"m"}'),
+}
+
+/** Pays the 402 that the seller answered with. @returns what it failed with */
+async function pay(engine: Engine): Promise<unknown> {
+  return await new PaidCall(engine.call(), REQUEST).run(challenge(), 0).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+}
+
+const BUDGET = { name: 'day', limit: 500n, window: 'day', timezone: 'UTC' } as const
+
+describe('a paid call', () => {
+  it('rule 3: is recorded as authorized, with its nonce, before the signed request is sent', async () => {
+    let recorded: string | undefined
+    const engine = await startEngine({
+      seller: () => {
+        recorded = engine.exchange.payment.charge?.state
+        return reply(200)
+      },
+    })
+    expect(await pay(engine)).toBeUndefined()
+    expect(recorded).toBe('authorized')
+    expect(engine.paid()).toHaveLength(1)
+  })
+
+  it('rule 3: sends nothing when the record cannot be written, and releases the hold', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    engine.store.authorize = () =>
+      Promise.reject(new TollwayError({ code: 'store_unavailable', message: 'disk full' }))
+    expect(await pay(engine)).toMatchObject({ code: 'store_unavailable' })
+    expect(engine.sent).toEqual([])
+    expect(engine.exchange.payment.charge?.state).not.toBe('authorized')
+  })
+
+  it('rule 2: is refused before anything is signed when it does not fit a budget', async () => {
+    let signatures = 0
+    const engine = await startEngine({
+      seller: () => reply(200),
+      budgets: [BUDGET],
+      payer: {
+        authorize: async () => {
+          signatures += 1
+          throw new Error('nothing may be signed')
+        },
+      },
+    })
+    expect(await pay(engine)).toMatchObject({ code: 'budget_exhausted' })
+    expect([signatures, engine.sent.length]).toEqual([0, 0])
+  })
+
+  it.each([
+    [200, true, 'settled', undefined],
+    [200, false, 'settled', undefined],
+    [500, true, 'settled', 'paid_not_delivered'],
+    [404, true, 'settled', 'paid_not_delivered'],
+    [500, false, 'uncertain', 'seller_error'],
+    [402, false, 'uncertain', 'payment_rejected'],
+    [302, false, 'uncertain', 'seller_error'],
+  ])(
+    'rule 4: status %i with a receipt of success %s is booked as %s',
+    async (status, success, state, code) => {
+      const engine = await startEngine({ seller: () => reply(status, '{}', receiptOf(success)) })
+      const error = await pay(engine)
+      expect(error instanceof TollwayError ? error.code : undefined).toBe(code)
+      expect(engine.exchange.payment.charge?.state).toBe(state)
+      expect(engine.closed).toEqual([state])
+    },
+  )
+
+  it('rule 4: keeps the payment counted when no answer comes back', async () => {
+    const engine = await startEngine({
+      seller: () => {
+        throw new UpstreamError('reset', undefined)
+      },
+    })
+    expect(await pay(engine)).toMatchObject({ code: 'payment_uncertain', details: { reason: 'reset' } })
+    expect(engine.exchange.payment.charge?.state).toBe('uncertain')
+  })
+
+  it('rule 5: sends one signed request, whatever the seller answers it with', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 200, max: 599 }),
+        fc.constantFrom(undefined, true, false),
+        fc.boolean(),
+        async (status, success, asksAgain) => {
+          const engine = await startEngine({
+            seller: () => {
+              const headers = success === undefined ? {} : receiptOf(success)
+              const again = asksAgain ? challenge().headers : {}
+              return { ...reply(status, '{}'), headers: { ...again, ...headers } }
+            },
+          })
+          await pay(engine)
+          expect(engine.paid()).toHaveLength(1)
+          expect(['settled', 'uncertain']).toContain(engine.exchange.payment.charge?.state)
+        },
+      ),
+    )
+  })
+
+  it('rule 5: never sends a nonce that was recorded before', async () => {
+    const again = {
+      authorize: async () => ({
+        kind: 'authorization' as const,
+        header: { name: 'payment-signature', value: 'the same' },
+        record: signed(1, { validBefore: NOW / 1000 + 60 }),
+      }),
+    }
+    const first = await startEngine({ seller: () => reply(200), payer: again })
+    expect(await pay(first)).toBeUndefined()
+    const second = await startEngine({ seller: () => reply(200), payer: again, store: first.store })
+    expect(await pay(second)).toMatchObject({ code: 'signer_unavailable' })
+    expect(second.sent).toEqual([])
+    expect(second.exchange.payment.charge?.state).toBe('released')
+    // The pool of the payer must not offer it again.
+    expect(second.closed).toEqual(['uncertain'])
+  })
+
+  it('rule 5: asks a payer that keeps its own payments for the next when one was used', async () => {
+    const first = await startEngine({ seller: () => reply(200) })
+    expect(await pay(first)).toBeUndefined()
+    const second = await startEngine({
+      seller: () => reply(200),
+      payer: { mayOfferUsed: true },
+      store: first.store,
+    })
+    expect(await pay(second)).toBeUndefined()
+    expect(second.paid().map(({ headers }) => headers['payment-signature'])).toEqual(['signature-2'])
+    expect(second.closed).toEqual(['uncertain', 'settled'])
+  })
+
+  it('rule 5: finishes and books a payment whose client left after it was sent', async () => {
+    const engine = await startEngine({
+      seller: () => {
+        engine.client.abort()
+        return reply(200)
+      },
+    })
+    expect(await pay(engine)).toBeUndefined()
+    expect(engine.paid()[0]?.signal).toBeUndefined()
+    expect(engine.exchange.payment.charge?.state).toBe('settled')
+  })
+
+  it('sends nothing and releases the hold when the client leaves while it is signed', async () => {
+    const engine = await startEngine({
+      seller: () => reply(200),
+      payer: {
+        authorize: async () => {
+          engine.client.abort()
+          const header = { name: 'payment-signature', value: 'late' }
+          return { kind: 'authorization', header, record: signed(9) }
+        },
+      },
+    })
+    expect(await pay(engine)).toBeInstanceOf(ClientLeftError)
+    expect(engine.sent).toEqual([])
+    expect(engine.exchange.payment.charge?.state).toBe('released')
+  })
+
+  it('rule 8: keeps its own signature out of the answer', async () => {
+    const secret = 's'.repeat(80)
+    const engine = await startEngine({
+      seller: () => reply(200, `{"echo":"${secret}"}`, { 'x-echo': secret }),
+      payer: {
+        authorize: async () => ({
+          kind: 'authorization',
+          header: { name: 'payment-signature', value: secret },
+          record: signed(3, { validBefore: NOW / 1000 + 60 }),
+        }),
+      },
+    })
+    expect(await pay(engine)).toBeUndefined()
+    const answer = engine.exchange.relay.reply
+    expect(answer?.headers).not.toHaveProperty('x-echo')
+    const chunks: Uint8Array[] = []
+    for await (const chunk of answer?.body ?? []) chunks.push(chunk)
+    expect(Buffer.concat(chunks).toString()).toBe(`{"echo":"${'*'.repeat(80)}"}`)
+  })
+})

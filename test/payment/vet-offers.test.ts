@@ -1,0 +1,104 @@
+/** What the engine adds to the gate: pins and prices from the ledger, and what the payer can pay. */
+import { describe, expect, it } from 'vitest'
+import { TollwayError } from '../../src/core/errors.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import { PaidCall } from '../../src/payment/paid-call.ts'
+import { chooseOffer } from '../../src/payment/vet-offers.ts'
+import { challenge, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
+import { challengeOf, offerV2 } from '../kit/quotes.ts'
+
+const OTHER_PAYEE = '0x00000000000000000000000000000000000000cc'
+const REQUEST = {
+  method: 'POST',
+  url: 'https://seller.test/v1/chat/completions',
+  headers: {},
+  body: Buffer.from('{"model":"m"}'),
+}
+
+const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
+  await work.then(
+    () => undefined,
+    (error: unknown) => (error instanceof TollwayError ? error.code : String(error)),
+  )
+
+/** Pays once at this price, so that the ledger knows payee and price. */
+async function payOnce(engine: Engine, amount: string): Promise<void> {
+  await new PaidCall(engine.call(), REQUEST).run(challenge({ ...offerV2, amount }), 0)
+}
+
+describe('the choice of an offer', () => {
+  it('takes the cheapest offer that passes', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    const offers = challengeOf(2, { ...offerV2, amount: '3000' }, { ...offerV2, amount: '2000' })
+    const { quote } = await chooseOffer(engine.call(), offers)
+    expect(quote.amount).toBe(2000n)
+  })
+
+  it('takes the next offer where the payer cannot pay the first, and reports the first of all failures', async () => {
+    const offers = challengeOf(2, { ...offerV2, amount: '2000' }, { ...offerV2, amount: '3000' })
+    const poor = (below: bigint) => ({
+      ready: async ({ amount }: { amount: bigint }) => {
+        if (amount < below) throw new TollwayError({ code: 'insufficient_funds', message: String(amount) })
+      },
+    })
+    const some = await startEngine({ seller: () => reply(200), payer: poor(3000n) })
+    expect((await chooseOffer(some.call(), offers)).quote.amount).toBe(3000n)
+    const none = await startEngine({ seller: () => reply(200), payer: poor(9000n) })
+    await expect(chooseOffer(none.call(), offers)).rejects.toMatchObject({
+      code: 'insufficient_funds',
+      message: '2000',
+    })
+  })
+
+  it('rule 6: refuses another payee after the first settled payment pinned one', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    await payOnce(engine, '1000')
+    expect(await codeOf(chooseOffer(engine.call(), challengeOf(2, offerV2)))).toBeUndefined()
+    const other = challengeOf(2, { ...offerV2, payTo: OTHER_PAYEE })
+    expect(await codeOf(chooseOffer(engine.call(), other))).toBe('payee_not_allowed')
+  })
+
+  it('rule 6: holds a seller to the configured payees, whoever was paid before', async () => {
+    const engine = await startEngine({
+      seller: () => reply(200),
+      policy: { payTo: new Map([['https://seller.test', [OTHER_PAYEE]]]) },
+    })
+    expect(await codeOf(chooseOffer(engine.call(), challengeOf(2, offerV2)))).toBe('payee_not_allowed')
+    const named = await chooseOffer(engine.call(), challengeOf(2, { ...offerV2, payTo: OTHER_PAYEE }))
+    expect(named.pin).toBe(false)
+  })
+
+  it.each([
+    ['network', { network: 'eip155:1' }, 'network_not_allowed'],
+    ['asset', { asset: OTHER_PAYEE }, 'asset_not_allowed'],
+    ['price', { amount: '100001' }, 'price_above_limit'],
+    ['amount', { amount: '1e3' }, 'amount_invalid'],
+  ])('rule 6: refuses an offer by its %s', async (_what, change, code) => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    expect(await codeOf(chooseOffer(engine.call(), challengeOf(2, { ...offerV2, ...change })))).toBe(code)
+  })
+
+  it('rule 6: refuses a price that rose further than policy allows, and reports every move', async () => {
+    const events: TollwayEvent[] = []
+    const engine = await startEngine({ seller: () => reply(200), policy: { maxPriceChange: 200_000n } })
+    await payOnce(engine, '1000')
+    const call = engine.call()
+    const watched = {
+      ...call,
+      context: { ...call.context, observers: [(event: TollwayEvent) => void events.push(event)] },
+    }
+    const at = async (amount: string): Promise<string | undefined> =>
+      await codeOf(chooseOffer(watched, challengeOf(2, { ...offerV2, amount })))
+    expect([await at('1000'), await at('1200'), await at('900'), await at('1201')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      'price_unstable',
+    ])
+    expect(events.map((event) => (event.type === 'price_moved' ? event.direction : event.type))).toEqual([
+      'up',
+      'down',
+      'refused',
+    ])
+  })
+})
