@@ -53,12 +53,13 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
       return
     }
     const type = req.headers['content-type'] ?? ''
-    const { model, stream } = direct
+    const { model, stream, members } = direct
       ? await readDirectBody(exchange, type, body)
       : isMultipart(type)
         ? await readMultipartModel(type, body)
         : readJsonModel(body)
     exchange.request.body = body
+    exchange.request.members = members
     exchange.request.model = model
     exchange.request.stream = stream
     next()

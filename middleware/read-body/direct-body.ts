@@ -4,7 +4,7 @@ import { DIRECT_ENDPOINT, type Exchange } from '../../src/core/request/exchange.
 import { isMultipart, readJsonModel, readMultipartModel, type ModelChoice } from './read-model.ts'
 
 /** Nothing was read, or nothing could be. */
-const UNKNOWN = { model: undefined, stream: false } as const
+const UNKNOWN = { model: undefined, stream: false, members: undefined } as const
 
 /**
  * Reads the model and whether a stream is asked for. A direct request is sent as it came, so a body that cannot be read is no

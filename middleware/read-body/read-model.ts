@@ -9,6 +9,8 @@ import { MAX_MEMBERS, scanTopLevel, type Member } from '../../src/core/json/json
 export interface ModelChoice {
   readonly model: string
   readonly stream: boolean
+  /** Of a JSON body, which need not be scanned again. */
+  readonly members?: readonly Member[] | undefined
 }
 
 const MAX_MODEL_LENGTH = 256
@@ -46,6 +48,7 @@ export function readJsonModel(body: Uint8Array): ModelChoice {
   return {
     model: checkModel(named?.key === 'model' ? stringAt(text, named) : undefined),
     stream: stream !== undefined && text.toString('latin1', stream.valueStart, stream.valueEnd) === 'true',
+    members,
   }
 }
 

@@ -1,6 +1,6 @@
 /** `dry_run: true` in a JSON body: what the request would cost, answered without spending. */
 import { Readable } from 'node:stream'
-import { DIRECT_ENDPOINT, type Exchange } from '../core/request/exchange.ts'
+import { DIRECT_ENDPOINT, membersOf, type Exchange } from '../core/request/exchange.ts'
 import { removeMembers, scanTopLevel } from '../core/json/json-scan.ts'
 import { formatUsd } from '../core/money/money.ts'
 import type { Quote } from '../core/policy/gate.ts'
@@ -10,13 +10,11 @@ import type { CandidateCall } from './payment-context.ts'
 const FIELD = new Set(['dry_run'])
 
 /** Whether the request only asks what it would cost: a top-level `dry_run` that is `true`. */
-export function isDryRun({ request: { body }, endpoint }: Pick<Exchange, 'request' | 'endpoint'>): boolean {
-  // What another API means by the word is not ours to say.
+export function isDryRun({ request, endpoint }: Pick<Exchange, 'request' | 'endpoint'>): boolean {
+  // Other APIs may give the field a meaning of their own.
   if (endpoint === DIRECT_ENDPOINT) return false
-  // Most bodies do not hold the word; those are not looked at more closely.
-  if (!body?.includes('dry_run')) return false
-  const field = scanTopLevel(body)?.find(({ key }) => key === 'dry_run')
-  return field !== undefined && body.toString('utf8', field.valueStart, field.valueEnd) === 'true'
+  const field = membersOf(request).find(({ key }) => key === 'dry_run')
+  return field !== undefined && request.body?.toString('utf8', field.valueStart, field.valueEnd) === 'true'
 }
 
 /** The body as a seller gets it: the field is ours. */

@@ -1,7 +1,7 @@
 /** What is sent to a seller or upstream for one candidate: URL, bytes and headers. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { TollwayError } from '../core/errors.ts'
-import type { Direct, Exchange } from '../core/request/exchange.ts'
+import { membersOf, type Direct, type Exchange } from '../core/request/exchange.ts'
 import { findFormField } from '../core/json/form-scan.ts'
 import { removeMembers, replaceMember, scanTopLevel } from '../core/json/json-scan.ts'
 import type { Candidate } from '../core/routing/route.ts'
@@ -147,12 +147,15 @@ function streamedBody(
   const streams = exchange.request.stream || route.alwaysStream === true
   const asked = exchange.request.stream ? body : route.alwaysStream === true ? withStream(body) : body
   if (!streams || (kind !== 'chat' && kind !== 'text')) return asked
-  const isAsked = asksForUsage(exchange.request.body)
+  const members = membersOf(exchange.request)
+  const isAsked = asksForUsage(exchange.request.body, members)
   if (isAsked) exchange.relay.usageChunk = 'asked'
   if (isAsked || route.payer === undefined || route.dropParams?.includes('stream_options') === true)
     return asked
   exchange.relay.usageChunk = 'forced'
-  return withUsage(asked)
+  // A form has no members, and stays as it is.
+  const isScanned = asked === exchange.request.body && members.length > 0
+  return isScanned ? withUsage(asked, members) : withUsage(asked)
 }
 
 function renamedForm(
@@ -175,9 +178,9 @@ function renamedForm(
   return Buffer.concat([body.subarray(0, value.start), Buffer.from(remoteModel), body.subarray(value.end)])
 }
 
-function renamed({ request: { model } }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
-  if (remoteModel === model) return body
-  const member = scanTopLevel(body)?.find(({ key }) => key === 'model')
+function renamed({ request }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
+  if (remoteModel === request.model) return body
+  const member = membersOf(request).find(({ key }) => key === 'model')
   if (!member)
     throw new TollwayError({ code: 'model_unreadable', message: 'The body names no model.', param: 'model' })
   return replaceMember(body, member, JSON.stringify(remoteModel))

@@ -3,6 +3,7 @@
  * those of the parts before it; nothing else is shared.
  */
 import type { Charge } from '../charge/charge.ts'
+import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { RequestOutcome, StreamConversion } from '../telemetry/events.ts'
@@ -88,6 +89,8 @@ export interface ExchangeRequest {
   direct: Direct | undefined
   /** The raw body, as received. */
   body: Buffer | undefined
+  /** The top-level members of a JSON body; read them by {@link membersOf}. */
+  members: readonly Member[] | undefined
   /** The model as the client named it. */
   model: string | undefined
   /** Whether the client asked for a stream. */
@@ -178,7 +181,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
     timing: { begunAt, awaitedMs: 0, readyAt: undefined },
     endpoint: 'other',
     caller: { id: 'anonymous', allowedModels: ['*'], limits: undefined },
-    request: { direct: undefined, body: undefined, model: undefined, stream: false },
+    request: { direct: undefined, body: undefined, members: undefined, model: undefined, stream: false },
     routing: {
       route: undefined,
       payer: undefined,
@@ -206,6 +209,12 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
     },
     record: { outcome: undefined, code: undefined, details: {} },
   }
+}
+
+/** The top-level members of a JSON body, which is scanned once; empty for every other body. */
+export function membersOf(request: ExchangeRequest): readonly Member[] {
+  request.members ??= (request.body && scanTopLevel(request.body)) ?? []
+  return request.members
 }
 
 /** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */

@@ -2,36 +2,39 @@
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 import { parseJson } from './stream-json.ts'
 
+/** The top-level members of a body, scanned before; `undefined` for one that is no JSON object. */
+type Members = readonly Member[] | undefined
+
 /** Whether a JSON body asks for the usage chunk itself: `stream_options.include_usage: true`. */
-export function asksForUsage(body: Uint8Array): boolean {
-  const options = find(body, 'stream_options')
+export function asksForUsage(body: Uint8Array, members: Members = scanTopLevel(body)): boolean {
+  const options = find(members, 'stream_options')
   return options !== undefined && parseJson(textOf(body, options))?.['include_usage'] === true
 }
 
 /** The body with `stream_options.include_usage: true`. */
-export function withUsage(body: Buffer): Buffer {
-  const options = find(body, 'stream_options')
-  if (!options) return withMember(body, '"stream_options":{"include_usage":true}')
+export function withUsage(body: Buffer, members: Members = scanTopLevel(body)): Buffer {
+  const options = find(members, 'stream_options')
+  if (!options) return withMember(body, members, '"stream_options":{"include_usage":true}')
   const inner = body.subarray(options.valueStart, options.valueEnd)
-  const known = find(inner, 'include_usage')
+  const innerMembers = scanTopLevel(inner)
+  const known = find(innerMembers, 'include_usage')
   if (known) return replaceMember(body, options, replaceMember(inner, known, 'true').toString('utf8'))
   // `null`, or something that no API takes: the seller will say so of an object that it does not take either.
-  const isObject = scanTopLevel(inner) !== undefined
-  const value = isObject
-    ? withMember(inner, '"include_usage":true').toString('utf8')
+  const value = innerMembers
+    ? withMember(inner, innerMembers, '"include_usage":true').toString('utf8')
     : '{"include_usage":true}'
   return replaceMember(body, options, value)
 }
 
 /** The body with `stream: true`. */
 export function withStream(body: Buffer): Buffer {
-  const stream = find(body, 'stream')
-  return stream ? replaceMember(body, stream, 'true') : withMember(body, '"stream":true')
+  const members = scanTopLevel(body)
+  const stream = find(members, 'stream')
+  return stream ? replaceMember(body, stream, 'true') : withMember(body, members, '"stream":true')
 }
 
 /** Puts a member behind the last; an object that is not understood stays as it is. */
-function withMember(body: Buffer, text: string): Buffer {
-  const members = scanTopLevel(body)
+function withMember(body: Buffer, members: Members, text: string): Buffer {
   if (!members) return body
   const last = members.at(-1)
   const at = last ? last.valueEnd : body.indexOf('{') + 1
@@ -39,8 +42,8 @@ function withMember(body: Buffer, text: string): Buffer {
 }
 
 /** The last of them counts, as for `JSON.parse`. */
-function find(body: Uint8Array, name: string): Member | undefined {
-  return scanTopLevel(body)?.findLast(({ key }) => key === name)
+function find(members: Members, name: string): Member | undefined {
+  return members?.findLast(({ key }) => key === name)
 }
 
 function textOf(body: Uint8Array, { valueStart, valueEnd }: Member): string {
