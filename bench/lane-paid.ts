@@ -1,4 +1,4 @@
-import { localAccounts } from '../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../src/app/sandbox/chain/accounts.ts'
 import { chatRequest, officialFetch } from '../test/kit/official-client.ts'
 import { interleave, timed, type Way } from './interleave.ts'
 import { round, type Result } from './result.ts'

@@ -7,7 +7,7 @@
 export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway/gateway.ts'
 export { openParts, type PartOverrides, type GatewayParts } from './app/gateway/open-parts.ts'
 export { loadConfig, parseConfig } from './app/config/load.ts'
-export type { ResolvedConfig } from './app/config/resolved.ts'
+export type { ResolvedConfig } from './app/config/resolve/resolved.ts'
 export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'
 export type { Observer, RequestSummary, TollwayEvent } from './core/telemetry/events.ts'
 export { verifyAudit } from './io/audit/audit-verify.ts'

@@ -128,24 +128,14 @@ test('the inside of a middleware is imported by that middleware alone', () => {
 
 test('every source file is short enough to read, and every folder to survey', () => {
   const long = SOURCES.filter(
-    (file) =>
-      readFileSync(join(ROOT, file), 'utf8').split('\n').length - 1 > 350 &&
-      !isGenerated(file) &&
-      !TO_SPLIT.has(file),
+    (file) => readFileSync(join(ROOT, file), 'utf8').split('\n').length - 1 > 350 && !isGenerated(file),
   )
   expect(long).toEqual([])
   const full = [...Map.groupBy(SOURCES, (file) => dirname(file))]
-    .filter(([folder, files]) => files.length > 25 && !TO_SPLIT.has(folder))
+    .filter(([, files]) => files.length > 25)
     .map(([folder, files]) => `${folder}: ${files.length}`)
   expect(full).toEqual([])
 })
-
-/** Files and folders that are larger than allowed and being split. This list only ever shrinks. */
-const TO_SPLIT: ReadonlySet<string> = new Set([
-  'src/app/config/schema.ts',
-  'src/app/config',
-  'src/app/sandbox',
-])
 
 /** Compiled contracts are data. */
 function isGenerated(file: string): boolean {

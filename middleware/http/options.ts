@@ -1,8 +1,8 @@
 /** Reads the options of a middleware once, when it is mounted. */
-import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { ConfigError } from '../../src/core/errors.ts'
 import { property } from '../../src/core/property.ts'
+import { nearestName } from '../../src/io/names/nearest-name.ts'
 
 /**
  * Parses options strictly.
@@ -32,26 +32,12 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
   const known = keysAt(schema, issue.path)
   return issue.keys
     .map((key) => {
-      const nearest = nearestOf(key, known)
+      const nearest = nearestName(key, known)
       const full = where === '' ? key : `${where}.${key}`
       const hint = nearest === undefined ? `Known: ${known.join(', ')}.` : `Did you mean "${nearest}"?`
       return `"${full}" is not an option. ${hint}`
     })
     .join(' ')
-}
-
-/** The nearest known name, when it is near enough to be what was meant: a slip of the keyboard, or a longer or shorter form. */
-export function nearestOf(name: string, known: readonly string[]): string | undefined {
-  const lower = name.toLowerCase()
-  const measured = known
-    .map((candidate) => ({ candidate, far: farness(lower, candidate.toLowerCase()) }))
-    .toSorted((a, b) => a.far - b.far)
-  const best = measured[0]
-  return best !== undefined && best.far <= Math.max(2, name.length / 3) ? best.candidate : undefined
-}
-
-function farness(one: string, other: string): number {
-  return one.startsWith(other) || other.startsWith(one) ? 1 : distance(one, other)
 }
 
 /** Checks an option that is an object with these methods, e.g. a clock. */

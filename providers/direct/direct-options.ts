@@ -5,6 +5,7 @@ import { findNetwork, networkNames } from '../../src/core/money/assets.ts'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
 import type { RandomBytes } from '../../src/core/ids.ts'
 import { EVM_ADDRESS } from '../../src/core/evm.ts'
+import { unknownName } from '../../src/io/names/nearest-name.ts'
 
 const KEY_HELP =
   "name where the key is: { source: 'env', name }, { source: 'file', path }, { source: 'keystore', path, password }, { source: 'agentcash', path } or { source: 'remote', url, token }; never the key itself"
@@ -49,7 +50,7 @@ const NETWORK = z.string().transform((name, context) => {
   if (network) return network.id
   context.addIssue({
     code: 'custom',
-    message: `"${name.slice(0, 64)}" is not a network that is known; use one of ${networkNames().join(', ')}`,
+    message: unknownName('network', name, networkNames()),
   })
   return z.NEVER
 })

@@ -2,13 +2,14 @@
 import { z } from 'zod'
 import { findNetwork, networkNames } from '../../src/core/money/assets.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
+import { unknownName } from '../../src/io/names/nearest-name.ts'
 
 const network = z.string().transform((name, context) => {
   const found = findNetwork(name)
   if (found) return found.id
   context.addIssue({
     code: 'custom',
-    message: `"${name.slice(0, 64)}" is not a network that is known; use one of ${networkNames().join(', ')}`,
+    message: unknownName('network', name, networkNames()),
   })
   return z.NEVER
 })

@@ -1,6 +1,7 @@
 /** Reads the options of a payer once, when it is created. */
 import type { z } from 'zod'
 import { ConfigError } from '../../src/core/errors.ts'
+import { suggestName } from '../../src/io/names/nearest-name.ts'
 
 /**
  * Parses options strictly.
@@ -17,9 +18,13 @@ export function parseProviderOptions<T extends z.ZodObject>(
   const faults = parsed.error.issues.map((issue) => {
     const where = issue.path.map(String).join('.')
     if (issue.code === 'unrecognized_keys') {
-      const keys = issue.keys.map((key) => `"${where === '' ? key : `${where}.${key}`}"`).join(', ')
-      const known = where === '' ? ` Known: ${Object.keys(schema.shape).join(', ')}.` : ''
-      return `${keys} is not an option; remove it.${known}`
+      return issue.keys
+        .map((key) =>
+          where === ''
+            ? `"${key}" is not an option. ${suggestName(key, Object.keys(schema.shape))}`
+            : `"${where}.${key}" is not an option. Remove it.`,
+        )
+        .join(' ')
     }
     const message = issue.message.replace(/\.$/, '')
     return where === '' ? `${message}.` : `${where}: ${message}.`

@@ -15,12 +15,12 @@ test('names the payer that signs; without it nobody does', () => {
 })
 
 test.each([
-  [{ p: { ...pool, filled_by: 'w' } }, /filled_by: names no payer/],
-  [{ p: { ...pool, filled_by: 'constructor' } }, /filled_by: names no payer/],
-  [{ p: { ...pool, filled_by: 'p' } }, /filled_by: names a payer that cannot sign ahead/],
+  [{ p: { ...pool, filled_by: 'w' } }, /filled_by: unknown payer\. Known: p\./],
+  [{ p: { ...pool, filled_by: 'constructor' } }, /filled_by: unknown payer\. Known: p\./],
+  [{ p: { ...pool, filled_by: 'p' } }, /filled_by: is a payer that cannot sign in advance/],
   [
     { a: { kind: 'agentcash', mode: 'cli', binary: '/bin/agentcash' }, p: { ...pool, filled_by: 'a' } },
-    /filled_by: names a payer that cannot sign ahead/,
+    /filled_by: is a payer that cannot sign in advance/,
   ],
   [
     { w: direct, p: { ...pool, config: './c', auths: './a', filled_by: 'w' } },

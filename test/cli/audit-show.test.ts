@@ -169,7 +169,7 @@ describe('a ledger that cannot be read', () => {
     rmSync(file('tollway.db'))
     const { code, out } = await tollway('audit', 'verify', ...config)
     expect(code).toBe(0)
-    expect(out).toContain('Not held against a ledger: There is no ledger at')
+    expect(out).toContain('Not checked against a ledger: There is no ledger at')
     expect(await tollway('audit', 'show', '--request', 'req-1', ...config)).toMatchObject({ code: 0 })
     writeFileSync(file('memory.yaml'), 'store: memory\naudit: { path: ./audit.jsonl }\n')
     const memory = await tollway('audit', 'verify', '--config', file('memory.yaml'), '--json')

@@ -44,7 +44,7 @@ Open: chg_two was authorized and never booked. Its payment may have been sent.
     expect(terminal.out).toBe('')
     expect(terminal.err)
       .toBe(`${file} is not whole: line 3 is not record 3: its hash does not fit what it says.
-The records before it are as they were written; it and those behind it prove nothing.
+The records before it are unchanged; it and those after it prove nothing.
 `)
   })
 

@@ -83,15 +83,18 @@ it('says so where no budgets are configured', async () => {
   )
 })
 
-describe('ends with 2 and the fix', () => {
-  const cases: Readonly<Record<string, [prepare: () => void | Promise<void>, message: RegExp]>> = {
+describe('ends with its exit code and the fix', () => {
+  const cases: Readonly<
+    Record<string, [prepare: () => void | Promise<void>, message: RegExp, code?: number]>
+  > = {
     'for a ledger in memory': [
       () => void (config = configFile(`store: memory\n${CONFIG}`)),
       /^store: memory lives inside the gateway alone\. Ask it: GET \/api\/budgets, or open \/dashboard\./,
     ],
     'before a gateway ever ran': [
       () => undefined,
-      /^There is no ledger at .*tollway\.db: no gateway has run with this configuration yet\.\n$/,
+      /^There is no ledger at .*tollway\.db yet: no gateway has run with this configuration, so nothing was spent or bought\./,
+      1,
     ],
     'for a file of another program': [
       () => {
@@ -124,11 +127,11 @@ describe('ends with 2 and the fix', () => {
       /was written by a newer Tollway \(schema 999; this one knows \d+\)\. Run the newer one\.\n$/,
     ],
   }
-  for (const [name, [prepare, message]] of Object.entries(cases)) {
+  for (const [name, [prepare, message, code = 2]] of Object.entries(cases)) {
     it(name, async () => {
       await prepare()
       const terminal = new FakeTerminal()
-      expect(await run(['budgets', '--config', config], terminal)).toBe(2)
+      expect(await run(['budgets', '--config', config], terminal)).toBe(code)
       expect(terminal.out).toBe('')
       expect(terminal.err).toMatch(message)
     })

@@ -23,7 +23,7 @@ store         sqlite:./tollway.db
 callers       anyone who reaches the address
 other models  refused (no upstream)
 ceiling       $0.10 per request
-metrics       127.0.0.1:8402/metrics, for everybody who reaches it
+metrics       127.0.0.1:8402/metrics, for anyone who can reach it
 
 MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDGETS
 paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
@@ -226,7 +226,7 @@ it('prints mistakes as JSON too, and still ends with 2', async () => {
         file: path,
         path: 'bugdets',
         position: { line: 2, column: 1 },
-        message: 'is not a known key. Did you mean budgets?',
+        message: 'is not a known key. Did you mean "budgets"?',
       },
     ],
   })

@@ -126,7 +126,7 @@ describe('serve', () => {
     const path = configFile('store: memory\n')
     expect(await run(['serve', '--config', path, '--listen', '0.0.0.0:1'], terminal)).toBe(2)
     expect(terminal.err).toBe(
-      '--listen: is reachable from other machines, and no callers are set: anybody could spend. ' +
+      '--listen: is reachable from other machines, and no callers are set: anyone could spend. ' +
         'Add callers with keys, or listen on 127.0.0.1.\n',
     )
   })

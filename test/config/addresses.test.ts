@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from '../../src/app/config/addresses.ts'
+import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from '../../src/app/config/values/addresses.ts'
 
 it('reads host and port, IPv6 in brackets', () => {
   expect(parseListen('127.0.0.1:8402')).toEqual({ host: '127.0.0.1', port: 8402 })

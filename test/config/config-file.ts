@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { loadConfig } from '../../src/app/config/load.ts'
-import { ConfigProblemsError, type Problem } from '../../src/app/config/problems.ts'
-import type { ResolvedConfig } from '../../src/app/config/resolved.ts'
+import { ConfigProblemsError, type Problem } from '../../src/app/config/values/problems.ts'
+import type { ResolvedConfig } from '../../src/app/config/resolve/resolved.ts'
 import { newCheckpointKey } from '../../src/io/audit/audit-signer.ts'
 
 /** Signs audit checkpoints. */

@@ -25,11 +25,11 @@ describe('keys', () => {
   describeEach({
     'a misspelt key and names the right one': [
       'bugdets: []\n',
-      '1:1 bugdets: is not a known key. Did you mean budgets?',
+      '1:1 bugdets: is not a known key. Did you mean "budgets"?',
     ],
     'a key in camel case': [
       'bodyLimit: 1mb\n',
-      '1:1 bodyLimit: is not a known key. Did you mean body_limit?',
+      '1:1 bodyLimit: is not a known key. Did you mean "body_limit"?',
     ],
     'a key that belongs elsewhere': [
       'store: memory\nmax_usd_per_request: "1"\n',
@@ -41,15 +41,15 @@ describe('keys', () => {
     ],
     'a key like no other and lists the known ones': [
       'stream: { zzzzzzzzzzzzzzz: 1 }\n',
-      '1:11 stream.zzzzzzzzzzzzzzz: is not a known key. Nearest: on_disconnect. Known here: keepalive_seconds, on_disconnect, on_truncated.',
+      '1:11 stream.zzzzzzzzzzzzzzz: is not a known key. Known: keepalive_seconds, on_disconnect, on_truncated.',
     ],
     'a key with strange characters, printably': [
       'audit: { "p\\u001bth": x }\n',
-      '1:10 audit["p?th"]: is not a known key. Did you mean path?',
+      '1:10 audit["p?th"]: is not a known key. Did you mean "path"?',
     ],
     ['__proto__']: [
       '__proto__: { listen: x }\n',
-      '1:1 __proto__: is not a known key. Nearest: store. Known here: listen, store, upstream, callers, keys, payers, ' +
+      '1:1 __proto__: is not a known key. Known: listen, store, upstream, callers, keys, payers, ' +
         'model_list, router, budgets, tags, policy, assets, chains, reconcile, metrics, audit, log, stream, timeouts, body_limit, idempotency, explorers, admin.',
     ],
     'an empty section': ['budgets:\n', '1:1 budgets: is empty. Give it a value, or remove the key.'],
@@ -78,7 +78,7 @@ describe('keys that are planned', () => {
     ],
     'a Postgres store': [
       'store: postgres://127.0.0.1/tollway\n',
-      '1:1 store: is a Postgres store, which is not there yet. Use sqlite:./tollway.db or memory.',
+      '1:1 store: is a Postgres store, which this version does not support yet. Use sqlite:./tollway.db or memory.',
     ],
   })
 })
@@ -99,7 +99,7 @@ describe('values', () => {
     ],
     'a chain nobody can pay on': [
       'chains: { solana: { rpc: "https://rpc.example.com" } }\n',
-      `1:11 chains.solana: is not a usable name: it is not a network that can be paid on. Choose from: ${networkNames().join(', ')}.`,
+      `1:11 chains.solana: unknown network. Known: ${networkNames().join(', ')}.`,
     ],
     'a network that is there twice under two names': [
       'chains:\n  base: { rpc: "https://one.example.com" }\n  "eip155:8453": { rpc: "https://two.example.com" }\n',
@@ -120,7 +120,7 @@ describe('values', () => {
     ],
     'an unknown window': [
       'budgets: [{ name: a, limit_usd: "1", window: dya }]\n',
-      '1:38 budgets[0].window: must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.',
+      '1:38 budgets[0].window: must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d. Did you mean "day"?',
     ],
     'a rolling window that is longer than a year': [
       'budgets: [{ name: a, limit_usd: "1", window: 367d }]\n',
@@ -128,7 +128,7 @@ describe('values', () => {
     ],
     'an unknown scope': [
       'budgets: [{ name: a, limit_usd: "1", window: day, per: team }]\n',
-      '1:51 budgets[0].per: must be one of caller, model, payer, seller, tag.',
+      '1:51 budgets[0].per: must be one of caller, model, payer, seller, tag. Did you mean "tag"?',
     ],
     'a limit in whole tokens': [
       'budgets: [{ name: a, limit: "1.5", asset: USDC, window: day }]\n',
@@ -164,7 +164,7 @@ describe('values', () => {
     ],
     'no ceiling beside a payer that signs': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [base] } }\npolicy: { max_usd_per_request: none }\n',
-      '2:11 policy.max_usd_per_request: is none, and there is a payer that signs whatever price passes. Name a ceiling, such as "0.10".',
+      '2:11 policy.max_usd_per_request: is none, but a payer would then sign any price. Set a ceiling, such as "0.10".',
     ],
     'an unknown kind of payer': [
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
@@ -172,7 +172,7 @@ describe('values', () => {
     ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',
-      `1:58 payers.w.networks[0]: is not a network that can be paid on. Choose from: ${networkNames().join(', ')}.`,
+      '1:58 payers.w.networks[0]: unknown network "bsae". Did you mean "base"?',
     ],
     'an address without quotes': [
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: [0x209693bc6afc0c5328ba36faf03c514ef312287c] } } }\n`,
@@ -288,11 +288,11 @@ describe('values held against each other', () => {
   describeEach({
     'to listen for other machines without callers': [
       'listen: 0.0.0.0:8402\n',
-      '1:1 listen: is reachable from other machines, and no callers are set: anybody could spend. Add callers with keys, or listen on 127.0.0.1.',
+      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, or listen on 127.0.0.1.',
     ],
     'to listen on every IPv6 address with an empty list of callers': [
       'listen: "[::]:8402"\ncallers: []\n',
-      '1:1 listen: is reachable from other machines, and no callers are set: anybody could spend. Add callers with keys, or listen on 127.0.0.1.',
+      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, or listen on 127.0.0.1.',
     ],
     'two budgets of one name': [
       'budgets:\n  - { name: a, limit_usd: "1", window: day }\n  - { name: a, limit_usd: "2", window: month }\n',
@@ -300,7 +300,7 @@ describe('values held against each other', () => {
     ],
     'a budget with a limit in USD and one in a token': [
       'budgets: [{ name: a, limit_usd: "1", limit: "1", asset: USDC, window: day }]\n',
-      '1:38 budgets[0].limit: stands beside limit_usd, and a budget has one limit. Remove one of the two.',
+      '1:38 budgets[0].limit: cannot be combined with limit_usd: a budget has one limit. Remove one of the two.',
     ],
     'a limit in a token without its name': [
       'budgets: [{ name: a, limit: "1", window: day }]\n',
@@ -308,11 +308,11 @@ describe('values held against each other', () => {
     ],
     'a token beside a limit in USD': [
       'budgets: [{ name: a, limit_usd: "1", asset: USDC, window: day }]\n',
-      '1:38 budgets[0].asset: stands beside limit_usd. Write limit in its smallest units instead of limit_usd, or remove it.',
+      '1:38 budgets[0].asset: cannot be combined with limit_usd. Replace limit_usd by limit in the smallest units of the asset, or remove asset.',
     ],
     'a budget in a token nobody knows': [
       'budgets: [{ name: a, limit: "1", asset: DOGE, window: day }]\n',
-      '1:34 budgets[0].asset: is the symbol of no asset. There are the assets USDC, OBOL.',
+      '1:34 budgets[0].asset: unknown asset. Known: USDC, OBOL.',
     ],
     'a budget in a token with two sizes': [
       'assets: [{ network: base, address: "0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7", symbol: USDC, decimals: 18 }]\n' +
@@ -321,11 +321,11 @@ describe('values held against each other', () => {
     ],
     'a soft limit that never comes first': [
       'budgets: [{ name: a, limit_usd: "1", soft_usd: "1", window: day }]\n',
-      '1:38 budgets[0].soft_usd: is not below limit_usd, so it would never come first. Lower it, or remove it.',
+      '1:38 budgets[0].soft_usd: is not below limit_usd, so it would never be reached first. Lower it, or remove it.',
     ],
     'a soft limit of a single request': [
       'budgets: [{ name: a, limit_usd: "1", soft_usd: "0.5", window: request }]\n',
-      '1:38 budgets[0].soft_usd: has no use where nothing adds up: the window is request. Remove it.',
+      '1:38 budgets[0].soft_usd: has no effect with window: request, where nothing adds up. Remove it.',
     ],
     'a soft limit in USD under a limit in a token': [
       'budgets: [{ name: a, limit: "1", asset: USDC, soft_usd: "0.5", window: day }]\n',
@@ -350,19 +350,19 @@ describe('values held against each other', () => {
     'a payer that is not there': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [base] } }\n' +
         'model_list: [{ model_name: a, api_base: "https://s.example.com", payer: v }]\n',
-      '2:66 model_list[0].payer: names no payer. There are the payers w.',
+      '2:66 model_list[0].payer: unknown payer. Known: w.',
     ],
     'a payer where there are none': [
       'model_list: [{ model_name: a, api_base: "https://s.example.com", payer: v }]\n',
-      '1:66 model_list[0].payer: names no payer. There are no payers.',
+      '1:66 model_list[0].payer: unknown payer. None is configured.',
     ],
     'payer and api_key on one route': [
       PAID.replace('payer: w', 'payer: w, api_key: "${env:K1}"'),
-      '2:79 model_list[0].api_key: stands beside payer, and a route is either paid or keyed. Remove one of the two.',
+      '2:79 model_list[0].api_key: cannot be combined with payer: a route is either paid or keyed. Remove one of the two.',
     ],
     'a paid route in clear text to another machine': [
       PAID.replace('https:', 'http:'),
-      '2:31 model_list[0].api_base: is plain http to another machine, and a signed payment would travel in clear text. Use https.',
+      '2:31 model_list[0].api_base: is plain http to another machine, and a signed payment would be sent unencrypted. Use https.',
     ],
     "a seller's star that nothing fills": [
       ROUTE.replace('model_name: a', 'model_name: a, model: "*"'),
@@ -370,8 +370,8 @@ describe('values held against each other', () => {
     ],
     'fallbacks of and to models that no route claims': [
       `${ROUTE}router: { fallbacks: [{ b: [c] }] }\n`,
-      '2:25 router.fallbacks[0].b: is claimed by no route. There are the routes a.',
-      '2:29 router.fallbacks[0].b[0]: is claimed by no route. There are the routes a.',
+      '2:25 router.fallbacks[0].b: unknown model. Known: a.',
+      '2:29 router.fallbacks[0].b[0]: unknown model. Known: a.',
     ],
     'a fallback to itself': [
       `${ROUTE}router: { fallbacks: [{ a: [a] }] }\n`,
@@ -388,7 +388,7 @@ describe('values held against each other', () => {
     ],
     'pinned payees of a seller that no paid route has': [
       `${PAID}policy: { sellers: { "https://s.exmaple.com": { pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
-      '3:22 policy.sellers["https://s.exmaple.com"]: is the origin of no paid route, so it would protect nothing. Compare it with the api_base of your paid routes, or remove it.',
+      '3:22 policy.sellers["https://s.exmaple.com"]: unknown seller: no paid route has this origin, so the entry would protect nothing. Did you mean "https://s.example.com"?',
     ],
     'a token that is built in': [
       'assets: [{ network: base, address: "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", symbol: X, decimals: 6 }]\n',
@@ -421,7 +421,7 @@ it('does not take a name that only looks like this machine for a paid route over
     'x.localhost',
     '[::ffff:7f00:2]',
   ]) {
-    expect(() => parse(paidAt(`http://${host}:4021/v1`))).toThrow('clear text')
+    expect(() => parse(paidAt(`http://${host}:4021/v1`))).toThrow('unencrypted')
   }
 })
 

@@ -24,7 +24,7 @@ test('a payer with two places for its key, or with none, is refused with the cho
   const check = (payer: object) => () =>
     parseConfig({ payers: { one: { kind: 'direct', networks, ...payer } } }, { K: 'k' })
   expect(check({ key: '${env:K}', agentcash_wallet: 'default' })).toThrow(
-    /second place for the key beside key/,
+    /cannot be combined with key: a payer has one key/,
   )
   expect(check({})).toThrow(/keystore, agentcash_wallet, signer in its place/)
 })

@@ -2,10 +2,10 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isMap, isSeq, parseDocument, type YAMLMap } from 'yaml'
 import { loadConfig } from '../../src/app/config/load.ts'
-import { explainKey } from '../../src/app/config/explain.ts'
-import { ConfigProblemsError } from '../../src/app/config/problems.ts'
-import { mappings, notesOf } from '../../src/app/config/schema-walk.ts'
-import { configSchema } from '../../src/app/config/schema.ts'
+import { explainKey } from '../../src/app/config/reading/explain.ts'
+import { ConfigProblemsError } from '../../src/app/config/values/problems.ts'
+import { mappings, notesOf } from '../../src/app/config/reading/schema-walk.ts'
+import { configSchema } from '../../src/app/config/schema/schema.ts'
 import { configFile, FULL, FULL_ENV, load, problemsIn, temporaryDirectory } from './config-file.ts'
 
 /** Every mapping of the full example, deepest last. */
@@ -109,7 +109,7 @@ it('suggests the right key for every single letter dropped, doubled or swapped i
           slip,
           said: explainKey(configSchema, pathOf(pattern), slip),
         }))
-        .filter(({ said }) => said !== `is not a known key. Did you mean ${key}?`),
+        .filter(({ said }) => said !== `is not a known key. Did you mean "${key}"?`),
     ),
   )
   expect(wrong).toEqual([])

@@ -124,7 +124,7 @@ describe('a secret file', () => {
     const open = fileWith('top-secret', 0o644)
     const file = join(open, 'key')
     expect(messagesIn(input, {}, open)).toEqual([
-      `callers[0].key: needs the file ${file}, which everybody on this machine may read. Run: chmod o-rwx ${file}`,
+      `callers[0].key: needs the file ${file}, which every user on this machine may read. Run: chmod o-rwx ${file}`,
     ])
   })
 

@@ -81,11 +81,11 @@ describe('a fault in one of the sums raises the gauge', () => {
       charge.id === rows[1]?.id ? { ...charge, microUsd: (charge.microUsd ?? 0n) + 1n } : charge,
     )
     expect(await differences(sums)).toEqual({ ledger_audit: 1n, ledger_metrics: 1n, audit_metrics: 0n })
-    expect(logged[0]?.message).toBe('sums of money differ')
+    expect(logged[0]?.message).toBe('the totals of ledger, audit file and metrics differ')
     expect(logged[0]?.fields['difference_usd']).toEqual({ ledger_audit: '0.002', ledger_metrics: '0.002' })
     replaced.history = (query) => real.history(query)
     expect(await differences(sums)).toEqual(AGREE)
-    expect(logged.at(-1)?.message).toBe('sums of money agree again')
+    expect(logged.at(-1)?.message).toBe('the totals of ledger, audit file and metrics agree again')
   })
 
   test('the audit file: a record was not written', async () => {
@@ -125,7 +125,9 @@ describe('a fault in one of the sums raises the gauge', () => {
       throw new Error('locked')
     }
     await timers.fire(15_000)
-    await expect.poll(() => logged.at(-1)?.message).toBe('the sums of money could not be compared')
+    await expect
+      .poll(() => logged.at(-1)?.message)
+      .toBe('could not compare the totals of ledger, audit file and metrics')
     expect((await shown(metrics.text()))[0]).toMatch(
       /^tollway_ledger_mismatch_usd{pair="ledger_audit"} nan$/i,
     )

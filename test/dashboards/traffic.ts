@@ -1,6 +1,6 @@
 /** A gateway with one of everything, and traffic through every state that a dashboard or alert asks about. */
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'

@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -134,7 +134,7 @@ describe('buy', () => {
       'The seller has no such offer',
       1,
     ],
-    ['--emit without a place', ['--count', '1', '--emit', 'obol'], 'stand together', 2],
+    ['--emit without a place', ['--count', '1', '--emit', 'obol'], 'must be used together', 2],
   ] as const)(
     '%s is refused and leaves nothing behind',
     async (_name, more, words, code, balance?: bigint) => {

@@ -132,7 +132,7 @@ describe('tollway keys', () => {
     expect((await keys('add', 'fixed')).err).toContain('is a caller of the configuration file already')
     expect((await keys('add', 'a b')).err).toContain("cannot be a caller's id")
     expect((await keys('add', 'late', '--expires', '2020-01-01')).err).toContain('would have expired already')
-    expect((await keys('revoke', 'nobody')).err).toContain('There is no key for "nobody"')
+    expect((await keys('revoke', 'nobody')).err).toContain('unknown caller "nobody"')
     expect((await keys('revoke', 'fixed')).err).toContain('Remove it there.')
     expect((await keys('add', 'x', '--expires', 'soon')).code).toBe(2)
   })

@@ -1,6 +1,6 @@
 /** What OpenClaw's ClawRouter provider reads: the catalogue of a caller's models, and its spending. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
 

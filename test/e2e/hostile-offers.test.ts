@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ServerResponse } from 'node:http'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ask as askGateway, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { challengeV1, challengeV2, decodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'

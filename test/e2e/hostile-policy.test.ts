@@ -1,6 +1,6 @@
 /** What a seller must not get out of us: the payment it was sent, handed to the client; a look at the local network. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import type { LookupAll } from '../../src/io/transport/public-connector.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { challengeV1, challengeV2, decodeHeader, receiptV2, send } from '../kit/seller-answers.ts'

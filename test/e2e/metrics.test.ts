@@ -4,7 +4,7 @@ import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { challengeV2, send as answerWith } from '../kit/seller-answers.ts'
 

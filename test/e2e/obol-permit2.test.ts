@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { approvePermit2, permit2Allowance } from '../kit/approve.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'

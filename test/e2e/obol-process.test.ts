@@ -10,7 +10,7 @@ import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { json, OFFER } from '../kit/seller-answers.ts'
 import { readyUrl } from '../kit/serve-process.ts'
 import { run } from '../../src/app/cli/run.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RequestListener } from 'node:http'
-import { serveOnLoopback } from '../../src/app/sandbox/loopback.ts'
+import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
 import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
@@ -268,7 +268,7 @@ describe('pay', () => {
   test.each([
     [['-H', 'PAYMENT-SIGNATURE: x'], 'is set by Tollway itself'],
     [['-d', '@/nowhere'], 'cannot be read (ENOENT)'],
-    [['--payer', 'nobody'], 'There is no payer "nobody"'],
+    [['--payer', 'nobody'], 'unknown payer "nobody"'],
     [['--payer', 'bought'], 'signs by itself'],
     [['--max-usd', '1e3'], 'decimal amount of USD'],
   ])('%j is wrong usage', async (more, words) => {

@@ -1,6 +1,6 @@
 /** Permit2 and upto, paid through a gateway to a seller on the official packages: chain and ledger agree to the atom. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/permit2-seller.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { approvePermit2, permit2Allowance } from '../kit/approve.ts'

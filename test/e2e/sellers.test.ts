@@ -213,7 +213,7 @@ describe('tollway sellers', () => {
       [['trust', 'seller.example.com', OTHER_PAYEE], /is not a URL/],
       [['trust', 'https://unknown.example.com/v1', OTHER_PAYEE], /No paid route has the api_base/],
       [['trust', seller.apiBase, '0x12'], /is not an address/],
-      [['trust', seller.apiBase, OTHER_PAYEE, '--network', 'solana'], /is not a network/],
+      [['trust', seller.apiBase, OTHER_PAYEE, '--network', 'solana'], /unknown network "solana"/],
       [['trust', seller.apiBase, OTHER_PAYEE, '--asset', 'DOGE'], /not a token that may be spent there/],
       [['trust', seller.apiBase, '--price', '0.001'], /No price of .* is known that matches/],
       [['trust', seller.apiBase, '--price', '0'], /is not a price in USDC: .* such as 0.0025/],

@@ -1,6 +1,6 @@
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { externalPayload } from '../../src/core/payer/external-payment.ts'
 import { permitExtensions } from '../../src/core/payer/external-permit.ts'

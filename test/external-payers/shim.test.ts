@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import { decodeBase64Json, decodeReceipt, encodeBase64Json } from '../../src/core/x402/x402.ts'
 import {

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { LocalAccount } from '../../src/app/sandbox/accounts.ts'
+import type { LocalAccount } from '../../src/app/sandbox/chain/accounts.ts'
 
 /** The stand-in for the program. */
 export const AGENTCASH_STUB = resolve(import.meta.dirname, 'agentcash-stub.ts')

@@ -1,7 +1,7 @@
 import { privateKeyToAccount } from 'viem/accounts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
-import { connectLocal, mined } from '../../src/app/sandbox/levers.ts'
-import { tokenAbi } from '../../src/app/sandbox/token-artifact.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
+import { connectLocal, mined } from '../../src/app/sandbox/chain/levers.ts'
+import { tokenAbi } from '../../src/app/sandbox/chain/token-artifact.ts'
 import { PERMIT2_ADDRESS } from '../../src/core/payer/contracts.ts'
 
 /** Does what the advice about allowances says: the buyer approves Permit2, with ether for that one transaction. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import type { RemoteSigner } from './remote-signer.ts'
 

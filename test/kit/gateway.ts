@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { createGateway, type Gateway, type GatewayOverrides } from '../../src/app/gateway/gateway.ts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 
 /** A gateway under test, with its own store and audit file. */
 export interface TestGateway {

@@ -3,7 +3,7 @@ import { ExactEvmSchemeV1 } from '@x402/evm/exact/v1/client'
 import { wrapFetchWithPayment, x402Client } from '@x402/fetch'
 import { privateKeyToAccount } from 'viem/accounts'
 import { z } from 'zod'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 
 const V1Network = z.custom<`${string}:${string}`>((value) => typeof value === 'string')
 

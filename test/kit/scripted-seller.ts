@@ -1,6 +1,6 @@
 /** One seller for every test that is about what a seller answers: a loopback HTTP server that follows a script. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
-import { serveOnLoopback } from '../../src/app/sandbox/loopback.ts'
+import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
 import { challengeV2, completion, decodeHeader, OFFER, RECEIPT, send, type Answer } from './seller-answers.ts'
 
 /** One request that the seller received. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest'
-import { startChain } from '../../src/app/sandbox/chain.ts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
+import { startChain } from '../../src/app/sandbox/chain/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { challengeV1, challengeV2, decodeHeader, receiptV1, receiptV2, send } from './seller-answers.ts'
 import { startScriptedSeller } from './scripted-seller.ts'
 import type { ScriptedSeller } from './scripted-seller.ts'

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { agentcashProgram, type AgentcashProgramOptions } from '../../providers/agentcash/program.ts'
 import { agentcashWallet } from '../../providers/agentcash/wallet.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import { AGENTCASH_STUB, agentcashHome, type AgentcashHome } from '../kit/agentcash-home.ts'

@@ -8,7 +8,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { direct, type DirectOptions } from '../../providers/direct/direct.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
@@ -195,7 +195,7 @@ describe('the options of direct', () => {
     [
       'an unknown network',
       { key: file, networks: ['bse'] },
-      /networks\.0: "bse" is not a network that is known; use one of .*base-sepolia/,
+      /networks\.0: unknown network "bse"\. Did you mean "base"\?/,
     ],
     [
       'an unknown option',

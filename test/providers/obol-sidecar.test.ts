@@ -1,7 +1,7 @@
 import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, describe, expect, test } from 'vitest'
 import { obolSidecar } from '../../providers/obol/sidecar.ts'
-import { localAccounts } from '../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import { freePort } from '../kit/free-port.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
+import type { LocalSeller } from '../../src/app/sandbox/sellers/seller-app.ts'
 import type { World } from '../../src/app/sandbox/world.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { relay, startFront } from '../kit/front.ts'

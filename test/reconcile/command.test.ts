@@ -215,12 +215,12 @@ describe('what it cannot do it says, with its exit code', () => {
     expect(ended.stderr).toMatch(/^chains: no node is configured/)
   })
 
-  test('2 without a ledger, and it makes none', async () => {
+  test('1 without a ledger, and it makes none', async () => {
     const ended = await reconcileWith(
       `store: sqlite:./none.db\naudit: { path: ./none.jsonl }\n${chains(world.chain.rpcUrl)}`,
     )
-    expect(ended).toMatchObject({ code: 2, stdout: '' })
-    expect(ended.stderr).toMatch(/^store: there is no ledger .*none\.db/)
+    expect(ended).toMatchObject({ code: 1, stdout: '' })
+    expect(ended.stderr).toMatch(/^There is no ledger at .*none\.db yet/)
     expect(() => readFileSync(join(directory, 'none.db'))).toThrow(/ENOENT/)
   })
 

@@ -8,9 +8,9 @@ import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { privateKeyToAccount } from 'viem/accounts'
-import { startChain } from '../../src/app/sandbox/chain.ts'
+import { startChain } from '../../src/app/sandbox/chain/chain.ts'
 
-import { connectLocal } from '../../src/app/sandbox/levers.ts'
+import { connectLocal } from '../../src/app/sandbox/chain/levers.ts'
 
 function isAlive(pid: number): boolean {
   try {
@@ -146,7 +146,7 @@ describe('the local chain', () => {
   it.runIf(process.platform === 'linux')(
     'dies with the process that started it, even by SIGKILL',
     async () => {
-      const module = new URL('../../src/app/sandbox/chain.ts', import.meta.url).href
+      const module = new URL('../../src/app/sandbox/chain/chain.ts', import.meta.url).href
       const script = `const chain = await (await import(${JSON.stringify(module)})).startChain()
       console.log(JSON.stringify({ pid: chain.pid, port: new URL(chain.rpcUrl).port }))`
       const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {

@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { findAnvil } from '../../src/app/sandbox/find-anvil.ts'
-import { installCommand, SandboxPartsMissingError } from '../../src/app/sandbox/optional-parts.ts'
+import { findAnvil } from '../../src/app/sandbox/chain/find-anvil.ts'
+import { installCommand, SandboxPartsMissingError } from '../../src/app/sandbox/shared/optional-parts.ts'
 
 const machine = { platform: 'linux', arch: 'x64' }
 let root: string

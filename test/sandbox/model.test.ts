@@ -1,9 +1,9 @@
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createModel } from '../../src/app/sandbox/model.ts'
-import type { ModelFault } from '../../src/app/sandbox/model.ts'
-import { createSellerApp, mountModel, openSeller } from '../../src/app/sandbox/seller-app.ts'
-import type { LocalSeller } from '../../src/app/sandbox/seller-app.ts'
+import { createModel } from '../../src/app/sandbox/model/model.ts'
+import type { ModelFault } from '../../src/app/sandbox/model/model.ts'
+import { createSellerApp, mountModel, openSeller } from '../../src/app/sandbox/sellers/seller-app.ts'
+import type { LocalSeller } from '../../src/app/sandbox/sellers/seller-app.ts'
 import { chatRequest } from '../kit/official-client.ts'
 
 const faults: ModelFault[] = []

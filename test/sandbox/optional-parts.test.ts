@@ -7,7 +7,7 @@ import {
   loadOptionalParts,
   partsFrom,
   SandboxPartsMissingError,
-} from '../../src/app/sandbox/optional-parts.ts'
+} from '../../src/app/sandbox/shared/optional-parts.ts'
 
 describe('the optional parts of the sandbox', () => {
   it('load from a project’s own node_modules when Tollway lies elsewhere', async () => {

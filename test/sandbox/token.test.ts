@@ -4,11 +4,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytesToHex, parseSignature } from 'viem'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { startChain } from '../../src/app/sandbox/chain.ts'
-import type { LocalChain } from '../../src/app/sandbox/chain.ts'
-import { connectLocal, mined } from '../../src/app/sandbox/levers.ts'
-import type { LocalClient } from '../../src/app/sandbox/levers.ts'
-import { tokenAbi } from '../../src/app/sandbox/token-artifact.ts'
+import { startChain } from '../../src/app/sandbox/chain/chain.ts'
+import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
+import { connectLocal, mined } from '../../src/app/sandbox/chain/levers.ts'
+import type { LocalClient } from '../../src/app/sandbox/chain/levers.ts'
+import { tokenAbi } from '../../src/app/sandbox/chain/token-artifact.ts'
 
 let chain: LocalChain
 let client: LocalClient

@@ -1,5 +1,5 @@
 /**
- * Compiles the sandbox's contracts into `src/app/sandbox/token-artifact.ts`, so that running the sandbox
+ * Compiles the sandbox's contracts into `src/app/sandbox/chain/token-artifact.ts`, so that running the sandbox
  * needs no compiler. Run it after editing a contract: `node test/tools/compile-token.mts`.
  * `test/sandbox/token-artifact.test.ts` compiles again and compares, so the two cannot drift apart.
  */
@@ -10,7 +10,7 @@ import { z } from 'zod'
 
 const contractsDir = new URL('../../src/app/sandbox/contracts/', import.meta.url)
 /** Where the generated module lives. */
-export const artifactFile = new URL('../../src/app/sandbox/token-artifact.ts', import.meta.url)
+export const artifactFile = new URL('../../src/app/sandbox/chain/token-artifact.ts', import.meta.url)
 
 const sourceNames = ['LocalUsdc.sol', 'LocalMulticall.sol', 'LocalPermit2.sol']
 

@@ -1,7 +1,7 @@
 /** What `BLOCKRUN_DRY_RUN=1` asks instead of BlockRun: one fixed completion, so that a client's wiring can be tried. */
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
-import { serveOnLoopback, type LoopbackServer } from '../sandbox/loopback.ts'
+import { serveOnLoopback, type LoopbackServer } from '../sandbox/shared/loopback.ts'
 
 const REQUEST = z.object({ model: z.string(), stream: z.boolean().optional() })
 

@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseConfig } from '../config/load.ts'
-import type { Environment } from '../config/secrets.ts'
+import type { Environment } from '../config/values/secrets.ts'
 import { createGateway, type Gateway, type GatewayOverrides } from '../gateway/gateway.ts'
 import { startDryRunSeller } from './dry-run-seller.ts'
 import { blockrunHealth } from './health.ts'

@@ -3,8 +3,8 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import { parseUsd } from '../../core/money/money.ts'
-import { ConfigProblemsError } from '../config/problems.ts'
-import type { Environment } from '../config/secrets.ts'
+import { ConfigProblemsError } from '../config/values/problems.ts'
+import type { Environment } from '../config/values/secrets.ts'
 
 /** What that proxy sells when nothing else is said. */
 const MODELS: readonly string[] = [

@@ -70,7 +70,7 @@ class Filler {
       onRun: (pool, outcome) => {
         this.#tell(payer, outcome)
         if (outcome instanceof TollwayError) {
-          log.warn({ payer, pool, code: outcome.code }, 'vouchers could not be refilled')
+          log.warn({ payer, pool, code: outcome.code }, 'could not refill vouchers')
         } else if (outcome.result === 'limit') {
           log.warn({ payer, pool }, 'a limit leaves no room for more vouchers')
         }

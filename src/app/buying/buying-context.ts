@@ -11,8 +11,9 @@ import type { Ledger } from '../../io/ledger/ledger.ts'
 import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
 import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
 import { openCommandLedger } from '../operations/command-ledger.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openPayers } from '../wiring/open-payers.ts'
+import { unknownName } from '../../io/names/nearest-name.ts'
 
 /** The part of a configuration that buying is about. */
 export type BuyingConfig = Pick<
@@ -87,7 +88,9 @@ export function buyingContextOf(
     config,
     payer(name) {
       const payer = payers.get(name)
-      return payer ? Promise.resolve(payer) : Promise.reject(new ConfigError(`There is no payer "${name}".`))
+      return payer
+        ? Promise.resolve(payer)
+        : Promise.reject(new ConfigError(unknownName('payer', name, [...payers.keys()])))
     },
     book: booksOn(config, parts.ledger, parts.clock),
   }
@@ -149,7 +152,7 @@ async function openOne(
   if (provider) return provider
   throw new ConfigError(
     entry
-      ? `payers.${name} pays with vouchers that were signed ahead. Name a payer that signs by itself.`
-      : `There is no payer "${name}". The configuration has ${[...config.payers.keys()].join(', ') || 'none'}.`,
+      ? `payers.${name} pays with vouchers that were signed in advance. Choose a payer that signs by itself.`
+      : unknownName('payer', name, [...config.payers.keys()]),
   )
 }

@@ -1,6 +1,7 @@
 /** Which payer signs, and which spends what it signed ahead, when the command line does not say. */
 import { ConfigError } from '../../core/errors.ts'
-import type { ResolvedConfig, ResolvedPayer } from '../config/resolved.ts'
+import type { ResolvedConfig, ResolvedPayer } from '../config/resolve/resolved.ts'
+import { unknownName } from '../../io/names/nearest-name.ts'
 
 type Payers = ReadonlyMap<string, ResolvedPayer>
 
@@ -23,7 +24,7 @@ export function payingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: 
   return theOne(payers, wanted, (payer) => !isPool(payer), {
     none: 'No payer of the configuration pays by itself. Add one, such as payers: { base: { kind: direct, … } }.',
     wrong:
-      'pays with vouchers that were signed ahead, through the gateway. Name a payer that signs by itself.',
+      'pays with vouchers that were signed in advance, through the gateway. Choose a payer that signs by itself.',
   })
 }
 
@@ -35,7 +36,7 @@ export function payingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: 
 export function signingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: string | undefined): string {
   return theOne(payers, wanted, signsAhead, {
     none: 'No payer of the configuration has a key to sign with. Add one, such as payers: { base: { kind: direct, … } }.',
-    wrong: 'cannot sign ahead. Name a payer of kind direct, or of kind agentcash and mode wallet.',
+    wrong: 'cannot sign in advance. Choose a payer of kind direct, or of kind agentcash and mode wallet.',
   })
 }
 
@@ -75,9 +76,7 @@ function theOne(
   if (wanted !== undefined) {
     const payer = payers.get(wanted)
     if (!payer) {
-      throw new ConfigError(
-        `There is no payer "${wanted}". The configuration has ${[...payers.keys()].join(', ') || 'none'}.`,
-      )
+      throw new ConfigError(unknownName('payer', wanted, [...payers.keys()]))
     }
     if (!fits(payer)) throw new ConfigError(`payers.${wanted} ${words.wrong}`)
     return wanted
@@ -86,6 +85,6 @@ function theOne(
   if (first === undefined) throw new ConfigError(words.none)
   if (others.length === 0) return first
   throw new ConfigError(
-    `Several payers could do it: ${[first, ...others].join(', ')}. Name one with ${option}.`,
+    `Several payers can do this: ${[first, ...others].join(', ')}. Name one with ${option}.`,
   )
 }

@@ -1,7 +1,7 @@
 /** Addresses as people give them: a storefront, an API base, or the path of one service. */
 import { ConfigError } from '../../core/errors.ts'
 import { sellerBase } from '../../core/vouchers/voucher.ts'
-import { isLoopbackHost } from '../config/addresses.ts'
+import { isLoopbackHost } from '../config/values/addresses.ts'
 
 const CHAT = /\/chat\/completions$/
 
@@ -31,7 +31,7 @@ export function readUrl(text: string): URL {
   }
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw new ConfigError(
-      `${url.origin} is plain http to another machine, and a signed payment would travel in clear text. Use https.`,
+      `${url.origin} is plain http to another machine, and a signed payment would be sent unencrypted. Use https.`,
     )
   }
   url.hash = ''

@@ -122,7 +122,7 @@ function acceptedOf({ offer, asset, amount, payTo, method }: Quote): Readonly<Re
 function cannotSignAhead(): TollwayError {
   return new TollwayError({
     code: 'no_supported_offer',
-    message: 'This payer signs for one request at a time, and cannot sign vouchers ahead.',
+    message: 'This payer signs one request at a time and cannot sign vouchers in advance.',
     advice: ['Name a payer of kind direct with --payer.'],
   })
 }

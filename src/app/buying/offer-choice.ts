@@ -5,6 +5,7 @@ import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import { printable } from '../../core/printable.ts'
+import { unknownName } from '../../io/names/nearest-name.ts'
 
 /** What an offer must be; what is left out does not matter. */
 export interface OfferChoice {
@@ -28,7 +29,7 @@ export interface TypedChoice {
 export function readChoice({ paymentOption, token, network }: TypedChoice): OfferChoice {
   const known = network === undefined ? undefined : findNetwork(network)
   if (network !== undefined && !known) {
-    throw new ConfigError(`"${network}" is not a network. Use one of ${networkNames().join(', ')}.`)
+    throw new ConfigError(unknownName('network', network, networkNames()))
   }
   return { option: paymentOption, token, network: known?.id }
 }

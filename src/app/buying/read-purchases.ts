@@ -1,12 +1,13 @@
 /** Reads purchases without touching a key: for `tollway list` and `status`. */
 import { existsSync } from 'node:fs'
-import { ConfigError } from '../../core/errors.ts'
+import { resolve } from 'node:path'
+import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { PoolStatus } from '../../core/vouchers/voucher.ts'
 import { openStore } from '../wiring/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import { assertShared } from '../operations/command-ledger.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** A purchase and its pool. */
 export interface KnownPurchase {
@@ -18,7 +19,7 @@ export interface KnownPurchase {
 /**
  * Reads them all, or those of a name.
  * @param now milliseconds since the epoch
- * @throws ConfigError without a ledger; TollwayError `store_unavailable`
+ * @throws NoLedgerError; TollwayError `store_unavailable`
  */
 export async function readPurchases(
   config: Pick<ResolvedConfig, 'store'>,
@@ -28,7 +29,7 @@ export async function readPurchases(
   assertShared(config)
   const file = config.store.replace(/^sqlite:/, '')
   if (!existsSync(file)) {
-    throw new ConfigError(`store: there is no ledger ${file} yet: nothing was bought.`)
+    throw new NoLedgerError(resolve(file))
   }
   const store = await openStore(config.store)
   try {

@@ -1,6 +1,6 @@
-import { Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError, Help, Option } from 'commander'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
-import { ConfigProblemsError } from '../config/problems.ts'
+import { ConfigProblemsError } from '../config/values/problems.ts'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
 import { addBalance } from './commands/balance.ts'
@@ -52,6 +52,7 @@ function createProgram(context: CommandContext): Command {
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
+    .configureHelp({ optionDescription: describeOption, argumentDescription: describeArgument })
     .configureOutput({
       writeOut: (text) => terminal.stdout(text),
       writeErr: (text) => terminal.stderr(text),
@@ -85,6 +86,25 @@ ${EXIT_CODES_HELP}`,
   addBackup(program, context)
   addInit(program, context)
   return program
+}
+
+const plainHelp = new Help()
+
+/** An option that is off, and a list that is empty, have no default worth showing. */
+function describeOption(option: Option): string {
+  return plainHelp.optionDescription(hasVisibleDefault(option) ? option : without(option))
+}
+
+function describeArgument(argument: Argument): string {
+  return plainHelp.argumentDescription(hasVisibleDefault(argument) ? argument : without(argument))
+}
+
+function hasVisibleDefault({ defaultValue }: Option | Argument): boolean {
+  return defaultValue !== false && !(Array.isArray(defaultValue) && defaultValue.length === 0)
+}
+
+function without<T extends Option | Argument>(shown: T): T {
+  return Object.create(shown, { defaultValue: { value: undefined } })
 }
 
 /**

@@ -1,17 +1,17 @@
 /** The way from a file or an object to a configuration, with every mistake reported at once. */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { crossCheck } from './cross-checks.ts'
-import { readYaml, type ConfigDocument } from './document.ts'
-import { explainIssue, type RouteFinding } from './explain.ts'
-import { interpolate, isPlainObject } from './interpolate.ts'
-import { fromLitellm, type Translated } from './litellm.ts'
-import { isPlannedPayerKind } from './planned-kinds.ts'
-import { ConfigProblemsError, formatPath, type ConfigPath, type Problem } from './problems.ts'
-import { resolveConfig } from './resolve.ts'
-import type { ResolvedConfig } from './resolved.ts'
-import { configSchema } from './schema.ts'
-import type { Environment } from './secrets.ts'
+import { crossCheck } from './checks/cross-checks.ts'
+import { readYaml, type ConfigDocument } from './reading/document.ts'
+import { explainIssue, type RouteFinding } from './reading/explain.ts'
+import { interpolate, isPlainObject } from './reading/interpolate.ts'
+import { fromLitellm, type Translated } from './reading/litellm.ts'
+import { isPlannedPayerKind } from './values/planned-kinds.ts'
+import { ConfigProblemsError, formatPath, type ConfigPath, type Problem } from './values/problems.ts'
+import { resolveConfig } from './resolve/resolve.ts'
+import type { ResolvedConfig } from './resolve/resolved.ts'
+import { configSchema } from './schema/schema.ts'
+import type { Environment } from './values/secrets.ts'
 
 /** How {@link parseConfig} reads. */
 export interface ParseOptions {

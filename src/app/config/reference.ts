@@ -3,9 +3,9 @@
  * `node src/app/config/reference.ts > docs/configuration.md`
  */
 import { z } from 'zod'
-import { plannedKeys, plannedPayerKinds } from './planned-kinds.ts'
-import { mappings, notesOf, schemaAt, unwrap, type Notes } from './schema-walk.ts'
-import { configSchema } from './schema.ts'
+import { plannedKeys, plannedPayerKinds } from './values/planned-kinds.ts'
+import { mappings, notesOf, schemaAt, unwrap, type Notes } from './reading/schema-walk.ts'
+import { configSchema } from './schema/schema.ts'
 
 const INTRODUCTION = `# Configuration
 

@@ -199,7 +199,7 @@ export const GATEWAY: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Cooldowns per minute',
-          description: 'Times a route was put behind the others because it kept failing.',
+          description: 'How often a route was tried after the others because it kept failing.',
           unit: 'short',
           width: 6,
           queries: [

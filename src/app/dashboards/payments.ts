@@ -97,7 +97,7 @@ export const PAYMENTS: DashboardSpec = {
           kind: 'timeseries',
           title: 'Seller health',
           description:
-            'Share of the signed payments of a seller that it settled. Below 1 it takes money without a word.',
+            'Share of the signed payments of a seller that it settled. Below 1, payments may have been taken without confirmation.',
           unit: 'percentunit',
           width: 12,
           queries: [{ expr: `${ended('settled')} / ${ended('authorized')}`, legend: '{{seller}}' }],
@@ -116,7 +116,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Uncertain USD',
-          description: 'How much money nobody can say yet whether it was taken.',
+          description: 'Payments whose outcome is not known yet, in USD.',
           unit: 'currencyUSD',
           decimals: 4,
           width: 12,
@@ -177,8 +177,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'bargauge',
           title: 'Runway of wallets',
-          description:
-            'How long the balance lasts at the pace of the last six hours; ninety days stand for no end in sight.',
+          description: 'How long the balance lasts at the rate of the last six hours, capped at ninety days.',
           unit: 's',
           width: 6,
           queries: [
@@ -204,7 +203,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Voucher exposure',
-          description: 'What everybody who got hold of the unspent vouchers could take.',
+          description: 'What anyone holding the unspent vouchers could take.',
           unit: 'currencyUSD',
           decimals: 2,
           width: 6,
@@ -213,7 +212,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Refills per hour',
-          description: 'Vouchers that the gateway signed anew in the background, and why it could not.',
+          description: 'Vouchers that the gateway signed in the background, and reasons for failures.',
           unit: 'short',
           width: 24,
           queries: [

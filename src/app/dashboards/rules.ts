@@ -79,7 +79,7 @@ export const ALERTS: readonly AlertRule[] = [
     steps: [
       'Ask `GET /health/live` on the gateway, and look at its log and service.',
       'If it answers, compare `metrics.listen` and `metrics.token` with the scrape configuration.',
-      'After a restart `tollway reconcile` tells what became of payments that were on their way.',
+      'After a restart, `tollway reconcile` reports the outcome of payments that were in flight.',
     ],
   },
   {
@@ -91,7 +91,7 @@ export const ALERTS: readonly AlertRule[] = [
     meaning:
       'A seller took a signed payment and gave no receipt. It counts as spent until the chain proves otherwise, so budgets shrink.',
     steps: [
-      'Run `tollway reconcile`: it reads the chains and tells what it found.',
+      'Run `tollway reconcile`: it reads the chains and reports what it found.',
       'Without an RPC under `chains` nothing can be proven: name one.',
       'If they are all of one seller (dashboard Payments, seller health), take its routes out until it answers.',
     ],
@@ -186,7 +186,7 @@ export const ALERTS: readonly AlertRule[] = [
       'A record could not be written. Paid routes answer 503 `audit_unavailable` until it can be; unpaid routes go on.',
     steps: [
       'Look at the disk: full, read-only, or no rights on `audit.path`.',
-      'Afterwards run `tollway audit verify`: it tells a torn last line from tampering.',
+      'Afterwards run `tollway audit verify`: it distinguishes a torn last line from tampering.',
     ],
   },
   {
@@ -195,7 +195,7 @@ export const ALERTS: readonly AlertRule[] = [
     expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005 or ${unread} != ${unread}`,
     for: '10m',
     severity: 'critical',
-    summary: 'Two sums of what was spent lie {{ $value }} USD apart, or cannot be read ({{ $labels.pair }}).',
+    summary: 'Two totals of spending differ by {{ $value }} USD, or cannot be read ({{ $labels.pair }}).',
     meaning:
       'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation; NaN says that they could not be compared.',
     steps: [

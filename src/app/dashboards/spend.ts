@@ -23,7 +23,7 @@ export const SPEND: DashboardSpec = {
       panels: [
         usdStat(
           'Spent today',
-          'Settled since midnight UTC, read from the ledger: right after a restart too. Several gateways on one ledger tell the same sum, so the highest is shown; of gateways with ledgers of their own choose one at the top.',
+          'Settled since midnight UTC, read from the ledger, so it is correct after a restart. Gateways that share a ledger report the same total, so the highest is shown; for gateways with separate ledgers choose one at the top.',
           latest('day'),
         ),
         usdStat(
@@ -95,7 +95,7 @@ export const SPEND: DashboardSpec = {
           kind: 'bargauge',
           title: 'Time to exhaustion',
           description:
-            'What is left, at the pace of the last hour. Thirty days stand for no end in sight; the end of a window is not looked at.',
+            'Time until the budget is used up at the rate of the last hour, capped at thirty days; the end of the window is ignored.',
           unit: 's',
           width: 12,
           queries: [
@@ -152,7 +152,7 @@ export const SPEND: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Cost per 1,000 tokens',
-          description: 'Input and output tokens together, where the seller tells them.',
+          description: 'Input and output tokens together, where the seller reports them.',
           unit: 'currencyUSD',
           decimals: 6,
           queries: [{ expr: `1000 * ${spendByRoute} / sum by (route) (${tokens})`, legend: '{{route}}' }],

@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import { ConfigError } from '../../core/errors.ts'
-import type { ListenAddress } from '../config/addresses.ts'
+import type { ListenAddress } from '../config/values/addresses.ts'
 
 /**
  * Starts a server at an address; resolves to its base URL.

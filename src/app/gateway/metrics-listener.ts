@@ -7,7 +7,7 @@ import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Log } from '../../core/log.ts'
 import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
 import { bind } from './bind.ts'
-import { isLoopbackHost, type ListenAddress } from '../config/addresses.ts'
+import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.ts'
 
 /** What {@link metricsListener} works with. */
 export interface MetricsListenerSetup {

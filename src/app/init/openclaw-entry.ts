@@ -1,6 +1,6 @@
 /** The entry that makes OpenClaw use a gateway: what goes where in `openclaw.json`. */
-import { requiresCallerKey } from '../config/requires-caller-key.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** The ways OpenClaw can talk to the gateway. */
 export const OPENCLAW_KINDS = ['provider', 'litellm', 'clawrouter'] as const

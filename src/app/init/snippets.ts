@@ -1,7 +1,7 @@
 /** Configuration of other programs that a gateway is run with, as text to put into their files. */
 import { stringify } from 'yaml'
-import { requiresCallerKey } from '../config/requires-caller-key.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
  * LiteLLM's entry for the paid models, to go into its `config.yaml`.

@@ -21,7 +21,7 @@ export function budgetLog(log: Log): Observer {
     const limit = formatMoney(claim.limit, asset)
     log.warn(
       fields,
-      `budget ${describeBudget(claim)} is not enforced and would have refused ${wanted} beside ${now} of ${limit}`,
+      `budget ${describeBudget(claim)} is not enforced; it would have refused ${wanted} on top of ${now} of ${limit}`,
     )
   }
 }

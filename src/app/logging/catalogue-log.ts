@@ -14,7 +14,7 @@ export function catalogueLog(log: Log): Observer {
       failing.add(seller)
       log.warn(
         { seller, models },
-        "the seller's list of models could not be read; the last one stays, and its routes go on serving",
+        "could not read the seller's list of models; the last list is kept, and its routes keep serving",
       )
     }
   }

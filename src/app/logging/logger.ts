@@ -1,7 +1,7 @@
 /** The log of a gateway: pino lines, or words for people, without secrets whatever was given to them. */
 import { writeSync } from 'node:fs'
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino'
-import type { LogLevel, ResolvedConfig } from '../config/resolved.ts'
+import type { LogLevel, ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { RequestContexts } from './request-context.ts'
 
 /** Options of {@link createLogger}. */

@@ -10,7 +10,7 @@ import type { RequestSummary } from '../../core/telemetry/events.ts'
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
-import type { Environment } from '../config/secrets.ts'
+import type { Environment } from '../config/values/secrets.ts'
 
 /** One request's span. */
 export interface RequestSpan {

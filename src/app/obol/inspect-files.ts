@@ -9,8 +9,8 @@ import { ObolFilesError, readObolFiles, type ObolFiles } from '../../io/external
 import { admit } from '../../io/store/rules/voucher-rules.ts'
 import { readUpstream, describeRefusals } from '../../../providers/obol/read-upstream.ts'
 import { VoucherCheck } from '../../../providers/obol/voucher-check.ts'
-import type { ResolvedObolPool } from '../config/resolve-obol.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** An upstream as it would be served. */
 export interface UpstreamInspection {

@@ -10,8 +10,8 @@ import type { Ledger } from '../../io/ledger/ledger.ts'
 import { ConsumedFile } from '../../io/external-payers/obol/consumed-file.ts'
 import { ObolFilesError } from '../../io/external-payers/obol/files.ts'
 import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
-import type { ResolvedObolPool } from '../config/resolve-obol.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** What {@link openObolPools} works with. */
 export interface ObolPoolsSetup {

@@ -19,7 +19,7 @@ import { readTail } from '../../io/audit/audit-tail.ts'
 import type { AuditVerdict } from '../../io/audit/audit-verify.ts'
 import { copyLedger, type LedgerCopy } from '../../io/store/sqlite/backup.ts'
 import { auditFilesOf } from '../wiring/audit-files.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { syncDirectory } from '../../io/files/sync-directory.ts'
 
 /** The names in a backup, whatever the files are called where they are used. */

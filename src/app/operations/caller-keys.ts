@@ -7,8 +7,9 @@ import { takeLock } from '../../io/files/file-lock.ts'
 import { hashKey } from '../../io/callers/hash-key.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { withCommandAudit, withLedger } from './command-audit.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { printable } from '../../core/printable.ts'
+import { unknownName } from '../../io/names/nearest-name.ts'
 
 /** The part of a configuration that keys are about. */
 export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit' | 'store'>
@@ -91,7 +92,11 @@ export async function revokeKey(config: KeysConfig, id: string, clock: Clock): P
       throw new ConfigError(
         fixed
           ? `"${id}" is a caller of the configuration file. Remove it there.`
-          : `There is no key for "${printable(id, 100)}". \`tollway keys list\` shows those there are.`,
+          : unknownName(
+              'caller',
+              id,
+              keys.map((known) => known.id),
+            ),
       )
     }
     return { keys: keys.filter((known) => known.id !== id), record: { caller: id } }

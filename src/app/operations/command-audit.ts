@@ -6,7 +6,7 @@ import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { openStore } from '../wiring/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import { commandAuditPath } from '../wiring/audit-files.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 
 /**

@@ -11,7 +11,7 @@ import { thisInstance } from '../../io/ledger/instance.ts'
 import { Ledger } from '../../io/ledger/ledger.ts'
 import { openStore } from '../wiring/open-store.ts'
 import { commandAuditPath } from '../wiring/audit-files.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 

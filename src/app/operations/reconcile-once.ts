@@ -1,10 +1,12 @@
 /** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Log } from '../../core/log.ts'
 import { NETWORKS } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
+import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { isWritten } from '../../io/files/file-lock.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
@@ -12,7 +14,7 @@ import { Ledger } from '../../io/ledger/ledger.ts'
 import type { ReconcileReport } from '../../io/reconcile/reconciler.ts'
 import { openStore } from '../wiring/open-store.ts'
 import type { Flagged } from '../../io/store/contracts/flags.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { reconcileAuditPath } from '../wiring/audit-files.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
@@ -48,9 +50,7 @@ export async function reconcileOnce(
   }
   const file = config.store.replace(/^sqlite:/, '')
   if (!existsSync(file)) {
-    throw new ConfigError(
-      `store: there is no ledger ${file}, so there is nothing to reconcile. Name the one of your gateway.`,
-    )
+    throw new NoLedgerError(resolve(file))
   }
   const observers = [chainLog(log)]
   const ledger = await openLedger(config, observers, log)

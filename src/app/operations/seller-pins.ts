@@ -1,8 +1,10 @@
 /** What people decide about sellers by hand: whom to pay, and what price is right. Works beside a running gateway. */
 import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
+import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import { formatUnits } from '../../core/money/money.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
@@ -10,9 +12,10 @@ import { openStore } from '../wiring/open-store.ts'
 import type { KnownPrice, Pin } from '../../io/store/contracts/sellers.ts'
 import type { Store } from '../../io/store/store.ts'
 import { withCommandAudit } from './command-audit.ts'
-import { parseApiBase } from '../config/addresses.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import { parseApiBase } from '../config/values/addresses.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { EVM_ADDRESS } from '../../core/evm.ts'
+import { unknownName } from '../../io/names/nearest-name.ts'
 
 /** The part of a configuration that sellers are about. */
 export type SellersConfig = Pick<
@@ -221,7 +224,7 @@ async function withStore<T>(config: SellersConfig, use: (store: Store) => Promis
   }
   const file = config.store.replace(/^sqlite:/, '')
   if (!existsSync(file)) {
-    throw new ConfigError(`store: there is no ledger ${file} yet. The gateway makes it when it starts.`)
+    throw new NoLedgerError(resolve(file))
   }
   const store = await openStore(config.store)
   try {
@@ -252,7 +255,7 @@ function readApiBase(text: string): string {
 function readNetwork(text: string): string {
   const network = findNetwork(text)
   if (network) return network.id
-  throw new ConfigError(`"${text}" is not a network. Use one of ${networkNames().join(', ')}.`)
+  throw new ConfigError(unknownName('network', text, networkNames()))
 }
 
 function readAddress(text: string): string {

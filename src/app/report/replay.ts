@@ -10,7 +10,7 @@ import { toMicroUsd } from '../../core/money/money.ts'
 import { windowAt } from '../../core/budget/window.ts'
 import { memoryStore } from '../../io/store/memory/store.ts'
 import type { Store } from '../../io/store/store.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { Period } from './period.ts'
 
 /** The part of a configuration that refuses payments. */
@@ -52,7 +52,7 @@ export const ASSUMPTIONS: readonly string[] = [
   'Requests that were refused then are not in the ledger: a looser policy shows no payments that were never made.',
   'A client that is refused does not ask again, nor take another route.',
   'Tags are not kept with payments: budgets per tag count all of them as "other".',
-  'Payees are held against policy.sellers alone, not against pins of first use; price changes are not judged.',
+  'Payees are checked against policy.sellers only, not against first-use pins; price changes are not checked.',
 ]
 
 const MAX_EXAMPLES = 100

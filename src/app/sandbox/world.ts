@@ -1,12 +1,12 @@
-import { startChain } from './chain.ts'
-import type { LocalChain } from './chain.ts'
+import { startChain } from './chain/chain.ts'
+import type { LocalChain } from './chain/chain.ts'
 import { startFacilitator } from './facilitator.ts'
 import type { LocalFacilitator } from './facilitator.ts'
-import type { SellerOptions } from './official-server.ts'
-import type { LocalSeller } from './seller-app.ts'
-import { startSeller } from './seller.ts'
-import { startStreamingSeller } from './streaming-seller.ts'
-import { startV1Seller } from './v1-seller.ts'
+import type { SellerOptions } from './sellers/official-server.ts'
+import type { LocalSeller } from './sellers/seller-app.ts'
+import { startSeller } from './sellers/seller.ts'
+import { startStreamingSeller } from './sellers/streaming-seller.ts'
+import { startV1Seller } from './sellers/v1-seller.ts'
 
 /** How to start the rig. What is left out is as in `startChain` and `startSeller`; it holds for all three sellers. */
 export interface WorldOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {

@@ -6,7 +6,7 @@ import { RECORDS_MISSING } from '../../io/audit/audit-verify.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { checkpointSigner } from '../../io/audit/audit-signer.ts'
 import type { Store } from '../../io/store/store.ts'
-import type { ResolvedAudit } from '../config/resolved.ts'
+import type { ResolvedAudit } from '../config/resolve/resolved.ts'
 
 /** A checkpoint is signed at least this often while anything is recorded. */
 const CHECKPOINT_MS = 60_000

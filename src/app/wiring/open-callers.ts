@@ -3,7 +3,7 @@ import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { CallerLimits } from '../../core/request/exchange.ts'
 import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts'
-import type { ResolvedCaller, ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedCaller, ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
  * Who may call: the configured callers, and those of the keys file as it is at the moment.
@@ -17,7 +17,7 @@ export function openCallers(
   const callers = config.callers.map(fromConfig)
   if (!config.keys) return { callers, clock }
   const watch = new CallerKeysWatch(config.keys.path, clock, (err) => {
-    log.error({ err }, 'the keys file cannot be read; the keys read last stay good')
+    log.error({ err }, 'cannot read the keys file; the keys that were read last remain valid')
   })
   let seen: readonly CallerKey[] | undefined
   let made: readonly Caller[] = []

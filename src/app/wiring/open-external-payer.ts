@@ -3,7 +3,7 @@ import { agentcashWallet } from '../../../providers/agentcash/wallet.ts'
 import { obolSidecar } from '../../../providers/obol/sidecar.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
-import type { ResolvedExternalPayer } from '../config/resolve-external.ts'
+import type { ResolvedExternalPayer } from '../config/resolve/resolve-external.ts'
 
 /**
  * Opens a payer that is another program, or keeps its key where one does.

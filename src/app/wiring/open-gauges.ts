@@ -8,7 +8,7 @@ import type { Metrics } from '../../io/metrics/metrics.ts'
 import { watchSpending } from '../../io/metrics/spending.ts'
 import type { Store } from '../../io/store/store.ts'
 import { watchWalletBalances } from '../../io/metrics/wallet-balances.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** What {@link openGauges} works with. */
 export interface GaugesSetup {
@@ -36,7 +36,7 @@ export function openGauges(setup: GaugesSetup): Gauges {
     store,
     clock,
     timers: systemTimers,
-    onFailure: (err) => log.warn({ err }, 'what was spent could not be read for the metrics'),
+    onFailure: (err) => log.warn({ err }, 'could not read spending for the metrics'),
   })
   const wallets = watchWalletBalances({
     wallets: [...payers].flatMap(([payer, { address, networks }]) =>

@@ -2,8 +2,8 @@
 import { direct } from '../../../providers/direct/direct.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
-import type { ResolvedObolPool } from '../config/resolve-obol.ts'
-import type { ResolvedConfig, ResolvedPayer } from '../config/resolved.ts'
+import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
+import type { ResolvedConfig, ResolvedPayer } from '../config/resolve/resolved.ts'
 import { openExternalPayer } from './open-external-payer.ts'
 
 /** What payers are opened with. */

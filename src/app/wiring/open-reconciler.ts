@@ -5,7 +5,7 @@ import { systemTimers } from '../../core/timers.ts'
 import { openChain } from '../../io/chain/chain.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 import { Reconciler } from '../../io/reconcile/reconciler.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** What {@link openReconciler} works with. */
 export interface ReconcilerSetup {
@@ -32,7 +32,7 @@ export function openReconciler(setup: ReconcilerSetup): Reconciler {
     timers: systemTimers,
     intervalMs: config.reconcile.intervalMs,
     observers,
-    onFailure: (err) => log.error({ err }, 'open payments could not be held against the chains'),
+    onFailure: (err) => log.error({ err }, 'could not check unresolved payments against the chains'),
   })
 }
 
@@ -42,7 +42,7 @@ export function chainLog(log: Log): Observer {
   return (event) => {
     if (event.type === 'flagged') {
       const { charge, finding } = event
-      log.warn({ charge: charge.id, ...finding }, 'a payment needs somebody to look at it')
+      log.warn({ charge: charge.id, ...finding }, 'a payment needs review')
     }
     if (event.type !== 'chain') return
     const { network, ok, reason = 'unknown' } = event
@@ -58,14 +58,14 @@ export function chainLog(log: Log): Observer {
 function wordsFor(reason: string): string {
   switch (reason) {
     case 'no_rpc':
-      return 'no node is configured for this network, so no uncertain payment there is released early: name one under chains'
+      return 'no node is configured for this network, so no uncertain payment on it is released early: add one under chains'
     case 'wrong_chain_id':
-      return 'the node is one of another network, so nothing it says is believed: mend chains'
+      return 'the node serves another network, so its answers are ignored: correct chains'
     case 'block_went_back':
     case 'block_unknown':
     case 'block_changed':
-      return 'the node contradicts itself about a final block, so nothing it says is believed now'
+      return 'the node contradicts itself about a final block, so its answers are ignored for now'
     default:
-      return 'the node of this network gave no usable answer, so open payments there stay as they are'
+      return 'the node of this network gave no usable answer, so unresolved payments on it stay unchanged'
   }
 }

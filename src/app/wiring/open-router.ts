@@ -8,8 +8,8 @@ import { Catalogues } from '../../io/routing/catalogues.ts'
 import { PriceBook } from '../../io/routing/price-book.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { Upstream } from '../../io/transport/upstream.ts'
-import { requiresCallerKey } from '../config/requires-caller-key.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** What the router works with. */
 export interface OpenedRouter {

@@ -11,7 +11,7 @@ import type { Store } from '../../io/store/store.ts'
 import type { MetricName } from '../../io/metrics/metric-table.ts'
 import type { Metrics } from '../../io/metrics/metrics.ts'
 import { watchTotals, type TotalsCheck, type TotalsSources } from '../../io/consistency/totals-check.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { ledgerTotals, type AuditTotals, type MoveWatch } from '../../io/consistency/independent-totals.ts'
 
 /** A store on a disk of its own answers without ever letting the event loop turn. */
@@ -85,10 +85,13 @@ export function openTotals(parts: TotalsContext): TotalsCheck {
         differing.map(({ pair, microUsd = 0n }) => [pair, formatUsd(microUsd)] as const),
       )
       if (differing.length > 0)
-        log.error({ difference_usd: usd, sums_micro_usd: sums }, 'sums of money differ')
-      else log.warn({ sums_micro_usd: sums }, 'sums of money agree again')
+        log.error(
+          { difference_usd: usd, sums_micro_usd: sums },
+          'the totals of ledger, audit file and metrics differ',
+        )
+      else log.warn({ sums_micro_usd: sums }, 'the totals of ledger, audit file and metrics agree again')
     },
-    onFailure: (err) => log.error({ err }, 'the sums of money could not be compared'),
+    onFailure: (err) => log.error({ err }, 'could not compare the totals of ledger, audit file and metrics'),
   })
   metrics.watch({ mismatches: check.newest })
   return {

@@ -1,7 +1,7 @@
 /** A ledger that is gone while its audit file is still there: a fresh one would have forgotten what was spent. */
 import { statSync } from 'node:fs'
 import { ConfigError } from '../../core/errors.ts'
-import type { ResolvedConfig } from '../config/resolved.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
  * Refuses to begin a new ledger beside an audit file that has records already.
@@ -14,6 +14,6 @@ export function refuseForgottenLedger(config: Pick<ResolvedConfig, 'store' | 'au
   const audit = statSync(config.audit.path, { throwIfNoEntry: false })
   if (!audit || audit.size === 0) return
   throw new ConfigError(
-    `The ledger ${ledger} is missing, but the audit file ${config.audit.path} has records: a new ledger would forget what was spent. Restore the ledger from a backup, or move the audit file away to begin anew.`,
+    `The ledger ${ledger} is missing, but the audit file ${config.audit.path} has records: a new ledger would forget what was spent. Restore the ledger from a backup, or move the audit file away to start over.`,
   )
 }

@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ModelFault } from '../../../src/app/sandbox/model.ts'
+import type { ModelFault } from '../../../src/app/sandbox/model/model.ts'
 import { startWorld, type World } from '../../../src/app/sandbox/world.ts'
 import { verifyAudit } from '../../../src/io/audit/audit-verify.ts'
 import { openSqliteStore } from '../../../src/io/store/sqlite/store.ts'

@@ -1,7 +1,7 @@
 /** Paying clients: they ask whichever gateway is up, lose answers when it dies, and ask again under the same request id. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { FacilitatorFault } from '../../../src/app/sandbox/facilitator.ts'
-import type { ModelFault } from '../../../src/app/sandbox/model.ts'
+import type { ModelFault } from '../../../src/app/sandbox/model/model.ts'
 import type { World } from '../../../src/app/sandbox/world.ts'
 import type { Random } from './random.ts'
 

@@ -1,7 +1,7 @@
 /** The chain's own account of what moved: read by plain JSON-RPC, as somebody outside would. */
 import { encodeEventTopics, parseAbiItem } from 'viem'
 import { z } from 'zod'
-import type { LocalChain } from '../../../src/app/sandbox/chain.ts'
+import type { LocalChain } from '../../../src/app/sandbox/chain/chain.ts'
 
 const USED = encodeEventTopics({
   abi: [parseAbiItem('event AuthorizationUsed(address indexed authorizer, bytes32 indexed nonce)')],

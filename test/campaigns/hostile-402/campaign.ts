@@ -1,7 +1,7 @@
 /** Runs generated 402 replies against the codec and the gate, and against a whole gateway over sockets. */
 import * as fc from 'fast-check'
 import { direct } from '../../../providers/direct/direct.ts'
-import { localAccounts } from '../../../src/app/sandbox/accounts.ts'
+import { localAccounts } from '../../../src/app/sandbox/chain/accounts.ts'
 import { BUILT_IN_ASSETS } from '../../../src/core/money/assets.ts'
 import { ERROR_TABLE, TollwayError } from '../../../src/core/errors.ts'
 import type { Provider } from '../../../src/core/payer/provider.ts'

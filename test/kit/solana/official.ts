@@ -11,16 +11,16 @@ import { ExactSvmScheme as ExactServer } from '@x402/svm/exact/server'
 import { ExactSvmSchemeV1 as ExactClientV1 } from '@x402/svm/exact/v1/client'
 import { ExactSvmSchemeV1 as ExactFacilitatorV1 } from '@x402/svm/exact/v1/facilitator'
 import express, { type RequestHandler } from 'express'
-import { serveOnLoopback } from '../../../src/app/sandbox/loopback.ts'
-import { createModel, type ModelOptions } from '../../../src/app/sandbox/model.ts'
-import type { SeenRequest } from '../../../src/app/sandbox/request-log.ts'
+import { serveOnLoopback } from '../../../src/app/sandbox/shared/loopback.ts'
+import { createModel, type ModelOptions } from '../../../src/app/sandbox/model/model.ts'
+import type { SeenRequest } from '../../../src/app/sandbox/sellers/request-log.ts'
 import {
   createSellerApp,
   mountModel,
   openSeller,
   paidPaths,
   type LocalSeller,
-} from '../../../src/app/sandbox/seller-app.ts'
+} from '../../../src/app/sandbox/sellers/seller-app.ts'
 import type { TestWallet } from './chain.ts'
 
 /** A network of Solana. */

@@ -8,7 +8,7 @@ import {
   type SolanaSellerOptions,
 } from './official.ts'
 import { startSolanaRpc, type SolanaRpc } from './rpc.ts'
-import type { LocalSeller } from '../../../src/app/sandbox/seller-app.ts'
+import type { LocalSeller } from '../../../src/app/sandbox/sellers/seller-app.ts'
 
 /** Devnet, and Circle's USDC there. */
 export const DEVNET: SolanaNetwork = 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1'

@@ -11,7 +11,7 @@ import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 export function addAudit(program: Command, context: CommandContext): void {
   const audit = program
     .command('audit')
-    .description('look into audit files')
+    .description('verify audit files and trace payments')
     .addHelpText(
       'after',
       `
@@ -36,7 +36,7 @@ function addVerify(audit: Command, context: CommandContext): void {
   audit
     .command('verify')
     .description('prove that no record of an audit file is missing, added or changed')
-    .argument('[files...]', 'audit files, oldest first; files that were put away are found by themselves')
+    .argument('[files...]', 'audit files, oldest first; rotated files are found automatically')
     .option(
       '-c, --config <file>',
       'verify the files of this configuration, against what its ledger noted and its signing key',
@@ -98,8 +98,8 @@ interface ShowFlags {
 function addShow(audit: Command, context: CommandContext): void {
   audit
     .command('show')
-    .description('follow a payment: from request to charge, nonce and transaction, or back')
-    .argument('[files...]', 'audit files; files that were put away are found by themselves')
+    .description('trace a payment from request to charge, nonce and transaction, or back')
+    .argument('[files...]', 'audit files; rotated files are found automatically')
     .option('--charge <id>', 'a charge, as in the answer header x-tollway-charge')
     .option('--request <id>', 'a request, as in the answer header x-request-id')
     .option('--tx <hash>', 'a transaction')
@@ -122,7 +122,7 @@ ${EXIT_CODES_HELP}`,
     .action(async (files: string[], options: ShowFlags, command: Command) => {
       const { charge, request, tx, nonce } = options
       if ([charge, request, tx, nonce].every((one) => one === undefined)) {
-        command.error('error: say what to follow: --charge, --request, --tx or --nonce')
+        command.error('error: name what to trace: --charge, --request, --tx or --nonce')
       }
       const { followAudit } = await import('../../../io/audit/audit-follow.ts')
       const { renderFollowed } = await import('../output/audit-report.ts')
@@ -134,7 +134,7 @@ ${EXIT_CODES_HELP}`,
         const records = found.map(({ file, line, fields }) => ({ file, line, ...fields }))
         terminal.stdout(`${JSON.stringify({ files: paths, records }, undefined, 2)}\n`)
       } else if (found.length > 0) terminal.stdout(renderFollowed(found))
-      else terminal.stderr('No record of it is in the audit files.\n')
+      else terminal.stderr('The audit files hold no matching record.\n')
       context.end(found.length > 0 ? EXIT.done : EXIT.failed)
     })
 }

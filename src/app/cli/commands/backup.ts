@@ -8,7 +8,7 @@ import type { CommandContext } from '../shared/command-context.ts'
 export function addBackup(program: Command, context: CommandContext): void {
   program
     .command('backup')
-    .description('copy ledger and audit files, also beside a running gateway')
+    .description('back up the ledger and audit files, also while a gateway is running')
     .argument('<directory>', 'a directory that does not exist yet')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
@@ -19,8 +19,8 @@ Examples:
   tollway backup backups/2026-11-21
   tollway backup backups/2026-11-21 --config /etc/tollway/tollway.yaml --json
 
-The directory holds tollway.db, audit.jsonl, the audit files of commands (audit.cli.jsonl) and backup.json, or does not come
-to be. How to restore it: docs/backup.md. Ends with 1 when an audit file is not whole; it is copied all the same, as evidence.
+The directory holds tollway.db, audit.jsonl, the audit files of commands (audit.cli.jsonl) and backup.json, or is not created
+at all. How to restore it: docs/backup.md. Ends with 1 when an audit file is incomplete; it is copied anyway, as evidence.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (directory: string, options: { config: string; json: boolean }) => {

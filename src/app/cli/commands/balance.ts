@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
+import { unknownName } from '../../../io/names/nearest-name.ts'
 import { printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../shared/command-context.ts'
@@ -21,7 +22,7 @@ Examples:
   tollway balance
   tollway balance base --json
 
-Asks the nodes under chains; ends with 1 when one of them did not answer.
+Asks the nodes under chains; ends with 1 when one of them does not answer.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (payer: string | undefined, options: CommonOptions) => {
@@ -30,9 +31,7 @@ ${EXIT_CODES_HELP}`,
       const { readBalances } = await import('../../buying/balance.ts')
       const config = loadConfig(options.config, terminal.env)
       if (payer !== undefined && !config.payers.has(payer)) {
-        throw new ConfigError(
-          `There is no payer "${payer}". The configuration has ${[...config.payers.keys()].join(', ') || 'none'}.`,
-        )
+        throw new ConfigError(unknownName('payer', payer, [...config.payers.keys()]))
       }
       const balances = await readBalances(config, payer)
       if (options.json) {

@@ -18,7 +18,7 @@ Examples:
   tollway budgets
   tollway budgets --config /etc/tollway/tollway.yaml --json
 
-Only reads the ledger: a gateway that runs on it is not disturbed.
+Only reads the ledger: a running gateway is not disturbed.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; json: boolean }) => {

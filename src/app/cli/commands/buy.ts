@@ -1,4 +1,4 @@
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money/money.ts'
 import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/vouchers/purchase.ts'
@@ -43,7 +43,7 @@ interface BuyOptions extends CommonOptions, ChoiceOptions {
 export function addBuy(program: Command, context: CommandContext): void {
   const command = program
     .command('buy')
-    .description('sign payments ahead, so that a gateway can pay without a key')
+    .description('sign payments in advance, so that a gateway can pay without a key')
     .argument('<name>', 'name of the purchase')
     .requiredOption('-e, --endpoint <url>', "the seller's address")
     .requiredOption('-m, --model <model>', "the seller's name of the model")
@@ -68,7 +68,11 @@ export function addBuy(program: Command, context: CommandContext): void {
     .option('--max-spend-per-day <amount>', 'how much may be signed in one UTC day')
     .option('--payer <name>', 'the payer whose key signs')
     .option('--pool <name>', 'the payer that spends them (kind: obol, mode: pool)')
-    .option('--valid-for <duration>', 'how long each is valid', lifetime, DEFAULT_LIFE_SECONDS)
+    .addOption(
+      new Option('--valid-for <duration>', 'how long each is valid')
+        .argParser(lifetime)
+        .default(DEFAULT_LIFE_SECONDS, `${DEFAULT_LIFE_SECONDS / 86_400}d`),
+    )
     .option('--force', "sign although the wallet's balance does not cover it")
     .option(
       '--emit <format>',
@@ -93,7 +97,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: BuyOptions) => {
       if ((options.emit === undefined) !== (options.out === undefined)) {
-        command.error('error: --emit and --out stand together', { exitCode: EXIT.usage })
+        command.error('error: --emit and --out must be used together', { exitCode: EXIT.usage })
       }
       await run(name, options, context)
     })
@@ -180,8 +184,8 @@ function codeOf({ stopped }: Bought, emitted: Emitted | undefined): ExitCode {
 }
 
 const WHY: Readonly<Record<string, string>> = {
-  limit: 'a limit on what may be signed or may lie unused left no room for more',
-  count: 'as many lie unused as may (max_vouchers)',
+  limit: 'a limit on signed or unused vouchers leaves no room for more',
+  count: 'the limit on unused vouchers (max_vouchers) was reached',
   exposure: 'what lies unused is worth as much as it may (max_exposure_usd)',
   total: 'as many were signed as ever may be (--max-total)',
   per_day: 'as much was signed as may be in one day (--max-spend-per-day)',
@@ -221,7 +225,7 @@ function renderEmitted({ files, count, handedOver, leftOut, stopped }: Emitted):
     ...(leftOut > 0
       ? [`Left out ${leftOut} of earlier terms, which the seller does not ask any more; they stay counted.`]
       : []),
-    `Handed over ${handedOver}; ${count} stand in ${files.join(' and ')}. They count as spent until the chain proves otherwise.`,
+    `Handed over ${handedOver}; ${count} are in ${files.join(' and ')}. They count as spent until the chain proves otherwise.`,
     ...(stopped ? [`No more were handed over: ${stopped.message}`] : []),
   ]
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { EXAMPLE_CONFIG } from '../shared/example-config.ts'
-import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'

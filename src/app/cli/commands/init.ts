@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
@@ -36,7 +36,7 @@ interface OpenclawOptions {
 export function addInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
-    .description('set up the programs around a gateway: openclaw, litellm, systemd, prometheus')
+    .description('set up openclaw, litellm, systemd or prometheus for a gateway')
   addOpenclaw(init, context)
   addLitellm(init, context)
   addSystemd(init, context)
@@ -58,10 +58,10 @@ function addOpenclaw(init: Command, { terminal }: CommandContext): void {
     .option('--provider <name>', 'name of the entry at --kind provider', 'tollway')
     .option('--primary <model>', 'also make this model the one new conversations start with')
     .option('--file <file>', "OpenClaw's configuration (default: where OpenClaw looks)")
-    .option('--write', 'put it into the file; a copy of the file is kept beside it', false)
-    .option('--replace', 'with --write: even where something else is set', false)
-    .option('--undo', 'put back what stood there before --write', false)
-    .option('--force', 'with --undo: even where it was changed since', false)
+    .option('--write', 'write it to the file; a backup copy of the file is kept', false)
+    .option('--replace', 'with --write: replace other settings', false)
+    .option('--undo', 'restore what was there before --write', false)
+    .option('--force', 'with --undo: restore even if it was changed since', false)
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',

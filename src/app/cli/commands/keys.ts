@@ -22,13 +22,13 @@ interface AddOptions extends CommonOptions {
 const MOST = 999_999_999
 
 const HOT =
-  '\nA running gateway goes by the change within a second. It is recorded beside the audit file (audit.jsonl: audit.cli.jsonl).\n'
+  '\nA running gateway applies the change within a second. It is recorded in an audit file of its own beside the audit file of the gateway (audit.jsonl: audit.cli.jsonl).\n'
 
 /** Adds `tollway keys` and its commands. */
 export function addKeys(program: Command, context: CommandContext): void {
   const keys = program
     .command('keys')
-    .description('make, show and revoke the keys of callers')
+    .description('create, list and revoke caller keys')
     .addHelpText(
       'after',
       `
@@ -46,7 +46,7 @@ ${EXIT_CODES_HELP}`,
 function addAdd(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('add')
-    .description('make a key; it is shown once, and only its digest is kept')
+    .description('create a key; it is shown once, and only its digest is stored')
     .argument('<id>', 'a name for the caller, in budgets, metrics and records')
     .option('-m, --models <names...>', 'the models it may use, exact or with one *; all without it')
     .option('-e, --expires <date>', 'when it ends: a date, or a time with zone', instant)
@@ -79,7 +79,7 @@ ${HOT}${EXIT_CODES_HELP}`,
 function addList(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('list')
-    .description('show whose keys there are, and what they allow')
+    .description('list the callers that have keys, and what each may use')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -104,7 +104,7 @@ ${EXIT_CODES_HELP}`,
 function addRevoke(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('revoke')
-    .description("take a caller's key away")
+    .description("revoke a caller's key")
     .argument('<id>', 'the name of the caller')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)

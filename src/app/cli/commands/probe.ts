@@ -19,7 +19,7 @@ export function addProbe(program: Command, context: CommandContext): void {
   withCommon(
     program
       .command('probe')
-      .description('show what a paid address asks for; never pays')
+      .description('show the price a paid URL asks; never pays')
       .argument('<url>', 'the address of a service, an API base or a storefront')
       .option('-X, --request <method>', 'method (default: GET, with --data POST)')
       .option('-d, --data <text>', 'body')

@@ -19,7 +19,7 @@ Examples:
   tollway list
   tollway list --json
 
-Only reads the ledger: no key is touched, and a gateway that runs on it is not disturbed.
+Only reads the ledger: no key is used, and a running gateway is not disturbed.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
@@ -45,8 +45,12 @@ ${EXIT_CODES_HELP}`,
     .action(async (name: string | undefined, options: StatusOptions) => {
       const { known, report } = await read(options, name, context)
       if (name !== undefined && known.length === 0) {
-        const { ConfigError } = await import('../../../core/errors.ts')
-        throw new ConfigError(`There is no purchase "${name}". \`tollway list\` shows those that are there.`)
+        const { unknownPurchase } = await import('../../buying/find-purchase.ts')
+        const all = await read({ ...options }, undefined, context)
+        throw unknownPurchase(
+          name,
+          all.known.map(({ purchase }) => purchase),
+        )
       }
       const [first] = known
       if (options.json) {

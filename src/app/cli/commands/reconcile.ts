@@ -11,7 +11,7 @@ import { renderTable } from '../output/table.ts'
 export function addReconcile(program: Command, context: CommandContext): void {
   program
     .command('reconcile')
-    .description('hold open payments against the chain, once')
+    .description('check unresolved payments against the chain once')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(

@@ -42,7 +42,7 @@ export function addRefill(program: Command, context: CommandContext): void {
   withCommon(
     program
       .command('refill')
-      .description("sign more vouchers of a purchase now, at the seller's price of today")
+      .description("sign more vouchers for a purchase now, at the seller's current price")
       .argument('<name>', 'the purchase')
       .option('-n, --count <n>', 'how many (default: as its refill policy says)', wholeNumber(1, MAX_ORDER))
       .option('--pool <name>', 'of this payer'),
@@ -54,7 +54,7 @@ Examples:
   tollway refill qwen
   tollway refill qwen --count 50 --json
 
-Limits of the purchase hold here too: --max-total, --max-spend-per-day and --cost-cap of \`tollway buy\`.
+The limits of the purchase also apply here: --max-total, --max-spend-per-day and --cost-cap of \`tollway buy\`.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: RefillOptions) => {
@@ -89,9 +89,9 @@ export function addRemove(program: Command, context: CommandContext): void {
   withCommon(
     program
       .command('remove')
-      .description('buy no more of a purchase: what is left is used up first')
+      .description('stop buying a purchase and use up the remaining vouchers')
       .argument('<name>', 'the purchase')
-      .option('--now', 'give up what is left instead')
+      .option('--now', 'discard the remaining vouchers instead')
       .option('--pool <name>', 'of this payer'),
   )
     .addHelpText(
@@ -101,7 +101,7 @@ Examples:
   tollway remove qwen
   tollway remove qwen --now
 
-What was handed to another program cannot be taken back: it stays counted until it ends.
+Vouchers exported to another program cannot be taken back: they count until they expire.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: RemoveOptions) => {
@@ -130,7 +130,7 @@ export function addProcess(program: Command, context: CommandContext): void {
     program
       .command('process')
       .alias('maintain')
-      .description('look after purchases: finish orders, refill what is low, follow prices within the caps')
+      .description('maintain purchases: finish orders, refill low ones, follow prices within the caps')
       .argument('[name]', 'only this one')
       .option('--all', 'every purchase')
       .option('--pool <name>', 'of this payer'),
@@ -172,7 +172,7 @@ ${EXIT_CODES_HELP}`,
         ),
       )
       if ('busy' in ran) {
-        const words = `Another tollway command (process ${ran.busy}) is at it; nothing was done.`
+        const words = `Another tollway command (process ${ran.busy}) is already running; nothing was changed.`
         if (options.json) printJson(terminal, { busy: ran.busy, purchases: [] })
         else terminal.stderr(`${words}\n`)
         return

@@ -6,6 +6,7 @@ import { DIMENSIONS, type Dimension } from '../../report/spending.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
+import { unknownName } from '../../../io/names/nearest-name.ts'
 
 interface Flags {
   readonly config: string
@@ -23,7 +24,7 @@ interface Flags {
 export function addReport(program: Command, context: CommandContext): void {
   program
     .command('report')
-    .description('tell what was spent, or what another policy would have spent')
+    .description('report what was spent, or what another policy would have spent')
     .argument('[period]', 'day, week or month: the current one', unitArgument, 'month')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--back <n>', 'so many periods earlier', wholeNumber(0, 10_000), 0)
@@ -49,7 +50,7 @@ Examples:
   tollway report --from 2026-11-01 --to 2026-11-15 --timezone Europe/Berlin --json
   tollway report --policy stricter.yaml
 
-Only reads the ledger: a gateway that runs on it is not disturbed. A payment belongs to the instant of its
+Only reads the ledger: a running gateway is not disturbed. A payment belongs to the instant of its
 reservation, and counts in full while nobody can say whether it was taken. Of a payment of up to so much, what
 the chain proved is counted. Tokens are those of the answers that told them.
 ${EXIT_CODES_HELP}`,
@@ -132,7 +133,7 @@ function dimensionsOption(text: string): readonly Dimension[] {
   return names.map((name) => {
     const known = DIMENSIONS.find((dimension) => dimension === name)
     if (known !== undefined) return known
-    throw new InvalidArgumentError(`Choose from: ${DIMENSIONS.join(', ')}.`)
+    throw new InvalidArgumentError(unknownName('dimension', name, DIMENSIONS))
   })
 }
 

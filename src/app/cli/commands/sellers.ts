@@ -18,13 +18,13 @@ interface TrustOptions extends CommonOptions {
 }
 
 const RECORD =
-  '\nChanges are recorded in a file beside the audit file (audit.jsonl: audit.cli.jsonl), a chain of its own.\nA running gateway goes by them from its next payment on.\n'
+  '\nChanges are recorded in an audit file of their own beside the audit file of the gateway (audit.jsonl: audit.cli.jsonl).\nA running gateway applies them from its next payment.\n'
 
 /** Adds `tollway sellers` and its commands. */
 export function addSellers(program: Command, context: CommandContext): void {
   const sellers = program
     .command('sellers')
-    .description('show and change whom sellers are paid at, and at what price')
+    .description('list and change pinned payee addresses and prices')
     .addHelpText(
       'after',
       `
@@ -62,7 +62,7 @@ ${EXIT_CODES_HELP}`,
 function addTrust(sellers: Command, { terminal }: CommandContext): void {
   sellers
     .command('trust')
-    .description('pin a payee, a price or both, whatever was pinned before')
+    .description('pin a payee address, a price or both, replacing earlier pins')
     .argument('<api_base>', 'the api_base of the paid route')
     .argument('[pay_to]', 'the address to be paid')
     .option('-p, --price <amount>', 'the price to hold quotes against, in whole tokens')
@@ -94,7 +94,7 @@ ${RECORD}${EXIT_CODES_HELP}`,
 function addForget(sellers: Command, { terminal }: CommandContext): void {
   sellers
     .command('forget')
-    .description('take away what is pinned of a seller: its next payment pins it anew')
+    .description('remove the pins of a seller: its next payment pins it again')
     .argument('<api_base>', 'the api_base of the paid route')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { Terminal } from '../shared/terminal.ts'
@@ -22,10 +22,13 @@ interface ServeFlags extends ObolFlags {
 export function addServe(program: Command, context: CommandContext): void {
   const command = program
     .command('serve')
-    .description('run the gateway until it is told to stop')
+    .description('run the gateway until it is stopped')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('-l, --listen <host:port>', 'address to listen on, instead of the one in the file')
-    .option('--blockrun', 'stand in for blockrun-openclaw-proxy: its environment variables and its port')
+    .option(
+      '--blockrun',
+      'replace blockrun-openclaw-proxy: reads its environment variables and uses its port',
+    )
     .addHelpText(
       'after',
       `
@@ -62,7 +65,7 @@ ${EXIT_CODES_HELP}`,
 async function serveBlockrun(command: Command, terminal: Terminal): Promise<number> {
   const beside = ['config', 'listen', 'obol'].find((name) => command.getOptionValueSource(name) === 'cli')
   if (beside !== undefined) {
-    command.error(`error: --blockrun takes everything from the environment. Leave --${beside} out.`)
+    command.error(`error: --blockrun reads all settings from the environment. Remove --${beside} out.`)
   }
   const { openBlockrun } = await import('../../blockrun/open.ts')
   return await serve(terminal.env, openBlockrun, terminal)

@@ -34,20 +34,20 @@ export function renderWhole(
     `${name} whole: ${records} ${records === 1 ? 'record' : 'records'}, the last one number ${head.seq} with hash ${head.hash}.`,
     ...(from.seq > 0
       ? [
-          `It begins behind record ${from.seq}: older files are not here${from.signed ? ', and a signature stands for them' : '. Nothing signed stands for them'}.`,
+          `Starts after record ${from.seq}; earlier files are missing${from.signed ? ', and a signature covers them' : ', and no signature covers them'}.`,
         ]
       : []),
     ...(checkpoints.count > 0
       ? [
           `Signed: ${checkpoints.count} checkpoints, the last one over record ${checkpoints.last?.seq ?? 0}, by key ${checkpoints.keys.join(', ')}.`,
           ...(checkpoints.unsigned > 0
-            ? [`Not signed yet: the ${checkpoints.unsigned} records behind it.`]
+            ? [`Not signed yet: the ${checkpoints.unsigned} records after it.`]
             : []),
         ]
       : []),
     ...(notHeld === undefined
       ? []
-      : [`Not held against a ledger: ${notHeld}. Records cut off at its end would not be seen.`]),
+      : [`Not checked against a ledger: ${notHeld}. Records cut off at its end would not be noticed.`]),
     ...openIntents.map(
       (charge) => `Open: ${charge} was authorized and never booked. Its payment may have been sent.`,
     ),
@@ -62,19 +62,19 @@ export function renderWhole(
 export function renderBroken({ file, line, seq, kind, why }: BrokenAudit): string {
   if (kind === 'truncated') {
     return (
-      `${file} is not whole: ${why}. Record ${seq} and those behind it were there and are gone: no crash does that.\n` +
+      `${file} is not whole: ${why}. Record ${seq} and those after it existed and are gone, which no crash causes.\n` +
       'Compare with a backup.\n'
     )
   }
   if (kind === 'unsigned') {
     return (
       `${file} proves nothing: ${why}, and with the signing key every gateway signs its first record.\n` +
-      'Somebody may have composed it anew. Compare with a backup.\n'
+      'The file may have been rewritten. Compare it with a backup.\n'
     )
   }
   return (
     `${file} is not whole: line ${line} is not record ${seq}: ${why}.\n` +
-    'The records before it are as they were written; it and those behind it prove nothing.\n'
+    'The records before it are unchanged; it and those after it prove nothing.\n'
   )
 }
 

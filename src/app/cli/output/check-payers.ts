@@ -2,7 +2,7 @@
 import { findNetwork } from '../../../core/money/assets.ts'
 import type { SecretReference, SignerReference } from '../../../core/payer/key-reference.ts'
 import { formatUsd } from '../../../core/money/money.ts'
-import type { ResolvedConfig, ResolvedPayer } from '../../config/resolved.ts'
+import type { ResolvedConfig, ResolvedPayer } from '../../config/resolve/resolved.ts'
 import { renderTable } from './table.ts'
 
 /** The payers as `--json` prints them. */

@@ -97,7 +97,7 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
     ],
     [
       'metrics',
-      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for everybody who reaches it'}`,
+      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for anyone who can reach it'}`,
     ],
   ]
   const routes = summary.routes.map((route) => [

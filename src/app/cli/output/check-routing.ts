@@ -1,7 +1,7 @@
 /** What `tollway check` says about how routes are chosen, and who may call. */
 import type { Route } from '../../../core/routing/route.ts'
 import { formatUsd } from '../../../core/money/money.ts'
-import type { ResolvedConfig } from '../../config/resolved.ts'
+import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 
 /** A route's own rules; what is not set is left out. */
 export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>) {
@@ -57,7 +57,7 @@ export function routingNotes(config: ResolvedConfig, now: number): string[] {
   const notes: string[] = []
   const names = config.routes.map(({ modelName }) => modelName)
   if (new Set(names).size < names.length) notes.push(STRATEGY_WORDS[router.strategy])
-  for (const [alias, model] of router.aliases) notes.push(`${alias} stands for ${model}.`)
+  for (const [alias, model] of router.aliases) notes.push(`${alias} is an alias for ${model}.`)
   const lists = [
     [config.fallbacks, 'cannot be served'],
     [router.contextWindowFallbacks, 'is too small for a request'],

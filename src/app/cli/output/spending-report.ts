@@ -44,9 +44,7 @@ export function renderSpending({ period, timezone, by, rows }: SpendingReport): 
   ]
   const lines = [...rows.map((row) => [...row.keys, ...moneyOf(row)]), [...by.map(() => ''), ...sums]]
   const note =
-    total.open > 0n
-      ? '\nOPEN: on its way, or nobody can say yet whether it was taken. It counts as spent.\n'
-      : ''
+    total.open > 0n ? '\nOPEN: in flight, or the outcome is not known yet. It counts as spent.\n' : ''
   const less =
     total.signed > total.spent
       ? `\nSPENT: what the chain proved of payments of up to so much; ${formatUsd(total.signed)} USD were signed.\n`

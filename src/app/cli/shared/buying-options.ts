@@ -58,8 +58,8 @@ export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: nu
   if ('result' in ran) return ran.result
   throw new TollwayError({
     code: 'store_unavailable',
-    message: `Another tollway command (process ${ran.busy}) buys on this ledger right now.`,
-    advice: ['Run this one again when it is done.'],
+    message: `Another tollway command (process ${ran.busy}) is already buying on this ledger; nothing was changed.`,
+    advice: ['Run this command again when it has finished.'],
   })
 }
 
@@ -77,7 +77,7 @@ export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,
   options: StopOptions = {},
 ): Promise<T> {
-  const { words = 'Stopped. What was done so far stays; run the same command to go on.', code } = options
+  const { words = 'Stopped. Completed work is kept; run the same command to continue.', code } = options
   const stopping = new AbortController()
   const stop = terminal.onStopSignal(() => {
     if (stopping.signal.aborted) terminal.exit(code?.() ?? EXIT.failed)

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander'
 import { ConfigError, TollwayError, type ErrorCode } from '../../../core/errors.ts'
+import { NoLedgerError } from '../../../io/store/no-ledger.ts'
 
 /** What the exit code of every command means. */
 export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, uncertain: 4 } as const
@@ -34,6 +35,7 @@ const UNCERTAIN: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 /** The exit code of an error that ended a command. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  if (error instanceof NoLedgerError) return EXIT.failed
   if (error instanceof ConfigError) return EXIT.usage
   if (!(error instanceof TollwayError)) return EXIT.failed
   if (REFUSED.has(error.code)) return EXIT.refused

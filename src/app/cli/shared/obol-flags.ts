@@ -2,7 +2,7 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import { isLoopbackHost, parseListen } from '../../config/addresses.ts'
+import { isLoopbackHost, parseListen } from '../../config/values/addresses.ts'
 
 /** The flags as commander gives them; those that were not given are missing. */
 export interface ObolFlags {
@@ -19,17 +19,14 @@ export interface ObolFlags {
 /** Adds the flags to `serve`. */
 export function addObolFlags(command: Command): Command {
   return command
-    .option(
-      '--obol',
-      "take the place of Obol's x402-buyer: its flags follow, and --config is its single file",
-    )
+    .option('--obol', "replace Obol's x402-buyer: takes its flags, and --config names its single file")
     .option('--config-dir <dir>', 'with --obol: directory with a JSON file for each upstream')
     .option('--auths-dir <dir>', 'with --obol: directory with the authorizations of each upstream')
     .option('--auths <file>', 'with --obol: single file of authorizations (/config/auths.json)')
     .option('--state <file>', 'with --obol: file of used authorizations (/state/consumed.json)')
     .option(
       '--reload-interval <time>',
-      'with --obol: between two looks at the files, e.g. 5s; 0 for never (5s)',
+      'with --obol: how often the files are read again, e.g. 5s; 0 for never (default: 5s)',
     )
 }
 
@@ -48,7 +45,7 @@ export function obolConfig(
   const host = parseListen(listen)?.host
   if (host !== undefined && !isLoopbackHost(host) && env['TOLLWAY_KEY'] === undefined) {
     throw new ConfigError(
-      `--listen ${flags.listen ?? listen} can be reached from other machines, and everybody there could spend the vouchers. ` +
+      `--listen ${flags.listen ?? listen} can be reached from other machines, and anyone there could spend the vouchers. ` +
         'Set TOLLWAY_KEY to a key that clients send (as api_key in LiteLLM), or listen on 127.0.0.1.',
     )
   }

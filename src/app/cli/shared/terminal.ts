@@ -1,4 +1,4 @@
-import type { Environment } from '../../config/secrets.ts'
+import type { Environment } from '../../config/values/secrets.ts'
 
 /** What a command may touch of the process it runs in. */
 export interface Terminal {

@@ -54,7 +54,7 @@ function budgetNode(budget: Budget): HTMLElement {
 
 function whose({ per, subject, window }: Budget): string {
   if (per === null) return `per ${window}`
-  return `${per} ${subject === null ? '(nobody yet)' : host(subject)}, per ${window}`
+  return `${per} ${subject === null ? '(none yet)' : host(subject)}, per ${window}`
 }
 
 function marks(budget: Budget, level: string, taken: number): HTMLElement[] {

@@ -162,7 +162,7 @@ export function amountText({ usd: value, amount, charged, asset }: ChargeView): 
 const NO_TRANSACTION: Readonly<Record<ChargeView['state'], string>> = {
   held: 'none yet',
   authorized: 'none yet',
-  settled: 'not told',
+  settled: 'not reported',
   uncertain: 'not known',
   released: 'none',
 }

@@ -21,7 +21,7 @@ export function showFunds({ wallets, pools }: FundsView): void {
           make(
             'p',
             { class: 'empty' },
-            'No pool of vouchers. Payments that were signed ahead are counted here, with what they could take.',
+            'No voucher pools. Payments signed in advance are counted here, with the amount they could take.',
           ),
         ]
       : pools.map(poolNode)),

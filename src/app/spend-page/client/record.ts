@@ -60,7 +60,7 @@ function content({ charge, records }: Trail): HTMLElement[] {
       ? make(
           'p',
           { class: 'empty' },
-          'The audit file holds no record of this charge: it was put away, or another instance wrote it.',
+          'The audit file holds no record of this charge: the file was rotated, or another instance wrote the record.',
         )
       : make('ol', { class: 'trail' }, ...records.map(recordNode)),
   ]

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, existsSync, fsyncSync, openSync, statSync } from 
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
+import { NoLedgerError } from '../no-ledger.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { checkLedger, explainLedgerError } from './file.ts'
 import { integer, text } from './rows.ts'
@@ -26,7 +27,7 @@ const BUSY_TIMEOUT_MS = 5000
 export function copyLedger(path: string, target: string): LedgerCopy {
   const source = resolve(path)
   if (!existsSync(source) || !statSync(source).isFile()) {
-    throw new ConfigError(`There is no ledger at ${source}: no gateway has run with this configuration yet.`)
+    throw new NoLedgerError(source)
   }
   const db = new DatabaseSync(source)
   try {

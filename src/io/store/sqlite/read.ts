@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
+import { NoLedgerError } from '../no-ledger.ts'
 import { storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer } from './rows.ts'
@@ -26,12 +27,12 @@ const NOT_A_DATABASE = 26
 
 /**
  * Opens a ledger for reading. Everything that is read belongs to the instant of opening.
- * @throws ConfigError when there is no ledger, or one of another version; TollwayError `store_unavailable` when the disk fails
+ * @throws NoLedgerError when there is no ledger; ConfigError for one of another version; TollwayError `store_unavailable` when the disk fails
  */
 export function readSqliteLedger(file: string): LedgerReader {
   const path = resolve(file)
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
-    throw new ConfigError(`There is no ledger at ${path}: no gateway has run with this configuration yet.`)
+    throw new NoLedgerError(path)
   }
   let db: DatabaseSync | undefined
   try {

@@ -1,0 +1,48 @@
+import { resolve } from 'node:path'
+import type { VoucherLimits } from '../../../core/vouchers/voucher.ts'
+import type { CheckedObolPool } from '../schema/payers-obol.ts'
+
+/** A payer whose payments were signed ahead. */
+export interface ResolvedObolPool {
+  readonly kind: 'obol'
+  readonly mode: 'pool'
+  /** Absolute paths of x402-buyer's files; `undefined`: the vouchers are those of the store. */
+  readonly paths: { readonly config: string; readonly auths: string | undefined } | undefined
+  /** Absolute path of `consumed.json`. */
+  readonly state: string | undefined
+  /** Name of the payer that signs its vouchers in the background; `undefined` when nobody does. */
+  readonly filledBy?: string | undefined
+  /** Milliseconds; 0 for never by itself. */
+  readonly reloadMs: number
+  /** What sellers are told as User-Agent. */
+  readonly userAgent: string | undefined
+  readonly limits: VoucherLimits
+  /** Its vouchers say which: none is configured. */
+  readonly networks: readonly string[]
+}
+
+/**
+ * Brings a checked entry into its final form.
+ * @param directory where relative paths start
+ */
+export function resolveObolPool(payer: CheckedObolPool, directory: string): ResolvedObolPool {
+  const { config, auths, state } = payer
+  return {
+    kind: 'obol',
+    mode: 'pool',
+    paths:
+      config === undefined
+        ? undefined
+        : { config: resolve(directory, config), auths: auths && resolve(directory, auths) },
+    state: state && resolve(directory, state),
+    ...(payer.filled_by === undefined ? {} : { filledBy: payer.filled_by }),
+    reloadMs: payer.reload_seconds,
+    userAgent: payer.user_agent,
+    limits: {
+      maxCount: payer.max_vouchers,
+      maxMicroUsd: payer.max_exposure_usd,
+      maxAgeMs: payer.max_age_days,
+    },
+    networks: [],
+  }
+}

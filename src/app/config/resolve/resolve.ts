@@ -1,0 +1,143 @@
+import { resolve } from 'node:path'
+import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
+import type { BudgetRule } from '../../../core/budget/budget.ts'
+import { hashKey } from '../../../io/callers/hash-key.ts'
+import type { CheckedConfig } from '../schema/schema.ts'
+import { resolveRoute, resolveRouter } from './resolve-route.ts'
+import { resolvePayer } from './resolve-payer.ts'
+import type { ResolvedConfig } from './resolved.ts'
+
+/**
+ * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
+ * @param directory where relative paths start
+ * @param ignoredKeys keys of a LiteLLM file that have no effect here
+ */
+export function resolveConfig(
+  checked: CheckedConfig,
+  directory: string,
+  ignoredKeys: readonly string[] = [],
+): ResolvedConfig {
+  const { policy, timeouts } = checked
+  const assets = withBuiltIn(checked.assets.map(resolveAsset))
+  return deepFreeze({
+    ignoredKeys,
+    listen: checked.listen,
+    store: resolveStore(checked.store, directory),
+    upstream: checked.upstream && {
+      apiBase: checked.upstream.api_base,
+      apiKey: checked.upstream.api_key,
+      allowPaths: checked.upstream.allow_paths,
+    },
+    callers: checked.callers.map((caller) => ({
+      id: caller.id,
+      keyDigest: hashKey(caller.key),
+      models: caller.models,
+      expiresAt: caller.expires,
+      requestsPerMinute: caller.requests_per_minute,
+      tokensPerMinute: caller.tokens_per_minute,
+      maxParallel: caller.max_parallel_requests,
+    })),
+    payers: new Map(
+      Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
+    ),
+    keys: checked.keys && { path: resolve(directory, checked.keys.path) },
+    routes: checked.model_list.map((route) => resolveRoute(route, checked.payers)),
+    router: resolveRouter(checked.router),
+    fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
+    budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),
+    tags: checked.tags,
+    policy: {
+      maxMicroUsd: policy.max_usd_per_request.microUsd ?? 'none',
+      maxValiditySeconds: policy.max_validity_seconds,
+      maxPriceChange: policy.max_price_change,
+      offerOrder: policy.offer_order,
+      payTo: new Map(
+        Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
+      ),
+    },
+    blockPrivateNetworks: policy.block_private_networks,
+    assets,
+    chains: new Map(Object.entries(checked.chains)),
+    reconcile: { intervalMs: checked.reconcile.interval_seconds },
+    audit: {
+      path: resolve(directory, checked.audit.path),
+      signingKey: checked.audit.signing_key,
+      checkpointEvery: checked.audit.checkpoint_every,
+      rotateBytes: checked.audit.rotate_bytes,
+      rotateDaily: checked.audit.rotate_daily,
+      retain: checked.audit.retain,
+    },
+    log: checked.log,
+    metrics: {
+      tokenDigest: checked.metrics.token === undefined ? undefined : hashKey(checked.metrics.token),
+      listen: checked.metrics.listen,
+    },
+    stream: {
+      keepaliveMs: checked.stream.keepalive_seconds,
+      onDisconnect: checked.stream.on_disconnect,
+      onTruncated: checked.stream.on_truncated,
+    },
+    timeouts: {
+      connectMs: timeouts.connect_seconds,
+      firstByteMs: timeouts.first_byte_seconds,
+      idleMs: timeouts.idle_seconds,
+      totalMs: timeouts.total_seconds,
+      shutdownMs: timeouts.shutdown_seconds,
+    },
+    bodyLimit: checked.body_limit,
+    idempotency: {
+      maxEntries: checked.idempotency.max_entries,
+      maxBytes: checked.idempotency.max_bytes,
+    },
+    explorers: new Map(Object.entries(checked.explorers)),
+    admin: {
+      keyDigest: checked.admin.key === undefined ? undefined : hashKey(checked.admin.key),
+      hosts: checked.admin.hosts,
+    },
+  })
+}
+
+function resolveStore(store: string, directory: string): string {
+  return store === 'memory' ? store : `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
+}
+
+function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonly Asset[]): BudgetRule {
+  const { name, limit_usd: usd, limit: atomic, asset: symbol, window, timezone, per, soft_usd: soft } = budget
+  const limit = usd ?? atomic
+  if (limit === undefined) throw new TypeError('a budget without a limit passed the checks')
+  const found = assets.find((asset) => asset.symbol === symbol)
+  const asset = found && { symbol: found.symbol, decimals: found.decimals }
+  return { name, limit, ...window, timezone, per, asset, soft, enforce: budget.enforce }
+}
+
+/** A configured token replaces the built-in one of the same address, and keeps what only the built-in one says. */
+function withBuiltIn(configured: readonly Asset[]): Asset[] {
+  const same = (asset: Asset): Asset | undefined => findAsset(BUILT_IN_ASSETS, asset.network, asset.address)
+  const kept = BUILT_IN_ASSETS.filter((asset) => !findAsset(configured, asset.network, asset.address))
+  return [
+    ...kept,
+    ...configured.map((asset) => {
+      const builtIn = same(asset)
+      return builtIn ? { ...asset, domain: builtIn.domain, methods: builtIn.methods } : asset
+    }),
+  ]
+}
+
+function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
+  const { network, address, symbol, decimals, usd, name, version } = asset
+  return {
+    network,
+    address,
+    symbol,
+    decimals,
+    usd,
+    domain: name === undefined || version === undefined ? undefined : { name, version },
+  }
+}
+
+/** Freezes objects and lists all the way down. A Map cannot be frozen; its values are, and its type is read-only. */
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const inner of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,159 @@
+import type { Asset } from '../../../core/money/assets.ts'
+import type { BudgetRule } from '../../../core/budget/budget.ts'
+import type { SignerReference } from '../../../core/payer/key-reference.ts'
+import type { Strategy } from '../../../core/routing/route-order.ts'
+import type { FallbackMap, Route } from '../../../core/routing/route.ts'
+import type { ListenAddress } from '../values/addresses.ts'
+import type { ResolvedExternalPayer } from './resolve-external.ts'
+import type { ResolvedObolPool } from './resolve-obol.ts'
+
+/** Somebody who may use the gateway. */
+export interface ResolvedCaller {
+  readonly id: string
+  /** SHA-256 of the bearer key, lower-case hex. */
+  readonly keyDigest: string
+  /** Exact names or patterns with one `*`. */
+  readonly models: readonly string[]
+  /** Milliseconds since the epoch. */
+  readonly expiresAt?: number | undefined
+  readonly requestsPerMinute?: number | undefined
+  readonly tokensPerMinute?: number | undefined
+  readonly maxParallel?: number | undefined
+}
+
+/** How routes are chosen. */
+export interface ResolvedRouter {
+  readonly contextWindowFallbacks: FallbackMap
+  readonly contentPolicyFallbacks: FallbackMap
+  readonly aliases: ReadonlyMap<string, string>
+  readonly strategy: Strategy
+  readonly numRetries: number
+  /** Milliseconds; 0 for never. */
+  readonly cooldownMs: number
+  readonly allowedFails: number
+  /** Milliseconds; 0 for not at all. */
+  readonly sessionMs: number
+  /** Lower case. */
+  readonly sessionHeaders: readonly string[]
+}
+
+/** A payer that signs with a key, or has it signed. */
+export interface ResolvedDirectPayer {
+  readonly kind: 'direct'
+  readonly key: SignerReference
+  /** CAIP-2 ids, without repetition. */
+  readonly networks: readonly string[]
+}
+
+/** An entry of `payers`. Every kind names the networks it may pay on. */
+export type ResolvedPayer = ResolvedDirectPayer | ResolvedExternalPayer | ResolvedObolPool
+
+/** How a network is read. */
+export interface ResolvedChain {
+  /** May hold a key: never shown. */
+  readonly rpc: string
+  readonly finality: 'finalized' | 'safe'
+}
+
+/** Durations, milliseconds. */
+export interface ResolvedTimeouts {
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly totalMs: number
+  readonly shutdownMs: number
+}
+
+/** How much is logged, as pino has it. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+
+/** The audit file. */
+export interface ResolvedAudit {
+  /** Absolute. */
+  readonly path: string
+  /** PKCS #8 in PEM: never shown. */
+  readonly signingKey?: string | undefined
+  /** Records. */
+  readonly checkpointEvery?: number | undefined
+  /** Bytes. */
+  readonly rotateBytes?: number | undefined
+  readonly rotateDaily?: boolean | undefined
+  /** Files. */
+  readonly retain?: number | undefined
+}
+
+/** A configuration that passed every check, in our units. Frozen. Holds no wallet key and no caller key. */
+export interface ResolvedConfig {
+  /** Keys of a LiteLLM file that have no effect here, as paths of the file. */
+  readonly ignoredKeys: readonly string[]
+  readonly listen: ListenAddress
+  /** `memory`, or `sqlite:` and an absolute path. */
+  readonly store: string
+  readonly upstream:
+    | {
+        /** Without a trailing slash. */
+        readonly apiBase: string
+        readonly apiKey: string | undefined
+        readonly allowPaths: readonly string[]
+      }
+    | undefined
+  readonly callers: readonly ResolvedCaller[]
+  /** The file of `tollway keys`; absolute path. */
+  readonly keys: { readonly path: string } | undefined
+  readonly payers: ReadonlyMap<string, ResolvedPayer>
+  readonly routes: readonly Route[]
+  readonly router: ResolvedRouter
+  /** Model name or pattern to the models tried after its own candidates. */
+  readonly fallbacks: ReadonlyMap<string, readonly string[]>
+  readonly budgets: readonly BudgetRule[]
+  readonly tags: {
+    /** Lower case. */
+    readonly header: string
+    readonly declared: readonly string[]
+  }
+  readonly policy: {
+    /** Micro-USD, inclusive; or `none`. */
+    readonly maxMicroUsd: bigint | 'none'
+    readonly maxValiditySeconds: number
+    /** Millionths above the pinned price; `undefined` for no limit. */
+    readonly maxPriceChange: bigint | undefined
+    /** Which of several acceptable offers is paid. */
+    readonly offerOrder: 'cheapest' | 'seller'
+    /** Seller origin to the addresses it may be paid at, lower case. */
+    readonly payTo: ReadonlyMap<string, readonly string[]>
+  }
+  /** Whether paid sellers must be on the public internet. */
+  readonly blockPrivateNetworks: boolean
+  /** The built-in assets and the configured ones. */
+  readonly assets: readonly Asset[]
+  /** By CAIP-2 id. */
+  readonly chains: ReadonlyMap<string, ResolvedChain>
+  readonly reconcile: { readonly intervalMs: number }
+  readonly audit: ResolvedAudit
+  readonly log: { readonly level: LogLevel; readonly format: 'json' | 'text' }
+  readonly metrics: {
+    /** SHA-256 of the token, lower-case hex. */
+    readonly tokenDigest: string | undefined
+    /** Where they are served instead of the gateway's own address. */
+    readonly listen: ListenAddress | undefined
+  }
+  readonly stream: {
+    /** 0 for none. */
+    readonly keepaliveMs: number
+    readonly onDisconnect: 'abort' | 'drain'
+    readonly onTruncated: 'length' | 'error'
+  }
+  readonly timeouts: ResolvedTimeouts
+  /** Bytes. */
+  readonly bodyLimit: number
+  /** Answers kept for requests that come again. */
+  readonly idempotency: { readonly maxEntries: number; readonly maxBytes: number }
+  /** By CAIP-2 id: an address with `{tx}`, or `undefined` for no link. */
+  readonly explorers: ReadonlyMap<string, string | undefined>
+  readonly admin: {
+    /** SHA-256 of the admin key, lower-case hex. */
+    readonly keyDigest: string | undefined
+    /** Lower case, without ports; IPv6 in brackets, as in a `Host` header. */
+    readonly hosts: readonly string[]
+  }
+}

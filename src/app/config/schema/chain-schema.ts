@@ -1,0 +1,54 @@
+/** Tokens, and the nodes that prove what became of payments. */
+import { z } from 'zod'
+import * as leaf from './scalar-fields.ts'
+
+const DAY_SECONDS = 86_400
+
+export const asset = z.strictObject({
+  network: leaf.network().meta({ description: 'Alias or CAIP-2 id.', example: 'eip155:1' }),
+  address: leaf.address().meta({
+    description: 'Contract address of the token.',
+    example: '"0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7"',
+  }),
+  symbol: leaf
+    .symbol()
+    .meta({ description: 'Shown in reports, and what a budget in this token names.', example: 'OBOL' }),
+  decimals: z.int().min(0).max(36).meta({ description: 'Decimals of the token contract.', example: '18' }),
+  usd: leaf.rate().optional().meta({
+    description: 'USD value of one whole token. Without it the token is refused under USD limits.',
+    example: '"0.05"',
+  }),
+  name: z.string().min(1).max(100).optional().meta({
+    description: 'EIP-712 domain name of the contract; together with version. Needed for EIP-3009 payments.',
+    example: 'Obol Network',
+  }),
+  version: z
+    .string()
+    .min(1)
+    .max(20)
+    .optional()
+    .meta({ description: 'EIP-712 domain version of the contract.', example: '"1"' }),
+})
+
+export const chain = z.strictObject({
+  rpc: leaf.rpcUrl().meta({
+    description:
+      'JSON-RPC address of a node you trust; it must serve eth_call at its final block, eth_getLogs and receipts.',
+    example: '"https://rpc.example.com/${env:RPC_KEY}"',
+  }),
+  finality: z.enum(['finalized', 'safe']).default('finalized').meta({
+    description:
+      'Blocks that are believed: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it.',
+    example: 'finalized',
+  }),
+})
+
+export const reconcile = z
+  .strictObject({
+    interval_seconds: leaf
+      .seconds(DAY_SECONDS)
+      .prefault(60)
+      .meta({ description: 'Time between two checks of the chains.', example: '60' }),
+  })
+  .prefault({})
+  .meta({ description: 'How often unresolved payments are checked against the chains.' })

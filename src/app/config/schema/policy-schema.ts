@@ -1,0 +1,51 @@
+/** Limits on what may be signed, whatever a seller asks for. */
+import { z } from 'zod'
+import * as leaf from './scalar-fields.ts'
+
+const DAY_SECONDS = 86_400
+
+export const policy = z
+  .strictObject({
+    max_usd_per_request: leaf.ceiling().prefault('0.10').meta({
+      description:
+        'A quote above it is refused before anything is signed. `none` is allowed only where every payer spends vouchers with a fixed price.',
+      example: '"0.10"',
+    }),
+    max_validity_seconds: z
+      .int()
+      .min(10)
+      .max(DAY_SECONDS)
+      .default(600)
+      .meta({ description: 'Longest time a signed payment stays valid.', example: '600' }),
+    max_price_change: leaf.ratio().optional().meta({
+      description:
+        'How far a quote may exceed the lowest price paid for the same seller, path, model and token. If unset, only the ceiling applies: sellers may price by the request.',
+      example: '"0.20"',
+    }),
+    offer_order: z.enum(['cheapest', 'seller']).default('cheapest').meta({
+      description:
+        'Which of several acceptable offers of a seller is paid: the cheapest in USD (`upto` counts as its maximum), or the first one the seller names.',
+      example: 'cheapest',
+    }),
+    block_private_networks: z.boolean().default(false).meta({
+      description:
+        'Refuses paid sellers whose host is, or resolves to, an address that is not on the public internet. For machines that pay only external sellers: a seller on this machine is refused too.',
+      example: 'true',
+    }),
+    sellers: z
+      .record(
+        leaf.origin(),
+        z.strictObject({
+          pay_to: z.array(leaf.address()).min(1).meta({
+            description: 'Addresses this seller may be paid at, for every network.',
+            example: '["0x209693bc6afc0c5328ba36faf03c514ef312287c"]',
+          }),
+        }),
+      )
+      .default({})
+      .meta({
+        description: 'By origin of a paid route. A seller that is not listed is pinned on its first payment.',
+      }),
+  })
+  .prefault({})
+  .meta({ description: 'Limits on what may be signed, whatever a seller asks for.' })

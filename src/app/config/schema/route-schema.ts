@@ -1,0 +1,230 @@
+/** The keys of a route beyond who sells and who pays, and those of the router. */
+import { z } from 'zod'
+import { STRATEGIES } from '../../../core/routing/route-order.ts'
+import { ROUTER_DEFAULTS } from '../../../core/routing/router-state.ts'
+import * as leaf from './scalar-fields.ts'
+
+const DAY_SECONDS = 86_400
+const MAX_TOKENS = 1_000_000_000
+
+const when = z
+  .strictObject({
+    callers: z
+      .array(leaf.model())
+      .min(1)
+      .optional()
+      .meta({ description: 'Caller ids, exact or with one *.', example: '[team-search]' }),
+    headers: z.record(leaf.headerName(), leaf.model()).optional().meta({
+      description: 'Request headers and the value each must have, exact or with one *.',
+      example: '{ x-tier: premium }',
+    }),
+  })
+  .optional()
+  .meta({
+    description:
+      'The route applies only to requests that match. Conditional routes are tried before unconditional ones of the same name.',
+  })
+
+const modelInfo = z
+  .strictObject({
+    context_window: z
+      .int()
+      .min(1)
+      .max(MAX_TOKENS)
+      .optional()
+      .meta({ description: 'Tokens of input and output together.', example: '128000' }),
+    max_output_tokens: z
+      .int()
+      .min(1)
+      .max(MAX_TOKENS)
+      .optional()
+      .meta({ description: 'Tokens of one answer.', example: '16384' }),
+    usd_per_request: leaf.usd().optional().meta({
+      description: 'Catalogue price of one request; also what `strategy: cheapest` goes by.',
+      example: '"0.002"',
+    }),
+    input_usd_per_token: leaf.perToken().optional().meta({
+      description: 'Catalogue price of an input token.',
+      example: '"0.0000025"',
+    }),
+    output_usd_per_token: leaf.perToken().optional().meta({
+      description: 'Catalogue price of an output token.',
+      example: '"0.00001"',
+    }),
+  })
+  .optional()
+  .meta({ description: 'Told to clients at GET /v1/models. Nothing is charged by it.' })
+
+const timeouts = z
+  .strictObject({
+    connect_seconds: leaf
+      .seconds(600)
+      .optional()
+      .meta({ description: 'To reach this seller or upstream.', example: '5' }),
+    first_byte_seconds: leaf
+      .seconds(DAY_SECONDS)
+      .optional()
+      .meta({ description: 'From the request to the first byte of the answer.', example: '120' }),
+    idle_seconds: leaf
+      .seconds(DAY_SECONDS)
+      .optional()
+      .meta({ description: 'Longest silence inside an answer.', example: '60' }),
+    total_seconds: leaf
+      .seconds(DAY_SECONDS)
+      .optional()
+      .meta({ description: 'The whole call.', example: '600' }),
+  })
+  .optional()
+  .meta({ description: "This route's own times, in seconds. What is not given is as under timeouts." })
+
+/** More keys of an entry of `model_list`. */
+export const routeOptions = {
+  weight: z.int().min(0).max(1_000_000).optional().meta({
+    description:
+      'Share of the requests among routes of one name and order, with `strategy: weighted`. 0 is tried last. Default 1.',
+    example: '3',
+  }),
+  max_parallel_requests: z.int().min(1).max(1_000_000).optional().meta({
+    description: 'Most requests under way at once. Further ones go to the next route, or are answered 503.',
+    example: '8',
+  }),
+  max_retries: z.int().min(0).max(10).optional().meta({
+    description: 'How often an unpaid send is repeated, instead of router.num_retries.',
+    example: '1',
+  }),
+  drop_params: z.array(z.string().min(1).max(100)).min(1).optional().meta({
+    description: 'Top-level fields taken out of a JSON body before it is sent; the rest stays as it is.',
+    example: '[store, service_tier]',
+  }),
+  catalogue: z.boolean().optional().meta({
+    description:
+      'Whether the seller lists its models and prices at `<api_base>/models`: they are then told at GET /v1/models, a pattern by the real names, and count for `strategy: cheapest` until a price was paid. Default: only where an agentcash payer pays BlockRun.',
+    example: 'true',
+  }),
+  reduce_max_tokens: z.int().min(1).max(MAX_TOKENS).optional().meta({
+    description:
+      'Asks once more with fewer answer tokens, down to this many, when the quote is above policy.max_usd_per_request. Only a limit that the client sent is lowered. Only with payer.',
+    example: '256',
+  }),
+  send_traceparent: z.boolean().optional().meta({
+    description:
+      'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join in; default false: an id that links requests is nothing for strangers. Only with payer: other upstreams always get it.',
+    example: 'true',
+  }),
+  when,
+  timeouts,
+  model_info: modelInfo,
+} as const
+
+const fallbackMap = () => z.array(z.record(leaf.model(), z.array(leaf.model()).min(1))).default([])
+
+/** The `router` section. */
+export const routerSchema = z
+  .strictObject({
+    fallbacks: fallbackMap().meta({
+      description: 'Models tried in order when a model has no seller left that can serve.',
+      example: '[{ "paid/*": [local-llama] }]',
+    }),
+    context_window_fallbacks: fallbackMap().meta({
+      description: 'Models tried when an unpaid answer says that the request is too long for the model.',
+      example: '[{ gpt-4o: [long-context] }]',
+    }),
+    content_policy_fallbacks: fallbackMap().meta({
+      description: 'Models tried when an unpaid answer says that a content filter refused the request.',
+      example: '[{ gpt-4o: [local-llama] }]',
+    }),
+    aliases: z.record(leaf.model(), leaf.model()).default({}).meta({
+      description: 'Other names for models. They are listed, and may appear in the model lists of callers.',
+      example: '{ fast: paid/qwen-turbo }',
+    }),
+    strategy: z.enum(STRATEGIES).default(ROUTER_DEFAULTS.strategy).meta({
+      description:
+        'Which of several routes of one name and order is tried first: as listed, by chance and weight, or the one with the lowest known price.',
+      example: 'cheapest',
+    }),
+    num_retries: z
+      .int()
+      .min(0)
+      .max(10)
+      .default(ROUTER_DEFAULTS.numRetries)
+      .meta({ description: 'How often an unpaid send is repeated. A paid one never is.', example: '2' }),
+    cooldown_seconds: z
+      .number()
+      .min(0)
+      .max(DAY_SECONDS)
+      .transform((seconds) => Math.round(seconds * 1000))
+      .prefault(ROUTER_DEFAULTS.cooldownMs / 1000)
+      .meta({
+        description: 'How long a route that keeps failing is tried after the others. 0: never.',
+        example: '5',
+      }),
+    allowed_fails: z.int().min(0).max(1_000_000).default(ROUTER_DEFAULTS.allowedFails).meta({
+      description: 'Failures in a row that are borne; the next one cools the route down.',
+      example: '3',
+    }),
+    session_affinity: z
+      .strictObject({
+        seconds: z
+          .int()
+          .min(0)
+          .max(7 * DAY_SECONDS)
+          .default(ROUTER_DEFAULTS.sessionMs / 1000)
+          .meta({
+            description: 'How long after its last answer a session is remembered. 0: not at all.',
+            example: '3600',
+          }),
+        headers: z
+          .array(leaf.headerName())
+          .min(1)
+          .default([...ROUTER_DEFAULTS.sessionHeaders])
+          .meta({
+            description: 'Request headers that name a session. The first one that is there counts.',
+            example: '[x-session-id]',
+          }),
+      })
+      .prefault({})
+      .meta({
+        description:
+          'A session stays with the seller that answered it, among routes of one name and order: its prompt cache is there.',
+      }),
+  })
+  .prefault({})
+  .meta({ description: 'How one of several routes is chosen, and what happens when it cannot serve.' })
+
+/** More keys of an entry of `callers`. */
+export const callerOptions = {
+  expires: leaf
+    .instant()
+    .optional()
+    .meta({ description: 'When the key ends, as a date or a time with zone.', example: '"2027-01-31"' }),
+  requests_per_minute: z
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .optional()
+    .meta({ description: 'Most model requests in a minute.', example: '60' }),
+  tokens_per_minute: z.int().min(1).max(MAX_TOKENS).optional().meta({
+    description: 'Tokens of answers in a minute after which further requests wait for the next one.',
+    example: '100000',
+  }),
+  max_parallel_requests: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .meta({ description: 'Most model requests under way at once.', example: '4' }),
+} as const
+
+/** The `keys` section. */
+export const keysSchema = z
+  .strictObject({
+    path: z.string().min(1).meta({
+      description: 'The file that `tollway keys` keeps. A running gateway sees its changes within a second.',
+      example: './tollway-keys.json',
+    }),
+  })
+  .optional()
+  .meta({
+    description:
+      'Caller keys made by `tollway keys add`, in addition to callers. Only their SHA-256 is kept.',
+  })

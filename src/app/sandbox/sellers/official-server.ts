@@ -1,0 +1,62 @@
+import type { x402HTTPResourceServer } from '@x402/core/server'
+import { paidPaths } from './seller-app.ts'
+import type { ModelOptions } from '../model/model.ts'
+import type { OptionalParts } from '../shared/optional-parts.ts'
+
+/** How to start a seller. */
+export interface SellerOptions extends ModelOptions {
+  facilitatorUrl: string
+  /** Address that is paid. */
+  payTo: string
+  /** CAIP-2, e.g. `eip155:84532`. */
+  network: `eip155:${number}`
+  /** Price of a call, e.g. `$0.001` (the default). */
+  priceUsd?: string | undefined
+  /** How long a signature must be good for, in seconds: what the offer asks. Default 60. */
+  maxTimeoutSeconds?: number | undefined
+  /** How long the seller waits for the facilitator, in ms. Default 10,000. */
+  facilitatorTimeoutMs?: number | undefined
+  /** TCP port; 0 (the default) takes a free one. */
+  port?: number | undefined
+}
+
+/** A price that can be changed while a seller runs. */
+export interface Price {
+  usd: string
+}
+
+/**
+ * The official x402 v2 resource server, selling the model's three paths under `/v1` by `exact` on EVM, and ready:
+ * it has asked the facilitator what it supports.
+ *
+ * @throws {Error} When the facilitator cannot be reached or does not support the network.
+ */
+export async function createOfficialServer(
+  parts: OptionalParts,
+  options: SellerOptions,
+  price: Price,
+): Promise<x402HTTPResourceServer> {
+  const { network, payTo, maxTimeoutSeconds = 60 } = options
+  const facilitator = new parts.server.HTTPFacilitatorClient({
+    url: options.facilitatorUrl,
+    timeoutMs: options.facilitatorTimeoutMs ?? 10_000,
+  })
+  const resources = new parts.server.x402ResourceServer(facilitator).register(
+    network,
+    new parts.exactServer.ExactEvmScheme(),
+  )
+  const routes = Object.fromEntries(
+    paidPaths.map((path) => [
+      `POST /v1${path}`,
+      {
+        accepts: { scheme: 'exact', network, payTo, price: () => price.usd, maxTimeoutSeconds },
+        description: 'An answer from the sandbox model',
+        mimeType: 'application/json',
+        serviceName: 'Tollway sandbox',
+      },
+    ]),
+  )
+  const server = new parts.server.x402HTTPResourceServer(resources, routes)
+  await server.initialize()
+  return server
+}

@@ -1,0 +1,117 @@
+import { GAS_SPONSORING } from '../../../core/x402/x402.ts'
+import { createModel } from '../model/model.ts'
+import type { SellerOptions } from './official-server.ts'
+import { loadOptionalParts } from '../shared/optional-parts.ts'
+import type { SeenRequest } from './request-log.ts'
+import { createSellerApp, mountModel, openSeller, paidPaths, type LocalSeller } from './seller-app.ts'
+
+/** How to start {@link startPermit2Seller}. */
+export interface Permit2SellerOptions extends SellerOptions {
+  /** The token that is paid with. */
+  readonly token: { readonly address: string; readonly name: string; readonly version: string }
+}
+
+/** A seller on the official middleware that is paid by Permit2, each way under a path of its own. */
+export interface Permit2Seller extends LocalSeller {
+  /** API bases by the way to pay. */
+  readonly apiBases: {
+    /** `exact`; the buyer must have approved Permit2. 1000 units. */
+    readonly plain: string
+    /** `exact`; the allowance may come along (EIP-2612). 1000 units. */
+    readonly sponsored: string
+    /** `upto` 10,000 units; the allowance may come along. */
+    readonly upto: string
+    /** `upto` 900, `exact` by Permit2 1500, `exact` by EIP-3009 1200 units, in this order. */
+    readonly several: string
+  }
+  /** What `upto` takes from now on: `"120"`, `"50%"`, `"0"`. */
+  setCharge(amount: string): void
+}
+
+/** What the official middleware advertises for EIP-2612 gas sponsoring. */
+const sponsoring = {
+  [GAS_SPONSORING]: {
+    info: {
+      description: 'The facilitator accepts EIP-2612 gasless Permit to the Permit2 contract.',
+      version: '1',
+    },
+    schema: { type: 'object' },
+  },
+}
+
+/**
+ * Starts a seller that is paid by Permit2.
+ *
+ * @throws {SandboxPartsMissingError} When the official packages are not installed.
+ */
+export async function startPermit2Seller(options: Permit2SellerOptions): Promise<Permit2Seller> {
+  const parts = await loadOptionalParts()
+  const { network, payTo, token, maxTimeoutSeconds = 60 } = options
+  const facilitator = new parts.server.HTTPFacilitatorClient({
+    url: options.facilitatorUrl,
+    timeoutMs: options.facilitatorTimeoutMs ?? 10_000,
+  })
+  const resources = new parts.server.x402ResourceServer(facilitator)
+    .register(network, new parts.exactServer.ExactEvmScheme())
+    .register(network, new parts.uptoServer.UptoEvmScheme())
+  const accept = (scheme: 'exact' | 'upto', amount: string, extra: object = {}) => ({
+    scheme,
+    network,
+    payTo,
+    price: {
+      amount,
+      asset: token.address,
+      extra: { name: token.name, version: token.version, ...extra },
+    },
+    maxTimeoutSeconds,
+  })
+  const byPermit2 = { assetTransferMethod: 'permit2' }
+  const ways = {
+    plain: { accepts: accept('exact', '1000', byPermit2) },
+    sponsored: { accepts: accept('exact', '1000', byPermit2), extensions: sponsoring },
+    upto: { accepts: accept('upto', '10000'), extensions: sponsoring },
+    several: {
+      accepts: [accept('upto', '900'), accept('exact', '1500', byPermit2), accept('exact', '1200')],
+    },
+  }
+  const names = ['plain', 'sponsored', 'upto', 'several'] as const
+  const routes = Object.fromEntries(
+    names.flatMap((name) =>
+      paidPaths.map((path) => [
+        `POST /${name}/v1${path}`,
+        { ...ways[name], description: 'An answer from the sandbox model', mimeType: 'application/json' },
+      ]),
+    ),
+  )
+  const official = new parts.server.x402HTTPResourceServer(resources, routes)
+  await official.initialize()
+  const log: SeenRequest[] = []
+  const model = createModel(options)
+  const app = createSellerApp(model, log)
+  app.use(parts.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
+  let charge = '100%'
+  for (const name of names) {
+    mountModel(app, `/${name}/v1`, model, [
+      (_request, response, next) => {
+        if (name === 'upto') parts.express.setSettlementOverrides(response, { amount: charge })
+        next()
+      },
+    ])
+  }
+  const seller = await openSeller(app, log, options.port, () => {
+    throw new Error('the prices of this seller are fixed')
+  })
+  const base = (name: (typeof names)[number]): string => `${seller.url}/${name}/v1`
+  return {
+    ...seller,
+    apiBases: {
+      plain: base('plain'),
+      sponsored: base('sponsored'),
+      upto: base('upto'),
+      several: base('several'),
+    },
+    setCharge(amount) {
+      charge = amount
+    },
+  }
+}
