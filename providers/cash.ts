@@ -50,7 +50,7 @@ export function cash(options: CashOptions = {}): CashProvider {
     supports: (offer) => offer.scheme === 'cash' || offer.scheme === 'exact',
     authorize(quote, charge, signal): Promise<Authorization> {
       return settle(() => {
-        if (!Quote.isVetted(quote)) throw new TypeError('cash pays only quotes that passed the gate.')
+        if (!Quote.isVetted(quote)) throw new TypeError('cash was given a quote that did not pass the gate.')
         signal.throwIfAborted()
         const nonce = `0x${Buffer.from(random(32)).toString('hex')}`
         payments.push({ charge, quote, nonce, outcome: undefined })

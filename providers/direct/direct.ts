@@ -158,7 +158,9 @@ class Direct implements Provider {
 
   #vetted(quote: Quote): WalletWatch | undefined {
     if (!Quote.isVetted(quote)) {
-      throw new TypeError('direct pays only quotes that passed the gate: pass what vetChallenge() returned.')
+      throw new TypeError(
+        'direct was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().',
+      )
     }
     return this.#parts.watches.get(quote.asset.network)
   }

@@ -120,7 +120,7 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
   async function authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
     if (!Quote.isVetted(quote)) {
       throw new TypeError(
-        `${parts.name} pays only quotes that passed the gate: pass what vetChallenge() returned.`,
+        `${parts.name} was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().`,
       )
     }
     signal.throwIfAborted()

@@ -90,7 +90,9 @@ export class ObolPool implements Provider {
 
   async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
     if (!Quote.isVetted(quote)) {
-      throw new TypeError('obol pays only quotes that passed the gate: pass what vetChallenge() returned.')
+      throw new TypeError(
+        'obol was given a quote that did not pass the gate, so no voucher was used. Pass on the quote that paymentInterceptor() hands to authorize().',
+      )
     }
     signal.throwIfAborted()
     const { book, store } = this.#options

@@ -5,7 +5,7 @@ const RANDOM_CHARACTERS = 14
 /** Unpredictable bytes: injected, so that tests can repeat them. */
 export type RandomBytes = (count: number) => Uint8Array
 
-/** `chg_` and 24 characters of Crockford base 32: 10 of time, so that ids sort by it, and 70 random bits. */
+/** `chg_` and 24 characters of Crockford base 32: 10 encode the time, so that ids sort by it, and 14 carry 70 random bits. */
 export function newChargeId(nowMs: number, random: RandomBytes): string {
   let time = ''
   for (let rest = nowMs, i = 0; i < TIME_CHARACTERS; i++, rest = Math.floor(rest / 32)) {

@@ -4,7 +4,7 @@ import { DateTime } from 'luxon'
 const DATE = /^\d{4}-\d{2}-\d{2}$/
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?(?:Z|[+-]\d{2}:\d{2})$/
 
-/** Milliseconds since the epoch from a date (its beginning in UTC) or a time that names its zone; `undefined` for anything else. */
+/** Reads a date (its start in UTC) or a time with a zone as milliseconds since the epoch; `undefined` for anything else. */
 export function parseInstant(text: string): number | undefined {
   if (!DATE.test(text) && !TIME.test(text)) return undefined
   const parsed = DateTime.fromISO(text, { zone: 'utc' })

@@ -1,4 +1,4 @@
-/** The two methods that Tollway needs of a logger: fields first, message second, as in pino. */
+/** The two logger methods that Tollway uses: fields first, message second, as in pino. */
 export interface Log {
   error(fields: Readonly<Record<string, unknown>>, message: string): void
   warn(fields: Readonly<Record<string, unknown>>, message: string): void

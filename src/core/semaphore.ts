@@ -1,4 +1,4 @@
-/** A fixed number of places that are taken one by one, first come, first served. */
+/** A counting semaphore: a fixed number of permits, handed out first come, first served. */
 export class Semaphore {
   readonly #waiting = new Set<() => void>()
   #free: number
@@ -9,8 +9,8 @@ export class Semaphore {
   }
 
   /**
-   * Waits for a place.
-   * @returns gives it back; calls after the first do nothing
+   * Waits for a permit.
+   * @returns releases it; calls after the first do nothing
    * @throws the signal's reason when it is aborted first
    */
   async take(signal: AbortSignal): Promise<() => void> {
@@ -22,7 +22,7 @@ export class Semaphore {
     return await new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiting.delete(enter)
-        // What it is aborted with is the caller's to choose.
+        // The caller may abort with any value.
         const reason: unknown = signal.reason
         reject(reason instanceof Error ? reason : new Error('left', { cause: reason }))
       }

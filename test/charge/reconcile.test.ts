@@ -337,7 +337,7 @@ describe('a receipt', () => {
     ['amount, payer', { amount: '0', payer: 'somebody' }],
   ])('is told apart by its %s', (names, fields) => {
     expect(receiptMismatch({ ...blank, ...fields }, uncertain)).toBe(
-      `the receipt names another ${names} than was signed`,
+      `the receipt differs from what was signed in: ${names}`,
     )
   })
 })

@@ -83,7 +83,7 @@ describe('max_price_change', () => {
     const error = await errorOf(response)
     expect(error.code).toBe('price_unstable')
     expect(error.message).toBe(
-      'The seller asks 0.001201 USDC, and its pinned price is 0.001 USDC; up to 0.0012 USDC is allowed. ' +
+      'The seller asks 0.001201 USDC, but its pinned price is 0.001 USDC and at most 0.0012 USDC is allowed. This offer was not paid. ' +
         `If the new price is right, run \`tollway sellers trust ${seller.apiBase} --path /chat/completions --model m --price 0.001201\`, or raise policy.max_price_change.`,
     )
     // One probe, and no fallback past a refusal by policy.

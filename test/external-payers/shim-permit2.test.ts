@@ -12,7 +12,7 @@ import {
   typedPermit2,
 } from '../../src/core/payer/permit2.ts'
 import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
-import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
+import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
 import { encodeBase64Json } from '../../src/core/x402/x402.ts'
 import { ShimFault, startShim, type Shim, type ShimCall } from '../../src/io/external-payers/shim.ts'
@@ -31,7 +31,7 @@ afterEach(() => shim.close())
 function quote(sponsors = true): Quote {
   const offer = { ...offerV2, extra: { ...offerV2.extra, assetTransferMethod: 'permit2' } }
   const extensions = sponsors ? { [GAS_SPONSORING]: { info: { description: 'x', version: '1' } } } : {}
-  return vetChallenge({ ...challengeOf(2, offer), extensions }, origin, {
+  return vetOffers({ ...challengeOf(2, offer), extensions }, origin, {
     networks: ['eip155:84532'],
     assets: BUILT_IN_ASSETS,
     origins: new Set([origin]),
@@ -39,7 +39,7 @@ function quote(sponsors = true): Quote {
     maxValiditySeconds: 600,
     payees: () => undefined,
     supports: () => true,
-  })
+  })[0]
 }
 
 const sign = (typed: TypedMessage, by = account): Promise<`0x${string}`> => {

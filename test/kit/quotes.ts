@@ -1,5 +1,5 @@
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
-import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
+import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
 import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402/x402.ts'
 
@@ -51,7 +51,7 @@ export function challengeOf(version: 1 | 2, ...accepts: object[]): Challenge {
 /** A quote that passed the gate. */
 export function quoteOf(version: 1 | 2 = 2, change: object = {}, policy: Partial<GatePolicy> = {}): Quote {
   const offer = { ...(version === 2 ? offerV2 : offerV1), ...change }
-  return vetChallenge(challengeOf(version, offer), origin, {
+  return vetOffers(challengeOf(version, offer), origin, {
     networks: ['eip155:84532', 'eip155:8453'],
     assets: BUILT_IN_ASSETS,
     origins: new Set([origin]),
@@ -60,5 +60,5 @@ export function quoteOf(version: 1 | 2 = 2, change: object = {}, policy: Partial
     payees: () => undefined,
     supports: () => true,
     ...policy,
-  })
+  })[0]
 }

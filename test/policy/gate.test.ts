@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import { Quote, vetChallenge } from '../../src/core/policy/gate.ts'
+import { Quote, vetOffers } from '../../src/core/policy/gate.ts'
 import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
 import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402/x402.ts'
 
@@ -54,15 +54,15 @@ function refusal(run: () => unknown): TollwayError {
 }
 
 const codeOf = (offer: unknown, more: Partial<GatePolicy> = {}): string =>
-  refusal(() => vetChallenge(challenge(offer), ORIGIN, { ...policy, ...more })).code
+  refusal(() => vetOffers(challenge(offer), ORIGIN, { ...policy, ...more })).code
 
 describe('an offer within policy', () => {
   test('rule 6: becomes a frozen quote of the exact amount, with the EIP-712 domain from our own table', () => {
-    const quote = vetChallenge(
+    const quote = vetOffers(
       challenge({ ...good, extra: { name: 'Evil Coin', version: '9' } }),
       ORIGIN,
       policy,
-    )
+    )[0]
     expect(Object.isFrozen(quote)).toBe(true)
     expect(quote).toMatchObject({
       amount: 1000n,
@@ -75,29 +75,29 @@ describe('an offer within policy', () => {
 
   test('rule 6: has its validity capped, not refused, up to a day', () => {
     expect(
-      vetChallenge(challenge({ ...good, maxTimeoutSeconds: 86_400 }), ORIGIN, policy).validitySeconds,
+      vetOffers(challenge({ ...good, maxTimeoutSeconds: 86_400 }), ORIGIN, policy)[0].validitySeconds,
     ).toBe(600)
   })
 
   test('rule 6: passes at the price ceiling and is refused one micro-dollar above it', () => {
-    expect(vetChallenge(challenge({ ...good, amount: '100000' }), ORIGIN, policy).amount).toBe(100_000n)
+    expect(vetOffers(challenge({ ...good, amount: '100000' }), ORIGIN, policy)[0].amount).toBe(100_000n)
     expect(codeOf({ ...good, amount: '100001' })).toBe('price_above_limit')
   })
 
   test('is accepted even when unreadable offers accompany it', () => {
-    const quote = vetChallenge(
+    const quote = vetOffers(
       challenge(null, 7, { scheme: 'exact' }, { ...good, scheme: 'upto' }, good),
       ORIGIN,
       policy,
-    )
+    )[0]
     expect(quote.amount).toBe(1000n)
   })
 })
 
-describe('an offer outside policy is refused with its own code', () => {
+describe('an offer outside policy is refused with its own code and says what to do:', () => {
   test.each([
     ['another network', { network: 'eip155:8453' }, 'network_not_allowed'],
-    ['a network nobody knows', { network: 'solana:5eykt' }, 'network_not_allowed'],
+    ['an unknown network', { network: 'solana:5eykt' }, 'network_not_allowed'],
     ['another asset', { asset: '0x0000000000000000000000000000000000000bad' }, 'asset_not_allowed'],
     ['an asset that is no address', { asset: 'USDC' }, 'asset_not_allowed'],
     ['a hexadecimal amount', { amount: '0x3e8' }, 'amount_invalid'],
@@ -114,14 +114,17 @@ describe('an offer outside policy is refused with its own code', () => {
     ['a price above the ceiling', { amount: '5000000' }, 'price_above_limit'],
     ['another scheme', { scheme: 'upto' }, 'no_supported_offer'],
   ])('%s', (_what, change, code) => {
-    expect(codeOf({ ...good, ...change })).toBe(code)
+    const error = refusal(() => vetOffers(challenge({ ...good, ...change }), ORIGIN, policy))
+    expect(error.code).toBe(code)
+    // What happened, what it means for the money, what to do.
+    expect(error.message).toMatch(/^[A-Z].+\. This offer was not paid\. [A-Z].+\.$/)
   })
 
   test('rule 6: a payee that is not the pinned one', () => {
     expect(codeOf(good, { payees: () => ['0x00000000000000000000000000000000000000aa'] })).toBe(
       'payee_not_allowed',
     )
-    const quote = vetChallenge(challenge(good), ORIGIN, { ...policy, payees: () => [PAYEE.toLowerCase()] })
+    const quote = vetOffers(challenge(good), ORIGIN, { ...policy, payees: () => [PAYEE.toLowerCase()] })[0]
     expect(quote.payTo).toBe(PAYEE.toLowerCase())
   })
 
@@ -129,12 +132,12 @@ describe('an offer outside policy is refused with its own code', () => {
     const assets = BUILT_IN_ASSETS.map(({ usd: _usd, ...asset }) => asset)
     expect(codeOf(good, { assets })).toBe('unpriced_asset')
     // Without a ceiling in USD no value in USD is needed.
-    const quote = vetChallenge(challenge(good), ORIGIN, { ...policy, assets, maxMicroUsd: undefined })
+    const quote = vetOffers(challenge(good), ORIGIN, { ...policy, assets, maxMicroUsd: undefined })[0]
     expect([quote.amount, quote.microUsd]).toEqual([BigInt(good.amount), undefined])
   })
 
   test('a host that is not on the list', () => {
-    expect(refusal(() => vetChallenge(challenge(good), 'https://other.test', policy)).code).toBe(
+    expect(refusal(() => vetOffers(challenge(good), 'https://other.test', policy)[0]).code).toBe(
       'host_not_allowed',
     )
   })
@@ -145,23 +148,23 @@ describe('an offer outside policy is refused with its own code', () => {
       { ...good, amount: '5000000' },
       { ...good, scheme: 'upto' },
     )
-    expect(refusal(() => vetChallenge(offers, ORIGIN, policy)).code).toBe('price_above_limit')
+    expect(refusal(() => vetOffers(offers, ORIGIN, policy)[0]).code).toBe('price_above_limit')
   })
 
   test("no control character of the seller's text reaches a message", () => {
-    const error = refusal(() =>
-      vetChallenge(challenge({ ...good, network: 'eip155:1\r\nset-cookie: x' }), ORIGIN, policy),
+    const error = refusal(
+      () => vetOffers(challenge({ ...good, network: 'eip155:1\r\nset-cookie: x' }), ORIGIN, policy)[0],
     )
     expect(error.message).not.toMatch(/[\r\n]/)
   })
 })
 
 test('rule 6: only the gate can make a quote', () => {
-  const quote = vetChallenge(challenge(good), ORIGIN, policy)
+  const quote = vetOffers(challenge(good), ORIGIN, policy)[0]
   expect(Quote.isVetted(quote)).toBe(true)
   expect(Quote.isVetted({ ...quote })).toBe(false)
   expect(Quote.isVetted(Object.create(Quote.prototype))).toBe(false)
-  expect(() => Reflect.construct(Quote, [Symbol('x'), quote])).toThrow('made by vetChallenge() only')
+  expect(() => Reflect.construct(Quote, [Symbol('x'), quote])).toThrow('made by the gate only')
 })
 
 test('rule 6: any offer that passes the gate is within every limit', () => {
@@ -185,7 +188,7 @@ test('rule 6: any offer that passes the gate is within every limit', () => {
   fc.assert(
     fc.property(fc.array(offer, { maxLength: 4 }), (accepts) => {
       try {
-        const quote = vetChallenge(challenge(...accepts), ORIGIN, policy)
+        const quote = vetOffers(challenge(...accepts), ORIGIN, policy)[0]
         expect(quote.amount > 0n && quote.amount <= 100_000n).toBe(true)
         expect(quote.asset.address).toBe(USDC.toLowerCase())
         expect(quote.payTo).toBe(PAYEE.toLowerCase())

@@ -14,7 +14,7 @@ import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 import { ConfigError } from '../../src/core/errors.ts'
 import type { Authorization, Provider } from '../../src/core/payer/provider.ts'
-import { vetChallenge, type Quote } from '../../src/core/policy/gate.ts'
+import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import { decodeChallenge, decodeReceipt } from '../../src/core/x402/x402.ts'
 import { chatRequest } from '../kit/official-client.ts'
 import { offerV2, origin, quoteOf } from '../kit/quotes.ts'
@@ -237,7 +237,7 @@ async function pay(
   })
   const provider = await payer()
   const sellerOrigin = new URL(url).origin
-  const quote = vetChallenge(challenge, sellerOrigin, {
+  const quote = vetOffers(challenge, sellerOrigin, {
     networks: provider.networks,
     assets: BUILT_IN_ASSETS,
     origins: new Set([sellerOrigin]),
@@ -245,7 +245,7 @@ async function pay(
     maxValiditySeconds: 600,
     payees: () => undefined,
     supports: (offer) => provider.supports(offer),
-  })
+  })[0]
   const authorization = await provider.authorize(quote, 'chg_1', never)
   const request = chatRequest('hello')
   const { name, value } = authorization.header

@@ -315,7 +315,7 @@ describe('a receipt that lies', () => {
     expect(answer.status).toBe(200)
     await answer.text()
     const charge = await newest(gateway)
-    const detail = `the receipt names another ${name} than was signed`
+    const detail = `the receipt differs from what was signed in: ${name}`
     expect((await audited(charge)).at(-1)).toMatchObject({
       type: 'charge.flagged',
       flag: 'receipt_mismatch',

@@ -4,14 +4,14 @@ import type { AuthorizationMethod } from '../money/assets.ts'
  * The states of a charge (one payment for one request).
  *
  * - `held`: reserved in the budgets; nothing signed or sent.
- * - `authorized`: recorded and about to be sent, or sent with no verdict yet.
+ * - `authorized`: recorded and about to be sent, or sent and not yet judged.
  * - `settled`: spent, with a {@link Proof}.
  * - `uncertain`: sent, and not yet proven spent or unspent; counts as spent.
- * - `released`: proven unspent or never sent; counts no more.
+ * - `released`: proven unspent or never sent; no longer counts.
  */
 export type ChargeState = 'held' | 'authorized' | 'settled' | 'uncertain' | 'released'
 
-/** What a settled charge rests on. `assumed`: a 2xx answer without a receipt. */
+/** The evidence that a settled charge was spent. `assumed`: a 2xx response without a receipt. */
 export type Proof = 'receipt' | 'assumed' | 'chain'
 
 const MOVES: Readonly<Record<ChargeState, readonly ChargeState[]>> = {
@@ -31,7 +31,7 @@ export function mayMove(from: ChargeState, to: ChargeState, proof?: Proof): bool
   return MOVES[from].includes(to)
 }
 
-/** Thrown when code asks for a move that does not exist: a fault of ours, never the request's. */
+/** Thrown when code asks for a move that does not exist: a bug in Tollway, never the request's fault. */
 export class IllegalMoveError extends Error {
   override readonly name = 'IllegalMoveError'
   readonly from: ChargeState
@@ -73,9 +73,9 @@ export interface ChargeTerms {
   readonly amount: bigint
   /** Micro-USD, rounded up; `undefined` for an asset without a USD value. */
   readonly microUsd: bigint | undefined
-  /** Milliseconds since the epoch; decides the budget windows for ever. */
+  /** Milliseconds since the epoch; decides the budget windows permanently. */
   readonly reservedAt: number
-  /** Until when the unsigned hold lasts, milliseconds since the epoch. */
+  /** When the unsigned hold expires, milliseconds since the epoch. */
   readonly leaseUntil: number
 }
 
@@ -100,8 +100,8 @@ export interface Charge extends ChargeTerms {
   readonly state: ChargeState
   readonly proof: Proof | undefined
   /**
-   * What the chain proved to have been taken where that is less than the amount (`upto`); from then on budgets count only
-   * this. Smallest units; `undefined` where nothing but the amount is known.
+   * What the chain proved was taken, when that is less than the amount (`upto`); from then on budgets count only this.
+   * Smallest units; `undefined` while only the amount is known.
    */
   readonly charged?: bigint | undefined
   readonly authorization: AuthorizationRecord | undefined
@@ -112,7 +112,7 @@ export interface Charge extends ChargeTerms {
   readonly updatedAt: number
 }
 
-/** What a charge counts: the proven amount where there is one, else the signed one. Smallest units and micro-USD, rounded up. */
+/** What a charge counts for: the proven amount if there is one, else the signed one. Smallest units and micro-USD, rounded up. */
 export function takenOf({ amount, microUsd, charged }: Pick<Charge, 'amount' | 'microUsd' | 'charged'>): {
   readonly amount: bigint
   readonly microUsd: bigint | undefined
@@ -125,12 +125,12 @@ export function takenOf({ amount, microUsd, charged }: Pick<Charge, 'amount' | '
 }
 
 /**
- * The part of a share of a limit that remains when less than the signed amount was taken, rounded up: against the caller
+ * The part of a limit that a charge still uses when less than the signed amount was taken; rounded up, against the caller
  * (rule 1).
- * @param share what the charge holds of the limit, in the limit's unit
+ * @param share what the whole charge uses of the limit, in the limit's unit
  */
 export function chargedShare(share: bigint, charged: bigint, amount: bigint): bigint {
   if (charged < 0n || charged > amount)
-    throw new RangeError('what was taken is not between zero and what was signed')
+    throw new RangeError('the amount taken must be between zero and the amount signed')
   return amount === 0n ? share : (share * charged + amount - 1n) / amount
 }

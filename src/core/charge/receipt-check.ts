@@ -1,12 +1,12 @@
-/** Holds a seller's receipt against what was signed: a receipt is believed about being paid, and checked about the rest. */
+/** Compares a seller's receipt with what was signed: its `success` is believed, everything else is checked. */
 import { findNetwork } from '../money/assets.ts'
 import type { Charge } from './charge.ts'
 import { parseAtomic } from '../money/money.ts'
 import type { Receipt } from '../x402/x402.ts'
 
 /**
- * The fields of a receipt that say something else than was signed; fields it does not have are no lie.
- * @returns words in our own spelling, such as `amount, payer`, or `undefined` when nothing differs
+ * Which fields of a receipt contradict what was signed; missing fields do not.
+ * @returns a sentence that names the fields, without the receipt's own text; `undefined` when nothing differs
  */
 export function receiptMismatch(receipt: Receipt, charge: Charge): string | undefined {
   const { payer, network, amount } = receipt
@@ -21,10 +21,10 @@ export function receiptMismatch(receipt: Receipt, charge: Charge): string | unde
   ].filter((name) => name !== undefined)
   return differing.length === 0
     ? undefined
-    : `the receipt names another ${differing.join(', ')} than was signed`
+    : `the receipt differs from what was signed in: ${differing.join(', ')}`
 }
 
-/** Servers leave the amount of an `exact` payment out, or empty. Of `upto` any amount up to the signed one is as agreed. */
+/** Servers omit the amount of an `exact` payment or leave it empty. For `upto` any amount up to the signed one matches. */
 function amountDiffers(claimed: unknown, charge: Charge): boolean {
   if (claimed === undefined || claimed === null || claimed === '') return false
   const text = typeof claimed === 'number' ? String(claimed) : claimed

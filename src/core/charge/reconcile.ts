@@ -1,6 +1,6 @@
 /**
- * What the chain proves about a charge (rule 4). Pure: the answer hangs on the charge and on what was read, never on
- * a local clock, so that every path to a release can be tested.
+ * What the chain proves about a charge (rule 4). Pure: the decision depends on the charge and on what was read, never on a
+ * local clock, so that every path to a release can be tested.
  */
 import { findNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord, Charge } from './charge.ts'
@@ -21,12 +21,12 @@ export interface ChainTransfer {
   readonly value: bigint
 }
 
-/** What one look at the chain found. */
+/** The result of reading the chain once. */
 export type Observation =
-  /** Nobody answered, or not in a way that can be used; also a node that is behind. */
+  /** No usable answer: none came, it was invalid, or the node lags behind. */
   { readonly kind: 'no_answer'; readonly reason: string } | Reading
 
-/** Everything in it was read up to one block that can no longer be replaced (`safe` or `finalized`). */
+/** State read at one block that can no longer be replaced (`safe` or `finalized`). */
 export interface Reading {
   readonly kind: 'reading'
   /** As `eth_chainId` said when the block was read. */
@@ -39,7 +39,7 @@ export interface Reading {
     | {
         readonly transaction: string
         readonly transfers: readonly ChainTransfer[]
-        /** The nonce was used before the charge was reserved: someone else also had the voucher. */
+        /** The nonce was used before the charge was reserved: another program had the same voucher. */
         readonly early?: boolean | undefined
       }
     | undefined
@@ -53,9 +53,9 @@ export interface Reading {
  * - `amount_mismatch`: the transaction moved another amount, or to another payee, than was signed.
  * - `receipt_mismatch`: the receipt names another amount, payer, network or transaction than was signed or mined.
  * - `receipt_unproven`: a receipt said paid, and the chain says the authorization was never used.
- * - `used_before`: the authorization was used before it was sent for this charge: another program had it, too.
- * - `event_missing`: the nonce is used, and no event names the transaction.
- * - `chain_contradiction`: the node says unused and shows the event of its use.
+ * - `used_before`: the authorization was used before it was sent for this charge: another program had it too.
+ * - `event_missing`: the nonce is used, but no event names the transaction.
+ * - `chain_contradiction`: the node reports the nonce as unused and also returns the event of its use.
  */
 export type ChargeFlag = (typeof CHARGE_FLAGS)[number]
 
@@ -69,14 +69,14 @@ export const CHARGE_FLAGS = [
   'chain_contradiction',
 ] as const
 
-/** What to book. */
+/** What to record in the ledger. */
 export type ReconcileDecision =
-  /** Spent: the proof becomes `chain`. `flags` say what is odd about it. */
+  /** Spent: the proof becomes `chain`. `flags` list anything unexpected. */
   | {
       readonly action: 'settle'
-      /** `undefined` where the proof is that nothing was taken of an `upto` payment. */
+      /** `undefined` when nothing was taken of an `upto` payment. */
       readonly transaction: string | undefined
-      /** What was taken of an `upto` payment, where that is less than was signed. */
+      /** What was taken of an `upto` payment, when that is less than was signed. */
       readonly charged?: bigint | undefined
       readonly block: ChainBlock
       readonly flags: readonly ChainFinding[]
@@ -88,7 +88,7 @@ export type ReconcileDecision =
   /** Nothing is recorded; the charge is flagged for review. */
   | { readonly action: 'flag'; readonly flag: ChainFinding }
 
-/** A flag and the facts behind it, in our own words. */
+/** A flag and the facts behind it, without any text from the seller or the node. */
 export interface ChainFinding {
   readonly flag: ChargeFlag
   readonly detail: string
@@ -97,12 +97,12 @@ export interface ChainFinding {
 /** How the chain proves that nothing was taken. */
 export type ReleaseReason = 'chain_unused' | 'chain_canceled'
 
-/** Whether the chain may still have something to say: uncertain charges, and settled ones without its proof. */
+/** Whether the chain may still change the charge: uncertain charges, and settled ones not yet proven by the chain. */
 export function isReconcilable(charge: Charge): boolean {
   return charge.state === 'uncertain' || (charge.state === 'settled' && charge.proof !== 'chain')
 }
 
-/** Decides about one charge. The only place where the chain's word becomes a booking. */
+/** Decides about one charge. The only place where what the chain says changes the ledger. */
 export function decide(charge: Charge, observation: Observation): ReconcileDecision {
   const { authorization } = charge
   if (!isReconcilable(charge) || !authorization) return { action: 'wait', reason: 'not_reconcilable' }
@@ -110,7 +110,7 @@ export function decide(charge: Charge, observation: Observation): ReconcileDecis
   const { chainId, block, spent, use, cancellation } = observation
   if (chainId !== findNetwork(charge.network)?.chainId) return { action: 'wait', reason: 'wrong_chain' }
   if (!spent && (use || cancellation)) {
-    return flag('chain_contradiction', `block ${block.number} says unused, and there is an event of its use`)
+    return flag('chain_contradiction', `unused at block ${block.number}, but an event shows its use`)
   }
   if (use && cancellation) {
     return flag(
@@ -120,9 +120,8 @@ export function decide(charge: Charge, observation: Observation): ReconcileDecis
   }
   if (use) return settleBy(charge, authorization, use, block)
   if (cancellation) return unspent(charge, 'chain_canceled', block)
-  if (spent)
-    return flag('event_missing', `used at block ${block.number}, and no event tells in which transaction`)
-  // EIP-3009 takes it while the time is before validBefore, Permit2 also at that second: past means later than it.
+  if (spent) return flag('event_missing', `used at block ${block.number}, but no event names the transaction`)
+  // EIP-3009 accepts a payment before validBefore, Permit2 also at that very second: expired means strictly later.
   if (block.timestamp <= authorization.validBefore) return { action: 'wait', reason: 'still_valid' }
   if (servedForNothing(charge, authorization)) {
     return { action: 'settle', transaction: undefined, charged: 0n, block, flags: [] }
@@ -141,7 +140,7 @@ function settleBy(
     .filter(
       ({ to, value }) => to === charge.payTo && (upto ? value <= charge.amount : value === charge.amount),
     )
-    // Of several in one transaction the dearest: never less than the truth.
+    // If one transaction holds several, the largest counts: never less than was taken.
     .reduce<bigint | undefined>(
       (most, { value }) => (most === undefined || value > most ? value : most),
       undefined,
@@ -149,7 +148,7 @@ function settleBy(
   const matches = taken !== undefined
   const moved = use.transfers.map(({ to, value }) => `${value} to ${to}`).join(', ') || 'nothing'
   const detail = `signed ${charge.amount} to ${charge.payTo}, moved ${moved}`
-  // A set Permit2 bit may be an invalidation by someone else: only the Transfer that was signed for proves the payment.
+  // A set Permit2 bit may be an invalidation: only the Transfer that was signed for proves the payment.
   if (!matches && authorization.method === 'permit2') return flag('event_missing', detail)
   const flags: ChainFinding[] = matches ? [] : [{ flag: 'amount_mismatch', detail }]
   if (charge.transaction !== undefined && charge.transaction !== use.transaction) {
@@ -166,8 +165,8 @@ function settleBy(
 }
 
 /**
- * An `upto` seller may charge nothing: its receipt then says paid and names no transaction, and the chain proves the rest. One
- * that names a transaction which took nothing is another matter.
+ * An `upto` seller may charge nothing: its receipt then says paid but names no transaction, and the chain shows that nothing was
+ * taken. A receipt that names a transaction which took nothing does not qualify.
  */
 function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): boolean {
   return (
@@ -178,10 +177,10 @@ function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): bool
   )
 }
 
-/** A seller that proved its claim with a receipt and took nothing is a matter for people, not for the books. */
+/** A charge with a receipt is flagged for review instead of released: the seller claims to have been paid. */
 function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): ReconcileDecision {
   if (charge.state === 'settled' && charge.proof === 'receipt') {
-    return flag('receipt_unproven', `${reason} at block ${block.number}, and a receipt says paid`)
+    return flag('receipt_unproven', `${reason} at block ${block.number}, but a receipt says paid`)
   }
   return { action: 'release', reason, block }
 }

@@ -51,7 +51,7 @@ export class Quote {
   readonly #vetted = true
 
   constructor(key: typeof QUOTE_KEY, fields: Pick<Quote, keyof Quote>) {
-    if (key !== QUOTE_KEY) throw new TypeError('A Quote is made by vetChallenge() only.')
+    if (key !== QUOTE_KEY) throw new TypeError('A Quote is made by the gate only: call vetOffers().')
     this.amount = fields.amount
     this.microUsd = fields.microUsd
     this.asset = fields.asset
@@ -84,17 +84,12 @@ interface Refusal {
   readonly details?: Readonly<Record<string, string>>
 }
 
-/**
- * The offer to pay: the first of {@link vetOffers}.
- * @param origin where the payment would be sent
- * @throws TollwayError with the code of the offer that passed the most checks
- */
-export function vetChallenge(challenge: Challenge, origin: string, policy: GatePolicy): Quote {
-  return vetOffers(challenge, origin, policy)[0]
-}
+/** Ends the message of every refusal. It speaks of this offer only: an earlier one of the same request may have been paid. */
+const NOT_PAID = 'This offer was not paid.'
 
 /**
  * The offers that pass every check, at least one, in the order in which they should be tried.
+ * @param origin where the payment would be sent: scheme, host and port
  * @throws TollwayError with the code of the offer that passed the most checks
  */
 export function vetOffers(
@@ -105,7 +100,7 @@ export function vetOffers(
   if (!policy.origins.has(origin)) {
     throw new TollwayError({
       code: 'host_not_allowed',
-      message: `${origin} is not on the list of sellers that may be paid.`,
+      message: `${origin} is not on the list of sellers that may be paid. ${NOT_PAID}`,
       advice: ['Add a route with this api_base, or allow the origin in the policy.'],
     })
   }
@@ -121,6 +116,7 @@ export function vetOffers(
   const refusal: Refusal | Omit<Refusal, 'stage'> = best ?? {
     code: 'offer_empty' as const,
     message: 'The seller offered no way to pay.',
+    advice: ['Check that api_base points at an x402 seller.'],
   }
   const offered = [
     ...challenge.offers.map((offer) => `${offer.scheme} on ${offer.network}`),
@@ -128,6 +124,7 @@ export function vetOffers(
   ]
   throw new TollwayError({
     ...refusal,
+    message: `${refusal.message} ${NOT_PAID}`,
     details: { ...refusal.details, offered: printable(offered.join(', '), 200) },
   })
 }
@@ -145,13 +142,14 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 0,
       code: 'no_supported_offer',
       message: `The seller offers ${printable(describeKinds(challenge), 200)}, which the payer of this route does not support.`,
+      advice: ['Use a payer that supports one of these, or another seller.'],
     }
   }
   if (!policy.networks.includes(offer.network)) {
     return {
       stage: 1,
       code: 'network_not_allowed',
-      message: `The seller asks for payment on ${printable(offer.network, 200)}, and this payer may pay on ${policy.networks.join(', ')}.`,
+      message: `The seller asks for payment on ${printable(offer.network, 200)}, but this payer may pay on ${policy.networks.join(', ')} only.`,
       advice: ["Add the network to the payer's networks if you mean to pay there."],
     }
   }
@@ -171,7 +169,8 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 2,
       code: 'no_supported_offer',
-      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wantedMethod(offer), 200)}, which is not a way this token is paid with.`,
+      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wantedMethod(offer), 200)}, a method that this token does not support.`,
+      advice: ['Use another seller, or correct methods of the token under assets.'],
     }
   }
   const facilitator = facilitatorOf(offer)
@@ -181,6 +180,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       code: 'no_supported_offer',
       message:
         'The seller offers upto without naming the facilitator that may settle it (extra.facilitatorAddress).',
+      advice: ['Report it to the seller.'],
     }
   }
   if (offer.amountsDisagree) {
@@ -188,6 +188,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 3,
       code: 'amount_conflict',
       message: 'The offer carries amount and maxAmountRequired, and they differ.',
+      advice: ['Report it to the seller.'],
     }
   }
   const amount = parseAtomic(offer.amount)
@@ -197,18 +198,31 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       code: 'amount_invalid',
       message:
         'The offered amount is not a plain decimal integer in a string (no sign, point, exponent or 0x).',
+      advice: ['Report it to the seller.'],
     }
   }
-  if (amount === 0n)
-    return { stage: 4, code: 'amount_zero', message: 'The seller asks for a payment of zero.' }
+  if (amount === 0n) {
+    return {
+      stage: 4,
+      code: 'amount_zero',
+      message: 'The seller asks for a payment of zero.',
+      advice: ['If the seller is free of charge, remove payer from the route.'],
+    }
+  }
   const payTo = offer.payTo.toLowerCase()
   const payees = policy.payees(offer.network, asset.address)
   if (!EVM_ADDRESS.test(payTo) || (payees && !payees.includes(payTo))) {
     return {
       stage: 5,
       code: 'payee_not_allowed',
-      message: `The seller asks to pay ${printable(offer.payTo, 200)}, and ${origin} is pinned to ${payees?.join(', ') ?? 'an EVM address'}.`,
-      advice: ['If the seller really changed its payee, set policy.sellers pay_to for it.'],
+      message: payees
+        ? `The seller asks for payment to ${printable(offer.payTo, 200)}, but ${origin} is pinned to ${payees.join(', ')}.`
+        : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not an EVM address.`,
+      advice: [
+        payees
+          ? 'If the seller really changed its payee, set policy.sellers pay_to for it.'
+          : 'Report it to the seller.',
+      ],
     }
   }
   const validity = readValidity(offer.maxTimeoutSeconds)
@@ -216,7 +230,8 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 6,
       code: 'validity_too_long',
-      message: `The offer's maxTimeoutSeconds is not a number of seconds from 1 to ${MAX_OFFERED_VALIDITY_SECONDS}.`,
+      message: `The offer's maxTimeoutSeconds is not a whole number of seconds from 1 to ${MAX_OFFERED_VALIDITY_SECONDS}.`,
+      advice: ['Report it to the seller.'],
     }
   }
   const microUsd = asset.usd ? toMicroUsd(amount, asset.decimals, asset.usd) : undefined
@@ -224,7 +239,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 7,
       code: 'unpriced_asset',
-      message: `${asset.symbol} on ${asset.network} has no USD value, and max_usd_per_request is a USD limit.`,
+      message: `${asset.symbol} on ${asset.network} has no USD value, so max_usd_per_request cannot be checked.`,
       advice: ['Declare usd for it under assets.'],
     }
   }
@@ -232,7 +247,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 8,
       code: 'price_above_limit',
-      message: `The seller asks $${formatUsd(microUsd)}, above the ceiling of $${formatUsd(policy.maxMicroUsd)} per request.`,
+      message: `The seller asks $${formatUsd(microUsd)}, which is above the ceiling of $${formatUsd(policy.maxMicroUsd)} per request.`,
       advice: ['Raise policy.max_usd_per_request if you mean to pay this.'],
       details: { asked_usd: formatUsd(microUsd) },
     }
@@ -265,7 +280,7 @@ function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
   return {
     stage: 9,
     code: 'price_unstable',
-    message: `The seller asks ${units(amount)}, and its pinned price is ${units(limit.pinned)}; up to ${units(limit.highest)} is allowed.`,
+    message: `The seller asks ${units(amount)}, but its pinned price is ${units(limit.pinned)} and at most ${units(limit.highest)} is allowed.`,
     advice: [
       `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
     ],

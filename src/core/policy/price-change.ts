@@ -13,7 +13,7 @@ export function parseRatio(value: unknown): bigint | undefined {
 }
 
 /**
- * The highest price that is still within the ratio, inclusive; rounded down, so never more than it says.
+ * The highest price that is still within the ratio, inclusive; rounded down, so that the ratio is never exceeded.
  * @param pinned smallest units
  * @param ratio millionths
  */

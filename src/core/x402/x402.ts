@@ -20,7 +20,7 @@ export const PAYMENT_HEADERS: readonly string[] = Object.values(HEADERS)
 /** The largest PAYMENT-REQUIRED header and 402 body that are read, in bytes. Real ones are 0.6 to 10 kB. */
 export const MAX_CHALLENGE_BYTES = 65_536
 
-/** The most offers of one 402 that are looked at. */
+/** The most offers of one 402 that are read. */
 const MAX_OFFERS = 32
 
 /** One way to pay, as the seller offers it. Nothing in it is trusted before the gate has passed it. */
@@ -45,7 +45,7 @@ export interface Offer {
 export interface Challenge {
   readonly x402Version: 1 | 2
   readonly offers: readonly Offer[]
-  /** What else was offered and cannot be read as an offer, in words, for `no_supported_offer`. */
+  /** Descriptions of what was offered besides readable offers, for the message of `no_supported_offer`. */
   readonly others: readonly string[]
   /** v2's `resource` object, echoed in the payment. */
   readonly resource: unknown
@@ -57,7 +57,7 @@ export interface Challenge {
   readonly offersInBody?: boolean | undefined
 }
 
-/** The parts of a 402 answer the codec looks at. */
+/** The parts of a 402 response that {@link decodeChallenge} reads. */
 export interface ChallengeSource {
   /** The value of a header, lower-case name; several values joined by `, `. */
   header(name: string): string | undefined
@@ -67,18 +67,18 @@ export interface ChallengeSource {
 }
 
 /**
- * Decodes a 402. The v2 header wins over the body; one unreadable offer does not spoil the others.
+ * Decodes a 402. The v2 header takes precedence over the body; an unreadable offer does not invalidate the others.
  * @throws TollwayError `offer_too_large`, `offer_undecodable`, `offer_empty`, `no_supported_offer`
  */
 export function decodeChallenge(source: ChallengeSource): Challenge {
   const header = source.header(HEADERS.required)
-  const elsewhere = otherProtocols(source)
+  const protocols = otherProtocols(source)
   if (header === undefined && source.truncated) throw tooLarge('body')
   if (header !== undefined && header.length > MAX_CHALLENGE_BYTES) throw tooLarge('PAYMENT-REQUIRED header')
   const json =
     header === undefined ? parseJson(Buffer.from(source.body).toString('utf8')) : decodeBase64Json(header)
   if (!isRecord(json)) {
-    if (elsewhere.length > 0) throw unsupported(elsewhere)
+    if (protocols.length > 0) throw unsupported(protocols)
     throw undecodable(
       header === undefined
         ? 'its body is not a JSON object'
@@ -88,21 +88,23 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
   const version = json['x402Version']
   const accepts = json['accepts']
   if (version !== 1 && version !== 2) {
-    if (elsewhere.length > 0) throw unsupported(elsewhere)
-    const spelled = typeof version === 'number' ? `x402Version ${version}` : 'no x402Version'
-    throw undecodable(`it carries ${spelled}, and versions 1 and 2 are understood`)
+    if (protocols.length > 0) throw unsupported(protocols)
+    const found = typeof version === 'number' ? `x402Version ${version}` : 'no x402Version'
+    throw undecodable(`it carries ${found}, and only versions 1 and 2 are supported`)
   }
   if (!Array.isArray(accepts)) throw undecodable('its accepts field is not a list')
   const extensions = isRecord(json['extensions']) ? json['extensions'] : {}
   const others = [
-    ...elsewhere,
+    ...protocols,
     ...(Object.hasOwn(extensions, 'sign-in-with-x') ? ['SIWX (sign-in-with-x)'] : []),
   ]
   if (accepts.length === 0) {
     if (others.length > 0) throw unsupported(others)
     throw new TollwayError({
       code: 'offer_empty',
-      message: 'The seller asked for payment and offered no way to pay (accepts is empty).',
+      message:
+        'The seller asked for payment but offered no way to pay (accepts is empty). Nothing was signed.',
+      advice: ['Check that api_base points at an x402 seller.'],
     })
   }
   const offers: Offer[] = []
@@ -181,7 +183,7 @@ export function decodeReceipt(header: (name: string) => string | undefined): Rec
 /**
  * The header that carries a payment: PAYMENT-SIGNATURE with the accepted entry verbatim (v2), X-PAYMENT (v1).
  * @param payload the scheme's payload, e.g. `{ signature, authorization }` for `exact` on EVM
- * @param extensions v2's answers to extensions of the challenge; v1 has none
+ * @param extensions v2 only: the client's side of the challenge's extensions
  */
 export function encodePayment(
   offer: Offer,
@@ -208,7 +210,7 @@ export function encodePayment(
 
 /**
  * The further header names to send a v2 payment under. Obol's sellers put their v2 offers into the body of the 402 and read the
- * payment as X-PAYMENT only, as v1 named it. It is the same authorization with the same nonce: it can be taken once.
+ * payment only from X-PAYMENT, v1's header. Both headers carry the same authorization and nonce, so it can be taken only once.
  */
 export function furtherNames(
   { offersInBody }: Pick<Challenge, 'offersInBody'>,
@@ -253,14 +255,15 @@ function otherProtocols(source: ChallengeSource): string[] {
 function tooLarge(part: string): TollwayError {
   return new TollwayError({
     code: 'offer_too_large',
-    message: `The seller's 402 ${part} is over ${MAX_CHALLENGE_BYTES} bytes, so it was not read and nothing was signed.`,
+    message: `The seller's 402 ${part} is over ${MAX_CHALLENGE_BYTES} bytes and was not read. Nothing was signed.`,
+    advice: ['Report it to the seller.'],
   })
 }
 
 function undecodable(why: string): TollwayError {
   return new TollwayError({
     code: 'offer_undecodable',
-    message: `The seller's 402 answer cannot be decoded: ${why}.`,
+    message: `The seller's 402 response cannot be decoded: ${why}. Nothing was signed.`,
     advice: ['Check that api_base points at an x402 seller.'],
   })
 }
@@ -268,9 +271,10 @@ function undecodable(why: string): TollwayError {
 function unsupported(offered: readonly string[]): TollwayError {
   return new TollwayError({
     code: 'no_supported_offer',
-    message: `The seller offers only ${offered.join(', ')}, which no payer here supports.`,
+    message: `The seller offers only ${offered.join(', ')}, which no payer supports. Nothing was signed.`,
+    advice: ['Use a seller that offers x402 payments.'],
   })
 }
 
-/** The extension by which a seller lets a facilitator bring the allowance of Permit2 along (EIP-2612). */
+/** The extension by which a seller accepts a signed Permit2 allowance (EIP-2612) together with the payment. */
 export const GAS_SPONSORING = 'eip2612GasSponsoring'

@@ -5,7 +5,7 @@ import { localAccounts } from '../../../src/app/sandbox/chain/accounts.ts'
 import { BUILT_IN_ASSETS } from '../../../src/core/money/assets.ts'
 import { ERROR_TABLE, TollwayError } from '../../../src/core/errors.ts'
 import type { Provider } from '../../../src/core/payer/provider.ts'
-import { vetChallenge, type Quote } from '../../../src/core/policy/gate.ts'
+import { vetOffers, type Quote } from '../../../src/core/policy/gate.ts'
 import { decodeBase64Json, decodeChallenge } from '../../../src/core/x402/x402.ts'
 import { ask, errorOf, startGateway } from '../../kit/gateway.ts'
 import { send } from '../../kit/seller-answers.ts'
@@ -65,7 +65,7 @@ function vetted(reply: Reply402, payer: Provider, counts: Counter): Quote | unde
       body: reply.body.subarray(0, 65_536),
       truncated: reply.body.length > 65_536,
     })
-    const quote = vetChallenge(challenge, ORIGIN, {
+    const quote = vetOffers(challenge, ORIGIN, {
       networks: [LIMITS.network],
       assets: BUILT_IN_ASSETS,
       origins: new Set([ORIGIN]),
@@ -73,7 +73,7 @@ function vetted(reply: Reply402, payer: Provider, counts: Counter): Quote | unde
       maxValiditySeconds: LIMITS.mostSeconds,
       payees: () => [PAYEE.toLowerCase()],
       supports: (offer) => payer.supports(offer),
-    })
+    })[0]
     counts.add('quote')
     return quote
   } catch (error) {
