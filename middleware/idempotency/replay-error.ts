@@ -5,7 +5,7 @@ import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 const AGAIN = 'To pay for it again, send it with a new Idempotency-Key.'
 
 /** The seller's statuses that were passed on, as `charge.reason` tells them. */
-const KEPT = /^http_(400|404|413|422)$/
+const KEPT = /^http_(400|404|413)$/
 
 /**
  * The error for a request whose payment was sent before.

@@ -217,7 +217,7 @@ export interface TollwayErrorParameters {
   readonly advice?: readonly string[] | undefined
   /** The request field that caused it, as in OpenAI's `error.param`. */
   readonly param?: string | undefined
-  /** Overrides the table's status. Only for `seller_error`, which keeps a seller's 400, 404, 413 and 422. */
+  /** Overrides the table's status. Only for `seller_error`, which keeps a seller's 400, 404 and 413. */
   readonly status?: number | undefined
   /** Facts for the audit record and the log, never for the client. A seller's own text belongs here. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>> | undefined

@@ -202,7 +202,7 @@ describe('an Idempotency-Key', () => {
   test.each([
     ['a timeout', 0, 400, 'payment_uncertain'],
     ['a 402', 402, 400, 'payment_rejected'],
-    ['a 422', 422, 422, 'seller_error'],
+    ['a 422', 422, 400, 'seller_error'],
     ['a 500', 500, 400, 'seller_error'],
   ])('after a restart tells again what %s came to', async (_what, answered, status, code) => {
     pay = (response) =>

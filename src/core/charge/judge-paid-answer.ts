@@ -3,7 +3,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Receipt } from '../x402/x402.ts'
 
 /** The statuses of a seller's own refusal that keep their number for the client. */
-const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413, 422])
+const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])
 
 const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
 
