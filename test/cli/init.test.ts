@@ -240,6 +240,10 @@ describe('init litellm', () => {
           max_retries: 0,
         },
       })),
+      litellm_settings: {
+        use_chat_completions_url_for_anthropic_messages: true,
+        model_group_settings: { forward_client_headers_to_llm_api: ['paid/*', 'paid/qwen'] },
+      },
     })
   })
 

@@ -7,6 +7,8 @@ missing=()
 [ -x /usr/bin/chromium ] || [ -x /usr/bin/chromium-browser ] || [ -x /usr/bin/google-chrome ] || missing+=(chromium)
 command -v strace >/dev/null || missing+=(strace)
 command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
+# Debian's python3 comes without it; where there is no Python, its tests say so and are left out.
+if command -v python3 >/dev/null && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
 command -v prlimit >/dev/null && command -v setpriv >/dev/null || missing+=(util-linux)
 
 if [ ${#missing[@]} -gt 0 ]; then

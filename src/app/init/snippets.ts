@@ -4,7 +4,7 @@ import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
- * LiteLLM's entry for the paid models, to go into its `config.yaml`.
+ * LiteLLM's entries for the paid models and what they need, to go into its `config.yaml`.
  * @param url root address of the gateway
  * @param keyVariable where LiteLLM takes the caller key from
  */
@@ -14,13 +14,20 @@ export function litellmSnippet(
   keyVariable: string,
 ): string {
   const paid = config.routes.filter(({ payer }) => payer !== undefined).map(({ modelName }) => modelName)
+  const names = [...new Set(paid)]
   const apiKey = requiresCallerKey(config) ? `os.environ/${keyVariable}` : 'unused'
-  const entries = [...new Set(paid)].map((name) => ({
+  const entries = names.map((name) => ({
     model_name: name,
     // `openai/` is LiteLLM's word for any API of OpenAI's form; the rest goes over the wire.
     litellm_params: { model: `openai/${name}`, api_base: `${url}/v1`, api_key: apiKey, max_retries: 0 },
   }))
-  return stringify({ model_list: entries })
+  const settings = {
+    // Else it asks /responses for Anthropic's messages, which few sellers have.
+    use_chat_completions_url_for_anthropic_messages: true,
+    // Else its clients' tags, sessions and request ids stay with it.
+    model_group_settings: { forward_client_headers_to_llm_api: names },
+  }
+  return stringify({ model_list: entries, litellm_settings: settings })
 }
 
 /** A unit for systemd: one gateway, without the rights it does not need. */
