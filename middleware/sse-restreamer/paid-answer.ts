@@ -1,6 +1,6 @@
 /** A paid answer before it is relayed: readable, and known for what it is, so that nothing of a seller's goes by unread. */
 import { pipeline, Readable, Transform } from 'node:stream'
-import { isBlankText, isErrorOnly, typeByBytes } from '../../src/core/stream/answer-check.ts'
+import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
@@ -8,7 +8,7 @@ import { contentCoding, decoderFor } from './content-coding.ts'
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
-import { sellerMessage } from '../../src/payment/seller-message.ts'
+import { cleanedMessage } from '../../src/payment/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /** What a compressed answer may grow to, bytes. */
@@ -91,13 +91,19 @@ export async function recognise(ends: RelaySession): Promise<void> {
   if (found !== type) ends.retype(found)
 }
 
-/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that only tells an error, or is empty */
-export function assertPaidResponse({ reply }: RelaySession, body: Buffer): void {
-  if (reply.kind !== 'paid') return
-  if (isBlankText(body)) throw notDelivered('answered with nothing')
-  if (!isErrorOnly(body)) return
-  const words = sellerMessage(body, undefined)
-  throw notDelivered(`answered with an error, though with status ${reply.status}`, words)
+/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that is no answer: see `judgeJsonAnswer` */
+export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer): void {
+  if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
+  const verdict = judgeJsonAnswer(exchange.endpoint, body)
+  if (!verdict) return
+  const words = verdict.message === undefined ? undefined : cleanedMessage(verdict.message)
+  const { status } = reply
+  throw notDelivered(
+    verdict.what === 'an error'
+      ? `answered with an error, though with status ${status}`
+      : `answered with ${verdict.what}`,
+    words,
+  )
 }
 
 /** Whether a media type is that of JSON. */

@@ -5,7 +5,12 @@ import { property } from '../core/property.ts'
 
 /** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
 export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {
-  const words = withoutSecrets(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '').trim()
+  return cleanedMessage(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '')
+}
+
+/** Words of a seller's without secrets, printable, at most 256 characters; `undefined` where nothing is left of them. */
+export function cleanedMessage(message: string): string | undefined {
+  const words = withoutSecrets(message).trim()
   return words === '' ? undefined : printable(words)
 }
 

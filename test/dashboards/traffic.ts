@@ -53,7 +53,7 @@ export async function startTraffic(): Promise<Traffic> {
     const usage = { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 }
     response
       .writeHead(200, { 'content-type': 'application/json' })
-      .end(JSON.stringify({ choices: [], usage }))
+      .end(JSON.stringify({ choices: [{ message: { content: 'yes' } }], usage }))
   })
   const accounts = localAccounts()
   process.env['DASHBOARDS_TOKEN'] = TOKEN

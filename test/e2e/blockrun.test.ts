@@ -120,7 +120,7 @@ describe('a seller that speaks as BlockRun does', () => {
         'x-fallback-model': 'free/model',
         'x-settlement-skipped': 'free-fallback',
       },
-      body: '{"object":"chat.completion","choices":[]}',
+      body: '{"object":"chat.completion","choices":[{"message":{"content":"yes"}}]}',
     })
     await (await ask(gateway.url, { model: 'paid/x' })).text()
     const charges = await gateway.gateway.parts.ledger.store.charges()

@@ -56,7 +56,7 @@ describe('the list of x402-buyer', () => {
           'content-type': 'application/json',
           ...(header === undefined ? {} : { 'x-payment-response': header }),
         })
-        response.end('{"id":"c","choices":[]}')
+        response.end('{"id":"c","choices":[{"message":{"content":"yes"}}]}')
       }
       expect((await call(gateway, 'qwen3.5:9b')).status).toBe(200)
     }

@@ -28,7 +28,9 @@ async function startSeller(): Promise<string> {
   const seller = await startScriptedSeller(({ headers }) => {
     agents.push(headers['user-agent'] ?? '')
     const isPaid = headers['x-payment'] !== undefined
-    return isPaid ? json({ id: 'c', choices: [] }) : json({ x402Version: 2, accepts }, {}, 402)
+    return isPaid
+      ? json({ id: 'c', choices: [{ message: { content: 'yes' } }] })
+      : json({ x402Version: 2, accepts }, {}, 402)
   })
   cleanup.push(() => seller.close())
   return `${seller.url}/services/qwen`

@@ -34,7 +34,7 @@ export interface PatientSeller extends ScriptedSeller {
 
 /** Starts a {@link PatientSeller}. */
 export async function startPatientSeller(): Promise<PatientSeller> {
-  const answer = json({ choices: [] }, receiptV2(RECEIPT))
+  const answer = json({ choices: [{ message: { content: 'yes' } }] }, receiptV2(RECEIPT))
   const isFree = ({ url }: SellerRequest): boolean => url.startsWith('/free')
   let paid: SellerHandler = () => answer
   const seller = await startScriptedSeller((request, response) => {

@@ -91,7 +91,14 @@ export function answer(response: ServerResponse, receipt = true): void {
     'content-type': 'application/json',
     ...(receipt ? { 'x-payment-response': encodeHeader(settled) } : {}),
   })
-  response.end(JSON.stringify({ id: 'c', object: 'chat.completion', choices: [], usage: {} }))
+  response.end(
+    JSON.stringify({
+      id: 'c',
+      object: 'chat.completion',
+      choices: [{ message: { content: 'yes' } }],
+      usage: {},
+    }),
+  )
 }
 
 /** A seller, the files to buy there with, and what opens a gateway on them. */

@@ -60,7 +60,12 @@ export async function startObolSeller(
     const receipt = await call('settle', payment)
     const status = receipt['success'] === true ? 200 : 402
     const told = { ...json, 'x-payment-response': encodeHeader(receipt) }
-    const answer = { id: 'x', object: 'chat.completion', choices: [], echo: header }
+    const answer = {
+      id: 'x',
+      object: 'chat.completion',
+      choices: [{ message: { content: 'yes' } }],
+      echo: header,
+    }
     send(response, { status, headers: told, body: JSON.stringify(answer) })
   })
   return seller

@@ -272,6 +272,9 @@ describe('a paid stream', () => {
       '/images/edits',
       '{"type":"response.failed","response":{"id":"r","error":{"code":"GPU","message":"GPU"}}}',
     ],
+    ["vLLM's error", '/images/edits', '{"object":"error","message":"GPU","code":400}'],
+    ["FastAPI's error", '/images/edits', '{"detail":"GPU"}'],
+    ["MiniMax's error", '/audio/speech', '{"base_resp":{"status_code":5,"status_msg":"GPU"}}'],
     ['an escaped error', '/images/edits', '{"type":"\\u0065rror","\\u0065rror":{"message":"GPU"}}'],
   ])('has its words exchanged for ours in %s event', async (_case, endpoint, data) => {
     const { url, exchange } = await world({
@@ -425,6 +428,49 @@ describe('a paid chat stream that breaks', () => {
     expect(text).not.toContain('lost')
     expect(exchange().record.details['stream_error']).toBe('GPU on fire')
   })
+
+  test.each([
+    [
+      'in the choice',
+      'data: {"choices":[{"index":0,"delta":{},"error":{"code":502,"message":"GPU down"}}]}\n\n',
+    ],
+    ['beside no choices', 'data: {"choices":[],"error":{"message":"GPU down"}}\n\n'],
+    ['as vLLM does', 'data: {"object":"error","message":"GPU down","code":500}\n\n'],
+    [
+      'as MiniMax does',
+      'data: {"base_resp":{"status_code":1002,"status_msg":"GPU down"},"choices":null}\n\n',
+    ],
+    ['as FastAPI does', 'data: {"detail":"GPU down"}\n\n'],
+    ['by its name only', 'event: error\ndata: {"reason":"GPU down"}\n\n'],
+    ['by its name, as text', 'event: error\ndata: GPU down\n\n'],
+    ['as a wrapper does', 'data: {"success":false,"message":"GPU down"}\n\n'],
+  ])('by an error %s ends as a truncated answer', async (_how, event) => {
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([chunk('he'), event, DONE]) })
+    const text = await (await ask(url)).text()
+    expect(ended(text)).toMatchObject({ choices: [{ finish_reason: 'length' }] })
+    expect(text).not.toContain('GPU')
+    expect(exchange().record.details['stream_error']).toContain('GPU down')
+  })
+
+  test.each(['{}', '[]', 'null', '""', '{"code":0,"message":""}', '{"message":null,"code":null}'])(
+    'is not told by an error of %s beside content, paid or unpaid',
+    async (error) => {
+      const beside = `data: {"id":"c1","choices":[{"index":0,"delta":{"content":"llo"}}],"base_resp":{"status_code":0},"error":${error}}\n\n`
+      const stream = `${chunk('he')}${beside}${chunk('', 'stop')}${usageChunk()}${DONE}`
+      for (const [kind, endpoint] of [
+        ['paid', '/chat/completions'],
+        ['paid', '/images/generations'],
+        ['unpaid', '/chat/completions'],
+      ] as const) {
+        const { url, exchange } = await world({ kind, endpoint, seller: sending([stream]) })
+        expect((await (await ask(url)).text()).replace(',"cost":0.001', '')).toBe(stream)
+        expect(exchange().relay).toMatchObject({
+          truncated: false,
+          usage: { inputTokens: 5, outputTokens: 2 },
+        })
+      }
+    },
+  )
 
   test('by finish_reason "error" ends as a truncated answer', async () => {
     const { url } = await world({ kind: 'paid', seller: sending([chunk('he'), chunk('', 'error'), DONE]) })
@@ -826,7 +872,7 @@ describe('the headers of a paid answer', () => {
     }
     const { url, exchange } = await world({
       kind: 'paid',
-      seller: sending(['{}'], {
+      seller: sending(['{"choices":[{"message":{"content":"y"}}]}'], {
         ...bad,
         'x-tollway-spent': 'no',
         'x-request-id': 'theirs',
@@ -858,7 +904,9 @@ describe('a paid answer of another kind', () => {
   ])(
     'that is compressed as %s is decoded: the cost is ours, and its usage is known',
     async (coding, encode) => {
-      const body = encode('{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":9}}')
+      const body = encode(
+        '{"choices":[{"message":{"content":"y"}}],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":9}}',
+      )
       const { url, exchange } = await world({
         kind: 'paid',
         seller: sending([body.subarray(0, 9), body.subarray(9)], {
@@ -868,7 +916,7 @@ describe('a paid answer of another kind', () => {
       })
       const answer = await ask(url)
       expect(await answer.text()).toBe(
-        '{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":0.001}}',
+        '{"choices":[{"message":{"content":"y"}}],"usage":{"prompt_tokens":3,"completion_tokens":4,"cost":0.001}}',
       )
       expect(answer.message.headers['content-encoding']).toBeUndefined()
       expect(exchange().relay.usage).toEqual({ inputTokens: 3, outputTokens: 4 })
@@ -896,6 +944,13 @@ describe('a paid answer of another kind', () => {
     ['a web page of no type', '\n<!DOCTYPE html><p>', {}],
     ['an error', '{"error":{"message":"no model for you"}}', JSON_HEADERS],
     ['an error of no type', ' {"error":"no model for you","usage":{"cost":9}}', {}],
+    ['an object of nothing', '{}', JSON_HEADERS],
+    ['a web page sent as JSON', '<html>Down</html>', JSON_HEADERS],
+    ['a list of no choices', '{"choices":[],"usage":{"cost":9}}', JSON_HEADERS],
+    ['a challenge', '{"x402Version":1,"accepts":[]}', JSON_HEADERS],
+    ['an error as FastAPI writes it', '{"detail":"no model for you"}', JSON_HEADERS],
+    ['an error as vLLM writes it', '{"object":"error","message":"no model for you"}', JSON_HEADERS],
+    ['an error as MiniMax writes it', '{"base_resp":{"status_code":1,"status_msg":"no model for you"}}', {}],
     [
       'an error as Anthropic writes it',
       '{"type":"error","error":{"message":"no model for you"}}',
@@ -917,8 +972,12 @@ describe('a paid answer of another kind', () => {
   })
 
   test.each([
-    ['JSON of no type', '\r\n {"choices":[],"usage":{"cost":9}}', {}],
-    ['JSON sent as text', '{"choices":[],"usage":{"cost":9}}', { 'content-type': 'text/plain' }],
+    ['JSON of no type', '\r\n {"choices":[{"message":{"content":"y"}}],"usage":{"cost":9}}', {}],
+    [
+      'JSON sent as text',
+      '{"choices":[{"message":{"content":"y"}}],"usage":{"cost":9}}',
+      { 'content-type': 'text/plain' },
+    ],
     ['a stream of no type', WHOLE, {}],
   ])('that is %s has the cost that was paid', async (_name, body, headers) => {
     const stream = body === WHOLE
@@ -937,7 +996,11 @@ describe('a paid answer of another kind', () => {
   })
 
   test.each([
-    ['an error beside an answer', '{"error":{"message":"x"},"choices":[{}]}', JSON_HEADERS],
+    [
+      'an error beside an answer',
+      '{"error":{"message":"x"},"choices":[{"message":{"content":"y"}}]}',
+      JSON_HEADERS,
+    ],
     ['no error, in so many words', '{"error":null,"status":"ok"}', JSON_HEADERS],
     ['plain text', 'Once upon a time', { 'content-type': 'text/plain' }],
   ])('that holds %s is given to the client', async (_name, body, headers) => {

@@ -1,7 +1,8 @@
 /** Whether what a seller gave for its money is an answer at all. Pure, and careful: a strange answer is better than none. */
-import { scanTopLevel } from '../json/json-scan.ts'
-import type { AnswerKind } from './stream-json.ts'
+import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import { isBlank } from '../json/json-bytes.ts'
+import { ERROR_MEMBERS, errorIn, isChallenge, isNothing, likelyErrorIn, messageIn } from './error-signs.ts'
+import { answerKind, isJson, objects, type AnswerKind, type Json } from './stream-json.ts'
 
 /** Members of which answers of model APIs have at least one. */
 const ANSWERS: ReadonlySet<string> = new Set([
@@ -19,17 +20,142 @@ const ANSWERS: ReadonlySet<string> = new Set([
   'input_tokens',
 ])
 
-/** Values of an `error` that mean that there is none. */
-const NO_ERROR = /^(?:null|false|0|""|\{\s*\}|\[\s*\])$/
+/** Beside an error of a chat or a message these are no answer: wrappers put anything there. */
+const NO_CHAT_ANSWERS: ReadonlySet<string> = new Set(['data', 'results', 'input_tokens'])
 
-/** Whether a JSON text reports an error and contains no part of an answer. */
-export function isErrorOnly(body: Uint8Array): boolean {
-  const members = scanTopLevel(body) ?? []
-  if (members.some(({ key }) => ANSWERS.has(key))) return false
-  return members.some(
+/** The list that an answer of an endpoint is made of: without an element there is no answer. */
+const LISTS: ReadonlyMap<string, string> = new Map([
+  ['/chat/completions', 'choices'],
+  ['/completions', 'choices'],
+  ['/embeddings', 'data'],
+  ['/images/generations', 'data'],
+  ['/images/edits', 'data'],
+  ['/images/variations', 'data'],
+  ['/moderations', 'results'],
+  ['/rerank', 'results'],
+])
+
+/** A longer value is not read: it holds something. */
+const MAX_READ_BYTES = 65_536
+
+/** Why a text is no answer. */
+export interface NoAnswer {
+  readonly what: 'nothing' | 'a web page' | 'an error' | 'another demand for payment'
+  /** The seller's message about an error, not cleaned. */
+  readonly message?: string | undefined
+}
+
+/**
+ * Judges a whole body that was sent as JSON.
+ * @param endpoint what was asked, e.g. `/chat/completions`
+ * @returns `undefined` for an answer, and for a text that is no JSON, unless it is empty or a web page
+ */
+export function judgeJsonAnswer(endpoint: string, body: Uint8Array): NoAnswer | undefined {
+  const first = body.find((byte) => !isBlank(byte))
+  if (first === undefined) return { what: 'nothing' }
+  if (first === LESS_THAN) return { what: 'a web page' }
+  const kind = answerKind(endpoint)
+  const members = scanTopLevel(body)
+  if (!members) return kind === undefined ? undefined : judgeOther(body)
+  if (members.length === 0) return { what: 'nothing' }
+  const given = read(body, members)
+  const holdsAnswer = members.some(
     ({ key, valueStart, valueEnd }) =>
-      key === 'error' && !NO_ERROR.test(Buffer.from(body.subarray(valueStart, valueEnd)).toString('latin1')),
+      ANSWERS.has(key) &&
+      !(kind !== undefined && NO_CHAT_ANSWERS.has(key)) &&
+      (valueEnd - valueStart > MAX_READ_BYTES || holdsSomething(key, given[key])),
   )
+  if (holdsAnswer) return undefined
+  const message = likelyErrorIn(given) ?? choiceError(given) ?? (kind && messageAlone(given))
+  if (message !== undefined) return isChallenge(given) ? { what: DEMAND } : { what: 'an error', message }
+  const list = LISTS.get(endpoint)
+  if (list !== undefined && list in given && isEmptyList(list, given[list])) return { what: 'nothing' }
+  return isEmptyMessage(kind, given) ? { what: 'nothing' } : undefined
+}
+
+const LESS_THAN = 0x3c
+const DEMAND = 'another demand for payment'
+
+/** JSON that is no object: Gemini sends its errors in a list; a text is better than nothing. */
+function judgeOther(body: Uint8Array): NoAnswer | undefined {
+  if (body.length > MAX_READ_BYTES) return undefined
+  const value = parse(body)
+  if (value === undefined) return undefined
+  if (Array.isArray(value)) {
+    const message = objects(value)
+      .map(likelyErrorIn)
+      .find((found) => found !== undefined)
+    if (message !== undefined) return { what: 'an error', message }
+    return value.length === 0 ? { what: 'nothing' } : undefined
+  }
+  return typeof value === 'string' && !isNothing(value) ? undefined : { what: 'nothing' }
+}
+
+/** The members that matter, parsed; those too long to be read are left out. */
+function read(body: Uint8Array, members: readonly Member[]): Json {
+  const given: Record<string, unknown> = {}
+  for (const { key, valueStart, valueEnd } of members) {
+    if (!ERROR_MEMBERS.has(key) && !ANSWERS.has(key) && key !== 'stop_reason') continue
+    if (valueEnd - valueStart <= MAX_READ_BYTES) given[key] = parse(body.subarray(valueStart, valueEnd))
+  }
+  return given
+}
+
+function holdsSomething(key: string, value: unknown): boolean {
+  if (key === 'choices') return objects(value).some(isFilledChoice)
+  return typeof value === 'object' ? value !== null && Object.keys(value).length > 0 : !isNothing(value)
+}
+
+/** Whether a choice has more in it than its role, its reason or an error. */
+function isFilledChoice(choice: Json): boolean {
+  return ['message', 'delta', 'text'].some((name) => {
+    const value = choice[name]
+    if (!isJson(value)) return typeof value === 'string' && value !== ''
+    return Object.entries(value).some(
+      ([inner, given]) => inner !== 'role' && given !== null && given !== '' && !isEmptyObject(given),
+    )
+  })
+}
+
+function isEmptyObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/** OpenRouter reports in the choice what failed. */
+function choiceError(given: Json): string | undefined {
+  for (const choice of objects(given['choices'])) {
+    const message = errorIn({ error: choice['error'] })
+    if (message !== undefined) return message
+    if (choice['finish_reason'] === 'error') return 'finish_reason: error'
+  }
+  return undefined
+}
+
+/** API gateways answer `{"message": "Forbidden"}`; no model API answers a message with so little. */
+function messageAlone({ message, msg }: Json): string | undefined {
+  return messageIn([message, msg].filter((text) => typeof text === 'string'))
+}
+
+function isEmptyList(name: string, value: unknown): boolean {
+  if (!Array.isArray(value) || value.length === 0) return true
+  if (name !== 'choices') return false
+  return !objects(value).some((choice) => ['message', 'delta', 'text'].some((part) => part in choice))
+}
+
+/** Responses and messages that a model ended at once have nothing in them, and are answers: they say how they ended. */
+function isEmptyMessage(kind: AnswerKind | undefined, given: Json): boolean {
+  if (kind === 'responses' && 'output' in given) {
+    return !Array.isArray(given['output']) || typeof given['status'] !== 'string'
+  }
+  return kind === 'anthropic' && 'content' in given && typeof given['stop_reason'] !== 'string'
+}
+
+function parse(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')) as unknown
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether there is nothing but blanks. */

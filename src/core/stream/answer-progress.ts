@@ -1,5 +1,6 @@
 /** How far a streamed answer of chunks has come (chat and text completions), read from its events without changing them. */
 import { scanTopLevel } from '../json/json-scan.ts'
+import { ERROR_MEMBERS, errorIn, likelyErrorIn } from './error-signs.ts'
 import type { StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
@@ -27,8 +28,8 @@ export class AnswerProgress implements StreamProgress {
   #done = false
   #usage: Usage | undefined
   #inputTokens: unknown
-  /** Stock clients send a request again after `finish_reason: "error"`, so it is an error like any other. */
-  #failed = false
+  /** What a choice says of its failure: stock clients send a request again after `finish_reason: "error"`, as after any error. */
+  #failed: string | undefined
 
   /**
    * @param shape whose chunks are added where some are missing
@@ -99,18 +100,18 @@ export class AnswerProgress implements StreamProgress {
     }
     const members = scanTopLevel(value)
     if (!members) return 'partial'
-    let error: string | undefined
-    let isEmpty = false
-    let hasUsage = false
+    const given: Record<string, unknown> = {}
     for (const { key, valueStart, valueEnd } of members) {
-      if (!READ.has(key)) continue
+      if (!READ.has(key) && !ERROR_MEMBERS.has(key)) continue
       const json = parse(value.subarray(valueStart, valueEnd))
-      if (key === 'error') error = errorText(json) ?? error
-      else this.#note(key, json)
-      if (key === 'choices') isEmpty = Array.isArray(json) && json.length === 0
-      if (key === 'usage') hasUsage = isRecord(json)
+      given[key] = json
+      this.#note(key, json)
     }
-    if (this.#failed) error ??= 'finish_reason: error'
+    const { choices, usage } = given
+    const isEmpty = Array.isArray(choices) && choices.length === 0
+    const hasUsage = isRecord(usage)
+    const holdsAnswer = hasUsage || (Array.isArray(choices) && !isEmpty)
+    const error = (holdsAnswer ? errorIn(given) : likelyErrorIn(given)) ?? this.#failed
     if (error !== undefined) return { error }
     return isEmpty && hasUsage ? 'usage' : 'whole'
   }
@@ -136,7 +137,8 @@ export class AnswerProgress implements StreamProgress {
       // Some sellers report the usage in the choice, and clients read it there.
       this.#noteUsage(property(choice, 'usage'))
       const reason = property(choice, 'finish_reason')
-      if (reason === 'error') this.#failed = true
+      this.#failed ??= errorIn({ error: property(choice, 'error') })
+      if (reason === 'error') this.#failed ??= 'finish_reason: error'
       else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)
     }
   }
@@ -156,18 +158,10 @@ const READ: ReadonlySet<string> = new Set([
   'id',
   'model',
   'created',
-  'error',
 ])
 
 /** OpenAI allows 128; more than that is not kept track of. */
 const MAX_CHOICES = 1024
-
-function errorText(error: unknown): string | undefined {
-  if (typeof error === 'string') return error === '' ? undefined : error
-  if (typeof error !== 'object' || error === null) return undefined
-  const message = property(error, 'message')
-  return typeof message === 'string' ? message : 'error'
-}
 
 function parse(bytes: Buffer): unknown {
   try {

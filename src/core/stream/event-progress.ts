@@ -1,7 +1,8 @@
 /** How far a streamed answer of named events has come (Responses, Anthropic), and how it is ended when it breaks. */
 import { AnthropicCollector, messageDelta } from './anthropic-stream.ts'
 import { ResponsesCollector } from './responses-stream.ts'
-import { isJson, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
+import { errorIn, likelyErrorIn } from './error-signs.ts'
+import { member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
@@ -46,7 +47,7 @@ abstract class EventProgress implements StreamProgress {
     }
     const event = parseJson(text)
     if (!event) return 'partial'
-    const words = errorWords(event)
+    const words = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
     if (words !== undefined) return { error: words }
     if (WHOLE.has(event['type'])) this.#complete = true
     this.#kept += value.length
@@ -172,15 +173,6 @@ export class AnthropicProgress extends EventProgress {
 }
 
 const STOP: StreamEvent = { event: 'message_stop', data: { type: 'message_stop' } }
-
-/** What the seller says when the event is an error: stock clients send a request again after one. */
-function errorWords(event: Json): string | undefined {
-  const failed = event['type'] === 'response.failed'
-  const error = failed ? member(event['response'], 'error') : event['error']
-  if (event['type'] !== 'error' && !failed && !isJson(error)) return undefined
-  const message = member(error, 'message') ?? event['message']
-  return typeof message === 'string' ? message.slice(0, 256) : 'error'
-}
 
 /** Of an event beyond what is kept: what begins or ends with it, and nothing that grows. */
 function outlineOf(event: Json): Json | undefined {

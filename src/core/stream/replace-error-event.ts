@@ -1,5 +1,7 @@
 /** Error events of the streams that Tollway cannot end itself (Responses, Anthropic): the seller's words give way to ours. */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
+import { errorIn, likelyErrorIn } from './error-signs.ts'
+import { parseJson } from './stream-json.ts'
 import { brokenOff } from './truncation.ts'
 
 /** An error event with its words exchanged. */
@@ -19,7 +21,9 @@ const MAX_WORDS = 256
 export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined {
   if (!MARKS.some((mark) => value.includes(mark))) return undefined
   const members = scanTopLevel(value)
-  if (!members) return undefined
+  const event = members && parseJson(value.toString('utf8'))
+  const message = event && (typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event))
+  if (!members || message === undefined) return undefined
   const isError = members.some(({ key, ...at }) => key === 'type' && textOf(value, at) === '"error"')
   const words: string[] = []
   let bytes = value
@@ -31,11 +35,22 @@ export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined
     bytes = replaceMember(bytes, member, ours.text)
     words.unshift(ours.words)
   }
-  return words.length === 0 ? undefined : { bytes, words: words.join(' ').slice(0, MAX_WORDS) }
+  if (words.length > 0) return { bytes, words: words.join(' ').slice(0, MAX_WORDS) }
+  return { bytes: Buffer.from(JSON.stringify(brokenOff().toBody())), words: message }
 }
 
-/** Every spelling of an error has one of these: the key, or an escape inside a key or value. */
-const MARKS = [Buffer.from('"error"'), Buffer.from('\\u')]
+/** Every spelling of an error has one of these: a key that reports it, or an escape inside a key or value. */
+const MARKS = [
+  '"error',
+  '"base_resp"',
+  '"code"',
+  '"detail"',
+  '"success"',
+  '"ok"',
+  '"status',
+  '"x402V',
+  '\\u',
+].map((mark) => Buffer.from(mark))
 
 function replacement(
   key: string,
@@ -43,7 +58,7 @@ function replacement(
   isError: boolean,
 ): { readonly text: string; readonly words: string } | undefined {
   const { error } = brokenOff().toBody()
-  if (key === 'error' && theirs !== 'null') return { text: JSON.stringify(error), words: theirs }
+  if (key === 'error') return { text: JSON.stringify(error), words: theirs }
   if (isError && (key === 'message' || key === 'code')) {
     return { text: JSON.stringify(error[key]), words: theirs }
   }

@@ -2,13 +2,14 @@
 import { ByteSink } from './byte-sink.ts'
 import type { CostSplicer } from './cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
-import { eventText, type AnswerKind, type StreamEvent } from './stream-json.ts'
+import { messageIn } from './error-signs.ts'
+import { eventText, parseJson, type AnswerKind, type StreamEvent } from './stream-json.ts'
 import type { Usage } from './usage.ts'
 import { AnswerProgress } from './answer-progress.ts'
 import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
 import { replaceErrorEvent } from './replace-error-event.ts'
 import { EventBuffer } from './event-buffer.ts'
-import type { StreamProgress } from './stream-progress.ts'
+import type { ReadEvent, StreamProgress } from './stream-progress.ts'
 import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
 /** Longest line that is read; a longer one is passed on as it comes, unread. */
@@ -44,6 +45,8 @@ export class SseRelay {
   #isFirstLine = true
   /** We wrote a comment before the seller's first byte, so its byte order mark would end up in the middle. */
   #spokeFirst = false
+  /** The event that is passing is named `error`. */
+  #isNamedError = false
   readonly #event: EventBuffer
   #sellerError: string | undefined
   #sellerWords: string | undefined
@@ -176,13 +179,14 @@ export class SseRelay {
       if (!isComment && !this.#event.isOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
         this.#event.hold(out)
       }
+      if (!isComment) this.#isNamedError ||= NAMED_ERROR.test(bytes.toString('latin1', from, from + 16))
       this.#event.put(bytes.subarray(from), out)
       this.#event.put(end, out)
       if (piece.kind === 'line' && !isComment) this.#event.lineDone()
       return 'other'
     }
     const value = bytes.subarray(start)
-    const read = this.#progress.read(value)
+    const read = this.#read(value)
     if (typeof read === 'object' && this.#options.shape !== 'other') {
       this.#sellerError = read.error
       this.#event.forget()
@@ -207,8 +211,17 @@ export class SseRelay {
     return isPart ? 'other' : 'whole'
   }
 
+  /** Reads the data of an event; one that is named `error` is one, whatever is in it. */
+  #read(value: Buffer): ReadEvent {
+    const read = this.#progress.read(value)
+    if (!this.#isNamedError || typeof read === 'object') return read
+    const text = value.toString('utf8')
+    return { error: messageIn(parseJson(text) ?? text) ?? 'error' }
+  }
+
   #endEvent(end: Buffer, out: ByteSink): void {
     this.#isFirstLine = false
+    this.#isNamedError = false
     this.#eventSplicer = undefined
     if (this.#event.hasParts) this.#readParts()
     if (this.#sellerError !== undefined) return
@@ -253,6 +266,9 @@ function progressOf({ shape, tellsUsage }: SseRelayOptions): StreamProgress {
   if (shape === 'anthropic') return new AnthropicProgress()
   return new AnswerProgress(shape, tellsUsage)
 }
+
+/** Every client that looks at names takes this one for an error. */
+const NAMED_ERROR = /^event: ?error\s*$/
 
 const LF = 0x0a
 const COLON = 0x3a

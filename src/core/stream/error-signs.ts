@@ -1,0 +1,145 @@
+/**
+ * The one judge of errors in what sellers answer with status 200: whole JSON answers, single events, and answers that are
+ * only counted. Pure. The forms are those of OpenAI, Anthropic, OpenRouter, vLLM (`object: "error"`), MiniMax (`base_resp`),
+ * FastAPI (`detail`), Cloudflare (`success: false`, `errors`), API gateways (`code` and `message`) and x402 challenges.
+ */
+import { isJson, member, type Json } from './stream-json.ts'
+
+/** The members of an object that {@link errorIn} and {@link likelyErrorIn} look at. */
+export const ERROR_MEMBERS: ReadonlySet<string> = new Set([
+  'accepts',
+  'base_resp',
+  'code',
+  'description',
+  'detail',
+  'error',
+  'error_code',
+  'error_description',
+  'error_msg',
+  'errorMessage',
+  'errors',
+  'message',
+  'msg',
+  'object',
+  'ok',
+  'reason',
+  'response',
+  'status',
+  'statusCode',
+  'success',
+  'title',
+  'type',
+  'x402Version',
+])
+
+const MAX_MESSAGE_LENGTH = 256
+
+/** Values that sellers put where an error would be when there is none. */
+const NO_ERROR: ReadonlySet<string> = new Set([
+  '',
+  '0',
+  '200',
+  'false',
+  'nil',
+  'no error',
+  'none',
+  'null',
+  'ok',
+  'success',
+  'undefined',
+])
+
+/** Nothing that is empty is nested deeper than this; a hostile text could be. */
+const MAX_DEPTH = 4
+
+/** Whether a value says that there is no error: `null`, `false`, `0`, `""`, `{}`, `[]`, or an object of nothing else. */
+export function isNothing(value: unknown, depth = 0): boolean {
+  if (value === undefined || value === null || value === false) return true
+  if (typeof value === 'number') return value === 0 || value === 200
+  if (typeof value === 'string') return NO_ERROR.has(value.trim().toLowerCase())
+  if (typeof value !== 'object' || depth >= MAX_DEPTH) return false
+  return Object.values(value).every((inner) => isNothing(inner, depth + 1))
+}
+
+/**
+ * The seller's message where an object certainly reports an error.
+ * @returns `undefined` when it reports none
+ */
+export function errorIn(given: Json): string | undefined {
+  const { error, errors, object, type, response } = given
+  if (!isNothing(error)) return messageIn(error) ?? messageIn(given) ?? 'error'
+  if (Array.isArray(errors) && !isNothing(errors)) return messageIn(errors) ?? 'error'
+  if (isJson(response) && (type === 'response.failed' || response['status'] === 'failed')) {
+    return messageIn(response['error']) ?? 'error'
+  }
+  if (object === 'error' || type === 'error' || type === 'response.failed') return messageIn(given) ?? 'error'
+  const base = given['base_resp']
+  if (isNothing(member(base, 'status_code'))) return undefined
+  return messageIn(member(base, 'status_msg')) ?? 'error'
+}
+
+/**
+ * The same for signs that mean an error only where nothing of an answer stands beside them.
+ * @returns `undefined` when there is no such sign
+ */
+export function likelyErrorIn(given: Json): string | undefined {
+  const certain = errorIn(given)
+  if (certain !== undefined) return certain
+  if (isChallenge(given)) return 'asked for another payment'
+  const { detail, success, ok, status, title } = given
+  if (!isNothing(detail)) return messageIn(detail) ?? 'error'
+  const isFailed = typeof status === 'string' && /^(?:error|fail|failed|failure)$/i.test(status)
+  if (success === false || ok === false || isFailed) return messageIn(given) ?? 'error'
+  const code = [given['code'], given['error_code'], given['statusCode'], status].find(isErrorCode)
+  const message = messageIn([
+    given['message'],
+    given['msg'],
+    given['error_msg'],
+    given['errorMessage'],
+    title,
+  ])
+  if (given['error_msg'] !== undefined || given['errorMessage'] !== undefined) return message
+  return code === undefined ? undefined : message
+}
+
+/** Whether an object is an x402 challenge: an answer of 402 that came with another status. */
+export function isChallenge(given: Json): boolean {
+  return given['x402Version'] !== undefined && Array.isArray(given['accepts'])
+}
+
+function isErrorCode(value: unknown): boolean {
+  if (typeof value === 'number') return value !== 0 && (value < 200 || value > 299)
+  return (
+    typeof value === 'string' && !isNothing(value) && !/^(?:2\d\d|queued|in_progress|completed)$/.test(value)
+  )
+}
+
+/** Where sellers describe an error, the most helpful first. */
+const MESSAGE_MEMBERS = [
+  'message',
+  'msg',
+  'detail',
+  'error_description',
+  'description',
+  'error_msg',
+  'errorMessage',
+  'status_msg',
+  'reason',
+  'title',
+  'error',
+  'code',
+  'type',
+] as const
+
+/** The first message in a text, a list or an object, at most 256 characters. */
+export function messageIn(value: unknown, depth = 0): string | undefined {
+  if (typeof value === 'string') return isNothing(value) ? undefined : value.slice(0, MAX_MESSAGE_LENGTH)
+  if (typeof value === 'number') return isNothing(value) ? undefined : String(value)
+  if (depth >= MAX_DEPTH || typeof value !== 'object' || value === null) return undefined
+  const places = Array.isArray(value) ? value.slice(0, 8) : MESSAGE_MEMBERS.map((name) => member(value, name))
+  for (const place of places) {
+    const message = messageIn(place, depth + 1)
+    if (message !== undefined) return message
+  }
+  return undefined
+}
