@@ -6,6 +6,7 @@ import { ConfigError } from '../../../core/errors.ts'
 import { NoLedgerError } from '../no-ledger.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { checkLedger, explainLedgerError } from './file.ts'
+import { refuseLogLeftBehind } from './one-log.ts'
 import { integer, text } from './rows.ts'
 
 /** What a copy holds. */
@@ -33,6 +34,7 @@ export function copyLedger(path: string, target: string): LedgerCopy {
   try {
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     checkLedger(db, source)
+    refuseLogLeftBehind(db, source)
     // One read transaction: a copy page by page would begin anew whenever somebody writes.
     db.prepare('VACUUM INTO ?').run(target)
   } catch (error) {

@@ -7,6 +7,7 @@ import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
+import { claimLog, joinLog } from './one-log.ts'
 import { outsideFailure, storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer, text, type Row } from './rows.ts'
@@ -25,6 +26,9 @@ export interface OpenOptions {
   readonly connect: (path: string) => Connection
 }
 
+/** Between two tries to join the log of a ledger that another process is about to leave, milliseconds. */
+const PAUSE_MS = 20
+
 const CORRUPT = 11
 const NOT_A_DATABASE = 26
 
@@ -36,15 +40,35 @@ const NOT_A_DATABASE = 26
 export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) => T): T {
   const path = resolve(options.path)
   if (!isThere(path)) create(path)
-  const db = options.connect(path)
-  try {
-    db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`)
-    checkLedger(db, path)
-    configure(db, path)
-    migrate(db)
-    return use(db)
-  } catch (error) {
+  const until = performance.now() + options.busyTimeoutMs
+  for (;;) {
+    claim(path)
+    const db = options.connect(path)
+    try {
+      db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`)
+      checkLedger(db, path)
+      configure(db, path)
+      migrate(db)
+      const otherLog = joinLog(db, path)
+      if (!otherLog) return use(db)
+      // The process with the other log may just be ending.
+      if (performance.now() >= until) throw otherLog
+    } catch (error) {
+      db.close()
+      throw explainLedgerError(error, path)
+    }
     db.close()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
+  }
+}
+
+function claim(path: string): void {
+  try {
+    claimLog(path, (db) => {
+      checkVersion(db, path)
+      migrate(db)
+    })
+  } catch (error) {
     throw explainLedgerError(error, path)
   }
 }
@@ -102,6 +126,12 @@ function create(path: string): void {
  * @throws ConfigError when it is not
  */
 export function checkLedger(db: Connection, path: string): void {
+  checkVersion(db, path)
+  const found = text(pragma(db, 'quick_check(1)'), 'quick_check')
+  if (found !== 'ok') throw damaged(path)
+}
+
+function checkVersion(db: Pick<Connection, 'exec' | 'prepare'>, path: string): void {
   const application = integer(pragma(db, 'application_id'), 'application_id')
   const version = integer(pragma(db, 'user_version'), 'user_version')
   if (application !== APPLICATION_ID) {
@@ -114,8 +144,7 @@ export function checkLedger(db: Connection, path: string): void {
       `The ledger ${path} was written by a newer Tollway (schema ${version}; this one knows up to ${SCHEMA_VERSION}). Run the newer Tollway, or restore the backup made before the upgrade.`,
     )
   }
-  const found = text(pragma(db, 'quick_check(1)'), 'quick_check')
-  if (version < 1 || found !== 'ok') throw damaged(path)
+  if (version < 1) throw damaged(path)
 }
 
 function configure(db: Connection, path: string): void {
@@ -129,7 +158,7 @@ function configure(db: Connection, path: string): void {
   db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864')
 }
 
-function migrate(db: Connection): void {
+function migrate(db: Pick<Connection, 'exec' | 'prepare'>): void {
   const current = (): number => integer(pragma(db, 'user_version'), 'user_version')
   if (current() === SCHEMA_VERSION) return
   db.exec('BEGIN IMMEDIATE')
@@ -142,7 +171,7 @@ function migrate(db: Connection): void {
   db.exec('COMMIT')
 }
 
-function pragma(db: Connection, name: string): Row {
+function pragma(db: Pick<Connection, 'prepare'>, name: string): Row {
   return db.prepare(`PRAGMA ${name}`).get() ?? {}
 }
 

@@ -6,6 +6,7 @@ import { ConfigError } from '../../../core/errors.ts'
 import { NoLedgerError } from '../no-ledger.ts'
 import { storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
+import { refuseLogLeftBehind } from './one-log.ts'
 import { integer } from './rows.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from './schema.ts'
 import { SqliteAuditHeads } from './audit-heads.ts'
@@ -38,6 +39,7 @@ export function readSqliteLedger(file: string): LedgerReader {
   try {
     db = new DatabaseSync(path, { readOnly: true })
     check(db, path)
+    refuseLogLeftBehind(db, path)
     db.exec('BEGIN')
     return reader(db, new SqliteBudgets(db))
   } catch (error) {

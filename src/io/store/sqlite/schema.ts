@@ -272,6 +272,16 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE vouchers ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
   UPDATE vouchers SET ordered = signed;
   `,
+  // Where the log of the processes that have the ledger open is: see one-log.ts.
+  `
+  CREATE TABLE ledger_log (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    place TEXT,
+    path TEXT,
+    files TEXT
+  ) STRICT;
+  INSERT INTO ledger_log VALUES (1, NULL, NULL, NULL);
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */
