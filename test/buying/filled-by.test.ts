@@ -24,7 +24,7 @@ test.each([
   ],
   [
     { w: direct, p: { ...pool, config: './c', auths: './a', filled_by: 'w' } },
-    /filled_by: stands beside config/,
+    /filled_by: cannot be combined with config/,
   ],
 ])('%j is refused with the fix', (entries, words) => {
   expect(() => payers(entries)).toThrow(words)

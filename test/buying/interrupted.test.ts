@@ -122,7 +122,7 @@ test('a remote signer signs side by side, shows progress, and an order it left u
 test('two runs at once do not do the same work twice', async () => {
   const [one, two] = await Promise.all([shop.tollway(...order(50)), shop.tollway(...order(50))])
   expect([one.code, two.code].toSorted((a, b) => a - b)).toEqual([0, 1])
-  expect(one.err + two.err).toContain('buys on this ledger right now')
+  expect(one.err + two.err).toContain('is already buying on this ledger')
   expect(await books()).toMatchObject({ vouchers: 50, ordered: 50 })
 })
 

@@ -282,7 +282,7 @@ general_settings: { database_url: x }
   expect(stdout).toContain('callers       those of the keys file')
   for (const line of [
     'Routes of one name are tried as they are listed, lower order first.',
-    'fast stands for m.',
+    'fast is an alias for m.',
     'When m cannot be served: spare.',
     'm at 127.0.0.1:1: only for callers a; at most 2 requests at once.',
     'm at 127.0.0.1:2: sent without store.',

@@ -150,7 +150,7 @@ describe('buy', () => {
         if (balance !== undefined) await chain.levers.mint(wallet, full - balance)
       }
       const listed = await shop.tollway('list')
-      expect(listed.out + listed.err).toMatch(/Nothing was bought yet|nothing was bought/)
+      expect(listed.out + listed.err).toMatch(/Nothing was bought yet|nothing was spent or bought/)
     },
   )
 
@@ -295,13 +295,13 @@ describe('emit', () => {
     )
     const out = join(shop.directory, 'buyer')
     const bought = await buy('--count', '3', '--emit', 'obol', '--out', out, '--config', tight)
-    expect([bought.code, bought.out]).toEqual([0, expect.stringContaining('Handed over 3; 3 stand in')])
+    expect([bought.code, bought.out]).toEqual([0, expect.stringContaining('Handed over 3; 3 are in')])
     expect(statSync(join(out, 'auths', 'qwen.json')).mode & 0o777).toBe(0o600)
     const budgets = await shop.tollway('budgets', '--json', '--config', tight)
     expect(budgets.out).toMatch(/"remaining[^"]*": "0\.001"/)
     // Two more would be over the budget: one is handed over, and the other stays here.
     const more = await buy('--count', '2', '--emit', 'obol', '--out', out, '--config', tight)
-    expect([more.code, more.out]).toEqual([3, expect.stringContaining('Handed over 1; 4 stand in')])
+    expect([more.code, more.out]).toEqual([3, expect.stringContaining('Handed over 1; 4 are in')])
     expect((await shop.tollway('status', 'qwen', '--json')).json()).toMatchObject({
       remaining: 1,
       handed_over: 4,
