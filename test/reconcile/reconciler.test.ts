@@ -390,7 +390,7 @@ test('without a node nothing is released, and log and gauge say so once', async 
     expect(await newest(alone)).toMatchObject({ state: 'settled', proof: 'assumed' })
     expect(await alone.metric('tollway_reconcile_rpc_up', { network: world.chain.network })).toBe(0)
     expect(lines.filter((line) => line.includes('no_rpc'))).toHaveLength(1)
-    expect(lines.join('')).toContain('name one under chains')
+    expect(lines.join('')).toContain('add one under chains')
     expect(await (await fetch(`${alone.url}/metrics`)).text()).toContain(
       `tollway_reconcile_rpc_up{network="${world.chain.network}"} 0`,
     )
