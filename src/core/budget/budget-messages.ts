@@ -1,4 +1,4 @@
-/** The words of a budget: what a refusal says, and how amounts, subjects and windows are written. */
+/** The texts of a budget: the message of a refusal, and how amounts, subjects and windows are written. */
 import type { BudgetAsset, Claim, Totals } from './budget.ts'
 import { formatUnits } from '../money/money.ts'
 import { formatWindow, type Window } from './window.ts'
@@ -14,9 +14,9 @@ const TITLE: Readonly<Record<Window, string>> = {
 }
 
 /**
- * The words of a budget stop. Clients such as OpenClaw classify a 402 by its wording: "Daily spending limit
- * reached … resets" is shown verbatim and locks nothing, other phrases disable the key for minutes.
- * @param freeAt of a rolling window: when enough has aged out, milliseconds since the epoch
+ * The message of a budget refusal. Clients such as OpenClaw classify a 402 by its wording: "Daily spending limit reached …
+ * resets" is shown verbatim and locks nothing; other phrases disable the key for minutes.
+ * @param freeAt rolling windows only: when enough has aged out, milliseconds since the epoch
  */
 export function refusalMessage(claim: Claim, totals: Totals, freeAt?: number): string {
   const money = (amount: bigint): string => formatMoney(amount, claim.asset)
@@ -37,7 +37,7 @@ export function formatMoney(amount: bigint, asset: BudgetAsset | undefined): str
     : `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
 }
 
-/** Milliseconds since the epoch as ISO 8601, without a fraction of zero. */
+/** Milliseconds since the epoch as ISO 8601, without `.000`. */
 export function formatInstant(at: number): string {
   return new Date(at).toISOString().replace('.000', '')
 }

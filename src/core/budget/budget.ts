@@ -1,13 +1,13 @@
 import type { ChargeState } from '../charge/charge.ts'
 import { windowAt, WINDOWS, type WindowSpec } from './window.ts'
 
-/** Whose spending a limit is about. `tag`: what the client says in a header, one of a declared list. */
+/** What a limit is kept per. `tag`: a value from a declared list, sent by the client in a header. */
 export type Scope = 'caller' | 'model' | 'payer' | 'seller' | 'tag'
 
 /** Every scope, for parsers. */
 export const SCOPES = ['caller', 'model', 'payer', 'seller', 'tag'] as const satisfies readonly Scope[]
 
-/** The token a limit is counted in instead of USD, on every network that has it. */
+/** The token that a limit is counted in instead of USD, on every network that has it. */
 export interface BudgetAsset {
   readonly symbol: string
   readonly decimals: number
@@ -17,29 +17,29 @@ export interface BudgetAsset {
 export interface BudgetRule extends WindowSpec {
   /** `[a-z0-9_-]{1,40}` */
   readonly name: string
-  /** Micro-USD, or smallest units where there is an {@link asset}. */
+  /** Micro-USD, or smallest units of the {@link asset}. */
   readonly limit: bigint
   /** IANA name, e.g. `Europe/Berlin`. */
   readonly timezone: string
-  /** One limit for each of these; without it one for all together. */
+  /** A separate limit for each of these; without it, one limit for all together. */
   readonly per?: Scope | undefined
   /** Only payments in this token count, in its own units; without it all payments count, in USD. */
   readonly asset?: BudgetAsset | undefined
-  /** Tells once per window and subject when the counted sum passes it, and refuses nothing. Units as in {@link limit}. */
+  /** Raises one event per window and subject when the sum passes it, and refuses nothing. Units as in {@link limit}. */
   readonly soft?: bigint | undefined
-  /** `false`: never refuses, but reports what it would have refused. Default `true`. */
+  /** `false`: never refuses, only reports what it would have refused. Default `true`. */
   readonly enforce?: boolean | undefined
 }
 
-/** One share of a reservation: this much of this limit in this window. All of a reservation's claims or none are taken. */
+/** What a reservation takes from one limit in one window. Either all claims of a reservation are taken or none. */
 export interface Claim extends WindowSpec {
   readonly budget: string
   readonly per?: Scope | undefined
-  /** Whose share: `*` for a global budget. */
+  /** The caller, model, payer, seller or tag; `*` for a global budget. */
   readonly subject: string
   /** Start of the window, milliseconds since the epoch; 0 for `lifetime`, the instant of the reservation for `rolling`. */
   readonly windowStart: number
-  /** End of the window, milliseconds since the epoch; `undefined` where it has no end of its own. */
+  /** End of the window, milliseconds since the epoch; `undefined` for windows without a fixed end. */
   readonly windowEnd: number | undefined
   readonly limit: bigint
   readonly amount: bigint
@@ -48,19 +48,19 @@ export interface Claim extends WindowSpec {
   readonly enforce?: boolean | undefined
 }
 
-/** What a budget needs to know of a payment. */
+/** What a budget needs to know about a payment. */
 export interface Spend {
   readonly caller: string
-  /** The route's `model_name`: bounded, other than the client's text. */
+  /** The route's `model_name`: unlike the client's text, it has a bounded number of values. */
   readonly route: string
   readonly payer: string
   readonly seller: string
-  /** Subjects of `per: tag`; none counts as {@link OTHER_TAG}. */
+  /** Subjects of `per: tag`; an empty list counts as {@link OTHER_TAG}. */
   readonly tags: readonly string[]
   readonly symbol: string
   /** Smallest units. */
   readonly amount: bigint
-  /** `undefined` for an asset without a USD value: budgets in USD make no claim then. */
+  /** `undefined` for an asset without a USD value: budgets in USD then make no claim. */
   readonly microUsd: bigint | undefined
 }
 
@@ -78,10 +78,10 @@ export interface Totals {
   readonly uncertain: bigint
 }
 
-/** Sums of a window nothing was charged to. */
+/** The sums of a window without charges. */
 export const NO_TOTALS: Totals = { spent: 0n, held: 0n, authorized: 0n, uncertain: 0n }
 
-/** Whether a value from outside is a rule: limits are bigint, and a rolling window has a length. */
+/** Whether an unchecked value is a rule: limits are bigint, and a rolling window has a length. */
 export function isBudgetRule(value: unknown): value is BudgetRule {
   if (typeof value !== 'object' || value === null) return false
   const { name, limit, window, lengthMs, timezone, per, soft } = value as Partial<Record<string, unknown>>
@@ -97,7 +97,7 @@ export function isBudgetRule(value: unknown): value is BudgetRule {
   )
 }
 
-/** What a payment at `at` asks of each rule that matches it: a claim for each of its subjects. */
+/** The claims of a payment at `at`: one per matching rule and subject. */
 export function claimsFor(rules: readonly BudgetRule[], spend: Spend, at: number): Claim[] {
   return rules.flatMap((rule) => {
     const amount = amountFor(rule, spend)
@@ -125,7 +125,7 @@ export function claimOn(rule: BudgetRule, subject: string, amount: bigint, at: n
   }
 }
 
-/** Whether a rule counts USD and may refuse: an asset without a USD value cannot be paid with under it. */
+/** Whether a rule counts USD and may refuse: it rules out payments in assets without a USD value. */
 export function needsUsd(rule: BudgetRule): boolean {
   return rule.asset === undefined && rule.enforce !== false
 }
@@ -159,12 +159,12 @@ export function counted(totals: Totals): bigint {
   return totals.spent + totals.held + totals.authorized + totals.uncertain
 }
 
-/** Whether a claim fits together with what is already counted. */
+/** Whether a claim fits under its limit on top of what is already counted. */
 export function fits(totals: Totals, claim: Claim): boolean {
   return counted(totals) + claim.amount <= claim.limit
 }
 
-/** Sums of two sets of charges together. */
+/** The sums of two sets of charges combined. */
 export function addTotals(a: Totals, b: Totals): Totals {
   return {
     spent: a.spent + b.spent,
@@ -183,8 +183,8 @@ const FIELD = {
 } as const satisfies Record<ChargeState, keyof Totals | undefined>
 
 /**
- * The sums after a charge of `amount` moved between states; `from` undefined for a new reservation.
- * @param left what it counts after the move, where that is less
+ * The sums after a charge of `amount` moved between states; `from` is undefined for a new reservation.
+ * @param left what the charge counts for after the move, if less
  */
 export function moveTotals(
   totals: Totals,

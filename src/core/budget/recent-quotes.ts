@@ -1,21 +1,21 @@
-/** Remembers the lowest recent quote per seller and model, so that a spent budget refuses before the seller is asked. */
+/** Remembers the lowest recent quote per seller and model, so that an exhausted budget refuses without asking the seller. */
 
 interface Entry {
   microUsd: bigint
   readonly since: number
 }
 
-/** How long a price is trusted: after it the seller is asked again, so that a cheaper price is found. */
+/** How long a price is trusted. After that the seller is asked again, so that a lower price is noticed. */
 const MEMORY_MS = 10 * 60_000
 
-/** The most prices kept; the oldest goes first. */
+/** The most prices kept; the oldest is dropped first. */
 const MAX_ENTRIES = 10_000
 
-/** Keeps the lowest recent price, because sellers may price by request: only what cannot fit at any known price is refused. */
+/** Keeps the lowest recent price because sellers may price each request: only requests that fit at no known price are refused. */
 export class RecentQuotes {
   readonly #prices = new Map<string, Entry>()
 
-  /** Notes a quote. */
+  /** Records a quote. */
   note(key: string, microUsd: bigint, now: number): void {
     const known = this.#prices.get(key)
     if (known && now - known.since < MEMORY_MS) {

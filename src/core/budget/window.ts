@@ -1,16 +1,16 @@
-/** How long a budget's limit lasts: calendar windows, exact at the boundary and over daylight saving, and rolling ones. */
+/** Budget windows: calendar windows, exact at the boundary and across daylight-saving changes, and rolling ones. */
 import { DateTime, IANAZone } from 'luxon'
 
-/** Calendar windows start at the boundary in the rule's time zone; `rolling` has a length and no boundary. */
+/** Calendar windows start at the boundary in the rule's time zone; `rolling` has a length but no boundary. */
 export type Window = 'request' | 'hour' | 'day' | 'week' | 'month' | 'lifetime' | 'rolling'
 
 /** Every window, for parsers. */
 export const WINDOWS: readonly Window[] = ['request', 'hour', 'day', 'week', 'month', 'lifetime', 'rolling']
 
-/** A window as a budget has it. */
+/** The window of a budget. */
 export interface WindowSpec {
   readonly window: Window
-  /** Of a rolling window only, milliseconds: a charge counts from its reservation until exactly that long after. */
+  /** Rolling windows only, milliseconds: a charge counts from its reservation for exactly this long. */
   readonly lengthMs?: number | undefined
 }
 
@@ -39,8 +39,8 @@ export function formatWindow({ window, lengthMs }: WindowSpec): string {
 }
 
 /**
- * The window an instant falls in. Exact at the boundary (start inclusive, end exclusive) and over daylight saving.
- * A window without boundaries begins at the instant itself; one that never ends begins at 0.
+ * The window that contains an instant. Exact at the boundary (start inclusive, end exclusive) and across daylight-saving
+ * changes. `request` and `rolling` windows start at the instant itself, `lifetime` at 0.
  */
 export function windowAt(
   window: Window,
@@ -59,7 +59,7 @@ export function windowAt(
   }
 }
 
-/** Whether `name` is a time zone this machine knows. */
+/** Whether this machine knows the time zone `name`. */
 export function isTimezone(name: string): boolean {
   return IANAZone.isValidZone(name) || name === 'UTC'
 }

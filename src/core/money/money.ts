@@ -10,7 +10,7 @@ const RATE = /^(0|[1-9]\d{0,14})(?:\.(\d{1,18}))?$/
 /**
  * Reads an amount in an asset's smallest unit, strictly: a string of decimal digits without sign, exponent,
  * radix prefix, blank or leading zero, at most 2^256 - 1. Anything else (also a JSON number, which may have
- * lost digits already) gives `undefined`, because a limit check and a signer must never read two amounts from
+ * lost digits already) gives `undefined`: a limit check and a signer must never read two different amounts from
  * one text.
  */
 export function parseAtomic(value: unknown): bigint | undefined {
@@ -56,8 +56,8 @@ export function parseRate(value: unknown): UsdRate | undefined {
 }
 
 /**
- * The micro-USD value of `amount` smallest units of an asset, rounded up: a conversion must never let more
- * through than the limit says (rule 1).
+ * The micro-USD value of `amount` smallest units of an asset, rounded up: a conversion must never let a payment exceed a
+ * limit (rule 1).
  */
 export function toMicroUsd(amount: bigint, decimals: number, rate: UsdRate): bigint {
   const numerator = amount * rate.numerator * MICRO_USD

@@ -1,13 +1,13 @@
-/** Amounts as people spell them on the command line. */
+/** Amounts as typed on the command line. */
 import type { Asset } from './assets.ts'
 import { MICRO_USD, parseAtomic, parseUsd } from './money.ts'
 
 const WHOLE = /^(0|[1-9]\d{0,30})(?:\.(\d{1,36}))?$/
 
 /**
- * Reads an amount of a token: `1500000` is in smallest units, `1.5` and `1.5 USDC` are whole tokens, `$1.50` is worth that
- * much in USD, rounded down: it is used as a limit.
- * @returns `undefined` for anything else, other tokens, fractions finer than the token, and USD of a token without a value
+ * Reads an amount of a token: `1500000` is in smallest units, `1.5` and `1.5 USDC` are whole tokens, and `$1.50` is converted
+ * from USD and rounded down, because it serves as a limit.
+ * @returns `undefined` for anything else: another token, more decimals than the token has, or USD for a token without a USD value
  */
 export function parseSpelledAmount(
   text: string,

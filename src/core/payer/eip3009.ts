@@ -1,4 +1,4 @@
-/** EIP-3009 `transferWithAuthorization`: the message, its EIP-712 form, and the check that it says what was vetted. */
+/** EIP-3009 `transferWithAuthorization`: the message of a quote and its EIP-712 form. */
 import { findNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
 import type { Quote } from '../policy/gate.ts'
@@ -6,7 +6,7 @@ import type { TypedAuthorization, WireAuthorization } from './typed-message.ts'
 
 export { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from './typed-message.ts'
 
-/** v1 facilitators compare `validAfter` with their clock, so v1 clients start the window this much earlier. */
+/** v1 facilitators compare `validAfter` with their own clock, so the window starts this much earlier, as in v1 clients. */
 const V1_BACKDATE_SECONDS = 600
 
 /**
@@ -29,7 +29,7 @@ export function composeAuthorization(
   }
 }
 
-/** The wire form: what is signed and what is sent are made from the same record. */
+/** The wire form. What is signed and what is sent are made from the same record. */
 export function toWire(quote: Quote, record: AuthorizationRecord): WireAuthorization {
   return {
     from: record.from,
@@ -43,8 +43,8 @@ export function toWire(quote: Quote, record: AuthorizationRecord): WireAuthoriza
 
 /**
  * The EIP-712 data of a payment. The domain comes from the asset table, never from the offer (rule 6).
- * @param domain for a token whose domain the table does not have: what the contract itself proved to be its own
- * @returns `undefined` when there is none
+ * @param domain for a token whose domain is not in the table: the domain that the contract itself confirmed
+ * @returns `undefined` without a domain
  */
 export function toTyped(
   quote: Quote,

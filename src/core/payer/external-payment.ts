@@ -1,7 +1,7 @@
 /**
- * A payment that another program signed for us: the 402 such a payer is shown, and the gate its payment passes on the way
- * back (rule 6). The terms shown are the vetted ones and no others, so a payer that keeps to them can pay nothing else;
- * what comes back is checked field by field all the same.
+ * Payments signed by another program: the 402 that such a payer is shown, and the checks on the payment that it returns
+ * (rule 6). Only the vetted terms are shown, so a payer that follows them cannot pay anything else; what it returns is
+ * nevertheless checked field by field.
  */
 import { z } from 'zod'
 import { findNetwork } from '../money/assets.ts'
@@ -19,7 +19,7 @@ import { EVM_ADDRESS } from '../evm.ts'
 /** The largest payment header that is read, in bytes. Real ones are 1 to 3 kB. */
 const MAX_PAYMENT_BYTES = 32_768
 
-/** An authorization about to expire is refused by facilitators. */
+/** Facilitators refuse authorizations that are about to expire. */
 const MIN_REMAINING_SECONDS = 5
 
 const ADDRESS = z.string().regex(EVM_ADDRESS)
@@ -68,7 +68,7 @@ const PAYMENT = z.object({
   extensions: z.unknown().optional(),
 })
 
-/** What keeps a payment from being used: fixed words, for the error and the audit record. */
+/** Why a payment cannot be used: a fixed code for the error and the audit record. */
 export type ExternalFault =
   | 'unreadable'
   | 'terms'
@@ -79,18 +79,18 @@ export type ExternalFault =
   | 'signature'
   | 'nonce'
 
-/** A payment whose fields say what was vetted. Its signature is checked by who has the cryptography for it. */
+/** A payment whose fields match the quote. Its signature is not checked here; the shim does that. */
 export interface ExternalPayment {
   readonly record: AuthorizationRecord
-  /** What the signature must be of, composed anew from the quote. */
+  /** The message that must have been signed, composed from the quote. */
   readonly typed: TypedAuthorization | TypedPermit2
   /** 65 bytes, recovery id 27 or 28. */
   readonly signature: `0x${string}`
-  /** The allowance it brings along, where the seller takes one. */
+  /** The Permit2 allowance sent with the payment, if the seller accepts one. */
   readonly permit?: ExternalPermit | undefined
 }
 
-/** Whether an external payer can pay an offer through us: `exact` on an EVM network, by a method that the payer supports. */
+/** Whether an external payer can pay an offer: `exact` on an EVM network, by a method that the payer supports. */
 export function payableByOthers(offer: Offer, methods: readonly string[]): boolean {
   const { assetTransferMethod: method = 'eip3009', paymentFlow: flow } = offer.extra as {
     readonly assetTransferMethod?: unknown
@@ -106,9 +106,9 @@ export function payableByOthers(offer: Offer, methods: readonly string[]): boole
 }
 
 /**
- * The x402 v2 challenge that an external payer is shown: one offer, the vetted one, whatever version and list the seller
- * sent. Domain and window are ours.
- * @param url where the payer asks, repeated as the resource
+ * The x402 v2 challenge that an external payer is shown: only the vetted offer, whatever version and offers the seller sent.
+ * EIP-712 domain and validity are ours.
+ * @param url the address that the payer calls, repeated as the resource
  */
 export function challengeFor(quote: Quote, url: string): Readonly<Record<string, unknown>> {
   return {
@@ -136,7 +136,7 @@ export function challengeFor(quote: Quote, url: string): Readonly<Record<string,
 /**
  * Reads the payment header of an external payer and checks it against the quote.
  * @param nowMs milliseconds since the epoch
- * @param maxValiditySeconds how far `validBefore` may lie ahead; the quote's own window for payments signed just now
+ * @param maxValiditySeconds the latest `validBefore`, seconds from now; the quote's own window for payments signed just now
  * @returns the payment, or what is wrong with it
  */
 export function readExternalPayment(
@@ -214,7 +214,7 @@ function permit2Of(
   }
 }
 
-/** Some signers write the recovery id as 0 or 1; tokens take 27 or 28 only. */
+/** Some signers write the recovery id as 0 or 1; tokens accept only 27 or 28. */
 function withRecoveryId(signature: string): `0x${string}` | undefined {
   const body = signature.slice(2, 130).toLowerCase()
   const id = Number.parseInt(signature.slice(130), 16)

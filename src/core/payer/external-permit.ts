@@ -1,6 +1,6 @@
 /**
- * The allowance (EIP-2612) that comes with a Permit2 payment signed by an external payer. It is kept only when it says what the
- * payment says: this token, its payer, Permit2, exactly the price. Any other is dropped, and the payment goes without it.
+ * The EIP-2612 allowance that comes with a Permit2 payment signed by an external payer. It is kept only if it matches the
+ * payment: same token and payer, Permit2 as the spender, exactly the price. Otherwise the payment is sent without it.
  */
 import { z } from 'zod'
 import type { AuthorizationRecord } from '../charge/charge.ts'
@@ -11,9 +11,9 @@ import { GAS_SPONSORING } from '../x402/x402.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit } from './typed-message.ts'
 
-/** Its fields say what was vetted; its signature is checked by who has the cryptography for it. */
+/** An allowance whose fields match the payment. Its signature is not checked here; the shim does that. */
 export interface ExternalPermit {
-  /** What the signature must be of, composed anew. */
+  /** The message that must have been signed, composed from the quote. */
   readonly typed: TypedPermit
   readonly signature: `0x${string}`
 }
@@ -32,7 +32,7 @@ const EXTENSION = z.object({
   }),
 })
 
-/** The extension that an external payer is offered; the seller's own text stays with us. */
+/** The extension that an external payer is offered, without the seller's own text. */
 export function sponsoringFor({ method, sponsoring }: Quote): Readonly<Record<string, unknown>> {
   if (method !== 'permit2' || sponsoring === undefined) return {}
   const description = 'An EIP-2612 permit for Permit2 may be sent along.'
@@ -40,9 +40,10 @@ export function sponsoringFor({ method, sponsoring }: Quote): Readonly<Record<st
 }
 
 /**
- * Reads it from the extensions of a payment.
- * @param record the payment's own, checked
- * @param latest when it must be over, seconds since the epoch
+ * Reads the allowance from the extensions of a payment.
+ * @param record the record of the payment, already checked
+ * @param latest the latest deadline, seconds since the epoch
+ * @returns `undefined` when there is none, or it does not match the payment
  */
 export function readExternalPermit(
   extensions: unknown,

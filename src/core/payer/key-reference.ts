@@ -1,9 +1,9 @@
-/** A secret that only the thread that needs it reads. */
+/** Where a secret is kept. Only the thread that needs the secret reads it. */
 export type SecretReference =
   | { readonly source: 'env'; readonly name: string }
   | { readonly source: 'file'; readonly path: string }
 
-/** Where a private key is kept. The key itself never appears in an option, so options may be logged and compared (rule 8). */
+/** Where a private key is kept. The key itself is never part of an option, so options may be logged and compared (rule 8). */
 export type KeyReference =
   | SecretReference
   /** An encrypted keystore (Web3 Secret Storage, version 3), and where its password is. */
@@ -11,14 +11,14 @@ export type KeyReference =
   /** The wallet file of AgentCash: JSON with `privateKey` and `address`. */
   | { readonly source: 'agentcash'; readonly path: string }
 
-/** A signer that keeps its keys elsewhere and is asked over HTTP (Obol's remote signer). */
+/** A signer that holds its keys elsewhere and is called over HTTP (Obol's remote signer). */
 export interface RemoteSignerReference {
   readonly source: 'remote'
   /** Its base address, e.g. `http://127.0.0.1:9000`. */
   readonly url: string
-  /** Sent as bearer token; never logged. */
+  /** Sent as a bearer token; never logged. */
   readonly token?: string | undefined
-  /** Which of its keys pays; without it the signer must have exactly one. */
+  /** The address that pays; without it the signer must have exactly one key. */
   readonly address?: string | undefined
 }
 

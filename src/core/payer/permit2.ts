@@ -1,4 +1,4 @@
-/** Permit2 as x402 uses it: addresses, the authorization of a quote, and what a wallet must do once before it can pay. */
+/** Permit2 as x402 uses it: the authorization of a quote, its allowance, and the approval that a wallet needs once. */
 import { findNetwork, type Asset } from '../money/assets.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
@@ -20,7 +20,7 @@ export function composePermit2(
   return {
     from: from.toLowerCase(),
     nonce: nonce.toLowerCase(),
-    // Zero: a chain whose clock lags would refuse anything later as too early.
+    // Zero: a chain whose clock lags would otherwise refuse the payment as not yet valid.
     validAfter: 0,
     validBefore: Math.floor(nowMs / 1000) + quote.validitySeconds,
     method: 'permit2',
@@ -28,7 +28,7 @@ export function composePermit2(
   }
 }
 
-/** What is signed for a Permit2 payment. @returns `undefined` for a network that is not known, or `upto` without a facilitator */
+/** The message to sign for a Permit2 payment. @returns `undefined` for an unknown network, or `upto` without a facilitator */
 export function typedPermit2(quote: Quote, record: AuthorizationRecord): TypedPermit2 | undefined {
   const network = findNetwork(quote.asset.network)
   if (!network) return undefined
@@ -67,7 +67,7 @@ export function permit2Payload(typed: TypedPermit2, signature: string): Readonly
 }
 
 /**
- * The allowance that is sent along with a payment: exactly its amount, valid as long as it.
+ * The allowance that is sent with a payment: exactly its amount, and valid for as long.
  * @param nonce the wallet's next EIP-2612 nonce in the token
  * @returns `undefined` when the token's EIP-712 domain is not in the table
  */
@@ -90,7 +90,7 @@ export function typedPermit(
   }
 }
 
-/** The extension of a payment that brings its allowance along; what the seller advertised is echoed, ours wins. */
+/** The extension that carries an allowance with the payment. What the seller advertised is echoed; our fields take precedence. */
 export function sponsoringExtension(
   quote: Quote,
   typed: TypedPermit,
@@ -111,10 +111,10 @@ export function sponsoringExtension(
   return { [GAS_SPONSORING]: { info } }
 }
 
-/** The one transaction after which a wallet can pay by Permit2, in words and as a command. */
+/** The transaction that lets a wallet pay by Permit2, as a sentence and as a command. */
 export function approveAdvice(asset: Asset, amount: bigint): string[] {
   return [
-    `Let Permit2 (${PERMIT2_ADDRESS}) take at least ${amount} units of ${asset.symbol} (${asset.address}) from the paying wallet, once:`,
-    `cast send ${asset.address} "approve(address,uint256)" ${PERMIT2_ADDRESS} ${amount} with that wallet on ${asset.network}; a larger amount saves doing it again.`,
+    `Approve Permit2 (${PERMIT2_ADDRESS}) once for at least ${amount} units of ${asset.symbol} (${asset.address}) from the paying wallet on ${asset.network}:`,
+    `cast send ${asset.address} "approve(address,uint256)" ${PERMIT2_ADDRESS} ${amount} (a larger amount lasts for more payments).`,
   ]
 }

@@ -1,9 +1,9 @@
-/** The contract of a payer. Implementations live in `providers/`; middlewares know only this. */
+/** The contract of a payer. Implementations are in `providers/`; middlewares know only this interface. */
 import type { AuthorizationRecord, ChargeState } from '../charge/charge.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { Offer } from '../x402/x402.ts'
 
-/** A payment ready to be sent in a header. Holding it is holding money: never log it. */
+/** A payment ready to be sent in a header. It is worth its amount until it is used or expires: never log it. */
 export interface Authorization {
   readonly kind: 'authorization'
   /** Lower-case header name and its value. */
@@ -14,7 +14,7 @@ export interface Authorization {
   readonly record: AuthorizationRecord
 }
 
-/** A payment signed ahead: what {@link Authorization} is made of, before it is known for which request. Holding it is holding money. */
+/** A payment signed in advance, before its request is known. It is worth its amount until it is used or expires: never log it. */
 export interface Presigned {
   readonly record: AuthorizationRecord
   /** The scheme's payload, e.g. `{ signature, authorization }`. */
@@ -29,38 +29,41 @@ export interface ChargeOutcome {
 
 /** A payer. One instance serves one entry of `payers`. */
 export interface Provider {
-  /** Its kind, e.g. `direct`; a metric label. */
+  /** The kind of payer, e.g. `direct`. */
   readonly name: string
-  /** The address it pays from, where it has one: its balance is shown. */
+  /** The address it pays from, if it has one: its balance is shown. */
   readonly address?: string | undefined
   /** CAIP-2 ids of the networks it may pay on. */
   readonly networks: readonly string[]
   /** Whether it can make this kind of payment. Cheap and pure. */
   supports(offer: Offer): boolean
   /**
-   * Says before anything is reserved that a quote cannot be paid, as far as is known; of several offers the next is then tried.
-   * @param times how often it is to be paid; default once
+   * Checks, before anything is reserved, whether a quote can be paid as far as the payer knows. If it throws, the next offer is
+   * tried.
+   * @param times how many payments of the quote are wanted; default 1
    * @throws TollwayError `insufficient_funds`, `asset_not_deployed`, `no_supported_offer`
    */
   ready?(quote: Quote, signal: AbortSignal, times?: bigint): Promise<void>
   /**
-   * Signs (or takes from a pool) the payment for a quote. Sends nothing.
+   * Signs the payment for a quote, or takes it from a pool. Sends nothing.
+   * @param charge the id of the charge that reserved the amount
+   * @param signal aborted when the payment is no longer wanted
    * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `pool_exhausted`
    */
   authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization>
   /**
-   * Signs payments of a quote ahead, each with a nonce of its own and valid for the quote's validity from now. Only payers that
-   * sign by themselves have it. Sends nothing.
+   * Signs payments of a quote in advance, each with its own nonce and valid from now for the quote's validity. Only payers that
+   * sign themselves have it. Sends nothing.
    * @throws TollwayError `signer_unavailable`, `insufficient_funds`, `no_supported_offer`
    */
   presign?(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]>
   /**
-   * Another program keeps its payments and may offer one that was recorded before. Told that such a one is gone
-   * (`closed` with `uncertain`) and asked again for the same charge, it gives the next.
+   * Set when another program holds the payments and may offer one that was already used. After `closed` with `uncertain`, the
+   * next `authorize` for the same charge offers another payment.
    */
   readonly mayOfferUsed?: true | undefined
-  /** Told once per authorized charge how it ended. */
+  /** Called once per authorized charge with its outcome. */
   closed(charge: string, outcome: ChargeOutcome): Promise<void>
-  /** Lets go of keys, threads and files. */
+  /** Releases keys, threads and files. */
   close(): Promise<void>
 }

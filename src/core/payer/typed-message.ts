@@ -1,6 +1,6 @@
 /**
- * Everything a signer may sign: four kinds of EIP-712 messages, and nothing else (rule 6). What must never vary (contracts,
- * spenders, types) is filled in here and not sent by whoever asks, so that no message of another meaning can be composed.
+ * Everything an EVM signer may sign: four kinds of EIP-712 messages, and nothing else (rule 6). What must never vary (contracts,
+ * spenders, types) is filled in here and never taken from the request, so that no message with another meaning can be composed.
  */
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
 
@@ -12,7 +12,7 @@ export interface TokenDomain {
   readonly verifyingContract: string
 }
 
-/** The fields of an EIP-3009 authorization as they go over the wire (decimal strings). */
+/** The fields of an EIP-3009 authorization in their wire form (decimal strings). */
 export interface WireAuthorization {
   readonly from: string
   readonly to: string
@@ -22,14 +22,14 @@ export interface WireAuthorization {
   readonly nonce: string
 }
 
-/** EIP-3009: plain data that survives being posted to another thread or process, as all of these are. */
+/** An EIP-3009 payment. Like all messages here it is plain data that can be posted to another thread or process. */
 export interface TypedAuthorization {
   readonly kind: 'eip3009'
   readonly domain: TokenDomain
   readonly message: WireAuthorization
 }
 
-/** What a Permit2 payment says; `from` is not part of what is signed and names whose signature is asked for. */
+/** The content of a Permit2 payment. `from` names the signer and is not part of the signed message. */
 export interface Permit2Message {
   readonly from: string
   readonly token: string
@@ -42,7 +42,7 @@ export interface Permit2Message {
   readonly validAfter: string
 }
 
-/** A Permit2 transfer to one payee, by x402's spender contracts. */
+/** A Permit2 transfer to one payee through x402's spender contracts. */
 export type TypedPermit2 =
   | {
       readonly kind: 'permit2_exact'
@@ -55,7 +55,7 @@ export type TypedPermit2 =
       readonly message: Permit2Message & { readonly facilitator: string }
     }
 
-/** EIP-2612: an allowance for Permit2 and no one else. */
+/** An EIP-2612 allowance; its spender is always Permit2. */
 export interface TypedPermit {
   readonly kind: 'eip2612_permit'
   readonly domain: TokenDomain
@@ -67,7 +67,7 @@ export interface TypedPermit {
   }
 }
 
-/** The closed set. */
+/** The closed set of messages that are signed. */
 export type TypedMessage = TypedAuthorization | TypedPermit2 | TypedPermit
 
 interface Field {
@@ -75,7 +75,7 @@ interface Field {
   readonly type: string
 }
 
-/** EIP-712 typed data in the JSON form that wallets and remote signers take; numbers are decimal strings. */
+/** EIP-712 typed data in the JSON form of wallets and remote signers; numbers are decimal strings. */
 export interface Eip712 {
   readonly types: Readonly<Record<string, readonly Field[]>>
   readonly primaryType: string
@@ -109,7 +109,7 @@ const TOKEN_PERMISSIONS = fields('address token, uint256 amount')
 const EXACT_WITNESS = fields('address to, uint256 validAfter')
 const UPTO_WITNESS = fields('address to, address facilitator, uint256 validAfter')
 
-/** The whole typed data of a message. */
+/** The complete typed data of a message. */
 export function toEip712(typed: TypedMessage): Eip712 {
   switch (typed.kind) {
     case 'eip3009':
@@ -153,7 +153,7 @@ export function toEip712(typed: TypedMessage): Eip712 {
   }
 }
 
-/** Whose signature a message asks for, as it spells the address. */
+/** The address that must sign a message, in the message's own spelling. */
 export function payerOf(typed: TypedMessage): string {
   return typed.kind === 'eip2612_permit' ? typed.message.owner : typed.message.from
 }

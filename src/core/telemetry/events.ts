@@ -1,15 +1,15 @@
-/** Events for observers such as metrics and the log. Observers never decide anything and must not throw. */
+/** Events for observers such as metrics and the log. Observers never influence a decision and must not throw. */
 import type { Claim, Totals } from '../budget/budget.ts'
 import type { Charge, ChargeState } from '../charge/charge.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ChainFinding } from '../charge/reconcile.ts'
 import type { Usage } from '../stream/usage.ts'
 
-/** What the series of x402-buyer are labelled with. */
+/** The labels of x402-buyer's series. */
 export interface ObolLabels {
   readonly upstream: string
   readonly remoteModel: string
-  /** The network as its configuration spells it. */
+  /** The network, spelled as in its configuration. */
   readonly chain: string
 }
 
@@ -25,27 +25,27 @@ export type ObolCounter =
 export type TollwayEvent =
   /** A charge was reserved or moved. */
   | { readonly type: 'charge'; readonly charge: Charge; readonly from: ChargeState | undefined }
-  /** A budget refused; `early`: on a remembered price, before the seller was asked. */
+  /** A budget refused; `early`: because of a remembered price, without asking the seller. */
   | {
       readonly type: 'budget_refused'
       readonly claim: Claim
       readonly totals: Totals
       readonly early: boolean
     }
-  /** A soft limit was passed, once per window and subject; the totals are with the claim. */
+  /** A soft limit was passed; at most once per window and subject. The totals include the claim. */
   | { readonly type: 'budget_soft_limit'; readonly claim: Claim; readonly totals: Totals }
   /** A budget that is not enforced would have refused. */
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** An offer passed the gate. */
   | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
-  /** A seller asked another price than it was paid last. `refused`: more than policy allows. */
+  /** A seller's price differs from the last one paid. `refused`: by more than policy allows. */
   | {
       readonly type: 'price_moved'
       readonly seller: string
       readonly route: string
       readonly direction: 'up' | 'down' | 'refused'
     }
-  /** A phase of paying took this long. */
+  /** The duration of one payment phase. */
   | {
       readonly type: 'phase'
       readonly phase: 'quote' | 'reserve' | 'sign' | 'record' | 'send'
@@ -53,11 +53,11 @@ export type TollwayEvent =
     }
   /** An unpaid send was repeated. */
   | { readonly type: 'retried'; readonly route: string; readonly seller: string; readonly reason: string }
-  /** A request went on to another candidate. */
+  /** A request fell back to another candidate. */
   | { readonly type: 'fell_back'; readonly route: string; readonly to: string; readonly reason: string }
-  /** A route failed too often and cools down. */
+  /** A route failed too often and started to cool down. */
   | { readonly type: 'cooled'; readonly route: string; readonly seller: string; readonly reason: string }
-  /** A caller's own limit refused: `requests` or `tokens` of a minute, or requests at once. */
+  /** A caller's own limit refused: `requests` or `tokens` per minute, or `parallel` requests. */
   | {
       readonly type: 'rate_limited'
       readonly caller: string
@@ -65,26 +65,26 @@ export type TollwayEvent =
     }
   /** A request ended. */
   | { readonly type: 'request'; readonly summary: RequestSummary }
-  /** Somebody should look at a charge. */
+  /** A charge was flagged for review. */
   | { readonly type: 'flagged'; readonly charge: Charge; readonly finding: ChainFinding }
-  /** A network was read, or could not be; `reason` says why not: `no_rpc`, `timeout`, `wrong_chain_id` …. */
+  /** A network was read, or could not be; `reason` is then `no_rpc`, `timeout`, `wrong_chain_id` …. */
   | {
       readonly type: 'chain'
       readonly network: string
       readonly ok: boolean
       readonly reason: string | undefined
     }
-  /** A look at the chains ended. `incomplete`: a network gave no usable answer; `failed`: the ledger did not. */
+  /** A reconciliation ended. `incomplete`: a network gave no usable answer; `failed`: the ledger could not be used. */
   | { readonly type: 'reconciled'; readonly result: 'done' | 'incomplete' | 'failed' }
-  /** Something x402-buyer counts happened to one of its upstreams. */
+  /** An event that x402-buyer counts, for one of its upstreams. */
   | ({ readonly type: 'obol_buyer'; readonly counter: ObolCounter } & ObolLabels)
-  /** The state file of x402-buyer could not be written; what was used is in the ledger. */
+  /** The state file of x402-buyer could not be written; the used vouchers are recorded in the ledger. */
   | { readonly type: 'obol_state_failed'; readonly payer: string }
-  /** A seller's list of models was read, or could not be; `models` are known now. */
+  /** A seller's list of models was read, or could not be; `models` is the number known now. */
   | { readonly type: 'catalogue'; readonly seller: string; readonly ok: boolean; readonly models: number }
-  /** A request was asked for again with fewer answer tokens, because its quote was above the ceiling. */
+  /** A request was quoted again with fewer output tokens, because its price was above the ceiling. */
   | { readonly type: 'tokens_reduced'; readonly seller: string; readonly route: string }
-  /** The gateway looked after a purchase in the background; `vouchers` were signed. */
+  /** A background refill of a purchase ended; `vouchers` were signed. */
   | {
       readonly type: 'refilled'
       readonly payer: string
@@ -94,17 +94,17 @@ export type TollwayEvent =
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
 
-/** A whole answer that became a stream, or a stream that became a whole answer. */
+/** A JSON response converted to a stream, or a stream converted to JSON. */
 export type StreamConversion = 'json_to_sse' | 'sse_to_json'
 
 /** How a request ended. */
 export interface RequestSummary {
   readonly requestId: string
   readonly method: string
-  /** One of the served paths, or `other`: never the client's own text. */
+  /** One of the served paths, or `other`: never text from the client. */
   readonly endpoint: string
   readonly caller: string
-  /** The route's `model_name`, `upstream` for what no route claims, or `none`. */
+  /** The route's `model_name`, `upstream` for models without a route, or `none`. */
   readonly route: string
   /** The payer's configured name, or `none`. */
   readonly payer: string
@@ -114,24 +114,30 @@ export interface RequestSummary {
   readonly outcome: RequestOutcome
   readonly code: ErrorCode | undefined
   readonly charge: string | undefined
-  /** What the charge is over, micro-USD, when money moved or may have. */
+  /** The amount of the charge, micro-USD, when money moved or may have. */
   readonly costMicroUsd?: bigint | undefined
   readonly spent: 'no' | 'yes' | 'unknown'
   readonly usage: Usage | undefined
   readonly stream: boolean
   readonly truncated: boolean
-  /** The answer came in one form and went out in the other. */
+  /** Set when the response was converted. */
   readonly conversion?: StreamConversion | undefined
   readonly seconds: number
-  /** Until the first byte of the answer's body; `undefined` when none was sent. */
+  /** Time to the first byte of the response body; `undefined` when none was sent. */
   readonly firstByteSeconds: number | undefined
-  /** Tollway's own share until the answer could be relayed; `undefined` for what no model answered. */
+  /** Time that Tollway itself added before relaying began; `undefined` when no model answered. */
   readonly overheadSeconds?: number | undefined
-  /** Facts of a refusal or failure for the audit record, e.g. the seller's words. */
+  /** Facts about a refusal or failure for the audit record, e.g. the seller's message. */
   readonly details: Readonly<Record<string, string | number | boolean | null>>
 }
 
-/** `paid` answered and paid · `free` answered, nothing paid · `refused` by policy, budget or the door · `uncertain` money may have moved · `failed` nothing moved. */
+/**
+ * - `paid`: answered and paid.
+ * - `free`: answered without a payment.
+ * - `refused`: by policy, a budget or an access check.
+ * - `uncertain`: money may have moved.
+ * - `failed`: no money moved.
+ */
 export type RequestOutcome = 'paid' | 'free' | 'refused' | 'uncertain' | 'failed'
 
 export type Observer = (event: TollwayEvent) => void

@@ -1,4 +1,4 @@
-/** OpenTelemetry's `gen_ai.operation.name` of a served path, and the path's first part where it has no name. */
+/** OpenTelemetry's `gen_ai.operation.name` of a served path; where there is none, the first segment of the path. */
 export function operationOf(endpoint: string): string {
   switch (endpoint) {
     case '/chat/completions':

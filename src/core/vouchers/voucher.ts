@@ -1,18 +1,18 @@
 /**
- * Vouchers: authorizations signed ahead, each good for one payment of a fixed price. A signed and unspent one is
- * money (rule 8): it counts against its own exposure limit while it lies in our store, and against the budgets from
- * the moment a charge claims it. Its state is the state of that charge, so the two can never disagree.
+ * Vouchers: authorizations signed in advance, each good for one payment of a fixed price. A signed and unspent voucher is
+ * money (rule 8): while it is in the store it counts against its own exposure limit, and once a charge claims it, against the
+ * budgets. Its state is derived from that charge, so the two can never disagree.
  */
 import type { AuthorizationRecord, Charge } from '../charge/charge.ts'
 import type { AuthorizationMethod } from '../money/assets.ts'
 
 /**
- * - `ready`: free, and long enough valid to be used.
- * - `held`: claimed by a charge that is on its way.
- * - `spent`: its charge is settled, or another process said it used it.
+ * - `ready`: unused, and valid for long enough to be used.
+ * - `held`: claimed by a charge in progress.
+ * - `spent`: its charge is settled, or another process reported it as used.
  * - `uncertain`: sent, and not yet proven spent or unspent. Never used again.
- * - `expired`: free, and no longer usable; or proven unspent after its end.
- * - `dropped`: given up before use; its signature is erased.
+ * - `expired`: unused but no longer usable, or proven unspent after it expired.
+ * - `dropped`: discarded before use; its signature is erased.
  */
 export const VOUCHER_STATES = ['ready', 'held', 'spent', 'uncertain', 'expired', 'dropped'] as const
 
@@ -20,16 +20,16 @@ export const VOUCHER_STATES = ['ready', 'held', 'spent', 'uncertain', 'expired',
 export type VoucherState = (typeof VOUCHER_STATES)[number]
 
 /**
- * `route` of the charges that represent vouchers handed to another process. Until such a charge is settled or released
- * the signature stays in the store, so that a file that was not written to its end can be written again. It has a space, which
- * no name of a route may have: the vouchers of a route must never be taken for handed over.
+ * The `route` of charges that reserve exported vouchers. Until such a charge is settled or released the signature stays in the
+ * store, so that an incomplete export file can be written again. The space makes the name impossible for a configured route:
+ * the vouchers of a route must never be mistaken for exported ones.
  */
 export const EXPORT_ROUTE = 'handed over'
 
-/** Shortest rest of validity with which a voucher is still handed out, seconds: sellers need time to settle it. */
+/** The shortest remaining validity of a voucher that is still used, seconds: sellers need time to settle it. */
 export const MIN_LIFE_SECONDS = 10
 
-/** What a voucher pays: all of it must be exactly what was quoted. */
+/** What a voucher pays. Every field must match the quote exactly. */
 export interface VoucherTerms {
   /** The seller's base URL without `/v1`, see {@link sellerBase}. */
   readonly seller: string
@@ -50,27 +50,27 @@ export interface Voucher extends VoucherTerms {
   readonly id: string
   /** Name under `payers` of the payer that may use it. */
   readonly payer: string
-  /** Name of its pool within the payer. */
+  /** The name of its pool within the payer. */
   readonly pool: string
   /** Lower case. */
   readonly from: string
-  /** 32 bytes, `0x` and lower-case hex; also Permit2's. */
+  /** 32 bytes, `0x` and lower-case hex; for Permit2 too. */
   readonly nonce: string
   /** Unix seconds. */
   readonly validAfter: number
   /** Unix seconds. */
   readonly validBefore: number
-  /** What other programs know it by: x402-buyer's consume key. */
+  /** x402-buyer's key for it (its consume key). */
   readonly key: string
   /** USD value in micro-USD; `undefined` for an asset without one. */
   readonly microUsd: bigint | undefined
 }
 
-/** A voucher with what is sent. Holding it is holding money: never log it. */
+/** A voucher with its signed payment. It is worth its amount until it is used or expires: never log it. */
 export interface SignedVoucher extends Voucher {
-  /** The x402 v2 payment payload as JSON text, `accepted` and `extensions` as they were signed. */
+  /** The x402 v2 payment payload as JSON text, with `accepted` and `extensions` as signed. */
   readonly payment: string
-  /** Where vouchers must be used in an order: the nonce of the allowance that comes along. Not kept by the store. */
+  /** For vouchers that must be used in order: the nonce of the allowance that comes with it. Not kept by the store. */
   readonly turn?: number | undefined
 }
 
@@ -79,23 +79,23 @@ export interface StoredVoucher extends Voucher {
   readonly state: VoucherState
   /** Milliseconds since the epoch. */
   readonly addedAt: number
-  /** Until when it may be claimed, milliseconds since the epoch. */
+  /** When it can no longer be claimed, milliseconds since the epoch. */
   readonly usableUntil: number
-  /** The charge that claimed it. */
+  /** The id of the charge that claimed it. */
   readonly charge: string | undefined
 }
 
-/** How a pool is filled again. */
+/** How a pool is refilled. */
 export interface RefillPolicy {
-  /** Refilled when this many or fewer are ready. */
+  /** The pool is refilled when this many or fewer vouchers are ready. */
   readonly threshold: number
-  /** How many are signed at once. */
+  /** Vouchers signed per refill. */
   readonly count: number
-  /** How many may ever be signed for the pool, `undefined` for no limit. */
+  /** The most vouchers ever signed for the pool; `undefined` for no limit. */
   readonly maxTotal: number | undefined
-  /** How much may be signed in one UTC day, smallest units, `undefined` for no limit. */
+  /** The most signed in one UTC day, smallest units; `undefined` for no limit. */
   readonly maxPerDay: bigint | undefined
-  /** Highest price of one, smallest units; a seller that asks more is not bought from. `undefined` for no limit. */
+  /** Highest price of one voucher, smallest units: above it nothing is bought. `undefined` for no limit. */
   readonly maxPrice: bigint | undefined
 }
 
@@ -103,37 +103,37 @@ export interface RefillPolicy {
 export interface VoucherPool extends VoucherTerms {
   readonly payer: string
   readonly name: string
-  /** The seller's name of the model; `undefined` for a service that has none. */
+  /** The seller's name for the model; `undefined` for a service without models. */
   readonly remoteModel: string | undefined
   readonly symbol: string
   readonly decimals: number
   readonly refill: RefillPolicy | undefined
-  /** Since when nothing is added any more and what is left is used up, milliseconds since the epoch. */
+  /** When draining began, milliseconds since the epoch: nothing is added any more, and the rest is used up. */
   readonly drainingSince: number | undefined
 }
 
 /** The number of vouchers in each state. */
 export type VoucherCounts = Readonly<Record<VoucherState, number>>
 
-/** A pool and what is in it. */
+/** A pool and its contents. */
 export interface PoolStatus {
   readonly pool: VoucherPool
   readonly counts: VoucherCounts
-  /** Smallest units of vouchers that are signed, free and not yet past their validity. */
+  /** The sum of signed, unused and still valid vouchers, smallest units. */
   readonly exposure: bigint
-  /** The same in micro-USD; those without a USD value count with 0. */
+  /** The same in micro-USD; vouchers without a USD value count as 0. */
   readonly exposureMicroUsd: bigint
-  /** When the first ready one ends, Unix seconds. */
+  /** When the first ready voucher expires, Unix seconds. */
   readonly earliestExpiry: number | undefined
 }
 
-/** How many and how much may lie in the store, unused. */
+/** Limits on unused vouchers in the store. */
 export interface VoucherLimits {
-  /** Free vouchers of one payer. */
+  /** The most unused vouchers of one payer. */
   readonly maxCount: number
-  /** USD value of the free vouchers of one payer, micro-USD; `undefined` for no limit. */
+  /** The highest USD value of the unused vouchers of one payer, micro-USD; `undefined` for no limit. */
   readonly maxMicroUsd: bigint | undefined
-  /** How long after it was added a voucher may be used, milliseconds. */
+  /** How long a voucher may be used after it was added, milliseconds. */
   readonly maxAgeMs: number
 }
 
@@ -147,12 +147,12 @@ export type AddRefusal =
   | 'per_day'
   | 'draining'
   | 'other_terms'
-  /** Everything that was ordered is there. */
+  /** The order is already complete. */
   | 'order'
-  /** What was ordered may not cost more. */
+  /** The voucher would exceed the budget of the order. */
   | 'budget'
 
-/** What {@link VoucherState} a charge gives the voucher that it claimed. */
+/** The state of a voucher, derived from the charge that claimed it. */
 export function voucherState(
   voucher: { readonly usableUntil: number; readonly closed: 'spent' | 'dropped' | undefined },
   charge: Pick<Charge, 'state'> | undefined,
@@ -168,7 +168,7 @@ export function voucherState(
     case 'uncertain':
       return 'uncertain'
     case 'released':
-      // Released before it was recorded gives the voucher back (the store clears its charge); so this one was proven unspent.
+      // A charge released before it was recorded returns its voucher (the store clears the reference), so this one was proven unspent.
       return 'expired'
     case undefined:
       return voucher.closed ?? (at < voucher.usableUntil ? 'ready' : 'expired')
@@ -177,29 +177,29 @@ export function voucherState(
   }
 }
 
-/** Vouchers with a turn end up to this many milliseconds earlier. */
+/** Ordered vouchers expire up to this many milliseconds earlier. */
 const TURNS = 65_536
 
 /**
- * Until when a voucher may be claimed, milliseconds since the epoch. The first to end is used first, so of those that end in
- * the same second the one whose turn is earlier ends a little earlier.
+ * When a voucher can no longer be claimed, milliseconds since the epoch. The voucher that expires first is used first, so among
+ * vouchers that expire in the same second, one with an earlier turn expires slightly earlier.
  */
 export function usableUntil(validBefore: number, addedAt: number, maxAgeMs: number, turn?: number): number {
   const end = Math.min((validBefore - MIN_LIFE_SECONDS) * 1000, addedAt + maxAgeMs)
   return turn === undefined ? end : end - (TURNS - 1 - (turn % TURNS))
 }
 
-/** One authorization, whatever file or pool it came in: network, asset, payer address and nonce. */
+/** Identifies an authorization whatever file or pool it came from: network, asset, payer address and nonce. */
 export function voucherId(voucher: Pick<Voucher, 'network' | 'asset' | 'from' | 'nonce'>): string {
   return [voucher.network, voucher.asset, voucher.from, voucher.nonce].join('/').toLowerCase()
 }
 
-/** A base URL as vouchers name their seller: without a trailing slash and `/v1`. */
+/** The base URL by which vouchers name their seller: without a trailing slash and `/v1`. */
 export function sellerBase(apiBase: string): string {
   return apiBase.replace(/\/+$/, '').replace(/\/v1$/, '')
 }
 
-/** Whether two sets of terms are the same in everything. */
+/** Whether two sets of terms are equal in every field. */
 export function sameTerms(a: VoucherTerms, b: VoucherTerms): boolean {
   return (
     a.seller === b.seller &&
@@ -212,8 +212,8 @@ export function sameTerms(a: VoucherTerms, b: VoucherTerms): boolean {
 }
 
 /**
- * Whether a request may pay with what was handed over: the process it was handed to is a payer of ours and gives it back, so
- * it counts once, as the request's. The very same authorization, of which nothing is known yet.
+ * Whether a request's charge may take over an exported voucher: the program that received it is one of our payers and now offers
+ * it for this request, so it must count only once. True only for the identical authorization, not yet proven spent or unspent.
  */
 export function mayTakeOver(handOver: Charge, charge: Charge, record: AuthorizationRecord): boolean {
   const { authorization: given, payTo, amount, network, asset, state } = handOver
@@ -234,7 +234,7 @@ export function mayTakeOver(handOver: Charge, charge: Charge, record: Authorizat
   )
 }
 
-/** Whether the signature of a claimed voucher is of no more use in the store. */
+/** Whether the store no longer needs the signature of a claimed voucher. */
 export function mayErase(charge: Charge): boolean {
   if (charge.state === 'held') return false
   return charge.route !== EXPORT_ROUTE || charge.state === 'settled' || charge.state === 'released'
