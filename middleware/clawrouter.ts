@@ -1,6 +1,6 @@
 /** What OpenClaw's ClawRouter provider asks a gateway for: `GET /v1/catalog` and `GET /v1/usage`. */
 import { z } from 'zod'
-import { counted, EVERYBODY, isBudgetRule, type BudgetRule } from '../src/core/budget/budget.ts'
+import { counted, ALL_SUBJECTS, isBudgetRule, type BudgetRule } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../src/core/routing/route.ts'
@@ -148,7 +148,7 @@ function tightest(
 ): { readonly rule: BudgetRule; readonly spent: bigint } | undefined {
   return rules
     .map((rule) => {
-      const subject = rule.per === undefined ? EVERYBODY : caller
+      const subject = rule.per === undefined ? ALL_SUBJECTS : caller
       const status = statuses.find((entry) => entry.rule === rule && entry.claim.subject === subject)
       return { rule, spent: status === undefined ? 0n : counted(status.totals) }
     })

@@ -57,7 +57,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
       ...facts,
       model,
       endpoint: exchange.endpoint,
-      standIns: (kind) => routes.fallbacks(model, kind, facts),
+      fallbacks: (kind) => routes.fallbacks(model, kind, facts),
     }
     exchange.routing.candidates = state.arrange(candidates, request)
     exchange.routing.attempts = state.routing(request)

@@ -6,7 +6,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import {
   externalPayload,
-  payableByOthers,
+  isExternallyPayable,
   type ExternalFault,
   type ExternalPayment,
 } from '../../src/core/payer/external-payment.ts'
@@ -81,7 +81,7 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
   let closed: Promise<void> | undefined
 
   function supports(offer: Quote['offer']): boolean {
-    return payableByOthers(offer, parts.methods)
+    return isExternallyPayable(offer, parts.methods)
   }
 
   async function attempt(

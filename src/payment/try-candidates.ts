@@ -187,7 +187,7 @@ async function unpaidReply(call: CandidateCall, answer: IncomingReply): Promise<
 
 function hasStandIns({ routing: { attempts } }: Exchange): boolean {
   if (!attempts) return false
-  return attempts.standIns('context_window').length > 0 || attempts.standIns('content_policy').length > 0
+  return attempts.fallbacks('context_window').length > 0 || attempts.fallbacks('content_policy').length > 0
 }
 
 /** Who comes next: the rest of the queue, or the models named for this kind of failure. */
@@ -200,7 +200,7 @@ function othersFor(
   if (kind === 'unavailable') return queue.slice(at + 1)
   // The candidates left are of the same model, and would say the same.
   const tried = queue.slice(0, at + 1)
-  return (attempts?.standIns(kind) ?? []).filter(
+  return (attempts?.fallbacks(kind) ?? []).filter(
     ({ route, remoteModel }) =>
       !tried.some((other) => other.route === route && other.remoteModel === remoteModel),
   )

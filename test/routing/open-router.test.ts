@@ -46,7 +46,7 @@ test('cheapest goes by the lists of sellers that were never paid, and by what wa
       model: 'm',
       endpoint: '/chat/completions',
       header: () => undefined,
-      standIns: () => [],
+      fallbacks: () => [],
     }
     const [candidate] = options.state.arrange(options.routes.match('m'), request)
     return candidate && new URL(candidate.route.apiBase).host

@@ -9,7 +9,7 @@ import { compileRoutes } from '../../src/core/routing/route.ts'
 import { SessionAffinity } from '../../src/core/routing/session-affinity.ts'
 import { route } from './routes.ts'
 
-describe('aliases, conditions and stand-ins', () => {
+describe('aliases, conditions and fallbacks', () => {
   const facts = (caller: string, headers: Record<string, string> = {}) => ({
     caller,
     header: (name: string) => headers[name],
@@ -29,7 +29,7 @@ describe('aliases, conditions and stand-ins', () => {
       ['a', 'b'],
       ['b', 'c'],
     ])
-    expect(() => compileRoutes([route('c')], new Map(), { aliases })).toThrow('is an alias too')
+    expect(() => compileRoutes([route('c')], new Map(), { aliases })).toThrow('is itself an alias')
   })
 
   test('a route with a condition counts only where it holds, and goes before those without', () => {

@@ -11,7 +11,7 @@ const REQUEST: RoutedRequest = {
   model: 'm',
   endpoint: '/chat/completions',
   header: () => undefined,
-  standIns: () => [],
+  fallbacks: () => [],
 }
 
 function stateAt(clock: { ms: number }, more: Partial<ConstructorParameters<typeof RouterState>[0]> = {}) {

@@ -68,7 +68,7 @@ export interface Spend {
 export const OTHER_TAG = 'other'
 
 /** Subject of a budget without a scope. */
-export const EVERYBODY = '*'
+export const ALL_SUBJECTS = '*'
 
 /** The running sums of one budget in one window, in the budget's unit. */
 export interface Totals {
@@ -138,7 +138,7 @@ function amountFor(rule: BudgetRule, spend: Spend): bigint | undefined {
 function subjectsOf(per: Scope | undefined, spend: Spend): readonly string[] {
   switch (per) {
     case undefined:
-      return [EVERYBODY]
+      return [ALL_SUBJECTS]
     case 'caller':
       return [spend.caller]
     case 'model':

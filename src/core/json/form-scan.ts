@@ -1,6 +1,6 @@
-/** Finds a text field of a multipart/form-data body in its raw bytes (RFC 7578), so that nothing else of it changes. */
+/** Finds a text field of a multipart/form-data body in its raw bytes (RFC 7578), so that it can be replaced without touching the rest. */
 
-/** Where a field's value lies: byte offsets, the end exclusive. */
+/** The position of a field's value: byte offsets, end exclusive. */
 export interface FieldSpan {
   readonly start: number
   readonly end: number
@@ -10,15 +10,15 @@ const MAX_BOUNDARY = 70
 const MAX_HEADER_BYTES = 16_384
 
 /**
- * The value of the only part with this name that is no file.
- * @returns `undefined` when there is none or more than one, or the form is not well-formed
+ * Finds the only part with this name that is not a file.
+ * @returns `undefined` when there is none or more than one, or when the form is malformed
  */
 export function findFormField(body: Buffer, contentType: string, name: string): FieldSpan | undefined {
   const boundary = boundaryOf(contentType)
   if (boundary === undefined) return undefined
   const delimiter = Buffer.from(`\r\n--${boundary}`, 'latin1')
   const found: FieldSpan[] = []
-  // The first delimiter may come at the very beginning, without a line break before it.
+  // The first delimiter may start the body, without a line break before it.
   let at = body.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2))
     ? delimiter.length - 2
     : after(body.indexOf(delimiter), delimiter)
@@ -46,7 +46,7 @@ function boundaryOf(contentType: string): string | undefined {
   return boundary !== undefined && boundary.length <= MAX_BOUNDARY ? boundary : undefined
 }
 
-/** The field's name, or `undefined` for a file and for a name that is written in an unusual way. */
+/** The field's name; `undefined` for a file, or for a name with unusual quoting. */
 function nameOf(head: string): string | undefined {
   const lines = head.split('\r\n').filter((line) => /^content-disposition\s*:/i.test(line))
   const [line] = lines

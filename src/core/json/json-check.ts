@@ -1,17 +1,17 @@
 /**
- * Checks JSON (RFC 8259) in its raw bytes, without building what it says: a hostile body of a few ten megabytes costs
- * `JSON.parse` seconds and a gigabyte, this a fraction of a second and nothing.
+ * Checks JSON (RFC 8259) in its raw bytes without building its value: a hostile body of a few tens of megabytes costs
+ * `JSON.parse` seconds and a gigabyte of memory, this check a fraction of a second and no memory.
  */
 import { BACKSLASH, COLON, COMMA, isBlank, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts'
 
-/** What {@link checkJsonObject} found. */
+/** The result of {@link checkJsonObject}. */
 export type JsonVerdict = 'object' | 'not_json' | 'too_many_members' | 'too_deep'
 
-/** How much an object may hold. */
+/** Limits on an object. */
 export interface JsonBounds {
-  /** Members of the object at the top, also those with one key. */
+  /** Members of the top-level object; duplicate keys count separately. */
   readonly maxMembers: number
-  /** Arrays and objects inside one another, the one at the top counted. */
+  /** Nesting depth of arrays and objects, including the top-level object. */
   readonly maxDepth: number
 }
 
@@ -25,8 +25,8 @@ const PLAIN_ESCAPES: ReadonlySet<number> = new Set(Buffer.from('"\\/bfnrt'))
 const LITERALS = ['true', 'false', 'null'].map((word) => Buffer.from(word))
 
 /**
- * Whether the bytes are one JSON object within the bounds. Bytes above 0x7f are taken as they are: whether they are
- * UTF-8 is for the caller to check.
+ * Whether the bytes are one JSON object within the bounds. Bytes above 0x7f are not checked: the caller must make sure that
+ * they are valid UTF-8.
  */
 export function checkJsonObject(bytes: Uint8Array, bounds: JsonBounds): JsonVerdict {
   const { maxMembers, maxDepth } = bounds
@@ -48,7 +48,7 @@ export function checkJsonObject(bytes: Uint8Array, bounds: JsonBounds): JsonVerd
       if (at < 0) return 'not_json'
       at = skipBlank(bytes, at)
     }
-    // Behind a value, or inside a container that has just been opened.
+    // After a value, or inside a container that has just been opened.
     for (;;) {
       const container = open.at(-1)
       if (container === undefined) return at === bytes.length ? 'object' : 'not_json'
@@ -73,7 +73,7 @@ export function checkJsonObject(bytes: Uint8Array, bounds: JsonBounds): JsonVerd
   }
 }
 
-/** @returns the offset of the value behind `"key" :`, or -1 */
+/** @returns the offset of the value after `"key" :`, or -1 */
 function skipKey(bytes: Uint8Array, from: number): number {
   if (bytes[from] !== QUOTE) return -1
   const end = skipString(bytes, from)
@@ -82,7 +82,7 @@ function skipKey(bytes: Uint8Array, from: number): number {
   return bytes[colon] === COLON ? skipBlank(bytes, colon + 1) : -1
 }
 
-/** @returns the offset behind the value, or -1 */
+/** @returns the offset after the value, or -1 */
 function skipScalar(bytes: Uint8Array, from: number): number {
   const first = bytes[from]
   if (first === QUOTE) return skipString(bytes, from)
@@ -105,7 +105,7 @@ function skipNumber(bytes: Uint8Array, from: number): number {
   return at
 }
 
-/** @returns the offset behind one digit or more, or -1 */
+/** @returns the offset after one or more digits, or -1 */
 function skipDigits(bytes: Uint8Array, from: number): number {
   let at = from
   while (isDigit(bytes[at])) at++
@@ -116,7 +116,7 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= ZERO && byte <= 0x39
 }
 
-/** @returns the offset behind the closing quote, or -1 */
+/** @returns the offset after the closing quote, or -1 */
 function skipString(bytes: Uint8Array, from: number): number {
   for (let at = from + 1; at < bytes.length; at++) {
     const byte = bytes[at] ?? 0

@@ -1,6 +1,6 @@
 /**
- * Finds and replaces members of a JSON object in its raw bytes, so that a change to one field leaves everything
- * else as it was written: spacing, key order, number spelling, integers beyond 2^53 (RFC 8259).
+ * Finds and replaces members of a JSON object in its raw bytes, so that changing one field leaves everything else as
+ * written: spacing, key order, number spelling, integers beyond 2^53 (RFC 8259).
  */
 import {
   BACKSLASH,
@@ -14,7 +14,7 @@ import {
   QUOTE,
 } from './json-bytes.ts'
 
-/** A member of the object at the top of a JSON text. Offsets are bytes; ends are exclusive. */
+/** A member of the top-level object of a JSON text. Offsets are in bytes; ends are exclusive. */
 export interface Member {
   /** The decoded key: `"mod\u0065l"` is `model`. */
   readonly key: string
@@ -27,12 +27,12 @@ export interface Member {
 
 const PRIMITIVE = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 
-/** Most members that {@link scanTopLevel} looks at: no API has as many, and a hostile text could have millions. */
+/** The most members that {@link scanTopLevel} accepts: no API has this many, and a hostile text could have millions. */
 export const MAX_MEMBERS = 1000
 
 /**
- * The members of the object that the bytes hold, in order. Nested values are skipped by their brackets and
- * strings, not checked further.
+ * The members of the top-level object, in order. Nested values are skipped by matching brackets and strings, and not
+ * validated further.
  * @returns `undefined` when the bytes are not one JSON object, or one with more than {@link MAX_MEMBERS} members
  */
 export function scanTopLevel(bytes: Uint8Array): Member[] | undefined {
@@ -40,7 +40,7 @@ export function scanTopLevel(bytes: Uint8Array): Member[] | undefined {
   return scanObject(text, 0, text.length)
 }
 
-/** The bytes with one member's value replaced by a JSON text; everything else stays as it was. */
+/** The bytes with one member's value replaced by a JSON text; everything else is unchanged. */
 export function replaceMember(
   bytes: Uint8Array,
   member: Pick<Member, 'valueStart' | 'valueEnd'>,
@@ -53,7 +53,7 @@ export function replaceMember(
   ])
 }
 
-/** The bytes of an object without the members of these names, every one of them; everything else stays as it was. */
+/** The bytes of an object without any member of these names; everything else is unchanged. */
 export function removeMembers(
   bytes: Uint8Array,
   members: readonly Member[],
@@ -66,7 +66,7 @@ export function removeMembers(
   const end = kept.at(-1)
   const parts = kept.map((member) => {
     const next = members[members.indexOf(member) + 1]
-    // With the comma and the blanks behind it, which are right again before whatever follows.
+    // Keeps the comma and whitespace after the member; they fit before any member that follows.
     return bytes.subarray(member.keyStart, member === end || !next ? member.valueEnd : next.keyStart)
   })
   return Buffer.concat([bytes.subarray(0, first.keyStart), ...parts, bytes.subarray(last.valueEnd)])
@@ -113,7 +113,7 @@ function skipBlank(text: Buffer, from: number, to: number): number {
   return at
 }
 
-/** @returns the offset behind the closing quote */
+/** @returns the offset after the closing quote */
 function skipString(text: Buffer, from: number, to: number): number | undefined {
   for (let at = from + 1; at < to; at++) {
     const byte = text[at]
@@ -133,7 +133,7 @@ function decodeString(quoted: Buffer): string | undefined {
   }
 }
 
-/** @returns the offset behind the value */
+/** @returns the offset after the value */
 function skipValue(text: Buffer, from: number, to: number): number | undefined {
   const first = from < to ? text[from] : undefined
   if (first === QUOTE) return skipString(text, from, to)

@@ -91,7 +91,7 @@ export interface ExternalPayment {
 }
 
 /** Whether an external payer can pay an offer: `exact` on an EVM network, by a method that the payer supports. */
-export function payableByOthers(offer: Offer, methods: readonly string[]): boolean {
+export function isExternallyPayable(offer: Offer, methods: readonly string[]): boolean {
   const { assetTransferMethod: method = 'eip3009', paymentFlow: flow } = offer.extra as {
     readonly assetTransferMethod?: unknown
     readonly paymentFlow?: unknown

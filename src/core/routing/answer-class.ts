@@ -1,20 +1,20 @@
-/** What an answer that carries no payment means for routing: whose fault a refusal is, and whether another may do better. */
+/** Classifies responses to unpaid requests for routing: whether the request is at fault, or another candidate may succeed. */
 import { scanTopLevel } from '../json/json-scan.ts'
 import type { FallbackKind } from './route.ts'
 
-/** `ok`: relay it · `request`: the request's own fault, relay it · else the next candidate may do better. */
+/** `ok`: relay it. `request`: the request is at fault, relay it. Otherwise another candidate may succeed. */
 export type AnswerClass = 'ok' | 'request' | FallbackKind
 
-/** Statuses that say the other side cannot serve now. 529 is Anthropic's "overloaded". */
+/** Statuses of a temporary failure. 529 is Anthropic's "overloaded". */
 const UNAVAILABLE: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504, 529])
 
-/** Statuses that say our key or our credit with an upstream is not enough: another upstream's may be. */
+/** Statuses that concern our key or credit at this upstream; another upstream may accept the request. */
 const OUR_ACCOUNT: ReadonlySet<number> = new Set([401, 402, 403])
 
-/** Statuses whose words may say that another model could serve the same request. */
-const WORDED: ReadonlySet<number> = new Set([400, 413, 422])
+/** Statuses whose body may say that another model could serve the same request. */
+const NEEDS_BODY: ReadonlySet<number> = new Set([400, 413, 422])
 
-/** Codes of OpenAI-compatible APIs. */
+/** Error codes of OpenAI-compatible APIs. */
 const CODES: Readonly<Record<string, FallbackKind>> = {
   context_length_exceeded: 'context_window',
   string_above_max_length: 'context_window',
@@ -24,17 +24,17 @@ const CODES: Readonly<Record<string, FallbackKind>> = {
 
 /** Whether the body must be read to determine the class. */
 export function needsBody(status: number): boolean {
-  return WORDED.has(status)
+  return NEEDS_BODY.has(status)
 }
 
-/** Whether the same request may be served a moment later. */
+/** Whether the same request may succeed a moment later. */
 export function isTemporary(status: number): boolean {
   return UNAVAILABLE.has(status)
 }
 
 /**
- * @param ownKey whether a key of ours went along: only then 401, 402 and 403 are about us
- * @param body the first bytes of the body where {@link needsBody}; a longer one is not understood
+ * @param ownKey whether our key was sent: only then 401, 402 and 403 concern our account
+ * @param body the first bytes of the body if {@link needsBody}; a longer body is not understood
  */
 export function classifyAnswer(status: number, ownKey: boolean, body?: Uint8Array): AnswerClass {
   if (status < 400) return 'ok'

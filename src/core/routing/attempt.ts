@@ -1,37 +1,37 @@
-/** One request at one candidate. Ended once; what comes after the first end is not heard. */
-
+/** What the model router gives the payment interceptor: health, slots, retries and fallbacks. */
 import type { Candidate, FallbackKind } from './route.ts'
 
+/** One request at one candidate. Only the first of `answered`, `failed` and `unknown` counts. */
 export interface Attempt {
-  /** It answered. The place is kept until {@link Attempt.leave}. */
+  /** The candidate answered. Its slot stays taken until {@link Attempt.leave}. */
   answered(): void
   /**
-   * It failed by its own fault.
+   * The candidate failed.
    * @param retryAfterMs the pause it asked for
    */
   failed(reason: string, retryAfterMs?: number): void
   /** The request ended for a reason that says nothing about the candidate. */
   unknown(): void
-  /** Gives the place back: the answer is through, or there is none. */
+  /** Frees the slot: the response is complete, or there is none. */
   leave(): void
 }
 
-/** What the model router gives the payment interceptor: health, slots and fallbacks. */
+/** The router's view of one request. */
 export interface Routing {
-  /** @returns `undefined` when the route has no place left */
+  /** Takes a slot. @returns `undefined` when the route has none left */
   enter(candidate: Candidate): Attempt | undefined
-  /** How often an unpaid send to the candidate may be repeated. */
+  /** How often an unpaid request to the candidate may be retried. */
   retries(candidate: Candidate): number
   /**
-   * The pause before a repeat, or `undefined` for none.
-   * @param attempt 1 for the first repeat
-   * @param askedMs what the other side asked for
+   * The pause before a retry, milliseconds; `undefined` when it should not be retried.
+   * @param attempt 1 for the first retry
+   * @param askedMs the pause that the candidate asked for
    */
   retryDelay(attempt: number, askedMs: number | undefined): number | undefined
-  /** More candidates after a failure of this kind; empty for most. */
-  standIns(kind: FallbackKind): readonly Candidate[]
-  /** Told once per repeat. */
+  /** The fallback candidates for a failure of this kind; usually empty. */
+  fallbacks(kind: FallbackKind): readonly Candidate[]
+  /** Reports a retry. */
   repeated(candidate: Candidate, reason: string): void
-  /** Told when the request goes on to another candidate. */
+  /** Reports that the request falls back to another candidate. */
   movedOn(from: Candidate, to: Candidate, reason: string): void
 }

@@ -1,6 +1,6 @@
 /**
- * A seller's list of models with prices (`GET <api_base>/models`), as BlockRun and its like write it. Prices there are JSON
- * numbers: they are shown and compared, and nothing is ever charged by them; what is paid is the quote.
+ * A seller's list of models with prices (`GET <api_base>/models`), as published by BlockRun and similar sellers. Its prices are
+ * JSON numbers, used only for display and comparison; the amount paid always comes from the quote.
  */
 import { z } from 'zod'
 import { formatUnits } from '../money/money.ts'
@@ -8,23 +8,23 @@ import { matchesPattern, type Candidate, type ModelInfo, type Route } from './ro
 
 /** A model of a catalogue. */
 export interface CatalogueEntry {
-  /** The seller's own name for it. */
+  /** The seller's name for the model. */
   readonly id: string
   readonly info: ModelInfo
 }
 
-/** Most models of one catalogue that are kept; real ones have some hundred. */
+/** The most models kept of one catalogue; real ones have a few hundred. */
 export const MAX_CATALOGUE_MODELS = 2_000
 
-/** USD for a million tokens, and for a request; above it a price is taken for a mistake. */
+/** The highest plausible price, USD per million tokens or per request; anything above is ignored as a mistake. */
 const MAX_USD = 1_000_000
 
 const MAX_TOKENS = 1_000_000_000
 
-/** What {@link typicalMicroUsd} takes a request for: BlockRun's own default of `max_tokens`, and as much input. */
+/** The size of the request that {@link typicalMicroUsd} prices: BlockRun's default `max_tokens`, and the same number of input tokens. */
 const TYPICAL_TOKENS = 1_024n
 
-/** Digits behind the point of a price per token: a million tokens to the micro-USD. */
+/** Decimals of a price per token: micro-USD per million tokens. */
 const TOKEN_DECIMALS = 12
 
 const price = z.preprocess(
@@ -34,7 +34,7 @@ const price = z.preprocess(
 const tokens = z.int().min(1).max(MAX_TOKENS).optional().catch(undefined)
 
 const ROW = z.object({
-  // Printable and without blanks or a *, which is a pattern here.
+  // Printable, without spaces and without *, which would be a pattern.
   id: z.string().regex(/^[\x21-\x29\x2b-\x7e]{1,200}$/),
   pricing: z.object({ input: price, output: price, flat: price }).optional().catch(undefined),
   inputPrice: price,
@@ -50,9 +50,9 @@ const ROW = z.object({
 })
 
 /**
- * Reads a catalogue in either spelling: `{data: [...]}` or `{models: [...]}`, prices in `pricing` or in `inputPrice` and
- * `outputPrice` (USD for a million tokens). Rows and prices that cannot be meant are left out.
- * @returns at most {@link MAX_CATALOGUE_MODELS}, each id once; `undefined` when it is no catalogue
+ * Reads a catalogue in either format: `{data: [...]}` or `{models: [...]}`, prices in `pricing` or in `inputPrice` and
+ * `outputPrice` (USD per million tokens). Invalid rows and implausible prices are left out.
+ * @returns at most {@link MAX_CATALOGUE_MODELS}, each id once; `undefined` when the JSON is not a catalogue
  */
 export function readCatalogue(json: unknown): readonly CatalogueEntry[] | undefined {
   const rows = rowsOf(json)
@@ -88,14 +88,14 @@ function microUsd(usd: number): bigint {
   return BigInt(Math.round(usd * 1e6))
 }
 
-/** USD of one token as a decimal string. */
+/** USD per token as a decimal string. */
 function perToken(usdPerMillion: number | undefined): string | undefined {
   return usdPerMillion === undefined ? undefined : formatUnits(microUsd(usdPerMillion), TOKEN_DECIMALS)
 }
 
 /**
- * What a request costs by the catalogue, micro-USD rounded up: the flat price, or that of 1,024 tokens each way. For
- * comparing sellers that were never paid; `undefined` where no price is known.
+ * The catalogue price of a request, micro-USD rounded up: the flat price, or the price of 1,024 input and 1,024 output tokens.
+ * For comparing sellers that were never paid; `undefined` when no price is known.
  */
 export function typicalMicroUsd(info: ModelInfo): bigint | undefined {
   const { microUsdPerRequest, inputUsdPerToken, outputUsdPerToken } = info
@@ -105,7 +105,7 @@ export function typicalMicroUsd(info: ModelInfo): bigint | undefined {
   return ceilToMicro(units * TYPICAL_TOKENS)
 }
 
-/** A decimal USD price of one token in units of 10^-18 USD. @param usd as {@link ModelInfo} has it, at most 18 decimals */
+/** A price per token in units of 10^-18 USD. @param usd decimal USD as in {@link ModelInfo}, at most 18 decimals */
 export function parseTokenUsd(usd: string): bigint {
   const [whole = '0', fraction = ''] = usd.split('.')
   return BigInt(whole + fraction.slice(0, 18).padEnd(18, '0'))
@@ -116,7 +116,7 @@ function ceilToMicro(units: bigint): bigint {
 }
 
 /**
- * The name a client uses to get the seller's model by a route: the reverse of what the route does to names.
+ * The name under which clients reach the seller's model through a route: the reverse of the route's renaming.
  * @returns `undefined` when the route cannot reach it
  */
 export function publicName(
@@ -125,18 +125,18 @@ export function publicName(
 ): string | undefined {
   if (!modelName.includes('*')) return (model ?? modelName) === id ? modelName : undefined
   if (model === undefined) return matchesPattern(modelName, id) ? id : undefined
-  // Every name the pattern matches means one and the same model: none is its name.
+  // All names that match the pattern lead to the same model, so none of them is its name.
   if (!model.includes('*') || !matchesPattern(model, id)) return undefined
   const [before = '', after = ''] = model.split('*')
   return modelName.replace('*', () => id.slice(before.length, id.length - after.length))
 }
 
-/** What sellers list of their models. */
+/** The models that sellers list. */
 export interface ModelCatalogue {
-  /** Brings the rest up to date; never rejects. */
+  /** Updates what the other methods return; never rejects. */
   load(): Promise<void>
-  /** The names under which the models of a route's seller can be asked for; empty where they are not known. */
+  /** The names under which clients reach the models of a route's seller; empty while they are unknown. */
   names(route: Route): readonly string[]
-  /** What the seller says of a candidate's model. */
+  /** What the seller lists about a candidate's model. */
   find(candidate: Candidate): ModelInfo | undefined
 }

@@ -1,7 +1,7 @@
 /**
- * Lowers a request's limit of answer tokens: sellers that charge ahead reckon with all of them, so it is the one lever on a
- * quote. Only a limit that the client sent is touched: what a seller takes without one is its own default and small (BlockRun:
- * 1,024), and a limit that no one asked for would cut answers unintentionally.
+ * Lowers a request's limit on output tokens. Sellers that charge up front price the full limit, so lowering it is the only way
+ * to lower a quote. Only a limit that the client sent is changed: without one a seller prices its own small default (BlockRun:
+ * 1,024), and adding a limit would truncate answers that the client did not want truncated.
  */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 
@@ -9,14 +9,14 @@ const FIELDS: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_token
 
 const COUNT = /^[1-9]\d{0,8}$/
 
-/** A body's limits of answer tokens. */
+/** The limits on output tokens in a body. */
 interface Limits {
-  /** The highest of them: the one a seller may reckon with. */
+  /** The highest of them: the one that a seller may price. */
   readonly most: number
   readonly members: readonly (Member & { readonly tokens: number })[]
 }
 
-/** @returns `undefined` for a body that names none, one twice, or one that is no plain count */
+/** @returns `undefined` for a body without a limit, with a duplicate limit, or with one that is not a plain count */
 function limitsOf(body: Uint8Array): Limits | undefined {
   const found = (scanTopLevel(body) ?? []).filter(({ key }) => FIELDS.has(key))
   const members = found.map((member) => {
@@ -28,41 +28,41 @@ function limitsOf(body: Uint8Array): Limits | undefined {
   return { most: Math.max(...members.map(({ tokens }) => tokens)), members }
 }
 
-/** What a quote was, and what it may be. */
+/** A quote above the ceiling. */
 export interface Overpriced {
   /** Micro-USD. */
   readonly asked: bigint
   /** Micro-USD, inclusive. */
   readonly limit: bigint
-  /** Price of an answer token in units of 10^-18 USD, where it is known. */
+  /** Price per output token in units of 10^-18 USD, if known. */
   readonly perToken?: bigint | undefined
-  /** The fewest tokens an answer may be limited to. */
+  /** The lowest limit that may be set, tokens. */
   readonly lowest: number
 }
 
-/** A body with a lower limit; every other byte is as it was. */
+/** A body with a lower limit; every other byte is unchanged. */
 export interface Reduced {
   readonly body: Buffer
   readonly from: number
   readonly to: number
 }
 
-/** Lowers the limit so far that the quote should fit. @returns `undefined` where it cannot, or not without going too low */
+/** Lowers the limit until the quote should fit. @returns `undefined` when that is impossible or would go below `price.lowest` */
 export function reduceMaxTokens(body: Uint8Array, price: Overpriced): Reduced | undefined {
   const limits = limitsOf(body)
   const to = limits && fittingTokens(limits.most, price)
   if (!limits || to === undefined || to < price.lowest || to >= limits.most) return undefined
   const lowered = limits.members
     .filter(({ tokens }) => tokens > to)
-    // From the end, so that the places of the others stay right.
+    // From the end, so that earlier offsets stay valid.
     .toSorted((a, b) => b.valueStart - a.valueStart)
     .reduce<Buffer>((bytes, member) => replaceMember(bytes, member, String(to)), Buffer.from(body))
   return { body: lowered, from: limits.most, to }
 }
 
 /**
- * With a known price of a token as many are cut as the quote is too high, and a fiftieth more. Without one by the ratio of
- * the prices, less a tenth: the share of the input does not get smaller with the answer.
+ * With a known price per token, cuts as many tokens as the excess pays for, plus 2 %. Without one, scales the limit by the ratio
+ * of the prices and takes off another 10 %, because the price of the input does not shrink with the answer.
  */
 function fittingTokens(tokens: number, { asked, limit, perToken }: Overpriced): number | undefined {
   if (asked <= limit || asked <= 0n) return undefined

@@ -1,21 +1,21 @@
-/** How long to wait before an unpaid send is tried again. A paid send is never repeated. */
+/** How long to wait before an unpaid request is retried. A paid request is never retried. */
 
 const FIRST_MS = 250
 const LONGEST_MS = 5_000
 
-/** A seller that asks for a longer pause is not waited for: the next candidate, or the client, is. */
+/** The longest pause that is waited out. A candidate that asks for more is skipped for the next one. */
 const LONGEST_ASKED_MS = 10_000
 
 /**
- * @param attempt 1 for the first repeat
- * @param askedMs what the other side asked for with Retry-After
- * @param random 0 up to, not including, 1
- * @returns milliseconds, or `undefined` when it should not be tried again
+ * @param attempt 1 for the first retry
+ * @param askedMs the pause that the candidate asked for (Retry-After)
+ * @param random from 0 up to, but not including, 1
+ * @returns milliseconds, or `undefined` when it should not be retried
  */
 export function retryDelay(attempt: number, askedMs: number | undefined, random: number): number | undefined {
   if (askedMs !== undefined && askedMs > LONGEST_ASKED_MS) return undefined
   const ceiling = Math.min(LONGEST_MS, FIRST_MS * 2 ** (attempt - 1))
-  // Between half and all of it: clients that failed together must not come back together.
+  // Between half and all of it: clients that failed together must not retry together.
   const own = Math.round(ceiling * (0.5 + random / 2))
   return askedMs === undefined ? own : Math.max(own, askedMs + Math.round(FIRST_MS * random))
 }

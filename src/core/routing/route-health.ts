@@ -1,43 +1,43 @@
 /**
- * Whether a route can be trusted to answer: it cools down after failures in a row, and comes back by one request that tries
- * it out. Pure: a state goes in, a state comes out.
+ * The health of a route: it cools down after consecutive failures, and one trial request then decides whether it is back.
+ * Pure: each function takes a state and returns the next.
  */
 
 /** When a route cools down, and for how long. */
 export interface HealthPolicy {
-  /** Failures in a row that are borne; the next one cools the route down. */
+  /** Consecutive failures that are tolerated; the next one starts a cooldown. */
   readonly allowedFails: number
   /** Milliseconds; 0 never cools down. */
   readonly cooldownMs: number
 }
 
-/** `healthy` · `cooling` until a time · `probing`: one request is trying it out, the others still go elsewhere. */
+/** `cooling`: other routes are tried first. `probing`: one trial request is in flight; others still prefer other routes. */
 export type HealthState = 'healthy' | 'cooling' | 'probing'
 
-/** What is remembered of a route. */
+/** The health of one route. */
 export interface Health {
   readonly state: HealthState
   /** Failures since the last success. */
   readonly fails: number
-  /** End of the cooldown, or of the time a probe is waited for; milliseconds since the epoch. */
+  /** When the cooldown ends, or when a trial request is given up; milliseconds since the epoch. */
   readonly until: number
 }
 
-/** A route nothing is known of. */
+/** The health of a route that was never used. */
 export const HEALTHY: Health = { state: 'healthy', fails: 0, until: 0 }
 
-/** The longest a seller's own Retry-After keeps a route cool. */
+/** The longest cooldown that a Retry-After can cause. */
 export const MAX_COOLDOWN_MS = 600_000
 
-/** A trial request that never reports its outcome must not exclude a route for ever. */
+/** A trial request that never reports its outcome must not exclude a route permanently. */
 const PROBE_MS = 60_000
 
-/** Whether other routes should be tried first. After the cooldown the route is back in its old place. */
+/** Whether other routes should be tried first. After the cooldown the route regains its position. */
 export function isCooling(health: Health, now: number): boolean {
   return health.state !== 'healthy' && now < health.until
 }
 
-/** A request goes to the route: after a cooldown it is the probe. */
+/** A request is sent to the route; the first one after a cooldown is the trial request. */
 export function onStart(health: Health, now: number): Health {
   if (health.state === 'healthy' || isCooling(health, now)) return health
   return { state: 'probing', fails: health.fails, until: now + PROBE_MS }
@@ -49,8 +49,8 @@ export function onSuccess(): Health {
 }
 
 /**
- * The route failed in a way that is its own fault.
- * @param retryAfterMs what it asked for itself: it cools down at once and at least so long, up to {@link MAX_COOLDOWN_MS}
+ * The route failed, and not because of the request.
+ * @param retryAfterMs the pause it asked for: it cools down immediately and for at least this long, up to {@link MAX_COOLDOWN_MS}
  */
 export function onFailure(health: Health, policy: HealthPolicy, now: number, retryAfterMs?: number): Health {
   const fails = health.fails + 1

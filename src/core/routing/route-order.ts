@@ -1,7 +1,7 @@
-/** The order in which the candidates of one request are tried. Pure: chance, prices and health are given. */
+/** The order in which the candidates of one request are tried. Pure: random numbers, prices and health are passed in. */
 import type { Candidate } from './route.ts'
 
-/** How candidates of one rank are put in order. `order`: as configured · `weighted`: by chance · `cheapest`: by known price. */
+/** How candidates of one rank are ordered. `order`: as configured. `weighted`: at random, by weight. `cheapest`: by known price. */
 export const STRATEGIES = ['order', 'weighted', 'cheapest'] as const
 
 /** One of {@link STRATEGIES}. */
@@ -10,21 +10,21 @@ export type Strategy = (typeof STRATEGIES)[number]
 /** What is known when a request is routed. */
 export interface OrderFacts {
   readonly strategy: Strategy
-  /** 0 up to, not including, 1. */
+  /** From 0 up to, but not including, 1. */
   random(): number
-  /** Micro-USD of one request; `undefined` while unknown. */
+  /** Micro-USD per request; `undefined` while unknown. */
   price(candidate: Candidate): bigint | undefined
-  /** Whether an unknown price should be learnt now by asking this candidate first. */
+  /** Whether this candidate should be tried first to learn its price. */
   learns(candidate: Candidate): boolean
-  /** Whether a candidate has failed too often of late. */
+  /** Whether the candidate is cooling down. */
   cools(candidate: Candidate): boolean
-  /** Whether this session's last answer came from it. */
+  /** Whether the candidate gave this session's last answer. */
   stays(candidate: Candidate): boolean
 }
 
 /**
- * Puts the candidates in order: by rank, inside a rank by the strategy, the session's own one before the others of its rank.
- * What cools down goes to the end and stays a candidate: a request is not refused for want of health alone.
+ * Orders the candidates by rank, and within a rank by the strategy; the one that answered the session before goes first within
+ * its rank. Candidates that are cooling down go last but remain candidates: no request is refused for bad health alone.
  * @returns all of them, each once
  */
 export function arrange(candidates: readonly Candidate[], facts: OrderFacts): Candidate[] {
@@ -55,13 +55,13 @@ function byStrategy(group: readonly Candidate[], facts: OrderFacts): Candidate[]
   }
 }
 
-/** Drawn one after the other without putting back, so that also the second try follows the weights. */
+/** Draws without replacement, so that the second choice follows the weights too. */
 function byWeight(group: readonly Candidate[], facts: OrderFacts): Candidate[] {
   const left = [...group]
   const drawn: Candidate[] = []
   for (;;) {
     const total = left.reduce((sum, candidate) => sum + weightOf(candidate), 0)
-    // What weighs nothing is there for when nothing else is.
+    // Candidates of weight 0 come last.
     if (total <= 0) return [...drawn, ...left]
     let at = facts.random() * total
     const index = left.findIndex((candidate) => {
@@ -77,7 +77,7 @@ function weightOf({ route }: Candidate): number {
   return route.weight ?? 1
 }
 
-/** Prices to learn first, then known ones from the lowest, then the rest as configured. */
+/** Candidates whose price should be learnt come first, then known prices from the lowest up, then the rest as configured. */
 function byPrice(group: readonly Candidate[], facts: OrderFacts): Candidate[] {
   const priced = group.map((candidate) => {
     const price = facts.price(candidate)

@@ -1,35 +1,35 @@
-/** Model routes: which model goes where. LiteLLM's vocabulary; the most specific name wins, then `order`. */
+/** Model routes, in LiteLLM's vocabulary: the most specific name wins, then `order`. */
 import { ConfigError } from '../errors.ts'
 import { EXPORT_ROUTE } from '../vouchers/voucher.ts'
 
-/** Times of one route's exchanges, milliseconds; what is not given is the gateway's. */
+/** The timeouts of one route, milliseconds; the gateway's by default. */
 export interface RouteTimeouts {
   readonly connectMs?: number | undefined
-  /** From the sent request to the answer's headers. */
+  /** From the sent request to the response headers. */
   readonly firstByteMs?: number | undefined
-  /** Longest silence inside the answer. */
+  /** Longest silence within the response body. */
   readonly idleMs?: number | undefined
   /** The whole exchange, body included. */
   readonly totalMs?: number | undefined
 }
 
-/** When a route counts at all: everything that is given must hold. */
+/** When a route applies: every given condition must match. */
 export interface RouteCondition {
   /** Caller ids, exact or with one `*`. */
   readonly callers?: readonly string[] | undefined
-  /** Lower-case header names and what they must hold: exact, or with one `*`. */
+  /** Lower-case header names and the value they must have: exact, or with one `*`. */
   readonly headers?: ReadonlyMap<string, string> | undefined
 }
 
-/** What `GET /v1/models` says about a model. */
+/** What `GET /v1/models` lists about a model. */
 export interface ModelInfo {
-  /** Tokens of input and output together. */
+  /** Input and output tokens together. */
   readonly contextWindow?: number | undefined
   /** Tokens. */
   readonly maxOutputTokens?: number | undefined
-  /** Catalogue price of one request, micro-USD. */
+  /** Catalogue price per request, micro-USD. */
   readonly microUsdPerRequest?: bigint | undefined
-  /** Catalogue prices of a token in USD, decimal strings as they are written. */
+  /** Catalogue prices per token, USD, decimal strings as written. */
   readonly inputUsdPerToken?: string | undefined
   readonly outputUsdPerToken?: string | undefined
 }
@@ -38,44 +38,44 @@ export interface ModelInfo {
 export interface Route {
   /** The public name: exact, or with one `*`. */
   readonly modelName: string
-  /** The seller's name for the model; `*` is replaced by what the public name's `*` matched. */
+  /** The seller's name for the model; its `*` is replaced by what the `*` of `modelName` matched. */
   readonly model: string | undefined
   /** Without a trailing slash, e.g. `https://seller.example.com/v1`. */
   readonly apiBase: string
-  /** Name of the payer that pays for it; without one the route is unpaid. */
+  /** The name of its payer; without one the route is unpaid. */
   readonly payer: string | undefined
   /** Bearer key of an unpaid upstream. */
   readonly apiKey: string | undefined
-  /** Whether the client's own Authorization goes along: only to the default upstream, and only where no callers are configured. */
+  /** Whether the client's Authorization is forwarded: only to the default upstream, and only if no callers are configured. */
   readonly forwardCredentials?: boolean | undefined
   /** The User-Agent sent to a paid seller; default `tollway`. */
   readonly userAgent?: string | undefined
   /** Lower is tried first. */
   readonly order: number
-  /** Share of the requests among routes of one name and order, at `strategy: weighted`; default 1, 0 is tried last. */
+  /** Relative share of requests among routes of the same name and order, with `strategy: weighted`; default 1; 0 is tried last. */
   readonly weight?: number | undefined
   readonly timeouts?: RouteTimeouts | undefined
-  /** Most requests under way at once; none by default. */
+  /** The most requests in flight; no limit by default. */
   readonly maxParallel?: number | undefined
-  /** How often an unpaid send is tried again; default the router's. */
+  /** How often an unpaid request is retried; default the router's. */
   readonly maxRetries?: number | undefined
-  /** Top-level fields that are taken out of a JSON body. */
+  /** Top-level fields that are removed from a JSON body. */
   readonly dropParams?: readonly string[] | undefined
-  /** What becomes of a paid stream whose client left; default the gateway's. */
+  /** What happens to a paid stream when its client disconnects; default the gateway's. */
   readonly onDisconnect?: 'abort' | 'drain' | undefined
-  /** The seller answers streams only: it is always asked for one, and clients that do not stream get it as JSON. */
+  /** The seller only streams: it is always asked for a stream, and clients that do not stream get it as JSON. */
   readonly alwaysStream?: boolean | undefined
-  /** Opens the stream with comments while a paid call is silent, at the price of HTTP statuses for what fails after. */
+  /** Sends keep-alive comments while a paid call is silent. Later failures then no longer have their own HTTP status. */
   readonly earlyKeepalive?: boolean | undefined
-  /** Most events a second that reach the client; no limit by default. */
+  /** The most events per second sent to the client; no limit by default. */
   readonly eventsPerSecond?: number | undefined
   readonly when?: RouteCondition | undefined
   readonly info?: ModelInfo | undefined
   /** Whether the seller lists its models and prices at `<apiBase>/models`. */
   readonly catalogue?: boolean | undefined
-  /** A quote above the ceiling is asked for again with fewer answer tokens, down to this many; not at all by default. */
+  /** If a quote is above the ceiling, asks again with fewer output tokens, down to this many; off by default. */
   readonly reduceMaxTokens?: number | undefined
-  /** A paid seller gets the `traceparent` of the request (W3C Trace Context); by default none does. */
+  /** Whether a paid seller gets the request's `traceparent` (W3C Trace Context); default no. */
   readonly sendTraceparent?: boolean | undefined
 }
 
@@ -84,18 +84,18 @@ export interface Candidate {
   readonly route: Route
   /** The model name to send. */
   readonly remoteModel: string
-  /** Candidates of one rank may change places among each other, those of a lower rank go first; default 0. */
+  /** Lower ranks are tried first; candidates of the same rank may be reordered. Default 0. */
   readonly rank?: number | undefined
 }
 
-/** What conditional routes are held against. */
+/** The facts about a request that {@link RouteCondition} is matched against. */
 export interface RouteFacts {
   readonly caller: string
   /** @param name in lower case */
   header(name: string): string | undefined
 }
 
-/** Why a model's own candidates could not serve it, so that fallback models may. */
+/** Why the candidates of a model could not serve a request, so that its fallback models are tried. */
 export type FallbackKind = 'unavailable' | 'context_window' | 'content_policy'
 
 /** Fallback models by model name, or by pattern as in `model_name`. */
@@ -142,7 +142,7 @@ export function compileRoutes(
   for (const [alias, target] of aliases) {
     if (aliases.has(target)) {
       throw new ConfigError(
-        `The alias "${alias}" stands for "${target}", which is an alias too. Name a model.`,
+        `The alias "${alias}" refers to "${target}", which is itself an alias. Name a model instead.`,
       )
     }
   }
@@ -168,7 +168,7 @@ export function compileRoutes(
       return { route, remoteModel: remoteModel(route, pattern, model), rank: at }
     })
   }
-  const standIns = (
+  const fallbackCandidates = (
     name: string,
     own: readonly Candidate[],
     kind: FallbackKind,
@@ -190,15 +190,17 @@ export function compileRoutes(
     resolve,
     match(model, facts) {
       const own = direct(model, facts, 0)
-      return own.length === 0 ? [] : distinct([...own, ...standIns(model, own, 'unavailable', facts)])
+      return own.length === 0
+        ? []
+        : distinct([...own, ...fallbackCandidates(model, own, 'unavailable', facts)])
     },
     fallbacks(model, kind, facts) {
-      return distinct(standIns(model, direct(model, facts, 0), kind, facts))
+      return distinct(fallbackCandidates(model, direct(model, facts, 0), kind, facts))
     },
   }
 }
 
-/** A route that is reached in two ways is tried once. */
+/** A route that is reached in several ways is tried only once. */
 function distinct(candidates: readonly Candidate[]): Candidate[] {
   return candidates.filter(
     ({ route, remoteModel: remote }, index) =>
@@ -206,7 +208,7 @@ function distinct(candidates: readonly Candidate[]): Candidate[] {
   )
 }
 
-/** A route made for this caller or header goes before one made for everybody. */
+/** Conditional routes that match are tried before unconditional ones. */
 function conditional({ when }: Route): number {
   return when === undefined ? 0 : 1
 }
@@ -222,7 +224,7 @@ function holds(when: RouteCondition | undefined, facts: RouteFacts | undefined):
   })
 }
 
-/** Whether a model name matches a pattern such as `paid/*` (used for callers' allow-lists too). */
+/** Whether a model name matches a pattern such as `paid/*`; also used for the allow-lists of callers. */
 export function matchesPattern(pattern: string, model: string): boolean {
   return matches(split(pattern), model)
 }
@@ -234,12 +236,12 @@ function compile(route: Route): Pattern {
   }
   if (route.modelName === EXPORT_ROUTE) {
     throw new ConfigError(
-      `model_name "${EXPORT_ROUTE}" is what vouchers in other hands are booked under. Choose another.`,
+      `model_name "${EXPORT_ROUTE}" is reserved for exported vouchers. Choose another name.`,
     )
   }
   if (route.model?.includes('*') && !pattern.wildcard) {
     throw new ConfigError(
-      `model "${route.model}" of "${route.modelName}" has a *, and the model_name has none. Name the seller's model.`,
+      `model "${route.model}" of "${route.modelName}" has a *, but its model_name has none. Name the seller's model.`,
     )
   }
   return pattern
@@ -257,7 +259,7 @@ function matches(pattern: Pattern, model: string): boolean {
   return model.length > prefix.length + suffix.length && model.startsWith(prefix) && model.endsWith(suffix)
 }
 
-/** An exact name beats every pattern; of patterns the one with more literal characters wins. */
+/** An exact name beats every pattern; among patterns the one with more literal characters wins. */
 function specificity(pattern: Pattern): number {
   return pattern.wildcard ? pattern.prefix.length + pattern.suffix.length : Number.MAX_SAFE_INTEGER
 }

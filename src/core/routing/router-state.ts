@@ -1,8 +1,7 @@
-/** What the router knows beyond one request: which routes are healthy, how full they are, where sessions were answered. */
+/** The router's state across requests: the health and load of routes, and which seller answered which session. */
 import { systemClock, type Clock } from '../clock.ts'
 import type { Observer } from '../telemetry/events.ts'
-import type { Routing } from './attempt.ts'
-import type { Attempt } from './attempt.ts'
+import type { Attempt, Routing } from './attempt.ts'
 import { retryDelay } from './retry.ts'
 import {
   HEALTHY,
@@ -18,48 +17,48 @@ import { arrange, type Strategy } from './route-order.ts'
 import type { Candidate, FallbackKind, Route } from './route.ts'
 import { SessionAffinity } from './session-affinity.ts'
 
-/** Prices of sellers as the books know them. */
+/** Known prices of sellers. */
 export interface RoutePrices {
-  /** Brings {@link RoutePrices.of} up to date; never rejects. */
+  /** Updates what {@link RoutePrices.of} returns; never rejects. */
   load(): Promise<void>
-  /** Micro-USD of one request, or `undefined`. @param endpoint without it the lowest of all paths */
+  /** Micro-USD per request, or `undefined`. @param endpoint without it the lowest price of all paths */
   of(candidate: Candidate, endpoint?: string): bigint | undefined
 }
 
-/** How a {@link RouterState} works. */
+/** Settings of a {@link RouterState}. */
 export interface RouterSettings extends HealthPolicy {
   readonly strategy: Strategy
-  /** How often an unpaid send is repeated, where the route does not say. */
+  /** How often an unpaid request is retried, unless the route says otherwise. */
   readonly numRetries: number
-  /** How long a session stays where it was answered, milliseconds; 0 for not at all. */
+  /** How long a session prefers the seller that answered it, milliseconds; 0 turns this off. */
   readonly sessionMs: number
-  /** Lower-case names of the headers that name a session; the first one that is there counts. */
+  /** Lower-case names of the headers that may name the session; the first one present counts. */
   readonly sessionHeaders: readonly string[]
   readonly prices?: RoutePrices | undefined
   readonly clock?: Clock | undefined
-  /** 0 up to, not including, 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   readonly random: () => number
   readonly observers?: readonly Observer[] | undefined
 }
 
-/** One route as the metrics show it. */
+/** The state of one route, for metrics. */
 export interface RouteReading {
   readonly route: string
   readonly seller: string
   readonly state: HealthState
 }
 
-/** What the router needs to know of a request. */
+/** What the router needs to know about a request. */
 export interface RoutedRequest {
   readonly caller: string
   readonly model: string
   readonly endpoint: string
   /** The value of a header, by its name in lower case. */
   readonly header: (name: string) => string | undefined
-  readonly standIns: (kind: FallbackKind) => readonly Candidate[]
+  readonly fallbacks: (kind: FallbackKind) => readonly Candidate[]
 }
 
-/** The defaults of a router without settings. */
+/** The default settings of a router. */
 export const ROUTER_DEFAULTS = {
   strategy: 'order',
   allowedFails: 3,
@@ -77,7 +76,7 @@ export const ROUTER_DEFAULTS = {
 
 const MAX_SESSION_LENGTH = 256
 
-/** An unknown price is asked for once in this time, so that a seller that never quotes does not come first for ever. */
+/** An unknown price is asked for at most once in this time, so that a seller that never quotes does not stay first. */
 const LEARN_MS = 600_000
 
 const MAX_LEARNT = 10_000
@@ -87,7 +86,7 @@ interface Place {
   inFlight: number
 }
 
-/** One per gateway, handed to `modelRouter()`. */
+/** One per gateway, passed to `modelRouter()`. */
 export class RouterState {
   readonly #settings: RouterSettings
   readonly #clock: Clock
@@ -103,17 +102,17 @@ export class RouterState {
     this.#sessions = new SessionAffinity(settings.sessionMs)
   }
 
-  /** Whether {@link RouterState.prepare} has to be waited for. */
+  /** Whether {@link RouterState.prepare} must be awaited before {@link RouterState.arrange}. */
   get needsPrices(): boolean {
     return this.#settings.strategy === 'cheapest' && this.#settings.prices !== undefined
   }
 
-  /** Brings what the order hangs on up to date. */
+  /** Updates the prices that the order depends on. */
   async prepare(): Promise<void> {
     await this.#settings.prices?.load()
   }
 
-  /** The candidates in the order to try them; all of them, each once. */
+  /** All candidates, each once, in the order to try them. */
   arrange(candidates: readonly Candidate[], request: RoutedRequest): Candidate[] {
     const now = this.#clock.now()
     const session = this.#sessionOf(request)
@@ -129,7 +128,7 @@ export class RouterState {
     })
   }
 
-  /** What the payment interceptor works with for one request. */
+  /** The {@link Routing} of one request, for the payment interceptor. */
   routing(request: RoutedRequest): Routing {
     const { observers = [], numRetries } = this.#settings
     const session = this.#sessionOf(request)
@@ -137,7 +136,7 @@ export class RouterState {
       enter: (candidate) => this.#enter(candidate, request.endpoint, session),
       retries: ({ route }) => route.maxRetries ?? numRetries,
       retryDelay: (attempt, askedMs) => retryDelay(attempt, askedMs, this.#random()),
-      standIns: (kind) => this.arrange(request.standIns(kind), request),
+      fallbacks: (kind) => this.arrange(request.fallbacks(kind), request),
       repeated({ route }, reason) {
         const seller = new URL(route.apiBase).origin
         for (const observer of observers)
@@ -150,7 +149,7 @@ export class RouterState {
     }
   }
 
-  /** The current state of every route used since the start. */
+  /** The current state of every route used since the process started. */
   readings(): RouteReading[] {
     const now = this.#clock.now()
     return [...this.#places].map(([route, { health }]) => ({
@@ -186,7 +185,7 @@ export class RouterState {
       failed: (reason, retryAfterMs) => end(() => this.#fail(route, place, reason, retryAfterMs)),
       unknown: () =>
         end(() => {
-          // Whoever comes next is the probe then.
+          // The next request becomes the trial request.
           if (probes && place.health.state === 'probing')
             place.health = { ...place.health, state: 'cooling', until: this.#clock.now() }
         }),
@@ -241,7 +240,7 @@ export class RouterState {
   }
 }
 
-/** The catalogue's price where one is configured, else what was paid; a route that takes neither payment nor key is free. */
+/** The configured catalogue price if there is one, else the last price paid; a route with neither payer nor key is free. */
 function priceOf(
   candidate: Candidate,
   endpoint: string,

@@ -1,4 +1,4 @@
-/** Keeps a session on the seller that answered it before: its prompt cache is there. Bounded; forgetting costs a cache miss. */
+/** Keeps a session on the seller that answered it before, where its prompt cache is. Bounded: an evicted session costs a cache miss. */
 
 const MAX_ENTRIES = 10_000
 
@@ -7,26 +7,26 @@ interface Entry {
   readonly until: number
 }
 
-/** Remembers which route served a session. */
+/** Remembers which seller answered a session. */
 export class SessionAffinity {
   readonly #places = new Map<string, Entry>()
   readonly #lifeMs: number
 
-  /** @param lifeMs how long a session is remembered after its last answer, milliseconds; 0 remembers nothing */
+  /** @param lifeMs how long a session is remembered after its last answer, milliseconds; 0 turns it off */
   constructor(lifeMs: number) {
     this.#lifeMs = lifeMs
   }
 
-  /** Where the session was answered last, or `undefined`. */
+  /** The seller of the session's last answer, or `undefined`. */
   recall(session: string, now: number): string | undefined {
     const entry = this.#places.get(session)
     return entry !== undefined && now < entry.until ? entry.place : undefined
   }
 
-  /** The session was answered there. */
+  /** Records that the session was answered there. */
   note(session: string, place: string, now: number): void {
     if (this.#lifeMs === 0) return
-    // Set anew, so that the map's own order is that of use.
+    // Deleted first, so that the map's order is the order of use.
     this.#places.delete(session)
     this.#places.set(session, { place, until: now + this.#lifeMs })
     if (this.#places.size <= MAX_ENTRIES) return
@@ -34,7 +34,7 @@ export class SessionAffinity {
     if (!oldest.done) this.#places.delete(oldest.value)
   }
 
-  /** How many are remembered; for tests and memory figures. */
+  /** The number of sessions remembered; for tests. */
   get size(): number {
     return this.#places.size
   }

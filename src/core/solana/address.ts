@@ -1,10 +1,10 @@
-/** Solana addresses: 32 bytes in base58. Letter case matters: an address has exactly one spelling. */
+/** Solana addresses: 32 bytes in base58. They are case-sensitive, and each has exactly one spelling. */
 import { decodeBase58, encodeBase58 } from './base58.ts'
 
 /** Length of an address, a block hash and an ed25519 public key, bytes. */
 export const ADDRESS_BYTES = 32
 
-/** The base58 text of 31 to 32 significant bytes has 32 to 44 characters. */
+/** 32 bytes in base58 have 32 to 44 characters. */
 const SHAPE = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/
 
 /** The 32 bytes of an address or block hash, or `undefined` when the text is not one. */
@@ -20,12 +20,12 @@ export function isSolanaAddress(text: string): boolean {
 }
 
 /**
- * The 32 bytes of an address or block hash that was checked before.
+ * The 32 bytes of an address or block hash that is known to be valid.
  * @throws RangeError when it is not one
  */
 export function addressBytes(text: string): Uint8Array {
   const bytes = readAddress(text)
-  if (!bytes) throw new RangeError('a text is not the base58 of 32 bytes')
+  if (!bytes) throw new RangeError('the text is not 32 bytes in base58')
   return bytes
 }
 

@@ -3,10 +3,10 @@
 const ALPHABET = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 const DIGITS = new Map(Array.from(ALPHABET, (character, value) => [character, value]))
 
-/** A signature is the longest thing read here, 88 characters; the work grows with the square of the length. */
+/** The longest text read here is a signature of 88 characters. Decoding time grows with the square of the length. */
 const MAX_CHARACTERS = 128
 
-/** The base58 text of some bytes; each leading zero byte is a leading `1`. */
+/** Encodes bytes as base58; each leading zero byte becomes a leading `1`. */
 export function encodeBase58(bytes: Uint8Array): string {
   let zeros = 0
   while (zeros < bytes.length && bytes[zeros] === 0) zeros += 1
@@ -30,7 +30,7 @@ export function encodeBase58(bytes: Uint8Array): string {
   )
 }
 
-/** The bytes of a base58 text, or `undefined` when it is not one or is longer than 128 characters. */
+/** Decodes base58; `undefined` for an invalid text or one longer than 128 characters. */
 export function decodeBase58(text: string): Uint8Array | undefined {
   if (text.length > MAX_CHARACTERS) return undefined
   let zeros = 0

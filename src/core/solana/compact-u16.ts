@@ -1,11 +1,11 @@
-/** Solana's lengths on the wire (`short_vec`): seven bits a byte, least significant first, one to three bytes. */
+/** Solana's wire format for lengths (`short_vec`): seven bits per byte, least significant first, one to three bytes. */
 
 const MAX_U16 = 0xff_ff
 
 /** @throws RangeError unless the value is a whole number from 0 to 65,535 */
 export function encodeCompactU16(value: number): Uint8Array {
   if (!Number.isInteger(value) || value < 0 || value > MAX_U16) {
-    throw new RangeError('a length is not a whole number from 0 to 65,535')
+    throw new RangeError('a length must be a whole number from 0 to 65,535')
   }
   const bytes: number[] = []
   let rest = value
@@ -18,8 +18,9 @@ export function encodeCompactU16(value: number): Uint8Array {
 }
 
 /**
- * @param at where it begins
- * @returns the value and where it ends; `undefined` when it is cut off, too large or longer than needed (which no node accepts)
+ * @param at the offset of the length
+ * @returns the value and the offset after it; `undefined` when it is truncated, too large or not in its shortest form (which no
+ * node accepts)
  */
 export function decodeCompactU16(
   bytes: Uint8Array,

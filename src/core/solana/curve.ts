@@ -1,6 +1,6 @@
 /**
- * Whether 32 bytes are a point of the ed25519 curve (RFC 8032, 5.1.3). Addresses derived by programs are those that are not:
- * nobody can have a key for them.
+ * Whether 32 bytes are a point of the ed25519 curve (RFC 8032, 5.1.3). Program-derived addresses are not, so that no key can
+ * exist for them.
  */
 
 const P = 2n ** 255n - 19n

@@ -1,30 +1,30 @@
-/** Reads the bytes of a message back. Whoever sent them is a stranger: what does not fit together is `undefined`. */
+/** Decodes messages. The bytes are untrusted: anything inconsistent gives `undefined`. */
 import { addressOf, ADDRESS_BYTES } from './address.ts'
 import { decodeCompactU16 } from './compact-u16.ts'
 
-/** A message as its bytes tell it. */
+/** A decoded message. */
 export interface DecodedMessage {
   readonly version: 'legacy' | 0
   readonly signers: number
   readonly readonlySigners: number
   readonly readonlyOthers: number
-  /** Those the message itself lists, in its order. */
+  /** The accounts that the message itself lists, in its order. */
   readonly accounts: readonly string[]
   readonly blockhash: string
   readonly instructions: readonly DecodedInstruction[]
-  /** How many lookup tables bring in further accounts. */
+  /** The number of lookup tables that add further accounts. */
   readonly lookupTables: number
 }
 
 /** An instruction of a {@link DecodedMessage}. */
 export interface DecodedInstruction {
   readonly program: string
-  /** `undefined` for an account out of a lookup table. */
+  /** `undefined` for an account from a lookup table. */
   readonly accounts: readonly (string | undefined)[]
   readonly data: Uint8Array
 }
 
-/** Thrown inside this file only: the bytes end too early. */
+/** Thrown within this file only: the bytes end too early. */
 class Malformed extends Error {}
 
 class Cursor {
@@ -64,7 +64,7 @@ class Cursor {
   }
 
   list<T>(entry: () => T): T[] {
-    // Every entry takes a byte at least: a length beyond that is no list.
+    // Every entry takes at least one byte, so reading an excessive length fails at the end of the bytes.
     return Array.from({ length: this.length() }, () => entry())
   }
 }
@@ -73,7 +73,7 @@ function malformed(): never {
   throw new Malformed()
 }
 
-/** The parts of a message, or `undefined` for bytes that are not one (or of a version that is not known). */
+/** The parts of a message; `undefined` for malformed bytes or an unknown version. */
 export function decodeMessage(bytes: Uint8Array): DecodedMessage | undefined {
   try {
     return read(new Cursor(bytes))
@@ -100,7 +100,7 @@ function read(cursor: Cursor): DecodedMessage | undefined {
   const called = instructions.flatMap(({ program, ...rest }) =>
     program === undefined ? [] : [{ program, ...rest }],
   )
-  // A program cannot come out of a lookup table.
+  // A program cannot come from a lookup table.
   if (called.length !== instructions.length) return undefined
   return {
     version: versioned ? 0 : 'legacy',

@@ -1,6 +1,6 @@
 /**
- * Solana messages, legacy and version 0 without lookup tables: what gets signed. Accounts are put in the order in which
- * `@solana/kit` puts them, so that the same payment has the same bytes whoever builds it.
+ * Solana messages, legacy and version 0 without lookup tables: the bytes that are signed. Accounts are ordered as in
+ * `@solana/kit`, so that both build the same bytes for the same payment.
  */
 import { addressBytes } from './address.ts'
 import { encodeCompactU16 } from './compact-u16.ts'
@@ -20,7 +20,7 @@ export interface Instruction {
   readonly data: Uint8Array
 }
 
-/** A message before it is bytes. */
+/** A message before it is encoded. */
 export interface Message {
   readonly version: 'legacy' | 0
   /** Signs first and pays the fee. */
@@ -33,7 +33,7 @@ const VERSION_0 = 0x80
 /** An index into the accounts is one byte. */
 const MAX_ACCOUNTS = 256
 
-/** Equals are ordered by address as kit orders them: by a collation of text, not by bytes. */
+/** Accounts with the same roles are ordered by address as in kit: by text collation, not by bytes. */
 const collator = new Intl.Collator('en', {
   caseFirst: 'lower',
   ignorePunctuation: false,
@@ -45,7 +45,7 @@ const collator = new Intl.Collator('en', {
 
 /**
  * The bytes of a message.
- * @throws RangeError for a text that is no address, or more accounts than a message can have
+ * @throws RangeError for an invalid address, or more accounts than a message can have
  */
 export function encodeMessage(message: Message): Uint8Array {
   const accounts = orderedAccounts(message)
@@ -78,7 +78,7 @@ export function encodeMessage(message: Message): Uint8Array {
     : concatBytes(body)
 }
 
-/** Fee payer, then signers before others, writable before read-only, then by address. Each address once, with all its roles. */
+/** The fee payer first, then signers before others, writable before read-only, then by address. Each address once, with all its roles. */
 function orderedAccounts({ feePayer, instructions }: Message): readonly AccountUse[] {
   const roles = new Map<string, AccountUse>()
   const add = (use: AccountUse): void => {

@@ -1,30 +1,30 @@
 /**
- * The one thing that is signed on Solana: x402's `exact` payment (scheme_exact_svm, versions 1 and 2). Everything that must never
- * vary (programs, layout, who signs) is filled in here and not sent by whoever asks, so that no other transaction can be composed.
+ * The only thing that is signed on Solana: x402's `exact` payment (scheme_exact_svm, versions 1 and 2). Everything that must never
+ * vary (programs, layout, signers) is filled in here and never taken from the request, so that no other transaction can be composed.
  */
 import { addressBytes } from './address.ts'
 import { encodeMessage, type Instruction } from './message.ts'
 import { COMPUTE_BUDGET_PROGRAM, MEMO_PROGRAM, type TokenProgram } from './programs.ts'
 import { deriveTokenAccount, type Sha256 } from './token-account.ts'
 
-/** A payment, plain data that survives being posted to another thread. */
+/** A payment: plain data that can be posted to another thread. */
 export interface SolanaPayment {
   readonly kind: 'solana_exact'
   /** The wallet that pays and signs second. */
   readonly owner: string
-  /** The seller's facilitator: signs first, pays the network's fee, and is no party of the transfer. */
+  /** The seller's facilitator: signs first, pays the network fee, and is not a party to the transfer. */
   readonly feePayer: string
-  /** The wallet that is paid: its token account is derived. */
+  /** The wallet that is paid; its token account is derived. */
   readonly payTo: string
   readonly mint: string
   readonly tokenProgram: TokenProgram
   /** Smallest units, decimal; 1 to 2^64 - 1. */
   readonly amount: string
   readonly decimals: number
-  /** Public for ever; 1 to {@link MAX_MEMO_BYTES} bytes of UTF-8. */
+  /** Permanently public; 1 to {@link MAX_MEMO_BYTES} bytes of UTF-8. */
   readonly memo: string
   readonly blockhash: string
-  /** Compute units; facilitators take the official client's {@link DEFAULT_UNIT_LIMIT} and some more. */
+  /** Compute units; facilitators accept the official client's {@link DEFAULT_UNIT_LIMIT} and somewhat more. */
   readonly unitLimit: number
   /** Micro-lamports per unit, 1 to {@link MAX_UNIT_PRICE}. */
   readonly unitPrice: number
@@ -48,7 +48,7 @@ export interface PaymentAccounts {
   readonly destination: string
 }
 
-/** @throws RangeError for a text that is no address */
+/** Derives both token accounts. @throws RangeError for an invalid address */
 export function paymentAccounts(payment: SolanaPayment, sha256: Sha256): PaymentAccounts {
   const { owner, payTo, mint, tokenProgram } = payment
   return {
@@ -59,7 +59,7 @@ export function paymentAccounts(payment: SolanaPayment, sha256: Sha256): Payment
 
 /**
  * The message of a payment: limit and price of compute units, TransferChecked, memo.
- * @throws RangeError when it would pay ourselves, have us pay the fee, move tokens of the fee payer, or does not fit its fields
+ * @throws RangeError when the payee or the fee payer is the payer, the fee payer is part of the transfer, or a field is out of range
  */
 export function paymentMessage(payment: SolanaPayment, accounts: PaymentAccounts): Uint8Array {
   checkParties(payment, accounts)
@@ -89,13 +89,13 @@ export function paymentMessage(payment: SolanaPayment, accounts: PaymentAccounts
   })
 }
 
-/** Rules that hold whoever asks: the signer's thread builds by this, too. */
+/** Rules that every payment must meet. The signer's thread builds messages through this check too. */
 function checkParties(payment: SolanaPayment, { source, destination }: PaymentAccounts): void {
   const { owner, feePayer, payTo, mint, tokenProgram } = payment
-  // With us as fee payer the transaction would be complete: whoever sees it could send it, at our cost.
-  if (feePayer === owner) throw new RangeError('the fee payer must be somebody else than the payer')
+  // With us as the fee payer the transaction would be fully signed: anyone who sees it could send it, at our cost.
+  if (feePayer === owner) throw new RangeError('the fee payer must not be the payer')
   if (payTo === owner) throw new RangeError('the payee is the payer')
-  // The payee's wallet may pay the fee: it is no account of the transfer, its token account is.
+  // The payee's wallet may pay the fee: only its token account takes part in the transfer.
   const used = [source, destination, mint, tokenProgram, MEMO_PROGRAM, COMPUTE_BUDGET_PROGRAM]
   if (used.includes(feePayer)) throw new RangeError('the fee payer is an account of the transfer')
   addressBytes(feePayer)
@@ -118,7 +118,7 @@ function computeBudget(discriminator: number, value: number, bytes: number): Ins
 
 function whole(value: number, most: number, least = 1): number {
   if (!Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(`a number is not whole or not between ${least} and ${most}`)
+    throw new RangeError(`a number must be whole and between ${least} and ${most}`)
   }
   return value
 }

@@ -3,7 +3,7 @@ import { addressBytes, addressOf } from './address.ts'
 import { isOnCurve } from './curve.ts'
 import { ASSOCIATED_TOKEN_PROGRAM } from './programs.ts'
 
-/** SHA-256 of some bytes. Passed in: this floor uses no library of the platform. */
+/** SHA-256. Passed in, because this floor uses no platform library. */
 export type Sha256 = (bytes: Uint8Array) => Uint8Array
 
 const MARKER = new TextEncoder().encode('ProgramDerivedAddress')
@@ -12,15 +12,15 @@ const MAX_SEEDS = 16
 const MAX_SEED_BYTES = 32
 
 /**
- * The address that a program derives from seeds: the first hash, from bump 255 downwards, that is no point of the curve.
- * @throws RangeError for too many or too long seeds, or an address that is not one
+ * The address that a program derives from seeds: the first hash, from bump 255 downwards, that is not on the curve.
+ * @throws RangeError for too many seeds, a seed that is too long, or an invalid address
  */
 export function deriveProgramAddress(
   program: string,
   seeds: readonly Uint8Array[],
   sha256: Sha256,
 ): { readonly address: string; readonly bump: number } {
-  // The bump is a seed, too.
+  // The bump is a seed too.
   if (seeds.length >= MAX_SEEDS) throw new RangeError('a program address has at most 15 seeds and its bump')
   if (seeds.some((seed) => seed.length > MAX_SEED_BYTES)) throw new RangeError('a seed has at most 32 bytes')
   const owner = addressBytes(program)
@@ -32,10 +32,10 @@ export function deriveProgramAddress(
 }
 
 /**
- * Where a wallet keeps a token.
- * @param owner the wallet; may itself be an address of a program
+ * The associated token account of a wallet.
+ * @param owner the wallet; may itself be a program-derived address
  * @param tokenProgram the program that owns the mint
- * @throws RangeError for a text that is no address
+ * @throws RangeError for an invalid address
  */
 export function deriveTokenAccount(
   owner: string,
@@ -47,7 +47,7 @@ export function deriveTokenAccount(
   return deriveProgramAddress(ASSOCIATED_TOKEN_PROGRAM, seeds, sha256).address
 }
 
-/** Several pieces in one. */
+/** Concatenates byte arrays. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0))
   let at = 0

@@ -1,16 +1,16 @@
-/** Solana transactions: signatures in the order of the signers, then the message they sign. */
+/** Solana transactions: the signatures in the order of the signers, then the message that they sign. */
 import { encodeCompactU16, decodeCompactU16 } from './compact-u16.ts'
 import { concatBytes } from './token-account.ts'
 
 /** Length of an ed25519 signature, bytes. */
 export const SIGNATURE_BYTES = 64
 
-/** The largest transaction a node takes, bytes (one packet). */
+/** The largest transaction that a node accepts, bytes (one packet). */
 export const MAX_TRANSACTION_BYTES = 1232
 
-/** A transaction, signed or in part. */
+/** A transaction, fully or partly signed. */
 export interface Transaction {
-  /** By signer; 64 zero bytes where somebody else is still to sign. */
+  /** In the order of the signers; 64 zero bytes for a signature that is still missing. */
   readonly signatures: readonly Uint8Array[]
   readonly message: Uint8Array
 }
@@ -23,7 +23,7 @@ export function encodeTransaction({ signatures, message }: Transaction): Uint8Ar
   return concatBytes([encodeCompactU16(signatures.length), ...signatures, message])
 }
 
-/** Takes a transaction apart; `undefined` for bytes that are not one. */
+/** Splits a transaction into its parts; `undefined` for malformed bytes. */
 export function decodeTransaction(bytes: Uint8Array): Transaction | undefined {
   const count = decodeCompactU16(bytes, 0)
   if (!count || bytes.length > MAX_TRANSACTION_BYTES) return undefined

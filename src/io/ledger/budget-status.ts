@@ -1,7 +1,7 @@
 /** What the budgets hold now, read from any store, and how records tell of a claim on one. */
 import {
   claimOn,
-  EVERYBODY,
+  ALL_SUBJECTS,
   NO_TOTALS,
   type BudgetRule,
   type Claim,
@@ -29,7 +29,7 @@ export async function readBudgets(
 ): Promise<BudgetStatus[]> {
   const statuses = await Promise.all(
     rules.map(async (rule) => {
-      const whole = claimOn(rule, EVERYBODY, 0n, now)
+      const whole = claimOn(rule, ALL_SUBJECTS, 0n, now)
       if (rule.per === undefined) {
         const [totals = NO_TOTALS] = await store.totals([whole])
         return [{ rule, claim: whole, totals }]
