@@ -102,7 +102,7 @@ describe('ends with its exit code and the fix', () => {
         db.exec('CREATE TABLE notes (text TEXT)')
         db.close()
       },
-      /tollway\.db is not a ledger of Tollway\. Compare store in the configuration\.\n$/,
+      /tollway\.db is not a Tollway ledger\. Check store in the configuration\.\n$/,
     ],
     'for a file that is no database': [
       () => writeFileSync(ledger, 'money\n'.repeat(500)),
@@ -115,7 +115,7 @@ describe('ends with its exit code and the fix', () => {
         db.exec('PRAGMA user_version = 1')
         db.close()
       },
-      /was written by an older Tollway \(schema 1\)\. Start this version's gateway on it once; that brings it up\.\n$/,
+      /was written by an older Tollway \(schema 1\)\. Start this version's gateway with it once to migrate it\.\n$/,
     ],
     'for a ledger of a newer version': [
       async () => {
@@ -124,7 +124,7 @@ describe('ends with its exit code and the fix', () => {
         db.exec('PRAGMA user_version = 999')
         db.close()
       },
-      /was written by a newer Tollway \(schema 999; this one knows \d+\)\. Run the newer one\.\n$/,
+      /was written by a newer Tollway \(schema 999; this version supports \d+\)\. Run the newer Tollway\.\n$/,
     ],
   }
   for (const [name, [prepare, message, code = 2]] of Object.entries(cases)) {

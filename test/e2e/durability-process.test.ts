@@ -173,7 +173,9 @@ describe('a directory that cannot be written', () => {
     writeFileSync(place.config, config.replace('sqlite:./tollway.db', 'sqlite:./ledger/tollway.db'))
     const second = await start(mortal).end()
     expect(second.code).toBe(2)
-    expect(second.stderr).toMatch(/tollway\.db cannot be made \(EACCES\)\. Let Tollway write to .*\/ledger/)
+    expect(second.stderr).toMatch(
+      /tollway\.db cannot be created \(EACCES\)\. Allow Tollway to write to .*\/ledger/,
+    )
     chmodSync(apart, 0o700)
   })
 
@@ -206,7 +208,7 @@ describe('a ledger that is not what it was', () => {
         const bytes = readFileSync(place.ledger)
         writeFileSync(place.ledger, bytes.fill(0x5a, bytes.length - 40_000, bytes.length - 4096))
       },
-      says: /tollway\.db is damaged .* a fresh ledger would forget what was spent/,
+      says: /tollway\.db is damaged .* it would not know what was spent/,
     },
     {
       name: "is another program's database",
@@ -216,7 +218,7 @@ describe('a ledger that is not what it was', () => {
         db.exec('CREATE TABLE notes (a); PRAGMA user_version = 1')
         db.close()
       },
-      says: /tollway\.db is a database of another program\. Name a file of its own/,
+      says: /tollway\.db is the database of another program\. Set store to a file that only/,
     },
     {
       name: 'is of a newer Tollway',

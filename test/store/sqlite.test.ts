@@ -147,7 +147,7 @@ describe('the file', () => {
   })
 })
 
-test('a ledger of any older schema is brought up with what it holds', async () => {
+test('a ledger of any older schema is migrated without losing anything', async () => {
   for (let version = 1; version <= SCHEMA_VERSION; version++) {
     path = join(directory, `from-${version}.db`)
     const db = neighbour()
@@ -175,7 +175,7 @@ describe('opening refuses', () => {
     const bytes = readFileSync(path)
     bytes.fill(0x5a, bytes.length - 40_000, bytes.length - 4096)
     writeFileSync(path, bytes)
-    expect(() => open()).toThrow(/is damaged .* a fresh ledger would forget/)
+    expect(() => open()).toThrow(/is damaged .* it would not know what was spent/)
   })
 
   test('a ledger that lost a table', async () => {
@@ -202,7 +202,7 @@ describe('opening refuses', () => {
     await store.ping()
     expect(existsSync(`${path}-wal`)).toBe(true)
     rmSync(path)
-    expect(() => openSqliteStore({ path })).toThrow(/is missing, but .*ledger\.db-wal is there/)
+    expect(() => openSqliteStore({ path })).toThrow(/is missing, but .*ledger\.db-wal exists/)
     expect(existsSync(path)).toBe(false)
   })
 
@@ -211,7 +211,7 @@ describe('opening refuses', () => {
     db.exec('CREATE TABLE notes (a); PRAGMA user_version = 1')
     db.close()
     const before = readFileSync(path)
-    expect(() => open()).toThrow(/ledger\.db is a database of another program\. Name a file of its own/)
+    expect(() => open()).toThrow(/ledger\.db is the database of another program\. Set store to a file that only/)
     expect(readFileSync(path)).toEqual(before)
   })
 
@@ -359,7 +359,7 @@ describe('when the disk or a neighbour refuses', () => {
     const store = open()
     const db = neighbour()
     db.exec('BEGIN IMMEDIATE')
-    await expect(store.ping()).rejects.toThrow('The ledger cannot be used: another process holds it locked.')
+    await expect(store.ping()).rejects.toThrow('The ledger cannot be used: another process has locked it.')
   })
 })
 

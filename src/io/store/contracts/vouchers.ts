@@ -1,7 +1,7 @@
 /**
- * The vouchers of a store. Every method is one transaction. A claimed voucher follows its charge: the store clears the
- * claim in the very transaction that releases a charge nothing was recorded for, and erases the signature in the one
- * that records it as about to be sent; nothing else ever makes a claimed voucher free again.
+ * Vouchers: payments signed ahead. A claimed voucher follows its charge. The transaction that releases a charge without a
+ * recorded authorization also frees its voucher; the transaction that records the authorization also erases the voucher's
+ * signature. Nothing else frees a claimed voucher.
  */
 import type {
   AddRefusal,
@@ -15,10 +15,10 @@ import type {
 } from '../../../core/vouchers/voucher.ts'
 import type { AuthorizationMethod } from '../../../core/money/assets.ts'
 
-/** What became of vouchers that were to be added. */
+/** The result of adding vouchers. */
 export interface Added {
   readonly added: number
-  /** In the store already, in whatever state, or recorded with a charge: another payer had it, too. */
+  /** Vouchers that are already in the store in any state, or recorded with a charge because another payer had them too. */
   readonly known: number
   readonly refused: Readonly<Partial<Record<AddRefusal, number>>>
 }
@@ -28,29 +28,29 @@ export interface AddOptions {
   readonly limits: VoucherLimits
   /** Milliseconds since the epoch. */
   readonly at: number
-  /** Whether we signed them, and did not load them from files of somebody else. */
+  /** Whether this process signed them. False for vouchers loaded from files. */
   readonly signed: boolean
-  /** Whether they were ordered: then they count as delivered (purchases.ts). */
+  /** Whether they belong to an order. They then count as delivered (purchases.ts). */
   readonly ordered?: boolean | undefined
 }
 
-/** What a claim asks for beside the terms, which are the charge's own. */
+/** What a claim asks for in addition to the charge's own terms. */
 export interface ClaimRequest {
   /** A held charge; its payer, api_base, network, asset, payee and amount must be the voucher's. */
   readonly charge: string
   readonly method: AuthorizationMethod
-  /** Only from this pool; without it from every pool of the payer. */
+  /** Claims from this pool only. Default: from every pool of the payer. */
   readonly pool?: string | undefined
   /** Milliseconds since the epoch. */
   readonly at: number
 }
 
-/** What a claim came to. */
+/** The result of a claim. */
 export type Claimed =
   | { readonly ok: true; readonly voucher: SignedVoucher }
   /**
-   * `empty`: no voucher is left. `expired`: those left are no longer usable. `terms_changed`: those left are for other
-   * terms, of which `others` is an example.
+   * `empty`: no voucher is left. `expired`: the remaining vouchers are no longer usable. `terms_changed`: the remaining
+   * vouchers are for other terms; `others` is one example.
    */
   | {
       readonly ok: false
@@ -58,52 +58,54 @@ export type Claimed =
       readonly others: VoucherTerms | undefined
     }
 
-/** Which vouchers are meant; what is left out matches all. */
+/** Which vouchers are listed; what is left out matches all. */
 export interface VoucherQuery {
   readonly payer?: string | undefined
   readonly pool?: string | undefined
   readonly states?: readonly VoucherState[] | undefined
-  /** As in {@link ChargeQuery}; the first to end come first. */
+  /** As in `ChargeQuery`. Vouchers that expire first come first. */
   readonly limit?: number | undefined
 }
 
-/** See the file's head. */
+/** The vouchers of a store. Every method is one transaction. */
 export interface VoucherStore {
   /**
-   * Makes a pool, or changes it. When payee, asset, price or another of its terms changed, all its free vouchers are
-   * dropped: they could pay nobody any more.
-   * @returns how many were dropped
+   * Creates or changes a pool. When its payee, asset, price or any other term changed, its free vouchers are dropped because
+   * no offer matches them any more.
+   * @returns how many vouchers were dropped
    */
   define(pool: VoucherPool, at: number): Promise<number>
   /** Pools and what is in them, by payer and name. */
   pools(query: { readonly payer?: string | undefined; readonly at: number }): Promise<PoolStatus[]>
-  /** Adds nothing any more; what is there is used up. Does nothing for an unknown pool. */
+  /** Stops adding vouchers to a pool; the remaining ones can still be used. Does nothing for an unknown pool. */
   drain(payer: string, pool: string, at: number): Promise<void>
   /**
-   * Drops the free vouchers of a pool and forgets the pool; what is claimed runs on.
-   * @returns how many were dropped
+   * Drops the free vouchers of a pool and removes the pool. Claimed vouchers keep following their charges.
+   * @returns how many vouchers were dropped
    */
   remove(payer: string, pool: string): Promise<number>
 
   /**
-   * Adds vouchers to their pools, which must be defined, in the given order until a limit is reached. Limits of the pool's refill
-   * policy (`total`, `per_day`) are only asked when `signed` is set: they are about what we sign, not about what is loaded.
+   * Adds vouchers of one pool in the given order until a limit is reached. The limits of the pool's refill policy (`total`,
+   * `per_day`) apply only when `signed` is set: they limit what this process signs, not what it loads.
+   * @throws Error when the pool is not defined, or the vouchers belong to several pools
    */
   add(vouchers: readonly SignedVoucher[], options: AddOptions): Promise<Added>
   /**
-   * Takes the usable voucher that ends first for a held charge. Each is claimed by one charge, each charge claims one.
+   * Claims the usable voucher that expires first for a held charge. One charge claims one voucher, and no other charge can
+   * claim the same one.
    * @throws Error when the charge is unknown, not held, or has claimed before
    */
   claim(request: ClaimRequest): Promise<Claimed>
-  /** Notes that other programs used vouchers; those that are claimed here are left alone. Returns how many. */
+  /** Records that other programs used vouchers. Vouchers claimed here do not change. Returns how many were recorded. */
   spentElsewhere(payer: string, pool: string, keys: readonly string[]): Promise<number>
   /**
-   * Vouchers of a pool that were handed to another process and may still be used there, with their signatures: for
-   * writing the file they were handed over in again. They stay claimed.
+   * Vouchers of a pool that were handed to another process and may still be used there, with their signatures, so that the
+   * file of the hand-over can be written again. They stay claimed.
    */
   exported(payer: string, pool: string, at: number): Promise<SignedVoucher[]>
   /**
-   * How many more vouchers of a pool's price would be added now, at most `wanted`.
+   * How many more vouchers at the pool's price could be added now, at most `wanted`.
    * @param options - `microUsd`: USD value of one, micro-USD
    * @returns 0 for an unknown pool
    */
@@ -115,10 +117,10 @@ export interface VoucherStore {
   ): Promise<number>
   /** Drops free vouchers by id. Returns how many. */
   drop(ids: readonly string[]): Promise<number>
-  /** Drops the free vouchers of a pool but for these ids: what its files no longer hold. Returns how many. */
+  /** Drops the free vouchers of a pool except these ids, because its files no longer hold them. Returns how many. */
   retain(payer: string, pool: string, ids: ReadonlySet<string>): Promise<number>
   /** Vouchers without their signatures. */
   list(query: VoucherQuery & { readonly at: number }): Promise<StoredVoucher[]>
-  /** The keys of vouchers that must not be used by anybody else: spent, uncertain, or sent and not yet answered; by pool. */
+  /** By pool, the keys of vouchers that no one else may use: spent, uncertain, or sent and not answered yet. */
   usedKeys(payer: string): Promise<ReadonlyMap<string, readonly string[]>>
 }

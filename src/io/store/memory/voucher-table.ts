@@ -7,7 +7,7 @@ import {
   type VoucherPool,
   type VoucherState,
 } from '../../../core/vouchers/voucher.ts'
-import { utcDay, type Standing } from '../rules/voucher-rules.ts'
+import { utcDay, type PoolUsage } from '../rules/voucher-rules.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { MemoryPurchases } from './purchases.ts'
 
@@ -91,7 +91,7 @@ export class VoucherTable {
   }
 
   /** What the limits on adding are compared with. */
-  standing(pool: VoucherPool, at: number): Standing {
+  poolUsage(pool: VoucherPool, at: number): PoolUsage {
     const today = utcDay(at)
     const createdAt = this.#pools.get(poolKey(pool.payer, pool.name))?.createdAt ?? at
     let [freeCount, freeMicroUsd, signedTotal, signedToday] = [0, 0n, 0, 0n]

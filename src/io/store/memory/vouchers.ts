@@ -113,7 +113,7 @@ export class MemoryVouchers implements InTransaction<VoucherStore> {
     const pool = poolOf(vouchers, (payer, name) => this.#table.pool(payer, name))
     if (!pool) return { added: 0, known: 0, refused: {} }
     const { at, signed } = options
-    const { admitted, result } = admit(vouchers, this.#table.standing(pool, at), options, (voucher) => {
+    const { admitted, result } = admit(vouchers, this.#table.poolUsage(pool, at), options, (voucher) => {
       if (this.#charges.isRecorded(voucher)) return 'other'
       const entry = this.#table.entries.get(voucher.id)
       return entry && (entry.closed === 'dropped' && entry.charge === undefined ? 'dropped' : 'other')
@@ -205,7 +205,7 @@ export class MemoryVouchers implements InTransaction<VoucherStore> {
     options: AddOptions & { readonly microUsd: bigint | undefined },
   ): number {
     const pool = this.#table.pool(payer, name)
-    return pool ? roomFor(wanted, options.microUsd, this.#table.standing(pool, options.at), options) : 0
+    return pool ? roomFor(wanted, options.microUsd, this.#table.poolUsage(pool, options.at), options) : 0
   }
 
   drop(ids: readonly string[]): number {

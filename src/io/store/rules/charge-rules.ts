@@ -1,4 +1,4 @@
-/** What every store decides the same way, without knowing how it keeps its data. */
+/** The rules of charges and budget sums, shared by every store and independent of how a store keeps its data. */
 import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 import {
   chargedShare,
@@ -15,7 +15,7 @@ import type { Window } from '../../../core/budget/window.ts'
 import type { TileWindow } from './rolling-window.ts'
 import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from '../contracts/charges.ts'
 
-/** Which sums a claim counts in. */
+/** Identifies the sums that a claim counts in. */
 export interface WindowKey {
   readonly budget: string
   readonly subject: string
@@ -23,13 +23,13 @@ export interface WindowKey {
   readonly windowStart: number
 }
 
-/** A share of a limit that a charge holds: kept with it, so that its windows never change (rule 2). */
+/** The share of a budget that a charge takes. It is stored with the charge, so that its windows never change (rule 2). */
 export interface Share extends WindowKey {
   readonly window: Window
   readonly amount: bigint
 }
 
-/** The shares a charge gets for its claims. */
+/** The shares that a charge takes for its claims. */
 export function sharesOf(claims: readonly Claim[]): Share[] {
   return claims.map(({ budget, subject, window, windowStart, amount }) => ({
     budget,
@@ -46,22 +46,22 @@ export interface TotalsChange {
   readonly totals: Totals
 }
 
-/** Text that is the same for the same window only. */
+/** A string that identifies a window. */
 export function windowId(key: WindowKey): string {
   return JSON.stringify([key.budget, key.subject, key.window, key.windowStart])
 }
 
 /** How a store reads its sums. */
 export interface TotalsReader {
-  /** The sums kept under a key; `undefined` when nothing was ever charged there. */
+  /** The sums stored under a key; `undefined` when nothing was ever charged there. */
   readonly at: (key: WindowKey) => Totals | undefined
-  /** Everything that counts against a claim: of a rolling window the sums of many keys. */
+  /** Everything that counts against a claim. For a rolling window, this adds up many keys. */
   readonly against: (claim: Claim) => Totals
-  /** The keys that a share counts in. */
+  /** The keys whose sums include a share. */
   readonly keysOf: (share: Share) => readonly WindowKey[]
 }
 
-/** What taking a set of claims comes to. */
+/** The result of taking a set of claims. */
 export type Taken =
   | {
       readonly ok: true
@@ -71,7 +71,10 @@ export type Taken =
     }
   | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
 
-/** Checks claims in order and computes the sums with all of them held. Two claims on one window are added up. */
+/**
+ * Checks claims in order and computes the sums with all of them held (rule 2). Two claims on one window are added up.
+ * @throws RangeError when a claim is negative
+ */
 export function takeClaims(claims: readonly Claim[], reader: TotalsReader): Taken {
   const sums = new Map<string, Totals>()
   const passed: Notice[] = []
@@ -91,18 +94,19 @@ export function takeClaims(claims: readonly Claim[], reader: TotalsReader): Take
   return { ok: true, changes: moveShares(sharesOf(claims), undefined, 'held', reader), passed }
 }
 
-/** The shares of a charge after the chain proved that less was taken than signed; the same list when nothing changes. */
+/** The shares of a charge after the chain proved that less was taken than signed. Returns the same list if nothing changes. */
 export function sharesAfter(shares: readonly Share[], before: Charge, after: Charge): readonly Share[] {
   const { charged, amount: signed } = after
   if (charged === undefined || charged === before.charged) return shares
-  // A charge is lowered once: with the chain's proof it is never looked at again.
+  // A charge is lowered at most once: with proof `chain` it is final.
   return shares.map((share) => ({ ...share, amount: chargedShare(share.amount, charged, signed) }))
 }
 
 /**
- * The sums after a charge with these shares moved between states; `from` undefined for a new reservation.
- * @param left what the shares are afterwards, one for one
- * @throws Error when a window has no sums: the books are damaged, and guessing would overspend
+ * The sums after a charge with these shares moves between states.
+ * @param from `undefined` for a new reservation
+ * @param left the shares after the move, in the same order
+ * @throws Error when a window has no sums: the ledger is damaged, and a guess could overspend
  */
 export function moveShares(
   shares: readonly Share[],
@@ -124,7 +128,7 @@ export function moveShares(
   return [...changed.values()]
 }
 
-/** A charge as it starts. */
+/** A new charge. */
 export function heldCharge(terms: ChargeTerms): Charge {
   return {
     ...terms,
@@ -137,19 +141,22 @@ export function heldCharge(terms: ChargeTerms): Charge {
   }
 }
 
-/** Why a charge may not be authorized at `at`, the nonce apart; the lease ends at its last millisecond. */
+/**
+ * Why a charge may not be authorized, apart from a used nonce. The lease has expired at exactly `leaseUntil`.
+ * @param at milliseconds since the epoch
+ */
 export function refuseAuthorize(charge: Charge, at: number): AuthorizeRefusal | undefined {
   if (charge.state !== 'held') return 'not_held'
   return at < charge.leaseUntil ? undefined : 'lease_expired'
 }
 
-/** A held charge with what was signed for it. */
+/** A held charge after its authorization was recorded. */
 export function authorizedCharge(charge: Charge, record: AuthorizationRecord, at: number): Charge {
   const authorization = { ...record, from: record.from.toLowerCase(), nonce: record.nonce.toLowerCase() }
   return { ...charge, state: 'authorized', authorization, updatedAt: at }
 }
 
-/** The charge of a hand-over whose authorization another charge takes: the nonce is recorded once. */
+/** The charge of a hand-over after another charge took its authorization. It loses the nonce, which is recorded only once. */
 export function takenOverCharge(handOver: Charge, at: number): Charge {
   const released = movedCharge(handOver, { to: 'released', at, reason: 'taken_over' })
   return { ...released, authorization: undefined }
@@ -159,7 +166,8 @@ const STRENGTH: Readonly<Record<Proof, number>> = { assumed: 1, receipt: 2, chai
 
 /**
  * A charge after a move.
- * @throws IllegalMoveError when the move does not exist; Error when it settles without a proof
+ * @throws IllegalMoveError when the move does not exist
+ * @throws Error when it settles without a proof, or `charged` is not provable
  */
 export function movedCharge(charge: Charge, move: Move): Charge {
   if (move.to === 'settled' && move.proof === undefined) {
@@ -178,16 +186,18 @@ export function movedCharge(charge: Charge, move: Move): Charge {
   }
 }
 
-/** What lets budgets count less must be exactly what the chain can prove (rule 4). */
+/** Budgets may count less only by what the chain can prove (rule 4). */
 function checkCharged({ id, amount, authorization }: Charge, move: Move, charged: bigint): void {
   const provable = move.to === 'settled' && move.proof === 'chain' && authorization?.scheme === 'upto'
   if (!provable || charged < 0n || charged > amount) {
-    throw new Error(`charge ${id} cannot be booked as ${charged} of ${amount} charged`)
+    throw new Error(
+      `charge ${id} of ${amount} cannot be settled as ${charged} charged: the chain does not prove it`,
+    )
   }
 }
 
 function isMove(charge: Charge, move: Move): boolean {
-  // Only `authorize` may sign off a charge: it alone records the nonce.
+  // Only `ChargeStore.authorize` reaches `authorized`, because only it records the nonce.
   if (move.to === 'authorized') return false
   if (charge.state === 'settled' && move.to === 'settled') {
     return strength(move.proof) > strength(charge.proof)
@@ -199,14 +209,17 @@ function strength(proof: Proof | undefined): number {
   return proof === undefined ? 0 : STRENGTH[proof]
 }
 
-/** What becomes of a charge whose process has ended: signed ones may have been sent, unsigned ones were not. */
+/**
+ * An open charge after its process has ended: a signed payment may have been sent, an unsigned one was not. `undefined` for
+ * charges that are not open.
+ */
 export function retiredCharge(charge: Charge, at: number, reason: string): Charge | undefined {
   if (charge.state === 'authorized') return movedCharge(charge, { to: 'uncertain', at, reason })
   if (charge.state === 'held') return movedCharge(charge, { to: 'released', at, reason })
   return undefined
 }
 
-/** What `HistoryQuery.longValidAt` asks of a charge. */
+/** Whether a charge matches `HistoryQuery.longValidAt`. */
 export function isLongValid({ authorization, reservedAt }: Charge, at: number): boolean {
   if (!authorization) return false
   return authorization.validBefore * 1000 > reservedAt + 86_400_000 && authorization.validBefore >= at
@@ -224,34 +237,34 @@ export function queryLimit(query: Pick<ChargeQuery, 'limit'> | undefined): numbe
   return Math.min(limit, MAX_LIMIT)
 }
 
-/** A charge that is not in the store: a fault of ours, never the request's. */
+/** The error for an unknown charge: a bug in Tollway, never the client's mistake. */
 export function unknownCharge(id: string): Error {
   return new Error(`there is no charge ${id} in the store`)
 }
 
-/** A charge id that is taken. */
+/** The error for a charge id that is already used. */
 export function duplicateCharge(id: string): Error {
-  return new Error(`charge ${id} is in the store already: ids must not repeat`)
+  return new Error(`charge ${id} is already in the store: charge ids must be unique`)
 }
 
-/** A heartbeat of a process that never registered: its charges would never be resolved after its death. */
+/** The error for a heartbeat of an unregistered process, whose charges no one would resolve after its death. */
 export function unknownInstance(id: string): Error {
   return new Error(`instance ${id} is not registered in the store`)
 }
 
-/** Two requests met a new seller at once, and it named two payees. */
+/** The refusal of a payee that differs from the pinned one (rule 6). Concurrent first requests to a seller can meet it. */
 export function payeeDiffers(terms: ChargeTerms): TollwayError {
   return new TollwayError({
     code: 'payee_not_allowed',
-    message: `The seller asks for payment to another address than the one pinned for ${terms.apiBase}, so nothing was signed.`,
+    message: `The seller asks for payment to an address other than the one pinned for ${terms.apiBase}. Nothing was signed.`,
     advice: [
-      'If the change is right, trust it with `tollway sellers trust` or name it under policy.sellers pay_to.',
+      'If the change is legitimate, accept it with `tollway sellers trust` or list it under policy.sellers pay_to.',
     ],
     details: { pay_to: terms.payTo },
   })
 }
 
-/** What every method answers once a store is closed. */
+/** What every method of a closed store rejects with. */
 export function storeClosed(): TollwayError {
-  return new TollwayError({ code: 'store_unavailable', message: 'The ledger is closed; nothing was paid.' })
+  return new TollwayError({ code: 'store_unavailable', message: 'The ledger is closed. Nothing was paid.' })
 }

@@ -1,7 +1,7 @@
-/** What a price that was paid changes, the same in every store. */
+/** How a paid price updates the known price of a seller, the same in every store. */
 import type { KnownPrice, PriceKey, SellerFilter } from '../contracts/sellers.ts'
 
-/** A price after a payment of `amount`: a drop lowers what later quotes are held against, a rise never raises it. */
+/** A known price after a payment of `amount`. A lower price lowers the pinned price; a higher one never raises it. */
 export function notedPrice(
   known: KnownPrice | undefined,
   key: PriceKey,
@@ -14,7 +14,7 @@ export function notedPrice(
   return { apiBase, endpoint, model, network, asset, first, pinned, last: amount, updatedAt: at }
 }
 
-/** Whether a filter takes a price. */
+/** Whether a filter matches a price. */
 export function matchesSeller(price: KnownPrice, filter: SellerFilter): boolean {
   const { apiBase, endpoint, model, network, asset } = filter
   return (

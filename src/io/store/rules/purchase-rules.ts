@@ -1,11 +1,11 @@
-/** What is left of a purchase's order, the same in every store. */
+/** The undelivered part of a purchase, the same in every store. */
 import type { StoredPurchase } from '../../../core/vouchers/purchase.ts'
 
-/** The part of a purchase that is ordered and not delivered. */
+/** The ordered but undelivered part of a purchase. */
 export interface OrderLeft {
-  /** How many; `undefined` for an unknown purchase. */
+  /** Number of vouchers; `undefined` for an unknown purchase. */
   readonly orderLeft: number | undefined
-  /** What they may cost together, smallest units; `undefined` for no limit. */
+  /** The most that they may cost together, smallest units; `undefined` for no limit. */
   readonly costLeft: bigint | undefined
 }
 

@@ -1,12 +1,12 @@
 /**
- * Sums of a rolling window, exact and fast: beside every charge's own share, sums are kept per second, minute, hour and
- * day. A window that began at any millisecond is then a few shares, at most 59 seconds, 59 minutes and 23 hours,
- * and whole days from there on. Open towards the future: when the clock has gone back, what it reserved
- * before still counts, so that no window of that length ever holds more than the limit.
+ * Exact and fast sums of a rolling window. In addition to the share of every charge, the store keeps sums per second, minute,
+ * hour and day. A window that starts at any millisecond is then the sum of a few shares, at most 59 seconds, 59 minutes and
+ * 23 hours, and whole days. The window has no end: charges that were reserved before the clock was set back still count, so
+ * that no window of this length ever exceeds the limit.
  */
 import { addTotals, counted, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 
-/** Units of time that sums are kept for, finest first; each divides the next. */
+/** The units of time that sums are kept for, finest first. Each divides the next. */
 export const TILES = [
   { window: 'rolling-second', ms: 1_000 },
   { window: 'rolling-minute', ms: 60_000 },
@@ -14,26 +14,26 @@ export const TILES = [
   { window: 'rolling-day', ms: 86_400_000 },
 ] as const
 
-/** What the sums of a tile are kept under in place of a budget's window. */
+/** The name that a tile's sums are stored under, in place of a budget's window. */
 export type TileWindow = (typeof TILES)[number]['window']
 
-/** The tile that instants are looked up in to find the subjects of a budget. */
+/** The tile that is searched to find the subjects of a budget. */
 export const COARSEST = TILES[3]
 
-/** Sums of an instant or tile: `at` is the reservation, or the start of the tile. */
+/** The sums of an instant or tile. `at` is the reservation, or the start of the tile; milliseconds since the epoch. */
 export interface Dated {
   readonly at: number
   readonly totals: Totals
 }
 
-/** Reads what is kept for one budget and subject: from inclusive, to exclusive, by time. */
+/** Reads the shares and tiles of one budget and subject, by time. `from` is inclusive, `to` exclusive. */
 export interface RollingReader {
-  /** Every charge's share by itself. */
+  /** The share of each charge. */
   shares(from: number, to: number): readonly Dated[]
   tiles(window: TileWindow, from: number, to: number): readonly Dated[]
 }
 
-/** A stretch of time and what it holds; `ms` is 0 for the share of one charge. */
+/** A span of time and its sums; `ms` is 0 for the share of one charge. */
 interface Piece extends Dated {
   readonly ms: number
 }
@@ -43,13 +43,16 @@ const FOREVER = Number.MAX_SAFE_INTEGER
 
 /**
  * The first instant that counts: a charge counts until exactly the window's length after its reservation. A claim without a
- * length counts everything, so that a mistake of ours refuses instead of overspending.
+ * length counts everything, so that a bug refuses payments instead of overspending.
  */
 export function countsFrom(claim: Claim): number {
   return claim.lengthMs === undefined ? 0 : claim.windowStart - claim.lengthMs + 1
 }
 
-/** Starts of the windows in which a soft limit need be told once: of a calendar window its own, of a rolling one all that overlap. */
+/**
+ * The window starts among which a soft limit is reported only once: for a calendar window its own start, for a rolling window
+ * all that overlap it.
+ */
 export function noticeRange(claim: Claim): { readonly from: number; readonly to: number } {
   return claim.window === 'rolling'
     ? { from: countsFrom(claim), to: FOREVER }
@@ -65,7 +68,7 @@ export function rollingTotals(claim: Claim, reader: RollingReader): Totals {
 }
 
 /**
- * When so much has aged out of the window that the claim fits, should nothing else happen: milliseconds since the epoch;
+ * When enough has left the window for the claim to fit, provided that nothing else is charged; milliseconds since the epoch.
  * `undefined` when it never fits.
  */
 export function rollingFreeAt(claim: Claim, reader: RollingReader): number | undefined {
@@ -78,7 +81,7 @@ export function rollingFreeAt(claim: Claim, reader: RollingReader): number | und
   return last === undefined ? undefined : last + (claim.lengthMs ?? 0)
 }
 
-/** The instant at which the sums, taken from the oldest on, first reach `wanted`. */
+/** The instant at which the sums, added up from the oldest, first reach `wanted`. */
 function whereReached(pieces: readonly Piece[], wanted: bigint, reader: RollingReader): number | undefined {
   let sum = 0n
   for (const piece of pieces) {
@@ -92,13 +95,13 @@ function whereReached(pieces: readonly Piece[], wanted: bigint, reader: RollingR
   return undefined
 }
 
-/** A tile in the pieces of the next finer kind. */
+/** Splits a tile into pieces of the next finer kind. */
 function piecesIn({ at, ms }: Piece, reader: RollingReader): Piece[] {
   const finer = TILES.findLast((tile) => tile.ms < ms)
   return finer === undefined ? sharesOf(at, at + ms, reader) : tilesOf(finer, at, at + ms, reader)
 }
 
-/** Everything in a stretch of time by the coarsest pieces that fit into it, oldest first. */
+/** Everything in a span of time as the coarsest pieces that fit into it, oldest first. */
 function piecesFrom(from: number, to: number, reader: RollingReader): Piece[] {
   const pieces: Piece[] = []
   let at = from

@@ -1,4 +1,4 @@
-/** What every store decides about vouchers alike: which may be added, and what they are called when they may not. */
+/** The rules of adding and claiming vouchers, the same in every store. */
 import type { Charge } from '../../../core/charge/charge.ts'
 import {
   sameTerms,
@@ -10,19 +10,19 @@ import {
 } from '../../../core/vouchers/voucher.ts'
 import type { Added, AddOptions, ClaimRequest } from '../contracts/vouchers.ts'
 
-/** How a pool and its payer stand when vouchers are to be added. */
-export interface Standing {
+/** What the limits of a pool and its payer are compared with when vouchers are added. */
+export interface PoolUsage {
   readonly pool: VoucherPool
-  /** Signed, free and not past their validity, of the whole payer. */
+  /** Free and unexpired vouchers of the payer, in all its pools. */
   readonly freeCount: number
   readonly freeMicroUsd: bigint
-  /** Ever signed for the pool since it was made. */
+  /** Vouchers signed for the pool since it was created. */
   readonly signedTotal: number
-  /** Signed for the pool since the UTC day began, smallest units. */
+  /** Amount signed for the pool since the start of the UTC day, smallest units. */
   readonly signedToday: bigint
-  /** How many of the pool's purchase are ordered and not delivered; `undefined` without a purchase. */
+  /** How many vouchers of the pool's purchase are undelivered; `undefined` without a purchase. */
   readonly orderLeft: number | undefined
-  /** What they may cost together, smallest units; `undefined` for no limit. */
+  /** The most that they may cost together, smallest units; `undefined` for no limit. */
   readonly costLeft?: bigint | undefined
 }
 
@@ -30,26 +30,26 @@ export interface Standing {
 export interface Admitted {
   readonly voucher: SignedVoucher
   readonly usableUntil: number
-  /** It was dropped before it was ever used, and is taken back. */
+  /** Whether it was dropped unused and now comes back. */
   readonly revived: boolean
 }
 
 /**
- * Which vouchers of one pool are added, in their order.
- * @param find what the store knows of one: `dropped` ones may come back, those that a charge was paid with may not
+ * Decides which vouchers of one pool are added, in their order.
+ * @param find what the store knows of a voucher: a dropped one may come back, any other known one may not
  */
 export function admit(
   vouchers: readonly SignedVoucher[],
-  standing: Standing,
+  usage: PoolUsage,
   { limits, at, signed, ordered }: AddOptions,
   find: (voucher: SignedVoucher) => 'dropped' | 'other' | undefined,
 ): { readonly admitted: Admitted[]; readonly result: Added } {
-  const { pool } = standing
+  const { pool } = usage
   const admitted: Admitted[] = []
   const seen = new Set<string>()
   const refused: Partial<Record<AddRefusal, number>> = {}
   let known = 0
-  let { freeCount, freeMicroUsd, signedTotal, signedToday, costLeft } = standing
+  let { freeCount, freeMicroUsd, signedTotal, signedToday, costLeft } = usage
   for (const voucher of vouchers) {
     const found = find(voucher)
     if (found === 'other' || seen.has(voucher.id)) {
@@ -78,7 +78,7 @@ export function admit(
     if (!sameTerms(voucher, pool)) return 'other_terms'
     if (pool.drainingSince !== undefined) return 'draining'
     if (until <= at) return 'expired'
-    if (ordered === true && admitted.length >= (standing.orderLeft ?? 0)) return 'order'
+    if (ordered === true && admitted.length >= (usage.orderLeft ?? 0)) return 'order'
     if (ordered === true && costLeft !== undefined && voucher.amount > costLeft) return 'budget'
     if (freeCount + 1 > limits.maxCount) return 'count'
     if (limits.maxMicroUsd !== undefined) {
@@ -92,37 +92,37 @@ export function admit(
   }
 }
 
-/** How many more vouchers of the pool's price fit, at most `wanted`. */
+/** How many more vouchers at the pool's price fit, at most `wanted`. */
 export function roomFor(
   wanted: number,
   microUsd: bigint | undefined,
-  standing: Standing,
+  usage: PoolUsage,
   { limits, signed, ordered }: AddOptions,
 ): number {
-  const { pool } = standing
+  const { pool } = usage
   if (pool.drainingSince !== undefined) return 0
   if (limits.maxMicroUsd !== undefined && microUsd === undefined) return 0
   const { maxTotal, maxPerDay } = (signed ? pool.refill : undefined) ?? {}
   const bounds = [
-    BigInt(limits.maxCount - standing.freeCount),
-    ...(ordered === true ? [BigInt(standing.orderLeft ?? 0)] : []),
-    ...(ordered === true && standing.costLeft !== undefined ? [standing.costLeft / pool.amount] : []),
-    ...(maxTotal === undefined ? [] : [BigInt(maxTotal - standing.signedTotal)]),
-    ...(maxPerDay === undefined ? [] : [(maxPerDay - standing.signedToday) / pool.amount]),
+    BigInt(limits.maxCount - usage.freeCount),
+    ...(ordered === true ? [BigInt(usage.orderLeft ?? 0)] : []),
+    ...(ordered === true && usage.costLeft !== undefined ? [usage.costLeft / pool.amount] : []),
+    ...(maxTotal === undefined ? [] : [BigInt(maxTotal - usage.signedTotal)]),
+    ...(maxPerDay === undefined ? [] : [(maxPerDay - usage.signedToday) / pool.amount]),
     ...(limits.maxMicroUsd === undefined || microUsd === undefined || microUsd === 0n
       ? []
-      : [(limits.maxMicroUsd - standing.freeMicroUsd) / microUsd]),
+      : [(limits.maxMicroUsd - usage.freeMicroUsd) / microUsd]),
   ]
   const least = bounds.reduce((a, b) => (b < a ? b : a), BigInt(wanted))
   return least < 0n ? 0 : Number(least)
 }
 
-/** Start of the UTC day of an instant, milliseconds since the epoch. */
+/** The start of an instant's UTC day, milliseconds since the epoch. */
 export function utcDay(at: number): number {
   return at - (at % 86_400_000)
 }
 
-/** The pool all vouchers of one call belong to. @throws Error when they belong to several, or their pool is not defined */
+/** The pool that all vouchers of one call belong to. @throws Error when they belong to several pools, or theirs is not defined */
 export function poolOf(
   vouchers: readonly SignedVoucher[],
   find: (payer: string, name: string) => VoucherPool | undefined,
@@ -130,28 +130,29 @@ export function poolOf(
   const [first] = vouchers
   if (!first) return undefined
   if (vouchers.some(({ payer, pool }) => payer !== first.payer || pool !== first.pool)) {
-    throw new Error('vouchers of several pools were added at once: add each pool by itself')
+    throw new Error('one call added vouchers of several pools: add the vouchers of each pool separately')
   }
   const pool = find(first.payer, first.pool)
-  if (!pool) throw new Error(`there is no pool ${first.pool} of payer ${first.payer}: define it first`)
+  if (!pool) throw new Error(`payer ${first.payer} has no pool ${first.pool}: define it first`)
   return pool
 }
 
-/** Whether a claim may be made for a charge. @throws Error when it may not: a fault of ours, never the request's */
+/** The charge that may claim a voucher. @throws Error when it may not: a bug in Tollway, never the client's mistake */
 export function assertClaimable(
   charge: Charge | undefined,
   request: ClaimRequest,
   hasClaim: boolean,
 ): Charge {
-  if (!charge) throw new Error(`there is no charge ${request.charge} in the store: reserve before claiming`)
+  if (!charge)
+    throw new Error(`there is no charge ${request.charge} in the store: reserve it before claiming`)
   if (charge.state !== 'held') {
-    throw new Error(`charge ${charge.id} is ${charge.state}: only a held charge claims a voucher`)
+    throw new Error(`charge ${charge.id} is ${charge.state}: only a held charge can claim a voucher`)
   }
-  if (hasClaim) throw new Error(`charge ${charge.id} has claimed a voucher already`)
+  if (hasClaim) throw new Error(`charge ${charge.id} has already claimed a voucher`)
   return charge
 }
 
-/** Order in which vouchers are used: the first to end first. */
+/** The order in which vouchers are used: the one that expires first comes first. */
 export function byEnd(
   a: Pick<StoredVoucher, 'usableUntil' | 'id'>,
   b: Pick<StoredVoucher, 'usableUntil' | 'id'>,

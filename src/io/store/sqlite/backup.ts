@@ -1,4 +1,4 @@
-/** Copies a ledger as it is at one instant, beside whoever writes it. */
+/** Copies a ledger as of one instant, while other processes may write it. */
 import { chmodSync, closeSync, existsSync, fsyncSync, openSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,20 +9,20 @@ import { checkLedger, explainLedgerError } from './file.ts'
 import { refuseLogLeftBehind } from './one-log.ts'
 import { integer, text } from './rows.ts'
 
-/** What a copy holds. */
+/** What a copy contains. */
 export interface LedgerCopy {
-  /** The schema it is of; a newer Tollway brings it up when it is restored. */
+  /** Its schema version. A newer Tollway migrates it when it is restored and opened. */
   readonly schema: number
-  /** Charges by state; states without any are left out. */
+  /** Number of charges by state; states without charges are left out. */
   readonly charges: Readonly<Partial<Record<ChargeState, number>>>
 }
 
 const BUSY_TIMEOUT_MS = 5000
 
 /**
- * Copies the ledger at `path` to the new file `target` (mode 0600), durably, and checks the copy whole. Never waits for
- * writers, nor do they for it.
- * @throws ConfigError when there is no ledger, or what is there is damaged or not one
+ * Copies the ledger at `path` durably to the new file `target` (mode 0600) and checks the whole copy. The copy and writers do
+ * not wait for each other.
+ * @throws ConfigError when there is no ledger, or the file is damaged or not a ledger
  * @throws TollwayError `store_unavailable` when the disk fails
  */
 export function copyLedger(path: string, target: string): LedgerCopy {
@@ -35,7 +35,7 @@ export function copyLedger(path: string, target: string): LedgerCopy {
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
     checkLedger(db, source)
     refuseLogLeftBehind(db, source)
-    // One read transaction: a copy page by page would begin anew whenever somebody writes.
+    // One read transaction: SQLite's page-by-page backup would start over with every write.
     db.prepare('VACUUM INTO ?').run(target)
   } catch (error) {
     throw explainLedgerError(error, source)
@@ -59,7 +59,7 @@ function inspect(target: string): LedgerCopy {
     checkLedger(db, target)
     const found = text(db.prepare('PRAGMA integrity_check(1)').get() ?? {}, 'integrity_check')
     if (found !== 'ok')
-      throw new ConfigError(`The copy ${target} is damaged (${found}). Copy to another disk.`)
+      throw new ConfigError(`The copy ${target} is damaged (${found}). Copy the ledger to another disk.`)
     const rows = db.prepare('SELECT state, count(*) AS count FROM charges GROUP BY state').all()
     return {
       schema: integer(db.prepare('PRAGMA user_version').get() ?? {}, 'user_version'),

@@ -1,22 +1,22 @@
 /**
- * Whether the files at the ledger's path are still those that are open. SQLite goes on writing into a file that was
- * deleted or replaced under it: what is recorded there is forgotten when the process ends, and another process that opens the
- * ledger meanwhile does not see it.
+ * Detects that the ledger's files were deleted or replaced while they are open. SQLite would keep writing to the old file:
+ * everything recorded there would be lost when the process ends, and another process that opens the ledger meanwhile would not
+ * see it.
  */
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { TollwayError } from '../../../core/errors.ts'
 import { identityOf } from './one-log.ts'
 
-/** See the file's head. */
+/** Remembers which files were opened at the ledger's path. */
 export class SqliteFileIdentity {
   readonly #files: readonly { readonly file: string; readonly what: string }[]
   readonly #opened = new Map<string, string>()
 
-  /** @param path of a ledger that has just been opened */
+  /** @param path the path of a ledger that was just opened */
   constructor(path: string) {
     const ledger = resolve(path)
-    // The log is beside what a symbolic link leads to.
+    // SQLite puts the log next to the target of a symbolic link.
     const real = realpathSync(ledger)
     this.#files = [
       { file: ledger, what: 'ledger' },
@@ -27,11 +27,11 @@ export class SqliteFileIdentity {
   }
 
   /**
-   * Looks at the ledger and its log; takes a few microseconds.
-   * @throws TollwayError `store_unavailable` when one is gone or another file; moving it back mends that
+   * Checks the ledger and its log. Takes a few microseconds.
+   * @throws TollwayError `store_unavailable` while one of them is missing or another file; moving it back resolves that
    */
   check(): void {
-    // The log first appears with the first reading or writing, and stays while anybody has the ledger open.
+    // The log appears with the first read or write and stays while any process has the ledger open.
     for (const { file, what } of this.#files) {
       const found = identityOf(file)
       const opened = this.#opened.get(file)

@@ -1,6 +1,6 @@
 /**
- * The database file: made whole or not at all, and taken only when it is surely a ledger of ours. A file that
- * is missing parts is never replaced by a fresh one, because a fresh ledger has forgotten what was spent.
+ * The database file. It is created completely or not at all, and opened only when it is certainly a Tollway ledger. A damaged
+ * or incomplete file is never replaced by a new one, because a new ledger does not know what was spent.
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
@@ -14,13 +14,13 @@ import { integer, text, type Row } from './rows.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
 import { syncDirectory } from '../../files/sync-directory.ts'
 
-/** The part of `node:sqlite`'s connection a store uses. */
+/** The part of `node:sqlite`'s connection that a store uses. */
 export type Connection = Pick<DatabaseSync, 'exec' | 'prepare' | 'close' | 'isTransaction'>
 
 /** How to open a ledger file. */
 export interface OpenOptions {
   readonly path: string
-  /** How long opening waits for another process's transaction, milliseconds; the event loop waits with it. */
+  /** How long opening waits for another process's transaction, milliseconds. Blocks the event loop. */
   readonly busyTimeoutMs: number
   /** Opens the connection; for tests that watch or break it. */
   readonly connect: (path: string) => Connection
@@ -33,9 +33,10 @@ const CORRUPT = 11
 const NOT_A_DATABASE = 26
 
 /**
- * Opens the ledger, making it when there is none.
- * @param use what is made of the connection; when it throws, the connection is closed again
- * @throws ConfigError naming the file and the fix; TollwayError `store_unavailable` when it is locked or the disk fails
+ * Opens the ledger, or creates one when there is none.
+ * @param use builds the result from the connection; when it throws, the connection is closed
+ * @throws ConfigError that names the file and the fix
+ * @throws TollwayError `store_unavailable` when the file is locked or the disk fails
  */
 export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) => T): T {
   const path = resolve(options.path)
@@ -73,7 +74,7 @@ function claim(path: string): void {
   }
 }
 
-/** Whether there is a file to open. @throws ConfigError when what is there cannot be one */
+/** Whether there is a file to open. @throws ConfigError when something at the path cannot be a ledger */
 function isThere(path: string): boolean {
   if (!statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) {
     throw new ConfigError(
@@ -82,22 +83,22 @@ function isThere(path: string): boolean {
   }
   const found = statSync(path, { throwIfNoEntry: false })
   if (found && !found.isFile()) {
-    throw new ConfigError(`${path} is not a file. Name a file of its own for the ledger under store.`)
+    throw new ConfigError(`${path} is not a file. Set store to a file that only the ledger uses.`)
   }
   if (found?.size === 0) {
     throw new ConfigError(
-      `The ledger ${path} is empty: what it recorded is lost. Restore it from a backup; delete it only when it never held anything.`,
+      `The ledger ${path} is empty: what it recorded is lost. Restore it from a backup. Delete it only if it never recorded a payment.`,
     )
   }
   if (!found && statSync(`${path}-wal`, { throwIfNoEntry: false })) {
     throw new ConfigError(
-      `The ledger ${path} is missing, but ${path}-wal is there and belongs to it. Restore the ledger beside it, or move ${path}-wal away to begin a new ledger.`,
+      `The ledger ${path} is missing, but its log ${path}-wal exists. Restore the ledger to the same directory, or move ${path}-wal away to start a new ledger.`,
     )
   }
   return found !== undefined
 }
 
-/** Makes a complete ledger under another name first: neither a crash nor a second process ever sees half of one. */
+/** Creates the complete ledger under a temporary name first, so that no crash and no other process leaves or sees half a ledger. */
 function create(path: string): void {
   const draft = `${path}.new-${randomBytes(6).toString('hex')}`
   try {
@@ -114,7 +115,7 @@ function create(path: string): void {
     linkSync(draft, path)
     syncDirectory(dirname(path))
   } catch (error) {
-    // Another process was first: its ledger is as good as ours.
+    // Another process created the ledger first: use that one.
     if (fsCode(error) !== 'EEXIST') throw explainLedgerError(error, path)
   } finally {
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${draft}${suffix}`, { force: true })
@@ -122,7 +123,8 @@ function create(path: string): void {
 }
 
 /**
- * Checks that an open database is a ledger this Tollway can use. Reads only, so that a database of another program stays as it is.
+ * Checks that an open database is a ledger that this version can use. Only reads, so that a database of another program does
+ * not change.
  * @throws ConfigError when it is not
  */
 export function checkLedger(db: Connection, path: string): void {
@@ -136,12 +138,12 @@ function checkVersion(db: Pick<Connection, 'exec' | 'prepare'>, path: string): v
   const version = integer(pragma(db, 'user_version'), 'user_version')
   if (application !== APPLICATION_ID) {
     throw new ConfigError(
-      `${path} is a database of another program. Name a file of its own for the ledger under store.`,
+      `${path} is the database of another program. Set store to a file that only the ledger uses.`,
     )
   }
   if (version > SCHEMA_VERSION) {
     throw new ConfigError(
-      `The ledger ${path} was written by a newer Tollway (schema ${version}; this one knows up to ${SCHEMA_VERSION}). Run the newer Tollway, or restore the backup made before the upgrade.`,
+      `The ledger ${path} was written by a newer Tollway (schema ${version}; this version supports up to ${SCHEMA_VERSION}). Run the newer Tollway, or restore the backup from before the upgrade.`,
     )
   }
   if (version < 1) throw damaged(path)
@@ -154,7 +156,7 @@ function configure(db: Connection, path: string): void {
       `The file system of ${path} does not support SQLite's write-ahead log (shared memory files). Put the ledger on a local disk.`,
     )
   }
-  // FULL: a commit returns only after its log is on the disk, so what was recorded survives a power loss (rule 3).
+  // FULL: a commit returns only after its log is on the disk, so a recorded authorization survives a power loss (rule 3).
   db.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 67108864')
 }
 
@@ -162,7 +164,7 @@ function migrate(db: Pick<Connection, 'exec' | 'prepare'>): void {
   const current = (): number => integer(pragma(db, 'user_version'), 'user_version')
   if (current() === SCHEMA_VERSION) return
   db.exec('BEGIN IMMEDIATE')
-  // Read again: another process, perhaps a newer one, may have brought it up while this one waited.
+  // Read it again: another process, perhaps a newer version, may have migrated the file while this one waited.
   const version = current()
   if (version < SCHEMA_VERSION) {
     for (const step of MIGRATIONS.slice(version)) db.exec(step)
@@ -177,12 +179,12 @@ function pragma(db: Pick<Connection, 'prepare'>, name: string): Row {
 
 function damaged(path: string, cause?: unknown): ConfigError {
   return new ConfigError(
-    `The ledger ${path} is damaged or not a ledger. Restore it from a backup together with its -wal file; a fresh ledger would forget what was spent.`,
+    `The ledger ${path} is damaged or not a ledger. Restore it from a backup together with its -wal file. Do not start a new ledger: it would not know what was spent.`,
     { cause },
   )
 }
 
-/** What to tell of an error while a ledger is opened or copied: a ConfigError with the fix, or `store_unavailable`. */
+/** Converts an error from opening or copying a ledger: to a ConfigError with the fix, or to `store_unavailable`. */
 export function explainLedgerError(error: unknown, path: string): unknown {
   if (error instanceof ConfigError) return error
   const code = sqliteCode(error)
@@ -190,16 +192,16 @@ export function explainLedgerError(error: unknown, path: string): unknown {
   const reason = fsCode(error)
   if (reason !== undefined) {
     return new ConfigError(
-      `The ledger ${path} cannot be made (${reason}). Let Tollway write to ${dirname(path)} on a local disk, or change store in the configuration.`,
+      `The ledger ${path} cannot be created (${reason}). Allow Tollway to write to ${dirname(path)} on a local disk, or change store in the configuration.`,
       { cause: error },
     )
   }
-  // An SQL error while opening means that tables are missing.
+  // An SQL error during opening means that tables are missing.
   if (code !== undefined && outsideFailure(error) === undefined) return damaged(path, error)
   return storeError(error)
 }
 
-/** The system's name of a file error, e.g. `ENOSPC`; `undefined` for other errors. */
+/** The system's code of a file error, for example `ENOSPC`; `undefined` for other errors. */
 function fsCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return undefined
   return 'syscall' in error ? error.code : undefined

@@ -1,4 +1,4 @@
-/** Looks into a SQLite ledger without touching it: a gateway that runs on it notices nothing. */
+/** Reads a SQLite ledger without writing to it or blocking a gateway that uses it. */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -27,8 +27,10 @@ const CORRUPT = 11
 const NOT_A_DATABASE = 26
 
 /**
- * Opens a ledger for reading. Everything that is read belongs to the instant of opening.
- * @throws NoLedgerError when there is no ledger; ConfigError for one of another version; TollwayError `store_unavailable` when the disk fails
+ * Opens a ledger for reading. All reads see the ledger as of the instant of opening.
+ * @throws NoLedgerError when there is no ledger
+ * @throws ConfigError when its schema version differs
+ * @throws TollwayError `store_unavailable` when the disk fails
  */
 export function readSqliteLedger(file: string): LedgerReader {
   const path = resolve(file)
@@ -65,14 +67,14 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
 function check(db: DatabaseSync, path: string): void {
   const pragma = (name: string): number => integer(db.prepare(`PRAGMA ${name}`).get() ?? {}, name)
   if (pragma('application_id') !== APPLICATION_ID) {
-    throw new ConfigError(`${path} is not a ledger of Tollway. Compare store in the configuration.`)
+    throw new ConfigError(`${path} is not a Tollway ledger. Check store in the configuration.`)
   }
   const version = pragma('user_version')
   if (version === SCHEMA_VERSION) return
   throw new ConfigError(
     version < SCHEMA_VERSION
-      ? `The ledger ${path} was written by an older Tollway (schema ${version}). Start this version's gateway on it once; that brings it up.`
-      : `The ledger ${path} was written by a newer Tollway (schema ${version}; this one knows ${SCHEMA_VERSION}). Run the newer one.`,
+      ? `The ledger ${path} was written by an older Tollway (schema ${version}). Start this version's gateway with it once to migrate it.`
+      : `The ledger ${path} was written by a newer Tollway (schema ${version}; this version supports ${SCHEMA_VERSION}). Run the newer Tollway.`,
   )
 }
 

@@ -1,4 +1,4 @@
-/** Between rows and objects. Reading is strict: a row that is not what was written is damage, never a default. */
+/** Converts rows to objects and back. Reading is strict: an unexpected value is damage and never becomes a default. */
 import type { SQLOutputValue } from 'node:sqlite'
 import type { Totals } from '../../../core/budget/budget.ts'
 import {
@@ -18,7 +18,7 @@ import type { Instance } from '../contracts/instances.ts'
 import type { Pin } from '../contracts/sellers.ts'
 import type { SpentBy } from '../contracts/spending.ts'
 
-/** A row as `node:sqlite` gives it. */
+/** A row as `node:sqlite` returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
 
 const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
@@ -26,7 +26,7 @@ const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
 const SCHEMES = ['exact', 'upto'] as const
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 
-/** The columns of `charges`, in the order of the schema, and what a charge has in them. */
+/** The columns of `charges` and a charge's values in them. */
 export function chargeToRow(charge: Charge): Record<string, string | number | null> {
   return {
     id: charge.id,
@@ -51,7 +51,7 @@ export function chargeToRow(charge: Charge): Record<string, string | number | nu
   }
 }
 
-/** The columns that change after the reservation. */
+/** The columns of `charges` that change after the reservation. */
 export function changesToRow(charge: Charge): Record<string, string | number | null> {
   return {
     state: charge.state,
@@ -100,12 +100,15 @@ export function rowToCharge(row: Row): Charge {
   }
 }
 
-/** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without one. */
+/** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without a USD price. */
 export function rowToMicroUsd(row: Row): bigint | undefined {
   return row['micro_usd'] === null ? undefined : amount(row, 'micro_usd')
 }
 
-/** What a row of `charges` counts in micro-USD, with its `amount` and `charged`: the proven part where there is one. */
+/**
+ * The micro-USD that a row of `charges` counts: the part that the chain proved, or else the whole value. Needs the columns
+ * `micro_usd`, `amount` and `charged`.
+ */
 export function rowToTakenMicroUsd(row: Row): bigint | undefined {
   const microUsd = rowToMicroUsd(row)
   if (row['charged'] === null || microUsd === undefined) return microUsd
@@ -215,7 +218,7 @@ export function integer(row: Row, column: string): number {
   return typeof value === 'number' ? value : damaged(column)
 }
 
-/** A column's text, or `undefined` when it is empty. @throws Error when it holds something else */
+/** A column's text, or `undefined` for NULL. @throws Error when it holds something else */
 export function optionalText(row: Row, column: string): string | undefined {
   return row[column] === null ? undefined : text(row, column)
 }
@@ -232,10 +235,10 @@ export function oneOf<T extends string>(row: Row, column: string, values: readon
 }
 
 function damaged(column: string): never {
-  throw new Error(`the ledger holds something unreadable in ${column}: restore it from a backup`)
+  throw new Error(`the ledger holds an unreadable value in ${column}: restore it from a backup`)
 }
 
-/** Reads a sum of charges. */
+/** A row of `SpendingStore.spentBy`. */
 export function rowToSpentBy(row: Row): SpentBy {
   return {
     route: text(row, 'route'),

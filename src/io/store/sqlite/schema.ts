@@ -1,6 +1,6 @@
 /**
- * The tables of the SQLite ledger. Amounts are TEXT: SQLite's INTEGER ends at 2^63, which 18-decimal tokens pass
- * at 9.2 units. The checks refuse anything that is not a plain decimal number, so no sum can go below zero.
+ * The tables of the SQLite ledger. Amounts are TEXT because SQLite's INTEGER ends at 2^63, which is 9.2 units of an 18-decimal
+ * token. The checks allow only plain decimal numbers, so that no sum can go below zero.
  */
 
 /** Marks a database file as a Tollway ledger (SQLite's `application_id`): "Toll". */
@@ -10,8 +10,8 @@ const AMOUNT = (column: string): string => `${column} TEXT NOT NULL CHECK (${PLA
 const PLAIN = (column: string): string => `${column} <> '' AND ${column} NOT GLOB '*[^0-9]*'`
 
 /**
- * The step at index n takes schema version n to n + 1. Steps are only ever added: a file written by any older
- * version is brought up in one transaction.
+ * The step at index n migrates schema version n to n + 1. Steps are only ever appended, so that a file of any older version
+ * can be migrated, in one transaction.
  */
 export const MIGRATIONS: readonly string[] = [
   `
@@ -111,7 +111,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX flags_by_time ON flags (at, charge);
   `,
-  // Requests that paid, by keyed digests, and the prices sellers were paid.
+  // Tombstones of requests by keyed digest, and the prices that sellers were paid.
   `
   CREATE TABLE tombstones (
     charge TEXT PRIMARY KEY REFERENCES charges (id),
@@ -139,7 +139,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (api_base, endpoint, model, network, asset)
   ) STRICT, WITHOUT ROWID;
   `,
-  // Rolling windows, whose sums per second, minute, hour and day are rows of totals too; and soft limits that were told.
+  // Rolling windows, whose sums per second, minute, hour and day are rows of totals too, and soft limits that were reported.
   `
   CREATE INDEX shares_rolling ON shares (budget, subject, window_start) WHERE window = 'rolling';
   CREATE INDEX totals_by_window ON totals (budget, window, window_start, subject);
@@ -152,7 +152,7 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (budget, subject, window, window_start)
   ) STRICT, WITHOUT ROWID;
   `,
-  // Moves that the audit file may not tell yet, and whose turn it is to tell them.
+  // The audit outbox: charges whose newest move may not be in an audit file yet, and the instance that publishes it.
   `
   CREATE TABLE untold (
     charge TEXT PRIMARY KEY REFERENCES charges (id),
@@ -160,7 +160,7 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX untold_by_instance ON untold (instance);
   `,
-  // Tokens of answers, heads of audit files, and vouchers: payments that are signed ahead.
+  // Tokens of answers, heads of audit files, and vouchers (payments signed ahead).
   `
   CREATE TABLE charge_usage (
     charge TEXT PRIMARY KEY REFERENCES charges (id),
@@ -228,12 +228,12 @@ export const MIGRATIONS: readonly string[] = [
     WHERE charge IS NULL AND closed IS NULL;
   CREATE INDEX vouchers_by_pool ON vouchers (payer, pool);
   `,
-  // `upto`: payments of which the seller may take less than was signed, and what the chain proved that it took.
+  // `upto`: the seller may take less than was signed; `charged` is the amount that the chain proved.
   `
   ALTER TABLE charges ADD COLUMN scheme TEXT CHECK (scheme IN ('exact', 'upto'));
   ALTER TABLE charges ADD COLUMN charged TEXT CHECK (charged IS NULL OR (${PLAIN('charged')}));
   `,
-  // Purchases of vouchers: where they are bought, and how many of an order are there.
+  // Purchases of vouchers: where they are bought, and how many of an order are delivered.
   `
   CREATE TABLE purchases (
     payer TEXT NOT NULL,
@@ -249,17 +249,17 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (payer, name)
   ) STRICT, WITHOUT ROWID;
   `,
-  // What was signed for longer than a day, as vouchers are: it may leave the wallet long after its reservation.
+  // Authorizations valid for longer than a day, such as vouchers: they may be used long after their reservation.
   `
   CREATE INDEX charges_long ON charges (valid_before) WHERE valid_before * 1000 > reserved_at + 86400000;
   `,
-  // The charges of one process page by page, without sorting all of them for each page; the open ones need few entries.
+  // Pages of one instance's charges without sorting all of them for each page, and a small index of its open charges.
   `
   DROP INDEX charges_by_instance;
   CREATE INDEX charges_by_instance ON charges (instance, reserved_at, id);
   CREATE INDEX charges_open ON charges (instance) WHERE state IN ('held', 'authorized');
   `,
-  // What was said when vouchers were ordered holds for whoever signs later; which vouchers an order is made of, and what they cost.
+  // The terms of a voucher order, which also bind the process that signs later, and the cost of what was delivered.
   `
   ALTER TABLE purchases ADD COLUMN cost TEXT NOT NULL DEFAULT '0' CHECK (${PLAIN('cost')});
   ALTER TABLE purchases ADD COLUMN order_at INTEGER;

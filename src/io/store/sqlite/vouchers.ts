@@ -21,7 +21,7 @@ import type {
   VoucherStore,
 } from '../contracts/vouchers.ts'
 import { queryLimit } from '../rules/charge-rules.ts'
-import { admit, assertClaimable, poolOf, roomFor, utcDay, type Standing } from '../rules/voucher-rules.ts'
+import { admit, assertClaimable, poolOf, roomFor, utcDay, type PoolUsage } from '../rules/voucher-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { Connection } from './file.ts'
@@ -123,7 +123,7 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
     const pool = poolOf(vouchers, (payer, name) => this.#find(payer, name))
     if (!pool) return { added: 0, known: 0, refused: {} }
     const { at, signed } = options
-    const { admitted, result } = admit(vouchers, this.#standing(pool, at), options, (voucher) => {
+    const { admitted, result } = admit(vouchers, this.#poolUsage(pool, at), options, (voucher) => {
       const row = this.#sql.voucher.get(voucher.id)
       if (this.#charges.isRecorded(voucher)) return 'other'
       return row && (row['closed'] === 'dropped' && row['charge'] === null ? 'dropped' : 'other')
@@ -205,7 +205,7 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
     options: AddOptions & { readonly microUsd: bigint | undefined },
   ): number {
     const pool = this.#find(payer, name)
-    return pool ? roomFor(wanted, options.microUsd, this.#standing(pool, options.at), options) : 0
+    return pool ? roomFor(wanted, options.microUsd, this.#poolUsage(pool, options.at), options) : 0
   }
 
   drop(ids: readonly string[]): number {
@@ -284,7 +284,7 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
     return row && rowToPool(row)
   }
 
-  #standing(pool: VoucherPool, at: number): Standing {
+  #poolUsage(pool: VoucherPool, at: number): PoolUsage {
     const row = this.#sql.pool.get(pool.payer, pool.name)
     const createdAt = row ? integer(row, 'created_at') : at
     const today = utcDay(at)

@@ -1,42 +1,42 @@
 /**
- * Group commit: all writes asked for in one turn of the event loop share one transaction and one wait for the
- * disk. Each runs in its own savepoint, so one that throws takes only itself back. No promise resolves before
- * COMMIT has returned. While another process holds the file, the queue waits and the event loop does not.
+ * Group commit: all writes requested in one turn of the event loop share one transaction and one wait for the disk. Each runs
+ * in its own savepoint, so that a write that throws rolls back only itself. No promise resolves before COMMIT has returned.
+ * While another process has locked the file, the queue waits without blocking the event loop.
  */
 import { TollwayError } from '../../../core/errors.ts'
 import { storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 
-/** The part of `node:sqlite`'s connection the queue needs. */
+/** The part of `node:sqlite`'s connection that the queue uses. */
 export interface Transactions {
   exec(sql: string): void
   readonly isTransaction: boolean
 }
 
-/** How many writes share a transaction at most: bounds how long one drain keeps the event loop. */
+/** The most writes that share a transaction: bounds how long one turn blocks the event loop. */
 const MAX_BATCH = 256
 
 const BUSY = 5
-/** Pause before asking again for a file that another process holds, milliseconds: its transactions take a few. */
+/** Pause before the next attempt while another process has locked the file, milliseconds. Transactions take a few. */
 const BUSY_PAUSE_MS = 3
 
-/** How a {@link WriteQueue} waits and looks. */
+/** Options of {@link WriteQueue}. */
 export interface WriteQueueOptions {
   /** How long a write waits for another process's transaction, milliseconds. */
   readonly busyTimeoutMs: number
-  /** Called before each transaction. @throws TollwayError when nothing may be written now */
+  /** Called before each transaction. Throws a TollwayError when nothing may be written now. */
   readonly check?: (() => void) | undefined
 }
 
 interface Job {
   /** `performance.now()` */
   readonly since: number
-  /** Does the work; what it returns tells the waiting caller, and is called after COMMIT. */
+  /** Does the work. Returns a function that resolves the caller's promise, to be called after COMMIT. */
   readonly attempt: () => () => void
   readonly reject: (error: unknown) => void
 }
 
-/** See the file's head. */
+/** Collects writes and runs them in shared transactions. */
 export class WriteQueue {
   readonly #db: Transactions
   readonly #options: WriteQueueOptions
@@ -50,8 +50,8 @@ export class WriteQueue {
 
   /**
    * Runs `work` in the next transaction.
-   * @param work synchronous; what it throws rolls back this work alone and rejects
-   * @throws TollwayError `store_unavailable` when the transaction cannot be begun or committed; nothing was written then
+   * @param work synchronous; when it throws, only this work is rolled back, and the promise rejects
+   * @throws TollwayError `store_unavailable` when the transaction cannot begin or commit; nothing was written then
    */
   run<T>(work: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
@@ -64,7 +64,7 @@ export class WriteQueue {
     })
   }
 
-  /** Runs everything that waits, now; nothing waits for another process any more. */
+  /** Runs everything in the queue now, without waiting for other processes. */
   drain(): void {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MAX_BATCH)
@@ -94,16 +94,16 @@ export class WriteQueue {
     setTimeout(() => this.#turn(), BUSY_PAUSE_MS)
   }
 
-  /** @param onBusy gets each job when another process holds the file: nothing was run then */
+  /** @param onBusy called with each job when another process has locked the file; nothing was run then */
   #runBatch(batch: readonly Job[], onBusy: (job: Job, error: unknown) => void): void {
     if (batch.length === 0) return
-    const tell: (() => void)[] = []
+    const completions: (() => void)[] = []
     let begun = false
     try {
       this.#options.check?.()
       this.#db.exec('BEGIN IMMEDIATE')
       begun = true
-      for (const job of batch) tell.push(this.#runJob(job))
+      for (const job of batch) completions.push(this.#runJob(job))
       this.#db.exec('COMMIT')
     } catch (error) {
       this.#rollBack()
@@ -114,10 +114,10 @@ export class WriteQueue {
       }
       return
     }
-    for (const done of tell) done()
+    for (const complete of completions) complete()
   }
 
-  /** @throws when the whole transaction is lost, as SQLite does on its own on a full disk */
+  /** @throws the error when SQLite has rolled back the whole transaction, as it does when the disk is full */
   #runJob(job: Job): () => void {
     this.#db.exec('SAVEPOINT job')
     try {
@@ -136,7 +136,7 @@ export class WriteQueue {
     try {
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK')
     } catch {
-      // The next BEGIN fails then, and tells its callers; nothing of this batch was committed.
+      // The next BEGIN fails then and rejects its callers. Nothing of this batch was committed.
     }
   }
 }
@@ -146,7 +146,7 @@ function batchError(error: unknown): unknown {
   if (known instanceof TollwayError) return known
   return new TollwayError({
     code: 'store_unavailable',
-    message: 'The ledger could not be written.',
+    message: 'The ledger could not be written. Nothing of this write was recorded.',
     cause: error,
   })
 }
