@@ -211,7 +211,9 @@ describe('opening refuses', () => {
     db.exec('CREATE TABLE notes (a); PRAGMA user_version = 1')
     db.close()
     const before = readFileSync(path)
-    expect(() => open()).toThrow(/ledger\.db is the database of another program\. Set store to a file that only/)
+    expect(() => open()).toThrow(
+      /ledger\.db is the database of another program\. Set store to a file that only/,
+    )
     expect(readFileSync(path)).toEqual(before)
   })
 

@@ -1,7 +1,7 @@
 /**
- * The fourth sum: what left the payers' wallets on the chain since this process started, by the token's own Transfer events,
- * against what the ledger counts. The ledger may count more (not every signed payment was taken, and blocks become
- * final late), never less: then somebody else spends from the wallet, or the books are wrong.
+ * The fourth total: what left the payers' wallets on the chain since this process started, by the token's Transfer events,
+ * compared with what the ledger counts. The ledger may count more, because not every signed payment is taken and blocks become
+ * final late. It must not count less: then someone else spends from the wallet, or the ledger is wrong.
  */
 import type { Asset } from '../../core/money/assets.ts'
 import { takenOf, type Charge } from '../../core/charge/charge.ts'
@@ -16,25 +16,26 @@ export interface OutflowOptions {
   readonly store: Pick<Store, 'history'>
   /** One reader per network. */
   readonly chains: readonly Pick<ChainReader, 'network' | 'finalBlock' | 'logs'>[]
-  /** Assets with a USD value are looked at. */
+  /** Only assets with a USD price are checked. */
   readonly assets: readonly Asset[]
   /** Paying addresses, lower case. */
   readonly payers: readonly string[]
   readonly clock: Clock
-  /** Between two questions to the nodes, milliseconds; asked more often, the last answer is given. */
+  /** The shortest time between two queries of the nodes, milliseconds. Earlier calls return the last result. */
   readonly intervalMs: number
-  /** Lets requests go on between two pages of the ledger. */
+  /** Lets requests run between two pages of the ledger. */
   readonly breathe: () => Promise<void>
 }
 
-/** Nodes refuse longer ranges. */
+/** The most blocks per query: nodes refuse longer ranges. */
 const MAX_BLOCKS = 2000n
-/** What a request signs is valid for a day at most (rule 6); vouchers for longer. */
+/** An authorization of a request is valid for at most a day (rule 6). Vouchers are valid for longer. */
 const DAY_MS = 86_400_000
 
 /**
- * @returns micro-USD that left the wallets beyond what the ledger counts, 0 where it counts enough; `undefined` before a node
- * has answered twice, or while one does not
+ * Starts watching the payers' wallets.
+ * @returns a function that resolves to the micro-USD that left the wallets beyond what the ledger counts; 0 when the ledger
+ * counts enough; `undefined` until every node has answered twice, and while a node does not answer
  */
 export function watchOutflow(options: OutflowOptions): () => Promise<bigint | undefined> {
   const watched = options.chains.flatMap((chain) => {
@@ -49,7 +50,7 @@ export function watchOutflow(options: OutflowOptions): () => Promise<bigint | un
     const now = options.clock.now()
     if (Math.abs(now - askedAt) < options.intervalMs) return last
     askedAt = now
-    const beyond = await Promise.all(watched.map((one) => one.look().catch(() => undefined)))
+    const beyond = await Promise.all(watched.map((one) => one.check().catch(() => undefined)))
     last = beyond.reduce<bigint | undefined>(
       (sum, one) => (sum === undefined || one === undefined ? undefined : sum + one),
       0n,
@@ -72,7 +73,7 @@ class NetworkOutflow {
     this.#options = options
   }
 
-  async look(): Promise<bigint | undefined> {
+  async check(): Promise<bigint | undefined> {
     const final = await this.#chain.finalBlock()
     if (!this.#begun) {
       this.#begun = { timestamp: final.timestamp }
@@ -81,7 +82,7 @@ class NetworkOutflow {
     }
     while (this.#until < final.number) {
       const to = this.#until + MAX_BLOCKS < final.number ? this.#until + MAX_BLOCKS : final.number
-      // Counted only when all of the range is read: a node that fails in between is asked for it again.
+      // Counted only when the whole range was read: after a failure the node is asked for all of it again.
       this.#outflow += await this.#leftBetween(this.#until + 1n, to)
       this.#until = to
     }
@@ -101,7 +102,7 @@ class NetworkOutflow {
     return sum
   }
 
-  /** Every payment that could be taken since then and is not proven untaken, whoever made it. */
+  /** The micro-USD of every payment that could be taken since then and is not proven unspent, by any process. */
   async #counted(since: number): Promise<bigint> {
     const begin = since * 1000 - DAY_MS
     const lately = await this.#sum(since, { since: begin, until: Number.MAX_SAFE_INTEGER })

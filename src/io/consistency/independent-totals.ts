@@ -1,7 +1,6 @@
 /**
- * The same money, added up three times by code that shares nothing: from the rows of the ledger, from the records that
- * went into the audit file, and from the counters of the metrics. Each sum is of the charges this process owns, since it
- * started, in micro-USD.
+ * The same money, added up three times by independent code: from the rows of the ledger, from the records of the audit file,
+ * and from the counters of the metrics. Each total covers the charges of this process since it started, in micro-USD.
  */
 import { chargedShare, takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Observer, TollwayEvent } from '../../core/telemetry/events.ts'
@@ -9,7 +8,7 @@ import { parseAtomic, parseUsd } from '../../core/money/money.ts'
 import type { AuditSink } from '../audit/audit-queue.ts'
 import type { Store } from '../store/store.ts'
 
-/** What was signed and recorded, and what of it is booked as spent; micro-USD. */
+/** What was authorized, and how much of it is settled; micro-USD. */
 export interface Totals {
   readonly authorized: bigint
   readonly settled: bigint
@@ -17,12 +16,12 @@ export interface Totals {
 
 const NOTHING: Totals = { authorized: 0n, settled: 0n }
 const PAGE = 500
-/** Sellers without receipts leave open every charge that no node proves: the newest are kept. */
+/** The most open charges that are remembered, newest first. Without receipts and nodes, every charge stays open. */
 const MAX_OPEN = 100_000
-/** A clock that was set back must not hide the first charges. */
+/** How far before the start charges are read, so that a clock that was set back does not hide the first ones. */
 const MARGIN_MS = 86_400_000
 
-/** Adds up the rows of the ledger, page by page, so that requests go on in between. */
+/** Adds up the rows of the ledger page by page, so that requests can run in between. */
 export async function ledgerTotals(
   store: Pick<Store, 'history'>,
   instance: string,
@@ -49,7 +48,7 @@ export async function ledgerTotals(
   }
 }
 
-/** Adds up what is appended to an audit file. */
+/** Adds up the records that are appended to an audit file. */
 export class AuditTotals {
   readonly #instance: string
   #authorized = 0n
@@ -63,7 +62,7 @@ export class AuditTotals {
     return { authorized: this.#authorized, settled: this.#settled }
   }
 
-  /** The same file; what it takes is counted. */
+  /** Wraps an audit file and counts the records that it accepts. */
   watch(sink: AuditSink): AuditSink {
     return {
       append: async (type, fields, options) => {
@@ -77,7 +76,7 @@ export class AuditTotals {
   }
 
   #count(type: string, fields: Readonly<Record<string, unknown>>): void {
-    // Told for a dead process, or of a move that another process made: not money this one moved.
+    // Recorded for a dead process, or for a move by another process: not money that this process moved.
     if (fields['instance'] !== this.#instance || fields['told_for'] !== undefined) return
     if (fields['overtaken'] !== undefined) return
     const full = parseUsd(fields['usd']) ?? 0n
@@ -95,12 +94,12 @@ function recordedShare(full: bigint, fields: Readonly<Record<string, unknown>>):
 }
 
 /**
- * What is needed to compare the counters: they count moves of other processes' charges too. Also knows which own charges
- * another process may still move.
+ * Corrects for other processes: the counters of the metrics include moves of their charges, and they can move the open charges
+ * of this process.
  */
 export class MoveWatch {
   readonly #instance: string
-  /** What own charges whose spending may still change count here, by id, micro-USD. */
+  /** The settled micro-USD of own charges that can still change, by id. */
   readonly #open = new Map<string, { readonly counted: bigint }>()
   #ofOthers = 0n
   #foreign = 0n
@@ -109,27 +108,27 @@ export class MoveWatch {
     this.#instance = instance
   }
 
-  /** Told everything the metrics are told. */
+  /** Receives the same events as the metrics. */
   readonly observe: Observer = (event) => {
     if (event.type === 'charge') this.#follow(event)
   }
 
-  /** What the counters, less their corrections, rightly hold of other processes' charges, micro-USD; may be negative. */
+  /** The part of the counters that belongs to other processes' charges, micro-USD; may be negative. */
   get ofOthers(): bigint {
     return this.#ofOthers
   }
 
-  /** What other processes (`tollway reconcile`) booked of the own charges since, micro-USD; may be negative. */
+  /** What other processes (`tollway reconcile`) settled of this process's charges, micro-USD; may be negative. */
   get foreign(): bigint {
     return this.#foreign
   }
 
-  /** Looks for moves that other processes made. Asked for only when sums differ: it reads each open charge. */
+  /** Looks for moves by other processes. Called only when totals differ, because it reads each open charge. */
   async lookForForeign(store: Pick<Store, 'charge'>): Promise<void> {
     const open = [...this.#open]
     for (const [id, known] of open) {
       const charge = await store.charge(id)
-      // Moved by this process meanwhile: its own event told it.
+      // This process moved it meanwhile and observed its own event.
       if (!charge || this.#open.get(id) !== known) continue
       const moved = countedOf(charge) - known.counted
       if (moved === 0n) continue
@@ -152,7 +151,7 @@ export class MoveWatch {
   }
 }
 
-/** Whether nobody books it differently any more: of an `upto` payment the chain may prove less after the receipt, too. */
+/** Whether a charge can no longer change. For an `upto` payment, the chain may prove a smaller amount after the receipt. */
 function isFinal({ state, proof, authorization }: Charge): boolean {
   if (state !== 'settled') return state === 'released'
   return proof === 'chain' || (proof === 'receipt' && authorization?.scheme !== 'upto')

@@ -1,29 +1,29 @@
-/** Holds the sums against each other, over and over. Payments go on meanwhile: only a difference that stays is one. */
+/** Compares the totals again and again. Payments continue meanwhile, so only a lasting difference counts. */
 import type { Timers } from '../../core/timers.ts'
 import type { Totals } from './independent-totals.ts'
 
-/** Two sums and how far they are apart. */
+/** Two totals and their difference. */
 export interface TotalsPair {
   readonly pair: 'ledger_audit' | 'ledger_metrics' | 'audit_metrics' | 'ledger_chain'
-  /** Micro-USD, never negative; `undefined` while one of them cannot be read. */
+  /** Their difference, micro-USD, never negative; `undefined` while one of them cannot be read. */
   readonly microUsd: bigint | undefined
 }
 
-/** Where the sums are read. */
+/** Where the totals come from. */
 export interface TotalsSources {
   /** From the rows of the ledger. */
   readonly ledger: () => Promise<Totals>
-  /** From the records that were appended. */
+  /** From the records of the audit file. */
   readonly audit: () => Totals
-  /** From the counters, of the own charges, micro-USD. */
+  /** From the counters of the metrics, for this process's charges; micro-USD. */
   readonly metrics: () => Promise<bigint>
-  /** What other processes booked of the own charges. */
+  /** What other processes settled of this process's charges, micro-USD; may be negative. */
   readonly foreign: () => bigint
-  /** Looks for such bookings; asked when sums differ. */
+  /** Looks for such moves. Called when totals differ. */
   readonly lookForForeign: () => Promise<void>
   /**
-   * How much more left the wallets on the chain than the ledger counts, micro-USD; `undefined` when no chain can be read.
-   * Left out where no node is configured.
+   * How much more left the wallets on the chain than the ledger counts, micro-USD; `undefined` while no node answers. Left out
+   * when no node is configured.
    */
   readonly chain?: (() => Promise<bigint | undefined>) | undefined
 }
@@ -32,32 +32,32 @@ export interface TotalsSources {
 export interface TotalsCheckOptions {
   readonly sources: TotalsSources
   readonly timers: Timers
-  /** Between two looks, milliseconds; default 15 s. */
+  /** Milliseconds between two checks; default 15 000. */
   readonly intervalMs?: number | undefined
-  /** Told when sums begin or cease to differ. */
+  /** Called when totals start or stop differing. */
   readonly onChange: (differing: readonly TotalsPair[], sums: Readonly<Record<string, string>>) => void
-  /** Told when a sum could not be read. */
+  /** Called when a total could not be read. */
   readonly onFailure: (error: unknown) => void
 }
 
-/** See the file's head. */
+/** A running comparison of the totals. */
 export interface TotalsCheck {
-  /** The pairs as they were found last. */
+  /** The pairs of the last check. */
   readonly newest: () => readonly TotalsPair[]
-  /** Looks now. */
+  /** Checks now. */
   readonly run: () => Promise<readonly TotalsPair[]>
   readonly close: () => void
 }
 
 const INTERVAL_MS = 15_000
-/** A ledger with many charges takes long to add up: at most this share of the time is spent on it. */
+/** The largest share of time spent on checks: a ledger with many charges takes long to add up. */
 const SHARE = 1 / 100
-/** How many looks in a row a difference must last. */
-const LOOKS = 3
+/** How many checks in a row a difference must last. */
+const CHECKS = 3
 
 type Name = TotalsPair['pair']
 
-/** Looks every 15 seconds or more. */
+/** Compares the totals every 15 seconds, or less often when a check takes long. */
 export function watchTotals(options: TotalsCheckOptions): TotalsCheck {
   const { sources, timers, intervalMs = INTERVAL_MS, onChange, onFailure } = options
   const pairs: readonly Name[] = [
@@ -66,24 +66,24 @@ export function watchTotals(options: TotalsCheckOptions): TotalsCheck {
     'audit_metrics',
     ...(sources.chain ? (['ledger_chain'] as const) : []),
   ]
-  const lasting = new Map(pairs.map((pair) => [pair, new Lasting(LOOKS)] as const))
+  const lasting = new Map(pairs.map((pair) => [pair, new Lasting(CHECKS)] as const))
   let newest: readonly TotalsPair[] = []
-  let told = ''
+  let reported = ''
   let closed = false
   let cancel = (): void => undefined
 
   const run = async (): Promise<readonly TotalsPair[]> => {
     try {
-      let look = await lookOnce(sources)
-      if (look.differences.get('ledger_audit') !== 0n || look.differences.get('ledger_metrics') !== 0n) {
+      let check = await checkOnce(sources)
+      if (check.differences.get('ledger_audit') !== 0n || check.differences.get('ledger_metrics') !== 0n) {
         await sources.lookForForeign()
-        look = await lookOnce(sources)
+        check = await checkOnce(sources)
       }
-      newest = pairs.map((pair) => ({ pair, microUsd: lasting.get(pair)?.next(look.differences.get(pair)) }))
+      newest = pairs.map((pair) => ({ pair, microUsd: lasting.get(pair)?.next(check.differences.get(pair)) }))
       const differing = newest.filter(({ microUsd }) => microUsd !== undefined && microUsd > 0n)
       const state = differing.map(({ pair }) => pair).join()
-      if (state !== told) onChange(differing, look.sums)
-      told = state
+      if (state !== reported) onChange(differing, check.sums)
+      reported = state
     } catch (error) {
       newest = pairs.map((pair) => ({ pair, microUsd: undefined }))
       throw error
@@ -109,8 +109,8 @@ export function watchTotals(options: TotalsCheckOptions): TotalsCheck {
   }
 }
 
-/** Signed differences of one look; 0 where a payment that moved meanwhile can explain them. */
-async function lookOnce(sources: TotalsSources): Promise<{
+/** The signed differences of one check; 0 where a payment that moved meanwhile can explain them. */
+async function checkOnce(sources: TotalsSources): Promise<{
   readonly differences: ReadonlyMap<Name, bigint | undefined>
   readonly sums: Readonly<Record<string, string>>
 }> {
@@ -126,7 +126,7 @@ async function lookOnce(sources: TotalsSources): Promise<{
   const differences = new Map<Name, bigint | undefined>([
     ['ledger_audit', size(settled) >= size(authorized) ? settled : authorized],
     ['ledger_metrics', counters],
-    // Appended and counted in the same turn, but for what the disk keeps waiting.
+    // Appended and counted in the same turn, except for records that wait for the disk.
     ['audit_metrics', after.audit.settled - after.metrics],
     ['ledger_chain', chain],
   ])
@@ -151,19 +151,19 @@ function size(value: bigint): bigint {
   return value < 0n ? -value : value
 }
 
-/** What stays of a difference that is looked at again and again: the least of it, as long as it keeps its sign. */
+/** The lasting part of a difference: its smallest size over the last checks, as long as it keeps its sign. */
 class Lasting {
-  readonly #looks: number
+  readonly #checks: number
   #seen: bigint[] = []
 
-  constructor(looks: number) {
-    this.#looks = looks
+  constructor(checks: number) {
+    this.#checks = checks
   }
 
   next(difference: bigint | undefined): bigint | undefined {
     if (difference === undefined) return undefined
-    this.#seen = [...this.#seen, difference].slice(-this.#looks)
-    if (this.#seen.length < this.#looks) return 0n
+    this.#seen = [...this.#seen, difference].slice(-this.#checks)
+    if (this.#seen.length < this.#checks) return 0n
     if (!this.#seen.every((one) => one > 0n) && !this.#seen.every((one) => one < 0n)) return 0n
     return this.#seen.map(size).reduce((least, one) => (one < least ? one : least))
   }

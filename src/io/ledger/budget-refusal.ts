@@ -1,4 +1,4 @@
-/** Refuses by budgets, in words that tell when it fits again, and tells of limits that were passed and do not refuse. */
+/** Refuses requests that a budget does not allow, and reports limits that were passed but do not refuse. */
 import {
   claimsFor,
   fits,
@@ -27,7 +27,7 @@ export interface BudgetRefusalContext {
   readonly emit: Observer
 }
 
-/** See the file's head. */
+/** Turns claims that do not fit into refusals, records and events. */
 export class BudgetRefusals {
   readonly #parts: BudgetRefusalContext
 
@@ -36,7 +36,7 @@ export class BudgetRefusals {
   }
 
   /**
-   * Refuses when a price cannot fit any more, without reserving: lets the guard answer before the seller is asked.
+   * Refuses a price that no longer fits, without reserving it, so that the budget guard can answer before the seller is asked.
    * @throws TollwayError `budget_exhausted`, `store_unavailable`
    */
   async refuseEarly(spend: Spend, rules: readonly BudgetRule[]): Promise<void> {
@@ -50,7 +50,11 @@ export class BudgetRefusals {
     }
   }
 
-  /** @returns what a limit per request would have refused, were it enforced */
+  /**
+   * Refuses a price over an enforced limit per request.
+   * @returns the limits that would refuse if they were enforced
+   * @throws TollwayError `budget_exhausted`
+   */
   async refuseOverRequestLimit(claims: readonly Claim[]): Promise<Notice[]> {
     const over = claims.filter((claim) => claim.window === 'request' && !fits(NO_TOTALS, claim))
     const enforced = over.find(({ enforce }) => enforce !== false)
@@ -58,10 +62,10 @@ export class BudgetRefusals {
     return over.map((claim) => ({ kind: 'would_refuse', claim, totals: NO_TOTALS }))
   }
 
-  /** The refusal by one budget. @param early before the seller was asked */
+  /** The refusal by one budget. @param early whether the seller was not asked yet */
   async refusal(claim: Claim, totals: Totals, early: boolean): Promise<TollwayError> {
     this.#parts.emit({ type: 'budget_refused', claim, totals, early })
-    // Read after the refusal: it is only for the words, and the refusal stands without it.
+    // Only for the message: the refusal does not depend on it.
     const freeAt =
       claim.window === 'rolling' ? await this.#parts.store.freeAt(claim).catch(() => undefined) : undefined
     return new TollwayError({
@@ -71,8 +75,8 @@ export class BudgetRefusals {
     })
   }
 
-  /** Tells of a limit that was passed and does not refuse. */
-  async tell({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
+  /** Reports a passed limit that does not refuse: to the audit file and to the observers. */
+  async report({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
     const soft = claim.soft === undefined || kind !== 'soft' ? {} : { soft_usd: formatUsd(claim.soft) }
     const facts = { charge: charge.id, request: charge.requestId, ...claimFacts(claim, totals), ...soft }
     await this.#parts.trail.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
@@ -80,7 +84,7 @@ export class BudgetRefusals {
   }
 }
 
-/** Windows that outlive the request, and so are kept in the store. */
+/** The claims on windows that outlive the request and are therefore kept in the store. */
 export function lasting(claims: readonly Claim[]): Claim[] {
   return claims.filter((claim) => claim.window !== 'request')
 }

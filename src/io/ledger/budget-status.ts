@@ -1,4 +1,4 @@
-/** What the budgets hold now, read from any store, and how records tell of a claim on one. */
+/** Reads what budgets hold now, and describes claims for audit records and refusals. */
 import {
   claimOn,
   ALL_SUBJECTS,
@@ -16,12 +16,12 @@ import type { Store } from '../store/store.ts'
 /** A budget and what its current window holds for one subject. */
 export interface BudgetStatus {
   readonly rule: BudgetRule
-  /** Of nothing: budget, subject and window. */
+  /** A claim of amount 0: names the budget, subject and window. */
   readonly claim: Claim
   readonly totals: Totals
 }
 
-/** The budgets in their order; of one with a scope every subject with something counted in the current window. */
+/** The budgets in their order. A budget with a scope yields every subject that has something counted in the current window. */
 export async function readBudgets(
   store: Pick<Store, 'totals' | 'subjects'>,
   rules: readonly BudgetRule[],
@@ -41,7 +41,7 @@ export async function readBudgets(
   return statuses.flat()
 }
 
-/** A claim and what its window held, for audit records and refusals. Money as strings: USD, or smallest units of the asset. */
+/** A claim and the sums of its window, for audit records and refusals. Money is a string: USD, or smallest units of the asset. */
 export function claimFacts(claim: Claim, totals: Totals): Record<string, string> {
   const { budget, per, subject, asset } = claim
   const pending = totals.held + totals.authorized + totals.uncertain
@@ -59,11 +59,11 @@ export function claimFacts(claim: Claim, totals: Totals): Record<string, string>
   }
 }
 
-/** The refusal of an asset without a USD value under a budget in USD. */
+/** The refusal of an asset that has no USD price while a budget in USD applies. */
 export function unpricedAsset(terms: Pick<Spend, 'symbol'> & { readonly network: string }): TollwayError {
   return new TollwayError({
     code: 'unpriced_asset',
-    message: `${terms.symbol} on ${terms.network} has no USD value, and a budget that applies is in USD.`,
-    advice: ['Declare usd for it under assets.'],
+    message: `${terms.symbol} on ${terms.network} has no USD price, but a budget in USD applies. Nothing was paid.`,
+    advice: ['Set usd for this asset under assets.'],
   })
 }

@@ -1,4 +1,4 @@
-/** Books what became of charges that nobody waits for any more: what the chain proved, and what dead processes left behind. */
+/** Resolves charges that no request is waiting for: by what the chain proved, and after their process died. */
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
@@ -9,7 +9,7 @@ import type { Instance } from '../store/contracts/instances.ts'
 import type { Move } from '../store/contracts/charges.ts'
 import type { Store } from '../store/store.ts'
 
-/** Flags that say the chain could not be read; they go when it could. */
+/** Flags that are removed once the chain resolves the charge: until then the chain's answer was incomplete. */
 const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
 
 /** What {@link ChargeResolver} works with. */
@@ -21,7 +21,7 @@ export interface ChargeResolverContext {
   readonly emit: Observer
 }
 
-/** See the file's head. */
+/** Moves charges of other requests and processes. */
 export class ChargeResolver {
   readonly #parts: ChargeResolverContext
 
@@ -30,8 +30,8 @@ export class ChargeResolver {
   }
 
   /**
-   * Books what the chain said about a charge. Nothing is kept for later when the disk refuses: the next run decides again.
-   * @returns the charge when it moved; another process may have been faster
+   * Applies a decision that the chain's answer led to. Nothing is queued when the disk refuses: the next run decides again.
+   * @returns the charge if it moved; `undefined` when it stays or another process moved it first
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async resolve(charge: Charge, decision: ReconcileDecision): Promise<Charge | undefined> {
@@ -54,7 +54,7 @@ export class ChargeResolver {
             by: instance.id,
           }
         : { to: 'released', at: clock.now(), reason: decision.reason, by: instance.id }
-    // Before the move: a charge with the chain's proof is never looked at again.
+    // Before the move: a charge with proof `chain` is never checked again.
     for (const finding of decision.action === 'settle' ? decision.flags : []) await this.flag(charge, finding)
     let moved: Charge
     try {
@@ -73,7 +73,7 @@ export class ChargeResolver {
   }
 
   /**
-   * Marks a charge for a person to look at; once for each flag.
+   * Flags a charge for review; once per flag.
    * @throws TollwayError `store_unavailable`
    */
   async flag(charge: Charge, finding: ChainFinding): Promise<void> {
@@ -87,33 +87,36 @@ export class ChargeResolver {
     this.#parts.emit({ type: 'flagged', charge, finding })
   }
 
-  /** The chain, or a process that took this one for dead, was faster. The record closes the intent in this file. */
+  /**
+   * Records that another process moved the charge first: because the chain resolved it, or because this process appeared dead.
+   * The record closes the charge in this process's audit file.
+   */
   async overtaken(charge: Charge, move: Move): Promise<void> {
     if (charge.state === 'released' && move.proof === 'receipt') {
-      const detail = `released (${charge.reason ?? 'no reason'}), and then a receipt said paid`
+      const detail = `released (${charge.reason ?? 'no reason'}), but a later receipt reports payment`
       await this.flag(charge, { flag: 'receipt_unproven', detail })
     }
     const wanted = { overtaken: move.to, overtaken_reason: move.reason }
     await this.#parts.trail.keep(`charge.${charge.state}`, { ...chargeFields(charge), ...wanted })
   }
 
-  /** Resolves the charges of processes that died: signed ones become uncertain, unsigned ones are released (rule 10). */
+  /** Resolves the charges of dead processes: signed ones become uncertain, unsigned ones are released (rule 10). */
   async retireDead(): Promise<Charge[]> {
     const { store, clock, instance } = this.#parts
     const moved: Charge[] = []
     for (const other of await store.instances()) {
       if (other.id === instance.id || !(await isDead(other, instance, clock.now()))) continue
       moved.push(...(await this.retire(other.id, 'instance_dead')))
-      // It may have told them and died before it could note so: twice is better than not at all.
+      // The dead process may have recorded them without marking them: two records are better than none.
       const adopted = await store.outbox.adopt(other.id, instance.id)
       for (const charge of adopted) await this.#parts.trail.record(charge, { told_for: other.id })
     }
-    // Not with the next heartbeat: in a crash loop every life would tell again what all before it told.
+    // Now, not with the next heartbeat: in a crash loop every start would record all of them again.
     await this.#parts.trail.markPublished()
     return moved
   }
 
-  /** Ends one process in the store, and tells what became of its charges. @throws TollwayError `store_unavailable` */
+  /** Retires one instance in the store and records how its charges moved. @throws TollwayError `store_unavailable` */
   async retire(id: string, reason: string): Promise<Charge[]> {
     const { store, clock, instance } = this.#parts
     const charges = await store.retire(id, clock.now(), reason, instance.id)

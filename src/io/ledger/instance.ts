@@ -1,4 +1,4 @@
-/** Which process owns what, and whether it is dead (rule 10): read from the system, because a dead process tells nothing. */
+/** Identifies this process and decides whether another one is dead (rule 10), by asking the operating system. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -6,10 +6,10 @@ import { hostname } from 'node:os'
 import type { Clock } from '../../core/clock.ts'
 import type { Instance } from '../store/contracts/instances.ts'
 
-/** How old the last heartbeat of a live process may be, milliseconds. */
+/** The maximum age of a live process's last heartbeat, milliseconds. */
 const STALE_AFTER_MS = 30_000
 
-/** Describes this process: to be registered in the store, once per start of a gateway. */
+/** Describes this process. Registered in the store once per start of a gateway. */
 export function thisInstance(clock: Clock): Instance {
   const now = clock.now()
   const stat = ask(() => readFileSync('/proc/self/stat', 'utf8'))
@@ -24,8 +24,8 @@ export function thisInstance(clock: Clock): Instance {
 }
 
 /**
- * Where a process id means something: machine, boot and process namespace. Two containers of one machine see
- * different processes under one id, and a reboot gives every id anew.
+ * Where a process id is unique: machine, boot and process namespace. Two containers on one machine see different processes
+ * under the same id, and a reboot reuses every id.
  */
 function thisHost(): string {
   const boot = ask(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
@@ -37,14 +37,14 @@ function ask(read: () => string): string {
   try {
     return read()
   } catch {
-    // Systems without /proc: the heartbeat alone tells then.
+    // Without /proc, only the heartbeat decides.
     return ''
   }
 }
 
 /**
- * Whether the process of an instance has ended. On the same host the system tells, whatever the clocks say; elsewhere, or where
- * its start time is unknown, the age of its heartbeat does.
+ * Whether the process of an instance has ended. On the same host the operating system decides, whatever the clocks say. On
+ * another host, or when the start time is unknown, the age of the heartbeat decides.
  * @param self the asking process
  * @param now milliseconds since the epoch
  */
@@ -56,7 +56,7 @@ export async function isDead(
 ): Promise<boolean> {
   if (instance.host === self.host) {
     if (await isGone(instance)) return true
-    // The system knows this very process as running: no clock that jumped forward takes its holds away.
+    // The system confirms that this very process runs: a clock that jumped forward must not release its holds.
     if (instance.processStart !== '') return false
   }
   return now - instance.heartbeatAt > staleAfterMs
@@ -66,7 +66,7 @@ async function isGone(instance: Instance): Promise<boolean> {
   if (!isAlive(instance.pid)) return true
   const stat = await readFile(`/proc/${instance.pid}/stat`, 'utf8').catch(() => '')
   const found = parseProcessStat(stat)
-  // Ended between the two questions, or a system without /proc.
+  // It ended between the two checks, or the system has no /proc.
   if (!found) return !isAlive(instance.pid)
   if (found.ended) return true
   return instance.processStart !== '' && found.start !== instance.processStart
@@ -77,23 +77,23 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
+    // EPERM: it is alive and belongs to another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM'
   }
 }
 
-/** What the system says about a process. */
+/** What the operating system reports about a process. */
 export interface ProcessStat {
   /** Start time in clock ticks since boot, as the system writes it. */
   readonly start: string
-  /** It has ended and only waits for its parent to notice (states Z and X). */
+  /** It has ended and waits for its parent to collect it (states Z and X). */
   readonly ended: boolean
 }
 
 /**
- * Reads `/proc/<pid>/stat` (proc_pid_stat(5)). The second field, the name, is the process's own choice and may
- * hold spaces, parentheses and line ends: everything is counted from the last `)`.
- * @returns `undefined` for text that is none
+ * Parses `/proc/<pid>/stat` (proc_pid_stat(5)). The process chooses its name, the second field, which may contain spaces,
+ * parentheses and line ends. So fields are counted from the last `)`.
+ * @returns `undefined` for any other text
  */
 export function parseProcessStat(text: string): ProcessStat | undefined {
   const end = text.lastIndexOf(')')

@@ -1,29 +1,29 @@
-/** Knows whether store and audit file took the last write, so that no seller is asked for what could not be paid. */
+/** Remembers whether the last write to store and audit file failed, so that paid routes refuse before asking a seller (rule 9). */
 import { TollwayError } from '../../core/errors.ts'
 
-/** See the file's head. */
+/** Whether the ledger can be written. */
 export class LedgerHealth {
   readonly #tryWrite: () => Promise<void>
-  /** The last attempt to write failed: asked for again before the next seller is. */
+  /** Whether the last write failed. It is then tried again before the next seller is asked. */
   #failing = false
   #pinging: Promise<void> | undefined
 
-  /** @param tryWrite books what waits and writes; rejects while store or audit file refuse */
+  /** @param tryWrite writes what is pending, and a test write; rejects while the store or the audit file refuses */
   constructor(tryWrite: () => Promise<void>) {
     this.#tryWrite = tryWrite
   }
 
-  /** Remembers that a write was refused. */
+  /** Records that a write failed. */
   failed(): void {
     this.#failing = true
   }
 
-  /** Rejects while a write is known to be refused and still is; costs nothing otherwise. */
+  /** Rejects while writes keep failing. Costs nothing while they work. */
   async refuseWhileFailing(): Promise<void> {
     if (this.#failing) await this.ping()
   }
 
-  /** Tries to write. Calls that come while one is running share it. */
+  /** Tries to write. Concurrent calls share one attempt. */
   async ping(): Promise<void> {
     this.#pinging ??= this.#ping().finally(() => {
       this.#pinging = undefined
@@ -31,7 +31,7 @@ export class LedgerHealth {
     await this.#pinging
   }
 
-  /** The same outcome; remembers that the store refused. */
+  /** Passes the outcome of `work` through and records a failure of the store. */
   async noticing<T>(work: Promise<T>): Promise<T> {
     try {
       return await work

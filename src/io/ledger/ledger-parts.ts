@@ -1,4 +1,4 @@
-/** What the ledger is made of, and what it is asked to reserve. */
+/** The parts that a ledger works with, and the terms of a reservation. */
 import type { ChargeTerms } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
@@ -15,12 +15,12 @@ export interface LedgerContext {
   readonly random: RandomBytes
   readonly instance: Instance
   readonly observers: readonly Observer[]
-  /** Called when the last record is durable and the store is still open. Its failure is passed over. */
+  /** Called when the last record is durable and the store is still open. Its failure is ignored. */
   readonly onClosing?: (() => Promise<void>) | undefined
 }
 
 /** What a reservation is for; the ledger adds id, instance and times. */
 export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
-  /** Subjects of budgets per tag; not kept with the charge. */
+  /** Subjects of budgets per tag. Not stored with the charge. */
   readonly tags?: readonly string[] | undefined
 }

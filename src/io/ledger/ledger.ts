@@ -1,6 +1,6 @@
 /**
- * The books: every charge's way through its states, in the store and in the audit file, in the order the money
- * rules ask for. Nothing else writes charges.
+ * The ledger: moves every charge through its states, in the store and in the audit file, in the order that the money rules
+ * require. Nothing else writes charges.
  */
 import { claimsFor, needsUsd, type BudgetRule, type Spend } from '../../core/budget/budget.ts'
 import type { AuthorizationRecord, Charge, ChargeTerms } from '../../core/charge/charge.ts'
@@ -21,16 +21,16 @@ import type { KnownPrice, Pin, PriceKey } from '../store/contracts/sellers.ts'
 import type { Move } from '../store/contracts/charges.ts'
 import type { Store } from '../store/store.ts'
 
-/** How long an unsigned hold lasts: signing takes milliseconds, a remote signer seconds. */
+/** How long an unsigned hold lasts, milliseconds. Signing takes milliseconds, a remote signer takes seconds. */
 const LEASE_MS = 30_000
 
-/** See the file's head. One per gateway process. */
+/** The ledger of one gateway process. */
 export class Ledger {
   readonly #parts: LedgerContext
   readonly #trail: ChargeTrail
-  readonly #gate: BudgetRefusals
+  readonly #budgets: BudgetRefusals
   readonly #resolver: ChargeResolver
-  readonly #bookings: PendingMoves
+  readonly #pending: PendingMoves
   readonly #health: LedgerHealth
 
   private constructor(parts: LedgerContext) {
@@ -42,10 +42,10 @@ export class Ledger {
       emit({ type: 'audit_failed' })
     })
     this.#trail = trail
-    this.#gate = new BudgetRefusals({ store, clock, trail, emit })
+    this.#budgets = new BudgetRefusals({ store, clock, trail, emit })
     this.#resolver = new ChargeResolver({ store, clock, instance, trail, emit })
-    this.#bookings = new PendingMoves(store, {
-      booked: async (charge, from) => {
+    this.#pending = new PendingMoves(store, {
+      recorded: async (charge, from) => {
         await this.#trail.record(charge, { was: from })
         this.#emit({ type: 'charge', charge, from })
       },
@@ -54,13 +54,13 @@ export class Ledger {
     })
     this.#health = new LedgerHealth(async () => {
       await store.ping()
-      await this.#bookings.retry()
+      await this.#pending.retry()
       await trail.check()
     })
   }
 
   /**
-   * Opens the books: registers this process and resolves what dead ones left behind.
+   * Opens the ledger: registers this process and resolves the charges of dead ones.
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   static async open(parts: LedgerContext): Promise<Ledger> {
@@ -75,19 +75,20 @@ export class Ledger {
     return ledger
   }
 
-  /** The process these books belong to. */
+  /** The id of the process that this ledger belongs to. */
   get instance(): string {
     return this.#parts.instance.id
   }
 
-  /** The store behind, for reading. */
+  /** The store, for reading. */
   get store(): Store {
     return this.#parts.store
   }
 
   /**
-   * Reserves the exact price in all budgets or none, and records it.
-   * @param mark leaves a tombstone of the request
+   * Reserves the exact price in all matching budgets or none (rule 2), and records it.
+   * @param pin whether payees are pinned on first use
+   * @param mark adds a tombstone of the request
    * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `request_in_progress`, `store_unavailable`, `audit_unavailable`
    */
   async reserve(
@@ -102,7 +103,7 @@ export class Ledger {
     const { tags = [], ...fixed } = terms
     if (terms.microUsd === undefined && rules.some(needsUsd)) throw unpricedAsset(terms)
     const claims = claimsFor(rules, { ...terms, tags }, now)
-    const over = await this.#gate.refuseOverRequestLimit(claims)
+    const over = await this.#budgets.refuseOverRequestLimit(claims)
     const charge: ChargeTerms = {
       ...fixed,
       id: newChargeId(now, random),
@@ -111,7 +112,7 @@ export class Ledger {
       leaseUntil: now + LEASE_MS,
     }
     const result = await this.#health.noticing(store.reserve(charge, lasting(claims), pin, mark))
-    if (!result.ok) throw await this.#gate.refusal(result.claim, result.totals, false)
+    if (!result.ok) throw await this.#budgets.refusal(result.claim, result.totals, false)
     try {
       await this.#trail.write('charge.held', { ...chargeFields(result.charge), tags }, false)
     } catch (error) {
@@ -119,13 +120,14 @@ export class Ledger {
       throw error
     }
     this.#emit({ type: 'charge', charge: result.charge, from: undefined })
-    for (const notice of [...over, ...(result.notices ?? [])]) await this.#gate.tell(notice, result.charge)
+    for (const notice of [...over, ...(result.notices ?? [])])
+      await this.#budgets.report(notice, result.charge)
     return result.charge
   }
 
   /**
-   * Refuses at once while the store or the audit file is known to refuse, so that no seller is asked for what could
-   * not be paid. Costs nothing while they work; afterwards whoever asks finds out whether they do again.
+   * Refuses while the store or the audit file cannot be written, so that no seller is asked for a request that could not be paid
+   * (rule 9). Costs nothing while they work. After a failure, each call tries again.
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async refuseWhileFailing(): Promise<void> {
@@ -133,17 +135,17 @@ export class Ledger {
   }
 
   /**
-   * Refuses when a price cannot fit any more, without reserving: lets the guard answer before the seller is asked.
+   * See {@link BudgetRefusals.refuseEarly}.
    * @throws TollwayError `budget_exhausted`, `store_unavailable`
    */
   async refuseEarly(spend: Spend, rules: readonly BudgetRule[]): Promise<void> {
-    await this.#gate.refuseEarly(spend, rules)
+    await this.#budgets.refuseEarly(spend, rules)
   }
 
   /**
-   * Records what was signed; when it resolves, store and audit file hold it durably and the signature may be sent.
-   * @throws TollwayError `signer_unavailable`, `reservation_lost`, `store_unavailable`, `audit_unavailable`; nothing may be
-   * sent then, and the caller releases the charge
+   * Records an authorization. When it resolves, store and audit file hold it durably, and the signature may be sent (rule 3).
+   * @throws TollwayError `signer_unavailable`, `reservation_lost`, `store_unavailable`, `audit_unavailable`; then nothing may be
+   * sent, and the caller releases the charge
    */
   async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
     const { store, clock } = this.#parts
@@ -158,7 +160,7 @@ export class Ledger {
     try {
       await this.#trail.write('charge.authorized', chargeFields(result), true)
     } catch (error) {
-      // The store has it: the file tells it later, before what becomes of it, so that both tell the same. Nothing is sent.
+      // The store holds it: the file records it later, before the next move, so that both agree. Nothing is sent.
       await this.#trail.keep('charge.authorized', { ...chargeFields(result), late: true })
       throw error
     }
@@ -166,7 +168,7 @@ export class Ledger {
     return result
   }
 
-  /** Books a charge as spent. Never rejects: the money has moved, whatever the disk says. */
+  /** Settles a charge. Never rejects: the money has moved, whether or not the disk works. */
   async settle(
     charge: Charge,
     proof: 'receipt' | 'assumed',
@@ -182,12 +184,12 @@ export class Ledger {
     })
   }
 
-  /** Books a charge as sent without a verdict: it counts as spent until the chain proves otherwise (rule 4). */
+  /** Marks a sent charge as uncertain: it counts as spent until the chain proves otherwise (rule 4). Never rejects. */
   async uncertain(charge: Charge, reason: string): Promise<Charge> {
     return await this.#move(charge, { to: 'uncertain', at: this.#parts.clock.now(), reason })
   }
 
-  /** Gives a reservation back whose signature was never sent. */
+  /** Releases a charge whose signature was never sent. Never rejects. */
   async release(charge: Charge, reason: string): Promise<Charge> {
     return await this.#move(charge, { to: 'released', at: this.#parts.clock.now(), reason })
   }
@@ -207,28 +209,28 @@ export class Ledger {
     return await this.#resolver.retireDead()
   }
 
-  /** Writes a record of something beside charges that has happened, e.g. vouchers that were added. Never rejects. */
+  /** Writes an audit record of something other than a charge, for example of added vouchers. Never rejects. */
   async note(type: string, fields: Readonly<Record<string, unknown>>): Promise<void> {
     await this.#trail.keep(type, fields)
   }
 
-  /** The budgets and what their current windows hold. */
+  /** The budgets and the sums of their current windows. */
   async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
     return await readBudgets(this.#parts.store, rules, this.#parts.clock.now())
   }
 
-  /** Number and micro-USD of the charges nobody can say yet whether they were taken. */
+  /** Number and micro-USD of the uncertain charges. */
   async uncertainSum(): Promise<{ readonly count: number; readonly microUsd: bigint }> {
     return await this.#parts.store.sum('uncertain')
   }
 
-  /** Pins of a seller. */
+  /** The pinned payees of a seller. */
   async pins(apiBase: string): Promise<Pin[]> {
     return await this.#parts.store.pins(apiBase)
   }
 
   /**
-   * What earlier requests with these digests came to; charges of processes that died are resolved first.
+   * The tombstones of earlier requests with these digests. Charges of dead processes are resolved first.
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async repeats(mark: RequestMark): ReturnType<Store['tombstones']> {
@@ -243,38 +245,38 @@ export class Ledger {
     return await store.tombstones(mark, since)
   }
 
-  /** Notes that the answer a charge paid for never reached its client. Never rejects: it only makes the books say more. */
+  /** Records that a paid answer did not reach its client. Never rejects, because no money depends on it. */
   async loseAnswer(charge: string): Promise<void> {
     const { store, clock } = this.#parts
     await store.markUndelivered(charge, clock.now()).catch(() => undefined)
   }
 
-  /** Notes the tokens of the answer a charge paid for. Never rejects: it only makes the books say more. */
+  /** Records the tokens of a paid answer. Never rejects, because no money depends on it. */
   async noteUsage(charge: string, usage: Usage): Promise<void> {
     await this.#parts.store.noteUsage(charge, usage).catch(() => undefined)
   }
 
-  /** What a seller was paid before, for each network and asset that it offers. */
+  /** The prices that a seller was paid before, for each network and asset that it offers. */
   async knownPrices(keys: readonly PriceKey[]): Promise<KnownPrice[]> {
     const known = await Promise.all(keys.map((key) => this.#parts.store.price(key)))
     return known.flatMap((price) => price ?? [])
   }
 
-  /** Notes what a seller was paid. Never rejects: the money has moved, and the next payment notes it again. */
+  /** Records what a seller was paid. Never rejects: the money has moved, and the next payment records the price again. */
   async notePrice(key: PriceKey, amount: bigint): Promise<void> {
     const { store, clock } = this.#parts
     await store.notePrice(key, amount, clock.now()).catch(() => undefined)
   }
 
   /**
-   * Tells the store that this process lives, and writes what could not be written. Called on a timer.
-   * @throws the first failure, once each has been tried
+   * Sends this process's heartbeat and writes what could not be written before. Called on a timer.
+   * @throws TollwayError the first failure, after each write was tried
    */
   async beat(): Promise<void> {
     const { store, clock, instance } = this.#parts
     const results = await Promise.allSettled([
       store.heartbeat(instance.id, clock.now()),
-      this.#bookings.retry(),
+      this.#pending.retry(),
       this.#trail.flush(),
     ])
     for (const result of results) if (result.status === 'rejected') throw result.reason
@@ -282,22 +284,22 @@ export class Ledger {
   }
 
   /**
-   * Whether paid routes could be served now; books what waits. Calls that come while one is running share it.
-   * @throws TollwayError as the paid routes would
+   * Resolves when paid routes can be served. Writes pending moves. Concurrent calls share one attempt.
+   * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async ping(): Promise<void> {
     await this.#health.ping()
   }
 
   /**
-   * Books what waits, retires this process and closes store and audit file. What the store does not take even now
-   * is told to the audit file: the store counts it on, and the next start makes it uncertain.
+   * Writes pending moves, retires this process and closes store and audit file. Moves that the store still does not take are
+   * recorded in the audit file only: the store keeps counting those charges, and the next start makes them uncertain.
    */
   async close(): Promise<void> {
     const { store, audit, instance } = this.#parts
     try {
-      await this.#bookings.retry().catch(() => undefined)
-      for (const charge of this.#bookings.waiting)
+      await this.#pending.retry().catch(() => undefined)
+      for (const charge of this.#pending.waiting)
         await this.#trail.keep('charge.unbooked', chargeFields(charge))
       await this.#resolver.retire(instance.id, 'instance_closed')
       await this.#trail.write('instance.closed', { instance: instance.id }, true)
@@ -313,16 +315,16 @@ export class Ledger {
   }
 
   async #move(charge: Charge, move: Move): Promise<Charge> {
-    return await this.#bookings.book(charge, { ...move, by: this.instance })
+    return await this.#pending.move(charge, { ...move, by: this.instance })
   }
 
-  /** An observer that throws must not turn an answer that was paid into an error a client would repeat. */
+  /** An observer that throws must not turn a paid answer into an error, which the client would retry. */
   #emit(event: Parameters<Observer>[0]): void {
     for (const observer of this.#parts.observers) {
       try {
         observer(event)
       } catch {
-        // openParts() gives observers that tell the log themselves.
+        // openParts() wraps observers so that they log their own failures.
       }
     }
   }

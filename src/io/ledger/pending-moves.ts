@@ -1,34 +1,34 @@
 /**
- * Moves of charges whose money is where it is, whatever the disk says: one that the store cannot take now waits
- * in memory and is tried again until it is booked. Should the process end before, the store still counts the charge
- * as held or authorized, and the next start makes it released or uncertain.
+ * Moves that must be recorded even when the store cannot take them now, because the money has already moved. A failed move waits
+ * in memory and is retried until it is recorded. If the process ends first, the store still counts the charge as held or
+ * authorized, and the next start releases it or makes it uncertain.
  */
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { Move } from '../store/contracts/charges.ts'
 import type { Store } from '../store/store.ts'
 
-/** Who is told about each move. */
+/** What happens after each attempt to move a charge. */
 export interface PendingMoveListeners {
-  /** The store holds the move. Must not reject. */
-  booked(charge: Charge, from: Charge['state']): Promise<void>
-  /** Another process decided first: `charge` is how it stands, `move` what was to be booked. Called again when it rejects. */
+  /** The store recorded the move. Must not reject. */
+  recorded(charge: Charge, from: Charge['state']): Promise<void>
+  /** Another process moved the charge first: `charge` is its current state, `move` the attempted move. Called again if it rejects. */
   overtaken(charge: Charge, move: Move): Promise<void>
-  /** The store did not take the move; it is tried again. */
+  /** The store did not take the move, which will be retried. */
   failed(error: unknown): void
 }
 
-interface Booking {
+interface PendingMove {
   readonly charge: Charge
   readonly move: Move
 }
 
-/** See the file's head. What waits is bounded by what was in flight when the store began to refuse. */
+/** The queue of pending moves. Bounded by the calls in flight when the store failed, because new payments are refused then. */
 export class PendingMoves {
   readonly #store: Store
   readonly #listeners: PendingMoveListeners
-  readonly #waiting = new Map<string, Booking>()
-  /** One run at a time: two would book the same move twice, and the second is no move any more. */
+  readonly #waiting = new Map<string, PendingMove>()
+  /** One retry at a time: two would record the same move twice, and the second is illegal. */
   #retrying: Promise<void> | undefined
 
   constructor(store: Store, listeners: PendingMoveListeners) {
@@ -36,29 +36,29 @@ export class PendingMoves {
     this.#listeners = listeners
   }
 
-  /** What is not booked yet, as it will stand, in the order it came. */
+  /** The charges with a pending move, as they will be after it, in the order of the calls. */
   get waiting(): Charge[] {
     return [...this.#waiting.values()].map(({ charge, move }) => after(charge, move))
   }
 
   /**
-   * Books a move. Never rejects.
-   * @returns the charge as it stands, or will as soon as the store takes the move
+   * Records a move, or queues it. Never rejects.
+   * @returns the charge as it is, or will be once the store takes the move
    */
-  async book(charge: Charge, move: Move): Promise<Charge> {
-    const booking = { charge, move }
+  async move(charge: Charge, move: Move): Promise<Charge> {
+    const pending = { charge, move }
     try {
-      return await this.#book(booking)
+      return await this.#record(pending)
     } catch (error) {
-      this.#waiting.set(charge.id, booking)
+      this.#waiting.set(charge.id, pending)
       this.#listeners.failed(error)
       return after(charge, move)
     }
   }
 
   /**
-   * Tries everything that waits again, oldest first.
-   * @throws TollwayError `store_unavailable`, or what else the store threw, when something still waits
+   * Retries every pending move, oldest first.
+   * @throws TollwayError `store_unavailable`, or any other error of the store, while a move is still pending
    */
   async retry(): Promise<void> {
     if (this.#waiting.size === 0 && !this.#retrying) return
@@ -69,13 +69,13 @@ export class PendingMoves {
   async #retryAll(): Promise<void> {
     try {
       let failure: unknown
-      for (const [id, booking] of this.#waiting) {
+      for (const [id, pending] of this.#waiting) {
         try {
-          await this.#book(booking)
-          if (this.#waiting.get(id) === booking) this.#waiting.delete(id)
+          await this.#record(pending)
+          if (this.#waiting.get(id) === pending) this.#waiting.delete(id)
         } catch (error) {
           failure ??= error
-          // An outage holds for all of them; any other fault is of this charge alone.
+          // An outage affects all of them; any other error affects only this charge.
           if (error instanceof TollwayError) break
         }
       }
@@ -85,19 +85,19 @@ export class PendingMoves {
     }
   }
 
-  async #book({ charge, move }: Booking): Promise<Charge> {
+  async #record({ charge, move }: PendingMove): Promise<Charge> {
     let moved: Charge
     try {
       moved = await this.#store.move(charge.id, move)
     } catch (error) {
       if (!(error instanceof IllegalMoveError)) throw error
       const current = await this.#store.charge(charge.id)
-      // Nobody was faster: it is a move that must never be asked for.
+      // No other process moved it: the move itself is illegal, which is a bug.
       if (!current || current.state === charge.state) throw error
       await this.#listeners.overtaken(current, move)
       return current.state === move.to ? current : after(charge, move)
     }
-    await this.#listeners.booked(moved, charge.state)
+    await this.#listeners.recorded(moved, charge.state)
     return moved
   }
 }

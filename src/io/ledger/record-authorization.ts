@@ -1,29 +1,29 @@
-/** Records what was signed before it may be sent, with words for what the store refuses. */
+/** Records an authorization before it may be sent (rule 3), and explains the store's refusals. */
 import type { AuthorizationRecord, Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { AuthorizeRefusal, TakenOver } from '../store/contracts/charges.ts'
 import type { Store } from '../store/store.ts'
 
-/** What was recorded, and what was taken over with it. */
+/** A recorded authorization, and the hand-over it was taken from, if any. */
 export interface Recorded {
   readonly charge: Charge
   readonly handOver: TakenOver['handOver'] | undefined
 }
 
-/** What {@link recordAuthorization} records. */
+/** What {@link recordAuthorization} needs. */
 export interface ToRecord {
   readonly charge: Charge
   readonly record: AuthorizationRecord
   /** Milliseconds since the epoch. */
   readonly at: number
-  /** Rejects when the audit file could not tell it: taking a hand-over over is then left undone. */
+  /** Rejects when the audit file cannot be written. A hand-over is then not taken over. */
   readonly checkAudit: () => Promise<void>
 }
 
 /**
- * Records it in the store. One that was handed over to another process, and comes back from a payer that stands there, counts
- * from now on as this charge's.
- * @throws TollwayError `signer_unavailable` for a payment that was recorded before (rule 5), `reservation_lost`,
+ * Records an authorization in the store. A voucher that was handed over to another process and comes back from that process as
+ * the payer counts for this charge from now on.
+ * @throws TollwayError `signer_unavailable` for an authorization that was recorded before (rule 5), `reservation_lost`,
  * `store_unavailable`, `audit_unavailable`
  */
 export async function recordAuthorization(store: Store, work: ToRecord): Promise<Recorded> {
@@ -37,11 +37,11 @@ export async function recordAuthorization(store: Store, work: ToRecord): Promise
   return taken
 }
 
-const WORDS: Readonly<Record<AuthorizeRefusal, string>> = {
-  nonce_used: 'The payer offered a payment that was recorded before; nothing was sent.',
-  lease_expired: 'Signing took longer than the reservation lasts; nothing was sent.',
+const MESSAGES: Readonly<Record<AuthorizeRefusal, string>> = {
+  nonce_used: 'The payer returned an authorization that was already recorded. Nothing was sent.',
+  lease_expired: 'Signing took longer than the reservation lasts. Nothing was sent.',
   not_held:
-    'The reservation was given up before the payment was recorded, by a process that took this one for dead; nothing was sent.',
+    'The reservation was released before the payment was recorded: another process took over because this one appeared dead. Nothing was sent.',
 }
 
 /** `signer_unavailable`: the payer offered a payment that was recorded before. It may have been sent then (rule 5). */
@@ -51,7 +51,7 @@ function refusal(why: AuthorizeRefusal): TollwayError {
   const Refusal = why === 'nonce_used' ? NonceUsedError : TollwayError
   return new Refusal({
     code: why === 'nonce_used' ? 'signer_unavailable' : 'reservation_lost',
-    message: WORDS[why],
+    message: MESSAGES[why],
     details: { refusal: why },
   })
 }
