@@ -279,13 +279,13 @@ describe('when the disk fails', () => {
     expect(file.head().seq).toBe(12)
   })
 
-  test('a file that something else changed or deleted takes no more records', async () => {
+  test('refuses further records after another program changed or deleted the file', async () => {
     const file = await place.open()
     await file.append('note', {})
     appendFileSync(place.path, 'x')
-    await expect(file.append('note', {})).rejects.toThrow(/something else changed it/)
+    await expect(file.append('note', {})).rejects.toThrow(/another program changed it/)
     truncateSync(place.path, 0)
-    await expect(file.append('note', {})).rejects.toThrow(/something else changed it/)
+    await expect(file.append('note', {})).rejects.toThrow(/another program changed it/)
     expect(statSync(place.path).size).toBe(0)
     rmSync(place.path)
     await expect(file.append('note', {})).rejects.toThrow(/it was deleted/)
@@ -370,7 +370,7 @@ describe('opening after a crash', () => {
       `${text}${'x'.repeat(2_000_000)}\n`,
     ]) {
       writeFileSync(place.path, changed)
-      await expect(place.open()).rejects.toThrow(/was changed from outside\. Keep it as evidence/)
+      await expect(place.open()).rejects.toThrow(/Another program changed the file\. Move it away/)
       expect(readFileSync(place.path, 'utf8')).toBe(changed)
     }
   })
@@ -378,7 +378,7 @@ describe('opening after a crash', () => {
   test('a chain that does not begin at its beginning is refused', async () => {
     await written(2)
     writeFileSync(place.path, `${lines()[1]}\n`)
-    await expect(place.open()).rejects.toThrow(/changed from outside/)
+    await expect(place.open()).rejects.toThrow(/Another program changed the file/)
   })
 })
 

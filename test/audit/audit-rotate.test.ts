@@ -57,7 +57,7 @@ describe('checkpoints', () => {
     const at = new Date(NOW).toISOString()
     const claims = [
       [fields, /another place/],
-      [{ ...fields, at_seq: 2, at_hash: forged.head.hash }, /signature does not fit/],
+      [{ ...fields, at_seq: 2, at_hash: forged.head.hash }, /signature is invalid/],
       [
         {
           at_seq: 2,
@@ -66,7 +66,7 @@ describe('checkpoints', () => {
           key: own.publicKey,
           ed25519: checkpointSigner(own.pem).sign(forged.head, at),
         },
-        /signed by another key/,
+        /signed with another key/,
       ],
       [{ at_seq: 2, at_hash: forged.head.hash }, /incomplete/],
     ] as const
@@ -220,7 +220,7 @@ describe('retention', () => {
     expect(await verifyAudit(place.path, { publicKey })).toMatchObject({
       ok: false,
       line: 1,
-      why: 'it stands for files that are not here, and is not signed',
+      why: 'it continues files that are missing, and is not signed',
     })
     // Whoever has no key to hold it against is told that nothing vouches for what is missing.
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, from: { seq: 3, signed: false } })
@@ -308,7 +308,7 @@ describe('heads that the ledger noted', () => {
       ok: false,
       kind: 'truncated',
       seq: 4,
-      why: 'a record 5 was noted, and the file ends with 3',
+      why: 'record 5 existed, but the file ends with record 3',
     })
   })
 

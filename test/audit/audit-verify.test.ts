@@ -144,15 +144,15 @@ describe('a changed file', () => {
     const [a = '', b = '', c = '', d = '', e = ''] = lines
     const foreign = composeRecord(EMPTY_HEAD, NOW, 'note', {}).line.toString().trim()
     const cases: [string[], number, RegExp][] = [
-      [[b, c, d, e], 1, /sequence number is 2, and 1 comes next/],
-      [[a, b, d, e], 3, /sequence number is 4, and 3 comes next/],
+      [[b, c, d, e], 1, /sequence number is 2 instead of 1/],
+      [[a, b, d, e], 3, /sequence number is 4 instead of 3/],
       [[a, b, b, c, d, e], 3, /sequence number is 2/],
       [[a, c, b, d, e], 2, /sequence number is 3/],
       [[a, foreign, b, c, d, e], 2, /sequence number is 1/],
       [[foreign, b, c, d, e], 2, /prev is not the hash/],
       [[a, b, '', c, d, e], 3, /not valid JSON/],
-      [[a, `${b} `, c, d, e], 2, /not spelled as it was written/],
-      [[a, b.replace('"n":1', '"n":9'), c, d, e], 2, /hash does not fit/],
+      [[a, `${b} `, c, d, e], 2, /not canonical JSON/],
+      [[a, b.replace('"n":1', '"n":9'), c, d, e], 2, /hash does not match its content/],
       [[a, '[]', c, d, e], 2, /not a JSON object/],
       [[a, '{}', c, d, e], 2, /no sequence number/],
       [[a, '{"seq":2}', c, d, e], 2, /no type, prev or hash/],

@@ -240,7 +240,7 @@ describe('tollway backup', () => {
     const { code, err } = await tollway(join(directory, 'copy'))
     expect([code, err]).toEqual([
       1,
-      'The audit file audit.jsonl is not whole: line 1 is not record 1: its hash does not fit what it says.\n',
+      'The audit file audit.jsonl is not whole: line 1 is not record 1: its hash does not match its content.\n',
     ])
     expect((await tollway(join(directory, 'copy'))).code).toBe(2)
   })

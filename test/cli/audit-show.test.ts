@@ -97,7 +97,7 @@ describe('audit verify --config', () => {
 
   test('finds a chain that was signed with another key', async () => {
     const verdict = await tollway('audit', 'verify', file('audit.jsonl'), '--public-key', '0'.repeat(64))
-    expect(verdict).toMatchObject({ code: 1, err: expect.stringContaining('signed by another key') })
+    expect(verdict).toMatchObject({ code: 1, err: expect.stringContaining('signed with another key') })
     expect(await tollway('audit', 'verify', file('audit.jsonl'), '--public-key', 'abc')).toMatchObject({
       code: 2,
     })

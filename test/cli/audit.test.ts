@@ -43,7 +43,7 @@ Open: chg_two was authorized and never booked. Its payment may have been sent.
     expect(await run(['audit', 'verify', file], terminal)).toBe(1)
     expect(terminal.out).toBe('')
     expect(terminal.err)
-      .toBe(`${file} is not whole: line 3 is not record 3: its hash does not fit what it says.
+      .toBe(`${file} is not whole: line 3 is not record 3: its hash does not match its content.
 The records before it are unchanged; it and those after it prove nothing.
 `)
   })
@@ -79,7 +79,7 @@ The records before it are unchanged; it and those after it prove nothing.
   it('ends with 2 where there is no file, without a stack trace', async () => {
     const terminal = new FakeTerminal()
     expect(await run(['audit', 'verify', `${file}.gone`], terminal)).toBe(2)
-    expect(terminal.err).toBe(`There is no audit file ${file}.gone. Name the one under audit.path.\n`)
+    expect(terminal.err).toBe(`There is no audit file ${file}.gone. Give the file that audit.path names.\n`)
   })
 
   it('ends with 1 for what the system refuses, without a stack trace', async () => {

@@ -164,7 +164,7 @@ describe('a directory that cannot be written', () => {
     const { code, stderr } = await start(mortal).end()
     expect(code).toBe(1)
     expect(stderr).toMatch(
-      /audit\.jsonl\.lock cannot be opened \(EACCES\)\. Create its directory and let Tollway write/,
+      /audit\.jsonl\.lock cannot be opened \(EACCES\)\. Create its directory and allow Tollway to write/,
     )
     chmodSync(place.directory, 0o700)
     const config = readFileSync(place.config, 'utf8')

@@ -1,4 +1,4 @@
-/** Copies an audit file beside whoever writes it. */
+/** Copies an audit file while another process may write it. */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { basename } from 'node:path'
 import { LineCutter, readFile } from './audit-lines.ts'
@@ -10,22 +10,22 @@ const CHUNK = 1_048_576
 const LINE_END = 0x0a
 
 /**
- * Copies the audit file at `path` to the new file `target` (mode 0600), durably, up to its last whole record, the files
- * that were put away for it beside it, and verifies the copies as one chain. Records written meanwhile are not in it.
- * @returns what the copy proves; `undefined` when there is no audit file
+ * Copies the audit file at `path` durably to the new file `target` (mode 0600), up to its last complete record, and its
+ * rotated files to the same directory. Then verifies the copies as one chain. Records written meanwhile are not copied.
+ * @returns the verdict on the copy; `undefined` when there is no audit file
  * @throws Error as `node:fs` does
  */
 export async function copyAudit(path: string, target: string): Promise<AuditVerdict | undefined> {
   if (!copyOne(path, target)) return undefined
   const first = await firstSeq(target)
-  // A rotation in between has put the file away that was copied under its old name: it is here already.
+  // A rotation in between has renamed the file that was just copied: skip it under its new name.
   const archives = archivesOf(path).filter(({ lastSeq }) => first !== undefined && lastSeq < first)
   for (const archive of archives)
     copyOne(archive.path, target + basename(archive.path).slice(basename(path).length))
   return await verifyAudit(chainOf(target))
 }
 
-/** The number of the first record; `undefined` for a file without one. */
+/** The sequence number of the first record; `undefined` for a file without records. */
 async function firstSeq(path: string): Promise<number | undefined> {
   const lines = new LineCutter()
   for await (const chunk of readFile(path)) {
@@ -37,7 +37,7 @@ async function firstSeq(path: string): Promise<number | undefined> {
   return undefined
 }
 
-/** @returns false when there is no such file */
+/** Copies one file. @returns false when it does not exist */
 function copyOne(path: string, target: string): boolean {
   const from = openExisting(path)
   if (from === undefined) return false

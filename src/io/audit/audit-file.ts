@@ -1,7 +1,4 @@
-/**
- * Opens the audit file: one record a line, each chained to the one before, in the order of the calls. Lines go to the
- * system at once; all that must be durable in one turn of the event loop waits for one fdatasync together.
- */
+/** Opens the audit file: one record per line, in the order of the calls, each chained to the previous one by its hash. */
 import nodeFs, { constants } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
@@ -14,10 +11,10 @@ import { takeLock, type FileLock } from '../files/file-lock.ts'
 import { syncDirectory } from '../files/sync-directory.ts'
 
 /**
- * Opens an audit file and continues its chain. A line torn by a crash is moved to `<path>.torn-…`, and the
- * chain goes on with a record `audit.repaired`.
- * @throws ConfigError when the last record was changed from outside, or another process writes the file
- * @throws TollwayError `audit_unavailable` when the disk refuses
+ * Opens an audit file and continues its chain. A line that a crash left incomplete is moved to `<path>.torn-…`, and the chain
+ * continues with a record `audit.repaired`.
+ * @throws ConfigError when the last record was changed by another program, or another process is writing the file
+ * @throws TollwayError `audit_unavailable` when the file cannot be written
  */
 export async function openAuditFile(options: AuditFileOptions): Promise<AuditFile> {
   const { path, clock, fs = nodeFs } = options
@@ -26,7 +23,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   try {
     fd = fs.openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
     let tail = readTail(fs, fd, path)
-    // A new file is on the disk only when its directory is.
+    // A new file survives a power loss only once its directory is synced.
     if (tail.end === 0) syncDirectory(dirname(path), fs)
     const side = tail.torn === 0 ? undefined : await cutTornLine(fs, fd, path, tail, clock.now())
     if (tail.end === 0) tail = (await continueArchive(options, fs, fd)) ?? tail
@@ -42,7 +39,7 @@ export async function openAuditFile(options: AuditFileOptions): Promise<AuditFil
   }
 }
 
-/** A crash in the middle of a rotation: the full file was put away, and the next one not begun. */
+/** Finishes a rotation that a crash interrupted: the full file was renamed, but the next one was not started. */
 async function continueArchive(
   options: AuditFileOptions,
   fs: AuditFs,
@@ -83,7 +80,7 @@ function cannotOpen(error: unknown, path: string): unknown {
   return new TollwayError({
     code: 'audit_unavailable',
     message: `The audit file ${path} cannot be opened (${reasonOf(error)}).`,
-    advice: ['Create its directory and let Tollway write there, or change audit.path.'],
+    advice: ['Create its directory and allow Tollway to write there, or change audit.path.'],
     cause: error,
   })
 }

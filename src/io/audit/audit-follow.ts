@@ -1,29 +1,29 @@
-/** Follows one payment through audit files: from a request id to its charges, nonces and transactions, or back. */
+/** Follows one payment through audit files: from a request id to its charges, nonces and transactions, and back. */
 import { LineCutter, readFile } from './audit-lines.ts'
 import { readRecord, type AuditRecord } from './audit-record.ts'
 
-/** What is looked for; what is not given matches nothing. */
+/** What to look for. Fields that are left out match nothing. */
 export interface AuditQuery {
   readonly charge?: string | undefined
   readonly request?: string | undefined
-  /** Transaction hash, in any case. */
+  /** Transaction hash, upper or lower case. */
   readonly tx?: string | undefined
-  /** Nonce of the authorization, in any case. */
+  /** Nonce of the authorization, upper or lower case. */
   readonly nonce?: string | undefined
 }
 
-/** A record that belongs to what was looked for. */
+/** A record that belongs to the query. */
 export interface FollowedRecord extends AuditRecord {
-  /** The file it stands in, as it was named. */
+  /** The path of its file, as given. */
   readonly file: string
-  /** From 1. */
+  /** Its line number, from 1. */
   readonly line: number
 }
 
 /**
- * Every record of the charges and requests a query leads to, in the order they were written. Reads each file twice and
- * holds only ids. Lines that are no records are passed over: {@link verifyAudit} tells of them.
- * @throws ConfigError when there is no such file
+ * Every record of the charges and requests that a query leads to, in the order they were written. Reads each file twice and
+ * keeps only ids in memory. Skips lines that are not records; `verifyAudit` reports those.
+ * @throws ConfigError when a file does not exist
  */
 export async function* followAudit(
   paths: readonly string[],

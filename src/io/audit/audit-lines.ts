@@ -1,11 +1,12 @@
-/** Reads audit files line by line, holding one record at most. */
+/** Reads audit files line by line, with at most one record in memory. */
 import { createReadStream } from 'node:fs'
 import { ConfigError } from '../../core/errors.ts'
 import { MAX_RECORD_BYTES } from './audit-record.ts'
 
 /**
- * The bytes of a file as they come.
- * @throws ConfigError when there is no such file; Error as `node:fs` does when it cannot be read
+ * The bytes of a file, in chunks.
+ * @throws ConfigError when the file does not exist
+ * @throws Error as `node:fs` does when it cannot be read
  */
 export async function* readFile(path: string): AsyncGenerator<Buffer> {
   try {
@@ -14,7 +15,7 @@ export async function* readFile(path: string): AsyncGenerator<Buffer> {
     }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      throw new ConfigError(`There is no audit file ${path}. Name the one under audit.path.`, {
+      throw new ConfigError(`There is no audit file ${path}. Give the file that audit.path names.`, {
         cause: error,
       })
     }
@@ -27,12 +28,12 @@ export class LineCutter {
   #parts: Buffer[] = []
   #length = 0
 
-  /** What lies behind the last line end; of more than a record only its length is known. */
+  /** The bytes after the last line end. If they are longer than any record, only their length is known. */
   get rest(): { readonly length: number; readonly bytes: Buffer } {
     return { length: this.#length, bytes: Buffer.concat(this.#parts) }
   }
 
-  /** The lines a chunk completes, without their ends; `undefined` for one longer than any record. */
+  /** The lines that a chunk completes, without line ends; `undefined` for a line longer than any record. */
   *cut(chunk: Buffer): Generator<Buffer | undefined> {
     let start = 0
     for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {

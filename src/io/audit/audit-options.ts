@@ -1,25 +1,25 @@
-/** How an audit file is opened. */
+/** The options of an audit file. */
 import type { Clock } from '../../core/clock.ts'
 import type { CheckpointSigner } from './audit-signer.ts'
 import type { AuditFs } from './audit-tail.ts'
 
 /** How to open an audit file. */
 export interface AuditFileOptions {
-  /** Its directory must exist; made with mode 0600 when missing. `<path>.lock` is made beside it. */
+  /** The file, created with mode 0600 when missing. Its directory must exist; `<path>.lock` is created there too. */
   readonly path: string
   readonly clock: Clock
-  /** Who writes, for whoever finds the file locked. */
+  /** The id of the writer, for the error message of another process that finds the file locked. */
   readonly instance: string
-  /** The disk; for tests that let it fail. */
+  /** The file system; for tests that let it fail. */
   readonly fs?: AuditFs | undefined
-  /** Signs checkpoints; without it there are none. */
+  /** Signs checkpoints. Default: no checkpoints. */
   readonly signer?: CheckpointSigner | undefined
-  /** Records between two checkpoints; default 1000. */
+  /** Number of records between two checkpoints; default 1000. */
   readonly checkpointEvery?: number | undefined
-  /** Size from which a new file is begun, bytes; default never. */
+  /** Size at which the file is rotated, bytes; default never. */
   readonly rotateBytes?: number | undefined
-  /** Whether a new file is begun with the first record of a day (UTC). */
+  /** Whether the file is rotated with the first record of a day (UTC); default false. */
   readonly rotateDaily?: boolean | undefined
-  /** How many files that were put away are kept; default all. */
+  /** How many rotated files are kept; default all. */
   readonly retain?: number | undefined
 }

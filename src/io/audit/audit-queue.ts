@@ -1,16 +1,16 @@
-/** Keeps audit records that the disk would not take, so that none is lost and none is out of order. */
+/** Queues audit records while the disk refuses them, so that none is lost or out of order. */
 import { TollwayError } from '../../core/errors.ts'
 import { recordable } from './audit-recordable.ts'
 
-/** The part of an audit file the ledger needs. */
+/** The part of an audit file that the ledger needs. */
 export interface AuditSink {
-  /** Appends a record; with `durable` it resolves only when the record survives a power loss. */
+  /** Appends a record. With `durable`, resolves only when the record survives a power loss. */
   append(
     type: string,
     fields: Readonly<Record<string, unknown>>,
     options?: { readonly durable?: boolean | undefined },
   ): Promise<unknown>
-  /** Rejects when a record could not be written durably now, as far as that can be told without writing one. */
+  /** Rejects when a durable record could not be written now, as far as this is known without writing one. */
   check?(): Promise<void>
   close(): Promise<void>
 }
@@ -22,14 +22,14 @@ interface Waiting {
 }
 
 /**
- * See the file's head. What waits is bounded by what was in flight when the disk began to refuse: new payments
- * are refused before they can add to it.
+ * The queue in front of an audit file. It is bounded by the calls in flight when the disk failed, because new payments are
+ * refused then.
  */
 export class AuditQueue {
   readonly #sink: AuditSink
   readonly #onFailure: () => void
   readonly #waiting: Waiting[] = []
-  /** One at a time: two that fail side by side would put their records back in the wrong order. */
+  /** One flush at a time: two that fail together would put their records back in the wrong order. */
   #flushing: Promise<void> | undefined
 
   constructor(sink: AuditSink, onFailure: () => void) {
@@ -37,15 +37,15 @@ export class AuditQueue {
     this.#onFailure = onFailure
   }
 
-  /** Writes a record now or rejects; for what must be on record before it happens. */
+  /** Writes a record now, or rejects: for events that must be recorded before they happen (rule 3). */
   async write(type: string, fields: Readonly<Record<string, unknown>>, durable: boolean): Promise<void> {
     await this.flush()
     await this.#append(type, fields, durable)
   }
 
   /**
-   * Writes a record of what has happened already: when the disk refuses, it waits and paid routes stop.
-   * @param written called when it is in the file
+   * Records an event that has already happened. Never rejects: when the disk refuses, the record waits and paid routes refuse.
+   * @param written called when the record is in the file
    */
   async keep(
     type: string,
@@ -56,7 +56,7 @@ export class AuditQueue {
     await this.flush().catch(() => undefined)
   }
 
-  /** Writes what waits, oldest first. @throws TollwayError `audit_unavailable` while the disk refuses */
+  /** Writes the waiting records, oldest first. @throws TollwayError `audit_unavailable` while the disk refuses */
   async flush(): Promise<void> {
     if (this.#waiting.length === 0 && !this.#flushing) return
     this.#flushing ??= this.#flushAll()
@@ -64,8 +64,8 @@ export class AuditQueue {
   }
 
   /**
-   * Writes what waits and asks the file whether it would take more.
-   * @throws TollwayError `audit_unavailable` when it would not
+   * Writes the waiting records and checks that the file can take more.
+   * @throws TollwayError `audit_unavailable` when it cannot
    */
   async check(): Promise<void> {
     await this.flush()
@@ -80,7 +80,7 @@ export class AuditQueue {
         next.written()
       }
     } finally {
-      // In the same step as the last look at what waits: a record that comes later starts a run of its own.
+      // In the same step as the last check of the queue: a record that comes later starts a flush of its own.
       this.#flushing = undefined
     }
   }
@@ -91,7 +91,7 @@ export class AuditQueue {
         await this.#sink.append(type, fields, { durable })
       } catch (error) {
         if (!(error instanceof TypeError)) throw error
-        // A name or text from outside looks like a secret, or is too long: it must not keep all others waiting.
+        // A name or text from outside looks like a secret or is too long. It must not block all other records.
         await this.#sink.append(type, recordable(type, fields), { durable })
       }
     })
@@ -103,7 +103,7 @@ export class AuditQueue {
     } catch (cause) {
       this.#onFailure()
       if (cause instanceof TollwayError) throw cause
-      const message = 'The audit file cannot be written, so paid routes are closed; nothing was paid.'
+      const message = 'The audit file cannot be written, so paid routes refuse. Nothing was paid.'
       throw new TollwayError({ code: 'audit_unavailable', message, cause })
     }
   }

@@ -1,6 +1,6 @@
 /**
- * One record of the audit file: a line of RFC 8785 (canonical) JSON, chained to the one before by
- * `hash = SHA-256(prev || the record without hash)`. Canonical, so that every byte of a line counts.
+ * A record of the audit file: one line of canonical JSON (RFC 8785), chained to the previous record by
+ * `hash = SHA-256(prev || the record without hash)`. Canonical JSON makes every changed byte detectable.
  */
 import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
@@ -8,10 +8,10 @@ import canonicalize from 'canonicalize'
 /** `prev` of the first record. */
 export const GENESIS_HASH = '0'.repeat(64)
 
-/** The longest record, bytes with its line end: bounds what a reader must hold. */
+/** The longest record, in bytes with its line end. Bounds the memory of readers. */
 export const MAX_RECORD_BYTES = 1_048_576
 
-/** Where a chain stands: the last record's number and hash. */
+/** The head of a chain: the last record's sequence number and hash. */
 export interface AuditHead {
   /** From 1, without gaps; 0 before the first record. */
   readonly seq: number
@@ -22,7 +22,7 @@ export interface AuditHead {
 /** A chain without records. */
 export const EMPTY_HEAD: AuditHead = { seq: 0, hash: GENESIS_HASH }
 
-/** A record as read. */
+/** A record that was read. */
 export interface AuditRecord {
   readonly seq: number
   readonly type: string
@@ -34,18 +34,19 @@ type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
 
 const OWN_FIELDS: ReadonlySet<string> = new Set(['seq', 'ts', 'type', 'prev', 'hash'])
 
-/** Names, without their punctuation, of what must never be recorded (rule 8; no prompts). */
+/** Names, without punctuation, of fields that must never be recorded: secrets (rule 8) and prompts. */
 const FORBIDDEN =
   /^(?:authorization|proxyauthorization|cookie|setcookie|signature|paymentsignature|xpayment|privatekey|secretkey|mnemonic|seed|password|apikey|prompt|messages|body)$/
 
-/** A 65-byte ECDSA signature in hex: money, as long as it is unspent. */
+/** A 65-byte ECDSA signature in hex. An unspent signature is money. */
 const SIGNATURE_VALUE = /^(?:0x)?[0-9a-f]{130}$/i
 
 /**
  * Composes the record that follows `head`.
  * @param ts milliseconds since the epoch
- * @param fields amounts as bigint or string, whole numbers, text, booleans, null, lists and objects of these; `undefined` is left out
- * @throws TypeError for a field that must not be recorded or cannot be: a fault of the caller
+ * @param fields plain data: amounts as bigint or string, whole numbers, text, booleans, null, and lists and objects of these;
+ * `undefined` is left out
+ * @throws TypeError for a field that must not or cannot be recorded, and for a record over {@link MAX_RECORD_BYTES}
  */
 export function composeRecord(
   head: AuditHead,
@@ -73,10 +74,10 @@ export function composeRecord(
 }
 
 /**
- * Reads a line and checks that it is the record that follows `head`.
+ * Parses a line and checks that it is the record that follows `head`.
  * @param line without its line end
- * @param head `undefined` to check the record by itself, whatever it follows
- * @returns the record, or why it is not one
+ * @param head `undefined` to check only the record itself
+ * @returns the record, or what is wrong with the line
  */
 export function readRecord(line: Uint8Array, head: AuditHead | undefined): AuditRecord | string {
   const record = parse(line)
@@ -87,9 +88,9 @@ export function readRecord(line: Uint8Array, head: AuditHead | undefined): Audit
   if (typeof type !== 'string' || typeof prev !== 'string' || typeof hash !== 'string') {
     return 'it has no type, prev or hash'
   }
-  if (head && seq !== head.seq + 1) return `its sequence number is ${seq}, and ${head.seq + 1} comes next`
-  if (head && prev !== head.hash) return 'its prev is not the hash of the record before'
-  if (hash !== hashOf(prev, rest)) return 'its hash does not fit what it says'
+  if (head && seq !== head.seq + 1) return `its sequence number is ${seq} instead of ${head.seq + 1}`
+  if (head && prev !== head.hash) return 'its prev is not the hash of the previous record'
+  if (hash !== hashOf(prev, rest)) return 'its hash does not match its content'
   return { seq, type, hash, fields: record }
 }
 
@@ -99,7 +100,7 @@ function parse(line: Uint8Array): Record<string, unknown> | string {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(line)
     value = JSON.parse(text)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is not a JSON object'
-    if (canonicalize(value) !== text) return 'it is not spelled as it was written (canonical JSON)'
+    if (canonicalize(value) !== text) return 'it is not canonical JSON, so it is not what was written'
   } catch {
     return 'it is not valid JSON'
   }

@@ -1,12 +1,12 @@
-/** What is left of an audit record when part of it must not be recorded. */
+/** Removes the parts of an audit record that must not be recorded. */
 import { composeRecord, EMPTY_HEAD } from './audit-record.ts'
 
-/** The longest text that is kept then, characters: enough for every id, name and reason of ours. */
+/** The longest text that is kept, in characters: enough for every id, name and reason that Tollway creates. */
 const MAX_TEXT = 1000
 
 /**
- * The fields of a record that can be recorded; in place of each other value stands that it is not there.
- * @param fields as in `composeRecord`, which refused them as a whole
+ * The fields of a record, with `(not recorded)` in place of every value that must not be recorded.
+ * @param fields fields that `composeRecord` refused
  */
 export function recordable(
   type: string,
@@ -15,7 +15,7 @@ export function recordable(
   return Object.fromEntries(
     Object.entries(fields).flatMap(([name, value]) => {
       const cut = typeof value === 'string' ? value.slice(0, MAX_TEXT) : value
-      // The name itself may be one that must not be recorded: then nothing stands there.
+      // If the name itself must not be recorded, the whole field is left out.
       const kept = [cut, '(not recorded)'].find((candidate) => !refuses(type, name, candidate))
       return kept === undefined ? [] : [[name, kept]]
     }),

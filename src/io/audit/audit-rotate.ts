@@ -1,6 +1,6 @@
 /**
- * Rotation of an audit file: the full file gets the number of its last record behind its name, and a new one goes on
- * with the chain. Whatever the moment of a crash, either the old file or the next start goes on.
+ * Rotates an audit file: the full file is renamed to end with the number of its last record, and a new file continues the chain.
+ * Whenever a crash happens, the chain continues in the old file or in a new one after the next start.
  */
 import { readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -10,20 +10,20 @@ import type { CheckpointSigner } from './audit-signer.ts'
 import { writeAll, type AuditFs } from './audit-tail.ts'
 import { syncDirectory } from '../files/sync-directory.ts'
 
-/** A chain that is rotated so often while it is read is taken as it was found. */
+/** How often a chain is read again because it was rotated meanwhile. The last result is then used as it is. */
 const MAX_READS = 5
 
-/** Digits of the number behind the name: in the order of the names lies the order of the chain. */
+/** Number of digits at the end of a rotated file's name, so that the order of the names is the order of the chain. */
 const DIGITS = 12
 
-/** A file that was put away. */
+/** A rotated file. */
 export interface Archive {
   readonly path: string
   /** The number of its last record. */
   readonly lastSeq: number
 }
 
-/** The files that were put away for an audit file, oldest first. */
+/** The rotated files of an audit file, oldest first. */
 export function archivesOf(path: string): Archive[] {
   const prefix = `${basename(path)}.`
   return namesIn(dirname(path))
@@ -36,29 +36,28 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory)
   } catch (error) {
-    // Opening the audit file itself says better what is wrong.
+    // Opening the audit file reports what is wrong with the directory.
     if (error instanceof Error && 'code' in error) return []
     throw error
   }
 }
 
-/** All files of an audit file's chain that are still there, in the order they were written. */
+/** All remaining files of an audit file's chain, in the order they were written. */
 export function chainOf(path: string): string[] {
   return [...archivesOf(path).map((archive) => archive.path), path]
 }
 
 /**
- * Reads all files of a chain beside the gateway that writes it. A rotation meanwhile puts records into a file that was not on
- * the list: then it is read again.
- * @param path of the file that is being written
+ * Reads all files of a chain while a gateway may write it. Reads them again when a rotation meanwhile changed the list of files.
+ * @param path the file that is being written
  */
 export async function overChain<T>(path: string, read: (files: readonly string[]) => Promise<T>): Promise<T> {
   return await overFiles(() => chainOf(path), read)
 }
 
 /**
- * {@link overChain} for any files.
- * @param list which files there are now
+ * As {@link overChain}, for any list of files.
+ * @param list returns the files that exist now
  */
 export async function overFiles<T>(
   list: () => readonly string[],
@@ -76,7 +75,7 @@ export async function overFiles<T>(
   }
 }
 
-/** The first record of a file that follows `head`. */
+/** The first record of a file that continues the chain after `head`. */
 export function continuation(
   head: AuditHead,
   now: number,
@@ -87,9 +86,9 @@ export function continuation(
   return composeRecord(head, now, CONTINUED, fields)
 }
 
-/** A new file, open for writing, that goes on with the chain. */
+/** A new file, open for writing, that continues the chain. */
 export interface NextFile {
-  /** Why the names may not survive a power loss; the new file stands in its place all the same. */
+  /** Why the renamed files may not survive a power loss; `undefined` when they do. The new file is in place either way. */
   readonly doubt: unknown
   readonly fd: number
   readonly head: AuditHead
@@ -97,8 +96,8 @@ export interface NextFile {
 }
 
 /**
- * Puts the file at `path`, all of it durable, away and opens the next one in its place, durably.
- * @throws Error as `node:fs` does; the file at `path` is still the old one then
+ * Renames the file at `path`, which must be durable, and opens the next one in its place, durably.
+ * @throws Error as `node:fs` does; the file at `path` is then still the old one
  */
 export function startNextFile(
   fs: AuditFs,
@@ -129,16 +128,16 @@ export function startNextFile(
   try {
     syncDirectory(dirname(path), fs)
   } catch (error) {
-    // Too late to go back: whoever looks finds the new file, and the old one under its new name.
+    // Too late to undo: other processes already see the new file, and the old one under its new name.
     doubt = error
   }
   return { doubt, fd, head: first.head, end: first.line.length }
 }
 
 /**
- * Deletes the oldest files that were put away.
- * @param keep how many stay
- * @returns those that went
+ * Deletes the oldest rotated files.
+ * @param keep how many files to keep
+ * @returns the deleted files
  */
 export function dropArchives(path: string, keep: number): Archive[] {
   const archives = archivesOf(path)

@@ -1,6 +1,6 @@
 /**
- * Ed25519 checkpoints (RFC 8032): whoever can write the audit file can compose a whole chain anew; only who holds this
- * key, which is no wallet key, can sign where it stood.
+ * Ed25519 checkpoints (RFC 8032). Anyone who can write the audit file can compose a new chain, but only the holder of this key,
+ * which is not a wallet key, can sign its head.
  */
 import {
   createPrivateKey,
@@ -13,15 +13,15 @@ import {
 import { ConfigError } from '../../core/errors.ts'
 import type { AuditHead } from './audit-record.ts'
 
-/** Signs where a chain stands. */
+/** Signs the head of a chain. */
 export interface CheckpointSigner {
   /** 32 bytes, lower-case hex. */
   readonly publicKey: string
-  /** @param at ISO 8601 @returns 64 bytes, lower-case hex */
+  /** Signs a head. @param at ISO 8601 @returns 64 bytes, lower-case hex */
   sign(head: AuditHead, at: string): string
 }
 
-/** A signed head, as it stands in a record. */
+/** A signed head, as a record holds it. */
 export interface Checkpoint {
   readonly head: AuditHead
   readonly at: string
@@ -29,7 +29,7 @@ export interface Checkpoint {
   readonly signature: string
 }
 
-/** DER of an Ed25519 public key before its 32 bytes (RFC 8410). */
+/** The DER encoding of an Ed25519 public key, up to its 32 bytes (RFC 8410). */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 
 const PUBLIC_KEY = /^[0-9a-f]{64}$/
@@ -38,7 +38,7 @@ const SIGNATURE = /^[0-9a-f]{128}$/
 /**
  * Reads a signing key.
  * @param pem a PKCS #8 private key in PEM
- * @throws ConfigError that says what a key looks like and holds nothing of it
+ * @throws ConfigError that names the expected format and contains nothing of the key
  */
 export function checkpointSigner(pem: string): CheckpointSigner {
   const key = readKey(pem)
@@ -54,15 +54,15 @@ function readKey(pem: string): KeyObject {
   try {
     key = createPrivateKey(pem)
   } catch {
-    // The library's error may quote what it was given.
+    // The library's error may quote its input.
   }
   if (key?.asymmetricKeyType === 'ed25519') return key
   throw new ConfigError(
-    'audit.signing_key does not hold an Ed25519 private key in PEM. Make one: tollway audit key --new audit-key.pem',
+    'audit.signing_key does not hold an Ed25519 private key in PEM. Create one with `tollway audit key --new audit-key.pem`.',
   )
 }
 
-/** A new key: the private one as PKCS #8 PEM, the public one as in {@link CheckpointSigner}. */
+/** Creates a key pair: the private key as PKCS #8 PEM, the public key as in {@link CheckpointSigner}. */
 export function newCheckpointKey(): { readonly pem: string; readonly publicKey: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519')
   return {
@@ -71,12 +71,12 @@ export function newCheckpointKey(): { readonly pem: string; readonly publicKey: 
   }
 }
 
-/** Whether a text is a public key as {@link CheckpointSigner} writes it. */
+/** Whether a text is a public key in the format of {@link CheckpointSigner}. */
 export function isPublicKey(text: string): boolean {
   return PUBLIC_KEY.test(text)
 }
 
-/** Whether a checkpoint was signed with the key it names. */
+/** Whether a checkpoint has a valid signature of the key that it names. */
 export function isSigned({ head, at, publicKey, signature }: Checkpoint): boolean {
   if (!PUBLIC_KEY.test(publicKey) || !SIGNATURE.test(signature)) return false
   try {
@@ -92,7 +92,7 @@ function rawPublicKey(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).subarray(SPKI_PREFIX.length).toString('hex')
 }
 
-/** Begins with what it is: a signature of this key can mean nothing else. */
+/** The signed text. Its first line names its purpose, so that a signature cannot be used for anything else. */
 function signedText({ seq, hash }: AuditHead, at: string): Buffer {
   return Buffer.from(`tollway audit checkpoint 1\n${seq}\n${hash}\n${at}\n`, 'utf8')
 }

@@ -1,10 +1,10 @@
-/** The end of an audit file: where its chain stands, and what a crash left behind the last whole line. */
+/** Reads the end of an audit file: the head of its chain, and an incomplete line that a crash left. */
 import { basename } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import { CONTINUED } from './audit-marks.ts'
 import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead } from './audit-record.ts'
 
-/** The part of `node:fs` an audit file needs; injected, so that tests can let the disk fail. */
+/** The part of `node:fs` that an audit file uses. Injected, so that tests can let the disk fail. */
 export interface AuditFs {
   openSync(path: string, flags: number | string, mode?: number): number
   closeSync(fd: number): void
@@ -17,12 +17,12 @@ export interface AuditFs {
   fdatasync(fd: number, done: (error: Error | null) => void): void
 }
 
-/** How an audit file ends. */
+/** The end of an audit file. */
 export interface Tail {
   readonly head: AuditHead
-  /** Where the last whole line ends, bytes. */
+  /** The position after the last complete line, bytes. */
   readonly end: number
-  /** Bytes behind it: a line that was being written when the machine stopped. */
+  /** The number of bytes after it: an incomplete line from a crash. */
   readonly torn: number
 }
 
@@ -31,7 +31,7 @@ const LINE_END = 0x0a
 
 /**
  * Finds the end of the chain and checks its last record.
- * @throws ConfigError when the last whole line is not a record: no crash does that
+ * @throws ConfigError when the last complete line is not a record, which no crash can cause
  */
 export function readTail(fs: AuditFs, fd: number, path: string): Tail {
   const { size } = fs.fstatSync(fd)
@@ -50,7 +50,7 @@ export function readTail(fs: AuditFs, fd: number, path: string): Tail {
   return { head: { seq: record.seq, hash: record.hash }, end, torn: size - end }
 }
 
-/** Position of the last line end before `position`, or -1. */
+/** The position of the last line end before `position`, or -1. */
 function lineEndBefore(fs: AuditFs, fd: number, position: number): number {
   const chunk = Buffer.alloc(CHUNK)
   for (let end = position; end > 0; end -= CHUNK) {
@@ -64,9 +64,9 @@ function lineEndBefore(fs: AuditFs, fd: number, position: number): number {
 }
 
 /**
- * Moves a torn line to a file of its own, durably, and cuts it off.
- * @param stamp milliseconds since the epoch; names the side file
- * @returns the side file's name, without its directory
+ * Moves an incomplete line durably to a file of its own and truncates the audit file.
+ * @param stamp milliseconds since the epoch; part of the new file's name
+ * @returns the new file's name, without its directory
  */
 export async function cutTornLine(
   fs: AuditFs,
@@ -76,7 +76,7 @@ export async function cutTornLine(
   stamp: number,
 ): Promise<string> {
   const side = `${path}.torn-${new Date(stamp).toISOString().replace(/[:.]/g, '-')}-${tail.end}`
-  // Overwrites what an attempt that was cut short itself may have left.
+  // Overwrites the file of an earlier attempt that was interrupted.
   const out = fs.openSync(side, 'w', 0o600)
   try {
     const chunk = Buffer.alloc(CHUNK)
@@ -117,11 +117,11 @@ function readAll(fs: AuditFs, fd: number, into: Uint8Array, position: number): v
 
 function changed(path: string, why: string): ConfigError {
   return new ConfigError(
-    `The last record of the audit file ${path} is not what was written: ${why}. It was changed from outside. Keep it as evidence: move it away, and Tollway begins a new one.`,
+    `The last record of the audit file ${path} is not what Tollway wrote: ${why}. Another program changed the file. Move it away and keep it as evidence; Tollway then starts a new one.`,
   )
 }
 
-/** Why the disk refused, for messages: the code of the system, or the error's own words. */
+/** Why the disk refused, for messages: the system's error code, or else the error's message. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
   return 'code' in error && typeof error.code === 'string' ? error.code : error.message

@@ -1,68 +1,69 @@
-/** Proves audit files: every record is what was written, and none is missing, added or moved. */
+/** Verifies audit files: every record is what was written, and none is missing, added or moved. */
 import { CONTINUED, headBefore, readMark } from './audit-marks.ts'
 import { LineCutter, readFile } from './audit-lines.ts'
 import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead, type AuditRecord } from './audit-record.ts'
 
-/** What an audit file proves, or several that follow each other. */
+/** The verdict on an audit file, or on several files of one chain. */
 export type AuditVerdict = WholeAudit | BrokenAudit
 
-/** Every record is as it was written. */
+/** Every record is what was written. */
 export interface WholeAudit {
   readonly ok: true
   readonly records: number
-  /** To be compared with a copy kept elsewhere: a file cut at a line end is whole in itself. */
+  /** The last record. Compare it with a copy kept elsewhere: a file truncated at a line end is valid in itself. */
   readonly head: AuditHead
-  /** Charges that were authorized and never booked, in that order: a payment may have been sent. */
+  /** Charges that were authorized and have no later record, oldest first: a payment may have been sent. */
   readonly openIntents: string[]
-  /** The file ends in the middle of a line: a crash while writing, or a record being written now. */
+  /** Whether the file ends within a line: after a crash, or while a record is being written. */
   readonly torn: boolean
-  /** What the first record follows; other than number 0 where older files were put away. */
+  /** The head that the first record follows. Its number is 0 unless older files are missing. */
   readonly from: AuditHead & { readonly signed: boolean }
   readonly checkpoints: {
     readonly count: number
-    /** The last head that is signed: what lies before it, only the holder of the key could have made. */
+    /** The last signed head. Only the holder of the key could have composed the records up to it. */
     readonly last: AuditHead | undefined
-    /** Records behind it, which no signature vouches for yet. */
+    /** The number of records after it, which no signature covers yet. */
     readonly unsigned: number
-    /** Public keys they are signed with. */
+    /** The public keys of the signatures. */
     readonly keys: readonly string[]
   }
 }
 
-/** Something is not as it was written. */
+/** A record is not what was written. */
 export interface BrokenAudit {
   readonly ok: false
-  /** The file, as it was named. */
+  /** The path of the file, as given. */
   readonly file: string
   /** The first bad line of that file, from 1. */
   readonly line: number
-  /** The sequence number that belongs there. */
+  /** The sequence number expected there. */
   readonly seq: number
   /**
-   * `tampered`: a record is not what was written. `truncated`: records that were there are missing. `unsigned`: a key was
-   * given, and nothing here is signed with it: anybody could have composed it anew.
+   * `tampered`: a record is not what was written. `truncated`: records are missing. `unsigned`: a key was given, but nothing is
+   * signed with it, so anyone could have composed the file.
    */
   readonly kind: 'tampered' | 'truncated' | 'unsigned'
   readonly why: string
 }
 
-/** What a verification may know from elsewhere. */
+/** What a verification may know from other sources. */
 export interface VerifyOptions {
-  /** The key that must have signed every checkpoint, 32 bytes in lower-case hex. */
+  /** The public key that must have signed every checkpoint, 32 bytes in lower-case hex. */
   readonly publicKey?: string | undefined
-  /** Heads that were noted elsewhere, e.g. by the ledger: the chain must have passed through them. */
+  /** Heads recorded elsewhere, for example in the ledger. The chain must contain them. */
   readonly heads?: readonly AuditHead[] | undefined
 }
 
-/** What a gateway writes when its ledger remembers records that its audit file has not got. */
+/** The type of the record that a gateway writes when its audit file lacks records that its ledger knows of. */
 export const RECORDS_MISSING = 'audit.records_missing'
 
 const CLOSING: ReadonlySet<string> = new Set(['charge.settled', 'charge.uncertain', 'charge.released'])
 
 /**
- * Verifies an audit file of any size in constant memory, or several as one chain.
- * @param paths in the order they were written
- * @throws ConfigError when there is no such file; Error as `node:fs` does when it cannot be read
+ * Verifies an audit file of any size in constant memory, or several files as one chain.
+ * @param paths in the order the files were written
+ * @throws ConfigError when a file does not exist
+ * @throws Error as `node:fs` does when a file cannot be read
  */
 export async function verifyAudit(
   paths: string | readonly string[],
@@ -81,7 +82,7 @@ class ChainReader {
   readonly #options: VerifyOptions
   readonly #open = new Set<string>()
   readonly #keys = new Set<string>()
-  /** Noted heads that were not reached yet, the next one last. */
+  /** Heads recorded elsewhere that were not reached yet, the next one last. */
   readonly #awaited: AuditHead[]
   #from: WholeAudit['from'] | undefined
   #head: AuditHead = EMPTY_HEAD
@@ -89,7 +90,7 @@ class ChainReader {
   #line = 0
   #checkpoints = 0
   #signed: AuditHead | undefined
-  /** Where a gateway wrote down at its start that records were gone. */
+  /** Where a gateway recorded at its start that records were missing. */
   #missed: BrokenAudit | undefined
   #torn = false
 
@@ -110,11 +111,11 @@ class ChainReader {
     }
     const { length, bytes } = lines.rest
     if (length === 0) return undefined
-    // No crash leaves a whole record and one wrong byte behind it.
+    // No crash leaves a complete record followed by one wrong byte.
     if (length < MAX_RECORD_BYTES && typeof readRecord(bytes.subarray(0, -1), this.#head) !== 'string') {
       return this.#broken(path, 'tampered', 'its line end was changed')
     }
-    if (!last) return this.#broken(path, 'tampered', 'it is torn, and other files follow')
+    if (!last) return this.#broken(path, 'tampered', 'it is incomplete, but other files follow')
     this.#torn = true
     return undefined
   }
@@ -122,7 +123,7 @@ class ChainReader {
   verdict(path: string): AuditVerdict {
     const missing = this.#awaited[0]
     if (missing) {
-      const known = `a record ${missing.seq} was noted, and the file ends with ${this.#head.seq}`
+      const known = `record ${missing.seq} existed, but the file ends with record ${this.#head.seq}`
       return this.#broken(path, 'truncated', known)
     }
     if (this.#missed) return this.#missed
@@ -145,13 +146,13 @@ class ChainReader {
     }
   }
 
-  /** The checkpoint itself stands behind what it signs. */
+  /** The checkpoint itself follows what it signs, and is not counted. */
   #unsigned(): number {
     const { seq } = this.#signed ?? this.#from ?? EMPTY_HEAD
     return this.#head.seq - seq - (this.#signed ? 1 : 0)
   }
 
-  /** @returns what is wrong with the line */
+  /** @returns what is wrong with the line, if anything */
   #take(line: Buffer, path: string): string | undefined {
     const first = this.#from === undefined
     const record = readRecord(line, first ? undefined : this.#head)
@@ -163,13 +164,13 @@ class ChainReader {
     const mark = readMark(record, this.#options.publicKey)
     if (mark && 'fault' in mark) return mark.fault
     if (first && mark && mark.signedBy === undefined && this.#options.publicKey !== undefined) {
-      return 'it stands for files that are not here, and is not signed'
+      return 'it continues files that are missing, and is not signed'
     }
     if (record.type === RECORDS_MISSING) {
       this.#missed ??= this.#broken(
         path,
         'truncated',
-        'a gateway found at its start that records before it were gone',
+        'a gateway found at its start that earlier records were missing',
       )
     }
     if (mark?.signedBy !== undefined) {
@@ -187,7 +188,7 @@ class ChainReader {
     return undefined
   }
 
-  /** Only the first record of a file that follows another may follow what is not here. */
+  /** Only a continuation may follow records that are missing. @returns what is wrong with the line, if anything */
   #begin(record: AuditRecord, line: Buffer): string | undefined {
     if (record.type !== CONTINUED) {
       const fault = readRecord(line, EMPTY_HEAD)
@@ -205,7 +206,7 @@ class ChainReader {
   }
 }
 
-const NOTED_OTHERWISE = 'another record with this number was noted before'
+const NOTED_OTHERWISE = 'the ledger recorded another record with this number'
 
 function follow(open: Set<string>, record: AuditRecord): void {
   const charge = record.fields['charge']

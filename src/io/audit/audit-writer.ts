@@ -1,4 +1,4 @@
-/** Writes an audit file that is open: records at once, one fdatasync for all that must be durable together, rotation in between. */
+/** Writes an open audit file: each record at once, with one fdatasync for all records of a turn, and rotates it between two syncs. */
 import { basename, dirname } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
@@ -12,19 +12,19 @@ import { syncDirectory } from '../files/sync-directory.ts'
 
 const CHECKPOINT_EVERY = 1000
 
-/** Bytes that may wait for a sync before one is asked for, durable or not. */
+/** Number of unsynced bytes that start a sync, even when no record has to be durable. */
 const SYNC_AFTER_BYTES = 262_144
-/** Bytes that may wait while the disk refuses to sync; beyond it no record is taken. */
+/** Number of unsynced bytes, while the disk fails to sync, from which records are refused. */
 const MAX_UNSYNCED_BYTES = 8_388_608
 
-/** What {@link AuditFile} is made of. */
+/** What {@link AuditFile} works with. */
 export interface AuditFileContext {
   readonly options: AuditFileOptions
   readonly fs: AuditFs
   readonly fd: number
   readonly lock: FileLock
   readonly tail: Tail
-  /** The day the file was opened, or begun: with the next one a daily rotation is due. */
+  /** The day on which the file was opened or started (UTC). A daily rotation is due on the next day. */
   readonly day: string
 }
 
@@ -33,7 +33,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void
 }
 
-/** An audit file that is open for writing. Made by `openAuditFile`. */
+/** An audit file that is open for writing. Created by `openAuditFile`. */
 export class AuditFile {
   readonly #options: AuditFileOptions
   readonly #fs: AuditFs
@@ -44,21 +44,21 @@ export class AuditFile {
   #durableHead: AuditHead
   #day: string
   #sinceCheckpoint = 0
-  /** The size from which the next rotation is tried. */
+  /** The size at which the next rotation is tried. */
   #rotateFrom: number
   /** Where the next record goes. */
   #end: number
-  /** Up to where the file is durable, and the lines behind that: a failed sync may have lost them. */
+  /** Up to where the file is durable, and the lines after that, which a failed sync may have lost. */
   #syncedEnd: number
   #unsynced: Buffer[] = []
   #waiting: Waiter[] = []
   #syncing = false
   #scheduled = false
-  /** Part of a line may lie behind the end. */
+  /** Part of a line may follow the end. */
   #torn = false
-  /** A sync failed: the system may have dropped what it could not write, and would call the next sync a success. */
+  /** A sync failed: the system may have dropped what it could not write, and the next sync would still succeed. */
   #doubtful = false
-  /** The names of a rotation may not be on the disk yet. */
+  /** The new file names of a rotation may not be durable yet. */
   #namesDoubtful = false
   #closed = false
 
@@ -74,16 +74,16 @@ export class AuditFile {
     this.#durableHead = parts.tail.head
     this.#end = parts.tail.end
     this.#syncedEnd = parts.tail.end
-    // The first record is signed at once: a chain without any signature could have been composed by anybody.
+    // The first record is signed at once: anyone could have composed a chain without a signature.
     this.#sinceCheckpoint = (parts.options.checkpointEvery ?? CHECKPOINT_EVERY) - 1
   }
 
   /**
-   * Appends a record. Calls are written in their order, before they return their promise.
+   * Appends a record. The record is written before the call returns its promise, so records keep the order of the calls.
    * @param fields plain data, money as bigint or string; see `composeRecord`
    * @param options `durable`: resolves only when the record survives a power loss
    * @returns the record's number and hash
-   * @throws TollwayError `audit_unavailable`; without a durable record nothing may be sent, and a later append tries anew
+   * @throws TollwayError `audit_unavailable`; without a durable record nothing may be sent. Later calls try again.
    * @throws TypeError for fields that must not be recorded
    */
   async append(
@@ -111,7 +111,7 @@ export class AuditFile {
     return this.#durableHead
   }
 
-  /** Signs the head, when there is a key and something new to sign. A disk that refuses is asked again at the next record. */
+  /** Signs the head if there is a key and a new record. If the disk refuses, the next record tries again. */
   checkpoint(): void {
     const { signer } = this.#options
     if (!signer || this.#closed || this.#sinceCheckpoint === 0) return
@@ -129,8 +129,8 @@ export class AuditFile {
   }
 
   /**
-   * Resolves when the next record would be taken and made durable: the file is still the one that was opened, and
-   * the disk syncs it now, also what a failed sync may have lost.
+   * Resolves when a record could be written durably now: the file is still the one that was opened, and the disk has synced it,
+   * including what a failed sync may have lost.
    * @throws TollwayError `audit_unavailable`
    */
   async check(): Promise<void> {
@@ -144,7 +144,7 @@ export class AuditFile {
     await this.#durable()
   }
 
-  /** Makes everything durable and lets the file go. @throws TollwayError `audit_unavailable` when the last sync fails */
+  /** Makes everything durable and closes the file. @throws TollwayError `audit_unavailable` when the last sync fails */
   async close(): Promise<void> {
     if (this.#closed) return
     this.checkpoint()
@@ -175,14 +175,14 @@ export class AuditFile {
       this.#schedule()
   }
 
-  /** While the disk hangs or fails, what it has not taken is kept in memory: not without end. */
+  /** Bounds the memory of unsynced records while the disk hangs or fails. */
   #refuseBacklog(): void {
     if (this.#end - this.#syncedEnd <= MAX_UNSYNCED_BYTES) return
     this.#schedule()
-    if (this.#doubtful || this.#syncing) throw new Error('the disk does not take what was written before')
+    if (this.#doubtful || this.#syncing) throw new Error('the disk has not synced earlier records')
   }
 
-  /** Cuts off what a failed write left, so that the next record follows the last whole one. */
+  /** Removes what a failed write left, so that the next record follows the last complete one. */
   #cut(): void {
     if (!this.#torn) return
     this.#fs.ftruncateSync(this.#fd, this.#end)
@@ -199,8 +199,8 @@ export class AuditFile {
 
   #refuseForeignChanges(): void {
     const { size, nlink } = this.#fs.fstatSync(this.#fd)
-    if (nlink === 0) throw new Error('it was deleted; restart Tollway to begin a new one')
-    if (size !== this.#end) throw new Error('something else changed it; run `tollway audit verify`')
+    if (nlink === 0) throw new Error('it was deleted; restart Tollway to start a new one')
+    if (size !== this.#end) throw new Error('another program changed it; run `tollway audit verify`')
   }
 
   #durable(): Promise<void> {
@@ -253,7 +253,7 @@ export class AuditFile {
     )
   }
 
-  /** Called between two syncs: nothing is on its way to the disk. A rotation that fails is tried again later. */
+  /** Called between two syncs, while nothing is being written. A failed rotation is tried again later. */
   #rotate(): void {
     const { path, signer, rotateBytes, retain } = this.#options
     const now = this.#clock.now()
@@ -273,7 +273,7 @@ export class AuditFile {
       this.#unsynced = []
       this.#rotateFrom = rotateBytes ?? Infinity
     } catch {
-      // The old file goes on; not tried with every record, as each try costs a sync.
+      // The old file continues. Not tried with every record, because each attempt costs a sync.
       this.#rotateFrom = this.#end + Math.max(1, Math.floor((rotateBytes ?? 0) / 8))
       return
     } finally {
@@ -282,13 +282,13 @@ export class AuditFile {
     if (retain !== undefined) this.#retain(retain)
   }
 
-  /** The record that a file went stands in the chain, and the next file's first record stands for what was in it. */
+  /** Deletes old files and records it in the chain. The first record of the next file still proves what they contained. */
   #retain(keep: number): void {
     let dropped: readonly { readonly path: string; readonly lastSeq: number }[] = []
     try {
       dropped = dropArchives(this.#options.path, keep)
     } catch {
-      // What could not be deleted is tried again after the next rotation.
+      // Files that could not be deleted are tried again after the next rotation.
     }
     for (const { path, lastSeq } of dropped) {
       void this.append('audit.dropped', { file: basename(path), last_seq: lastSeq }).catch(() => undefined)

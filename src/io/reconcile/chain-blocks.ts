@@ -1,23 +1,23 @@
-/** Finds blocks by time, and events over ranges longer than a node allows. */
+/** Finds blocks by time, and reads events over ranges longer than a node allows. */
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
 import { ChainError, type ChainLog, type ChainReader, type LogQuery } from '../chain/chain.ts'
 
-/** Times are looked up at this grain, seconds: charges of the same minutes share one search. */
+/** Times are rounded to this many seconds, so that charges of the same minutes share one search. */
 const GRAIN_SECONDS = 600
-/** How many searches are remembered. */
+/** The most searches that are remembered. */
 const MAX_REMEMBERED = 500
 
-/** Blocks per `eth_getLogs` at first; nodes that allow less say so by an error, and get less. */
+/** Number of blocks in the first `eth_getLogs`. Smaller pages follow when a node refuses. */
 const FIRST_PAGE = 2000n
 const SMALLEST_PAGE = 10n
-/** Requests spent on one range in one look; the next look goes on from there. */
+/** The most requests for one range in one run. The next run continues from there. */
 const MAX_PAGES = 300
 
-/** Searches in the blocks of one network. What it remembers is about finished blocks, so it stays true. */
+/** Searches the blocks of one network. Its results concern final blocks, so they stay valid. */
 export class BlockSearch {
   readonly #reader: ChainReader
   readonly #found = new Map<number, bigint>()
-  /** Ranges longer than one look: where the next one goes on, and what was found so far. */
+  /** Unfinished ranges: where the next run continues, and what was found so far. */
   readonly #begun = new Map<string, { readonly from: bigint; readonly found: readonly ChainLog[] }>()
   #page = FIRST_PAGE
 
@@ -26,22 +26,22 @@ export class BlockSearch {
   }
 
   /**
-   * A block at or before a time, as near as the grain allows; block 0 when all are later.
-   * @param time unix seconds
+   * A block at or before a time, as near as the rounding allows; block 0 when all blocks are later.
+   * @param time Unix seconds
    */
   async before(time: number, head: ChainBlock): Promise<bigint> {
     return await this.#at(Math.floor(time / GRAIN_SECONDS) * GRAIN_SECONDS, head)
   }
 
-  /** A block not before the last one that is at or before a time; the head when there is none yet. */
+  /** A block at or after the last block that is at or before a time; the head when there is none yet. */
   async after(time: number, head: ChainBlock): Promise<bigint> {
     return await this.#at(Math.ceil(time / GRAIN_SECONDS) * GRAIN_SECONDS, head)
   }
 
   /**
-   * Events of a range, oldest first, asked for in pages; ends early once `enough` says so.
-   * @throws ChainError `range_refused` when even small pages are refused; `search_goes_on` when there are more pages than one
-   * look may ask for: the next call with the same query goes on
+   * The events of a range, oldest first, read in pages. Stops early once `enough` returns true.
+   * @throws ChainError `range_refused` when the node refuses even small pages; `search_goes_on` when the range needs more pages
+   * than one run may request: the next call with the same query continues
    */
   async logs(query: LogQuery, enough: (logs: readonly ChainLog[]) => boolean): Promise<ChainLog[]> {
     const key = [query.address, ...query.topics.flat(), query.from].join(' ')
@@ -66,7 +66,7 @@ export class BlockSearch {
     return found
   }
 
-  /** @returns `undefined` when the page was too large: it is smaller now */
+  /** @returns `undefined` when the page was too large; the next page is smaller */
   async #ask(query: LogQuery): Promise<readonly ChainLog[] | undefined> {
     try {
       return await this.#reader.logs(query)
@@ -103,7 +103,7 @@ export class BlockSearch {
   }
 }
 
-/** A node that sends events nobody asked for must not have them believed. */
+/** Whether an event matches the query: a node may return events that were not asked for. */
 function isAskedFor(log: ChainLog, query: LogQuery): boolean {
   return (
     log.address === query.address &&

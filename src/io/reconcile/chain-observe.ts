@@ -1,22 +1,22 @@
-/** One look at the chain for one charge: gathers what `decide` judges, and believes nothing that does not fit together. */
+/** Reads from the chain what `decide` needs to judge one charge, and rejects answers that contradict each other. */
 import type { AuthorizationRecord, Charge } from '../../core/charge/charge.ts'
 import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
 import type { ChainBlock, ChainTransfer, Observation, Reading } from '../../core/charge/reconcile.ts'
 import type { BlockSearch } from './chain-blocks.ts'
 import { ChainError, TOPICS, type ChainLog, type ChainReader } from '../chain/chain.ts'
 
-/** How far this machine's clock may be ahead of the chain's, seconds: events are looked for from this much earlier. */
+/** How far this machine's clock may be ahead of the chain's, seconds. The search for events starts this much earlier. */
 const CLOCK_SKEW_SECONDS = 3600
 
 /**
- * How long before its charge an authorization can have been used, seconds: a voucher that another program had, too, was signed
- * up to a month before we sent it.
+ * How long before its charge an authorization may have been used, seconds. A voucher that another program also has may have been
+ * signed up to a month before Tollway sent it.
  */
 const EARLIER_SECONDS = 31 * 86_400
 
 /**
- * How far back events are looked for that would contradict "unused", blocks. That it is unused at a final block past its
- * validity is the proof; a voucher that was valid for a month would have a million blocks looked through for nothing.
+ * How many blocks are searched for events that would contradict "unused". The proof is the state at a final block past the
+ * validity; searching the million blocks of a voucher valid for a month would add nothing.
  */
 const CONTRADICTION_BLOCKS = 40_000n
 
@@ -24,9 +24,9 @@ const CONTRADICTION_BLOCKS = 40_000n
 export interface ChainView {
   readonly reader: ChainReader
   readonly search: BlockSearch
-  /** The final block everything is read at. */
+  /** The final block that everything is read at. */
   readonly head: ChainBlock
-  /** As the node said when the block was read. */
+  /** The chain id that the node returned when the block was read. */
   readonly chainId: number
 }
 
@@ -37,20 +37,20 @@ interface Signed extends ChainView {
 
 type Use = NonNullable<Reading['use']>
 
-/** What the chain says about a charge at `head`. Never throws: what cannot be read is `no_answer`. */
-export async function observe(look: ChainView, charge: Charge): Promise<Observation> {
+/** What the chain says about a charge at `view.head`. A node that does not answer gives `no_answer`. */
+export async function observe(view: ChainView, charge: Charge): Promise<Observation> {
   const { authorization } = charge
-  const { reader, head } = look
+  const { reader, head } = view
   if (!authorization) return { kind: 'no_answer', reason: 'nothing_signed' }
-  // What was signed later cannot be in it. A wrong clock here only makes us ask later.
+  // An authorization that was signed later cannot be in this block. A wrong local clock only delays the check.
   if (head.timestamp < Math.floor(charge.reservedAt / 1000))
     return { kind: 'no_answer', reason: 'not_final_yet' }
   try {
-    const signed = { ...look, charge, authorization }
+    const signed = { ...view, charge, authorization }
     const events = authorization.method === 'permit2' ? await permit2(signed) : await eip3009(signed)
-    if (events.use) return { kind: 'reading', chainId: look.chainId, block: head, ...events }
-    // It may come to a release: what was read must be of this chain and of this block still.
-    await confirm(look)
+    if (events.use) return { kind: 'reading', chainId: view.chainId, block: head, ...events }
+    // This may lead to a release: check that the answers still belong to this chain and this block (rule 4).
+    await confirm(view)
     return { kind: 'reading', chainId: await reader.chainId(), block: head, ...events }
   } catch (error) {
     if (error instanceof ChainError) return { kind: 'no_answer', reason: error.reason }
@@ -58,7 +58,7 @@ export async function observe(look: ChainView, charge: Charge): Promise<Observat
   }
 }
 
-/** The block must still be the one everything was read at: a node behind a balancer may have been another one meanwhile. */
+/** Checks that the block did not change meanwhile: a load balancer may have switched to another node. */
 async function confirm({ reader, head }: ChainView): Promise<void> {
   const again = await reader.block(head.number)
   if (again.hash !== head.hash || again.timestamp !== head.timestamp) throw new ChainError('block_changed')
@@ -83,7 +83,7 @@ async function eip3009(signed: Signed): Promise<Events> {
   const { start, end } = await window(signed, spent)
   const one = (logs: readonly ChainLog[]): boolean => logs.length > 0
   const logs = await signed.search.logs({ ...query, from: start, to: end }, one)
-  // It can be cancelled at any time, used only in time.
+  // It can be used only within its validity, but cancelled at any time.
   if (spent && logs.length === 0) {
     logs.push(...(await signed.search.logs({ ...query, from: end + 1n, to: head.number }, one)))
   }
@@ -97,7 +97,7 @@ async function eip3009(signed: Signed): Promise<Events> {
   return { spent, use, cancellation: canceled && { transaction: canceled.transaction } }
 }
 
-/** What a transaction did with the authorization, or `undefined` when it did not use it. */
+/** How a transaction used the authorization; `undefined` when it did not. */
 async function useIn(
   { reader, head, charge, authorization }: Signed,
   transaction: string,
@@ -113,8 +113,8 @@ async function useIn(
 }
 
 /**
- * Permit2 tells no event for a use. The transaction is the one whose call data holds the nonce and that moved exactly what was
- * signed; a nonce that was not used and is used up was invalidated.
+ * Permit2 emits no event for a use. The transaction is the one whose call data contains the nonce and that moved what was signed.
+ * A nonce whose bit is set without a use was invalidated.
  */
 async function permit2(signed: Signed): Promise<Events> {
   const { reader, head, charge, authorization, search } = signed
@@ -145,7 +145,7 @@ async function permit2(signed: Signed): Promise<Events> {
     (logs) => logs.some(isInvalidation),
   )
   const first = invalidations.find(isInvalidation)
-  // Only the one that set the bit cancels: Permit2 invalidates used nonces too.
+  // Only the invalidation that set the bit cancels: Permit2 also accepts invalidations of used nonces.
   const sets =
     first !== undefined &&
     ((await reader.nonceBitmap(from, word, first.blockNumber - 1n)) & bit) === 0n &&
@@ -159,14 +159,14 @@ async function permit2(signed: Signed): Promise<Events> {
   return { spent, use: earlyUse && { ...earlyUse, early: true }, cancellation: undefined }
 }
 
-/** Whether a transfer is one that the authorization allows: of `upto` any amount up to the signed one. */
+/** Whether the authorization allows a transfer: for `upto`, any amount up to the signed one. */
 function fits({ value }: ChainTransfer, { charge, authorization }: Signed): boolean {
   return authorization.scheme === 'upto' ? value <= charge.amount : value === charge.amount
 }
 
 /**
- * The transaction that used a Permit2 authorization: its call data holds the nonce. Of several it is the dearest, so that a
- * seller who writes one nonce into the call data of a smaller payment lowers nothing.
+ * The transaction that used a Permit2 authorization: its call data contains the nonce. Of several, the one that moved the most
+ * counts, so that a seller who puts the nonce into the call data of a smaller payment cannot lower the amount.
  */
 async function useOf(signed: Signed, fitting: readonly ChainLog[]): Promise<Use | undefined> {
   const { reader, charge, authorization } = signed
@@ -182,7 +182,7 @@ async function useOf(signed: Signed, fitting: readonly ChainLog[]): Promise<Use 
   return best && { transaction: best.transaction, transfers: [{ to: charge.payTo, value: best.value }] }
 }
 
-/** The blocks in which the authorization can have been used; of one that was not, the last of them. */
+/** The blocks in which the authorization may have been used; for an unspent one, only the last of them. */
 async function window(
   { search, head, charge, authorization }: Signed,
   spent: boolean,
@@ -194,7 +194,7 @@ async function window(
   return { start: spent || start > least ? start : least, end }
 }
 
-/** The blocks before `start` in which it can have been used by somebody who had it before; none for what is just valid. */
+/** The blocks before `start` in which another holder of the authorization may have used it; none before it became valid. */
 async function earlier(
   { search, head, charge, authorization }: Signed,
   start: bigint,
@@ -210,7 +210,7 @@ function transferBy(log: ChainLog, from: string): ChainTransfer[] {
   return /^0x[0-9a-f]{64}$/i.test(log.data) ? [{ to: `0x${payee.slice(-40)}`, value: BigInt(log.data) }] : []
 }
 
-/** Data of `UnorderedNonceInvalidation`: the word and the mask. */
+/** Whether an `UnorderedNonceInvalidation` covers a nonce. Its data is the word and the mask. */
 function invalidates({ data }: ChainLog, word: bigint, bit: bigint): boolean {
   if (!/^0x[0-9a-f]{128}$/i.test(data)) return false
   return BigInt(data.slice(0, 66)) === word && (BigInt(`0x${data.slice(66)}`) & bit) !== 0n

@@ -1,18 +1,18 @@
-/** Whether a node may be believed: what it says must agree with itself and with what it said before. */
+/** Checks that a node's answers agree with each other and with its earlier answers. */
 import { findNetwork } from '../../core/money/assets.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
 import { ChainError, type ChainReader } from '../chain/chain.ts'
 
-/** What one look at a network rests on. */
+/** The block that a run reads at. */
 export interface TrustedHead {
   readonly chainId: number
   readonly head: ChainBlock
 }
 
 /**
- * Remembers the final blocks of one node. Final blocks cannot be replaced and their numbers only grow, so a node that
- * breaks this is wrong or another one, and nothing may be booked on its word. A node that lies and never contradicts
- * itself cannot be told from an honest one.
+ * Remembers the final blocks of one node. Final blocks are never replaced and their numbers only grow. A node that breaks this is
+ * wrong, or is another node, and its answers must not move a charge. A lying node that never contradicts itself cannot be
+ * detected.
  */
 export class HeadKeeper {
   readonly #reader: ChainReader
@@ -24,8 +24,8 @@ export class HeadKeeper {
 
   /**
    * The newest final block, checked.
-   * @throws ChainError `wrong_chain_id`; `block_went_back`: behind what this node said before; `block_unknown`: it names a block that it
-   * does not have; `block_changed`: a final block has become another one; and as the reader does
+   * @throws ChainError `wrong_chain_id`; `block_went_back`: it is older than the node's previous final block; `block_unknown`: the
+   * node names a block that it does not have; `block_changed`: a final block was replaced; and the errors of the reader
    */
   async next(): Promise<TrustedHead> {
     const reader = this.#reader

@@ -1,6 +1,6 @@
 /**
- * Lets the chain settle what sellers left open (rule 4): looks at charges that are uncertain or not proven by the chain, and
- * books what it finds. Works beside other processes on one store, because it never touches what is in flight.
+ * Checks charges that are uncertain or not proven by the chain, and moves them by what the chain proves (rule 4). Several
+ * processes can do this on one store, because it never touches charges in flight.
  */
 import type { Charge } from '../../core/charge/charge.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
@@ -12,10 +12,10 @@ import { HeadKeeper } from './chain-trust.ts'
 import { ChainError, type ChainReader } from '../chain/chain.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 
-/** Charges asked for at once, and looked at per network in one run of the timer. */
+/** Number of charges read at once, and the most charges per network in one run of the timer. */
 const PAGE = 100
 const MAX_PER_RUN = 500
-/** Charges of one network looked at at the same time. */
+/** Number of charges of one network that are checked concurrently. */
 const CONCURRENCY = 4
 
 /** What {@link Reconciler} works with. */
@@ -26,37 +26,37 @@ export interface ReconcilerContext {
   /** Milliseconds between the end of a run and the start of the next. */
   readonly intervalMs: number
   readonly observers: readonly Observer[]
-  /** Told what a run of the timer could not do, e.g. because the disk refused. */
+  /** Called when a run of the timer fails, for example because the disk refuses. */
   readonly onFailure: (error: unknown) => void
 }
 
-/** What a run found about one network. */
+/** The result of a run for one network. */
 export interface NetworkReport {
   /** CAIP-2. */
   readonly network: string
-  /** Whether the node answered everything and was believed. */
+  /** Whether the node answered every query consistently. */
   readonly ok: boolean
-  /** Why not, of the first question that failed. */
+  /** Why not, by the first query that failed. */
   readonly reason: string | undefined
-  /** The final block everything was read at. */
+  /** The final block that everything was read at. */
   readonly block: bigint | undefined
-  /** Charges that were looked at. */
+  /** Number of charges that were checked. */
   readonly looked: number
 }
 
-/** What a run came to. */
+/** The result of a run. */
 export interface ReconcileReport {
   readonly networks: readonly NetworkReport[]
   /** Charges that moved, or whose proof became `chain`. */
   readonly changed: readonly { readonly before: Charge; readonly after: Charge }[]
 }
 
-/** See the file's head. One per process. */
+/** The reconciler of one process. */
 export class Reconciler {
   readonly #parts: ReconcilerContext
   readonly #networks: readonly NetworkRun[]
   #cancel: () => void = () => undefined
-  /** The end of the run that was asked for last. */
+  /** Settles when the run that was requested last has ended. */
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -65,7 +65,7 @@ export class Reconciler {
     this.#networks = parts.chains.map((chain) => new NetworkRun(chain, parts.ledger))
   }
 
-  /** Runs now and then on the timer, until it is closed. Without networks it does nothing. */
+  /** Runs now, and then on the timer until it is closed. Does nothing without networks. */
   start(): void {
     if (this.#networks.length === 0) return
     const { timers, intervalMs, onFailure } = this.#parts
@@ -76,8 +76,8 @@ export class Reconciler {
   }
 
   /**
-   * Looks at the charges once, oldest first. Runs do not overlap: one that is asked for during another comes after it.
-   * @param options.all every charge, and not only as many as one run of the timer takes
+   * Checks the charges once, oldest first. Runs do not overlap: one that is requested during another starts after it.
+   * @param options.all checks every charge; otherwise at most as many as one run of the timer
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   run(options: { readonly all?: boolean | undefined } = {}): Promise<ReconcileReport> {
@@ -87,7 +87,7 @@ export class Reconciler {
     return run
   }
 
-  /** Ends a run that is under way, and the timer. What was decided is booked. */
+  /** Stops the timer and ends a run in progress. Decisions that were made are still recorded. */
   async close(): Promise<void> {
     this.#closed = true
     this.#cancel()
@@ -100,26 +100,26 @@ export class Reconciler {
     const results = await Promise.allSettled(
       this.#networks.map(async (network) => {
         const report = await network.run(most, (before, after) => changed.push({ before, after }))
-        // A node that was cut off at the end of the process says nothing about the node.
+        // A query that closing interrupted says nothing about the node.
         if (!this.#closed)
-          this.#tell({ type: 'chain', network: report.network, ok: report.ok, reason: report.reason })
+          this.#emit({ type: 'chain', network: report.network, ok: report.ok, reason: report.reason })
         return report
       }),
     )
     const failure = results.find((result) => result.status === 'rejected')
     const networks = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
     const complete = networks.every(({ ok }) => ok)
-    this.#tell({ type: 'reconciled', result: failure ? 'failed' : complete ? 'done' : 'incomplete' })
+    this.#emit({ type: 'reconciled', result: failure ? 'failed' : complete ? 'done' : 'incomplete' })
     if (failure) throw failure.reason
     return { networks, changed }
   }
 
-  #tell(event: Parameters<Observer>[0]): void {
+  #emit(event: Parameters<Observer>[0]): void {
     for (const observer of this.#parts.observers) observer(event)
   }
 }
 
-/** The looks at one network, each going on where the one before ended: charges that stay open must not starve later ones. */
+/** The runs of one network. Each continues where the previous one ended, so that charges that stay open do not starve later ones. */
 class NetworkRun {
   readonly chain: ChainReader
   readonly #ledger: Ledger
@@ -134,12 +134,12 @@ class NetworkRun {
     this.#search = new BlockSearch(chain)
   }
 
-  /** @throws TollwayError when the ledger cannot be read or written; a node that fails is told in the report */
+  /** @throws TollwayError when the ledger cannot be read or written; the report names a node that fails */
   async run(most: number, onChange: (before: Charge, after: Charge) => void): Promise<NetworkReport> {
     const { chain } = this
-    let look: ChainView
+    let view: ChainView
     try {
-      look = { reader: chain, search: this.#search, ...(await this.#heads.next()) }
+      view = { reader: chain, search: this.#search, ...(await this.#heads.next()) }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
       return { network: chain.network, ok: false, reason: error.reason, block: undefined, looked: 0 }
@@ -151,7 +151,7 @@ class NetworkRun {
       const limit = Math.min(PAGE, most - looked)
       const page = await this.#ledger.store.unproven({ network: chain.network, after: this.#after, limit })
       await inParallel(page, async (charge) => {
-        const observation = await observe(look, charge)
+        const observation = await observe(view, charge)
         if (observation.kind === 'no_answer' && observation.reason !== 'not_final_yet')
           reason ??= observation.reason
         const moved = await this.#ledger.resolve(charge, decide(charge, observation))
@@ -162,11 +162,11 @@ class NetworkRun {
       this.#after = page.length < limit || !last ? '' : last.id
       if (this.#after === '' || looked >= most) break
     }
-    return { network: chain.network, ok: reason === undefined, reason, block: look.head.number, looked }
+    return { network: chain.network, ok: reason === undefined, reason, block: view.head.number, looked }
   }
 }
 
-/** Works through a list, oldest first, a few at a time. What one throws ends all. */
+/** Works through a list in order, a few items at a time. The first error ends all of them. */
 async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const queue = [...items]
   const worker = async (): Promise<void> => {

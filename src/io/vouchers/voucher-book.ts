@@ -1,6 +1,6 @@
 /**
- * The book of vouchers: what is in the store, with words for what goes wrong and a record of what was done. Loading,
- * claiming, handing over, draining and refilling go through here, whoever pays.
+ * Loads, claims, exports, drains and refills vouchers for every kind of payer: changes the store, records each change in the
+ * audit file and explains refusals.
  */
 import type { BudgetRule } from '../../core/budget/budget.ts'
 import type { AuthorizationMethod } from '../../core/money/assets.ts'
@@ -18,7 +18,7 @@ import {
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Added, Claimed, VoucherStore } from '../store/contracts/vouchers.ts'
 
-/** How many vouchers are handed over at once: their commits are shared. */
+/** Number of vouchers that are exported at once, so that they share a commit. */
 const EXPORT_BATCH = 64
 
 /** What {@link VoucherBook} works with. */
@@ -28,15 +28,15 @@ export interface VoucherBookContext {
   readonly limits: VoucherLimits
 }
 
-/** What handing vouchers over came to. */
+/** The result of exporting vouchers. */
 export interface Exported {
-  /** Recorded as spent until proven otherwise; each must now reach the file it is meant for. */
+  /** Recorded as authorized, so they count as spent until proven unspent (rule 8). Each must now be written to its file. */
   readonly vouchers: readonly SignedVoucher[]
-  /** Why there are not as many as were asked for, e.g. `budget_exhausted` or `pool_exhausted`. */
+  /** Why there are fewer than requested, for example `budget_exhausted` or `pool_exhausted`. */
   readonly stopped: TollwayError | undefined
 }
 
-/** See the file's head. */
+/** The vouchers of one store. */
 export class VoucherBook {
   readonly #ledger: Ledger
   readonly #clock: Clock
@@ -53,7 +53,7 @@ export class VoucherBook {
     return this.#ledger.store.vouchers
   }
 
-  /** Pools and what is in them. @throws TollwayError `store_unavailable` */
+  /** The pools and the number of their vouchers by state. @throws TollwayError `store_unavailable` */
   async pools(payer?: string): Promise<PoolStatus[]> {
     return await this.store.pools({ payer, at: this.#clock.now() })
   }
@@ -64,8 +64,8 @@ export class VoucherBook {
   }
 
   /**
-   * Makes a pool or changes it; changed terms drop all its free vouchers.
-   * @returns how many were dropped
+   * Creates or changes a pool. Changed terms drop all its free vouchers.
+   * @returns how many vouchers were dropped
    * @throws TollwayError `store_unavailable`
    */
   async define(pool: VoucherPool): Promise<number> {
@@ -76,8 +76,8 @@ export class VoucherBook {
 
   /**
    * Adds vouchers to a pool within the limits.
-   * @param signed whether we signed them: then the pool's refill policy binds too
-   * @param ordered whether they count towards what was ordered of the purchase
+   * @param signed whether this process signed them; the limits of the pool's refill policy then apply too
+   * @param ordered whether they count as delivered for the purchase's order
    * @throws TollwayError `store_unavailable`
    */
   async add(
@@ -99,8 +99,8 @@ export class VoucherBook {
   }
 
   /**
-   * How many more vouchers may be added to a pool now, at most `wanted`; asked before anything is signed.
-   * @param microUsd USD value of one, micro-USD
+   * How many more vouchers may be added to a pool now, at most `wanted`. Call it before signing.
+   * @param microUsd the USD value of one voucher, micro-USD
    * @throws TollwayError `store_unavailable`
    */
   async room(
@@ -115,8 +115,8 @@ export class VoucherBook {
   }
 
   /**
-   * Claims a voucher for a held charge: of exactly its seller, payee, asset, network and amount.
-   * @param pool only from this one
+   * Claims a voucher for a held charge, with exactly its seller, payee, asset, network and amount.
+   * @param pool claims from this pool only
    * @throws TollwayError `pool_exhausted`, `pool_terms_changed`, `store_unavailable`
    */
   async claim(charge: string, method: AuthorizationMethod, pool?: string): Promise<SignedVoucher> {
@@ -126,11 +126,10 @@ export class VoucherBook {
   }
 
   /**
-   * Hands vouchers to another process, which will use them without asking: each is reserved in the budgets and recorded
-   * as if it had been sent (rule 8), before this returns it. The chain tells later what became of it.
+   * Exports vouchers to another process, which will use them without asking. Before this returns a voucher, it is reserved in the
+   * budgets and recorded as authorized (rule 8). The chain proves later what became of it.
+   * @param count how many vouchers
    * @param rules the budgets
-   * @param count how many
-   * @throws TollwayError `store_unavailable` only before the first; later it is in `stopped`
    */
   async export(
     pool: VoucherPool,
@@ -156,23 +155,23 @@ export class VoucherBook {
   }
 
   /**
-   * What was handed over before at the pool's terms and may still be used there; see {@link VoucherStore.exported}. Those of
-   * another price or payee are not among them: a program that takes them first is refused by the seller, again and again.
+   * The vouchers that were exported before at the pool's current terms and may still be used; see {@link VoucherStore.exported}.
+   * Vouchers with another price or payee are left out: a seller would refuse a program that uses them, again and again.
    */
   async exported(pool: VoucherPool): Promise<SignedVoucher[]> {
     const vouchers = await this.store.exported(pool.payer, pool.name, this.#clock.now())
     return vouchers.filter((voucher) => sameTerms(voucher, pool))
   }
 
-  /** Takes nothing in any more and lets what is left be used up. @throws TollwayError `store_unavailable` */
+  /** Stops adding vouchers to a pool; the remaining ones can still be used. @throws TollwayError `store_unavailable` */
   async drain(pool: VoucherPool): Promise<void> {
     await this.store.drain(pool.payer, pool.name, this.#clock.now())
     await this.#note('vouchers.draining', pool, {})
   }
 
   /**
-   * Drops what is free and forgets the pool; what is on its way runs on.
-   * @returns how many were dropped
+   * Drops the free vouchers of a pool and removes the pool. Claimed vouchers keep following their charges.
+   * @returns how many vouchers were dropped
    * @throws TollwayError `store_unavailable`
    */
   async remove(pool: VoucherPool): Promise<number> {
@@ -182,7 +181,7 @@ export class VoucherBook {
   }
 
   /**
-   * Forgets the draining pools that have nothing left to use.
+   * Removes the draining pools that have no usable or claimed voucher left.
    * @returns their names
    * @throws TollwayError `store_unavailable`
    */
@@ -261,8 +260,10 @@ function refusal(claimed: Exclude<Claimed, { ok: true }>, pool: string | undefin
     const { amount, payTo, asset, network, method } = claimed.others
     return new TollwayError({
       code: 'pool_terms_changed',
-      message: `The seller's price or payee is not what the vouchers ${where} were signed for (${amount} smallest units of ${asset} on ${network} by ${method}, to ${payTo}), so none was used.`,
-      advice: ['Refill the pool at the new terms if they are right; the old vouchers are dropped then.'],
+      message: `The vouchers ${where} were signed for other terms (${amount} smallest units of ${asset} on ${network} by ${method}, to ${payTo}) than the seller asks for. No voucher was used, and nothing was paid.`,
+      advice: [
+        'If the new terms are legitimate, refill the pool with them; its old vouchers are then dropped.',
+      ],
       details,
     })
   }
@@ -270,9 +271,9 @@ function refusal(claimed: Exclude<Claimed, { ok: true }>, pool: string | undefin
   return new TollwayError({
     code: 'pool_exhausted',
     message: expired
-      ? `All vouchers left ${where} have expired; nothing was paid.`
-      : `No voucher is left ${where}; nothing was paid.`,
-    advice: ['Sign new ones and load them: the pool is read again by itself.'],
+      ? `All remaining vouchers ${where} have expired. Nothing was paid.`
+      : `No voucher is left ${where}. Nothing was paid.`,
+    advice: ['Sign new vouchers and load them: the pool is reloaded automatically.'],
     details,
   })
 }

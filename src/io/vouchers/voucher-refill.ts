@@ -1,21 +1,19 @@
-/** Has pools filled again off the request path, by whoever can sign. */
+/** Refills voucher pools in the background, outside the request path. */
 import { TollwayError } from '../../core/errors.ts'
 import type { PoolStatus } from '../../core/vouchers/voucher.ts'
 import type { VoucherBook } from './voucher-book.ts'
 
-/** How {@link PoolRefiller} works. */
+/** Options of {@link PoolRefiller}. */
 export interface RefillerOptions<T extends { readonly result: string }> {
   readonly payer: string
   readonly book: VoucherBook
-  /** Refills one pool if it is to be. */
+  /** Refills one pool if it needs to be refilled. */
   readonly refill: (status: PoolStatus, signal: AbortSignal) => Promise<T>
-  /** Told about every run that did something or failed. */
+  /** Called after every refill that changed something or failed. */
   readonly onRun?: ((pool: string, outcome: T | TollwayError) => void) | undefined
 }
 
-/**
- * Refills the pools of one payer when asked to look; one look at a time, requests never wait for it.
- */
+/** Refills the pools of one payer on request, one run at a time. Requests never wait for it. */
 export class PoolRefiller<T extends { readonly result: string }> {
   readonly #options: RefillerOptions<T>
   readonly #closing = new AbortController()
@@ -26,7 +24,7 @@ export class PoolRefiller<T extends { readonly result: string }> {
     this.#options = options
   }
 
-  /** Looks at the pools soon. Never waits and never throws. */
+  /** Requests a run. Never waits and never throws. */
   look(): void {
     if (this.#closing.signal.aborted) return
     this.#again = true
@@ -35,12 +33,12 @@ export class PoolRefiller<T extends { readonly result: string }> {
     })
   }
 
-  /** Resolves when no look is under way any more. */
+  /** Resolves when no run is in progress. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running
   }
 
-  /** Ends what is under way. */
+  /** Ends a run in progress. Later requests do nothing. */
   async close(): Promise<void> {
     this.#closing.abort()
     await this.settled()
