@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/request/exchange.ts'
+import { membersOf, type Exchange } from '../src/core/request/exchange.ts'
 import {
   decideRepeat,
   idempotencyConflict,
@@ -23,7 +23,7 @@ import { Flights } from './idempotency/flights.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
-import { responseGone } from './idempotency/replay-error.ts'
+import { failedForOtherModel, responseGone } from './idempotency/replay-error.ts'
 
 /** Options of {@link idempotency}. */
 export interface IdempotencyOptions {
@@ -90,7 +90,9 @@ export function idempotency(options: IdempotencyOptions): Handler {
       }
       const named = namedBefore(flights, mark, known.named)
       const newest = newestBefore(flights, mark, known.newest)
-      const decision = decideRepeat(presented, mark.body, named, newest, clock.now())
+      const other = flights.ofOtherModel(mark)
+      const otherModel = other && ofFlight(other)
+      const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
       if (decision.kind === 'conflict') throw idempotencyConflict()
       if (decision.kind === 'fresh') {
         const flight = flights.open(mark, presented, mayBeAskedAgain(req, presented))
@@ -101,7 +103,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
       const { flight, tombstone } = decision.attempt
       if (!flight) throw remembered(res, exchange, tombstone, ledger.instance)
       flight.enter(res, exchange, false)
-      const isAnswered = await answerWith(flight, res, exchange)
+      const isAnswered = await answerWith(flight, mark, res, exchange)
       if (isAnswered || res.closed) return isAnswered ? next() : undefined
     }
   })
@@ -146,10 +148,25 @@ function markOf(
   const place = exchange.request.direct?.url ?? exchange.endpoint
   const scope = [exchange.caller.id, req.method ?? '', place, query, exchange.routing.route ?? '']
   const bodyDigest = digest(['body', ...scope, body])
+  const call = digest([
+    'call',
+    exchange.caller.id,
+    req.method ?? '',
+    place,
+    query,
+    ...withoutModel(exchange, body),
+  ])
   const value = named === undefined ? '' : String(req.headers[named])
-  if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), body: bodyDigest }
-  if (named === 'x-request-id') return { name: digest([named, ...scope, value, body]), body: bodyDigest }
-  return { name: undefined, body: bodyDigest }
+  const marks = { body: bodyDigest, call }
+  if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), ...marks }
+  if (named === 'x-request-id') return { name: digest([named, ...scope, value, body]), ...marks }
+  return { name: undefined, ...marks }
+}
+
+/** The body without the value of its `model`; a form is left whole, since no two attempts send the same bytes. */
+function withoutModel({ request }: Exchange, body: Buffer): readonly Buffer[] {
+  const model = membersOf(request).find(({ key }) => key === 'model')
+  return model ? [body.subarray(0, model.valueStart), body.subarray(model.valueEnd)] : [body]
 }
 
 /** A request that this process has just paid for, and that the store did not tell about yet when it was asked. */
@@ -231,12 +248,20 @@ function remembered(
  * @returns false when that request ended without having been tried, or this client left
  * @throws what that request failed with
  */
-async function answerWith(flight: Flight, res: ServerResponse, exchange: Exchange): Promise<boolean> {
+async function answerWith(
+  flight: Flight,
+  mark: RequestMark,
+  res: ServerResponse,
+  exchange: Exchange,
+): Promise<boolean> {
   const outcome = await Promise.race([flight.outcome, left(res)])
   if (outcome === undefined || outcome.kind === 'nothing') return false
   adopt(exchange, flight.facts)
   markRepeat(res, exchange)
-  if (outcome.kind === 'error') throw outcome.error
+  if (outcome.kind === 'error') {
+    if (flight.mark.body === mark.body) throw outcome.error
+    throw failedForOtherModel(outcome.error, flight.charge?.model)
+  }
   const body = outcome.body.read()
   if (body) {
     exchange.relay.reply = { ...outcome.head, body }

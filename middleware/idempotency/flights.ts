@@ -1,6 +1,7 @@
 /** The requests of one gateway process that may be asked again: those on their way, and a bounded number of those that ended. */
 import type { Clock } from '../../src/core/clock.ts'
 import {
+  isNeverAnswered,
   REMEMBERED_MS,
   REPEAT_MS,
   type Presented,
@@ -27,6 +28,7 @@ export class Flights {
   readonly #options: FlightsOptions
   readonly #byName = new Map<string, Flight>()
   readonly #byBody = new Map<string, Flight>()
+  readonly #byCall = new Map<string, Set<Flight>>()
   readonly #running = new Set<Flight>()
   /** In the order they ended, with the time they are forgotten. */
   readonly #ended = new Map<Flight, number>()
@@ -57,6 +59,13 @@ export class Flights {
     return this.#byBody.get(body)
   }
 
+  /** The newest request of the same call under another model that was paid, or may be, and that nobody got an answer to. */
+  ofOtherModel({ call, body }: RequestMark): Flight | undefined {
+    this.#sweep()
+    const others = [...((call !== undefined && this.#byCall.get(call)) || [])]
+    return others.findLast((flight) => flight.mark.body !== body && isNeverAnswered(flight))
+  }
+
   /** The request that a charge paid for. */
   ofCharge(id: string): Flight | undefined {
     return this.#byCharge.get(id) ?? [...this.#running].find(({ chargeId }) => chargeId === id)
@@ -76,6 +85,8 @@ export class Flights {
     })
     if (mark.name !== undefined) this.#byName.set(mark.name, flight)
     this.#byBody.set(mark.body, flight)
+    if (mark.call !== undefined)
+      this.#byCall.set(mark.call, (this.#byCall.get(mark.call) ?? new Set()).add(flight))
     this.#running.add(flight)
     return flight
   }
@@ -107,7 +118,9 @@ export class Flights {
     this.#ended.delete(flight)
     flight.shared?.forget()
     if (flight.charge) this.#byCharge.delete(flight.charge.id)
-    const { name, body } = flight.mark
+    const { name, body, call } = flight.mark
+    const others = call === undefined ? undefined : this.#byCall.get(call)
+    if (others?.delete(flight) === true && others.size === 0 && call !== undefined) this.#byCall.delete(call)
     if (name !== undefined && this.#byName.get(name) === flight) this.#byName.delete(name)
     if (this.#byBody.get(body) === flight) this.#byBody.delete(body)
   }

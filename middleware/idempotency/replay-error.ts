@@ -1,6 +1,7 @@
 /** What a repeat is told when the answer of the request it repeats is not there any more. */
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+import { printable } from '../../src/core/printable.ts'
 
 const AGAIN = 'To pay for it again, send it with a new Idempotency-Key.'
 
@@ -34,6 +35,26 @@ export function responseGone(charge: Charge): TollwayError {
     'payment_uncertain',
     `The payment of this request was sent before, and no answer came back. ${pending}`,
   )
+}
+
+/**
+ * The error for a request that was sent for another model before, which was paid and failed.
+ * @param error what that request failed with
+ * @param model the model it named
+ */
+export function failedForOtherModel(error: unknown, model: string | undefined): unknown {
+  if (!(error instanceof TollwayError)) return error
+  const { code, status, param, details, headers, message } = error
+  const other = model === undefined ? 'another model' : `the model ${printable(model)}`
+  return new TollwayError({
+    code,
+    status,
+    details,
+    headers,
+    ...(param === null ? {} : { param }),
+    message: `${message} That was the same request to ${other}; nothing was paid for this one.`,
+    advice: [AGAIN],
+  })
 }
 
 function again(code: ErrorCode, message: string, status?: number): TollwayError {

@@ -76,12 +76,30 @@ describe('who is taken for whom', () => {
   ]
 
   test.each(rows)('%s', (_what, presented, named, newest, expected) => {
-    expect(decideRepeat(presented, 'b', named, newest, NOW).kind).toBe(expected)
+    expect(decideRepeat(presented, 'b', named, newest, undefined, NOW).kind).toBe(expected)
+  })
+
+  test.each<[string, Presented, RepeatableRequest, string]>([
+    ['after a failed payment for another model', plain, justInTime(failed), 'same'],
+    ['with a new request id, after a failed payment for another model', identified, failed, 'same'],
+    ['with a key of its own, after a failed payment for another model', keyed, failed, 'fresh'],
+    ['long after a failed payment for another model', plain, old(failed), 'fresh'],
+    ['while nobody waits for the one to another model', plain, abandoned, 'same'],
+    ['beside one to another model', plain, running, 'fresh'],
+    ['on a retry, after an answer of another model', again, delivered, 'fresh'],
+    ['after one to another model that paid nothing', plain, unpaid, 'fresh'],
+  ])('rule 5: the same call %s', (_what, presented, other, expected) => {
+    const otherModel = { ...other, body: 'of another model' }
+    expect(decideRepeat(presented, 'b', undefined, undefined, otherModel, NOW).kind).toBe(expected)
+    // An answer of the model itself does not change it: the other one is still without.
+    expect(
+      decideRepeat({ ...presented, isRetry: false }, 'b', undefined, delivered, otherModel, NOW).kind,
+    ).toBe(expected)
   })
 
   test('the attempt under the name wins over the newest one', () => {
     const named = attempt({ startedAt: 1 })
-    const decision = decideRepeat(keyed, 'b', named, attempt({ startedAt: 2 }), NOW)
+    const decision = decideRepeat(keyed, 'b', named, attempt({ startedAt: 2 }), undefined, NOW)
     expect(decision).toEqual({ kind: 'same', attempt: named })
   })
 })

@@ -19,6 +19,8 @@ export interface RequestMark {
   readonly name: string | undefined
   /** Of scope and body. The scope is caller, method, path and route. */
   readonly body: string
+  /** Of caller, method, path, and the body without its model: the same call, whichever model it names. */
+  readonly call?: string | undefined
 }
 
 /** What a request says about itself. */
@@ -57,6 +59,8 @@ export type RepeatDecision<A extends RepeatableRequest> =
  * Decides whether a request is the same as an earlier one.
  * @param named the newest attempt under its name
  * @param newest the caller's newest attempt with the same body, of the same scope
+ * @param otherModel the caller's newest attempt at the same call under another model that got no answer: a proxy in front
+ *   falls back from one paid model to another, which would be a second payment for one call (rule 5)
  * @param now milliseconds since the epoch
  */
 export function decideRepeat<A extends RepeatableRequest>(
@@ -64,6 +68,7 @@ export function decideRepeat<A extends RepeatableRequest>(
   body: string,
   named: A | undefined,
   newest: A | undefined,
+  otherModel: A | undefined,
   now: number,
 ): RepeatDecision<A> {
   if (presented.named !== undefined && named && named.state !== 'unpaid') {
@@ -71,11 +76,21 @@ export function decideRepeat<A extends RepeatableRequest>(
   }
   // A key of its own says: this is another request, whatever its body.
   if (presented.named === 'idempotency-key') return { kind: 'fresh' }
-  if (!newest || newest.state === 'unpaid' || newest.body !== body) return { kind: 'fresh' }
-  const isRecent = newest.endedAt === undefined || now - newest.endedAt <= REPEAT_MS
-  const neverAnswered = newest.state === 'failed' || (newest.state === 'running' && newest.abandoned)
-  const isSame = isRecent && (presented.isRetry || neverAnswered)
-  return isSame ? { kind: 'same', attempt: newest } : { kind: 'fresh' }
+  if (newest && newest.state !== 'unpaid' && newest.body === body) {
+    const isSame = isRecent(newest, now) && (presented.isRetry || isNeverAnswered(newest))
+    if (isSame) return { kind: 'same', attempt: newest }
+  }
+  const isFallback = otherModel && isRecent(otherModel, now) && isNeverAnswered(otherModel)
+  return isFallback ? { kind: 'same', attempt: otherModel } : { kind: 'fresh' }
+}
+
+/** Whether a request was paid, or may still be, and no client got a byte of its answer. */
+export function isNeverAnswered({ state, abandoned }: RepeatableRequest): boolean {
+  return state === 'failed' || (state === 'running' && abandoned)
+}
+
+function isRecent({ endedAt }: RepeatableRequest, now: number): boolean {
+  return endedAt === undefined || now - endedAt <= REPEAT_MS
 }
 
 /** Another body under a key that was used: the client mixed two requests up, and neither answer would be right. */
