@@ -212,12 +212,12 @@ describe('a key that cannot be used is refused at the start, with the fix and no
         source: 'agentcash',
         path: await file(JSON.stringify({ privateKey: key, address: permit2.to })),
       }),
-      /names another address than its key has/,
+      /The address in the AgentCash wallet .* is not the address of its key/,
     ],
     [
       'junk for an AgentCash wallet',
       async () => ({ source: 'agentcash', path: await file(`${key}\n`) }),
-      /is not one/,
+      /is not an AgentCash wallet/,
     ],
     [
       'a remote signer without the wanted key',
@@ -235,9 +235,7 @@ describe('a key that cannot be used is refused at the start, with the fix and no
     const two = await startRemoteSigner([key, generatePrivateKey()])
     try {
       const reference = { source: 'remote', url: two.url, token: two.token } as const
-      await expect(openSigner(reference)).rejects.toThrow(
-        /has 2 keys\. Name the one that pays with address: 0x/,
-      )
+      await expect(openSigner(reference)).rejects.toThrow(/has 2 keys\. Set address to the one that pays: 0x/)
       expect((await open({ ...reference, address: account.address })).address).toBe(from)
     } finally {
       await two.close()
@@ -274,13 +272,17 @@ describe('a remote signer', () => {
   })
 
   test.each<[string, Partial<RemoteSigner['levers']>, RegExp]>([
-    ['signs something else', { forge: true }, /not of this payment by this address/],
+    ['signs something else', { forge: true }, /not for this payment by this address/],
     [
       'refuses',
       { answer: { status: 500, body: { error: 'secret words', code: 'SIGNING_ERROR' } } },
       /SIGNING_ERROR/,
     ],
-    ['sends junk', { answer: { status: 200, body: { signature: '0x12' } } }, /no signature of 65 bytes/],
+    [
+      'sends junk',
+      { answer: { status: 200, body: { signature: '0x12' } } },
+      /did not return a signature of 65 bytes/,
+    ],
     ['never answers', { hang: true }, /did not answer within 300 ms/],
   ])('that %s pays nothing, and says why in our own words', async (_what, levers, message) => {
     const signer = await open(reference(), 300)

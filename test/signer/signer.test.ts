@@ -354,7 +354,7 @@ describe('a signer that fails', () => {
     const { worker, signer } = await silent()
     const pending = expectUnavailable(
       signer.sign(typedFrom(address), never),
-      /^The signer failed; nothing was paid\.$/,
+      /^The signer failed; nothing was paid\. Restart Tollway, so that its signer starts anew\.$/,
     )
     worker.emit('error', new Error('key 0xabc'))
     await pending

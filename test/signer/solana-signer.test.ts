@@ -118,7 +118,7 @@ describe('a key is refused, without being quoted, that', () => {
     ['is a list of 63 numbers', JSON.stringify([...wallet.secret].slice(1))],
     ['is a list with a number over 255', JSON.stringify([...wallet.secret.subarray(1), 256])],
     ['is a list with a text', '["1"]'],
-    ['is 64 bytes whose halves do not belong together', JSON.stringify(mixed)],
+    ['is 64 bytes whose halves do not match', JSON.stringify(mixed)],
     ['is base58 of 33 bytes', encodeBase58(new Uint8Array(33).fill(9))],
     ['has a space in front', ` ${encodeBase58(wallet.secret)}`],
   ])('%s', async (_name, content) => {
@@ -132,16 +132,16 @@ describe('a key is refused, without being quoted, that', () => {
     if (content.length > 10) expect(message).not.toContain(content.slice(0, 10))
   })
 
-  test('lies in a file others can read', async () => {
+  test('is in a file that others can read', async () => {
     const path = await file(JSON.stringify([...wallet.secret]), 0o644)
     await expect(startSolanaSigner({ key: { source: 'file', path } })).rejects.toThrow('chmod 600')
   })
 
-  test("is in AgentCash's wallet beside another address", async () => {
+  test('is in an AgentCash wallet with the address of another key', async () => {
     const privateKey = encodeBase58(wallet.secret.subarray(0, 32))
     const path = await file(JSON.stringify({ privateKey, address: other.address }))
     const started = startSolanaSigner({ key: { source: 'agentcash', path } })
-    await expect(started).rejects.toThrow('another address')
+    await expect(started).rejects.toThrow('is not the address of its key')
   })
 })
 

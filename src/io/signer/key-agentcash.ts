@@ -8,20 +8,20 @@ const WALLET = z.object({ privateKey: z.string(), address: z.string().optional()
 
 /**
  * @param path normally `~/.agentcash/wallet.json`
- * @throws KeyFault also when the address in the file is not that of its key: the file was edited by hand
+ * @throws KeyFault also when the address in the file is not that of its key, i.e. the file was edited by hand
  */
 export function readAgentcashWallet(path: string): PrivateKeyAccount {
   const wallet = WALLET.safeParse(parse(readKeyFile(path, { what: 'AgentCash wallet', maxBytes: 4096 })))
   if (!wallet.success) {
     throw new KeyFault(
-      `The AgentCash wallet ${path} is not one: it needs a "privateKey" (0x and 64 hex digits) and an "address".`,
+      `${path} is not an AgentCash wallet: it needs a "privateKey" (0x and 64 hex digits) and an "address". The wallet is normally ~/.agentcash/wallet.json.`,
     )
   }
   const account = accountOf(wallet.data.privateKey, `"privateKey" in the AgentCash wallet ${path}`)
   const { address } = wallet.data
   if (address !== undefined && address.toLowerCase() !== account.address.toLowerCase()) {
     throw new KeyFault(
-      `The AgentCash wallet ${path} names another address than its key has. Restore the file, or remove "address" if the key is the right one.`,
+      `The address in the AgentCash wallet ${path} is not the address of its key. Restore the file, or remove "address" if the key is correct.`,
     )
   }
   return account
@@ -31,7 +31,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch {
-    // The parser's words quote the text.
+    // The parser's message quotes the text.
     return undefined
   }
 }

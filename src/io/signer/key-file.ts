@@ -2,11 +2,11 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { KeyFault } from './private-key.ts'
 
-/** A key is 67 bytes with its line end; anything much larger is another kind of file. */
+/** A key is 67 bytes with its line break; anything much larger is another kind of file. */
 const MAX_BYTES = 1024
 const SAFE_MODES: ReadonlySet<number> = new Set([0o600, 0o400])
 
-/** What else is kept as carefully as a key. */
+/** Another secret file that needs the same care as a key. */
 export interface FileKind {
   /** For messages; default `key file`. */
   readonly what?: string | undefined
@@ -14,15 +14,15 @@ export interface FileKind {
 }
 
 /**
- * The text of a key file. Symbolic links are followed, and owner and mode are those of the file they lead to, read
- * from the open file, so that it cannot be swapped in between.
+ * The text of a key file. Symbolic links are followed; owner and mode are checked on the open file, so that it cannot be swapped
+ * after the check.
  * @throws KeyFault that names the fix and never the content
  */
 export function readKeyFile(path: string, kind: FileKind = {}): string {
   const { what = 'key file', maxBytes = MAX_BYTES } = kind
   let file: number
   try {
-    // Non-blocking: a pipe in place of the file must not hang the start.
+    // Non-blocking: a named pipe must not hang the start.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
@@ -36,16 +36,16 @@ export function readKeyFile(path: string, kind: FileKind = {}): string {
         `The ${what} ${path} belongs to user ${uid}, and this process runs as user ${self}. Run: chown ${self} ${path}`,
       )
     }
-    // Windows keeps no such modes.
+    // Windows has no such modes.
     if (self !== undefined && !SAFE_MODES.has(mode & 0o7777)) {
       const octal = (mode & 0o7777).toString(8).padStart(4, '0')
       throw new KeyFault(
-        `The ${what} ${path} has mode ${octal}, and 0600 or 0400 is needed. Run: chmod 600 ${path}`,
+        `The ${what} ${path} has mode ${octal}, but must have 0600 or 0400. Run: chmod 600 ${path}`,
       )
     }
     if (size > maxBytes) {
-      const holds = what === 'key file' ? ' It holds 0x and 64 hex digits, nothing else.' : ''
-      throw new KeyFault(`The ${what} ${path} is too large for a key.${holds}`)
+      const content = what === 'key file' ? 'It must contain the key and nothing else.' : 'Check the path.'
+      throw new KeyFault(`The ${what} ${path} is too large to hold a key. ${content}`)
     }
     const buffer = Buffer.alloc(size)
     const read = readSync(file, buffer, 0, size, 0)

@@ -8,7 +8,7 @@ import { accountOf, KeyFault } from './private-key.ts'
 const MAX_BYTES = 16_384
 
 /**
- * @param path the keystore file, mode 0600 or 0400: encryption is as strong as the password, which people choose
+ * @param path the keystore file, mode 0600 or 0400: the encryption is only as strong as the password
  * @throws KeyFault
  */
 export async function openKeystore(path: string, password: string): Promise<PrivateKeyAccount> {
@@ -25,14 +25,14 @@ export async function decryptKeystore(path: string, password: string): Promise<U
   const text = readKeyFile(path, { what: 'keystore', maxBytes: MAX_BYTES })
   if (!/"version"\s*:\s*3\b/.test(text)) {
     throw new KeyFault(
-      `The keystore ${path} is not a version 3 keystore (JSON with "version": 3), as geth, cast and ethers write them.`,
+      `${path} is not a version 3 keystore (JSON with "version": 3). Export the key with geth, cast or ethers.`,
     )
   }
   try {
     const wallet = await Wallet.fromV3(text, password, true)
     return wallet.getPrivateKey()
   } catch {
-    // The library's words may quote what it was given.
+    // The library's message may quote its input.
     throw new KeyFault(
       `The keystore ${path} cannot be opened: its password is wrong, or the file is damaged. Check the password reference first.`,
     )

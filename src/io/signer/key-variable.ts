@@ -1,28 +1,28 @@
-/** Takes a key out of the environment once, without reading it on the main thread. */
+/** Removes a key from the environment once, without reading it on the main thread. */
 import { ConfigError } from '../../core/errors.ts'
 
 /**
- * Remembers that a variable was taken, in the environment itself: the environment belongs to the whole process, so
- * two gateways in it must see each other's claims, and child processes that inherit it see them as well.
+ * Marks a variable as taken, in the environment itself: the environment belongs to the whole process, so two gateways in it
+ * must see each other's claims, and so must child processes that inherit it.
  */
 const MARK_PREFIX = 'TOLLWAY_TAKEN_'
 
 /** A variable being taken. */
 export interface VariableClaim {
-  /** Makes sure that the variable is gone, whether the worker took it or failed. */
+  /** Removes the variable if it is still there, whether the worker took it or failed. */
   finish(): void
 }
 
 /**
- * Claims a variable for one signer. Its value is never read here: only the worker does that.
- * @param holds what it holds, for messages
+ * Claims a variable for one signer. Its value is never read here; only the worker reads it.
+ * @param holds what it contains, for messages
  * @throws ConfigError when it is not set, or another signer has taken it
  */
 export function claimVariable(name: string, holds = 'private key'): VariableClaim {
   const mark = `${MARK_PREFIX}${name}`
   const isSet = name in process.env
   const taken = process.env[mark]
-  // Set again after it was taken: a fresh key, free to be taken. Still being taken: not.
+  // Set again after it was taken: a new key, free to be claimed. Still being taken: not free.
   if (taken === 'now' || (taken !== undefined && !isSet)) {
     throw new ConfigError(
       `The ${holds} in the environment variable ${name} was already taken by another signer of this process: ` +

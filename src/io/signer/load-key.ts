@@ -1,11 +1,11 @@
-/** Takes a private key from where it is kept. Runs in the signer's worker only (rule 8). */
+/** Loads a private key. Runs in the signer's worker only (rule 8). */
 import type { PrivateKeyAccount } from 'viem/accounts'
 import type { KeyReference, SecretReference } from '../../core/payer/key-reference.ts'
 import { readAgentcashWallet } from './key-agentcash.ts'
 import { readKeyFile } from './key-file.ts'
 import { accountOf, KeyFault } from './private-key.ts'
 
-/** @throws KeyFault in words that hold nothing of the key or of a password */
+/** @throws KeyFault whose message never contains the key or a password */
 export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
   switch (key.source) {
     case 'env':
@@ -13,7 +13,7 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
     case 'file':
       return accountOf(readKeyFile(key.path), `key file ${key.path}`)
     case 'keystore': {
-      // Loaded only where there is one: every signer would start a third slower for it.
+      // Imported only when needed: it would make every signer start a third slower.
       const { openKeystore } = await import('./key-keystore.ts')
       return await openKeystore(key.path, secretOf(key.password))
     }
@@ -24,7 +24,7 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
   }
 }
 
-/** Takes a variable. The environment is shared with the main thread: what is deleted here is gone there too. */
+/** Reads and deletes a variable. The environment is shared with the main thread, so it is gone there too. */
 export function takeVariable(name: string): string {
   const text = process.env[name]
   delete process.env[name]
@@ -41,5 +41,5 @@ export function secretOf(reference: SecretReference): string {
   if (secret !== '') return secret
   const place =
     reference.source === 'env' ? `environment variable ${reference.name}` : `password file ${reference.path}`
-  throw new KeyFault(`The ${place} is empty. It holds the password of the keystore, nothing else.`)
+  throw new KeyFault(`The ${place} is empty. It must contain the password of the keystore and nothing else.`)
 }

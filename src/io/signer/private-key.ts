@@ -1,7 +1,7 @@
-/** Turns a text into a signing account. Runs in the signer's worker only (rule 8). */
+/** Reads private keys. Runs in the signer's worker only (rule 8). */
 import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 
-/** Why no key could be loaded, in words that hold nothing of it. */
+/** Why a key could not be loaded. The message never contains any part of it. */
 export class KeyFault extends Error {
   override readonly name = 'KeyFault'
 }
@@ -9,23 +9,24 @@ export class KeyFault extends Error {
 const KEY = /^0x[0-9a-fA-F]{64}$/
 
 /**
- * @param text `0x` and 64 hex digits; one line end behind them is allowed
- * @param place where it came from, for the message, e.g. `environment variable WALLET_KEY`
+ * The signing account of a private key.
+ * @param text `0x` and 64 hex digits; one trailing line break is allowed
+ * @param place the source, for the message, e.g. `environment variable WALLET_KEY`
  * @throws KeyFault
  */
 export function accountOf(text: string, place: string): PrivateKeyAccount {
   const key = text.replace(/\r?\n$/, '')
   if (!isKey(key)) {
     throw new KeyFault(
-      `The ${place} does not hold a private key. It holds 0x and 64 hex digits, nothing else.`,
+      `The ${place} does not hold a private key. It must contain 0x and 64 hex digits, nothing else.`,
     )
   }
   try {
     return privateKeyToAccount(key)
   } catch {
-    // The library's error may quote what it was given.
+    // The library's error may quote its input.
     throw new KeyFault(
-      `The ${place} holds a number that is no secp256k1 key (zero, or the group order or more). Use another key.`,
+      `The ${place} holds a number that is not a valid secp256k1 key (zero, or not below the group order). Use another key.`,
     )
   }
 }

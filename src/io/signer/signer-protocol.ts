@@ -1,4 +1,4 @@
-/** What the signer and its worker say to each other. Both sides check what they get. */
+/** The messages between the signer and its worker. Both sides validate what they receive. */
 import { z } from 'zod'
 import { EVM_ADDRESS } from '../../core/evm.ts'
 
@@ -23,7 +23,7 @@ const permit2Message = {
   validAfter: uint256,
 }
 
-/** The payments and allowances of {@link TypedMessage}, and nothing else: no other kind of data gets signed. */
+/** The payments and allowances of {@link TypedMessage}: no other data is ever signed. */
 const TYPED_MESSAGE = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('eip3009'),
@@ -54,7 +54,7 @@ const TYPED_MESSAGE = z.discriminatedUnion('kind', [
   }),
 ])
 
-/** The most messages of one {@link SIGN_REQUEST}: between two of them other requests get their turn. */
+/** The most messages of one {@link SIGN_REQUEST}, so that a large batch does not block single signatures. */
 export const MAX_BATCH = 100
 
 /** To the worker: sign these. */
@@ -69,7 +69,7 @@ const secret = z.discriminatedUnion('source', [
   z.strictObject({ source: z.literal('file'), path: z.string().min(1) }),
 ])
 
-/** To the worker, at its start: where the key is. */
+/** To the worker, when it starts: where the key is kept. */
 export const WORKER_DATA = z.strictObject({
   key: z.discriminatedUnion('source', [
     ...secret.options,
@@ -80,7 +80,7 @@ export const WORKER_DATA = z.strictObject({
 
 const hex = z.templateLiteral(['0x', z.string()])
 
-/** From the worker. `reason` and `fault` are fixed words of ours: nothing a library said about a key leaves the worker. */
+/** From the worker. `reason` and `fault` are our own texts: no library's message about a key leaves the worker. */
 export const WORKER_MESSAGE = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready'), address: z.string().min(1) }),
   z.strictObject({ type: z.literal('fault'), fault: z.string() }),

@@ -1,7 +1,7 @@
 /**
- * A signer that keeps its keys elsewhere (Obol's remote signer REST): `GET /api/v1/keys`, `POST
- * /api/v1/sign/<address>/typed-data`. It is asked for the closed set of messages only, and what it answers is used only after
- * it proved to be a signature of that message by that address.
+ * A signer that holds its keys elsewhere (Obol's remote signer, REST): `GET /api/v1/keys`, `POST
+ * /api/v1/sign/<address>/typed-data`. It is asked only for the closed set of messages, and its response is used only after it was
+ * verified as a signature of that message by that address.
  */
 import { getAddress, recoverAddress, type Hex } from 'viem'
 import { z } from 'zod'
@@ -12,7 +12,7 @@ import type { Signer } from './signer.ts'
 import { TypedDigest } from './typed-digest.ts'
 import { EVM_ADDRESS } from '../../core/evm.ts'
 
-/** Signatures of a batch that are asked for at the same time. */
+/** Parallel requests of a batch. */
 const CONCURRENCY = 8
 /** A signature is 140 bytes of JSON. */
 const MAX_ANSWER_BYTES = 65_536
@@ -24,14 +24,14 @@ const FAILED = z.object({ code: z.string().regex(/^[A-Z_]{1,40}$/) })
 /** Options of {@link openRemoteSigner}. */
 export interface RemoteSignerOptions {
   readonly signer: RemoteSignerReference
-  /** Longest wait for one answer, milliseconds; default 10,000. */
+  /** Longest wait for one response, milliseconds; default 10,000. */
   readonly timeoutMs?: number | undefined
 }
 
 /**
- * Connects and finds out the paying address.
- * @throws ConfigError when the signer does not have the wanted key, or has several and none is named
- * @throws TollwayError `signer_unavailable` when it does not answer
+ * Connects and determines the paying address.
+ * @throws ConfigError when the signer does not have the requested key, or has several and none is named
+ * @throws TollwayError `signer_unavailable` when it does not respond
  */
 export async function openRemoteSigner(options: RemoteSignerOptions): Promise<Signer> {
   const { signer, timeoutMs = 10_000 } = options
@@ -65,18 +65,20 @@ class RemoteSigner implements Signer {
 
   async open(): Promise<void> {
     const answer = KEYS.safeParse(await this.#ask('GET', '/api/v1/keys', undefined, this.#closing.signal))
-    if (!answer.success) throw unavailable('sent no list of keys')
+    if (!answer.success) throw unavailable('did not return a list of keys')
     const keys = answer.data.keys.map((key) => key.toLowerCase())
     const wanted = this.#options.address?.toLowerCase()
     if (wanted !== undefined && !keys.includes(wanted)) {
       throw new ConfigError(
-        `The remote signer has no key for ${wanted}. It has: ${keys.join(', ') || 'none'}.`,
+        `The remote signer has no key for ${wanted}; it has ${keys.join(', ') || 'none'}. Add the key to it, or correct address.`,
       )
     }
     const [only, ...others] = keys
     if (wanted === undefined && (only === undefined || others.length > 0)) {
       throw new ConfigError(
-        `The remote signer has ${keys.length} keys. Name the one that pays with address${keys.length === 0 ? ' once it has it' : `: ${keys.join(', ')}`}.`,
+        keys.length === 0
+          ? 'The remote signer has no keys. Add the paying key to it.'
+          : `The remote signer has ${keys.length} keys. Set address to the one that pays: ${keys.join(', ')}.`,
       )
     }
     this.#address = wanted ?? only ?? ''
@@ -86,16 +88,16 @@ class RemoteSigner implements Signer {
     signal.throwIfAborted()
     if (this.#closing.signal.aborted) throw unavailable('is closed')
     if (payerOf(typed).toLowerCase() !== this.#address) {
-      throw unavailable('was asked for another address than its own')
+      throw unavailable('does not sign for this address')
     }
     const path = `/api/v1/sign/${getAddress(this.#address)}/typed-data`
     const answer = await this.#ask('POST', path, toEip712(typed), signal)
     const parsed = SIGNED.safeParse(answer)
-    if (!parsed.success) throw unavailable('sent no signature of 65 bytes')
+    if (!parsed.success) throw unavailable('did not return a signature of 65 bytes')
     const signature = normalize(parsed.data.signature)
     const signedBy = await recoverAddress({ hash: this.#digest.of(typed), signature }).catch(() => undefined)
     if (signedBy?.toLowerCase() !== this.#address) {
-      throw unavailable('sent a signature that is not of this payment by this address')
+      throw unavailable('returned a signature that is not for this payment by this address')
     }
     return signature
   }
@@ -121,7 +123,7 @@ class RemoteSigner implements Signer {
       try {
         await worker()
       } catch (error) {
-        // The others stop at once: a batch is whole or nothing.
+        // The others stop immediately: a batch succeeds or fails as a whole.
         failed.abort(error)
         throw error
       }
@@ -167,7 +169,7 @@ class RemoteSigner implements Signer {
   }
 }
 
-/** The signer's own words are not repeated: only its code, which is a fixed word. */
+/** Repeats only the signer's code, which is a fixed word, and never its message. */
 function refusal(status: number, body: unknown): string {
   const failed = FAILED.safeParse(body)
   const code = failed.success ? `, ${failed.data.code}` : ''
@@ -175,7 +177,7 @@ function refusal(status: number, body: unknown): string {
   return `refused to sign (status ${status}${code})`
 }
 
-/** v as 27 or 28: signers write it as that or as 0 or 1 (EIP-155 leaves typed data alone). */
+/** Writes v as 27 or 28: some signers write 0 or 1 (EIP-155 does not apply to typed data). */
 function normalize(signature: string): Hex {
   const digits = signature.replace(/^0x/, '').toLowerCase()
   const v = Number.parseInt(digits.slice(128), 16)
@@ -187,7 +189,7 @@ async function readText(body: AsyncIterable<Uint8Array> | null): Promise<string>
   let length = 0
   for await (const piece of body ?? []) {
     length += piece.byteLength
-    if (length > MAX_ANSWER_BYTES) throw unavailable('sent more than a signature')
+    if (length > MAX_ANSWER_BYTES) throw unavailable('sent a response that is too large')
     pieces.push(piece)
   }
   return Buffer.concat(pieces).toString('utf8')
@@ -205,5 +207,6 @@ function unavailable(what: string): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message: `The remote signer ${what}; nothing was paid.`,
+    advice: ["Check that the signer at the payer's url is running, and check its token and keys."],
   })
 }

@@ -1,6 +1,6 @@
 /**
- * A worker thread that alone takes and holds a private key (rule 8), seen from the main thread: what is to be signed goes in,
- * signatures come out, and whatever else happens is `signer_unavailable`.
+ * The main thread's side of a worker thread that alone loads and holds a private key (rule 8): messages go in, signatures come
+ * out, and every failure is `signer_unavailable`.
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
@@ -9,7 +9,7 @@ import type { Timers } from '../../core/timers.ts'
 import { claimVariable } from './key-variable.ts'
 import { WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
 
-/** The part of a worker thread that the signer uses. */
+/** The part of `Worker` that the signer uses. */
 export interface SignerWorker {
   postMessage(message: unknown, transfer: readonly []): void
   on(event: 'message' | 'messageerror' | 'error', listener: (value: unknown) => void): unknown
@@ -19,7 +19,7 @@ export interface SignerWorker {
   terminate(): Promise<unknown>
 }
 
-/** How to start a worker that signs. */
+/** Options of {@link startThread}. */
 export interface SignerThreadOptions {
   readonly key: KeyReference
   /** Longest wait for the worker's start, milliseconds. */
@@ -29,8 +29,8 @@ export interface SignerThreadOptions {
 }
 
 /**
- * Starts a worker and waits until it has the key. A key in an environment variable is taken out of the environment, whether
- * the worker started or not.
+ * Starts a worker and waits until it has loaded the key. A key in an environment variable is removed from the environment,
+ * whether the worker started or not.
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */
@@ -54,17 +54,17 @@ export async function startThread(
 }
 
 /**
- * Starts a worker of ours.
- * @param module its file
+ * Starts one of our signing workers.
+ * @param module the worker's file
  */
 export function spawnSigner(module: URL, key: KeyReference): SignerWorker {
   return new Worker(module, {
     name: 'tollway-signer',
     workerData: { key },
     argv: [],
-    // Flags of this process may name preloaded modules: none of them runs in the thread that holds the key.
+    // Flags of this process may preload modules: none of them may run in the thread that holds the key.
     execArgv: [],
-    // The worker reads the variable itself: a copy made here would be the key in this thread's memory.
+    // The worker reads the variable itself: a copy made here would put the key into this thread's memory.
     env: SHARE_ENV,
   })
 }
@@ -82,7 +82,7 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-/** The main thread's view of a worker that signs. */
+/** A signing worker, seen from the main thread. */
 export class SignerThread {
   readonly #worker: SignerWorker
   readonly #timers: Timers
@@ -94,11 +94,11 @@ export class SignerThread {
   constructor(worker: SignerWorker, timers: Timers) {
     this.#worker = worker
     this.#timers = timers
-    // An error that comes when no one awaits the start must not end the process.
+    // An error after the start, when no one awaits the promise, must not end the process.
     this.#ready.promise.catch(() => {})
     worker.on('message', (message) => this.#receive(message))
     worker.on('messageerror', () => this.#fail('sent something unreadable'))
-    // What a worker dies of may quote what it was working on: it is dropped unread.
+    // A worker's error may quote the data it worked on: it is dropped unread.
     worker.on('error', () => this.#fail('failed'))
     worker.on('exit', () => this.#fail('has ended'))
   }
@@ -110,7 +110,7 @@ export class SignerThread {
       return await this.#ready.promise
     } finally {
       cancel()
-      // A signer that waits for work does not keep the process alive.
+      // An idle signer does not keep the process alive.
       if (this.#waiting.size === 0) this.#worker.unref()
     }
   }
@@ -127,7 +127,7 @@ export class SignerThread {
       const id = this.#nextId++
       const aborted = (): void => this.#waiting.get(id)?.reject(asError(signal.reason))
       const cancel = this.#timers.after(timeoutMs, () => {
-        this.#waiting.get(id)?.reject(unavailable(`did not answer within ${timeoutMs} ms`))
+        this.#waiting.get(id)?.reject(unavailable(`did not answer within ${timeoutMs} ms`, TRY_AGAIN))
       })
       const finish = (): void => {
         cancel()
@@ -154,7 +154,7 @@ export class SignerThread {
   }
 
   async close(): Promise<void> {
-    this.#fail('is closed')
+    this.#fail('is closed', TRY_AGAIN)
     await this.#worker.terminate()
   }
 
@@ -177,22 +177,38 @@ export class SignerThread {
         return waiting?.resolve(message.signatures)
       }
       case 'refused':
-        return this.#waiting.get(message.id)?.reject(unavailable(`refused to sign: ${message.reason}`))
+        return this.#waiting
+          .get(message.id)
+          ?.reject(unavailable(`refused to sign: ${message.reason}`, 'Check the payer and its assets.'))
       default:
         return message satisfies never
     }
   }
 
-  #fail(what: string): void {
-    this.#gone ??= unavailable(what)
+  #fail(what: string, advice?: string): void {
+    this.#gone ??= unavailable(what, advice)
     this.#ready.reject(this.#gone)
     for (const waiting of this.#waiting.values()) waiting.reject(this.#gone)
   }
 }
 
-/** Nothing can be signed now. @param what what the signer did, e.g. `has ended` */
-export function unavailable(what: string): TollwayError {
-  return new TollwayError({ code: 'signer_unavailable', message: `The signer ${what}; nothing was paid.` })
+const TRY_AGAIN =
+  'Send the request again. If it keeps happening, check the load of the machine and restart Tollway.'
+
+/**
+ * Nothing can be signed now.
+ * @param what what the signer did, e.g. `has ended`
+ * @param advice what to do
+ */
+export function unavailable(
+  what: string,
+  advice = 'Restart Tollway, so that its signer starts anew.',
+): TollwayError {
+  return new TollwayError({
+    code: 'signer_unavailable',
+    message: `The signer ${what}; nothing was paid.`,
+    advice: [advice],
+  })
 }
 
 function asError(reason: unknown): Error {

@@ -1,6 +1,6 @@
 /**
- * Signs payments in one worker thread that alone takes and holds the private key (rule 8): the main thread never has
- * it in its memory, and its event loop is busy for microseconds instead of a signature's 0.4 ms.
+ * Signs payments in one worker thread that alone loads and holds the private key (rule 8). The key is never in the main thread's
+ * memory, and its event loop is busy for microseconds instead of the 0.4 ms of a signature.
  */
 import type { KeyReference } from '../../core/payer/key-reference.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
@@ -8,18 +8,18 @@ import type { TypedMessage } from '../../core/payer/typed-message.ts'
 import { MAX_BATCH } from './signer-protocol.ts'
 import { spawnSigner, startThread, unavailable, type SignerWorker } from './signer-thread.ts'
 
-/** Signs payments with one key, wherever it is. */
+/** Signs payments with one key, wherever the key is kept. */
 export interface Signer {
   /** The paying address, lower case. */
   readonly address: string
   /**
    * @throws TollwayError `signer_unavailable` when the signer is gone, refuses, or does not answer in time
-   * @throws the signal's reason when it is aborted first; what the worker signs then is dropped
+   * @throws the signal's reason when it is aborted first; a signature made after that is dropped
    */
   sign(typed: TypedMessage, signal: AbortSignal): Promise<`0x${string}`>
   /**
-   * Signs a batch, in the order given, letting single signatures through in between. All or nothing: what was signed before a
-   * failure is dropped.
+   * Signs a batch in the given order, without blocking single signatures for long. All or nothing: signatures made before a
+   * failure are dropped.
    * @param onProgress called with the number done
    * @throws as {@link Signer.sign}
    */
@@ -28,7 +28,7 @@ export interface Signer {
     signal: AbortSignal,
     onProgress?: (done: number) => void,
   ): Promise<readonly `0x${string}`[]>
-  /** Lets go of the key, or of the connection to it. Signatures still asked for are refused. */
+  /** Releases the key, or the connection to it. Pending signatures are refused. */
   close(): Promise<void>
 }
 
@@ -40,15 +40,14 @@ export interface SignerOptions {
   /** Longest wait for the worker's start, milliseconds; default 30,000. */
   readonly startTimeoutMs?: number | undefined
   readonly timers?: Timers | undefined
-  /** Starts the worker; tests put their own here. */
+  /** Starts the worker; replaced in tests. */
   readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
 }
 
 /**
- * Starts the worker and waits until it has the key. A key in an environment variable is taken out of the environment:
- * no other signer, no child process and no diagnostic report of this process finds it there afterwards. One variable
- * therefore serves one signer; share that signer's payer between routes, or give the next one its own variable or a
- * file.
+ * Starts the worker and waits until it has loaded the key. A key in an environment variable is removed from the environment, so
+ * that no other signer, child process or diagnostic report of this process finds it there afterwards. One variable therefore
+ * serves one signer: share its payer between routes, or give another payer its own variable or a file.
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */

@@ -1,6 +1,6 @@
 /**
- * The only place where a private key is: this thread takes it from its source and signs the payments and allowances of
- * the protocol, and nothing else. It logs nothing, and no error of a library leaves it.
+ * The only thread that holds a private key. It loads the key from its source and signs the payments and allowances of the
+ * protocol, and nothing else. It logs nothing, and no library error leaves it.
  */
 import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { z } from 'zod'

@@ -1,6 +1,6 @@
 /**
- * The 32 bytes that get signed for a message (EIP-712). Written out for the closed set of {@link TypedMessage}, whose structs
- * are all made of whole words: eight times as fast as a general encoder, which is what a batch of a thousand waits for.
+ * The 32 bytes that are signed for a message (EIP-712). Specialised for the closed set of {@link TypedMessage}, whose structs
+ * consist of whole words: eight times faster than a general encoder, which matters for batches of a thousand.
  */
 import type { Hex } from 'viem'
 import { keccak256, toHex } from 'viem/utils'
@@ -17,17 +17,17 @@ const UPTO_WITNESS = 'Witness(address to,address facilitator,uint256 validAfter)
 const TRANSFER_FROM =
   'PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,Witness witness)'
 
-/** Computes digests; remembers hashes of texts and domains, of which a process sees a handful. */
+/** Computes digests. Caches the hashes of texts and domains, of which a process uses only a few. */
 export class TypedDigest {
   readonly #texts = new Map<string, string>()
   readonly #domains = new Map<string, string>()
 
-  /** @throws RangeError for a number or an address that does not fit its word */
+  /** The digest of a message. @throws RangeError for a number or an address that does not fit its word */
   of(typed: TypedMessage): Hex {
     return keccak256(`0x1901${this.#domain(typed)}${this.#struct(typed)}`)
   }
 
-  /** The EIP-712 separator of a token's domain, as its `DOMAIN_SEPARATOR()` gives it. */
+  /** The EIP-712 separator of a token's domain, as returned by its `DOMAIN_SEPARATOR()`. */
   separator(domain: {
     readonly name: string
     readonly version: string
@@ -49,7 +49,7 @@ export class TypedDigest {
     const known = this.#domains.get(key)
     if (known !== undefined) return known
     const separator = this.#separatorOf(typed)
-    // Domains come from our own tables; the bound is for a program that makes them up.
+    // Domains come from our own tables; the bound is for a caller that invents them.
     if (this.#domains.size < 1000) this.#domains.set(key, separator)
     return separator
   }

@@ -19,7 +19,7 @@ const NOT_PUBLIC_V4: readonly (readonly [string, number])[] = [
   ['240.0.0.0', 4],
 ]
 
-/** Within 2000::/3, the only range given out for the public internet. */
+/** Within 2000::/3, the only range allocated for the public internet. */
 const NOT_PUBLIC_V6: readonly (readonly [string, number])[] = [
   ['2001::', 23], // Teredo and others
   ['2001:db8::', 32],
@@ -28,12 +28,12 @@ const NOT_PUBLIC_V6: readonly (readonly [string, number])[] = [
 ]
 
 /**
- * Whether an address is on the public internet. IPv4-mapped and translated IPv6 addresses are not, whatever they hold.
+ * Whether an address is on the public internet. IPv4-mapped and translated IPv6 addresses never are.
  * @param address IPv4 or IPv6, without brackets
  */
 export function isPublicAddress(address: string): boolean {
   if (isIPv4(address)) return !listOf(NOT_PUBLIC_V4, 'ipv4').check(address, 'ipv4')
-  // A zone (`fe80::1%eth0`) belongs to this machine alone.
+  // An address with a zone (`fe80::1%eth0`) is local to this machine.
   if (!isIPv6(address) || address.includes('%')) return false
   return (
     listOf([['2000::', 3]], 'ipv6').check(address, 'ipv6') &&

@@ -1,13 +1,13 @@
 /**
- * Connections to the public internet only. The check is in the lookup that the connection itself uses: what was checked
- * is what is connected to, so a name cannot point elsewhere in between (DNS rebinding).
+ * Connections to the public internet only. The check is part of the lookup that the connection itself uses, so a name cannot
+ * point elsewhere between check and connection (DNS rebinding).
  */
 import { lookup as systemLookup, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { isPublicAddress } from './public-address.ts'
 
-/** A host is, or resolves to, an address that is not public. */
+/** A host is, or resolves to, a non-public address. */
 export class PrivateAddressError extends Error {
   override readonly name = 'PrivateAddressError'
   readonly host: string
@@ -31,8 +31,8 @@ const lookupAll: LookupAll = (host, done) => systemLookup(host, { all: true }, d
 
 /**
  * A connector for undici that connects to public addresses only.
- * @param options as undici's own
- * @param lookup for tests
+ * @param options as for undici's `buildConnector`
+ * @param lookup replaced in tests
  */
 export function publicConnector(
   options: buildConnector.BuildOptions,
@@ -50,7 +50,7 @@ export function publicConnector(
   }
 }
 
-/** One address that is not public refuses the name: a seller has no reason to have both. */
+/** A single non-public address refuses the name: a seller has no reason to have both kinds. */
 function publicOnly(lookup: LookupAll): LookupFunction {
   return (host, options, callback) => {
     lookup(host, (error, addresses) => {

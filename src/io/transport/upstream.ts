@@ -1,15 +1,15 @@
 /**
- * The transport of everything that may be charged: undici pools per origin, no redirect, no retry. Payment
- * headers therefore never follow a redirect and a payment is never sent twice behind our back.
+ * The transport of everything that may be charged: undici pools per origin, no redirects, no retries. Payment headers therefore
+ * never follow a redirect, and no payment is sent twice without our knowledge.
  */
 import { Agent, errors, type Dispatcher } from 'undici'
 import type { Readable } from 'node:stream'
 import { PrivateAddressError, publicConnector, type LookupAll } from './public-connector.ts'
 
-/** Times of one exchange with a seller or upstream, milliseconds. */
+/** The timeouts of one exchange with a seller or upstream, milliseconds. */
 export interface Timeouts {
   readonly connectMs: number
-  /** From the sent request to the answer's headers: official sellers are silent until settlement. */
+  /** From the sent request to the response headers: official sellers are silent until settlement. */
   readonly firstByteMs: number
   /** The whole exchange, body included. */
   readonly totalMs: number
@@ -21,7 +21,7 @@ export interface OutgoingRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: Buffer | undefined
-  /** Times of this exchange instead of the transport's own. */
+  /** Overrides the transport's timeouts for this request. */
   readonly timeouts?: { readonly [K in keyof Timeouts]?: number | undefined } | undefined
   /** Whether it goes to a paid seller: policy may restrict those to the public internet. */
   readonly toSeller?: boolean | undefined
@@ -29,14 +29,14 @@ export interface OutgoingRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Answer headers received; the body follows. */
+/** A response whose headers have arrived; the body follows. */
 export interface IncomingReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: Readable
 }
 
-/** Why no answer came. `refused`, `timeout`, `reset`, `aborted` … for the audit record. */
+/** Why no response came; `reason` is for the audit record. */
 export class UpstreamError extends Error {
   override readonly name = 'UpstreamError'
   readonly reason: 'connect' | 'timeout' | 'reset' | 'aborted' | 'malformed' | 'private'
@@ -47,30 +47,30 @@ export class UpstreamError extends Error {
   }
 }
 
-/** Sends requests. One per gateway; closes with it. */
+/** Sends requests. One per gateway, closed with it. */
 export interface Upstream {
-  /** @throws UpstreamError when no answer headers arrive */
+  /** @throws UpstreamError when no response headers arrive */
   send(request: OutgoingRequest): Promise<IncomingReply>
   close(): Promise<void>
 }
 
-/** Offers carry up to 10 kB of headers, more than Node's default of 16 kB in total leaves room for. */
+/** Offers carry up to 10 kB in headers; Node's default limit of 16 kB in total is too tight for that. */
 const MAX_HEADER_BYTES = 131_072
 
-/** What {@link createUpstream} can be given. */
+/** Options of {@link createUpstream}. */
 export interface UpstreamOptions {
-  /** Tests put a mock here. */
+  /** Replaced in tests. */
   readonly dispatcher?: Dispatcher | undefined
-  /** Sellers are connected to on the public internet only. */
+  /** Whether sellers must be on the public internet. */
   readonly publicSellers?: boolean | undefined
-  /** Finds the addresses of sellers then; for tests. */
+  /** Resolves the hosts of sellers if {@link UpstreamOptions.publicSellers}; replaced in tests. */
   readonly lookup?: LookupAll | undefined
 }
 
 /** Opens the transport. */
 export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}): Upstream {
   const agents = new Map<string, Dispatcher>()
-  // One pool per time to connect: the time is the pool's own. Configurations have few of them.
+  // One pool per connect timeout, because undici sets it per pool. Configurations have few of them.
   const poolFor = (toSeller: boolean, connectMs: number): Dispatcher => {
     const held = toSeller && options.publicSellers === true
     if (!held && options.dispatcher) return options.dispatcher
@@ -100,7 +100,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
           body: request.body ?? null,
           signal,
         })
-        // A body that is discarded, or that breaks while no one reads it, must not end the process. Readers get the error from their read.
+        // A discarded body that breaks must not end the process. Readers still get the error when they read.
         answer.body.on('error', () => {})
         return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
       } catch (cause) {
@@ -114,7 +114,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
   }
 }
 
-/** Path and query as they were written: parsing would spell them anew. */
+/** Path and query exactly as written: parsing would normalise them. */
 function pathOf(url: string): string {
   const path = url.indexOf('/', url.indexOf('//') + 2)
   return path === -1 ? '/' : url.slice(path)
@@ -158,13 +158,13 @@ function reasonOf(cause: unknown, signal: AbortSignal | undefined): UpstreamErro
 /** The start of a body. */
 export interface BoundedBody {
   readonly bytes: Buffer
-  /** There was more. */
+  /** Whether the body was longer. */
   readonly truncated: boolean
 }
 
 /**
- * Reads at most `limit` bytes of a body, for at most `timeoutMs`, and lets go of the connection when there is more.
- * @throws when the body breaks off or the time is over
+ * Reads at most `limit` bytes of a body, for at most `timeoutMs`, and closes the connection when there is more.
+ * @throws when the body breaks off or the time is up
  */
 export async function readBounded(
   body: AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown },

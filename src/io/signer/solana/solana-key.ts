@@ -1,4 +1,4 @@
-/** Turns a text into an ed25519 key. Runs in the signer's worker only (rule 8). */
+/** Reads ed25519 keys. Runs in the signer's worker only (rule 8). */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { addressOf } from '../../../core/solana/address.ts'
 import { decodeBase58 } from '../../../core/solana/base58.ts'
@@ -12,34 +12,35 @@ export interface SolanaKey {
 }
 
 const SEED_BYTES = 32
-/** Seed and public key, as Solana's tools keep them. */
+/** Seed and public key, as Solana's tools store them. */
 const PAIR_BYTES = 64
-/** What stands before the seed in PKCS #8 (RFC 8410). */
+/** The bytes before the seed in PKCS #8 (RFC 8410). */
 const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 /**
- * @param text a JSON list of 64 bytes (Solana CLI), or base58 of 64 bytes (wallets export that) or of the 32 bytes of a seed; one
- * line end behind it is allowed
- * @param place where it came from, for the message, e.g. `environment variable SOLANA_KEY`
+ * Reads a key.
+ * @param text a JSON list of 64 bytes (Solana CLI), or the base58 text of 64 bytes (as exported by wallets) or of a 32-byte seed;
+ * one trailing line break is allowed
+ * @param place the source, for the message, e.g. `environment variable SOLANA_KEY`
  * @throws KeyFault
  */
 export function solanaKeyOf(text: string, place: string): SolanaKey {
   const bytes = readList(text) ?? decodeBase58(text.replace(/\r?\n$/, ''))
   if (bytes?.length !== PAIR_BYTES && bytes?.length !== SEED_BYTES) {
     throw new KeyFault(
-      `The ${place} does not hold a Solana key. It holds the JSON list of 64 bytes that solana-keygen writes, or the base58 text of 64 or 32 bytes, nothing else.`,
+      `The ${place} does not hold a Solana key. It must contain only the JSON list of 64 bytes that solana-keygen writes, or the base58 text of 64 or 32 bytes.`,
     )
   }
   const made = keyOfSeed(bytes.subarray(0, SEED_BYTES))
   if (bytes.length === PAIR_BYTES && addressOf(bytes.subarray(SEED_BYTES)) !== made.address) {
     throw new KeyFault(
-      `The ${place} holds two halves that do not belong together: the last 32 bytes are not the address of the first. Restore the key from its backup.`,
+      `The ${place} holds a damaged key: its last 32 bytes are not the address of its first 32. Restore the key from its backup.`,
     )
   }
   return made
 }
 
-/** @param seed 32 bytes, any */
+/** The key of a seed. @param seed any 32 bytes */
 export function keyOfSeed(seed: Uint8Array): SolanaKey {
   const key = createPrivateKey({
     key: Buffer.concat([PKCS8_ED25519, seed]),
@@ -57,7 +58,7 @@ function readList(text: string): Uint8Array | undefined {
   try {
     list = JSON.parse(text)
   } catch {
-    // The parser's words quote the text.
+    // The parser's message quotes the text.
     return undefined
   }
   const isByte = (value: unknown): value is number =>

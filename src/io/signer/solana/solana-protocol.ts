@@ -1,4 +1,4 @@
-/** What the Solana signer asks its worker. Both sides check what they get; what comes back is the other signer's protocol. */
+/** The request to the Solana worker. Both sides validate what they receive; responses are as in signer-protocol.ts. */
 import { z } from 'zod'
 import { isSolanaAddress } from '../../../core/solana/address.ts'
 import { MAX_UNIT_PRICE } from '../../../core/solana/payment.ts'
@@ -7,7 +7,7 @@ import { MAX_BATCH } from '../signer-protocol.ts'
 
 const address = z.string().refine(isSolanaAddress)
 
-/** A payment, and nothing else: no other transaction gets signed. What its numbers may be is checked where it is built. */
+/** A payment: no other transaction is ever signed. The range of its numbers is checked when its message is built. */
 const PAYMENT = z.strictObject({
   kind: z.literal('solana_exact'),
   owner: address,

@@ -1,4 +1,4 @@
-/** Signs payments on Solana in one worker thread that alone takes and holds the key (rule 8). */
+/** Signs payments on Solana in one worker thread that alone loads and holds the key (rule 8). */
 import type { KeyReference } from '../../../core/payer/key-reference.ts'
 import type { SolanaPayment } from '../../../core/solana/payment.ts'
 import { SIGNATURE_BYTES } from '../../../core/solana/transaction.ts'
@@ -12,10 +12,10 @@ export interface SolanaSigner {
   /**
    * @returns the 64 bytes of the ed25519 signature over the payment's message
    * @throws TollwayError `signer_unavailable` when the signer is gone, refuses, or does not answer in time
-   * @throws the signal's reason when it is aborted first; what the worker signs then is dropped
+   * @throws the signal's reason when it is aborted first; a signature made after that is dropped
    */
   sign(payment: SolanaPayment, signal: AbortSignal): Promise<Uint8Array>
-  /** Lets go of the key. Signatures still asked for are refused. */
+  /** Releases the key. Pending signatures are refused. */
   close(): Promise<void>
 }
 
@@ -27,13 +27,13 @@ export interface SolanaSignerOptions {
   /** Longest wait for the worker's start, milliseconds; default 30,000. */
   readonly startTimeoutMs?: number | undefined
   readonly timers?: Timers | undefined
-  /** Starts the worker; tests put their own here. */
+  /** Starts the worker; replaced in tests. */
   readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
 }
 
 /**
- * Starts the worker and waits until it has the key. A key in an environment variable is taken out of the environment, as for
- * other signers.
+ * Starts the worker and waits until it has loaded the key. A key in an environment variable is removed from the environment, as
+ * for other signers.
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */

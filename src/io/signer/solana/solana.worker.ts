@@ -1,6 +1,6 @@
 /**
- * The only place where a Solana key is: this thread takes it from its source, builds payments by itself and signs them, and
- * nothing else. It logs nothing, and no error of a library leaves it.
+ * The only thread that holds a Solana key. It loads the key from its source, builds payments and signs them, and nothing else.
+ * It logs nothing, and no library error leaves it.
  */
 import { sign } from 'node:crypto'
 import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads'
@@ -30,7 +30,11 @@ function answer(wallet: SolanaKey, accounts: TokenAccounts, message: unknown): W
     })
     return { type: 'signed', id, signatures }
   } catch {
-    return { type: 'refused', id, reason: 'it cannot be signed (a party or a number of it is not allowed)' }
+    return {
+      type: 'refused',
+      id,
+      reason: 'it cannot be signed (one of its parties or numbers is not allowed)',
+    }
   }
 }
 

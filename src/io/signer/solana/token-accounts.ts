@@ -1,21 +1,21 @@
-/** Token accounts of wallets, derived once each: a derivation takes longer than a signature. */
+/** Caches derived token accounts: a derivation takes longer than a signature. */
 import { createHash } from 'node:crypto'
 import type { PaymentAccounts, SolanaPayment } from '../../../core/solana/payment.ts'
 import { deriveTokenAccount } from '../../../core/solana/token-account.ts'
 
-/** Sellers of one process; the bound is for a seller that names another payee each time. */
+/** The most accounts kept. Real use needs few; the bound is for a seller that names a new payee each time. */
 const MAX_REMEMBERED = 1000
 
-/** SHA-256 by the platform. */
+/** The platform's SHA-256. */
 export function sha256(bytes: Uint8Array): Uint8Array {
   return createHash('sha256').update(bytes).digest()
 }
 
-/** See the file's head. */
+/** Derives each token account once. */
 export class TokenAccounts {
   readonly #known = new Map<string, string>()
 
-  /** The two token accounts of a payment. @throws RangeError for a text that is no address */
+  /** The two token accounts of a payment. @throws RangeError for an invalid address */
   of({ owner, payTo, mint, tokenProgram }: SolanaPayment): PaymentAccounts {
     return {
       source: this.account(owner, mint, tokenProgram),
@@ -23,7 +23,7 @@ export class TokenAccounts {
     }
   }
 
-  /** Where a wallet keeps a token. @throws RangeError for a text that is no address */
+  /** The token account of a wallet. @throws RangeError for an invalid address */
   account(owner: string, mint: string, tokenProgram: string): string {
     const name = `${owner} ${mint} ${tokenProgram}`
     const known = this.#known.get(name)
