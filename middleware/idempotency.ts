@@ -13,7 +13,10 @@ import {
   type RepeatableRequest,
   type Presented,
   type RequestMark,
+  type RequestScope,
 } from '../src/core/request/idempotency.ts'
+import type { Routing } from '../src/core/routing/attempt.ts'
+import type { Candidate, FallbackKind } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
@@ -47,6 +50,9 @@ const SCHEMA = z.strictObject({
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
 })
 
+/** Fallbacks that are not among the candidates, because only an answer calls for them. */
+const STAND_IN_KINDS: readonly FallbackKind[] = ['context_window', 'content_policy']
+
 /** An earlier request: how the books know it, and its answer if this process has it. */
 interface Earlier extends RepeatableRequest {
   readonly flight: Flight | undefined
@@ -64,6 +70,8 @@ export function idempotency(options: IdempotencyOptions): Handler {
     clock,
     maxEntries,
     maxBytes,
+    // Other processes on the same ledger must know it too, before the payment's end is booked.
+    onAbandoned: ({ chargeId }) => void (chargeId !== undefined && ledger.loseAnswer(chargeId)),
     onEnd: (flight) => void noteLost(ledger, flight),
   })
   let digest: RequestDigest | undefined
@@ -71,10 +79,10 @@ export function idempotency(options: IdempotencyOptions): Handler {
   return asyncHandler('idempotency', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    const { candidates } = exchange.routing
+    const { candidates, attempts } = exchange.routing
     const { body } = exchange.request
     if (!candidates) throw new ConfigError('idempotency() found no route: mount modelRouter() before it.')
-    if (!body || candidates.every(({ route }) => route.payer === undefined)) return next()
+    if (!body || !mayBePaid(candidates, attempts)) return next()
     const presented = presentedBy(req)
     digest ??= requestDigest(await ledger.store.digestKey())
     const mark = markOf(digest, req, exchange, body, presented)
@@ -90,7 +98,8 @@ export function idempotency(options: IdempotencyOptions): Handler {
       }
       const named = namedBefore(flights, mark, known.named)
       const newest = newestBefore(flights, mark, known.newest)
-      const other = flights.ofOtherModel(mark)
+      // A model that costs nothing may answer what a paid one did not.
+      const other = candidates.some(isPaid) ? flights.ofOtherModel(mark) : undefined
       const otherModel = other && ofFlight(other)
       const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
       if (decision.kind === 'conflict') throw idempotencyConflict()
@@ -107,6 +116,15 @@ export function idempotency(options: IdempotencyOptions): Handler {
       if (isAnswered || res.closed) return isAnswered ? next() : undefined
     }
   })
+}
+
+/** Whether anything may be paid for the request: by its candidates, or by the models that stand in after their answer. */
+function mayBePaid(candidates: readonly Candidate[], attempts: Routing | undefined): boolean {
+  return candidates.some(isPaid) || STAND_IN_KINDS.some((kind) => attempts?.fallbacks(kind).some(isPaid))
+}
+
+function isPaid({ route }: Candidate): boolean {
+  return route.payer !== undefined
 }
 
 async function noteLost(ledger: Ledger, flight: Flight): Promise<void> {
@@ -135,6 +153,19 @@ function mayBeAskedAgain(req: Request, { named }: Presented): boolean {
   return named !== undefined || req.headers['x-stainless-retry-count'] !== undefined
 }
 
+function scopeOf(req: Request, { caller, endpoint, request }: Exchange): RequestScope {
+  const url = req.originalUrl ?? req.url ?? ''
+  const question = url.indexOf('?')
+  const typed = question < 0 ? url : url.slice(0, question)
+  return {
+    caller: caller.id,
+    method: req.method ?? '',
+    path: request.direct ? typed : endpoint,
+    query: question < 0 ? '' : url.slice(question),
+    model: request.model ?? '',
+  }
+}
+
 function markOf(
   digest: RequestDigest,
   req: Request,
@@ -142,20 +173,10 @@ function markOf(
   body: Buffer,
   { named }: Presented,
 ): RequestMark {
-  const url = req.originalUrl ?? req.url ?? ''
-  const question = url.indexOf('?')
-  const query = question < 0 ? '' : url.slice(question)
-  const place = exchange.request.direct?.url ?? exchange.endpoint
-  const scope = [exchange.caller.id, req.method ?? '', place, query, exchange.routing.route ?? '']
+  const { caller, method, path, query, model } = scopeOf(req, exchange)
+  const scope = [caller, method, path, query, model]
   const bodyDigest = digest(['body', ...scope, body])
-  const call = digest([
-    'call',
-    exchange.caller.id,
-    req.method ?? '',
-    place,
-    query,
-    ...withoutModel(exchange, body),
-  ])
+  const call = digest(['call', caller, method, path, query, ...withoutModel(exchange, body)])
   const value = named === undefined ? '' : String(req.headers[named])
   const marks = { body: bodyDigest, call }
   if (named === 'idempotency-key') return { name: digest([named, ...scope, value]), ...marks }
@@ -217,7 +238,7 @@ function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
   return {
     body,
     state: isOpen ? 'running' : isFailed ? 'failed' : 'delivered',
-    abandoned: false,
+    abandoned: isOpen && undeliveredAt !== undefined,
     startedAt: charge.reservedAt,
     endedAt: isOpen ? undefined : Math.max(charge.updatedAt, undeliveredAt ?? 0),
     flight: undefined,

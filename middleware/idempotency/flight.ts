@@ -40,6 +40,8 @@ export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
   /** Its client marks its retries, or names its requests: a repeat may come that wants the same answer. */
   readonly mayBeAskedAgain: boolean
   readonly now: () => number
+  /** Told when the last client left while it is not known what comes of its payment, and none of them had a byte. */
+  readonly onAbandoned: (flight: Flight) => void
   /** Told once, when nobody waits any more and it is known what was paid. */
   readonly onEnd: (flight: Flight) => void
 }
@@ -188,8 +190,9 @@ export class Flight implements Run, RepeatableRequest {
 
   /** Nobody waits any more. What was sent is finished and booked, whoever left. */
   #deserted(): void {
-    if (this.#known) this.#end()
-    else this.#left.abort()
+    if (this.#known) return this.#end()
+    this.#left.abort()
+    if (this.abandoned) this.#options.onAbandoned(this)
   }
 
   #end(): void {

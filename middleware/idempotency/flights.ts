@@ -16,6 +16,8 @@ export interface FlightsOptions {
   readonly maxEntries: number
   /** Bytes of all answers that are kept at most, those on their way included. */
   readonly maxBytes: number
+  /** See `FlightOptions.onAbandoned`. */
+  readonly onAbandoned: (flight: Flight) => void
   /** Told once for every request that ended, when nobody waits for it any more. */
   readonly onEnd: (flight: Flight) => void
 }
@@ -81,6 +83,7 @@ export class Flights {
       maxBytes: Math.floor(maxBytes / SHARE),
       now: () => clock.now(),
       onSize: (change) => this.#grow(change),
+      onAbandoned: this.#options.onAbandoned,
       onEnd: (ended) => this.#keep(ended, presented),
     })
     if (mark.name !== undefined) this.#byName.set(mark.name, flight)

@@ -143,7 +143,7 @@ describe('an Idempotency-Key', () => {
     expect(paid).toBe(1)
   })
 
-  test('of another caller, path or route is another request', async () => {
+  test('of another caller, path or model is another request', async () => {
     await tollway.close()
     process.env['KEY_A'] = 'caller-key-a'
     process.env['KEY_B'] = 'caller-key-b'

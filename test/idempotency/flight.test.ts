@@ -15,19 +15,23 @@ const keyed: Presented = { named: 'idempotency-key', isRetry: false }
 
 let now: number
 let ended: string[]
+let abandoned: string[]
 let flights: Flights
 let charges: number
 
 beforeEach(() => {
   now = 1_000_000
   ended = []
+  abandoned = []
   charges = 0
   flights = fresh({})
 })
 
 function fresh(changes: { maxEntries?: number; maxBytes?: number }): Flights {
   const onEnd = (flight: Flight): void => void ended.push(`${flight.mark.body} ${flight.state}`)
-  return new Flights({ clock: { now: () => now }, maxEntries: 10, maxBytes: 8000, onEnd, ...changes })
+  const onAbandoned = (flight: Flight): void => void abandoned.push(flight.mark.body)
+  const sizes = { maxEntries: 10, maxBytes: 8000, ...changes }
+  return new Flights({ clock: { now: () => now }, onAbandoned, onEnd, ...sizes })
 }
 
 /** A client: its exchange, and its response, which only closes. */
@@ -169,4 +173,26 @@ test('keeps no more requests and bytes than it may; the oldest answers go first'
   }
   expect(flights.newest('b0')?.shared?.isReadable).toBe(false)
   expect(flights.newest('b11')?.shared?.isReadable).toBe(true)
+})
+
+test('tells that it is abandoned when the last client leaves without a byte before the payment is known', () => {
+  const { flight, first } = open('a')
+  flight.begin()
+  const second = new Client(flight, false)
+  first.leave()
+  expect(abandoned).toEqual([])
+  second.leave()
+  expect(abandoned).toEqual(['a'])
+})
+
+test('is not abandoned by a client that leaves with its answer, or before the request was taken on', () => {
+  const answered = open('answered')
+  answered.flight.begin()
+  land(answered.flight, answered.first, 'x')
+  answered.first.leave(true)
+  const streaming = open('streaming')
+  streaming.flight.begin()
+  streaming.first.leave(true)
+  open('refused').first.leave()
+  expect(abandoned).toEqual([])
 })

@@ -17,10 +17,25 @@ export const MAX_KEY_LENGTH = 255
 export interface RequestMark {
   /** Of scope and `Idempotency-Key`, or of scope, `x-request-id` and body; `undefined` when the request has no name. */
   readonly name: string | undefined
-  /** Of scope and body. The scope is caller, method, path and route. */
+  /** Of scope and body. */
   readonly body: string
   /** Of caller, method, path, and the body without its model: the same call, whichever model it names. */
   readonly call?: string | undefined
+}
+
+/**
+ * Within what two requests can be one: the client's own words only. The route that would serve the request is no part of it,
+ * because health, `when` conditions, another replica's view and an edited configuration change it between two attempts.
+ */
+export interface RequestScope {
+  readonly caller: string
+  readonly method: string
+  /** The endpoint without `/v1`, or the path as the client sent it where it is for none. */
+  readonly path: string
+  /** With its `?`, or empty. */
+  readonly query: string
+  /** As the client named it: an alias is not resolved. */
+  readonly model: string
 }
 
 /** What a request says about itself. */
