@@ -1,11 +1,10 @@
-/** Vouchers in every store: each is used at most once, and stands as its charge stands. */
+/** Vouchers in every store: each is used at most once, and follows its charge. */
 import { expect, test } from 'vitest'
-import { voucherRecord, type VoucherCounts } from '../../src/core/vouchers/voucher.ts'
-import type { Store } from '../../src/io/store/store.ts'
-import type { Claimed } from '../../src/io/store/contracts/vouchers.ts'
-import { onEachStore } from './each-store.ts'
-import { instance, NOW, terms } from './samples.ts'
-import { LIMITS, pool, voucher } from './voucher-samples.ts'
+import { voucherRecord, type VoucherCounts } from '../../../src/core/vouchers/voucher.ts'
+import type { Store } from '../../../src/io/store/store.ts'
+import type { Claimed } from '../../../src/io/store/contracts/vouchers.ts'
+import { instance, NOW, terms } from '../samples.ts'
+import { LIMITS, pool, voucher } from '../voucher-samples.ts'
 
 const none: VoucherCounts = { ready: 0, held: 0, spent: 0, uncertain: 0, expired: 0, dropped: 0 }
 const options = { limits: LIMITS, at: NOW, signed: false }
@@ -34,7 +33,8 @@ async function claimFor(
   return await store.vouchers.claim({ charge: terms(n).id, method: 'eip3009', at: NOW })
 }
 
-onEachStore('vouchers', (store) => {
+/** @param store the store of the running test */
+export function vouchersConformance(store: () => Store): void {
   test('a claim takes the voucher that ends first, with its signature, and no other charge gets it', async () => {
     await fill(store(), 2)
     const claims = [await claimFor(store(), 1), await claimFor(store(), 2), await claimFor(store(), 3)]
@@ -319,4 +319,4 @@ onEachStore('vouchers', (store) => {
     )
     expect(await store().vouchers.add([], options)).toEqual({ added: 0, known: 0, refused: {} })
   })
-})
+}

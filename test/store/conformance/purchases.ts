@@ -1,9 +1,9 @@
 /** Purchases in every store: they follow their pools, so that an order is delivered in full and never twice. */
 import { expect, test } from 'vitest'
-import type { Purchase } from '../../src/core/vouchers/purchase.ts'
-import { onEachStore } from './each-store.ts'
-import { NOW } from './samples.ts'
-import { LIMITS, pool, voucher } from './voucher-samples.ts'
+import type { Purchase } from '../../../src/core/vouchers/purchase.ts'
+import type { Store } from '../../../src/io/store/store.ts'
+import { NOW } from '../samples.ts'
+import { LIMITS, pool, voucher } from '../voucher-samples.ts'
 
 const purchase = (changes: Partial<Purchase> = {}): Purchase => ({
   payer: pool().payer,
@@ -29,7 +29,8 @@ const purchase = (changes: Partial<Purchase> = {}): Purchase => ({
 const cost = (count: bigint): bigint => count * pool().amount
 const ordered = { limits: LIMITS, at: NOW, signed: true, ordered: true }
 
-onEachStore('purchases', (store) => {
+/** @param store the store of the running test */
+export function purchasesConformance(store: () => Store): void {
   test('a purchase is kept as it was given, and delivers what is added to its order', async () => {
     await store().vouchers.define(pool(), NOW)
     await store().purchases.save(purchase())
@@ -99,4 +100,4 @@ onEachStore('purchases', (store) => {
     expect(left).toEqual([`another/qwen`, `${pool().payer}/other`].toSorted())
     expect(await store().purchases.list({ payer: 'another' })).toHaveLength(1)
   })
-})
+}

@@ -1,12 +1,14 @@
+/** What every store must remember of the prices that sellers were paid. */
 import { expect, test } from 'vitest'
-import type { PriceKey } from '../../src/io/store/contracts/sellers.ts'
-import { onEachStore } from './each-store.ts'
-import { NOW, terms } from './samples.ts'
+import type { PriceKey } from '../../../src/io/store/contracts/sellers.ts'
+import type { Store } from '../../../src/io/store/store.ts'
+import { NOW, terms } from '../samples.ts'
 
 const { apiBase, network, asset } = terms(1)
 const key: PriceKey = { apiBase, endpoint: '/chat/completions', model: 'qwen', network, asset }
 
-onEachStore('sellers', (store) => {
+/** @param store the store of the running test */
+export function pricesConformance(store: () => Store): void {
   test('a trusted payee replaces the pinned one, and is the one reservations are held to', async () => {
     await store().reserve(terms(1, { payTo: '0xaa' }), [], true)
     await store().trustPin({ apiBase, network, asset, payTo: '0xbb', pinnedAt: NOW + 5 })
@@ -77,4 +79,4 @@ onEachStore('sellers', (store) => {
     expect(await store().forgetSeller(apiBase)).toEqual({ pins: 0, prices: 0 })
     expect([await store().pins(), (await store().prices()).length]).toEqual([[], 1])
   })
-})
+}

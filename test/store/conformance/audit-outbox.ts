@@ -1,8 +1,7 @@
 /** Moves that the audit file may not tell yet: kept with the move, and told by somebody for sure. */
 import { expect, test } from 'vitest'
-import type { Store } from '../../src/io/store/store.ts'
-import { onEachStore } from './each-store.ts'
-import { claim, instance, NOW, signed, terms } from './samples.ts'
+import type { Store } from '../../../src/io/store/store.ts'
+import { claim, instance, NOW, signed, terms } from '../samples.ts'
 
 async function authorized(store: Store, n: number): Promise<string> {
   await store.reserve(terms(n), [claim(1n, 9n)], false)
@@ -14,7 +13,8 @@ const idsOf = (charges: readonly { readonly id: string }[]): string[] => charges
 const uncertain = { to: 'uncertain', at: NOW, reason: 'timeout' } as const
 const settled = { to: 'settled', at: NOW, reason: 'chain_used', proof: 'chain' } as const
 
-onEachStore('the audit outbox', (store) => {
+/** @param store the store of the running test */
+export function auditOutboxConformance(store: () => Store): void {
   test('holds the moves of a process until it marks them as published', async () => {
     const [one, two] = [await authorized(store(), 1), await authorized(store(), 2)]
     const moved = await store().move(one, { ...uncertain, by: 'ins_one' })
@@ -74,4 +74,4 @@ onEachStore('the audit outbox', (store) => {
     await store().outbox.markPublished([moved])
     expect(await store().outbox.adopt('ins_two', 'ins_three')).toEqual([])
   })
-})
+}

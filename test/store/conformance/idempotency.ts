@@ -1,0 +1,99 @@
+/** What every store must do with tombstones of requests. */
+import { expect, test } from 'vitest'
+import { REMEMBERED_MS } from '../../../src/core/request/idempotency.ts'
+import type { Store } from '../../../src/io/store/store.ts'
+import { claim, NOW, signed, terms } from '../samples.ts'
+
+const SINCE = NOW - REMEMBERED_MS
+
+/** @param store the store of the running test */
+export function idempotencyConformance(store: () => Store): void {
+  const reserve = async (n: number, name: string | undefined, body: string, at = NOW + n): Promise<void> => {
+    const result = await store().reserve(terms(n, { reservedAt: at }), [], false, { name, body })
+    expect(result.ok).toBe(true)
+  }
+  const found = async (name: string | undefined, body: string, since = SINCE): Promise<unknown[]> => {
+    const { named, newest } = await store().tombstones({ name, body }, since)
+    return [named?.charge.id, newest?.charge.id]
+  }
+  const id = (n: number): string => terms(n).id
+
+  test('finds the charge of a name, and the newest one of a body', async () => {
+    await reserve(1, 'a', 'x')
+    await reserve(2, undefined, 'x')
+    await reserve(3, 'b', 'y')
+    expect(await found('a', 'x')).toEqual([id(1), id(2)])
+    expect(await found('b', 'x')).toEqual([id(3), id(2)])
+    expect(await found(undefined, 'z')).toEqual([undefined, undefined])
+    expect((await store().tombstones({ name: 'a', body: 'y' }, SINCE)).named?.body).toBe('x')
+  })
+
+  test('a name is held by one charge: the second reservation takes nothing', async () => {
+    await reserve(1, 'a', 'x')
+    await expect(
+      store().reserve(terms(2), [claim(10n, 10n)], true, { name: 'a', body: 'x' }),
+    ).rejects.toMatchObject({ code: 'request_in_progress', status: 503 })
+    expect(await store().charge(id(2))).toBeUndefined()
+    expect(await store().pins()).toEqual([])
+    expect((await store().reserve(terms(3), [claim(10n, 10n)], false)).ok).toBe(true)
+  })
+
+  test('of many reservations under one name at the same time one is taken', async () => {
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, n) =>
+        store().reserve(terms(n), [claim(1n, 100n)], false, { name: 'a', body: 'x' }),
+      ),
+    )
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    expect(await store().charges()).toHaveLength(1)
+  })
+
+  test('a released charge leaves none, and its name may be taken again', async () => {
+    await reserve(1, 'a', 'x')
+    await store().move(id(1), { to: 'released', at: NOW, reason: 'signer_unavailable' })
+    expect(await found('a', 'x')).toEqual([undefined, undefined])
+    await reserve(2, 'a', 'x')
+    expect(await found('a', 'x')).toEqual([id(2), id(2)])
+  })
+
+  test('a refused reservation leaves none', async () => {
+    const mark = { name: 'a', body: 'x' }
+    expect((await store().reserve(terms(1), [claim(2n, 1n)], false, mark)).ok).toBe(false)
+    expect(await found('a', 'x')).toEqual([undefined, undefined])
+  })
+
+  test('is forgotten after its time, not a millisecond before', async () => {
+    await reserve(1, 'a', 'x', NOW)
+    expect(await found('a', 'x', NOW)).toEqual([id(1), id(1)])
+    expect(await found('a', 'x', NOW + 1)).toEqual([undefined, undefined])
+    await expect(reserve(2, 'a', 'x', NOW + REMEMBERED_MS)).rejects.toThrow('same request')
+    await reserve(3, 'a', 'x', NOW + REMEMBERED_MS + 1)
+    expect(await found('a', 'x', NOW)).toEqual([id(3), id(3)])
+  })
+
+  test('forgotten ones are swept away as new ones come', async () => {
+    for (let n = 0; n < 6; n++) await reserve(n, undefined, 'x', NOW + n)
+    for (let n = 6; n < 9; n++) await reserve(n, undefined, 'y', NOW + REMEMBERED_MS + 100 + n)
+    expect(await found(undefined, 'x', 0)).toEqual([undefined, undefined])
+    expect(await found(undefined, 'y', 0)).toEqual([undefined, id(8)])
+  })
+
+  test('tells what became of the charge, and that its answer was lost', async () => {
+    await reserve(1, 'a', 'x')
+    await store().authorize(id(1), signed(1), NOW + 2)
+    await store().move(id(1), { to: 'settled', at: NOW + 3, reason: 'receipt', proof: 'receipt' })
+    const before = await store().tombstones({ name: 'a', body: 'x' }, SINCE)
+    expect(before.named).toMatchObject({ charge: { state: 'settled' }, undeliveredAt: undefined })
+    await store().markUndelivered(id(1), NOW + 9)
+    await store().markUndelivered('chg_unknown', NOW + 9)
+    const { named, newest } = await store().tombstones({ name: 'a', body: 'x' }, SINCE)
+    expect(named).toEqual({ charge: await store().charge(id(1)), body: 'x', undeliveredAt: NOW + 9 })
+    expect(newest).toEqual(named)
+  })
+
+  test('gives the same secret each time', async () => {
+    const key = await store().digestKey()
+    expect(key).toHaveLength(32)
+    expect(Buffer.from(await store().digestKey()).equals(key)).toBe(true)
+  })
+}
