@@ -6,7 +6,8 @@ import type { VoucherPool } from '../../src/core/vouchers/voucher.ts'
 import type { ConsumedFile } from '../../src/io/external-payers/obol/consumed-file.ts'
 import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
 import type { ObolPaths } from '../../src/io/external-payers/obol/files.ts'
-import type { Store } from '../../src/io/store/store.ts'
+import type { ChargeStore } from '../../src/io/store/contracts/charges.ts'
+import type { SellerStore } from '../../src/io/store/contracts/sellers.ts'
 import type { VoucherBook } from '../../src/io/vouchers/voucher-book.ts'
 
 /** The result of a reload; counts are of vouchers. */
@@ -29,7 +30,7 @@ export interface ObolPoolOptions {
   /** x402-buyer's state file. */
   readonly consumed: ConsumedFile | undefined
   readonly book: VoucherBook
-  readonly store: Pick<Store, 'charge' | 'trustPin' | 'pins'>
+  readonly store: Pick<ChargeStore, 'charge'> & Pick<SellerStore, 'pins' | 'trustPin'>
   readonly assets: readonly Asset[]
   /** Milliseconds between two automatic reloads; 0 turns them off. */
   readonly reloadMs: number

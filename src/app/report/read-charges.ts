@@ -1,17 +1,21 @@
 /** Reads the charges of a period, oldest first, page by page. */
 import type { Charge } from '../../core/charge/charge.ts'
-import type { Store } from '../../io/store/store.ts'
+import type { ChargeStore } from '../../io/store/contracts/charges.ts'
+import type { SpendingStore } from '../../io/store/contracts/spending.ts'
 import type { Period } from './period.ts'
 import type { ReportedCharge } from './spending.ts'
 
 /** One after the other. */
-export async function* readCharges(store: Pick<Store, 'history'>, period: Period): AsyncGenerator<Charge> {
+export async function* readCharges(
+  store: Pick<ChargeStore, 'history'>,
+  period: Period,
+): AsyncGenerator<Charge> {
   for await (const page of pagesOf(store, period)) yield* page
 }
 
 /** Likewise, each with the tokens of its answer. */
 export async function* readWithUsage(
-  store: Pick<Store, 'history' | 'usages'>,
+  store: Pick<ChargeStore, 'history'> & Pick<SpendingStore, 'usages'>,
   period: Period,
 ): AsyncGenerator<ReportedCharge> {
   for await (const page of pagesOf(store, period)) {
@@ -21,7 +25,7 @@ export async function* readWithUsage(
 }
 
 async function* pagesOf(
-  store: Pick<Store, 'history'>,
+  store: Pick<ChargeStore, 'history'>,
   { since, until }: Period,
 ): AsyncGenerator<readonly Charge[]> {
   for (let after: Charge | undefined; ;) {

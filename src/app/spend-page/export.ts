@@ -2,8 +2,7 @@
 import { Readable } from 'node:stream'
 import { stringify } from 'csv-stringify'
 import type { Charge } from '../../core/charge/charge.ts'
-import type { ChargeFilter } from '../../io/store/contracts/charges.ts'
-import type { Store } from '../../io/store/store.ts'
+import type { ChargeFilter, ChargeStore } from '../../io/store/contracts/charges.ts'
 import { CHARGE_COLUMNS, chargeJson } from './charge-json.ts'
 import type { ExplorerLink } from './explorers.ts'
 
@@ -11,7 +10,7 @@ const PAGE = 500
 
 /** What an export is made from. */
 export interface ExportSource {
-  readonly store: Pick<Store, 'charges'>
+  readonly store: Pick<ChargeStore, 'charges'>
   readonly filter: ChargeFilter
   readonly link: ExplorerLink
 }

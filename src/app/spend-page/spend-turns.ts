@@ -2,8 +2,7 @@
  * Adding spending up takes the gateway's own thread, and paid calls wait for it meanwhile. So it is done in short slices, for one
  * asker after the other, with rests in between; and whoever asks the same again shortly after gets the same answer.
  */
-import type { SpendQuery, SpendRow } from '../../io/store/contracts/spending.ts'
-import type { Store } from '../../io/store/store.ts'
+import type { SpendingStore, SpendQuery, SpendRow } from '../../io/store/contracts/spending.ts'
 
 /** What a slice may take, milliseconds; the next one is half as long when it took more. */
 const SLICE_MS = 10
@@ -19,7 +18,7 @@ const MAX_KEPT = 32
 
 /** Seams for tests. */
 export interface SpendTurnsOptions {
-  readonly store: Pick<Store, 'spend'>
+  readonly store: Pick<SpendingStore, 'spend'>
   /** Milliseconds that only go forward; default `performance.now`. */
   readonly elapsed?: (() => number) | undefined
   /** Lets others work for some milliseconds; default a timer. */
@@ -34,7 +33,7 @@ interface Kept {
 
 /** See the file's head. One per gateway. */
 export class SpendTurns {
-  readonly #store: Pick<Store, 'spend'>
+  readonly #store: Pick<SpendingStore, 'spend'>
   readonly #elapsed: () => number
   readonly #rest: (ms: number) => Promise<void>
   readonly #kept = new Map<string, Kept>()

@@ -6,7 +6,7 @@ import { compileRoutes, type Route } from '../../core/routing/route.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { Catalogues } from '../../io/routing/catalogues.ts'
 import { PriceBook } from '../../io/routing/price-book.ts'
-import type { Store } from '../../io/store/store.ts'
+import type { SellerStore } from '../../io/store/contracts/sellers.ts'
 import type { Upstream } from '../../io/transport/upstream.ts'
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -22,7 +22,7 @@ export interface OpenedRouter {
 
 /** What {@link openRouter} works with. */
 export interface RouterContext {
-  readonly store: Pick<Store, 'prices'>
+  readonly store: Pick<SellerStore, 'prices'>
   readonly upstream: Pick<Upstream, 'send'>
   readonly clock: Clock
   readonly timers: Timers | undefined

@@ -8,12 +8,11 @@ import { takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import { TOPICS, type ChainReader } from '../chain/chain.ts'
-import type { HistoryQuery } from '../store/contracts/charges.ts'
-import type { Store } from '../store/store.ts'
+import type { ChargeStore, HistoryQuery } from '../store/contracts/charges.ts'
 
 /** Options of {@link watchOutflow}. */
 export interface OutflowOptions {
-  readonly store: Pick<Store, 'history'>
+  readonly store: Pick<ChargeStore, 'history'>
   /** One reader per network. */
   readonly chains: readonly Pick<ChainReader, 'network' | 'finalBlock' | 'logs'>[]
   /** Only assets with a USD price are checked. */

@@ -6,7 +6,7 @@ import { chargedShare, takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Observer, TollwayEvent } from '../../core/telemetry/events.ts'
 import { parseAtomic, parseUsd } from '../../core/money/money.ts'
 import type { AuditSink } from '../audit/audit-queue.ts'
-import type { Store } from '../store/store.ts'
+import type { ChargeStore } from '../store/contracts/charges.ts'
 
 /** What was authorized, and how much of it is settled; micro-USD. */
 export interface Totals {
@@ -23,7 +23,7 @@ const MARGIN_MS = 86_400_000
 
 /** Adds up the rows of the ledger page by page, so that requests can run in between. */
 export async function ledgerTotals(
-  store: Pick<Store, 'history'>,
+  store: Pick<ChargeStore, 'history'>,
   instance: string,
   startedAt: number,
   breathe: () => Promise<void>,
@@ -124,7 +124,7 @@ export class MoveWatch {
   }
 
   /** Looks for moves by other processes. Called only when totals differ, because it reads each open charge. */
-  async lookForForeign(store: Pick<Store, 'charge'>): Promise<void> {
+  async lookForForeign(store: Pick<ChargeStore, 'charge'>): Promise<void> {
     const open = [...this.#open]
     for (const [id, known] of open) {
       const charge = await store.charge(id)

@@ -17,11 +17,11 @@ import { formatUsd } from '../../core/money/money.ts'
 import { claimFacts } from './budget-status.ts'
 import type { ChargeTrail } from './charge-trail.ts'
 import type { Notice } from '../store/contracts/charges.ts'
-import type { Store } from '../store/store.ts'
+import type { BudgetStore } from '../store/contracts/budgets.ts'
 
 /** What {@link BudgetRefusals} works with. */
 export interface BudgetRefusalContext {
-  readonly store: Pick<Store, 'totals' | 'freeAt'>
+  readonly store: Pick<BudgetStore, 'totals' | 'freeAt'>
   readonly clock: Clock
   readonly trail: Pick<ChargeTrail, 'keep'>
   readonly emit: Observer

@@ -11,7 +11,7 @@ import {
 import { TollwayError } from '../../core/errors.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { formatWindow } from '../../core/budget/window.ts'
-import type { Store } from '../store/store.ts'
+import type { BudgetStore } from '../store/contracts/budgets.ts'
 
 /** A budget and what its current window holds for one subject. */
 export interface BudgetStatus {
@@ -23,7 +23,7 @@ export interface BudgetStatus {
 
 /** The budgets in their order. A budget with a scope yields every subject that has something counted in the current window. */
 export async function readBudgets(
-  store: Pick<Store, 'totals' | 'subjects'>,
+  store: Pick<BudgetStore, 'totals' | 'subjects'>,
   rules: readonly BudgetRule[],
   now: number,
 ): Promise<BudgetStatus[]> {

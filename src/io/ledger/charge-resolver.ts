@@ -5,16 +5,19 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import type { ChargeFlag, ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import { chargeFields, type ChargeTrail } from './charge-trail.ts'
 import { isDead } from './instance.ts'
-import type { Instance } from '../store/contracts/instances.ts'
-import type { Move } from '../store/contracts/charges.ts'
-import type { Store } from '../store/store.ts'
+import type { Instance, InstanceStore } from '../store/contracts/instances.ts'
+import type { ChargeStore, Move } from '../store/contracts/charges.ts'
+import type { FlagStore } from '../store/contracts/flags.ts'
+import type { AuditOutbox } from '../store/contracts/audit-outbox.ts'
 
 /** Flags that are removed once the chain resolves the charge: until then the chain's answer was incomplete. */
 const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
 
 /** What {@link ChargeResolver} works with. */
 export interface ChargeResolverContext {
-  readonly store: Store
+  readonly store: Pick<ChargeStore, 'move'> &
+    Pick<FlagStore, 'flag' | 'flags' | 'unflag'> &
+    Pick<InstanceStore, 'instances' | 'retire'> & { readonly outbox: Pick<AuditOutbox, 'adopt'> }
   readonly clock: Clock
   readonly instance: Instance
   readonly trail: ChargeTrail

@@ -5,8 +5,7 @@
  */
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Move } from '../store/contracts/charges.ts'
-import type { Store } from '../store/store.ts'
+import type { ChargeStore, Move } from '../store/contracts/charges.ts'
 
 /** What happens after each attempt to move a charge. */
 export interface PendingMoveListeners {
@@ -25,13 +24,13 @@ interface PendingMove {
 
 /** The queue of pending moves. Bounded by the calls in flight when the store failed, because new payments are refused then. */
 export class PendingMoves {
-  readonly #store: Store
+  readonly #store: Pick<ChargeStore, 'charge' | 'move'>
   readonly #listeners: PendingMoveListeners
   readonly #waiting = new Map<string, PendingMove>()
   /** One retry at a time: two would record the same move twice, and the second is illegal. */
   #retrying: Promise<void> | undefined
 
-  constructor(store: Store, listeners: PendingMoveListeners) {
+  constructor(store: Pick<ChargeStore, 'charge' | 'move'>, listeners: PendingMoveListeners) {
     this.#store = store
     this.#listeners = listeners
   }

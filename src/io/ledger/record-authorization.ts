@@ -1,8 +1,7 @@
 /** Records an authorization before it may be sent (rule 3), and explains the store's refusals. */
 import type { AuthorizationRecord, Charge } from '../../core/charge/charge.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { AuthorizeRefusal, TakenOver } from '../store/contracts/charges.ts'
-import type { Store } from '../store/store.ts'
+import type { AuthorizeRefusal, ChargeStore, TakenOver } from '../store/contracts/charges.ts'
 
 /** A recorded authorization, and the hand-over it was taken from, if any. */
 export interface Recorded {
@@ -26,7 +25,10 @@ export interface ToRecord {
  * @throws TollwayError `signer_unavailable` for an authorization that was recorded before (rule 5), `reservation_lost`,
  * `store_unavailable`, `audit_unavailable`
  */
-export async function recordAuthorization(store: Store, work: ToRecord): Promise<Recorded> {
+export async function recordAuthorization(
+  store: Pick<ChargeStore, 'authorize' | 'takeOver'>,
+  work: ToRecord,
+): Promise<Recorded> {
   const { charge, record, at, checkAudit } = work
   const result = await store.authorize(charge.id, record, at)
   if (typeof result !== 'string') return { charge: result, handOver: undefined }

@@ -4,12 +4,11 @@ import type { Clock } from '../../core/clock.ts'
 import type { Timers } from '../../core/timers.ts'
 import { windowAt } from '../../core/budget/window.ts'
 import type { SpentReading } from './metric-sources.ts'
-import type { SpentBy } from '../store/contracts/spending.ts'
-import type { Store } from '../store/store.ts'
+import type { SpendingStore, SpentBy } from '../store/contracts/spending.ts'
 
 /** Options of {@link watchSpending}. */
 export interface SpendingOptions {
-  readonly store: Pick<Store, 'spentBy'>
+  readonly store: Pick<SpendingStore, 'spentBy'>
   readonly clock: Clock
   readonly timers: Timers
   /** A monotonic clock in milliseconds, to measure how long a reading took; default the machine's. */

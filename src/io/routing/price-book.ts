@@ -3,21 +3,21 @@ import { findAsset, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import type { Candidate } from '../../core/routing/route.ts'
-import type { Store } from '../store/store.ts'
+import type { SellerStore } from '../store/contracts/sellers.ts'
 
 /** How long a reading of the store is good for: prices move by payments, which are seconds apart. */
 const FRESH_MS = 2_000
 
 /** Recent prices. Payments of other processes are seen within {@link FRESH_MS}. */
 export class PriceBook {
-  readonly #store: Pick<Store, 'prices'>
+  readonly #store: Pick<SellerStore, 'prices'>
   readonly #assets: readonly Asset[]
   readonly #clock: Clock
   readonly #known = new Map<string, bigint>()
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
 
-  constructor(store: Pick<Store, 'prices'>, assets: readonly Asset[], clock: Clock) {
+  constructor(store: Pick<SellerStore, 'prices'>, assets: readonly Asset[], clock: Clock) {
     this.#store = store
     this.#assets = assets
     this.#clock = clock

@@ -13,13 +13,18 @@ import { SqliteAuditHeads } from './audit-heads.ts'
 import { SqliteBudgets } from './budgets.ts'
 import { ChargeHistory } from './charges.ts'
 import { SqliteSpending } from './spending.ts'
-import type { Store } from '../store.ts'
+import type { ChargeStore } from '../contracts/charges.ts'
+import type { BudgetStore } from '../contracts/budgets.ts'
+import type { SpendingStore } from '../contracts/spending.ts'
+import type { AuditHeadStore } from '../contracts/audit-heads.ts'
 
 /** The budget sums and charges of a ledger at one instant. */
-export interface LedgerReader extends Pick<
-  Store,
-  'totals' | 'subjects' | 'history' | 'usages' | 'auditHeads'
-> {
+export interface LedgerReader
+  extends
+    Pick<BudgetStore, 'subjects' | 'totals'>,
+    Pick<ChargeStore, 'history'>,
+    Pick<SpendingStore, 'usages'>,
+    Pick<AuditHeadStore, 'auditHeads'> {
   close(): void
 }
 
