@@ -94,7 +94,8 @@ describe('Permit2', () => {
   async function look(charge: Charge): Promise<ReconcileDecision> {
     const head = await reader.finalBlock()
     const search = new BlockSearch(reader)
-    return decide(charge, await observe({ reader, search, head, chainId: await reader.chainId() }, charge))
+    const seen = await observe({ reader, search, head, chainId: await reader.chainId() }, charge)
+    return decide(charge, seen, head.timestamp * 1000)
   }
 
   async function spend(charge: { nonce: bigint }, value = 1000n, to = chain.accounts.seller.address) {

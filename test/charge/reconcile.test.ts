@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Charge, ChargeState, Proof } from '../../src/core/charge/charge.ts'
 import {
-  decide,
+  decide as decideAt,
   type ChainBlock,
   type ReconcileDecision,
   type Observation,
@@ -12,6 +12,10 @@ import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
 import type { Move } from '../../src/io/store/contracts/charges.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
+
+/** Our clock is as far as the chain's, unless a test says otherwise. */
+const decide = (before: Charge, seen: Observation, now = (VALID_BEFORE + 1) * 1000): ReconcileDecision =>
+  decideAt(before, seen, now)
 
 const CHAIN_ID = 84_532
 const TX = `0x${'a'.repeat(64)}`
@@ -113,6 +117,26 @@ describe('a charge the chain says was never used', () => {
       const decision = decide(uncertain, reading({ block: at(VALID_BEFORE + seconds) }))
       expect(decision).toEqual({ action: 'wait', reason: 'still_valid' })
     }
+  })
+
+  test('rule 4: waits until our own clock is past validBefore too: a node from the future releases nothing', () => {
+    const ahead = reading({ block: at(VALID_BEFORE + 86_400) })
+    for (const now of [NOW, VALID_BEFORE * 1000, (VALID_BEFORE + 1) * 1000 - 1]) {
+      for (const before of [uncertain, assumed]) {
+        expect(decide(before, ahead, now)).toEqual({ action: 'wait', reason: 'still_valid_here' })
+      }
+    }
+    expect(decide(uncertain, ahead, (VALID_BEFORE + 1) * 1000)).toMatchObject({ action: 'release' })
+    // Our clock alone proves nothing, however late it is.
+    const behind = reading({ block: at(VALID_BEFORE) })
+    expect(decide(uncertain, behind, NOW + 10 ** 12)).toEqual({ action: 'wait', reason: 'still_valid' })
+  })
+
+  test('rule 4: an upto payment that may have cost nothing is not proven so by a node from the future', () => {
+    const served = charge('settled', { proof: 'receipt', authorization: signed(1, { scheme: 'upto' }) })
+    const ahead = reading({ block: at(VALID_BEFORE + 86_400) })
+    expect(decide(served, ahead, NOW)).toEqual({ action: 'wait', reason: 'still_valid_here' })
+    expect(decide(served, ahead)).toMatchObject({ action: 'settle', charged: 0n })
   })
 
   test('is flagged and stays settled when a receipt said it was paid', () => {

@@ -24,6 +24,8 @@ export interface Traffic {
   close(): Promise<void>
 }
 
+/** Past the validity of what was signed, seconds. */
+const EXPIRED_SECONDS = 120
 const TOKEN = 'dashboards-token'
 /** Nothing listens there: the discard port. */
 const NOBODY = 'http://127.0.0.1:9/v1'
@@ -70,28 +72,32 @@ export async function startTraffic(): Promise<Traffic> {
     api_base,
     payer: 'base',
   })
-  const tollway = await startGateway({
-    payers: {
-      base: payer('DASHBOARDS_WALLET', [chain.v1Network]),
-      // Without tokens, and with a network that nobody can read.
-      empty: payer('DASHBOARDS_EMPTY', [chain.v1Network, 'base']),
+  let aheadMs = 0
+  const tollway = await startGateway(
+    {
+      payers: {
+        base: payer('DASHBOARDS_WALLET', [chain.v1Network]),
+        // Without tokens, and with a network that nobody can read.
+        empty: payer('DASHBOARDS_EMPTY', [chain.v1Network, 'base']),
+      },
+      chains: { [chain.v1Network]: { rpc: chain.rpcUrl } },
+      model_list: [
+        paid('official/*', world.seller.apiBase),
+        paid('stream/*', world.streamingSeller.apiBase),
+        paid('silent/*', silent.apiBase),
+        paid('dear/*', dear.apiBase),
+        { model_name: 'dead/*', model: '*', api_base: NOBODY },
+        { model_name: 'free/*', model: '*', api_base: free.apiBase },
+      ],
+      budgets: [
+        { name: 'all', limit_usd: '0.05', window: 'day', soft_usd: '0.002' },
+        { name: 'each', limit_usd: '0.0025', window: 'day', per: 'model' },
+        { name: 'tokens', limit: '1000', asset: 'USDC', window: 'day', per: 'model', enforce: false },
+      ],
+      metrics: { token: '${env:DASHBOARDS_TOKEN}', listen: '127.0.0.1:0' },
     },
-    chains: { [chain.v1Network]: { rpc: chain.rpcUrl } },
-    model_list: [
-      paid('official/*', world.seller.apiBase),
-      paid('stream/*', world.streamingSeller.apiBase),
-      paid('silent/*', silent.apiBase),
-      paid('dear/*', dear.apiBase),
-      { model_name: 'dead/*', model: '*', api_base: NOBODY },
-      { model_name: 'free/*', model: '*', api_base: free.apiBase },
-    ],
-    budgets: [
-      { name: 'all', limit_usd: '0.05', window: 'day', soft_usd: '0.002' },
-      { name: 'each', limit_usd: '0.0025', window: 'day', per: 'model' },
-      { name: 'tokens', limit: '1000', asset: 'USDC', window: 'day', per: 'model', enforce: false },
-    ],
-    metrics: { token: '${env:DASHBOARDS_TOKEN}', listen: '127.0.0.1:0' },
-  })
+    { clock: { now: () => Date.now() + aheadMs } },
+  )
   const sellers: readonly ScriptedSeller[] = [silent, dear, free]
   let asked = 0
   const call = async (model: string, more: object = {}): Promise<void> => {
@@ -113,7 +119,8 @@ export async function startTraffic(): Promise<Traffic> {
       for (let n = 0; n < 3; n++) await call('dead')
     },
     async expire() {
-      await world.chain.levers.increaseTime(3600)
+      await world.chain.levers.increaseTime(EXPIRED_SECONDS)
+      aheadMs += EXPIRED_SECONDS * 1000
       await tollway.gateway.parts.reconciler.run({ all: true })
       await call('silent')
     },

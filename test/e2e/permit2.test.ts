@@ -37,18 +37,24 @@ const body = { model: 'paid/sandbox-small' }
 const DAY = { name: 'day', limit_usd: '1', window: 'day' }
 const ROLLING = { name: 'rolling', limit_usd: '1', window: '24h' }
 
+/** How far the chain was moved on: the gateways' clock follows. */
+let aheadMs = 0
+
 async function gatewayTo(
   apiBase: string,
   options: { node?: boolean; config?: object } = {},
 ): Promise<TestGateway> {
   const { chain } = world
-  const gateway = await startGateway({
-    payers: { base: walletPayer(chain) },
-    model_list: [{ model_name: 'paid/*', model: '*', api_base: apiBase, payer: 'base' }],
-    budgets: [DAY, ROLLING],
-    ...(options.node === false ? {} : { chains: { [chain.v1Network]: { rpc: chain.rpcUrl } } }),
-    ...options.config,
-  })
+  const gateway = await startGateway(
+    {
+      payers: { base: walletPayer(chain) },
+      model_list: [{ model_name: 'paid/*', model: '*', api_base: apiBase, payer: 'base' }],
+      budgets: [DAY, ROLLING],
+      ...(options.node === false ? {} : { chains: { [chain.v1Network]: { rpc: chain.rpcUrl } } }),
+      ...options.config,
+    },
+    { clock: { now: () => Date.now() + aheadMs } },
+  )
   open.push(gateway)
   return gateway
 }
@@ -66,6 +72,7 @@ async function spentOf({ gateway }: TestGateway): Promise<bigint[]> {
 /** Lets the chain say its word: past the deadline of what was signed, or only until it is final. */
 async function reconcile({ gateway }: TestGateway, seconds = 1): Promise<void> {
   await world.chain.levers.increaseTime(seconds)
+  aheadMs += seconds * 1000
   await gateway.parts.reconciler.run({ all: true })
 }
 

@@ -104,6 +104,7 @@ test('flags a receipt whose transaction took nothing for review, also with upto'
     reason: 'receipt',
     updatedAt: NOW,
   }
+  const later = (signed(1).validBefore + 1) * 1000
   const unused = {
     kind: 'reading' as const,
     chainId: 84_532,
@@ -112,9 +113,15 @@ test('flags a receipt whose transaction took nothing for review, also with upto'
     use: undefined,
     cancellation: undefined,
   }
-  expect(decide(charge, unused)).toMatchObject({ action: 'settle', charged: 0n, transaction: undefined })
-  expect(decide({ ...charge, transaction: `0x${'a'.repeat(64)}` }, unused)).toMatchObject({ action: 'flag' })
-  expect(decide({ ...charge, proof: 'assumed' }, unused)).toMatchObject({ action: 'release' })
+  expect(decide(charge, unused, later)).toMatchObject({
+    action: 'settle',
+    charged: 0n,
+    transaction: undefined,
+  })
+  expect(decide({ ...charge, transaction: `0x${'a'.repeat(64)}` }, unused, later)).toMatchObject({
+    action: 'flag',
+  })
+  expect(decide({ ...charge, proof: 'assumed' }, unused, later)).toMatchObject({ action: 'release' })
   const authorization = signed(1, { method: 'permit2' })
-  expect(decide({ ...charge, authorization }, unused)).toMatchObject({ action: 'flag' })
+  expect(decide({ ...charge, authorization }, unused, later)).toMatchObject({ action: 'flag' })
 })

@@ -19,12 +19,15 @@ const ROOT = join(import.meta.dirname, '../..')
 const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const page = readFileSync(join(ROOT, 'docs/reconciliation.md'), 'utf8')
 const NODE = 'http://127.0.0.1:8545'
+const CLOCK = join(ROOT, 'test/kit/clock-ahead.ts')
 
 let world: World
 /** The seller's door: what is paid passes here. */
 let front: ScriptedSeller
 let meet = (forward: () => Promise<Response>): Promise<Response> => forward()
 let directory: string
+/** How far the tests moved the chain on, seconds: the command's clock follows. */
+let ahead = 0
 let env: NodeJS.ProcessEnv
 const signing = newCheckpointKey()
 const children = new Set<Child>()
@@ -86,11 +89,24 @@ const commands = block('reconcile')
   .split('\n')
   .map((line) => line.split(' '))
 
+async function increaseTime(seconds: number): Promise<void> {
+  await world.chain.levers.increaseTime(seconds)
+  ahead += seconds
+}
+
+/** A command whose clock is as far ahead as the chain. */
+function tollway(args: readonly string[]): Promise<Ended> {
+  return run(process.execPath, ['--import', CLOCK, MAIN, ...args], {
+    cwd: directory,
+    env: { ...env, TEST_CLOCK_AHEAD_SECONDS: String(ahead) },
+  })
+}
+
 function reconcile(options: { json: boolean }): Promise<Ended> {
   const [npx, name, ...args] = commands[options.json ? 1 : 0] ?? []
   expect([npx, name]).toEqual(['npx', 'tollway'])
   expect(args.includes('--json')).toBe(options.json)
-  return run(process.execPath, [MAIN, ...args], { cwd: directory, env })
+  return tollway(args)
 }
 
 async function charges(): Promise<Charge[]> {
@@ -128,7 +144,7 @@ test('kill -9 twice, one payment taken and one not: the books end equal to the c
   const take = await killAfterSend(await serve(), 1)
   expect((await take()).status).toBe(200)
   await killAfterSend(await serve(), 2)
-  await world.chain.levers.increaseTime(2)
+  await increaseTime(2)
 
   const first = await reconcile({ json: false })
   const [{ transaction } = { transaction: '' }] = await world.chain.transfers({
@@ -143,7 +159,7 @@ test('kill -9 twice, one payment taken and one not: the books end equal to the c
   )
   expect(first).toMatchObject({ code: 4, stderr: '' })
 
-  await world.chain.levers.increaseTime(62)
+  await increaseTime(62)
   const second = await reconcile({ json: true })
   expect(second).toMatchObject({ code: 0, stderr: '' })
   expect(JSON.parse(second.stdout)).toMatchObject({
@@ -179,7 +195,7 @@ test('rule 10: beside a gateway it writes an audit file of its own, and leaves p
   }
   const flying = ask(url, { model: 'paid/m', seed: 4 })
   await arrived.promise
-  await world.chain.levers.increaseTime(62)
+  await increaseTime(62)
 
   const ended = await reconcile({ json: true })
   expect(ended).toMatchObject({ code: 0, stderr: '' })
@@ -205,7 +221,7 @@ test('rule 10: beside a gateway it writes an audit file of its own, and leaves p
 describe('what it cannot do it says, with its exit code', () => {
   async function reconcileWith(config: string): Promise<Ended> {
     writeFileSync(join(directory, 'other.yaml'), config)
-    return await run(process.execPath, [MAIN, 'reconcile', '--config', 'other.yaml'], { cwd: directory, env })
+    return await tollway(['reconcile', '--config', 'other.yaml'])
   }
   const chains = (rpc: string): string => `chains: { base-sepolia: { rpc: "${rpc}" } }\n`
 

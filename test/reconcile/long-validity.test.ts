@@ -81,7 +81,10 @@ test.each([
     const charge = chargeOf(days, method)
     const { reader, asked } = node(charge)
     const seen = await observe({ reader, search: new BlockSearch(reader), head, chainId: 8453 }, charge)
-    expect(decide(charge, seen)).toMatchObject({ action: 'release', reason: 'chain_unused' })
+    expect(decide(charge, seen, head.timestamp * 1000)).toMatchObject({
+      action: 'release',
+      reason: 'chain_unused',
+    })
     expect(asked.length).toBeLessThanOrEqual(21)
   },
 )
@@ -93,7 +96,11 @@ test('one that was used weeks after it was signed is found by and by, each look 
   const search = new BlockSearch(reader)
   const looks: string[] = []
   for (let look = 0; look < 5 && looks.at(-1) !== 'settle'; look += 1) {
-    const decision = decide(charge, await observe({ reader, search, head, chainId: 8453 }, charge))
+    const decision = decide(
+      charge,
+      await observe({ reader, search, head, chainId: 8453 }, charge),
+      head.timestamp * 1000,
+    )
     looks.push(decision.action === 'wait' ? decision.reason : decision.action)
   }
   expect(looks.at(-1)).toBe('settle')
@@ -114,7 +121,11 @@ test.each(['eip3009', 'permit2'] as const)(
     const search = new BlockSearch(reader)
     const looks: string[] = []
     for (let look = 0; look < 20; look += 1) {
-      const decision = decide(charge, await observe({ reader, search, head, chainId: 8453 }, charge))
+      const decision = decide(
+        charge,
+        await observe({ reader, search, head, chainId: 8453 }, charge),
+        head.timestamp * 1000,
+      )
       looks.push(decision.action === 'wait' ? decision.reason : decision.action)
       if (decision.action === 'wait') continue
       expect(decision).toMatchObject({
@@ -138,7 +149,7 @@ test('one that was used up, with no event for a month before it either, is left 
   const actions: string[] = []
   for (let look = 0; look < 20 && actions.at(-1) !== 'flag'; look += 1) {
     const seen = await observe({ reader, search, head, chainId: 8453 }, { ...later, authorization: valid })
-    const decision = decide({ ...later, authorization: valid }, seen)
+    const decision = decide({ ...later, authorization: valid }, seen, head.timestamp * 1000)
     actions.push(decision.action === 'flag' ? 'flag' : decision.action)
     if (decision.action === 'flag') expect(decision.flag.flag).toBe('event_missing')
   }

@@ -93,15 +93,16 @@ function finalBlock(change: (block: RpcBlock) => RpcBlock): RpcLie {
   }
 }
 
-const farAhead = (block: RpcBlock): RpcBlock => ({ ...block, timestamp: plus(block.timestamp, 86_400) })
+/** Less than would be taken for a wrong clock. */
+const ahead = (block: RpcBlock): RpcBlock => ({ ...block, timestamp: plus(block.timestamp, 300) })
 
 describe('a node that is wrong releases nothing, is not believed, and is told of', () => {
   test.each<[string, RpcLie, string]>([
     ['is one of another chain', instead('eth_chainId', () => '0x1'), 'wrong_chain_id'],
-    ['makes up the time of a block', finalBlock(farAhead), 'block_changed'],
+    ['makes up the time of a block', finalBlock(ahead), 'block_changed'],
     [
       'makes up a block',
-      finalBlock((block) => ({ ...farAhead(block), number: plus(block.number, 1000) })),
+      finalBlock((block) => ({ ...ahead(block), number: plus(block.number, 1000) })),
       'block_unknown',
     ],
     [
@@ -109,7 +110,7 @@ describe('a node that is wrong releases nothing, is not believed, and is told of
       async (call, forward) => {
         if (call.method === 'eth_blockNumber') return '0xffffff'
         const honest = await forward(call)
-        return isFinalBlock(call) ? { ...farAhead(honest as RpcBlock), number: '0xfffff0' } : honest
+        return isFinalBlock(call) ? { ...ahead(honest as RpcBlock), number: '0xfffff0' } : honest
       },
       'bad_answer',
     ],
@@ -157,6 +158,57 @@ describe('a node that is wrong releases nothing, is not believed, and is told of
     expect(await isUp()).toBe(1)
     expect(lines.filter((line) => line.includes('can be read again'))).toHaveLength(1)
     expect(lines.join('')).not.toContain('secret-key')
+  })
+})
+
+/**
+ * A node that lies and never contradicts itself: its whole chain is `seconds` later than the real one. An honest node asked by a
+ * machine whose clock is that far behind looks the same.
+ */
+function laterChain(seconds: number): RpcLie {
+  return async (call, forward) => {
+    const honest = await forward(call)
+    if (call.method !== 'eth_getBlockByNumber' || honest === null) return honest
+    const block = honest as RpcBlock
+    return { ...block, timestamp: plus(block.timestamp, seconds) }
+  }
+}
+
+describe('rule 4: a chain from the future frees nothing, however well it agrees with itself', () => {
+  test.each([
+    ['a day', 86_400],
+    ['an hour', 3600],
+    ['eleven minutes', 660],
+  ])('%s ahead is not believed', async (_name, seconds) => {
+    const charge = await uncertain(false)
+    await world.finalize()
+    const { networks } = await lookWith(laterChain(seconds))
+    expect(networks).toMatchObject([{ ok: false, reason: 'block_from_future' }])
+    expect(await again(gateway, charge)).toEqual(charge)
+    // The honest node is not held against what the liar said.
+    await world.advance(VALIDITY_SECONDS + 2)
+    await lookWith(undefined)
+    expect(await again(gateway, charge)).toMatchObject({ state: 'released', reason: 'chain_unused' })
+  })
+
+  test('less than a usual clock is wrong: believed, but nothing that is still valid here is released', async () => {
+    const free = await uncertain(false)
+    const taken = await uncertain(true)
+    await world.finalize()
+    // What the honest node said before would give it away: this gateway has only ever heard the liar.
+    node.lie = laterChain(VALIDITY_SECONDS * 5)
+    const deceived = await startReader(
+      world,
+      { official: world.seller.apiBase },
+      { rpc: node.url, config: { store: `sqlite:${gateway.directory}/tollway.db` } },
+    )
+    try {
+      expect((await reconcile(deceived)).networks).toMatchObject([{ reason: undefined }])
+      expect(await again(deceived, free)).toEqual(free)
+      expect(await again(deceived, taken)).toMatchObject({ state: 'settled', proof: 'chain' })
+    } finally {
+      await deceived.close()
+    }
   })
 })
 

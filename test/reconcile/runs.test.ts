@@ -59,7 +59,7 @@ async function reconcilerFor(store: Store, chains: readonly ChainReader[]) {
   const ledger = await Ledger.open({
     store,
     audit: { append: async () => undefined, close: async () => undefined },
-    clock: { now: () => NOW },
+    clock: { now: () => NOW + 3_600_000 },
     random: (count) => new Uint8Array(count),
     instance: instance(`ins_${crypto.randomUUID()}`),
     observers,

@@ -1,6 +1,7 @@
 /**
- * What the chain proves about a charge (rule 4). Pure: the decision depends on the charge and on what was read, never on a
- * local clock, so that every path to a release can be tested.
+ * What the chain proves about a charge (rule 4). Pure: the decision depends on the charge, on what was read, and on the time it
+ * is given. Our own time proves nothing; it only keeps a node whose blocks are ahead of it from releasing a payment that can
+ * still be taken.
  */
 import { findNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord, Charge } from './charge.ts'
@@ -102,8 +103,11 @@ export function isReconcilable(charge: Charge): boolean {
   return charge.state === 'uncertain' || (charge.state === 'settled' && charge.proof !== 'chain')
 }
 
-/** Decides about one charge. The only place where what the chain says changes the ledger. */
-export function decide(charge: Charge, observation: Observation): ReconcileDecision {
+/**
+ * Decides about one charge. The only place where what the chain says changes the ledger.
+ * @param now our own clock, milliseconds since the epoch
+ */
+export function decide(charge: Charge, observation: Observation, now: number): ReconcileDecision {
   const { authorization } = charge
   if (!isReconcilable(charge) || !authorization) return { action: 'wait', reason: 'not_reconcilable' }
   if (observation.kind === 'no_answer') return { action: 'wait', reason: observation.reason }
@@ -123,6 +127,8 @@ export function decide(charge: Charge, observation: Observation): ReconcileDecis
   if (spent) return flag('event_missing', `used at block ${block.number}, but no event names the transaction`)
   // EIP-3009 accepts a payment before validBefore, Permit2 also at that very second: expired means strictly later.
   if (block.timestamp <= authorization.validBefore) return { action: 'wait', reason: 'still_valid' }
+  // A node whose blocks are from the future would release what can still be taken: our clock must agree.
+  if (now < (authorization.validBefore + 1) * 1000) return { action: 'wait', reason: 'still_valid_here' }
   if (servedForNothing(charge, authorization)) {
     return { action: 'settle', transaction: undefined, charged: 0n, block, flags: [] }
   }

@@ -80,6 +80,11 @@ export class Ledger {
     return this.#parts.instance.id
   }
 
+  /** The clock that charges are recorded by, milliseconds since the epoch. */
+  now(): number {
+    return this.#parts.clock.now()
+  }
+
   /** The store, for reading. */
   get store(): Store {
     return this.#parts.store

@@ -10,28 +10,44 @@ export interface TrustedHead {
 }
 
 /**
+ * How far a final block may be ahead of our clock, milliseconds. Real ones are behind it; the rest is how wrong a machine's
+ * clock usually is.
+ */
+const MAX_AHEAD_MS = 600_000
+
+/** Whether a block's time (unix seconds) is further ahead of our clock (milliseconds) than an honest node and a usual clock explain. */
+export function isFromFuture(timestamp: number, now: number): boolean {
+  return timestamp * 1000 > now + MAX_AHEAD_MS
+}
+
+/**
  * Remembers the final blocks of one node. Final blocks are never replaced and their numbers only grow. A node that breaks this is
  * wrong, or is another node, and its answers must not move a charge. A lying node that never contradicts itself cannot be
- * detected.
+ * detected, except by its time.
  */
 export class HeadKeeper {
   readonly #reader: ChainReader
+  readonly #now: () => number
   #last: ChainBlock | undefined
 
-  constructor(reader: ChainReader) {
+  /** @param now our own clock, milliseconds since the epoch */
+  constructor(reader: ChainReader, now: () => number) {
     this.#reader = reader
+    this.#now = now
   }
 
   /**
    * The newest final block, checked.
    * @throws ChainError `wrong_chain_id`; `block_went_back`: it is older than the node's previous final block; `block_unknown`: the
-   * node names a block that it does not have; `block_changed`: a final block was replaced; and the errors of the reader
+   * node names a block that it does not have; `block_changed`: a final block was replaced; `block_from_future`: its time is far ahead of our clock, so one
+   * of the two is wrong; and the errors of the reader
    */
   async next(): Promise<TrustedHead> {
     const reader = this.#reader
     const chainId = await reader.chainId()
     if (chainId !== findNetwork(reader.network)?.chainId) throw new ChainError('wrong_chain_id')
     const head = await reader.finalBlock()
+    if (isFromFuture(head.timestamp, this.#now())) throw new ChainError('block_from_future')
     const last = this.#last
     if (last && (head.number < last.number || head.timestamp < last.timestamp))
       throw new ChainError('block_went_back')

@@ -130,7 +130,7 @@ class NetworkRun {
   constructor(chain: ChainReader, ledger: Ledger) {
     this.chain = chain
     this.#ledger = ledger
-    this.#heads = new HeadKeeper(chain)
+    this.#heads = new HeadKeeper(chain, () => ledger.now())
     this.#search = new BlockSearch(chain)
   }
 
@@ -154,7 +154,7 @@ class NetworkRun {
         const observation = await observe(view, charge)
         if (observation.kind === 'no_answer' && observation.reason !== 'not_final_yet')
           reason ??= observation.reason
-        const moved = await this.#ledger.resolve(charge, decide(charge, observation))
+        const moved = await this.#ledger.resolve(charge, decide(charge, observation, this.#ledger.now()))
         if (moved) onChange(charge, moved)
       })
       looked += page.length

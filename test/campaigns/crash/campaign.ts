@@ -56,6 +56,8 @@ export interface CampaignResult {
 
 /** Seconds a signature is good for: short, so that releases happen all along and not only in the end. */
 const VALIDITY_SECONDS = 16
+/** How far the chain is moved on in the end: past all that was signed. */
+const PAST_VALIDITY_SECONDS = VALIDITY_SECONDS * 10
 /** A step that is not come to within this is given up for a kill by the clock, milliseconds. */
 const PATIENCE_MS = 5_000
 /** The same for steps that come seldom. */
@@ -73,6 +75,7 @@ const MAX_VIOLATIONS = 25
 const KEY_VARIABLE = 'TOLLWAY_CRASH_KEY'
 const ROOT = join(import.meta.dirname, '../../..')
 const MAIN = join(ROOT, 'src/app/cli/main.ts')
+const CLOCK = join(ROOT, 'test/kit/clock-ahead.ts')
 const DOOMED = join(ROOT, 'test/campaigns/crash-gateway.ts')
 
 /** Runs a campaign; ends everything it started. */
@@ -315,7 +318,7 @@ class Campaign {
     this.#log('the chain has the last word')
     const before = readBooks(this.#ledger)
     // Nothing that was signed can be carried out any more, and a final block says so.
-    await chain.levers.increaseTime(VALIDITY_SECONDS * 10)
+    await chain.levers.increaseTime(PAST_VALIDITY_SECONDS)
     await this.#reconcile()
     const uses = await this.#token.uses()
     const after = readBooks(this.#ledger)
@@ -355,7 +358,9 @@ class Campaign {
   async #reconcile(): Promise<void> {
     const config = join(this.#options.directory, 'reconcile.yaml')
     await writeFile(config, JSON.stringify(this.#config(join(this.#auditDirectory, 'audit-reconcile.jsonl'))))
-    const life = new Life([MAIN, 'reconcile', '--config', config], this.#env())
+    // Its clock is as far ahead as the chain was moved: what is still valid by the one is not released by the other.
+    const env = { ...this.#env(), TEST_CLOCK_AHEAD_SECONDS: String(PAST_VALIDITY_SECONDS) }
+    const life = new Life(['--import', CLOCK, MAIN, 'reconcile', '--config', config], env)
     const { code } = await life.death
     if (code !== 0) this.#blame([`tollway reconcile ended with ${code}:\n${life.stderr}`])
   }
