@@ -4,7 +4,7 @@ import { differences, openWithSums, proven, tamper } from './kit.ts'
 
 const AGREE = { ledger_audit: 0n, ledger_metrics: 0n, audit_metrics: 0n }
 
-test('whatever becomes of charges, the three sums agree to the micro-USD', async () => {
+test('keeps the three totals equal to the micro-USD, however charges move', async () => {
   const fates = [
     'settle',
     'assume',
@@ -60,7 +60,7 @@ test('whatever becomes of charges, the three sums agree to the micro-USD', async
   )
 })
 
-describe('a fault in one of the sums raises the gauge', () => {
+describe('an error in one of the totals raises the gauge', () => {
   async function spend() {
     const world = await openWithSums()
     for (const n of [1, 2, 3])
@@ -71,7 +71,7 @@ describe('a fault in one of the sums raises the gauge', () => {
   const shown = async (text: Promise<string>): Promise<string[]> =>
     (await text).split('\n').filter((line) => line.startsWith('tollway_ledger_mismatch_usd{'))
 
-  test('the ledger: a row is gone, or says another amount', async () => {
+  test('the ledger: a row is missing, or has another amount', async () => {
     const { sums, metrics, replaced, real, logged } = await spend()
     const rows = await real.history({ since: 0, until: Number.MAX_SAFE_INTEGER })
     tamper(replaced, real, (charge) => (charge.id === rows[0]?.id ? undefined : charge))
@@ -119,7 +119,7 @@ describe('a fault in one of the sums raises the gauge', () => {
     expect(await differences(sums)).toEqual({ ledger_audit: 0n, ledger_metrics: 6000n, audit_metrics: 6000n })
   })
 
-  test('a ledger that cannot be read shows no number, and is told', async () => {
+  test('shows no number for a ledger that cannot be read, and reports it', async () => {
     const { sums, metrics, replaced, timers, logged } = await spend()
     replaced.history = async () => {
       throw new Error('locked')
@@ -136,7 +136,7 @@ describe('a fault in one of the sums raises the gauge', () => {
   })
 })
 
-test('a payment that moves while the sums are read is no difference', async () => {
+test('ignores a payment that moves while the totals are read', async () => {
   const { ledger, sums, authorize, replaced, real } = await openWithSums()
   let n = 0
   replaced.history = async (query) => {
@@ -149,7 +149,7 @@ test('a payment that moves while the sums are read is no difference', async () =
   }
 })
 
-test('what another process books of the own charges is no difference', async () => {
+test('ignores moves of its charges by another process', async () => {
   const one = await openWithSums()
   const timedOut = await one.ledger.uncertain(await one.authorize(1, 5000n), 'timeout')
   const assumed = await one.ledger.settle(await one.authorize(2, 300n), 'assumed', undefined)
@@ -167,7 +167,7 @@ test('what another process books of the own charges is no difference', async () 
   expect(await differences(other.sums)).toEqual(AGREE)
 })
 
-test('a counter that is too large to hold a micro-USD is no difference', async () => {
+test('ignores the rounding of a counter that is too large for a micro-USD', async () => {
   const { ledger, sums, metrics, authorize } = await openWithSums()
   for (const [n, microUsd] of [10n ** 16n, 1n, 1n, 1n, 1n].entries()) {
     await ledger.settle(await authorize(n + 1, microUsd), 'receipt', undefined)
@@ -176,7 +176,7 @@ test('a counter that is too large to hold a micro-USD is no difference', async (
   expect(await differences(sums)).toEqual(AGREE)
 })
 
-test('the counters never go down: what the chain takes off again is counted beside them', async () => {
+test('never lowers a counter: corrections by the chain have counters of their own', async () => {
   const { ledger, metrics, authorize } = await openWithSums()
   await ledger.resolve(
     await ledger.settle(await authorize(1, 900n, 'upto'), 'receipt', undefined),

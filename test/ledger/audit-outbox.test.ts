@@ -17,7 +17,7 @@ const dead = instance('ins_dead', {
   startedAt: NOW - 7_200_000,
 })
 
-test('what a dead process booked and did not tell is told once, naming whom it is told for', async () => {
+test('records the unpublished moves of a dead process once, and names that process', async () => {
   const opened = await openFragile()
   const { ledger, audit, real } = opened
   const charge = await authorized(opened)
@@ -34,7 +34,7 @@ test('what a dead process booked and did not tell is told once, naming whom it i
   })
 })
 
-test('what was told for a dead process is noted at once: a crash loop does not tell it again and again', async () => {
+test('marks moves published for a dead process at once, so that a crash loop does not record them again', async () => {
   const opened = await openFragile()
   const { ledger, real } = opened
   const charge = await authorized(opened)
@@ -44,7 +44,7 @@ test('what was told for a dead process is noted at once: a crash loop does not t
   expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
 })
 
-test('what was told is noted with the next heartbeat, and is not told again', async () => {
+test('marks published moves with the next heartbeat and does not record them again', async () => {
   const opened = await openFragile()
   const { ledger, real } = opened
   await ledger.settle(await authorized(opened), 'receipt', undefined)
@@ -52,7 +52,7 @@ test('what was told is noted with the next heartbeat, and is not told again', as
   expect(await real.outbox.adopt('ins_one', 'ins_two')).toEqual([])
 })
 
-test('a record that waits for the disk is not noted as told', async () => {
+test('does not mark a move as published while its record waits for the disk', async () => {
   const opened = await openFragile()
   const { ledger, audit, real } = opened
   const charge = await authorized(opened)
@@ -67,7 +67,7 @@ test('a record that waits for the disk is not noted as told', async () => {
   expect(audit.types(charge.id)).toEqual(['charge.held', 'charge.authorized', 'charge.uncertain'])
 })
 
-test('a record that the disk may have lost is not noted as told', async () => {
+test('does not mark a move as published when the disk may have lost its record', async () => {
   const opened = await openFragile()
   const { ledger, audit, real } = opened
   const charge = await ledger.settle(await authorized(opened), 'receipt', undefined)
@@ -82,7 +82,7 @@ test('a record that the disk may have lost is not noted as told', async () => {
   expect(await real.outbox.adopt('ins_one', 'ins_one')).toEqual([])
 })
 
-test('a process that closes in peace leaves nothing to tell', async () => {
+test('leaves nothing in the outbox after a normal close', async () => {
   const opened = await openFragile()
   const { ledger, real, replaced } = opened
   await authorized(opened)

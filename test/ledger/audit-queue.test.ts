@@ -11,7 +11,7 @@ function openQueue() {
   return { audit, queue, failures: () => failures }
 }
 
-test('records that fail side by side are written later in the order they came', async () => {
+test('writes records that failed together later, in the order of the calls', async () => {
   const { audit, queue } = openQueue()
   audit.outage = noSpace()
   await Promise.all([1, 2, 3, 4].map((n) => queue.keep('charge.settled', { n })))
@@ -21,7 +21,7 @@ test('records that fail side by side are written later in the order they came', 
   expect(audit.written.map(({ fields }) => fields['n'])).toEqual([1, 2, 3, 4])
 })
 
-test('a record that comes while older ones are being retried is written behind them', async () => {
+test('writes a new record after older ones that are being retried', async () => {
   const { audit, queue } = openQueue()
   audit.next.push(noSpace())
   await queue.keep('charge.uncertain', { n: 1 })
@@ -34,7 +34,7 @@ test('a record that comes while older ones are being retried is written behind t
   expect(audit.written.map(({ fields }) => fields['n'])).toEqual([1, 2, 3])
 })
 
-test('nothing new is written while an older record waits, and nothing is written twice', async () => {
+test('rule 9: refuses new records while an older one waits, and writes none twice', async () => {
   const { audit, queue, failures } = openQueue()
   audit.outage = noSpace()
   await queue.keep('charge.settled', { n: 1 })
@@ -46,14 +46,14 @@ test('nothing new is written while an older record waits, and nothing is written
   expect(audit.written.map(({ fields }) => fields['n'])).toEqual([1])
 })
 
-test('a file that would refuse the next record is found out without writing one', async () => {
+test('rule 9: detects that the file would refuse a record without writing one', async () => {
   const { audit, queue } = openQueue()
   audit.outage = new Error('it was deleted')
   await expect(queue.check()).rejects.toMatchObject(UNAVAILABLE)
   expect(audit.written).toEqual([])
 })
 
-test('a record with a field that must not be recorded is written without it, and holds up no other', async () => {
+test('writes a record without its forbidden field and does not block other records', async () => {
   const { audit, queue, failures } = openQueue()
   const model = 'ab'.repeat(65)
   await queue.keep('charge.settled', { charge: 'chg_1', model, amount: 1000n, signature: 'x' })

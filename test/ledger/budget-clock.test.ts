@@ -51,7 +51,7 @@ const DAYS = [{ window: 'day' }] as const
 const ROLLING = [{ window: 'rolling', lengthMs: DAY }] as const
 
 describe('a clock that jumps forward', () => {
-  test('frees no hold in its window: the hold keeps the day it was made on', async () => {
+  test('rule 2: frees no hold, which keeps the day of its reservation', async () => {
     const { clock, reserve, refusal, sum } = await open(DAYS, at('2026-11-21T23:59:59.900Z'))
     await reserve()
     clock.time += 200
@@ -61,7 +61,7 @@ describe('a clock that jumps forward', () => {
     expect(await refusal()).toContain('resets 2026-11-22T00:00:00Z')
   })
 
-  test('ends the lease of an unsigned hold, which then cannot be signed any more', async () => {
+  test('rule 2: ends the lease of an unsigned hold, which can then no longer be authorized', async () => {
     const { ledger, clock, reserve } = await open(DAYS, at('2026-11-21T10:00:00Z'))
     const held = await reserve()
     clock.time += HOUR
@@ -71,7 +71,7 @@ describe('a clock that jumps forward', () => {
     })
   })
 
-  test('frees what was sent only when the window of its reservation is over, and never early after it is set right', async () => {
+  test('frees a sent payment only when the window of its reservation is over, and never early after the clock is corrected', async () => {
     const { ledger, clock, reserve, refusal, sum } = await open(ROLLING, at('2026-11-21T10:00:00Z'))
     await ledger.uncertain(await ledger.authorize(await reserve(), signed(1)), 'timeout')
     clock.time += DAY
@@ -83,7 +83,7 @@ describe('a clock that jumps forward', () => {
 })
 
 describe('a clock that jumps backward', () => {
-  test('does not give a day twice: each day has one sum, whatever order they come in', async () => {
+  test('rule 2: does not allow the limit of a day twice, in whatever order the days come', async () => {
     const { clock, reserve, refusal } = await open(DAYS, at('2026-11-21T12:00:00Z'))
     await reserve()
     clock.time += DAY
@@ -94,7 +94,7 @@ describe('a clock that jumps backward', () => {
     await refusal()
   })
 
-  test('does not double a rolling window: what was reserved in the future counts already', async () => {
+  test('rule 2: does not double a rolling window, because charges reserved in the future already count', async () => {
     const { clock, reserve, refusal, sum } = await open(ROLLING, at('2026-11-21T12:00:00Z'))
     await reserve()
     clock.time -= 20 * HOUR
@@ -106,7 +106,7 @@ describe('a clock that jumps backward', () => {
     await reserve()
   })
 
-  test('keeps the hold of a request under way: it can still be signed', async () => {
+  test('keeps the hold of a request in progress, which can still be authorized', async () => {
     const { ledger, clock, reserve } = await open(ROLLING, at('2026-11-21T12:00:00Z'))
     const held = await reserve()
     clock.time -= DAY
@@ -137,7 +137,7 @@ describe('a change of daylight saving', () => {
     await reserve()
   })
 
-  test('the hour that comes twice is two hours, with a limit each', async () => {
+  test('treats the repeated hour as two hours with a limit each', async () => {
     const rules = [{ window: 'hour', timezone: 'Europe/Berlin' }] as const
     const { clock, reserve, refusal } = await open(rules, at('2026-10-25T00:30:00Z'))
     await reserve()
@@ -147,7 +147,7 @@ describe('a change of daylight saving', () => {
     expect(await refusal()).toContain('try again 2026-10-25T02:00:00Z')
   })
 
-  test('a rolling day is 24 hours, whatever the clocks on the wall do', async () => {
+  test('keeps a rolling day at 24 hours', async () => {
     const { clock, reserve, refusal } = await open(ROLLING, at('2026-10-24T22:00:00Z'))
     await reserve()
     clock.time += DAY - 1
@@ -157,8 +157,8 @@ describe('a change of daylight saving', () => {
   })
 })
 
-describe('what is told', () => {
-  test('the soft limit: one record and one event per window, and no refusal', async () => {
+describe('reports', () => {
+  test('a passed soft limit with one record and one event per window, without refusing', async () => {
     const { clock, audit, events, reserve } = await open(
       [{ limit: 10_000n, soft: 1500n }],
       at('2026-11-21T12:00:00Z'),
@@ -180,7 +180,7 @@ describe('what is told', () => {
     expect(events.filter(({ type }) => type === 'budget_soft_limit')).toHaveLength(2)
   })
 
-  test('a dry run: everything is taken, each refusal that would have been is on record, the sums are kept', async () => {
+  test('each refusal that a budget in dry run would make, while it takes every claim and keeps the sums', async () => {
     const { audit, events, reserve, sum } = await open(
       [
         { name: 'watch', enforce: false },
@@ -202,7 +202,7 @@ describe('what is told', () => {
     expect(events.filter(({ type }) => type === 'budget_refused')).toEqual([])
   })
 
-  test('a refusal says which budget and whose, and the record has the amounts', async () => {
+  test('a refusal with its budget and subject, and its amounts in the record', async () => {
     const { reserve, refusal, events, ledger, budgets } = await open(
       [{ name: 'each', per: 'tag' }],
       at('2026-11-21T12:00:00Z'),
@@ -235,7 +235,7 @@ describe('an asset without a USD value', () => {
     await expect(ledger.reserve(unpriced, budgets, false)).rejects.toMatchObject({ code: 'unpriced_asset' })
   })
 
-  test('is taken, and limited, by a budget in that asset; one that only watches USD does not stop it', async () => {
+  test('is limited by a budget in that asset, and not stopped by a USD budget that does not refuse', async () => {
     const { ledger, budgets } = await open(
       [
         { name: 'obol', limit: 9n, asset: { symbol: 'OBOL', decimals: 18 } },

@@ -10,7 +10,7 @@ const clock = { now: () => NOW }
 const self = thisInstance(clock)
 
 describe('this process', () => {
-  test('is described so that it can be found again', () => {
+  test('is described so that another process can recognise it', () => {
     expect(self).toMatchObject({ pid: process.pid, startedAt: NOW, heartbeatAt: NOW })
     expect(self.id).toMatch(/^ins_[0-9a-f]{24}$/)
     expect(self.processStart).toMatch(/^\d+$/)
@@ -49,7 +49,7 @@ describe('another process of this machine', () => {
     expect(await isDead(instance, self, NOW)).toBe(true)
   })
 
-  test('is dead while its parent has not noticed yet', async () => {
+  test('is dead although its parent has not collected it yet', async () => {
     // A shell that has become `sleep` never asks for the child it started before.
     const script = 'exec 3<&0; cat <&3 >/dev/null & echo $!; exec sleep 20 3<&- <&-'
     const parent = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -68,12 +68,12 @@ describe('another process of this machine', () => {
     expect(await isDead({ ...instance, processStart: '' }, self, NOW)).toBe(false)
   })
 
-  test('that is known to run is alive however far the clock has jumped', async () => {
+  test('is alive while the system reports it as running, however far the clock has jumped', async () => {
     const { instance } = await startChild()
     expect(await isDead(instance, self, NOW + 365 * 86_400_000)).toBe(false)
   })
 
-  test('that cannot be told from another of its id is dead once the heartbeat is too old', async () => {
+  test('is dead once its heartbeat is too old, when its start time is unknown', async () => {
     const { instance } = await startChild()
     const unknown = { ...instance, processStart: '' }
     expect(await isDead(unknown, self, NOW + 30_000)).toBe(false)
@@ -82,7 +82,7 @@ describe('another process of this machine', () => {
   })
 })
 
-test('a process elsewhere is judged by its heartbeat alone, whatever runs here under its id', async () => {
+test('judges a process on another host by its heartbeat only, whatever runs here under its id', async () => {
   const elsewhere = { ...self, host: 'other', pid: 2 ** 22 + 1 }
   expect(await isDead(elsewhere, self, NOW + 30_000)).toBe(false)
   expect(await isDead(elsewhere, self, NOW + 30_001)).toBe(true)
@@ -93,17 +93,17 @@ test('a process elsewhere is judged by its heartbeat alone, whatever runs here u
 describe('/proc/<pid>/stat', () => {
   const rest = '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 987654 20 21'
 
-  test('is read whatever the process calls itself', () => {
+  test('is parsed whatever the name of the process contains', () => {
     for (const name of ['node', 'a b', 'a) S (b', ') Z 1 2 (', '((', 'x\ny', '']) {
       expect(parseProcessStat(`42 (${name}) S ${rest}\n`), name).toEqual({ start: '987654', ended: false })
     }
   })
 
-  test('tells ended processes', () => {
+  test('recognises ended processes', () => {
     expect(parseProcessStat(`42 (node) Z ${rest}`)).toEqual({ start: '987654', ended: true })
   })
 
-  test('anything else is not read', () => {
+  test('gives nothing for other text', () => {
     for (const junk of ['', '42 node S', '42 (node) S 1 2', '42 (node)']) {
       expect(parseProcessStat(junk)).toBeUndefined()
     }

@@ -20,8 +20,8 @@ function isSettled(event: unknown): boolean {
   return (event as { charge: Charge }).charge.state === 'settled'
 }
 
-describe('when the store refuses what has happened already', () => {
-  test('the caller gets the charge as it will stand, and it is booked once the store works, once', async () => {
+describe('when the store refuses a move that has already happened', () => {
+  test('returns the charge as it will be and records the move once, when the store works again', async () => {
     const { ledger, audit, real, replaced, events } = await openFragile()
     const charge = await authorized(ledger)
     replaced.move = async () => {
@@ -39,7 +39,7 @@ describe('when the store refuses what has happened already', () => {
     expect(spent(events)).toBe(1)
   })
 
-  test('no seller is asked for what could not be paid, until the store works again', async () => {
+  test('rule 9: asks no seller until the store works again', async () => {
     const { ledger, replaced } = await openFragile()
     await ledger.refuseWhileFailing()
     const refuse = async (): Promise<never> => {
@@ -54,7 +54,7 @@ describe('when the store refuses what has happened already', () => {
     expect(await ledger.reserve(wanted(), RULES, true)).toMatchObject({ state: 'held' })
   })
 
-  test('requests that come together while it refuses ask it once', async () => {
+  test('shares one attempt among concurrent requests', async () => {
     const { ledger, replaced, counts } = await openFragile()
     const gate = Promise.withResolvers<void>()
     replaced.reserve = async () => {
@@ -68,7 +68,7 @@ describe('when the store refuses what has happened already', () => {
     expect(counts.get('ping')).toBe(1)
   })
 
-  test('a release that could not be booked gives its hold back before the next reservation', async () => {
+  test('frees a hold whose release failed before the next reservation', async () => {
     const { ledger, replaced } = await openFragile()
     const rules = [{ ...RULES[0], limit: 1000n }]
     const held = await ledger.reserve(wanted(), rules, true)
@@ -81,7 +81,7 @@ describe('when the store refuses what has happened already', () => {
     expect(await ledger.reserve(wanted(), rules, true)).toMatchObject({ state: 'held' })
   })
 
-  test('one move that the store never takes holds up neither the others nor the heartbeat, and is told', async () => {
+  test('reports a move that the store never takes, without blocking the others or the heartbeat', async () => {
     const { ledger, real, replaced, counts } = await openFragile()
     const [bad, good] = [await authorized(ledger), await authorized(ledger)]
     replaced.move = async () => {
@@ -99,7 +99,7 @@ describe('when the store refuses what has happened already', () => {
     await expect(ledger.ping()).rejects.toThrow('the sums are missing')
   })
 
-  test('whatever the store throws, a charge that was sent never becomes an error', async () => {
+  test('never turns a sent charge into an error, whatever the store throws', async () => {
     const { ledger, replaced } = await openFragile()
     const charge = await authorized(ledger)
     for (const thrown of [new Error('there is no charge'), new TypeError('x'), 'text']) {
@@ -111,7 +111,7 @@ describe('when the store refuses what has happened already', () => {
     }
   })
 
-  test('closing books what waits instead of calling it uncertain', async () => {
+  test('records pending moves on closing instead of making them uncertain', async () => {
     const { ledger, audit, real, replaced } = await openFragile()
     const charge = await authorized(ledger)
     replaced.move = async () => {
@@ -125,7 +125,7 @@ describe('when the store refuses what has happened already', () => {
     expect(audit.types().slice(-2)).toEqual(['charge.settled', 'instance.closed'])
   })
 
-  test('what the store does not take even at the end is told to the audit file, and counts on as uncertain', async () => {
+  test('rule 4: records a move that the store never took in the audit file, and counts it as uncertain', async () => {
     const { ledger, audit, real, replaced } = await openFragile()
     const charge = await authorized(ledger)
     replaced.move = async () => {
@@ -143,7 +143,7 @@ describe('when the store refuses what has happened already', () => {
     })
   })
 
-  test('both files are let go although each fails', async () => {
+  test('closes store and audit file although both fail', async () => {
     const { ledger, audit, replaced } = await openFragile()
     const refuse = async (): Promise<never> => {
       throw diskFull()
@@ -154,8 +154,8 @@ describe('when the store refuses what has happened already', () => {
   })
 })
 
-describe('when another process was faster', () => {
-  test('a charge it made uncertain, taking this process for dead, is settled all the same', async () => {
+describe('when another process moved the charge first', () => {
+  test('settles a charge that it made uncertain because this process appeared dead', async () => {
     const { ledger, audit, real } = await openFragile()
     const charge = await authorized(ledger)
     await real.retire('ins_one', 1, 'instance_dead')
@@ -163,7 +163,7 @@ describe('when another process was faster', () => {
     expect(audit.types(charge.id).at(-1)).toBe('charge.settled')
   })
 
-  test('a charge that is uncertain already stays so without an error, and the open intent is closed', async () => {
+  test('keeps an uncertain charge uncertain without an error, and closes it in the audit file', async () => {
     const { ledger, audit, real } = await openFragile()
     const charge = await authorized(ledger)
     await real.retire('ins_one', 1, 'instance_dead')
@@ -175,7 +175,7 @@ describe('when another process was faster', () => {
     await ledger.beat()
   })
 
-  test('a receipt for a charge the chain proved unspent is flagged, and the chain keeps its word', async () => {
+  test('rule 4: flags a receipt for a charge that the chain proved unspent, and keeps it released', async () => {
     const { ledger, real, events } = await openFragile()
     const charge = await authorized(ledger)
     await real.move(charge.id, { to: 'uncertain', at: 1, reason: 'instance_dead' })
@@ -188,7 +188,7 @@ describe('when another process was faster', () => {
     await ledger.ping()
   })
 
-  test('a move that waited in memory and was overtaken meanwhile is let go', async () => {
+  test('drops a pending move when another process moved the charge meanwhile', async () => {
     const { ledger, real, replaced } = await openFragile()
     const charge = await authorized(ledger)
     replaced.move = async () => {
@@ -204,7 +204,7 @@ describe('when another process was faster', () => {
 })
 
 describe('when the audit file refuses', () => {
-  test('nothing is reserved or authorized, the hold is given back, and the records come in order later', async () => {
+  test('rule 9: reserves and authorizes nothing, frees the hold, and writes the records in order later', async () => {
     const { ledger, audit, real } = await openFragile()
     audit.outage = noSpace()
     await expect(ledger.reserve(wanted(), RULES, true)).rejects.toMatchObject({ code: 'audit_unavailable' })
@@ -219,7 +219,7 @@ describe('when the audit file refuses', () => {
     expect(await real.charge(charge.id)).toMatchObject({ state: 'authorized' })
   })
 
-  test('what happened meanwhile is written afterwards, each charge in the order of its moves', async () => {
+  test('writes what happened meanwhile afterwards, each charge in the order of its moves', async () => {
     const { ledger, audit } = await openFragile()
     const [one, two] = [await authorized(ledger), await authorized(ledger)]
     audit.outage = noSpace()
@@ -231,7 +231,7 @@ describe('when the audit file refuses', () => {
     expect(audit.types(two.id).slice(2)).toEqual(['charge.settled'])
   })
 
-  test('a signature whose record is not durable is never sent: the charge is released', async () => {
+  test('rule 3: never sends a signature whose record is not durable, and releases the charge', async () => {
     const { ledger, audit, real } = await openFragile()
     const held = await ledger.reserve(wanted(), RULES, true)
     audit.next.push(noSpace())
@@ -241,7 +241,7 @@ describe('when the audit file refuses', () => {
   })
 })
 
-test('an observer that throws changes nothing', async () => {
+test('ignores an observer that throws', async () => {
   const { ledger, events } = await openFragile()
   events.push = () => {
     throw new Error('a broken dashboard')

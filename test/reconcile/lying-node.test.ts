@@ -96,7 +96,7 @@ function finalBlock(change: (block: RpcBlock) => RpcBlock): RpcLie {
 /** Less than would be taken for a wrong clock. */
 const ahead = (block: RpcBlock): RpcBlock => ({ ...block, timestamp: plus(block.timestamp, 300) })
 
-describe('a node that is wrong releases nothing, is not believed, and is told of', () => {
+describe('rule 4: a node that contradicts itself releases nothing, is not believed, and is reported', () => {
   test.each<[string, RpcLie, string]>([
     ['is one of another chain', instead('eth_chainId', () => '0x1'), 'wrong_chain_id'],
     ['makes up the time of a block', finalBlock(ahead), 'block_changed'],
@@ -212,7 +212,7 @@ describe('rule 4: a chain from the future frees nothing, however well it agrees 
   })
 })
 
-test('a node that is down releases nothing, and its address is in no log line', async () => {
+test('rule 4: releases nothing while the node is down, and logs its address nowhere', async () => {
   const charge = await uncertain(false)
   await world.advance(VALIDITY_SECONDS + 2)
   const { url } = node
@@ -222,7 +222,7 @@ test('a node that is down releases nothing, and its address is in no log line', 
   expect(lines.join('')).not.toContain(new URL(url).host)
 })
 
-test('a node that lags waits, and one that falls behind itself is not believed', async () => {
+test('waits for a node that lags, and does not believe one that goes back', async () => {
   const charge = await uncertain(false)
   await world.finalize()
   const behind = (await worldBlock('finalized')).number
@@ -248,7 +248,7 @@ async function worldBlock(tag: string): Promise<RpcBlock> {
   return result
 }
 
-test('a node that turns into one of another chain while it is asked releases nothing', async () => {
+test('rule 4: releases nothing when the node switches to another chain during the queries', async () => {
   const charge = await uncertain(false)
   await world.advance(VALIDITY_SECONDS + 2)
   let answered = false
@@ -261,7 +261,7 @@ test('a node that turns into one of another chain while it is asked releases not
   expect(await again(gateway, charge)).toMatchObject({ state: 'released' })
 })
 
-test('a final block that becomes another one is not believed', async () => {
+test('does not believe a final block that was replaced', async () => {
   const charge = await uncertain(false)
   await world.finalize()
   await lookWith(undefined)
@@ -276,7 +276,7 @@ test('a final block that becomes another one is not believed', async () => {
   expect(await again(gateway, charge)).toEqual(charge)
 })
 
-test('one that says unused of a payment that was taken is caught by the event, flagged, and corrected by an honest one', async () => {
+test('rule 4: flags a payment that a node calls unused although its event exists; an honest node corrects it', async () => {
   const charge = await uncertain(true)
   await world.advance(VALIDITY_SECONDS + 2)
   await lookWith(instead('eth_call', () => `0x${'0'.repeat(64)}`))
@@ -290,7 +290,7 @@ test('one that says unused of a payment that was taken is caught by the event, f
   expect(await gateway.metric('tollway_charges_flagged')).toBe(0)
 })
 
-test('one that says used and shows no event settles nothing and releases nothing', async () => {
+test('rule 4: neither settles nor releases when the node says used but shows no event', async () => {
   const charge = await uncertain(true)
   await world.advance(VALIDITY_SECONDS + 2)
   await lookWith(instead('eth_getLogs', () => []))
@@ -301,7 +301,7 @@ test('one that says used and shows no event settles nothing and releases nothing
   expect(await flagsOf(charge)).toEqual([])
 })
 
-test('one that shows the events of another payment has none of them believed', async () => {
+test('ignores the events of another payment', async () => {
   const other = await uncertain(true)
   await world.finalize()
   const charge = await uncertain(true)
@@ -316,7 +316,7 @@ test('one that shows the events of another payment has none of them believed', a
   expect(await again(gateway, other)).toMatchObject({ state: 'settled', proof: 'chain' })
 })
 
-test('one that shows the cancellation of another payment releases nothing', async () => {
+test('rule 4: releases nothing for the cancellation of another payment', async () => {
   const charge = await uncertain(true)
   await world.finalize()
   await lookWith(
@@ -331,7 +331,7 @@ test('one that shows the cancellation of another payment releases nothing', asyn
   expect(await flagsOf(charge)).toEqual(['event_missing'])
 })
 
-test('one whose receipt moved another amount settles and flags', async () => {
+test('settles and flags when the transaction moved another amount', async () => {
   const charge = await uncertain(true)
   await world.finalize()
   await lookWith(
@@ -349,7 +349,7 @@ test('one whose receipt moved another amount settles and flags', async () => {
   expect(await flagsOf(charge)).toEqual(['amount_mismatch'])
 })
 
-test('one whose receipt does not hold the event, or failed, or is not final, settles nothing', async () => {
+test('rule 4: settles nothing by a receipt without the event, a failed one, or one that is not final', async () => {
   const charge = await uncertain(true)
   await world.finalize()
   const changes: ((receipt: object) => object | null)[] = [
@@ -367,7 +367,7 @@ test('one whose receipt does not hold the event, or failed, or is not final, set
 })
 
 describe('a node that limits the range of its events', () => {
-  test('is asked in pieces', async () => {
+  test('is queried in smaller pages', async () => {
     const charge = await uncertain(true)
     await world.chain.levers.mine(200)
     await world.finalize()
@@ -384,7 +384,7 @@ describe('a node that limits the range of its events', () => {
     expect(pages.length).toBeGreaterThan(3)
   })
 
-  test('and refuses even small ones leaves the payment as it is', async () => {
+  test('leaves the payment as it is when it refuses even small pages', async () => {
     const charge = await uncertain(true)
     await world.finalize()
     const report = await lookWith(async (call, forward) => {
@@ -396,7 +396,7 @@ describe('a node that limits the range of its events', () => {
   })
 })
 
-test('one bad network does not hold up another', async () => {
+test('does not let one failing network block another', async () => {
   const charge = await uncertain(false)
   await world.advance(VALIDITY_SECONDS + 2)
   const two = await startReader(

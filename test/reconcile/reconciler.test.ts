@@ -154,7 +154,7 @@ describe('an uncertain payment', () => {
     },
   )
 
-  test('that was never taken waits while it could still be taken, and is released once that is final', async () => {
+  test('rule 4: that was never taken waits while it could still be taken, and is released once that is final', async () => {
     world.facilitator.faults.settle.push({ status: 500 })
     const before = await counted(gateway)
     const charge = await pay('official/m')
@@ -184,7 +184,7 @@ describe('an uncertain payment', () => {
     expect(await again(gateway, charge)).toMatchObject({ state: 'released', reason: 'chain_canceled' })
   })
 
-  test('of a block that is not final yet waits', async () => {
+  test('rule 4: waits while its block is not final', async () => {
     world.facilitator.faults.settle.push({ status: 500, afterwards: true })
     const charge = await pay('official/m')
     await reconcile(gateway)
@@ -247,7 +247,7 @@ describe('a payment that was answered', () => {
     expect(await again(gateway, charge)).toMatchObject({ state: 'settled', proof: 'chain', transaction })
   })
 
-  test('without a receipt is released when it never was, and not before', async () => {
+  test('rule 4: without a receipt is released once the chain proves it unspent, and not before', async () => {
     const before = await counted(gateway)
     const charge = await pay('fake/m')
     expect(charge).toMatchObject({ state: 'settled', proof: 'assumed' })
@@ -262,7 +262,7 @@ describe('a payment that was answered', () => {
 })
 
 describe('a receipt that lies', () => {
-  test('about being paid is flagged once the chain says otherwise, and stays booked', async () => {
+  test('about being paid is flagged once the chain contradicts it, and the charge stays settled', async () => {
     fakeReceipt = { success: true, transaction: STRANGER, network: world.chain.network }
     const before = await counted(gateway)
     const charge = await pay('fake/m')
@@ -280,7 +280,7 @@ describe('a receipt that lies', () => {
     expect(unproven.map(({ id }) => id)).not.toContain(charge.id)
   })
 
-  test('about its transaction is flagged, and the real one is booked', async () => {
+  test('about its transaction is flagged, and the real one is recorded', async () => {
     changeReceipt = (receipt) => ({ ...receipt, transaction: STRANGER })
     const charge = await pay('front/m')
     expect(charge.transaction).toBe(STRANGER)
@@ -330,7 +330,7 @@ describe('a receipt that lies', () => {
   })
 })
 
-test('what is held or in flight is never touched, whatever the chain says', async () => {
+test('never touches held charges or charges in flight, whatever the chain says', async () => {
   world.facilitator.faults.settle.push({ delayMs: 1000 })
   flying = Promise.withResolvers()
   const paying = ask(gateway.url, question('official/m'))
@@ -343,7 +343,7 @@ test('what is held or in flight is never touched, whatever the chain says', asyn
 })
 
 // Late, because x402 v1 sellers refuse what a clock signs that is this far ahead of theirs.
-test('a payment that its payer cancelled long after it could be used is released as cancelled', async () => {
+test('releases a payment that its payer cancelled long after its validity as cancelled', async () => {
   world.facilitator.faults.settle.push({ status: 500 })
   const charge = await pay('official/m')
   await world.advance(3000)
@@ -353,7 +353,7 @@ test('a payment that its payer cancelled long after it could be used is released
   expect(await again(gateway, charge)).toMatchObject({ state: 'released', reason: 'chain_canceled' })
 })
 
-test('in the end ledger, budget, audit file and chain agree to the atom', async () => {
+test('leaves ledger, budget, audit file and chain equal to the atom', async () => {
   await world.finalize()
   await world.advance(VALIDITY_SECONDS + 2)
   await reconcile(gateway)
@@ -378,7 +378,7 @@ test('in the end ledger, budget, audit file and chain agree to the atom', async 
   expect(await gateway.metric('tollway_reconcile_runs_total', { result: 'done' })).toBeGreaterThan(5)
 })
 
-test('without a node nothing is released, and log and gauge say so once', async () => {
+test('rule 4: releases nothing without a node, and reports it once in log and gauge', async () => {
   const lines: string[] = []
   const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) })
   const alone = await startReader(world, { fake: fake.apiBase }, { config: { chains: {} }, log })

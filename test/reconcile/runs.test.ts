@@ -69,7 +69,7 @@ async function reconcilerFor(store: Store, chains: readonly ChainReader[]) {
   return { reconciler, ledger, timers, events, failures }
 }
 
-test('a run of the timer looks at so many, oldest first, and the next goes on where it ended: none starves', async () => {
+test('checks a bounded number of charges per timer run, oldest first, and continues there in the next run', async () => {
   const { store, ids } = await uncertainCharges(1101)
   const asked: string[] = []
   const nonces = new Map(
@@ -106,7 +106,7 @@ test('a run of the timer looks at so many, oldest first, and the next goes on wh
   expect(asked).toEqual(ids)
 })
 
-test('charges that are later than the final block cost no question', async () => {
+test('sends no query for charges that are later than the final block', async () => {
   const { store } = await uncertainCharges(3)
   let asked = 0
   const chain = quietChain({ authorizationState: async () => (asked += 1) < 0 }, -1)
@@ -115,7 +115,7 @@ test('charges that are later than the final block cost no question', async () =>
   expect(asked).toBe(0)
 })
 
-test('of two processes that look at once each payment is booked by one', async () => {
+test('moves each payment once when two processes check at the same time', async () => {
   const { store, ids } = await uncertainCharges(20)
   const past = quietChain({}, 3600)
   const one = await reconcilerFor(store, [past])
@@ -157,7 +157,7 @@ test('runs at start and then on the timer, one at a time, until it is closed', a
   expect(timers.size).toBe(0)
 })
 
-test('a ledger that fails ends the run, which is told, and the next one finishes it', async () => {
+test('reports a run that the ledger ended, and finishes it with the next run', async () => {
   const { store, ids } = await uncertainCharges(8)
   const refused = new TollwayError({ code: 'store_unavailable', message: 'the disk is full' })
   let writable = false
@@ -183,7 +183,7 @@ test('a ledger that fails ends the run, which is told, and the next one finishes
   await reconciler.close()
 })
 
-test('closing ends a run that waits for a node, says nothing about that node, and books nothing', async () => {
+test('ends a run that waits for a node on closing, without judging the node or moving a charge', async () => {
   const { store } = await uncertainCharges(1)
   const hanging = Promise.withResolvers<boolean>()
   const asking = Promise.withResolvers<void>()

@@ -56,7 +56,7 @@ async function filled(store: Store, count: number, own: VoucherPool = pool()): P
 const day = (limit: bigint): BudgetRule => ({ name: 'all', limit, window: 'day', timezone: 'UTC' })
 
 onEachStore('the book', (store) => {
-  test('claims with words: empty, expired and other terms are told apart', async () => {
+  test('explains a refused claim: empty, expired or other terms', async () => {
     const { ledger, book } = await filled(store(), 1)
     const held = await ledger.reserve({ ...fixed, amount: 24_000n }, [], false)
     await expect(book.claim(held.id, 'eip3009')).rejects.toMatchObject({
@@ -69,7 +69,7 @@ onEachStore('the book', (store) => {
     await expect(book.claim(late.id, 'eip3009')).rejects.toMatchObject({ code: 'pool_exhausted' })
   })
 
-  test('hands vouchers over within the budgets, recorded as sent, and gives the same ones again for the same file', async () => {
+  test('rule 8: exports vouchers within the budgets, recorded as authorized, and returns the same ones for the same file', async () => {
     const { ledger, book, audit } = await filled(store(), 5)
     const { vouchers, stopped } = await book.export(pool(), 5, [day(69_000n)], 'req')
     expect([vouchers.length, stopped?.code]).toEqual([3, 'budget_exhausted'])
@@ -93,7 +93,7 @@ onEachStore('the book', (store) => {
     expect([rest.vouchers.length, rest.stopped?.code]).toEqual([2, 'pool_exhausted'])
   })
 
-  test('what was handed over at another price is not written into the file again; it stays counted', async () => {
+  test('rule 8: does not write an export at another price into the file again, and keeps counting it', async () => {
     const { book } = await filled(store(), 2)
     await book.export(pool(), 2, [], 'req')
     const dearer = pool({ amount: 24_000n })
@@ -104,7 +104,7 @@ onEachStore('the book', (store) => {
     expect(await store().charges({ states: ['authorized'] })).toHaveLength(3)
   })
 
-  test('what a payer of ours gives back of a hand-over is recorded for the request that sends it, and counts once', async () => {
+  test('rule 8: counts an exported voucher once when a payer of ours returns it for a request', async () => {
     const { ledger, book, audit } = await filled(store(), 1)
     const { vouchers } = await book.export(pool(), 1, [day(46_000n)], 'req')
     const [voucherOut] = vouchers
@@ -135,7 +135,7 @@ onEachStore('the book', (store) => {
     })
   })
 
-  test('a reservation that ended while it was signed for is reservation_lost, and the store is not to blame', async () => {
+  test('answers reservation_lost when the reservation ended during signing, without blaming the store', async () => {
     const { ledger } = await filled(store(), 1)
     const held = await ledger.reserve(fixed, [], false)
     await ledger.release(held, 'test')
@@ -146,7 +146,7 @@ onEachStore('the book', (store) => {
     expect(await store().charge(held.id)).toMatchObject({ state: 'released' })
   })
 
-  test('a process that ends after handing over leaves its vouchers counted as uncertain, never as ready', async () => {
+  test('rule 8: counts exported vouchers as uncertain, never as ready, after the exporting process ended', async () => {
     const { book } = await filled(store(), 2)
     await book.export(pool(), 2, [], 'req')
     await store().retire('ins_one', NOW, 'instance_dead')
@@ -154,7 +154,7 @@ onEachStore('the book', (store) => {
     expect(await book.exported(pool())).toHaveLength(2)
   })
 
-  test('drains: nothing comes in, the rest is used up, and only then the pool goes', async () => {
+  test('drains a pool: adds nothing, uses the rest, and only then removes it', async () => {
     const { ledger, book, audit } = await filled(store(), 1)
     await book.drain(pool())
     expect(await book.add(pool(), [voucher(9)], false)).toMatchObject({ refused: { draining: 1 } })
@@ -170,7 +170,7 @@ onEachStore('the book', (store) => {
 })
 
 describe('the refiller', () => {
-  test('looks once at a time off the request path, tells failures and ends when it is closed', async () => {
+  test('runs one at a time in the background, reports failures and ends when it is closed', async () => {
     const refill = { threshold: 3, count: 1, maxTotal: undefined, maxPerDay: undefined, maxPrice: undefined }
     const { book } = await filled(memoryStore(), 2, pool({ refill }))
     let running = 0
@@ -211,7 +211,7 @@ describe('the refiller', () => {
   })
 })
 
-describe('whatever happens in whatever order', () => {
+describe('in any order of events', () => {
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('claim' as const) }) },
     ...(['record', 'release', 'settle', 'uncertain', 'unproven'] as const).map((what) => ({
@@ -224,7 +224,7 @@ describe('whatever happens in whatever order', () => {
     { weight: 1, arbitrary: fc.record({ do: fc.constant('give back' as const), which: fc.nat(20) }) },
   )
 
-  test('each voucher is sent at most once, is in exactly one state, and no claimed one comes back after it was recorded', async () => {
+  test('rule 5: each voucher is sent at most once, has exactly one state, and is never free again once recorded', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
         const store = memoryStore()
