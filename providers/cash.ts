@@ -1,4 +1,4 @@
-/** A toy payer for tests: no chain and no key. What it hands out is worth nothing. */
+/** A toy payer for tests, without chain and key. Its payments are worth nothing. */
 import { randomBytes } from 'node:crypto'
 import { composeAuthorization } from '../src/core/payer/eip3009.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
@@ -24,7 +24,7 @@ export interface CashPayment {
   readonly outcome: ChargeOutcome | undefined
 }
 
-/** A payer that remembers what it was asked. */
+/** A payer that records the payments it was asked for. */
 export interface CashProvider extends Provider {
   /** Oldest first. */
   readonly payments: readonly CashPayment[]
@@ -32,7 +32,7 @@ export interface CashProvider extends Provider {
   readonly isClosed: boolean
 }
 
-/** Whom toy payments come from. */
+/** The address that toy payments come from. */
 const TOY_PAYER = '0x00000000000000000000000000000000000ca581'
 
 /** Makes a toy payer. It supports the schemes `cash` and `exact`. */

@@ -1,2 +1,2 @@
-/** Who pays: one factory per kind of payer. */
+/** Payers: one factory per kind. */
 export { direct, type DirectOptions } from './direct/direct.ts'

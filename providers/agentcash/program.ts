@@ -1,4 +1,4 @@
-/** Pays by AgentCash's own program, which keeps the key: as one server (`mcp`), or as a command per payment (`cli`). */
+/** Pays through AgentCash's own program, which keeps the key: as one server (`mcp`), or as a command per payment (`cli`). */
 import { homedir } from 'node:os'
 import { z } from 'zod'
 import { findNetwork } from '../../src/core/money/assets.ts'
@@ -20,17 +20,17 @@ export interface AgentcashProgramOptions {
   readonly mode: 'mcp' | 'cli'
   /** Absolute path of the installed program. */
   readonly binary: string
-  /** Networks it may pay on; default Base, the only EVM network it knows. */
+  /** Networks it may pay on; default Base, the only EVM network that AgentCash supports. */
   readonly networks?: readonly string[] | undefined
   /** Directory that holds `.agentcash`; default the home directory. */
   readonly home?: string | undefined
   /** Further arguments for every start, e.g. `--dev`. */
   readonly args?: readonly string[] | undefined
-  /** Payments under way at once; default 8 (`mcp`) and 2 (`cli`, 185 MB each). */
+  /** The most payments in flight; default 8 (`mcp`) or 2 (`cli`, 185 MB each). */
   readonly concurrency?: number | undefined
-  /** Longest wait for its payment, milliseconds; default 25,000; at most 28,000. */
+  /** Longest wait for a payment, milliseconds; default 25,000; at most 28,000. */
   readonly timeoutMs?: number | undefined
-  /** Environment of which PATH and the like go to the program; default this process's. */
+  /** The environment from which PATH and a few more variables are passed on; default this process's. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
   readonly clock?: Clock | undefined
   readonly timers?: Timers | undefined
@@ -58,12 +58,12 @@ const SCHEMA = z.strictObject({
 
 const PROGRAM = 'AgentCash'
 
-/** It holds its request open as long as the charge is; afterwards its opinion does not matter. */
+/** AgentCash keeps its request open until the charge is closed; when it gives up after that has no effect. */
 const CALL_TIMEOUT_MS = 3_600_000
 
 /**
- * Starts such a payer. AgentCash itself starts with the first payment.
- * @throws ConfigError for a mistake in the options, a binary that is not there, or a missing package
+ * Starts the payer. AgentCash itself starts with the first payment.
+ * @throws ConfigError for a mistake in the options, a missing binary, or a missing package
  */
 export async function agentcashProgram(options: AgentcashProgramOptions): Promise<Provider> {
   const parsed = parseProviderOptions('agentcash', SCHEMA, options)
@@ -97,7 +97,7 @@ function driverOf(agentcash: Agentcash): Driver {
   }
 }
 
-/** AgentCash counts every token as USDC; what the amount would be as such is what it compares. */
+/** AgentCash treats every token as USDC, so its ceiling is the amount read as USDC. */
 function ceilingOf({ amount }: Quote): string {
   return formatUsd(amount)
 }
@@ -107,7 +107,7 @@ function failure(cause: string, { asset }: Quote): TollwayError {
     return new TollwayError({
       code: 'insufficient_funds',
       message: `The AgentCash wallet cannot cover the quote on ${asset.network}; nothing was sent.`,
-      advice: ['Fund it (agentcash fund), and look with agentcash balance.'],
+      advice: ['Fund it with `agentcash fund`, and check it with `agentcash balance`.'],
       details: { payer_fault: cause },
     })
   }

@@ -1,4 +1,4 @@
-/** Pays with the AgentCash wallet by itself: exact quotes, receipts and true streaming, without the program. */
+/** Pays with the AgentCash wallet directly, without AgentCash's program: exact quotes, receipts and real streaming. */
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../../src/core/clock.ts'
@@ -11,7 +11,7 @@ export interface AgentcashWalletOptions {
   readonly wallet?: string | undefined
   /** Networks it may pay on; default Base, where AgentCash wallets are funded. */
   readonly networks?: readonly string[] | undefined
-  /** JSON-RPC addresses by network: with one, balance and contract are looked at before anything is reserved. */
+  /** JSON-RPC addresses by network: with a node, balance and contract are checked before anything is reserved. */
   readonly nodes?: Readonly<Record<string, string>> | undefined
   readonly clock?: Clock | undefined
 }
@@ -22,8 +22,8 @@ export function defaultAgentcashWallet(): string {
 }
 
 /**
- * Starts such a payer with its own signer thread, which alone reads the wallet.
- * @throws ConfigError for a mistake in the options, or a wallet that is missing, badly kept or malformed
+ * Starts the payer with its own signer thread, which alone reads the wallet.
+ * @throws ConfigError for a mistake in the options, or a wallet that is missing, malformed or readable by others
  */
 export async function agentcashWallet(options: AgentcashWalletOptions = {}): Promise<Provider> {
   const { wallet = defaultAgentcashWallet(), networks = ['base'], nodes = {}, clock } = options

@@ -1,6 +1,5 @@
 /**
- * Pays by itself: `exact` by EIP-3009 (x402 v1 and v2) or Permit2 and `upto` by Permit2, signed with a key of ours or by a
- * remote signer.
+ * Pays with a key of ours or a remote signer: `exact` by EIP-3009 (x402 v1 and v2) or Permit2, and `upto` by Permit2.
  */
 import { findNetwork } from '../../src/core/money/assets.ts'
 import { composeAuthorization, toTyped, toWire } from '../../src/core/payer/eip3009.ts'
@@ -30,13 +29,13 @@ import { checkWallet } from './wallet-check.ts'
 
 /** Options of {@link direct}. */
 export interface DirectOptions {
-  /** Where the private key is. One environment variable serves one payer: it is removed when the payer starts. */
+  /** Where the private key is kept. An environment variable serves only one payer: it is removed when the payer starts. */
   readonly key: SignerReference
   /** Networks it may pay on: aliases such as `base-sepolia`, or CAIP-2 ids. */
   readonly networks: readonly string[]
   /**
-   * JSON-RPC addresses by network. With one, contract, balance and Permit2's allowance are checked before anything is signed;
-   * a node that does not answer blocks nothing. Allowances can be brought along (EIP-2612) only with one.
+   * JSON-RPC addresses by network. With a node, contract, balance and Permit2's allowance are checked before anything is signed;
+   * a node that does not answer blocks nothing. Payments can carry their own allowance (EIP-2612) only with a node.
    */
   readonly nodes?: Readonly<Record<string, string>> | undefined
   /** Longest wait for a signature, milliseconds; default 10,000. */
@@ -47,13 +46,13 @@ export interface DirectOptions {
 }
 
 const NONCE_BYTES = 32
-/** A node that takes longer blocks nothing: the payment goes on without it. */
+/** The longest wait for a node; after that the payment continues without its answer. */
 const NODE_TIMEOUT_MS = 5_000
 
 /**
  * Starts a payer with its own signer.
- * @throws ConfigError for a mistake in the options, or a key that is missing, badly kept or malformed
- * @throws TollwayError `signer_unavailable` when the signer does not start or answer
+ * @throws ConfigError for a mistake in the options, or a key that is missing, malformed or readable by others
+ * @throws TollwayError `signer_unavailable` when the signer does not start or respond
  */
 export async function direct(options: DirectOptions): Promise<Provider> {
   const parsed = parseProviderOptions('direct', DIRECT_OPTIONS, options)
@@ -105,7 +104,7 @@ class Direct implements Provider {
   async presign(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]> {
     const watch = this.#vetted(quote)
     if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
-    // The most that `upto` may take is not known to be its price: nothing is signed ahead for it.
+    // The maximum of `upto` is not its price, so nothing is signed in advance for it.
     if (quote.scheme !== 'exact') throw unpayable(quote)
     const { signer, clock } = this.#parts
     const now = clock.now()
@@ -186,7 +185,7 @@ class Direct implements Provider {
     if (!sponsor || !watch) return await this.#transfer(quote, signal, undefined)
     await this.#line.enter(quote.asset.address, charge, signal)
     try {
-      // The one before may have left an allowance that suffices.
+      // The previous payment may have left a sufficient allowance.
       const again = await checkWallet(quote, watch)
       if (!again.sponsor) {
         this.#line.leave(charge)
@@ -200,7 +199,7 @@ class Direct implements Provider {
     }
   }
 
-  /** @param permitNonce signs an allowance too, with this EIP-2612 nonce */
+  /** @param permitNonce if given, also signs an allowance with this EIP-2612 nonce */
   async #transfer(
     quote: Quote,
     signal: AbortSignal,
@@ -226,13 +225,15 @@ class Direct implements Provider {
   #nonce(): string {
     const bytes = this.#parts.random(NONCE_BYTES)
     if (bytes.length !== NONCE_BYTES) {
-      throw new TypeError(`random(${NONCE_BYTES}) gave ${bytes.length} bytes.`)
+      throw new TypeError(
+        `random(${NONCE_BYTES}) returned ${bytes.length} bytes, so nothing was signed. Return the requested number of bytes.`,
+      )
     }
     return `0x${Buffer.from(bytes).toString('hex')}`
   }
 }
 
-/** What can be signed on EVM networks. Escrow is another message, and unknown methods and flows are not guessed at. */
+/** Whether an offer can be signed. Escrow needs another message, and unknown methods and flows are never guessed. */
 function isPayable({ scheme, network, extra, x402Version }: Offer): boolean {
   const { assetTransferMethod: method, paymentFlow: flow } = extra as {
     readonly assetTransferMethod?: unknown
@@ -240,7 +241,7 @@ function isPayable({ scheme, network, extra, x402Version }: Offer): boolean {
   }
   if (!network.startsWith('eip155:')) return false
   if (flow !== undefined && flow !== 'authorization' && flow !== 'upfront') return false
-  // x402 v1 knows no upto.
+  // x402 v1 has no upto.
   if (scheme === 'upto') return x402Version === 2 && (method === undefined || method === 'permit2')
   return scheme === 'exact' && (method === undefined || method === 'eip3009' || method === 'permit2')
 }
@@ -248,7 +249,7 @@ function isPayable({ scheme, network, extra, x402Version }: Offer): boolean {
 function unpayable(quote: Quote): TollwayError {
   return new TollwayError({
     code: 'no_supported_offer',
-    message: `This payer cannot pay ${quote.asset.symbol} on ${quote.asset.network}: it pays by Permit2, or EIP-3009 tokens whose domain is in the asset table, on its own networks.`,
+    message: `This payer cannot pay ${quote.asset.symbol} on ${quote.asset.network}; nothing was signed. It pays on its own networks, by Permit2 or, for tokens whose EIP-712 domain is in the asset table, by EIP-3009.`,
     advice: ["Add the network to the payer's networks, or the token's domain to the asset table."],
   })
 }

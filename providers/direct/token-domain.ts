@@ -5,7 +5,8 @@ import { TypedDigest } from '../../src/io/signer/typed-digest.ts'
 import type { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 
 /**
- * Our own table's, or what the seller says (`extra.eip712Domain`) where the token's contract itself has exactly that separator.
+ * The domain in our own table, or else the one that the seller claims (`extra.eip712Domain`) if it matches the contract's own
+ * `DOMAIN_SEPARATOR`.
  * @returns `undefined` when there is neither, or no node to ask
  */
 export async function provenDomain(quote: Quote, watch: WalletWatch | undefined): Promise<Asset['domain']> {

@@ -1,4 +1,4 @@
-/** Whether a wallet can pay a quote, as far as its nodes say: no node, or one that is silent, refuses nothing. */
+/** Checks with its nodes whether a wallet can pay a quote. Without a node, or when it is silent, nothing is refused. */
 import type { Asset } from '../../src/core/money/assets.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { formatUnits } from '../../src/core/money/money.ts'
@@ -7,16 +7,16 @@ import type { Quote } from '../../src/core/policy/gate.ts'
 import type { WalletFunds } from '../../src/io/chain/wallet-reader.ts'
 import type { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 
-/** What must be done besides signing the payment. */
+/** What is needed besides the payment itself. */
 export interface Readiness {
-  /** The allowance of Permit2 does not suffice, and the seller takes one along with the payment. */
+  /** Permit2's allowance is too low, and the seller accepts a signed one with the payment. */
   readonly sponsor: boolean
 }
 
 /**
- * Looks at contract, balance and allowance.
- * @param times how often the quote is to be paid; of several payments none can bring its allowance along, because each would
- * set it to its own amount
+ * Checks contract, balance and allowance.
+ * @param times how many payments of the quote are wanted; several cannot carry their own allowance, because each would set it to
+ * its own amount
  * @throws TollwayError `asset_not_deployed`, `insufficient_funds`
  */
 export async function checkWallet(
@@ -40,7 +40,7 @@ export async function checkWallet(
 function notDeployed({ symbol, address, network }: Asset): TollwayError {
   return new TollwayError({
     code: 'asset_not_deployed',
-    message: `There is no contract at ${address} on ${network}, where ${symbol} should be.`,
+    message: `There is no contract at ${address} on ${network}, where ${symbol} should be; nothing was signed.`,
     advice: ['Correct the address under assets, or the node under chains.'],
   })
 }
@@ -49,7 +49,7 @@ function tooPoor(asset: Asset, amount: bigint, balance: bigint): TollwayError {
   const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The wallet has ${units(balance)} left on ${asset.network}, and ${units(amount)} are needed; nothing was signed.`,
+    message: `The wallet has ${units(balance)} left on ${asset.network}, but needs ${units(amount)}; nothing was signed.`,
     advice: ['Send the token to the paying address.'],
   })
 }
@@ -57,7 +57,7 @@ function tooPoor(asset: Asset, amount: bigint, balance: bigint): TollwayError {
 function notAllowed(asset: Asset, amount: bigint, allowance: bigint): TollwayError {
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, and ${amount} are needed; nothing was signed.`,
+    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, but ${amount} are needed; nothing was signed.`,
     advice: approveAdvice(asset, amount),
     details: { permit2_allowance: allowance.toString(), needed: amount.toString() },
   })

@@ -1,6 +1,6 @@
 /**
- * A payer that is another program and insists on making the call itself: it is driven to call the shim, and what it
- * signs there becomes an ordinary authorization. Streaming, receipt and books are then those of every other payer.
+ * A payer that is another program and insists on making the call itself: it is made to call the shim, and what it signs there
+ * becomes an ordinary authorization. Streaming, receipts and accounting then work as for every other payer.
  */
 import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
@@ -21,35 +21,35 @@ import { ShimFault, startShim, type ShimCall } from '../../src/io/external-payer
 /** Makes the external program call the shim. */
 export interface Driver {
   /**
-   * Sends the program to a call, and resolves when it is done with it, however that ended. It is done long before that
-   * only when it did not pay: then it throws the reason, in words that the client may see.
+   * Makes the program call the shim, and resolves when the program has finished with the call, whatever the outcome. If the program
+   * ends without paying, it rejects with the reason, in a message that the client may see.
    * @param signal aborted when the payment is no longer wanted
    */
   pay(call: ShimCall, quote: Quote, signal: AbortSignal): Promise<void>
-  /** Ends what it started. */
+  /** Ends whatever it started. */
   close(): Promise<void>
 }
 
-/** What {@link externalPayer} is made of. */
+/** Options of {@link externalPayer}. */
 export interface ExternalPayerContext {
   readonly name: string
-  /** What people call the program, for messages. */
+  /** The program's display name, for messages. */
   readonly program: string
   /** CAIP-2 ids. */
   readonly networks: readonly string[]
-  /** How it moves tokens: `eip3009`, `permit2`. */
+  /** How it transfers tokens: `eip3009`, `permit2`. */
   readonly methods: readonly string[]
-  /** Payments that may be under way at once. */
+  /** The most payments in flight. */
   readonly concurrency: number
-  /** Longest wait for a place and for the program to sign, milliseconds. A reservation lasts 30 s, and is of no use after that. */
+  /** Longest wait for a slot and for the program to sign, milliseconds. Must be below the 30 s that a reservation lasts. */
   readonly timeoutMs: number
-  /** How far ahead its payments may be valid, seconds; default the quote's window. Pre-signed ones were signed long ago. */
+  /** The longest remaining validity of its payments, seconds; default the quote's. Pre-signed payments need more. */
   readonly maxValiditySeconds?: number | undefined
   /** Where the shim listens; default a free port of 127.0.0.1. */
   readonly shim?: { readonly host: string; readonly port: number } | undefined
   readonly clock: Clock
   readonly timers?: Timers | undefined
-  /** Made once the shim listens. */
+  /** Creates the driver once the shim listens. */
   driver(shimUrl: string): Driver
 }
 
@@ -60,15 +60,15 @@ interface Open {
   readonly driving: Promise<void>
 }
 
-/** How long the program may take over the answer it was given, milliseconds. */
+/** How long the program may take to read its response, milliseconds. */
 const LINGER_MS = 5_000
 
-/** A used payment may be offered again by a pool; so often the next one is asked for. */
+/** How often a payment is asked for when a pool offers one that was already used. */
 const MAX_ATTEMPTS = 3
 
 /**
- * Opens such a payer.
- * @throws ConfigError when the shim's address is taken
+ * Opens the payer.
+ * @throws ConfigError when the shim's address is in use
  */
 export async function externalPayer(parts: ExternalPayerContext): Promise<Provider> {
   const shim = await startShim({ ...parts.shim, clock: parts.clock })
@@ -93,7 +93,7 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
     const stop = new AbortController()
     const driving = driver.pay(call, quote, stop.signal)
     const made: Open = { call, stop, driving: driving.catch(() => {}) }
-    // Done without a payment and without a reason of its own.
+    // Rejects when the program ended without a payment and without a reason.
     const withoutPayment = driving.then((): never => {
       throw payerUnavailable(parts.program, 'it ended without paying')
     })
@@ -107,12 +107,12 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
     }
   }
 
-  /** Tells the program how it ended, and frees nothing before it is done with it. */
+  /** Reports the outcome to the program. Its slot stays taken until the program has finished with the call. */
   function end(made: Open, outcome: ChargeOutcome | undefined): void {
     made.call.end(outcome)
     const stop = (): void => made.stop.abort(new Error('the payment is no longer wanted'))
     if (outcome === undefined) return stop()
-    // Whoever does not let go of its answer would keep its place for ever.
+    // A program that never finishes reading its response would keep its slot forever.
     const cancel = timers.after(LINGER_MS, stop)
     void made.driving.then(cancel)
   }
@@ -177,12 +177,12 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
     close() {
       closed ??= (async () => {
         closing.abort(payerUnavailable(parts.program, 'the payer is closed'))
-        // Whatever is open may be under way: the program must not use those payments again.
+        // Open payments may already have been sent: the program must not use them again.
         for (const made of [...open.values()].flatMap((set) => [...set])) {
           end(made, { state: 'uncertain', transaction: undefined })
         }
         open.clear()
-        // First they read how it ended, then the line is cut.
+        // Calls in progress first read their outcome; then the shim is closed.
         await Promise.all(ending)
         await shim.close()
         await driver.close()
@@ -231,29 +231,32 @@ function whenAborted(signal: AbortSignal): { readonly promise: Promise<never>; c
 
 const FAULTS: Readonly<Record<ExternalFault, string>> = {
   unreadable: 'sent a payment that cannot be read',
-  terms: 'accepted other terms than the vetted ones',
+  terms: 'accepted terms other than the vetted ones',
   payee: 'signed a payment to another payee',
   amount: 'signed another amount',
   validity: 'signed a payment that is not valid now, or for too long',
   domain: 'pays in a token whose EIP-712 domain is not in the asset table',
   signature: 'sent a signature that is not by the paying address',
-  nonce: 'offered only payments that were used before',
+  nonce: 'offered only payments that had already been used',
 }
 
 function refused(program: string, fault: ExternalFault): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message: `${program} ${FAULTS[fault]}; nothing was sent.`,
-    advice: ['Its payments are used only when they say exactly what was vetted.'],
+    advice: [
+      "A payment is used only if it matches the vetted offer exactly: check the program's wallet and configuration.",
+    ],
     details: { payer_fault: fault },
   })
 }
 
-/** The program does not pay, for a reason that may pass. */
+/** The error for a program that did not pay, for a reason that may be temporary. */
 export function payerUnavailable(program: string, why: string, cause?: unknown): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message: `${program} did not pay: ${why}; nothing was sent.`,
+    advice: ['Check that the program is installed, configured and running, then send the request again.'],
     details: { payer_fault: 'no_payment' },
     cause,
   })
@@ -262,7 +265,7 @@ export function payerUnavailable(program: string, why: string, cause?: unknown):
 function unpayable(quote: Quote, program: string): TollwayError {
   return new TollwayError({
     code: 'no_supported_offer',
-    message: `${program} cannot pay ${quote.asset.symbol} on ${quote.asset.network} here: it pays tokens whose domain is in the asset table, on its own networks.`,
+    message: `${program} cannot pay ${quote.asset.symbol} on ${quote.asset.network}; nothing was sent. It pays on its own networks, in tokens whose EIP-712 domain is in the asset table.`,
     advice: ["Add the network to the payer's networks, or the token's domain to the asset table."],
   })
 }

@@ -1,4 +1,4 @@
-/** Which upstreams' vouchers may pay for a charge, and in which order they are asked. */
+/** Which upstreams' vouchers may pay for a charge, and in which order they are tried. */
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import {
@@ -8,20 +8,20 @@ import {
   type VoucherTerms,
 } from '../../src/core/vouchers/voucher.ts'
 
-/** What is known of an upstream here. */
+/** The part of an upstream that is used here. */
 interface Upstream {
   readonly name: string
   readonly pool: VoucherPool
 }
 
-/** The names of the routes that an upstream is by itself. */
+/** The names of the routes that an upstream provides without any configured route. */
 export function routesOf(name: string, pool: Pick<VoucherPool, 'remoteModel'>): readonly string[] {
   return [`paid/${pool.remoteModel ?? name}`, `upstream/${name}`]
 }
 
 /**
- * The upstreams that a charge's route is, of several that sell one model those of its seller; the ones of its very terms first.
- * Empty where the route is one of the configuration.
+ * The upstreams behind a charge's route. If several sell the model, only those of the charge's seller, with exactly matching
+ * terms first. Empty for a configured route.
  */
 export function upstreamsFor<T extends Upstream>(
   upstreams: readonly T[],
@@ -41,7 +41,7 @@ export function upstreamsFor<T extends Upstream>(
 
 /**
  * The first claim that succeeds, in the given order.
- * @throws what the first one threw, when none does; anything but an empty pool or other terms at once
+ * @throws the first error if none succeeds; any error other than an empty pool or changed terms immediately
  */
 export async function firstClaim<T, R>(
   upstreams: readonly T[],

@@ -1,6 +1,6 @@
 /**
- * From x402-buyer's documents to pools and vouchers. Every field of a voucher is looked at here: x402-buyer itself looks at
- * none, and finds out from the seller.
+ * Turns x402-buyer's documents into pools and vouchers. Every field of a voucher is checked here; x402-buyer checks none and
+ * relies on the seller.
  */
 import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
 import type { AuthorizationMethod } from '../../src/core/money/assets.ts'
@@ -16,7 +16,7 @@ import {
 import type { AuthDocument, UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
 import { EVM_ADDRESS } from '../../src/core/evm.ts'
 
-/** Names of networks that only x402-buyer knows. */
+/** Network names that only x402-buyer uses. */
 const OTHER_NETWORKS: Readonly<Record<string, string>> = {
   'base-mainnet': 'base',
   'ethereum-mainnet': 'ethereum',
@@ -33,7 +33,7 @@ export function strippedModel(model: string): string {
   return model.trim().replace(/^(?:(?:paid|openai)\/)+/, '')
 }
 
-/** The CAIP-2 id of a network as x402-buyer spells it, or `undefined` when it is not one we know. */
+/** The CAIP-2 id of a network in x402-buyer's spelling; `undefined` for an unknown one. */
 export function obolNetwork(name: string): string | undefined {
   const lower = name.trim().toLowerCase()
   return findNetwork(OTHER_NETWORKS[lower] ?? lower)?.id
@@ -42,7 +42,7 @@ export function obolNetwork(name: string): string | undefined {
 /**
  * The pool of an upstream.
  * @param method how its authorizations pay
- * @returns a sentence when it cannot be one
+ * @returns a sentence that says what is wrong if there can be no pool
  */
 export function poolOfUpstream(
   payer: string,
@@ -79,7 +79,7 @@ export function poolOfUpstream(
   }
 }
 
-/** How the authorizations of an upstream pay: as they say themselves, else as its configuration says. */
+/** How the authorizations of an upstream pay: by their own shape or, if that is ambiguous, by its configuration. */
 export function methodOf(auths: readonly AuthDocument[], upstream: UpstreamDocument): AuthorizationMethod {
   const permit2 = auths.some((auth) => isRecord(payloadOf(auth)['permit2Authorization']))
   const flat = auths.some((auth) => isRecord(payloadOf(auth)['authorization']))
@@ -87,7 +87,7 @@ export function methodOf(auths: readonly AuthDocument[], upstream: UpstreamDocum
   return upstream.assetTransferMethod.toLowerCase() === 'permit2' ? 'permit2' : 'eip3009'
 }
 
-/** What x402-buyer knows an authorization by; `''` when it has nothing. */
+/** x402-buyer's key for an authorization; `''` when it has none. */
 export function consumeKey(auth: AuthDocument): string {
   const payload = payloadOf(auth)
   const of = (name: string): string => {
@@ -100,7 +100,7 @@ export function consumeKey(auth: AuthDocument): string {
 
 /**
  * The voucher of an authorization.
- * @returns a word for what is wrong with it
+ * @returns a code for what is wrong with it if it is not usable
  */
 export function voucherOf(
   auth: AuthDocument,
@@ -116,7 +116,7 @@ export function voucherOf(
   if (terms === 'other_spender') return terms
   const accepted = isRecord(auth.payment?.['accepted']) ? auth.payment['accepted'] : {}
   const network = textOf(accepted['network'])
-  // A signature says its chain in a domain that cannot be read back; this is what its signer wrote next to it.
+  // The chain is part of the signed domain and cannot be read from the signature; this is what its signer wrote next to it.
   if (network !== '' && obolNetwork(network) !== pool.network) return 'other_network'
   const asset = findAsset(assets, pool.network, terms.asset)
   const own = {
@@ -143,7 +143,7 @@ export function voucherOf(
   }
 }
 
-/** The EIP-2612 nonce of an allowance that comes along: the token takes them in their order only. */
+/** The EIP-2612 nonce of an allowance in the extensions: the token accepts allowances only in the order of their nonces. */
 function turnOf(extensions: unknown): number | undefined {
   const sponsoring = isRecord(extensions) ? extensions[GAS_SPONSORING] : undefined
   const info = isRecord(sponsoring) ? sponsoring['info'] : undefined
@@ -206,7 +206,7 @@ function common({
   return { ...terms, validAfter: Number(after), validBefore: Number(before) }
 }
 
-/** The scheme's payload, whichever of the two shapes the authorization has. */
+/** The scheme's payload, from either of the two shapes of an authorization. */
 function payloadOf(auth: AuthDocument): Readonly<Record<string, unknown>> {
   if (auth.payment) return isRecord(auth.payment['payload']) ? auth.payment['payload'] : {}
   if (auth.signature === '' && auth.nonce === '') return {}

@@ -57,8 +57,8 @@ const REFUSALS: Readonly<Record<string, string>> = {
   other_terms: 'signed for another price, payee or asset than the configuration says',
   forged: 'not signed by the payer that it names',
   expired: 'expired, or about to',
-  count: 'over the limit on how many may lie unused',
-  exposure: 'over the limit on how much may lie unused',
+  count: 'over the limit on the number of unused vouchers',
+  exposure: 'over the limit on the value of unused vouchers',
   unpriced: 'the asset has no USD value, and the limit is in USD',
   draining: 'the pool is being used up',
 }

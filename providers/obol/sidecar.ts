@@ -1,6 +1,6 @@
 /**
- * Pays through a running Obol x402-buyer, whose upstream points at our shim: it brings the pre-signed authorizations,
- * and gate, record, sending, receipt and books are ours.
+ * Pays through a running Obol x402-buyer whose upstream points at our shim. It provides the pre-signed authorizations; gate,
+ * ledger, sending and receipts are ours.
  */
 import { z } from 'zod'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
@@ -15,19 +15,19 @@ import { parseProviderOptions } from '../shared/provider-options.ts'
 
 /** Options of {@link obolSidecar}. */
 export interface ObolSidecarOptions {
-  /** Where the x402-buyer listens, e.g. `http://127.0.0.1:8404`. */
+  /** The address of the x402-buyer, e.g. `http://127.0.0.1:8404`. */
   readonly url: string
   /** `remoteModel` of the upstream that pays. One payer per upstream. */
   readonly model: string
-  /** Where the shim listens; the upstream's `url` in the x402-buyer's configuration is `http://` and this. */
+  /** Where the shim listens. The upstream's `url` in the x402-buyer's configuration must be `http://<host>:<port>`. */
   readonly shim: { readonly host: string; readonly port: number }
   /** Networks its authorizations are for: aliases such as `base`, or CAIP-2 ids. */
   readonly networks: readonly string[]
-  /** Payments under way at once; default 1: an x402-buyer may hand out a held authorization twice when it reloads. */
+  /** The most payments in flight; default 1, because an x402-buyer may offer a held authorization again when it reloads. */
   readonly concurrency?: number | undefined
-  /** How far ahead its authorizations may be valid, seconds; default 31 days, as they are signed for 30. */
+  /** The longest remaining validity of its authorizations, seconds; default 31 days, as they are signed for 30. */
   readonly maxValiditySeconds?: number | undefined
-  /** Longest wait for it, milliseconds; default 10,000; at most 28,000. */
+  /** Longest wait for a payment, milliseconds; default 10,000; at most 28,000. */
   readonly timeoutMs?: number | undefined
   readonly clock?: Clock | undefined
   readonly timers?: Timers | undefined
@@ -55,8 +55,8 @@ const SCHEMA = z.strictObject({
 const PROGRAM = 'The x402-buyer'
 
 /**
- * Starts such a payer. The x402-buyer may start later: it is asked for each payment.
- * @throws ConfigError for a mistake in the options, or a shim address that is taken
+ * Starts the payer. The x402-buyer may start later: it is contacted for each payment.
+ * @throws ConfigError for a mistake in the options, or a shim address that is in use
  */
 export async function obolSidecar(options: ObolSidecarOptions): Promise<Provider> {
   const parsed = parseProviderOptions('obolSidecar', SCHEMA, options)
@@ -74,10 +74,10 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
 
   async function upstream(): Promise<SidecarUpstream> {
     const found = await sidecar.upstream(model).catch((cause: unknown) => {
-      throw payerUnavailable(PROGRAM, `${url}/status does not answer as an x402-buyer does`, cause)
+      throw payerUnavailable(PROGRAM, `${url}/status does not respond like an x402-buyer`, cause)
     })
-    if (!found) throw payerUnavailable(PROGRAM, `it has no upstream whose remoteModel is ${model}`)
-    // Pointed anywhere else it would pay for the empty request that it is sent.
+    if (!found) throw payerUnavailable(PROGRAM, `it has no upstream with remoteModel ${model}`)
+    // An upstream with another url would pay for the empty request below.
     if (!leadsTo(found.url, shimUrl)) {
       throw payerUnavailable(
         PROGRAM,
@@ -96,7 +96,7 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
         .catch((cause: unknown) => {
           throw payerUnavailable(PROGRAM, 'the connection to it broke', cause)
         })
-      // Its empty 502 means no fitting authorization: none at all, or none for these terms.
+      // An empty 502 means that it has no matching authorization: none at all, or none for these terms.
       if (status !== 502) return
       const left = await upstream()
       throw left.remaining === 0 ? exhausted(name) : unfitting(name, left.remaining)
@@ -105,7 +105,7 @@ function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
   }
 }
 
-/** Loopback has several names; port and the absence of another path are what counts. */
+/** Whether a URL leads to the shim. Loopback has several names, so any of them with the shim's port counts. */
 function leadsTo(url: string, shimUrl: string): boolean {
   if (!URL.canParse(url)) return false
   const [there, here] = [new URL(url), new URL(shimUrl)]
@@ -117,7 +117,7 @@ function exhausted(upstream: string): TollwayError {
   return new TollwayError({
     code: 'pool_exhausted',
     message: `The x402-buyer has no pre-signed authorization left for its upstream ${upstream}; nothing was sent.`,
-    advice: ['Sign new ones for it, e.g. with tollway buy --emit obol.'],
+    advice: ['Sign new ones, e.g. with `tollway buy --emit obol`.'],
     details: { payer_fault: 'pool_empty' },
   })
 }
@@ -125,9 +125,9 @@ function exhausted(upstream: string): TollwayError {
 function unfitting(upstream: string, remaining: number): TollwayError {
   return new TollwayError({
     code: 'pool_exhausted',
-    message: `The x402-buyer counts ${remaining} authorizations for its upstream ${upstream} and has none for the price, payee and token the seller asks now, or they have expired; nothing was sent.`,
+    message: `The x402-buyer counts ${remaining} authorizations for its upstream ${upstream} but has none for the price, payee and token that the seller asks for now, or they have expired; nothing was sent.`,
     advice: [
-      "Compare price, payTo, asset and network of the upstream with the seller's offer (tollway probe).",
+      "Compare the upstream's price, payTo, asset and network with the seller's offer (`tollway probe`).",
     ],
     details: { payer_fault: 'terms_differ' },
   })

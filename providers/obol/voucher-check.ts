@@ -1,6 +1,6 @@
 /**
- * Looks whether vouchers are signed by whom they name, before they are served: x402-buyer never does, and a seller that is sent
- * such a one has been called for nothing. Off the request path, a slice at a time.
+ * Verifies, before vouchers are served, that each was signed by the payer it names. x402-buyer never checks this, and a seller
+ * would refuse a forged voucher. Runs off the request path, one time slice after another.
  */
 import { setImmediate } from 'node:timers/promises'
 import { recoverAddress, type Hex } from 'viem'
@@ -11,37 +11,37 @@ import type { SignedVoucher } from '../../src/core/vouchers/voucher.ts'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { TypedDigest } from '../../src/io/signer/typed-digest.ts'
 
-/** How long requests may wait for a slice, milliseconds; one signature takes about one. */
+/** The length of a slice, milliseconds: how long requests may have to wait. One signature takes about 1 ms. */
 const SLICE_MS = 8
 
-/** What pool-vouchers.ts keeps of a payment. */
+/** The part of a payment that is read here. */
 const SIGNED = z.object({ payload: z.object({ signature: z.templateLiteral(['0x', z.string()]) }) })
 
-/** What a look at an upstream's vouchers found. */
+/** The result of checking an upstream's vouchers. */
 export interface Checked {
-  /** Those that are what they say, or of a token whose domain is not known, in the order they came. */
+  /** Vouchers with a valid signature, or of a token whose domain is unknown, in their original order. */
   readonly sound: readonly SignedVoucher[]
-  /** How many others were found that were not there at the look before. */
+  /** The number of forged vouchers that the previous check did not see. */
   readonly newlyForged: number
 }
 
 /** Options of {@link VoucherCheck}. */
 export interface VoucherCheckOptions {
-  /** EIP-3009 is signed under the token's own domain: those of tokens that are not here cannot be looked at. */
+  /** Supplies the token domains for EIP-3009: vouchers of other tokens cannot be checked. */
   readonly assets: readonly Asset[]
-  /** Ends a look that is under way. */
+  /** Aborts a check in progress. */
   readonly signal?: AbortSignal | undefined
-  /** Lets others run between two slices; for tests. */
+  /** Yields to other work between two slices; replaced in tests. */
   readonly pause?: (() => Promise<unknown>) | undefined
-  /** Finds whose signature it is; for tests. */
+  /** Recovers the signer's address; replaced in tests. */
   readonly recover?: ((parts: { readonly hash: Hex; readonly signature: Hex }) => Promise<string>) | undefined
 }
 
-/** Remembers its results by consume key while a voucher stays in its file. */
+/** Checks signatures. Results are cached by consume key while a voucher stays in its file. */
 export class VoucherCheck {
   readonly #digest = new TypedDigest()
   readonly #options: VoucherCheckOptions
-  /** By upstream and consume key: the content that was looked at, and whether it was sound. */
+  /** By upstream and consume key: the content that was checked, and the result. */
   readonly #known = new Map<
     string,
     ReadonlyMap<string, { readonly content: string; readonly sound: boolean }>
@@ -52,7 +52,8 @@ export class VoucherCheck {
   }
 
   /**
-   * @param upstream its name: what was found there before and is not among these is forgotten
+   * Checks the vouchers of an upstream.
+   * @param upstream its name: cached results of vouchers that are no longer listed are dropped
    * @throws the signal's reason
    */
   async look(upstream: string, vouchers: readonly SignedVoucher[]): Promise<Checked> {
@@ -79,7 +80,7 @@ export class VoucherCheck {
     return { sound, newlyForged }
   }
 
-  /** Forgets the upstreams that are not served any more. */
+  /** Drops the cached results of all other upstreams. */
   keep(upstreams: ReadonlySet<string>): void {
     for (const name of this.#known.keys()) if (!upstreams.has(name)) this.#known.delete(name)
   }
@@ -93,13 +94,13 @@ export class VoucherCheck {
       const signer = await recover({ hash: this.#digest.of(typed), signature })
       return signer.toLowerCase() === voucher.from
     } catch {
-      // No point of the curve, or a number that fits in no word.
+      // Not a point of the curve, or a number that does not fit its word.
       return false
     }
   }
 }
 
-/** What its payer signed; `undefined` when the token's domain is unknown. */
+/** The message that the payer must have signed; `undefined` when the token's domain is unknown. */
 function typedOf(voucher: SignedVoucher, assets: readonly Asset[]): TypedMessage | undefined {
   const { network, asset, from, payTo, amount, nonce, validAfter, validBefore, method } = voucher
   const chainId = findNetwork(network)?.chainId

@@ -1,11 +1,11 @@
 /**
- * Payments that carry their own allowance are sent one after another for each token: each sets the allowance to its own
- * amount and uses the token's next EIP-2612 nonce, so two in flight at once would undo each other.
+ * A queue per token for payments that carry their own allowance. Each sets the allowance to its own amount and uses the token's
+ * next EIP-2612 nonce, so two in flight would invalidate each other.
  */
 import { TollwayError } from '../../src/core/errors.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
 
-/** The longest wait for a turn, milliseconds. A reservation lasts 30 s, and a later signature would be useless. */
+/** The longest wait, milliseconds. A reservation lasts 30 s, so a later signature would be useless. */
 const WAIT_MS = 20_000
 
 /** One queue per token. */
@@ -56,8 +56,8 @@ function tooLong(): TollwayError {
   return new TollwayError({
     code: 'signer_unavailable',
     message:
-      'Another payment that brings its allowance along is still under way, and such payments go one after the other; nothing was paid.',
-    advice: ["Approve Permit2 for the wallet's token once; then they need not wait for each other."],
+      'Another payment that carries its own allowance is still in flight, and such payments are sent one at a time; nothing was paid.',
+    advice: ["Approve Permit2 for the wallet's token once; payments then no longer wait for each other."],
     details: { wait_ms: WAIT_MS },
   })
 }

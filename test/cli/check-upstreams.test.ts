@@ -86,5 +86,7 @@ test('files that cannot be read, and a state file that is something else, are to
   files = buyerFiles()
   const payer = { ...files.payer, config: join(files.directory, 'nowhere') }
   writeFileSync(join(files.directory, 'tollway.yaml'), JSON.stringify({ payers: { obol: payer } }))
-  expect((await check()).stdout).toContain('nowhere cannot be read (ENOENT). The gateway would not start.')
+  expect((await check()).stdout).toContain(
+    'nowhere cannot be read (ENOENT). Check the path and its permissions. The gateway would not start.',
+  )
 })

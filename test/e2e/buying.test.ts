@@ -101,7 +101,7 @@ describe('buy', () => {
     await approvePermit2(world.chain, 1500n)
     const bought = await at('two', permit2.apiBases.plain, MODEL, '--count', '2')
     expect(bought.code).toBe(1)
-    expect(bought.err).toMatch(/may take 1500 units of USDC from the wallet, and 2000 are needed.*cast send/)
+    expect(bought.err).toMatch(/may take 1500 units of USDC from the wallet, but 2000 are needed.*cast send/)
   })
 
   test.each([

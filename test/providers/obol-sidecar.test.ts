@@ -160,11 +160,11 @@ describe('a running x402-buyer as the payer', () => {
     const { payer, buyer } = await setUp(1)
     buyer.upstream = { ...buyer.upstream, remoteModel: 'other' }
     await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toThrow(
-      /no upstream whose remoteModel is qwen/,
+      /no upstream with remoteModel qwen/,
     )
     await buyer.close()
     await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toThrow(
-      /does not answer as an x402-buyer/,
+      /does not respond like an x402-buyer/,
     )
   })
 })

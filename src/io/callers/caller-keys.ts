@@ -27,12 +27,12 @@ const FILE = z.strictObject({ version: z.literal(1), keys: z.array(ENTRY) })
 /** One key of the file. */
 export type CallerKey = z.output<typeof ENTRY>
 
-/** How long a look at the file is good for: a revoked key works for no longer than this. */
+/** How long the file is not checked again, milliseconds: a revoked key works for no longer than this. */
 const FRESH_MS = 500
 
 /**
- * Reads the file; none is an empty one.
- * @throws ConfigError for a file that cannot be read or is not ours
+ * Reads the file; a missing file is empty.
+ * @throws ConfigError for a file that cannot be read or has another format
  */
 export function readCallerKeys(path: string): CallerKey[] {
   let text: string
@@ -47,11 +47,11 @@ export function readCallerKeys(path: string): CallerKey[] {
   const parsed = FILE.safeParse(parse(text))
   if (parsed.success) return parsed.data.keys
   throw new ConfigError(
-    `${path} is not a keys file of this version. Restore it from a copy, or remove it and add the keys anew.`,
+    `${path} is not a keys file of this version. Restore it from a backup, or remove it and add the keys again.`,
   )
 }
 
-/** Writes the file as a whole, for its owner only. */
+/** Replaces the file, readable by its owner only. */
 export function writeCallerKeys(path: string, keys: readonly CallerKey[]): void {
   replaceFile(path, `${JSON.stringify({ version: 1, keys }, undefined, 2)}\n`, 0o600)
 }
@@ -66,7 +66,7 @@ export class CallerKeysWatch {
   #lookedAt: number
 
   /**
-   * @param onFault called when the file becomes invalid; the keys read last stay valid, and none is added
+   * @param onFault called when the file becomes invalid; the keys read last then stay in force
    * @throws ConfigError as {@link readCallerKeys}
    */
   constructor(path: string, clock: Clock, onFault: (error: unknown) => void) {
@@ -78,10 +78,10 @@ export class CallerKeysWatch {
     this.#lookedAt = clock.now()
   }
 
-  /** The keys as they are now, or were at most half a second ago. The list is the same object until the file changes. */
+  /** The current keys, at most half a second old. The list is the same object until the file changes. */
   entries(): readonly CallerKey[] {
     const now = this.#clock.now()
-    // A clock that went back must not keep the file from being looked at.
+    // A clock that was set back must not keep the file from being checked.
     if (Math.abs(now - this.#lookedAt) < FRESH_MS) return this.#keys
     this.#lookedAt = now
     const seen = fingerprint(this.#path)
@@ -96,7 +96,7 @@ export class CallerKeysWatch {
   }
 }
 
-/** Changes with every writing: the file is replaced, so that also its inode is another one. */
+/** Changes with every write: the file is replaced, so that its inode changes too. */
 function fingerprint(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true })
   return stat ? `${stat.ino} ${stat.mtimeNs} ${stat.size}` : 'none'

@@ -1,16 +1,16 @@
-/** How nodes are reached and read. No types of viem here: the package's public declarations lead to these. */
+/** Options for reading nodes. No types of viem here, because these are part of the package's public declarations. */
 
 /** How to reach a node. */
 export interface NodeClientOptions {
   /** JSON-RPC over HTTP(S). It may contain a key and is never shown. */
   readonly rpc: string
-  /** How long one answer may take, milliseconds; default 10,000. */
+  /** Longest wait for one response, milliseconds; default 10,000. */
   readonly timeoutMs?: number | undefined
-  /** The largest answer that is read, bytes; default 8,388,608. */
+  /** The largest response that is read, bytes; default 8,388,608. */
   readonly maxResponseBytes?: number | undefined
 }
 
-/** Which block counts as final: it can no longer be replaced. */
+/** The block tag that counts as final, i.e. as no longer replaceable. */
 export type Finality = 'safe' | 'finalized'
 
 /** How to read a network. */

@@ -1,6 +1,6 @@
 /**
- * Reads one EVM network over JSON-RPC. Read-only: it can neither sign nor send. Nothing is tried twice and nothing is
- * cached: the caller decides how far to trust an answer.
+ * Reads one EVM network over JSON-RPC. Read-only: it can neither sign nor send. Nothing is retried or cached; the caller decides
+ * how far to trust an answer.
  */
 import {
   getAddress,
@@ -42,7 +42,7 @@ export interface LogQuery {
   readonly to: bigint
 }
 
-/** Why a node gave no usable answer. `message` never holds the address of the node. */
+/** Why a node gave no usable answer. The message never contains the node's address. */
 export class ChainError extends Error {
   override readonly name = 'ChainError'
   /** `timeout`, `unreachable`, `http_<status>`, `rpc_error`, `bad_answer`, or a contradiction in its answers. */
@@ -86,11 +86,11 @@ export interface ChainReader {
   receipt(transaction: string): Promise<ChainReceipt | undefined>
   /** The call data of a transaction. */
   input(transaction: string): Promise<string>
-  /** Ends what is under way; later calls fail. */
+  /** Aborts calls in progress; later calls fail. */
   close(): void
 }
 
-/** Opens a reader. Nothing is sent before it is asked something. */
+/** Opens a reader. Nothing is sent before the first call. */
 export function openChain(options: ChainOptions): ChainReader {
   const { network, finality } = options
   const closing = new AbortController()

@@ -1,6 +1,5 @@
 /**
- * The one JSON-RPC client with which nodes are read. It lies apart from its users so that viem's types stay out of
- * their interfaces.
+ * The only JSON-RPC client for reading nodes. It has its own file so that viem's types stay out of the interfaces of its users.
  */
 import { createPublicClient, http, type PublicClient } from 'viem'
 import type { NodeClientOptions } from './chain-options.ts'
@@ -24,7 +23,7 @@ export function nodeClient(options: NodeClientOptions, closing: AbortSignal): Pu
         fetch(input, { ...init, redirect: 'error', signal: eitherSignal(init?.signal, closing) }),
     }),
     cacheTime: 0,
-    // A contract could otherwise send us to addresses of its own choice (EIP-3668).
+    // Otherwise a contract could make us call URLs of its choice (EIP-3668).
     ccipRead: false,
   })
 }

@@ -1,4 +1,4 @@
-/** Reads what a wallet can pay on one network: newest state, because it is only asked what would fail (never what was paid). */
+/** Reads what a wallet can pay on one network, from the latest block: the result only predicts failures and never proves a payment. */
 import { erc20Abi, getAddress, parseAbi } from 'viem'
 import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
 import { asking, ChainError } from './chain.ts'
@@ -9,9 +9,9 @@ const TOKEN = parseAbi([
   'function DOMAIN_SEPARATOR() view returns (bytes32)',
 ])
 
-/** What a wallet has of one token. */
+/** A wallet's funds in one token. */
 export interface WalletFunds {
-  /** Whether there is a contract at the token's address; everything else is zero when not. */
+  /** Whether there is a contract at the token's address; if not, everything else is zero. */
   readonly deployed: boolean
   /** Smallest units. */
   readonly balance: bigint
@@ -19,30 +19,30 @@ export interface WalletFunds {
   readonly allowance: bigint
 }
 
-/** Every method throws {@link ChainError} when the node gives no usable answer, or is of another chain. */
+/** Every method throws {@link ChainError} when the node gives no usable answer or serves another chain. */
 export interface WalletReader {
   funds(asset: string, owner: string): Promise<WalletFunds>
-  /** What the owner has of the network's own coin, wei. */
+  /** The owner's balance in the network's own coin, wei. */
   coin(owner: string): Promise<bigint>
   /** The owner's next EIP-2612 nonce. */
   permitNonce(asset: string, owner: string): Promise<bigint>
   /** `DOMAIN_SEPARATOR()` of the token, lower-case hex. */
   separator(asset: string): Promise<string>
-  /** Ends what is under way; later calls fail. */
+  /** Aborts calls in progress; later calls fail. */
   close(): void
 }
 
 /** How to read a wallet. */
 export interface WalletReaderOptions {
-  /** JSON-RPC over HTTP(S). May hold a key: it is never shown. */
+  /** JSON-RPC over HTTP(S). It may contain a key and is never shown. */
   readonly rpc: string
-  /** What `eth_chainId` must say. */
+  /** What `eth_chainId` must return. */
   readonly chainId: number
   /** Milliseconds. */
   readonly timeoutMs: number
 }
 
-/** Opens a reader. Nothing is sent before it is asked something. */
+/** Opens a reader. Nothing is sent before the first call. */
 export function openWalletReader(options: WalletReaderOptions): WalletReader {
   const closing = new AbortController()
   const client = nodeClient(options, closing.signal)
@@ -100,7 +100,7 @@ export function openWalletReader(options: WalletReaderOptions): WalletReader {
   }
 }
 
-/** A call to an address without a contract fails. That is an answer too: the missing code explains it. */
+/** Returns a failure as a value: a call to an address without a contract fails, and the missing code then explains it. */
 async function orZero(answer: Promise<bigint>): Promise<bigint | Error> {
   try {
     return await answer

@@ -8,15 +8,15 @@ import { systemTimers, type Timers } from '../../core/timers.ts'
 import { ChainError } from './chain.ts'
 import type { WalletFunds, WalletReader } from './wallet-reader.ts'
 
-/** A younger reading is not refreshed, milliseconds. */
+/** A reading younger than this is not refreshed, milliseconds. */
 const FRESH_MS = 5_000
-/** A younger reading is trusted, and refreshed in the background, milliseconds. */
+/** A reading younger than this is trusted, and refreshed in the background, milliseconds. */
 const USABLE_MS = 60_000
-/** How long an ended payment is remembered that no reading has seen yet: by then the last reading is believed no more. */
+/** How long an ended payment that no reading reflects yet is remembered: after that the last reading is no longer trusted anyway. */
 const REMEMBERED_MS = 2 * USABLE_MS
 /** How long a request waits for a node, milliseconds. */
 const WAIT_MS = 2_000
-/** How long a node that failed is not waited for. */
+/** How long requests do not wait for a node after it failed, milliseconds. */
 const PAUSE_MS = 10_000
 
 /** Parts of {@link WalletWatch}. */
@@ -30,7 +30,7 @@ export interface WalletWatchContext {
 
 interface Known {
   readonly funds: WalletFunds
-  /** When the reading began: what was spent after that is not in it. */
+  /** When the reading began: payments after that are not reflected in it. */
   readonly readAt: number
 }
 
@@ -50,9 +50,9 @@ export class WalletWatch {
   readonly #known = new Map<string, Known>()
   readonly #reading = new Map<string, Promise<WalletFunds | undefined>>()
   readonly #separators = new Map<string, string>()
-  /** Payments under way, by charge: no reading is sure to have seen them. */
+  /** Payments in flight, by charge: a reading may or may not reflect them. */
   readonly #open = new Map<string, Spent>()
-  /** Payments that have ended and that the last reading cannot have seen, in the order they ended. */
+  /** Ended payments that the last reading cannot reflect, in the order they ended. */
   readonly #ended = new Map<string, Ended>()
   #pauseUntil = 0
 
@@ -62,9 +62,9 @@ export class WalletWatch {
   }
 
   /**
-   * What the wallet has of a token, less what was signed since it was read.
-   * @param suffices whether it is enough: if so it may be a while old
-   * @returns `undefined` when it is unknown now
+   * The wallet's funds in a token, minus what was signed since they were read.
+   * @param suffices whether the funds are enough; if so, a cached reading is used
+   * @returns `undefined` when they are currently unknown
    */
   async funds(asset: string, suffices: (funds: WalletFunds) => boolean): Promise<WalletFunds | undefined> {
     const known = this.#known.get(asset)
@@ -77,48 +77,48 @@ export class WalletWatch {
       }
     }
     const reading = this.#read(asset)
-    // A node that is known to be silent is asked in the background only.
+    // A node that failed recently is only asked in the background.
     if (now < this.#pauseUntil) return undefined
     const funds = await this.#within(reading)
     return funds && this.#less(asset, funds)
   }
 
-  /** The next EIP-2612 nonce of the wallet. @returns `undefined` when it is unknown now */
+  /** The next EIP-2612 nonce of the wallet. @returns `undefined` when it is currently unknown */
   async permitNonce(asset: string): Promise<bigint | undefined> {
     const { reader, owner } = this.#parts
     return await this.#within(reader.permitNonce(asset, owner).catch(unanswered))
   }
 
-  /** The token's own EIP-712 separator. @returns `undefined` when it is unknown now */
+  /** The token's own EIP-712 separator. @returns `undefined` when it is currently unknown */
   async separator(asset: string): Promise<string | undefined> {
     const known = this.#separators.get(asset)
     if (known !== undefined) return known
     const read = await this.#within(this.#parts.reader.separator(asset).catch(unanswered))
-    // Fixed when the contract was made, but for a fork of the chain, which is another chain then.
+    // It never changes, except on a fork of the chain, which then is another chain.
     if (read !== undefined) this.#separators.set(asset, read.toLowerCase())
     return read?.toLowerCase()
   }
 
-  /** A payment was signed: what is known is less by it until a later reading. */
+  /** Records a signed payment: it is subtracted until a later reading reflects it. */
   sign(charge: string, asset: string, amount: bigint): void {
     this.#open.set(charge, { asset, amount })
   }
 
-  /** The payment's call has ended: a reading from now on sees what became of it. */
+  /** Records that a payment has ended: readings from now on reflect it. */
   closed(charge: string): void {
     const spent = this.#open.get(charge)
     if (!spent) return
     const now = this.#parts.clock.now()
     this.#open.delete(charge)
     this.#ended.set(charge, { ...spent, at: now })
-    // A node that is silent for days must not have them all kept.
+    // Bounded, in case a node is silent for days.
     for (const [id, { at }] of this.#ended) {
       if (now - at <= REMEMBERED_MS) break
       this.#ended.delete(id)
     }
   }
 
-  /** How many payments are remembered that no reading has seen. */
+  /** The number of payments that no reading reflects yet. */
   get unseen(): number {
     return this.#open.size + this.#ended.size
   }
@@ -138,7 +138,7 @@ export class WalletWatch {
     return { ...funds, balance: less(funds.balance), allowance: less(funds.allowance) }
   }
 
-  /** One reading at a time per token; whoever asks meanwhile shares it. */
+  /** One reading at a time per token; concurrent callers share it. */
   #read(asset: string): Promise<WalletFunds | undefined> {
     const running = this.#reading.get(asset)
     if (running) return running

@@ -1,4 +1,4 @@
-/** agentcash as a command: one process per payment. */
+/** Runs agentcash as a command: one process per payment. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, open, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,15 +6,15 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { causeOf, type Agentcash, type AgentcashProgram } from './agentcash-program.ts'
 
-/** What it prints is our own short answer in its envelope; more than this is not read. */
+/** The most output that is read, bytes: it prints only our own short response in its envelope. */
 const MAX_OUTPUT_BYTES = 262_144
 
-/** How long it may take to exit after it was asked to, milliseconds. */
+/** How long it may take to exit after SIGTERM, milliseconds. */
 const KILL_MS = 2_000
 
 const ENVELOPE = z.object({ success: z.boolean(), error: z.unknown() })
 
-/** Runs the command. Its output goes to a file: over a pipe it loses what it has not written when it ends. */
+/** Runs the command. Its output goes to a file, because it loses unwritten output when it exits with a pipe. */
 export function agentcashCli({ command, args, env }: AgentcashProgram): Agentcash {
   return {
     async fetch(call, signal) {

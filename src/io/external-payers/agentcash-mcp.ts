@@ -1,17 +1,17 @@
-/** agentcash as a server: one child that speaks MCP on its standard streams, started again when it ends. */
+/** Runs agentcash as a server: one child process that speaks MCP on its standard streams and is restarted when it ends. */
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { ConfigError } from '../../core/errors.ts'
 import type { Timers } from '../../core/timers.ts'
 import { causeOf, type Agentcash, type AgentcashProgram } from './agentcash-program.ts'
 
-/** Delay before the first new start; doubled for each further one without a call in between. */
+/** Delay before the first restart; doubled for each further one until a call succeeds. */
 const FIRST_DELAY_MS = 500
 const LONGEST_DELAY_MS = 60_000
 
-/** Longest wait for a start: its own takes about 3 s. */
+/** Longest wait for a start, which normally takes about 3 s. */
 const START_MS = 30_000
 
-/** Longer than any payment is open: who calls has a deadline of its own. */
+/** Effectively no timeout: the caller has its own deadline. */
 const CALL_MS = 2 ** 31 - 1
 
 type Sdk = typeof import('@modelcontextprotocol/sdk/client/index.js') &
@@ -68,7 +68,7 @@ class Supervisor implements Agentcash {
           timeout: call.timeoutMs,
           paymentProtocol: 'x402',
           paymentNetwork: call.network,
-          // A JSON number is what the tool takes; what counts is checked when the payment comes back.
+          // The tool takes a JSON number. The exact amount is checked when the payment comes back.
           maxAmount: Number(call.maxUsd),
         },
       },
@@ -97,7 +97,7 @@ class Supervisor implements Agentcash {
     return starting
   }
 
-  /** @param ended called when this child is no more, also long after */
+  /** @param ended called when this child has ended, possibly much later */
   async #start(ended: () => void): Promise<Client> {
     await this.#backOff()
     if (this.#isClosed) throw new Error('agentcash is closed')
@@ -109,7 +109,7 @@ class Supervisor implements Agentcash {
       env: { ...env },
       stderr: 'ignore',
     })
-    // The SDK's client is no EventTarget: this property is its only way to report.
+    // The SDK's client has no events: this property is its only notification.
     Object.assign(client, { onclose: ended })
     try {
       await client.connect(transport, { timeout: START_MS })
@@ -121,7 +121,7 @@ class Supervisor implements Agentcash {
     }
   }
 
-  /** Waits before a start that follows one that gave nothing. */
+  /** Waits before a start if no call has succeeded since the previous one. */
   async #backOff(): Promise<void> {
     const delay = this.#delayMs
     this.#delayMs = Math.min(LONGEST_DELAY_MS, Math.max(FIRST_DELAY_MS, delay * 2))
@@ -137,7 +137,7 @@ class Supervisor implements Agentcash {
   }
 }
 
-/** A failure is a JSON object with a `cause` in the first block; `isError` is not set. A success has our own answer there. */
+/** On failure the first block is a JSON object with a `cause` (`isError` is not set); on success it is our own response. */
 function failureOf(result: unknown): string | undefined {
   const content: unknown =
     typeof result === 'object' && result !== null && 'content' in result ? result.content : []

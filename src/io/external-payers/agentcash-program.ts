@@ -1,4 +1,4 @@
-/** The agentcash program on this machine: which file is run, with what environment, and what its failures mean. */
+/** The agentcash program on this machine: the file to run, its environment, and the meaning of its failures. */
 import { realpathSync, statSync } from 'node:fs'
 import { basename, isAbsolute } from 'node:path'
 import { z } from 'zod'
@@ -12,15 +12,15 @@ export interface AgentcashProgram {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** What it is asked to pay. */
+/** A call that agentcash is asked to pay. */
 export interface AgentcashCall {
-  /** The shim's. */
+  /** The URL of the shim's call. */
   readonly url: string
-  /** Its own name of the network, e.g. `base`. */
+  /** AgentCash's name for the network, e.g. `base`. */
   readonly network: string
-  /** Decimal USD: the vetted amount, so that it would refuse more by itself. */
+  /** Decimal USD: the vetted amount, so that agentcash itself refuses to pay more. */
   readonly maxUsd: string
-  /** Longest it waits for our answer, milliseconds. */
+  /** How long it waits for our response, milliseconds. */
   readonly timeoutMs: number
 }
 
@@ -28,7 +28,7 @@ export interface AgentcashCall {
 export interface Agentcash {
   /**
    * Has it make one paid call.
-   * @returns its word for what kept it, e.g. `insufficient_balance`, or `undefined` when it is content
+   * @returns its code for why it did not pay, e.g. `insufficient_balance`; `undefined` when it succeeded
    * @throws when it cannot be run
    */
   fetch(call: AgentcashCall, signal: AbortSignal): Promise<string | undefined>
@@ -37,15 +37,15 @@ export interface Agentcash {
 
 const FETCHERS: ReadonlySet<string> = new Set(['npx', 'npm', 'pnpm', 'pnpx', 'yarn', 'bunx', 'dlx'])
 
-/** What the child gets of our environment: nothing that could be a secret of ours. */
+/** The variables passed on to the child: nothing that could be one of our secrets. */
 const PASSED_ON = ['PATH', 'LANG', 'TMPDIR', 'SYSTEMROOT']
 
 /**
- * Looks at the configured path, once: what is run later is the file that was there at the start.
+ * Resolves the configured path once, so that the file found at the start is the one that is run later.
  * @param path absolute
  * @param home directory that holds `.agentcash`
  * @param args further arguments for every start, e.g. `--dev`
- * @throws ConfigError for a path that is no file, or a program that fetches packages
+ * @throws ConfigError for a path that is not a file, or a program that fetches packages
  */
 export function findAgentcash(
   path: string,
@@ -55,14 +55,14 @@ export function findAgentcash(
 ): AgentcashProgram {
   if (FETCHERS.has(basename(path).replace(/\.(?:cmd|exe|js)$/, ''))) {
     throw new ConfigError(
-      `binary is ${basename(path)}, which runs whatever version a registry has now, with a wallet in reach. Install agentcash and name its own file.`,
+      `binary is ${basename(path)}, which runs whatever version the registry has now, with access to a wallet. Install agentcash and set binary to its own file.`,
     )
   }
   const file =
     isAbsolute(path) && statSync(path, { throwIfNoEntry: false })?.isFile() ? realpathSync(path) : ''
   if (file === '') {
     throw new ConfigError(
-      `binary ${path} is not a file. Install agentcash at a version of your choice and name it, e.g. ./node_modules/.bin/agentcash.`,
+      `binary ${path} is not a file. Install a version of agentcash and set binary to its absolute path, e.g. /opt/app/node_modules/.bin/agentcash.`,
     )
   }
   const isScript = /\.[cm]?[jt]s$/.test(file)
@@ -76,7 +76,7 @@ export function findAgentcash(
 
 const FAILURE = z.object({ cause: z.string().optional(), message: z.string().optional() })
 
-/** Its word for a failure: lower-case letters and underscores, or `unknown`. */
+/** Its code for a failure: lower-case letters, digits and underscores, or `unknown`. */
 export function causeOf(failure: unknown): string {
   const cause = FAILURE.safeParse(failure).data?.cause
   return cause !== undefined && /^[a-z0-9_]{1,60}$/.test(cause) ? cause : 'unknown'

@@ -1,12 +1,12 @@
-/** Talks to a running Obol x402-buyer: what it holds, and one paid call that it is to make. */
+/** Client of a running Obol x402-buyer: reads its state, and has it make a paid call. */
 import { Agent, request } from 'undici'
 import { z } from 'zod'
 import { readBounded } from '../transport/upstream.ts'
 
-/** The largest answer that is read, in bytes. */
+/** The largest response that is read, bytes. */
 const MAX_BYTES = 262_144
 
-/** Longest wait for its state: it is on this machine or next to it. */
+/** Longest wait for its state, milliseconds: it runs on this machine or nearby. */
 const STATUS_MS = 5_000
 
 const STATUS = z.record(
@@ -17,9 +17,9 @@ const STATUS = z.record(
 /** One upstream of an x402-buyer, as its `/status` reports it. */
 export interface SidecarUpstream {
   readonly name: string
-  /** Where it sends requests: must be our shim. */
+  /** Where it sends requests; must be our shim. */
   readonly url: string
-  /** Pre-signed authorizations left; counts expired ones and leaves held ones out. */
+  /** Pre-signed authorizations left, including expired ones and excluding held ones. */
   readonly remaining: number
 }
 
@@ -27,21 +27,21 @@ export interface SidecarUpstream {
 export interface Sidecar {
   /**
    * The upstream that serves a model, `undefined` when it has none.
-   * @throws when it does not answer, or with something else
+   * @throws when it does not respond, or not like an x402-buyer
    */
   upstream(model: string): Promise<SidecarUpstream | undefined>
   /**
    * Has it make one paid call.
-   * @param headers forwarded by it to its upstream
-   * @returns the status it answered with, when it is done
+   * @param headers which it forwards to its upstream
+   * @returns the status of its response, once it is complete
    */
   call(model: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<number>
   close(): Promise<void>
 }
 
-/** @param base its address, e.g. `http://127.0.0.1:8402`, without a trailing slash */
+/** Opens a client. @param base its address, e.g. `http://127.0.0.1:8402`, without a trailing slash */
 export function openSidecar(base: string): Sidecar {
-  // It waits as long as the seller does; who calls decides how long that may be.
+  // It responds only when the seller does, so the caller's signal sets the limit.
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, pipelining: 1 })
   return {
     async upstream(model) {

@@ -1,7 +1,7 @@
 /**
- * The shim: a loopback listener where payers that insist on making the call themselves are sent instead of to the
- * seller. Each call has an unguessable part and serves one payment: the vetted 402 first, and the payment that comes
- * back is checked and handed to us. The payer's own request stays open until we know how the charge ended.
+ * The shim: a loopback listener that payers which insist on making the call themselves are sent to instead of the seller. Each
+ * call has an unguessable token and serves one payment: it first gets the vetted 402, and the payment that comes back is checked
+ * and passed on. The payer's request stays open until the charge is closed.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
@@ -21,21 +21,23 @@ import type { Quote } from '../../core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
 import { encodeBase64Json, HEADERS } from '../../core/x402/x402.ts'
 
-/** The header that names a call where the payer's URL is fixed and cannot hold it. */
+/** The header that carries the token of a call when the payer's URL is fixed. */
 export const SHIM_CALL_HEADER = 'x-tollway-call'
 
-/** An external payer sends us very little: the client's body never passes through it. */
+/** The largest request body. External payers send very little: the client's body never passes through them. */
 const MAX_BODY_BYTES = 65_536
 
-/** Payments travel in headers; Node's own limit is 16 kB for all of them together. */
+/** The limit on all headers together. Payments are sent in headers, and Node's default is 16 kB. */
 const MAX_HEADER_BYTES = 65_536
 
-/** Nonces remembered; the ledger knows them all and refuses a repetition for good. */
+/** The most nonces remembered here. The ledger keeps all of them and refuses every reuse. */
 const MAX_NONCES = 100_000
 
 const TOKEN_BYTES = 32
 
-/** Why a call gave no payment. */
+const ASKED_ONCE = 'this payment can be asked for only once'
+
+/** Why a call produced no payment. */
 export class ShimFault extends Error {
   override readonly name = 'ShimFault'
   readonly fault: ExternalFault
@@ -46,17 +48,17 @@ export class ShimFault extends Error {
   }
 }
 
-/** One place where one payment is made. */
+/** A call for one payment. */
 export interface ShimCall {
-  /** Where the payer is sent; holds the unguessable part. */
+  /** Where the payer is sent; contains the token. */
   readonly url: string
-  /** The unguessable part, for {@link SHIM_CALL_HEADER}. */
+  /** The unguessable token, for {@link SHIM_CALL_HEADER}. */
   readonly token: string
-  /** The payment that came back and passed. Rejects with {@link ShimFault}, and never resolves once {@link ShimCall.end} was called. */
+  /** The payment, once it passed every check. Rejects with {@link ShimFault}; never resolves after {@link ShimCall.end}. */
   readonly payment: Promise<ExternalPayment>
   /**
-   * Answers the request that is held open, and every later one with a refusal. Only the first call counts.
-   * @param outcome `undefined` when nothing was sent and nothing ever will be
+   * Responds to the open request, and refuses every later one. Only the first call has an effect.
+   * @param outcome `undefined` when nothing was sent and nothing will be
    */
   end(outcome: ChargeOutcome | undefined): void
 }
@@ -65,7 +67,7 @@ export interface ShimCall {
 export interface ShimOptions {
   /** Loopback address; default 127.0.0.1. */
   readonly host?: string | undefined
-  /** Default 0: a free port. Fixed where a payer's configuration names it. */
+  /** Default 0: any free port. Set it when a payer's configuration contains the address. */
   readonly port?: number | undefined
   readonly clock?: Clock | undefined
   readonly random?: RandomBytes | undefined
@@ -80,13 +82,13 @@ export interface Shim {
    * @param maxValiditySeconds how far ahead the payment may be valid; default the quote's own window
    */
   open(quote: Quote, maxValiditySeconds?: number): ShimCall
-  /** Ends calls still open as `uncertain` (a payment that was handed to us may be under way), and stops listening. */
+  /** Ends open calls as `uncertain` (their payments may already have been sent), and stops listening. */
   close(): Promise<void>
 }
 
 /**
  * Starts listening.
- * @throws ConfigError when the address cannot be had
+ * @throws ConfigError when the address cannot be bound
  */
 export async function startShim(options: ShimOptions = {}): Promise<Shim> {
   const { host = '127.0.0.1', port = 0, clock = systemClock, random = randomBytes } = options
@@ -100,13 +102,13 @@ export async function startShim(options: ShimOptions = {}): Promise<Shim> {
   const hosts = new Set([new URL(base).host, `localhost:${bound}`])
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // A web page can reach loopback too: it has an Origin, or a name of its own in Host (DNS rebinding).
+    // Web pages can reach loopback too, but send an Origin, or their own name in Host (DNS rebinding).
     if (request.headers.origin !== undefined || !hosts.has(request.headers.host ?? '')) {
-      return refuse(response, 403, 'not for you')
+      return refuse(response, 403, 'this Host or Origin is not allowed')
     }
     const call = callOf(calls, request)
     if (!call) return refuse(response, 404, 'no such payment')
-    if (!(await drained(request))) return refuse(response, 413, 'body too large')
+    if (!(await drained(request))) return refuse(response, 413, 'the body is too large')
     await call.serve(request, response)
   }
 
@@ -125,7 +127,7 @@ export async function startShim(options: ShimOptions = {}): Promise<Shim> {
       const closed = once(server, 'close')
       server.close()
       server.closeIdleConnections()
-      // Answers just given still leave; a payer that does not read its own is cut.
+      // Responses in progress may finish; a payer that does not read its response is disconnected.
       const cut = setTimeout(() => server.closeAllConnections(), 1000)
       await closed
       clearTimeout(cut)
@@ -163,14 +165,14 @@ class Call implements ShimCall {
     this.#forget = forget
     this.#settle = Promise.withResolvers()
     this.payment = this.#settle.promise
-    // A rejection that no one awaits any more must not end the process.
+    // A rejection that is no longer awaited must not end the process.
     this.payment.catch(() => {})
   }
 
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const header = paymentOf(request)
     if (this.#isOver || this.#wasPaid || (header === undefined && this.#wasAsked)) {
-      return refuse(response, 409, 'this payment was asked for once')
+      return refuse(response, 409, ASKED_ONCE)
     }
     if (header === undefined) {
       this.#wasAsked = true
@@ -183,15 +185,15 @@ class Call implements ShimCall {
     if (typeof found === 'string') return this.#refuse(response, found)
     const { permit, record } = found
     if (!(await isSignedBy(record.from, found))) return this.#refuse(response, 'signature')
-    // The payment is good without its allowance, which may be there already: the seller says if it is not.
+    // Without its allowance the payment is still valid: Permit2 may already be approved, and the seller reports if it is not.
     const keepsPermit = permit === undefined || (await isSignedBy(record.from, permit))
     const read = keepsPermit ? found : { ...found, permit: undefined }
-    // Ended while the signature was checked.
-    if (this.#isOver) return refuse(response, 409, 'this payment was asked for once')
+    // The call may have ended while the signature was checked.
+    if (this.#isOver) return refuse(response, 409, ASKED_ONCE)
     if (!this.#nonces.add(nonceId(read, quote))) {
-      // It was sent before, so a repeated offer is answered with the news that it is gone.
+      // The payment was sent before. 200 makes the payer mark it as used.
       this.#settle.reject(new ShimFault('nonce'))
-      return sendJson(response, 200, { tollway: 'this payment was used before' })
+      return sendJson(response, 200, { tollway: 'this payment was already used' })
     }
     this.#held = { response, payment: read }
     this.#settle.resolve(read)
@@ -205,9 +207,9 @@ class Call implements ShimCall {
     this.#held = undefined
     if (!held) return
     if (outcome === undefined || outcome.state === 'released') {
-      // A pool will offer it again, and then it may be used: the ledger knows whether it ever was.
+      // A pool will offer the payment again, and then it may be used; the ledger knows if it ever was.
       this.#nonces.delete(nonceId(held.payment, this.#terms.quote))
-      return refuse(held.response, 503, 'not sent; this payment is unused')
+      return refuse(held.response, 503, 'the payment was not sent and is unused')
     }
     sendJson(
       held.response,
@@ -223,7 +225,7 @@ class Call implements ShimCall {
   }
 }
 
-/** The nonces of payments taken by this process, newest last. */
+/** The nonces of payments that this process accepted, newest last. */
 class Nonces {
   readonly #seen = new Set<string>()
 
@@ -253,7 +255,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   } catch (cause) {
     const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error'
     throw new ConfigError(
-      `The shim cannot listen on ${host}:${port} (${why}). Free the port, or choose another under shim and in the configuration of the payer that calls it.`,
+      `The shim cannot listen on ${host}:${port} (${why}). Free the port, or set another one under shim and in the configuration of the payer that calls it.`,
       { cause },
     )
   }
@@ -262,7 +264,7 @@ async function listen(server: Server, host: string, port: number): Promise<numbe
   return address.port
 }
 
-/** By path, or by header where the payer's URL is fixed. Compared in constant time: the token is the permission. */
+/** Finds a call by path, or by header if the payer's URL is fixed. Compared in constant time, because the token is the permission. */
 function callOf(calls: ReadonlyMap<string, Call>, request: IncomingMessage): Call | undefined {
   const header = request.headers[SHIM_CALL_HEADER]
   const path = /^\/pay\/([0-9a-f]{64})$/.exec(request.url ?? '')?.[1]
@@ -279,7 +281,7 @@ function paymentOf(request: IncomingMessage): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** Reads the body to its end and drops it; `false` when it is over the limit. */
+/** Reads and discards the body; `false` when it exceeds the limit. */
 async function drained(request: IncomingMessage): Promise<boolean> {
   let size = 0
   for await (const chunk of request) {
@@ -301,7 +303,7 @@ async function isSignedBy(
   }
 }
 
-/** Ours, in both spellings: v1 and v2 payers look for different headers. */
+/** Our own receipt, under both header names: v1 and v2 payers read different ones. */
 function receiptOf(
   outcome: ChargeOutcome,
   { record }: ExternalPayment,
@@ -333,7 +335,7 @@ function sendJson(
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(text),
       'cache-control': 'no-store',
-      // Each call is one exchange: nothing is kept open for the next.
+      // Each call is one exchange, so the connection is not kept open.
       connection: 'close',
       ...headers,
     })

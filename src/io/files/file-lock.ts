@@ -1,7 +1,7 @@
 /**
- * One process at a time: a lock the kernel gives back when its holder dies, however it dies. A file that only
- * names a process id would have to be judged stale, which two starters can do at once and which a restarted container
- * (another host name, the same id) cannot do at all. SQLite's own file lock is the one Node offers.
+ * A lock that one process holds at a time and that the kernel releases when the holder dies, however it dies. With a file that
+ * only names a process id, staleness would have to be guessed: two starting processes could do so at the same time, and a
+ * restarted container (another host name, the same id) could not do so at all. SQLite's file lock is the one that Node offers.
  */
 import { closeSync, openSync } from 'node:fs'
 import { hostname } from 'node:os'
@@ -23,16 +23,16 @@ export interface LockHolder {
 const BUSY = 5
 
 /**
- * Takes the lock file at `path`, making it (mode 0600) when missing; it stays there afterwards.
- * @param instance what this process calls itself, for whoever comes in vain
- * @returns the lock, or its holder when another opener has it
- * @throws Error as `node:fs` and `node:sqlite` do when the file cannot be made or is something else
+ * Takes the lock file at `path` and creates it (mode 0600) when missing; the file is never deleted.
+ * @param instance the name of this process, shown to others that find the lock taken
+ * @returns the lock, or its holder when it is taken
+ * @throws Error of `node:fs` or `node:sqlite` when the file cannot be created or is not a lock file
  */
 export function takeLock(path: string, instance: string): FileLock | { readonly heldBy: LockHolder } {
   makeFile(path)
   const db = new DatabaseSync(path)
   try {
-    // Told first and held second: what is committed can be read by whoever comes in vain.
+    // The holder is committed before the lock is taken, so that others can read it while the lock is held.
     db.exec('PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE; BEGIN IMMEDIATE')
     db.exec('CREATE TABLE IF NOT EXISTS holder (instance TEXT, pid INTEGER, host TEXT)')
     db.exec('DELETE FROM holder')
@@ -47,7 +47,7 @@ export function takeLock(path: string, instance: string): FileLock | { readonly 
   }
 }
 
-/** Opens the file only to make it: closing it again would drop the locks this process has on it (POSIX). */
+/** Opens the file only if it has to create it: closing an existing one would drop this process's locks on it (POSIX). */
 function makeFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', 0o600))
@@ -64,18 +64,18 @@ function readHolder(db: DatabaseSync): LockHolder {
     if (typeof instance !== 'string' || typeof pid !== 'number' || typeof host !== 'string') return unknown
     return { instance, pid, host }
   } catch {
-    // It is being taken at this very moment.
+    // The lock is being taken at this moment.
     return unknown
   }
 }
 
-/** Whether another process writes a file now, by its lock `<path>.lock`. It may end or begin right after. */
+/** Whether another process is writing a file, judged by its lock `<path>.lock`. This may change right after. */
 export function isWritten(path: string, instance: string): boolean {
   let lock: ReturnType<typeof takeLock>
   try {
     lock = takeLock(`${path}.lock`, instance)
   } catch {
-    // Opening the file itself says better what is wrong.
+    // Opening the file itself will give the better error.
     return false
   }
   if ('heldBy' in lock) return true

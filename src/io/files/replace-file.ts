@@ -12,8 +12,8 @@ import { dirname } from 'node:path'
 import { syncDirectory } from './sync-directory.ts'
 
 /**
- * Replaces a file as a whole: whoever reads it, also after a power cut, finds the old text or the new one. A symbolic link
- * stays one. Missing directories are made, for their owner only.
+ * Replaces a file atomically: readers find either the old or the new text, even after a power failure. A symbolic link is kept.
+ * Missing directories are created with mode 0700.
  * @param mode of the new file, e.g. `0o600`
  */
 export function replaceFile(path: string, text: string, mode: number): void {

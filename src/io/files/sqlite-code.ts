@@ -1,4 +1,4 @@
-/** SQLite's primary result code of an error, or `undefined` when it is none of SQLite's. */
+/** SQLite's primary result code of an error; `undefined` for any other error. */
 export function sqliteCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number')
     return undefined

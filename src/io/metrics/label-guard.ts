@@ -1,12 +1,12 @@
 import { printable } from '../../core/printable.ts'
-/** What a value becomes when its label has no room left. */
+/** The value that replaces further values of a full label. */
 export const OVERFLOW = 'other'
 
 const MAX_LENGTH = 128
 
 /**
- * Bounds the distinct values of every metric label: a series per stranger's text would fill the memory of the gateway
- * and of Prometheus. The first values come in, later ones become `other`.
+ * Bounds the distinct values of every metric label: a series for every untrusted text would fill the memory of the gateway and of
+ * Prometheus. The first values are kept; later ones become `other`.
  */
 export class LabelGuard {
   readonly #cap: number
@@ -22,7 +22,7 @@ export class LabelGuard {
     this.#onOverflow = onOverflow
   }
 
-  /** The labels to use in place of these: known or new values as they are, the rest as `other`. */
+  /** The labels to use instead: known values and new ones below the cap unchanged, the rest as `other`. */
   pass(labels: Readonly<Record<string, string>>): Record<string, string> {
     return Object.fromEntries(
       Object.entries(labels).map(([label, value]) => [label, this.#value(label, value)]),

@@ -1,4 +1,4 @@
-/** A registry of its own per gateway, made from the table; every label value goes through the guard. */
+/** One registry per gateway, built from the metric table; every label value goes through the guard. */
 import { Counter, Gauge, Histogram, Registry, type RegistryContentType } from 'prom-client'
 import { LabelGuard, OVERFLOW } from './label-guard.ts'
 import { METRIC_TABLE, type MetricName, type MetricSpec } from './metric-table.ts'
@@ -13,13 +13,13 @@ type NamesOf<T extends MetricSpec['type']> = {
 export interface MetricRegistrySettings {
   /** Distinct values per label before `other`. Default 200. */
   readonly labelCap?: number | undefined
-  /** Series per counter or gauge before everything is `other`; a histogram, with its buckets, has a tenth. Default 5000. */
+  /** Series per counter or gauge before everything is `other`; a tenth of it per histogram, because of its buckets. Default 5000. */
   readonly seriesCap?: number | undefined
-  /** The registry to add the metrics to; default one of its own. Its content type is set at every scrape. */
+  /** The registry to add the metrics to; by default a new one. Its content type is set at every scrape. */
   readonly registry?: Registry | undefined
 }
 
-/** What a client of the metrics gets. */
+/** The response to a scrape. */
 export interface Exposition {
   readonly contentType: string
   readonly text: string
@@ -27,10 +27,10 @@ export interface Exposition {
 
 const LABEL_CAP = 200
 const SERIES_CAP = 5000
-/** OpenMetrics allows an exemplar's labels 128 characters in all, names included. */
+/** OpenMetrics limits the labels of an exemplar to 128 characters in total, including names. */
 const MAX_EXEMPLAR_ID = 100
 
-/** The metrics of one gateway. Two registries never meet. */
+/** The metrics of one gateway. Gateways in one process share nothing. */
 export class MetricRegistry {
   readonly registry: Registry
   readonly #counters = new Map<string, Counter>()
@@ -48,7 +48,7 @@ export class MetricRegistry {
     }
     this.#labels = new LabelGuard(labelCap, dropped)
     this.#series = new SeriesGuard(() => dropped('all'))
-    // Metrics keep exemplars only where the registry writes OpenMetrics while they are made.
+    // A metric supports exemplars only if the registry's content type is OpenMetrics when it is created.
     this.#speak(Registry.OPENMETRICS_CONTENT_TYPE)
     for (const [name, spec] of Object.entries<MetricSpec>(METRIC_TABLE)) {
       const cap = spec.type === 'histogram' ? Math.ceil(seriesCap / 10) : seriesCap
@@ -105,8 +105,8 @@ export class MetricRegistry {
   }
 
   /**
-   * Sets a gauge unless a label has no room left: sums of several subjects under `other` would overwrite each other.
-   * What is left out is counted in `tollway_series_dropped_total` like everything that is folded.
+   * Sets a gauge unless a label is full: the values of several subjects under `other` would overwrite each other. Omitted values
+   * are counted in `tollway_series_dropped_total` like all folded ones.
    */
   setIfKnown<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
     const passed = this.#pass(name, labels)
@@ -116,7 +116,7 @@ export class MetricRegistry {
     if (!folded) this.#gauges.get(name)?.set(passed, value)
   }
 
-  /** Adds to a gauge: for sums of which several may fall under one name. */
+  /** Adds to a gauge: for sums that may share labels. */
   add<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
     this.#gauges.get(name)?.inc(this.#pass(name, labels), value)
   }
@@ -137,9 +137,9 @@ export class MetricRegistry {
     this.#histograms.get(name)?.observe({ labels: this.#pass(name, labels), value, ...exemplar(requestId) })
   }
 
-  /** Writes everything. Exemplars are in OpenMetrics alone: the older format has no place for them. */
+  /** Writes all metrics. Only OpenMetrics carries exemplars; the older format cannot. */
   write(format: 'text' | 'openmetrics'): Promise<Exposition> {
-    // One after another: the registry's content type decides while it writes.
+    // One at a time, because the format is a property of the registry.
     const writing = this.#writing.then(() => this.#write(format))
     this.#writing = writing.catch(() => undefined)
     return writing
@@ -148,7 +148,7 @@ export class MetricRegistry {
   async #write(format: 'text' | 'openmetrics'): Promise<Exposition> {
     const contentType =
       format === 'text' ? Registry.PROMETHEUS_CONTENT_TYPE : Registry.OPENMETRICS_CONTENT_TYPE
-    // Writing OpenMetrics takes `_total` off the names of counters, for good.
+    // Writing OpenMetrics permanently removes `_total` from the names of counters, so they are restored below.
     const names = this.registry.getMetricsAsArray().map((metric) => [metric, metric.name] as const)
     this.#speak(contentType)
     try {

@@ -6,47 +6,47 @@ import type { MetricRegistry } from './metric-registry.ts'
 import { showObol, type ObolReading } from './obol-metrics.ts'
 import { showRouteStates, type RouteStateReading } from './routing-metrics.ts'
 
-/** A budget's current window, as the ledger reports it. Money is in micro-USD, or in smallest units where there is an asset. */
+/** The current window of a budget in the ledger. Amounts are in micro-USD, or in smallest units of the asset. */
 export interface BudgetReading {
   readonly budget: string
-  /** Whose share: `*` for a global budget. */
+  /** The caller, model, payer, seller or tag; `*` for a global budget. */
   readonly subject: string
   readonly limit: bigint
   readonly totals: Totals
   readonly asset?: BudgetAsset | undefined
 }
 
-/** Where the gauges are read from at every scrape. What is not given stays absent. */
+/** Where the gauges are read from at every scrape. Gauges without a source are absent. */
 export interface MetricSources {
   /** Every budget's current window, from the ledger. */
   readonly budgets?: (() => Promise<readonly BudgetReading[]>) | undefined
   /** Number and micro-USD of the uncertain charges, from the ledger. */
   readonly uncertain?: (() => Promise<{ readonly count: number; readonly microUsd: bigint }>) | undefined
-  /** How many charges have each flag, from the ledger. */
+  /** The number of charges with each flag, from the ledger. */
   readonly flagged?:
     | (() => Promise<readonly { readonly flag: ChargeFlag; readonly count: number }[]>)
     | undefined
-  /** Sequence number of the newest audit record. */
+  /** Sequence number of the latest audit record. */
   readonly auditSequence?: (() => number) | undefined
-  /** What was settled since the day and the month began, from the ledger; `undefined` while it cannot be read. */
+  /** Amounts settled since the start of the day and the month, from the ledger; `undefined` while it cannot be read. */
   readonly spent?: (() => readonly SpentReading[] | undefined) | undefined
-  /** How many vouchers are in each state, from the store. */
+  /** The number of vouchers in each state, from the store. */
   readonly vouchers?: (() => Promise<readonly VoucherReading[]>) | undefined
-  /** Micro-USD that unspent vouchers could take. */
+  /** Micro-USD that unspent vouchers could pay. */
   readonly voucherExposure?: (() => Promise<bigint>) | undefined
   /** The upstreams of pools loaded from x402-buyer's files. */
   readonly obol?: (() => Promise<readonly ObolReading[]>) | undefined
-  /** The newest known balances of the payers. */
+  /** The latest known balances of the payers. */
   readonly wallets?: (() => readonly WalletReading[]) | undefined
-  /** Live streams of the spend page that are open. */
+  /** The number of open live streams of the spend page. */
   readonly pageStreams?: (() => number) | undefined
-  /** The health of every route asked so far. */
+  /** The health of every route used so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
-  /** How far independent sums lie apart, micro-USD; `undefined` for a pair that could not be compared. */
+  /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
   readonly mismatches?: (() => readonly MismatchReading[]) | undefined
 }
 
-/** What was settled in one window under one set of names. */
+/** The amount settled in one window for one combination of labels. */
 export interface SpentReading {
   readonly window: 'day' | 'month'
   readonly route: string
@@ -64,10 +64,10 @@ export interface VoucherReading {
   readonly count: number
 }
 
-/** What a payer has. */
+/** The balance of a payer. */
 export interface WalletReading {
   readonly payer: string
-  /** The paying address: two gateways may each have a payer of one name. */
+  /** The paying address, because two gateways may each have a payer of the same name. */
   readonly address: string
   /** CAIP-2. */
   readonly network: string
@@ -77,7 +77,7 @@ export interface WalletReading {
   readonly microUsd: bigint | undefined
 }
 
-/** Two sums held against each other. */
+/** The difference between two totals. */
 export interface MismatchReading {
   /** Both names, e.g. `ledger_audit`. */
   readonly pair: string
@@ -92,7 +92,7 @@ const BUDGET_GAUGES = [
   'tollway_budget_remaining_usd',
 ] as const
 
-/** Reads every source into its gauges. What cannot be read is left out or NaN, never stale. */
+/** Reads every source into its gauges. What cannot be read is omitted or NaN, never stale. */
 export async function readSources(metrics: MetricRegistry, sources: MetricSources): Promise<void> {
   await Promise.all([
     readBudgets(metrics, sources),
@@ -159,7 +159,7 @@ async function readFlagged(metrics: MetricRegistry, sources: MetricSources): Pro
 function readSpent(metrics: MetricRegistry, sources: MetricSources): void {
   if (!sources.spent) return
   metrics.reset('tollway_spent_usd')
-  // Added, not set: what falls under `other` is one sum.
+  // Added, not set, so that everything under `other` is summed.
   for (const { microUsd, ...labels } of sources.spent() ?? []) {
     metrics.add('tollway_spent_usd', labels, usdNumber(microUsd))
   }
@@ -202,7 +202,7 @@ function readMismatches(metrics: MetricRegistry, sources: MetricSources): void {
   }
 }
 
-/** For display only: sums and limits are kept and compared as bigint. */
+/** Converts micro-USD to USD for display only: amounts and limits are kept and compared as bigint. */
 export function usdNumber(microUsd: bigint): number {
   return Number(microUsd) / 1e6
 }

@@ -12,27 +12,27 @@ import { recordRouting } from './routing-metrics.ts'
 /** Options of {@link createMetrics}. */
 export type MetricsSettings = MetricRegistrySettings
 
-/** What {@link createMetrics} makes. */
+/** The metrics of a gateway. */
 export interface Metrics {
   readonly registry: Registry
   /** Content type of {@link Metrics.text}. */
   readonly contentType: string
-  /** Give it to every part that takes observers. */
+  /** Pass it to every part that takes observers. */
   readonly observe: Observer
-  /** Sets where gauges are read from; given again, it replaces the sources it names. */
+  /** Adds sources that gauges are read from; a source given again replaces the earlier one. */
   watch(sources: MetricSources): void
-  /** Reads the sources and writes the Prometheus text format. What cannot be read is left out or NaN, never stale. */
+  /** Reads the sources and writes the Prometheus text format. What cannot be read is omitted or NaN, never stale. */
   text(): Promise<string>
   /**
-   * What `tollway_spend_usd_total` less `tollway_spend_corrections_usd_total` represents, micro-USD, exact: the counters
-   * themselves are doubles, and drift by a micro-USD in some hundred thousand payments.
+   * `tollway_spend_usd_total` minus `tollway_spend_corrections_usd_total`, exact in micro-USD. The counters themselves are doubles
+   * and drift by a micro-USD over some hundred thousand payments.
    */
   spentMicroUsd(): bigint
   /** As {@link Metrics.text}, in OpenMetrics: with exemplars that name the request. */
   openMetrics(): Promise<Exposition>
 }
 
-/** The metrics of one gateway; gateways in one process never share a registry. */
+/** Creates the metrics of one gateway; gateways in one process never share a registry. */
 export function createMetrics(settings: MetricsSettings = {}): Metrics {
   const metrics = new MetricRegistry(settings)
   let sources: MetricSources = {}
@@ -131,17 +131,17 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
   }
 }
 
-/** @returns what was counted as spent, less corrections, micro-USD */
+/** @returns what was counted as spent, minus corrections, micro-USD */
 function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): bigint {
   const { payer, seller, network, state, route, caller } = charge
-  // A stronger proof for the same state is no new payment.
+  // A stronger proof of the same state is not a new payment.
   if (from !== state) {
     metrics.count('tollway_payments_total', { payer, seller, network, state, reason: charge.reason ?? '' })
   }
   const labels = { route, payer, seller, asset: charge.symbol, caller }
   const taken = state === 'settled' ? takenOf(charge) : { amount: 0n, microUsd: 0n }
   if (from === 'settled') {
-    // What was counted then was all that was signed. A counter never goes down: what is taken off has one of its own.
+    // The full signed amount was counted then. Counters never decrease, so the difference goes to a counter of corrections.
     const { amount, microUsd = 0n } = charge
     if (taken.amount === amount) return 0n
     metrics.count('tollway_spend_corrections_atomic_total', labels, Number(amount - taken.amount))
@@ -160,7 +160,7 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   const { requestId, route, payer, outcome, seconds, firstByteSeconds, overheadSeconds, code, usage } =
     summary
   metrics.count('tollway_requests_total', { route, payer, outcome }, 1, requestId)
-  // A page that is open says nothing of how long answers take.
+  // How long a page stays open says nothing about response times.
   if (summary.endpoint !== '/api/events') {
     metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
   }
@@ -176,7 +176,7 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (conversion !== undefined) {
     metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
   }
-  // Without a route no model was asked. The route's name represents the model: the client's text is never a label.
+  // Without a route no model was called. The route's name stands for the model, because the client's text is never a label.
   if (route === 'none') return
   const labels = {
     gen_ai_operation_name: operationOf(summary.endpoint),

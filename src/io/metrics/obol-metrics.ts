@@ -1,4 +1,4 @@
-/** The nine series of x402-buyer, under its names and labels, for dashboards that know them. */
+/** The nine series of x402-buyer, with its names and labels, for existing dashboards. */
 import type { ObolCounter, ObolLabels } from '../../core/telemetry/events.ts'
 import type { MetricRegistry } from './metric-registry.ts'
 
@@ -13,7 +13,7 @@ export function countObol(metrics: MetricRegistry, counter: ObolCounter, labels:
   metrics.count(`obol_x402_buyer_${counter}_total`, labelsOf(labels))
 }
 
-/** Shows the upstreams there are, and no others. */
+/** Sets the gauges of the current upstreams and removes all others. */
 export function showObol(metrics: MetricRegistry, readings: readonly ObolReading[]): void {
   metrics.reset('obol_x402_buyer_auth_remaining')
   metrics.reset('obol_x402_buyer_auth_spent')

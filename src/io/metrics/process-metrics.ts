@@ -1,8 +1,8 @@
-/** What the process itself takes, under the names every Prometheus client uses. */
+/** Resource use of the process, under the names that every Prometheus client uses. */
 import { performance, type EventLoopUtilization } from 'node:perf_hooks'
 import type { MetricRegistry } from './metric-registry.ts'
 
-/** Reads the process at a scrape. */
+/** Reads the process metrics for a scrape. @param last the previous result, for the share since then */
 export function readProcess(metrics: MetricRegistry, last?: EventLoopUtilization): EventLoopUtilization {
   const { user, system } = process.cpuUsage()
   metrics.total('process_cpu_seconds_total', {}, (user + system) / 1e6)

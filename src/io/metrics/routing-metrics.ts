@@ -55,7 +55,7 @@ export function recordRouting(metrics: MetricRegistry, event: RoutingEvent): voi
   }
 }
 
-/** Sets the state of every route anew; of two routes with the same labels the worse one is shown. */
+/** Sets the state of every route; of two routes with the same labels the worse state is shown. */
 export function showRouteStates(metrics: MetricRegistry, readings: readonly RouteStateReading[]): void {
   metrics.reset('tollway_route_state')
   const worst = new Map<string, RouteStateReading>()

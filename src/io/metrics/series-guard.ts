@@ -1,8 +1,8 @@
 import { OVERFLOW } from './label-guard.ts'
 
 /**
- * Bounds the series of every metric: labels that are each bounded still multiply. The first combinations come in, of
- * later ones every label becomes `other`, so that sums over all series stay right.
+ * Bounds the series of every metric: labels that are each bounded still multiply. The first combinations are kept; for later
+ * ones every label becomes `other`, so that sums over all series stay correct.
  */
 export class SeriesGuard {
   readonly #caps = new Map<string, number>()
@@ -14,12 +14,12 @@ export class SeriesGuard {
     this.#onOverflow = onOverflow
   }
 
-  /** Sets how many series a metric may have before the rest is one. Metrics without a limit have none. */
+  /** Sets the most series that a metric may have. By default there is no limit. */
   limit(metric: string, cap: number): void {
     this.#caps.set(metric, cap)
   }
 
-  /** Makes room again: every series of the metric is gone. */
+  /** Forgets the series of a metric, after all of them were removed. */
   forget(metric: string): void {
     this.#seen.delete(metric)
   }

@@ -13,13 +13,13 @@ export interface SpendingOptions {
   readonly timers: Timers
   /** A monotonic clock in milliseconds, to measure how long a reading took; default the machine's. */
   readonly stopwatch?: (() => number) | undefined
-  /** Told when the ledger could not be read. */
+  /** Called when the ledger could not be read. */
   readonly onFailure: (error: unknown) => void
 }
 
 /** Spend of the current day and month. */
 export interface Spending {
-  /** The newest sums; `undefined` before the first reading and while the ledger cannot be read. */
+  /** The latest sums; `undefined` before the first reading and while the ledger cannot be read. */
   readonly newest: () => readonly SpentReading[] | undefined
   /** Reads now. */
   readonly refresh: () => Promise<void>
@@ -28,10 +28,10 @@ export interface Spending {
 
 const REFRESH_MS = 10_000
 const HOUR_MS = 3_600_000
-/** A long month takes long to add up: at most this share of the time is spent on it. */
+/** The largest share of time spent on reading: a busy month takes long to add up. */
 const SHARE = 1 / 100
 
-/** Reads at once, and again every ten seconds or more. Days and months are those of UTC. */
+/** Reads immediately, and again every ten seconds or less often. Days and months are in UTC. */
 export function watchSpending(options: SpendingOptions): Spending {
   const { store, clock, timers, onFailure, stopwatch = () => performance.now() } = options
   let readings: readonly SpentReading[] | undefined
@@ -63,13 +63,13 @@ export function watchSpending(options: SpendingOptions): Spending {
   }
 }
 
-/** Hour by hour, with requests in between: the ledger is read on the thread that serves them. */
+/** Reads hour by hour and yields in between, because the ledger is read on the thread that serves requests. */
 async function readSpending(store: SpendingOptions['store'], now: number): Promise<SpentReading[]> {
   const [day, month] = [new SpentSums('day'), new SpentSums('month')]
   const midnight = windowAt('day', 'UTC', now).start
   for (let from = windowAt('month', 'UTC', now).start; from <= now; from += HOUR_MS) {
     const to = from + HOUR_MS
-    // The last hour has no end: another machine's clock may run ahead.
+    // The last hour is open-ended: another machine's clock may run ahead.
     for (const row of await store.spentBy(from, to > now ? undefined : to)) {
       month.add(row)
       if (from >= midnight) day.add(row)

@@ -40,7 +40,7 @@ const INTERVAL_MS = 60_000
 /** A balance is 32 bytes; a node that sends more than this is broken. */
 const MAX_RESPONSE_BYTES = 65_536
 
-/** Reads at once and then at every interval. Does nothing without a node or a wallet. */
+/** Reads immediately and then at every interval. Does nothing without a node or a wallet. */
 export function watchWalletBalances(options: WalletsOptions): WalletBalances {
   const { wallets, assets, nodes, timers, intervalMs = INTERVAL_MS } = options
   const closing = new AbortController()

@@ -1,4 +1,4 @@
-/** Reads the catalogues of sellers and keeps them: a seller that lists nothing today still sells what it listed yesterday. */
+/** Reads and caches the catalogues of sellers. A catalogue that cannot be read keeps its last content. */
 import {
   readCatalogue,
   publicName,
@@ -11,23 +11,23 @@ import type { Candidate, ModelInfo, Route } from '../../core/routing/route.ts'
 import type { Timers } from '../../core/timers.ts'
 import { readBounded, type Upstream } from '../transport/upstream.ts'
 
-/** BlockRun allows 100 requests an hour from one address, all processes of a house together. */
+/** How long a catalogue is fresh. BlockRun allows 100 requests per hour from one address, shared by all processes behind it. */
 const FRESH_MS = 3_600_000
 
-/** Until a catalogue that could not be read is tried again. */
+/** The delay before a catalogue that could not be read is tried again. */
 const RETRY_MS = 300_000
 
-/** How long a caller waits for the first reading. Later callers get the latest reading at once. */
+/** How long a caller waits for the first reading. Later callers get the latest reading immediately. */
 const FIRST_WAIT_MS = 3_000
 
 const TIMEOUTS = { connectMs: 3_000, firstByteMs: 5_000, totalMs: 15_000 }
 
-/** BlockRun's has some hundred kilobytes. */
+/** The largest catalogue that is read; BlockRun's has a few hundred kilobytes. */
 const MAX_BYTES = 4_194_304
 
-/** What {@link Catalogues} work with. */
+/** Options of {@link Catalogues}. */
 export interface CatalogueContext {
-  /** Those with {@link Route.catalogue} have a catalogue. */
+  /** Routes with {@link Route.catalogue} have a catalogue. */
   readonly routes: readonly Route[]
   readonly upstream: Pick<Upstream, 'send'>
   readonly clock: Clock
@@ -58,7 +58,7 @@ export class Catalogues {
     )
   }
 
-  /** Begins to read what is old, and waits a little for what was never read. Never rejects. */
+  /** Starts to refresh old readings, and waits briefly for those never read before. Never rejects. */
   async load(): Promise<void> {
     const first = this.#refresh()
     if (first.length === 0) return
@@ -74,27 +74,27 @@ export class Catalogues {
     void this.#refresh()
   }
 
-  /** The names under which the models of a pattern's seller can be asked for; empty while its catalogue is not known. */
+  /** The names under which clients reach the models of a route's seller; empty while its catalogue is unknown. */
   names(route: Route): readonly string[] {
     if (route.catalogue !== true) return []
     const ids = [...(this.#shelves.get(route.apiBase)?.entries.keys() ?? [])]
     return ids.flatMap((id) => publicName(route, id) ?? [])
   }
 
-  /** What the seller says of a candidate's model. */
+  /** What the seller lists about a candidate's model. */
   find({ route, remoteModel }: Candidate): ModelInfo | undefined {
     return route.catalogue === true
       ? this.#shelves.get(route.apiBase)?.entries.get(remoteModel)?.info
       : undefined
   }
 
-  /** What a usual request costs by the catalogue, micro-USD. */
+  /** The catalogue price of a typical request, micro-USD; see {@link typicalMicroUsd}. */
   typicalPrice(candidate: Candidate): bigint | undefined {
     const info = this.find(candidate)
     return info && typicalMicroUsd(info)
   }
 
-  /** @returns the readings under way of those that were never read */
+  /** @returns the readings in progress of catalogues never read before */
   #refresh(): Promise<void>[] {
     const now = this.#parts.clock.now()
     return [...this.#shelves].flatMap(([base, shelf]) => {
@@ -127,7 +127,7 @@ export class Catalogues {
       toSeller: true,
     })
     const { bytes, truncated } = await readBounded(body, MAX_BYTES, TIMEOUTS.totalMs)
-    // An empty list from a seller that had one is a fault of its page, not the end of its trade.
+    // An empty list is treated as a failure of the seller's page: the last content is kept.
     const entries =
       status === 200 && !truncated ? readCatalogue(JSON.parse(bytes.toString('utf8'))) : undefined
     return entries?.length === 0 ? undefined : entries

@@ -1,11 +1,11 @@
-/** What requests cost of late, in USD, from the prices that were paid: for choosing among sellers and for showing. */
+/** Recent prices of requests in USD, from payments made: for choosing among sellers and for display. */
 import { findAsset, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import type { Candidate } from '../../core/routing/route.ts'
 import type { SellerStore } from '../store/contracts/sellers.ts'
 
-/** How long a reading of the store is good for: prices move by payments, which are seconds apart. */
+/** How long a reading of the store is fresh: prices change only with payments, which are seconds apart. */
 const FRESH_MS = 2_000
 
 /** Recent prices. Payments of other processes are seen within {@link FRESH_MS}. */
@@ -31,8 +31,8 @@ export class PriceBook {
   }
 
   /**
-   * The newest price of a candidate, micro-USD; of several tokens the lowest.
-   * @param endpoint without `/v1`; without it the lowest of all paths
+   * The latest price of a candidate, micro-USD; the lowest if it was paid in several tokens.
+   * @param endpoint without `/v1`; if omitted, the lowest price of all paths
    */
   of({ route, remoteModel }: Candidate, endpoint?: string): bigint | undefined {
     return this.#known.get(keyOf(route.apiBase, remoteModel, endpoint ?? ''))

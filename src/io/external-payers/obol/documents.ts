@@ -1,6 +1,6 @@
 /**
- * The files of Obol's x402-buyer: what its fields may hold, as its own decoder takes them. Unknown keys are ignored, as it
- * does; what it never checks is checked when a file becomes pools and vouchers (providers/obol/pool-vouchers.ts).
+ * The file formats of Obol's x402-buyer, read as its own decoder reads them; unknown keys are ignored as there. What x402-buyer
+ * never checks is checked when a file becomes pools and vouchers (providers/obol/pool-vouchers.ts).
  */
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
@@ -65,13 +65,13 @@ const purchaseSchema = z.object({
   }),
 })
 
-/** What one file says. */
+/** The content of one file. */
 export interface Contents {
   readonly upstreams: ReadonlyMap<string, UpstreamDocument>
   readonly auths: ReadonlyMap<string, readonly AuthDocument[]>
 }
 
-/** A file that cannot be understood; the message says why, without quoting it: it holds signatures. */
+/** A file that cannot be understood. The message says why without quoting the file, which holds signatures. */
 export class UnreadableError extends Error {
   override readonly name = 'UnreadableError'
 }
@@ -138,7 +138,7 @@ function parse(text: string): unknown[] {
       return documents.map((document): unknown => document.toJS({ maxAliasCount: 0 }))
     }
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new UnreadableError('is neither JSON nor YAML')
 }

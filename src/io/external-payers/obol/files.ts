@@ -1,4 +1,4 @@
-/** Reads the configuration and the authorizations of x402-buyer from where they lie: single files or directories. */
+/** Reads x402-buyer's configuration and authorizations, each from a single file or a directory. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
@@ -13,21 +13,21 @@ import {
 /** Where the files are; each a file or a directory. */
 export interface ObolPaths {
   readonly config: string
-  /** Not needed where the configuration is PurchaseRequests. */
+  /** Not needed if the configuration consists of PurchaseRequests. */
   readonly auths: string | undefined
 }
 
-/** What the files say together. */
+/** The combined content of the files. */
 export interface ObolFiles {
   readonly upstreams: ReadonlyMap<string, UpstreamDocument>
   readonly auths: ReadonlyMap<string, readonly AuthDocument[]>
   /** Files that cannot be parsed: upstream name to what is wrong. What was loaded before stays valid. */
   readonly unreadable: ReadonlyMap<string, string>
-  /** Changes when anything in the files does. */
+  /** A hash of all files. */
   readonly digest: string
 }
 
-/** The files as a whole cannot be read: a missing directory, or a single file that is no JSON. */
+/** The files cannot be read at all: a missing directory, or a single file that is invalid. */
 export class ObolFilesError extends Error {
   override readonly name = 'ObolFilesError'
 }
@@ -75,14 +75,16 @@ async function readAll(path: string, extensions: ReadonlySet<string>): Promise<R
     return await Promise.all(
       names.map(async (name) => ({
         path: join(path, name),
-        // One that vanished since the listing, or may not be read, is skipped like one that is no JSON.
+        // A file that vanished since the listing, or is not readable, is treated like one that is invalid.
         text: await readFile(join(path, name), 'utf8').catch(() => ''),
         stem: basename(name, extname(name)),
       })),
     )
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown fault'
-    throw new ObolFilesError(`${path} cannot be read (${code}).`, { cause: error })
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    throw new ObolFilesError(`${path} cannot be read (${code}). Check the path and its permissions.`, {
+      cause: error,
+    })
   }
 }
 
