@@ -46,7 +46,7 @@ describe('appending', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, head: second })
   })
 
-  test('has the hash anybody can compute: SHA-256 of prev and the canonical record without hash', async () => {
+  test('has a hash that anyone can compute: SHA-256 of prev and the canonical record without hash', async () => {
     const file = await place.open()
     const { hash } = await file.append('note', { a: '1' })
     const text = `{"a":"1","prev":"${'0'.repeat(64)}","seq":1,"ts":"2026-11-21T10:00:00.123Z","type":"note"}`
@@ -64,7 +64,7 @@ describe('appending', () => {
     expect(records().map((record) => record['n'])).toEqual(Array.from({ length: 20 }, (_, n) => n))
   })
 
-  test('is for its owner only', async () => {
+  test('creates the file for its owner only', async () => {
     await place.open()
     expect(statSync(place.path).mode & 0o777).toBe(0o600)
     expect(statSync(`${place.path}.lock`).mode & 0o777).toBe(0o600)
@@ -80,7 +80,7 @@ describe('appending', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2 })
   })
 
-  test('is over after closing', async () => {
+  test('is refused after closing', async () => {
     const file = await place.open()
     await file.close()
     await file.close()
@@ -111,7 +111,7 @@ describe('what must not be recorded', () => {
     expect(await file.append('note', { fine: true })).toMatchObject({ seq: 1 })
   })
 
-  test('what the ledger records of a charge is not refused', async () => {
+  test('accepts what the ledger records of a charge', async () => {
     const file = await place.open()
     const nonce = `0x${'ab'.repeat(32)}`
     await file.append('charge.authorized', { from: '0xb', nonce, transaction: nonce, state: 'authorized' })
@@ -120,7 +120,7 @@ describe('what must not be recorded', () => {
 })
 
 describe('durable records', () => {
-  test('asked for in one turn share one sync, and none resolves before it', async () => {
+  test('rule 3: of one turn share one sync, and none resolves before it', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.syncs = 0
@@ -148,7 +148,7 @@ describe('durable records', () => {
     expect([late.length, disk.syncs]).toEqual([1, 2])
   })
 
-  test('others need no sync, until much of it has gathered', async () => {
+  test('are synced at once, others only when enough bytes have gathered', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.syncs = 0
@@ -170,7 +170,7 @@ describe('durable records', () => {
 })
 
 describe('when the disk fails', () => {
-  test('half a line is taken back, and the next record follows without a gap', async () => {
+  test('removes half a line, and the next record follows without a gap', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     await file.append('note', { n: 1 })
@@ -187,7 +187,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, torn: false })
   })
 
-  test('a short write is continued', async () => {
+  test('continues a short write', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.writes = [(fd, from, offset, _length, position) => nodeFs.writeSync(fd, from, offset, 7, position)]
@@ -195,7 +195,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 1 })
   })
 
-  test('no record is taken while half a line cannot be taken back', async () => {
+  test('rule 9: takes no record while half a line cannot be removed', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.truncateError = systemError('EIO')
@@ -211,7 +211,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 1, torn: false })
   })
 
-  test('a failed sync rejects all that wait for it; what it may have lost is written again before the next', async () => {
+  test('rule 9: rejects all that wait for a failed sync, and writes what it may have lost again before the next', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     await file.append('note', { n: 0 }, { durable: true })
@@ -226,7 +226,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 5 })
   })
 
-  test('what was written while an earlier sync ran is written again too', async () => {
+  test('also writes again what was written while an earlier sync ran', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.syncs = 0
@@ -242,7 +242,7 @@ describe('when the disk fails', () => {
     expect(records().map((record) => record['n'])).toEqual([1, 2, 3])
   })
 
-  test('after a failed sync the next record asks for one, durable or not', async () => {
+  test('syncs with the next record after a failed sync, durable or not', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.syncErrors = [systemError('EIO'), systemError('EIO')]
@@ -254,7 +254,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 3 })
   })
 
-  test('what cannot be synced does not fill the memory: beyond 8 MiB no record is taken until it can', async () => {
+  test('rule 9: takes no record beyond 8 MiB of unsynced bytes, so that memory stays bounded', async () => {
     const { fs, disk } = fragileDisk()
     const file = await place.open(fs)
     disk.syncErrors = Array.from({ length: 1000 }, () => systemError('EIO'))
@@ -272,7 +272,7 @@ describe('when the disk fails', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 11 })
   })
 
-  test('a burst within one turn is taken whole by a disk that works', async () => {
+  test('takes a burst within one turn completely while the disk works', async () => {
     const file = await place.open()
     const text = 'x'.repeat(1_000_000)
     for (let n = 0; n < 12; n++) await file.append('note', { text })
@@ -291,14 +291,14 @@ describe('when the disk fails', () => {
     await expect(file.append('note', {})).rejects.toThrow(/it was deleted/)
   })
 
-  test('a missing directory is told with its fix', async () => {
+  test('reports a missing directory with its fix', async () => {
     const path = join(place.directory, 'no', 'audit.jsonl')
     const opening = openAuditFile({ path, clock: { now: () => NOW }, instance: 'ins_test' })
     await expect(opening).rejects.toMatchObject(UNAVAILABLE)
     await expect(opening).rejects.toThrow(/ENOENT.*Create its directory/)
   })
 
-  test('a file that cannot be opened leaves no lock behind', async () => {
+  test('leaves no lock for a file that cannot be opened', async () => {
     const { fs, disk } = fragileDisk()
     disk.openError = systemError('EROFS')
     await expect(place.open(fs)).rejects.toThrow(/EROFS/)
@@ -314,7 +314,7 @@ describe('opening after a crash', () => {
     await file.close()
   }
 
-  test('a torn line is moved aside, and the chain goes on with a record of that', async () => {
+  test('moves an incomplete line to a file of its own, and continues the chain with a record of it', async () => {
     await written(3)
     const whole = readFileSync(place.path)
     truncateSync(place.path, whole.length - 20)
@@ -328,7 +328,7 @@ describe('opening after a crash', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 4, torn: false })
   })
 
-  test('whatever the length of the torn part, from the first record on', async () => {
+  test('does so for every length of the incomplete line, from the first record on', async () => {
     await written(2)
     const whole = readFileSync(place.path)
     for (const keep of [1, 100, whole.indexOf('\n'), whole.indexOf('\n') + 1, whole.length - 1]) {
@@ -340,7 +340,7 @@ describe('opening after a crash', () => {
     }
   })
 
-  test('blocks that were never filled are a torn line too, of any length', async () => {
+  test('treats blocks that were never filled as an incomplete line, of any length', async () => {
     await written(2)
     appendFileSync(place.path, Buffer.alloc(3_000_000))
     const file = await place.open()
@@ -348,7 +348,7 @@ describe('opening after a crash', () => {
     await file.close()
   })
 
-  test('a repair that is cut short is done again', async () => {
+  test('repeats an interrupted repair', async () => {
     await written(2)
     appendFileSync(place.path, '{"half')
     const { fs, disk } = fragileDisk()
@@ -359,7 +359,7 @@ describe('opening after a crash', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 3, torn: false })
   })
 
-  test('a whole last line that is wrong was changed: it is refused and left alone', async () => {
+  test('refuses a complete last line that is wrong, and does not change it', async () => {
     await written(3)
     const text = readFileSync(place.path, 'utf8')
     for (const changed of [
@@ -375,7 +375,7 @@ describe('opening after a crash', () => {
     }
   })
 
-  test('a chain that does not begin at its beginning is refused', async () => {
+  test('refuses a chain whose first records are missing', async () => {
     await written(2)
     writeFileSync(place.path, `${lines()[1]}\n`)
     await expect(place.open()).rejects.toThrow(/Another program changed the file/)
@@ -383,7 +383,7 @@ describe('opening after a crash', () => {
 })
 
 describe('one writer', () => {
-  test('a second opener is refused and told who has it; the first goes on', async () => {
+  test('refuses a second opener and names the first, which continues', async () => {
     const first = await place.open()
     for (let n = 0; n < 2; n++) {
       await expect(place.open()).rejects.toThrow(
@@ -396,7 +396,7 @@ describe('one writer', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2 })
   })
 
-  test('a refused opener in this process does not take the lock from the first: other processes stay out', async () => {
+  test('does not let a refused opener in this process release the lock of the first', async () => {
     await place.open()
     await expect(place.open()).rejects.toThrow(/being written/)
     const script = new URL('./append-for-ever.ts', import.meta.url).pathname
@@ -406,7 +406,7 @@ describe('one writer', () => {
     expect(said).toContain(`is being written by process ${process.pid} on`)
   })
 
-  test('another process is refused while it lives and not after kill -9; its durable records are there', async () => {
+  test('refuses while the writing process lives but not after kill -9, and keeps its durable records', async () => {
     const script = new URL('./append-for-ever.ts', import.meta.url).pathname
     const child = spawn(process.execPath, [script, place.path], { stdio: ['ignore', 'pipe', 'inherit'] })
     let told = ''
@@ -426,7 +426,7 @@ describe('one writer', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, torn: false })
   })
 
-  test('something else in place of the lock is not overwritten', async () => {
+  test('does not overwrite something else in place of the lock', async () => {
     writeFileSync(`${place.path}.lock`, 'x'.repeat(5000))
     await expect(place.open()).rejects.toMatchObject(UNAVAILABLE)
     expect(existsSync(place.path)).toBe(false)

@@ -38,7 +38,7 @@ describe('checkpoints', () => {
     })
   })
 
-  test('a chain composed anew without the key is found, though every hash in it fits', async () => {
+  test('detect a chain that was composed without the key, though every hash matches', async () => {
     const file = await place.open(undefined, { signer, checkpointEvery: 2 })
     await fill(file, 2)
     await file.close()
@@ -81,7 +81,7 @@ describe('checkpoints', () => {
     }
   })
 
-  test('a key that is none is refused without repeating it', () => {
+  test('refuse an invalid key without repeating it', () => {
     for (const text of ['', 'secret-secret', pem.replace('PRIVATE', 'PUBLIC')]) {
       expect(() => checkpointSigner(text)).toThrow(/audit.signing_key does not hold an Ed25519/)
       expect(() => checkpointSigner(text)).not.toThrow(/secret-secret/)
@@ -90,7 +90,7 @@ describe('checkpoints', () => {
 })
 
 describe('rotation', () => {
-  test('carries the chain on, and the files verify as one', async () => {
+  test('continues the chain, and the files verify as one', async () => {
     const file = await place.open(undefined, { signer, rotateBytes: 2000 })
     await fill(file, 40)
     const head = file.head()
@@ -119,7 +119,7 @@ describe('rotation', () => {
     expect(await verifyAudit(chainOf(place.path))).toMatchObject({ ok: true, records: 7 })
   })
 
-  test('a missing, swapped or repeated file is found', async () => {
+  test('detects a missing, swapped or repeated file', async () => {
     const file = await place.open(undefined, { rotateBytes: 1500 })
     await fill(file, 30)
     await file.close()
@@ -133,7 +133,7 @@ describe('rotation', () => {
     }
   })
 
-  test('a crash at any step of it leaves a chain that goes on', async () => {
+  test('leaves a chain that continues after a crash at any step', async () => {
     const file = await place.open(undefined, { signer })
     await fill(file, 5)
     await file.close()
@@ -148,7 +148,7 @@ describe('rotation', () => {
     expect(readFileSync(place.path, 'utf8')).toContain('"type":"audit.continued"')
   })
 
-  test('one that the disk refuses loses nothing: the old file goes on, and later it succeeds', async () => {
+  test('loses nothing when the disk refuses: the old file continues, and a later rotation succeeds', async () => {
     const { disk, fs } = fragileDisk()
     const file = await place.open(fs, { rotateBytes: 1000 })
     disk.renameErrors = [systemError('EACCES'), undefined, systemError('EIO')]
@@ -162,7 +162,7 @@ describe('rotation', () => {
     expect(lines.filter((line) => line.includes('"type":"note"'))).toHaveLength(30)
   })
 
-  test('records that come all at once are all there, in their order', async () => {
+  test('keeps all records of a burst in their order', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.boolean(), { minLength: 20, maxLength: 60 }),
@@ -201,7 +201,7 @@ describe('retention', () => {
     ).toContain('"type":"audit.dropped"')
   })
 
-  test('nobody without the key can make older files go', async () => {
+  test('does not let anyone without the key remove older files unnoticed', async () => {
     const file = await place.open(undefined, { signer })
     await fill(file, 6)
     await file.close()
@@ -226,14 +226,14 @@ describe('retention', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, from: { seq: 3, signed: false } })
   })
 
-  test('a chain without any signature proves nothing to whoever has the key', async () => {
+  test('proves nothing to the holder of the key for a chain without signatures', async () => {
     const file = await place.open()
     await fill(file, 3)
     await file.close()
     expect(await verifyAudit(place.path, { publicKey })).toMatchObject({ ok: false, kind: 'unsigned' })
   })
 
-  test('a gateway with a key signs its first record, and tells how many are not signed yet', async () => {
+  test('signs the first record, and reports how many are not signed yet', async () => {
     const file = await place.open(undefined, { signer })
     await fill(file, 1)
     await fill(file, 3)
@@ -249,7 +249,7 @@ describe('retention', () => {
 })
 
 describe('rotation beside what can go wrong', () => {
-  test('a directory that cannot be synced after the names have changed: the new file goes on, the chain is one', async () => {
+  test('continues in the new file when the directory cannot be synced after the renames', async () => {
     let refuse = false
     const fs = {
       ...nodeFs,

@@ -28,7 +28,7 @@ const lineOf = (bytes: Buffer, at: number): number =>
   bytes.subarray(0, at).filter((byte) => byte === 0x0a).length + 1
 
 describe('a whole file', () => {
-  test('tells its head, and the charges that were signed for and never booked', async () => {
+  test('reports its head, and the charges that were authorized without a later record', async () => {
     const of = (type: string, charge: string): [string, Record<string, unknown>] => [type, { charge }]
     write([
       ['instance.started', {}],
@@ -67,12 +67,12 @@ describe('a whole file', () => {
     })
   })
 
-  test('may be longer than what is read at once, in records of any length', async () => {
+  test('may be longer than one read, with records of any length', async () => {
     write(Array.from({ length: 40 }, (_, n) => ['note', { text: 'x'.repeat((n * 7919) % 200_000) }]))
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 40 })
   })
 
-  test('takes any plain data, and gives the same verdict on it', async () => {
+  test('verifies records of any plain data', async () => {
     const fields = fc.dictionary(
       fc.string({ unit: 'binary', maxLength: 8 }).map((name) => `f ${name}`),
       fc.oneof(
@@ -94,13 +94,13 @@ describe('a whole file', () => {
     )
   })
 
-  test('that does not exist is told apart', async () => {
+  test('is distinguished from a missing one', async () => {
     await expect(verifyAudit(place.path)).rejects.toThrow(/There is no audit file/)
   })
 })
 
 describe('a changed file', () => {
-  test('any changed byte is found, at the line it is in', async () => {
+  test('is detected at the line of any changed byte', async () => {
     const whole = many(8)
     const last = whole.length - 1
     await fc.assert(
@@ -115,7 +115,7 @@ describe('a changed file', () => {
     )
   })
 
-  test('any single bit of a short file is found', async () => {
+  test('is detected for any single bit of a short file', async () => {
     const whole = write([['note', { charge: 'chg_1', amount: 1n }]])
     for (let bit = 0; bit < (whole.length - 1) * 8; bit++) {
       const bytes = Buffer.from(whole)
@@ -125,7 +125,7 @@ describe('a changed file', () => {
     }
   })
 
-  test('a changed last line end is told apart from a line that was being written', async () => {
+  test('is distinguished from a line that was being written when its last line end changed', async () => {
     const whole = many(3)
     whole.writeUInt8(0x20, whole.length - 1)
     writeFileSync(place.path, whole)
@@ -138,7 +138,7 @@ describe('a changed file', () => {
     expect(await verifyAudit(place.path)).toMatchObject({ ok: true, records: 2, torn: true })
   })
 
-  test('a removed, repeated, swapped or inserted record is found where it happened', async () => {
+  test('is detected where a record was removed, repeated, swapped or inserted', async () => {
     many(5)
     const lines = readFileSync(place.path, 'utf8').split('\n').slice(0, -1)
     const [a = '', b = '', c = '', d = '', e = ''] = lines
@@ -171,14 +171,14 @@ describe('a changed file', () => {
     }
   })
 
-  test('bytes that are not UTF-8 are found, also where they read like the original', async () => {
+  test('is detected for bytes that are not UTF-8, even if they read like the original', async () => {
     const whole = write([['note', { text: '\ufffd' }]])
     const at = whole.indexOf(Buffer.from('\ufffd'))
     writeFileSync(place.path, Buffer.concat([whole.subarray(0, at), Buffer.of(0xff), whole.subarray(at + 3)]))
     expect(await verifyAudit(place.path)).toMatchObject({ ok: false, line: 1 })
   })
 
-  test('a forged record with a fitting hash is found by the one after it', async () => {
+  test('is detected by the record after a forged one with a valid hash', async () => {
     many(3)
     const lines = readFileSync(place.path, 'utf8').split('\n')
     lines[0] = composeRecord(EMPTY_HEAD, NOW, 'note', { n: 99 }).line.toString().trim()
@@ -190,7 +190,7 @@ describe('a changed file', () => {
     })
   })
 
-  test('a file cut anywhere is whole up to there, or torn; a copy of the head tells what is missing', async () => {
+  test('is valid up to a cut at any byte, or incomplete; a copy of the head shows what is missing', async () => {
     const whole = many(4)
     await fc.assert(
       fc.asyncProperty(fc.nat({ max: whole.length }), async (keep) => {
