@@ -57,7 +57,7 @@ describe('windows', () => {
     })
   })
 
-  test('every instant lies in exactly one window, and its neighbours touch it', () => {
+  test('every instant is in exactly one window, without gaps', () => {
     const zones = fc.constantFrom(
       'UTC',
       'Europe/Berlin',
@@ -117,7 +117,7 @@ describe('claims', () => {
     expect(subjects({ per: 'tag' })).toEqual(['team:a', 'other'])
   })
 
-  test('are made once per tag, and on other for a payment without tags', () => {
+  test('are made once per tag, and for other if a payment has no tags', () => {
     expect(subjects({ per: 'tag' }, { tags: ['a', 'a', 'b'] })).toEqual(['a', 'b'])
     expect(subjects({ per: 'tag' }, { tags: [] })).toEqual(['other'])
   })
@@ -203,7 +203,7 @@ function words(window: Window, changes: Partial<BudgetRule> = {}, freeAt?: numbe
   return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n }, freeAt)
 }
 
-test('a stop names budget, wanted, spent, pending, limit and reset, in words that lock no client', () => {
+test('a refusal names budget, amounts, limit and reset, in words that lock no client', () => {
   expect(words('day')).toBe(
     'Daily spending limit reached: budget all: $0.001 wanted, $0.004 spent and $0.0005 pending of $0.005; resets 2026-11-22T00:00:00Z',
   )

@@ -9,12 +9,12 @@ const OPTIONS = {
 const tags = (text: string, more: Record<string, string> = {}): string[] =>
   tagsOf({ 'x-tollway-tags': text, ...more }, OPTIONS)
 
-test('declared tags are taken as they are, once each, in their order', () => {
+test('declared tags are kept in order, without duplicates', () => {
   expect(tags('team:b, team:a,team:b')).toEqual(['team:b', 'team:a'])
   expect(tags('  team:a  ,, ')).toEqual(['team:a'])
 })
 
-test('everything else is other, once: undeclared, malformed, in other letters', () => {
+test('everything else is other, once: undeclared, malformed, in another case', () => {
   expect(tags('team:c, team:d')).toEqual(['other'])
   expect(tags('team:a, nobody')).toEqual(['team:a', 'other'])
   expect(tags('case')).toEqual(['other'])
@@ -23,13 +23,13 @@ test('everything else is other, once: undeclared, malformed, in other letters', 
   expect(tags('x'.repeat(100_000))).toEqual(['other'])
 })
 
-test('a request that says nothing is other: no budget per tag is got around by silence', () => {
+test('a request without tags is other, so omitting tags evades no budget', () => {
   expect(tagsOf({}, OPTIONS)).toEqual(['other'])
   expect(tags('')).toEqual(['other'])
   expect(tags(' , ')).toEqual(['other'])
 })
 
-test('the eleventh tag and what follows is other', () => {
+test('the eleventh tag and any further one is other', () => {
   const ten = Array.from({ length: 10 }, (_, n) => `t${n}`)
   const options = { header: 'x-tags', declared: [...ten, 'last'] }
   expect(tagsOf({ 'x-tags': [...ten, 'last'].join(',') }, options)).toEqual([...ten, 'other'])
@@ -39,7 +39,7 @@ test('the eleventh tag and what follows is other', () => {
   ])
 })
 
-test('what OpenClaw says about agent and session are tags too, and none pushes them out', () => {
+test("OpenClaw's agent and session are tags too, and other tags cannot crowd them out", () => {
   expect(tagsOf({ 'x-clawrouter-agent-id': 'main', 'x-clawrouter-session-id': 's1' }, OPTIONS)).toEqual([
     'agent:main',
     'session:s1',
@@ -56,7 +56,7 @@ test('the header is the one that is configured', () => {
   ).toEqual(['team:a'])
 })
 
-test('whatever a client sends, the subjects are declared ones and other, without repetition, and at least one', () => {
+test('for any headers the subjects are declared tags or other, unique, and at least one', () => {
   const words = fc.oneof(fc.string(), fc.constantFrom(...OPTIONS.declared, 'other', '*', ','))
   fc.assert(
     fc.property(fc.array(words), fc.string(), (list, agent) => {

@@ -120,7 +120,7 @@ describe('Permit2', () => {
     expect(await look(charge)).toMatchObject({ action: 'settle', transaction, flags: [] })
   })
 
-  test('of two payments of one amount each gets its own transaction', async () => {
+  test('two payments of the same amount each get their own transaction', async () => {
     const one = await permitted()
     const two = await permitted()
     const second = await spend(two)
@@ -170,7 +170,7 @@ describe('Permit2', () => {
     expect(await look(charge)).toMatchObject({ action: 'release', reason: 'chain_canceled' })
   })
 
-  test('a nonce used where nobody can see it in the call is flagged, and an invalidation changes nothing', async () => {
+  test('a nonce whose use does not show in the call is flagged, even after an invalidation', async () => {
     const charge = await permitted()
     const args = [
       chain.token.address,
@@ -187,7 +187,7 @@ describe('Permit2', () => {
     expect(await look(charge)).toMatchObject({ action: 'flag', flag: { flag: 'event_missing' } })
   })
 
-  test('a nonce used and invalidated in one block is flagged when nobody can see the use', async () => {
+  test('a nonce used and invalidated in one block is flagged when its use does not show', async () => {
     const charge = await permitted()
     const args = [
       chain.token.address,
@@ -253,7 +253,7 @@ describe('finding blocks by time', () => {
     )
   })
 
-  test('takes few questions on a long chain, and none for a time it knows', async () => {
+  test('needs few requests on a long chain, and none for a known time', async () => {
     const { reader: fake, head, asked } = blocks(Array.from({ length: 1_000_000 }, (_, index) => index * 2))
     const search = new BlockSearch(fake)
     expect(await search.before(1_000_300, head)).toBe(500_100n)
@@ -265,7 +265,7 @@ describe('finding blocks by time', () => {
 })
 
 describe('a node that answers too late', () => {
-  test('is a time-out, and closing the reader ends a question at once', async () => {
+  test('times out, and closing the reader aborts a request immediately', async () => {
     const server = createServer(() => undefined)
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -286,7 +286,7 @@ describe('a node that answers too late', () => {
   })
 })
 
-test('safe and finalized blocks are told apart', async () => {
+test('safe and finalized blocks are distinguished', async () => {
   await chain.levers.mine(3)
   const safe = openChain({ network: chain.network, rpc: chain.rpcUrl, finality: 'safe' })
   expect((await safe.finalBlock()).number).toBe((await reader.finalBlock()).number + 1n)
@@ -338,7 +338,7 @@ test('a contract cannot send the reader anywhere (EIP-3668)', async () => {
   }
 })
 
-test('the chain is a fourth sum: what left the wallet beyond the ledger is told, by the micro-USD', async () => {
+test('what left the wallet beyond the ledger is reported to the micro-USD', async () => {
   const buyer = chain.accounts.buyer.address
   const store = memoryStore()
   const self = instance('ins_one')

@@ -47,7 +47,7 @@ describe('what is known of a wallet', () => {
     expect(state.reads).toBe(1)
   })
 
-  test('is bounded while the node is down for days, and no payment under way is forgotten', async () => {
+  test('stays bounded while the node is down for days, and keeps every payment in flight', async () => {
     const { state, clock, watch } = node()
     state.down = true
     watch.sign('stream', TOKEN, 700n)
@@ -66,7 +66,7 @@ describe('what is known of a wallet', () => {
     expect(watch.unseen).toBe(0)
   })
 
-  test('is read again behind the request once it is older', async () => {
+  test('is refreshed in the background once it is older', async () => {
     const { state, clock, watch } = node()
     await watch.funds(TOKEN, enough(1000n))
     clock.at += 10_000
@@ -92,7 +92,7 @@ describe('what is known of a wallet', () => {
     expect((await watch.funds(TOKEN, enough(1000n)))?.balance).toBe(6000n)
   })
 
-  test('never refuses on what is old: a wallet that was filled up pays at once', async () => {
+  test('never refuses on an old reading: a wallet that was funded pays immediately', async () => {
     const { state, watch } = node()
     state.balance = 0n
     expect((await watch.funds(TOKEN, enough(1000n)))?.balance).toBe(0n)
@@ -100,7 +100,7 @@ describe('what is known of a wallet', () => {
     expect((await watch.funds(TOKEN, enough(1000n)))?.balance).toBe(1000n)
   })
 
-  test('of many requests at once one asks', async () => {
+  test('shares one reading among concurrent requests', async () => {
     const { state, watch } = node()
     await Promise.all(Array.from({ length: 20 }, () => watch.funds(TOKEN, enough(1n))))
     expect(state.reads).toBe(1)
@@ -114,7 +114,7 @@ describe('a node that does not answer', () => {
     expect(await watch.funds(TOKEN, enough(1n))).toBeUndefined()
   })
 
-  test('is waited for once and not by the requests after it, and is asked on behind them', async () => {
+  test('delays one request only, and is asked in the background for later ones', async () => {
     const { state, clock, timers, watch, answer } = node()
     state.silent = true
     const first = watch.funds(TOKEN, enough(1n))
@@ -130,7 +130,7 @@ describe('a node that does not answer', () => {
   })
 })
 
-test("a token's separator is asked for once, in lower case", async () => {
+test("a token's separator is read once, in lower case", async () => {
   const { watch } = node()
   expect(await watch.separator(TOKEN)).toBe('0xab')
   expect(await watch.permitNonce(TOKEN)).toBe(3n)

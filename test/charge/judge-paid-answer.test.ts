@@ -20,7 +20,7 @@ test.each([200, 201, 204])('%i with a receipt is settled by receipt, without one
 })
 
 test.each([302, 400, 402, 404, 412, 429, 500, 502])(
-  'a receipt of success on %i proves the money is gone, and the client is told not to resend',
+  'a receipt of success on %i proves the payment, and the error says not to resend',
   (status) => {
     const verdict = judgePaidAnswer(status, receipt(true))
     expect(verdict).toMatchObject({
@@ -42,7 +42,7 @@ test.each([
   [429, 'seller_error', undefined],
   [500, 'seller_error', undefined],
   [503, 'seller_error', undefined],
-])('%i without a receipt stays uncertain and is told as %s', (status, code, kept) => {
+])('%i without a receipt stays uncertain and is reported as %s', (status, code, kept) => {
   for (const given of [undefined, receipt(false)]) {
     const verdict = judgePaidAnswer(status, given)
     expect(verdict).toMatchObject({ state: 'uncertain', reason: `http_${status}`, error: { code } })
@@ -50,7 +50,7 @@ test.each([
   }
 })
 
-test('no answer whatever lets a client retry by itself, and none releases the charge', () => {
+test('no response makes a client retry automatically, and none releases the charge', () => {
   const statuses = fc.integer({ min: 200, max: 599 })
   const receipts = fc.constantFrom(undefined, receipt(true), receipt(false))
   fc.assert(

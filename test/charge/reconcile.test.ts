@@ -162,7 +162,7 @@ describe('a cancelled charge', () => {
   })
 })
 
-describe('what does not fit together is flagged, and nothing is booked', () => {
+describe('contradictions are flagged, and nothing is recorded', () => {
   test.each<[string, Observation, string]>([
     ['used up, and no event tells by what', reading({ spent: true }), 'event_missing'],
     ['unused, and used by an event', used({ spent: false }), 'chain_contradiction'],
@@ -205,7 +205,7 @@ describe('what is in flight, or over, is left alone', () => {
   })
 })
 
-test('no answer proves nothing', () => {
+test('a missing answer proves nothing', () => {
   expect(decide(uncertain, { kind: 'no_answer', reason: 'timeout' })).toEqual({
     action: 'wait',
     reason: 'timeout',
@@ -259,7 +259,7 @@ test('rule 4: nothing is released without proof that it is unspent, and with it 
   )
 })
 
-test('over any sequence of looks a charge is released at most once, by a proof, and its budget share with it', async () => {
+test('over any sequence of readings a charge is released at most once, by a proof, and its budget share with it', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom<Move | undefined>(
@@ -359,7 +359,7 @@ describe('a receipt', () => {
     ['payer', { payer: '0x00000000000000000000000000000000000000cc' }],
     ['network', { network: 'eip155:8453' }],
     ['amount, payer', { amount: '0', payer: 'somebody' }],
-  ])('is told apart by its %s', (names, fields) => {
+  ])('is detected by its %s', (names, fields) => {
     expect(receiptMismatch({ ...blank, ...fields }, uncertain)).toBe(
       `the receipt differs from what was signed in: ${names}`,
     )

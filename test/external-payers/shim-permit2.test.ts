@@ -90,7 +90,7 @@ describe('a Permit2 payment through the shim', () => {
     expect(externalPayload(vetted, taken)).toEqual(payment.payload)
   })
 
-  test('is offered its allowance where the seller takes one, in our words, and not where it does not', async () => {
+  test('is offered an allowance, in our own text, only if the seller accepts one', async () => {
     const shown = async (of: Quote): Promise<unknown> =>
       await (await fetch(shim.open(of).url, { method: 'POST', body: '{}' })).json()
     expect(await shown(quote())).toMatchObject({
@@ -136,7 +136,7 @@ describe('a Permit2 payment through the shim', () => {
     expect((await call.payment).permit).toBeUndefined()
   })
 
-  test('goes without an allowance that somebody else signed, or that the seller did not ask for', async () => {
+  test('is sent without an allowance that another key signed or that the seller did not ask for', async () => {
     const vetted = quote()
     const [first, second] = [shim.open(vetted), shim.open(quote(false))]
     await pay(first, await signed(vetted, stranger))

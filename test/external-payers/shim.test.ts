@@ -55,7 +55,7 @@ const pay = (call: ShimCall, payment: string, name = 'payment-signature'): Promi
   fetch(call.url, { method: 'POST', headers: { [name]: payment }, body: '{}' })
 
 describe('a call of the shim', () => {
-  test('shows the vetted terms and no others, whatever the seller offered beside them', async () => {
+  test('shows only the vetted terms, whatever else the seller offered', async () => {
     const quote = quoteOf(2, { extra: { name: 'Fake', version: '9' }, maxTimeoutSeconds: 86_400 })
     expect(await askFor(shim.open(quote))).toEqual({
       scheme: 'exact',
@@ -143,7 +143,7 @@ describe('a call of the shim', () => {
     expect((await pay(call, paymentOf(await sign(offer), offer))).status).toBe(404)
   })
 
-  test('is found by its header too, and by nothing else', async () => {
+  test('is found by its path or its header only', async () => {
     const call = shim.open(quoteOf())
     const at = `${shim.url}/v1/chat/completions`
     const status = async (headers: Record<string, string>): Promise<number> =>
@@ -153,7 +153,7 @@ describe('a call of the shim', () => {
     expect(await status({ [SHIM_CALL_HEADER]: call.token })).toBe(402)
   })
 
-  test('is not for web pages: an Origin, or another name in Host, is refused', async () => {
+  test('refuses web pages: any Origin, and foreign Host names', async () => {
     const call = shim.open(quoteOf())
     const status = (headers: Record<string, string>): Promise<number | undefined> =>
       new Promise((resolve, reject) => {
@@ -262,7 +262,7 @@ describe('the shim', () => {
     await expect(shim.close()).resolves.toBeUndefined()
   })
 
-  test('says which address is taken and what to do', async () => {
+  test('reports which address is in use and what to do', async () => {
     const port = Number(new URL(shim.url).port)
     const starting = startShim({ port })
     await expect(starting).rejects.toBeInstanceOf(ConfigError)

@@ -56,7 +56,7 @@ describe('the check of a JSON object', () => {
     },
   )
 
-  test('counts the members at the top, of one name too, and no others', () => {
+  test('counts top-level members, duplicates included, and no others', () => {
     const members = (count: number): string => Array(count).fill('"a":{"b":1,"c":2}').join(',')
     expect(check(`{${members(3)}}`, { maxMembers: 3 })).toBe('object')
     expect(check(`{${members(4)}}`, { maxMembers: 3 })).toBe('too_many_members')

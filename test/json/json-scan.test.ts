@@ -138,7 +138,7 @@ describe('the top level of a JSON object', () => {
 })
 
 describe('replacing a member', () => {
-  test('leaves every other byte as it was', () => {
+  test('leaves every other byte unchanged', () => {
     const text = '{ "id" : 12345678901234567890, "model":  "a" ,"x":1.0}'
     const member = scanTopLevel(bytes(text))?.find(({ key }) => key === 'model')
     if (!member) throw new Error('not found')

@@ -50,7 +50,7 @@ test('spending is read for the day and the month of UTC, again and again, and ne
   spending.close()
 })
 
-test('spending that cannot be read is unknown, told, and read again', async () => {
+test('spending that cannot be read is unknown, reported, and read again', async () => {
   const timers = new ManualTimers()
   const failures: unknown[] = []
   let broken = false
@@ -101,7 +101,7 @@ async function startNode(chainId: number, balance: bigint): Promise<ScriptedSell
   })
 }
 
-test('a balance is read where there is a node, and is unknown when the node is another network or gone', async () => {
+test('a balance is read if there is a node, and unknown if the node is gone or serves another network', async () => {
   const right = await startNode(84_532, 2_500_000n)
   const wrong = await startNode(1, 7n)
   const timers = new ManualTimers()
@@ -130,7 +130,7 @@ test('a balance is read where there is a node, and is unknown when the node is a
   await wrong.close()
 })
 
-test('without a node nothing is asked and no timer is set', async () => {
+test('without a node nothing is read and no timer is set', async () => {
   const timers = new ManualTimers()
   const wallets = watchWalletBalances({
     wallets: [{ payer: 'base', address: OWNER, networks: ['eip155:1'] }],

@@ -190,7 +190,7 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_audit_sequence')).toBe(42)
   })
 
-  it('leaves out subjects that a label has no room for, and counts them: sums under one name would overwrite each other', async () => {
+  it("omits and counts subjects beyond a label's cap, because sums under one name would overwrite each other", async () => {
     const metrics = createMetrics({ labelCap: 2 })
     const reading = (subject: string, spent: bigint) => ({
       budget: 'each',
@@ -213,7 +213,7 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_series_dropped_total{label="subject"}')).toBeGreaterThan(0)
   })
 
-  it('tells of budgets in a token in whole units, and not in USD', async () => {
+  it('exports budgets in a token in whole units, and not in USD', async () => {
     const metrics = createMetrics()
     const totals = { spent: 25n * 10n ** 16n, held: 0n, authorized: 5n * 10n ** 16n, uncertain: 0n }
     const obol = { symbol: 'OBOL', decimals: 18 }
@@ -229,7 +229,7 @@ describe('createMetrics', () => {
     expect(await metrics.text()).not.toContain('tollway_budget_limit_usd{')
   })
 
-  it('counts what soft limits told and dry runs would have refused', async () => {
+  it('counts passed soft limits and refusals that were not enforced', async () => {
     const metrics = createMetrics()
     const claim = {
       budget: 'all',
@@ -277,7 +277,7 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_series_dropped_total{label="route"}')).toBeGreaterThan(0)
   })
 
-  it('tells streams by how they ended, their first chunk, errors by code, and microseconds of overhead', async () => {
+  it('exports how streams ended, their first chunk, errors by code, and microseconds of overhead', async () => {
     const metrics = createMetrics()
     metrics.observe({ type: 'request', summary: { ...SUMMARY, overheadSeconds: 0.000_2 } })
     metrics.observe({ type: 'request', summary: { ...SUMMARY, truncated: true } })
@@ -307,7 +307,7 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, `${name}_sum{${genAi}}`)).toBe(0.4)
   })
 
-  it('tells in OpenMetrics which request an observation was, and stays readable as text afterwards', async () => {
+  it('names the request of an observation in OpenMetrics, and stays readable as text afterwards', async () => {
     const metrics = createMetrics()
     metrics.observe({ type: 'request', summary: { ...SUMMARY, requestId: 'req_"1"' } })
     const before = await metrics.text()
@@ -375,7 +375,7 @@ describe('createMetrics', () => {
     expect(text.split('\n').filter((line) => line.startsWith('tollway_requests_total{')).length).toBe(201)
   })
 
-  it('shows spending, vouchers, wallets and mismatches as their sources tell them, and nothing when they stop', async () => {
+  it('shows spending, vouchers, wallets and mismatches from their sources, and nothing when they stop', async () => {
     const metrics = createMetrics()
     const names = { route: 'r', payer: 'base', seller: 's', caller: 'c' }
     let known = true

@@ -69,7 +69,7 @@ describe.each(['mcp', 'cli'] as const)('AgentCash as a program (%s)', (mode) => 
   })
   afterAll(() => undo(ends))
 
-  test('is always told protocol, network and the vetted amount as its own ceiling', () => {
+  test('always receives protocol, network and the vetted amount as its ceiling', () => {
     if (mode === 'mcp') return expect(call?.argv).toEqual(['server'])
     const [, url] = call?.argv ?? []
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/pay\/[0-9a-f]{64}$/)
@@ -78,7 +78,7 @@ describe.each(['mcp', 'cli'] as const)('AgentCash as a program (%s)', (mode) => 
     )
   })
 
-  test('gets none of our environment but where things are', () => {
+  test('receives only PATH and its home from our environment', () => {
     expect(call?.env).toMatchObject({ HOME: home.path })
     const allowed = new Set('HOME PATH LANG TMPDIR USERPROFILE LOGNAME SHELL TERM USER'.split(' '))
     expect(Object.keys(call?.env ?? {}).filter((name) => !allowed.has(name))).toEqual([])

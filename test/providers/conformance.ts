@@ -45,7 +45,7 @@ export function describeProvider(
       expect(provider.networks).toContain('eip155:84532')
     })
 
-    test('supports what it then pays, and supporting changes nothing', async () => {
+    test('pays every offer that it supports, and asking whether it does changes nothing', async () => {
       const quote = quoteOf()
       expect([provider.supports(quote.offer), provider.supports(quote.offer)]).toEqual([true, true])
       expect(provider.supports({ ...quote.offer, scheme: 'unheard-of' })).toBe(false)
@@ -62,7 +62,7 @@ export function describeProvider(
     })
 
     const longest = presigned ? 31 * 86_400 : 90
-    test(`pays with nothing that is valid for more than ${longest} seconds`, async () => {
+    test(`never signs anything that is valid for more than ${longest} seconds`, async () => {
       const quote = quoteOf(2, { maxTimeoutSeconds: 86_400 }, { maxValiditySeconds: 90 })
       const before = Math.floor(Date.now() / 1000)
       const { record } = await provider.authorize(quote, 'chg_1', never)
@@ -70,7 +70,7 @@ export function describeProvider(
       expect(record.validBefore).toBeLessThanOrEqual(Math.floor(Date.now() / 1000) + longest)
     })
 
-    test('pays only what came out of the gate, and no copy of it', async () => {
+    test('pays only quotes made by the gate, and no copy of one', async () => {
       const quote = quoteOf()
       const forgeries: Quote[] = [
         Object.assign(JSON.parse('{}'), quote),
@@ -91,7 +91,7 @@ export function describeProvider(
       expect(new Set(many.map(({ header }) => header.value)).size).toBe(burst)
     })
 
-    test('pays nothing for a request that is gone', async () => {
+    test('pays nothing for an aborted request', async () => {
       const gone = AbortSignal.abort(new Error('left'))
       await expect(provider.authorize(quoteOf(), 'chg_1', gone)).rejects.toThrow('left')
     })

@@ -99,7 +99,7 @@ describe('a token whose domain is not in the table', () => {
   })
 })
 
-test('a node that is not there, or of another chain, blocks no payment', async () => {
+test('a node that is unreachable or serves another chain blocks no payment', async () => {
   const elsewhere = await startChain({ chainId: 8453 })
   try {
     for (const rpc of ['http://127.0.0.1:9', elsewhere.rpcUrl]) {

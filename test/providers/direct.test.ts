@@ -143,7 +143,7 @@ describe('a payment by direct', () => {
     })
   })
 
-  test('is refused when the nonce source runs short', async () => {
+  test('is refused when the nonce source returns too few bytes', async () => {
     const provider = await payer({ random: () => new Uint8Array(8) })
     await expect(provider.authorize(quoteOf(), 'chg_1', never)).rejects.toThrow(/gave 8 bytes/)
   })
@@ -217,7 +217,7 @@ describe('the options of direct', () => {
     expect(String(error)).not.toContain('abab')
   })
 
-  test('take a network by alias or CAIP-2 id, once', async () => {
+  test('accept networks by alias or CAIP-2 id and drop duplicates', async () => {
     const provider = await payer({ networks: ['base-sepolia', 'eip155:84532', 'base'] })
     expect(provider.networks).toEqual(['eip155:84532', 'eip155:8453'])
   })

@@ -90,7 +90,7 @@ async function world(write: (files: ReturnType<typeof buyerFiles>) => Promise<vo
   return { files, store, ledger, pool, timers, reports, reserve, pay }
 }
 
-test('of two upstreams with one model each pays at its own seller, and one that is empty does not keep the other from it', async () => {
+test('two upstreams with the same model each pay at their own seller, and an empty one does not block the other', async () => {
   const { pay } = await world(async (files) => {
     const sold = (url: string): object => upstreamFile({ url, payTo, model: 'm' })
     files.write('a', sold('https://a.test'), await signAuths(1, { payTo }))

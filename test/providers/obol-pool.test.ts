@@ -123,7 +123,7 @@ describe('the files of x402-buyer', () => {
     expect(strippedModel('org/m')).toBe('org/m')
   })
 
-  test('networks go by the names x402-buyer knows, in any case, and by CAIP-2', () => {
+  test("networks are accepted by x402-buyer's names, in any case, and by CAIP-2 id", () => {
     const names = [
       'base',
       'base-mainnet',
@@ -144,7 +144,7 @@ describe('the files of x402-buyer', () => {
     ])
   })
 
-  test('an upstream becomes a pool, or a sentence that says why not', () => {
+  test('an upstream becomes a pool, or a sentence that says what is wrong', () => {
     const make = (changes: object) =>
       poolOfUpstream('obol', 'q', { ...upstream, ...changes }, 'eip3009', BUILT_IN_ASSETS)
     expect(make({})).toMatchObject({
@@ -191,7 +191,7 @@ describe('the files of x402-buyer', () => {
     }
   })
 
-  test('a voucher with a field missing, another spender or another network is none', async () => {
+  test('a voucher with a missing field, another spender or another network is not loaded', async () => {
     const own = poolOfUpstream('obol', 'q', upstream, 'eip3009', BUILT_IN_ASSETS)
     if (typeof own === 'string') throw new Error(own)
     const [flat = {}] = await signAuths(1, { payTo, shape: 'flat' })
@@ -263,7 +263,7 @@ describe('the state file', () => {
     expect(() => ConsumedFile.open(path, 'a', () => undefined)).toThrow(/not x402-buyer's/)
   })
 
-  test('a write that fails is told, and the keys are written with the next one', async () => {
+  test('a failed write is reported, and its keys are written with the next one', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'tollway-consumed-'))
     cleanup.push(() => rmSync(directory, { recursive: true }))
     const path = join(directory, 'consumed.json')

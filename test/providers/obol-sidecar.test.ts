@@ -64,7 +64,7 @@ const uncertain = { state: 'uncertain', transaction: undefined } as const
 const released = { state: 'released', transaction: undefined } as const
 
 describe('a running x402-buyer as the payer', () => {
-  test('is asked for the model of its upstream, and sends nothing of ours but the name of the call', async () => {
+  test('is asked for the model of its upstream, and receives nothing of ours but the token of the call', async () => {
     const { payer, buyer } = await setUp(1)
     await payer.authorize(quoteOf(), 'chg_1', never)
     const call = buyer.requests.find(({ path }) => path === '/v1/chat/completions')
@@ -85,7 +85,7 @@ describe('a running x402-buyer as the payer', () => {
     expect([buyer.consumed.size, buyer.pool.length]).toEqual(counts)
   })
 
-  test('that reloads while a voucher is held and offers it again is told that it is gone, and gives the next', async () => {
+  test('that reloads and offers a held voucher again learns that it was used, and offers the next', async () => {
     const { payer, buyer } = await setUp(2, { concurrency: 2 })
     const first = await payer.authorize(quoteOf(), 'chg_1', never)
     buyer.reload()
@@ -124,7 +124,7 @@ describe('a running x402-buyer as the payer', () => {
     })
   })
 
-  test('that has none left is pool_exhausted, and so is one whose price is another; the messages differ', async () => {
+  test('without vouchers, or with another price, gives pool_exhausted with different messages', async () => {
     const { payer, buyer } = await setUp(0)
     await expect(payer.authorize(quoteOf(), 'chg_1', never)).rejects.toMatchObject({
       code: 'pool_exhausted',

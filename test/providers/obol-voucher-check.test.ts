@@ -56,13 +56,13 @@ describe('the signatures of vouchers', () => {
     },
   )
 
-  test('one of a token whose domain nobody here knows is taken as it is', async () => {
+  test('a voucher of a token with an unknown domain is accepted unchecked', async () => {
     const [auth = {}] = await signAuths(1, { payTo, shape: 'flat' })
     const unknown = voucher({ ...auth, from: payTo }, [])
     expect(await check({ assets: [] }).look('q', [unknown])).toEqual({ sound: [unknown], newlyForged: 0 })
   })
 
-  test('is looked at once while it lies there, and told once; another content under the key is looked at again', async () => {
+  test('is checked and reported once while it stays in the file, and again when its content changes', async () => {
     let looks = 0
     const looker = check({
       recover: async (parts) => {
@@ -86,7 +86,7 @@ describe('the signatures of vouchers', () => {
     expect(looks).toBe(5)
   })
 
-  test('lets others run between slices, however many there are, and ends when it is told to', async () => {
+  test('yields between slices, however many vouchers there are, and stops when aborted', async () => {
     const stop = new AbortController()
     let pauses = 0
     const looker = check({

@@ -184,7 +184,7 @@ export function describePaying(name: string, options: PayingOptions): void {
     })
 
     // The last one: it closes what the others share.
-    test('closes cleanly, also twice, and leaves nothing half booked', async () => {
+    test('closes cleanly, even twice, and leaves no charge unfinished', async () => {
       const states = new Set((await chargesOf(shared)).map(({ state }) => state))
       expect([...states]).toEqual(['settled'])
       const { gateway } = shared

@@ -6,7 +6,7 @@ import { ManualTimers } from '../kit/manual-timers.ts'
 
 const never = new AbortController().signal
 
-test('whose turn does not come is told in time, keeps nobody else waiting, and lets the next in after those before', async () => {
+test('a payment that waits too long fails in time, and the next still waits for the earlier ones', async () => {
   const timers = new ManualTimers()
   const line = new PermitQueue(timers)
   await line.enter('0xt', 'first', never)
@@ -37,7 +37,7 @@ test('whose turn does not come is told in time, keeps nobody else waiting, and l
   expect(timers.size).toBe(0)
 })
 
-test('whoever leaves while waiting is not served', async () => {
+test('a payment that leaves the queue is skipped', async () => {
   const line = new PermitQueue(new ManualTimers())
   await line.enter('0xt', 'first', never)
   const leaving = new AbortController()

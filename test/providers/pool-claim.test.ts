@@ -31,7 +31,7 @@ test('of two upstreams that sell one model only that of the seller that is asked
   expect(names(chargeAt('https://b.example.com/v1'), a, b)).toEqual(['b'])
 })
 
-test('of one seller those of the very terms first, and none for a route of the configuration', () => {
+test('upstreams of one seller with matching terms come first, and a configured route has none', () => {
   const old = upstream('old', 'https://a.example.com', 1n)
   const now = upstream('now', 'https://a.example.com')
   expect(names(chargeAt('https://a.example.com/v1'), old, now)).toEqual(['now', 'old'])

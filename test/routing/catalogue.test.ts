@@ -30,7 +30,7 @@ describe('a catalogue', () => {
     expect(readCatalogue({ object: 'list', models: [flat] })).toMatchObject([{ id: 'a/b', info: expected }])
   })
 
-  test('has flat prices by request, and free models at nothing', () => {
+  test('has flat prices per request, and a price of zero for free models', () => {
     expect(one({ pricing: { flat: 0.04 } })).toMatchObject({ microUsdPerRequest: 40_000n })
     expect(one({ flatPrice: 0.001 })).toMatchObject({ microUsdPerRequest: 1_000n })
     expect(one({ billing_mode: 'free', pricing: { input: 3, output: 3 } })).toMatchObject({
@@ -106,7 +106,7 @@ describe("the public name of a seller's model", () => {
     )
   })
 
-  test('is there for exact routes of that model only, and not for a pattern that means one model', () => {
+  test('exists for exact routes of that model only, not for a pattern that maps to one model', () => {
     expect(publicName(route('mine', { model: 'a/b' }), 'a/b')).toBe('mine')
     expect(publicName(route('mine'), 'a/b')).toBeUndefined()
     expect(publicName(route('paid/*', { model: 'a/b' }), 'a/b')).toBeUndefined()

@@ -41,7 +41,7 @@ function open() {
   return { upstream, timers, clock, events, catalogues }
 }
 
-test('asks nobody before it is asked itself, once for all routes of a seller, and only where there is a catalogue', async () => {
+test('reads a catalogue on first use, once for all routes of a seller, and only for routes that have one', async () => {
   const { upstream, catalogues, events } = open()
   expect(upstream.asked).toEqual([])
   expect(catalogues.names(PAID)).toEqual([])
@@ -54,7 +54,7 @@ test('asks nobody before it is asked itself, once for all routes of a seller, an
   expect(events).toEqual([{ type: 'catalogue', seller: 'http://seller.test', ok: true, models: 2 }])
 })
 
-test('asks once an hour, behind the answers that are given meanwhile', async () => {
+test('reads once an hour, in the background', async () => {
   const { upstream, clock, catalogues } = open()
   await catalogues.load()
   clock.at = HOUR_MS - 1
@@ -96,7 +96,7 @@ test.each<[string, () => Promise<IncomingReply>]>([
   },
 )
 
-test('waits three seconds for a seller that never was read and says nothing, and then not any more', async () => {
+test('waits three seconds once for a silent seller that was never read', async () => {
   const { upstream, timers, catalogues } = open()
   upstream.answer = () => new Promise(() => {})
   const loading = catalogues.load()

@@ -10,7 +10,7 @@ function reduced(text: string, more: object = {}): { text: string; from: number;
 }
 
 describe('lowering the limit of answer tokens', () => {
-  test('goes by the ratio of the prices, less a tenth, and changes nothing else', () => {
+  test('scales by the ratio of the prices, less 10 %, and changes nothing else', () => {
     expect(reduced('{ "seed": 9007199254740993, "max_tokens":1000 , "x": [1.50]}')).toEqual({
       text: '{ "seed": 9007199254740993, "max_tokens":450 , "x": [1.50]}',
       from: 1000,

@@ -104,7 +104,7 @@ describe('weights', () => {
     expect(firsts.filter((name) => name === 'c')).toHaveLength(100)
   })
 
-  it('of zero are for when nothing else is left', () => {
+  it('of zero come last', () => {
     const group = [candidate('spare', 0, { weight: 0 }), candidate('a'), candidate('b', 0, { weight: 3 })]
     fc.assert(
       fc.property(fc.double({ min: 0, max: 0.999999, noNaN: true }), (chance) => {
@@ -116,7 +116,7 @@ describe('weights', () => {
   })
 })
 
-it('cheapest asks a seller whose price is to be learnt first, and puts one nobody knows behind the known', () => {
+it('cheapest first tries a seller whose price is to be learnt, and puts unknown prices after known ones', () => {
   const group = [candidate('unknown'), candidate('dear'), candidate('cheap'), candidate('new')]
   const prices = new Map([
     ['dear', 9n],

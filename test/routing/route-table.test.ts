@@ -15,7 +15,7 @@ describe('aliases, conditions and fallbacks', () => {
     header: (name: string) => headers[name],
   })
 
-  test('an alias is asked for under its own name and sent under the model it stands for', () => {
+  test('a request for an alias is sent with the model that it refers to', () => {
     const table = compileRoutes([route('paid/*', { model: '*' })], new Map(), {
       aliases: new Map([['fast', 'paid/qwen']]),
     })
@@ -57,7 +57,7 @@ describe('aliases, conditions and fallbacks', () => {
     expect(table.match('m', facts('b'))[0]?.route.modelName).toBe('*')
   })
 
-  test('stand-ins come after all own candidates, in ranks of their own, and each route once', () => {
+  test('fallbacks come after all own candidates, in separate ranks, each route once', () => {
     const table = compileRoutes(
       [route('m'), route('m', { order: 1 }), route('x'), route('y')],
       new Map([['m', ['x', 'm', 'y']]]),
@@ -70,7 +70,7 @@ describe('aliases, conditions and fallbacks', () => {
     ])
   })
 
-  test('each kind of failure has stand-ins of its own', () => {
+  test('each kind of failure has its own fallbacks', () => {
     const table = compileRoutes([route('m'), route('long'), route('open')], new Map(), {
       contextWindowFallbacks: new Map([['m', ['long']]]),
       contentPolicyFallbacks: new Map([['m', ['open']]]),
@@ -165,7 +165,7 @@ describe('fields taken out of a body', () => {
     expect(without(text, ...names)).toBe(left)
   })
 
-  it('leaves exactly the other members, each as it was written', () => {
+  it('keeps exactly the other members, unchanged', () => {
     const key = fc.constantFrom('a', 'b', 'c', 'd', 'e')
     fc.assert(
       fc.property(
@@ -195,7 +195,7 @@ describe('a field of a form', () => {
   const MODEL = part('Content-Disposition: form-data; name="model"', 'whisper')
   const FILE = part('content-disposition: form-data; name="file"; filename="model"', 'name="model"\r\n\r\nno')
 
-  it('is found wherever it stands, beside files that look like it', () => {
+  it('is found at any position, among files that look like it', () => {
     expect(place(`${MODEL}${FILE}--b--\r\n`)).toBe('whisper')
     expect(place(`preamble\r\n${FILE}${MODEL}--b--`)).toBe('whisper')
     expect(place(`${MODEL}--b--`, 'multipart/form-data; charset=x; boundary="b"')).toBe('whisper')
@@ -221,7 +221,7 @@ test('sessions are forgotten oldest first when there are too many', () => {
   expect(sessions.recall('s500', 1)).toBe('place')
 })
 
-test('points in time are dates in UTC or times with a zone, and nothing that has to be guessed', () => {
+test('instants are dates in UTC or times with a zone; anything ambiguous is refused', () => {
   expect(parseInstant('2027-01-31')).toBe(Date.UTC(2027, 0, 31))
   expect(parseInstant('2027-01-31T12:00:00+02:00')).toBe(Date.UTC(2027, 0, 31, 10))
   for (const text of ['2027-02-30', '31.1.2027', '2027-01-31T12:00', 'tomorrow', ''])

@@ -67,7 +67,7 @@ describe('a route that keeps failing', () => {
     expect(state.readings().map((one) => one.state)).toEqual(['healthy', 'healthy'])
   })
 
-  it('stays out after a failed probe, and lets another one in when a probe ends without a verdict', () => {
+  it('stays out after a failed trial, and allows another one when a trial ends without a result', () => {
     const clock = { ms: 1_000_000 }
     const { state, routing } = stateAt(clock, { allowedFails: 0 })
     fail(routing.enter(bad))
@@ -81,7 +81,7 @@ describe('a route that keeps failing', () => {
     expect(first(state, [bad, good])).toBe(bad)
   })
 
-  it('cools at once and as long as it asks for, up to ten minutes', () => {
+  it('cools down immediately and for as long as it asks, up to ten minutes', () => {
     const clock = { ms: 1_000_000 }
     const { state, routing } = stateAt(clock)
     routing.enter(bad)?.failed('status_429', 30_000)
@@ -94,7 +94,7 @@ describe('a route that keeps failing', () => {
     expect(first(state, [bad, good])).toBe(bad)
   })
 
-  it('is asked all the same when there is no other', () => {
+  it('is still used when there is no other', () => {
     const { state, routing } = stateAt({ ms: 0 }, { allowedFails: 0 })
     fail(routing.enter(bad))
     expect(state.arrange([bad], REQUEST)).toEqual([bad])
@@ -107,7 +107,7 @@ describe('a route that keeps failing', () => {
   })
 })
 
-it('under any interleaving at most one probe is out, places add up, and no route is out for ever', () => {
+it('under any interleaving at most one trial is in flight, slots add up, and every route comes back', () => {
   const step = fc.record({
     act: fc.constantFrom('enter', 'answered', 'failed', 'unknown', 'leave', 'wait'),
     which: fc.nat(9),
@@ -171,7 +171,7 @@ describe('a session', () => {
     header: (name) => (name === 'x-session-id' ? id : undefined),
   })
 
-  it('stays where it was answered, in its rank, for its time, by itself', () => {
+  it('stays with the seller that answered it, within its rank and time', () => {
     const clock = { ms: 0 }
     const { state } = stateAt(clock)
     state.routing(session('one')).enter(b)?.answered()

@@ -119,7 +119,7 @@ describe('a seller held to the public internet', () => {
     expect(requests).toBe(before)
   })
 
-  test('is refused when its name resolves to a private address, or to one beside a public one', async () => {
+  test('is refused when its name resolves to a private address, or to both a private and a public one', async () => {
     const before = requests
     expect(await ask('seller.test', (_host, done) => done(null, [four('127.0.0.1')]))).toBe('private')
     const both = [four('93.184.216.34'), four('127.0.0.1')]

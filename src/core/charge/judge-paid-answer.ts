@@ -1,4 +1,4 @@
-/** What an answer to a paid request means for its charge and its client (docs/architecture.md). Pure, so that every row is tested. */
+/** What the response to a paid request means for its charge and its client (docs/architecture.md). Pure, so that every case is tested. */
 import type { ErrorCode } from '../errors.ts'
 import type { Receipt } from '../x402/x402.ts'
 
@@ -7,19 +7,19 @@ const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])
 
 const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
 
-/** The answer to a 402 that asks for something else than what was signed. */
+/** The error for a 402 that asks for terms other than those signed. */
 export const TERMS_CHANGED: VerdictError = {
   code: 'terms_changed',
   message: `The seller answered the payment with other terms, which were not paid. ${PENDING}`,
 }
 
-/** What to book and what to answer. */
+/** What to record, and what to send to the client. */
 export type PaidAnswerVerdict =
-  /** Spent, and the answer is relayed. */
+  /** Spent, and the response is relayed. */
   | { readonly state: 'settled'; readonly proof: 'receipt' | 'assumed'; readonly error?: undefined }
   /** Spent, and there is nothing to relay. */
   | { readonly state: 'settled'; readonly proof: 'receipt'; readonly error: VerdictError }
-  /** Nobody can say; it counts as spent. */
+  /** Unknown; it counts as spent. */
   | { readonly state: 'uncertain'; readonly reason: string; readonly error: VerdictError }
 
 /** The error for the client. */
@@ -33,7 +33,7 @@ export interface VerdictError {
 }
 
 /**
- * Judges the headers of an answer to a request that carried a payment. Only a receipt with `success: true` proves
+ * Judges the headers of the response to a request that carried a payment. Only a receipt with `success: true` proves
  * that it was spent; nothing here ever proves that it was not (rule 4).
  */
 export function judgePaidAnswer(status: number, receipt: Receipt | undefined): PaidAnswerVerdict {
