@@ -1,4 +1,4 @@
-/** JSON answers to event streams and back, for every protocol that has both. */
+/** Converts JSON responses to event streams and back, for every protocol that has both. */
 import { anthropicEvents, AnthropicCollector } from './anthropic-stream.ts'
 import { chatEvents, ChatCollector } from './chat-stream.ts'
 import { responsesEvents, ResponsesCollector } from './responses-stream.ts'
@@ -20,8 +20,8 @@ const EVENTS: Readonly<Record<AnswerKind, (answer: Json) => StreamEvent[] | unde
 }
 
 /**
- * A JSON answer as the event stream that would have brought it.
- * @returns `undefined` when the text is no answer of this kind
+ * The event stream that corresponds to a JSON response.
+ * @returns `undefined` when the text is not a response of this kind
  */
 export function streamOfJson(kind: AnswerKind, text: string): Buffer | undefined {
   const answer = parseJson(text)

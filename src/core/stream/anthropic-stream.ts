@@ -1,4 +1,4 @@
-/** Anthropic messages: a JSON answer as events and back (Anthropic API, "Streaming messages"). */
+/** Anthropic messages: converts a JSON response to events and back (Anthropic API, "Streaming messages"). */
 import {
   Gathered,
   indexOr,
@@ -13,7 +13,7 @@ import {
   type StreamEvent,
 } from './stream-json.ts'
 
-/** The events of a whole message; `undefined` when it is none. */
+/** The events of a complete message; `undefined` for anything else. */
 export function anthropicEvents(answer: Json): StreamEvent[] | undefined {
   const content = member(answer, 'content')
   if (!Array.isArray(content)) return undefined
@@ -29,7 +29,7 @@ export function anthropicEvents(answer: Json): StreamEvent[] | undefined {
       content: [],
       stop_reason: null,
       stop_sequence: null,
-      // What is counted up begins at nothing; the whole of it comes with the last event.
+      // Counters start at zero; the totals come with the last event.
       usage: { ...without(usage, 'cost'), output_tokens: 0 },
     },
   })
@@ -90,7 +90,7 @@ interface Block {
   open: boolean
 }
 
-/** The first position of blocks without an index: no answer has this many blocks. */
+/** The first position of blocks without an index: no response has this many blocks. */
 const LAST_INDEX = 9_999
 
 /** See {@link AnswerCollector}. */
@@ -132,7 +132,7 @@ export class AnthropicCollector implements AnswerCollector {
     if (isJson(usage)) this.#usage.put(usage)
   }
 
-  /** What the first event said of the message. */
+  /** The message as reported by the first event. */
   get message(): Json | undefined {
     return this.#message
   }
@@ -142,7 +142,7 @@ export class AnthropicCollector implements AnswerCollector {
     return this.#usage.toJson()
   }
 
-  /** Indexes of the blocks that have begun and not ended. */
+  /** Indexes of the blocks that have started and not stopped. */
   openBlocks(): number[] {
     return inOrder(this.#blocks).flatMap(([index, { open }]) => (open ? [index] : []))
   }
@@ -153,7 +153,7 @@ export class AnthropicCollector implements AnswerCollector {
       const block = gathered.toJson()
       if (!isTool(block) || (json === '' && !open)) return [block]
       const input = parseJson(json)
-      // A tool called with half of its input would do something else than was meant.
+      // A tool called with incomplete input would do something unintended.
       return input === undefined || open ? [] : [{ ...block, input }]
     })
     const isTruncated = truncated && (this.#end.get('stop_reason') ?? null) === null
@@ -171,7 +171,7 @@ function isTool(block: Json): boolean {
   return block['type'] === 'tool_use' || block['type'] === 'server_tool_use'
 }
 
-/** Lists in it go on with later events. */
+/** Lists in it continue with later events. */
 function blockOf(source: Json): Gathered {
   const block = new Gathered()
   block.joinAll(source)

@@ -1,4 +1,4 @@
-/** Collects bytes from many small pieces into one buffer: a part of its own for each would cost far more than its bytes. */
+/** Collects many small pieces of bytes in one buffer: a separate object for each would cost far more than its bytes. */
 export class ByteSink {
   #buffer: Buffer
   #length = 0
@@ -20,12 +20,12 @@ export class ByteSink {
     this.#length = end
   }
 
-  /** Forgets everything. */
+  /** Discards everything. */
   clear(): void {
     this.#length = 0
   }
 
-  /** What was added; nothing is to be added after this. */
+  /** Everything added. Nothing may be added afterwards. */
   take(): Buffer {
     return this.#buffer.subarray(0, this.#length)
   }

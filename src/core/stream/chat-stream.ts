@@ -1,4 +1,4 @@
-/** Chat completions: a JSON answer as `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
+/** Chat completions: converts a JSON response to `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
 import {
   Gathered,
   indexOr,
@@ -12,11 +12,11 @@ import {
   type StreamEvent,
 } from './stream-json.ts'
 
-/** Fields of a message that come as texts of their own, in the order people expect them. */
+/** Text fields of a message that are streamed separately, in their usual order. */
 const TEXTS = ['reasoning_content', 'reasoning', 'content', 'refusal'] as const
 const FIRST = ['role', ...TEXTS, 'tool_calls'] as const
 
-/** The events of a whole answer; `undefined` when it is none. */
+/** The events of a complete response; `undefined` for anything else. */
 export function chatEvents(answer: Json): StreamEvent[] | undefined {
   const choices = member(answer, 'choices')
   if (!Array.isArray(choices)) return undefined
@@ -34,7 +34,7 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
     for (const name of TEXTS) {
       const text = source[name]
       if (typeof text !== 'string') {
-        // A list of parts is no standard, and must not be lost.
+        // A list of parts is not standard, but must not be lost.
         if (text !== null && text !== undefined) push(index, { [name]: text })
         continue
       }
@@ -62,9 +62,9 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
 interface Choice {
   readonly message: Gathered
   readonly calls: Gathered[]
-  /** The place in `calls` of the newest call with an index. */
+  /** The position in `calls` of the latest call with an index. */
   readonly places: Map<number, number>
-  /** Lists of both sides go on, name by name. */
+  /** The lists of both sides are concatenated, name by name. */
   readonly logprobs: Gathered
   hasLogprobs: boolean
   finish: unknown
@@ -146,7 +146,7 @@ function addDelta(choice: Choice, delta: Json): void {
   }
 }
 
-/** Some sellers give every whole call the index 0: another id is another call. */
+/** Some sellers give every complete call the index 0: a different id means a different call. */
 function addCall(choice: Choice, position: number, piece: Json): void {
   const index = indexOr(piece['index'], position)
   const place = choice.places.get(index)

@@ -1,6 +1,6 @@
 /**
- * Sets `usage.cost` in a JSON text as it streams through: nothing is held back, whatever the size of the text or the
- * number of its members, and every other byte stays as it was (RFC 8259).
+ * Sets `usage.cost` in a JSON text while it streams through. Nothing is held back, whatever the size of the text or the number of
+ * its members, and every other byte is unchanged (RFC 8259).
  */
 
 import {
@@ -16,23 +16,23 @@ import {
 } from '../json/json-bytes.ts'
 import { ByteSink } from './byte-sink.ts'
 
-/** A place in the text whose members matter. */
+/** A position in the text whose members matter. */
 interface Place {
-  /** For a `usage` object: what becomes of its `cost`. `set` adds one where there is none. */
+  /** For a `usage` object: what happens to its `cost`. `set` adds one if there is none. */
   readonly cost?: 'set' | 'overwrite'
   readonly members?: ReadonlyMap<string, Place>
-  /** For an array: the place of the element at an index. */
+  /** For an array: the position of the element at an index. */
   readonly element?: (index: number) => Place
 }
 
-/** A container on the way to a place. */
+/** A container on the path to a position. */
 interface Level {
   readonly place: Place
   readonly isArray: boolean
   index: number
   isEmpty: boolean
   hasCost: boolean
-  /** Whether a string that begins now is a key. */
+  /** Whether a string that starts here is a key. */
   expectsKey: boolean
   /** The key whose value comes next; upper case. */
   key: string | undefined
@@ -68,15 +68,15 @@ export class CostSplicer {
   readonly #text: Buffer
   readonly #adds: boolean
   readonly #levels: Level[] = []
-  /** Containers open inside the last level that lead to no place. */
+  /** Open containers within the last level that lead to no position. */
   #depth = 0
   #inString = false
   #escaped = false
-  /** The bytes of the key that is being read; `undefined` outside of one. */
+  /** The bytes of the key being read; `undefined` outside a key. */
   #key: number[] | undefined
-  /** The value that begins next is a cost. */
+  /** Whether the next value is a cost. */
   #costNext = false
-  /** Inside a cost that is replaced. */
+  /** Whether the current value is a cost that is being replaced. */
   #dropping = false
 
   /**
@@ -88,7 +88,7 @@ export class CostSplicer {
     this.#adds = costText !== undefined
   }
 
-  /** The bytes that a chunk becomes. */
+  /** The output for a chunk. */
   push(chunk: Uint8Array): Buffer {
     const input = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
     let out: ByteSink | undefined
@@ -209,7 +209,7 @@ export class CostSplicer {
 
   #open(isArray: boolean): void {
     const place = this.#depth === 0 && !this.#dropping ? this.#placeHere() : undefined
-    // A list where an object belongs, or the other way round, is no place.
+    // An array where an object belongs, or vice versa, is ignored.
     if (!place || isArray !== (place.element !== undefined)) {
       this.#depth += 1
       return
@@ -234,7 +234,7 @@ export class CostSplicer {
       : level.place.members?.get(level.key.toUpperCase())
   }
 
-  /** Leaves a container. @returns the cost that is to be added to it */
+  /** Leaves a container. @returns the cost to add to it */
   #close(): Buffer | undefined {
     const level = this.#levels.pop()
     if (level?.place.cost !== 'set' || level.hasCost || !this.#adds) return undefined

@@ -1,28 +1,28 @@
-/** The one event of a stream that is passing: held until it is known what it holds, then sent, or dropped as a whole. */
+/** Buffers the current event of a stream until its content is known, then sends it or drops it as a whole. */
 import type { ByteSink } from './byte-sink.ts'
 
-/** Clients see no event before its end, so that its lines may wait for each other. */
+/** Clients process an event only at its end, so its lines may be held back. */
 export class EventBuffer {
   readonly #maxBytes: number
   readonly #held: Buffer[] = []
   #heldBytes = 0
   #isHolding = false
-  /** The data lines among them that are parts of one text. */
+  /** The data lines that are parts of one text. */
   readonly #parts: Buffer[] = []
   #isOpen = false
   #isDropped = false
 
-  /** @param maxBytes where a longer event is sent on, unread */
+  /** @param maxBytes longer events are passed on unread */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
   }
 
-  /** Whether a line has been sent whose event no blank line has ended yet. */
+  /** Whether a line has been sent of an event that has not ended yet. */
   get isOpen(): boolean {
     return this.#isOpen
   }
 
-  /** Whether the rest of the event is not sent. */
+  /** Whether the rest of the event is dropped. */
   get isDropped(): boolean {
     return this.#isDropped
   }
@@ -32,13 +32,13 @@ export class EventBuffer {
     return this.#parts.length > 0
   }
 
-  /** Keeps what comes until its event is known, as long as that is not too much. */
+  /** Starts to hold the event back until its content is known, up to the size limit. */
   hold(out: ByteSink): void {
     if (this.#heldBytes <= this.#maxBytes) this.#isHolding = true
     else this.release(out)
   }
 
-  /** Sends bytes, or keeps them with the event they belong to. */
+  /** Sends bytes, or holds them back with their event. */
   put(bytes: Buffer, out: ByteSink): void {
     if (!this.#isHolding) {
       out.add(bytes)
@@ -50,12 +50,12 @@ export class EventBuffer {
     if (this.#heldBytes > this.#maxBytes) this.release(out)
   }
 
-  /** A whole line was put. */
+  /** Records that a complete line was put. */
   lineDone(): void {
     if (!this.#isHolding) this.#isOpen = true
   }
 
-  /** A part of a line was sent past {@link EventBuffer.put}. */
+  /** Records that a part of a line was sent without {@link EventBuffer.put}. */
   open(): void {
     this.#isOpen = true
   }
@@ -65,19 +65,19 @@ export class EventBuffer {
     this.#parts.push(value)
   }
 
-  /** The data lines as the one text they are. */
+  /** The data lines, joined into one text. */
   takeParts(): Buffer {
     return Buffer.concat(this.#parts.splice(0).flatMap((part) => [part, LINE_END]))
   }
 
-  /** Sends what was kept. */
+  /** Sends what was held back. */
   release(out: ByteSink): void {
     if (this.#held.length > 0) this.#isOpen = true
     for (const bytes of this.#held) out.add(bytes)
     this.forget()
   }
 
-  /** What was kept is never sent. */
+  /** Drops what was held back. */
   forget(): void {
     this.#held.length = 0
     this.#parts.length = 0
@@ -85,15 +85,15 @@ export class EventBuffer {
     this.#isHolding = false
   }
 
-  /** Nothing more of this event is sent. */
+  /** Drops the rest of this event. */
   drop(): void {
     this.forget()
     this.#isDropped = true
   }
 
   /**
-   * Its blank line came.
-   * @returns whether that is to be sent: the end of an event that was not sent would end nothing
+   * Records the blank line that ends the event.
+   * @returns whether to send it: a dropped event needs no end
    */
   ended(out: ByteSink): boolean {
     const wasDropped = this.#isDropped && !this.#isOpen

@@ -12,7 +12,7 @@ import {
 } from '../json/json-bytes.ts'
 import { readUsage, type Usage } from './usage.ts'
 
-/** Longer than any `usage` there is; a longer one is not read. */
+/** The largest `usage` that is read, longer than any real one. */
 const MAX_USAGE_BYTES = 16_384
 
 /** `usage` with every letter as `\uXXXX`. */
@@ -25,21 +25,21 @@ export class JsonUsage {
   #depth = 0
   #inString = false
   #escaped = false
-  /** Whether a string that begins at the top is a key. */
+  /** Whether a string that starts at the top level is a key. */
   #expectsKey = true
-  /** The bytes of the last key at the top. */
+  /** The bytes of the last top-level key. */
   #key: number[] = []
   #inKey = false
-  /** The bytes of the `usage` that is being read. */
+  /** The bytes of the `usage` being read. */
   #value: number[] | undefined
   #usage: Usage | undefined
 
-  /** The counts so far; of several the last one counts, as it does for parsers. */
+  /** The counts so far; the last `usage` counts if there are several, as for JSON parsers. */
   get usage(): Usage | undefined {
     return this.#usage
   }
 
-  /** The next bytes of the text, cut anywhere. */
+  /** Reads the next bytes of the text, split at any position. */
   push(chunk: Uint8Array): void {
     for (let at = 0; at < chunk.length && this.#place !== 'past'; at++) this.#byte(chunk[at] ?? 0)
   }

@@ -1,4 +1,4 @@
-/** Says something when nothing was said for a while. */
+/** A timer that fires after a period of silence. */
 import type { Timers } from '../timers.ts'
 
 /** Calls `speak` whenever `ms` milliseconds have passed since the last {@link KeepAlive.heard}. */
@@ -15,7 +15,7 @@ export class KeepAlive {
     this.#speak = speak
   }
 
-  /** Something was said: the wait begins again. */
+  /** Something was sent: the wait starts again. */
   heard(): void {
     this.stop()
     if (this.#ms === undefined) return
@@ -25,7 +25,7 @@ export class KeepAlive {
     })
   }
 
-  /** Ends the waiting. */
+  /** Stops the timer. */
   stop(): void {
     this.#cancel?.()
     this.#cancel = undefined

@@ -1,22 +1,22 @@
-/** Error events of the streams that Tollway cannot end itself (Responses, Anthropic): the seller's words give way to ours. */
+/** Replaces the seller's message in error events of Responses and Anthropic streams with our own. */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 import { errorIn, likelyErrorIn } from './error-signs.ts'
 import { parseJson } from './stream-json.ts'
 import { brokenOff } from './truncation.ts'
 
-/** An error event with its words exchanged. */
+/** An error event with its message replaced. */
 export interface ReplacedErrorEvent {
   readonly bytes: Buffer
-  /** What the seller said, for the record: JSON, cut short. */
+  /** The seller's error for the audit record: JSON, truncated. */
   readonly words: string
 }
 
 const MAX_WORDS = 256
 
 /**
- * Exchanges the seller's words in the data of an error event: Anthropic's `error`, Responses' `type: "error"` with its
+ * Replaces the seller's message in the data of an error event: Anthropic's `error`, Responses' `type: "error"` with its
  * `message` and `code`, and `response.error` of `response.failed`.
- * @returns `undefined` when the event is no error
+ * @returns `undefined` when the event is not an error
  */
 export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined {
   if (!MARKS.some((mark) => value.includes(mark))) return undefined
@@ -27,7 +27,7 @@ export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined
   const isError = members.some(({ key, ...at }) => key === 'type' && textOf(value, at) === '"error"')
   const words: string[] = []
   let bytes = value
-  // From the back, so that the offsets of those before stay right.
+  // From the end, so that earlier offsets stay valid.
   for (const member of members.toReversed()) {
     const theirs = textOf(value, member)
     const ours = replacement(member.key, theirs, isError)

@@ -1,4 +1,4 @@
-/** OpenAI Responses: a JSON answer as events and back (OpenAI API reference, "Streaming events"). */
+/** OpenAI Responses: converts a JSON response to events and back (OpenAI API reference, "Streaming events"). */
 import {
   Gathered,
   indexOr,
@@ -14,7 +14,7 @@ import {
 
 type Push = (type: string, data: Json) => void
 
-/** The events of a whole response; `undefined` when it is none. */
+/** The events of a complete response; `undefined` for anything else. */
 export function responsesEvents(answer: Json): StreamEvent[] | undefined {
   const output = member(answer, 'output')
   if (!Array.isArray(output)) return undefined
@@ -67,7 +67,7 @@ function pushItem(push: Push, index: number, item: Json): void {
   push('response.output_item.done', { output_index: index, item })
 }
 
-/** Fields of calls that come in parts, and the events that bring them. */
+/** Fields of calls that are streamed in parts, and the events that carry them. */
 const ARGUMENTS = [
   ['arguments', 'function_call_arguments'],
   ['input', 'custom_tool_call_input'],
@@ -110,7 +110,7 @@ export class ResponsesCollector implements AnswerCollector {
   #nextSequence = 0
   readonly #items = new Map<number, Item>()
 
-  /** The number of the event after the last. */
+  /** The sequence number of the next event. */
   get nextSequence(): number {
     return this.#nextSequence
   }
@@ -135,7 +135,7 @@ export class ResponsesCollector implements AnswerCollector {
     if (item) addToItem(item, type, event)
   }
 
-  /** Messages that have begun and not ended, as far as they came. Calls are left out: half of one must not be run. */
+  /** Unfinished messages as received so far. Calls are left out: an incomplete call must not be executed. */
   openItems(): { readonly index: number; readonly item: Json }[] {
     return inOrder(this.#items).flatMap(([index, item]) =>
       item.open && !isCall(item.item) ? [{ index, item: itemSoFar(item) }] : [],
@@ -145,7 +145,7 @@ export class ResponsesCollector implements AnswerCollector {
   answer(truncated: boolean): Json | undefined {
     if (!this.#response) return undefined
     if (this.#isWhole) {
-      // Some sellers leave the output out of the last event.
+      // Some sellers omit the output from the last event.
       const output = this.#response['output']
       if (Array.isArray(output) && output.length > 0) return this.#response
     }

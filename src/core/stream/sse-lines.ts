@@ -1,4 +1,4 @@
-/** Splits a byte stream into lines as server-sent events define them (WHATWG HTML, section 9.2.6). */
+/** Splits a byte stream into lines as defined for server-sent events (WHATWG HTML, section 9.2.6). */
 
 /** A piece of the stream. Bytes and ends of all pieces, joined, are the stream. */
 export interface SsePiece {
@@ -8,26 +8,26 @@ export interface SsePiece {
    */
   readonly kind: 'line' | 'tail' | 'raw'
   readonly bytes: Buffer
-  /** CR, LF or CRLF; empty where the line is not finished. */
+  /** CR, LF or CRLF; empty if the line is unfinished. */
   readonly end: Buffer
 }
 
 const LF = 0x0a
 const CR = 0x0d
 const NOTHING = Buffer.alloc(0)
-// Shared: a buffer of its own for each line end would cost more than the rest of the reading.
+// Shared: a separate buffer for each line end would cost more than the rest of the parsing.
 const CR_END = Buffer.from('\r')
 const LF_END = Buffer.from('\n')
 const CRLF_END = Buffer.from('\r\n')
 
-/** Holds back at most one unfinished line of at most `maxLineBytes`; a longer one is passed on as it comes. */
+/** Holds back at most one unfinished line of at most `maxLineBytes`; a longer one is passed on as it arrives. */
 export class SseLines {
   readonly #maxLineBytes: number
   #held: Buffer[] = []
   #heldBytes = 0
-  /** Inside a line over the limit, whose start is gone already. */
+  /** Whether the current line is over the limit and was partly passed on. */
   #overlong = false
-  /** The last byte was a CR: an LF right after it belongs to the same line end. */
+  /** Whether the last byte was a CR: an LF right after it belongs to the same line end. */
   #afterCr = false
 
   constructor(maxLineBytes: number) {
@@ -79,7 +79,7 @@ export class SseLines {
     return pieces
   }
 
-  /** What is left when the stream ends. */
+  /** The rest when the stream ends. */
   flush(): SsePiece | undefined {
     if (this.#heldBytes === 0) return undefined
     return { ...this.#take(NOTHING), kind: 'tail' }
@@ -111,7 +111,7 @@ export class SseLines {
   }
 }
 
-/** @returns the length of the text when the byte is not there */
+/** @returns the length of the text when the byte is not found */
 function find(text: Buffer, byte: number, from: number): number {
   const at = text.indexOf(byte, from)
   return at < 0 ? text.length : at

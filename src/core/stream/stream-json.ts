@@ -1,27 +1,27 @@
-/** What the conversions between JSON answers and event streams share. */
+/** Shared by the conversions between JSON responses and event streams. */
 
-/** A JSON object as it was parsed. */
+/** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>
 
 /** One server-sent event. */
 export interface StreamEvent {
-  /** The `event:` field; protocols of OpenAI before Responses have none. */
+  /** The `event:` field; OpenAI's chat and text completions have none. */
   readonly event?: string | undefined
   readonly data: Json | '[DONE]'
 }
 
-/** Puts an answer together again from its events. */
+/** Reassembles a response from its events. */
 export interface AnswerCollector {
-  /** One event's data, parsed. Events that are not understood are passed over. */
+  /** Adds the parsed data of one event. Unknown events are ignored. */
   add(event: Json): void
   /**
-   * The answer so far; `undefined` when nothing of one came.
-   * @param truncated the stream broke off: what is open is closed as an answer that met its length limit
+   * The response so far; `undefined` when nothing of one arrived.
+   * @param truncated whether the stream broke off: open parts are then closed as if the length limit was reached
    */
   answer(truncated: boolean): Json | undefined
 }
 
-/** The protocols whose answers Tollway can convert and whose streams it can end. */
+/** The protocols whose responses Tollway can convert and whose streams it can end. */
 export type AnswerKind = 'chat' | 'text' | 'responses' | 'anthropic'
 
 /** The protocol of an endpoint, e.g. `/chat/completions`; `undefined` for those without one. */
@@ -36,13 +36,13 @@ const ENDPOINTS: ReadonlyMap<string, AnswerKind> = new Map([
   ['/messages', 'anthropic'],
 ])
 
-/** An event in its bytes, as text. */
+/** The wire form of an event. */
 export function eventText({ event, data }: StreamEvent): string {
   const text = data === '[DONE]' ? data : JSON.stringify(data)
   return `${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`
 }
 
-/** Whether a parsed value is an object (no list). */
+/** Whether a parsed value is an object and not an array. */
 export function isJson(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
@@ -57,19 +57,19 @@ export function objects(value: unknown): Json[] {
   return Array.isArray(value) ? value.filter(isJson) : []
 }
 
-/** A whole number from 0 to 9999, else the fallback: no protocol has larger indexes, and a list must not become sparse. */
+/** An integer from 0 to 9999, else the fallback: no protocol has larger indexes, and arrays must not become sparse. */
 export function indexOr(value: unknown, otherwise: number): number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value < 10_000
     ? value
     : otherwise
 }
 
-/** The members of an object but those named. */
+/** The members of an object except the named ones. */
 export function without(value: Json, ...names: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)))
 }
 
-/** Parses a text; `undefined` when it is no JSON object. */
+/** Parses a text; `undefined` when it is not a JSON object. */
 export function parseJson(text: string): Json | undefined {
   try {
     const value: unknown = JSON.parse(text)
@@ -79,12 +79,12 @@ export function parseJson(text: string): Json | undefined {
   }
 }
 
-/** So many different members of one object are kept: more come only from a seller who is after our time or memory. */
+/** The most members kept of one object: only a hostile seller sends more. */
 const MAX_MEMBERS = 256
 
 /**
- * The members of one object, gathered from many events. Each event costs what is in it, not what came before: a copy for
- * every event would let a small stream hold the whole process up.
+ * The members of one object, gathered from many events. The cost of an event depends only on its own size: copying the object for
+ * every event would let a small stream block the process.
  */
 export class Gathered {
   readonly #members = new Map<string, unknown>()
@@ -106,7 +106,7 @@ export class Gathered {
     return this.#members.get(name)
   }
 
-  /** Texts, lists and objects go on where they were; anything else is replaced, but not by nothing. */
+  /** Texts, arrays and objects are continued; any other value is replaced, but never by nothing. */
   join(name: string, value: unknown): void {
     const before = this.#members.get(name)
     if (typeof before === 'string' && typeof value === 'string') this.set(name, before + value)

@@ -1,8 +1,8 @@
-/** Changes a request for a stream in its raw bytes; every other byte stays as it was. */
+/** Changes the stream options of a request in its raw bytes; every other byte is unchanged. */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
 import { parseJson } from './stream-json.ts'
 
-/** The top-level members of a body, scanned before; `undefined` for one that is no JSON object. */
+/** The scanned top-level members of a body; `undefined` if it is not a JSON object. */
 type Members = readonly Member[] | undefined
 
 /** Whether a JSON body asks for the usage chunk itself: `stream_options.include_usage: true`. */
@@ -19,7 +19,7 @@ export function withUsage(body: Buffer, members: Members = scanTopLevel(body)): 
   const innerMembers = scanTopLevel(inner)
   const known = find(innerMembers, 'include_usage')
   if (known) return replaceMember(body, options, replaceMember(inner, known, 'true').toString('utf8'))
-  // `null`, or something that no API takes: the seller will say so of an object that it does not take either.
+  // `null`, or a value that no API accepts; the seller reports an object that it does not accept.
   const value = innerMembers
     ? withMember(inner, innerMembers, '"include_usage":true').toString('utf8')
     : '{"include_usage":true}'
@@ -33,7 +33,7 @@ export function withStream(body: Buffer): Buffer {
   return stream ? replaceMember(body, stream, 'true') : withMember(body, members, '"stream":true')
 }
 
-/** Puts a member behind the last; an object that is not understood stays as it is. */
+/** Appends a member; an object that cannot be parsed is left unchanged. */
 function withMember(body: Buffer, members: Members, text: string): Buffer {
   if (!members) return body
   const last = members.at(-1)
@@ -41,7 +41,7 @@ function withMember(body: Buffer, members: Members, text: string): Buffer {
   return Buffer.concat([body.subarray(0, at), Buffer.from(last ? `,${text}` : text), body.subarray(at)])
 }
 
-/** The last of them counts, as for `JSON.parse`. */
+/** The last duplicate counts, as for `JSON.parse`. */
 function find(members: Members, name: string): Member | undefined {
   return members?.findLast(({ key }) => key === name)
 }

@@ -1,4 +1,4 @@
-/** Text completions: a JSON answer as `text_completion` events and back. */
+/** Text completions: converts a JSON response to `text_completion` events and back. */
 import {
   Gathered,
   indexOr,
@@ -12,7 +12,7 @@ import {
   type StreamEvent,
 } from './stream-json.ts'
 
-/** The events of a whole answer; `undefined` when it is none. */
+/** The events of a complete response; `undefined` for anything else. */
 export function textEvents(answer: Json): StreamEvent[] | undefined {
   const choices = member(answer, 'choices')
   if (!Array.isArray(choices)) return undefined

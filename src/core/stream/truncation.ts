@@ -1,19 +1,19 @@
-/** How a paid answer that breaks off is reported. */
+/** How a truncated paid response is reported. */
 import { TollwayError } from '../errors.ts'
 
-/** Values for what the seller never sent. */
+/** Supplies values that the seller never sent. */
 export interface TruncationFallback {
-  /** Makes up the id of an answer that broke before its first event. */
+  /** Generates the id of a response that broke off before its first event. */
   readonly requestId: string
   readonly model: string
   /** Milliseconds since the epoch. */
   readonly nowMs: number
 }
 
-/** A comment for people who read the raw stream; every SSE client skips it. */
+/** A comment for readers of the raw stream; every SSE client ignores it. */
 export const TRUNCATED_COMMENT = ": the seller's stream broke off; the answer is truncated\n\n"
 
-/** A paid answer that broke off before its end. */
+/** A paid response that broke off before its end. */
 export function brokenOff(cause?: unknown): TollwayError {
   return new TollwayError({
     code: 'paid_not_delivered',

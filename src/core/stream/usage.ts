@@ -1,10 +1,10 @@
-/** Token counts of an answer. */
+/** Token counts of a response. */
 export interface Usage {
   readonly inputTokens: number
   readonly outputTokens: number
 }
 
-/** Reads OpenAI's (`prompt_tokens`, also Responses' and Anthropic's `input_tokens`) usage object; junk gives `undefined`. */
+/** Reads a usage object of OpenAI (`prompt_tokens`), or of Responses and Anthropic (`input_tokens`); `undefined` for anything else. */
 export function readUsage(value: unknown): Usage | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   const usage: Readonly<Record<string, unknown>> = { ...value }
