@@ -66,7 +66,8 @@ export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) =>
 function claim(path: string): void {
   try {
     claimLog(path, (db) => {
-      checkVersion(db, path)
+      // Before the first write: a damaged ledger is refused and left as it is.
+      checkLedger(db, path)
       migrate(db)
     })
   } catch (error) {
@@ -127,7 +128,7 @@ function create(path: string): void {
  * not change.
  * @throws ConfigError when it is not
  */
-export function checkLedger(db: Connection, path: string): void {
+export function checkLedger(db: Pick<Connection, 'exec' | 'prepare'>, path: string): void {
   checkVersion(db, path)
   const found = text(pragma(db, 'quick_check(1)'), 'quick_check')
   if (found !== 'ok') throw damaged(path)
