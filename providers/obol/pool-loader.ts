@@ -163,7 +163,7 @@ export class PoolLoader {
     return [...this.#upstreams.keys()].join('\n') !== before
   }
 
-  /** A payee in the files was named by whoever bought there, so it counts as configured, not as discovered (rule 6). */
+  /** A payee in the files was chosen by the operator who bought there, so it counts as configured, not as discovered (rule 6). */
   async #trustPayee({ seller, network, asset, payTo }: VoucherPool): Promise<void> {
     const { store, clock } = this.#options
     for (const apiBase of [`${seller}/v1`, seller]) {

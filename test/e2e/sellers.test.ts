@@ -27,7 +27,12 @@ beforeEach(async () => {
   paidStatus = 200
   seller = await startScriptedSeller({
     unpaid: () => challengeV2([offer]),
-    paid: () => json({}, paidStatus === 200 ? receiptV2({ success: true }) : {}, paidStatus),
+    paid: () =>
+      json(
+        { choices: [{ message: { role: 'assistant', content: 'hi' } }] },
+        paidStatus === 200 ? receiptV2({ success: true }) : {},
+        paidStatus,
+      ),
   })
 })
 
