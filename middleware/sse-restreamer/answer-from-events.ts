@@ -26,7 +26,6 @@ export class ResponseFromEvents {
   readonly #decoder = new TextDecoder()
   readonly #maxBytes: number
   #bytes = 0
-  #events = 0
 
   /** @param maxBytes where a longer stream is cut */
   constructor(kind: AnswerKind, maxBytes: number) {
@@ -37,7 +36,6 @@ export class ResponseFromEvents {
       onEvent: ({ data }) => {
         const event = parseJson(data)
         if (event) this.#collector.add(event)
-        this.#events += 1
       },
     })
   }
@@ -61,13 +59,11 @@ export class ResponseFromEvents {
 
   end(broken: boolean, fallback: TruncationFallback): CollectedResponse {
     const isCut = broken || this.#bytes > this.#maxBytes
-    const came = this.#events
     const { bytes, truncated } = this.#relay.end(isCut, fallback)
     this.#feed(bytes)
     // A last event without its blank line: the relay has said that it is whole.
     this.#parser.feed('\n\n')
-    const isEmpty = came === 0 && truncated
-    return { json: isEmpty ? undefined : this.#collector.answer(truncated), truncated }
+    return { json: !this.#relay.hasContent ? undefined : this.#collector.answer(truncated), truncated }
   }
 
   #feed(bytes: Uint8Array): void {

@@ -63,16 +63,13 @@ function passing(mayPass: (bytes: number) => boolean): Transform {
 }
 
 /**
- * Looks at the first bytes of a paid answer whose type does not say that it is JSON or a stream, and gives it the type that it
- * has. The others are looked at when they are through, or event by event.
+ * Gives a paid answer the type that its first bytes have, whatever its label.
  * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off at once
  */
 export async function recognise(ends: RelaySession): Promise<void> {
   const { exchange, reply } = ends
+  if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
   const type = mediaType(reply.headers)
-  const isKnown = type === 'text/event-stream' || isJsonType(type)
-  if (reply.kind !== 'paid' || exchange.relay.openedEarly) return
-  if (exchange.endpoint === DIRECT_ENDPOINT || isKnown) return
   let first: Uint8Array
   try {
     first = await ends.beginning()
@@ -89,6 +86,7 @@ export async function recognise(ends: RelaySession): Promise<void> {
     )
   }
   if (found !== type) ends.retype(found)
+  if (isJsonType(found)) ends.dropByteOrderMark()
 }
 
 /** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that is no answer: see `judgeJsonAnswer` */
@@ -96,14 +94,27 @@ export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buff
   if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
   const verdict = judgeJsonAnswer(exchange.endpoint, body)
   if (!verdict) return
-  const words = verdict.message === undefined ? undefined : cleanedMessage(verdict.message)
-  const { status } = reply
-  throw notDelivered(
-    verdict.what === 'an error'
-      ? `answered with an error, though with status ${status}`
-      : `answered with ${verdict.what}`,
-    words,
-  )
+  if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
+  throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message))
+}
+
+/**
+ * What a paid stream is reported as that ended before there was anything to deliver.
+ * @param message the seller's words, where it ended with an error
+ */
+export function emptyStream({ reply, exchange }: RelaySession, message: string | undefined): TollwayError {
+  if (message !== undefined) return answeredWithError(reply.status, message)
+  return exchange.record.details['stream_broke'] === undefined
+    ? notDelivered('answered with nothing')
+    : brokenOff()
+}
+
+function answeredWithError(status: number, message: string | undefined): TollwayError {
+  return notDelivered(`answered with an error, though with status ${status}`, cleaned(message))
+}
+
+function cleaned(message: string | undefined): string | undefined {
+  return message === undefined ? undefined : cleanedMessage(message)
 }
 
 /** Whether a media type is that of JSON. */

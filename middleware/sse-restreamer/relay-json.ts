@@ -3,7 +3,7 @@ import { scanTopLevel } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { readUsage } from '../../src/core/stream/usage.ts'
 import { ResponseFromEvents } from './answer-from-events.ts'
-import { assertPaidResponse } from './paid-answer.ts'
+import { assertPaidResponse, emptyStream } from './paid-answer.ts'
 import type { RelaySession } from './relay-session.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
@@ -61,7 +61,8 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   exchange.relay.truncated = end.truncated
   ends.noteWords(answer.words)
   if (ends.stopped) return
-  if (!end.json || (end.truncated && settings.onTruncated === 'error')) throw brokenOff()
+  if (!end.json) throw emptyStream(ends, answer.words)
+  if (end.truncated && settings.onTruncated === 'error') throw brokenOff()
   exchange.record.details['converted'] = 'sse_to_json'
   await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), {
     'content-type': 'application/json',

@@ -1,6 +1,6 @@
 /** The two ends of one answer on its way: the seller's body, and the client that reads, with headers and record between. */
 import type { ServerResponse } from 'node:http'
-import { isBlankText } from '../../src/core/stream/answer-check.ts'
+import { isBlankText, isUndecided } from '../../src/core/stream/answer-check.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
@@ -25,6 +25,8 @@ export interface RelaySettings {
   readonly timers: Timers
 }
 
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
+
 /** So many blanks may stand before an answer: some sellers keep a connection open with them. */
 const MAX_BLANK_BYTES = 65_536
 
@@ -38,7 +40,11 @@ export class RelaySession {
   #reply: Reply
   /** What was read ahead, and the rest of it. */
   #ahead:
-    | { readonly first: Uint8Array[]; readonly rest: AsyncGenerator<Uint8Array, void, undefined> }
+    | {
+        readonly first: Uint8Array[]
+        readonly rest: AsyncGenerator<Uint8Array, void, undefined>
+        text: Uint8Array
+      }
     | undefined
 
   constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
@@ -100,27 +106,39 @@ export class RelaySession {
   }
 
   /**
-   * Waits for the first bytes that are more than blanks; {@link RelaySession.chunks} begins with them all the same.
+   * Waits for the first bytes that tell what the answer is; {@link RelaySession.chunks} begins with them all the same.
    * @returns nothing when there are none, or the client left
    * @throws BodyIdleError, or what the body fails with
    */
   async beginning(): Promise<Uint8Array> {
+    if (this.#ahead) return this.#ahead.text
     const first: Uint8Array[] = []
-    const rest = this.#watched()
-    this.#ahead = { first, rest }
+    const text: Uint8Array = new Uint8Array()
+    const ahead = { first, rest: this.#watched(), text }
+    this.#ahead = ahead
     for (let size = 0; size <= MAX_BLANK_BYTES;) {
-      const step = await rest.next()
-      if (step.done === true) return new Uint8Array()
-      first.push(step.value)
+      const step = await ahead.rest.next()
+      if (step.done === true) break
+      ahead.first.push(step.value)
       size += step.value.length
-      if (!isBlankText(step.value)) return step.value
+      if (ahead.text.length === 0 && isBlankText(step.value)) continue
+      ahead.text = ahead.text.length === 0 ? step.value : Buffer.concat([ahead.text, step.value])
+      if (!isUndecided(ahead.text)) break
     }
-    return new Uint8Array()
+    return ahead.text
   }
 
   /** Lets go of the seller's body. */
   letGo(): void {
     abandon(this.#reply.body)
+  }
+
+  /** Drops a byte order mark, which no reader of JSON takes. To be called behind {@link RelaySession.beginning}. */
+  dropByteOrderMark(): void {
+    const ahead = this.#ahead
+    if (!ahead || BYTE_ORDER_MARK.some((byte, at) => ahead.text[at] !== byte)) return
+    ahead.text = ahead.text.subarray(BYTE_ORDER_MARK.length)
+    ahead.first.splice(0, ahead.first.length, ahead.text)
   }
 
   /** Gives the answer the media type that it has. */

@@ -4,7 +4,7 @@ import { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { printable } from '../../src/core/printable.ts'
-import { decodedReply, recognise } from './paid-answer.ts'
+import { decodedReply, isJsonType, recognise } from './paid-answer.ts'
 import { RelaySession, type RelaySettings } from './relay-session.ts'
 import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
@@ -25,8 +25,7 @@ export async function relayReply(
   const ends = new RelaySession(settings, exchange, decodedReply(exchange, reply), res)
   const undo = ends.watchClient()
   try {
-    await recognise(ends)
-    const plan = relayPlanOf(exchange, ends.reply)
+    const plan = await recognisedPlan(ends)
     if (plan.way === 'undeliverable') {
       ends.letGo()
       throw undeliverable(exchange, ends.reply)
@@ -35,6 +34,21 @@ export async function relayReply(
   } finally {
     undo()
   }
+}
+
+/**
+ * How the answer goes to the client, by its first bytes. Streams of ours are looked at later, while comments keep the client;
+ * what was opened early under another label than theirs is no answer that could go into a stream.
+ */
+async function recognisedPlan(ends: RelaySession): Promise<RelayPlan> {
+  const { exchange, reply } = ends
+  const plan = relayPlanOf(exchange, reply)
+  const type = mediaType(reply.headers)
+  const isLabelled = type === 'text/event-stream' || isJsonType(type)
+  if (plan.way === 'events' || plan.way === 'json-to-events') return plan
+  if (exchange.relay.openedEarly && !isLabelled) return plan
+  await recognise(ends)
+  return relayPlanOf(exchange, ends.reply)
 }
 
 async function relayBy(

@@ -2,6 +2,7 @@
 import { finished } from 'node:stream/promises'
 import type { Transform } from 'node:stream'
 import type { Reply } from '../../src/core/request/exchange.ts'
+import { isUndecided, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { JsonUsage } from '../../src/core/stream/json-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
 import { contentCoding, decoderFor } from './content-coding.ts'
@@ -25,12 +26,38 @@ interface Reader {
 /** What a compressed answer may grow to before its usage is given up, bytes: no answer of a model is as large. */
 const MAX_DECODED_BYTES = 256 * 1024 * 1024
 
-/** The tap for an answer with these headers: a stream, or anything else that may be JSON, compressed or not. */
-export function usageTap(headers: Reply['headers']): UsageTap {
-  const reader: Reader =
-    mediaType(headers) === 'text/event-stream'
+/** Chooses how to read by the first bytes: JSON is labelled as events, and events as anything. */
+class ReaderByBytes implements Reader {
+  readonly #type: string
+  #first: Uint8Array = new Uint8Array()
+  #reader: Reader | undefined
+
+  constructor(type: string) {
+    this.#type = type
+  }
+
+  get usage(): Usage | undefined {
+    return this.#reader?.usage
+  }
+
+  push(chunk: Uint8Array): void {
+    if (this.#reader) return void this.#reader.push(chunk)
+    this.#first = this.#first.length === 0 ? chunk : Buffer.concat([this.#first, chunk])
+    if (isUndecided(this.#first) && this.#first.length < MAX_UNDECIDED_BYTES) return
+    const isEvents = typeByBytes('chat', this.#type, this.#first) === 'text/event-stream'
+    this.#reader = isEvents
       ? new SseRelay({ splicer: undefined, shape: 'other', onTruncated: 'length' })
       : new JsonUsage()
+    this.#reader.push(this.#first)
+  }
+}
+
+/** So many blanks may stand before an answer. */
+const MAX_UNDECIDED_BYTES = 65_536
+
+/** The tap for an answer with these headers: a stream, or anything else that may be JSON, compressed or not. */
+export function usageTap(headers: Reply['headers']): UsageTap {
+  const reader = new ReaderByBytes(mediaType(headers))
   const coding = contentCoding(headers)
   const decoder = coding === '' ? undefined : decoderFor(coding)
   if (decoder) return new DecodingTap(reader, decoder)

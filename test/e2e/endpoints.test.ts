@@ -11,7 +11,7 @@ import { offerV2 } from '../kit/quotes.ts'
 
 /** Every byte value: any text decoding on the way would show. */
 const BINARY = Buffer.from(Uint8Array.from({ length: 2048 }, (_, at) => at % 256))
-const EVENTS = 'data: {"choices":[]}\n\ndata: [DONE]\n\n'
+const EVENTS = 'data: {"choices":[{"text":"y","delta":{"content":"y"}}]}\n\ndata: [DONE]\n\n'
 
 let seller: ScriptedSeller
 let tollway: TestGateway

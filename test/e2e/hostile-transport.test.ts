@@ -25,6 +25,7 @@ const offered: Script = (socket) =>
   socket.write(raw(402, { ...OFFER.headers, 'content-length': '2' }, OFFER.body))
 const JSON_HEADERS = { 'content-type': 'application/json', ...receiptV2({ success: true }) }
 const SSE_HEADERS = { 'content-type': 'text/event-stream', ...receiptV2({ success: true }) }
+const COMPLETION = '{"choices":[{"message":{"content":"hi"}}]}'
 const CHUNK = `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, delta: { content: 'hi' }, finish_reason: null }] })}\n\n`
 const chunked = (text: string): string => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
 
@@ -422,7 +423,7 @@ describe('a receipt', () => {
     async (_what, headers, expected) => {
       paid = (socket) =>
         socket.write(
-          raw(200, { 'content-type': 'application/json', ...headers, 'content-length': '2' }, '{}'),
+          raw(200, { ...JSON_HEADERS, ...headers, 'content-length': String(COMPLETION.length) }, COMPLETION),
         )
       const answer = await ask()
       expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'yes'])

@@ -25,6 +25,8 @@ interface Protocol {
   readonly kind: AnswerKind
   readonly endpoint: string
   readonly answer: object
+  /** The first event with something to deliver: what ends before has a status of its own. */
+  readonly contentFrom: RegExp
   /** The event from which the answer is whole: what is cut behind it is no loss. */
   readonly wholeFrom: RegExp
   readonly error: string
@@ -46,6 +48,7 @@ const PROTOCOLS: readonly Protocol[] = [
       choices: [{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }],
       usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 },
     },
+    contentFrom: /hello/,
     wholeFrom: /"finish_reason":"stop"/,
     error: 'data: {"error":{"message":"GPU"}}\n\n',
     read: async (url) => {
@@ -65,6 +68,7 @@ const PROTOCOLS: readonly Protocol[] = [
       choices: [{ index: 0, text: 'hello', logprobs: null, finish_reason: 'stop' }],
       usage: { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 },
     },
+    contentFrom: /hello/,
     wholeFrom: /"finish_reason":"stop"/,
     error: 'data: {"error":"GPU"}\n\n',
     read: async (url) => {
@@ -95,6 +99,7 @@ const PROTOCOLS: readonly Protocol[] = [
       ],
       usage: { input_tokens: 5, output_tokens: 2, total_tokens: 7 },
     },
+    contentFrom: /"delta":"hello"/,
     wholeFrom: /"type":"response\.completed"/,
     error:
       'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"message":"GPU"}}}\n\n',
@@ -122,6 +127,7 @@ const PROTOCOLS: readonly Protocol[] = [
       stop_sequence: null,
       usage: { input_tokens: 5, output_tokens: 2 },
     },
+    contentFrom: /"text_delta"/,
     wholeFrom: /"type":"message_delta"/,
     error: 'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"GPU"}}\n\n',
     read: async (url) => {
@@ -170,10 +176,55 @@ const BREAKS = [
 
 describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
   const events = eventsOfAnswer(protocol)
+  const contentAt = events.findIndex((text) => protocol.contentFrom.test(text)) + 1
   const wholeAt = events.findIndex((text) => protocol.wholeFrom.test(text)) + 1
 
+  test.each(BREAKS)(
+    'that the seller %s before any content has a status, for the SDK too',
+    async (_how, then) => {
+      for (let at = 0; at < contentAt; at += 1) {
+        const { url, error, exchange } = await world({
+          kind: 'paid',
+          endpoint: protocol.endpoint,
+          exchange: { request: { stream: true, body: Buffer.from('{}') } },
+          seller: saying(events.slice(0, at).join(''), then),
+        })
+        await expect(protocol.read(url), `cut behind ${at} events`).rejects.toMatchObject({ status: 400 })
+        expect(error()).toMatchObject({ code: 'paid_not_delivered' })
+        expect(exchange()).toMatchObject({ payment: { charge: { state: 'settled' } } })
+      }
+    },
+  )
+
+  test('with an error or [DONE] before any content has a status, streamed or not', async () => {
+    for (const [last, words] of [
+      [protocol.error, 'GPU'],
+      ['event: error\ndata: {"reason":"GPU"}\n\n', 'GPU'],
+      ['data: [DONE]\n\n', undefined],
+      [': nothing\n\n', undefined],
+    ] as const) {
+      for (const stream of [true, false]) {
+        for (const at of [0, contentAt - 1]) {
+          const { url, error } = await world({
+            kind: 'paid',
+            endpoint: protocol.endpoint,
+            exchange: { request: { stream, body: Buffer.from('{}') } },
+            seller: saying(events.slice(0, at).join('') + last, (response) => response.end()),
+          })
+          const answer = await ask(url)
+          expect(answer.message.statusCode).toBe(400)
+          expect(await answer.text()).not.toContain('GPU')
+          expect(error()).toMatchObject({
+            code: 'paid_not_delivered',
+            headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+          })
+        }
+      }
+    }
+  })
+
   test.each(BREAKS)('that the seller %s at any event boundary ends well for the SDK', async (_how, then) => {
-    for (let at = 0; at <= events.length; at += 1) {
+    for (let at = contentAt; at <= events.length; at += 1) {
       const { url, exchange } = await world({
         kind: 'paid',
         endpoint: protocol.endpoint,
@@ -191,7 +242,7 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
   })
 
   test('that ends with an error event is told as truncated, without the seller words', async () => {
-    for (let at = 0; at < wholeAt; at += 1) {
+    for (let at = contentAt; at < wholeAt; at += 1) {
       const { url, exchange } = await world({
         kind: 'paid',
         endpoint: protocol.endpoint,
@@ -214,7 +265,7 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       kind: 'paid',
       endpoint: protocol.endpoint,
       restreamer: { onTruncated: 'error' },
-      seller: saying(events[0] ?? '', (response) => response.end()),
+      seller: saying(events.slice(0, contentAt).join(''), (response) => response.end()),
     })
     const told = eventsOf(Buffer.from(await (await ask(url)).text())).at(-1)
     expect(told?.data).toContain('Do not resend')
@@ -222,7 +273,7 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
   })
 
   test('that the client leaves at any event boundary lets go of the seller, and says so', async () => {
-    for (let at = 1; at < wholeAt; at += 1) {
+    for (let at = contentAt; at < wholeAt; at += 1) {
       const gone = signalled()
       const { url, exchange } = await world({
         kind: 'paid',
@@ -251,9 +302,9 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
       endpoint: protocol.endpoint,
       restreamer: { onDisconnect: 'drain' },
       onResponse: (response) => response.once('close', () => left.resolve()),
-      seller: saying(events[0] ?? '', (response) => {
+      seller: saying(events.slice(0, contentAt).join(''), (response) => {
         response.once('close', () => whole.resolve(response.writableFinished))
-        void left.promise.then(() => response.end(events.slice(1).join('')))
+        void left.promise.then(() => response.end(events.slice(contentAt).join('')))
       }),
     })
     const answer = await ask(url)

@@ -146,16 +146,35 @@ describe('a paid stream', () => {
     expect(answer.bytes.toString()).toBe(chunk('one') + chunk('two', 'stop') + DONE)
   })
 
-  test('has its headers sent before its first byte exists', async () => {
+  test('is not opened before there is something to deliver', async () => {
     const go = signalled()
+    const timers = new ManualTimers()
+    const role = '{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}'
     const { url, exchange } = await world({
       kind: 'paid',
       seller: (_request, response) => {
-        response.writeHead(200, { ...SSE, 'content-length': '10' })
-        response.flushHeaders()
-        void go.promise.then(() => response.end('data: {}\n\n'))
+        response.writeHead(200, { ...SSE, 'content-length': '1000' })
+        response.write(`: hello\n\ndata: ${role}\n\n`, () => go.resolve())
       },
-      endpoint: '/responses',
+      restreamer: { idleMs: 5000, timers },
+    })
+    const asked = ask(url)
+    await go.promise
+    await timers.armed(5000)
+    expect(exchange().relay.firstByteAt).toBeUndefined()
+    await timers.fire(5000)
+    const answer = await asked
+    expect(answer.message.statusCode).toBe(400)
+    expect(await answer.text()).toContain('paid_not_delivered')
+  })
+
+  test('has its headers and all that was held back with its first content', async () => {
+    const { url, exchange } = await world({
+      kind: 'paid',
+      seller: sending([': hello\n\n', chunk(''), chunk('yes'), chunk('', 'stop')], {
+        ...SSE,
+        'content-length': '1000',
+      }),
     })
     const answer = await ask(url)
     expect(answer.message.headers).toMatchObject({
@@ -166,9 +185,15 @@ describe('a paid stream', () => {
       'x-tollway-cost-usd': '0.001',
     })
     expect(answer.message.headers['content-length']).toBeUndefined()
-    expect(exchange().relay.firstByteAt).toBeUndefined()
-    go.resolve()
-    expect(await answer.end()).toBe('whole')
+    await answer.until('yes')
+    expect(answer.bytes.toString()).toMatch(/^: hello/)
+    expect(exchange().relay.firstByteAt).toBeDefined()
+  })
+
+  test('of a kind that only some sellers have is delivered as it is', async () => {
+    const text = 'data: {"response":"Hel"}\n\ndata: {"response":"lo"}\n\ndata: [DONE]\n\n'
+    const { url } = await world({ kind: 'paid', seller: sending([text]) })
+    expect(await (await ask(url)).text()).toBe(text)
   })
 
   test('is the same however the seller cut it into chunks, with CR, LF or CRLF line ends and a byte order mark', async () => {
@@ -255,7 +280,7 @@ describe('a paid stream', () => {
 
   test('has the cost overwritten in an event whose data is spread over several lines', async () => {
     const text =
-      'data: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\ndata: {"type":"message_stop"}\n\n'
+      'data: {"type":"message_start","message":{"id":"m"}}\n\ndata: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\ndata: {"type":"message_stop"}\n\n'
     const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([text]) })
     expect(await (await ask(url)).text()).toBe(text.replaceAll('9}', '0.001}'))
   })
@@ -280,12 +305,12 @@ describe('a paid stream', () => {
     const { url, exchange } = await world({
       kind: 'paid',
       endpoint,
-      seller: sending([`event: x\ndata: ${data}\n\n`]),
+      seller: sending([`data: {"type":"image_generation.partial_image"}\n\nevent: x\ndata: ${data}\n\n`]),
     })
     const text = await (await ask(url)).text()
     expect(text).not.toContain('GPU')
     expect(text).toContain('Do not resend')
-    expect(JSON.parse(eventsOf(Buffer.from(text))[0]?.data ?? '')).toBeTypeOf('object')
+    expect(JSON.parse(eventsOf(Buffer.from(text))[1]?.data ?? '')).toBeTypeOf('object')
     expect(exchange().record.details['stream_error']).toContain('GPU')
     expect(exchange().relay.truncated).toBe(true)
   })
@@ -378,8 +403,21 @@ describe('a paid chat stream that breaks', () => {
     expect(exchange().relay.truncated).toBe(true)
   })
 
-  test('before its first event ends as a truncated answer under the name the client used', async () => {
-    const { url, exchange } = await world({ kind: 'paid', seller: sending([]) })
+  test('of another endpoint before its first event has a status too', async () => {
+    for (const event of ['data: {"type":"error","error":{"message":"GPU"}}\n\n', ': nothing\n\n', '']) {
+      const { url, error } = await world({
+        kind: 'paid',
+        endpoint: '/images/generations',
+        seller: sending([event]),
+      })
+      expect((await ask(url)).message.statusCode).toBe(400)
+      expect(error()).toMatchObject({ code: 'paid_not_delivered' })
+    }
+  })
+
+  test('without an id ends as a truncated answer under the name the client used', async () => {
+    const bare = 'data: {"choices":[{"index":0,"delta":{"content":"he"}}]}\n\n'
+    const { url, exchange } = await world({ kind: 'paid', seller: sending([bare]) })
     const text = await (await ask(url)).text()
     expect(ended(text)).toMatchObject({ id: `chatcmpl-${exchange().id}`, model: 'paid/m' })
   })
@@ -1006,6 +1044,106 @@ describe('a paid answer of another kind', () => {
   ])('that holds %s is given to the client', async (_name, body, headers) => {
     const { url } = await world({ kind: 'paid', seller: sending([body], headers) })
     expect(await (await ask(url)).text()).toBe(body)
+  })
+
+  const JSON_ANSWER = `{"id":"c1","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"cost":9}}`
+  const LABELS = [
+    'text/event-stream',
+    'application/json',
+    'application/x-ndjson',
+    'text/plain',
+    'application/octet-stream',
+    'binary/octet-stream',
+  ]
+  test.each(LABELS)(
+    'labelled %s is known by its first bytes: events or JSON, streaming or not',
+    async (label) => {
+      for (const body of [
+        JSON_ANSWER,
+        `\ufeff\n ${JSON_ANSWER}`,
+        WHOLE,
+        `: ping\n\n${WHOLE}`,
+        `\ufeff${WHOLE}`,
+      ]) {
+        if (label.includes('ndjson') && body.includes(JSON_ANSWER)) continue
+        for (const stream of [true, false]) {
+          const bytes = Buffer.from(body)
+          const { url, exchange } = await world({
+            kind: 'paid',
+            exchange: { request: { stream, body: Buffer.from('{}') } },
+            // A byte at a time: what a body is must not hang on how it was cut.
+            seller: sending(
+              [...bytes.subarray(0, 8)].map((byte) => Buffer.from([byte])).concat(bytes.subarray(8)),
+              { 'content-type': label },
+            ),
+          })
+          const answer = await ask(url)
+          const text = await answer.text()
+          expect([label, answer.message.headers['content-type']]).toEqual([
+            label,
+            expect.stringMatching(stream ? /^text\/event-stream/ : /^application\/json/),
+          ])
+          expect(text.match(/"cost":[\d.]+/g)).toEqual(['"cost":0.001'])
+          expect(exchange().relay).toMatchObject({
+            truncated: false,
+            usage: { inputTokens: 5, outputTokens: 2 },
+          })
+          if (!stream)
+            expect(JSON.parse(text)).toMatchObject({
+              choices: [{ message: { content: 'hello' }, finish_reason: 'stop' }],
+            })
+          else
+            expect(
+              eventsOf(answer.bytes)
+                .map(({ data }) => data)
+                .join(''),
+            ).toMatch(/he.*llo.*\[DONE\]$/)
+        }
+      }
+    },
+  )
+
+  test.each(LABELS)(
+    'labelled %s has its usage counted on an unpaid route, and every byte as it was',
+    async (label) => {
+      for (const body of [JSON_ANSWER, WHOLE, `\n${WHOLE}`]) {
+        const { url, exchange } = await world({
+          kind: 'unpaid',
+          seller: sending([body.slice(0, 3), body.slice(3)], { 'content-type': label }),
+        })
+        const answer = await ask(url)
+        expect(await answer.text()).toBe(body)
+        expect(answer.message.headers['content-type']).toBe(label)
+        expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
+      }
+    },
+  )
+
+  test.each([
+    ['an error labelled as events', '{"error":{"message":"no model for you"}}', SSE],
+    ['a web page labelled as events', '<html><p>no model for you</p></html>', SSE],
+    [
+      'an error event labelled as JSON',
+      'event: error\ndata: {"message":"no model for you"}\n\n',
+      JSON_HEADERS,
+    ],
+    ['nothing but blanks', ' '.repeat(200_000), SSE],
+  ])('that is %s is paid and not delivered', async (_what, body, headers) => {
+    for (const [stream, endpoint] of [
+      [true, '/chat/completions'],
+      [false, '/chat/completions'],
+      [true, '/responses'],
+      [false, '/images/generations'],
+    ] as const) {
+      const { url, error } = await world({
+        kind: 'paid',
+        endpoint,
+        exchange: { request: { stream, body: Buffer.from('{}') } },
+        seller: sending([body], headers),
+      })
+      expect((await ask(url)).message.statusCode).toBe(400)
+      expect(error()).toMatchObject({ code: 'paid_not_delivered' })
+    }
   })
 
   test('that is binary goes through untouched, and is cut when the seller breaks off', async () => {

@@ -285,6 +285,7 @@ describe('a silent paid stream', () => {
   test('is kept alive by comments between events, and never inside one', async () => {
     const timers = new ManualTimers()
     const started = signalled<ServerResponse>()
+    const half = 'data: {"choices":[{"index":0,"delta":{"content":"half"}}]}\n'
     const { url } = await world({
       kind: 'paid',
       exchange: asked,
@@ -295,17 +296,45 @@ describe('a silent paid stream', () => {
         started.resolve(response)
       },
     })
-    const answer = await ask(url)
+    const asking = ask(url)
     const seller = await started.promise
     await timers.fire(1500)
+    const answer = await asking
     await answer.until(': keep-alive\n\n')
-    seller.write('data: {"half":1}\n')
+    seller.write(half)
     await answer.until('half')
     await timers.fire(1500)
     await timers.armed(1500)
     seller.end('\ndata: [DONE]\n\n')
-    expect(await answer.text()).toBe(': keep-alive\n\ndata: {"half":1}\n\ndata: [DONE]\n\n')
+    expect(await answer.text()).toBe(`: keep-alive\n\n${half}\ndata: [DONE]\n\n`)
     await timers.idle()
+  })
+
+  test('that was opened to keep the client ends as a truncated answer, not as an error that clients repeat', async () => {
+    const timers = new ManualTimers()
+    const started = signalled<ServerResponse>()
+    const { url, error } = await world({
+      kind: 'paid',
+      exchange: asked,
+      restreamer: { timers, keepaliveMs: 1500 },
+      seller: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.write('data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n', () =>
+          started.resolve(response),
+        )
+      },
+    })
+    const asking = ask(url)
+    const seller = await started.promise
+    await timers.fire(1500)
+    const answer = await asking
+    await answer.until(': keep-alive')
+    seller.end('data: {"error":{"message":"GPU"}}\n\n')
+    const text = await answer.text()
+    expect(text).toContain('"role":"assistant"')
+    expect(text).toMatch(/"finish_reason":"length".*\n\n(?:data: .*\n\n)?data: \[DONE\]\n\n$/)
+    expect(text).not.toContain('GPU')
+    expect(error()).toBeUndefined()
   })
 
   test('is told apart from an unpaid one, which stays byte for byte', async () => {
@@ -328,7 +357,11 @@ describe('a silent paid stream', () => {
 })
 
 describe('a burst on a route with a pace', () => {
-  const parts = ['data: 1\n\n', 'data: 2\r\n\r\n', 'data: [DONE]\n\n'] as const
+  const parts = [
+    'data: {"choices":[{"delta":{"content":"1"}}]}\n\n',
+    'data: {"choices":[{"delta":{"content":"2"}}]}\r\n\r\n',
+    'data: [DONE]\n\n',
+  ] as const
   test('reaches the client event by event', async () => {
     const timers = new ManualTimers()
     const { url } = await world({

@@ -52,10 +52,10 @@ describe('a whole JSON body that is no answer', () => {
   })
 
   test.each([
-    ['{"x402Version":1,"error":"X-PAYMENT header is required","accepts":[{"scheme":"exact"}]}'],
-    ['{"x402Version":2,"accepts":[],"resource":{}}'],
-  ])('asks for another payment: %s', (body) => {
-    expect(judge(body)).toEqual({ what: 'another demand for payment' })
+    ['{"x402Version":1,"error":"pay first","accepts":[{"scheme":"exact"}]}', 'pay first'],
+    ['{"x402Version":2,"accepts":[],"resource":{}}', 'asked for another payment'],
+  ])('asks for another payment: %s', (body, message) => {
+    expect(judge(body)).toEqual({ what: 'another demand for payment', message })
   })
 
   test.each([

@@ -41,7 +41,7 @@ const MAX_READ_BYTES = 65_536
 /** Why a text is no answer. */
 export interface NoAnswer {
   readonly what: 'nothing' | 'a web page' | 'an error' | 'another demand for payment'
-  /** The seller's message about an error, not cleaned. */
+  /** What the seller says of it, not cleaned. */
   readonly message?: string | undefined
 }
 
@@ -67,7 +67,7 @@ export function judgeJsonAnswer(endpoint: string, body: Uint8Array): NoAnswer | 
   )
   if (holdsAnswer) return undefined
   const message = likelyErrorIn(given) ?? choiceError(given) ?? (kind && messageAlone(given))
-  if (message !== undefined) return isChallenge(given) ? { what: DEMAND } : { what: 'an error', message }
+  if (message !== undefined) return { what: isChallenge(given) ? DEMAND : 'an error', message }
   const list = LISTS.get(endpoint)
   if (list !== undefined && list in given && isEmptyList(list, given[list])) return { what: 'nothing' }
   return isEmptyMessage(kind, given) ? { what: 'nothing' } : undefined
@@ -106,8 +106,8 @@ function holdsSomething(key: string, value: unknown): boolean {
   return typeof value === 'object' ? value !== null && Object.keys(value).length > 0 : !isNothing(value)
 }
 
-/** Whether a choice has more in it than its role, its reason or an error. */
-function isFilledChoice(choice: Json): boolean {
+/** Whether a choice, or the part of one that a chunk brings, has more in it than its role, its reason or an error. */
+export function isFilledChoice(choice: Json): boolean {
   return ['message', 'delta', 'text'].some((name) => {
     const value = choice[name]
     if (!isJson(value)) return typeof value === 'string' && value !== ''
@@ -163,9 +163,31 @@ export function isBlankText(body: Uint8Array): boolean {
   return body.every(isBlank)
 }
 
+/** Media that no protocol of a model's texts has. */
+const BINARY = /^(?:audio|image|video|font)\//
+
+const EVENTS = 'text/event-stream'
+const BEGINS_AN_EVENT = /^(?:data|event|id|retry)?:/
+const BEGINS_A_FIELD = /^(?:d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|id?|r(?:e(?:t(?:ry?)?)?)?)$/
+const BEGINS_A_LIST = /^\[\s*[[{"\]]/
+const WEB_PAGE = /^<(?:!doctype|!--|\?xml|html|head|body|title|center|h\d|p)\b/i
+
+/** Whether the first bytes of a body do not tell yet what it is: a field's name that goes on, or a byte order mark. */
+export function isUndecided(first: Uint8Array): boolean {
+  const text = startOf(first)
+  return text === '' || BEGINS_A_FIELD.test(text)
+}
+
+/** The first characters that are no blanks and no byte order mark. */
+function startOf(first: Uint8Array): string {
+  const text = Buffer.from(first.subarray(0, 256)).toString('latin1').trimStart()
+  return text.replace(/^(?:\u00ef(?:\u00bb\u00bf?)?)/, '').trimStart()
+}
+
 /**
- * The media type of a body by its first bytes, where its headers leave that open.
- * @param kind the protocol that was asked for; of others only what has no type of its own is looked at
+ * The media type of a body by its first bytes: sellers label JSON as events, events as JSON, and anything as text.
+ * @param kind the protocol that was asked for: its answers are JSON or events, whatever the label. Of others only what is
+ * labelled as JSON, events, text or nothing is looked at
  * @param type what the headers say, lower-case, `''` for nothing
  * @returns `undefined` when the bytes are no answer; `type` itself when nothing better is known
  */
@@ -174,11 +196,20 @@ export function typeByBytes(
   type: string,
   first: Uint8Array,
 ): string | undefined {
-  const text = Buffer.from(first.subarray(0, 256)).toString('latin1').trimStart()
+  const text = startOf(first)
   if (text === '') return undefined
-  const isOpen =
-    type === '' || type.startsWith('text/') || (kind !== undefined && type === 'application/octet-stream')
-  if (isOpen && text.startsWith('{')) return 'application/json'
-  if (isOpen && kind !== undefined && /^(?:data|event|id|retry)?:/.test(text)) return 'text/event-stream'
-  return type === 'text/html' || (isOpen && /^<(?:!doctype|html|head|body)\b/i.test(text)) ? undefined : type
+  const isLabelledJson = type === 'application/json' || type.endsWith('+json')
+  const isText = type === '' || type.startsWith('text/')
+  const isOpen = isLabelledJson || isText || (kind !== undefined && !BINARY.test(type))
+  if (!isOpen) return type
+  if (BEGINS_AN_EVENT.test(text)) return kind !== undefined || isLabelledJson ? EVENTS : type
+  if (
+    text.startsWith('{') ||
+    (BEGINS_A_LIST.test(text) && (isLabelledJson || type === EVENTS || kind !== undefined))
+  ) {
+    // Lines of JSON are neither.
+    return isLabelledJson || type.endsWith('ndjson') || type.endsWith('jsonl') ? type : 'application/json'
+  }
+  const isPage = type === 'text/html' || WEB_PAGE.test(text) || (isLabelledJson && text.startsWith('<'))
+  return isPage ? undefined : type
 }

@@ -1,7 +1,8 @@
 /** How far a streamed answer of chunks has come (chat and text completions), read from its events without changing them. */
 import { scanTopLevel } from '../json/json-scan.ts'
-import { ERROR_MEMBERS, errorIn, likelyErrorIn } from './error-signs.ts'
-import type { StreamEvent } from './stream-json.ts'
+import { isFilledChoice } from './answer-check.ts'
+import { ERROR_MEMBERS, errorIn, isNothing, likelyErrorIn } from './error-signs.ts'
+import { objects, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
@@ -20,11 +21,12 @@ const DONE_EVENT: StreamEvent = { data: DONE }
 
 /** Reads the `data` of one event after another. */
 export class AnswerProgress implements StreamProgress {
-  readonly #isChat: boolean
+  readonly #shape: 'chat' | 'text' | 'other'
   readonly #tellsUsage: boolean
   #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }
   readonly #seen = new Set<number>()
   readonly #finished = new Set<number>()
+  #hasContent = false
   #done = false
   #usage: Usage | undefined
   #inputTokens: unknown
@@ -36,8 +38,12 @@ export class AnswerProgress implements StreamProgress {
    * @param tellsUsage whether the client asked for a usage chunk
    */
   constructor(shape: 'chat' | 'text' | 'other', tellsUsage = false) {
-    this.#isChat = shape === 'chat'
+    this.#shape = shape
     this.#tellsUsage = tellsUsage
+  }
+
+  get hasContent(): boolean {
+    return this.#hasContent || this.#finished.size > 0
   }
 
   /** Whether the answer is whole: `[DONE]` came, or every choice seen has its `finish_reason`. */
@@ -60,10 +66,11 @@ export class AnswerProgress implements StreamProgress {
     const open = this.#openChoices()
     // Of an answer that never began clients want to know whose it is.
     const delta = this.#seen.size === 0 ? { role: 'assistant', content: '' } : {}
-    const rest = this.#isChat ? { delta } : { text: '', logprobs: null }
+    const isChat = this.#shape === 'chat'
+    const rest = isChat ? { delta } : { text: '', logprobs: null }
     const base = {
-      id: known.id ?? `${this.#isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
-      object: this.#isChat ? 'chat.completion.chunk' : 'text_completion',
+      id: known.id ?? `${isChat ? 'chatcmpl' : 'cmpl'}-${requestId}`,
+      object: isChat ? 'chat.completion.chunk' : 'text_completion',
       created: known.created ?? Math.floor(nowMs / 1000),
       model: known.model ?? model,
     }
@@ -99,7 +106,10 @@ export class AnswerProgress implements StreamProgress {
       return 'whole'
     }
     const members = scanTopLevel(value)
-    if (!members) return 'partial'
+    if (!members) {
+      this.#hasContent ||= this.#shape === 'other'
+      return 'partial'
+    }
     const given: Record<string, unknown> = {}
     for (const { key, valueStart, valueEnd } of members) {
       if (!READ.has(key) && !ERROR_MEMBERS.has(key)) continue
@@ -113,6 +123,7 @@ export class AnswerProgress implements StreamProgress {
     const holdsAnswer = hasUsage || (Array.isArray(choices) && !isEmpty)
     const error = (holdsAnswer ? errorIn(given) : likelyErrorIn(given)) ?? this.#failed
     if (error !== undefined) return { error }
+    this.#hasContent ||= this.#shape === 'other' || isContent(given)
     return isEmpty && hasUsage ? 'usage' : 'whole'
   }
 
@@ -158,7 +169,21 @@ const READ: ReadonlySet<string> = new Set([
   'id',
   'model',
   'created',
+  'text',
+  'content',
+  'output',
 ])
+
+/** Where sellers that do not keep to the protocol put their texts. */
+const STRANGE = ['response', 'message', 'text', 'content', 'output'] as const
+
+/** Whether a chunk has more in it than a role; a chunk of another form has if it has a text anywhere. */
+function isContent(chunk: Json): boolean {
+  const { choices } = chunk
+  return choices === undefined
+    ? STRANGE.some((name) => !isNothing(chunk[name]))
+    : objects(choices).some(isFilledChoice)
+}
 
 /** OpenAI allows 128; more than that is not kept track of. */
 const MAX_CHOICES = 1024

@@ -2,7 +2,7 @@
 import { AnthropicCollector, messageDelta } from './anthropic-stream.ts'
 import { ResponsesCollector } from './responses-stream.ts'
 import { errorIn, likelyErrorIn } from './error-signs.ts'
-import { member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
+import { isJson, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
@@ -15,16 +15,32 @@ const MAX_KEPT_BYTES = 262_144
 
 const WHOLE: ReadonlySet<unknown> = new Set(['response.completed', 'response.incomplete', 'message_stop'])
 
+/** Events of Responses that only say that something begins. */
+const BEGINNINGS: ReadonlySet<string> = new Set([
+  'response.created',
+  'response.queued',
+  'response.in_progress',
+  'response.output_item.added',
+  'response.content_part.added',
+  'response.reasoning_summary_part.added',
+])
+
 /** What both protocols share. */
 abstract class EventProgress implements StreamProgress {
   #complete = false
+  #hasContent = false
   #done = false
   #kept = 0
 
   protected abstract keep(event: Json): void
+  protected abstract isContent(event: Json): boolean
   abstract readonly usage: Usage | undefined
   abstract truncatedEnd(fallback: TruncationFallback): StreamEvent[]
   abstract errorEnd(): StreamEvent[]
+
+  get hasContent(): boolean {
+    return this.#hasContent
+  }
 
   get complete(): boolean {
     return this.#complete || this.#done
@@ -50,6 +66,7 @@ abstract class EventProgress implements StreamProgress {
     const words = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
     if (words !== undefined) return { error: words }
     if (WHOLE.has(event['type'])) this.#complete = true
+    this.#hasContent ||= this.isContent(event)
     this.#kept += value.length
     const kept = this.#kept <= MAX_KEPT_BYTES || this.#complete ? event : outlineOf(event)
     if (kept) this.keep(kept)
@@ -64,6 +81,11 @@ export class ResponsesProgress extends EventProgress {
 
   get usage(): Usage | undefined {
     return this.#usage
+  }
+
+  protected isContent({ type, delta }: Json): boolean {
+    if (typeof type !== 'string' || !type.startsWith('response.')) return false
+    return type.endsWith('.delta') ? delta !== '' : !BEGINNINGS.has(type)
   }
 
   protected keep(event: Json): void {
@@ -132,9 +154,19 @@ export class AnthropicProgress extends EventProgress {
     return super.complete || this.#stopped
   }
 
+  protected isContent(event: Json): boolean {
+    const { type, delta } = event
+    if (type === 'message_delta') return isStopReason(member(delta, 'stop_reason'))
+    // A message that the model ended at once.
+    if (type === 'message_stop') return this.#answer.message !== undefined
+    if (type === 'content_block_stop') return true
+    if (type !== 'content_block_delta' || !isJson(delta)) return false
+    return Object.entries(delta).some(([name, value]) => name !== 'type' && value !== '')
+  }
+
   protected keep(event: Json): void {
     this.#answer.add(event)
-    if (event['type'] === 'message_delta' && typeof member(event['delta'], 'stop_reason') === 'string') {
+    if (event['type'] === 'message_delta' && isStopReason(member(event['delta'], 'stop_reason'))) {
       this.#stopped = true
     }
   }
@@ -170,6 +202,10 @@ export class AnthropicProgress extends EventProgress {
     const { message } = brokenOff().toBody().error
     return [{ event: 'error', data: { type: 'error', error: { type: 'api_error', message } } }]
   }
+}
+
+function isStopReason(reason: unknown): boolean {
+  return typeof reason === 'string'
 }
 
 const STOP: StreamEvent = { event: 'message_stop', data: { type: 'message_stop' } }

@@ -1,6 +1,6 @@
 /** Replaces the seller's message in error events of Responses and Anthropic streams with our own. */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
-import { errorIn, likelyErrorIn } from './error-signs.ts'
+import { errorIn, likelyErrorIn, messageIn } from './error-signs.ts'
 import { parseJson } from './stream-json.ts'
 import { brokenOff } from './truncation.ts'
 
@@ -16,14 +16,17 @@ const MAX_WORDS = 256
 /**
  * Replaces the seller's message in the data of an error event: Anthropic's `error`, Responses' `type: "error"` with its
  * `message` and `code`, and `response.error` of `response.failed`.
+ * @param isNamedError whether the event's name is `error`: then it is one, whatever is in it
  * @returns `undefined` when the event is not an error
  */
-export function replaceErrorEvent(value: Buffer): ReplacedErrorEvent | undefined {
-  if (!MARKS.some((mark) => value.includes(mark))) return undefined
-  const members = scanTopLevel(value)
-  const event = members && parseJson(value.toString('utf8'))
-  const message = event && (typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event))
-  if (!members || message === undefined) return undefined
+export function replaceErrorEvent(value: Buffer, isNamedError = false): ReplacedErrorEvent | undefined {
+  if (!isNamedError && !MARKS.some((mark) => value.includes(mark))) return undefined
+  const text = value.toString('utf8')
+  const event = parseJson(text)
+  const reported = event && (typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event))
+  const message = isNamedError ? (reported ?? messageIn(event ?? text) ?? 'error') : reported
+  if (message === undefined) return undefined
+  const members = scanTopLevel(value) ?? []
   const isError = members.some(({ key, ...at }) => key === 'type' && textOf(value, at) === '"error"')
   const words: string[] = []
   let bytes = value

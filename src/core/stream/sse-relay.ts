@@ -45,6 +45,8 @@ export class SseRelay {
   #isFirstLine = true
   /** We wrote a comment before the seller's first byte, so its byte order mark would end up in the middle. */
   #spokeFirst = false
+  /** Something went by that is too long to be read, or is not JSON. */
+  #passedUnread = false
   /** The event that is passing is named `error`. */
   #isNamedError = false
   readonly #event: EventBuffer
@@ -65,6 +67,11 @@ export class SseRelay {
 
   get usage(): Usage | undefined {
     return this.#progress.usage
+  }
+
+  /** Whether there is something to deliver: content, or the proper end of an answer without any. */
+  get hasContent(): boolean {
+    return this.#progress.hasContent || this.#passedUnread
   }
 
   /** Whether the answer is whole, so that a client may leave without losing any of it. */
@@ -202,7 +209,8 @@ export class SseRelay {
       this.#event.addPart(value)
     } else this.#event.release(out)
     const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
-    const own = splicer && this.#options.shape === 'other' ? replaceErrorEvent(value) : undefined
+    const own =
+      splicer && this.#options.shape === 'other' ? replaceErrorEvent(value, this.#isNamedError) : undefined
     this.#sellerWords ??= own?.words
     this.#event.put(bytes.subarray(from, start), out)
     this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
@@ -213,8 +221,7 @@ export class SseRelay {
 
   /** Reads the data of an event; one that is named `error` is one, whatever is in it. */
   #read(value: Buffer): ReadEvent {
-    const read = this.#progress.read(value)
-    if (!this.#isNamedError || typeof read === 'object') return read
+    if (!this.#isNamedError) return this.#progress.read(value)
     const text = value.toString('utf8')
     return { error: messageIn(parseJson(text) ?? text) ?? 'error' }
   }
@@ -234,7 +241,8 @@ export class SseRelay {
     if (typeof read === 'object') {
       this.#sellerError = read.error
       this.#event.forget()
-    } else if (read === 'usage' && this.#options.stripUsage === true) this.#event.drop()
+    } else if (read === 'partial') this.#passedUnread = true
+    else if (read === 'usage' && this.#options.stripUsage === true) this.#event.drop()
   }
 
   /** A line that is too long to be read keeps no cost of the seller's either. */
@@ -244,6 +252,7 @@ export class SseRelay {
     if (!this.#longLine) {
       const start = dataStart(bytes, this.#isFirstLine)
       this.#isFirstLine = false
+      this.#passedUnread ||= start !== undefined
       this.#longLine = { splicer: start === undefined ? undefined : this.#splicerOfEvent() }
       at = start ?? 0
     }

@@ -12,6 +12,8 @@ export type ReadEvent = { readonly error: string } | 'whole' | 'usage' | 'partia
 export interface StreamProgress {
   /** Reads the data of one event. */
   read(value: Buffer): ReadEvent
+  /** Whether there is something to deliver: content, or the proper end of an answer without any. */
+  readonly hasContent: boolean
   /** Whether the answer is whole. */
   readonly complete: boolean
   readonly usage: Usage | undefined
