@@ -11,11 +11,13 @@ import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../core/charg
 import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
   readBounded,
-  UpstreamError,
   type BoundedBody,
   type IncomingReply,
   type OutgoingRequest,
 } from '../io/transport/upstream.ts'
+import { UpstreamError } from '../io/transport/upstream-error.ts'
+import type { PaymentLine } from '../io/transport/payment-line.ts'
+import { noAnswer } from './send-unpaid.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
@@ -42,15 +44,20 @@ export class PaidCall {
   readonly #payer: Provider
   readonly #leaving: AbortSignal
   readonly #request: OutgoingRequest
+  readonly #line: PaymentLine | undefined
 
-  /** @param request what was sent unpaid, and is sent once more with the payment */
-  constructor(call: PayingCall, request: OutgoingRequest) {
+  /**
+   * @param request what was sent unpaid, and is sent once more with the payment
+   * @param line the connection for it, when it was opened ahead
+   */
+  constructor(call: PayingCall, request: OutgoingRequest, line?: PaymentLine) {
     this.#call = call
     this.#context = call.context
     this.#exchange = call.exchange
     this.#payer = call.payer
     this.#leaving = call.leaving
     this.#request = request
+    this.#line = line
   }
 
   /**
@@ -126,11 +133,17 @@ export class PaidCall {
         this.#exchange,
         this.#context.upstream.send({
           ...this.#request,
+          carriesPayment: true,
+          line: this.#line,
           headers: { ...this.#request.headers, ...Object.fromEntries(names.map((each) => [each, value])) },
         }),
       )
     } catch (cause) {
       const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+      if (cause instanceof UpstreamError && cause.isUnsent) {
+        await this.#close(await this.#context.ledger.release(charge, `unsent_${reason}`))
+        throw noAnswer(this.#request, cause)
+      }
       await this.#close(await this.#context.ledger.uncertain(charge, reason))
       throw new TollwayError({
         code: 'payment_uncertain',

@@ -4,7 +4,8 @@ import { TollwayError } from '../core/errors.ts'
 import { readRetryAfter } from '../core/routing/retry.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
-import { UpstreamError, type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
+import { type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
+import { UpstreamError } from '../io/transport/upstream-error.ts'
 import { ClientLeftError } from './payment-context.ts'
 import type { CandidateCall, PaymentContext } from './payment-context.ts'
 import { awaited } from './timing.ts'
@@ -56,10 +57,16 @@ async function sendOnce(
     return await context.upstream.send({ ...request, signal: leaving })
   } catch (cause) {
     if (leaving.aborted) throw new ClientLeftError()
-    const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
-    if (reason === 'private') throw privateSeller(request.url, cause)
-    throw new SellerUnavailableError(`did not answer (${reason})`, reason, cause)
+    throw noAnswer(request, cause)
   }
+}
+
+/** The error for a request that nothing was paid for: it carried no payment, or never left. */
+export function noAnswer({ url }: OutgoingRequest, cause: unknown): TollwayError {
+  const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
+  if (reason === 'private') return privateSeller(url, cause)
+  const what = reason === 'connect' ? 'could not be connected to' : `did not answer (${reason})`
+  return new SellerUnavailableError(what, reason, cause)
 }
 
 /** The pause that an answer asks for, milliseconds. */

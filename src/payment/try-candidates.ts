@@ -149,16 +149,21 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
 async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict> {
   const { context, exchange } = call
   const startedAt = performance.now()
-  const answer = await sendUnpaid(call, request)
-  if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
-    answer.body.destroy()
-    return quoteOnly(call)
+  const line = isDryRun(exchange) ? undefined : context.upstream.openLine?.(request)
+  try {
+    const answer = await sendUnpaid(call, request)
+    if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
+      answer.body.destroy()
+      return quoteOnly(call)
+    }
+    if (answer.status !== 402) {
+      return await unpaidReply(call, withoutSellersHeaders(probeAnswer(answer, exchange)))
+    }
+    await context.running.track(new PaidCall(call, request, line).run(answer, startedAt))
+    return { kind: 'served', status: 200, retryAfterMs: undefined }
+  } finally {
+    line?.close()
   }
-  if (answer.status !== 402) {
-    return await unpaidReply(call, withoutSellersHeaders(probeAnswer(answer, exchange)))
-  }
-  await context.running.track(new PaidCall(call, request).run(answer, startedAt))
-  return { kind: 'served', status: 200, retryAfterMs: undefined }
 }
 
 /** Nobody asks for a payment, and the request only asked what it costs. */

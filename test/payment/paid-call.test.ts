@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
-import { UpstreamError } from '../../src/io/transport/upstream.ts'
+import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
 import { signed } from '../store/samples.ts'
@@ -92,6 +92,45 @@ describe('a paid call', () => {
     expect(await pay(engine)).toMatchObject({ code: 'payment_uncertain', details: { reason: 'reset' } })
     expect(engine.exchange.payment.charge?.state).toBe('uncertain')
   })
+
+  it.each([
+    ['connect', undefined, 'seller_unavailable'],
+    ['timeout', true, 'seller_unavailable'],
+    ['reset', true, 'seller_unavailable'],
+    ['aborted', true, 'seller_unavailable'],
+    ['private', undefined, 'host_not_allowed'],
+  ] as const)(
+    'rule 4: gives the money back at once when our own socket proves that nothing left (%s)',
+    async (reason, isUnsent, code) => {
+      const engine = await startEngine({
+        seller: () => {
+          throw new UpstreamError(reason, undefined, isUnsent)
+        },
+        budgets: [{ ...BUDGET, limit: 1_000n }],
+      })
+      expect(await pay(engine)).toMatchObject({
+        code,
+        message: expect.stringMatching(/nothing was (?:paid|sent)/),
+      })
+      expect(engine.exchange.payment.charge).toMatchObject({ state: 'released', reason: `unsent_${reason}` })
+      expect(engine.closed).toEqual(['released'])
+      const [status] = await engine.ledger.budgets([{ ...BUDGET, limit: 1_000n }])
+      expect(status?.totals).toMatchObject({ authorized: 0n, uncertain: 0n, spent: 0n })
+    },
+  )
+
+  it.each(['timeout', 'reset', 'aborted', 'malformed'] as const)(
+    'rule 4: keeps the payment counted after a %s that proves nothing',
+    async (reason) => {
+      const engine = await startEngine({
+        seller: () => {
+          throw new UpstreamError(reason, undefined)
+        },
+      })
+      expect(await pay(engine)).toMatchObject({ code: 'payment_uncertain' })
+      expect(engine.exchange.payment.charge?.state).toBe('uncertain')
+    },
+  )
 
   it('rule 5: sends one signed request, whatever the seller answers it with', async () => {
     await fc.assert(

@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import type { Candidate } from '../../src/core/routing/route.ts'
-import { UpstreamError } from '../../src/io/transport/upstream.ts'
+import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { tryCandidates } from '../../src/payment/try-candidates.ts'
 import {
   candidateAt,
@@ -95,6 +95,54 @@ describe('the chain of candidates', () => {
         },
       ),
     )
+  })
+
+  it.each([
+    [SECOND, ['seller.test', 'seller.test*', 'second.test', 'second.test*']],
+    [FREE, ['seller.test', 'seller.test*', 'second.test']],
+  ])('rule 5: goes on to the next candidate when not one byte of the payment left', async (next, hosts) => {
+    const ended = await run([FIRST, next], {
+      seller: ({ url }, isPaid) => {
+        if (isPaid && url.includes('seller.test')) throw new UpstreamError('connect', undefined)
+        return isPaid || (next === FREE && url.includes('second.test')) ? reply(200) : challenge()
+      },
+    })
+    expect(ended.error).toBeUndefined()
+    expect(asked(ended)).toEqual(hosts)
+    const charges = await ended.store.charges({ limit: 10 })
+    expect(charges.filter(({ state }) => state === 'released')).toHaveLength(1)
+    expect(charges.filter(({ state }) => state === 'settled')).toHaveLength(next === FREE ? 0 : 1)
+  })
+
+  it('rule 7: asks nobody else when policy refuses the address of the payment', async () => {
+    const ended = await run([FIRST, FREE], {
+      seller: (_request, isPaid) => {
+        if (isPaid) throw new UpstreamError('private', undefined)
+        return challenge()
+      },
+    })
+    expect(ended.error).toMatchObject({ code: 'host_not_allowed' })
+    expect(asked(ended)).toEqual(['seller.test', 'seller.test*'])
+  })
+
+  it('opens the connection of a payment before the question, and lets go of it when none is asked for', async () => {
+    const told: string[] = []
+    const engine = await startEngine({ seller: () => reply(200) })
+    engine.exchange.routing.candidates = [FIRST]
+    const line = {
+      take: () => Promise.reject(new Error('not paid')),
+      close: () => void told.push('closed'),
+    }
+    const upstream = {
+      ...engine.context.upstream,
+      openLine: () => {
+        told.push('opened')
+        return line
+      },
+    }
+    const req = { method: 'POST', url: '/v1/chat/completions', headers: {} }
+    await tryCandidates({ ...engine.context, upstream }, req, engine.exchange, engine.client.signal)
+    expect(told).toEqual(['opened', 'closed'])
   })
 
   it('rule 7: asks nobody else after a refusal by a budget', async () => {

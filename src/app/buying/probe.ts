@@ -9,11 +9,11 @@ import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import {
   createUpstream,
   readBounded,
-  UpstreamError,
   type OutgoingRequest,
   type Timeouts,
   type Upstream,
 } from '../../io/transport/upstream.ts'
+import { UpstreamError } from '../../io/transport/upstream-error.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'

@@ -2,9 +2,14 @@
  * The transport of everything that may be charged: undici pools per origin, no redirects, no retries. Payment headers therefore
  * never follow a redirect, and no payment is sent twice without our knowledge.
  */
-import { Agent, errors, type Dispatcher } from 'undici'
+import { Agent, buildConnector, Client, type Dispatcher } from 'undici'
+import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { PrivateAddressError, publicConnector, type LookupAll } from './public-connector.ts'
+import { connectTo, telling } from './connector.ts'
+import { onlyConnection, openPaymentLine, takeWithin, type PaymentLine } from './payment-line.ts'
+import { publicConnector, type LookupAll } from './public-connector.ts'
+import { sendOnce, type HandOver } from './send-once.ts'
+import { reasonOf, UpstreamError } from './upstream-error.ts'
 
 /** The timeouts of one exchange with a seller or upstream, milliseconds. */
 export interface Timeouts {
@@ -25,6 +30,10 @@ export interface OutgoingRequest {
   readonly timeouts?: { readonly [K in keyof Timeouts]?: number | undefined } | undefined
   /** Whether it goes to a paid seller: policy may restrict those to the public internet. */
   readonly toSeller?: boolean | undefined
+  /** It carries a payment: it is sent once at most, on a connection that nothing else was sent on. */
+  readonly carriesPayment?: boolean | undefined
+  /** The connection that {@link Upstream.openLine} opened for this payment. */
+  readonly line?: PaymentLine | undefined
   /** Aborts the request. A request that carries a payment still counts as sent. */
   readonly signal?: AbortSignal | undefined
 }
@@ -36,21 +45,12 @@ export interface IncomingReply {
   readonly body: Readable
 }
 
-/** Why no response came; `reason` is for the audit record. */
-export class UpstreamError extends Error {
-  override readonly name = 'UpstreamError'
-  readonly reason: 'connect' | 'timeout' | 'reset' | 'aborted' | 'malformed' | 'private'
-
-  constructor(reason: UpstreamError['reason'], cause: unknown) {
-    super(`no answer: ${reason}`, { cause })
-    this.reason = reason
-  }
-}
-
 /** Sends requests. One per gateway, closed with it. */
 export interface Upstream {
   /** @throws UpstreamError when no response headers arrive */
   send(request: OutgoingRequest): Promise<IncomingReply>
+  /** Opens the connection for a payment ahead of it. Sends nothing. A transport without it opens one when it sends. */
+  openLine?(request: OutgoingRequest): PaymentLine | undefined
   close(): Promise<void>
 }
 
@@ -69,49 +69,94 @@ export interface UpstreamOptions {
 
 /** Opens the transport. */
 export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}): Upstream {
-  const agents = new Map<string, Dispatcher>()
+  const ways = new Map<string, Way>()
+  const paying = new Set<Client>()
   // One pool per connect timeout, because undici sets it per pool. Configurations have few of them.
-  const poolFor = (toSeller: boolean, connectMs: number): Dispatcher => {
-    const held = toSeller && options.publicSellers === true
-    if (!held && options.dispatcher) return options.dispatcher
+  const wayOf = ({ toSeller, timeouts: own }: OutgoingRequest): Way => {
+    const held = toSeller === true && options.publicSellers === true
+    if (!held && options.dispatcher) return { pool: options.dispatcher }
+    const connectMs = own?.connectMs ?? timeouts.connectMs
     const name = `${held ? 'public' : 'any'} ${connectMs}`
-    const known = agents.get(name)
+    const known = ways.get(name)
     if (known) return known
     const time = { timeout: connectMs }
-    const made = agent(timeouts, held ? publicConnector(time, options.lookup) : time)
-    agents.set(name, made)
+    const connect = telling(held ? publicConnector(time, options.lookup) : buildConnector(time))
+    const made = { connect, pool: new Agent({ ...clientOptions(timeouts), connect }) }
+    ways.set(name, made)
     return made
   }
-  return {
-    async send(request) {
-      const own = request.timeouts
-      const total = AbortSignal.timeout(own?.totalMs ?? timeouts.totalMs)
-      const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
-      try {
-        const pool = poolFor(request.toSeller === true, own?.connectMs ?? timeouts.connectMs)
-        const answer = await pool.request({
-          ...(own?.firstByteMs === undefined ? {} : { headersTimeout: own.firstByteMs }),
-          origin: new URL(request.url).origin,
-          path: pathOf(request.url),
-          method: request.method,
-          headers: Object.entries(request.headers).flatMap(([name, value]) =>
-            typeof value === 'string' ? [name, value] : value.flatMap((one) => [name, one]),
-          ),
-          body: request.body ?? null,
-          signal,
-        })
-        // A discarded body that breaks must not end the process. Readers still get the error when they read.
-        answer.body.on('error', () => {})
-        return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
-      } catch (cause) {
-        throw new UpstreamError(reasonOf(cause, request.signal), cause)
+  const openLine = (request: OutgoingRequest): PaymentLine | undefined => {
+    const { connect } = wayOf(request)
+    const { origin } = new URL(request.url)
+    return connect && openPaymentLine(() => connectTo(connect, origin))
+  }
+
+  /** A client of its own for the connection of a payment; it ends with the answer. */
+  const clientOn = (socket: Socket, { url }: OutgoingRequest): Client => {
+    const client = new Client(new URL(url).origin, {
+      ...clientOptions(timeouts),
+      connect: onlyConnection(socket),
+    })
+    paying.add(client)
+    return client
+  }
+  const end = (client: Client | undefined): void => {
+    if (!client || !paying.delete(client)) return
+    void client.destroy().catch(() => undefined)
+  }
+
+  const send = async (request: OutgoingRequest): Promise<IncomingReply> => {
+    const own = request.timeouts
+    const total = AbortSignal.timeout(own?.totalMs ?? timeouts.totalMs)
+    const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
+    const handOver: HandOver = { isHandedOver: false }
+    let client: Client | undefined
+    try {
+      if (request.carriesPayment === true) {
+        const line = request.line ?? openLine(request)
+        const socket = line && (await takeWithin(line, signal))
+        if (socket) client = clientOn(socket, request)
       }
-    },
+      const dispatcher = client ?? wayOf(request).pool
+      const sender = request.carriesPayment === true ? dispatcher.compose(sendOnce(handOver)) : dispatcher
+      const answer = await sender.request({
+        ...(own?.firstByteMs === undefined ? {} : { headersTimeout: own.firstByteMs }),
+        origin: new URL(request.url).origin,
+        path: pathOf(request.url),
+        method: request.method,
+        headers: Object.entries(request.headers).flatMap(([name, value]) =>
+          typeof value === 'string' ? [name, value] : value.flatMap((one) => [name, one]),
+        ),
+        body: request.body ?? null,
+        signal,
+      })
+      // A discarded body that breaks must not end the process. Readers still get the error when they read.
+      answer.body.on('error', () => {}).once('close', () => end(client))
+      return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
+    } catch (cause) {
+      end(client)
+      const isHandedOver = request.carriesPayment === true ? handOver.isHandedOver : undefined
+      const reason = reasonOf(cause, request.signal, isHandedOver)
+      throw new UpstreamError(reason, cause, isHandedOver === undefined ? undefined : !isHandedOver)
+    }
+  }
+
+  return {
+    send,
+    openLine,
     async close() {
-      const pools = [...agents.values(), ...(options.dispatcher ? [options.dispatcher] : [])]
-      await Promise.all(pools.map((pool) => pool.destroy()))
+      const pools = [...ways.values()].map(({ pool }) => pool)
+      const all = [...pools, ...paying, ...(options.dispatcher ? [options.dispatcher] : [])]
+      await Promise.all(all.map((each) => each.destroy()))
     },
   }
+}
+
+/** How requests of one kind are connected. */
+interface Way {
+  /** None where tests put their own dispatcher. */
+  readonly connect?: buildConnector.connector
+  readonly pool: Dispatcher
 }
 
 /** Path and query exactly as written: parsing would normalise them. */
@@ -120,15 +165,14 @@ function pathOf(url: string): string {
   return path === -1 ? '/' : url.slice(path)
 }
 
-function agent(timeouts: Timeouts, connect: NonNullable<Agent.Options['connect']>): Agent {
-  return new Agent({
-    connect,
+function clientOptions(timeouts: Timeouts) {
+  return {
     headersTimeout: timeouts.firstByteMs,
     // The re-streamer watches the body with its own idle timer.
     bodyTimeout: 0,
     pipelining: 1,
     maxHeaderSize: MAX_HEADER_BYTES,
-  })
+  }
 }
 
 function defined(
@@ -137,22 +181,6 @@ function defined(
   const out: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) if (value !== undefined) out[name] = value
   return out
-}
-
-function reasonOf(cause: unknown, signal: AbortSignal | undefined): UpstreamError['reason'] {
-  if (signal?.aborted) return 'aborted'
-  if (cause instanceof PrivateAddressError) return 'private'
-  if (
-    cause instanceof errors.HeadersTimeoutError ||
-    (cause instanceof Error && cause.name === 'TimeoutError')
-  )
-    return 'timeout'
-  if (cause instanceof errors.HTTPParserError) return 'malformed'
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
-  if (/^(?:ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(code))
-    return 'connect'
-  if (/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW)/.test(code)) return 'malformed'
-  return 'reset'
 }
 
 /** The start of a body. */
