@@ -228,7 +228,11 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
   expect(files.filter((file) => importsOf(file).some(({ specifier }) => specifier === 'undici'))).toEqual([
     'src/app/gateway/open-parts.ts',
     'src/io/external-payers/obol-sidecar.ts',
+    'src/io/transport/connector.ts',
+    'src/io/transport/payment-line.ts',
     'src/io/transport/public-connector.ts',
+    'src/io/transport/send-once.ts',
+    'src/io/transport/upstream-error.ts',
     'src/io/transport/upstream.ts',
   ])
   expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
