@@ -24,7 +24,7 @@ const ELSEWHERE = new Map([
   ['docs/agentcash.md', ['payers', 'blockrun']],
   ['docs/obol-sidecar.md', ['sidecar']],
   ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],
-  ['docs/backup.md', ['backup', 'restore', 'forgotten', 'start']],
+  ['docs/backup.md', ['backup', 'restore', 'adopt', 'start']],
   ['docs/buying.md', ['config', 'commands', 'keyless', 'emit']],
   ['docs/budgets.md', ['budgets', 'look', 'overshoot']],
   ['docs/callers.md', ['callers', 'keys']],

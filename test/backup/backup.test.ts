@@ -16,6 +16,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { commandAuditPath } from '../../src/app/wiring/audit-files.ts'
 import { backUp } from '../../src/app/operations/backup.ts'
+import { restoreLedger } from '../../src/app/operations/restore.ts'
+import { systemClock } from '../../src/core/clock.ts'
 import { run as runCommand } from '../../src/app/cli/run.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { openAuditFile } from '../../src/io/audit/audit-file.ts'
@@ -274,6 +276,8 @@ budgets: [{ name: all, limit_usd: "5.00", window: lifetime }]
 
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${place.ledger}${suffix}`, { force: true })
     writeFileSync(place.ledger, readFileSync(join(target, 'tollway.db')))
+    const budget = { name: 'all', limit: 5_000_000n, window: 'lifetime', timezone: 'UTC' } as const
+    await restoreLedger({ ...files, budgets: [budget] }, 'adopt', systemClock)
     const second = place.start()
     await readyUrl(second)
     second.kill('SIGTERM')
@@ -284,8 +288,8 @@ budgets: [{ name: all, limit_usd: "5.00", window: lifetime }]
       windows: await store.windows(0),
     }))
     const of = (state: Charge['state']): Charge[] => charges.filter((charge) => charge.state === state)
-    expect([of('settled').length, of('uncertain').length, charges.length]).toEqual([5, 3, 8])
-    expect(windows).toMatchObject([{ totals: { spent: 5000n, held: 0n, authorized: 0n, uncertain: 3000n } }])
+    expect([of('settled').length, of('uncertain').length, charges.length]).toEqual([9, 3, 12])
+    expect(windows).toMatchObject([{ totals: { spent: 9000n, held: 0n, authorized: 0n, uncertain: 3000n } }])
     // Every charge of the restored ledger is one the seller was paid for, and no signature was sent twice.
     const nonces = seller.requests
       .flatMap(({ headers }) => headers['payment-signature'] ?? [])

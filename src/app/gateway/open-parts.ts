@@ -35,6 +35,7 @@ import { buyingContextOf } from '../buying/buying-context.ts'
 import { catalogueLog } from '../logging/catalogue-log.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
+import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openPayers } from '../wiring/open-payers.ts'
 import { openObolPools } from '../obol/open-pools.ts'
 import { poolObserver, poolSources } from '../obol/pool-metrics.ts'
@@ -127,6 +128,7 @@ export async function openParts(
     opened.push(audit)
     const opening = await openStore(config.store)
     opened.push(opening)
+    await refuseOldLedger(config, opening)
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics({ registry: overrides.registry })
     const observers = [

@@ -13,6 +13,7 @@ import { openStore } from '../wiring/open-store.ts'
 import { commandAuditPath } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
+import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 
 /** How many commands may spend at once: an audit file has one writer. */
@@ -50,6 +51,7 @@ export async function openCommandLedger(
     opened.push(audit)
     const store = await openStore(config.store)
     opened.push(store)
+    await refuseOldLedger(config, store)
     // Records that are gone are told in the file itself, and `tollway audit verify` shows them.
     const heads = await watchAuditHead(audit, path, store, { clock, log: silentLog })
     const books = { store, audit, onClosing: () => heads.end() }

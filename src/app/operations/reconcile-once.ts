@@ -16,6 +16,7 @@ import { openStore } from '../wiring/open-store.ts'
 import type { Flagged } from '../../io/store/contracts/flags.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { reconcileAuditPath } from '../wiring/audit-files.ts'
+import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
 
@@ -84,6 +85,7 @@ async function openLedger(
     opened.push(audit)
     const store = await openStore(config.store)
     opened.push(store)
+    await refuseOldLedger(config, store)
     const heads = await watchAuditHead(audit, own.path, store, { clock, log })
     const books = { store, audit, onClosing: () => heads.end() }
     return await Ledger.open({ ...books, clock, random: randomBytes, instance, observers })

@@ -72,8 +72,11 @@ export function chargeFields(charge: Charge): Record<string, unknown> {
     route: charge.route,
     payer: charge.payer,
     seller: charge.seller,
+    api_base: charge.apiBase,
     network: charge.network,
     asset: charge.asset,
+    symbol: charge.symbol,
+    decimals: charge.decimals,
     pay_to: charge.payTo,
     amount: charge.amount.toString(),
     ...(charge.charged === undefined ? {} : { charged: charge.charged.toString() }),
@@ -84,6 +87,8 @@ export function chargeFields(charge: Charge): Record<string, unknown> {
     from: charge.authorization?.from ?? null,
     nonce: charge.authorization?.nonce ?? null,
     valid_before: charge.authorization?.validBefore ?? null,
+    method: charge.authorization && (charge.authorization.method ?? 'eip3009'),
+    scheme: charge.authorization && (charge.authorization.scheme ?? 'exact'),
     transaction: charge.transaction ?? null,
   }
 }

@@ -1,12 +1,13 @@
 import type { Command } from 'commander'
 import type { Backup } from '../../operations/backup.ts'
+import { ConfigError } from '../../../core/errors.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 
 /** Adds `tollway backup`. */
 export function addBackup(program: Command, context: CommandContext): void {
-  program
+  const command = program
     .command('backup')
     .description('back up the ledger and audit files, also while a gateway is running')
     .argument('<directory>', 'a directory that does not exist yet')
@@ -44,6 +45,66 @@ ${EXIT_CODES_HELP}`,
         context.end(EXIT.failed)
       }
     })
+  addRestore(command, context)
+}
+
+function addRestore(backup: Command, context: CommandContext): void {
+  backup
+    .command('restore')
+    .description('bring a ledger that was put back level with its audit files, so that a gateway can start')
+    .option(
+      '--adopt-audit',
+      'add the payments that only the audit files know to the ledger and its budgets',
+      false,
+    )
+    .option('--forget', 'go on without them: the budgets never count that money', false)
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway backup restore --adopt-audit --config tollway.yaml
+
+Put the ledger back first: docs/backup.md. Amounts above a limit are added too.
+${EXIT_CODES_HELP}`,
+    )
+    .action(
+      async (
+        options: { adoptAudit: boolean; forget: boolean; json: boolean; config?: string },
+        command: Command,
+      ) => {
+        if (options.adoptAudit === options.forget) {
+          throw new ConfigError('Name one of --adopt-audit and --forget.')
+        }
+        const { terminal } = context
+        const { loadConfigForReading } = await import('../../config/load.ts')
+        const { restoreLedger } = await import('../../operations/restore.ts')
+        const { sumOf } = await import('../../wiring/refuse-old-ledger.ts')
+        const { systemClock } = await import('../../../core/clock.ts')
+        const { config = DEFAULT_CONFIG, json } = command.optsWithGlobals<{
+          config?: string
+          json: boolean
+        }>()
+        const how = options.adoptAudit ? 'adopt' : 'forget'
+        const { result, charges } = await restoreLedger(
+          loadConfigForReading(config, terminal.env),
+          how,
+          systemClock,
+        )
+        const sum = sumOf(charges)
+        if (json) {
+          const ids = charges.map(({ id }) => id)
+          terminal.stdout(`${JSON.stringify({ result, charges: ids }, undefined, 2)}\n`)
+        } else {
+          terminal.stdout(
+            result === 'adopted'
+              ? `Added ${sum} to the ledger; they count in the budgets of their time.\n`
+              : `The ledger goes on without ${sum}; the budgets never count that money.\n`,
+          )
+        }
+      },
+    )
 }
 
 function render({ directory, ledger, audit, commands }: Backup): string {
