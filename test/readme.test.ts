@@ -37,6 +37,7 @@ const ELSEWHERE = new Map([
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct']],
+  ['docs/solana.md', ['solana']],
   ['docs/sellers.md', ['payees', 'sellers']],
   ['docs/streams.md', ['streams']],
 ])

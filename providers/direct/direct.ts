@@ -1,7 +1,7 @@
 /**
  * Pays with a key of ours or a remote signer: `exact` by EIP-3009 (x402 v1 and v2) or Permit2, and `upto` by Permit2.
  */
-import { findNetwork } from '../../src/core/money/assets.ts'
+import { findEvmNetwork } from '../../src/core/money/assets.ts'
 import { composeAuthorization, toTyped, toWire } from '../../src/core/payer/eip3009.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
@@ -25,7 +25,7 @@ import { DIRECT_OPTIONS } from './direct-options.ts'
 import { parseProviderOptions } from '../shared/provider-options.ts'
 import { PermitQueue } from '../shared/permit-queue.ts'
 import { provenDomain } from './token-domain.ts'
-import { checkWallet } from './wallet-check.ts'
+import { checkWallet } from '../shared/wallet-check.ts'
 
 /** Options of {@link direct}. */
 export interface DirectOptions {
@@ -60,7 +60,7 @@ export async function direct(options: DirectOptions): Promise<Provider> {
   const signer = await openSigner(key, timeoutMs)
   const watches = new Map(
     Object.entries(nodes).flatMap(([id, rpc]): [string, WalletWatch][] => {
-      const network = findNetwork(id)
+      const network = findEvmNetwork(id)
       if (!network || !networks.includes(id)) return []
       const reader = openWalletReader({ rpc, chainId: network.chainId, timeoutMs: NODE_TIMEOUT_MS })
       return [[id, new WalletWatch({ reader, owner: signer.address, clock })]]

@@ -1,5 +1,5 @@
 /** The EIP-712 domain a token's authorizations are signed under (rule 6). */
-import { findNetwork, type Asset } from '../../src/core/money/assets.ts'
+import { findEvmNetwork, type Asset } from '../../src/core/money/assets.ts'
 import type { Quote } from '../../src/core/policy/gate.ts'
 import { TypedDigest } from '../../src/io/signer/typed-digest.ts'
 import type { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
@@ -13,7 +13,7 @@ export async function provenDomain(quote: Quote, watch: WalletWatch | undefined)
   const { asset, offer } = quote
   if (asset.domain) return asset.domain
   const claimed = claimedDomain(offer.extra['eip712Domain'])
-  const network = findNetwork(asset.network)
+  const network = findEvmNetwork(asset.network)
   if (!claimed || !network || !watch) return undefined
   const separator = new TypedDigest().separator({
     ...claimed,

@@ -1,15 +1,15 @@
 /** Options that payers have in common which let another program sign. */
 import { z } from 'zod'
-import { findNetwork, networkNames } from '../../src/core/money/assets.ts'
+import { evmNetworkNames, findEvmNetwork } from '../../src/core/money/assets.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
 import { unknownName } from '../../src/io/names/nearest-name.ts'
 
 const network = z.string().transform((name, context) => {
-  const found = findNetwork(name)
+  const found = findEvmNetwork(name)
   if (found) return found.id
   context.addIssue({
     code: 'custom',
-    message: unknownName('network', name, networkNames()),
+    message: unknownName('network', name, evmNetworkNames()),
   })
   return z.NEVER
 })

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { recoverAddress, type Hex } from 'viem'
 import { z } from 'zod'
-import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
+import { findAsset, findEvmNetwork, type Asset } from '../../src/core/money/assets.ts'
 import type { TypedMessage } from '../../src/core/payer/typed-message.ts'
 import type { SignedVoucher } from '../../src/core/vouchers/voucher.ts'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
@@ -103,7 +103,7 @@ export class VoucherCheck {
 /** The message that the payer must have signed; `undefined` when the token's domain is unknown. */
 function typedOf(voucher: SignedVoucher, assets: readonly Asset[]): TypedMessage | undefined {
   const { network, asset, from, payTo, amount, nonce, validAfter, validBefore, method } = voucher
-  const chainId = findNetwork(network)?.chainId
+  const chainId = findEvmNetwork(network)?.chainId
   if (chainId === undefined) return undefined
   const common = { from, to: payTo, validAfter: validAfter.toString() }
   if (method === 'permit2') {

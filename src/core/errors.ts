@@ -25,6 +25,16 @@ export const ERROR_TABLE = {
     'invalid_request_error',
     'The payee is not the pinned or configured one; no payment was sent',
   ),
+  fee_payer_not_allowed: row(
+    400,
+    'invalid_request_error',
+    'The offer names a fee payer on Solana that is a party of the payment; no payment was sent',
+  ),
+  memo_not_allowed: row(
+    400,
+    'invalid_request_error',
+    'The offer asks for a memo on Solana that is too long or not printable; no payment was sent',
+  ),
   asset_not_allowed: row(
     400,
     'invalid_request_error',

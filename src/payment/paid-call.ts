@@ -1,13 +1,19 @@
 /** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
 import type { Charge } from '../core/charge/charge.ts'
 import { TollwayError } from '../core/errors.ts'
+import { canonicalAddress } from '../core/money/address.ts'
 import { approveAdvice } from '../core/payer/permit2.ts'
 import { receiptMismatch } from '../core/charge/receipt-check.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Exchange, Reply } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
 import type { Quote } from '../core/policy/gate.ts'
-import { judgePaidAnswer, TERMS_CHANGED, type VerdictError } from '../core/charge/judge-paid-answer.ts'
+import {
+  judgePaidAnswer,
+  namedTransaction,
+  TERMS_CHANGED,
+  type VerdictError,
+} from '../core/charge/judge-paid-answer.ts'
 import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
   readBounded,
@@ -170,14 +176,13 @@ export class PaidCall {
     const verdict = judgePaidAnswer(reply.status, receipt)
     noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
-      const transaction = receipt?.success === true ? receipt.transaction : undefined
       // Begun first and waited for last: it shares the settlement's commit.
       const noted = knownPrice?.last === quote.amount ? undefined : ledger.notePrice(priceKey, quote.amount)
-      await this.#close(await ledger.settle(charge, verdict.proof, transaction))
+      await this.#close(await ledger.settle(charge, verdict.proof, namedTransaction(receipt)))
       if (receipt) await this.#checkReceipt(charge, receipt)
       await noted
     } else {
-      await this.#close(await ledger.uncertain(charge, verdict.reason))
+      await this.#close(await ledger.uncertain(charge, verdict.reason, namedTransaction(receipt)))
     }
     if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
     this.#exchange.record.outcome = 'paid'
@@ -242,8 +247,8 @@ function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quo
     return !offers.some(
       (offer) =>
         offer.amount === quote.offer.amount &&
-        offer.payTo.toLowerCase() === quote.payTo &&
-        offer.asset.toLowerCase() === quote.asset.address &&
+        canonicalAddress(offer.network, offer.payTo) === quote.payTo &&
+        canonicalAddress(offer.network, offer.asset) === quote.asset.address &&
         offer.network === quote.asset.network,
     )
   } catch {

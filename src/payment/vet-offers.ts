@@ -55,6 +55,7 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
         const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
         return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
       },
+      self: payer.address,
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,
       lifeSeconds: policy.lifeSeconds,

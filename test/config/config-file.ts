@@ -16,6 +16,7 @@ export const FULL_ENV = {
   CALLER_KEY: 'caller-secret-1',
   OTHER_CALLER_KEY: 'caller-secret-2',
   WALLET_KEY: 'wallet-secret-1',
+  SOLANA_KEY: 'solana-secret-1',
   KEYSTORE_PASSWORD: 'keystore-secret-1',
   SIGNER_TOKEN: 'signer-secret-1',
   API_KEY: 'api-secret-1',
@@ -59,6 +60,10 @@ payers:
     kind: direct
     agentcash_wallet: /keys/agentcash.json
     networks: [base]
+  sol:
+    kind: solana
+    key: "\${env:SOLANA_KEY}"
+    networks: [solana-devnet]
   remote:
     kind: direct
     signer:
@@ -191,7 +196,14 @@ assets:
     usd: "0.05"
     name: Obol Network
     version: "1"
+  - network: solana-devnet
+    address: US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx
+    symbol: TEST
+    decimals: 6
+    program: token-2022
 chains:
+  solana-devnet:
+    rpc: http://127.0.0.1:8899
   base-sepolia:
     rpc: "https://rpc.example.com/\${env:RPC_KEY}"
     finality: safe

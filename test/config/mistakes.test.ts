@@ -98,8 +98,8 @@ describe('values', () => {
       '1:19 chains.base.rpc: must be an http:// or https:// address of a JSON-RPC node.',
     ],
     'a chain nobody can pay on': [
-      'chains: { solana: { rpc: "https://rpc.example.com" } }\n',
-      `1:11 chains.solana: unknown network. Known: ${networkNames().join(', ')}.`,
+      'chains: { fantom: { rpc: "https://rpc.example.com" } }\n',
+      `1:11 chains.fantom: unknown network. Known: ${networkNames().join(', ')}.`,
     ],
     'a network that is there twice under two names': [
       'chains:\n  base: { rpc: "https://one.example.com" }\n  "eip155:8453": { rpc: "https://two.example.com" }\n',
@@ -168,7 +168,7 @@ describe('values', () => {
     ],
     'an unknown kind of payer': [
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
-      '1:16 payers.w.kind: must be one of direct, obol, agentcash.',
+      '1:16 payers.w.kind: must be one of direct, obol, agentcash, solana.',
     ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',
@@ -180,7 +180,7 @@ describe('values', () => {
     ],
     'an address with one wrong letter, by its checksum': [
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: ["0x209693Bc6afc0C5328bA36FaF03C514EF312287D"] } } }\n`,
-      '3:58 policy.sellers["https://s.example.com"].pay_to[0]: must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case. Copy it again.',
+      '3:58 policy.sellers["https://s.example.com"].pay_to[0]: must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.',
     ],
     'a seller that is no origin': [
       `${PAID}policy: { sellers: { "https://s.example.com/v1": { pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
@@ -312,7 +312,7 @@ describe('values held against each other', () => {
     ],
     'a budget in a token nobody knows': [
       'budgets: [{ name: a, limit: "1", asset: DOGE, window: day }]\n',
-      '1:34 budgets[0].asset: unknown asset. Known: USDC, OBOL.',
+      '1:34 budgets[0].asset: unknown asset. Known: USDC, OBOL, USDT, USDG, PYUSD, CASH.',
     ],
     'a budget in a token with two sizes': [
       'assets: [{ network: base, address: "0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7", symbol: USDC, decimals: 18 }]\n' +

@@ -19,6 +19,50 @@ test('the example of direct names a key in each of the four ways', () => {
   expect(config.policy.offerOrder).toBe('cheapest')
 })
 
+test('the example of Solana names a payer, its node and a route', async () => {
+  const text = await readFile(join(import.meta.dirname, '../../docs/solana.md'), 'utf8')
+  const block = blocksOf(text).find(({ marker }) => marker === 'solana')
+  const config = parseConfig(parse(block?.text ?? ''), { SOLANA_KEY: 'a', RPC_KEY: 'b' })
+  expect(config.payers.get('sol')).toEqual({
+    kind: 'solana',
+    key: { source: 'env', name: 'SOLANA_KEY' },
+    networks: ['solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'],
+  })
+  expect(config.routes.map(({ payer }) => payer)).toEqual(['sol'])
+})
+
+test.each([
+  ['a payer on Solana without a node', { chains: {} }, /has no node\. Add chains\.solana\.rpc/],
+  [
+    'an EVM network for it',
+    { payers: { sol: { kind: 'solana', key: '${env:K}', networks: ['base'] } } },
+    /no Solana network/,
+  ],
+  [
+    'a Solana network for direct',
+    { payers: { sol: { kind: 'direct', key: '${env:K}', networks: ['solana'] } } },
+    /is a Solana network/,
+  ],
+  [
+    'an EVM address on Solana',
+    { assets: [{ network: 'solana', address: `0x${'1'.repeat(40)}`, symbol: 'X', decimals: 6 }] },
+    /is not the address of a mint on Solana/,
+  ],
+  [
+    'a program on an EVM network',
+    {
+      assets: [
+        { network: 'base', address: `0x${'1'.repeat(40)}`, symbol: 'X', decimals: 6, program: 'spl-token' },
+      ],
+    },
+    /has a meaning on Solana only/,
+  ],
+])('%s is refused', (_name, change, message) => {
+  const payers = { sol: { kind: 'solana', key: '${env:K}', networks: ['solana'] } }
+  const chains = { solana: { rpc: 'http://127.0.0.1:8899' } }
+  expect(() => parseConfig({ payers, chains, ...change }, { K: 'k' })).toThrow(message)
+})
+
 test('a payer with two places for its key, or with none, is refused with the choice', () => {
   const networks = ['base']
   const check = (payer: object) => () =>

@@ -1,3 +1,4 @@
+import { TOKEN_2022_PROGRAM } from '../../src/core/solana/programs.ts'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
@@ -57,6 +58,14 @@ it('turns every key into our units', () => {
           kind: 'direct',
           key: { source: 'agentcash', path: '/keys/agentcash.json' },
           networks: ['eip155:8453'],
+        },
+      ],
+      [
+        'sol',
+        {
+          kind: 'solana',
+          key: { source: 'env', name: 'SOLANA_KEY' },
+          networks: ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1'],
         },
       ],
       [
@@ -214,8 +223,18 @@ it('turns every key into our units', () => {
         domain: { name: 'Obol Network', version: '1' },
         methods: ['permit2'],
       },
+      {
+        network: 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1',
+        address: 'US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx',
+        symbol: 'TEST',
+        decimals: 6,
+        usd: undefined,
+        domain: undefined,
+        tokenProgram: TOKEN_2022_PROGRAM,
+      },
     ],
     chains: new Map([
+      ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', { rpc: 'http://127.0.0.1:8899', finality: 'finalized' }],
       ['eip155:84532', { rpc: 'https://rpc.example.com/rpc-secret-1', finality: 'safe' }],
       ['eip155:8453', { rpc: 'http://127.0.0.1:8545', finality: 'finalized' }],
     ]),

@@ -1,4 +1,5 @@
 /** Which of several offers is paid, and how Permit2, upto and the built-in tokens pass the gate. */
+import { DEFAULT_ASSETS as SOLANA_ASSETS } from '@x402/svm'
 import { DEFAULT_ASSETS } from '@x402/evm'
 import { expect, test } from 'vitest'
 import { BUILT_IN_ASSETS, findNetwork } from '../../src/core/money/assets.ts'
@@ -71,10 +72,27 @@ test('pays OBOL by Permit2 only, and only once the configuration gives its value
 
 test("rule 6: the built-in USDC contracts and domains match the official packages' table", () => {
   for (const { network, address, symbol, decimals, domain } of BUILT_IN_ASSETS) {
-    if (symbol !== 'USDC') continue
+    if (symbol !== 'USDC' || network.startsWith('solana:')) continue
     const official = Object.entries(DEFAULT_ASSETS).find(([id]) => id === network)?.[1]
     const found = official?.find(({ asset }) => asset.toLowerCase() === address)
     expect(found, network).toMatchObject({ decimals, name: domain?.name, version: domain?.version })
+  }
+})
+
+test("rule 6: the built-in tokens on Solana match the official packages' table", () => {
+  for (const network of [
+    'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp',
+    'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1',
+  ]) {
+    const official = Object.entries(SOLANA_ASSETS).find(([id]) => id === network)?.[1] ?? []
+    expect(official.length).toBeGreaterThan(2)
+    const ours = BUILT_IN_ASSETS.filter((asset) => asset.network === network)
+    expect(ours.map(({ address }) => address).toSorted()).toEqual(
+      official.map(({ asset }) => asset).toSorted(),
+    )
+    for (const { address, decimals, tokenProgram } of ours) {
+      expect(official.find(({ asset }) => asset === address)).toMatchObject({ decimals, tokenProgram })
+    }
   }
 })
 

@@ -1,8 +1,10 @@
 /** `tollway balance`: what the payers' wallets hold, by network and token, the network's own coin included. */
-import { findNetwork } from '../../core/money/assets.ts'
+import { isSolanaNetwork } from '../../core/money/address.ts'
+import { findNetwork, type Network } from '../../core/money/assets.ts'
 import { formatUnits, formatUsd, toMicroUsd } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
-import { openWalletReader } from '../../io/chain/wallet-reader.ts'
+import { openSolanaWallet } from '../../io/chain/solana/solana-wallet.ts'
+import { openWalletReader, type WalletReader } from '../../io/chain/wallet-reader.ts'
 import { openPayers } from '../wiring/open-payers.ts'
 import type { BuyingConfig } from './buying-context.ts'
 
@@ -25,6 +27,8 @@ export interface Balance {
 const TIMEOUT_MS = 10_000
 /** Coins of EVM networks have 18 decimals. */
 const COIN_DECIMALS = 18
+/** SOL has 9. */
+const LAMPORT_DECIMALS = 9
 
 /**
  * Reads the balances of all payers with an address.
@@ -50,6 +54,12 @@ export async function readBalances(
   }
 }
 
+function openReader({ id, chainId }: Network, rpc: string): WalletReader {
+  return chainId === undefined
+    ? openSolanaWallet({ rpc, network: id, timeoutMs: TIMEOUT_MS })
+    : openWalletReader({ rpc, chainId, timeoutMs: TIMEOUT_MS })
+}
+
 async function onNetwork(
   { chains, assets }: Pick<BuyingConfig, 'chains' | 'assets'>,
   payer: string,
@@ -64,7 +74,7 @@ async function onNetwork(
   if (rpc === undefined || !network) {
     return tokens.map(({ symbol }) => ({ ...common, token: symbol, ...unknown, problem: 'no_node' }))
   }
-  const reader = openWalletReader({ rpc, chainId: network.chainId, timeoutMs: TIMEOUT_MS })
+  const reader = openReader(network, rpc)
   try {
     const read = tokens.map(async ({ address: token, symbol, decimals, usd }): Promise<Balance> => {
       const funds = await reader.funds(token, address).catch(() => undefined)
@@ -77,7 +87,7 @@ async function onNetwork(
         token: symbol,
         balance: formatUnits(funds.balance, decimals),
         usd: usd && formatUsd(toMicroUsd(funds.balance, decimals, usd)),
-        permit2Allowance: formatUnits(funds.allowance, decimals),
+        permit2Allowance: isSolanaNetwork(id) ? undefined : formatUnits(funds.allowance, decimals),
         problem: undefined,
       }
     })
@@ -86,7 +96,7 @@ async function onNetwork(
         ...common,
         token: 'native',
         ...unknown,
-        balance: formatUnits(balance, COIN_DECIMALS),
+        balance: formatUnits(balance, isSolanaNetwork(id) ? LAMPORT_DECIMALS : COIN_DECIMALS),
         problem: undefined,
       }),
       (): Balance => ({ ...common, token: 'native', ...unknown, problem: 'no_answer' }),

@@ -1,4 +1,5 @@
 /** Which of a seller's offers is meant: `--payment-option`, `--token` and `--network`. */
+import { canonicalAddress, isSolanaNetwork } from '../../core/money/address.ts'
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
 import type { AuthorizationMethod } from '../../core/money/assets.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
@@ -70,10 +71,13 @@ function matches(offer: Offer, place: number, choice: OfferChoice, assets: reado
   if (token === undefined) return true
   const wanted = token.toLowerCase()
   const symbol = findAsset(assets, offer.network, offer.asset)?.symbol.toLowerCase()
-  return offer.asset.toLowerCase() === wanted || symbol === wanted
+  const named = canonicalAddress(offer.network, token)
+  if (named !== undefined && canonicalAddress(offer.network, offer.asset) === named) return true
+  return symbol === wanted
 }
 
-function methodOf({ scheme, extra }: Offer): unknown {
+function methodOf({ scheme, network, extra }: Offer): unknown {
+  if (isSolanaNetwork(network)) return extra['assetTransferMethod'] ?? 'solana'
   return extra['assetTransferMethod'] ?? (scheme === 'upto' ? 'permit2' : 'eip3009')
 }
 

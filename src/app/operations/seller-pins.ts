@@ -14,6 +14,8 @@ import type { Store } from '../../io/store/store.ts'
 import { withCommandAudit } from './command-audit.ts'
 import { parseApiBase } from '../config/values/addresses.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
+import { canonicalAddress } from '../../core/money/address.ts'
+import { isSolanaAddress } from '../../core/solana/address.ts'
 import { EVM_ADDRESS } from '../../core/evm.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
@@ -205,7 +207,7 @@ function assetsFor(
     (asset) =>
       networks.has(asset.network) &&
       (wanted === undefined ||
-        asset.address === wanted.toLowerCase() ||
+        asset.address === canonicalAddress(asset.network, wanted) ||
         asset.symbol.toLowerCase() === wanted.toLowerCase()),
   )
   if (assets.length > 0) return assets
@@ -260,7 +262,8 @@ function readNetwork(text: string): string {
 
 function readAddress(text: string): string {
   if (EVM_ADDRESS.test(text)) return text.toLowerCase()
-  throw new ConfigError(`"${text}" is not an address: 0x and 40 hex digits.`)
+  if (isSolanaAddress(text)) return text
+  throw new ConfigError(`"${text}" is not an address: 0x and 40 hex digits, or on Solana 32 bytes in base58.`)
 }
 
 function readPrice(text: string, decimals: number, symbol: string): bigint {

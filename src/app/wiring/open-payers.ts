@@ -1,6 +1,8 @@
 /** Opens the configured payers, each by the factory of its kind. */
 import { direct } from '../../../providers/direct/direct.ts'
+import { solana } from '../../../providers/solana/solana.ts'
 import type { Clock } from '../../core/clock.ts'
+import { isSolanaNetwork } from '../../core/money/address.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
 import type { ResolvedConfig, ResolvedPayer } from '../config/resolve/resolved.ts'
@@ -44,10 +46,16 @@ async function openPayer(
   { chains }: Pick<ResolvedConfig, 'chains'>,
   { clock }: PayerContext,
 ): Promise<Provider> {
-  const nodes = Object.fromEntries([...chains].map(([network, { rpc }]) => [network, rpc]))
+  const nodes = Object.fromEntries(
+    [...chains]
+      .filter(([network]) => isSolanaNetwork(network) === (payer.kind === 'solana'))
+      .map(([network, { rpc }]) => [network, rpc]),
+  )
   switch (payer.kind) {
     case 'direct':
       return await direct({ key: payer.key, networks: payer.networks, nodes, clock })
+    case 'solana':
+      return await solana({ key: payer.key, networks: payer.networks, nodes, clock })
     case 'obol':
     case 'agentcash':
       return await openExternalPayer(payer, nodes, clock)

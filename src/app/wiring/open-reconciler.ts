@@ -2,7 +2,9 @@
 import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { systemTimers } from '../../core/timers.ts'
+import { isSolanaNetwork } from '../../core/money/address.ts'
 import { openChain } from '../../io/chain/chain.ts'
+import { openSolanaReader } from '../../io/chain/solana/solana-reader.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 import { Reconciler } from '../../io/reconcile/reconciler.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -28,7 +30,12 @@ export function openReconciler(setup: ReconcilerSetup): Reconciler {
   }
   return new Reconciler({
     ledger,
-    chains: [...config.chains].map(([network, { rpc, finality }]) => openChain({ network, rpc, finality })),
+    chains: [...config.chains]
+      .filter(([network]) => !isSolanaNetwork(network))
+      .map(([network, { rpc, finality }]) => openChain({ network, rpc, finality })),
+    solana: [...config.chains]
+      .filter(([network]) => isSolanaNetwork(network))
+      .map(([network, { rpc }]) => openSolanaReader({ network, rpc })),
     timers: systemTimers,
     intervalMs: config.reconcile.intervalMs,
     observers,

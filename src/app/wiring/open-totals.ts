@@ -1,6 +1,7 @@
 /** Puts the sums of ledger, audit file and metrics side by side, and tells when they part. */
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
+import { isSolanaNetwork } from '../../core/money/address.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
@@ -45,11 +46,12 @@ export function chainOutflow(
   store: Store,
   clock: Clock,
 ): ChainOutflow | undefined {
-  const addresses = [...payers].flatMap(({ address }) => address?.toLowerCase() ?? [])
-  if (addresses.length === 0 || config.chains.size === 0) return undefined
-  const chains = [...config.chains].map(([network, { rpc, finality }]) =>
-    openChain({ network, rpc, finality }),
+  const addresses = [...payers].flatMap(({ address }) =>
+    address?.startsWith('0x') ? address.toLowerCase() : [],
   )
+  const nodes = [...config.chains].filter(([network]) => !isSolanaNetwork(network))
+  if (addresses.length === 0 || nodes.length === 0) return undefined
+  const chains = nodes.map(([network, { rpc, finality }]) => openChain({ network, rpc, finality }))
   const read = watchOutflow({
     store,
     chains,

@@ -79,20 +79,39 @@ export interface ChargeTerms {
   readonly leaseUntil: number
 }
 
-/** What was signed, recorded before it is sent (rule 3). Holds no signature: an unspent one is money (rule 8). */
+/**
+ * What was signed, recorded before it is sent (rule 3). On EVM networks it holds no signature: an unspent one is money (rule 8).
+ * On Solana ours is worth nothing without the fee payer's, and it is what the transaction is recognised by.
+ */
 export interface AuthorizationRecord {
-  /** The paying address, lower case. */
+  /** The paying address; on EVM networks in lower case. */
   readonly from: string
-  /** 32 bytes, `0x` and lower-case hex. */
+  /** 32 bytes, `0x` and lower-case hex. On Solana the SHA-256 of the message: no two charges sign the same bytes. */
   readonly nonce: string
   /** Unix seconds. */
   readonly validAfter: number
-  /** Unix seconds. */
+  /** Unix seconds. On Solana no release comes before it by our own clock, whatever heights a node tells. */
   readonly validBefore: number
-  /** Where the nonce is looked up: in the token (EIP-3009, the default) or in Permit2's bitmap. */
+  /** Where the nonce is looked up: in the token (EIP-3009, the default), in Permit2's bitmap, or on Solana by {@link SolanaProof}. */
   readonly method?: AuthorizationMethod | undefined
   /** `upto`: the seller may take less than was signed. Default `exact`. */
   readonly scheme?: 'exact' | 'upto' | undefined
+  /** Solana only, and always there: what the chain is asked by. */
+  readonly solana?: SolanaProof | undefined
+}
+
+/** What finds a payment on Solana, and what proves that it can no longer be taken. */
+export interface SolanaProof {
+  /** Our signature of the message, base58: the second of the transaction that takes the payment. */
+  readonly signature: string
+  readonly memo: string
+  readonly blockhash: string
+  /** No block above this height can hold it, as our own node said when it gave the block hash. */
+  readonly lastValidHeight: number
+  /** The slot at which our node gave the block hash: the payment can be in no earlier one. */
+  readonly slot: number
+  /** The token account it is taken from. */
+  readonly account: string
 }
 
 /** A charge as the store keeps it. */

@@ -26,10 +26,25 @@ export type PaidAnswerVerdict =
 export interface VerdictError {
   readonly code: Extract<
     ErrorCode,
-    'payment_rejected' | 'terms_changed' | 'paid_not_delivered' | 'seller_error'
+    'payment_rejected' | 'payment_uncertain' | 'terms_changed' | 'paid_not_delivered' | 'seller_error'
   >
   readonly message: string
   readonly status?: number | undefined
+}
+
+/** What official facilitators answer when they stop waiting for a transaction that they have sent. */
+const SETTLEMENT_PENDING = 'settlement_pending'
+
+function isPending(receipt: Receipt | undefined): boolean {
+  return receipt?.success === false && receipt.errorReason === SETTLEMENT_PENDING
+}
+
+/**
+ * The transaction that a receipt names as the one that takes the payment, or may take it: where the chain is looked at first.
+ * Proven only there.
+ */
+export function namedTransaction(receipt: Receipt | undefined): string | undefined {
+  return receipt?.success === true || isPending(receipt) ? receipt?.transaction : undefined
 }
 
 /**
@@ -42,6 +57,10 @@ export function judgePaidAnswer(status: number, receipt: Receipt | undefined): P
   if (paid) {
     const message = `The seller took the payment and answered with status ${status} instead of a result. Do not resend: it would be paid again.`
     return { state: 'settled', proof: 'receipt', error: { code: 'paid_not_delivered', message } }
+  }
+  if (isPending(receipt)) {
+    const message = `The seller's facilitator sent the payment to the chain and has not seen it confirmed yet (status ${status}). ${PENDING}`
+    return { state: 'uncertain', reason: SETTLEMENT_PENDING, error: { code: 'payment_uncertain', message } }
   }
   const reason = `http_${status}`
   if (status === 412) {

@@ -1,4 +1,5 @@
 /** Compares a seller's receipt with what was signed: its `success` is believed, everything else is checked. */
+import { canonicalAddress } from '../money/address.ts'
 import { findNetwork } from '../money/assets.ts'
 import type { Charge } from './charge.ts'
 import { parseAtomic } from '../money/money.ts'
@@ -12,7 +13,9 @@ export function receiptMismatch(receipt: Receipt, charge: Charge): string | unde
   const { payer, network, amount } = receipt
   const differing = [
     amountDiffers(amount, charge) ? 'amount' : undefined,
-    payer !== undefined && payer !== '' && payer.toLowerCase() !== charge.authorization?.from
+    payer !== undefined &&
+    payer !== '' &&
+    canonicalAddress(charge.network, payer) !== charge.authorization?.from
       ? 'payer'
       : undefined,
     network !== undefined && network !== '' && (findNetwork(network)?.id ?? network) !== charge.network

@@ -3,7 +3,7 @@
  * is given. Our own time proves nothing; it only keeps a node whose blocks are ahead of it from releasing a payment that can
  * still be taken.
  */
-import { findNetwork } from '../money/assets.ts'
+import { findEvmNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord, Charge } from './charge.ts'
 
 /** A block as reported by a node. */
@@ -112,7 +112,7 @@ export function decide(charge: Charge, observation: Observation, now: number): R
   if (!isReconcilable(charge) || !authorization) return { action: 'wait', reason: 'not_reconcilable' }
   if (observation.kind === 'no_answer') return { action: 'wait', reason: observation.reason }
   const { chainId, block, spent, use, cancellation } = observation
-  if (chainId !== findNetwork(charge.network)?.chainId) return { action: 'wait', reason: 'wrong_chain' }
+  if (chainId !== findEvmNetwork(charge.network)?.chainId) return { action: 'wait', reason: 'wrong_chain' }
   if (!spent && (use || cancellation)) {
     return flag('chain_contradiction', `unused at block ${block.number}, but an event shows its use`)
   }
@@ -184,7 +184,7 @@ function servedForNothing(charge: Charge, { scheme }: AuthorizationRecord): bool
 }
 
 /** A charge with a receipt is flagged for review instead of released: the seller claims to have been paid. */
-function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): ReconcileDecision {
+export function unspent(charge: Charge, reason: ReleaseReason, block: ChainBlock): ReconcileDecision {
   if (charge.state === 'settled' && charge.proof === 'receipt') {
     return flag('receipt_unproven', `${reason} at block ${block.number}, but a receipt says paid`)
   }

@@ -1,19 +1,27 @@
 import type { UsdRate } from './money.ts'
+import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM, type TokenProgram } from '../solana/programs.ts'
+import { canonicalAddress, isSolanaNetwork } from './address.ts'
 
-/** An EVM network Tollway can pay on. */
+/** A network Tollway can pay on. */
 export interface Network {
   /** CAIP-2 id, e.g. `eip155:8453`. */
   readonly id: string
-  readonly chainId: number
   /** The name x402 v1 and the configuration use, e.g. `base`. */
   readonly alias: string
+  /** EVM networks only. */
+  readonly chainId?: number | undefined
 }
 
-/** An ERC-20 token Tollway may pay with, and the EIP-712 domain its authorizations are signed under. */
+/** A {@link Network} that runs the Ethereum virtual machine. */
+export interface EvmNetwork extends Network {
+  readonly chainId: number
+}
+
+/** A token Tollway may pay with: an ERC-20 contract and the EIP-712 domain its authorizations are signed under, or a mint on Solana. */
 export interface Asset {
   /** CAIP-2 id of the network. */
   readonly network: string
-  /** Contract address, lower case. */
+  /** Contract address, lower case; on Solana the mint as it is spelled. */
   readonly address: string
   readonly symbol: string
   readonly decimals: number
@@ -26,7 +34,12 @@ export interface Asset {
   readonly domain?: { readonly name: string; readonly version: string } | undefined
   /** How the contract can be paid with; default both. Tokens without EIP-3009 are paid by Permit2 only. */
   readonly methods?: readonly AuthorizationMethod[] | undefined
+  /** On Solana: the program that owns the mint. From this table and never from the seller's offer; default {@link TOKEN_PROGRAM}. */
+  readonly tokenProgram?: TokenProgram | undefined
 }
+
+const SOLANA_MAINNET = 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'
+const SOLANA_DEVNET = 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1'
 
 /** The networks known by name. CAIP-2 ids per the x402 v2 specification, aliases per v1. */
 export const NETWORKS: readonly Network[] = [
@@ -42,6 +55,8 @@ export const NETWORKS: readonly Network[] = [
   { id: 'eip155:43113', chainId: 43_113, alias: 'avalanche-fuji' },
   { id: 'eip155:11155111', chainId: 11_155_111, alias: 'sepolia' },
   { id: 'eip155:560048', chainId: 560_048, alias: 'hoodi' },
+  { id: SOLANA_MAINNET, alias: 'solana' },
+  { id: SOLANA_DEVNET, alias: 'solana-devnet' },
 ]
 
 /** Other names in use for networks, e.g. by Obol's tools. */
@@ -66,16 +81,33 @@ export function findNetwork(name: string): Network | undefined {
   return ALIASES.get(name)
 }
 
+/** The EVM network of an alias or CAIP-2 id, or `undefined` when it is none. */
+export function findEvmNetwork(name: string): EvmNetwork | undefined {
+  const network = findNetwork(name)
+  return network?.chainId === undefined ? undefined : { ...network, chainId: network.chainId }
+}
+
 /** The names {@link findNetwork} takes, for error messages. */
 export function networkNames(): string[] {
   return [...ALIASES.keys()]
+}
+
+/** The names {@link findEvmNetwork} takes, for error messages. */
+export function evmNetworkNames(): string[] {
+  return [...ALIASES].flatMap(([name, { chainId }]) => (chainId === undefined ? [] : [name]))
+}
+
+/** The names of Solana networks that {@link findNetwork} takes, for error messages. */
+export function solanaNetworkNames(): string[] {
+  return [...ALIASES].flatMap(([name, { id }]) => (isSolanaNetwork(id) ? [name] : []))
 }
 
 const ONE_DOLLAR: UsdRate = { numerator: 1n, scale: 0 }
 
 /**
  * USDC as deployed by Circle, per network, with address, decimals and EIP-712 domain (as in the asset table of the official
- * x402 packages, where a test compares them), and OBOL, whose USD value only the configuration can say.
+ * x402 packages, where a test compares them), the dollar tokens of that table on Solana, and OBOL, whose USD value only the
+ * configuration can say.
  */
 export const BUILT_IN_ASSETS: readonly Asset[] = [
   usdc('eip155:8453', '0x833589fcd6edb6e08f4c7c32d4f71b54bda02913', 'USD Coin'),
@@ -93,17 +125,32 @@ export const BUILT_IN_ASSETS: readonly Asset[] = [
     domain: { name: 'Obol Network', version: '1' },
     methods: ['permit2'],
   },
+  onSolana(SOLANA_MAINNET, 'EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v', 'USDC', TOKEN_PROGRAM),
+  onSolana(SOLANA_MAINNET, 'Es9vMFrzaCERmJfrF4H2FYD4KCoNkY11McCe8BenwNYB', 'USDT', TOKEN_PROGRAM),
+  onSolana(SOLANA_MAINNET, '2u1tszSeqZ3qBWF3uNGPFc8TzMk2tdiwknnRMWGWjGWH', 'USDG', TOKEN_2022_PROGRAM),
+  onSolana(SOLANA_MAINNET, '2b1kV6DkPAnxd5ixfnxCpjxmKwqjjaYmCZfHsFu24GXo', 'PYUSD', TOKEN_2022_PROGRAM),
+  onSolana(SOLANA_MAINNET, 'CASHx9KJUStyftLFWGvEVf59SGeG9sh5FfcnZMVPCASH', 'CASH', TOKEN_2022_PROGRAM),
+  onSolana(SOLANA_DEVNET, '4zMMC9srt5Ri5X14GAgXhaHii3GnPAEERYPJgZJDncDU', 'USDC', TOKEN_PROGRAM),
+  onSolana(SOLANA_DEVNET, '4F6PM96JJxngmHnZLBh9n58RH4aTVNWvDs2nuwrT5BP7', 'USDG', TOKEN_2022_PROGRAM),
+  onSolana(SOLANA_DEVNET, 'CXk2AMBfi3TwaEL2468s6zP8xq9NxTXjp9gjMgzeUynM', 'PYUSD', TOKEN_2022_PROGRAM),
 ]
+
+function onSolana(network: string, address: string, symbol: string, tokenProgram: TokenProgram): Asset {
+  return { network, address, symbol, decimals: 6, usd: ONE_DOLLAR, tokenProgram }
+}
 
 function usdc(network: string, address: string, name: string): Asset {
   return { network, address, symbol: 'USDC', decimals: 6, usd: ONE_DOLLAR, domain: { name, version: '2' } }
 }
 
-/** Finds an asset by CAIP-2 network and contract address (any letter case). */
+/** Finds an asset by CAIP-2 network and address (EVM: any letter case). */
 export function findAsset(assets: readonly Asset[], network: string, address: string): Asset | undefined {
-  const wanted = address.toLowerCase()
+  const wanted = canonicalAddress(network, address)
   return assets.find((asset) => asset.network === network && asset.address === wanted)
 }
 
-/** The two contracts that know whether a signed payment was used. */
-export type AuthorizationMethod = 'eip3009' | 'permit2'
+/**
+ * What proves whether a signed payment was used: the token's contract (EIP-3009), Permit2's, or on Solana the transaction that
+ * carries our signature.
+ */
+export type AuthorizationMethod = 'eip3009' | 'permit2' | 'solana'

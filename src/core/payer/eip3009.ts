@@ -1,5 +1,5 @@
 /** EIP-3009 `transferWithAuthorization`: the message of a quote and its EIP-712 form. */
-import { findNetwork } from '../money/assets.ts'
+import { findEvmNetwork } from '../money/assets.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedAuthorization, WireAuthorization } from './typed-message.ts'
@@ -51,7 +51,7 @@ export function toTyped(
   record: AuthorizationRecord,
   domain = quote.asset.domain,
 ): TypedAuthorization | undefined {
-  const network = findNetwork(quote.asset.network)
+  const network = findEvmNetwork(quote.asset.network)
   if (!domain || !network) return undefined
   return {
     kind: 'eip3009',

@@ -1,5 +1,5 @@
 /** Permit2 as x402 uses it: the authorization of a quote, its allowance, and the approval that a wallet needs once. */
-import { findNetwork, type Asset } from '../money/assets.ts'
+import { findEvmNetwork, type Asset } from '../money/assets.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
 import type { Quote } from '../policy/gate.ts'
@@ -30,7 +30,7 @@ export function composePermit2(
 
 /** The message to sign for a Permit2 payment. @returns `undefined` for an unknown network, or `upto` without a facilitator */
 export function typedPermit2(quote: Quote, record: AuthorizationRecord): TypedPermit2 | undefined {
-  const network = findNetwork(quote.asset.network)
+  const network = findEvmNetwork(quote.asset.network)
   if (!network) return undefined
   const message = {
     from: record.from,
@@ -76,7 +76,7 @@ export function typedPermit(
   record: AuthorizationRecord,
   nonce: bigint,
 ): TypedPermit | undefined {
-  const network = findNetwork(quote.asset.network)
+  const network = findEvmNetwork(quote.asset.network)
   if (!network || !quote.asset.domain) return undefined
   return {
     kind: 'eip2612_permit',

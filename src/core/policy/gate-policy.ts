@@ -13,8 +13,10 @@ export interface GatePolicy {
   readonly maxMicroUsd: bigint | undefined
   /** The longest validity window that is signed, seconds. */
   readonly maxValiditySeconds: number
-  /** The payees allowed for this seller, network and asset, in lower case; `undefined` when none is pinned yet. */
+  /** The payees allowed for this seller, network and asset (EVM: in lower case); `undefined` when none is pinned yet. */
   payees(network: string, asset: string): readonly string[] | undefined
+  /** The paying wallet, where the payer has one: on Solana it must not be paid, nor pay the network's fee. */
+  readonly self?: string | undefined
   /** Whether the payer can make this kind of payment. */
   supports(offer: Offer): boolean
   /** The limit on the price of this network and asset; `undefined` for none. */

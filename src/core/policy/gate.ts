@@ -6,7 +6,7 @@ import { findAsset, type Asset, type AuthorizationMethod } from '../money/assets
 import { TollwayError, type ErrorCode } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
-import { EVM_ADDRESS } from '../evm.ts'
+import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { printable } from '../printable.ts'
 import type { GatePolicy, PriceLimit } from './gate-policy.ts'
 import {
@@ -18,6 +18,7 @@ import {
   sponsoringOf,
   wantedMethod,
 } from './read-offer.ts'
+import { solanaTermsOf, type SolanaTerms } from './solana-offer.ts'
 
 /** The shortest validity window that is signed: facilitators refuse authorizations that are about to expire. */
 const MIN_VALIDITY_SECONDS = 10
@@ -31,7 +32,7 @@ export class Quote {
   /** Micro-USD, rounded up; `undefined` when the asset has no USD value. */
   readonly microUsd: bigint | undefined
   readonly asset: Asset
-  /** Lower case. */
+  /** On EVM networks in lower case. */
   readonly payTo: string
   /** How long the authorization is valid, seconds. */
   readonly validitySeconds: number
@@ -44,6 +45,8 @@ export class Quote {
   readonly facilitator: string | undefined
   /** The seller's own text about EIP-2612 gas sponsoring, echoed and never interpreted; `undefined` when it offers none. */
   readonly sponsoring: Readonly<Record<string, unknown>> | undefined
+  /** On Solana: what else goes into the payment. */
+  readonly solana: SolanaTerms | undefined
   readonly offer: Offer
   readonly resource: unknown
   /** See `Challenge.offersInBody`. */
@@ -62,6 +65,7 @@ export class Quote {
     this.method = fields.method
     this.facilitator = fields.facilitator
     this.sponsoring = fields.sponsoring
+    this.solana = fields.solana
     this.offer = fields.offer
     this.resource = fields.resource
     this.offersInBody = fields.offersInBody
@@ -153,9 +157,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       advice: ["Add the network to the payer's networks if you mean to pay there."],
     }
   }
-  const asset = EVM_ADDRESS.test(offer.asset)
-    ? findAsset(policy.assets, offer.network, offer.asset)
-    : undefined
+  const asset = findAsset(policy.assets, offer.network, offer.asset)
   if (!asset) {
     return {
       stage: 2,
@@ -209,15 +211,16 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       advice: ['If the seller is free of charge, remove payer from the route.'],
     }
   }
-  const payTo = offer.payTo.toLowerCase()
+  const payTo = canonicalAddress(offer.network, offer.payTo)
   const payees = policy.payees(offer.network, asset.address)
-  if (!EVM_ADDRESS.test(payTo) || (payees && !payees.includes(payTo))) {
+  if (payTo === undefined || (payees && !payees.includes(payTo))) {
+    const expected = isSolanaNetwork(offer.network) ? 'a Solana address' : 'an EVM address'
     return {
       stage: 5,
       code: 'payee_not_allowed',
       message: payees
         ? `The seller asks for payment to ${printable(offer.payTo, 200)}, but ${origin} is pinned to ${payees.join(', ')}.`
-        : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not an EVM address.`,
+        : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not ${expected}.`,
       advice: [
         payees
           ? 'If the seller really changed its payee, set policy.sellers pay_to for it.'
@@ -225,6 +228,9 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       ],
     }
   }
+  const solana =
+    method === 'solana' ? solanaTermsOf(offer, { asset, amount, payTo, self: policy.self }) : undefined
+  if (solana && 'code' in solana) return { stage: 5, ...solana }
   const validity = readValidity(offer.maxTimeoutSeconds)
   if (validity === undefined) {
     return {
@@ -267,6 +273,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     method,
     facilitator,
     sponsoring: method === 'permit2' ? sponsoringOf(challenge) : undefined,
+    solana,
     offer,
     resource: challenge.resource,
     offersInBody: challenge.offersInBody === true,

@@ -1,5 +1,6 @@
 /** Reads the fields of a seller's offer that need interpretation. Nothing here decides whether the offer is acceptable. */
 import { EVM_ADDRESS } from '../evm.ts'
+import { isSolanaNetwork } from '../money/address.ts'
 import type { AuthorizationMethod } from '../money/assets.ts'
 import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
 
@@ -14,8 +15,9 @@ export function wantedMethod({ scheme, extra }: Offer): string {
 }
 
 /** The method that an offer asks for; `undefined` when it is unknown. `upto` always uses Permit2. */
-export function methodOf({ scheme, extra }: Offer): AuthorizationMethod | undefined {
+export function methodOf({ scheme, network, extra }: Offer): AuthorizationMethod | undefined {
   const method = extra['assetTransferMethod']
+  if (isSolanaNetwork(network)) return scheme === 'exact' && method === undefined ? 'solana' : undefined
   if (scheme === 'upto') return method === undefined || method === 'permit2' ? 'permit2' : undefined
   if (method === undefined || method === 'eip3009') return 'eip3009'
   return method === 'permit2' ? 'permit2' : undefined

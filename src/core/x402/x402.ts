@@ -4,6 +4,8 @@
  */
 import { findNetwork } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
+import { decodeBase58 } from '../solana/base58.ts'
+import { SIGNATURE_BYTES } from '../solana/transaction.ts'
 
 /** Header names, lower case as Node gives them. */
 export const HEADERS = {
@@ -152,7 +154,7 @@ function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
 /** What the seller says happened to a payment. A hint unless `success` is true (rule 4). */
 export interface Receipt {
   readonly success: boolean
-  /** Transaction hash, lower-case hex, when the receipt carries a well-formed one. */
+  /** Transaction hash in lower-case hex, or on Solana the first signature in base58, when the receipt carries a well-formed one. */
   readonly transaction: string | undefined
   readonly payer: string | undefined
   readonly network: string | undefined
@@ -169,15 +171,21 @@ export function decodeReceipt(header: (name: string) => string | undefined): Rec
   if (!isRecord(json) || typeof json['success'] !== 'boolean') return undefined
   const text = (key: string): string | undefined =>
     typeof json[key] === 'string' ? json[key].slice(0, 200) : undefined
-  const transaction = text('transaction')?.toLowerCase()
+  const transaction = text('transaction')
   return {
     success: json['success'],
-    transaction: transaction !== undefined && /^0x[0-9a-f]{64}$/.test(transaction) ? transaction : undefined,
+    transaction: transaction === undefined ? undefined : transactionId(transaction),
     payer: text('payer'),
     network: text('network'),
     amount: json['amount'],
     errorReason: text('errorReason'),
   }
+}
+
+/** A transaction as it is compared and stored; `undefined` for a text that names none. */
+function transactionId(text: string): string | undefined {
+  if (/^0x[0-9a-fA-F]{64}$/.test(text)) return text.toLowerCase()
+  return decodeBase58(text)?.length === SIGNATURE_BYTES ? text : undefined
 }
 
 /**

@@ -189,9 +189,12 @@ export class Ledger {
     })
   }
 
-  /** Marks a sent charge as uncertain: it counts as spent until the chain proves otherwise (rule 4). Never rejects. */
-  async uncertain(charge: Charge, reason: string): Promise<Charge> {
-    return await this.#move(charge, { to: 'uncertain', at: this.#parts.clock.now(), reason })
+  /**
+   * Marks a sent charge as uncertain: it counts as spent until the chain proves otherwise (rule 4). Never rejects.
+   * @param transaction that may take it, where the seller named one
+   */
+  async uncertain(charge: Charge, reason: string, transaction?: string): Promise<Charge> {
+    return await this.#move(charge, { to: 'uncertain', at: this.#parts.clock.now(), reason, transaction })
   }
 
   /** Releases a charge whose signature was never sent. Never rejects. */

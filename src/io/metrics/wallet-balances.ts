@@ -1,8 +1,10 @@
 /** Reads the payers' wallet balances from the chains in the background, so that a scrape never waits for a node. */
 import { erc20Abi, getAddress } from 'viem'
-import { findNetwork, type Asset } from '../../core/money/assets.ts'
+import { findEvmNetwork, type Asset } from '../../core/money/assets.ts'
+import { isSolanaNetwork } from '../../core/money/address.ts'
 import { toMicroUsd } from '../../core/money/money.ts'
 import type { Timers } from '../../core/timers.ts'
+import { openSolanaWallet } from '../chain/solana/solana-wallet.ts'
 import { nodeClient } from '../chain/node-client.ts'
 import type { WalletReading } from './metric-sources.ts'
 
@@ -37,6 +39,7 @@ export interface WalletBalances {
 }
 
 const INTERVAL_MS = 60_000
+const TIMEOUT_MS = 10_000
 /** A balance is 32 bytes; a node that sends more than this is broken. */
 const MAX_RESPONSE_BYTES = 65_536
 
@@ -80,13 +83,33 @@ export function watchWalletBalances(options: WalletsOptions): WalletBalances {
 
 /** @throws when the node gives no usable answer or serves another network */
 async function balanceOf(asset: Asset, owner: string, rpc: string, closing: AbortSignal): Promise<bigint> {
+  if (isSolanaNetwork(asset.network)) return await solanaBalance(asset, owner, rpc, closing)
   const client = nodeClient({ rpc, maxResponseBytes: MAX_RESPONSE_BYTES }, closing)
   const chain = await client.getChainId()
-  if (chain !== findNetwork(asset.network)?.chainId) throw new Error('the node serves another network')
+  if (chain !== findEvmNetwork(asset.network)?.chainId) throw new Error('the node serves another network')
   return await client.readContract({
     address: getAddress(asset.address),
     abi: erc20Abi,
     functionName: 'balanceOf',
     args: [getAddress(owner)],
   })
+}
+
+async function solanaBalance(
+  { network, address }: Asset,
+  owner: string,
+  rpc: string,
+  closing: AbortSignal,
+): Promise<bigint> {
+  const reader = openSolanaWallet({ network, rpc, timeoutMs: TIMEOUT_MS })
+  const close = (): void => reader.close()
+  closing.addEventListener('abort', close)
+  try {
+    const funds = await reader.funds(address, owner)
+    if (!funds.deployed) throw new Error('there is no such mint')
+    return funds.balance
+  } finally {
+    closing.removeEventListener('abort', close)
+    close()
+  }
 }

@@ -1,5 +1,5 @@
 /** Checks that a node's answers agree with each other and with its earlier answers. */
-import { findNetwork } from '../../core/money/assets.ts'
+import { findEvmNetwork } from '../../core/money/assets.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
 import { ChainError, type ChainReader } from '../chain/chain.ts'
 
@@ -45,7 +45,7 @@ export class HeadKeeper {
   async next(): Promise<TrustedHead> {
     const reader = this.#reader
     const chainId = await reader.chainId()
-    if (chainId !== findNetwork(reader.network)?.chainId) throw new ChainError('wrong_chain_id')
+    if (chainId !== findEvmNetwork(reader.network)?.chainId) throw new ChainError('wrong_chain_id')
     const head = await reader.finalBlock()
     if (isFromFuture(head.timestamp, this.#now())) throw new ChainError('block_from_future')
     const last = this.#last

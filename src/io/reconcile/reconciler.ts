@@ -4,44 +4,29 @@
  */
 import type { Charge } from '../../core/charge/charge.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
-import { decide } from '../../core/charge/reconcile.ts'
 import type { Timers } from '../../core/timers.ts'
-import { BlockSearch } from './chain-blocks.ts'
-import { observe, type ChainView } from './chain-observe.ts'
-import { HeadKeeper } from './chain-trust.ts'
-import { ChainError, type ChainReader } from '../chain/chain.ts'
+import type { ChainReader } from '../chain/chain.ts'
+import type { SolanaReader } from '../chain/solana/solana-reader.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { NetworkRun, type NetworkReport } from './network-run.ts'
+import { watchEvm } from './chain-watch.ts'
+import { watchSolana } from './solana-watch.ts'
 
-/** Number of charges read at once, and the most charges per network in one run of the timer. */
-const PAGE = 100
+/** The most charges per network in one run of the timer. */
 const MAX_PER_RUN = 500
-/** Number of charges of one network that are checked concurrently. */
-const CONCURRENCY = 4
 
 /** What {@link Reconciler} works with. */
 export interface ReconcilerContext {
   readonly ledger: Ledger
   readonly chains: readonly ChainReader[]
+  /** The Solana networks. */
+  readonly solana?: readonly SolanaReader[] | undefined
   readonly timers: Timers
   /** Milliseconds between the end of a run and the start of the next. */
   readonly intervalMs: number
   readonly observers: readonly Observer[]
   /** Called when a run of the timer fails, for example because the disk refuses. */
   readonly onFailure: (error: unknown) => void
-}
-
-/** The result of a run for one network. */
-export interface NetworkReport {
-  /** CAIP-2. */
-  readonly network: string
-  /** Whether the node answered every query consistently. */
-  readonly ok: boolean
-  /** Why not, by the first query that failed. */
-  readonly reason: string | undefined
-  /** The final block that everything was read at. */
-  readonly block: bigint | undefined
-  /** Number of charges that were checked. */
-  readonly looked: number
 }
 
 /** The result of a run. */
@@ -62,7 +47,13 @@ export class Reconciler {
 
   constructor(parts: ReconcilerContext) {
     this.#parts = parts
-    this.#networks = parts.chains.map((chain) => new NetworkRun(chain, parts.ledger))
+    const { ledger, chains, solana = [] } = parts
+    const now = (): number => ledger.now()
+    const watches = [
+      ...chains.map((reader) => watchEvm(reader, now)),
+      ...solana.map((reader) => watchSolana(reader, now)),
+    ]
+    this.#networks = watches.map((watch) => new NetworkRun(watch, ledger))
   }
 
   /** Runs now, and then on the timer until it is closed. Does nothing without networks. */
@@ -91,7 +82,7 @@ export class Reconciler {
   async close(): Promise<void> {
     this.#closed = true
     this.#cancel()
-    for (const { chain } of this.#networks) chain.close()
+    for (const { watch } of this.#networks) watch.close()
     await this.#last
   }
 
@@ -117,65 +108,4 @@ export class Reconciler {
   #emit(event: Parameters<Observer>[0]): void {
     for (const observer of this.#parts.observers) observer(event)
   }
-}
-
-/** The runs of one network. Each continues where the previous one ended, so that charges that stay open do not starve later ones. */
-class NetworkRun {
-  readonly chain: ChainReader
-  readonly #ledger: Ledger
-  readonly #heads: HeadKeeper
-  readonly #search: BlockSearch
-  #after = ''
-
-  constructor(chain: ChainReader, ledger: Ledger) {
-    this.chain = chain
-    this.#ledger = ledger
-    this.#heads = new HeadKeeper(chain, () => ledger.now())
-    this.#search = new BlockSearch(chain)
-  }
-
-  /** @throws TollwayError when the ledger cannot be read or written; the report names a node that fails */
-  async run(most: number, onChange: (before: Charge, after: Charge) => void): Promise<NetworkReport> {
-    const { chain } = this
-    let view: ChainView
-    try {
-      view = { reader: chain, search: this.#search, ...(await this.#heads.next()) }
-    } catch (error) {
-      if (!(error instanceof ChainError)) throw error
-      return { network: chain.network, ok: false, reason: error.reason, block: undefined, looked: 0 }
-    }
-    if (most === Number.POSITIVE_INFINITY) this.#after = ''
-    let looked = 0
-    let reason: string | undefined
-    for (;;) {
-      const limit = Math.min(PAGE, most - looked)
-      const page = await this.#ledger.store.unproven({ network: chain.network, after: this.#after, limit })
-      await inParallel(page, async (charge) => {
-        const observation = await observe(view, charge)
-        if (observation.kind === 'no_answer' && observation.reason !== 'not_final_yet')
-          reason ??= observation.reason
-        const moved = await this.#ledger.resolve(charge, decide(charge, observation, this.#ledger.now()))
-        if (moved) onChange(charge, moved)
-      })
-      looked += page.length
-      const last = page.at(-1)
-      this.#after = page.length < limit || !last ? '' : last.id
-      if (this.#after === '' || looked >= most) break
-    }
-    return { network: chain.network, ok: reason === undefined, reason, block: view.head.number, looked }
-  }
-}
-
-/** Works through a list in order, a few items at a time. The first error ends all of them. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items]
-  const worker = async (): Promise<void> => {
-    try {
-      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item)
-    } catch (error) {
-      queue.length = 0
-      throw error
-    }
-  }
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
 }

@@ -122,6 +122,12 @@ function methodsOf(chain: SolanaChain): Record<string, (params: readonly unknown
     getVersion: () => ({ 'solana-core': 'litesvm' }),
     getSlot: ([options]) => checked(options as Options),
     getBlockHeight: ([options]) => checked(options as Options),
+    getEpochInfo: ([options]) => {
+      const height = checked(options as Options)
+      return { absoluteSlot: height, blockHeight: height, epoch: 0, slotIndex: height, slotsInEpoch: 432_000 }
+    },
+    getBlockTime: () => Math.floor(Date.now() / 1000),
+    getFirstAvailableBlock: () => 0,
     getLatestBlockhash: ([options]) =>
       inContext(options as Options, {
         blockhash: chain.latestBlockhash,

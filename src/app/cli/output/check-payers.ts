@@ -36,7 +36,7 @@ export function explorerNotes({ explorers }: Pick<ResolvedConfig, 'explorers'>):
 }
 
 function waysOf(payer: ResolvedPayer): string {
-  if (payer.kind === 'direct') return `signing here: ${placeOf(payer.key)}`
+  if (payer.kind === 'direct' || payer.kind === 'solana') return `signing here: ${placeOf(payer.key)}`
   switch (payer.mode) {
     case 'wallet':
       return `signing here: the AgentCash wallet ${payer.wallet}`

@@ -17,6 +17,8 @@ const REFUSED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'price_above_limit',
   'price_unstable',
   'payee_not_allowed',
+  'fee_payer_not_allowed',
+  'memo_not_allowed',
   'asset_not_allowed',
   'network_not_allowed',
   'host_not_allowed',

@@ -1,4 +1,5 @@
 /** What only shows when parts of a configuration are held against each other. */
+import { canonicalAddress, isSolanaNetwork } from '../../../core/money/address.ts'
 import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../../core/money/assets.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { compileRoutes, type Route } from '../../../core/routing/route.ts'
@@ -25,6 +26,7 @@ export function crossCheck(value: unknown, written: unknown): RouteFinding[] {
     ...checkMetrics(config),
     ...checkCallers(config),
     ...checkFilledBy(config),
+    ...checkSolana(config),
     ...checkRoutes(config),
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
@@ -93,6 +95,22 @@ function checkCallers(config: Fields): RouteFinding[] {
       })
   }
   return findings
+}
+
+/** A payment on Solana is signed with a recent block hash of our own node. */
+function checkSolana(config: Fields): RouteFinding[] {
+  const payers = isPlainObject(config['payers']) ? config['payers'] : {}
+  const chains = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
+  const read = new Set(chains.map((name) => findNetwork(name)?.id))
+  return Object.entries(payers).flatMap(([name, entry]): RouteFinding[] => {
+    if (!isPlainObject(entry) || entry['kind'] !== 'solana' || !Array.isArray(entry['networks'])) return []
+    return entry['networks'].flatMap((network: unknown, index): RouteFinding[] => {
+      const found = typeof network === 'string' ? findNetwork(network) : undefined
+      if (!found || !isSolanaNetwork(found.id) || read.has(found.id)) return []
+      const message = `has no node. Add chains.${found.alias}.rpc: a payment on Solana is signed with a recent block hash of a node you trust.`
+      return [{ path: ['payers', name, 'networks', index], message }]
+    })
+  })
 }
 
 /** Who refills a pool must have a key to sign with. */
@@ -230,6 +248,19 @@ function checkAssets(config: Fields): RouteFinding[] {
     const network = typeof fields['network'] === 'string' ? findNetwork(fields['network'])?.id : undefined
     const address = fields['address']
     if (network === undefined || typeof address !== 'string') return findings
+    if (canonicalAddress(network, address) === undefined) {
+      const kind = isSolanaNetwork(network) ? 'a mint on Solana' : 'an EVM contract'
+      findings.push({
+        path: [...path, 'address'],
+        message: `is not the address of ${kind}, as ${network} needs.`,
+      })
+    }
+    if (fields['program'] !== undefined && !isSolanaNetwork(network)) {
+      findings.push({
+        path: [...path, 'program'],
+        message: 'has a meaning on Solana only. Remove it.',
+      })
+    }
     const built = findAsset(BUILT_IN_ASSETS, network, address)
     if (built?.usd !== undefined) {
       findings.push({ path, message: `is ${built.symbol} on ${network}, which is built in. Remove it.` })
@@ -237,7 +268,7 @@ function checkAssets(config: Fields): RouteFinding[] {
       const message = `is ${built.symbol} on ${network}, which has ${built.decimals} decimals. Correct decimals.`
       findings.push({ path, message })
     }
-    const id = `${network}/${address.toLowerCase()}`
+    const id = `${network}/${canonicalAddress(network, address) ?? address}`
     const first = seen.get(id)
     if (first === undefined) seen.set(id, index)
     else findings.push({ path, message: `is the same token as assets[${first}]. Remove one of the two.` })

@@ -1,3 +1,5 @@
+import { isSolanaNetwork } from '../../../core/money/address.ts'
+import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../../core/solana/programs.ts'
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
@@ -124,7 +126,7 @@ function withBuiltIn(configured: readonly Asset[]): Asset[] {
 }
 
 function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
-  const { network, address, symbol, decimals, usd, name, version } = asset
+  const { network, address, symbol, decimals, usd, name, version, program } = asset
   return {
     network,
     address,
@@ -132,6 +134,9 @@ function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
     decimals,
     usd,
     domain: name === undefined || version === undefined ? undefined : { name, version },
+    ...(isSolanaNetwork(network)
+      ? { tokenProgram: program === 'token-2022' ? TOKEN_2022_PROGRAM : TOKEN_PROGRAM }
+      : {}),
   }
 }
 

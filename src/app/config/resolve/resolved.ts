@@ -1,6 +1,6 @@
 import type { Asset } from '../../../core/money/assets.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
-import type { SignerReference } from '../../../core/payer/key-reference.ts'
+import type { KeyReference, SignerReference } from '../../../core/payer/key-reference.ts'
 import type { Strategy } from '../../../core/routing/route-order.ts'
 import type { FallbackMap, Route } from '../../../core/routing/route.ts'
 import type { ListenAddress } from '../values/addresses.ts'
@@ -45,8 +45,20 @@ export interface ResolvedDirectPayer {
   readonly networks: readonly string[]
 }
 
+/** A payer that signs on Solana with a key. */
+export interface ResolvedSolanaPayer {
+  readonly kind: 'solana'
+  readonly key: KeyReference
+  /** CAIP-2 ids, without repetition. */
+  readonly networks: readonly string[]
+}
+
 /** An entry of `payers`. Every kind names the networks it may pay on. */
-export type ResolvedPayer = ResolvedDirectPayer | ResolvedExternalPayer | ResolvedObolPool
+export type ResolvedPayer =
+  | ResolvedDirectPayer
+  | ResolvedSolanaPayer
+  | ResolvedExternalPayer
+  | ResolvedObolPool
 
 /** How a network is read. */
 export interface ResolvedChain {

@@ -6,8 +6,8 @@ const DAY_SECONDS = 86_400
 
 export const asset = z.strictObject({
   network: leaf.network().meta({ description: 'Alias or CAIP-2 id.', example: 'eip155:1' }),
-  address: leaf.address().meta({
-    description: 'Contract address of the token.',
+  address: leaf.anyAddress().meta({
+    description: 'Contract address of the token; on Solana its mint.',
     example: '"0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7"',
   }),
   symbol: leaf
@@ -28,17 +28,21 @@ export const asset = z.strictObject({
     .max(20)
     .optional()
     .meta({ description: 'EIP-712 domain version of the contract.', example: '"1"' }),
+  program: z.enum(['spl-token', 'token-2022']).optional().meta({
+    description: 'On Solana: the program that owns the mint; `spl-token` if unset.',
+    example: 'token-2022',
+  }),
 })
 
 export const chain = z.strictObject({
   rpc: leaf.rpcUrl().meta({
     description:
-      'JSON-RPC address of a node you trust; it must serve eth_call at its final block, eth_getLogs and receipts.',
+      'JSON-RPC address of a node you trust; it must serve eth_call at its final block, eth_getLogs and receipts; on Solana getSignaturesForAddress and getTransaction.',
     example: '"https://rpc.example.com/${env:RPC_KEY}"',
   }),
   finality: z.enum(['finalized', 'safe']).default('finalized').meta({
     description:
-      'Blocks that are believed: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it.',
+      'Blocks that are believed: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it. Solana is always read finalized.',
     example: 'finalized',
   }),
 })

@@ -4,7 +4,7 @@ import { isLoopbackHost } from '../values/addresses.ts'
 import * as leaf from './scalar-fields.ts'
 
 const networks = () =>
-  z.array(leaf.network()).min(1).meta({
+  z.array(leaf.evmNetwork()).min(1).meta({
     description: 'Networks it may pay on, by alias or CAIP-2 id.',
     example: '[base]',
   })

@@ -1,23 +1,13 @@
 /** The entries of `payers`, one shape per kind. A kind that is planned and not built stands in `not-yet.ts`. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
+import { keystore, onePlace } from './key-place.ts'
 import { agentcash, obolSidecar } from './payers-external.ts'
 import { obolPool } from './payers-obol.ts'
+import { solana } from './payers-solana.ts'
 
 /** Every way to name where a key is; an entry has exactly one of them. */
 const SIGNERS = ['key', 'keystore', 'agentcash_wallet', 'signer'] as const
-
-const keystore = z.strictObject({
-  path: z.string().min(1).meta({
-    description:
-      'The keystore: Web3 Secret Storage version 3, as geth, cast and ethers write it; mode 0600 or 0400.',
-    example: './wallet.json',
-  }),
-  password: leaf.walletKey().meta({
-    description: 'Its password. Read only by the signing thread, where the keystore is opened.',
-    example: '"${env:WALLET_PASSWORD}"',
-  }),
-})
 
 const signer = z.strictObject({
   url: leaf
@@ -53,35 +43,18 @@ const direct = z
       description: "A remote signer in place of `key` (Obol's REST): the key stays with it.",
     }),
     networks: z
-      .array(leaf.network())
+      .array(leaf.evmNetwork())
       .min(1)
-      .meta({ description: 'Networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
+      .meta({ description: 'EVM networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
   })
-  .superRefine((entry, context) => {
-    const given = SIGNERS.filter((name) => entry[name] !== undefined)
-    const [first, second] = given
-    if (second !== undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: [second],
-        message: `cannot be combined with ${first}: a payer has one key. Keep one of ${SIGNERS.join(', ')}.`,
-      })
-    }
-    if (first === undefined) {
-      context.addIssue({
-        code: 'custom',
-        path: ['key'],
-        message:
-          'is missing. Add it, such as key: "${env:TOLLWAY_WALLET_KEY}", or one of keystore, agentcash_wallet, signer in its place.',
-      })
-    }
-  })
+  .superRefine((entry, context) => onePlace(entry, SIGNERS, context))
 
 /** One entry of `payers`. */
 export const payer = z.discriminatedUnion('kind', [
   direct,
   z.discriminatedUnion('mode', [obolPool, obolSidecar]),
   agentcash,
+  solana,
 ])
 
 /** What {@link payer} gives. */

@@ -4,7 +4,15 @@ import { isAddress } from 'viem/utils'
 import { z } from 'zod'
 import { passRules } from '../../../core/request/forwarded-paths.ts'
 import { HEADER_NAME, TAG } from '../../../core/budget/tags.ts'
-import { findNetwork, networkNames } from '../../../core/money/assets.ts'
+import { isSolanaNetwork } from '../../../core/money/address.ts'
+import {
+  evmNetworkNames,
+  findEvmNetwork,
+  findNetwork,
+  networkNames,
+  solanaNetworkNames,
+} from '../../../core/money/assets.ts'
+import { isSolanaAddress } from '../../../core/solana/address.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { parseAtomic, parseRate, parseUsd } from '../../../core/money/money.ts'
 import { parseRatio } from '../../../core/policy/price-change.ts'
@@ -98,6 +106,36 @@ export const network = () =>
     (text) => findNetwork(text)?.id,
     (text) => unknownValue('network', text, networkNames()),
   )
+
+/** CAIP-2 id of an EVM network. */
+export const evmNetwork = () =>
+  reading(
+    (text) => findEvmNetwork(text)?.id,
+    (text) =>
+      findNetwork(text)
+        ? 'is a Solana network. A payer of kind solana pays there.'
+        : unknownValue('network', text, evmNetworkNames()),
+  )
+
+/** CAIP-2 id of a Solana network. */
+export const solanaNetwork = () =>
+  reading(
+    (text) => {
+      const id = findNetwork(text)?.id
+      return id !== undefined && isSolanaNetwork(id) ? id : undefined
+    },
+    (text) =>
+      findNetwork(text)
+        ? 'is no Solana network. A payer of kind direct pays there.'
+        : unknownValue('network', text, solanaNetworkNames()),
+  )
+
+/** An EVM address, lower-cased, or one of Solana, as it is spelled. */
+export const anyAddress = () =>
+  reading((text) => {
+    if (isSolanaAddress(text)) return text
+    return isAddress(text, { strict: true }) ? text.toLowerCase() : undefined
+  }, 'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.')
 
 /** An EVM address, lower-cased. Mixed case must carry a right EIP-55 checksum, so that a slip is seen. */
 export const address = () =>

@@ -16,7 +16,12 @@ export class TokenAccounts {
   readonly #known = new Map<string, string>()
 
   /** The two token accounts of a payment. @throws RangeError for an invalid address */
-  of({ owner, payTo, mint, tokenProgram }: SolanaPayment): PaymentAccounts {
+  of({
+    owner,
+    payTo,
+    mint,
+    tokenProgram,
+  }: Pick<SolanaPayment, 'owner' | 'payTo' | 'mint' | 'tokenProgram'>): PaymentAccounts {
     return {
       source: this.account(owner, mint, tokenProgram),
       destination: this.account(payTo, mint, tokenProgram),

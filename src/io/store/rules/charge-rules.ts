@@ -1,4 +1,5 @@
 /** The rules of charges and budget sums, shared by every store and independent of how a store keeps its data. */
+import { canonicalAddress } from '../../../core/money/address.ts'
 import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 import {
   chargedShare,
@@ -152,7 +153,8 @@ export function refuseAuthorize(charge: Charge, at: number): AuthorizeRefusal | 
 
 /** A held charge after its authorization was recorded. */
 export function authorizedCharge(charge: Charge, record: AuthorizationRecord, at: number): Charge {
-  const authorization = { ...record, from: record.from.toLowerCase(), nonce: record.nonce.toLowerCase() }
+  const from = canonicalAddress(charge.network, record.from) ?? record.from
+  const authorization = { ...record, from, nonce: record.nonce.toLowerCase() }
   return { ...charge, state: 'authorized', authorization, updatedAt: at }
 }
 

@@ -7,6 +7,7 @@ import {
   type Charge,
   type ChargeState,
   type Proof,
+  type SolanaProof,
 } from '../../../core/charge/charge.ts'
 import { type AuthorizationMethod } from '../../../core/money/assets.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../../core/charge/reconcile.ts'
@@ -53,6 +54,7 @@ export function chargeToRow(charge: Charge): Record<string, string | number | nu
 
 /** The columns of `charges` that change after the reservation. */
 export function changesToRow(charge: Charge): Record<string, string | number | null> {
+  const solana = charge.authorization?.solana
   return {
     state: charge.state,
     proof: charge.proof ?? null,
@@ -60,9 +62,15 @@ export function changesToRow(charge: Charge): Record<string, string | number | n
     nonce: charge.authorization?.nonce ?? null,
     valid_after: charge.authorization?.validAfter ?? null,
     valid_before: charge.authorization?.validBefore ?? null,
-    method: charge.authorization?.method ?? null,
+    method: solana ? null : (charge.authorization?.method ?? null),
     scheme: charge.authorization?.scheme ?? null,
     charged: charge.charged?.toString() ?? null,
+    own_signature: solana?.signature ?? null,
+    memo: solana?.memo ?? null,
+    blockhash: solana?.blockhash ?? null,
+    last_valid_height: solana?.lastValidHeight ?? null,
+    signed_slot: solana?.slot ?? null,
+    source_account: solana?.account ?? null,
     tx: charge.transaction ?? null,
     reason: charge.reason ?? null,
     updated_at: charge.updatedAt,
@@ -123,6 +131,18 @@ function rowToAuthorization(row: Row): AuthorizationRecord {
     validBefore: integer(row, 'valid_before'),
     ...(row['method'] === null ? {} : { method: oneOf(row, 'method', METHODS) }),
     ...(row['scheme'] === null ? {} : { scheme: oneOf(row, 'scheme', SCHEMES) }),
+    ...(row['own_signature'] === null ? {} : { method: 'solana', solana: rowToSolana(row) }),
+  }
+}
+
+function rowToSolana(row: Row): SolanaProof {
+  return {
+    signature: text(row, 'own_signature'),
+    memo: text(row, 'memo'),
+    blockhash: text(row, 'blockhash'),
+    lastValidHeight: integer(row, 'last_valid_height'),
+    slot: integer(row, 'signed_slot'),
+    account: text(row, 'source_account'),
   }
 }
 

@@ -282,6 +282,15 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   INSERT INTO ledger_log VALUES (1, NULL, NULL, NULL);
   `,
+  // Payments on Solana: what finds them on the chain. They are those whose method is NULL and that have a signature.
+  `
+  ALTER TABLE charges ADD COLUMN own_signature TEXT;
+  ALTER TABLE charges ADD COLUMN memo TEXT CHECK ((memo IS NULL) = (own_signature IS NULL));
+  ALTER TABLE charges ADD COLUMN blockhash TEXT CHECK ((blockhash IS NULL) = (own_signature IS NULL));
+  ALTER TABLE charges ADD COLUMN last_valid_height INTEGER CHECK ((last_valid_height IS NULL) = (own_signature IS NULL));
+  ALTER TABLE charges ADD COLUMN signed_slot INTEGER CHECK ((signed_slot IS NULL) = (own_signature IS NULL));
+  ALTER TABLE charges ADD COLUMN source_account TEXT CHECK ((source_account IS NULL) = (own_signature IS NULL));
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

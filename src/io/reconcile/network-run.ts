@@ -1,0 +1,112 @@
+/** Looks at the open charges of one network, whatever kind of chain it is. */
+import type { Charge } from '../../core/charge/charge.ts'
+import type { ReconcileDecision } from '../../core/charge/reconcile.ts'
+import { ChainError } from '../chain/chain.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+
+/** Charges asked for at once. */
+const PAGE = 100
+/** Charges of one network looked at at the same time. */
+const CONCURRENCY = 4
+
+/** A network that can be looked at again and again. */
+export interface ChainWatch {
+  /** CAIP-2. */
+  readonly network: string
+  /**
+   * Begins a look at the newest final block.
+   * @throws ChainError when the node gives no usable answer, or is not to be believed
+   */
+  look(): Promise<ChainLook>
+  /** Ends what is under way; later looks fail. */
+  close(): void
+}
+
+/** A look at one final block. */
+export interface ChainLook {
+  /** The number of the block; on Solana its slot. */
+  readonly block: bigint
+  /** @returns `trouble`: why the node could not be read about this charge, when it could not */
+  decide(
+    charge: Charge,
+  ): Promise<{ readonly decision: ReconcileDecision; readonly trouble: string | undefined }>
+}
+
+/** The result of a run for one network. */
+export interface NetworkReport {
+  /** CAIP-2. */
+  readonly network: string
+  /** Whether the node answered everything and was believed. */
+  readonly ok: boolean
+  /** Why not, of the first question that failed. */
+  readonly reason: string | undefined
+  /** The final block everything was read at. */
+  readonly block: bigint | undefined
+  /** Charges that were looked at. */
+  readonly looked: number
+}
+
+/** The looks at one network, each going on where the one before ended: charges that stay open must not starve later ones. */
+export class NetworkRun {
+  readonly watch: ChainWatch
+  readonly #ledger: Ledger
+  #after = ''
+
+  constructor(watch: ChainWatch, ledger: Ledger) {
+    this.watch = watch
+    this.#ledger = ledger
+  }
+
+  /** @throws TollwayError when the ledger cannot be read or written; a node that fails is told in the report */
+  async run(most: number, onChange: (before: Charge, after: Charge) => void): Promise<NetworkReport> {
+    const { network } = this.watch
+    let look: ChainLook
+    try {
+      look = await this.watch.look()
+    } catch (error) {
+      if (!(error instanceof ChainError)) throw error
+      return { network, ok: false, reason: error.reason, block: undefined, looked: 0 }
+    }
+    if (most === Number.POSITIVE_INFINITY) this.#after = ''
+    let looked = 0
+    let reason: string | undefined
+    for (;;) {
+      const limit = Math.min(PAGE, most - looked)
+      const page = await this.#ledger.store.unproven({ network, after: this.#after, limit })
+      await inParallel(page, async (charge) => {
+        const { decision, trouble } = await look.decide(charge)
+        reason ??= trouble
+        const moved = await this.#ledger.resolve(charge, decision)
+        if (moved) onChange(charge, moved)
+      })
+      looked += page.length
+      const last = page.at(-1)
+      this.#after = page.length < limit || !last ? '' : last.id
+      if (this.#after === '' || looked >= most) break
+    }
+    return { network, ok: reason === undefined, reason, block: look.block, looked }
+  }
+}
+
+/** Works through a list, oldest first, a few at a time. What one throws ends all. */
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = [...items]
+  const worker = async (): Promise<void> => {
+    try {
+      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item)
+    } catch (error) {
+      queue.length = 0
+      throw error
+    }
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+}
+
+/** Why the node could not be read; a block that is not final yet is no trouble. */
+export function troubleOf(
+  observation: { readonly kind: 'no_answer'; readonly reason: string } | { readonly kind: 'reading' },
+): string | undefined {
+  return observation.kind === 'no_answer' && observation.reason !== 'not_final_yet'
+    ? observation.reason
+    : undefined
+}
