@@ -1,5 +1,6 @@
 /** Which time a report is about. */
 import { DateTime } from 'luxon'
+import { calendarWindow } from '../../core/budget/calendar.ts'
 import { ConfigError } from '../../core/errors.ts'
 
 /** A calendar period. */
@@ -33,17 +34,9 @@ export function periodOf(
   now: number,
 ): Period {
   if (from === undefined && to === undefined) {
-    const start = DateTime.fromMillis(now, { zone: timezone })
-      .startOf(unit)
-      .minus({ [unit]: back })
-      .startOf(unit)
-    return {
-      since: start.toMillis(),
-      until: start
-        .plus({ [unit]: 1 })
-        .startOf(unit)
-        .toMillis(),
-    }
+    let period = calendarWindow(unit, timezone, now)
+    for (let n = 0; n < back; n += 1) period = calendarWindow(unit, timezone, period.start - 1)
+    return { since: period.start, until: period.end }
   }
   const since = from === undefined ? 0 : instantOf('--from', from, timezone).toMillis()
   const until = to === undefined ? now + 1 : endOf(to, timezone)
@@ -53,7 +46,7 @@ export function periodOf(
 
 function endOf(text: string, timezone: string): number {
   const at = instantOf('--to', text, timezone)
-  return /^\d{4}-\d{2}-\d{2}$/.test(text) ? at.plus({ days: 1 }).startOf('day').toMillis() : at.toMillis()
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) ? calendarWindow('day', timezone, at.toMillis()).end : at.toMillis()
 }
 
 function instantOf(option: string, text: string, timezone: string): DateTime {

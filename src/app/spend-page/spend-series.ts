@@ -1,5 +1,6 @@
 /** Spending over time: one sum for each piece of time, group and state, exact. */
-import { DateTime } from 'luxon'
+import { calendarWindow } from '../../core/budget/calendar.ts'
+import { isTimezone } from '../../core/budget/window.ts'
 import type { ChargeState } from '../../core/charge/charge.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { SpendRow } from '../../io/store/contracts/spending.ts'
@@ -8,6 +9,8 @@ import type { SpendTurns } from './spend-turns.ts'
 
 /** More pieces than this say nothing on a screen and cost a query each. */
 const MAX_BUCKETS = 400
+
+const MINUTE_MS = 60_000
 
 /** Everything that counts against a budget: a payment that was sent counts as spent until it is proven unspent. */
 const COUNTED: ReadonlySet<ChargeState> = new Set(['settled', 'uncertain', 'authorized', 'held'])
@@ -49,19 +52,21 @@ export async function spendOverTime(
 
 /** The starts of the pieces and the end of the last one, milliseconds since the epoch. */
 function bucketEdges({ filter, bucket, timezone }: SpendOverTime, to: number): number[] {
-  const first = DateTime.fromMillis(filter.from, { zone: timezone })
-  if (!first.isValid) throw invalidQuery('timezone', 'is not a time zone such as Europe/Berlin')
-  const start = first.startOf(bucket)
-  const edges: number[] = []
-  for (let n = 0; ; n += 1) {
-    // From the start each time: a day added to a day drifts where the clocks change.
-    const edge = start.plus({ [bucket]: n }).toMillis()
-    edges.push(edge)
-    if (edge >= to && n > 0) return edges
-    if (n > MAX_BUCKETS) {
+  if (!isTimezone(timezone)) throw invalidQuery('timezone', 'is not a time zone such as Europe/Berlin')
+  const windowOf = (at: number): { start: number; end: number } => {
+    if (bucket !== 'minute') return calendarWindow(bucket, timezone, at)
+    const start = Math.floor(at / MINUTE_MS) * MINUTE_MS
+    return { start, end: start + MINUTE_MS }
+  }
+  const edges: number[] = [windowOf(filter.from).start]
+  for (let at = filter.from; edges.length === 1 || at < to;) {
+    at = windowOf(at).end
+    edges.push(at)
+    if (edges.length > MAX_BUCKETS + 1) {
       throw invalidQuery('bucket', `makes over ${MAX_BUCKETS} pieces of that range: choose a larger one`)
     }
   }
+  return edges
 }
 
 /** A series for each group, the largest first, with the sum of every piece as a string. */

@@ -1,5 +1,6 @@
 /** Budget windows: calendar windows, exact at the boundary and across daylight-saving changes, and rolling ones. */
-import { DateTime, IANAZone } from 'luxon'
+import { IANAZone } from 'luxon'
+import { calendarWindow } from './calendar.ts'
 
 /** Calendar windows start at the boundary in the rule's time zone; `rolling` has a length but no boundary. */
 export type Window = 'request' | 'hour' | 'day' | 'week' | 'month' | 'lifetime' | 'rolling'
@@ -49,14 +50,7 @@ export function windowAt(
 ): { readonly start: number; readonly end: number | undefined } {
   if (window === 'lifetime') return { start: 0, end: undefined }
   if (window === 'request' || window === 'rolling') return { start: at, end: undefined }
-  const start = DateTime.fromMillis(at, { zone: timezone }).startOf(window)
-  return {
-    start: start.toMillis(),
-    end: start
-      .plus({ [window]: 1 })
-      .startOf(window)
-      .toMillis(),
-  }
+  return calendarWindow(window, timezone, at)
 }
 
 /** Whether this machine knows the time zone `name`. */
