@@ -47,7 +47,7 @@ export async function startLitellm(
     ...others
   } = config as { litellm_settings?: object; general_settings?: object }
   const own = {
-    general_settings: { ...general, master_key: MASTER_KEY },
+    general_settings: { ...general, master_key: 'os.environ/LITELLM_MASTER_KEY' },
     litellm_settings: { telemetry: false, callbacks: ['prometheus'], ...settings },
   }
   // JSON is YAML.
@@ -59,6 +59,7 @@ export async function startLitellm(
       PATH: process.env['PATH'],
       HOME: home,
       TMPDIR: home,
+      LITELLM_MASTER_KEY: MASTER_KEY,
       LITELLM_LOCAL_MODEL_COST_MAP: 'True',
       LITELLM_TELEMETRY: 'False',
       // Where no network namespace keeps it here, this does for all that goes by HTTP.

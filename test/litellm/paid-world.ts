@@ -67,7 +67,9 @@ export async function startPaidWorld(): Promise<PaidWorld> {
     paid('fast', 'sandbox-small', world.streamingSeller.apiBase),
     paid('*', '*', world.streamingSeller.apiBase),
     paid('buffered', 'sandbox-small', world.seller.apiBase),
-    ...[...after, 'after-nothing'].map((name) => paid(name, name, failing.apiBase)),
+    ...[...after, 'after-nothing', 'after-cut', 'after-long'].map((name) =>
+      paid(name, name, failing.apiBase),
+    ),
   ]
   const observers = [
     (event: TollwayEvent): void => {

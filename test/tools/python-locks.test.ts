@@ -6,7 +6,7 @@ const TESTS = join(import.meta.dirname, '..')
 /** Releases of LiteLLM that carried malware. */
 const COMPROMISED = ['1.82.7', '1.82.8', '1.107.0']
 
-describe.each(['litellm/requirements.lock', 'tools/uv.lock'])('%s', (name) => {
+describe.each(['litellm/requirements.lock', 'python/requirements.lock', 'tools/uv.lock'])('%s', (name) => {
   const text = readFileSync(join(TESTS, name), 'utf8')
   const entries = text.split(/\n(?=\S)/).filter((entry) => entry.trim() !== '')
 
