@@ -1,7 +1,8 @@
 /**
  * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
- * itself within about three minutes. Method and figures: docs/benchmarks.md. With the name of a file of raw samples it
- * measures nothing and prints that file's figures.
+ * itself within about three minutes. Method and figures: docs/benchmarks.md. `npm run bench -- neighbours` measures Tollway
+ * beside LiteLLM and Portkey's gateway instead. With the name of a file of raw samples it measures nothing and prints that
+ * file's figures.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
@@ -15,6 +16,9 @@ import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
 import { measureSlowStreams } from './lane-slow-streams.ts'
 import { measureStream } from './lane-stream.ts'
 import { measureUnpaid } from './lane-unpaid.ts'
+import { measureNeighbours } from './neighbours/measure.ts'
+import { neighboursReport } from './neighbours/report.ts'
+import { NeighboursResult } from './neighbours/result.ts'
 import { report } from './report.ts'
 import { Result } from './result.ts'
 
@@ -22,7 +26,16 @@ const ROOT = new URL('../', import.meta.url)
 const RESULTS = new URL('results/', import.meta.url)
 
 const [file] = process.argv.slice(2)
-console.log(file === undefined ? await measureAll() : report(parse(await readFile(file, 'utf8'))))
+console.log(await output())
+
+async function output(): Promise<string> {
+  if (file === undefined) return await measureAll()
+  if (file === 'neighbours') return await measureNeighbours()
+  const text = await readFile(file, 'utf8')
+  return /(?:^|\/)neighbours-[^/]*$/.test(file)
+    ? neighboursReport(NeighboursResult.parse(JSON.parse(text)))
+    : report(parse(text))
+}
 
 async function measureAll(): Promise<string> {
   const startedAt = new Date()
