@@ -1,19 +1,30 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { neighboursReport } from '../bench/neighbours/report.ts'
+import { NeighboursResult } from '../bench/neighbours/result.ts'
 import { report } from '../bench/report.ts'
 import { Result } from '../bench/result.ts'
 import { median, quantile, spread } from '../bench/statistics.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const page = await readFile(join(ROOT, 'docs/benchmarks.md'), 'utf8')
-const [, name = ''] = /^Raw samples: `(bench\/results\/[\w-]+\.json)`$/m.exec(page) ?? []
+const [, name = ''] = /^Raw samples: `(bench\/results\/\d[\w-]+\.json)`$/m.exec(page) ?? []
+const [, beside = ''] = /^Raw samples: `(bench\/results\/neighbours-[\w-]+\.json)`$/m.exec(page) ?? []
 
 describe('docs/benchmarks.md', () => {
   test('shows the figures of the raw samples it names, all of them and no others', async () => {
     const result = Result.parse(JSON.parse(await readFile(join(ROOT, name), 'utf8')))
     const [, figures] = page.split(/^## Figures\n\n<!-- .* -->\n\n/m)
     expect(figures).toBe(`${report(result)}\n\nRaw samples: \`${name}\`\n`)
+  })
+
+  test('shows the figures of the neighbours as their raw samples say', async () => {
+    const result = NeighboursResult.parse(JSON.parse(await readFile(join(ROOT, beside), 'utf8')))
+    const [, text = ''] = page.split('## Beside LiteLLM and Portkey')
+    expect(text.split('## What it does not show')[0]).toContain(
+      `\n\n${neighboursReport(result)}\n\nRaw samples: \`${beside}\`\n`,
+    )
   })
 
   test('names raw samples that tell nothing about the machine but its processor', async () => {

@@ -1,4 +1,5 @@
 /** A model that answers at once with a fixed chat completion, and tells LiteLLM that each call cost $0.18. */
+import type { ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
 import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
@@ -18,17 +19,18 @@ const ANSWER = JSON.stringify({
 
 await servePart(z.null(), async () => {
   let answered = 0
+  const answer = async (response: ServerResponse, isSlow: boolean): Promise<void> => {
+    if (isSlow) await pause(SLOW_MS)
+    answered += 1
+    response
+      .writeHead(200, { 'content-type': 'application/json', 'x-litellm-response-cost': '0.18' })
+      .end(ANSWER)
+  }
   const server = await serveOnLoopback((request, response) => {
     const chunks: Buffer[] = []
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
-      const isSlow = Buffer.concat(chunks).includes('"slow"')
-      void pause(isSlow ? SLOW_MS : 0).then(() => {
-        answered += 1
-        response
-          .writeHead(200, { 'content-type': 'application/json', 'x-litellm-response-cost': '0.18' })
-          .end(ANSWER)
-      })
+      answer(response, Buffer.concat(chunks).includes('"slow"')).catch(() => response.destroy())
     })
   })
   return {

@@ -75,7 +75,7 @@ test('the default upstream stands in the configuration as it is shown', () => {
   expect(config.upstream).toMatchObject({ apiBase: 'http://127.0.0.1:4000/v1', apiKey: 'k' })
 })
 
-// LiteLLM cannot be installed here: this is its documented contract, read from one side.
+// LiteLLM itself reads them in test/litellm.
 test('a paid answer, whole or streamed, carries the cost where LiteLLM reads it, before its body', async () => {
   const seller = await startScriptedSeller({ unpaid: asking(1500n) })
   process.env['LITELLM_WALLET'] = `0x${'1'.repeat(64)}`
