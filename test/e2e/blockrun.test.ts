@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { asking, challengeV2, encodeHeader, receiptV2, send, type Answer } from '../kit/seller-answers.ts'
+import {
+  COMPLETION_JSON,
+  asking,
+  challengeV2,
+  encodeHeader,
+  receiptV2,
+  send,
+  type Answer,
+} from '../kit/seller-answers.ts'
 import { offerV2 } from '../kit/quotes.ts'
 
 const cleanup: (() => Promise<void>)[] = []
@@ -141,7 +149,11 @@ describe('a seller that speaks as BlockRun does', () => {
         transaction: `0x${'1'.repeat(64)}`,
         network: 'eip155:84532',
       })
-      send(response, { status: 200, headers: { 'content-type': 'application/json', ...receipt }, body: '{}' })
+      send(response, {
+        status: 200,
+        headers: { 'content-type': 'application/json', ...receipt },
+        body: COMPLETION_JSON,
+      })
     })
     cleanup.push(() => seller.close())
     const gateway = await gatewayFor(seller.apiBase)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { COMPLETION_JSON, challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { offerV2 } from '../kit/quotes.ts'
@@ -40,7 +40,11 @@ beforeAll(async () => {
     }
     const transaction = `0x${'1'.repeat(64)}`
     const receipt = receiptV2({ success: true, transaction, network: offerV2.network, payer: '' })
-    send(response, { status: 200, headers: { 'content-type': 'application/json', ...receipt }, body: '{}' })
+    send(response, {
+      status: 200,
+      headers: { 'content-type': 'application/json', ...receipt },
+      body: COMPLETION_JSON,
+    })
   })
   const base = { api_base: seller.apiBase, payer: 'base' }
   gateway = await startGateway({

@@ -6,7 +6,7 @@ import { parseConfig } from '../../src/app/config/load.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { challengeV2, send as answerWith } from '../kit/seller-answers.ts'
+import { COMPLETION_JSON, challengeV2, send as answerWith } from '../kit/seller-answers.ts'
 
 let upstream: ScriptedSeller
 let seller: ScriptedSeller
@@ -31,11 +31,11 @@ beforeAll(async () => {
   slowSeller = await startScriptedSeller(async ({ headers }, response) => {
     await setTimeout(SLOW_MS)
     if (headers['payment-signature'] === undefined) return answerWith(response, challengeV2([OFFER]))
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+    response.writeHead(200, { 'content-type': 'application/json' }).end(COMPLETION_JSON)
   })
   upstream = await startScriptedSeller(async (_request, response) => {
     await setTimeout(SLOW_MS)
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{}')
+    response.writeHead(200, { 'content-type': 'application/json' }).end(COMPLETION_JSON)
   })
   process.env['METRICS_TOKEN'] = TOKEN
   process.env['METRICS_WALLET'] = localAccounts().buyer.privateKey

@@ -46,7 +46,7 @@ test('the example of docs/routing.md is what the page says it is', async () => {
   const said = await tollway('check', '--config', await write('routing.md', 'routing'))
   for (const line of [
     'Of routes of one name and order the one with the lowest known price is tried first.',
-    'fast stands for paid/qwen-turbo.',
+    'fast is an alias for paid/qwen-turbo.',
     'When paid/* cannot be served: local-llama.',
     'local-llama at 127.0.0.1:11434: at most 2 requests at once; sent without store, service_tier.',
     'local-llama at 127.0.0.1:11435: only with x-tier: premium.',
@@ -56,7 +56,7 @@ test('the example of docs/routing.md is what the page says it is', async () => {
 
 test("LiteLLM's file is taken, and what has no effect is named", async () => {
   const said = await tollway('check', '--config', await write('routing.md', 'litellm'))
-  expect(said).toContain('gpt-4 stands for gpt-4o.')
+  expect(said).toContain('gpt-4 is an alias for gpt-4o.')
   expect(said).toContain('Keys of LiteLLM without effect here: model_list[0].litellm_params.rpm.')
 })
 

@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
+import { COMPLETION_JSON, challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { type SellerRequest } from '../kit/scripted-seller.ts'
@@ -48,7 +48,7 @@ const selling =
       : send(response, {
           status: 200,
           headers: { 'content-type': 'application/json', ...receiptV2({ success: true }) },
-          body: '{}',
+          body: COMPLETION_JSON,
         })
 
 async function start(config: object, clock?: Clock): Promise<TestGateway> {

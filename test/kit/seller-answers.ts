@@ -35,18 +35,21 @@ export function events(data: readonly string[], headers: Readonly<Record<string,
   return { status: 200, headers: { 'content-type': 'text/event-stream', ...headers }, body }
 }
 
+const COMPLETION = {
+  id: 'chatcmpl-1',
+  object: 'chat.completion',
+  created: 0,
+  model: 'scripted',
+  choices: [{ index: 0, message: { role: 'assistant', content: 'yes' }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+}
+
+/** The JSON of a short chat completion. */
+export const COMPLETION_JSON = JSON.stringify(COMPLETION)
+
 /** A short chat completion with a v2 receipt; `change` replaces members of the completion. */
 export function completion(change: object = {}, receipt: object = RECEIPT): Answer {
-  const body = {
-    id: 'chatcmpl-1',
-    object: 'chat.completion',
-    created: 0,
-    model: 'scripted',
-    choices: [{ index: 0, message: { role: 'assistant', content: 'yes' }, finish_reason: 'stop' }],
-    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
-    ...change,
-  }
-  return json(body, receiptV2(receipt))
+  return json({ ...COMPLETION, ...change }, receiptV2(receipt))
 }
 
 /** A v2 402 that asks for this much of {@link OFFER}'s asset, in its smallest unit. */

@@ -7,7 +7,7 @@ import type { Charge } from '../../src/core/charge/charge.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
 import { relay, startFront } from '../kit/front.ts'
 import { ask, type TestGateway } from '../kit/gateway.ts'
-import { challengeV2, encodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
+import { COMPLETION_JSON, challengeV2, encodeHeader, receiptV2, send } from '../kit/seller-answers.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { type ScriptedSeller } from '../kit/scripted-seller.ts'
 import {
@@ -56,7 +56,11 @@ beforeAll(async () => {
   fake = await startScriptedSeller((request, response) => {
     if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offer]))
     const receipt = fakeReceipt === undefined ? {} : receiptV2(fakeReceipt)
-    send(response, { status: 200, headers: { 'content-type': 'application/json', ...receipt }, body: '{}' })
+    send(response, {
+      status: 200,
+      headers: { 'content-type': 'application/json', ...receipt },
+      body: COMPLETION_JSON,
+    })
   })
   gateway = await startReader(
     world,

@@ -8,7 +8,7 @@ import type { Provider } from '../../../src/core/payer/provider.ts'
 import { vetOffers, type Quote } from '../../../src/core/policy/gate.ts'
 import { decodeBase64Json, decodeChallenge } from '../../../src/core/x402/x402.ts'
 import { ask, errorOf, startGateway } from '../../kit/gateway.ts'
-import { send } from '../../kit/seller-answers.ts'
+import { COMPLETION_JSON, send } from '../../kit/seller-answers.ts'
 import { startScriptedSeller } from '../../kit/scripted-seller.ts'
 import { faultsOf, LIMITS } from './judge.ts'
 import { PAYEE, reply402, USDC, type Reply402 } from './replies.ts'
@@ -104,7 +104,7 @@ export async function fuzzGateway(replies: number, seed: number): Promise<FuzzRe
     }
     signed += 1
     faults.push(...faultsOf(signedFields(String(payment), undefined)))
-    send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: '{}' })
+    send(response, { status: 200, headers: { 'content-type': 'application/json' }, body: COMPLETION_JSON })
   })
   process.env[WALLET] = localAccounts().buyer.privateKey
   const tollway = await startGateway({
