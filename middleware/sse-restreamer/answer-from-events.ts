@@ -49,12 +49,12 @@ export class ResponseFromEvents {
     return this.#relay.sellerError
   }
 
-  /** @returns whether no more is wanted: the seller told an error, or too much came */
+  /** @returns whether no more is wanted: the protocol's end came, the seller told an error, or too much came */
   push(chunk: Uint8Array): boolean {
     this.#bytes += chunk.length
     if (this.#bytes > this.#maxBytes) return true
     this.#feed(this.#relay.push(chunk))
-    return this.#relay.sellerError !== undefined
+    return this.#relay.sellerError !== undefined || this.#relay.ended
   }
 
   end(broken: boolean, fallback: TruncationFallback): CollectedResponse {

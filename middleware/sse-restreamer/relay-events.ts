@@ -63,19 +63,21 @@ async function begins(ends: RelaySession, relay: SseRelay, write: Write): Promis
 }
 
 async function events(ends: RelaySession, relay: SseRelay, write: Write): Promise<void> {
+  const chunks = ends.chunks()
   let broken = false
   try {
-    for await (const chunk of ends.chunks()) {
-      const bytes = relay.push(chunk)
+    for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
+      const bytes = relay.push(step.value)
       // Many clients leave at `[DONE]`, before the end of the body.
       if (relay.complete) ends.nothingLost()
       await write(bytes)
-      if (relay.sellerError !== undefined) break
+      if (relay.sellerError !== undefined || relay.ended) break
     }
   } catch (error) {
     ends.broke(error)
     broken = true
   }
+  ends.linger(chunks)
   await finish(ends, relay, broken, write)
 }
 

@@ -49,13 +49,17 @@ export async function relayJson(ends: RelaySession): Promise<void> {
 export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const { exchange, settings } = ends
   const answer = new ResponseFromEvents(kind, 4 * settings.maxJsonBytes)
+  const chunks = ends.chunks()
   let broken = false
   try {
-    for await (const chunk of ends.chunks()) if (answer.push(chunk)) break
+    for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
+      if (answer.push(step.value)) break
+    }
   } catch (error) {
     ends.broke(error)
     broken = true
   }
+  ends.linger(chunks)
   const end = answer.end(broken, ends.fallback())
   exchange.relay.usage = answer.usage ?? exchange.relay.usage
   exchange.relay.truncated = end.truncated

@@ -25,6 +25,9 @@ export interface RelaySettings {
   readonly timers: Timers
 }
 
+/** How long a seller's connection stays behind the protocol's end, milliseconds. */
+const LINGER_MS = 1000
+
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 
 /** So many blanks may stand before an answer: some sellers keep a connection open with them. */
@@ -126,6 +129,23 @@ export class RelaySession {
       if (!isUndecided(ahead.text)) break
     }
     return ahead.text
+  }
+
+  /**
+   * The answer is through: its connection has a moment to end by itself, so that it can be used again, and goes then. What
+   * still comes, heartbeats for example, is nobody's.
+   */
+  linger(chunks: AsyncGenerator<Uint8Array, void, undefined>): void {
+    const cancel = this.letGoSoon()
+    const readOn = async (): Promise<void> => {
+      for (let step = await chunks.next(); step.done !== true;) step = await chunks.next()
+    }
+    readOn().then(cancel, cancel)
+  }
+
+  /** Lets go of the seller's body in a second. @returns calls it off */
+  letGoSoon(): () => void {
+    return this.settings.timers.after(LINGER_MS, () => this.letGo())
   }
 
   /** Lets go of the seller's body. */

@@ -82,21 +82,28 @@ async function relayBy(
 async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void> {
   ends.open()
   ends.flush()
+  let cancel: (() => void) | undefined
   try {
     for await (const chunk of ends.chunks()) {
       await ends.client.write(chunk)
       await tap?.push(chunk)
       // At once: who leaves before the end has used it all the same.
       noteUsage(ends, tap)
+      // Heartbeats behind the protocol's end do not keep the connection.
+      if (tap?.ended === true) cancel ??= ends.letGoSoon()
     }
     await tap?.end()
     noteUsage(ends, tap)
     ends.end()
   } catch (error) {
-    ends.broke(error)
     await tap?.end()
     noteUsage(ends, tap)
+    // Behind the protocol's end nothing of the answer is lost.
+    if (tap?.ended === true) return ends.end()
+    ends.broke(error)
     ends.cut()
+  } finally {
+    cancel?.()
   }
 }
 

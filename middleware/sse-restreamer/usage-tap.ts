@@ -16,11 +16,14 @@ export interface UsageTap {
   /** To be waited for when the last byte is through. */
   end(): Promise<void>
   readonly usage: Usage | undefined
+  /** Whether the protocol's last event came: nothing of the answer follows. */
+  readonly ended: boolean
 }
 
 interface Reader {
   push(chunk: Uint8Array): unknown
   readonly usage: Usage | undefined
+  readonly ended?: boolean
 }
 
 /** What a compressed answer may grow to before its usage is given up, bytes: no answer of a model is as large. */
@@ -38,6 +41,10 @@ class ReaderByBytes implements Reader {
 
   get usage(): Usage | undefined {
     return this.#reader?.usage
+  }
+
+  get ended(): boolean {
+    return this.#reader?.ended ?? false
   }
 
   push(chunk: Uint8Array): void {
@@ -70,6 +77,9 @@ export function usageTap(headers: Reply['headers']): UsageTap {
     get usage() {
       return reader.usage
     },
+    get ended() {
+      return reader.ended
+    },
   }
 }
 
@@ -93,6 +103,10 @@ class DecodingTap implements UsageTap {
 
   get usage(): Usage | undefined {
     return this.#reader.usage
+  }
+
+  get ended(): boolean {
+    return this.#reader.ended ?? false
   }
 
   async push(chunk: Uint8Array): Promise<void> {

@@ -2,7 +2,8 @@
 import { scanTopLevel } from '../json/json-scan.ts'
 import { isFilledChoice } from './answer-check.ts'
 import { ERROR_MEMBERS, errorIn, isNothing, likelyErrorIn } from './error-signs.ts'
-import { objects, type Json, type StreamEvent } from './stream-json.ts'
+import { finishOf } from './finish-reason.ts'
+import { isJson, LAST_EVENTS, objects, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
@@ -26,6 +27,8 @@ export class AnswerProgress implements StreamProgress {
   #identity: ChunkIdentity = { id: undefined, model: undefined, created: undefined }
   readonly #seen = new Set<number>()
   readonly #finished = new Set<number>()
+  /** Choices whose last chunk has a reason that is not known. */
+  readonly #ending = new Set<number>()
   #hasContent = false
   #done = false
   #usage: Usage | undefined
@@ -43,7 +46,17 @@ export class AnswerProgress implements StreamProgress {
   }
 
   get hasContent(): boolean {
-    return this.#hasContent || this.#finished.size > 0
+    return this.#hasContent || this.#finished.size > 0 || (this.#done && this.#ending.size > 0)
+  }
+
+  get mayBeComplete(): boolean {
+    if (this.complete) return true
+    const open = this.#openChoices()
+    return this.#seen.size > 0 && open.every((index) => this.#ending.has(index))
+  }
+
+  get ended(): boolean {
+    return this.#done
   }
 
   /** Whether the answer is whole: `[DONE]` came, or every choice seen has its `finish_reason`. */
@@ -124,6 +137,7 @@ export class AnswerProgress implements StreamProgress {
     const error = (holdsAnswer ? errorIn(given) : likelyErrorIn(given)) ?? this.#failed
     if (error !== undefined) return { error }
     this.#hasContent ||= this.#shape === 'other' || isContent(given)
+    this.#done ||= this.#shape === 'other' && LAST_EVENTS.has(given['type'])
     return isEmpty && hasUsage ? 'usage' : 'whole'
   }
 
@@ -150,8 +164,14 @@ export class AnswerProgress implements StreamProgress {
       const reason = property(choice, 'finish_reason')
       this.#failed ??= errorIn({ error: property(choice, 'error') })
       if (reason === 'error') this.#failed ??= 'finish_reason: error'
-      else if (typeof reason === 'string' && this.#seen.has(index)) this.#finished.add(index)
+      else if (this.#seen.has(index)) this.#noteFinish(index, choice, finishOf(reason))
     }
+  }
+
+  #noteFinish(index: number, choice: unknown, finish: ReturnType<typeof finishOf>): void {
+    if (finish === 'ends') this.#finished.add(index)
+    else if (finish === 'may_end') this.#ending.add(index)
+    else if (isJson(choice) && isFilledChoice(choice)) this.#ending.delete(index)
   }
 
   /** Anthropic reports the input tokens in the first event and the output tokens in the last. */

@@ -1,4 +1,5 @@
 /** Anthropic messages: converts a JSON response to events and back (Anthropic API, "Streaming messages"). */
+import { finishReason } from './finish-reason.ts'
 import {
   Gathered,
   indexOr,
@@ -40,7 +41,7 @@ export function anthropicEvents(answer: Json): StreamEvent[] | undefined {
     push({ type: 'content_block_stop', index })
   }
   push(
-    messageDelta(answer['stop_reason'] ?? 'end_turn', answer['stop_sequence'] ?? null, {
+    messageDelta(finishReason(answer['stop_reason']) ?? 'end_turn', answer['stop_sequence'] ?? null, {
       output_tokens: 0,
       ...usage,
     }),
@@ -156,11 +157,11 @@ export class AnthropicCollector implements AnswerCollector {
       // A tool called with incomplete input would do something unintended.
       return input === undefined || open ? [] : [{ ...block, input }]
     })
-    const isTruncated = truncated && (this.#end.get('stop_reason') ?? null) === null
+    const reason = finishReason(this.#end.get('stop_reason'), truncated)
     return {
       ...this.#message,
       content,
-      stop_reason: isTruncated ? 'max_tokens' : (this.#end.get('stop_reason') ?? 'end_turn'),
+      stop_reason: reason ?? (truncated ? 'max_tokens' : 'end_turn'),
       stop_sequence: this.#end.get('stop_sequence') ?? null,
       usage: this.usage,
     }

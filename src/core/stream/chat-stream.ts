@@ -1,4 +1,5 @@
 /** Chat completions: converts a JSON response to `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
+import { finishReason } from './finish-reason.ts'
 import {
   Gathered,
   indexOr,
@@ -41,7 +42,8 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
       push(index, { [name]: text }, name === 'content' ? logprobs : {})
       if (name === 'content') logprobs = {}
     }
-    for (const [at, call] of objects(source['tool_calls']).entries()) {
+    const calls = objects(source['tool_calls'])
+    for (const [at, call] of calls.entries()) {
       push(index, { tool_calls: [{ ...call, index: at }] })
     }
     const end = {
@@ -49,7 +51,7 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
       index,
       delta: {},
       ...logprobs,
-      finish_reason: choice['finish_reason'] ?? 'stop',
+      finish_reason: finishReason(choice['finish_reason']) ?? (calls.length > 0 ? 'tool_calls' : 'stop'),
     }
     events.push({ data: { ...base, choices: [end] } })
   }
@@ -106,7 +108,7 @@ export class ChatCollector implements AnswerCollector {
       choice.hasLogprobs = true
       choice.logprobs.joinAll(logprobs)
     }
-    choice.finish = piece['finish_reason'] ?? choice.finish
+    choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
     choice.rest.put(piece, 'index', 'delta', 'logprobs', 'finish_reason', 'usage')
     if (isJson(piece['usage'])) this.#usage ??= piece['usage']
   }
@@ -123,7 +125,9 @@ export class ChatCollector implements AnswerCollector {
           ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => call.toJson()) }),
         },
         ...(hasLogprobs ? { logprobs: logprobs.toJson() } : {}),
-        finish_reason: finish ?? (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
+        finish_reason:
+          finishReason(finish, truncated) ??
+          (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
       }
     })
     const usage = isJson(this.#usage) ? { usage: this.#usage } : {}

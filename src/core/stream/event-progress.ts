@@ -2,7 +2,8 @@
 import { AnthropicCollector, messageDelta } from './anthropic-stream.ts'
 import { ResponsesCollector } from './responses-stream.ts'
 import { errorIn, likelyErrorIn } from './error-signs.ts'
-import { isJson, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
+import { finishOf } from './finish-reason.ts'
+import { isJson, LAST_EVENTS, member, parseJson, type Json, type StreamEvent } from './stream-json.ts'
 import { readUsage, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
@@ -12,8 +13,6 @@ import { brokenOff, type TruncationFallback } from './truncation.ts'
  * events that are added at the end contain only what came before.
  */
 const MAX_KEPT_BYTES = 262_144
-
-const WHOLE: ReadonlySet<unknown> = new Set(['response.completed', 'response.incomplete', 'message_stop'])
 
 /** Events of Responses that only say that something begins. */
 const BEGINNINGS: ReadonlySet<string> = new Set([
@@ -46,8 +45,16 @@ abstract class EventProgress implements StreamProgress {
     return this.#complete || this.#done
   }
 
+  get mayBeComplete(): boolean {
+    return this.complete
+  }
+
+  get ended(): boolean {
+    return this.#complete || this.#done
+  }
+
   /** Whether the last event itself came. */
-  protected get ended(): boolean {
+  protected get stopCame(): boolean {
     return this.#complete
   }
 
@@ -65,7 +72,7 @@ abstract class EventProgress implements StreamProgress {
     if (!event) return 'partial'
     const words = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
     if (words !== undefined) return { error: words }
-    if (WHOLE.has(event['type'])) this.#complete = true
+    if (LAST_EVENTS.has(event['type'])) this.#complete = true
     this.#hasContent ||= this.isContent(event)
     this.#kept += value.length
     const kept = this.#kept <= MAX_KEPT_BYTES || this.#complete ? event : outlineOf(event)
@@ -145,6 +152,7 @@ export class ResponsesProgress extends EventProgress {
 export class AnthropicProgress extends EventProgress {
   readonly #answer = new AnthropicCollector()
   #stopped = false
+  #mayBeStopped = false
 
   get usage(): Usage | undefined {
     return readUsage(this.#answer.usage)
@@ -154,9 +162,13 @@ export class AnthropicProgress extends EventProgress {
     return super.complete || this.#stopped
   }
 
+  override get mayBeComplete(): boolean {
+    return this.complete || this.#mayBeStopped
+  }
+
   protected isContent(event: Json): boolean {
     const { type, delta } = event
-    if (type === 'message_delta') return isStopReason(member(delta, 'stop_reason'))
+    if (type === 'message_delta') return finishOf(member(delta, 'stop_reason')) === 'ends'
     // A message that the model ended at once.
     if (type === 'message_stop') return this.#answer.message !== undefined
     if (type === 'content_block_stop') return true
@@ -166,14 +178,15 @@ export class AnthropicProgress extends EventProgress {
 
   protected keep(event: Json): void {
     this.#answer.add(event)
-    if (event['type'] === 'message_delta' && isStopReason(member(event['delta'], 'stop_reason'))) {
-      this.#stopped = true
-    }
+    if (event['type'] !== 'message_delta') return
+    const finish = finishOf(member(event['delta'], 'stop_reason'))
+    if (finish === 'ends') this.#stopped = true
+    this.#mayBeStopped ||= finish !== undefined
   }
 
   /** The answer is whole with its stop reason; clients wait for the last event. */
   override closing(): StreamEvent[] {
-    return this.ended ? [] : [STOP]
+    return this.stopCame ? [] : [STOP]
   }
 
   truncatedEnd({ requestId, model }: TruncationFallback): StreamEvent[] {
@@ -202,10 +215,6 @@ export class AnthropicProgress extends EventProgress {
     const { message } = brokenOff().toBody().error
     return [{ event: 'error', data: { type: 'error', error: { type: 'api_error', message } } }]
   }
-}
-
-function isStopReason(reason: unknown): boolean {
-  return typeof reason === 'string'
 }
 
 const STOP: StreamEvent = { event: 'message_stop', data: { type: 'message_stop' } }

@@ -79,6 +79,11 @@ export class SseRelay {
     return this.#progress.complete
   }
 
+  /** Whether the protocol's last event was passed on, so that nothing of the answer follows. */
+  get ended(): boolean {
+    return this.#progress.ended && !this.#event.isOpen && !this.#lines.insideOverlongLine
+  }
+
   /** The seller's words, when it ended the stream with an error event: no more of it is relayed. */
   get sellerError(): string | undefined {
     return this.#sellerError
@@ -124,7 +129,7 @@ export class SseRelay {
     const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
     if (this.#event.hasParts) this.#readParts()
     const failed = broken || this.#sellerError !== undefined
-    if (this.#progress.complete && !failed) {
+    if (this.#progress.mayBeComplete && !failed) {
       this.#event.release(out)
       // Anthropic's clients wait for the last event; no client waits for `[DONE]` once every choice has its finish reason.
       if (shape === 'anthropic') this.#add(this.#progress.closing(), out)

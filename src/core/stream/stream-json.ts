@@ -29,6 +29,14 @@ export function answerKind(endpoint: string): AnswerKind | undefined {
   return ENDPOINTS.get(endpoint)
 }
 
+/** Types of the events behind which nothing of an answer follows (Responses, Anthropic). */
+export const LAST_EVENTS: ReadonlySet<unknown> = new Set([
+  'response.completed',
+  'response.incomplete',
+  'response.failed',
+  'message_stop',
+])
+
 const ENDPOINTS: ReadonlyMap<string, AnswerKind> = new Map([
   ['/chat/completions', 'chat'],
   ['/completions', 'text'],

@@ -16,6 +16,10 @@ export interface StreamProgress {
   readonly hasContent: boolean
   /** Whether the answer is whole. */
   readonly complete: boolean
+  /** Whether the answer is whole if nothing follows: it has a finish reason that is not known. */
+  readonly mayBeComplete: boolean
+  /** Whether the protocol's last event came (`[DONE]`, `message_stop`, `response.completed`): nothing of the answer follows. */
+  readonly ended: boolean
   readonly usage: Usage | undefined
   /** What a whole answer still lacks for clients that wait for the protocol's last event. */
   closing(): StreamEvent[]

@@ -1,4 +1,5 @@
 /** Text completions: converts a JSON response to `text_completion` events and back. */
+import { finishReason } from './finish-reason.ts'
 import {
   Gathered,
   indexOr,
@@ -24,7 +25,7 @@ export function textEvents(answer: Json): StreamEvent[] | undefined {
       index,
       text: '',
       logprobs: null,
-      finish_reason: choice['finish_reason'] ?? 'stop',
+      finish_reason: finishReason(choice['finish_reason']) ?? 'stop',
     }
     return [
       { data: { ...base, choices: [{ ...choice, index, finish_reason: null }] } },
@@ -76,7 +77,7 @@ export class TextCollector implements AnswerCollector {
       choice.hasLogprobs = true
       choice.logprobs.joinAll(piece['logprobs'])
     }
-    choice.finish = piece['finish_reason'] ?? choice.finish
+    choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
     choice.rest.put(piece, 'index', 'text', 'logprobs', 'finish_reason')
   }
 
@@ -87,7 +88,7 @@ export class TextCollector implements AnswerCollector {
       index,
       text: choice.text,
       logprobs: choice.hasLogprobs ? choice.logprobs.toJson() : null,
-      finish_reason: choice.finish ?? (truncated ? 'length' : 'stop'),
+      finish_reason: finishReason(choice.finish, truncated) ?? (truncated ? 'length' : 'stop'),
     }))
     const usage = isJson(this.#usage) ? { usage: this.#usage } : {}
     return { ...this.#base.toJson(), object: 'text_completion', choices, ...usage }
