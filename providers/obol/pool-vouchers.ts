@@ -4,7 +4,7 @@
  */
 import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.ts'
 import type { AuthorizationMethod } from '../../src/core/money/assets.ts'
-import { EXACT_PROXY } from '../../src/core/payer/contracts.ts'
+import { EXACT_PROXY } from '../../src/core/evm-contracts.ts'
 import { parseAtomic, toMicroUsd } from '../../src/core/money/money.ts'
 import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
 import {

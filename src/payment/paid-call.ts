@@ -102,6 +102,7 @@ export class PaidCall {
         const authorization = await this.#payer.authorize(quote, held.id, leaving)
         this.#phase('sign', signing)
         if (leaving.aborted) throw new ClientLeftError()
+        refuseOwnWallet(authorization, quote)
         const recording = performance.now()
         const authorized = await ledger
           .authorize(held, authorization.record)
@@ -234,6 +235,16 @@ export class PaidCall {
     const seconds = (performance.now() - since) / 1000
     for (const observer of this.#context.observers) observer({ type: 'phase', phase, seconds })
   }
+}
+
+/** A pool or another program may pay from a wallet that the gate could not know. */
+function refuseOwnWallet({ record }: Authorization, { payTo }: Quote): void {
+  if (record.from.toLowerCase() !== payTo.toLowerCase()) return
+  throw new TollwayError({
+    code: 'payee_not_allowed',
+    message: 'The seller asks to pay the wallet that pays. Nothing was sent.',
+    advice: ['Report it to the seller.'],
+  })
 }
 
 /** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */

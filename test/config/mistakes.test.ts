@@ -182,6 +182,10 @@ describe('values', () => {
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: ["0x209693Bc6afc0C5328bA36FaF03C514EF312287D"] } } }\n`,
       '3:58 policy.sellers["https://s.example.com"].pay_to[0]: must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.',
     ],
+    'a payee that is nobody': [
+      `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: ["0x000000000000000000000000000000000000dead"] } } }\n`,
+      `3:58 policy.sellers["https://s.example.com"].pay_to[0]: is a burn address: money sent there is lost. Name the seller's address.`,
+    ],
     'a seller that is no origin': [
       `${PAID}policy: { sellers: { "https://s.example.com/v1": { pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
       '3:22 policy.sellers["https://s.example.com/v1"]: is not a usable name: it must be the origin of an api_base: https://host or https://host:port, in lower case, with nothing after it.',

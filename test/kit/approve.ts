@@ -2,7 +2,7 @@ import { privateKeyToAccount } from 'viem/accounts'
 import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { connectLocal, mined } from '../../src/app/sandbox/chain/levers.ts'
 import { tokenAbi } from '../../src/app/sandbox/chain/token-artifact.ts'
-import { PERMIT2_ADDRESS } from '../../src/core/payer/contracts.ts'
+import { PERMIT2_ADDRESS } from '../../src/core/evm-contracts.ts'
 
 /** Does what the advice about allowances says: the buyer approves Permit2, with ether for that one transaction. */
 export async function approvePermit2(chain: LocalChain, amount: bigint): Promise<void> {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { privateKeyToAccount } from 'viem/accounts'
 import { bytesToHex, type Hex } from 'viem'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
-import { EXACT_PROXY, PERMIT2_ADDRESS } from '../../src/core/payer/contracts.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS } from '../../src/core/evm-contracts.ts'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/eip3009.ts'
 
 /** USDC on Base Sepolia, as the local chain has it too. */

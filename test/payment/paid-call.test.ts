@@ -6,6 +6,7 @@ import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
 import { signed } from '../store/samples.ts'
+import { offerV2 } from '../kit/quotes.ts'
 import { challenge, NOW, receiptOf, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
 
 const REQUEST = {
@@ -62,6 +63,17 @@ describe('a paid call', () => {
     })
     expect(await pay(engine)).toMatchObject({ code: 'budget_exhausted' })
     expect([signatures, engine.sent.length]).toEqual([0, 0])
+  })
+
+  it('rule 6: sends nothing when the pool would pay the seller from its own address', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    const authorize = engine.payer.authorize.bind(engine.payer)
+    engine.payer.authorize = async (...args) => {
+      const signature = await authorize(...args)
+      return { ...signature, record: { ...signature.record, from: offerV2.payTo.toLowerCase() } }
+    }
+    expect(await pay(engine)).toMatchObject({ code: 'payee_not_allowed' })
+    expect([engine.sent, engine.exchange.payment.charge?.state]).toEqual([[], 'released'])
   })
 
   it.each([

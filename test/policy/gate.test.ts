@@ -128,6 +128,29 @@ describe('an offer outside policy is refused with its own code and says what to 
     expect(quote.payTo).toBe(PAYEE.toLowerCase())
   })
 
+  test.each([
+    ['the zero address', `0x${'0'.repeat(40)}`],
+    ["the token's own contract", USDC],
+    ['the contract of another token', BUILT_IN_ASSETS[0]?.address ?? ''],
+    ['the wallet that pays', '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'],
+    ['the burn address', '0x000000000000000000000000000000000000dEaD'],
+    ['another burn address', '0xdEAD000000000000000042069420694206942069'],
+    ['the last address', `0x${'F'.repeat(40)}`],
+    ['the placeholder of the native coin', `0x${'Ee'.repeat(20)}`],
+    ['a precompile', '0x0000000000000000000000000000000000000004'],
+    ['Permit2', '0x000000000022D473030F116dDEE9F6B43aC78BA3'],
+    ["x402's proxy", '0x402085c248EeA27D92E8b30b2C58ed07f9E20001'],
+  ])('rule 6: %s as payee, pinned or not', (_what, payTo) => {
+    const self = '0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC'
+    for (const payees of [undefined, [payTo.toLowerCase()]]) {
+      const error = refusal(() =>
+        vetOffers(challenge({ ...good, payTo }), ORIGIN, { ...policy, self, payees: () => payees }),
+      )
+      expect(error.code).toBe('payee_not_allowed')
+      expect(error.message).toMatch(/which is .+: the money would not reach a seller/)
+    }
+  })
+
   test('an asset without a USD value', () => {
     const assets = BUILT_IN_ASSETS.map(({ usd: _usd, ...asset }) => asset)
     expect(codeOf(good, { assets })).toBe('unpriced_asset')

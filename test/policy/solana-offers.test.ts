@@ -62,6 +62,12 @@ describe('rule 6: a hostile offer on Solana is refused before anything is signed
     ['the token program as the fee payer', { extra: { feePayer: TOKEN_PROGRAM } }, 'fee_payer_not_allowed'],
     ['the memo program as the fee payer', { extra: { feePayer: MEMO_PROGRAM } }, 'fee_payer_not_allowed'],
     ['us as the payee', { payTo: self }, 'payee_not_allowed'],
+    [
+      'the incinerator as the payee',
+      { payTo: '1nc1nerator11111111111111111111111111111111' },
+      'payee_not_allowed',
+    ],
+    ['the system program as the payee', { payTo: '1'.repeat(32) }, 'payee_not_allowed'],
     ['a payee that is no address', { payTo: 'seller' }, 'payee_not_allowed'],
     ['a payee on another kind of chain', { payTo: offerV2.payTo }, 'payee_not_allowed'],
     ['a mint that looks like USDC', { asset: createWallet().address }, 'asset_not_allowed'],

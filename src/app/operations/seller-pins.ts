@@ -17,6 +17,7 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { canonicalAddress } from '../../core/money/address.ts'
 import { isSolanaAddress } from '../../core/solana/address.ts'
 import { EVM_ADDRESS } from '../../core/evm.ts'
+import { forbiddenPayee } from '../../core/policy/forbidden-payee.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
 /** The part of a configuration that sellers are about. */
@@ -68,17 +69,18 @@ export async function trustSeller(
 ): Promise<KnownSellers> {
   const apiBase = readApiBase(wish.apiBase)
   const network = wish.network === undefined ? undefined : readNetwork(wish.network)
-  const payTo = wish.payTo === undefined ? undefined : readAddress(wish.payTo)
+  const payTo = wish.payTo === undefined ? undefined : readPayee(wish.payTo, tokensOf(config))
   if (payTo === undefined && wish.price === undefined) {
     throw new ConfigError('Name the address to be paid, or a price: there is nothing to trust otherwise.')
   }
   return await withBooks(config, clock, async (store, audit) => {
     const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
     const assets = assetsFor(config, apiBase, known, network, wish.asset)
+    const payable = payTo === undefined ? [] : assetsAt(assets, payTo)
     const prices =
       wish.price === undefined ? [] : await trustPrices(store, audit, wish, apiBase, assets, known, clock)
     const pins =
-      payTo === undefined ? [] : await trustPins(store, audit, payTo, apiBase, assets, known, clock)
+      payTo === undefined ? [] : await trustPins(store, audit, payTo, apiBase, payable, known, clock)
     return { pins, prices }
   })
 }
@@ -218,6 +220,14 @@ function assetsFor(
   )
 }
 
+/** The tokens whose network has such addresses. */
+function assetsAt(assets: readonly Asset[], payTo: string): Asset[] {
+  const payable = assets.filter(({ network }) => canonicalAddress(network, payTo) !== undefined)
+  if (payable.length > 0) return payable
+  const networks = [...new Set(assets.map(({ network }) => findNetwork(network)?.alias ?? network))]
+  throw new ConfigError(`${payTo} is not an address on ${networks.join(', ')}.`)
+}
+
 async function withStore<T>(config: SellersConfig, use: (store: Store) => Promise<T>): Promise<T> {
   if (config.store === 'memory') {
     throw new ConfigError(
@@ -260,10 +270,20 @@ function readNetwork(text: string): string {
   throw new ConfigError(unknownName('network', text, networkNames()))
 }
 
-function readAddress(text: string): string {
-  if (EVM_ADDRESS.test(text)) return text.toLowerCase()
-  if (isSolanaAddress(text)) return text
-  throw new ConfigError(`"${text}" is not an address: 0x and 40 hex digits, or on Solana 32 bytes in base58.`)
+function readPayee(text: string, tokens: readonly string[]): string {
+  const payTo = EVM_ADDRESS.test(text) ? text.toLowerCase() : text
+  if (!EVM_ADDRESS.test(text) && !isSolanaAddress(text)) {
+    throw new ConfigError(
+      `"${text}" is not an address: 0x and 40 hex digits, or on Solana 32 bytes in base58.`,
+    )
+  }
+  const forbidden = forbiddenPayee(payTo, tokens, undefined)
+  if (forbidden === undefined) return payTo
+  throw new ConfigError(`${payTo} is ${forbidden}: money sent there is lost. Name the seller's address.`)
+}
+
+function tokensOf({ assets }: SellersConfig): string[] {
+  return assets.map(({ address }) => address)
 }
 
 function readPrice(text: string, decimals: number, symbol: string): bigint {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { AuthorizationRecord } from '../charge/charge.ts'
-import { PERMIT2_ADDRESS } from './contracts.ts'
+import { PERMIT2_ADDRESS } from '../evm-contracts.ts'
 import { parseAtomic } from '../money/money.ts'
 import { sponsoringExtension, typedPermit } from './permit2.ts'
 import { GAS_SPONSORING } from '../x402/x402.ts'

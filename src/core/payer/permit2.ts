@@ -1,7 +1,7 @@
 /** Permit2 as x402 uses it: the authorization of a quote, its allowance, and the approval that a wallet needs once. */
 import { findEvmNetwork, type Asset } from '../money/assets.ts'
 import type { AuthorizationRecord } from '../charge/charge.ts'
-import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../evm-contracts.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit2, TypedPermit } from './typed-message.ts'
 import { GAS_SPONSORING } from '../x402/x402.ts'

@@ -2,7 +2,7 @@
  * Everything an EVM signer may sign: four kinds of EIP-712 messages, and nothing else (rule 6). What must never vary (contracts,
  * spenders, types) is filled in here and never taken from the request, so that no message with another meaning can be composed.
  */
-import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from './contracts.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../evm-contracts.ts'
 
 /** A contract's EIP-712 domain. */
 export interface TokenDomain {

@@ -15,7 +15,7 @@ export interface GatePolicy {
   readonly maxValiditySeconds: number
   /** The payees allowed for this seller, network and asset (EVM: in lower case); `undefined` when none is pinned yet. */
   payees(network: string, asset: string): readonly string[] | undefined
-  /** The paying wallet, where the payer has one: on Solana it must not be paid, nor pay the network's fee. */
+  /** The paying wallet, where the payer has one: it must never be paid, nor pay the network's fee on Solana. */
   readonly self?: string | undefined
   /** Whether the payer can make this kind of payment. */
   supports(offer: Offer): boolean

@@ -8,6 +8,7 @@ import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { printable } from '../printable.ts'
+import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy, PriceLimit } from './gate-policy.ts'
 import {
   describeKinds,
@@ -228,8 +229,17 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       ],
     }
   }
-  const solana =
-    method === 'solana' ? solanaTermsOf(offer, { asset, amount, payTo, self: policy.self }) : undefined
+  const tokens = policy.assets.map(({ address }) => address)
+  const forbidden = forbiddenPayee(payTo, tokens, policy.self)
+  if (forbidden !== undefined) {
+    return {
+      stage: 5,
+      code: 'payee_not_allowed',
+      message: `The seller asks for payment to ${payTo}, which is ${forbidden}: the money would not reach a seller.`,
+      advice: ['Report it to the seller.'],
+    }
+  }
+  const solana = method === 'solana' ? solanaTermsOf(offer, { asset, amount, self: policy.self }) : undefined
   if (solana && 'code' in solana) return { stage: 5, ...solana }
   const validity = readValidity(offer.maxTimeoutSeconds)
   if (validity === undefined) {

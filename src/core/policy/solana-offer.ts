@@ -27,11 +27,7 @@ export interface SolanaTerms {
 export interface SolanaRefusal {
   readonly code: Extract<
     ErrorCode,
-    | 'amount_invalid'
-    | 'fee_payer_not_allowed'
-    | 'memo_not_allowed'
-    | 'no_supported_offer'
-    | 'payee_not_allowed'
+    'amount_invalid' | 'fee_payer_not_allowed' | 'memo_not_allowed' | 'no_supported_offer'
   >
   readonly message: string
   readonly advice: readonly string[]
@@ -43,26 +39,17 @@ const REPORT = ['Report it to the seller.']
 export interface SolanaParties {
   readonly asset: Asset
   readonly amount: bigint
-  /** A Solana address. */
-  readonly payTo: string
   /** The paying wallet; `undefined` where no wallet of ours pays. */
   readonly self: string | undefined
 }
 
 /** Reads and checks what is particular to Solana; token accounts are checked where they are derived. */
 export function solanaTermsOf({ extra }: Offer, parties: SolanaParties): SolanaTerms | SolanaRefusal {
-  const { asset, amount, payTo, self } = parties
+  const { asset, amount, self } = parties
   if (amount > MAX_AMOUNT) {
     return {
       code: 'amount_invalid',
       message: 'The offered amount does not fit into the 64 bits that tokens on Solana are counted in.',
-      advice: REPORT,
-    }
-  }
-  if (payTo === self) {
-    return {
-      code: 'payee_not_allowed',
-      message: 'The seller asks to pay the paying wallet itself.',
       advice: REPORT,
     }
   }

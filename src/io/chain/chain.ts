@@ -12,7 +12,7 @@ import {
   toEventSelector,
   type Hex,
 } from 'viem'
-import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
+import { PERMIT2_ADDRESS } from '../../core/evm-contracts.ts'
 import type { ChainBlock } from '../../core/charge/reconcile.ts'
 import type { ChainOptions, Finality } from './chain-options.ts'
 import { nodeClient } from './node-client.ts'

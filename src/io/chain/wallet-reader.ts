@@ -1,6 +1,6 @@
 /** Reads what a wallet can pay on one network, from the latest block: the result only predicts failures and never proves a payment. */
 import { erc20Abi, getAddress, parseAbi } from 'viem'
-import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
+import { PERMIT2_ADDRESS } from '../../core/evm-contracts.ts'
 import { asking, ChainError } from './chain.ts'
 import { nodeClient } from './node-client.ts'
 

@@ -1,6 +1,6 @@
 /** Reads from the chain what `decide` needs to judge one charge, and rejects answers that contradict each other. */
 import type { AuthorizationRecord, Charge } from '../../core/charge/charge.ts'
-import { PERMIT2_ADDRESS } from '../../core/payer/contracts.ts'
+import { PERMIT2_ADDRESS } from '../../core/evm-contracts.ts'
 import type { ChainBlock, ChainTransfer, Observation, Reading } from '../../core/charge/reconcile.ts'
 import type { BlockSearch } from './chain-blocks.ts'
 import { ChainError, TOPICS, type ChainLog, type ChainReader } from '../chain/chain.ts'

@@ -4,7 +4,7 @@
  */
 import type { Hex } from 'viem'
 import { keccak256, toHex } from 'viem/utils'
-import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../core/payer/contracts.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../core/evm-contracts.ts'
 import type { TypedMessage } from '../../core/payer/typed-message.ts'
 import { EVM_ADDRESS, MAX_UINT256 } from '../../core/evm.ts'
 

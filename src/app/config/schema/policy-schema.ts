@@ -36,7 +36,7 @@ export const policy = z
       .record(
         leaf.origin(),
         z.strictObject({
-          pay_to: z.array(leaf.anyAddress()).min(1).meta({
+          pay_to: z.array(leaf.payee()).min(1).meta({
             description: 'Addresses this seller may be paid at, for every network.',
             example: '["0x209693bc6afc0c5328ba36faf03c514ef312287c"]',
           }),

@@ -15,6 +15,7 @@ import {
 import { isSolanaAddress } from '../../../core/solana/address.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { parseAtomic, parseRate, parseUsd } from '../../../core/money/money.ts'
+import { forbiddenPayee } from '../../../core/policy/forbidden-payee.ts'
 import { parseRatio } from '../../../core/policy/price-change.ts'
 import { parseInstant } from '../../../core/instant.ts'
 import { isTimezone, parseWindow } from '../../../core/budget/window.ts'
@@ -136,6 +137,17 @@ export const anyAddress = () =>
     if (isSolanaAddress(text)) return text
     return isAddress(text, { strict: true }) ? text.toLowerCase() : undefined
   }, 'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.')
+
+/** An address that may be paid: an {@link anyAddress} that belongs to somebody. */
+export const payee = () =>
+  anyAddress().superRefine((text, context) => {
+    const forbidden = forbiddenPayee(text, [], undefined)
+    if (forbidden === undefined) return
+    context.addIssue({
+      code: 'custom',
+      message: `is ${forbidden}: money sent there is lost. Name the seller's address.`,
+    })
+  })
 
 /** An EVM address, lower-cased. Mixed case must carry a right EIP-55 checksum, so that a slip is seen. */
 export const address = () =>

@@ -1,6 +1,6 @@
 import type { Address, Hash, Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../../core/payer/contracts.ts'
+import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../../../core/evm-contracts.ts'
 import { localAccounts, publishedMnemonic } from './accounts.ts'
 import type { LocalAccounts } from './accounts.ts'
 import { startAnvil } from './anvil-process.ts'
