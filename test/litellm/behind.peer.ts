@@ -1,5 +1,5 @@
 /** The real LiteLLM behind a gateway, in a loop around it, and its config.yaml as the gateway's own. */
-import type { Readable } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../src/app/config/load.ts'
 import { serveOnLoopback, type LoopbackServer } from '../../src/app/sandbox/shared/loopback.ts'
@@ -68,9 +68,9 @@ beforeEach(async () => {
 
 /** Passes everything on and keeps the last answer. */
 async function recorder(target: string): Promise<LoopbackServer> {
-  return await serveOnLoopback(async (request, response) => {
+  const passOn = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = []
-    for await (const chunk of request as Readable) chunks.push(chunk as Buffer)
+    for await (const chunk of request) chunks.push(chunk as Buffer)
     const { authorization = '', 'content-type': type = 'application/json' } = request.headers
     const answer = await fetch(`${target}${request.url}`, {
       method: request.method ?? 'GET',
@@ -87,6 +87,9 @@ async function recorder(target: string): Promise<LoopbackServer> {
       response.write(piece)
     }
     response.end()
+  }
+  return await serveOnLoopback((request, response) => {
+    passOn(request, response).catch(() => response.destroy())
   })
 }
 
