@@ -38,6 +38,8 @@ describe('the exit code', () => {
       'price_above_limit',
       'price_unstable',
       'payee_not_allowed',
+      'fee_payer_not_allowed',
+      'memo_not_allowed',
       'asset_not_allowed',
       'network_not_allowed',
       'host_not_allowed',
