@@ -15,7 +15,8 @@ import type { Authorization, ChargeOutcome, Provider } from '../../src/core/paye
 import { Quote } from '../../src/core/policy/gate.ts'
 import { Semaphore } from '../../src/core/semaphore.ts'
 import { systemTimers, type Timers } from '../../src/core/timers.ts'
-import { encodePayment, furtherNames } from '../../src/core/x402/x402.ts'
+import { furtherNames } from '../../src/core/x402/payment-headers.ts'
+import { encodePayment } from '../../src/core/x402/x402.ts'
 import { ShimFault, startShim, type ShimCall } from '../../src/io/external-payers/shim.ts'
 
 /** Makes the external program call the shim. */

@@ -14,6 +14,7 @@ import {
   TERMS_CHANGED,
   type VerdictError,
 } from '../core/charge/judge-paid-answer.ts'
+import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
 import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
   readBounded,
@@ -131,7 +132,7 @@ export class PaidCall {
   /** Sends the signed request once. It is not ended when the client leaves: the seller may have taken the money already. */
   async #send(charge: Charge, authorization: Authorization): Promise<IncomingReply> {
     const { name, value } = authorization.header
-    const names = [name, ...(authorization.alsoAs ?? [])]
+    const names = paymentHeaderNames(name, authorization.alsoAs, this.#call.candidate.route.paymentHeader)
     const sending = performance.now()
     const isEarly = this.#call.candidate.route.earlyKeepalive === true
     const endKeepAlives = isEarly ? this.#exchange.payment.sendKeepAlives?.() : undefined

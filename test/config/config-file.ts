@@ -50,6 +50,7 @@ payers:
     kind: direct
     key: "\${env:WALLET_KEY}"
     networks: [base-sepolia, "eip155:8453", base]
+    header: auto
   locked:
     kind: direct
     keystore:
@@ -123,6 +124,7 @@ model_list:
     catalogue: true
     reduce_max_tokens: 256
     send_traceparent: true
+    payment_header: both
     on_disconnect: abort
     always_stream: true
     early_keepalive: true

@@ -50,8 +50,8 @@ export class Quote {
   readonly solana: SolanaTerms | undefined
   readonly offer: Offer
   readonly resource: unknown
-  /** See `Challenge.offersInBody`. */
-  readonly offersInBody: boolean
+  /** See `Challenge.readsXPayment`. */
+  readonly readsXPayment: boolean
   readonly #vetted = true
 
   constructor(key: typeof QUOTE_KEY, fields: Pick<Quote, keyof Quote>) {
@@ -69,7 +69,7 @@ export class Quote {
     this.solana = fields.solana
     this.offer = fields.offer
     this.resource = fields.resource
-    this.offersInBody = fields.offersInBody
+    this.readsXPayment = fields.readsXPayment
     Object.freeze(this)
   }
 
@@ -286,7 +286,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     solana,
     offer,
     resource: challenge.resource,
-    offersInBody: challenge.offersInBody === true,
+    readsXPayment: challenge.readsXPayment === true,
   }
   return new Quote(QUOTE_KEY, fields)
 }

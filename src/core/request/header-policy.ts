@@ -1,4 +1,4 @@
-import { PAYMENT_HEADERS } from '../x402/x402.ts'
+import { PAYMENT_HEADERS } from '../x402/payment-headers.ts'
 import type { Reply } from './exchange.ts'
 
 /** Headers of one connection only (RFC 9110, section 7.6.1, and the older ones still met). */

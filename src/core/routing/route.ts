@@ -1,5 +1,6 @@
 /** Model routes, in LiteLLM's vocabulary: the most specific name wins, then `order`. */
 import { ConfigError } from '../errors.ts'
+import type { PaymentHeaderChoice } from '../x402/payment-headers.ts'
 import { EXPORT_ROUTE } from '../vouchers/voucher.ts'
 
 /** The timeouts of one route, milliseconds; the gateway's by default. */
@@ -50,6 +51,8 @@ export interface Route {
   readonly forwardCredentials?: boolean | undefined
   /** The User-Agent sent to a paid seller; default `tollway`. */
   readonly userAgent?: string | undefined
+  /** The header that this seller reads payments from; default the one of the x402 version. */
+  readonly paymentHeader?: PaymentHeaderChoice | undefined
   /** Lower is tried first. */
   readonly order: number
   /** Relative share of requests among routes of the same name and order, with `strategy: weighted`; default 1; 0 is tried last. */

@@ -4,20 +4,9 @@
  */
 import { findNetwork } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
+import { echoedResource, HEADERS, readsXPayment } from './payment-headers.ts'
 import { decodeBase58 } from '../solana/base58.ts'
 import { SIGNATURE_BYTES } from '../solana/transaction.ts'
-
-/** Header names, lower case as Node gives them. */
-export const HEADERS = {
-  required: 'payment-required',
-  signature: 'payment-signature',
-  response: 'payment-response',
-  paymentV1: 'x-payment',
-  responseV1: 'x-payment-response',
-} as const
-
-/** Every header that carries a payment: none of them may reach a client, another origin or a redirect. */
-export const PAYMENT_HEADERS: readonly string[] = Object.values(HEADERS)
 
 /** The largest PAYMENT-REQUIRED header and 402 body that are read, in bytes. Real ones are 0.6 to 10 kB. */
 export const MAX_CHALLENGE_BYTES = 65_536
@@ -55,8 +44,8 @@ export interface Challenge {
   readonly extensions: Readonly<Record<string, unknown>>
   /** The seller's own `error` text: for the audit record only. */
   readonly error: string | undefined
-  /** Whether the JSON body carries v2 offers too; official v2 sellers leave it empty. See {@link furtherNames}. */
-  readonly offersInBody?: boolean | undefined
+  /** Whether the seller reads v2 payments from X-PAYMENT. See `payment-headers.ts`. */
+  readonly readsXPayment?: boolean | undefined
 }
 
 /** The parts of a 402 response that {@link decodeChallenge} reads. */
@@ -117,18 +106,16 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
   }
   if (offers.length === 0) throw undecodable('none of its offers has a scheme, network, asset and payTo')
   const error = typeof json['error'] === 'string' ? json['error'].slice(0, 500) : undefined
-  const offersInBody = version === 2 && (header === undefined || carriesOffers(source))
-  return { x402Version: version, offers, others, resource: json['resource'], extensions, error, offersInBody }
-}
-
-function carriesOffers({ body }: ChallengeSource): boolean {
-  const json = parseJson(Buffer.from(body).toString('utf8'))
-  return (
-    isRecord(json) &&
-    json['x402Version'] === 2 &&
-    Array.isArray(json['accepts']) &&
-    json['accepts'].length > 0
-  )
+  return {
+    x402Version: version,
+    offers,
+    others,
+    resource: json['resource'],
+    extensions,
+    error,
+    readsXPayment:
+      version === 2 && readsXPayment(header && json, parseJson(Buffer.from(source.body).toString('utf8'))),
+  }
 }
 
 function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
@@ -206,25 +193,15 @@ export function encodePayment(
       value: encodeBase64Json({ x402Version: 1, scheme: offer.scheme, network, payload }),
     }
   }
+  const echoed = echoedResource(resource)
   const message = {
     x402Version: 2,
     payload,
-    ...(resource === undefined ? {} : { resource }),
+    ...(echoed === undefined ? {} : { resource: echoed }),
     accepted: offer.raw,
     ...(extensions === undefined ? {} : { extensions }),
   }
   return { name: HEADERS.signature, value: encodeBase64Json(message) }
-}
-
-/**
- * The further header names to send a v2 payment under. Obol's sellers put their v2 offers into the body of the 402 and read the
- * payment only from X-PAYMENT, v1's header. Both headers carry the same authorization and nonce, so it can be taken only once.
- */
-export function furtherNames(
-  { offersInBody }: Pick<Challenge, 'offersInBody'>,
-  header: { readonly name: string },
-): { readonly alsoAs?: readonly string[] } {
-  return offersInBody === true && header.name === HEADERS.signature ? { alsoAs: [HEADERS.paymentV1] } : {}
 }
 
 /** Standard (not URL-safe) base64 of the JSON text, as both versions use. */

@@ -14,6 +14,8 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('catalogue', route.catalogue),
     ...only('reduce_max_tokens', route.reduceMaxTokens),
     ...only('send_traceparent', route.sendTraceparent),
+    ...only('payment_header', route.paymentHeader),
+    ...only('user_agent', route.userAgent),
     ...only('when', whenOf(route)),
     ...only('timeouts_seconds', timesOf(route)),
     ...only('context_window', route.info?.contextWindow),

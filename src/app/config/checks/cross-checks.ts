@@ -130,12 +130,14 @@ function checkFilledBy(config: Fields): RouteFinding[] {
   })
 }
 
+const PAID_ONLY = ['catalogue', 'reduce_max_tokens', 'send_traceparent', 'payment_header', 'user_agent']
+
 function checkRoutes(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []
   return items(config, 'model_list').flatMap(({ path, fields }): RouteFinding[] => {
     const findings: RouteFinding[] = []
     const payer = fields['payer']
-    for (const key of ['catalogue', 'reduce_max_tokens', 'send_traceparent']) {
+    for (const key of PAID_ONLY) {
       if (payer === undefined && fields[key] !== undefined && fields[key] !== false) {
         findings.push({
           path: [...path, key],

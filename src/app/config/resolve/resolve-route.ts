@@ -24,6 +24,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     catalogue: route.catalogue ?? isBlockrun(route, payers),
     reduceMaxTokens: route.reduce_max_tokens,
     sendTraceparent: route.send_traceparent,
+    ...headersFor(route, payers),
     when: route.when && resolveCondition(route.when),
     timeouts: route.timeouts && {
       connectMs: route.timeouts.connect_seconds,
@@ -32,6 +33,19 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
       totalMs: route.timeouts.total_seconds,
     },
     info: route.model_info && resolveInfo(route.model_info),
+  }
+}
+
+/** The headers that this seller gets: the route's own words come before its payer's. */
+function headersFor(
+  route: CheckedRoute,
+  payers: CheckedConfig['payers'],
+): Pick<Route, 'paymentHeader' | 'userAgent'> {
+  const payer = route.payer === undefined ? undefined : payers[route.payer]
+  const payersHeader = payer && 'header' in payer ? payer.header : undefined
+  return {
+    paymentHeader: route.payment_header ?? payersHeader,
+    userAgent: route.user_agent ?? payer?.user_agent,
   }
 }
 

@@ -1,6 +1,7 @@
 /** Payers that are other programs, or hold their keys where another program does. */
 import { z } from 'zod'
 import { isLoopbackHost } from '../values/addresses.ts'
+import { sellerHeaders } from './seller-headers.ts'
 import * as leaf from './scalar-fields.ts'
 
 const networks = () =>
@@ -35,6 +36,7 @@ const agentcashWallet = z.strictObject({
     example: '/var/lib/me/.agentcash/wallet.json',
   }),
   networks: networks().default(['eip155:8453']),
+  ...sellerHeaders,
 })
 
 /** `kind: agentcash, mode: mcp` and `mode: cli`. */
@@ -58,6 +60,7 @@ const agentcashProgram = z.strictObject({
     example: '[--dev]',
   }),
   networks: networks().default(['eip155:8453']),
+  ...sellerHeaders,
   concurrency: concurrency('default 8 (`mcp`) and 2 (`cli`).'),
   timeout_seconds: leaf.seconds(28).prefault(25).meta({
     description: 'Longest wait for a place and its signature; a reservation lasts 30 s.',
@@ -95,6 +98,7 @@ export const obolSidecar = z.strictObject({
       example: '127.0.0.1:8403',
     }),
   networks: networks(),
+  ...sellerHeaders,
   concurrency: concurrency(
     'default 1: an x402-buyer may hand out a held authorization again when it reloads.',
   ),

@@ -46,15 +46,11 @@ export const obolPool = z
         description: 'Between two looks at the files, or at what was bought; 0 for only on request.',
         example: '5',
       }),
-    user_agent: z
-      .string()
-      .regex(/^[\x20-\x7e]{1,200}$/, 'must be at most 200 printable ASCII characters')
-      .optional()
-      .meta({
-        description:
-          'User-Agent sent to sellers; default `tollway`. `tollway serve --obol` takes it from OBOL_BUYER_USER_AGENT.',
-        example: 'obol-buy-x402/1.0',
-      }),
+    user_agent: leaf.userAgent().optional().meta({
+      description:
+        'User-Agent sent to sellers; default `tollway`. `tollway serve --obol` takes it from OBOL_BUYER_USER_AGENT.',
+      example: 'obol-buy-x402/1.0',
+    }),
     max_vouchers: z
       .int()
       .min(1)

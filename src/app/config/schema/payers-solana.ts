@@ -1,6 +1,7 @@
 /** A payer that signs on Solana. */
 import { z } from 'zod'
 import { keystore, onePlace } from './key-place.ts'
+import { sellerHeaders } from './seller-headers.ts'
 import * as leaf from './scalar-fields.ts'
 
 const PLACES = ['key', 'keystore', 'agentcash_wallet'] as const
@@ -29,5 +30,6 @@ export const solana = z
         'Solana networks it may pay on: solana, solana-devnet, or CAIP-2 ids. Each needs its node under chains.',
       example: '[solana]',
     }),
+    ...sellerHeaders,
   })
   .superRefine((entry, context) => onePlace(entry, PLACES, context))

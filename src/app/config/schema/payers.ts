@@ -3,6 +3,7 @@ import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 import { keystore, onePlace } from './key-place.ts'
 import { agentcash, obolSidecar } from './payers-external.ts'
+import { sellerHeaders } from './seller-headers.ts'
 import { obolPool } from './payers-obol.ts'
 import { solana } from './payers-solana.ts'
 
@@ -46,6 +47,7 @@ const direct = z
       .array(leaf.evmNetwork())
       .min(1)
       .meta({ description: 'EVM networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
+    ...sellerHeaders,
   })
   .superRefine((entry, context) => onePlace(entry, SIGNERS, context))
 

@@ -1,5 +1,6 @@
 /** The keys of a route beyond who sells and who pays, and those of the router. */
 import { z } from 'zod'
+import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import { STRATEGIES } from '../../../core/routing/route-order.ts'
 import { ROUTER_DEFAULTS } from '../../../core/routing/router-state.ts'
 import * as leaf from './scalar-fields.ts'
@@ -110,6 +111,15 @@ export const routeOptions = {
     description:
       'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join in; default false: an id that links requests is nothing for strangers. Only with payer: other upstreams always get it.',
     example: 'true',
+  }),
+  payment_header: z.enum(PAYMENT_HEADER_CHOICES).optional().meta({
+    description:
+      'The header this seller reads payments from, instead of payers.<name>.header. Only with payer.',
+    example: 'x-payment',
+  }),
+  user_agent: leaf.userAgent().optional().meta({
+    description: 'User-Agent sent to this seller, instead of payers.<name>.user_agent. Only with payer.',
+    example: 'my-gateway/1.0',
   }),
   when,
   timeouts,

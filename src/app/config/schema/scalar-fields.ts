@@ -341,3 +341,7 @@ export const hostName = () =>
     const lower = text.toLowerCase()
     return HOST_NAME.test(lower) ? lower : undefined
   }, 'must be a host name or address without scheme, port or path, such as gateway.internal or "[::1]".')
+
+/** A User-Agent. */
+export const userAgent = () =>
+  z.string().regex(/^[\x20-\x7e]{1,200}$/, 'must be at most 200 printable ASCII characters')

@@ -1,0 +1,17 @@
+/** What every payer that is pointed at sellers can say about the headers they get. */
+import { z } from 'zod'
+import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
+import * as leaf from './scalar-fields.ts'
+
+/** Keys of an entry of `payers`. A route's own `payment_header` and `user_agent` come first. */
+export const sellerHeaders = {
+  header: z.enum(PAYMENT_HEADER_CHOICES).optional().meta({
+    description:
+      "The header that x402 v2 payments are sent in. `auto`: PAYMENT-SIGNATURE, and X-PAYMENT too for Obol's sellers and those that know no v2 headers.",
+    example: 'auto',
+  }),
+  user_agent: leaf.userAgent().optional().meta({
+    description: 'User-Agent sent to sellers; default `tollway`.',
+    example: 'my-gateway/1.0',
+  }),
+} as const
