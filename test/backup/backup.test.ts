@@ -227,13 +227,13 @@ describe('tollway backup', () => {
     const { code, out, err } = await tollway(target)
     expect([code, err]).toEqual([0, ''])
     expect(out).toMatch(
-      /^Backed up to .*copy\.\nLedger: schema \d+, charges: 1 authorized, 2 held\.\nAudit file: 3 records, the last one with hash [0-9a-f]{64}\.\n$/,
+      /^Backed up to .*copy\.\nLedger: schema \d+, charges: 1 authorized, 2 held\.\nAudit file: 3 records, the last with hash [0-9a-f]{64}\.\n$/,
     )
     const json = await tollway(join(directory, 'other'), '--json')
     expect(JSON.parse(json.out)).toMatchObject({ ledger: { charges: { held: 2, authorized: 1 } } })
   })
 
-  test('ends with 1 for an audit file that is not whole, and with 2 for a mistake', async () => {
+  test('ends with 1 for a damaged audit file, and with 2 for a mistake', async () => {
     await (await fill(3)).close()
     writeFileSync(
       config.audit.path,
@@ -242,7 +242,7 @@ describe('tollway backup', () => {
     const { code, err } = await tollway(join(directory, 'copy'))
     expect([code, err]).toEqual([
       1,
-      'The audit file audit.jsonl is not whole: line 1 is not record 1: its hash does not match its content.\n',
+      'The audit file audit.jsonl is damaged: line 1 is not record 1: its hash does not match its content.\n',
     ])
     expect((await tollway(join(directory, 'copy'))).code).toBe(2)
   })

@@ -65,7 +65,7 @@ test('config and commands: each line does what it says', async () => {
   expect(listed).toMatch(/qwen +qwen3\.5:9b +10/)
   expect(refilled).toMatch(/refilled +5 +15/)
   expect(balance).toContain('USDC')
-  expect(removed).toContain('is being used up: 15 are left')
+  expect(removed).toContain('will be removed when its vouchers are used up: 15 are left')
 })
 
 test('keyless: a gateway spends what was bought without a key', async () => {

@@ -112,7 +112,7 @@ test('a remote signer signs side by side, shows progress, and an order it left u
     signer.onSign = undefined
     const back = new FakeTerminal({ SIGNER_TOKEN: signer.token })
     expect(await run([...order(150), '--config', config], back)).toBe(0)
-    expect(back.out).toContain('Continued an order that was cut off: 50 were missing.')
+    expect(back.out).toContain('Continued an interrupted order: 50 vouchers were missing.')
     expect(await books()).toEqual({ vouchers: 270, nonces: 270, delivered: 270, ordered: 270 })
   } finally {
     await signer.close()

@@ -96,9 +96,9 @@ test('after the payment it says at once that it may have been taken, books it an
   const [charge] = await charges()
   expect(charge).toMatchObject({ state: 'uncertain', reason: 'aborted' })
   expect(terminal.err.split('\n')[0]).toBe(
-    `Stopping. A payment (0.0025 USDC, charge ${charge?.id}) is on its way and may have been taken; it stays counted. Once more ends at once.`,
+    `Stopping. A payment (0.0025 USDC, charge ${charge?.id}) was sent and may have been taken; it stays counted. Press Ctrl-C again to exit at once.`,
   )
-  expect(terminal.err).toContain('Do not send the request again before it knows.')
+  expect(terminal.err).toContain('Do not send the request again until the outcome is known.')
 })
 
 test('while the answer comes it ends with 4, and the payment stays settled', async () => {

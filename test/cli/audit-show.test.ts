@@ -57,7 +57,7 @@ describe('audit key', () => {
   test('makes a key nobody else may read, and never overwrites one', async () => {
     expect(statSync(file('key.pem')).mode & 0o777).toBe(0o600)
     const again = await tollway('audit', 'key', '--new', file('key.pem'))
-    expect(again).toMatchObject({ code: 2, err: expect.stringContaining('is there already') })
+    expect(again).toMatchObject({ code: 2, err: expect.stringContaining('already exists') })
     expect(await tollway('audit', 'key', '--config', file('tollway.yaml'))).toEqual({
       code: 0,
       out: `${publicKey}\n`,
@@ -154,7 +154,7 @@ describe('what commands paid, in files of their own', () => {
     for (const left of ['', `${lines.slice(0, 3).join('\n')}\n`]) {
       writeFileSync(own(), left)
       const cut = await tollway('audit', 'verify', ...config)
-      expect(cut).toMatchObject({ code: 1, err: expect.stringContaining('audit.cli.jsonl is not whole') })
+      expect(cut).toMatchObject({ code: 1, err: expect.stringContaining('audit.cli.jsonl is damaged') })
     }
     rmSync(own())
     const gone = await tollway('audit', 'verify', ...config, '--json')

@@ -30,8 +30,8 @@ describe('audit verify', () => {
   it('tells that a file is whole, and which payments were never booked', async () => {
     expect(await tollway(['audit', 'verify', file])).toEqual({
       code: 0,
-      stdout: `${file} is whole: 4 records, the last one number 4 with hash ${lastHash}.
-Open: chg_two was authorized and never booked. Its payment may have been sent.
+      stdout: `${file} is intact: 4 records, the last one number 4 with hash ${lastHash}.
+Open: chg_two was authorized and has no recorded outcome. Its payment may have been sent.
 `,
       stderr: '',
     })
@@ -43,8 +43,8 @@ Open: chg_two was authorized and never booked. Its payment may have been sent.
     expect(await run(['audit', 'verify', file], terminal)).toBe(1)
     expect(terminal.out).toBe('')
     expect(terminal.err)
-      .toBe(`${file} is not whole: line 3 is not record 3: its hash does not match its content.
-The records before it are unchanged; it and those after it prove nothing.
+      .toBe(`${file} is damaged: line 3 is not record 3: its hash does not match its content.
+The records before it are unchanged; this record and those after it are not verified.
 `)
   })
 
@@ -73,7 +73,7 @@ The records before it are unchanged; it and those after it prove nothing.
     writeFileSync(file, `${readFileSync(file, 'utf8')}{"seq":5,`)
     const terminal = new FakeTerminal()
     expect(await run(['audit', 'verify', file], terminal)).toBe(0)
-    expect(terminal.out).toContain('Note: it ends in the middle of a line, after a crash')
+    expect(terminal.out).toContain('Note: the file ends in the middle of a line, after a crash')
   })
 
   it('ends with 2 where there is no file, without a stack trace', async () => {

@@ -78,9 +78,7 @@ it('says so where no budgets are configured', async () => {
   expect(
     await run(['budgets', '--config', configFile('store: sqlite:./tollway.db\n', directory)], terminal),
   ).toBe(0)
-  expect(terminal.out).toBe(
-    'No budgets are configured: only policy.max_usd_per_request limits what is spent.\n',
-  )
+  expect(terminal.out).toBe('No budgets are configured: only policy.max_usd_per_request limits spending.\n')
 })
 
 describe('ends with its exit code and the fix', () => {
@@ -89,7 +87,7 @@ describe('ends with its exit code and the fix', () => {
   > = {
     'for a ledger in memory': [
       () => void (config = configFile(`store: memory\n${CONFIG}`)),
-      /^store: memory lives inside the gateway alone\. Ask it: GET \/api\/budgets, or open \/dashboard\./,
+      /^store: memory exists only inside the gateway\. Use GET \/api\/budgets or open \/dashboard,/,
     ],
     'before a gateway ever ran': [
       () => undefined,

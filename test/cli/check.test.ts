@@ -20,17 +20,17 @@ describe('examples/tollway.yaml', () => {
 
 listen        127.0.0.1:8402
 store         sqlite:./tollway.db
-callers       anyone who reaches the address
+callers       anyone who can reach the address
 other models  refused (no upstream)
 ceiling       $0.10 per request
-metrics       127.0.0.1:8402/metrics, for anyone who can reach it
+metrics       127.0.0.1:8402/metrics, open to anyone who can reach it
 
 MODEL   REMOTE MODEL  API BASE                       PAYER    NETWORKS      BUDGETS
 paid/*  *             https://seller.example.com/v1  base     base-sepolia  all
 gpt-4o  (unchanged)   https://api.openai.com/v1      - (key)  -             -
 
 PAYER  NETWORKS      PAYS BY
-base   base-sepolia  signing here: the variable TOLLWAY_WALLET_KEY
+base   base-sepolia  signs in the gateway: the environment variable TOLLWAY_WALLET_KEY
 
 BUDGET  LIMIT  WINDOW  TIME ZONE  PER
 all     $5.00  day     UTC        -
@@ -79,13 +79,13 @@ it('says of every kind and mode of payer how it pays, and what is linked, withou
   const terminal = new FakeTerminal(FULL_ENV)
   expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
   for (const line of [
-    /^locked +base +signing here: the keystore \/keys\/wallet\.json, its password from the variable KEYSTORE_PASSWORD$/m,
-    /^shared +base +signing here: the AgentCash wallet \/keys\/agentcash\.json$/m,
-    /^remote +base +signing here: the remote signer at 127\.0\.0\.1:9000, as 0x209693bc/m,
-    /^card +base +signing here: the AgentCash wallet \/var\/lib\/me\/\.agentcash\/wallet\.json$/m,
-    /^server +base +one server of AgentCash \(\/opt\/agentcash\/index\.js\), sent to a shim of ours; at most \d+ at once$/m,
+    /^locked +base +signs in the gateway: the keystore \/keys\/wallet\.json, with the password from the environment variable KEYSTORE_PASSWORD$/m,
+    /^shared +base +signs in the gateway: the AgentCash wallet \/keys\/agentcash\.json$/m,
+    /^remote +base +signs in the gateway: the remote signer at 127\.0\.0\.1:9000, as 0x209693bc/m,
+    /^card +base +signs in the gateway: the AgentCash wallet \/var\/lib\/me\/\.agentcash\/wallet\.json$/m,
+    /^server +base +one AgentCash server \(\/opt\/agentcash\/index\.js\) that pays through a local shim; at most \d+ at once$/m,
     /its models and prices are read from the seller/,
-    /asked again with as few as 256 answer tokens when the quote is too high/,
+    /quoted again with as few as 256 output tokens when the price is too high/,
     /^Transactions on base are linked to scan\.example\.com\.$/m,
   ]) {
     expect(terminal.out).toMatch(line)
@@ -146,7 +146,7 @@ it('prints JSON for programs', async () => {
         kind: 'direct',
         mode: null,
         networks: ['eip155:84532', 'eip155:8453'],
-        pays_by: 'signing here: the variable WALLET_KEY',
+        pays_by: 'signs in the gateway: the environment variable WALLET_KEY',
       },
     ]),
     routes: [
@@ -240,7 +240,7 @@ it('warns when paid routes have no budget', async () => {
   )
   expect(await run(['check', '--config', path], terminal)).toBe(0)
   expect(terminal.out).toContain(
-    'Note: paid routes and no budgets. Only the ceiling per request limits what is spent.',
+    'Note: there are paid routes but no budgets. Only the ceiling per request limits spending.',
   )
 })
 
@@ -279,14 +279,14 @@ keys: { path: ./keys.json }
 general_settings: { database_url: x }
 `
   const { stdout } = await tollway(['check', '--config', configFile(text)], { env: {} })
-  expect(stdout).toContain('callers       those of the keys file')
+  expect(stdout).toContain('callers       those in the keys file')
   for (const line of [
-    'Routes of one name are tried as they are listed, lower order first.',
+    'Routes with the same name are tried in the order listed, lower order first.',
     'fast is an alias for m.',
     'When m cannot be served: spare.',
     'm at 127.0.0.1:1: only for callers a; at most 2 requests at once.',
     'm at 127.0.0.1:2: sent without store.',
-    'Keys of LiteLLM without effect here: general_settings.database_url.',
+    'LiteLLM keys that Tollway ignores: general_settings.database_url.',
   ])
     expect(stdout).toContain(`${line}\n`)
 })

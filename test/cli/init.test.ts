@@ -118,7 +118,7 @@ describe('init openclaw', () => {
   it('asked twice, it changes nothing the second time', async () => {
     await openclaw('--write')
     const before = read()
-    expect((await openclaw('--write')).out).toContain('has it all already')
+    expect((await openclaw('--write')).out).toContain('already has these settings')
     expect(read()).toBe(before)
   })
 

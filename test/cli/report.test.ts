@@ -69,9 +69,9 @@ other/*  USDC   1        0             0              0.006  0.006      0       
 paid/*   USDC   3        1200          34             0.025  0.025      0.001001  0.001001  1
                 4        1200          34                    0.031                0.001001  1
 
-OPEN: in flight, or the outcome is not known yet. It counts as spent.
+OPEN: in flight or with an unknown outcome; it counts as spent.
 
-SPENT: what the chain proved of payments of up to so much; 0.034 USD were signed.
+SPENT: for \`upto\` payments, the amount proven on chain; 0.034 USD were signed.
 `)
   })
 

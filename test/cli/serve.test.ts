@@ -68,7 +68,7 @@ describe('serve', () => {
     expect(await ended).toBe(0)
     expect(story).toEqual(['listen', 'close'])
     expect(terminal.out).toBe(
-      'tollway is ready at http://127.0.0.1:8402/v1\ntollway has stopped; everything is booked\n',
+      'tollway is ready at http://127.0.0.1:8402/v1\ntollway has stopped; every payment is recorded\n',
     )
     expect(terminal.exits).toEqual([])
     expect(terminal.listening).toBe(false)

@@ -1,21 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import type { Command } from 'commander'
+import { createProgram, run } from '../../src/app/cli/run.ts'
+import { FakeTerminal } from './fake-terminal.ts'
 import { tollway } from './tollway.ts'
 
-const COMMANDS = [
-  ['serve'],
-  ['check'],
-  ['sandbox'],
-  ['budgets'],
-  ['reconcile'],
-  ['sellers'],
-  ['sellers', 'list'],
-  ['sellers', 'trust'],
-  ['sellers', 'forget'],
-  ['audit'],
-  ['audit', 'verify'],
-  ['backup'],
-]
+/** The words of every command, found by walking the program: a new command is covered without being listed here. */
+function everyCommand(): string[][] {
+  const walk = (command: Command, words: string[]): string[][] => [
+    words,
+    ...command.commands.flatMap((sub) => walk(sub, [...words, sub.name()])),
+  ]
+  return walk(createProgram({ terminal: new FakeTerminal(), end: () => undefined }), [])
+}
 
 it('says its version', async () => {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
@@ -24,15 +21,33 @@ it('says its version', async () => {
 })
 
 describe('--help', () => {
-  for (const command of [[], ...COMMANDS]) {
-    it(`of "${['tollway', ...command].join(' ')}" shows examples and exit codes`, async () => {
-      const help = await tollway([...command, '--help'])
-      expect(help).toMatchObject({ code: 0, stderr: '' })
-      expect(help.stdout).toContain(`Usage: ${['tollway', ...command].join(' ')} `)
-      expect(help.stdout).toMatch(/\nExamples:\n {2}tollway /)
-      expect(help.stdout).toContain('Exit codes: 0 done, 1 failed, 2 wrong usage')
+  for (const command of everyCommand()) {
+    const name = ['tollway', ...command].join(' ')
+    it(`of "${name}" ends with examples and exit codes, and shows no meaningless default`, async () => {
+      const terminal = new FakeTerminal()
+      expect([await run([...command, '--help'], terminal), terminal.err]).toEqual([0, ''])
+      const [head = '', foot = ''] = terminal.out.split('\nExamples:\n')
+      expect(head).toContain(`Usage: ${name}`)
+      expect(head).toMatch(/\n {2}-h, --help/)
+      expect(foot).toMatch(new RegExp(`^ {2}(?:[A-Z_]+=\\S+ )*${name}(?: |\\n)`, 'm'))
+      expect(foot).toMatch(/\nExit codes: 0 done, 1 failed, 2 wrong usage/)
+      expect(head).not.toMatch(/\(default: (?:false|\[\]|"?"?)\)/)
+      expect(head).not.toMatch(/<(?:duration|seconds|time|ms)>[^<]*\(default: \d+\)/)
     })
   }
+
+  it('is tested for every command', () => {
+    const names = everyCommand().map((words) => words.join(' '))
+    expect(names).toEqual(
+      expect.arrayContaining(['serve', 'pay', 'audit verify', 'init openclaw', 'keys add']),
+    )
+  })
+
+  it('shows a duration with its unit', async () => {
+    const terminal = new FakeTerminal()
+    await run(['buy', '--help'], terminal)
+    expect(terminal.out).toMatch(/--valid-for <duration>[^<]*\(default: 30d\)/)
+  })
 })
 
 describe('wrong usage', () => {
@@ -74,7 +89,6 @@ it('explains itself on an old Node, before anything else is loaded', async () =>
   expect(await tollway(['check'], { node: ['--import', pretend] })).toEqual({
     code: 1,
     stdout: '',
-    stderr:
-      'tollway needs Node 22.19 or newer, and this is Node 20.19.0. Install a newer Node and try again.\n',
+    stderr: 'tollway needs Node 22.19 or newer; this is Node 20.19.0. Install a newer Node and try again.\n',
   })
 })

@@ -88,7 +88,7 @@ describe('without any secret at hand', () => {
     const free = await startScriptedSeller((_request, response) => void response.end('free'))
     const { code, stdout } = await tollway(['probe', free.apiBase, '--config', config])
     await free.close()
-    expect([code, stdout]).toEqual([1, expect.stringContaining('asks for no payment')])
+    expect([code, stdout]).toEqual([1, expect.stringContaining('does not ask for payment')])
   })
 
   test('what only reads the ledger needs no signing key, and what is recorded does', async () => {

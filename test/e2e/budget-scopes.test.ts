@@ -226,8 +226,8 @@ test('the JSON, the gauges and the command tell the same, subject by subject, be
   expect(lines[0]).toBe('BUDGET SUBJECT WINDOW LIMIT SPENT HELD UNCERTAIN LEFT RESETS')
   expect(lines[1]).toMatch(/^all - day \$1 \$0\.003 \$0 \$0 \$0\.997 20\d\d-\d\d-\d\dT2[23]:00:00Z$/)
   expect(lines.slice(2, 4)).toEqual([
-    'each a 24h $0.01 $0.002 $0 $0 $0.008 charge by charge',
-    'each b 24h $0.01 $0.001 $0 $0 $0.009 charge by charge',
+    'each a 24h $0.01 $0.002 $0 $0 $0.008 per charge',
+    'each b 24h $0.01 $0.001 $0 $0 $0.009 per charge',
   ])
   expect(lines[4]).toMatch(/^usdc - month 0\.005 USDC 0\.003 USDC 0 USDC 0 USDC 0\.002 USDC 20\d\d-/)
   expect(lines.slice(5, 8)).toEqual([

@@ -77,9 +77,7 @@ test('the configuration limits what it says, and the commands show it', async ()
   const shown = await line(budgets)
   expect(shown).toMatchObject({ code: 0, stderr: '' })
   expect(shown.stdout).toMatch(/\nall +- +day +\$5 +\$0\.003 /)
-  expect(shown.stdout).toMatch(
-    /\neach-caller +ci +24h +\$0\.002 +\$0\.002 +\$0 +\$0 +\$0 +charge by charge\n/,
-  )
+  expect(shown.stdout).toMatch(/\neach-caller +ci +24h +\$0\.002 +\$0\.002 +\$0 +\$0 +\$0 +per charge\n/)
   const told = JSON.parse((await line(json)).stdout) as { budgets: Record<string, unknown>[] }
   expect(
     told.budgets.map(({ budget, subject, spent_usd, spent }) => [budget, subject, spent_usd ?? spent]),

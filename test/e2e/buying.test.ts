@@ -161,7 +161,7 @@ describe('buy', () => {
     const again = await buy('--count', '10')
     expect([again.code, again.out]).toEqual([
       3,
-      expect.stringContaining('Continued an order that was cut off: 6 were missing.\nSigned 0 of 6'),
+      expect.stringContaining('Continued an interrupted order: 6 vouchers were missing.\nSigned 0 of 6'),
     ])
     const more = await buy('--count', '10', '--max-spend-per-day', '1.0')
     expect([more.code, more.out]).toEqual([0, expect.stringContaining('Signed 6 of 6')])
@@ -216,7 +216,7 @@ describe('refill and process', () => {
       { result: 'refilled', signed: 2, stopped: 'limit' },
     ])
     const full = await shop.tollway('refill', 'qwen')
-    expect([full.code, full.out]).toEqual([3, expect.stringContaining('a limit left no room')])
+    expect([full.code, full.out]).toEqual([3, expect.stringContaining('stopped by a limit')])
     expect((await shop.tollway('refill', 'nobody')).code).toBe(2)
   })
 
@@ -295,13 +295,13 @@ describe('emit', () => {
     )
     const out = join(shop.directory, 'buyer')
     const bought = await buy('--count', '3', '--emit', 'obol', '--out', out, '--config', tight)
-    expect([bought.code, bought.out]).toEqual([0, expect.stringContaining('Handed over 3; 3 are in')])
+    expect([bought.code, bought.out]).toEqual([0, expect.stringContaining('Exported 3;')])
     expect(statSync(join(out, 'auths', 'qwen.json')).mode & 0o777).toBe(0o600)
     const budgets = await shop.tollway('budgets', '--json', '--config', tight)
     expect(budgets.out).toMatch(/"remaining[^"]*": "0\.001"/)
     // Two more would be over the budget: one is handed over, and the other stays here.
     const more = await buy('--count', '2', '--emit', 'obol', '--out', out, '--config', tight)
-    expect([more.code, more.out]).toEqual([3, expect.stringContaining('Handed over 1; 4 are in')])
+    expect([more.code, more.out]).toEqual([3, expect.stringContaining('Exported 1;')])
     expect((await shop.tollway('status', 'qwen', '--json')).json()).toMatchObject({
       remaining: 1,
       handed_over: 4,
@@ -345,7 +345,7 @@ describe('remove', () => {
     await buy('--count', '1', '--auto-refill')
     const draining = await shop.tollway('remove', 'qwen')
     expect(draining.out).toMatch(
-      /^qwen is being used up: 1 are left and 0 are on their way, until \d{4}-.*Z at the latest/,
+      /^qwen will be removed when its vouchers are used up: 1 are left and 0 are in use, until \d{4}-.*Z at the latest/,
     )
     expect((await buy('--count', '1')).err).toContain('is being used up')
     expect((await shop.tollway('process', 'qwen', '--json')).json()).toMatchObject({
@@ -364,7 +364,7 @@ describe('remove', () => {
   test('--now gives up what is left', async () => {
     await buy('--count', '2')
     expect((await shop.tollway('remove', 'qwen', '--now')).out).toBe(
-      'qwen is removed; 2 vouchers were given up.\n',
+      'qwen was removed; 2 vouchers were discarded.\n',
     )
     expect((await shop.tollway('status', 'qwen')).code).toBe(2)
   })
@@ -393,7 +393,7 @@ describe('balance, list and status', () => {
       /qwen +sandbox-small +2 +0 +0 +0\.001 USDC +base-sepolia +2 at 0 left/,
     )
     expect((await shop.tollway('status')).out).toMatch(
-      /spent by +bought[^]*unused worth +0\.002 USDC \(\$0\.002\)/,
+      /spent by +bought[^]*unused value +0\.002 USDC \(\$0\.002\)/,
     )
     expect((await shop.tollway('status', 'qwen', '--json')).json()).toMatchObject({
       name: 'qwen',

@@ -45,7 +45,7 @@ async function tollway(...args: string[]): Promise<string> {
 test('the example of docs/routing.md is what the page says it is', async () => {
   const said = await tollway('check', '--config', await write('routing.md', 'routing'))
   for (const line of [
-    'Of routes of one name and order the one with the lowest known price is tried first.',
+    'Of routes with the same name and order, the cheapest by last known price is tried first.',
     'fast is an alias for paid/qwen-turbo.',
     'When paid/* cannot be served: local-llama.',
     'local-llama at 127.0.0.1:11434: at most 2 requests at once; sent without store, service_tier.',
@@ -57,7 +57,7 @@ test('the example of docs/routing.md is what the page says it is', async () => {
 test("LiteLLM's file is taken, and what has no effect is named", async () => {
   const said = await tollway('check', '--config', await write('routing.md', 'litellm'))
   expect(said).toContain('gpt-4 is an alias for gpt-4o.')
-  expect(said).toContain('Keys of LiteLLM without effect here: model_list[0].litellm_params.rpm.')
+  expect(said).toContain('LiteLLM keys that Tollway ignores: model_list[0].litellm_params.rpm.')
 })
 
 test('the commands of docs/callers.md work in their order', async () => {

@@ -153,7 +153,7 @@ describe('tollway sellers', () => {
     await start({})
     expect(await tollwaySellers('list')).toEqual({
       code: 0,
-      out: 'No seller is pinned yet: the first payment to each does it.\n',
+      out: 'No seller is pinned yet: the first settled payment to a seller pins it.\n',
       err: '',
     })
     await at('1000')
@@ -242,7 +242,7 @@ describe('tollway sellers', () => {
   test('says when policy.sellers overrules what is trusted', async () => {
     await start({ sellers: { [seller.url]: { pay_to: [offerV2.payTo] } } })
     const { out } = await tollwaySellers('trust', seller.apiBase, OTHER_PAYEE)
-    expect(out).toContain('policy.sellers names the payees of this seller, and it wins')
+    expect(out).toContain('policy.sellers lists the payees of this seller and takes precedence')
     expect((await tollwaySellers('list')).out).toContain(
       `${seller.url} (policy.sellers): ${offerV2.payTo.toLowerCase()}`,
     )

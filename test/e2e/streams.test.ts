@@ -335,6 +335,6 @@ test('the example of docs/streams.md is what the page says it is', async () => {
   const terminal = new FakeTerminal({ TOLLWAY_WALLET_KEY: 'not read' })
   expect([await run(['check', '--config', path], terminal), terminal.err]).toEqual([0, ''])
   expect(terminal.out).toContain(
-    'always asked for a stream; its stream opens with comments while a paid call is silent; read to its end when the client leaves; at most 50 events a second',
+    'always requested as a stream; keep-alive comments are sent before the paid response starts; read to its end when the client leaves; at most 50 events a second',
   )
 })

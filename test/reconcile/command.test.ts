@@ -150,7 +150,7 @@ test('kill -9 twice, one payment taken and one not: the books end equal to the c
   const [{ transaction } = { transaction: '' }] = await world.chain.transfers({
     to: world.chain.accounts.seller.address,
   })
-  expect(first.stdout).toMatch(/^NETWORK +NODE +BLOCK +LOOKED AT\nbase-sepolia +ok +\d+ +2\n/)
+  expect(first.stdout).toMatch(/^NETWORK +NODE +BLOCK +CHECKED\nbase-sepolia +ok +\d+ +2\n/)
   expect(first.stdout).toMatch(
     new RegExp(`^chg_[0-9a-z]{24} +0\\.001 USDC +uncertain +settled +chain_used +${transaction}$`, 'm'),
   )
@@ -277,7 +277,9 @@ describe('what it cannot do it says, with its exit code', () => {
       `store: sqlite:./tollway.db\nchains: { base: { rpc: "${node.url}" } }\n`,
     )
     await node.close()
-    expect(ended.stdout).toContain('No node for base-sepolia: its open payments stay counted.')
+    expect(ended.stdout).toContain(
+      'No node is configured for base-sepolia: its unresolved payments stay counted.',
+    )
     expect(ended.stdout).toContain('Uncertain: 1 ')
     expect(ended).toMatchObject({ code: 4, stderr: '' })
   })

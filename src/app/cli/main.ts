@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Nothing but the version check may be imported here: on an old Node the rest fails before it can say why.
+// Import only the version check here: on an old Node other modules fail to load before they can explain why.
 import { unsupportedNode } from './node-version.ts'
 
 const fault = unsupportedNode(process.versions.node)

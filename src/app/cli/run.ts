@@ -44,7 +44,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   }
 }
 
-function createProgram(context: CommandContext): Command {
+/** The program with all of its commands. */
+export function createProgram(context: CommandContext): Command {
   const { terminal } = context
   const program = new Command('tollway')
     .description('A gateway with paid model routes: it pays sellers over x402, within budgets.')
@@ -90,7 +91,7 @@ ${EXIT_CODES_HELP}`,
 
 const plainHelp = new Help()
 
-/** An option that is off, and a list that is empty, have no default worth showing. */
+/** Help omits the default of a flag that is off and of an empty list. */
 function describeOption(option: Option): string {
   return plainHelp.optionDescription(hasVisibleDefault(option) ? option : without(option))
 }
@@ -108,13 +109,13 @@ function without<T extends Option | Argument>(shown: T): T {
 }
 
 /**
- * Errors that were foreseen explain themselves; a fault of ours shows where it happened.
- * @param json whether the output was asked for as JSON
+ * Prints the message of an expected error and the stack of an internal one.
+ * @param json whether JSON output was requested
  */
 function report(error: unknown, terminal: Terminal, json: boolean): ExitCode {
   if (error instanceof CommanderError) return exitCodeOf(error)
   if (json && error instanceof ConfigProblemsError) {
-    // Whoever reads JSON reads mistakes of the configuration in it too.
+    // With --json, configuration mistakes are JSON too.
     terminal.stdout(`${JSON.stringify({ ok: false, problems: error.problems }, undefined, 2)}\n`)
     return exitCodeOf(error)
   }
@@ -125,6 +126,6 @@ function report(error: unknown, terminal: Terminal, json: boolean): ExitCode {
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  // What the system refused (a port in use, a file without permission) says so itself.
+  // Errors of the system (a port in use, a file without permission) need no stack.
   return 'syscall' in error ? error.message : (error.stack ?? error.message)
 }

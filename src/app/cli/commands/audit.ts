@@ -35,11 +35,11 @@ interface VerifyFlags {
 function addVerify(audit: Command, context: CommandContext): void {
   audit
     .command('verify')
-    .description('prove that no record of an audit file is missing, added or changed')
+    .description('verify that no record of an audit file is missing, added or changed')
     .argument('[files...]', 'audit files, oldest first; rotated files are found automatically')
     .option(
       '-c, --config <file>',
-      'verify the files of this configuration, against what its ledger noted and its signing key',
+      'verify the files of this configuration against its signing key and the positions kept in its ledger',
     )
     .option('--public-key <hex>', 'the key that must have signed the checkpoints', publicKeyOption)
     .option('--json', 'print JSON', false)
@@ -52,9 +52,9 @@ Examples:
   tollway audit verify audit.jsonl --public-key 3b6a27bc...
   tollway audit verify audit.jsonl --json
 
-Ends with 0 when every file is whole, with 1 when one is not. Without a file it takes ${DEFAULT_CONFIG}, and all files of the
-configuration: the gateway's, and those of commands (audit.cli.jsonl). A file cut at a line end is whole in itself: with a
-configuration it is held against the ledger's note of how far it went.
+Exits with 0 when every file is intact and with 1 when one is not. Without a file, it verifies all audit files of
+${DEFAULT_CONFIG}: the gateway's and those written by commands (audit.cli.jsonl). A file truncated at a line end still verifies
+by itself; only a configuration reveals the missing records, because its ledger keeps each file's last position.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (files: string[], options: VerifyFlags) => {
@@ -79,7 +79,7 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-/** Files that follow each other, as they were named. */
+/** Reads consecutive files as given on the command line. */
 async function proveNamed(files: readonly string[], publicKey: string | undefined): Promise<ProvenChain> {
   const { verifyAudit } = await import('../../../io/audit/audit-verify.ts')
   const verdict = await verifyAudit(files, { publicKey })
@@ -100,13 +100,13 @@ function addShow(audit: Command, context: CommandContext): void {
     .command('show')
     .description('trace a payment from request to charge, nonce and transaction, or back')
     .argument('[files...]', 'audit files; rotated files are found automatically')
-    .option('--charge <id>', 'a charge, as in the answer header x-tollway-charge')
-    .option('--request <id>', 'a request, as in the answer header x-request-id')
-    .option('--tx <hash>', 'a transaction')
-    .option('--nonce <nonce>', 'the nonce of a signed payment')
+    .option('--charge <id>', 'charge id, as in the response header x-tollway-charge')
+    .option('--request <id>', 'request id, as in the response header x-request-id')
+    .option('--tx <hash>', 'transaction hash')
+    .option('--nonce <nonce>', 'nonce of a signed payment')
     .option(
       '-c, --config <file>',
-      `look into the audit files of this configuration (without files: ${DEFAULT_CONFIG})`,
+      `search the audit files of this configuration (default without files: ${DEFAULT_CONFIG})`,
     )
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -116,13 +116,13 @@ Examples:
   tollway audit show --request req_42 audit.jsonl
   tollway audit show --tx 0x5f3a... --config tollway.yaml --json
 
-Ends with 1 when nothing is found. Shows what is recorded; that it is what was written, tollway audit verify proves.
+Exits with 1 when nothing is found. It shows the records without verifying them; use tollway audit verify for that.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (files: string[], options: ShowFlags, command: Command) => {
       const { charge, request, tx, nonce } = options
       if ([charge, request, tx, nonce].every((one) => one === undefined)) {
-        command.error('error: name what to trace: --charge, --request, --tx or --nonce')
+        command.error('error: no search term; use --charge, --request, --tx or --nonce')
       }
       const { followAudit } = await import('../../../io/audit/audit-follow.ts')
       const { renderFollowed } = await import('../output/audit-report.ts')
@@ -134,7 +134,7 @@ ${EXIT_CODES_HELP}`,
         const records = found.map(({ file, line, fields }) => ({ file, line, ...fields }))
         terminal.stdout(`${JSON.stringify({ files: paths, records }, undefined, 2)}\n`)
       } else if (found.length > 0) terminal.stdout(renderFollowed(found))
-      else terminal.stderr('The audit files hold no matching record.\n')
+      else terminal.stderr('No record in the audit files matches.\n')
       context.end(found.length > 0 ? EXIT.done : EXIT.failed)
     })
 }
@@ -142,9 +142,9 @@ ${EXIT_CODES_HELP}`,
 function addKey(audit: Command, context: CommandContext): void {
   audit
     .command('key')
-    .description('show the public key of audit.signing_key, or make a key')
+    .description('show the public key of audit.signing_key, or create a key')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
-    .option('--new <file>', 'make a key and write it to this new file, mode 0600')
+    .option('--new <file>', 'create a key and write it to this new file, mode 0600')
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
@@ -153,7 +153,7 @@ Examples:
   tollway audit key --new audit-key.pem
   tollway audit key --config tollway.yaml
 
-Keep the public key where whoever can write the audit file cannot: it proves the checkpoints.
+Store the public key where no one who can write the audit file can change it: it verifies the checkpoints.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; new?: string; json: boolean }) => {
@@ -168,7 +168,7 @@ ${EXIT_CODES_HELP}`,
       if (file === undefined) terminal.stdout(`${publicKey}\n`)
       else {
         terminal.stdout(
-          `The key is in ${file}. Its public key is ${publicKey}.\nWrite into the configuration: audit: { signing_key: "\${file:${file}}" }\n`,
+          `The key is in ${file}. Its public key is ${publicKey}.\nAdd to the configuration: audit: { signing_key: "\${file:${file}}" }\n`,
         )
       }
     })
@@ -185,7 +185,7 @@ async function gathered<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all
 }
 
-/** Looks into the files that were named, or into all of a configuration. */
+/** Searches the given files, or all audit files of a configuration. */
 async function followIn(
   files: readonly string[],
   config: string | undefined,
@@ -205,7 +205,7 @@ async function followIn(
   return await overAuditFiles(knownAudit(config ?? DEFAULT_CONFIG, terminal.env).path, read)
 }
 
-/** What a command began, a gateway may have finished: each in a file of its own. */
+/** Finds every chain: a command may start a payment that a gateway finishes, each in its own file. */
 function byTime(records: readonly FollowedRecord[]): FollowedRecord[] {
   const time = ({ fields }: FollowedRecord): string => String(fields['ts'])
   return records.toSorted((a, b) => (time(a) === time(b) ? 0 : time(a) < time(b) ? -1 : 1))
@@ -216,7 +216,7 @@ async function configuredKey(file: string, context: CommandContext): Promise<str
   const { publicKey } = knownAudit(file, context.terminal.env)
   if (publicKey !== undefined) return publicKey
   throw new ConfigError(
-    'audit.signing_key is not set, so checkpoints are not signed. Make a key: tollway audit key --new audit-key.pem',
+    'audit.signing_key is not set, so checkpoints are not signed. Create a key: tollway audit key --new audit-key.pem',
   )
 }
 
@@ -230,7 +230,7 @@ async function makeKey(file: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
     throw new ConfigError(
       code === 'EEXIST'
-        ? `${file} is there already. Name a new file: a key is never overwritten.`
+        ? `${file} already exists. Choose a new file name: an existing key is never overwritten.`
         : `${file} cannot be written (${code}).`,
       { cause: error },
     )

@@ -9,7 +9,7 @@ import type { CommandContext } from '../shared/command-context.ts'
 export function addBackup(program: Command, context: CommandContext): void {
   const command = program
     .command('backup')
-    .description('back up the ledger and audit files, also while a gateway is running')
+    .description('back up the ledger and the audit files, also while a gateway is running')
     .argument('<directory>', 'a directory that does not exist yet')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
@@ -26,7 +26,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (directory: string, options: { config: string; json: boolean }) => {
       const { terminal } = context
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
       const { backUp } = await import('../../operations/backup.ts')
       const { systemClock } = await import('../../../core/clock.ts')
@@ -40,7 +40,7 @@ ${EXIT_CODES_HELP}`,
       for (const [name, { verdict }] of copies) {
         if (verdict.ok) continue
         terminal.stderr(
-          `The audit file ${name} is not whole: line ${verdict.line} is not record ${verdict.seq}: ${verdict.why}.\n`,
+          `The audit file ${name} is damaged: line ${verdict.line} is not record ${verdict.seq}: ${verdict.why}.\n`,
         )
         context.end(EXIT.failed)
       }
@@ -114,11 +114,11 @@ function render({ directory, ledger, audit, commands }: Backup): string {
     `Ledger: schema ${ledger.schema}, charges: ${charges.join(', ') || 'none'}.`,
     audit
       ? audit.verdict.ok
-        ? `Audit file: ${audit.verdict.records} records, the last one with hash ${audit.verdict.head.hash}.`
-        : 'Audit file: copied, but not whole.'
-      : 'Audit file: there is none yet.',
+        ? `Audit file: ${audit.verdict.records} records, the last with hash ${audit.verdict.head.hash}.`
+        : 'Audit file: copied, but damaged.'
+      : 'Audit file: none exists yet.',
     ...Object.entries(commands).map(([name, { verdict }]) =>
-      verdict.ok ? `${name}: ${verdict.records} records.` : `${name}: copied, but not whole.`,
+      verdict.ok ? `${name}: ${verdict.records} records.` : `${name}: copied, but damaged.`,
     ),
   ]
   return `${lines.join('\n')}\n`

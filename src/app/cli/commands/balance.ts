@@ -12,8 +12,8 @@ export function addBalance(program: Command, context: CommandContext): void {
   withCommon(
     program
       .command('balance')
-      .description("show what the payers' wallets hold, on every network and in every token")
-      .argument('[payer]', 'only this one'),
+      .description('show the wallet balances of the payers, by network and token')
+      .argument('[payer]', 'only this payer'),
   )
     .addHelpText(
       'after',
@@ -22,11 +22,11 @@ Examples:
   tollway balance
   tollway balance base --json
 
-Asks the nodes under chains; ends with 1 when one of them does not answer.
+Reads the balances from the nodes under chains; exits with 1 when a node does not answer.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (payer: string | undefined, options: CommonOptions) => {
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfig } = await import('../../config/load.ts')
       const { readBalances } = await import('../../buying/balance.ts')
       const config = loadConfig(options.config, terminal.env)

@@ -8,7 +8,7 @@ import type { CommandContext } from '../shared/command-context.ts'
 export function addBudgets(program: Command, context: CommandContext): void {
   program
     .command('budgets')
-    .description('show what each budget has spent and left, from the ledger')
+    .description('show how much of each budget is spent and left, from the ledger')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -23,7 +23,7 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; json: boolean }) => {
       const { terminal } = context
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
       const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
       const { readBudgets } = await import('../../../io/ledger/budget-status.ts')
@@ -32,8 +32,8 @@ ${EXIT_CODES_HELP}`,
       const { budgets, store } = loadConfigForReading(options.config, terminal.env)
       if (store === 'memory') {
         throw new ConfigError(
-          'store: memory lives inside the gateway alone. Ask it: GET /api/budgets, or open /dashboard. ' +
-            'Write sqlite:./tollway.db to keep a ledger that other programs can read.',
+          'store: memory exists only inside the gateway. Use GET /api/budgets or open /dashboard, ' +
+            'or set store: sqlite:./tollway.db to keep a ledger that commands can read.',
         )
       }
       const ledger = readSqliteLedger(store.slice('sqlite:'.length))

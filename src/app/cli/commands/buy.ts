@@ -46,40 +46,44 @@ export function addBuy(program: Command, context: CommandContext): void {
     .description('sign payments in advance, so that a gateway can pay without a key')
     .argument('<name>', 'name of the purchase')
     .requiredOption('-e, --endpoint <url>', "the seller's address")
-    .requiredOption('-m, --model <model>', "the seller's name of the model")
-    .option('-n, --count <n>', `how many, up to ${MAX_ORDER} at once`, wholeNumber(1, MAX_ORDER))
+    .requiredOption('-m, --model <model>', "the seller's name for the model")
+    .option('-n, --count <n>', `number of vouchers, up to ${MAX_ORDER} per run`, wholeNumber(1, MAX_ORDER))
     .option(
       '-b, --budget <amount>',
-      "as many as this buys: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50'",
+      "buy as many vouchers as this amount covers: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50'",
     )
-    .option('--cost-cap <amount>', 'highest price of one, now and whenever it is refilled')
-    .option('--auto-refill', 'buy again when few are left')
+    .option('--cost-cap <amount>', 'highest price of one voucher, now and at each refill')
+    .option('--auto-refill', 'buy again when few vouchers remain')
     .option(
       '--refill-threshold <n>',
-      'refill when so many or fewer are left (default: a fifth)',
+      'refill when this many or fewer remain (default: a fifth)',
       wholeNumber(0, 100_000),
     )
     .option(
       '--refill-count <n>',
-      'how many to sign for a refill (default: as many as now)',
+      'vouchers to sign per refill (default: the size of this order)',
       wholeNumber(1, MAX_ORDER),
     )
-    .option('--max-total <n>', 'how many may ever be signed for this purchase', wholeNumber(1, 100_000_000))
-    .option('--max-spend-per-day <amount>', 'how much may be signed in one UTC day')
+    .option(
+      '--max-total <n>',
+      'limit on all vouchers ever signed for this purchase',
+      wholeNumber(1, 100_000_000),
+    )
+    .option('--max-spend-per-day <amount>', 'limit on the amount signed per UTC day')
     .option('--payer <name>', 'the payer whose key signs')
-    .option('--pool <name>', 'the payer that spends them (kind: obol, mode: pool)')
+    .option('--pool <name>', 'the payer that spends the vouchers (kind: obol, mode: pool)')
     .addOption(
-      new Option('--valid-for <duration>', 'how long each is valid')
+      new Option('--valid-for <duration>', 'how long each voucher is valid')
         .argParser(lifetime)
         .default(DEFAULT_LIFE_SECONDS, `${DEFAULT_LIFE_SECONDS / 86_400}d`),
     )
-    .option('--force', "sign although the wallet's balance does not cover it")
+    .option('--force', "sign even if the wallet's balance does not cover it")
     .option(
       '--emit <format>',
-      'hand them to another program: obol (x402-buyer) or purchase-request',
+      'export the vouchers to another program: obol (x402-buyer) or purchase-request',
       readFormat,
     )
-    .option('--out <dir>', 'where --emit writes')
+    .option('--out <dir>', 'directory that --emit writes to')
   withCommon(withChoice(command))
     .addHelpText(
       'after',
@@ -91,8 +95,8 @@ Examples:
   tollway buy qwen --endpoint https://seller.example.com/services/qwen --model qwen3.5:9b --count 100 \\
     --emit obol --out ./buyer
 
-Nothing is paid by buying: each voucher is spent when a request uses it. A run that was cut off is continued by the
-same command. What --emit wrote counts as spent in the budgets until the chain proves otherwise.
+Buying pays nothing: each voucher is spent when a request uses it. Run the same command again to continue an
+interrupted order. Vouchers written by --emit count as spent in the budgets until the chain proves otherwise.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: BuyOptions) => {
@@ -105,7 +109,7 @@ ${EXIT_CODES_HELP}`,
 
 async function run(name: string, options: BuyOptions, context: CommandContext): Promise<void> {
   const { terminal } = context
-  // Loaded here, so that help and usage errors come at once.
+  // Imported here so that help and usage errors appear at once.
   const { loadConfig } = await import('../../config/load.ts')
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { buy } = await import('../../buying/buy.ts')
@@ -119,7 +123,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const named = pool?.kind === 'obol' && pool.mode === 'pool' ? pool.filledBy : undefined
   const signedBy = signingPayer(config, options.payer ?? named)
   const payer = spendingPayer(config, options.pool, options.emit === undefined ? undefined : signedBy)
-  const wish = {
+  const request = {
     name,
     endpoint: options.endpoint,
     model: options.model,
@@ -138,15 +142,16 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const bar = progressBar(terminal, 'signing')
   const ran = await interruptible(terminal, (signal) =>
     runExclusively(config, () =>
-      withBuying(config, async (parts) => {
+      withBuying(config, async (buyingContext) => {
         try {
-          const bought = await buy(parts, wish, signal, bar.at)
+          const bought = await buy(buyingContext, request, signal, bar.at)
           const { emit: format, out } = options
           if (format === undefined || out === undefined) return { bought, emitted: undefined }
           const { purchase, status } = bought
-          return { bought, emitted: await emit(parts, purchase, status.pool, format, out) }
+          return { bought, emitted: await emit(buyingContext, purchase, status.pool, format, out) }
         } catch (error) {
-          if (error instanceof TollwayError) await noteRefusal(parts, 'buy', { ...wish, endpoint }, error)
+          if (error instanceof TollwayError)
+            await noteRefusal(buyingContext, 'buy', { ...request, endpoint }, error)
           throw error
         } finally {
           bar.end()
@@ -186,10 +191,11 @@ function codeOf({ stopped }: Bought, emitted: Emitted | undefined): ExitCode {
 const WHY: Readonly<Record<string, string>> = {
   limit: 'a limit on signed or unused vouchers leaves no room for more',
   count: 'the limit on unused vouchers (max_vouchers) was reached',
-  exposure: 'what lies unused is worth as much as it may (max_exposure_usd)',
-  total: 'as many were signed as ever may be (--max-total)',
-  per_day: 'as much was signed as may be in one day (--max-spend-per-day)',
-  budget: 'the budget of the order covers no more at this price, and the order ends with these',
+  exposure: 'the limit on the value of unused vouchers (max_exposure_usd) was reached',
+  total: 'the limit on vouchers ever signed (--max-total) was reached',
+  per_day: 'the daily signing limit (--max-spend-per-day) was reached',
+  budget:
+    'the rest of the order budget does not cover another voucher at this price, so the order is complete',
 }
 
 function render(
@@ -203,16 +209,16 @@ function render(
     ...(resumed
       ? [
           wanted === 0 && stopped === undefined
-            ? 'Continued an order that was signed, and not handed over in full.'
-            : `Continued an order that was cut off: ${wanted} were missing.`,
+            ? 'Continued an order that was signed but not fully exported.'
+            : `Continued an interrupted order: ${wanted} vouchers were missing.`,
         ]
       : []),
-    ...(dropped > 0 ? [`The seller's terms changed: ${dropped} older vouchers were given up.`] : []),
+    ...(dropped > 0 ? [`The seller's terms changed: ${dropped} older vouchers were discarded.`] : []),
     `Signed ${added} of ${wanted} at ${price} each (${total}); ${counts.ready} are ready as paid/${purchase.model}.`,
     ...(stopped === undefined
       ? []
       : [
-          `Stopped: ${WHY[stopped] ?? stopped}.${stopped === 'budget' ? '' : ' Run the same command later to go on.'}`,
+          `Stopped: ${WHY[stopped] ?? stopped}.${stopped === 'budget' ? '' : ' Run the same command later to continue.'}`,
         ]),
     ...(emitted ? renderEmitted(emitted) : []),
   ]
@@ -223,10 +229,12 @@ function render(
 function renderEmitted({ files, count, handedOver, leftOut, stopped }: Emitted): string[] {
   return [
     ...(leftOut > 0
-      ? [`Left out ${leftOut} of earlier terms, which the seller does not ask any more; they stay counted.`]
+      ? [
+          `Skipped ${leftOut} vouchers with earlier terms, which the seller no longer accepts; they stay counted.`,
+        ]
       : []),
-    `Handed over ${handedOver}; ${count} are in ${files.join(' and ')}. They count as spent until the chain proves otherwise.`,
-    ...(stopped ? [`No more were handed over: ${stopped.message}`] : []),
+    `Exported ${handedOver}; ${files.join(' and ')} now hold ${count}. They count as spent until the chain proves otherwise.`,
+    ...(stopped ? [`The export stopped: ${stopped.message}`] : []),
   ]
 }
 

@@ -12,7 +12,7 @@ export function addCheck(program: Command, context: CommandContext): void {
     .command('check')
     .description('check a configuration and show what each route would do')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
-    .option('--json', 'print JSON, mistakes too', false)
+    .option('--json', 'print JSON, also for mistakes', false)
     .addHelpText(
       'after',
       `
@@ -27,7 +27,7 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; json: boolean }) => {
       const { terminal } = context
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfigWithText } = await import('../../config/load.ts')
       const { renderCheck, summarize } = await import('../output/check-report.ts')
       const loaded = loadConfigWithText(options.config, terminal.env)
@@ -40,7 +40,7 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
     })
 }
 
-/** What lies in x402-buyer's files; what can read them is loaded only where there are any. */
+/** Reads the files of x402-buyer; the code that reads them is imported only if there are any. */
 async function filesOf(config: ResolvedConfig): Promise<FilesInspection | undefined> {
   const payers = [...config.payers.values()]
   if (!payers.some((payer) => payer.kind === 'obol' && payer.mode === 'pool' && payer.paths)) return undefined

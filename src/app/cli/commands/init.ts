@@ -13,7 +13,7 @@ const URL_OPTION = [
 ] as const
 const KEY_OPTION = [
   '--key-variable <name>',
-  'environment variable the other program takes the caller key from',
+  'environment variable from which the other program reads the caller key',
 ] as const
 const DEFAULT_KEY = 'TOLLWAY_KEY'
 
@@ -37,6 +37,16 @@ export function addInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
     .description('set up openclaw, litellm, systemd or prometheus for a gateway')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway init openclaw --write
+  tollway init litellm >> litellm.yaml
+  tollway init systemd | sudo tee /etc/systemd/system/tollway.service
+  tollway init prometheus
+${EXIT_CODES_HELP}`,
+    )
   addOpenclaw(init, context)
   addLitellm(init, context)
   addSystemd(init, context)
@@ -46,7 +56,7 @@ export function addInit(program: Command, context: CommandContext): void {
 function addOpenclaw(init: Command, { terminal }: CommandContext): void {
   init
     .command('openclaw')
-    .description("show OpenClaw's entry for this gateway, or put it into its configuration")
+    .description("show OpenClaw's entry for this gateway, or write it to OpenClaw's configuration")
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option(...URL_OPTION)
     .option(...KEY_OPTION, DEFAULT_KEY)
@@ -55,24 +65,24 @@ function addOpenclaw(init: Command, { terminal }: CommandContext): void {
         .choices(OPENCLAW_KINDS)
         .default('provider'),
     )
-    .option('--provider <name>', 'name of the entry at --kind provider', 'tollway')
-    .option('--primary <model>', 'also make this model the one new conversations start with')
-    .option('--file <file>', "OpenClaw's configuration (default: where OpenClaw looks)")
-    .option('--write', 'write it to the file; a backup copy of the file is kept', false)
-    .option('--replace', 'with --write: replace other settings', false)
-    .option('--undo', 'restore what was there before --write', false)
-    .option('--force', 'with --undo: restore even if it was changed since', false)
+    .option('--provider <name>', 'name of the entry with --kind provider', 'tollway')
+    .option('--primary <model>', 'also make this the default model of new conversations')
+    .option('--file <file>', "OpenClaw's configuration file (default: OpenClaw's own location)")
+    .option('--write', 'write the entry to the file; a backup copy of the file is kept', false)
+    .option('--replace', 'with --write: replace existing settings', false)
+    .option('--undo', 'restore the settings from before --write', false)
+    .option('--force', 'with --undo: restore even if the file was changed since', false)
     .option('--json', 'print JSON', false)
     .addHelpText(
       'after',
       `
 Examples:
   tollway init openclaw                                         show the entry
-  tollway init openclaw --write --primary paid/qwen             put it in, and use it
-  tollway init openclaw --kind clawrouter --write               with catalogue, usage and identity
-  tollway init openclaw --undo                                  take it out again
+  tollway init openclaw --write --primary paid/qwen             write it, and use it for new conversations
+  tollway init openclaw --kind clawrouter --write               with catalog, usage and identity
+  tollway init openclaw --undo                                  remove it again
 
-The entry names the variable of the caller key and never holds the key itself.
+The entry names the environment variable of the caller key and never contains the key.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: OpenclawOptions) => {
@@ -83,7 +93,7 @@ ${EXIT_CODES_HELP}`,
       if (options.undo) {
         const result = removeSettings(file, options.force, systemClock)
         const said = result.changed
-          ? `Put back what stood in ${result.file} before. The file as it was: ${result.backup ?? 'none'}.`
+          ? `Restored the earlier settings of ${result.file}. A copy from before this change: ${result.backup ?? 'none'}.`
           : `There is nothing to undo in ${result.file}.`
         terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${said}\n`)
         return
@@ -105,10 +115,10 @@ ${EXIT_CODES_HELP}`,
       const lines = result.changed
         ? [
             `Set ${settings.map(({ path }) => path.join('.')).join(' and ')} in ${result.file}.`,
-            ...(result.backup === undefined ? [] : [`The file as it was: ${result.backup}`]),
-            'Undo it with: tollway init openclaw --undo',
+            ...(result.backup === undefined ? [] : [`Backup: ${result.backup}`]),
+            'To undo: tollway init openclaw --undo',
           ]
-        : [`${result.file} has it all already.`]
+        : [`${result.file} already has these settings.`]
       terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${lines.join('\n')}\n`)
     })
 }
@@ -156,7 +166,7 @@ ${EXIT_CODES_HELP}`,
       const [config, program] = [resolve(options.config), resolve(options.program)]
       for (const path of [config, program]) {
         if (/[\s"'\\%$]/.test(path)) {
-          throw new ConfigError(`systemd needs paths without blanks, quotes, % and $, not ${path}.`)
+          throw new ConfigError(`systemd needs paths without spaces, quotes, % and $, not ${path}.`)
         }
       }
       terminal.stdout(systemdSnippet(config, program))
@@ -176,7 +186,7 @@ Examples:
   tollway init prometheus
   tollway init prometheus --target gateway.internal:9464
 
-The rules and the Grafana dashboards are files of this package: docs/dashboards.md.
+The alert rules and the Grafana dashboards come with this package: docs/dashboards.md.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; target?: string }) => {
@@ -191,9 +201,10 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-/** The root address of the gateway for programs on the same machine. */
+/** The gateway's root address for programs on the same machine. */
 function addressOf({ listen }: Pick<ResolvedConfig, 'listen'>): string {
-  if (listen.port === 0) throw new ConfigError('The gateway listens on any free port. Say which with --url.')
+  if (listen.port === 0)
+    throw new ConfigError('listen uses port 0 (any free port). Give the address with --url.')
   const everywhere = listen.host === '0.0.0.0' || listen.host === '[::]' || listen.host === '::'
   return `http://${everywhere ? '127.0.0.1' : listen.host}:${listen.port}`
 }

@@ -22,7 +22,7 @@ interface AddOptions extends CommonOptions {
 const MOST = 999_999_999
 
 const HOT =
-  '\nA running gateway applies the change within a second. It is recorded in an audit file of its own beside the audit file of the gateway (audit.jsonl: audit.cli.jsonl).\n'
+  '\nA running gateway applies the change within a second. The change is recorded in a separate audit file next to the one of the gateway (audit.jsonl: audit.cli.jsonl).\n'
 
 /** Adds `tollway keys` and its commands. */
 export function addKeys(program: Command, context: CommandContext): void {
@@ -47,12 +47,12 @@ function addAdd(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('add')
     .description('create a key; it is shown once, and only its digest is stored')
-    .argument('<id>', 'a name for the caller, in budgets, metrics and records')
-    .option('-m, --models <names...>', 'the models it may use, exact or with one *; all without it')
-    .option('-e, --expires <date>', 'when it ends: a date, or a time with zone', instant)
-    .option('--requests-per-minute <n>', 'most model requests in a minute', wholeNumber(1, MOST))
-    .option('--tokens-per-minute <n>', 'most tokens of answers in a minute', wholeNumber(1, MOST))
-    .option('--max-parallel <n>', 'most model requests under way at once', wholeNumber(1, MOST))
+    .argument('<id>', 'name of the caller in budgets, metrics and records')
+    .option('-m, --models <names...>', 'models it may use, exact or with one * (default: all)')
+    .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant)
+    .option('--requests-per-minute <n>', 'limit on model requests per minute', wholeNumber(1, MOST))
+    .option('--tokens-per-minute <n>', 'limit on output tokens per minute', wholeNumber(1, MOST))
+    .option('--max-parallel <n>', 'limit on simultaneous model requests', wholeNumber(1, MOST))
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -66,12 +66,12 @@ ${HOT}${EXIT_CODES_HELP}`,
     .action(async (id: string, options: AddOptions) => {
       const { config, report, keys: work } = await load(options, terminal.env, true)
       const { models, expires, requestsPerMinute, tokensPerMinute, maxParallel } = options
-      const wish = { id, models, expires, requestsPerMinute, tokensPerMinute, maxParallel }
-      const { entry, key } = await work.addKey(config, wish, systemClock, randomBytes)
+      const request = { id, models, expires, requestsPerMinute, tokensPerMinute, maxParallel }
+      const { entry, key } = await work.addKey(config, request, systemClock, randomBytes)
       terminal.stdout(
         options.json
           ? `${JSON.stringify({ ...report.keyJson(entry), key }, undefined, 2)}\n`
-          : `${key}\n\nThis is the key of "${id}". It is shown this once: put it where the caller reads it.\n`,
+          : `${key}\n\nThis is the key of "${id}". It is shown only once: store it in the settings of the caller.\n`,
       )
     })
 }
@@ -79,7 +79,7 @@ ${HOT}${EXIT_CODES_HELP}`,
 function addList(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('list')
-    .description('list the callers that have keys, and what each may use')
+    .description('list the callers with keys and what each may use')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -105,7 +105,7 @@ function addRevoke(keys: Command, { terminal }: CommandContext): void {
   keys
     .command('revoke')
     .description("revoke a caller's key")
-    .argument('<id>', 'the name of the caller')
+    .argument('<id>', 'name of the caller')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -134,7 +134,7 @@ function instant(text: string): number {
   )
 }
 
-/** Loaded late, so that help and usage errors come at once. Changes are recorded, and records are signed. */
+/** Imported late so that help and usage errors appear at once. Changes are audited, and audit records may be signed. */
 async function load(options: CommonOptions, env: CommandContext['terminal']['env'], isWriting: boolean) {
   const { loadConfigForReading } = await import('../../config/load.ts')
   return {

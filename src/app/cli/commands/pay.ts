@@ -33,23 +33,14 @@ export function addPay(program: Command, context: CommandContext): void {
   const { terminal } = context
   const command = program
     .command('pay')
-    .description('call a paid HTTP service once: one payment at most')
-    .argument('<url>', 'the address of the service')
+    .description('call a paid HTTP service once, with at most one payment')
+    .argument('<url>', 'address of the service')
     .option('-X, --request <method>', 'method (default: GET, with --data POST)')
-    .option('-d, --data <text>', 'body; @FILE takes it from a file, @- from the standard input')
-    .option(
-      '-H, --header <header>',
-      "a header, such as 'accept: text/plain'; may be given again",
-      collect,
-      [],
-    )
-    .option(
-      '--max-usd <amount>',
-      'most it may cost, in USD (policy.max_usd_per_request holds too)',
-      usdAmount,
-    )
-    .option('-o, --output <file>', 'write the answer to this file instead of the standard output')
-    .option('--payer <name>', 'the payer')
+    .option('-d, --data <text>', 'request body; @FILE reads it from a file, @- from standard input')
+    .option('-H, --header <header>', "a header, such as 'accept: text/plain'; repeatable", collect, [])
+    .option('--max-usd <amount>', 'highest price, in USD (policy.max_usd_per_request applies too)', usdAmount)
+    .option('-o, --output <file>', 'write the response body to this file instead of standard output')
+    .option('--payer <name>', 'the payer that pays')
   withCommon(withChoice(command))
     .addHelpText(
       'after',
@@ -59,13 +50,13 @@ Examples:
   tollway pay https://api.example.com/draw -d '{"prompt":"a boat"}' --max-usd 0.05 -o boat.png
   tollway pay https://seller.example.com/v1/chat/completions -d @question.json --json
 
-The answer goes to the standard output, the receipt to the standard error; --json makes one object of both.
-Ends with 4 when a payment was sent and its outcome is not certain: look at the charge before you try again.
-Ctrl-C does not wait for the answer to a payment: it is booked as it stands. A second one ends at once.
+The response goes to standard output and the receipt to standard error; --json prints both as one object.
+Exits with 4 when a payment was sent and its outcome is unknown: check the charge before you try again.
+Ctrl-C does not wait for the response to a payment: the charge keeps its current state. A second Ctrl-C exits at once.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: PayOptions) => {
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfig } = await import('../../config/load.ts')
       const { withBuying } = await import('../../buying/buying-context.ts')
       const { pay } = await import('../../buying/pay.ts')
@@ -74,7 +65,7 @@ ${EXIT_CODES_HELP}`,
       const { readChoice } = await import('../../buying/offer-choice.ts')
       const config = loadConfig(options.config, terminal.env)
       const data = options.data === undefined ? undefined : readData(options.data)
-      const wish: PayRequest = {
+      const payRequest: PayRequest = {
         url: readUrl(url),
         method: (options.request ?? (data ? 'POST' : 'GET')).toUpperCase(),
         data,
@@ -94,16 +85,22 @@ ${EXIT_CODES_HELP}`,
         let receipt: (() => PaymentReceipt) | undefined
         const onStop = (current: () => PaymentReceipt): void => {
           receipt = current
-          terminal.stderr(stopWords(current()))
+          terminal.stderr(stopMessage(current()))
         }
         const code = await interruptible(
           terminal,
           (signal) =>
-            withBuying(config, (parts) =>
-              pay(parts, wish, signal, (paid) => deliver(paid, delivery, memory, options, terminal), onStop),
+            withBuying(config, (buyingContext) =>
+              pay(
+                buyingContext,
+                payRequest,
+                signal,
+                (paid) => deliver(paid, delivery, memory, options, terminal),
+                onStop,
+              ),
             ),
           {
-            words: 'Stopped; nothing was paid.',
+            message: 'Stopped; nothing was paid.',
             code: () => (receipt === undefined || receipt().spent === 'no' ? EXIT.failed : EXIT.uncertain),
           },
         )
@@ -114,7 +111,7 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-/** Passes the answer on and tells what it cost. */
+/** Writes the response, then prints what it cost. */
 async function deliver(
   { receipt, reply, error }: Paid,
   delivery: Delivery,
@@ -153,14 +150,14 @@ function codeOf(failure: TollwayError | ConfigError): string {
   return failure instanceof StoppedError ? 'stopped' : failure.code
 }
 
-/** Said at once when somebody stops a call. */
-function stopWords({ spent, charge, amount }: PaymentReceipt): string {
+/** Printed at once when the user stops a call. */
+function stopMessage({ spent, charge, amount }: PaymentReceipt): string {
   const what = `${amount ?? ''}, charge ${charge ?? ''}`
   if (spent === 'no') return ''
   return spent === 'yes'
-    ? `Stopping. The seller has accepted the payment (${what}); the rest of its answer is given up.
+    ? `Stopping. The seller has accepted the payment (${what}); the rest of its response is discarded.
 `
-    : `Stopping. A payment (${what}) is on its way and may have been taken; it stays counted. Once more ends at once.
+    : `Stopping. A payment (${what}) was sent and may have been taken; it stays counted. Press Ctrl-C again to exit at once.
 `
 }
 
@@ -168,12 +165,13 @@ function brokenOff(receipt: PaymentReceipt, cause: unknown): TollwayError {
   return receipt.spent === 'no'
     ? new TollwayError({
         code: 'seller_unavailable',
-        message: 'The answer broke off; nothing was paid.',
+        message: 'The response broke off; nothing was paid.',
         cause,
       })
     : new TollwayError({
         code: 'paid_not_delivered',
-        message: 'The answer broke off or could not be written. The seller had accepted the payment already.',
+        message:
+          'The response broke off or could not be written. The seller had already accepted the payment.',
         cause,
       })
 }
@@ -203,16 +201,21 @@ function render(
   const cost = `${amount ?? ''}${usd === undefined ? '' : ` ($${usd})`} to ${payTo ?? ''}`
   const first =
     spent === 'no'
-      ? // Most errors say so themselves.
-        `${/nothing was paid/i.test(failure?.message ?? '') ? '' : 'Nothing was paid.'}${status}`.trimStart()
+      ? // Most errors already say that no money moved.
+        `${saysUnpaid(failure?.message ?? '') ? '' : 'Nothing was paid.'}${status}`.trimStart()
       : spent === 'yes'
         ? `Paid ${cost}; charge ${charge ?? ''}${transaction === undefined ? '' : `, transaction ${transaction}`}.`
-        : `A payment of ${cost} was sent and may have been taken: charge ${charge ?? ''}. \`tollway reconcile\` asks the chain. Do not send the request again before it knows.`
-  const where = file === undefined || !reply ? '' : `The answer is in ${file}.\n`
+        : `A payment of ${cost} was sent and may have been taken: charge ${charge ?? ''}. \`tollway reconcile\` checks the chain. Do not send the request again until the outcome is known.`
+  const where = file === undefined || !reply ? '' : `The response is in ${file}.\n`
   return `${first === '' ? '' : `${first}\n`}${where}`
 }
 
-/** Names that a payment, or the transport, sets by itself. */
+/** Whether an error message states that no money moved: "Nothing was sent", "This offer was not paid", … */
+export function saysUnpaid(message: string): boolean {
+  return /\b(?:nothing was (?:paid|sent|signed)|no payment was sent|(?:was|were) not paid)\b/i.test(message)
+}
+
+/** Headers that the payment or the transport sets. */
 const OWN =
   /^(?:payment-.*|x-payment.*|host|content-length|connection|transfer-encoding|expect|upgrade|te|trailer|keep-alive|accept-encoding)$/
 
@@ -223,7 +226,7 @@ function headersOf(list: readonly string[]): Record<string, string> {
         /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)$/.exec(text) ?? []
       if (name === '') throw new ConfigError(`-H "${text}" is not a header. Write 'name: value'.`)
       if (OWN.test(name.toLowerCase())) {
-        throw new ConfigError(`-H ${name} is set by Tollway itself. Leave it out.`)
+        throw new ConfigError(`Tollway sets the header ${name} itself. Remove -H ${name}.`)
       }
       return [name.toLowerCase(), value]
     }),

@@ -19,11 +19,11 @@ export function addProbe(program: Command, context: CommandContext): void {
   withCommon(
     program
       .command('probe')
-      .description('show the price a paid URL asks; never pays')
-      .argument('<url>', 'the address of a service, an API base or a storefront')
+      .description('show the price of a paid URL; never pays')
+      .argument('<url>', 'address of a service, an API base or a storefront')
       .option('-X, --request <method>', 'method (default: GET, with --data POST)')
-      .option('-d, --data <text>', 'body')
-      .option('-m, --model <model>', 'ask for a chat completion of this model'),
+      .option('-d, --data <text>', 'request body')
+      .option('-m, --model <model>', 'ask the price of a chat completion with this model'),
   )
     .addHelpText(
       'after',
@@ -33,7 +33,7 @@ Examples:
   tollway probe https://seller.example.com --json
   tollway probe https://api.example.com/report -X POST -d '{"city":"Athens"}'
 
-Needs no configuration; with one, its tokens are known by name.
+Needs no configuration; with one, tokens configured under assets are shown by name.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: ProbeOptions) => {
@@ -81,11 +81,11 @@ function render({ url, method, status, x402Version, offers, others, services, er
   const head =
     status === 402
       ? `${method} ${url} asks for payment (x402 version ${x402Version ?? 'unknown'}).`
-      : `${method} ${url} answered ${status ?? 'nothing'}: it asks for no payment.`
+      : `${method} ${url} returned ${status ?? 'no response'} and does not ask for payment.`
   return [
     ...(error ? [] : [`${head}\n`]),
     ...(offers.length === 0 ? [] : [renderTable(HEADER, offers.map(row))]),
-    ...(others.length === 0 ? [] : [`It offers also: ${others.join(', ')}.\n`]),
+    ...(others.length === 0 ? [] : [`It also offers: ${others.join(', ')}.\n`]),
     ...(services === undefined || services.length === 0
       ? []
       : [

@@ -11,7 +11,7 @@ interface StatusOptions extends CommonOptions {
 /** Adds `tollway list` and `tollway status`. */
 export function addPurchases(program: Command, context: CommandContext): void {
   const { terminal } = context
-  withCommon(program.command('list').description('show what was bought'))
+  withCommon(program.command('list').description('list purchases'))
     .addHelpText(
       'after',
       `
@@ -30,9 +30,9 @@ ${EXIT_CODES_HELP}`,
   withCommon(
     program
       .command('status')
-      .description('show purchases in full: what is left, for how long, and when it is refilled')
-      .argument('[name]', 'only this one')
-      .option('--pool <name>', 'only of this payer'),
+      .description('show purchases in detail: vouchers left, their expiry, and the refill policy')
+      .argument('[name]', 'only this purchase')
+      .option('--pool <name>', 'only purchases of this payer'),
   )
     .addHelpText(
       'after',
@@ -64,7 +64,7 @@ ${EXIT_CODES_HELP}`,
 }
 
 async function read(options: StatusOptions, name: string | undefined, { terminal }: CommandContext) {
-  // Loaded here, so that help and usage errors come at once.
+  // Imported here so that help and usage errors appear at once.
   const { loadConfigForReading } = await import('../../config/load.ts')
   const { readPurchases } = await import('../../buying/read-purchases.ts')
   const config = loadConfigForReading(options.config, terminal.env)

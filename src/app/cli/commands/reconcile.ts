@@ -21,13 +21,13 @@ Examples:
   tollway reconcile
   tollway reconcile --config /etc/tollway/tollway.yaml --json
 
-May run beside the gateway: payments in flight are left alone. Ends with 0 when nothing is uncertain any more,
-with 4 when something is, and with 1 when a node gave no usable answer.
+May run while the gateway runs: payments in flight are left alone. Exits with 0 when no payment is uncertain any
+more, with 4 when one still is, and with 1 when a node gave no usable answer.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: { config: string; json: boolean }) => {
       const { terminal } = context
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
       const { reconcileOnce } = await import('../../operations/reconcile-once.ts')
       const say = (fields: object, message: string): void =>
@@ -92,11 +92,13 @@ function renderOutcome({ networks, changed, unread, uncertain, flags }: Reconcil
   ])
   const { count, microUsd } = uncertain
   return [
-    renderTable(['NETWORK', 'NODE', 'BLOCK', 'LOOKED AT'], nodes),
+    renderTable(['NETWORK', 'NODE', 'BLOCK', 'CHECKED'], nodes),
     moves.length === 0
       ? 'Nothing changed.\n'
       : renderTable(['CHARGE', 'AMOUNT', 'WAS', 'IS', 'WHY', 'TRANSACTION'], moves),
-    ...unread.map((network) => `No node for ${aliasOf(network)}: its open payments stay counted.\n`),
+    ...unread.map(
+      (network) => `No node is configured for ${aliasOf(network)}: its unresolved payments stay counted.\n`,
+    ),
     ...(flags.length === 0
       ? []
       : [

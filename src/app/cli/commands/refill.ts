@@ -44,8 +44,12 @@ export function addRefill(program: Command, context: CommandContext): void {
       .command('refill')
       .description("sign more vouchers for a purchase now, at the seller's current price")
       .argument('<name>', 'the purchase')
-      .option('-n, --count <n>', 'how many (default: as its refill policy says)', wholeNumber(1, MAX_ORDER))
-      .option('--pool <name>', 'of this payer'),
+      .option(
+        '-n, --count <n>',
+        'number of vouchers (default: from the refill policy)',
+        wholeNumber(1, MAX_ORDER),
+      )
+      .option('--pool <name>', 'the payer of the purchase'),
   )
     .addHelpText(
       'after',
@@ -54,7 +58,7 @@ Examples:
   tollway refill qwen
   tollway refill qwen --count 50 --json
 
-The limits of the purchase also apply here: --max-total, --max-spend-per-day and --cost-cap of \`tollway buy\`.
+The limits set with \`tollway buy\` apply here too: --max-total, --max-spend-per-day and --cost-cap.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: RefillOptions) => {
@@ -62,13 +66,19 @@ ${EXIT_CODES_HELP}`,
       const bar = progressBar(terminal, `signing ${name}`)
       const ran = await interruptible(terminal, (signal) =>
         runExclusively(config, () =>
-          buying.withBuying(config, async (parts) => {
-            const purchase = await buying.findPurchase(parts.ledger.store, name, options.pool)
+          buying.withBuying(config, async (buyingContext) => {
+            const purchase = await buying.findPurchase(buyingContext.ledger.store, name, options.pool)
             try {
               const { count } = options
-              return await buying.refill(parts, purchase, { force: true, count, signal, onProgress: bar.at })
+              return await buying.refill(buyingContext, purchase, {
+                force: true,
+                count,
+                signal,
+                onProgress: bar.at,
+              })
             } catch (error) {
-              if (error instanceof TollwayError) await buying.noteRefusal(parts, 'refill', purchase, error)
+              if (error instanceof TollwayError)
+                await buying.noteRefusal(buyingContext, 'refill', purchase, error)
               throw error
             } finally {
               bar.end()
@@ -92,7 +102,7 @@ export function addRemove(program: Command, context: CommandContext): void {
       .description('stop buying a purchase and use up the remaining vouchers')
       .argument('<name>', 'the purchase')
       .option('--now', 'discard the remaining vouchers instead')
-      .option('--pool <name>', 'of this payer'),
+      .option('--pool <name>', 'the payer of the purchase'),
   )
     .addHelpText(
       'after',
@@ -101,16 +111,16 @@ Examples:
   tollway remove qwen
   tollway remove qwen --now
 
-Vouchers exported to another program cannot be taken back: they count until they expire.
+Vouchers exported to another program cannot be taken back: they count as spent until they expire.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string, options: RemoveOptions) => {
       const { config, buying } = await load(options, context)
       const ran = await runExclusively(config, () =>
-        buying.withBuying(config, async (parts) =>
+        buying.withBuying(config, async (buyingContext) =>
           buying.remove(
-            parts,
-            await buying.findPurchase(parts.ledger.store, name, options.pool),
+            buyingContext,
+            await buying.findPurchase(buyingContext.ledger.store, name, options.pool),
             options.now === true,
           ),
         ),
@@ -131,9 +141,9 @@ export function addProcess(program: Command, context: CommandContext): void {
       .command('process')
       .alias('maintain')
       .description('maintain purchases: finish orders, refill low ones, follow prices within the caps')
-      .argument('[name]', 'only this one')
+      .argument('[name]', 'only this purchase')
       .option('--all', 'every purchase')
-      .option('--pool <name>', 'of this payer'),
+      .option('--pool <name>', 'only purchases of this payer'),
   )
     .addHelpText(
       'after',
@@ -141,29 +151,32 @@ export function addProcess(program: Command, context: CommandContext): void {
 Examples:
   tollway process --all
   tollway process qwen --json
-  */5 * * * * tollway process --all --config /etc/tollway/tollway.yaml      (a line for cron)
+  */5 * * * * tollway process --all --config /etc/tollway/tollway.yaml      (in a crontab)
 
-A run that finds another one at work leaves it alone and ends with 0. A purchase that fails does not stop the
-others; the exit code then is 1, or 3 when caps or policy refused.
+Exits with 0 and changes nothing when another run is in progress. A purchase that fails does not stop the
+others; the exit code is then 1, or 3 when a limit or the policy refused.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (name: string | undefined, options: ProcessOptions) => {
       if ((name === undefined) !== (options.all === true)) {
-        throw new ConfigError('Name one purchase, or say --all.')
+        throw new ConfigError('No purchase was given. Name one, or use --all.')
       }
       const { config, buying } = await load(options, context)
       const bar = progressBar(terminal, 'signing')
       const ran = await interruptible(terminal, (signal) =>
         runExclusively(config, () =>
-          buying.withBuying(config, async (parts) => {
-            const { store } = parts.ledger
+          buying.withBuying(config, async (buyingContext) => {
+            const { store } = buyingContext.ledger
             const purchases =
               name === undefined
                 ? await store.purchases.list({ payer: options.pool })
                 : [await buying.findPurchase(store, name, options.pool)]
             try {
-              return await buying.processPurchases(parts, purchases, signal, (_purchase, done, wanted) =>
-                bar.at(done, wanted),
+              return await buying.processPurchases(
+                buyingContext,
+                purchases,
+                signal,
+                (_purchase, done, wanted) => bar.at(done, wanted),
               )
             } finally {
               bar.end()
@@ -172,9 +185,9 @@ ${EXIT_CODES_HELP}`,
         ),
       )
       if ('busy' in ran) {
-        const words = `Another tollway command (process ${ran.busy}) is already running; nothing was changed.`
+        const message = `Another tollway command (process ${ran.busy}) is already running; nothing was changed.`
         if (options.json) printJson(terminal, { busy: ran.busy, purchases: [] })
-        else terminal.stderr(`${words}\n`)
+        else terminal.stderr(`${message}\n`)
         return
       }
       const { result } = ran
@@ -186,7 +199,7 @@ ${EXIT_CODES_HELP}`,
 }
 
 async function load(options: CommonOptions, { terminal }: CommandContext) {
-  // Loaded here, so that help and usage errors come at once.
+  // Imported here so that help and usage errors appear at once.
   const { loadConfig } = await import('../../config/load.ts')
   const config = loadConfig(options.config, terminal.env)
   const { withBuying } = await import('../../buying/buying-context.ts')
@@ -226,13 +239,13 @@ function reportJson(result: Processed): Readonly<Record<string, unknown>> {
   }
 }
 
-const WORDS: Readonly<Record<RefillReport['result'], string>> = {
+const RESULTS: Readonly<Record<RefillReport['result'], string>> = {
   refilled: 'refilled',
   enough: 'enough left',
-  no_policy: 'is not refilled by itself',
+  no_policy: 'no automatic refill',
   draining: 'being used up',
   removed: 'used up and removed',
-  limit: 'a limit left no room',
+  limit: 'stopped by a limit',
 }
 
 function renderResults(results: readonly Processed[]): string {
@@ -244,12 +257,12 @@ function renderResults(results: readonly Processed[]): string {
       ? `${formatUnits(status.pool.amount, status.pool.decimals)} ${status.pool.symbol}`
       : ''
     const notes = [
-      ...(dropped > 0 ? [`the terms changed: ${dropped} were given up`] : []),
+      ...(dropped > 0 ? [`terms changed: ${dropped} discarded`] : []),
       ...(stopped === undefined || outcome === 'limit' ? [] : [`stopped by a limit (${stopped})`]),
     ]
     return [
       purchase.name,
-      WORDS[outcome],
+      RESULTS[outcome],
       String(added),
       String(status?.counts.ready ?? 0),
       price,
@@ -263,10 +276,10 @@ function renderRemoved({ purchase, result, dropped, ready, held, elsewhere, unti
   const end = formatTime(until) ?? 'now'
   return [
     result === 'removed'
-      ? `${purchase.name} is removed; ${dropped} vouchers were given up.`
-      : `${purchase.name} is being used up: ${ready} are left and ${held} are on their way, until ${end} at the latest. \`tollway process --all\` takes it away then.`,
+      ? `${purchase.name} was removed; ${dropped} vouchers were discarded.`
+      : `${purchase.name} will be removed when its vouchers are used up: ${ready} are left and ${held} are in use, until ${end} at the latest. \`tollway process --all\` then removes it.`,
     ...(elsewhere > 0
-      ? [`${elsewhere} were handed to another program and may be used there until ${end}; they stay counted.`]
+      ? [`${elsewhere} were exported to another program, which may use them until ${end}; they stay counted.`]
       : []),
   ]
     .map((line) => `${line}\n`)

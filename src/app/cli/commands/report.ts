@@ -24,20 +24,23 @@ interface Flags {
 export function addReport(program: Command, context: CommandContext): void {
   program
     .command('report')
-    .description('report what was spent, or what another policy would have spent')
-    .argument('[period]', 'day, week or month: the current one', unitArgument, 'month')
+    .description('report spending, or what another policy would have allowed')
+    .argument('[period]', 'the current day, week or month', unitArgument, 'month')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
-    .option('--back <n>', 'so many periods earlier', wholeNumber(0, 10_000), 0)
-    .option('--from <date>', 'instead of a period: from this date or instant (ISO 8601)')
-    .option('--to <date>', 'until the end of this date, or until this instant')
+    .option('--back <n>', 'go back this many periods', wholeNumber(0, 10_000), 0)
+    .option('--from <date>', 'start at this date or time (ISO 8601), instead of a period')
+    .option('--to <date>', 'end with this date, or at this time')
     .option(
       '--by <list>',
-      `rows for each of these, separated by commas: ${DIMENSIONS.join(', ')}`,
+      `group by these, separated by commas: ${DIMENSIONS.join(', ')}`,
       dimensionsOption,
       dimensionsOption('route'),
     )
-    .option('--timezone <name>', 'where days, weeks and months begin', timezoneOption, 'UTC')
-    .option('--policy <file>', 'what the limits of this configuration would have refused and spent')
+    .option('--timezone <name>', 'time zone in which days, weeks and months begin', timezoneOption, 'UTC')
+    .option(
+      '--policy <file>',
+      'apply the limits of this configuration: what they would have refused and allowed',
+    )
     .addOption(new Option('--csv', 'print CSV').default(false).conflicts('json'))
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -50,13 +53,13 @@ Examples:
   tollway report --from 2026-11-01 --to 2026-11-15 --timezone Europe/Berlin --json
   tollway report --policy stricter.yaml
 
-Only reads the ledger: a running gateway is not disturbed. A payment belongs to the instant of its
-reservation, and counts in full while nobody can say whether it was taken. Of a payment of up to so much, what
-the chain proved is counted. Tokens are those of the answers that told them.
+Only reads the ledger: a running gateway is not disturbed. A payment belongs to the time of its reservation and counts
+in full until its outcome is known. For \`upto\` payments only the amount proven on chain counts. Tokens are counted for
+answers that reported their usage.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (unit: PeriodUnit, options: Flags) => {
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
       const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
       const { periodOf } = await import('../../report/period.ts')
@@ -118,8 +121,8 @@ function ledgerFile(store: string): string {
   if (store.startsWith('sqlite:')) return store.slice('sqlite:'.length)
   throw new ConfigError(
     store === 'memory'
-      ? 'store: memory lives inside the gateway alone, and is gone with it. Write sqlite:./tollway.db to keep a ledger that can be reported on.'
-      : 'store: only a SQLite ledger is reported on here. Use the dashboard, or the tables of your database.',
+      ? 'store: memory exists only inside the gateway and is lost when it stops. Set store: sqlite:./tollway.db to keep a ledger that can be reported.'
+      : 'tollway report reads only SQLite ledgers. Use the dashboard, or query the tables of your database.',
   )
 }
 

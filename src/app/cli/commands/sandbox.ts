@@ -1,4 +1,4 @@
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { wholeNumber } from '../shared/options.ts'
@@ -8,14 +8,13 @@ export function addSandbox(program: Command, context: CommandContext): void {
   program
     .command('sandbox')
     .description('run a chain, a token, a seller and a gateway on this machine, without real money')
-    .option('--once', 'make one paid call, show what happened, and end', false)
+    .option('--once', 'make one paid call, show what happened, and exit', false)
     .option('--json', 'print JSON', false)
     .option('-p, --port <n>', 'port of the gateway (default: 8402 or a free one)', wholeNumber(0, 65_535))
-    .option(
-      '--block-time <seconds>',
-      'time between blocks; 0 makes a block per transaction',
-      wholeNumber(0, 3600),
-      0,
+    .addOption(
+      new Option('--block-time <seconds>', 'seconds between blocks; 0 mines one block per transaction')
+        .argParser(wholeNumber(0, 3600))
+        .default(0, '0s'),
     )
     .addHelpText(
       'after',

@@ -18,7 +18,7 @@ interface TrustOptions extends CommonOptions {
 }
 
 const RECORD =
-  '\nChanges are recorded in an audit file of their own beside the audit file of the gateway (audit.jsonl: audit.cli.jsonl).\nA running gateway applies them from its next payment.\n'
+  '\nChanges are recorded in a separate audit file next to the one of the gateway (audit.jsonl: audit.cli.jsonl).\nA running gateway applies them from its next payment.\n'
 
 /** Adds `tollway sellers` and its commands. */
 export function addSellers(program: Command, context: CommandContext): void {
@@ -64,12 +64,12 @@ function addTrust(sellers: Command, { terminal }: CommandContext): void {
     .command('trust')
     .description('pin a payee address, a price or both, replacing earlier pins')
     .argument('<api_base>', 'the api_base of the paid route')
-    .argument('[pay_to]', 'the address to be paid')
-    .option('-p, --price <amount>', 'the price to hold quotes against, in whole tokens')
-    .option('-n, --network <name>', 'only this network')
-    .option('-a, --asset <symbol>', 'only this token, by symbol or address')
-    .option('-m, --model <name>', "the price of this model only, by the seller's name")
-    .option('--path <path>', 'the price of this path only, such as /chat/completions')
+    .argument('[pay_to]', 'payee address')
+    .option('-p, --price <amount>', 'expected price of a request, in whole tokens')
+    .option('-n, --network <name>', 'only on this network')
+    .option('-a, --asset <symbol>', 'only for this token, by symbol or address')
+    .option('-m, --model <name>', "pin the price for this model only, by the seller's name")
+    .option('--path <path>', 'pin the price for this path only, such as /chat/completions')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -83,8 +83,8 @@ ${RECORD}${EXIT_CODES_HELP}`,
     .action(async (apiBase: string, payTo: string | undefined, options: TrustOptions) => {
       const { price, network, asset, model, path } = options
       const { config, report, sellers: work } = await load(options, terminal.env, true)
-      const wish = { apiBase, payTo, price, network, asset, model, path }
-      const changed = await work.trustSeller(config, wish, systemClock)
+      const request = { apiBase, payTo, price, network, asset, model, path }
+      const changed = await work.trustSeller(config, request, systemClock)
       terminal.stdout(
         options.json ? report.sellersJson(changed, config) : report.renderTrusted(changed, config),
       )
@@ -94,7 +94,7 @@ ${RECORD}${EXIT_CODES_HELP}`,
 function addForget(sellers: Command, { terminal }: CommandContext): void {
   sellers
     .command('forget')
-    .description('remove the pins of a seller: its next payment pins it again')
+    .description("remove a seller's pins: the next payment pins it again")
     .argument('<api_base>', 'the api_base of the paid route')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
@@ -112,12 +112,12 @@ ${RECORD}${EXIT_CODES_HELP}`,
       terminal.stdout(
         options.json
           ? `${JSON.stringify({ api_base: apiBase, ...forgotten }, undefined, 2)}\n`
-          : `Forgotten: ${pins} ${pins === 1 ? 'payee' : 'payees'}, ${prices} ${prices === 1 ? 'price' : 'prices'}.\n`,
+          : `Removed: ${pins} ${pins === 1 ? 'payee' : 'payees'}, ${prices} ${prices === 1 ? 'price' : 'prices'}.\n`,
       )
     })
 }
 
-/** Loaded late, so that help and usage errors come at once. Changes are recorded, and records are signed. */
+/** Imported late so that help and usage errors appear at once. Changes are audited, and audit records may be signed. */
 async function load(options: CommonOptions, env: CommandContext['terminal']['env'], isWriting: boolean) {
   const { loadConfigForReading } = await import('../../config/load.ts')
   return {

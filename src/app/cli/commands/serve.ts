@@ -39,12 +39,12 @@ Examples:
   tollway serve --obol --config-dir ./buyer-config --auths-dir ./buyer-auths --state ./consumed.json
   BLOCKRUN_DRY_RUN=1 tollway serve --blockrun
 
-The first SIGTERM or Ctrl-C lets running requests finish, the second ends at once.
+The first SIGTERM or Ctrl-C lets running requests finish; the second exits at once.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: ServeFlags) => {
       if (options.blockrun === true) return context.end(await serveBlockrun(command, context.terminal))
-      // Loaded here, so that help and usage errors come at once.
+      // Imported here so that help and usage errors appear at once.
       const { loadConfig, parseConfig } = await import('../../config/load.ts')
       const { env } = context.terminal
       const ownFile = command.getOptionValueSource('config') === 'default'
@@ -61,11 +61,11 @@ ${EXIT_CODES_HELP}`,
   addObolFlags(command)
 }
 
-/** Everything comes from the environment, so that no other option may say something else. */
+/** `--blockrun` reads everything from the environment, so it cannot be combined with other options. */
 async function serveBlockrun(command: Command, terminal: Terminal): Promise<number> {
-  const beside = ['config', 'listen', 'obol'].find((name) => command.getOptionValueSource(name) === 'cli')
-  if (beside !== undefined) {
-    command.error(`error: --blockrun reads all settings from the environment. Remove --${beside} out.`)
+  const other = ['config', 'listen', 'obol'].find((name) => command.getOptionValueSource(name) === 'cli')
+  if (other !== undefined) {
+    command.error(`error: --blockrun reads all settings from the environment. Remove --${other}.`)
   }
   const { openBlockrun } = await import('../../blockrun/open.ts')
   return await serve(terminal.env, openBlockrun, terminal)
@@ -96,7 +96,7 @@ export async function serve<T = ResolvedConfig>(
     } finally {
       await gateway.close()
     }
-    terminal.stdout('tollway has stopped; everything is booked\n')
+    terminal.stdout('tollway has stopped; every payment is recorded\n')
     return EXIT.done
   } finally {
     forget()

@@ -1,4 +1,4 @@
-/** Proves the audit files of a configuration, each as a chain of its own, against what the configuration knows of them. */
+/** Verifies the audit files of a configuration, each as its own chain, against what the configuration knows of them. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { ConfigError } from '../../../core/errors.ts'
@@ -10,31 +10,31 @@ import type { AuditHeadNote } from '../../../io/store/contracts/audit-heads.ts'
 import { auditFilesOf } from '../../wiring/audit-files.ts'
 import { loadConfigForReading } from '../../config/load.ts'
 
-/** What a configuration knows of its audit files. */
+/** What a configuration knows about its audit files. */
 export interface KnownAudit {
   /** `audit.path`. */
   readonly path: string
-  /** Of the signing key, when there is one. */
+  /** Public key of the signing key, if there is one. */
   readonly publicKey: string | undefined
   /** `store`. */
   readonly store: string
 }
 
-/** How far the ledger saw audit files. */
+/** The last position of each audit file as kept in the ledger. */
 export interface NotedHeads {
   readonly heads: readonly AuditHeadNote[]
-  /** Why nothing could be read. */
+  /** Why the positions could not be read. */
   readonly unread: string | undefined
 }
 
-/** One chain and what is proven of it. */
+/** One chain and its verdict. */
 export interface ProvenChain {
   /** The file that is being written. */
   readonly file: string
-  /** With those that were put away before it. */
+  /** That file and the files rotated before it. */
   readonly files: readonly string[]
   readonly verdict: AuditVerdict
-  /** Why it was not held against a ledger; `undefined` when it was, or when nobody asked for that. */
+  /** Why it was not checked against a ledger; `undefined` if it was, or if no check was requested. */
   readonly notHeld: string | undefined
 }
 
@@ -45,7 +45,7 @@ export function knownAudit(file: string, env: Parameters<typeof loadConfigForRea
   return { path: audit.path, publicKey, store }
 }
 
-/** Reads the ledger's notes. A ledger that cannot be read is told: the files still prove what they can by themselves. */
+/** Reads the positions from the ledger. If that fails, the result says so: the files can still be verified without them. */
 export async function notedHeads(store: string): Promise<NotedHeads> {
   if (!store.startsWith('sqlite:')) {
     return { heads: [], unread: `store: ${store.split(':', 1)[0]} cannot be read from outside the gateway` }
@@ -65,8 +65,8 @@ export async function notedHeads(store: string): Promise<NotedHeads> {
 }
 
 /**
- * Proves the files of a configuration, or one file that was named.
- * @param named one file; all of the configuration without it
+ * Verifies all files of a configuration, or one named file.
+ * @param named only this file; default all files of the configuration
  * @throws ConfigError when there is no such file; Error as `node:fs` does
  */
 export async function proveChains(
@@ -86,7 +86,7 @@ export async function proveChains(
   for (const file of files) {
     const heads = noted?.heads.filter((head) => resolve(head.file) === resolve(file)) ?? []
     const notHeld =
-      noted && (noted.unread ?? (heads.length > 0 ? undefined : 'the ledger knows nothing of it'))
+      noted && (noted.unread ?? (heads.length > 0 ? undefined : 'the ledger has no entry for it'))
     proven.push({ ...(await proveChain(file, heads, publicKey)), notHeld })
   }
   return proven
@@ -99,7 +99,7 @@ async function proveChain(
 ): Promise<Omit<ProvenChain, 'notHeld'>> {
   const [head] = heads
   if (head && head.seq > 0 && !existsSync(file) && archivesOf(file).length === 0) {
-    const why = `it is gone, and ${head.seq} ${head.seq === 1 ? 'record was' : 'records were'} noted`
+    const why = `the file is missing, but the ledger lists ${head.seq} ${head.seq === 1 ? 'record' : 'records'} in it`
     return { file, files: [file], verdict: { ok: false, file, line: 1, seq: 1, kind: 'truncated', why } }
   }
   return await overChain(file, async (files) => ({

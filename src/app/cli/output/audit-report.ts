@@ -1,11 +1,11 @@
-/** What `tollway audit` tells people. */
+/** The output of `tollway audit` for people. */
 import type { FollowedRecord } from '../../../io/audit/audit-follow.ts'
 import type { BrokenAudit, WholeAudit } from '../../../io/audit/audit-verify.ts'
 import type { KnownAudit, ProvenChain } from './audit-chains.ts'
 import { renderTable } from './table.ts'
 
 /**
- * For programs: the first chain that is not whole, or the first, and with a configuration all of them.
+ * As JSON: the first damaged chain, or the first chain if all are intact; with a configuration also all chains.
  * @param known the configuration, when one was read
  */
 export function chainsJson(chains: readonly ProvenChain[], known: KnownAudit | undefined): object {
@@ -15,13 +15,13 @@ export function chainsJson(chains: readonly ProvenChain[], known: KnownAudit | u
     ...verdict,
     ...(known ? { not_held_against_ledger: notHeld ?? null } : {}),
   }))
-  const told = all.find(({ ok }) => !ok) ?? all[0]
-  return known ? { ...told, chains: all } : { ...told }
+  const shownChain = all.find(({ ok }) => !ok) ?? all[0]
+  return known ? { ...shownChain, chains: all } : { ...shownChain }
 }
 
 /**
- * @param files as they were named, oldest first
- * @param notHeld why they were not held against a ledger, when that was asked for
+ * @param files as given on the command line, oldest first
+ * @param notHeld why the files were not checked against a ledger, if a check was requested
  */
 export function renderWhole(
   files: readonly string[],
@@ -31,7 +31,7 @@ export function renderWhole(
   const { records, head, openIntents, torn, from, checkpoints } = verdict
   const name = files.length === 1 ? `${files[0]} is` : `${files.length} files ending with ${files.at(-1)} are`
   const lines = [
-    `${name} whole: ${records} ${records === 1 ? 'record' : 'records'}, the last one number ${head.seq} with hash ${head.hash}.`,
+    `${name} intact: ${records} ${records === 1 ? 'record' : 'records'}, the last one number ${head.seq} with hash ${head.hash}.`,
     ...(from.seq > 0
       ? [
           `Starts after record ${from.seq}; earlier files are missing${from.signed ? ', and a signature covers them' : ', and no signature covers them'}.`,
@@ -39,7 +39,7 @@ export function renderWhole(
       : []),
     ...(checkpoints.count > 0
       ? [
-          `Signed: ${checkpoints.count} checkpoints, the last one over record ${checkpoints.last?.seq ?? 0}, by key ${checkpoints.keys.join(', ')}.`,
+          `Signed: ${checkpoints.count} checkpoints, the last covering record ${checkpoints.last?.seq ?? 0}, by key ${checkpoints.keys.join(', ')}.`,
           ...(checkpoints.unsigned > 0
             ? [`Not signed yet: the ${checkpoints.unsigned} records after it.`]
             : []),
@@ -47,34 +47,37 @@ export function renderWhole(
       : []),
     ...(notHeld === undefined
       ? []
-      : [`Not checked against a ledger: ${notHeld}. Records cut off at its end would not be noticed.`]),
+      : [`Not checked against a ledger: ${notHeld}. Records cut off at the end would go unnoticed.`]),
     ...openIntents.map(
-      (charge) => `Open: ${charge} was authorized and never booked. Its payment may have been sent.`,
+      (charge) =>
+        `Open: ${charge} was authorized and has no recorded outcome. Its payment may have been sent.`,
     ),
     ...(torn
-      ? ['Note: it ends in the middle of a line, after a crash or because a record is being written now.']
+      ? [
+          'Note: the file ends in the middle of a line, after a crash or because a record is being written now.',
+        ]
       : []),
   ]
   return `${lines.join('\n')}\n`
 }
 
-/** For standard error. */
+/** The verdict on a damaged file, for standard error. */
 export function renderBroken({ file, line, seq, kind, why }: BrokenAudit): string {
   if (kind === 'truncated') {
     return (
-      `${file} is not whole: ${why}. Record ${seq} and those after it existed and are gone, which no crash causes.\n` +
-      'Compare with a backup.\n'
+      `${file} is damaged: ${why}. Record ${seq} and those after it existed and are missing, which no crash can cause.\n` +
+      'Compare it with a backup.\n'
     )
   }
   if (kind === 'unsigned') {
     return (
-      `${file} proves nothing: ${why}, and with the signing key every gateway signs its first record.\n` +
+      `${file} cannot be trusted: ${why}, and a gateway with a signing key signs its first record.\n` +
       'The file may have been rewritten. Compare it with a backup.\n'
     )
   }
   return (
-    `${file} is not whole: line ${line} is not record ${seq}: ${why}.\n` +
-    'The records before it are unchanged; it and those after it prove nothing.\n'
+    `${file} is damaged: line ${line} is not record ${seq}: ${why}.\n` +
+    'The records before it are unchanged; this record and those after it are not verified.\n'
   )
 }
 
@@ -94,7 +97,7 @@ const COLUMNS = [
   'transaction',
 ] as const
 
-/** A row for each record, the facts that tell the story beside it. */
+/** One row per record, with its other facts in the last column. */
 export function renderFollowed(records: readonly FollowedRecord[]): string {
   const rows = records.map(({ seq, type, fields }) => {
     const facts = COLUMNS.flatMap((name) => {

@@ -1,4 +1,4 @@
-/** `tollway budgets` for people: a row for each budget and subject. */
+/** `tollway budgets` for people: one row per budget and subject. */
 import { counted, NO_TOTALS, type BudgetRule, type Totals } from '../../../core/budget/budget.ts'
 import { formatInstant, formatMoney } from '../../../core/budget/budget-messages.ts'
 import { formatWindow, windowAt } from '../../../core/budget/window.ts'
@@ -14,11 +14,11 @@ export function renderBudgets(
   now: number,
 ): string {
   if (rules.length === 0) {
-    return 'No budgets are configured: only policy.max_usd_per_request limits what is spent.\n'
+    return 'No budgets are configured: only policy.max_usd_per_request limits spending.\n'
   }
   const rows = rules.flatMap((rule) => {
     const own = statuses.filter((status) => status.rule === rule)
-    if (own.length === 0) return [row(rule, nobody(rule), NO_TOTALS, now)]
+    if (own.length === 0) return [row(rule, emptySubject(rule), NO_TOTALS, now)]
     return own.map(({ claim, totals }) => row(rule, claim.subject, totals, now))
   })
   return renderTable(HEADER, rows)
@@ -41,12 +41,12 @@ function row(rule: BudgetRule, subject: string, totals: Totals, now: number): st
   ]
 }
 
-function nobody(rule: BudgetRule): string {
+function emptySubject(rule: BudgetRule): string {
   return rule.window === 'request' ? 'each request' : `(no ${rule.per} yet)`
 }
 
 function resets(rule: BudgetRule, now: number): string {
-  if (rule.window === 'rolling') return 'charge by charge'
+  if (rule.window === 'rolling') return 'per charge'
   const { end } = windowAt(rule.window, rule.timezone, now)
   return end === undefined ? '-' : formatInstant(end)
 }

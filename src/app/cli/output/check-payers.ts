@@ -1,4 +1,4 @@
-/** What `tollway check` says about who pays. Places of keys are named, keys never: they are not even read. */
+/** The payers in `tollway check`. It names the place of each key and never reads the key. */
 import { findNetwork } from '../../../core/money/assets.ts'
 import type { SecretReference, SignerReference } from '../../../core/payer/key-reference.ts'
 import { formatUsd } from '../../../core/money/money.ts'
@@ -16,7 +16,7 @@ export function payerRules({ payers }: Pick<ResolvedConfig, 'payers'>) {
   }))
 }
 
-/** The same as a table for people; empty without payers. */
+/** The payers as a table for people; empty without payers. */
 export function renderPayers(config: Pick<ResolvedConfig, 'payers'>): string {
   const rows = payerRules(config).map(({ name, networks, pays_by: ways }) => [
     name,
@@ -26,7 +26,7 @@ export function renderPayers(config: Pick<ResolvedConfig, 'payers'>): string {
   return rows.length === 0 ? '' : renderTable(['PAYER', 'NETWORKS', 'PAYS BY'], rows)
 }
 
-/** How spend-page links are made where it is not as built in. */
+/** Notes on networks whose block explorer differs from the built-in one. */
 export function explorerNotes({ explorers }: Pick<ResolvedConfig, 'explorers'>): string[] {
   return [...explorers].map(([network, address]) =>
     address === undefined
@@ -36,14 +36,14 @@ export function explorerNotes({ explorers }: Pick<ResolvedConfig, 'explorers'>):
 }
 
 function waysOf(payer: ResolvedPayer): string {
-  if (payer.kind === 'direct' || payer.kind === 'solana') return `signing here: ${placeOf(payer.key)}`
+  if (payer.kind === 'direct' || payer.kind === 'solana') return `signs in the gateway: ${placeOf(payer.key)}`
   switch (payer.mode) {
     case 'wallet':
-      return `signing here: the AgentCash wallet ${payer.wallet}`
+      return `signs in the gateway: the AgentCash wallet ${payer.wallet}`
     case 'mcp':
-      return `one server of AgentCash (${payer.binary}), sent to a shim of ours; ${atOnce(payer.concurrency ?? 8)}`
+      return `one AgentCash server (${payer.binary}) that pays through a local shim; ${atOnce(payer.concurrency ?? 8)}`
     case 'cli':
-      return `a process of AgentCash for each payment (${payer.binary}), sent to a shim of ours; ${atOnce(payer.concurrency ?? 2)}`
+      return `one AgentCash process per payment (${payer.binary}) that pays through a local shim; ${atOnce(payer.concurrency ?? 2)}`
     case 'sidecar':
       return (
         `the x402-buyer at ${new URL(payer.url).host}, upstream of ${payer.model}: its url must be http://${payer.shim.host}:${payer.shim.port}; ` +
@@ -51,8 +51,8 @@ function waysOf(payer: ResolvedPayer): string {
       )
     case 'pool': {
       const { paths, filledBy, limits } = payer
-      const source = paths ? `vouchers in ${paths.config}` : 'vouchers that were bought'
-      const filled = filledBy === undefined ? 'no key is held' : `${filledBy} signs new ones`
+      const source = paths ? `vouchers in ${paths.config}` : 'vouchers bought with tollway buy'
+      const filled = filledBy === undefined ? 'no key in the gateway' : `${filledBy} signs new ones`
       const worth = limits.maxMicroUsd === undefined ? '' : ` and $${formatUsd(limits.maxMicroUsd)}`
       return `${source}, at most ${limits.maxCount}${worth} unused; ${filled}`
     }
@@ -67,7 +67,7 @@ function placeOf(key: SignerReference): string {
     case 'file':
       return secretPlace(key)
     case 'keystore':
-      return `the keystore ${key.path}, its password from ${secretPlace(key.password)}`
+      return `the keystore ${key.path}, with the password from ${secretPlace(key.password)}`
     case 'agentcash':
       return `the AgentCash wallet ${key.path}`
     case 'remote':
@@ -78,7 +78,7 @@ function placeOf(key: SignerReference): string {
 }
 
 function secretPlace(secret: SecretReference): string {
-  return secret.source === 'env' ? `the variable ${secret.name}` : `the file ${secret.path}`
+  return secret.source === 'env' ? `the environment variable ${secret.name}` : `the file ${secret.path}`
 }
 
 function atOnce(count: number): string {

@@ -10,10 +10,10 @@ import { renderUpstreams } from './check-upstreams.ts'
 import { explorerNotes, payerRules, renderPayers } from './check-payers.ts'
 import { renderTable } from './table.ts'
 
-/** What one route would do. Texts are as written in the file: references are shown and not what they hold. */
+/** What one route would do. Texts are as written in the file: a reference to a secret is shown, never the secret. */
 interface RouteSummary {
   readonly model_name: string
-  /** The name the seller gets; `null` when it is the one the client sent. */
+  /** The model name sent to the seller; `null` for the client's own. */
   readonly remote_model: string | null
   readonly api_base: string
   /** `null` for a route that is not paid. */
@@ -28,7 +28,7 @@ interface RouteSummary {
 
 /**
  * What a configuration would do, as `tollway check --json` prints it.
- * @param files what is in the files of pools, if there are any
+ * @param files what the files of voucher pools hold, if there are any
  */
 export function summarize({ config, written }: LoadedConfig, files?: FilesInspection) {
   const text = (...path: (string | number)[]): string | null => {
@@ -70,12 +70,12 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesInspec
     max_usd_per_request: config.policy.maxMicroUsd === 'none' ? null : formatUsd(config.policy.maxMicroUsd),
     metrics: {
       listen: text('metrics', 'listen'),
-      /** Whether a token is asked for. */
+      /** Whether reading the metrics requires a token. */
       token: config.metrics.tokenDigest !== undefined,
     },
     payers: payerRules(config),
     routes,
-    // Their files are x402-buyer's, and change while the gateway runs: this is how they stand now.
+    // x402-buyer's files change while the gateway runs; these are their current contents.
     ...(files ? { upstreams: files.upstreams, upstream_problems: files.problems } : {}),
     budgets,
   }
@@ -92,12 +92,12 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
     [
       'ceiling',
       summary.max_usd_per_request === null
-        ? 'none: each voucher has its own price'
+        ? 'none; each voucher has its own price'
         : `${dollars(summary.max_usd_per_request)} per request`,
     ],
     [
       'metrics',
-      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'for anyone who can reach it'}`,
+      `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'open to anyone who can reach it'}`,
     ],
   ]
   const routes = summary.routes.map((route) => [
@@ -136,15 +136,15 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
       : [renderTable(['BUDGET', 'LIMIT', 'WINDOW', 'TIME ZONE', 'PER', ''], budgets)]),
     ...(notes.length === 0 ? [] : [notes.map((note) => `${note}\n`).join('')]),
     ...(unlimited
-      ? ['Note: paid routes and no budgets. Only the ceiling per request limits what is spent.\n']
+      ? ['Note: there are paid routes but no budgets. Only the ceiling per request limits spending.\n']
       : []),
   ].join('\n')
 }
 
 function callersOf({ callers, keys }: LoadedConfig['config']): string {
   if (keys)
-    return callers.length === 0 ? 'those of the keys file' : `${callers.length}, and those of the keys file`
-  return callers.length === 0 ? 'anyone who reaches the address' : String(callers.length)
+    return callers.length === 0 ? 'those in the keys file' : `${callers.length}, and those in the keys file`
+  return callers.length === 0 ? 'anyone who can reach the address' : String(callers.length)
 }
 
 function limitOf(budget: BudgetRule | undefined): string {

@@ -1,9 +1,9 @@
-/** What `tollway check` says about how routes are chosen, and who may call. */
+/** Route selection and callers in `tollway check`. */
 import type { Route } from '../../../core/routing/route.ts'
 import { formatUsd } from '../../../core/money/money.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 
-/** A route's own rules; what is not set is left out. */
+/** A route's own rules; settings that are not set are omitted. */
 export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>) {
   return {
     ...only('order', route.order === 0 ? undefined : route.order),
@@ -53,12 +53,12 @@ export function callerRules({ callers }: Pick<ResolvedConfig, 'callers'>) {
   }))
 }
 
-/** Sentences for people: what is not as it would be without a setting. @param now milliseconds since the epoch */
+/** Notes for people on settings that differ from the defaults. @param now milliseconds since the epoch */
 export function routingNotes(config: ResolvedConfig, now: number): string[] {
   const { router } = config
   const notes: string[] = []
   const names = config.routes.map(({ modelName }) => modelName)
-  if (new Set(names).size < names.length) notes.push(STRATEGY_WORDS[router.strategy])
+  if (new Set(names).size < names.length) notes.push(STRATEGY_NOTES[router.strategy])
   for (const [alias, model] of router.aliases) notes.push(`${alias} is an alias for ${model}.`)
   const lists = [
     [config.fallbacks, 'cannot be served'],
@@ -69,7 +69,7 @@ export function routingNotes(config: ResolvedConfig, now: number): string[] {
     for (const [model, others] of list) notes.push(`When ${model} ${when}: ${others.join(', then ')}.`)
   }
   for (const route of config.routes) {
-    const rules = rulesInWords(route)
+    const rules = describeRules(route)
     if (rules.length > 0)
       notes.push(`${route.modelName} at ${new URL(route.apiBase).host}: ${rules.join('; ')}.`)
   }
@@ -79,18 +79,18 @@ export function routingNotes(config: ResolvedConfig, now: number): string[] {
   }
   if (config.keys) notes.push(`More callers are in ${config.keys.path} (tollway keys).`)
   if (config.ignoredKeys.length > 0) {
-    notes.push(`Keys of LiteLLM without effect here: ${config.ignoredKeys.join(', ')}.`)
+    notes.push(`LiteLLM keys that Tollway ignores: ${config.ignoredKeys.join(', ')}.`)
   }
   return notes
 }
 
-const STRATEGY_WORDS = {
-  order: 'Routes of one name are tried as they are listed, lower order first.',
-  weighted: 'Routes of one name and order share the requests by weight.',
-  cheapest: 'Of routes of one name and order the one with the lowest known price is tried first.',
+const STRATEGY_NOTES = {
+  order: 'Routes with the same name are tried in the order listed, lower order first.',
+  weighted: 'Routes with the same name and order share the requests by weight.',
+  cheapest: 'Of routes with the same name and order, the cheapest by last known price is tried first.',
 } as const
 
-function rulesInWords(route: Route): string[] {
+function describeRules(route: Route): string[] {
   const { when, maxParallel, dropParams } = route
   return [
     ...(when?.callers ? [`only for callers ${when.callers.join(', ')}`] : []),
@@ -100,18 +100,18 @@ function rulesInWords(route: Route): string[] {
     ...(route.catalogue === true ? ['its models and prices are read from the seller'] : []),
     ...(route.reduceMaxTokens === undefined
       ? []
-      : [`asked again with as few as ${route.reduceMaxTokens} answer tokens when the quote is too high`]),
-    ...(route.sendTraceparent === true ? ['its seller gets the traceparent of requests'] : []),
-    ...streamInWords(route),
+      : [`quoted again with as few as ${route.reduceMaxTokens} output tokens when the price is too high`]),
+    ...(route.sendTraceparent === true ? ['the traceparent header is sent to its seller'] : []),
+    ...describeStream(route),
   ]
 }
 
-function streamInWords({ alwaysStream, earlyKeepalive, onDisconnect, eventsPerSecond }: Route): string[] {
+function describeStream({ alwaysStream, earlyKeepalive, onDisconnect, eventsPerSecond }: Route): string[] {
   return [
-    ...(alwaysStream === true ? ['always asked for a stream'] : []),
-    ...(earlyKeepalive === true ? ['its stream opens with comments while a paid call is silent'] : []),
+    ...(alwaysStream === true ? ['always requested as a stream'] : []),
+    ...(earlyKeepalive === true ? ['keep-alive comments are sent before the paid response starts'] : []),
     ...(onDisconnect === 'drain' ? ['read to its end when the client leaves'] : []),
-    ...(onDisconnect === 'abort' ? ['let go of when the client leaves'] : []),
+    ...(onDisconnect === 'abort' ? ['aborted when the client leaves'] : []),
     ...(eventsPerSecond === undefined ? [] : [`at most ${eventsPerSecond} events a second`]),
   ]
 }

@@ -1,9 +1,9 @@
-/** What `tollway check` says of the upstreams in x402-buyer's files. */
+/** The upstreams in x402-buyer's files, for `tollway check`. */
 import { findNetwork } from '../../../core/money/assets.ts'
 import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { renderTable } from './table.ts'
 
-/** A table of them, and what is wrong; nothing of a signature. */
+/** A table of the upstreams and a note for each problem; signatures are never shown. */
 export function renderUpstreams({ upstreams, problems }: FilesInspection): string {
   const rows = upstreams.map((one) => [
     one.name,

@@ -1,21 +1,21 @@
-/** Brings an answer to where it is wanted: a file, the standard output, or a JSON object. */
+/** Writes a response to a file, to standard output, or into a JSON object. */
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { Reply } from '../../../core/request/exchange.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import type { Terminal } from '../shared/terminal.ts'
 
-/** Where an answer goes. */
+/** Where a response goes. */
 export interface Delivery {
   /** Takes the whole body; rejects when it breaks off or cannot be written. */
   take(body: Reply['body']): Promise<void>
-  /** Lets go of what was prepared and not used. */
+  /** Removes what was prepared and not used. */
   discard(): Promise<void>
 }
 
 /**
- * Prepares a file before anything is paid: one that cannot be written is found out in time. The old file stays until the
- * answer is there in full.
+ * Opens a draft file before anything is paid, so that an unwritable path costs nothing. An existing file stays until the
+ * response is complete.
  * @throws ConfigError
  */
 export async function toFile(path: string): Promise<Delivery> {
@@ -39,7 +39,7 @@ export async function toFile(path: string): Promise<Delivery> {
   }
 }
 
-/** Passes the bytes on as they come. */
+/** Writes the bytes to standard output as they arrive. */
 export function toOutput(terminal: Terminal): Delivery {
   return {
     async take(body) {
@@ -61,7 +61,7 @@ export function toMemory(): Delivery & { readonly bytes: () => Buffer } {
   }
 }
 
-/** A body for JSON: as JSON where it is, as text where that loses nothing, else as base64. */
+/** A body as JSON fields: parsed if it is JSON, as text if it is UTF-8, else as base64. */
 export function bodyJson(bytes: Buffer): Readonly<Record<string, unknown>> {
   const text = bytes.toString('utf8')
   if (!Buffer.from(text, 'utf8').equals(bytes)) return { body_base64: bytes.toString('base64') }

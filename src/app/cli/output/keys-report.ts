@@ -1,4 +1,4 @@
-/** Caller keys as `tollway keys` shows them: never a key, and never a digest. */
+/** Caller keys for `tollway keys`: the keys and their digests are never shown. */
 import type { CallerKey } from '../../../io/callers/caller-keys.ts'
 import { renderTable } from './table.ts'
 
@@ -16,9 +16,9 @@ export function keyJson(key: CallerKey) {
   }
 }
 
-/** The same for people. @param now milliseconds since the epoch */
+/** The keys as a table for people. @param now milliseconds since the epoch */
 export function renderKeys(keys: readonly CallerKey[], now: number): string {
-  if (keys.length === 0) return 'No keys. `tollway keys add <id>` makes one.\n'
+  if (keys.length === 0) return 'No keys yet. Create one with `tollway keys add <id>`.\n'
   return renderTable(
     ['CALLER', 'KEY', 'MODELS', 'CREATED', 'EXPIRES', 'LIMITS'],
     keys.map((key) => [

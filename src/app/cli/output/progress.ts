@@ -3,9 +3,9 @@ import type { Terminal } from '../shared/terminal.ts'
 
 /** A bar for work of a known length; draws only on a terminal. */
 export interface ProgressBar {
-  /** Told again and again how much is done. */
+  /** Shows how much is done; called repeatedly. */
   readonly at: (done: number, wanted: number) => void
-  /** Takes the bar away. */
+  /** Removes the bar. */
   readonly end: () => void
 }
 
@@ -18,7 +18,7 @@ export function progressBar({ progress }: Terminal, what: string): ProgressBar {
       stream: progress,
       clearOnComplete: true,
       hideCursor: true,
-      // Somebody else's work must not be slowed down by drawing.
+      // Drawing must not slow down the work.
       fps: 5,
     },
     Presets.shades_classic,

@@ -58,7 +58,7 @@ function refillJson(status: PoolStatus | undefined): Readonly<Record<string, unk
 
 /** The list as a table. */
 export function renderPurchases(views: readonly KnownPurchase[]): string {
-  if (views.length === 0) return 'Nothing was bought yet. `tollway buy --help` says how.\n'
+  if (views.length === 0) return 'No purchases yet. See `tollway buy --help`.\n'
   const rows = views.map(({ purchase, status, elsewhere }) => [
     purchase.name,
     purchase.model,
@@ -90,11 +90,11 @@ export function renderPurchase({ purchase, status, elsewhere }: KnownPurchase): 
         ['price', `${price(status)} on ${network(status)}`],
         ['spent by', payer],
         ['signed by', signedBy],
-        ['ordered', `${ordered}, of which ${delivered} were signed`],
-        ['unused worth', exposure],
-        ['first to end', formatTime(status?.earliestExpiry) ?? '-'],
+        ['ordered', `${ordered}, ${delivered} of them signed`],
+        ['unused value', exposure],
+        ['first expiry', formatTime(status?.earliestExpiry) ?? '-'],
         ['refill', refillWords(status)],
-        ['handed over', String(elsewhere)],
+        ['exported', String(elsewhere)],
       ],
     ),
     counts
@@ -106,7 +106,7 @@ export function renderPurchase({ purchase, status, elsewhere }: KnownPurchase): 
             ),
           ],
         )
-      : 'Its pool is gone.\n',
+      : 'Its voucher pool no longer exists.\n',
   ].join('\n')
 }
 
@@ -130,8 +130,8 @@ function notes(
 ): string {
   return [
     ...(status?.pool.drainingSince === undefined ? [] : ['being used up']),
-    ...(delivered < ordered ? [`${ordered - delivered} of the order missing`] : []),
-    ...(elsewhere > 0 ? [`${elsewhere} handed over`] : []),
+    ...(delivered < ordered ? [`${ordered - delivered} of the order still missing`] : []),
+    ...(elsewhere > 0 ? [`${elsewhere} exported`] : []),
   ].join(', ')
 }
 

@@ -5,7 +5,7 @@ import type { KnownPrice } from '../../../io/store/contracts/sellers.ts'
 import { tokenOf, type KnownSellers, type SellersConfig } from '../../operations/seller-pins.ts'
 import { renderTable } from './table.ts'
 
-/** What is known, as JSON text with its line end. Amounts in smallest units. */
+/** Pins and last prices as JSON text, ending with a newline. Amounts in smallest units. */
 export function sellersJson({ pins, prices }: KnownSellers, config: SellersConfig): string {
   const json = {
     configured: [...config.policy.payTo].map(([origin, payTo]) => ({ origin, pay_to: payTo })),
@@ -31,14 +31,14 @@ export function sellersJson({ pins, prices }: KnownSellers, config: SellersConfi
   return `${JSON.stringify(json, undefined, 2)}\n`
 }
 
-/** What is known, as tables. */
+/** Pins and last prices as tables. */
 export function renderSellers(known: KnownSellers, config: SellersConfig): string {
   const { payTo } = config.policy
   const configured = [...payTo].map(
     ([origin, addresses]) => `${origin} (policy.sellers): ${addresses.join(', ')}\n`,
   )
   if (known.pins.length + known.prices.length + configured.length === 0) {
-    return 'No seller is pinned yet: the first payment to each does it.\n'
+    return 'No seller is pinned yet: the first settled payment to a seller pins it.\n'
   }
   return [
     ...(configured.length === 0 ? [] : [configured.join('')]),
@@ -47,13 +47,13 @@ export function renderSellers(known: KnownSellers, config: SellersConfig): strin
   ].join('\n')
 }
 
-/** What was changed. */
+/** The result of `tollway sellers trust`. */
 export function renderTrusted(changed: KnownSellers, config: SellersConfig): string {
   const overruled = changed.pins.find(({ apiBase }) => config.policy.payTo.has(new URL(apiBase).origin))
   const note =
     overruled === undefined
       ? ''
-      : '\nNote: policy.sellers names the payees of this seller, and it wins over what is pinned.\n'
+      : '\nNote: policy.sellers lists the payees of this seller and takes precedence over pins.\n'
   return `Trusted from the next payment on.\n\n${renderSellers(changed, { ...config, policy: { ...config.policy, payTo: new Map() } })}${note}`
 }
 

@@ -26,7 +26,7 @@ const COLUMNS = [
   'released',
 ] as const
 
-/** For people; the last line is the sum in USD. */
+/** As a table for people; the last line is the total in USD. */
 export function renderSpending({ period, timezone, by, rows }: SpendingReport): string {
   const head = `Spending ${spanOf(period, timezone)} (${timezone})\n\n`
   if (rows.length === 0) return `${head}Nothing was paid.\n`
@@ -43,11 +43,10 @@ export function renderSpending({ period, timezone, by, rows }: SpendingReport): 
     String(total.released),
   ]
   const lines = [...rows.map((row) => [...row.keys, ...moneyOf(row)]), [...by.map(() => ''), ...sums]]
-  const note =
-    total.open > 0n ? '\nOPEN: in flight, or the outcome is not known yet. It counts as spent.\n' : ''
+  const note = total.open > 0n ? '\nOPEN: in flight or with an unknown outcome; it counts as spent.\n' : ''
   const less =
     total.signed > total.spent
-      ? `\nSPENT: what the chain proved of payments of up to so much; ${formatUsd(total.signed)} USD were signed.\n`
+      ? `\nSPENT: for \`upto\` payments, the amount proven on chain; ${formatUsd(total.signed)} USD were signed.\n`
       : ''
   return `${head}${renderTable(
     [...by, ...COLUMNS].map((name) => name.toUpperCase().replace('_', ' ')),
@@ -55,7 +54,7 @@ export function renderSpending({ period, timezone, by, rows }: SpendingReport): 
   )}${note}${less}`
 }
 
-/** With a header line; smallest units beside the decimal amounts. A text that begins like a formula is quoted as text. */
+/** As CSV with a header line and each amount also in smallest units. A cell that starts like a formula is escaped. */
 export function csvOfSpending({ by, rows }: SpendingReport): string {
   const columns = [...by, ...COLUMNS, 'spent_atomic', 'open_atomic', 'signed_atomic', 'signed_usd']
   const lines = rows.map((row) => [

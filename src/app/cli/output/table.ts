@@ -1,4 +1,4 @@
-/** Lines of a table for people: columns aligned, two blanks between them, no trailing blanks. */
+/** Lines of a table for people: aligned columns two spaces apart, without trailing spaces. */
 export function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)))

@@ -1,4 +1,4 @@
-/** What the buying commands share: options, the lock, and how Ctrl-C ends them. */
+/** What the buying commands share: options, the lock, and Ctrl-C. */
 import { InvalidArgumentError, type Command } from 'commander'
 import { TollwayError } from '../../../core/errors.ts'
 import { parseUsd } from '../../../core/money/money.ts'
@@ -30,7 +30,7 @@ export function withChoice(command: Command): Command {
   return command
     .option(
       '--payment-option <n>',
-      "the seller's nth offer, as `tollway probe` counts them",
+      "the seller's nth offer, as numbered by `tollway probe`",
       wholeNumber(1, 32),
     )
     .option('--token <token>', 'only offers in this token, by symbol or address')
@@ -53,7 +53,7 @@ export function lifetime(text: string): number {
   throw new InvalidArgumentError('It must be a duration from 600s to 366d, such as 30d, 12h or 3600s.')
 }
 
-/** @throws TollwayError that names who is at it */
+/** @throws TollwayError that names the running process */
 export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: number }): T {
   if ('result' in ran) return ran.result
   throw new TollwayError({
@@ -65,9 +65,9 @@ export function assertAlone<T>(ran: { readonly result: T } | { readonly busy: nu
 
 /** How {@link interruptible} ends. */
 export interface StopOptions {
-  /** What is said when the command ends because of it. */
-  readonly words?: string | undefined
-  /** How the command ends when it is not left the time to end by itself. */
+  /** Message when the command ends after Ctrl-C. */
+  readonly message?: string | undefined
+  /** Exit code when a second Ctrl-C ends the process at once. */
   readonly code?: (() => ExitCode) | undefined
 }
 
@@ -77,24 +77,24 @@ export async function interruptible<T>(
   work: (signal: AbortSignal) => Promise<T>,
   options: StopOptions = {},
 ): Promise<T> {
-  const { words = 'Stopped. Completed work is kept; run the same command to continue.', code } = options
+  const { message = 'Stopped. Completed work is kept; run the same command to continue.', code } = options
   const stopping = new AbortController()
   const stop = terminal.onStopSignal(() => {
     if (stopping.signal.aborted) terminal.exit(code?.() ?? EXIT.failed)
-    else stopping.abort(new StoppedError(words))
+    else stopping.abort(new StoppedError(message))
   })
   try {
     return await work(stopping.signal)
   } catch (error) {
-    // Requests that a client left end so; here nobody left, somebody stopped it.
+    // The payment engine reports a stop as a client that left; here it was the user who stopped the command.
     const isLeft = error instanceof Error && error.name === 'ClientLeftError'
-    throw isLeft && stopping.signal.aborted ? new StoppedError(words) : error
+    throw isLeft && stopping.signal.aborted ? new StoppedError(message) : error
   } finally {
     stop()
   }
 }
 
-/** JSON on the standard output. */
+/** Prints JSON to standard output. */
 export function printJson(terminal: Terminal, value: unknown): void {
   terminal.stdout(`${JSON.stringify(value, undefined, 2)}\n`)
 }

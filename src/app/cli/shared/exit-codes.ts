@@ -8,7 +8,7 @@ export const EXIT = { done: 0, failed: 1, usage: 2, refused: 3, uncertain: 4 } a
 /** A value of {@link EXIT}. */
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
 
-/** The exit codes for the end of a help text. */
+/** The exit codes, for the end of each help text. */
 export const EXIT_CODES_HELP =
   '\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused by policy or budget, 4 outcome uncertain.'
 

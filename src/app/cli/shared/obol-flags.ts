@@ -1,10 +1,10 @@
-/** `tollway serve --obol`: x402-buyer's own flags, with their defaults, made into a configuration. */
+/** `tollway serve --obol`: turns x402-buyer's flags and their defaults into a configuration. */
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import { isLoopbackHost, parseListen } from '../../config/values/addresses.ts'
 
-/** The flags as commander gives them; those that were not given are missing. */
+/** The flags as commander returns them; `undefined` for those not given. */
 export interface ObolFlags {
   readonly configDir?: string | undefined
   readonly authsDir?: string | undefined
@@ -20,21 +20,21 @@ export interface ObolFlags {
 export function addObolFlags(command: Command): Command {
   return command
     .option('--obol', "replace Obol's x402-buyer: takes its flags, and --config names its single file")
-    .option('--config-dir <dir>', 'with --obol: directory with a JSON file for each upstream')
-    .option('--auths-dir <dir>', 'with --obol: directory with the authorizations of each upstream')
-    .option('--auths <file>', 'with --obol: single file of authorizations (/config/auths.json)')
-    .option('--state <file>', 'with --obol: file of used authorizations (/state/consumed.json)')
+    .option('--config-dir <dir>', 'with --obol: directory with one JSON file per upstream')
+    .option('--auths-dir <dir>', "with --obol: directory with each upstream's authorizations")
+    .option('--auths <file>', 'with --obol: single file with all authorizations (/config/auths.json)')
+    .option('--state <file>', 'with --obol: file that lists used authorizations (/state/consumed.json)')
     .option(
       '--reload-interval <time>',
-      'with --obol: how often the files are read again, e.g. 5s; 0 for never (default: 5s)',
+      'with --obol: how often the files are reread, such as 5s; 0 for never (default: 5s)',
     )
 }
 
 /**
- * The configuration that the flags mean. Ledger and audit file lie beside the state file.
- * @param env `TOLLWAY_KEY` and `TOLLWAY_ADMIN_KEY` make callers and `/admin` show a key; `OBOL_BUYER_USER_AGENT` is x402-buyer's own
+ * The configuration equivalent to the flags. The ledger and the audit file are placed next to the state file.
+ * @param env `TOLLWAY_KEY` and `TOLLWAY_ADMIN_KEY` require a key from callers and for `/admin`; `OBOL_BUYER_USER_AGENT` as in x402-buyer
  * @param directory where relative paths start
- * @throws ConfigError for a duration that cannot be read, or an address that others reach without a key
+ * @throws ConfigError for an invalid duration, or for an address that other machines can reach without a key
  */
 export function obolConfig(
   flags: ObolFlags,
@@ -67,21 +67,21 @@ export function obolConfig(
         ...(userAgent === '' ? {} : { user_agent: userAgent }),
       },
     },
-    // As with x402-buyer, the price of each upstream is in its file, and is matched to the last digit.
+    // As in x402-buyer, each upstream's file holds its price, and the seller's quote must match it exactly.
     policy: { max_usd_per_request: 'none' },
     ...(env['TOLLWAY_KEY'] === undefined ? {} : { callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }] }),
     ...(env['TOLLWAY_ADMIN_KEY'] === undefined ? {} : { admin: { key: '${env:TOLLWAY_ADMIN_KEY}' } }),
   }
 }
 
-/** `:8402`, as Go writes it, is every address. */
+/** In Go's notation `:8402` means all addresses. */
 function listenAddress(text: string): string {
   return text.startsWith(':') ? `0.0.0.0${text}` : text
 }
 
 const UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 3600 }
 
-/** Go's durations, as far as whole looks at files need them: `5s`, `1m30s`, `500ms`, `0`. */
+/** Parses the Go durations a reload interval needs: `5s`, `1m30s`, `500ms`, `0`. */
 function seconds(text: string): number {
   if (text === '0') return 0
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]

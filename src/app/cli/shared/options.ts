@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from 'commander'
 
-/** `--config`, as every command that reads the configuration has it. */
+/** `--config`, for every command that reads the configuration. */
 export const CONFIG_OPTION = ['-c, --config <file>', 'the configuration file'] as const
 
-/** Where the configuration is looked for. */
+/** The configuration file when `--config` is not given. */
 export const DEFAULT_CONFIG = 'tollway.yaml'
 
 /** Reads a whole number between two bounds, for commander. */

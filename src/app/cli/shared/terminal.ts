@@ -1,13 +1,13 @@
 import type { Environment } from '../../config/values/secrets.ts'
 
-/** What a command may touch of the process it runs in. */
+/** The parts of the process that a command may use. */
 export interface Terminal {
   readonly env: Environment
   stdout(text: string): void
   stderr(text: string): void
-  /** Bytes for whoever reads the output; resolves when more may be written. Rejects when nobody reads any more. */
+  /** Writes bytes to standard output; resolves when more may be written, rejects when the reader is gone. */
   stdoutBytes(chunk: Uint8Array): Promise<void>
-  /** Where a progress bar may be drawn: a terminal that a person looks at. */
+  /** An interactive terminal for a progress bar. */
   readonly progress?: NodeJS.WriteStream | undefined
   /** Calls back on each SIGINT and SIGTERM until the returned function is called. */
   onStopSignal(listener: () => void): () => void
@@ -19,7 +19,7 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** This process. */
 export function processTerminal(): Terminal {
-  // A reader such as `head` may leave early; what it does not want to read is no fault.
+  // A reader such as `head` may close the pipe early; that is not an error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
   })
@@ -38,7 +38,7 @@ export function processTerminal(): Terminal {
         for (const signal of STOP_SIGNALS) process.off(signal, listener)
       }
     },
-    // The empty write calls back when everything before it has been taken.
+    // The empty write calls back when everything before it has been flushed.
     exit: (code) => void process.stdout.write('', () => process.exit(code)),
   }
 }
