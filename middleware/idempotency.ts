@@ -283,7 +283,8 @@ async function answerWith(
     if (flight.mark.body === mark.body) throw outcome.error
     throw failedForOtherModel(outcome.error, flight.charge?.model)
   }
-  const body = outcome.body.read()
+  // The same bytes would break the same way, and the client would ask again.
+  const body = flight.isCut ? undefined : outcome.body.read()
   if (body) {
     exchange.relay.reply = { ...outcome.head, body }
     return true

@@ -10,6 +10,7 @@ import type {
   Reply,
   Run,
 } from '../../src/core/request/exchange.ts'
+import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import type { RepeatableRequest, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
@@ -60,6 +61,7 @@ export class Flight implements Run, RepeatableRequest {
   #begun = false
   #waiting = 0
   #delivered = false
+  #cut = false
   #endedAt: number | undefined
 
   constructor(options: FlightOptions) {
@@ -97,6 +99,11 @@ export class Flight implements Run, RepeatableRequest {
     return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
   }
 
+  /** Whether a client was cut off from its answer: another one would be cut off from it too. */
+  get isCut(): boolean {
+    return this.#cut && !this.#delivered
+  }
+
   /** The charge it reserved last, whatever became of it. */
   get chargeId(): string | undefined {
     return this.#exchange?.payment.charge?.id
@@ -131,9 +138,8 @@ export class Flight implements Run, RepeatableRequest {
     if (isFirst) this.#exchange = exchange
     const left = (): void => {
       this.#waiting -= 1
-      const hasBytes =
-        exchange.relay.firstByteAt !== undefined || (res.writableFinished && res.statusCode < 400)
-      this.#delivered ||= hasBytes
+      this.#delivered ||= isDelivered(res, exchange)
+      this.#cut ||= exchange.relay.cut
       if (isFirst && !this.#begun) this.#cancel()
       else if (this.#waiting === 0) this.#deserted()
     }
@@ -204,4 +210,19 @@ export class Flight implements Run, RepeatableRequest {
     this.#endedAt = this.#options.now()
     this.#options.onEnd(this)
   }
+}
+
+/**
+ * Whether a client has what was paid for, now that its response is closed: an answer that came to its end, or as much of one that
+ * is read as it comes as the client wanted. What was cut off, cut short or ended with an error is not delivered.
+ */
+function isDelivered(res: ServerResponse, { relay, record }: Exchange): boolean {
+  if (relay.cut || relay.truncated || record.code !== undefined) return false
+  if (res.writableFinished) return res.statusCode < 400
+  return relay.firstByteAt !== undefined && !isJsonType(mediaType({ 'content-type': typeOf(res) }))
+}
+
+function typeOf(res: ServerResponse): string {
+  const type = res.getHeader('content-type')
+  return typeof type === 'string' ? type : ''
 }

@@ -1,13 +1,14 @@
 /** A paid answer before it is relayed: readable, and known for what it is, so that nothing of a seller's goes by unread. */
 import { pipeline, Readable, Transform } from 'node:stream'
 import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
+import { isJsonText } from '../../src/core/json/json-text.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
 import { contentCoding, decoderFor } from './content-coding.ts'
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
-import { mediaType } from '../../src/core/request/header-policy.ts'
+import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { cleanedMessage } from '../../src/payment/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
@@ -89,10 +90,12 @@ export async function recognise(ends: RelaySession): Promise<void> {
   if (isJsonType(found)) ends.dropByteOrderMark()
 }
 
-/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that is no answer: see `judgeJsonAnswer` */
+/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that cannot be read, or is no answer: see `judgeJsonAnswer` */
 export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer): void {
   if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
   const verdict = judgeJsonAnswer(exchange.endpoint, body)
+  // Clients answer such a text by asking again.
+  if (!verdict && !isJsonText(body)) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return
   if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
   throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message))
@@ -115,11 +118,6 @@ function answeredWithError(status: number, message: string | undefined): Tollway
 
 function cleaned(message: string | undefined): string | undefined {
   return message === undefined ? undefined : cleanedMessage(message)
-}
-
-/** Whether a media type is that of JSON. */
-export function isJsonType(type: string): boolean {
-  return type === 'application/json' || type.endsWith('+json')
 }
 
 function notDelivered(what: string, words?: string): TollwayError {

@@ -1,8 +1,8 @@
 /** Answers that reach the client as a stream of ours: the seller's events with their cost set, or made of its JSON answer. */
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
-import { mediaType } from '../../src/core/request/header-policy.ts'
-import { assertPaidResponse, emptyStream, isJsonType, recognise } from './paid-answer.ts'
+import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
+import { assertPaidResponse, emptyStream, recognise } from './paid-answer.ts'
 import type { RelaySession } from './relay-session.ts'
 import { relayJson, sendWhole } from './relay-json.ts'
 import { speaking, type Write } from './speaking.ts'

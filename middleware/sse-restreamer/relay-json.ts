@@ -1,4 +1,5 @@
 /** Answers that reach the client as JSON: with their cost set, or made of the seller's stream. */
+import { JsonText } from '../../src/core/json/json-text.ts'
 import { scanTopLevel } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { readUsage } from '../../src/core/stream/usage.ts'
@@ -14,6 +15,7 @@ import { brokenOff } from '../../src/core/stream/truncation.ts'
  */
 export async function relayJson(ends: RelaySession): Promise<void> {
   const splicer = ends.splicer()
+  const text = new JsonText()
   const held: Uint8Array[] = []
   let size = 0
   let opened = false
@@ -21,6 +23,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
     for await (const chunk of ends.chunks()) {
       const bytes = splicer.push(chunk)
       if (opened) {
+        text.push(chunk)
         await ends.client.write(bytes)
         continue
       }
@@ -28,9 +31,12 @@ export async function relayJson(ends: RelaySession): Promise<void> {
       size += chunk.length
       if (size <= ends.settings.maxJsonBytes) continue
       opened = true
+      for (const bytesHeld of held) text.push(bytesHeld)
       ends.open({ 'content-length': undefined })
       await ends.client.write(Buffer.concat(held.splice(0)))
     }
+    // Ended well it would look delivered, to us and to whoever counts the client's attempts.
+    if (opened && !ends.stopped && !text.isWhole) throw new SyntaxError('the JSON of the answer is not whole')
   } catch (error) {
     ends.broke(error)
     if (!opened) throw brokenOff(error)

@@ -2,8 +2,7 @@
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { contentCoding } from './content-coding.ts'
-import { isJsonType } from './paid-answer.ts'
-import { mediaType } from '../../src/core/request/header-policy.ts'
+import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 
 /**
  * `untouched`: byte for byte · `watched`: the same, its usage read · `events`: an event stream whose events are looked at · `json`: a JSON answer whose cost

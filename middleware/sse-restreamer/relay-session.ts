@@ -62,7 +62,10 @@ export class RelaySession {
     this.#res = res
     this.client = new ClientSink(res, {
       onFirstByte: () => (exchange.relay.firstByteAt = settings.clock.now()),
-      onStall: () => (exchange.record.details['client'] = 'stopped reading'),
+      onStall: () => {
+        exchange.record.details['client'] = 'stopped reading'
+        exchange.relay.cut = true
+      },
       idleMs: this.settings.idleMs,
       timers: settings.timers,
     })
@@ -231,6 +234,7 @@ export class RelaySession {
   /** Cuts the client off, so that it can tell that the answer is not whole. */
   cut(): void {
     this.nothingLost()
+    if (!this.left) this.exchange.relay.cut = true
     this.client.cut()
   }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import { Flights } from '../../middleware/idempotency/flights.ts'
 import type { Flight } from '../../middleware/idempotency/flight.ts'
@@ -37,7 +37,12 @@ function fresh(changes: { maxEntries?: number; maxBytes?: number }): Flights {
 /** A client: its exchange, and its response, which only closes. */
 class Client {
   readonly exchange: Exchange = exchangeOf({ headers: {} } as Request)
-  readonly #res = Object.assign(new EventEmitter(), { writableFinished: false, statusCode: 200 })
+  readonly #res = Object.assign(new EventEmitter(), {
+    writableFinished: false,
+    statusCode: 200,
+    getHeader: () => this.contentType,
+  })
+  contentType = 'text/event-stream'
 
   constructor(flight: Flight, isFirst: boolean) {
     flight.enter(this.#res as unknown as ServerResponse, this.exchange, isFirst)
@@ -47,12 +52,27 @@ class Client {
     if (gotBytes) this.exchange.relay.firstByteAt = now
     this.#res.emit('close')
   }
+
+  /** Reads the answer to its end. */
+  finish(): void {
+    this.#res.writableFinished = true
+    this.leave(true)
+  }
 }
 
 function open(name: string, presented: Presented = plain): { flight: Flight; first: Client } {
   const flight = flights.open({ name: undefined, body: name }, presented, presented !== plain)
   const first = new Client(flight, true)
   return { flight, first }
+}
+
+/** The state of an answered request whose one client closed its response in this way. */
+function stateAfter(close: (client: Client) => void): string {
+  const { flight, first } = open('a')
+  flight.begin()
+  land(flight, first, 'x')
+  close(first)
+  return flight.state
 }
 
 function land(flight: Flight, { exchange }: Client, ...chunks: string[]): void {
@@ -195,4 +215,49 @@ test('is not abandoned by a client that leaves with its answer, or before the re
   streaming.first.leave(true)
   open('refused').first.leave()
   expect(abandoned).toEqual([])
+})
+
+describe('an answer is delivered', () => {
+  test.each<[string, (client: Client) => void]>([
+    ['that came to its end', (client) => client.finish()],
+    ['whose client stopped reading it as it came', (client) => client.leave(true)],
+  ])('%s', (_how, close) => {
+    expect(stateAfter(close)).toBe('delivered')
+  })
+})
+
+describe('an answer is not delivered', () => {
+  test.each<[string, (client: Client) => void]>([
+    ['of which nothing came', (client) => client.leave()],
+    [
+      'that we cut off',
+      (client) => {
+        client.exchange.relay.cut = true
+        client.leave(true)
+      },
+    ],
+    [
+      'that the seller did not finish',
+      (client) => {
+        client.exchange.relay.truncated = true
+        client.finish()
+      },
+    ],
+    [
+      'that ended with an error of ours in an open stream',
+      (client) => {
+        client.exchange.record.code = 'paid_not_delivered'
+        client.finish()
+      },
+    ],
+    [
+      'that is JSON of which the client has a part',
+      (client) => {
+        client.contentType = 'application/json; charset=utf-8'
+        client.leave(true)
+      },
+    ],
+  ])('%s', (_how, close) => {
+    expect(stateAfter(close)).toBe('failed')
+  })
 })

@@ -172,6 +172,7 @@ function fakeResponse(): FakeResponse {
   const state = { closed: false, destroyed: false, writableFinished: false, statusCode: 200 }
   const res = Object.assign(new EventEmitter(), state, {
     setHeader: () => undefined,
+    getHeader: () => 'application/json',
     close(this: typeof state & EventEmitter, whole = false) {
       if (this.closed) return
       Object.assign(this, { closed: true, writableFinished: whole, statusCode: whole ? 200 : 400 })

@@ -800,13 +800,40 @@ describe('a paid JSON answer', () => {
     expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
   })
 
-  test.each(['{"usage":null}', 'not json', '[1]'])(
-    'that has no usage goes through as it is: %j',
-    async (body) => {
-      const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
+  test.each(['{"usage":null}', '[1]'])('that has no usage goes through as it is: %j', async (body) => {
+    const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
+    const answer = await ask(url)
+    expect(await answer.text()).toBe(body)
+    expect(answer.message.statusCode).toBe(200)
+  })
+
+  test.each([
+    'not json',
+    '{"usage":{"a":NaN}}',
+    '{"a":1}{"a":1}',
+    '{"a":"cut',
+    '{"a":1},',
+    '{"a":01}',
+    `{"a":${'['.repeat(600)}${']'.repeat(600)}}`,
+  ])('that no client can read is not delivered: %j', async (body) => {
+    const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
+    const answer = await ask(url)
+    expect(answer.message.statusCode).toBe(400)
+    expect(JSON.parse(await answer.text())).toMatchObject({ error: { code: 'paid_not_delivered' } })
+  })
+
+  test.each(['{"a":"cut', '{"a":"b"}{"a":"b"}', '{"a":"b"} NaN'])(
+    'over the bound that is not whole at its end cuts the client off: %j',
+    async (end) => {
+      const { url, exchange } = await world({
+        kind: 'paid',
+        seller: sending([' '.repeat(200), end], JSON_HEADERS),
+        restreamer: { maxJsonBytes: 100 },
+      })
       const answer = await ask(url)
-      expect(await answer.text()).toBe(body)
-      expect(answer.message.statusCode).toBe(200)
+      await answer.text()
+      expect(await answer.end()).toBe('cut')
+      expect(exchange().relay.cut).toBe(true)
     },
   )
 

@@ -136,6 +136,8 @@ export interface ExchangeRelay {
   usage: Usage | undefined
   /** A paid stream ended without its terminal marker. */
   truncated: boolean
+  /** The client was cut off before the end of the answer, so that it can tell that it is not whole. */
+  cut: boolean
   /** The answer came in one form and went out in the other. */
   conversion: StreamConversion | undefined
   firstByteAt: number | undefined
@@ -204,6 +206,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       openedEarly: false,
       usage: undefined,
       truncated: false,
+      cut: false,
       conversion: undefined,
       firstByteAt: undefined,
     },

@@ -53,8 +53,8 @@ export interface RepeatableRequest {
   /**
    * - `running`: not answered yet, or its answer is still coming.
    * - `unpaid`: ended without a payment; it binds nobody.
-   * - `delivered`: paid, and the client got at least the beginning of the answer.
-   * - `failed`: paid or perhaps paid, and the client got an error or nothing.
+   * - `delivered`: paid, and a client got the answer to its end, or as much of a stream as it wanted.
+   * - `failed`: paid or perhaps paid, and the client got an error, nothing, or an answer that was cut.
    */
   readonly state: 'running' | 'unpaid' | 'delivered' | 'failed'
   /** Whether no client waits for it any more and none ever got a byte. */

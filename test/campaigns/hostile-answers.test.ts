@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { runHostileAnswers, runLargeAnswers } from './hostile-answers/campaign.ts'
+import { CLIENTS } from './hostile-answers/clients.ts'
+
+test('rule 5: stock clients pay once for an answer, however it is damaged', async () => {
+  const { clients, notOnce } = await runHostileAnswers(20, 7)
+  expect(notOnce).toEqual([])
+  expect([...clients.keys()]).toEqual(CLIENTS.map(({ name }) => name))
+  // Some answers can be used all the same, and some cannot.
+  for (const [name, { answered }] of clients) {
+    expect(answered, name).toBeGreaterThan(2)
+    expect(answered, name).toBeLessThan(20)
+  }
+}, 60_000)
+
+test('rule 5: stock clients pay once for a large answer that breaks off', async () => {
+  expect((await runLargeAnswers(9_000_000)).notOnce).toEqual([])
+}, 60_000)
