@@ -11,6 +11,7 @@ import type { Quote } from '../core/policy/gate.ts'
 import {
   judgePaidAnswer,
   namedTransaction,
+  claimedTransaction,
   TERMS_CHANGED,
   type VerdictError,
 } from '../core/charge/judge-paid-answer.ts'
@@ -184,7 +185,7 @@ export class PaidCall {
       if (receipt) await this.#checkReceipt(charge, receipt)
       await noted
     } else {
-      await this.#close(await ledger.uncertain(charge, verdict.reason, namedTransaction(receipt)))
+      await this.#close(await ledger.uncertain(charge, verdict.reason, claimedTransaction(receipt)))
     }
     if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
     this.#exchange.record.outcome = 'paid'

@@ -95,6 +95,17 @@ describe('a paid call', () => {
     },
   )
 
+  it('rule 4: keeps the transaction of a failed receipt, for the chain to decide', async () => {
+    const engine = await startEngine({ seller: () => reply(402, '{}', receiptOf(false)) })
+    expect(await pay(engine)).toMatchObject({ message: expect.stringContaining('pending') })
+    const transaction = `0x${'ab'.repeat(32)}`
+    expect(engine.exchange.payment.charge).toMatchObject({
+      state: 'uncertain',
+      reason: 'settlement_pending',
+      transaction,
+    })
+  })
+
   it('rule 4: keeps the payment counted when no answer comes back', async () => {
     const engine = await startEngine({
       seller: () => {

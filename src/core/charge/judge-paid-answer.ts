@@ -36,7 +36,14 @@ export interface VerdictError {
 const SETTLEMENT_PENDING = 'settlement_pending'
 
 function isPending(receipt: Receipt | undefined): boolean {
-  return receipt?.success === false && receipt.errorReason === SETTLEMENT_PENDING
+  return (
+    receipt?.success === false && /^(?:settlement|transaction)[_ -]?pending$/i.test(receipt.errorReason ?? '')
+  )
+}
+
+/** A failure that names a transaction: what was sent to the chain may still be mined, whatever the words are. */
+export function claimedTransaction(receipt: Receipt | undefined): string | undefined {
+  return receipt?.success === false ? receipt.transaction : undefined
 }
 
 /**
@@ -59,19 +66,25 @@ export function judgePaidAnswer(status: number, receipt: Receipt | undefined): P
     return { state: 'settled', proof: 'receipt', error: { code: 'paid_not_delivered', message } }
   }
   if (isPending(receipt)) {
-    const message = `The seller's facilitator sent the payment to the chain and has not seen it confirmed yet (status ${status}). ${PENDING}`
+    const where = receipt?.transaction === undefined ? '' : ` as transaction ${receipt.transaction}`
+    const message = `Settlement is pending: the seller's facilitator sent the payment to the chain${where} and has not seen it confirmed yet (status ${status}). ${PENDING}`
     return { state: 'uncertain', reason: SETTLEMENT_PENDING, error: { code: 'payment_uncertain', message } }
   }
-  const reason = `http_${status}`
+  const transaction = claimedTransaction(receipt)
+  const reason = transaction === undefined ? `http_${status}` : SETTLEMENT_PENDING
+  const pending =
+    transaction === undefined
+      ? PENDING
+      : `Its settlement is pending: the receipt names transaction ${transaction}. ${PENDING}`
   if (status === 412) {
-    const message = `The seller says that Permit2 may not take the payment from the wallet (status 412). ${PENDING}`
+    const message = `The seller says that Permit2 may not take the payment from the wallet (status 412). ${pending}`
     return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
   }
   if (status === 402) {
-    const message = `The seller says it refused the payment (status ${status}). ${PENDING}`
+    const message = `The seller says it refused the payment (status ${status}). ${pending}`
     return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
   }
-  const message = `The seller answered the paid request with status ${status}. ${PENDING}`
+  const message = `The seller answered the paid request with status ${status}. ${pending}`
   const kept = KEPT_STATUSES.has(status) ? { status } : {}
   return { state: 'uncertain', reason, error: { code: 'seller_error', message, ...kept } }
 }
