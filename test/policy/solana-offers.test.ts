@@ -4,6 +4,7 @@ import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
 import { encodeBase58 } from '../../src/core/solana/base58.ts'
 import { MEMO_PROGRAM, TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../src/core/solana/programs.ts'
+import { wantedMethod } from '../../src/core/policy/read-offer.ts'
 import { vetOffers } from '../../src/core/policy/gate.ts'
 import { challengeOf, offerV2, origin } from '../kit/quotes.ts'
 import { createWallet } from '../kit/solana/chain.ts'
@@ -105,6 +106,13 @@ describe('rule 6: a hostile offer on Solana is refused before anything is signed
     expect(refusal({ extra: { feePayer: solanaPayee } })).toBe('a quote')
     expect(refusal(extra({ tokenProgram: TOKEN_PROGRAM, memo: '' }))).toBe('a quote')
   })
+})
+
+test('what an offer on Solana wants is told by its own name', () => {
+  const [offer] = challengeOf(2, solanaOffer(2)).offers
+  const [other] = challengeOf(2, solanaOffer(2, { scheme: 'upto' })).offers
+  expect(offer && wantedMethod(offer)).toBe('solana')
+  expect(other && wantedMethod(other)).toBe('another method')
 })
 
 test('no extra field of any kind makes the gate throw anything but a refusal', () => {

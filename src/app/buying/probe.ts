@@ -1,5 +1,6 @@
 /** `tollway probe`: what a seller asks for. Never pays, and needs neither a key nor a ledger. */
 import { z } from 'zod'
+import { isSolanaNetwork } from '../../core/money/address.ts'
 import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
@@ -196,9 +197,10 @@ function offersOf({ offers }: Challenge, assets: readonly Asset[]): ProbedOffer[
   })
 }
 
-function methodOf({ scheme, extra }: Offer): string {
+function methodOf({ scheme, network, extra }: Offer): string {
   const method = extra['assetTransferMethod']
   if (typeof method === 'string') return printable(method, 200)
+  if (isSolanaNetwork(network)) return 'solana'
   return scheme === 'upto' ? 'permit2' : 'eip3009'
 }
 

@@ -8,9 +8,11 @@ import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
 export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
 
 /** The name of the method that an offer asks for, for a message. */
-export function wantedMethod({ scheme, extra }: Offer): string {
+export function wantedMethod({ scheme, network, extra }: Offer): string {
   const method = extra['assetTransferMethod']
   if (typeof method === 'string') return method
+  if (isSolanaNetwork(network))
+    return scheme === 'exact' && method === undefined ? 'solana' : 'another method'
   return method === undefined && scheme !== 'upto' ? 'eip3009' : 'another method'
 }
 
