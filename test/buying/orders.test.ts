@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { buy, type BuyRequest } from '../../src/app/buying/buy.ts'
-import { emit, type Emitted } from '../../src/app/buying/emit.ts'
+import { exportVouchers, type Emitted } from '../../src/app/buying/export-vouchers.ts'
 import { buyingContextOf, type BuyingContext } from '../../src/app/buying/buying-context.ts'
 import { processPurchases } from '../../src/app/buying/process.ts'
 import { refill } from '../../src/app/buying/refill.ts'
@@ -212,7 +212,7 @@ test('vouchers of another token are not mixed into a purchase', async () => {
 })
 
 async function handOver(bought: { purchase: StoredPurchase; status: PoolStatus }): Promise<Emitted> {
-  return await emit(world.parts, bought.purchase, bought.status.pool, 'obol', world.directory)
+  return await exportVouchers(world.parts, bought.purchase, bought.status.pool, 'obol', world.directory)
 }
 
 function inFile(): string[] {

@@ -139,9 +139,9 @@ test('programs are told too', async () => {
 test.each([
   [
     '0.0001',
-    'The seller asks $0.0025, above --max-usd 0.0001; nothing was paid. Raise --max-usd if you mean to pay this.',
+    'The seller asks $0.0025, above --max-usd 0.0001; nothing was paid. Raise --max-usd if you accept this price.',
   ],
-  ['0.0002', 'and policy.max_usd_per_request ($0.002) too, if you mean to pay this.'],
+  ['0.0002', 'and policy.max_usd_per_request ($0.002) too, if you accept this price.'],
 ])('a price that --max-usd %s refuses says which limit to raise', async (most, words) => {
   const policy = { max_usd_per_request: most === '0.0001' ? '0.10' : '0.002' }
   const config = shop.write('limits.yaml', shop.settings({ policy }))

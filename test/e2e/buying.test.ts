@@ -125,13 +125,13 @@ describe('buy', () => {
       'above the cost cap of 0.000999 USDC',
       3,
     ],
-    ['no number', [], 'Say how many to buy', 2],
+    ['no number', [], 'The number of vouchers is missing', 2],
     ['too many', ['--count', '1001'], 'from 1 to 1000', 2],
     ['a budget of another token', ['--budget', '1 OBOL'], 'not an amount of USDC', 2],
     [
       'an offer that is not there',
       ['--count', '1', '--payment-option', '2'],
-      'The seller has no such offer',
+      'The seller has no matching offer',
       1,
     ],
     ['--emit without a place', ['--count', '1', '--emit', 'obol'], 'must be used together', 2],
@@ -179,7 +179,7 @@ describe('buy', () => {
       'Give this purchase another name',
     )
     expect((await at('other', world.seller.apiBase, MODEL, '--count', '1')).err).toContain(
-      'is bought by qwen already',
+      'is already bought by qwen',
     )
   })
 
@@ -347,7 +347,7 @@ describe('remove', () => {
     expect(draining.out).toMatch(
       /^qwen will be removed when its vouchers are used up: 1 are left and 0 are in use, until \d{4}-.*Z at the latest/,
     )
-    expect((await buy('--count', '1')).err).toContain('is being used up')
+    expect((await buy('--count', '1')).err).toContain('qwen is being removed')
     expect((await shop.tollway('process', 'qwen', '--json')).json()).toMatchObject({
       purchases: [{ result: 'draining' }],
     })

@@ -207,7 +207,7 @@ describe('pay', () => {
   test('a refusal names the limit that refused, and says once that nothing was paid', async () => {
     const args = ['pay', `${seller()}/chat/completions`, '-d', question]
     const own = await shop.tollway(...args, '--max-usd', '0.0009')
-    expect(own.err).toContain('Raise --max-usd if you mean to pay this.')
+    expect(own.err).toContain('Raise --max-usd if you accept this price.')
     expect(own.err).not.toContain('policy.')
     const strict = shop.write('strict.yaml', shop.settings({ policy: { max_usd_per_request: '0.0008' } }))
     const policy = await shop.tollway(...args, '--max-usd', '0.0009', '--config', strict)
@@ -269,7 +269,7 @@ describe('pay', () => {
     [['-H', 'PAYMENT-SIGNATURE: x'], 'Tollway sets the header'],
     [['-d', '@/nowhere'], 'cannot be read (ENOENT)'],
     [['--payer', 'nobody'], 'unknown payer "nobody"'],
-    [['--payer', 'bought'], 'signs by itself'],
+    [['--payer', 'bought'], 'has its own key'],
     [['--max-usd', '1e3'], 'decimal amount of USD'],
   ])('%j is wrong usage', async (more, words) => {
     const paid = await shop.tollway('pay', `${seller()}/chat/completions`, ...more)

@@ -1,4 +1,4 @@
-/** Asks a seller for its price. Sends no payment. */
+/** Requests a price from a seller without paying. */
 import { randomUUID } from 'node:crypto'
 import { sendUnpaid } from '../../payment/send-unpaid.ts'
 import { newExchange, type Exchange } from '../../core/request/exchange.ts'
@@ -12,13 +12,13 @@ import { readChallenge } from '../../payment/read-challenge.ts'
 /** Longest wait for a price, milliseconds. */
 export const PRICE_MS = 15_000
 
-/** What a request of a command is known by in the books. */
+/** How the ledger and the audit file identify a request of a command. */
 export interface CommandRequest {
   readonly exchange: Exchange
   readonly candidate: Candidate
 }
 
-/** Opens the books' view of a request that a command makes: caller `cli`. */
+/** Creates the exchange for a request made by a command; its caller is `cli`. */
 export function commandRequest(
   now: number,
   names: {
@@ -40,7 +40,7 @@ export function commandRequest(
   return { exchange, candidate }
 }
 
-/** What is sent to ask what a model costs. */
+/** The request that asks for the price of a model. */
 export function priceQuestion(url: string, model: string): OutgoingRequest {
   return {
     method: 'POST',
@@ -54,7 +54,7 @@ export function priceQuestion(url: string, model: string): OutgoingRequest {
   }
 }
 
-/** What every request of a command carries. */
+/** Headers of every request made by a command. */
 export const OWN_HEADERS = { 'user-agent': 'tollway', 'accept-encoding': 'identity' } as const
 
 /**
@@ -71,16 +71,16 @@ export async function askSeller(
 }
 
 /**
- * Asks what a model costs.
- * @throws TollwayError `seller_unavailable`, `host_not_allowed`, and why a 402 cannot be read
+ * Asks for the price of a model.
+ * @throws TollwayError `seller_unavailable`, `host_not_allowed`, and the errors of an unreadable 402
  */
 export async function askPrice(
-  parts: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
+  context: Pick<BuyingContext, 'upstream' | 'clock' | 'timers'>,
   asked: CommandRequest,
   request: OutgoingRequest,
   signal: AbortSignal,
 ): Promise<Challenge> {
-  const reply = await askSeller(parts, asked, request, signal)
+  const reply = await askSeller(context, asked, request, signal)
   if (reply.status !== 402) {
     reply.body.destroy()
     throw notForSale(request.url, reply.status)
@@ -92,8 +92,8 @@ function notForSale(url: string, status: number): TollwayError {
   const { origin, pathname } = new URL(url)
   return new TollwayError({
     code: 'seller_unavailable',
-    message: `${origin}${pathname} answered ${status} where a price was expected (402); nothing was paid.`,
-    advice: ['Check the address: `tollway probe` shows what a seller asks for.'],
+    message: `${origin}${pathname} returned ${status} instead of a price (402); nothing was paid.`,
+    advice: ['Check the address with `tollway probe`, which shows what a seller charges.'],
     details: { status },
   })
 }

@@ -1,6 +1,6 @@
 /**
- * Refills the purchases of pools whose payer has somebody to sign for it (`filled_by`), while the gateway runs and off the way
- * of its requests: when few are left, when an order is not there in full, and when a seller turned out to ask other terms.
+ * Refills the purchases of pools whose payer has a signing payer (`filled_by`) while the gateway runs, outside its requests:
+ * when few vouchers remain, when an order is incomplete, and when a seller has changed its terms.
  */
 import type { Log } from '../../core/log.ts'
 import { TollwayError } from '../../core/errors.ts'
@@ -12,26 +12,26 @@ import type { BuyingContext } from './buying-context.ts'
 import { noteRefusal } from './process.ts'
 import { refill, type RefillReport } from './refill.ts'
 
-/** What runs in the background. */
+/** The background refills of a gateway. */
 export interface BackgroundRefills {
-  /** Hears what happens to requests and charges. */
+  /** Receives the events of requests and charges. */
   readonly observe: Observer
   close(): Promise<void>
 }
 
-/** Shortest time from one look to the next, milliseconds: a burst of payments leads to one look. */
+/** Shortest time between two checks, milliseconds: a burst of payments causes a single check. */
 const PAUSE_MS = 1_000
-/** Longest: what other programs do to the ledger is seen then. */
+/** Longest time between two checks; also the delay until changes made by other programs are seen. */
 const INTERVAL_MS = 15_000
-/** How long a purchase that could not be refilled is left alone, milliseconds: its seller is not asked again and again. */
+/** Pause after a failed refill, milliseconds, so that the seller is not asked over and over. */
 const FAILED_PAUSE_MS = 60_000
 
-/** Begins to look after the pools. Does nothing where no payer names who fills it. */
-export function refillInBackground(parts: BuyingContext, log: Log): BackgroundRefills {
-  const watched = [...parts.config.payers].flatMap(([payer, entry]) =>
+/** Starts refilling. Does nothing if no payer has `filled_by`. */
+export function refillInBackground(context: BuyingContext, log: Log): BackgroundRefills {
+  const watched = [...context.config.payers].flatMap(([payer, entry]) =>
     entry.kind === 'obol' && entry.mode === 'pool' && entry.filledBy !== undefined ? [payer] : [],
   )
-  const fillers = new Map(watched.map((payer) => [payer, new Filler(parts, payer, log)]))
+  const fillers = new Map(watched.map((payer) => [payer, new Filler(context, payer, log)]))
   return {
     observe(event) {
       if (event.type === 'charge' && event.from === undefined) fillers.get(event.charge.payer)?.soon()
@@ -46,29 +46,29 @@ export function refillInBackground(parts: BuyingContext, log: Log): BackgroundRe
   }
 }
 
-/** Looks after the pools of one payer. */
+/** Refills the pools of one payer. */
 class Filler {
-  readonly #parts: BuyingContext
+  readonly #context: BuyingContext
   readonly #refiller: PoolRefiller<RefillReport | { readonly result: 'enough' }>
-  /** Names of purchases to when they may be tried again. */
+  /** Names of purchases and the earliest time of their next attempt. */
   readonly #failed = new Map<string, number>()
-  /** The seller's terms are asked for although enough are left. */
+  /** Ask the seller for its terms even if enough vouchers remain. */
   #isSuspicious = false
-  /** The same for the look that is under way. */
+  /** The same, for the check in progress. */
   #asksAnyway = false
   #cancel: () => void
   #lookAt: number
   #isClosed = false
 
-  constructor(parts: BuyingContext, payer: string, log: Log) {
-    this.#parts = parts
-    const { clock, timers } = parts
+  constructor(context: BuyingContext, payer: string, log: Log) {
+    this.#context = context
+    const { clock, timers } = context
     this.#refiller = new PoolRefiller({
       payer,
-      book: parts.book(payer),
+      book: context.book(payer),
       refill: (status, signal) => this.#refill(payer, status, signal),
       onRun: (pool, outcome) => {
-        this.#tell(payer, outcome)
+        this.#report(payer, outcome)
         if (outcome instanceof TollwayError) {
           log.warn({ payer, pool, code: outcome.code }, 'could not refill vouchers')
         } else if (outcome.result === 'limit') {
@@ -77,20 +77,20 @@ class Filler {
       },
     })
     this.#lookAt = clock.now() + PAUSE_MS
-    this.#cancel = timers.after(PAUSE_MS, () => this.#look())
+    this.#cancel = timers.after(PAUSE_MS, () => this.#check())
   }
 
-  /** Something was used up: looks after a short pause. */
+  /** A voucher was used: schedules a check after a short pause. */
   soon(): void {
-    const { clock, timers } = this.#parts
+    const { clock, timers } = this.#context
     const at = clock.now() + PAUSE_MS
     if (this.#isClosed || this.#lookAt <= at) return
     this.#cancel()
     this.#lookAt = at
-    this.#cancel = timers.after(PAUSE_MS, () => this.#look())
+    this.#cancel = timers.after(PAUSE_MS, () => this.#check())
   }
 
-  /** A request was refused because the seller asks other terms than the vouchers were signed for. */
+  /** A request was refused because the seller's terms differ from those of the vouchers. */
   termsChanged(): void {
     this.#isSuspicious = true
     this.soon()
@@ -102,14 +102,14 @@ class Filler {
     await this.#refiller.close()
   }
 
-  #look(): void {
+  #check(): void {
     if (this.#isClosed) return
-    const { clock, timers } = this.#parts
+    const { clock, timers } = this.#context
     this.#asksAnyway = this.#isSuspicious
     this.#isSuspicious = false
     this.#refiller.look()
     this.#lookAt = clock.now() + INTERVAL_MS
-    this.#cancel = timers.after(INTERVAL_MS, () => this.#look())
+    this.#cancel = timers.after(INTERVAL_MS, () => this.#check())
   }
 
   async #refill(
@@ -117,47 +117,47 @@ class Filler {
     { pool, counts }: PoolStatus,
     signal: AbortSignal,
   ): Promise<RefillReport | { readonly result: 'enough' }> {
-    const { clock, ledger, config } = this.#parts
+    const { clock, ledger, config } = this.#context
     const { name } = pool
     const enough = { result: 'enough' } as const
     const [purchase] = await ledger.store.purchases.list({ payer, name })
     if (!purchase || clock.now() < (this.#failed.get(name) ?? 0)) return enough
-    const look = this.#asksAnyway
+    const refreshTerms = this.#asksAnyway
     const isLow = pool.refill !== undefined && counts.ready <= pool.refill.threshold
     const isDrained = pool.drainingSince !== undefined && counts.ready + counts.held === 0
-    if (!look && !isLow && !isDrained && purchase.delivered >= purchase.ordered) return enough
-    // A key that this gateway does not have open is not opened for it.
+    if (!refreshTerms && !isLow && !isDrained && purchase.delivered >= purchase.ordered) return enough
+    // The gateway does not open further keys for a refill.
     const signedBy = this.#signer(payer)
     try {
-      const work = () => refill(this.#parts, { ...purchase, signedBy }, { look, signal })
+      const work = () => refill(this.#context, { ...purchase, signedBy }, { refreshTerms, signal })
       const ran = await runExclusively(config, work)
-      // A command does the same right now.
+      // A command is already doing the same.
       if ('busy' in ran) return enough
       this.#pause(name, ran.result.result === 'limit')
       return ran.result
     } catch (error) {
       this.#pause(name, true)
       if (error instanceof TollwayError && !signal.aborted) {
-        await noteRefusal(this.#parts, 'refill', purchase, error)
+        await noteRefusal(this.#context, 'refill', purchase, error)
       }
       throw error
     }
   }
 
-  #tell(payer: string, outcome: RefillReport | { readonly result: 'enough' } | TollwayError): void {
+  #report(payer: string, outcome: RefillReport | { readonly result: 'enough' } | TollwayError): void {
     const result = outcome instanceof TollwayError ? 'failed' : outcome.result
     if (result !== 'refilled' && result !== 'limit' && result !== 'removed' && result !== 'failed') return
     const vouchers = 'added' in outcome ? outcome.added : 0
-    for (const observer of this.#parts.observers) observer({ type: 'refilled', payer, result, vouchers })
+    for (const observer of this.#context.observers) observer({ type: 'refilled', payer, result, vouchers })
   }
 
   #pause(name: string, failed: boolean): void {
-    if (failed) this.#failed.set(name, this.#parts.clock.now() + FAILED_PAUSE_MS)
+    if (failed) this.#failed.set(name, this.#context.clock.now() + FAILED_PAUSE_MS)
     else this.#failed.delete(name)
   }
 
   #signer(payer: string): string {
-    const entry = this.#parts.config.payers.get(payer)
+    const entry = this.#context.config.payers.get(payer)
     return (entry?.kind === 'obol' && entry.mode === 'pool' ? entry.filledBy : undefined) ?? payer
   }
 }

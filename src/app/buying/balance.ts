@@ -1,4 +1,4 @@
-/** `tollway balance`: what the payers' wallets hold, by network and token, the network's own coin included. */
+/** `tollway balance`: the balances of the payers' wallets by network and token, including the network's native coin. */
 import { isSolanaNetwork } from '../../core/money/address.ts'
 import { findNetwork, type Network } from '../../core/money/assets.ts'
 import { formatUnits, formatUsd, toMicroUsd } from '../../core/money/money.ts'
@@ -15,12 +15,12 @@ export interface Balance {
   /** Alias or CAIP-2. */
   readonly network: string
   readonly token: string
-  /** In whole tokens; `undefined` when no node could say. */
+  /** In whole tokens; `undefined` if no node could report it. */
   readonly balance: string | undefined
   readonly usd: string | undefined
-  /** How much Permit2 may take, in whole tokens; `undefined` for coins. */
+  /** Permit2's allowance, in whole tokens; `undefined` for native coins. */
   readonly permit2Allowance: string | undefined
-  /** Why there is no number: `no_node`, `not_deployed`, `no_answer`. */
+  /** Why the balance is missing: `no_node`, `not_deployed`, `no_answer`. */
   readonly problem: string | undefined
 }
 

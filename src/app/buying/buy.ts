@@ -1,4 +1,4 @@
-/** `tollway buy`: orders vouchers, signs them and keeps them. */
+/** `tollway buy`: orders vouchers, signs them and stores them. */
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money/money.ts'
 import { MAX_ORDER, type StoredPurchase } from '../../core/vouchers/purchase.ts'
@@ -21,7 +21,7 @@ import type { BuyingContext } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 
-/** When and how a purchase is refilled, as typed. */
+/** The refill policy, as typed. */
 export interface RefillRequest {
   readonly threshold?: number | undefined
   readonly count?: number | undefined
@@ -29,12 +29,12 @@ export interface RefillRequest {
   readonly maxSpendPerDay?: string | undefined
 }
 
-/** What `tollway buy` was told. */
+/** The arguments of `tollway buy`. */
 export interface BuyRequest extends OrderRequest {
   readonly name: string
   readonly endpoint: string
   readonly model: string
-  /** Who spends the vouchers. */
+  /** The payer that spends the vouchers. */
   readonly payer: string
   readonly signedBy: string
   /** 1 to {@link MAX_ORDER}. */
@@ -43,19 +43,19 @@ export interface BuyRequest extends OrderRequest {
   readonly refill?: RefillRequest | undefined
   readonly choice: OfferChoice
   readonly lifeSeconds: number
-  /** Signs although the wallet's balance does not cover it. */
+  /** Sign even if the wallet's balance does not cover it. */
   readonly force?: boolean | undefined
 }
 
-/** What it came to. */
+/** The result of a run. */
 export interface Bought extends Filled {
   readonly purchase: StoredPurchase
   readonly status: PoolStatus
-  /** How many this run was to sign. */
+  /** Number of vouchers this run was to sign. */
   readonly wanted: number
-  /** Whether it continued an order that was cut off. */
+  /** Whether it continued an interrupted order. */
   readonly resumed: boolean
-  /** Vouchers given up because the seller's terms changed. */
+  /** Vouchers discarded because the seller's terms changed. */
   readonly dropped: number
 }
 
@@ -63,25 +63,25 @@ export interface Bought extends Filled {
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
 /**
- * Buys. A run of the same name while an order is not delivered in full continues it.
- * @throws ConfigError when it cannot be meant
+ * Buys vouchers. Run again under the same name, it continues an incomplete order.
+ * @throws ConfigError for invalid or contradictory arguments
  * @throws TollwayError with the gate's codes, `seller_unavailable`, `signer_unavailable`, `insufficient_funds`, `store_unavailable`
  */
 export async function buy(
-  parts: BuyingContext,
-  wish: BuyRequest,
+  context: BuyingContext,
+  request: BuyRequest,
   signal: AbortSignal,
   onProgress?: (done: number, wanted: number) => void,
 ): Promise<Bought> {
-  const { config, ledger, clock } = parts
-  const before = await existing(parts, wish)
-  const book = parts.book(wish.payer)
-  const standing = await book.pool(wish.payer, wish.name)
-  const resumed = before !== undefined && isOpen(before, wish)
-  if (resumed) assertSameOrder(before, wish, standing, config.assets)
-  else if (wish.count === undefined && wish.budget === undefined) throw numberMissing()
+  const { config, ledger, clock } = context
+  const before = await existing(context, request)
+  const book = context.book(request.payer)
+  const standing = await book.pool(request.payer, request.name)
+  const resumed = before !== undefined && isOpen(before, request)
+  if (resumed) assertSameOrder(before, request, standing, config.assets)
+  else if (request.count === undefined && request.budget === undefined) throw numberMissing()
   if (resumed && standing && owedOf(before) === 0) {
-    // Signed in full, and not handed over in full.
+    // Fully signed, but not fully exported.
     return {
       added: 0,
       stopped: undefined,
@@ -92,20 +92,20 @@ export async function buy(
       dropped: 0,
     }
   }
-  const asked = await askTerms(parts, wish, signal)
+  const asked = await askTerms(context, request, signal)
   const { quote, terms, signer } = asked
   assertSameToken(standing?.pool, quote)
-  const said = readAmount(wish.costCap, quote.asset, '--cost-cap') ?? before?.maxPrice
+  const said = readAmount(request.costCap, quote.asset, '--cost-cap') ?? before?.maxPrice
   assertWithinCap(quote, capOf(config, said, resumed ? before.order : undefined))
-  // Everything that can be refused is, before anything changes.
-  const count = resumed ? payable(before, quote.amount).count : countOf(wish, quote)
-  const refill = refillOf(wish, quote, count, said) ?? withPrice(standing?.pool.refill, said)
-  if (wish.force !== true) await signer.ready?.(quote, signal, BigInt(count))
+  // Everything that can be refused is refused before anything changes.
+  const count = resumed ? payable(before, quote.amount).count : countOf(request, quote)
+  const refill = refillOf(request, quote, count, said) ?? withPrice(standing?.pool.refill, said)
+  if (request.force !== true) await signer.ready?.(quote, signal, BigInt(count))
   const pool: VoucherPool = {
     ...terms,
-    payer: wish.payer,
-    name: wish.name,
-    remoteModel: wish.model,
+    payer: request.payer,
+    name: request.name,
+    remoteModel: request.model,
     symbol: quote.asset.symbol,
     decimals: quote.asset.decimals,
     refill,
@@ -113,20 +113,20 @@ export async function buy(
   }
   if (asked.pin) await pinPayee(ledger, terms, clock)
   const dropped = await book.define(pool)
-  // What was dropped is not delivered any more.
-  const now = await stored(parts, wish)
+  // Dropped vouchers no longer count as delivered.
+  const now = await stored(context, request)
   const { delivered, cost } = now ?? { delivered: 0, cost: 0n }
   const part = resumed && now ? payable(now, quote.amount) : { count, cut: 0 }
   const wanted = part.count
-  const handOver = wish.handOver === true
+  const handOver = request.handOver === true
   const at = clock.now()
   const order = resumed
     ? before.order && { ...before.order, handOver: handOver || before.order.handOver }
     : newOrder(
         {
           at,
-          count: wish.count,
-          budget: readAmount(wish.budget, quote.asset, '--budget'),
+          count: request.count,
+          budget: readAmount(request.budget, quote.asset, '--budget'),
           size: count,
           price: quote.amount,
           handOver,
@@ -134,24 +134,24 @@ export async function buy(
         cost,
       )
   await ledger.store.purchases.save({
-    payer: wish.payer,
-    name: wish.name,
-    endpoint: readInference(wish.endpoint).url,
-    model: wish.model,
-    signedBy: wish.signedBy,
-    lifeSeconds: wish.lifeSeconds,
+    payer: request.payer,
+    name: request.name,
+    endpoint: readInference(request.endpoint).url,
+    model: request.model,
+    signedBy: request.signedBy,
+    lifeSeconds: request.lifeSeconds,
     maxPrice: said,
-    // What the budget does not cover is ordered no more.
+    // The order shrinks to what its budget covers.
     ordered: delivered + wanted,
     createdAt: at,
     order,
   })
   await ledger.note('purchase.ordered', {
-    payer: wish.payer,
-    pool: wish.name,
+    payer: request.payer,
+    pool: request.name,
     seller: terms.seller,
-    model: wish.model,
-    signed_by: wish.signedBy,
+    model: request.model,
+    signed_by: request.signedBy,
     count: wanted,
     cut: part.cut,
     budget: order?.budget?.toString() ?? null,
@@ -171,48 +171,50 @@ export async function buy(
     signal,
     onProgress: (done) => onProgress?.(done, wanted),
   })
-  const purchase = await stored(parts, wish)
-  const status = await book.pool(wish.payer, wish.name)
+  const purchase = await stored(context, request)
+  const status = await book.pool(request.payer, request.name)
   if (!purchase || !status) {
-    throw new ConfigError(`${wish.name} was removed while it was being bought. Run \`tollway buy\` again.`)
+    throw new ConfigError(
+      `${request.name} was removed during this run. Run \`tollway buy\` again to start a new purchase.`,
+    )
   }
   const stopped = filled.stopped ?? (part.cut > 0 ? 'budget' : undefined)
   return { ...filled, stopped, purchase, status, wanted, resumed, dropped }
 }
 
-/** What orders cost is added up: in one token. */
+/** The cost of orders is a sum in one token, so the token cannot change. */
 function assertSameToken(pool: VoucherPool | undefined, { asset }: Quote): void {
   if (!pool || (pool.network === asset.network && pool.asset === asset.address)) return
   throw new ConfigError(
-    `${pool.name} is bought in ${pool.symbol} on ${pool.network}, and this offer is in ${asset.symbol} on ${asset.network}. Choose the same with --token and --network, or run \`tollway remove ${pool.name} --now\` first.`,
+    `${pool.name} is bought in ${pool.symbol} on ${pool.network}, but this offer is in ${asset.symbol} on ${asset.network}. Choose the same token with --token and --network, or run \`tollway remove ${pool.name} --now\` first.`,
   )
 }
 
-/** The purchase of the name, if there is one; refuses what would mix it up with another. */
-async function existing(parts: BuyingContext, wish: BuyRequest): Promise<StoredPurchase | undefined> {
-  if (!NAME.test(wish.name)) {
+/** The purchase with this name, if any. @throws ConfigError if the request would mix it up with another purchase */
+async function existing(context: BuyingContext, request: BuyRequest): Promise<StoredPurchase | undefined> {
+  if (!NAME.test(request.name)) {
     throw new ConfigError(
-      `"${wish.name}" cannot name a purchase: small letters, digits, - and _, beginning with a letter or digit, at most 63.`,
+      `"${request.name}" is not a valid purchase name. Use up to 63 lower-case letters, digits, - and _, starting with a letter or digit.`,
     )
   }
-  const { url } = readInference(wish.endpoint)
-  const purchases = await parts.ledger.store.purchases.list({ payer: wish.payer })
-  const same = purchases.find(({ name }) => name === wish.name)
-  if (same && (same.endpoint !== url || same.model !== wish.model)) {
+  const { url } = readInference(request.endpoint)
+  const purchases = await context.ledger.store.purchases.list({ payer: request.payer })
+  const same = purchases.find(({ name }) => name === request.name)
+  if (same && (same.endpoint !== url || same.model !== request.model)) {
     throw new ConfigError(
-      `${wish.name} buys ${same.model} at ${same.endpoint} already. Give this purchase another name.`,
+      `${request.name} already buys ${same.model} at ${same.endpoint}. Give this purchase another name.`,
     )
   }
-  const rival = purchases.find(({ name, model }) => name !== wish.name && model === wish.model)
+  const rival = purchases.find(({ name, model }) => name !== request.name && model === request.model)
   if (rival) {
     throw new ConfigError(
-      `Model ${wish.model} is bought by ${rival.name} already. Top up ${rival.name} instead of making a second pool.`,
+      `Model ${request.model} is already bought by ${rival.name}. Add to ${rival.name} instead of creating a second pool.`,
     )
   }
-  const standing = await parts.book(wish.payer).pool(wish.payer, wish.name)
+  const standing = await context.book(request.payer).pool(request.payer, request.name)
   if (standing?.pool.drainingSince !== undefined) {
     throw new ConfigError(
-      `${wish.name} is being used up. Wait until it is gone, or run \`tollway remove ${wish.name} --now\` first.`,
+      `${request.name} is being removed. Wait until its vouchers are used up, or run \`tollway remove ${request.name} --now\` first.`,
     )
   }
   return same
@@ -226,7 +228,7 @@ async function stored(
   return purchase
 }
 
-/** How many to sign. @throws ConfigError, TollwayError `price_above_limit` when the budget does not cover it */
+/** The number of vouchers to sign. @throws ConfigError, TollwayError `price_above_limit` if the budget does not cover it */
 function countOf({ count, budget }: BuyRequest, quote: Quote): number {
   const limit = readAmount(budget, quote.asset, '--budget')
   const units = (value: bigint): string => `${formatUnits(value, quote.asset.decimals)} ${quote.asset.symbol}`
@@ -248,7 +250,9 @@ function countOf({ count, budget }: BuyRequest, quote: Quote): number {
 }
 
 function numberMissing(): ConfigError {
-  return new ConfigError('Say how many to buy: --count 100, or --budget 1.50 for as many as that buys.')
+  return new ConfigError(
+    'The number of vouchers is missing. Use --count 100, or --budget 1.50 to buy as many as that amount covers.',
+  )
 }
 
 function refillOf(

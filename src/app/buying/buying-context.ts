@@ -1,4 +1,4 @@
-/** What buying works with. A command opens it for itself; a gateway that refills its pools makes it of its own parts. */
+/** The dependencies of buying. A command opens its own; a gateway that refills its pools shares its own with it. */
 import { randomBytes } from 'node:crypto'
 import { systemClock, type Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
@@ -15,7 +15,7 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openPayers } from '../wiring/open-payers.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
-/** The part of a configuration that buying is about. */
+/** The part of a configuration that buying uses. */
 export type BuyingConfig = Pick<
   ResolvedConfig,
   | 'store'
@@ -29,7 +29,7 @@ export type BuyingConfig = Pick<
   | 'blockPrivateNetworks'
 >
 
-/** See the file's head. */
+/** The dependencies of buying. */
 export interface BuyingContext {
   readonly config: BuyingConfig
   readonly ledger: Ledger
@@ -38,7 +38,7 @@ export interface BuyingContext {
   readonly timers: Timers
   readonly observers: readonly Observer[]
   /**
-   * The payer of a name, opened when it is asked for first: a command touches no key that it does not need.
+   * The payer with this name. It is opened at first use, so that a command only touches the keys it needs.
    * @throws ConfigError, TollwayError `signer_unavailable`
    */
   payer(name: string): Promise<Provider>
@@ -46,14 +46,14 @@ export interface BuyingContext {
   book(payer: string): VoucherBook
 }
 
-/** Limits of a payer that has none of its own: vouchers that are signed only to be handed over. */
+/** Limits for a payer without its own: its vouchers are signed only for export. */
 const DEFAULT_LIMITS: VoucherLimits = {
   maxCount: 10_000,
   maxMicroUsd: undefined,
   maxAgeMs: 365 * 86_400_000,
 }
 
-/** The limits under which a payer's vouchers lie in the store. */
+/** The limits on a payer's stored vouchers. */
 function limitsOf(config: Pick<ResolvedConfig, 'payers'>, payer: string): VoucherLimits {
   const found = config.payers.get(payer)
   return found?.kind === 'obol' && found.mode === 'pool' ? found.limits : DEFAULT_LIMITS
@@ -62,14 +62,14 @@ function limitsOf(config: Pick<ResolvedConfig, 'payers'>, payer: string): Vouche
 /** The default of `policy.max_usd_per_request`, micro-USD. */
 const DEFAULT_CEILING = 100_000n
 
-/** The most that one signature may be worth, micro-USD: whoever signs has a ceiling, also where a gateway needs none. */
+/** The most that one signature may be worth, micro-USD. A signer always has a ceiling, even if a gateway needs none. */
 export function signingCeiling({ policy }: Pick<BuyingConfig, 'policy'>): bigint {
   const { maxMicroUsd } = policy
   return typeof maxMicroUsd === 'bigint' ? maxMicroUsd : DEFAULT_CEILING
 }
 
-/** The books of payers' vouchers on one ledger. */
-function booksOn(
+/** The vouchers of payers on one ledger. */
+function voucherBooks(
   config: Pick<ResolvedConfig, 'payers'>,
   ledger: Ledger,
   clock: Clock,
@@ -77,14 +77,14 @@ function booksOn(
   return (payer) => new VoucherBook({ ledger, clock, limits: limitsOf(config, payer) })
 }
 
-/** What buys in the background of a gateway, on its own parts: its payers are open already. */
+/** The buying context of a gateway, with payers that are already open. */
 export function buyingContextOf(
-  parts: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
+  context: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
   config: BuyingConfig,
   payers: ReadonlyMap<string, Provider>,
 ): BuyingContext {
   return {
-    ...parts,
+    ...context,
     config,
     payer(name) {
       const payer = payers.get(name)
@@ -92,11 +92,11 @@ export function buyingContextOf(
         ? Promise.resolve(payer)
         : Promise.reject(new ConfigError(unknownName('payer', name, [...payers.keys()])))
     },
-    book: booksOn(config, parts.ledger, parts.clock),
+    book: voucherBooks(config, context.ledger, context.clock),
   }
 }
 
-/** Seams for tests. */
+/** Dependencies that tests replace. */
 export interface BuyingOverrides {
   readonly clock?: Clock | undefined
   readonly random?: RandomBytes | undefined
@@ -104,13 +104,13 @@ export interface BuyingOverrides {
 }
 
 /**
- * Runs one command with what it needs, and lets go of it afterwards.
- * @throws ConfigError for a store that no other program can read
+ * Opens the buying context for one command, and closes it afterwards.
+ * @throws ConfigError for a store that other programs cannot read
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function withBuying<T>(
   config: BuyingConfig,
-  use: (parts: BuyingContext) => Promise<T>,
+  use: (context: BuyingContext) => Promise<T>,
   overrides: BuyingOverrides = {},
 ): Promise<T> {
   const { clock = systemClock, random = randomBytes, timers = systemTimers } = overrides
@@ -131,7 +131,7 @@ export async function withBuying<T>(
         payers.set(name, known)
         return known
       },
-      book: booksOn(config, ledger, clock),
+      book: voucherBooks(config, ledger, clock),
     })
   } finally {
     await upstream.close()
@@ -152,7 +152,7 @@ async function openOne(
   if (provider) return provider
   throw new ConfigError(
     entry
-      ? `payers.${name} pays with vouchers that were signed in advance. Choose a payer that signs by itself.`
+      ? `payers.${name} pays with vouchers that were signed in advance. Choose a payer that has its own key.`
       : unknownName('payer', name, [...config.payers.keys()]),
   )
 }

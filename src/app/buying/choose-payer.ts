@@ -1,16 +1,16 @@
-/** Which payer signs, and which spends what it signed ahead, when the command line does not say. */
+/** Chooses the payer that signs and the payer that spends vouchers when the command line names none. */
 import { ConfigError } from '../../core/errors.ts'
 import type { ResolvedConfig, ResolvedPayer } from '../config/resolve/resolved.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
 type Payers = ReadonlyMap<string, ResolvedPayer>
 
-/** Whether vouchers are the only way it pays. */
+/** Whether the payer can only pay with vouchers. */
 function isPool(payer: ResolvedPayer): boolean {
   return payer.kind === 'obol' && payer.mode === 'pool'
 }
 
-/** Whether a payer can sign ahead: with a key that it uses by itself. */
+/** Whether the payer can sign in advance, with its own key. */
 function signsAhead(payer: ResolvedPayer): boolean {
   return payer.kind === 'direct' || (payer.kind === 'agentcash' && payer.mode === 'wallet')
 }
@@ -18,20 +18,20 @@ function signsAhead(payer: ResolvedPayer): boolean {
 /**
  * The payer that pays for one request.
  * @param wanted `--payer`
- * @throws ConfigError when it is not clear
+ * @throws ConfigError if the choice is not clear
  */
 export function payingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: string | undefined): string {
   return theOne(payers, wanted, (payer) => !isPool(payer), {
-    none: 'No payer of the configuration pays by itself. Add one, such as payers: { base: { kind: direct, … } }.',
+    none: 'No payer of the configuration can pay for a command. Add one, such as payers: { base: { kind: direct, … } }.',
     wrong:
-      'pays with vouchers that were signed in advance, through the gateway. Choose a payer that signs by itself.',
+      'pays with vouchers that were signed in advance, through the gateway. Choose a payer that has its own key.',
   })
 }
 
 /**
  * The payer whose key signs vouchers.
- * @param wanted `--payer`, or what the pool's payer names as `filled_by`
- * @throws ConfigError when it is not clear
+ * @param wanted `--payer`, or `filled_by` of the pool's payer
+ * @throws ConfigError if the choice is not clear
  */
 export function signingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: string | undefined): string {
   return theOne(payers, wanted, signsAhead, {
@@ -43,8 +43,8 @@ export function signingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted:
 /**
  * The payer that spends the vouchers.
  * @param wanted `--pool`
- * @param signer who signs; takes its place where vouchers are only handed over
- * @throws ConfigError when it is not clear
+ * @param signer the signing payer, which is used if the vouchers are only exported
+ * @throws ConfigError if the choice is not clear
  */
 export function spendingPayer(
   { payers }: Pick<ResolvedConfig, 'payers'>,
@@ -70,7 +70,7 @@ function theOne(
   payers: Payers,
   wanted: string | undefined,
   fits: (payer: ResolvedPayer) => boolean,
-  words: { readonly none: string; readonly wrong: string },
+  messages: { readonly none: string; readonly wrong: string },
   option = '--payer',
 ): string {
   if (wanted !== undefined) {
@@ -78,11 +78,11 @@ function theOne(
     if (!payer) {
       throw new ConfigError(unknownName('payer', wanted, [...payers.keys()]))
     }
-    if (!fits(payer)) throw new ConfigError(`payers.${wanted} ${words.wrong}`)
+    if (!fits(payer)) throw new ConfigError(`payers.${wanted} ${messages.wrong}`)
     return wanted
   }
   const [first, ...others] = [...payers].filter(([, payer]) => fits(payer)).map(([name]) => name)
-  if (first === undefined) throw new ConfigError(words.none)
+  if (first === undefined) throw new ConfigError(messages.none)
   if (others.length === 0) return first
   throw new ConfigError(
     `Several payers can do this: ${[first, ...others].join(', ')}. Name one with ${option}.`,

@@ -1,23 +1,23 @@
-/** Addresses as people give them: a storefront, an API base, or the path of one service. */
+/** Reads addresses as people type them: a storefront, an API base, or the path of one service. */
 import { ConfigError } from '../../core/errors.ts'
 import { sellerBase } from '../../core/vouchers/voucher.ts'
 import { isLoopbackHost } from '../config/values/addresses.ts'
 
 const CHAT = /\/chat\/completions$/
 
-/** An address that is bought from. */
+/** The address of a seller. */
 export interface Inference {
-  /** As pools name their seller: without `/v1`. */
+  /** As voucher pools name it: without `/v1`. */
   readonly seller: string
   /** As routes name it. */
   readonly apiBase: string
-  /** Where chat completions are asked for. */
+  /** URL of its chat completions. */
   readonly url: string
 }
 
 /**
  * Reads an http or https address.
- * @throws ConfigError when it is none, carries credentials, or would send a payment in clear text to another machine
+ * @throws ConfigError if it is not one, contains credentials, or would send a payment unencrypted to another machine
  */
 export function readUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
@@ -26,7 +26,7 @@ export function readUrl(text: string): URL {
   }
   if (url.username !== '' || url.password !== '') {
     throw new ConfigError(
-      'The address holds a user name or password. Leave them out: sellers are paid, not logged in to.',
+      'The address contains a user name or password. Remove them: sellers are paid and need no login.',
     )
   }
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
@@ -49,7 +49,7 @@ export function readInference(text: string): Inference {
   return { seller, apiBase: `${seller}/v1`, url: `${seller}/v1/chat/completions` }
 }
 
-/** How the books name any paid address: base and path, as routes have them where it is one of theirs. */
+/** The name of a paid address in the ledger: base and path, split as for a route if it is one of a route's paths. */
 export function ledgerAddress(url: URL): { readonly apiBase: string; readonly endpoint: string } {
   const plain = `${url.origin}${url.pathname}`.replace(/\/+$/, '')
   const match = /^(.*\/v1)(\/[a-z]+(?:\/[a-z]+)*)$/.exec(plain)

@@ -2,8 +2,8 @@ import { takeLock } from '../../io/files/file-lock.ts'
 import type { BuyingConfig } from './buying-context.ts'
 
 /**
- * Runs what signs for purchases alone: two runs of cron must not do the same work twice.
- * @returns `undefined` when another process is at it
+ * Runs work that signs for purchases under a lock, so that two runs of cron do not do the same work twice.
+ * @returns the process that holds the lock, if it is not this one
  */
 export async function runExclusively<T>(
   { store }: Pick<BuyingConfig, 'store'>,

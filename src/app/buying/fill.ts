@@ -1,6 +1,6 @@
 /**
- * Signs vouchers and puts them into the store, batch by batch: whatever ends it, what was stored counts and nothing else was
- * kept. Memory does not grow with their number.
+ * Signs vouchers and stores them batch by batch. However a run ends, stored vouchers count and no others are kept. Memory
+ * use does not depend on their number.
  */
 import { TollwayError } from '../../core/errors.ts'
 import { findNetwork } from '../../core/money/assets.ts'
@@ -15,10 +15,10 @@ import {
 import type { VoucherBook } from '../../io/vouchers/voucher-book.ts'
 import type { Terms } from './terms.ts'
 
-/** How many are signed and stored at once: one message to the signer, one commit. */
+/** Vouchers signed and stored at once: one message to the signer, one commit. */
 const BATCH = 100
 
-/** What a store may say about vouchers that were just signed for the pool's own terms. */
+/** The store's reasons for refusing vouchers that were just signed for the pool's own terms. */
 const REFUSALS: readonly AddRefusal[] = [
   'total',
   'per_day',
@@ -32,29 +32,29 @@ const REFUSALS: readonly AddRefusal[] = [
   'expired',
 ]
 
-/** What a fill came to. */
+/** The result of a fill. */
 export interface Filled {
   readonly added: number
-  /** Why there are not as many as were wanted: `limit` before anything more was signed, else what the store refused. */
+  /** Why fewer were signed than requested: `limit` if a limit stopped it before signing, else the store's reason. */
   readonly stopped: AddRefusal | 'limit' | undefined
 }
 
-/** How {@link fill} works. */
+/** Arguments of {@link fill}. */
 export interface FillOptions {
   readonly book: VoucherBook
   readonly pool: VoucherPool
   readonly terms: Terms
   readonly count: number
-  /** Whether they belong to the purchase's order. */
+  /** Whether the vouchers belong to the purchase's order. */
   readonly ordered: boolean
   readonly signal: AbortSignal
-  /** Told how many are stored so far. */
+  /** Called with the number stored so far. */
   readonly onProgress?: ((done: number) => void) | undefined
 }
 
 /**
  * Fills a pool.
- * @throws TollwayError `signer_unavailable`, `store_unavailable`; what was stored before stays
+ * @throws TollwayError `signer_unavailable`, `store_unavailable`; vouchers stored before remain
  */
 export async function fill(options: FillOptions): Promise<Filled> {
   const { book, pool, terms, count, ordered, signal, onProgress = () => undefined } = options
@@ -75,7 +75,7 @@ export async function fill(options: FillOptions): Promise<Filled> {
   return { added, stopped: undefined }
 }
 
-/** A voucher of a pool from what was signed; what it carries is what x402-buyer's files carry. */
+/** A voucher of a pool from a signature, with the fields of x402-buyer's files. */
 function voucherFor({ record, payload }: Presigned, quote: Quote, pool: VoucherPool): SignedVoucher {
   const { payer, name, seller, network, asset, payTo, amount, method } = pool
   const { from, nonce, validAfter, validBefore } = record
@@ -92,7 +92,7 @@ function voucherFor({ record, payload }: Presigned, quote: Quote, pool: VoucherP
     nonce,
     validAfter,
     validBefore,
-    // As buy.py names them: Permit2's nonce is a number.
+    // buy.py writes Permit2's nonce as a number.
     key: method === 'permit2' ? BigInt(nonce).toString() : nonce,
     microUsd: quote.microUsd,
   }
@@ -100,14 +100,14 @@ function voucherFor({ record, payload }: Presigned, quote: Quote, pool: VoucherP
   return { id: voucherId(own), ...own, payment: JSON.stringify(payment) }
 }
 
-/** What the voucher accepts, as x402 v2 has it, whatever version the seller spoke. */
+/** The accepted offer in x402 v2 form, for any version that the seller uses. */
 function acceptedOf({ offer, asset, amount, payTo, method }: Quote): Readonly<Record<string, unknown>> {
   const { name, version } = offer.extra as { readonly name?: unknown; readonly version?: unknown }
   return {
     scheme: 'exact',
     network: findNetwork(asset.network)?.id ?? asset.network,
     amount: amount.toString(),
-    // In the seller's own letters: some sellers compare them exactly.
+    // Keep the seller's upper and lower case: some sellers compare exactly.
     asset: offer.asset,
     payTo: offer.payTo.toLowerCase() === payTo ? offer.payTo : payTo,
     maxTimeoutSeconds: typeof offer.maxTimeoutSeconds === 'number' ? offer.maxTimeoutSeconds : 60,
@@ -123,6 +123,6 @@ function cannotSignAhead(): TollwayError {
   return new TollwayError({
     code: 'no_supported_offer',
     message: 'This payer signs one request at a time and cannot sign vouchers in advance.',
-    advice: ['Name a payer of kind direct with --payer.'],
+    advice: ['Choose a payer of kind direct with --payer.'],
   })
 }

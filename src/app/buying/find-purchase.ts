@@ -3,7 +3,7 @@ import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { Store } from '../../io/store/store.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
-/** The error for a name that no purchase has. */
+/** The error for an unknown purchase name. */
 export function unknownPurchase(name: string, purchases: readonly { readonly name: string }[]): ConfigError {
   return new ConfigError(
     unknownName(
@@ -15,9 +15,9 @@ export function unknownPurchase(name: string, purchases: readonly { readonly nam
 }
 
 /**
- * The purchase with a name.
- * @param payer only of this payer (`--pool`)
- * @throws ConfigError when there is none, or several payers have one
+ * Finds a purchase by name.
+ * @param payer only among the purchases of this payer (`--pool`)
+ * @throws ConfigError if there is none, or if several payers have one
  */
 export async function findPurchase(
   store: Pick<Store, 'purchases'>,
@@ -31,5 +31,5 @@ export async function findPurchase(
   }
   if (!other) return purchase
   const payers = found.map((one) => one.payer).join(', ')
-  throw new ConfigError(`Several payers have a purchase "${name}": ${payers}. Name one with --pool.`)
+  throw new ConfigError(`Several payers have a purchase "${name}": ${payers}. Choose one with --pool.`)
 }

@@ -1,4 +1,4 @@
-/** Which of a seller's offers is meant: `--payment-option`, `--token` and `--network`. */
+/** Selects among a seller's offers by `--payment-option`, `--token` and `--network`. */
 import { canonicalAddress, isSolanaNetwork } from '../../core/money/address.ts'
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
 import type { AuthorizationMethod } from '../../core/money/assets.ts'
@@ -8,7 +8,7 @@ import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import { printable } from '../../core/printable.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
-/** What an offer must be; what is left out does not matter. */
+/** Requirements on an offer; an omitted one matches everything. */
 export interface OfferChoice {
   /** Its place in the seller's list, from 1. */
   readonly option?: number | undefined
@@ -19,14 +19,14 @@ export interface OfferChoice {
   readonly method?: AuthorizationMethod | undefined
 }
 
-/** Options as they are typed. */
+/** The options as typed. */
 export interface TypedChoice {
   readonly paymentOption?: number | undefined
   readonly token?: string | undefined
   readonly network?: string | undefined
 }
 
-/** @throws ConfigError for a network that is not known */
+/** @throws ConfigError for an unknown network */
 export function readChoice({ paymentOption, token, network }: TypedChoice): OfferChoice {
   const known = network === undefined ? undefined : findNetwork(network)
   if (network !== undefined && !known) {
@@ -36,8 +36,8 @@ export function readChoice({ paymentOption, token, network }: TypedChoice): Offe
 }
 
 /**
- * A payer that only takes the offers that are meant, so that the gate chooses among those.
- * @throws TollwayError `no_supported_offer` when the seller has none of that kind
+ * A payer that accepts only the selected offers, so that the gate chooses among them.
+ * @throws TollwayError `no_supported_offer` if the seller has no such offer
  */
 export function narrowed(
   payer: Provider,
@@ -45,7 +45,7 @@ export function narrowed(
   choice: OfferChoice,
   assets: readonly Asset[],
 ): Provider {
-  // By what they say: the payment reads the same 402 once more.
+  // Compare by content: the payment reads the same 402 again.
   const meant = new Set(
     challenge.offers
       .filter((offer, index) => matches(offer, index + 1, choice, assets))
@@ -81,7 +81,7 @@ function methodOf({ scheme, network, extra }: Offer): unknown {
   return extra['assetTransferMethod'] ?? (scheme === 'upto' ? 'permit2' : 'eip3009')
 }
 
-/** One offer in a few words: its place, token, network and way to pay. */
+/** One offer in short: its position, token, network and scheme. */
 export function describeOffer(offer: Offer, place: number, assets: readonly Asset[]): string {
   const token = findAsset(assets, offer.network, offer.asset)?.symbol ?? printable(offer.asset, 60)
   const network = findNetwork(offer.network)?.alias ?? printable(offer.network, 60)
@@ -92,7 +92,7 @@ function notOffered(challenge: Challenge, assets: readonly Asset[]): TollwayErro
   const offers = challenge.offers.map((offer, index) => describeOffer(offer, index + 1, assets))
   return new TollwayError({
     code: 'no_supported_offer',
-    message: `The seller has no such offer. It offers ${offers.join(', ')}.`,
+    message: `The seller has no matching offer; nothing was paid. It offers ${offers.join(', ')}.`,
     advice: ['Choose with --payment-option, --token or --network.'],
   })
 }

@@ -1,4 +1,4 @@
-/** Orders (core/purchase): whether a command continues one, and what may be signed for it whoever signs. */
+/** Orders (core/purchase): whether a command continues one, and how much may be signed for it. */
 import { findAsset } from '../../core/money/assets.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money/money.ts'
@@ -10,27 +10,27 @@ import type { Asset } from '../../core/money/assets.ts'
 import type { BuyingConfig, BuyingContext } from './buying-context.ts'
 import type { PriceCap } from './terms.ts'
 
-/** What a command says about an order. */
+/** The order as given on the command line. */
 export interface OrderRequest {
   readonly count?: number | undefined
   readonly budget?: string | undefined
-  /** Whether what is bought is to be handed to another program. */
+  /** Whether the vouchers will be exported to another program. */
   readonly handOver?: boolean | undefined
 }
 
-/** How many of an order are to be signed. */
+/** How many vouchers of an order to sign. */
 export interface OrderPart {
   readonly count: number
-  /** Missing of it, and given up because its budget does not cover them at this price. */
+  /** Missing vouchers that the budget does not cover at this price, and that are therefore given up. */
   readonly cut: number
 }
 
-/** How many were ordered and not signed. */
+/** Ordered vouchers that are not signed yet. */
 export function owedOf({ ordered, delivered }: StoredPurchase): number {
   return Math.max(0, ordered - delivered)
 }
 
-/** What is signed now of the vouchers that are missing of an order: as many as its budget covers. */
+/** How many of the missing vouchers to sign now: no more than the order's budget covers. */
 export function payable(purchase: StoredPurchase, price: bigint): OrderPart {
   const owed = owedOf(purchase)
   const ceiling = purchase.order?.ceiling
@@ -41,9 +41,9 @@ export function payable(purchase: StoredPurchase, price: bigint): OrderPart {
 }
 
 /**
- * What one may cost: what was said; else what it cost when it was ordered, and `policy.max_price_change` on top. Without either
- * a budget is limit enough.
- * @param said smallest units
+ * The highest price of one voucher: the given cap, else its price when ordered plus `policy.max_price_change`. Without either,
+ * the budget is the only limit.
+ * @param said the given cap, smallest units
  */
 export function capOf(
   { policy }: Pick<BuyingConfig, 'policy'>,
@@ -56,12 +56,12 @@ export function capOf(
   return { amount: highestPrice(order.price, maxPriceChange ?? 0n), bought: order.price }
 }
 
-/** By what request id the charges of an order's hand-over are known. */
+/** The request id under which the ledger keeps the charges of an order's export. */
 export function handOverId({ name, order }: Pick<Purchase, 'name' | 'order'>): string {
   return order ? `export_${name}_${order.at}` : `export_${name}`
 }
 
-/** How many of an order were handed to another program. @throws TollwayError `store_unavailable` */
+/** How many vouchers of an order were exported. @throws TollwayError `store_unavailable` */
 export async function handedOver(
   { ledger }: Pick<BuyingContext, 'ledger'>,
   purchase: Pick<Purchase, 'payer' | 'name' | 'order'>,
@@ -81,13 +81,13 @@ export async function handedOver(
   }
 }
 
-/** Whether a command continues the order of a purchase: it is not signed in full, or not handed over in full. */
+/** Whether a command continues the order of a purchase: it is not fully signed, or not fully exported. */
 export function isOpen(purchase: StoredPurchase, { handOver }: OrderRequest): boolean {
   return owedOf(purchase) > 0 || (handOver === true && purchase.order?.handOver === true)
 }
 
 /**
- * Refuses to continue an order under another number or budget than its own.
+ * Refuses to continue an order with another number or budget than its own.
  * @throws ConfigError
  */
 export function assertSameOrder(
@@ -102,18 +102,18 @@ export function assertSameOrder(
   const limit = readAmount(budget, asset, '--budget')
   const isOther = (said: unknown, own: unknown): boolean => said !== undefined && said !== own
   if (!isOther(count, order.count) && !isOther(limit, order.budget)) return
-  const words = [
+  const options = [
     ...(order.count === undefined ? [] : [`--count ${order.count}`]),
     ...(order.budget === undefined
       ? []
       : [`--budget '${formatUnits(order.budget, asset.decimals)} ${asset.symbol}'`]),
   ].join(' ')
   throw new ConfigError(
-    `${name} has an order that is not finished: ${words}. Finish it first with the same command, or leave --count and --budget out; \`tollway remove ${name} --now\` gives it up. Nothing was signed.`,
+    `${name} has an unfinished order: ${options}. Run the same command to finish it, or omit --count and --budget; \`tollway remove ${name} --now\` discards it. Nothing was signed.`,
   )
 }
 
-/** A new order. @param cost what the orders before it cost, smallest units */
+/** A new order. @param cost total cost of the earlier orders, smallest units */
 export function newOrder(
   order: Pick<PurchaseOrder, 'at' | 'count' | 'budget' | 'size' | 'price' | 'handOver'>,
   cost: bigint,
@@ -121,7 +121,7 @@ export function newOrder(
   return { ...order, ceiling: order.budget === undefined ? undefined : cost + order.budget }
 }
 
-/** Reads an amount of a token as people spell it. @throws ConfigError that names the option */
+/** Reads an amount of a token as people type it. @throws ConfigError that names the option */
 export function readAmount(text: string | undefined, asset: Asset, option: string): bigint | undefined {
   if (text === undefined) return undefined
   const amount = parseSpelledAmount(text, asset)

@@ -1,6 +1,6 @@
 /**
- * `tollway pay`: one request to any paid service, and one payment at most. It goes the way of a request through the gateway:
- * gate, budgets, record, one send.
+ * `tollway pay`: one request to any paid service, with at most one payment. It takes the same path as a request through the
+ * gateway: gate, budgets, record, one send.
  */
 import { z } from 'zod'
 import { PaidCall } from '../../payment/paid-call.ts'
@@ -20,57 +20,57 @@ import { signingCeiling, type BuyingContext } from './buying-context.ts'
 import { replyReceipt, type PaymentReceipt } from './receipt.ts'
 import { StoppedError } from './stopped.ts'
 
-/** What is to be sent, and what it may cost. */
+/** The request to send and what it may cost. */
 export interface PayRequest {
   readonly url: URL
   readonly method: string
   readonly data: Buffer | undefined
-  /** Lower-case names. */
+  /** With lower-case names. */
   readonly headers: Readonly<Record<string, string>>
   /** Name of the payer. */
   readonly payer: string
-  /** Micro-USD; policy's own ceiling stands beside it. */
+  /** Micro-USD; policy's own ceiling applies too. */
   readonly maxMicroUsd: bigint | undefined
   readonly choice: OfferChoice
 }
 
-/** A call that is through: with an answer, or an error; money may have moved with both. */
+/** A finished call, with a response or an error; money may have moved in either case. */
 export interface Paid {
   readonly receipt: PaymentReceipt
-  /** The answer, still to be read. */
+  /** The response, not read yet. */
   readonly reply: Reply | undefined
   readonly error: unknown
 }
 
-/** Longest wait for the headers of an answer, milliseconds: agents think before they answer. */
+/** Longest wait for response headers, milliseconds: agents take their time. */
 const FIRST_BYTE_MS = 600_000
 
 /**
- * Asks without payment first, and pays if that is asked for.
- * @param signal ends it whenever: what was sent by then is booked, as uncertain or as what the seller made of it
- * @param onStop told at once when it is ended; what it is given says how the payment stands
- * @param use reads the answer; what it throws ends the call as not delivered, and the payment stays booked
+ * Sends the request without payment first, and pays if the seller asks for it.
+ * @param signal ends the call at any time: a payment already sent is recorded as uncertain, or with the seller's result
+ * @param onStop called at once when the call is ended, with a function that returns the current receipt
+ * @param use reads the response; if it throws, the response counts as not delivered and the payment stays recorded
  */
 export async function pay<T>(
-  parts: BuyingContext,
-  wish: PayRequest,
+  context: BuyingContext,
+  payRequest: PayRequest,
   signal: AbortSignal,
   use: (paid: Paid) => Promise<T>,
   onStop: (receipt: () => PaymentReceipt) => void = () => undefined,
 ): Promise<T> {
-  const { clock } = parts
+  const { clock } = context
   const asked = commandRequest(clock.now(), {
     route: 'pay',
-    payer: wish.payer,
-    ...ledgerAddress(wish.url),
-    model: modelOf(wish) ?? 'pay',
+    payer: payRequest.payer,
+    ...ledgerAddress(payRequest.url),
+    model: modelOf(payRequest) ?? 'pay',
   })
   const { exchange } = asked
   let error: unknown
   const stop = (): void => onStop(() => replyReceipt(exchange))
   signal.addEventListener('abort', stop, { once: true })
   try {
-    await call(parts, wish, asked, signal)
+    await call(context, payRequest, asked, signal)
   } catch (thrown) {
     const isEarly = signal.aborted && replyReceipt(exchange).spent === 'no'
     error = isEarly ? new StoppedError('Stopped; nothing was paid.') : thrown
@@ -82,37 +82,37 @@ export async function pay<T>(
     throw thrown
   } finally {
     signal.removeEventListener('abort', stop)
-    await record(parts, wish, exchange, error)
+    await record(context, payRequest, exchange, error)
   }
 }
 
 async function call(
-  parts: BuyingContext,
-  wish: PayRequest,
+  context: BuyingContext,
+  payRequest: PayRequest,
   asked: CommandRequest,
   signal: AbortSignal,
 ): Promise<void> {
   const { exchange, candidate } = asked
-  const { config, ledger, upstream, clock, timers, observers } = parts
+  const { config, ledger, upstream, clock, timers, observers } = context
   const request: OutgoingRequest = {
-    method: wish.method,
-    url: wish.url.href,
-    headers: { ...OWN_HEADERS, ...wish.headers },
-    body: wish.data,
+    method: payRequest.method,
+    url: payRequest.url.href,
+    headers: { ...OWN_HEADERS, ...payRequest.headers },
+    body: payRequest.data,
     toSeller: true,
     timeouts: { firstByteMs: Math.max(FIRST_BYTE_MS, config.timeouts.firstByteMs) },
   }
   const startedAt = performance.now()
-  const answer = await askSeller(parts, asked, request, signal)
+  const answer = await askSeller(context, asked, request, signal)
   if (answer.status !== 402) {
     exchange.record.outcome = 'free'
     exchange.relay.reply = { ...answer, kind: 'unpaid' }
     return
   }
   const { challenge, again } = await readChallengeKept(answer, PRICE_MS)
-  const payer = narrowed(await parts.payer(wish.payer), challenge, wish.choice, config.assets)
+  const payer = narrowed(await context.payer(payRequest.payer), challenge, payRequest.choice, config.assets)
   const ceiling = signingCeiling(config)
-  const { maxMicroUsd = ceiling } = wish
+  const { maxMicroUsd = ceiling } = payRequest
   exchange.payment.guard = {
     reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
       ledger.reserve({ ...termsOf(exchange, quote, candidate), tags: [] }, config.budgets, pin),
@@ -121,14 +121,14 @@ async function call(
     ...config.policy,
     assets: config.assets,
     maxMicroUsd: lower(maxMicroUsd, ceiling),
-    // Who names a ceiling for this very payment has said what it may cost.
-    ...(wish.maxMicroUsd === undefined ? {} : { maxPriceChange: undefined }),
+    // A ceiling for this very payment replaces the check against the pinned price.
+    ...(payRequest.maxMicroUsd === undefined ? {} : { maxPriceChange: undefined }),
   }
   const payment = {
     ledger,
     upstream,
-    payers: new Map([[wish.payer, payer]]),
-    origins: new Set([wish.url.origin]),
+    payers: new Map([[payRequest.payer, payer]]),
+    origins: new Set([payRequest.url.origin]),
     policy,
     running: new CallsInFlight(),
     keepaliveMs: 1,
@@ -136,17 +136,17 @@ async function call(
     timers,
     observers,
   }
-  // A gateway does not end what was paid; the person who sent it may.
+  // A gateway never aborts a paid call; the user of a command may.
   const paid = { ...request, signal }
   try {
     const paying = { context: payment, exchange, candidate, payer, leaving: signal }
     await new PaidCall(paying, paid).run(again, startedAt)
   } catch (error) {
-    throw aboveMaxUsd(error, wish, ceiling) ?? error
+    throw aboveMaxUsd(error, payRequest, ceiling) ?? error
   }
 }
 
-/** The refusal of a price that --max-usd does not allow, in its words. */
+/** The refusal of a price above --max-usd, in terms of that option. */
 function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayRequest, ceiling: bigint): TollwayError | undefined {
   if (!(error instanceof TollwayError) || error.code !== 'price_above_limit') return undefined
   const asked = parseUsd(error.details['asked_usd'])
@@ -156,16 +156,16 @@ function aboveMaxUsd(error: unknown, { maxMicroUsd }: PayRequest, ceiling: bigin
   return new TollwayError({
     code,
     message: `The seller asks $${formatUsd(asked)}, above --max-usd ${formatUsd(maxMicroUsd)}; nothing was paid.`,
-    advice: [`Raise --max-usd${too} if you mean to pay this.`],
+    advice: [`Raise --max-usd${too} if you accept this price.`],
     details,
     cause: error,
   })
 }
 
-/** One record a call, refusals included, as the gateway writes them. */
+/** Writes one audit record per call, including refusals, as the gateway does. */
 async function record(
   { ledger, clock }: BuyingContext,
-  wish: PayRequest,
+  payRequest: PayRequest,
   exchange: Exchange,
   error: unknown,
 ): Promise<void> {
@@ -174,11 +174,11 @@ async function record(
   const { spent } = replyReceipt(exchange)
   await ledger.note('request', {
     requestId: exchange.id,
-    method: wish.method,
+    method: payRequest.method,
     endpoint: 'pay',
     caller: exchange.caller.id,
     route: exchange.routing.route ?? 'pay',
-    payer: wish.payer,
+    payer: payRequest.payer,
     model: exchange.request.model ?? null,
     status: reply?.status ?? (error instanceof TollwayError ? error.status : 0),
     outcome: outcomeOf(exchange, error),
@@ -205,7 +205,7 @@ function codeOf(error: unknown): ErrorCode | undefined {
 
 const MODEL = z.looseObject({ model: z.string().min(1) })
 
-/** The model a JSON body names: sellers price by it. */
+/** The model named in a JSON body: sellers price by it. */
 function modelOf({ data }: PayRequest): string | undefined {
   try {
     return MODEL.parse(JSON.parse(data?.toString('utf8') ?? '')).model.slice(0, 200)

@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 
-/** Pins the payee that vouchers are signed for, unless one is pinned: later prices are held against it (rule 6). */
+/** Pins the payee that vouchers are signed for, unless one is pinned already; later quotes are compared with it (rule 6). */
 export async function pinPayee(
   ledger: Ledger,
   { seller, network, asset, payTo }: VoucherTerms,

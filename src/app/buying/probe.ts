@@ -1,4 +1,4 @@
-/** `tollway probe`: what a seller asks for. Never pays, and needs neither a key nor a ledger. */
+/** `tollway probe`: shows what a seller charges. Never pays, and needs neither a key nor a ledger. */
 import { z } from 'zod'
 import { isSolanaNetwork } from '../../core/money/address.ts'
 import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
@@ -20,26 +20,26 @@ import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 import { printable } from '../../core/printable.ts'
 
-/** What is asked. */
+/** The arguments of `tollway probe`. */
 export interface ProbeRequest {
   readonly url: string
   readonly method: string | undefined
   readonly data: string | undefined
-  /** Asks for a chat completion of this model. */
+  /** Ask the price of a chat completion with this model. */
   readonly model: string | undefined
 }
 
-/** One offer as it is told; texts are the seller's, cleaned. */
+/** One offer, with the seller's texts cleaned. */
 export interface ProbedOffer {
-  /** Its place in the seller's list, from 1: what `--payment-option` takes. */
+  /** Position in the seller's list, from 1: the value for `--payment-option`. */
   readonly option: number
   readonly scheme: string
   readonly method: string
   /** Alias or CAIP-2. */
   readonly network: string
-  /** Symbol, or the address of a token that is not in the asset table. */
+  /** Symbol, or address if the token is not in the asset table. */
   readonly token: string
-  /** Smallest units as asked, `undefined` when it is no plain amount. */
+  /** Smallest units as requested, `undefined` if it is not a plain amount. */
   readonly amount: string | undefined
   /** In whole tokens. */
   readonly price: string | undefined
@@ -57,18 +57,18 @@ export interface ProbedService {
   readonly model: string | undefined
 }
 
-/** What a probe found. */
+/** The result of a probe. */
 export interface Probed {
-  /** What was asked last. */
+  /** The last request sent. */
   readonly url: string
   readonly method: string
-  /** Of the answer; `undefined` when none came. */
+  /** Status of the response; `undefined` if there was none. */
   readonly status: number | undefined
   readonly x402Version: number | undefined
   readonly offers: readonly ProbedOffer[]
-  /** What else was offered, in words. */
+  /** Other payment methods on offer, as text. */
   readonly others: readonly string[]
-  /** Of the storefront, when the address is one. */
+  /** Services of the storefront, if the address is one. */
   readonly services: readonly ProbedService[] | undefined
   /** Why there are no offers. */
   readonly error: TollwayError | undefined
@@ -78,7 +78,7 @@ const PROBE_MS = 15_000
 const MAX_CATALOGUE_BYTES = 1_048_576
 const MAX_SERVICES = 500
 
-/** Obol's storefronts: what is read of a catalogue; everything else is passed over. */
+/** The part of an Obol storefront's catalog that is read; everything else is ignored. */
 const SERVICE = z.looseObject({
   name: z.string(),
   type: z.string().optional(),
@@ -96,25 +96,25 @@ const SERVICE = z.looseObject({
 const CATALOGUE = z.union([z.array(z.unknown()), z.looseObject({ services: z.array(z.unknown()) })])
 
 /**
- * Asks. An address that asks for no payment is tried as an API base too (its `/v1/chat/completions`) and as a storefront (its
- * `/api/services.json`).
+ * Asks a seller for its offers. If the address does not charge, it is also tried as an API base (its `/v1/chat/completions`)
+ * and as a storefront (its `/api/services.json`).
  * @param assets for symbols, decimals and values
- * @throws ConfigError for an address that is none
+ * @throws ConfigError for an invalid address
  */
 export async function probe(
-  wish: ProbeRequest,
+  request: ProbeRequest,
   assets: readonly Asset[],
   signal: AbortSignal,
 ): Promise<Probed> {
-  const url = readUrl(wish.url)
+  const url = readUrl(request.url)
   const timeouts: Timeouts = { connectMs: PROBE_MS, firstByteMs: PROBE_MS, totalMs: PROBE_MS }
   const upstream = createUpstream(timeouts)
   try {
-    const chat = priceQuestion(readInference(wish.url).url, wish.model ?? 'probe')
-    const isChat = wish.model !== undefined || chat.url === url.href
-    const own: OutgoingRequest = isChat && wish.data === undefined ? chat : requestOf(wish, url)
+    const chat = priceQuestion(readInference(request.url).url, request.model ?? 'probe')
+    const isChat = request.model !== undefined || chat.url === url.href
+    const own: OutgoingRequest = isChat && request.data === undefined ? chat : requestOf(request, url)
     const first = await ask(upstream, own, assets, signal)
-    if (first.offers.length > 0 || isChat || wish.method !== undefined || wish.data !== undefined)
+    if (first.offers.length > 0 || isChat || request.method !== undefined || request.data !== undefined)
       return first
     const second = await ask(upstream, chat, assets, signal)
     const services = await catalogue(upstream, url, signal)
@@ -152,8 +152,8 @@ async function ask(
   const none = { ...facts, x402Version: undefined }
   let status: number | undefined
   try {
-    const parts = { upstream, clock: systemClock, timers: systemTimers }
-    const reply = await askSeller(parts, asked, request, signal)
+    const context = { upstream, clock: systemClock, timers: systemTimers }
+    const reply = await askSeller(context, asked, request, signal)
     status = reply.status
     if (status !== 402) {
       reply.body.destroy()
@@ -204,7 +204,7 @@ function methodOf({ scheme, network, extra }: Offer): string {
   return scheme === 'upto' ? 'permit2' : 'eip3009'
 }
 
-/** The catalogue of a storefront; `undefined` where there is none. */
+/** The catalog of a storefront; `undefined` if there is none. */
 async function catalogue(
   upstream: Upstream,
   url: URL,
@@ -226,8 +226,8 @@ async function catalogue(
     model: 'probe',
   })
   try {
-    const parts = { upstream, clock: systemClock, timers: systemTimers }
-    const reply = await askSeller(parts, asked, request, signal)
+    const context = { upstream, clock: systemClock, timers: systemTimers }
+    const reply = await askSeller(context, asked, request, signal)
     const { bytes, truncated } = await readBounded(reply.body, MAX_CATALOGUE_BYTES, PROBE_MS)
     if (reply.status !== 200 || truncated) return undefined
     const parsed = CATALOGUE.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')))
@@ -238,7 +238,7 @@ async function catalogue(
       return service.success ? [serviceOf(service.data)] : []
     })
   } catch (error) {
-    // Most sellers are no storefront: then there is no list, and that is all.
+    // Most sellers have no storefront, so a missing list is not an error.
     if (error instanceof TollwayError || error instanceof SyntaxError || error instanceof UpstreamError)
       return undefined
     throw error

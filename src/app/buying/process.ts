@@ -1,20 +1,20 @@
-/** `tollway process`: looks after purchases, as cron does it. One that fails does not stop the others. */
+/** `tollway process`: maintains purchases, for example from cron. A failing purchase does not stop the others. */
 import { TollwayError } from '../../core/errors.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { BuyingContext } from './buying-context.ts'
 import { refill, type RefillReport } from './refill.ts'
 
-/** What became of one purchase. */
+/** The result for one purchase. */
 export type Processed =
   | { readonly ok: true; readonly report: RefillReport }
   | { readonly ok: false; readonly purchase: StoredPurchase; readonly error: TollwayError }
 
 /**
- * Looks after purchases, one after the other. Every failure is recorded.
- * @throws what is not of one purchase: `store_unavailable`, `audit_unavailable`
+ * Maintains purchases one by one. Every failure is recorded.
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`, which affect all purchases
  */
 export async function processPurchases(
-  parts: BuyingContext,
+  context: BuyingContext,
   purchases: readonly StoredPurchase[],
   signal: AbortSignal,
   onProgress?: (purchase: StoredPurchase, done: number, wanted: number) => void,
@@ -22,23 +22,23 @@ export async function processPurchases(
   const results: Processed[] = []
   for (const purchase of purchases) {
     try {
-      const report = await refill(parts, purchase, {
-        look: true,
+      const report = await refill(context, purchase, {
+        refreshTerms: true,
         signal,
         onProgress: (done, wanted) => onProgress?.(purchase, done, wanted),
       })
       results.push({ ok: true, report })
     } catch (error) {
       signal.throwIfAborted()
-      const told = failure(error)
-      await noteRefusal(parts, 'process', purchase, told)
-      results.push({ ok: false, purchase, error: told })
+      const cause = failure(error)
+      await noteRefusal(context, 'process', purchase, cause)
+      results.push({ ok: false, purchase, error: cause })
     }
   }
   return results
 }
 
-/** A mistake in one purchase's configuration (a payer that is gone) is that purchase's failure. */
+/** A configuration mistake of one purchase (such as a missing payer) fails only that purchase. */
 function failure(error: unknown): TollwayError {
   if (error instanceof TollwayError) {
     if (error.code === 'store_unavailable' || error.code === 'audit_unavailable') throw error
@@ -50,7 +50,7 @@ function failure(error: unknown): TollwayError {
   throw error
 }
 
-/** Records that a purchase was refused or failed; nothing was signed for it. */
+/** Records that a purchase was refused or failed, with nothing signed. */
 export async function noteRefusal(
   { ledger }: Pick<BuyingContext, 'ledger'>,
   verb: string,

@@ -1,4 +1,4 @@
-/** Reads purchases without touching a key: for `tollway list` and `status`. */
+/** Reads purchases without touching a key, for `tollway list` and `status`. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { NoLedgerError } from '../../io/store/no-ledger.ts'
@@ -17,7 +17,7 @@ export interface KnownPurchase {
 }
 
 /**
- * Reads them all, or those of a name.
+ * Reads all purchases, or those with a given name.
  * @param now milliseconds since the epoch
  * @throws NoLedgerError; TollwayError `store_unavailable`
  */
@@ -39,7 +39,7 @@ export async function readPurchases(
   }
 }
 
-/** The same on an open store. */
+/** The same, from an open store. */
 export async function knownPurchases(
   store: Pick<Store, 'purchases' | 'vouchers'>,
   now: number,

@@ -1,9 +1,9 @@
-/** What a command tells about a payment. */
+/** The receipt of a payment, as commands show it. */
 import { spentOf } from '../../core/request/exchange.ts'
 import type { Exchange } from '../../core/request/exchange.ts'
 import { formatUnits, formatUsd } from '../../core/money/money.ts'
 
-/** See the file's head. */
+/** The receipt of a payment. */
 export interface PaymentReceipt {
   readonly requestId: string
   readonly spent: 'no' | 'yes' | 'unknown'
@@ -16,7 +16,7 @@ export interface PaymentReceipt {
   readonly transaction: string | undefined
 }
 
-/** The receipt of a call as the books have it. */
+/** The receipt of a call from the state of its charge. */
 export function replyReceipt(exchange: Exchange): PaymentReceipt {
   const { id } = exchange
   const { charge } = exchange.payment

@@ -1,4 +1,4 @@
-/** Buys again for a purchase: by hand, from cron, and in the background of a gateway. */
+/** Refills a purchase: by command, from cron, and in the background of a gateway. */
 import { ConfigError } from '../../core/errors.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/vouchers/voucher.ts'
@@ -8,46 +8,46 @@ import type { BuyingContext } from './buying-context.ts'
 import { pinPayee } from './pin-payee.ts'
 import { assertWithinCap, askTerms } from './terms.ts'
 
-/** What a refill came to. */
+/** The result of a refill. */
 export interface RefillReport {
   readonly purchase: StoredPurchase
   /**
-   * `refilled`; `enough`: more are left than its threshold; `no_policy`: it is not refilled by itself; `draining`: it is being
-   * used up; `removed`: it was used up and is gone; `limit`: a limit on what may be signed or may lie unused left no room.
+   * `refilled`; `enough`: more vouchers remain than the threshold; `no_policy`: no automatic refill; `draining`: the rest is
+   * being used up; `removed`: it was used up and removed; `limit`: a limit on signed or unused vouchers left no room.
    */
   readonly result: 'refilled' | 'enough' | 'no_policy' | 'draining' | 'removed' | 'limit'
   readonly added: number
-  /** Vouchers given up because the seller's terms changed. */
+  /** Vouchers discarded because the seller's terms changed. */
   readonly dropped: number
   readonly stopped: AddRefusal | 'limit' | undefined
-  /** As it stands afterwards; `undefined` when it is gone. */
+  /** The pool afterwards; `undefined` if it no longer exists. */
   readonly status: PoolStatus | undefined
 }
 
-/** How {@link refill} works. */
+/** Options of {@link refill}. */
 export interface RefillOptions {
-  /** Signs although enough are left. */
+  /** Sign even if enough remain. */
   readonly force?: boolean | undefined
-  /** How many to sign; default the policy's count, and what is missing of an order. */
+  /** How many to sign; default: the policy's count and what is missing of an order. */
   readonly count?: number | undefined
-  /** Asks the seller although enough are left, so that changed terms are found out before a request does. */
-  readonly look?: boolean | undefined
+  /** Ask the seller even if enough remain, to find changed terms before a request does. */
+  readonly refreshTerms?: boolean | undefined
   readonly signal: AbortSignal
   readonly onProgress?: ((done: number, wanted: number) => void) | undefined
 }
 
 /**
- * Refills one purchase. Changed terms within the caps are taken over: the old vouchers are dropped, for they could pay nobody.
+ * Refills one purchase. Changed terms within the caps are adopted: the old vouchers are discarded, since the seller no longer accepts them.
  * @throws TollwayError with the gate's codes, `price_above_limit`, `seller_unavailable`, `signer_unavailable`, `store_unavailable`
  */
 export async function refill(
-  parts: BuyingContext,
+  context: BuyingContext,
   purchase: StoredPurchase,
   options: RefillOptions,
 ): Promise<RefillReport> {
   const { payer, name } = purchase
-  const { force = false, look = false, signal } = options
-  const book = parts.book(payer)
+  const { force = false, refreshTerms = false, signal } = options
+  const book = context.book(payer)
   const standing = await book.pool(payer, name)
   if (!standing) return { ...nothing(purchase, undefined), result: 'removed' }
   const { pool, counts } = standing
@@ -58,28 +58,28 @@ export async function refill(
   const owed = owedOf(purchase)
   const policy = pool.refill
   const isLow = policy !== undefined && counts.ready <= policy.threshold
-  if (!force && owed === 0 && !isLow && !look) {
+  if (!force && owed === 0 && !isLow && !refreshTerms) {
     return { ...nothing(purchase, standing), result: policy ? 'enough' : 'no_policy' }
   }
   const terms = await askTerms(
-    parts,
+    context,
     { ...purchase, choice: { network: pool.network, token: pool.asset, method: pool.method } },
     signal,
   )
   const said = policy?.maxPrice ?? purchase.maxPrice
-  assertWithinCap(terms.quote, capOf(parts.config, said, purchase.order))
+  assertWithinCap(terms.quote, capOf(context.config, said, purchase.order))
   const changed: VoucherPool = { ...pool, ...terms.terms }
   let dropped = 0
   if (!sameTerms(pool, changed)) {
-    if (terms.pin) await pinPayee(parts.ledger, terms.terms, parts.clock)
+    if (terms.pin) await pinPayee(context.ledger, terms.terms, context.clock)
     dropped = await book.define(changed)
   }
-  return await top(parts, purchase, changed, terms, dropped, { ...options, force })
+  return await top(context, purchase, changed, terms, dropped, { ...options, force })
 }
 
-/** Signs what is owed of the order, and what the policy asks for. */
+/** Signs the vouchers missing of the order and those of the refill policy. */
 async function top(
-  parts: BuyingContext,
+  context: BuyingContext,
   purchase: StoredPurchase,
   pool: VoucherPool,
   terms: Awaited<ReturnType<typeof askTerms>>,
@@ -87,11 +87,11 @@ async function top(
   { force, count, signal, onProgress }: RefillOptions,
 ): Promise<RefillReport> {
   const { payer, name } = purchase
-  const book = parts.book(payer)
-  const { purchases } = parts.ledger.store
+  const book = context.book(payer)
+  const { purchases } = context.ledger.store
   const [now = purchase] = await purchases.list({ payer, name })
   const { count: owed, cut } = payable(now, pool.amount)
-  // What the budget does not cover is ordered no more.
+  // The order shrinks to what its budget covers.
   if (cut > 0) await purchases.save({ ...now, ordered: now.delivered + owed })
   const { refill: policy } = pool
   const ready = (await book.pool(payer, name))?.counts.ready ?? 0
@@ -128,7 +128,7 @@ function nothing(purchase: StoredPurchase, status: PoolStatus | undefined): Omit
   return { purchase, added: 0, dropped: 0, stopped: undefined, status }
 }
 
-/** One refill costs no more than the order it follows might. */
+/** A refill may cost no more than the order it follows. */
 function withinBudget(count: number, { order }: StoredPurchase, price: bigint): number {
   if (order?.budget === undefined) return count
   const covered = order.budget / price
@@ -137,6 +137,6 @@ function withinBudget(count: number, { order }: StoredPurchase, price: bigint): 
 
 function countNeeded(name: string): ConfigError {
   return new ConfigError(
-    `${name} has no refill policy that says how many to sign. Say it: \`tollway refill ${name} --count 100\`.`,
+    `${name} has no refill policy. Give a number: \`tollway refill ${name} --count 100\`.`,
   )
 }

@@ -1,38 +1,42 @@
-/** `tollway remove`: lets a purchase be used up and then forgets it; what other programs hold is told, it cannot be taken back. */
+/** `tollway remove`: removes a purchase once its vouchers are used up. Exported vouchers are reported; they cannot be taken back. */
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { BuyingContext } from './buying-context.ts'
 
-/** What it came to. */
+/** The result of a removal. */
 export interface Removed {
   readonly purchase: StoredPurchase
-  /** `removed`: it is gone. `draining`: what is left is used up first. */
+  /** `removed`: it no longer exists. `draining`: its remaining vouchers are used up first. */
   readonly result: 'removed' | 'draining'
-  /** Free ones that were given up. */
+  /** Unused vouchers that were discarded. */
   readonly dropped: number
   readonly ready: number
-  /** On their way. */
+  /** Vouchers in use by requests. */
   readonly held: number
-  /** Handed to another program and not known to be used. */
+  /** Exported vouchers that are not known to be used. */
   readonly elsewhere: number
-  /** When the last of those that are left ends, Unix seconds. */
+  /** When the last remaining voucher expires, Unix seconds. */
   readonly until: number | undefined
 }
 
 /**
  * Removes a purchase.
- * @param now gives up what is free instead of letting it be used up
+ * @param now discard unused vouchers instead of letting them be used up
  * @throws TollwayError `store_unavailable`
  */
-export async function remove(parts: BuyingContext, purchase: StoredPurchase, now: boolean): Promise<Removed> {
+export async function remove(
+  context: BuyingContext,
+  purchase: StoredPurchase,
+  now: boolean,
+): Promise<Removed> {
   const { payer, name } = purchase
-  const { clock } = parts
-  const book = parts.book(payer)
+  const { clock } = context
+  const book = context.book(payer)
   const standing = await book.pool(payer, name)
-  // Of whatever terms: whoever has them may still use them.
+  // With any terms: the other program may still use them.
   const exported = standing ? await book.store.exported(payer, name, clock.now()) : []
   const common = { purchase, elsewhere: exported.length }
   if (!standing) {
-    // A purchase without a pool holds nothing.
+    // A purchase without a pool has no vouchers.
     await book.store.remove(payer, name)
     return { ...common, result: 'removed', dropped: 0, ready: 0, held: 0, until: undefined }
   }

@@ -1,6 +1,6 @@
 import { TollwayError } from '../../core/errors.ts'
 
-/** A command was ended by whoever runs it, before anything was sent. Told with the code `stopped`. */
+/** The user stopped a command before anything was sent; its code is `stopped`. */
 export class StoppedError extends TollwayError {
   constructor(message: string) {
     super({ code: 'signer_unavailable', message })

@@ -1,4 +1,4 @@
-/** What a seller's vouchers would cost today, through the same gate as every payment (rule 6). */
+/** The current price of a seller's vouchers, checked by the same gate as every payment (rule 6). */
 import { chooseOffer } from '../../payment/vet-offers.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits } from '../../core/money/money.ts'
@@ -10,7 +10,7 @@ import { readInference } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
 import { signingCeiling, type BuyingContext } from './buying-context.ts'
 
-/** What is asked for. */
+/** The requested terms. */
 export interface TermsRequest {
   readonly endpoint: string
   readonly model: string
@@ -21,27 +21,27 @@ export interface TermsRequest {
   readonly lifeSeconds: number
 }
 
-/** What passed the gate. */
+/** Terms that passed the gate. */
 export interface Terms {
   readonly quote: Quote
   readonly signer: Provider
   readonly terms: VoucherTerms
-  /** Whether no payee is configured: it is pinned when the first voucher is signed. */
+  /** Whether no payee is configured, so that signing the first voucher pins it. */
   readonly pin: boolean
 }
 
 /**
- * Asks a seller and puts its answer through the gate.
+ * Asks a seller for its terms and checks them at the gate.
  * @throws TollwayError with the gate's codes, `seller_unavailable`, `signer_unavailable`, `insufficient_funds`
  */
 export async function askTerms(
-  parts: BuyingContext,
-  wish: TermsRequest,
+  context: BuyingContext,
+  request: TermsRequest,
   signal: AbortSignal,
 ): Promise<Terms> {
-  const { config, ledger, clock, observers } = parts
-  const { seller, apiBase, url } = readInference(wish.endpoint)
-  const { model, signedBy, lifeSeconds } = wish
+  const { config, ledger, clock, observers } = context
+  const { seller, apiBase, url } = readInference(request.endpoint)
+  const { model, signedBy, lifeSeconds } = request
   const asked = commandRequest(clock.now(), {
     route: 'buy',
     payer: signedBy,
@@ -49,15 +49,15 @@ export async function askTerms(
     endpoint: '/chat/completions',
     model,
   })
-  const challenge = await askPrice(parts, asked, priceQuestion(url, model), signal)
-  const signer = await parts.payer(signedBy)
-  const payer = narrowed(signer, challenge, wish.choice, config.assets)
-  // The maximum that `upto` may take is not a price: nothing is signed ahead for it.
+  const challenge = await askPrice(context, asked, priceQuestion(url, model), signal)
+  const signer = await context.payer(signedBy)
+  const payer = narrowed(signer, challenge, request.choice, config.assets)
+  // The maximum of an `upto` offer is not a price, so nothing is signed in advance for it.
   const exact: Provider = {
     ...payer,
     supports: (offer) => offer.scheme === 'exact' && payer.supports(offer),
   }
-  const context = {
+  const paymentContext = {
     ledger,
     origins: new Set([new URL(apiBase).origin]),
     policy: {
@@ -68,18 +68,21 @@ export async function askTerms(
     },
     observers,
   }
-  const vetted = await chooseOffer({ context, ...asked, payer: exact, leaving: signal }, challenge)
+  const vetted = await chooseOffer(
+    { context: paymentContext, ...asked, payer: exact, leaving: signal },
+    challenge,
+  )
   const { quote } = vetted
   const { network, address } = quote.asset
   const { payTo, amount, method } = quote
   return { quote, signer, terms: { seller, network, asset: address, payTo, amount, method }, pin: vetted.pin }
 }
 
-/** What one voucher may cost. */
+/** The highest price of one voucher. */
 export interface PriceCap {
   /** Smallest units. */
   readonly amount: bigint
-  /** What it cost when it was ordered, smallest units, where nobody said what it may cost. */
+  /** Its price when ordered, smallest units, if no cap was given. */
   readonly bought: bigint | undefined
 }
 
@@ -90,10 +93,10 @@ export function assertWithinCap({ amount, asset }: Quote, cap: PriceCap | undefi
   const why =
     cap.bought === undefined
       ? `the cost cap of ${units(cap.amount)}`
-      : `${units(cap.amount)}: ordered at ${units(cap.bought)}, it may rise by policy.max_price_change where no --cost-cap was given`
+      : `${units(cap.amount)}: ordered at ${units(cap.bought)}, it may rise by policy.max_price_change if no --cost-cap is given`
   throw new TollwayError({
     code: 'price_above_limit',
-    message: `The seller asks ${units(amount)} for one, above ${why}; nothing was signed.`,
-    advice: ['Run `tollway buy` again with a higher --cost-cap if the price is right.'],
+    message: `The seller asks ${units(amount)} for one voucher, above ${why}; nothing was signed.`,
+    advice: ['Run `tollway buy` again with a higher --cost-cap if you accept the price.'],
   })
 }

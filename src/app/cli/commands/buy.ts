@@ -4,7 +4,7 @@ import { formatUnits } from '../../../core/money/money.ts'
 import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/vouchers/purchase.ts'
 import { runExclusively } from '../../buying/exclusive-run.ts'
 import type { Bought } from '../../buying/buy.ts'
-import type { EmitFormat, Emitted } from '../../buying/emit.ts'
+import type { ExportFormat, Emitted } from '../../buying/export-vouchers.ts'
 import {
   assertAlone,
   interruptible,
@@ -35,7 +35,7 @@ interface BuyOptions extends CommonOptions, ChoiceOptions {
   readonly pool?: string
   readonly validFor: number
   readonly force?: boolean
-  readonly emit?: EmitFormat
+  readonly emit?: ExportFormat
   readonly out?: string
 }
 
@@ -113,7 +113,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const { loadConfig } = await import('../../config/load.ts')
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { buy } = await import('../../buying/buy.ts')
-  const { emit } = await import('../../buying/emit.ts')
+  const { exportVouchers } = await import('../../buying/export-vouchers.ts')
   const { noteRefusal } = await import('../../buying/process.ts')
   const { spendingPayer, signingPayer } = await import('../../buying/choose-payer.ts')
   const { readInference } = await import('../../buying/endpoint.ts')
@@ -148,7 +148,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
           const { emit: format, out } = options
           if (format === undefined || out === undefined) return { bought, emitted: undefined }
           const { purchase, status } = bought
-          return { bought, emitted: await emit(buyingContext, purchase, status.pool, format, out) }
+          return { bought, emitted: await exportVouchers(buyingContext, purchase, status.pool, format, out) }
         } catch (error) {
           if (error instanceof TollwayError)
             await noteRefusal(buyingContext, 'buy', { ...request, endpoint }, error)
@@ -238,7 +238,7 @@ function renderEmitted({ files, count, handedOver, leftOut, stopped }: Emitted):
   ]
 }
 
-function readFormat(text: string): EmitFormat {
+function readFormat(text: string): ExportFormat {
   if (text === 'obol' || text === 'purchase-request') return text
   throw new InvalidArgumentError('It must be obol or purchase-request.')
 }

@@ -1,6 +1,6 @@
 /**
- * Hands vouchers over to another program, as the files that it reads. From that moment they count as authorized in the
- * budgets (rule 8): nobody asks us before using them. A run that was cut off writes the same vouchers again.
+ * Exports vouchers to another program, as the files that it reads. From then on they count as authorized in the budgets
+ * (rule 8), because the program uses them without asking us. An interrupted run writes the same vouchers again.
  */
 import { join, resolve } from 'node:path'
 import { stringify } from 'yaml'
@@ -12,47 +12,47 @@ import { replaceFile } from '../../io/files/replace-file.ts'
 import { handedOver, handOverId, owedOf } from './order.ts'
 import type { BuyingContext } from './buying-context.ts'
 
-/** What is written. */
-export type EmitFormat = 'obol' | 'purchase-request'
+/** Format of the files. */
+export type ExportFormat = 'obol' | 'purchase-request'
 
-/** What was handed over. */
+/** The result of an export. */
 export interface Emitted {
-  /** Absolute. */
+  /** Absolute paths. */
   readonly files: readonly string[]
-  /** In the files, those of earlier runs included. */
+  /** Vouchers in the files, including those of earlier runs. */
   readonly count: number
-  /** Newly handed over. */
+  /** Newly exported vouchers. */
   readonly handedOver: number
-  /** Handed over before at terms that the seller does not ask any more: not in the files. */
+  /** Vouchers exported earlier with terms that the seller no longer accepts: not in the files. */
   readonly leftOut: number
-  /** Why not more, e.g. `budget_exhausted`. */
+  /** Why the export stopped early, such as `budget_exhausted`. */
   readonly stopped: TollwayError | undefined
 }
 
-/** The most authorizations of a PurchaseRequest. */
+/** The most authorizations a PurchaseRequest can hold. */
 const MAX_MANIFEST = 2500
 
 /**
- * Hands over what was ordered and is not handed over yet, however often it is cut off.
- * @param directory made when missing
- * @throws Error as `node:fs` does, when the files cannot be written: run again, nothing is lost
+ * Exports the ordered vouchers that are not exported yet; safe to interrupt and repeat.
+ * @param directory created if missing
+ * @throws Error from `node:fs` if the files cannot be written; nothing is lost, so run it again
  * @throws TollwayError `store_unavailable`
  */
-export async function emit(
-  parts: BuyingContext,
+export async function exportVouchers(
+  context: BuyingContext,
   purchase: StoredPurchase,
   pool: VoucherPool,
-  format: EmitFormat,
+  format: ExportFormat,
   directory: string,
 ): Promise<Emitted> {
-  const { clock, config, ledger } = parts
+  const { clock, config, ledger } = context
   const out = resolve(directory)
-  const book = parts.book(purchase.payer)
+  const book = context.book(purchase.payer)
   const ever = await book.store.exported(pool.payer, pool.name, clock.now())
   const before = await book.exported(pool)
   const size = purchase.order?.size ?? purchase.ordered
-  const count = Math.max(0, size - (await handedOver(parts, purchase)))
-  // Written once before anything is handed over: a directory that cannot be written is found out in time.
+  const count = Math.max(0, size - (await handedOver(context, purchase)))
+  // Write once before anything is exported, so that an unwritable directory is found in time.
   write(out, format, purchase, pool, before, config.assets)
   const room = format === 'obol' ? count : Math.min(count, Math.max(0, MAX_MANIFEST - before.length))
   const { vouchers, stopped } = await book.export(pool, room, config.budgets, handOverId(purchase))
@@ -75,14 +75,14 @@ export async function emit(
   return { files, count: all.length, handedOver: vouchers.length, leftOut, stopped }
 }
 
-/** Whether nothing that was ordered is left to hand over: what is missing was used up or given up. */
+/** Whether nothing of the order is left to export: the rest was used or discarded. */
 function isAll({ code }: TollwayError, purchase: StoredPurchase): boolean {
   return code === 'pool_exhausted' && owedOf(purchase) === 0
 }
 
 function write(
   out: string,
-  format: EmitFormat,
+  format: ExportFormat,
   purchase: StoredPurchase,
   pool: VoucherPool,
   vouchers: readonly SignedVoucher[],
@@ -96,13 +96,13 @@ function write(
     return [path]
   }
   const files = [join(out, 'auths', `${name}.json`), join(out, 'config', `${name}.json`)] as const
-  // Signatures are money: for their owner only. The configuration comes last, so that no upstream is without its pool.
+  // Signatures are money: only the owner may read them. The configuration is written last, when its pool exists.
   replaceFile(files[0], `${JSON.stringify(auths)}\n`, 0o600)
   replaceFile(files[1], `${JSON.stringify(upstream(pool, assets))}\n`, 0o600)
   return [...files]
 }
 
-/** One upstream of x402-buyer's configuration: all the keys that its controller writes. */
+/** One upstream of x402-buyer's configuration, with all the keys that its controller writes. */
 function upstream(pool: VoucherPool, assets: readonly Asset[]): Readonly<Record<string, unknown>> {
   return { url: pool.seller, remoteModel: pool.remoteModel ?? pool.name, ...paymentOf(pool, assets) }
 }
