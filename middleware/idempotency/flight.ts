@@ -52,10 +52,12 @@ export class Flight implements Run, RepeatableRequest {
   readonly mark: RequestMark
   readonly startedAt: number
   readonly #options: FlightOptions
-  readonly #left = new AbortController()
+  #left = new AbortController()
   readonly #outcome = Promise.withResolvers<FlightOutcome>()
   /** Of the client whose request it is. */
   #exchange: Exchange | undefined
+  /** Of the request, once that is forgotten. */
+  #chargeId: string | undefined
   #known: FlightOutcome | undefined
   #facts: Facts | undefined
   #begun = false
@@ -106,7 +108,7 @@ export class Flight implements Run, RepeatableRequest {
 
   /** The charge it reserved last, whatever became of it. */
   get chargeId(): string | undefined {
-    return this.#exchange?.payment.charge?.id
+    return this.#exchange?.payment.charge?.id ?? this.#chargeId
   }
 
   /** The charge that was paid, or perhaps paid, for it; known at the end. */
@@ -208,8 +210,28 @@ export class Flight implements Run, RepeatableRequest {
     else this.shared?.release()
     if (this.#endedAt !== undefined) return
     this.#endedAt = this.#options.now()
+    this.#forgetRequest()
     this.#options.onEnd(this)
   }
+
+  /** What is remembered of a request is its digests: a body of tens of megabytes must not stay for minutes. */
+  #forgetRequest(): void {
+    this.#chargeId = this.chargeId
+    this.#exchange = undefined
+    // Whoever listened to the signal listens no more, and may hold the request.
+    const left = new AbortController()
+    // A text: the error that is made otherwise keeps the objects of its stack.
+    if (this.#left.signal.aborted) left.abort('ended')
+    this.#left = left
+    if (this.#known?.kind === 'error')
+      this.#known = { kind: 'error', error: withoutFrames(this.#known.error) }
+  }
+}
+
+/** An error whose stack is text: until it is read, V8 keeps the objects of its frames, and with them the request. */
+function withoutFrames(error: unknown): unknown {
+  for (let one = error; one instanceof Error && one.stack !== undefined; one = one.cause);
+  return error
 }
 
 /**

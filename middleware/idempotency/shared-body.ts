@@ -19,8 +19,9 @@ export interface SharedBodyOptions {
 
 /** See the file's head. The source is read only as fast as the fastest reader asks. */
 export class SharedBody {
-  readonly #source: Reply['body']
-  readonly #iterator: AsyncIterator<Uint8Array>
+  /** Let go with the end: it may hold the request that it answers. */
+  #source: Reply['body'] | undefined
+  #iterator: AsyncIterator<Uint8Array> | undefined
   readonly #options: SharedBodyOptions
   readonly #readers = new Set<Reader>()
   #chunks: Uint8Array[] = []
@@ -105,12 +106,12 @@ export class SharedBody {
 
   async #next(): Promise<void> {
     try {
-      const step = await this.#iterator.next()
+      const step = await this.#iterator?.next()
       if (this.#end) return
-      if (step.done === true) this.#end = 'whole'
+      if (!step || step.done === true) this.#finish('whole')
       else this.#add(step.value)
     } catch (error) {
-      this.#end ??= { error }
+      this.#finish({ error })
     }
   }
 
@@ -142,10 +143,17 @@ export class SharedBody {
     this.#options.onSize(change)
   }
 
+  #finish(end: { readonly error: unknown } | 'whole' | 'let go'): void {
+    this.#end ??= end
+    this.#source = undefined
+    this.#iterator = undefined
+  }
+
   #letGo(): void {
     if (this.#end === undefined) {
-      this.#end = 'let go'
-      this.#source.destroy()
+      const source = this.#source
+      this.#finish('let go')
+      source?.destroy()
     }
     if (!this.#recording || this.#end === 'let go') this.#drop(this.#chunks.length)
   }
