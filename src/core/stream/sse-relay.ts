@@ -3,6 +3,7 @@ import { ByteSink } from './byte-sink.ts'
 import type { CostSplicer } from './cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
 import { messageIn } from './error-signs.ts'
+import { EventOutline } from './event-outline.ts'
 import { eventText, parseJson, type AnswerKind, type StreamEvent } from './stream-json.ts'
 import type { Usage } from './usage.ts'
 import { AnswerProgress } from './answer-progress.ts'
@@ -12,7 +13,7 @@ import { EventBuffer } from './event-buffer.ts'
 import type { ReadEvent, StreamProgress } from './stream-progress.ts'
 import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
-/** Longest line that is read; a longer one is passed on as it comes, unread. */
+/** Longest line that is held; of a longer one, passed on as it comes, only the outline is read. */
 export const MAX_LINE_BYTES = 1_048_576
 
 export interface SseRelayOptions {
@@ -45,7 +46,7 @@ export class SseRelay {
   #isFirstLine = true
   /** We wrote a comment before the seller's first byte, so its byte order mark would end up in the middle. */
   #spokeFirst = false
-  /** Something went by that is too long to be read, or is not JSON. */
+  /** Something went by that is not JSON. */
   #passedUnread = false
   /** The event that is passing is named `error`. */
   #isNamedError = false
@@ -54,8 +55,12 @@ export class SseRelay {
   #sellerWords: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
   #eventSplicer: CostSplicer | undefined
-  /** The line over the limit that is passing; its splicer when it is a data line. */
-  #longLine: { readonly splicer: CostSplicer | undefined } | undefined
+  /** What is known of an event that is passing unheld: its text is too long, or came in several lines. */
+  #outline: EventOutline | undefined
+  /** An error went by in such an event: it has ended the stream for the client. */
+  #passedError = false
+  /** The line over the limit that is passing. */
+  #longLine: { readonly isData: boolean } | undefined
 
   constructor(options: SseRelayOptions) {
     this.#options = options
@@ -121,14 +126,16 @@ export class SseRelay {
     const tail = this.#sellerError === undefined ? this.#lines.flush() : undefined
     if (shape === 'other') {
       if (tail && !broken) this.#relay(tail, out)
+      this.#readWhole()
       if (!broken) this.#event.release(out)
       const truncated = broken || this.#sellerWords !== undefined
       return { bytes: out.take(), truncated, cut: broken }
     }
     // A last line without its line end counts when it is whole: the answer may be complete with it.
     const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
-    if (this.#event.hasParts) this.#readParts()
+    this.#readWhole()
     const failed = broken || this.#sellerError !== undefined
+    if (this.#passedError) return { bytes: out.take(), truncated: true, cut: false }
     if (this.#progress.mayBeComplete && !failed) {
       this.#event.release(out)
       // Anthropic's clients wait for the last event; no client waits for `[DONE]` once every choice has its finish reason.
@@ -170,6 +177,8 @@ export class SseRelay {
       if (piece.bytes.length === 1 && piece.bytes[0] === LF) {
         if (!this.#event.isDropped || this.#event.isOpen) this.#event.put(piece.bytes, out)
       } else {
+        // Its outline has them already.
+        this.#event.takeParts()
         this.#event.release(out)
         this.#relayLong(piece, out)
       }
@@ -213,6 +222,7 @@ export class SseRelay {
       this.#event.hold(out)
       this.#event.addPart(value)
     } else this.#event.release(out)
+    if (isPart) this.#outlineOfEvent().push(bytes.subarray(start))
     const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
     const own =
       splicer && this.#options.shape === 'other' ? replaceErrorEvent(value, this.#isNamedError) : undefined
@@ -235,9 +245,30 @@ export class SseRelay {
     this.#isFirstLine = false
     this.#isNamedError = false
     this.#eventSplicer = undefined
-    if (this.#event.hasParts) this.#readParts()
+    this.#readWhole()
     if (this.#sellerError !== undefined) return
     if (this.#event.ended(out)) out.add(end)
+  }
+
+  /** Reads an event of several lines, or over the limit, at its end. */
+  #readWhole(): void {
+    if (this.#event.hasParts) this.#readParts()
+    else if (this.#outline) this.#readOutline(this.#outline)
+    this.#outline = undefined
+  }
+
+  /** An event that was passed on already cannot be held back for what it was. */
+  #readOutline({ outline }: EventOutline): void {
+    this.#passedUnread ||= !outline
+    const read = outline && this.#progress.read(Buffer.from(JSON.stringify(outline)))
+    if (typeof read !== 'object' || this.#options.shape === 'other') return
+    this.#sellerWords ??= read.error
+    this.#passedError = true
+  }
+
+  #outlineOfEvent(): EventOutline {
+    this.#outline ??= new EventOutline()
+    return this.#outline
   }
 
   /** Reads an event whose data came in several lines. */
@@ -257,12 +288,13 @@ export class SseRelay {
     if (!this.#longLine) {
       const start = dataStart(bytes, this.#isFirstLine)
       this.#isFirstLine = false
-      this.#passedUnread ||= start !== undefined
-      this.#longLine = { splicer: start === undefined ? undefined : this.#splicerOfEvent() }
+      this.#longLine = { isData: start !== undefined }
       at = start ?? 0
     }
-    const { splicer } = this.#longLine
+    const { isData } = this.#longLine
+    const splicer = isData ? this.#splicerOfEvent() : undefined
     const rest = bytes.subarray(at)
+    if (isData) this.#outlineOfEvent().push(rest)
     out.add(bytes.subarray(0, at))
     out.add(splicer ? splicer.push(rest) : rest)
     out.add(end)
