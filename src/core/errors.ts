@@ -231,6 +231,8 @@ export interface TollwayErrorParameters {
   readonly status?: number | undefined
   /** Facts for the audit record and the log, never for the client. A seller's own text belongs here. */
   readonly details?: Readonly<Record<string, string | number | boolean | null>> | undefined
+  /** `false`: the same request fails again however long the client waits, so no `retry-after` is sent. */
+  readonly waitHelps?: boolean | undefined
   /** Extra response headers, e.g. `retry-after`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly cause?: unknown
@@ -263,7 +265,8 @@ export class TollwayError extends Error {
     this.advice = advice
     this.docs = `${ERROR_REFERENCE}#${parameters.code}`
     this.details = parameters.details ?? {}
-    this.headers = { ...(entry.status === 503 ? { 'retry-after': '5' } : {}), ...parameters.headers }
+    const waits = entry.status === 503 && parameters.waitHelps !== false
+    this.headers = { ...(waits ? { 'retry-after': '5' } : {}), ...parameters.headers }
   }
 
   /** Whether the next candidate of the route may be tried: never after a refusal by policy or budget (rule 7). */

@@ -1,6 +1,6 @@
 /** Sends that carry no payment: they end when the client leaves, and may be repeated. */
 import { classifyAnswer, isTemporary } from '../core/routing/answer-class.ts'
-import { TollwayError } from '../core/errors.ts'
+import { TollwayError, type TollwayErrorParameters } from '../core/errors.ts'
 import { readRetryAfter } from '../core/routing/retry.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
@@ -82,12 +82,21 @@ export class SellerUnavailableError extends TollwayError {
   /** One word for metrics and the audit record, e.g. `timeout` or `status_502`. */
   readonly reason: string
 
-  /** @param what what the seller or upstream did, e.g. "answered with status 502" */
-  constructor(what: string, reason: string, cause?: unknown) {
+  /**
+   * @param what what the seller or upstream did, e.g. "answered with status 502"
+   * @param more what helps, where waiting does not
+   */
+  constructor(
+    what: string,
+    reason: string,
+    cause?: unknown,
+    more: Pick<TollwayErrorParameters, 'advice' | 'details' | 'headers' | 'waitHelps'> = {},
+  ) {
     super({
+      ...more,
       code: 'seller_unavailable',
       message: `The seller or upstream of this route ${what}; nothing was paid.`,
-      details: { reason },
+      details: { ...more.details, reason },
       cause,
     })
     this.reason = reason

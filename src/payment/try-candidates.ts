@@ -13,6 +13,7 @@ import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
 import { PaidCall } from './paid-call.ts'
 import type { CandidateCall, PayingCall, PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
+import { isRefusal, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
 
@@ -157,7 +158,7 @@ async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict>
       return quoteOnly(call)
     }
     if (answer.status !== 402) {
-      return await unpaidReply(call, withoutSellersHeaders(probeAnswer(answer, exchange)))
+      return await unpaidReply(call, withoutSellersHeaders(await probeAnswer(answer, request, exchange)))
     }
     await context.running.track(new PaidCall(call, request, line).run(answer, startedAt))
     return { kind: 'served', status: 200, retryAfterMs: undefined }
@@ -217,7 +218,9 @@ function close(attempt: Attempt | undefined, { kind, status, retryAfterMs }: Ver
 }
 
 function blame(attempt: Attempt | undefined, error: unknown): void {
-  if (error instanceof TollwayError && SELLER_FAULTS.has(error.code)) attempt?.failed(error.code)
+  // A wrong address or key is no outage: the route fails the same way after any pause.
+  if (error instanceof QuestionRefusedError) attempt?.unknown()
+  else if (error instanceof TollwayError && SELLER_FAULTS.has(error.code)) attempt?.failed(error.code)
   else attempt?.unknown()
 }
 
@@ -243,11 +246,16 @@ function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
 }
 
 /** An answer to the unpaid probe that asks for no payment: free answers and errors about the request pass, the rest is an outage. */
-function probeAnswer(answer: IncomingReply, { request: { direct } }: Exchange): IncomingReply {
+async function probeAnswer(
+  answer: IncomingReply,
+  { url }: OutgoingRequest,
+  { request: { direct } }: Exchange,
+): Promise<IncomingReply> {
   const { status } = answer
   if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
   // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
   if (direct && (status >= 400 || status === 304)) return answer
+  if (isRefusal(status)) throw await refusedQuestion(answer, url)
   answer.body.destroy()
   throw new SellerUnavailableError(`answered the unpaid request with status ${status}`, `status_${status}`)
 }
