@@ -145,7 +145,7 @@ describe('a payment by direct', () => {
 
   test('is refused when the nonce source returns too few bytes', async () => {
     const provider = await payer({ random: () => new Uint8Array(8) })
-    await expect(provider.authorize(quoteOf(), 'chg_1', never)).rejects.toThrow(/gave 8 bytes/)
+    await expect(provider.authorize(quoteOf(), 'chg_1', never)).rejects.toThrow(/returned 8 bytes/)
   })
 
   test('is refused as signer_unavailable once the payer is closed', async () => {

@@ -17,7 +17,7 @@ test('a payment that waits too long fails in time, and the next still waits for 
     expect(second).rejects.toMatchObject({
       code: 'signer_unavailable',
       status: 503,
-      message: expect.stringMatching(/still under way.*Approve Permit2/),
+      message: expect.stringMatching(/still in flight.*Approve Permit2/),
     }),
     timers.fire(20_000),
   ])

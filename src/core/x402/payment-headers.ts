@@ -99,6 +99,3 @@ export const HEADERS = {
   paymentV1: 'x-payment',
   responseV1: 'x-payment-response',
 } as const
-
-/** Every header that carries a payment: none of them may reach a client, another origin or a redirect. */
-export const PAYMENT_HEADERS: readonly string[] = Object.values(HEADERS)

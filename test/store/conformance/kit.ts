@@ -20,11 +20,11 @@ export const to = (state: ChargeState, changes: Partial<Move> = {}): Move => ({
 /** Makes charges in the store of the running test. */
 export interface ChargeKit {
   /** Reserves the nth charge. */
-  held(n: number, amount?: bigint, limit?: bigint): Promise<Charge>
+  readonly held: (n: number, amount?: bigint, limit?: bigint) => Promise<Charge>
   /** Reserves and authorizes the nth charge. */
-  authorized(n: number): Promise<Charge>
+  readonly authorized: (n: number) => Promise<Charge>
   /** The sums of the daily budget, or of a changed claim. */
-  totals(changes?: Parameters<typeof claim>[2]): Promise<Totals | undefined>
+  readonly totals: (changes?: Parameters<typeof claim>[2]) => Promise<Totals | undefined>
 }
 
 /** @param current the store of the running test */
@@ -36,7 +36,7 @@ export function chargeKit(current: () => Store): ChargeKit {
   }
   return {
     held,
-    async authorized(n) {
+    authorized: async (n) => {
       await held(n)
       const result = await current().authorize(terms(n).id, signed(n), NOW + n)
       if (typeof result === 'string') throw new Error(result)
