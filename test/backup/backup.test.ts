@@ -184,7 +184,7 @@ describe('a backup is refused, and leaves nothing behind,', () => {
     )
     expect(existsSync(join(directory, 'tollway.db'))).toBe(false)
     await expect(backUp({ ...config, store: 'memory' }, join(directory, 'copy'), clock)).rejects.toThrow(
-      /store: memory is gone with its gateway/,
+      /store: memory is lost when the gateway stops/,
     )
     expect(leftovers()).toEqual([])
   })
@@ -203,7 +203,7 @@ describe('a backup is refused, and leaves nothing behind,', () => {
     await (await fill(1)).close()
     mkdirSync(join(directory, 'copy'))
     await expect(backUp(config, join(directory, 'copy'), clock)).rejects.toThrow(
-      /is there already\. Name a new/,
+      /already exists\. Choose a new/,
     )
     await expect(backUp(config, join(directory, 'no/copy'), clock)).rejects.toThrow(
       /no does not exist\. Create it/,

@@ -128,10 +128,10 @@ describe('tollway keys', () => {
 
   test('explains what it does not do', async () => {
     await made('twice')
-    expect((await keys('add', 'twice')).err).toContain('There is a key for "twice" already')
-    expect((await keys('add', 'fixed')).err).toContain('is a caller of the configuration file already')
+    expect((await keys('add', 'twice')).err).toContain('"twice" already has a key')
+    expect((await keys('add', 'fixed')).err).toContain('is already a caller in the configuration file')
     expect((await keys('add', 'a b')).err).toContain("cannot be a caller's id")
-    expect((await keys('add', 'late', '--expires', '2020-01-01')).err).toContain('would have expired already')
+    expect((await keys('add', 'late', '--expires', '2020-01-01')).err).toContain('expiry date is in the past')
     expect((await keys('revoke', 'nobody')).err).toContain('unknown caller "nobody"')
     expect((await keys('revoke', 'fixed')).err).toContain('Remove it there.')
     expect((await keys('add', 'x', '--expires', 'soon')).code).toBe(2)

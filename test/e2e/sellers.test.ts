@@ -213,8 +213,8 @@ describe('tollway sellers', () => {
   test('explains what cannot be meant, and changes and records nothing', async () => {
     await start({ max_price_change: '0' })
     const cases: [string[], RegExp][] = [
-      [['forget', seller.apiBase], /^Nothing is known of http/],
-      [['trust', seller.apiBase], /Name the address to be paid, or a price/],
+      [['forget', seller.apiBase], /^http.* is not a known seller/],
+      [['trust', seller.apiBase], /Name the payee address, or a price/],
       [['trust', 'seller.example.com', OTHER_PAYEE], /is not a URL/],
       [['trust', 'https://unknown.example.com/v1', OTHER_PAYEE], /No paid route has the api_base/],
       [['trust', seller.apiBase, '0x12'], /is not an address/],
@@ -223,7 +223,7 @@ describe('tollway sellers', () => {
       [['trust', seller.apiBase, OTHER_PAYEE, '--network', 'sollana'], /unknown network "sollana"/],
       [['trust', seller.apiBase, OTHER_PAYEE, '--network', 'solana'], /is not an address on solana\./],
       [['trust', seller.apiBase, OTHER_PAYEE, '--asset', 'DOGE'], /not a token that may be spent there/],
-      [['trust', seller.apiBase, '--price', '0.001'], /No price of .* is known that matches/],
+      [['trust', seller.apiBase, '--price', '0.001'], /No known price of .* matches/],
       [['trust', seller.apiBase, '--price', '0'], /is not a price in USDC: .* such as 0.0025/],
       [['trust', seller.apiBase, '--price', '0.0000001'], /at most 6 decimals/],
       [['trust', seller.apiBase, '--price=-1'], /is not a price/],

@@ -1,4 +1,4 @@
-/** What `BLOCKRUN_DRY_RUN=1` asks instead of BlockRun: one fixed completion, so that a client's wiring can be tried. */
+/** The seller for `BLOCKRUN_DRY_RUN=1`: returns one fixed completion, to test a client's setup without paying. */
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
 import { serveOnLoopback, type LoopbackServer } from '../sandbox/shared/loopback.ts'
@@ -7,7 +7,7 @@ const REQUEST = z.object({ model: z.string(), stream: z.boolean().optional() })
 
 const TEXT = 'tollway dry run ok'
 
-/** Starts it on a free port; its API is at `url` + `/v1`. */
+/** Starts the seller on a free port; its API is at `url` + `/v1`. */
 export async function startDryRunSeller(): Promise<LoopbackServer> {
   return await serveOnLoopback((request, response) => {
     json(request)

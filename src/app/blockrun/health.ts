@@ -1,11 +1,11 @@
-/** `GET /health` and `/v1/health` as blockrun-openclaw-proxy answers them. */
+/** `GET /health` and `/v1/health` in the shape of blockrun-openclaw-proxy. */
 import { counted } from '../../core/budget/budget.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
 import type { GatewayParts } from '../gateway/open-parts.ts'
 import type { BlockrunSettings } from './settings.ts'
 
-/** Amounts are JSON numbers there: clients of that proxy read them so. They are for show; the books hold the exact ones. */
+/** Amounts are JSON numbers, as clients of that proxy expect. They are for display; the ledger holds exact amounts. */
 export function blockrunHealth(
   settings: BlockrunSettings,
   parts: Pick<GatewayParts, 'ledger' | 'config'>,

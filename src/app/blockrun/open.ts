@@ -1,4 +1,4 @@
-/** Opens a gateway that stands in for blockrun-openclaw-proxy. */
+/** Opens a gateway that replaces blockrun-openclaw-proxy. */
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { parseConfig } from '../config/load.ts'
@@ -9,8 +9,8 @@ import { blockrunHealth } from './health.ts'
 import { blockrunConfig, blockrunSettings, byVariable } from './settings.ts'
 
 /**
- * Opens it from that proxy's environment variables.
- * @param home directory that `~` stands for; default the user's
+ * Opens the gateway from that proxy's environment variables.
+ * @param home replacement for `~`; default the user's home directory
  * @throws ConfigError that names the variable, TollwayError
  */
 export async function openBlockrun(

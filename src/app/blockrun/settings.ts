@@ -1,4 +1,4 @@
-/** The environment variables of blockrun-openclaw-proxy, as a configuration of ours. */
+/** Turns the environment variables of blockrun-openclaw-proxy into a configuration. */
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
@@ -6,7 +6,7 @@ import { parseUsd } from '../../core/money/money.ts'
 import { ConfigProblemsError } from '../config/values/problems.ts'
 import type { Environment } from '../config/values/secrets.ts'
 
-/** What that proxy sells when nothing else is said. */
+/** The models that the proxy sells by default. */
 const MODELS: readonly string[] = [
   'google/gemini-3-flash-preview',
   'openai/gpt-5.4-mini',
@@ -18,11 +18,11 @@ const MODELS: readonly string[] = [
 
 const CHAT_PATH = '/chat/completions'
 
-/** What the variables say. */
+/** The settings read from the variables. */
 export interface BlockrunSettings {
   readonly host: string
   readonly port: string
-  /** `BLOCKRUN_CHAT_URL` as it was given. */
+  /** `BLOCKRUN_CHAT_URL` as given. */
   readonly chatUrl: string
   readonly dryRun: boolean
   readonly models: readonly string[]
@@ -33,13 +33,13 @@ export interface BlockrunSettings {
   readonly timeoutSeconds: number
   /** Whether the key is in `X402_PRIVATE_KEY`, as AgentCash takes it. */
   readonly keyInEnvironment: boolean
-  /** Files of ours: the ledger and the audit file. */
+  /** Our own files: the ledger and the audit file. */
   readonly ledgerPath: string
   readonly auditPath: string
 }
 
 /**
- * Reads the variables. Unset and empty ones have the proxy's own defaults.
+ * Reads the variables. Unset and empty ones get the proxy's defaults.
  * @throws ConfigError that names the variable
  */
 export function blockrunSettings(env: Environment, home: string = homedir()): BlockrunSettings {
@@ -78,7 +78,7 @@ export function blockrunSettings(env: Environment, home: string = homedir()): Bl
     network: text('BLOCKRUN_PAYMENT_NETWORK', 'base'),
     timeoutSeconds: timeoutMs / 1000,
     keyInEnvironment: text('X402_PRIVATE_KEY', '') !== '',
-    // Beside its files and not in them: they have another form, and it may still be running.
+    // Next to the proxy's files, not in them: the formats differ, and the proxy may still be running.
     ledgerPath: join(dirname(expand(files)), 'tollway.db'),
     auditPath: join(dirname(expand(audits)), 'tollway-audit.jsonl'),
   }
@@ -108,7 +108,7 @@ export function blockrunConfig(settings: BlockrunSettings, dryRunBase: string | 
   }
 }
 
-/** What each part of {@link blockrunConfig} was made from. */
+/** The variable behind each part of {@link blockrunConfig}. */
 const VARIABLES: readonly (readonly [RegExp, string])[] = [
   [/^listen$/, 'HOST or PORT'],
   [/^store$/, 'BLOCKRUN_LEDGER_FILE'],
@@ -123,7 +123,7 @@ const VARIABLES: readonly (readonly [RegExp, string])[] = [
 ]
 
 /**
- * Reads a configuration that {@link blockrunConfig} made: a mistake in it is told by the variable that it came from.
+ * Resolves a configuration made by {@link blockrunConfig}; mistakes are reported under their variable.
  * @throws ConfigProblemsError that names the variables
  */
 export function byVariable<T>(read: () => T): T {

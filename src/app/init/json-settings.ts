@@ -1,20 +1,20 @@
-/** Sets values in somebody else's JSON file, and takes them back: comments and everything unknown stay as they are. */
+/** Sets values in another program's JSON file and restores them; comments and unknown keys stay unchanged. */
 import { isDeepStrictEqual } from 'node:util'
 import { applyEdits, modify, parse, printParseErrorCode, type ParseError } from 'jsonc-parser'
 import { ConfigError } from '../../core/errors.ts'
 import type { Setting } from './openclaw-entry.ts'
 
-/** A value that was set, and what stood there before. */
+/** A value that was set, and the value it replaced. */
 export interface Change extends Setting {
-  /** Absent when nothing stood there. */
+  /** Absent if there was no value. */
   readonly before?: unknown
 }
 
 /**
  * Sets the values.
  * @param text JSON with comments and trailing commas; '' for a file that does not exist
- * @param replace whether another value that stands there may go
- * @throws ConfigError for text that is not JSON with comments, or where something else stands and `replace` is not set
+ * @param replace whether an existing different value may be replaced
+ * @throws ConfigError for text that is not JSON with comments, or for an existing value without `replace`
  */
 export function applySettings(
   text: string,
@@ -30,7 +30,7 @@ export function applySettings(
     if (isDeepStrictEqual(before, value)) continue
     if (before !== undefined && !replace) {
       throw new ConfigError(
-        `${path.join('.')} is set already, to something else. Add --replace to put ours there; --undo brings yours back.`,
+        `${path.join('.')} already has another value; nothing was changed. Add --replace to overwrite it; --undo restores it.`,
       )
     }
     edited = set(edited, path, value)
@@ -40,15 +40,15 @@ export function applySettings(
 }
 
 /**
- * Puts back what stood there before, newest first.
- * @throws ConfigError where the value is no longer the one that was set, unless `force` is set
+ * Restores the earlier values, newest first.
+ * @throws ConfigError if a value is no longer the one that was set, unless `force` is set
  */
 export function revertChanges(text: string, changes: readonly Change[], force: boolean): string {
   const root = read(text)
   const touched = changes.find(({ path, value }) => !isDeepStrictEqual(valueAt(root, path), value))
   if (touched !== undefined && !force) {
     throw new ConfigError(
-      `${touched.path.join('.')} was changed since tollway set it. Add --force to undo it all the same.`,
+      `${touched.path.join('.')} was changed since tollway set it; nothing was restored. Add --force to restore it anyway.`,
     )
   }
   return changes.toReversed().reduce((edited, { path, before }) => set(edited, path, before), text)
@@ -73,18 +73,18 @@ function read(text: string): unknown {
   const line = text.slice(0, error?.offset ?? 0).split('\n').length
   const what = error === undefined ? 'it is no object' : `${printParseErrorCode(error.error)} in line ${line}`
   throw new ConfigError(
-    `The file is not JSON with comments (${what}), so it is left alone. Put the entry in by hand: the command without --write prints it.`,
+    `The file is not JSON with comments (${what}), so it was not changed. Run the command without --write and add the entry by hand.`,
   )
 }
 
-/** A list or a plain value on the way cannot hold the entry. */
+/** A list or a plain value in the path cannot hold the entry. */
 function refuseOtherForm(root: unknown, path: readonly string[]): void {
   for (const depth of path.keys()) {
     const above = valueAt(root, path.slice(0, depth))
     if (above === undefined || (typeof above === 'object' && above !== null && !Array.isArray(above)))
       continue
     throw new ConfigError(
-      `${path.slice(0, depth).join('.')} is not an object, so nothing can be put into it. Correct or remove it first.`,
+      `${path.slice(0, depth).join('.')} is not an object, so the entry cannot be added; nothing was changed. Correct or remove it first.`,
     )
   }
 }

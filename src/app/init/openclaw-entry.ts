@@ -1,4 +1,4 @@
-/** The entry that makes OpenClaw use a gateway: what goes where in `openclaw.json`. */
+/** The settings in `openclaw.json` that make OpenClaw use a gateway. */
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
@@ -6,31 +6,31 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 export const OPENCLAW_KINDS = ['provider', 'litellm', 'clawrouter'] as const
 
 /**
- * `provider`: an entry of its own with the models listed · `litellm`: OpenClaw's LiteLLM preset, which asks the gateway
- * for its models · `clawrouter`: catalogue, usage and the identity of agents and sessions.
+ * `provider`: a separate entry that lists the models · `litellm`: OpenClaw's LiteLLM preset, which requests the models from
+ * the gateway · `clawrouter`: catalog, usage, and the identity of agents and sessions.
  */
 export type OpenclawKind = (typeof OPENCLAW_KINDS)[number]
 
-/** One value to be set in `openclaw.json`. */
+/** One value for `openclaw.json`. */
 export interface Setting {
   readonly path: readonly string[]
   readonly value: unknown
 }
 
-/** What an entry is made from. */
+/** The data of an entry. */
 export interface EntryOptions {
   readonly kind: OpenclawKind
-  /** The name of the entry at `kind: provider`. */
+  /** Name of the entry with `kind: provider`. */
   readonly provider: string
-  /** Root address of the gateway, e.g. `http://127.0.0.1:8402`. */
+  /** Root address of the gateway, such as `http://127.0.0.1:8402`. */
   readonly url: string
-  /** The environment variable OpenClaw takes the caller key from. */
+  /** The environment variable that OpenClaw reads the caller key from. */
   readonly keyVariable: string
-  /** The model new conversations start with; without one the user's choice stays. */
+  /** The default model of new conversations; `undefined` keeps the user's choice. */
   readonly primary?: string | undefined
 }
 
-/** What OpenClaw assumes of a model that says nothing about itself. */
+/** OpenClaw's assumptions about a model without details. */
 const CONTEXT_WINDOW = 128_000
 const MAX_TOKENS = 4_096
 
@@ -41,7 +41,7 @@ export function openclawSettings(
 ): Setting[] {
   const { kind, url, primary } = options
   const name = kind === 'provider' ? options.provider : kind
-  // OpenClaw puts the variable in by itself; a gateway without callers takes any key.
+  // OpenClaw resolves the variable itself; a gateway without callers accepts any key.
   const apiKey = requiresCallerKey(config) ? `\${${options.keyVariable}}` : 'unused'
   const entry =
     kind === 'provider'
@@ -55,7 +55,7 @@ export function openclawSettings(
   ]
 }
 
-/** The models that have a name of their own: a pattern is no model. */
+/** The models with an exact name: a pattern is not a model. */
 export function namedModels(config: Pick<ResolvedConfig, 'routes'>): string[] {
   return [...new Set(config.routes.map(({ modelName }) => modelName).filter((name) => !name.includes('*')))]
 }

@@ -1,4 +1,4 @@
-/** `tollway init openclaw`: puts the gateway into OpenClaw's configuration, and takes it out again. */
+/** `tollway init openclaw`: adds the gateway to OpenClaw's configuration, and removes it again. */
 import { copyFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -16,16 +16,16 @@ const CHANGES = z.strictObject({
   ),
 })
 
-/** What became of the file. */
+/** The result of a change. */
 export interface InitResult {
   readonly file: string
-  /** Whether anything was different before. */
+  /** Whether the file was changed. */
   readonly changed: boolean
-  /** Where the file as it was before lies; `undefined` when there was none, or nothing changed. */
+  /** Path of the backup; `undefined` if there was no file or no change. */
   readonly backup: string | undefined
 }
 
-/** Where OpenClaw looks for its configuration: its own variables, then the home directory. */
+/** OpenClaw's configuration file: from its own variables, else in the home directory. */
 export function openclawFile(env: Environment): string {
   const home = env['OPENCLAW_HOME'] ?? env['HOME'] ?? homedir()
   return (
@@ -34,8 +34,8 @@ export function openclawFile(env: Environment): string {
 }
 
 /**
- * Sets the values in the file. What was there is copied beside it first, and noted for {@link removeSettings}.
- * @throws ConfigError when something else stands there, or the file cannot be read as JSON with comments
+ * Sets the values in the file, after copying it to a backup next to it and noting the old values for {@link removeSettings}.
+ * @throws ConfigError if there are other values, or if the file cannot be read as JSON with comments
  */
 export function writeSettings(
   path: string,
@@ -58,8 +58,8 @@ export function writeSettings(
 }
 
 /**
- * Puts back what stood there before {@link writeSettings}.
- * @throws ConfigError when the values were changed since, unless `force` is set
+ * Restores the values from before {@link writeSettings}.
+ * @throws ConfigError if the values were changed since, unless `force` is set
  */
 export function removeSettings(path: string, force: boolean, clock: Clock): InitResult {
   const file = resolve(path)
@@ -79,7 +79,7 @@ function backUp(file: string, clock: Clock): string {
   return backup
 }
 
-/** Beside the file: what to put back. */
+/** The file next to it that holds the values to restore. */
 function noteOf(file: string): string {
   return `${file}.tollway`
 }
@@ -95,11 +95,11 @@ function readNote(file: string): readonly Change[] {
   const note = CHANGES.safeParse(value)
   if (note.success) return note.data.changes
   throw new ConfigError(
-    `${noteOf(file)} cannot be read, so nothing can be undone. Put back the newest .bak file beside it, and delete it.`,
+    `${noteOf(file)} cannot be read, so nothing was restored. Restore the newest .bak file next to it by hand, then delete ${noteOf(file)}.`,
   )
 }
 
-/** OpenClaw's configuration holds keys: a new file is for its owner only. */
+/** OpenClaw's configuration contains keys: a new file is readable by its owner only. */
 function modeOf(file: string): number {
   return existsSync(file) ? statSync(file).mode & 0o777 : 0o600
 }

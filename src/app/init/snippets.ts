@@ -1,12 +1,12 @@
-/** Configuration of other programs that a gateway is run with, as text to put into their files. */
+/** Configuration snippets for programs that run with a gateway. */
 import { stringify } from 'yaml'
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
- * LiteLLM's entries for the paid models and what they need, to go into its `config.yaml`.
+ * LiteLLM's entries for the paid models, with the settings they need, for its `config.yaml`.
  * @param url root address of the gateway
- * @param keyVariable where LiteLLM takes the caller key from
+ * @param keyVariable environment variable that LiteLLM reads the caller key from
  */
 export function litellmSnippet(
   config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes'>,
@@ -18,19 +18,19 @@ export function litellmSnippet(
   const apiKey = requiresCallerKey(config) ? `os.environ/${keyVariable}` : 'unused'
   const entries = names.map((name) => ({
     model_name: name,
-    // `openai/` is LiteLLM's word for any API of OpenAI's form; the rest goes over the wire.
+    // `openai/` means any OpenAI-compatible API to LiteLLM; only the rest is sent.
     litellm_params: { model: `openai/${name}`, api_base: `${url}/v1`, api_key: apiKey, max_retries: 0 },
   }))
   const settings = {
-    // Else it asks /responses for Anthropic's messages, which few sellers have.
+    // Otherwise LiteLLM sends Anthropic messages to /responses, which few sellers support.
     use_chat_completions_url_for_anthropic_messages: true,
-    // Else its clients' tags, sessions and request ids stay with it.
+    // Otherwise LiteLLM does not forward its clients' tags, sessions and request ids.
     model_group_settings: { forward_client_headers_to_llm_api: names },
   }
   return stringify({ model_list: entries, litellm_settings: settings })
 }
 
-/** A unit for systemd: one gateway, without the rights it does not need. */
+/** A systemd unit for one gateway, with minimal privileges. */
 export function systemdSnippet(configPath: string, program: string): string {
   return `[Unit]
 Description=Tollway, a gateway with paid model routes
@@ -66,10 +66,10 @@ WantedBy=multi-user.target
 }
 
 /**
- * What Prometheus needs to scrape the gateway and to load its rules, to go into `prometheus.yml`.
+ * What Prometheus needs to scrape the gateway and load its rules, for `prometheus.yml`.
  * @param target host and port of `/metrics`
  * @param rules directory of `recording-rules.yml` and `alerts.yml`
- * @param withToken whether `/metrics` asks for one
+ * @param withToken whether `/metrics` requires a token
  */
 export function prometheusSnippet(target: string, rules: string, withToken: boolean): string {
   const authorization = withToken ? { authorization: { credentials_file: 'metrics-token' } } : {}

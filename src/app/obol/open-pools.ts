@@ -1,4 +1,4 @@
-/** Opens the pools of pre-signed payments. They need the books, and no key. */
+/** Opens the pools of pre-signed payments. They need the ledger but no key. */
 import type { Log } from '../../core/log.ts'
 import { ObolPool } from '../../../providers/obol/pool.ts'
 import type { ReloadReport } from '../../../providers/obol/pool-options.ts'
@@ -13,25 +13,25 @@ import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
 import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
-/** What {@link openObolPools} works with. */
+/** Dependencies of {@link openObolPools}. */
 export interface ObolPoolsSetup {
   readonly config: Pick<ResolvedConfig, 'payers' | 'assets' | 'chains'>
   readonly ledger: Ledger
   readonly clock: Clock
   readonly timers?: Timers | undefined
   readonly log: Log
-  /** Payers of the program itself, which win. */
+  /** Payers passed in by the embedding program; they take precedence. */
   readonly own?: ReadonlyMap<string, unknown> | undefined
-  /** Origins that may be paid: those of the upstreams are added, also when they come later. */
+  /** Origins that may be paid; those of the upstreams are added, also when they appear later. */
   readonly origins: Set<string>
   readonly observers: readonly Observer[]
-  /** Each opened pool is added at once, so that the caller can close them when a later one fails. */
+  /** Each opened pool is added at once, so that the caller can close it if a later one fails. */
   readonly opened: { close(): Promise<void> }[]
 }
 
 /**
  * Opens every payer of `kind: obol, mode: pool`.
- * @throws ConfigError when files cannot be read, or another process writes the state file
+ * @throws ConfigError if files cannot be read, or if another process writes the state file
  * @throws TollwayError `store_unavailable`
  */
 export async function openObolPools(setup: ObolPoolsSetup): Promise<ReadonlyMap<string, ObolPool>> {
@@ -55,13 +55,13 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
           for (const observer of observers) observer({ type: 'obol_state_failed', payer: name })
         })
   let opened: ObolPool | undefined
-  /** Networks without a node; those of the start are told with those of the other payers. */
+  /** Networks already reported to have no node; those known at startup are reported with the other payers. */
   const told = new Set<string>()
   const onReload = (report: ReloadReport): void => {
     const { problems, ...counts } = report
     if (problems.length > 0) log.warn({ payer: name, ...counts, problems }, 'not all vouchers were loaded')
     for (const { pool } of opened?.upstreams ?? []) origins.add(new URL(pool.seller).origin)
-    // The reconciler reads every chain that is configured; a network that came with the files may have none.
+    // The reconciler reads every configured chain; a network that arrives with the files may not be configured.
     for (const network of opened?.networks ?? []) {
       if (config.chains.has(network) || told.has(network)) continue
       told.add(network)

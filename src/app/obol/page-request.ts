@@ -1,4 +1,4 @@
-/** Requests that a web page could have caused on the machine of who looks at it: an image, a link, a form. */
+/** Requests that a web page could have triggered in its visitor's browser: an image, a link, a form. */
 import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 
@@ -11,8 +11,8 @@ const SIMPLE_TYPES: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Whether nothing about a request shows that a program made it. Browsers that send neither `Origin` nor `Sec-Fetch-Site` with an
- * image cannot be told by those; what no page can set without being asked first (a preflight, which the door refuses) can.
+ * Whether nothing in a request proves that a program made it. Some browsers send neither `Origin` nor `Sec-Fetch-Site` with an
+ * image, so those headers cannot decide it. A header that a page cannot set without a preflight, which we refuse, can.
  */
 export function mayComeFromPage({ headers }: Pick<Request, 'headers'>): boolean {
   const type = (headers['content-type'] ?? '').split(/[;,]/, 1)[0]?.trim().toLowerCase() ?? ''
@@ -24,14 +24,14 @@ export function mayComeFromPage({ headers }: Pick<Request, 'headers'>): boolean 
   )
 }
 
-/** What such a request is told. */
+/** The error for such a request. */
 export function pageRefused(): TollwayError {
   return new TollwayError({
     code: 'origin_not_allowed',
-    message: 'A web page could have sent this request, and it could be paid for; nothing was sent.',
+    message: 'A web page could have triggered this request, and it might be paid; nothing was sent.',
     advice: [
-      'Send JSON with "Content-Type: application/json", or add a header that no page can set, e.g. "x-tollway-client: curl".',
-      'Where callers have keys, the key is enough.',
+      'Send JSON with "Content-Type: application/json", or add a header that no page can set, such as "x-tollway-client: curl".',
+      'If callers have keys, sending the key is enough.',
     ],
   })
 }

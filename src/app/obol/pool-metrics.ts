@@ -1,4 +1,4 @@
-/** Tells the metrics of x402-buyer what happens to its upstreams, and how they stand. */
+/** Feeds the metrics of x402-buyer from the events and the state of its upstreams. */
 import { routesOf } from '../../../providers/obol/pool-claim.ts'
 import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import type { Charge } from '../../core/charge/charge.ts'
@@ -10,7 +10,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { ObolPools } from './pool-routes.ts'
 import { upstreamStatus } from './status.ts'
 
-/** Watches charges and requests of pools. @param observe the metrics */
+/** Observes charges and requests of pools. @param observe the metrics */
 export function poolObserver(pools: ObolPools, observe: Observer): Observer {
   const tell = (counter: ObolCounter, upstream: ObolUpstream): void => {
     const { name, pool, document } = upstream
@@ -22,7 +22,7 @@ export function poolObserver(pools: ObolPools, observe: Observer): Observer {
   }
 }
 
-/** Where the gauges of vouchers and of x402-buyer are read from. */
+/** The sources of the gauges for vouchers and for x402-buyer. */
 export function poolSources(
   vouchers: VoucherStore,
   pools: ObolPools,
@@ -72,7 +72,7 @@ function countersOf(event: TollwayEvent, pools: ObolPools): [ObolCounter, ObolUp
   if (event.type === 'request') {
     const { payer, route } = event.summary
     const upstream = upstreamOf(pools, payer, route)
-    // As x402-buyer: calls to /upstream/<name>/ are not counted.
+    // As in x402-buyer, calls to /upstream/<name>/ are not counted.
     return upstream && !route.startsWith('upstream/') ? [['requests', upstream]] : []
   }
   if (event.type !== 'charge') return []
@@ -92,7 +92,7 @@ function movesOf(charge: Charge, from: Charge['state'] | undefined): ObolCounter
     : ['payment_success']
 }
 
-/** A route of the configuration that uses the pool is not one upstream's own; with one upstream it is that one. */
+/** A configured route that uses the pool counts for an upstream only if the pool has exactly one. */
 function upstreamOf(
   pools: ObolPools,
   payer: string,
@@ -101,7 +101,7 @@ function upstreamOf(
 ): ObolUpstream | undefined {
   const upstreams = pools.get(payer)?.upstreams ?? []
   const own = upstreams.filter(({ name, pool }) => routesOf(name, pool).includes(route))
-  // Several may sell one model.
+  // Several upstreams may sell the same model.
   const sold = own.find(({ pool }) => new URL(pool.seller).origin === seller) ?? own[0]
   return sold ?? (upstreams.length === 1 ? upstreams[0] : undefined)
 }

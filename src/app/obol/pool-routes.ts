@@ -1,16 +1,16 @@
-/** The upstreams of pools as routes beside those of the configuration; they come and go with the files. */
+/** The upstreams of pools as routes next to the configured ones; they come and go with the files. */
 import { routesOf } from '../../../providers/obol/pool-claim.ts'
 import type { ObolPool } from '../../../providers/obol/pool.ts'
 import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import { strippedModel } from '../../../providers/obol/pool-vouchers.ts'
 import type { Candidate, Route, RouteTable } from '../../core/routing/route.ts'
 
-/** Pools by the name of their payer. */
+/** Pools by payer name. */
 export type ObolPools = ReadonlyMap<string, ObolPool>
 
 /**
- * A table that serves the upstreams too: as `paid/<remoteModel>`, `openai/<remoteModel>` and by the bare name, as x402-buyer
- * does. A route of the configuration with exactly the name wins, one with a pattern does not.
+ * A route table that also serves the upstreams as `paid/<remoteModel>`, `openai/<remoteModel>` and `<remoteModel>`, as
+ * x402-buyer does. A configured route with exactly that name takes precedence; one with a pattern does not.
  */
 export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
   if (pools.size === 0) return table
@@ -46,13 +46,13 @@ export function withPools(table: RouteTable, pools: ObolPools): RouteTable {
   }
 }
 
-/** An upstream, and the way to it whatever model a request names. */
+/** An upstream, and its route for any model in the request. */
 export interface NamedUpstream {
   readonly upstream: ObolUpstream
   readonly candidate: Candidate
 }
 
-/** The upstream of a name. */
+/** Finds an upstream by name. */
 export function upstreamNamed(pools: ObolPools, name: string): NamedUpstream | undefined {
   const found = upstreamsOf(pools).find(({ upstream }) => upstream.name === name)
   if (!found) return undefined
@@ -62,7 +62,7 @@ export function upstreamNamed(pools: ObolPools, name: string): NamedUpstream | u
   return { upstream, candidate: { route, remoteModel: upstream.pool.remoteModel ?? name } }
 }
 
-/** An upstream and who pays there. */
+/** An upstream and the payer that pays there. */
 interface Served {
   readonly payer: string
   readonly upstream: ObolUpstream

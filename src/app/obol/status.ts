@@ -1,15 +1,15 @@
-/** `/status` in the shape of x402-buyer, with what it does not tell beside it. */
+/** `/status` in the shape of x402-buyer, with additional fields. */
 import type { ObolPool } from '../../../providers/obol/pool.ts'
 import type { ObolUpstream } from '../../../providers/obol/pool-options.ts'
 import { noVouchers, type PoolStatus } from '../../core/vouchers/voucher.ts'
 import type { ObolPools } from './pool-routes.ts'
 
-/** An upstream as `/status` shows it: the first six are x402-buyer's own. */
+/** An upstream in `/status`: the first six fields are x402-buyer's own. */
 export interface UpstreamStatus {
   readonly url: string
   readonly remote_model: string
   readonly public_model: string
-  /** Usable now: held, uncertain and expired ones are not. */
+  /** Usable now: without held, uncertain and expired vouchers. */
   readonly remaining: number
   readonly spent: number
   readonly network: string
@@ -18,10 +18,10 @@ export interface UpstreamStatus {
   readonly asset: string
   readonly pay_to: string
   readonly held: number
-  /** Sent, and nobody can say yet whether they were taken; never used again. */
+  /** Sent with an unknown outcome; never used again. */
   readonly quarantined: number
   readonly expired: number
-  /** When the first usable one ends, ISO 8601. */
+  /** Expiry of the first usable voucher, ISO 8601. */
   readonly expires_at: string | null
 }
 
@@ -37,7 +37,7 @@ export async function statusOf(pools: ObolPools): Promise<Record<string, Upstrea
   return Object.fromEntries(entries)
 }
 
-/** One upstream. @param status `undefined` when nothing of it is in the store */
+/** One upstream. @param status `undefined` if the store has nothing for it */
 export function upstreamStatus(
   payer: ObolPool,
   { name, pool, document }: ObolUpstream,
@@ -45,7 +45,7 @@ export function upstreamStatus(
 ): UpstreamStatus {
   const counts = status?.counts ?? noVouchers()
   const expiry = status?.earliestExpiry
-  // Those of earlier times are in the state file alone; one that is on its way is in neither.
+  // Vouchers of earlier runs are only in the state file; one in use by a request is in neither.
   const used = Math.max(payer.usedCount(name), counts.spent + counts.uncertain)
   return {
     url: document.url,

@@ -1,6 +1,6 @@
 /**
- * `/upstream/<name>/…`: any method and path of one upstream, as x402-buyer serves it: the prefix is taken off and the rest put
- * behind the upstream's address. What the seller asks money for goes the way of every paid request.
+ * `/upstream/<name>/…`: any method and path of one upstream, as in x402-buyer: the prefix is removed and the rest appended to
+ * the upstream's address. If the seller charges for it, it is paid like every other paid request.
  */
 import { TollwayError } from '../../core/errors.ts'
 import { DIRECT_ENDPOINT } from '../../core/request/exchange.ts'
@@ -14,7 +14,7 @@ import { mayComeFromPage, pageRefused } from './page-request.ts'
 import { upstreamNamed, type NamedUpstream, type ObolPools } from './pool-routes.ts'
 import { printable } from '../../core/printable.ts'
 
-/** The two halves: the upstream is found before the body is read, and chosen when it is known what the body asks for. */
+/** Two handlers: one finds the upstream before the body is read, the other selects it when the model is known. */
 export interface UpstreamPaths {
   /** Mount before `callerLimits()` and `readBody()`. */
   readonly find: Handler
@@ -27,8 +27,8 @@ const PATH = /^\/upstream\/([^/?#]+)(\/[^?#]*)(\?[^#]*)?/
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /**
- * Makes the handlers of one gateway.
- * @param asksForKeys whether every request was asked for a caller key, which no web page has
+ * Creates the handlers of one gateway.
+ * @param asksForKeys whether every request had to present a caller key, which no web page has
  */
 export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamPaths {
   const wanted = new WeakMap<object, string>()
@@ -39,7 +39,7 @@ export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamP
       if (name === undefined || pools.size === 0) return next()
       const found = upstreamNamed(pools, name)
       const method = req.method ?? ''
-      // A path that hides another one could leave the part of the seller that was bought from.
+      // A path with hidden segments could leave the part of the seller that was bought.
       const isPlain = plainPath(rest) !== undefined && isUnambiguous(rest)
       if (!found || !isPlain || !METHODS.has(method)) return next(unknown(name))
       if (!asksForKeys && mayComeFromPage(req)) return next(pageRefused())
@@ -67,7 +67,7 @@ export function upstreamPaths(pools: ObolPools, asksForKeys: boolean): UpstreamP
   }
 }
 
-/** Who may use the upstream as a whole may send it anything; who may use its model may ask for that, or for no model. */
+/** A caller allowed to use the upstream may send anything; one allowed to use its model may request that model, or none. */
 function mayUse(
   allowed: readonly string[],
   name: string,
@@ -79,11 +79,11 @@ function mayUse(
     allowed.some((pattern) => names.some((each) => matchesPattern(pattern, each)))
   if (may(`upstream/${name}`)) return true
   const own = [remoteModel, `paid/${remoteModel}`]
-  // What is paid is this upstream's model, whatever the body calls it; a body that names none could mean any.
+  // The payment buys this upstream's model, whatever the body names; a body without a model could mean any.
   return may(...own) && (endpoint === DIRECT_ENDPOINT || (asked !== undefined && own.includes(asked)))
 }
 
-/** Without its query, which x402-buyer drops too, and one slash between it and what follows. */
+/** The address without its query, which x402-buyer drops too, and with a single slash before what follows. */
 function baseOf({ upstream }: NamedUpstream): string {
   const { origin, pathname } = new URL(upstream.document.url)
   return `${origin}${pathname.replace(/\/+$/, '')}`
@@ -100,7 +100,7 @@ function decoded(text: string): string {
 function unknown(name: string): TollwayError {
   return new TollwayError({
     code: 'not_found',
-    message: `There is no upstream "${printable(name, 100)}" for this caller, or not with this path and method.`,
+    message: `No upstream "${printable(name, 100)}" is available to this caller with this path and method; nothing was sent.`,
     advice: ['GET /status lists the upstreams.'],
   })
 }

@@ -1,4 +1,4 @@
-/** `tollway backup`: ledger and audit files as they are now, in a directory that is there whole or not at all. */
+/** `tollway backup`: copies the ledger and the audit files into a directory that is created completely or not at all. */
 import { createHash, randomBytes } from 'node:crypto'
 import nodeFs, {
   closeSync,
@@ -22,34 +22,34 @@ import { auditFilesOf } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { syncDirectory } from '../../io/files/sync-directory.ts'
 
-/** The names in a backup, whatever the files are called where they are used. */
+/** File names inside a backup, whatever the originals are called. */
 export const BACKUP_NAMES = { ledger: 'tollway.db', audit: 'audit.jsonl', facts: 'backup.json' } as const
 
-/** What a backup holds; its `backup.json` says the same. */
+/** The contents of a backup; `backup.json` holds the same. */
 export interface Backup {
-  /** Absolute. */
+  /** Absolute path. */
   readonly directory: string
-  /** When it was begun, ISO 8601. */
+  /** Start of the backup, ISO 8601. */
   readonly at: string
   readonly ledger: LedgerCopy & { readonly sha256: string }
-  /** `undefined` when there is no audit file yet. */
+  /** `undefined` if there is no audit file yet. */
   readonly audit: AuditBackup | undefined
-  /** The audit files of commands, by their name in the backup. */
+  /** The audit files of commands, by file name in the backup. */
   readonly commands: Readonly<Record<string, AuditBackup>>
 }
 
-/** What is told of the copy of an audit file. */
+/** The verdict on the copy of an audit file. */
 export interface AuditBackup {
   readonly verdict: AuditVerdict
   readonly sha256: string
-  /** The ledger knows of every record up to this number; of later ones, also beyond this backup, it may not. */
+  /** The ledger contains every record up to this number; later ones, also beyond this backup, may be missing from it. */
   readonly knownUntil: number
 }
 
 /**
- * Copies ledger and audit files into a new directory, beside a running gateway or without one. The ledger comes first: the
- * audit file of a backup knows at least of everything its ledger knows.
- * @throws ConfigError when there is nothing to copy or the directory cannot be made; TollwayError `store_unavailable`
+ * Copies the ledger and the audit files into a new directory, with or without a running gateway. The ledger is copied first,
+ * so the audit files of a backup contain at least everything that its ledger contains.
+ * @throws ConfigError if there is nothing to copy or the directory cannot be created; TollwayError `store_unavailable`
  */
 export async function backUp(
   config: Pick<ResolvedConfig, 'store' | 'audit'>,
@@ -97,14 +97,14 @@ export async function backUp(
   }
 }
 
-/** `audit.jsonl`, and e.g. `audit.cli.jsonl` for what stands beside it. */
+/** `audit.jsonl`, and for example `audit.cli.jsonl` for the files next to it. */
 function nameInBackup(path: string, own: string): string {
   const [file, gateways] = [parse(path).name, parse(own).name]
   const { name, ext } = parse(BACKUP_NAMES.audit)
   return `${name}${file.slice(gateways.length)}${ext}`
 }
 
-/** The number of the last whole record; 0 where there is none, or none to be believed. */
+/** The number of the last intact record; 0 if there is none, or if the file cannot be trusted. */
 function lastRecord(path: string): number {
   let fd: number | undefined
   try {
@@ -121,8 +121,8 @@ function ledgerOf(store: string): string {
   if (store.startsWith('sqlite:')) return store.slice('sqlite:'.length)
   throw new ConfigError(
     store === 'memory'
-      ? 'store: memory is gone with its gateway, so there is nothing to back up. Use sqlite:./tollway.db.'
-      : "store: only a SQLite ledger is backed up here. Use your database's own backup.",
+      ? 'store: memory is lost when the gateway stops, so there is nothing to back up. Use sqlite:./tollway.db.'
+      : "store: tollway backup copies only SQLite ledgers. Use your database's own backup.",
   )
 }
 
@@ -132,7 +132,7 @@ function refuseUsed(target: string): void {
   }
   if (existsSync(target)) {
     throw new ConfigError(
-      `${target} is there already. Name a new directory: a backup never replaces another.`,
+      `${target} already exists. Choose a new directory: a backup never replaces another.`,
     )
   }
 }

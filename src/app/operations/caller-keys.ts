@@ -1,4 +1,4 @@
-/** The keys of callers as people make and revoke them. Works beside a running gateway, on record. */
+/** Creates and revokes caller keys, also while a gateway runs; every change is audited. */
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import type { RandomBytes } from '../../core/ids.ts'
@@ -11,13 +11,13 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { printable } from '../../core/printable.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
-/** The part of a configuration that keys are about. */
+/** The part of a configuration that key management uses. */
 export type KeysConfig = Pick<ResolvedConfig, 'keys' | 'callers' | 'audit' | 'store'>
 
-/** What `tollway keys add` was told. */
+/** The arguments of `tollway keys add`. */
 export interface KeyRequest {
   readonly id: string
-  /** Names or patterns; all models without it. */
+  /** Names or patterns; default all models. */
   readonly models?: readonly string[] | undefined
   /** Milliseconds since the epoch. */
   readonly expires?: number | undefined
@@ -30,15 +30,15 @@ const KEY_BYTES = 32
 const HINT_LENGTH = 7
 const ID = /^[A-Za-z0-9._-]{1,64}$/
 
-/** The keys of the file. @throws ConfigError without a keys file in the configuration, or for a broken one */
+/** The keys in the keys file. @throws ConfigError if no keys file is configured, or if it is damaged */
 export function listKeys(config: KeysConfig): CallerKey[] {
   return readCallerKeys(pathOf(config))
 }
 
 /**
- * Makes a key and notes its digest.
- * @returns the entry, and the key itself: it is kept nowhere
- * @throws ConfigError for an id that is taken or unusable
+ * Creates a key and stores its digest.
+ * @returns the entry and the key itself, which is not stored anywhere
+ * @throws ConfigError for an id that is taken or invalid
  * @throws TollwayError `audit_unavailable`
  */
 export async function addKey(
@@ -54,10 +54,10 @@ export async function addKey(
     )
   }
   if (config.callers.some((caller) => caller.id === id)) {
-    throw new ConfigError(`"${id}" is a caller of the configuration file already. Choose another id.`)
+    throw new ConfigError(`"${id}" is already a caller in the configuration file. Choose another id.`)
   }
   if (wish.expires !== undefined && wish.expires <= clock.now()) {
-    throw new ConfigError('The key would have expired already. Give a later date.')
+    throw new ConfigError('The expiry date is in the past. Give a later one.')
   }
   const key = `tw-${Buffer.from(random(KEY_BYTES)).toString('base64url')}`
   const entry: CallerKey = {
@@ -73,7 +73,7 @@ export async function addKey(
   }
   await change(config, clock, 'caller_key.added', (keys) => {
     if (keys.some((known) => known.id === id)) {
-      throw new ConfigError(`There is a key for "${id}" already. Revoke it first, or choose another id.`)
+      throw new ConfigError(`"${id}" already has a key. Revoke it first, or choose another id.`)
     }
     return { keys: [...keys, entry], record: { caller: id, models: entry.models } }
   })
@@ -81,8 +81,8 @@ export async function addKey(
 }
 
 /**
- * Takes a caller's key away; a running gateway refuses it within half a second.
- * @throws ConfigError when there is none
+ * Revokes a caller's key; a running gateway refuses it within half a second.
+ * @throws ConfigError if there is no such key
  * @throws TollwayError `audit_unavailable`
  */
 export async function revokeKey(config: KeysConfig, id: string, clock: Clock): Promise<void> {
@@ -91,7 +91,7 @@ export async function revokeKey(config: KeysConfig, id: string, clock: Clock): P
       const fixed = config.callers.some((caller) => caller.id === id)
       throw new ConfigError(
         fixed
-          ? `"${id}" is a caller of the configuration file. Remove it there.`
+          ? `"${id}" is a caller in the configuration file. Remove it there.`
           : unknownName(
               'caller',
               id,
@@ -103,7 +103,7 @@ export async function revokeKey(config: KeysConfig, id: string, clock: Clock): P
   })
 }
 
-/** One change at a time, and on record before it counts: a key that works was given out on record. */
+/** One change at a time, audited before it takes effect: every valid key has a record. */
 async function change(
   config: KeysConfig,
   clock: Clock,
@@ -117,7 +117,9 @@ async function change(
   const instance = thisInstance(clock)
   const lock = takeLock(`${path}.lock`, instance.id)
   if ('heldBy' in lock) {
-    throw new ConfigError(`Another command is changing ${path} right now. Try again when it is done.`)
+    throw new ConfigError(
+      `Another command is changing ${path}; nothing was changed. Try again when it has finished.`,
+    )
   }
   try {
     const { keys, record } = work(readCallerKeys(path))
@@ -135,7 +137,7 @@ async function change(
 function pathOf({ keys }: KeysConfig): string {
   if (keys) return keys.path
   throw new ConfigError(
-    'The configuration names no keys file. Add `keys: { path: ./tollway-keys.json }`, then restart the gateway.',
+    'No keys file is configured. Add `keys: { path: ./tollway-keys.json }`, then restart the gateway.',
   )
 }
 

@@ -1,4 +1,4 @@
-/** The audit file of commands that change something without paying: opened before anything changes, signed and noted at the end. */
+/** The audit file of commands that make changes without paying: opened before any change, signed and noted in the ledger at the end. */
 import { existsSync } from 'node:fs'
 import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -10,8 +10,8 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 
 /**
- * What cannot be recorded is not done.
- * @param store notes how far the file goes, so that a cut tail is seen
+ * Runs a change with an open audit file: without a record there is no change.
+ * @param store keeps the file's last position, so that a truncated file is noticed
  * @throws ConfigError, TollwayError as `openAuditFile` does; whatever `use` throws
  */
 export async function withCommandAudit<T>(
@@ -33,7 +33,7 @@ export async function withCommandAudit<T>(
   }
 }
 
-/** Opens the ledger for a command that can do without: there may be none yet, or none that another process can read. */
+/** Opens the ledger for a command that also works without one: it may not exist yet, or be readable only by the gateway. */
 export async function withLedger<T>(
   { store: at }: Pick<ResolvedConfig, 'store'>,
   use: (store: Store | undefined) => Promise<T>,

@@ -1,4 +1,4 @@
-/** The books for a command that spends: the gateway's ledger, and an audit file of the command's own beside the gateway's. */
+/** The ledger for a command that spends: the gateway's own, with a separate audit file next to the gateway's. */
 import { randomBytes } from 'node:crypto'
 import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
@@ -16,24 +16,24 @@ import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
 import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 
-/** How many commands may spend at once: an audit file has one writer. */
+/** How many commands may spend at the same time: each audit file has a single writer. */
 const MAX_FILES = 64
 
-/** The part of a configuration that books are about. */
+/** The part of a configuration that the ledger needs. */
 export type LedgerConfig = Pick<ResolvedConfig, 'store' | 'audit'>
 
-/** Refuses a store that no other program can read. @throws ConfigError */
+/** Refuses a store that other programs cannot read. @throws ConfigError */
 export function assertShared({ store }: Pick<LedgerConfig, 'store'>): void {
   if (store !== 'memory') return
   throw new ConfigError(
-    'store: memory lives inside the gateway alone. Write sqlite:./tollway.db to keep a ledger that other programs share.',
+    'store: memory exists only inside the gateway. Set store: sqlite:./tollway.db to keep a ledger that commands can share.',
   )
 }
 
 /**
- * Opens ledger and audit file; makes the ledger when there is none yet. The file is signed, and its end noted in the ledger,
- * as the gateway's is.
- * @throws ConfigError for a store in memory, or a ledger that was lost
+ * Opens the ledger and the audit file; creates the ledger if there is none yet. As for the gateway, the file is signed and
+ * its last position kept in the ledger.
+ * @throws ConfigError for a store in memory, or if the ledger is missing
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function openCommandLedger(
@@ -52,7 +52,7 @@ export async function openCommandLedger(
     const store = await openStore(config.store)
     opened.push(store)
     await refuseOldLedger(config, store)
-    // Records that are gone are told in the file itself, and `tollway audit verify` shows them.
+    // Missing records are noted in the file itself, and `tollway audit verify` reports them.
     const heads = await watchAuditHead(audit, path, store, { clock, log: silentLog })
     const books = { store, audit, onClosing: () => heads.end() }
     return await Ledger.open({ ...books, clock, random, instance, observers })
@@ -62,7 +62,7 @@ export async function openCommandLedger(
   }
 }
 
-/** `audit.cli.jsonl`, or `audit.cli-2.jsonl` and so on while another command writes that. */
+/** `audit.cli.jsonl`, or `audit.cli-2.jsonl` and so on while other commands write. */
 async function openOwnFile(
   gateways: ResolvedConfig['audit'],
   clock: Clock,
@@ -74,11 +74,11 @@ async function openOwnFile(
     try {
       return { audit: await openAudit({ ...gateways, path }, clock, instance), path }
     } catch (error) {
-      // Another command came in between.
+      // Another command took it in the meantime.
       if (!isWritten(path, instance)) throw error
     }
   }
   throw new ConfigError(
-    `${MAX_FILES} commands write audit files beside ${gateways.path} already. Wait for one of them.`,
+    `${MAX_FILES} commands are already writing audit files next to ${gateways.path}. Wait until one has finished.`,
   )
 }

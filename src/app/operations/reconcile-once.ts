@@ -1,4 +1,4 @@
-/** `tollway reconcile`: one look at every open payment, beside a running gateway or without one. */
+/** `tollway reconcile`: checks every unresolved payment once, with or without a running gateway. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -20,19 +20,19 @@ import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
 
-/** What one look came to. */
+/** The result of one check. */
 export interface ReconcileOutcome extends ReconcileReport {
-  /** Networks with open payments and no node to ask, CAIP-2. */
+  /** Networks with unresolved payments but no configured node, CAIP-2. */
   readonly unread: readonly string[]
-  /** What is still uncertain, on all networks. */
+  /** Payments that are still uncertain, on all networks. */
   readonly uncertain: { readonly count: number; readonly microUsd: bigint }
   /** The newest flags. */
   readonly flags: readonly Flagged[]
 }
 
 /**
- * Looks at every open payment once. Payments in flight in a living process are left alone.
- * @throws ConfigError without a file to look into or a node to ask
+ * Checks every unresolved payment once. Payments in flight in a living process are left alone.
+ * @throws ConfigError without a ledger file or without a node
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function reconcileOnce(
@@ -41,7 +41,7 @@ export async function reconcileOnce(
 ): Promise<ReconcileOutcome> {
   if (config.store === 'memory') {
     throw new ConfigError(
-      'store: memory is gone with its gateway, so there is nothing to reconcile. Use sqlite:./tollway.db.',
+      'store: memory is lost when the gateway stops, so there is nothing to reconcile. Use sqlite:./tollway.db.',
     )
   }
   if (config.chains.size === 0) {
@@ -96,8 +96,8 @@ async function openLedger(
 }
 
 /**
- * The gateway's file when no gateway writes it, so that a payment's story stays in one; else one beside it, because an
- * audit file has one writer. Both are signed, and begun anew, as the configuration says.
+ * The gateway's audit file if no gateway writes it, so that a payment's history stays in one file; otherwise a file next to
+ * it, because each audit file has a single writer. Both are signed and rotated as configured.
  */
 function auditPath(path: string, instance: string): string {
   return isWritten(path, instance) ? reconcileAuditPath(path) : path

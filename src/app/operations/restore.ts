@@ -1,4 +1,4 @@
-/** `tollway backup restore`: what becomes of the payments that a ledger which was put back does not know. */
+/** `tollway backup restore`: handles payments that a restored ledger does not contain. */
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
@@ -12,19 +12,19 @@ import { openStore } from '../wiring/open-store.ts'
 import { forgottenCharges } from '../wiring/refuse-old-ledger.ts'
 import { withCommandAudit } from './command-audit.ts'
 
-/** What was done. */
+/** The result of a restore. */
 export interface Restored {
   readonly charges: readonly ForgottenCharge[]
-  /** `adopted`: they count in the budgets now. `forgotten`: they never will. */
+  /** `adopted`: they now count in the budgets. `forgotten`: they never will. */
   readonly result: 'adopted' | 'forgotten'
 }
 
 type RestoreConfig = Pick<ResolvedConfig, 'store' | 'audit' | 'budgets'>
 
 /**
- * Brings a ledger that was put back level with its audit files.
- * @param how `adopt`: adds the payments to the ledger, in the budget windows of the time they were made, above a limit too;
- * `forget`: notes that the ledger goes on without them
+ * Reconciles a restored ledger with its audit files.
+ * @param how `adopt`: adds the payments to the ledger, in the budget windows of their own time, even above a limit;
+ * `forget`: records that the ledger continues without them
  * @throws ConfigError for a store in memory; TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function restoreLedger(

@@ -1,4 +1,4 @@
-/** What people decide about sellers by hand: whom to pay, and what price is right. Works beside a running gateway. */
+/** Manual changes to sellers' pins: payee addresses and prices. Works while a gateway runs. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
@@ -20,27 +20,27 @@ import { EVM_ADDRESS } from '../../core/evm.ts'
 import { forbiddenPayee } from '../../core/policy/forbidden-payee.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 
-/** The part of a configuration that sellers are about. */
+/** The part of a configuration that pins use. */
 export type SellersConfig = Pick<
   ResolvedConfig,
   'store' | 'audit' | 'assets' | 'routes' | 'payers' | 'policy'
 >
 
-/** What is known of sellers. */
+/** What the ledger knows about sellers. */
 export interface KnownSellers {
   readonly pins: readonly Pin[]
   readonly prices: readonly KnownPrice[]
 }
 
-/** What `tollway sellers trust` was told; texts as typed. */
+/** The arguments of `tollway sellers trust`, as typed. */
 export interface TrustRequest {
   readonly apiBase: string
   readonly payTo?: string | undefined
-  /** In whole tokens, e.g. `0.0025`. */
+  /** In whole tokens, such as `0.0025`. */
   readonly price?: string | undefined
-  /** Alias or CAIP-2; without it every network of the payers of this seller. */
+  /** Alias or CAIP-2; default every network of this seller's payers. */
   readonly network?: string | undefined
-  /** Symbol or address; without it every token that may be spent there. */
+  /** Symbol or address; default every token that may be spent there. */
   readonly asset?: string | undefined
   readonly model?: string | undefined
   /** Without `/v1`. */
@@ -58,8 +58,8 @@ export async function listSellers(config: SellersConfig): Promise<KnownSellers> 
 }
 
 /**
- * Pins a payee, a price or both, whatever was pinned before.
- * @throws ConfigError when the wish cannot be meant or matches nothing
+ * Pins a payee, a price or both, replacing earlier pins.
+ * @throws ConfigError if the arguments are invalid or match nothing
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function trustSeller(
@@ -71,7 +71,7 @@ export async function trustSeller(
   const network = wish.network === undefined ? undefined : readNetwork(wish.network)
   const payTo = wish.payTo === undefined ? undefined : readPayee(wish.payTo, tokensOf(config))
   if (payTo === undefined && wish.price === undefined) {
-    throw new ConfigError('Name the address to be paid, or a price: there is nothing to trust otherwise.')
+    throw new ConfigError('There is nothing to pin. Name the payee address, or a price with --price.')
   }
   return await withBooks(config, clock, async (store, audit) => {
     const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
@@ -86,8 +86,8 @@ export async function trustSeller(
 }
 
 /**
- * Takes everything known of a seller away: the next payment pins it anew.
- * @throws ConfigError when nothing is known of it
+ * Removes everything known about a seller: the next payment pins it again.
+ * @throws ConfigError if nothing is known about it
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function forgetSeller(
@@ -176,11 +176,11 @@ async function trustPrices(
   }
   if (changed.length > 0) return changed
   throw new ConfigError(
-    `No price of ${apiBase} is known that matches: the first payment pins one. \`tollway sellers list\` shows those that are known.`,
+    `No known price of ${apiBase} matches: the first payment pins one. \`tollway sellers list\` shows the known prices.`,
   )
 }
 
-/** The tokens a wish is about: those named, else those known of this seller and those its payers may spend. */
+/** The tokens meant: those named, else those known for this seller and those its payers may spend. */
 function assetsFor(
   config: SellersConfig,
   apiBase: string,
@@ -202,7 +202,7 @@ function assetsFor(
   )
   if (networks.size === 0) {
     throw new ConfigError(
-      `No paid route has the api_base ${apiBase}, and nothing is known of it. Correct it, or name --network.`,
+      `No paid route has the api_base ${apiBase}, and the ledger does not know it. Correct the address, or add --network.`,
     )
   }
   const assets = config.assets.filter(
@@ -231,7 +231,7 @@ function assetsAt(assets: readonly Asset[], payTo: string): Asset[] {
 async function withStore<T>(config: SellersConfig, use: (store: Store) => Promise<T>): Promise<T> {
   if (config.store === 'memory') {
     throw new ConfigError(
-      'store: memory lives inside the gateway alone. Write sqlite:./tollway.db to keep a ledger that other programs can read.',
+      'store: memory exists only inside the gateway. Set store: sqlite:./tollway.db to keep a ledger that commands can share.',
     )
   }
   const file = config.store.replace(/^sqlite:/, '')
@@ -297,12 +297,10 @@ function readPrice(text: string, decimals: number, symbol: string): bigint {
 }
 
 function unknownSeller(apiBase: string): ConfigError {
-  return new ConfigError(
-    `Nothing is known of ${apiBase}. \`tollway sellers list\` shows the sellers that are known.`,
-  )
+  return new ConfigError(`${apiBase} is not a known seller. \`tollway sellers list\` shows the known ones.`)
 }
 
-/** A token's symbol and decimals, as far as the configuration tells them. */
+/** A token's symbol and decimals, if it is in the asset table. */
 export function tokenOf(
   config: Pick<SellersConfig, 'assets'>,
   { network, asset }: { readonly network: string; readonly asset: string },

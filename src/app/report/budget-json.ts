@@ -1,12 +1,12 @@
-/** Budgets as `GET /api/budgets` and `tollway budgets --json` tell them. */
+/** Budgets as JSON, for `GET /api/budgets` and `tollway budgets --json`. */
 import { counted, NO_TOTALS, type BudgetRule, type Totals } from '../../core/budget/budget.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { formatWindow, windowAt } from '../../core/budget/window.ts'
 import type { BudgetStatus } from '../../io/ledger/budget-status.ts'
 
 /**
- * A row for each subject with something counted in the current window; a budget with a scope and nobody in it has one row
- * with the subject `null`. Amounts are strings: USD with the suffix `_usd`, or smallest units of the asset without it.
+ * One row per subject that has spending in the current window. A scoped budget without any subject has one row with the
+ * subject `null`. Amounts are strings: USD with the suffix `_usd`, or smallest units of the asset without it.
  */
 export function budgetsJson(
   rules: readonly BudgetRule[],

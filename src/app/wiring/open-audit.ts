@@ -1,4 +1,4 @@
-/** Opens the audit file as it is configured, and keeps the ledger's note of how far it goes. */
+/** Opens the configured audit file and keeps its last position in the ledger. */
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { openAuditFile } from '../../io/audit/audit-file.ts'
@@ -8,11 +8,11 @@ import { checkpointSigner } from '../../io/audit/audit-signer.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedAudit } from '../config/resolve/resolved.ts'
 
-/** A checkpoint is signed at least this often while anything is recorded. */
+/** Longest time between two signed checkpoints while records are written. */
 const CHECKPOINT_MS = 60_000
 
 /**
- * Opens it for writing.
+ * Opens the audit file for writing.
  * @throws ConfigError, TollwayError as `openAuditFile` does
  */
 export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: string): Promise<AuditFile> {
@@ -21,17 +21,17 @@ export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: st
   return await openAuditFile({ ...rest, clock, instance, signer })
 }
 
-/** Holds the audit file against what the ledger noted of it. */
+/** Compares the audit file with its last position in the ledger. */
 export interface AuditHeads {
-  /** Notes how far the file is durable, and signs a checkpoint when one is due. Called with every heartbeat. */
+  /** Updates the durable position, and signs a checkpoint when one is due. Called with every heartbeat. */
   beat(): Promise<void>
-  /** Signs and notes the end. Called when the last record is written, while the store is still open. */
+  /** Signs and notes the final position. Called after the last record, while the store is still open. */
   end(): Promise<void>
 }
 
 /**
- * Looks whether the file still has what the ledger knows of, tells when it has not, and goes on noting. A gateway starts
- * all the same: what is missing cannot be brought back by not serving, and the record of it stands in the chain.
+ * Checks that the file still contains every record known to the ledger, reports missing ones, and keeps the position up to date.
+ * The gateway starts anyway: refusing to serve would not bring the records back, and the chain now contains the report.
  */
 export async function watchAuditHead(
   audit: AuditFile,

@@ -6,8 +6,8 @@ import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts
 import type { ResolvedCaller, ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
- * Who may call: the configured callers, and those of the keys file as it is at the moment.
- * @throws ConfigError for a keys file that cannot be used
+ * Who may call: the configured callers and those currently in the keys file.
+ * @throws ConfigError for an unusable keys file
  */
 export function openCallers(
   config: Pick<ResolvedConfig, 'callers' | 'keys'>,

@@ -6,7 +6,7 @@ import type { Provider } from '../../core/payer/provider.ts'
 import type { ResolvedExternalPayer } from '../config/resolve/resolve-external.ts'
 
 /**
- * Opens a payer that is another program, or keeps its key where one does.
+ * Opens a payer that is another program, or that uses the other program's key.
  * @param nodes JSON-RPC addresses by CAIP-2 id
  * @throws ConfigError, TollwayError `signer_unavailable`
  */

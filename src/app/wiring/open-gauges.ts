@@ -1,4 +1,4 @@
-/** What keeps the gauges fresh that are too slow to be read at a scrape. */
+/** Refreshes the gauges that are too slow to read during a scrape. */
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Provider } from '../../core/payer/provider.ts'
@@ -10,7 +10,7 @@ import type { Store } from '../../io/store/store.ts'
 import { watchWalletBalances } from '../../io/metrics/wallet-balances.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
-/** What {@link openGauges} works with. */
+/** Dependencies of {@link openGauges}. */
 export interface GaugesSetup {
   readonly config: Pick<ResolvedConfig, 'assets' | 'chains'>
   readonly store: Store
@@ -20,16 +20,16 @@ export interface GaugesSetup {
   readonly log: Log
 }
 
-/** What {@link openGauges} keeps. */
+/** The refreshed values. */
 export interface Gauges {
-  /** The newest known balances. */
+  /** The latest known balances. */
   readonly wallets: () => readonly WalletReading[]
-  /** Reads everything anew: what was spent and the balances. Rejects when the ledger cannot be read. */
+  /** Reads spending and balances again. Rejects if the ledger cannot be read. */
   readonly refresh: () => Promise<void>
   readonly close: () => void
 }
 
-/** Begins to read what was spent, and the balances of payers whose address and node are known. */
+/** Starts reading spending, and the balances of payers with a known address and node. */
 export function openGauges(setup: GaugesSetup): Gauges {
   const { config, store, metrics, payers, clock, log } = setup
   const spending = watchSpending({

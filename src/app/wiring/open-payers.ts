@@ -8,12 +8,12 @@ import type { ResolvedObolPool } from '../config/resolve/resolve-obol.ts'
 import type { ResolvedConfig, ResolvedPayer } from '../config/resolve/resolved.ts'
 import { openExternalPayer } from './open-external-payer.ts'
 
-/** What payers are opened with. */
+/** Dependencies of the payers. */
 export interface PayerContext {
   readonly clock?: Clock | undefined
-  /** Payers of the program itself; of one name this one wins. */
+  /** Payers passed in by the embedding program; they take precedence over configured ones of the same name. */
   readonly own?: ReadonlyMap<string, Provider> | undefined
-  /** Each opened payer is added at once, so that the caller can close them when a later one fails. */
+  /** Each opened payer is added at once, so that the caller can close it if a later one fails. */
   readonly opened: { close(): Promise<void> }[]
 }
 
@@ -27,7 +27,7 @@ export async function openPayers(
 ): Promise<ReadonlyMap<string, Provider>> {
   const payers = new Map<string, Provider>()
   for (const [name, payer] of config.payers) {
-    // Pools need the books, which are opened after the keys.
+    // Voucher pools need the ledger, which is opened after the keys.
     if (parts.own?.has(name) || isPool(payer)) continue
     const provider = await openPayer(payer, config, parts)
     parts.opened.push(provider)
