@@ -15,5 +15,6 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 export function errorBody(error: TollwayError, anthropic: boolean): Readonly<Record<string, unknown>> {
   if (!anthropic) return { ...error.toBody() }
   const type = ANTHROPIC_TYPES[error.status] ?? error.type
-  return { type: 'error', error: { type, message: error.message } }
+  const { message, seller } = error
+  return { type: 'error', error: { type, message, ...(seller ? { seller } : {}) } }
 }

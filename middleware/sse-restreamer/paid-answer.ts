@@ -98,7 +98,7 @@ export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buff
   if (!verdict && !isJsonText(body)) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return
   if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
-  throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message))
+  throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message), reply.status)
 }
 
 /**
@@ -113,19 +113,20 @@ export function emptyStream({ reply, exchange }: RelaySession, message: string |
 }
 
 function answeredWithError(status: number, message: string | undefined): TollwayError {
-  return notDelivered(`answered with an error, though with status ${status}`, cleaned(message))
+  return notDelivered(`answered with an error, though with status ${status}`, cleaned(message), status)
 }
 
 function cleaned(message: string | undefined): string | undefined {
   return message === undefined ? undefined : cleanedMessage(message)
 }
 
-function notDelivered(what: string, words?: string): TollwayError {
+function notDelivered(what: string, words?: string, status = 200): TollwayError {
   return new TollwayError({
     code: 'paid_not_delivered',
     message: `The seller took the payment and ${what}.`,
     advice: ['Do not resend: it would be paid again.'],
     details: { seller_message: words ?? null },
     headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+    ...(words === undefined ? {} : { seller: { status, code: null, message: words } }),
   })
 }

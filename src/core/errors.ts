@@ -212,10 +212,23 @@ export interface ErrorBody {
     readonly message: string
     readonly type: string
     readonly param: string | null
-    readonly code: ErrorCode
+    /** Ours, or a seller's about the request itself, such as `context_length_exceeded`, upon which agents act. */
+    readonly code: string
     /** See {@link TollwayError.docs}. */
     readonly docs: string
+    /** What the seller answered, where it did. */
+    readonly seller?: SellerAnswer
   }
+}
+
+/** A seller's own answer, its words cleaned of secrets and bounded. */
+export interface SellerAnswer {
+  /** HTTP status. */
+  readonly status: number
+  /** `null` when it named none. */
+  readonly code: string | null
+  /** Printable ASCII, at most 256 characters; `null` when it said nothing. */
+  readonly message: string | null
 }
 
 /** The parts of a {@link TollwayError}. */
@@ -233,6 +246,10 @@ export interface TollwayErrorParameters {
   readonly details?: Readonly<Record<string, string | number | boolean | null>> | undefined
   /** `false`: the same request fails again however long the client waits, so no `retry-after` is sent. */
   readonly waitHelps?: boolean | undefined
+  /** What the seller answered, for the body. */
+  readonly seller?: SellerAnswer | undefined
+  /** The code for the client, where a seller's own about the request says more. */
+  readonly clientCode?: string | undefined
   /** Extra response headers, e.g. `retry-after`. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly cause?: unknown
@@ -248,6 +265,9 @@ export class TollwayError extends Error {
   readonly advice: readonly string[]
   readonly details: Readonly<Record<string, string | number | boolean | null>>
   readonly headers: Readonly<Record<string, string>>
+  readonly seller: SellerAnswer | undefined
+  /** See {@link TollwayErrorParameters.clientCode}. */
+  readonly clientCode: string
   /** Where the code is explained, relative to the root of this package: `docs/errors.md#<code>`. */
   readonly docs: string
 
@@ -267,6 +287,8 @@ export class TollwayError extends Error {
     this.details = parameters.details ?? {}
     const waits = entry.status === 503 && parameters.waitHelps !== false
     this.headers = { ...(waits ? { 'retry-after': '5' } : {}), ...parameters.headers }
+    this.seller = parameters.seller
+    this.clientCode = parameters.clientCode ?? parameters.code
   }
 
   /** Whether the next candidate of the route may be tried: never after a refusal by policy or budget (rule 7). */
@@ -276,8 +298,8 @@ export class TollwayError extends Error {
 
   /** The OpenAI-shaped error body. */
   toBody(): ErrorBody {
-    const { message, type, param, code, docs } = this
-    return { error: { message, type, param, code, docs } }
+    const { message, type, param, clientCode: code, docs, seller } = this
+    return { error: { message, type, param, code, docs, ...(seller ? { seller } : {}) } }
   }
 }
 

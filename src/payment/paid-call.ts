@@ -31,7 +31,11 @@ import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
 import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
 import { paymentSecrets, redactReply } from './redact-payment.ts'
-import { isRejection, sellerMessage } from './seller-message.ts'
+import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
+import { readSellerWords } from '../core/x402/seller-words.ts'
+import { findNetwork } from '../core/money/assets.ts'
+import { formatUnits } from '../core/money/money.ts'
+import { isRejection, sellerAnswer } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { headerOf, readChallenge } from './read-challenge.ts'
@@ -187,7 +191,7 @@ export class PaidCall {
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason, claimedTransaction(receipt)))
     }
-    if (verdict.error) throw await this.#failure(verdict.error, reply, receipt, quote)
+    if (verdict.error) throw await this.#failure(verdict.error, reply, quote, authorization)
     this.#exchange.record.outcome = 'paid'
     this.#exchange.relay.reply = { ...reply, kind: 'paid' }
   }
@@ -206,20 +210,25 @@ export class PaidCall {
   async #failure(
     error: VerdictError,
     reply: Omit<Reply, 'kind'>,
-    receipt: Receipt | undefined,
     quote: Quote,
+    { record }: Authorization,
   ): Promise<TollwayError> {
     const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
     const asksAnew = reply.status === 402 && !isRejection(body.bytes) && asksForOtherTerms(reply, body, quote)
     const told = asksAnew ? TERMS_CHANGED : error
-    const words = sellerMessage(body.bytes, receipt)
-    const advice =
-      reply.status === 412 && quote.method === 'permit2' ? approveAdvice(quote.asset, quote.amount) : []
+    const words = readSellerWords((name) => headerOf(reply, name), body.bytes)
+    const seller = sellerAnswer(reply.status, words)
+    const { message } = seller
+    const needsApproval = reply.status === 412 && quote.method === 'permit2'
     return new TollwayError({
       ...told,
-      advice,
-      details: { seller_status: reply.status, seller_message: words ?? null },
-      headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+      advice: needsApproval
+        ? approveAdvice(quote.asset, quote.amount)
+        : adviceFor(words, paymentFacts(quote, record.from)),
+      details: { seller_status: reply.status, seller_message: message },
+      headers: message === null ? {} : { 'x-tollway-seller-message': message },
+      seller,
+      ...(words.code !== undefined && isRequestCode(words.code) ? { clientCode: words.code } : {}),
     })
   }
 
@@ -247,6 +256,11 @@ function refuseOwnWallet({ record }: Authorization, { payTo }: Quote): void {
     message: 'The seller asks to pay the wallet that pays. Nothing was sent.',
     advice: ['Report it to the seller.'],
   })
+}
+
+function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
+  const price = `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
+  return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
 }
 
 /** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */

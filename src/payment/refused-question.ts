@@ -4,7 +4,9 @@
  */
 import { printable } from '../core/printable.ts'
 import { readBounded, type IncomingReply } from '../io/transport/upstream.ts'
-import { sellerMessage } from './seller-message.ts'
+import { readSellerWords } from '../core/x402/seller-words.ts'
+import { headerOf } from './read-challenge.ts'
+import { sellerAnswer } from './seller-message.ts'
 import { SellerUnavailableError } from './send-unpaid.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
@@ -55,7 +57,9 @@ export function isRefusal(status: number): boolean {
 export async function refusedQuestion(answer: IncomingReply, url: string): Promise<QuestionRefusedError> {
   const { status } = answer
   const body = await readBounded(answer.body, MAX_BODY_BYTES, BODY_MS).catch(() => undefined)
-  const words = body && sellerMessage(body.bytes, undefined)
+  const words = readSellerWords((name) => headerOf(answer, name), body?.bytes ?? Buffer.alloc(0))
+  const seller = sellerAnswer(status, words)
+  const { message } = seller
   const { what, advice } = REDIRECTS.has(status)
     ? redirected(answer, url)
     : (REFUSALS.get(status) ?? { what: 'refuses the request', advice: 'Correct api_base.' })
@@ -66,8 +70,9 @@ export async function refusedQuestion(answer: IncomingReply, url: string): Promi
     {
       advice: [advice],
       waitHelps: false,
-      details: { seller_status: status, seller_message: words ?? null },
-      headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
+      details: { seller_status: status, seller_message: message },
+      headers: message === null ? {} : { 'x-tollway-seller-message': message },
+      seller,
     },
   )
 }

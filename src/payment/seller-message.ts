@@ -1,11 +1,16 @@
-/** The seller's own words about a failed payment: cleaned for a header and the audit record, never put into an error message. */
-import type { Receipt } from '../core/x402/x402.ts'
+/** The seller's own words about a failed payment: cleaned for `error.seller`, a header and the audit record, never part of our own message. */
+import type { SellerAnswer } from '../core/errors.ts'
+import type { SellerWords } from '../core/x402/seller-words.ts'
 import { printable } from '../core/printable.ts'
 import { property } from '../core/property.ts'
 
-/** The receipt's reason, else the text of an OpenAI-shaped or x402 v1 error body; printable ASCII, at most 256 characters. */
-export function sellerMessage(body: Buffer, receipt: Receipt | undefined): string | undefined {
-  return cleanedMessage(receipt?.errorReason ?? errorText(body.toString('utf8')) ?? '')
+/** A seller's answer as clients are told it: its words cleaned, since a code too may carry what is not for them. */
+export function sellerAnswer(status: number, { code, message }: SellerWords): SellerAnswer {
+  return {
+    status,
+    code: cleanedMessage(code ?? '') ?? null,
+    message: cleanedMessage(message ?? '') ?? null,
+  }
 }
 
 /** Words of a seller's without secrets, printable, at most 256 characters; `undefined` where nothing is left of them. */

@@ -90,7 +90,7 @@ export class SellerUnavailableError extends TollwayError {
     what: string,
     reason: string,
     cause?: unknown,
-    more: Pick<TollwayErrorParameters, 'advice' | 'details' | 'headers' | 'waitHelps'> = {},
+    more: Pick<TollwayErrorParameters, 'advice' | 'details' | 'headers' | 'seller' | 'waitHelps'> = {},
   ) {
     super({
       ...more,

@@ -6,6 +6,7 @@ import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
 import { signed } from '../store/samples.ts'
+import { encodeBase64Json } from '../../src/core/x402/x402.ts'
 import { offerV2 } from '../kit/quotes.ts'
 import { challenge, NOW, receiptOf, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
 
@@ -104,6 +105,44 @@ describe('a paid call', () => {
       reason: 'settlement_pending',
       transaction,
     })
+  })
+
+  it("tells the seller's reason, its code and status in the body, with advice", async () => {
+    const required = { x402Version: 2, error: 'invalid_exact_evm_insufficient_balance', accepts: [offerV2] }
+    const engine = await startEngine({
+      seller: () => reply(402, '{}', { 'payment-required': encodeBase64Json(required) }),
+    })
+    const error = await pay(engine)
+    if (!(error instanceof TollwayError)) throw new Error('was not refused')
+    expect(error.toBody().error).toMatchObject({
+      code: 'payment_rejected',
+      seller: {
+        status: 402,
+        code: 'invalid_exact_evm_insufficient_balance',
+        message: 'invalid_exact_evm_insufficient_balance',
+      },
+      message: expect.stringMatching(/wallet 0x0{38}bb holds less than 0\.001 USDC on base-sepolia/),
+    })
+  })
+
+  it.each([400, 413, 422, 500])(
+    'keeps the code of a prompt that is too long (status %i), and none that would mislead',
+    async (status) => {
+      const codeAfter = async (code: string): Promise<string | undefined> => {
+        const body = JSON.stringify({ error: { message: 'no', code } })
+        const error = await pay(await startEngine({ seller: () => reply(status, body) }))
+        return error instanceof TollwayError ? error.toBody().error.code : undefined
+      }
+      expect(await codeAfter('context_length_exceeded')).toBe('context_length_exceeded')
+      expect(await codeAfter('rate_limit_exceeded')).toBe('seller_error')
+      expect(await codeAfter('insufficient_quota')).toBe('seller_error')
+    },
+  )
+
+  it("rule 8: takes a signature out of the seller's words", async () => {
+    const body = JSON.stringify({ detail: [{ msg: `bad signature 0x${'ab'.repeat(65)}` }] })
+    const error = await pay(await startEngine({ seller: () => reply(400, body) }))
+    expect(error instanceof TollwayError && error.seller?.message).toBe('bad signature [removed]')
   })
 
   it('rule 4: keeps the payment counted when no answer comes back', async () => {

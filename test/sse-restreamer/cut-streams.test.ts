@@ -213,7 +213,11 @@ describe.each(PROTOCOLS)('a paid stream of $endpoint', (protocol) => {
           })
           const answer = await ask(url)
           expect(answer.message.statusCode).toBe(400)
-          expect(await answer.text()).not.toContain('GPU')
+          const body = JSON.parse(await answer.text()) as { error: { message: string; seller?: object } }
+          expect(body.error.message).not.toContain('GPU')
+          expect(body.error.seller).toEqual(
+            words === undefined ? undefined : { status: 200, code: null, message: words },
+          )
           expect(error()).toMatchObject({
             code: 'paid_not_delivered',
             headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
