@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
-import { setResponseHeaders } from './http/response-headers.ts'
+import { setNoSniff, setResponseHeaders } from './http/response-headers.ts'
 import { spentOf } from '../src/core/request/exchange.ts'
 import { printable } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
@@ -117,6 +117,7 @@ function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anth
   setResponseHeaders(res, exchange)
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
   if (error.status < 500 && error.status !== 429) res.setHeader('x-should-retry', 'false')
+  setNoSniff(res)
   res.setHeader('content-type', 'application/json')
   res.setHeader('cache-control', 'no-store')
   const body = Buffer.from(JSON.stringify(errorBody(error, anthropic)))

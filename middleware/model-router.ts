@@ -43,10 +43,10 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     if (model === undefined) {
       throw new ConfigError('modelRouter() found no model: mount readBody() before it.')
     }
-    const facts = { caller, header: headersOf(req) }
+    const mayUse = (name: string): boolean => allowedModels.some((pattern) => matchesPattern(pattern, name))
+    const facts = { caller, header: headersOf(req), mayUse }
     // An alias that may be used is enough, and so is the model it stands for.
-    const named = [model, routes.resolve(model)]
-    const allowed = allowedModels.some((pattern) => named.some((name) => matchesPattern(pattern, name)))
+    const allowed = mayUse(model) || mayUse(routes.resolve(model))
     const candidates: Candidate[] = allowed ? routes.match(model, facts) : []
     if (allowed && candidates.length === 0 && fallback) {
       candidates.push({ route: fallback, remoteModel: routes.resolve(model) })

@@ -78,7 +78,20 @@ function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayErro
       'Open the address directly or call it from a program.',
     ])
   }
+  if (isFormOfBrowser(req) && origin === undefined) {
+    return refuse('A browser sent a form without saying which page it came from.', [
+      'Call it from a program; one that names itself as a browser must send an Origin header of this gateway.',
+    ])
+  }
   return undefined
+}
+
+/** The one kind of body that a page may send to any address without asking, and that model endpoints take. */
+function isFormOfBrowser({ headers }: Request): boolean {
+  const isForm = /^\s*multipart\//i.test(headers['content-type'] ?? '')
+  return (
+    isForm && (headers['sec-fetch-site'] !== undefined || /^mozilla\//i.test(headers['user-agent'] ?? ''))
+  )
 }
 
 /** Node keeps the first of several Host headers; another part of the way may have gone by the last. */

@@ -28,6 +28,11 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
 }
 
+/** Keeps browsers from guessing at the type of a body: what a seller or a client wrote must not run as a page. */
+export function setNoSniff(res: ServerResponse): void {
+  res.setHeader('x-content-type-options', 'nosniff')
+}
+
 /** What is told behind a stream: its headers went out before it was known. */
 export function trailersOf(exchange: Exchange): Record<string, string> {
   const { charge } = exchange.payment

@@ -1,12 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import type { Exchange } from '../../src/core/request/exchange.ts'
-import { setResponseHeaders } from './response-headers.ts'
+import { setNoSniff, setResponseHeaders } from './response-headers.ts'
 
 /** Answers with JSON that must not be cached; a HEAD request gets the headers only, as Node sees to. */
 export function sendJson(res: ServerResponse, exchange: Exchange, status: number, value: unknown): void {
   setResponseHeaders(res, exchange)
   const body = Buffer.from(JSON.stringify(value))
   res.statusCode = status
+  setNoSniff(res)
   res.setHeader('content-type', 'application/json')
   res.setHeader('content-length', body.length)
   res.setHeader('cache-control', 'no-store')

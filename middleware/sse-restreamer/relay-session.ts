@@ -6,7 +6,7 @@ import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import type { Timers } from '../../src/core/timers.ts'
-import { setResponseHeaders, trailersOf } from '../http/response-headers.ts'
+import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-headers.ts'
 import { printable } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
 import { abandon, ClientSink, watchBody } from './relay-body.ts'
@@ -200,6 +200,7 @@ export class RelaySession {
     if (this.left || res.headersSent) return
     res.statusCode = this.reply.status
     setRelayedHeaders(res, this.reply)
+    if (this.reply.kind === 'paid') setNoSniff(res)
     for (const [name, value] of Object.entries(overrides)) {
       if (value === undefined) res.removeHeader(name)
       else res.setHeader(name, value)

@@ -13,8 +13,11 @@ const FIELD = new Set(['dry_run'])
 export function isDryRun({ request, endpoint }: Pick<Exchange, 'request' | 'endpoint'>): boolean {
   // Other APIs may give the field a meaning of their own.
   if (endpoint === DIRECT_ENDPOINT) return false
-  const field = membersOf(request).find(({ key }) => key === 'dry_run')
-  return field !== undefined && request.body?.toString('utf8', field.valueStart, field.valueEnd) === 'true'
+  // Keys are compared decoded, and of several any one counts: a request that says so anywhere must not be paid.
+  return membersOf(request).some(
+    ({ key, valueStart, valueEnd }) =>
+      key === 'dry_run' && request.body?.toString('utf8', valueStart, valueEnd) === 'true',
+  )
 }
 
 /** The body as a seller gets it: the field is ours. */

@@ -372,3 +372,27 @@ describe('what is sent', () => {
     )
   })
 })
+
+test.each([
+  ['that cannot be reached', 'fallbacks', status(503)],
+  [
+    'that refuses the text',
+    'content_policy_fallbacks',
+    status(400, {}, '{"error":{"code":"content_filter","message":"no"}}'),
+  ],
+])('a caller limited to a model %s is not served by another one', async (_what, kind, reply) => {
+  process.env['ROUTING_CALLER'] = 'key-of-the-caller'
+  const cheap = await upstream(reply)
+  const dear = await upstream(selling('90000'))
+  const gateway = await start({
+    callers: [{ id: 'limited', key: '${env:ROUTING_CALLER}', models: ['cheap'] }],
+    model_list: [
+      { model_name: 'cheap', api_base: cheap.apiBase },
+      { model_name: 'dear', api_base: dear.apiBase, payer: 'base' },
+    ],
+    router: { [kind]: [{ cheap: ['dear'] }], num_retries: 0 },
+  })
+  const answer = await ask(gateway.url, { model: 'cheap' }, { authorization: 'Bearer key-of-the-caller' })
+  expect(answer.status).toBe(kind === 'fallbacks' ? 503 : 400)
+  expect(dear.requests).toEqual([])
+})

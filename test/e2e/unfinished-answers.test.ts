@@ -99,3 +99,15 @@ test('20 kB of headers that clients need reach none of them, and the answer does
   const size = [...response.headers].reduce((sum, [name, value]) => sum + name.length + value.length + 4, 0)
   expect(size).toBeLessThan(10_000)
 })
+
+test('no browser guesses at the type of JSON: answers, errors and lists', async () => {
+  const answers = [
+    await ask(tollway.url, { model: 'paid/m' }),
+    await ask(tollway.url, { model: 'unknown' }),
+    await fetch(`${tollway.url}/v1/models`),
+    await fetch(`${tollway.url}/health/ready`),
+  ]
+  expect(answers.map(({ headers: got }) => got.get('x-content-type-options'))).toEqual(
+    Array(4).fill('nosniff'),
+  )
+})

@@ -110,3 +110,27 @@ describe('originGuard', () => {
     expect(() => originGuard({ hosts: ['a:8402'] })).toThrow(/hosts\.0: write the host name only/)
   })
 })
+
+describe('a form without Origin', () => {
+  const form = { 'content-type': 'multipart/form-data; boundary=x' }
+
+  it.each<[string, Record<string, string>]>([
+    ['by its fetch metadata', { 'sec-fetch-site': 'none' }],
+    ['by its name', { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/150.0' }],
+    ['whatever the spelling of the type', { 'content-type': 'Multipart/Mixed', 'user-agent': 'mozilla/4.0' }],
+  ])('is refused from a browser, known %s', async (_how, headers) => {
+    const port = await serve(bare(originGuard(), tellExchange))
+    const answer = await send(port, { method: 'POST', headers: { host: 'localhost', ...form, ...headers } })
+    expect([answer.status, codeOf(answer)]).toEqual([403, 'origin_not_allowed'])
+  })
+
+  it.each<[string, Record<string, string>]>([
+    ['a program', { 'user-agent': 'OpenAI/JS 7.15.0' }],
+    ["Node's fetch", { 'user-agent': 'node', 'sec-fetch-mode': 'cors' }],
+    ['a page of ours', { 'user-agent': 'Mozilla/5.0', origin: 'http://localhost' }],
+  ])('is served from %s', async (_who, headers) => {
+    const port = await serve(bare(originGuard(), tellExchange))
+    const answer = await send(port, { method: 'POST', headers: { host: 'localhost', ...form, ...headers } })
+    expect(answer.status).toBe(200)
+  })
+})

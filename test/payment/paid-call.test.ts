@@ -295,3 +295,30 @@ describe('a paid call', () => {
     expect(Buffer.concat(chunks).toString()).toBe(`{"echo":"${'*'.repeat(80)}"}`)
   })
 })
+
+describe('a budget with window: request', () => {
+  const each = { name: 'each', window: 'request', timezone: 'UTC' } as const
+
+  it('rule 2: refuses a payment over its limit before anything is signed', async () => {
+    const engine = await startEngine({ seller: () => reply(200), budgets: [{ ...each, limit: 999n }] })
+    expect(await pay(engine)).toMatchObject({ code: 'budget_exhausted' })
+    expect(engine.paid()).toEqual([])
+    expect(await engine.store.charges()).toEqual([])
+  })
+
+  it('rule 2: lets any number of payments within its limit through, since nothing adds up', async () => {
+    const engine = await startEngine({ seller: () => reply(200), budgets: [{ ...each, limit: 1000n }] })
+    for (let n = 0; n < 3; n += 1) expect(await pay(engine)).toBeUndefined()
+    expect(engine.paid()).toHaveLength(3)
+  })
+
+  it('rule 2: refuses beside a budget of another window that has room, and takes nothing from it', async () => {
+    const day = { ...BUDGET, limit: 10_000n }
+    const engine = await startEngine({
+      seller: () => reply(200),
+      budgets: [day, { ...each, per: 'seller', limit: 999n }],
+    })
+    expect(await pay(engine)).toMatchObject({ code: 'budget_exhausted' })
+    expect(await engine.ledger.budgets([day])).toMatchObject([{ totals: { spent: 0n, held: 0n } }])
+  })
+})

@@ -70,6 +70,32 @@ describe('aliases, conditions and fallbacks', () => {
     ])
   })
 
+  test("a fallback that the caller may not use is none, by its own name or its alias's", () => {
+    const models = ['cheap', 'dear', 'fair', 'listed']
+    const fallbacks = new Map([['cheap', ['dear', 'alias', 'fair']]])
+    const table = compileRoutes(
+      models.map((name) => route(name)),
+      fallbacks,
+      { aliases: new Map([['alias', 'listed']]), contextWindowFallbacks: fallbacks },
+    )
+    const names = (allowed: readonly string[]): string[][] => {
+      const limited = {
+        caller: 'a',
+        header: () => undefined,
+        mayUse: (name: string) => allowed.includes(name),
+      }
+      return [table.match('cheap', limited), table.fallbacks('cheap', 'context_window', limited)].map(
+        (found) => found.map((one) => one.route.modelName),
+      )
+    }
+    expect(names(['cheap'])).toEqual([['cheap'], []])
+    expect(names(['cheap', 'alias'])).toEqual([['cheap', 'listed'], ['listed']])
+    expect(names(['cheap', 'listed', 'fair'])).toEqual([
+      ['cheap', 'listed', 'fair'],
+      ['listed', 'fair'],
+    ])
+  })
+
   test('each kind of failure has its own fallbacks', () => {
     const table = compileRoutes([route('m'), route('long'), route('open')], new Map(), {
       contextWindowFallbacks: new Map([['m', ['long']]]),

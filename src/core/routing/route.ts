@@ -96,6 +96,8 @@ export interface RouteFacts {
   readonly caller: string
   /** @param name in lower case */
   header(name: string): string | undefined
+  /** Whether the caller may use a model; without it, every model. */
+  mayUse?(model: string): boolean
 }
 
 /** Why the candidates of a model could not serve a request, so that its fallback models are tried. */
@@ -181,7 +183,10 @@ export function compileRoutes(
     const pattern = own[0]?.route.modelName
     const listed = kinds[kind].get(name) ?? kinds[kind].get(model) ?? kinds[kind].get(pattern ?? '') ?? []
     let rank = (own.at(-1)?.rank ?? -1) + 1
-    return listed.flatMap((target) => {
+    // A fallback is a model too: what the caller may not ask for is not paid for on its behalf.
+    const mayUse = (target: string): boolean =>
+      facts?.mayUse === undefined || facts.mayUse(target) || facts.mayUse(resolve(target))
+    return listed.filter(mayUse).flatMap((target) => {
       const found = direct(target, facts, rank)
       rank = (found.at(-1)?.rank ?? rank - 1) + 1
       return found
