@@ -1,4 +1,4 @@
-/** The admin key, wherever it is asked for: wrong ones are counted in one place, so that no path is there to try them faster. */
+/** Checks the admin key everywhere. Failures are counted in one place, so that no path allows faster guessing. */
 import { timingSafeEqual } from 'node:crypto'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { TollwayError } from '../../core/errors.ts'
@@ -32,7 +32,7 @@ export class AdminKey {
 
   /**
    * Compares, one request after another: those that come at once must not all be compared before the first failure counts.
-   * @param wrong what whoever sent another key is told
+   * @param wrong makes the error for a client with a wrong key
    * @throws TollwayError what `wrong` makes, or `too_many_attempts`
    */
   async compare(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
@@ -42,7 +42,7 @@ export class AdminKey {
   }
 
   async #attempt(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
-    // Behind a proxy all share its address: what a client says of its own is its own word.
+    // Behind a proxy all clients share its address; what a client claims about its own cannot be trusted.
     const counters = [
       { counter: this.#failures, name: req.socket.remoteAddress ?? 'unknown', most: MAX_FAILURES },
       { counter: this.#allFailures, name: 'all', most: MAX_ALL_FAILURES },

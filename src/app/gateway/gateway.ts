@@ -52,7 +52,7 @@ export interface Gateway {
   /** Starts listening at the configured address. */
   listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
   /**
-   * Stops accepting, lets running requests finish up to the shutdown deadline, and books everything.
+   * Stops accepting, lets running requests finish up to the shutdown deadline, and records everything.
    * Calls after the first wait for the same end.
    */
   close(): Promise<void>
@@ -65,9 +65,9 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly writeLog?: ((line: string) => void) | undefined
   /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
   readonly env?: Environment | undefined
-  /** Where whoever started it chooses the address, for the advice when it is taken; default the configuration and --listen. */
+  /** Where the address is configured, for the advice when it is taken; default the configuration and --listen. */
   readonly addressFrom?: string | undefined
-  /** Handlers behind the door and before everything that is served, e.g. paths of a program that the gateway stands in for. */
+  /** Handlers after the origin guard and before everything else, such as the paths of a program that the gateway replaces. */
   readonly first?: ((parts: GatewayParts) => readonly Handler[]) | undefined
 }
 

@@ -1,4 +1,4 @@
-/** The metrics on a port of their own: what scrapes them need not reach the gateway that can pay. */
+/** The metrics on a separate port: a scraper then needs no access to the gateway that can pay. */
 import { createServer } from 'node:http'
 import express from 'express'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
@@ -15,7 +15,7 @@ export interface MetricsListenerSetup {
   readonly metrics: MetricsSource
   /** SHA-256 of the token, lower-case hex. */
   readonly tokenDigest: string | undefined
-  /** Host names served beside localhost. */
+  /** Host names served in addition to localhost. */
   readonly hosts: readonly string[]
   readonly log: Log
 }

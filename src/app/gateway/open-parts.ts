@@ -1,4 +1,4 @@
-/** Opens what the middlewares work with: books, payers, transport, metrics. One set per gateway; two never meet. */
+/** Opens the dependencies of the middlewares: ledger, payers, transport, metrics. Each gateway has its own set. */
 import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import type { Dispatcher } from 'undici'
@@ -48,22 +48,22 @@ import { openSpendPage } from './open-spend-page.ts'
 import { chainOutflow, openTotals } from '../wiring/open-totals.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
 
-/** How often this process tells the store that it lives, and looks for dead ones (rule 10). */
+/** How often this process renews its heartbeat in the store and looks for dead processes (rule 10). */
 const HEARTBEAT_MS = 5_000
 
-/** Seams for tests and for programs that bring their own parts. */
+/** Dependencies that tests or embedding programs replace. */
 export interface PartOverrides {
   readonly clock?: Clock | undefined
   readonly random?: RandomBytes | undefined
-  /** Told about everything that happens, beside the metrics. */
+  /** Receives every event, in addition to the metrics. */
   readonly observers?: readonly Observer[] | undefined
-  /** The Prometheus registry that the metrics are added to; default one of their own. */
+  /** The Prometheus registry for the metrics; default a new one. */
   readonly registry?: Registry | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
   /** Finds the addresses of sellers where `policy.block_private_networks` is on. */
   readonly lookup?: LookupAll | undefined
-  /** Payers beside the configured ones; of one name this one wins. */
+  /** Payers in addition to the configured ones; they take precedence over those of the same name. */
   readonly payers?: ReadonlyMap<string, Provider> | undefined
   /** Put between the ledger and its store, for programs that watch it or let it fail. */
   readonly wrapStore?: ((store: Store) => Store) | undefined
@@ -71,7 +71,7 @@ export interface PartOverrides {
   readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
   /** Waits between looks in the background. */
   readonly timers?: Timers | undefined
-  /** Told about what fails in the background. */
+  /** Called with failures of background work. */
   readonly log?: Log | undefined
 }
 
@@ -84,7 +84,7 @@ export interface GatewayParts {
   readonly metrics: Metrics
   /** Reads by itself what a scrape cannot wait for; may be asked to read now. */
   readonly gauges: Gauges
-  /** Holds the sums of ledger, audit file and metrics against each other; may be asked for a look of its own. */
+  /** Compares the totals of ledger, audit file and metrics; can be run on request. */
   readonly sums: TotalsCheck
   readonly payers: ReadonlyMap<string, Provider>
   /** Those of them that pay from pools, by name. */
@@ -92,13 +92,13 @@ export interface GatewayParts {
   readonly upstream: Upstream
   /** The paid calls on their way. */
   readonly running: CallsInFlight
-  /** Runs by itself; may be asked for a run of its own. */
+  /** Runs on a timer; can be run on request. */
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
   readonly modelRouter: ModelRouterOptions
   /** What requests cost of late. */
   readonly prices: PriceBook
-  /** What sellers list of their models. */
+  /** The models that sellers list. */
   readonly catalogue: Catalogues
   readonly idempotency: IdempotencyOptions
   readonly budgetGuard: BudgetGuardOptions
@@ -264,7 +264,7 @@ export async function openParts(
   }
 }
 
-/** What watches must not change what happens: an error after a payment would make a client pay again. */
+/** An observer must not change the outcome: an error after a payment would make a client pay again. */
 function harmless(observer: Observer, log: Log): Observer {
   return (event) => {
     try {

@@ -66,7 +66,7 @@ function sorted(names: readonly string[]): string[] {
   return [...new Set(names)].toSorted()
 }
 
-/** A row for each wallet and network: without a balance where no node tells it. */
+/** One row per wallet and network, without a balance if no node reports it. */
 function walletFunds(
   payers: ReadonlyMap<string, Provider>,
   readings: readonly WalletReading[],

@@ -1,4 +1,4 @@
-/** How the gateway stops: nothing new, what runs may finish, and a call whose payment was sent is answered before it is cut. */
+/** Shutdown: accepts nothing new, lets running requests finish, and answers a call whose payment was sent before cutting it. */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'

@@ -1,7 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 
-/** Tells once when a seller's list of models cannot be read, and once when it can again. */
+/** Logs once when a seller's list of models cannot be read, and once when it can again. */
 export function catalogueLog(log: Log): Observer {
   const failing = new Set<string>()
   return (event) => {

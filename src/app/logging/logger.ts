@@ -29,7 +29,7 @@ const BEARER = /\b(Bearer|Basic)\s+[\w.~+/=-]+/gi
 const USER_INFO = /(https?:\/\/)[^/\s"'@]+@/gi
 const CENSOR = '[redacted]'
 
-/** Shorter ones would take ordinary words out of the log. */
+/** Shorter secrets would remove ordinary words from the log. */
 const MIN_SECRET = 6
 
 /** Makes the log. Lines are written at once: a crash loses none. */
@@ -50,14 +50,14 @@ export function createLogger(options: LoggerOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       serializers: { err: errorFields },
       ...(contexts ? { mixin: () => ({ requestId: contexts.getStore()?.requestId }) } : {}),
-      // What is said of a request by name goes before where it is said.
+      // The request's own fields take precedence over its context.
       mixinMergeStrategy: (own: object, mixed: object) => ({ ...mixed, ...own }),
     },
     destination,
   )
 }
 
-/** The secrets a configuration holds. Wallet keys are not among them: they never reach this thread (rule 8). */
+/** The secrets in a configuration. Wallet keys are not among them: they never reach this thread (rule 8). */
 export function secretsOf(
   config: Pick<ResolvedConfig, 'upstream' | 'routes' | 'chains' | 'audit'>,
 ): string[] {
@@ -96,7 +96,7 @@ export function redactor(secrets: readonly string[]): (line: string) => string {
   }
 }
 
-/** An error's own words and place; properties a library hung on it (requests, headers) are left out. */
+/** An error's message and stack; properties that a library attached to it (requests, headers) are omitted. */
 function errorFields(error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const { type, message, stack } = stdSerializers.err(error)

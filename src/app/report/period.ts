@@ -1,4 +1,4 @@
-/** Which time a report is about. */
+/** The period of a report. */
 import { DateTime } from 'luxon'
 import { calendarWindow } from '../../core/budget/calendar.ts'
 import { ConfigError } from '../../core/errors.ts'
@@ -12,7 +12,7 @@ export interface Period {
   readonly until: number
 }
 
-/** What the command line says. */
+/** The period as given on the command line. */
 export interface PeriodOptions {
   /** The current one; with `back` an earlier one. Default month. */
   readonly unit?: PeriodUnit | undefined

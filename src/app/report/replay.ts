@@ -1,7 +1,6 @@
 /**
- * What another policy would have done with the same payments: each charge of the ledger is asked for again, in the order of
- * the reservations, through the same store and the same budget arithmetic as a gateway uses, and is given back when it
- * was given back.
+ * What another policy would have done with the same payments. Each charge of the ledger is requested again, in the order of the
+ * reservations, from a store with a gateway's own budget arithmetic, and is released when the original was.
  */
 import { findAsset, type Asset } from '../../core/money/assets.ts'
 import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget/budget.ts'
@@ -29,16 +28,16 @@ export interface Refusal {
   readonly budget?: string | undefined
 }
 
-/** Payments and their worth. */
+/** Number and value of payments. */
 export interface Worth {
   readonly charges: number
-  /** Micro-USD, as the other policy values the asset. */
+  /** Micro-USD, at the other policy's price of the asset. */
   readonly microUsd: bigint
 }
 
 /** What the other policy would have done with the payments of a period. */
 export interface ReplayResult {
-  /** What was paid then: settled, uncertain, or on its way. */
+  /** Actual payments: settled, uncertain, or in flight. */
   readonly paid: Worth
   readonly allowed: Worth
   readonly refused: readonly (Refusal & Worth)[]
@@ -46,7 +45,7 @@ export interface ReplayResult {
   readonly examples: readonly (Refusal & { readonly charge: string })[]
 }
 
-/** What a replay cannot know, in words for people. */
+/** The assumptions of a replay, for people. */
 export const ASSUMPTIONS: readonly string[] = [
   'Every payment of the ledger is asked for again at the instant it was reserved, at the price it had.',
   'Requests that were refused then are not in the ledger: a looser policy shows no payments that were never made.',
@@ -57,7 +56,7 @@ export const ASSUMPTIONS: readonly string[] = [
 
 const MAX_EXAMPLES = 100
 
-/** Since when charges matter: sums of windows that were running when the period began. */
+/** The start of the charges to read: windows that were open when the period began count earlier charges. */
 export function replaySince(rules: readonly BudgetRule[], { since }: Period): number {
   const starts = rules.map(({ window, lengthMs, timezone }) =>
     lengthMs === undefined ? windowAt(window, timezone, since).start : since - lengthMs,
@@ -67,7 +66,7 @@ export function replaySince(rules: readonly BudgetRule[], { since }: Period): nu
 
 /**
  * @param charges oldest first, from {@link replaySince} on
- * @param period what is told; charges before it only fill the windows
+ * @param period the period to report; charges before it only fill the windows
  */
 export async function replay(
   charges: AsyncIterable<Charge>,
@@ -108,7 +107,7 @@ function plus(sum: Worth, { microUsd = 0n }: Pick<ChargeTerms, 'microUsd'>): Wor
   return { charges: sum.charges + 1, microUsd: sum.microUsd + microUsd }
 }
 
-/** The terms anew, valued as the other configuration values the asset. */
+/** The terms again, at the other configuration's price of the asset. */
 function termsOf(charge: Charge, assets: readonly Asset[]): ChargeTerms {
   const {
     state: _s,
@@ -152,7 +151,7 @@ async function reserve(
   return result.ok ? undefined : { code: 'budget_exhausted', budget: result.claim.budget }
 }
 
-/** Frees what was freed then: all of it, or what an `upto` seller did not take. */
+/** Releases what was released then: all of it, or the part that an `upto` seller did not take. */
 async function giveBack(store: Store, charge: Charge): Promise<void> {
   const { id, updatedAt: at, charged, authorization, reservedAt } = charge
   if (charged === undefined || !authorization) {
@@ -163,7 +162,7 @@ async function giveBack(store: Store, charge: Charge): Promise<void> {
   await store.move(id, { to: 'settled', at, reason: 'replayed', proof: 'chain', charged })
 }
 
-/** Reservations of which all or a part was given back, by when: a sorted list, as most are within seconds. */
+/** Reservations that were fully or partly released, sorted by time; most were within seconds. */
 class Returns {
   readonly #waiting: Charge[] = []
 
@@ -172,7 +171,7 @@ class Returns {
     this.#waiting.splice(place, 0, charge)
   }
 
-  /** Takes out those given back at or before an instant. */
+  /** Removes those released at or before a time. */
   until(at: number): Charge[] {
     const end = this.#waiting.findIndex((other) => other.updatedAt > at)
     return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)

@@ -1,9 +1,9 @@
-/** What was spent, by whatever it is asked for: exact sums in smallest units and micro-USD. */
+/** Spending, grouped by any dimension: exact sums in smallest units and micro-USD. */
 import { takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Usage } from '../../core/stream/usage.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'
 
-/** What a report can be broken down by, in the words of the command line. */
+/** The dimensions of a report, as named on the command line. */
 export const DIMENSIONS = [
   'day',
   'week',
@@ -19,32 +19,32 @@ export const DIMENSIONS = [
 /** One of {@link DIMENSIONS}. */
 export type Dimension = (typeof DIMENSIONS)[number]
 
-/** One row. Money of one asset: sums of different ones have no unit but USD. */
+/** One row, for one asset: amounts of different assets only add up in USD. */
 export interface SpendingRow {
   /** A value for each dimension, in their order. */
   readonly keys: readonly string[]
   readonly asset: string
   readonly decimals: number
-  /** Charges that count: settled, uncertain, or on their way. */
+  /** Charges that count: settled, uncertain, or in flight. */
   readonly charges: number
-  /** Settled, smallest units; of an `upto` payment what the chain proved to have been taken, where it did. */
+  /** Settled, smallest units; for `upto` payments the amount proven on chain, once it is known. */
   readonly spent: bigint
   /** Likewise, micro-USD; assets without a USD value add nothing. */
   readonly spentMicroUsd: bigint
-  /** What was signed for the settled ones, smallest units: more than `spent` where less was taken. */
+  /** The signed amount of the settled charges, smallest units; above `spent` if a seller took less. */
   readonly signed: bigint
   readonly signedMicroUsd: bigint
-  /** Neither proven spent nor proven unspent, or on its way; smallest units. Counts as spent. */
+  /** In flight, or with an unknown outcome; smallest units. Counts as spent. */
   readonly open: bigint
   readonly openMicroUsd: bigint
-  /** Charges that were given back. */
+  /** Charges that were released. */
   readonly released: number
-  /** Tokens of the answers that the other charges paid for, where the answer told them. */
+  /** Tokens of the responses paid by the other charges, if the response reported them. */
   readonly inputTokens: number
   readonly outputTokens: number
 }
 
-/** A charge, and the tokens of its answer where they are known. */
+/** A charge and the tokens of its response, if known. */
 export interface ReportedCharge extends Charge {
   readonly usage?: Usage | undefined
 }

@@ -10,12 +10,12 @@ const COOKIE = 'tollway_session'
 
 /** What {@link Access} works with. */
 export interface AccessOptions {
-  /** Where none is set only this machine may enter. */
+  /** Without a key only this machine may enter. */
   readonly adminKey: AdminKey
   readonly sessions: Sessions
 }
 
-/** See the file's head. One per gateway. */
+/** Access control of the spend page. One per gateway. */
 export class Access {
   readonly #adminKey: AdminKey
   readonly #sessions: Sessions
@@ -25,13 +25,13 @@ export class Access {
     this.#sessions = sessions
   }
 
-  /** Whether there is a key to sign in with. */
+  /** Whether a key is configured. */
   get hasKey(): boolean {
     return this.#adminKey.isSet
   }
 
   /**
-   * Lets a request in, by its session, by a key in `Authorization`, or because it comes from this machine and no key is set.
+   * Admits a request with a session, with a key in `Authorization`, or from this machine if no key is configured.
    * @throws TollwayError `invalid_api_key`, `too_many_attempts`
    */
   async check(req: Request): Promise<void> {
@@ -47,7 +47,7 @@ export class Access {
   }
 
   /**
-   * Begins a session for whoever knows the key.
+   * Starts a session for a client that presents the key.
    * @returns the `set-cookie` headers
    * @throws TollwayError `invalid_api_key`, `too_many_attempts`
    */
@@ -64,13 +64,13 @@ export class Access {
   }
 }
 
-/** Whether a request comes from this machine. One that came over a proxy may come from anywhere: then only a key opens. */
+/** Whether a request comes from this machine. A proxied one may come from anywhere, so it needs a key. */
 export function isLocal(req: Request): boolean {
   const { headers, socket } = req
   return !cameThroughProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
 }
 
-/** A page that made its own name resolve to this machine comes from a loopback peer too, under that name. */
+/** A page whose host name was rebound to this machine also connects from loopback, but under its own name. */
 function isLoopbackName(host: string | undefined): boolean {
   return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
 }
@@ -94,7 +94,7 @@ function tokenOf(req: Request): string | undefined {
   return pairs.find(([name]) => name === COOKIE)?.[1]
 }
 
-/** Never sent to another site, to another path, or over plain HTTP where the proxy has TLS; never readable by a script. */
+/** Never sent to another site or path, nor over plain HTTP if the proxy has TLS; never readable by scripts. */
 function cookies(req: Request, value: string, seconds: number): string[] {
   const secure = req.headers['x-forwarded-proto'] === 'https' ? '; Secure' : ''
   return ['/dashboard', '/api'].map(

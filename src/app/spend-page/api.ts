@@ -1,4 +1,4 @@
-/** The JSON behind the spend page, for programs too: docs/dashboard.md is its reference. */
+/** The JSON API of the spend page, also for other programs; docs/dashboard.md is its reference. */
 import { pipeline } from 'node:stream/promises'
 import type { ServerResponse } from 'node:http'
 import type { BudgetRule } from '../../core/budget/budget.ts'
@@ -43,7 +43,7 @@ export interface ApiOptions {
   readonly hasKey: boolean
 }
 
-/** Answers one path: with a value, sent as JSON, or by itself. */
+/** Handles one path: returns a value to send as JSON, or writes the response itself. */
 type Answer = (req: Request, res: ServerResponse, url: string) => Promise<object | undefined>
 
 /** The answers of `/api`, by path. */

@@ -1,4 +1,4 @@
-/** The files of the spend page: they lie beside this one, as written or as built, and come from nowhere else. */
+/** The files of the spend page: served from this directory, as source or as built, and from nowhere else. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
@@ -35,7 +35,7 @@ export function pageAssets(): ReadonlyMap<string, PageAsset> {
   return new Map([...chartAssets(), ...own])
 }
 
-/** The chart library, where the build has not put it beside the page. */
+/** The chart library, if the build has not copied it next to the page. */
 function chartAssets(): [string, PageAsset][] {
   const { resolve } = createRequire(import.meta.url)
   const chart = (name: string): (() => string) =>

@@ -1,12 +1,12 @@
-/** The audit records of one charge, read from the files themselves: the gateway's, and those of commands beside it. */
+/** The audit records of one charge, read from the gateway's files and from those that commands wrote next to them. */
 import { LineCutter, readFile } from '../../io/audit/audit-lines.ts'
 import { readRecord } from '../../io/audit/audit-record.ts'
 import { overAuditFiles } from '../wiring/audit-files.ts'
 
-/** A charge has a handful; a file that names one more often tells something else. */
+/** A charge has a handful of records; a file with more for one charge is not trustworthy. */
 const MAX_RECORDS = 100
 
-/** A record, and whether its hash fits what it says. */
+/** A record, and whether its hash matches its content. */
 export interface TrailRecord {
   readonly intact: boolean
   readonly record: Readonly<Record<string, unknown>>
@@ -15,7 +15,7 @@ export interface TrailRecord {
 /**
  * Finds a charge's records, in the order they were written; at most 100.
  * @param path of the gateway's file
- * @throws ConfigError when the file is gone
+ * @throws ConfigError if the file is missing
  */
 export async function auditTrail(path: string, charge: string): Promise<TrailRecord[]> {
   return await overAuditFiles(path, async (files) => {
@@ -30,7 +30,7 @@ export async function auditTrail(path: string, charge: string): Promise<TrailRec
   })
 }
 
-/** What a command began, a gateway may have finished: each in a file of its own. */
+/** A gateway may finish what a command started, each with its own file. */
 function byTime(records: readonly TrailRecord[]): TrailRecord[] {
   const time = ({ record }: TrailRecord): string => String(record['ts'])
   return records.toSorted((a, b) => (time(a) === time(b) ? 0 : time(a) < time(b) ? -1 : 1))
@@ -48,7 +48,7 @@ async function* recordsIn(file: string, charge: string): AsyncGenerator<TrailRec
   }
 }
 
-/** A record that was changed from outside is shown, and shown as that. */
+/** A record that was tampered with is shown and marked. */
 function unchecked(line: Buffer): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line.toString('utf8'))

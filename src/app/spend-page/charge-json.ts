@@ -1,9 +1,9 @@
-/** A charge as `/api/charges`, the exports and the live events tell it. */
+/** A charge as JSON, for `/api/charges`, the exports and the live events. */
 import { takenOf, type Charge } from '../../core/charge/charge.ts'
 import { formatUnits, formatUsd } from '../../core/money/money.ts'
 import type { ExplorerLink } from './explorers.ts'
 
-/** Money as strings, times in RFC 3339, what is not known as `null`. */
+/** Money as strings, times in RFC 3339, unknown values as `null`. */
 export interface ChargeJson {
   readonly charge: string
   readonly time: string
@@ -18,14 +18,14 @@ export interface ChargeJson {
   readonly seller: string
   readonly network: string
   readonly asset: string
-  /** What was signed, whole units of the asset. */
+  /** Signed amount, in whole units of the asset. */
   readonly amount: string
-  /** What was signed, smallest units of the asset. */
+  /** Signed amount, in smallest units of the asset. */
   readonly amount_atomic: string
-  /** What the chain proved to have been taken, where that is less (`upto`). */
+  /** The amount proven on chain, if it is lower (`upto`). */
   readonly charged: string | null
   readonly charged_atomic: string | null
-  /** What it counts: of what was taken where that is proven, else of what was signed. */
+  /** The amount that counts: the proven amount if known, else the signed one. */
   readonly usd: string | null
   /** Of what was signed. */
   readonly signed_usd: string | null
@@ -63,7 +63,7 @@ export const CHARGE_COLUMNS = [
   'request',
 ] as const satisfies readonly (keyof ChargeJson)[]
 
-/** Tells a charge. */
+/** Converts a charge. */
 export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
   const { transaction, network, charged } = charge
   const { microUsd } = takenOf(charge)

@@ -13,7 +13,7 @@ export interface EventStreamOptions {
   readonly maxClients?: number | undefined
   /** Between two signs of life, milliseconds; default 15,000. Proxies cut silent connections after 30 to 60 seconds. */
   readonly heartbeatMs?: number | undefined
-  /** How long one stream lasts, milliseconds; default 15 minutes. The browser comes back by itself, and is asked for its right again. */
+  /** Longest life of a stream, milliseconds; default 15 minutes. The browser then reconnects, and its access is checked again. */
   readonly lifetimeMs?: number | undefined
 }
 
@@ -80,7 +80,7 @@ export class EventStreams {
     for (const end of this.#open) end()
   }
 
-  /** The first message tells a new client where it stands, so that it can resume. */
+  /** The first message gives a new client its position, so that it can resume. */
   #missed(req: Request): readonly FeedEvent[] {
     const { feed, instance } = this.#options
     const hello = { number: feed.newest, name: 'hello', data: '{}' }

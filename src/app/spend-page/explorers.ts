@@ -2,7 +2,7 @@
 
 import { isSolanaNetwork } from '../../core/money/address.ts'
 
-/** The address of a transaction's page, or `undefined` where no explorer is known: then the hash stands alone. */
+/** URL of a transaction's page, or `undefined` without a known explorer: the hash is then shown without a link. */
 export type ExplorerLink = (network: string, transaction: string) => string | undefined
 
 /** Where the hash goes in the address of an explorer. */
@@ -17,7 +17,7 @@ const EXPLORERS: ReadonlyMap<string, string> = new Map([
   ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', 'https://solscan.io/tx/{tx}?cluster=devnet'],
 ])
 
-/** A receipt is the seller's word: what is no hash becomes no link. */
+/** A receipt comes from the seller: anything that is not a hash gets no link. */
 const HASH = /^0x[0-9a-fA-F]{64}$/
 /** A signature in base58. */
 const SIGNATURE = /^[1-9A-HJ-NP-Za-km-z]{64,88}$/

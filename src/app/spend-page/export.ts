@@ -1,4 +1,4 @@
-/** The charges of a filter as a file, a page at a time: as many as there are, in constant memory. */
+/** Exports the charges of a filter as a file, page by page: any number of charges in constant memory. */
 import { Readable } from 'node:stream'
 import { stringify } from 'csv-stringify'
 import type { Charge } from '../../core/charge/charge.ts'

@@ -1,4 +1,4 @@
-/** Puts the sums of ledger, audit file and metrics side by side, and tells when they part. */
+/** Compares the totals of ledger, audit file and metrics, and reports when they differ. */
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { isSolanaNetwork } from '../../core/money/address.ts'

@@ -107,7 +107,7 @@ function complain(error: unknown): void {
   node.hidden = false
 }
 
-/** Sums and budgets after changes. A page that nobody looks at asks when it is looked at again. */
+/** Reloads totals and budgets after changes. A hidden page waits until it is visible again. */
 const refresher = new Refresher(async () => {
   if (!document.hidden) await showView(view, false)
 })

@@ -65,7 +65,7 @@ function marks(budget: Budget, level: string, taken: number): HTMLElement[] {
   ]
 }
 
-/** The numbers stand beside it as text. */
+/** The numbers are next to it as text. */
 function bar(budget: Budget): HTMLElement {
   const limit = amount(budget, 'limit')
   const soft = softOf(budget)

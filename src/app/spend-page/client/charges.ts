@@ -21,7 +21,7 @@ export class ChargeTable {
   #filtered = false
   /** Rows went because there were too many: older pages would not follow the last one. */
   #cut = false
-  /** What changed since the rows were laid out, by charge: only how it stands last is shown. */
+  /** Changes since the rows were drawn, by charge: only the latest state is shown. */
   readonly #changes = new Map<string, ChargeView>()
   #laying: ReturnType<typeof setTimeout> | undefined
   #pause = TOGETHER_MS
@@ -142,7 +142,7 @@ export class ChargeTable {
   }
 }
 
-/** The label of a state: words, a colour and a shape, each enough by itself. */
+/** The label of a state: text, colour and shape, each sufficient on its own. */
 export function stateNode({ state, proof, reason }: ChargeView): HTMLElement {
   const detail = proof ?? (state === 'uncertain' || state === 'released' ? reason : null)
   return make(

@@ -88,7 +88,7 @@ interface Answers {
   '/api/audit': Trail
 }
 
-/** Asks for one answer. @throws Error with the words of the gateway */
+/** Requests one path. @throws Error with the gateway's message */
 export async function load<K extends keyof Answers>(
   path: K,
   query: URLSearchParams = new URLSearchParams(),

@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
 /** Small helpers around the document. Text only ever becomes text: nothing here parses HTML. */
 
-/** What {@link make} may set beside the content. */
+/** Attributes that {@link make} may set. */
 export interface Attributes {
   readonly [name: string]: string | undefined
 }
 
-/** Something that can stand inside an element; `undefined` is left out. */
+/** Content of an element; `undefined` is left out. */
 export type Content = Node | string | undefined
 
 /** Makes an element. */

@@ -80,7 +80,7 @@ export class FilterForm {
   readonly #by = find('by', HTMLSelectElement)
   readonly #changed: (view: View) => void
 
-  /** @param changed told when somebody chose another view */
+  /** @param changed called when the user chooses another view */
   constructor(changed: (view: View) => void) {
     this.#changed = changed
     this.#form.addEventListener('submit', (event) => event.preventDefault())

@@ -1,6 +1,6 @@
 /** How money, times and names are written. Money comes as exact decimal text, and only {@link addUsd} computes with it. */
 
-/** Decimal places every USD amount of the page has, so that the points stand under each other. */
+/** Decimal places of every USD amount on the page, so that the decimal points line up. */
 const PLACES = 6
 
 /** USD text with six places and grouped thousands: `1234.5` is `$1,234.500000`. */

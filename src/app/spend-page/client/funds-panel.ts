@@ -4,7 +4,7 @@ import type { FundsView } from './data.ts'
 import { find, make } from './dom.ts'
 import { host, shorten, shortUsd } from './format.ts'
 
-/** Shows the funds; what nobody watches says what would be there. */
+/** Shows the funds, or explains what would be shown if they were watched. */
 export function showFunds({ wallets, pools }: FundsView): void {
   find('funds', HTMLElement).replaceChildren(
     ...(wallets === null || wallets.length === 0

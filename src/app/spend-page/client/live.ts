@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Keeps the page up to date: the stream of events, and looks from time to time where there is none. */
+/** Keeps the page up to date: with the event stream, and by polling if there is none. */
 import type { ChargeView } from './data.ts'
 import { find, say } from './dom.ts'
 
@@ -11,7 +11,7 @@ export interface LiveListener {
   readonly reload: () => void
 }
 
-/** Time moves the range on, and other processes on the same ledger tell this one nothing. */
+/** The time range moves on, and other processes on the same ledger send no events to this gateway. */
 const RELOAD_MS = 30_000
 /** Where there is no stream. */
 const POLL_MS = 10_000
@@ -21,7 +21,7 @@ export function follow({ charge, reload }: LiveListener): void {
   const source = new EventSource('/api/events')
   source.addEventListener('open', () => show('live', 'Live'))
   source.addEventListener('error', () => {
-    // The browser comes back by itself, unless it was refused for good.
+    // The browser reconnects automatically, unless it was refused for good.
     if (source.readyState !== EventSource.CLOSED) return show('connecting', 'Reconnecting')
     show('polling', 'Refreshed every 10 s')
     const timer = setInterval(reload, POLL_MS)
@@ -39,7 +39,7 @@ export function follow({ charge, reload }: LiveListener): void {
   source.addEventListener('refused', reload)
 }
 
-/** Loads again from time to time, and at once when the page is looked at again. */
+/** Reloads at intervals, and at once when the page becomes visible again. */
 export function reloadNowAndThen(reload: () => void): void {
   setInterval(() => {
     if (!document.hidden) reload()

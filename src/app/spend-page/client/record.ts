@@ -77,7 +77,7 @@ function facts(charge: ChargeView): HTMLElement {
         `${amountText(charge)} (${charge.charged ?? charge.amount} ${charge.asset})`,
       ),
     ],
-    // Of a payment of up to so much the chain proved what was taken; the rest of it stays visible.
+    // For an `upto` payment the chain proved the amount taken; the signed amount stays visible.
     ...(charge.charged === null
       ? []
       : [['Signed', make('span', { class: 'number' }, `${charge.amount} ${charge.asset}`)] as const]),

@@ -1,4 +1,4 @@
-/** When the page asks anew: soon after a change, never twice at a time, and seldom where the answer costs the gateway much. */
+/** Schedules reloads: soon after a change, never two at once, and rarely if a response costs the gateway much. */
 
 /** Changes within this time are shown together, milliseconds. */
 const TOGETHER_MS = 250
@@ -6,7 +6,7 @@ const TOGETHER_MS = 250
 const PAUSE = 10
 const MAX_PAUSE_MS = 30_000
 
-/** See the file's head. */
+/** The reload schedule. */
 export class Refresher {
   readonly #work: () => Promise<void>
   #timer: ReturnType<typeof setTimeout> | undefined
