@@ -42,11 +42,19 @@ function openEarly(res: ServerResponse, exchange: Exchange): void {
   res.flushHeaders()
 }
 
-/** Headers of a stream that Tollway writes; what is known only at its end comes in trailers. */
+/** Headers of a stream that Tollway writes; what is known only at its end comes in trailers, for clients that take them. */
 export function setStreamHeaders(res: ServerResponse): void {
   res.setHeader('cache-control', 'no-cache, no-transform')
   res.setHeader('x-accel-buffering', 'no')
+  if (!takesTrailers(res)) return
   res.setHeader('trailer', 'x-tollway-truncated, x-tollway-spent, x-tollway-charge, x-tollway-cost-usd')
+}
+
+/** HTTP/1.0 has no trailers, and others are sent them only where they asked (RFC 9110, 6.5.1). */
+function takesTrailers({ req }: ServerResponse): boolean {
+  const { httpVersionMajor, httpVersionMinor, headers } = req
+  const hasThem = httpVersionMajor > 1 || (httpVersionMajor === 1 && httpVersionMinor >= 1)
+  return hasThem && /(?:^|,)\s*trailers\s*(?:,|;|$)/i.test(String(headers['te'] ?? ''))
 }
 
 /** Tells an error to a client whose stream was opened early. */
@@ -54,7 +62,7 @@ export function endEarly(res: ServerResponse, exchange: Exchange, error: Tollway
   exchange.relay.openedEarly = false
   const { message, code } = error.toBody().error
   const event = errorEvent(exchange.endpoint, error, message, code)
-  res.addTrailers(trailersOf(exchange))
+  if (res.hasHeader('trailer')) res.addTrailers(trailersOf(exchange))
   res.end(eventText(event))
 }
 

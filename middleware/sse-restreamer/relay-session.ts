@@ -41,6 +41,8 @@ export class RelaySession {
   readonly #res: ServerResponse
   readonly #stop = new AbortController()
   #reply: Reply
+  /** The answer was opened as a stream of ours. */
+  #isStream = false
   /** What was read ahead, and the rest of it. */
   #ahead:
     | {
@@ -191,7 +193,7 @@ export class RelaySession {
 
   /** Whether the answer is, or may still become, a stream of ours, into which comments may go. */
   get mayComment(): boolean {
-    return !this.left && (!this.opened || this.#announcesTrailers)
+    return !this.left && (!this.opened || this.#isStream || this.exchange.relay.openedEarly)
   }
 
   /** Sets the headers, which go out with the first byte. @param overrides `undefined` takes a header out */
@@ -222,6 +224,7 @@ export class RelaySession {
       ...(isStream ? {} : { 'content-type': 'text/event-stream; charset=utf-8' }),
     })
     setStreamHeaders(this.#res)
+    this.#isStream = true
     this.#res.flushHeaders()
   }
 

@@ -60,7 +60,7 @@ async function ask(
   const outgoing = httpRequest(`${gateway.url}${path}`, {
     method: 'POST',
     agent: false,
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', te: 'trailers' },
   })
   outgoing.end(body)
   const message = await new Promise<IncomingMessage>((resolve, reject) => {

@@ -187,8 +187,11 @@ export class ClientAnswer {
 }
 
 /** Asks the gateway and returns as soon as the answer's headers are there. */
-export async function ask(url: string): Promise<ClientAnswer> {
-  const outgoing = httpRequest(url, { method: 'POST', agent: false })
+export async function ask(
+  url: string,
+  headers: Readonly<Record<string, string>> = { te: 'trailers' },
+): Promise<ClientAnswer> {
+  const outgoing = httpRequest(url, { method: 'POST', agent: false, headers })
   outgoing.end()
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once('response', resolve)

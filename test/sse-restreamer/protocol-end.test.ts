@@ -1,6 +1,7 @@
 /** The protocol's last event ends an answer, whatever the seller's connection does after it. */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -163,4 +164,36 @@ test('the SDKs have their answers although the connection stays', async () => {
     .stream({ model: 'm', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] })
     .finalMessage()
   expect(message.content).toMatchObject([{ text: 'hello' }])
+})
+
+describe('trailers', () => {
+  test('are announced only to clients that take them', async () => {
+    for (const [headers, announced] of [
+      [{ te: 'trailers' }, true],
+      [{ te: 'gzip;q=0.5, Trailers' }, true],
+      [{ te: 'deflate' }, false],
+      [{}, false],
+    ] as const) {
+      const { started } = open({ body: CHAT })
+      const { url } = await started
+      const answer = await ask(url, headers)
+      expect(await answer.end()).toBe('whole')
+      expect('trailer' in answer.message.headers).toBe(announced)
+      expect(answer.message.trailers['x-tollway-truncated']).toBe(announced ? 'false' : undefined)
+    }
+  })
+
+  test.each(['HTTP/1.0', 'HTTP/1.0 with TE'])('are none for %s, whose paid streams work', async (client) => {
+    const { started } = open({ body: CHAT })
+    const { port } = new URL((await started).url)
+    const socket = connect(Number(port), '127.0.0.1')
+    const te = client.endsWith('TE') ? 'TE: trailers\r\n' : ''
+    socket.write(`POST / HTTP/1.0\r\nHost: 127.0.0.1\r\n${te}Content-Length: 0\r\n\r\n`)
+    const parts: Buffer[] = []
+    for await (const part of socket) parts.push(Buffer.from(part))
+    const text = Buffer.concat(parts).toString()
+    expect(text).toMatch(/^HTTP\/1\.1 200 /)
+    expect(text.toLowerCase()).not.toContain('trailer')
+    expect(text.slice(text.indexOf('\r\n\r\n') + 4)).toBe(CHAT)
+  })
 })
