@@ -1,7 +1,6 @@
 /** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
 import type { Charge } from '../core/charge/charge.ts'
 import { TollwayError } from '../core/errors.ts'
-import { canonicalAddress } from '../core/money/address.ts'
 import { approveAdvice } from '../core/payer/permit2.ts'
 import { receiptMismatch } from '../core/charge/receipt-check.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
@@ -12,11 +11,11 @@ import {
   judgePaidAnswer,
   namedTransaction,
   claimedTransaction,
-  TERMS_CHANGED,
+  termsChanged,
   type VerdictError,
 } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
-import { decodeChallenge, decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
+import { decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
 import {
   readBounded,
   type BoundedBody,
@@ -38,6 +37,7 @@ import { formatUnits } from '../core/money/money.ts'
 import { isRejection, sellerAnswer } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
+import { changedTerms } from './changed-terms.ts'
 import { headerOf, readChallenge } from './read-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
@@ -214,8 +214,9 @@ export class PaidCall {
     { record }: Authorization,
   ): Promise<TollwayError> {
     const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
-    const asksAnew = reply.status === 402 && !isRejection(body.bytes) && asksForOtherTerms(reply, body, quote)
-    const told = asksAnew ? TERMS_CHANGED : error
+    const changed =
+      reply.status === 402 && !isRejection(body.bytes) ? changedTerms(reply, body, quote) : undefined
+    const told = changed === undefined ? error : termsChanged(changed)
     const words = readSellerWords((name) => headerOf(reply, name), body.bytes)
     const seller = sellerAnswer(reply.status, words)
     const { message } = seller
@@ -261,26 +262,6 @@ function refuseOwnWallet({ record }: Authorization, { payTo }: Quote): void {
 function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
   const price = `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
   return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
-}
-
-/** Whether a 402 answer to a payment asks for another amount, payee or asset than was signed. */
-function asksForOtherTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): boolean {
-  try {
-    const { offers } = decodeChallenge({
-      header: (name) => headerOf(reply, name),
-      body: body.bytes,
-      truncated: body.truncated,
-    })
-    return !offers.some(
-      (offer) =>
-        offer.amount === quote.offer.amount &&
-        canonicalAddress(offer.network, offer.payTo) === quote.payTo &&
-        canonicalAddress(offer.network, offer.asset) === quote.asset.address &&
-        offer.network === quote.asset.network,
-    )
-  } catch {
-    return false
-  }
 }
 
 function releaseReason(error: unknown, leaving: AbortSignal): string {

@@ -5,9 +5,9 @@ import { TollwayError } from '../../src/core/errors.ts'
 import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
-import { signed } from '../store/samples.ts'
 import { encodeBase64Json } from '../../src/core/x402/x402.ts'
 import { offerV2 } from '../kit/quotes.ts'
+import { signed } from '../store/samples.ts'
 import { challenge, NOW, receiptOf, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
 
 const REQUEST = {
@@ -95,6 +95,25 @@ describe('a paid call', () => {
       expect(engine.closed).toEqual([state])
     },
   )
+
+  it.each([
+    [{ amount: '2000' }, 'amount 1000 -> 2000'],
+    [{ amount: '999' }, 'amount 1000 -> 999'],
+    [{ payTo: `0x${'CC'.repeat(20)}` }, `payTo ${offerV2.payTo.toLowerCase()} -> 0x${'cc'.repeat(20)}`],
+    [{ network: 'eip155:8453' }, 'network eip155:84532 -> eip155:8453'],
+    [{ amount: 'all of <it>' }, 'amount 1000 -> (unreadable)'],
+  ])('names the term that the seller changed after the payment: %j', async (change, told) => {
+    const engine = await startEngine({ seller: () => challenge({ ...offerV2, ...change }) })
+    const error = await pay(engine)
+    expect(error).toMatchObject({ code: 'terms_changed' })
+    expect(error instanceof Error ? error.message : '').toContain(`other terms (${told})`)
+    expect(engine.exchange.payment.charge?.state).toBe('uncertain')
+  })
+
+  it('takes the same terms again for a refusal, whatever else is on offer', async () => {
+    const engine = await startEngine({ seller: () => challenge({ ...offerV2, amount: '5' }, offerV2) })
+    expect(await pay(engine)).toMatchObject({ code: 'payment_rejected' })
+  })
 
   it('rule 4: keeps the transaction of a failed receipt, for the chain to decide', async () => {
     const engine = await startEngine({ seller: () => reply(402, '{}', receiptOf(false)) })

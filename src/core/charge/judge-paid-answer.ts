@@ -7,10 +7,15 @@ const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])
 
 const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
 
-/** The error for a 402 that asks for terms other than those signed. */
-export const TERMS_CHANGED: VerdictError = {
-  code: 'terms_changed',
-  message: `The seller answered the payment with other terms, which were not paid. ${PENDING}`,
+/**
+ * The error for a 402 that asks for terms other than those signed.
+ * @param changed which terms, from what to what
+ */
+export function termsChanged(changed: string): VerdictError {
+  return {
+    code: 'terms_changed',
+    message: `The seller answered the payment with other terms (${changed}), which were not paid. ${PENDING}`,
+  }
 }
 
 /** What to record, and what to send to the client. */
