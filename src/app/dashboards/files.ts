@@ -11,7 +11,7 @@ export const DASHBOARDS = [SPEND, PAYMENTS, GATEWAY] as const
 
 const NOTE = '# Made by `node src/app/dashboards/write.ts`; edit the code there instead.\n'
 
-/** How often Prometheus looks. Rates and alerts are meant for this or more often. */
+/** Scrape interval of Prometheus. Rates and alerts assume this interval or a shorter one. */
 const SCRAPE_INTERVAL = '15s'
 
 /** File texts by their path under `dashboards/`. */

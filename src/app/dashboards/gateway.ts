@@ -113,7 +113,7 @@ export const GATEWAY: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Time to first chunk (95th percentile)',
-          description: 'Of streamed answers: how long people look at nothing.',
+          description: 'For streamed answers: how long users wait before the first text.',
           unit: 's',
           queries: [
             {

@@ -17,7 +17,7 @@ export const PAYMENTS: DashboardSpec = {
   description: 'States of payments, prices, pools, wallets and the sums that must agree.',
   sections: [
     {
-      title: 'Needs a look',
+      title: 'Needs review',
       panels: [
         {
           kind: 'stat',
@@ -252,7 +252,7 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Chains that can be read',
-          description: '1: the last look at the network was answered and believed.',
+          description: '1: the last read of the network succeeded and was consistent.',
           unit: 'short',
           queries: [
             { expr: `min by (network) (${gauge('tollway_reconcile_rpc_up')})`, legend: '{{network}}' },

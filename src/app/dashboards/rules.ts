@@ -7,13 +7,13 @@ export interface RecordingRule {
   readonly expr: string
 }
 
-/** Something an operator is told. */
+/** One alert. */
 export interface AlertRule {
   readonly alert: string
   readonly expr: string
   /** How long it must hold, e.g. `10m`. */
   readonly for: string
-  /** critical: money or the gateway is at stake now; warning: it will be; info: look when you have time. */
+  /** critical: money or the gateway is at risk now; warning: it will be; info: check when you have time. */
   readonly severity: 'critical' | 'warning' | 'info'
   /** One line with labels, as the message of the alert. */
   readonly summary: string
@@ -77,7 +77,7 @@ export const ALERTS: readonly AlertRule[] = [
     meaning:
       'The process is gone, hangs, or its metrics address or token changed. Nothing is paid while it is down; what was signed stays counted.',
     steps: [
-      'Ask `GET /health/live` on the gateway, and look at its log and service.',
+      'Request `GET /health/live` on the gateway, and check its log and service.',
       'If it answers, compare `metrics.listen` and `metrics.token` with the scrape configuration.',
       'After a restart, `tollway reconcile` reports the outcome of payments that were in flight.',
     ],
@@ -92,7 +92,7 @@ export const ALERTS: readonly AlertRule[] = [
       'A seller took a signed payment and gave no receipt. It counts as spent until the chain proves otherwise, so budgets shrink.',
     steps: [
       'Run `tollway reconcile`: it reads the chains and reports what it found.',
-      'Without an RPC under `chains` nothing can be proven: name one.',
+      'Nothing can be proven without an RPC under `chains`: add one.',
       'If they are all of one seller (dashboard Payments, seller health), take its routes out until it answers.',
     ],
   },
@@ -117,11 +117,11 @@ export const ALERTS: readonly AlertRule[] = [
     severity: 'critical',
     summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used up: paid requests are refused.',
     meaning:
-      'Nothing, or no price that was asked in the last ten minutes, fits into the current window any more. Calls under this budget answer 402 `budget_exhausted`.',
+      'Nothing fits into the current window any more, or nothing at a price quoted in the last ten minutes. Calls under this budget answer 402 `budget_exhausted`.',
     steps: [
-      'Run `tollway budgets` to see when the window ends and what of it is uncertain.',
+      'Run `tollway budgets` to see when the window ends and how much is uncertain.',
       'Uncertain payments hold budget: `tollway reconcile` frees what was not taken.',
-      'Raise the limit and restart if the spending is meant.',
+      'Raise the limit and restart if the spending is intended.',
     ],
   },
   {
@@ -185,13 +185,13 @@ export const ALERTS: readonly AlertRule[] = [
     meaning:
       'A record could not be written. Paid routes answer 503 `audit_unavailable` until it can be; unpaid routes go on.',
     steps: [
-      'Look at the disk: full, read-only, or no rights on `audit.path`.',
+      'Check the disk: full, read-only, or no permission for `audit.path`.',
       'Afterwards run `tollway audit verify`: it distinguishes a torn last line from tampering.',
     ],
   },
   {
     alert: 'TollwayLedgerMismatch',
-    // NaN, which is not equal to itself, stands for sums that could not be read.
+    // NaN, which is not equal to itself, marks totals that could not be read.
     expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005 or ${unread} != ${unread}`,
     for: '10m',
     severity: 'critical',
@@ -199,9 +199,9 @@ export const ALERTS: readonly AlertRule[] = [
     meaning:
       'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation; NaN says that they could not be compared.',
     steps: [
-      'With NaN, look at the log: it names why the ledger or the audit file could not be read.',
+      'For NaN, check the log: it says why the ledger or the audit file could not be read.',
       'Run `tollway audit verify`, then `tollway reconcile`.',
-      'Keep a copy of ledger and audit file before anything else (docs/backup.md).',
+      'Copy the ledger and the audit file before you change anything (docs/backup.md).',
       'Stop paid routes if the cause is not clear.',
     ],
   },
@@ -222,8 +222,8 @@ export const ALERTS: readonly AlertRule[] = [
     summary: 'The chain {{ $labels.network }} could not be read by {{ $labels.instance }} for half an hour.',
     meaning: 'Uncertain payments there stay counted, because nothing can be proven.',
     steps: [
-      'Look at the log: it names why (timeout, another network, none configured).',
-      'Mend `chains` in the configuration.',
+      'Check the log: it says why (timeout, another network, none configured).',
+      'Correct `chains` in the configuration.',
     ],
   },
   {
@@ -260,6 +260,6 @@ export const ALERTS: readonly AlertRule[] = [
     summary: 'Label {{ $labels.label }} of {{ $labels.instance }} is full: what comes is counted as other.',
     meaning:
       'A label met more values than it keeps (200), or a metric more series (`label="all"`). Sums stay right, detail is lost.',
-    steps: ['Look which names grew: routes, callers, sellers or declared tags in the configuration.'],
+    steps: ['Find the names that grew: routes, callers, sellers or declared tags in the configuration.'],
   },
 ]

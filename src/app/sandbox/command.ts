@@ -1,4 +1,4 @@
-/** `tollway sandbox`: the whole thing without real money, to look at or to point a client at. */
+/** `tollway sandbox`: a complete setup without real money, to explore or to point a client at. */
 import { once } from 'node:events'
 import { payOnce } from './pay-once.ts'
 import { balances, modelIds, usdc } from './show.ts'
@@ -39,7 +39,7 @@ export async function runSandbox(command: SandboxCommand): Promise<number> {
   return 0
 }
 
-/** The documented port when it is free; a sandbox beside a running gateway takes another one. */
+/** The documented port if it is free; next to a running gateway the sandbox takes another one. */
 async function startOnUsualPort({ port, blockTimeSeconds }: SandboxCommand): Promise<Sandbox> {
   if (port !== undefined) return await startSandbox({ port, blockTimeSeconds })
   try {

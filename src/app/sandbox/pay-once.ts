@@ -1,4 +1,4 @@
-/** `tollway sandbox --once`: one paid streaming call, told step by step. */
+/** `tollway sandbox --once`: makes one paid streaming call and explains each step. */
 import { createParser } from 'eventsource-parser'
 import { z } from 'zod'
 import type { Charge } from '../../core/charge/charge.ts'
@@ -60,7 +60,7 @@ export async function payOnce(options: PayOnceOptions): Promise<number> {
   }
 }
 
-/** Asks through the gateway and passes the words on as they come. */
+/** Sends the request through the gateway and prints the text as it arrives. */
 async function ask(
   sandbox: Sandbox,
   signal: AbortSignal,

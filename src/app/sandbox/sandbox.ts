@@ -86,7 +86,7 @@ function configFor(world: World, port: number, directory: string): unknown {
       paidRoute('v1', world.v1Seller.apiBase),
       { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
     ],
-    // The chain is one that nobody else writes: its blocks are as good as final at once.
+    // Only the sandbox writes this chain, so its blocks are final at once.
     chains: { [world.chain.v1Network]: { rpc: world.chain.rpcUrl, finality: 'safe' } },
     reconcile: { interval_seconds: 2 },
     budgets: [{ name: 'sandbox', limit_usd: '1.00', window: 'day' }],

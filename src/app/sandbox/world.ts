@@ -40,7 +40,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     started.push(part)
     return part
   }
-  // Last started, first ended: nobody is left talking to a part that has gone.
+  // Close in reverse order, so that no part talks to one that is gone.
   const close = async () => {
     for (const part of started.splice(0).toReversed()) await part.close()
   }

@@ -55,7 +55,7 @@ function checkListen(config: Fields): RouteFinding[] {
   ]
 }
 
-/** Metrics tell who is paid how much: other machines need a token. */
+/** Metrics reveal who is paid how much, so access from other machines requires a token. */
 function checkMetrics(config: Fields): RouteFinding[] {
   const metrics = isPlainObject(config['metrics']) ? config['metrics'] : {}
   const address = typeof metrics['listen'] === 'string' ? parseListen(metrics['listen']) : undefined
@@ -187,7 +187,7 @@ function takesMissingStar(fields: Fields): boolean {
   }
 }
 
-/** Without a ceiling a seller's word would decide; vouchers were signed for a price of their own. */
+/** Without a ceiling the seller would decide the price; vouchers have the price they were signed for. */
 function checkCeiling(config: Fields): RouteFinding[] {
   const policy = isPlainObject(config['policy']) ? config['policy'] : {}
   if (policy['max_usd_per_request'] !== 'none') return []

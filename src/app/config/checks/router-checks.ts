@@ -63,7 +63,7 @@ function checkRoute({ path, fields }: Item, strategy: unknown): RouteFinding[] {
   return findings
 }
 
-/** A caller nobody is called by is a slip, unless its key may be in the keys file. */
+/** A caller id that no caller has is a typo, unless the caller may be in the keys file. */
 function checkCallersOf(
   { path, fields }: Item,
   callers: readonly Item[],

@@ -11,7 +11,7 @@ import {
 } from 'yaml'
 import { ConfigProblemsError, type ConfigPath, type Position, type Problem } from '../values/problems.ts'
 
-/** A YAML file as plain values, and where each of them stands. */
+/** A YAML file as plain values, with the position of each. */
 export interface ConfigDocument {
   readonly value: unknown
   /** The place of a key or list item; of a missing one, the place of what it is missing from. */

@@ -1,4 +1,4 @@
-/** Schema issues in words that teach. No configured value is repeated: it might be a secret in the wrong place. */
+/** Turns schema issues into helpful messages. Configured values are never repeated: one might be a misplaced secret. */
 import { z } from 'zod'
 import { nearestName, suggestName } from '../../../io/names/nearest-name.ts'
 import { isPlanned, isPlannedPayerKind } from '../values/planned-kinds.ts'
@@ -166,7 +166,7 @@ function explainChoice(choices: readonly unknown[], value: unknown): string {
   return `must be ${names.length === 1 ? '' : 'one of '}${names.join(', ')}.${meant}`
 }
 
-/** What a secret that is not a reference is told. */
+/** The message for a secret that is not a reference. */
 export const PLAIN_SECRET =
   `holds a secret in plain text, or something that is not one reference. ${REFERENCE_HELP} ` +
   'If a real key stood here, replace it: the file may have been copied.'

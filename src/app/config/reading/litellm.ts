@@ -13,7 +13,7 @@ export interface Translated {
   readonly ignored: readonly string[]
   /** What cannot be brought into our form. */
   readonly findings: readonly RouteFinding[]
-  /** Where a value of the translated form stands in the file. */
+  /** The position in the file of a value of the translated form. */
   readonly origin: (path: ConfigPath) => ConfigPath
 }
 

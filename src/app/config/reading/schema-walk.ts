@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ConfigPath } from '../values/problems.ts'
 
-/** What the schema says about a value beside its type. */
+/** What the schema says about a value in addition to its type. */
 export interface Notes {
   readonly description: string | undefined
   /** As it would be written in YAML. */
@@ -10,7 +10,7 @@ export interface Notes {
   /** `text`: a reference that is resolved. `reference`: one that is left for the signing thread. */
   readonly secret: 'text' | 'reference' | undefined
   readonly money: boolean
-  /** Replaces the words of a type error. */
+  /** Replaces the message of a type error. */
   readonly fault: string | undefined
 }
 

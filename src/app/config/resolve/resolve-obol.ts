@@ -10,11 +10,11 @@ export interface ResolvedObolPool {
   readonly paths: { readonly config: string; readonly auths: string | undefined } | undefined
   /** Absolute path of `consumed.json`. */
   readonly state: string | undefined
-  /** Name of the payer that signs its vouchers in the background; `undefined` when nobody does. */
+  /** Name of the payer that signs its vouchers in the background; `undefined` for none. */
   readonly filledBy?: string | undefined
-  /** Milliseconds; 0 for never by itself. */
+  /** Milliseconds; 0 for never. */
   readonly reloadMs: number
-  /** What sellers are told as User-Agent. */
+  /** The User-Agent sent to sellers. */
   readonly userAgent: string | undefined
   readonly limits: VoucherLimits
   /** Its vouchers say which: none is configured. */

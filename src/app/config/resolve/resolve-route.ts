@@ -36,7 +36,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
   }
 }
 
-/** The headers that this seller gets: the route's own words come before its payer's. */
+/** The headers sent to this seller: those of the route override those of its payer. */
 function headersFor(
   route: CheckedRoute,
   payers: CheckedConfig['payers'],

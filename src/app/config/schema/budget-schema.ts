@@ -1,4 +1,4 @@
-/** Spending limits, and the tags that budgets can tell apart. */
+/** Spending limits, and the tags that budgets can distinguish. */
 import { z } from 'zod'
 import { SCOPES } from '../../../core/budget/budget.ts'
 import { MAX_DECLARED_TAGS } from '../../../core/budget/tags.ts'

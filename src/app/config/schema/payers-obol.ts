@@ -14,7 +14,7 @@ export const obolPool = z
     }),
     mode: z.literal('pool').meta({
       description:
-        "`pool`: loads x402-buyer's files and needs no key. Each upstream in them is a route `paid/<remoteModel>` by itself.",
+        "`pool`: loads x402-buyer's files and needs no key. Each upstream in them becomes a route `paid/<remoteModel>`.",
       example: 'pool',
     }),
     config: z.string().min(1).optional().meta({
@@ -43,7 +43,7 @@ export const obolPool = z
       .default(5)
       .transform((seconds) => Math.round(seconds * 1000))
       .meta({
-        description: 'Between two looks at the files, or at what was bought; 0 for only on request.',
+        description: 'Seconds between reads of the files or of the purchases; 0 to read only on request.',
         example: '5',
       }),
     user_agent: leaf.userAgent().optional().meta({

@@ -138,7 +138,7 @@ export const anyAddress = () =>
     return isAddress(text, { strict: true }) ? text.toLowerCase() : undefined
   }, 'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.')
 
-/** An address that may be paid: an {@link anyAddress} that belongs to somebody. */
+/** An address that may be paid: an {@link anyAddress} that someone owns. */
 export const payee = () =>
   anyAddress().superRefine((text, context) => {
     const forbidden = forbiddenPayee(text, [], undefined)

@@ -27,7 +27,7 @@ export function isLoopbackHost(host: string): boolean {
   return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
 }
 
-/** What keeps a text from being an `api_base`, in words, or the normalized URL without a trailing slash. */
+/** Why a text is not a valid `api_base`, or else the normalized URL without a trailing slash. */
 export function parseApiBase(
   text: string,
 ): { readonly url: URL; readonly apiBase: string } | { readonly fault: string } {

@@ -37,7 +37,7 @@ export interface StartChainOptions {
   blockTimeSeconds?: number | undefined
   /** TCP port of the RPC; 0 (the default) takes a free one. */
   port?: number | undefined
-  /** Path of the anvil binary; found by itself when left out. */
+  /** Path of the anvil binary; searched for if omitted. */
   anvilPath?: string | undefined
   /** Receives anvil's output, line by line. */
   log?: ((line: string) => void) | undefined
