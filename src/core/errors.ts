@@ -53,7 +53,7 @@ export const ERROR_TABLE = {
   validity_too_long: row(
     400,
     'invalid_request_error',
-    'The offer asks for an authorization that stays valid for more than 24 hours; no payment was sent',
+    'The validity that the offer asks for cannot be read; no payment was sent',
   ),
   amount_invalid: row(
     400,

@@ -73,10 +73,23 @@ describe('an offer within policy', () => {
     expect(quote.asset.domain).toEqual({ name: 'USDC', version: '2' })
   })
 
-  test('rule 6: has its validity capped, not refused, up to a day', () => {
-    expect(
-      vetOffers(challenge({ ...good, maxTimeoutSeconds: 86_400 }), ORIGIN, policy)[0].validitySeconds,
-    ).toBe(600)
+  test.each([
+    [86_400, 600],
+    [604_800, 600],
+    [315_360_000, 600],
+    ['60', 60],
+    ['604800', 600],
+    [null, 600],
+    [undefined, 600],
+    [1, 10],
+  ])('rule 6: has a validity of %j capped to %i, not refused', (maxTimeoutSeconds, seconds) => {
+    const [quote] = vetOffers(challenge({ ...good, maxTimeoutSeconds }), ORIGIN, policy)
+    expect(quote.validitySeconds).toBe(seconds)
+  })
+
+  test('may name its token as the verifying contract', () => {
+    const extra = { verifyingContract: USDC.toLowerCase() }
+    expect(vetOffers(challenge({ ...good, extra }), ORIGIN, policy)[0].amount).toBe(1000n)
   })
 
   test('rule 6: passes at the price ceiling and is refused one micro-dollar above it', () => {
@@ -108,8 +121,10 @@ describe('an offer outside policy is refused with its own code and says what to 
     ['a zero amount', { amount: '0' }, 'amount_zero'],
     ['two amounts that differ', { maxAmountRequired: '2000' }, 'amount_conflict'],
     ['a payee that is no address', { payTo: 'alice.eth' }, 'payee_not_allowed'],
-    ['ten years of validity', { maxTimeoutSeconds: 315_360_000 }, 'validity_too_long'],
-    ['a validity that is no number', { maxTimeoutSeconds: '60' }, 'validity_too_long'],
+    ['a validity that is no number', { maxTimeoutSeconds: 'soon' }, 'validity_too_long'],
+    ['a validity of half seconds', { maxTimeoutSeconds: 60.5 }, 'validity_too_long'],
+    ['another contract', { extra: { verifyingContract: PAYEE } }, 'no_supported_offer'],
+    ['a contract that is none', { extra: { verifyingContract: 7 } }, 'no_supported_offer'],
     ['a negative validity', { maxTimeoutSeconds: -1 }, 'validity_too_long'],
     ['a price above the ceiling', { amount: '5000000' }, 'price_above_limit'],
     ['another scheme', { scheme: 'upto' }, 'no_supported_offer'],

@@ -13,7 +13,7 @@ import type { GatePolicy, PriceLimit } from './gate-policy.ts'
 import {
   describeKinds,
   facilitatorOf,
-  MAX_OFFERED_VALIDITY_SECONDS,
+  otherContractOf,
   methodOf,
   readValidity,
   sponsoringOf,
@@ -176,6 +176,15 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       advice: ['Use another seller, or correct methods of the token under assets.'],
     }
   }
+  const otherContract = otherContractOf(offer)
+  if (otherContract !== undefined) {
+    return {
+      stage: 2,
+      code: 'no_supported_offer',
+      message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(otherContract, 200)} instead of the token itself (extra.verifyingContract), a method that no payer supports.`,
+      advice: ['Use another offer or seller.'],
+    }
+  }
   const facilitator = facilitatorOf(offer)
   if (offer.scheme === 'upto' && facilitator === undefined) {
     return {
@@ -246,7 +255,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
     return {
       stage: 6,
       code: 'validity_too_long',
-      message: `The offer's maxTimeoutSeconds is not a whole number of seconds from 1 to ${MAX_OFFERED_VALIDITY_SECONDS}.`,
+      message: `The offer's maxTimeoutSeconds is not a whole number of seconds above zero.`,
       advice: ['Report it to the seller.'],
     }
   }

@@ -4,7 +4,7 @@ import { isSolanaNetwork } from '../money/address.ts'
 import type { AuthorizationMethod } from '../money/assets.ts'
 import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
 
-/** The largest `maxTimeoutSeconds` that is accepted. Smaller values may still be capped by the policy. */
+/** The longest validity that is read out of an offer; longer ones are capped to it, and the policy may cap further. */
 export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
 
 /** The name of the method that an offer asks for, for a message. */
@@ -14,6 +14,17 @@ export function wantedMethod({ scheme, network, extra }: Offer): string {
   if (isSolanaNetwork(network))
     return scheme === 'exact' && method === undefined ? 'solana' : 'another method'
   return method === undefined && scheme !== 'upto' ? 'eip3009' : 'another method'
+}
+
+/**
+ * The contract that an offer wants the signature made for, where it is not the token: Circle's Gateway and its kin settle from
+ * a deposit there, and an authorization for the token would be of no use to them.
+ */
+export function otherContractOf({ asset, extra }: Offer): string | undefined {
+  const contract = extra['verifyingContract']
+  if (contract === undefined || contract === null) return undefined
+  if (typeof contract !== 'string') return 'a contract that cannot be read'
+  return contract.toLowerCase() === asset.toLowerCase() ? undefined : contract
 }
 
 /** The method that an offer asks for; `undefined` when it is unknown. `upto` always uses Permit2. */
@@ -44,11 +55,15 @@ export function sponsoringOf({
   return typeof info === 'object' && info !== null && !Array.isArray(info) ? { ...info } : {}
 }
 
-/** The validity that an offer asks for: 1 second to a day. Without the field the maximum applies; `undefined` when invalid. */
+/**
+ * The validity that an offer asks for, seconds, at most a day: longer ones are capped. A number in a string counts; without the
+ * field the maximum applies. `undefined` when invalid.
+ */
 export function readValidity(value: unknown): number | undefined {
-  if (value === undefined) return MAX_OFFERED_VALIDITY_SECONDS
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return undefined
-  return value <= MAX_OFFERED_VALIDITY_SECONDS ? value : undefined
+  if (value === undefined || value === null) return MAX_OFFERED_VALIDITY_SECONDS
+  const seconds = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value
+  if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < 1) return undefined
+  return Math.min(seconds, MAX_OFFERED_VALIDITY_SECONDS)
 }
 
 /** The ways to pay that a seller offers, for a message. */
