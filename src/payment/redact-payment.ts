@@ -16,8 +16,21 @@ const STAR = 0x2a
 /** The texts that are money: the header's value, and the signature in it. */
 export function paymentSecrets(header: string): readonly string[] {
   const signature = property(property(decodeBase64Json(header), 'payload'), 'signature')
-  const inside = typeof signature === 'string' ? [signature, signature.replace(/^0x/, '')] : []
-  return [...new Set([header, ...inside])].filter((text) => text.length >= MIN_LENGTH)
+  const inside = typeof signature === 'string' ? [signature, ...spellingsOf(signature)] : []
+  const headers = [header.replace(/=+$/, ''), urlSafe(header)]
+  return [...new Set([header, ...headers, ...inside])].filter((text) => text.length >= MIN_LENGTH)
+}
+
+/** The spellings in which programs write the bytes of a hex signature: whoever reads one can pay with it. */
+function spellingsOf(signature: string): readonly string[] {
+  const hex = signature.replace(/^0x/i, '')
+  if (!/^(?:[0-9a-f]{2})+$/i.test(hex)) return [hex]
+  const base64 = Buffer.from(hex, 'hex').toString('base64')
+  return [hex, hex.toLowerCase(), hex.toUpperCase(), base64.replace(/=+$/, ''), urlSafe(base64)]
+}
+
+function urlSafe(base64: string): string {
+  return base64.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 }
 
 /** The reply without these texts: headers that hold one are dropped, in the body its bytes become stars, so lengths stay. */

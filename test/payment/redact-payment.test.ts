@@ -21,7 +21,7 @@ function cut(text: string, at: readonly number[]): string[] {
 
 describe('the secrets of a payment', () => {
   test('are the header and the signature in it, with and without 0x', () => {
-    expect(paymentSecrets(header)).toEqual([header, signature, signature.slice(2)])
+    expect(paymentSecrets(header)).toEqual(expect.arrayContaining([header, signature, signature.slice(2)]))
   })
 
   test('of a header that is no JSON is the header alone; short texts are none', () => {
@@ -78,5 +78,34 @@ test('headers that hold a secret are dropped, the others stay', () => {
   expect(redactReply(reply, paymentSecrets(header)).headers).toEqual({
     'x-c': 'fine',
     'set-cookie': ['a', 'b'],
+  })
+})
+
+describe('a signature in another spelling', () => {
+  const bytes = Buffer.from(Array.from({ length: 65 }, (_, n) => 255 - n * 3))
+  const signed = `0x${bytes.toString('hex')}`
+  const sent = Buffer.from(JSON.stringify({ payload: { signature: signed } })).toString('base64')
+
+  test.each([
+    ['hex', signed],
+    ['upper case', bytes.toString('hex').toUpperCase()],
+    ['base64', bytes.toString('base64')],
+    ['base64url', bytes.toString('base64url')],
+    ['the header as base64url', Buffer.from(sent, 'base64').toString('base64url')],
+  ])('as %s reaches nobody', async (_how, spelled) => {
+    const reply = {
+      status: 200,
+      headers: { 'x-echo': spelled, 'x-other': 'kept' },
+      body: Readable.from([
+        Buffer.from(`{"a":"${spelled.slice(0, 40)}`),
+        Buffer.from(`${spelled.slice(40)}"}`),
+      ]),
+    }
+    const clean = redactReply(reply, paymentSecrets(sent))
+    let text = ''
+    for await (const chunk of clean.body) text += Buffer.from(chunk).toString()
+    expect(Object.keys(clean.headers)).toEqual(['x-other'])
+    expect(text).toContain('***')
+    expect(text).not.toContain(spelled.slice(4, 60))
   })
 })
