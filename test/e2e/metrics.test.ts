@@ -156,6 +156,23 @@ test('an address of the metrics that others reach needs a token, and the gateway
   expect(fault({ listen: '127.0.0.1:9464' })).toBe('')
 })
 
+test('on an address that others reach, callers do not read what all spend: metrics need a token or an address of their own', () => {
+  const fault = (config: object): string => {
+    try {
+      parseConfig({ callers: [{ id: 'a', key: 'a-long-enough-key' }], ...config }, {})
+      return ''
+    } catch (error) {
+      return String(error)
+    }
+  }
+  for (const listen of ['0.0.0.0:8402', '[::]:8402', '192.0.2.7:8402']) {
+    expect(fault({ listen }), listen).toMatch(/metrics\.token: is missing.*shows who spends how much/s)
+    expect(fault({ listen, metrics: {} }), listen).toMatch(/metrics\.token: is missing/)
+    expect(fault({ listen, metrics: { listen: '127.0.0.1:9464' } }), listen).not.toMatch(/metrics/)
+  }
+  expect(fault({ listen: '127.0.0.1:8402' })).not.toMatch(/metrics/)
+})
+
 test('a port that is taken is named with its key', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')

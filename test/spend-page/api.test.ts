@@ -234,17 +234,20 @@ describe('the admin key', () => {
     expect((await get('/api/charges?key=correct-horse')).status).toBe(401)
   })
 
-  test('cannot be guessed: after ten wrong ones the right one waits too, and sessions go on', async () => {
+  test('cannot be guessed: after ten wrong ones the next wrong one waits, and the right one never does', async () => {
     const cookie = cookieOf(await signIn('correct-horse'))
     for (let n = 0; n < 5; n += 1) expect((await signIn(`guess-${n}`)).status).toBe(401)
     for (let n = 0; n < 5; n += 1) {
       expect((await get('/api/charges', { authorization: `Bearer guess-${n}` })).status).toBe(401)
     }
-    const refused = await signIn('correct-horse')
+    const refused = await signIn('guess-again')
     expect(refused.status).toBe(429)
+    expect((await get('/api/charges', { authorization: 'Bearer guess-more' })).status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800)
     expect(await refused.json()).toMatchObject({ error: { code: 'too_many_attempts' } })
     expect((await get('/api/charges', { cookie })).status).toBe(200)
+    expect((await signIn('correct-horse')).status).not.toBe(429)
+    expect((await get('/api/charges', { authorization: 'Bearer correct-horse' })).status).toBe(200)
     const records = JSON.stringify(await tollway.audit())
     expect(records).toContain('"code":"invalid_api_key"')
     expect(records).not.toMatch(/guess-|correct-horse/)

@@ -31,17 +31,19 @@ export class AdminKey {
   }
 
   /**
-   * Compares, one request after another: those that come at once must not all be compared before the first failure counts.
+   * Compares. Wrong keys are counted one after another: those that come at once must not all pass before the first one counts.
    * @param wrong makes the error for a client with a wrong key
    * @throws TollwayError what `wrong` makes, or `too_many_attempts`
    */
   async compare(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
-    const attempt = this.#attempts.then(() => this.#attempt(req, key, wrong))
+    // The right key is never counted against its owner, whatever others sent before.
+    if (this.#digest !== undefined && sameDigest(hashKey(key), this.#digest)) return
+    const attempt = this.#attempts.then(() => this.#refuse(req, wrong))
     this.#attempts = attempt.catch(() => undefined)
     await attempt
   }
 
-  async #attempt(req: Request, key: string, wrong: () => TollwayError): Promise<void> {
+  async #refuse(req: Request, wrong: () => TollwayError): Promise<void> {
     // Behind a proxy all clients share its address; what a client claims about its own cannot be trusted.
     const counters = [
       { counter: this.#failures, name: req.socket.remoteAddress ?? 'unknown', most: MAX_FAILURES },
@@ -51,7 +53,6 @@ export class AdminKey {
       const failed = await counter.get(name)
       if (failed && failed.consumedPoints >= most) throw tooMany(failed.msBeforeNext)
     }
-    if (this.#digest !== undefined && sameDigest(hashKey(key), this.#digest)) return
     for (const { counter, name } of counters) await counter.penalty(name)
     throw wrong()
   }

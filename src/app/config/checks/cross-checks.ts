@@ -7,6 +7,7 @@ import { hashKey } from '../../../io/callers/hash-key.ts'
 import { nearestName, unknownValue } from '../../../io/names/nearest-name.ts'
 import { isLoopbackHost, isOrigin, parseApiBase, parseListen } from '../values/addresses.ts'
 import { checkBudgets } from './budget-checks.ts'
+import { checkMetrics } from './metrics-checks.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
 import { checkRouter } from './router-checks.ts'
@@ -51,28 +52,6 @@ function checkListen(config: Fields): RouteFinding[] {
       message:
         'is reachable from other machines, and no callers are set: anyone could spend. ' +
         'Add callers with keys, or listen on 127.0.0.1.',
-    },
-  ]
-}
-
-/** Metrics reveal who is paid how much, so access from other machines requires a token. */
-function checkMetrics(config: Fields): RouteFinding[] {
-  const metrics = isPlainObject(config['metrics']) ? config['metrics'] : {}
-  const address = typeof metrics['listen'] === 'string' ? parseListen(metrics['listen']) : undefined
-  if (address === undefined) return []
-  if (address.port !== 0 && metrics['listen'] === config['listen']) {
-    return [
-      {
-        path: ['metrics', 'listen'],
-        message: "is the gateway's own address. Give another port, or remove it.",
-      },
-    ]
-  }
-  if (isLoopbackHost(address.host) || metrics['token'] !== undefined) return []
-  return [
-    {
-      path: ['metrics', 'listen'],
-      message: 'is reachable from other machines. Add metrics.token, or listen on 127.0.0.1.',
     },
   ]
 }
