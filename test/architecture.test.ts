@@ -247,11 +247,11 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
     // Asks what another policy would have done, on a store of its own in memory.
     'src/app/report/replay.ts',
     // Counts a payment that was made before the ledger was put back.
-    'src/io/ledger/adopt-charge.ts',
     'src/io/ledger/charge-resolver.ts',
     'src/io/ledger/ledger.ts',
     'src/io/ledger/pending-moves.ts',
     'src/io/ledger/record-authorization.ts',
+    'src/io/ledger/restore-forgotten-charge.ts',
   ])
 })
 

@@ -22,9 +22,7 @@ import {
   type IncomingReply,
   type OutgoingRequest,
 } from '../io/transport/upstream.ts'
-import { UpstreamError } from '../io/transport/upstream-error.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
-import { noAnswer } from './send-unpaid.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
@@ -38,6 +36,7 @@ import { isRejection, sellerAnswer } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { changedTerms } from './changed-terms.ts'
+import { judgeLostAnswer } from './judge-lost-answer.ts'
 import { headerOf, readChallenge } from './read-challenge.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
@@ -152,18 +151,9 @@ export class PaidCall {
         }),
       )
     } catch (cause) {
-      const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
-      if (cause instanceof UpstreamError && cause.isUnsent) {
-        await this.#close(await this.#context.ledger.release(charge, `unsent_${reason}`))
-        throw noAnswer(this.#request, cause)
-      }
-      await this.#close(await this.#context.ledger.uncertain(charge, reason))
-      throw new TollwayError({
-        code: 'payment_uncertain',
-        message: `The payment was sent and no answer came back (${reason}). It counts as spent until the chain proves otherwise; do not resend.`,
-        details: { reason },
-        cause,
-      })
+      const lost = await judgeLostAnswer(this.#context.ledger, charge, this.#request, cause)
+      await this.#close(lost.charge)
+      throw lost.error
     } finally {
       endKeepAlives?.()
       this.#phase('send', sending)

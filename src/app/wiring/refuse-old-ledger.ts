@@ -5,7 +5,7 @@
 import { ConfigError } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
 import { signedCharges, type RecordedCharge } from '../../io/audit/audit-charges.ts'
-import type { ForgottenCharge } from '../../io/ledger/adopt-charge.ts'
+import type { ForgottenCharge } from '../../io/ledger/restore-forgotten-charge.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { auditFilesOf } from './audit-files.ts'

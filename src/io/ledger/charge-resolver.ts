@@ -1,23 +1,19 @@
-/** Resolves charges that no request is waiting for: by what the chain proved, and after their process died. */
+/** Resolves charges that no request is waiting for, by what the chain proved. */
 import { IllegalMoveError, type Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { ChargeFlag, ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import { chargeFields, type ChargeTrail } from './charge-trail.ts'
-import { isDead } from './instance.ts'
-import type { Instance, InstanceStore } from '../store/contracts/instances.ts'
+import type { Instance } from '../store/contracts/instances.ts'
 import type { ChargeStore, Move } from '../store/contracts/charges.ts'
 import type { FlagStore } from '../store/contracts/flags.ts'
-import type { AuditOutbox } from '../store/contracts/audit-outbox.ts'
 
 /** Flags that are removed once the chain resolves the charge: until then the chain's answer was incomplete. */
 const PROVISIONAL: readonly ChargeFlag[] = ['event_missing', 'chain_contradiction']
 
 /** What {@link ChargeResolver} works with. */
 export interface ChargeResolverContext {
-  readonly store: Pick<ChargeStore, 'move'> &
-    Pick<FlagStore, 'flag' | 'flags' | 'unflag'> &
-    Pick<InstanceStore, 'instances' | 'retire'> & { readonly outbox: Pick<AuditOutbox, 'adopt'> }
+  readonly store: Pick<ChargeStore, 'move'> & Pick<FlagStore, 'flag' | 'flags' | 'unflag'>
   readonly clock: Clock
   readonly instance: Instance
   readonly trail: ChargeTrail
@@ -101,33 +97,5 @@ export class ChargeResolver {
     }
     const wanted = { overtaken: move.to, overtaken_reason: move.reason }
     await this.#parts.trail.keep(`charge.${charge.state}`, { ...chargeFields(charge), ...wanted })
-  }
-
-  /** Resolves the charges of dead processes: signed ones become uncertain, unsigned ones are released (rule 10). */
-  async retireDead(): Promise<Charge[]> {
-    const { store, clock, instance } = this.#parts
-    const moved: Charge[] = []
-    for (const other of await store.instances()) {
-      if (other.id === instance.id || !(await isDead(other, instance, clock.now()))) continue
-      moved.push(...(await this.retire(other.id, 'instance_dead')))
-      // The dead process may have recorded them without marking them: two records are better than none.
-      const adopted = await store.outbox.adopt(other.id, instance.id)
-      for (const charge of adopted) await this.#parts.trail.record(charge, { told_for: other.id })
-    }
-    // Now, not with the next heartbeat: in a crash loop every start would record all of them again.
-    await this.#parts.trail.markPublished()
-    return moved
-  }
-
-  /** Retires one instance in the store and records how its charges moved. @throws TollwayError `store_unavailable` */
-  async retire(id: string, reason: string): Promise<Charge[]> {
-    const { store, clock, instance } = this.#parts
-    const charges = await store.retire(id, clock.now(), reason, instance.id)
-    for (const charge of charges) {
-      const from = charge.state === 'uncertain' ? 'authorized' : 'held'
-      await this.#parts.trail.record(charge, { was: from })
-      this.#parts.emit({ type: 'charge', charge, from })
-    }
-    return charges
   }
 }

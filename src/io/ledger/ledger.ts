@@ -13,6 +13,7 @@ import { PendingMoves } from './pending-moves.ts'
 import { readBudgets, unpricedAsset, type BudgetStatus } from './budget-status.ts'
 import { BudgetRefusals, lasting } from './budget-refusal.ts'
 import { ChargeResolver } from './charge-resolver.ts'
+import { DeadInstances } from './dead-instances.ts'
 import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import type { LedgerContext, ReserveTerms } from './ledger-parts.ts'
@@ -30,6 +31,7 @@ export class Ledger {
   readonly #trail: ChargeTrail
   readonly #budgets: BudgetRefusals
   readonly #resolver: ChargeResolver
+  readonly #instances: DeadInstances
   readonly #pending: PendingMoves
   readonly #health: LedgerHealth
 
@@ -44,6 +46,7 @@ export class Ledger {
     this.#trail = trail
     this.#budgets = new BudgetRefusals({ store, clock, trail, emit })
     this.#resolver = new ChargeResolver({ store, clock, instance, trail, emit })
+    this.#instances = new DeadInstances({ store, clock, instance, trail, emit })
     this.#pending = new PendingMoves(store, {
       recorded: async (charge, from) => {
         await this.#trail.record(charge, { was: from })
@@ -212,9 +215,9 @@ export class Ledger {
     await this.#resolver.flag(charge, finding)
   }
 
-  /** See {@link ChargeResolver.retireDead}. */
+  /** See {@link DeadInstances.retireDead}. */
   async retireDead(): Promise<Charge[]> {
-    return await this.#resolver.retireDead()
+    return await this.#instances.retireDead()
   }
 
   /** Writes an audit record of something other than a charge, for example of added vouchers. Never rejects. */
@@ -309,7 +312,7 @@ export class Ledger {
       await this.#pending.retry().catch(() => undefined)
       for (const charge of this.#pending.waiting)
         await this.#trail.keep('charge.unbooked', chargeFields(charge))
-      await this.#resolver.retire(instance.id, 'instance_closed')
+      await this.#instances.retire(instance.id, 'instance_closed')
       await this.#trail.write('instance.closed', { instance: instance.id }, true)
       await this.#trail.markPublished()
       await this.#parts.onClosing?.().catch(() => undefined)
