@@ -91,7 +91,7 @@ function refuseInversions(ours: readonly string[]): void {
     const before = ours
       .slice(0, index)
       .find((earlier) => earlier !== name && CHAIN.indexOf(earlier) > CHAIN.indexOf(name))
-    // Several parts may stand in several routers; what counts is whether this one ran after its follower only.
+    // A part may be mounted in several routers, so only check whether this one ran after its follower.
     if (before !== undefined && !ours.slice(0, ours.indexOf(before)).includes(name)) {
       throw new ConfigError(
         `${before}() is mounted before ${name}(). Mount them in this order: ${CHAIN.join(', ')}.`,

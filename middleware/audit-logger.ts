@@ -1,4 +1,4 @@
-/** Writes one record per request, refusals included, and tells the observers. */
+/** Writes one record per request, including refusals, and notifies the observers. */
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
@@ -147,7 +147,7 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
   }
 }
 
-/** Details may hold a seller's words: printable, short and few. */
+/** Details may contain a seller's text: keep it printable, short and few. */
 function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] {
   return Object.fromEntries(
     Object.entries(details)

@@ -19,7 +19,7 @@ export interface BudgetGuardOptions {
   readonly ledger: Ledger
   /** All that match apply, and all are reserved or none. */
   readonly budgets: readonly BudgetRule[]
-  /** Where tags are read, and which of them budgets tell apart; default none. */
+  /** Where tags are read, and which of them budgets distinguish; default none. */
   readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
   readonly observers?: readonly Observer[] | undefined

@@ -20,7 +20,7 @@ export interface ClawrouterOptions {
   readonly routes: RouteTable
   readonly ledger: Pick<Ledger, 'budgets' | 'store'>
   readonly budgets?: readonly BudgetRule[] | undefined
-  /** What sellers list; without it only names without a pattern are told. */
+  /** The models that sellers list; without it only exact names are listed. */
   readonly catalogue?: ModelCatalogue | undefined
   readonly clock?: Clock | undefined
 }
@@ -48,8 +48,8 @@ const ROUTES = [
 ]
 
 /**
- * Lists the caller's models, and what the caller bought this month beside its monthly budget. Mount it after `caller()`.
- * OpenClaw calls every budget a monthly one, so budgets of other windows are not told there.
+ * Lists the caller's models, and the caller's spending this month with its monthly budget. Mount it after `caller()`.
+ * OpenClaw calls every budget a monthly one, so budgets with other windows are left out.
  * @throws ConfigError for a mistake in the options
  */
 export function clawrouter(options: ClawrouterOptions): Handler {

@@ -6,7 +6,7 @@ import { functionOption, parseOptions } from './http/options.ts'
 import { findPath } from './http/paths.ts'
 import { sendJson } from './http/send-json.ts'
 
-/** A check: resolves when the part it looks at works, rejects when it does not. */
+/** A check: resolves if the part it checks works, rejects if it does not. */
 export type HealthCheck = () => Promise<unknown>
 
 /** Options of {@link health}. */
@@ -46,7 +46,7 @@ type Verdict = 'ok' | 'failed'
  */
 export function health(options: HealthOptions = {}): Handler {
   const { checks, isShuttingDown, timeoutSeconds } = parseOptions('health', SCHEMA, options)
-  // Probes that come while one is running share it: nobody can pile up work on the parts that are looked at.
+  // Probes that arrive while one is running share it, so that probes cannot pile up work.
   let running: Promise<Record<string, Verdict>> | undefined
   const runAll = (): Promise<Record<string, Verdict>> => {
     running ??= verdicts(checks, timeoutSeconds * 1000).finally(() => {
@@ -81,7 +81,7 @@ async function verdicts(
   return Object.fromEntries(results)
 }
 
-/** Only ok or failed: what went wrong is for the log, not for whoever can reach the port. */
+/** Only ok or failed: the cause belongs in the log, not in a response that anyone may read. */
 async function verdict(check: HealthCheck, timeoutMs: number): Promise<Verdict> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<Verdict>((resolve) => {

@@ -53,7 +53,7 @@ const SCHEMA = z.strictObject({
 /** Fallbacks that are not among the candidates, because only an answer calls for them. */
 const STAND_IN_KINDS: readonly FallbackKind[] = ['context_window', 'content_policy']
 
-/** An earlier request: how the books know it, and its answer if this process has it. */
+/** An earlier request: its record in the ledger, and its answer if this process has it. */
 interface Earlier extends RepeatableRequest {
   readonly flight: Flight | undefined
   readonly tombstone: Tombstone | undefined
@@ -70,7 +70,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
     clock,
     maxEntries,
     maxBytes,
-    // Other processes on the same ledger must know it too, before the payment's end is booked.
+    // Other processes on the same ledger must know it too, before the payment's outcome is recorded.
     onAbandoned: ({ chargeId }) => void (chargeId !== undefined && ledger.loseAnswer(chargeId)),
     onEnd: (flight) => void noteLost(ledger, flight),
   })
@@ -118,7 +118,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
   })
 }
 
-/** Whether anything may be paid for the request: by its candidates, or by the models that stand in after their answer. */
+/** Whether anything may be paid for the request: by its candidates, or by the models that replace them. */
 function mayBePaid(candidates: readonly Candidate[], attempts: Routing | undefined): boolean {
   return candidates.some(isPaid) || STAND_IN_KINDS.some((kind) => attempts?.fallbacks(kind).some(isPaid))
 }
@@ -148,7 +148,7 @@ function isName(text: string, most: number): boolean {
   return text.length <= most && /^[\x20-\x7e]+$/.test(text)
 }
 
-/** Every official SDK tells its retry count from the first attempt on, with 0. */
+/** Every official SDK sends its retry count from the first attempt on, starting with 0. */
 function mayBeAskedAgain(req: Request, { named }: Presented): boolean {
   return named !== undefined || req.headers['x-stainless-retry-count'] !== undefined
 }
@@ -190,7 +190,7 @@ function withoutModel({ request }: Exchange, body: Buffer): readonly Buffer[] {
   return model ? [body.subarray(0, model.valueStart), body.subarray(model.valueEnd)] : [body]
 }
 
-/** A request that this process has just paid for, and that the store did not tell about yet when it was asked. */
+/** A request that this process has just paid for, and that the store did not return yet when it was read. */
 function endedMeanwhile(
   flights: Flights,
   mark: RequestMark,
@@ -246,7 +246,7 @@ function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
   }
 }
 
-/** The error for a repeat of which only the books know. */
+/** The error for a repeat that only the ledger knows. */
 function remembered(
   res: ServerResponse,
   exchange: Exchange,

@@ -45,7 +45,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     }
     const mayUse = (name: string): boolean => allowedModels.some((pattern) => matchesPattern(pattern, name))
     const facts = { caller, header: headersOf(req), mayUse }
-    // An alias that may be used is enough, and so is the model it stands for.
+    // A caller may use a model if it may use its alias or the model itself.
     const allowed = mayUse(model) || mayUse(routes.resolve(model))
     const candidates: Candidate[] = allowed ? routes.match(model, facts) : []
     if (allowed && candidates.length === 0 && fallback) {

@@ -10,7 +10,7 @@ import { HOST_NAME, HOST_WITH_PORT } from '../src/core/host-name.ts'
 
 /** Options of {@link originGuard}. */
 export interface OriginGuardOptions {
-  /** Host names served beside localhost, 127.0.0.1 and [::1], without a port; any port passes. */
+  /** Host names served in addition to localhost, 127.0.0.1 and [::1], without a port; any port passes. */
   readonly hosts?: readonly string[] | undefined
   /** Serves every Host. Only for a listener that other machines reach and that asks for a caller key. */
   readonly allowAnyHost?: boolean | undefined
@@ -60,7 +60,7 @@ function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayErro
       'Call it as localhost or 127.0.0.1, or add the name to hosts.',
     ])
   }
-  // An absolute target names a second host, which nothing here looks at.
+  // An absolute target names a second host, which nothing here checks.
   if (req.url !== undefined && !req.url.startsWith('/') && req.url !== '*') {
     return refuse('The request target must be a path, not a whole URL.', [
       'Set the base URL of the client instead of an HTTP proxy.',

@@ -238,7 +238,7 @@ function notAllowed(): TollwayError {
   })
 }
 
-/** Names neither the host nor the system's words for the failure: those are for the log. */
+/** Names neither the host nor the system's message: those are for the log. */
 function unavailable(cause: unknown): TollwayError {
   const code = property(cause, 'code')
   return new TollwayError({

@@ -98,7 +98,7 @@ function collect(req: Request, limit: number): Promise<Buffer | undefined> {
       req.off('end', onEnd)
       req.off('close', onClose)
     }
-    // Stays on: an aborted request emits an error that would end the process if nobody listened.
+    // Keep this listener: an aborted request emits an error that would end the process if unhandled.
     req.on('error', () => undefined)
     if (Number(req.headers['content-length'] ?? 0) > limit) return refuse()
     if (req.destroyed) return onClose()
