@@ -144,7 +144,7 @@ export class AnswerProgress implements StreamProgress {
   #note(key: string, json: unknown): void {
     if (key === 'choices') this.#noteChoices(json)
     else if (key === 'usage') this.#noteUsage(json)
-    else if (key === 'response') this.#noteUsage(property(json, 'usage'))
+    else if (key === 'response' || key === 'x_groq') this.#noteUsage(property(json, 'usage'))
     else if (key === 'message') this.#inputTokens = property(property(json, 'usage'), 'input_tokens')
     else if (key === 'id' && typeof json === 'string') this.#identity = { ...this.#identity, id: json }
     else if (key === 'model' && typeof json === 'string') this.#identity = { ...this.#identity, model: json }
@@ -185,6 +185,7 @@ const READ: ReadonlySet<string> = new Set([
   'choices',
   'usage',
   'response',
+  'x_groq',
   'message',
   'id',
   'model',

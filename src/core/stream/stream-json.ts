@@ -115,19 +115,24 @@ export class Gathered {
   }
 
   /** Texts, arrays and objects are continued; any other value is replaced, but never by nothing. */
-  join(name: string, value: unknown): void {
+  join(name: string, value: unknown, depth = 0): void {
     const before = this.#members.get(name)
-    if (typeof before === 'string' && typeof value === 'string') this.set(name, before + value)
-    else if (before instanceof Listed && Array.isArray(value)) before.add(value)
-    else if (before instanceof Gathered && isJson(value)) before.joinAll(value)
+    if (typeof before === 'string' && typeof value === 'string') {
+      this.set(name, ONCE.has(name) ? value || before : before + value)
+    } else if (before instanceof Listed && Array.isArray(value)) before.add(value)
+    else if (before instanceof Gathered && isJson(value)) before.joinAll(value, depth + 1)
     else if (Array.isArray(value)) this.set(name, new Listed(value))
-    else if (value !== null && value !== undefined) this.set(name, value)
+    else if (isJson(value) && depth < MAX_JOINED_DEPTH) {
+      const joined = new Gathered()
+      joined.joinAll(value, depth + 1)
+      this.set(name, joined)
+    } else if (value !== null && value !== undefined) this.set(name, value)
     else if (before === undefined) this.set(name, value)
   }
 
   /** {@link Gathered.join} for every member. */
-  joinAll(from: Json): void {
-    for (const [name, value] of Object.entries(from)) this.join(name, value)
+  joinAll(from: Json, depth = 0): void {
+    for (const [name, value] of Object.entries(from)) this.join(name, value, depth)
   }
 
   toJson(): Json {
@@ -139,6 +144,12 @@ export class Gathered {
     )
   }
 }
+
+/** Objects are joined so deep; deeper ones are replaced as a whole. */
+const MAX_JOINED_DEPTH = 8
+
+/** Texts that come whole: a seller that repeats one means the same. */
+const ONCE: ReadonlySet<string> = new Set(['type', 'id', 'role', 'format'])
 
 /** A list that grows in place. */
 class Listed {
