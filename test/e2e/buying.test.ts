@@ -150,7 +150,7 @@ describe('buy', () => {
         if (balance !== undefined) await chain.levers.mint(wallet, full - balance)
       }
       const listed = await shop.tollway('list')
-      expect(listed.out + listed.err).toMatch(/Nothing was bought yet|nothing was spent or bought/)
+      expect(listed.out + listed.err).toMatch(/No purchases yet|nothing was spent or bought/)
     },
   )
 
@@ -358,7 +358,7 @@ describe('remove', () => {
       await gateway.close()
     }
     expect((await shop.tollway('process', '--all')).out).toContain('used up and removed')
-    expect((await shop.tollway('list')).out).toContain('Nothing was bought yet')
+    expect((await shop.tollway('list')).out).toContain('No purchases yet')
   })
 
   test('--now gives up what is left', async () => {

@@ -204,7 +204,7 @@ describe('tollway sellers', () => {
     offer = { ...offerV2, payTo: OTHER_PAYEE }
     expect(await tollwaySellers('forget', seller.apiBase)).toMatchObject({
       code: 0,
-      out: 'Forgotten: 1 payee, 1 price.\n',
+      out: 'Removed: 1 payee, 1 price.\n',
     })
     expect(await at('2000')).toBe('paid')
     expect(await at('2001')).toBe('price_unstable')
