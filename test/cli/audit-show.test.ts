@@ -23,19 +23,19 @@ async function tollway(...args: string[]): Promise<{ code: number; out: string; 
   return { code, out: terminal.out, err: terminal.err }
 }
 
-/** A ledger that reserved, signed and booked two payments, in files of at most 4 kB. */
+/** A ledger that reserved, signed and booked two payments, in files of at most 6 kB. */
 beforeEach(async () => {
   directory = temporaryDirectory()
   const made = await tollway('audit', 'key', '--new', join(directory, 'key.pem'), '--json')
   publicKey = (JSON.parse(made.out) as { public_key: string }).public_key
   const text = `store: sqlite:./tollway.db
-audit: { path: ./audit.jsonl, signing_key: "\${file:./key.pem}", rotate_bytes: 4kb }
+audit: { path: ./audit.jsonl, signing_key: "\${file:./key.pem}", rotate_bytes: 6kb }
 `
   writeFileSync(join(directory, 'tollway.yaml'), text)
   const config = parseConfig(
     {
       store: 'sqlite:./tollway.db',
-      audit: { path: './audit.jsonl', signing_key: '${file:./key.pem}', rotate_bytes: '4kb' },
+      audit: { path: './audit.jsonl', signing_key: '${file:./key.pem}', rotate_bytes: '6kb' },
     },
     {},
     { directory },

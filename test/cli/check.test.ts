@@ -164,6 +164,7 @@ it('prints JSON for programs', async () => {
         max_retries: 1,
         drop_params: ['store'],
         catalogue: true,
+        payment_header: 'both',
         reduce_max_tokens: 256,
         send_traceparent: true,
         when: { callers: ['openclaw'], headers: { 'x-tier': 'premium' } },

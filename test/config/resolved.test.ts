@@ -146,6 +146,7 @@ it('turns every key into our units', () => {
         dropParams: ['store'],
         catalogue: true,
         reduceMaxTokens: 256,
+        paymentHeader: 'both',
         sendTraceparent: true,
         onDisconnect: 'abort',
         alwaysStream: true,

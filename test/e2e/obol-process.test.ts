@@ -139,6 +139,10 @@ describe('tollway serve --obol', () => {
     const url = (await readyUrl(child)).replace('0.0.0.0', '127.0.0.1')
     expect((await ask(url, { model: 'paid/qwen' })).status).toBe(401)
     expect(await (await fetch(`${url}/healthz`)).text()).toBe('ok')
+    // What was spent is for those who may spend.
+    expect((await fetch(`${url}/metrics`)).status).toBe(401)
+    const headers = { authorization: 'Bearer a-key-of-sixteen' }
+    expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200)
     process.kill(nodeOf(child), 'SIGTERM')
     expect((await child.end()).code).toBe(0)
   }, 60_000)

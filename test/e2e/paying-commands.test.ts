@@ -124,7 +124,7 @@ describe('probe', () => {
   test('an address that nobody answers ends with 1 and says so, one that is none with 2', async () => {
     const gone = await shop.tollway('probe', 'http://127.0.0.1:1/v1', '--model', 'x')
     expect(gone.code).toBe(1)
-    expect(gone.err).toContain('did not answer')
+    expect(gone.err).toContain('could not be connected to; nothing was paid')
     expect((await shop.tollway('probe', 'ftp://seller')).code).toBe(2)
     expect((await shop.tollway('probe', 'http://seller.example.com')).err).toContain('Use https')
   })

@@ -119,7 +119,7 @@ describe('a payment by direct', () => {
 
   test('is signed under the domain of our own table, whatever the offer calls the token', async () => {
     const provider = await payer()
-    const lying = quoteOf(2, { extra: { name: 'Fake', version: '9', verifyingContract: origin } })
+    const lying = quoteOf(2, { extra: { name: 'Fake', version: '9' } })
     const { header } = await provider.authorize(lying, 'chg_1', never)
     const { payload } = PaymentPayloadV2Schema.parse(decodePaymentSignatureHeader(header.value))
     expect(await signerOf(Payload.parse(payload))).toBe(privateKeyToAccount(buyer.privateKey).address)

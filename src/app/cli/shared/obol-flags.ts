@@ -69,7 +69,13 @@ export function obolConfig(
     },
     // As in x402-buyer, each upstream's file holds its price, and the seller's quote must match it exactly.
     policy: { max_usd_per_request: 'none' },
-    ...(env['TOLLWAY_KEY'] === undefined ? {} : { callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }] }),
+    // Whoever may spend may also see what was spent: Prometheus scrapes with the same bearer key.
+    ...(env['TOLLWAY_KEY'] === undefined
+      ? {}
+      : {
+          callers: [{ id: 'obol', key: '${env:TOLLWAY_KEY}' }],
+          ...(host === undefined || isLoopbackHost(host) ? {} : { metrics: { token: '${env:TOLLWAY_KEY}' } }),
+        }),
     ...(env['TOLLWAY_ADMIN_KEY'] === undefined ? {} : { admin: { key: '${env:TOLLWAY_ADMIN_KEY}' } }),
   }
 }
