@@ -9,7 +9,9 @@ import { mayUse } from '../src/core/request/exchange.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { listedModels, mergedInfo } from './http/listed-models.ts'
+import { upstreamEntries } from './http/upstream-entries.ts'
 import { type ModelCatalogue } from '../src/core/routing/catalogue.ts'
+import type { UpstreamModels } from '../src/core/routing/upstream-list.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 import { headersOf, rawPaths } from './http/paths.ts'
 import type { RoutePrices } from '../src/core/routing/router-state.ts'
@@ -22,6 +24,8 @@ export interface ModelsOptions {
   readonly prices?: RoutePrices | undefined
   /** What sellers list; without it patterns are listed as they are written. */
   readonly catalogue?: ModelCatalogue | undefined
+  /** What the default upstream lists, where there is one: told behind the routes' own models. */
+  readonly upstream?: UpstreamModels | undefined
   /** When the list was made (`created`): the time of mounting. */
   readonly clock?: Clock | undefined
 }
@@ -33,17 +37,18 @@ const SCHEMA = z.strictObject({
     ['names', 'find'],
     'give the catalogues that openParts() opens',
   ).optional(),
+  upstream: objectWith<UpstreamModels>(['load'], 'give the list that openParts() opens').optional(),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
 /**
  * Lists the models a caller may use; ids with slashes and colons work plain and encoded. A route named by a pattern is
  * listed by its seller's catalogue where there is one, else as it is written, like LiteLLM does; any id it matches can be
- * asked for.
+ * asked for. Behind them come the default upstream's models that would be passed to it, each as the upstream lists it.
  * @throws ConfigError for a mistake in the options
  */
 export function models(options: ModelsOptions): Handler {
-  const { routes, prices, catalogue, clock } = parseOptions('models', SCHEMA, options)
+  const { routes, prices, catalogue, upstream, clock } = parseOptions('models', SCHEMA, options)
   const created = Math.floor(clock.now() / 1000)
   const describe = (id: string, first: Candidate | undefined): object => ({
     id,
@@ -59,15 +64,23 @@ export function models(options: ModelsOptions): Handler {
     if (wanted === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = '/models'
-    await Promise.all([prices?.load(), catalogue?.load()])
+    await Promise.all([prices?.load(), catalogue?.load(), upstream?.load()])
     const facts: RouteFacts = { caller: exchange.caller.id, header: headersOf(req) }
     const firstOf = (id: string): Candidate | undefined => routes.match(id, facts)[0]
+    const theirs = upstreamEntries(exchange, routes, facts, upstream)
     if (wanted === '') {
+      const own = listedModels(exchange, routes, facts, catalogue).map((id) => ({ id, first: firstOf(id) }))
+      const names = new Set(own.map(({ id }) => id))
       return sendJson(res, exchange, 200, {
         object: 'list',
-        data: listedModels(exchange, routes, facts, catalogue).map((id) => describe(id, firstOf(id))),
+        data: [
+          ...own.map(({ id, first }) => describe(id, first)),
+          ...theirs.all().filter(({ id }) => !names.has(id)),
+        ],
       })
     }
+    const passed = theirs.find(wanted)
+    if (passed) return sendJson(res, exchange, 200, passed)
     const first = firstOf(wanted)
     if (!first || !(mayUse(exchange, wanted) || mayUse(exchange, routes.resolve(wanted)))) {
       throw unknown(wanted)

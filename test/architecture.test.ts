@@ -237,8 +237,8 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
     'src/io/transport/upstream.ts',
   ])
   expect(using(/\bupstream\.send\(/).toSorted()).toEqual([
-    // Asks for a seller's list of models: GET, no body, no payment.
-    'src/io/routing/catalogues.ts',
+    // Asks a seller or the default upstream for its list of models: GET, no body, no payment.
+    'src/io/routing/kept-list.ts',
     'src/payment/paid-call.ts',
     'src/payment/send-unpaid.ts',
   ])

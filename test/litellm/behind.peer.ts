@@ -101,6 +101,22 @@ test.each([false, true])("LiteLLM's answer passes byte for byte, stream: %s", as
   expect(answer.headers.get('x-tollway-spent')).toBe('no')
 })
 
+test("LiteLLM's models are listed with its fields, and found by their id", async () => {
+  const answer = await fetch(`${gateway.url}/v1/models`)
+  const { data } = (await answer.json()) as { data: { id: string }[] }
+  const direct = await fetch(`${litellm.url}/v1/models`, {
+    headers: { authorization: `Bearer ${MASTER_KEY}` },
+  })
+  const theirs = (await direct.json()) as { data: { id: string }[] }
+  // It repeats some models, and answers in another order each time.
+  const byId = (list: readonly { id: string }[]) => new Map(list.map((model) => [model.id, model]))
+  expect(byId(data)).toEqual(byId(theirs.data))
+  expect(byId(data).size).toBe(data.length)
+  expect(data.map(({ id }) => id)).toEqual(expect.arrayContaining(['mock', 'busy', 'round', 'paid/fast']))
+  const one = await fetch(`${gateway.url}/v1/models/mock`)
+  expect(await one.json()).toEqual(theirs.data.find(({ id }) => id === 'mock'))
+})
+
 test("LiteLLM's own refusals pass with their status and words", async () => {
   const busy = await ask(gateway.url, { model: 'busy' })
   expect(busy.status).toBe(429)

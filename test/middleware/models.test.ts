@@ -2,6 +2,7 @@ import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { models } from '../../middleware/models.ts'
 import { compileRoutes, type Route } from '../../src/core/routing/route.ts'
+import { readUpstreamList, type UpstreamModels } from '../../src/core/routing/upstream-list.ts'
 import { filled, HOSTS, inExpress, untyped } from './harness.ts'
 
 function route(modelName: string): Route {
@@ -79,5 +80,101 @@ describe('models', () => {
   it('tells the fix for options that cannot be meant', () => {
     expect(() => models({ routes: untyped([]) })).toThrow(/compileRoutes\(\)/)
     expect(() => models(untyped({ route: ROUTES }))).toThrow('Did you mean "routes"?')
+  })
+})
+
+/** What an upstream lists, already read. */
+function listing(...rows: object[]): UpstreamModels {
+  return { load: () => Promise.resolve(), entries: readUpstreamList({ data: rows }) ?? new Map() }
+}
+
+const UPSTREAM = listing(
+  { id: 'gpt-4o', object: 'model', owned_by: 'openai', mode: 'theirs' },
+  { id: 'paid/x', object: 'model' },
+  { id: 'llama/8b', object: 'model', created: 7, owned_by: 'meta', max_tokens: 9 },
+  { id: 'llama/70b', object: 'model' },
+  { id: 'mistral', object: 'model' },
+  { id: 'shadowed', object: 'model' },
+)
+const ALIASED = compileRoutes(['paid/*', 'gpt-4o'].map(route), new Map(), {
+  aliases: new Map([
+    ['small', 'llama/8b'],
+    ['shadowed', 'gpt-4o'],
+    ['lost', 'nowhere'],
+  ]),
+})
+
+describe("the default upstream's models", () => {
+  const served = (allowedModels: string[]) =>
+    inExpress(
+      filled({ caller: { allowedModels } }),
+      models({ routes: ALIASED, upstream: UPSTREAM, clock: CLOCK }),
+    )
+  const list = async (...allowedModels: string[]): Promise<{ id: string }[]> => {
+    const answer = await supertest(served(allowedModels)).get('/v1/models')
+    return untyped<{ id: string }[]>(answer.body.data)
+  }
+  const ids = async (...allowedModels: string[]): Promise<string[]> =>
+    (await list(...allowedModels)).map(({ id }) => id)
+
+  it('come behind our own, with the fields the upstream gives them; our names are ours', async () => {
+    const all = await list('*')
+    expect(all.map(({ id }) => id)).toEqual([
+      'paid/*',
+      'gpt-4o',
+      'shadowed',
+      'small',
+      'llama/8b',
+      'llama/70b',
+      'mistral',
+    ])
+    expect(all[1]).toEqual({ id: 'gpt-4o', object: 'model', created: 1_700_000_000, owned_by: 'tollway' })
+    expect(all[4]).toEqual({ id: 'llama/8b', object: 'model', created: 7, owned_by: 'meta', max_tokens: 9 })
+  })
+
+  it('are shown to a caller with a list as far as it names them, by their name or an alias', async () => {
+    expect(await ids('llama/*')).toEqual(['small', 'llama/8b', 'llama/70b'])
+    expect(await ids('small')).toEqual(['small'])
+    expect(await ids('mistral', 'not-there')).toEqual(['mistral'])
+    expect(await ids('paid/*')).toEqual(['paid/*'])
+  })
+
+  it.each([
+    ['llama/8b', ['*'], 'meta'],
+    ['small', ['small'], 'meta'],
+    ['gpt-4o', ['*'], 'tollway'],
+    ['shadowed', ['*'], 'tollway'],
+    ['paid/x', ['*'], 'tollway'],
+  ])('%s is found by its id for a caller with %j', async (id, allowed, owner) => {
+    const answer = await supertest(served(allowed)).get(`/v1/models/${id}`)
+    expect(answer.body).toMatchObject({ id, owned_by: owner })
+  })
+
+  it.each(['llama/70b', 'not-there', 'lost'])('%s is 404 for a caller that may not use it', async (id) => {
+    expect((await supertest(served(['mistral', 'lost'])).get(`/v1/models/${id}`)).status).toBe(404)
+  })
+
+  it('are shown where a route of the same name is for other callers only, because the request is passed on', async () => {
+    const routes = compileRoutes([{ ...route('mistral'), when: { callers: ['vip'] } }])
+    const app = (id: string) =>
+      inExpress(
+        filled({ caller: { id, allowedModels: ['*'] } }),
+        models({ routes, upstream: listing({ id: 'mistral', owned_by: 'them' }) }),
+      )
+    expect((await supertest(app('vip')).get('/v1/models/mistral')).body.owned_by).toBe('tollway')
+    expect((await supertest(app('other')).get('/v1/models/mistral')).body.owned_by).toBe('them')
+  })
+})
+
+describe('readUpstreamList', () => {
+  it('leaves out rows without a usable id and repeated ones, and takes an empty list as one', () => {
+    const rows = [null, 1, {}, { id: 5 }, { id: '' }, { id: 'a\n' }, { id: 'x'.repeat(201) }]
+    const read = readUpstreamList({ data: [...rows, { id: 'my model', n: 1 }, { id: 'my model', n: 2 }] })
+    expect([...(read ?? [])]).toEqual([['my model', { id: 'my model', n: 1 }]])
+    expect(readUpstreamList({ data: [] })?.size).toBe(0)
+  })
+
+  it.each([null, [], 'x', {}, { data: {} }, { models: [] }])('refuses %j', (json) => {
+    expect(readUpstreamList(json)).toBeUndefined()
   })
 })

@@ -223,7 +223,13 @@ function compose(
   app.use(paymentInterceptor(parts.paymentInterceptor))
   app.use(sseRestreamer(parts.sseRestreamer))
   app.use(
-    models({ routes: parts.modelRouter.routes, prices: parts.prices, catalogue: parts.catalogue, clock }),
+    models({
+      routes: parts.modelRouter.routes,
+      prices: parts.prices,
+      catalogue: parts.catalogue,
+      upstream: parts.upstreamList,
+      clock,
+    }),
   )
   app.use(rest)
   app.use(notFound())

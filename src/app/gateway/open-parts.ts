@@ -18,6 +18,7 @@ import { systemTimers, type Timers } from '../../core/timers.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import type { Catalogues } from '../../io/routing/catalogues.ts'
+import type { UpstreamList } from '../../io/routing/upstream-list.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { Ledger } from '../../io/ledger/ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
@@ -100,6 +101,8 @@ export interface GatewayParts {
   readonly prices: PriceBook
   /** The models that sellers list. */
   readonly catalogue: Catalogues
+  /** The models that the default upstream lists. */
+  readonly upstreamList: UpstreamList | undefined
   readonly idempotency: IdempotencyOptions
   readonly budgetGuard: BudgetGuardOptions
   readonly paymentInterceptor: PaymentInterceptorOptions
@@ -230,6 +233,7 @@ export async function openParts(
       pools,
       prices: router.prices,
       catalogue: router.catalogue,
+      upstreamList: router.upstreamList,
       idempotency: { ledger, ...config.idempotency, clock },
       budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
       paymentInterceptor: {

@@ -5,6 +5,7 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import { compileRoutes, type Route } from '../../core/routing/route.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { Catalogues } from '../../io/routing/catalogues.ts'
+import { UpstreamList } from '../../io/routing/upstream-list.ts'
 import { PriceBook } from '../../io/routing/price-book.ts'
 import type { SellerStore } from '../../io/store/contracts/sellers.ts'
 import type { Upstream } from '../../io/transport/upstream.ts'
@@ -18,6 +19,8 @@ export interface OpenedRouter {
   readonly prices: PriceBook
   /** What sellers list. */
   readonly catalogue: Catalogues
+  /** What the default upstream lists; `undefined` without one. */
+  readonly upstreamList: UpstreamList | undefined
 }
 
 /** What {@link openRouter} works with. */
@@ -33,7 +36,8 @@ export interface RouterContext {
 export function openRouter(config: ResolvedConfig, parts: RouterContext): OpenedRouter {
   const { store, upstream, clock, timers = systemTimers, observers } = parts
   const prices = new PriceBook(store, config.assets, clock)
-  const catalogue = new Catalogues({ routes: config.routes, upstream, clock, timers, observers })
+  const reading = { upstream, clock, timers, observers }
+  const catalogue = new Catalogues({ routes: config.routes, ...reading })
   // What was really paid says more than a list; the list says something before anything was paid.
   const known: RoutePrices = {
     load() {
@@ -50,6 +54,7 @@ export function openRouter(config: ResolvedConfig, parts: RouterContext): Opened
     },
     prices,
     catalogue,
+    upstreamList: config.upstream && new UpstreamList(config.upstream, reading),
   }
 }
 

@@ -80,7 +80,7 @@ export type TollwayEvent =
   | ({ readonly type: 'obol_buyer'; readonly counter: ObolCounter } & ObolLabels)
   /** The state file of x402-buyer could not be written; the used vouchers are recorded in the ledger. */
   | { readonly type: 'obol_state_failed'; readonly payer: string }
-  /** A seller's list of models was read, or could not be; `models` is the number known now. */
+  /** A seller's or the default upstream's list of models was read, or could not be; `models` is the number known now. */
   | { readonly type: 'catalogue'; readonly seller: string; readonly ok: boolean; readonly models: number }
   /** A request was quoted again with fewer output tokens, because its price was above the ceiling. */
   | { readonly type: 'tokens_reduced'; readonly seller: string; readonly route: string }

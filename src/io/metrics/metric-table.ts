@@ -145,8 +145,14 @@ export const METRIC_TABLE = {
     'to',
     'reason',
   ]),
-  tollway_catalogue_reads_total: counter("Reads of sellers' model lists, by result.", ['seller', 'result']),
-  tollway_catalogue_models: gauge("Models in a seller's list when it was last read.", ['seller']),
+  tollway_catalogue_reads_total: counter(
+    "Reads of sellers' and the default upstream's model lists, by result.",
+    ['seller', 'result'],
+  ),
+  tollway_catalogue_models: gauge(
+    "Models in a seller's or the default upstream's list when it was last read.",
+    ['seller'],
+  ),
   tollway_reduced_requests_total: counter(
     'Requests quoted again with fewer output tokens because the price was above the ceiling.',
     ['route', 'seller'],

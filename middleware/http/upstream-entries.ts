@@ -1,0 +1,36 @@
+import { mayUse, type Exchange } from '../../src/core/request/exchange.ts'
+import type { RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
+import type { UpstreamEntry, UpstreamModels } from '../../src/core/routing/upstream-list.ts'
+
+/** The upstream's models that `modelRouter()` would pass there for a caller. */
+export interface UpstreamEntries {
+  /** The entry under the name that the client asks for; `undefined` for what a route claims or the caller may not use. */
+  find(name: string): UpstreamEntry | undefined
+  /** All of them, those that aliases of ours lead to first. */
+  all(): UpstreamEntry[]
+}
+
+/** Decides as `modelRouter()` does: what the caller may use, by its alias or its own name, and no route claims. */
+export function upstreamEntries(
+  exchange: Exchange,
+  routes: RouteTable,
+  facts: RouteFacts,
+  upstream: UpstreamModels | undefined,
+): UpstreamEntries {
+  const find = (name: string): UpstreamEntry | undefined => {
+    const target = routes.resolve(name)
+    const entry = upstream?.entries.get(target)
+    if (!entry || !(mayUse(exchange, name) || mayUse(exchange, target))) return undefined
+    // A pattern of the upstream's, as LiteLLM lists them, stands for the names it matches.
+    const asked = name.replace('*', () => 'x')
+    if (routes.match(asked, facts).length > 0) return undefined
+    return { ...entry, id: name }
+  }
+  return {
+    find,
+    all() {
+      const names = new Set([...routes.aliases.keys(), ...(upstream?.entries.keys() ?? [])])
+      return [...names].flatMap((name) => find(name) ?? [])
+    },
+  }
+}
