@@ -1,8 +1,11 @@
-/** Refuses at start what would only fail, or silently cost money, under traffic: middlewares in the wrong order. */
+/**
+ * Checks the order of the middlewares at start: a wrong order would otherwise fail, or silently cost money, under
+ * traffic.
+ */
 import { ConfigError } from '../src/core/errors.ts'
 import { property } from '../src/core/property.ts'
 
-/** Our chain, in the order it works in; parts may be left out. */
+/** Our middlewares in their required order; any of them may be left out. */
 const CHAIN: readonly string[] = [
   'auditLogger',
   'originGuard',
@@ -31,7 +34,7 @@ const SAMPLES = ['/v1/chat/completions', '/chat/completions', '/v1/files', '/fil
 /** The parts of a router's layer that Express 4 and 5 share. */
 interface Layer {
   readonly name?: string
-  /** Of a layer inside a route. */
+  /** Set on a layer inside a route. */
   readonly method?: string
   readonly handle?: { readonly name?: string; readonly stack?: readonly Layer[] }
   readonly route?: { readonly stack?: readonly Layer[] }
@@ -40,9 +43,9 @@ interface Layer {
 }
 
 /**
- * Looks through an Express 4 or 5 app (or router), nested routers included.
- * @throws ConfigError for a body parser or `compression()` before our middlewares, for ours in a wrong order, for a
- * payment interceptor without a budget guard or mounted twice, and for a missing error handler
+ * Inspects an Express 4 or 5 app (or router), nested routers included.
+ * @throws ConfigError for a body parser or `compression()` before our middlewares, for our middlewares in the
+ * wrong order, for a payment interceptor without a budget guard or mounted twice, and for a missing error handler
  */
 export function assertOrder(app: unknown): void {
   const names = namesIn(stackOf(app))
@@ -118,7 +121,7 @@ function namesIn(stack: readonly Layer[]): string[] {
   })
 }
 
-/** `app.all()` makes a layer for each method out of one handler. */
+/** `app.all()` creates one layer per method from a single handler. */
 function oncePerHandler(stack: readonly Layer[]): readonly Layer[] {
   return stack.filter(
     ({ handle, method }, at) =>
@@ -126,12 +129,15 @@ function oncePerHandler(stack: readonly Layer[]): readonly Layer[] {
   )
 }
 
-/** Whether a layer sees the requests we serve: one on `/webhooks` does not. */
+/** Whether a layer sees the requests that Tollway serves: one mounted on `/webhooks` does not. */
 function reaches(layer: Layer): boolean {
   return typeof layer.match !== 'function' || SAMPLES.some((path) => Boolean(layer.match?.(path)))
 }
 
-/** Express 4 keeps `_router` and throws on `router`; Express 5 has `router` only; a bare router is the stack's holder itself. */
+/**
+ * Express 4 keeps `_router` and throws on `router`; Express 5 has `router` only; a bare router holds the stack
+ * itself.
+ */
 function stackOf(app: unknown): readonly Layer[] {
   const router =
     property(app, 'stack') === undefined ? (property(app, '_router') ?? property(app, 'router')) : app

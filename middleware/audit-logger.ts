@@ -27,7 +27,7 @@ export interface RequestAudit {
 /** Options of {@link auditLogger}. */
 export interface AuditLoggerOptions {
   readonly audit: RequestAudit
-  /** Told `{ type: 'request' }` for every request, and `{ type: 'audit_failed' }`. */
+  /** Receive `{ type: 'request' }` for every request, and `{ type: 'audit_failed' }`. */
   readonly observers?: readonly Observer[] | undefined
   readonly clock?: Clock | undefined
   readonly log?: Log | undefined
@@ -40,16 +40,16 @@ const SCHEMA = z.strictObject({
   log: logOption.default(silentLog),
 })
 
-/** Nginx's number for a client that left before the answer began. */
+/** Nginx's status for a client that left before the answer began. */
 const CLIENT_LEFT = 499
 const MAX_DETAILS = 32
 const MAX_DETAIL_LENGTH = 500
 
 /**
- * Opens the exchange and writes exactly one `request` record when the answer is done or the client has gone
- * (none for scrapes, probes and looks at the spend page that succeed). Mounted
- * first, so that every exit is seen. A record that cannot be written is counted and logged, never thrown:
- * the answer is out already, and paid routes close by themselves (rule 9).
+ * Opens the exchange and writes exactly one `request` record when the answer is complete or the client has left
+ * (none for successful scrapes, probes and spend page refreshes). Mount it first, so that it sees every outcome. A
+ * record that cannot be written is counted and logged, never thrown: the answer has already been sent, and paid
+ * routes stop on their own (rule 9).
  * @throws ConfigError for a mistake in the options
  */
 export function auditLogger(options: AuditLoggerOptions): Handler {
@@ -68,7 +68,8 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
     try {
       await audit.append('request', fields).catch(async (error: unknown) => {
         if (!(error instanceof TypeError)) throw error
-        // A client can name a model that reads like a signature: the rest of its record is written all the same.
+        // A client can send a model name that looks like a signature: the rest of the record must still be
+        // written.
         await audit.append('request', recordable('request', fields))
       })
     } catch (err) {
@@ -80,7 +81,7 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
   return named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
     let written = false
-    // In the context the request came in, for those who follow it by that.
+    // Run in the context of the request, for observers that rely on it.
     const end = AsyncResource.bind((): void => {
       if (written) return
       written = true
@@ -94,7 +95,7 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
   })
 }
 
-/** Scrapes, probes and page refreshes come every few seconds and move nothing: recorded only when refused. */
+/** Scrapes, probes and page refreshes arrive every few seconds and move no money: recorded only when refused. */
 function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
   return (
     method === 'GET' && status < 400 && /^\/(?:metrics|health|healthz|dashboard|api)(?:\/|$)/.test(endpoint)
@@ -131,7 +132,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
   }
 }
 
-/** Durations as decimal text: a record's hash must not hang on how a number is printed. */
+/** Durations as decimal text: a record's hash must not depend on how a number is printed. */
 function recordOf(summary: RequestSummary): Record<string, unknown> {
   const { usage, firstByteSeconds, seconds, overheadSeconds: _own, costMicroUsd: _cost, ...rest } = summary
   return {
@@ -147,7 +148,7 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
   }
 }
 
-/** Details may contain a seller's text: keep it printable, short and few. */
+/** Details may contain a seller's text: keep them printable, short and few. */
 function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] {
   return Object.fromEntries(
     Object.entries(details)

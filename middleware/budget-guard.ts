@@ -17,9 +17,9 @@ import { termsOf } from '../src/payment/reserve-terms.ts'
 /** Options of {@link budgetGuard}. */
 export interface BudgetGuardOptions {
   readonly ledger: Ledger
-  /** All that match apply, and all are reserved or none. */
+  /** Every matching budget applies; a reservation succeeds in all of them or in none. */
   readonly budgets: readonly BudgetRule[]
-  /** Where tags are read, and which of them budgets distinguish; default none. */
+  /** Where tags are read, and which of them budgets distinguish; none by default. */
   readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
   readonly observers?: readonly Observer[] | undefined
@@ -42,8 +42,9 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Puts the budgets before everything that pays. Refuses at once when a remembered price cannot fit any more, and
- * gives the payment interceptor the only way to a reservation: the exact quote, in all budgets or none.
+ * Enforces the budgets before anything pays. Refuses immediately when a recently seen price no longer fits, and
+ * gives the payment interceptor its only way to make a reservation: for the exact quote, in all budgets or in
+ * none.
  * @throws ConfigError for a mistake in the options
  */
 export function budgetGuard(options: BudgetGuardOptions): Handler {
@@ -88,7 +89,7 @@ function priceKey(exchange: Exchange, candidate: Candidate): string {
   return [candidate.route.apiBase, candidate.route.payer, exchange.endpoint, candidate.remoteModel].join('\n')
 }
 
-/** What is known before the seller is asked: its asset is not, so that only budgets in USD refuse early. */
+/** What is known before the seller is asked. Its asset is not known yet, so only budgets in USD can refuse early. */
 function spendOf(exchange: Exchange, { route }: Candidate, microUsd: bigint): Spend {
   return {
     caller: exchange.caller.id,

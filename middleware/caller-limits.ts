@@ -1,4 +1,4 @@
-/** What one caller may ask for in a minute, and at once. */
+/** Rate limits of a caller: requests and tokens per minute, and requests in flight. */
 import type { ServerResponse } from 'node:http'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { z } from 'zod'
@@ -24,9 +24,9 @@ const MINUTE_SECONDS = 60
 type Kind = 'requests' | 'tokens' | 'parallel'
 
 /**
- * Holds callers to the limits that `caller()` found for them, before a body is read: 429 `rate_limit_exceeded` with
- * Retry-After, which clients obey, and which is right because nothing was sent or paid. A minute begins with the first
- * request in it. Counted per process.
+ * Enforces the limits that `caller()` found for each caller, before the body is read: 429 `rate_limit_exceeded`
+ * with Retry-After. Clients retry on it, which is safe because nothing was sent or paid. A minute begins with the
+ * first request in it. Counted per process.
  * @throws ConfigError for a mistake in the options
  */
 export function callerLimits(options: CallerLimitsOptions = {}): Handler {
@@ -75,17 +75,17 @@ export function callerLimits(options: CallerLimitsOptions = {}): Handler {
   })
 }
 
-/** What of a minute is used. */
+/** What a caller has used in the current minute. */
 interface Used {
   readonly used: number
   readonly resetSeconds: number
 }
 
-/** Counters of the running minute: one limiter for each limit there is. */
+/** Counters of the current minute: one limiter per distinct limit. */
 class Minutes {
   readonly #limiters = new Map<string, RateLimiterMemory>()
 
-  /** Counts, also beyond the limit: what was used was used. */
+  /** Counts even past the limit, because the usage has already happened. */
   async take(kind: Kind, most: number, caller: string, points: number): Promise<Used> {
     if (points <= 0) return await this.look(kind, most, caller)
     return used(await this.#limiter(kind, most).penalty(caller, points))
@@ -117,7 +117,7 @@ function leave(parallel: Map<string, number>, caller: string): void {
   else parallel.delete(caller)
 }
 
-/** The headers of OpenAI's API; durations as it writes them. */
+/** Sets OpenAI's rate-limit headers, with durations in OpenAI's format. */
 function tell(
   res: ServerResponse,
   kind: 'requests' | 'tokens',

@@ -1,4 +1,4 @@
-/** Who is calling, and which models that caller may use. */
+/** Identifies the caller and the models that it may use. */
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
@@ -10,7 +10,7 @@ import type { Handler, Request } from './http/handler.ts'
 import { named } from './http/named.ts'
 import { objectWith, parseOptions } from './http/options.ts'
 
-/** One who may call. */
+/** A client that may use the gateway. */
 export interface Caller {
   /** A name for budgets, metrics and the audit record: `[A-Za-z0-9._-]{1,64}`. */
   readonly id: string
@@ -18,7 +18,7 @@ export interface Caller {
   readonly keyDigest: string
   /** Model names, or patterns with one `*`. Default `['*']`. */
   readonly models?: readonly string[] | undefined
-  /** When the key ends, milliseconds since the epoch. */
+  /** When the key expires, milliseconds since the epoch. */
   readonly expiresAt?: number | undefined
   /** For `callerLimits()`; none by default. */
   readonly limits?: CallerLimits | undefined
@@ -26,7 +26,7 @@ export interface Caller {
 
 /** Callers that may change while the gateway runs. */
 export interface CallerSource {
-  /** Asked for every request; the same list object as long as nothing changed. */
+  /** Called for every request; returns the same list object as long as nothing changed. */
   callers(): readonly Caller[]
 }
 
@@ -34,7 +34,7 @@ export interface CallerSource {
 export interface CallerOptions {
   /** None or an empty list: everyone who reaches the listener is `anonymous` and may use every model. */
   readonly callers?: readonly Caller[] | undefined
-  /** More callers. With a source every request needs a key, also while it is empty. */
+  /** Additional callers. With a source every request needs a key, even while the source is empty. */
   readonly source?: CallerSource | undefined
   readonly clock?: Clock | undefined
 }
@@ -95,7 +95,7 @@ export function caller(options: CallerOptions = {}): Handler {
     const keys = presentedKeys(req)
     const digests = keys.map((key) => Buffer.from(hashKey(key), 'hex'))
     let found: KnownCaller | undefined
-    // Every entry is compared, found or not: the time taken says nothing about the list.
+    // Every entry is compared, found or not, so the time taken reveals nothing about the list.
     for (const entry of all) {
       for (const digest of digests) {
         if (timingSafeEqual(entry.digest, digest)) found ??= entry
@@ -140,7 +140,7 @@ function refuse(missing: boolean): TollwayError {
   })
 }
 
-/** Told only to who holds the key itself. */
+/** Reported only to a client that holds the key itself. */
 function expired(): TollwayError {
   return new TollwayError({
     code: 'invalid_api_key',

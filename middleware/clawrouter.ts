@@ -1,4 +1,4 @@
-/** What OpenClaw's ClawRouter provider asks a gateway for: `GET /v1/catalog` and `GET /v1/usage`. */
+/** The endpoints that OpenClaw's ClawRouter provider requests: `GET /v1/catalog` and `GET /v1/usage`. */
 import { z } from 'zod'
 import { counted, ALL_SUBJECTS, isBudgetRule, type BudgetRule } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
@@ -20,7 +20,7 @@ export interface ClawrouterOptions {
   readonly routes: RouteTable
   readonly ledger: Pick<Ledger, 'budgets' | 'store'>
   readonly budgets?: readonly BudgetRule[] | undefined
-  /** The models that sellers list; without it only exact names are listed. */
+  /** The sellers' model lists; without them only exact names are listed. */
   readonly catalogue?: ModelCatalogue | undefined
   readonly clock?: Clock | undefined
 }
@@ -39,7 +39,7 @@ const SCHEMA = z.strictObject({
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
 })
 
-/** OpenClaw takes the models of a provider only where it could call them natively; ours are all called as OpenAI's. */
+/** OpenClaw lists only models that it could call natively; ours are all called through OpenAI's API. */
 const NATIVE_BASE = '/v1/native/tollway'
 
 const ROUTES = [
@@ -96,7 +96,7 @@ function catalogOf(
   }
 }
 
-/** Prices that are not known are left out: what a request really cost is in its answer. */
+/** Unknown prices are omitted: what a request cost is in its answer. */
 function pricingOf(info: ModelInfo | undefined): object {
   const pricing = {
     inputMicrosPerMillion: microsPerMillion(info?.inputUsdPerToken),
@@ -108,7 +108,7 @@ function pricingOf(info: ModelInfo | undefined): object {
   return known.length === 0 ? {} : { pricing: Object.fromEntries(known) }
 }
 
-/** For display in OpenClaw: a number is what it reads, and nothing is counted with it. */
+/** For display in OpenClaw only: it expects a number, and no money is calculated from it. */
 function microsPerMillion(usdPerToken: string | undefined): number | undefined {
   return usdPerToken === undefined ? undefined : Math.round(Number(usdPerToken) * 1e12)
 }
@@ -140,7 +140,7 @@ async function usageOf(exchange: Exchange, parts: z.output<typeof SCHEMA>): Prom
   }
 }
 
-/** Of the budgets that stop this caller, the one with the least left. */
+/** Of the budgets that limit this caller, the one with the least left. */
 function tightest(
   rules: readonly BudgetRule[],
   statuses: readonly BudgetStatus[],
@@ -155,7 +155,7 @@ function tightest(
     .toSorted((a, b) => (a.rule.limit - a.spent < b.rule.limit - b.spent ? -1 : 1))[0]
 }
 
-/** A budget in USD by the calendar month that stops everybody together or each caller. */
+/** Whether a budget is in USD, by calendar month, and either shared by all callers or per caller. */
 function isMonthly(rule: BudgetRule): boolean {
   return (
     rule.window === 'month' &&

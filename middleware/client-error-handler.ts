@@ -1,12 +1,12 @@
-/** Answers what Node's HTTP parser refuses, in the shape of every other error. */
+/** Answers requests that Node's HTTP parser rejects, in the format of every other error. */
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { property } from '../src/core/property.ts'
 
 /**
- * For `server.on('clientError', clientErrorHandler)`: 431 for headers that are too large, else 400. Never 408, which
- * clients retry. On a connection with an answer under way nothing is written: half an answer and half an error
- * would read as neither.
+ * For `server.on('clientError', clientErrorHandler)`: 431 for headers that are too large, else 400. Never 408,
+ * which clients retry. Nothing is written on a connection that is in the middle of an answer: the client could
+ * parse neither the answer nor the error.
  */
 export function clientErrorHandler(
   error: Error & { readonly code?: string | undefined },
@@ -34,7 +34,7 @@ export function clientErrorHandler(
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
-/** Node keeps the answer a connection is busy with here, and its own handler asks the same. */
+/** Node keeps the response in progress here, and its own handler checks the same property. */
 function hasAnswerUnderWay(socket: Duplex): boolean {
   const message = property(socket, '_httpMessage')
   return message !== undefined && message !== null

@@ -21,24 +21,24 @@ import { endpointOf } from './http/paths.ts'
 
 /** Options of {@link errorHandler}. */
 export interface ErrorHandlerOptions {
-  /** Told about faults of ours and broken set-ups; nothing by default. */
+  /** Receives internal errors and setup errors; none by default. */
   readonly log?: Log | undefined
 }
 
 const SCHEMA = z.strictObject({ log: logOption.default(silentLog) })
 
-/** Statuses after which stock clients send the request again: never when money may have moved. */
+/** Statuses on which stock clients retry: never sent when money may have moved. */
 const RETRIED = (status: number): boolean =>
   status >= 500 || status === 408 || status === 409 || status === 429
 
-/** Headers of an answer that was under way and will not come; what is left would describe another body. */
+/** Headers of an answer that was started and will not be sent; they would misdescribe the error's body. */
 const ENTITY_HEADERS =
   /^(?:content-.+|transfer-encoding|trailer|etag|last-modified|expires|set-cookie|connection|retry-after)$/
 
 /**
- * The last handler: answers every error that reaches it. Errors that are not ours become 500 `internal_error` with fixed
- * words and are logged; once money may have moved no status is sent that a client would retry on. An answer that has
- * already begun is cut off.
+ * The last handler: answers every error that reaches it. Errors that are not Tollway's become 500 `internal_error`
+ * with a fixed message and are logged. Once money may have moved, no status is sent that makes a client retry. An
+ * answer that has already begun is cut off.
  * @throws ConfigError for a mistake in the options
  */
 export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
@@ -66,7 +66,10 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
   return named('errorHandler', handler)
 }
 
-/** Answers 404 `not_found`, or 405 `method_not_allowed` for a path of ours: mounted after everything that serves a path, before {@link errorHandler}. */
+/**
+ * Answers 404 `not_found`, or 405 `method_not_allowed` for one of our paths. Mount it after everything that serves
+ * a path and before {@link errorHandler}.
+ */
 export function notFound(): Handler {
   return named<Handler>('notFound', (req, _res, next) => {
     const path = (req.originalUrl ?? req.url ?? '').split(/[?#]/, 1)[0] ?? ''
@@ -84,7 +87,7 @@ export function notFound(): Handler {
 
 function ownError(error: unknown): TollwayError {
   if (error instanceof TollwayError) return error
-  // Express throws this for a path it cannot decode.
+  // Express throws this for a path that it cannot decode.
   if (error instanceof URIError) {
     return new TollwayError({ code: 'not_found', message: 'The path is not well-formed.' })
   }

@@ -11,9 +11,9 @@ export type HealthCheck = () => Promise<unknown>
 
 /** Options of {@link health}. */
 export interface HealthOptions {
-  /** Checks by name. One that fails makes the answer `degraded`, still 200: unpaid routes go on without it. */
+  /** Checks by name. One that fails makes the answer `degraded`, still 200: unpaid routes work without it. */
   readonly checks?: Readonly<Record<string, HealthCheck>> | undefined
-  /** Whether the gateway is going down: readiness answers 503 then. */
+  /** Whether the gateway is shutting down: readiness then answers 503. */
   readonly isShuttingDown?: (() => boolean) | undefined
   /** How long a check may take before it counts as failed. Default 2, at most 60. */
   readonly timeoutSeconds?: number | undefined
@@ -41,7 +41,7 @@ type Verdict = 'ok' | 'failed'
 
 /**
  * `GET /health/live`, `/health/liveliness`, `/healthz`: 200 while the process answers. `GET /health/ready`,
- * `/health/readiness`: 200 with `ok` or `degraded` and each check's verdict; 503 only while shutting down.
+ * `/health/readiness`: 200 with `ok` or `degraded` and the result of each check; 503 only while shutting down.
  * @throws ConfigError for a mistake in the options
  */
 export function health(options: HealthOptions = {}): Handler {
@@ -81,7 +81,7 @@ async function verdicts(
   return Object.fromEntries(results)
 }
 
-/** Only ok or failed: the cause belongs in the log, not in a response that anyone may read. */
+/** Only ok or failed: the cause belongs in the log, not in a response that anyone can read. */
 async function verdict(check: HealthCheck, timeoutMs: number): Promise<Verdict> {
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<Verdict>((resolve) => {

@@ -31,7 +31,7 @@ import { failedForOtherModel, responseGone } from './idempotency/replay-error.ts
 /** Options of {@link idempotency}. */
 export interface IdempotencyOptions {
   readonly ledger: Ledger
-  /** Ended requests whose answers may be kept in memory; default 1,000. */
+  /** Most finished requests whose answers are kept in memory; default 1,000. */
   readonly maxEntries?: number | undefined
   /** Bytes of answers kept in memory; default 64 MiB. One answer gets at most an eighth of it. */
   readonly maxBytes?: number | undefined
@@ -50,7 +50,7 @@ const SCHEMA = z.strictObject({
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
 })
 
-/** Fallbacks that are not among the candidates, because only an answer calls for them. */
+/** Fallback kinds that are not among the candidates, because only an answer can trigger them. */
 const STAND_IN_KINDS: readonly FallbackKind[] = ['context_window', 'content_policy']
 
 /** An earlier request: its record in the ledger, and its answer if this process has it. */
@@ -60,8 +60,9 @@ interface Earlier extends RepeatableRequest {
 }
 
 /**
- * Pays for one request once, however often it comes: see docs/idempotency.md for when two requests are one. Routes without a
- * payer are left alone. Mounted after `modelRouter()` and before `budgetGuard()`, so that no budget refuses a repeat.
+ * Pays for a request only once, however often it is repeated; docs/idempotency.md defines when two requests count
+ * as the same. Unpaid routes are not affected. Mount it after `modelRouter()` and before `budgetGuard()`, so that
+ * no budget refuses a repeat.
  * @throws ConfigError for a mistake in the options
  */
 export function idempotency(options: IdempotencyOptions): Handler {
@@ -70,7 +71,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
     clock,
     maxEntries,
     maxBytes,
-    // Other processes on the same ledger must know it too, before the payment's outcome is recorded.
+    // Other processes on the same ledger must know this too, before the payment's outcome is recorded.
     onAbandoned: ({ chargeId }) => void (chargeId !== undefined && ledger.loseAnswer(chargeId)),
     onEnd: (flight) => void noteLost(ledger, flight),
   })
@@ -89,7 +90,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
     let checked: Flight | undefined
     for (;;) {
       const known = await ledger.repeats(mark)
-      // From here to the opening nothing is waited for: of two equal requests one sees the other.
+      // No await from here until the flight is opened, so that of two equal requests one sees the other.
       if (res.closed || res.destroyed) return
       const unseen = endedMeanwhile(flights, mark, known)
       if (unseen && unseen !== checked) {
@@ -98,7 +99,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
       }
       const named = namedBefore(flights, mark, known.named)
       const newest = newestBefore(flights, mark, known.newest)
-      // A model that costs nothing may answer what a paid one did not.
+      // An unpaid model may answer a request for which a paid one failed.
       const other = candidates.some(isPaid) ? flights.ofOtherModel(mark) : undefined
       const otherModel = other && ofFlight(other)
       const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
@@ -118,7 +119,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
   })
 }
 
-/** Whether anything may be paid for the request: by its candidates, or by the models that replace them. */
+/** Whether the request may lead to a payment, through its candidates or through their fallbacks. */
 function mayBePaid(candidates: readonly Candidate[], attempts: Routing | undefined): boolean {
   return candidates.some(isPaid) || STAND_IN_KINDS.some((kind) => attempts?.fallbacks(kind).some(isPaid))
 }
@@ -148,7 +149,7 @@ function isName(text: string, most: number): boolean {
   return text.length <= most && /^[\x20-\x7e]+$/.test(text)
 }
 
-/** Every official SDK sends its retry count from the first attempt on, starting with 0. */
+/** Every official SDK sends its retry count from the first attempt on, starting at 0. */
 function mayBeAskedAgain(req: Request, { named }: Presented): boolean {
   return named !== undefined || req.headers['x-stainless-retry-count'] !== undefined
 }
@@ -184,13 +185,13 @@ function markOf(
   return { name: undefined, ...marks }
 }
 
-/** The body without the value of its `model`; a form is left whole, since no two attempts send the same bytes. */
+/** The body without the value of its `model`; a form is kept whole, because no two attempts send the same bytes. */
 function withoutModel({ request }: Exchange, body: Buffer): readonly Buffer[] {
   const model = membersOf(request).find(({ key }) => key === 'model')
   return model ? [body.subarray(0, model.valueStart), body.subarray(model.valueEnd)] : [body]
 }
 
-/** A request that this process has just paid for, and that the store did not return yet when it was read. */
+/** A request that this process has just paid for, and that was not yet in the store when the store was read. */
 function endedMeanwhile(
   flights: Flights,
   mark: RequestMark,
@@ -212,7 +213,7 @@ function namedBefore(
   return tombstone && ofTombstone(tombstone, flights)
 }
 
-/** The store knows what was paid, this process what is on its way and what ended unpaid. */
+/** The store knows which requests were paid; this process knows which are in flight and which ended unpaid. */
 function newestBefore(
   flights: Flights,
   mark: RequestMark,
@@ -246,7 +247,7 @@ function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
   }
 }
 
-/** The error for a repeat that only the ledger knows. */
+/** The error for a repeat of a request that is only recorded in the ledger. */
 function remembered(
   res: ServerResponse,
   exchange: Exchange,
@@ -256,7 +257,7 @@ function remembered(
   if (!tombstone) return new TypeError('a repeat repeats nothing')
   const { charge } = tombstone
   const isElsewhere = charge.instance !== instance
-  // Held: nothing was signed, so it may be released and leave no tombstone.
+  // Held: nothing was signed, so it may be released without leaving a tombstone.
   if (charge.state === 'held' || (charge.state === 'authorized' && isElsewhere)) return requestInProgress()
   exchange.payment.charge = charge
   exchange.routing.payer = charge.payer
@@ -265,9 +266,9 @@ function remembered(
 }
 
 /**
- * Waits for another request's outcome and makes it this one's.
- * @returns false when that request ended without having been tried, or this client left
- * @throws what that request failed with
+ * Waits for another request's outcome and uses it for this one.
+ * @returns false if that request ended before it was tried, or if this client left
+ * @throws the error of that request
  */
 async function answerWith(
   flight: Flight,
@@ -283,7 +284,7 @@ async function answerWith(
     if (flight.mark.body === mark.body) throw outcome.error
     throw failedForOtherModel(outcome.error, flight.charge?.model)
   }
-  // The same bytes would break the same way, and the client would ask again.
+  // The same bytes would break off in the same place, and the client would retry.
   const body = flight.isCut ? undefined : outcome.body.read()
   if (body) {
     exchange.relay.reply = { ...outcome.head, body }
@@ -300,7 +301,7 @@ function left(res: ServerResponse): Promise<undefined> {
   })
 }
 
-/** A repeat is answered, charged and recorded as the request it repeats. */
+/** A repeat is answered, charged and recorded like the request it repeats. */
 function adopt(exchange: Exchange, facts: Facts | undefined): void {
   if (!facts) return
   Object.assign(exchange.routing, facts.routing)
@@ -309,7 +310,7 @@ function adopt(exchange: Exchange, facts: Facts | undefined): void {
   Object.assign(exchange.relay, facts.relay)
 }
 
-/** For the client, and for the request's record: the charge is another request's. */
+/** Tells the client, and the request's record, that the charge belongs to another request. */
 function markRepeat(res: ServerResponse, exchange: Exchange): void {
   res.setHeader('x-tollway-replayed', 'yes')
   exchange.record.details['repeat_of'] = exchange.payment.charge?.requestId ?? 'unpaid'

@@ -13,14 +13,14 @@ import { findPath } from './http/paths.ts'
 export interface MetricsSource {
   readonly contentType: string
   text(): Promise<string>
-  /** With exemplars; without it everybody gets text. */
+  /** OpenMetrics with exemplars; without it every client gets text. */
   openMetrics?(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
 /** Options of {@link metrics}. */
 export interface MetricsOptions {
   readonly metrics: MetricsSource
-  /** SHA-256 of the bearer token to ask for, lower-case hex (`hashKey(token)`); without it everybody may read. */
+  /** SHA-256 of the required bearer token, lower-case hex (`hashKey(token)`); without it anyone may read. */
   readonly tokenDigest?: string | undefined
 }
 
@@ -68,7 +68,7 @@ function tokenOf(req: Request): string {
   return /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1] ?? ''
 }
 
-/** Prometheus names OpenMetrics first; a client that names it at all understands it. */
+/** Prometheus lists OpenMetrics first; a client that lists it at all understands it. */
 function prefersOpenMetrics(req: Request): boolean {
   return (req.headers.accept ?? '')
     .split(',')

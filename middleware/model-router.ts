@@ -12,9 +12,9 @@ import { printable } from '../src/core/printable.ts'
 export interface ModelRouterOptions {
   /** Compiled by `compileRoutes()`. */
   readonly routes: RouteTable
-  /** Where models go that no route claims; without one they are answered 404. */
+  /** Upstream for models without a route; without it they are answered 404. */
   readonly fallback?: Route | undefined
-  /** Health, places and sessions; default one of its own with the defaults of the configuration. */
+  /** Health, concurrency slots and sessions; by default a new state with the configuration's defaults. */
   readonly state?: RouterState | undefined
 }
 
@@ -27,8 +27,8 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Finds the candidates of the request's model and the order to try them in: the routes that claim it, or the default
- * upstream. Answers 404 `model_not_found` for a model nobody serves or the caller may not use.
+ * Finds the candidates of the request's model and the order to try them in: the routes that match it, or the
+ * default upstream. Answers 404 `model_not_found` for a model that no route serves or that the caller may not use.
  * @throws ConfigError for a mistake in the options
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
@@ -36,7 +36,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
   return asyncHandler('modelRouter', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
-    // Somebody before us chose: the request named its upstream.
+    // The candidates are already chosen: the request named its upstream.
     if (exchange.routing.candidates) return next()
     const { model } = exchange.request
     const { allowedModels, id: caller } = exchange.caller

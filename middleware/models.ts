@@ -20,9 +20,9 @@ import { sendJson } from './http/send-json.ts'
 /** Options of {@link models}. */
 export interface ModelsOptions {
   readonly routes: RouteTable
-  /** What requests cost of late; without it only configured prices are shown. */
+  /** Recent prices of requests; without them only configured prices are shown. */
   readonly prices?: RoutePrices | undefined
-  /** What sellers list; without it patterns are listed as they are written. */
+  /** The sellers' model lists; without them patterns are listed as configured. */
   readonly catalogue?: ModelCatalogue | undefined
   /** What the default upstream lists, where there is one: told behind the routes' own models. */
   readonly upstream?: UpstreamModels | undefined
@@ -90,8 +90,8 @@ export function models(options: ModelsOptions): Handler {
 }
 
 /**
- * Size and price in the names of OpenRouter's list, prices in USD as decimal strings. What a pattern costs is not one
- * number, so that it is left out there. What the configuration says goes before the seller's catalogue.
+ * Context size and prices under OpenRouter's field names, with prices in USD as decimal strings. A pattern has no
+ * single price, so its price is omitted. Configured values take precedence over the seller's catalogue.
  */
 function factsOf(
   first: Candidate | undefined,

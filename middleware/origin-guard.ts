@@ -1,4 +1,7 @@
-/** Keeps web pages out: a gateway that can pay and listens on a local address is a target for every site a browser opens. */
+/**
+ * Keeps web pages out: any site open in a browser can try to reach a gateway on a local address, and this gateway
+ * can pay.
+ */
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
@@ -12,7 +15,7 @@ import { HOST_NAME, HOST_WITH_PORT } from '../src/core/host-name.ts'
 export interface OriginGuardOptions {
   /** Host names served in addition to localhost, 127.0.0.1 and [::1], without a port; any port passes. */
   readonly hosts?: readonly string[] | undefined
-  /** Serves every Host. Only for a listener that other machines reach and that asks for a caller key. */
+  /** Accepts any Host. Only for a listener that other machines reach and that requires a caller key. */
   readonly allowAnyHost?: boolean | undefined
 }
 
@@ -86,7 +89,7 @@ function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayErro
   return undefined
 }
 
-/** The one kind of body that a page may send to any address without asking, and that model endpoints take. */
+/** The one kind of body that a page can send to any address without a preflight, and that model endpoints accept. */
 function isFormOfBrowser({ headers }: Request): boolean {
   const isForm = /^\s*multipart\//i.test(headers['content-type'] ?? '')
   return (
@@ -94,7 +97,7 @@ function isFormOfBrowser({ headers }: Request): boolean {
   )
 }
 
-/** Node keeps the first of several Host headers; another part of the way may have gone by the last. */
+/** Node keeps the first of several Host headers; another proxy on the path may have used the last. */
 function singleHost(req: Request): string | undefined {
   const count = req.rawHeaders.filter((text, at) => at % 2 === 0 && text.toLowerCase() === 'host').length
   return count === 1 ? req.headers.host?.toLowerCase() : undefined

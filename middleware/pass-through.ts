@@ -34,17 +34,17 @@ export interface PassThroughOptions {
   /** More paths, exact or ending in `/*`, e.g. `/assistants/*`. */
   readonly allowPaths?: readonly string[] | undefined
   /**
-   * Drops the client's credentials also without an `apiKey`: set it when callers are configured, whose keys are meant
-   * for us. Default false: the client's own `Authorization` reaches the upstream.
+   * Drops the client's credentials even without an `apiKey`. Set it when callers are configured, because their
+   * keys are meant for this gateway. Default false: the client's own `Authorization` reaches the upstream.
    */
   readonly stripCredentials?: boolean | undefined
   readonly timeouts?:
     | {
-        /** How long the upstream may be silent, a websocket's until it is open. Default 300. */
+        /** How long the upstream may stay silent; for a websocket, until it is open. Default 300. */
         readonly idleSeconds?: number | undefined
       }
     | undefined
-  /** Time the wait for an upstream's answer to a websocket request. */
+  /** Times the wait for an upstream's answer to a websocket request. */
   readonly timers?: Timers | undefined
 }
 
@@ -52,9 +52,9 @@ export interface PassThroughOptions {
 export interface PassThrough extends Handler {
   /** Why a websocket request is not served, or `undefined` when it is. */
   refuses(req: Request): TollwayError | undefined
-  /** For `server.on('upgrade', …)`; see `upgradeHandler()`, which runs the door and the caller check before it. */
+  /** For `server.on('upgrade', …)`; see `upgradeHandler()`, which runs the origin guard and the caller check first. */
   upgrade(req: Request, socket: Duplex, head: Buffer): void
-  /** Lets go of the kept connections. */
+  /** Closes the kept-alive connections. */
   close(): void
 }
 
@@ -77,10 +77,10 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning and (as websockets) realtime to the
- * upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers, only a caller whose
- * models include `*` may use it: these paths reach whatever the upstream's key reaches. Mount it after `readBody()`, which leaves
- * these paths alone.
+ * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning and (as websockets) realtime to
+ * the upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers,
+ * only a caller whose models include `*` may use it: these paths can reach everything that the upstream's key can.
+ * Mount it after `readBody()`, which does not read these paths.
  * @throws ConfigError for a mistake in the options
  */
 export function passThrough(options: PassThroughOptions = {}): PassThrough {
@@ -115,7 +115,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
         })
         server.on('proxyReqWs', (proxyReq, req) => {
           boundUpgrade(proxyReq, timeouts.idleSeconds * 1000, timers)
-          // Once the upstream has answered, an error of ours would land in the middle of its bytes.
+          // Once the upstream has answered, an error of ours would end up in the middle of its bytes.
           for (const event of ['upgrade', 'response']) proxyReq.once(event, () => waiting.delete(req))
         })
         server.on('proxyRes', (proxyRes, req) => cleanResponse(proxyRes, exchangeOf(req), ownCredentials))
@@ -171,7 +171,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
       if (typeof path !== 'string') return refuseUpgrade(socket, path, exchangeOf(req))
       waiting.set(req, refuse)
       prepare(req, path)
-      // Node's servers hand their own TCP or TLS sockets on.
+      // Node's servers always pass their own TCP or TLS sockets.
       if (socket instanceof Socket) proxy.upgrade(req, socket, head)
       else socket.destroy()
     },
@@ -186,7 +186,10 @@ export function isWebSocketUpgrade(req: IncomingMessage): boolean {
   return req.method === 'GET' && req.headers.upgrade?.toLowerCase() === 'websocket'
 }
 
-/** A websocket names its model, so a caller with a list is held to it; the other paths are for callers without one. */
+/**
+ * A websocket names its model, so a caller's model list can be checked; the other paths are only for callers
+ * without a list.
+ */
 function mayReach(req: Request, path: string): boolean {
   const exchange = exchangeOf(req)
   if (exchange.caller.allowedModels.includes('*')) return true
@@ -203,7 +206,7 @@ function withoutUpstream(): PassThrough {
   })
 }
 
-/** An upstream that takes the connection and says nothing must not hold the client's socket for ever. */
+/** An upstream that accepts the connection and stays silent must not hold the client's socket forever. */
 function boundUpgrade(proxyReq: ClientRequest, idleMs: number, timers: Timers): void {
   const cancel = timers.after(idleMs, () =>
     proxyReq.destroy(

@@ -69,9 +69,10 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Sends the request to its candidates in turn. An unpaid candidate is relayed byte for byte. A paid one is asked
- * without payment first; its 402 goes through the gate, is reserved, signed, recorded and sent once. Nothing reaches the
- * client before the status of the paid answer is known, so every payment failure keeps a proper HTTP status.
+ * Sends the request to its candidates in turn. An unpaid candidate is relayed byte for byte. A paid one is first
+ * sent without payment. Its 402 goes through the policy checks; then the payment is reserved, signed, recorded and
+ * sent once. Nothing reaches the client before the status of the paid answer is known, so every payment failure
+ * keeps a proper HTTP status.
  * @throws ConfigError for a mistake in the options
  */
 export function paymentInterceptor(options: PaymentInterceptorOptions): Handler {
@@ -79,7 +80,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
   return asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
-    // A repeat has the answer of the request it repeats.
+    // A repeat already has the answer of the request it repeats.
     if (exchange.relay.reply) return next()
     const { candidates } = exchange.routing
     const { guard, run } = exchange.payment
@@ -107,7 +108,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Handler 
 
 function leavingOf(res: ServerResponse): AbortSignal {
   const leaving = new AbortController()
-  // Gone already, while another middleware was busy: its `close` will not come again.
+  // The client already left while another middleware was busy: `close` will not fire again.
   if (res.closed || res.destroyed) leaving.abort()
   res.once('close', () => leaving.abort())
   return leaving.signal

@@ -1,4 +1,4 @@
-/** Reads the body of a model request once, as the bytes that will be forwarded, and learns the model's name from it. */
+/** Reads the body of a model request once, as the bytes that will be forwarded, and extracts the model's name. */
 import bytes from 'bytes'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
@@ -30,9 +30,10 @@ const SCHEMA = z.strictObject({
 
 /**
  * Reads the body of POST requests to model endpoints into `exchange.request`, with `model` and `stream`, and fills
- * `exchange.endpoint`. Everything else passes untouched. Answers 413 `request_too_large`, 415 `unsupported_encoding`
- * (compressed, or neither JSON nor multipart: a browser form must not reach a paid route), 400 `invalid_json` and
- * `model_unreadable`. A direct request (`exchange.request.direct`) may have any method and any body. When the client leaves before the body is whole, nothing further runs.
+ * `exchange.endpoint`. Everything else passes untouched. Answers 413 `request_too_large`, 415
+ * `unsupported_encoding` (compressed, or neither JSON nor multipart: a browser form must not reach a paid route),
+ * 400 `invalid_json` and `model_unreadable`. A direct request (`exchange.request.direct`) may have any method and
+ * any body. When the client leaves before the body is complete, no later middleware runs.
  * @throws ConfigError for a mistake in the options
  */
 export function readBody(options: ReadBodyOptions = {}): Handler {
@@ -67,7 +68,7 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
 }
 
 /**
- * The body's bytes, or `undefined` when the client left before its end: there is nobody to answer then, and half a
+ * The body's bytes, or `undefined` when the client left before its end: there is no one to answer, and a partial
  * body must not be sent to a seller.
  * @throws TollwayError `request_too_large`, at once when Content-Length says so
  */

@@ -11,17 +11,20 @@ import { relayReply } from './sse-restreamer/relay.ts'
 export interface SseRestreamerOptions {
   /** Longest silence of a body, and longest time a client may read nothing, milliseconds, 1 to 2^31-1; default 300,000. */
   readonly idleMs?: number | undefined
-  /** Longest time a paid stream is read on after its client left (`drain`), milliseconds; default 3,600,000. */
+  /** How long a paid stream may still be read after its client left (`drain`), milliseconds; default 3,600,000. */
   readonly drainMs?: number | undefined
-  /** What becomes of a paid stream whose client left: `abort` (default) lets go of the seller, `drain` reads to the end. */
+  /**
+   * What happens to a paid stream when its client leaves: `abort` (default) closes the seller's connection,
+   * `drain` reads to the end.
+   */
   readonly onDisconnect?: 'abort' | 'drain' | undefined
   /** How a paid stream that breaks ends: `length` (default) as a truncated answer, `error` with an in-stream error. */
   readonly onTruncated?: 'length' | 'error' | undefined
-  /** Longest silence of a paid stream before a comment says that it goes on, milliseconds; 0 for none, the default. */
+  /** Longest silence of a paid stream before a keep-alive comment is sent, milliseconds; default 0, no comments. */
   readonly keepaliveMs?: number | undefined
   /**
-   * Largest JSON answer that is held until it is whole, bytes; default 8 MiB. A larger one is relayed as it comes, its
-   * cost set all the same. A stream that becomes one JSON answer may have four times as many.
+   * Largest JSON answer that is buffered until it is complete, bytes; default 8 MiB. A larger one is relayed as it
+   * arrives, still with its cost set. A stream that is converted to one JSON answer may have four times as many.
    */
   readonly maxJsonBytes?: number | undefined
   readonly clock?: Clock | undefined
@@ -55,10 +58,10 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Relays `exchange.relay.reply`; without one the next middleware is asked. Answers of unpaid routes go through byte for byte.
- * Of paid answers the headers are filtered, `usage.cost` is set to what was paid, JSON becomes a stream or a stream JSON
- * where the client asked for the other, and a stream that breaks ends as a truncated answer. Fills `usage`,
- * `firstByteAt` and `truncated` of `exchange.relay`.
+ * Relays `exchange.relay.reply`; without one it calls the next middleware. Answers of unpaid routes pass byte for
+ * byte. For paid answers the headers are filtered, `usage.cost` is set to what was paid, JSON and streams are
+ * converted into each other where the client asked for the other form, and a stream that breaks ends as a
+ * truncated answer. Fills `usage`, `firstByteAt` and `truncated` of `exchange.relay`.
  * @throws ConfigError for a mistake in the options
  */
 export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {

@@ -1,4 +1,4 @@
-/** Websocket requests do not run through an app's middlewares; this runs the ones that must see them. */
+/** Websocket requests bypass an app's middlewares; this runs the ones that must see them. */
 import { ServerResponse, type IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -7,7 +7,7 @@ import type { PassThrough } from './pass-through.ts'
 
 /** What {@link upgradeHandler} is made of. */
 export interface UpgradeContext {
-  /** Run in order before the upgrade: `auditLogger`, `door`, `caller`. */
+  /** Run in order before the upgrade: `auditLogger`, `originGuard`, `caller`. */
   readonly guards: readonly Handler[]
   readonly passThrough: Pick<PassThrough, 'refuses' | 'upgrade'>
   readonly errorHandler: ErrorHandler
@@ -23,7 +23,7 @@ export function upgradeHandler(
   const { guards, passThrough, errorHandler } = parts
 
   return function upgrade(req: Request, socket, head): void {
-    // Node's servers hand their own TCP or TLS sockets on.
+    // Node's servers always pass their own TCP or TLS sockets.
     if (!(socket instanceof Socket)) {
       socket.destroy()
       return

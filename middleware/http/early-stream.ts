@@ -1,6 +1,6 @@
 /**
- * `early_keepalive`: a stream that is opened before the paid status is known, because a seller that is silent for
- * minutes would lose the client. The price: what goes wrong after that has no HTTP status of its own.
+ * `early_keepalive`: opens the stream before the paid status is known, because a client would give up on a seller
+ * that is silent for minutes. The drawback: a later failure can no longer have its own HTTP status.
  */
 import type { ServerResponse } from 'node:http'
 import type { TollwayError } from '../../src/core/errors.ts'
@@ -13,8 +13,8 @@ import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
 const WAITING = ': waiting\n\n'
 
 /**
- * Says `: waiting` to a client that streams whenever `everyMs` passed without an answer.
- * @returns ends the waiting
+ * Sends `: waiting` to a streaming client each time `everyMs` passes without an answer.
+ * @returns a function that stops the comments
  */
 export function sendKeepAlives(
   res: ServerResponse,
@@ -25,7 +25,7 @@ export function sendKeepAlives(
   const wait = new KeepAlive(everyMs, timers, () => {
     if (res.destroyed || res.writableEnded) return
     if (!res.headersSent) openEarly(res, exchange)
-    // A client that does not read needs no more to read.
+    // A client that is not reading does not need more comments.
     if (!res.writableNeedDrain) res.write(WAITING)
   })
   wait.heard()
@@ -42,7 +42,10 @@ function openEarly(res: ServerResponse, exchange: Exchange): void {
   res.flushHeaders()
 }
 
-/** Headers of a stream that Tollway writes; what is known only at its end comes in trailers, for clients that take them. */
+/**
+ * Sets the headers of a stream that Tollway writes; values known only at its end go into trailers, for clients
+ * that accept them.
+ */
 export function setStreamHeaders(res: ServerResponse): void {
   res.setHeader('cache-control', 'no-cache, no-transform')
   res.setHeader('x-accel-buffering', 'no')
@@ -50,14 +53,14 @@ export function setStreamHeaders(res: ServerResponse): void {
   res.setHeader('trailer', 'x-tollway-truncated, x-tollway-spent, x-tollway-charge, x-tollway-cost-usd')
 }
 
-/** HTTP/1.0 has no trailers, and others are sent them only where they asked (RFC 9110, 6.5.1). */
+/** HTTP/1.0 has no trailers; other clients get them only if they asked for them (RFC 9110, 6.5.1). */
 function takesTrailers({ req }: ServerResponse): boolean {
   const { httpVersionMajor, httpVersionMinor, headers } = req
   const hasThem = httpVersionMajor > 1 || (httpVersionMajor === 1 && httpVersionMinor >= 1)
   return hasThem && /(?:^|,)\s*trailers\s*(?:,|;|$)/i.test(String(headers['te'] ?? ''))
 }
 
-/** Tells an error to a client whose stream was opened early. */
+/** Reports an error to a client whose stream was opened early. */
 export function endEarly(res: ServerResponse, exchange: Exchange, error: TollwayError): void {
   exchange.relay.openedEarly = false
   const { message, code } = error.toBody().error

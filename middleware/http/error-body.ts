@@ -1,6 +1,6 @@
 import type { TollwayError } from '../../src/core/errors.ts'
 
-/** Anthropic's names where its SDKs tell errors apart by type; 400 and 402 keep ours. */
+/** Anthropic's error types for the statuses where its SDKs distinguish errors by type; 400 and 402 keep ours. */
 const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
   401: 'authentication_error',
   403: 'permission_error',

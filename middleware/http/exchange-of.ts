@@ -1,4 +1,4 @@
-/** Finds the {@link Exchange} of a request; the first middleware that asks opens it. */
+/** Finds the {@link Exchange} of a request; the first middleware that asks creates it. */
 import { randomUUID } from 'node:crypto'
 import { systemClock, type Clock } from '../../src/core/clock.ts'
 import { newExchange, type Exchange } from '../../src/core/request/exchange.ts'
@@ -7,14 +7,17 @@ import type { Request } from './handler.ts'
 const EXCHANGE = Symbol('tollway.exchange')
 const SAFE_ID = /^[\x21-\x7e]{1,128}$/
 
-/** The exchange of a request, opened on first use. A client's `x-request-id` is kept when it is safe ASCII up to 128 characters. */
+/**
+ * The exchange of a request, created on first use. A client's `x-request-id` is kept if it is safe ASCII of up to
+ * 128 characters.
+ */
 export function exchangeOf(req: Request, clock: Clock = systemClock): Exchange {
   const holder = req as Request & { [EXCHANGE]?: Exchange }
   holder[EXCHANGE] ??= open(req, clock)
   return holder[EXCHANGE]
 }
 
-/** Whether a request names its seller by its path; opens no exchange. */
+/** Whether a request names its seller in its path; creates no exchange. */
 export function isDirect(req: Request): boolean {
   return (req as Request & { [EXCHANGE]?: Exchange })[EXCHANGE]?.request.direct !== undefined
 }

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 export interface Request extends IncomingMessage {
   /** The URL before any mount path was cut off. */
   originalUrl?: string
-  /** Set by body parsers; ours leaves it alone. */
+  /** Set by body parsers; Tollway's own does not touch it. */
   body?: unknown
 }
 

@@ -3,7 +3,7 @@ import type { ModelInfo, RouteFacts, RouteTable } from '../../src/core/routing/r
 import { mayUse } from '../../src/core/request/exchange.ts'
 import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 
-/** What is known of a model: the configuration's word goes before the catalogue's. */
+/** What is known about a model; configured values take precedence over the catalogue. */
 export function mergedInfo(own: ModelInfo | undefined, listed: ModelInfo | undefined): ModelInfo | undefined {
   if (!own || !listed) return own ?? listed
   return {
@@ -15,7 +15,10 @@ export function mergedInfo(own: ModelInfo | undefined, listed: ModelInfo | undef
   }
 }
 
-/** The models a caller may use: the names of the routes (of a pattern with a catalogue its models'), their aliases, and what the caller's own list names that a pattern serves. */
+/**
+ * The models a caller may use: the names of the routes (for a pattern with a catalogue, the models in it), their
+ * aliases, and names in the caller's own list that a pattern serves.
+ */
 export function listedModels(
   exchange: Exchange,
   routes: RouteTable,
@@ -33,6 +36,6 @@ export function listedModels(
     .filter((names) => names.some((name) => mayUse(exchange, name)))
     .map(([alias]) => alias)
   const own = exchange.caller.allowedModels.filter((name) => !name.includes('*'))
-  // A route for other callers or headers only is none of this caller's.
+  // A route reserved for other callers or for certain headers is not available to this caller.
   return [...new Set([...listed, ...aliases, ...own])].filter((name) => serves(name.replace('*', () => 'x')))
 }

@@ -1,4 +1,4 @@
-/** The little a middleware asks of a logger; pino fits, and so does anything with the two methods. */
+/** The logger interface of a middleware; pino fits, and so does any object with these two methods. */
 import type { Log } from '../../src/core/log.ts'
 import { objectWith } from './options.ts'
 

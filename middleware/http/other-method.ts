@@ -3,10 +3,10 @@ import { printable } from '../../src/core/printable.ts'
 import type { Request } from './handler.ts'
 import { endpointOf, findPath } from './paths.ts'
 
-/** Paths of ours that are read only. */
+/** Our paths that are read-only. */
 const READ_ONLY = /^\/(?:models(?:\/.*)?|catalog|usage|status|metrics|healthz|health\/[a-z]+)$/
 
-/** 405 `method_not_allowed` for a path of ours that was asked with a method it is not served for; else `undefined`. */
+/** 405 `method_not_allowed` if the path is ours but does not accept the method; else `undefined`. */
 export function otherMethod(req: Request): TollwayError | undefined {
   const allow = allowedMethods(req)
   const method = req.method ?? ''

@@ -1,11 +1,11 @@
-/** Which path a request asks for, whatever the middleware is mounted under. */
+/** Which path a request asks for, regardless of where the middleware is mounted. */
 import { modelEndpoint, plainPath, withoutVersion } from '../../src/core/request/endpoints.ts'
 import { isDirect } from './exchange-of.ts'
 import type { Request } from './handler.ts'
 
 /**
- * The URLs a middleware may go by: relative to where it is mounted, and whole. `app.use('/v1', …)` and
- * `app.use('/ai', …)` are served by the first, `app.use('/metrics', …)` by the second.
+ * The URLs a middleware can match: relative to its mount path, and in full. `app.use('/v1', …)` and
+ * `app.use('/ai', …)` need the first, `app.use('/metrics', …)` needs the second.
  */
 function urlsOf(req: Request): readonly string[] {
   const url = req.url ?? ''
@@ -31,7 +31,7 @@ export function endpointOf(req: Request): string | undefined {
   return undefined
 }
 
-/** Whether a request is for a route: a POST to a model endpoint, or any that names its seller by its path. */
+/** Whether a request is for a route: a POST to a model endpoint, or any request that names its seller in its path. */
 export function isRouted(req: Request): boolean {
   return isDirect(req) || (req.method === 'POST' && endpointOf(req) !== undefined)
 }

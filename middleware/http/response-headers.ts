@@ -1,18 +1,19 @@
-/** The headers Tollway puts on its answers. */
+/** The headers that Tollway adds to its answers. */
 import type { ServerResponse } from 'node:http'
 import { type Exchange, spentOf } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import { printable } from '../../src/core/printable.ts'
 
 /**
- * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` where the request was asked with fewer answer tokens, and the charge headers where money moved or may have. Called again
- * it overwrites, so that the headers tell the last state known before the first byte.
+ * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` if the request was sent with a lower token
+ * limit, and the charge headers if money moved or may have moved. A later call overwrites the headers, so they
+ * report the last state known before the first byte.
  */
 export function setResponseHeaders(res: ServerResponse, exchange: Exchange): void {
   const spent = spentOf(exchange)
   res.setHeader('x-request-id', exchange.id)
   res.setHeader('x-tollway-spent', spent)
-  // Nobody may take such an answer for a completion.
+  // No client should mistake such an answer for a completion.
   if (exchange.payment.isDryRun) res.setHeader('x-tollway-dry-run', 'true')
   const { charge, reducedMaxTokens } = exchange.payment
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
@@ -28,12 +29,12 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
 }
 
-/** Keeps browsers from guessing at the type of a body: what a seller or a client wrote must not run as a page. */
+/** Keeps browsers from guessing the type of a body: text from a seller or a client must not run as a page. */
 export function setNoSniff(res: ServerResponse): void {
   res.setHeader('x-content-type-options', 'nosniff')
 }
 
-/** What is told behind a stream: its headers went out before it was known. */
+/** Trailers of a stream: values that were not yet known when its headers went out. */
 export function trailersOf(exchange: Exchange): Record<string, string> {
   const { charge } = exchange.payment
   const { truncated } = exchange.relay

@@ -1,4 +1,7 @@
-/** One request on its way, or as it ended: who waits for it, what it came to, and whether anybody got the answer. */
+/**
+ * One request in flight or finished: which clients wait for it, its outcome, and whether any client received the
+ * answer.
+ */
 import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type {
@@ -15,17 +18,17 @@ import type { RepeatableRequest, Presented, RequestMark } from '../../src/core/r
 import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
 
-/** What a request came to. */
+/** The outcome of a request. */
 export type FlightOutcome =
   /** An answer of the seller. */
   | { readonly kind: 'reply'; readonly head: Omit<Reply, 'body'>; readonly body: SharedBody }
   | { readonly kind: 'error'; readonly error: unknown }
-  /** It ended before anything was asked: refused on the way, or its client left. The next one tries by itself. */
+  /** It ended before anything was sent: it was refused, or its client left. The next waiting request runs on its own. */
   | { readonly kind: 'nothing' }
 
 /**
- * What an exchange learns when its request turns out to be a repeat: what was paid, and how the answer is to be handed on, so
- * that a repeat gets what the first client got.
+ * What a repeat takes over from the request it repeats: what was paid and how the answer is relayed, so that a
+ * repeat gets what the first client got.
  */
 export interface Facts {
   readonly routing: Pick<ExchangeRouting, 'route' | 'payer' | 'candidate'>
@@ -34,29 +37,29 @@ export interface Facts {
   readonly relay: Pick<ExchangeRelay, 'usageChunk'>
 }
 
-/** What a {@link Flight} is made with. */
+/** Options of a {@link Flight}. */
 export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
   readonly mark: RequestMark
   readonly presented: Presented
-  /** Its client marks its retries, or names its requests: a repeat may come that wants the same answer. */
+  /** Its client marks its retries or names its requests, so a repeat may ask for the same answer. */
   readonly mayBeAskedAgain: boolean
   readonly now: () => number
-  /** Told when the last client left while it is not known what comes of its payment, and none of them had a byte. */
+  /** Called when the last client left before the payment's outcome was known and before any client received a byte. */
   readonly onAbandoned: (flight: Flight) => void
-  /** Told once, when nobody waits any more and it is known what was paid. */
+  /** Called once, when no client waits any more and what was paid is known. */
   readonly onEnd: (flight: Flight) => void
 }
 
-/** See the file's head. */
+/** One request with its clients and its outcome. */
 export class Flight implements Run, RepeatableRequest {
   readonly mark: RequestMark
   readonly startedAt: number
   readonly #options: FlightOptions
   #left = new AbortController()
   readonly #outcome = Promise.withResolvers<FlightOutcome>()
-  /** Of the client whose request it is. */
+  /** Exchange of the client that made the request. */
   #exchange: Exchange | undefined
-  /** Of the request, once that is forgotten. */
+  /** Charge of the request, kept after the request itself is dropped. */
   #chargeId: string | undefined
   #known: FlightOutcome | undefined
   #facts: Facts | undefined
@@ -95,33 +98,33 @@ export class Flight implements Run, RepeatableRequest {
   get state(): RepeatableRequest['state'] {
     if (!this.#known) return 'running'
     if (this.#known.kind === 'nothing' || !this.#paid) return 'unpaid'
-    // Whatever its status: in a stream that was opened early a failure is told inside an answer of 200.
+    // Regardless of its status: a stream that was opened early reports a failure inside a 200 answer.
     if (this.#known.kind === 'error') return 'failed'
     if (this.#delivered) return 'delivered'
     return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
   }
 
-  /** Whether a client was cut off from its answer: another one would be cut off from it too. */
+  /** Whether a client was cut off from its answer: a repeat would be cut off in the same place. */
   get isCut(): boolean {
     return this.#cut && !this.#delivered
   }
 
-  /** The charge it reserved last, whatever became of it. */
+  /** The last charge it reserved, whatever its outcome. */
   get chargeId(): string | undefined {
     return this.#exchange?.payment.charge?.id ?? this.#chargeId
   }
 
-  /** The charge that was paid, or perhaps paid, for it; known at the end. */
+  /** The charge that was paid, or may have been paid, for it; known at the end. */
   get charge(): Charge | undefined {
     return this.#paid ? this.#facts?.payment.charge : undefined
   }
 
-  /** The exchange's part of what it came to; `undefined` until then. */
+  /** The exchange's part of the outcome; `undefined` until it is known. */
   get facts(): Facts | undefined {
     return this.#facts
   }
 
-  /** What it came to; resolves when that is known, which for an answer is before its body has come. */
+  /** The outcome; resolves when it is known, which for an answer is before its body has arrived. */
   get outcome(): Promise<FlightOutcome> {
     return this.#outcome.promise
   }
@@ -132,8 +135,8 @@ export class Flight implements Run, RepeatableRequest {
   }
 
   /**
-   * Counts a client in until its response closes.
-   * @param isFirst the client whose request is the one on its way
+   * Counts a client as waiting until its response closes.
+   * @param isFirst whether this client made the request that is in flight
    */
   enter(res: ServerResponse, exchange: Exchange, isFirst: boolean): void {
     this.#waiting += 1
@@ -145,7 +148,7 @@ export class Flight implements Run, RepeatableRequest {
       if (isFirst && !this.#begun) this.#cancel()
       else if (this.#waiting === 0) this.#deserted()
     }
-    // Gone already, while another middleware was busy: its `close` will not come again.
+    // The client already left while another middleware was busy: `close` will not fire again.
     if (res.closed) left()
     else res.once('close', left)
   }
@@ -188,7 +191,7 @@ export class Flight implements Run, RepeatableRequest {
     if (this.#waiting === 0) this.#end()
   }
 
-  /** It was answered or left on its way to the interceptor: whoever waits goes on by itself. */
+  /** The request was answered or its client left before the interceptor ran: the waiting requests run on their own. */
   #cancel(): void {
     this.#left.abort()
     this.#known ??= { kind: 'nothing' }
@@ -196,7 +199,7 @@ export class Flight implements Run, RepeatableRequest {
     this.#end()
   }
 
-  /** Nobody waits any more. What was sent is finished and booked, whoever left. */
+  /** No client waits any more. What was sent is still completed and recorded. */
   #deserted(): void {
     if (this.#known) return this.#end()
     this.#left.abort()
@@ -204,7 +207,8 @@ export class Flight implements Run, RepeatableRequest {
   }
 
   #end(): void {
-    // An answer nobody got is read to its end, for the client that comes back; so is one that has a key of its own.
+    // An undelivered answer is read to its end, in case the client comes back; so is one with its own idempotency
+    // key.
     const isOwed = !this.#delivered || this.#options.presented.named === 'idempotency-key'
     if (this.#paid && isOwed) this.shared?.keep()
     else this.shared?.release()
@@ -214,13 +218,13 @@ export class Flight implements Run, RepeatableRequest {
     this.#options.onEnd(this)
   }
 
-  /** What is remembered of a request is its digests: a body of tens of megabytes must not stay for minutes. */
+  /** Only digests of a request are remembered: a body of tens of megabytes must not stay in memory for minutes. */
   #forgetRequest(): void {
     this.#chargeId = this.chargeId
     this.#exchange = undefined
-    // Whoever listened to the signal listens no more, and may hold the request.
+    // Listeners of the old signal are done with it, and may hold the request in memory.
     const left = new AbortController()
-    // A text: the error that is made otherwise keeps the objects of its stack.
+    // A string, because an Error object would keep the objects of its stack alive.
     if (this.#left.signal.aborted) left.abort('ended')
     this.#left = left
     if (this.#known?.kind === 'error')
@@ -228,15 +232,15 @@ export class Flight implements Run, RepeatableRequest {
   }
 }
 
-/** An error whose stack is text: until it is read, V8 keeps the objects of its frames, and with them the request. */
+/** Turns an error's stack into text: until it is read, V8 keeps the objects of its frames, and with them the request. */
 function withoutFrames(error: unknown): unknown {
   for (let one = error; one instanceof Error && one.stack !== undefined; one = one.cause);
   return error
 }
 
 /**
- * Whether a client has what was paid for, now that its response is closed: an answer that came to its end, or as much of one that
- * is read as it comes as the client wanted. What was cut off, cut short or ended with an error is not delivered.
+ * Whether a client received what was paid for, now that its response is closed: a complete answer, or as much of a
+ * stream as the client wanted. An answer that was cut off, truncated or ended with an error is not delivered.
  */
 function isDelivered(res: ServerResponse, { relay, record }: Exchange): boolean {
   if (relay.cut || relay.truncated || record.code !== undefined) return false

@@ -1,4 +1,7 @@
-/** The requests of one gateway process that may be asked again: those on their way, and a bounded number of those that ended. */
+/**
+ * The requests of one gateway process that may be repeated: all that are in flight, and a bounded number of
+ * finished ones.
+ */
 import type { Clock } from '../../src/core/clock.ts'
 import {
   isNeverAnswered,
@@ -9,30 +12,30 @@ import {
 } from '../../src/core/request/idempotency.ts'
 import { Flight } from './flight.ts'
 
-/** What {@link Flights} keeps. */
+/** Options of {@link Flights}. */
 export interface FlightsOptions {
   readonly clock: Clock
-  /** Ended requests that are kept at most. */
+  /** Most finished requests that are kept. */
   readonly maxEntries: number
-  /** Bytes of all answers that are kept at most, those on their way included. */
+  /** Most bytes of answers that are kept, including those still arriving. */
   readonly maxBytes: number
   /** See `FlightOptions.onAbandoned`. */
   readonly onAbandoned: (flight: Flight) => void
-  /** Told once for every request that ended, when nobody waits for it any more. */
+  /** Called once for every finished request, when no client waits for it any more. */
   readonly onEnd: (flight: Flight) => void
 }
 
-/** No single answer may push all others out. */
+/** One answer may use at most one eighth of the memory, so that it cannot evict all others. */
 const SHARE = 8
 
-/** See the file's head. What is dropped for want of room is still known to the store: it is never paid again. */
+/** The repeatable requests of one process. What is evicted is still recorded in the store, so it is never paid again. */
 export class Flights {
   readonly #options: FlightsOptions
   readonly #byName = new Map<string, Flight>()
   readonly #byBody = new Map<string, Flight>()
   readonly #byCall = new Map<string, Set<Flight>>()
   readonly #running = new Set<Flight>()
-  /** In the order they ended, with the time they are forgotten. */
+  /** In the order they finished, with the time at which they are dropped. */
   readonly #ended = new Map<Flight, number>()
   readonly #byCharge = new Map<string, Flight>()
   #bytes = 0
@@ -46,7 +49,7 @@ export class Flights {
     return this.#bytes
   }
 
-  /** Requests held now, running and ended. */
+  /** Requests held now, in flight and finished. */
   get size(): number {
     return this.#running.size + this.#ended.size
   }
@@ -61,7 +64,10 @@ export class Flights {
     return this.#byBody.get(body)
   }
 
-  /** The newest request of the same call under another model that was paid, or may be, and that nobody got an answer to. */
+  /**
+   * The newest request of the same call for another model that was paid, or may have been, and whose answer no
+   * client received.
+   */
   ofOtherModel({ call, body }: RequestMark): Flight | undefined {
     this.#sweep()
     const others = [...((call !== undefined && this.#byCall.get(call)) || [])]
@@ -73,7 +79,7 @@ export class Flights {
     return this.#byCharge.get(id) ?? [...this.#running].find(({ chargeId }) => chargeId === id)
   }
 
-  /** Takes a request on. It stands for its name and body from now on. */
+  /** Registers a request. From now on it answers for its name and its body. */
   open(mark: RequestMark, presented: Presented, mayBeAskedAgain: boolean): Flight {
     const { clock, maxBytes } = this.#options
     const flight = new Flight({
@@ -99,7 +105,7 @@ export class Flights {
     const isNamed = presented.named !== undefined && flight.state !== 'unpaid'
     if (flight.charge) this.#byCharge.set(flight.charge.id, flight)
     this.#ended.set(flight, this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS))
-    // Nobody will ask for it: a plain client that got its answer.
+    // No repeat is expected: a plain client that received its answer.
     if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.shared?.forget()
     this.#options.onEnd(flight)
     this.#trim()
@@ -128,7 +134,7 @@ export class Flights {
     if (this.#byBody.get(body) === flight) this.#byBody.delete(body)
   }
 
-  /** Too many bytes: the oldest answers go first, then the records of those still coming. */
+  /** Over the byte limit: the oldest answers are dropped first, then the records of those still arriving. */
   #grow(change: number): void {
     this.#bytes += change
     if (change < 0 || this.#bytes <= this.#options.maxBytes) return

@@ -1,15 +1,15 @@
-/** What a repeat is told when the answer of the request it repeats is not there any more. */
+/** Errors for a repeat when the answer of the original request is no longer available. */
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import { printable } from '../../src/core/printable.ts'
 
 const AGAIN = 'To pay for it again, send it with a new Idempotency-Key.'
 
-/** The seller's statuses that were passed on, as `charge.reason` tells them. */
+/** Statuses of the seller that were passed on, as recorded in `charge.reason`. */
 const KEPT = /^http_(400|404|413)$/
 
 /**
- * The error for a request whose payment was sent before.
+ * The error for a request whose payment was already sent.
  * @param charge the payment; never held or released
  */
 export function responseGone(charge: Charge): TollwayError {
@@ -38,8 +38,8 @@ export function responseGone(charge: Charge): TollwayError {
 }
 
 /**
- * The error for a request that was sent for another model before, which was paid and failed.
- * @param error what that request failed with
+ * The error for a request that was already sent to another model, paid, and failed.
+ * @param error the error of that request
  * @param model the model it named
  */
 export function failedForOtherModel(error: unknown, model: string | undefined): unknown {

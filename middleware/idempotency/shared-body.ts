@@ -1,25 +1,25 @@
-/** One body for several readers: each gets it from the beginning and at its own pace, and none ends it for the others. */
+/** One body for several readers. Each reads it from the beginning at its own pace, and none ends it for the others. */
 import { Readable } from 'node:stream'
 import type { Reply } from '../../src/core/request/exchange.ts'
 
-/** A reader came too late: the beginning is kept no more. */
+/** The reader came too late: the beginning is no longer kept. */
 export class BodyGoneError extends Error {
   override readonly name = 'BodyGoneError'
 }
 
 /** What a {@link SharedBody} works with. */
 export interface SharedBodyOptions {
-  /** Told how many bytes the record grew (or shrank) by. */
+  /** Called with the number of bytes by which the record grew or shrank. */
   readonly onSize: (change: number) => void
-  /** Bytes after which the record is dropped; the readers go on. */
+  /** Bytes after which the record is dropped; current readers continue. */
   readonly maxBytes: number
-  /** Whether somebody is about to read: the source is not let go meanwhile. */
+  /** Whether another reader is about to start: the source is kept open until then. */
   readonly isWanted?: (() => boolean) | undefined
 }
 
-/** See the file's head. The source is read only as fast as the fastest reader asks. */
+/** A body with several readers. The source is read only as fast as the fastest reader asks. */
 export class SharedBody {
-  /** Let go with the end: it may hold the request that it answers. */
+  /** Dropped at the end: it may hold the request that it answers. */
   #source: Reply['body'] | undefined
   #iterator: AsyncIterator<Uint8Array> | undefined
   readonly #options: SharedBodyOptions
@@ -34,19 +34,19 @@ export class SharedBody {
   #end: { readonly error: unknown } | 'whole' | 'let go' | undefined
 
   constructor(source: Reply['body'], options: SharedBodyOptions) {
-    // Destroying a body early makes it emit an error that nobody waits for any more.
+    // Destroying a body early makes it emit an error; without a listener that would end the process.
     if (source instanceof Readable) source.on('error', () => {})
     this.#source = source
     this.#iterator = source[Symbol.asyncIterator]()
     this.#options = options
   }
 
-  /** Whether a new reader would get everything there is, from the beginning. */
+  /** Whether a new reader would get the whole body from the beginning. */
   get isReadable(): boolean {
     return this.#recording && this.#dropped === 0 && this.#end !== 'let go'
   }
 
-  /** A reader, from the beginning; `undefined` when that is gone. */
+  /** A new reader at the beginning; `undefined` if the beginning is gone. */
   read(): Reply['body'] | undefined {
     if (!this.isReadable) return undefined
     const reader = new Reader(this)
@@ -54,28 +54,28 @@ export class SharedBody {
     return reader
   }
 
-  /** Reads on to the end, into the record, though nobody may be reading. */
+  /** Reads to the end into the record, even without readers. */
   keep(): void {
     if (this.#keeping) return
     this.#keeping = true
     void this.#drain()
   }
 
-  /** Drops the record: those who read go on, nobody can begin any more. */
+  /** Drops the record: current readers continue, new ones cannot start. */
   forget(): void {
     this.#recording = false
     this.#prune()
     this.release()
   }
 
-  /** Lets the source go if nobody reads or wants it, and its bytes are not kept. */
+  /** Closes the source if it has no readers, none is expected, and its bytes are not kept. */
   release(): void {
     if (this.#readers.size > 0 || (this.#keeping && this.#recording)) return
     if (this.#recording && this.#options.isWanted?.() === true) return
     this.#letGo()
   }
 
-  /** The chunk at a reader's position; `undefined` at the end. @throws what the source broke with, BodyGoneError */
+  /** The chunk at a reader's position; `undefined` at the end. @throws the error of the source, BodyGoneError */
   async chunkAt(position: number): Promise<Uint8Array | undefined> {
     for (;;) {
       if (position < this.#dropped) throw new BodyGoneError('the reader was too slow')
@@ -87,12 +87,12 @@ export class SharedBody {
     }
   }
 
-  /** A reader moved on: what nobody needs any more is dropped. */
+  /** A reader advanced: chunks that no reader needs any more are dropped. */
   moved(): void {
     if (!this.#recording) this.#prune()
   }
 
-  /** A reader leaves; with the last one the source is let go, unless its bytes are kept. */
+  /** Removes a reader; after the last one the source is closed, unless its bytes are kept. */
   leave(reader: Reader): void {
     if (!this.#readers.delete(reader)) return
     this.moved()
@@ -120,7 +120,7 @@ export class SharedBody {
     this.#chunks.push(chunk)
     this.#grow(chunk.length)
     if (this.#size <= this.#options.maxBytes) return
-    // Readers that lag this far behind are given up, or a stalled one would hold everything.
+    // Readers that lag this far behind are dropped, or one stalled reader would keep everything in memory.
     if (!this.#recording) this.#drop(this.#chunks.length - 1)
     else this.forget()
   }
@@ -163,7 +163,7 @@ export class SharedBody {
   }
 }
 
-/** One reader's place in a {@link SharedBody}. */
+/** One reader's position in a {@link SharedBody}. */
 class Reader implements AsyncIterable<Uint8Array> {
   readonly #body: SharedBody
   position = 0

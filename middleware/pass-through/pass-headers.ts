@@ -1,4 +1,4 @@
-/** What changes in the headers of a forwarded request and answer; everything else passes as it is. */
+/** Header changes of a forwarded request and its answer; all other headers pass unchanged. */
 import type { IncomingMessage } from 'node:http'
 import type { Exchange } from '../../src/core/request/exchange.ts'
 import { CREDENTIAL_HEADERS } from '../../src/core/request/credentials.ts'
@@ -7,12 +7,12 @@ import { CREDENTIAL_HEADERS } from '../../src/core/request/credentials.ts'
 const KEY_PROTOCOL = /^openai-insecure-api-key\./i
 
 /**
- * @param ours the client's credentials were meant for us and go no further
+ * @param ours whether the client's credentials were meant for this gateway and must not be forwarded
  * @param apiKey our key for the upstream
  */
 export function cleanRequest(req: IncomingMessage, ours: boolean, apiKey: string | undefined): void {
   const { headers } = req
-  // Addressed to us: Node has answered the expectation, and the connection to the upstream is another one.
+  // Meant for this hop: Node has answered the expectation, and the connection to the upstream is a separate one.
   for (const name of ['expect', 'proxy-authorization', 'proxy-connection', 'keep-alive', 'te'])
     delete headers[name]
   if (headers.upgrade?.toLowerCase() !== 'websocket') {
@@ -30,7 +30,10 @@ export function cleanRequest(req: IncomingMessage, ours: boolean, apiKey: string
   if (apiKey !== undefined) headers.authorization = `Bearer ${apiKey}`
 }
 
-/** Keeps the upstream from speaking in our name. Runs inside the proxy's events, so it must not throw. */
+/**
+ * Keeps the upstream from sending headers that only Tollway may set. Runs inside the proxy's events, so it must
+ * not throw.
+ */
 export function cleanResponse(answer: IncomingMessage, exchange: Exchange, ours: boolean): void {
   const { headers } = answer
   const theirs = headers['x-request-id']
@@ -39,6 +42,6 @@ export function cleanResponse(answer: IncomingMessage, exchange: Exchange, ours:
   delete headers['x-request-id']
   delete headers.connection
   delete headers['keep-alive']
-  // A cookie set for our key would carry our session to a caller.
+  // A cookie set for our key would give a caller our session.
   if (ours) delete headers['set-cookie']
 }

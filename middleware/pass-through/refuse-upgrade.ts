@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange } from '../../src/core/request/exchange.ts'
 
-/** Answers an upgrade request with an error: there is no response object for it, only the socket. */
+/** Answers an upgrade request with an error. It has no response object, only the socket. */
 export function refuseUpgrade(socket: Duplex, error: TollwayError, exchange: Exchange): void {
   exchange.record.code = error.code
   exchange.record.outcome = error.status >= 500 ? 'failed' : 'refused'

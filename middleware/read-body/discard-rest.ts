@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http'
 const LEAST_ALLOWANCE = 1024 * 1024
 
 /**
- * Reads on and throws away, so that a client that writes its whole body before it reads still gets the answer; after
- * `allowance` more bytes (at least 1 MiB) the connection is cut instead.
+ * Reads and discards the rest, so that a client that writes its whole body before it reads still gets the answer.
+ * After `allowance` more bytes (at least 1 MiB) the connection is cut instead.
  */
 export function discardRest(req: IncomingMessage, allowance: number): void {
   const most = Math.max(allowance, LEAST_ALLOWANCE)

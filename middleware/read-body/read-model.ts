@@ -1,15 +1,15 @@
-/** The model a body names. One reading only: a body that two parsers could read in two ways is refused. */
+/** The model that a body names. A body that two parsers could read differently is refused. */
 import { isUtf8 } from 'node:buffer'
 import { Busboy } from '@fastify/busboy'
 import { TollwayError } from '../../src/core/errors.ts'
 import { checkJsonObject } from '../../src/core/json/json-check.ts'
 import { MAX_MEMBERS, scanTopLevel, type Member } from '../../src/core/json/json-scan.ts'
 
-/** What routing needs to know of a body. */
+/** What routing needs to know about a body. */
 export interface ModelChoice {
   readonly model: string
   readonly stream: boolean
-  /** Of a JSON body, which need not be scanned again. */
+  /** Members of a JSON body, kept so that it need not be scanned again. */
   readonly members?: readonly Member[] | undefined
 }
 
@@ -17,7 +17,7 @@ const MAX_MODEL_LENGTH = 256
 
 const BOUNDS = { maxMembers: MAX_MEMBERS, maxDepth: 1000 }
 
-/** Parts of a form; the largest one of OpenAI's API has a few dozen. */
+/** Most parts of a form; the largest form of OpenAI's API has a few dozen. */
 const MAX_PARTS = 1000
 
 /** Whether a Content-Type is that of a form with files. */
@@ -26,7 +26,7 @@ export function isMultipart(type: string): boolean {
 }
 
 /**
- * Reads `model` and `stream` of a JSON object. Nothing else of it is built: what a hostile body costs is one pass over
+ * Reads `model` and `stream` of a JSON object. No other values are built, so a hostile body costs one pass over
  * its bytes.
  * @throws TollwayError `invalid_json`, `model_unreadable`
  */
@@ -64,7 +64,7 @@ function isModel(name: string): boolean {
   return name.toLowerCase() === 'model'
 }
 
-/** A value that is no string is not looked at: it could be the whole body. */
+/** A value that is not a string is skipped: it could be the whole body. */
 function stringAt(text: Buffer, { valueStart, valueEnd }: Member): unknown {
   if (text[valueStart] !== 0x22) return undefined
   return JSON.parse(text.toString('utf8', valueStart, valueEnd)) as unknown
@@ -79,8 +79,8 @@ export async function readMultipartModel(contentType: string, body: Buffer): Pro
   let stream = false
   const fault = Promise.withResolvers<never>()
   const parser = createParser(contentType)
-  // Both stay on: a form that breaks off makes the parser, each open file, or both of them emit an error, also after
-  // the first one has been answered, and one that nobody listens to ends the process.
+  // Keep both listeners: a truncated form makes the parser, each open file, or both emit an error, even after the
+  // first error has been answered, and an unhandled error event ends the process.
   parser.on('error', fault.reject)
   parser.on('partsLimit', () => fault.reject(new Error(`the form has more than ${MAX_PARTS} parts`)))
   parser.on('field', (name: string | undefined, value, _nameCut, valueCut) => {

@@ -1,4 +1,4 @@
-/** A seller's event stream as the JSON answer it would have been. */
+/** Collects a seller's event stream into the equivalent JSON answer. */
 import { createParser, type EventSourceParser } from 'eventsource-parser'
 import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
 import {
@@ -11,14 +11,14 @@ import type { Usage } from '../../src/core/stream/usage.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
 
-/** What came of it. */
+/** The collected answer. */
 export interface CollectedResponse {
-  /** `undefined` when nothing of an answer came. */
+  /** `undefined` if the stream contained no part of an answer. */
   readonly json: Json | undefined
   readonly truncated: boolean
 }
 
-/** Reads the stream as the relay would pass it on, its end put right when it broke. */
+/** Reads the stream as the relay would pass it on, and completes its end if it broke off. */
 export class ResponseFromEvents {
   readonly #relay: SseRelay
   readonly #collector: AnswerCollector
@@ -27,7 +27,7 @@ export class ResponseFromEvents {
   readonly #maxBytes: number
   #bytes = 0
 
-  /** @param maxBytes where a longer stream is cut */
+  /** @param maxBytes size at which a longer stream is cut off */
   constructor(kind: AnswerKind, maxBytes: number) {
     this.#maxBytes = maxBytes
     this.#relay = new SseRelay({ splicer: undefined, shape: kind, onTruncated: 'length' })
@@ -44,12 +44,15 @@ export class ResponseFromEvents {
     return this.#relay.usage
   }
 
-  /** The seller's words, when it ended the stream with an error. */
+  /** The seller's error message, if it ended the stream with an error. */
   get words(): string | undefined {
     return this.#relay.sellerError
   }
 
-  /** @returns whether no more is wanted: the protocol's end came, the seller told an error, or too much came */
+  /**
+   * @returns whether to stop reading: the protocol's end arrived, the seller sent an error, or the stream is too
+   * large
+   */
   push(chunk: Uint8Array): boolean {
     this.#bytes += chunk.length
     if (this.#bytes > this.#maxBytes) return true
@@ -61,7 +64,7 @@ export class ResponseFromEvents {
     const isCut = broken || this.#bytes > this.#maxBytes
     const { bytes, truncated } = this.#relay.end(isCut, fallback)
     this.#feed(bytes)
-    // A last event without its blank line: the relay has said that it is whole.
+    // A last event without its blank line: the relay has already found it complete.
     this.#parser.feed('\n\n')
     return { json: !this.#relay.hasContent ? undefined : this.#collector.answer(truncated), truncated }
   }

@@ -4,7 +4,7 @@ import { createBrotliDecompress, createUnzip, createZstdDecompress } from 'node:
 import type { Reply } from '../../src/core/request/exchange.ts'
 
 const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
-  // Finds out by itself which of the two it is: `deflate` is mixed up often enough.
+  // Detects which of the two formats it is: `deflate` is often used for both.
   ['gzip', createUnzip],
   ['x-gzip', createUnzip],
   ['deflate', createUnzip],
@@ -19,7 +19,7 @@ export function contentCoding(headers: Reply['headers']): string {
   return coding === 'identity' ? '' : coding
 }
 
-/** A stream that takes the encoded bytes and gives the text; `undefined` for a coding that is not known. */
+/** A stream that decodes the bytes; `undefined` for an unknown coding. */
 export function decoderFor(coding: string): Transform | undefined {
   return DECODERS.get(coding)?.()
 }

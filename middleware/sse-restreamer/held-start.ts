@@ -1,11 +1,14 @@
-/** Holds the start of a stream until there is something to deliver, so that what fails before has a status of its own. */
+/**
+ * Holds the start of a stream until there is something to deliver, so that an earlier failure can have its own
+ * status.
+ */
 import type { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import type { RelaySession } from './relay-session.ts'
 
-/** A start that is longer is sent: no protocol has one. */
+/** A longer start is sent: no protocol has one. */
 const MAX_HELD_BYTES = 1_048_576
 
-/** What stands between the relay and the client until the answer begins. */
+/** Buffers the stream between the relay and the client until the answer begins. */
 export class HeldStart {
   readonly #session: RelaySession
   readonly #relay: SseRelay
@@ -17,7 +20,7 @@ export class HeldStart {
     this.#relay = relay
   }
 
-  /** @returns what is to be sent now: nothing, or everything so far */
+  /** @returns the bytes to send now: none, or everything so far */
   pass(bytes: Buffer): Buffer {
     if (this.#session.opened && this.#held.length === 0) return bytes
     this.#held.push(bytes)
@@ -26,7 +29,7 @@ export class HeldStart {
     return waits && this.#heldBytes <= MAX_HELD_BYTES ? NOTHING : this.open()
   }
 
-  /** Opens the stream. @returns what was held */
+  /** Opens the stream. @returns the held bytes */
   open(): Buffer {
     this.#session.openStream()
     this.#heldBytes = 0

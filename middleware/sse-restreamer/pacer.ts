@@ -1,21 +1,21 @@
-/** Spreads the events of a burst over time: a seller that sends its whole answer at once still reads as if it was typed. */
+/** Spreads the events of a burst over time, so that an answer sent all at once still reads as if it were typed. */
 import type { Timers } from '../../src/core/timers.ts'
 
-/** Writes events one after another, at most so many a second. Holds no more than the bytes it was given. */
+/** Writes events one after another, up to a number per second. Holds no more than the bytes it was given. */
 export class Pacer {
   readonly #gapMs: number
   readonly #timers: Timers
   readonly #leaving: AbortSignal
   #isFirst = true
 
-  /** @param leaving aborted when nobody waits any more: what is left goes out at once */
+  /** @param leaving aborted when the client no longer waits: the remaining events are sent at once */
   constructor(eventsPerSecond: number, timers: Timers, leaving: AbortSignal) {
     this.#gapMs = 1000 / eventsPerSecond
     this.#timers = timers
     this.#leaving = leaving
   }
 
-  /** Writes each whole event after its pause; a part of one at the end goes with the last. */
+  /** Writes each complete event after its pause; a partial event at the end is written with the last one. */
   async write(bytes: Buffer, write: (part: Buffer) => Promise<void>): Promise<void> {
     for (const part of eventsIn(bytes)) {
       if (this.#leaving.aborted) return
@@ -41,7 +41,7 @@ export class Pacer {
 const LF = 0x0a
 const CR = 0x0d
 
-/** Cuts behind each blank line. */
+/** Cuts after each blank line. */
 function* eventsIn(bytes: Buffer): Generator<Buffer> {
   let from = 0
   let isBlank = false

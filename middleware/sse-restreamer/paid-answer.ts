@@ -1,4 +1,4 @@
-/** A paid answer before it is relayed: readable, and known for what it is, so that nothing of a seller's goes by unread. */
+/** Prepares a paid answer for relaying: decodes it and recognises its type, so that every part of it can be read. */
 import { pipeline, Readable, Transform } from 'node:stream'
 import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { isJsonText } from '../../src/core/json/json-text.ts'
@@ -12,19 +12,19 @@ import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { cleanedMessage } from '../../src/payment/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
-/** What a compressed answer may grow to, bytes. */
+/** Most bytes that a compressed answer may decode to. */
 const MAX_DECODED_BYTES = 256 * 1024 * 1024
 
-/** Answers and even streams shrink to a thirtieth at most; what grows by more than this is made to blow up. */
+/** Real answers, even streams, compress to a thirtieth at most; a higher ratio is a decompression bomb. */
 const MAX_GROWTH = 100
 
-/** Below this, bytes, growth does no harm. */
+/** Below this size, bytes, any ratio is harmless. */
 const FREE_BYTES = 1024 * 1024
 
 /**
- * A paid answer as text. Sellers are asked for `identity`; one that compresses all the same would else decide what its client
- * reads of its price.
- * @throws TollwayError `paid_not_delivered` for a coding nobody knows
+ * A paid answer as text. Sellers are asked for `identity`; one that compresses anyway could otherwise choose the
+ * cost that its client reads.
+ * @throws TollwayError `paid_not_delivered` for an unknown coding
  */
 export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Reply): Reply {
   const coding = contentCoding(reply.headers)
@@ -48,12 +48,12 @@ export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Re
     decoded += bytes
     return decoded <= MAX_DECODED_BYTES && (decoded <= FREE_BYTES || decoded <= MAX_GROWTH * encoded)
   })
-  // What goes wrong on the way is met by who reads the end of it.
+  // Errors on the way reach whoever reads the end of the pipeline.
   const body = pipeline(source, before, decoder, after, () => {})
   return { ...reply, headers, body }
 }
 
-/** Hands bytes on as long as their number may pass. */
+/** Passes bytes on as long as their total is allowed. */
 function passing(mayPass: (bytes: number) => boolean): Transform {
   return new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
@@ -64,8 +64,8 @@ function passing(mayPass: (bytes: number) => boolean): Transform {
 }
 
 /**
- * Gives a paid answer the type that its first bytes have, whatever its label.
- * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off at once
+ * Sets the content type of a paid answer by its first bytes, whatever its header says.
+ * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off immediately
  */
 export async function recognise(ends: RelaySession): Promise<void> {
   const { exchange, reply } = ends
@@ -90,11 +90,14 @@ export async function recognise(ends: RelaySession): Promise<void> {
   if (isJsonType(found)) ends.dropByteOrderMark()
 }
 
-/** @throws TollwayError `paid_not_delivered` for a whole paid JSON answer that cannot be read, or is no answer: see `judgeJsonAnswer` */
+/**
+ * @throws TollwayError `paid_not_delivered` for a complete paid JSON answer that cannot be parsed, or is not an
+ * answer: see `judgeJsonAnswer`
+ */
 export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer): void {
   if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
   const verdict = judgeJsonAnswer(exchange.endpoint, body)
-  // Clients answer such a text by asking again.
+  // Clients would retry on such a text.
   if (!verdict && !isJsonText(body)) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return
   if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
@@ -102,8 +105,8 @@ export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buff
 }
 
 /**
- * What a paid stream is reported as that ended before there was anything to deliver.
- * @param message the seller's words, where it ended with an error
+ * The error for a paid stream that ended before there was anything to deliver.
+ * @param message the seller's error message, if it ended with one
  */
 export function emptyStream({ reply, exchange }: RelaySession, message: string | undefined): TollwayError {
   if (message !== undefined) return answeredWithError(reply.status, message)

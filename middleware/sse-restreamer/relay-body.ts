@@ -1,4 +1,4 @@
-/** Moves the bytes of an answer: out of the seller's body under an idle watchdog, into the client with backpressure. */
+/** Moves the bytes of an answer: from the seller's body under an idle watchdog, to the client with backpressure. */
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Reply } from '../../src/core/request/exchange.ts'
@@ -9,9 +9,9 @@ export class BodyIdleError extends Error {
   override readonly name = 'BodyIdleError'
 }
 
-/** Lets go of a body that is not read, or not to its end. */
+/** Closes a body that is not read, or not read to its end. */
 export function abandon(body: Reply['body']): void {
-  // Destroying a body early makes it emit an error that nobody waits for any more.
+  // Destroying a body early makes it emit an error; without a listener that would end the process.
   if (body instanceof Readable) body.on('error', () => {})
   body.destroy()
 }
@@ -21,19 +21,19 @@ export interface BodyWatch {
   /** Longest silence of the body, milliseconds; time spent waiting for the client does not count. */
   readonly idleMs: number
   readonly timers: Timers
-  /** Ends the reading at once: the iteration just ends. */
+  /** Ends the reading at once: the iteration simply ends. */
   readonly stop: AbortSignal
 }
 
 /**
- * The chunks of a body as they come. Lets go of the connection at the end, however it ends.
- * @throws BodyIdleError after too long a silence, or what the body fails with
+ * The chunks of a body as they arrive. Always closes the connection at the end.
+ * @throws BodyIdleError after too long a silence, or the error of the body
  */
 export async function* watchBody(
   body: Reply['body'],
   watch: BodyWatch,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  // Destroying a body early makes it emit an error that nobody waits for any more.
+  // Destroying a body early makes it emit an error; without a listener that would end the process.
   if (body instanceof Readable) body.on('error', () => {})
   const iterator = body[Symbol.asyncIterator]()
   try {
@@ -47,7 +47,7 @@ export async function* watchBody(
   }
 }
 
-/** @returns `undefined` when the reading was stopped */
+/** @returns `undefined` if the reading was stopped */
 function nextChunk(
   iterator: AsyncIterator<Uint8Array>,
   { idleMs, timers, stop }: BodyWatch,
@@ -71,21 +71,21 @@ function nextChunk(
   })
 }
 
-/** How the client's end of a relay is watched. */
+/** How the client's side of a relay is watched. */
 export interface ClientWatch {
   /** Called when the first byte of the body is handed over. */
   readonly onFirstByte: () => void
   /** Called when the client read nothing for `idleMs`, just before it is cut off. */
   readonly onStall: () => void
-  /** Longest time the client may take for what it has been sent before more is sent to it, milliseconds. */
+  /** Longest time the client may take to read what was sent, before more is sent, milliseconds. */
   readonly idleMs: number
   readonly timers: Timers
 }
 
-/** So much is handed over at once: a client that reads slowly is not taken for one that does not read. */
+/** Bytes handed over at once: a client that reads slowly must not look like one that does not read. */
 const SLICE_BYTES = 65_536
 
-/** The client's end of a relay. */
+/** The client's side of a relay. */
 export class ClientSink {
   readonly #res: ServerResponse
   readonly #watch: ClientWatch
@@ -96,18 +96,19 @@ export class ClientSink {
     this.#res = res
     this.#watch = watch
     if (res.destroyed || res.closed) this.#gone.abort()
-    // `close` comes after a normal end too.
+    // `close` is also emitted after a normal end.
     else res.once('close', () => !res.writableFinished && this.#gone.abort())
   }
 
-  /** Aborted when the client left before it had everything. */
+  /** Aborted when the client left before it had received everything. */
   get gone(): AbortSignal {
     return this.#gone.signal
   }
 
   /**
-   * Writes and waits until there is room for more, or the client has left; then nothing is written. A client that stops
-   * reading is cut off: waiting for it would hold the seller's connection and the request's record for ever.
+   * Writes and waits until there is room for more or the client has left; after that nothing is written. A client
+   * that stops reading is cut off: waiting for it would hold the seller's connection and the request's record
+   * forever.
    */
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length > 0 && !this.#gone.signal.aborted && !this.#wrote) this.#watch.onFirstByte()
@@ -116,8 +117,8 @@ export class ClientSink {
   }
 
   /**
-   * Writes what only keeps the connection open. It is nothing of the answer: a client that got no more than that has not got
-   * what was paid for, and its next request must not pay again.
+   * Writes a comment that only keeps the connection open. It is not part of the answer: a client that received
+   * nothing else did not get what was paid for, and its next request must not pay again.
    */
   async keepOpen(comment: Uint8Array): Promise<void> {
     await this.#send(comment)
@@ -129,12 +130,12 @@ export class ClientSink {
     }
   }
 
-  /** Ends the answer well; what is still on its way has as long as any other part of it. */
+  /** Ends the answer normally; what is still being sent has the same time limit as any other part. */
   end(): void {
     const res = this.#res
     if (this.#gone.signal.aborted || res.writableFinished) return
     const cancel = this.#cutLater()
-    // `finish` comes when the last byte was handed to the system.
+    // `finish` is emitted when the last byte was handed to the system.
     res.once('finish', cancel)
     res.once('close', cancel)
     res.end()
@@ -163,7 +164,7 @@ export class ClientSink {
     })
   }
 
-  /** Cuts the connection, so that the client can tell that the answer is not whole. */
+  /** Cuts the connection, so that the client can tell that the answer is incomplete. */
   cut(): void {
     this.#res.destroy()
   }

@@ -1,4 +1,7 @@
-/** Answers that reach the client as a stream of ours: the seller's events with their cost set, or made of its JSON answer. */
+/**
+ * Answers that the client gets as an event stream: the seller's events with their cost set, or events made from
+ * its JSON answer.
+ */
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
@@ -10,9 +13,9 @@ import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /**
- * The events of the seller's stream as they come, once there is something to deliver; or the JSON answer that came instead
- * of one, whatever it was labelled.
- * @throws TollwayError `paid_not_delivered` for a paid answer that ended before, or is none
+ * Relays the events of the seller's stream as they arrive, once there is something to deliver; or the JSON answer
+ * that came instead, whatever its content type.
+ * @throws TollwayError `paid_not_delivered` for a paid answer that ended before that, or is not an answer
  */
 export async function relayEvents(ends: RelaySession): Promise<void> {
   const relay = relayFor(ends)
@@ -33,8 +36,8 @@ export async function relayEvents(ends: RelaySession): Promise<void> {
 }
 
 /**
- * The whole JSON answer as the stream that the client asked for; or the events that came instead of one.
- * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
+ * Relays the complete JSON answer as the stream that the client asked for; or the events that came instead.
+ * @throws TollwayError `paid_not_delivered` for one that broke off before anything was sent, or is not an answer
  */
 export async function relayJsonAsEvents(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const relay = relayFor(ends)
@@ -46,9 +49,9 @@ export async function relayJsonAsEvents(ends: RelaySession, kind: AnswerKind): P
 }
 
 /**
- * Waits for the first bytes, which tell what the answer is.
- * @returns whether there is an answer to relay; a stream that was opened to keep the client is ended otherwise
- * @throws TollwayError `paid_not_delivered` where there is none, and the client can still be told
+ * Waits for the first bytes, which show what the answer is.
+ * @returns whether there is an answer to relay; if not, a stream that was opened to keep the client is ended
+ * @throws TollwayError `paid_not_delivered` if there is none and the client can still get an error status
  */
 async function begins(ends: RelaySession, relay: SseRelay, write: Write): Promise<boolean> {
   try {
@@ -101,7 +104,7 @@ async function jsonAsEvents(
       size += chunk.length
       if (size <= ends.settings.maxJsonBytes) continue
       if (ends.opened) throw new RangeError('the answer is too large to convert')
-      // Paid for: better in the wrong form than lost.
+      // The answer was paid for: the wrong form is better than losing it.
       passing = passThrough(ends)
       ends.open({ 'content-length': undefined })
       await ends.client.write(passing(Buffer.concat(held.splice(0))))
@@ -114,7 +117,7 @@ async function jsonAsEvents(
   }
   if (ends.stopped) return
   if (passing) return ends.end()
-  // An open stream has no status left to tell it by, unless it was opened for want of one.
+  // An open stream can no longer report this by status, unless it was opened early for lack of one.
   if (!broken && (!ends.opened || ends.exchange.relay.openedEarly))
     assertPaidResponse(ends, Buffer.concat(held))
   const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))

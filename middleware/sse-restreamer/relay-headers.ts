@@ -5,12 +5,12 @@ import { relayedHeaders } from '../../src/core/request/header-policy.ts'
 
 const RATE_LIMITS = 'x-ratelimit-'
 
-/** What LiteLLM puts before the headers of the provider behind it. */
+/** Prefix that LiteLLM puts on the headers of the provider behind it. */
 const THEIRS = 'llm_provider-'
 
 /**
- * Sets {@link relayedHeaders}. Where the caller was told our own limits, those of the upstream stand beside them under
- * LiteLLM's name for them: a client that paces itself by `x-ratelimit-*` must see the limit it is held to.
+ * Sets {@link relayedHeaders}. If the caller was sent our own rate limits, those of the upstream are added under
+ * LiteLLM's names: a client that paces itself by `x-ratelimit-*` must see the limit that applies to it.
  */
 export function setRelayedHeaders(res: ServerResponse, reply: Pick<Reply, 'headers' | 'kind'>): void {
   const limited = res.getHeaderNames().some((name) => name.startsWith(RATE_LIMITS))

@@ -1,4 +1,4 @@
-/** Answers that reach the client as JSON: with their cost set, or made of the seller's stream. */
+/** Answers that the client gets as JSON: the seller's JSON with its cost set, or JSON made from its stream. */
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { scanTopLevel } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
@@ -9,9 +9,9 @@ import type { RelaySession } from './relay-session.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /**
- * Sets the cost as the answer comes. A small one is held, so that one that breaks off still gets a status of its own;
- * a large one goes on in chunks, since its length is not known.
- * @throws TollwayError `paid_not_delivered` for one that broke off while nothing of it was sent, or is no answer
+ * Sets the cost as the answer arrives. A small answer is buffered, so that it can still get an error status if it
+ * breaks off; a large one is sent in chunks, because its length is not known.
+ * @throws TollwayError `paid_not_delivered` for one that broke off before anything was sent, or is not an answer
  */
 export async function relayJson(ends: RelaySession): Promise<void> {
   const splicer = ends.splicer()
@@ -35,7 +35,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
       ends.open({ 'content-length': undefined })
       await ends.client.write(Buffer.concat(held.splice(0)))
     }
-    // Ended well it would look delivered, to us and to whoever counts the client's attempts.
+    // A normal end would look delivered, both to us and to anything that counts the client's attempts.
     if (opened && !ends.stopped && !text.isWhole) throw new SyntaxError('the JSON of the answer is not whole')
   } catch (error) {
     ends.broke(error)
@@ -49,8 +49,9 @@ export async function relayJson(ends: RelaySession): Promise<void> {
 }
 
 /**
- * The whole stream as the JSON answer that the client asked for.
- * @throws TollwayError `paid_not_delivered` when there is no answer in it, or it broke and the operator chose errors
+ * Sends the complete stream as the JSON answer that the client asked for.
+ * @throws TollwayError `paid_not_delivered` if it contains no answer, or if it broke off and the operator chose
+ * errors
  */
 export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const { exchange, settings } = ends
@@ -80,7 +81,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   })
 }
 
-/** Sends a whole JSON answer, its cost set where it was paid. */
+/** Sends a complete JSON answer, with its cost set if it was paid. */
 export async function sendWhole(
   ends: RelaySession,
   body: Buffer,

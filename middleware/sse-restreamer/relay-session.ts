@@ -1,4 +1,4 @@
-/** The two ends of one answer on its way: the seller's body, and the client that reads, with headers and record between. */
+/** The two sides of one answer: the seller's body and the client that reads it, with headers and record in between. */
 import type { ServerResponse } from 'node:http'
 import { isBlankText, isUndecided } from '../../src/core/stream/answer-check.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -25,15 +25,15 @@ export interface RelaySettings {
   readonly timers: Timers
 }
 
-/** How long a seller's connection stays behind the protocol's end, milliseconds. */
+/** How long a seller's connection stays open after the protocol's end, milliseconds. */
 const LINGER_MS = 1000
 
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 
-/** So many blanks may stand before an answer: some sellers keep a connection open with them. */
+/** Most white space before an answer, bytes: some sellers send it to keep a connection open. */
 const MAX_BLANK_BYTES = 65_536
 
-/** What every way of relaying works with. */
+/** State shared by every way of relaying. */
 export class RelaySession {
   readonly settings: RelaySettings
   readonly exchange: Exchange
@@ -41,9 +41,9 @@ export class RelaySession {
   readonly #res: ServerResponse
   readonly #stop = new AbortController()
   #reply: Reply
-  /** The answer was opened as a stream of ours. */
+  /** Whether the answer was opened as our own stream. */
   #isStream = false
-  /** What was read ahead, and the rest of it. */
+  /** The bytes read ahead, and the rest of the body. */
   #ahead:
     | {
         readonly first: Uint8Array[]
@@ -74,9 +74,10 @@ export class RelaySession {
   }
 
   /**
-   * A client that leaves ends the reading; for a paid answer to be drained, a time limit does. What was done is in the
-   * record, which is written the moment the client leaves: so it stands there until the answer is through.
-   * @returns ends the watching
+   * Stops reading when the client leaves, or, for a paid answer that is drained, at a time limit. The record is
+   * written the moment the client leaves, so the disconnect action is set in it beforehand and removed when the
+   * answer is complete.
+   * @returns a function that stops watching
    */
   watchClient(): () => void {
     const { onDisconnect, drainMs, timers } = this.settings
@@ -96,27 +97,27 @@ export class RelaySession {
     }
   }
 
-  /** What is relayed. */
+  /** The answer that is relayed. */
   get reply(): Reply {
     return this.#reply
   }
 
-  /** The seller's bytes as they come. @throws BodyIdleError, or what the body fails with */
+  /** The seller's bytes as they arrive. @throws BodyIdleError, or the error of the body */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     const { first, rest } = this.#ahead ?? { first: [], rest: this.#watched() }
     try {
       yield* first
       yield* rest
     } finally {
-      // Whoever stops at the first of them never began the rest.
+      // A reader that stops at the first chunk never started the rest.
       if (first.length > 0) this.letGo()
     }
   }
 
   /**
-   * Waits for the first bytes that tell what the answer is; {@link RelaySession.chunks} begins with them all the same.
-   * @returns nothing when there are none, or the client left
-   * @throws BodyIdleError, or what the body fails with
+   * Waits for the first bytes, which show what the answer is; {@link RelaySession.chunks} still starts with them.
+   * @returns no bytes if there are none or the client left
+   * @throws BodyIdleError, or the error of the body
    */
   async beginning(): Promise<Uint8Array> {
     if (this.#ahead) return this.#ahead.text
@@ -137,8 +138,8 @@ export class RelaySession {
   }
 
   /**
-   * The answer is through: its connection has a moment to end by itself, so that it can be used again, and goes then. What
-   * still comes, heartbeats for example, is nobody's.
+   * The answer is complete. Its connection has a moment to end on its own, so that it can be reused, and is then
+   * closed. Anything that still arrives, such as heartbeats, is discarded.
    */
   linger(chunks: AsyncGenerator<Uint8Array, void, undefined>): void {
     const cancel = this.letGoSoon()
@@ -148,17 +149,17 @@ export class RelaySession {
     readOn().then(cancel, cancel)
   }
 
-  /** Lets go of the seller's body in a second. @returns calls it off */
+  /** Closes the seller's body in a second. @returns a function that cancels this */
   letGoSoon(): () => void {
     return this.settings.timers.after(LINGER_MS, () => this.letGo())
   }
 
-  /** Lets go of the seller's body. */
+  /** Closes the seller's body. */
   letGo(): void {
     abandon(this.#reply.body)
   }
 
-  /** Drops a byte order mark, which no reader of JSON takes. To be called behind {@link RelaySession.beginning}. */
+  /** Drops a byte order mark, which JSON parsers reject. Call it after {@link RelaySession.beginning}. */
   dropByteOrderMark(): void {
     const ahead = this.#ahead
     if (!ahead || BYTE_ORDER_MARK.some((byte, at) => ahead.text[at] !== byte)) return
@@ -166,7 +167,7 @@ export class RelaySession {
     ahead.first.splice(0, ahead.first.length, ahead.text)
   }
 
-  /** Gives the answer the media type that it has. */
+  /** Sets the content type that the answer really has. */
   retype(type: string): void {
     this.#reply = { ...this.#reply, headers: { ...this.#reply.headers, 'content-type': type } }
   }
@@ -176,27 +177,27 @@ export class RelaySession {
     return watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })
   }
 
-  /** Whether nobody is there to answer any more. */
+  /** Whether the client has left. */
   get left(): boolean {
     return this.client.gone.aborted
   }
 
-  /** Whether the reading was ended because of that: there is nothing more to do. */
+  /** Whether reading was stopped because the client left: there is nothing more to do. */
   get stopped(): boolean {
     return this.#stop.signal.aborted
   }
 
-  /** Whether the client has been sent the headers: the form of the answer is settled. */
+  /** Whether the headers have been sent to the client: the form of the answer is fixed. */
   get opened(): boolean {
     return this.#res.headersSent
   }
 
-  /** Whether the answer is, or may still become, a stream of ours, into which comments may go. */
+  /** Whether the answer is, or may still become, our own stream, which can carry comments. */
   get mayComment(): boolean {
     return !this.left && (!this.opened || this.#isStream || this.exchange.relay.openedEarly)
   }
 
-  /** Sets the headers, which go out with the first byte. @param overrides `undefined` takes a header out */
+  /** Sets the headers, which are sent with the first byte. @param overrides `undefined` removes a header */
   open(overrides: Readonly<Record<string, string | undefined>> = {}): void {
     const res = this.#res
     if (this.left || res.headersSent) return
@@ -228,43 +229,43 @@ export class RelaySession {
     this.#res.flushHeaders()
   }
 
-  /** Ends the answer well. */
+  /** Ends the answer normally. */
   end(): void {
     this.nothingLost()
     if (!this.left && this.#announcesTrailers) this.#res.addTrailers(trailersOf(this.exchange))
     this.client.end()
   }
 
-  /** Cuts the client off, so that it can tell that the answer is not whole. */
+  /** Cuts the client off, so that it can tell that the answer is incomplete. */
   cut(): void {
     this.nothingLost()
     if (!this.left) this.exchange.relay.cut = true
     this.client.cut()
   }
 
-  /** What comes now is the rest: whether the client waits for its end says nothing. */
+  /** The answer itself is complete: whether the client waits for the end of the body no longer matters. */
   nothingLost(): void {
     if (!this.left) delete this.exchange.record.details['client_left']
   }
 
-  /** Notes that the seller's answer did not come whole. */
+  /** Records that the seller's answer was incomplete. */
   broke(error: unknown): void {
     this.exchange.relay.truncated = true
     this.exchange.record.details['stream_broke'] = error instanceof Error ? error.name : 'Error'
   }
 
-  /** Notes what the seller said of it, for the record only. */
+  /** Records the seller's error message; it is not sent to the client. */
   noteWords(words: string | undefined): void {
     if (words !== undefined) this.exchange.record.details['stream_error'] = printable(words)
   }
 
-  /** Sets what was paid in one JSON text. */
+  /** Sets the amount paid in one JSON text. */
   splicer(): CostSplicer {
     const microUsd = this.exchange.payment.charge?.microUsd
     return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
   }
 
-  /** What stands in for what the seller never told. */
+  /** Values that replace what the seller did not send. */
   fallback(): TruncationFallback {
     const { id } = this.exchange
     const { model = '' } = this.exchange.request

@@ -1,4 +1,4 @@
-/** One answer on its way to the client, each in the way that suits it. */
+/** Relays one answer to the client in the form that suits it. */
 import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
@@ -13,8 +13,8 @@ import { relayPlanOf, type RelayPlan } from './relay-plan.ts'
 import { usageTap, type UsageTap } from './usage-tap.ts'
 
 /**
- * Relays a reply, and lets go of its body at the end.
- * @throws TollwayError `paid_not_delivered` for a paid answer that cannot be given any more
+ * Relays a reply, and closes its body at the end.
+ * @throws TollwayError `paid_not_delivered` for a paid answer that can no longer be delivered
  */
 export async function relayReply(
   settings: RelaySettings,
@@ -37,8 +37,9 @@ export async function relayReply(
 }
 
 /**
- * How the answer goes to the client, by its first bytes. Streams of ours are looked at later, while comments keep the client;
- * what was opened early under another label than theirs is no answer that could go into a stream.
+ * Chooses how to relay the answer by its first bytes. An answer that is sent as our stream is inspected later,
+ * while comments keep the client connected. If the stream was opened early, an answer whose content type is
+ * neither events nor JSON cannot be sent in it.
  */
 async function recognisedPlan(ends: RelaySession): Promise<RelayPlan> {
   const { exchange, reply } = ends
@@ -76,8 +77,8 @@ async function relayBy(
 }
 
 /**
- * Bytes as they come; a body that breaks cuts the client off too, so that it can tell. The client is sent a piece before
- * anybody else looks at it.
+ * Relays bytes as they arrive. If the body breaks off, the client is cut off too, so that it can tell. Each piece
+ * is sent to the client before its usage is read.
  */
 async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void> {
   ends.open()
@@ -87,9 +88,9 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
     for await (const chunk of ends.chunks()) {
       await ends.client.write(chunk)
       await tap?.push(chunk)
-      // At once: who leaves before the end has used it all the same.
+      // Immediately: a client that leaves early has used these tokens all the same.
       noteUsage(ends, tap)
-      // Heartbeats behind the protocol's end do not keep the connection.
+      // Heartbeats after the protocol's end must not keep the connection open.
       if (tap?.ended === true) cancel ??= ends.letGoSoon()
     }
     await tap?.end()
@@ -98,7 +99,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
   } catch (error) {
     await tap?.end()
     noteUsage(ends, tap)
-    // Behind the protocol's end nothing of the answer is lost.
+    // After the protocol's end no part of the answer is lost.
     if (tap?.ended === true) return ends.end()
     ends.broke(error)
     ends.cut()
@@ -111,7 +112,7 @@ function noteUsage({ exchange }: RelaySession, tap: UsageTap | undefined): void 
   exchange.relay.usage = tap?.usage ?? exchange.relay.usage
 }
 
-/** The client's stream is open, and what came is neither events nor JSON that could become some. */
+/** The client's stream is open, and the answer is neither events nor JSON that could become events. */
 function undeliverable(exchange: Exchange, reply: Reply): TollwayError {
   return new TollwayError({
     code: spentOf(exchange) === 'no' ? 'seller_error' : 'paid_not_delivered',

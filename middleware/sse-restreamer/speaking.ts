@@ -1,4 +1,7 @@
-/** Writes a stream: nothing before there is something to deliver, comments while it is silent, events at the pace of the route. */
+/**
+ * Writes a stream: nothing until there is something to deliver, comments while it is silent, events at the route's
+ * pace.
+ */
 import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
 import type { SseRelay } from '../../src/core/stream/sse-relay.ts'
 import { HeldStart } from './held-start.ts'
@@ -8,7 +11,7 @@ import type { RelaySession } from './relay-session.ts'
 /** Writes bytes of a stream. */
 export type Write = (bytes: Buffer) => Promise<void>
 
-/** Lets comments go out between events whenever nothing else did for a while, and keeps the pace of the route. */
+/** Sends comments between events after a period of silence, and keeps the route's pace. */
 export async function speaking<T>(
   ends: RelaySession,
   relay: SseRelay,

@@ -9,14 +9,14 @@ import { contentCoding, decoderFor } from './content-coding.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 
-/** Looks at a copy of the bytes of one answer. */
+/** Inspects a copy of the bytes of one answer. */
 export interface UsageTap {
-  /** Waits only where a compressed answer comes faster than it can be read, so that it never piles up. */
+  /** Waits only if a compressed answer arrives faster than it can be decoded, so that it never piles up. */
   push(chunk: Uint8Array): Promise<void>
-  /** To be waited for when the last byte is through. */
+  /** Await this after the last byte has passed. */
   end(): Promise<void>
   readonly usage: Usage | undefined
-  /** Whether the protocol's last event came: nothing of the answer follows. */
+  /** Whether the protocol's last event has arrived: nothing of the answer follows. */
   readonly ended: boolean
 }
 
@@ -26,10 +26,10 @@ interface Reader {
   readonly ended?: boolean
 }
 
-/** What a compressed answer may grow to before its usage is given up, bytes: no answer of a model is as large. */
+/** Decoded size at which the usage of a compressed answer is given up, bytes: no answer of a model is that large. */
 const MAX_DECODED_BYTES = 256 * 1024 * 1024
 
-/** Chooses how to read by the first bytes: JSON is labelled as events, and events as anything. */
+/** Chooses the reader by the first bytes, because the content type may be wrong. */
 class ReaderByBytes implements Reader {
   readonly #type: string
   #first: Uint8Array = new Uint8Array()
@@ -59,10 +59,10 @@ class ReaderByBytes implements Reader {
   }
 }
 
-/** So many blanks may stand before an answer. */
+/** Most white space before an answer, bytes. */
 const MAX_UNDECIDED_BYTES = 65_536
 
-/** The tap for an answer with these headers: a stream, or anything else that may be JSON, compressed or not. */
+/** The tap for an answer with these headers: a stream or anything that may be JSON, compressed or not. */
 export function usageTap(headers: Reply['headers']): UsageTap {
   const reader = new ReaderByBytes(mediaType(headers))
   const coding = contentCoding(headers)
@@ -70,7 +70,7 @@ export function usageTap(headers: Reply['headers']): UsageTap {
   if (decoder) return new DecodingTap(reader, decoder)
   return {
     async push(chunk) {
-      // What is encoded in a way nobody knows has no usage to read.
+      // The usage of an unknown coding cannot be read.
       if (coding === '') reader.push(chunk)
     },
     async end() {},
@@ -92,7 +92,7 @@ class DecodingTap implements UsageTap {
   constructor(reader: Reader, decoder: Transform) {
     this.#reader = reader
     this.#decoder = decoder
-    // A body that does not decode is the client's to find out: it gets the bytes as they are.
+    // A body that does not decode is left to the client, which gets the bytes unchanged.
     this.#done = finished(decoder).catch(() => {})
     decoder.on('data', (bytes: Uint8Array) => {
       this.#left -= bytes.length
