@@ -1,4 +1,4 @@
-/** The way from a file or an object to a configuration, with every mistake reported at once. */
+/** Loads a configuration from a file or an object, and reports every mistake at once. */
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { crossCheck } from './checks/cross-checks.ts'
@@ -13,9 +13,9 @@ import type { ResolvedConfig } from './resolve/resolved.ts'
 import { configSchema } from './schema/schema.ts'
 import type { Environment } from './values/secrets.ts'
 
-/** How {@link parseConfig} reads. */
+/** Options of {@link parseConfig}. */
 export interface ParseOptions {
-  /** Where relative paths start; default: the working directory. */
+  /** Base of relative paths; default: the working directory. */
   readonly directory?: string | undefined
 }
 
@@ -25,10 +25,10 @@ export interface Overrides {
   readonly listen?: string | undefined
 }
 
-/** A configuration and the text it was made from. */
+/** A configuration with the text it was made from. */
 export interface LoadedConfig {
   readonly config: ResolvedConfig
-  /** The value at a path as it was written, references not resolved: the form that is safe to show. */
+  /** The value at a path as written, with references unresolved: the form that is safe to show. */
   readonly written: (path: ConfigPath) => unknown
 }
 
@@ -46,7 +46,7 @@ export function parseConfig(input: unknown, env: Environment, options: ParseOpti
 }
 
 /**
- * Reads and checks a YAML file. Relative paths in it start at its directory.
+ * Reads and checks a YAML file. Relative paths in it are resolved from its directory.
  * @param env where `${env:NAME}` is looked up
  * @throws ConfigProblemsError listing every mistake with file, line and column
  */
@@ -55,9 +55,9 @@ export function loadConfig(path: string, env: Environment, overrides: Overrides 
 }
 
 /**
- * {@link loadConfig} for a command that needs few secrets or none: the others are not looked up, so that they need not be
- * at hand to read a ledger or to take a key away. Never open a gateway with what this gives: its unread keys are the
- * references themselves.
+ * {@link loadConfig} for a command that needs few secrets or none: the others are not resolved, so that they need
+ * not be available to read a ledger or to revoke a key. Never open a gateway with the result: its unresolved keys
+ * are the reference texts themselves.
  * @param sections the top-level keys whose secrets are read
  * @throws ConfigProblemsError listing every mistake with file, line and column
  */
@@ -70,12 +70,12 @@ export function loadConfigForReading(
   return load(path, env, {}, isRead).config
 }
 
-/** {@link loadConfig} for those who show the configuration to people. */
+/** {@link loadConfig} for commands that show the configuration to people. */
 export function loadConfigWithText(path: string, env: Environment, overrides: Overrides = {}): LoadedConfig {
   return load(path, env, overrides)
 }
 
-/** Whether the secret at a path is looked up. */
+/** Whether the secret at a path is resolved. */
 type IsRead = (path: ConfigPath) => boolean
 
 function load(path: string, env: Environment, overrides: Overrides, isRead?: IsRead): LoadedConfig {
@@ -101,7 +101,7 @@ function load(path: string, env: Environment, overrides: Overrides, isRead?: IsR
   }
 }
 
-/** The environment goes before the file, so that one run can say more without an edit. */
+/** The environment takes precedence over the file, so that a single run can log more without an edit. */
 function withLogLevel(input: unknown, level: string | undefined): unknown {
   if (level === undefined || !isPlainObject(input)) return input
   const { log } = input
@@ -126,7 +126,7 @@ function check(
   const issues = (result.error?.issues ?? [])
     .flatMap((issue) => explainIssue(issue, configSchema, (path) => valueAt(input, path)))
     .filter(({ path }) => !covered.has(formatPath(path)) && !besidePlannedKind(input, path))
-    // Of an object that is no mapping the schema would read the methods.
+    // For an object that is not a mapping, the schema would inspect its methods.
     .filter(() => !covered.has(formatPath([])))
   for (const { path } of issues) covered.add(formatPath(path))
   const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
@@ -150,7 +150,7 @@ function inOrder(
     )
 }
 
-/** Of a payer of a planned kind only the kind is reported: its other keys are right for that kind. */
+/** For a payer of a planned kind only the kind is reported: its other keys may be correct for that kind. */
 function besidePlannedKind(input: unknown, path: ConfigPath): boolean {
   const kind =
     path[0] === 'payers' && path.length > 2 ? valueAt(input, [...path.slice(0, 2), 'kind']) : undefined

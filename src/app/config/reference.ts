@@ -63,7 +63,7 @@ function section(pattern: string, entries: readonly (readonly [string, z.core.$Z
   ].join('\n')
 }
 
-/** Of a mapping with several shapes: the keys and values that choose this one. */
+/** For a mapping with several shapes: the keys and values that select this one. */
 function chosenBy(entries: readonly (readonly [string, z.core.$ZodType])[]): string {
   const choices = entries.flatMap(([key, schema]) => {
     const inner = unwrap(schema)
@@ -72,7 +72,7 @@ function chosenBy(entries: readonly (readonly [string, z.core.$ZodType])[]): str
   return choices.length === 0 ? '' : ` with \`${choices.join(', ')}\``
 }
 
-/** What the mapping itself is for; an item's words are those of its list. */
+/** The description of the mapping itself; an item uses the description of its list. */
 function descriptionOf(pattern: string): string | undefined {
   const path = pattern
     .replaceAll('[]', '.0')

@@ -1,4 +1,4 @@
-/** The gateway: the middlewares in their order, on a listener. */
+/** The gateway: the middlewares in order, behind a listener. */
 import { createServer, type RequestListener } from 'node:http'
 import express, { type Express } from 'express'
 import type { Logger } from 'pino'
@@ -40,32 +40,32 @@ import { openTracing } from '../logging/tracing.ts'
 import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 
-/** Clients keep connections for reuse; closing earlier than they do breaks the next request. */
+/** Clients reuse connections; closing one earlier than they do would break their next request. */
 const KEEP_ALIVE_MS = 75_000
 
-/** A gateway that is open and not necessarily listening. */
+/** An open gateway, which is not necessarily listening. */
 export interface Gateway {
-  /** For a server of your own, and for tests; {@link Gateway.listen} uses the same. */
+  /** For your own server and for tests; {@link Gateway.listen} uses the same handler. */
   readonly app: RequestListener
   readonly parts: GatewayParts
   readonly log: Logger
   /** Starts listening at the configured address. */
   listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
   /**
-   * Stops accepting, lets running requests finish up to the shutdown deadline, and records everything.
-   * Calls after the first wait for the same end.
+   * Stops accepting, lets running requests finish up to the shutdown deadline, and records everything. Later calls
+   * wait for the same shutdown.
    */
   close(): Promise<void>
 }
 
-/** What {@link createGateway} can be given instead of its own. */
+/** Replaceable dependencies of {@link createGateway}. */
 export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly log?: Logger | undefined
-  /** Takes the lines of the gateway's own log, instead of standard error. */
+  /** Receives the lines of the gateway's own log, instead of standard error. */
   readonly writeLog?: ((line: string) => void) | undefined
-  /** Where OTEL_EXPORTER_OTLP_ENDPOINT and its kin are looked up; default the process's environment. */
+  /** Where OTEL_EXPORTER_OTLP_ENDPOINT and related variables are read; default the process's environment. */
   readonly env?: Environment | undefined
-  /** Where the address is configured, for the advice when it is taken; default the configuration and --listen. */
+  /** Where the address is configured, for the advice if it is in use; default the configuration and --listen. */
   readonly addressFrom?: string | undefined
   /** Handlers after the origin guard and before everything else, such as the paths of a program that the gateway replaces. */
   readonly first?: ((parts: GatewayParts) => readonly Handler[]) | undefined
@@ -111,13 +111,13 @@ export async function createGateway(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
       shouldUpgradeCallback: isWebSocketUpgrade,
-      // The door refuses a missing Host itself: in the shape of every other error, and on record.
+      // The origin guard refuses a missing Host itself, in the format of every other error and with a record.
       requireHostHeader: false,
     },
     app,
   )
   server.on('clientError', clientErrorHandler)
-  // An Expect nobody knows may be passed over (RFC 9110, 10.1.1); Node would answer it without a body.
+  // An unknown Expect may be ignored (RFC 9110, 10.1.1); Node would answer it without a body.
   server.on('checkExpectation', app)
   server.on('upgrade', upgrade)
   const sockets = upgradedSockets(server)
@@ -202,7 +202,7 @@ function compose(
   parts.metrics.watch({ pageStreams: () => page.openStreams() })
   app.use(page)
   app.use(identify)
-  // Before whatever goes by the path: limits hold for a pool's own paths too.
+  // Before everything that matches by path, because the limits apply to a pool's own paths too.
   const upstreams = upstreamPaths(parts.pools, requiresCallerKey(config))
   app.use(upstreams.find)
   app.use(callerLimits({ observers }))

@@ -1,4 +1,4 @@
-/** The metrics on a separate port: a scraper then needs no access to the gateway that can pay. */
+/** Serves the metrics on a separate port, so that a scraper needs no access to the gateway, which can pay. */
 import { createServer } from 'node:http'
 import express from 'express'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
@@ -9,7 +9,7 @@ import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
 import { bind } from './bind.ts'
 import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.ts'
 
-/** What {@link metricsListener} works with. */
+/** Dependencies of {@link metricsListener}. */
 export interface MetricsListenerSetup {
   readonly address: ListenAddress
   readonly metrics: MetricsSource
@@ -22,7 +22,7 @@ export interface MetricsListenerSetup {
 
 /** A listener that is not yet open. */
 export interface MetricsListener {
-  /** @throws ConfigError when the address cannot be listened on */
+  /** @throws ConfigError if the address cannot be bound */
   listen(): Promise<string>
   close(): Promise<void>
 }

@@ -62,15 +62,15 @@ export interface PartOverrides {
   readonly registry?: Registry | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
-  /** Finds the addresses of sellers where `policy.block_private_networks` is on. */
+  /** Resolves the addresses of sellers when `policy.block_private_networks` is on. */
   readonly lookup?: LookupAll | undefined
   /** Payers in addition to the configured ones; they take precedence over those of the same name. */
   readonly payers?: ReadonlyMap<string, Provider> | undefined
-  /** Put between the ledger and its store, for programs that watch it or let it fail. */
+  /** Wraps the ledger's store, for programs that observe it or make it fail. */
   readonly wrapStore?: ((store: Store) => Store) | undefined
-  /** Put between the ledger and its audit file, likewise. */
+  /** Wraps the ledger's audit file, for the same purpose. */
   readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
-  /** Waits between looks in the background. */
+  /** Times the waits between background checks. */
   readonly timers?: Timers | undefined
   /** Called with failures of background work. */
   readonly log?: Log | undefined
@@ -83,21 +83,21 @@ export interface GatewayParts {
   readonly ledger: Ledger
   readonly audit: AuditFile
   readonly metrics: Metrics
-  /** Reads by itself what a scrape cannot wait for; may be asked to read now. */
+  /** Refreshes the values that are too slow for a scrape; can be refreshed on request. */
   readonly gauges: Gauges
   /** Compares the totals of ledger, audit file and metrics; can be run on request. */
   readonly sums: TotalsCheck
   readonly payers: ReadonlyMap<string, Provider>
-  /** Those of them that pay from pools, by name. */
+  /** The payers that pay from pools, by name. */
   readonly pools: ObolPools
   readonly upstream: Upstream
-  /** The paid calls on their way. */
+  /** The paid calls in flight. */
   readonly running: CallsInFlight
   /** Runs on a timer; can be run on request. */
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
   readonly modelRouter: ModelRouterOptions
-  /** What requests cost of late. */
+  /** Recent prices of requests. */
   readonly prices: PriceBook
   /** The models that sellers list. */
   readonly catalogue: Catalogues
@@ -108,13 +108,13 @@ export interface GatewayParts {
   readonly paymentInterceptor: PaymentInterceptorOptions
   readonly sseRestreamer: SseRestreamerOptions
   readonly spendPage: SpendPageOptions
-  /** Lets go of everything; what was signed and not answered stays counted as uncertain. */
+  /** Closes all parts; payments that were signed and not answered stay counted as uncertain. */
   close(): Promise<void>
 }
 
 /**
  * Opens the parts of a configuration.
- * @throws ConfigError for a key that cannot be used or a file that is not ours
+ * @throws ConfigError for an unusable key or a file that is not Tollway's
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function openParts(
@@ -244,7 +244,7 @@ export async function openParts(
         catalogue: router.catalogue,
         policy: { ...config.policy, assets: config.assets },
         running,
-        // Without comments there is nothing to say early either: silence is what was asked for.
+        // If keep-alive comments are off, none are sent early either.
         ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
         clock,
         observers,

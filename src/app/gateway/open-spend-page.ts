@@ -1,4 +1,4 @@
-/** What the spend page works with, out of the opened parts. */
+/** Assembles the dependencies of the spend page from the opened parts. */
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { RandomBytes } from '../../core/ids.ts'
@@ -14,20 +14,20 @@ import { ChargeFeed } from '../spend-page/feed.ts'
 import type { Funds, WalletFunds } from '../spend-page/funds.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
 
-/** What {@link openSpendPage} works with. */
+/** Dependencies of {@link openSpendPage}. */
 export interface SpendPageSetup {
   readonly config: ResolvedConfig
   readonly ledger: Ledger
   readonly payers: ReadonlyMap<string, Provider>
-  /** The newest balances. */
+  /** The latest balances. */
   readonly wallets: () => readonly WalletReading[]
   readonly clock: Clock
   readonly random: RandomBytes
-  /** The page's feed becomes one of them. */
+  /** The page's feed is added to this list. */
   readonly observers: Observer[]
 }
 
-/** Makes the options of `spendPage()`. */
+/** Builds the options of `spendPage()`. */
 export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
   const { config, ledger, payers, wallets, clock, random, observers } = setup
   const link = explorerLinks(config.explorers)

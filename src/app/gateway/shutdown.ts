@@ -4,10 +4,10 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { GatewayParts } from './open-parts.ts'
 
-/** Connections that finished their answer after the server stopped accepting are looked for this often. */
+/** Interval of the check for connections that became idle after the server stopped accepting. */
 const SWEEP_MS = 50
 
-/** How long the answers of calls ended at the deadline have to reach their clients. */
+/** Time for the answers of calls ended at the deadline to reach their clients. */
 const LAST_WORDS_MS = 1_000
 
 /** What {@link shutDown} stops. */
@@ -15,13 +15,13 @@ export interface ShutdownContext {
   readonly server: Server
   /** Websockets, which the server no longer counts. */
   readonly sockets: ReadonlySet<Duplex>
-  /** Connections that have asked for nothing yet. */
+  /** Connections that have not sent a request yet. */
   readonly silent: ReadonlySet<Socket>
   readonly parts: Pick<GatewayParts, 'upstream' | 'running'>
   readonly deadlineMs: number
 }
 
-/** The sockets a server has handed over to another protocol, until they close. */
+/** The sockets that a server has handed over to another protocol, until they close. */
 export function upgradedSockets(server: Server): ReadonlySet<Duplex> {
   const sockets = new Set<Duplex>()
   server.on('upgrade', (_req, socket) => {
@@ -32,8 +32,8 @@ export function upgradedSockets(server: Server): ReadonlySet<Duplex> {
 }
 
 /**
- * The connections of a server whose first request has not come: spare ones that browsers and pools open ahead, and probes of the
- * port. Node counts them as busy, and would wait for them until the deadline.
+ * The connections of a server that have not yet sent a request: spare ones that browsers and pools open in
+ * advance, and port probes. Node counts them as busy and would wait for them until the deadline.
  */
 export function silentSockets(server: Server): ReadonlySet<Socket> {
   const sockets = new Set<Socket>()
@@ -49,9 +49,9 @@ export function silentSockets(server: Server): ReadonlySet<Socket> {
 }
 
 /**
- * Stops accepting and waits for running answers and paid calls. At the deadline the sellers are let go first: a paid call
- * that is still on its way is then booked as uncertain and answered 400, where a cut connection would make stock clients
- * send it again; what is left after that is cut.
+ * Stops accepting and waits for running answers and paid calls. At the deadline the connections to sellers are
+ * closed first: a paid call still in flight is then recorded as uncertain and answered 400, because a cut
+ * connection would make stock clients send it again. Remaining connections are then cut.
  */
 export async function shutDown({
   server,
@@ -64,7 +64,7 @@ export async function shutDown({
     if (server.listening) server.close(() => resolve())
     else resolve()
   })
-  // The beginning of a request may be on its way; one that is not whole by then is not waited for.
+  // The start of a request may be in transit; a request that is incomplete after this time is not waited for.
   const impatient = setTimeout(() => dropSilent(silent, () => true), LAST_WORDS_MS)
   const sweep = setInterval(() => {
     server.closeIdleConnections()
@@ -92,7 +92,7 @@ async function allClosed(sockets: ReadonlySet<Duplex>): Promise<void> {
   await Promise.all([...sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))))
 }
 
-/** Whether it came in time. */
+/** Whether the promise settled in time. */
 async function within(ms: number, promise: Promise<unknown>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {

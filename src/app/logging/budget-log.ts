@@ -4,7 +4,7 @@ import { describeBudget, formatMoney } from '../../core/budget/budget-messages.t
 import type { Observer } from '../../core/telemetry/events.ts'
 import { formatWindow } from '../../core/budget/window.ts'
 
-/** Logs limits that were passed and refused nothing: a soft limit once per window and subject, a dry run each time. */
+/** Logs exceeded limits that refused nothing: a soft limit once per window and subject, a dry run each time. */
 export function budgetLog(log: Log): Observer {
   return (event) => {
     if (event.type !== 'budget_soft_limit' && event.type !== 'budget_would_refuse') return

@@ -1,7 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 
-/** Logs once when a list of models (a seller's or the default upstream's) cannot be read, and once when it can again. */
+/** Logs once when a model list (a seller's or the default upstream's) becomes unreadable, and once when it is readable again. */
 export function catalogueLog(log: Log): Observer {
   const failing = new Set<string>()
   return (event) => {

@@ -1,4 +1,4 @@
-/** The log of a gateway: pino lines, or words for people, without secrets whatever was given to them. */
+/** The gateway's log: pino's JSON lines or readable text, with secrets removed. */
 import { writeSync } from 'node:fs'
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino'
 import type { LogLevel, ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -12,17 +12,17 @@ export interface LoggerOptions {
   readonly secrets?: readonly string[] | undefined
   /** Puts the request id on each line. */
   readonly contexts?: RequestContexts | undefined
-  /** Takes one line with its end; default standard error. */
+  /** Receives one line including its line break; default standard error. */
   readonly write?: ((line: string) => void) | undefined
 }
 
-/** Fields that hold a secret by their name, as JSON writes them. */
+/** JSON fields whose name indicates a secret. */
 const SECRET_FIELD =
   /("(?:proxy-)?authorization"|"(?:set-)?cookie"|"x-payment"|"payment-signature"|"(?:x-)?api[-_]?key"|"private_?key"|"signature"|"password"|"secret")\s*:\s*"(?:[^"\\]|\\.)*"/gi
-/** The same within a text that is JSON itself, e.g. a seller's answer that an error quotes. */
+/** The same inside a string that is itself JSON, e.g. a seller's answer quoted in an error. */
 const QUOTED_FIELD =
   /((\\+)"(?:(?:proxy-)?authorization|(?:set-)?cookie|x-payment|payment-signature|(?:x-)?api[-_]?key|private_?key|signature|password|secret)\2"\s*:\s*\2")[^"\\]*(?=\2")/gi
-/** A signature or a signed payload by its form: money, as long as it is unspent. */
+/** Matches a signature or a signed payload by its format: it is worth money as long as it is unspent. */
 const SIGNATURE = /(?:0x)?[0-9a-f]{130}(?![0-9a-f])/gi
 const PAYLOAD = /eyJ[\w+/=-]{64,}/g
 const BEARER = /\b(Bearer|Basic)\s+[\w.~+/=-]+/gi
@@ -32,7 +32,7 @@ const CENSOR = '[redacted]'
 /** Shorter secrets would remove ordinary words from the log. */
 const MIN_SECRET = 6
 
-/** Makes the log. Lines are written at once: a crash loses none. */
+/** Creates the log. Lines are written synchronously, so a crash loses none. */
 export function createLogger(options: LoggerOptions): Logger {
   const { level, format, contexts } = options
   const clean = redactor(options.secrets ?? [])
@@ -80,7 +80,7 @@ function secretParts(rpc: string): string[] {
   return [...parts, ...named, search.slice(1), username, password]
 }
 
-/** Takes every secret out of a line. */
+/** Removes every secret from a line. */
 export function redactor(secrets: readonly string[]): (line: string) => string {
   const exact = [...new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))]
   return (line) => {
@@ -127,7 +127,7 @@ function writeToStderr(line: string): void {
   try {
     writeSync(2, line)
   } catch (error) {
-    // Nobody reads it (EPIPE), or the pipe is full (EAGAIN): a request must not fail over a line of log.
+    // The reader has gone (EPIPE) or the pipe is full (EAGAIN): a request must not fail because of a log line.
     if (!(error instanceof Error && 'code' in error)) throw error
   }
 }

@@ -1,4 +1,4 @@
-/** Which request the running code belongs to, for log lines and spans; handed from call to call by the runtime. */
+/** Which request the running code belongs to, for log lines and spans; the runtime passes it from call to call. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { RequestSpan, Tracing } from './tracing.ts'
 
-/** What is known of a request wherever it is worked on. */
+/** What is known about a request wherever it is processed. */
 export interface RequestContext {
   readonly requestId: string
   readonly span: RequestSpan | undefined
@@ -15,14 +15,14 @@ export interface RequestContext {
 /** One per gateway. */
 export type RequestContexts = AsyncLocalStorage<RequestContext>
 
-/** Makes one. */
+/** Creates the context storage of one gateway. */
 export function requestContexts(): RequestContexts {
   return new AsyncLocalStorage<RequestContext>()
 }
 
 /**
- * Opens a request's context. Mounted first. With tracing, the `traceparent` that unpaid upstreams get is that of our own
- * span, which follows the client's; sellers get none.
+ * Opens a request's context. Mount it first. With tracing, the `traceparent` that unpaid upstreams get is that of
+ * our own span, which follows the client's; sellers get none.
  */
 export function requestScope(contexts: RequestContexts, tracing: Tracing | undefined, clock: Clock): Handler {
   return (req, _res, next) => {
@@ -33,7 +33,7 @@ export function requestScope(contexts: RequestContexts, tracing: Tracing | undef
   }
 }
 
-/** Turns what happens in a request's context into spans. */
+/** Turns events in a request's context into spans. */
 export function traceObserver(contexts: RequestContexts): Observer {
   return (event) => {
     if (event.type === 'phase') contexts.getStore()?.span?.phase(event.phase, event.seconds)

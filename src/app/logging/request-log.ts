@@ -1,9 +1,9 @@
-/** One line of log for each request. */
+/** One log line per request. */
 import type { Logger } from 'pino'
 import type { Observer, RequestSummary } from '../../core/telemetry/events.ts'
 import { formatUsd } from '../../core/money/money.ts'
 
-/** Logs how each request ended: at info, and scrapes, probes and page refreshes that succeed at debug. */
+/** Logs the outcome of each request: at info level, but successful scrapes, probes and page refreshes at debug level. */
 export function requestLog(log: Logger): Observer {
   return (event) => {
     if (event.type !== 'request') return

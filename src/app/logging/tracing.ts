@@ -1,7 +1,7 @@
 /**
- * OpenTelemetry traces, for those who set OTEL_EXPORTER_OTLP_ENDPOINT: a server span for each request with the GenAI
- * attributes (semantic conventions, status: development), and a child for each phase of a payment. The packages are optional
- * and loaded only then; without the variable nothing of this runs.
+ * OpenTelemetry traces, enabled by OTEL_EXPORTER_OTLP_ENDPOINT: a server span for each request with the GenAI
+ * attributes (semantic conventions, status: development), and a child for each phase of a payment. The packages
+ * are optional and loaded only then; without the variable no tracing code runs.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Span, SpanContext, Tracer } from '@opentelemetry/api'
@@ -14,31 +14,34 @@ import type { Environment } from '../config/values/secrets.ts'
 
 /** One request's span. */
 export interface RequestSpan {
-  /** For those who are called on behalf of this request (W3C Trace Context). */
+  /** Trace context for services called on behalf of this request (W3C Trace Context). */
   readonly traceparent: string
-  /** A phase that ended now and took this long. */
+  /** Adds a phase that ended now and took this long. */
   phase(name: string, seconds: number): void
   /** Ends the span. */
   end(summary: RequestSummary): void
 }
 
-/** Makes spans and sends them. */
+/** Creates spans and exports them. */
 export interface Tracing {
   /** @param startedAt milliseconds since the epoch */
   begin(headers: IncomingHttpHeaders, startedAt: number): RequestSpan
-  /** Sends what waits, for two seconds at most. Never rejects. */
+  /** Exports pending spans, for two seconds at most. Never rejects. */
   close(): Promise<void>
 }
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|$)/
 
-/** How long a collector that is down or hangs may keep a gateway from ending, milliseconds. */
+/** How long an unreachable collector may delay the gateway's exit, milliseconds. */
 const CLOSE_MS = 2000
 
 const ALL = 'OTEL_EXPORTER_OTLP_ENDPOINT'
 const OWN = 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'
 
-/** Where traces go; `undefined` when nobody asked for them, and, with a word in the log, when nothing can be sent there. */
+/**
+ * Where traces are sent; `undefined` if tracing was not requested, or, with a log message, if the address cannot
+ * be used.
+ */
 export function tracesUrl(env: Environment, log: Log): string | undefined {
   if (env['OTEL_SDK_DISABLED']?.toLowerCase() === 'true') return undefined
   const variable = [OWN, ALL].find((name) => env[name] !== undefined && env[name] !== '')
@@ -55,9 +58,9 @@ export function tracesUrl(env: Environment, log: Log): string | undefined {
 }
 
 /**
- * Opens tracing where the environment asks for it and the packages are there; says in the log when they are not.
- * @param load gets the packages; for tests without them
- * @param timers bound the end
+ * Opens tracing if the environment requests it and the packages are installed; logs a message if they are not.
+ * @param load loads the packages; for tests without them
+ * @param timers limit the time of the final export
  */
 export async function openTracing(
   env: Environment,
@@ -140,7 +143,7 @@ function beginSpan(api: Api, tracer: Tracer, headers: IncomingHttpHeaders, start
   }
 }
 
-/** The client's span, as W3C Trace Context writes it; anything else begins a trace of its own. */
+/** The client's span from its W3C Trace Context header; any other value starts a new trace. */
 function remoteParent(header: string | readonly string[] | undefined): SpanContext | undefined {
   const match = typeof header === 'string' ? TRACEPARENT.exec(header) : null
   const [, traceId, spanId, flags] = match ?? []

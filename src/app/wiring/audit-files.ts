@@ -6,7 +6,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join, parse } from 'node:path'
 import { archivesOf, chainOf, overFiles } from '../../io/audit/audit-rotate.ts'
 
-/** What comes between the name and the extension in a file next to the gateway's. */
+/** The part between the name and the extension of a file next to the gateway's. */
 const BESIDE = /^\.(?:cli(?:-[1-9]\d*)?|reconcile)$/
 const ARCHIVED = /\.\d{12}$/
 
@@ -25,7 +25,7 @@ export function reconcileAuditPath(path: string): string {
 /**
  * The audit files of a configuration, the gateway's first, without rotated files.
  * @param path `audit.path`
- * @param noted files known to the ledger: they are listed even if they were removed
+ * @param noted files recorded in the ledger; they are listed even if they were removed
  */
 export function auditFilesOf(path: string, noted: readonly string[] = []): string[] {
   const { dir, name, ext } = parse(path)
@@ -50,7 +50,7 @@ export async function overAuditFiles<T>(
   return await overFiles(() => auditFilesOf(path).flatMap((file) => chainOf(file)), read)
 }
 
-/** A command that is refused at once leaves an empty file. */
+/** Whether a file has records: a command that is refused immediately leaves an empty file. */
 function hasRecords(file: string): boolean {
   const size = statSync(file, { throwIfNoEntry: false })?.size ?? 0
   return size > 0 || archivesOf(file).length > 0

@@ -13,7 +13,7 @@ const CHECKPOINT_MS = 60_000
 
 /**
  * Opens the audit file for writing.
- * @throws ConfigError, TollwayError as `openAuditFile` does
+ * @throws ConfigError, TollwayError see `openAuditFile`
  */
 export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: string): Promise<AuditFile> {
   const { signingKey, ...rest } = audit
@@ -25,7 +25,7 @@ export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: st
 export interface AuditHeads {
   /** Updates the durable position, and signs a checkpoint when one is due. Called with every heartbeat. */
   beat(): Promise<void>
-  /** Signs and notes the final position. Called after the last record, while the store is still open. */
+  /** Signs and records the final position. Called after the last record, while the store is still open. */
   end(): Promise<void>
 }
 

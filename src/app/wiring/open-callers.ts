@@ -6,7 +6,7 @@ import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts
 import type { ResolvedCaller, ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
- * Who may call: the configured callers and those currently in the keys file.
+ * The callers: those in the configuration and those currently in the keys file.
  * @throws ConfigError for an unusable keys file
  */
 export function openCallers(

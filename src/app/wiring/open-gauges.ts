@@ -29,7 +29,7 @@ export interface Gauges {
   readonly close: () => void
 }
 
-/** Starts reading spending, and the balances of payers with a known address and node. */
+/** Starts to read spending, and the balances of payers with a known address and node. */
 export function openGauges(setup: GaugesSetup): Gauges {
   const { config, store, metrics, payers, clock, log } = setup
   const spending = watchSpending({

@@ -1,4 +1,4 @@
-/** Puts the reconciler together: a reader per configured chain, and words for people when a chain cannot be read. */
+/** Sets up the reconciler: one reader per configured chain, and log messages for chains that cannot be read. */
 import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { systemTimers } from '../../core/timers.ts'
@@ -9,18 +9,18 @@ import type { Ledger } from '../../io/ledger/ledger.ts'
 import { Reconciler } from '../../io/reconcile/reconciler.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
-/** What {@link openReconciler} works with. */
+/** Dependencies of {@link openReconciler}. */
 export interface ReconcilerSetup {
   readonly config: Pick<ResolvedConfig, 'chains' | 'reconcile'>
   readonly ledger: Ledger
-  /** Networks that payers may pay on: each should have a chain. */
+  /** Networks that payers may pay on: each should have a configured chain. */
   readonly paidNetworks: Iterable<string>
-  /** {@link chainLog} among them. */
+  /** Includes {@link chainLog}. */
   readonly observers: readonly Observer[]
   readonly log: Log
 }
 
-/** Opens the reconciler; it asks nothing before it is started. Says once which networks nobody can read. */
+/** Opens the reconciler; it sends no request before it is started. Logs once which networks have no configured node. */
 export function openReconciler(setup: ReconcilerSetup): Reconciler {
   const { config, ledger, log } = setup
   const { observers } = setup
@@ -43,7 +43,7 @@ export function openReconciler(setup: ReconcilerSetup): Reconciler {
   })
 }
 
-/** Logs when a network stops being readable, says something else, or is back, once each; and every flag. */
+/** Logs once when a network becomes unreadable, fails differently, or is readable again; and logs every flag. */
 export function chainLog(log: Log): Observer {
   const troubles = new Map<string, string>()
   return (event) => {

@@ -12,18 +12,18 @@ import type { Upstream } from '../../io/transport/upstream.ts'
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
-/** What the router works with. */
+/** The parts of the router. */
 export interface OpenedRouter {
   readonly options: ModelRouterOptions & { readonly state: RouterState }
-  /** What requests cost of late. */
+  /** Recent prices of requests. */
   readonly prices: PriceBook
-  /** What sellers list. */
+  /** The sellers' model lists. */
   readonly catalogue: Catalogues
   /** What the default upstream lists; `undefined` without one. */
   readonly upstreamList: UpstreamList | undefined
 }
 
-/** What {@link openRouter} works with. */
+/** Dependencies of {@link openRouter}. */
 export interface RouterContext {
   readonly store: Pick<SellerStore, 'prices'>
   readonly upstream: Pick<Upstream, 'send'>
@@ -32,13 +32,13 @@ export interface RouterContext {
   readonly observers: readonly Observer[]
 }
 
-/** Opens the routes of a configuration. @throws ConfigError for routes that cannot be meant */
+/** Opens the routes of a configuration. @throws ConfigError for routes that cannot work */
 export function openRouter(config: ResolvedConfig, parts: RouterContext): OpenedRouter {
   const { store, upstream, clock, timers = systemTimers, observers } = parts
   const prices = new PriceBook(store, config.assets, clock)
   const reading = { upstream, clock, timers, observers }
   const catalogue = new Catalogues({ routes: config.routes, ...reading })
-  // What was really paid says more than a list; the list says something before anything was paid.
+  // Prices actually paid are more accurate than a list; the list is used until something was paid.
   const known: RoutePrices = {
     load() {
       catalogue.refresh()
@@ -58,7 +58,10 @@ export function openRouter(config: ResolvedConfig, parts: RouterContext): Opened
   }
 }
 
-/** What no route claims goes to the default upstream, with the client's own credentials only where we ask for none. */
+/**
+ * Models without a route go to the default upstream, with the client's own credentials only if the gateway
+ * requires none.
+ */
 function upstreamRoute(config: ResolvedConfig): Route | undefined {
   if (!config.upstream) return undefined
   return {

@@ -5,7 +5,7 @@ import type { Store } from '../../io/store/store.ts'
 
 /**
  * Opens the store a configuration names: `sqlite:<path>` (relative to the working directory) or `memory`.
- * @throws ConfigError for anything else, and as the store's own opening does
+ * @throws ConfigError for anything else, and for errors when the store is opened
  */
 export async function openStore(spec: string): Promise<Store> {
   if (spec === 'memory' || spec === 'memory:') return memoryStore()
@@ -20,7 +20,7 @@ export async function openStore(spec: string): Promise<Store> {
       'store: Postgres is not supported yet. Write `sqlite:./tollway.db`; any number of processes of one machine may share that file.',
     )
   }
-  // Only the scheme is told: the rest may hold a password.
+  // Reports only the scheme: the rest may contain a password.
   const scheme = /^[a-z0-9+.-]{0,20}/i.exec(spec)?.[0] ?? ''
   throw new ConfigError(`store: "${scheme}" is not a store. Write \`sqlite:./tollway.db\` or \`memory\`.`)
 }

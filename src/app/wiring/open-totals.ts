@@ -15,7 +15,7 @@ import { watchTotals, type TotalsCheck, type TotalsSources } from '../../io/cons
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { ledgerTotals, type AuditTotals, type MoveWatch } from '../../io/consistency/independent-totals.ts'
 
-/** A store on a disk of its own answers without ever letting the event loop turn. */
+/** Lets the event loop run: a store on a local disk answers without ever yielding to it. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** What {@link openTotals} compares. */
@@ -30,15 +30,15 @@ export interface TotalsContext {
   readonly chain?: ChainOutflow | undefined
 }
 
-/** The chain's side, and the end of its questions. */
+/** The chain's total, and the function that stops its requests. */
 export interface ChainOutflow {
   readonly read: NonNullable<TotalsSources['chain']>
   readonly close: () => void
 }
 
 /**
- * What left the payers' wallets beyond what the ledger counts, read from the configured nodes; `undefined` without a node, or
- * without a payer that has an address.
+ * The amount that left the payers' wallets in excess of the ledger, read from the configured nodes; `undefined`
+ * without a node or without a payer that has an address.
  */
 export function chainOutflow(
   config: Pick<ResolvedConfig, 'chains' | 'assets' | 'reconcile'>,
@@ -69,7 +69,7 @@ export function chainOutflow(
   }
 }
 
-/** Starts comparing, and shows the differences as `tollway_ledger_mismatch_usd`. */
+/** Starts the comparison, and exports the differences as `tollway_ledger_mismatch_usd`. */
 export function openTotals(parts: TotalsContext): TotalsCheck {
   const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = parts
   const check = watchTotals({
@@ -105,12 +105,12 @@ export function openTotals(parts: TotalsContext): TotalsCheck {
   }
 }
 
-/** How far a double that payments are added to may be off, as a share of it: ten million payments make less. */
+/** Allowed rounding error of a summed double, as a divisor of the sum; ten million payments stay below it. */
 const DRIFT = 100_000_000n
 
 /**
- * What the counters say was spent and not taken off again, micro-USD. They are doubles: where they are right as far as doubles
- * go, the exact number stands for them.
+ * Spending minus corrections according to the counters, micro-USD. The counters are doubles: if they match the
+ * exact number within their precision, the exact number is used.
  */
 async function counted(metrics: Metrics): Promise<bigint> {
   const [shown, exact] = [await shownByCounters(metrics), metrics.spentMicroUsd()]

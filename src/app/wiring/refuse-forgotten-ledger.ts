@@ -1,10 +1,10 @@
-/** A ledger that is gone while its audit file is still there: a fresh one would have forgotten what was spent. */
+/** Detects a missing ledger whose audit file still exists: a new ledger would not know what was already spent. */
 import { statSync } from 'node:fs'
 import { ConfigError } from '../../core/errors.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
- * Refuses to begin a new ledger beside an audit file that has records already.
+ * Refuses to create a new ledger next to an audit file that already has records.
  * @throws ConfigError naming both files and the fix
  */
 export function refuseForgottenLedger(config: Pick<ResolvedConfig, 'store' | 'audit'>): void {

@@ -1,6 +1,6 @@
 /**
- * An old ledger that was put back, e.g. from a backup: the audit files beside it record payments that it does not know, and its
- * budgets would let that money be spent again.
+ * Detects an old ledger that was restored, e.g. from a backup. Its audit files record payments that it does not
+ * contain, and its budgets would allow that money to be spent again.
  */
 import { ConfigError } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
@@ -13,8 +13,9 @@ import { auditFilesOf } from './audit-files.ts'
 type Reading = Pick<Store, 'auditHeads' | 'charge'>
 
 /**
- * Payments that the ledger forgot. Cheap when it forgot none: of each audit file only what the ledger did not note is read.
- * @throws ConfigError when an audit file is damaged at its end
+ * Payments that were signed according to the audit files but not according to the ledger. Cheap: only the part of
+ * each audit file after the position noted in the ledger is read.
+ * @throws ConfigError when an audit file is damaged at the end
  */
 export async function forgottenCharges(
   config: Pick<ResolvedConfig, 'audit'>,
@@ -35,7 +36,7 @@ export async function forgottenCharges(
 
 /**
  * Refuses a ledger that is older than its audit files.
- * @throws ConfigError with the sum and the commands that help
+ * @throws ConfigError with the total and the commands that fix it
  */
 export async function refuseOldLedger(
   config: Pick<ResolvedConfig, 'store' | 'audit'>,
@@ -49,7 +50,7 @@ export async function refuseOldLedger(
   )
 }
 
-/** `2 payments ($0.003)`, with the amounts of assets that have no value in USD. */
+/** `2 payments ($0.003)`, plus the amounts of assets that have no USD value. */
 export function sumOf(charges: readonly RecordedCharge[]): string {
   const usd = charges.reduce((sum, { fields }) => sum + (parseUsd(fields['usd']) ?? 0n), 0n)
   const unpriced = charges.filter(({ fields }) => parseUsd(fields['usd']) === undefined).length

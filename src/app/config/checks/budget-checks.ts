@@ -1,4 +1,4 @@
-/** What only shows when the parts of a budget are held against each other, the assets and the declared tags. */
+/** Checks each budget against the assets, the declared tags and its own other keys. */
 import { BUILT_IN_ASSETS } from '../../../core/money/assets.ts'
 import { OTHER_TAG } from '../../../core/budget/budget.ts'
 import { parseUsd } from '../../../core/money/money.ts'
@@ -7,7 +7,7 @@ import { unknownValue } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 
 /**
- * @param budgets the items of `budgets`; what has not the expected form is skipped here and reported by the schema
+ * @param budgets the items of `budgets`; values of an unexpected form are skipped here and reported by the schema
  * @param assets the items of `assets`
  * @param declared the value of `tags.declared`
  */

@@ -1,4 +1,4 @@
-/** What only shows when parts of a configuration are held against each other. */
+/** Checks that involve several parts of a configuration. */
 import { canonicalAddress, isSolanaNetwork } from '../../../core/money/address.ts'
 import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../../core/money/assets.ts'
 import { ConfigError } from '../../../core/errors.ts'
@@ -14,10 +14,10 @@ import { checkRouter } from './router-checks.ts'
 import type { Fields, Item } from './config-item.ts'
 
 /**
- * Runs on values that may have failed the schema, so that every mistake of a file is listed at once: what has
- * not the expected form is skipped here and reported there.
+ * Runs on values that may have failed the schema, so that every mistake in a file is listed at once: values of an
+ * unexpected form are skipped here and reported there.
  * @param value the configuration with its references resolved
- * @param written the same before; only its texts may be repeated in messages
+ * @param written the configuration before that; only its texts may be repeated in messages
  */
 export function crossCheck(value: unknown, written: unknown): RouteFinding[] {
   const config = isPlainObject(value) ? value : {}
@@ -62,7 +62,7 @@ function checkCallers(config: Fields): RouteFinding[] {
   const seen = new Map<string, number>()
   for (const [index, { path, fields }] of callers.entries()) {
     const key = fields['key']
-    // An unresolved reference stands as it was written, and two of those say nothing about the keys.
+    // An unresolved reference is still as written, and comparing two of those says nothing about the keys.
     if (typeof key !== 'string' || key.includes('${')) continue
     const digest = hashKey(key)
     const first = seen.get(digest)
@@ -76,7 +76,7 @@ function checkCallers(config: Fields): RouteFinding[] {
   return findings
 }
 
-/** A payment on Solana is signed with a recent block hash of our own node. */
+/** A payment on Solana is signed with a recent block hash from a configured node. */
 function checkSolana(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? config['payers'] : {}
   const chains = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
@@ -92,7 +92,7 @@ function checkSolana(config: Fields): RouteFinding[] {
   })
 }
 
-/** Who refills a pool must have a key to sign with. */
+/** A payer that refills a pool needs a key to sign with. */
 function checkFilledBy(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? config['payers'] : {}
   return Object.entries(payers).flatMap(([name, entry]): RouteFinding[] => {
@@ -153,7 +153,7 @@ function checkRoutes(config: Fields): RouteFinding[] {
   })
 }
 
-/** What `compileRoutes` would refuse, decided by it and said without repeating the names. */
+/** Whether `compileRoutes` would refuse the entry, so that it can be reported without repeating the names. */
 function takesMissingStar(fields: Fields): boolean {
   const route = routeOf(fields)
   if (route?.model === undefined) return false
@@ -166,7 +166,7 @@ function takesMissingStar(fields: Fields): boolean {
   }
 }
 
-/** Without a ceiling the seller would decide the price; vouchers have the price they were signed for. */
+/** Without a ceiling the seller would decide the price; vouchers are limited to the price they were signed for. */
 function checkCeiling(config: Fields): RouteFinding[] {
   const policy = isPlainObject(config['policy']) ? config['policy'] : {}
   if (policy['max_usd_per_request'] !== 'none') return []
@@ -184,7 +184,7 @@ function checkCeiling(config: Fields): RouteFinding[] {
     : []
 }
 
-/** A seller that no paid route has is a slip in the origin, and its payees would silently not be pinned. */
+/** A seller without a paid route is a typo in the origin: its payees would silently not be pinned. */
 function checkSellers(config: Fields): RouteFinding[] {
   const policy = config['policy']
   const sellers =
@@ -257,7 +257,7 @@ function checkAssets(config: Fields): RouteFinding[] {
   })
 }
 
-/** An alias and its CAIP-2 id are one network. */
+/** An alias and its CAIP-2 id are the same network. */
 function checkChains(config: Fields): RouteFinding[] {
   const names = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
   return names.flatMap((name, index): RouteFinding[] => {

@@ -1,4 +1,4 @@
-/** Who can reach the metrics: they show who spends and who is paid how much. */
+/** Checks who can reach the metrics, which show who spends and who is paid how much. */
 import type { RouteFinding } from '../reading/explain.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
 import { isLoopbackHost, parseListen } from '../values/addresses.ts'
@@ -26,12 +26,12 @@ export function checkMetrics(config: Fields): RouteFinding[] {
   ]
 }
 
-/** Without an address of their own the metrics are where the gateway listens: callers would read what all others spend. */
+/** Metrics without their own address are served on the gateway's, where callers could read what all others spend. */
 function checkSharedMetrics(config: Fields, metrics: Fields): RouteFinding[] {
   const address = typeof config['listen'] === 'string' ? parseListen(config['listen']) : undefined
   if (address === undefined || isLoopbackHost(address.host) || metrics['token'] !== undefined) return []
   const callers = config['callers']
-  // Without any callers that address is refused already.
+  // Without callers that listen address is already refused.
   if (config['keys'] === undefined && !(Array.isArray(callers) && callers.length > 0)) return []
   return [
     {

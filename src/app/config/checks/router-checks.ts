@@ -1,4 +1,4 @@
-/** Mistakes in routes and the router that only show when they are held against each other. */
+/** Checks routes and the router against each other. */
 import { matchesPattern } from '../../../core/routing/route.ts'
 import type { Item } from './config-item.ts'
 import type { RouteFinding } from '../reading/explain.ts'
@@ -8,13 +8,13 @@ import type { ConfigPath } from '../values/problems.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** The lists of stand-ins in the `router` section. */
+/** The fallback lists of the `router` section. */
 const FALLBACK_KEYS = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const
 
 /**
  * @param routes the entries of `model_list`
  * @param callers the entries of `callers`
- * @param names the names of the routes as they are written, for messages
+ * @param names the names of the routes as written, for messages
  */
 export function checkRouter(
   config: Fields,
@@ -63,7 +63,7 @@ function checkRoute({ path, fields }: Item, strategy: unknown): RouteFinding[] {
   return findings
 }
 
-/** A caller id that no caller has is a typo, unless the caller may be in the keys file. */
+/** An unknown caller id is a typo, unless the caller may be in the keys file. */
 function checkCallersOf(
   { path, fields }: Item,
   callers: readonly Item[],

@@ -14,11 +14,11 @@ import { ConfigProblemsError, type ConfigPath, type Position, type Problem } fro
 /** A YAML file as plain values, with the position of each. */
 export interface ConfigDocument {
   readonly value: unknown
-  /** The place of a key or list item; of a missing one, the place of what it is missing from. */
+  /** The position of a key or list item; for a missing one, the position of its parent. */
   locate(path: ConfigPath): Position
 }
 
-/** More than any configuration needs; a file of aliases to aliases stops here instead of filling the memory. */
+/** More aliases than any configuration needs. Aliases that expand to aliases stop here before they fill the memory. */
 const MAX_ALIASES = 100
 
 /** Characters. */
@@ -83,12 +83,12 @@ function plain(document: Document.Parsed, file: string): unknown {
   try {
     return document.toJS({ maxAliasCount: MAX_ALIASES })
   } catch {
-    // The library's only reason left to throw here.
+    // The only remaining reason for the library to throw here.
     throw whole(file, `uses its anchors more than ${MAX_ALIASES} times. Write the values out.`)
   }
 }
 
-/** Where aliases stand that no anchor goes before; the library notices them only while it builds the values. */
+/** Positions of aliases without an earlier anchor; the library notices them only while it builds the values. */
 function danglingAliases(document: Document.Parsed): number[] {
   const offsets: number[] = []
   visit(document, {
@@ -121,7 +121,7 @@ function startOf(node: unknown): number | undefined {
   return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined
 }
 
-/** Our own words: the library's quote parts of the text. */
+/** Our own messages: the library's messages quote parts of the text. */
 function explainSyntax(code: YAMLError['code'], line: string): string {
   if (line.includes('${') && code !== 'DUPLICATE_KEY') {
     return 'is not valid YAML. Put references in quotes: "${env:NAME}".'

@@ -1,4 +1,4 @@
-/** Turns schema issues into helpful messages. Configured values are never repeated: one might be a misplaced secret. */
+/** Turns schema issues into helpful messages. They never repeat a configured value, which could be a misplaced secret. */
 import { z } from 'zod'
 import { nearestName, suggestName } from '../../../io/names/nearest-name.ts'
 import { isPlanned, isPlannedPayerKind } from '../values/planned-kinds.ts'
@@ -6,7 +6,7 @@ import { printable, type ConfigPath } from '../values/problems.ts'
 import { choicesOf, keysOf, mappings, notesOf, patternOf, schemaAt, unwrap } from './schema-walk.ts'
 import { REFERENCE_HELP } from '../values/secrets.ts'
 
-/** A mistake before it has a file and a line. */
+/** A mistake whose file and line are not yet known. */
 export interface RouteFinding {
   readonly path: ConfigPath
   readonly message: string
@@ -16,7 +16,7 @@ type Issue = z.core.$ZodIssue
 
 /**
  * @param root the schema that raised the issue
- * @param written the value at a path, as it stands in the configuration
+ * @param written the value at a path, as written in the configuration
  */
 export function explainIssue(
   issue: Issue,
@@ -143,7 +143,7 @@ function kindOf(value: unknown): string {
   return GOT[typeof value] ?? `a ${typeof value}`
 }
 
-/** A discriminator, e.g. `kind`, that chooses no known shape. */
+/** A discriminator, e.g. `kind`, that selects no known shape. */
 function explainShape(
   root: z.core.$ZodType,
   path: ConfigPath,
@@ -151,7 +151,7 @@ function explainShape(
   value: unknown,
   whole: unknown,
 ): string {
-  // With the whole, so that a shape chosen further out leaves its own choices only.
+  // With the whole configuration, so that an outer discriminator already narrows the choices.
   const parent = schemaAt(root, path.slice(0, -1), whole)
   const choices = [...new Set(parent === undefined ? [] : choicesOf(parent, key))]
   return patternOf(root, path) === 'payers.*.kind' && isPlannedPayerKind(value)

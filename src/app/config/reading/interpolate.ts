@@ -4,19 +4,19 @@ import type { ConfigPath } from '../values/problems.ts'
 import { notesOf, schemaAt } from './schema-walk.ts'
 import { missingReference, parseReference, resolveText, type SecretContext } from '../values/secrets.ts'
 
-/** A configuration with its references resolved, and what could not be. */
+/** A configuration with its references resolved, and the references that could not be. */
 export interface Interpolated {
-  /** A copy made of fresh plain objects and lists; a value with a finding stands as it was written. */
+  /** A copy made of new plain objects and lists; a value with a finding stays as written. */
   readonly value: unknown
   readonly findings: readonly RouteFinding[]
 }
 
-/** Deeper than any configuration; also ends a structure that holds itself. */
+/** Deeper than any configuration; also stops at a structure that contains itself. */
 const MAX_DEPTH = 12
 
 /**
- * Replaces references by what they stand for, except those of wallet keys, which only the signing thread reads.
- * @param isRead whether the secret at a path is wanted; one that is not stands as it was written, wherever it leads
+ * Replaces references by their values, except those of wallet keys, which only the signing thread reads.
+ * @param isRead whether the secret at a path is needed; an unneeded reference stays as written and is not checked
  */
 export function interpolate(
   input: unknown,
@@ -60,13 +60,13 @@ export function interpolate(
     if (Array.isArray(value)) return value.map((item, index) => walk(item, [...path, index]))
     if (typeof value !== 'object' || value === null) return value
     if (!isPlainObject(value)) {
-      // The schema would look only at its own keys: a Map of settings would pass as an empty mapping.
+      // The schema would check only own keys: a Map of settings would pass as an empty mapping.
       findings.push({ path, message: 'must be a plain object or list, not an object of a class.' })
       return value
     }
     const copy: Record<string, unknown> = {}
     for (const [key, item] of Object.entries(value)) {
-      // Defined, not assigned: a key named __proto__ must stay a key, to be refused as an unknown one.
+      // Defined, not assigned, so that a key named __proto__ stays a key and is refused as unknown.
       Object.defineProperty(copy, key, {
         value: walk(item, [...path, key]),
         enumerable: true,
@@ -80,7 +80,7 @@ export function interpolate(
   return { value: walk(input, []), findings }
 }
 
-/** Whether a value is a mapping as YAML or an object literal makes it. */
+/** Whether a value is a plain mapping, as YAML or an object literal creates it. */
 export function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)

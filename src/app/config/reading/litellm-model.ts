@@ -1,8 +1,8 @@
-/** What `litellm_params.model` means: a provider, a slash, and the provider's name of the model. */
+/** Interprets `litellm_params.model`: a provider, a slash, and the provider's name of the model. */
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** The seller's side of a route, or why there is none. */
+/** The seller's part of a route, or why it cannot be derived. */
 export type NamedModel =
   | {
       readonly model: string | undefined
@@ -11,7 +11,7 @@ export type NamedModel =
     }
   | { readonly fault: string }
 
-/** Providers that speak OpenAI's API at an address of their own. */
+/** Providers that offer OpenAI's API at their own address. */
 const HOSTED: Readonly<Record<string, { readonly base: string; readonly key: string }>> = {
   openai: { base: 'https://api.openai.com/v1', key: 'OPENAI_API_KEY' },
   openrouter: { base: 'https://openrouter.ai/api/v1', key: 'OPENROUTER_API_KEY' },
@@ -21,7 +21,7 @@ const HOSTED: Readonly<Record<string, { readonly base: string; readonly key: str
   xai: { base: 'https://api.x.ai/v1', key: 'XAI_API_KEY' },
 }
 
-/** Prefixes for servers that speak OpenAI's API wherever `api_base` says. */
+/** Prefixes for servers that offer OpenAI's API at the address in `api_base`. */
 const COMPATIBLE: ReadonlySet<string> = new Set([
   'custom_openai',
   'hosted_vllm',
@@ -32,7 +32,7 @@ const COMPATIBLE: ReadonlySet<string> = new Set([
   'text-completion-openai',
 ])
 
-/** Providers with an API of their own, which LiteLLM translates and Tollway does not. */
+/** Providers with their own API, which LiteLLM translates and Tollway does not. */
 const FOREIGN: ReadonlySet<string> = new Set([
   'anthropic',
   'azure',
@@ -72,7 +72,7 @@ export function litellmModel(params: Fields, publicName: unknown, keyed: boolean
   const known = prefix !== undefined && (Object.hasOwn(HOSTED, prefix) || COMPATIBLE.has(prefix))
   const model = known && slash > 0 ? text.slice(slash + 1) : text
   const hosted = HOSTED[provider !== undefined && Object.hasOwn(HOSTED, provider) ? provider : 'openai']
-  // A name that no provider is told by is OpenAI's own.
+  // A name without a provider prefix is a model of OpenAI.
   const needsHost = !hasBase && (prefix === undefined || known) && !COMPATIBLE.has(provider ?? '')
   return {
     model: model === publicName ? undefined : model,

@@ -1,4 +1,4 @@
-/** Reads LiteLLM's config.yaml: brings what means the same here into our form, and names every key that it leaves out. */
+/** Reads LiteLLM's config.yaml: translates the settings that mean the same here, and lists every key that it ignores. */
 import type { RouteFinding } from './explain.ts'
 import { isPlainObject } from './interpolate.ts'
 import { litellmModel } from './litellm-model.ts'
@@ -11,16 +11,16 @@ export interface Translated {
   readonly value: unknown
   /** Keys that have no effect here, as paths of the file. */
   readonly ignored: readonly string[]
-  /** What cannot be brought into our form. */
+  /** What cannot be translated. */
   readonly findings: readonly RouteFinding[]
-  /** The position in the file of a value of the translated form. */
+  /** Maps a path of the translated form to its path in the file. */
   readonly origin: (path: ConfigPath) => ConfigPath
 }
 
 /** Sections that only LiteLLM has. */
 const SECTIONS = ['litellm_settings', 'router_settings', 'general_settings', 'environment_variables'] as const
 
-/** `litellm_params` and what they are called here. */
+/** Keys of `litellm_params` and their names here. */
 const PARAMS: Readonly<Record<string, string>> = {
   api_base: 'api_base',
   base_url: 'api_base',
@@ -34,7 +34,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   payer: 'payer',
 }
 
-/** `router_settings` and what they are called here; `litellm_settings` has some of them too. */
+/** Keys of `router_settings` and their names here; `litellm_settings` has some of them too. */
 const ROUTER: Readonly<Record<string, string>> = {
   fallbacks: 'fallbacks',
   context_window_fallbacks: 'context_window_fallbacks',
@@ -44,7 +44,7 @@ const ROUTER: Readonly<Record<string, string>> = {
   cooldown_time: 'cooldown_seconds',
 }
 
-/** Strategies that choose by the same thing here. */
+/** LiteLLM's routing strategies that have an equivalent here. */
 const STRATEGIES: Readonly<Record<string, string>> = {
   'simple-shuffle': 'weighted',
   'cost-based-routing': 'cheapest',
@@ -59,7 +59,7 @@ const INFO: Readonly<Record<string, string>> = {
   output_usd_per_token: 'output_usd_per_token',
 }
 
-/** Whether a configuration is, or has parts of, one of LiteLLM's. */
+/** Whether a configuration is LiteLLM's, or contains parts of one. */
 function isLitellm(input: unknown): input is Fields {
   if (!isPlainObject(input)) return false
   const list = input['model_list']
@@ -69,7 +69,7 @@ function isLitellm(input: unknown): input is Fields {
   )
 }
 
-/** @returns the input itself, untouched, when it has nothing of LiteLLM's */
+/** @returns the input itself, unchanged, if it contains nothing of LiteLLM's */
 export function fromLitellm(input: unknown): Translated {
   if (!isLitellm(input)) return { value: input, ignored: [], findings: [], origin: (path) => path }
   return new Translation(input).result()
@@ -79,7 +79,7 @@ class Translation {
   readonly #input: Fields
   readonly #ignored: string[] = []
   readonly #findings: RouteFinding[] = []
-  /** Paths of the translated form to those of the file, both written out. */
+  /** Paths of the translated form to paths of the file, both formatted. */
   readonly #origins = new Map<string, ConfigPath>()
 
   constructor(input: Fields) {
@@ -146,7 +146,7 @@ class Translation {
 
   #router(): Fields {
     const router: Record<string, unknown> = {}
-    // What router_settings says goes before litellm_settings.
+    // router_settings takes precedence over litellm_settings.
     this.#section('router_settings', {
       ...this.#into(router, ROUTER),
       routing_strategy: (item, path) => {
@@ -160,7 +160,7 @@ class Translation {
       },
     })
     this.#section('litellm_settings', this.#into(router, ROUTER))
-    // LiteLLM's own default, and what its weights are for.
+    // LiteLLM's own default strategy, which its weights are meant for.
     const list = this.#input['model_list']
     const weighed =
       Array.isArray(list) && list.some((entry) => isPlainObject(entry) && 'litellm_params' in entry)
@@ -224,7 +224,7 @@ class Translation {
   }
 }
 
-/** `os.environ/NAME` as we write it. */
+/** Converts `os.environ/NAME` to our form. */
 function secret(item: unknown): unknown {
   const name =
     typeof item === 'string' ? /^os\.environ\/([A-Za-z_][A-Za-z0-9_]*)$/.exec(item)?.[1] : undefined
@@ -238,7 +238,7 @@ function aliasesOf(item: unknown): unknown {
   )
 }
 
-/** YAML's 2.5e-06 as the decimal text it stands for; nothing is counted with it. */
+/** Converts YAML's 2.5e-06 to decimal text; no calculation uses it. */
 function decimal(item: unknown): unknown {
   if (typeof item !== 'number' || !Number.isFinite(item) || item < 0) return item
   return item.toFixed(18).replace(/\.?0+$/, '')

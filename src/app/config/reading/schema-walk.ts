@@ -1,4 +1,4 @@
-/** Finding the part of the schema that a path leads to: for messages and for the reference. */
+/** Finds the part of the schema that a path refers to, for messages and for the reference. */
 import { z } from 'zod'
 import type { ConfigPath } from '../values/problems.ts'
 
@@ -14,7 +14,7 @@ export interface Notes {
   readonly fault: string | undefined
 }
 
-/** The notes of a schema: of its outermost wrapper that has one, down to the schema inside. */
+/** The notes of a schema: from its outermost wrapper that has one, down to the inner schema. */
 export function notesOf(schema: z.core.$ZodType): Notes {
   const notes = layers(schema).map((layer) => z.globalRegistry.get(layer) ?? {})
   const text = (key: string): string | undefined =>
@@ -44,14 +44,17 @@ function layers(schema: z.core.$ZodType): z.core.$ZodType[] {
   return inner === undefined ? [schema] : [schema, ...layers(inner)]
 }
 
-/** The shapes a mapping may have: one, or one for each value of its discriminator. */
+/** The possible shapes of a mapping: one, or one for each value of its discriminator. */
 function shapesOf(schema: z.core.$ZodType): z.ZodObject[] {
   const inner = unwrap(schema)
   if (inner instanceof z.ZodDiscriminatedUnion) return inner.options.flatMap(shapesOf)
   return inner instanceof z.ZodObject ? [inner] : []
 }
 
-/** The shape a value has chosen by its discriminator; the schema itself where there is nothing to choose or nothing chosen. */
+/**
+ * The shape that a value selects by its discriminator; the schema itself if it has only one shape or none is
+ * selected.
+ */
 export function narrow(schema: z.core.$ZodType, value: unknown): z.core.$ZodType {
   const inner = unwrap(schema)
   if (!(inner instanceof z.ZodDiscriminatedUnion) || typeof value !== 'object' || value === null)
@@ -62,7 +65,7 @@ export function narrow(schema: z.core.$ZodType, value: unknown): z.core.$ZodType
   return option === undefined ? schema : narrow(option, value)
 }
 
-/** The values a key may have that shapes are told apart by; without any, none. */
+/** The discriminator values that a key may have; none if the key is not a discriminator. */
 export function choicesOf(schema: z.core.$ZodType, key: string): unknown[] {
   return shapesOf(schema).flatMap((shape) => {
     const field = Object.hasOwn(shape.shape, key) ? unwrap(shape.shape[key]) : undefined
@@ -70,7 +73,7 @@ export function choicesOf(schema: z.core.$ZodType, key: string): unknown[] {
   })
 }
 
-/** The schema one step below, or `undefined` where the step leads nowhere. */
+/** The schema one step below, or `undefined` if there is none. */
 function child(schema: z.core.$ZodType, segment: string | number): z.core.$ZodType | undefined {
   const inner = unwrap(schema)
   if (inner instanceof z.ZodDiscriminatedUnion) {
@@ -88,7 +91,7 @@ function child(schema: z.core.$ZodType, segment: string | number): z.core.$ZodTy
 
 /**
  * The schema at a path, or `undefined` when the path leaves the known shape.
- * @param value what stands at the root: it chooses between shapes; without it any shape that has the key will do
+ * @param value the root value, which selects between shapes; without it any shape with the key is used
  */
 export function schemaAt(
   root: z.core.$ZodType,
@@ -108,7 +111,7 @@ export function schemaAt(
   return schema === undefined ? undefined : narrow(schema, at)
 }
 
-/** The path with `[]` for indexes and `*` for names of the user's choice, e.g. `payers.*.key`. */
+/** The path with `[]` for indexes and `*` for user-chosen names, e.g. `payers.*.key`. */
 export function patternOf(root: z.core.$ZodType, path: ConfigPath): string {
   let text = ''
   let schema: z.core.$ZodType | undefined = root
@@ -121,7 +124,7 @@ export function patternOf(root: z.core.$ZodType, path: ConfigPath): string {
   return text
 }
 
-/** The keys of a mapping in the schema, of all its shapes; none for anything else. */
+/** The keys of a mapping in the schema, from all its shapes; none for anything else. */
 export function keysOf(schema: z.core.$ZodType | undefined): string[] {
   const shapes = schema === undefined ? [] : shapesOf(schema)
   return [...new Set(shapes.flatMap(({ shape }) => Object.keys(shape)))]

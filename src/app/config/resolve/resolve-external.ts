@@ -13,7 +13,7 @@ interface ResolvedAgentcashWallet {
   readonly networks: readonly string[]
 }
 
-/** AgentCash's own program. */
+/** The AgentCash program. */
 interface ResolvedAgentcashProgram {
   readonly kind: 'agentcash'
   readonly mode: 'mcp' | 'cli'
@@ -40,12 +40,12 @@ interface ResolvedObolSidecar {
   readonly timeoutMs: number
 }
 
-/** A payer that is another program, or keeps its key where one does. */
+/** A payer that is another program, or whose key another program keeps. */
 export type ResolvedExternalPayer = ResolvedAgentcashWallet | ResolvedAgentcashProgram | ResolvedObolSidecar
 
 /**
- * Brings a checked entry into its final form.
- * @param directory where relative paths start
+ * Converts a checked entry to its final form.
+ * @param directory base of relative paths
  */
 export function resolveExternal(payer: CheckedExternalPayer, directory: string): ResolvedExternalPayer {
   const networks = [...new Set(payer.networks)]

@@ -2,11 +2,11 @@ import { resolve } from 'node:path'
 import type { VoucherLimits } from '../../../core/vouchers/voucher.ts'
 import type { CheckedObolPool } from '../schema/payers-obol.ts'
 
-/** A payer whose payments were signed ahead. */
+/** A payer whose payments were signed in advance. */
 export interface ResolvedObolPool {
   readonly kind: 'obol'
   readonly mode: 'pool'
-  /** Absolute paths of x402-buyer's files; `undefined`: the vouchers are those of the store. */
+  /** Absolute paths of x402-buyer's files; `undefined` if the vouchers are in the store. */
   readonly paths: { readonly config: string; readonly auths: string | undefined } | undefined
   /** Absolute path of `consumed.json`. */
   readonly state: string | undefined
@@ -17,13 +17,13 @@ export interface ResolvedObolPool {
   /** The User-Agent sent to sellers. */
   readonly userAgent: string | undefined
   readonly limits: VoucherLimits
-  /** Its vouchers say which: none is configured. */
+  /** Empty: the vouchers name their networks. */
   readonly networks: readonly string[]
 }
 
 /**
- * Brings a checked entry into its final form.
- * @param directory where relative paths start
+ * Converts a checked entry to its final form.
+ * @param directory base of relative paths
  */
 export function resolveObolPool(payer: CheckedObolPool, directory: string): ResolvedObolPool {
   const { config, auths, state } = payer

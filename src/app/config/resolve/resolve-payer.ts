@@ -8,8 +8,8 @@ import type { ResolvedPayer } from './resolved.ts'
 import { parseReference } from '../values/secrets.ts'
 
 /**
- * Brings a checked entry of `payers` into its final form.
- * @param directory where relative paths start
+ * Converts a checked entry of `payers` to its final form.
+ * @param directory base of relative paths
  */
 export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPayer {
   switch (payer.kind) {
@@ -41,7 +41,7 @@ function signerOf(payer: Extract<CheckedPayer, { kind: 'direct' }>, directory: s
   return { source: 'remote', ...payer.signer }
 }
 
-/** @param wallet the file of AgentCash that `default` means */
+/** @param wallet AgentCash's wallet file, which `default` refers to */
 function keyOf(
   payer: Pick<Extract<CheckedPayer, { kind: 'solana' }>, 'key' | 'keystore' | 'agentcash_wallet'>,
   directory: string,

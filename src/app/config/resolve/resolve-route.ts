@@ -4,7 +4,7 @@ import type { CheckedConfig } from '../schema/schema.ts'
 
 type CheckedRoute = CheckedConfig['model_list'][number]
 
-/** A checked entry of `model_list` in its final form. */
+/** Converts a checked entry of `model_list` to its final form. */
 export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers']): Route {
   return {
     modelName: route.model_name,
@@ -49,7 +49,7 @@ function headersFor(
   }
 }
 
-/** BlockRun is known to list its models; AgentCash is how it is paid. */
+/** Whether the seller is BlockRun, which is known to list its models and is paid through AgentCash. */
 function isBlockrun(route: CheckedRoute, payers: CheckedConfig['payers']): true | undefined {
   const payer = route.payer === undefined ? undefined : payers[route.payer]
   if (payer?.kind !== 'agentcash') return undefined
@@ -70,7 +70,7 @@ function resolveInfo(info: NonNullable<CheckedRoute['model_info']>): ModelInfo {
   }
 }
 
-/** The checked `router` section in its final form. */
+/** Converts the checked `router` section to its final form. */
 export function resolveRouter(router: CheckedConfig['router']): ResolvedRouter {
   const merged = (list: readonly Readonly<Record<string, string[]>>[]) =>
     new Map(list.flatMap((entry) => Object.entries(entry)))

@@ -10,8 +10,8 @@ import { resolvePayer } from './resolve-payer.ts'
 import type { ResolvedConfig } from './resolved.ts'
 
 /**
- * Brings a checked configuration into its final form: keys become digests, relative paths absolute.
- * @param directory where relative paths start
+ * Converts a checked configuration to its final form: keys become digests, relative paths absolute.
+ * @param directory base of relative paths
  * @param ignoredKeys keys of a LiteLLM file that have no effect here
  */
 export function resolveConfig(
@@ -112,7 +112,10 @@ function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonl
   return { name, limit, ...window, timezone, per, asset, soft, enforce: budget.enforce }
 }
 
-/** A configured token replaces the built-in one of the same address, and keeps what only the built-in one says. */
+/**
+ * A configured token replaces the built-in one with the same address, and keeps properties that only the built-in
+ * one has.
+ */
 function withBuiltIn(configured: readonly Asset[]): Asset[] {
   const same = (asset: Asset): Asset | undefined => findAsset(BUILT_IN_ASSETS, asset.network, asset.address)
   const kept = BUILT_IN_ASSETS.filter((asset) => !findAsset(configured, asset.network, asset.address))
@@ -140,7 +143,7 @@ function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
   }
 }
 
-/** Freezes objects and lists all the way down. A Map cannot be frozen; its values are, and its type is read-only. */
+/** Freezes objects and lists recursively. A Map cannot be frozen; its values are, and its type is read-only. */
 function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   for (const inner of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(inner)

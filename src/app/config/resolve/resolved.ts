@@ -7,7 +7,7 @@ import type { ListenAddress } from '../values/addresses.ts'
 import type { ResolvedExternalPayer } from './resolve-external.ts'
 import type { ResolvedObolPool } from './resolve-obol.ts'
 
-/** Somebody who may use the gateway. */
+/** A client that may use the gateway. */
 export interface ResolvedCaller {
   readonly id: string
   /** SHA-256 of the bearer key, lower-case hex. */
@@ -37,7 +37,7 @@ export interface ResolvedRouter {
   readonly sessionHeaders: readonly string[]
 }
 
-/** A payer that signs with a key, or has it signed. */
+/** A payer that signs with its own key or through a remote signer. */
 export interface ResolvedDirectPayer {
   readonly kind: 'direct'
   readonly key: SignerReference
@@ -76,7 +76,7 @@ export interface ResolvedTimeouts {
   readonly shutdownMs: number
 }
 
-/** How much is logged, as pino has it. */
+/** The log level, by pino's names. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
 
 /** The audit file. */
@@ -146,7 +146,7 @@ export interface ResolvedConfig {
   readonly metrics: {
     /** SHA-256 of the token, lower-case hex. */
     readonly tokenDigest: string | undefined
-    /** Where they are served instead of the gateway's own address. */
+    /** Their own listen address, if they are not served at the gateway's. */
     readonly listen: ListenAddress | undefined
   }
   readonly stream: {
@@ -158,7 +158,7 @@ export interface ResolvedConfig {
   readonly timeouts: ResolvedTimeouts
   /** Bytes. */
   readonly bodyLimit: number
-  /** Answers kept for requests that come again. */
+  /** Limits on the answers kept for repeated requests. */
   readonly idempotency: { readonly maxEntries: number; readonly maxBytes: number }
   /** By CAIP-2 id: an address with `{tx}`, or `undefined` for no link. */
   readonly explorers: ReadonlyMap<string, string | undefined>

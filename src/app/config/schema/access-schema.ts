@@ -1,4 +1,4 @@
-/** Where unrouted requests go, who may call, and which routes exist. */
+/** The default upstream, the callers, and the routes. */
 import { z } from 'zod'
 import { callerOptions, routeOptions } from './route-schema.ts'
 import * as leaf from './scalar-fields.ts'

@@ -1,4 +1,4 @@
-/** Spending limits, and the tags that budgets can distinguish. */
+/** Spending limits, and the tags by which budgets can distinguish requests. */
 import { z } from 'zod'
 import { SCOPES } from '../../../core/budget/budget.ts'
 import { MAX_DECLARED_TAGS } from '../../../core/budget/tags.ts'

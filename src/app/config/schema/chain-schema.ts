@@ -1,4 +1,4 @@
-/** Tokens, and the nodes that prove what became of payments. */
+/** Tokens, and the nodes that prove the outcome of payments. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 

@@ -1,4 +1,4 @@
-/** Where the key of a payer is: parts that several kinds of payer share. */
+/** Where a payer's key is kept: parts shared by several kinds of payer. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 
@@ -15,7 +15,7 @@ export const keystore = z.strictObject({
 })
 
 /**
- * Reports an entry that names no place for its key, or more than one.
+ * Reports an entry that names no key location, or more than one.
  * @param places the keys of the entry that each name one
  */
 export function onePlace(

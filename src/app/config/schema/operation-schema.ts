@@ -1,4 +1,4 @@
-/** How the gateway is run: audit file, log, metrics, time limits, kept answers, administration. */
+/** How the gateway is operated: audit file, log, metrics, time limits, cached answers, administration. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 

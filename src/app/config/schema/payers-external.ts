@@ -1,4 +1,4 @@
-/** Payers that are other programs, or hold their keys where another program does. */
+/** Payers that are other programs, or whose keys another program keeps. */
 import { z } from 'zod'
 import { isLoopbackHost } from '../values/addresses.ts'
 import { sellerHeaders } from './seller-headers.ts'
@@ -117,5 +117,5 @@ export const obolSidecar = z.strictObject({
   }),
 })
 
-/** What {@link agentcash} and {@link obolSidecar} give. */
+/** The output type of {@link agentcash} and {@link obolSidecar}. */
 export type CheckedExternalPayer = z.output<typeof agentcash> | z.output<typeof obolSidecar>

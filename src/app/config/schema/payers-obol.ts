@@ -1,11 +1,11 @@
-/** `kind: obol, mode: pool`: payments signed ahead, from the files of Obol's x402-buyer or from the store. */
+/** `kind: obol, mode: pool`: pre-signed payments, from the files of Obol's x402-buyer or from the store. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 
-/** Longest that a voucher may lie unused, days; x402-buyer's own vouchers are valid for 30. */
+/** Longest time that a voucher may stay unused, days; x402-buyer's own vouchers are valid for 30. */
 const MAX_AGE_DAYS = 365
 
-/** See the file's head. */
+/** The shape of an entry with `kind: obol, mode: pool`. */
 export const obolPool = z
   .strictObject({
     kind: z.literal('obol').meta({
@@ -82,5 +82,5 @@ export const obolPool = z
     }
   })
 
-/** What {@link obolPool} gives. */
+/** The output type of {@link obolPool}. */
 export type CheckedObolPool = z.output<typeof obolPool>

@@ -1,4 +1,4 @@
-/** The entries of `payers`, one shape per kind. A kind that is planned and not built stands in `not-yet.ts`. */
+/** The entries of `payers`, one shape per kind. A planned kind is listed in `planned-kinds.ts`. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 import { keystore, onePlace } from './key-place.ts'
@@ -7,7 +7,7 @@ import { sellerHeaders } from './seller-headers.ts'
 import { obolPool } from './payers-obol.ts'
 import { solana } from './payers-solana.ts'
 
-/** Every way to name where a key is; an entry has exactly one of them. */
+/** The keys that name where a signing key is kept; an entry has exactly one of them. */
 const SIGNERS = ['key', 'keystore', 'agentcash_wallet', 'signer'] as const
 
 const signer = z.strictObject({
@@ -59,5 +59,5 @@ export const payer = z.discriminatedUnion('kind', [
   solana,
 ])
 
-/** What {@link payer} gives. */
+/** The output type of {@link payer}. */
 export type CheckedPayer = z.output<typeof payer>

@@ -1,4 +1,4 @@
-/** Limits on what may be signed, whatever a seller asks for. */
+/** Limits on what may be signed, regardless of what a seller asks for. */
 import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 

@@ -1,4 +1,4 @@
-/** The keys of a route beyond who sells and who pays, and those of the router. */
+/** Further keys of routes and callers, and the sections `router` and `keys`. */
 import { z } from 'zod'
 import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import { STRATEGIES } from '../../../core/routing/route-order.ts'
@@ -78,7 +78,7 @@ const timeouts = z
   .optional()
   .meta({ description: "This route's own times, in seconds. What is not given is as under timeouts." })
 
-/** More keys of an entry of `model_list`. */
+/** Further keys of an entry of `model_list`. */
 export const routeOptions = {
   weight: z.int().min(0).max(1_000_000).optional().meta({
     description:
@@ -201,7 +201,7 @@ export const routerSchema = z
   .prefault({})
   .meta({ description: 'How one of several routes is chosen, and what happens when it cannot serve.' })
 
-/** More keys of an entry of `callers`. */
+/** Further keys of an entry of `callers`. */
 export const callerOptions = {
   expires: leaf
     .instant()

@@ -1,4 +1,4 @@
-/** The single values of a configuration: how each is checked and what unit it comes out in. */
+/** The scalar values of a configuration: how each is checked and the unit it is converted to. */
 import bytes from 'bytes'
 import { isAddress } from 'viem/utils'
 import { z } from 'zod'
@@ -29,7 +29,7 @@ const MEBIBYTE = 1_048_576
 const MAX_BODY_BYTES = 1024 * MEBIBYTE
 const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
 
-/** A string leaf that `read` turns into its final form, or refuses by giving `undefined`. */
+/** A string field that `read` converts to its final form; `undefined` means that the value is invalid. */
 function reading<T>(read: (text: string) => T | undefined, fault: string | ((text: string) => string)) {
   return z.string().transform((text, context): T => {
     const value = read(text)
@@ -67,7 +67,7 @@ export const rate = () =>
 export const ratio = () =>
   reading(parseRatio, 'must be a ratio with at most 6 decimals, without sign or %, such as "0.20" for 20 %.')
 
-/** A price of one token in USD, as it is written. */
+/** A price of one token in USD, kept as written. */
 export const perToken = () =>
   z
     .string()
@@ -84,7 +84,7 @@ export const instant = () =>
     'must be a date such as "2027-01-31", or a time with its zone such as "2027-01-31T12:00:00Z".',
   )
 
-/** A name people choose for budgets and payers; also a metric label. */
+/** A user-chosen name of a budget or payer; also a metric label. */
 export const name = () =>
   z.string().regex(/^[a-z0-9_-]{1,40}$/, 'must be 1 to 40 of the characters a-z, 0-9, _ and -.')
 
@@ -131,14 +131,14 @@ export const solanaNetwork = () =>
         : unknownValue('network', text, solanaNetworkNames()),
   )
 
-/** An EVM address, lower-cased, or one of Solana, as it is spelled. */
+/** An EVM address in lower case, or a Solana address as written. */
 export const anyAddress = () =>
   reading((text) => {
     if (isSolanaAddress(text)) return text
     return isAddress(text, { strict: true }) ? text.toLowerCase() : undefined
   }, 'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.')
 
-/** An address that may be paid: an {@link anyAddress} that someone owns. */
+/** An address that may be paid: an {@link anyAddress} where the money would not be lost. */
 export const payee = () =>
   anyAddress().superRefine((text, context) => {
     const forbidden = forbiddenPayee(text, [], undefined)
@@ -149,7 +149,7 @@ export const payee = () =>
     })
   })
 
-/** An EVM address, lower-cased. Mixed case must carry a right EIP-55 checksum, so that a slip is seen. */
+/** An EVM address in lower case. A mixed-case one must have a correct EIP-55 checksum, so that a typo is noticed. */
 export const address = () =>
   reading(
     (text) => (isAddress(text, { strict: true }) ? text.toLowerCase() : undefined),
@@ -166,7 +166,7 @@ export const explorer = () =>
     )
     .transform((text) => (text === 'none' ? undefined : text))
 
-/** A URL that paths are appended to; the trailing slash goes. */
+/** A URL that paths are appended to; a trailing slash is removed. */
 export const apiBase = () =>
   z.string().transform((text, context): string => {
     const parsed = parseApiBase(text)
@@ -225,7 +225,7 @@ export const signingKey = () =>
     )
     .meta({ secret: 'text' })
 
-/** A reference that nobody looked up: by a command that does without, or it was found fault with already. */
+/** Whether a value is still an unresolved reference: the command does not need it, or its error was already reported. */
 function isUnread(text: string): boolean {
   return parseReference(text, '.') !== undefined
 }
@@ -249,7 +249,7 @@ const WINDOW_NAMES = ['request', 'hour', 'day', 'week', 'month', 'lifetime']
 const WINDOW_FAULT =
   'must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.'
 
-/** A near name behind a list of choices. */
+/** Suggests the closest name after a list of choices. */
 function hint(text: string, known: readonly string[]): string {
   const near = nearestName(text, known)
   return near === undefined ? '' : ` Did you mean "${near}"?`
@@ -316,7 +316,7 @@ export const origin = () =>
       'must be the origin of an api_base: https://host or https://host:port, in lower case, with nothing after it.',
     )
 
-/** A path beside the built-in ones; pass-through decides which can be meant. */
+/** A path in addition to the built-in ones; pass-through decides which are valid. */
 export const allowedPath = () =>
   z
     .string()

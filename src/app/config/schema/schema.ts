@@ -1,6 +1,7 @@
 /**
- * The shape of a configuration. Descriptions and examples in here are the reference (docs/configuration.md) and
- * the fixes in error messages. A key that is planned and not built stands in `not-yet.ts`, never here.
+ * The schema of a configuration. Its descriptions and examples are the source of the reference
+ * (docs/configuration.md) and of the fixes in error messages. A planned key is listed in `planned-kinds.ts`, never
+ * here.
  */
 import { z } from 'zod'
 import { caller, route, upstream } from './access-schema.ts'
@@ -13,7 +14,7 @@ import { keysSchema, routerSchema } from './route-schema.ts'
 import * as leaf from './scalar-fields.ts'
 import { streamSchema } from './stream-schema.ts'
 
-/** The whole configuration. What comes out is in our units: micro-USD, milliseconds, bytes, CAIP-2 ids. */
+/** The whole configuration. Parsed values are in our units: micro-USD, milliseconds, bytes, CAIP-2 ids. */
 export const configSchema = z.strictObject({
   listen: leaf.listenAddress().prefault('127.0.0.1:8402').meta({
     description: 'Address to listen on. Any address other than loopback needs callers.',

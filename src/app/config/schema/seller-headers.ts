@@ -1,9 +1,9 @@
-/** What every payer that is pointed at sellers can say about the headers they get. */
+/** Header settings shared by every kind of payer that is configured with sellers. */
 import { z } from 'zod'
 import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import * as leaf from './scalar-fields.ts'
 
-/** Keys of an entry of `payers`. A route's own `payment_header` and `user_agent` come first. */
+/** Keys of an entry of `payers`. A route's own `payment_header` and `user_agent` take precedence. */
 export const sellerHeaders = {
   header: z.enum(PAYMENT_HEADER_CHOICES).optional().meta({
     description:

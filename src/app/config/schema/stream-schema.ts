@@ -1,11 +1,11 @@
-/** The `stream` section, and what a route may have of its own. */
+/** The `stream` section, and the stream keys that a route may override. */
 import { z } from 'zod'
 
 const HOUR_SECONDS = 3600
 
 const onDisconnect = () => z.enum(['abort', 'drain'])
 
-/** The keys of streams in an entry of `model_list`. */
+/** Stream keys of an entry of `model_list`. */
 export const streamRouteOptions = {
   on_disconnect: onDisconnect().optional().meta({
     description: "When the client leaves this route's paid answer, instead of stream.on_disconnect.",

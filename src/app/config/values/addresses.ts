@@ -1,4 +1,4 @@
-/** Host names, URLs and listen addresses as the configuration takes them. */
+/** Parses host names, URLs and listen addresses of the configuration. */
 import { isIPv4, isIPv6 } from 'node:net'
 
 /** A listen address. */
@@ -9,25 +9,25 @@ export interface ListenAddress {
   readonly port: number
 }
 
-/** Reads `127.0.0.1:8402` or `[::1]:8402`; anything else gives `undefined`. */
+/** Parses `127.0.0.1:8402` or `[::1]:8402`; returns `undefined` for anything else. */
 export function parseListen(text: string): ListenAddress | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text)
   if (!match) return undefined
   const port = Number(match[3])
   const host = match[1] ?? match[2] ?? ''
   if (port > 65_535 || (match[1] !== undefined && !isIPv6(match[1]))) return undefined
-  // A name of digits and dots that is no IPv4 address is a slip, never a host name.
+  // Digits and dots that are not an IPv4 address are a typo, never a host name.
   if (match[2] !== undefined && /^[0-9.]+$/.test(host) && !isIPv4(host)) return undefined
   return { host, port }
 }
 
-/** Whether only this machine reaches the host. `0.0.0.0` and `::` are every address, so they are not loopback. */
+/** Whether only this machine can reach the host. `0.0.0.0` and `::` mean every address, so they are not loopback. */
 export function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[|\]$/g, '')
   return name === 'localhost' || name === '::1' || (isIPv4(name) && name.startsWith('127.'))
 }
 
-/** Why a text is not a valid `api_base`, or else the normalized URL without a trailing slash. */
+/** The reason why a text is not a valid `api_base`, or else the normalized URL without a trailing slash. */
 export function parseApiBase(
   text: string,
 ): { readonly url: URL; readonly apiBase: string } | { readonly fault: string } {

@@ -1,6 +1,6 @@
 /**
- * Keys that are planned and not built. They are refused by name: a limit that is read and not enforced would
- * be worse than none. Paths with `[]` for list items and `*` for names of the user's choice.
+ * Keys that are planned but not built. They are refused by name, because a limit that is read but not enforced
+ * would be worse than none. Paths use `[]` for list items and `*` for user-chosen names.
  */
 const NOT_YET: readonly string[] = []
 

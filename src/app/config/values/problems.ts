@@ -1,9 +1,9 @@
 import { ConfigError } from '../../../core/errors.ts'
 
-/** Where in a configuration: keys and list indexes from the top, e.g. `['budgets', 0, 'limit_usd']`. */
+/** A path in a configuration: keys and list indexes from the top, e.g. `['budgets', 0, 'limit_usd']`. */
 export type ConfigPath = readonly (string | number)[]
 
-/** A place in a file, both counted from 1. */
+/** A position in a file; line and column count from 1. */
 export interface Position {
   readonly line: number
   readonly column: number
@@ -11,16 +11,16 @@ export interface Position {
 
 /** One mistake in a configuration. Never holds a configured value: it might be a secret in the wrong place. */
 export interface Problem {
-  /** As people write it, e.g. `budgets[0].limit_usd`; '' for the file as a whole. */
+  /** The path in readable form, e.g. `budgets[0].limit_usd`; '' for the file as a whole. */
   readonly path: string
-  /** What is wrong and how to mend it. */
+  /** What is wrong and how to fix it. */
   readonly message: string
-  /** The file as it was named, or the command-line option at fault; `undefined` for a plain object. */
+  /** The file as named by the user, or the command-line option at fault; `undefined` for a plain object. */
   readonly file: string | undefined
   readonly position: Position | undefined
 }
 
-/** All mistakes of one configuration at once; the message lists them, one a line. */
+/** All mistakes of one configuration; the message lists one per line. */
 export class ConfigProblemsError extends ConfigError {
   readonly problems: readonly Problem[]
 
@@ -30,7 +30,7 @@ export class ConfigProblemsError extends ConfigError {
   }
 }
 
-/** `tollway.yaml:12:5 budgets[0].limit_usd: what is wrong and how to mend it`. */
+/** `tollway.yaml:12:5 budgets[0].limit_usd: what is wrong and how to fix it`. */
 export function formatProblem(problem: Problem): string {
   const at = problem.position === undefined ? '' : `:${problem.position.line}:${problem.position.column}`
   const place = [problem.file === undefined ? '' : `${problem.file}${at}`, problem.path].filter(
@@ -43,7 +43,7 @@ export function formatProblem(problem: Problem): string {
 
 const PLAIN_KEY = /^[A-Za-z_][A-Za-z0-9_-]{0,59}$/
 
-/** Writes a path as people do: `budgets[0].limit_usd`, `policy.sellers["https://…"].pay_to[1]`. */
+/** Formats a path for people: `budgets[0].limit_usd`, `policy.sellers["https://…"].pay_to[1]`. */
 export function formatPath(path: ConfigPath): string {
   let text = ''
   for (const segment of path) {
@@ -54,7 +54,7 @@ export function formatPath(path: ConfigPath): string {
   return text
 }
 
-/** A key of the file inside a message: printable ASCII, at most 60 characters. */
+/** Makes a key of the file safe for a message: printable ASCII, at most 60 characters. */
 export function printable(text: string): string {
   const clean = text.replace(/[^\x20-\x7e]/g, '?')
   return clean.length > 60 ? `${clean.slice(0, 57)}...` : clean

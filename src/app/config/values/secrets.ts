@@ -6,14 +6,14 @@ import type { SecretReference } from '../../../core/payer/key-reference.ts'
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** What references are resolved against. */
+/** The environment and directory that references are resolved against. */
 export interface SecretContext {
   readonly env: Environment
-  /** Directory that relative `${file:…}` paths start from. */
+  /** Directory that relative `${file:…}` paths are resolved from. */
   readonly directory: string
 }
 
-/** A text, or what is wrong with it. */
+/** A text, or the reason why it could not be read. */
 export type Resolved = { readonly text: string } | { readonly fault: string }
 
 const REFERENCE = /\$\{(env|file):([^{}]*)\}/g
@@ -25,7 +25,7 @@ const WORLD_READABLE = 0o004
 /** What {@link parseReference} expects, for messages. */
 export const REFERENCE_HELP = 'Write "${env:NAME}" or "${file:path}".'
 
-/** Reads a text that is one reference and nothing else; the path of a file is made absolute. */
+/** Parses a text that is exactly one reference; the path of a file is made absolute. */
 export function parseReference(text: string, directory: string): SecretReference | undefined {
   const match = WHOLE.exec(text)
   const target = match?.[2] ?? ''
@@ -35,7 +35,7 @@ export function parseReference(text: string, directory: string): SecretReference
   return undefined
 }
 
-/** Replaces every reference inside a text. What a reference yields is never searched for further references. */
+/** Replaces every reference inside a text. Resolved values are never searched for further references. */
 export function resolveText(text: string, context: SecretContext): Resolved {
   const faults: string[] = []
   const rest = text.replace(REFERENCE, '')
@@ -50,10 +50,10 @@ export function resolveText(text: string, context: SecretContext): Resolved {
   return faults[0] === undefined ? { text: result } : { fault: faults[0] }
 }
 
-/** Looks whether a reference leads somewhere, without reading what is there; '' when it does. */
+/** Checks that a reference can be resolved, without reading its value; returns '' if it can. */
 export function missingReference(reference: SecretReference, context: SecretContext): string {
   if (reference.source === 'env') {
-    // By its name only: reading the value would bring the key into this thread's memory (rule 8).
+    // Checks the name only: reading the value would bring the key into this thread's memory (rule 8).
     return Object.keys(context.env).includes(reference.name) ? '' : unset(reference.name)
   }
   const stat = statSync(reference.path, { throwIfNoEntry: false })
