@@ -4,12 +4,12 @@ import { payOnce } from './pay-once.ts'
 import { balances, modelIds, usdc } from './show.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 
-/** What the command line passes on. */
+/** Options from the command line. */
 export interface SandboxCommand {
-  /** Make one paid call, show it and end. */
+  /** Make one paid call, show it and exit. */
   readonly once: boolean
   readonly json: boolean
-  /** Port of the gateway; 8402 or a free one when left out. */
+  /** Port of the gateway; if omitted, 8402 or a free one. */
   readonly port: number | undefined
   /** Seconds between blocks. */
   readonly blockTimeSeconds: number
@@ -39,7 +39,7 @@ export async function runSandbox(command: SandboxCommand): Promise<number> {
   return 0
 }
 
-/** The documented port if it is free; next to a running gateway the sandbox takes another one. */
+/** Uses the documented port if it is free; next to a running gateway the sandbox takes another one. */
 async function startOnUsualPort({ port, blockTimeSeconds }: SandboxCommand): Promise<Sandbox> {
   if (port !== undefined) return await startSandbox({ port, blockTimeSeconds })
   try {

@@ -11,14 +11,17 @@ import { connectLocal } from './chain/levers.ts'
 import { serveOnLoopback } from './shared/loopback.ts'
 import { loadOptionalParts } from './shared/optional-parts.ts'
 
-/** What a facilitator is asked. */
+/** The operations of a facilitator. */
 export type FacilitatorOperation = 'verify' | 'settle'
 
-/** One thing that goes wrong, once, at the next call of an operation. */
+/** One fault that occurs once, at the next call of an operation. */
 export type FacilitatorFault =
-  /** Answers with this status. With `afterwards` the operation is carried out first: money moves, the answer lies. */
+  /**
+   * Answers with this status. With `afterwards` the operation is carried out first: the money moves although the
+   * answer says otherwise.
+   */
   | { status: number; body?: unknown; afterwards?: boolean | undefined }
-  /** Works, but only after so many milliseconds. */
+  /** Works, but only after this many milliseconds. */
   | { delayMs: number }
   /** Never answers; nothing is carried out. */
   | { hang: true }
@@ -48,7 +51,7 @@ export interface LocalFacilitator {
 
 const keptCalls = 1_000
 
-// The official facilitator checks the parts itself; here only their presence matters.
+// The official facilitator validates the parts itself; here only their presence is checked.
 const Payment = z.object({
   x402Version: z.unknown(),
   paymentPayload: z.custom<PaymentPayload>((value) => value instanceof Object),
@@ -145,7 +148,7 @@ export async function startFacilitator(
 
 const injected = { error: 'injected by the sandbox' }
 
-/** Plays a fault. @returns whether the operation is still to be carried out. */
+/** Applies a fault. @returns whether the operation is still to be carried out */
 async function carriesOn(
   fault: FacilitatorFault,
   answer: (status: number, reply: unknown) => void,
@@ -163,7 +166,7 @@ async function carriesOn(
   return false
 }
 
-/** @returns false when closing came first. */
+/** @returns false if the facilitator closed first */
 async function delay(ms: number, closing: AbortSignal): Promise<boolean> {
   const settled = new AbortController()
   const timer = setTimeout(() => settled.abort(), ms)

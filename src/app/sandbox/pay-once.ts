@@ -7,7 +7,7 @@ import { verifyAudit } from '../../io/audit/audit-verify.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 import { balances, modelIds, usdc } from './show.ts'
 
-/** See {@link payOnce}. */
+/** Options of {@link payOnce}. */
 export interface PayOnceOptions {
   readonly port: number
   readonly blockTimeSeconds: number
@@ -21,7 +21,7 @@ const [MODEL] = modelIds
 
 /**
  * Starts a sandbox, makes one paid streaming call and shows quote, payment, transaction, ledger line and balances.
- * @returns 0 when the call was paid, answered and booked; 1 otherwise
+ * @returns 0 if the call was paid, answered and recorded in the ledger; 1 otherwise
  */
 export async function payOnce(options: PayOnceOptions): Promise<number> {
   const { json, stdout } = options

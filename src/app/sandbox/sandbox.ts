@@ -1,4 +1,4 @@
-/** The local payment world with a gateway in front: everything real but the money. */
+/** The local payment environment with a gateway in front: everything is real except the money. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,10 +8,10 @@ import { parseConfig } from '../config/load.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { startWorld, type World } from './world.ts'
 
-/** The variable the sandbox's signer takes its key from; it holds one of the chain's published test keys. */
+/** The variable from which the sandbox's signer reads its key, one of the chain's published test keys. */
 const KEY_VARIABLE = 'TOLLWAY_SANDBOX_KEY'
 
-/** Without a block now and then the last payment would never be final, and never proven. */
+/** Interval of blocks while idle: without new blocks the last payment would never become final, nor be proven. */
 const IDLE_BLOCK_MS = 2000
 
 /** How to start a sandbox. */
@@ -29,15 +29,15 @@ export interface Sandbox {
   readonly gateway: Gateway
   /** The gateway's origin. */
   readonly url: string
-  /** Where store and audit file are, until the end. */
+  /** Directory of the store and the audit file while the sandbox runs. */
   readonly directory: string
-  /** Ends everything, files and the chain's process included. */
+  /** Stops everything, including the chain's process, and removes the files. */
   close(): Promise<void>
 }
 
 /**
  * Starts chain, token, facilitator, sellers and gateway.
- * @throws SandboxPartsMissingError with the install command; any other error of a part that does not start
+ * @throws SandboxPartsMissingError with the install command; or the error of the part that did not start
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const directory = await mkdtemp(join(tmpdir(), 'tollway-sandbox-'))
@@ -86,7 +86,7 @@ function configFor(world: World, port: number, directory: string): unknown {
       paidRoute('v1', world.v1Seller.apiBase),
       { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
     ],
-    // Only the sandbox writes this chain, so its blocks are final at once.
+    // Only the sandbox writes to this chain, so its blocks are final at once.
     chains: { [world.chain.v1Network]: { rpc: world.chain.rpcUrl, finality: 'safe' } },
     reconcile: { interval_seconds: 2 },
     budgets: [{ name: 'sandbox', limit_usd: '1.00', window: 'day' }],

@@ -1,4 +1,4 @@
-/** What both forms of the sandbox command show. */
+/** Output shared by both forms of the sandbox command. */
 import { formatUnits } from '../../core/money/money.ts'
 import type { World } from './world.ts'
 
@@ -20,7 +20,7 @@ export async function balances(world: World): Promise<{ readonly wallet: bigint;
   return { wallet, seller }
 }
 
-/** USDC from atomic units. */
+/** Formats atomic units as USDC. */
 export function usdc(amount: bigint): string {
   return formatUnits(amount, 6)
 }

@@ -8,13 +8,13 @@ import { startSeller } from './sellers/seller.ts'
 import { startStreamingSeller } from './sellers/streaming-seller.ts'
 import { startV1Seller } from './sellers/v1-seller.ts'
 
-/** How to start the rig. What is left out is as in `startChain` and `startSeller`; it holds for all three sellers. */
+/** Options of the test world. Defaults are those of `startChain` and `startSeller`; they apply to all three sellers. */
 export interface WorldOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {
   chainId?: number | undefined
   blockTimeSeconds?: number | undefined
 }
 
-/** A whole payment world on this machine. */
+/** A complete payment environment on this machine. */
 export interface World {
   chain: LocalChain
   facilitator: LocalFacilitator
@@ -24,14 +24,14 @@ export interface World {
   streamingSeller: LocalSeller
   /** x402 v1. */
   v1Seller: LocalSeller
-  /** Ends everything, the chain's process included. */
+  /** Stops everything, including the chain's process. */
   close(): Promise<void>
 }
 
 /**
  * Starts chain, facilitator and the three sellers.
  *
- * A start that fails half-way ends what it had started.
+ * If a part fails to start, the parts already started are stopped.
  */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
   const started: { close(): Promise<void> }[] = []
@@ -40,7 +40,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     started.push(part)
     return part
   }
-  // Close in reverse order, so that no part talks to one that is gone.
+  // Close in reverse order, so that no part calls one that has already stopped.
   const close = async () => {
     for (const part of started.splice(0).toReversed()) await part.close()
   }

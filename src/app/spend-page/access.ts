@@ -1,4 +1,4 @@
-/** Who may see the spend page and its data. */
+/** Access control of the spend page and its data. */
 import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
@@ -8,9 +8,9 @@ import { SESSION_MS, type Sessions } from './sessions.ts'
 /** Name of the session's cookie. */
 const COOKIE = 'tollway_session'
 
-/** What {@link Access} works with. */
+/** Dependencies of {@link Access}. */
 export interface AccessOptions {
-  /** Without a key only this machine may enter. */
+  /** Without a key only this machine has access. */
   readonly adminKey: AdminKey
   readonly sessions: Sessions
 }

@@ -1,4 +1,4 @@
-/** The JSON API of the spend page, also for other programs; docs/dashboard.md is its reference. */
+/** The JSON API of the spend page, also usable by other programs; docs/dashboard.md is its reference. */
 import { pipeline } from 'node:stream/promises'
 import type { ServerResponse } from 'node:http'
 import type { BudgetRule } from '../../core/budget/budget.ts'
@@ -18,7 +18,7 @@ import { spendOverTime } from './spend-series.ts'
 import { SpendTurns } from './spend-turns.ts'
 import { CHARGE_STATES } from './states.ts'
 
-/** What filters may name. */
+/** The values that filters may have. */
 export interface Facets {
   readonly routes: readonly string[]
   readonly payers: readonly string[]
@@ -27,7 +27,7 @@ export interface Facets {
   readonly callers: readonly string[]
 }
 
-/** What the data comes from. */
+/** The sources of the data. */
 export interface ApiOptions {
   readonly ledger: Ledger
   readonly budgets: readonly BudgetRule[]
@@ -36,17 +36,17 @@ export interface ApiOptions {
   readonly facets: Facets
   /** The audit file. */
   readonly auditPath: string
-  /** Without one the page says what would be there. */
+  /** Without it the page explains what it would show. */
   readonly funds: FundsSource | undefined
   readonly streams: EventStreams
-  /** Whether there is a session to end. */
+  /** Whether there is a session that can be ended. */
   readonly hasKey: boolean
 }
 
 /** Handles one path: returns a value to send as JSON, or writes the response itself. */
 type Answer = (req: Request, res: ServerResponse, url: string) => Promise<object | undefined>
 
-/** The answers of `/api`, by path. */
+/** The handlers of `/api`, by path. */
 export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
   const { ledger, budgets, clock, link, facets, auditPath, funds, streams, hasKey } = options
   const { store } = ledger

@@ -1,4 +1,4 @@
-/** The files of the spend page: served from this directory, as source or as built, and from nowhere else. */
+/** The files of the spend page: served only from this directory, as source or as built. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 /** A file as it is served. */
 export interface PageAsset {
   readonly type: string
-  /** Read when it is first asked for. */
+  /** Read on first use. */
   readonly text: () => string
 }
 
@@ -14,7 +14,7 @@ const DIRECTORY = join(import.meta.dirname, 'client')
 const SCRIPT = 'text/javascript; charset=utf-8'
 const STYLE = 'text/css; charset=utf-8'
 
-/** The page and the form in front of it. */
+/** The page and its sign-in form. */
 export const PAGES = { dashboard: page('dashboard.html'), signIn: page('sign-in.html') }
 
 /** By path below `/dashboard/`. */
@@ -25,7 +25,7 @@ export function pageAssets(): ReadonlyMap<string, PageAsset> {
     if (name.endsWith('.svg')) return [[name, { type: 'image/svg+xml', text }]]
     if (name.endsWith('.js')) return [[name, { type: SCRIPT, text }]]
     if (!name.endsWith('.ts') || name.endsWith('.d.ts')) return []
-    // Not built: modules import each other as .ts, and the page asks for its first ones as .js.
+    // Not built: modules import each other as .ts, but the page requests its first ones as .js.
     const asset = { type: SCRIPT, text: once(() => stripTypeScriptTypes(text())) }
     return [
       [name, asset],

@@ -30,7 +30,7 @@ export async function auditTrail(path: string, charge: string): Promise<TrailRec
   })
 }
 
-/** A gateway may finish what a command started, each with its own file. */
+/** Sorts by time: a gateway may finish what a command started, and each has its own file. */
 function byTime(records: readonly TrailRecord[]): TrailRecord[] {
   const time = ({ record }: TrailRecord): string => String(record['ts'])
   return records.toSorted((a, b) => (time(a) === time(b) ? 0 : time(a) < time(b) ? -1 : 1))
@@ -48,7 +48,7 @@ async function* recordsIn(file: string, charge: string): AsyncGenerator<TrailRec
   }
 }
 
-/** A record that was tampered with is shown and marked. */
+/** A record whose hash does not match is shown and marked. */
 function unchecked(line: Buffer): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line.toString('utf8'))

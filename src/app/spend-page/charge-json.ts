@@ -27,16 +27,16 @@ export interface ChargeJson {
   readonly charged_atomic: string | null
   /** The amount that counts: the proven amount if known, else the signed one. */
   readonly usd: string | null
-  /** Of what was signed. */
+  /** Value of the signed amount. */
   readonly signed_usd: string | null
   readonly pay_to: string
   readonly transaction: string | null
-  /** Where a block explorer shows the transaction. */
+  /** Link to the transaction on a block explorer. */
   readonly transaction_url: string | null
   readonly request: string
 }
 
-/** The columns of an export, in their order. */
+/** The columns of an export, in order. */
 export const CHARGE_COLUMNS = [
   'charge',
   'time',

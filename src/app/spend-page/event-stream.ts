@@ -4,22 +4,25 @@ import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import type { ChargeFeed, FeedEvent } from './feed.ts'
 
-/** What {@link EventStreams} needs. */
+/** Dependencies of {@link EventStreams}. */
 export interface EventStreamOptions {
   readonly feed: ChargeFeed
-  /** Names this process in event ids: numbers of another one mean nothing here. */
+  /** Identifies this process in event ids: event numbers of another process are meaningless here. */
   readonly instance: string
-  /** Streams at once; default 50. */
+  /** Maximum number of streams; default 50. */
   readonly maxClients?: number | undefined
-  /** Between two signs of life, milliseconds; default 15,000. Proxies cut silent connections after 30 to 60 seconds. */
+  /** Interval of heartbeats, milliseconds; default 15,000. Proxies cut silent connections after 30 to 60 seconds. */
   readonly heartbeatMs?: number | undefined
-  /** Longest life of a stream, milliseconds; default 15 minutes. The browser then reconnects, and its access is checked again. */
+  /**
+   * Maximum duration of a stream, milliseconds; default 15 minutes. The browser then reconnects, and its access is
+   * checked again.
+   */
   readonly lifetimeMs?: number | undefined
 }
 
-/** Bytes that may wait for a client that does not read. */
+/** Most bytes that may be queued for a client that does not read. */
 const MAX_WAITING_BYTES = 1_048_576
-/** How long a browser waits before it comes back, milliseconds. */
+/** How long a browser waits before it reconnects, milliseconds. */
 const RETRY_MS = 2_000
 
 /** The open streams. */
@@ -33,8 +36,8 @@ export class EventStreams {
   }
 
   /**
-   * Answers with a stream. A client that names the last event it saw (`Last-Event-ID`) gets what came after it, or `reset`
-   * when that is forgotten: then it loads everything again.
+   * Answers with a stream. A client that names the last event it saw (`Last-Event-ID`) gets the events after it,
+   * or `reset` if they are no longer kept, upon which it reloads everything.
    * @throws TollwayError `too_many_streams`
    */
   serve(req: Request, res: ServerResponse): void {
@@ -69,12 +72,12 @@ export class EventStreams {
     res.on('close', end)
   }
 
-  /** How many streams are open. */
+  /** Number of open streams. */
   get size(): number {
     return this.#open.size
   }
 
-  /** Ends every stream and takes no more. */
+  /** Ends every stream and accepts no more. */
   close(): void {
     this.#closed = true
     for (const end of this.#open) end()

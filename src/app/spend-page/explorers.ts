@@ -1,11 +1,11 @@
-/** Links from a transaction to the page of a block explorer that shows it. */
+/** Links from a transaction to its page on a block explorer. */
 
 import { isSolanaNetwork } from '../../core/money/address.ts'
 
 /** URL of a transaction's page, or `undefined` without a known explorer: the hash is then shown without a link. */
 export type ExplorerLink = (network: string, transaction: string) => string | undefined
 
-/** Where the hash goes in the address of an explorer. */
+/** Placeholder of the hash in an explorer's address. */
 export const TRANSACTION_PLACE = '{tx}'
 
 /** The explorers of the networks known by name; by CAIP-2 id. */
@@ -17,12 +17,15 @@ const EXPLORERS: ReadonlyMap<string, string> = new Map([
   ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', 'https://solscan.io/tx/{tx}?cluster=devnet'],
 ])
 
-/** A receipt comes from the seller: anything that is not a hash gets no link. */
+/** A receipt comes from the seller: a value that is not a hash gets no link. */
 const HASH = /^0x[0-9a-fA-F]{64}$/
 /** A signature in base58. */
 const SIGNATURE = /^[1-9A-HJ-NP-Za-km-z]{64,88}$/
 
-/** @param own by CAIP-2 id; an address with `{tx}`, or `undefined` for no link; wins over the built-in ones */
+/**
+ * @param own by CAIP-2 id; an address with `{tx}`, or `undefined` for no link; takes precedence over the built-in
+ * ones
+ */
 export function explorerLinks(own: ReadonlyMap<string, string | undefined>): ExplorerLink {
   return (network, transaction) => {
     if (!(isSolanaNetwork(network) ? SIGNATURE : HASH).test(transaction)) return undefined

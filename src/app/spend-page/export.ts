@@ -8,7 +8,7 @@ import type { ExplorerLink } from './explorers.ts'
 
 const PAGE = 500
 
-/** What an export is made from. */
+/** The source of an export. */
 export interface ExportSource {
   readonly store: Pick<ChargeStore, 'charges'>
   readonly filter: ChargeFilter
@@ -16,8 +16,8 @@ export interface ExportSource {
 }
 
 /**
- * CSV as RFC 4180 has it. Models and callers name themselves: a value that a spreadsheet would run as a formula is kept from
- * it by a quote in front.
+ * CSV according to RFC 4180. Names of models and callers are not trusted: a value that a spreadsheet would run as
+ * a formula gets a leading quote.
  */
 export function chargesCsv(source: ExportSource): Readable {
   const rows = Readable.from(chargesOf(source), { objectMode: true })
@@ -32,7 +32,7 @@ export function chargesCsv(source: ExportSource): Readable {
   return rows.pipe(csv)
 }
 
-/** `{"charges":[...]}`, one charge a line. */
+/** `{"charges":[...]}`, one charge per line. */
 export function chargesJsonFile(source: ExportSource): Readable {
   return Readable.from(jsonLines(source))
 }

@@ -1,21 +1,21 @@
-/** What happens to charges, as it happens, for pages that are open: bounded, and resumable for a while. */
+/** Live events of charges for open pages: bounded, and resumable for a while. */
 import type { TollwayEvent } from '../../core/telemetry/events.ts'
 import { chargeJson } from './charge-json.ts'
 import type { ExplorerLink } from './explorers.ts'
 
 /** One message of the stream. */
 export interface FeedEvent {
-  /** Grows by one with each event of this process. */
+  /** Increases by one with each event of this process. */
   readonly number: number
   readonly name: string
   /** JSON on one line. */
   readonly data: string
 }
 
-/** Events kept for clients that come back. */
+/** Number of events kept for clients that reconnect. */
 const KEPT = 500
 
-/** See the file's head. One per gateway. */
+/** The live feed of charge events. One per gateway. */
 export class ChargeFeed {
   readonly #link: ExplorerLink
   readonly #events: FeedEvent[] = []
@@ -41,7 +41,7 @@ export class ChargeFeed {
     }
   }
 
-  /** What came after an event; `undefined` when some of it is forgotten. */
+  /** The events after a given one; `undefined` if some of them are no longer kept. */
   since(number: number): readonly FeedEvent[] | undefined {
     if (number > this.#number) return undefined
     const first = this.#events[0]?.number ?? this.#number + 1
@@ -49,7 +49,7 @@ export class ChargeFeed {
     return this.#events.filter((event) => event.number > number)
   }
 
-  /** Tells a listener of every event from now on. @returns ends it */
+  /** Sends every event from now on to a listener. @returns a function that removes it */
   listen(listener: (event: FeedEvent) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)

@@ -1,4 +1,4 @@
-/** What payers have to pay with: wallets and pools of vouchers, as whoever knows them tells the spend page. */
+/** The funds of the payers: wallets and voucher pools, as reported to the spend page. */
 
 import { findNetwork } from '../../core/money/assets.ts'
 
@@ -7,15 +7,15 @@ export interface WalletFunds {
   readonly payer: string
   /** CAIP-2. */
   readonly network: string
-  /** `undefined` for a payer that does not tell it. */
+  /** `undefined` for a payer that does not report it. */
   readonly address: string | undefined
-  /** Symbol; `undefined` when no node is configured to ask. */
+  /** Symbol; `undefined` if no node is configured. */
   readonly asset: string | undefined
   /** Value in USD, decimal text; `undefined` when the chain gave no usable answer. */
   readonly usd: string | undefined
 }
 
-/** Payments signed ahead for one seller. */
+/** Payments signed in advance for one seller. */
 export interface PoolFunds {
   readonly payer: string
   readonly pool: string
@@ -23,20 +23,20 @@ export interface PoolFunds {
   readonly seller: string
   /** Vouchers by state, e.g. `ready`, `held`, `spent`. */
   readonly vouchers: Readonly<Record<string, number>>
-  /** USD that the unspent ones could take, decimal text. */
+  /** USD that the unspent vouchers could take, decimal text. */
   readonly exposureUsd: string
 }
 
-/** What there is to pay with. */
+/** The funds of all payers. */
 export interface Funds {
   readonly wallets: readonly WalletFunds[]
   readonly pools: readonly PoolFunds[]
 }
 
-/** Reads the funds; may answer from what it read a short time ago. */
+/** Reads the funds; may return recently read values. */
 export type FundsSource = () => Promise<Funds>
 
-/** Funds as `GET /api/funds` tells them; `null` for what nobody watches. */
+/** The response of `GET /api/funds`; `null` for values that are not monitored. */
 export function fundsJson(funds: Funds | undefined): Record<string, unknown> {
   if (!funds) return { wallets: null, pools: null }
   return {

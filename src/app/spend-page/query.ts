@@ -1,4 +1,4 @@
-/** Reads the query of an `/api` address: the filters mean the same in every one of them. */
+/** Parses the query of an `/api` address; filters mean the same for every address. */
 import { z } from 'zod'
 import { TollwayError } from '../../core/errors.ts'
 import { SPEND_GROUPS, type SpendGroup } from '../../io/store/contracts/spending.ts'
@@ -18,7 +18,7 @@ const whole = (max: number) =>
     .transform(Number)
     .pipe(z.number().min(1).max(max))
 
-/** Newer pages of a list are asked for behind the last charge of the one before. */
+/** Position of the next page of a list: the last charge of the page before it. */
 const CURSOR = z
   .string()
   .regex(/^\d{1,16}\.[\w-]{1,64}$/, 'must be the "next" of the page before, as it was given')
@@ -61,7 +61,7 @@ export interface ListQuery {
   readonly before: ChargeCursor | undefined
 }
 
-/** How spending is cut into pieces. */
+/** The length of an interval in spending over time. */
 export type Bucket = z.output<typeof SPEND>['bucket']
 
 /** Query of `/api/spend`. */
@@ -69,7 +69,7 @@ export interface SpendOverTime {
   readonly filter: ChargeFilter & { readonly from: number }
   readonly bucket: Bucket
   readonly by: SpendGroup | undefined
-  /** IANA name, not yet looked up. */
+  /** IANA name, not yet validated. */
   readonly timezone: string
 }
 
@@ -96,7 +96,7 @@ export function auditQuery(url: string): string {
   return parse(AUDIT, url).charge
 }
 
-/** The cursor of the page behind a charge. */
+/** The cursor of the page after a charge. */
 export function cursorAfter({ reservedAt, id }: ChargeCursor): string {
   return `${reservedAt}.${id}`
 }

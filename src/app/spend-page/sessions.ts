@@ -1,4 +1,7 @@
-/** Who showed the admin key: browsers get a cookie for it, so that the key itself is sent once and kept nowhere. */
+/**
+ * Sessions of clients that presented the admin key. Browsers get a cookie, so that the key itself is sent once and
+ * not kept.
+ */
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../core/clock.ts'
 import type { RandomBytes } from '../../core/ids.ts'
@@ -6,14 +9,14 @@ import type { RandomBytes } from '../../core/ids.ts'
 /** How long a session lasts, milliseconds. */
 export const SESSION_MS = 12 * 3_600_000
 
-/** Sessions at once; the oldest goes for one more. */
+/** Maximum number of sessions; the oldest ends when another one begins. */
 const MAX_SESSIONS = 100
 
-/** The sessions of one gateway. They end with it. */
+/** The sessions of one gateway. They end when it stops. */
 export class Sessions {
   readonly #clock: Clock
   readonly #random: RandomBytes
-  /** Digest of the token to the end of the session, oldest first: what could be read from memory opens nothing. */
+  /** Maps a token's digest to the session's end, oldest first: digests read from memory are useless for signing in. */
   readonly #ends = new Map<string, number>()
 
   constructor(clock: Clock, random: RandomBytes) {
@@ -21,7 +24,7 @@ export class Sessions {
     this.#random = random
   }
 
-  /** Begins a session. @returns its token, 256 random bits in base64url */
+  /** Starts a session. @returns its token, 256 random bits in base64url */
   begin(): string {
     const token = Buffer.from(this.#random(32)).toString('base64url')
     const [oldest] = this.#ends.keys()
@@ -30,7 +33,10 @@ export class Sessions {
     return token
   }
 
-  /** Whether a token belongs to a session that lasts. Looked up by digest: the time it takes tells nothing of the token. */
+  /**
+   * Whether a token belongs to a valid session. Looked up by digest, so the time taken reveals nothing about the
+   * token.
+   */
   has(token: string): boolean {
     const end = this.#ends.get(digest(token))
     return end !== undefined && end > this.#clock.now()

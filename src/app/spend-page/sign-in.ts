@@ -1,4 +1,4 @@
-/** `POST /dashboard/sign-in` and `/dashboard/sign-out`: a session for the key, and its end. */
+/** `POST /dashboard/sign-in` and `/dashboard/sign-out`: start and end a session. */
 import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
@@ -8,7 +8,7 @@ import type { Access } from './access.ts'
 const MAX_FORM_BYTES = 16_384
 
 /**
- * Reads the form, sets the session's cookies and leads a browser on to the page.
+ * Reads the form, sets the session's cookies and redirects a browser to the page.
  * @throws TollwayError `invalid_api_key`, `too_many_attempts`, `request_too_large`
  */
 export async function signIn(req: Request, res: ServerResponse, access: Access): Promise<void> {
@@ -18,13 +18,13 @@ export async function signIn(req: Request, res: ServerResponse, access: Access):
   leadOn(req, res)
 }
 
-/** Ends the session and leads a browser back to the form. */
+/** Ends the session and redirects a browser to the form. */
 export function signOut(req: Request, res: ServerResponse, access: Access): void {
   res.setHeader('set-cookie', access.signOut(req))
   leadOn(req, res)
 }
 
-/** Whether whoever asks wants to show the answer as a page. */
+/** Whether the client is a browser that will show the answer as a page. */
 export function wantsPage(req: Request): boolean {
   return (req.headers.accept ?? '').includes('text/html')
 }

@@ -18,17 +18,17 @@ import { signIn, signOut, wantsPage } from './sign-in.ts'
 
 /** Options of {@link spendPage}. */
 export interface SpendPageOptions extends Omit<ApiOptions, 'streams' | 'hasKey'> {
-  /** Where none is set the page is for this machine only. */
+  /** Without a key the page is available to this machine only. */
   readonly adminKey: AdminKey
   readonly random: RandomBytes
   readonly feed: ChargeFeed
 }
 
-/** The handler, and how it lets go of the pages that are open. */
+/** The handler, with control over the open live streams. */
 export interface SpendPage extends Handler {
-  /** How many live streams are open. */
+  /** Number of open live streams. */
   openStreams(): number
-  /** Ends the live streams: a server that closes waits for them otherwise. */
+  /** Ends the live streams: a closing server would otherwise wait for them. */
   close(): void
 }
 
@@ -39,7 +39,7 @@ const CONTENT_SECURITY_POLICY =
 const SIGN_IN = '/dashboard/sign-in'
 const SIGN_OUT = '/dashboard/sign-out'
 
-/** Serves the page and its data to whoever has the admin key; without a key, to this machine alone. */
+/** Serves the page and its data to clients with the admin key; without a key, only to this machine. */
 export function spendPage(options: SpendPageOptions): SpendPage {
   const { adminKey, clock, random, feed, ledger } = options
   const access = new Access({ adminKey, sessions: new Sessions(clock, random) })
@@ -57,7 +57,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     res.setHeader('cache-control', 'no-store')
     setResponseHeaders(res, exchange)
     const asset = assets.get(path)
-    // The form to sign in needs its style and script; there is nothing in them to keep.
+    // The sign-in form needs its style and script; they contain nothing secret.
     if (asset && access.hasKey) return send(res, 200, asset)
     const page = asset ?? (api.has(path) ? undefined : PAGES.dashboard)
     try {
@@ -90,7 +90,7 @@ export function spendPage(options: SpendPageOptions): SpendPage {
   return Object.assign(handler, { close: () => streams.close(), openStreams: () => streams.size })
 }
 
-/** A browser that has no session gets the form, in place: the address keeps its filters. */
+/** A browser without a session gets the form at the same address, which keeps its filters. */
 function mayShowForm(req: Request, access: Access, error: unknown): boolean {
   return access.hasKey && wantsPage(req) && error instanceof TollwayError && error.code === 'invalid_api_key'
 }
@@ -99,7 +99,7 @@ function send(res: ServerResponse, status: number, asset: PageAsset): void {
   res.statusCode = status
   res.setHeader('content-security-policy', CONTENT_SECURITY_POLICY)
   res.setHeader('x-content-type-options', 'nosniff')
-  // Not `no-referrer`: browsers then send forms with the origin `null`, which is refused as a foreign one.
+  // Not `no-referrer`: browsers would then send forms with the origin `null`, which is refused as foreign.
   res.setHeader('referrer-policy', 'same-origin')
   res.setHeader('cross-origin-opener-policy', 'same-origin')
   res.setHeader('content-type', asset.type)

@@ -1,4 +1,4 @@
-/** Spending over time: one sum for each piece of time, group and state, exact. */
+/** Spending over time: one exact sum for each interval, group and state. */
 import { calendarWindow } from '../../core/budget/calendar.ts'
 import { isTimezone } from '../../core/budget/window.ts'
 import type { ChargeState } from '../../core/charge/charge.ts'
@@ -7,7 +7,7 @@ import type { SpendRow } from '../../io/store/contracts/spending.ts'
 import { invalidQuery, type SpendOverTime } from './query.ts'
 import type { SpendTurns } from './spend-turns.ts'
 
-/** More pieces than this say nothing on a screen and cost a query each. */
+/** More intervals than this cannot be distinguished on a screen, and each costs a query. */
 const MAX_BUCKETS = 400
 
 const MINUTE_MS = 60_000
@@ -16,10 +16,10 @@ const MINUTE_MS = 60_000
 const COUNTED: ReadonlySet<ChargeState> = new Set(['settled', 'uncertain', 'authorized', 'held'])
 
 /**
- * Tells what was spent in each piece of time. A sum is asked for apart for each piece or less, so that a long history does not
- * hold the paid calls up; charges that move meanwhile may be told in either state.
- * @param now milliseconds since the epoch; the end where the query names none
- * @throws TollwayError `invalid_query` for an unknown time zone and for too many pieces
+ * Sums the spending of each interval. Each interval, or part of one, is queried separately, so that a long history
+ * does not delay paid calls. A charge that changes meanwhile may be counted in either state.
+ * @param now milliseconds since the epoch; the end if the query names none
+ * @throws TollwayError `invalid_query` for an unknown time zone and for too many intervals
  */
 export async function spendOverTime(
   turns: Pick<SpendTurns, 'between'>,
@@ -50,7 +50,7 @@ export async function spendOverTime(
   }
 }
 
-/** The starts of the pieces and the end of the last one, milliseconds since the epoch. */
+/** The starts of the intervals and the end of the last one, milliseconds since the epoch. */
 function bucketEdges({ filter, bucket, timezone }: SpendOverTime, to: number): number[] {
   if (!isTimezone(timezone)) throw invalidQuery('timezone', 'is not a time zone such as Europe/Berlin')
   const windowOf = (at: number): { start: number; end: number } => {
@@ -69,7 +69,7 @@ function bucketEdges({ filter, bucket, timezone }: SpendOverTime, to: number): n
   return edges
 }
 
-/** A series for each group, the largest first, with the sum of every piece as a string. */
+/** One series for each group, the largest first, with the sum of every interval as a string. */
 function seriesOf(buckets: readonly (readonly SpendRow[])[]): Record<string, unknown>[] {
   const groups = [...new Set(buckets.flatMap((rows) => rows.map(({ group }) => group)))]
   return groups
@@ -104,7 +104,7 @@ function statesOf(rows: readonly SpendRow[]): Record<string, unknown>[] {
   })
 }
 
-/** What counts as spent or may be: released charges do not. */
+/** The sum of what was or may have been spent; released charges do not count. */
 function sumOf(rows: readonly SpendRow[]): bigint {
   return rows.reduce((sum, { state, microUsd }) => (COUNTED.has(state) ? sum + microUsd : sum), 0n)
 }

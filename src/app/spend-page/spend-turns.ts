@@ -1,37 +1,41 @@
 /**
- * Adding spending up takes the gateway's own thread, and paid calls wait for it meanwhile. So it is done in short slices, for one
- * asker after the other, with rests in between; and whoever asks the same again shortly after gets the same answer.
+ * Summing up spending runs on the gateway's own thread, and paid calls wait for it meanwhile. It is therefore done
+ * in short slices, one request at a time, with pauses in between; the same query repeated shortly after gets the
+ * same answer.
  */
 import type { SpendingStore, SpendQuery, SpendRow } from '../../io/store/contracts/spending.ts'
 
-/** What a slice may take, milliseconds; the next one is half as long when it took more. */
+/** Target duration of a slice, milliseconds; the next one is halved if it took longer. */
 const SLICE_MS = 10
-/** The rest after a slice, as a multiple of what it took: a quarter of the thread at most. */
+/** The pause after a slice as a multiple of its duration: at most a quarter of the thread is used. */
 const REST = 3
 const SHORTEST_MS = 60_000
 const FIRST_MS = 3_600_000
 const LONGEST_MS = 2_678_400_000
-/** How long an answer stands, as a multiple of what it took, and at most, milliseconds: what costs nothing is always new. */
+/**
+ * How long an answer is reused, as a multiple of its duration, and its maximum in milliseconds: a cheap answer is
+ * always fresh.
+ */
 const KEEP = 20
 const MAX_KEEP_MS = 5000
 const MAX_KEPT = 32
 
-/** Seams for tests. */
+/** Replaceable parts for tests. */
 export interface SpendTurnsOptions {
   readonly store: Pick<SpendingStore, 'spend'>
-  /** Milliseconds that only go forward; default `performance.now`. */
+  /** Monotonic clock, milliseconds; default `performance.now`. */
   readonly elapsed?: (() => number) | undefined
-  /** Lets others work for some milliseconds; default a timer. */
+  /** Pauses for some milliseconds so that other work can run; default a timer. */
   readonly rest?: ((ms: number) => Promise<void>) | undefined
 }
 
 interface Kept {
   readonly answer: Promise<object>
-  /** Until when, `undefined` while it is worked out. */
+  /** Time until which it is reused; `undefined` while it is computed. */
   until: number | undefined
 }
 
-/** See the file's head. One per gateway. */
+/** Computes spending queries one at a time. One per gateway. */
 export class SpendTurns {
   readonly #store: Pick<SpendingStore, 'spend'>
   readonly #elapsed: () => number
@@ -47,8 +51,8 @@ export class SpendTurns {
   }
 
   /**
-   * Works out an answer when its turn has come.
-   * @param question what makes two of them the same
+   * Computes an answer when its turn has come.
+   * @param question key by which equal questions are recognised
    * @throws whatever `work` throws
    */
   async take<T extends object>(question: string, work: () => Promise<T>): Promise<object> {
@@ -77,7 +81,7 @@ export class SpendTurns {
     }
   }
 
-  /** Adds up a piece of time of any length. A group and state may be told in several rows. */
+  /** Sums up a period of any length. A group and state may appear in several rows. */
   async between(query: SpendQuery & { readonly from: number; readonly to: number }): Promise<SpendRow[]> {
     const rows: SpendRow[] = []
     for (let from = query.from; from < query.to;) {

@@ -3,8 +3,8 @@ import { bytesToHex } from 'viem'
 import type { Address, Hex } from 'viem'
 
 /**
- * Anvil's published mnemonic. Everyone knows its keys: they are worth something only on a chain that lives and
- * dies with the sandbox.
+ * Anvil's published mnemonic. Its keys are public: they are usable only on a chain that exists as long as the
+ * sandbox.
  */
 export const publishedMnemonic = 'test test test test test test test test test test test junk'
 
@@ -14,15 +14,15 @@ export interface LocalAccount {
   privateKey: Hex
 }
 
-/** Who is who on the local chain. */
+/** The accounts of the local chain. */
 export interface LocalAccounts {
   /** Pays the gas of every settlement. */
   facilitator: LocalAccount
   /** Owns the token: mints, burns, pauses, blacklists. */
   tokenOwner: LocalAccount
-  /** Pays; holds tokens and no ether. */
+  /** Pays for calls; holds tokens and no ether. */
   buyer: LocalAccount
-  /** Is paid. */
+  /** Receives the payments. */
   seller: LocalAccount
 }
 

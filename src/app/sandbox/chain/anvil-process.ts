@@ -7,30 +7,30 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
 const setpriv = '/usr/bin/setpriv'
-/** How many of its last output lines a dead anvil leaves in the error. */
+/** Number of output lines quoted in the error when anvil dies. */
 const tailLines = 20
-/** After this long without an answer anvil is not going to give one (it starts in well under 100 ms). */
+/** Time after which a silent anvil is given up (it normally starts in well under 100 ms). */
 const startTimeoutMs = 20_000
-/** Anvil leaves within milliseconds of SIGTERM; past this it is killed. */
+/** Anvil exits within milliseconds of SIGTERM; after this time it is killed. */
 const stopTimeoutMs = 3_000
 
 /** A running anvil. */
 export interface AnvilProcess {
   rpcUrl: string
   pid: number
-  /** Ends the process and returns when it is gone. Safe to call twice. */
+  /** Stops the process and returns when it has exited. Safe to call twice. */
   close(): Promise<void>
 }
 
 /**
  * Starts anvil on loopback and waits until it listens.
  *
- * Its life is bound to ours: on Linux the kernel kills it when we die (even by SIGKILL); elsewhere it is killed
- * when this process exits in an orderly way.
+ * It does not outlive this process: on Linux the kernel kills it when this process dies (even by SIGKILL);
+ * elsewhere it is killed when this process exits normally.
  *
  * @param args - Arguments besides host and port.
  * @param port - TCP port, 0 for a free one (chosen by anvil itself, so no one can take it in between).
- * @throws {Error} When anvil leaves, or says nothing for 20 s, before it listens: with its last output lines.
+ * @throws {Error} When anvil exits, or prints nothing for 20 s, before it listens. Includes its last output lines.
  */
 export async function startAnvil(
   path: string,
@@ -41,7 +41,8 @@ export async function startAnvil(
   const command = [path, '--host', '127.0.0.1', '--port', String(port), ...args]
   if (existsSync(setpriv)) command.unshift(setpriv, '--pdeathsig', 'SIGKILL')
   const [file = path, ...rest] = command
-  // Anvil reads foundry.toml and .env from where it runs; a project's own must not change the sandbox.
+  // Anvil reads foundry.toml and .env from its working directory; a project's own files must not change the
+  // sandbox.
   const child = spawn(file, rest, { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'pipe'] })
   const exited = new Promise<void>((resolve) => {
     child.once('close', () => resolve())

@@ -16,9 +16,9 @@ import {
   uptoSpenderRuntime,
 } from './token-artifact.ts'
 
-/** Multicall3's address on every chain; the official facilitator looks for it there. */
+/** Multicall3's address on every chain; the official facilitator expects it there. */
 const multicallAddress = '0xcA11bde05977b3631167028862bE2a173976CA11'
-/** What the buyer starts with: 1,000 USDC. */
+/** The buyer's initial balance: 1,000 USDC. */
 const buyerFunds = 1_000_000_000n
 
 const decimals = 6
@@ -31,7 +31,7 @@ const networks: ReadonlyMap<number, { v1Network: string; address: Address; name:
 
 /** How to start the local chain. */
 export interface StartChainOptions {
-  /** 84532 (Base Sepolia, the default) or 8453 (Base): the networks whose USDC the sandbox can stand in for. */
+  /** 84532 (Base Sepolia, the default) or 8453 (Base): the networks whose USDC the sandbox can imitate. */
   chainId?: number | undefined
   /** Seconds between blocks; 0 (the default) mines every transaction at once. */
   blockTimeSeconds?: number | undefined
@@ -64,7 +64,7 @@ export interface LocalTransfer {
   blockNumber: bigint
 }
 
-/** A chain on this machine, with a token that is paid with. */
+/** A chain on this machine, with a token for payments. */
 export interface LocalChain {
   rpcUrl: string
   chainId: number
@@ -90,7 +90,7 @@ export interface LocalChain {
  * sellers accept it), a multicall contract, and Permit2 with x402's two spenders (our own too). The buyer gets 1,000 USDC and no ether.
  *
  * @throws {SandboxPartsMissingError} When anvil is not installed.
- * @throws {Error} When the chain id is not one of the two, or anvil leaves at start.
+ * @throws {Error} When the chain id is not one of the two, or anvil exits at start.
  */
 export async function startChain(options: StartChainOptions = {}): Promise<LocalChain> {
   const { chainId = 84532, blockTimeSeconds = 0 } = options
@@ -148,9 +148,9 @@ async function furnish(parts: {
     }),
   )
   await levers.mint(accounts.buyer.address, buyerFunds)
-  // No ether: the buyer only ever signs. A payment that needed gas would show here.
+  // No ether: the buyer only signs. A payment that needed gas would fail here.
   await client.setBalance({ address: accounts.buyer.address, value: 0n })
-  // Only now, so that the setup above need not wait for blocks.
+  // Set only now, so that the setup above does not wait for blocks.
   if (blockTimeSeconds > 0) {
     await client.setAutomine(false)
     await client.setIntervalMining({ interval: blockTimeSeconds })

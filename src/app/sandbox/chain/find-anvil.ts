@@ -4,16 +4,16 @@ import { delimiter, join, resolve } from 'node:path'
 import { anvilPackage, installAdvice, SandboxPartsMissingError } from '../shared/optional-parts.ts'
 import type { Machine } from '../shared/optional-parts.ts'
 
-/** Where to look for anvil. Everything defaults to this process's own surroundings. */
+/** Where to look for anvil. The defaults come from this process. */
 export interface FindAnvilOptions {
-  /** A path the user named, by option; wins over everything else. */
+  /** A path named by the user as an option; takes precedence over everything else. */
   anvilPath?: string | undefined
   /** Environment to read `TOLLWAY_ANVIL` and `PATH` from. */
   env?: Readonly<Record<string, string | undefined>> | undefined
   /** Directory whose `node_modules` are searched before our own. */
   cwd?: string | undefined
   machine?: Machine | undefined
-  /** Modules from whose point of view the npm package is resolved after `cwd`. Defaults to this one. */
+  /** Modules from which the npm package is resolved after `cwd`. Defaults to this one. */
   ownModule?: string | undefined
 }
 
@@ -63,7 +63,7 @@ function fromPackage(
       const path = createRequire(viewpoint).resolve(`${name}/bin/${binary}`)
       if (isExecutableFile(path)) return path
     } catch {
-      // Not installed as seen from here; the next viewpoint may see it.
+      // Not found from this location; the next one may find it.
     }
   }
   return undefined

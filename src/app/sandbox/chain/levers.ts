@@ -12,17 +12,17 @@ import type {
 } from 'viem'
 import { tokenAbi } from './token-artifact.ts'
 
-/** Receipts and blocks are asked for this often (ms); viem's own 4 s is meant for real networks. */
+/** Polling interval for receipts and blocks, ms; viem's own 4 s is meant for real networks. */
 const pollingInterval = 25
 
-/** What makes payments fail on purpose. Each returns once its effect is on the chain. Amounts are atomic units. */
+/** Ways to make payments fail on purpose. Each returns once its effect is on the chain. Amounts are atomic units. */
 export interface ChainLevers {
   pause(paused: boolean): Promise<void>
   blacklist(account: Address, blacklisted: boolean): Promise<void>
   mint(to: Address, amount: bigint): Promise<void>
   burnFrom(from: Address, amount: bigint): Promise<void>
   mine(blocks: number): Promise<void>
-  /** Moves the chain's clock on and mines three blocks, so that the finalized block has the new time too. */
+  /** Advances the chain's clock and mines three blocks, so that the finalized block has the new time too. */
   increaseTime(seconds: number): Promise<void>
 }
 

@@ -1,14 +1,14 @@
-/** The sandbox's model in the form of OpenAI's chat completions and completions. */
+/** The sandbox's model in the format of OpenAI's chat completions and completions. */
 import type { ToolCall, Turn } from './model-turn.ts'
 
-/** What every object of an answer says. */
+/** Fields common to every object of an answer. */
 interface Head {
   readonly model: string
   /** Unix seconds. */
   readonly created: number
 }
 
-/** A whole `chat.completion`. */
+/** A complete `chat.completion`. */
 export function chatReply(head: Head, turn: Turn): object {
   const tools = turn.calls.length > 0 ? { tool_calls: turn.calls.map(toolCall) } : {}
   const content = turn.calls.length > 0 ? null : turn.spoken.pieces.join('')
@@ -37,7 +37,7 @@ export function chatChunks(head: Head, turn: Turn, includeUsage: boolean): objec
   return withUsage(start(head, turn, 'chatcmpl', 'chat.completion.chunk'), body, turn, includeUsage)
 }
 
-/** A whole `text_completion`. */
+/** A complete `text_completion`. */
 export function completionReply(head: Head, turn: Turn): object {
   return {
     ...start(head, turn, 'cmpl', 'text_completion'),
@@ -59,7 +59,7 @@ function toolCall({ id, name, arguments: json }: ToolCall): object {
   return { id, type: 'function', function: { name, arguments: json } }
 }
 
-/** As OpenAI streams one: the name first, then its arguments bit by bit. */
+/** Tool call deltas as OpenAI streams them: the name first, then the arguments piece by piece. */
 function toolDeltas({ id, name, arguments: json }: ToolCall, index: number): object[] {
   const delta = (call: object): object => choices({ delta: { tool_calls: [{ index, ...call }] } })
   const pieces = json.match(/.{1,8}/gsu) ?? []

@@ -1,7 +1,7 @@
-/** The sandbox's model in the form of Anthropic's messages. */
+/** The sandbox's model in the format of Anthropic's Messages API. */
 import type { ModelEvent, ToolCall, Turn } from './model-turn.ts'
 
-/** A whole `message`. */
+/** A complete `message`. */
 export function messagesReply(model: string, turn: Turn): object {
   const text = { type: 'text', text: turn.spoken.pieces.join('') }
   const content = turn.calls.length > 0 ? turn.calls.map((call) => toolUse(call, parsed(call))) : [text]
@@ -13,7 +13,7 @@ export function messagesReply(model: string, turn: Turn): object {
   }
 }
 
-/** The events of a streamed message; each carries its `type`, which is the name of the event too. */
+/** The events of a streamed message; each carries its `type`, which is also the event's name. */
 export function messagesEvents(model: string, turn: Turn): ModelEvent[] {
   const message = {
     ...start(model, turn),

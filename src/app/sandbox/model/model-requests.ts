@@ -1,4 +1,4 @@
-/** The requests the sandbox's model understands, and what each of them asks. */
+/** The requests that the sandbox's model understands, and the question in each of them. */
 import { z } from 'zod'
 import type { Conversation } from './model-turn.ts'
 
@@ -88,7 +88,7 @@ export const MessagesRequest = z.looseObject({
   tool_choice: z.looseObject({ type: z.string(), name: z.string().optional() }).nullish(),
 })
 
-/** What a chat completion is asked. */
+/** The conversation in a chat completion request. */
 export function ofChat(request: z.output<typeof ChatRequest>): Conversation {
   const lines = request.messages.map(({ role, content }) => ({ role, text: content ?? '' }))
   const format = request.response_format
@@ -102,14 +102,14 @@ export function ofChat(request: z.output<typeof ChatRequest>): Conversation {
   }
 }
 
-/** What a completion is asked. */
+/** The conversation in a completion request. */
 export function ofCompletion(request: z.output<typeof CompletionRequest>): Conversation {
   const plain = { results: [], tools: [], choice: 'none' as const }
   const { model, prompt, max_tokens } = request
   return { ...plain, model, text: prompt, question: prompt, maxTokens: max_tokens ?? undefined }
 }
 
-/** What a response is asked. */
+/** The conversation in a Responses request. */
 export function ofResponses(request: z.output<typeof ResponsesRequest>): Conversation {
   const lines = request.input.map((item) => {
     const { type, role, content, output } = item as z.output<typeof ResponsesItem>
@@ -129,7 +129,7 @@ export function ofResponses(request: z.output<typeof ResponsesRequest>): Convers
   }
 }
 
-/** What a message is asked. */
+/** The conversation in a Messages request. */
 export function ofMessages(request: z.output<typeof MessagesRequest>): Conversation {
   const lines = request.messages.flatMap(({ role, content }) =>
     content.map((block) => {
@@ -154,7 +154,7 @@ export function ofMessages(request: z.output<typeof MessagesRequest>): Conversat
   }
 }
 
-/** Who said what, and of that what the model has not answered yet. */
+/** The part of a conversation that the model has not answered yet. */
 function sinceLastAnswer(
   lines: readonly { readonly role: string; readonly text: string }[],
 ): Pick<Conversation, 'text' | 'question' | 'results'> {

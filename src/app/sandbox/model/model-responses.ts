@@ -1,4 +1,4 @@
-/** The sandbox's model in the form of OpenAI's Responses. */
+/** The sandbox's model in the format of OpenAI's Responses API. */
 import type { ModelEvent, ToolCall, Turn } from './model-turn.ts'
 
 interface Head {
@@ -7,7 +7,7 @@ interface Head {
   readonly created: number
 }
 
-/** A whole `response`. */
+/** A complete `response`. */
 export function responsesReply(head: Head, turn: Turn): object {
   const cut = turn.spoken.finishReason === 'length'
   return {
@@ -25,7 +25,7 @@ export function responsesReply(head: Head, turn: Turn): object {
   }
 }
 
-/** The events of a streamed response; each carries its `type`, which is the name of the event too. */
+/** The events of a streamed response; each carries its `type`, which is also the event's name. */
 export function responsesEvents(head: Head, turn: Turn): ModelEvent[] {
   const begun = { ...start(head, turn), status: 'in_progress', output: [] }
   const body =

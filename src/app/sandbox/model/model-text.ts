@@ -1,16 +1,16 @@
-/** What the model says, cut into the pieces it is streamed in. */
+/** The model's text, cut into the pieces in which it is streamed. */
 export interface Spoken {
-  /** One piece per token; joined they are the answer. */
+  /** One piece per token; joined they form the answer. */
   pieces: string[]
   /** `length` when the client's token limit cut it short. */
   finishReason: 'stop' | 'length'
 }
 
-/** The longest part of a question that is quoted back. */
+/** Most words of a question that are quoted back. */
 const quotedWords = 24
 
 /**
- * Makes up the answer to a question: always the same for the same question.
+ * Generates the answer to a question: always the same for the same question.
  *
  * @param maxTokens - The client's limit; a token is a word here.
  */

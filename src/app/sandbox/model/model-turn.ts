@@ -1,19 +1,19 @@
-/** What the sandbox's model says next, whatever API it is asked by. */
+/** Decides what the sandbox's model answers, independent of the API. */
 import { createHash } from 'node:crypto'
 import { compose, type Spoken } from './model-text.ts'
 
-/** What the model is asked, without the form of any API. */
+/** A conversation in a form independent of any API. */
 export interface Conversation {
   readonly model: string
-  /** Everything the client sent as text: what tokens and ids are made from. */
+  /** Everything the client sent as text: the basis of token counts and ids. */
   readonly text: string
-  /** What the user said since the model last spoke. */
+  /** The user's text since the model's last turn. */
   readonly question: string
-  /** What tools answered since the model last spoke. */
+  /** The tools' results since the model's last turn. */
   readonly results: readonly string[]
   /** Names of the tools the model may call. */
   readonly tools: readonly string[]
-  /** A name: that one, or none at all. */
+  /** A name means: this tool or none. */
   readonly choice: 'auto' | 'none' | 'required' | { readonly name: string }
   /** A word is a token here. */
   readonly maxTokens?: number | undefined
@@ -21,7 +21,7 @@ export interface Conversation {
   readonly schema?: unknown
 }
 
-/** A call of a tool. */
+/** A tool call. */
 export interface ToolCall {
   readonly id: string
   readonly name: string
@@ -29,10 +29,10 @@ export interface ToolCall {
   readonly arguments: string
 }
 
-/** What the model says. */
+/** The model's turn. */
 export interface Turn {
   readonly spoken: Spoken
-  /** Nothing is spoken beside calls. */
+  /** If there are calls, the turn has no text. */
   readonly calls: readonly ToolCall[]
   /** 24 hex digits, the same for the same conversation. */
   readonly id: string
@@ -46,10 +46,10 @@ export interface ModelEvent {
   readonly [field: string]: unknown
 }
 
-/** `Call get_weather with {"city":"Oslo"}`: how a question has the model call a tool. */
+/** `Call get_weather with {"city":"Oslo"}`: how a question makes the model call a tool. */
 const WISH = /\bcall ([A-Za-z_][\w-]*)(?: with (\{[^{}]*\}))?/gi
 
-/** Always the same for the same conversation. */
+/** Generates a turn: always the same for the same conversation. */
 export function takeTurn(conversation: Conversation): Turn {
   const { model, text, question, results, schema, maxTokens } = conversation
   const id = createHash('sha256')
@@ -84,7 +84,7 @@ function inPieces(text: string): string[] {
   return text.match(/.{1,8}/gsu) ?? []
 }
 
-/** The plainest value a schema allows. */
+/** The simplest value that a schema allows. */
 function sampleOf(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return {}
   const { type, properties, items, enum: choices }: Readonly<Record<string, unknown>> = { ...schema }

@@ -17,14 +17,14 @@ import {
 import { responsesEvents, responsesReply } from './model-responses.ts'
 import { takeTurn, type ModelEvent } from './model-turn.ts'
 
-/** The models the sandbox's sellers offer. They all answer alike. */
+/** The models that the sandbox's sellers offer. They all answer the same way. */
 export const sandboxModels: readonly string[] = ['sandbox-small', 'sandbox-large']
 
-/** One thing that goes wrong, once, at the model's next answer. */
+/** One fault that occurs once, at the model's next answer. */
 export type ModelFault =
   /** Answers with this status and an OpenAI-shaped error. */
   | { status: number }
-  /** Cuts the connection after so many chunks of a stream. */
+  /** Cuts the connection after this many chunks of a stream. */
   | { cutAfterChunks: number }
 
 /** How the model answers. */
@@ -39,7 +39,10 @@ export interface ModelOptions {
   faults?: ModelFault[] | undefined
 }
 
-/** A model of OpenAI's and Anthropic's forms as Express handlers. Each expects the raw request body as a Buffer in `request.body`. */
+/**
+ * A model with OpenAI's and Anthropic's APIs as Express handlers. Each expects the raw request body as a Buffer in
+ * `request.body`.
+ */
 export interface Model {
   chatCompletions: RequestHandler
   completions: RequestHandler
@@ -50,7 +53,7 @@ export interface Model {
 }
 
 /**
- * Builds the model. Same request, same clock: same answer, ids included.
+ * Builds the model. The same request at the same clock time gives the same answer, including ids.
  */
 export function createModel(options: ModelOptions = {}): Model {
   const clock = options.clock ?? Date
@@ -83,7 +86,7 @@ export function createModel(options: ModelOptions = {}): Model {
       }
       await options.beforeChunk?.(index)
       await pause(options.chunkDelayMs ?? 0, response)
-      // The reader has gone: a real model would stop generating too.
+      // The reader has left: a real model would stop generating too.
       if (response.destroyed) return
       response.write(event)
     }
@@ -166,7 +169,7 @@ function namedEvents(events: readonly ModelEvent[]): string[] {
   return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
 }
 
-/** Eight numbers in [-1, 1), exact in 32 bits, fixed by the text. */
+/** Eight numbers in [-1, 1), exact in 32 bits, determined by the text. */
 function embed(text: string): number[] {
   return [...createHash('sha256').update(text).digest().subarray(0, 8)].map((byte) => byte / 128 - 1)
 }
@@ -184,7 +187,7 @@ function refuse(response: Response, status: number, message: string, type: strin
   response.status(status).json({ error: { message, type, param: null, code: null } })
 }
 
-/** Waits, but not for a reader that has left. */
+/** Pauses, but stops when the reader leaves. */
 async function pause(ms: number, response: Response): Promise<void> {
   if (ms <= 0 || response.destroyed) return
   await new Promise<void>((resolve) => {

@@ -6,13 +6,13 @@ import type { OptionalParts } from '../shared/optional-parts.ts'
 /** How to start a seller. */
 export interface SellerOptions extends ModelOptions {
   facilitatorUrl: string
-  /** Address that is paid. */
+  /** Address that receives the payments. */
   payTo: string
   /** CAIP-2, e.g. `eip155:84532`. */
   network: `eip155:${number}`
   /** Price of a call, e.g. `$0.001` (the default). */
   priceUsd?: string | undefined
-  /** How long a signature must be good for, in seconds: what the offer asks. Default 60. */
+  /** Required validity of a signature, in seconds, as stated in the offer. Default 60. */
   maxTimeoutSeconds?: number | undefined
   /** How long the seller waits for the facilitator, in ms. Default 10,000. */
   facilitatorTimeoutMs?: number | undefined
@@ -20,14 +20,14 @@ export interface SellerOptions extends ModelOptions {
   port?: number | undefined
 }
 
-/** A price that can be changed while a seller runs. */
+/** A price that can be changed while the seller runs. */
 export interface Price {
   usd: string
 }
 
 /**
- * The official x402 v2 resource server, selling the model's three paths under `/v1` by `exact` on EVM, and ready:
- * it has asked the facilitator what it supports.
+ * The official x402 v2 resource server, selling the model's three paths under `/v1` by `exact` on EVM. It is
+ * ready: it has already queried what the facilitator supports.
  *
  * @throws {Error} When the facilitator cannot be reached or does not support the network.
  */

@@ -5,26 +5,26 @@ import { loadOptionalParts } from '../shared/optional-parts.ts'
 import type { SeenRequest } from './request-log.ts'
 import { createSellerApp, mountModel, openSeller, paidPaths, type LocalSeller } from './seller-app.ts'
 
-/** How to start {@link startPermit2Seller}. */
+/** Options of {@link startPermit2Seller}. */
 export interface Permit2SellerOptions extends SellerOptions {
-  /** The token that is paid with. */
+  /** The token used for payment. */
   readonly token: { readonly address: string; readonly name: string; readonly version: string }
 }
 
-/** A seller on the official middleware that is paid by Permit2, each way under a path of its own. */
+/** A seller on the official middleware that is paid by Permit2, with a separate path for each payment method. */
 export interface Permit2Seller extends LocalSeller {
-  /** API bases by the way to pay. */
+  /** API bases by payment method. */
   readonly apiBases: {
     /** `exact`; the buyer must have approved Permit2. 1000 units. */
     readonly plain: string
-    /** `exact`; the allowance may come along (EIP-2612). 1000 units. */
+    /** `exact`; the allowance may be sent with the payment (EIP-2612). 1000 units. */
     readonly sponsored: string
-    /** `upto` 10,000 units; the allowance may come along. */
+    /** `upto` 10,000 units; the allowance may be sent with the payment. */
     readonly upto: string
     /** `upto` 900, `exact` by Permit2 1500, `exact` by EIP-3009 1200 units, in this order. */
     readonly several: string
   }
-  /** What `upto` takes from now on: `"120"`, `"50%"`, `"0"`. */
+  /** Sets what `upto` charges from now on: `"120"`, `"50%"`, `"0"`. */
   setCharge(amount: string): void
 }
 

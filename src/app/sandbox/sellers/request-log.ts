@@ -2,10 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import express from 'express'
 import type { RequestHandler } from 'express'
 
-/** Which generation of x402 payment a request carried. */
+/** The x402 version of the payment in a request. */
 export type PaymentGeneration = 'v1' | 'v2' | 'none'
 
-/** One request a seller saw. */
+/** One request that a seller received. */
 export interface SeenRequest {
   method: string
   /** Path and query, as sent. */
@@ -19,10 +19,10 @@ export interface SeenRequest {
 const keptRequests = 1_000
 
 /**
- * Reads every request's body as bytes and writes the request down, before anything answers it.
+ * Reads every request's body as bytes and records the request before it is answered.
  *
  * @param log - Receives the requests, oldest first; the last 1,000 are kept.
- * @returns Handlers to mount first. `request.body` is a Buffer behind them, whatever the content type.
+ * @returns Handlers to mount first. `request.body` is a Buffer after them, whatever the content type.
  */
 export function recordRequests(log: SeenRequest[]): RequestHandler[] {
   return [

@@ -9,16 +9,16 @@ import type { SeenRequest } from './request-log.ts'
 export interface LocalSeller {
   /** Origin, without a trailing slash. */
   url: string
-  /** What an OpenAI client is pointed at: `url` + `/v1`. */
+  /** The API base for an OpenAI client: `url` + `/v1`. */
   apiBase: string
-  /** Requests seen, oldest first. */
+  /** Requests received, oldest first. */
   log: SeenRequest[]
-  /** Asks another price from now on, e.g. `$0.002`. */
+  /** Changes the price from now on, e.g. to `$0.002`. */
   setPrice(usd: string): void
   close(): Promise<void>
 }
 
-/** The paths that cost money, below a seller's API base. */
+/** The paid paths, below a seller's API base. */
 export const paidPaths = [
   '/chat/completions',
   '/completions',
@@ -28,7 +28,7 @@ export const paidPaths = [
 ] as const
 
 /**
- * An Express app that writes every request down and serves `GET /v1/models` for nothing.
+ * An Express app that records every request and serves `GET /v1/models` free of charge.
  *
  * @param log - Receives every request.
  */
@@ -41,7 +41,7 @@ export function createSellerApp(model: Model, log: SeenRequest[]): Express {
 }
 
 /**
- * Puts the model behind a guard.
+ * Mounts the model behind a guard.
  *
  * @param base - Path before `/chat/completions` and the others, e.g. `/v1`.
  * @param guard - Handlers that let a request pass once it may be answered.
@@ -55,9 +55,9 @@ export function mountModel(app: Express, base: string, model: Model, guard: Requ
 }
 
 /**
- * Opens a finished app to customers.
+ * Starts to serve a finished app.
  *
- * @param log - Where the app writes the requests down.
+ * @param log - The log in which the app records the requests.
  * @param setPrice - What the seller's `setPrice` does.
  */
 export async function openSeller(
@@ -71,7 +71,7 @@ export async function openSeller(
   return { url: server.url, apiBase: `${server.url}/v1`, log, setPrice, close: () => server.close() }
 }
 
-/** The last handler of a seller's app: an OpenAI-shaped 500, or a cut connection when the answer has begun. */
+/** The last handler of a seller's app: an OpenAI-shaped 500, or a cut connection if the answer has begun. */
 const answerErrors: ErrorRequestHandler = (error: unknown, _request, response, next) => {
   void next
   if (response.headersSent) {

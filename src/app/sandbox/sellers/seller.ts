@@ -7,19 +7,19 @@ import { loadOptionalParts } from '../shared/optional-parts.ts'
 import type { SeenRequest } from './request-log.ts'
 
 /**
- * What `GET /free/v1/files/x/content` serves: every byte value, four times over, so that any text decoding on
- * the way would show.
+ * What `GET /free/v1/files/x/content` serves: every byte value, four times over, so that any text decoding on the
+ * way would be noticed.
  */
 export const binaryContent: Buffer<ArrayBuffer> = Buffer.from(
   Array.from({ length: 1024 }, (_, index) => index % 256),
 )
 
 /**
- * Starts a seller on the official Express middleware (x402 v2): verify, answer, settle. That middleware holds
- * every answer back, streams included, until it is settled.
+ * Starts a seller on the official Express middleware (x402 v2): verify, answer, settle. That middleware holds back
+ * every answer, including streams, until the payment is settled.
  *
- * Besides the paid paths under `/v1` it serves the model for nothing under `/free/v1`, echoes
- * `POST /free/v1/files` byte for byte and serves a binary file at `GET /free/v1/files/x/content`.
+ * Besides the paid paths under `/v1` it serves the model free of charge under `/free/v1`, echoes `POST
+ * /free/v1/files` byte for byte and serves a binary file at `GET /free/v1/files/x/content`.
  *
  * @throws {SandboxPartsMissingError} When the official packages are not installed.
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.
@@ -44,7 +44,8 @@ export async function startSeller(options: SellerOptions): Promise<LocalSeller> 
     response.end(binaryContent)
   })
 
-  // Already initialised above, so that the first customer need not wait and a dead facilitator shows at start.
+  // Already initialised above, so that the first customer does not wait and an unreachable facilitator is reported
+  // at start.
   app.use(parts.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
   mountModel(app, '/v1', model)
   return openSeller(app, log, options.port, (usd) => {

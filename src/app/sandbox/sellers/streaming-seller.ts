@@ -10,9 +10,9 @@ import type { OptionalParts } from '../shared/optional-parts.ts'
 import type { SeenRequest } from './request-log.ts'
 
 /**
- * Starts a seller that streams token by token: the official server verifies and settles *before* the model
- * starts, so the first token can leave at once, behind 200 and PAYMENT-RESPONSE. The price of that order: an
- * answer that fails afterwards has been paid for.
+ * Starts a seller that streams token by token: the official server verifies and settles *before* the model starts,
+ * so the first token can be sent at once, after 200 and PAYMENT-RESPONSE. The drawback of that order: an answer
+ * that fails afterwards has already been paid for.
  *
  * @throws {SandboxPartsMissingError} When the official packages are not installed.
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.

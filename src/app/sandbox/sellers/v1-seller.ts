@@ -11,7 +11,7 @@ import type { LocalToken } from '../chain/chain.ts'
 export interface V1SellerOptions extends Omit<SellerOptions, 'network'> {
   /** v1's name of the network, e.g. `base-sepolia`. */
   network: string
-  /** The token it wants: v1 offers spell it out. */
+  /** The token it accepts: v1 offers state it in full. */
   token: LocalToken
 }
 

@@ -6,7 +6,7 @@ import type { RequestListener } from 'node:http'
 export interface LoopbackServer {
   /** `http://127.0.0.1:<port>`, without a trailing slash. */
   url: string
-  /** Stops listening and cuts every open connection, also one that is in the middle of an answer. */
+  /** Stops listening and cuts every open connection, even in the middle of an answer. */
   close(): Promise<void>
 }
 
@@ -14,7 +14,7 @@ export interface LoopbackServer {
  * Serves HTTP on 127.0.0.1.
  *
  * @param port - 0 takes a free one.
- * @throws {Error} When the port cannot be had, with the advice to use another.
+ * @throws {Error} When the port cannot be used, with the advice to use another.
  */
 export async function serveOnLoopback(listener: RequestListener, port = 0): Promise<LoopbackServer> {
   const server = createServer(listener)

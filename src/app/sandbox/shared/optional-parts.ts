@@ -9,11 +9,11 @@ const x402Version = '2.27.0'
 const anvilVersion = '1.7.1'
 const foundryGuide = 'https://getfoundry.sh'
 
-// Foundry's own names for what Node calls process.platform and process.arch.
+// Foundry's names for Node's process.platform and process.arch.
 const anvilSystems: Record<string, string> = { linux: 'linux', darwin: 'darwin', win32: 'win32' }
 const anvilMachines: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
 
-/** What a machine is, in Node's words (`process.platform`, `process.arch`). */
+/** A machine's platform and architecture as Node reports them (`process.platform`, `process.arch`). */
 export interface Machine {
   platform: string
   arch: string
@@ -37,8 +37,8 @@ export function anvilPackage(machine: Machine): string | undefined {
 }
 
 /**
- * The one command that installs every optional part of the sandbox on this machine. Every message and every
- * page that tells a user how to get the sandbox going takes it from here.
+ * The one command that installs every optional part of the sandbox on this machine. Every message and page with
+ * setup instructions for the sandbox takes the command from here.
  */
 export function installCommand(machine: Machine = process): string {
   const anvil = anvilPackage(machine)
@@ -86,17 +86,18 @@ const LoadedParts = z.custom<OptionalParts>(
   (value) => value instanceof Object && Object.keys(specifiers).every((part) => part in value),
 )
 
-/** Loads all parts from one place; rejects with a module-not-found error when one is not there. */
+/** Loads all parts from one place; rejects with a module-not-found error if one is missing. */
 type PartsLoader = () => Promise<OptionalParts>
 
 /**
  * Loads the official x402 packages, which are optional peers: a gateway that only pays never needs them.
  *
- * All of them come from one place: beside Tollway, or else from the working directory (Tollway may be installed
- * globally or by npx while the parts are the project's own). Mixing two copies would mix their classes.
+ * All of them are loaded from one place: Tollway's own installation, or else the working directory (Tollway may be
+ * installed globally or run by npx while the project has its own parts). Mixing two copies would mix their
+ * classes.
  *
  * @param places - Where to look, in order. For tests.
- * @throws {SandboxPartsMissingError} With the install command when no place holds them all.
+ * @throws {SandboxPartsMissingError} With the install command if no place has all of them.
  */
 export async function loadOptionalParts(
   places: readonly PartsLoader[] = [besideUs, () => partsFrom(process.cwd())],
@@ -106,7 +107,7 @@ export async function loadOptionalParts(
     try {
       return await load()
     } catch (error) {
-      // A part that is there and broken is another matter than one that is not there.
+      // A broken part is a different error from a missing one.
       if (!isNotInstalled(error)) throw error
       misses.push(error)
     }
@@ -118,7 +119,7 @@ export async function loadOptionalParts(
   )
 }
 
-/** Loads the parts that a directory's `node_modules` hold. */
+/** Loads the parts from a directory's `node_modules`. */
 export async function partsFrom(dir: string): Promise<OptionalParts> {
   const { resolve } = createRequire(join(dir, 'package.json'))
   const loaded = await Promise.all(

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The spend page: what the address asks for, loaded, shown and kept up to date. */
+/** The spend page: loads and shows what the address asks for, and keeps it up to date. */
 import { showBudgets } from './budgets.ts'
 import { ChargeTable } from './charges.ts'
 import { SpendChart } from './chart.ts'
@@ -18,7 +18,7 @@ const records = new RecordView()
 const table = new ChargeTable(complain)
 const form = new FilterForm(go)
 let view = readView(location.search)
-/** Answers of views that were left meanwhile are not shown. */
+/** Counts views: responses for a view that was left are not shown. */
 let turn = 0
 
 function go(next: View): void {
@@ -53,7 +53,7 @@ async function showView(next: View, announce: boolean): Promise<void> {
   }
 }
 
-/** What does not depend on the filters. */
+/** Loads the data that does not depend on the filters. */
 async function loadState(): Promise<void> {
   const [{ budgets }, funds] = await Promise.all([load('/api/budgets'), load('/api/funds')])
   showBudgets(budgets)

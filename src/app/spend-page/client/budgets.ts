@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Budgets as bars: what is spent, held and uncertain, of what may be. */
+/** Budgets as bars: how much of the limit is spent, held and uncertain. */
 import type { Budget } from './data.ts'
 import { find, make } from './dom.ts'
 import { host, share, shortUsd, units } from './format.ts'
@@ -65,7 +65,7 @@ function marks(budget: Budget, level: string, taken: number): HTMLElement[] {
   ]
 }
 
-/** The numbers are next to it as text. */
+/** The bar of a budget; its numbers are next to it as text. */
 function bar(budget: Budget): HTMLElement {
   const limit = amount(budget, 'limit')
   const soft = softOf(budget)

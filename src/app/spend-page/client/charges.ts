@@ -1,17 +1,17 @@
 /// <reference lib="dom" />
-/** The table of charges: pages from the ledger, and each change as it comes. */
+/** The table of charges: pages from the ledger, and live changes. */
 import { load, type ChargeView } from './data.ts'
 import { find, make, say, type Content } from './dom.ts'
 import { count, host, longTime, shorten, shortTime, usd } from './format.ts'
 
 const PAGE = 50
 
-/** Rows that are shown; the oldest ones go. */
+/** Maximum number of rows; the oldest ones are removed. */
 const MAX_ROWS = 1000
-/** Changes within this time are laid out together, milliseconds; longer where laying out takes long. */
+/** Changes within this time are rendered together, milliseconds; longer if rendering takes long. */
 const TOGETHER_MS = 100
 
-/** The table. It keeps its rows by charge, so that a change moves nothing else. */
+/** The table. It keeps its rows by charge, so that a change moves no other row. */
 export class ChargeTable {
   readonly #body = find('charge-rows', HTMLElement)
   readonly #more = find('more', HTMLButtonElement)
@@ -19,9 +19,9 @@ export class ChargeTable {
   #query = new URLSearchParams()
   #next: string | null = null
   #filtered = false
-  /** Rows went because there were too many: older pages would not follow the last one. */
+  /** Rows were removed because there were too many: older pages would not follow the last row. */
   #cut = false
-  /** Changes since the rows were drawn, by charge: only the latest state is shown. */
+  /** Changes since the last rendering, by charge: only the latest state is shown. */
   readonly #changes = new Map<string, ChargeView>()
   #laying: ReturnType<typeof setTimeout> | undefined
   #pause = TOGETHER_MS
@@ -39,7 +39,7 @@ export class ChargeTable {
       query.toString().replace(/from=[^&]*/, '') === this.#query.toString().replace(/from=[^&]*/, '')
     this.#query = query
     this.#filtered = filtered
-    // Older pages that were asked for stay open when the same view is loaded again; rows that stay keep their place and focus.
+    // Older pages stay open when the same view is reloaded; rows that remain keep their position and focus.
     if (!same || this.#rows.size <= PAGE) {
       this.#next = next
       this.#cut = false
@@ -50,7 +50,7 @@ export class ChargeTable {
     this.#lay()
   }
 
-  /** Takes in a change: the row is new, changed, or not one of this view any more. */
+  /** Applies a change: the row is new, changed, or no longer part of this view. */
   change(charge: ChargeView): void {
     this.#changes.delete(charge.charge)
     this.#changes.set(charge.charge, charge)
@@ -82,7 +82,7 @@ export class ChargeTable {
     for (const charge of charges) this.#put(charge, false)
     this.#lay()
     const [first] = charges
-    // Where reading goes on: the button may be gone.
+    // Keyboard focus moves to the first new row, because the button may be gone.
     if (first) this.#rows.get(first.charge)?.node.querySelector('a')?.focus()
   }
 
@@ -100,13 +100,13 @@ export class ChargeTable {
 
   #put(charge: ChargeView, live: boolean): void {
     const known = this.#rows.get(charge.charge)
-    // What a list says may be older than what an event said since it was asked for.
+    // A list may be older than an event that arrived since the list was requested.
     if (known && known.charge.updated > charge.updated) return
     if (known?.charge.updated === charge.updated && known.charge.state === charge.state) return
     const node = rowOf(charge)
     if (live) node.classList.add('changed')
     if (known?.node.contains(document.activeElement)) {
-      // The reader stays where they are.
+      // The focus stays in the row.
       known.node.replaceWith(node)
       focusLast(node)
     }
@@ -153,12 +153,12 @@ export function stateNode({ state, proof, reason }: ChargeView): HTMLElement {
   )
 }
 
-/** What a charge cost, in USD where it has such a value. */
+/** The cost of a charge, in USD if it has a USD value. */
 export function amountText({ usd: value, amount, charged, asset }: ChargeView): string {
   return value === null ? `${charged ?? amount} ${asset}` : usd(value)
 }
 
-/** What it means that no transaction is known. */
+/** What a missing transaction means, by state of the charge. */
 const NO_TRANSACTION: Readonly<Record<ChargeView['state'], string>> = {
   held: 'none yet',
   authorized: 'none yet',
@@ -167,7 +167,7 @@ const NO_TRANSACTION: Readonly<Record<ChargeView['state'], string>> = {
   released: 'none',
 }
 
-/** A transaction's hash, with the page of the explorer that shows it. */
+/** A transaction's hash, with a link to the explorer that shows it. */
 export function transactionNode(charge: ChargeView, whole = false): Content {
   const { transaction, transaction_url: url } = charge
   if (transaction === null) return make('span', { class: 'none' }, NO_TRANSACTION[charge.state])

@@ -1,16 +1,16 @@
 /// <reference lib="dom" />
-/** Spending over time: stacked bars on a canvas, a legend with exact sums, and the same as a table. */
+/** Spending over time: stacked bars on a canvas, a legend with exact sums, and the same data as a table. */
 import type UPlot from 'uplot'
 import type { Series, SpendView } from './data.ts'
 import { find, make, say } from './dom.ts'
 import { addUsd, count, shortUsd, usd } from './format.ts'
 
-/** Colours there are; what goes beyond is shown together. */
+/** Number of colours; further groups are shown as one. */
 const COLOURS = 5
 const HEIGHT = 220
 const FONT = '12px system-ui, sans-serif'
 
-/** What is drawn: bars from the bottom up. */
+/** A layer of the chart: bars are drawn from the bottom up. */
 interface Layer {
   readonly name: string
   readonly colour: string
@@ -44,7 +44,7 @@ export class SpendChart {
     say('chart-readout', `${shortUsd(spend.total_usd)} in all`)
   }
 
-  /** Draws again in the colours of the present theme. */
+  /** Redraws in the colours of the current theme. */
   redraw(): void {
     if (this.#shown) this.#draw(this.#shown.spend, layersOf(this.#shown.spend, this.#shown.by))
   }
@@ -52,7 +52,7 @@ export class SpendChart {
   #draw(spend: SpendView, layers: readonly Layer[]): void {
     this.#plot?.destroy()
     const Plot = (globalThis as { uPlot?: typeof UPlot }).uPlot
-    // Without the library the numbers are still there, in the legend and the table.
+    // Without the library the numbers are still shown in the legend and the table.
     if (!Plot) return
     const starts = spend.starts.map((start) => Date.parse(start) / 1000)
     const sums = cumulated(layers, starts.length)
@@ -86,7 +86,7 @@ export class SpendChart {
       ],
       series: [
         {},
-        // The highest first: each one covers what lies below it.
+        // The highest first: each layer covers what lies below it.
         ...layers
           .map(({ colour }) => ({ fill: colour, width: 0, points: { show: false }, paths: bars(Plot) }))
           .toReversed(),
@@ -111,7 +111,7 @@ function bars(Plot: typeof UPlot): UPlot.Series.PathBuilder {
   return builder({ size: [0.72, 48], align: 1, radius: 0.08 })
 }
 
-/** The largest groups, and the others as one. The colours are those of the style sheet, for the theme that is on. */
+/** The largest groups, and the others as one. The colours come from the style sheet of the current theme. */
 function layersOf(spend: SpendView, by: string): Layer[] {
   const layer = (name: string, series: readonly Series[], colour: string): Layer => ({
     name,
@@ -128,7 +128,7 @@ function layersOf(spend: SpendView, by: string): Layer[] {
   ]
 }
 
-/** The colour a class gives: `light-dark()` and variables mean nothing to a canvas. */
+/** The computed colour of a class: a canvas does not understand `light-dark()` and variables. */
 function paint(name: string): string {
   const probe = make('span', { class: `swatch ${name}`, hidden: '' })
   document.body.append(probe)
@@ -194,7 +194,7 @@ function showLegend(layers: readonly Layer[], by: string): void {
   )
 }
 
-/** The rows with something in them, the newest first. */
+/** Shows the intervals with spending, newest first. */
 function showTable(spend: SpendView, by: string): void {
   const names = spend.series.map(({ group }) => (by === '' ? 'Spent' : group))
   const rows = spend.starts

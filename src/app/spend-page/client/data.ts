@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** What `/api` answers, and asking it. */
+/** The types of `/api` responses, and how to request them. */
 import type { ChargeJson } from '../charge-json.ts'
 
 export type ChargeView = ChargeJson
@@ -78,7 +78,7 @@ export interface Trail {
   }[]
 }
 
-/** The answers, by path. */
+/** The response types, by path. */
 interface Answers {
   '/api/budgets': { readonly time: string; readonly budgets: readonly Budget[] }
   '/api/charges': { readonly charges: readonly ChargeView[]; readonly next: string | null }
@@ -102,7 +102,7 @@ export async function load<K extends keyof Answers>(
     throw new Error('The session has ended.')
   }
   if (!answer.ok) throw new Error(await wordsOf(answer))
-  // The gateway that served this page serves these answers: docs/dashboard.md, held to it by tests.
+  // The responses come from the gateway that served this page; tests check them against docs/dashboard.md.
   const body: Answers[K] = await answer.json()
   return body
 }

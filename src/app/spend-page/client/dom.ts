@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Small helpers around the document. Text only ever becomes text: nothing here parses HTML. */
+/** Small helpers for the document. Text is always inserted as text: nothing here parses HTML. */
 
 /** Attributes that {@link make} may set. */
 export interface Attributes {
@@ -22,14 +22,14 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return node
 }
 
-/** An element of the page, of a kind. @throws Error when the page has none */
+/** Finds an element of the page by id and type. @throws Error if the page has none */
 export function find<T extends Element>(id: string, kind: new () => T): T {
   const node = document.getElementById(id)
   if (!(node instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`)
   return node
 }
 
-/** Sets an element's text, and leaves the document alone where it says that already. */
+/** Sets an element's text; does not touch the document if the text is unchanged. */
 export function say(id: string, text: string): void {
   const node = find(id, HTMLElement)
   if (node.textContent !== text) node.textContent = text

@@ -12,7 +12,7 @@ const RANGES: Readonly<Record<string, number>> = {
 }
 const DEFAULT_RANGE = '24h'
 
-/** A view of the page: exactly what is in its address. */
+/** A view of the page: exactly what its address contains. */
 export interface View {
   readonly range: string
   /** RFC 3339; only for the range `custom`. */
@@ -22,7 +22,7 @@ export interface View {
   readonly names: Readonly<Partial<Record<(typeof NAMES)[number], string>>>
 }
 
-/** The view an address asks for. What it says wrong is left out. */
+/** Parses the view from an address. Invalid values are ignored. */
 export function readView(search: string): View {
   const query = new URLSearchParams(search)
   const custom = query.get('from') ?? query.get('to')
@@ -48,7 +48,7 @@ export function writeView(view: View): string {
   return text === '' ? '' : `?${text}`
 }
 
-/** Which charges a view shows, as `/api` is asked for them. */
+/** The charges of a view, as a query for `/api`. */
 export function filterQuery(view: View, now: number): URLSearchParams {
   const query = new URLSearchParams(view.names)
   const { from, to } = bounds(view, now)
@@ -57,7 +57,7 @@ export function filterQuery(view: View, now: number): URLSearchParams {
   return query
 }
 
-/** The pieces of time a view's chart is made of: 24 to 60 of them. */
+/** The interval of a view's chart, chosen so that the chart has 24 to 60 of them. */
 export function bucketOf(view: View, now: number): 'minute' | 'hour' | 'day' | 'month' {
   const { from, to = now } = bounds(view, now)
   const hours = (to - from) / 3_600_000
@@ -135,7 +135,7 @@ export class FilterForm {
     const given = instant(text('from'))
     return {
       range,
-      // A range of one's own begins as the last day: an empty form shows nothing.
+      // A custom range starts as the last day: an empty form would show nothing.
       from: range === 'custom' ? (given ?? new Date(Date.now() - 86_400_000).toISOString()) : undefined,
       to: range === 'custom' ? instant(text('to')) : undefined,
       by: this.#by.value,
@@ -145,7 +145,7 @@ export class FilterForm {
     }
   }
 
-  /** A name that is not in the list any more is still one that charges have. */
+  /** A name that is no longer in the list may still belong to charges. */
   #choose(name: (typeof NAMES)[number], value: string): void {
     const select = this.#select(name)
     if (value !== '' && ![...select.options].some((option) => option.value === value)) {
@@ -176,7 +176,7 @@ function instant(text: string | null): string | undefined {
   return Number.isNaN(time) ? undefined : new Date(time).toISOString()
 }
 
-/** As a field of date and time wants it: local, without a zone. */
+/** Formats a time for a date and time field: local, without a zone. */
 function localText(iso: string | undefined): string {
   if (iso === undefined) return ''
   const date = new Date(iso)

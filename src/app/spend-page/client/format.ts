@@ -1,4 +1,4 @@
-/** How money, times and names are written. Money comes as exact decimal text, and only {@link addUsd} computes with it. */
+/** Formats money, times and names. Money is exact decimal text, and only {@link addUsd} calculates with it. */
 
 /** Decimal places of every USD amount on the page, so that the decimal points line up. */
 const PLACES = 6
@@ -9,7 +9,7 @@ export function usd(text: string): string {
   return `$${grouped(whole)}.${fraction.padEnd(PLACES, '0')}`
 }
 
-/** The same without trailing zeros beyond the cents. */
+/** Like {@link usd}, without trailing zeros beyond the cents. */
 export function shortUsd(text: string): string {
   const [whole = '0', fraction = ''] = text.split('.')
   return `$${grouped(whole)}.${fraction.replace(/0+$/, '').padEnd(2, '0')}`
@@ -24,7 +24,7 @@ export function addUsd(amounts: readonly string[]): string {
   return units(micro.toString(), 6).replaceAll(',', '')
 }
 
-/** Smallest units as whole ones. */
+/** Converts smallest units to whole units. */
 export function units(text: string, decimals: number): string {
   const digits = text.padStart(decimals + 1, '0')
   const fraction = digits.slice(digits.length - decimals).replace(/0+$/, '')
@@ -37,7 +37,7 @@ export function count(value: number): string {
   return value.toLocaleString('en-US')
 }
 
-/** How much of a whole a part is, 0 to 1: for the width of a bar, never for a decision. */
+/** The ratio of a part to a whole, 0 to 1: for the width of a bar, never for a decision. */
 export function share(part: string, whole: string): number {
   const [a, b] = [Number(part), Number(whole)]
   return b > 0 ? Math.min(1, a / b) : 0
@@ -48,7 +48,7 @@ export function host(origin: string): string {
   return origin.replace(/^https?:\/\//, '')
 }
 
-/** The middle of a long name cut out. */
+/** Shortens a long name by removing its middle. */
 export function shorten(text: string, head = 8, tail = 6): string {
   return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}\u2026${text.slice(-tail)}`
 }
@@ -70,7 +70,7 @@ const WHOLE = new Intl.DateTimeFormat('en-GB', {
   timeZoneName: 'short',
 })
 
-/** A time of today as the clock shows it, an earlier one with its day. */
+/** Shows a time of today as hours and minutes, an earlier one with its date. */
 export function shortTime(iso: string): string {
   const date = new Date(iso)
   return date.toDateString() === new Date().toDateString()
@@ -78,7 +78,7 @@ export function shortTime(iso: string): string {
     : EARLIER.format(date).replace(',', '')
 }
 
-/** A time in full. */
+/** Shows a time in full. */
 export function longTime(iso: string): string {
   return WHOLE.format(new Date(iso))
 }

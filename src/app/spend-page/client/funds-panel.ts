@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
-/** Wallets and pools of vouchers: what there is to pay with. */
+/** Wallets and voucher pools: the funds available for payments. */
 import type { FundsView } from './data.ts'
 import { find, make } from './dom.ts'
 import { host, shorten, shortUsd } from './format.ts'
 
-/** Shows the funds, or explains what would be shown if they were watched. */
+/** Shows the funds, or explains what would be shown if they were monitored. */
 export function showFunds({ wallets, pools }: FundsView): void {
   find('funds', HTMLElement).replaceChildren(
     ...(wallets === null || wallets.length === 0

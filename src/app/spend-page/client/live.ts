@@ -3,25 +3,25 @@
 import type { ChargeView } from './data.ts'
 import { find, say } from './dom.ts'
 
-/** What is done about news. */
+/** Callbacks for changes. */
 export interface LiveListener {
   /** A charge was reserved or moved. */
   readonly charge: (charge: ChargeView) => void
-  /** Something may be missing: everything is to be loaded again. */
+  /** Changes may have been missed: everything must be reloaded. */
   readonly reload: () => void
 }
 
-/** The time range moves on, and other processes on the same ledger send no events to this gateway. */
+/** The time range moves forward, and other processes on the same ledger send no events to this gateway. */
 const RELOAD_MS = 30_000
-/** Where there is no stream. */
+/** Polling interval if there is no event stream. */
 const POLL_MS = 10_000
 
-/** Follows the stream until the page is left. */
+/** Follows the stream until the page is closed. */
 export function follow({ charge, reload }: LiveListener): void {
   const source = new EventSource('/api/events')
   source.addEventListener('open', () => show('live', 'Live'))
   source.addEventListener('error', () => {
-    // The browser reconnects automatically, unless it was refused for good.
+    // The browser reconnects automatically, unless it was refused permanently.
     if (source.readyState !== EventSource.CLOSED) return show('connecting', 'Reconnecting')
     show('polling', 'Refreshed every 10 s')
     const timer = setInterval(reload, POLL_MS)
@@ -32,7 +32,7 @@ export function follow({ charge, reload }: LiveListener): void {
   })
   source.addEventListener('reset', reload)
   source.addEventListener('charge', (event) => {
-    // The feed of the gateway that served this page: see event-stream.ts.
+    // The feed comes from the gateway that served this page: see event-stream.ts.
     const told: ChargeView = JSON.parse(String(event.data))
     charge(told)
   })

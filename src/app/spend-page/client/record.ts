@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** One charge in full, with its records in the audit file; the address names it behind a #. */
+/** One charge in full, with its records in the audit file; the address names it after a #. */
 import { amountText, stateNode, transactionNode } from './charges.ts'
 import { load, type ChargeView, type Trail } from './data.ts'
 import { find, make, type Content } from './dom.ts'
@@ -7,14 +7,14 @@ import { longTime } from './format.ts'
 
 const CHARGE = /^#(chg_[\w-]{1,60})$/
 
-/** Fields that are said above, or say how the record itself is chained. */
+/** Fields that are shown elsewhere, or that only chain the record. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['seq', 'ts', 'type', 'prev', 'hash', 'charge'])
 
-/** The dialog: opens when the address names a charge, and goes with the back button. */
+/** The dialog: opens when the address names a charge, and closes with the back button. */
 export class RecordView {
   readonly #dialog = find('record', HTMLDialogElement)
   readonly #body = find('record-body', HTMLElement)
-  /** Where the reader was. */
+  /** Charge whose link opened the dialog: the link gets the focus back. */
   #opener: string | undefined
 
   constructor() {
@@ -31,7 +31,7 @@ export class RecordView {
     })
   }
 
-  /** Shows what the address names, or nothing. */
+  /** Shows the charge in the address, or closes the dialog. */
   async follow(): Promise<void> {
     const id = CHARGE.exec(location.hash)?.[1]
     if (id === undefined) {

@@ -2,7 +2,7 @@
 
 /** Changes within this time are shown together, milliseconds. */
 const TOGETHER_MS = 250
-/** The pause after an answer, as a multiple of what it took, and at most, milliseconds. */
+/** The pause after a response as a multiple of its duration, and its maximum in milliseconds. */
 const PAUSE = 10
 const MAX_PAUSE_MS = 30_000
 
@@ -12,15 +12,15 @@ export class Refresher {
   #timer: ReturnType<typeof setTimeout> | undefined
   #working = false
   #wanted = false
-  /** Before this instant nothing is asked. */
+  /** No request is sent before this time. */
   #notBefore = 0
 
-  /** @param work asks, and shows; must not reject */
+  /** @param work requests and shows the data; must not reject */
   constructor(work: () => Promise<void>) {
     this.#work = work
   }
 
-  /** Something may have changed. */
+  /** Schedules a reload because something may have changed. */
   soon(): void {
     this.#wanted = this.#working
     if (this.#working || this.#timer !== undefined) return

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Signs in without leaving the address: the filters in it are still there afterwards. */
+/** Signs in without leaving the address, so that the filters in it are kept. */
 import { find } from './dom.ts'
 
 const form = find('sign-in', HTMLFormElement)

@@ -1,24 +1,24 @@
 /// <reference lib="dom" />
-/** Light, dark, or as the system says; set before the first paint and remembered by the browser. */
+/** Light, dark or the system's theme; set before the first paint and remembered by the browser. */
 
 const KEY = 'tollway-theme'
 const THEMES = ['system', 'light', 'dark'] as const
 
 type Theme = (typeof THEMES)[number]
 
-/** What is chosen. */
+/** The selected theme. */
 export function theme(): Theme {
   const kept = read()
   return THEMES.find((known) => known === kept) ?? 'system'
 }
 
-/** Chooses the one after the present one. */
+/** Selects the next theme. */
 export function nextTheme(): Theme {
   const next = THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length] ?? 'system'
   try {
     localStorage.setItem(KEY, next)
   } catch {
-    // A browser that keeps nothing shows it until the page is closed.
+    // A browser without storage keeps the theme until the page is closed.
   }
   show(next)
   return next
