@@ -1,3 +1,5 @@
+import { makesClientsResend } from './resend-triggers.ts'
+
 /**
  * Every error that Tollway answers with: HTTP status, OpenAI `error.type`, meaning, and whether the next candidate of a
  * route may be tried. The statuses keep stock clients from paying twice or locking themselves out: never 5xx, 408, 409
@@ -227,7 +229,7 @@ export interface SellerAnswer {
   readonly status: number
   /** `null` when it named none. */
   readonly code: string | null
-  /** Printable ASCII, at most 256 characters; `null` when it said nothing. */
+  /** Printable ASCII, at most 256 characters; `null` when it said nothing, or words at which clients pay again. */
   readonly message: string | null
 }
 
@@ -287,7 +289,7 @@ export class TollwayError extends Error {
     this.details = parameters.details ?? {}
     const waits = entry.status === 503 && parameters.waitHelps !== false
     this.headers = { ...(waits ? { 'retry-after': '5' } : {}), ...parameters.headers }
-    this.seller = parameters.seller
+    this.seller = parameters.seller && withoutTriggers(parameters.seller)
     this.clientCode = parameters.clientCode ?? parameters.code
   }
 
@@ -301,6 +303,11 @@ export class TollwayError extends Error {
     const { message, type, param, clientCode: code, docs, seller } = this
     return { error: { message, type, param, code, docs, ...(seller ? { seller } : {}) } }
   }
+}
+
+/** The seller's answer without a message at which clients would change the request and pay again. */
+function withoutTriggers(seller: SellerAnswer): SellerAnswer {
+  return seller.message !== null && makesClientsResend(seller.message) ? { ...seller, message: null } : seller
 }
 
 /** A mistake in the configuration or in how the parts are assembled. Thrown at start, never sent to a client. */
