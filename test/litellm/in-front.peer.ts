@@ -166,11 +166,13 @@ describe.each(AFTER_PAYMENT)('a seller that takes the payment and answers %s', (
     { receipt: '-receipt', stream: false },
   ])('is asked once and paid once: %o', async ({ receipt, stream }) => {
     const model = `paid/after-${status}${receipt}`
-    const answer = await litellm.post(CHAT, say('four', { model, stream, temperature: 0.5 }))
+    // Each case says something else: the same words to another model would get the first outcome again, unpaid.
+    const words = `four, ${status}${receipt}, ${stream}`
+    const answer = await litellm.post(CHAT, say(words, { model, stream, temperature: 0.5 }))
     expect(answer.status).toBe(receipt === '' && KEPT.has(status) ? status : 400)
     const text = await answer.text()
     // The seller's words would make LiteLLM change the messages and send them again.
-    for (const words of TEMPTING.split('. ')) expect(text).not.toContain(words)
+    for (const tempting of TEMPTING.split('. ')) expect(text).not.toContain(tempting)
     expect(await paid.passed()).toEqual(ONE_PAID)
     // LiteLLM books nothing for a failed call; the ledger counts it.
     expect(await litellm.metric(SPEND)).toBeCloseTo(booked, 9)
