@@ -25,7 +25,8 @@ function errorsPage(): string {
     'Errors',
     `Every error that Tollway answers with. The body is \`{"error":{"message","type","param","code","docs"}}\`, where \`docs\` is
 the place of the code on this page (\`docs/errors.md#<code>\`); on \`/v1/messages\` it is Anthropic's envelope. Where a seller
-answered a payment with an error, \`seller\` holds its \`status\`, \`code\` and \`message\`, cleaned of secrets; a code about the
+answered a payment with an error, \`seller\` holds its \`status\`, \`code\` and \`message\`, cleaned of secrets (\`message\` is \`null\` where
+its words make clients resend a changed request, which would pay again); a code about the
 request itself, such as \`context_length_exceeded\`, is also the error's own, so that agents can act on it. Once money may
 have moved, no response is a 5xx, 408, 409 or 429, because stock clients repeat those by themselves: such failures are
 reported as \`payment_uncertain\` or \`paid_not_delivered\`. Every 4xx carries \`x-should-retry: false\`, every 503 a
