@@ -6,6 +6,7 @@ import { Agent, buildConnector, Client, type Dispatcher } from 'undici'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { connectTo, telling } from './connector.ts'
+import { startDeadline } from './deadline.ts'
 import { onlyConnection, openPaymentLine, takeWithin, type PaymentLine } from './payment-line.ts'
 import { publicConnector, type LookupAll } from './public-connector.ts'
 import { sendOnce, type HandOver } from './send-once.ts'
@@ -107,8 +108,8 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
 
   const send = async (request: OutgoingRequest): Promise<IncomingReply> => {
     const own = request.timeouts
-    const total = AbortSignal.timeout(own?.totalMs ?? timeouts.totalMs)
-    const signal = request.signal ? AbortSignal.any([request.signal, total]) : total
+    const deadline = startDeadline(own?.totalMs ?? timeouts.totalMs, request.signal)
+    const { signal } = deadline
     const handOver: HandOver = { isHandedOver: false }
     let client: Client | undefined
     try {
@@ -131,9 +132,15 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
         signal,
       })
       // A discarded body that breaks must not end the process. Readers still get the error when they read.
-      answer.body.on('error', () => {}).once('close', () => end(client))
+      answer.body
+        .on('error', () => {})
+        .once('close', () => {
+          deadline.end()
+          end(client)
+        })
       return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
     } catch (cause) {
+      deadline.end()
       end(client)
       const isHandedOver = request.carriesPayment === true ? handOver.isHandedOver : undefined
       const reason = reasonOf(cause, request.signal, isHandedOver)
