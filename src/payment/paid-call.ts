@@ -6,6 +6,7 @@ import { receiptMismatch } from '../core/charge/receipt-check.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Exchange, Reply } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
+import { refuseOwnWallet } from '../core/policy/forbidden-payee.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import {
   judgePaidAnswer,
@@ -107,7 +108,7 @@ export class PaidCall {
         const authorization = await this.#payer.authorize(quote, held.id, leaving)
         this.#phase('sign', signing)
         if (leaving.aborted) throw new ClientLeftError()
-        refuseOwnWallet(authorization, quote)
+        refuseOwnWallet(authorization.record, quote)
         const recording = performance.now()
         const authorized = await ledger
           .authorize(held, authorization.record)
@@ -237,16 +238,6 @@ export class PaidCall {
     const seconds = (performance.now() - since) / 1000
     for (const observer of this.#context.observers) observer({ type: 'phase', phase, seconds })
   }
-}
-
-/** A pool or another program may pay from a wallet that the gate could not know. */
-function refuseOwnWallet({ record }: Authorization, { payTo }: Quote): void {
-  if (record.from.toLowerCase() !== payTo.toLowerCase()) return
-  throw new TollwayError({
-    code: 'payee_not_allowed',
-    message: 'The seller asks to pay the wallet that pays. Nothing was sent.',
-    advice: ['Report it to the seller.'],
-  })
 }
 
 function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {

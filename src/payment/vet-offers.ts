@@ -1,12 +1,12 @@
 /** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
 import { findAsset } from '../core/money/assets.ts'
 import { TollwayError } from '../core/errors.ts'
-import { highestPrice } from '../core/policy/price-change.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import { vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
 import type { PayingCall, PaymentContext } from './payment-context.ts'
+import { priceLimit, rangeFor } from './price-limit.ts'
 
 /** An offer that may be paid. */
 export interface Vetted {
@@ -40,7 +40,13 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
     network,
     asset,
   })
-  const prices = await ledger.knownPrices(assetsOf(challenge, call, keyOf))
+  const asked = assetsOf(challenge, call, keyOf)
+  const prices = await ledger.knownPrices(asked)
+  const ranges =
+    policy.maxPriceChange === undefined || prices.length === asked.length
+      ? []
+      : await ledger.store.priceRanges(rangeFor(candidate.route, keyOf('', '')))
+  const memory = { maxChange: policy.maxPriceChange, known: prices, ranges, assets: policy.assets, keyOf }
   const priceOf = (network: string, asset: string): KnownPrice | undefined =>
     prices.find((price) => price.network === network && price.asset === asset)
   try {
@@ -59,12 +65,7 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,
       lifeSeconds: policy.lifeSeconds,
-      price(network, asset) {
-        const known = priceOf(network, asset)
-        if (policy.maxPriceChange === undefined || !known) return undefined
-        const highest = highestPrice(known.pinned, policy.maxPriceChange)
-        return { pinned: known.pinned, highest, target: targetOf(known) }
-      },
+      price: (network, asset) => priceLimit(memory, network, asset),
     })
     const quote = await firstReady(quotes, payer, leaving)
     const { network, address } = quote.asset
@@ -99,12 +100,6 @@ async function firstReady(
     }
   }
   throw first
-}
-
-/** For people to copy into a shell: a client's text stands there only when it cannot mean anything else to one. */
-function targetOf({ apiBase, endpoint, model }: PriceKey): string {
-  const named = /^[A-Za-z0-9][A-Za-z0-9._:/@-]*$/.test(model) ? ` --model ${model}` : ''
-  return `${apiBase} --path ${endpoint}${named}`
 }
 
 /** The networks and assets on offer that this payer might pay with, each once. */

@@ -23,6 +23,7 @@ import { offerV2 } from '../kit/quotes.ts'
 import { FragileAudit } from '../ledger/kit.ts'
 import { instance, NOW } from '../store/samples.ts'
 
+const WALLET = `0x${'3'.repeat(40)}`
 const never = new AbortController().signal
 const WISH = {
   name: 'qwen',
@@ -69,9 +70,19 @@ async function openWorld(settings: object = {}) {
     instance: instance('ins_1'),
     observers: [],
   })
-  const state = { price: 1000, signsOnly: Number.POSITIVE_INFINITY, signed: 0, asked: 0 }
+  const state = {
+    price: 1000,
+    signsOnly: Number.POSITIVE_INFINITY,
+    signed: 0,
+    asked: 0,
+    payTo: offerV2.payTo,
+    knowsOwnAddress: true,
+  }
   const signer: Provider = {
     name: 'direct',
+    get address() {
+      return state.knowsOwnAddress ? WALLET : undefined
+    },
     networks: ['eip155:84532'],
     supports: () => true,
     authorize: () => Promise.reject(new Error('signs ahead only')),
@@ -82,7 +93,7 @@ async function openWorld(settings: object = {}) {
       return Array.from({ length: count }, () => {
         const nonce = `0x${randomBytes(32).toString('hex')}`
         return {
-          record: { from: `0x${'3'.repeat(40)}`, nonce, validAfter: 0, validBefore },
+          record: { from: WALLET, nonce, validAfter: 0, validBefore },
           payload: { signature: '0x1' },
         }
       })
@@ -93,7 +104,10 @@ async function openWorld(settings: object = {}) {
   const upstream: BuyingContext['upstream'] = {
     async send() {
       state.asked += 1
-      const message = { x402Version: 2, accepts: [{ ...offerV2, amount: String(state.price) }] }
+      const message = {
+        x402Version: 2,
+        accepts: [{ ...offerV2, amount: String(state.price), payTo: state.payTo }],
+      }
       const headers = { 'payment-required': encodeBase64Json(message) }
       return { status: 402, headers, body: Readable.from([Buffer.from('{}')]) }
     },
@@ -249,4 +263,36 @@ test.each([2, 5])('an order cut off when %i of 5 were handed over goes on behind
   expect(await handOver(again)).toMatchObject({ count: 5, handedOver: 5 - done })
   expect([inFile().length, world.state.signed]).toEqual([5, 8])
   expect((await purchase()).order?.handOver).toBe(false)
+})
+
+const LOST: [string, string][] = [
+  ['the wallet that pays', WALLET],
+  ['the zero address', `0x${'0'.repeat(40)}`],
+  ['a burn address', '0x000000000000000000000000000000000000dEaD'],
+  ['the token', offerV2.asset],
+  ['Permit2', '0x000000000022D473030F116dDEE9F6B43aC78BA3'],
+]
+
+test.each(LOST)('rule 6: buy and refill sign nothing for %s as payee', async (_what, payTo) => {
+  const lost = { code: 'payee_not_allowed', message: expect.stringContaining('would not reach a seller') }
+  const honest = world.state.payTo
+  world.state.payTo = payTo
+  await expect(world.buy({ count: 1 })).rejects.toMatchObject(lost)
+  world.state.payTo = honest
+  await world.buy({ count: 1 })
+  const [pin] = await world.store.pins()
+  await world.store.forgetSeller(pin?.apiBase ?? '')
+  world.state.payTo = payTo
+  const filling = refill(world.parts, await purchase(), { signal: never, force: true })
+  await expect(filling).rejects.toMatchObject(lost)
+  expect(world.state.signed).toBe(1)
+})
+
+test('rule 6: keeps no voucher that a payer signed for its own wallet, whose address it did not tell', async () => {
+  world.state.knowsOwnAddress = false
+  world.state.payTo = WALLET
+  await expect(world.buy({ count: 1 })).rejects.toMatchObject({ code: 'payee_not_allowed' })
+  expect(await world.store.vouchers.pools({ at: NOW })).not.toContainEqual(
+    expect.objectContaining({ counts: expect.objectContaining({ ready: 1 }) }),
+  )
 })

@@ -117,10 +117,41 @@ describe('max_price_change', () => {
     expect(await at('600')).toBe('paid')
   })
 
+  test('holds a new spelling of a model to the highest pinned price, until a person trusts more', async () => {
+    await start({ max_price_change: '0.20' })
+    expect(await at('1000', 'a')).toBe('paid')
+    for (const spelling of ['A', 'a ', 'a:latest', 'seller/a', '\u0430', 'a?x=1', 'a;rm']) {
+      expect(await at('100000', spelling), spelling).toBe('price_unstable')
+      expect(await at('1001', spelling), spelling).toBe('price_unstable')
+    }
+    expect([await at('1000', 'A'), await at('1200', 'A'), await at('1201', 'A')]).toEqual([
+      'paid',
+      'paid',
+      'price_unstable',
+    ])
+    // What was paid within the allowance moves no pin, so the next new name is held to the same price.
+    expect(await at('1200', 'b')).toBe('price_unstable')
+    expect(await drift('refused')).toBe(16)
+
+    offer = { ...offerV2, amount: '5000' }
+    const { message } = await errorOf(await ask(tollway.url, { model: 'paid/dear', seed: 'y' }))
+    expect(message).toContain('no price is pinned for this model and token yet')
+    const command = /tollway sellers (trust .* --price 0\.005)`/.exec(message)?.[1] ?? ''
+    expect(command).toBe(
+      `trust ${seller.apiBase} --path /chat/completions --model dear --network base-sepolia --asset USDC --price 0.005`,
+    )
+    expect(await tollwaySellers(...command.split(' '))).toMatchObject({ code: 0, err: '' })
+    expect([await at('5000', 'dear'), await at('6001', 'dear')]).toEqual(['paid', 'price_unstable'])
+    expect(await verifyAudit(join(tollway.directory, 'audit.cli.jsonl'))).toMatchObject({
+      ok: true,
+      records: 1,
+    })
+  })
+
   test('holds for each model by itself, and over a restart', async () => {
     await start({ max_price_change: '0' })
-    expect(await at('1000', 'a')).toBe('paid')
     expect(await at('5000', 'b')).toBe('paid')
+    expect(await at('1000', 'a')).toBe('paid')
     expect(await at('1001', 'a')).toBe('price_unstable')
     const { config } = tollway.gateway.parts
     await tollway.gateway.close()

@@ -1,12 +1,14 @@
 /** What the engine adds to the gate: pins and prices from the ledger, and what the payer can pay. */
 import { describe, expect, it } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
+import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { chooseOffer } from '../../src/payment/vet-offers.ts'
 import { challenge, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
 import { challengeOf, offerV2 } from '../kit/quotes.ts'
 
+const BASE_USDC = BUILT_IN_ASSETS.find(({ network }) => network === 'eip155:8453')?.address ?? ''
 const OTHER_PAYEE = '0x00000000000000000000000000000000000000cc'
 const REQUEST = {
   method: 'POST',
@@ -99,6 +101,21 @@ describe('the choice of an offer', () => {
       'up',
       'down',
       'refused',
+    ])
+  })
+  it('rule 6: holds the price of a token that was not paid with before to the highest one paid in another', async () => {
+    const policy = { maxPriceChange: 200_000n }
+    const engine = await startEngine({ seller: () => reply(200), policy })
+    await payOnce(engine, '1000')
+    const mainnet = { ...offerV2, network: 'eip155:8453', asset: BASE_USDC }
+    const call = engine.call()
+    const payer = { ...call.payer, networks: [...call.payer.networks, 'eip155:8453'], supports: () => true }
+    const at = async (amount: string): Promise<string | undefined> =>
+      await codeOf(chooseOffer({ ...call, payer }, challengeOf(2, { ...mainnet, amount })))
+    expect([await at('1000'), await at('1001'), await at('100000')]).toEqual([
+      undefined,
+      'price_unstable',
+      'price_unstable',
     ])
   })
 })

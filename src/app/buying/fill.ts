@@ -5,6 +5,7 @@
 import { TollwayError } from '../../core/errors.ts'
 import { findNetwork } from '../../core/money/assets.ts'
 import type { Presigned } from '../../core/payer/provider.ts'
+import { refuseOwnWallet } from '../../core/policy/forbidden-payee.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import {
   voucherId,
@@ -78,6 +79,7 @@ export async function fill(options: FillOptions): Promise<Filled> {
 /** A voucher of a pool from a signature, with the fields of x402-buyer's files. */
 function voucherFor({ record, payload }: Presigned, quote: Quote, pool: VoucherPool): SignedVoucher {
   const { payer, name, seller, network, asset, payTo, amount, method } = pool
+  refuseOwnWallet(record, quote)
   const { from, nonce, validAfter, validBefore } = record
   const own = {
     payer,

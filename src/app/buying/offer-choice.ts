@@ -54,10 +54,12 @@ export function narrowed(
   if (meant.size === 0) throw notOffered(challenge, assets)
   return {
     name: payer.name,
+    address: payer.address,
     networks: payer.networks,
     supports: (offer) => meant.has(JSON.stringify(offer.raw)) && payer.supports(offer),
     ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
+    mayOfferUsed: payer.mayOfferUsed,
     closed: payer.closed.bind(payer),
     close: payer.close.bind(payer),
   }

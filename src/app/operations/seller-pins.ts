@@ -155,7 +155,7 @@ async function trustPrices(
       network,
       asset,
       model: wish.model,
-      endpoint: wish.path?.replace(/^\/v1(?=\/)/, ''),
+      endpoint: wish.path === undefined ? undefined : endpointOf(wish.path),
     }
     for (const price of await store.trustPrice(filter, amount, clock.now())) {
       const { endpoint, model } = price
@@ -175,9 +175,49 @@ async function trustPrices(
     }
   }
   if (changed.length > 0) return changed
+  if (wish.model !== undefined && wish.path !== undefined) {
+    return await pinNewPrices(
+      store,
+      audit,
+      { ...wish, model: wish.model, path: wish.path },
+      apiBase,
+      assets,
+      clock,
+    )
+  }
   throw new ConfigError(
-    `No known price of ${apiBase} matches: the first payment pins one. \`tollway sellers list\` shows the known prices.`,
+    `No known price of ${apiBase} matches: the first payment pins one, or --path and --model together name a new one. \`tollway sellers list\` shows the known prices.`,
   )
+}
+
+/** Pins the price of a model that was not paid for yet, for each token. */
+async function pinNewPrices(
+  store: Store,
+  audit: AuditFile,
+  { price: text = '', model, path }: TrustRequest & { readonly model: string; readonly path: string },
+  apiBase: string,
+  assets: readonly Asset[],
+  clock: Clock,
+): Promise<KnownPrice[]> {
+  const endpoint = endpointOf(path)
+  const pinned: KnownPrice[] = []
+  for (const { network, address: asset, decimals, symbol } of assets) {
+    const key = { apiBase, endpoint, model, network, asset }
+    const price = readPrice(text, decimals, symbol)
+    await store.notePrice(key, price, clock.now())
+    pinned.push({ ...key, first: price, pinned: price, last: price, updatedAt: clock.now() })
+    await audit.append(
+      'seller.price_trusted',
+      { api_base: apiBase, endpoint, model, network, asset, price, before: null },
+      { durable: true },
+    )
+  }
+  return pinned
+}
+
+/** A path as prices are kept by. */
+function endpointOf(path: string): string {
+  return path.replace(/^\/v1(?=\/)/, '')
 }
 
 /** The tokens meant: those named, else those known for this seller and those its payers may spend. */

@@ -64,3 +64,8 @@ export function toMicroUsd(amount: bigint, decimals: number, rate: UsdRate): big
   const denominator = 10n ** BigInt(decimals + rate.scale)
   return (numerator + denominator - 1n) / denominator
 }
+
+/** The most units of an asset that are worth no more than an amount in micro-USD. */
+export function fromMicroUsd(micro: bigint, decimals: number, rate: UsdRate): bigint {
+  return (micro * 10n ** BigInt(decimals + rate.scale)) / (rate.numerator * MICRO_USD)
+}

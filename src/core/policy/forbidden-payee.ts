@@ -1,4 +1,5 @@
 /** Addresses that no honest seller is paid at. Money sent there is lost, whatever the configuration or a pin says. */
+import { TollwayError } from '../errors.ts'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../evm-contracts.ts'
 
 /** Addresses without an owner, in the spelling in which payees are compared, with what each is. */
@@ -41,4 +42,21 @@ export function forbiddenPayee(
   if (tokens.includes(payTo)) return 'the contract of a token'
   if (self !== undefined && (payTo === self || payTo === self.toLowerCase())) return 'the wallet that pays'
   return PRECOMPILE.test(payTo) ? 'a contract of the EVM itself' : NOBODY.get(payTo)
+}
+
+/**
+ * Refuses a signature that pays the wallet it was signed for: a pool, another program or an own payer may sign for a wallet that the
+ * gate could not know.
+ * @throws TollwayError `payee_not_allowed`
+ */
+export function refuseOwnWallet(
+  { from }: { readonly from: string },
+  { payTo }: { readonly payTo: string },
+): void {
+  if (from.toLowerCase() !== payTo.toLowerCase()) return
+  throw new TollwayError({
+    code: 'payee_not_allowed',
+    message: 'The seller asks to pay the wallet that pays. Nothing was sent.',
+    advice: ['Report it to the seller.'],
+  })
 }

@@ -38,6 +38,8 @@ export interface PriceLimit {
   readonly pinned: bigint
   /** Inclusive. */
   readonly highest: bigint
+  /** Whether nothing is pinned for this model and token yet, so that the highest of the seller's other pinned prices counts. */
+  readonly isBorrowed?: boolean | undefined
   /** Arguments of `tollway sellers trust` that name this price, for the message. */
   readonly target: string
 }

@@ -303,10 +303,13 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
 function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
   const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
   const price = formatUnits(amount, asset.decimals)
+  const why = limit.isBorrowed
+    ? `but no price is pinned for this model and token yet, and the highest price pinned for what was paid before is ${units(limit.pinned)}.`
+    : `but its pinned price is ${units(limit.pinned)} and at most ${units(limit.highest)} is allowed.`
   return {
     stage: 9,
     code: 'price_unstable',
-    message: `The seller asks ${units(amount)}, but its pinned price is ${units(limit.pinned)} and at most ${units(limit.highest)} is allowed.`,
+    message: `The seller asks ${units(amount)}, ${why}`,
     advice: [
       `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
     ],

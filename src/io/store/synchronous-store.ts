@@ -80,6 +80,7 @@ export function synchronousStore(
     forgetSeller: (...args) => write(() => sellers.forgetSeller(...args)),
     price: (...args) => read(() => sellers.price(...args)),
     prices: (...args) => read(() => sellers.prices(...args)),
+    priceRanges: (...args) => read(() => sellers.priceRanges(...args)),
     notePrice: (...args) => write(() => sellers.notePrice(...args)),
     trustPrice: (...args) => write(() => sellers.trustPrice(...args)),
 

@@ -60,6 +60,25 @@ export function pricesConformance(store: () => Store): void {
     ])
   })
 
+  test('price ranges: the highest pinned price of a path in each token, of all models or one', async () => {
+    await store().notePrice(key, 1000n, NOW)
+    await store().notePrice({ ...key, model: 'llama' }, 999n, NOW)
+    await store().notePrice({ ...key, model: 'llama' }, 10n ** 20n, NOW)
+    await store().notePrice({ ...key, model: 'glm', network: 'eip155:1' }, 9n, NOW)
+    await store().notePrice({ ...key, endpoint: '/embeddings' }, 5000n, NOW)
+    await store().notePrice({ ...key, apiBase: 'https://other' }, 6000n, NOW)
+    const path = { apiBase, endpoint: key.endpoint }
+    const sorted = async (model?: string): Promise<unknown[]> =>
+      (await store().priceRanges({ ...path, model })).toSorted((a, b) => (a.highest < b.highest ? 1 : -1))
+    const [first, other] = [
+      { network, asset, highest: 1000n },
+      { network: 'eip155:1', asset, highest: 9n },
+    ]
+    expect(await sorted()).toEqual([first, other])
+    expect(await sorted('llama')).toEqual([{ ...first, highest: 999n }])
+    expect(await sorted('mistral')).toEqual([])
+  })
+
   test('trusting a price changes the known prices that match, and no others', async () => {
     await store().notePrice(key, 1000n, NOW)
     await store().notePrice({ ...key, model: 'llama' }, 5000n, NOW)

@@ -28,14 +28,24 @@ export interface PriceKey {
 
 /** Prices that were paid, smallest units. */
 export interface KnownPrice extends PriceKey {
-  /** The first price paid. */
+  /** The first price paid, or trusted before any payment. */
   readonly first: bigint
   /** The price that quotes are compared with: the lowest price paid since it was last trusted. */
   readonly pinned: bigint
-  /** The newest price paid. */
+  /** The newest price paid; until then the trusted one. */
   readonly last: bigint
   /** Milliseconds since the epoch. */
   readonly updatedAt: number
+}
+
+/** The highest pinned price in one token. */
+export interface PriceRange {
+  /** CAIP-2. */
+  readonly network: string
+  /** Contract address, lower case. */
+  readonly asset: string
+  /** Smallest units. */
+  readonly highest: bigint
 }
 
 /** Which prices a command changes; what is left out matches all. */
@@ -59,6 +69,10 @@ export interface SellerStore {
   price(key: PriceKey): Promise<KnownPrice | undefined>
   /** The prices of one seller or of all. */
   prices(apiBase?: string): Promise<KnownPrice[]>
+  /** The highest pinned price of a seller's path in each token, over all models or of one. */
+  priceRanges(
+    of: Pick<PriceKey, 'apiBase' | 'endpoint'> & { readonly model?: string | undefined },
+  ): Promise<PriceRange[]>
   /**
    * Records a price that was paid. It becomes the last price, and also the pinned one when it is lower or the first.
    * @param amount smallest units

@@ -1,6 +1,13 @@
 /** Pinned payees and known prices in memory. */
-import { matchesSeller, notedPrice } from '../rules/price-rules.ts'
-import type { KnownPrice, Pin, PriceKey, SellerFilter, SellerStore } from '../contracts/sellers.ts'
+import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
+import type {
+  KnownPrice,
+  Pin,
+  PriceKey,
+  PriceRange,
+  SellerFilter,
+  SellerStore,
+} from '../contracts/sellers.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import { compare } from './compare.ts'
 
@@ -35,6 +42,10 @@ export class MemorySellers implements InTransaction<SellerStore> {
     return [...this.#prices.values()]
       .filter((price) => apiBase === undefined || price.apiBase === apiBase)
       .toSorted((a, b) => compareTexts(priceTexts(a), priceTexts(b)))
+  }
+
+  priceRanges(of: Pick<SellerFilter, 'apiBase' | 'endpoint' | 'model'>): PriceRange[] {
+    return rangesOf(this.prices(of.apiBase).filter((price) => matchesSeller(price, of)))
   }
 
   notePrice(key: PriceKey, amount: bigint, at: number): void {

@@ -1,5 +1,5 @@
 /** How a paid price updates the known price of a seller, the same in every store. */
-import type { KnownPrice, PriceKey, SellerFilter } from '../contracts/sellers.ts'
+import type { KnownPrice, PriceKey, PriceRange, SellerFilter } from '../contracts/sellers.ts'
 
 /** A known price after a payment of `amount`. A lower price lowers the pinned price; a higher one never raises it. */
 export function notedPrice(
@@ -24,4 +24,15 @@ export function matchesSeller(price: KnownPrice, filter: SellerFilter): boolean 
     (network === undefined || price.network === network) &&
     (asset === undefined || price.asset === asset)
   )
+}
+
+/** The highest pinned price in each token. */
+export function rangesOf(prices: readonly KnownPrice[]): PriceRange[] {
+  const ranges = new Map<string, PriceRange>()
+  for (const { network, asset, pinned } of prices) {
+    const token = `${network} ${asset}`
+    const known = ranges.get(token)
+    if (!known || pinned > known.highest) ranges.set(token, { network, asset, highest: pinned })
+  }
+  return [...ranges.values()]
 }

@@ -1,9 +1,16 @@
 /** Pinned payees and known prices in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import { matchesSeller, notedPrice } from '../rules/price-rules.ts'
+import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
 import type { Connection } from './file.ts'
 import { amount, integer, rowToPin, text, type Row } from './rows.ts'
-import type { KnownPrice, Pin, PriceKey, SellerFilter, SellerStore } from '../contracts/sellers.ts'
+import type {
+  KnownPrice,
+  Pin,
+  PriceKey,
+  PriceRange,
+  SellerFilter,
+  SellerStore,
+} from '../contracts/sellers.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 
 /** The sellers of the SQLite ledger. */
@@ -14,6 +21,7 @@ export class SqliteSellers implements InTransaction<SellerStore> {
   readonly #price: StatementSync
   readonly #pricesOf: StatementSync
   readonly #allPrices: StatementSync
+  readonly #pathPrices: StatementSync
   readonly #writePrice: StatementSync
   readonly #dropPrices: StatementSync
   readonly #writePin: StatementSync
@@ -29,6 +37,7 @@ export class SqliteSellers implements InTransaction<SellerStore> {
     )
     this.#pricesOf = db.prepare(`SELECT * FROM prices WHERE api_base = ? ${order}`)
     this.#allPrices = db.prepare(`SELECT * FROM prices ${order}`)
+    this.#pathPrices = db.prepare('SELECT * FROM prices WHERE api_base = ? AND endpoint = ?')
     this.#writePrice = db.prepare(`INSERT OR REPLACE INTO prices
       (api_base, endpoint, model, network, asset, first, pinned, last, updated_at)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -65,6 +74,11 @@ export class SqliteSellers implements InTransaction<SellerStore> {
   prices(apiBase?: string): KnownPrice[] {
     const rows = apiBase === undefined ? this.#allPrices.all() : this.#pricesOf.all(apiBase)
     return rows.map(rowToPrice)
+  }
+
+  priceRanges(of: Pick<PriceKey, 'apiBase' | 'endpoint'> & Pick<SellerFilter, 'model'>): PriceRange[] {
+    const prices = this.#pathPrices.all(of.apiBase, of.endpoint).map(rowToPrice)
+    return rangesOf(prices.filter((price) => matchesSeller(price, of)))
   }
 
   notePrice(key: PriceKey, paid: bigint, at: number): void {
