@@ -7,6 +7,7 @@ import { addBalance } from './commands/balance.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addBuy } from './commands/buy.ts'
 import { addCheck } from './commands/check.ts'
+import { addDoctor } from './commands/doctor.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addPay } from './commands/pay.ts'
@@ -69,6 +70,7 @@ ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
   addCheck(program, context)
+  addDoctor(program, context)
   addProbe(program, context)
   addPay(program, context)
   addBuy(program, context)

@@ -1,0 +1,34 @@
+/** The report of `tollway doctor` for people: one line per finding, its fix below it. */
+import type { Finding, FindingStatus } from '../../doctor/finding.ts'
+
+const MARKS: Readonly<Record<FindingStatus, string>> = {
+  ok: 'ok',
+  note: '-',
+  skipped: '-',
+  warning: 'WARN',
+  problem: 'FAIL',
+}
+
+/** The whole report, with a count at the end. */
+export function renderDoctor(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ area }) => area.length))
+  const lines = findings.flatMap(({ area, status, text, fix }) => [
+    `${MARKS[status].padEnd(4)}  ${area.padEnd(width)}  ${text}`,
+    ...(fix === undefined ? [] : [`${' '.repeat(width + 8)}${fix}`]),
+  ])
+  const problems = count(findings, 'problem')
+  const warnings = count(findings, 'warning')
+  const verdict =
+    problems + warnings === 0
+      ? 'Everything that was examined is in order.'
+      : `${counted(problems, 'problem')}, ${counted(warnings, 'warning')}.`
+  return `${lines.join('\n')}\n\n${verdict}\n`
+}
+
+function count(findings: readonly Finding[], status: FindingStatus): number {
+  return findings.filter((one) => one.status === status).length
+}
+
+function counted(number: number, name: string): string {
+  return `${number} ${name}${number === 1 ? '' : 's'}`
+}

@@ -1,0 +1,120 @@
+/** The ledger and the audit files, read without a lock: a running gateway is not disturbed. */
+import { accessSync, constants, existsSync, statSync, statfsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
+import { formatUsd, toMicroUsd } from '../../core/money/money.ts'
+import { findAsset } from '../../core/money/assets.ts'
+import type { Charge } from '../../core/charge/charge.ts'
+import { NoLedgerError } from '../../io/store/no-ledger.ts'
+import { readSqliteLedger, type LedgerReader } from '../../io/store/sqlite/read.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
+import { findingsOf, type Finding } from './finding.ts'
+
+const LITTLE_SPACE = 1_073_741_824
+const DAY_MS = 86_400_000
+/** Charges of the last month that are read, at most. */
+const MAX_PAGES = 20
+const PAGE = 1000
+
+/** The ledger: whether it opens, what is uncertain in it, and the space left beside it. */
+export async function examineStore(
+  config: Pick<ResolvedConfig, 'store' | 'assets' | 'chains'>,
+  now: number,
+): Promise<Finding[]> {
+  const { ok, note, warning, problem } = findingsOf('store')
+  if (config.store === 'memory') {
+    return [
+      warning(
+        'The ledger is kept in memory: budgets and payments are forgotten when the gateway ends.',
+        'Set store: sqlite:./tollway.db for anything but trials.',
+      ),
+    ]
+  }
+  const file = config.store.slice('sqlite:'.length)
+  const found: Finding[] = []
+  let ledger: LedgerReader | undefined
+  try {
+    ledger = readSqliteLedger(file)
+    const { size } = statSync(file)
+    found.push(ok(`The ledger ${file} opens (${megabytes(size)}).`))
+    found.push(...(await uncertainIn(ledger, config, now)))
+  } catch (error) {
+    if (error instanceof NoLedgerError) found.push(note(`There is no ledger yet; serve creates ${file}.`))
+    else if (error instanceof ConfigError || error instanceof TollwayError)
+      found.push(problem(error.message, 'Mend the file, or restore a backup: tollway backup restore --help.'))
+    else throw error
+  } finally {
+    ledger?.close()
+  }
+  return [...found, ...examinePlace(dirname(file), 'store')]
+}
+
+/** The audit file: whether it can be written, and the space left beside it. */
+export function examineAudit({ path }: ResolvedConfig['audit']): Finding[] {
+  const { ok, note } = findingsOf('audit')
+  const file = existsSync(path)
+    ? ok(
+        `The audit file ${path} is there (${megabytes(statSync(path).size)}). tollway audit verify checks its chain.`,
+      )
+    : note(`There is no audit file yet; serve creates ${path}.`)
+  return [file, ...examinePlace(dirname(path), 'audit')]
+}
+
+function examinePlace(directory: string, area: 'store' | 'audit'): Finding[] {
+  const { warning, problem } = findingsOf(area)
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK)
+  } catch {
+    return [
+      problem(
+        `The directory ${directory} is missing or cannot be written.`,
+        `Create it and give it to the user that runs the gateway: mkdir -p ${directory}.`,
+      ),
+    ]
+  }
+  const { bavail, bsize } = statfsSync(directory)
+  const free = bavail * bsize
+  if (free >= LITTLE_SPACE) return []
+  return [
+    warning(
+      `Only ${megabytes(free)} are free in ${directory}. Paid routes refuse when the disk is full.`,
+      'Free some space, or move the file to a larger disk.',
+    ),
+  ]
+}
+
+/** Payments of the last 30 days whose outcome is not known. They count against budgets. */
+async function uncertainIn(
+  ledger: LedgerReader,
+  { assets, chains }: Pick<ResolvedConfig, 'assets' | 'chains'>,
+  now: number,
+): Promise<Finding[]> {
+  const uncertain: Charge[] = []
+  let after: Charge | undefined
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const charges = await ledger.history({ since: now - 30 * DAY_MS, until: now, after, limit: PAGE })
+    uncertain.push(...charges.filter(({ state }) => state === 'uncertain'))
+    after = charges.at(-1)
+    if (charges.length < PAGE) break
+  }
+  if (uncertain.length === 0) return []
+  const usd = uncertain.reduce((sum, { network, asset, amount }) => {
+    const known = findAsset(assets, network, asset)
+    return sum + (known?.usd ? toMicroUsd(amount, known.decimals, known.usd) : 0n)
+  }, 0n)
+  const unread = [...new Set(uncertain.map(({ network }) => network))].filter((id) => !chains.has(id))
+  const { warning } = findingsOf('store')
+  const many = uncertain.length === 1 ? '1 payment' : `${uncertain.length} payments`
+  return [
+    warning(
+      `${many} of the last 30 days ($${formatUsd(usd)}) may or may not have been taken, and count against budgets.`,
+      unread.length === 0
+        ? 'Run tollway reconcile to ask the nodes; what cannot be proven yet stays counted.'
+        : `Configure a node for ${unread.join(', ')} under chains, then run tollway reconcile.`,
+    ),
+  ]
+}
+
+function megabytes(bytes: number): string {
+  return bytes < 1_048_576 ? `${Math.ceil(bytes / 1024)} KB` : `${Math.floor(bytes / 1_048_576)} MB`
+}

@@ -1,0 +1,70 @@
+/** The unpaid price of each paid route. Nothing is signed. */
+import { findNetwork } from '../../core/money/assets.ts'
+import { formatUsd, parseUsd } from '../../core/money/money.ts'
+import type { Route } from '../../core/routing/route.ts'
+import { probe, type Probed } from '../buying/probe.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
+import { findingsOf, type Finding } from './finding.ts'
+
+type Config = Pick<ResolvedConfig, 'routes' | 'payers' | 'assets' | 'policy'>
+
+const { ok, warning, problem, skipped } = findingsOf('sellers')
+
+/** Asks each seller once per model. @param ask replaced in tests */
+export async function examineSellers(
+  config: Config,
+  signal: AbortSignal,
+  ask: typeof probe = probe,
+): Promise<Finding[]> {
+  const paid = config.routes.filter(({ payer }) => payer !== undefined)
+  return await Promise.all(paid.map((route) => examine(route, config, signal, ask)))
+}
+
+async function examine(
+  route: Route,
+  config: Config,
+  signal: AbortSignal,
+  ask: typeof probe,
+): Promise<Finding> {
+  const { modelName, apiBase } = route
+  const model = route.model ?? modelName
+  if (model.includes('*'))
+    return skipped(`${modelName} has no single price. Ask for one: tollway probe ${apiBase} --model <name>.`)
+  const probed = await ask({ url: apiBase, method: undefined, data: undefined, model }, config.assets, signal)
+  const place = `${modelName} at ${new URL(apiBase).host}`
+  const fix = `Look at the answer with tollway probe ${apiBase} --model ${model}.`
+  if (probed.error) return problem(`${place}: ${probed.error.message}`, fix)
+  if (probed.status !== 402)
+    return warning(`${place} answered ${probed.status ?? 'nothing'} and asked for no payment.`, fix)
+  return judge(place, probed, route, config)
+}
+
+function judge(place: string, { offers }: Probed, route: Route, config: Config): Finding {
+  const networks = (config.payers.get(route.payer ?? '')?.networks ?? []).map(
+    (id) => findNetwork(id)?.alias ?? id,
+  )
+  const payable = offers.filter(({ network }) => networks.includes(network))
+  if (payable.length === 0)
+    return problem(
+      `${place} takes payments on ${names(offers.map(({ network }) => network))}; payer ${route.payer} pays on ${names(networks)}.`,
+      `Add a network that both know to payers.${route.payer}.networks.`,
+    )
+  const prices = payable.flatMap(({ usd }) => parseUsd(usd) ?? [])
+  const cheapest = prices.toSorted((a, b) => (a < b ? -1 : 1))[0]
+  const { maxMicroUsd } = config.policy
+  if (cheapest === undefined)
+    return warning(
+      `${place} asks for a token without a value in USD.`,
+      'Add the token under assets, with usd if it has a fixed value.',
+    )
+  if (maxMicroUsd !== 'none' && cheapest > maxMicroUsd)
+    return problem(
+      `${place} asks $${formatUsd(cheapest)}, above the ceiling of $${formatUsd(maxMicroUsd)} per request.`,
+      'Raise policy.max_usd_per_request if that price is right.',
+    )
+  return ok(`${place} asks $${formatUsd(cheapest)} per request.`)
+}
+
+function names(list: readonly string[]): string {
+  return [...new Set(list)].join(', ') || 'none'
+}
