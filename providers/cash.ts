@@ -5,7 +5,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { RandomBytes } from '../src/core/ids.ts'
 import type { Authorization, ChargeOutcome, Provider } from '../src/core/payer/provider.ts'
 import { Quote } from '../src/core/policy/gate.ts'
-import { encodeBase64Json } from '../src/core/x402/x402.ts'
+import { encodeBase64Json } from '../src/core/x402/wire-json.ts'
 import { HEADERS } from '../src/core/x402/payment-headers.ts'
 
 /** Options of {@link cash}. */

@@ -1,7 +1,7 @@
 /** How an answer is sent to the client: unchanged, or in the other form. */
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
-import { contentCoding } from './content-coding.ts'
+import { contentCoding } from '../../src/io/transport/content-coding.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 
 /**

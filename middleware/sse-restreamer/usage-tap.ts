@@ -5,7 +5,7 @@ import type { Reply } from '../../src/core/request/exchange.ts'
 import { isUndecided, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { JsonUsage } from '../../src/core/stream/json-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
-import { contentCoding, decoderFor } from './content-coding.ts'
+import { contentCoding, decoderFor } from '../../src/io/transport/content-coding.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
 

@@ -4,7 +4,7 @@ import type { Reply } from '../core/request/exchange.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import { decodeChallenge, type Offer } from '../core/x402/x402.ts'
 import type { BoundedBody } from '../io/transport/upstream.ts'
-import { headerOf } from './read-challenge.ts'
+import { headerOf } from './read-reply.ts'
 
 /** What a term may look like to be told: never a seller's free text. */
 const PLAIN = /^[\w:.-]{1,90}$/

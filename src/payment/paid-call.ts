@@ -16,13 +16,9 @@ import {
   type VerdictError,
 } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
-import { decodeReceipt, MAX_CHALLENGE_BYTES, type Receipt } from '../core/x402/x402.ts'
-import {
-  readBounded,
-  type BoundedBody,
-  type IncomingReply,
-  type OutgoingRequest,
-} from '../io/transport/upstream.ts'
+import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
+import { decodeReceipt, receiptInBody, type Receipt } from '../core/x402/receipt.ts'
+import type { BoundedBody, IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
@@ -38,7 +34,8 @@ import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { changedTerms } from './changed-terms.ts'
 import { judgeLostAnswer } from './judge-lost-answer.ts'
-import { headerOf, readChallenge } from './read-challenge.ts'
+import { readChallenge } from './read-challenge.ts'
+import { headerOf, readReply } from './read-reply.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
 const ERROR_BODY_MS = 10_000
@@ -161,7 +158,7 @@ export class PaidCall {
     }
   }
 
-  /** Books by status and receipt first; only then are the seller's words read, which may never end. */
+  /** Books by status and receipt. A failure without a receipt in its headers may have one in its body: that is read first. */
   async #judge(
     charge: Charge,
     raw: IncomingReply,
@@ -170,7 +167,10 @@ export class PaidCall {
   ): Promise<void> {
     const { ledger } = this.#context
     const reply = redactReply(raw, paymentSecrets(authorization.header.value))
-    const receipt = decodeReceipt((name) => headerOf(raw, name))
+    const told = decodeReceipt((name) => headerOf(raw, name))
+    const isAnswer = reply.status >= 200 && reply.status < 300
+    const early = told || isAnswer ? undefined : await failureBody(reply)
+    const receipt = told ?? (early && receiptInBody(early.bytes))
     const verdict = judgePaidAnswer(reply.status, receipt)
     noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
@@ -182,7 +182,10 @@ export class PaidCall {
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason, claimedTransaction(receipt)))
     }
-    if (verdict.error) throw await this.#failure(verdict.error, reply, quote, authorization)
+    if (verdict.error) {
+      const body = early ?? (await failureBody(reply))
+      throw this.#failure(verdict.error, { reply, body, quote, authorization })
+    }
     this.#exchange.record.outcome = 'paid'
     this.#exchange.relay.reply = { ...reply, kind: 'paid' }
   }
@@ -198,13 +201,8 @@ export class PaidCall {
     })
   }
 
-  async #failure(
-    error: VerdictError,
-    reply: Omit<Reply, 'kind'>,
-    quote: Quote,
-    { record }: Authorization,
-  ): Promise<TollwayError> {
-    const body = await readBounded(reply.body, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
+  #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {
+    const { record } = authorization
     const changed =
       reply.status === 402 && !isRejection(body.bytes) ? changedTerms(reply, body, quote) : undefined
     const told = changed === undefined ? error : termsChanged(changed)
@@ -238,6 +236,19 @@ export class PaidCall {
     const seconds = (performance.now() - since) / 1000
     for (const observer of this.#context.observers) observer({ type: 'phase', phase, seconds })
   }
+}
+
+/** An answer to a payment that is none. */
+interface FailedAnswer {
+  readonly reply: Pick<Reply, 'status' | 'headers'>
+  readonly body: BoundedBody
+  readonly quote: Quote
+  readonly authorization: Authorization
+}
+
+/** The body of a failure: waited for within bounds, since it may never end, and nothing where it breaks off. */
+async function failureBody(reply: Omit<Reply, 'kind'>): Promise<BoundedBody> {
+  return await readReply(reply, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
 }
 
 function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {

@@ -1,15 +1,9 @@
 /** Reads the offers of a 402 within bounds of size and time. */
 import { Readable } from 'node:stream'
 import { TollwayError } from '../core/errors.ts'
-import type { Reply } from '../core/request/exchange.ts'
 import { type Challenge, MAX_CHALLENGE_BYTES, decodeChallenge } from '../core/x402/x402.ts'
-import { type IncomingReply, readBounded } from '../io/transport/upstream.ts'
-
-/** A header of a reply as one string; repeated headers joined as RFC 9110 section 5.3 allows. */
-export function headerOf(reply: Pick<Reply, 'headers'>, name: string): string | undefined {
-  const value = reply.headers[name]
-  return typeof value === 'string' || value === undefined ? value : value.join(', ')
-}
+import type { IncomingReply } from '../io/transport/upstream.ts'
+import { headerOf, readReply } from './read-reply.ts'
 
 /**
  * The offers of a 402.
@@ -25,7 +19,7 @@ export async function readChallengeKept(
   reply: IncomingReply,
   timeoutMs: number,
 ): Promise<{ readonly challenge: Challenge; readonly again: IncomingReply }> {
-  const { bytes, truncated } = await readBounded(reply.body, MAX_CHALLENGE_BYTES, timeoutMs).catch(
+  const { bytes, truncated } = await readReply(reply, MAX_CHALLENGE_BYTES, timeoutMs).catch(
     (cause: unknown) => {
       throw new TollwayError({
         code: 'seller_unavailable',
@@ -35,5 +29,6 @@ export async function readChallengeKept(
     },
   )
   const challenge = decodeChallenge({ header: (name) => headerOf(reply, name), body: bytes, truncated })
-  return { challenge, again: { ...reply, body: Readable.from([Buffer.from(bytes)]) } }
+  const { 'content-encoding': _decoded, ...headers } = reply.headers
+  return { challenge, again: { ...reply, headers, body: Readable.from([Buffer.from(bytes)]) } }
 }

@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream'
 import type { Reply } from '../core/request/exchange.ts'
-import { decodeBase64Json } from '../core/x402/x402.ts'
+import { decodeBase64Json } from '../core/x402/wire-json.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { property } from '../core/property.ts'
 

@@ -3,9 +3,9 @@
  * paid, and waiting changes nothing.
  */
 import { printable } from '../core/printable.ts'
-import { readBounded, type IncomingReply } from '../io/transport/upstream.ts'
+import type { IncomingReply } from '../io/transport/upstream.ts'
 import { readSellerWords } from '../core/x402/seller-words.ts'
-import { headerOf } from './read-challenge.ts'
+import { headerOf, readReply } from './read-reply.ts'
 import { sellerAnswer } from './seller-message.ts'
 import { SellerUnavailableError } from './send-unpaid.ts'
 
@@ -56,7 +56,7 @@ export function isRefusal(status: number): boolean {
 /** @param url what was asked */
 export async function refusedQuestion(answer: IncomingReply, url: string): Promise<QuestionRefusedError> {
   const { status } = answer
-  const body = await readBounded(answer.body, MAX_BODY_BYTES, BODY_MS).catch(() => undefined)
+  const body = await readReply(answer, MAX_BODY_BYTES, BODY_MS).catch(() => undefined)
   const words = readSellerWords((name) => headerOf(answer, name), body?.bytes ?? Buffer.alloc(0))
   const seller = sellerAnswer(status, words)
   const { message } = seller

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { judgePaidAnswer } from '../../src/core/charge/judge-paid-answer.ts'
-import type { Receipt } from '../../src/core/x402/x402.ts'
+import type { Receipt } from '../../src/core/x402/receipt.ts'
 
 const receipt = (success: boolean): Receipt => ({
   success,

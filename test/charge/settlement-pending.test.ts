@@ -5,7 +5,7 @@ import {
   judgePaidAnswer,
   namedTransaction,
 } from '../../src/core/charge/judge-paid-answer.ts'
-import { decodeReceipt } from '../../src/core/x402/x402.ts'
+import { decodeReceipt } from '../../src/core/x402/receipt.ts'
 import { encodeHeader } from '../kit/seller-answers.ts'
 
 const HASH = `0x${'Cd'.repeat(32)}`

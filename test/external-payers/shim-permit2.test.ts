@@ -14,7 +14,7 @@ import {
 import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
 import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
-import { encodeBase64Json } from '../../src/core/x402/x402.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 import { ShimFault, startShim, type Shim, type ShimCall } from '../../src/io/external-payers/shim.ts'
 import { challengeOf, offerV2, origin } from '../kit/quotes.ts'
 

@@ -3,7 +3,9 @@ import { privateKeyToAccount } from 'viem/accounts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ConfigError } from '../../src/core/errors.ts'
-import { decodeBase64Json, decodeReceipt, encodeBase64Json } from '../../src/core/x402/x402.ts'
+import { decodeReceipt } from '../../src/core/x402/receipt.ts'
+import { decodeBase64Json } from '../../src/core/x402/wire-json.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 import {
   SHIM_CALL_HEADER,
   ShimFault,

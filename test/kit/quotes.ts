@@ -1,7 +1,8 @@
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
-import { decodeChallenge, encodeBase64Json, type Challenge } from '../../src/core/x402/x402.ts'
+import { decodeChallenge, type Challenge } from '../../src/core/x402/x402.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
 /** Where test quotes are paid. */
 export const origin = 'https://seller.test'

@@ -1,12 +1,14 @@
 /** One paid call at a scripted seller: what is reserved, recorded, sent and booked, in which order. */
+import { Readable } from 'node:stream'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
 import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
-import { encodeBase64Json } from '../../src/core/x402/x402.ts'
-import { offerV2 } from '../kit/quotes.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
+import { offerV1, offerV2 } from '../kit/quotes.ts'
 import { signed } from '../store/samples.ts'
 import { challenge, NOW, receiptOf, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
 
@@ -24,6 +26,8 @@ async function pay(engine: Engine): Promise<unknown> {
     (error: unknown) => error,
   )
 }
+
+const HASH = `0x${'cd'.repeat(32)}`
 
 const BUDGET = { name: 'day', limit: 500n, window: 'day', timezone: 'UTC' } as const
 
@@ -108,6 +112,50 @@ describe('a paid call', () => {
     expect(error).toMatchObject({ code: 'terms_changed' })
     expect(error instanceof Error ? error.message : '').toContain(`other terms (${told})`)
     expect(engine.exchange.payment.charge?.state).toBe('uncertain')
+  })
+
+  it.each<[number, object, string, string]>([
+    [
+      500,
+      { error: 'gpu lost', paymentResponse: { success: true, transaction: HASH } },
+      'settled',
+      'paid_not_delivered',
+    ],
+    [404, { success: true, transaction: HASH }, 'settled', 'paid_not_delivered'],
+    [402, { receipt: { success: false, transaction: HASH } }, 'uncertain', 'payment_rejected'],
+    [
+      502,
+      { settlement: { success: false, errorReason: 'settlement_pending', transaction: HASH } },
+      'uncertain',
+      'payment_uncertain',
+    ],
+    [500, { success: true }, 'uncertain', 'seller_error'],
+  ])(
+    'rule 4: reads the receipt in the body of a %i without one in its headers: %j',
+    async (status, body, state, code) => {
+      const packed = gzipSync(JSON.stringify(body))
+      const engine = await startEngine({
+        seller: () => ({
+          ...reply(status),
+          headers: { 'content-encoding': 'gzip' },
+          body: Readable.from([packed]),
+        }),
+      })
+      expect(await pay(engine)).toMatchObject({ code })
+      const { charge } = engine.exchange.payment
+      expect([charge?.state, charge?.transaction]).toEqual([
+        state,
+        code === 'seller_error' ? undefined : HASH,
+      ])
+    },
+  )
+
+  it('pays a 402 whose body came compressed', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    const packed = brotliCompressSync(JSON.stringify({ x402Version: 1, accepts: [offerV1] }))
+    const answer = { ...reply(402), headers: { 'content-encoding': 'br' }, body: Readable.from([packed]) }
+    await new PaidCall(engine.call(), REQUEST).run(answer, 0)
+    expect(engine.exchange.payment.charge).toMatchObject({ state: 'settled', amount: 1000n })
   })
 
   it('takes the same terms again for a refusal, whatever else is on offer', async () => {

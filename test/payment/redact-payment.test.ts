@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { paymentSecrets, redactBody, redactReply } from '../../src/payment/redact-payment.ts'
-import { encodeBase64Json } from '../../src/core/x402/x402.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
 const signature = `0x${'ab'.repeat(65)}`
 const header = encodeBase64Json({ x402Version: 2, payload: { signature, authorization: { nonce: '0x1' } } })

@@ -207,6 +207,56 @@ describe('the connection of a payment', () => {
   })
 })
 
+describe('an interim answer that nobody asked for', () => {
+  const answer = raw(200, { 'content-length': '6' }, 'answer')
+
+  it.each<[string, readonly string[]]>([
+    ['100 Continue', ['HTTP/1.1 100 Continue\r\n\r\n', answer]],
+    ['100 Continue together with the answer', [`HTTP/1.1 100 Continue\r\n\r\n${answer}`]],
+    [
+      '100 Continue in pieces',
+      ['HTTP/1.1 1', '00 Continue\r\nserver: x\r\n', `\r\n${answer.slice(0, 5)}`, answer.slice(5)],
+    ],
+    ['100 Continue three times', ['HTTP/1.1 100 Continue\r\n\r\n'.repeat(3), answer]],
+    ['100 of HTTP/1.0 without words', ['HTTP/1.0 100\r\n\r\n', answer]],
+    ['102 Processing', ['HTTP/1.1 102 Processing\r\n\r\n', answer]],
+    ['103 Early Hints', ['HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n', answer]],
+  ])('is passed over: %s', async (_name, pieces) => {
+    const seller = await startRawSeller((socket) => {
+      const writeOn = ([piece, ...rest]: readonly string[]): void => {
+        if (piece !== undefined) socket.write(piece, () => setImmediate(writeOn, rest))
+      }
+      writeOn(pieces)
+    })
+    ends.push(() => seller.close())
+    const upstream = transport()
+    for (const carriesPayment of [false, true]) {
+      for (let n = 0; n < 2; n++) {
+        const sent = await upstream.send(payment(seller.url, { carriesPayment }))
+        expect((await readBounded(sent.body, 100, 1_000)).bytes.toString()).toBe('answer')
+      }
+    }
+    expect(seller.heads).toHaveLength(4)
+  })
+
+  it('stays in a body that looks like one', async () => {
+    const text = 'HTTP/1.1 100 Continue\r\n\r\n'
+    const seller = await startRawSeller((socket) => {
+      socket.write(raw(200, { 'content-length': String(text.length) }), () =>
+        setImmediate(() => socket.write(text)),
+      )
+    })
+    ends.push(() => seller.close())
+    expect(await pay(seller.url)).toBe(`200 ${text}`)
+  })
+
+  it('without an end counts as sent, like every answer that breaks off', async () => {
+    const seller = await startRawSeller((socket) => socket.end('HTTP/1.1 100 Contin'))
+    ends.push(() => seller.close())
+    expect(await pay(seller.url)).toBe('reset sent')
+  })
+})
+
 const { NGHTTP2_REFUSED_STREAM, NGHTTP2_CANCEL, NGHTTP2_ENHANCE_YOUR_CALM, NGHTTP2_NO_ERROR } = constants
 
 describe('a payment over HTTP/2', () => {

@@ -7,12 +7,9 @@ import {
   paymentHeaderNames,
   type PaymentHeaderChoice,
 } from '../../src/core/x402/payment-headers.ts'
-import {
-  decodeBase64Json,
-  decodeChallenge,
-  encodeBase64Json,
-  encodePayment,
-} from '../../src/core/x402/x402.ts'
+import { decodeChallenge, encodePayment } from '../../src/core/x402/x402.ts'
+import { decodeBase64Json } from '../../src/core/x402/wire-json.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 import { offerV1, offerV2 } from '../kit/quotes.ts'
 
 const V2 = { x402Version: 2, accepts: [offerV2], resource: { url: 'https://s.test/v1' } }

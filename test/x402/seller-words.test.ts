@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { adviceFor } from '../../src/core/x402/seller-reasons.ts'
 import { readSellerWords, type SellerWords } from '../../src/core/x402/seller-words.ts'
-import { encodeBase64Json } from '../../src/core/x402/x402.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
 const words = (headers: Readonly<Record<string, string>>, body: unknown = {}): SellerWords =>
   readSellerWords(

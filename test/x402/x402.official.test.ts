@@ -7,7 +7,8 @@ import {
 import { PaymentPayloadV1Schema, PaymentPayloadV2Schema, PaymentRequiredV1Schema } from '@x402/core/schemas'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeChallenge, decodeReceipt, encodePayment } from '../../src/core/x402/x402.ts'
+import { decodeChallenge, encodePayment } from '../../src/core/x402/x402.ts'
+import { decodeReceipt } from '../../src/core/x402/receipt.ts'
 import { challengeOf, offerV1, offerV2, origin } from '../kit/quotes.ts'
 
 const resource = { url: `${origin}/v1/chat/completions`, description: 'a chat', mimeType: 'application/json' }

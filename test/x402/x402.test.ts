@@ -2,14 +2,14 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
 import {
-  decodeBase64Json,
   decodeChallenge,
-  decodeReceipt,
-  encodeBase64Json,
   encodePayment,
   MAX_CHALLENGE_BYTES,
   type Challenge,
 } from '../../src/core/x402/x402.ts'
+import { decodeReceipt } from '../../src/core/x402/receipt.ts'
+import { decodeBase64Json } from '../../src/core/x402/wire-json.ts'
+import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
 const v2Offer = {
   scheme: 'exact',

@@ -1,6 +1,6 @@
 /** What the response to a paid request means for its charge and its client (docs/architecture.md). Pure, so that every case is tested. */
 import type { ErrorCode } from '../errors.ts'
-import type { Receipt } from '../x402/x402.ts'
+import type { Receipt } from '../x402/receipt.ts'
 
 /** The statuses of a seller's own refusal that keep their number for the client. */
 const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])

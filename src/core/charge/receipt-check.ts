@@ -3,7 +3,7 @@ import { canonicalAddress } from '../money/address.ts'
 import { findNetwork } from '../money/assets.ts'
 import type { Charge } from './charge.ts'
 import { parseAtomic } from '../money/money.ts'
-import type { Receipt } from '../x402/x402.ts'
+import type { Receipt } from '../x402/receipt.ts'
 
 /**
  * Which fields of a receipt contradict what was signed; missing fields do not.

@@ -13,7 +13,8 @@ import { parseAtomic } from '../money/money.ts'
 import { permit2Payload, typedPermit2 } from './permit2.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedAuthorization, TypedPermit2 } from './typed-message.ts'
-import { decodeBase64Json, type Offer } from '../x402/x402.ts'
+import { type Offer } from '../x402/x402.ts'
+import { decodeBase64Json } from '../x402/wire-json.ts'
 import { EVM_ADDRESS } from '../evm.ts'
 
 /** The largest payment header that is read, in bytes. Real ones are 1 to 3 kB. */

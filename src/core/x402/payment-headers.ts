@@ -94,6 +94,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /** Header names, lower case as Node gives them. */
 export const HEADERS = {
   required: 'payment-required',
+  requiredOther: 'x-payment-required',
   signature: 'payment-signature',
   response: 'payment-response',
   paymentV1: 'x-payment',

@@ -1,7 +1,8 @@
 /** What a seller says about a failed payment, wherever it says it. Hints for people: no words prove anything about the money (rule 4). */
 import { property } from '../property.ts'
 import { HEADERS } from './payment-headers.ts'
-import { decodeBase64Json, MAX_CHALLENGE_BYTES } from './x402.ts'
+import { readBodyJson, readHeaderJson, textOf } from './wire-json.ts'
+import { MAX_CHALLENGE_BYTES } from './x402.ts'
 
 /** A seller's words as it sent them: not cleaned, so never for a client as they are. */
 export interface SellerWords {
@@ -31,7 +32,7 @@ const TEXT_FIELDS = [
 const CODE_FIELDS = ['errorReason', 'invalidReason', 'code', 'error', 'reason', 'type'] as const
 
 /** Headers with base64 JSON: receipts first, then a fresh challenge, whose `error` official v2 sellers use. */
-const JSON_HEADERS = [HEADERS.response, HEADERS.responseV1, HEADERS.required, 'x-payment-required'] as const
+const JSON_HEADERS = [HEADERS.response, HEADERS.responseV1, HEADERS.required, HEADERS.requiredOther] as const
 
 const PLAIN_HEADERS = ['payment-error', 'x-payment-error'] as const
 
@@ -48,11 +49,11 @@ const MAX_TEXT = 300
 
 /** Reads every place in which a reason may stand. */
 export function readSellerWords(header: (name: string) => string | undefined, body: Uint8Array): SellerWords {
-  const text = Buffer.from(body).toString('utf8')
-  const json = parsed(text)
-  const decoded = JSON_HEADERS.map((name) => {
+  const text = textOf(body)
+  const json = readBodyJson(body)
+  const decoded = JSON_HEADERS.flatMap((name) => {
     const value = header(name)
-    return value === undefined || value.length > MAX_CHALLENGE_BYTES ? undefined : decodeBase64Json(value)
+    return value === undefined || value.length > MAX_CHALLENGE_BYTES ? [] : readHeaderJson(value)
   })
   const sources = [...decoded, json]
   const texts: string[] = []
@@ -107,12 +108,4 @@ function codeIn(value: unknown, depth: number): string | undefined {
     }
   }
   return undefined
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }

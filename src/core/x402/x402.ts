@@ -5,8 +5,7 @@
 import { findNetwork } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
 import { echoedResource, HEADERS, readsXPayment } from './payment-headers.ts'
-import { decodeBase58 } from '../solana/base58.ts'
-import { SIGNATURE_BYTES } from '../solana/transaction.ts'
+import { encodeBase64Json, isRecord, readBodyJson, readHeaderJson, unwrapped } from './wire-json.ts'
 
 /** The largest PAYMENT-REQUIRED header and 402 body that are read, in bytes. Real ones are 0.6 to 10 kB. */
 export const MAX_CHALLENGE_BYTES = 65_536
@@ -58,29 +57,26 @@ export interface ChallengeSource {
 }
 
 /**
- * Decodes a 402. The v2 header takes precedence over the body; an unreadable offer does not invalidate the others.
+ * Decodes a 402. Of several places the first that holds a readable offer counts: PAYMENT-REQUIRED, X-PAYMENT-REQUIRED, the body.
+ * An unreadable offer does not invalidate the others.
  * @throws TollwayError `offer_too_large`, `offer_undecodable`, `offer_empty`, `no_supported_offer`
  */
 export function decodeChallenge(source: ChallengeSource): Challenge {
-  const header = source.header(HEADERS.required)
   const protocols = otherProtocols(source)
-  if (header === undefined && source.truncated) throw tooLarge('body')
-  if (header !== undefined && header.length > MAX_CHALLENGE_BYTES) throw tooLarge('PAYMENT-REQUIRED header')
-  const json =
-    header === undefined ? parseJson(Buffer.from(source.body).toString('utf8')) : decodeBase64Json(header)
+  const carriers = challengeCarriers(source)
+  const carrier = carriers.find(carriesOffers) ?? carriers.find(carriesVersion) ?? carriers[0]
+  const { json, place, isTooLarge } = carrier
   if (!isRecord(json)) {
     if (protocols.length > 0) throw unsupported(protocols)
-    throw undecodable(
-      header === undefined
-        ? 'its body is not a JSON object'
-        : 'its PAYMENT-REQUIRED header is not base64 JSON',
-    )
+    if (isTooLarge) throw tooLarge(place)
+    throw undecodable(place === 'body' ? 'its body is not a JSON object' : `its ${place} is not base64 JSON`)
   }
-  const version = json['x402Version']
+  const version = versionOf(json)
   const accepts = json['accepts']
-  if (version !== 1 && version !== 2) {
+  if (version === undefined) {
     if (protocols.length > 0) throw unsupported(protocols)
-    const found = typeof version === 'number' ? `x402Version ${version}` : 'no x402Version'
+    const given = json['x402Version']
+    const found = typeof given === 'number' ? `x402Version ${given}` : 'no x402Version'
     throw undecodable(`it carries ${found}, and only versions 1 and 2 are supported`)
   }
   if (!Array.isArray(accepts)) throw undecodable('its accepts field is not a list')
@@ -113,9 +109,67 @@ export function decodeChallenge(source: ChallengeSource): Challenge {
     resource: json['resource'],
     extensions,
     error,
-    readsXPayment:
-      version === 2 && readsXPayment(header && json, parseJson(Buffer.from(source.body).toString('utf8'))),
+    readsXPayment: version === 2 && readsXPayment(headerJson(source), readBodyJson(source.body)),
   }
+}
+
+/** A place of a 402 that may hold the offers. */
+interface Carrier {
+  readonly place: string
+  readonly isTooLarge: boolean
+  /** `undefined` where nothing can be read. */
+  readonly json: unknown
+}
+
+const REQUIRED_HEADERS = [
+  [HEADERS.required, 'PAYMENT-REQUIRED header'],
+  [HEADERS.requiredOther, 'X-PAYMENT-REQUIRED header'],
+] as const
+
+/** The places in which offers are looked for, in the order in which they count. The body is always one of them. */
+function challengeCarriers(source: ChallengeSource): readonly [Carrier, ...Carrier[]] {
+  const headers = REQUIRED_HEADERS.flatMap(([name, place]): Carrier[] => {
+    const value = source.header(name)
+    if (value === undefined) return []
+    const isTooLarge = value.length > MAX_CHALLENGE_BYTES
+    const found = isTooLarge ? [] : readHeaderJson(value).flatMap(unwrapped)
+    return found.length === 0
+      ? [{ place, isTooLarge, json: undefined }]
+      : found.map((json) => ({ place, isTooLarge, json }))
+  })
+  const isTooLarge = source.truncated
+  const bodies = unwrapped(isTooLarge ? undefined : readBodyJson(source.body)).map((json): Carrier => ({
+    place: 'body',
+    isTooLarge,
+    json,
+  }))
+  const [first = { place: 'body', isTooLarge, json: undefined }, ...rest] = [...headers, ...bodies]
+  return [first, ...rest]
+}
+
+function carriesVersion({ json }: Carrier): boolean {
+  return isRecord(json) && versionOf(json) !== undefined && Array.isArray(json['accepts'])
+}
+
+function carriesOffers({ json }: Carrier): boolean {
+  if (!isRecord(json)) return false
+  const version = versionOf(json)
+  const accepts = json['accepts']
+  if (version === undefined || !Array.isArray(accepts)) return false
+  return accepts.slice(0, MAX_OFFERS).some((entry) => readOffer(version, entry) !== undefined)
+}
+
+function versionOf(json: Readonly<Record<string, unknown>>): 1 | 2 | undefined {
+  const version = json['x402Version']
+  if (version === 1 || version === '1') return 1
+  return version === 2 || version === '2' ? 2 : undefined
+}
+
+/** What stands in v2's own header; `undefined` where a seller does not send it. */
+function headerJson(source: ChallengeSource): unknown {
+  const value = source.header(HEADERS.required)
+  if (value === undefined) return undefined
+  return value.length > MAX_CHALLENGE_BYTES ? null : (readHeaderJson(value)[0] ?? null)
 }
 
 function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
@@ -136,43 +190,6 @@ function readOffer(version: 1 | 2, entry: unknown): Offer | undefined {
     extra: isRecord(entry['extra']) ? entry['extra'] : {},
     raw: entry,
   }
-}
-
-/** What the seller says happened to a payment. A hint unless `success` is true (rule 4). */
-export interface Receipt {
-  readonly success: boolean
-  /** Transaction hash in lower-case hex, or on Solana the first signature in base58, when the receipt carries a well-formed one. */
-  readonly transaction: string | undefined
-  readonly payer: string | undefined
-  readonly network: string | undefined
-  /** `upto`: the amount taken, as received. */
-  readonly amount: unknown
-  readonly errorReason: string | undefined
-}
-
-/** Decodes PAYMENT-RESPONSE or X-PAYMENT-RESPONSE; junk gives `undefined`, as if there were no receipt. */
-export function decodeReceipt(header: (name: string) => string | undefined): Receipt | undefined {
-  const value = header(HEADERS.response) ?? header(HEADERS.responseV1)
-  if (value === undefined || value.length > MAX_CHALLENGE_BYTES) return undefined
-  const json = decodeBase64Json(value)
-  if (!isRecord(json) || typeof json['success'] !== 'boolean') return undefined
-  const text = (key: string): string | undefined =>
-    typeof json[key] === 'string' ? json[key].slice(0, 200) : undefined
-  const transaction = text('transaction')
-  return {
-    success: json['success'],
-    transaction: transaction === undefined ? undefined : transactionId(transaction),
-    payer: text('payer'),
-    network: text('network'),
-    amount: json['amount'],
-    errorReason: text('errorReason'),
-  }
-}
-
-/** A transaction as it is compared and stored; `undefined` for a text that names none. */
-function transactionId(text: string): string | undefined {
-  if (/^0x[0-9a-fA-F]{64}$/.test(text)) return text.toLowerCase()
-  return decodeBase58(text)?.length === SIGNATURE_BYTES ? text : undefined
 }
 
 /**
@@ -202,29 +219,6 @@ export function encodePayment(
     ...(extensions === undefined ? {} : { extensions }),
   }
   return { name: HEADERS.signature, value: encodeBase64Json(message) }
-}
-
-/** Standard (not URL-safe) base64 of the JSON text, as both versions use. */
-export function encodeBase64Json(value: unknown): string {
-  return Buffer.from(JSON.stringify(value), 'utf8').toString('base64')
-}
-
-/** Decodes base64 JSON, standard or URL-safe; anything malformed gives `undefined`. */
-export function decodeBase64Json(text: string): unknown {
-  if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text.trim())) return undefined
-  return parseJson(Buffer.from(text.trim(), 'base64').toString('utf8'))
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function isText(value: unknown): value is string {

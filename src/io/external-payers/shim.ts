@@ -19,7 +19,7 @@ import type { RandomBytes } from '../../core/ids.ts'
 import type { ChargeOutcome } from '../../core/payer/provider.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
-import { encodeBase64Json } from '../../core/x402/x402.ts'
+import { encodeBase64Json } from '../../core/x402/wire-json.ts'
 import { HEADERS } from '../../core/x402/payment-headers.ts'
 
 /** The header that carries the token of a call when the payer's URL is fixed. */

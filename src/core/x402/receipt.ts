@@ -1,0 +1,77 @@
+/** The receipt of a payment, in whichever header or body a seller puts it. */
+import { decodeBase58 } from '../solana/base58.ts'
+import { SIGNATURE_BYTES } from '../solana/transaction.ts'
+import { HEADERS } from './payment-headers.ts'
+import { isRecord, readBodyJson, readHeaderJson } from './wire-json.ts'
+import { MAX_CHALLENGE_BYTES } from './x402.ts'
+
+/** What the seller says happened to a payment. A hint unless `success` is true (rule 4). */
+export interface Receipt {
+  readonly success: boolean
+  /** Transaction hash in lower-case hex, or on Solana the first signature in base58, when the receipt carries a well-formed one. */
+  readonly transaction: string | undefined
+  readonly payer: string | undefined
+  readonly network: string | undefined
+  /** `upto`: the amount taken, as received. */
+  readonly amount: unknown
+  readonly errorReason: string | undefined
+}
+
+/**
+ * Decodes PAYMENT-RESPONSE and X-PAYMENT-RESPONSE: of several receipts the one that says paid, else the first that can be read.
+ * Junk is as if there were none.
+ */
+export function decodeReceipt(header: (name: string) => string | undefined): Receipt | undefined {
+  const receipts = [HEADERS.response, HEADERS.responseV1].flatMap((name) => {
+    const value = header(name)
+    if (value === undefined || value.length > MAX_CHALLENGE_BYTES) return []
+    return readHeaderJson(value).flatMap((json) => readReceipt(json) ?? [])
+  })
+  return preferred(receipts)
+}
+
+/** Where sellers put a receipt into a body. */
+const PLACES = ['paymentResponse', 'payment_response', 'settlement', 'receipt', 'payment', 'x402'] as const
+
+/**
+ * The receipt in the body of an answer. An answer may well have a member `success` of its own: only one that names a
+ * transaction, or says why a payment failed, is a receipt.
+ */
+export function receiptInBody(body: Uint8Array): Receipt | undefined {
+  const json = readBodyJson(body)
+  if (!isRecord(json)) return undefined
+  const receipts = [json, ...PLACES.map((name) => json[name])].flatMap((value) => readReceipt(value) ?? [])
+  return preferred(
+    receipts.filter(
+      ({ success, transaction, errorReason }) =>
+        transaction !== undefined || (!success && errorReason !== undefined),
+    ),
+  )
+}
+
+function preferred(receipts: readonly Receipt[]): Receipt | undefined {
+  return receipts.find(({ success }) => success) ?? receipts[0]
+}
+
+function readReceipt(json: unknown): Receipt | undefined {
+  if (!isRecord(json) || typeof json['success'] !== 'boolean') return undefined
+  const text = (...keys: readonly string[]): string | undefined => {
+    const found = keys.map((key) => json[key]).find((value) => typeof value === 'string')
+    return typeof found === 'string' ? found.slice(0, 200) : undefined
+  }
+  const transaction = text('transaction', 'transactionHash', 'txHash', 'tx_hash')
+  return {
+    success: json['success'],
+    transaction: transaction === undefined ? undefined : transactionId(transaction),
+    payer: text('payer'),
+    network: text('network'),
+    amount: json['amount'],
+    errorReason: text('errorReason'),
+  }
+}
+
+/** A transaction as it is compared and stored; `undefined` for a text that names none. */
+function transactionId(text: string): string | undefined {
+  if (/^0x[0-9a-fA-F]{64}$/.test(text)) return text.toLowerCase()
+  return decodeBase58(text)?.length === SIGNATURE_BYTES ? text : undefined
+}
