@@ -24,7 +24,7 @@ import { exchangeOf } from './http/exchange-of.ts'
 import type { Facts, Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
-import { objectWith, parseOptions } from './http/options.ts'
+import { functionOption, objectWith, parseOptions } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 import { failedForOtherModel, responseGone } from './idempotency/replay-error.ts'
 
@@ -36,6 +36,16 @@ export interface IdempotencyOptions {
   /** Bytes of answers kept in memory; default 64 MiB. One answer gets at most an eighth of it. */
   readonly maxBytes?: number | undefined
   readonly clock?: Clock | undefined
+  /** Called once with a function that says how much is remembered now, for metrics. */
+  readonly onMount?: ((read: () => RememberedRequests) => void) | undefined
+}
+
+/** What is remembered of requests for their repeats. */
+export interface RememberedRequests {
+  /** Requests in flight, and ended ones that a repeat may ask for. */
+  readonly count: number
+  /** Bytes of their answers, at most `maxBytes`. */
+  readonly bytes: number
 }
 
 const MEBIBYTE = 1024 * 1024
@@ -48,6 +58,9 @@ const SCHEMA = z.strictObject({
     .min(0, 'give a number of bytes')
     .default(64 * MEBIBYTE),
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
+  onMount: functionOption<NonNullable<IdempotencyOptions['onMount']>>(
+    'give a function of one function',
+  ).optional(),
 })
 
 /** Fallback kinds that are not among the candidates, because only an answer can trigger them. */
@@ -66,7 +79,7 @@ interface Earlier extends RepeatableRequest {
  * @throws ConfigError for a mistake in the options
  */
 export function idempotency(options: IdempotencyOptions): Handler {
-  const { ledger, maxEntries, maxBytes, clock } = parseOptions('idempotency', SCHEMA, options)
+  const { ledger, maxEntries, maxBytes, clock, onMount } = parseOptions('idempotency', SCHEMA, options)
   const flights = new Flights({
     clock,
     maxEntries,
@@ -75,6 +88,7 @@ export function idempotency(options: IdempotencyOptions): Handler {
     onAbandoned: ({ chargeId }) => void (chargeId !== undefined && ledger.loseAnswer(chargeId)),
     onEnd: (flight) => void noteLost(ledger, flight),
   })
+  onMount?.(() => ({ count: flights.size, bytes: flights.bytes }))
   let digest: RequestDigest | undefined
 
   return asyncHandler('idempotency', async (req, res, next) => {

@@ -68,6 +68,8 @@ export class Flight implements Run, RepeatableRequest {
   #delivered = false
   #cut = false
   #endedAt: number | undefined
+  /** The answer's headers, emptied when the answer is forgotten. */
+  #kept: Record<string, Reply['headers'][string]> = {}
 
   constructor(options: FlightOptions) {
     this.#options = options
@@ -163,7 +165,17 @@ export class Flight implements Run, RepeatableRequest {
     const { body, ...head } = reply
     const shared = new SharedBody(body, { ...this.#options, isWanted: () => this.#waiting > 0 })
     exchange.relay.reply = { ...head, body: shared.read() ?? body }
-    this.#settle({ kind: 'reply', head, body: shared }, exchange)
+    this.#kept = { ...head.headers }
+    this.#options.onSize(sizeOf(this.#kept))
+    this.#settle({ kind: 'reply', head: { ...head, headers: this.#kept }, body: shared }, exchange)
+  }
+
+  /** Drops what is kept of the answer; clients that are reading it continue. */
+  forget(): void {
+    this.#options.onSize(-sizeOf(this.#kept))
+    // Emptied in place: the outcome's promise holds it as well.
+    for (const name of Object.keys(this.#kept)) delete this.#kept[name]
+    this.shared?.forget()
   }
 
   fail(exchange: Exchange, error: unknown): void {
@@ -251,4 +263,11 @@ function isDelivered(res: ServerResponse, { relay, record }: Exchange): boolean 
 function typeOf(res: ServerResponse): string {
   const type = res.getHeader('content-type')
   return typeof type === 'string' ? type : ''
+}
+
+/** The size of headers as they are sent, bytes. */
+function sizeOf(headers: Reply['headers']): number {
+  let size = 0
+  for (const [name, value] of Object.entries(headers)) size += name.length + String(value).length
+  return size
 }

@@ -44,7 +44,7 @@ export class Flights {
     this.#options = options
   }
 
-  /** Bytes of answers held now. */
+  /** Bytes of answers held now, headers included. */
   get bytes(): number {
     return this.#bytes
   }
@@ -106,7 +106,7 @@ export class Flights {
     if (flight.charge) this.#byCharge.set(flight.charge.id, flight)
     this.#ended.set(flight, this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS))
     // No repeat is expected: a plain client that received its answer.
-    if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.shared?.forget()
+    if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.forget()
     this.#options.onEnd(flight)
     this.#trim()
   }
@@ -125,7 +125,7 @@ export class Flights {
 
   #drop(flight: Flight): void {
     this.#ended.delete(flight)
-    flight.shared?.forget()
+    flight.forget()
     if (flight.charge) this.#byCharge.delete(flight.charge.id)
     const { name, body, call } = flight.mark
     const others = call === undefined ? undefined : this.#byCall.get(call)
@@ -137,10 +137,10 @@ export class Flights {
   /** Over the byte limit: the oldest answers are dropped first, then the records of those still arriving. */
   #grow(change: number): void {
     this.#bytes += change
-    if (change < 0 || this.#bytes <= this.#options.maxBytes) return
+    if (change <= 0 || this.#bytes <= this.#options.maxBytes) return
     for (const flight of [...this.#ended.keys(), ...this.#running]) {
       if (this.#bytes <= this.#options.maxBytes) return
-      flight.shared?.forget()
+      flight.forget()
     }
   }
 }

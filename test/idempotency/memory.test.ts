@@ -4,6 +4,9 @@ import { runInNewContext } from 'node:vm'
 import { afterEach, describe, expect, test } from 'vitest'
 import { configFor, startPatientSeller, type PatientSeller } from '../kit/fragile-gateway.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
+import type { SellerHandler } from '../kit/scripted-seller.ts'
+import { challengeV2, events, json, OFFER, RECEIPT, receiptV2 } from '../kit/seller-answers.ts'
+import { cut, cutAfter } from '../kit/seller-faults.ts'
 import { cash } from '../../providers/cash.ts'
 
 setFlagsFromString('--expose-gc')
@@ -34,10 +37,10 @@ async function held(seller: PatientSeller): Promise<number> {
 let serial = 0
 
 /** A long prompt, no two alike. */
-function bodyFor(model: string): string {
+function bodyFor(model: string, size = BODY_BYTES): string {
   return JSON.stringify({
     model,
-    messages: [{ role: 'user', content: `${(serial += 1)} ${'x'.repeat(BODY_BYTES)}` }],
+    messages: [{ role: 'user', content: `${(serial += 1)} ${'x'.repeat(size)}` }],
   })
 }
 
@@ -117,3 +120,122 @@ describe('ended requests hold no bodies', () => {
     expect((await held(seller)) - before).toBeLessThan(SLACK)
   })
 })
+
+/** What a client of the mix asks for, and what its seller does. */
+const KINDS: readonly { readonly model: string; readonly raw?: string; readonly headers?: object }[] = [
+  { model: 'paid/json' },
+  { model: 'paid/stream' },
+  { model: 'paid/broken-stream' },
+  { model: 'paid/error' },
+  { model: 'paid/refused-with-receipt' },
+  { model: 'paid/unreadable' },
+  { model: 'paid/cut' },
+  { model: 'paid/dear' },
+  { model: 'paid/headers' },
+  { model: 'free' },
+  { model: 'nobody/m' },
+  { model: 'free', headers: { 'content-type': 'text/plain' } },
+  { model: 'free', headers: { origin: 'https://evil.example' } },
+  { model: 'free', headers: { 'content-encoding': 'gzip' } },
+  { model: 'free', raw: '{"model":"paid/json","messages":[{"content":"' },
+]
+
+const ANSWER = { choices: [{ message: { content: 'yes' } }] }
+
+/** Answers by the model that was asked for. */
+const mixed: SellerHandler = (request, response) => {
+  const { model } = JSON.parse(request.body.toString()) as { model: string }
+  if (request.url.startsWith('/free')) return json({ free: true })
+  if (request.payment === undefined)
+    return challengeV2([model === 'dear' ? { ...OFFER, amount: '99999999' } : OFFER])
+  const receipt = receiptV2(RECEIPT)
+  const chunk = '{"choices":[{"index":0,"delta":{"content":"yes"}}]}'
+  switch (model) {
+    case 'stream':
+      return events([chunk, '[DONE]'], receipt)
+    case 'broken-stream':
+      return cutAfter(40, events([chunk, chunk, '[DONE]'], receipt))(request, response)
+    case 'error':
+      return json({ error: { message: request.body.toString() } }, {}, 500)
+    case 'refused-with-receipt':
+      return json({ error: request.body.toString() }, receipt, 402)
+    case 'unreadable':
+      return { ...json({}, receipt), body: '{"choices":[NaN' }
+    case 'cut':
+      return cut(request, response)
+    case 'headers':
+      return json(ANSWER, { ...receipt, 'x-long': 'h'.repeat(6000) })
+    default:
+      return json({ choices: [{ message: { content: 'y'.repeat(MEBIBYTE / 8) } }] }, receipt)
+  }
+}
+
+describe('any mix of ended requests', () => {
+  test('holds no bodies, and answers as far as the configuration says and the metric shows', async () => {
+    const { gateway, seller } = await start({
+      idempotency: { max_bytes: 2 * MEBIBYTE },
+      upstream: undefined,
+    })
+    seller.follow(mixed)
+    await send(gateway, KINDS[0]?.model ?? '', {})
+    const before = await held(seller)
+    const heapBefore = process.memoryUsage().heapUsed
+    const statuses = new Map<number, number>()
+    const note = (status: number): void => void statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    for (let round = 0; round < 2; round += 1) {
+      for (const { model, raw, headers } of KINDS) {
+        const named = round === 0 ? {} : { 'idempotency-key': `mix-${serial}` }
+        const body = raw === undefined ? undefined : `${raw}${'z'.repeat(MEBIBYTE / 2)}`
+        note(await send(gateway, model, { ...named, ...headers }, body))
+        if (round === 1 && raw === undefined) {
+          // Somebody else's body under the same key, and a client that leaves.
+          note(await send(gateway, model, { ...named, ...headers }))
+          await send(gateway, model, { ...headers }, undefined, AbortSignal.timeout(5))
+        }
+      }
+    }
+    // Two at once: the second waits for the answer of the first.
+    const [same, key] = [bodyFor('paid/other', MEBIBYTE / 2), { 'idempotency-key': 'joined' }]
+    await Promise.all([send(gateway, 'paid/other', key, same), send(gateway, 'paid/other', key, same)])
+    // Every kind of ending was there, but for those of the tests above.
+    expect([...statuses.keys()].toSorted((a, b) => a - b)).toEqual([200, 400, 403, 404, 415])
+    const remembered = await gateway.metric('tollway_remembered_bytes')
+    expect(remembered).toBeGreaterThan(MEBIBYTE / 8)
+    expect(remembered).toBeLessThanOrEqual(2 * MEBIBYTE)
+    expect(await gateway.metric('tollway_remembered_requests')).toBeGreaterThan(10)
+    expect((await held(seller)) - before).toBeLessThan(2 * MEBIBYTE + SLACK)
+    expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(4 * SLACK)
+  })
+
+  test('keeps the headers of an answer no longer than the answer', async () => {
+    const { gateway, seller } = await start({ idempotency: { max_entries: 2 } })
+    seller.follow(mixed)
+    for (let n = 0; n < 5; n += 1) {
+      expect(await send(gateway, 'paid/headers', { 'idempotency-key': `long-${n}` })).toBe(200)
+    }
+    const bytes = await gateway.metric('tollway_remembered_bytes')
+    expect([bytes > 12_000, bytes < 15_000]).toEqual([true, true])
+    expect(await gateway.metric('tollway_remembered_requests')).toBe(2)
+  })
+})
+
+/** As {@link post}, with a body of its own and a client that may leave. */
+async function send(
+  gateway: TestGateway,
+  model: string,
+  headers: object,
+  body: string = bodyFor(model, MEBIBYTE / 2),
+  signal?: AbortSignal,
+): Promise<number> {
+  const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }
+  try {
+    const response = await fetch(`${gateway.url}/v1/chat/completions`, {
+      ...init,
+      ...(signal ? { signal } : {}),
+    })
+    await response.arrayBuffer()
+    return response.status
+  } catch {
+    return 0
+  }
+}

@@ -155,6 +155,24 @@ export const GATEWAY: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Memory of ended requests',
+          description: 'Bytes of answers kept for repeats; idempotency.max_bytes is the limit.',
+          unit: 'bytes',
+          queries: [
+            { expr: `sum by (instance) (${gauge('tollway_remembered_bytes')})`, legend: '{{instance}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Remembered requests',
+          description: 'In flight, or ended and kept for repeats; idempotency.max_entries is the limit.',
+          unit: 'short',
+          queries: [
+            { expr: `sum by (instance) (${gauge('tollway_remembered_requests')})`, legend: '{{instance}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Tokens per second',
           description: 'Input and output tokens of answered requests.',
           unit: 'short',

@@ -234,7 +234,12 @@ export async function openParts(
       prices: router.prices,
       catalogue: router.catalogue,
       upstreamList: router.upstreamList,
-      idempotency: { ledger, ...config.idempotency, clock },
+      idempotency: {
+        ledger,
+        ...config.idempotency,
+        clock,
+        onMount: (remembered) => metrics.watch({ remembered }),
+      },
       budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
       paymentInterceptor: {
         ledger,

@@ -40,6 +40,8 @@ export interface MetricSources {
   readonly wallets?: (() => readonly WalletReading[]) | undefined
   /** The number of open live streams of the spend page. */
   readonly pageStreams?: (() => number) | undefined
+  /** How many requests are remembered for their repeats, and the bytes of their answers. */
+  readonly remembered?: (() => { readonly count: number; readonly bytes: number }) | undefined
   /** The health of every route used so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
   /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
@@ -105,6 +107,11 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   readMismatches(metrics, sources)
   if (sources.routes) showRouteStates(metrics, sources.routes())
   if (sources.pageStreams) metrics.set('tollway_spend_page_streams', {}, sources.pageStreams())
+  if (sources.remembered) {
+    const { count, bytes } = sources.remembered()
+    metrics.set('tollway_remembered_requests', {}, count)
+    metrics.set('tollway_remembered_bytes', {}, bytes)
+  }
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
 }
 

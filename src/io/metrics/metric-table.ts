@@ -135,6 +135,14 @@ export const METRIC_TABLE = {
     ['route', 'kind'],
   ),
   tollway_spend_page_streams: gauge('Open live streams of the spend page.', []),
+  tollway_remembered_requests: gauge(
+    'Requests in flight, and ended ones kept for repeats (idempotency.max_entries).',
+    [],
+  ),
+  tollway_remembered_bytes: gauge(
+    'Memory held by the answers of remembered requests, at most idempotency.max_bytes; their request bodies are not kept.',
+    [],
+  ),
   tollway_retries_total: counter('Unpaid sends that were repeated; paid sends are never repeated.', [
     'route',
     'seller',
