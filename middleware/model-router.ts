@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
-import { matchesPattern, type Candidate, type Route, type RouteTable } from '../src/core/routing/route.ts'
+import { matchesPattern } from '../src/core/routing/name-pattern.ts'
+import type { Candidate, Route, RouteTable } from '../src/core/routing/route.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import { objectWith, parseOptions } from './http/options.ts'

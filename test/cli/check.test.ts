@@ -138,6 +138,7 @@ it('prints JSON for programs', async () => {
       session_affinity_seconds: 60,
     },
     ignored_keys: [],
+    litellm_notes: [],
     max_usd_per_request: '0.25',
     metrics: { listen: '127.0.0.1:9464', token: true },
     payers: expect.arrayContaining([

@@ -227,24 +227,96 @@ it.each([
 })
 
 describe('init litellm', () => {
-  it('prints the paid models for model_list, with the cost LiteLLM is to believe left to the answers', async () => {
+  const entries = ['paid/*', 'paid/qwen'].map((name) => ({
+    model_name: name,
+    litellm_params: {
+      model: `openai/${name}`,
+      api_base: 'http://127.0.0.1:9402/v1',
+      api_key: 'os.environ/TOLLWAY_KEY',
+      max_retries: 0,
+    },
+  }))
+  const settings = {
+    use_chat_completions_url_for_anthropic_messages: true,
+    model_group_settings: { forward_client_headers_to_llm_api: ['paid/*', 'paid/qwen'] },
+  }
+  const THEIR_YAML = `# our gateway
+model_list:
+  - model_name: gpt-4o # the default
+    litellm_params: { model: openai/gpt-4o, api_key: os.environ/OPENAI_API_KEY }
+litellm_settings:
+  drop_params: false # needed by billing
+  model_group_settings: { forward_client_headers_to_llm_api: [gpt-4o] }
+general_settings: { master_key: os.environ/MASTER }
+`
+
+  it('prints a file to include, which holds nothing that would replace settings of the team', async () => {
     const { code, out } = await init('litellm', '--config', config)
     expect(code).toBe(0)
-    expect(parse(out)).toEqual({
-      model_list: ['paid/*', 'paid/qwen'].map((name) => ({
-        model_name: name,
-        litellm_params: {
-          model: `openai/${name}`,
-          api_base: 'http://127.0.0.1:9402/v1',
-          api_key: 'os.environ/TOLLWAY_KEY',
-          max_retries: 0,
-        },
-      })),
+    expect(parse(out)).toEqual({ model_list: entries })
+    expect(out).toContain('# include: [tollway-models.yaml]')
+    expect(out).toContain('Spend per team')
+    const commented = out.split('\n').flatMap((line) => (line.startsWith('# ') ? [line.slice(2)] : []))
+    const from = commented.indexOf('litellm_settings:')
+    expect(parse(commented.slice(from, from + 6).join('\n'))).toEqual({ litellm_settings: settings })
+  })
+
+  it('merges into a file, and keeps its entries, settings and comments', async () => {
+    const theirs = join(directory, 'config.yaml')
+    writeFileSync(theirs, THEIR_YAML)
+    const shown = await init('litellm', '--config', config, '--file', theirs)
+    expect(readFileSync(theirs, 'utf8')).toBe(THEIR_YAML)
+    const { code, out } = await init('litellm', '--config', config, '--file', theirs, '--write')
+    expect([code, out]).toEqual([0, expect.stringContaining('Added paid/*, paid/qwen to model_list')])
+    const text = readFileSync(theirs, 'utf8')
+    expect(shown.out).toBe(text)
+    for (const kept of ['# our gateway', '# the default', '# needed by billing']) expect(text).toContain(kept)
+    const before = parse(THEIR_YAML) as { model_list: object[] }
+    expect(parse(text)).toEqual({
+      ...before,
+      model_list: [...before.model_list, ...entries],
       litellm_settings: {
+        drop_params: false,
         use_chat_completions_url_for_anthropic_messages: true,
-        model_group_settings: { forward_client_headers_to_llm_api: ['paid/*', 'paid/qwen'] },
+        model_group_settings: { forward_client_headers_to_llm_api: ['gpt-4o', 'paid/*', 'paid/qwen'] },
       },
     })
+    const copies = readdirSync(directory).filter((name) => name.startsWith('config.yaml.'))
+    expect(copies.map((name) => readFileSync(join(directory, name), 'utf8'))).toEqual([THEIR_YAML])
+    const again = await init('litellm', '--config', config, '--file', theirs, '--write')
+    expect(again.out).toContain('already has these entries')
+    expect(readFileSync(theirs, 'utf8')).toBe(text)
+  })
+
+  it.each([
+    ['an empty file', ''],
+    ['a file of comments', '# theirs\n'],
+    ['a file that only includes', 'include: [models.yaml]\n'],
+    ['empty sections', 'model_list:\nlitellm_settings:\n'],
+  ])('merges into %s', async (_title, before) => {
+    const theirs = join(directory, 'config.yaml')
+    writeFileSync(theirs, before)
+    expect((await init('litellm', '--config', config, '--file', theirs, '--write')).code).toBe(0)
+    expect(parse(readFileSync(theirs, 'utf8'))).toMatchObject({
+      model_list: entries,
+      litellm_settings: settings,
+    })
+  })
+
+  it.each([
+    [
+      'another entry of that name',
+      THEIR_YAML.replaceAll('gpt-4o', 'paid/*'),
+      'has an entry paid/* for another address',
+    ],
+    ['no YAML', 'a: [', 'is not valid YAML'],
+    ['no list', 'model_list: { a: b }\n', 'is not a list'],
+  ])('changes nothing in a file with %s', async (_title, before, message) => {
+    const theirs = join(directory, 'config.yaml')
+    writeFileSync(theirs, before)
+    const { code, err } = await init('litellm', '--config', config, '--file', theirs, '--write')
+    expect([code, err]).toEqual([2, expect.stringContaining(message)])
+    expect(readFileSync(theirs, 'utf8')).toBe(before)
   })
 
   it('asks for the address of a gateway that listens on any port', async () => {

@@ -206,9 +206,9 @@ describe('values', () => {
       'model_list: [{ model_name: 4, api_base: "http://127.0.0.1:1" }]\n',
       '1:16 model_list[0].model_name: must be text, and is read as a number. Put it in quotes, such as "paid/*".',
     ],
-    'a model name with two stars': [
-      'model_list: [{ model_name: "a/*/*", api_base: "http://127.0.0.1:1" }]\n',
-      '1:16 model_list[0].model_name: must be 1 to 256 characters without spaces and with at most one *, such as "paid/*" or gpt-4o.',
+    'a model name with two stars side by side': [
+      'model_list: [{ model_name: "a/**", api_base: "http://127.0.0.1:1" }]\n',
+      '1:16 model_list[0].model_name: must be 1 to 256 characters without spaces and without **, such as "paid/*" or gpt-4o.',
     ],
     'an api_base that is no URL': [
       'upstream: { api_base: seller.example.com }\n',

@@ -11,6 +11,7 @@ it('turns every key into our units', () => {
   const config = loadConfig(configFile(FULL, directory), FULL_ENV)
   expect(config).toEqual({
     ignoredKeys: [],
+    litellmNotes: [],
     listen: { host: '127.0.0.1', port: 0 },
     store: `sqlite:${join(directory, 'ledger/tollway.db')}`,
     upstream: {
@@ -263,6 +264,7 @@ it('fills in the defaults', () => {
   const directory = temporaryDirectory()
   expect(parseConfig({}, {}, { directory })).toEqual({
     ignoredKeys: [],
+    litellmNotes: [],
     listen: { host: '127.0.0.1', port: 8402 },
     store: `sqlite:${join(directory, 'tollway.db')}`,
     upstream: undefined,

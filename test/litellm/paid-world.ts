@@ -108,7 +108,16 @@ export async function startPaidWorld(): Promise<PaidWorld> {
       const file = join(gateway.directory, 'tollway.yaml')
       // JSON is YAML.
       writeFileSync(file, JSON.stringify(config))
-      const { stdout, stderr } = await tollway(['init', 'litellm', '--config', file, '--url', gateway.url])
+      const { stdout, stderr } = await tollway([
+        'init',
+        'litellm',
+        '--config',
+        file,
+        '--url',
+        gateway.url,
+        '--file',
+        join(gateway.directory, 'litellm.yaml'),
+      ])
       if (stderr !== '') throw new Error(stderr)
       return parse(stdout) as LitellmConfig
     },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { compileRoutes, matchesPattern, type Route } from '../../src/core/routing/route.ts'
+import { matchesPattern } from '../../src/core/routing/name-pattern.ts'
+import { compileRoutes, type Route } from '../../src/core/routing/route.ts'
 
 function route(modelName: string, more: Partial<Route> = {}): Route {
   return {
@@ -62,9 +63,10 @@ describe('matching', () => {
   })
 })
 
-test('a name with two stars and a remote star without a public one are refused at start', () => {
-  expect(() => compileRoutes([route('a*b*')])).toThrow(
-    'model_name "a*b*" has more than one *. Use one, e.g. "paid/*".',
+test('adjacent stars and a remote star without a public one are refused at start', () => {
+  expect(() => compileRoutes([route('a**')])).toThrow(
+    'model_name "a**" has two * side by side. One is enough.',
   )
+  expect(() => compileRoutes([route('a/*', { model: '*/*' })])).toThrow('has more * than "a/*"')
   expect(() => compileRoutes([route('a', { model: 'v/*' })])).toThrow("Name the seller's model.")
 })

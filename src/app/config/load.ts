@@ -1,11 +1,10 @@
 /** Loads a configuration from a file or an object, and reports every mistake at once. */
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { crossCheck } from './checks/cross-checks.ts'
-import { readYaml, type ConfigDocument } from './reading/document.ts'
-import { explainIssue, type RouteFinding } from './reading/explain.ts'
+import { explainIssue, PLAIN_LITELLM_SECRET, PLAIN_SECRET, type RouteFinding } from './reading/explain.ts'
+import { readConfigFiles } from './reading/include.ts'
 import { interpolate, isPlainObject } from './reading/interpolate.ts'
-import { fromLitellm, type Translated } from './reading/litellm.ts'
+import { fromLitellm, type Translated } from './litellm/translate.ts'
 import { isPlannedPayerKind } from './values/planned-kinds.ts'
 import { ConfigProblemsError, formatPath, type ConfigPath, type Problem } from './values/problems.ts'
 import { resolveConfig } from './resolve/resolve.ts'
@@ -38,7 +37,7 @@ export interface LoadedConfig {
  * @throws ConfigProblemsError listing every mistake
  */
 export function parseConfig(input: unknown, env: Environment, options: ParseOptions = {}): ResolvedConfig {
-  return check(fromLitellm(input), env, resolve(options.directory ?? '.'), (path) => ({
+  return check(fromLitellm(input, env), env, resolve(options.directory ?? '.'), (path) => ({
     file: undefined,
     position: undefined,
     path: formatPath(path),
@@ -79,22 +78,22 @@ export function loadConfigWithText(path: string, env: Environment, overrides: Ov
 type IsRead = (path: ConfigPath) => boolean
 
 function load(path: string, env: Environment, overrides: Overrides, isRead?: IsRead): LoadedConfig {
-  const document = readYaml(readText(path), path)
+  const files = readConfigFiles(path)
   const fromCommandLine = overrides.listen !== undefined
   const level = env['LOG_LEVEL'] === '' ? undefined : env['LOG_LEVEL']
   const input = withLogLevel(
-    fromCommandLine && isPlainObject(document.value)
-      ? { ...document.value, listen: overrides.listen }
-      : document.value,
+    fromCommandLine && isPlainObject(files.value)
+      ? { ...files.value, listen: overrides.listen }
+      : files.value,
     level,
   )
   const elsewhere = (name: string) => ({ file: undefined, position: undefined, path: name })
   const place = (at: ConfigPath): Omit<Problem, 'message'> => {
     if (fromCommandLine && at[0] === 'listen') return elsewhere('--listen')
     if (level !== undefined && formatPath(at) === 'log.level') return elsewhere('LOG_LEVEL')
-    return placeInFile(document, path, at)
+    return files.place(at)
   }
-  const translated = fromLitellm(input)
+  const translated = fromLitellm(input, env)
   return {
     config: check(translated, env, dirname(resolve(path)), place, isRead),
     written: (at) => valueAt(translated.value, at),
@@ -109,18 +108,15 @@ function withLogLevel(input: unknown, level: string | undefined): unknown {
   return { ...input, log: { ...log, level: level.toLowerCase() } }
 }
 
-function placeInFile(document: ConfigDocument, file: string, path: ConfigPath): Omit<Problem, 'message'> {
-  return { file, position: document.locate(path), path: formatPath(path) }
-}
-
 function check(
-  { value: input, ignored, findings: foreign, origin }: Translated,
+  { value: input, ignored, notes, findings: foreign, origin, isPlaceholder }: Translated,
   env: Environment,
   directory: string,
   place: (path: ConfigPath) => Omit<Problem, 'message'>,
   isRead?: IsRead,
 ): ResolvedConfig {
-  const { value, findings: unresolved } = interpolate(input, configSchema, { env, directory }, isRead)
+  const { value, findings } = interpolate(input, configSchema, { env, directory }, { isRead, isPlaceholder })
+  const unresolved = findings.map((finding) => inLitellmForm(finding, origin(finding.path)))
   const result = configSchema.safeParse(value)
   const covered = new Set([...foreign, ...unresolved].map(({ path }) => formatPath(path)))
   const issues = (result.error?.issues ?? [])
@@ -130,11 +126,19 @@ function check(
     .filter(() => !covered.has(formatPath([])))
   for (const { path } of issues) covered.add(formatPath(path))
   const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
-  const findings = [...foreign, ...unresolved, ...issues, ...crossed]
-  if (!result.success || findings.length > 0) {
-    throw new ConfigProblemsError(inOrder(findings, (path) => place(origin(path))))
+  const mistakes = [...foreign, ...unresolved, ...issues, ...crossed]
+  if (!result.success || mistakes.length > 0) {
+    throw new ConfigProblemsError(inOrder(mistakes, (path) => place(origin(path))))
   }
-  return resolveConfig(result.data, directory, ignored)
+  return resolveConfig(result.data, directory, { ignored, notes })
+}
+
+/** In LiteLLM's sections the advice is in its own form, which it reads too. */
+function inLitellmForm(finding: RouteFinding, path: ConfigPath): RouteFinding {
+  const isLitellm = path.includes('litellm_params') || path[0] === 'general_settings'
+  return isLitellm && finding.message === PLAIN_SECRET
+    ? { ...finding, message: PLAIN_LITELLM_SECRET }
+    : finding
 }
 
 function inOrder(
@@ -165,30 +169,4 @@ function valueAt(root: unknown, path: ConfigPath): unknown {
     else return undefined
   }
   return value
-}
-
-function readText(path: string): string {
-  const failed = (message: string): ConfigProblemsError =>
-    new ConfigProblemsError([{ path: '', file: path, position: undefined, message }])
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(path)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw failed(
-        `there is no such file (looked at ${resolve(path)}). ` +
-          'Name yours with --config; `tollway check --help` shows an example.',
-      )
-    }
-    if (code === 'EISDIR') throw failed('is a directory. Name the file in it with --config.')
-    throw failed(
-      `cannot be read (${typeof code === 'string' ? code : 'unknown fault'}). Check its permissions.`,
-    )
-  }
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw failed('is not UTF-8 text. Save it as UTF-8.')
-  }
 }

@@ -99,6 +99,7 @@ export async function createGateway(
   if (config.ignoredKeys.length > 0) {
     log.warn({ keys: config.ignoredKeys }, 'keys of the LiteLLM configuration that have no effect here')
   }
+  for (const { kind, path, message } of config.litellmNotes) log.warn({ kind, key: path }, message)
   let closing: Promise<void> | undefined
   const { app, upgrade, closePages, closeUnpaid } = compose(
     parts,

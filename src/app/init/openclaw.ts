@@ -1,5 +1,5 @@
 /** `tollway init openclaw`: adds the gateway to OpenClaw's configuration, and removes it again. */
-import { copyFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
@@ -8,6 +8,7 @@ import { ConfigError } from '../../core/errors.ts'
 import type { Environment } from '../config/values/secrets.ts'
 import { applySettings, revertChanges, type Change } from './json-settings.ts'
 import type { Setting } from './openclaw-entry.ts'
+import { backUp } from '../../io/files/back-up.ts'
 import { replaceFile } from '../../io/files/replace-file.ts'
 
 const CHANGES = z.strictObject({
@@ -70,13 +71,6 @@ export function removeSettings(path: string, force: boolean, clock: Clock): Init
   replaceFile(file, text, modeOf(file))
   rmSync(noteOf(file))
   return { file, changed: true, backup }
-}
-
-function backUp(file: string, clock: Clock): string {
-  const stamp = new Date(clock.now()).toISOString().replace(/[:.]/g, '-')
-  const backup = `${file}.${stamp}.bak`
-  copyFileSync(file, backup)
-  return backup
 }
 
 /** The file next to it that holds the values to restore. */

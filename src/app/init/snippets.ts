@@ -1,34 +1,5 @@
 /** Configuration snippets for programs that run with a gateway. */
 import { stringify } from 'yaml'
-import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
-import type { ResolvedConfig } from '../config/resolve/resolved.ts'
-
-/**
- * LiteLLM's entries for the paid models, with the settings they need, for its `config.yaml`.
- * @param url root address of the gateway
- * @param keyVariable environment variable that LiteLLM reads the caller key from
- */
-export function litellmSnippet(
-  config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes'>,
-  url: string,
-  keyVariable: string,
-): string {
-  const paid = config.routes.filter(({ payer }) => payer !== undefined).map(({ modelName }) => modelName)
-  const names = [...new Set(paid)]
-  const apiKey = requiresCallerKey(config) ? `os.environ/${keyVariable}` : 'unused'
-  const entries = names.map((name) => ({
-    model_name: name,
-    // `openai/` means any OpenAI-compatible API to LiteLLM; only the rest is sent.
-    litellm_params: { model: `openai/${name}`, api_base: `${url}/v1`, api_key: apiKey, max_retries: 0 },
-  }))
-  const settings = {
-    // Otherwise LiteLLM sends Anthropic messages to /responses, which few sellers support.
-    use_chat_completions_url_for_anthropic_messages: true,
-    // Otherwise LiteLLM does not forward its clients' tags, sessions and request ids.
-    model_group_settings: { forward_client_headers_to_llm_api: names },
-  }
-  return stringify({ model_list: entries, litellm_settings: settings })
-}
 
 /** A systemd unit for one gateway, with minimal privileges. */
 export function systemdSnippet(configPath: string, program: string): string {

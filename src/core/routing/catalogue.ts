@@ -4,7 +4,8 @@
  */
 import { z } from 'zod'
 import { formatUnits } from '../money/money.ts'
-import { matchesPattern, type Candidate, type ModelInfo, type Route } from './route.ts'
+import { capture, fillStars, parsePattern, starsOf } from './name-pattern.ts'
+import type { Candidate, ModelInfo, Route } from './route.ts'
 
 /** A model of a catalogue. */
 export interface CatalogueEntry {
@@ -124,11 +125,10 @@ export function publicName(
   id: string,
 ): string | undefined {
   if (!modelName.includes('*')) return (model ?? modelName) === id ? modelName : undefined
-  if (model === undefined) return matchesPattern(modelName, id) ? id : undefined
-  // All names that match the pattern lead to the same model, so none of them is its name.
-  if (!model.includes('*') || !matchesPattern(model, id)) return undefined
-  const [before = '', after = ''] = model.split('*')
-  return modelName.replace('*', () => id.slice(before.length, id.length - after.length))
+  const captured = capture(parsePattern(model ?? modelName), id)
+  // Where the model has fewer stars, many names lead to it, so none of them is its name.
+  if (captured?.length !== starsOf(parsePattern(modelName))) return undefined
+  return fillStars(modelName, captured)
 }
 
 /** The models that sellers list. */

@@ -2,6 +2,15 @@
 import { ConfigError } from '../errors.ts'
 import type { PaymentHeaderChoice } from '../x402/payment-headers.ts'
 import { EXPORT_ROUTE } from '../vouchers/voucher.ts'
+import {
+  capture,
+  fillStars,
+  matchesPattern,
+  parsePattern,
+  specificity,
+  starsOf,
+  type NamePattern,
+} from './name-pattern.ts'
 
 /** The timeouts of one route, milliseconds; the gateway's by default. */
 export interface RouteTimeouts {
@@ -16,9 +25,9 @@ export interface RouteTimeouts {
 
 /** When a route applies: every given condition must match. */
 export interface RouteCondition {
-  /** Caller ids, exact or with one `*`. */
+  /** Caller ids, exact or with `*`. */
   readonly callers?: readonly string[] | undefined
-  /** Lower-case header names and the value they must have: exact, or with one `*`. */
+  /** Lower-case header names and the value they must have: exact, or with `*`. */
   readonly headers?: ReadonlyMap<string, string> | undefined
 }
 
@@ -37,9 +46,9 @@ export interface ModelInfo {
 
 /** A route as configured, parsed. */
 export interface Route {
-  /** The public name: exact, or with one `*`. */
+  /** The public name: exact, or with `*`. */
   readonly modelName: string
-  /** The seller's name for the model; its `*` is replaced by what the `*` of `modelName` matched. */
+  /** The seller's name for the model; each `*` is replaced by what the `*` of `modelName` at its place matched. */
   readonly model: string | undefined
   /** Without a trailing slash, e.g. `https://seller.example.com/v1`. */
   readonly apiBase: string
@@ -103,7 +112,7 @@ export interface RouteFacts {
 /** Why the candidates of a model could not serve a request, so that its fallback models are tried. */
 export type FallbackKind = 'unavailable' | 'context_window' | 'content_policy'
 
-/** Fallback models by model name, or by pattern as in `model_name`. */
+/** Fallback models by model name, by pattern as in `model_name`, or under `*` for all others. */
 export type FallbackMap = ReadonlyMap<string, readonly string[]>
 
 /** Options of {@link compileRoutes}. */
@@ -127,15 +136,9 @@ export interface RouteTable {
   fallbacks(model: string, kind: FallbackKind, facts?: RouteFacts): Candidate[]
 }
 
-interface Pattern {
-  readonly prefix: string
-  readonly suffix: string
-  readonly wildcard: boolean
-}
-
 /**
  * @param fallbacks model name or pattern to the models tried after its own candidates
- * @throws ConfigError for a name with more than one `*`, a remote `*` without one in the public name, or an alias of an alias
+ * @throws ConfigError for adjacent `*`, a remote name with more `*` than the public one, or an alias of an alias
  */
 export function compileRoutes(
   routes: readonly Route[],
@@ -160,7 +163,9 @@ export function compileRoutes(
 
   const direct = (name: string, facts: RouteFacts | undefined, rank: number): Candidate[] => {
     const model = resolve(name)
-    const hits = compiled.filter(({ route, pattern }) => matches(pattern, model) && holds(route.when, facts))
+    const hits = compiled.filter(
+      ({ route, pattern }) => capture(pattern, model) !== undefined && holds(route.when, facts),
+    )
     const best = Math.max(-1, ...hits.map(({ pattern }) => specificity(pattern)))
     const chosen = hits
       .filter(({ pattern }) => specificity(pattern) === best)
@@ -181,7 +186,9 @@ export function compileRoutes(
   ): Candidate[] => {
     const model = resolve(name)
     const pattern = own[0]?.route.modelName
-    const listed = kinds[kind].get(name) ?? kinds[kind].get(model) ?? kinds[kind].get(pattern ?? '') ?? []
+    const map = kinds[kind]
+    // LiteLLM's `*` stands for every model without fallbacks of its own.
+    const listed = map.get(name) ?? map.get(model) ?? map.get(pattern ?? '') ?? map.get('*') ?? []
     let rank = (own.at(-1)?.rank ?? -1) + 1
     // A fallback is a model too: what the caller may not ask for is not paid for on its behalf.
     const mayUse = (target: string): boolean =>
@@ -232,48 +239,26 @@ function holds(when: RouteCondition | undefined, facts: RouteFacts | undefined):
   })
 }
 
-/** Whether a model name matches a pattern such as `paid/*`; also used for the allow-lists of callers. */
-export function matchesPattern(pattern: string, model: string): boolean {
-  return matches(split(pattern), model)
-}
-
-function compile(route: Route): Pattern {
-  const pattern = split(route.modelName)
-  if (pattern.suffix.includes('*')) {
-    throw new ConfigError(`model_name "${route.modelName}" has more than one *. Use one, e.g. "paid/*".`)
+function compile(route: Route): NamePattern {
+  const pattern = parsePattern(route.modelName)
+  if (route.modelName.includes('**')) {
+    throw new ConfigError(`model_name "${route.modelName}" has two * side by side. One is enough.`)
   }
   if (route.modelName === EXPORT_ROUTE) {
     throw new ConfigError(
       `model_name "${EXPORT_ROUTE}" is reserved for exported vouchers. Choose another name.`,
     )
   }
-  if (route.model?.includes('*') && !pattern.wildcard) {
+  if (starsOf(parsePattern(route.model ?? '')) > starsOf(pattern)) {
     throw new ConfigError(
-      `model "${route.model}" of "${route.modelName}" has a *, but its model_name has none. Name the seller's model.`,
+      starsOf(pattern) === 0
+        ? `model "${route.model}" of "${route.modelName}" has a *, but its model_name has none. Name the seller's model.`
+        : `model "${route.model}" has more * than "${route.modelName}", its model_name. Name the seller's model.`,
     )
   }
   return pattern
 }
 
-function split(name: string): Pattern {
-  const star = name.indexOf('*')
-  if (star < 0) return { prefix: name, suffix: '', wildcard: false }
-  return { prefix: name.slice(0, star), suffix: name.slice(star + 1), wildcard: true }
-}
-
-function matches(pattern: Pattern, model: string): boolean {
-  if (!pattern.wildcard) return pattern.prefix === model
-  const { prefix, suffix } = pattern
-  return model.length > prefix.length + suffix.length && model.startsWith(prefix) && model.endsWith(suffix)
-}
-
-/** An exact name beats every pattern; among patterns the one with more literal characters wins. */
-function specificity(pattern: Pattern): number {
-  return pattern.wildcard ? pattern.prefix.length + pattern.suffix.length : Number.MAX_SAFE_INTEGER
-}
-
-function remoteModel(route: Route, pattern: Pattern, model: string): string {
-  if (route.model === undefined) return model
-  const matched = model.slice(pattern.prefix.length, model.length - pattern.suffix.length)
-  return route.model.replace('*', () => matched)
+function remoteModel(route: Route, pattern: NamePattern, model: string): string {
+  return route.model === undefined ? model : fillStars(route.model, capture(pattern, model) ?? [])
 }

@@ -42,7 +42,7 @@ export function addInit(program: Command, context: CommandContext): void {
       `
 Examples:
   tollway init openclaw --write
-  tollway init litellm >> litellm.yaml
+  tollway init litellm --file config.yaml --write
   tollway init systemd | sudo tee /etc/systemd/system/tollway.service
   tollway init prometheus
 ${EXIT_CODES_HELP}`,
@@ -123,28 +123,61 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
+interface LitellmOptions {
+  readonly config: string
+  readonly url?: string
+  readonly keyVariable: string
+  readonly file?: string
+  readonly write: boolean
+}
+
 function addLitellm(init: Command, { terminal }: CommandContext): void {
   init
     .command('litellm')
-    .description("print the entries of the paid models for LiteLLM's config.yaml")
+    .description("print the paid models as a file for LiteLLM's include, or merge them into its config.yaml")
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option(...URL_OPTION)
     .option(...KEY_OPTION, DEFAULT_KEY)
+    .option('--file <file>', "LiteLLM's config.yaml: print it with the entries merged in")
+    .option('--write', 'with --file: write it; a backup copy of the file is kept', false)
     .addHelpText(
       'after',
       `
 Examples:
-  tollway init litellm >> litellm.yaml
+  tollway init litellm > tollway-models.yaml              then add to config.yaml: include: [tollway-models.yaml]
+  tollway init litellm --file config.yaml --write         or merge them; entries and comments are kept
   tollway init litellm --url http://gateway.internal:8402
 
-LiteLLM reads the real cost of each answer from its header x-litellm-response-cost.
+LiteLLM reads the real cost of each answer from its header x-litellm-response-cost, and books it to its own key and team.
+For budgets per team in Tollway, give each team a caller and an entry with its key, or let clients send x-tollway-tags.
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (options: { config: string; url?: string; keyVariable: string }) => {
+    .action(async (options: LitellmOptions) => {
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { litellmSnippet } = await import('../../init/snippets.ts')
+      const { litellmEntries, litellmFragment, mergeLitellm, writeLitellm } =
+        await import('../../init/litellm.ts')
       const config = loadConfigForReading(options.config, terminal.env)
-      terminal.stdout(litellmSnippet(config, options.url ?? addressOf(config), options.keyVariable))
+      const entries = litellmEntries(config, options.url ?? addressOf(config), options.keyVariable)
+      if (options.file === undefined) {
+        if (options.write) throw new ConfigError("--write needs --file, the path of LiteLLM's config.yaml.")
+        return terminal.stdout(litellmFragment(entries))
+      }
+      if (!options.write) {
+        const { readFileSync, existsSync } = await import('node:fs')
+        const before = existsSync(options.file) ? readFileSync(options.file, 'utf8') : ''
+        return terminal.stdout(mergeLitellm(before, entries).text)
+      }
+      const { systemClock } = await import('../../../core/clock.ts')
+      const { added, backup, changed } = writeLitellm(options.file, entries, systemClock)
+      const lines = changed
+        ? [
+            added.length > 0
+              ? `Added ${added.join(', ')} to model_list in ${options.file}.`
+              : `Set the settings of the paid models in ${options.file}.`,
+            ...(backup === undefined ? [] : [`Backup: ${backup}`]),
+          ]
+        : [`${options.file} already has these entries.`]
+      terminal.stdout(`${lines.join('\n')}\n`)
     })
 }
 

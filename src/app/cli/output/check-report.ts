@@ -67,6 +67,7 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesInspec
     caller_list: callerRules(config),
     router: routerRules(config),
     ignored_keys: config.ignoredKeys,
+    litellm_notes: config.litellmNotes,
     max_usd_per_request: config.policy.maxMicroUsd === 'none' ? null : formatUsd(config.policy.maxMicroUsd),
     metrics: {
       listen: text('metrics', 'listen'),

@@ -1,6 +1,7 @@
 /** Route selection and callers in `tollway check`. */
 import type { Route } from '../../../core/routing/route.ts'
 import { formatUsd } from '../../../core/money/money.ts'
+import { formatNote } from '../../config/litellm/note.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 
 /** A route's own rules; settings that are not set are omitted. */
@@ -78,9 +79,10 @@ export function routingNotes(config: ResolvedConfig, now: number): string[] {
     if (expired) notes.push(`The key of caller ${caller.id} has expired.`)
   }
   if (config.keys) notes.push(`More callers are in ${config.keys.path} (tollway keys).`)
-  if (config.ignoredKeys.length > 0) {
-    notes.push(`LiteLLM keys that Tollway ignores: ${config.ignoredKeys.join(', ')}.`)
-  }
+  const told = new Set(config.litellmNotes.map(({ path }) => path))
+  const ignored = config.ignoredKeys.filter((key) => !told.has(key))
+  if (ignored.length > 0) notes.push(`LiteLLM keys that Tollway ignores: ${ignored.join(', ')}.`)
+  notes.push(...config.litellmNotes.map(formatNote))
   return notes
 }
 

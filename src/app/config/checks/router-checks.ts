@@ -1,5 +1,5 @@
 /** Checks routes and the router against each other. */
-import { matchesPattern } from '../../../core/routing/route.ts'
+import { matchesPattern } from '../../../core/routing/name-pattern.ts'
 import type { Item } from './config-item.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { unknownValue } from '../../../io/names/nearest-name.ts'
@@ -124,7 +124,8 @@ function checkFallbacks(
       if (seen.has(model))
         findings.push({ path, message: 'has its fallbacks twice. Put them into one list.' })
       seen.add(model)
-      if (!claimed(model) && !patterns.includes(model)) {
+      // `*` stands for every model without fallbacks of its own.
+      if (model !== '*' && !claimed(model) && !patterns.includes(model)) {
         findings.push({ path, message: unknownValue('model', model, known) })
       }
       for (const [at, target] of (Array.isArray(targets) ? targets : []).entries()) {

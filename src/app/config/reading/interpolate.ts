@@ -11,18 +11,25 @@ export interface Interpolated {
   readonly findings: readonly RouteFinding[]
 }
 
+/** Options of {@link interpolate}. */
+export interface InterpolateOptions {
+  /** Whether the secret at a path is needed; an unneeded reference stays as written and is not checked. */
+  readonly isRead?: ((path: ConfigPath) => boolean) | undefined
+  /** Whether a plain text at a path may stand where a secret belongs, because it is none. */
+  readonly isPlaceholder?: ((path: ConfigPath) => boolean) | undefined
+}
+
 /** Deeper than any configuration; also stops at a structure that contains itself. */
 const MAX_DEPTH = 12
 
 /**
  * Replaces references by their values, except those of wallet keys, which only the signing thread reads.
- * @param isRead whether the secret at a path is needed; an unneeded reference stays as written and is not checked
  */
 export function interpolate(
   input: unknown,
   root: z.core.$ZodType,
   context: SecretContext,
-  isRead: (path: ConfigPath) => boolean = () => true,
+  { isRead = () => true, isPlaceholder = () => false }: InterpolateOptions = {},
 ): Interpolated {
   const findings: RouteFinding[] = []
 
@@ -31,6 +38,7 @@ export function interpolate(
       findings.push({ path, message })
       return value
     }
+    if (secret === 'text' && isPlaceholder(path)) return value
     if (secret !== undefined) {
       const reference = parseReference(value, context.directory)
       if (reference === undefined) return fail(PLAIN_SECRET)

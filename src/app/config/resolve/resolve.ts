@@ -4,25 +4,29 @@ import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
 import { hashKey } from '../../../io/callers/hash-key.ts'
+import type { LitellmNote } from '../litellm/note.ts'
 import type { CheckedConfig } from '../schema/schema.ts'
 import { resolveRoute, resolveRouter } from './resolve-route.ts'
 import { resolvePayer } from './resolve-payer.ts'
 import type { ResolvedConfig } from './resolved.ts'
 
+const NOTHING = { ignored: [], notes: [] }
+
 /**
  * Converts a checked configuration to its final form: keys become digests, relative paths absolute.
  * @param directory base of relative paths
- * @param ignoredKeys keys of a LiteLLM file that have no effect here
+ * @param litellm what has no effect here, or another, of a LiteLLM file
  */
 export function resolveConfig(
   checked: CheckedConfig,
   directory: string,
-  ignoredKeys: readonly string[] = [],
+  litellm: { readonly ignored: readonly string[]; readonly notes: readonly LitellmNote[] } = NOTHING,
 ): ResolvedConfig {
   const { policy, timeouts } = checked
   const assets = withBuiltIn(checked.assets.map(resolveAsset))
   return deepFreeze({
-    ignoredKeys,
+    ignoredKeys: litellm.ignored,
+    litellmNotes: litellm.notes,
     listen: checked.listen,
     store: resolveStore(checked.store, directory),
     upstream: checked.upstream && {

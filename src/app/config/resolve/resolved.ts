@@ -3,6 +3,7 @@ import type { BudgetRule } from '../../../core/budget/budget.ts'
 import type { KeyReference, SignerReference } from '../../../core/payer/key-reference.ts'
 import type { Strategy } from '../../../core/routing/route-order.ts'
 import type { FallbackMap, Route } from '../../../core/routing/route.ts'
+import type { LitellmNote } from '../litellm/note.ts'
 import type { ListenAddress } from '../values/addresses.ts'
 import type { ResolvedExternalPayer } from './resolve-external.ts'
 import type { ResolvedObolPool } from './resolve-obol.ts'
@@ -98,6 +99,8 @@ export interface ResolvedAudit {
 export interface ResolvedConfig {
   /** Keys of a LiteLLM file that have no effect here, as paths of the file. */
   readonly ignoredKeys: readonly string[]
+  /** What works differently here than in LiteLLM: dropped limits, skipped entries, placeholder keys. */
+  readonly litellmNotes: readonly LitellmNote[]
   readonly listen: ListenAddress
   /** `memory`, or `sqlite:` and an absolute path. */
   readonly store: string

@@ -35,13 +35,13 @@ export const caller = z.strictObject({
     .array(leaf.model())
     .min(1)
     .default(['*'])
-    .meta({ description: 'Models it may use, exact or with one *.', example: '["paid/*"]' }),
+    .meta({ description: 'Models it may use, exact or with *.', example: '["paid/*"]' }),
   ...callerOptions,
 })
 
 export const route = z.strictObject({
   model_name: leaf.model().meta({
-    description: 'The name clients use, exact or with one *. The most specific name wins.',
+    description: 'The name clients use, exact or with *. The most specific name wins.',
     example: '"paid/*"',
   }),
   model: leaf.model().optional().meta({

@@ -14,9 +14,9 @@ const when = z
       .array(leaf.model())
       .min(1)
       .optional()
-      .meta({ description: 'Caller ids, exact or with one *.', example: '[team-search]' }),
+      .meta({ description: 'Caller ids, exact or with *.', example: '[team-search]' }),
     headers: z.record(leaf.headerName(), leaf.model()).optional().meta({
-      description: 'Request headers and the value each must have, exact or with one *.',
+      description: 'Request headers and the value each must have, exact or with *.',
       example: '{ x-tier: premium }',
     }),
   })

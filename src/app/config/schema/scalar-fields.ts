@@ -97,8 +97,8 @@ export const model = () =>
   z
     .string()
     .regex(
-      /^(?=.{1,256}$)[^\s\p{Cc}*]*\*?[^\s\p{Cc}*]*$/u,
-      'must be 1 to 256 characters without spaces and with at most one *, such as "paid/*" or gpt-4o.',
+      /^(?=.{1,256}$)(?!.*\*\*)[^\s\p{Cc}]*$/u,
+      'must be 1 to 256 characters without spaces and without **, such as "paid/*" or gpt-4o.',
     )
 
 /** CAIP-2 id from an alias or a CAIP-2 id. */
