@@ -113,6 +113,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
           if (fail) fail(error)
           else answer?.destroy()
         })
+        server.on('proxyReq', (proxyReq) => boundAnswer(proxyReq, timeouts.idleSeconds * 1000, timers))
         server.on('proxyReqWs', (proxyReq, req) => {
           boundUpgrade(proxyReq, timeouts.idleSeconds * 1000, timers)
           // Once the upstream has answered, an error of ours would end up in the middle of its bytes.
@@ -214,6 +215,16 @@ function boundUpgrade(proxyReq: ClientRequest, idleMs: number, timers: Timers): 
     ),
   )
   for (const event of ['upgrade', 'close']) proxyReq.once(event, cancel)
+}
+
+/** The proxy's own limit is one of the socket, and every interim response (`102 Processing`) begins it anew. */
+function boundAnswer(proxyReq: ClientRequest, idleMs: number, timers: Timers): void {
+  proxyReq.once('finish', () => {
+    const cancel = timers.after(idleMs, () =>
+      proxyReq.destroy(Object.assign(new Error('the upstream did not answer'), { code: 'ETIMEDOUT' })),
+    )
+    for (const event of ['response', 'close']) proxyReq.once(event, cancel)
+  })
 }
 
 function once(report: (error: unknown) => void): (error?: unknown) => void {

@@ -230,6 +230,7 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
     'src/app/gateway/open-parts.ts',
     'src/io/external-payers/obol-sidecar.ts',
     'src/io/transport/connector.ts',
+    'src/io/transport/first-byte-limit.ts',
     'src/io/transport/payment-line.ts',
     'src/io/transport/public-connector.ts',
     'src/io/transport/send-once.ts',

@@ -148,11 +148,11 @@ function relayFor(ends: RelaySession): SseRelay {
 
 async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, write: Write): Promise<void> {
   const { exchange } = ends
-  exchange.relay.usage = relay.usage ?? exchange.relay.usage
+  ends.noteUsage(relay.usage)
   ends.noteWords(relay.sellerError ?? relay.sellerWords)
   if (ends.stopped) return
   const end = relay.end(broken, ends.fallback())
-  exchange.relay.usage = relay.usage ?? exchange.relay.usage
+  ends.noteUsage(relay.usage)
   exchange.relay.truncated = end.truncated
   ends.noteWords(relay.sellerError ?? relay.sellerWords)
   const hasStatus = !ends.opened || exchange.relay.openedEarly

@@ -68,7 +68,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   }
   ends.linger(chunks)
   const end = answer.end(broken, ends.fallback())
-  exchange.relay.usage = answer.usage ?? exchange.relay.usage
+  ends.noteUsage(answer.usage)
   exchange.relay.truncated = end.truncated
   ends.noteWords(answer.words)
   if (ends.stopped) return
@@ -102,11 +102,9 @@ async function send(
   ends.end()
 }
 
-function noteUsage({ exchange }: RelaySession, body: Buffer): void {
+function noteUsage(ends: RelaySession, body: Buffer): void {
   const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
-  if (!usage) return
-  const read = readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd)))
-  exchange.relay.usage = read ?? exchange.relay.usage
+  if (usage) ends.noteUsage(readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd))))
 }
 
 function parse(bytes: Buffer): unknown {

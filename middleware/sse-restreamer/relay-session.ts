@@ -2,6 +2,9 @@
 import type { ServerResponse } from 'node:http'
 import { isBlankText, isUndecided } from '../../src/core/stream/answer-check.ts'
 import type { Clock } from '../../src/core/clock.ts'
+import { plausibleUsage } from '../../src/core/stream/plausible-usage.ts'
+import type { Usage } from '../../src/core/stream/usage.ts'
+import { allowedTokens } from '../../src/core/routing/max-tokens.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
@@ -43,6 +46,9 @@ export class RelaySession {
   #reply: Reply
   /** Whether the answer was opened as our own stream. */
   #isStream = false
+  #receivedBytes = 0
+  /** Scanned once: an answer may count its tokens in every event. */
+  #allowed: number | undefined
   /** The bytes read ahead, and the rest of the body. */
   #ahead:
     | {
@@ -172,9 +178,12 @@ export class RelaySession {
     this.#reply = { ...this.#reply, headers: { ...this.#reply.headers, 'content-type': type } }
   }
 
-  #watched(): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#watched(): AsyncGenerator<Uint8Array, void, undefined> {
     const { idleMs, timers } = this.settings
-    return watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })
+    for await (const chunk of watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })) {
+      this.#receivedBytes += chunk.length
+      yield chunk
+    }
   }
 
   /** Whether the client has left. */
@@ -259,6 +268,25 @@ export class RelaySession {
     if (words !== undefined) this.exchange.record.details['stream_error'] = printable(words)
   }
 
+  /**
+   * Keeps the token counts that the answer claims, as far as they are possible. The client still reads the claim.
+   * @param received what has arrived of the answer, decoded, bytes
+   */
+  noteUsage(claimed: Usage | undefined, received: number = this.#receivedBytes): void {
+    if (!claimed) return
+    const { request, payment, relay, record, routing } = this.exchange
+    const usage = plausibleUsage(claimed, {
+      request: request.body,
+      answerBytes: received,
+      maxTokens: payment.reducedMaxTokens ?? this.#allowedTokens(request.body),
+      isKeyed: this.reply.kind === 'unpaid' && routing.candidate?.route.payer === undefined,
+    })
+    relay.usage = usage
+    if (usage.inputTokens === claimed.inputTokens && usage.outputTokens === claimed.outputTokens) {
+      delete record.details['claimed_tokens']
+    } else record.details['claimed_tokens'] = `${claimed.inputTokens} in, ${claimed.outputTokens} out`
+  }
+
   /** Sets the amount paid in one JSON text. */
   splicer(): CostSplicer {
     const microUsd = this.exchange.payment.charge?.microUsd
@@ -270,6 +298,11 @@ export class RelaySession {
     const { id } = this.exchange
     const { model = '' } = this.exchange.request
     return { requestId: id, model, nowMs: this.settings.clock.now() }
+  }
+
+  #allowedTokens(body: Buffer | undefined): number {
+    this.#allowed ??= body ? allowedTokens(body) : 0
+    return this.#allowed
   }
 
   get #announcesTrailers(): boolean {

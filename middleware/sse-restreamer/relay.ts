@@ -108,8 +108,8 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
   }
 }
 
-function noteUsage({ exchange }: RelaySession, tap: UsageTap | undefined): void {
-  exchange.relay.usage = tap?.usage ?? exchange.relay.usage
+function noteUsage(ends: RelaySession, tap: UsageTap | undefined): void {
+  ends.noteUsage(tap?.usage, tap?.receivedBytes)
 }
 
 /** The client's stream is open, and the answer is neither events nor JSON that could become events. */

@@ -16,6 +16,8 @@ export interface UsageTap {
   /** Await this after the last byte has passed. */
   end(): Promise<void>
   readonly usage: Usage | undefined
+  /** What was read of the answer, decoded, bytes. */
+  readonly receivedBytes: number
   /** Whether the protocol's last event has arrived: nothing of the answer follows. */
   readonly ended: boolean
 }
@@ -34,6 +36,7 @@ class ReaderByBytes implements Reader {
   readonly #type: string
   #first: Uint8Array = new Uint8Array()
   #reader: Reader | undefined
+  receivedBytes = 0
 
   constructor(type: string) {
     this.#type = type
@@ -48,6 +51,7 @@ class ReaderByBytes implements Reader {
   }
 
   push(chunk: Uint8Array): void {
+    this.receivedBytes += chunk.length
     if (this.#reader) return void this.#reader.push(chunk)
     this.#first = this.#first.length === 0 ? chunk : Buffer.concat([this.#first, chunk])
     if (isUndecided(this.#first) && this.#first.length < MAX_UNDECIDED_BYTES) return
@@ -77,6 +81,9 @@ export function usageTap(headers: Reply['headers']): UsageTap {
     get usage() {
       return reader.usage
     },
+    get receivedBytes() {
+      return reader.receivedBytes
+    },
     get ended() {
       return reader.ended
     },
@@ -84,12 +91,12 @@ export function usageTap(headers: Reply['headers']): UsageTap {
 }
 
 class DecodingTap implements UsageTap {
-  readonly #reader: Reader
+  readonly #reader: ReaderByBytes
   readonly #decoder: Transform
   readonly #done: Promise<void>
   #left = MAX_DECODED_BYTES
 
-  constructor(reader: Reader, decoder: Transform) {
+  constructor(reader: ReaderByBytes, decoder: Transform) {
     this.#reader = reader
     this.#decoder = decoder
     // A body that does not decode is left to the client, which gets the bytes unchanged.
@@ -105,8 +112,12 @@ class DecodingTap implements UsageTap {
     return this.#reader.usage
   }
 
+  get receivedBytes(): number {
+    return this.#reader.receivedBytes
+  }
+
   get ended(): boolean {
-    return this.#reader.ended ?? false
+    return this.#reader.ended
   }
 
   async push(chunk: Uint8Array): Promise<void> {

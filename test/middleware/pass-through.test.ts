@@ -18,6 +18,8 @@ import {
   type ToSend,
   untyped,
 } from './harness.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
+import { raw as rawAnswer, startRawSeller } from '../kit/raw-seller.ts'
 import { BINARY, startUpstream, type TestUpstream } from './upstream.ts'
 
 /** What differs by nature between two connections. */
@@ -297,6 +299,27 @@ describe('passThrough and faults', () => {
       const upstream = await startUpstream()
       const answer = await send(await through(upstream, { timeouts: { idleSeconds: 0.1 } }), { path })
       expect([answer.status, codeOf(answer)]).toEqual([503, 'seller_unavailable'])
+    },
+  )
+
+  it.each([100, 102, 103])(
+    'answers 503 when the upstream only sends interim responses of status %i',
+    async (status) => {
+      const upstream = await startRawSeller((socket) => {
+        const more = (): boolean =>
+          !socket.destroyed && socket.write(rawAnswer(status, {}), () => setImmediate(more))
+        more()
+      })
+      const timers = new ManualTimers()
+      const port = await serve(
+        inExpress(
+          passThrough({ upstream: { apiBase: upstream.apiBase }, timers, timeouts: { idleSeconds: 7 } }),
+        ),
+      )
+      const answer = send(port, { path: '/v1/files/content' })
+      await timers.fire(7000)
+      expect([(await answer).status, codeOf(await answer)]).toEqual([503, 'seller_unavailable'])
+      await upstream.close()
     },
   )
 

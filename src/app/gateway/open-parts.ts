@@ -172,6 +172,7 @@ export async function openParts(
       dispatcher: overrides.dispatcher,
       publicSellers: config.blockPrivateNetworks,
       lookup: overrides.lookup,
+      timers: overrides.timers,
     })
     const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
     const { timers = systemTimers } = overrides

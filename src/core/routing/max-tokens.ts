@@ -28,6 +28,22 @@ function limitsOf(body: Uint8Array): Limits | undefined {
   return { most: Math.max(...members.map(({ tokens }) => tokens)), members }
 }
 
+/** Answers that a request may ask for at once: OpenAI's most. */
+const MAX_ANSWERS = 128
+
+/**
+ * The output tokens that a request allows, for all the answers it asks for (`n`) together.
+ * @returns 0 if it names no limit, or none that is a plain count
+ */
+export function allowedTokens(body: Uint8Array): number {
+  const { most } = limitsOf(body) ?? { most: 0 }
+  const answers = (scanTopLevel(body) ?? [])
+    .filter(({ key }) => key === 'n' || key === 'best_of')
+    .map(({ valueStart, valueEnd }) => Buffer.from(body.subarray(valueStart, valueEnd)).toString('latin1'))
+    .map((text) => (COUNT.test(text) ? Math.min(Number(text), MAX_ANSWERS) : 1))
+  return most * Math.max(1, ...answers)
+}
+
 /** A quote above the ceiling. */
 export interface Overpriced {
   /** Micro-USD. */

@@ -1,15 +1,15 @@
 /** Opens connections with undici's connectors. */
 import type { Socket } from 'node:net'
 import type { buildConnector } from 'undici'
-import { skipContinue } from './skip-continue.ts'
+import { withoutInterimResponses } from './interim-responses.ts'
 import { NoConnectionError } from './upstream-error.ts'
 
-/** Says of every failure of a connector that there was no connection, and lets connections carry an unasked `100 Continue`. */
+/** Says of every failure of a connector that there was no connection, and takes interim responses out of what is read. */
 export function telling(connect: buildConnector.connector): buildConnector.connector {
   return (target, callback) =>
     connect(target, (...[error, socket]) => {
       if (error) callback(new NoConnectionError(error), null)
-      else callback(null, skipContinue(socket))
+      else callback(null, withoutInterimResponses(socket))
     })
 }
 

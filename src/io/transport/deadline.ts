@@ -4,6 +4,8 @@
 export interface Deadline {
   /** Aborts when the time is up, or with the signal given. */
   readonly signal: AbortSignal
+  /** Aborts it before. */
+  abort(reason: Error): void
   /** Stops the clock and forgets the signal given. Call it when the exchange has ended. */
   end(): void
 }
@@ -24,6 +26,7 @@ export function startDeadline(ms: number, other: AbortSignal | undefined): Deadl
   else other?.addEventListener('abort', follow, { once: true })
   return {
     signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
     end() {
       clearTimeout(timer)
       other?.removeEventListener('abort', follow)

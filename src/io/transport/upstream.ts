@@ -5,8 +5,10 @@
 import { Agent, buildConnector, Client, type Dispatcher } from 'undici'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
+import { systemTimers, type Timers } from '../../core/timers.ts'
 import { connectTo, telling } from './connector.ts'
 import { startDeadline } from './deadline.ts'
+import { FirstByteLimit } from './first-byte-limit.ts'
 import { onlyConnection, openPaymentLine, takeWithin, type PaymentLine } from './payment-line.ts'
 import { publicConnector, type LookupAll } from './public-connector.ts'
 import { sendOnce, type HandOver } from './send-once.ts'
@@ -15,7 +17,10 @@ import { reasonOf, UpstreamError } from './upstream-error.ts'
 /** The timeouts of one exchange with a seller or upstream, milliseconds. */
 export interface Timeouts {
   readonly connectMs: number
-  /** From the sent request to the response headers: official sellers are silent until settlement. */
+  /**
+   * From the sent request to the response headers, whatever interim responses (1xx) come before: official sellers are silent
+   * until settlement.
+   */
   readonly firstByteMs: number
   /** The whole exchange, body included. */
   readonly totalMs: number
@@ -66,10 +71,12 @@ export interface UpstreamOptions {
   readonly publicSellers?: boolean | undefined
   /** Resolves the hosts of sellers if {@link UpstreamOptions.publicSellers}; replaced in tests. */
   readonly lookup?: LookupAll | undefined
+  readonly timers?: Timers | undefined
 }
 
 /** Opens the transport. */
 export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}): Upstream {
+  const { timers = systemTimers } = options
   const ways = new Map<string, Way>()
   const paying = new Set<Client>()
   // One pool per connect timeout, because undici sets it per pool. Configurations have few of them.
@@ -110,6 +117,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
     const own = request.timeouts
     const deadline = startDeadline(own?.totalMs ?? timeouts.totalMs, request.signal)
     const { signal } = deadline
+    const limit = new FirstByteLimit(own?.firstByteMs ?? timeouts.firstByteMs, timers, deadline)
     const handOver: HandOver = { isHandedOver: false }
     let client: Client | undefined
     try {
@@ -119,7 +127,8 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
         if (socket) client = clientOn(socket, request)
       }
       const dispatcher = client ?? wayOf(request).pool
-      const sender = request.carriesPayment === true ? dispatcher.compose(sendOnce(handOver)) : dispatcher
+      const steps = request.carriesPayment === true ? [sendOnce(handOver)] : []
+      const sender = dispatcher.compose(limit.intercept, ...steps)
       const answer = await sender.request({
         ...(own?.firstByteMs === undefined ? {} : { headersTimeout: own.firstByteMs }),
         origin: new URL(request.url).origin,
@@ -145,6 +154,8 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
       const isHandedOver = request.carriesPayment === true ? handOver.isHandedOver : undefined
       const reason = reasonOf(cause, request.signal, isHandedOver)
       throw new UpstreamError(reason, cause, isHandedOver === undefined ? undefined : !isHandedOver)
+    } finally {
+      limit.end()
     }
   }
 
