@@ -1,4 +1,5 @@
 /** Loads x402-buyer's files into the store, and keeps the list of upstreams that are served from them. */
+import { ANY_PAYEE } from '../../src/core/policy/payees.ts'
 import type { VoucherPool } from '../../src/core/vouchers/voucher.ts'
 import type { UpstreamDocument } from '../../src/io/external-payers/obol/documents.ts'
 import { ObolFilesError, readObolFiles, type ObolFiles } from '../../src/io/external-payers/obol/files.ts'
@@ -168,7 +169,8 @@ export class PoolLoader {
     const { store, clock } = this.#options
     for (const apiBase of [`${seller}/v1`, seller]) {
       const pins = await store.pins(apiBase)
-      if (pins.some((pin) => pin.network === network && pin.asset === asset && pin.payTo === payTo)) continue
+      const pin = pins.find((each) => each.network === network && each.asset === asset)
+      if (pin?.payTo === payTo || pin?.payTo === ANY_PAYEE) continue
       await store.trustPin({ apiBase, network, asset, payTo, pinnedAt: clock.now() })
     }
   }

@@ -162,7 +162,7 @@ export class PaidCall {
   async #judge(
     charge: Charge,
     raw: IncomingReply,
-    { quote, priceKey, knownPrice }: Vetted,
+    { quote, pin, priceKey, knownPrice }: Vetted,
     authorization: Authorization,
   ): Promise<void> {
     const { ledger } = this.#context
@@ -176,7 +176,7 @@ export class PaidCall {
     if (verdict.state === 'settled') {
       // Begun first and waited for last: it shares the settlement's commit.
       const noted = knownPrice?.last === quote.amount ? undefined : ledger.notePrice(priceKey, quote.amount)
-      await this.#close(await ledger.settle(charge, verdict.proof, namedTransaction(receipt)))
+      await this.#close(await ledger.settle(charge, verdict.proof, namedTransaction(receipt), pin))
       if (receipt) await this.#checkReceipt(charge, receipt)
       await noted
     } else {

@@ -4,6 +4,7 @@ import type { Candidate } from '../core/routing/route.ts'
 import type { Asset } from '../core/money/assets.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import type { OfferOrder } from '../core/policy/gate-policy.ts'
+import type { AllowedPayees } from '../core/policy/payees.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import type { Upstream } from '../io/transport/upstream.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'
@@ -21,8 +22,8 @@ export interface PaymentPolicy {
   readonly maxPriceChange?: bigint | undefined
   /** Which of several acceptable offers is paid; default the cheapest in USD. */
   readonly offerOrder?: OfferOrder | undefined
-  /** Configured payees per seller origin, lower case; other sellers are pinned on first use. */
-  readonly payTo?: ReadonlyMap<string, readonly string[]> | undefined
+  /** Configured payees per seller origin, EVM in lower case; other sellers are pinned when their first payment settles. */
+  readonly payTo?: ReadonlyMap<string, AllowedPayees> | undefined
   /** Assets that may be spent; default USDC on the built-in networks. */
   readonly assets?: readonly Asset[] | undefined
 }
@@ -59,7 +60,7 @@ export interface PaymentContext extends Omit<
   readonly keepaliveMs: number
   readonly observers: readonly Observer[]
   readonly policy: PaymentPolicy & {
-    readonly payTo: ReadonlyMap<string, readonly string[]>
+    readonly payTo: ReadonlyMap<string, AllowedPayees>
     readonly assets: readonly Asset[]
     /** See `GatePolicy.lifeSeconds`: for those who sign ahead. */
     readonly lifeSeconds?: number | undefined

@@ -3,6 +3,7 @@ import { findAsset } from '../core/money/assets.ts'
 import { TollwayError } from '../core/errors.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import { vetOffers, type Quote } from '../core/policy/gate.ts'
+import { ANY_PAYEE } from '../core/policy/payees.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
 import type { PayingCall, PaymentContext } from './payment-context.ts'
@@ -11,7 +12,7 @@ import { priceLimit, rangeFor } from './price-limit.ts'
 /** An offer that may be paid. */
 export interface Vetted {
   readonly quote: Quote
-  /** Whether the payee is pinned by the reservation: none is configured. */
+  /** Whether the payee is compared with the pinned one, and pinned once the payment settles: none is configured. */
   readonly pin: boolean
   readonly priceKey: PriceKey
   readonly knownPrice: KnownPrice | undefined
@@ -57,10 +58,11 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
       maxMicroUsd: policy.maxMicroUsd === 'none' ? undefined : policy.maxMicroUsd,
       maxValiditySeconds: policy.maxValiditySeconds,
       payees(network, asset) {
-        if (configured) return configured
-        const pinned = pins.filter((pin) => pin.network === network && pin.asset === asset)
-        return pinned.length === 0 ? undefined : pinned.map((pin) => pin.payTo)
+        if (configured) return configured === ANY_PAYEE ? undefined : configured
+        const pinned = pins.find((pin) => pin.network === network && pin.asset === asset)
+        return pinned === undefined || pinned.payTo === ANY_PAYEE ? undefined : [pinned.payTo]
       },
+      pinnedFor: configured ? undefined : apiBase,
       self: payer.address,
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,

@@ -186,6 +186,18 @@ describe('values', () => {
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: ["0x000000000000000000000000000000000000dead"] } } }\n`,
       `3:58 policy.sellers["https://s.example.com"].pay_to[0]: is a burn address: money sent there is lost. Name the seller's address.`,
     ],
+    'any payee beside an address': [
+      `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: [any, "0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
+      '3:49 policy.sellers["https://s.example.com"].pay_to: names any beside addresses. Keep one of the two.',
+    ],
+    'any payee, misspelt': [
+      `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: Any } } }\n`,
+      '3:49 policy.sellers["https://s.example.com"].pay_to: must be a list, such as ["0x209693bc6afc0c5328ba36faf03c514ef312287c"], not text.',
+    ],
+    'any payee of a misspelt seller': [
+      `${PAID}policy: { sellers: { "https://s.exmaple.com": { pay_to: any } } }\n`,
+      '3:22 policy.sellers["https://s.exmaple.com"]: unknown seller: no paid route has this origin, so the entry would protect nothing. Did you mean "https://s.example.com"?',
+    ],
     'a seller that is no origin': [
       `${PAID}policy: { sellers: { "https://s.example.com/v1": { pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
       '3:22 policy.sellers["https://s.example.com/v1"]: is not a usable name: it must be the origin of an api_base: https://host or https://host:port, in lower case, with nothing after it.',

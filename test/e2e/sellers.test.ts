@@ -229,6 +229,41 @@ describe('tollway sellers', () => {
     expect(await at('2000', 'b')).toBe('price_unstable')
   })
 
+  test('trust --any-payee: every payee is paid from the next payment on, but the zero address, and is on record', async () => {
+    await start({})
+    await at('1000')
+    offer = { ...offerV2, payTo: OTHER_PAYEE }
+    expect(await at('1000')).toBe('payee_not_allowed')
+    const trusted = await tollwaySellers('trust', seller.apiBase, '--any-payee', '--json')
+    expect(trusted).toMatchObject({ code: 0, err: '' })
+    expect(JSON.parse(trusted.out)).toMatchObject({
+      pins: [{ api_base: seller.apiBase, network: 'eip155:84532', pay_to: 'any' }],
+    })
+    for (const payTo of [OTHER_PAYEE, offerV2.payTo, `0x${'5a'.repeat(20)}`]) {
+      offer = { ...offerV2, payTo }
+      expect(await at('1000')).toBe('paid')
+    }
+    offer = { ...offerV2, payTo: `0x${'0'.repeat(40)}` }
+    expect(await at('1000')).toBe('payee_not_allowed')
+    expect((await tollwaySellers('list')).out).toMatch(/base-sepolia +USDC +any +/)
+    expect(await readFile(join(tollway.directory, 'audit.cli.jsonl'), 'utf8')).toContain('"pay_to":"any"')
+    expect((await tollwaySellers('trust', seller.apiBase, OTHER_PAYEE)).code).toBe(0)
+    expect(await at('1000')).toBe('payee_not_allowed')
+  })
+
+  test('pay_to: any in the configuration pays every payee, pins none, and is listed', async () => {
+    await start({ sellers: { [seller.url]: { pay_to: 'any' } } })
+    for (const payTo of [OTHER_PAYEE, offerV2.payTo]) {
+      offer = { ...offerV2, payTo }
+      expect(await at('1000')).toBe('paid')
+    }
+    const { out } = await tollwaySellers('list')
+    expect(out).toContain(`${seller.url} (policy.sellers): any payee`)
+    expect(out).not.toContain('PAYEE ')
+    const listed = JSON.parse((await tollwaySellers('list', '--json')).out) as object
+    expect(listed).toMatchObject({ configured: [{ origin: seller.url, pay_to: 'any' }], pins: [] })
+  })
+
   test('forget: the next payment pins anew', async () => {
     await start({ max_price_change: '0' })
     await at('1000')
@@ -248,6 +283,8 @@ describe('tollway sellers', () => {
       [['trust', seller.apiBase], /Name the payee address, or a price/],
       [['trust', 'seller.example.com', OTHER_PAYEE], /is not a URL/],
       [['trust', 'https://unknown.example.com/v1', OTHER_PAYEE], /No paid route has the api_base/],
+      [['trust', seller.apiBase, OTHER_PAYEE, '--any-payee'], /exclude each other/],
+      [['trust', 'https://unknown.example.com/v1', '--any-payee'], /add --network/],
       [['trust', seller.apiBase, '0x12'], /is not an address/],
       [['trust', seller.apiBase, `0x${'0'.repeat(40)}`], /is the zero address: money sent there is lost/],
       [['trust', seller.apiBase, offerV2.asset], /is the contract of a token/],
@@ -295,6 +332,16 @@ describe('docs/sellers.md', async () => {
       { SELLERS_WALLET: `0x${'11'.repeat(32)}` },
     )
     expect([...config.policy.payTo.keys()]).toEqual(['https://seller.example.com'])
+  })
+
+  test.each(['anypayee', 'trustany'])('a seller of any payee: %s', async (marker) => {
+    const text = block(marker).replaceAll('https://seller.example.com', seller.url)
+    await start(marker === 'anypayee' ? (parse(text) as { policy: object }).policy : {})
+    await at('1000')
+    if (marker === 'trustany')
+      expect(await tollwaySellers(...text.trim().split(' ').slice(2))).toMatchObject({ code: 0 })
+    offer = { ...offerV2, payTo: OTHER_PAYEE }
+    expect(await at('1000')).toBe('paid')
   })
 
   test('its commands do what they say', async () => {

@@ -167,6 +167,25 @@ describe('an offer outside policy is refused with its own code and says what to 
     }
   })
 
+  test('rule 6: addresses of nobody are no payees on any network, whatever token is paid', () => {
+    const nobody = [
+      '0x0000000000000000000000000000000000000000',
+      '0x000000000000000000000000000000000000DEAD',
+    ]
+    const programs = ['11111111111111111111111111111111', 'Stake11111111111111111111111111111111111111']
+    for (const asset of BUILT_IN_ASSETS) {
+      const isSolana = asset.network.startsWith('solana:')
+      const self = isSolana ? 'GDDMwNyyx8uB6zrqwBFHjLLG3TBYk2F8Az4yrQC5RzMp' : PAYEE
+      const extra = { feePayer: 'EwWqGE4ZFKLofuestmU4LDdK7XM1N4ALgdZccwYugwGd' }
+      for (const payTo of [...(isSolana ? programs : nobody), asset.address, self]) {
+        const byMethod = asset.methods ? { ...extra, assetTransferMethod: asset.methods[0] } : extra
+        const offer = { ...good, network: asset.network, asset: asset.address, payTo, extra: byMethod }
+        const permissive = { networks: [asset.network], supports: () => true, maxMicroUsd: undefined, self }
+        expect(codeOf(offer, permissive), `${asset.network} ${payTo}`).toBe('payee_not_allowed')
+      }
+    }
+  })
+
   test('an asset without a USD value', () => {
     const assets = BUILT_IN_ASSETS.map(({ usd: _usd, ...asset }) => asset)
     expect(codeOf(good, { assets })).toBe('unpriced_asset')

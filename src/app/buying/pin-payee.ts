@@ -9,8 +9,7 @@ export async function pinPayee(
   clock: Clock,
 ): Promise<void> {
   const apiBase = `${seller}/v1`
-  const pins = await ledger.pins(apiBase)
-  if (pins.some((pin) => pin.network === network && pin.asset === asset)) return
-  await ledger.store.trustPin({ apiBase, network, asset, payTo, pinnedAt: clock.now() })
+  const isNew = await ledger.store.notePin({ apiBase, network, asset, payTo, pinnedAt: clock.now() })
+  if (!isNew) return
   await ledger.note('seller.pinned', { api_base: apiBase, network, asset, pay_to: payTo })
 }

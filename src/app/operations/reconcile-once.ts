@@ -36,7 +36,7 @@ export interface ReconcileOutcome extends ReconcileReport {
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function reconcileOnce(
-  config: Pick<ResolvedConfig, 'store' | 'audit' | 'chains' | 'reconcile'>,
+  config: Pick<ResolvedConfig, 'store' | 'audit' | 'chains' | 'policy' | 'reconcile'>,
   log: Log,
 ): Promise<ReconcileOutcome> {
   if (config.store === 'memory') {

@@ -1,24 +1,20 @@
 /** Manual changes to sellers' pins: payee addresses and prices. Works while a gateway runs. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
+import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { NoLedgerError } from '../../io/store/no-ledger.ts'
-import { formatUnits } from '../../core/money/money.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { openStore } from '../wiring/open-store.ts'
 import type { KnownPrice, Pin } from '../../io/store/contracts/sellers.ts'
 import type { Store } from '../../io/store/store.ts'
+import { readApiBase, readNetwork, readPayee, readPrice } from './seller-arguments.ts'
 import { withCommandAudit } from './command-audit.ts'
-import { parseApiBase } from '../config/values/addresses.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { canonicalAddress } from '../../core/money/address.ts'
-import { isSolanaAddress } from '../../core/solana/address.ts'
-import { EVM_ADDRESS } from '../../core/evm.ts'
-import { forbiddenPayee } from '../../core/policy/forbidden-payee.ts'
-import { unknownName } from '../../io/names/nearest-name.ts'
+import { ANY_PAYEE } from '../../core/policy/payees.ts'
 
 /** The part of a configuration that pins use. */
 export type SellersConfig = Pick<
@@ -36,6 +32,8 @@ export interface KnownSellers {
 export interface TrustRequest {
   readonly apiBase: string
   readonly payTo?: string | undefined
+  /** The seller may name another payee in each request. Cannot be combined with `payTo`. */
+  readonly anyPayee?: boolean | undefined
   /** In whole tokens, such as `0.0025`. */
   readonly price?: string | undefined
   /** Alias or CAIP-2; default every network of this seller's payers. */
@@ -47,8 +45,6 @@ export interface TrustRequest {
   readonly path?: string | undefined
 }
 
-const PRICE = /^(0|[1-9]\d{0,14})(?:\.(\d{1,36}))?$/
-
 /** The ledger's pins and prices. @throws ConfigError without a ledger; TollwayError `store_unavailable` */
 export async function listSellers(config: SellersConfig): Promise<KnownSellers> {
   return await withStore(config, async (store) => ({
@@ -58,7 +54,7 @@ export async function listSellers(config: SellersConfig): Promise<KnownSellers> 
 }
 
 /**
- * Pins a payee, a price or both, replacing earlier pins.
+ * Pins a payee (or any payee), a price or both, replacing earlier pins.
  * @throws ConfigError if the arguments are invalid or match nothing
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
@@ -69,14 +65,20 @@ export async function trustSeller(
 ): Promise<KnownSellers> {
   const apiBase = readApiBase(wish.apiBase)
   const network = wish.network === undefined ? undefined : readNetwork(wish.network)
-  const payTo = wish.payTo === undefined ? undefined : readPayee(wish.payTo, tokensOf(config))
+  if (wish.anyPayee === true && wish.payTo !== undefined) {
+    throw new ConfigError('--any-payee and a payee address exclude each other. Give one of the two.')
+  }
+  const named = wish.payTo === undefined ? undefined : readPayee(wish.payTo, config.assets)
+  const payTo = wish.anyPayee === true ? ANY_PAYEE : named
   if (payTo === undefined && wish.price === undefined) {
-    throw new ConfigError('There is nothing to pin. Name the payee address, or a price with --price.')
+    throw new ConfigError(
+      'There is nothing to pin. Name the payee address, or a price with --price, or give --any-payee.',
+    )
   }
   return await withBooks(config, clock, async (store, audit) => {
     const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
     const assets = assetsFor(config, apiBase, known, network, wish.asset)
-    const payable = payTo === undefined ? [] : assetsAt(assets, payTo)
+    const payable = named === undefined ? assets : assetsAt(assets, named)
     const prices =
       wish.price === undefined ? [] : await trustPrices(store, audit, wish, apiBase, assets, known, clock)
     const pins =
@@ -295,44 +297,6 @@ async function withBooks<T>(
     config,
     async (store) =>
       await withCommandAudit(config, clock, thisInstance(clock).id, store, (audit) => use(store, audit)),
-  )
-}
-
-function readApiBase(text: string): string {
-  const parsed = parseApiBase(text)
-  if ('fault' in parsed) throw new ConfigError(`"${text}" ${parsed.fault}`)
-  return parsed.apiBase
-}
-
-function readNetwork(text: string): string {
-  const network = findNetwork(text)
-  if (network) return network.id
-  throw new ConfigError(unknownName('network', text, networkNames()))
-}
-
-function readPayee(text: string, tokens: readonly string[]): string {
-  const payTo = EVM_ADDRESS.test(text) ? text.toLowerCase() : text
-  if (!EVM_ADDRESS.test(text) && !isSolanaAddress(text)) {
-    throw new ConfigError(
-      `"${text}" is not an address: 0x and 40 hex digits, or on Solana 32 bytes in base58.`,
-    )
-  }
-  const forbidden = forbiddenPayee(payTo, tokens, undefined)
-  if (forbidden === undefined) return payTo
-  throw new ConfigError(`${payTo} is ${forbidden}: money sent there is lost. Name the seller's address.`)
-}
-
-function tokensOf({ assets }: SellersConfig): string[] {
-  return assets.map(({ address }) => address)
-}
-
-function readPrice(text: string, decimals: number, symbol: string): bigint {
-  const match = PRICE.exec(text)
-  const fraction = match?.[2] ?? ''
-  const amount = BigInt(`${match?.[1] ?? '0'}${fraction.padEnd(decimals, '0')}`)
-  if (match && fraction.length <= decimals && amount > 0n) return amount
-  throw new ConfigError(
-    `"${text}" is not a price in ${symbol}: a decimal number above zero with at most ${decimals} decimals, such as ${formatUnits(25n * 10n ** BigInt(Math.max(0, decimals - 4)), decimals)}.`,
   )
 }
 

@@ -2,6 +2,7 @@
  * What another policy would have done with the same payments. Each charge of the ledger is requested again, in the order of the
  * reservations, from a store with a gateway's own budget arithmetic, and is released when the original was.
  */
+import { ANY_PAYEE } from '../../core/policy/payees.ts'
 import { findAsset, type Asset } from '../../core/money/assets.ts'
 import { claimsFor, fits, NO_TOTALS, type BudgetRule } from '../../core/budget/budget.ts'
 import { takenOf, type Charge, type ChargeTerms } from '../../core/charge/charge.ts'
@@ -130,7 +131,7 @@ function refusalBy({ policy, assets, payers }: ReplayPolicy, terms: ChargeTerms)
   const networks = payers.get(payer)?.networks
   if (networks && !networks.includes(network)) return { code: 'network_not_allowed' }
   const payees = policy.payTo.get(seller)
-  if (payees && !payees.includes(payTo)) return { code: 'payee_not_allowed' }
+  if (payees && payees !== ANY_PAYEE && !payees.includes(payTo)) return { code: 'payee_not_allowed' }
   if (policy.maxMicroUsd === 'none') return undefined
   if (microUsd === undefined) return { code: 'unpriced_asset' }
   return microUsd > policy.maxMicroUsd ? { code: 'price_above_limit' } : undefined

@@ -11,7 +11,7 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** Dependencies of {@link openReconciler}. */
 export interface ReconcilerSetup {
-  readonly config: Pick<ResolvedConfig, 'chains' | 'reconcile'>
+  readonly config: Pick<ResolvedConfig, 'chains' | 'policy' | 'reconcile'>
   readonly ledger: Ledger
   /** Networks that payers may pay on: each should have a configured chain. */
   readonly paidNetworks: Iterable<string>
@@ -36,6 +36,7 @@ export function openReconciler(setup: ReconcilerSetup): Reconciler {
     solana: [...config.chains]
       .filter(([network]) => isSolanaNetwork(network))
       .map(([network, { rpc }]) => openSolanaReader({ network, rpc })),
+    pins: (seller) => !config.policy.payTo.has(seller),
     timers: systemTimers,
     intervalMs: config.reconcile.intervalMs,
     observers,

@@ -13,8 +13,10 @@ export interface GatePolicy {
   readonly maxMicroUsd: bigint | undefined
   /** The longest validity window that is signed, seconds. */
   readonly maxValiditySeconds: number
-  /** The payees allowed for this seller, network and asset (EVM: in lower case); `undefined` when none is pinned yet. */
+  /** The payees allowed for this seller, network and asset (EVM: in lower case); `undefined` when every one is. */
   payees(network: string, asset: string): readonly string[] | undefined
+  /** The api_base whose pins `payees` gives; `undefined` when the configuration lists them. For the advice of a refusal. */
+  readonly pinnedFor?: string | undefined
   /** The paying wallet, where the payer has one: it must never be paid, nor pay the network's fee on Solana. */
   readonly self?: string | undefined
   /** Whether the payer can make this kind of payment. */

@@ -7,6 +7,7 @@ import { TollwayError, type ErrorCode } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
+import { payeeAdvice } from './payees.ts'
 import { printable } from '../printable.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy, PriceLimit } from './gate-policy.ts'
@@ -231,11 +232,9 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       message: payees
         ? `The seller asks for payment to ${printable(offer.payTo, 200)}, but ${origin} is pinned to ${payees.join(', ')}.`
         : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not ${expected}.`,
-      advice: [
-        payees
-          ? 'If the seller really changed its payee, set policy.sellers pay_to for it.'
-          : 'Report it to the seller.',
-      ],
+      advice: payees
+        ? payeeAdvice({ origin, pinnedFor: policy.pinnedFor, network: offer.network, payTo: offer.payTo })
+        : ['Report it to the seller.'],
     }
   }
   const tokens = policy.assets.map(({ address }) => address)

@@ -30,10 +30,11 @@ export class ChargeResolver {
 
   /**
    * Applies a decision that the chain's answer led to. Nothing is queued when the disk refuses: the next run decides again.
+   * @param pin whether a proven payment pins its payee when the seller has none yet
    * @returns the charge if it moved; `undefined` when it stays or another process moved it first
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
-  async resolve(charge: Charge, decision: ReconcileDecision): Promise<Charge | undefined> {
+  async resolve(charge: Charge, decision: ReconcileDecision, pin = false): Promise<Charge | undefined> {
     if (decision.action === 'wait') return undefined
     await this.#parts.trail.flush()
     if (decision.action === 'flag') {
@@ -50,6 +51,7 @@ export class ChargeResolver {
             proof: 'chain',
             transaction: decision.transaction,
             charged: decision.charged,
+            pin,
             by: instance.id,
           }
         : { to: 'released', at: clock.now(), reason: decision.reason, by: instance.id }

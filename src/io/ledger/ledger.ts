@@ -95,7 +95,7 @@ export class Ledger {
 
   /**
    * Reserves the exact price in all matching budgets or none (rule 2), and records it.
-   * @param pin whether payees are pinned on first use
+   * @param pin whether the payee is compared with the pinned one
    * @param mark adds a tombstone of the request
    * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `request_in_progress`, `store_unavailable`, `audit_unavailable`
    */
@@ -176,20 +176,19 @@ export class Ledger {
     return result
   }
 
-  /** Settles a charge. Never rejects: the money has moved, whether or not the disk works. */
+  /**
+   * Settles a charge. Never rejects: the money has moved, whether or not the disk works.
+   * @param pin whether the payee is pinned when the seller has none yet
+   */
   async settle(
     charge: Charge,
     proof: 'receipt' | 'assumed',
     transaction: string | undefined,
+    pin = false,
   ): Promise<Charge> {
     const reason = proof === 'receipt' ? 'receipt' : 'answered_without_receipt'
-    return await this.#move(charge, {
-      to: 'settled',
-      at: this.#parts.clock.now(),
-      reason,
-      proof,
-      transaction,
-    })
+    const at = this.#parts.clock.now()
+    return await this.#move(charge, { to: 'settled', at, reason, proof, transaction, pin })
   }
 
   /**
@@ -206,8 +205,8 @@ export class Ledger {
   }
 
   /** See {@link ChargeResolver.resolve}. */
-  async resolve(charge: Charge, decision: ReconcileDecision): Promise<Charge | undefined> {
-    return await this.#resolver.resolve(charge, decision)
+  async resolve(charge: Charge, decision: ReconcileDecision, pin = false): Promise<Charge | undefined> {
+    return await this.#resolver.resolve(charge, decision, pin)
   }
 
   /** See {@link ChargeResolver.flag}. */

@@ -50,11 +50,13 @@ export interface NetworkReport {
 export class NetworkRun {
   readonly watch: ChainWatch
   readonly #ledger: Ledger
+  readonly #pins: (seller: string) => boolean
   #after = ''
 
-  constructor(watch: ChainWatch, ledger: Ledger) {
+  constructor(watch: ChainWatch, ledger: Ledger, pins: (seller: string) => boolean) {
     this.watch = watch
     this.#ledger = ledger
+    this.#pins = pins
   }
 
   /** @throws TollwayError when the ledger cannot be read or written; a node that fails is told in the report */
@@ -76,7 +78,7 @@ export class NetworkRun {
       await inParallel(page, async (charge) => {
         const { decision, trouble } = await look.decide(charge)
         reason ??= trouble
-        const moved = await this.#ledger.resolve(charge, decision)
+        const moved = await this.#ledger.resolve(charge, decision, this.#pins(charge.seller))
         if (moved) onChange(charge, moved)
       })
       looked += page.length

@@ -21,6 +21,8 @@ export interface ReconcilerContext {
   readonly chains: readonly ChainReader[]
   /** The Solana networks. */
   readonly solana?: readonly SolanaReader[] | undefined
+  /** Whether the payee of a seller (its origin) is pinned when a payment to it is proven; default yes. */
+  readonly pins?: ((seller: string) => boolean) | undefined
   readonly timers: Timers
   /** Milliseconds between the end of a run and the start of the next. */
   readonly intervalMs: number
@@ -47,13 +49,13 @@ export class Reconciler {
 
   constructor(parts: ReconcilerContext) {
     this.#parts = parts
-    const { ledger, chains, solana = [] } = parts
+    const { ledger, chains, solana = [], pins = () => true } = parts
     const now = (): number => ledger.now()
     const watches = [
       ...chains.map((reader) => watchEvm(reader, now)),
       ...solana.map((reader) => watchSolana(reader, now)),
     ]
-    this.#networks = watches.map((watch) => new NetworkRun(watch, ledger))
+    this.#networks = watches.map((watch) => new NetworkRun(watch, ledger, pins))
   }
 
   /** Runs now, and then on the timer until it is closed. Does nothing without networks. */

@@ -76,6 +76,7 @@ export function synchronousStore(
     windows: (...args) => read(() => budgets.windows(...args)),
 
     pins: (...args) => read(() => sellers.pins(...args)),
+    notePin: (...args) => write(() => sellers.notePin(...args)),
     trustPin: (...args) => write(() => sellers.trustPin(...args)),
     forgetSeller: (...args) => write(() => sellers.forgetSeller(...args)),
     price: (...args) => read(() => sellers.price(...args)),

@@ -91,7 +91,8 @@ export function pricesConformance(store: () => Store): void {
   })
 
   test('forgetting a seller takes its pins and prices away, and leaves the others', async () => {
-    await store().reserve(terms(1), [], true)
+    const { payTo } = terms(1)
+    await store().notePin({ apiBase, network, asset, payTo, pinnedAt: NOW })
     await store().notePrice(key, 1000n, NOW)
     await store().notePrice({ ...key, apiBase: 'https://other' }, 1n, NOW)
     expect(await store().forgetSeller(apiBase)).toEqual({ pins: 1, prices: 1 })

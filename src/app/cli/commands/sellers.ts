@@ -10,6 +10,7 @@ interface CommonOptions {
 }
 
 interface TrustOptions extends CommonOptions {
+  readonly anyPayee?: boolean
   readonly price?: string
   readonly network?: string
   readonly asset?: string
@@ -65,6 +66,10 @@ function addTrust(sellers: Command, { terminal }: CommandContext): void {
     .description('pin a payee address, a price or both, replacing earlier pins')
     .argument('<api_base>', 'the api_base of the paid route')
     .argument('[pay_to]', 'payee address')
+    .option(
+      '--any-payee',
+      'the seller may name another payee in each request; price and budget limits still apply',
+    )
     .option('-p, --price <amount>', 'expected price of a request, in whole tokens')
     .option('-n, --network <name>', 'only on this network')
     .option('-a, --asset <symbol>', 'only for this token, by symbol or address')
@@ -78,12 +83,13 @@ function addTrust(sellers: Command, { terminal }: CommandContext): void {
 Examples:
   tollway sellers trust https://seller.example.com/v1 0x209693bc6afc0c5328ba36faf03c514ef312287c
   tollway sellers trust https://seller.example.com/v1 --price 0.0025 --model qwen
+  tollway sellers trust https://seller.example.com/v1 --any-payee --network base
 ${RECORD}${EXIT_CODES_HELP}`,
     )
     .action(async (apiBase: string, payTo: string | undefined, options: TrustOptions) => {
-      const { price, network, asset, model, path } = options
+      const { anyPayee, price, network, asset, model, path } = options
       const { config, report, sellers: work } = await load(options, terminal.env, true)
-      const request = { apiBase, payTo, price, network, asset, model, path }
+      const request = { apiBase, payTo, anyPayee, price, network, asset, model, path }
       const changed = await work.trustSeller(config, request, systemClock)
       terminal.stdout(
         options.json ? report.sellersJson(changed, config) : report.renderTrusted(changed, config),

@@ -1,4 +1,5 @@
 /** Pinned payees and prices, for people and as JSON. */
+import { ANY_PAYEE } from '../../../core/policy/payees.ts'
 import { findNetwork } from '../../../core/money/assets.ts'
 import { formatUnits } from '../../../core/money/money.ts'
 import type { KnownPrice } from '../../../io/store/contracts/sellers.ts'
@@ -35,7 +36,8 @@ export function sellersJson({ pins, prices }: KnownSellers, config: SellersConfi
 export function renderSellers(known: KnownSellers, config: SellersConfig): string {
   const { payTo } = config.policy
   const configured = [...payTo].map(
-    ([origin, addresses]) => `${origin} (policy.sellers): ${addresses.join(', ')}\n`,
+    ([origin, payees]) =>
+      `${origin} (policy.sellers): ${payees === ANY_PAYEE ? 'any payee' : payees.join(', ')}\n`,
   )
   if (known.pins.length + known.prices.length + configured.length === 0) {
     return 'No seller is pinned yet: the first settled payment to a seller pins it.\n'

@@ -1,4 +1,5 @@
 /** Checks that involve several parts of a configuration. */
+import { ANY_PAYEE } from '../../../core/policy/payees.ts'
 import { canonicalAddress, isSolanaNetwork } from '../../../core/money/address.ts'
 import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../../core/money/assets.ts'
 import { ConfigError } from '../../../core/errors.ts'
@@ -184,11 +185,14 @@ function checkCeiling(config: Fields): RouteFinding[] {
     : []
 }
 
-/** A seller without a paid route is a typo in the origin: its payees would silently not be pinned. */
+/**
+ * A seller without a paid route is a typo in the origin: its payees would silently not be pinned. One that may name any payee
+ * loses nothing, and `tollway pay` and `tollway buy` pay sellers that no route has.
+ */
 function checkSellers(config: Fields): RouteFinding[] {
   const policy = config['policy']
   const sellers =
-    isPlainObject(policy) && isPlainObject(policy['sellers']) ? Object.keys(policy['sellers']) : []
+    isPlainObject(policy) && isPlainObject(policy['sellers']) ? Object.entries(policy['sellers']) : []
   const paid = new Set(
     items(config, 'model_list').flatMap(({ fields }) => {
       const base =
@@ -199,13 +203,18 @@ function checkSellers(config: Fields): RouteFinding[] {
     }),
   )
   return sellers
-    .filter((seller) => isOrigin(seller) && !paid.has(seller))
-    .map((seller) => ({
+    .filter(([seller]) => isOrigin(seller) && !paid.has(seller))
+    .filter(([seller, entry]) => !allowsAnyPayee(entry) || nearestName(seller, [...paid]) !== undefined)
+    .map(([seller]) => ({
       path: ['policy', 'sellers', seller],
       message:
         'unknown seller: no paid route has this origin, so the entry would protect nothing. ' +
         meantOrigin(seller, [...paid]),
     }))
+}
+
+function allowsAnyPayee(entry: unknown): boolean {
+  return isPlainObject(entry) && entry['pay_to'] === ANY_PAYEE
 }
 
 function meantOrigin(seller: string, paid: readonly string[]): string {

@@ -39,7 +39,10 @@ function layers(schema: z.core.$ZodType): z.core.$ZodType[] {
     schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault
       ? schema.def.innerType
       : schema instanceof z.ZodPipe
-        ? schema.def.in
+        ? // A preprocessed value is described by what it becomes.
+          schema.def.in instanceof z.ZodTransform
+          ? schema.def.out
+          : schema.def.in
         : undefined
   return inner === undefined ? [schema] : [schema, ...layers(inner)]
 }

@@ -1,3 +1,4 @@
+import type { AllowedPayees } from '../../../core/policy/payees.ts'
 import type { Asset } from '../../../core/money/assets.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
 import type { KeyReference, SignerReference } from '../../../core/payer/key-reference.ts'
@@ -135,7 +136,7 @@ export interface ResolvedConfig {
     /** Which of several acceptable offers is paid. */
     readonly offerOrder: 'cheapest' | 'seller'
     /** Seller origin to the addresses it may be paid at, lower case. */
-    readonly payTo: ReadonlyMap<string, readonly string[]>
+    readonly payTo: ReadonlyMap<string, AllowedPayees>
   }
   /** Whether paid sellers must be on the public internet. */
   readonly blockPrivateNetworks: boolean

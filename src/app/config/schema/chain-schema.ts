@@ -1,12 +1,13 @@
 /** Tokens, and the nodes that prove the outcome of payments. */
 import { z } from 'zod'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 
 const DAY_SECONDS = 86_400
 
 export const asset = z.strictObject({
-  network: leaf.network().meta({ description: 'Alias or CAIP-2 id.', example: 'eip155:1' }),
-  address: leaf.anyAddress().meta({
+  network: onChain.network().meta({ description: 'Alias or CAIP-2 id.', example: 'eip155:1' }),
+  address: onChain.anyAddress().meta({
     description: 'Contract address of the token; on Solana its mint.',
     example: '"0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7"',
   }),

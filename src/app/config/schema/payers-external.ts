@@ -2,10 +2,11 @@
 import { z } from 'zod'
 import { isLoopbackHost } from '../values/addresses.ts'
 import { sellerHeaders } from './seller-headers.ts'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 
 const networks = () =>
-  z.array(leaf.evmNetwork()).min(1).meta({
+  z.array(onChain.evmNetwork()).min(1).meta({
     description: 'Networks it may pay on, by alias or CAIP-2 id.',
     example: '[base]',
   })

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { keystore, onePlace } from './key-place.ts'
 import { sellerHeaders } from './seller-headers.ts'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 
 const PLACES = ['key', 'keystore', 'agentcash_wallet'] as const
@@ -25,7 +26,7 @@ export const solana = z
         'The Solana wallet of AgentCash in place of `key`: its path, or `default` for ~/.agentcash/solana-wallet.json.',
       example: 'default',
     }),
-    networks: z.array(leaf.solanaNetwork()).min(1).meta({
+    networks: z.array(onChain.solanaNetwork()).min(1).meta({
       description:
         'Solana networks it may pay on: solana, solana-devnet, or CAIP-2 ids. Each needs its node under chains.',
       example: '[solana]',

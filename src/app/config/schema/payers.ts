@@ -1,5 +1,6 @@
 /** The entries of `payers`, one shape per kind. A planned kind is listed in `planned-kinds.ts`. */
 import { z } from 'zod'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 import { keystore, onePlace } from './key-place.ts'
 import { agentcash, obolSidecar } from './payers-external.ts'
@@ -18,7 +19,7 @@ const signer = z.strictObject({
     .headerKey()
     .optional()
     .meta({ description: 'Bearer token it asks for.', example: '"${env:REMOTE_SIGNER_TOKEN}"' }),
-  address: leaf.address().optional().meta({
+  address: onChain.address().optional().meta({
     description: 'Which of its keys pays; needed when it has several.',
     example: '"0x209693bc6afc0c5328ba36faf03c514ef312287c"',
   }),
@@ -44,7 +45,7 @@ const direct = z
       description: "A remote signer in place of `key` (Obol's REST): the key stays with it.",
     }),
     networks: z
-      .array(leaf.evmNetwork())
+      .array(onChain.evmNetwork())
       .min(1)
       .meta({ description: 'EVM networks it may pay on, by alias or CAIP-2 id.', example: '[base-sepolia]' }),
     ...sellerHeaders,

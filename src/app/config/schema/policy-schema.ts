@@ -1,5 +1,6 @@
 /** Limits on what may be signed, regardless of what a seller asks for. */
 import { z } from 'zod'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 
 const DAY_SECONDS = 86_400
@@ -36,15 +37,17 @@ export const policy = z
       .record(
         leaf.origin(),
         z.strictObject({
-          pay_to: z.array(leaf.payee()).min(1).meta({
-            description: 'Addresses this seller may be paid at, for every network.',
+          pay_to: onChain.payees().meta({
+            description:
+              'Addresses this seller may be paid at, for every network; `any` for a seller that names another payee in each request. Then only its origin, the token, the ceiling and the budgets bound what it can take.',
             example: '["0x209693bc6afc0c5328ba36faf03c514ef312287c"]',
           }),
         }),
       )
       .default({})
       .meta({
-        description: 'By origin of a paid route. A seller that is not listed is pinned on its first payment.',
+        description:
+          'By origin of a paid route. A seller that is not listed is pinned when its first payment settles.',
       }),
   })
   .prefault({})

@@ -1,26 +1,15 @@
 /** The scalar values of a configuration: how each is checked and the unit it is converted to. */
 import bytes from 'bytes'
-import { isAddress } from 'viem/utils'
 import { z } from 'zod'
 import { passRules } from '../../../core/request/forwarded-paths.ts'
 import { HEADER_NAME, TAG } from '../../../core/budget/tags.ts'
-import { isSolanaNetwork } from '../../../core/money/address.ts'
-import {
-  evmNetworkNames,
-  findEvmNetwork,
-  findNetwork,
-  networkNames,
-  solanaNetworkNames,
-} from '../../../core/money/assets.ts'
-import { isSolanaAddress } from '../../../core/solana/address.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { parseAtomic, parseRate, parseUsd } from '../../../core/money/money.ts'
-import { forbiddenPayee } from '../../../core/policy/forbidden-payee.ts'
 import { parseRatio } from '../../../core/policy/price-change.ts'
 import { parseInstant } from '../../../core/instant.ts'
 import { isTimezone, parseWindow } from '../../../core/budget/window.ts'
 import { checkpointSigner } from '../../../io/audit/audit-signer.ts'
-import { nearestName, unknownValue } from '../../../io/names/nearest-name.ts'
+import { nearestName } from '../../../io/names/nearest-name.ts'
 import { isOrigin, parseApiBase, parseListen } from '../values/addresses.ts'
 import { parseReference } from '../values/secrets.ts'
 import { HOST_NAME } from '../../../core/host-name.ts'
@@ -30,7 +19,10 @@ const MAX_BODY_BYTES = 1024 * MEBIBYTE
 const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
 
 /** A string field that `read` converts to its final form; `undefined` means that the value is invalid. */
-function reading<T>(read: (text: string) => T | undefined, fault: string | ((text: string) => string)) {
+export function reading<T>(
+  read: (text: string) => T | undefined,
+  fault: string | ((text: string) => string),
+) {
   return z.string().transform((text, context): T => {
     const value = read(text)
     if (value !== undefined) return value
@@ -100,61 +92,6 @@ export const model = () =>
       /^(?=.{1,256}$)(?!.*\*\*)[^\s\p{Cc}]*$/u,
       'must be 1 to 256 characters without spaces and without **, such as "paid/*" or gpt-4o.',
     )
-
-/** CAIP-2 id from an alias or a CAIP-2 id. */
-export const network = () =>
-  reading(
-    (text) => findNetwork(text)?.id,
-    (text) => unknownValue('network', text, networkNames()),
-  )
-
-/** CAIP-2 id of an EVM network. */
-export const evmNetwork = () =>
-  reading(
-    (text) => findEvmNetwork(text)?.id,
-    (text) =>
-      findNetwork(text)
-        ? 'is a Solana network. A payer of kind solana pays there.'
-        : unknownValue('network', text, evmNetworkNames()),
-  )
-
-/** CAIP-2 id of a Solana network. */
-export const solanaNetwork = () =>
-  reading(
-    (text) => {
-      const id = findNetwork(text)?.id
-      return id !== undefined && isSolanaNetwork(id) ? id : undefined
-    },
-    (text) =>
-      findNetwork(text)
-        ? 'is no Solana network. A payer of kind direct pays there.'
-        : unknownValue('network', text, solanaNetworkNames()),
-  )
-
-/** An EVM address in lower case, or a Solana address as written. */
-export const anyAddress = () =>
-  reading((text) => {
-    if (isSolanaAddress(text)) return text
-    return isAddress(text, { strict: true }) ? text.toLowerCase() : undefined
-  }, 'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case; on Solana 32 bytes in base58. Copy it again.')
-
-/** An address that may be paid: an {@link anyAddress} where the money would not be lost. */
-export const payee = () =>
-  anyAddress().superRefine((text, context) => {
-    const forbidden = forbiddenPayee(text, [], undefined)
-    if (forbidden === undefined) return
-    context.addIssue({
-      code: 'custom',
-      message: `is ${forbidden}: money sent there is lost. Name the seller's address.`,
-    })
-  })
-
-/** An EVM address in lower case. A mixed-case one must have a correct EIP-55 checksum, so that a typo is noticed. */
-export const address = () =>
-  reading(
-    (text) => (isAddress(text, { strict: true }) ? text.toLowerCase() : undefined),
-    'must be an address of 0x and 40 hex digits with a right checksum (EIP-55), or all in lower case. Copy it again.',
-  )
 
 /** Address of a block explorer's page for a transaction, or `none`. */
 export const explorer = () =>

@@ -11,6 +11,7 @@ import { admin, audit, idempotency, log, metrics, timeouts } from './operation-s
 import { payer } from './payers.ts'
 import { policy } from './policy-schema.ts'
 import { keysSchema, routerSchema } from './route-schema.ts'
+import * as onChain from './chain-fields.ts'
 import * as leaf from './scalar-fields.ts'
 import { streamSchema } from './stream-schema.ts'
 
@@ -47,7 +48,7 @@ export const configSchema = z.strictObject({
     .array(asset)
     .default([])
     .meta({ description: 'Tokens that may be used for payment, in addition to USDC, which is built in.' }),
-  chains: z.record(leaf.network(), chain).default({}).meta({
+  chains: z.record(onChain.network(), chain).default({}).meta({
     description:
       'Nodes to read networks from, by alias or CAIP-2 id: they prove the outcome of payments. Without one, no uncertain payment is released early.',
   }),
@@ -59,7 +60,7 @@ export const configSchema = z.strictObject({
   timeouts,
   body_limit: leaf.size().prefault('32mb').meta({ description: 'Largest request body.', example: '32mb' }),
   idempotency,
-  explorers: z.record(leaf.network(), leaf.explorer()).default({}).meta({
+  explorers: z.record(onChain.network(), leaf.explorer()).default({}).meta({
     description:
       'Block explorers that the spend page links transactions to, by alias or CAIP-2 id: an address with {tx}, or none. Built in for the networks known by name.',
     example: '{ base: "https://base.blockscout.com/tx/{tx}" }',

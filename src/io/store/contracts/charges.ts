@@ -45,6 +45,8 @@ export interface Move {
    */
   readonly charged?: bigint | undefined
   readonly transaction?: string | undefined
+  /** With `settled`: pins the payee in the same transaction when the seller, network and asset have none yet (rule 6). */
+  readonly pin?: boolean | undefined
   /** The process that moves the charge and publishes the move to its audit file; without it the move is not published. */
   readonly by?: string | undefined
 }
@@ -116,11 +118,12 @@ export interface UnprovenQuery {
 /** The charges of a store. Every method is one transaction, also across processes. */
 export interface ChargeStore {
   /**
-   * Reserves a charge: checks every claim against its limit and takes all of them or none (rule 2). Pins the payee when the
-   * seller, network and asset have none yet.
-   * @param pin whether payees are pinned; when false, the pin is neither set nor compared
+   * Reserves a charge: checks every claim against its limit and takes all of them or none (rule 2). Compares the payee with the
+   * pinned one, or while none is pinned with those of the seller's open charges: of two first payments to different payees, the
+   * second is refused. Nothing is pinned before a payment settles ({@link Move.pin}).
+   * @param pin whether the payee is compared
    * @param mark adds a tombstone
-   * @throws TollwayError `payee_not_allowed` when another payee is pinned; `request_in_progress` when another charge holds the
+   * @throws TollwayError `payee_not_allowed` when the payee differs; `request_in_progress` when another charge holds the
    * tombstone's name
    */
   reserve(

@@ -7,7 +7,7 @@ export interface Pin {
   readonly network: string
   /** Contract address, lower case. */
   readonly asset: string
-  /** Lower case. */
+  /** As payees are compared: lower case on EVM networks. `any` (core/policy/payees) for every payee. */
   readonly payTo: string
   /** Milliseconds since the epoch. */
   readonly pinnedAt: number
@@ -61,6 +61,8 @@ export interface SellerFilter {
 export interface SellerStore {
   /** The pins of one seller or of all. */
   pins(apiBase?: string): Promise<Pin[]>
+  /** Pins a payee where none is pinned yet; returns whether it did. */
+  notePin(pin: Pin): Promise<boolean>
   /** Sets a pin. Replaces another payee. */
   trustPin(pin: Pin): Promise<void>
   /** Removes the pins and prices of a seller; returns how many of each. */

@@ -21,7 +21,6 @@ import {
   heldCharge,
   isLongValid,
   movedCharge,
-  payeeDiffers,
   queryLimit,
   refuseAuthorize,
   sharesAfter,
@@ -29,6 +28,7 @@ import {
   takeClaims,
   takenOverCharge,
 } from '../rules/charge-rules.ts'
+import { checkPayee, isOpenToAnother, pinOf } from '../rules/payee-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { MemoryAuditOutbox } from './audit-outbox.ts'
 import type { MemoryBudgets } from './budgets.ts'
@@ -63,18 +63,13 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
     const { budgets, sellers, idempotency } = this.#followers
     if (this.#table.get(terms.id)) throw duplicateCharge(terms.id)
     if (mark) idempotency.claim(mark, terms.reservedAt)
-    const pinned = sellers.pin(terms)
-    if (pin && pinned && pinned.payTo !== terms.payTo) throw payeeDiffers(terms)
+    if (pin) checkPayee(terms, sellers.pin(terms), () => this.#isOpenToAnother(terms))
     const taken = takeClaims(claims, budgets)
     if (!taken.ok) return taken
     const charge = heldCharge(terms)
     const shares = sharesOf(claims)
     this.#table.set({ charge, shares })
     budgets.take(terms.id, shares, taken.changes)
-    if (pin && !pinned) {
-      const { apiBase, network, asset, payTo, reservedAt } = terms
-      sellers.trustPin({ apiBase, network, asset, payTo, pinnedAt: reservedAt })
-    }
     if (mark) idempotency.insert(terms.id, mark, terms.reservedAt)
     const notices = budgets.notify(taken.passed)
     return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
@@ -112,6 +107,8 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
   move(id: string, move: Move): Charge {
     const charge = movedCharge(this.#table.entry(id).charge, move)
     this.change(charge)
+    const pin = pinOf(charge, move)
+    if (pin) this.#followers.sellers.notePin(pin)
     this.#followers.outbox.add(id, move.by)
     return charge
   }
@@ -149,6 +146,10 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
       .filter(({ id }) => !this.#followers.flags.has(id, 'receipt_unproven') && id > (query.after ?? ''))
       .toSorted((a, b) => compare(a.id, b.id))
       .slice(0, limit)
+  }
+
+  #isOpenToAnother(terms: ChargeTerms): boolean {
+    return this.#table.all().some((charge) => isOpenToAnother(charge, terms))
   }
 
   /** Replaces a charge by what it became, with its budget sums and its voucher. */

@@ -26,6 +26,12 @@ export class MemorySellers implements InTransaction<SellerStore> {
       .toSorted((a, b) => compareTexts(pinTexts(a), pinTexts(b)))
   }
 
+  notePin(pin: Pin): boolean {
+    if (this.pin(pin)) return false
+    this.trustPin(pin)
+    return true
+  }
+
   trustPin(pin: Pin): void {
     this.#pins.set(pinId(pin), { ...pin })
   }

@@ -254,18 +254,6 @@ export function unknownInstance(id: string): Error {
   return new Error(`instance ${id} is not registered in the store`)
 }
 
-/** The refusal of a payee that differs from the pinned one (rule 6). Concurrent first requests to a seller can meet it. */
-export function payeeDiffers(terms: ChargeTerms): TollwayError {
-  return new TollwayError({
-    code: 'payee_not_allowed',
-    message: `The seller asks for payment to an address other than the one pinned for ${terms.apiBase}. Nothing was signed.`,
-    advice: [
-      'If the change is legitimate, accept it with `tollway sellers trust` or list it under policy.sellers pay_to.',
-    ],
-    details: { pay_to: terms.payTo },
-  })
-}
-
 /** What every method of a closed store rejects with. */
 export function storeClosed(): TollwayError {
   return new TollwayError({ code: 'store_unavailable', message: 'The ledger is closed. Nothing was paid.' })

@@ -20,12 +20,12 @@ import {
   duplicateCharge,
   heldCharge,
   movedCharge,
-  payeeDiffers,
   queryLimit,
   refuseAuthorize,
   takeClaims,
   takenOverCharge,
 } from '../rules/charge-rules.ts'
+import { checkPayee, pinOf } from '../rules/payee-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { SqliteAuditOutbox } from './audit-outbox.ts'
 import type { SqliteBudgets } from './budgets.ts'
@@ -52,12 +52,16 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   readonly #followers: ChargeFollowers
   readonly #history: ChargeHistory
   readonly #unproven: StatementSync
+  readonly #toAnother: StatementSync
 
   constructor(db: Connection, table: ChargeTable, followers: ChargeFollowers) {
     this.#db = db
     this.#table = table
     this.#followers = followers
     this.#history = new ChargeHistory(db)
+    // The condition on the state must stay word for word the one of the index charges_open.
+    this.#toAnother = db.prepare(`SELECT 1 FROM charges WHERE state IN ('held', 'authorized')
+    AND api_base = ? AND network = ? AND asset = ? AND pay_to <> ? LIMIT 1`)
     // The first condition must stay word for word the one of the index charges_unproven.
     this.#unproven = db.prepare(`SELECT * FROM charges
     WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ?
@@ -69,17 +73,14 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     const { budgets, sellers, idempotency } = this.#followers
     if (mark) idempotency.claim(mark, terms.reservedAt)
     if (this.#table.get(terms.id)) throw duplicateCharge(terms.id)
-    const { apiBase, network, asset, payTo, reservedAt } = terms
-    const pinned = pin ? sellers.pin(terms) : undefined
-    if (pinned && pinned.payTo !== payTo) throw payeeDiffers(terms)
+    if (pin) checkPayee(terms, sellers.pin(terms), () => this.#isOpenToAnother(terms))
     const taken = takeClaims(claims, budgets)
     if (!taken.ok) return taken
     const charge = heldCharge(terms)
     this.#table.insert(charge)
     budgets.take(charge.id, claims, taken.changes)
-    if (pin && !pinned) sellers.trustPin({ apiBase, network, asset, payTo, pinnedAt: reservedAt })
     const notices = budgets.notify(taken.passed)
-    if (mark) idempotency.insert(terms.id, mark, reservedAt)
+    if (mark) idempotency.insert(terms.id, mark, terms.reservedAt)
     return { ok: true, charge, ...(notices.length > 0 ? { notices } : {}) }
   }
 
@@ -113,6 +114,8 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     const before = this.#table.find(id)
     const charge = movedCharge(before, move)
     this.change(before, charge)
+    const pin = pinOf(charge, move)
+    if (pin) this.#followers.sellers.notePin(pin)
     this.#followers.outbox.add(id, move.by)
     return charge
   }
@@ -136,6 +139,10 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
 
   unproven(query: UnprovenQuery): Charge[] {
     return this.#unproven.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge)
+  }
+
+  #isOpenToAnother({ apiBase, network, asset, payTo }: ChargeTerms): boolean {
+    return this.#toAnother.get(apiBase, network, asset, payTo) !== undefined
   }
 
   /** Writes what a charge became, with its budget sums and its voucher. */

@@ -25,6 +25,7 @@ export class SqliteSellers implements InTransaction<SellerStore> {
   readonly #writePrice: StatementSync
   readonly #dropPrices: StatementSync
   readonly #writePin: StatementSync
+  readonly #addPin: StatementSync
   readonly #dropPins: StatementSync
 
   constructor(db: Connection) {
@@ -45,6 +46,9 @@ export class SqliteSellers implements InTransaction<SellerStore> {
     this.#writePin = db.prepare(
       'INSERT OR REPLACE INTO pins (api_base, network, asset, pay_to, pinned_at) VALUES (?, ?, ?, ?, ?)',
     )
+    this.#addPin = db.prepare(
+      'INSERT OR IGNORE INTO pins (api_base, network, asset, pay_to, pinned_at) VALUES (?, ?, ?, ?, ?)',
+    )
     this.#dropPins = db.prepare('DELETE FROM pins WHERE api_base = ?')
   }
 
@@ -55,6 +59,10 @@ export class SqliteSellers implements InTransaction<SellerStore> {
 
   pins(apiBase?: string): Pin[] {
     return (apiBase === undefined ? this.#allPins.all() : this.#pinsOf.all(apiBase)).map(rowToPin)
+  }
+
+  notePin({ apiBase, network, asset, payTo, pinnedAt }: Pin): boolean {
+    return Number(this.#addPin.run(apiBase, network, asset, payTo, pinnedAt).changes) > 0
   }
 
   trustPin({ apiBase, network, asset, payTo, pinnedAt }: Pin): void {

@@ -1,0 +1,43 @@
+/** Whom a seller may be paid at (rule 6), and how to allow another payee. */
+import { findNetwork } from '../money/assets.ts'
+import { canonicalAddress } from '../money/address.ts'
+
+/**
+ * Lets a seller name another payee in each request, as sellers with deposit addresses do. What it may take stays bounded by
+ * origin, network, token, ceiling and budgets, and addresses that nobody is paid at stay refused.
+ */
+export const ANY_PAYEE = 'any'
+
+/** The payees that a configuration allows a seller: addresses as they are compared, or {@link ANY_PAYEE}. */
+export type AllowedPayees = readonly string[] | typeof ANY_PAYEE
+
+/** What a refused payee is about. */
+export interface PayeeRefusal {
+  /** Scheme, host and port. */
+  readonly origin: string
+  /** Where the refusal comes from: the api_base that payees are pinned for; `undefined` when the configuration lists them. */
+  readonly pinnedFor: string | undefined
+  /** CAIP-2. */
+  readonly network: string
+  /** As the seller wrote it. */
+  readonly payTo: string
+}
+
+/** How to allow the payee that was refused, and how to allow every payee of this seller. */
+export function payeeAdvice({ origin, pinnedFor, network, payTo }: PayeeRefusal): string[] {
+  const line = `policy: { sellers: { "${origin}": { pay_to: any } } }`
+  if (pinnedFor === undefined) {
+    return [
+      'If the seller really changed its payee, change pay_to under policy.sellers.',
+      `If it names another payee in each request, write ${line}.`,
+    ]
+  }
+  const trust = `tollway sellers trust ${pinnedFor}`
+  const there = `--network ${findNetwork(network)?.alias ?? network}`
+  // For people to copy into a shell: a seller's text stands there only as the address that it is.
+  const payee = canonicalAddress(network, payTo) ?? '<payee>'
+  return [
+    `If the seller really changed its payee, run \`${trust} ${payee} ${there}\`.`,
+    `If it names another payee in each request, run \`${trust} --any-payee ${there}\`, or write ${line}.`,
+  ]
+}
