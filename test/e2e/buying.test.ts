@@ -125,7 +125,7 @@ describe('buy', () => {
       'above the cost cap of 0.000999 USDC',
       3,
     ],
-    ['no number', [], 'The number of vouchers is missing', 2],
+    ["no number, so buy.py's 100 USDC", [], 'has 0.0005 USDC left', 1, 500n],
     ['too many', ['--count', '1001'], 'from 1 to 1000', 2],
     ['a budget of another token', ['--budget', '1 OBOL'], 'not an amount of USDC', 2],
     [

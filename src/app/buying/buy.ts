@@ -59,6 +59,15 @@ export interface Bought extends Filled {
   readonly dropped: number
 }
 
+/** What an order without a number or a budget may cost, smallest units: buy.py's default, 100 USDC. */
+const DEFAULT_BUDGET = '100000000'
+
+/** An order with neither number nor budget buys as many as the default budget covers, {@link MAX_ORDER} at most. */
+function withSize(request: BuyRequest): BuyRequest {
+  const isSized = request.count !== undefined || request.budget !== undefined
+  return isSized ? request : { ...request, budget: DEFAULT_BUDGET }
+}
+
 /** Name of a purchase: it becomes part of file names and of an upstream's path. */
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
 
@@ -69,17 +78,17 @@ const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/
  */
 export async function buy(
   context: BuyingContext,
-  request: BuyRequest,
+  given: BuyRequest,
   signal: AbortSignal,
   onProgress?: (done: number, wanted: number) => void,
 ): Promise<Bought> {
   const { config, ledger, clock } = context
-  const before = await existing(context, request)
-  const book = context.book(request.payer)
-  const standing = await book.pool(request.payer, request.name)
-  const resumed = before !== undefined && isOpen(before, request)
+  const before = await existing(context, given)
+  const book = context.book(given.payer)
+  const standing = await book.pool(given.payer, given.name)
+  const resumed = before !== undefined && isOpen(before, given)
+  const request = resumed ? given : withSize(given)
   if (resumed) assertSameOrder(before, request, standing, config.assets)
-  else if (request.count === undefined && request.budget === undefined) throw numberMissing()
   if (resumed && standing && owedOf(before) === 0) {
     // Fully signed, but not fully exported.
     return {
@@ -232,10 +241,7 @@ async function stored(
 function countOf({ count, budget }: BuyRequest, quote: Quote): number {
   const limit = readAmount(budget, quote.asset, '--budget')
   const units = (value: bigint): string => `${formatUnits(value, quote.asset.decimals)} ${quote.asset.symbol}`
-  if (limit === undefined) {
-    if (count !== undefined) return count
-    throw numberMissing()
-  }
+  if (limit === undefined) return count ?? MAX_ORDER
   const affordable = limit / quote.amount
   if (affordable === 0n || (count !== undefined && BigInt(count) > affordable)) {
     const what = count === undefined || affordable === 0n ? 'one' : String(count)
@@ -247,12 +253,6 @@ function countOf({ count, budget }: BuyRequest, quote: Quote): number {
     })
   }
   return count ?? Number(affordable < BigInt(MAX_ORDER) ? affordable : BigInt(MAX_ORDER))
-}
-
-function numberMissing(): ConfigError {
-  return new ConfigError(
-    'The number of vouchers is missing. Use --count 100, or --budget 1.50 to buy as many as that amount covers.',
-  )
 }
 
 function refillOf(

@@ -1,5 +1,4 @@
 /** `tollway probe`: shows what a seller charges. Never pays, and needs neither a key nor a ledger. */
-import { z } from 'zod'
 import { isSolanaNetwork } from '../../core/money/address.ts'
 import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
@@ -9,15 +8,14 @@ import { systemTimers } from '../../core/timers.ts'
 import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import {
   createUpstream,
-  readBounded,
   type OutgoingRequest,
   type Timeouts,
   type Upstream,
 } from '../../io/transport/upstream.ts'
-import { UpstreamError } from '../../io/transport/upstream-error.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
+import { isCatalogue, PROBE_MS, readStorefront, type ProbedService } from './storefront.ts'
 import { printable } from '../../core/printable.ts'
 
 /** The arguments of `tollway probe`. */
@@ -47,16 +45,6 @@ export interface ProbedOffer {
   readonly payTo: string
 }
 
-/** One service of a storefront. */
-export interface ProbedService {
-  readonly name: string
-  readonly type: string | undefined
-  readonly endpoint: string | undefined
-  readonly price: string | undefined
-  readonly network: string | undefined
-  readonly model: string | undefined
-}
-
 /** The result of a probe. */
 export interface Probed {
   /** The last request sent. */
@@ -73,27 +61,6 @@ export interface Probed {
   /** Why there are no offers. */
   readonly error: TollwayError | undefined
 }
-
-const PROBE_MS = 15_000
-const MAX_CATALOGUE_BYTES = 1_048_576
-const MAX_SERVICES = 500
-
-/** The part of an Obol storefront's catalog that is read; everything else is ignored. */
-const SERVICE = z.looseObject({
-  name: z.string(),
-  type: z.string().optional(),
-  endpoint: z.string().optional(),
-  url: z.string().optional(),
-  model: z.string().optional(),
-  network: z.string().optional(),
-  caip2Network: z.string().optional(),
-  price: z.union([z.string(), z.number()]).optional(),
-  priceAtomicUnits: z.string().optional(),
-  asset: z
-    .looseObject({ symbol: z.string().optional(), decimals: z.number().int().min(0).max(36).optional() })
-    .optional(),
-})
-const CATALOGUE = z.union([z.array(z.unknown()), z.looseObject({ services: z.array(z.unknown()) })])
 
 /**
  * Asks a seller for its offers. If the address does not charge, it is also tried as an API base (its `/v1/chat/completions`)
@@ -114,10 +81,11 @@ export async function probe(
     const isChat = request.model !== undefined || chat.url === url.href
     const own: OutgoingRequest = isChat && request.data === undefined ? chat : requestOf(request, url)
     const first = await ask(upstream, own, assets, signal)
+    if (isCatalogue(url)) return { ...first, services: await readStorefront(upstream, url, signal) }
     if (first.offers.length > 0 || isChat || request.method !== undefined || request.data !== undefined)
       return first
     const second = await ask(upstream, chat, assets, signal)
-    const services = await catalogue(upstream, url, signal)
+    const services = await readStorefront(upstream, url, signal)
     if (second.offers.length > 0) return { ...second, services }
     return { ...first, services }
   } finally {
@@ -202,65 +170,4 @@ function methodOf({ scheme, network, extra }: Offer): string {
   if (typeof method === 'string') return printable(method, 200)
   if (isSolanaNetwork(network)) return 'solana'
   return scheme === 'upto' ? 'permit2' : 'eip3009'
-}
-
-/** The catalog of a storefront; `undefined` if there is none. */
-async function catalogue(
-  upstream: Upstream,
-  url: URL,
-  signal: AbortSignal,
-): Promise<ProbedService[] | undefined> {
-  const base = `${url.origin}${url.pathname}`.replace(/\/+$/, '').replace(/\/v1$/, '')
-  const request: OutgoingRequest = {
-    method: 'GET',
-    url: `${base}/api/services.json`,
-    headers: { ...OWN_HEADERS, accept: 'application/json' },
-    body: undefined,
-    toSeller: true,
-  }
-  const asked = commandRequest(systemClock.now(), {
-    route: 'probe',
-    payer: 'none',
-    apiBase: base,
-    endpoint: 'other',
-    model: 'probe',
-  })
-  try {
-    const context = { upstream, clock: systemClock, timers: systemTimers }
-    const reply = await askSeller(context, asked, request, signal)
-    const { bytes, truncated } = await readBounded(reply.body, MAX_CATALOGUE_BYTES, PROBE_MS)
-    if (reply.status !== 200 || truncated) return undefined
-    const parsed = CATALOGUE.safeParse(JSON.parse(Buffer.from(bytes).toString('utf8')))
-    if (!parsed.success) return undefined
-    const list = Array.isArray(parsed.data) ? parsed.data : parsed.data.services
-    return list.slice(0, MAX_SERVICES).flatMap((entry) => {
-      const service = SERVICE.safeParse(entry)
-      return service.success ? [serviceOf(service.data)] : []
-    })
-  } catch (error) {
-    // Most sellers have no storefront, so a missing list is not an error.
-    if (error instanceof TollwayError || error instanceof SyntaxError || error instanceof UpstreamError)
-      return undefined
-    throw error
-  }
-}
-
-function serviceOf(service: z.output<typeof SERVICE>): ProbedService {
-  const { name, type, endpoint, url, model, network, caip2Network, price, priceAtomicUnits, asset } = service
-  const units = parseAtomic(priceAtomicUnits)
-  const exact =
-    units !== undefined && asset?.decimals !== undefined
-      ? `${formatUnits(units, asset.decimals)} ${asset.symbol ?? ''}`.trim()
-      : undefined
-  const text = (value: string | undefined): string | undefined =>
-    value === undefined ? undefined : printable(value, 200)
-  const place = caip2Network ?? network
-  return {
-    name: printable(name, 200),
-    type: text(type),
-    endpoint: text(endpoint ?? url),
-    price: text(exact ?? (price === undefined ? undefined : String(price))),
-    network: place === undefined ? undefined : (findNetwork(place)?.alias ?? printable(place, 200)),
-    model: text(model),
-  }
 }

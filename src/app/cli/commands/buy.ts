@@ -34,6 +34,7 @@ interface BuyOptions extends CommonOptions, ChoiceOptions {
   readonly payer?: string
   readonly pool?: string
   readonly validFor: number
+  readonly authTtl?: number
   readonly force?: boolean
   readonly emit?: ExportFormat
   readonly out?: string
@@ -45,12 +46,15 @@ export function addBuy(program: Command, context: CommandContext): void {
     .command('buy')
     .description('sign payments in advance, so that a gateway can pay without a key')
     .argument('<name>', 'name of the purchase')
-    .requiredOption('-e, --endpoint <url>', "the seller's address")
+    .requiredOption(
+      '-e, --endpoint <url>',
+      "the seller's address, or that of its catalogue (…/api/services.json)",
+    )
     .requiredOption('-m, --model <model>', "the seller's name for the model")
     .option('-n, --count <n>', `number of vouchers, up to ${MAX_ORDER} per run`, wholeNumber(1, MAX_ORDER))
     .option(
       '-b, --budget <amount>',
-      "buy as many vouchers as this amount covers: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50'",
+      "buy as many vouchers as this amount covers: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50' (default without --count: 100000000)",
     )
     .option('--cost-cap <amount>', 'highest price of one voucher, now and at each refill')
     .option('--auto-refill', 'buy again when few vouchers remain')
@@ -76,6 +80,9 @@ export function addBuy(program: Command, context: CommandContext): void {
       new Option('--valid-for <duration>', 'how long each voucher is valid')
         .argParser(lifetime)
         .default(DEFAULT_LIFE_SECONDS, `${DEFAULT_LIFE_SECONDS / 86_400}d`),
+    )
+    .addOption(
+      new Option('--auth-ttl <seconds>', "buy.py's name for --valid-for").argParser(authTtl).hideHelp(),
     )
     .option('--force', "sign even if the wallet's balance does not cover it")
     .option(
@@ -110,22 +117,24 @@ ${EXIT_CODES_HELP}`,
 async function run(name: string, options: BuyOptions, context: CommandContext): Promise<void> {
   const { terminal } = context
   // Imported here so that help and usage errors appear at once.
-  const { loadConfig } = await import('../../config/load.ts')
+  const { loadCommandConfig } = await import('../../config/command-config.ts')
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { buy } = await import('../../buying/buy.ts')
   const { exportVouchers } = await import('../../buying/export-vouchers.ts')
   const { noteRefusal } = await import('../../buying/process.ts')
   const { spendingPayer, signingPayer } = await import('../../buying/choose-payer.ts')
   const { readInference } = await import('../../buying/endpoint.ts')
+  const { endpointOf } = await import('../../buying/storefront.ts')
   const { readChoice } = await import('../../buying/offer-choice.ts')
-  const config = loadConfig(options.config, terminal.env)
+  const config = loadCommandConfig(options.config, terminal.env)
   const pool = config.payers.get(options.pool ?? '')
   const named = pool?.kind === 'obol' && pool.mode === 'pool' ? pool.filledBy : undefined
   const signedBy = signingPayer(config, options.payer ?? named)
   const payer = spendingPayer(config, options.pool, options.emit === undefined ? undefined : signedBy)
+  const place = await interruptible(terminal, (signal) => endpointOf(options.endpoint, options.model, signal))
   const request = {
     name,
-    endpoint: options.endpoint,
+    endpoint: place,
     model: options.model,
     payer,
     signedBy,
@@ -134,11 +143,11 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
     costCap: options.costCap,
     refill: refillOf(options),
     choice: readChoice(options),
-    lifeSeconds: options.validFor,
+    lifeSeconds: options.authTtl ?? options.validFor,
     force: options.force,
     handOver: options.emit !== undefined,
   }
-  const { url: endpoint } = readInference(options.endpoint)
+  const { url: endpoint } = readInference(place)
   const bar = progressBar(terminal, 'signing')
   const ran = await interruptible(terminal, (signal) =>
     runExclusively(config, () =>
@@ -236,6 +245,14 @@ function renderEmitted({ files, count, handedOver, leftOut, stopped }: Emitted):
     `Exported ${handedOver}; ${files.join(' and ')} now hold ${count}. They count as spent until the chain proves otherwise.`,
     ...(stopped ? [`The export stopped: ${stopped.message}`] : []),
   ]
+}
+
+/** `--auth-ttl` in buy.py's meaning: seconds, raised to ten minutes. A voucher that never ends is refused. */
+function authTtl(text: string): number {
+  if (/^\d{1,8}$/.test(text) && text !== '0') return lifetime(String(Math.max(Number(text), 600)))
+  throw new InvalidArgumentError(
+    'It must be a number of seconds. A voucher without an end can never be released: name one, such as 2592000 (30 days).',
+  )
 }
 
 function readFormat(text: string): ExportFormat {

@@ -17,11 +17,10 @@ import {
 import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../output/deliver.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../shared/command-context.ts'
+import { chatBody, methodOf, withServiceType, type ServiceOptions } from '../shared/service-request.ts'
 import type { Terminal } from '../shared/terminal.ts'
 
-interface PayOptions extends CommonOptions, ChoiceOptions {
-  readonly request?: string
-  readonly data?: string
+interface PayOptions extends CommonOptions, ChoiceOptions, ServiceOptions {
   readonly header: readonly string[]
   readonly maxUsd?: bigint
   readonly output?: string
@@ -37,11 +36,12 @@ export function addPay(program: Command, context: CommandContext): void {
     .argument('<url>', 'address of the service')
     .option('-X, --request <method>', 'method (default: GET, with --data POST)')
     .option('-d, --data <text>', 'request body; @FILE reads it from a file, @- from standard input')
+    .option('-m, --model <model>', 'with --type inference: ask this model "ping" when there is no --data')
     .option('-H, --header <header>', "a header, such as 'accept: text/plain'; repeatable", collect, [])
     .option('--max-usd <amount>', 'highest price, in USD (policy.max_usd_per_request applies too)', usdAmount)
     .option('-o, --output <file>', 'write the response body to this file instead of standard output')
     .option('--payer <name>', 'the payer that pays')
-  withCommon(withChoice(command))
+  withCommon(withChoice(withServiceType(command)))
     .addHelpText(
       'after',
       `
@@ -49,6 +49,10 @@ Examples:
   tollway pay https://api.example.com/weather?city=Athens --max-usd 0.01
   tollway pay https://api.example.com/draw -d '{"prompt":"a boat"}' --max-usd 0.05 -o boat.png
   tollway pay https://seller.example.com/v1/chat/completions -d @question.json --json
+  tollway pay https://seller.example.com/services/qwen --type inference --model qwen3.5:9b
+
+Without a configuration file, a wallet in the environment is enough: REMOTE_SIGNER_URL (and REMOTE_SIGNER_TOKEN) or
+TOLLWAY_WALLET_KEY; ERPC_URL and ERPC_NETWORK (default base-sepolia) name a node and the network.
 
 The response goes to standard output and the receipt to standard error; --json prints both as one object.
 Exits with 4 when a payment was sent and its outcome is unknown: check the charge before you try again.
@@ -57,17 +61,17 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: PayOptions) => {
       // Imported here so that help and usage errors appear at once.
-      const { loadConfig } = await import('../../config/load.ts')
+      const { loadCommandConfig } = await import('../../config/command-config.ts')
       const { withBuying } = await import('../../buying/buying-context.ts')
       const { pay } = await import('../../buying/pay.ts')
       const { payingPayer } = await import('../../buying/choose-payer.ts')
-      const { readUrl } = await import('../../buying/endpoint.ts')
+      const { readInference, readUrl } = await import('../../buying/endpoint.ts')
       const { readChoice } = await import('../../buying/offer-choice.ts')
-      const config = loadConfig(options.config, terminal.env)
-      const data = options.data === undefined ? undefined : readData(options.data)
+      const config = loadCommandConfig(options.config, terminal.env)
+      const { address, data } = targetOf(url, options, readInference)
       const payRequest: PayRequest = {
-        url: readUrl(url),
-        method: (options.request ?? (data ? 'POST' : 'GET')).toUpperCase(),
+        url: readUrl(address),
+        method: (methodOf(options) ?? (data ? 'POST' : 'GET')).toUpperCase(),
         data,
         headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
         payer: payingPayer(config, options.payer),
@@ -231,6 +235,22 @@ function headersOf(list: readonly string[]): Record<string, string> {
       return [name.toLowerCase(), value]
     }),
   )
+}
+
+/** What to call, and with which body. @throws ConfigError */
+function targetOf(
+  url: string,
+  { type, data, model }: PayOptions,
+  readInference: (text: string) => { readonly url: string },
+): { readonly address: string; readonly data: Buffer | undefined } {
+  const given = data === undefined ? undefined : readData(data)
+  if (type !== 'inference') return { address: url, data: given }
+  if (given) return { address: readInference(url).url, data: given }
+  if (model === undefined)
+    throw new ConfigError(
+      '--type inference needs --model, or --data with the whole request; nothing was paid.',
+    )
+  return { address: readInference(url).url, data: Buffer.from(chatBody(model)) }
 }
 
 function readData(text: string): Buffer {

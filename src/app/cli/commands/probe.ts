@@ -5,25 +5,24 @@ import { interruptible, printJson, withCommon, type CommonOptions } from '../sha
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
+import { methodOf, withServiceType, type ServiceOptions } from '../shared/service-request.ts'
 import { renderTable } from '../output/table.ts'
 
-interface ProbeOptions extends CommonOptions {
-  readonly request?: string
-  readonly data?: string
-  readonly model?: string
-}
+type ProbeOptions = CommonOptions & ServiceOptions
 
 /** Adds `tollway probe`. */
 export function addProbe(program: Command, context: CommandContext): void {
   const { terminal } = context
   withCommon(
-    program
-      .command('probe')
-      .description('show the price of a paid URL; never pays')
-      .argument('<url>', 'address of a service, an API base or a storefront')
-      .option('-X, --request <method>', 'method (default: GET, with --data POST)')
-      .option('-d, --data <text>', 'request body')
-      .option('-m, --model <model>', 'ask the price of a chat completion with this model'),
+    withServiceType(
+      program
+        .command('probe')
+        .description('show the price of a paid URL; never pays')
+        .argument('<url>', 'address of a service, an API base or a storefront')
+        .option('-X, --request <method>', 'method (default: GET, with --data POST)')
+        .option('-d, --data <text>', 'request body')
+        .option('-m, --model <model>', 'ask the price of a chat completion with this model'),
+    ),
   )
     .addHelpText(
       'after',
@@ -38,13 +37,18 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: ProbeOptions) => {
       const { probe } = await import('../../buying/probe.ts')
+      const { readInference } = await import('../../buying/endpoint.ts')
       const { BUILT_IN_ASSETS } = await import('../../../core/money/assets.ts')
       const { loadConfigForReading } = await import('../../config/load.ts')
       const named = options.config !== DEFAULT_CONFIG || existsSync(options.config)
       const assets = named ? loadConfigForReading(options.config, terminal.env).assets : BUILT_IN_ASSETS
-      const { request: method, data, model } = options
+      const { data, type } = options
+      // An inference seller is asked for a completion; an http service as it is.
+      const model = options.model ?? (type === 'inference' && data === undefined ? 'test' : undefined)
+      const place = type === 'inference' && data !== undefined ? readInference(url).url : url
+      const method = methodOf(options) ?? (type === 'http' && data === undefined ? 'GET' : undefined)
       const probed = await interruptible(terminal, (signal) =>
-        probe({ url, method, data, model }, assets, signal),
+        probe({ url: place, method, data, model }, assets, signal),
       )
       if (options.json) printJson(terminal, asJson(probed))
       else if (probed.error) terminal.stderr(`${probed.error.message}\n`)

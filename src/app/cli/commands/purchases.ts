@@ -67,7 +67,8 @@ async function read(options: StatusOptions, name: string | undefined, { terminal
   // Imported here so that help and usage errors appear at once.
   const { loadConfigForReading } = await import('../../config/load.ts')
   const { readPurchases } = await import('../../buying/read-purchases.ts')
-  const config = loadConfigForReading(options.config, terminal.env)
+  const { loadCommandConfig } = await import('../../config/command-config.ts')
+  const config = loadCommandConfig(options.config, terminal.env, loadConfigForReading)
   const known = await readPurchases(config, Date.now(), { name, payer: options.pool })
   return { known, report: await import('../output/purchases-report.ts') }
 }

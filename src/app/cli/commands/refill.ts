@@ -200,8 +200,8 @@ ${EXIT_CODES_HELP}`,
 
 async function load(options: CommonOptions, { terminal }: CommandContext) {
   // Imported here so that help and usage errors appear at once.
-  const { loadConfig } = await import('../../config/load.ts')
-  const config = loadConfig(options.config, terminal.env)
+  const { loadCommandConfig } = await import('../../config/command-config.ts')
+  const config = loadCommandConfig(options.config, terminal.env)
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { findPurchase } = await import('../../buying/find-purchase.ts')
   const { refill } = await import('../../buying/refill.ts')

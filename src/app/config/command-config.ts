@@ -1,0 +1,61 @@
+/** The configuration of a command that buys or pays: the file, or without one the environment variables of buy.py's pods. */
+import { existsSync } from 'node:fs'
+import { loadConfig, parseConfig } from './load.ts'
+import type { ResolvedConfig } from './resolve/resolved.ts'
+import type { Environment } from './values/secrets.ts'
+
+/** Where commands look when `--config` is not given. */
+const DEFAULT_FILE = 'tollway.yaml'
+
+/** buy.py's network when `ERPC_NETWORK` is not set. */
+const DEFAULT_NETWORK = 'base-sepolia'
+
+/**
+ * Loads the file. If none was named and `tollway.yaml` does not exist, a wallet in the environment is enough: `REMOTE_SIGNER_URL`
+ * (with `REMOTE_SIGNER_TOKEN`) or `TOLLWAY_WALLET_KEY`, and optionally `ERPC_URL` and `ERPC_NETWORK` for a node.
+ * @param load reads the file; `loadConfigForReading` for a command that needs no secrets
+ * @throws ConfigProblemsError listing every mistake
+ */
+export function loadCommandConfig(
+  path: string,
+  env: Environment,
+  load: (path: string, env: Environment) => ResolvedConfig = loadConfig,
+): ResolvedConfig {
+  const settings = path === DEFAULT_FILE && !existsSync(path) ? settingsOf(env) : undefined
+  return settings === undefined ? load(path, env) : parseConfig(settings, env)
+}
+
+/** The settings that the variables stand for; `undefined` without a wallet. */
+function settingsOf(env: Environment): object | undefined {
+  const signing = signingOf(env)
+  if (signing === undefined) return undefined
+  const network = valueOf(env, 'ERPC_NETWORK') ?? DEFAULT_NETWORK
+  const node = valueOf(env, 'ERPC_URL')
+  return {
+    payers: {
+      wallet: { kind: 'direct', ...signing, networks: [network] },
+      // Spends what is bought, through a gateway on the same ledger.
+      bought: { kind: 'obol', mode: 'pool' },
+    },
+    // eRPC serves each network below its own path.
+    ...(node === undefined
+      ? {}
+      : { chains: { [network]: { rpc: `${node.replace(/\/+$/, '')}/${network}` } } }),
+  }
+}
+
+function signingOf(env: Environment): object | undefined {
+  const url = valueOf(env, 'REMOTE_SIGNER_URL')
+  if (url !== undefined) {
+    const token = valueOf(env, 'REMOTE_SIGNER_TOKEN')
+    return {
+      signer: { url, ...(token === undefined ? {} : { token: '${env:REMOTE_SIGNER_TOKEN}' }) },
+    }
+  }
+  return valueOf(env, 'TOLLWAY_WALLET_KEY') === undefined ? undefined : { key: '${env:TOLLWAY_WALLET_KEY}' }
+}
+
+function valueOf(env: Environment, name: string): string | undefined {
+  const value = Object.hasOwn(env, name) ? env[name] : undefined
+  return value === '' ? undefined : value
+}

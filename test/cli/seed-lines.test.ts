@@ -1,0 +1,191 @@
+/**
+ * Lines that users of Obol's buy.py type every day, in a directory without a configuration: the wallet is the remote signer of
+ * their pod, the node its eRPC.
+ */
+import { chdir, cwd } from 'node:process'
+import { existsSync, readFileSync } from 'node:fs'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createProgram, run } from '../../src/app/cli/run.ts'
+import { startChain, type LocalChain } from '../../src/app/sandbox/chain/chain.ts'
+import { temporaryDirectory } from '../config/config-file.ts'
+import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
+import { startRpcProxy, type RpcProxy } from '../kit/rpc-proxy.ts'
+import { challengeV2, json, OFFER } from '../kit/seller-answers.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { FakeTerminal } from './fake-terminal.ts'
+
+let chain: LocalChain
+let erpc: RpcProxy
+let signer: RemoteSigner
+let seller: ScriptedSeller
+const home = cwd()
+
+beforeAll(async () => {
+  chain = await startChain()
+  erpc = await startRpcProxy(chain.rpcUrl)
+  signer = await startRemoteSigner([chain.accounts.buyer.privateKey])
+})
+afterAll(async () => {
+  await signer?.close()
+  await erpc?.close()
+  await chain?.close()
+})
+beforeEach(async () => {
+  seller = await startScriptedSeller()
+  chdir(temporaryDirectory())
+})
+afterEach(async () => {
+  chdir(home)
+  await seller.close()
+})
+
+async function type(line: string, env: Record<string, string> = {}) {
+  const terminal = new FakeTerminal({
+    REMOTE_SIGNER_URL: signer.url,
+    REMOTE_SIGNER_TOKEN: signer.token,
+    ERPC_URL: `${erpc.url}/rpc`,
+    ERPC_NETWORK: 'base-sepolia',
+    ...env,
+  })
+  const code = await run(line.replaceAll('$BASE', seller.url).split(' '), terminal)
+  return { code, out: terminal.out, err: terminal.err }
+}
+
+describe("buy.py's lines", () => {
+  it.each([
+    'probe $BASE --type inference --model qwen',
+    'probe $BASE/weather --type http --method GET',
+    'probe $BASE/weather --type http --method POST --data {"city":"Athens"}',
+    'probe $BASE --type inference --data {"model":"qwen","messages":[]}',
+  ])('%s shows the price', async (line) => {
+    expect(await type(line)).toMatchObject({ code: 0, out: expect.stringContaining('0.001 USDC') as unknown })
+    expect(seller.payments).toHaveLength(0)
+  })
+
+  it.each([
+    ['pay $BASE --type inference --model qwen', 'POST', '/v1/chat/completions', { model: 'qwen' }],
+    ['pay $BASE/v1 --type inference --model qwen', 'POST', '/v1/chat/completions', { model: 'qwen' }],
+    ['pay $BASE --type inference --data {"model":"own"}', 'POST', '/v1/chat/completions', { model: 'own' }],
+    ['pay $BASE/weather?city=Athens --type http --method GET', 'GET', '/weather?city=Athens', undefined],
+    ['pay $BASE/weather --method PUT --data {"city":"Athens"}', 'PUT', '/weather', { city: 'Athens' }],
+  ])('%s pays once', async (line, method, url, body) => {
+    const ended = await type(line)
+    expect(ended).toMatchObject({ code: 0 })
+    expect(seller.payments).toHaveLength(1)
+    expect(seller.payments[0]).toMatchObject({ method, url })
+    const sent = seller.payments[0]?.body.toString() ?? ''
+    if (body === undefined) expect(sent).toBe('')
+    else expect(JSON.parse(sent)).toMatchObject(body)
+  })
+
+  it('buy without --count buys for 100 USDC, at most 1,000, and needs no configuration', async () => {
+    // Three only, so that the test need not wait for a thousand signatures.
+    const order = await type('buy qwen --endpoint $BASE --model qwen --auth-ttl 86400 --max-total 3 --json')
+    expect(order.code).toBe(3)
+    expect(JSON.parse(order.out)).toMatchObject({ wanted: 1000, signed: 3, stopped: 'limit' })
+    expect(existsSync('tollway.db')).toBe(true)
+    const list = await type('list --json')
+    expect(JSON.parse(list.out)).toMatchObject([{ name: 'qwen' }])
+    expect((await type('process --all')).out).toMatch(/qwen/)
+    expect((await type('maintain --all')).out).toMatch(/qwen/)
+    expect((await type('status qwen')).code).toBe(0)
+  })
+
+  it.each([
+    'buy qwen --endpoint $BASE --model qwen --count 5 --auto-refill --refill-threshold 2 --refill-count 3',
+    'buy qwen --endpoint $BASE --model qwen --budget 5000 --cost-cap 0.002 --network base-sepolia --token USDC',
+    'buy qwen --endpoint $BASE/v1/chat/completions --model qwen --count 5 --payment-option 1 --auth-ttl 60',
+  ])('%s signs five', async (line) => {
+    expect(await type(line)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^Signed 5 of 5/) as unknown,
+    })
+  })
+
+  it.each(['0', 'never', 'none', '-1'])(
+    '--auth-ttl %s, a voucher that never ends, is refused',
+    async (ttl) => {
+      const ended = await type(`buy qwen --endpoint $BASE --model qwen --count 1 --auth-ttl=${ttl}`)
+      expect(ended.code).toBe(2)
+      expect(ended.err).toContain('2592000')
+      expect(seller.requests).toHaveLength(0)
+    },
+  )
+
+  it('balance --chain reads the wallet of the remote signer', async () => {
+    const ended = await type('balance --chain base-sepolia --json')
+    expect(ended.code).toBe(0)
+    const rows = JSON.parse(ended.out) as { token: string; balance: string; address: string }[]
+    expect(rows.find(({ token }) => token === 'USDC')).toMatchObject({
+      balance: expect.stringMatching(/^1000(\.0+)?$/) as unknown,
+      address: expect.stringMatching(new RegExp(chain.accounts.buyer.address, 'i')) as unknown,
+    })
+  })
+
+  it('balance --chain names the networks that there are', async () => {
+    const ended = await type('balance --chain base-sepolis')
+    expect(ended.code).toBe(2)
+    expect(ended.err).toMatch(/base-sepolis.*base-sepolia/s)
+  })
+})
+
+describe('a storefront given by its catalogue', () => {
+  const services = { services: [{ name: 'Qwen', model: 'qwen', endpoint: '/services/qwen' }, 'junk'] }
+
+  beforeEach(() => {
+    seller.follow({
+      unpaid: ({ url }) => (url === '/api/services.json' ? json(services) : challengeV2([OFFER])),
+    })
+  })
+
+  it('is listed by probe', async () => {
+    const ended = await type('probe $BASE/api/services.json --json')
+    expect(ended.code).toBe(0)
+    expect(JSON.parse(ended.out)).toMatchObject({ services: [{ name: 'Qwen', model: 'qwen' }] })
+  })
+
+  it('leads buy to the service with the model', async () => {
+    const ended = await type('buy qwen --endpoint $BASE/api/services.json --model qwen --count 2')
+    expect(ended).toMatchObject({ code: 0, out: expect.stringMatching(/^Signed 2 of 2/) as unknown })
+    expect(seller.requests.at(-1)?.url).toBe('/services/qwen/v1/chat/completions')
+  })
+
+  it('names the models there are when buy asks for another', async () => {
+    const ended = await type('buy qwen --endpoint $BASE/api/services.json --model quen --count 2')
+    expect(ended.code).toBe(2)
+    expect(ended.err).toMatch(/quen.*qwen/s)
+    expect(seller.requests.map(({ url }) => url)).toEqual(['/api/services.json'])
+  })
+})
+
+describe('without a wallet in the environment', () => {
+  it('pay says where it looked for a configuration', async () => {
+    const ended = await type('pay $BASE/weather', { REMOTE_SIGNER_URL: '' })
+    expect(ended.code).toBe(2)
+    expect(ended.err).toContain('tollway.yaml')
+    expect(seller.requests).toHaveLength(0)
+  })
+})
+
+describe('a named configuration file', () => {
+  it('is never replaced by the environment', async () => {
+    const ended = await type('pay $BASE/weather --config other.yaml')
+    expect(ended.code).toBe(2)
+    expect(ended.err).toContain('other.yaml')
+    expect(seller.requests).toHaveLength(0)
+  })
+})
+
+describe('docs/from-buy-x402.md', () => {
+  const page = readFileSync(new URL('../../docs/from-buy-x402.md', import.meta.url), 'utf8')
+  const lines = [...page.matchAll(/`(tollway [^`]+)`/g)].flatMap(([, line]) => line ?? [])
+
+  it.each(lines)('%s is a command with these options', (line) => {
+    const [, name = '', ...words] = line.split(' ')
+    const terminal = new FakeTerminal()
+    const program = createProgram({ terminal, end: () => undefined })
+    const command = program.commands.find((one) => one.name() === name)
+    const known = command?.options.map(({ long }) => long)
+    for (const option of words.filter((word) => word.startsWith('--'))) expect(known).toContain(option)
+  })
+})
