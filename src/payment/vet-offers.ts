@@ -2,7 +2,9 @@
 import { findAsset } from '../core/money/assets.ts'
 import { TollwayError } from '../core/errors.ts'
 import type { Provider } from '../core/payer/provider.ts'
-import { vetOffers, type Quote } from '../core/policy/gate.ts'
+import { refusedOffers, vetOffers, type Quote } from '../core/policy/gate.ts'
+import type { GatePolicy } from '../core/policy/gate-policy.ts'
+import { withPassed, type PassedOffer } from '../core/policy/refusal.ts'
 import { ANY_PAYEE } from '../core/policy/payees.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
@@ -51,7 +53,7 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
   const priceOf = (network: string, asset: string): KnownPrice | undefined =>
     prices.find((price) => price.network === network && price.asset === asset)
   try {
-    const quotes = vetOffers(challenge, origin, {
+    const gate: GatePolicy = {
       networks: payer.networks,
       assets: policy.assets,
       origins,
@@ -68,8 +70,12 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
       order: policy.offerOrder,
       lifeSeconds: policy.lifeSeconds,
       price: (network, asset) => priceLimit(memory, network, asset),
+    }
+    const quotes = vetOffers(challenge, origin, gate)
+    const quote = await firstReady(quotes, payer, leaving, (error, unready) => {
+      const passed = [...refusedOffers(challenge, origin, gate), ...unready]
+      return withPassed(error, passed, challenge.others, policy.assets)
     })
-    const quote = await firstReady(quotes, payer, leaving)
     const { network, address } = quote.asset
     const knownPrice = priceOf(network, address)
     if (knownPrice && knownPrice.last !== quote.amount) {
@@ -84,24 +90,30 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
   }
 }
 
-/** The first of the acceptable quotes that the payer can pay, as far as it knows; of all that it cannot the first is told. */
+/**
+ * The first of the acceptable quotes that the payer can pay, as far as it knows; of all that it cannot the first is told.
+ * @param told the error of the first one, with the others
+ */
 async function firstReady(
   quotes: readonly [Quote, ...Quote[]],
   payer: Provider,
   signal: AbortSignal,
+  told: (first: TollwayError, unready: readonly PassedOffer[]) => TollwayError,
 ): Promise<Quote> {
   if (!payer.ready) return quotes[0]
-  let first: unknown
+  const errors: TollwayError[] = []
+  const unready: PassedOffer[] = []
   for (const quote of quotes) {
     try {
       await payer.ready(quote, signal)
       return quote
     } catch (error) {
       if (!(error instanceof TollwayError)) throw error
-      first ??= error
+      errors.push(error)
+      unready.push({ offer: quote.offer, why: error.code })
     }
   }
-  throw first
+  throw errors[0] ? told(errors[0], unready) : new TypeError('there is no quote')
 }
 
 /** The networks and assets on offer that this payer might pay with, each once. */

@@ -48,7 +48,9 @@ describe('the choice of an offer', () => {
     const none = await startEngine({ seller: () => reply(200), payer: poor(9000n) })
     await expect(chooseOffer(none.call(), offers)).rejects.toMatchObject({
       code: 'insufficient_funds',
-      message: '2000',
+      message: expect.stringMatching(
+        /^2000 Passed over, all 2 of .*: insufficient_funds; .*: insufficient_funds\.$/,
+      ),
     })
   })
 

@@ -3,7 +3,7 @@
  * can be made nowhere else, and payers take nothing but quotes.
  */
 import { findAsset, type Asset, type AuthorizationMethod } from '../money/assets.ts'
-import { TollwayError, type ErrorCode } from '../errors.ts'
+import { TollwayError } from '../errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
@@ -12,14 +12,15 @@ import { printable } from '../printable.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy, PriceLimit } from './gate-policy.ts'
 import {
-  describeKinds,
   facilitatorOf,
+  namesAnother,
   otherContractOf,
   methodOf,
   readValidity,
   sponsoringOf,
   wantedMethod,
 } from './read-offer.ts'
+import { kindsOf, NOT_PAID, refusalError, type PassedOffer, type Refusal } from './refusal.ts'
 import { solanaTermsOf, type SolanaTerms } from './solana-offer.ts'
 
 /** The shortest validity window that is signed: facilitators refuse authorizations that are about to expire. */
@@ -80,19 +81,6 @@ export class Quote {
   }
 }
 
-/** A refused offer. Of several, the one that passed the most checks is reported. */
-interface Refusal {
-  /** How many checks the offer passed. */
-  readonly stage: number
-  readonly code: ErrorCode
-  readonly message: string
-  readonly advice?: readonly string[]
-  readonly details?: Readonly<Record<string, string>>
-}
-
-/** Ends the message of every refusal. It speaks of this offer only: an earlier one of the same request may have been paid. */
-const NOT_PAID = 'This offer was not paid.'
-
 /**
  * The offers that pass every check, at least one, in the order in which they should be tried.
  * @param origin where the payment would be sent: scheme, host and port
@@ -110,44 +98,79 @@ export function vetOffers(
       advice: ['Add a route with this api_base, or allow the origin in the policy.'],
     })
   }
-  let best: Refusal | undefined
-  const quotes: Quote[] = []
-  for (const offer of challenge.offers) {
-    const result = vetOffer(offer, challenge, origin, policy)
-    if (result instanceof Quote) quotes.push(result)
-    else if (!best || result.stage > best.stage) best = result
-  }
-  const [first, ...rest] = policy.order === 'seller' ? quotes : quotes.toSorted(byPrice)
+  const { quotes, refused } = vetEach(challenge, origin, policy)
+  const [first, ...rest] = quotes
   if (first) return [first, ...rest]
-  const refusal: Refusal | Omit<Refusal, 'stage'> = best ?? {
+  const best = refused.reduce<Refusal | undefined>(
+    (one, { refusal }) => (one === undefined || refusal.stage > one.stage ? refusal : one),
+    undefined,
+  )
+  const nothing = {
     code: 'offer_empty' as const,
     message: 'The seller offered no way to pay.',
     advice: ['Check that api_base points at an x402 seller.'],
   }
-  const offered = [
-    ...challenge.offers.map((offer) => `${offer.scheme} on ${offer.network}`),
-    ...challenge.others,
-  ]
-  throw new TollwayError({
-    ...refusal,
-    message: `${refusal.message} ${NOT_PAID}`,
-    details: { ...refusal.details, offered: printable(offered.join(', '), 200) },
-  })
+  throw refusalError(best ?? nothing, passedOf(refused), challenge.others, policy.assets)
 }
 
-/** The sort is stable: among equal prices the seller's order is kept. */
+/** An offer that the gate does not let through. */
+interface RefusedOffer {
+  readonly offer: Offer
+  readonly refusal: Refusal
+}
+
+/** The offers that the gate does not let through, each with its reason, for the message when no other can be paid either. */
+export function refusedOffers(challenge: Challenge, origin: string, policy: GatePolicy): PassedOffer[] {
+  return passedOf(vetEach(challenge, origin, policy).refused)
+}
+
+function vetEach(
+  challenge: Challenge,
+  origin: string,
+  policy: GatePolicy,
+): { readonly quotes: readonly Quote[]; readonly refused: readonly RefusedOffer[] } {
+  const quotes: Quote[] = []
+  const refused: RefusedOffer[] = []
+  const offered = printable(kindsOf(challenge.offers, challenge.others).join(', '), 200)
+  for (const offer of challenge.offers) {
+    const result = vetOffer(offer, challenge, offered, origin, policy)
+    if (result instanceof Quote) quotes.push(result)
+    else refused.push({ offer, refusal: result })
+  }
+  return { quotes: policy.order === 'seller' ? quotes : quotes.toSorted(byPrice), refused }
+}
+
+function passedOf(refused: readonly RefusedOffer[]): PassedOffer[] {
+  return refused.map(({ offer, refusal }) => ({ offer, why: refusal.brief ?? refusal.code }))
+}
+
+/**
+ * The cheapest first. Among equal prices one whose display text fits the token goes before one that names something else, and one
+ * that is paid for after the answer before one that is paid up front; the sort is stable, so that else the seller's order is kept.
+ */
 function byPrice(a: Quote, b: Quote): number {
   const [one, other] = [a.microUsd ?? 0n, b.microUsd ?? 0n]
-  if (one === other) return 0
+  if (one === other) return rankOf(a) - rankOf(b)
   return one < other ? -1 : 1
 }
 
-function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: GatePolicy): Quote | Refusal {
+function rankOf({ offer, asset }: Quote): number {
+  return (namesAnother(offer, asset) ? 2 : 0) + (offer.extra['paymentFlow'] === 'upfront' ? 1 : 0)
+}
+
+function vetOffer(
+  offer: Offer,
+  challenge: Challenge,
+  offered: string,
+  origin: string,
+  policy: GatePolicy,
+): Quote | Refusal {
   if (!policy.supports(offer)) {
     return {
       stage: 0,
       code: 'no_supported_offer',
-      message: `The seller offers ${printable(describeKinds(challenge), 200)}, which the payer of this route does not support.`,
+      message: `The seller offers ${offered}, which the payer of this route does not support.`,
+      brief: 'the payer does not support this kind',
       advice: ['Use a payer that supports one of these, or another seller.'],
     }
   }
@@ -156,6 +179,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 1,
       code: 'network_not_allowed',
       message: `The seller asks for payment on ${printable(offer.network, 200)}, but this payer may pay on ${policy.networks.join(', ')} only.`,
+      brief: 'the payer may not pay on this network',
       advice: ["Add the network to the payer's networks if you mean to pay there."],
     }
   }
@@ -165,6 +189,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 2,
       code: 'asset_not_allowed',
       message: `The seller asks for the asset ${printable(offer.asset, 200)} on ${offer.network}, which is not in the asset table.`,
+      brief: 'not in the asset table',
       advice: ['Add it under assets if you mean to pay with it.'],
     }
   }
@@ -174,6 +199,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 2,
       code: 'no_supported_offer',
       message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wantedMethod(offer), 200)}, a method that this token does not support.`,
+      brief: `method ${printable(wantedMethod(offer), 60)} of the token is not supported`,
       advice: ['Use another seller, or correct methods of the token under assets.'],
     }
   }
@@ -183,6 +209,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       stage: 2,
       code: 'no_supported_offer',
       message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(otherContract, 200)} instead of the token itself (extra.verifyingContract), a method that no payer supports.`,
+      brief: `for another contract (${printable(otherContract, 60)})`,
       advice: ['Use another offer or seller.'],
     }
   }
@@ -193,6 +220,7 @@ function vetOffer(offer: Offer, challenge: Challenge, origin: string, policy: Ga
       code: 'no_supported_offer',
       message:
         'The seller offers upto without naming the facilitator that may settle it (extra.facilitatorAddress).',
+      brief: 'names no facilitator',
       advice: ['Report it to the seller.'],
     }
   }

@@ -1,7 +1,7 @@
 /** Reads the fields of a seller's offer that need interpretation. Nothing here decides whether the offer is acceptable. */
 import { EVM_ADDRESS } from '../evm.ts'
 import { isSolanaNetwork } from '../money/address.ts'
-import type { AuthorizationMethod } from '../money/assets.ts'
+import type { Asset, AuthorizationMethod } from '../money/assets.ts'
 import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
 
 /** The longest validity that is read out of an offer; longer ones are capped to it, and the policy may cap further. */
@@ -25,6 +25,16 @@ export function otherContractOf({ asset, extra }: Offer): string | undefined {
   if (contract === undefined || contract === null) return undefined
   if (typeof contract !== 'string') return 'a contract that cannot be read'
   return contract.toLowerCase() === asset.toLowerCase() ? undefined : contract
+}
+
+/**
+ * Whether an offer's display text names another token or version than the one that is paid. It may be honest: on some networks a
+ * token's name differs from the name that its signatures are made for.
+ */
+export function namesAnother({ extra }: Offer, { domain }: Asset): boolean {
+  const { name, version } = extra as { readonly name?: unknown; readonly version?: unknown }
+  if (domain === undefined) return false
+  return (name !== undefined && name !== domain.name) || (version !== undefined && version !== domain.version)
 }
 
 /** The method that an offer asks for; `undefined` when it is unknown. `upto` always uses Permit2. */
@@ -61,16 +71,7 @@ export function sponsoringOf({
  */
 export function readValidity(value: unknown): number | undefined {
   if (value === undefined || value === null) return MAX_OFFERED_VALIDITY_SECONDS
-  const seconds = typeof value === 'string' && /^\d{1,12}$/.test(value) ? Number(value) : value
+  const seconds = typeof value === 'string' && /^\s*\d{1,78}\s*$/.test(value) ? Number(value) : value
   if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < 1) return undefined
   return Math.min(seconds, MAX_OFFERED_VALIDITY_SECONDS)
-}
-
-/** The ways to pay that a seller offers, for a message. */
-export function describeKinds(challenge: Challenge): string {
-  const kinds = challenge.offers.map((offer) => {
-    const method = offer.extra['assetTransferMethod']
-    return `${offer.scheme}${typeof method === 'string' ? ` by ${method}` : ''} on ${offer.network}`
-  })
-  return [...new Set([...kinds, ...challenge.others])].join(', ')
 }

@@ -10,8 +10,8 @@ import { encodeBase64Json, isRecord, readBodyJson, readHeaderJson, unwrapped } f
 /** The largest PAYMENT-REQUIRED header and 402 body that are read, in bytes. Real ones are 0.6 to 10 kB. */
 export const MAX_CHALLENGE_BYTES = 65_536
 
-/** The most offers of one 402 that are read. */
-const MAX_OFFERS = 32
+/** The most offers of one 402 that are read. {@link MAX_CHALLENGE_BYTES} bounds what fits. */
+const MAX_OFFERS = 1_000
 
 /** One way to pay, as the seller offers it. Nothing in it is trusted before the gate has passed it. */
 export interface Offer {
