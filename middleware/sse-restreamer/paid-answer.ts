@@ -1,7 +1,6 @@
 /** Prepares a paid answer for relaying: decodes it and recognises its type, so that every part of it can be read. */
 import { pipeline, Readable, Transform } from 'node:stream'
 import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
-import { isJsonText } from '../../src/core/json/json-text.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
@@ -93,12 +92,13 @@ export async function recognise(ends: RelaySession): Promise<void> {
 /**
  * @throws TollwayError `paid_not_delivered` for a complete paid JSON answer that cannot be parsed, or is not an
  * answer: see `judgeJsonAnswer`
+ * @param isWhole whether it is JSON that clients can read: see `JsonText`
  */
-export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer): void {
+export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer, isWhole: boolean): void {
   if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
   const verdict = judgeJsonAnswer(exchange.endpoint, body)
   // Clients would retry on such a text.
-  if (!verdict && !isJsonText(body)) throw notDelivered('answered with JSON that cannot be read')
+  if (!verdict && !isWhole) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return
   if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
   throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message), reply.status)

@@ -2,6 +2,7 @@
  * Answers that the client gets as an event stream: the seller's events with their cost set, or events made from
  * its JSON answer.
  */
+import { JsonText } from '../../src/core/json/json-text.ts'
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
@@ -66,7 +67,7 @@ async function begins(ends: RelaySession, relay: SseRelay, write: Write): Promis
 }
 
 async function events(ends: RelaySession, relay: SseRelay, write: Write): Promise<void> {
-  const chunks = ends.chunks()
+  const chunks = ends.slices()
   let broken = false
   try {
     for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
@@ -91,23 +92,25 @@ async function jsonAsEvents(
   write: Write,
 ): Promise<void> {
   const held: Uint8Array[] = []
+  const text = new JsonText()
   let passing: ((chunk: Uint8Array) => Uint8Array) | undefined
   let size = 0
   let broken = false
   try {
-    for await (const chunk of ends.chunks()) {
+    for await (const chunk of ends.slices()) {
       if (passing) {
         await ends.client.write(passing(chunk))
         continue
       }
       held.push(chunk)
       size += chunk.length
-      if (size <= ends.settings.maxJsonBytes) continue
+      text.push(chunk)
+      if (size <= ends.settings.maxJsonBytes && text.values <= MAX_CONVERTED_VALUES) continue
       if (ends.opened) throw new RangeError('the answer is too large to convert')
       // The answer was paid for: the wrong form is better than losing it.
       passing = passThrough(ends)
       ends.open({ 'content-length': undefined })
-      await ends.client.write(passing(Buffer.concat(held.splice(0))))
+      for (const slice of held.splice(0)) await ends.client.write(passing(slice))
     }
   } catch (error) {
     ends.broke(error)
@@ -118,15 +121,20 @@ async function jsonAsEvents(
   if (ends.stopped) return
   if (passing) return ends.end()
   // An open stream can no longer report this by status, unless it was opened early for lack of one.
+  const body = Buffer.concat(held)
   if (!broken && (!ends.opened || ends.exchange.relay.openedEarly))
-    assertPaidResponse(ends, Buffer.concat(held))
-  const stream = broken ? undefined : streamOfJson(kind, Buffer.concat(held).toString('utf8'))
-  if (!stream && !ends.opened) return await sendWhole(ends, Buffer.concat(held))
+    assertPaidResponse(ends, body, text.isWhole)
+  await ends.share.turn()
+  const stream = broken ? undefined : streamOfJson(kind, body.toString('utf8'))
+  if (!stream && !ends.opened) return await sendWhole(ends, body, text.isWhole)
   ends.exchange.record.details['converted'] = 'json_to_sse'
   ends.openStream()
-  if (stream) await write(relay.push(stream))
+  if (stream) for await (const slice of ends.share.slices(stream)) await write(relay.push(slice))
   await finish(ends, relay, stream === undefined, write)
 }
+
+/** JSON values of the largest answer that is converted: it is parsed in one go. */
+const MAX_CONVERTED_VALUES = 100_000
 
 function passThrough(ends: RelaySession): (chunk: Uint8Array) => Uint8Array {
   if (ends.reply.kind === 'unpaid') return (chunk) => chunk

@@ -20,10 +20,10 @@ export async function relayJson(ends: RelaySession): Promise<void> {
   let size = 0
   let opened = false
   try {
-    for await (const chunk of ends.chunks()) {
+    for await (const chunk of ends.slices()) {
       const bytes = splicer.push(chunk)
+      text.push(chunk)
       if (opened) {
-        text.push(chunk)
         await ends.client.write(bytes)
         continue
       }
@@ -31,7 +31,6 @@ export async function relayJson(ends: RelaySession): Promise<void> {
       size += chunk.length
       if (size <= ends.settings.maxJsonBytes) continue
       opened = true
-      for (const bytesHeld of held) text.push(bytesHeld)
       ends.open({ 'content-length': undefined })
       await ends.client.write(Buffer.concat(held.splice(0)))
     }
@@ -45,7 +44,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
   }
   if (ends.stopped) return
   if (opened) ends.end()
-  else await send(ends, Buffer.concat(held))
+  else await send(ends, Buffer.concat(held), text.isWhole)
 }
 
 /**
@@ -56,7 +55,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
 export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const { exchange, settings } = ends
   const answer = new ResponseFromEvents(kind, 4 * settings.maxJsonBytes)
-  const chunks = ends.chunks()
+  const chunks = ends.slices()
   let broken = false
   try {
     for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
@@ -75,27 +74,33 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   if (!end.json) throw emptyStream(ends, answer.words)
   if (end.truncated && settings.onTruncated === 'error') throw brokenOff()
   exchange.record.details['converted'] = 'sse_to_json'
-  await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), {
+  await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), true, {
     'content-type': 'application/json',
     ...(end.truncated ? { 'x-tollway-truncated': 'true' } : {}),
   })
 }
 
-/** Sends a complete JSON answer, with its cost set if it was paid. */
+/**
+ * Sends a complete JSON answer, with its cost set if it was paid.
+ * @param isWhole whether it is JSON that clients can read
+ */
 export async function sendWhole(
   ends: RelaySession,
   body: Buffer,
+  isWhole: boolean,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await send(ends, ends.reply.kind === 'paid' ? ends.splicer().push(body) : body, headers)
+  await send(ends, ends.reply.kind === 'paid' ? await ends.spliced(body) : body, isWhole, headers)
 }
 
 async function send(
   ends: RelaySession,
   body: Buffer,
+  isWhole: boolean,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  assertPaidResponse(ends, body)
+  assertPaidResponse(ends, body, isWhole)
+  await ends.share.turn()
   noteUsage(ends, body)
   ends.open({ ...headers, 'content-length': String(body.length) })
   await ends.client.write(body)

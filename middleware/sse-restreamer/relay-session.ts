@@ -12,6 +12,7 @@ import type { Timers } from '../../src/core/timers.ts'
 import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-headers.ts'
 import { printable } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
+import { FairShare } from './fair-share.ts'
 import { abandon, ClientSink, watchBody } from './relay-body.ts'
 import { setRelayedHeaders } from './relay-headers.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
@@ -41,6 +42,8 @@ export class RelaySession {
   readonly settings: RelaySettings
   readonly exchange: Exchange
   readonly client: ClientSink
+  /** What this answer may take of the thread. */
+  readonly share = new FairShare()
   readonly #res: ServerResponse
   readonly #stop = new AbortController()
   #reply: Reply
@@ -108,7 +111,12 @@ export class RelaySession {
     return this.#reply
   }
 
-  /** The seller's bytes as they arrive. @throws BodyIdleError, or the error of the body */
+  /** The seller's bytes in slices, to be read. @throws BodyIdleError, or the error of the body */
+  async *slices(): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of this.chunks()) yield* this.share.slices(chunk)
+  }
+
+  /** The seller's bytes as they arrive, to be passed on. @throws BodyIdleError, or the error of the body */
   async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
     const { first, rest } = this.#ahead ?? { first: [], rest: this.#watched() }
     try {
@@ -291,6 +299,14 @@ export class RelaySession {
   splicer(): CostSplicer {
     const microUsd = this.exchange.payment.charge?.microUsd
     return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
+  }
+
+  /** Sets the amount paid in a complete JSON text. */
+  async spliced(body: Buffer): Promise<Buffer> {
+    const splicer = this.splicer()
+    const parts: Buffer[] = []
+    for await (const slice of this.share.slices(body)) parts.push(splicer.push(slice))
+    return Buffer.concat(parts)
   }
 
   /** Values that replace what the seller did not send. */

@@ -87,7 +87,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
   try {
     for await (const chunk of ends.chunks()) {
       await ends.client.write(chunk)
-      await tap?.push(chunk)
+      if (tap) for await (const slice of ends.share.slices(chunk)) await tap.push(slice)
       // Immediately: a client that leaves early has used these tokens all the same.
       noteUsage(ends, tap)
       // Heartbeats after the protocol's end must not keep the connection open.

@@ -1,6 +1,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isJsonText, JsonText } from '../../src/core/json/json-text.ts'
+import { JsonText } from '../../src/core/json/json-text.ts'
+
+function isJsonText(bytes: Uint8Array): boolean {
+  const text = new JsonText()
+  return text.push(bytes) && text.isWhole
+}
 
 function parses(text: string): boolean {
   try {

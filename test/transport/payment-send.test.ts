@@ -97,7 +97,7 @@ describe('a payment that never left', () => {
   it('rule 4: is proven unsent when a TLS seller never says hello', async () => {
     const sockets: Socket[] = []
     const port = await listen(createServer((socket) => void sockets.push(socket)))
-    expect(await pay(`https://localhost:${port}/`)).toBe('connect unsent')
+    expect(await pay(`https://localhost:${port}/`, { timeouts: { totalMs: 60_000 } })).toBe('connect unsent')
     for (const socket of sockets) socket.destroy()
   })
 

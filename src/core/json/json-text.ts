@@ -73,6 +73,7 @@ export class JsonText {
   #hexDigits = 0
   #literal: Uint8Array = new Uint8Array()
   #literalAt = 0
+  #values = 0
   /** Bytes seen of a byte order mark; 3 when there can be none any more. */
   #marks = 0
 
@@ -83,6 +84,11 @@ export class JsonText {
   /** Whether what came is one whole JSON text and nothing else. */
   get isWhole(): boolean {
     return this.#open.length === 0 && (this.#state === 'behind a value' || NUMBER_ENDS.has(this.#state))
+  }
+
+  /** How many values have begun: what parsing it would cost. */
+  get values(): number {
+    return this.#values
   }
 
   /** @returns whether it can still become one */
@@ -158,6 +164,7 @@ export class JsonText {
   }
 
   #value(byte: number): void {
+    this.#values += 1
     if (byte === QUOTE) {
       this.#isKey = false
       this.#state = 'string'
@@ -192,12 +199,6 @@ export class JsonText {
   #close(byte: number): void {
     this.#state = this.#open.pop() === byte - 2 ? 'behind a value' : 'broken'
   }
-}
-
-/** Whether the bytes are one whole JSON text that every client can read. */
-export function isJsonText(bytes: Uint8Array): boolean {
-  const text = new JsonText()
-  return text.push(bytes) && text.isWhole
 }
 
 function behindInteger(byte: number): State | undefined {

@@ -8,6 +8,7 @@ import {
   member,
   objects,
   without,
+  withShared,
   type AnswerCollector,
   type Json,
   type StreamEvent,
@@ -21,10 +22,9 @@ const FIRST = ['role', ...TEXTS, 'tool_calls'] as const
 export function chatEvents(answer: Json): StreamEvent[] | undefined {
   const choices = member(answer, 'choices')
   if (!Array.isArray(choices)) return undefined
-  const base = { ...without(answer, 'choices', 'usage'), object: 'chat.completion.chunk' }
-  const events: StreamEvent[] = []
+  const chunks: Json[] = []
   const push = (index: number, delta: Json, rest: Json = {}): void => {
-    events.push({ data: { ...base, choices: [{ index, delta, ...rest, finish_reason: null }] } })
+    chunks.push({ choices: [{ index, delta, ...rest, finish_reason: null }] })
   }
   for (const [position, choice] of objects(choices).entries()) {
     const index = indexOr(choice['index'], position)
@@ -53,12 +53,11 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
       ...logprobs,
       finish_reason: finishReason(choice['finish_reason']) ?? (calls.length > 0 ? 'tool_calls' : 'stop'),
     }
-    events.push({ data: { ...base, choices: [end] } })
+    chunks.push({ choices: [end] })
   }
   const usage = answer['usage']
-  if (isJson(usage)) events.push({ data: { ...base, choices: [], usage } })
-  events.push({ data: '[DONE]' })
-  return events
+  if (isJson(usage)) chunks.push({ choices: [], usage })
+  return [...withShared(chunks, answer, 'chat.completion.chunk'), { data: '[DONE]' }]
 }
 
 interface Choice {

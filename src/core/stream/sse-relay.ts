@@ -14,7 +14,7 @@ import type { ReadEvent, StreamProgress } from './stream-progress.ts'
 import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
 
 /** Longest line that is held; of a longer one, passed on as it comes, only the outline is read. */
-export const MAX_LINE_BYTES = 1_048_576
+export const MAX_LINE_BYTES = 262_144
 
 export interface SseRelayOptions {
   /** Paid streams: sets the cost in the usage objects of one event; `undefined` leaves all events as they are. */

@@ -77,6 +77,27 @@ export function without(value: Json, ...names: readonly string[]): Record<string
   return Object.fromEntries(Object.entries(value).filter(([name]) => !names.includes(name)))
 }
 
+/** Members of a chunk that clients read by name. */
+const SMALL_MEMBERS = ['id', 'created', 'model', 'system_fingerprint'] as const
+const MAX_SMALL_LENGTH = 256
+/** Most characters that the members beside the choices may take in all chunks together. */
+const MAX_SHARED_LENGTH = 1_048_576
+
+/**
+ * The chunks with what stands beside the choices of the answer in each of them. Where that would multiply a large answer it stands
+ * in the first alone, and what clients read by name in the others.
+ */
+export function withShared(chunks: readonly Json[], answer: Json, object: string): StreamEvent[] {
+  const shared = without(answer, 'choices', 'usage')
+  const fits = JSON.stringify(shared).length * chunks.length <= MAX_SHARED_LENGTH
+  const small = Object.fromEntries(
+    SMALL_MEMBERS.map((name) => [name, shared[name]] as const).filter(
+      ([, value]) => value !== undefined && JSON.stringify(value).length <= MAX_SMALL_LENGTH,
+    ),
+  )
+  return chunks.map((chunk, at) => ({ data: { ...(at === 0 || fits ? shared : small), object, ...chunk } }))
+}
+
 /** Parses a text; `undefined` when it is not a JSON object. */
 export function parseJson(text: string): Json | undefined {
   try {

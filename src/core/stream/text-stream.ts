@@ -7,7 +7,7 @@ import {
   isJson,
   member,
   objects,
-  without,
+  withShared,
   type AnswerCollector,
   type Json,
   type StreamEvent,
@@ -17,8 +17,7 @@ import {
 export function textEvents(answer: Json): StreamEvent[] | undefined {
   const choices = member(answer, 'choices')
   if (!Array.isArray(choices)) return undefined
-  const base = { ...without(answer, 'choices', 'usage'), object: 'text_completion' }
-  const events = objects(choices).flatMap((choice, position): StreamEvent[] => {
+  const chunks = objects(choices).flatMap((choice, position): Json[] => {
     const index = indexOr(choice['index'], position)
     const end = {
       ...choice,
@@ -27,14 +26,11 @@ export function textEvents(answer: Json): StreamEvent[] | undefined {
       logprobs: null,
       finish_reason: finishReason(choice['finish_reason']) ?? 'stop',
     }
-    return [
-      { data: { ...base, choices: [{ ...choice, index, finish_reason: null }] } },
-      { data: { ...base, choices: [end] } },
-    ]
+    return [{ choices: [{ ...choice, index, finish_reason: null }] }, { choices: [end] }]
   })
   const usage = answer['usage']
-  if (isJson(usage)) events.push({ data: { ...base, choices: [], usage } })
-  return [...events, { data: '[DONE]' }]
+  if (isJson(usage)) chunks.push({ choices: [], usage })
+  return [...withShared(chunks, answer, 'text_completion'), { data: '[DONE]' }]
 }
 
 interface Choice {

@@ -1,0 +1,171 @@
+/** One seller's flood and everybody else: what is read of an answer between two turns of the event loop. */
+import { gzipSync } from 'node:zlib'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { FairShare, TURN_BYTES } from '../../middleware/sse-restreamer/fair-share.ts'
+import { JsonText } from '../../src/core/json/json-text.ts'
+import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
+import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
+import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { ask, startWorld, type World } from '../kit/relay-world.ts'
+
+const worlds: World[] = []
+
+afterEach(async () => {
+  vi.restoreAllMocks()
+  for (const started of worlds.splice(0)) await started.close()
+})
+
+/** Counts turns of the event loop until it is stopped. */
+class Turns {
+  count = 0
+  #isOver = false
+
+  constructor() {
+    const next = (): void => {
+      this.count += 1
+      if (!this.#isOver) setImmediate(next)
+    }
+    setImmediate(next)
+  }
+
+  stop(): void {
+    this.#isOver = true
+  }
+}
+
+/** Notes what every parser reads, by the turn of the loop. @returns the most bytes that one parser read in one turn */
+function watchParsers(turns: Turns): () => number {
+  const read = new Map<string, number>()
+  let isInside = false
+  for (const parser of [SseRelay, CostSplicer, JsonText]) {
+    const push = Reflect.get(parser.prototype, 'push') as (chunk: Uint8Array) => unknown
+    vi.spyOn(parser.prototype as { push: typeof push }, 'push').mockImplementation(function (
+      this: object,
+      chunk,
+    ) {
+      const key = `${parser.name} ${turns.count}`
+      // The relay has the cost of an event set once it holds all of it.
+      if (!isInside) read.set(key, (read.get(key) ?? 0) + chunk.length)
+      const wasInside = isInside
+      isInside = true
+      const result: unknown = Reflect.apply(push, this, [chunk])
+      isInside = wasInside
+      return result
+    })
+  }
+  return () => Math.max(...read.values())
+}
+
+const FLOODS = {
+  'tiny events': 'data:1\n\n',
+  'empty events': 'data: {}\n\n',
+  'line ends': '\n',
+  comments: ':\n\n',
+  'lines of one event': 'data:[\n',
+  'usage events': 'data: {"usage":{"prompt_tokens":1}}\n\n',
+  'events of a chat':
+    'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n',
+}
+
+async function flood(
+  text: string | Buffer,
+  type: string,
+  stream: boolean,
+  kind: 'paid' | 'unpaid',
+  gzip = false,
+) {
+  const started = await startWorld({
+    kind,
+    exchange: { request: { stream, body: Buffer.from('{}') } },
+    seller: (_request, response) => {
+      response.writeHead(200, { 'content-type': type, ...(gzip ? { 'content-encoding': 'gzip' } : {}) })
+      response.end(gzip ? gzipSync(text) : text)
+    },
+  })
+  worlds.push(started)
+  const turns = new Turns()
+  const most = watchParsers(turns)
+  const answer = await ask(started.url)
+  await answer.end()
+  turns.stop()
+  return most()
+}
+
+const START = 'data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+
+describe.each(['paid', 'unpaid'] as const)('a flood of a %s seller', (kind) => {
+  test.each(Object.entries(FLOODS))(
+    'of %s is read in slices, with turns for everything else between',
+    async (_name, unit) => {
+      const text = START + unit.repeat(Math.floor(300_000 / unit.length))
+      expect(await flood(text, 'text/event-stream', true, kind)).toBeLessThanOrEqual(TURN_BYTES)
+    },
+  )
+
+  test.each([
+    ['for a client that wants JSON', 'application/json', false],
+    ['for a client that streams', 'application/json', true],
+  ])('of JSON members %s is read in slices', async (_name, type, stream) => {
+    const members = Array.from({ length: 20_000 }, (_, at) => `"k${at}":1`).join(',')
+    const text = `{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}],${members}}`
+    expect(await flood(text, type, stream, kind)).toBeLessThanOrEqual(TURN_BYTES)
+  })
+
+  test('of events for a client that wants JSON is read in slices', async () => {
+    const text = START + FLOODS['events of a chat'].repeat(3_000)
+    expect(await flood(text, 'text/event-stream', false, kind)).toBeLessThanOrEqual(TURN_BYTES)
+  })
+})
+
+test('a compressed flood that passes untouched is read as it is decoded, a piece in a turn', async () => {
+  const text = START + FLOODS['tiny events'].repeat(40_000)
+  // The decoder hands over pieces of 16 kB, each in a turn of its own.
+  expect(await flood(text, 'text/event-stream', true, 'unpaid', true)).toBeLessThanOrEqual(4 * TURN_BYTES)
+})
+
+test('a share begins anew with a turn, and not with a chunk', async () => {
+  const share = new FairShare()
+  const turns = new Turns()
+  const read = new Map<number, number>()
+  for (let at = 0; at < 100; at++) {
+    for await (const slice of share.slices(Buffer.alloc(1_000))) {
+      read.set(turns.count, (read.get(turns.count) ?? 0) + slice.length)
+    }
+  }
+  turns.stop()
+  expect(Math.max(...read.values())).toBeLessThanOrEqual(TURN_BYTES)
+  expect([...read.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(100_000)
+})
+
+describe('a JSON answer that becomes a stream', () => {
+  test('repeats what stands beside its choices only where that stays small', () => {
+    const choices = Array.from({ length: 1_000 }, (_, index) => ({
+      index,
+      message: { content: 'a' },
+      finish_reason: 'stop',
+    }))
+    const answer = { id: 'c', created: 7, model: 'm', citations: ['x'.repeat(100_000)], choices }
+    const stream = String(streamOfJson('chat', JSON.stringify(answer)))
+    expect(stream.length).toBeLessThan(2_000_000)
+    expect(stream.match(/"citations"/g)).toHaveLength(1)
+    expect(stream.match(/"id":"c","created":7,"model":"m"/g)).toHaveLength(3_000)
+    const small = String(
+      streamOfJson('chat', JSON.stringify({ ...answer, citations: ['x'], choices: choices.slice(0, 2) })),
+    )
+    expect(small.match(/"citations"/g)).toHaveLength(6)
+  })
+
+  test('is passed on as JSON when it has more values than may be parsed in one go', async () => {
+    const text = `{"choices":[{"index":0,"message":{"content":"a"}}],"a":[${'[],'.repeat(120_000)}1]}`
+    const started = await startWorld({
+      kind: 'paid',
+      exchange: { request: { stream: true, body: Buffer.from('{}') } },
+      seller: (_request, response) =>
+        response.writeHead(200, { 'content-type': 'application/json' }).end(text),
+    })
+    worlds.push(started)
+    const answer = await ask(started.url)
+    expect(await answer.text()).toBe(text)
+    expect(answer.message.headers['content-type']).toBe('application/json')
+  })
+})
