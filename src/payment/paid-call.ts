@@ -2,7 +2,6 @@
 import type { Charge } from '../core/charge/charge.ts'
 import { TollwayError } from '../core/errors.ts'
 import { approveAdvice } from '../core/payer/permit2.ts'
-import { receiptMismatch } from '../core/charge/receipt-check.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Exchange, Reply } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
@@ -17,7 +16,7 @@ import {
 } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
 import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
-import { decodeReceipt, receiptInBody, type Receipt } from '../core/x402/receipt.ts'
+import { decodeReceipt, receiptInBody } from '../core/x402/receipt.ts'
 import type { BoundedBody, IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
@@ -29,6 +28,7 @@ import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller
 import { readSellerWords } from '../core/x402/seller-words.ts'
 import { findNetwork } from '../core/money/assets.ts'
 import { formatUnits } from '../core/money/money.ts'
+import { checkedReceipt, flagFindings } from './paid-receipt.ts'
 import { isRejection, sellerAnswer } from './seller-message.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
@@ -170,35 +170,25 @@ export class PaidCall {
     const told = decodeReceipt((name) => headerOf(raw, name))
     const isAnswer = reply.status >= 200 && reply.status < 300
     const early = told || isAnswer ? undefined : await failureBody(reply)
-    const receipt = told ?? (early && receiptInBody(early.bytes))
+    const found = told ?? (early && receiptInBody(early.bytes))
+    const { receipt, findings } = await checkedReceipt(ledger, charge, found)
     const verdict = judgePaidAnswer(reply.status, receipt)
     noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
       // Begun first and waited for last: it shares the settlement's commit.
       const noted = knownPrice?.last === quote.amount ? undefined : ledger.notePrice(priceKey, quote.amount)
       await this.#close(await ledger.settle(charge, verdict.proof, namedTransaction(receipt), pin))
-      if (receipt) await this.#checkReceipt(charge, receipt)
       await noted
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason, claimedTransaction(receipt)))
     }
+    await flagFindings(ledger, this.#exchange.payment.charge ?? charge, this.#exchange.record, findings)
     if (verdict.error) {
       const body = early ?? (await failureBody(reply))
       throw this.#failure(verdict.error, { reply, body, quote, authorization })
     }
     this.#exchange.record.outcome = 'paid'
     this.#exchange.relay.reply = { ...reply, kind: 'paid' }
-  }
-
-  /** A receipt is believed about being paid; what else it says and was not signed is for people to look at. */
-  async #checkReceipt(charge: Charge, receipt: Receipt): Promise<void> {
-    const detail = receiptMismatch(receipt, charge)
-    if (detail === undefined) return
-    this.#exchange.record.details['receipt_mismatch'] = detail
-    await this.#context.ledger.flag(charge, { flag: 'receipt_mismatch', detail }).catch((error: unknown) => {
-      // The payment is booked: an answer must not be lost over a mark on it.
-      this.#exchange.record.details['flag_error'] = error instanceof TollwayError ? error.code : 'unknown'
-    })
   }
 
   #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {

@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { examine } from '../../src/app/doctor/doctor.ts'
+import { examineStore } from '../../src/app/doctor/examine-files.ts'
+import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
+import { signed, terms } from '../store/samples.ts'
 import { AREAS, type Finding, type FindingArea } from '../../src/app/doctor/finding.ts'
 import { startChain, type LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { run } from '../../src/app/cli/run.ts'
@@ -172,6 +175,25 @@ describe('tollway doctor', () => {
       'not a database, but long enough to be read as one'.repeat(100),
     )
     expect(of(await look(config, { offline: true }), 'store')[0]).toMatchObject({ status: 'problem' })
+  })
+
+  it('tells payments that a person should look at, and how', async () => {
+    const ledger = join(temporaryDirectory(), 'flagged.db')
+    const store = openSqliteStore({ path: ledger })
+    await store.reserve(terms(1), [], false)
+    await store.authorize(terms(1).id, signed(1), terms(1).reservedAt)
+    await store.move(terms(1).id, { to: 'settled', at: terms(1).reservedAt, reason: 'x', proof: 'assumed' })
+    await store.flag(terms(1).id, { flag: 'receipt_reused', detail: 'of another' }, terms(1).reservedAt)
+    await store.close()
+    const config = { store: `sqlite:${ledger}`, assets: [], chains: new Map<string, never>() }
+    const found = await examineStore(config, Date.now())
+    expect(found).toContainEqual(
+      expect.objectContaining({
+        status: 'warning',
+        text: expect.stringContaining('receipt_reused: 1'),
+        fix: expect.stringContaining('tollway reconcile'),
+      }),
+    )
   })
 
   it('tells the gateway that runs at the address apart from other programs', async () => {

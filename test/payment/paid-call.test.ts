@@ -150,6 +150,27 @@ describe('a paid call', () => {
     },
   )
 
+  it.each<[number, Record<string, string>, object, string]>([
+    [404, {}, { error: { message: 'no such model here' } }, 'no such model here'],
+    [500, {}, { detail: [{ msg: 'gpu lost' }] }, 'gpu lost'],
+    [429, { 'payment-error': 'too busy' }, {}, 'too busy'],
+    [302, {}, { title: 'moved away' }, 'moved away'],
+  ])(
+    "keeps the seller's reason beside a settled payment (status %i)",
+    async (status, headers, body, told) => {
+      const engine = await startEngine({
+        seller: () => reply(status, JSON.stringify(body), { ...headers, ...receiptOf(true) }),
+      })
+      expect(await pay(engine)).toMatchObject({
+        code: 'paid_not_delivered',
+        seller: { status, message: told },
+        details: { seller_message: told },
+        headers: { 'x-tollway-seller-message': told },
+      })
+      expect(engine.exchange.payment.charge).toMatchObject({ state: 'settled', proof: 'receipt' })
+    },
+  )
+
   it('pays a 402 whose body came compressed', async () => {
     const engine = await startEngine({ seller: () => reply(200) })
     const packed = brotliCompressSync(JSON.stringify({ x402Version: 1, accepts: [offerV1] }))

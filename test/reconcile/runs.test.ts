@@ -4,6 +4,7 @@ import { TollwayError } from '../../src/core/errors.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { ChainError, type ChainReader } from '../../src/io/chain/chain.ts'
 import { Ledger } from '../../src/io/ledger/ledger.ts'
+import { NetworkRun, type ChainWatch } from '../../src/io/reconcile/network-run.ts'
 import { Reconciler } from '../../src/io/reconcile/reconciler.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
@@ -104,6 +105,39 @@ test('checks a bounded number of charges per timer run, oldest first, and contin
   asked.length = 0
   await reconciler.run({ all: true })
   expect(asked).toEqual(ids)
+})
+
+test('looks first at payments of which the seller named the transaction, and never only at those', async () => {
+  const { store, ids } = await uncertainCharges(40)
+  const claimed: string[] = []
+  for (let n = 100; n < 120; n += 1) {
+    const id = newChargeId(NOW + n, (bytes) => new Uint8Array(bytes))
+    await store.reserve(terms(n, { id, reservedAt: NOW }), [], false)
+    await store.authorize(id, signed(n), NOW)
+    const transaction = `0x${n.toString(16).padStart(64, '0')}`
+    await store.move(id, { to: 'uncertain', at: NOW, reason: 'settlement_pending', transaction })
+    claimed.push(id)
+  }
+  const asked: string[] = []
+  const watch: ChainWatch = {
+    network: terms(1).network,
+    look: async () => ({
+      block: 1n,
+      decide: async ({ id }) => {
+        asked.push(id)
+        return { decision: { action: 'wait', reason: 'still_valid' }, trouble: undefined }
+      },
+    }),
+    close: () => undefined,
+  }
+  const { ledger } = await reconcilerFor(store, [])
+  const run = new NetworkRun(watch, ledger, () => true)
+  await run.run(30, () => undefined)
+  expect(asked).toEqual([...claimed.slice(0, 15), ...ids.slice(0, 15)])
+  asked.length = 0
+  const report = await run.run(Number.POSITIVE_INFINITY, () => undefined)
+  expect(asked).toEqual([...claimed, ...ids])
+  expect(report.looked).toBe(60)
 })
 
 test('sends no query for charges that are later than the final block', async () => {

@@ -21,6 +21,13 @@ describe('a whole JSON body that is no answer', () => {
     ['{"choices":[{}]}'],
     ['{"choices":[null],"usage":{"total_tokens":0}}'],
     ['{"id":"x","object":"chat.completion","choices":[],"usage":{"prompt_tokens":3}}'],
+    ['{"choices":[{"message":null}]}'],
+    ['{"choices":[{"index":0,"text":null,"finish_reason":null}]}'],
+    ['{"id":"x","model":"m","object":"chat.completion"}'],
+    ['{"message":{},"created":1}'],
+    ['{"x402Version":2}'],
+    ['[null]'],
+    ['[{}]'],
   ])('has nothing in it: %s', (body) => {
     expect(judge(body)).toEqual({ what: 'nothing' })
   })
@@ -34,6 +41,10 @@ describe('a whole JSON body that is no answer', () => {
     ['{"object":"list","data":[]}', '/embeddings'],
     ['{"created":1,"data":[]}', '/images/generations'],
     ['{"data":null}', '/images/edits'],
+    ['{"data":[{}]}', '/embeddings'],
+    ['{"results":[null]}', '/moderations'],
+    ['{"output":[{}]}', '/responses'],
+    ['{"content":[{}]}', '/messages'],
     ['{"results":[]}', '/moderations'],
     ['{}', '/audio/transcriptions'],
   ])('has nothing in it: %s of %s', (body, endpoint) => {
@@ -54,6 +65,9 @@ describe('a whole JSON body that is no answer', () => {
   test.each([
     ['{"x402Version":1,"error":"pay first","accepts":[{"scheme":"exact"}]}', 'pay first'],
     ['{"x402Version":2,"accepts":[],"resource":{}}', 'asked for another payment'],
+    ['{"detail":{"x402Version":1,"accepts":[{}]}}', 'asked for another payment'],
+    ['{"data":{"x402Version":2,"accepts":[{}]}}', 'asked for another payment'],
+    ['{"paymentRequired":{"x402Version":2,"accepts":[]}}', 'asked for another payment'],
   ])('asks for another payment: %s', (body, message) => {
     expect(judge(body)).toEqual({ what: 'another demand for payment', message })
   })
@@ -81,6 +95,17 @@ describe('a whole JSON body that is no answer', () => {
     ['{"error_code":336003,"error_msg":"down"}', 'down'],
     ['{"errorMessage":"down","errorType":"Runtime"}', 'down'],
     ['{"message":"down"}', 'down'],
+    ['{"Message":"down"}', 'down'],
+    ['{"errors":{"message":"down"}}', 'down'],
+    ['{"errors":"down"}', 'down'],
+    ['{"error_message":"down"}', 'down'],
+    ['{"err":"down","n":1}', 'down'],
+    ['{"Error":{"Code":"x","Message":"down"}}', 'down'],
+    ['{"ResponseMetadata":{"Error":{"Code":"x","Message":"down"}}}', 'down'],
+    ['{"fault":{"faultstring":"down"}}', 'down'],
+    ['{"errcode":40001,"errmsg":"down"}', 'down'],
+    ['{"statusCode":503}', '503'],
+    ['{"code":"insufficient_balance"}', 'insufficient_balance'],
     ['{"type":"about:blank","title":"down","status":503}', 'down'],
     ['[{"error":{"code":503,"message":"down","status":"UNAVAILABLE"}}]', 'down'],
     ['{"choices":[],"error":{"message":"down"}}', 'down'],
@@ -138,6 +163,8 @@ describe('a strange answer is still one', () => {
     ['{"text":""}', '/audio/transcriptions'],
     ['{"message":"hello"}', '/audio/transcriptions'],
     ['{"data":[{"embedding":[0.1]}],"error":"x"}', '/embeddings'],
+    ['{"data":[{"embedding":[0,0]}]}', '/embeddings'],
+    ['{"output":[],"status":"in_progress","code":"in_progress"}', '/responses'],
     ['{"results":[{"flagged":false}]}', '/moderations'],
   ])('%s of %s', (body, endpoint) => {
     expect(judge(body, endpoint)).toBeUndefined()

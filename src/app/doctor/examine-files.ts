@@ -37,7 +37,7 @@ export async function examineStore(
     ledger = readSqliteLedger(file)
     const { size } = statSync(file)
     found.push(ok(`The ledger ${file} opens (${megabytes(size)}).`))
-    found.push(...(await uncertainIn(ledger, config, now)))
+    found.push(...(await uncertainIn(ledger, config, now)), ...(await flaggedIn(ledger)))
   } catch (error) {
     if (error instanceof NoLedgerError) found.push(note(`There is no ledger yet; serve creates ${file}.`))
     else if (error instanceof ConfigError || error instanceof TollwayError)
@@ -111,6 +111,20 @@ async function uncertainIn(
       unread.length === 0
         ? 'Run tollway reconcile to ask the nodes; what cannot be proven yet stays counted.'
         : `Configure a node for ${unread.join(', ')} under chains, then run tollway reconcile.`,
+    ),
+  ]
+}
+
+/** Payments of which seller and chain, or two receipts, say different things. */
+async function flaggedIn(ledger: LedgerReader): Promise<Finding[]> {
+  const counts = await ledger.flagCounts()
+  if (counts.length === 0) return []
+  const told = counts.map(({ flag, count }) => `${flag}: ${count}`).join(', ')
+  const { warning } = findingsOf('store')
+  return [
+    warning(
+      `Some payments are flagged for a person to look at (${told}).`,
+      'Run tollway reconcile, which lists them; docs/reconciliation.md explains each flag.',
     ),
   ]
 }

@@ -53,6 +53,7 @@ export interface Reading {
  *
  * - `amount_mismatch`: the transaction moved another amount, or to another payee, than was signed.
  * - `receipt_mismatch`: the receipt names another amount, payer, network or transaction than was signed or mined.
+ * - `receipt_reused`: the receipt names a transaction that is the receipt of another charge: it proves nothing about this one.
  * - `receipt_unproven`: a receipt said paid, and the chain says the authorization was never used.
  * - `used_before`: the authorization was used before it was sent for this charge: another program had it too.
  * - `event_missing`: the nonce is used, but no event names the transaction.
@@ -64,6 +65,7 @@ export type ChargeFlag = (typeof CHARGE_FLAGS)[number]
 export const CHARGE_FLAGS = [
   'amount_mismatch',
   'receipt_mismatch',
+  'receipt_reused',
   'receipt_unproven',
   'used_before',
   'event_missing',

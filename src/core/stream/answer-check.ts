@@ -35,6 +35,20 @@ const LISTS: ReadonlyMap<string, string> = new Map([
   ['/rerank', 'results'],
 ])
 
+/** What is said about an answer: with nothing else in it there is none. */
+const NOTES: ReadonlySet<string> = new Set([
+  'created',
+  'created_at',
+  'id',
+  'model',
+  'object',
+  'provider',
+  'request_id',
+  'service_tier',
+  'system_fingerprint',
+  'x402Version',
+])
+
 /** A longer value is not read: it holds something. */
 const MAX_READ_BYTES = 65_536
 
@@ -68,6 +82,8 @@ export function judgeJsonAnswer(endpoint: string, body: Uint8Array): NoAnswer | 
   if (holdsAnswer) return undefined
   const message = likelyErrorIn(given) ?? choiceError(given) ?? (kind && messageAlone(given))
   if (message !== undefined) return { what: isChallenge(given) ? DEMAND : 'an error', message }
+  if (kind !== undefined && members.every(({ key }) => NOTES.has(key) || isEmptyMember(given, key)))
+    return { what: 'nothing' }
   const list = LISTS.get(endpoint)
   if (list !== undefined && list in given && isEmptyList(list, given[list])) return { what: 'nothing' }
   return isEmptyMessage(kind, given) ? { what: 'nothing' } : undefined
@@ -86,7 +102,7 @@ function judgeOther(body: Uint8Array): NoAnswer | undefined {
       .map(likelyErrorIn)
       .find((found) => found !== undefined)
     if (message !== undefined) return { what: 'an error', message }
-    return value.length === 0 ? { what: 'nothing' } : undefined
+    return value.every((one) => one === null || isEmptyObject(one)) ? { what: 'nothing' } : undefined
   }
   return typeof value === 'string' && !isNothing(value) ? undefined : { what: 'nothing' }
 }
@@ -103,6 +119,7 @@ function read(body: Uint8Array, members: readonly Member[]): Json {
 
 function holdsSomething(key: string, value: unknown): boolean {
   if (key === 'choices') return objects(value).some(isFilledChoice)
+  if (Array.isArray(value)) return value.some((one) => one !== null && !isEmptyObject(one))
   return typeof value === 'object' ? value !== null && Object.keys(value).length > 0 : !isNothing(value)
 }
 
@@ -115,6 +132,10 @@ export function isFilledChoice(choice: Json): boolean {
       ([inner, given]) => inner !== 'role' && given !== null && given !== '' && !isEmptyObject(given),
     )
   })
+}
+
+function isEmptyMember(given: Json, key: string): boolean {
+  return key in given && typeof given[key] !== 'string' && isNothing(given[key])
 }
 
 function isEmptyObject(value: unknown): boolean {
@@ -132,14 +153,16 @@ function choiceError(given: Json): string | undefined {
 }
 
 /** API gateways answer `{"message": "Forbidden"}`; no model API answers a message with so little. */
-function messageAlone({ message, msg }: Json): string | undefined {
-  return messageIn([message, msg].filter((text) => typeof text === 'string'))
+function messageAlone({ message, msg, Message }: Json): string | undefined {
+  return messageIn([message, msg, Message].filter((text) => typeof text === 'string'))
 }
 
 function isEmptyList(name: string, value: unknown): boolean {
-  if (!Array.isArray(value) || value.length === 0) return true
-  if (name !== 'choices') return false
-  return !objects(value).some((choice) => ['message', 'delta', 'text'].some((part) => part in choice))
+  if (!Array.isArray(value)) return true
+  if (name !== 'choices') return value.every((one) => one === null || isEmptyObject(one))
+  return !objects(value).some(
+    ({ message, delta, text }) => isJson(message) || isJson(delta) || typeof text === 'string',
+  )
 }
 
 /** Responses and messages that a model ended at once have nothing in them, and are answers: they say how they ended. */

@@ -7,21 +7,31 @@ import { isJson, member, type Json } from './stream-json.ts'
 
 /** The members of an object that {@link errorIn} and {@link likelyErrorIn} look at. */
 export const ERROR_MEMBERS: ReadonlySet<string> = new Set([
+  'Code',
+  'Error',
+  'Message',
+  'ResponseMetadata',
   'accepts',
   'base_resp',
   'code',
   'description',
   'detail',
+  'err',
+  'errcode',
+  'errmsg',
   'error',
   'error_code',
   'error_description',
+  'error_message',
   'error_msg',
   'errorMessage',
   'errors',
+  'fault',
   'message',
   'msg',
   'object',
   'ok',
+  'paymentRequired',
   'reason',
   'response',
   'status',
@@ -86,8 +96,10 @@ export function likelyErrorIn(given: Json): string | undefined {
   const certain = errorIn(given)
   if (certain !== undefined) return certain
   if (isChallenge(given)) return 'asked for another payment'
-  const { detail, success, ok, status, title } = given
-  if (!isNothing(detail)) return messageIn(detail) ?? 'error'
+  const { success, ok, status, title } = given
+  for (const name of LIKELY_MEMBERS) {
+    if (!isNothing(given[name])) return messageIn(given[name]) ?? 'error'
+  }
   const isFailed = typeof status === 'string' && /^(?:error|fail|failed|failure)$/i.test(status)
   if (success === false || ok === false || isFailed) return messageIn(given) ?? 'error'
   const code = [given['code'], given['error_code'], given['statusCode'], status].find(isErrorCode)
@@ -99,12 +111,33 @@ export function likelyErrorIn(given: Json): string | undefined {
     title,
   ])
   if (given['error_msg'] !== undefined || given['errorMessage'] !== undefined) return message
-  return code === undefined ? undefined : message
+  if (code === undefined) return undefined
+  return message ?? (isErrorName(code) ? messageIn(code) : undefined)
 }
 
-/** Whether an object is an x402 challenge: an answer of 402 that came with another status. */
+/** Members that hold an error where no answer stands beside them. */
+const LIKELY_MEMBERS = [
+  'detail',
+  'errors',
+  'error_message',
+  'errmsg',
+  'err',
+  'Error',
+  'fault',
+  'ResponseMetadata',
+] as const
+
+/** Codes that mean an error by themselves: HTTP's, and names such as `insufficient_balance`. */
+function isErrorName(code: unknown): boolean {
+  if (typeof code === 'number') return code >= 400 && code <= 599
+  return typeof code === 'string' && /^[a-z]+(?:_[a-z]+)+$/.test(code) && !/^in_progress$/.test(code)
+}
+
+/** Whether an object is an x402 challenge, or wraps one: an answer of 402 that came with another status. */
 export function isChallenge(given: Json): boolean {
-  return given['x402Version'] !== undefined && Array.isArray(given['accepts'])
+  return [given, given['detail'], given['data'], given['paymentRequired'], given['error']].some(
+    (place) => member(place, 'x402Version') !== undefined && member(place, 'accepts') !== undefined,
+  )
 }
 
 function isErrorCode(value: unknown): boolean {
@@ -126,7 +159,10 @@ const MESSAGE_MEMBERS = [
   'status_msg',
   'reason',
   'title',
+  'Message',
+  'faultstring',
   'error',
+  'Error',
   'code',
   'type',
 ] as const

@@ -17,6 +17,7 @@ import { DeadInstances } from './dead-instances.ts'
 import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import type { LedgerContext, ReserveTerms } from './ledger-parts.ts'
+import { ReceiptTransactions } from './receipt-transactions.ts'
 import { recordAuthorization } from './record-authorization.ts'
 import type { KnownPrice, Pin, PriceKey } from '../store/contracts/sellers.ts'
 import type { Move } from '../store/contracts/charges.ts'
@@ -34,9 +35,12 @@ export class Ledger {
   readonly #instances: DeadInstances
   readonly #pending: PendingMoves
   readonly #health: LedgerHealth
+  /** Tells receipts that were used before. */
+  readonly receipts: ReceiptTransactions
 
   private constructor(parts: LedgerContext) {
     this.#parts = parts
+    this.receipts = new ReceiptTransactions(parts.store)
     const { store, clock, instance } = parts
     const emit = (event: Parameters<Observer>[0]): void => this.#emit(event)
     const trail = new ChargeTrail(parts.audit, store.outbox, () => {

@@ -57,6 +57,7 @@ export function synchronousStore(
     charges: (...args) => read(() => charges.charges(...args)),
     history: (...args) => read(() => charges.history(...args)),
     unproven: (...args) => read(() => charges.unproven(...args)),
+    withTransaction: (...args) => read(() => charges.withTransaction(...args)),
 
     spend: (...args) => read(() => spending.spend(...args)),
     sum: (...args) => read(() => spending.sum(...args)),

@@ -287,6 +287,26 @@ export function chargesConformance(current: () => Store): void {
       expect(await unproven()).toEqual([first, second, terms(5).id, terms(6).id])
     })
 
+    test('is listed by the transactions that sellers named, where they are uncertain', async () => {
+      const tx = `0x${'12'.repeat(32)}`
+      await uncertain(1)
+      await authorized(2)
+      await store.move(terms(2).id, to('uncertain', { transaction: tx }))
+      await authorized(3)
+      await store.move(terms(3).id, to('settled', { proof: 'receipt', transaction: tx }))
+      await authorized(4)
+      await store.move(terms(4).id, to('uncertain', { transaction: `0x${'34'.repeat(32)}` }))
+      expect(await unproven({ claimed: true })).toEqual([terms(2).id, terms(4).id])
+      expect(await unproven({ claimed: true, after: terms(2).id })).toEqual([terms(4).id])
+      expect(await unproven({ claimed: true, limit: 1 })).toEqual([terms(2).id])
+      expect((await store.withTransaction(network, tx)).map(({ id }) => id)).toEqual([
+        terms(2).id,
+        terms(3).id,
+      ])
+      expect(await store.withTransaction('eip155:1', tx)).toEqual([])
+      expect(await store.withTransaction(network, `0x${'56'.repeat(32)}`)).toEqual([])
+    })
+
     test('is listed in pages, and by network', async () => {
       const ids = [await uncertain(1), await uncertain(2), await uncertain(3)]
       expect(await unproven({ limit: 2 })).toEqual(ids.slice(0, 2))

@@ -109,6 +109,8 @@ export interface HistoryQuery {
 export interface UnprovenQuery {
   /** CAIP-2. */
   readonly network: string
+  /** Only uncertain charges of which the seller named a transaction. */
+  readonly claimed?: boolean | undefined
   /** Only ids after this one. */
   readonly after?: string | undefined
   /** As in {@link ChargeQuery}. */
@@ -159,6 +161,11 @@ export interface ChargeStore {
   charge(id: string): Promise<Charge | undefined>
   /** Charges, newest first. */
   charges(query?: ChargeQuery): Promise<Charge[]>
+  /**
+   * The charges that carry a transaction, by id ascending, at most two: a receipt that another charge has already is none.
+   * @param network CAIP-2
+   */
+  withTransaction(network: string, transaction: string): Promise<Charge[]>
   /** Charges by the instant of their reservation, oldest first. */
   history(query: HistoryQuery): Promise<Charge[]>
   /**

@@ -143,6 +143,7 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
     return this.#table
       .all()
       .filter((charge) => isReconcilable(charge) && charge.network === query.network)
+      .filter((charge) => query.claimed !== true || isClaimed(charge))
       .filter(({ id }) => !this.#followers.flags.has(id, 'receipt_unproven') && id > (query.after ?? ''))
       .toSorted((a, b) => compare(a.id, b.id))
       .slice(0, limit)
@@ -150,6 +151,14 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
 
   #isOpenToAnother(terms: ChargeTerms): boolean {
     return this.#table.all().some((charge) => isOpenToAnother(charge, terms))
+  }
+
+  withTransaction(network: string, transaction: string): Charge[] {
+    return this.#table
+      .all()
+      .filter((charge) => charge.network === network && charge.transaction === transaction)
+      .toSorted((a, b) => compare(a.id, b.id))
+      .slice(0, 2)
   }
 
   /** Replaces a charge by what it became, with its budget sums and its voucher. */
@@ -160,4 +169,8 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
     this.#table.set({ charge, shares })
     this.#followers.vouchers.follow(charge)
   }
+}
+
+function isClaimed({ state, transaction }: Charge): boolean {
+  return state === 'uncertain' && transaction !== undefined
 }

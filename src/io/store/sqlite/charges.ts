@@ -53,6 +53,8 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   readonly #history: ChargeHistory
   readonly #unproven: StatementSync
   readonly #toAnother: StatementSync
+  readonly #claimed: StatementSync
+  readonly #withTransaction: StatementSync
 
   constructor(db: Connection, table: ChargeTable, followers: ChargeFollowers) {
     this.#db = db
@@ -63,10 +65,16 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     this.#toAnother = db.prepare(`SELECT 1 FROM charges WHERE state IN ('held', 'authorized')
     AND api_base = ? AND network = ? AND asset = ? AND pay_to <> ? LIMIT 1`)
     // The first condition must stay word for word the one of the index charges_unproven.
-    this.#unproven = db.prepare(`SELECT * FROM charges
-    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ?
+    const unproven = (condition: string): StatementSync =>
+      db.prepare(`SELECT * FROM charges
+    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ? ${condition}
     AND NOT EXISTS (SELECT 1 FROM flags WHERE charge = charges.id AND flag = 'receipt_unproven')
     ORDER BY id LIMIT ?`)
+    this.#unproven = unproven('')
+    this.#claimed = unproven("AND state = 'uncertain' AND tx IS NOT NULL")
+    this.#withTransaction = db.prepare(
+      'SELECT * FROM charges WHERE tx = ? AND network = ? ORDER BY id LIMIT 2',
+    )
   }
 
   reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean, mark?: RequestMark): Reservation {
@@ -138,7 +146,12 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   }
 
   unproven(query: UnprovenQuery): Charge[] {
-    return this.#unproven.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge)
+    const statement = query.claimed === true ? this.#claimed : this.#unproven
+    return statement.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge)
+  }
+
+  withTransaction(network: string, transaction: string): Charge[] {
+    return this.#withTransaction.all(transaction, network).map(rowToCharge)
   }
 
   #isOpenToAnother({ apiBase, network, asset, payTo }: ChargeTerms): boolean {

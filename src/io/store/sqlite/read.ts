@@ -11,12 +11,15 @@ import { integer } from './rows.ts'
 import { APPLICATION_ID, SCHEMA_VERSION } from './schema.ts'
 import { SqliteAuditHeads } from './audit-heads.ts'
 import { SqliteBudgets } from './budgets.ts'
+import { ChargeTable } from './charge-table.ts'
+import { SqliteFlags } from './flags.ts'
 import { ChargeHistory } from './charges.ts'
 import { SqliteSpending } from './spending.ts'
 import type { ChargeStore } from '../contracts/charges.ts'
 import type { BudgetStore } from '../contracts/budgets.ts'
 import type { SpendingStore } from '../contracts/spending.ts'
 import type { AuditHeadStore } from '../contracts/audit-heads.ts'
+import type { FlagStore } from '../contracts/flags.ts'
 
 /** The budget sums and charges of a ledger at one instant. */
 export interface LedgerReader
@@ -24,7 +27,8 @@ export interface LedgerReader
     Pick<BudgetStore, 'subjects' | 'totals'>,
     Pick<ChargeStore, 'history'>,
     Pick<SpendingStore, 'usages'>,
-    Pick<AuditHeadStore, 'auditHeads'> {
+    Pick<AuditHeadStore, 'auditHeads'>,
+    Pick<FlagStore, 'flagCounts'> {
   close(): void
 }
 
@@ -59,12 +63,14 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
   const history = new ChargeHistory(db)
   const spending = new SqliteSpending(db)
   const heads = new SqliteAuditHeads(db)
+  const flags = new SqliteFlags(db, new ChargeTable(db))
   return {
     totals: async (claims) => budgets.totals(claims),
     subjects: async (claim) => budgets.subjects(claim),
     history: async (query) => history.read(query),
     usages: async (charges) => spending.usages(charges),
     auditHeads: async () => heads.auditHeads(),
+    flagCounts: async () => flags.flagCounts(),
     close: () => db.close(),
   }
 }

@@ -291,6 +291,10 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE charges ADD COLUMN signed_slot INTEGER CHECK ((signed_slot IS NULL) = (own_signature IS NULL));
   ALTER TABLE charges ADD COLUMN source_account TEXT CHECK ((source_account IS NULL) = (own_signature IS NULL));
   `,
+  // Whether another charge has the transaction of a receipt.
+  `
+  CREATE INDEX charges_by_transaction ON charges (tx, network) WHERE tx IS NOT NULL;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */
