@@ -8,9 +8,9 @@ import { startSandbox, type Sandbox } from '../src/app/sandbox/sandbox.ts'
 import { Child, run } from './kit/child.ts'
 import { ask } from './kit/gateway.ts'
 import { blocksOf, substitute, type Block } from './kit/markdown.ts'
+import { MAIN } from './kit/program.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const PRELOAD = new URL('kit/run-examples.ts', import.meta.url).href
 const SELLER = 'https://seller.example.com/v1'
 const QUESTION = 'Who pays for this answer?'

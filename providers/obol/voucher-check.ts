@@ -33,6 +33,8 @@ export interface VoucherCheckOptions {
   readonly signal?: AbortSignal | undefined
   /** Yields to other work between two slices; replaced in tests. */
   readonly pause?: (() => Promise<unknown>) | undefined
+  /** Milliseconds since any fixed instant, by which slices are measured; replaced in tests. */
+  readonly now?: (() => number) | undefined
   /** Recovers the signer's address; replaced in tests. */
   readonly recover?: ((parts: { readonly hash: Hex; readonly signature: Hex }) => Promise<string>) | undefined
 }
@@ -57,26 +59,26 @@ export class VoucherCheck {
    * @throws the signal's reason
    */
   async look(upstream: string, vouchers: readonly SignedVoucher[]): Promise<Checked> {
-    const { pause = setImmediate, signal } = this.#options
+    const { pause = setImmediate, now = () => performance.now(), signal } = this.#options
     const before = this.#known.get(upstream)
-    const now = new Map<string, { readonly content: string; readonly sound: boolean }>()
+    const checked = new Map<string, { readonly content: string; readonly sound: boolean }>()
     const sound: SignedVoucher[] = []
     let newlyForged = 0
-    let since = performance.now()
+    let since = now()
     for (const voucher of vouchers) {
       const content = hashKey(`${voucher.id}\n${voucher.payment}`)
       const known = before?.get(voucher.key)
       const isKnown = known?.content === content
       const isSound = isKnown ? known.sound : await this.#isSound(voucher)
-      now.set(voucher.key, { content, sound: isSound })
+      checked.set(voucher.key, { content, sound: isSound })
       if (isSound) sound.push(voucher)
       else if (!isKnown) newlyForged += 1
-      if (performance.now() - since < SLICE_MS) continue
+      if (now() - since < SLICE_MS) continue
       await pause()
       signal?.throwIfAborted()
-      since = performance.now()
+      since = now()
     }
-    this.#known.set(upstream, now)
+    this.#known.set(upstream, checked)
     return { sound, newlyForged }
   }
 

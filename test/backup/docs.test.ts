@@ -8,9 +8,9 @@ import { ask } from '../kit/gateway.ts'
 import { blocksOf } from '../kit/markdown.ts'
 import { readyUrl, servePlace } from '../kit/serve-process.ts'
 import { Child } from '../kit/child.ts'
+import { MAIN } from '../kit/program.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const blocks = new Map(
   blocksOf(readFileSync(join(ROOT, 'docs/backup.md'), 'utf8')).map(({ marker, text }) => [marker, text]),
 )

@@ -12,4 +12,4 @@ test('rule 4: no payment is uncertain that a seller closing right behind its 402
     rows.slice(0, 3).every(({ served }) => served > 0),
     told,
   ).toBe(true)
-}, 60_000)
+})

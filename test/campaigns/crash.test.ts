@@ -40,7 +40,7 @@ describe('a gateway that kills itself at a step', () => {
       deadline: Number.POSITIVE_INFINITY,
       log: () => undefined,
     })
-  }, 120_000)
+  })
 
   afterAll(() => rm(directory, { recursive: true, force: true }))
 

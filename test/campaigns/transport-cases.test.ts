@@ -16,7 +16,7 @@ let report: TransportReport
 
 beforeAll(async () => {
   report = await runTransportCases()
-}, 60_000)
+})
 
 test('every case ran streamed and not, over both versions', () => {
   expect(report.rows).toHaveLength(CASES.length * 4)

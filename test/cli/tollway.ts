@@ -1,8 +1,5 @@
 import { execFile } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-
-/** The program itself. */
-export const MAIN = fileURLToPath(new URL('../../src/app/cli/main.ts', import.meta.url))
+import { MAIN } from '../kit/program.ts'
 
 /** Where compiled sources are kept, when the tests were told. */
 const { NODE_COMPILE_CACHE: cache } = process.env
@@ -29,7 +26,7 @@ export function tollway(
       process.execPath,
       [...(options.node ?? []), MAIN, ...args],
       // NO_COLOR and a width of its own: the output must not depend on who runs the tests.
-      { env: { NO_COLOR: '1', ...compiled, ...options.env }, cwd: options.cwd, timeout: 20_000 },
+      { env: { NO_COLOR: '1', ...compiled, ...options.env }, cwd: options.cwd },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
         resolve({ code, stdout, stderr })

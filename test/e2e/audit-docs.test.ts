@@ -12,9 +12,9 @@ import { blocksOf } from '../kit/markdown.ts'
 import { startOtlpReceiver } from '../kit/otlp-receiver.ts'
 import { readyUrl } from '../kit/serve-process.ts'
 import { signed } from '../store/samples.ts'
+import { MAIN } from '../kit/program.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const TX = `0x${'ab'.repeat(32)}`
 const children: Child[] = []
 let directory: string

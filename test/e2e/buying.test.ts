@@ -260,7 +260,7 @@ describe('refill and process', () => {
         expect((await ask(gateway.url, { model: `paid/${MODEL}`, seed })).status).toBe(200)
       expect(await left()).toBe(0)
       await timers.fire(1_000)
-      await expect.poll(left, { timeout: 5_000 }).toBe(2)
+      await expect.poll(left).toBe(2)
       world.streamingSeller.setPrice('$0.0015')
       expect((await errorOf(await ask(gateway.url, { model: `paid/${MODEL}`, seed: 3 }))).code).toBe(
         'pool_terms_changed',

@@ -11,8 +11,7 @@ import { openStore } from '../../src/app/wiring/open-store.ts'
 import { ask, errorOf } from '../kit/gateway.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { type ScriptedSeller } from '../kit/scripted-seller.ts'
-
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+import { MAIN } from '../kit/program.ts'
 
 let directory: string
 let seller: ScriptedSeller

@@ -8,6 +8,7 @@ import { agentcashHome } from '../kit/agentcash-home.ts'
 import { Child } from '../kit/child.ts'
 import { freePort } from '../kit/free-port.ts'
 import { blocksOf } from '../kit/markdown.ts'
+import { MAIN } from '../kit/program.ts'
 
 const ROOT = resolve(import.meta.dirname, '../..')
 
@@ -31,8 +32,7 @@ test('the command of agentcash.md stands in for blockrun-openclaw-proxy', async 
   expect(words).toEqual(['BLOCKRUN_DRY_RUN=1', 'tollway', 'serve', '--blockrun'])
   const home = await agentcashHome(localAccounts().buyer)
   const env = { ...process.env, BLOCKRUN_DRY_RUN: '1', HOME: home.path, PORT: String(await freePort()) }
-  const main = join(ROOT, 'src/app/cli/main.ts')
-  const child = new Child(process.execPath, [main, ...words.slice(2)], { cwd: ROOT, env })
+  const child = new Child(process.execPath, [MAIN, ...words.slice(2)], { cwd: ROOT, env })
   try {
     const [, url = ''] = await child.says(/ready at (http:\/\/127\.0\.0\.1:\d+)\/v1/)
     expect(url).toBe(`http://127.0.0.1:${env.PORT}`)

@@ -10,7 +10,7 @@ let rig: World
 
 beforeAll(async () => {
   rig = await startWorld()
-}, 120_000)
+})
 afterAll(() => rig.close())
 
 const world = (): World => rig

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { MAIN } from '../cli/tollway.ts'
+import { MAIN } from '../kit/program.ts'
 import { Child, run } from '../kit/child.ts'
 import { blocksOf, substitute } from '../kit/markdown.ts'
 import { buyerFiles, signAuths, upstreamFile, type BuyerFiles } from '../kit/obol-pool.ts'

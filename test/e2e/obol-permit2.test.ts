@@ -23,7 +23,7 @@ beforeAll(async () => {
     network: chain.network,
     token: chain.token,
   })
-}, 60_000)
+})
 afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })

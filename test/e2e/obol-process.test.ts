@@ -11,8 +11,8 @@ import { json, OFFER } from '../kit/seller-answers.ts'
 import { readyUrl } from '../kit/serve-process.ts'
 import { run } from '../../src/app/cli/run.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import { MAIN } from '../kit/program.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 const payTo = '0x90F79bf6EB2c4f870365E785982E1f101E93b906'
 
 const cleanup: (() => unknown)[] = []
@@ -123,7 +123,7 @@ describe('tollway serve --obol', () => {
     expect(JSON.parse(readFileSync(state, 'utf8'))).toMatchObject({
       consumed: { 'remote-qwen': [expect.any(String)] },
     })
-  }, 60_000)
+  })
 
   test('listens on loopback alone, unless a key is asked for', async () => {
     const files = buyerFiles()
@@ -145,7 +145,7 @@ describe('tollway serve --obol', () => {
     expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200)
     process.kill(nodeOf(child), 'SIGTERM')
     expect((await child.end()).code).toBe(0)
-  }, 60_000)
+  })
 
   test('a pool of what lies in the ledger holds no key either, and pays as the User-Agent it is told to', async () => {
     const url = await startSeller()
@@ -171,7 +171,7 @@ describe('tollway serve --obol', () => {
     const opened = readFileSync(join(files.directory, 'trace'), 'utf8')
     expect(opened).toContain('ledger.db')
     expect(opened).not.toMatch(KEY_PARTS)
-  }, 60_000)
+  })
 
   test('says what is wrong with a duration', async () => {
     const terminal = new FakeTerminal({})

@@ -13,7 +13,7 @@ const cleanup: (() => Promise<void>)[] = []
 beforeAll(async () => {
   world = await startWorld()
   seller = await startObolSeller(world)
-}, 60_000)
+})
 afterEach(async () => {
   for (const end of cleanup.splice(0).toReversed()) await end()
 })

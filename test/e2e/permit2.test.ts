@@ -19,7 +19,7 @@ beforeAll(async () => {
     network: chain.network,
     token: chain.token,
   })
-}, 60_000)
+})
 beforeEach(async () => {
   await approvePermit2(world.chain, 0n)
   seller.setCharge('100%')

@@ -14,8 +14,7 @@ import { challengeV2, decodeHeader } from '../kit/seller-answers.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { signAs } from '../kit/solana/chain.ts'
 import { DEVNET, DEVNET_USDC, startSolanaWorld, type SolanaWorld } from '../kit/solana/world.ts'
-
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+import { MAIN } from '../kit/program.ts'
 
 let world: SolanaWorld
 let seller: ScriptedSeller

@@ -6,8 +6,7 @@ import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { openStore } from '../../src/app/wiring/open-store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { Child } from './child.ts'
-
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+import { MAIN } from './program.ts'
 
 /** How to start a gateway. */
 export interface ServeOptions {

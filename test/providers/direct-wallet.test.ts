@@ -20,7 +20,7 @@ beforeAll(async () => {
   chain = await startChain()
   folder = await mkdtemp(join(tmpdir(), 'tollway-wallet-'))
   await writeFile(join(folder, 'key'), chain.accounts.buyer.privateKey, { mode: 0o600 })
-}, 60_000)
+})
 afterEach(async () => {
   for (const payer of payers.splice(0)) await payer.close()
 })

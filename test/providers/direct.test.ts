@@ -262,7 +262,7 @@ describe('direct in the local payment world', () => {
 
   beforeAll(async () => {
     rig = await startWorld()
-  }, 120_000)
+  })
   afterAll(() => rig.close())
 
   test.each([

@@ -8,7 +8,7 @@ let rig: World
 
 beforeAll(async () => {
   rig = await startWorld()
-}, 120_000)
+})
 afterAll(async () => rig?.close())
 
 const withShape =

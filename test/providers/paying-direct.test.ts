@@ -16,7 +16,7 @@ let folder = ''
 beforeAll(async () => {
   rig = await startWorld()
   folder = await mkdtemp(join(tmpdir(), 'tollway-paying-'))
-}, 120_000)
+})
 afterAll(async () => {
   await rig?.close()
   await rm(folder, { recursive: true, force: true })

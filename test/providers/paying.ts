@@ -52,7 +52,7 @@ export function describePaying(name: string, options: PayingOptions): void {
 
     beforeAll(async () => {
       shared = await open(atTheEnd)
-    }, 60_000)
+    })
     afterAll(() => undo(atTheEnd))
 
     async function open(
@@ -129,7 +129,7 @@ export function describePaying(name: string, options: PayingOptions): void {
         const limit_usd = `0.00${(price * 3n + price / 2n).toString().padStart(4, '0')}`
         const budgets = [{ name: 'tight', limit_usd, window: 'day' }]
         gateway = await open(ends, { budgets }, `${front.url}/v1`)
-      }, 60_000)
+      })
       afterAll(() => undo(ends))
 
       test('keeps a payment as uncertain when the paid reply never arrives, and never sends it again', async () => {

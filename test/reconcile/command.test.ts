@@ -14,9 +14,9 @@ import { ask } from '../kit/gateway.ts'
 import type { ScriptedSeller } from '../kit/scripted-seller.ts'
 import { blocksOf, substitute } from '../kit/markdown.ts'
 import { startRpcProxy } from '../kit/rpc-proxy.ts'
+import { MAIN } from '../kit/program.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const page = readFileSync(join(ROOT, 'docs/reconciliation.md'), 'utf8')
 const NODE = 'http://127.0.0.1:8545'
 const CLOCK = join(ROOT, 'test/kit/clock-ahead.ts')

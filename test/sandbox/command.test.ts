@@ -1,11 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
-
-const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
+import { MAIN } from '../kit/program.ts'
 
 test('the sandbox tells where everything is, and Ctrl-C leaves nothing behind', async () => {
   const child = spawn(process.execPath, [MAIN, 'sandbox', '--json', '--port', '0'], {

@@ -123,7 +123,7 @@ describe('the local facilitator', () => {
     const { reply } = await pay(impatient)
     expect(reply.status).toBe(502)
     expect(await paid()).toBe(before.paid)
-    await expect.poll(() => calls('settle').length, { timeout: 10_000 }).toBe(before.settled + 1)
+    await expect.poll(() => calls('settle').length).toBe(before.settled + 1)
     expect(await paid()).toBe(before.paid + 1)
   })
 

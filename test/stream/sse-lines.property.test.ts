@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from '../../src/core/stream/sse-lines.ts'
 import { SseRelay } from '../../src/core/stream/sse-relay.ts'
@@ -94,29 +94,27 @@ const relayed = (chunks: readonly Buffer[], broken: boolean, shape: 'chat' | 'te
   return Buffer.concat([...out, end.bytes]).toString('latin1')
 }
 
-const median = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1] ?? 0
-
 describe('lines of nothing', () => {
   test.each([
     ['CR', '\r'],
     ['LF', '\n'],
     ['CRLF', '\r\n'],
-  ])('ended by %s are read in time that grows with their number alone', (_name, end) => {
-    const timed = (count: number): number => {
-      const bytes = Buffer.from(end.repeat(count))
-      return median(
-        Array.from({ length: 7 }, () => {
-          const lines = new SseLines(LIMIT)
-          const before = process.cpuUsage()
-          for (let again = 0; again < 262_144 / count; again++) lines.push(bytes)
-          const { user, system } = process.cpuUsage(before)
-          return user + system
-        }),
-      )
-    }
-    timed(4096)
-    // As many lines in chunks 64 times as large. Searching each line to the end of its chunk takes some 40 times as long.
-    expect(timed(262_144) / timed(4096)).toBeLessThan(8)
+  ])('ended by %s: no byte is searched more than once for each kind of line end', (_name, end) => {
+    const bytes = Buffer.from(end.repeat(65_536))
+    let searched = 0
+    const { indexOf } = Buffer.prototype
+    const spy = vi.spyOn(bytes.constructor.prototype as Buffer, 'indexOf')
+    spy.mockImplementation(function (this: Buffer, value, from) {
+      const found = indexOf.call(this, value, from)
+      searched += (found < 0 ? this.length : found + 1) - Number(from)
+      return found
+    })
+    const found = new SseLines(LIMIT).push(bytes)
+    spy.mockRestore()
+    expect(found).toHaveLength(65_536)
+    // Searching each line to the end of its chunk would look at some two billion.
+    expect(searched).toBeGreaterThanOrEqual(bytes.length)
+    expect(searched).toBeLessThanOrEqual(2 * bytes.length)
   })
 })
 

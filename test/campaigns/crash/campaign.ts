@@ -20,6 +20,7 @@ import { Slot } from './slot.ts'
 import { RARE } from './steps.ts'
 import { Tally } from './tally.ts'
 import { TokenWatch, type UsedNonce } from './token.ts'
+import { CRASH_GATEWAY, MAIN } from '../../kit/program.ts'
 
 /** How to run a campaign. */
 export interface CampaignOptions {
@@ -74,9 +75,7 @@ const MAX_VIOLATIONS = 25
 
 const KEY_VARIABLE = 'TOLLWAY_CRASH_KEY'
 const ROOT = join(import.meta.dirname, '../../..')
-const MAIN = join(ROOT, 'src/app/cli/main.ts')
 const CLOCK = join(ROOT, 'test/kit/clock-ahead.ts')
-const DOOMED = join(ROOT, 'test/campaigns/crash-gateway.ts')
 
 /** Runs a campaign; ends everything it started. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
@@ -253,7 +252,7 @@ class Campaign {
     await writeFile(config, JSON.stringify(this.#config(slot.auditPath), undefined, 2))
     const args =
       kill?.kind === 'step'
-        ? [DOOMED, config, kill.step, String(kill.nth)]
+        ? [CRASH_GATEWAY, config, kill.step, String(kill.nth)]
         : [MAIN, 'serve', '--config', config]
     const spawnedAt = Date.now()
     const life = new Life(args, this.#env())
@@ -262,10 +261,9 @@ class Campaign {
   }
 
   #env(): NodeJS.ProcessEnv {
-    const cache = join(this.#options.directory, 'compiled')
     return {
       ...process.env,
-      NODE_COMPILE_CACHE: cache,
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(this.#options.directory, 'compiled'),
       [KEY_VARIABLE]: this.#world.chain.accounts.buyer.privateKey,
     }
   }

@@ -13,8 +13,8 @@ import { nonceOf, startScriptedSeller } from '../../kit/scripted-seller.ts'
 import { asking } from '../../kit/seller-answers.ts'
 import { Child } from '../../kit/child.ts'
 import type { ClientOutcome, ClientTask } from './client.ts'
+import { MAIN } from '../../kit/program.ts'
 
-const MAIN = join(import.meta.dirname, '../../../src/app/cli/main.ts')
 const CLIENT = join(import.meta.dirname, 'client.ts')
 const TAGS = ['team:a', 'team:b']
 /** Of one call, atoms of USDC, which are micro-USD. */
