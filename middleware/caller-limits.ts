@@ -7,7 +7,8 @@ import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
-import { functionOption, parseOptions } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
+import { functionOption } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 
 /** Options of {@link callerLimits}. */

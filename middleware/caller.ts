@@ -6,9 +6,9 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { CallerLimits } from '../src/core/request/exchange.ts'
 import { hashKey } from '../src/io/callers/hash-key.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import type { Handler, Request } from './http/handler.ts'
-import { named } from './http/named.ts'
-import { objectWith, parseOptions } from './http/options.ts'
+import { named, type Handler, type Request } from './http/handler.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
+import { objectWith } from './http/options.ts'
 
 /** A client that may use the gateway. */
 export interface Caller {

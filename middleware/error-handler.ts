@@ -2,22 +2,29 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
-import type { Exchange } from '../src/core/request/exchange.ts'
+import { spentOf, type Exchange } from '../src/core/request/exchange.ts'
 import { setNoSniff, setResponseHeaders } from './http/response-headers.ts'
-import { spentOf } from '../src/core/request/exchange.ts'
 import { printable } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
-import { errorBody } from './http/error-body.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import type { ErrorHandler, Handler } from './http/handler.ts'
-import { logOption } from './http/log-option.ts'
-import { silentLog } from '../src/core/log.ts'
-import { type Log } from '../src/core/log.ts'
-import { named } from './http/named.ts'
-import { parseOptions } from './http/options.ts'
+import { named, type ErrorHandler, type Handler } from './http/handler.ts'
+import { logOption } from './http/options.ts'
+import { silentLog, type Log } from '../src/core/log.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { endpointOf } from './http/paths.ts'
+
+/** Anthropic's error types for the statuses where its SDKs distinguish errors by type; 400 and 402 keep ours. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  500: 'api_error',
+  503: 'api_error',
+}
 
 /** Options of {@link errorHandler}. */
 export interface ErrorHandlerOptions {
@@ -128,4 +135,12 @@ function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anth
   res.statusCode = error.status
   res.statusMessage = ''
   res.end(body)
+}
+
+/** The JSON of an error: OpenAI's envelope, or Anthropic's on its own endpoints. */
+function errorBody(error: TollwayError, anthropic: boolean): Readonly<Record<string, unknown>> {
+  if (!anthropic) return { ...error.toBody() }
+  const type = ANTHROPIC_TYPES[error.status] ?? error.type
+  const { message, seller } = error
+  return { type: 'error', error: { type, message, ...(seller ? { seller } : {}) } }
 }

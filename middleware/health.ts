@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
-import { functionOption, parseOptions } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
+import { functionOption } from './http/options.ts'
 import { findPath } from './http/paths.ts'
 import { sendJson } from './http/send-json.ts'
 

@@ -6,7 +6,8 @@ import { hashKey } from '../src/io/callers/hash-key.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
-import { objectWith, parseOptions } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
+import { objectWith } from './http/options.ts'
 import { findPath } from './http/paths.ts'
 
 /** What is served: {@link createMetrics}' result, or anything that writes the text format. */

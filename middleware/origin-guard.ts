@@ -6,9 +6,8 @@ import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import type { Handler, Request } from './http/handler.ts'
-import { named } from './http/named.ts'
-import { parseOptions } from './http/options.ts'
+import { named, type Handler, type Request } from './http/handler.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { HOST_NAME, HOST_WITH_PORT } from '../src/core/host-name.ts'
 
 /** Options of {@link originGuard}. */

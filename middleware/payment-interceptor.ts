@@ -14,12 +14,16 @@ import { sendKeepAlives } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
-import { ClientLeftError } from '../src/payment/payment-context.ts'
-import { functionOption, objectWith, parseOptions } from './http/options.ts'
+import {
+  ClientLeftError,
+  type PaymentInterceptorOptions,
+  type PaymentContext,
+} from '../src/payment/payment-context.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
+import { functionOption, objectWith } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 import { CallsInFlight } from '../src/payment/calls-in-flight.ts'
 import { markReady } from '../src/payment/timing.ts'
-import type { PaymentInterceptorOptions, PaymentContext } from '../src/payment/payment-context.ts'
 
 const SCHEMA = z.strictObject({
   ledger: objectWith<Ledger>(

@@ -3,12 +3,15 @@ import bytes from 'bytes'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
 import { readDirectBody } from './read-body/direct-body.ts'
-import { discardRest } from './read-body/discard-rest.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
-import { parseOptions } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { endpointOf, isRouted } from './http/paths.ts'
 import { isMultipart, readJsonModel, readMultipartModel } from './read-body/read-model.ts'
+import type { IncomingMessage } from 'node:http'
+
+/** The least that is read of a refused body before the connection is cut, bytes. */
+const LEAST_ALLOWANCE = 1024 * 1024
 
 /** Options of {@link readBody}. */
 export interface ReadBodyOptions {
@@ -144,4 +147,19 @@ function alreadyRead(): ConfigError {
     'readBody() found the body already read. Mount it before express.json() and every other body parser: the bytes ' +
       'are forwarded as they came.',
   )
+}
+
+/**
+ * Reads and discards the rest, so that a client that writes its whole body before it reads still gets the answer.
+ * After `allowance` more bytes (at least 1 MiB) the connection is cut instead.
+ */
+function discardRest(req: IncomingMessage, allowance: number): void {
+  const most = Math.max(allowance, LEAST_ALLOWANCE)
+  let discarded = 0
+  req.on('data', (chunk: Buffer) => {
+    discarded += chunk.length
+    if (discarded > most) req.destroy()
+  })
+  req.on('error', () => undefined)
+  req.resume()
 }

@@ -4,7 +4,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
-import { parseOptions } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { relayReply } from './sse-restreamer/relay.ts'
 
 /** Options of {@link sseRestreamer}. */

@@ -1,6 +1,5 @@
-import type { Exchange } from '../../src/core/request/exchange.ts'
+import { mayUse, type Exchange } from '../../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
-import { mayUse } from '../../src/core/request/exchange.ts'
 import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 
 /** What is known about a model; configured values take precedence over the catalogue. */

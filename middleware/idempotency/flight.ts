@@ -4,18 +4,18 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
-import type {
-  Exchange,
-  ExchangePayment,
-  ExchangeRecord,
-  ExchangeRelay,
-  ExchangeRouting,
-  Reply,
-  Run,
+import {
+  spentOf,
+  type Exchange,
+  type ExchangePayment,
+  type ExchangeRecord,
+  type ExchangeRelay,
+  type ExchangeRouting,
+  type Reply,
+  type Run,
 } from '../../src/core/request/exchange.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import type { RepeatableRequest, Presented, RequestMark } from '../../src/core/request/idempotency.ts'
-import { spentOf } from '../../src/core/request/exchange.ts'
 import { SharedBody, type SharedBodyOptions } from './shared-body.ts'
 
 /** The outcome of a request. */

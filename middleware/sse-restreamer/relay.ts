@@ -1,8 +1,7 @@
 /** Relays one answer to the client in the form that suits it. */
 import type { ServerResponse } from 'node:http'
 import { TollwayError } from '../../src/core/errors.ts'
-import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
-import { spentOf } from '../../src/core/request/exchange.ts'
+import { spentOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { printable } from '../../src/core/printable.ts'
 import { decodedReply, recognise } from './paid-answer.ts'
 import { RelaySession, type RelaySettings } from './relay-session.ts'

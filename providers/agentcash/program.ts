@@ -13,7 +13,7 @@ import { agentcashMcp } from '../../src/io/external-payers/agentcash-mcp.ts'
 import { findAgentcash, type Agentcash } from '../../src/io/external-payers/agentcash-program.ts'
 import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
-import { parseProviderOptions } from '../shared/provider-options.ts'
+import { parseOptions } from '../../src/io/names/parse-options.ts'
 
 /** Options of {@link agentcashProgram}. */
 export interface AgentcashProgramOptions {
@@ -66,7 +66,7 @@ const CALL_TIMEOUT_MS = 3_600_000
  * @throws ConfigError for a mistake in the options, a missing binary, or a missing package
  */
 export async function agentcashProgram(options: AgentcashProgramOptions): Promise<Provider> {
-  const parsed = parseProviderOptions('agentcash', SCHEMA, options)
+  const parsed = parseOptions('agentcash', SCHEMA, options)
   const { mode, binary, home, args, env, timers } = parsed
   const program = findAgentcash(binary, home, args, env)
   const agentcash = mode === 'mcp' ? await agentcashMcp(program, timers) : agentcashCli(program)

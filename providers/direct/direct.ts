@@ -23,7 +23,7 @@ import type { Signer } from '../../src/io/signer/signer.ts'
 import { openWalletReader } from '../../src/io/chain/wallet-reader.ts'
 import { WalletWatch } from '../../src/io/chain/wallet-watch.ts'
 import { DIRECT_OPTIONS } from './direct-options.ts'
-import { parseProviderOptions } from '../shared/provider-options.ts'
+import { parseOptions } from '../../src/io/names/parse-options.ts'
 import { PermitQueue } from '../shared/permit-queue.ts'
 import { provenDomain } from './token-domain.ts'
 import { checkWallet } from '../shared/wallet-check.ts'
@@ -56,7 +56,7 @@ const NODE_TIMEOUT_MS = 5_000
  * @throws TollwayError `signer_unavailable` when the signer does not start or respond
  */
 export async function direct(options: DirectOptions): Promise<Provider> {
-  const parsed = parseProviderOptions('direct', DIRECT_OPTIONS, options)
+  const parsed = parseOptions('direct', DIRECT_OPTIONS, options)
   const { key, networks, nodes, timeoutMs, random, clock } = parsed
   const signer = await openSigner(key, timeoutMs)
   const watches = new Map(

@@ -11,7 +11,7 @@ import { openSidecar, type SidecarUpstream } from '../../src/io/external-payers/
 import { SHIM_CALL_HEADER } from '../../src/io/external-payers/shim.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
 import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
-import { parseProviderOptions } from '../shared/provider-options.ts'
+import { parseOptions } from '../../src/io/names/parse-options.ts'
 
 /** Options of {@link obolSidecar}. */
 export interface ObolSidecarOptions {
@@ -59,7 +59,7 @@ const PROGRAM = 'The x402-buyer'
  * @throws ConfigError for a mistake in the options, or a shim address that is in use
  */
 export async function obolSidecar(options: ObolSidecarOptions): Promise<Provider> {
-  const parsed = parseProviderOptions('obolSidecar', SCHEMA, options)
+  const parsed = parseOptions('obolSidecar', SCHEMA, options)
   return await externalPayer({
     name: 'obol',
     program: PROGRAM,

@@ -18,7 +18,7 @@ import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
 import { startSolanaSigner, type SolanaSigner } from '../../src/io/signer/solana/solana-signer.ts'
 import { TokenAccounts } from '../../src/io/signer/solana/token-accounts.ts'
 import { checkWallet } from '../shared/wallet-check.ts'
-import { parseProviderOptions } from '../shared/provider-options.ts'
+import { parseOptions } from '../../src/io/names/parse-options.ts'
 import { SOLANA_OPTIONS } from './solana-options.ts'
 import { SolanaNetwork } from './solana-network.ts'
 import { UniquePayments } from './unique-payment.ts'
@@ -57,7 +57,7 @@ export interface SolanaOptions {
  * @throws TollwayError `signer_unavailable` when the signer does not start
  */
 export async function solana(options: SolanaOptions): Promise<Provider> {
-  const { key, networks, nodes, timeoutMs, random, clock, timers } = parseProviderOptions(
+  const { key, networks, nodes, timeoutMs, random, clock, timers } = parseOptions(
     'solana',
     SOLANA_OPTIONS,
     options,

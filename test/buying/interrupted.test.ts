@@ -71,7 +71,9 @@ test('killed half-way, a second run continues without a gap or a duplicate', asy
     const child = new Child(process.execPath, [MAIN, ...order(150), '--config', far.config], {
       cwd: far.directory,
     })
-    await expect.poll(async () => (await books(far).catch(() => undefined))?.delivered, { interval: 250 }).toBe(100)
+    await expect
+      .poll(async () => (await books(far).catch(() => undefined))?.delivered, { interval: 250 })
+      .toBe(100)
     child.kill('SIGKILL')
     expect((await child.end()).code).toBeNull()
     expect(await books(far)).toEqual({ vouchers: 100, nonces: 100, delivered: 100, ordered: 150 })
