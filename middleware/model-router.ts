@@ -1,12 +1,15 @@
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
-import { matchesPattern } from '../src/core/routing/name-pattern.ts'
 import type { Candidate, Route, RouteTable } from '../src/core/routing/route.ts'
+import { mayUse as mayUseModel, type Exchange } from '../src/core/request/exchange.ts'
+import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
+import type { UpstreamModels } from '../src/core/routing/upstream-list.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { objectWith } from './http/options.ts'
 import { endpointOf, headersOf } from './http/paths.ts'
+import { knownNames, meantNames, vetName, type NameContext } from './model-router/vet-name.ts'
 import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
 import { printable } from '../src/core/printable.ts'
 
@@ -16,6 +19,10 @@ export interface ModelRouterOptions {
   readonly routes: RouteTable
   /** Upstream for models without a route; without it they are answered 404. */
   readonly fallback?: Route | undefined
+  /** The sellers' model lists: names outside of one that was read are refused. */
+  readonly catalogue?: ModelCatalogue | undefined
+  /** What the default upstream lists, for advice. */
+  readonly upstream?: Pick<UpstreamModels, 'entries'> | undefined
   /** Health, concurrency slots and sessions; by default a new state with the configuration's defaults. */
   readonly state?: RouterState | undefined
 }
@@ -23,6 +30,13 @@ export interface ModelRouterOptions {
 const SCHEMA = z.strictObject({
   routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
   fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
+  catalogue: objectWith<ModelCatalogue>(
+    ['names', 'load'],
+    'give the catalogues that openParts() opens',
+  ).optional(),
+  upstream: z
+    .custom<Pick<UpstreamModels, 'entries'>>((value) => typeof value === 'object', 'give the upstream list')
+    .optional(),
   state: z
     .instanceof(RouterState, { error: 'give a RouterState' })
     .default(() => new RouterState({ ...ROUTER_DEFAULTS, random: Math.random })),
@@ -34,26 +48,38 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
-  const { routes, fallback, state } = parseOptions('modelRouter', SCHEMA, options)
+  const { routes, fallback, catalogue, upstream, state } = parseOptions('modelRouter', SCHEMA, options)
   return asyncHandler('modelRouter', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
     // The candidates are already chosen: the request named its upstream.
     if (exchange.routing.candidates) return next()
     const { model } = exchange.request
-    const { allowedModels, id: caller } = exchange.caller
+    const { id: caller } = exchange.caller
     if (model === undefined) {
-      throw new ConfigError('modelRouter() found no model: mount readBody() before it.')
+      if (exchange.request.body === undefined) {
+        throw new ConfigError('modelRouter() found no body: mount readBody() before it.')
+      }
+      exchange.routing.candidates = [withoutModel(exchange, fallback)]
+      exchange.routing.route = fallback?.modelName
+      return next()
     }
-    const mayUse = (name: string): boolean => allowedModels.some((pattern) => matchesPattern(pattern, name))
+    const mayUse = (name: string): boolean => mayUseModel(exchange, name)
     const facts = { caller, header: headersOf(req), mayUse }
     // A caller may use a model if it may use its alias or the model itself.
     const allowed = mayUse(model) || mayUse(routes.resolve(model))
-    const candidates: Candidate[] = allowed ? routes.match(model, facts) : []
-    if (allowed && candidates.length === 0 && fallback) {
-      candidates.push({ route: fallback, remoteModel: routes.resolve(model) })
+    const names: NameContext = { exchange, routes, facts, catalogue }
+    const matched = allowed ? routes.match(model, facts) : []
+    let candidates = await vetName(model, matched, names)
+    if (allowed && matched.length === 0 && fallback) {
+      candidates = [{ route: fallback, remoteModel: routes.resolve(model) }]
     }
-    if (candidates.length === 0) throw unknownModel(model)
+    if (candidates.length === 0) {
+      const listed = [...(upstream?.entries.keys() ?? [])].filter(
+        (name) => !name.includes('*') && mayUse(name),
+      )
+      throw unknownModel(model, [...knownNames(names), ...listed])
+    }
     if (state.needsPrices && candidates.length > 1) await state.prepare()
     const request: RoutedRequest = {
       ...facts,
@@ -68,11 +94,34 @@ export function modelRouter(options: ModelRouterOptions): Handler {
   })
 }
 
-function unknownModel(model: string): TollwayError {
+/**
+ * A request that names no model (a moderation, a stored prompt, a transcription by a default) can mean any of the
+ * default upstream's, so it is for callers who may use all of them.
+ * @throws TollwayError `model_unreadable`
+ */
+function withoutModel(exchange: Exchange, fallback: Route | undefined): Candidate {
+  if (fallback && exchange.caller.allowedModels.includes('*')) return { route: fallback, remoteModel: '' }
+  throw new TollwayError({
+    code: 'model_unreadable',
+    message: 'The request body names no model.',
+    advice: [
+      fallback
+        ? 'Name the model in the field "model": requests without one are for callers whose models include "*".'
+        : 'Name the model once, as a string in the field "model".',
+    ],
+    param: 'model',
+  })
+}
+
+function unknownModel(model: string, known: readonly string[]): TollwayError {
+  const near = meantNames(model, known).map((name) => `"${printable(name, 100)}"`)
   return new TollwayError({
     code: 'model_not_found',
     message: `No route serves the model "${printable(model, 100)}" for this caller.`,
-    advice: ['GET /v1/models lists the models it may use.'],
+    advice: [
+      ...(near.length === 0 ? [] : [`Did you mean ${near.join(' or ')}?`]),
+      'GET /v1/models lists the models it may use.',
+    ],
     param: 'model',
   })
 }

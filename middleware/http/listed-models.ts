@@ -1,5 +1,6 @@
 import { mayUse, type Exchange } from '../../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
+import { matchesPattern } from '../../src/core/routing/name-pattern.ts'
 import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 
 /** What is known about a model; configured values take precedence over the catalogue. */
@@ -14,9 +15,16 @@ export function mergedInfo(own: ModelInfo | undefined, listed: ModelInfo | undef
   }
 }
 
+/** Leaves out the patterns that a known name matches: a pattern is no model that a client could choose. */
+export function withoutKnownPatterns(names: readonly string[], known: readonly string[]): string[] {
+  const plain = known.filter((name) => !name.includes('*'))
+  return names.filter((name) => !name.includes('*') || !plain.some((other) => matchesPattern(name, other)))
+}
+
 /**
  * The models a caller may use: the names of the routes (for a pattern with a catalogue, the models in it), their
- * aliases, and names in the caller's own list that a pattern serves.
+ * aliases, and names in the caller's own list that a pattern serves. A pattern stands for itself only while none of
+ * the names it matches is known.
  */
 export function listedModels(
   exchange: Exchange,
@@ -36,5 +44,8 @@ export function listedModels(
     .map(([alias]) => alias)
   const own = exchange.caller.allowedModels.filter((name) => !name.includes('*'))
   // A route reserved for other callers or for certain headers is not available to this caller.
-  return [...new Set([...listed, ...aliases, ...own])].filter((name) => serves(name.replace('*', () => 'x')))
+  const names = [...new Set([...listed, ...aliases, ...own])].filter((name) =>
+    serves(name.replaceAll('*', 'x')),
+  )
+  return withoutKnownPatterns(names, names)
 }

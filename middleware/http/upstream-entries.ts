@@ -1,4 +1,5 @@
 import { mayUse, type Exchange } from '../../src/core/request/exchange.ts'
+import { withoutKnownPatterns } from './listed-models.ts'
 import type { RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
 import type { UpstreamEntry, UpstreamModels } from '../../src/core/routing/upstream-list.ts'
 
@@ -22,7 +23,7 @@ export function upstreamEntries(
     const entry = upstream?.entries.get(target)
     if (!entry || !(mayUse(exchange, name) || mayUse(exchange, target))) return undefined
     // A pattern of the upstream's, as LiteLLM lists them, stands for the names it matches.
-    const asked = name.replace('*', () => 'x')
+    const asked = name.replaceAll('*', 'x')
     if (routes.match(asked, facts).length > 0) return undefined
     return { ...entry, id: name }
   }
@@ -30,7 +31,10 @@ export function upstreamEntries(
     find,
     all() {
       const names = new Set([...routes.aliases.keys(), ...(upstream?.entries.keys() ?? [])])
-      return [...names].flatMap((name) => find(name) ?? [])
+      const found = [...names].flatMap((name) => find(name) ?? [])
+      const ids = found.map(({ id }) => id)
+      const shown = new Set(withoutKnownPatterns(ids, ids))
+      return found.filter(({ id }) => shown.has(id))
     },
   }
 }

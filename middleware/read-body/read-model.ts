@@ -7,7 +7,8 @@ import { MAX_MEMBERS, scanTopLevel, type Member } from '../../src/core/json/json
 
 /** What routing needs to know about a body. */
 export interface ModelChoice {
-  readonly model: string
+  /** `undefined` where the body has no such field: the default upstream may have a model of its own for it. */
+  readonly model: string | undefined
   readonly stream: boolean
   /** Members of a JSON body, kept so that it need not be scanned again. */
   readonly members?: readonly Member[] | undefined
@@ -46,7 +47,10 @@ export function readJsonModel(body: Uint8Array): ModelChoice {
   const [named] = models
   const stream = members.findLast(({ key }) => key === 'stream')
   return {
-    model: checkModel(named?.key === 'model' ? stringAt(text, named) : undefined),
+    model:
+      named && !isNull(text, named)
+        ? checkModel(named.key === 'model' ? stringAt(text, named) : undefined)
+        : undefined,
     stream: stream !== undefined && text.toString('latin1', stream.valueStart, stream.valueEnd) === 'true',
     members,
   }
@@ -62,6 +66,11 @@ const WHY_NOT = {
 
 function isModel(name: string): boolean {
   return name.toLowerCase() === 'model'
+}
+
+/** SDKs send a field that was not given as null. */
+function isNull(text: Buffer, { valueStart, valueEnd }: Member): boolean {
+  return text.toString('latin1', valueStart, valueEnd) === 'null'
 }
 
 /** A value that is not a string is skipped: it could be the whole body. */
@@ -102,7 +111,7 @@ export async function readMultipartModel(contentType: string, body: Buffer): Pro
   }
   if (models.length > 1) throw unreadable(TWICE)
   const [named] = models
-  return { model: checkModel(named?.name === 'model' ? named.value : undefined), stream }
+  return { model: named && checkModel(named.name === 'model' ? named.value : undefined), stream }
 }
 
 function createParser(contentType: string): InstanceType<typeof Busboy> {
@@ -114,7 +123,7 @@ function createParser(contentType: string): InstanceType<typeof Busboy> {
 }
 
 function checkModel(model: unknown): string {
-  if (typeof model !== 'string' || model === '') throw unreadable('names no model')
+  if (typeof model !== 'string' || model === '') throw unreadable('names no model in its field "model"')
   if (model.length > MAX_MODEL_LENGTH)
     throw unreadable(`has a model name over ${MAX_MODEL_LENGTH} characters`)
   // oxlint-disable-next-line no-control-regex

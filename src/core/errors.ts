@@ -117,6 +117,12 @@ export const ERROR_TABLE = {
     'The wallet cannot cover the quoted price; no payment was sent',
     'next',
   ),
+  endpoint_not_paid: row(
+    400,
+    'invalid_request_error',
+    'The seller charges for an endpoint that the route does not pay for; no payment was sent',
+    'next',
+  ),
   model_unreadable: row(
     400,
     'invalid_request_error',

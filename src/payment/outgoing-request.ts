@@ -1,6 +1,7 @@
 /** What is sent to a seller or upstream for one candidate: URL, bytes and headers. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { TollwayError } from '../core/errors.ts'
+import { endpointUrl } from '../core/request/endpoints.ts'
 import { membersOf, type Direct, type Exchange } from '../core/request/exchange.ts'
 import { findFormField } from '../core/json/form-scan.ts'
 import { removeMembers, replaceMember, scanTopLevel } from '../core/json/json-scan.ts'
@@ -56,7 +57,7 @@ export function outgoingRequest(
   const question = url.indexOf('?')
   return {
     method: 'POST',
-    url: `${candidate.route.apiBase}${exchange.endpoint}${question < 0 ? '' : url.slice(question)}`,
+    url: `${endpointUrl(candidate.route.apiBase, exchange.endpoint)}${question < 0 ? '' : url.slice(question)}`,
     headers: {
       ...(candidate.route.payer === undefined
         ? upstreamHeaders(req.headers, candidate)
@@ -179,7 +180,8 @@ function renamedForm(
 }
 
 function renamed({ request }: Exchange, { remoteModel }: Candidate, body: Buffer): Buffer {
-  if (remoteModel === request.model) return body
+  // A body without a model goes to the default upstream as it is.
+  if (request.model === undefined || remoteModel === request.model) return body
   const member = membersOf(request).find(({ key }) => key === 'model')
   if (!member)
     throw new TollwayError({ code: 'model_unreadable', message: 'The body names no model.', param: 'model' })

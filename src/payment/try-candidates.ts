@@ -5,6 +5,7 @@ import type { Exchange } from '../core/request/exchange.ts'
 import type { Attempt } from '../core/routing/attempt.ts'
 import type { Candidate, FallbackKind } from '../core/routing/route.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
+import { paysFor } from '../core/routing/paid-endpoints.ts'
 import { spentOf } from '../core/request/exchange.ts'
 import { printable } from '../core/printable.ts'
 import { askedPause, classOf, sendUnpaid, SellerUnavailableError } from './send-unpaid.ts'
@@ -14,6 +15,7 @@ import { PaidCall } from './paid-call.ts'
 import type { CandidateCall, PayingCall, PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
 import { isRefusal, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
+import { askWithoutPaying } from './unpaid-endpoint.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
 
@@ -130,6 +132,12 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
     throw new ConfigError(
       `Route "${candidate.route.modelName}" names the payer "${payerName}", which does not exist.`,
     )
+  }
+  const question = { method: req.method ?? '', endpoint: exchange.endpoint, direct: exchange.request.direct }
+  if (!paysFor(candidate.route, question)) {
+    if (dryRun) return quoteOnly(call)
+    const answer = await probeAnswer(await askWithoutPaying(call, request), request, exchange)
+    return await unpaidReply(call, withoutSellersHeaders(answer))
   }
   const paying: PayingCall = { ...call, payer }
   try {

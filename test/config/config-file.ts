@@ -122,6 +122,7 @@ model_list:
     max_retries: 1
     drop_params: [store]
     catalogue: true
+    paid_endpoints: [/chat/completions, /v1/messages]
     reduce_max_tokens: 256
     send_traceparent: true
     payment_header: both

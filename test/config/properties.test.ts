@@ -88,7 +88,7 @@ it('reports a single unknown key anywhere, by its line', () => {
         expect(problems[0]?.message).toMatch(/is not a known key|is not there yet/)
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 50 },
   )
 })
 

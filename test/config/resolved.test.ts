@@ -146,6 +146,7 @@ it('turns every key into our units', () => {
         maxRetries: 1,
         dropParams: ['store'],
         catalogue: true,
+        paidEndpoints: ['/chat/completions', '/messages'],
         reduceMaxTokens: 256,
         paymentHeader: 'both',
         sendTraceparent: true,

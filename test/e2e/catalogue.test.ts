@@ -11,6 +11,7 @@ const LIST = {
     { id: 'openai/small', pricing: { input: 1, output: 100 }, context_window: 128_000 },
     { id: 'google/big', inputPrice: 2, outputPrice: 200 },
     { id: 'old', hidden: true },
+    { id: 'with-a-fee', hidden: true },
   ],
 }
 const FEE = 1_000

@@ -2,6 +2,7 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MODEL_ENDPOINTS } from '../../src/core/request/endpoints.ts'
+import { COUNTING_ENDPOINTS } from '../../src/core/routing/paid-endpoints.ts'
 import { cash } from '../../providers/cash.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
@@ -19,7 +20,7 @@ let tollway: TestGateway
 beforeAll(async () => {
   process.env['ENDPOINTS_WALLET'] = `0x${'11'.repeat(32)}`
   seller = await startScriptedSeller((request, response) => {
-    const paid = request.url.startsWith('/v1')
+    const paid = !request.url.startsWith('/free')
     if (paid && request.headers['payment-signature'] === undefined) {
       send(response, challengeV2([offerV2]))
       return
@@ -68,7 +69,9 @@ describe.each([
   ['paid', 'yes'],
   ['free', 'no'],
 ])('%s routes', (kind, spent) => {
-  test.each([...MODEL_ENDPOINTS].flatMap((endpoint) => [[endpoint], [`/v1${endpoint}`]]))(
+  const PATHS = [...MODEL_ENDPOINTS].flatMap((endpoint) => [endpoint, `/v1${endpoint}`])
+
+  test.each(PATHS.filter((path) => !path.startsWith('/v1/v2/')))(
     'serve %s, and the seller gets its own name of the model',
     async (path) => {
       const endpoint = path.replace(/^\/v1/, '')
@@ -77,12 +80,17 @@ describe.each([
         method: 'POST',
         ...bodyFor(endpoint, `${kind}/m-1`, false),
       })
-      expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, spent])
+      const isCounting = COUNTING_ENDPOINTS.has(endpoint)
+      expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, isCounting ? 'no' : spent])
       const bytes = Buffer.from(await answer.arrayBuffer())
       if (endpoint === '/audio/speech') expect(bytes.equals(BINARY)).toBe(true)
+      else if (isCounting && kind === 'paid')
+        expect(JSON.parse(bytes.toString())).toHaveProperty('input_tokens')
       else expect(JSON.parse(bytes.toString())).toMatchObject({ ok: true })
       const sent = seller.requests.at(-1)
-      expect(sent?.url).toBe(`${kind === 'paid' ? '/v1' : '/free'}${endpoint}`)
+      expect(sent?.url).toBe(
+        `${kind === 'free' ? '/free' : endpoint.startsWith('/v2') ? '' : '/v1'}${endpoint}`,
+      )
       expect(sent?.body.includes('m-1')).toBe(true)
       expect(sent?.body.includes(`${kind}/m-1`)).toBe(false)
       if (FORMS.has(endpoint)) expect(sent?.body.includes(BINARY)).toBe(true)

@@ -45,8 +45,6 @@ describe.each(HOSTS)('readBody in %s', (_name, host) => {
     ['{"model":"m"} x', 'invalid_json'],
     ['{"model":"m",}', 'invalid_json'],
     ['\uFEFF{"model":"m"}', 'invalid_json'],
-    ['{}', 'model_unreadable'],
-    ['{"model":null}', 'model_unreadable'],
     ['{"model":""}', 'model_unreadable'],
     ['{"model":7}', 'model_unreadable'],
     ['{"model":["m"]}', 'model_unreadable'],
@@ -54,7 +52,6 @@ describe.each(HOSTS)('readBody in %s', (_name, host) => {
     [`{"model":"${'m'.repeat(257)}"}`, 'model_unreadable'],
     ['{"model":"cheap","model":"dear"}', 'model_unreadable'],
     ['{"model":"cheap","mod\\u0065l":"dear"}', 'model_unreadable'],
-    ['{"__proto__":{"model":"m"}}', 'model_unreadable'],
     ['{"model":"cheap","Model":"dear"}', 'model_unreadable'],
     ['{"MODEL":"dear","model":"cheap"}', 'model_unreadable'],
     ['{"Model":"dear"}', 'model_unreadable'],
@@ -239,7 +236,6 @@ describe('readBody and multipart', () => {
   })
 
   it.each([
-    ['no model', `${file('file')}--X--\r\n`],
     ['two models', `${field('model', 'a')}${field('model', 'b')}--X--\r\n`],
     ['the model as a file', `${file('model')}--X--\r\n`],
     ['a model field and a model file', `${field('model', 'a')}${file('model')}--X--\r\n`],

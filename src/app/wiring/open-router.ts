@@ -46,15 +46,18 @@ export function openRouter(config: ResolvedConfig, parts: RouterContext): Opened
     },
     of: (candidate, endpoint) => prices.of(candidate, endpoint) ?? catalogue.typicalPrice(candidate),
   }
+  const upstreamList = config.upstream && new UpstreamList(config.upstream, reading)
   return {
     options: {
+      catalogue,
+      upstream: upstreamList,
       routes: compileRoutes(config.routes, config.fallbacks, config.router),
       fallback: upstreamRoute(config),
       state: new RouterState({ ...config.router, prices: known, clock, observers, random: Math.random }),
     },
     prices,
     catalogue,
-    upstreamList: config.upstream && new UpstreamList(config.upstream, reading),
+    upstreamList,
   }
 }
 

@@ -6,6 +6,7 @@ export const MODEL_ENDPOINTS: ReadonlySet<string> = new Set([
   '/completions',
   '/embeddings',
   '/responses',
+  '/responses/input_tokens',
   '/moderations',
   '/images/generations',
   '/images/edits',
@@ -15,6 +16,8 @@ export const MODEL_ENDPOINTS: ReadonlySet<string> = new Set([
   '/audio/translations',
   '/messages',
   '/messages/count_tokens',
+  '/rerank',
+  '/v2/rerank',
 ])
 
 /** The path of a URL without its query, or `undefined` when it hides another path (dots, encoded separators, backslashes). */
@@ -26,6 +29,11 @@ export function plainPath(url: string): string | undefined {
   return path
 }
 
+/** Where an endpoint is below an `api_base`: `/v2/rerank` stands beside `/v1`, not below it. */
+export function endpointUrl(apiBase: string, endpoint: string): string {
+  return `${endpoint.startsWith('/v2/') ? apiBase.replace(/\/v1$/, '') : apiBase}${endpoint}`
+}
+
 /** The path without a leading `/v1`: both spellings are served. */
 export function withoutVersion(path: string): string {
   return path === '/v1' || path.startsWith('/v1/') ? path.slice(3) || '/' : path
@@ -35,5 +43,7 @@ export function withoutVersion(path: string): string {
 export function modelEndpoint(url: string): string | undefined {
   const path = plainPath(url)
   const endpoint = path === undefined ? undefined : withoutVersion(path)
-  return endpoint !== undefined && MODEL_ENDPOINTS.has(endpoint) ? endpoint : undefined
+  // `/v1/v2/rerank` is no path.
+  if (endpoint === undefined || (endpoint !== path && endpoint.startsWith('/v2/'))) return undefined
+  return MODEL_ENDPOINTS.has(endpoint) ? endpoint : undefined
 }

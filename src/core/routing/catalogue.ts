@@ -50,6 +50,14 @@ const ROW = z.object({
   maxOutput: tokens,
 })
 
+/** The ids that a catalogue hides from lists; they can be asked for. */
+export function hiddenIds(json: unknown): readonly string[] {
+  return (rowsOf(json) ?? []).slice(0, MAX_CATALOGUE_MODELS).flatMap((row) => {
+    const { success, data } = ROW.safeParse(row)
+    return success && data.hidden === true && data.available !== false ? [data.id] : []
+  })
+}
+
 /**
  * Reads a catalogue in either format: `{data: [...]}` or `{models: [...]}`, prices in `pricing` or in `inputPrice` and
  * `outputPrice` (USD per million tokens). Invalid rows and implausible prices are left out.
@@ -137,6 +145,11 @@ export interface ModelCatalogue {
   load(): Promise<void>
   /** The names under which clients reach the models of a route's seller; empty while they are unknown. */
   names(route: Route): readonly string[]
+  /**
+   * Whether a candidate's model is missing in a catalogue that was read, also after one more reading; never for an
+   * unread one. Without it nothing is known to be missing.
+   */
+  lacks?(candidate: Candidate): Promise<boolean>
   /** What the seller lists about a candidate's model. */
   find(candidate: Candidate): ModelInfo | undefined
 }

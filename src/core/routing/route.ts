@@ -85,6 +85,8 @@ export interface Route {
   readonly info?: ModelInfo | undefined
   /** Whether the seller lists its models and prices at `<apiBase>/models`. */
   readonly catalogue?: boolean | undefined
+  /** The endpoints that are paid for, without `/v1`; by default all but those that only count. */
+  readonly paidEndpoints?: readonly string[] | undefined
   /** If a quote is above the ceiling, asks again with fewer output tokens, down to this many; off by default. */
   readonly reduceMaxTokens?: number | undefined
   /** Whether a paid seller gets the request's `traceparent` (W3C Trace Context); default no. */

@@ -20,6 +20,19 @@ export function nearestName(name: string, known: readonly string[]): string | un
   )?.candidate
 }
 
+/** Up to three known names that are near enough to be what was meant, the nearest first. */
+export function nearestNames(name: string, known: readonly string[]): string[] {
+  const left = [...new Set(known)]
+  const found: string[] = []
+  while (found.length < 3) {
+    const near = nearestName(name, left)
+    if (near === undefined) break
+    found.push(near)
+    left.splice(left.indexOf(near), 1)
+  }
+  return found
+}
+
 /**
  * What to write instead of an unknown name: `Did you mean "base"?`, or the names that are known.
  * @param known in the order in which they are listed

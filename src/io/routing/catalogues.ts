@@ -1,5 +1,7 @@
 /** Reads and caches the catalogues of sellers. A catalogue that cannot be read keeps its last content. */
 import {
+  hiddenIds,
+  MAX_CATALOGUE_MODELS,
   readCatalogue,
   publicName,
   typicalMicroUsd,
@@ -24,6 +26,8 @@ export interface CatalogueContext extends ListContext {
 export class Catalogues {
   readonly #parts: CatalogueContext
   readonly #lists: ReadonlyMap<string, KeptList<CatalogueEntry>>
+  /** By `api_base`: models that can be asked for and are not listed. */
+  readonly #hidden = new Map<string, ReadonlySet<string>>()
 
   constructor(parts: CatalogueContext) {
     this.#parts = parts
@@ -31,7 +35,20 @@ export class Catalogues {
     this.#lists = new Map(
       bases.map((apiBase) => [
         apiBase,
-        new KeptList({ apiBase, toSeller: true, freshMs: FRESH_MS, retryMs: RETRY_MS, read }, parts),
+        new KeptList(
+          {
+            apiBase,
+            toSeller: true,
+            freshMs: FRESH_MS,
+            retryMs: RETRY_MS,
+            read: (json) => {
+              const entries = read(json)
+              if (entries) this.#hidden.set(apiBase, new Set(hiddenIds(json)))
+              return entries
+            },
+          },
+          parts,
+        ),
       ]),
     )
   }
@@ -51,6 +68,25 @@ export class Catalogues {
     if (route.catalogue !== true) return []
     const ids = [...(this.#lists.get(route.apiBase)?.entries.keys() ?? [])]
     return ids.flatMap((id) => publicName(route, id) ?? [])
+  }
+
+  /**
+   * Whether a candidate's model is missing in a catalogue that was read: it is read once more before, within a rate
+   * that sellers allow.
+   */
+  async lacks({ route, remoteModel }: Candidate): Promise<boolean> {
+    const list = route.catalogue === true ? this.#lists.get(route.apiBase) : undefined
+    // A list that was cut at its limit cannot tell what is missing.
+    const isMissing = (): boolean =>
+      list !== undefined &&
+      list.entries.size > 0 &&
+      list.entries.size < MAX_CATALOGUE_MODELS &&
+      !list.entries.has(remoteModel) &&
+      this.#hidden.get(route.apiBase)?.has(remoteModel) !== true
+    if (list === undefined || !isMissing()) return false
+    const reading = list.readAgain()
+    await waitBriefly(reading ? [reading] : [], this.#parts.timers)
+    return isMissing()
   }
 
   /** What the seller lists about a candidate's model. */

@@ -9,6 +9,11 @@ const WAIT_MS = 3_000
 
 const TIMEOUTS = { connectMs: 3_000, firstByteMs: 5_000, totalMs: 15_000 }
 
+/** BlockRun allows 100 requests per hour. */
+const MAX_EXTRA_READS = 20
+
+const HOUR_MS = 3_600_000
+
 /** The largest list that is read; BlockRun's has a few hundred kilobytes. */
 const MAX_BYTES = 4_194_304
 
@@ -44,6 +49,8 @@ export class KeptList<T> {
   /** When it may be read again. */
   #dueAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
+  /** When it was read before it was due, in the last hour. */
+  #extraReads: number[] = []
 
   constructor(source: ListSource<T>, parts: ListContext) {
     this.#source = source
@@ -65,6 +72,20 @@ export class KeptList<T> {
     if (this.#parts.clock.now() >= this.#dueAt) {
       this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
     }
+    return this.#reading
+  }
+
+  /**
+   * Reads it before it is due, at most {@link MAX_EXTRA_READS} times an hour: what asks for it may be anybody.
+   * @returns the reading in progress, which never rejects; `undefined` where there were enough
+   */
+  readAgain(): Promise<void> | undefined {
+    if (this.#reading) return this.#reading
+    const now = this.#parts.clock.now()
+    this.#extraReads = this.#extraReads.filter((at) => at > now - HOUR_MS)
+    if (this.#extraReads.length >= MAX_EXTRA_READS) return undefined
+    this.#extraReads.push(now)
+    this.#reading = this.#read().finally(() => (this.#reading = undefined))
     return this.#reading
   }
 

@@ -110,7 +110,14 @@ function checkFilledBy(config: Fields): RouteFinding[] {
   })
 }
 
-const PAID_ONLY = ['catalogue', 'reduce_max_tokens', 'send_traceparent', 'payment_header', 'user_agent']
+const PAID_ONLY = [
+  'catalogue',
+  'paid_endpoints',
+  'reduce_max_tokens',
+  'send_traceparent',
+  'payment_header',
+  'user_agent',
+]
 
 function checkRoutes(config: Fields): RouteFinding[] {
   const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []

@@ -22,6 +22,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     earlyKeepalive: route.early_keepalive,
     eventsPerSecond: route.events_per_second,
     catalogue: route.catalogue ?? isBlockrun(route, payers),
+    paidEndpoints: route.paid_endpoints,
     reduceMaxTokens: route.reduce_max_tokens,
     sendTraceparent: route.send_traceparent,
     ...headersFor(route, payers),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import { STRATEGIES } from '../../../core/routing/route-order.ts'
 import { ROUTER_DEFAULTS } from '../../../core/routing/router-state.ts'
+import { endpoint } from './endpoint-field.ts'
 import * as leaf from './scalar-fields.ts'
 
 const DAY_SECONDS = 86_400
@@ -101,6 +102,11 @@ export const routeOptions = {
     description:
       'Whether the seller lists its models and prices at `<api_base>/models`: they are then told at GET /v1/models, a pattern by the real names, and count for `strategy: cheapest` until a price was paid. Default: only where an agentcash payer pays BlockRun.',
     example: 'true',
+  }),
+  paid_endpoints: z.array(endpoint()).min(1).optional().meta({
+    description:
+      'The endpoints this route pays for; at any other it asks the seller without a payment. Default: all but /messages/count_tokens and /responses/input_tokens, which are estimated here when the seller charges for them. Only with payer.',
+    example: '[/chat/completions, /messages]',
   }),
   reduce_max_tokens: z.int().min(1).max(MAX_TOKENS).optional().meta({
     description:
