@@ -1,6 +1,7 @@
 /**
  * Pays with a key of ours or a remote signer: `exact` by EIP-3009 (x402 v1 and v2) or Permit2, and `upto` by Permit2.
  */
+import { paymentExtensions } from '../../src/core/x402/extensions.ts'
 import { findEvmNetwork } from '../../src/core/money/assets.ts'
 import { composeAuthorization, toTyped, toWire } from '../../src/core/payer/eip3009.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -140,7 +141,7 @@ class Direct implements Provider {
     const authorization =
       quote.method === 'permit2'
         ? await this.#permit2(quote, charge, signal, watch)
-        : await this.#eip3009(quote, signal, watch)
+        : await this.#eip3009(quote, charge, signal, watch)
     watch?.sign(charge, quote.asset.address, quote.amount)
     return authorization
   }
@@ -165,14 +166,24 @@ class Direct implements Provider {
     return this.#parts.watches.get(quote.asset.network)
   }
 
-  async #eip3009(quote: Quote, signal: AbortSignal, watch: WalletWatch | undefined): Promise<Authorization> {
+  async #eip3009(
+    quote: Quote,
+    charge: string,
+    signal: AbortSignal,
+    watch: WalletWatch | undefined,
+  ): Promise<Authorization> {
     const { signer, clock } = this.#parts
     const record = composeAuthorization(quote, signer.address, this.#nonce(), clock.now())
     const typed = toTyped(quote, record, await provenDomain(quote, watch))
     if (!typed) throw unpayable(quote)
     const signature = await signer.sign(typed, signal)
     const payload = { signature, authorization: toWire(quote, record) }
-    const header = encodePayment(quote.offer, quote.resource, payload)
+    const header = encodePayment(
+      quote.offer,
+      quote.resource,
+      payload,
+      paymentExtensions(quote.extensions, charge, undefined),
+    )
     return { kind: 'authorization', header, ...furtherNames(quote, header), record }
   }
 
@@ -183,17 +194,17 @@ class Direct implements Provider {
     watch: WalletWatch | undefined,
   ): Promise<Authorization> {
     const { sponsor } = await checkWallet(quote, watch)
-    if (!sponsor || !watch) return await this.#transfer(quote, signal, undefined)
+    if (!sponsor || !watch) return await this.#transfer(quote, charge, signal, undefined)
     await this.#line.enter(quote.asset.address, charge, signal)
     try {
       // The previous payment may have left a sufficient allowance.
       const again = await checkWallet(quote, watch)
       if (!again.sponsor) {
         this.#line.leave(charge)
-        return await this.#transfer(quote, signal, undefined)
+        return await this.#transfer(quote, charge, signal, undefined)
       }
       const nonce = await watch.permitNonce(quote.asset.address)
-      return await this.#transfer(quote, signal, nonce)
+      return await this.#transfer(quote, charge, signal, nonce)
     } catch (error) {
       this.#line.leave(charge)
       throw error
@@ -203,6 +214,7 @@ class Direct implements Provider {
   /** @param permitNonce if given, also signs an allowance with this EIP-2612 nonce */
   async #transfer(
     quote: Quote,
+    charge: string,
     signal: AbortSignal,
     permitNonce: bigint | undefined,
   ): Promise<Authorization> {
@@ -219,7 +231,12 @@ class Direct implements Provider {
         ? sponsoringExtension(quote, permit, permitSignature)
         : undefined
     const payload = permit2Payload(typed, signature)
-    const header = encodePayment(quote.offer, quote.resource, payload, extensions)
+    const header = encodePayment(
+      quote.offer,
+      quote.resource,
+      payload,
+      paymentExtensions(quote.extensions, charge, extensions),
+    )
     return { kind: 'authorization', header, ...furtherNames(quote, header), record }
   }
 

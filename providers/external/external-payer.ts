@@ -2,6 +2,7 @@
  * A payer that is another program and insists on making the call itself: it is made to call the shim, and what it signs there
  * becomes an ordinary authorization. Streaming, receipts and accounting then work as for every other payer.
  */
+import { paymentExtensions } from '../../src/core/x402/extensions.ts'
 import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import {
@@ -154,7 +155,7 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
         open.set(charge, ofCharge.add(made))
         const done = made.driving.then(free).finally(() => ending.delete(done))
         ending.add(done)
-        return authorizationOf(quote, payment)
+        return authorizationOf(quote, charge, payment)
       } catch (error) {
         const isUsed = error instanceof ShimFault && error.fault === 'nonce'
         if (isUsed && count < MAX_ATTEMPTS) continue
@@ -193,12 +194,12 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
   }
 }
 
-function authorizationOf(quote: Quote, payment: ExternalPayment): Authorization {
+function authorizationOf(quote: Quote, charge: string, payment: ExternalPayment): Authorization {
   const header = encodePayment(
     quote.offer,
     quote.resource,
     externalPayload(quote, payment),
-    permitExtensions(quote, payment.permit),
+    paymentExtensions(quote.extensions, charge, permitExtensions(quote, payment.permit)),
   )
   return { kind: 'authorization', header, ...furtherNames(quote, header), record: payment.record }
 }

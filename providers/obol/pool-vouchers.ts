@@ -6,7 +6,7 @@ import { findAsset, findNetwork, type Asset } from '../../src/core/money/assets.
 import type { AuthorizationMethod } from '../../src/core/money/assets.ts'
 import { EXACT_PROXY } from '../../src/core/evm-contracts.ts'
 import { parseAtomic, toMicroUsd } from '../../src/core/money/money.ts'
-import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
+import { GAS_SPONSORING } from '../../src/core/x402/extensions.ts'
 import {
   sellerBase,
   voucherId,

@@ -6,7 +6,8 @@ import { z } from 'zod'
 import type { Authorization, ChargeOutcome, Provider } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
 import { voucherRecord, type PoolStatus, type SignedVoucher } from '../../src/core/vouchers/voucher.ts'
-import { encodePayment, GAS_SPONSORING, type Offer } from '../../src/core/x402/x402.ts'
+import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
+import { GAS_SPONSORING, paymentExtensions } from '../../src/core/x402/extensions.ts'
 import { HEADERS } from '../../src/core/x402/payment-headers.ts'
 import { PermitQueue } from '../shared/permit-queue.ts'
 import { firstClaim, isWithoutVoucher, upstreamsFor } from './pool-claim.ts'
@@ -112,7 +113,12 @@ export class ObolPool implements Provider {
     signal.throwIfAborted()
     const { payload, extensions } = PAYMENT.parse(JSON.parse(voucher.payment))
     this.#claimed.set(charge, { id: voucher.id, pool: voucher.pool, key: voucher.key })
-    const header = encodePayment(quote.offer, quote.resource, payload, withSponsoring(extensions, quote))
+    const header = encodePayment(
+      quote.offer,
+      quote.resource,
+      payload,
+      paymentExtensions(quote.extensions, charge, withSponsoring(extensions, quote)),
+    )
     return {
       kind: 'authorization',
       header,

@@ -1,4 +1,5 @@
 /** Pays by itself on Solana: x402's `exact`, versions 1 and 2, built here and signed by a worker that alone holds the key. */
+import { paymentExtensions } from '../../src/core/x402/extensions.ts'
 import { createHash } from 'node:crypto'
 import type { AuthorizationRecord } from '../../src/core/charge/charge.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -115,7 +116,12 @@ class Solana implements Provider {
     // The fee payer signs first, and last in time.
     const signatures = [new Uint8Array(SIGNATURE_BYTES), signature]
     const transaction = Buffer.from(encodeTransaction({ signatures, message })).toString('base64')
-    const header = encodePayment(quote.offer, quote.resource, { transaction })
+    const header = encodePayment(
+      quote.offer,
+      quote.resource,
+      { transaction },
+      paymentExtensions(quote.extensions, charge, undefined),
+    )
     const record: AuthorizationRecord = {
       from: signer.address,
       nonce: `0x${createHash('sha256').update(message).digest('hex')}`,

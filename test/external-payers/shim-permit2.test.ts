@@ -11,7 +11,7 @@ import {
   typedPermit,
   typedPermit2,
 } from '../../src/core/payer/permit2.ts'
-import { GAS_SPONSORING } from '../../src/core/x402/x402.ts'
+import { GAS_SPONSORING } from '../../src/core/x402/extensions.ts'
 import { vetOffers, type Quote } from '../../src/core/policy/gate.ts'
 import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'

@@ -7,7 +7,7 @@ import type { AuthorizationRecord } from '../charge/charge.ts'
 import { PERMIT2_ADDRESS } from '../evm-contracts.ts'
 import { parseAtomic } from '../money/money.ts'
 import { sponsoringExtension, typedPermit } from './permit2.ts'
-import { GAS_SPONSORING } from '../x402/x402.ts'
+import { GAS_SPONSORING } from '../x402/extensions.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit } from './typed-message.ts'
 

@@ -4,7 +4,7 @@ import type { AuthorizationRecord } from '../charge/charge.ts'
 import { EXACT_PROXY, PERMIT2_ADDRESS, UPTO_PROXY } from '../evm-contracts.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { TypedPermit2, TypedPermit } from './typed-message.ts'
-import { GAS_SPONSORING } from '../x402/x402.ts'
+import { GAS_SPONSORING } from '../x402/extensions.ts'
 
 /**
  * The record of a Permit2 payment.

@@ -4,13 +4,14 @@
  */
 import { findAsset, type Asset, type AuthorizationMethod } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
-import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
+import { formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
+import { echoedExtensions, unservedExtensions } from '../x402/extensions.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { payeeAdvice } from './payees.ts'
 import { printable } from '../printable.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
-import type { GatePolicy, PriceLimit } from './gate-policy.ts'
+import type { GatePolicy } from './gate-policy.ts'
 import {
   facilitatorOf,
   namesAnother,
@@ -20,7 +21,15 @@ import {
   sponsoringOf,
   wantedMethod,
 } from './read-offer.ts'
-import { kindsOf, NOT_PAID, refusalError, type PassedOffer, type Refusal } from './refusal.ts'
+import {
+  kindsOf,
+  NOT_PAID,
+  priceUnstable,
+  refusalError,
+  extensionRefusal,
+  type PassedOffer,
+  type Refusal,
+} from './refusal.ts'
 import { solanaTermsOf, type SolanaTerms } from './solana-offer.ts'
 
 /** The shortest validity window that is signed: facilitators refuse authorizations that are about to expire. */
@@ -52,6 +61,8 @@ export class Quote {
   readonly solana: SolanaTerms | undefined
   readonly offer: Offer
   readonly resource: unknown
+  /** The seller's extensions that go back with the payment. */
+  readonly extensions: Readonly<Record<string, unknown>>
   /** See `Challenge.readsXPayment`. */
   readonly readsXPayment: boolean
   readonly #vetted = true
@@ -71,6 +82,7 @@ export class Quote {
     this.solana = fields.solana
     this.offer = fields.offer
     this.resource = fields.resource
+    this.extensions = fields.extensions
     this.readsXPayment = fields.readsXPayment
     Object.freeze(this)
   }
@@ -98,6 +110,8 @@ export function vetOffers(
       advice: ['Add a route with this api_base, or allow the origin in the policy.'],
     })
   }
+  const [unserved] = unservedExtensions(challenge.extensions)
+  if (unserved !== undefined) throw extensionRefusal(unserved)
   const { quotes, refused } = vetEach(challenge, origin, policy)
   const [first, ...rest] = quotes
   if (first) return [first, ...rest]
@@ -305,7 +319,7 @@ function vetOffer(
     }
   }
   const limit = policy.price?.(offer.network, asset.address)
-  if (limit && amount > limit.highest) return unstable(amount, limit, asset)
+  if (limit && amount > limit.highest) return priceUnstable(amount, limit, asset)
   const validitySeconds =
     policy.lifeSeconds ?? Math.max(MIN_VALIDITY_SECONDS, Math.min(validity, policy.maxValiditySeconds))
   const fields = {
@@ -322,23 +336,8 @@ function vetOffer(
     solana,
     offer,
     resource: challenge.resource,
+    extensions: offer.x402Version === 2 ? echoedExtensions(challenge.extensions) : {},
     readsXPayment: challenge.readsXPayment === true,
   }
   return new Quote(QUOTE_KEY, fields)
-}
-
-function unstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
-  const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
-  const price = formatUnits(amount, asset.decimals)
-  const why = limit.isBorrowed
-    ? `but no price is pinned for this model and token yet, and the highest price pinned for what was paid before is ${units(limit.pinned)}.`
-    : `but its pinned price is ${units(limit.pinned)} and at most ${units(limit.highest)} is allowed.`
-  return {
-    stage: 9,
-    code: 'price_unstable',
-    message: `The seller asks ${units(amount)}, ${why}`,
-    advice: [
-      `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
-    ],
-  }
 }

@@ -2,7 +2,8 @@
 import { EVM_ADDRESS } from '../evm.ts'
 import { isSolanaNetwork } from '../money/address.ts'
 import type { Asset, AuthorizationMethod } from '../money/assets.ts'
-import { GAS_SPONSORING, type Challenge, type Offer } from '../x402/x402.ts'
+import { type Challenge, type Offer } from '../x402/x402.ts'
+import { GAS_SPONSORING } from '../x402/extensions.ts'
 
 /** The longest validity that is read out of an offer; longer ones are capped to it, and the policy may cap further. */
 export const MAX_OFFERED_VALIDITY_SECONDS = 86_400

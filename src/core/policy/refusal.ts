@@ -4,6 +4,7 @@ import { formatUnits, parseAtomic } from '../money/money.ts'
 import { printable } from '../printable.ts'
 import { TollwayError, type ErrorCode } from '../errors.ts'
 import type { Offer } from '../x402/x402.ts'
+import type { PriceLimit } from './gate-policy.ts'
 
 /** A refused offer. Of several, the one that passed the most checks is reported first. */
 export interface Refusal {
@@ -127,4 +128,31 @@ function labelOf(offer: Offer, assets: readonly Asset[]): string {
   const amount = parseAtomic(offer.amount)
   const price = asset && amount !== undefined ? `${formatUnits(amount, asset.decimals)} ` : ''
   return `${printable(offer.scheme, 30)} ${price}${asset?.symbol ?? printable(offer.asset, 44)} on ${network}`
+}
+
+/** The refusal of a price that rose too far above the pinned one. */
+export function priceUnstable(amount: bigint, limit: PriceLimit, asset: Asset): Refusal {
+  const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
+  const price = formatUnits(amount, asset.decimals)
+  const why = limit.isBorrowed
+    ? `but no price is pinned for this model and token yet, and the highest price pinned for what was paid before is ${units(limit.pinned)}.`
+    : `but its pinned price is ${units(limit.pinned)} and at most ${units(limit.highest)} is allowed.`
+  return {
+    stage: 9,
+    code: 'price_unstable',
+    message: `The seller asks ${units(amount)}, ${why}`,
+    advice: [
+      `If the new price is right, run \`tollway sellers trust ${limit.target} --price ${price}\`, or raise policy.max_price_change.`,
+    ],
+  }
+}
+
+/** The refusal of a seller that insists on an extension. */
+export function extensionRefusal(name: string): TollwayError {
+  return new TollwayError({
+    code: 'no_supported_offer',
+    message: `The seller requires the extension ${printable(name, 60)}, which no payer supports. ${NOT_PAID}`,
+    advice: ['Use another seller.'],
+    details: { extension: printable(name, 200) },
+  })
 }

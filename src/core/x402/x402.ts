@@ -254,6 +254,3 @@ function unsupported(offered: readonly string[]): TollwayError {
     advice: ['Use a seller that offers x402 payments.'],
   })
 }
-
-/** The extension by which a seller accepts a signed Permit2 allowance (EIP-2612) together with the payment. */
-export const GAS_SPONSORING = 'eip2612GasSponsoring'

@@ -1,4 +1,4 @@
-import { GAS_SPONSORING } from '../../../core/x402/x402.ts'
+import { GAS_SPONSORING } from '../../../core/x402/extensions.ts'
 import { createModel } from '../model/model.ts'
 import type { SellerOptions } from './official-server.ts'
 import { loadOptionalParts } from '../shared/optional-parts.ts'
