@@ -36,6 +36,7 @@ export async function agentcashWallet(options: AgentcashWalletOptions = {}): Pro
     ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
     ...(payer.presign ? { presign: payer.presign.bind(payer) } : {}),
+    ...(payer.check ? { check: payer.check.bind(payer) } : {}),
     closed: payer.closed.bind(payer),
     close: payer.close.bind(payer),
   }

@@ -146,6 +146,10 @@ class Direct implements Provider {
     return authorization
   }
 
+  async check(): Promise<void> {
+    await this.#parts.signer.check()
+  }
+
   closed(charge: string): Promise<void> {
     this.#line.leave(charge)
     for (const watch of this.#parts.watches.values()) watch.closed(charge)

@@ -141,6 +141,17 @@ class Solana implements Provider {
     return { kind: 'authorization', header, ...furtherNames(quote, header), record }
   }
 
+  async check(): Promise<void> {
+    const { signer, networks } = this.#parts
+    await signer.check()
+    // One network that can be paid on is enough.
+    await Promise.any([...networks.values()].map((network) => network.recentBlockhash())).catch(
+      (error: unknown) => {
+        throw error instanceof AggregateError ? error.errors[0] : error
+      },
+    )
+  }
+
   closed(charge: string): Promise<void> {
     for (const network of this.#parts.networks.values()) network.funds.closed(charge)
     return Promise.resolve()

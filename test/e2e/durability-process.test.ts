@@ -85,8 +85,13 @@ const pay = async (url: string): Promise<[number, string]> => {
   return [answer.status, answer.status === 200 ? 'paid' : (await errorOf(answer)).code]
 }
 const free = async (url: string): Promise<number> => (await ask(url, { model: 'free' })).status
-const readiness = async (url: string): Promise<string> =>
-  ((await (await fetch(`${url}/health/ready`)).json()) as { status: string }).status
+const readiness = async (url: string): Promise<string> => {
+  const { status, reason } = (await (await fetch(`${url}/health/ready`)).json()) as {
+    status: string
+    reason?: string
+  }
+  return reason ?? status
+}
 
 /** Every write behind this offset of any file fails from now on, as on a full disk. */
 function limitFiles(child: Child, bytes: number | 'unlimited'): void {
@@ -109,7 +114,7 @@ describe('a disk that takes no more bytes', () => {
     expect(await pay(url)).toEqual([503, 'store_unavailable'])
     expect(await pay(url)).toEqual([503, 'store_unavailable'])
     expect(seller.counts().paid).toBe(paid)
-    expect([await free(url), await readiness(url)]).toEqual([200, 'degraded'])
+    expect([await free(url), await readiness(url)]).toEqual([200, 'store_unavailable'])
     limitFiles(child, 'unlimited')
     expect(await pay(url)).toEqual([200, 'paid'])
     expect(await readiness(url)).toBe('ok')
@@ -136,7 +141,7 @@ describe('a disk that takes no more bytes', () => {
     expect(await pay(url)).toEqual([503, 'audit_unavailable'])
     expect(await pay(url)).toEqual([503, 'audit_unavailable'])
     expect(seller.counts().paid).toBe(paid)
-    expect([await free(url), await readiness(url)]).toEqual([200, 'degraded'])
+    expect([await free(url), await readiness(url)]).toEqual([200, 'audit_unavailable'])
     limitFiles(child, 'unlimited')
     expect(await pay(url)).toEqual([200, 'paid'])
     expect(await stop(child)).toBe(0)
@@ -255,7 +260,11 @@ describe('a ledger that is not what it was', () => {
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${place.ledger}${suffix}`)
     expect(await pay(url)).toEqual([503, 'store_unavailable'])
     expect(await pay(url)).toEqual([503, 'store_unavailable'])
-    expect([await free(url), await readiness(url), seller.counts().paid]).toEqual([200, 'degraded', paid])
+    expect([await free(url), await readiness(url), seller.counts().paid]).toEqual([
+      200,
+      'store_unavailable',
+      paid,
+    ])
     expect(await stop(child)).toBe(1)
     const again = await refusal()
     expect(again.code).toBe(2)
@@ -283,7 +292,7 @@ describe('an audit file', () => {
     expect(await pay(url)).toEqual([200, 'paid'])
     const { paid } = seller.counts()
     rmSync(place.audit)
-    expect(await readiness(url)).toBe('degraded')
+    expect(await readiness(url)).toBe('audit_unavailable')
     expect(await pay(url)).toEqual([503, 'audit_unavailable'])
     expect([await free(url), seller.counts().paid]).toEqual([200, paid])
     await stop(child)

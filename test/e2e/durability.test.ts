@@ -20,7 +20,8 @@ afterEach(async () => {
 
 async function readiness(): Promise<unknown> {
   const answer = await fetch(`${tollway.url}/health/ready`)
-  return [answer.status, ((await answer.json()) as { status: string }).status]
+  const { status, reason } = (await answer.json()) as { status: string; reason?: string }
+  return [answer.status, reason ?? status]
 }
 
 /** A paid request is refused with 503: to be tried again soon, nothing spent. */
@@ -53,7 +54,8 @@ async function expectClosedForPaidOnly(code: string): Promise<void> {
   for (const path of ['/v1/models', '/v1/files', '/health/live', '/metrics']) {
     expect((await fetch(`${tollway.url}${path}`)).status, path).toBe(200)
   }
-  expect(await readiness()).toEqual([200, 'degraded'])
+  // What paid calls answer, readiness answers.
+  expect(await readiness()).toEqual([503, code])
 }
 
 async function expectOpenAgain(): Promise<void> {
@@ -185,7 +187,7 @@ describe.each(faults)('$name', ({ code, begin }) => {
     const answers = await Promise.all(inFlight)
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
     expect(answers.map(({ headers }) => headers.get('x-tollway-spent'))).toEqual(['yes', 'yes', 'yes'])
-    expect(await readiness()).toEqual([200, 'degraded'])
+    expect(await readiness()).toEqual([503, code])
     await end()
     await expectOpenAgain()
     await expectBooksToAgree()

@@ -1,5 +1,6 @@
 import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
+import { TollwayError } from '../../src/core/errors.ts'
 import { health } from '../../middleware/health.ts'
 import { metrics } from '../../middleware/metrics.ts'
 import { HOSTS, inExpress, untyped } from './harness.ts'
@@ -32,7 +33,31 @@ describe.each(HOSTS)('health in %s', (_name, host) => {
 })
 
 describe('health', () => {
-  it('answers readiness with 503 only while shutting down', async () => {
+  it('answers readiness with 503 and the code that paid calls get while a required check fails', async () => {
+    const refusal = new TollwayError({ code: 'audit_unavailable', message: 'secret path' })
+    const required = { ledger: () => Promise.reject(refusal), signer: () => Promise.resolve() }
+    const checks = { disk: () => Promise.reject(new Error('low')) }
+    const answer = await supertest(inExpress(health({ required, checks }))).get('/health/ready')
+    expect([answer.status, answer.body]).toEqual([
+      503,
+      {
+        status: 'unavailable',
+        reason: 'audit_unavailable',
+        checks: { ledger: 'failed', signer: 'ok', disk: 'failed' },
+      },
+    ])
+  })
+
+  it.each([
+    ['hangs', () => new Promise(() => undefined), 'timeout'],
+    ['fails without a code', () => Promise.reject(new Error('x')), 'internal_error'],
+  ])('answers 503 when a required check %s', async (_name, check, reason) => {
+    const options = { required: { ledger: check }, timeoutSeconds: 0.05 }
+    const answer = await supertest(inExpress(health(options))).get('/health/ready')
+    expect([answer.status, answer.body]).toMatchObject([503, { reason }])
+  })
+
+  it('answers readiness with 503 while shutting down', async () => {
     const answer = await supertest(inExpress(health({ isShuttingDown: () => true }))).get('/health/ready')
     expect([answer.status, answer.body]).toEqual([503, { status: 'shutting_down' }])
   })

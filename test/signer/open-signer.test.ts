@@ -242,6 +242,14 @@ describe('a key that cannot be used is refused at the start, with the fix and no
     }
   })
 
+  test('a remote signer that is gone says so before anybody wants to pay', async () => {
+    const two = await startRemoteSigner([key])
+    const signer = await open({ source: 'remote', url: two.url, token: two.token })
+    await signer.check()
+    await two.close()
+    await expect(signer.check()).rejects.toMatchObject({ code: 'signer_unavailable' })
+  })
+
   test("a keystore's password leaves the environment with the signer's start", async () => {
     vi.stubEnv('TEST_KEYSTORE_PASSWORD', 'correct horse')
     await open({

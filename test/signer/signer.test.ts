@@ -343,10 +343,12 @@ describe('a signer that fails', () => {
         return thread
       },
     })
+    await signer.check()
     const pending = signer.sign(typedFrom(signer.address), never)
     const refused = expectUnavailable(pending, /has ended/)
     await threads[0]?.terminate()
     await refused
+    await expectUnavailable(signer.check(), /has ended/)
     await expectUnavailable(signer.sign(typedFrom(signer.address), never), /has ended/)
   })
 

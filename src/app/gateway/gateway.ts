@@ -37,6 +37,7 @@ import { packageVersion } from '../package-version.ts'
 import { requestContexts, requestScope, traceObserver } from '../logging/request-context.ts'
 import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
+import { readinessChecks } from './readiness.ts'
 import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 
@@ -195,7 +196,12 @@ function compose(
   for (const handler of first) app.use(handler)
   const { adminKey } = parts.spendPage
   app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: requiresCallerKey(config) }))
-  app.use(health({ checks: { ledger: () => ledger.ping() }, isShuttingDown }))
+  app.use(
+    health({
+      ...readinessChecks({ routes: parts.modelRouter.routes.routes, payers: parts.payers, ledger }),
+      isShuttingDown,
+    }),
+  )
   if (config.metrics.listen === undefined) {
     app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
   }

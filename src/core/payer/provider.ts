@@ -62,6 +62,11 @@ export interface Provider {
    * next `authorize` for the same charge offers another payment.
    */
   readonly mayOfferUsed?: true | undefined
+  /**
+   * Whether it can authorize payments at all now: asked for readiness. A payer without it is taken for able.
+   * @throws TollwayError `signer_unavailable`, as {@link Provider.authorize} would
+   */
+  check?(): Promise<void>
   /** Called once per authorized charge with its outcome. */
   closed(charge: string, outcome: ChargeOutcome): Promise<void>
   /** Releases keys, threads and files. */

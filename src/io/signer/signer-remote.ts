@@ -84,6 +84,13 @@ class RemoteSigner implements Signer {
     this.#address = wanted ?? only ?? ''
   }
 
+  async check(): Promise<void> {
+    const answer = KEYS.safeParse(await this.#ask('GET', '/api/v1/keys', undefined, this.#closing.signal))
+    if (!answer.success) throw unavailable('did not return a list of keys')
+    const has = answer.data.keys.some((key) => key.toLowerCase() === this.#address)
+    if (!has) throw unavailable(`no longer has the key of ${this.#address}`)
+  }
+
   async sign(typed: TypedMessage, signal: AbortSignal): Promise<Hex> {
     signal.throwIfAborted()
     if (this.#closing.signal.aborted) throw unavailable('is closed')

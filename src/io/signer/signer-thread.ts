@@ -115,6 +115,11 @@ export class SignerThread {
     }
   }
 
+  /** @throws TollwayError `signer_unavailable` when the worker is gone */
+  check(): void {
+    if (this.#gone) throw this.#gone
+  }
+
   /** @param messages at most {@link MAX_BATCH} */
   sign(
     messages: readonly object[],

@@ -28,6 +28,8 @@ export interface Signer {
     signal: AbortSignal,
     onProgress?: (done: number) => void,
   ): Promise<readonly `0x${string}`[]>
+  /** Whether it could sign now. @throws TollwayError `signer_unavailable` */
+  check(): Promise<void>
   /** Releases the key, or the connection to it. Pending signatures are refused. */
   close(): Promise<void>
 }
@@ -74,6 +76,7 @@ export async function startSigner(options: SignerOptions): Promise<Signer> {
       }
       return signatures
     },
+    check: async () => thread.check(),
     close: () => thread.close(),
   }
 }

@@ -15,6 +15,8 @@ export interface SolanaSigner {
    * @throws the signal's reason when it is aborted first; a signature made after that is dropped
    */
   sign(payment: SolanaPayment, signal: AbortSignal): Promise<Uint8Array>
+  /** Whether it could sign now. @throws TollwayError `signer_unavailable` */
+  check(): Promise<void>
   /** Releases the key. Pending signatures are refused. */
   close(): Promise<void>
 }
@@ -54,6 +56,7 @@ export async function startSolanaSigner(options: SolanaSignerOptions): Promise<S
       if (signature.length !== SIGNATURE_BYTES) throw unavailable('sent no signature')
       return signature
     },
+    check: async () => thread.check(),
     close: () => thread.close(),
   }
 }
