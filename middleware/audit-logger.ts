@@ -74,6 +74,19 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       log.error({ err, requestId: summary.requestId }, 'a request record could not be written')
     }
   }
+  const publish = (summary: RequestSummary): void => {
+    if (!isRoutineLook(summary)) void write(summary)
+    tell({ type: 'request', summary })
+  }
+  const publishLater = async (
+    usageToCome: Promise<void>,
+    summary: RequestSummary,
+    exchange: Exchange,
+  ): Promise<void> => {
+    await usageToCome
+    const { relay, record } = exchange
+    publish({ ...summary, usage: relay.usage, details: cleaned(record.details) })
+  }
 
   return named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
@@ -83,8 +96,9 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       if (written) return
       written = true
       const summary = summarize(req, res, exchange, clock.now())
-      if (!isRoutineLook(summary)) void write(summary)
-      tell({ type: 'request', summary })
+      const { usageToCome } = exchange.relay
+      if (usageToCome) void publishLater(usageToCome, summary, exchange)
+      else publish(summary)
     })
     res.on('finish', end)
     res.on('close', end)

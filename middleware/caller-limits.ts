@@ -66,11 +66,15 @@ export function callerLimits(options: CallerLimitsOptions = {}): Handler {
     if (limits.parallel !== undefined) parallel.set(caller, (parallel.get(caller) ?? 0) + 1)
     res.once('close', () => {
       if (limits.parallel !== undefined) leave(parallel, caller)
-      const { usage } = exchange.relay
-      if (usage && limits.tokensPerMinute !== undefined) {
-        const spent = usage.inputTokens + usage.outputTokens
-        void minutes.take('tokens', limits.tokensPerMinute, caller, spent)
+      const { tokensPerMinute: most } = limits
+      if (most === undefined) return
+      const count = (): void => {
+        const { inputTokens, outputTokens } = exchange.relay.usage ?? { inputTokens: 0, outputTokens: 0 }
+        void minutes.take('tokens', most, caller, inputTokens + outputTokens)
       }
+      const { usageToCome } = exchange.relay
+      if (usageToCome) void usageToCome.then(count)
+      else count()
     })
     next()
   })

@@ -24,7 +24,7 @@ export interface SseRestreamerOptions {
   readonly keepaliveMs?: number | undefined
   /**
    * Largest JSON answer that is buffered until it is complete, bytes; default 8 MiB. A larger one is relayed as it
-   * arrives, still with its cost set. A stream that is converted to one JSON answer may have four times as many.
+   * arrives, still with its cost set. An answer that is converted, from JSON or to JSON, may have four times as many.
    */
   readonly maxJsonBytes?: number | undefined
   readonly clock?: Clock | undefined

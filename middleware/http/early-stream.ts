@@ -8,7 +8,7 @@ import type { Exchange } from '../../src/core/request/exchange.ts'
 import { answerKind, eventText, type StreamEvent } from '../../src/core/stream/stream-json.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { setResponseHeaders, trailersOf } from './response-headers.ts'
-import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
+import { KeepAlive } from '../../src/core/relay/keep-alive.ts'
 
 const WAITING = ': waiting\n\n'
 

@@ -8,7 +8,7 @@ import {
   type Json,
 } from '../../src/core/stream/stream-json.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
 
 /** The collected answer. */
@@ -30,7 +30,7 @@ export class ResponseFromEvents {
   /** @param maxBytes size at which a longer stream is cut off */
   constructor(kind: AnswerKind, maxBytes: number) {
     this.#maxBytes = maxBytes
-    this.#relay = new SseRelay({ splicer: undefined, shape: kind, onTruncated: 'length' })
+    this.#relay = new SseRelay({ splicer: undefined, shape: kind, tellsUsage: true, onTruncated: 'length' })
     this.#collector = collectorOf(kind)
     this.#parser = createParser({
       onEvent: ({ data }) => {
@@ -42,6 +42,16 @@ export class ResponseFromEvents {
 
   get usage(): Usage | undefined {
     return this.#relay.usage
+  }
+
+  /** Whether the protocol's end arrived. */
+  get ended(): boolean {
+    return this.#relay.ended
+  }
+
+  /** Whether no usage came before that end. */
+  get awaitsUsage(): boolean {
+    return this.#relay.awaitsUsage
   }
 
   /** The seller's error message, if it ended the stream with an error. */

@@ -2,7 +2,7 @@
  * Holds the start of a stream until there is something to deliver, so that an earlier failure can have its own
  * status.
  */
-import type { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import type { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import type { RelaySession } from './relay-session.ts'
 
 /** A longer start is sent: no protocol has one. */

@@ -10,7 +10,7 @@ import { assertPaidResponse, emptyStream, recognise } from './paid-answer.ts'
 import type { RelaySession } from './relay-session.ts'
 import { relayJson, sendWhole } from './relay-json.ts'
 import { speaking, type Write } from './speaking.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /**
@@ -67,21 +67,35 @@ async function begins(ends: RelaySession, relay: SseRelay, write: Write): Promis
 }
 
 async function events(ends: RelaySession, relay: SseRelay, write: Write): Promise<void> {
+  const { relay: state } = ends.exchange
   const chunks = ends.slices()
   let broken = false
+  let cancel: (() => void) | undefined
   try {
     for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
       const bytes = relay.push(step.value)
       // Many clients leave at `[DONE]`, before the end of the body.
       if (relay.complete) ends.nothingLost()
       await write(bytes)
-      if (relay.sellerError !== undefined || relay.ended) break
+      if (relay.sellerError !== undefined) break
+      if (!relay.ended) continue
+      // A client that asked for the usage has its answer, and waits a second for it.
+      if (state.usageChunk !== 'asked' || !relay.awaitsUsage) break
+      cancel ??= ends.letGoSoon()
     }
   } catch (error) {
-    ends.broke(error)
-    broken = true
+    broken = !relay.ended
+    if (broken) ends.broke(error)
   }
-  ends.linger(chunks)
+  cancel?.()
+  const awaitsUsage = relay.awaitsUsage && state.usageChunk === 'forced'
+  const lingering = ends.linger(chunks, (chunk) => {
+    if (!awaitsUsage || state.usage) return false
+    relay.push(chunk)
+    ends.noteUsage(relay.usage)
+    return state.usage !== undefined
+  })
+  if (awaitsUsage) state.usageToCome = lingering
   await finish(ends, relay, broken, write)
 }
 
@@ -105,7 +119,7 @@ async function jsonAsEvents(
       held.push(chunk)
       size += chunk.length
       text.push(chunk)
-      if (size <= ends.settings.maxJsonBytes && text.values <= MAX_CONVERTED_VALUES) continue
+      if (size <= ends.maxConvertedBytes && text.values <= MAX_CONVERTED_VALUES) continue
       if (ends.opened) throw new RangeError('the answer is too large to convert')
       // The answer was paid for: the wrong form is better than losing it.
       passing = passThrough(ends)

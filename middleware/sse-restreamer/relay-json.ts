@@ -2,7 +2,7 @@
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { scanTopLevel } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
-import { readUsage } from '../../src/core/stream/usage.ts'
+import { USAGE_MEMBERS, usageIn } from '../../src/core/stream/usage.ts'
 import { ResponseFromEvents } from './answer-from-events.ts'
 import { assertPaidResponse, emptyStream } from './paid-answer.ts'
 import type { RelaySession } from './relay-session.ts'
@@ -54,18 +54,24 @@ export async function relayJson(ends: RelaySession): Promise<void> {
  */
 export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): Promise<void> {
   const { exchange, settings } = ends
-  const answer = new ResponseFromEvents(kind, 4 * settings.maxJsonBytes)
+  const answer = new ResponseFromEvents(kind, ends.maxConvertedBytes)
+  const waits = exchange.relay.usageChunk !== undefined
   const chunks = ends.slices()
   let broken = false
+  let cancel: (() => void) | undefined
   try {
     for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
-      if (answer.push(step.value)) break
+      if (!answer.push(step.value)) continue
+      // Usage that was asked for may follow the end.
+      if (!waits || !answer.awaitsUsage) break
+      cancel ??= ends.letGoSoon()
     }
   } catch (error) {
-    ends.broke(error)
-    broken = true
+    broken = !answer.ended
+    if (broken) ends.broke(error)
   }
-  ends.linger(chunks)
+  cancel?.()
+  void ends.linger(chunks)
   const end = answer.end(broken, ends.fallback())
   ends.noteUsage(answer.usage)
   exchange.relay.truncated = end.truncated
@@ -108,8 +114,11 @@ async function send(
 }
 
 function noteUsage(ends: RelaySession, body: Buffer): void {
-  const usage = scanTopLevel(body)?.findLast(({ key }) => key === 'usage')
-  if (usage) ends.noteUsage(readUsage(parse(body.subarray(usage.valueStart, usage.valueEnd))))
+  const given: Record<string, unknown> = {}
+  for (const { key, valueStart, valueEnd } of scanTopLevel(body) ?? []) {
+    if (USAGE_MEMBERS.has(key)) given[key] = parse(body.subarray(valueStart, valueEnd))
+  }
+  ends.noteUsage(usageIn(given))
 }
 
 function parse(bytes: Buffer): unknown {

@@ -106,6 +106,11 @@ export class RelaySession {
     }
   }
 
+  /** Largest answer that is converted from JSON or to JSON: so many times the bytes of one that is only buffered. */
+  get maxConvertedBytes(): number {
+    return 4 * this.settings.maxJsonBytes
+  }
+
   /** The answer that is relayed. */
   get reply(): Reply {
     return this.#reply
@@ -154,13 +159,26 @@ export class RelaySession {
   /**
    * The answer is complete. Its connection has a moment to end on its own, so that it can be reused, and is then
    * closed. Anything that still arrives, such as heartbeats, is discarded.
+   * @param found reads what still arrives until it has found what it looks for
+   * @returns resolves when it was found, or nothing more arrives
    */
-  linger(chunks: AsyncGenerator<Uint8Array, void, undefined>): void {
+  linger(
+    chunks: AsyncGenerator<Uint8Array, void, undefined>,
+    found: (chunk: Uint8Array) => boolean = () => false,
+  ): Promise<void> {
     const cancel = this.letGoSoon()
-    const readOn = async (): Promise<void> => {
-      for (let step = await chunks.next(); step.done !== true;) step = await chunks.next()
-    }
-    readOn().then(cancel, cancel)
+    return new Promise((resolve) => {
+      const readOn = async (): Promise<void> => {
+        for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
+          if (found(step.value)) resolve()
+        }
+      }
+      const ended = (): void => {
+        cancel()
+        resolve()
+      }
+      readOn().then(ended, ended)
+    })
   }
 
   /** Closes the seller's body in a second. @returns a function that cancels this */

@@ -2,8 +2,8 @@
  * Writes a stream: nothing until there is something to deliver, comments while it is silent, events at the route's
  * pace.
  */
-import { KeepAlive } from '../../src/core/stream/keep-alive.ts'
-import type { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { KeepAlive } from '../../src/core/relay/keep-alive.ts'
+import type { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { HeldStart } from './held-start.ts'
 import { Pacer } from './pacer.ts'
 import type { RelaySession } from './relay-session.ts'

@@ -7,7 +7,7 @@ import { JsonUsage } from '../../src/core/stream/json-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
 import { contentCoding, decoderFor } from '../../src/io/transport/content-coding.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 
 /** Inspects a copy of the bytes of one answer. */
 export interface UsageTap {

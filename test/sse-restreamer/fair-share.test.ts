@@ -5,7 +5,7 @@ import { FairShare, TURN_BYTES } from '../../middleware/sse-restreamer/fair-shar
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { ask, startWorld, type World } from '../kit/relay-world.ts'
 
 const worlds: World[] = []

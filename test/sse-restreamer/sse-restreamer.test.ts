@@ -273,14 +273,14 @@ describe('a paid stream', () => {
 
   test("has the cost in Anthropic's message_start overwritten", async () => {
     const start =
-      'data: {"type":"message_start","message":{"usage":{"input_tokens":9,"cost":9}}}\n\ndata: {"type":"message_stop"}\n\n'
+      'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":9,"cost":9}}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
     const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([start]) })
     expect(await (await ask(url)).text()).toBe(start.replace('"cost":9', '"cost":0.001'))
   })
 
   test('has the cost overwritten in an event whose data is spread over several lines', async () => {
     const text =
-      'data: {"type":"message_start","message":{"id":"m"}}\n\ndata: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\ndata: {"type":"message_stop"}\n\n'
+      'event: message_start\ndata: {"type":"message_start","message":{"id":"m"}}\n\ndata: {"usage":\ndata:  {"cost":\ndata: 9}}\n\ndata: {"usage":{"cost":9}}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n'
     const { url } = await world({ kind: 'paid', endpoint: '/messages', seller: sending([text]) })
     expect(await (await ask(url)).text()).toBe(text.replaceAll('9}', '0.001}'))
   })

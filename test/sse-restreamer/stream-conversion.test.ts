@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import type { Candidate, Route } from '../../src/core/routing/route.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
@@ -164,6 +164,55 @@ describe('a JSON answer for a client that streams', () => {
     const answer = await ask(url)
     expect(await answer.text()).toBe('{"note":"x"}')
     expect(answer.message.headers['content-type']).toBe('application/json')
+  })
+
+  test.each([
+    [
+      '8 MiB',
+      '/chat/completions',
+      { choices: [{ index: 0, message: { role: 'assistant', content: 'LONG' } }] },
+      {},
+      1_700_000,
+    ],
+    [
+      'a smaller limit',
+      '/completions',
+      { choices: [{ index: 0, text: 'LONG' }] },
+      { maxJsonBytes: 2000 },
+      1000,
+    ],
+    [
+      'a smaller limit',
+      '/messages',
+      { ...MESSAGE, content: [{ type: 'text', text: 'LONG' }] },
+      { maxJsonBytes: 2000 },
+      1000,
+    ],
+  ])('of more than %s becomes a stream too: %s', async (_limit, endpoint, answer, restreamer, times) => {
+    const long = 'x"é'.repeat(times)
+    const { url, exchange } = await world({
+      kind: 'paid',
+      endpoint,
+      exchange: asked,
+      restreamer,
+      seller: answering(
+        'application/json',
+        JSON.stringify(answer).replace('LONG', long.replaceAll('"', '\\"')),
+      ),
+    })
+    const received = await ask(url)
+    expect(await received.end()).toBe('whole')
+    expect(received.message.headers['content-type']).toContain('text/event-stream')
+    const texts = eventsOf(received.bytes).flatMap(({ data }) => {
+      if (data === '[DONE]') return []
+      const event = JSON.parse(data) as {
+        choices?: { text?: string; delta?: { content?: string } }[]
+        delta?: { text?: string }
+      }
+      return event.delta?.text ?? event.choices?.[0]?.delta?.content ?? event.choices?.[0]?.text ?? ''
+    })
+    expect(texts.join('') === long).toBe(true)
+    expect(exchange().relay).toMatchObject({ truncated: false, conversion: 'json_to_sse' })
   })
 
   test('that is too large to convert is delivered as JSON with its cost', async () => {

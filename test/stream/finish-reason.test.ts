@@ -1,7 +1,7 @@
 /** Which finish reasons end an answer, and what becomes of one that is cut behind a reason that ends nothing. */
 import { describe, expect, test } from 'vitest'
 import { collectorOf, streamOfJson } from '../../src/core/stream/answer-conversion.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { parseJson, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { eventsOf } from '../kit/sse.ts'
 

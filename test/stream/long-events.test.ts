@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import { EventOutline } from '../../src/core/stream/event-outline.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { cut } from '../kit/sse.ts'
 

@@ -1,8 +1,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
-import { dataStart, SseLines, type SsePiece } from '../../src/core/stream/sse-lines.ts'
-import { SseRelay } from '../../src/core/stream/sse-relay.ts'
+import { dataStart, SseLines, type SsePiece } from '../../src/core/relay/sse-lines.ts'
+import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { cut } from '../kit/sse.ts'
 
 const LIMIT = 40

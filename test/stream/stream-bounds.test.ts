@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest'
 import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
 import { AnthropicCollector } from '../../src/core/stream/anthropic-stream.ts'
-import { Gathered, type AnswerKind, type Json } from '../../src/core/stream/stream-json.ts'
+import { Gathered } from '../../src/core/stream/gathered.ts'
+import type { AnswerKind, Json } from '../../src/core/stream/stream-json.ts'
 import { AnthropicProgress, ResponsesProgress } from '../../src/core/stream/event-progress.ts'
 
 const EVENTS = 20_000

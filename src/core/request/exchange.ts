@@ -135,6 +135,8 @@ export interface ExchangeRelay {
   /** The stream was opened before the paid status was known (`early_keepalive`). */
   openedEarly: boolean
   usage: Usage | undefined
+  /** The client has its answer, and the seller has a moment to report `usage`: records wait until this resolves. */
+  usageToCome: Promise<void> | undefined
   /** A paid stream ended without its terminal marker. */
   truncated: boolean
   /** The client was cut off before the end of the answer, so that it can tell that it is not whole. */
@@ -206,6 +208,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       usageChunk: undefined,
       openedEarly: false,
       usage: undefined,
+      usageToCome: undefined,
       truncated: false,
       cut: false,
       conversion: undefined,

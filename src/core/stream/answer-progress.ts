@@ -4,7 +4,7 @@ import { isFilledChoice } from './answer-check.ts'
 import { ERROR_MEMBERS, errorIn, isNothing, likelyErrorIn } from './error-signs.ts'
 import { finishOf } from './finish-reason.ts'
 import { isJson, LAST_EVENTS, objects, type Json, type StreamEvent } from './stream-json.ts'
-import { readUsage, type Usage } from './usage.ts'
+import { readUsage, USAGE_MEMBERS, usageIn, type Usage } from './usage.ts'
 import type { StreamProgress, ReadEvent } from './stream-progress.ts'
 import { brokenOff, type TruncationFallback } from './truncation.ts'
 import { property } from '../property.ts'
@@ -35,6 +35,7 @@ export class AnswerProgress implements StreamProgress {
   #inputTokens: unknown
   /** What a choice says of its failure: stock clients send a request again after `finish_reason: "error"`, as after any error. */
   #failed: string | undefined
+  readonly eventName = undefined
 
   /**
    * @param shape whose chunks are added where some are missing
@@ -125,26 +126,39 @@ export class AnswerProgress implements StreamProgress {
     }
     const given: Record<string, unknown> = {}
     for (const { key, valueStart, valueEnd } of members) {
-      if (!READ.has(key) && !ERROR_MEMBERS.has(key)) continue
-      const json = parse(value.subarray(valueStart, valueEnd))
-      given[key] = json
-      this.#note(key, json)
+      if (READ.has(key) || ERROR_MEMBERS.has(key) || USAGE_MEMBERS.has(key)) {
+        given[key] = parse(value.subarray(valueStart, valueEnd))
+      }
     }
-    const { choices, usage } = given
+    const isUsageChunk = this.#isUsageChunk(given)
+    for (const [key, json] of Object.entries(given)) this.#note(key, json)
+    this.#noteUsage(given)
+    const { choices } = given
     const isEmpty = Array.isArray(choices) && choices.length === 0
-    const hasUsage = isRecord(usage)
-    const holdsAnswer = hasUsage || (Array.isArray(choices) && !isEmpty)
+    const holdsAnswer = isRecord(given['usage']) || (Array.isArray(choices) && !isEmpty)
     const error = (holdsAnswer ? errorIn(given) : likelyErrorIn(given)) ?? this.#failed
     if (error !== undefined) return { error }
     this.#hasContent ||= this.#shape === 'other' || isContent(given)
     this.#done ||= this.#shape === 'other' && LAST_EVENTS.has(given['type'])
-    return isEmpty && hasUsage ? 'usage' : 'whole'
+    return isUsageChunk ? 'usage' : 'whole'
+  }
+
+  /** Whether a chunk brings nothing but usage: its choices are absent, empty, or say nothing that was not said before. */
+  #isUsageChunk(given: Json): boolean {
+    if (!isRecord(given['usage']) && !usageIn(given)) return false
+    if (this.#shape === 'other' || isContent(given)) return false
+    const choices = objects(given['choices'])
+    return choices.every((choice, position) => {
+      const index = indexOf(choice, position)
+      return (
+        this.#finished.has(index) ||
+        (this.#seen.has(index) && finishOf(choice['finish_reason']) === undefined)
+      )
+    })
   }
 
   #note(key: string, json: unknown): void {
     if (key === 'choices') this.#noteChoices(json)
-    else if (key === 'usage') this.#noteUsage(json)
-    else if (key === 'response' || key === 'x_groq') this.#noteUsage(property(json, 'usage'))
     else if (key === 'message') this.#inputTokens = property(property(json, 'usage'), 'input_tokens')
     else if (key === 'id' && typeof json === 'string') this.#identity = { ...this.#identity, id: json }
     else if (key === 'model' && typeof json === 'string') this.#identity = { ...this.#identity, model: json }
@@ -156,11 +170,8 @@ export class AnswerProgress implements StreamProgress {
   #noteChoices(choices: unknown): void {
     if (!Array.isArray(choices)) return
     for (const [position, choice] of choices.slice(0, MAX_CHOICES).entries()) {
-      const given = property(choice, 'index')
-      const index = Number.isSafeInteger(given) ? Number(given) : position
+      const index = indexOf(choice, position)
       if (this.#seen.size < MAX_CHOICES) this.#seen.add(index)
-      // Some sellers report the usage in the choice, and clients read it there.
-      this.#noteUsage(property(choice, 'usage'))
       const reason = property(choice, 'finish_reason')
       this.#failed ??= errorIn({ error: property(choice, 'error') })
       if (reason === 'error') this.#failed ??= 'finish_reason: error'
@@ -175,18 +186,22 @@ export class AnswerProgress implements StreamProgress {
   }
 
   /** Anthropic reports the input tokens in the first event and the output tokens in the last. */
-  #noteUsage(json: unknown): void {
-    if (!isRecord(json)) return
-    this.#usage = readUsage(json) ?? readUsage({ input_tokens: this.#inputTokens, ...json }) ?? this.#usage
+  #noteUsage(given: Json): void {
+    const { usage } = given
+    const known = this.#inputTokens ?? this.#usage?.inputTokens
+    const found = usageIn(given) ?? (isJson(usage) ? readUsage({ ...usage, input_tokens: known }) : undefined)
+    if (!found) return
+    // Some sellers end with counts of zero.
+    if (this.#usage && found.inputTokens + found.outputTokens === 0) return
+    this.#usage = found
   }
 }
 
 const READ: ReadonlySet<string> = new Set([
   'choices',
-  'usage',
   'response',
-  'x_groq',
   'message',
+  'delta',
   'id',
   'model',
   'created',
@@ -208,6 +223,11 @@ function isContent(chunk: Json): boolean {
 
 /** OpenAI allows 128; more than that is not kept track of. */
 const MAX_CHOICES = 1024
+
+function indexOf(choice: unknown, position: number): number {
+  const given = property(choice, 'index')
+  return Number.isSafeInteger(given) ? Number(given) : position
+}
 
 function parse(bytes: Buffer): unknown {
   try {

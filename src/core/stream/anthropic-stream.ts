@@ -1,7 +1,7 @@
 /** Anthropic messages: converts a JSON response to events and back (Anthropic API, "Streaming messages"). */
 import { finishReason } from './finish-reason.ts'
+import { Gathered } from './gathered.ts'
 import {
-  Gathered,
   indexOr,
   inOrder,
   isJson,

@@ -1,7 +1,7 @@
 /** Chat completions: converts a JSON response to `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
 import { finishReason } from './finish-reason.ts'
+import { addRest, Gathered, Logprobs } from './gathered.ts'
 import {
-  Gathered,
   indexOr,
   inOrder,
   isJson,
@@ -65,9 +65,7 @@ interface Choice {
   readonly calls: Gathered[]
   /** The position in `calls` of the latest call with an index. */
   readonly places: Map<number, number>
-  /** The lists of both sides are concatenated, name by name. */
-  readonly logprobs: Gathered
-  hasLogprobs: boolean
+  readonly logprobs: Logprobs
   finish: unknown
   readonly rest: Gathered
 }
@@ -80,11 +78,13 @@ export class ChatCollector implements AnswerCollector {
   readonly #choices = new Map<number, Choice>()
 
   add(event: Json): void {
-    const choices = event['choices']
+    const { choices } = event
+    const usage = event['usage'] ?? member(event['x_groq'], 'usage')
+    if (isJson(usage)) this.#usage = usage
+    // A usage chunk may have no choices.
     if (!Array.isArray(choices)) return
     this.#came = true
-    this.#base.put(event, 'choices', 'usage', 'object')
-    if (isJson(event['usage'])) this.#usage = event['usage']
+    this.#base.keep(event, 'choices', 'usage', 'object')
     for (const [position, choice] of objects(choices).entries()) {
       this.#addChoice(indexOr(choice['index'], position), choice)
     }
@@ -95,27 +95,24 @@ export class ChatCollector implements AnswerCollector {
       message: new Gathered({ role: 'assistant', content: null }),
       calls: [],
       places: new Map(),
-      logprobs: new Gathered(),
-      hasLogprobs: false,
+      logprobs: new Logprobs(),
       finish: null,
       rest: new Gathered(),
     }
     this.#choices.set(index, choice)
-    const { delta, logprobs } = piece
+    const { delta } = piece
     if (isJson(delta)) addDelta(choice, delta)
-    if (isJson(logprobs)) {
-      choice.hasLogprobs = true
-      choice.logprobs.joinAll(logprobs)
-    }
+    choice.logprobs.add(piece['logprobs'])
     choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
-    choice.rest.put(piece, 'index', 'delta', 'logprobs', 'finish_reason', 'usage')
+    addRest(choice.rest, piece, 'delta', 'usage')
     if (isJson(piece['usage'])) this.#usage ??= piece['usage']
   }
 
   answer(truncated: boolean): Json | undefined {
     if (!this.#came) return undefined
     const choices = inOrder(this.#choices).map(([index, choice]) => {
-      const { message, calls, hasLogprobs, logprobs, finish, rest } = choice
+      const { message, calls, finish, rest } = choice
+      const logprobs = choice.logprobs.toJson()
       return {
         ...rest.toJson(),
         index,
@@ -123,7 +120,7 @@ export class ChatCollector implements AnswerCollector {
           ...message.toJson(),
           ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => call.toJson()) }),
         },
-        ...(hasLogprobs ? { logprobs: logprobs.toJson() } : {}),
+        ...(logprobs ? { logprobs } : {}),
         finish_reason:
           finishReason(finish, truncated) ??
           (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
@@ -141,8 +138,6 @@ function addDelta(choice: Choice, delta: Json): void {
       for (const [at, call] of objects(value).entries()) addCall(choice, at, call)
     } else if (name === 'role') {
       message.set(name, value ?? message.get(name))
-    } else if (name === 'function_call') {
-      addFields(message, name, value)
     } else {
       message.join(name, value)
     }
@@ -164,19 +159,7 @@ function addCall(choice: Choice, position: number, piece: Json): void {
   }
   for (const [name, value] of Object.entries(piece)) {
     if (name === 'index') continue
-    if (isJson(value)) addFields(call, name, value)
+    if (isJson(value)) call.join(name, value)
     else if ((value !== null && value !== '') || call.get(name) === undefined) call.set(name, value)
-  }
-}
-
-/** `function: { name, arguments }`: the name comes once (some repeat it), the arguments in parts. */
-function addFields(into: Gathered, name: string, value: unknown): void {
-  const before = into.get(name)
-  if (!(before instanceof Gathered) || !isJson(value)) {
-    into.set(name, isJson(value) ? new Gathered(value) : value)
-    return
-  }
-  for (const [field, piece] of Object.entries(value)) {
-    if (field !== 'name' || before.get('name') !== piece) before.join(field, piece)
   }
 }

@@ -26,14 +26,23 @@ const object = (members: Readonly<Record<string, Place>> = {}): Place => ({
   members: new Map(Object.entries(members)),
 })
 
-const USAGE = object({ prompt_tokens_details: object(), completion_tokens_details: object() })
+const USAGE = object({
+  prompt_tokens_details: object(),
+  completion_tokens_details: object(),
+  tokens: object(),
+  billed_units: object(),
+})
 const ERROR = object()
 const ROOT = object({
   usage: USAGE,
   x_groq: object({ usage: USAGE }),
+  usageMetadata: object(),
+  usage_metadata: object(),
+  meta: USAGE,
+  'amazon-bedrock-invocationMetrics': object(),
   response: object({ usage: USAGE, error: ERROR }),
   message: object({ usage: USAGE }),
-  delta: object(),
+  delta: object({ usage: USAGE }),
   item: object(),
   content_block: object(),
   error: ERROR,

@@ -30,6 +30,7 @@ abstract class EventProgress implements StreamProgress {
   #hasContent = false
   #done = false
   #kept = 0
+  #eventName: string | undefined
 
   protected abstract keep(event: Json): void
   protected abstract isContent(event: Json): boolean
@@ -39,6 +40,10 @@ abstract class EventProgress implements StreamProgress {
 
   get hasContent(): boolean {
     return this.#hasContent
+  }
+
+  get eventName(): string | undefined {
+    return this.#eventName
   }
 
   get complete(): boolean {
@@ -64,12 +69,15 @@ abstract class EventProgress implements StreamProgress {
 
   read(value: Buffer): ReadEvent {
     const text = value.toString('utf8')
+    this.#eventName = undefined
     if (text.trim() === '[DONE]') {
       this.#done = true
       return 'whole'
     }
     const event = parseJson(text)
     if (!event) return 'partial'
+    const { type } = event
+    if (typeof type === 'string' && /^[a-z_.]+$/.test(type)) this.#eventName = type
     const words = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
     if (words !== undefined) return { error: words }
     if (LAST_EVENTS.has(event['type'])) this.#complete = true
@@ -155,7 +163,11 @@ export class AnthropicProgress extends EventProgress {
   #mayBeStopped = false
 
   get usage(): Usage | undefined {
-    return readUsage(this.#answer.usage)
+    const { usage } = this.#answer
+    // Some sellers report the output alone.
+    return (
+      readUsage(usage) ?? ('output_tokens' in usage ? readUsage({ ...usage, input_tokens: 0 }) : undefined)
+    )
   }
 
   override get complete(): boolean {

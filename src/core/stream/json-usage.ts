@@ -1,4 +1,4 @@
-/** Reads the `usage` at the top of a JSON answer while it streams through (RFC 8259); nothing of the answer is kept. */
+/** Reads the usage at the top of a JSON answer while it streams through (RFC 8259); nothing else of the answer is kept. */
 import {
   BACKSLASH,
   CLOSE_BRACE,
@@ -10,13 +10,13 @@ import {
   OPEN_BRACKET,
   QUOTE,
 } from '../json/json-bytes.ts'
-import { readUsage, type Usage } from './usage.ts'
+import { USAGE_MEMBERS, usageIn, type Usage } from './usage.ts'
 
 /** The largest `usage` that is read, longer than any real one. */
 const MAX_USAGE_BYTES = 16_384
 
-/** `usage` with every letter as `\uXXXX`. */
-const MAX_KEY_BYTES = 30
+/** The longest name with every letter as `\uXXXX`. */
+const MAX_KEY_BYTES = 192
 
 /** One JSON text. What is no object is not looked at beyond its first byte, so that anything may be pushed. */
 export class JsonUsage {
@@ -30,8 +30,10 @@ export class JsonUsage {
   /** The bytes of the last top-level key. */
   #key: number[] = []
   #inKey = false
-  /** The bytes of the `usage` being read. */
+  /** The bytes of the member being read that may hold usage, and its name. */
   #value: number[] | undefined
+  #name = ''
+  readonly #given: Record<string, unknown> = {}
   #usage: Usage | undefined
 
   /** The counts so far; the last `usage` counts if there are several, as for JSON parsers. */
@@ -68,7 +70,9 @@ export class JsonUsage {
       this.#expectsKey = true
     } else if (isTop && byte === COLON && this.#expectsKey) {
       this.#expectsKey = false
-      this.#value = isUsage(this.#key) ? [] : undefined
+      const name = usageMember(this.#key)
+      this.#value = name === undefined ? undefined : []
+      this.#name = name ?? ''
     }
   }
 
@@ -90,13 +94,15 @@ export class JsonUsage {
 
   #endValue(): void {
     if (!this.#value) return
-    this.#usage = readUsage(parse(Buffer.from(this.#value).toString('utf8'))) ?? this.#usage
+    this.#given[this.#name] = parse(Buffer.from(this.#value).toString('utf8'))
     this.#value = undefined
+    this.#usage = usageIn(this.#given) ?? this.#usage
   }
 }
 
-function isUsage(key: readonly number[]): boolean {
-  return key.length <= MAX_KEY_BYTES && parse(`"${Buffer.from(key).toString('utf8')}"`) === 'usage'
+function usageMember(key: readonly number[]): string | undefined {
+  const name = key.length <= MAX_KEY_BYTES ? parse(`"${Buffer.from(key).toString('utf8')}"`) : undefined
+  return typeof name === 'string' && USAGE_MEMBERS.has(name) ? name : undefined
 }
 
 function parse(text: string): unknown {

@@ -1,6 +1,6 @@
 /** OpenAI Responses: converts a JSON response to events and back (OpenAI API reference, "Streaming events"). */
+import { Gathered } from './gathered.ts'
 import {
-  Gathered,
   indexOr,
   inOrder,
   isJson,
@@ -101,6 +101,8 @@ interface Item {
   open: boolean
   readonly parts: Map<number, Gathered>
   readonly summary: Map<number, Gathered>
+  /** Annotations and log probabilities of the parts, which come one event each. */
+  readonly lists: Map<number, Record<string, unknown[]>>
 }
 
 /** See {@link AnswerCollector}. */
@@ -127,8 +129,9 @@ export class ResponsesCollector implements AnswerCollector {
     const index = indexOr(event['output_index'], 0)
     if (type === 'response.output_item.added' || type === 'response.output_item.done') {
       if (!isJson(event['item'])) return
+      const { item } = event
       const open = type.endsWith('added')
-      this.#items.set(index, { item: event['item'], open, parts: new Map(), summary: new Map() })
+      this.#items.set(index, { item, open, parts: new Map(), summary: new Map(), lists: new Map() })
       return
     }
     const item = this.#items.get(index)
@@ -171,12 +174,14 @@ function isCall(item: Json): boolean {
   return item['type'] !== 'message' && item['type'] !== 'reasoning'
 }
 
-function itemSoFar({ item, open, parts, summary }: Item): Json {
+function itemSoFar({ item, open, parts, summary, lists }: Item): Json {
   if (!open) return item
   return {
     ...item,
     ...('status' in item ? { status: 'incomplete' } : {}),
-    ...(parts.size > 0 ? { content: inOrder(parts).map(([, part]) => part.toJson()) } : {}),
+    ...(parts.size > 0
+      ? { content: inOrder(parts).map(([at, part]) => ({ ...part.toJson(), ...lists.get(at) })) }
+      : {}),
     ...(summary.size > 0 ? { summary: inOrder(summary).map(([, part]) => part.toJson()) } : {}),
   }
 }
@@ -187,11 +192,23 @@ function addToItem(into: Item, type: string, event: Json): void {
   const at = indexOr(event[inSummary ? 'summary_index' : 'content_index'], 0)
   if (type.endsWith('_part.added') || type.endsWith('_part.done')) {
     if (isJson(event['part'])) list.set(at, new Gathered(event['part']))
+    // The part that is done has its lists whole.
+    if (!inSummary) into.lists.delete(at)
     return
   }
   const field = DELTAS.get(type)
   const part = list.get(at)
   if (field !== undefined) part?.join(field, event['delta'])
+  if (type === 'response.output_text.annotation.added') addTo(into, at, 'annotations', [event['annotation']])
+  if (type === 'response.output_text.delta') addTo(into, at, 'logprobs', event['logprobs'])
+}
+
+function addTo({ parts, lists }: Item, at: number, name: string, values: unknown): void {
+  if (!Array.isArray(values) || values.length === 0 || !parts.has(at)) return
+  const own = lists.get(at) ?? {}
+  lists.set(at, own)
+  const list = (own[name] ??= [])
+  for (const value of values) list.push(value)
 }
 
 const DELTAS: ReadonlyMap<string, 'text' | 'refusal'> = new Map([

@@ -21,6 +21,8 @@ export interface StreamProgress {
   /** Whether the protocol's last event came (`[DONE]`, `message_stop`, `response.completed`): nothing of the answer follows. */
   readonly ended: boolean
   readonly usage: Usage | undefined
+  /** The name that the event read last has by its protocol; `undefined` where events have none, or it is not known. */
+  readonly eventName: string | undefined
   /** What a whole answer still lacks for clients that wait for the protocol's last event. */
   closing(): StreamEvent[]
   /** Ends a broken answer as one that met its length limit. */

@@ -1,7 +1,7 @@
 /** Text completions: converts a JSON response to `text_completion` events and back. */
 import { finishReason } from './finish-reason.ts'
+import { addRest, Gathered, Logprobs } from './gathered.ts'
 import {
-  Gathered,
   indexOr,
   inOrder,
   isJson,
@@ -35,8 +35,7 @@ export function textEvents(answer: Json): StreamEvent[] | undefined {
 
 interface Choice {
   text: string
-  readonly logprobs: Gathered
-  hasLogprobs: boolean
+  readonly logprobs: Logprobs
   finish: unknown
   readonly rest: Gathered
 }
@@ -49,11 +48,13 @@ export class TextCollector implements AnswerCollector {
   readonly #choices = new Map<number, Choice>()
 
   add(event: Json): void {
-    const choices = event['choices']
+    const { choices } = event
+    const usage = event['usage'] ?? member(event['x_groq'], 'usage')
+    if (isJson(usage)) this.#usage = usage
+    // A usage chunk may have no choices.
     if (!Array.isArray(choices)) return
     this.#came = true
-    this.#base.put(event, 'choices', 'usage')
-    if (isJson(event['usage'])) this.#usage = event['usage']
+    this.#base.keep(event, 'choices', 'usage')
     for (const [position, piece] of objects(choices).entries()) {
       this.#addChoice(indexOr(piece['index'], position), piece)
     }
@@ -62,19 +63,16 @@ export class TextCollector implements AnswerCollector {
   #addChoice(index: number, piece: Json): void {
     const choice: Choice = this.#choices.get(index) ?? {
       text: '',
-      logprobs: new Gathered(),
-      hasLogprobs: false,
+      logprobs: new Logprobs(),
       finish: undefined,
       rest: new Gathered(),
     }
     this.#choices.set(index, choice)
     if (typeof piece['text'] === 'string') choice.text += piece['text']
-    if (isJson(piece['logprobs'])) {
-      choice.hasLogprobs = true
-      choice.logprobs.joinAll(piece['logprobs'])
-    }
+    choice.logprobs.add(piece['logprobs'])
     choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
-    choice.rest.put(piece, 'index', 'text', 'logprobs', 'finish_reason')
+    addRest(choice.rest, piece, 'text', 'usage')
+    if (isJson(piece['usage'])) this.#usage ??= piece['usage']
   }
 
   answer(truncated: boolean): Json | undefined {
@@ -83,7 +81,7 @@ export class TextCollector implements AnswerCollector {
       ...choice.rest.toJson(),
       index,
       text: choice.text,
-      logprobs: choice.hasLogprobs ? choice.logprobs.toJson() : null,
+      logprobs: choice.logprobs.toJson() ?? null,
       finish_reason: finishReason(choice.finish, truncated) ?? (truncated ? 'length' : 'stop'),
     }))
     const usage = isJson(this.#usage) ? { usage: this.#usage } : {}

@@ -10,6 +10,15 @@ export interface TruncationFallback {
   readonly nowMs: number
 }
 
+/** How a stream ended for the client. */
+export interface SseEnd {
+  /** The last bytes to send. */
+  readonly bytes: Buffer
+  readonly truncated: boolean
+  /** The stream cannot be ended well: the connection is to be cut. */
+  readonly cut: boolean
+}
+
 /** A comment for readers of the raw stream; every SSE client ignores it. */
 export const TRUNCATED_COMMENT = ": the seller's stream broke off; the answer is truncated\n\n"
 

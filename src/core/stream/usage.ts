@@ -1,4 +1,5 @@
-import { property } from '../property.ts'
+/** Token counts of a response, in every form that sellers report them. */
+import { isJson, member, objects, type Json } from './stream-json.ts'
 
 /** Token counts of a response. */
 export interface Usage {
@@ -8,16 +9,111 @@ export interface Usage {
   readonly reasoningTokens?: number | undefined
 }
 
-/** Reads a usage object of OpenAI (`prompt_tokens`), or of Responses and Anthropic (`input_tokens`); `undefined` for anything else. */
+/** Names of the input count: OpenAI, Responses and Anthropic, Gemini, Bedrock, Ollama. */
+const INPUT = [
+  'prompt_tokens',
+  'input_tokens',
+  'promptTokenCount',
+  'prompt_token_count',
+  'inputTokens',
+  'inputTokenCount',
+  'prompt_eval_count',
+] as const
+const OUTPUT = [
+  'completion_tokens',
+  'output_tokens',
+  'candidatesTokenCount',
+  'candidates_token_count',
+  'outputTokens',
+  'outputTokenCount',
+  'eval_count',
+] as const
+const TOTAL = ['total_tokens', 'totalTokenCount', 'total_token_count', 'totalTokens'] as const
+/** Gemini counts these besides the output. */
+const THOUGHTS = ['thoughtsTokenCount', 'thoughts_token_count'] as const
+
+/** Objects with the counts in the usage of Cohere: what the model read and wrote, then what is billed. */
+const INNER = ['tokens', 'billed_units'] as const
+
+/**
+ * Reads a usage object of OpenAI (`prompt_tokens`), of Responses and Anthropic (`input_tokens`), Gemini, Cohere, Bedrock or
+ * Ollama; `undefined` for anything else.
+ */
 export function readUsage(value: unknown): Usage | undefined {
-  if (typeof value !== 'object' || value === null) return undefined
-  const usage: Readonly<Record<string, unknown>> = { ...value }
-  const inputTokens = count(usage['prompt_tokens'] ?? usage['input_tokens'])
-  const outputTokens = count(usage['completion_tokens'] ?? usage['output_tokens'] ?? 0)
-  if (inputTokens === undefined || outputTokens === undefined) return undefined
-  const details = usage['completion_tokens_details'] ?? usage['output_tokens_details']
-  const reasoningTokens = count(property(details, 'reasoning_tokens'))
-  return { inputTokens, outputTokens, ...(reasoningTokens === undefined ? {} : { reasoningTokens }) }
+  if (!isJson(value)) return undefined
+  const total = count(firstOf(value, TOTAL))
+  const given = firstOf(value, INPUT)
+  if (given === undefined || given === null) {
+    const inner = INNER.map((name) => value[name]).find(isJson)
+    if (inner) return readUsage(inner)
+    // Some rerankers and embedders report nothing but the total.
+    const hasOutput = typeof firstOf(value, OUTPUT) === 'number'
+    return total === undefined || hasOutput ? undefined : { inputTokens: total, outputTokens: 0 }
+  }
+  const inputTokens = count(given)
+  if (inputTokens === undefined) return undefined
+  const output = firstOf(value, OUTPUT)
+  if (output === undefined || output === null) {
+    return { inputTokens, outputTokens: Math.max(0, (total ?? inputTokens) - inputTokens) }
+  }
+  const outputTokens = count(output)
+  if (outputTokens === undefined) return undefined
+  const thoughts = count(firstOf(value, THOUGHTS))
+  const reasoningTokens =
+    thoughts ??
+    count(member(value['completion_tokens_details'] ?? value['output_tokens_details'], 'reasoning_tokens'))
+  return {
+    inputTokens,
+    outputTokens: outputTokens + (thoughts ?? 0),
+    ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+  }
+}
+
+/** The members of an answer or an event that may hold usage, for those who parse no more than they need. */
+export const USAGE_MEMBERS: ReadonlySet<string> = new Set([
+  'usage',
+  'x_groq',
+  'usageMetadata',
+  'usage_metadata',
+  'meta',
+  'amazon-bedrock-invocationMetrics',
+  'prompt_eval_count',
+  'eval_count',
+])
+
+/**
+ * The usage that an answer or an event reports, wherever sellers put it.
+ * @param given its members, or those of {@link USAGE_MEMBERS} that it has
+ * @returns `undefined` when it reports none
+ */
+export function usageIn(given: Json): Usage | undefined {
+  for (const place of PLACES) {
+    const found = readUsage(place(given))
+    if (found) return found
+  }
+  return undefined
+}
+
+const PLACES: readonly ((given: Json) => unknown)[] = [
+  (given) => given['usage'],
+  // Some sellers report it in the choice, and clients read it there.
+  (given) => objects(given['choices']).findLast((choice) => isJson(choice['usage']))?.['usage'],
+  // Groq.
+  (given) => member(given['x_groq'], 'usage'),
+  (given) => member(given['response'], 'usage'),
+  // Gemini's own protocol.
+  (given) => given['usageMetadata'] ?? given['usage_metadata'],
+  // Cohere: its first protocol and its rerankers, then the last event of its second.
+  (given) => given['meta'],
+  (given) => member(given['delta'], 'usage'),
+  (given) => given['amazon-bedrock-invocationMetrics'],
+  // Ollama's own protocol.
+  (given) => ('prompt_eval_count' in given ? given : undefined),
+]
+
+function firstOf(value: Json, names: readonly string[]): unknown {
+  const name = names.find((each) => value[each] !== undefined && value[each] !== null)
+  return name === undefined ? undefined : value[name]
 }
 
 function count(value: unknown): number | undefined {

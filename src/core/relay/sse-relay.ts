@@ -1,17 +1,19 @@
 /** Turns the bytes of a seller's event stream into the bytes for the client: the same, but for `usage.cost`. */
-import { ByteSink } from './byte-sink.ts'
-import type { CostSplicer } from './cost-splicer.ts'
+import { addEvents } from './add-events.ts'
+import { ByteSink } from '../stream/byte-sink.ts'
+import type { CostSplicer } from '../stream/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
-import { messageIn } from './error-signs.ts'
-import { EventOutline } from './event-outline.ts'
-import { eventText, parseJson, type AnswerKind, type StreamEvent } from './stream-json.ts'
-import type { Usage } from './usage.ts'
-import { AnswerProgress } from './answer-progress.ts'
-import { AnthropicProgress, ResponsesProgress } from './event-progress.ts'
+import { messageIn } from '../stream/error-signs.ts'
+import { EventOutline } from '../stream/event-outline.ts'
+import { parseJson, type AnswerKind, type StreamEvent } from '../stream/stream-json.ts'
+import type { Usage } from '../stream/usage.ts'
+import { progressOf } from './progress-of.ts'
 import { replaceErrorEvent } from './replace-error-event.ts'
 import { EventBuffer } from './event-buffer.ts'
-import type { ReadEvent, StreamProgress } from './stream-progress.ts'
-import { TRUNCATED_COMMENT, type TruncationFallback } from './truncation.ts'
+import { EventNames, typeAtStart } from './event-names.ts'
+import { LateUsage } from './late-usage.ts'
+import type { ReadEvent, StreamProgress } from '../stream/stream-progress.ts'
+import { TRUNCATED_COMMENT, type SseEnd, type TruncationFallback } from '../stream/truncation.ts'
 
 /** Longest line that is held; of a longer one, passed on as it comes, only the outline is read. */
 export const MAX_LINE_BYTES = 262_144
@@ -29,15 +31,6 @@ export interface SseRelayOptions {
   readonly maxLineBytes?: number | undefined
 }
 
-/** How a stream ended for the client. */
-export interface SseEnd {
-  /** The last bytes to send. */
-  readonly bytes: Buffer
-  readonly truncated: boolean
-  /** The stream cannot be ended well: the connection is to be cut. */
-  readonly cut: boolean
-}
-
 /** One stream. Its output does not depend on how the input was cut into chunks. */
 export class SseRelay {
   readonly #options: SseRelayOptions
@@ -51,6 +44,8 @@ export class SseRelay {
   /** The event that is passing is named `error`. */
   #isNamedError = false
   readonly #event: EventBuffer
+  readonly #late = new LateUsage()
+  readonly #names: EventNames | undefined
   #sellerError: string | undefined
   #sellerWords: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
@@ -67,7 +62,8 @@ export class SseRelay {
     const maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES
     this.#lines = new SseLines(maxLineBytes)
     this.#event = new EventBuffer(maxLineBytes)
-    this.#progress = progressOf(options)
+    this.#progress = progressOf(options.shape, options.tellsUsage)
+    if (options.shape === 'anthropic') this.#names = new EventNames()
   }
 
   get usage(): Usage | undefined {
@@ -89,6 +85,11 @@ export class SseRelay {
     return this.#progress.ended && !this.#event.isOpen && !this.#lines.insideOverlongLine
   }
 
+  /** Whether `[DONE]` is held back because no usage came before it: some sellers send it behind. */
+  get awaitsUsage(): boolean {
+    return this.ended && this.#late.isWaiting
+  }
+
   /** The seller's words, when it ended the stream with an error event: no more of it is relayed. */
   get sellerError(): string | undefined {
     return this.#sellerError
@@ -106,6 +107,8 @@ export class SseRelay {
       if (this.#sellerError !== undefined) break
       this.#relay(piece, out)
     }
+    // Nobody asked for usage: it is put in order if it is here already, and not waited for.
+    if (this.#options.stripUsage !== true && this.#options.tellsUsage !== true) this.#late.release(out)
     return out.take()
   }
 
@@ -137,7 +140,8 @@ export class SseRelay {
     const failed = broken || this.#sellerError !== undefined
     if (this.#passedError) return { bytes: out.take(), truncated: true, cut: false }
     if (this.#progress.mayBeComplete && !failed) {
-      this.#event.release(out)
+      this.#event.release(this.#late.sink(out))
+      this.#releaseDone(out)
       // Anthropic's clients wait for the last event; no client waits for `[DONE]` once every choice has its finish reason.
       if (shape === 'anthropic') this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
@@ -145,6 +149,7 @@ export class SseRelay {
     if (!tailIsWhole) out.clear()
     this.#event.forget()
     if (this.#progress.complete) {
+      this.#releaseDone(out)
       this.#add(this.#progress.closing(), out)
       return { bytes: out.take(), truncated: false, cut: false }
     }
@@ -153,28 +158,27 @@ export class SseRelay {
     return { bytes: out.take(), truncated: true, cut: false }
   }
 
+  #releaseDone(out: ByteSink): void {
+    // The event before it may have no end.
+    if (this.#late.isPassing) out.add(Buffer.from('\n\n'))
+    this.#late.release(out)
+  }
+
   /** Adds events of ours, their costs set. */
   #add(events: readonly StreamEvent[], out: ByteSink, comment = ''): void {
     const open = this.#event.isOpen || this.#lines.insideOverlongLine || out.length > 0
     // Two line ends: the first may merge with a CR sent before.
     out.add(Buffer.from(`${open ? '\n\n' : ''}${comment}`))
-    for (const event of events) {
-      const text = Buffer.from(eventText(event))
-      const splicer = event.data === '[DONE]' ? undefined : this.#options.splicer?.()
-      const start = text.indexOf('{')
-      if (!splicer || start < 0) out.add(text)
-      else {
-        out.add(text.subarray(0, start))
-        out.add(splicer.push(text.subarray(start)))
-      }
-    }
+    addEvents(events, out, this.#options.splicer)
   }
 
   /** @returns `whole` for a data line that was understood */
-  #relay(piece: SsePiece, out: ByteSink): 'whole' | 'other' {
+  #relay(piece: SsePiece, main: ByteSink): 'whole' | 'other' {
+    let out = this.#late.sink(main)
     if (piece.kind === 'raw') {
       // The LF after a CR is part of a line end seen before; anything else is part of a line.
       if (piece.bytes.length === 1 && piece.bytes[0] === LF) {
+        if (this.#names?.keepLineFeed() === true) return 'other'
         if (!this.#event.isDropped || this.#event.isOpen) this.#event.put(piece.bytes, out)
       } else {
         // Its outline has them already.
@@ -186,7 +190,7 @@ export class SseRelay {
     }
     const { bytes, end } = piece
     if (bytes.length === 0) {
-      this.#endEvent(end, out)
+      this.#endEvent(end, main)
       return 'other'
     }
     const isFirst = this.#isFirstLine
@@ -196,6 +200,10 @@ export class SseRelay {
     if (this.#event.isDropped) return 'other'
     if (start === undefined || start === bytes.length) {
       const isComment = bytes[0] === COLON
+      if (this.#names?.keep(bytes.subarray(from), end) === true) {
+        this.#isNamedError ||= NAMED_ERROR.test(bytes.toString('latin1', from, from + 16))
+        return 'other'
+      }
       // What names an event must not go before what it holds is known: some clients look at the name of an error alone.
       if (!isComment && !this.#event.isOpen && piece.kind === 'line' && this.#options.shape !== 'other') {
         this.#event.hold(out)
@@ -213,6 +221,8 @@ export class SseRelay {
       this.#event.forget()
       return 'other'
     }
+    this.#noteDone()
+    out = this.#late.sink(main)
     if (read === 'usage' && this.#options.stripUsage === true) {
       this.#event.drop()
       return 'whole'
@@ -227,6 +237,7 @@ export class SseRelay {
     const own =
       splicer && this.#options.shape === 'other' ? replaceErrorEvent(value, this.#isNamedError) : undefined
     this.#sellerWords ??= own?.words
+    this.#putName(isPart ? undefined : this.#progress.eventName, out)
     this.#event.put(bytes.subarray(from, start), out)
     this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
     this.#event.put(end, out)
@@ -241,13 +252,29 @@ export class SseRelay {
     return { error: messageIn(parseJson(text) ?? text) ?? 'error' }
   }
 
-  #endEvent(end: Buffer, out: ByteSink): void {
+  #endEvent(end: Buffer, main: ByteSink): void {
     this.#isFirstLine = false
     this.#isNamedError = false
     this.#eventSplicer = undefined
+    const isReadLate = this.#event.hasParts || this.#outline !== undefined
     this.#readWhole()
     if (this.#sellerError !== undefined) return
+    this.#noteDone()
+    const out = this.#late.sink(main)
+    this.#putName(isReadLate ? this.#progress.eventName : undefined, out)
+    this.#names?.reset()
     if (this.#event.ended(out)) out.add(end)
+    this.#late.eventEnded(main)
+  }
+
+  #putName(type: string | undefined, out: ByteSink): void {
+    if (this.#names) this.#event.put(this.#names.take(type), out)
+  }
+
+  #noteDone(): void {
+    const { shape } = this.#options
+    if (shape !== 'chat' && shape !== 'text') return
+    this.#late.note(this.#progress.ended, this.#progress.usage !== undefined)
   }
 
   /** Reads an event of several lines, or over the limit, at its end. */
@@ -290,6 +317,7 @@ export class SseRelay {
       this.#isFirstLine = false
       this.#longLine = { isData: start !== undefined }
       at = start ?? 0
+      if (this.#names && start !== undefined) out.add(this.#names.take(typeAtStart(bytes.subarray(start))))
     }
     const { isData } = this.#longLine
     const splicer = isData ? this.#splicerOfEvent() : undefined
@@ -307,17 +335,10 @@ export class SseRelay {
   }
 }
 
-function progressOf({ shape, tellsUsage }: SseRelayOptions): StreamProgress {
-  if (shape === 'responses') return new ResponsesProgress()
-  if (shape === 'anthropic') return new AnthropicProgress()
-  return new AnswerProgress(shape, tellsUsage)
-}
-
 /** Every client that looks at names takes this one for an error. */
 const NAMED_ERROR = /^event: ?error\s*$/
 
-const LF = 0x0a
-const COLON = 0x3a
+const [LF, COLON] = [0x0a, 0x3a]
 const BOM_BYTES = 3
 
 /** A chunk that has its cost set grows by less, so that it is seldom copied. */

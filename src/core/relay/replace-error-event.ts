@@ -1,8 +1,8 @@
 /** Replaces the seller's message in error events of Responses and Anthropic streams with our own. */
 import { replaceMember, scanTopLevel, type Member } from '../json/json-scan.ts'
-import { errorIn, likelyErrorIn, messageIn } from './error-signs.ts'
-import { parseJson } from './stream-json.ts'
-import { brokenOff } from './truncation.ts'
+import { errorIn, likelyErrorIn, messageIn } from '../stream/error-signs.ts'
+import { parseJson } from '../stream/stream-json.ts'
+import { brokenOff } from '../stream/truncation.ts'
 
 /** An error event with its message replaced. */
 export interface ReplacedErrorEvent {

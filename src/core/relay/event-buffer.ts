@@ -1,5 +1,5 @@
 /** Buffers the current event of a stream until its content is known, then sends it or drops it as a whole. */
-import type { ByteSink } from './byte-sink.ts'
+import type { ByteSink } from '../stream/byte-sink.ts'
 
 /** Clients process an event only at its end, so its lines may be held back. */
 export class EventBuffer {

@@ -1,0 +1,23 @@
+import type { ByteSink } from '../stream/byte-sink.ts'
+import type { CostSplicer } from '../stream/cost-splicer.ts'
+import { eventText, type StreamEvent } from '../stream/stream-json.ts'
+
+/**
+ * Adds events of ours to the output.
+ * @param splicer sets the cost in each of them; `undefined` for none
+ */
+export function addEvents(
+  events: readonly StreamEvent[],
+  out: ByteSink,
+  splicer: (() => CostSplicer) | undefined,
+): void {
+  for (const event of events) {
+    const text = Buffer.from(eventText(event))
+    const start = event.data === '[DONE]' ? -1 : text.indexOf('{')
+    if (!splicer || start < 0) out.add(text)
+    else {
+      out.add(text.subarray(0, start))
+      out.add(splicer().push(text.subarray(start)))
+    }
+  }
+}
