@@ -73,7 +73,7 @@ export interface TransportReport {
 /** How long a slow answer takes (ms). */
 const SLOW_MS = 500
 /** How long the gateway waits for answers that never come, and for all others: a busy machine must not make cases of its own. */
-const HASTY_SECONDS = 1
+const HASTY_SECONDS = 3
 const PATIENT_SECONDS = 30
 
 const Body = z.object({ user: z.string() })

@@ -39,6 +39,7 @@ beforeAll(async () => {
     ],
   })
   page = await browser.newPage()
+  page.setDefaultTimeout(240_000)
 })
 
 afterAll(async () => {

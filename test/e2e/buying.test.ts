@@ -266,21 +266,16 @@ describe('refill and process', () => {
         'pool_terms_changed',
       )
       // The record is written when the refusal has been told.
-      await expect
-        .poll(async () => JSON.stringify(await gateway.audit()), { timeout: 5_000 })
-        .toContain('pool_terms_changed')
+      await expect.poll(async () => JSON.stringify(await gateway.audit())).toContain('pool_terms_changed')
       await timers.fire(1_000)
       await expect
         .poll(
           async () =>
             (await gateway.gateway.parts.ledger.store.vouchers.pools({ at: Date.now() }))[0]?.pool.amount,
-          { timeout: 5_000 },
         )
         .toBe(1500n)
       const refills = { payer: 'bought', result: 'refilled' }
-      await expect
-        .poll(() => gateway.metric('tollway_voucher_refills_total', refills), { timeout: 5_000 })
-        .toBe(2)
+      await expect.poll(() => gateway.metric('tollway_voucher_refills_total', refills)).toBe(2)
     } finally {
       await gateway.close()
     }

@@ -12,6 +12,8 @@ import { seedCharge, type Fate } from '../spend-page/seed.ts'
 const ARTIFACTS = join(import.meta.dirname, '../artifacts/dashboard')
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
 const MINUTE = 60_000
+/** How long the browser may take for anything: a guard against what hangs. */
+const PATIENCE_MS = 4 * MINUTE
 
 let world: World
 let tollway: TestGateway
@@ -81,6 +83,7 @@ async function open(
 ): Promise<Page> {
   const { size = 'desktop', scheme = 'light' } = options
   context = await browser.newContext({ viewport: SIZES[size], colorScheme: scheme, reducedMotion: 'reduce' })
+  context.setDefaultTimeout(PATIENCE_MS)
   const page = await context.newPage()
   page.on('console', (message) => faults.push(message.text()))
   page.on('pageerror', (error) => faults.push(error.message))
@@ -238,6 +241,7 @@ describe('the page', () => {
     await page.evaluate(() => {
       const table = document.querySelector('#charge-rows')
       document.body.dataset['layouts'] = '0'
+      document.body.dataset['begun'] = String(performance.now())
       new MutationObserver(() => {
         document.body.dataset['layouts'] = String(Number(document.body.dataset['layouts']) + 1)
       }).observe(table ?? document.body, { childList: true })
@@ -252,8 +256,12 @@ describe('the page', () => {
     await page.waitForSelector(`tr:has(a[href="#${last}"]) [data-state=released]`)
     await expect.poll(() => asked).toBeGreaterThanOrEqual(2)
     expect(most).toBe(1)
-    // 300 events came.
-    expect(await page.evaluate(() => Number(document.body.dataset['layouts']))).toBeLessThan(60)
+    // 300 events came, however fast: a layout waits for 100 ms of them.
+    const spare = await page.evaluate(() => {
+      const { layouts, begun } = document.body.dataset
+      return (performance.now() - Number(begun)) / 99 + 2 - Number(layouts)
+    })
+    expect(spare).toBeGreaterThan(0)
     await page.unrouteAll({ behavior: 'wait' })
   })
 
@@ -357,6 +365,7 @@ describe('with an admin key', () => {
 
   test('asks for it in a form, keeps the filters, and forgets one who signs out', async () => {
     context = await browser.newContext({ viewport: SIZES.phone, colorScheme: 'dark' })
+    context.setDefaultTimeout(PATIENCE_MS)
     const page = await context.newPage()
     page.on('pageerror', (error) => faults.push(error.message))
     page.on('console', (message) => {

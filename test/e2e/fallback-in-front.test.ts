@@ -38,7 +38,7 @@ beforeEach(async () => {
         { model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' },
         { model_name: 'free', api_base: seller.apiBase },
       ],
-      timeouts: { first_byte_seconds: 5, shutdown_seconds: 1 },
+      timeouts: { first_byte_seconds: 60, shutdown_seconds: 1 },
     },
     { clock: { now: () => now }, payers: new Map([['base', cash()]]) },
   )

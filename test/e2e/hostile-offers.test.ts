@@ -42,7 +42,7 @@ beforeAll(async () => {
     payers: { base: { kind: 'direct', key: '${env:HOSTILE_WALLET}', networks: ['base-sepolia'] } },
     model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
     budgets: [{ name: 'all', limit_usd: '1.00', window: 'day' }],
-    timeouts: { first_byte_seconds: 1 },
+    timeouts: { first_byte_seconds: 3 },
   })
 })
 

@@ -54,7 +54,7 @@ async function start(config: object = {}): Promise<TestGateway> {
         allowed_fails: 0,
         cooldown_seconds: 60,
       },
-      timeouts: { first_byte_seconds: 5, shutdown_seconds: 1 },
+      timeouts: { first_byte_seconds: 60, shutdown_seconds: 1 },
       ...config,
     },
     { clock: { now: () => now }, payers: new Map([['base', cash({ clock: { now: () => now } })]]) },

@@ -42,7 +42,7 @@ async function start(config: object = {}): Promise<TestGateway> {
         { model_name: 'free', model: 'm', api_base: `${seller.url}/free` },
       ],
       budgets: [{ name: 'all', limit_usd: '1.00', window: 'lifetime' }],
-      timeouts: { first_byte_seconds: 5, shutdown_seconds: 1 },
+      timeouts: { first_byte_seconds: 60, shutdown_seconds: 1 },
       ...config,
     },
     { clock: { now: () => now }, payers: new Map([['base', cash()]]) },

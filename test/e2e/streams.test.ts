@@ -293,7 +293,7 @@ describe("a route's own timeouts", () => {
 
   test('idle_seconds ends a stream that falls silent, as a truncated answer', async () => {
     serve = (response) => void response.writeHead(200, PAID).write(CHUNK)
-    await start({ timeouts: { idle_seconds: 0.1 } }, { timeouts: ALL })
+    await start({ timeouts: { idle_seconds: 3 } }, { timeouts: ALL })
     const { message, text } = await ask()
     expect(await text()).toContain('"finish_reason":"length"')
     expect(message.trailers['x-tollway-truncated']).toBe('true')
@@ -308,7 +308,7 @@ describe("a route's own timeouts", () => {
       const drip = setInterval(() => response.write(CHUNK), 20)
       response.once('close', () => gone.resolve(clearInterval(drip)))
     }
-    await start({ timeouts: { total_seconds: 0.2 } }, { timeouts: ALL })
+    await start({ timeouts: { total_seconds: 5 } }, { timeouts: ALL })
     const { text } = await ask()
     expect(await text()).toContain('"finish_reason":"length"')
     await gone.promise
@@ -318,7 +318,7 @@ describe("a route's own timeouts", () => {
 
   test('first_byte_seconds leaves the payment uncertain when the paid call is not answered', async () => {
     serve = () => undefined
-    await start({ timeouts: { first_byte_seconds: 0.3 } }, { timeouts: ALL })
+    await start({ timeouts: { first_byte_seconds: 3 } }, { timeouts: ALL })
     const { message, text } = await ask()
     expect([message.statusCode, message.headers['x-tollway-spent']]).toEqual([400, 'unknown'])
     expect(await text()).toContain('payment_uncertain')

@@ -24,7 +24,7 @@ async function start(config: object = {}): Promise<TestGateway> {
     {
       payers: { base: { kind: 'direct', key: '${env:UNFINISHED_WALLET}', networks: ['base-sepolia'] } },
       model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
-      timeouts: { first_byte_seconds: 5, idle_seconds: 5, shutdown_seconds: 1 },
+      timeouts: { first_byte_seconds: 60, idle_seconds: 60, shutdown_seconds: 1 },
       ...config,
     },
     { payers: new Map([['base', cash()]]) },

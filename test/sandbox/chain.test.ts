@@ -163,10 +163,9 @@ describe('the local chain', () => {
         const cut = new Promise((resolve) => {
           socket.once('error', resolve).once('close', resolve)
         })
-        const tooLate = once(AbortSignal.timeout(10_000), 'abort').then(() => 'anvil lives on')
         parent.kill('SIGKILL')
         await exited
-        expect(await Promise.race([cut.then(() => 'cut'), tooLate])).toBe('cut')
+        await cut
         socket.destroy()
       } finally {
         if (isAlive(pid)) process.kill(pid, 'SIGKILL')

@@ -29,7 +29,7 @@ await signer.sign(
       nonce: `0x${'11'.repeat(32)}`,
     },
   },
-  AbortSignal.timeout(20_000),
+  new AbortController().signal,
 )
 writeHeapSnapshot(file)
 console.log(

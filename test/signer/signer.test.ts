@@ -207,7 +207,7 @@ describe('a key in an environment variable', () => {
       const { stdout, stderr } = await run(
         process.execPath,
         [fileURLToPath(new URL('heap-child.ts', import.meta.url)), mode, file],
-        { env: { PATH: process.env['PATH'], TEST_KEY: key }, timeout: 50_000 },
+        { env: { PATH: process.env['PATH'], TEST_KEY: key } },
       )
       return { heap: await readFile(file, 'utf8'), output: `${stdout}${stderr}` }
     }

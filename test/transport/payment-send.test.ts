@@ -149,9 +149,9 @@ describe('the connection of a payment', () => {
     const upstream = transport()
     for (let n = 0; n < 3; n++) {
       const asked = await upstream.send(payment(seller.url, { headers: {}, carriesPayment: false }))
-      await readBounded(asked.body, 100, 100)
+      await readBounded(asked.body, 100, 60_000)
       const answer = await upstream.send(payment(seller.url))
-      await readBounded(answer.body, 100, 100)
+      await readBounded(answer.body, 100, 60_000)
     }
     // One connection asks, each payment has its own.
     expect(new Set(sockets.filter((_socket, at) => at % 2 === 0)).size).toBe(1)
@@ -191,7 +191,7 @@ describe('the connection of a payment', () => {
     // What was sent over the loopback device is there at once: the client sees it in its next turn.
     for (let turn = 0; turn < 10; turn++) await nextTurn()
     const answer = await upstream.send(payment(url, { line }))
-    expect((await readBounded(answer.body, 100, 100)).bytes.toString()).toBe('ok')
+    expect((await readBounded(answer.body, 100, 60_000)).bytes.toString()).toBe('ok')
     expect(connected).toHaveLength(2)
     first?.destroy()
   })
@@ -204,7 +204,7 @@ describe('the connection of a payment', () => {
     })
     ends.push(() => seller.close())
     const answer = await transport().send(payment(seller.url))
-    await readBounded(answer.body, 100, 100)
+    await readBounded(answer.body, 100, 60_000)
     const [socket] = sockets
     if (socket && !socket.destroyed) await once(socket, 'close')
   })
@@ -322,7 +322,7 @@ describe('a payment over HTTP/2', () => {
       const answers = await Promise.all(
         Array.from({ length: 20 }, async () => {
           const answer = await upstream.send(payment(seller.url))
-          await readBounded(answer.body, 100, 100)
+          await readBounded(answer.body, 100, 60_000)
           return answer.status
         }),
       )
@@ -345,7 +345,7 @@ describe('a payment over HTTP/2', () => {
     const line = upstream.openLine?.(payment(seller.url))
     await expect.poll(() => sessions).toBe(1)
     const answer = await upstream.send(payment(seller.url, { line }))
-    expect((await readBounded(answer.body, 100, 100)).bytes.toString()).toBe('answer')
+    expect((await readBounded(answer.body, 100, 60_000)).bytes.toString()).toBe('answer')
     expect(sessions).toBe(1)
   })
 })
