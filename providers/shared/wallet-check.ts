@@ -51,6 +51,7 @@ function tooPoor(asset: Asset, amount: bigint, balance: bigint): TollwayError {
     code: 'insufficient_funds',
     message: `The wallet has ${units(balance)} left on ${asset.network}, but needs ${units(amount)}; nothing was signed.`,
     advice: ['Send the token to the paying address.'],
+    details: { balance: units(balance), needed: units(amount), shortfall: units(amount - balance) },
   })
 }
 

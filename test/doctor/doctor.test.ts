@@ -70,15 +70,16 @@ async function seller(script: Parameters<typeof startScriptedSeller>[0] = {}) {
 
 describe('tollway doctor', () => {
   it('finds nothing wrong with a working installation, and pays nothing', async () => {
-    const { apiBase, payments } = await seller()
-    const findings = await look(configFile(apiBase))
+    const selling = await seller()
+    const findings = await look(configFile(selling.apiBase))
     expect(findings.filter(({ status }) => status === 'problem' || status === 'warning')).toEqual([])
     expect(of(findings, 'wallets')[0]?.text).toMatch(/^Payer base holds 1000(\.0+)? USDC on base-sepolia\.$/)
     expect(of(findings, 'sellers')[0]?.text).toMatch(
       /^paid\/m at 127\.0\.0\.1:\d+ asks \$0\.001 per request\.$/,
     )
     expect(of(findings, 'nodes')[0]).toMatchObject({ status: 'ok' })
-    expect(payments).toEqual([])
+    expect(selling.payments).toEqual([])
+    expect(selling.questions).toHaveLength(1)
   })
 
   it('sends nothing to anyone with --offline', async () => {

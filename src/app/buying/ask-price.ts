@@ -18,7 +18,7 @@ export interface CommandRequest {
   readonly candidate: Candidate
 }
 
-/** Creates the exchange for a request made by a command; its caller is `cli`. */
+/** Creates the exchange for a request made by a command; its caller is `cli` unless another is named. */
 export function commandRequest(
   now: number,
   names: {
@@ -27,14 +27,15 @@ export function commandRequest(
     readonly apiBase: string
     readonly endpoint: string
     readonly model: string
+    readonly caller?: string | undefined
   },
 ): CommandRequest {
-  const { route: modelName, payer, apiBase, endpoint, model } = names
+  const { route: modelName, payer, apiBase, endpoint, model, caller = 'cli' } = names
   const route = { modelName, model: undefined, apiBase, payer, apiKey: undefined, order: 0 }
   const candidate = { route, remoteModel: model }
   const exchange = newExchange({ id: `req_${randomUUID()}`, startedAt: now, begunAt: performance.now() })
   exchange.endpoint = endpoint
-  exchange.caller.id = 'cli'
+  exchange.caller.id = caller
   exchange.request.model = model
   Object.assign(exchange.routing, { route: modelName, payer, candidates: [candidate], candidate })
   return { exchange, candidate }

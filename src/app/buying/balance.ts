@@ -42,16 +42,26 @@ export async function readBalances(
   const entries = [...config.payers].filter(([name]) => only === undefined || name === only)
   const opened: Provider[] = []
   try {
-    const payers = await openPayers({ payers: new Map(entries), chains: config.chains }, { opened })
-    const all: Balance[] = []
-    for (const [payer, { address, networks }] of payers) {
-      if (address === undefined) continue
-      for (const network of networks) all.push(...(await onNetwork(config, payer, address, network)))
-    }
-    return all
+    return await balancesOf(
+      config,
+      await openPayers({ payers: new Map(entries), chains: config.chains }, { opened }),
+    )
   } finally {
     await Promise.allSettled(opened.map((provider) => provider.close()))
   }
+}
+
+/** The balances of payers that are open. */
+export async function balancesOf(
+  config: Pick<BuyingConfig, 'chains' | 'assets'>,
+  payers: ReadonlyMap<string, Pick<Provider, 'address' | 'networks'>>,
+): Promise<Balance[]> {
+  const all: Balance[] = []
+  for (const [payer, { address, networks }] of payers) {
+    if (address === undefined) continue
+    for (const network of networks) all.push(...(await onNetwork(config, payer, address, network)))
+  }
+  return all
 }
 
 function openReader({ id, chainId }: Network, rpc: string): WalletReader {

@@ -8,8 +8,10 @@ import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
+import type { Provider } from '../../core/payer/provider.ts'
 import type { Exchange, Reply } from '../../core/request/exchange.ts'
 import type { Quote } from '../../core/policy/gate.ts'
+import type { Challenge } from '../../core/x402/x402.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, askSeller, type CommandRequest } from './ask-price.ts'
 import { readChallengeKept } from '../../payment/read-challenge.ts'
@@ -32,6 +34,10 @@ export interface PayRequest {
   /** Micro-USD; policy's own ceiling applies too. */
   readonly maxMicroUsd: bigint | undefined
   readonly choice: OfferChoice
+  /** Whom the ledger names as the caller; default `cli`. */
+  readonly caller?: string | undefined
+  /** Sees the offers before anything is reserved, and refuses them by throwing. */
+  readonly inspect?: ((challenge: Challenge, payer: Provider) => void) | undefined
 }
 
 /** A finished call, with a response or an error; money may have moved in either case. */
@@ -64,6 +70,7 @@ export async function pay<T>(
     payer: payRequest.payer,
     ...ledgerAddress(payRequest.url),
     model: modelOf(payRequest) ?? 'pay',
+    caller: payRequest.caller,
   })
   const { exchange } = asked
   let error: unknown
@@ -110,7 +117,9 @@ async function call(
     return
   }
   const { challenge, again } = await readChallengeKept(answer, PRICE_MS)
-  const payer = narrowed(await context.payer(payRequest.payer), challenge, payRequest.choice, config.assets)
+  const opened = await context.payer(payRequest.payer)
+  payRequest.inspect?.(challenge, opened)
+  const payer = narrowed(opened, challenge, payRequest.choice, config.assets)
   const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = payRequest
   exchange.payment.guard = {

@@ -10,6 +10,7 @@ import { addCheck } from './commands/check.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
+import { addMcp } from './commands/mcp.ts'
 import { addPay } from './commands/pay.ts'
 import { addProbe } from './commands/probe.ts'
 import { addPurchases } from './commands/purchases.ts'
@@ -73,6 +74,7 @@ ${EXIT_CODES_HELP}`,
   addDoctor(program, context)
   addProbe(program, context)
   addPay(program, context)
+  addMcp(program, context)
   addBuy(program, context)
   addPurchases(program, context)
   addRefill(program, context)

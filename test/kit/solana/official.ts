@@ -108,6 +108,9 @@ export interface SolanaSellerOptions extends ModelOptions {
   readonly accepts?: readonly object[]
 }
 
+/** The first bytes of a PNG, which are not UTF-8. */
+export const PICTURE = Buffer.from('89504e470d0a1a0a', 'hex')
+
 /** Starts a seller of the sandbox's model on the official server for Express. */
 export async function startSolanaSeller(options: SolanaSellerOptions): Promise<LocalSeller> {
   const { network, payTo, memo, flow = 'authorization' } = options
@@ -123,8 +126,8 @@ export async function startSolanaSeller(options: SolanaSellerOptions): Promise<L
     ...(memo === undefined ? {} : { extra: { memo } }),
   }
   const routes = Object.fromEntries(
-    paidPaths.map((path) => [
-      `POST /v1${path}`,
+    [...paidPaths.map((path) => `POST /v1${path}`), 'GET /v1/result', 'GET /v1/picture'].map((route) => [
+      route,
       { accepts, description: 'An answer', mimeType: 'application/json' },
     ]),
   )
@@ -137,6 +140,15 @@ export async function startSolanaSeller(options: SolanaSellerOptions): Promise<L
   else {
     app.use(paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
     mountModel(app, '/v1', model)
+    // What agents buy besides models: a fact, and bytes that are no text.
+    app.get(
+      '/v1/result',
+      (request, response) =>
+        void response
+          .type('text')
+          .send(`42 (${new URLSearchParams(request.url.split('?')[1]).get('i') ?? ''})`),
+    )
+    app.get('/v1/picture', (_request, response) => void response.type('png').send(PICTURE))
   }
   return await openSeller(app, log, undefined, (usd) => {
     price.usd = usd

@@ -1,0 +1,102 @@
+/** `agent_pay`: one paid call for an agent, through the same gate, ledger and budgets as every other payment. */
+import type { BuyingContext } from '../buying/buying-context.ts'
+import { pay } from '../buying/pay.ts'
+import type { PaymentReceipt } from '../buying/receipt.ts'
+import { AgentFailure, toAgentFailure } from './agent-failure.ts'
+import { readAgentCall, type AgentArguments } from './agent-input.ts'
+import { readAnswer, type AnswerContent } from './answer-content.ts'
+import { approve, type ApprovalPolicy, type Ask } from './approval.ts'
+import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
+
+/** How an agent may pay. */
+export interface AgentSettings {
+  /** Name of the payer; `undefined` if the configuration has none. */
+  readonly payer: string | undefined
+  /** Whom the ledger and budgets name as the caller. */
+  readonly caller: string
+  readonly approval: ApprovalPolicy
+  /** Where answers that are no text go. */
+  readonly directory: string
+  /** Whether services on this machine may be called over http. */
+  readonly allowsPrivate: boolean
+}
+
+/** The result of a call. */
+export interface AgentPaid {
+  readonly status: number
+  readonly receipt: PaymentReceipt
+  readonly content: AnswerContent
+}
+
+/**
+ * Pays for one call.
+ * @throws AgentFailure
+ */
+export async function agentPay(
+  context: BuyingContext,
+  given: AgentArguments,
+  settings: AgentSettings,
+  ask: Ask,
+  signal: AbortSignal,
+): Promise<AgentPaid> {
+  const call = readAgentCall(given, settings.allowsPrivate)
+  const { payer, caller } = settings
+  if (payer === undefined)
+    throw new AgentFailure(
+      'burner_not_configured',
+      'No wallet is configured. Add a payer to the configuration, or set TOLLWAY_WALLET_KEY; nothing was sent.',
+    )
+  await approve(call, settings.approval, ask)
+  const request = {
+    url: call.url,
+    method: call.method,
+    data: call.body,
+    headers: call.headers,
+    payer,
+    caller,
+    maxMicroUsd: call.maxMicro,
+    choice: { token: AGENT_TOKEN },
+    inspect: (challenge: Parameters<typeof inspectOffers>[0], opened: Parameters<typeof inspectOffers>[1]) =>
+      inspectOffers(challenge, opened, context.config.assets, call.maxMicro),
+  }
+  try {
+    return await pay(context, request, signal, async ({ receipt, reply, error }) => {
+      if (error !== undefined) throw withReceipt(error, receipt)
+      if (!reply) throw new AgentFailure('request_failed', 'The service gave no answer; nothing was paid.')
+      const content = await readAnswer(reply, settings.directory, receipt.requestId).catch(
+        (cause: unknown) => {
+          throw unread(cause, receipt)
+        },
+      )
+      return { status: reply.status, receipt, content }
+    })
+  } catch (error) {
+    throw toAgentFailure(error) ?? error
+  }
+}
+
+/** The failure with what happened to the money: an agent must not repeat a call that may have been paid. */
+function withReceipt(error: unknown, receipt: PaymentReceipt): unknown {
+  const failure = toAgentFailure(error)
+  if (!failure) return error
+  const { spent, charge, transaction } = receipt
+  return new AgentFailure(failure.code, failure.message, {
+    ...failure.details,
+    spent,
+    ...(charge === undefined ? {} : { charge }),
+    ...(transaction === undefined ? {} : { transaction }),
+  })
+}
+
+function unread(cause: unknown, { spent, charge, transaction }: PaymentReceipt): AgentFailure {
+  const reason = cause instanceof Error ? cause.message : 'unknown'
+  const money =
+    spent === 'no'
+      ? 'Nothing was paid.'
+      : 'The payment was sent: do not repeat the call before you have looked.'
+  return new AgentFailure(
+    spent === 'no' ? 'request_failed' : 'paid_not_delivered',
+    `The answer could not be read to its end (${reason}). ${money}`,
+    { spent, charge: charge ?? null, transaction: transaction ?? null },
+  )
+}
