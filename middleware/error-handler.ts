@@ -14,6 +14,7 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { endpointOf } from './http/paths.ts'
+import { pathAdvice } from './http/path-advice.ts'
 
 /** Anthropic's error types for the statuses where its SDKs distinguish errors by type; 400 and 402 keep ours. */
 const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
@@ -86,7 +87,7 @@ export function notFound(): Handler {
       new TollwayError({
         code: 'not_found',
         message: `${printable(req.method ?? '')} ${printable(path)} is not served here.`,
-        advice: ['Check the base URL; GET /v1/models is a path that is.'],
+        advice: [...pathAdvice(req), 'Check the base URL; GET /v1/models is a path that is.'],
       }),
     )
   })

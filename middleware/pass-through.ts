@@ -13,11 +13,18 @@ import { exchangeOf } from './http/exchange-of.ts'
 import { named, type Handler, type Request } from './http/handler.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
-import { passRules, type PathRule } from '../src/core/request/forwarded-paths.ts'
-import { findPath } from './http/paths.ts'
+import { isRootPath, passRules, type PathRule } from '../src/core/request/forwarded-paths.ts'
+import { findPath, plainPaths } from './http/paths.ts'
+import { pathAdvice } from './http/path-advice.ts'
 import { cleanRequest, cleanResponse } from './pass-through/pass-headers.ts'
 import { property } from '../src/core/property.ts'
 import { refuseUpgrade } from './pass-through/refuse-upgrade.ts'
+
+/** A path that is forwarded, without `/v1`, and where it is at the upstream. */
+interface Found {
+  readonly path: string
+  readonly target: string
+}
 
 /** Options of {@link passThrough}. */
 export interface PassThroughOptions {
@@ -76,8 +83,8 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning and (as websockets) realtime to
- * the upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers,
+ * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning, videos, conversations, realtime
+ * (websockets and its calls) and LiteLLM's own `/model/info`, `/key/info` and `/mcp` to the upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers,
  * only a caller whose models include `*` may use it: these paths can reach everything that the upstream's key can.
  * Mount it after `readBody()`, which does not read these paths.
  * @throws ConfigError for a mistake in the options
@@ -123,30 +130,34 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     ],
   })
 
-  const prepare = (req: Request, path: string): void => {
+  const prepare = (req: Request, { target }: Found): void => {
     const { url = '' } = req
     const question = url.indexOf('?')
     const hash = url.indexOf('#')
     const search = question < 0 ? '' : url.slice(question, hash > question ? hash : undefined)
-    req.url = `${prefix}${path}${search}`
+    req.url = `${target}${search}`
     cleanRequest(req, ownCredentials, upstream.apiKey)
   }
 
-  const find = (req: Request, rule: PathRule): string | TollwayError => {
-    const path = findPath(req, (at) => rule(req.method ?? '', at))
-    if (path === undefined) return otherMethod(req) ?? notServed()
+  const root = prefix.replace(/\/v1$/, '')
+  const find = (req: Request, rule: PathRule): Found | TollwayError => {
+    const method = req.method ?? ''
+    const own = rule === rules.web ? plainPaths(req).find((at) => isRootPath(method, at)) : undefined
+    const path = own ?? findPath(req, (at) => rule(method, at))
+    if (path === undefined) return otherMethod(req) ?? notServed(req)
     const exchange = exchangeOf(req)
     exchange.endpoint = path.split('/').slice(0, 2).join('/')
     exchange.routing.route = 'upstream'
-    return ownCredentials && !mayReach(req, path) ? notAllowed() : path
+    if (ownCredentials && !mayReach(req, path)) return notAllowed()
+    return { path, target: own === undefined ? `${prefix}${path}` : `${root}${path}` }
   }
 
-  const findSocket = (req: Request): string | TollwayError =>
-    isWebSocketUpgrade(req) ? find(req, rules.socket) : notServed()
+  const findSocket = (req: Request): Found | TollwayError =>
+    isWebSocketUpgrade(req) ? find(req, rules.socket) : notServed(req)
 
   const handler = named<Handler>('passThrough', (req, res, next) => {
-    const path = find(req, rules.web)
-    if (typeof path !== 'string') return next(path)
+    const found = find(req, rules.web)
+    if (found instanceof TollwayError) return next(found)
     setResponseHeaders(res, exchangeOf(req))
     const before = req.url ?? ''
     const fail = once((error?: unknown) => {
@@ -155,22 +166,22 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     })
     waiting.set(req, fail)
     res.once('close', () => waiting.delete(req))
-    prepare(req, path)
+    prepare(req, found)
     // A rejection would be unhandled in Express 4.
     proxy(req, res, fail).catch(fail)
   })
 
   return Object.assign(handler, {
     refuses(req: Request): TollwayError | undefined {
-      const path = findSocket(req)
-      return typeof path === 'string' ? undefined : path
+      const found = findSocket(req)
+      return found instanceof TollwayError ? found : undefined
     },
     upgrade(req: Request, socket: Duplex, head: Buffer): void {
-      const path = findSocket(req)
+      const found = findSocket(req)
       const refuse = once((error) => refuseUpgrade(socket, unavailable(error), exchangeOf(req)))
-      if (typeof path !== 'string') return refuseUpgrade(socket, path, exchangeOf(req))
+      if (found instanceof TollwayError) return refuseUpgrade(socket, found, exchangeOf(req))
       waiting.set(req, refuse)
-      prepare(req, path)
+      prepare(req, found)
       // Node's servers always pass their own TCP or TLS sockets.
       if (socket instanceof Socket) proxy.upgrade(req, socket, head)
       else socket.destroy()
@@ -198,10 +209,10 @@ function mayReach(req: Request, path: string): boolean {
 }
 
 function withoutUpstream(): PassThrough {
-  const handler = named<Handler>('passThrough', (req, _res, next) => next(otherMethod(req) ?? notServed()))
+  const handler = named<Handler>('passThrough', (req, _res, next) => next(otherMethod(req) ?? notServed(req)))
   return Object.assign(handler, {
     refuses: notServed,
-    upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(), exchangeOf(req)),
+    upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(req), exchangeOf(req)),
     close: (): void => undefined,
   })
 }
@@ -235,11 +246,11 @@ function once(report: (error: unknown) => void): (error?: unknown) => void {
   }
 }
 
-function notServed(): TollwayError {
+function notServed(req: Request): TollwayError {
   return new TollwayError({
     code: 'not_found',
     message: 'This path is not served here.',
-    advice: ['Check the base URL; the operator can add paths with upstream.allow_paths.'],
+    advice: [...pathAdvice(req), 'Check the base URL; the operator can add paths with upstream.allow_paths.'],
   })
 }
 

@@ -36,6 +36,11 @@ export function isRouted(req: Request): boolean {
   return isDirect(req) || (req.method === 'POST' && endpointOf(req) !== undefined)
 }
 
+/** The paths of a request as they are, `/v1` kept; none that hides another path. */
+export function plainPaths(req: Request): string[] {
+  return urlsOf(req).flatMap((url) => plainPath(url) ?? [])
+}
+
 /** The raw URLs, undecoded and with `/v1` cut off, for paths that may hold encoded slashes. */
 export function rawPaths(req: Request): string[] {
   return urlsOf(req).map((url) => withoutVersion(url.split(/[?#]/, 1)[0] ?? ''))

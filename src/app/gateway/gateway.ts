@@ -38,6 +38,7 @@ import { requestContexts, requestScope, traceObserver } from '../logging/request
 import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
 import { readinessChecks } from './readiness.ts'
+import { rootPage } from './root-page.ts'
 import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 
@@ -196,6 +197,7 @@ function compose(
   for (const handler of first) app.use(handler)
   const { adminKey } = parts.spendPage
   app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: requiresCallerKey(config) }))
+  app.use(rootPage())
   app.use(
     health({
       ...readinessChecks({ routes: parts.modelRouter.routes.routes, payers: parts.payers, ledger }),

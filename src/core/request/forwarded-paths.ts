@@ -8,13 +8,25 @@ export type PathRule = (method: string, path: string) => boolean
 const ANY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'PATCH'])
 
 /** Resources that are forwarded whole, themselves and what is below them. */
-const RESOURCES = ['/files', '/batches', '/uploads', '/vector_stores', '/fine_tuning']
+const RESOURCES = [
+  '/files',
+  '/batches',
+  '/uploads',
+  '/vector_stores',
+  '/fine_tuning',
+  '/videos',
+  '/conversations',
+  '/realtime',
+]
+
+/** Of these only what is below is forwarded: the path itself is a websocket's, or nothing. */
+const ONLY_BELOW: ReadonlySet<string> = new Set(['/fine_tuning', '/realtime'])
 
 const RULES: readonly PathRule[] = [
   ...RESOURCES.map(
     (resource): PathRule =>
       (method, path) =>
-        ANY.has(method) && isBelow(path, resource, resource !== '/fine_tuning'),
+        ANY.has(method) && isBelow(path, resource, !ONLY_BELOW.has(resource)),
   ),
   // A stored response by its id. `POST /responses` itself runs a model and goes by the routes.
   (method, path) =>
@@ -22,6 +34,19 @@ const RULES: readonly PathRule[] = [
   (method, path) => method === 'DELETE' && /^\/responses\/[^/]+$/.test(path),
   (method, path) => method === 'POST' && /^\/responses\/[^/]+\/cancel$/.test(path),
 ]
+
+/** LiteLLM's own paths, which stand at the root of its address, beside `/v1`. */
+const ROOT_RULES: readonly PathRule[] = [
+  (method, path) =>
+    (method === 'GET' || method === 'HEAD') &&
+    /^\/(?:(?:v[12]\/)?model\/info|model_group\/info|key\/info)$/.test(path),
+  (method, path) => ['GET', 'HEAD', 'POST', 'DELETE'].includes(method) && /^\/mcp(?:\/[^?#]*)?$/.test(path),
+]
+
+/** Whether a path, with its `/v1` if it has one, is one of the upstream's root. */
+export function isRootPath(method: string, path: string): boolean {
+  return isUnambiguous(path) && ROOT_RULES.some((rule) => rule(method, path))
+}
 
 function isBelow(path: string, resource: string, itself: boolean): boolean {
   return (
