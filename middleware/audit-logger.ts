@@ -14,6 +14,9 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { overheadSeconds } from '../src/payment/timing.ts'
 import { printable } from '../src/core/printable.ts'
+import { LogLimit } from '../src/core/log-limit.ts'
+import { systemTimers, type Timers } from '../src/core/timers.ts'
+import { REFUSALS, RefusalTally } from '../src/io/audit/refusal-tally.ts'
 
 /** Where records go: the audit file, or anything with its `append`. */
 export interface RequestAudit {
@@ -28,6 +31,8 @@ export interface AuditLoggerOptions {
   readonly observers?: readonly Observer[] | undefined
   readonly clock?: Clock | undefined
   readonly log?: Log | undefined
+  /** Decides which refusals have a record of their own. Flush it at shutdown; default one that is not flushed. */
+  readonly refusals?: RefusalTally | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -35,6 +40,7 @@ const SCHEMA = z.strictObject({
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
   log: logOption.default(silentLog),
+  refusals: objectWith<RefusalTally>(['takes'], 'give the RefusalTally of the gateway').optional(),
 })
 
 /** Nginx's status for a client that left before the answer began. */
@@ -44,19 +50,22 @@ const MAX_DETAIL_LENGTH = 500
 
 /**
  * Opens the exchange and writes exactly one `request` record when the answer is complete or the client has left
- * (none for successful scrapes, probes and spend page refreshes). Mount it first, so that it sees every outcome. A
+ * (none for successful scrapes, probes and spend page refreshes; of many like refusals one for all, see
+ * {@link RefusalTally}). Mount it first, so that it sees every outcome. A
  * record that cannot be written is counted and logged, never thrown: the answer has already been sent, and paid
  * routes stop on their own (rule 9).
  * @throws ConfigError for a mistake in the options
  */
 export function auditLogger(options: AuditLoggerOptions): Handler {
-  const { audit, observers, clock, log } = parseOptions('auditLogger', SCHEMA, options)
+  const { audit, observers, clock, log, ...rest } = parseOptions('auditLogger', SCHEMA, options)
+  const refusals = rest.refusals ?? tallyRefusals({ audit, clock, log })
+  const failures = new LogLimit(clock)
   const tell = (event: TollwayEvent): void => {
     for (const observer of observers) {
       try {
         observer(event)
       } catch (err) {
-        log.error({ err }, 'an observer threw')
+        failures.pass('observer', (more) => log.error({ err, ...more }, 'an observer threw'))
       }
     }
   }
@@ -71,12 +80,16 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       })
     } catch (err) {
       tell({ type: 'audit_failed' })
-      log.error({ err, requestId: summary.requestId }, 'a request record could not be written')
+      const { requestId } = summary
+      failures.pass('record', (more) =>
+        log.error({ err, requestId, ...more }, 'a request record could not be written'),
+      )
     }
   }
   const publish = (summary: RequestSummary): void => {
-    if (!isRoutineLook(summary)) void write(summary)
-    tell({ type: 'request', summary })
+    const isOwn = refusals.takes(summary)
+    if (isOwn && !isRoutineLook(summary)) void write(summary)
+    tell({ type: 'request', summary, ...(isOwn ? {} : { counted: true }) })
   }
   const publishLater = async (
     usageToCome: Promise<void>,
@@ -148,7 +161,7 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
   const { usage, firstByteSeconds, seconds, overheadSeconds: _own, costMicroUsd: _cost, ...rest } = summary
   return {
     ...rest,
-    model: summary.model ?? null,
+    model: summary.model === undefined ? null : summary.model.slice(0, MAX_DETAIL_LENGTH),
     code: summary.code ?? null,
     conversion: summary.conversion ?? null,
     charge: summary.charge ?? null,
@@ -173,4 +186,24 @@ function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] 
 
 function finite(value: number | boolean | null): number | boolean | string | null {
   return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+}
+
+/** What {@link tallyRefusals} needs. */
+export interface RefusalsSetup {
+  readonly audit: RequestAudit
+  readonly clock: Clock
+  readonly log: Log
+  readonly timers?: Timers | undefined
+}
+
+/** A tally that writes to an audit file and to the log. */
+export function tallyRefusals({ audit, clock, log, timers = systemTimers }: RefusalsSetup): RefusalTally {
+  return new RefusalTally({
+    clock,
+    timers,
+    write: async ({ samples, ...counts }) => {
+      log.warn(counts, 'refused requests that have no record of their own')
+      await audit.append(REFUSALS, { ...counts, samples })
+    },
+  })
 }

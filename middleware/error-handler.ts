@@ -1,4 +1,6 @@
 /** Turns errors into answers: the error's own status and an OpenAI-shaped (or Anthropic-shaped) body. */
+import { systemClock } from '../src/core/clock.ts'
+import { LogLimit } from '../src/core/log-limit.ts'
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
@@ -51,13 +53,16 @@ const ENTITY_HEADERS =
  */
 export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
   const { log } = parseOptions('errorHandler', SCHEMA, options)
+  const faults = new LogLimit(systemClock)
 
   const handler: ErrorHandler = (error, req, res, _next) => {
     const exchange = exchangeOf(req)
     const own = ownError(error)
     if (own !== error) {
       exchange.record.details['fault'] = error instanceof Error ? error.name : typeof error
-      log.error({ err: error, requestId: exchange.id }, 'a request met a fault')
+      faults.pass(String(error), (more) =>
+        log.error({ err: error, requestId: exchange.id, ...more }, 'a request met a fault'),
+      )
     }
     const told = fitting(own, exchange)
     exchange.record.code = told.code

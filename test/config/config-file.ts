@@ -224,6 +224,7 @@ audit:
   rotate_bytes: 2mb
   rotate_daily: true
   retain: 7
+  min_free: 32mb
 log:
   level: debug
   format: text

@@ -4,6 +4,8 @@ import { readinessChecks } from '../../src/app/gateway/readiness.ts'
 import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 
+const space = { check: () => undefined }
+
 type Health = 'able' | 'unable' | 'unknown'
 
 function payer(state: Health, code: ErrorCode = 'signer_unavailable'): Provider {
@@ -27,7 +29,7 @@ async function failing(
 ): Promise<string[]> {
   const payers = new Map(states.map((state, at): [string, Provider] => [`p${at}`, payer(state)]))
   const routes = [...states.map((_state, at) => ({ payer: `p${at}` })), { payer: undefined }]
-  const { required } = readinessChecks({ routes, payers, ledger: { ping } })
+  const { required } = readinessChecks({ routes, payers, ledger: { ping }, space })
   const codes: string[] = []
   for (const check of Object.values(required)) {
     await check().catch((error: unknown) => codes.push(error instanceof TollwayError ? error.code : 'other'))
@@ -57,8 +59,13 @@ describe('readiness', () => {
 
   test('of a gateway without paid routes needs nothing, and still tells of its ledger', () => {
     const ping = (): Promise<void> => Promise.resolve()
-    const checks = readinessChecks({ routes: [{ payer: undefined }], payers: new Map(), ledger: { ping } })
+    const checks = readinessChecks({
+      routes: [{ payer: undefined }],
+      payers: new Map(),
+      ledger: { ping },
+      space,
+    })
     expect(Object.keys(checks.required)).toEqual([])
-    expect(Object.keys(checks.checks)).toEqual(['ledger'])
+    expect(Object.keys(checks.checks)).toEqual(['ledger', 'disk'])
   })
 })

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { pino } from 'pino'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { createGateway, type Gateway, type GatewayOverrides } from '../../src/app/gateway/gateway.ts'
+import { chainOf } from '../../src/io/audit/audit-rotate.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 
 /** A gateway under test, with its own store and audit file. */
@@ -14,7 +15,7 @@ export interface TestGateway {
   /** Where `/metrics` is, the path included. */
   readonly metricsUrl: string
   readonly directory: string
-  /** The audit file's records. */
+  /** The audit file's records, with those of rotated files. */
   audit(): Promise<Record<string, unknown>[]>
   /** The value of one sample of `/metrics`, e.g. `tollway_requests_total{route="x"}`; labels in any order, absent is 0. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>
@@ -50,7 +51,9 @@ export async function startGateway(config: object, overrides: GatewayOverrides =
     metricsUrl,
     directory,
     async audit() {
-      const text = await readFile(resolved.audit.path, 'utf8')
+      // The day may have changed since the start, and the file with it.
+      const files = chainOf(resolved.audit.path)
+      const text = (await Promise.all(files.map(async (file) => await readFile(file, 'utf8')))).join('')
       return text
         .trimEnd()
         .split('\n')

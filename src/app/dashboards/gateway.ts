@@ -155,6 +155,18 @@ export const GATEWAY: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Free disk space',
+          description: 'Of the disks of audit file and ledger; below audit.min_free paid routes refuse.',
+          unit: 'bytes',
+          queries: [
+            {
+              expr: `min by (instance, file) (${gauge('tollway_disk_free_bytes')})`,
+              legend: '{{instance}} {{file}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Memory of ended requests',
           description: 'Bytes of answers kept for repeats; idempotency.max_bytes is the limit.',
           unit: 'bytes',

@@ -187,7 +187,7 @@ function compose(
     stripCredentials: requiresCallerKey(config),
     timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
   })
-  const logger = auditLogger({ audit: parts.audit, observers, clock, log })
+  const logger = auditLogger({ audit: parts.audit, observers, clock, log, refusals: parts.refusals })
   const guard = originGuard({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
   const identify = caller(openCallers(config, clock, log))
   const answerErrors = errorHandler({ log })
@@ -200,7 +200,12 @@ function compose(
   app.use(rootPage())
   app.use(
     health({
-      ...readinessChecks({ routes: parts.modelRouter.routes.routes, payers: parts.payers, ledger }),
+      ...readinessChecks({
+        routes: parts.modelRouter.routes.routes,
+        payers: parts.payers,
+        ledger,
+        space: parts.space,
+      }),
       isShuttingDown,
     }),
   )

@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import type { Dispatcher } from 'undici'
 import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
+import { tallyRefusals } from '../../../middleware/audit-logger.ts'
 import type { IdempotencyOptions } from '../../../middleware/idempotency.ts'
 import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../payment/payment-context.ts'
 import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
 import { silentLog } from '../../core/log.ts'
+import { LogLimit } from '../../core/log-limit.ts'
+import type { RefusalTally } from '../../io/audit/refusal-tally.ts'
 import { type Log } from '../../core/log.ts'
 import { systemClock, type Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
@@ -24,6 +27,8 @@ import { Ledger } from '../../io/ledger/ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
+import { openFreeSpace } from '../wiring/open-free-space.ts'
+import type { FreeSpace } from '../../io/files/free-space.ts'
 import { openStore } from '../wiring/open-store.ts'
 import type { TotalsCheck } from '../../io/consistency/totals-check.ts'
 import { AuditTotals, MoveWatch } from '../../io/consistency/independent-totals.ts'
@@ -62,6 +67,8 @@ export interface PartOverrides {
   readonly registry?: Registry | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
+  /** Free bytes of a directory's disk. */
+  readonly freeBytes?: ((directory: string) => number) | undefined
   /** Resolves the addresses of sellers when `policy.block_private_networks` is on. */
   readonly lookup?: LookupAll | undefined
   /** Payers in addition to the configured ones; they take precedence over those of the same name. */
@@ -96,6 +103,10 @@ export interface GatewayParts {
   /** Runs on a timer; can be run on request. */
   readonly reconciler: Reconciler
   readonly observers: readonly Observer[]
+  /** The free space of the disks that ledger and audit file are on. */
+  readonly space: FreeSpace
+  /** Which refusals have an audit record of their own. */
+  readonly refusals: RefusalTally
   readonly modelRouter: ModelRouterOptions
   /** Recent prices of requests. */
   readonly prices: PriceBook
@@ -134,18 +145,26 @@ export async function openParts(
     await refuseOldLedger(config, opening)
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics({ registry: overrides.registry })
+    const refusals = tallyRefusals({ audit, clock, log, timers: overrides.timers })
+    const failures = new LogLimit(clock)
+    const space = openFreeSpace(config, log, overrides.freeBytes)
     const observers = [
       metrics.observe,
       chainLog(log),
       budgetLog(log),
       catalogueLog(log),
       ...(overrides.observers ?? []),
-    ].map((observer) => harmless(observer, log))
+    ].map((observer) => harmless(observer, log, failures))
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
     const [auditSums, moves] = [new AuditTotals(instance.id), new MoveWatch(instance.id)]
     observers.push(moves.observe)
     const counting = auditSums.watch(audit)
-    const books = { store, audit: overrides.wrapAudit?.(counting) ?? counting, onClosing: () => heads.end() }
+    const books = {
+      store,
+      audit: overrides.wrapAudit?.(counting) ?? counting,
+      onClosing: () => heads.end(),
+      refuse: () => space.check(),
+    }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
     observers.push((event) => {
       if (event.type !== 'request') return
@@ -165,7 +184,7 @@ export async function openParts(
       opened,
     })
     const payers = new Map<string, Provider>([...signers, ...pools])
-    observers.push(harmless(poolObserver(pools, metrics.observe), log))
+    observers.push(harmless(poolObserver(pools, metrics.observe), log, failures))
     metrics.watch(poolSources(store.vouchers, pools, clock))
     const running = new CallsInFlight()
     const upstream = createUpstream(config.timeouts, {
@@ -178,7 +197,7 @@ export async function openParts(
     const { timers = systemTimers } = overrides
     const buying = buyingContextOf({ ledger, upstream, clock, timers, observers }, config, payers)
     const refills = refillInBackground(buying, log)
-    observers.push(harmless(refills.observe, log))
+    observers.push(harmless(refills.observe, log, failures))
     metrics.watch({
       budgets: async () =>
         (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
@@ -191,6 +210,7 @@ export async function openParts(
       uncertain: () => ledger.uncertainSum(),
       flagged: () => store.flagCounts(),
       auditSequence: () => audit.head().seq,
+      diskSpace: () => space.readings(),
       routes: () => router.options.state.readings(),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
@@ -207,6 +227,7 @@ export async function openParts(
       observers,
     })
     const heartbeat = setInterval(() => {
+      space.look()
       ledger
         .beat()
         .then(() => ledger.retireDead())
@@ -230,6 +251,8 @@ export async function openParts(
       running,
       reconciler,
       observers,
+      space,
+      refusals,
       modelRouter: { ...router.options, routes: withPools(router.options.routes, pools) },
       pools,
       prices: router.prices,
@@ -265,6 +288,9 @@ export async function openParts(
         await reconciler.close()
         await upstream.close()
         await Promise.allSettled([...payers.values()].map((payer) => payer.close()))
+        await refusals
+          .flush()
+          .catch((err: unknown) => log.error({ err }, 'a request record could not be written'))
         await ledger.close()
       },
     }
@@ -275,12 +301,12 @@ export async function openParts(
 }
 
 /** An observer must not change the outcome: an error after a payment would make a client pay again. */
-function harmless(observer: Observer, log: Log): Observer {
+function harmless(observer: Observer, log: Log, failures: LogLimit): Observer {
   return (event) => {
     try {
       observer(event)
     } catch (err) {
-      log.error({ err, event: event.type }, 'an observer threw')
+      failures.pass(event.type, (more) => log.error({ err, event: event.type, ...more }, 'an observer threw'))
     }
   }
 }

@@ -2,6 +2,7 @@
 import type { HealthCheck } from '../../../middleware/health.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Route } from '../../core/routing/route.ts'
+import type { FreeSpace } from '../../io/files/free-space.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 
 /** The parts of a gateway that paid calls need. */
@@ -9,27 +10,28 @@ export interface PaidParts {
   readonly routes: readonly Pick<Route, 'payer'>[]
   readonly payers: ReadonlyMap<string, Provider>
   readonly ledger: Pick<Ledger, 'ping'>
+  readonly space: Pick<FreeSpace, 'check'>
 }
 
 /**
  * The checks of readiness.
- * @returns `required` where there are paid routes: the ledger with its audit file and disk, and one payer at least that can
+ * @returns `required` where there are paid routes: the ledger with its audit file, free space on their disks, and one payer at least that can
  * authorize. Without paid routes the ledger is checked, and its failure stops nothing
  */
-export function readinessChecks({ routes, payers, ledger }: PaidParts): {
+export function readinessChecks({ routes, payers, ledger, space }: PaidParts): {
   readonly required: Readonly<Record<string, HealthCheck>>
   readonly checks: Readonly<Record<string, HealthCheck>>
 } {
   const names = new Set(routes.flatMap(({ payer }) => payer ?? []))
   const paying = [...names].flatMap((name) => payers.get(name) ?? [])
-  const checks = { ledger: () => ledger.ping() }
+  const checks = { ledger: () => ledger.ping(), disk: async () => space.check() }
   if (names.size === 0) return { required: {}, checks }
   return { required: { ...checks, signer: () => onePays(paying) }, checks: {} }
 }
 
 /** @throws what the first payer says, when none can authorize */
 async function onePays(payers: readonly Provider[]): Promise<void> {
-  const results = await Promise.allSettled(payers.map((payer) => payer.check?.()))
+  const results = await Promise.allSettled(payers.map(async (payer) => await payer.check?.()))
   const [first] = results
   if (first?.status === 'rejected' && results.every(({ status }) => status === 'rejected')) throw first.reason
 }

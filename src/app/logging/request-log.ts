@@ -3,10 +3,11 @@ import type { Logger } from 'pino'
 import type { Observer, RequestSummary } from '../../core/telemetry/events.ts'
 import { formatUsd } from '../../core/money/money.ts'
 
-/** Logs the outcome of each request: at info level, but successful scrapes, probes and page refreshes at debug level. */
+/** Logs the outcome of each request: at info level, but successful scrapes, probes and page refreshes at debug level.
+ * Refusals beyond the first of a kind are logged together (auditLogger). */
 export function requestLog(log: Logger): Observer {
   return (event) => {
-    if (event.type !== 'request') return
+    if (event.type !== 'request' || event.counted === true) return
     const { summary } = event
     const level = isRoutine(summary) ? 'debug' : 'info'
     if (!log.isLevelEnabled(level)) return

@@ -63,8 +63,8 @@ export type TollwayEvent =
       readonly caller: string
       readonly limit: 'requests' | 'tokens' | 'parallel'
     }
-  /** A request ended. */
-  | { readonly type: 'request'; readonly summary: RequestSummary }
+  /** A request ended. `counted`: it was refused like many others, and has no audit record and no log line of its own. */
+  | { readonly type: 'request'; readonly summary: RequestSummary; readonly counted?: boolean | undefined }
   /** A charge was flagged for review. */
   | { readonly type: 'flagged'; readonly charge: Charge; readonly finding: ChainFinding }
   /** A network was read, or could not be; `reason` is then `no_rpc`, `timeout`, `wrong_chain_id` …. */

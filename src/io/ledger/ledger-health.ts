@@ -7,10 +7,15 @@ export class LedgerHealth {
   /** Whether the last write failed. It is then tried again before the next seller is asked. */
   #failing = false
   #pinging: Promise<void> | undefined
+  readonly #refuse: () => void
 
-  /** @param tryWrite writes what is pending, and a test write; rejects while the store or the audit file refuses */
-  constructor(tryWrite: () => Promise<void>) {
+  /**
+   * @param tryWrite writes what is pending, and a test write; rejects while the store or the audit file refuses
+   * @param refuse throws while nothing new may be paid although writes work
+   */
+  constructor(tryWrite: () => Promise<void>, refuse: () => void = () => undefined) {
     this.#tryWrite = tryWrite
+    this.#refuse = refuse
   }
 
   /** Records that a write failed. */
@@ -18,8 +23,9 @@ export class LedgerHealth {
     this.#failing = true
   }
 
-  /** Rejects while writes keep failing. Costs nothing while they work. */
+  /** Rejects while writes keep failing, or nothing new may be paid. Costs next to nothing while they work. */
   async refuseWhileFailing(): Promise<void> {
+    this.#refuse()
     if (this.#failing) await this.ping()
   }
 

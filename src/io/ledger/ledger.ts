@@ -63,7 +63,7 @@ export class Ledger {
       await store.ping()
       await this.#pending.retry()
       await trail.check()
-    })
+    }, parts.refuse)
   }
 
   /**

@@ -42,6 +42,10 @@ export interface MetricSources {
   readonly pageStreams?: (() => number) | undefined
   /** How many requests are remembered for their repeats, and the bytes of their answers. */
   readonly remembered?: (() => { readonly count: number; readonly bytes: number }) | undefined
+  /** Free bytes of the disks of audit file and ledger. */
+  readonly diskSpace?:
+    | (() => readonly { readonly name: string; readonly bytes: number | undefined }[])
+    | undefined
   /** The health of every route used so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
   /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
@@ -111,6 +115,9 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
     const { count, bytes } = sources.remembered()
     metrics.set('tollway_remembered_requests', {}, count)
     metrics.set('tollway_remembered_bytes', {}, bytes)
+  }
+  for (const { name, bytes } of sources.diskSpace?.() ?? []) {
+    metrics.set('tollway_disk_free_bytes', { file: name }, bytes ?? Number.NaN)
   }
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
 }

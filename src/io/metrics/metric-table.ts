@@ -184,6 +184,10 @@ export const METRIC_TABLE = {
   ),
   tollway_payment_phase_seconds: histogram('Duration of each payment phase.', ['phase'], PHASE_SECONDS),
   tollway_audit_sequence: gauge('Sequence number of the latest audit record.', []),
+  tollway_disk_free_bytes: gauge(
+    'Free space on the disk of a file, audit or ledger; below audit.min_free paid routes refuse.',
+    ['file'],
+  ),
   tollway_audit_failures_total: counter('Audit records that could not be written.', []),
   tollway_series_dropped_total: counter(
     'Observations folded into "other" because a label or metric was full.',

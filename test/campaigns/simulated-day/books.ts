@@ -1,6 +1,7 @@
 /** What was spent, counted in five ways that know nothing of each other, and where they differ. */
 import { readFile } from 'node:fs/promises'
 import type { Charge } from '../../../src/core/charge/charge.ts'
+import { chainOf } from '../../../src/io/audit/audit-rotate.ts'
 import { verifyAudit } from '../../../src/io/audit/audit-verify.ts'
 import type { TestGateway } from '../../kit/gateway.ts'
 import { localDate } from './clock-change.ts'
@@ -44,7 +45,7 @@ export async function holdBooksTogether(
     ledger: spentIn(names[0]),
     charges: sum(settled),
     metrics: BigInt(await gateway.metric('tollway_spend_atomic_total')),
-    audit: await auditSum(config.audit.path),
+    audit: await auditSum(chainOf(config.audit.path)),
     chain: moved,
   }
   const differences = Object.entries(sums).flatMap(([name, value]) =>
@@ -67,7 +68,7 @@ export async function holdBooksTogether(
       .filter(({ window }) => window === 'rolling')
       .flatMap(({ lengthMs = 0, limit }) => rollingExcess(settled, lengthMs, limit)),
   )
-  const verdict = await verifyAudit(config.audit.path)
+  const verdict = await verifyAudit(chainOf(config.audit.path))
   if (!verdict.ok || verdict.openIntents.length > 0) differences.push('the audit file is not whole')
   const states: Record<string, number> = {}
   for (const { state } of all) states[state] = (states[state] ?? 0) + 1
@@ -83,9 +84,10 @@ function sum(charges: readonly Charge[]): bigint {
 }
 
 /** The amounts of the charges whose last record says settled. */
-async function auditSum(path: string): Promise<bigint> {
+async function auditSum(files: readonly string[]): Promise<bigint> {
   const last = new Map<string, { state: string; amount: string }>()
-  for (const line of (await readFile(path, 'utf8')).trimEnd().split('\n')) {
+  const texts = await Promise.all(files.map(async (file) => await readFile(file, 'utf8')))
+  for (const line of texts.join('').trimEnd().split('\n')) {
     const record = JSON.parse(line) as Record<'type' | 'charge' | 'state' | 'amount', string>
     if (/^charge\.(?:held|authorized|settled|uncertain|released)$/.test(record.type))
       last.set(record.charge, record)

@@ -72,6 +72,7 @@ export function resolveConfig(
       rotateBytes: checked.audit.rotate_bytes,
       rotateDaily: checked.audit.rotate_daily,
       retain: checked.audit.retain,
+      minFree: checked.audit.min_free,
     },
     log: checked.log,
     metrics: {

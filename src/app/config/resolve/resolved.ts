@@ -94,6 +94,8 @@ export interface ResolvedAudit {
   readonly rotateDaily?: boolean | undefined
   /** Files. */
   readonly retain?: number | undefined
+  /** Bytes that must be free on the disks of audit file and ledger; default 0. */
+  readonly minFree?: number | undefined
 }
 
 /** A configuration that passed every check, in our units. Frozen. Holds no wallet key and no caller key. */

@@ -36,12 +36,12 @@ export const audit = z
         'Records between two signed checkpoints; while records are written there is also one a minute.',
       example: '1000',
     }),
-    rotate_bytes: leaf.size().optional().meta({
+    rotate_bytes: leaf.size().prefault('256mb').meta({
       description:
         'Size at which a new file is started; the full one is renamed with the number of its last record.',
       example: '256mb',
     }),
-    rotate_daily: z.boolean().default(false).meta({
+    rotate_daily: z.boolean().default(true).meta({
       description: 'Whether a new file is started every day (UTC).',
       example: 'true',
     }),
@@ -49,6 +49,11 @@ export const audit = z
       description:
         'How many full files are kept; all of them if unset. Needs signing_key: the remaining files start with a signed checkpoint.',
       example: '90',
+    }),
+    min_free: leaf.size().prefault('64mb').meta({
+      description:
+        'Free space, on the disks of audit file and ledger, below which paid routes refuse and readiness falls: what is in flight can still be recorded.',
+      example: '64mb',
     }),
   })
   .prefault({})
