@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import { membersOf, type Exchange } from '../src/core/request/exchange.ts'
+import { TERMS_CHANGED } from '../src/core/charge/judge-paid-answer.ts'
 import {
   decideRepeat,
   idempotencyConflict,
@@ -113,7 +114,8 @@ export function idempotency(options: IdempotencyOptions): Handler {
         continue
       }
       const named = namedBefore(flights, mark, known.named)
-      const newest = newestBefore(flights, mark, known.newest)
+      const before = newestBefore(flights, mark, known.newest)
+      const newest = before && !presented.isRetry && wasAskedOtherTerms(before) ? undefined : before
       // An unpaid model may answer a request for which a paid one failed.
       const other = candidates.some(isPaid) ? flights.ofOtherModel(mark) : undefined
       const otherModel = other && ofFlight(other)
@@ -238,6 +240,15 @@ function newestBefore(
   const paid = tombstone && ofTombstone(tombstone, flights)
   if (!flight || (flight.state !== 'running' && flight.state !== 'unpaid')) return paid
   return paid && paid.startedAt > flight.startedAt && paid.flight !== flight ? paid : ofFlight(flight)
+}
+
+/**
+ * Whether the seller asked for other terms than were signed. A client that sends such a request once more, by itself and not as an
+ * automatic retry, wants the new terms: it is asked anew and paid as a request of its own.
+ */
+function wasAskedOtherTerms({ flight, tombstone }: Earlier): boolean {
+  const charge = tombstone?.charge ?? flight?.charge
+  return charge?.state === 'uncertain' && charge.reason === TERMS_CHANGED
 }
 
 function ofFlight(flight: Flight): Earlier {

@@ -1,4 +1,5 @@
 /** Errors for a repeat when the answer of the original request is no longer available. */
+import { TERMS_CHANGED } from '../../src/core/charge/judge-paid-answer.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import { printable } from '../../src/core/printable.ts'
@@ -25,6 +26,12 @@ export function responseGone(charge: Charge): TollwayError {
     return again(
       'payment_rejected',
       `This request was paid for before, and the seller says it refused the payment. ${pending}`,
+    )
+  }
+  if (charge.reason === TERMS_CHANGED) {
+    return again(
+      'terms_changed',
+      `This request was paid for before, and the seller answered the payment with other terms. ${pending}`,
     )
   }
   if (charge.reason?.startsWith('http_') === true) {

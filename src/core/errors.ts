@@ -151,7 +151,7 @@ export const ERROR_TABLE = {
   terms_changed: row(
     400,
     'invalid_request_error',
-    'A payment was sent and the seller asked for other terms; it counts as spent until proven unspent',
+    'A payment was sent and the seller asked for other terms; it counts as spent until proven unspent. A resend asks anew',
   ),
   paid_not_delivered: row(
     400,

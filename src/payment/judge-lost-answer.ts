@@ -6,6 +6,11 @@ import { UpstreamError } from '../io/transport/upstream-error.ts'
 import type { OutgoingRequest } from '../io/transport/upstream.ts'
 import { noAnswer } from './send-unpaid.ts'
 
+/** Official sellers send nothing before the whole answer is made and the payment settled. */
+const SLOW_SELLER = [
+  'If the seller is slow, raise timeouts.first_byte_seconds of the route, and set always_stream (it may begin sooner) or early_keepalive (clients hear from the gateway while they wait).',
+]
+
 /** What became of the charge, and the error that the request ends with. */
 export interface LostAnswer {
   readonly charge: Charge
@@ -31,6 +36,7 @@ export async function judgeLostAnswer(
   const error = new TollwayError({
     code: 'payment_uncertain',
     message: `The payment was sent and no answer came back (${reason}). It counts as spent until the chain proves otherwise; do not resend.`,
+    advice: reason === 'timeout' ? SLOW_SELLER : [],
     details: { reason },
     cause,
   })

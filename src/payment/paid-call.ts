@@ -11,7 +11,6 @@ import {
   judgePaidAnswer,
   namedTransaction,
   claimedTransaction,
-  termsChanged,
   type VerdictError,
 } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
@@ -169,10 +168,11 @@ export class PaidCall {
     const reply = redactReply(raw, paymentSecrets(authorization.header.value))
     const told = decodeReceipt((name) => headerOf(raw, name))
     const isAnswer = reply.status >= 200 && reply.status < 300
-    const early = told || isAnswer ? undefined : await failureBody(reply)
+    const early = isAnswer || (told && reply.status !== 402) ? undefined : await failureBody(reply)
     const found = told ?? (early && receiptInBody(early.bytes))
     const { receipt, findings } = await checkedReceipt(ledger, charge, found)
-    const verdict = judgePaidAnswer(reply.status, receipt)
+    const changed = early && reply.status === 402 ? newTerms(reply, early, quote) : undefined
+    const verdict = judgePaidAnswer(reply.status, receipt, changed)
     noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
       // Begun first and waited for last: it shares the settlement's commit.
@@ -193,18 +193,15 @@ export class PaidCall {
 
   #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {
     const { record } = authorization
-    const changed =
-      reply.status === 402 && !isRejection(body.bytes) ? changedTerms(reply, body, quote) : undefined
-    const told = changed === undefined ? error : termsChanged(changed)
     const words = readSellerWords((name) => headerOf(reply, name), body.bytes)
     const seller = sellerAnswer(reply.status, words)
     const { message } = seller
     const needsApproval = reply.status === 412 && quote.method === 'permit2'
     return new TollwayError({
-      ...told,
+      ...error,
       advice: needsApproval
         ? approveAdvice(quote.asset, quote.amount)
-        : adviceFor(words, paymentFacts(quote, record.from)),
+        : [...(error.advice ?? []), ...adviceFor(words, paymentFacts(quote, record.from))],
       details: { seller_status: reply.status, seller_message: message },
       headers: message === null ? {} : { 'x-tollway-seller-message': message },
       seller,
@@ -234,6 +231,11 @@ interface FailedAnswer {
   readonly body: BoundedBody
   readonly quote: Quote
   readonly authorization: Authorization
+}
+
+/** What a fresh 402 asks for instead of what was signed. A refusal of the payment that carries its offer along is none. */
+function newTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): string | undefined {
+  return isRejection(body.bytes) ? undefined : changedTerms(reply, body, quote)
 }
 
 /** The body of a failure: waited for within bounds, since it may never end, and nothing where it breaks off. */

@@ -2,7 +2,10 @@
 import { Readable } from 'node:stream'
 import { TollwayError } from '../core/errors.ts'
 import { type Challenge, MAX_CHALLENGE_BYTES, decodeChallenge } from '../core/x402/x402.ts'
+import { HEADERS } from '../core/x402/payment-headers.ts'
+import { readSellerWords } from '../core/x402/seller-words.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
+import { otherPayment } from './not-x402.ts'
 import { headerOf, readReply } from './read-reply.ts'
 
 /**
@@ -28,7 +31,22 @@ export async function readChallengeKept(
       })
     },
   )
-  const challenge = decodeChallenge({ header: (name) => headerOf(reply, name), body: bytes, truncated })
+  const header = (name: string): string | undefined => headerOf(reply, name)
+  const challenge = decoded(header, bytes, truncated)
   const { 'content-encoding': _decoded, ...headers } = reply.headers
   return { challenge, again: { ...reply, headers, body: Readable.from([Buffer.from(bytes)]) } }
+}
+
+function decoded(
+  header: (name: string) => string | undefined,
+  body: Uint8Array,
+  truncated: boolean,
+): Challenge {
+  try {
+    return decodeChallenge({ header, body, truncated })
+  } catch (error) {
+    const isUnread = error instanceof TollwayError && error.code === 'offer_undecodable'
+    const isOffered = header(HEADERS.required) !== undefined || header(HEADERS.requiredOther) !== undefined
+    throw (isUnread && !isOffered ? otherPayment(readSellerWords(header, body)) : undefined) ?? error
+  }
 }

@@ -5,14 +5,21 @@
 import { printable } from '../core/printable.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { readSellerWords } from '../core/x402/seller-words.ts'
+import { edgeByHeaders, edgeOf } from './edge-challenge.ts'
 import { headerOf, readReply } from './read-reply.ts'
 import { sellerAnswer } from './seller-message.ts'
 import { SellerUnavailableError } from './send-unpaid.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])
 
+/** What an answer means, and what helps. */
+interface Refusal {
+  readonly what: string
+  readonly advice: string
+}
+
 /** What a status says about who asks, and what helps. */
-const REFUSALS: ReadonlyMap<number, { readonly what: string; readonly advice: string }> = new Map([
+const REFUSALS: ReadonlyMap<number, Refusal> = new Map([
   [
     401,
     {
@@ -23,7 +30,7 @@ const REFUSALS: ReadonlyMap<number, { readonly what: string; readonly advice: st
   [
     403,
     {
-      what: 'refuses access, itself or by the bot protection in front of it',
+      what: 'refuses access',
       advice: 'Ask it to admit this address, or set user_agent for the payer or route.',
     },
   ],
@@ -53,22 +60,37 @@ export function isRefusal(status: number): boolean {
   return REDIRECTS.has(status) || REFUSALS.has(status)
 }
 
-/** @param url what was asked */
-export async function refusedQuestion(answer: IncomingReply, url: string): Promise<QuestionRefusedError> {
+/** Whether an answer may come from the protection in front of the seller: by its headers, or because it is a page. */
+export function mayBeEdge({ status, headers }: Pick<IncomingReply, 'status' | 'headers'>): boolean {
+  if (edgeByHeaders({ header: (name) => headerOf({ headers }, name) }) !== undefined) return true
+  return status >= 400 && /^\s*text\/(?:html|plain)/i.test(headerOf({ headers }, 'content-type') ?? '')
+}
+
+/**
+ * Reads why the question was refused.
+ * @param url what was asked
+ * @param fix what to change where the address is wrong; default the route's `api_base`
+ * @returns `undefined` for an outage: the answer's body is read then
+ */
+export async function refusedQuestion(
+  answer: IncomingReply,
+  url: string,
+  fix = 'api_base',
+): Promise<QuestionRefusedError | undefined> {
   const { status } = answer
   const body = await readReply(answer, MAX_BODY_BYTES, BODY_MS).catch(() => undefined)
-  const words = readSellerWords((name) => headerOf(answer, name), body?.bytes ?? Buffer.alloc(0))
-  const seller = sellerAnswer(status, words)
+  const bytes = body?.bytes ?? Buffer.alloc(0)
+  const header = (name: string): string | undefined => headerOf(answer, name)
+  const refusal = refusalOf(answer, url, fix, edgeOf({ header, text: bytes.toString('utf8') }))
+  if (!refusal) return undefined
+  const seller = sellerAnswer(status, readSellerWords(header, bytes))
   const { message } = seller
-  const { what, advice } = REDIRECTS.has(status)
-    ? redirected(answer, url)
-    : (REFUSALS.get(status) ?? { what: 'refuses the request', advice: 'Correct api_base.' })
   return new QuestionRefusedError(
-    `${what} (status ${status} to the unpaid request)`,
+    `${refusal.what} (status ${status} to the unpaid request)`,
     `status_${status}`,
     undefined,
     {
-      advice: [advice],
+      advice: [refusal.advice],
       waitHelps: false,
       details: { seller_status: status, seller_message: message },
       headers: message === null ? {} : { 'x-tollway-seller-message': message },
@@ -77,19 +99,32 @@ export async function refusedQuestion(answer: IncomingReply, url: string): Promi
   )
 }
 
-/** A payment never follows a redirect: it would reach whom nobody checked. */
-function redirected(
-  { headers }: IncomingReply,
+function refusalOf(
+  answer: IncomingReply,
   url: string,
-): { readonly what: string; readonly advice: string } {
+  fix: string,
+  edge: string | undefined,
+): Refusal | undefined {
+  if (REDIRECTS.has(answer.status)) return redirected(answer, url, fix)
+  if (edge !== undefined) {
+    return {
+      what: `is behind ${edge}, whose bot protection stopped the request before it`,
+      advice:
+        'Ask it to admit programs or this address; another user_agent for the payer or route may help. Waiting does not.',
+    }
+  }
+  return REFUSALS.get(answer.status)
+}
+
+/** A payment never follows a redirect: it would reach whom nobody checked. */
+function redirected({ headers }: IncomingReply, url: string, fix: string): Refusal {
   const given = headers['location']
   const location = typeof given === 'string' ? given : given?.[0]
   const target = location === undefined || !URL.canParse(location, url) ? undefined : new URL(location, url)
   if (!target || !/^https?:$/.test(target.protocol)) {
-    return { what: 'redirects without an address', advice: 'Correct api_base. Redirects are not followed.' }
+    return { what: 'redirects without an address', advice: `Correct ${fix}. Redirects are not followed.` }
   }
   const address = printable(`${target.origin}${target.pathname}`, 200)
-  const advice =
-    'Set api_base to where it leads, if you trust it. Redirects are not followed, so that no payment reaches another address.'
+  const advice = `Set ${fix} to where it leads, if you trust it. Redirects are not followed, so that no payment reaches another address.`
   return { what: `redirects to ${address}`, advice }
 }

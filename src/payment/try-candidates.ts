@@ -14,7 +14,8 @@ import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
 import { PaidCall } from './paid-call.ts'
 import type { CandidateCall, PayingCall, PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
-import { isRefusal, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
+import { OtherPaymentError } from './not-x402.ts'
+import { isRefusal, mayBeEdge, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
 import { askWithoutPaying } from './unpaid-endpoint.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
@@ -227,7 +228,7 @@ function close(attempt: Attempt | undefined, { kind, status, retryAfterMs }: Ver
 
 function blame(attempt: Attempt | undefined, error: unknown): void {
   // A wrong address or key is no outage: the route fails the same way after any pause.
-  if (error instanceof QuestionRefusedError) attempt?.unknown()
+  if (error instanceof QuestionRefusedError || error instanceof OtherPaymentError) attempt?.unknown()
   else if (error instanceof TollwayError && SELLER_FAULTS.has(error.code)) attempt?.failed(error.code)
   else attempt?.unknown()
 }
@@ -260,10 +261,12 @@ async function probeAnswer(
   { request: { direct } }: Exchange,
 ): Promise<IncomingReply> {
   const { status } = answer
-  if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) return answer
+  const isEdge = mayBeEdge(answer)
+  if ((status >= 200 && status < 300 && !isEdge) || RELAYED_PROBE_STATUSES.has(status)) return answer
   // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
   if (direct && (status >= 400 || status === 304)) return answer
-  if (isRefusal(status)) throw await refusedQuestion(answer, url)
+  const refused = isRefusal(status) || isEdge ? await refusedQuestion(answer, url) : undefined
+  if (refused) throw refused
   answer.body.destroy()
   throw new SellerUnavailableError(`answered the unpaid request with status ${status}`, `status_${status}`)
 }

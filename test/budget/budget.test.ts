@@ -10,7 +10,7 @@ import {
   type BudgetRule,
   type Spend,
 } from '../../src/core/budget/budget.ts'
-import { refusalMessage } from '../../src/core/budget/budget-messages.ts'
+import { pendingAdvice, refusalMessage } from '../../src/core/budget/budget-messages.ts'
 import { formatWindow, parseWindow, windowAt, type Window } from '../../src/core/budget/window.ts'
 
 const at = (text: string): number => Date.parse(text)
@@ -202,6 +202,20 @@ function words(window: Window, changes: Partial<BudgetRule> = {}, freeAt?: numbe
   if (!claim) throw new Error('no claim')
   return refusalMessage(claim, { spent: 4000n, held: 0n, authorized: 500n, uncertain: 0n }, freeAt)
 }
+
+test('a refusal says what is pending and how it becomes free, in words that lock no client', () => {
+  const [claim] = claimsFor([rule('day')], spend(), at('2026-11-21T10:20:00Z'))
+  if (!claim) throw new Error('no claim')
+  const advice = (held: bigint, authorized: bigint, uncertain: bigint): string =>
+    pendingAdvice(claim, { spent: 4000n, held, authorized, uncertain }).join(' ')
+  expect(advice(0n, 0n, 0n)).toBe('')
+  expect(advice(200n, 300n, 0n)).toBe('Pending is $0.0005 of requests under way.')
+  expect(advice(0n, 0n, 1000n)).toMatch(
+    /^Pending is \$0\.001 of payments whose outcome is unknown\. A node under chains/,
+  )
+  expect(advice(1n, 0n, 1n)).toContain('$0.000001 of requests under way and $0.000001 of payments')
+  expect(advice(1n, 1n, 1n)).not.toMatch(/insufficient|credit|top up|upgrade|payment required|quota|balance/i)
+})
 
 test('a refusal names budget, amounts, limit and reset, in words that lock no client', () => {
   expect(words('day')).toBe(

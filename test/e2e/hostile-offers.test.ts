@@ -144,7 +144,7 @@ describe('rule 4: after the signature was sent, only a receipt settles the charg
     [
       '402 with other terms',
       pay((response) => send(response, challengeV2([{ ...good, amount: '2000' }]))),
-      { status: 400, code: 'terms_changed', spent: 'unknown', state: 'uncertain', reason: 'http_402' },
+      { status: 400, code: 'terms_changed', spent: 'unknown', state: 'uncertain', reason: 'terms_changed' },
     ],
     [
       '412',

@@ -483,3 +483,47 @@ test('another process that is paying for the same key makes this one say: come a
   expect(paid).toBe(1)
   await other.close()
 })
+
+describe('a payment that the seller answered with other terms', () => {
+  const changed = (response: ServerResponse, n: number): void => {
+    if (n > 1) return answer(response, `answer ${n}`)
+    offer = { ...offerV2, amount: '2000' }
+    send(response, challengeV2([offer]))
+  }
+
+  test('is asked anew and paid at the new terms when its client sends the request again', async () => {
+    pay = changed
+    expect((await errorOf(await ask(tollway.url, { model: 'paid/m' }))).code).toBe('terms_changed')
+    const again = await ask(tollway.url, { model: 'paid/m' })
+    expect([again.status, paid, again.headers.get('x-tollway-cost-usd')]).toEqual([200, 2, '0.002'])
+    const booked = await tollway.gateway.parts.ledger.store.charges()
+    expect(booked.map(({ state, amount }) => [state, amount])).toEqual([
+      ['settled', 2000n],
+      ['uncertain', 1000n],
+    ])
+  })
+
+  test.each<[string, Record<string, string>]>([
+    ['an automatic retry', { 'x-stainless-retry-count': '1' }],
+    ['a repeat with its key', { 'idempotency-key': 'k-1' }],
+  ])('rule 5: is not paid again by %s', async (_name, headers) => {
+    pay = changed
+    const { 'x-stainless-retry-count': _count, ...first } = headers
+    await ask(
+      tollway.url,
+      { model: 'paid/m' },
+      { ...first, ...(_count ? { 'x-stainless-retry-count': '0' } : {}) },
+    )
+    const again = await ask(tollway.url, { model: 'paid/m' }, headers)
+    expect([(await errorOf(again)).code, paid]).toEqual(['terms_changed', 1])
+  })
+
+  test('after a restart is asked anew too', async () => {
+    pay = changed
+    await ask(tollway.url, { model: 'paid/m' })
+    await tollway.close()
+    tollway = await start()
+    expect((await ask(tollway.url, { model: 'paid/m' })).status).toBe(200)
+    expect(paid).toBe(2)
+  })
+})

@@ -9,6 +9,7 @@ import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
 import { openShop, type Shop } from '../kit/buying.ts'
+import { completion, challengeV2, receiptV1, RECEIPT, send } from '../kit/seller-answers.ts'
 import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
 /** The records of a type that commands wrote. */
@@ -242,6 +243,73 @@ describe('pay', () => {
       })
       const said = await shop.tollway('pay', service.url)
       expect(said.err).toContain('Do not send the request again until the outcome is known.')
+    } finally {
+      await service.close()
+    }
+  })
+
+  test('an answer of 4xx to a settled payment ends with 1 and is told as paid', async () => {
+    const service = await serveOnLoopback(
+      paidService((_request, response) => {
+        response.writeHead(404, receiptV1({ ...RECEIPT, transaction: `0x${'77'.repeat(32)}` }))
+        response.end('{"error":"no such city"}')
+      }),
+    )
+    try {
+      const said = await shop.tollway('pay', service.url)
+      expect(said.code).toBe(1)
+      expect(said.err).toMatch(/^Paid 0\.0025 USDC/m)
+      expect(said.err).not.toContain('may have been taken')
+    } finally {
+      await service.close()
+    }
+  })
+
+  test.each([301, 308])('a redirect (%i) ends with 1, names its address and pays nothing', async (status) => {
+    const service = await serveOnLoopback((_request, response) =>
+      response.writeHead(status, { location: 'https://elsewhere.example/x' }).end(),
+    )
+    try {
+      const said = await shop.tollway('pay', service.url)
+      expect([said.code, said.out]).toEqual([1, ''])
+      expect(said.err).toContain('redirects to https://elsewhere.example/x')
+      const probed = await shop.tollway('probe', service.url)
+      expect(probed.code).toBe(1)
+      expect(probed.err).toContain('redirects to https://elsewhere.example/x')
+    } finally {
+      await service.close()
+    }
+  })
+
+  test('without -X the method is the one that the seller describes; with -X it is told that they differ', async () => {
+    const methods: (string | undefined)[] = []
+    const { chain } = world
+    const offer = {
+      scheme: 'exact',
+      network: chain.network,
+      amount: '1000',
+      payTo: chain.accounts.seller.address,
+      maxTimeoutSeconds: 60,
+      asset: chain.token.address,
+      extra: { name: 'USDC', version: '2' },
+    }
+    const described = challengeV2([offer], {
+      extensions: { bazaar: { info: { input: { type: 'http', method: 'POST' } } } },
+    })
+    const service = await serveOnLoopback((request, response) => {
+      methods.push(request.method)
+      const transaction = `0x${String(methods.length).padStart(64, '5')}`
+      const isPaid = request.headers['payment-signature'] !== undefined
+      send(response, isPaid ? completion({}, { ...RECEIPT, transaction }) : described)
+    })
+    try {
+      const said = await shop.tollway('pay', service.url)
+      expect([said.code, methods]).toEqual([0, ['GET', 'POST', 'POST']])
+      expect(said.err).toContain('called with POST, as the seller describes it')
+      methods.length = 0
+      const own = await shop.tollway('pay', service.url, '-X', 'GET')
+      expect([own.code, methods]).toEqual([0, ['GET', 'GET']])
+      expect(own.err).toContain('describes this service as POST, and it was called with GET')
     } finally {
       await service.close()
     }

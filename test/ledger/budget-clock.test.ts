@@ -211,7 +211,7 @@ describe('reports', () => {
     await reserve(['team:b'])
     await reserve()
     expect(await refusal()).toBe(
-      'Daily spending limit reached: budget each (tag other): $0.001 wanted, $0 spent and $0.001 pending of $0.001; resets 2026-11-22T00:00:00Z',
+      'Daily spending limit reached: budget each (tag other): $0.001 wanted, $0 spent and $0.001 pending of $0.001; resets 2026-11-22T00:00:00Z. Pending is $0.001 of requests under way.',
     )
     await expect(reserve(['team:c', 'team:a'])).rejects.toMatchObject({
       details: { budget: 'each', per: 'tag', subject: 'team:a', wanted_usd: '0.001', early: false },
@@ -245,7 +245,7 @@ describe('an asset without a USD value', () => {
     )
     await ledger.reserve(unpriced, budgets, false)
     await expect(ledger.reserve(unpriced, budgets, false)).rejects.toThrow(
-      'Daily spending limit reached: budget obol: 0.000000000000000005 OBOL wanted, 0 OBOL spent and 0.000000000000000005 OBOL pending of 0.000000000000000009 OBOL; resets 2026-11-22T00:00:00Z',
+      'Daily spending limit reached: budget obol: 0.000000000000000005 OBOL wanted, 0 OBOL spent and 0.000000000000000005 OBOL pending of 0.000000000000000009 OBOL; resets 2026-11-22T00:00:00Z. Pending is 0.000000000000000005 OBOL of requests under way.',
     )
   })
 })

@@ -111,7 +111,10 @@ describe('a paid call', () => {
     const error = await pay(engine)
     expect(error).toMatchObject({ code: 'terms_changed' })
     expect(error instanceof Error ? error.message : '').toContain(`other terms (${told})`)
-    expect(engine.exchange.payment.charge?.state).toBe('uncertain')
+    expect(error instanceof Error ? error.message : '').toContain(
+      'Sending the request again is free to go on',
+    )
+    expect(engine.exchange.payment.charge).toMatchObject({ state: 'uncertain', reason: 'terms_changed' })
   })
 
   it.each<[number, object, string, string]>([
@@ -168,6 +171,23 @@ describe('a paid call', () => {
         headers: { 'x-tollway-seller-message': told },
       })
       expect(engine.exchange.payment.charge).toMatchObject({ state: 'settled', proof: 'receipt' })
+    },
+  )
+
+  it.each(['timeout', 'reset'] as const)(
+    'advises what helps with a slow seller, not after a %s',
+    async (reason) => {
+      const engine = await startEngine({
+        seller: () => {
+          throw new UpstreamError(reason, undefined, false)
+        },
+      })
+      const error = await pay(engine)
+      expect(error).toMatchObject({ code: 'payment_uncertain' })
+      const told = error instanceof Error ? error.message : ''
+      for (const key of ['first_byte_seconds', 'always_stream', 'early_keepalive']) {
+        expect(told.includes(key)).toBe(reason === 'timeout')
+      }
     },
   )
 

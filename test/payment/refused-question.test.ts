@@ -92,6 +92,108 @@ describe('a refusal of who asks', () => {
   })
 })
 
+describe('a protection in front of the seller', () => {
+  const html = { 'content-type': 'text/html; charset=UTF-8' }
+  it.each<[string, number, Record<string, string>, string]>([
+    ['Cloudflare', 403, { 'cf-mitigated': 'challenge' }, '<title>Just a moment...</title>'],
+    ['Cloudflare', 403, { 'content-type': 'text/plain' }, 'error code: 1010'],
+    ['Cloudflare', 403, html, '<h1>Error 1020</h1> Access denied error 1020'],
+    ['Cloudflare', 503, html, '<title>Just a moment...</title><script src="/cdn-cgi/challenge-platform/x">'],
+    ['Cloudflare', 429, { 'cf-mitigated': 'challenge' }, ''],
+    [
+      'Akamai',
+      403,
+      html,
+      '<title>Access Denied</title> Reference&#32;&#35;18&#46;a https://errors.edgesuite.net/18.a',
+    ],
+    ['AWS WAF', 202, { 'x-amzn-waf-action': 'challenge' }, ''],
+    ['AWS WAF', 405, { 'x-amzn-waf-action': 'captcha', ...html }, '<script>window.gokuProps</script>'],
+    ['Vercel', 429, { 'x-vercel-mitigated': 'challenge' }, '<title>Vercel Security Checkpoint</title>'],
+    ['Vercel', 403, html, 'Vercel Security Checkpoint'],
+    ['DataDome', 403, html, '<script src="https://ct.captcha-delivery.com/c.js">'],
+    ['Imperva', 403, html, '<iframe src="/_Incapsula_Resource?x=1">'],
+  ])(
+    '%s (status %i) is named, without "try again", and cools nothing down',
+    async (name, status, headers, body) => {
+      const { engine, error, blamed } = await ask(() => reply(status, body, headers))
+      expect(error).toMatchObject({ code: 'seller_unavailable', details: { reason: `status_${status}` } })
+      expect(error?.message).toContain(`is behind ${name}`)
+      expect(error?.message).toContain('user_agent')
+      expect(error?.headers).not.toHaveProperty('retry-after')
+      expect(blamed).toEqual(['unknown'])
+      expect(engine.sent).toHaveLength(1)
+    },
+  )
+
+  it('carries the title of its page as the words of the seller', async () => {
+    const { error } = await ask(() => reply(403, '<!doctype html><title>Access Denied</title>', html))
+    expect(error?.toBody().error.seller).toMatchObject({ status: 403, message: 'Access Denied' })
+  })
+
+  it.each<[number, string]>([
+    [429, 'error code: 1015'],
+    [502, '<title>502 Bad Gateway</title>'],
+    [503, '<html>Service Unavailable</html>'],
+    [530, 'error code: 1033x'],
+  ])('is no reason to give up at a plain outage (%i)', async (status, body) => {
+    const { error, blamed } = await ask(() => reply(status, body, html))
+    expect(error?.headers).toMatchObject({ 'retry-after': '5' })
+    expect(blamed).toEqual(['seller_unavailable'])
+  })
+})
+
+describe('a 402 that is no x402', () => {
+  it.each<[unknown, string, RegExp]>([
+    [
+      { error: { message: 'Insufficient credits. Add more at openrouter.ai', code: 402 } },
+      'Insufficient credits. Add more at openrouter.ai',
+      /account without balance/,
+    ],
+    [
+      { error: { message: 'Insufficient Balance', type: 'unknown_error', code: 'invalid_request_error' } },
+      'Insufficient Balance',
+      /account without balance/,
+    ],
+    [{ detail: 'Your subscription has ended' }, 'Your subscription has ended', /account without balance/],
+    [
+      { code: 1113, message: 'Account in arrears, please recharge' },
+      'Account in arrears, please recharge',
+      /account without balance/,
+    ],
+    [{ message: 'Pay by invoice' }, 'Pay by invoice', /without an x402 offer/],
+  ])('is told as what it is, with the words of the seller: %j', async (body, words, told) => {
+    const { engine, error, blamed } = await ask(() => reply(402, JSON.stringify(body)))
+    expect(error).toMatchObject({ code: 'no_supported_offer', status: 400 })
+    expect(error?.message).toMatch(told)
+    expect(error?.toBody().error.seller).toMatchObject({ status: 402, message: words })
+    expect(error?.headers).not.toHaveProperty('retry-after')
+    expect(blamed).toEqual(['unknown'])
+    expect(engine.paid()).toEqual([])
+  })
+
+  it('lets the next candidate serve', async () => {
+    const { engine, error } = await ask(
+      ({ url }, isPaid) => {
+        if (url.includes('seller.test')) return reply(402, '{"error":"insufficient_balance"}')
+        return isPaid ? reply(200) : challenge()
+      },
+      [FIRST, SECOND],
+    )
+    expect(error).toBeUndefined()
+    expect(engine.paid()).toHaveLength(1)
+  })
+
+  it.each([
+    '{"error":"Payment required"}',
+    '{"error":"X-PAYMENT header is required"}',
+    '{}',
+    '<html>pay</html>',
+  ])('is not what an x402 seller says whose offer cannot be read: %s', async (body) => {
+    const { error } = await ask(() => reply(402, body))
+    expect(error).toMatchObject({ code: 'offer_undecodable' })
+  })
+})
+
 describe('an outage', () => {
   it.each([429, 500, 502, 530])(
     'of %i still says when to try again, and counts against the route',

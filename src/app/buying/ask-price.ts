@@ -7,6 +7,7 @@ import type { Candidate } from '../../core/routing/route.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
 import type { IncomingReply, OutgoingRequest } from '../../io/transport/upstream.ts'
 import type { BuyingContext } from './buying-context.ts'
+import { isRefusal, mayBeEdge, refusedQuestion } from '../../payment/refused-question.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 
 /** Longest wait for a price, milliseconds. */
@@ -83,8 +84,11 @@ export async function askPrice(
 ): Promise<Challenge> {
   const reply = await askSeller(context, asked, request, signal)
   if (reply.status !== 402) {
+    const { url } = request
+    const refused =
+      isRefusal(reply.status) || mayBeEdge(reply) ? await refusedQuestion(reply, url) : undefined
     reply.body.destroy()
-    throw notForSale(request.url, reply.status)
+    throw refused ?? notForSale(url, reply.status)
   }
   return await readChallenge(reply, PRICE_MS)
 }

@@ -13,8 +13,8 @@ import type { Exchange, Reply } from '../../core/request/exchange.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
-import { commandRequest, OWN_HEADERS, PRICE_MS, askSeller, type CommandRequest } from './ask-price.ts'
-import { readChallengeKept } from '../../payment/read-challenge.ts'
+import { askService } from './ask-service.ts'
+import { commandRequest, OWN_HEADERS, type CommandRequest } from './ask-price.ts'
 import { termsOf } from '../../payment/reserve-terms.ts'
 import { ledgerAddress } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
@@ -38,6 +38,8 @@ export interface PayRequest {
   readonly caller?: string | undefined
   /** Sees the offers before anything is reserved, and refuses them by throwing. */
   readonly inspect?: ((challenge: Challenge, payer: Provider) => void) | undefined
+  /** Whether the user named the method. A method that was not named follows the seller's own description. */
+  readonly isMethodGiven?: boolean | undefined
 }
 
 /** A finished call, with a response or an error; money may have moved in either case. */
@@ -46,6 +48,8 @@ export interface Paid {
   /** The response, not read yet. */
   readonly reply: Reply | undefined
   readonly error: unknown
+  /** What the user should know of how the service was called. */
+  readonly note?: string | undefined
 }
 
 /** Longest wait for response headers, milliseconds: agents take their time. */
@@ -74,16 +78,17 @@ export async function pay<T>(
   })
   const { exchange } = asked
   let error: unknown
+  let note: string | undefined
   const stop = (): void => onStop(() => replyReceipt(exchange))
   signal.addEventListener('abort', stop, { once: true })
   try {
-    await call(context, payRequest, asked, signal)
+    await call(context, payRequest, asked, signal, (text) => (note = text))
   } catch (thrown) {
     const isEarly = signal.aborted && replyReceipt(exchange).spent === 'no'
     error = isEarly ? new StoppedError('Stopped; nothing was paid.') : thrown
   }
   try {
-    return await use({ receipt: replyReceipt(exchange), reply: exchange.relay.reply, error })
+    return await use({ receipt: replyReceipt(exchange), reply: exchange.relay.reply, error, note })
   } catch (thrown) {
     error ??= thrown
     throw thrown
@@ -98,6 +103,7 @@ async function call(
   payRequest: PayRequest,
   asked: CommandRequest,
   signal: AbortSignal,
+  note: (text: string | undefined) => void,
 ): Promise<void> {
   const { exchange, candidate } = asked
   const { config, ledger, upstream, clock, timers, observers } = context
@@ -110,13 +116,11 @@ async function call(
     timeouts: { firstByteMs: Math.max(FIRST_BYTE_MS, config.timeouts.firstByteMs) },
   }
   const startedAt = performance.now()
-  const answer = await askSeller(context, asked, request, signal)
-  if (answer.status !== 402) {
-    exchange.record.outcome = 'free'
-    exchange.relay.reply = { ...answer, kind: 'unpaid' }
-    return
-  }
-  const { challenge, again } = await readChallengeKept(answer, PRICE_MS)
+  const isMethodGiven = payRequest.isMethodGiven === true || payRequest.data !== undefined
+  const service = await askService(context, asked, request, isMethodGiven, signal)
+  if (!service) return
+  const { challenge, again } = service
+  note(service.note)
   const opened = await context.payer(payRequest.payer)
   payRequest.inspect?.(challenge, opened)
   const payer = narrowed(opened, challenge, payRequest.choice, config.assets)
@@ -146,7 +150,7 @@ async function call(
     observers,
   }
   // A gateway never aborts a paid call; the user of a command may.
-  const paid = { ...request, signal }
+  const paid = { ...service.request, signal }
   try {
     const paying = { context: payment, exchange, candidate, payer, leaving: signal }
     await new PaidCall(paying, paid).run(again, startedAt)

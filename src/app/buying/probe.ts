@@ -13,6 +13,7 @@ import {
   type Upstream,
 } from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
+import { isRefusal, mayBeEdge, refusedQuestion } from '../../payment/refused-question.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 import { isCatalogue, PROBE_MS, readStorefront, type ProbedService } from './storefront.ts'
@@ -124,8 +125,12 @@ async function ask(
     const reply = await askSeller(context, asked, request, signal)
     status = reply.status
     if (status !== 402) {
+      const error =
+        isRefusal(status) || mayBeEdge(reply)
+          ? await refusedQuestion(reply, request.url, 'the address')
+          : undefined
       reply.body.destroy()
-      return { ...none, status, error: undefined }
+      return { ...none, status, error }
     }
     const challenge = await readChallenge(reply, PRICE_MS)
     const { x402Version, others } = challenge

@@ -25,6 +25,24 @@ export function refusalMessage(claim: Claim, totals: Totals, freeAt?: number): s
   return `${TITLE[claim.window]}: budget ${describeBudget(claim)}: ${facts}${whichWindow(claim)}; ${whenAgain(claim, freeAt)}`
 }
 
+/** What the pending part of a refusal is, and how it becomes free; empty when nothing is pending. */
+export function pendingAdvice(claim: Pick<Claim, 'asset'>, totals: Totals): readonly string[] {
+  const money = (amount: bigint): string => formatMoney(amount, claim.asset)
+  const running = totals.held + totals.authorized
+  if (running + totals.uncertain === 0n) return []
+  const parts = [
+    ...(running > 0n ? [`${money(running)} of requests under way`] : []),
+    ...(totals.uncertain > 0n ? [`${money(totals.uncertain)} of payments whose outcome is unknown`] : []),
+  ]
+  const free =
+    totals.uncertain > 0n
+      ? [
+          'A node under chains.<network>.rpc lets the gateway, or `tollway reconcile`, free those that were not taken.',
+        ]
+      : []
+  return [`Pending is ${parts.join(' and ')}.`, ...free]
+}
+
 /** `all`, or `per-caller (caller openclaw)`. */
 export function describeBudget({ budget, per, subject }: Pick<Claim, 'budget' | 'per' | 'subject'>): string {
   return per === undefined ? budget : `${budget} (${per} ${subject})`

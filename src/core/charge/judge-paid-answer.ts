@@ -7,14 +7,20 @@ const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])
 
 const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
 
+/** Why a charge is uncertain whose seller asked for other terms: a repeat of its request is asked anew. */
+export const TERMS_CHANGED = 'terms_changed'
+
 /**
  * The error for a 402 that asks for terms other than those signed.
  * @param changed which terms, from what to what
  */
-export function termsChanged(changed: string): VerdictError {
+function termsChanged(changed: string): VerdictError {
   return {
-    code: 'terms_changed',
+    code: TERMS_CHANGED,
     message: `The seller answered the payment with other terms (${changed}), which were not paid. ${PENDING}`,
+    advice: [
+      'Sending the request again is free to go on: it asks for the price anew, and pays the new terms as a payment of its own if policy and budgets allow it.',
+    ],
   }
 }
 
@@ -34,6 +40,8 @@ export interface VerdictError {
     'payment_rejected' | 'payment_uncertain' | 'terms_changed' | 'paid_not_delivered' | 'seller_error'
   >
   readonly message: string
+  /** What to do, one sentence each. */
+  readonly advice?: readonly string[] | undefined
   readonly status?: number | undefined
 }
 
@@ -62,8 +70,13 @@ export function namedTransaction(receipt: Receipt | undefined): string | undefin
 /**
  * Judges the headers of the response to a request that carried a payment. Only a receipt with `success: true` proves
  * that it was spent; nothing here ever proves that it was not (rule 4).
+ * @param changed what a 402 asks for instead of what was signed; `undefined` for the same terms, or none
  */
-export function judgePaidAnswer(status: number, receipt: Receipt | undefined): PaidAnswerVerdict {
+export function judgePaidAnswer(
+  status: number,
+  receipt: Receipt | undefined,
+  changed?: string,
+): PaidAnswerVerdict {
   const paid = receipt?.success === true
   if (status >= 200 && status < 300) return { state: 'settled', proof: paid ? 'receipt' : 'assumed' }
   if (paid) {
@@ -84,6 +97,9 @@ export function judgePaidAnswer(status: number, receipt: Receipt | undefined): P
   if (status === 412) {
     const message = `The seller says that Permit2 may not take the payment from the wallet (status 412). ${pending}`
     return { state: 'uncertain', reason, error: { code: 'payment_rejected', message } }
+  }
+  if (changed !== undefined && transaction === undefined) {
+    return { state: 'uncertain', reason: TERMS_CHANGED, error: termsChanged(changed) }
   }
   if (status === 402) {
     const message = `The seller says it refused the payment (status ${status}). ${pending}`

@@ -42,6 +42,9 @@ const CODE = /^[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+$/
 /** Said to everybody who has not paid yet. */
 const NOT_TELLING = /^(?:payment required|payment_required|.{0,40}header is required)\.?$/i
 
+/** All that a page says shortly. */
+const TITLE = /<title[^>]{0,100}>([^<]{1,200})<\/title>/i
+
 const MAX_TEXTS = 8
 const MAX_DEPTH = 4
 /** Longest single text that is kept, characters. */
@@ -59,7 +62,7 @@ export function readSellerWords(header: (name: string) => string | undefined, bo
   const texts: string[] = []
   for (const source of sources) collect(source, texts, 0)
   for (const name of PLAIN_HEADERS) add(header(name), texts)
-  if (json === undefined && !/^\s*</.test(text)) add(text, texts)
+  if (json === undefined) add(/^\s*</.test(text) ? TITLE.exec(text)?.[1] : text, texts)
   const telling = texts.filter((each) => !NOT_TELLING.test(each))
   const told = (telling.length > 0 ? telling : texts).filter(
     (each, index, all) => !all.some((other, at) => at !== index && contains(other, each, at < index)),

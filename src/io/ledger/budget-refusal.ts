@@ -8,7 +8,7 @@ import {
   type Spend,
   type Totals,
 } from '../../core/budget/budget.ts'
-import { refusalMessage } from '../../core/budget/budget-messages.ts'
+import { pendingAdvice, refusalMessage } from '../../core/budget/budget-messages.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
@@ -68,9 +68,11 @@ export class BudgetRefusals {
     // Only for the message: the refusal does not depend on it.
     const freeAt =
       claim.window === 'rolling' ? await this.#parts.store.freeAt(claim).catch(() => undefined) : undefined
+    const advice = pendingAdvice(claim, totals)
     return new TollwayError({
       code: 'budget_exhausted',
-      message: refusalMessage(claim, totals, freeAt),
+      message: `${refusalMessage(claim, totals, freeAt)}${advice.length > 0 ? '.' : ''}`,
+      advice,
       details: { ...claimFacts(claim, totals), early },
     })
   }

@@ -55,7 +55,9 @@ Without a configuration file, a wallet in the environment is enough: REMOTE_SIGN
 TOLLWAY_WALLET_KEY; ERPC_URL and ERPC_NETWORK (default base-sepolia) name a node and the network.
 
 The response goes to standard output and the receipt to standard error; --json prints both as one object.
-Exits with 4 when a payment was sent and its outcome is unknown: check the charge before you try again.
+Without -X or --data, the method is the one that the seller describes, else GET.
+Exits with 4 when a payment was sent and its outcome is unknown: check the charge before you try again. A payment that was taken
+for no answer exits with 1 and is told as paid.
 Ctrl-C does not wait for the response to a payment: the charge keeps its current state. A second Ctrl-C exits at once.
 ${EXIT_CODES_HELP}`,
     )
@@ -71,6 +73,7 @@ ${EXIT_CODES_HELP}`,
       const { address, data } = targetOf(url, options, readInference)
       const payRequest: PayRequest = {
         url: readUrl(address),
+        isMethodGiven: methodOf(options) !== undefined,
         method: (methodOf(options) ?? (data ? 'POST' : 'GET')).toUpperCase(),
         data,
         headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
@@ -117,7 +120,7 @@ ${EXIT_CODES_HELP}`,
 
 /** Writes the response, then prints what it cost. */
 async function deliver(
-  { receipt, reply, error }: Paid,
+  { receipt, reply, error, note }: Paid,
   delivery: Delivery,
   memory: ReturnType<typeof toMemory>,
   options: PayOptions,
@@ -137,16 +140,20 @@ async function deliver(
       status: reply?.status ?? null,
       ...receiptJson(receipt),
       file: options.output ?? null,
+      note: note ?? null,
       ...(reply && options.output === undefined ? bodyJson(memory.bytes()) : {}),
       error: failure ? { code: codeOf(failure), message: failure.message } : null,
     })
   } else {
+    if (note !== undefined) terminal.stderr(`${note}\n`)
     if (failure) terminal.stderr(`${failure.message}\n`)
     terminal.stderr(render(receipt, reply, options.output, failure))
   }
   if (receipt.spent === 'unknown') return EXIT.uncertain
+  // The payment is settled, and there is no answer: that is known, and no reason to wait for the chain.
+  if (error !== undefined && receipt.spent === 'yes') return EXIT.failed
   if (failure) return receipt.spent === 'no' ? exitCodeOf(failure) : EXIT.uncertain
-  return reply !== undefined && reply.status >= 400 ? EXIT.failed : EXIT.done
+  return reply !== undefined && reply.status >= 300 ? EXIT.failed : EXIT.done
 }
 
 function codeOf(failure: TollwayError | ConfigError): string {
