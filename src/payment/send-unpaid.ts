@@ -66,7 +66,19 @@ export function noAnswer({ url }: OutgoingRequest, cause: unknown): TollwayError
   const reason = cause instanceof UpstreamError ? cause.reason : 'unknown'
   if (reason === 'private') return privateSeller(url, cause)
   const what = reason === 'connect' ? 'could not be connected to' : `did not answer (${reason})`
-  return new SellerUnavailableError(what, reason, cause)
+  // For the log and the audit record: a client is not told which hosts are behind a route.
+  const errno = errnoOf(cause)
+  const details = { host: new URL(url).host, ...(errno === undefined ? {} : { errno }) }
+  return new SellerUnavailableError(what, reason, cause, { details })
+}
+
+/** The system's code for a failed connection, such as `ECONNREFUSED`, from the error or what caused it. */
+function errnoOf(error: unknown): string | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    if (at instanceof AggregateError) return errnoOf(at.errors[0])
+    if ('code' in at && typeof at.code === 'string' && /^E[A-Z0-9_]+$/.test(at.code)) return at.code
+  }
+  return undefined
 }
 
 /** The pause that an answer asks for, milliseconds. */

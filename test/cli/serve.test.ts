@@ -74,6 +74,42 @@ describe('serve', () => {
     expect(terminal.listening).toBe(false)
   })
 
+  it('tells a person at a terminal where everything is and which wallets pay', async () => {
+    const terminal = Object.assign(new FakeTerminal(), { isInteractive: true })
+    const listening = Promise.withResolvers<void>()
+    const address = '0x209693bc6afc0c5328ba36faf03c514ef312287c'
+    const payers = new Map([
+      ['base', { address, networks: ['eip155:8453', 'eip155:84532'] }],
+      ['pool', { address: undefined, networks: ['eip155:8453'] }],
+    ])
+    const ended = serve(
+      CONFIG,
+      () =>
+        Promise.resolve({
+          ...fakeGateway([]),
+          parts: { payers },
+          listen: () => {
+            listening.resolve()
+            return Promise.resolve({
+              url: 'http://127.0.0.1:8402',
+              metricsUrl: 'http://127.0.0.1:9402/metrics',
+            })
+          },
+        }),
+      terminal,
+    )
+    await listening.promise
+    terminal.signal()
+    expect(await ended).toBe(0)
+    expect(terminal.out).toBe(`tollway is ready at http://127.0.0.1:8402/v1
+  clients     http://127.0.0.1:8402/v1
+  spend page  http://127.0.0.1:8402/dashboard
+  metrics     http://127.0.0.1:9402/metrics
+  payer base  ${address} on base, base-sepolia
+tollway has stopped; every payment is recorded
+`)
+  })
+
   it('ends with 1 at once at the second signal, also while requests are still running', async () => {
     const terminal = new FakeTerminal()
     const closing = Promise.withResolvers<void>()

@@ -35,7 +35,14 @@ function fieldsOf(summary: RequestSummary): Readonly<Record<string, unknown>> {
     output_tokens: summary.usage?.outputTokens,
     stream: summary.stream || undefined,
     truncated: summary.truncated || undefined,
+    ...(code === 'seller_unavailable' ? unavailable(summary.details) : {}),
   }
+}
+
+/** Which host did not answer, and the system's code for it. */
+function unavailable(details: RequestSummary['details']): Readonly<Record<string, unknown>> {
+  const { host, errno, reason } = details
+  return { host, errno, reason }
 }
 
 function isRoutine({ method, endpoint, status }: RequestSummary): boolean {

@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
+import type { Provider } from '../../../core/payer/provider.ts'
+import type { LoadedConfig } from '../../config/load.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
+import { banner, type ServedAddresses } from '../output/serve-banner.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { Terminal } from '../shared/terminal.ts'
@@ -8,8 +11,11 @@ import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 /** The part of a gateway that `serve` uses. */
 export interface ServedGateway {
-  listen(): Promise<{ readonly url: string }>
+  listen(): Promise<ServedAddresses>
   close(): Promise<void>
+  readonly parts?:
+    | { readonly payers: ReadonlyMap<string, Pick<Provider, 'address' | 'networks'>> }
+    | undefined
 }
 
 interface ServeFlags extends ObolFlags {
@@ -45,7 +51,7 @@ ${EXIT_CODES_HELP}`,
     .action(async (options: ServeFlags) => {
       if (options.blockrun === true) return context.end(await serveBlockrun(command, context.terminal))
       // Imported here so that help and usage errors appear at once.
-      const { loadConfig, parseConfig } = await import('../../config/load.ts')
+      const { loadConfigWithText, parseConfig } = await import('../../config/load.ts')
       const { env } = context.terminal
       const ownFile = command.getOptionValueSource('config') === 'default'
       const config =
@@ -54,11 +60,17 @@ ${EXIT_CODES_HELP}`,
               obolConfig({ ...options, config: ownFile ? undefined : options.config }, env, '.'),
               env,
             )
-          : loadConfig(options.config, env, { listen: options.listen })
+          : forReader(loadConfigWithText(options.config, env, { listen: options.listen }), context.terminal)
       const { createGateway } = await import('../../gateway/gateway.ts')
       context.end(await serve(config, createGateway, context.terminal))
     })
   addObolFlags(command)
+}
+
+/** A person at a terminal reads lines of text, unless the file chooses a format. */
+function forReader({ config, written }: LoadedConfig, terminal: Terminal): ResolvedConfig {
+  const isText = terminal.isInteractive === true && written(['log', 'format']) === undefined
+  return isText ? { ...config, log: { ...config.log, format: 'text' } } : config
 }
 
 /** `--blockrun` reads everything from the environment, so it cannot be combined with other options. */
@@ -90,8 +102,9 @@ export async function serve<T = ResolvedConfig>(
   try {
     const gateway = await open(config)
     try {
-      const { url } = await gateway.listen()
-      terminal.stdout(`tollway is ready at ${url}/v1\n`)
+      const addresses = await gateway.listen()
+      terminal.stdout(`tollway is ready at ${addresses.url}/v1\n`)
+      if (terminal.isInteractive === true) terminal.stdout(banner(addresses, gateway.parts?.payers))
       await stop.promise
     } finally {
       await gateway.close()

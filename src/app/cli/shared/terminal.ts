@@ -7,6 +7,8 @@ export interface Terminal {
   stderr(text: string): void
   /** Writes bytes to standard output; resolves when more may be written, rejects when the reader is gone. */
   stdoutBytes(chunk: Uint8Array): Promise<void>
+  /** Whether a person reads standard output. */
+  readonly isInteractive?: boolean | undefined
   /** An interactive terminal for a progress bar. */
   readonly progress?: NodeJS.WriteStream | undefined
   /** Calls back on each SIGINT and SIGTERM until the returned function is called. */
@@ -31,6 +33,7 @@ export function processTerminal(): Terminal {
       new Promise((resolve, reject) => {
         process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()))
       }),
+    isInteractive: process.stdout.isTTY,
     progress: process.stderr.isTTY ? process.stderr : undefined,
     onStopSignal(listener) {
       for (const signal of STOP_SIGNALS) process.on(signal, listener)
