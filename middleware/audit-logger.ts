@@ -7,9 +7,16 @@ import type { Observer, RequestSummary, TollwayEvent } from '../src/core/telemet
 import { spentOf, type Exchange, type ExchangeRecord } from '../src/core/request/exchange.ts'
 import { recordable } from '../src/io/audit/audit-recordable.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { named, type Handler, type Request } from './http/handler.ts'
-import { logOption, functionOption, objectWith } from './http/options.ts'
-import { silentLog, type Log } from '../src/core/log.ts'
+import type { Handler, Request } from './http/handler.ts'
+import { logOption } from './http/options.ts'
+import { silentLog } from '../src/core/log.ts'
+import { type Log } from '../src/core/log.ts'
+import { closable, type ClosableHandler } from './http/closable.ts'
+import { named } from './http/handler.ts'
+import { observeWith, sharedParts } from './http/chain/shared-parts.ts'
+import { lazyAuditFile } from '../src/io/audit/lazy-audit-file.ts'
+import { ConfigError } from '../src/core/errors.ts'
+import { functionOption, objectWith } from './http/options.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { overheadSeconds } from '../src/payment/timing.ts'
@@ -26,7 +33,13 @@ export interface RequestAudit {
 
 /** Options of {@link auditLogger}. */
 export interface AuditLoggerOptions {
-  readonly audit: RequestAudit
+  /**
+   * The audit file, created when missing; its directory must exist. It has one writer: a second process needs a file of
+   * its own. The ledger of the middlewares behind writes its records there too, before money moves.
+   */
+  readonly path?: string | undefined
+  /** An audit file that is open already, or anything with its `append`; instead of `path`. */
+  readonly audit?: RequestAudit | undefined
   /** Receive `{ type: 'request' }` for every request, and `{ type: 'audit_failed' }`. */
   readonly observers?: readonly Observer[] | undefined
   readonly clock?: Clock | undefined
@@ -36,7 +49,11 @@ export interface AuditLoggerOptions {
 }
 
 const SCHEMA = z.strictObject({
-  audit: objectWith<RequestAudit>(['append'], 'give the audit file, or an object with append(type, fields)'),
+  path: z.string().min(1, 'name the file').optional(),
+  audit: objectWith<RequestAudit>(
+    ['append'],
+    'give the audit file, or an object with append(type, fields)',
+  ).optional(),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
   log: logOption.default(silentLog),
@@ -56,12 +73,19 @@ const MAX_DETAIL_LENGTH = 500
  * routes stop on their own (rule 9).
  * @throws ConfigError for a mistake in the options
  */
-export function auditLogger(options: AuditLoggerOptions): Handler {
-  const { audit, observers, clock, log, ...rest } = parseOptions('auditLogger', SCHEMA, options)
+export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
+  const { path, audit: given, observers, clock, log, ...rest } = parseOptions('auditLogger', SCHEMA, options)
+  const own = path === undefined ? undefined : lazyAuditFile(path, clock)
+  const audit = own ?? given
+  if (!audit || (own && given)) {
+    throw new ConfigError(
+      "auditLogger(): say where records go: path: './audit.jsonl', or audit for a file that is open already.",
+    )
+  }
   const refusals = rest.refusals ?? tallyRefusals({ audit, clock, log })
   const failures = new LogLimit(clock)
-  const tell = (event: TollwayEvent): void => {
-    for (const observer of observers) {
+  const tell = (event: TollwayEvent, all: readonly Observer[]): void => {
+    for (const observer of all) {
       try {
         observer(event)
       } catch (err) {
@@ -69,7 +93,7 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       }
     }
   }
-  const write = async (summary: RequestSummary): Promise<void> => {
+  const write = async (summary: RequestSummary, all: readonly Observer[]): Promise<void> => {
     const fields = recordOf(summary)
     try {
       await audit.append('request', fields).catch(async (error: unknown) => {
@@ -79,17 +103,18 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
         await audit.append('request', recordable('request', fields))
       })
     } catch (err) {
-      tell({ type: 'audit_failed' })
+      tell({ type: 'audit_failed' }, all)
       const { requestId } = summary
       failures.pass('record', (more) =>
         log.error({ err, requestId, ...more }, 'a request record could not be written'),
       )
     }
   }
-  const publish = (summary: RequestSummary): void => {
+  const publish = (summary: RequestSummary, exchange: Exchange): void => {
+    const all = sharedParts(exchange).observers
     const isOwn = refusals.takes(summary)
-    if (isOwn && !isRoutineLook(summary)) void write(summary)
-    tell({ type: 'request', summary, ...(isOwn ? {} : { counted: true }) })
+    if (isOwn && !isRoutineLook(summary)) void write(summary, all)
+    tell({ type: 'request', summary, ...(isOwn ? {} : { counted: true }) }, all)
   }
   const publishLater = async (
     usageToCome: Promise<void>,
@@ -98,11 +123,13 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
   ): Promise<void> => {
     await usageToCome
     const { relay, record } = exchange
-    publish({ ...summary, usage: relay.usage, details: cleaned(record.details) })
+    publish({ ...summary, usage: relay.usage, details: cleaned(record.details) }, exchange)
   }
 
-  return named<Handler>('auditLogger', (req, res, next) => {
+  const handler = named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
+    if (own) sharedParts(exchange).audit = own
+    observeWith(exchange, ...observers)
     let written = false
     // Run in the context of the request, for observers that rely on it.
     const end = AsyncResource.bind((): void => {
@@ -111,12 +138,13 @@ export function auditLogger(options: AuditLoggerOptions): Handler {
       const summary = summarize(req, res, exchange, clock.now())
       const { usageToCome } = exchange.relay
       if (usageToCome) void publishLater(usageToCome, summary, exchange)
-      else publish(summary)
+      else publish(summary, exchange)
     })
     res.on('finish', end)
     res.on('close', end)
     next()
   })
+  return closable(handler, async () => await own?.close())
 }
 
 /** Scrapes, probes and page refreshes arrive every few seconds and move no money: recorded only when refused. */

@@ -1,25 +1,31 @@
 import { z } from 'zod'
-import { isBudgetRule, type BudgetRule, type Spend } from '../src/core/budget/budget.ts'
+import type { BudgetRule, Spend } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
-import { ConfigError } from '../src/core/errors.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { asyncHandler, type Handler } from './http/handler.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
+import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
+import { closable, type ClosableHandler } from './http/closable.ts'
+import { asyncHandler } from './http/handler.ts'
+import { ledgerOption, LedgerSource, storeOption, type LedgerOptions } from './http/chain/ledger-source.ts'
 import { functionOption, objectWith } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
+import { setupError } from './http/chain/setup-error.ts'
+import { sharedParts } from './http/chain/shared-parts.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
 import { termsOf } from '../src/payment/reserve-terms.ts'
 
 /** Options of {@link budgetGuard}. */
-export interface BudgetGuardOptions {
-  readonly ledger: Ledger
-  /** Every matching budget applies; a reservation succeeds in all of them or in none. */
-  readonly budgets: readonly BudgetRule[]
+export interface BudgetGuardOptions extends LedgerOptions {
+  /**
+   * Every matching budget applies; a reservation succeeds in all of them or in none. An empty list sets no limit but
+   * that of `paymentInterceptor()` on one request.
+   */
+  readonly budgets: readonly (PlainBudget | BudgetRule)[]
   /** Where tags are read, and which of them budgets distinguish; none by default. */
   readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
@@ -27,16 +33,9 @@ export interface BudgetGuardOptions {
 }
 
 const SCHEMA = z.strictObject({
-  ledger: objectWith<Ledger>(
-    ['reserve', 'refuseEarly', 'refuseWhileFailing'],
-    'give the ledger that openParts() opens',
-  ),
-  budgets: z.array(
-    z.custom<BudgetRule>(
-      isBudgetRule,
-      'give budgets as parseConfig() returns them, limits in micro-USD as bigint',
-    ),
-  ),
+  ledger: ledgerOption.optional(),
+  store: storeOption.optional(),
+  budgets: budgetsOption,
   tags: tagOptions,
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
@@ -48,18 +47,20 @@ const SCHEMA = z.strictObject({
  * none.
  * @throws ConfigError for a mistake in the options
  */
-export function budgetGuard(options: BudgetGuardOptions): Handler {
-  const { ledger, budgets, tags, clock, observers } = parseOptions('budgetGuard', SCHEMA, options)
+export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
+  const parsed = parseOptions('budgetGuard', SCHEMA, options)
+  const { budgets, tags, clock, observers } = parsed
+  const source = new LedgerSource('budgetGuard', parsed)
   const prices = new RecentQuotes()
 
-  function guardFor(exchange: Exchange): Guard {
+  function guardFor(exchange: Exchange, ledger: Ledger): Guard {
     return {
       async reserve(quote, candidate, pin) {
         const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags }
         if (quote.microUsd !== undefined) {
           prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
           const { microUsd } = quote
-          for (const observer of observers) {
+          for (const observer of new Set([...observers, ...sharedParts(exchange).observers])) {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
@@ -68,21 +69,30 @@ export function budgetGuard(options: BudgetGuardOptions): Handler {
     }
   }
 
-  return asyncHandler('budgetGuard', async (req, _res, next) => {
+  const handler = asyncHandler('budgetGuard', async (req, _res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     if (exchange.relay.reply) return next()
-    const candidate = exchange.routing.candidates?.[0]
-    if (!candidate) throw new ConfigError('budgetGuard() found no route: mount modelRouter() before it.')
+    const { candidates } = exchange.routing
+    if (!candidates) {
+      throw setupError(
+        'budgetGuard() found no route for the request. Nothing was paid.',
+        'Mount readBody() and modelRouter() before budgetGuard().',
+      )
+    }
+    const [candidate] = candidates
+    if (!candidate) return next()
+    const { ledger } = await source.of(exchange)
     exchange.payment.tags = tagsOf(req.headers, tags)
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
       if (price !== undefined) await ledger.refuseEarly(spendOf(exchange, candidate, price), budgets)
     }
-    exchange.payment.guard = guardFor(exchange)
+    exchange.payment.guard = guardFor(exchange, ledger)
     next()
   })
+  return closable(handler, () => source.close())
 }
 
 /** Sellers price by path and model. */

@@ -1,6 +1,6 @@
 /** The endpoints that OpenClaw's ClawRouter provider requests: `GET /v1/catalog` and `GET /v1/usage`. */
 import { z } from 'zod'
-import { counted, ALL_SUBJECTS, isBudgetRule, type BudgetRule } from '../src/core/budget/budget.ts'
+import { counted, ALL_SUBJECTS, type BudgetRule } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../src/core/routing/route.ts'
@@ -8,7 +8,11 @@ import { windowAt } from '../src/core/budget/window.ts'
 import type { BudgetStatus } from '../src/io/ledger/budget-status.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { asyncHandler, type Handler } from './http/handler.ts'
+import { asyncHandler } from './http/handler.ts'
+import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
+import { closable, type ClosableHandler } from './http/closable.ts'
+import { ledgerOption, LedgerSource, storeOption, type LedgerOptions } from './http/chain/ledger-source.ts'
+import { routesOption, type PlainRoute } from './http/options/routes-option.ts'
 import { listedModels, mergedInfo } from './http/listed-models.ts'
 import { type ModelCatalogue } from '../src/core/routing/catalogue.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
@@ -18,21 +22,22 @@ import { sendJson } from './http/send-json.ts'
 
 /** Options of {@link clawrouter}. */
 export interface ClawrouterOptions {
-  readonly routes: RouteTable
-  readonly ledger: Pick<Ledger, 'budgets' | 'store'>
-  readonly budgets?: readonly BudgetRule[] | undefined
+  /** As `modelRouter()` takes them. */
+  readonly routes: readonly PlainRoute[] | RouteTable
+  /** Where spending is read; default the ledger of the middlewares before it, or `store`. */
+  readonly ledger?: Ledger | undefined
+  readonly store?: LedgerOptions['store']
+  readonly budgets?: readonly (PlainBudget | BudgetRule)[] | undefined
   /** The sellers' model lists; without them only exact names are listed. */
   readonly catalogue?: ModelCatalogue | undefined
   readonly clock?: Clock | undefined
 }
 
 const SCHEMA = z.strictObject({
-  routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
-  ledger: objectWith<Pick<Ledger, 'budgets' | 'store'>>(
-    ['budgets'],
-    'give the ledger that openParts() opens',
-  ),
-  budgets: z.array(z.custom<BudgetRule>(isBudgetRule, 'give budget rules')).default([]),
+  routes: routesOption,
+  ledger: ledgerOption.optional(),
+  store: storeOption.optional(),
+  budgets: budgetsOption.default([]),
   catalogue: objectWith<ModelCatalogue>(
     ['names', 'find'],
     'give the catalogues that openParts() opens',
@@ -53,19 +58,24 @@ const ROUTES = [
  * OpenClaw calls every budget a monthly one, so budgets with other windows are left out.
  * @throws ConfigError for a mistake in the options
  */
-export function clawrouter(options: ClawrouterOptions): Handler {
+export function clawrouter(options: ClawrouterOptions): ClosableHandler {
   const parts = parseOptions('clawrouter', SCHEMA, options)
-  return asyncHandler('clawrouter', async (req, res, next) => {
+  const source = new LedgerSource('clawrouter', parts)
+  const handler = asyncHandler('clawrouter', async (req, res, next) => {
     if (req.method !== 'GET' && req.method !== 'HEAD') return next()
     const path = findPath(req, (at) => at === '/catalog' || at === '/usage')
     if (path === undefined) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = path
-    if (path === '/usage') return sendJson(res, exchange, 200, await usageOf(exchange, parts))
+    if (path === '/usage') {
+      const { ledger } = await source.of(exchange)
+      return sendJson(res, exchange, 200, await usageOf(exchange, ledger, parts))
+    }
     await parts.catalogue?.load()
     const facts: RouteFacts = { caller: exchange.caller.id, header: headersOf(req) }
     sendJson(res, exchange, 200, catalogOf(exchange, parts, facts))
   })
+  return closable(handler, () => source.close())
 }
 
 function catalogOf(
@@ -114,8 +124,11 @@ function microsPerMillion(usdPerToken: string | undefined): number | undefined {
   return usdPerToken === undefined ? undefined : Math.round(Number(usdPerToken) * 1e12)
 }
 
-async function usageOf(exchange: Exchange, parts: z.output<typeof SCHEMA>): Promise<object> {
-  const { ledger, budgets, clock } = parts
+async function usageOf(
+  exchange: Exchange,
+  ledger: Ledger,
+  { budgets, clock }: z.output<typeof SCHEMA>,
+): Promise<object> {
   const { start } = windowAt('month', 'UTC', clock.now())
   const bought = await ledger.store.consumption({ caller: exchange.caller.id, since: start })
   const monthly = budgets.filter(isMonthly)

@@ -9,9 +9,11 @@ import { setNoSniff, setResponseHeaders } from './http/response-headers.ts'
 import { printable } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { named, type ErrorHandler, type Handler } from './http/handler.ts'
+import { isOwnFault, type ErrorHandler, type Handler } from './http/handler.ts'
+import { stderrLog } from './http/stderr-log.ts'
 import { logOption } from './http/options.ts'
-import { silentLog, type Log } from '../src/core/log.ts'
+import { type Log } from '../src/core/log.ts'
+import { named } from './http/handler.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
@@ -31,11 +33,19 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 
 /** Options of {@link errorHandler}. */
 export interface ErrorHandlerOptions {
-  /** Receives internal errors and setup errors; none by default. */
+  /** Receives internal errors and mistakes in the mounting; default one line for each on standard error. */
   readonly log?: Log | undefined
+  /**
+   * What happens to errors that the application around Tollway threw: `pass` (default) hands them on to its own error
+   * handler, `answer` answers them with 500 `internal_error`. Once money moved for a request, its errors are answered.
+   */
+  readonly hostErrors?: 'pass' | 'answer' | undefined
 }
 
-const SCHEMA = z.strictObject({ log: logOption.default(silentLog) })
+const SCHEMA = z.strictObject({
+  log: logOption.default(stderrLog),
+  hostErrors: z.enum(['pass', 'answer'], 'use "pass" or "answer"').default('pass'),
+})
 
 /** Statuses on which stock clients retry: never sent when money may have moved. */
 const RETRIED = (status: number): boolean =>
@@ -46,22 +56,30 @@ const ENTITY_HEADERS =
   /^(?:content-.+|transfer-encoding|trailer|etag|last-modified|expires|set-cookie|connection|retry-after)$/
 
 /**
- * The last handler: answers every error that reaches it. Errors that are not Tollway's become 500 `internal_error`
- * with a fixed message and are logged. Once money may have moved, no status is sent that makes a client retry. An
+ * The last handler: answers every error of Tollway's, and leaves those of the application to the application. Faults of
+ * our own become 500 `internal_error` with a fixed message and are logged. Once money may have moved, no status is sent that makes a client retry. An
  * answer that has already begun is cut off.
  * @throws ConfigError for a mistake in the options
  */
 export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
-  const { log } = parseOptions('errorHandler', SCHEMA, options)
+  const { log, hostErrors } = parseOptions('errorHandler', SCHEMA, options)
   const faults = new LogLimit(systemClock)
 
-  const handler: ErrorHandler = (error, req, res, _next) => {
+  const handler: ErrorHandler = (error, req, res, next) => {
     const exchange = exchangeOf(req)
+    if (hostErrors === 'pass' && isOfHost(error, exchange)) return next(error)
     const own = ownError(error)
     if (own !== error) {
       exchange.record.details['fault'] = error instanceof Error ? error.name : typeof error
       faults.pass(String(error), (more) =>
         log.error({ err: error, requestId: exchange.id, ...more }, 'a request met a fault'),
+      )
+    } else if (own.code === 'setup_error') {
+      faults.pass(own.message, (more) =>
+        log.error(
+          { err: own, requestId: exchange.id, ...own.details, ...more },
+          'the middlewares are mounted wrongly',
+        ),
       )
     }
     const told = fitting(own, exchange)
@@ -96,6 +114,12 @@ export function notFound(): Handler {
       }),
     )
   })
+}
+
+/** Nobody of ours threw it, nothing was paid, and no answer of ours is under way. */
+function isOfHost(error: unknown, exchange: Exchange): boolean {
+  if (error instanceof TollwayError || isOwnFault(error)) return false
+  return spentOf(exchange) === 'no' && !exchange.relay.reply && !exchange.relay.openedEarly
 }
 
 function ownError(error: unknown): TollwayError {

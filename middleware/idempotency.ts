@@ -2,7 +2,6 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
-import { ConfigError } from '../src/core/errors.ts'
 import { membersOf, type Exchange } from '../src/core/request/exchange.ts'
 import { TERMS_CHANGED } from '../src/core/charge/judge-paid-answer.ts'
 import {
@@ -16,23 +15,24 @@ import {
   type RequestMark,
   type RequestScope,
 } from '../src/core/request/idempotency.ts'
-import type { Routing } from '../src/core/routing/attempt.ts'
-import type { Candidate, FallbackKind } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import type { Facts, Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'
-import { asyncHandler, type Handler, type Request } from './http/handler.ts'
-import { parseOptions } from '../src/io/names/parse-options.ts'
+import { closable, type ClosableHandler } from './http/closable.ts'
+import { asyncHandler, type Request } from './http/handler.ts'
+import { ledgerOption, LedgerSource, storeOption, type LedgerOptions } from './http/chain/ledger-source.ts'
 import { functionOption, objectWith } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { isRouted } from './http/paths.ts'
 import { failedForOtherModel, responseGone } from './idempotency/replay-error.ts'
+import { isPaid, mayBePaid } from './http/chain/may-be-paid.ts'
+import { setupError } from './http/chain/setup-error.ts'
 
 /** Options of {@link idempotency}. */
-export interface IdempotencyOptions {
-  readonly ledger: Ledger
+export interface IdempotencyOptions extends LedgerOptions {
   /** Most finished requests whose answers are kept in memory; default 1,000. */
   readonly maxEntries?: number | undefined
   /** Bytes of answers kept in memory; default 64 MiB. One answer gets at most an eighth of it. */
@@ -53,7 +53,8 @@ export interface RememberedRequests {
 const MEBIBYTE = 1024 * 1024
 
 const SCHEMA = z.strictObject({
-  ledger: objectWith<Ledger>(['repeats', 'loseAnswer'], 'give the ledger that openParts() opens'),
+  ledger: ledgerOption.optional(),
+  store: storeOption.optional(),
   maxEntries: z.int().min(0, 'give a number of answers').default(1000),
   maxBytes: z
     .int()
@@ -64,9 +65,6 @@ const SCHEMA = z.strictObject({
     'give a function of one function',
   ).optional(),
 })
-
-/** Fallback kinds that are not among the candidates, because only an answer can trigger them. */
-const STAND_IN_KINDS: readonly FallbackKind[] = ['context_window', 'content_policy']
 
 /** An earlier request: its record in the ledger, and its answer if this process has it. */
 interface Earlier extends RepeatableRequest {
@@ -80,27 +78,37 @@ interface Earlier extends RepeatableRequest {
  * no budget refuses a repeat.
  * @throws ConfigError for a mistake in the options
  */
-export function idempotency(options: IdempotencyOptions): Handler {
-  const { ledger, maxEntries, maxBytes, clock, onMount } = parseOptions('idempotency', SCHEMA, options)
+export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
+  const parsed = parseOptions('idempotency', SCHEMA, options)
+  const { maxEntries, maxBytes, clock, onMount } = parsed
+  const source = new LedgerSource('idempotency', parsed)
+  let books: Ledger | undefined
   const flights = new Flights({
     clock,
     maxEntries,
     maxBytes,
     // Other processes on the same ledger must know this too, before the payment's outcome is recorded.
-    onAbandoned: ({ chargeId }) => void (chargeId !== undefined && ledger.loseAnswer(chargeId)),
-    onEnd: (flight) => void noteLost(ledger, flight),
+    onAbandoned: ({ chargeId }) => void (chargeId !== undefined && books?.loseAnswer(chargeId)),
+    onEnd: (flight) => void noteLost(books, flight),
   })
   onMount?.(() => ({ count: flights.size, bytes: flights.bytes }))
   let digest: RequestDigest | undefined
 
-  return asyncHandler('idempotency', async (req, res, next) => {
+  const handler = asyncHandler('idempotency', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
     const { candidates, attempts } = exchange.routing
     const { body } = exchange.request
-    if (!candidates) throw new ConfigError('idempotency() found no route: mount modelRouter() before it.')
+    if (!candidates) {
+      throw setupError(
+        'idempotency() found no route for the request. Nothing was paid.',
+        'Mount readBody() and modelRouter() before idempotency().',
+      )
+    }
     if (!body || !mayBePaid(candidates, attempts)) return next()
     const presented = presentedBy(req)
+    const { ledger } = await source.of(exchange)
+    books = ledger
     digest ??= requestDigest(await ledger.store.digestKey())
     const mark = markOf(digest, req, exchange, body, presented)
     let checked: Flight | undefined
@@ -134,19 +142,11 @@ export function idempotency(options: IdempotencyOptions): Handler {
       if (isAnswered || res.closed) return isAnswered ? next() : undefined
     }
   })
+  return closable(handler, () => source.close())
 }
 
-/** Whether the request may lead to a payment, through its candidates or through their fallbacks. */
-function mayBePaid(candidates: readonly Candidate[], attempts: Routing | undefined): boolean {
-  return candidates.some(isPaid) || STAND_IN_KINDS.some((kind) => attempts?.fallbacks(kind).some(isPaid))
-}
-
-function isPaid({ route }: Candidate): boolean {
-  return route.payer !== undefined
-}
-
-async function noteLost(ledger: Ledger, flight: Flight): Promise<void> {
-  if (flight.state === 'failed' && flight.charge) await ledger.loseAnswer(flight.charge.id)
+async function noteLost(ledger: Ledger | undefined, flight: Flight): Promise<void> {
+  if (flight.state === 'failed' && flight.charge) await ledger?.loseAnswer(flight.charge.id)
 }
 
 /** @throws TollwayError `idempotency_conflict` for a key that cannot be kept */

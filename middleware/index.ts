@@ -12,6 +12,36 @@ export type { OriginGuardOptions } from './origin-guard.ts'
 export { errorHandler, notFound } from './error-handler.ts'
 export type { ErrorHandlerOptions } from './error-handler.ts'
 export { exchangeOf } from './http/exchange-of.ts'
+export type { ClosableHandler } from './http/closable.ts'
+export { takesReply } from './http/chain/part-facts.ts'
+export type { LedgerOptions } from './http/chain/ledger-source.ts'
+export type { PlainBudget } from './http/options/budget-option.ts'
+export type { PlainRoute } from './http/options/routes-option.ts'
+export type { Exchange } from '../src/core/request/exchange.ts'
+export { openLedger, type OpenedLedger, type OpenLedgerOptions } from '../src/io/ledger/open-ledger.ts'
+export type { Ledger } from '../src/io/ledger/ledger.ts'
+export type { Store } from '../src/io/store/store.ts'
+export {
+  createUpstream,
+  type Upstream,
+  type UpstreamOptions,
+  type Timeouts,
+} from '../src/io/transport/upstream.ts'
+export { createMetrics, type Metrics, type MetricsSettings } from '../src/io/metrics/metrics.ts'
+export { compileRoutes, type Route, type RouteNames, type RouteTable } from '../src/core/routing/route.ts'
+export {
+  ROUTER_DEFAULTS,
+  RouterState,
+  type RoutePrices,
+  type RouterSettings,
+} from '../src/core/routing/router-state.ts'
+export { CallsInFlight } from '../src/payment/calls-in-flight.ts'
+export type { BudgetRule } from '../src/core/budget/budget.ts'
+export { systemClock, type Clock } from '../src/core/clock.ts'
+export { systemTimers, type Timers } from '../src/core/timers.ts'
+export { BUILT_IN_ASSETS, type Asset } from '../src/core/money/assets.ts'
+export type { Observer, RequestSummary, TollwayEvent } from '../src/core/telemetry/events.ts'
+export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../src/core/errors.ts'
 export type { ErrorHandler, Handler, Next, Request } from './http/handler.ts'
 export { health } from './health.ts'
 export type { HealthCheck, HealthOptions } from './health.ts'
@@ -34,6 +64,6 @@ export { budgetGuard, type BudgetGuardOptions } from './budget-guard.ts'
 export type { TagOptions } from '../src/core/budget/tags.ts'
 export { idempotency, type IdempotencyOptions } from './idempotency.ts'
 export { modelRouter, type ModelRouterOptions } from './model-router.ts'
-export { paymentInterceptor } from './payment-interceptor.ts'
-export type { PaymentInterceptorOptions, PaymentPolicy } from '../src/payment/payment-context.ts'
+export { paymentInterceptor, type PaymentInterceptorOptions } from './payment-interceptor.ts'
+export type { PolicyOptions } from './http/options/policy-option.ts'
 export { sseRestreamer, type SseRestreamerOptions } from './sse-restreamer.ts'

@@ -6,8 +6,10 @@ import { hashKey } from '../src/io/callers/hash-key.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from './http/handler.ts'
-import { parseOptions } from '../src/io/names/parse-options.ts'
+import { createMetrics } from '../src/io/metrics/metrics.ts'
+import { observeWith } from './http/chain/shared-parts.ts'
 import { objectWith } from './http/options.ts'
+import { parseOptions } from '../src/io/names/parse-options.ts'
 import { findPath } from './http/paths.ts'
 
 /** What is served: {@link createMetrics}' result, or anything that writes the text format. */
@@ -20,13 +22,14 @@ export interface MetricsSource {
 
 /** Options of {@link metrics}. */
 export interface MetricsOptions {
-  readonly metrics: MetricsSource
+  /** What is served; default new metrics of its own, which the middlewares behind it report to. */
+  readonly metrics?: MetricsSource | undefined
   /** SHA-256 of the required bearer token, lower-case hex (`hashKey(token)`); without it anyone may read. */
   readonly tokenDigest?: string | undefined
 }
 
 const SCHEMA = z.strictObject({
-  metrics: objectWith<MetricsSource>(['text'], 'give what createMetrics() returns'),
+  metrics: objectWith<MetricsSource>(['text'], 'give what createMetrics() returns').optional(),
   tokenDigest: z
     .string()
     .regex(
@@ -37,16 +40,23 @@ const SCHEMA = z.strictObject({
 })
 
 /**
- * Serves `GET /metrics`; every other path passes.
+ * Serves `GET /metrics`; every other path passes. Without metrics of yours, mount it before `auditLogger()`, which counts
+ * the requests: every middleware behind it reports here.
  * @throws ConfigError for a mistake in the options
  */
-export function metrics(options: MetricsOptions): Handler {
-  const { metrics: source, tokenDigest } = parseOptions('metrics', SCHEMA, options)
+export function metrics(options: MetricsOptions = {}): Handler {
+  const { metrics: given, tokenDigest } = parseOptions('metrics', SCHEMA, options)
+  const made = createMetrics()
+  const source: MetricsSource = given ?? made
+  const own = given ? undefined : made
   const digest = tokenDigest === undefined ? undefined : Buffer.from(tokenDigest, 'hex')
 
   return asyncHandler('metrics', async (req, res, next) => {
     const asked = req.method === 'GET' || req.method === 'HEAD'
-    if (!asked || findPath(req, (path) => path === '/metrics') === undefined) return next()
+    if (!asked || findPath(req, (path) => path === '/metrics') === undefined) {
+      if (own) observeWith(exchangeOf(req), own.observe)
+      return next()
+    }
     const exchange = exchangeOf(req)
     exchange.endpoint = '/metrics'
     if (digest && !timingSafeEqual(Buffer.from(hashKey(tokenOf(req)), 'hex'), digest)) {

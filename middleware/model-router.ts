@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import { TollwayError } from '../src/core/errors.ts'
 import type { Candidate, Route, RouteTable } from '../src/core/routing/route.ts'
 import { mayUse as mayUseModel, type Exchange } from '../src/core/request/exchange.ts'
 import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
@@ -10,25 +10,32 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { objectWith } from './http/options.ts'
 import { endpointOf, headersOf } from './http/paths.ts'
 import { knownNames, meantNames, vetName, type NameContext } from './model-router/vet-name.ts'
+import { routesOption, type PlainRoute } from './http/options/routes-option.ts'
+import { setupError } from './http/chain/setup-error.ts'
 import { ROUTER_DEFAULTS, RouterState, type RoutedRequest } from '../src/core/routing/router-state.ts'
 import { printable } from '../src/core/printable.ts'
 
 /** Options of {@link modelRouter}. */
 export interface ModelRouterOptions {
-  /** Compiled by `compileRoutes()`. */
-  readonly routes: RouteTable
-  /** Upstream for models without a route; without it they are answered 404. */
+  /** `[{ modelName, apiBase, payer }]`; or a table with fallbacks and aliases, compiled by `compileRoutes()`. */
+  readonly routes: readonly PlainRoute[] | RouteTable
+  /** Upstream for models without a route. */
   readonly fallback?: Route | undefined
   /** The sellers' model lists: names outside of one that was read are refused. */
   readonly catalogue?: ModelCatalogue | undefined
   /** What the default upstream lists, for advice. */
   readonly upstream?: Pick<UpstreamModels, 'entries'> | undefined
+  /**
+   * What happens to models that neither a route nor the fallback serves: `refuse` (default) answers 404
+   * `model_not_found`; `next` hands the request to the handlers behind, which find its body as it came.
+   */
+  readonly unclaimed?: 'refuse' | 'next' | undefined
   /** Health, concurrency slots and sessions; by default a new state with the configuration's defaults. */
   readonly state?: RouterState | undefined
 }
 
 const SCHEMA = z.strictObject({
-  routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
+  routes: routesOption,
   fallback: z.custom<Route>((value) => typeof value === 'object', 'give a route').optional(),
   catalogue: objectWith<ModelCatalogue>(
     ['names', 'load'],
@@ -40,6 +47,7 @@ const SCHEMA = z.strictObject({
   state: z
     .instanceof(RouterState, { error: 'give a RouterState' })
     .default(() => new RouterState({ ...ROUTER_DEFAULTS, random: Math.random })),
+  unclaimed: z.enum(['refuse', 'next'], 'use "refuse" or "next"').default('refuse'),
 })
 
 /**
@@ -48,7 +56,11 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function modelRouter(options: ModelRouterOptions): Handler {
-  const { routes, fallback, catalogue, upstream, state } = parseOptions('modelRouter', SCHEMA, options)
+  const { routes, fallback, catalogue, upstream, state, unclaimed } = parseOptions(
+    'modelRouter',
+    SCHEMA,
+    options,
+  )
   return asyncHandler('modelRouter', async (req, _res, next) => {
     if (endpointOf(req) === undefined || req.method !== 'POST') return next()
     const exchange = exchangeOf(req)
@@ -58,7 +70,14 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     const { id: caller } = exchange.caller
     if (model === undefined) {
       if (exchange.request.body === undefined) {
-        throw new ConfigError('modelRouter() found no body: mount readBody() before it.')
+        throw setupError(
+          'modelRouter() found no model in the request: nothing read its body. Nothing was paid.',
+          'Mount readBody() before modelRouter().',
+        )
+      }
+      if (!fallback && unclaimed === 'next') {
+        exchange.routing.candidates = []
+        return next()
       }
       exchange.routing.candidates = [withoutModel(exchange, fallback)]
       exchange.routing.route = fallback?.modelName
@@ -69,7 +88,13 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     // A caller may use a model if it may use its alias or the model itself.
     const allowed = mayUse(model) || mayUse(routes.resolve(model))
     const names: NameContext = { exchange, routes, facts, catalogue }
-    const matched = allowed ? routes.match(model, facts) : []
+    const claiming = routes.match(model, facts)
+    if (claiming.length === 0 && !fallback && unclaimed === 'next') {
+      // Told to the middlewares behind: this request is for somebody else.
+      exchange.routing.candidates = []
+      return next()
+    }
+    const matched = allowed ? claiming : []
     let candidates = await vetName(model, matched, names)
     if (allowed && matched.length === 0 && fallback) {
       candidates = [{ route: fallback, remoteModel: routes.resolve(model) }]

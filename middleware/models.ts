@@ -15,12 +15,14 @@ import type { UpstreamModels } from '../src/core/routing/upstream-list.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { objectWith } from './http/options.ts'
 import { headersOf, rawPaths } from './http/paths.ts'
+import { routesOption, type PlainRoute } from './http/options/routes-option.ts'
 import type { RoutePrices } from '../src/core/routing/router-state.ts'
 import { sendJson } from './http/send-json.ts'
 
 /** Options of {@link models}. */
 export interface ModelsOptions {
-  readonly routes: RouteTable
+  /** As `modelRouter()` takes them. */
+  readonly routes: readonly PlainRoute[] | RouteTable
   /** Recent prices of requests; without them only configured prices are shown. */
   readonly prices?: RoutePrices | undefined
   /** The sellers' model lists; without them patterns are listed as configured. */
@@ -32,7 +34,7 @@ export interface ModelsOptions {
 }
 
 const SCHEMA = z.strictObject({
-  routes: objectWith<RouteTable>(['match'], 'give the table that compileRoutes() makes'),
+  routes: routesOption,
   prices: objectWith<RoutePrices>(['load', 'of'], 'give the price book that openParts() opens').optional(),
   catalogue: objectWith<ModelCatalogue>(
     ['names', 'find'],

@@ -14,6 +14,11 @@ import { HOST_NAME, HOST_WITH_PORT } from '../src/core/host-name.ts'
 export interface OriginGuardOptions {
   /** Host names served in addition to localhost, 127.0.0.1 and [::1], without a port; any port passes. */
   readonly hosts?: readonly string[] | undefined
+  /**
+   * Web pages that may call, besides those of the gateway's own host: origins such as `https://app.example.com`. Their
+   * CORS headers are not set here: mount `cors()` before it.
+   */
+  readonly origins?: readonly string[] | undefined
   /** Accepts any Host. Only for a listener that other machines reach and that requires a caller key. */
   readonly allowAnyHost?: boolean | undefined
 }
@@ -29,6 +34,17 @@ const SCHEMA = z.strictObject({
         .regex(HOST_NAME, 'write the host name only, without scheme, port or path, e.g. "gateway.internal"'),
     )
     .default([]),
+  origins: z
+    .array(
+      z
+        .string()
+        .refine(
+          (text) => URL.canParse(text) && new URL(text).origin === text.toLowerCase(),
+          'write an origin, scheme and host without a path, e.g. "https://app.example.com"',
+        )
+        .toLowerCase(),
+    )
+    .default([]),
   allowAnyHost: z.boolean().default(false),
 })
 
@@ -41,14 +57,19 @@ export function originGuard(options: OriginGuardOptions = {}): Handler {
   const settings = parseOptions('originGuard', SCHEMA, options)
   const names = new Set([...LOOPBACK, ...settings.hosts])
   const mayEnter = (name: string): boolean => settings.allowAnyHost || names.has(name)
+  const pages = new Set(settings.origins)
 
   return named<Handler>('originGuard', (req, res, next) => {
     setResponseHeaders(res, exchangeOf(req))
-    next(refusal(req, mayEnter))
+    next(refusal(req, mayEnter, pages))
   })
 }
 
-function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayError | undefined {
+function refusal(
+  req: Request,
+  mayEnter: (name: string) => boolean,
+  pages: ReadonlySet<string>,
+): TollwayError | undefined {
   const host = singleHost(req)
   const name = host === undefined ? undefined : HOST_WITH_PORT.exec(host)?.[1]
   if (host === undefined || name === undefined) {
@@ -69,9 +90,10 @@ function refusal(req: Request, mayEnter: (name: string) => boolean): TollwayErro
     ])
   }
   const { origin } = req.headers
+  if (origin !== undefined && pages.has(origin.toLowerCase())) return undefined
   if (origin !== undefined && !isOwn(origin, host)) {
     return refuse('Web pages of another origin may not call this gateway.', [
-      'Call it from a program or a server, not from a browser page.',
+      'Call it from a program or a server, not from a browser page, or add the page to origins.',
     ])
   }
   const site = req.headers['sec-fetch-site']

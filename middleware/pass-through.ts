@@ -44,6 +44,8 @@ export interface PassThroughOptions {
    * keys are meant for this gateway. Default false: the client's own `Authorization` reaches the upstream.
    */
   readonly stripCredentials?: boolean | undefined
+  /** What happens to every other path: `refuse` (default) answers 404 or 405, `next` leaves it to the handlers behind. */
+  readonly unlisted?: 'refuse' | 'next' | undefined
   readonly timeouts?:
     | {
         /** How long the upstream may stay silent; for a websocket, until it is open. Default 300. */
@@ -64,6 +66,9 @@ export interface PassThrough extends Handler {
   close(): void
 }
 
+/** What a path is refused with that is not on the list. */
+const UNLISTED: ReadonlySet<string> = new Set(['not_found', 'method_not_allowed'])
+
 const SCHEMA = z.strictObject({
   upstream: z
     .strictObject({
@@ -76,6 +81,7 @@ const SCHEMA = z.strictObject({
     .optional(),
   allowPaths: z.array(z.string()).default([]),
   stripCredentials: z.boolean().default(false),
+  unlisted: z.enum(['refuse', 'next'], 'use "refuse" or "next"').default('refuse'),
   timeouts: z.strictObject({ idleSeconds: z.number().positive().max(86_400).default(300) }).prefault({}),
   timers: z
     .custom<Timers>((value) => typeof property(value, 'after') === 'function', 'give { after(ms, work) }')
@@ -84,19 +90,23 @@ const SCHEMA = z.strictObject({
 
 /**
  * Forwards files, batches, uploads, vector stores, stored responses, fine-tuning, videos, conversations, realtime
- * (websockets and its calls) and LiteLLM's own `/model/info`, `/key/info` and `/mcp` to the upstream; every other path is answered 404 `not_found` and never forwarded. With `apiKey`, or with callers,
+ * (websockets and its calls) and LiteLLM's own `/model/info`, `/key/info` and `/mcp` to the upstream; every other path is answered 404 `not_found`, or left to
+ * the next handler, and never forwarded. With `apiKey`, or with callers,
  * only a caller whose models include `*` may use it: these paths can reach everything that the upstream's key can.
  * Mount it after `readBody()`, which does not read these paths.
  * @throws ConfigError for a mistake in the options
  */
 export function passThrough(options: PassThroughOptions = {}): PassThrough {
-  const { upstream, allowPaths, stripCredentials, timeouts, timers } = parseOptions(
+  const { upstream, allowPaths, stripCredentials, unlisted, timeouts, timers } = parseOptions(
     'passThrough',
     SCHEMA,
     options,
   )
   const rules = passRules(allowPaths)
-  if (!upstream) return withoutUpstream()
+  // A path that is not on the list is somebody else's, where there is somebody else.
+  const refusal = (error: TollwayError): TollwayError | undefined =>
+    unlisted === 'next' && UNLISTED.has(error.code) ? undefined : error
+  if (!upstream) return withoutUpstream(refusal)
   const base = new URL(upstream.apiBase)
   const prefix = base.pathname.replace(/\/+$/, '')
   const agentOptions = { keepAlive: true, maxSockets: 256, maxFreeSockets: 64 }
@@ -157,7 +167,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
 
   const handler = named<Handler>('passThrough', (req, res, next) => {
     const found = find(req, rules.web)
-    if (found instanceof TollwayError) return next(found)
+    if (found instanceof TollwayError) return next(refusal(found))
     setResponseHeaders(res, exchangeOf(req))
     const before = req.url ?? ''
     const fail = once((error?: unknown) => {
@@ -208,8 +218,10 @@ function mayReach(req: Request, path: string): boolean {
   return path === '/realtime' && model.length === 1 && mayUse(exchange, model[0] ?? '')
 }
 
-function withoutUpstream(): PassThrough {
-  const handler = named<Handler>('passThrough', (req, _res, next) => next(otherMethod(req) ?? notServed(req)))
+function withoutUpstream(refusal: (error: TollwayError) => TollwayError | undefined): PassThrough {
+  const handler = named<Handler>('passThrough', (req, _res, next) =>
+    next(refusal(otherMethod(req) ?? notServed(req))),
+  )
   return Object.assign(handler, {
     refuses: notServed,
     upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(req), exchangeOf(req)),

@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
+import { takesReply } from './http/chain/part-facts.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { relayReply } from './sse-restreamer/relay.ts'
 
@@ -66,11 +67,12 @@ const SCHEMA = z.strictObject({
  */
 export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {
   const settings = parseOptions('sseRestreamer', SCHEMA, options)
-  return asyncHandler('sseRestreamer', async (req, res, next) => {
+  const handler = asyncHandler('sseRestreamer', async (req, res, next) => {
     const exchange = exchangeOf(req, settings.clock)
     if (!exchange.relay.reply) return next()
     await relayReply(settings, exchange, exchange.relay.reply, res)
   })
+  return takesReply(handler)
 }
 
 function isObject(value: unknown): value is object {

@@ -5,8 +5,9 @@
  * @module
  */
 export { createGateway, type Gateway, type GatewayOverrides } from './app/gateway/gateway.ts'
+export { tollway, type TollwayMiddleware, type TollwayOptions } from './app/embedding/tollway.ts'
 export { openParts, type PartOverrides, type GatewayParts } from './app/gateway/open-parts.ts'
-export { loadConfig, parseConfig } from './app/config/load.ts'
+export { loadConfig, parseConfig, type ParseOptions } from './app/config/load.ts'
 export type { ResolvedConfig } from './app/config/resolve/resolved.ts'
 export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'
 export type { Observer, RequestSummary, TollwayEvent } from './core/telemetry/events.ts'

@@ -120,7 +120,7 @@ test('npm ci prints no engine warnings on a Node older than the packages ask for
 
 test('dependencies are pinned to the version that was tested', () => {
   const versions = Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })
-  expect(versions.filter(([, version]) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([])
+  expect(versions.filter(([, version]) => !/^(?:npm:[@/a-z-]+@)?\d+\.\d+\.\d+$/.test(version))).toEqual([])
 })
 
 describe('package.json', () => {
@@ -165,7 +165,7 @@ describe('tollway/middleware', () => {
       .filter((name) => name.endsWith('.ts') && name !== 'handler.ts')
       .flatMap((name) => [
         ...read(`middleware/${name}`).matchAll(
-          /^export function (\w+)\([^)]*\): (?:Handler|ErrorHandler|PassThrough) \{/gm,
+          /^export function (\w+)\([^)]*\): (?:Handler|ClosableHandler|ErrorHandler|PassThrough) \{/gm,
         ),
       ])
       .map(([, name = '']) => name)

@@ -13,13 +13,24 @@ export type Next = (error?: unknown) => void
 export type Handler = (req: Request, res: ServerResponse, next: Next) => void
 export type ErrorHandler = (error: unknown, req: Request, res: ServerResponse, next: Next) => void
 
+/** Errors that a middleware of ours threw. */
+const OWN_FAULTS = new WeakSet<object>()
+
+/** Whether a middleware of ours threw this, and not the application around it. */
+export function isOwnFault(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && OWN_FAULTS.has(error)
+}
+
 /** Runs async work as a middleware: a rejection goes to `next`, never to an unhandled rejection (Express 4 too). */
 export function asyncHandler(
   name: string,
   work: (req: Request, res: ServerResponse, next: Next) => Promise<void>,
 ): Handler {
   const handler: Handler = (req, res, next) => {
-    work(req, res, next).catch(next)
+    work(req, res, next).catch((error: unknown) => {
+      if (typeof error === 'object' && error !== null) OWN_FAULTS.add(error)
+      next(error)
+    })
   }
   return named(name, handler)
 }

@@ -193,6 +193,11 @@ export const ERROR_TABLE = {
   too_many_streams: row(503, 'server_error', 'Too many live streams of the spend page are open'),
   invalid_json: row(400, 'invalid_request_error', 'The request body is not valid JSON'),
   origin_not_allowed: row(403, 'invalid_request_error', 'The Host or Origin header is not allowed'),
+  setup_error: row(
+    500,
+    'server_error',
+    'A middleware is missing or mounted in the wrong place; the message says which. No payment was sent',
+  ),
   internal_error: row(500, 'server_error', 'Internal error in Tollway before any payment was sent'),
 } as const satisfies Record<string, ErrorRow>
 

@@ -28,14 +28,14 @@ export interface PaymentPolicy {
   readonly assets?: readonly Asset[] | undefined
 }
 
-/** Options of {@link paymentInterceptor}. */
-export interface PaymentInterceptorOptions {
+/** What the payment engine is set up with. */
+interface PaymentParts {
   readonly ledger: Ledger
   readonly upstream: Upstream
   /** Payers by the name the routes use. */
   readonly payers: ReadonlyMap<string, Provider>
-  /** Origins that may be paid: those of the paid routes. */
-  readonly origins: ReadonlySet<string>
+  /** Origins that may be paid; default those that the routes lead to. */
+  readonly origins?: ReadonlySet<string> | undefined
   readonly policy: PaymentPolicy
   /** What sellers list: their price of a token tells how far to lower a limit (`reduceMaxTokens`). */
   readonly catalogue?: Pick<ModelCatalogue, 'find'> | undefined
@@ -51,7 +51,7 @@ export interface PaymentInterceptorOptions {
 
 /** What the payment engine works with in every request. */
 export interface PaymentContext extends Omit<
-  PaymentInterceptorOptions,
+  PaymentParts,
   'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
 > {
   readonly running: CallsInFlight

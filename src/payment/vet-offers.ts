@@ -56,7 +56,7 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
     const gate: GatePolicy = {
       networks: payer.networks,
       assets: policy.assets,
-      origins,
+      origins: origins ?? new Set([origin]),
       maxMicroUsd: policy.maxMicroUsd === 'none' ? undefined : policy.maxMicroUsd,
       maxValiditySeconds: policy.maxValiditySeconds,
       payees(network, asset) {

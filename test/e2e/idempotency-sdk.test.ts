@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { openStore } from '../../src/app/wiring/open-store.ts'
+import { openStore } from '../../src/io/ledger/open-store.ts'
 import { MAIN } from '../kit/program.ts'
 
 let world: World

@@ -9,8 +9,12 @@ import { assertOrder } from '../../middleware/assert-order.ts'
 import { passThrough } from '../../middleware/pass-through.ts'
 import { readBody } from '../../middleware/read-body.ts'
 import type { Handler } from '../../middleware/http/handler.ts'
+import { takesReply } from '../../middleware/http/chain/part-facts.ts'
 
-const pass = (name: string): Handler => named<Handler>(name, (_req, _res, next) => next())
+const pass = (name: string): Handler => {
+  const handler = named<Handler>(name, (_req, _res, next) => next())
+  return name === 'sseRestreamer' ? takesReply(handler) : handler
+}
 const audit = auditLogger({ audit: { append: async () => undefined } })
 
 function appOf(...handlers: (RequestHandler | ErrorRequestHandler)[]): unknown {
@@ -99,10 +103,36 @@ describe.each([
     expect(() => assertOrder(compose(...after.map(pass)))).not.toThrow()
   })
 
-  it('refuses compression before ours', () => {
-    expect(() => assertOrder(compose(pass('compression'), ...CHAIN.map(pass)))).toThrow(
-      /compression\(\) is mounted before/,
+  it('accepts compression before ours: it leaves no-transform alone', () => {
+    expect(() => assertOrder(compose(pass('compression'), ...CHAIN.map(pass)))).not.toThrow()
+  })
+
+  it.each([
+    ['readBody', 'modelRouter() is mounted without readBody(). Mount readBody() before it'],
+    ['modelRouter', 'idempotency() is mounted without modelRouter(). Mount modelRouter() before it'],
+    ['sseRestreamer', 'Nothing behind paymentInterceptor() takes the answer'],
+  ])('refuses a chain without %s', (name, message) => {
+    expect(() => assertOrder(compose(...without(name)))).toThrow(message)
+  })
+
+  it('refuses an own handler behind the interceptor, unless it is marked as one that takes the answer', () => {
+    const own = pass('own')
+    const chain = (handler: Handler): Handler[] =>
+      CHAIN.map((name) => (name === 'sseRestreamer' ? handler : pass(name)))
+    expect(() => assertOrder(compose(...chain(own)))).toThrow('mark a handler of your own with takesReply()')
+    expect(() => assertOrder(compose(...chain(takesReply(own))))).not.toThrow()
+  })
+
+  it('tells every fault at once', () => {
+    const broken = ['paymentInterceptor', 'paymentInterceptor'].map(pass)
+    expect(() => assertOrder(compose(...broken))).toThrow(
+      /without readBody.*without modelRouter.*without budgetGuard.*mounted twice.*takes the answer.*errorHandler\(\) is missing/,
     )
+  })
+
+  it('accepts a body parser before a readBody that takes what it read', () => {
+    const chain = CHAIN.map((name) => (name === 'readBody' ? readBody({ parsedBody: true }) : pass(name)))
+    expect(() => assertOrder(compose(pass('jsonParser'), ...chain))).not.toThrow()
   })
 
   it('refuses a second payment interceptor: it could pay again', () => {
@@ -137,13 +167,13 @@ describe('assertOrder on real apps', () => {
   it('finds a payment interceptor in each of two routers, and one under every method of a route only once', () => {
     const router = (): Router => {
       const made = Router()
-      for (const name of ['budgetGuard', 'paymentInterceptor']) made.use(pass(name))
+      for (const name of CHAIN.slice(0, 9)) made.use(pass(name))
       return made
     }
     expect(() => assertOrder(appOf(router(), errorHandler()))).not.toThrow()
     expect(() => assertOrder(appOf(router(), router(), errorHandler()))).toThrow(/mounted twice/)
     const app = express()
-    app.all('/v1/chat/completions', pass('budgetGuard'), pass('paymentInterceptor'))
+    app.all('/v1/chat/completions', ...CHAIN.slice(0, 9).map(pass))
     app.use(errorHandler())
     expect(() => assertOrder(app)).not.toThrow()
   })

@@ -167,6 +167,7 @@ describe('errorHandler and the answer under way', () => {
     const logged: Readonly<Record<string, unknown>>[] = []
     const onError = errorHandler({
       log: { error: (fields) => void logged.push(fields), warn: () => undefined },
+      hostErrors: 'answer',
     })
     const told: unknown[] = []
     const answerWith = async (error: unknown): Promise<void> => {

@@ -53,13 +53,13 @@ export function inExpress(...handlers: Handler[]): RequestListener {
   const app = express()
   app.disable('x-powered-by')
   for (const handler of handlers) app.use(handler)
-  app.use(errorHandler())
+  app.use(errorHandler({ hostErrors: 'answer' }))
   return app
 }
 
 /** Runs handlers as Express 4 would: no promise is looked at, only `next` counts. */
 export function bare(...handlers: Handler[]): RequestListener {
-  const onError = errorHandler()
+  const onError = errorHandler({ hostErrors: 'answer' })
   return (req, res) => {
     const run = (at: number, error?: unknown): void => {
       if (error !== undefined && error !== null) return onError(error, req, res, () => res.destroy())

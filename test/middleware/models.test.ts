@@ -78,7 +78,7 @@ describe('models', () => {
   })
 
   it('tells the fix for options that cannot be meant', () => {
-    expect(() => models({ routes: untyped([]) })).toThrow(/compileRoutes\(\)/)
+    expect(() => models({ routes: untyped({}) })).toThrow(/compileRoutes\(\)/)
     expect(() => models(untyped({ route: ROUTES }))).toThrow('Did you mean "routes"?')
   })
 })

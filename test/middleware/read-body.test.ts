@@ -201,8 +201,9 @@ describe('readBody and its neighbours', () => {
     app.use(readBody())
     app.use(errorHandler({ log: { error: ({ err }) => void faults.push(err), warn: () => undefined } }))
     const answer = await post(await serve(app), PATH, { model: 'm' })
-    expect([answer.status, codeOf(answer)]).toEqual([500, 'internal_error'])
-    expect(String(faults[0])).toMatch(/ConfigError: .*Mount it before express\.json\(\)/)
+    expect([answer.status, codeOf(answer)]).toEqual([500, 'setup_error'])
+    expect(messageOf(answer)).toContain('Mount readBody() before express.json()')
+    expect(String(faults[0])).toContain('readBody({ parsedBody: true })')
   })
 
   it('reads once when it is mounted twice, and under a prefix', async () => {

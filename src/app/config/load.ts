@@ -16,6 +16,8 @@ import type { Environment } from './values/secrets.ts'
 export interface ParseOptions {
   /** Base of relative paths; default: the working directory. */
   readonly directory?: string | undefined
+  /** Names of payers that the program brings itself: routes may use them without an entry in `payers`. */
+  readonly payers?: readonly string[] | undefined
 }
 
 /** Values given on the command line, which replace those of the file. */
@@ -33,24 +35,42 @@ export interface LoadedConfig {
 
 /**
  * Checks a configuration given as an object, in the shape of the YAML file.
- * @param env where `${env:NAME}` is looked up
+ * @param env where `${env:NAME}` is looked up; default `process.env`
  * @throws ConfigProblemsError listing every mistake
  */
-export function parseConfig(input: unknown, env: Environment, options: ParseOptions = {}): ResolvedConfig {
-  return check(fromLitellm(input, env), env, resolve(options.directory ?? '.'), (path) => ({
+export function parseConfig(
+  input: unknown,
+  env: Environment = process.env,
+  options: ParseOptions = {},
+): ResolvedConfig {
+  const place = (path: ConfigPath): Omit<Problem, 'message'> => ({
     file: undefined,
     position: undefined,
     path: formatPath(path),
-  }))
+  })
+  const { directory = '.', payers = [] } = options
+  return check(fromLitellm(input, env), { env, directory: resolve(directory), place, ownPayers: payers })
 }
+
+/** Whether a value is what {@link parseConfig} or {@link loadConfig} returned. */
+export function isResolvedConfig(value: unknown): value is ResolvedConfig {
+  return typeof value === 'object' && value !== null && RESOLVED.has(value)
+}
+
+const RESOLVED = new WeakSet<object>()
 
 /**
  * Reads and checks a YAML file. Relative paths in it are resolved from its directory.
  * @param env where `${env:NAME}` is looked up
  * @throws ConfigProblemsError listing every mistake with file, line and column
  */
-export function loadConfig(path: string, env: Environment, overrides: Overrides = {}): ResolvedConfig {
-  return loadConfigWithText(path, env, overrides).config
+export function loadConfig(
+  path: string,
+  env: Environment = process.env,
+  overrides: Overrides = {},
+  { payers }: Pick<ParseOptions, 'payers'> = {},
+): ResolvedConfig {
+  return load(path, env, overrides, undefined, payers).config
 }
 
 /**
@@ -77,7 +97,13 @@ export function loadConfigWithText(path: string, env: Environment, overrides: Ov
 /** Whether the secret at a path is resolved. */
 type IsRead = (path: ConfigPath) => boolean
 
-function load(path: string, env: Environment, overrides: Overrides, isRead?: IsRead): LoadedConfig {
+function load(
+  path: string,
+  env: Environment,
+  overrides: Overrides,
+  isRead?: IsRead,
+  ownPayers: readonly string[] = [],
+): LoadedConfig {
   const files = readConfigFiles(path)
   const fromCommandLine = overrides.listen !== undefined
   const level = env['LOG_LEVEL'] === '' ? undefined : env['LOG_LEVEL']
@@ -95,7 +121,7 @@ function load(path: string, env: Environment, overrides: Overrides, isRead?: IsR
   }
   const translated = fromLitellm(input, env)
   return {
-    config: check(translated, env, dirname(resolve(path)), place, isRead),
+    config: check(translated, { env, directory: dirname(resolve(path)), place, isRead, ownPayers }),
     written: (at) => valueAt(translated.value, at),
   }
 }
@@ -108,12 +134,19 @@ function withLogLevel(input: unknown, level: string | undefined): unknown {
   return { ...input, log: { ...log, level: level.toLowerCase() } }
 }
 
+/** How a configuration is checked. */
+interface CheckContext {
+  readonly env: Environment
+  readonly directory: string
+  readonly place: (path: ConfigPath) => Omit<Problem, 'message'>
+  readonly isRead?: IsRead | undefined
+  /** See {@link ParseOptions.payers}. */
+  readonly ownPayers: readonly string[]
+}
+
 function check(
   { value: input, ignored, notes, findings: foreign, origin, isPlaceholder }: Translated,
-  env: Environment,
-  directory: string,
-  place: (path: ConfigPath) => Omit<Problem, 'message'>,
-  isRead?: IsRead,
+  { env, directory, place, isRead, ownPayers }: CheckContext,
 ): ResolvedConfig {
   const { value, findings } = interpolate(input, configSchema, { env, directory }, { isRead, isPlaceholder })
   const unresolved = findings.map((finding) => inLitellmForm(finding, origin(finding.path)))
@@ -125,12 +158,14 @@ function check(
     // For an object that is not a mapping, the schema would inspect its methods.
     .filter(() => !covered.has(formatPath([])))
   for (const { path } of issues) covered.add(formatPath(path))
-  const crossed = crossCheck(value, input).filter(({ path }) => !covered.has(formatPath(path)))
+  const crossed = crossCheck(value, input, ownPayers).filter(({ path }) => !covered.has(formatPath(path)))
   const mistakes = [...foreign, ...unresolved, ...issues, ...crossed]
   if (!result.success || mistakes.length > 0) {
     throw new ConfigProblemsError(inOrder(mistakes, (path) => place(origin(path))))
   }
-  return resolveConfig(result.data, directory, { ignored, notes })
+  const config = resolveConfig(result.data, directory, { ignored, notes })
+  RESOLVED.add(config)
+  return config
 }
 
 /** In LiteLLM's sections the advice is in its own form, which it reads too. */

@@ -190,7 +190,7 @@ function compose(
   const logger = auditLogger({ audit: parts.audit, observers, clock, log, refusals: parts.refusals })
   const guard = originGuard({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
   const identify = caller(openCallers(config, clock, log))
-  const answerErrors = errorHandler({ log })
+  const answerErrors = errorHandler({ log, hostErrors: 'answer' })
   app.use(scope)
   app.use(logger)
   app.use(guard)

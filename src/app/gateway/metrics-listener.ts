@@ -36,7 +36,7 @@ export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
   app.use(originGuard({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))
   app.use(metrics({ metrics: setup.metrics, tokenDigest }))
   app.use(notFound())
-  app.use(errorHandler({ log }))
+  app.use(errorHandler({ log, hostErrors: 'answer' }))
   const server = createServer(app)
   server.on('clientError', clientErrorHandler)
   return {

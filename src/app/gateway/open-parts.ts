@@ -6,7 +6,7 @@ import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
 import { tallyRefusals } from '../../../middleware/audit-logger.ts'
 import type { IdempotencyOptions } from '../../../middleware/idempotency.ts'
 import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
-import type { PaymentInterceptorOptions } from '../../payment/payment-context.ts'
+import type { PaymentInterceptorOptions } from '../../../middleware/payment-interceptor.ts'
 import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
 import { silentLog } from '../../core/log.ts'
@@ -24,12 +24,14 @@ import type { Catalogues } from '../../io/routing/catalogues.ts'
 import type { UpstreamList } from '../../io/routing/upstream-list.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { Ledger } from '../../io/ledger/ledger.ts'
+import { HEARTBEAT_MS } from '../../io/ledger/open-ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
+import type { RouteTable } from '../../core/routing/route.ts'
 import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
 import type { FreeSpace } from '../../io/files/free-space.ts'
-import { openStore } from '../wiring/open-store.ts'
+import { openStore } from '../../io/ledger/open-store.ts'
 import type { TotalsCheck } from '../../io/consistency/totals-check.ts'
 import { AuditTotals, MoveWatch } from '../../io/consistency/independent-totals.ts'
 import type { Store } from '../../io/store/store.ts'
@@ -53,9 +55,6 @@ import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
 import { openSpendPage } from './open-spend-page.ts'
 import { chainOutflow, openTotals } from '../wiring/open-totals.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
-
-/** How often this process renews its heartbeat in the store and looks for dead processes (rule 10). */
-const HEARTBEAT_MS = 5_000
 
 /** Dependencies that tests or embedding programs replace. */
 export interface PartOverrides {
@@ -107,7 +106,7 @@ export interface GatewayParts {
   readonly space: FreeSpace
   /** Which refusals have an audit record of their own. */
   readonly refusals: RefusalTally
-  readonly modelRouter: ModelRouterOptions
+  readonly modelRouter: ModelRouterOptions & { readonly routes: RouteTable }
   /** Recent prices of requests. */
   readonly prices: PriceBook
   /** The models that sellers list. */

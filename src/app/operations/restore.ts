@@ -8,7 +8,7 @@ import { thisInstance } from '../../io/ledger/instance.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { auditFilesOf } from '../wiring/audit-files.ts'
-import { openStore } from '../wiring/open-store.ts'
+import { openStore } from '../../io/ledger/open-store.ts'
 import { forgottenCharges } from '../wiring/refuse-old-ledger.ts'
 import { withCommandAudit } from './command-audit.ts'
 

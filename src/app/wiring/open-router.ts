@@ -2,7 +2,7 @@ import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
 import { RouterState, type RoutePrices } from '../../core/routing/router-state.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
-import { compileRoutes, type Route } from '../../core/routing/route.ts'
+import { compileRoutes, type Route, type RouteTable } from '../../core/routing/route.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { Catalogues } from '../../io/routing/catalogues.ts'
 import { UpstreamList } from '../../io/routing/upstream-list.ts'
@@ -14,7 +14,7 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** The parts of the router. */
 export interface OpenedRouter {
-  readonly options: ModelRouterOptions & { readonly state: RouterState }
+  readonly options: ModelRouterOptions & { readonly routes: RouteTable; readonly state: RouterState }
   /** Recent prices of requests. */
   readonly prices: PriceBook
   /** The sellers' model lists. */

@@ -19,8 +19,13 @@ import type { Fields, Item } from './config-item.ts'
  * unexpected form are skipped here and reported there.
  * @param value the configuration with its references resolved
  * @param written the configuration before that; only its texts may be repeated in messages
+ * @param ownPayers names of payers that the program brings itself
  */
-export function crossCheck(value: unknown, written: unknown): RouteFinding[] {
+export function crossCheck(
+  value: unknown,
+  written: unknown,
+  ownPayers: readonly string[] = [],
+): RouteFinding[] {
   const config = isPlainObject(value) ? value : {}
   const raw = isPlainObject(written) ? written : {}
   return [
@@ -29,11 +34,11 @@ export function crossCheck(value: unknown, written: unknown): RouteFinding[] {
     ...checkCallers(config),
     ...checkFilledBy(config),
     ...checkSolana(config),
-    ...checkRoutes(config),
+    ...checkRoutes(config, ownPayers),
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
     ...checkBudgets(items(config, 'budgets'), items(config, 'assets'), declaredTags(config)),
-    ...checkCeiling(config),
+    ...checkCeiling(config, ownPayers),
     ...checkSellers(config),
     ...checkAssets(config),
     ...checkChains(config),
@@ -119,8 +124,8 @@ const PAID_ONLY = [
   'user_agent',
 ]
 
-function checkRoutes(config: Fields): RouteFinding[] {
-  const payers = isPlainObject(config['payers']) ? Object.keys(config['payers']) : []
+function checkRoutes(config: Fields, ownPayers: readonly string[]): RouteFinding[] {
+  const payers = [...(isPlainObject(config['payers']) ? Object.keys(config['payers']) : []), ...ownPayers]
   return items(config, 'model_list').flatMap(({ path, fields }): RouteFinding[] => {
     const findings: RouteFinding[] = []
     const payer = fields['payer']
@@ -175,13 +180,13 @@ function takesMissingStar(fields: Fields): boolean {
 }
 
 /** Without a ceiling the seller would decide the price; vouchers are limited to the price they were signed for. */
-function checkCeiling(config: Fields): RouteFinding[] {
+function checkCeiling(config: Fields, ownPayers: readonly string[]): RouteFinding[] {
   const policy = isPlainObject(config['policy']) ? config['policy'] : {}
   if (policy['max_usd_per_request'] !== 'none') return []
   const payers = isPlainObject(config['payers']) ? Object.values(config['payers']) : []
-  const signs = payers.some(
-    (payer) => !(isPlainObject(payer) && payer['kind'] === 'obol' && payer['mode'] === 'pool'),
-  )
+  const signs =
+    ownPayers.length > 0 ||
+    payers.some((payer) => !(isPlainObject(payer) && payer['kind'] === 'obol' && payer['mode'] === 'pool'))
   return signs
     ? [
         {

@@ -1,20 +1,28 @@
 import { ConfigError } from '../../core/errors.ts'
-import { memoryStore } from '../../io/store/memory/store.ts'
-import { openSqliteStore } from '../../io/store/sqlite/store.ts'
-import type { Store } from '../../io/store/store.ts'
+import { memoryStore } from '../store/memory/store.ts'
+import { openSqliteStore } from '../store/sqlite/store.ts'
+import type { Store } from '../store/store.ts'
 
 /**
  * Opens the store a configuration names: `sqlite:<path>` (relative to the working directory) or `memory`.
  * @throws ConfigError for anything else, and for errors when the store is opened
  */
 export async function openStore(spec: string): Promise<Store> {
+  assertStoreName(spec)
   if (spec === 'memory' || spec === 'memory:') return memoryStore()
+  return openSqliteStore({ path: spec.slice('sqlite:'.length) })
+}
+
+/**
+ * Checks that a text names a store, without opening it.
+ * @throws ConfigError with the names that exist
+ */
+export function assertStoreName(spec: string): void {
+  if (spec === 'memory' || spec === 'memory:') return
   if (spec === 'sqlite::memory:') {
     throw new ConfigError('store: sqlite::memory: is not a file. Write `memory` to keep nothing.')
   }
-  if (spec.startsWith('sqlite:') && spec !== 'sqlite:') {
-    return openSqliteStore({ path: spec.slice('sqlite:'.length) })
-  }
+  if (spec.startsWith('sqlite:') && spec !== 'sqlite:') return
   if (/^postgres(?:ql)?:/.test(spec)) {
     throw new ConfigError(
       'store: Postgres is not supported yet. Write `sqlite:./tollway.db`; any number of processes of one machine may share that file.',

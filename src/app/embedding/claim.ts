@@ -1,0 +1,63 @@
+/** Which requests of an application a configuration claims. */
+import type { ServerResponse } from 'node:http'
+import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
+import type { Handler, Request } from '../../../middleware/http/handler.ts'
+import { endpointOf } from '../../../middleware/http/paths.ts'
+import { readBody } from '../../../middleware/read-body.ts'
+import { TollwayError } from '../../core/errors.ts'
+import { property } from '../../core/property.ts'
+import { matchesPattern } from '../../core/routing/name-pattern.ts'
+import type { RouteTable } from '../../core/routing/route.ts'
+
+/** What decides. */
+export interface ClaimRules {
+  readonly routes: RouteTable
+  /** The configuration names an upstream for everything that no route claims. */
+  readonly hasUpstream: boolean
+  /** Bytes; a longer body is nobody's here. */
+  readonly bodyLimit: number
+  readonly parsedBody: boolean
+}
+
+/** A decision: it calls one of the two. */
+export type Claim = (
+  req: Request,
+  res: ServerResponse,
+  claimed: (error?: unknown) => void,
+  unclaimed: () => void,
+) => void
+
+/** Whether a request has the method and path of a model endpoint; cheap. */
+export function mayBeClaimed(req: Request): boolean {
+  return req.method === 'POST' && endpointOf(req) !== undefined
+}
+
+/**
+ * Reads the model of a request and decides. A request that it does not claim goes on as it came: a body that is not
+ * Tollway's to read (another type, too long, not JSON) included.
+ */
+export function claimer(rules: ClaimRules): Claim {
+  const { routes, hasUpstream, bodyLimit, parsedBody } = rules
+  const read: Handler = readBody({ limit: bodyLimit, parsedBody })
+  const claims = (model: unknown): boolean => {
+    if (typeof model !== 'string') return false
+    const name = routes.resolve(model)
+    return hasUpstream || routes.routes.some(({ modelName }) => matchesPattern(modelName, name))
+  }
+  return (req, res, claimed, unclaimed) => {
+    if (Number(req.headers['content-length'] ?? 0) > bodyLimit) return unclaimed()
+    read(req, res, (error) => {
+      if (error === undefined) return claims(exchangeOf(req).request.model) ? claimed() : unclaimed()
+      // A parser of the host was first: what it found says whether this is ours to complain about.
+      const isTaken = error instanceof TollwayError && error.code === 'setup_error'
+      const isOurs = isTaken ? claims(property(req.body, 'model')) : isOverLimit(error)
+      if (isOurs) claimed(error)
+      else unclaimed()
+    })
+  }
+}
+
+/** Without a Content-Length the length shows while reading: what was read cannot be handed on. */
+function isOverLimit(error: unknown): boolean {
+  return error instanceof TollwayError && error.code === 'request_too_large'
+}

@@ -1,0 +1,52 @@
+/** Who asks, where Tollway is part of another application. */
+import { caller, type CallerOptions } from '../../../middleware/caller.ts'
+import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
+import type { Handler, Request } from '../../../middleware/http/handler.ts'
+import { named } from '../../../middleware/http/handler.ts'
+import { TollwayError } from '../../core/errors.ts'
+
+/** Tells the caller's id, or `undefined` for a request that may not ask. */
+export type HostCaller = (req: Request) => string | undefined
+
+const CALLER_ID = /^[A-Za-z0-9._-]{1,64}$/
+
+/** The application knows its callers. */
+export function callerOfHost(callerOf: HostCaller): Handler {
+  return named<Handler>('caller', (req, _res, next) => {
+    const id: unknown = callerOf(req)
+    if (typeof id !== 'string' || !CALLER_ID.test(id)) {
+      return next(refuse('The application does not know who sent this request.', 'Sign in, or send its key.'))
+    }
+    exchangeOf(req).caller.id = id
+    next()
+  })
+}
+
+/** The configuration has keys. */
+export function callerByKey(options: CallerOptions): Handler {
+  return caller(options)
+}
+
+/** Nobody has a key: whoever reaches the application could spend, so only this machine may ask. */
+export const thisMachineOnly: Handler = named<Handler>('caller', (req, _res, next) => {
+  if (isLocal(req)) return next()
+  next(
+    refuse(
+      'This server pays for requests from its own machine only, because no callers are configured.',
+      'Add callers with keys to the configuration, or give tollway() a caller function.',
+    ),
+  )
+})
+
+/** A proxy on the same machine speaks for others, and says so. */
+function isLocal({ socket, headers }: Request): boolean {
+  const isForwarded = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some(
+    (name) => headers[name] !== undefined,
+  )
+  const address = socket.remoteAddress ?? ''
+  return !isForwarded && (address === '::1' || /^(?:::ffff:)?127\./.test(address))
+}
+
+function refuse(message: string, advice: string): TollwayError {
+  return new TollwayError({ code: 'invalid_api_key', message, advice: [advice] })
+}
