@@ -9,7 +9,6 @@ import { run, type Ended } from './kit/child.ts'
 import { deadLinks } from './kit/links.ts'
 
 const ROOT = join(import.meta.dirname, '..')
-const INSTALL_TIMEOUT_MS = 180_000
 
 /** What a user has: npm and Node, and nothing of this repository, not even by the environment npm scripts run in. */
 const env = Object.fromEntries(
@@ -42,9 +41,9 @@ beforeAll(async () => {
   const [tarball] = Packed.parse(JSON.parse(packed.slice(packed.search(/^\[/m))))
   files = tarball?.files.map(({ path }) => path) ?? []
   project = await mkdtemp(join(directory, 'project-'))
-  await writeFile(join(project, 'package.json'), '{ "private": true, "type": "module" }\n')
+  await writeFile(join(project, 'package.json'), JSON.stringify(PROJECT))
   await inProject('npm', 'install', '--no-audit', '--no-fund', join(directory, tarball?.filename ?? ''))
-}, INSTALL_TIMEOUT_MS)
+})
 
 afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
@@ -147,25 +146,13 @@ describe('an installation', () => {
     expect(await done(program)).toBe('direct pays on eip155:8453\n')
   })
 
-  test(
-    'has types for a strict TypeScript project that checks its libraries too',
-    async () => {
-      await inProject(
-        'npm',
-        'install',
-        '--no-audit',
-        '--no-fund',
-        '--save-dev',
-        '@types/node@24.19.2',
-        '@types/express@5.0.6',
-      )
-      await writeFile(join(project, 'app.ts'), CONSUMER)
-      await writeFile(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
-      const checked = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', project], { cwd: project, env })
-      expect(checked).toEqual({ code: 0, stdout: '', stderr: '' })
-    },
-    INSTALL_TIMEOUT_MS,
-  )
+  test('has types for a strict TypeScript project that checks its libraries too', async () => {
+    await writeFile(join(project, 'app.ts'), CONSUMER)
+    await writeFile(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
+    const tsc = join(ROOT, 'node_modules/.bin/tsc')
+    const checked = await run(tsc, ['-p', project, '--checkers', '1'], { cwd: project, env })
+    expect(checked).toEqual({ code: 0, stdout: '', stderr: '' })
+  })
 
   test('has a command that tells its version', async () => {
     const { version } = z
@@ -192,6 +179,13 @@ describe('an installation', () => {
     ])
   })
 })
+
+/** A project that uses the package, with the types that its TypeScript needs. */
+const PROJECT = {
+  private: true,
+  type: 'module',
+  devDependencies: { '@types/node': '24.19.2', '@types/express': '5.0.6' },
+}
 
 const WALLET_PROGRAM = `
 import { direct } from 'tollway/providers'
