@@ -1,6 +1,7 @@
 /** Converts JSON responses to event streams and back, for every protocol that has both. */
 import { anthropicEvents, AnthropicCollector } from './anthropic-stream.ts'
-import { chatEvents, ChatCollector } from './chat-stream.ts'
+import { CHAT_CHOICES, chatEvents } from './chat-stream.ts'
+import { ChoicesCollector } from './choices-collector.ts'
 import { responsesEvents, ResponsesCollector } from './responses-stream.ts'
 import {
   eventText,
@@ -10,7 +11,7 @@ import {
   type Json,
   type StreamEvent,
 } from './stream-json.ts'
-import { textEvents, TextCollector } from './text-stream.ts'
+import { TEXT_CHOICES, textEvents } from './text-stream.ts'
 
 const EVENTS: Readonly<Record<AnswerKind, (answer: Json) => StreamEvent[] | undefined>> = {
   chat: chatEvents,
@@ -33,9 +34,9 @@ export function streamOfJson(kind: AnswerKind, text: string): Buffer | undefined
 export function collectorOf(kind: AnswerKind): AnswerCollector {
   switch (kind) {
     case 'chat':
-      return new ChatCollector()
+      return new ChoicesCollector(CHAT_CHOICES)
     case 'text':
-      return new TextCollector()
+      return new ChoicesCollector(TEXT_CHOICES)
     case 'responses':
       return new ResponsesCollector()
     case 'anthropic':

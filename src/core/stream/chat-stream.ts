@@ -1,15 +1,14 @@
 /** Chat completions: converts a JSON response to `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
 import { finishReason } from './finish-reason.ts'
-import { addRest, Gathered, Logprobs } from './gathered.ts'
+import type { ChoiceContent, ChoicesKind } from './choices-collector.ts'
+import { Gathered } from './gathered.ts'
 import {
   indexOr,
-  inOrder,
   isJson,
   member,
   objects,
   without,
   withShared,
-  type AnswerCollector,
   type Json,
   type StreamEvent,
 } from './stream-json.ts'
@@ -60,106 +59,61 @@ export function chatEvents(answer: Json): StreamEvent[] | undefined {
   return [...withShared(chunks, answer, 'chat.completion.chunk'), { data: '[DONE]' }]
 }
 
-interface Choice {
-  readonly message: Gathered
-  readonly calls: Gathered[]
-  /** The position in `calls` of the latest call with an index. */
-  readonly places: Map<number, number>
-  readonly logprobs: Logprobs
-  finish: unknown
-  readonly rest: Gathered
+/** Chat completions. */
+export const CHAT_CHOICES: ChoicesKind = {
+  object: 'chat.completion',
+  dropped: ['object'],
+  member: 'delta',
+  noLogprobs: {},
+  newContent: () => new ChatMessage(),
 }
 
-/** See {@link AnswerCollector}. */
-export class ChatCollector implements AnswerCollector {
-  readonly #base = new Gathered()
-  #usage: unknown
-  #came = false
-  readonly #choices = new Map<number, Choice>()
+/** The message of a choice, from its deltas. */
+class ChatMessage implements ChoiceContent {
+  readonly #message = new Gathered({ role: 'assistant', content: null })
+  readonly #calls: Gathered[] = []
+  /** The position in `#calls` of the latest call with an index. */
+  readonly #places = new Map<number, number>()
 
-  add(event: Json): void {
-    const { choices } = event
-    const usage = event['usage'] ?? member(event['x_groq'], 'usage')
-    if (isJson(usage)) this.#usage = usage
-    // A usage chunk may have no choices.
-    if (!Array.isArray(choices)) return
-    this.#came = true
-    this.#base.keep(event, 'choices', 'usage', 'object')
-    for (const [position, choice] of objects(choices).entries()) {
-      this.#addChoice(indexOr(choice['index'], position), choice)
-    }
+  get finish(): string {
+    return this.#calls.length > 0 ? 'tool_calls' : 'stop'
   }
 
-  #addChoice(index: number, piece: Json): void {
-    const choice: Choice = this.#choices.get(index) ?? {
-      message: new Gathered({ role: 'assistant', content: null }),
-      calls: [],
-      places: new Map(),
-      logprobs: new Logprobs(),
-      finish: null,
-      rest: new Gathered(),
-    }
-    this.#choices.set(index, choice)
-    const { delta } = piece
-    if (isJson(delta)) addDelta(choice, delta)
-    choice.logprobs.add(piece['logprobs'])
-    choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
-    addRest(choice.rest, piece, 'delta', 'usage')
-    if (isJson(piece['usage'])) this.#usage ??= piece['usage']
-  }
-
-  answer(truncated: boolean): Json | undefined {
-    if (!this.#came) return undefined
-    const choices = inOrder(this.#choices).map(([index, choice]) => {
-      const { message, calls, finish, rest } = choice
-      const logprobs = choice.logprobs.toJson()
-      return {
-        ...rest.toJson(),
-        index,
-        message: {
-          ...message.toJson(),
-          ...(calls.length === 0 ? {} : { tool_calls: calls.map((call) => call.toJson()) }),
-        },
-        ...(logprobs ? { logprobs } : {}),
-        finish_reason:
-          finishReason(finish, truncated) ??
-          (truncated ? 'length' : calls.length > 0 ? 'tool_calls' : 'stop'),
+  add({ delta }: Json): void {
+    if (!isJson(delta)) return
+    for (const [name, value] of Object.entries(delta)) {
+      if (name === 'tool_calls') {
+        for (const [at, call] of objects(value).entries()) this.#addCall(at, call)
+      } else if (name === 'role') {
+        this.#message.set(name, value ?? this.#message.get(name))
+      } else {
+        this.#message.join(name, value)
       }
-    })
-    const usage = isJson(this.#usage) ? { usage: this.#usage } : {}
-    return { ...this.#base.toJson(), object: 'chat.completion', choices, ...usage }
-  }
-}
-
-function addDelta(choice: Choice, delta: Json): void {
-  const { message } = choice
-  for (const [name, value] of Object.entries(delta)) {
-    if (name === 'tool_calls') {
-      for (const [at, call] of objects(value).entries()) addCall(choice, at, call)
-    } else if (name === 'role') {
-      message.set(name, value ?? message.get(name))
-    } else {
-      message.join(name, value)
     }
   }
-}
 
-/** Some sellers give every complete call the index 0: a different id means a different call. */
-function addCall(choice: Choice, position: number, piece: Json): void {
-  const index = indexOr(piece['index'], position)
-  const place = choice.places.get(index)
-  const before = place === undefined ? undefined : choice.calls[place]
-  const { id } = piece
-  const known = before?.get('id')
-  const isNew = typeof id === 'string' && id !== '' && known !== undefined && known !== id
-  let call = before
-  if (call === undefined || isNew) {
-    call = new Gathered()
-    choice.places.set(index, choice.calls.push(call) - 1)
+  toJson(): Json {
+    const calls = this.#calls.map((call) => call.toJson())
+    return { message: { ...this.#message.toJson(), ...(calls.length === 0 ? {} : { tool_calls: calls }) } }
   }
-  for (const [name, value] of Object.entries(piece)) {
-    if (name === 'index') continue
-    if (isJson(value)) call.join(name, value)
-    else if ((value !== null && value !== '') || call.get(name) === undefined) call.set(name, value)
+
+  /** Some sellers give every complete call the index 0: a different id means a different call. */
+  #addCall(position: number, piece: Json): void {
+    const index = indexOr(piece['index'], position)
+    const place = this.#places.get(index)
+    const before = place === undefined ? undefined : this.#calls[place]
+    const { id } = piece
+    const known = before?.get('id')
+    const isNew = typeof id === 'string' && id !== '' && known !== undefined && known !== id
+    let call = before
+    if (call === undefined || isNew) {
+      call = new Gathered()
+      this.#places.set(index, this.#calls.push(call) - 1)
+    }
+    for (const [name, value] of Object.entries(piece)) {
+      if (name === 'index') continue
+      if (isJson(value)) call.join(name, value)
+      else if ((value !== null && value !== '') || call.get(name) === undefined) call.set(name, value)
+    }
   }
 }
