@@ -50,7 +50,7 @@ import { poolObserver, poolSources } from '../obol/pool-metrics.ts'
 import { withPools, type ObolPools } from '../obol/pool-routes.ts'
 import { openRouter } from '../wiring/open-router.ts'
 import { openGauges, type Gauges } from '../wiring/open-gauges.ts'
-import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
+import { movesMoney, openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
 import { openSpendPage } from './open-spend-page.ts'
 import { chainOutflow, openTotals } from '../wiring/open-totals.ts'
@@ -155,6 +155,7 @@ export async function openParts(
       ...(overrides.observers ?? []),
     ].map((observer) => harmless(observer, log, failures))
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
+    observers.push((event) => movesMoney(event) && heads.soon())
     const [auditSums, moves] = [new AuditTotals(instance.id), new MoveWatch(instance.id)]
     observers.push(moves.observe)
     const counting = auditSums.watch(audit)

@@ -1,7 +1,9 @@
 /** Opens the configured audit file and keeps its last position in the ledger. */
+import type { Observer } from '../../core/telemetry/events.ts'
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { openAuditFile } from '../../io/audit/audit-file.ts'
+import { missingRecords } from '../../io/audit/audit-missing.ts'
 import { RECORDS_MISSING } from '../../io/audit/audit-verify.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { checkpointSigner } from '../../io/audit/audit-signer.ts'
@@ -23,6 +25,8 @@ export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: st
 
 /** Compares the audit file with its last position in the ledger. */
 export interface AuditHeads {
+  /** Updates the durable position soon: a payment was recorded. What comes meanwhile shares one update. */
+  soon(): void
   /** Updates the durable position, and signs a checkpoint when one is due. Called with every heartbeat. */
   beat(): Promise<void>
   /** Signs and records the final position. Called after the last record, while the store is still open. */
@@ -48,7 +52,26 @@ export async function watchAuditHead(
     await store.noteAuditHead({ file: path, seq, hash, at: clock.now() })
     noted = seq
   }
+  let running: Promise<void> | undefined
+  let isAsked = false
+  const noteAll = async (): Promise<void> => {
+    while (isAsked) {
+      isAsked = false
+      // Only what survives a power loss is noted: the ledger must never know of more than the file holds.
+      await audit.check()
+      await note()
+    }
+  }
   return {
+    soon() {
+      isAsked = true
+      // A failure shows where the ledger is written next, and the heartbeat notes the position.
+      running ??= noteAll()
+        .catch(() => undefined)
+        .finally(() => {
+          running = undefined
+        })
+    },
     async beat() {
       const now = clock.now()
       if (Math.abs(now - checkpointAt) >= CHECKPOINT_MS) {
@@ -58,6 +81,7 @@ export async function watchAuditHead(
       await note()
     },
     async end() {
+      await running
       audit.checkpoint()
       await audit.check()
       await note()
@@ -68,13 +92,18 @@ export async function watchAuditHead(
 async function tellMissing(audit: AuditFile, path: string, store: Store, log: Log): Promise<void> {
   const known = (await store.auditHeads()).find(({ file }) => file === path)
   if (!known) return
-  const head = audit.durableHead()
-  if (head.seq > known.seq) return
-  if (head.seq === known.seq && head.hash === known.hash) return
-  const fields = { last_seq: head.seq, noted_seq: known.seq, noted_hash: known.hash, file: path }
+  const missing = await missingRecords(path, known)
+  if (missing === undefined) return
+  const noted = { noted_seq: known.seq, noted_hash: known.hash }
   log.error(
-    fields,
-    'the audit file lacks records that the ledger knows of: run `tollway audit verify --config`',
+    { last_seq: audit.durableHead().seq, ...noted, missing, file: path },
+    `the audit file lacks records that the ledger knows of (${missing}): run \`tollway audit verify --config\``,
   )
-  await audit.append(RECORDS_MISSING, { noted_seq: known.seq, noted_hash: known.hash }, { durable: true })
+  await audit.append(RECORDS_MISSING, { ...noted, missing }, { durable: true })
+}
+
+/** Whether the position is worth noting at once: money moved, or may have. */
+export function movesMoney(event: Parameters<Observer>[0]): boolean {
+  if (event.type === 'request') return event.summary.charge !== undefined
+  return event.type === 'charge' && event.charge.state !== 'held' && event.charge.state !== 'authorized'
 }

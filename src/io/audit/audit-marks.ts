@@ -11,6 +11,9 @@ export const CHECKPOINT = 'audit.checkpoint'
  */
 export const CONTINUED = 'audit.continued'
 
+/** The type of the record of a file that was deleted as `audit.retain` says. */
+export const DROPPED = 'audit.dropped'
+
 /** The fields that name the head of a chain, and sign it when there is a key. */
 export function markFields(
   head: AuditHead,

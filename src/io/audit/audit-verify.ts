@@ -1,5 +1,5 @@
 /** Verifies audit files: every record is what was written, and none is missing, added or moved. */
-import { CONTINUED, headBefore, readMark } from './audit-marks.ts'
+import { CONTINUED, DROPPED, headBefore, readMark } from './audit-marks.ts'
 import { LineCutter, readFile } from './audit-lines.ts'
 import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead, type AuditRecord } from './audit-record.ts'
 
@@ -52,6 +52,8 @@ export interface VerifyOptions {
   readonly publicKey?: string | undefined
   /** Heads recorded elsewhere, for example in the ledger. The chain must contain them. */
   readonly heads?: readonly AuditHead[] | undefined
+  /** Whether the files must be all there are: older ones may only be missing if a record says that they were deleted. */
+  readonly complete?: boolean | undefined
 }
 
 /** The type of the record that a gateway writes when its audit file lacks records that its ledger knows of. */
@@ -92,6 +94,8 @@ class ChainReader {
   #signed: AuditHead | undefined
   /** Where a gateway recorded at its start that records were missing. */
   #missed: BrokenAudit | undefined
+  /** Last records of the files that were deleted as configured. */
+  readonly #dropped = new Set<unknown>()
   #torn = false
 
   constructor(options: VerifyOptions) {
@@ -127,6 +131,11 @@ class ChainReader {
       return this.#broken(path, 'truncated', known)
     }
     if (this.#missed) return this.#missed
+    const { seq: before } = this.#from ?? EMPTY_HEAD
+    if (this.#options.complete === true && before > 0 && !this.#dropped.has(before)) {
+      const why = `records 1 to ${before} are in no file, and no record says that their files were deleted (audit.retain)`
+      return { ...this.#broken(path, 'truncated', why), line: 1, seq: 1 }
+    }
     if (this.#options.publicKey !== undefined && this.#checkpoints === 0) {
       return this.#broken(path, 'unsigned', 'nothing in it is signed')
     }
@@ -166,6 +175,7 @@ class ChainReader {
     if (first && mark && mark.signedBy === undefined && this.#options.publicKey !== undefined) {
       return 'it continues files that are missing, and is not signed'
     }
+    if (record.type === DROPPED) this.#dropped.add(record.fields['last_seq'])
     if (record.type === RECORDS_MISSING) {
       this.#missed ??= this.#broken(
         path,

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { AuditFileOptions } from './audit-options.ts'
-import { CHECKPOINT, markFields } from './audit-marks.ts'
+import { CHECKPOINT, DROPPED, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
 import { dropArchives, startNextFile } from './audit-rotate.ts'
 import { reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
@@ -291,7 +291,7 @@ export class AuditFile {
       // Files that could not be deleted are tried again after the next rotation.
     }
     for (const { path, lastSeq } of dropped) {
-      void this.append('audit.dropped', { file: basename(path), last_seq: lastSeq }).catch(() => undefined)
+      void this.append(DROPPED, { file: basename(path), last_seq: lastSeq }).catch(() => undefined)
     }
   }
 

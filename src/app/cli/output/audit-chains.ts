@@ -105,6 +105,6 @@ async function proveChain(
   return await overChain(file, async (files) => ({
     file,
     files,
-    verdict: await verifyAudit(files, { publicKey, heads }),
+    verdict: await verifyAudit(files, { publicKey, heads, complete: heads.length > 0 }),
   }))
 }
