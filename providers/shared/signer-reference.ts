@@ -1,9 +1,10 @@
 /** The options that name where a payer's key is. */
 import { z } from 'zod'
+import { isCredentialName } from '../../src/io/files/credential.ts'
 import { EVM_ADDRESS } from '../../src/core/evm.ts'
 
 const KEY_HELP =
-  "name where the key is: { source: 'env', name }, { source: 'file', path }, { source: 'keystore', path, password }, { source: 'agentcash', path } or { source: 'remote', url, token }; never the key itself"
+  "name where the key is: { source: 'env', name }, { source: 'file', path }, { source: 'credential', name }, { source: 'keystore', path, password }, { source: 'agentcash', path } or { source: 'remote', url, token }; never the key itself"
 
 const path = z.string(KEY_HELP).min(1, 'give the path of the file')
 const env = z.strictObject({
@@ -14,16 +15,22 @@ const env = z.strictObject({
 })
 const file = z.strictObject({ source: z.literal('file'), path })
 
+const credential = z.strictObject({
+  source: z.literal('credential'),
+  name: z.string(KEY_HELP).refine(isCredentialName, 'give the name of a credential, e.g. wallet-key'),
+})
+
 const kept = [
   env,
   file,
+  credential,
   z.strictObject({
     source: z.literal('keystore'),
     path,
     password: z.discriminatedUnion(
       'source',
-      [env, file],
-      "name where the password is: { source: 'env', name } or { source: 'file', path }",
+      [env, file, credential],
+      "name where the password is: { source: 'env', name }, { source: 'file', path } or { source: 'credential', name }",
     ),
   }),
   z.strictObject({ source: z.literal('agentcash'), path }),

@@ -1,12 +1,12 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
 import { configFile, mistakesOf, problemsIn, temporaryDirectory } from './config-file.ts'
 
 const PLAIN =
-  'holds a secret in plain text, or something that is not one reference. Write "${env:NAME}" or "${file:path}". ' +
+  'holds a secret in plain text, or something that is not one reference. Write "${env:NAME}", "${file:path}" or "${credential:NAME}". ' +
   'If a real key stood here, replace it: the file may have been copied.'
 
 const upstream = (fields: Readonly<Record<string, unknown>>): unknown => ({
@@ -155,12 +155,12 @@ describe('a reference inside a text', () => {
   it('is refused when it is malformed', () => {
     for (const text of ['http://${HOST}/', 'http://${env:A', 'http://${vault:x}/', 'http://${env:A}/${']) {
       expect(messagesIn(upstream({ api_base: text }), { A: 'a' })).toEqual([
-        'upstream.api_base: has a ${ that begins no reference. Write "${env:NAME}" or "${file:path}".',
+        'upstream.api_base: has a ${ that begins no reference. Write "${env:NAME}", "${file:path}" or "${credential:NAME}".',
       ])
     }
     for (const text of ['http://${env:}/', 'http://${env:1A}/', 'http://${file: }/']) {
       expect(messagesIn(upstream({ api_base: text }))).toEqual([
-        'upstream.api_base: has a reference without a usable name. Write "${env:NAME}" or "${file:path}".',
+        'upstream.api_base: has a reference without a usable name. Write "${env:NAME}", "${file:path}" or "${credential:NAME}".',
       ])
     }
   })
@@ -174,6 +174,72 @@ describe('a reference inside a text', () => {
   it('leaves a lone dollar sign alone', () => {
     expect(parseConfig({ audit: { path: './$x{y}.jsonl' } }, {}, { directory: '/d' }).audit.path).toBe(
       '/d/$x{y}.jsonl',
+    )
+  })
+})
+
+describe('a credential of the service', () => {
+  let directory = ''
+  beforeEach(() => {
+    directory = temporaryDirectory()
+  })
+  const place = (name: string, text: string, mode = 0o400): void => {
+    const path = join(directory, name)
+    writeFileSync(path, text)
+    chmodSync(path, mode)
+  }
+  const env = (): Record<string, string> => ({ CREDENTIALS_DIRECTORY: directory })
+
+  it('is read wherever a reference may stand, also inside another text', () => {
+    place('upstream-key', 'sk-1\n')
+    place('host.name', 'example.com', 0o440)
+    const config = parseConfig(
+      { upstream: { api_base: 'https://${credential:host.name}/v1', api_key: '${credential:upstream-key}' } },
+      env(),
+    )
+    expect(config.upstream).toMatchObject({ apiBase: 'https://example.com/v1', apiKey: 'sk-1' })
+    expect(parseConfig({ admin: { key: '${credential:upstream-key}' } }, env()).admin.keyDigest).toBe(
+      hashKey('sk-1'),
+    )
+    const callers = parseConfig({ callers: [{ id: 'a', key: '${credential:upstream-key}' }] }, env()).callers
+    expect(callers[0]?.keyDigest).toBe(hashKey('sk-1'))
+  })
+
+  it("is a payer's key by its name alone: the text is not read here", () => {
+    place('wallet-key', 'no key at all')
+    const { payers } = parseConfig(wallet('${credential:wallet-key}') as object, env())
+    expect(JSON.stringify([...payers.values()])).toContain('{"source":"credential","name":"wallet-key"}')
+  })
+
+  it.each([
+    ['../secret'],
+    ['/etc/shadow'],
+    ['a/b'],
+    ['.hidden'],
+    [''],
+    [' '],
+    ['a b'],
+    ['a\u0000b'],
+    ['x'.repeat(256)],
+  ])('is never a path or another strange name: %j', (name) => {
+    expect(messagesIn(wallet(`\${credential:${name}}`), env())).toEqual([`payers.w.key: ${PLAIN}`])
+    expect(messagesIn(upstream({ api_key: `\${credential:${name}}` }), env())).toEqual([
+      `upstream.api_key: ${PLAIN}`,
+    ])
+  })
+
+  it.each([
+    ['upstream.api_key', (value: string) => upstream({ api_key: value })],
+    ['payers.w.key', wallet],
+  ])('that is missing is told with what to do: %s', (path, make) => {
+    expect(messagesIn(make('${credential:none}'))).toEqual([
+      `${path}: needs the credential none, but this process was given none: CREDENTIALS_DIRECTORY is not set. Add LoadCredential=none:/path/of/the/file to the service's unit, or start it with systemd-run -p LoadCredential=….`,
+    ])
+    expect(messagesIn(make('${credential:none}'), env())[0]).toContain(
+      `needs the file ${join(directory, 'none')}`,
+    )
+    expect(messagesIn(make('${credential:none}'), { CREDENTIALS_DIRECTORY: 'run/x' })[0]).toContain(
+      'CREDENTIALS_DIRECTORY is not an absolute path',
     )
   })
 })

@@ -18,11 +18,8 @@ import {
   type SellerHandler,
   type SellerRequest,
 } from './scripted-seller.ts'
-import { challengeV2, json, OFFER, RECEIPT, receiptV2 } from './seller-answers.ts'
+import { challengeV2, json, OFFER, RECEIPT, receiptV2, type Answer } from './seller-answers.ts'
 import { held } from './seller-faults.ts'
-
-/** A transaction hash for receipts. */
-export const TRANSACTION = RECEIPT.transaction
 
 /** A seller that answers everything that is paid, and for free below `/free`. */
 export interface PatientSeller extends ScriptedSeller {
@@ -34,9 +31,15 @@ export interface PatientSeller extends ScriptedSeller {
 
 /** Starts a {@link PatientSeller}. */
 export async function startPatientSeller(): Promise<PatientSeller> {
-  const answer = json({ choices: [{ message: { content: 'yes' } }] }, receiptV2(RECEIPT))
+  let settled = 0
+  // Each payment has a transaction of its own.
+  const answer = (): Answer => {
+    settled += 1
+    const transaction = `0x${settled.toString(16).padStart(64, '0')}`
+    return json({ choices: [{ message: { content: 'yes' } }] }, receiptV2({ ...RECEIPT, transaction }))
+  }
   const isFree = ({ url }: SellerRequest): boolean => url.startsWith('/free')
-  let paid: SellerHandler = () => answer
+  let paid: SellerHandler = answer
   const seller = await startScriptedSeller((request, response) => {
     if (isFree(request)) return json({ free: true })
     return request.payment === undefined ? challengeV2([OFFER]) : paid(request, response)
@@ -47,8 +50,11 @@ export async function startPatientSeller(): Promise<PatientSeller> {
       paid: seller.payments.length,
     }),
     hold: () => {
-      const { step, arrived, release } = held(answer)
-      paid = step
+      const { step, arrived, release } = held(json({}))
+      paid = async (request, response) => {
+        await step(request, response)
+        return answer()
+      }
       return { arrived, answer: release }
     },
   })

@@ -60,7 +60,9 @@ ${config}`,
     start({ wrapper = [], preload } = {}) {
       const node = [process.execPath, ...(preload === undefined ? [] : ['--import', preload])]
       const [command, ...args] = [...wrapper, ...node, MAIN, 'serve', '--config', path]
-      const env = { ...process.env, NO_COLOR: '1', ...wallet }
+      // What is traced is Tollway's own writing: node writes compiled modules too, more than a trace keeps of one call.
+      const traced = wrapper.length > 0 ? { NODE_DISABLE_COMPILE_CACHE: '1' } : {}
+      const env = { ...process.env, NO_COLOR: '1', ...wallet, ...traced }
       return new Child(command, args, { cwd: directory, env })
     },
     async withLedger(use) {

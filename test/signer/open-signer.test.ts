@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Wallet } from '@ethereumjs/wallet'
 import { hexToBytes, type TypedDataDefinition } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
@@ -94,7 +94,22 @@ if (!payment || !permit) throw new Error('there are four kinds')
 const byViem = async (typed: TypedMessage): Promise<string> =>
   await account.signTypedData(toEip712(typed) as unknown as TypedDataDefinition)
 
+/** A credential, as a service manager keeps it. */
+async function credential(content: string, mode = 0o440): Promise<string> {
+  process.env['CREDENTIALS_DIRECTORY'] = folder
+  return basename(await file(content, mode))
+}
+
 const places: [string, () => Promise<SignerReference>][] = [
+  ['a credential', async () => ({ source: 'credential', name: await credential(`${key}\n`) })],
+  [
+    'a keystore with its password in a credential',
+    async () => ({
+      source: 'keystore',
+      path: await keystore('correct horse'),
+      password: { source: 'credential', name: await credential('correct horse\n') },
+    }),
+  ],
   ['a file', async () => ({ source: 'file', path: await file(key) })],
   [
     'a keystore with its password in a file',
@@ -218,6 +233,19 @@ describe('a key that cannot be used is refused at the start, with the fix and no
       'junk for an AgentCash wallet',
       async () => ({ source: 'agentcash', path: await file(`${key}\n`) }),
       /is not an AgentCash wallet/,
+    ],
+    [
+      'a credential that others can read',
+      async () => ({ source: 'credential', name: await credential(key, 0o444) }),
+      /The credential .* has mode 0444/,
+    ],
+    [
+      'a credential that was not given',
+      async () => {
+        await credential(key)
+        return { source: 'credential', name: 'none' }
+      },
+      /The credential .*none cannot be read/,
     ],
     [
       'a remote signer without the wanted key',

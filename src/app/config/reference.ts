@@ -12,7 +12,8 @@ const INTRODUCTION = `# Configuration
 One YAML file, given with \`--config\`; programs pass the same shape as an object. \`tollway check\` says what is
 wrong with a file, all at once and by line, and what each route would do. A key that is not listed here is an error.
 
-Secrets are references, in quotes: \`"\${env:NAME}"\` for an environment variable, \`"\${file:path}"\` for a file. A
+Secrets are references, in quotes: \`"\${env:NAME}"\` for an environment variable, \`"\${file:path}"\` for a file,
+\`"\${credential:NAME}"\` for a credential of the service (the file \`NAME\` in \`$CREDENTIALS_DIRECTORY\`, as systemd's \`LoadCredential=\` puts it). A
 secret in plain text is an error. References also work inside other texts, such as \`"https://\${env:HOST}/v1"\`.
 A file with a secret must not be readable by everybody; one with a wallet key must have mode 0600 or 0400.
 Commands that only read (\`budgets\`, \`report\`, \`list\`, ...) look no secret up; those that leave a record (\`keys\`, \`sellers\`) only

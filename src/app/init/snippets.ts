@@ -12,6 +12,8 @@ Wants=network-online.target
 ExecStart=${program} serve --config ${configPath}
 # Keys and the other variables of the configuration, mode 0600.
 EnvironmentFile=-/etc/tollway/environment
+# A key is safer as a credential, which no /proc/<pid>/environ shows: key: "\${credential:wallet-key}".
+# LoadCredential=wallet-key:/etc/tollway/wallet.key
 DynamicUser=yes
 StateDirectory=tollway
 StateDirectoryMode=0700

@@ -2,6 +2,8 @@
 export type SecretReference =
   | { readonly source: 'env'; readonly name: string }
   | { readonly source: 'file'; readonly path: string }
+  /** A credential of the service: the file of this name in `$CREDENTIALS_DIRECTORY`. */
+  | { readonly source: 'credential'; readonly name: string }
 
 /** Where a private key is kept. The key itself is never part of an option, so options may be logged and compared (rule 8). */
 export type KeyReference =

@@ -4,6 +4,8 @@ import { KeyFault } from './private-key.ts'
 
 /** A key is 67 bytes with its line break; anything much larger is another kind of file. */
 const MAX_BYTES = 1024
+/** Nobody else may read a credential, and none but its owner write it. */
+const CREDENTIAL_FORBIDDEN = 0o037
 const SAFE_MODES: ReadonlySet<number> = new Set([0o600, 0o400])
 
 /** Another secret file that needs the same care as a key. */
@@ -11,6 +13,8 @@ export interface FileKind {
   /** For messages; default `key file`. */
   readonly what?: string | undefined
   readonly maxBytes?: number | undefined
+  /** The service manager keeps it: it may belong to root, and its access list may show as a mode for the group. */
+  readonly isCredential?: boolean | undefined
 }
 
 /**
@@ -19,7 +23,7 @@ export interface FileKind {
  * @throws KeyFault that names the fix and never the content
  */
 export function readKeyFile(path: string, kind: FileKind = {}): string {
-  const { what = 'key file', maxBytes = MAX_BYTES } = kind
+  const { what = 'key file', maxBytes = MAX_BYTES, isCredential = false } = kind
   let file: number
   try {
     // Non-blocking: a named pipe must not hang the start.
@@ -31,13 +35,14 @@ export function readKeyFile(path: string, kind: FileKind = {}): string {
   try {
     const { mode, uid, size } = checkFile(file, path, what)
     const self = process.getuid?.()
-    if (self !== undefined && uid !== self) {
+    if (self !== undefined && uid !== self && !(isCredential && uid === 0)) {
       throw new KeyFault(
         `The ${what} ${path} belongs to user ${uid}, and this process runs as user ${self}. Run: chown ${self} ${path}`,
       )
     }
     // Windows has no such modes.
-    if (self !== undefined && !SAFE_MODES.has(mode & 0o7777)) {
+    const isSafe = isCredential ? (mode & CREDENTIAL_FORBIDDEN) === 0 : SAFE_MODES.has(mode & 0o7777)
+    if (self !== undefined && !isSafe) {
       const octal = (mode & 0o7777).toString(8).padStart(4, '0')
       throw new KeyFault(
         `The ${what} ${path} has mode ${octal}, but must have 0600 or 0400. Run: chmod 600 ${path}`,

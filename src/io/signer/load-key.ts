@@ -2,7 +2,8 @@
 import type { PrivateKeyAccount } from 'viem/accounts'
 import type { KeyReference, SecretReference } from '../../core/payer/key-reference.ts'
 import { readAgentcashWallet } from './key-agentcash.ts'
-import { readKeyFile } from './key-file.ts'
+import { credentialPath } from '../files/credential.ts'
+import { readKeyFile, type FileKind } from './key-file.ts'
 import { accountOf, KeyFault } from './private-key.ts'
 
 /** @throws KeyFault whose message never contains the key or a password */
@@ -12,6 +13,8 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
       return accountOf(takeVariable(key.name), `environment variable ${key.name}`)
     case 'file':
       return accountOf(readKeyFile(key.path), `key file ${key.path}`)
+    case 'credential':
+      return accountOf(readCredential(key.name), `credential ${key.name}`)
     case 'keystore': {
       // Imported only when needed: it would make every signer start a third slower.
       const { openKeystore } = await import('./key-keystore.ts')
@@ -31,15 +34,26 @@ export function takeVariable(name: string): string {
   return text ?? ''
 }
 
+/** The text of a credential of the service. @throws KeyFault when there is none */
+export function readCredential(name: string, kind: Pick<FileKind, 'maxBytes'> = {}): string {
+  const place = credentialPath(name, process.env)
+  if ('fault' in place) throw new KeyFault(`The signer needs ${place.fault}`)
+  return readKeyFile(place.path, { ...kind, what: 'credential', isCredential: true })
+}
+
 /** The password of a keystore. @throws KeyFault when there is none */
 export function secretOf(reference: SecretReference): string {
-  const text =
-    reference.source === 'env'
-      ? takeVariable(reference.name)
-      : readKeyFile(reference.path, { what: 'password file' })
-  const secret = text.replace(/\r?\n$/, '')
+  const secret = textOf(reference).replace(/\r?\n$/, '')
   if (secret !== '') return secret
   const place =
-    reference.source === 'env' ? `environment variable ${reference.name}` : `password file ${reference.path}`
+    reference.source === 'file'
+      ? `password file ${reference.path}`
+      : `${reference.source === 'env' ? 'environment variable' : 'credential'} ${reference.name}`
   throw new KeyFault(`The ${place} is empty. It must contain the password of the keystore and nothing else.`)
+}
+
+function textOf(reference: SecretReference): string {
+  if (reference.source === 'env') return takeVariable(reference.name)
+  if (reference.source === 'credential') return readCredential(reference.name)
+  return readKeyFile(reference.path, { what: 'password file' })
 }

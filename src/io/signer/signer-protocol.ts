@@ -67,6 +67,7 @@ export const SIGN_REQUEST = z.strictObject({
 const secret = z.discriminatedUnion('source', [
   z.strictObject({ source: z.literal('env'), name: z.string().min(1) }),
   z.strictObject({ source: z.literal('file'), path: z.string().min(1) }),
+  z.strictObject({ source: z.literal('credential'), name: z.string().min(1) }),
 ])
 
 /** To the worker, when it starts: where the key is kept. */

@@ -65,6 +65,7 @@ function placeOf(key: SignerReference): string {
   switch (key.source) {
     case 'env':
     case 'file':
+    case 'credential':
       return secretPlace(key)
     case 'keystore':
       return `the keystore ${key.path}, with the password from ${secretPlace(key.password)}`
@@ -78,7 +79,8 @@ function placeOf(key: SignerReference): string {
 }
 
 function secretPlace(secret: SecretReference): string {
-  return secret.source === 'env' ? `the environment variable ${secret.name}` : `the file ${secret.path}`
+  if (secret.source === 'file') return `the file ${secret.path}`
+  return `the ${secret.source === 'env' ? 'environment variable' : 'credential'} ${secret.name}`
 }
 
 function atOnce(count: number): string {

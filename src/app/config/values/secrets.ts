@@ -1,6 +1,7 @@
-/** `${env:NAME}` and `${file:path}`: the only way a secret gets into a configuration. */
+/** `${env:NAME}`, `${file:path}` and `${credential:NAME}`: the only way a secret gets into a configuration. */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { credentialPath, isCredentialName } from '../../../io/files/credential.ts'
 import type { SecretReference } from '../../../core/payer/key-reference.ts'
 
 /** Environment variables by name. */
@@ -16,20 +17,22 @@ export interface SecretContext {
 /** A text, or the reason why it could not be read. */
 export type Resolved = { readonly text: string } | { readonly fault: string }
 
-const REFERENCE = /\$\{(env|file):([^{}]*)\}/g
-const WHOLE = /^\$\{(env|file):([^{}]*)\}$/
+const REFERENCE = /\$\{(env|file|credential):([^{}]*)\}/g
+const WHOLE = /^\$\{(env|file|credential):([^{}]*)\}$/
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 const MAX_FILE_BYTES = 65_536
 const WORLD_READABLE = 0o004
 
 /** What {@link parseReference} expects, for messages. */
-export const REFERENCE_HELP = 'Write "${env:NAME}" or "${file:path}".'
+export const REFERENCE_HELP = 'Write "${env:NAME}", "${file:path}" or "${credential:NAME}".'
 
 /** Parses a text that is exactly one reference; the path of a file is made absolute. */
 export function parseReference(text: string, directory: string): SecretReference | undefined {
   const match = WHOLE.exec(text)
   const target = match?.[2] ?? ''
   if (match?.[1] === 'env') return ENV_NAME.test(target) ? { source: 'env', name: target } : undefined
+  if (match?.[1] === 'credential')
+    return isCredentialName(target) ? { source: 'credential', name: target } : undefined
   if (match?.[1] === 'file')
     return target.trim() === '' ? undefined : { source: 'file', path: resolve(directory, target) }
   return undefined
@@ -56,12 +59,27 @@ export function missingReference(reference: SecretReference, context: SecretCont
     // Checks the name only: reading the value would bring the key into this thread's memory (rule 8).
     return Object.keys(context.env).includes(reference.name) ? '' : unset(reference.name)
   }
-  const stat = statSync(reference.path, { throwIfNoEntry: false })
-  return stat?.isFile() === true ? '' : unreadable(reference.path)
+  const place = placeOf(reference, context)
+  if ('fault' in place) return place.fault
+  const stat = statSync(place.path, { throwIfNoEntry: false })
+  return stat?.isFile() === true ? '' : unreadable(place.path)
+}
+
+/** The file of a reference that names one. */
+function placeOf(
+  reference: Exclude<SecretReference, { source: 'env' }>,
+  { env }: SecretContext,
+): { readonly path: string } | { readonly fault: string } {
+  if (reference.source === 'file') return reference
+  const found = credentialPath(reference.name, env)
+  return 'fault' in found ? { fault: `needs ${found.fault}` } : found
 }
 
 function readReference(reference: SecretReference, context: SecretContext): Resolved {
-  if (reference.source === 'file') return readSecretFile(reference.path)
+  if (reference.source !== 'env') {
+    const place = placeOf(reference, context)
+    return 'fault' in place ? place : readSecretFile(place.path)
+  }
   const value = Object.hasOwn(context.env, reference.name) ? context.env[reference.name] : undefined
   if (value === undefined) return { fault: unset(reference.name) }
   if (value === '')

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { KeyReference } from '../../../core/payer/key-reference.ts'
 import { readKeyFile } from '../key-file.ts'
 import { KeyFault } from '../private-key.ts'
-import { secretOf, takeVariable } from '../load-key.ts'
+import { readCredential, secretOf, takeVariable } from '../load-key.ts'
 import { keyOfSeed, solanaKeyOf, type SolanaKey } from './solana-key.ts'
 
 /** The list of 64 numbers that solana-keygen writes has 230 characters, more when indented. */
@@ -18,6 +18,8 @@ export async function loadSolanaKey(key: KeyReference): Promise<SolanaKey> {
       return solanaKeyOf(takeVariable(key.name), `environment variable ${key.name}`)
     case 'file':
       return solanaKeyOf(readKeyFile(key.path, { maxBytes: MAX_FILE_BYTES }), `key file ${key.path}`)
+    case 'credential':
+      return solanaKeyOf(readCredential(key.name, { maxBytes: MAX_FILE_BYTES }), `credential ${key.name}`)
     case 'keystore': {
       // Imported only when needed: it would make every signer start a third slower.
       const { decryptKeystore } = await import('../key-keystore.ts')
