@@ -4,7 +4,8 @@ import type { Request } from './handler.ts'
 import { endpointOf, findPath } from './paths.ts'
 
 /** Our paths that are read-only. */
-const READ_ONLY = /^\/(?:models(?:\/.*)?|catalog|usage|status|metrics|healthz|health\/[a-z]+)$/
+const READ_ONLY =
+  /^\/(?:models(?:\/.*)?|catalog|usage|tollway\/requests\/[^/]+|status|metrics|healthz|health\/[a-z]+)$/
 
 /** 405 `method_not_allowed` if the path is ours but does not accept the method; else `undefined`. */
 export function otherMethod(req: Request): TollwayError | undefined {

@@ -39,6 +39,9 @@ import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
 import { readinessChecks } from './readiness.ts'
 import { rootPage } from './root-page.ts'
+import { RecentRequests } from '../request-lookup/recent-requests.ts'
+import { requestLookup } from '../request-lookup/request-lookup.ts'
+import { systemClock } from '../../core/clock.ts'
 import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 
@@ -86,8 +89,10 @@ export async function createGateway(
     overrides.log ??
     createLogger({ ...config.log, secrets: secretsOf(config), contexts, write: overrides.writeLog })
   const tracing = await openTracing(overrides.env ?? process.env, log, packageVersion())
+  const requests = new RecentRequests(() => (overrides.clock ?? systemClock).now())
   const observers = [
     ...(overrides.observers ?? []),
+    requests.observe,
     requestLog(log),
     ...(tracing ? [traceObserver(contexts)] : []),
   ]
@@ -105,6 +110,7 @@ export async function createGateway(
   let closing: Promise<void> | undefined
   const { app, upgrade, closePages, closeUnpaid } = compose(
     parts,
+    requests,
     log,
     requestScope(contexts, tracing, parts.clock),
     () => closing !== undefined,
@@ -164,6 +170,7 @@ export async function createGateway(
 
 function compose(
   parts: GatewayParts,
+  requests: RecentRequests,
   log: Logger,
   scope: Handler,
   isShuttingDown: () => boolean,
@@ -215,6 +222,7 @@ function compose(
   const page = spendPage(parts.spendPage)
   parts.metrics.watch({ pageStreams: () => page.openStreams() })
   app.use(page)
+  app.use(requestLookup({ requests, ledger, auditPath: config.audit.path, adminKey, identify, clock }))
   app.use(identify)
   // Before everything that matches by path, because the limits apply to a pool's own paths too.
   const upstreams = upstreamPaths(parts.pools, requiresCallerKey(config))
