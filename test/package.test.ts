@@ -125,10 +125,10 @@ describe('an installation', () => {
     expect(scripted).toEqual([])
   })
 
-  test.each(['src/index', 'middleware/index', 'providers/index'])(
+  test.each(['src/index', 'middleware/index', 'providers/index', 'src/testing/index'])(
     'exports from dist/%s what the source does',
     async (name) => {
-      const entry = name === 'src/index' ? 'tollway' : `tollway/${dirname(name)}`
+      const entry = name === 'src/index' ? 'tollway' : `tollway/${dirname(name).replace('src/', '')}`
       const script = `console.log(JSON.stringify(Object.keys(await import('${entry}')).toSorted()))`
       const printed = await inProject('node', '--input-type=module', '--eval', script)
       const source = (await import(join(ROOT, `${name}.ts`))) as object

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { systemClock, type Clock } from '../core/clock.ts'
 import { composeAuthorization, toWire } from '../core/payer/eip3009.ts'
 import type { Authorization, ChargeOutcome, Provider } from '../core/payer/provider.ts'
-import type { Quote } from '../core/policy/gate.ts'
+import { Quote } from '../core/policy/gate.ts'
 import { encodePayment, type Offer } from '../core/x402/x402.ts'
 
 /** Options of {@link toyPayer}. */
@@ -37,17 +37,16 @@ export function toyPayer(options: ToyPayerOptions = {}): ToyPayer {
     authorized,
     outcomes,
     supports: ({ scheme, network }: Offer) => scheme === 'exact' && networks.includes(network),
-    authorize(quote, _charge, signal): Promise<Authorization> {
+    async authorize(quote, _charge, signal): Promise<Authorization> {
+      // A payer signs only what passed the gate: the policy, and not the seller, decides (rule 6).
+      if (!Quote.isVetted(quote)) throw new TypeError('toyPayer was given a quote that did not pass the gate')
       signal.throwIfAborted()
       authorized.push(quote)
       const nonce = `0x${randomBytes(32).toString('hex')}`
       const record = composeAuthorization(quote, ADDRESS, nonce, clock.now())
       const payload = { signature: SIGNATURE, authorization: toWire(quote, record) }
-      return Promise.resolve({
-        kind: 'authorization',
-        header: encodePayment(quote.offer, quote.resource, payload),
-        record,
-      })
+      const header = encodePayment(quote.offer, quote.resource, payload)
+      return { kind: 'authorization', header, record }
     },
     closed(charge, outcome) {
       outcomes.set(charge, outcome)

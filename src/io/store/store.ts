@@ -5,7 +5,7 @@
  * Every method is one transaction across all processes that share the store: it happens whole or not at all. When its promise
  * resolves, the effect survives what the store promises to survive (SQLite: power loss). Callers assume neither that a method
  * finishes within one turn of the event loop nor that they are the only process. One conformance suite per contract runs over
- * every implementation (test/store/conformance, run by test/store/store.test.ts).
+ * every implementation (src/testing/store, run by test/store/store.test.ts).
  *
  * @throws TollwayError `store_unavailable` from any method when the store cannot be read or written, or is closed
  */

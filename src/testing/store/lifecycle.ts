@@ -1,7 +1,7 @@
 /** What every store must do when it is pinged and closed. */
 import { beforeEach, expect, test } from 'vitest'
-import type { Store } from '../../../src/io/store/store.ts'
-import { terms } from '../samples.ts'
+import type { Store } from '../../io/store/store.ts'
+import { terms } from './samples.ts'
 
 /** @param current the store of the running test */
 export function lifecycleConformance(current: () => Store): void {

@@ -1,9 +1,9 @@
 /** Purchases in every store: they follow their pools, so that an order is delivered in full and never twice. */
 import { expect, test } from 'vitest'
-import type { Purchase } from '../../../src/core/vouchers/purchase.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { NOW } from '../samples.ts'
-import { LIMITS, pool, voucher } from '../voucher-samples.ts'
+import type { Purchase } from '../../core/vouchers/purchase.ts'
+import type { Store } from '../../io/store/store.ts'
+import { NOW } from './samples.ts'
+import { LIMITS, pool, voucher } from './voucher-samples.ts'
 
 const purchase = (changes: Partial<Purchase> = {}): Purchase => ({
   payer: pool().payer,

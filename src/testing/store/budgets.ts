@@ -1,8 +1,8 @@
 /** What every store must answer about budgets. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { NO_TOTALS } from '../../../src/core/budget/budget.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { claim, DAY, terms } from '../samples.ts'
+import { NO_TOTALS } from '../../core/budget/budget.ts'
+import type { Store } from '../../io/store/store.ts'
+import { claim, DAY, terms } from './samples.ts'
 import { chargeKit, sums } from './kit.ts'
 
 /** @param current the store of the running test */

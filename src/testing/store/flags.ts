@@ -1,7 +1,7 @@
 /** What every store must do with flags. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { Store } from '../../../src/io/store/store.ts'
-import { NOW, terms } from '../samples.ts'
+import type { Store } from '../../io/store/store.ts'
+import { NOW, terms } from './samples.ts'
 import { chargeKit } from './kit.ts'
 
 /** @param current the store of the running test */

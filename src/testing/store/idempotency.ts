@@ -1,8 +1,8 @@
 /** What every store must do with tombstones of requests. */
 import { expect, test } from 'vitest'
-import { REMEMBERED_MS } from '../../../src/core/request/idempotency.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { claim, NOW, signed, terms } from '../samples.ts'
+import { REMEMBERED_MS } from '../../core/request/idempotency.ts'
+import type { Store } from '../../io/store/store.ts'
+import { claim, NOW, signed, terms } from './samples.ts'
 
 const SINCE = NOW - REMEMBERED_MS
 

@@ -1,10 +1,10 @@
 /** Vouchers in every store: each is used at most once, and follows its charge. */
 import { expect, test } from 'vitest'
-import { voucherRecord, type VoucherCounts } from '../../../src/core/vouchers/voucher.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import type { Claimed } from '../../../src/io/store/contracts/vouchers.ts'
-import { instance, NOW, terms } from '../samples.ts'
-import { LIMITS, pool, voucher } from '../voucher-samples.ts'
+import { voucherRecord, type VoucherCounts } from '../../core/vouchers/voucher.ts'
+import type { Store } from '../../io/store/store.ts'
+import type { Claimed } from '../../io/store/contracts/vouchers.ts'
+import { instance, NOW, terms } from './samples.ts'
+import { LIMITS, pool, voucher } from './voucher-samples.ts'
 
 const none: VoucherCounts = { ready: 0, held: 0, spent: 0, uncertain: 0, expired: 0, dropped: 0 }
 const options = { limits: LIMITS, at: NOW, signed: false }

@@ -1,7 +1,7 @@
 /** Moves that the audit file may not tell yet: kept with the move, and told by somebody for sure. */
 import { expect, test } from 'vitest'
-import type { Store } from '../../../src/io/store/store.ts'
-import { claim, instance, NOW, signed, terms } from '../samples.ts'
+import type { Store } from '../../io/store/store.ts'
+import { claim, instance, NOW, signed, terms } from './samples.ts'
 
 async function authorized(store: Store, n: number): Promise<string> {
   await store.reserve(terms(n), [claim(1n, 9n)], false)

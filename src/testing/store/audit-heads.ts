@@ -1,7 +1,7 @@
 /** What every store must remember of audit files. */
 import { expect, test } from 'vitest'
-import type { Store } from '../../../src/io/store/store.ts'
-import { NOW } from '../samples.ts'
+import type { Store } from '../../io/store/store.ts'
+import { NOW } from './samples.ts'
 
 /** @param store the store of the running test */
 export function auditHeadsConformance(store: () => Store): void {

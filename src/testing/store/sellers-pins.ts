@@ -1,10 +1,10 @@
 /** What every store must remember of payees. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ANY_PAYEE } from '../../../src/core/policy/payees.ts'
-import type { Charge, ChargeTerms } from '../../../src/core/charge/charge.ts'
-import type { Move } from '../../../src/io/store/contracts/charges.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { claim, NOW, signed, terms } from '../samples.ts'
+import { ANY_PAYEE } from '../../core/policy/payees.ts'
+import type { Charge, ChargeTerms } from '../../core/charge/charge.ts'
+import type { Move } from '../../io/store/contracts/charges.ts'
+import type { Store } from '../../io/store/store.ts'
+import { claim, NOW, signed, terms } from './samples.ts'
 import { chargeKit, sums, to } from './kit.ts'
 
 const OTHER = '0x00000000000000000000000000000000000000cc'

@@ -1,8 +1,8 @@
 /** What every store must remember of the prices that sellers were paid. */
 import { expect, test } from 'vitest'
-import type { PriceKey } from '../../../src/io/store/contracts/sellers.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { NOW, terms } from '../samples.ts'
+import type { PriceKey } from '../../io/store/contracts/sellers.ts'
+import type { Store } from '../../io/store/store.ts'
+import { NOW, terms } from './samples.ts'
 
 const { apiBase, network, asset } = terms(1)
 const key: PriceKey = { apiBase, endpoint: '/chat/completions', model: 'qwen', network, asset }

@@ -1,9 +1,9 @@
 /** Charges in the states that the conformance suites start from. */
-import { NO_TOTALS, type Totals } from '../../../src/core/budget/budget.ts'
-import type { Charge, ChargeState } from '../../../src/core/charge/charge.ts'
-import type { Move } from '../../../src/io/store/contracts/charges.ts'
-import type { Store } from '../../../src/io/store/store.ts'
-import { claim, NOW, signed, terms } from '../samples.ts'
+import { NO_TOTALS, type Totals } from '../../core/budget/budget.ts'
+import type { Charge, ChargeState } from '../../core/charge/charge.ts'
+import type { Move } from '../../io/store/contracts/charges.ts'
+import type { Store } from '../../io/store/store.ts'
+import { claim, NOW, signed, terms } from './samples.ts'
 
 /** Sums of a window; what is left out is 0. */
 export const sums = (changes: Partial<Totals>): Totals => ({ ...NO_TOTALS, ...changes })
