@@ -14,7 +14,7 @@ import { named, type Handler, type Request } from './http/handler.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { isRootPath, passRules, type PathRule } from '../src/core/request/forwarded-paths.ts'
-import { findPath, plainPaths } from './http/paths.ts'
+import { endpointOf, findPath, plainPaths } from './http/paths.ts'
 import { pathAdvice } from './http/path-advice.ts'
 import { cleanRequest, cleanResponse } from './pass-through/pass-headers.ts'
 import { property } from '../src/core/property.ts'
@@ -154,7 +154,9 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     const method = req.method ?? ''
     const own = rule === rules.web ? plainPaths(req).find((at) => isRootPath(method, at)) : undefined
     const path = own ?? findPath(req, (at) => rule(method, at))
-    if (path === undefined) return otherMethod(req) ?? notServed(req)
+    if (path === undefined) {
+      return rule === rules.socket ? noWebSocket(req) : (otherMethod(req) ?? notServed(req))
+    }
     const exchange = exchangeOf(req)
     exchange.endpoint = path.split('/').slice(0, 2).join('/')
     exchange.routing.route = 'upstream'
@@ -163,7 +165,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
   }
 
   const findSocket = (req: Request): Found | TollwayError =>
-    isWebSocketUpgrade(req) ? find(req, rules.socket) : notServed(req)
+    isWebSocketUpgrade(req) ? find(req, rules.socket) : noWebSocket(req)
 
   const handler = named<Handler>('passThrough', (req, res, next) => {
     const found = find(req, rules.web)
@@ -223,8 +225,8 @@ function withoutUpstream(refusal: (error: TollwayError) => TollwayError | undefi
     next(refusal(otherMethod(req) ?? notServed(req))),
   )
   return Object.assign(handler, {
-    refuses: notServed,
-    upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, notServed(req), exchangeOf(req)),
+    refuses: noWebSocket,
+    upgrade: (req: Request, socket: Duplex): void => refuseUpgrade(socket, noWebSocket(req), exchangeOf(req)),
     close: (): void => undefined,
   })
 }
@@ -256,6 +258,21 @@ function once(report: (error: unknown) => void): (error?: unknown) => void {
     called = true
     report(error)
   }
+}
+
+/** Clients that try a websocket first go on without one when they see 426. */
+function noWebSocket(req: Request): TollwayError {
+  const endpoint = endpointOf(req)
+  return new TollwayError({
+    code: 'websocket_not_served',
+    message: 'This path is not served as a websocket.',
+    advice: [
+      endpoint === undefined
+        ? 'Ask over HTTP; /v1/realtime is a websocket where the upstream has one.'
+        : `Send a POST to ${endpoint.startsWith('/v2/') ? '' : '/v1'}${endpoint} instead, with "stream": true for a stream.`,
+    ],
+    headers: { upgrade: 'HTTP/1.1' },
+  })
 }
 
 function notServed(req: Request): TollwayError {

@@ -2,9 +2,11 @@
 import bytes from 'bytes'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
+import { printable } from '../src/core/printable.ts'
+import { decodeRequest, REQUEST_CODINGS, requestCodings } from '../src/io/transport/decode-request.ts'
 import { readDirectBody } from './read-body/direct-body.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
-import { collect } from './read-body/collect.ts'
+import { collect, tooLarge } from './read-body/collect.ts'
 import { isAlreadyRead, offerParsed, parsedBytes } from './read-body/parsed-body.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { withFacts } from './http/chain/part-facts.ts'
@@ -43,7 +45,7 @@ const SCHEMA = z.strictObject({
 /**
  * Reads the body of POST requests to model endpoints into `exchange.request`, with `model` and `stream`, and fills
  * `exchange.endpoint`. Everything else passes untouched. Answers 413 `request_too_large`, 415
- * `unsupported_encoding` (compressed, or neither JSON nor multipart: a browser form must not reach a paid route),
+ * `unsupported_encoding` (a coding that is not read, or neither JSON nor multipart: a browser form must not reach a paid route),
  * 400 `invalid_json` and `model_unreadable`. A direct request (`exchange.request.direct`) may have any method and
  * any body. When the client leaves before the body is complete, no later middleware runs. Handlers behind find the
  * body unread, byte for byte, and a JSON one parsed in `req.body` too.
@@ -61,12 +63,15 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
     const isRead = isAlreadyRead(req)
     if (isRead && !parsedBody) throw alreadyRead()
     if (!direct) refuseHeaders(req)
-    const body = isRead ? takeParsed(req, exchange) : await collect(req, limit)
-    if (body === undefined) {
+    const received = isRead ? takeParsed(req, exchange) : await collect(req, limit)
+    if (received === undefined) {
       exchange.record.outcome ??= 'failed'
       exchange.record.details['fault'] = 'client left before the body was whole'
       return
     }
+    // A parser of the host has decoded what it read.
+    const codings = direct || isRead ? [] : requestCodings(req.headers['content-encoding'])
+    const body = codings.length === 0 ? received : await decoded(received, codings, limit)
     const type = req.headers['content-type'] ?? ''
     const { model, stream, members } = direct
       ? await readDirectBody(exchange, type, body)
@@ -74,6 +79,7 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
         ? await readMultipartModel(type, body)
         : readJsonModel(body)
     exchange.request.body = body
+    exchange.request.encoded = codings.length === 0 ? undefined : received
     exchange.request.members = members
     exchange.request.model = model
     exchange.request.stream = stream
@@ -93,11 +99,21 @@ function takeParsed(req: Request, exchange: Exchange): Buffer {
   return taken.bytes
 }
 
+/** @throws TollwayError `unsupported_encoding`, `request_too_large` */
+async function decoded(body: Buffer, codings: readonly string[], limit: number): Promise<Buffer> {
+  const result = await decodeRequest(body, codings, limit)
+  if ('bytes' in result) return result.bytes
+  if (result.fault === 'too_large') throw tooLarge(limit)
+  const coding = codings.map((name) => printable(name, 40)).join(', ')
+  throw result.fault === 'malformed'
+    ? unsupported(`The body is not well-formed ${coding}.`, 'Send it whole, or without Content-Encoding.')
+    : unsupported(
+        `A body with Content-Encoding ${coding} is not read.`,
+        `Send it without, or as one of ${REQUEST_CODINGS.join(', ')}.`,
+      )
+}
+
 function refuseHeaders(req: Request): void {
-  const encoding = req.headers['content-encoding']
-  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
-    throw unsupported('Compressed request bodies are not read.', 'Send the body without Content-Encoding.')
-  }
   const type = req.headers['content-type'] ?? ''
   if (isMultipart(type)) return
   const advice = 'Send it with "Content-Type: application/json".'

@@ -56,7 +56,8 @@ function read(req: Request): Buffer | undefined {
   return Buffer.isBuffer(chunk) ? chunk : undefined
 }
 
-function tooLarge(limit: number): TollwayError {
+/** @param limit bytes */
+export function tooLarge(limit: number): TollwayError {
   return new TollwayError({
     code: 'request_too_large',
     message: `The request body is over the limit of ${limit} bytes.`,

@@ -178,6 +178,7 @@ export const ERROR_TABLE = {
     'Another process is paying for the same request; no further payment was sent',
   ),
   model_not_found: row(404, 'invalid_request_error', 'No route serves the model'),
+  websocket_not_served: row(426, 'invalid_request_error', 'The path is not served as a websocket'),
   not_found: row(404, 'invalid_request_error', 'The gateway does not serve the path'),
   invalid_api_key: row(401, 'invalid_request_error', 'The caller key is missing or unknown'),
   rate_limit_exceeded: row(429, 'rate_limit_error', 'The caller has reached its own limit; nothing was sent'),
@@ -186,7 +187,7 @@ export const ERROR_TABLE = {
   unsupported_encoding: row(
     415,
     'invalid_request_error',
-    'The body is compressed or has an unsupported content type',
+    'The body has a coding or a content type that is not read',
   ),
   invalid_query: row(400, 'invalid_request_error', 'A query parameter of the API is invalid'),
   too_many_attempts: row(429, 'rate_limit_error', 'Too many wrong admin keys came from one address'),

@@ -54,19 +54,22 @@ export function outgoingRequest(
 ): OutgoingRequest {
   if (exchange.request.direct) return directRequest(req, exchange, exchange.request.direct, candidate)
   const url = req.originalUrl ?? req.url ?? ''
+  const encoded = encodedBody(exchange, candidate)
   const question = url.indexOf('?')
   return {
     method: 'POST',
     url: `${endpointUrl(candidate.route.apiBase, exchange.endpoint)}${question < 0 ? '' : url.slice(question)}`,
     headers: {
       ...(candidate.route.payer === undefined
-        ? upstreamHeaders(req.headers, candidate)
+        ? upstreamHeaders(req.headers, candidate, encoded !== undefined)
         : sellerHeaders(req.headers, candidate)),
       ...(candidate.route.alwaysStream === true && answerKind(exchange.endpoint) !== undefined
         ? { accept: 'text/event-stream' }
         : {}),
     },
-    body: streamedBody(exchange, candidate, bodyFor(exchange, candidate, req.headers['content-type'] ?? '')),
+    body:
+      encoded ??
+      streamedBody(exchange, candidate, bodyFor(exchange, candidate, req.headers['content-type'] ?? '')),
     toSeller: candidate.route.payer !== undefined,
     timeouts: candidate.route.timeouts,
   }
@@ -107,15 +110,29 @@ function sellerHeaders(
   return out
 }
 
+/**
+ * The compressed body as it came, for the default upstream: not where the model is renamed, and not from a caller with a
+ * list of models, whose model was read by our decoder and not by the upstream's.
+ */
+function encodedBody({ request, caller }: Exchange, { route, remoteModel }: Candidate): Buffer | undefined {
+  const isAsItCame = request.model === undefined || request.model === remoteModel
+  return route.sendEncoded === true && isAsItCame && caller.allowedModels.includes('*')
+    ? request.encoded
+    : undefined
+}
+
 function upstreamHeaders(
   headers: IncomingHttpHeaders,
   candidate: Candidate,
+  isEncoded: boolean,
 ): Record<string, string | string[]> {
   const { apiKey, forwardCredentials } = candidate.route
   const named = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()))
   const out: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || isHopByHop(name) || named.has(name) || NEVER_FORWARDED.has(name)) continue
+    // The body is sent decoded.
+    if (name === 'content-encoding' && !isEncoded) continue
     if (isCredential(name) && (!forwardCredentials || apiKey !== undefined)) continue
     out[name] = value
   }

@@ -85,8 +85,9 @@ describe('a websocket to /realtime', () => {
       ['Authorization: Bearer sk-open', 'Origin: https://evil.example'],
       403,
     ],
-    ['on a path that is not served', '/v1/key/generate', ['Authorization: Bearer sk-open'], 404],
-    ['on a hidden path', '/v1/realtime/../key', ['Authorization: Bearer sk-open'], 404],
+    ['on a path that is not served', '/v1/key/generate', ['Authorization: Bearer sk-open'], 426],
+    ['on a path that is served over HTTP', '/v1/responses', ['Authorization: Bearer sk-open'], 426],
+    ['on a hidden path', '/v1/realtime/../key', ['Authorization: Bearer sk-open'], 426],
     [
       'for a model the caller may not use',
       '/v1/realtime?model=other',

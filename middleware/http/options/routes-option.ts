@@ -15,6 +15,7 @@ const KEYS = Object.keys({
   payer: true,
   apiKey: true,
   forwardCredentials: true,
+  sendEncoded: true,
   userAgent: true,
   paymentHeader: true,
   paidEndpoints: true,

@@ -74,6 +74,7 @@ function upstreamRoute(config: ResolvedConfig): Route | undefined {
     payer: undefined,
     apiKey: config.upstream.apiKey,
     forwardCredentials: !requiresCallerKey(config),
+    sendEncoded: true,
     order: 0,
   }
 }

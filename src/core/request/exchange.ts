@@ -88,8 +88,10 @@ export interface ExchangeCaller {
 export interface ExchangeRequest {
   /** Set before the body is read, where the path says which seller is meant. */
   direct: Direct | undefined
-  /** The raw body, as received. */
+  /** The body, decoded where it came with a Content-Encoding. */
   body: Buffer | undefined
+  /** The body as it came, where that was compressed. */
+  encoded: Buffer | undefined
   /** The top-level members of a JSON body; read them by {@link membersOf}. */
   members: readonly Member[] | undefined
   /** The model as the client named it. */
@@ -186,7 +188,14 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
     timing: { begunAt, awaitedMs: 0, readyAt: undefined },
     endpoint: 'other',
     caller: { id: 'anonymous', allowedModels: ['*'], limits: undefined },
-    request: { direct: undefined, body: undefined, members: undefined, model: undefined, stream: false },
+    request: {
+      direct: undefined,
+      body: undefined,
+      encoded: undefined,
+      members: undefined,
+      model: undefined,
+      stream: false,
+    },
     routing: {
       route: undefined,
       payer: undefined,

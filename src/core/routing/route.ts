@@ -58,6 +58,8 @@ export interface Route {
   readonly apiKey: string | undefined
   /** Whether the client's Authorization is forwarded: only to the default upstream, and only if no callers are configured. */
   readonly forwardCredentials?: boolean | undefined
+  /** Whether a body that came compressed is sent as it came: the default upstream gets every byte unchanged. */
+  readonly sendEncoded?: boolean | undefined
   /** The User-Agent sent to a paid seller; default `tollway`. */
   readonly userAgent?: string | undefined
   /** The header that this seller reads payments from; default the one of the x402 version. */
