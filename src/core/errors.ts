@@ -123,6 +123,12 @@ export const ERROR_TABLE = {
     'The seller charges for an endpoint that the route does not pay for; no payment was sent',
     'next',
   ),
+  wallet_not_plain: row(
+    400,
+    'invalid_request_error',
+    'The paying wallet has code (a contract wallet, or an EIP-7702 delegation), or signs like one; no payment was sent',
+    'next',
+  ),
   model_unreadable: row(
     400,
     'invalid_request_error',

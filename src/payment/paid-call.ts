@@ -22,6 +22,7 @@ import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
 import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
+import { clockSkew, describeSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
 import { paymentSecrets, redactReply } from './redact-payment.ts'
 import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
 import { readSellerWords } from '../core/x402/seller-words.ts'
@@ -53,6 +54,7 @@ export class PaidCall {
   readonly #leaving: AbortSignal
   readonly #request: OutgoingRequest
   readonly #line: PaymentLine | undefined
+  #skew: number | undefined
 
   /**
    * @param request what was sent unpaid, and is sent once more with the payment
@@ -75,7 +77,8 @@ export class PaidCall {
    */
   async run(answer: IncomingReply, startedAt: number): Promise<void> {
     const challenge = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
-    const vetted = await chooseOffer(this.#call, challenge)
+    const skew = this.#noteClock(answer)
+    const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew))
     const { quote, pin } = vetted
     this.#phase('quote', startedAt)
     if (isDryRun(this.#exchange)) return answerDryRun(this.#call, quote)
@@ -191,6 +194,16 @@ export class PaidCall {
     this.#exchange.relay.reply = { ...reply, kind: 'paid' }
   }
 
+  /** The seller's time beside ours: a payment that it finds expired is explained by it. */
+  #noteClock(answer: IncomingReply): number | undefined {
+    const seconds = clockSkew(headerOf(answer, 'date'), this.#context.clock.now())
+    if (seconds === undefined) return undefined
+    this.#skew = seconds
+    const seller = new URL(this.#call.candidate.route.apiBase).origin
+    for (const observer of this.#context.observers) observer({ type: 'clock_skew', seller, seconds })
+    return seconds
+  }
+
   #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {
     const { record } = authorization
     const words = readSellerWords((name) => headerOf(reply, name), body.bytes)
@@ -201,7 +214,13 @@ export class PaidCall {
       ...error,
       advice: needsApproval
         ? approveAdvice(quote.asset, quote.amount)
-        : [...(error.advice ?? []), ...adviceFor(words, paymentFacts(quote, record.from))],
+        : [
+            ...(error.advice ?? []),
+            ...adviceFor(words, {
+              ...paymentFacts(quote, record.from),
+              clock: describeSkew(this.#skew),
+            }),
+          ],
       details: { seller_status: reply.status, seller_message: message },
       headers: message === null ? {} : { 'x-tollway-seller-message': message },
       seller,

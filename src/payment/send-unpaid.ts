@@ -30,7 +30,8 @@ export async function sendUnpaid(call: UnpaidCall, request: OutgoingRequest): Pr
   const { attempts } = exchange.routing
   const most = attempts?.retries(candidate) ?? 0
   for (let attempt = 1; ; attempt++) {
-    const result = await awaited(exchange, sendOnce(call, request)).catch((error: unknown) => {
+    const sending = attempt === 1 ? sendQuestion(call, request) : sendOnce(call, request)
+    const result = await awaited(exchange, sending).catch((error: unknown) => {
       if (error instanceof SellerUnavailableError && error.reason !== 'timeout') return error
       throw error
     })
@@ -46,6 +47,22 @@ export async function sendUnpaid(call: UnpaidCall, request: OutgoingRequest): Pr
     attempts?.repeated(candidate, failed ? result.reason : `status_${result.status}`)
     // The seller asked for this pause, or needs it: it does not count as Tollway's own time.
     await awaited(exchange, wait(context.timers, pause, leaving))
+  }
+}
+
+/**
+ * The question to a paid seller that was cut off before an answer is repeated once, on a fresh connection: a kept one may be one
+ * that the seller is closing. Nothing was paid. An upstream with our key may have begun to work, and is not asked again.
+ */
+async function sendQuestion(call: UnpaidCall, request: OutgoingRequest): Promise<IncomingReply> {
+  const { exchange, candidate } = call
+  try {
+    return await sendOnce(call, request)
+  } catch (error) {
+    const isCut = error instanceof SellerUnavailableError && error.reason === 'reset'
+    if (!isCut || candidate.route.payer === undefined) throw error
+    exchange.routing.attempts?.repeated(candidate, error.reason)
+    return await sendOnce(call, { ...request, onFreshConnection: true })
   }
 }
 

@@ -27,9 +27,14 @@ export type VettingCall = Omit<PayingCall, 'context'> & {
 
 /**
  * Chooses the offer to pay: the first in the policy's order that passes the gate and that the payer can pay.
+ * @param clockBehindSeconds see `GatePolicy.clockBehindSeconds`
  * @throws TollwayError with the gate's codes, what the payer cannot pay with, `store_unavailable`
  */
-export async function chooseOffer(call: VettingCall, challenge: Challenge): Promise<Vetted> {
+export async function chooseOffer(
+  call: VettingCall,
+  challenge: Challenge,
+  clockBehindSeconds = 0,
+): Promise<Vetted> {
   const { context, exchange, candidate, payer, leaving } = call
   const { policy, origins, ledger } = context
   const { apiBase } = candidate.route
@@ -69,6 +74,7 @@ export async function chooseOffer(call: VettingCall, challenge: Challenge): Prom
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,
       lifeSeconds: policy.lifeSeconds,
+      clockBehindSeconds,
       price: (network, asset) => priceLimit(memory, network, asset),
     }
     const quotes = vetOffers(challenge, origin, gate)

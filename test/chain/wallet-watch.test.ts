@@ -14,13 +14,18 @@ const enough =
 /** A node in memory: what counts here is when it is asked, not how. */
 function node() {
   let waiting: (() => void)[] = []
-  const state = { balance: 5000n, reads: 0, down: false, silent: false }
+  const state = { balance: 5000n, reads: 0, codes: 0, down: false, silent: false }
   const reader: WalletReader = {
     async funds() {
       state.reads += 1
       if (state.down) throw new ChainError('unreachable')
       if (state.silent) await new Promise<void>((resolve) => waiting.push(resolve))
       return { deployed: true, balance: state.balance, allowance: 0n }
+    },
+    code: async () => {
+      state.codes += 1
+      if (state.down) throw new ChainError('unreachable')
+      return '0x'
     },
     coin: () => Promise.resolve(0n),
     permitNonce: () => Promise.resolve(3n),
@@ -45,6 +50,17 @@ describe('what is known of a wallet', () => {
       expect((await watch.funds(TOKEN, enough(1000n)))?.balance).toBe(5000n)
     }
     expect(state.reads).toBe(1)
+  })
+
+  test('includes the code at its address, which is read once, and asked again while the node was down', async () => {
+    const { state, clock, watch } = node()
+    state.down = true
+    expect(await watch.code()).toBeUndefined()
+    expect(await watch.code()).toBeUndefined()
+    state.down = false
+    clock.at += 60_000
+    for (let call = 0; call < 3; call += 1) expect(await watch.code()).toBe('0x')
+    expect(state.codes).toBe(2)
   })
 
   test('stays bounded while the node is down for days, and keeps every payment in flight', async () => {

@@ -63,8 +63,50 @@ describe('with a node', () => {
     expect(await refusal(made, quoteOf(2, { amount: balance.toString() }, policy))).toBeUndefined()
     expect(await refusal(made, quoteOf(2, { amount: (balance + 1n).toString() }, policy))).toMatchObject({
       code: 'insufficient_funds',
-      message: expect.stringMatching(/The wallet has 1000 USDC left on eip155:84532/),
+      message: expect.stringMatching(/The paying wallet 0x[0-9a-f]{40} holds 1000 USDC on base-sepolia/),
     })
+  })
+})
+
+describe('a wallet with code', () => {
+  const rpc = async (code: string): Promise<void> => {
+    const call = {
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'anvil_setCode',
+      params: [chain.accounts.buyer.address, code],
+    }
+    await fetch(chain.rpcUrl, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(call),
+    })
+  }
+  afterEach(() => rpc('0x'))
+
+  test.each([
+    [
+      'an EIP-7702 delegation',
+      `0xef0100${'ab'.repeat(20)}`,
+      new RegExp(`delegated its code to 0x${'ab'.repeat(20)} on base-sepolia \\(EIP-7702\\)`),
+    ],
+    ['a contract', '0x6001600055', /is a contract on base-sepolia/],
+  ])('is refused with its reason: %s', async (_what, code, told) => {
+    await rpc(code)
+    const refused = await refusal(await open(), quoteOf())
+    expect(refused).toMatchObject({
+      code: 'wallet_not_plain',
+      status: 400,
+      message: expect.stringMatching(told),
+    })
+    expect(refused).toMatchObject({
+      message: expect.stringContaining(chain.accounts.buyer.address.toLowerCase()),
+    })
+  })
+
+  test('pays where no node is configured: then only the seller can tell', async () => {
+    await rpc(`0xef0100${'ab'.repeat(20)}`)
+    expect(await refusal(await open(''), quoteOf())).toBeUndefined()
   })
 })
 

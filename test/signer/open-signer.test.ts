@@ -329,6 +329,23 @@ describe('a remote signer', () => {
     expect(String(error)).not.toContain('secret words')
   })
 
+  test.each([
+    ['ERC-1271', `0x${'ab'.repeat(97)}`],
+    ['ERC-1271', 'cd'.repeat(66)],
+    ['ERC-6492', `0x${'ab'.repeat(160)}${'6492'.repeat(16)}`],
+  ])(
+    'that returns a longer signature (%s) is told as that of a contract wallet, not to be tried again',
+    async (kind, signature) => {
+      const signer = await open(reference(), 300)
+      remote.levers.answer = { status: 200, body: { signature } }
+      const error: unknown = await signer.sign(payment, never).catch((reason: unknown) => reason)
+      expect(error).toMatchObject({ code: 'wallet_not_plain', status: 400, headers: {} })
+      expect(String(error)).toContain(kind)
+      expect(String(error)).toContain('plain wallet')
+      expect(String(error)).not.toContain('abababab')
+    },
+  )
+
   test('is asked for a few signatures of a batch at a time, and for none after one failed', async () => {
     const signer = await open(reference())
     const batch = Array.from({ length: 64 }, () => payment)

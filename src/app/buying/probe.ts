@@ -14,6 +14,8 @@ import {
 } from '../../io/transport/upstream.ts'
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
 import { isRefusal, mayBeEdge, refusedQuestion } from '../../payment/refused-question.ts'
+import { clockSkew } from '../../core/telemetry/clock-skew.ts'
+import { headerOf } from '../../payment/read-reply.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 import { isCatalogue, PROBE_MS, readStorefront, type ProbedService } from './storefront.ts'
@@ -59,6 +61,8 @@ export interface Probed {
   readonly others: readonly string[]
   /** Services of the storefront, if the address is one. */
   readonly services: readonly ProbedService[] | undefined
+  /** How far the seller's clock is ahead of ours, seconds; `undefined` when it told no time. */
+  readonly clockSkewSeconds: number | undefined
   /** Why there are no offers. */
   readonly error: TollwayError | undefined
 }
@@ -117,7 +121,14 @@ async function ask(
     ...ledgerAddress(new URL(request.url)),
     model: 'probe',
   })
-  const facts = { url: request.url, method: request.method, offers: [], others: [], services: undefined }
+  const facts = {
+    url: request.url,
+    method: request.method,
+    offers: [],
+    others: [],
+    services: undefined,
+    clockSkewSeconds: undefined,
+  }
   const none = { ...facts, x402Version: undefined }
   let status: number | undefined
   try {
@@ -136,6 +147,7 @@ async function ask(
     const { x402Version, others } = challenge
     return {
       ...facts,
+      clockSkewSeconds: clockSkew(headerOf(reply, 'date'), systemClock.now()),
       status,
       x402Version,
       offers: offersOf(challenge, assets),

@@ -1,6 +1,7 @@
 /** The unpaid price of each paid route. Nothing is signed. */
 import { findNetwork } from '../../core/money/assets.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
+import { describeSkew } from '../../core/telemetry/clock-skew.ts'
 import type { Route } from '../../core/routing/route.ts'
 import { probe, type Probed } from '../buying/probe.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -17,7 +18,8 @@ export async function examineSellers(
   ask: typeof probe = probe,
 ): Promise<Finding[]> {
   const paid = config.routes.filter(({ payer }) => payer !== undefined)
-  return await Promise.all(paid.map((route) => examine(route, config, signal, ask)))
+  const found = await Promise.all(paid.map((route) => examine(route, config, signal, ask)))
+  return found.flat()
 }
 
 async function examine(
@@ -25,18 +27,33 @@ async function examine(
   config: Config,
   signal: AbortSignal,
   ask: typeof probe,
-): Promise<Finding> {
+): Promise<Finding[]> {
   const { modelName, apiBase } = route
   const model = route.model ?? modelName
   if (model.includes('*'))
-    return skipped(`${modelName} has no single price. Ask for one: tollway probe ${apiBase} --model <name>.`)
+    return [
+      skipped(`${modelName} has no single price. Ask for one: tollway probe ${apiBase} --model <name>.`),
+    ]
   const probed = await ask({ url: apiBase, method: undefined, data: undefined, model }, config.assets, signal)
   const place = `${modelName} at ${new URL(apiBase).host}`
   const fix = `Look at the answer with tollway probe ${apiBase} --model ${model}.`
-  if (probed.error) return problem(`${place}: ${probed.error.message}`, fix)
+  if (probed.error) return [problem(`${place}: ${probed.error.message}`, fix)]
   if (probed.status !== 402)
-    return warning(`${place} answered ${probed.status ?? 'nothing'} and asked for no payment.`, fix)
-  return judge(place, probed, route, config)
+    return [warning(`${place} answered ${probed.status ?? 'nothing'} and asked for no payment.`, fix)]
+  return [judge(place, probed, route, config), ...clockOf(place, probed)]
+}
+
+/** A clock that is wrong by minutes makes sellers refuse payments as expired or not yet valid. */
+function clockOf(place: string, { clockSkewSeconds }: Probed): Finding[] {
+  const told = describeSkew(clockSkewSeconds)
+  return told === undefined
+    ? []
+    : [
+        warning(
+          `${place}: ${told}.`,
+          'Set the clock of this machine (timedatectl set-ntp true), or report it to the seller.',
+        ),
+      ]
 }
 
 function judge(place: string, { offers }: Probed, route: Route, config: Config): Finding {

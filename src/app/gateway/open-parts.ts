@@ -40,6 +40,7 @@ import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
 import { budgetLog } from '../logging/budget-log.ts'
 import { refillInBackground } from '../buying/background.ts'
 import { buyingContextOf } from '../buying/buying-context.ts'
+import { clockLog } from '../logging/clock-log.ts'
 import { catalogueLog } from '../logging/catalogue-log.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
@@ -152,6 +153,7 @@ export async function openParts(
       chainLog(log),
       budgetLog(log),
       catalogueLog(log),
+      clockLog(log),
       ...(overrides.observers ?? []),
     ].map((observer) => harmless(observer, log, failures))
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })

@@ -50,6 +50,8 @@ export async function agentPay(
   const request = {
     url: call.url,
     method: call.method,
+    // What was approved is what is called.
+    isMethodGiven: true,
     data: call.body,
     headers: call.headers,
     payer,

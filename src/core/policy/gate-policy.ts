@@ -28,6 +28,8 @@ export interface GatePolicy {
    * the seller's first.
    */
   readonly order?: OfferOrder | undefined
+  /** Added to the validity that an offer asks for, within the policy's, because the seller's clock is ahead of ours; seconds. */
+  readonly clockBehindSeconds?: number | undefined
   /** For payments signed in advance: their validity in seconds. It replaces what the offer asks for. */
   readonly lifeSeconds?: number | undefined
 }

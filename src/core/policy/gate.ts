@@ -321,7 +321,11 @@ function vetOffer(
   const limit = policy.price?.(offer.network, asset.address)
   if (limit && amount > limit.highest) return priceUnstable(amount, limit, asset)
   const validitySeconds =
-    policy.lifeSeconds ?? Math.max(MIN_VALIDITY_SECONDS, Math.min(validity, policy.maxValiditySeconds))
+    policy.lifeSeconds ??
+    Math.max(
+      MIN_VALIDITY_SECONDS,
+      Math.min(validity + (policy.clockBehindSeconds ?? 0), policy.maxValiditySeconds),
+    )
   const fields = {
     amount,
     microUsd,

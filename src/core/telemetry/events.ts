@@ -45,6 +45,8 @@ export type TollwayEvent =
       readonly route: string
       readonly direction: 'up' | 'down' | 'refused'
     }
+  /** A seller's 402 told its time: how far its clock is ahead of ours, whole seconds. */
+  | { readonly type: 'clock_skew'; readonly seller: string; readonly seconds: number }
   /** The duration of one payment phase. */
   | {
       readonly type: 'phase'

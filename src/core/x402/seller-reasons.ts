@@ -9,6 +9,8 @@ export interface PaymentFacts {
   readonly price: string
   /** The name of the network, such as `base`. */
   readonly network: string
+  /** How our clock differs from the seller's, where it does. */
+  readonly clock?: string | undefined
 }
 
 /** Codes about the request itself, which agents act upon: they keep their name for the client. */
@@ -41,8 +43,10 @@ const ADVICE: readonly (readonly [RegExp, (facts: PaymentFacts) => string])[] = 
   ],
   [
     /expired|valid_before|deadline|valid_after|not_yet_valid|not yet valid/,
-    () =>
-      "The payment was outside its time of validity. Check this machine's clock, and raise policy.max_validity_seconds if the seller is slow.",
+    ({ clock }) =>
+      clock === undefined
+        ? "The payment was outside its time of validity. Check this machine's clock, and raise policy.max_validity_seconds if the seller is slow."
+        : `The payment was outside its time of validity: ${clock}. Set the clock (timedatectl set-ntp true).`,
   ],
   [
     /token_name_mismatch|token_version_mismatch|domain/,

@@ -22,6 +22,8 @@ export interface WalletFunds {
 /** Every method throws {@link ChainError} when the node gives no usable answer or serves another chain. */
 export interface WalletReader {
   funds(asset: string, owner: string): Promise<WalletFunds>
+  /** The code at the owner's address, lower-case hex; `0x` for a plain wallet. */
+  code(owner: string): Promise<string>
   /** The owner's balance in the network's own coin, wei. */
   coin(owner: string): Promise<bigint>
   /** The owner's next EIP-2612 nonce. */
@@ -82,6 +84,8 @@ export function openWalletReader(options: WalletReaderOptions): WalletReader {
         if (allowance instanceof Error) throw allowance
         return { deployed: true, balance, allowance }
       }),
+    code: (owner) =>
+      onChain(async () => ((await client.getCode({ address: getAddress(owner) })) ?? '0x').toLowerCase()),
     coin: (owner) => onChain(() => client.getBalance({ address: getAddress(owner) })),
     permitNonce: (asset, owner) =>
       onChain(() =>

@@ -55,6 +55,7 @@ export class WalletWatch {
   /** Ended payments that the last reading cannot reflect, in the order they ended. */
   readonly #ended = new Map<string, Ended>()
   #pauseUntil = 0
+  #code: string | undefined
 
   constructor(parts: WalletWatchContext) {
     this.#parts = parts
@@ -97,6 +98,19 @@ export class WalletWatch {
     // It never changes, except on a fork of the chain, which then is another chain.
     if (read !== undefined) this.#separators.set(asset, read.toLowerCase())
     return read?.toLowerCase()
+  }
+
+  /** The code at the wallet's address, `0x` for a plain wallet; read once. @returns `undefined` when it is currently unknown */
+  async code(): Promise<string | undefined> {
+    if (this.#code !== undefined || this.#parts.clock.now() < this.#pauseUntil) return this.#code
+    const { reader, owner } = this.#parts
+    this.#code = await this.#within(reader.code(owner).catch(this.#failed))
+    return this.#code
+  }
+
+  /** The wallet, lower case. */
+  get owner(): string {
+    return this.#parts.owner
   }
 
   /** Records a signed payment: it is subtracted until a later reading reflects it. */

@@ -110,6 +110,10 @@ export const METRIC_TABLE = {
     'Quotes that differ from the last paid price; direction is up, down or refused (by policy.max_price_change).',
     ['seller', 'route', 'direction'],
   ),
+  tollway_clock_skew_seconds: gauge(
+    "How far a seller's clock was ahead of ours in its last 402, seconds; negative when it was behind.",
+    ['seller'],
+  ),
   tollway_request_duration_seconds: histogram(
     'Time from the request to the end of its response.',
     ['route', 'outcome'],

@@ -92,6 +92,9 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
         direction: event.direction,
       })
       return
+    case 'clock_skew':
+      metrics.set('tollway_clock_skew_seconds', { seller: event.seller }, event.seconds)
+      return
     case 'phase':
       metrics.observe('tollway_payment_phase_seconds', { phase: event.phase }, event.seconds)
       return

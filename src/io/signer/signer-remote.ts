@@ -100,7 +100,8 @@ class RemoteSigner implements Signer {
     const path = `/api/v1/sign/${getAddress(this.#address)}/typed-data`
     const answer = await this.#ask('POST', path, toEip712(typed), signal)
     const parsed = SIGNED.safeParse(answer)
-    if (!parsed.success) throw unavailable('did not return a signature of 65 bytes')
+    if (!parsed.success)
+      throw longerSignature(answer) ?? unavailable('did not return a signature of 65 bytes')
     const signature = normalize(parsed.data.signature)
     const signedBy = await recoverAddress({ hash: this.#digest.of(typed), signature }).catch(() => undefined)
     if (signedBy?.toLowerCase() !== this.#address) {
@@ -174,6 +175,23 @@ class RemoteSigner implements Signer {
       throw unavailable('cannot be reached')
     }
   }
+}
+
+const LONGER = z.object({ signature: z.string().regex(/^(?:0x)?(?:[0-9a-fA-F]{2}){66,}$/) })
+/** Ends a signature of a contract that is not deployed yet. */
+const ERC_6492 = /(?:6492){16}$/
+
+/** A contract wallet's signature. Waiting does not help: tokens and facilitators want the 65 bytes of a key. */
+function longerSignature(answer: unknown): TollwayError | undefined {
+  const parsed = LONGER.safeParse(answer)
+  if (!parsed.success) return undefined
+  const digits = parsed.data.signature.replace(/^0x/, '')
+  const kind = ERC_6492.test(digits) ? 'ERC-6492, of a contract that is not deployed yet' : 'ERC-1271'
+  return new TollwayError({
+    code: 'wallet_not_plain',
+    message: `The remote signer returned a signature of ${digits.length / 2} bytes, which is that of a contract wallet (${kind}); nothing was paid.`,
+    advice: ['Let the signer sign with the key of a plain wallet: that gives 65 bytes.'],
+  })
 }
 
 /** Repeats only the signer's code, which is a fixed word, and never its message. */

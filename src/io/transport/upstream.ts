@@ -38,6 +38,8 @@ export interface OutgoingRequest {
   readonly toSeller?: boolean | undefined
   /** It carries a payment: it is sent once at most, on a connection that nothing else was sent on. */
   readonly carriesPayment?: boolean | undefined
+  /** Sent on a connection of its own, which nothing else was sent on. */
+  readonly onFreshConnection?: boolean | undefined
   /** The connection that {@link Upstream.openLine} opened for this payment. */
   readonly line?: PaymentLine | undefined
   /** Aborts the request. A request that carries a payment still counts as sent. */
@@ -121,7 +123,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
     const handOver: HandOver = { isHandedOver: false }
     let client: Client | undefined
     try {
-      if (request.carriesPayment === true) {
+      if (request.carriesPayment === true || request.onFreshConnection === true) {
         const line = request.line ?? openLine(request)
         const socket = line && (await takeWithin(line, signal))
         if (socket) client = clientOn(socket, request)

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { existsSync } from 'node:fs'
+import { describeSkew } from '../../../core/telemetry/clock-skew.ts'
 import type { Probed, ProbedOffer } from '../../buying/probe.ts'
 import { interruptible, printJson, withCommon, type CommonOptions } from '../shared/buying-options.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
@@ -58,7 +59,17 @@ ${EXIT_CODES_HELP}`,
     })
 }
 
-function asJson({ url, method, status, x402Version, offers, others, services, error }: Probed): object {
+function asJson({
+  url,
+  method,
+  status,
+  x402Version,
+  offers,
+  others,
+  services,
+  clockSkewSeconds,
+  error,
+}: Probed): object {
   return {
     url,
     method,
@@ -77,17 +88,21 @@ function asJson({ url, method, status, x402Version, offers, others, services, er
         name,
         ...Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, value ?? null])),
       })) ?? null,
+    clock_skew_seconds: clockSkewSeconds ?? null,
     error: error ? { code: error.code, message: error.message } : null,
   }
 }
 
-function render({ url, method, status, x402Version, offers, others, services, error }: Probed): string {
+function render(probed: Probed): string {
+  const { url, method, status, x402Version, offers, others, services, error } = probed
+  const clock = describeSkew(probed.clockSkewSeconds)
   const head =
     status === 402
       ? `${method} ${url} asks for payment (x402 version ${x402Version ?? 'unknown'}).`
       : `${method} ${url} returned ${status ?? 'no response'} and does not ask for payment.`
   return [
     ...(error ? [] : [`${head}\n`]),
+    ...(clock === undefined ? [] : [`Note: ${clock}.\n`]),
     ...(offers.length === 0 ? [] : [renderTable(HEADER, offers.map(row))]),
     ...(others.length === 0 ? [] : [`It also offers: ${others.join(', ')}.\n`]),
     ...(services === undefined || services.length === 0

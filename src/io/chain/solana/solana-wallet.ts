@@ -45,6 +45,8 @@ export function solanaWallet(reader: SolanaReader): WalletReader {
         if (!deployed) return { deployed: false, balance: 0n, allowance: 0n }
         return { deployed, balance: (await tokensOf(reader, owner, mint, found.owner)) ?? 0n, allowance: 0n }
       }),
+    // Accounts of programs have no key that could sign.
+    code: () => Promise.resolve('0x'),
     coin: (owner) => onChain(() => reader.lamports(owner)),
     permitNonce: never,
     separator: never,
