@@ -21,6 +21,7 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 
 /** Markers of other pages, which tests of their own execute. */
 const ELSEWHERE = new Map([
+  ['docs/agents.md', ['mcp', 'client']],
   ['docs/agentcash.md', ['payers', 'blockrun']],
   ['docs/obol-sidecar.md', ['sidecar']],
   ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],
@@ -30,6 +31,7 @@ const ELSEWHERE = new Map([
   ['docs/callers.md', ['callers', 'keys']],
   ['docs/clients.md', ['openclaw', 'entries', 'upstream']],
   ['docs/dashboard.md', ['key', 'programs']],
+  ['docs/doctor.md', ['doctor']],
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/observability.md', ['config', 'level', 'traces']],
   ['docs/report.md', ['report', 'policy']],
@@ -38,7 +40,7 @@ const ELSEWHERE = new Map([
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct']],
   ['docs/solana.md', ['solana']],
-  ['docs/sellers.md', ['payees', 'sellers']],
+  ['docs/sellers.md', ['payees', 'anypayee', 'trustany', 'sellers']],
   ['docs/streams.md', ['streams']],
 ])
 

@@ -37,6 +37,7 @@ describe('a gateway that kills itself at a step', () => {
       gateways: 2,
       clients: 4,
       faults: false,
+      patienceMs: 240_000,
       deadline: Number.POSITIVE_INFINITY,
       log: () => undefined,
     })

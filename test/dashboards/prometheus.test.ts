@@ -131,8 +131,9 @@ test('Prometheus keeps the exemplars: a latency leads to its request', async () 
 describe('every panel shows something', () => {
   test.each(panels)('$name', async ({ expr, instant }) => {
     const query = substituted(expr)
-    const series = instant ? await prometheus.query(query) : await prometheus.queryRange(query, SECONDS)
-    expect(hasNumber(series), query).toBe(true)
+    const look = async (): Promise<boolean> =>
+      hasNumber(instant ? await prometheus.query(query) : await prometheus.queryRange(query, SECONDS))
+    await expect.poll(look, { interval: 100, message: query }).toBe(true)
   })
 })
 

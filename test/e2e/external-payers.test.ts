@@ -40,6 +40,8 @@ describePaying('a running x402-buyer (emulated)', {
         remote_model: 'sandbox-small',
         shim: `127.0.0.1:${port}`,
         networks: [chain.v1Network],
+        // One payment after another: the last of a burst waits for all others.
+        timeout_seconds: 28,
       },
       close: () => buyer.close(),
     }

@@ -9,7 +9,7 @@ import { startWorld } from '../../src/app/sandbox/world.ts'
 import type { World } from '../../src/app/sandbox/world.ts'
 
 let rig: World
-/** Waits one second for the facilitator; only used where it waits in vain. */
+/** Waits three seconds for the facilitator; only used where it waits in vain. */
 let impatient: LocalSeller
 beforeAll(async () => {
   rig = await startWorld()
@@ -17,7 +17,7 @@ beforeAll(async () => {
     facilitatorUrl: rig.facilitator.url,
     payTo: rig.chain.accounts.seller.address,
     network: rig.chain.network,
-    facilitatorTimeoutMs: 1_000,
+    facilitatorTimeoutMs: 3_000,
   })
 })
 afterAll(async () => {
@@ -119,7 +119,7 @@ describe('the local facilitator', () => {
 
   it('can settle after the seller has given up waiting', async () => {
     const before = { paid: await paid(), settled: calls('settle').length }
-    rig.facilitator.faults.settle.push({ delayMs: 1_500 })
+    rig.facilitator.faults.settle.push({ delayMs: 6_000 })
     const { reply } = await pay(impatient)
     expect(reply.status).toBe(502)
     expect(await paid()).toBe(before.paid)

@@ -12,7 +12,7 @@ const words = (error: unknown): string => (error instanceof Error ? `${error.nam
 
 let store: Store | undefined
 try {
-  store = openSqliteStore({ path: process.argv[2] ?? '', busyTimeoutMs: 100 })
+  store = openSqliteStore({ path: process.argv[2] ?? '', busyTimeoutMs: Number(process.argv[3]) })
   say('open')
 } catch (error) {
   say(words(error))

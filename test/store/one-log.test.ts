@@ -37,9 +37,12 @@ interface LedgerProcess {
   end(how: 'close' | 'kill'): Promise<void>
 }
 
-async function start(at: string): Promise<LedgerProcess> {
+/** @param patienceMs how long it waits for another process that is about to leave the ledger */
+async function start(at: string, patienceMs = 100): Promise<LedgerProcess> {
   const script = new URL('./ledger-process.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, [script, at], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [script, at, String(patienceMs)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   children.push(child)
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   const next = async (): Promise<string> => String((await lines.next()).value)
@@ -195,7 +198,7 @@ describe('rule 9: a log whose files were touched while it is open', () => {
   })
 
   test('three processes on one path share the log as before', async () => {
-    const all = await Promise.all([start(path), start(path), start(path)])
+    const all = await Promise.all([1, 2, 3].map(() => start(path, 120_000)))
     expect(all.map(({ began }) => began)).toEqual(['open', 'open', 'open'])
     const answers = await Promise.all(
       Array.from({ length: 12 }, async (_, n) => await all[n % 3]?.ask(`reserve ${n}`)),

@@ -34,6 +34,8 @@ export interface CampaignOptions {
   readonly clients: number
   /** Delayed settlements, failing sellers, clients that leave, slow blocks. */
   readonly faults: boolean
+  /** How long a step that has not been come to is waited for, milliseconds; by default as long as the step is seldom. */
+  readonly patienceMs?: number | undefined
   /** No kill begins after this, milliseconds since the epoch. */
   readonly deadline: number
   readonly log: (line: string) => void
@@ -186,9 +188,13 @@ class Campaign {
     const killAfter = (ms: number): void => {
       timers.add(setTimeout(() => this.#strike(slot, kill), ms))
     }
-    killAfter(kill.kind === 'random' && kill.since === 'spawn' ? kill.delayMs : START_MS)
+    killAfter(
+      kill.kind === 'random' && kill.since === 'spawn'
+        ? kill.delayMs
+        : (this.#options.patienceMs ?? START_MS),
+    )
     const checking = this.#opened(slot, life, spawnedAt).then((wasReady) => {
-      if (wasReady) killAfter(patienceFor(kill))
+      if (wasReady) killAfter(this.#patienceFor(kill))
       return wasReady
     })
     const death = await life.death
@@ -198,6 +204,12 @@ class Campaign {
     const { inFlight } = slot
     slot.close()
     await this.#bury(slot, { kill, death, inFlight, wasReady, spawnedAt, life })
+  }
+
+  /** How long a gateway that listens has to live. */
+  #patienceFor(kill: Kill): number {
+    if (kill.kind === 'random') return kill.delayMs
+    return this.#options.patienceMs ?? (RARE.has(kill.step) ? LONG_PATIENCE_MS : PATIENCE_MS)
   }
 
   #strike(slot: Slot, kill: Kill): void {
@@ -400,10 +412,4 @@ class Campaign {
     if (this.#over) return
     this.#options.log(`${((Date.now() - this.#startedAt) / 1000).toFixed(1).padStart(7)} s  ${line}`)
   }
-}
-
-/** How long a gateway that listens has to live. */
-function patienceFor(kill: Kill): number {
-  if (kill.kind === 'random') return kill.delayMs
-  return RARE.has(kill.step) ? LONG_PATIENCE_MS : PATIENCE_MS
 }

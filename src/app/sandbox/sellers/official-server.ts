@@ -3,6 +3,9 @@ import { paidPaths } from './seller-app.ts'
 import type { ModelOptions } from '../model/model.ts'
 import type { OptionalParts } from '../shared/optional-parts.ts'
 
+/** A minute: a busy machine takes its time to mine a settlement, and a seller that gives up loses the payment. */
+export const FACILITATOR_TIMEOUT_MS = 60_000
+
 /** How to start a seller. */
 export interface SellerOptions extends ModelOptions {
   facilitatorUrl: string
@@ -14,7 +17,7 @@ export interface SellerOptions extends ModelOptions {
   priceUsd?: string | undefined
   /** Required validity of a signature, in seconds, as stated in the offer. Default 60. */
   maxTimeoutSeconds?: number | undefined
-  /** How long the seller waits for the facilitator, in ms. Default 10,000. */
+  /** How long the seller waits for the facilitator, in ms. Default {@link FACILITATOR_TIMEOUT_MS}. */
   facilitatorTimeoutMs?: number | undefined
   /** TCP port; 0 (the default) takes a free one. */
   port?: number | undefined
@@ -39,7 +42,7 @@ export async function createOfficialServer(
   const { network, payTo, maxTimeoutSeconds = 60 } = options
   const facilitator = new parts.server.HTTPFacilitatorClient({
     url: options.facilitatorUrl,
-    timeoutMs: options.facilitatorTimeoutMs ?? 10_000,
+    timeoutMs: options.facilitatorTimeoutMs ?? FACILITATOR_TIMEOUT_MS,
   })
   const resources = new parts.server.x402ResourceServer(facilitator).register(
     network,

@@ -1,6 +1,6 @@
 import { GAS_SPONSORING } from '../../../core/x402/extensions.ts'
 import { createModel } from '../model/model.ts'
-import type { SellerOptions } from './official-server.ts'
+import { FACILITATOR_TIMEOUT_MS, type SellerOptions } from './official-server.ts'
 import { loadOptionalParts } from '../shared/optional-parts.ts'
 import type { SeenRequest } from './request-log.ts'
 import { createSellerApp, mountModel, openSeller, paidPaths, type LocalSeller } from './seller-app.ts'
@@ -49,7 +49,7 @@ export async function startPermit2Seller(options: Permit2SellerOptions): Promise
   const { network, payTo, token, maxTimeoutSeconds = 60 } = options
   const facilitator = new parts.server.HTTPFacilitatorClient({
     url: options.facilitatorUrl,
-    timeoutMs: options.facilitatorTimeoutMs ?? 10_000,
+    timeoutMs: options.facilitatorTimeoutMs ?? FACILITATOR_TIMEOUT_MS,
   })
   const resources = new parts.server.x402ResourceServer(facilitator)
     .register(network, new parts.exactServer.ExactEvmScheme())

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { createSellerApp, mountModel, openSeller } from './seller-app.ts'
 import type { LocalSeller } from './seller-app.ts'
 import { createModel } from '../model/model.ts'
-import type { Price, SellerOptions } from './official-server.ts'
+import { FACILITATOR_TIMEOUT_MS, type Price, type SellerOptions } from './official-server.ts'
 import type { SeenRequest } from './request-log.ts'
 import type { LocalToken } from '../chain/chain.ts'
 
@@ -102,7 +102,7 @@ async function ask(options: V1SellerOptions, operation: string, question: object
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(question),
-    signal: AbortSignal.timeout(options.facilitatorTimeoutMs ?? 10_000),
+    signal: AbortSignal.timeout(options.facilitatorTimeoutMs ?? FACILITATOR_TIMEOUT_MS),
   })
   if (!reply.ok) throw new Error(`the facilitator answered ${operation} with ${reply.status}`)
   return reply.json()
