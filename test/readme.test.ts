@@ -38,7 +38,7 @@ const ELSEWHERE = new Map([
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/obol.md', ['serve', 'config']],
-  ['docs/payers.md', ['direct']],
+  ['docs/payers.md', ['direct', 'network']],
   ['docs/solana.md', ['solana']],
   ['docs/sellers.md', ['payees', 'anypayee', 'trustany', 'sellers']],
   ['docs/streams.md', ['streams']],

@@ -198,6 +198,7 @@ assets:
     decimals: 18
     usd: "0.05"
     name: Obol Network
+    methods: [permit2]
     version: "1"
   - network: solana-devnet
     address: US517G5965aydkZ46HS38QLi7UQiSojurfbQfKCELFx

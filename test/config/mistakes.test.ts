@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { networkNames } from '../../src/core/money/assets.ts'
+import { evmNetworkNames, networkNames } from '../../src/core/money/assets.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 import { mistakesOf, problemsIn } from './config-file.ts'
 
@@ -170,6 +170,18 @@ describe('values', () => {
       'payers: { w: { kind: bank, key: "${env:W}", networks: [base] } }\n',
       '1:16 payers.w.kind: must be one of direct, obol, agentcash, solana.',
     ],
+    'a network by its id alone, without a token': [
+      'payers: { w: { kind: direct, key: "${env:W}", networks: ["eip155:8435"] } }\n',
+      '1:58 payers.w.networks[0]: has no token that could be paid with. Correct the chain id, or add its token: assets: [{ network: "eip155:8435", address: "0x…", symbol: USDC, decimals: 6, usd: "1", name: "USD Coin", version: "2" }].',
+    ],
+    'a chain id with a leading zero': [
+      'payers: { w: { kind: direct, key: "${env:W}", networks: ["eip155:08453"] } }\n',
+      `1:58 payers.w.networks[0]: unknown network. Known: ${evmNetworkNames().join(', ')}.`,
+    ],
+    'a method on Solana': [
+      'assets: [{ network: solana, address: "So11111111111111111111111111111111111111112", symbol: X, decimals: 9, methods: [permit2] }]\n',
+      '1:109 assets[0].methods: has a meaning on EVM networks only. Remove it.',
+    ],
     'an unknown network': [
       'payers: { w: { kind: direct, key: "${env:W}", networks: [bsae] } }\n',
       '1:58 payers.w.networks[0]: unknown network "bsae". Did you mean "base"?',
@@ -328,7 +340,7 @@ describe('values held against each other', () => {
     ],
     'a budget in a token nobody knows': [
       'budgets: [{ name: a, limit: "1", asset: DOGE, window: day }]\n',
-      '1:34 budgets[0].asset: unknown asset. Known: USDC, OBOL, USDT, USDG, PYUSD, CASH.',
+      '1:34 budgets[0].asset: unknown asset. Known: USDC, MegaUSD, USDT0, mUSD, SBC, USDC.e, USDT, USAT, OBOL, USDG, PYUSD, CASH.',
     ],
     'a budget in a token with two sizes': [
       'assets: [{ network: base, address: "0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7", symbol: USDC, decimals: 18 }]\n' +

@@ -19,6 +19,17 @@ test('the example of direct names a key in each of the four ways', () => {
   expect(config.policy.offerOrder).toBe('cheapest')
 })
 
+test('the example of another network names it, its token and its node', () => {
+  const block = blocksOf(page).find(({ marker }) => marker === 'network')
+  const config = parseConfig(parse(block?.text ?? ''), { TOLLWAY_WALLET_KEY: 'a' })
+  expect(config.payers.get('base')?.networks).toEqual(['eip155:8453', 'eip155:31337'])
+  expect(config.assets.find(({ symbol }) => symbol === 'LUSD')).toMatchObject({
+    network: 'eip155:31337',
+    domain: { name: 'Local Dollar', version: '2' },
+  })
+  expect([...config.chains.keys()]).toEqual(['eip155:31337'])
+})
+
 test('the example of Solana names a payer, its node and a route', async () => {
   const text = await readFile(join(import.meta.dirname, '../../docs/solana.md'), 'utf8')
   const block = blocksOf(text).find(({ marker }) => marker === 'solana')

@@ -5,7 +5,7 @@ import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { vetOffers } from '../../src/core/policy/gate.ts'
 import type { GatePolicy } from '../../src/core/policy/gate-policy.ts'
-import { readValidity } from '../../src/core/policy/read-offer.ts'
+import { methodName, readValidity } from '../../src/core/policy/read-offer.ts'
 import { chooseOffer } from '../../src/payment/vet-offers.ts'
 import { challengeOf, offerV1, offerV2, origin, payee } from '../kit/quotes.ts'
 import { reply, startEngine } from '../kit/payment-engine.ts'
@@ -148,6 +148,63 @@ describe('a refusal names every offer and why it was passed over', () => {
         expect(message.length).toBeLessThan(3500)
       }),
     )
+  })
+})
+
+describe('the method of an offer is named by its network and its own words', () => {
+  it.each<[object, string]>([
+    [{}, 'eip3009'],
+    [{ scheme: 'upto' }, 'permit2'],
+    [{ extra: { assetTransferMethod: 'permit2' } }, 'permit2'],
+    [{ extra: { assetTransferMethod: 'erc7710' } }, 'erc7710'],
+    [{ network: 'eip155:31337' }, 'eip3009'],
+    [{ network: 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp' }, 'solana'],
+    [{ network: 'solana', scheme: 'upto' }, 'solana'],
+    [{ network: 'stellar:pubnet' }, 'stellar'],
+    [{ network: 'hedera' }, 'hedera'],
+    [{ scheme: 'batch-settlement' }, 'batch-settlement'],
+    [{ extra: { verifyingContract: payee } }, `contract ${payee}`],
+  ])('%j: %s', (change, method) => {
+    const [offer] = challengeOf(2, { ...offerV2, ...change }).offers
+    expect(offer && methodName(offer)).toBe(method)
+  })
+})
+
+describe('a refusal says what to add', () => {
+  const advice = (change: object, networks = ['eip155:84532']): string => {
+    try {
+      vetOffers(challengeOf(2, { ...offerV2, ...change }), origin, { ...policy, networks })
+    } catch (error) {
+      if (error instanceof TollwayError) return error.advice.join(' ')
+    }
+    throw new Error('was not refused')
+  }
+
+  it('the network, where the payer can pay there', () => {
+    expect(advice({ network: 'eip155:8453', asset: BASE_USDC })).toBe(
+      "Add the network to the payer's networks if you mean to pay there: networks: [base-sepolia, base].",
+    )
+    expect(advice({ network: 'eip155:77' })).toContain(
+      'networks: [base-sepolia, "eip155:77"]. Add it under assets',
+    )
+  })
+
+  it('another payer, where this one cannot', () => {
+    expect(advice({ network: 'solana' })).toBe('Add a payer of kind solana if you mean to pay there.')
+    expect(advice({}, ['solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'])).toBe(
+      'Add a payer of kind direct if you mean to pay there.',
+    )
+    expect(advice({ network: 'stellar:pubnet' })).toBe('No payer can pay there. Use another seller.')
+  })
+
+  it('the token, with nothing of the seller that could mean more than a name', () => {
+    expect(advice({ asset: payee, extra: { name: 'My Token (v2)', version: '3' } })).toContain(
+      `assets: [{ network: base-sepolia, address: "${payee.toLowerCase()}", symbol: TOKEN, decimals: 6, usd: "1", name: "My Token (v2)", version: "3" }].`,
+    )
+    for (const name of ['${env:KEY}', 'a"}]', 'a\nb', 'x'.repeat(41), 7]) {
+      expect(advice({ asset: payee, extra: { name } })).toContain('name: "USD Coin", version: "2" }]')
+    }
+    expect(advice({ asset: 'USDC' })).toContain('is not an address on this network')
   })
 })
 

@@ -1,5 +1,6 @@
 /** Selects among a seller's offers by `--payment-option`, `--token` and `--network`. */
-import { canonicalAddress, isSolanaNetwork } from '../../core/money/address.ts'
+import { methodOf } from '../../core/policy/read-offer.ts'
+import { canonicalAddress } from '../../core/money/address.ts'
 import { findAsset, findNetwork, networkNames, type Asset } from '../../core/money/assets.ts'
 import type { AuthorizationMethod } from '../../core/money/assets.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
@@ -76,11 +77,6 @@ function matches(offer: Offer, place: number, choice: OfferChoice, assets: reado
   const named = canonicalAddress(offer.network, token)
   if (named !== undefined && canonicalAddress(offer.network, offer.asset) === named) return true
   return symbol === wanted
-}
-
-function methodOf({ scheme, network, extra }: Offer): unknown {
-  if (isSolanaNetwork(network)) return extra['assetTransferMethod'] ?? 'solana'
-  return extra['assetTransferMethod'] ?? (scheme === 'upto' ? 'permit2' : 'eip3009')
 }
 
 /** One offer in short: its position, token, network and scheme. */

@@ -1,11 +1,11 @@
 /** `tollway probe`: shows what a seller charges. Never pays, and needs neither a key nor a ledger. */
-import { isSolanaNetwork } from '../../core/money/address.ts'
+import { methodName } from '../../core/policy/read-offer.ts'
 import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../../core/money/money.ts'
 import { systemTimers } from '../../core/timers.ts'
-import type { Challenge, Offer } from '../../core/x402/x402.ts'
+import type { Challenge } from '../../core/x402/x402.ts'
 import {
   createUpstream,
   type OutgoingRequest,
@@ -171,7 +171,7 @@ function offersOf({ offers }: Challenge, assets: readonly Asset[]): ProbedOffer[
     return {
       option: index + 1,
       scheme: printable(offer.scheme, 200),
-      method: methodOf(offer),
+      method: printable(methodName(offer), 200),
       network: findNetwork(offer.network)?.alias ?? printable(offer.network, 200),
       token: asset?.symbol ?? printable(offer.asset, 200),
       amount: amount?.toString(),
@@ -180,11 +180,4 @@ function offersOf({ offers }: Challenge, assets: readonly Asset[]): ProbedOffer[
       payTo: printable(offer.payTo, 200),
     }
   })
-}
-
-function methodOf({ scheme, network, extra }: Offer): string {
-  const method = extra['assetTransferMethod']
-  if (typeof method === 'string') return printable(method, 200)
-  if (isSolanaNetwork(network)) return 'solana'
-  return scheme === 'upto' ? 'permit2' : 'eip3009'
 }

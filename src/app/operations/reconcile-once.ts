@@ -36,7 +36,7 @@ export interface ReconcileOutcome extends ReconcileReport {
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function reconcileOnce(
-  config: Pick<ResolvedConfig, 'store' | 'audit' | 'chains' | 'policy' | 'reconcile'>,
+  config: Pick<ResolvedConfig, 'store' | 'audit' | 'assets' | 'chains' | 'payers' | 'policy' | 'reconcile'>,
   log: Log,
 ): Promise<ReconcileOutcome> {
   if (config.store === 'memory') {
@@ -61,7 +61,7 @@ export async function reconcileOnce(
     await reconciler.close()
     const { store } = ledger
     const unread: string[] = []
-    for (const { id: network } of NETWORKS) {
+    for (const network of networksOf(config)) {
       if (config.chains.has(network)) continue
       if ((await store.unproven({ network, limit: 1 })).length > 0) unread.push(network)
     }
@@ -69,6 +69,15 @@ export async function reconcileOnce(
   } finally {
     await ledger.close()
   }
+}
+
+/** The networks that there may be payments on: those with a token, those of the payers, and all with a name. */
+function networksOf({ assets, payers }: Pick<ResolvedConfig, 'assets' | 'payers'>): Set<string> {
+  return new Set([
+    ...NETWORKS.map(({ id }) => id),
+    ...assets.map(({ network }) => network),
+    ...[...payers.values()].flatMap(({ networks }) => networks ?? []),
+  ])
 }
 
 async function openLedger(

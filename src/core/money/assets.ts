@@ -1,6 +1,7 @@
 import type { UsdRate } from './money.ts'
 import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM, type TokenProgram } from '../solana/programs.ts'
 import { canonicalAddress, isSolanaNetwork } from './address.ts'
+import { MORE_DOLLAR_TOKENS, MORE_NETWORKS, type DollarToken } from './default-assets.ts'
 
 /** A network Tollway can pay on. */
 export interface Network {
@@ -41,7 +42,10 @@ export interface Asset {
 const SOLANA_MAINNET = 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'
 const SOLANA_DEVNET = 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1'
 
-/** The networks known by name. CAIP-2 ids per the x402 v2 specification, aliases per v1. */
+/**
+ * The networks known by name. CAIP-2 ids per the x402 v2 specification, aliases per v1. Every other EVM network is known by its
+ * CAIP-2 id ({@link findNetwork}).
+ */
 export const NETWORKS: readonly Network[] = [
   { id: 'eip155:8453', chainId: 8453, alias: 'base' },
   { id: 'eip155:84532', chainId: 84_532, alias: 'base-sepolia' },
@@ -55,6 +59,7 @@ export const NETWORKS: readonly Network[] = [
   { id: 'eip155:43113', chainId: 43_113, alias: 'avalanche-fuji' },
   { id: 'eip155:11155111', chainId: 11_155_111, alias: 'sepolia' },
   { id: 'eip155:560048', chainId: 560_048, alias: 'hoodi' },
+  ...MORE_NETWORKS.map(([chainId, alias]) => ({ id: `eip155:${chainId}`, chainId, alias })),
   { id: SOLANA_MAINNET, alias: 'solana' },
   { id: SOLANA_DEVNET, alias: 'solana-devnet' },
 ]
@@ -76,9 +81,25 @@ const ALIASES = new Map<string, Network>([
   ),
 ])
 
-/** The network of an alias or CAIP-2 id, or `undefined` when it is not one Tollway knows. */
+/** How every other EVM network is named, for error messages. */
+const ANY_EVM_NETWORK = 'eip155:<chain id>'
+
+/** CAIP-2 id of an EVM network. */
+const EVM_NETWORK_ID = /^eip155:([1-9]\d{0,15})$/
+
+/** The network of an alias or CAIP-2 id, or `undefined` when Tollway cannot pay there. Every `eip155:<chain id>` is a network. */
 export function findNetwork(name: string): Network | undefined {
-  return ALIASES.get(name)
+  return ALIASES.get(name) ?? unnamedNetwork(name)
+}
+
+function unnamedNetwork(id: string): EvmNetwork | undefined {
+  const chainId = Number(EVM_NETWORK_ID.exec(id)?.[1])
+  return Number.isSafeInteger(chainId) ? { id, alias: id, chainId } : undefined
+}
+
+/** Whether a network is known by name, with a CAIP-2 id that the x402 packages or Tollway list. */
+export function isNamedNetwork(id: string): boolean {
+  return ALIASES.has(id)
 }
 
 /** The EVM network of an alias or CAIP-2 id, or `undefined` when it is none. */
@@ -89,12 +110,12 @@ export function findEvmNetwork(name: string): EvmNetwork | undefined {
 
 /** The names {@link findNetwork} takes, for error messages. */
 export function networkNames(): string[] {
-  return [...ALIASES.keys()]
+  return [...[...ALIASES.keys()].filter((name) => !EVM_NETWORK_ID.test(name)), ANY_EVM_NETWORK]
 }
 
 /** The names {@link findEvmNetwork} takes, for error messages. */
 export function evmNetworkNames(): string[] {
-  return [...ALIASES].flatMap(([name, { chainId }]) => (chainId === undefined ? [] : [name]))
+  return networkNames().filter((name) => name === ANY_EVM_NETWORK || findEvmNetwork(name) !== undefined)
 }
 
 /** The names of Solana networks that {@link findNetwork} takes, for error messages. */
@@ -105,9 +126,8 @@ export function solanaNetworkNames(): string[] {
 const ONE_DOLLAR: UsdRate = { numerator: 1n, scale: 0 }
 
 /**
- * USDC as deployed by Circle, per network, with address, decimals and EIP-712 domain (as in the asset table of the official
- * x402 packages, where a test compares them), the dollar tokens of that table on Solana, and OBOL, whose USD value only the
- * configuration can say.
+ * The default assets of the official x402 packages, with address, decimals and EIP-712 domain (a test compares them), and OBOL,
+ * whose USD value only the configuration can say.
  */
 export const BUILT_IN_ASSETS: readonly Asset[] = [
   usdc('eip155:8453', '0x833589fcd6edb6e08f4c7c32d4f71b54bda02913', 'USD Coin'),
@@ -117,6 +137,7 @@ export const BUILT_IN_ASSETS: readonly Asset[] = [
   usdc('eip155:42161', '0xaf88d065e77c8cc2239327c5edb3a432268e5831', 'USD Coin'),
   usdc('eip155:421614', '0x75faf114eafb1bdbe2f0316df893fd58ce46aa4d', 'USD Coin'),
   usdc('eip155:43114', '0xb97ef9ef8734c71904d8002f8b6bc66dd9c48a6e', 'USD Coin'),
+  ...MORE_DOLLAR_TOKENS.map(dollarToken),
   {
     network: 'eip155:1',
     address: '0x0b010000b7624eb9b3dfbc279673c76e9d29d5f7',
@@ -137,6 +158,18 @@ export const BUILT_IN_ASSETS: readonly Asset[] = [
 
 function onSolana(network: string, address: string, symbol: string, tokenProgram: TokenProgram): Asset {
   return { network, address, symbol, decimals: 6, usd: ONE_DOLLAR, tokenProgram }
+}
+
+function dollarToken([chainId, address, symbol, decimals, name, version, method]: DollarToken): Asset {
+  return {
+    network: `eip155:${chainId}`,
+    address,
+    symbol,
+    decimals,
+    usd: ONE_DOLLAR,
+    domain: { name, version },
+    ...(method === undefined ? {} : { methods: [method] }),
+  }
 }
 
 function usdc(network: string, address: string, name: string): Asset {

@@ -10,6 +10,7 @@ import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { payeeAdvice } from './payees.ts'
 import { printable } from '../printable.ts'
+import { assetAdvice, methodAdvice, networkAdvice } from './config-lines.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy } from './gate-policy.ts'
 import {
@@ -107,7 +108,7 @@ export function vetOffers(
     throw new TollwayError({
       code: 'host_not_allowed',
       message: `${origin} is not on the list of sellers that may be paid. ${NOT_PAID}`,
-      advice: ['Add a route with this api_base, or allow the origin in the policy.'],
+      advice: ['Add a paid route with this api_base under model_list.'],
     })
   }
   const [unserved] = unservedExtensions(challenge.extensions)
@@ -194,7 +195,7 @@ function vetOffer(
       code: 'network_not_allowed',
       message: `The seller asks for payment on ${printable(offer.network, 200)}, but this payer may pay on ${policy.networks.join(', ')} only.`,
       brief: 'the payer may not pay on this network',
-      advice: ["Add the network to the payer's networks if you mean to pay there."],
+      advice: networkAdvice(offer, policy.networks, policy.assets),
     }
   }
   const asset = findAsset(policy.assets, offer.network, offer.asset)
@@ -204,7 +205,7 @@ function vetOffer(
       code: 'asset_not_allowed',
       message: `The seller asks for the asset ${printable(offer.asset, 200)} on ${offer.network}, which is not in the asset table.`,
       brief: 'not in the asset table',
-      advice: ['Add it under assets if you mean to pay with it.'],
+      advice: assetAdvice(offer),
     }
   }
   const method = methodOf(offer)
@@ -214,7 +215,7 @@ function vetOffer(
       code: 'no_supported_offer',
       message: `The seller wants ${asset.symbol} on ${asset.network} by ${printable(wantedMethod(offer), 200)}, a method that this token does not support.`,
       brief: `method ${printable(wantedMethod(offer), 60)} of the token is not supported`,
-      advice: ['Use another seller, or correct methods of the token under assets.'],
+      advice: [methodAdvice(asset)],
     }
   }
   const otherContract = otherContractOf(offer)
@@ -306,7 +307,7 @@ function vetOffer(
       stage: 7,
       code: 'unpriced_asset',
       message: `${asset.symbol} on ${asset.network} has no USD value, so max_usd_per_request cannot be checked.`,
-      advice: ['Declare usd for it under assets.'],
+      advice: [`Declare its value under assets: usd: "<USD per ${asset.symbol}>".`],
     }
   }
   if (microUsd !== undefined && policy.maxMicroUsd !== undefined && microUsd > policy.maxMicroUsd) {

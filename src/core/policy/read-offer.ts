@@ -1,12 +1,25 @@
 /** Reads the fields of a seller's offer that need interpretation. Nothing here decides whether the offer is acceptable. */
 import { EVM_ADDRESS } from '../evm.ts'
 import { isSolanaNetwork } from '../money/address.ts'
-import type { Asset, AuthorizationMethod } from '../money/assets.ts'
+import { findEvmNetwork, type Asset, type AuthorizationMethod } from '../money/assets.ts'
 import { type Challenge, type Offer } from '../x402/x402.ts'
 import { GAS_SPONSORING } from '../x402/extensions.ts'
 
 /** The longest validity that is read out of an offer; longer ones are capped to it, and the policy may cap further. */
 export const MAX_OFFERED_VALIDITY_SECONDS = 86_400
+
+/** How an offer is paid, for people: by its network, and by what it says itself. */
+export function methodName(offer: Offer): string {
+  const { scheme, network, extra } = offer
+  const otherContract = otherContractOf(offer)
+  if (otherContract !== undefined) return `contract ${otherContract}`
+  const method = extra['assetTransferMethod']
+  if (typeof method === 'string') return method
+  if (scheme !== 'exact' && scheme !== 'upto') return scheme
+  if (isSolanaNetwork(network) || network.startsWith('solana')) return 'solana'
+  if (findEvmNetwork(network) === undefined) return network.split(':', 1)[0] ?? network
+  return scheme === 'upto' ? 'permit2' : 'eip3009'
+}
 
 /** The name of the method that an offer asks for, for a message. */
 export function wantedMethod({ scheme, network, extra }: Offer): string {

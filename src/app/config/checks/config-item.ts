@@ -1,3 +1,4 @@
+import { isPlainObject } from '../reading/interpolate.ts'
 import type { ConfigPath } from '../values/problems.ts'
 
 export type Fields = Readonly<Record<string, unknown>>
@@ -6,4 +7,12 @@ export type Fields = Readonly<Record<string, unknown>>
 export interface Item {
   readonly path: ConfigPath
   readonly fields: Fields
+}
+
+export function items(config: Fields, key: string): Item[] {
+  const list = config[key]
+  if (!Array.isArray(list)) return []
+  return list.flatMap((fields: unknown, index) =>
+    isPlainObject(fields) ? [{ path: [key, index], fields }] : [],
+  )
 }

@@ -1,7 +1,6 @@
 /** Checks that involve several parts of a configuration. */
+import { checkAssets, checkChains, checkSolana, checkTokens } from './chain-checks.ts'
 import { ANY_PAYEE } from '../../../core/policy/payees.ts'
-import { canonicalAddress, isSolanaNetwork } from '../../../core/money/address.ts'
-import { BUILT_IN_ASSETS, findAsset, findNetwork } from '../../../core/money/assets.ts'
 import { ConfigError } from '../../../core/errors.ts'
 import { compileRoutes, type Route } from '../../../core/routing/route.ts'
 import { hashKey } from '../../../io/callers/hash-key.ts'
@@ -12,7 +11,7 @@ import { checkMetrics } from './metrics-checks.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
 import { checkRouter } from './router-checks.ts'
-import type { Fields, Item } from './config-item.ts'
+import { items, type Fields, type Item } from './config-item.ts'
 
 /**
  * Runs on values that may have failed the schema, so that every mistake in a file is listed at once: values of an
@@ -34,6 +33,7 @@ export function crossCheck(
     ...checkCallers(config),
     ...checkFilledBy(config),
     ...checkSolana(config),
+    ...checkTokens(config),
     ...checkRoutes(config, ownPayers),
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
@@ -80,22 +80,6 @@ function checkCallers(config: Fields): RouteFinding[] {
       })
   }
   return findings
-}
-
-/** A payment on Solana is signed with a recent block hash from a configured node. */
-function checkSolana(config: Fields): RouteFinding[] {
-  const payers = isPlainObject(config['payers']) ? config['payers'] : {}
-  const chains = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
-  const read = new Set(chains.map((name) => findNetwork(name)?.id))
-  return Object.entries(payers).flatMap(([name, entry]): RouteFinding[] => {
-    if (!isPlainObject(entry) || entry['kind'] !== 'solana' || !Array.isArray(entry['networks'])) return []
-    return entry['networks'].flatMap((network: unknown, index): RouteFinding[] => {
-      const found = typeof network === 'string' ? findNetwork(network) : undefined
-      if (!found || !isSolanaNetwork(found.id) || read.has(found.id)) return []
-      const message = `has no node. Add chains.${found.alias}.rpc: a payment on Solana is signed with a recent block hash of a node you trust.`
-      return [{ path: ['payers', name, 'networks', index], message }]
-    })
-  })
 }
 
 /** A payer that refills a pool needs a key to sign with. */
@@ -236,60 +220,6 @@ function meantOrigin(seller: string, paid: readonly string[]): string {
     : `Did you mean "${near}"?`
 }
 
-function checkAssets(config: Fields): RouteFinding[] {
-  const seen = new Map<string, number>()
-  return items(config, 'assets').flatMap(({ path, fields }, index): RouteFinding[] => {
-    const findings: RouteFinding[] = []
-    if ((fields['name'] === undefined) !== (fields['version'] === undefined)) {
-      findings.push({
-        path,
-        message:
-          'has one of name and version. They are the two halves of the EIP-712 domain: give both or none.',
-      })
-    }
-    const network = typeof fields['network'] === 'string' ? findNetwork(fields['network'])?.id : undefined
-    const address = fields['address']
-    if (network === undefined || typeof address !== 'string') return findings
-    if (canonicalAddress(network, address) === undefined) {
-      const kind = isSolanaNetwork(network) ? 'a mint on Solana' : 'an EVM contract'
-      findings.push({
-        path: [...path, 'address'],
-        message: `is not the address of ${kind}, as ${network} needs.`,
-      })
-    }
-    if (fields['program'] !== undefined && !isSolanaNetwork(network)) {
-      findings.push({
-        path: [...path, 'program'],
-        message: 'has a meaning on Solana only. Remove it.',
-      })
-    }
-    const built = findAsset(BUILT_IN_ASSETS, network, address)
-    if (built?.usd !== undefined) {
-      findings.push({ path, message: `is ${built.symbol} on ${network}, which is built in. Remove it.` })
-    } else if (built !== undefined && fields['decimals'] !== built.decimals) {
-      const message = `is ${built.symbol} on ${network}, which has ${built.decimals} decimals. Correct decimals.`
-      findings.push({ path, message })
-    }
-    const id = `${network}/${canonicalAddress(network, address) ?? address}`
-    const first = seen.get(id)
-    if (first === undefined) seen.set(id, index)
-    else findings.push({ path, message: `is the same token as assets[${first}]. Remove one of the two.` })
-    return findings
-  })
-}
-
-/** An alias and its CAIP-2 id are the same network. */
-function checkChains(config: Fields): RouteFinding[] {
-  const names = isPlainObject(config['chains']) ? Object.keys(config['chains']) : []
-  return names.flatMap((name, index): RouteFinding[] => {
-    const id = findNetwork(name)?.id
-    const first = names.slice(0, index).find((other) => id !== undefined && findNetwork(other)?.id === id)
-    return first === undefined
-      ? []
-      : [{ path: ['chains', name], message: `is the same network as ${first}. Remove one of the two.` }]
-  })
-}
-
 function checkUnique(list: readonly Item[], key: string, advice: string): RouteFinding[] {
   const seen = new Map<string, string>()
   return list.flatMap(({ path, fields }): RouteFinding[] => {
@@ -336,12 +266,4 @@ function routeOf(fields: Fields): Route | undefined {
     apiKey: undefined,
     order: 0,
   }
-}
-
-function items(config: Fields, key: string): Item[] {
-  const list = config[key]
-  if (!Array.isArray(list)) return []
-  return list.flatMap((fields: unknown, index) =>
-    isPlainObject(fields) ? [{ path: [key, index], fields }] : [],
-  )
 }

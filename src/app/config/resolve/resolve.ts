@@ -134,7 +134,7 @@ function withBuiltIn(configured: readonly Asset[]): Asset[] {
 }
 
 function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
-  const { network, address, symbol, decimals, usd, name, version, program } = asset
+  const { network, address, symbol, decimals, usd, name, version, methods, program } = asset
   return {
     network,
     address,
@@ -142,6 +142,7 @@ function resolveAsset(asset: CheckedConfig['assets'][number]): Asset {
     decimals,
     usd,
     domain: name === undefined || version === undefined ? undefined : { name, version },
+    ...(methods === undefined ? {} : { methods }),
     ...(isSolanaNetwork(network)
       ? { tokenProgram: program === 'token-2022' ? TOKEN_2022_PROGRAM : TOKEN_PROGRAM }
       : {}),

@@ -29,6 +29,15 @@ export const asset = z.strictObject({
     .max(20)
     .optional()
     .meta({ description: 'EIP-712 domain version of the contract.', example: '"1"' }),
+  methods: z
+    .array(z.enum(['eip3009', 'permit2']))
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        'On EVM networks: how the contract can be paid with; both if unset. Tokens without EIP-3009 are paid by Permit2 only.',
+      example: '[permit2]',
+    }),
   program: z.enum(['spl-token', 'token-2022']).optional().meta({
     description: 'On Solana: the program that owns the mint; `spl-token` if unset.',
     example: 'token-2022',

@@ -31,8 +31,10 @@ const networks: ReadonlyMap<number, { v1Network: string; address: Address; name:
 
 /** How to start the local chain. */
 export interface StartChainOptions {
-  /** 84532 (Base Sepolia, the default) or 8453 (Base): the networks whose USDC the sandbox can imitate. */
+  /** 84532 (Base Sepolia, the default) or 8453 (Base): the networks whose USDC the sandbox can imitate. Others need `token`. */
   chainId?: number | undefined
+  /** Address and EIP-712 domain name of the token on another chain. */
+  token?: { address: Address; name: string } | undefined
   /** Seconds between blocks; 0 (the default) mines every transaction at once. */
   blockTimeSeconds?: number | undefined
   /** TCP port of the RPC; 0 (the default) takes a free one. */
@@ -94,7 +96,8 @@ export interface LocalChain {
  */
 export async function startChain(options: StartChainOptions = {}): Promise<LocalChain> {
   const { chainId = 84532, blockTimeSeconds = 0 } = options
-  const usdc = networks.get(chainId)
+  const usdc =
+    networks.get(chainId) ?? (options.token && { v1Network: `eip155:${chainId}`, ...options.token })
   if (usdc === undefined) {
     const known = [...networks].map(([id, { v1Network }]) => `${id} (${v1Network})`).join(' or ')
     throw new Error(`The sandbox has no USDC for chain id ${chainId}. Use ${known}.`)

@@ -1,0 +1,66 @@
+/** Lines for a configuration that a refusal tells people to add. They work as they stand. */
+import {
+  BUILT_IN_ASSETS,
+  findAsset,
+  findEvmNetwork,
+  findNetwork,
+  isNamedNetwork,
+  type Asset,
+} from '../money/assets.ts'
+import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
+import type { Offer } from '../x402/x402.ts'
+
+/** A seller's text that may stand in a configuration: nothing in it is a reference or ends the text. */
+const PLAIN = /^[A-Za-z0-9 ._()-]{1,40}$/
+
+/** What to do about an offer on a network that the payer may not pay on. */
+export function networkAdvice(offer: Offer, networks: readonly string[], assets: readonly Asset[]): string[] {
+  const { network } = offer
+  const isEvm = findEvmNetwork(network) !== undefined
+  const isSolana = findNetwork(network) !== undefined && isSolanaNetwork(network)
+  if (!isEvm && !isSolana) return ['No payer can pay there. Use another seller.']
+  const pays = (solana: boolean): boolean => networks.some((id) => isSolanaNetwork(id) === solana)
+  if (networks.length > 0 && !pays(isSolana)) {
+    return [`Add a payer of kind ${isSolana ? 'solana' : 'direct'} if you mean to pay there.`]
+  }
+  const list = [...networks, network].map(nameOf).join(', ')
+  const line = `Add the network to the payer's networks if you mean to pay there: networks: [${list}].`
+  return findAsset(assets, network, offer.asset) || isNamedNetwork(network)
+    ? [line]
+    : [line, ...assetAdvice(offer)]
+}
+
+/** What to do about a token that is not in the asset table. */
+export function assetAdvice(offer: Offer): string[] {
+  const line = assetLine(offer)
+  if (line === undefined) return ['Report it to the seller: its asset is not an address on this network.']
+  return [
+    `Add it under assets if you mean to pay with it, with the decimals, value and EIP-712 name of the token itself: ${line}.`,
+  ]
+}
+
+/** What to do about a method that a token is not paid by: what is built in cannot be changed. */
+export function methodAdvice({ network, address }: Asset): string {
+  if (findAsset(BUILT_IN_ASSETS, network, address)) return 'Use another offer or seller.'
+  return 'Use another offer or seller, or correct methods of the token under assets: methods: [eip3009, permit2].'
+}
+
+/** The entry of `assets` for an offer's token: name and version as the seller says, for people to check. */
+function assetLine({ network, asset, extra }: Offer): string | undefined {
+  const address = canonicalAddress(network, asset)
+  if (address === undefined) return undefined
+  const { name, version, assetTransferMethod: method } = extra
+  const text = (value: unknown, otherwise: string): string =>
+    JSON.stringify(typeof value === 'string' && PLAIN.test(value) ? value : otherwise)
+  const domain = isSolanaNetwork(network)
+    ? ''
+    : `, name: ${text(name, 'USD Coin')}, version: ${text(version, '2')}`
+  const methods = method === 'permit2' ? ', methods: [permit2]' : ''
+  return `assets: [{ network: ${nameOf(network)}, address: "${address}", symbol: TOKEN, decimals: 6, usd: "1"${domain}${methods} }]`
+}
+
+/** A network as it is written in a configuration. */
+function nameOf(network: string): string {
+  const alias = findNetwork(network)?.alias ?? network
+  return /^[a-z0-9-]+$/.test(alias) ? alias : JSON.stringify(alias)
+}
