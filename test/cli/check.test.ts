@@ -58,7 +58,7 @@ it('looks for tollway.yaml in the working directory and says where it looked', a
   expect(await tollway(['check'], { cwd })).toEqual({
     code: 2,
     stdout: '',
-    stderr: `tollway.yaml: there is no such file (looked at ${cwd}/tollway.yaml). Name yours with --config; \`tollway check --help\` shows an example.\n`,
+    stderr: `tollway.yaml: there is no such file (looked at ${cwd}/tollway.yaml). Make one with \`tollway init\`, or name yours with --config.\n`,
   })
   configFile('store: memory\n', cwd)
   expect((await tollway(['check'], { cwd })).stdout).toContain('tollway.yaml is valid.')

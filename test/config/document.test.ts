@@ -132,7 +132,7 @@ it('says where it looked for a file that is not there', () => {
       path: '',
       file: path,
       position: undefined,
-      message: `there is no such file (looked at ${path}). Name yours with --config; \`tollway check --help\` shows an example.`,
+      message: `there is no such file (looked at ${path}). Make one with \`tollway init\`, or name yours with --config.`,
     },
   ])
 })

@@ -54,6 +54,8 @@ export function createProgram(context: CommandContext): Command {
     .version(packageVersion(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show the help of a command')
+    // An option behind a command belongs to it, also where the command above has one of that name.
+    .enablePositionalOptions()
     .exitOverride()
     .configureHelp({ optionDescription: describeOption, argumentDescription: describeArgument })
     .configureOutput({

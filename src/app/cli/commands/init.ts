@@ -3,6 +3,7 @@ import { Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
+import { addStarter } from './init-starter.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
@@ -36,17 +37,20 @@ interface OpenclawOptions {
 export function addInit(program: Command, context: CommandContext): void {
   const init = program
     .command('init')
-    .description('set up openclaw, litellm, systemd or prometheus for a gateway')
+    .description('make a wallet and a configuration, or set up openclaw, litellm, systemd or prometheus')
     .addHelpText(
       'after',
       `
 Examples:
+  tollway init
+  tollway init --seller https://seller.example.com/v1 --daily-usd 5 --yes
   tollway init openclaw --write
   tollway init litellm --file config.yaml --write
   tollway init systemd | sudo tee /etc/systemd/system/tollway.service
   tollway init prometheus
 ${EXIT_CODES_HELP}`,
     )
+  addStarter(init, context)
   addOpenclaw(init, context)
   addLitellm(init, context)
   addSystemd(init, context)

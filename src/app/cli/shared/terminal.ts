@@ -9,6 +9,8 @@ export interface Terminal {
   stdoutBytes(chunk: Uint8Array): Promise<void>
   /** Whether a person reads standard output. */
   readonly isInteractive?: boolean | undefined
+  /** Asks a person one question and returns the line they type; absent where nobody can answer. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined
   /** An interactive terminal for a progress bar. */
   readonly progress?: NodeJS.WriteStream | undefined
   /** Calls back on each SIGINT and SIGTERM until the returned function is called. */
@@ -34,6 +36,7 @@ export function processTerminal(): Terminal {
         process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()))
       }),
     isInteractive: process.stdout.isTTY,
+    ask: process.stdin.isTTY && process.stdout.isTTY ? askLine : undefined,
     progress: process.stderr.isTTY ? process.stderr : undefined,
     onStopSignal(listener) {
       for (const signal of STOP_SIGNALS) process.on(signal, listener)
@@ -43,5 +46,15 @@ export function processTerminal(): Terminal {
     },
     // The empty write calls back when everything before it has been flushed.
     exit: (code) => void process.stdout.write('', () => process.exit(code)),
+  }
+}
+
+async function askLine(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises')
+  const lines = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    return await lines.question(question)
+  } finally {
+    lines.close()
   }
 }

@@ -17,7 +17,7 @@ export function readConfigText(path: string): string {
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       throw failed(
         `there is no such file (looked at ${resolve(path)}). ` +
-          'Name yours with --config; `tollway check --help` shows an example.',
+          'Make one with `tollway init`, or name yours with --config.',
       )
     }
     if (code === 'EISDIR') throw failed('is a directory. Name the file in it with --config.')

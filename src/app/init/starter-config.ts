@@ -1,0 +1,60 @@
+/** The commented configuration that `tollway init` writes. */
+import { stringify } from 'yaml'
+
+/** One model to sell. */
+export interface StarterModel {
+  /** What clients ask for. */
+  readonly name: string
+  /** What the seller calls it. */
+  readonly model: string
+  readonly apiBase: string
+}
+
+/** What the configuration says. */
+export interface StarterFacts {
+  /** Alias, such as `base`. */
+  readonly network: string
+  readonly models: readonly StarterModel[]
+  /** Decimal texts, USD. */
+  readonly dailyUsd: string
+  readonly ceilingUsd: string
+}
+
+/** YAML with comments; paths are relative to it. */
+export function starterConfig({ network, models, dailyUsd, ceilingUsd }: StarterFacts): string {
+  const entries = models.map(({ name, model, apiBase }) => ({
+    model_name: name,
+    model,
+    api_base: apiBase,
+    payer: 'wallet',
+  }))
+  return `# Made by tollway init. Every key: docs/configuration.md. See what it does: tollway check
+listen: 127.0.0.1:8402
+store: sqlite:./tollway.db # the ledger: budgets and payments survive a restart
+
+payers:
+  wallet:
+    kind: direct
+    keystore: # encrypted; keep both files, they are the wallet
+      path: ./wallet.json
+      password: "\${file:./wallet.password}"
+    networks: [${network}]
+
+# Add a node to see balances and to prove payments whose answer was lost:
+# chains: { ${network}: { rpc: "https://…" } }
+
+${entries.length === 0 ? EXAMPLE_ENTRY : `# Models without a payer are not paid; see docs/routing.md\n${stringify({ model_list: entries })}`}
+budgets: # all of them apply to every payment
+  - name: all
+    limit_usd: "${dailyUsd}" # money in quotes
+    window: day
+
+policy:
+  max_usd_per_request: "${ceilingUsd}"
+`
+}
+
+const EXAMPLE_ENTRY = `# Add a seller: its address from its documentation, checked with tollway probe <address>
+# model_list:
+#   - { model_name: "paid/*", model: "*", api_base: "https://seller.example.com/v1", payer: wallet }
+`

@@ -1,0 +1,93 @@
+/** `tollway init`: makes a wallet and a first configuration. Never overwrites a wallet. */
+import { randomBytes } from 'node:crypto'
+import { copyFileSync, existsSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { ConfigError } from '../../core/errors.ts'
+import { replaceFile } from '../../io/files/replace-file.ts'
+import { keystoreAddress, newKeystore, type NewKeystore } from '../../io/signer/new-keystore.ts'
+import { starterConfig, type StarterFacts } from './starter-config.ts'
+
+/** What to write. */
+export interface StarterRequest extends StarterFacts {
+  readonly directory: string
+  /** Replace an existing configuration, after copying it beside itself. A wallet is kept in any case. */
+  readonly force: boolean
+}
+
+/** What was written. */
+export interface Started {
+  readonly config: string
+  /** The paying address. */
+  readonly address: string
+  /** Whether the wallet was made now. */
+  readonly isNewWallet: boolean
+  /** Files that were written. */
+  readonly files: readonly string[]
+  /** The old configuration, if there was one. */
+  readonly backup: string | undefined
+}
+
+/** How clients find the gateway, for programs that read OpenAI's variables. */
+const CLIENT_ENV = 'OPENAI_BASE_URL=http://127.0.0.1:8402/v1\nOPENAI_API_KEY=unused\n'
+
+/**
+ * @param make makes the wallet; replaced in tests, where a strong password hash only costs time
+ * @throws ConfigError if there is a configuration already, or half a wallet
+ */
+export async function start(
+  { directory, force, ...facts }: StarterRequest,
+  make: (password: string) => Promise<NewKeystore> = newKeystore,
+): Promise<Started> {
+  const at = (name: string): string => join(resolve(directory), name)
+  const config = at('tollway.yaml')
+  if (existsSync(config) && !force)
+    throw new ConfigError(
+      `${config} is already there; nothing was changed. Look at it with tollway check, or replace it with --force (a copy is kept).`,
+    )
+  const wallet = await openWallet(at('wallet.json'), at('wallet.password'), make)
+  const backup = existsSync(config) ? freeName(config) : undefined
+  if (backup !== undefined) copyFileSync(config, backup)
+  replaceFile(config, starterConfig(facts), 0o600)
+  const env = at('.env')
+  const isNewEnv = !existsSync(env)
+  if (isNewEnv) replaceFile(env, CLIENT_ENV, 0o600)
+  return {
+    config,
+    address: wallet.address,
+    isNewWallet: wallet.files.length > 0,
+    files: [config, ...wallet.files, ...(isNewEnv ? [env] : [])],
+    backup,
+  }
+}
+
+/** The wallet of the directory, made if there is none. The password is written first: a wallet without one is lost money. */
+async function openWallet(
+  file: string,
+  password: string,
+  make: (password: string) => Promise<NewKeystore>,
+): Promise<{ readonly address: string; readonly files: readonly string[] }> {
+  const [hasFile, hasPassword] = [existsSync(file), existsSync(password)]
+  if (hasFile !== hasPassword)
+    throw new ConfigError(
+      `${hasFile ? password : file} is missing, but ${hasFile ? file : password} is there. Put it back, or move the other away; nothing was changed.`,
+    )
+  if (hasFile) {
+    const address = keystoreAddress(readFileSync(file, 'utf8'))
+    if (address !== undefined) return { address, files: [] }
+    throw new ConfigError(
+      `${file} is not a keystore that tells its address. Move it away; nothing was changed.`,
+    )
+  }
+  const secret = randomBytes(24).toString('base64url')
+  const made = await make(secret)
+  replaceFile(password, `${secret}\n`, 0o600)
+  replaceFile(file, made.text, 0o600)
+  return { address: made.address, files: [file, password] }
+}
+
+function freeName(path: string): string {
+  for (let n = 1; ; n++) {
+    const name = `${path}.${n}.bak`
+    if (!existsSync(name)) return name
+  }
+}
