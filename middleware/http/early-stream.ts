@@ -2,6 +2,7 @@
  * `early_keepalive`: opens the stream before the paid status is known, because a client would give up on a seller
  * that is silent for minutes. The drawback: a later failure can no longer have its own HTTP status.
  */
+import { sendHead } from './send-head.ts'
 import type { ServerResponse } from 'node:http'
 import type { TollwayError } from '../../src/core/errors.ts'
 import type { Exchange } from '../../src/core/request/exchange.ts'
@@ -39,7 +40,7 @@ function openEarly(res: ServerResponse, exchange: Exchange): void {
   setResponseHeaders(res, exchange)
   exchange.relay.openedEarly = true
   exchange.record.details['opened_early'] = true
-  res.flushHeaders()
+  sendHead(res)
 }
 
 /**

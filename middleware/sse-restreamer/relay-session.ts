@@ -1,4 +1,5 @@
 /** The two sides of one answer: the seller's body and the client that reads it, with headers and record in between. */
+import { sendHead } from '../http/send-head.ts'
 import type { ServerResponse } from 'node:http'
 import { isBlankText, isUndecided } from '../../src/core/stream/answer-check.ts'
 import type { Clock } from '../../src/core/clock.ts'
@@ -75,6 +76,8 @@ export class RelaySession {
       onFirstByte: () => (exchange.relay.firstByteAt = settings.clock.now()),
       onStall: () => {
         exchange.record.details['client'] = 'stopped reading'
+        // It did not leave: it is cut off.
+        this.nothingLost()
         exchange.relay.cut = true
       },
       idleMs: this.settings.idleMs,
@@ -103,6 +106,8 @@ export class RelaySession {
     return () => {
       this.client.gone.removeEventListener('abort', left)
       cancel?.()
+      // An error of ours ended the relay: the client is there and gets it.
+      this.nothingLost()
     }
   }
 
@@ -248,7 +253,7 @@ export class RelaySession {
 
   /** Sends the headers at once. */
   flush(): void {
-    if (!this.left) this.#res.flushHeaders()
+    if (!this.left) sendHead(this.#res)
   }
 
   /** Opens the answer as an event stream. */
@@ -261,7 +266,7 @@ export class RelaySession {
     })
     setStreamHeaders(this.#res)
     this.#isStream = true
-    this.#res.flushHeaders()
+    sendHead(this.#res)
   }
 
   /** Ends the answer normally. */

@@ -741,6 +741,7 @@ describe('a client that stops reading', () => {
     expect(await answer.end()).toBe('cut')
     await timers.idle()
     expect(exchange().record.details['client']).toBe('stopped reading')
+    expect(exchange().record.details).not.toHaveProperty('client_left')
   })
 
   const sink = (timers: ManualTimers): { response: ServerResponse; client: ClientSink; stalls: string[] } => {
