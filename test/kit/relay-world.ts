@@ -65,13 +65,13 @@ export interface World {
 
 /** Starts both servers on loopback. */
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const seller = createServer(options.seller)
+  const seller = createServer({ keepAliveTimeout: 600_000 }, options.seller)
   const sellerUrl = await listen(seller)
   const transport = new Agent()
   const handler = sseRestreamer(options.restreamer)
   let exchange: Exchange | undefined
   let failure: unknown
-  const gateway = createServer((req, res) => {
+  const gateway = createServer({ keepAliveTimeout: 600_000 }, (req, res) => {
     exchange = exchangeOf(req)
     fillExchange(exchange, {
       endpoint: options.endpoint ?? '/chat/completions',

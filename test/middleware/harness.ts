@@ -36,7 +36,7 @@ export function untyped<T>(value: unknown): T {
 
 /** Listens on a free loopback port until the end of the test. */
 export async function serve(listener: RequestListener, prepare?: (server: Server) => void): Promise<number> {
-  const server = createServer(listener)
+  const server = createServer({ keepAliveTimeout: 600_000 }, listener)
   prepare?.(server)
   open.push(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

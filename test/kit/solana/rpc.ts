@@ -53,7 +53,7 @@ export async function startSolanaRpc(chain: SolanaChain): Promise<SolanaRpc> {
       return { ...base, error: { code, message: error instanceof Error ? error.message : 'unknown' } }
     }
   }
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
     const pieces: Buffer[] = []
     request.on('data', (piece: Buffer) => pieces.push(piece))
     request.on('end', () => {

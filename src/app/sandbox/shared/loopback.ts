@@ -11,13 +11,19 @@ export interface LoopbackServer {
 }
 
 /**
+ * How long an idle connection stays open, milliseconds. After Node's five seconds a busy client may send its next request into
+ * a connection that is just being closed.
+ */
+const KEEP_ALIVE_MS = 600_000
+
+/**
  * Serves HTTP on 127.0.0.1.
  *
  * @param port - 0 takes a free one.
  * @throws {Error} When the port cannot be used, with the advice to use another.
  */
 export async function serveOnLoopback(listener: RequestListener, port = 0): Promise<LoopbackServer> {
-  const server = createServer(listener)
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, listener)
   const listening = once(server, 'listening')
   server.listen(port, '127.0.0.1')
   try {
