@@ -5,7 +5,6 @@ import nodeFs, {
   existsSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -279,16 +278,14 @@ describe('when the disk fails', () => {
     expect(file.head().seq).toBe(12)
   })
 
-  test('refuses further records after another program changed or deleted the file', async () => {
+  test('refuses further records after another program changed the file', async () => {
     const file = await place.open()
     await file.append('note', {})
     appendFileSync(place.path, 'x')
     await expect(file.append('note', {})).rejects.toThrow(/another program changed it/)
-    truncateSync(place.path, 0)
+    truncateSync(place.path, 5)
     await expect(file.append('note', {})).rejects.toThrow(/another program changed it/)
-    expect(statSync(place.path).size).toBe(0)
-    rmSync(place.path)
-    await expect(file.append('note', {})).rejects.toThrow(/it was deleted/)
+    expect(statSync(place.path).size).toBe(5)
   })
 
   test('reports a missing directory with its fix', async () => {

@@ -64,6 +64,7 @@ export function fragileDisk() {
     },
     closeSync: (fd) => nodeFs.closeSync(fd),
     fstatSync: (fd) => nodeFs.fstatSync(fd),
+    statSync: (path) => nodeFs.statSync(path),
     readSync: (fd, into, offset, length, position) => nodeFs.readSync(fd, into, offset, length, position),
     writeSync: (fd, from, offset, length, position) => {
       const write = disk.writes.shift() ?? nodeFs.writeSync

@@ -138,7 +138,7 @@ export async function openParts(
     const instance = thisInstance(clock)
     const signers = await openPayers(config, { clock: overrides.clock, own: overrides.payers, opened })
     refuseForgottenLedger(config)
-    const audit = await openAudit(config.audit, clock, instance.id)
+    const audit = await openAudit(config.audit, clock, instance.id, log)
     opened.push(audit)
     const opening = await openStore(config.store)
     opened.push(opening)

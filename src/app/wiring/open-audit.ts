@@ -1,10 +1,11 @@
 /** Opens the configured audit file and keeps its last position in the ledger. */
 import type { Observer } from '../../core/telemetry/events.ts'
-import type { Log } from '../../core/log.ts'
+import { silentLog, type Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import { openAuditFile } from '../../io/audit/audit-file.ts'
 import { missingRecords } from '../../io/audit/audit-missing.ts'
 import { RECORDS_MISSING } from '../../io/audit/audit-verify.ts'
+import type { Replaced } from '../../io/audit/audit-path.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { checkpointSigner } from '../../io/audit/audit-signer.ts'
 import type { Store } from '../../io/store/store.ts'
@@ -13,14 +14,30 @@ import type { ResolvedAudit } from '../config/resolve/resolved.ts'
 /** Longest time between two signed checkpoints while records are written. */
 const CHECKPOINT_MS = 60_000
 
+const ADVICE: Readonly<Record<Exclude<Replaced, 'moved'>, string>> = {
+  deleted: 'Its records are lost unless there is a copy.',
+  truncated:
+    'If logrotate did this, use create instead of copytruncate, which loses records, or leave rotation to Tollway.',
+}
+
 /**
  * Opens the audit file for writing.
  * @throws ConfigError, TollwayError see `openAuditFile`
  */
-export async function openAudit(audit: ResolvedAudit, clock: Clock, instance: string): Promise<AuditFile> {
+export async function openAudit(
+  audit: ResolvedAudit,
+  clock: Clock,
+  instance: string,
+  log: Log = silentLog,
+): Promise<AuditFile> {
   const { signingKey, ...rest } = audit
+  const onReplaced = (why: Replaced): void => {
+    const fields = { file: audit.path, why }
+    if (why === 'moved') log.warn(fields, 'the audit file was moved; its chain continues in a new file')
+    else log.error(fields, `the audit file was ${why}; its chain continues in a new file. ${ADVICE[why]}`)
+  }
   const signer = signingKey === undefined ? undefined : checkpointSigner(signingKey)
-  return await openAuditFile({ ...rest, clock, instance, signer })
+  return await openAuditFile({ ...rest, clock, instance, signer, onReplaced })
 }
 
 /** Compares the audit file with its last position in the ledger. */
@@ -73,6 +90,7 @@ export async function watchAuditHead(
         })
     },
     async beat() {
+      audit.tend()
       const now = clock.now()
       if (Math.abs(now - checkpointAt) >= CHECKPOINT_MS) {
         checkpointAt = now

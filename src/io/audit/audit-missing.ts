@@ -31,7 +31,8 @@ async function missingFile(path: string): Promise<string | undefined> {
     for (const { type, fields } of records) if (type === DROPPED) dropped.push(Number(fields['last_seq']))
     const [first] = records
     if (!first) continue
-    if (index === 0) oldest = first.seq - 1
+    // What was moved while it was written was told then, and is elsewhere.
+    if (index === 0) oldest = first.fields['why'] === 'moved' ? 0 : first.seq - 1
     else if (first.seq - 1 !== before.seq) return `records ${before.seq + 1} to ${first.seq - 1}`
     before = lastRecord(file)
   }

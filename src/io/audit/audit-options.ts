@@ -1,5 +1,6 @@
 /** The options of an audit file. */
 import type { Clock } from '../../core/clock.ts'
+import type { Replaced } from './audit-path.ts'
 import type { CheckpointSigner } from './audit-signer.ts'
 import type { AuditFs } from './audit-tail.ts'
 
@@ -20,6 +21,8 @@ export interface AuditFileOptions {
   readonly rotateBytes?: number | undefined
   /** Whether the file is rotated with the first record of a day (UTC); default false. */
   readonly rotateDaily?: boolean | undefined
+  /** Called when the file was moved, deleted or truncated while it was open, and its chain continues in a new one. */
+  readonly onReplaced?: ((why: Replaced) => void) | undefined
   /** How many rotated files are kept; default all. */
   readonly retain?: number | undefined
 }

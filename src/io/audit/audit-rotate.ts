@@ -75,14 +75,18 @@ export async function overFiles<T>(
   }
 }
 
-/** The first record of a file that continues the chain after `head`. */
+/**
+ * The first record of a file that continues the chain after `head`.
+ * @param why why the earlier file ended, when it was not rotated
+ */
 export function continuation(
   head: AuditHead,
   now: number,
   after: string,
   signer: CheckpointSigner | undefined,
+  why?: string,
 ): ReturnType<typeof composeRecord> {
-  const fields = { after: basename(after), ...markFields(head, new Date(now).toISOString(), signer) }
+  const fields = { after: basename(after), why, ...markFields(head, new Date(now).toISOString(), signer) }
   return composeRecord(head, now, CONTINUED, fields)
 }
 
@@ -144,4 +148,9 @@ export function dropArchives(path: string, keep: number): Archive[] {
   const dropped = archives.slice(0, Math.max(0, archives.length - keep))
   for (const archive of dropped) unlinkSync(archive.path)
   return dropped
+}
+
+/** The day of an instant, UTC. */
+export function dayOf(now: number): string {
+  return new Date(now).toISOString().slice(0, 10)
 }

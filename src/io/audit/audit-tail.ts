@@ -1,6 +1,6 @@
 /** Reads the end of an audit file: the head of its chain, and an incomplete line that a crash left. */
 import { basename } from 'node:path'
-import { ConfigError } from '../../core/errors.ts'
+import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { CONTINUED } from './audit-marks.ts'
 import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead } from './audit-record.ts'
 
@@ -8,7 +8,13 @@ import { EMPTY_HEAD, MAX_RECORD_BYTES, readRecord, type AuditHead } from './audi
 export interface AuditFs {
   openSync(path: string, flags: number | string, mode?: number): number
   closeSync(fd: number): void
-  fstatSync(fd: number): { readonly size: number; readonly nlink: number }
+  fstatSync(fd: number): {
+    readonly size: number
+    readonly nlink: number
+    readonly ino: number
+    readonly dev: number
+  }
+  statSync(path: string): { readonly size: number; readonly ino: number; readonly dev: number }
   readSync(fd: number, into: Uint8Array, offset: number, length: number, position: number): number
   writeSync(fd: number, from: Uint8Array, offset: number, length: number, position: number): number
   ftruncateSync(fd: number, length: number): void
@@ -125,4 +131,13 @@ function changed(path: string, why: string): ConfigError {
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
   return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+}
+
+/** The error of a file that cannot be written now. */
+export function unavailable(why: string, cause?: unknown): TollwayError {
+  return new TollwayError({
+    code: 'audit_unavailable',
+    message: `The audit file cannot be written: ${why}.`,
+    cause,
+  })
 }

@@ -5,8 +5,9 @@ import { TollwayError } from '../../core/errors.ts'
 import type { AuditFileOptions } from './audit-options.ts'
 import { CHECKPOINT, DROPPED, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
-import { dropArchives, startNextFile } from './audit-rotate.ts'
-import { reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
+import { continueAtPath, whatBecameOf } from './audit-path.ts'
+import { dayOf, dropArchives, startNextFile, type NextFile } from './audit-rotate.ts'
+import { reasonOf, sync, unavailable, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
 import type { FileLock } from '../files/file-lock.ts'
 import { syncDirectory } from '../files/sync-directory.ts'
 
@@ -61,6 +62,10 @@ export class AuditFile {
   /** The new file names of a rotation may not be durable yet. */
   #namesDoubtful = false
   #closed = false
+  /** How many files the chain was continued in. A sync of an earlier one says nothing about the present one. */
+  #files = 0
+  /** Files that the chain left while a sync used them. */
+  #left: number[] = []
 
   constructor(parts: AuditFileContext) {
     this.#options = parts.options
@@ -92,6 +97,7 @@ export class AuditFile {
     options: { readonly durable?: boolean | undefined } = {},
   ): Promise<AuditHead> {
     if (this.#closed) throw unavailable('it is closed')
+    this.#prepare()
     const { line, head } = composeRecord(this.#head, this.#clock.now(), type, fields)
     this.#write(line)
     this.#head = head
@@ -111,20 +117,26 @@ export class AuditFile {
     return this.#durableHead
   }
 
+  /** Takes the lock again if its files were deleted; called on a timer. @throws Error when another process took it */
+  tend(): void {
+    if (!this.#closed) this.#lock.tend()
+  }
+
   /** Signs the head if there is a key and a new record. If the disk refuses, the next record tries again. */
   checkpoint(): void {
     const { signer } = this.#options
     if (!signer || this.#closed || this.#sinceCheckpoint === 0) return
     const now = this.#clock.now()
-    const fields = markFields(this.#head, new Date(now).toISOString(), signer)
-    const { line, head } = composeRecord(this.#head, now, CHECKPOINT, fields)
     try {
+      this.#prepare()
+      const fields = markFields(this.#head, new Date(now).toISOString(), signer)
+      const { line, head } = composeRecord(this.#head, now, CHECKPOINT, fields)
       this.#write(line)
+      this.#head = head
     } catch (error) {
       if (error instanceof TollwayError) return
       throw error
     }
-    this.#head = head
     this.#sinceCheckpoint = 0
   }
 
@@ -136,8 +148,9 @@ export class AuditFile {
   async check(): Promise<void> {
     if (this.#closed) throw unavailable('it is closed')
     try {
+      this.#lock.tend()
       this.#cut()
-      this.#refuseForeignChanges()
+      this.#followPath()
     } catch (error) {
       throw unavailable(reasonOf(error), error)
     }
@@ -157,11 +170,20 @@ export class AuditFile {
     }
   }
 
-  #write(line: Buffer): void {
+  /** Makes the next record follow the last complete one, at the file's path. Called before a record is composed. */
+  #prepare(): void {
     try {
       this.#cut()
-      this.#refuseForeignChanges()
+      this.#followPath()
       this.#refuseBacklog()
+    } catch (error) {
+      this.#tryCut()
+      throw unavailable(reasonOf(error), error)
+    }
+  }
+
+  #write(line: Buffer): void {
+    try {
       this.#torn = true
       writeAll(this.#fs, this.#fd, line, this.#end)
       this.#torn = false
@@ -197,10 +219,33 @@ export class AuditFile {
     }
   }
 
-  #refuseForeignChanges(): void {
-    const { size, nlink } = this.#fs.fstatSync(this.#fd)
-    if (nlink === 0) throw new Error('it was deleted; restart Tollway to start a new one')
-    if (size !== this.#end) throw new Error('another program changed it; run `tollway audit verify`')
+  /** Continues the chain at the path when the file there is no longer the one that was written. */
+  #followPath(): void {
+    const { path, signer, onReplaced } = this.#options
+    const why = whatBecameOf(this.#fs, this.#fd, path, this.#end)
+    if (why === undefined) return
+    const [fs, fd, head, now] = [this.#fs, this.#fd, this.#head, this.#clock.now()]
+    const next = continueAtPath({ fs, fd, path, head, now, signer }, why)
+    this.#startAt(next)
+    this.#day = dayOf(now)
+    onReplaced?.(why)
+  }
+
+  /** Continues in another file. The old one is closed once no sync uses it. */
+  #startAt({ fd, head, end }: NextFile): void {
+    const old = this.#fd
+    if (old !== fd && this.#syncing) this.#left.push(old)
+    else if (old !== fd) this.#fs.closeSync(old)
+    this.#fd = fd
+    this.#files += 1
+    this.#head = head
+    this.#durableHead = head
+    this.#end = end
+    this.#syncedEnd = end
+    this.#unsynced = []
+    this.#doubtful = false
+    this.#torn = false
+    this.#rotateFrom = this.#options.rotateBytes ?? Infinity
   }
 
   #durable(): Promise<void> {
@@ -225,7 +270,7 @@ export class AuditFile {
 
   async #sync(): Promise<void> {
     const waiting = this.#waiting
-    const [end, lines, head] = [this.#end, this.#unsynced.length, this.#head]
+    const [end, lines, head, file] = [this.#end, this.#unsynced.length, this.#head, this.#files]
     this.#waiting = []
     try {
       if (this.#doubtful) this.#rewrite()
@@ -233,8 +278,15 @@ export class AuditFile {
       if (this.#namesDoubtful) syncDirectory(dirname(this.#options.path), this.#fs)
       this.#namesDoubtful = false
     } catch (error) {
-      this.#doubtful = true
+      this.#doubtful ||= file === this.#files
       for (const waiter of waiting) waiter.reject(unavailable(reasonOf(error), error))
+      return
+    } finally {
+      for (const left of this.#left.splice(0)) this.#fs.closeSync(left)
+    }
+    if (file !== this.#files) {
+      // The chain went on elsewhere meanwhile; what it left behind was synced there.
+      for (const waiter of waiting) waiter.resolve()
       return
     }
     this.#doubtful = false
@@ -260,18 +312,11 @@ export class AuditFile {
     this.checkpoint()
     try {
       this.#cut()
-      this.#refuseForeignChanges()
+      this.#followPath()
       this.#fs.fsyncSync(this.#fd)
       const next = startNextFile(this.#fs, path, this.#head, now, signer)
-      this.#fs.closeSync(this.#fd)
-      this.#fd = next.fd
+      this.#startAt(next)
       this.#namesDoubtful = next.doubt !== undefined
-      this.#head = next.head
-      this.#durableHead = next.head
-      this.#end = next.end
-      this.#syncedEnd = next.end
-      this.#unsynced = []
-      this.#rotateFrom = rotateBytes ?? Infinity
     } catch {
       // The old file continues. Not tried with every record, because each attempt costs a sync.
       this.#rotateFrom = this.#end + Math.max(1, Math.floor((rotateBytes ?? 0) / 8))
@@ -302,17 +347,4 @@ export class AuditFile {
       position += line.length
     }
   }
-}
-
-/** The day of an instant, UTC. */
-export function dayOf(now: number): string {
-  return new Date(now).toISOString().slice(0, 10)
-}
-
-function unavailable(why: string, cause?: unknown): TollwayError {
-  return new TollwayError({
-    code: 'audit_unavailable',
-    message: `The audit file cannot be written: ${why}.`,
-    cause,
-  })
 }
