@@ -5,7 +5,7 @@ import { paymentExtensions } from '../../src/core/x402/extensions.ts'
 import { findEvmNetwork } from '../../src/core/money/assets.ts'
 import { composeAuthorization, toTyped, toWire } from '../../src/core/payer/eip3009.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { TollwayError } from '../../src/core/errors.ts'
+import { ConfigError, TollwayError } from '../../src/core/errors.ts'
 import type { RandomBytes } from '../../src/core/ids.ts'
 import type { SignerReference } from '../../src/core/payer/key-reference.ts'
 import {
@@ -19,6 +19,7 @@ import type { Authorization, Presigned, Provider } from '../../src/core/payer/pr
 import { Quote } from '../../src/core/policy/gate.ts'
 import { furtherNames } from '../../src/core/x402/payment-headers.ts'
 import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
+import { accountSigner, type SigningAccount } from '../../src/io/signer/signer-account.ts'
 import { openSigner } from '../../src/io/signer/open-signer.ts'
 import type { Signer } from '../../src/io/signer/signer.ts'
 import { openWalletReader } from '../../src/io/chain/wallet-reader.ts'
@@ -31,8 +32,17 @@ import { checkWallet } from '../shared/wallet-check.ts'
 
 /** Options of {@link direct}. */
 export interface DirectOptions {
-  /** Where the private key is kept. An environment variable serves only one payer: it is removed when the payer starts. */
-  readonly key: SignerReference
+  /**
+   * Where the private key is kept. An environment variable serves only one payer: it is removed when the payer starts.
+   * Either this or {@link account}.
+   */
+  readonly key?: SignerReference | undefined
+  /**
+   * Who signs, instead of a key: a viem account, or `{ address, signTypedData }` that asks a KMS, a hardware wallet or a
+   * custody service. Every signature is verified before it is used. A key in this process is less safe than {@link key},
+   * which only a thread of its own reads.
+   */
+  readonly account?: SigningAccount | undefined
   /** Networks it may pay on: aliases such as `base-sepolia`, or CAIP-2 ids. */
   readonly networks: readonly string[]
   /**
@@ -58,8 +68,8 @@ const NODE_TIMEOUT_MS = 5_000
  */
 export async function direct(options: DirectOptions): Promise<Provider> {
   const parsed = parseOptions('direct', DIRECT_OPTIONS, options)
-  const { key, networks, nodes, timeoutMs, random, clock } = parsed
-  const signer = await openSigner(key, timeoutMs)
+  const { key, account, networks, nodes, timeoutMs, random, clock } = parsed
+  const signer = account ? accountSigner(account, timeoutMs) : await openSigner(keyOf(key), timeoutMs)
   const watches = new Map(
     Object.entries(nodes).flatMap(([id, rpc]): [string, WalletWatch][] => {
       const network = findEvmNetwork(id)
@@ -69,6 +79,12 @@ export async function direct(options: DirectOptions): Promise<Provider> {
     }),
   )
   return new Direct({ signer, networks, watches, random, clock })
+}
+
+/** The options were checked: without an account there is a key. */
+function keyOf(key: SignerReference | undefined): SignerReference {
+  if (!key) throw new ConfigError('direct(): give key or account.')
+  return key
 }
 
 interface DirectParts {

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { RemoteSignerReference } from '../../core/payer/key-reference.ts'
 import { payerOf, toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
+import { normalizeSignature } from './normalize-signature.ts'
 import type { Signer } from './signer.ts'
 import { TypedDigest } from './typed-digest.ts'
 import { EVM_ADDRESS } from '../../core/evm.ts'
@@ -100,9 +101,8 @@ class RemoteSigner implements Signer {
     const path = `/api/v1/sign/${getAddress(this.#address)}/typed-data`
     const answer = await this.#ask('POST', path, toEip712(typed), signal)
     const parsed = SIGNED.safeParse(answer)
-    if (!parsed.success)
-      throw longerSignature(answer) ?? unavailable('did not return a signature of 65 bytes')
-    const signature = normalize(parsed.data.signature)
+    const signature = parsed.success ? normalizeSignature(parsed.data.signature) : undefined
+    if (!signature) throw longerSignature(answer) ?? unavailable('did not return a signature of 65 bytes')
     const signedBy = await recoverAddress({ hash: this.#digest.of(typed), signature }).catch(() => undefined)
     if (signedBy?.toLowerCase() !== this.#address) {
       throw unavailable('returned a signature that is not for this payment by this address')
@@ -200,13 +200,6 @@ function refusal(status: number, body: unknown): string {
   const code = failed.success ? `, ${failed.data.code}` : ''
   if (status === 401 || status === 403) return `refused the bearer token (status ${status}${code})`
   return `refused to sign (status ${status}${code})`
-}
-
-/** Writes v as 27 or 28: some signers write 0 or 1 (EIP-155 does not apply to typed data). */
-function normalize(signature: string): Hex {
-  const digits = signature.replace(/^0x/, '').toLowerCase()
-  const v = Number.parseInt(digits.slice(128), 16)
-  return `0x${digits.slice(0, 128)}${(v < 27 ? v + 27 : v).toString(16).padStart(2, '0')}`
 }
 
 async function readText(body: AsyncIterable<Uint8Array> | null): Promise<string> {
