@@ -4,40 +4,18 @@
  */
 import { Readable } from 'node:stream'
 import type { Reply } from '../core/request/exchange.ts'
-import { decodeBase64Json } from '../core/x402/wire-json.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
-import { property } from '../core/property.ts'
-
-/** Shorter texts are no signatures, and might stand in any answer. */
-const MIN_LENGTH = 64
+import { decodeText } from '../core/json/decoded-text.ts'
 
 const STAR = 0x2a
 
-/** The texts that are money: the header's value, and the signature in it. */
-export function paymentSecrets(header: string): readonly string[] {
-  const signature = property(property(decodeBase64Json(header), 'payload'), 'signature')
-  const inside = typeof signature === 'string' ? [signature, ...spellingsOf(signature)] : []
-  const headers = [header.replace(/=+$/, ''), urlSafe(header)]
-  return [...new Set([header, ...headers, ...inside])].filter((text) => text.length >= MIN_LENGTH)
-}
-
-/** The spellings in which programs write the bytes of a hex signature: whoever reads one can pay with it. */
-function spellingsOf(signature: string): readonly string[] {
-  const hex = signature.replace(/^0x/i, '')
-  if (!/^(?:[0-9a-f]{2})+$/i.test(hex)) return [hex]
-  const base64 = Buffer.from(hex, 'hex').toString('base64')
-  return [hex, hex.toLowerCase(), hex.toUpperCase(), base64.replace(/=+$/, ''), urlSafe(base64)]
-}
-
-function urlSafe(base64: string): string {
-  return base64.replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
-}
-
-/** The reply without these texts: headers that hold one are dropped, in the body its bytes become stars, so lengths stay. */
+/**
+ * The reply without these texts, however they are escaped or broken by white space: headers that hold one are dropped, in the body its bytes become stars, so lengths stay.
+ */
 export function redactReply(reply: IncomingReply, secrets: readonly string[]): Omit<Reply, 'kind'> {
   const headers = Object.entries(reply.headers).filter(([, value]) => {
     const text = typeof value === 'string' ? value : value.join('\n')
-    return !secrets.some((secret) => text.includes(secret))
+    return new Scrubber(secrets).isClean(Buffer.from(text, 'latin1'))
   })
   return { ...reply, headers: Object.fromEntries(headers), body: redactBody(reply.body, secrets) }
 }
@@ -59,29 +37,98 @@ export function redactBody(body: Reply['body'], secrets: readonly string[]): Rep
   }
 }
 
+/** How long a beginning must be to become stars when what follows it is held back for too long. */
+const LONG_BEGINNING = 16
+/** Most bytes that are held back: white space in a secret may be of any length. */
+const MAX_HELD_BYTES = 65_536
+
+const HEX = /^(?:0x)?[0-9a-f]+$/i
+
 class Scrubber {
-  readonly #secrets: readonly Buffer[]
+  /** Hex, in lower case. */
+  readonly #folded: readonly Buffer[]
+  /** All others, in the usual alphabet of base64. */
+  readonly #exact: readonly Buffer[]
   #held = Buffer.alloc(0)
 
   constructor(secrets: readonly string[]) {
-    this.#secrets = secrets.map((secret) => Buffer.from(secret, 'latin1'))
+    const decoded = secrets.map((secret) =>
+      decodeText(Buffer.from(secret, 'latin1')).bytes.toString('latin1'),
+    )
+    this.#folded = unique(decoded.filter((secret) => HEX.test(secret)).map((secret) => secret.toLowerCase()))
+    this.#exact = unique(decoded.filter((secret) => !HEX.test(secret)).map(usualAlphabet))
+  }
+
+  /** Whether a text that stands alone holds nothing of it. */
+  isClean(text: Buffer): boolean {
+    return this.#find(text).spans.length === 0
   }
 
   push(chunk: Uint8Array): Buffer {
     const bytes = Buffer.concat([this.#held, chunk])
-    for (const secret of this.#secrets) {
-      for (let at = bytes.indexOf(secret); at !== -1; at = bytes.indexOf(secret, at + secret.length)) {
-        bytes.fill(STAR, at, at + secret.length)
-      }
+    const { spans, begins, length } = this.#find(bytes)
+    if (bytes.length - begins > MAX_HELD_BYTES) {
+      this.#held = Buffer.alloc(0)
+      return cover(bytes, length >= LONG_BEGINNING ? [...spans, [begins, bytes.length]] : spans)
     }
-    const held = Math.max(0, ...this.#secrets.map((secret) => beginningAtEnd(bytes, secret)))
-    this.#held = Buffer.from(bytes.subarray(bytes.length - held))
-    return bytes.subarray(0, bytes.length - held)
+    // What is held back is read again with what follows: a secret in it may be a part of a longer one.
+    this.#held = Buffer.from(bytes.subarray(begins))
+    const passing = spans.filter(([start]) => start < begins)
+    const end = Math.max(begins, ...passing.map(([, behind]) => behind))
+    cover(this.#held, [[0, end - begins]])
+    return cover(bytes, passing).subarray(0, begins)
   }
 
   flush(): Buffer {
-    return this.#held
+    return cover(this.#held, this.#find(this.#held).spans)
   }
+
+  /** Every secret, and where the beginning of one stands at the end, and how much of it. */
+  #find(text: Buffer): { readonly spans: readonly Span[]; readonly begins: number; readonly length: number } {
+    const { bytes, starts, ends, unfinished } = decodeText(text)
+    const spans: Span[] = []
+    let begins = unfinished
+    let longest = 0
+    for (const [secrets, read] of [
+      [this.#folded, lowerCase(bytes)],
+      [this.#exact, usual(bytes)],
+    ] as const) {
+      for (const secret of secrets) {
+        for (let at = read.indexOf(secret); at !== -1; at = read.indexOf(secret, at + secret.length)) {
+          spans.push([starts[at] ?? 0, ends[at + secret.length - 1] ?? text.length])
+        }
+        const length = beginningAtEnd(read, secret)
+        if (length === 0) continue
+        begins = Math.min(begins, starts[bytes.length - length] ?? begins)
+        longest = Math.max(longest, length)
+      }
+    }
+    return { spans, begins, length: longest }
+  }
+}
+
+/** Where a secret stands, and behind its last byte. */
+type Span = readonly [start: number, end: number]
+
+function cover(text: Buffer, spans: readonly Span[]): Buffer {
+  for (const [start, end] of spans) if (end > start) text.fill(STAR, start, end)
+  return text
+}
+
+function unique(texts: readonly string[]): readonly Buffer[] {
+  return [...new Set(texts)].map((text) => Buffer.from(text, 'latin1'))
+}
+
+function usualAlphabet(text: string): string {
+  return text.replaceAll('-', '+').replaceAll('_', '/')
+}
+
+function lowerCase(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.map((byte) => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte)))
+}
+
+function usual(bytes: Buffer): Buffer {
+  return Buffer.from(bytes.map((byte) => (byte === 0x2d ? 0x2b : byte === 0x5f ? 0x2f : byte)))
 }
 
 /** How many of the last bytes are the beginning of the secret; never all of it. */

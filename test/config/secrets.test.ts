@@ -207,7 +207,7 @@ describe('a credential of the service', () => {
 
   it("is a payer's key by its name alone: the text is not read here", () => {
     place('wallet-key', 'no key at all')
-    const { payers } = parseConfig(wallet('${credential:wallet-key}') as object, env())
+    const { payers } = parseConfig(wallet('${credential:wallet-key}'), env())
     expect(JSON.stringify([...payers.values()])).toContain('{"source":"credential","name":"wallet-key"}')
   })
 

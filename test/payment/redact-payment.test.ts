@@ -1,7 +1,10 @@
 import { Readable } from 'node:stream'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { paymentSecrets, redactBody, redactReply } from '../../src/payment/redact-payment.ts'
+import { paymentSecrets } from '../../src/core/x402/payment-secrets.ts'
+import { redactBody, redactReply } from '../../src/payment/redact-payment.ts'
+import { encodeBase58 } from '../../src/core/solana/base58.ts'
+import { encodeTransaction } from '../../src/core/solana/transaction.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
 const signature = `0x${'ab'.repeat(65)}`
@@ -81,31 +84,116 @@ test('headers that hold a secret are dropped, the others stay', () => {
   })
 })
 
-describe('a signature in another spelling', () => {
-  const bytes = Buffer.from(Array.from({ length: 65 }, (_, n) => 255 - n * 3))
-  const signed = `0x${bytes.toString('hex')}`
-  const sent = Buffer.from(JSON.stringify({ payload: { signature: signed } })).toString('base64')
+/** Every second letter in upper case. */
+const mixed = (text: string): string =>
+  Array.from(text, (letter, at) => (at % 2 === 0 ? letter.toUpperCase() : letter)).join('')
+const every = (text: string, size: number, between: string): string =>
+  text.match(new RegExp(`.{1,${size}}`, 'g'))?.join(between) ?? ''
 
-  test.each([
-    ['hex', signed],
-    ['upper case', bytes.toString('hex').toUpperCase()],
-    ['base64', bytes.toString('base64')],
-    ['base64url', bytes.toString('base64url')],
-    ['the header as base64url', Buffer.from(sent, 'base64').toString('base64url')],
-  ])('as %s reaches nobody', async (_how, spelled) => {
+/** Ways in which a text is written into another. */
+const WRAPPINGS: Readonly<Record<string, (text: string) => string>> = {
+  'as it is': (text) => text,
+  "with JSON's escapes": (text) =>
+    Array.from(text, (letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join(''),
+  "with JSON's escapes in JSON": (text) =>
+    Array.from(text, (letter) => `\\\\u00${letter.charCodeAt(0).toString(16).toUpperCase()}`).join(''),
+  'with slashes escaped': (text) => text.replaceAll('/', '\\/'),
+  'URL-encoded': (text) => encodeURIComponent(text),
+  'URL-encoded throughout': (text) =>
+    Array.from(text, (letter) => `%${letter.charCodeAt(0).toString(16)}`).join(''),
+  'split by blanks': (text) => every(text, 8, ' '),
+  'split by lines': (text) => every(text, 76, '\r\n'),
+  'split by escaped lines': (text) => every(text, 76, '\\n'),
+  'split by encoded blanks': (text) => every(text, 10, '%20'),
+  'split by empty lines and tabs': (text) => every(text, 5, '\n\n\t'),
+}
+
+const evm = Buffer.from(Array.from({ length: 65 }, (_, n) => 255 - n * 3))
+const evmText = `0x${evm.toString('hex')}`
+const own = Uint8Array.from({ length: 64 }, (_, n) => 7 + n * 5)
+const message = Uint8Array.from({ length: 200 }, (_, n) => 200 - n)
+const transaction = Buffer.from(encodeTransaction({ signatures: [new Uint8Array(64), own], message }))
+const HEADERS = {
+  evm: encodeBase64Json({ payload: { signature: evmText } }),
+  solana: encodeBase64Json({ payload: { transaction: transaction.toString('base64') } }),
+}
+
+const SPELLINGS: Readonly<Record<string, { readonly of: keyof typeof HEADERS; readonly text: string }>> = {
+  hex: { of: 'evm', text: evmText },
+  'hex without 0x': { of: 'evm', text: evmText.slice(2) },
+  'upper case': { of: 'evm', text: evm.toString('hex').toUpperCase() },
+  'mixed case': { of: 'evm', text: `0X${mixed(evmText.slice(2))}` },
+  base64: { of: 'evm', text: evm.toString('base64') },
+  base64url: { of: 'evm', text: evm.toString('base64url') },
+  'base64 of JSON with it': {
+    of: 'evm',
+    text: Buffer.from(JSON.stringify({ signature: evmText })).toString('base64'),
+  },
+  'base64 of more JSON with it': {
+    of: 'evm',
+    text: Buffer.from(JSON.stringify({ a: 1, s: evmText })).toString('base64'),
+  },
+  'base64 of bytes around it': {
+    of: 'evm',
+    text: Buffer.concat([Buffer.from('ab'), evm, Buffer.from('c')]).toString('base64'),
+  },
+  'the header': { of: 'evm', text: HEADERS.evm },
+  'the header as base64url': { of: 'evm', text: Buffer.from(HEADERS.evm, 'base64').toString('base64url') },
+  "Solana's transaction": { of: 'solana', text: transaction.toString('base64') },
+  "Solana's transaction in base58": { of: 'solana', text: encodeBase58(transaction) },
+  "Solana's signature in base58": { of: 'solana', text: encodeBase58(own) },
+  "Solana's signature in base64": { of: 'solana', text: Buffer.from(own).toString('base64') },
+  "Solana's signature in hex": { of: 'solana', text: Buffer.from(own).toString('hex') },
+  "Solana's message in base64": { of: 'solana', text: Buffer.from(message).toString('base64') },
+  "Solana's message in base58": { of: 'solana', text: encodeBase58(message) },
+}
+
+/** The characters of a text, whatever it was written into. */
+const bare = (text: string): string =>
+  text
+    .replaceAll(/\\+u00(..)/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+    .replaceAll(/%(..)/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+    .replaceAll(/\\+[nrt]|\s|\\/g, '')
+
+describe.each(Object.entries(SPELLINGS))('a payment as %s', (_name, { of, text }) => {
+  test.each(Object.entries(WRAPPINGS))('reaches nobody, %s', async (_how, wrap) => {
+    const secrets = paymentSecrets(HEADERS[of])
+    const sent = wrap(text)
+    const around = `{"error":"your payment ${sent} is refused","more":"kept"}`
+    for (const size of [around.length, 40, 7]) {
+      const out = (
+        await scrubbed(
+          cut(
+            around,
+            Array.from({ length: around.length / size }, (_, n) => n * size),
+          ),
+          secrets,
+        )
+      ).join('')
+      expect(out).toHaveLength(around.length)
+      expect(out).toMatch(/^\{"error":"your payment /)
+      expect(out.endsWith('is refused","more":"kept"}')).toBe(true)
+      // Nowhere stand 60 characters of it.
+      const left = bare(out)
+      const whole = bare(sent)
+      for (let at = 0; at + 60 <= whole.length; at += 1)
+        expect(left.includes(whole.slice(at, at + 60))).toBe(false)
+    }
     const reply = {
       status: 200,
-      headers: { 'x-echo': spelled, 'x-other': 'kept' },
-      body: Readable.from([
-        Buffer.from(`{"a":"${spelled.slice(0, 40)}`),
-        Buffer.from(`${spelled.slice(40)}"}`),
-      ]),
+      headers: { 'x-echo': sent.replaceAll(/[\r\n]/g, ' '), 'x-other': 'kept' },
+      body: Readable.from([]),
     }
-    const clean = redactReply(reply, paymentSecrets(sent))
-    let text = ''
-    for await (const chunk of clean.body) text += Buffer.from(chunk).toString()
-    expect(Object.keys(clean.headers)).toEqual(['x-other'])
-    expect(text).toContain('***')
-    expect(text).not.toContain(spelled.slice(4, 60))
+    expect(Object.keys(redactReply(reply, secrets).headers)).toEqual(['x-other'])
   })
+})
+
+test('what begins like a secret and is blank for too long is given up, and covered if it was long', async () => {
+  const secrets = paymentSecrets(HEADERS.evm)
+  const blanks = ' '.repeat(70_000)
+  const short = await scrubbed([`x${evmText.slice(0, 6)}`, blanks, 'more'], secrets)
+  expect(short.join('')).toBe(`x${evmText.slice(0, 6)}${blanks}more`)
+  const long = (await scrubbed([`x${evmText.slice(0, 100)}`, blanks, evmText.slice(100)], secrets)).join('')
+  expect(long).not.toContain(evmText.slice(2, 40))
+  expect(long).toHaveLength(1 + evmText.length + blanks.length)
 })
