@@ -1,4 +1,5 @@
 import { makesClientsResend } from './resend-triggers.ts'
+import { visible } from './visible.ts'
 
 /**
  * Every error that Tollway answers with: HTTP status, OpenAI `error.type`, meaning, and whether the next candidate of a
@@ -294,7 +295,7 @@ export class TollwayError extends Error {
   constructor(parameters: TollwayErrorParameters) {
     const advice = parameters.advice ?? []
     super(
-      [parameters.message, ...advice].join(' '),
+      visible([parameters.message, ...advice].join(' ')),
       parameters.cause === undefined ? {} : { cause: parameters.cause },
     )
     const entry = ERROR_TABLE[parameters.code]

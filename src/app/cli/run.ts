@@ -22,7 +22,7 @@ import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { packageVersion } from '../package-version.ts'
-import type { Terminal } from './shared/terminal.ts'
+import { visibleTerminal, type Terminal } from './shared/terminal.ts'
 import type { CommandContext } from './shared/command-context.ts'
 
 /**
@@ -30,7 +30,8 @@ import type { CommandContext } from './shared/command-context.ts'
  * @param args without the interpreter and the script
  * @returns the exit code
  */
-export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+export async function run(args: readonly string[], outer: Terminal): Promise<number> {
+  const terminal = visibleTerminal(outer)
   let code: number = EXIT.done
   const context: CommandContext = {
     terminal,

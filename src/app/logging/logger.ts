@@ -1,6 +1,7 @@
 /** The gateway's log: pino's JSON lines or readable text, with secrets removed. */
 import { writeSync } from 'node:fs'
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino'
+import { visible, visibleLine } from '../../core/visible.ts'
 import type { LogLevel, ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { RequestContexts } from './request-context.ts'
 
@@ -40,7 +41,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const destination: DestinationStream = {
     write(line) {
       const safe = clean(line)
-      write(format === 'text' ? wordsOf(safe) : safe)
+      write(visible(format === 'text' ? wordsOf(safe) : safe))
     },
   }
   return pino(
@@ -117,9 +118,11 @@ function wordsOf(line: string): string {
   const label = (LABELS[String(level)] ?? '').toUpperCase().padEnd(5)
   const fields = Object.entries(rest)
     .filter(([name]) => !SHOWN_APART.has(name))
-    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    .map(
+      ([name, value]) => `${name}=${visibleLine(typeof value === 'string' ? value : JSON.stringify(value))}`,
+    )
   const stack = typeof err === 'object' && err !== null && 'stack' in err ? `\n${String(err.stack)}` : ''
-  const words = [String(time), label, typeof msg === 'string' ? msg : '', ...fields]
+  const words = [String(time), label, typeof msg === 'string' ? visibleLine(msg) : '', ...fields]
   return `${words.filter((word) => word !== '').join(' ')}${stack}\n`
 }
 

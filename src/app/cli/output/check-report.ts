@@ -1,3 +1,4 @@
+import { visibleLine } from '../../../core/visible.ts'
 import { findNetwork } from '../../../core/money/assets.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
 import { formatMoney } from '../../../core/budget/budget-messages.ts'
@@ -124,7 +125,7 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
   const unlimited = summary.budgets.length === 0 && summary.routes.some((route) => route.payer !== null)
   return [
     `${file} is valid.\n`,
-    facts.map(([name = '', value = '']) => `${name.padEnd(13)} ${value}\n`).join(''),
+    facts.map(([name = '', value = '']) => `${name.padEnd(13)} ${visibleLine(value)}\n`).join(''),
     routes.length === 0 && !files
       ? 'No routes.\n'
       : routes.length === 0

@@ -1,4 +1,5 @@
 /** The report of `tollway doctor` for people: one line per finding, its fix below it. */
+import { visibleLine } from '../../../core/visible.ts'
 import type { Finding, FindingStatus } from '../../doctor/finding.ts'
 
 const MARKS: Readonly<Record<FindingStatus, string>> = {
@@ -13,8 +14,8 @@ const MARKS: Readonly<Record<FindingStatus, string>> = {
 export function renderDoctor(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ area }) => area.length))
   const lines = findings.flatMap(({ area, status, text, fix }) => [
-    `${MARKS[status].padEnd(4)}  ${area.padEnd(width)}  ${text}`,
-    ...(fix === undefined ? [] : [`${' '.repeat(width + 8)}${fix}`]),
+    `${MARKS[status].padEnd(4)}  ${area.padEnd(width)}  ${visibleLine(text)}`,
+    ...(fix === undefined ? [] : [`${' '.repeat(width + 8)}${visibleLine(fix)}`]),
   ])
   const problems = count(findings, 'problem')
   const warnings = count(findings, 'warning')

@@ -1,3 +1,4 @@
+import { visible } from '../../../core/visible.ts'
 import type { Environment } from '../../config/values/secrets.ts'
 
 /** The parts of the process that a command may use. */
@@ -56,5 +57,27 @@ async function askLine(question: string): Promise<string> {
     return await lines.question(question)
   } finally {
     lines.close()
+  }
+}
+
+/** The same terminal, for text from anywhere: nothing that moves a cursor or hides is written. Bytes for another program stay. */
+export function visibleTerminal(terminal: Terminal): Terminal {
+  const decoder = new TextDecoder()
+  const { ask } = terminal
+  return {
+    env: terminal.env,
+    stdout: (text) => terminal.stdout(visible(text)),
+    stderr: (text) => terminal.stderr(visible(text)),
+    stdoutBytes: (chunk) =>
+      terminal.stdoutBytes(
+        terminal.isInteractive === true
+          ? Buffer.from(visible(decoder.decode(chunk, { stream: true })))
+          : chunk,
+      ),
+    isInteractive: terminal.isInteractive,
+    ask: ask && ((question) => ask.call(terminal, visible(question))),
+    progress: terminal.progress,
+    onStopSignal: (listener) => terminal.onStopSignal(listener),
+    exit: (code) => terminal.exit(code),
   }
 }
