@@ -21,7 +21,7 @@ export const upstream = z
     }),
   })
   .optional()
-  .meta({ description: 'Where requests go that match no route. Without it they are answered with 404.' })
+  .meta({ description: 'Where requests that match no route are sent. Without it they get a 404.' })
 
 export const caller = z.strictObject({
   id: leaf

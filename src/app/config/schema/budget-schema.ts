@@ -30,7 +30,7 @@ export const budget = z.strictObject({
     .meta({ description: 'IANA time zone of the boundaries of calendar windows.', example: 'Europe/Berlin' }),
   per: z.enum(SCOPES).optional().meta({
     description:
-      'One limit for each caller, model (its model_name), payer, seller or tag. Without it one for all.',
+      'One limit for each caller, model (its model_name), payer, seller or tag. Without it, one limit for all.',
     example: 'caller',
   }),
   soft_usd: leaf.usd().optional().meta({
@@ -39,7 +39,7 @@ export const budget = z.strictObject({
     example: '"4.00"',
   }),
   enforce: z.boolean().default(true).meta({
-    description: 'false: refuses nothing, and records what it would have refused.',
+    description: 'false: records what it would have refused, and refuses nothing.',
     example: 'false',
   }),
 })
@@ -47,7 +47,7 @@ export const budget = z.strictObject({
 export const tags = z
   .strictObject({
     header: leaf.headerName().default('x-tollway-tags').meta({
-      description: 'Request header that carries the tags, separated by commas; at most 10 count.',
+      description: 'Request header that carries the tags, separated by commas; at most 10 are used.',
       example: 'x-tollway-tags',
     }),
     declared: z.array(leaf.tag()).max(MAX_DECLARED_TAGS).default([]).meta({
@@ -57,4 +57,4 @@ export const tags = z
     }),
   })
   .prefault({})
-  .meta({ description: 'What clients say a request is for; used by budgets per tag.' })
+  .meta({ description: 'Labels that clients put on requests; used by budgets per tag.' })

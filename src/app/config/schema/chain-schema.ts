@@ -52,7 +52,7 @@ export const chain = z.strictObject({
   }),
   finality: z.enum(['finalized', 'safe']).default('finalized').meta({
     description:
-      'Blocks that are believed: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it. Solana is always read finalized.',
+      'Which blocks are trusted: `finalized` can never be replaced; `safe` comes minutes earlier, and only a failure of the network replaces it. Solana is always read finalized.',
     example: 'finalized',
   }),
 })

@@ -17,7 +17,7 @@ const concurrency = (why: string) =>
     .min(1)
     .max(1000)
     .optional()
-    .meta({ description: `Payments under way at once; ${why}`, example: '4' })
+    .meta({ description: `Payments in flight at once; ${why}`, example: '4' })
 
 const agentcashKind = () =>
   z.literal('agentcash').meta({
@@ -45,7 +45,7 @@ const agentcashProgram = z.strictObject({
   kind: agentcashKind(),
   mode: z.literal(['mcp', 'cli']).meta({
     description:
-      '`mcp`: one `agentcash server` signs, and is started again when it ends. `cli`: one process for each payment.',
+      '`mcp`: one `agentcash server` signs, and is restarted when it exits. `cli`: one process for each payment.',
     example: 'mcp',
   }),
   binary: z.string().min(1).meta({
@@ -57,14 +57,14 @@ const agentcashProgram = z.strictObject({
     example: '/var/lib/tollway',
   }),
   args: z.array(z.string()).default([]).meta({
-    description: 'Further arguments for every start.',
+    description: 'Additional arguments for every start.',
     example: '[--dev]',
   }),
   networks: networks().default(['eip155:8453']),
   ...sellerHeaders,
   concurrency: concurrency('default 8 (`mcp`) and 2 (`cli`).'),
   timeout_seconds: leaf.seconds(28).prefault(25).meta({
-    description: 'Longest wait for a place and its signature; a reservation lasts 30 s.',
+    description: 'Longest wait for a free slot and the signature; a reservation lasts 30 s.',
     example: '25',
   }),
 })
@@ -78,7 +78,7 @@ export const obolSidecar = z.strictObject({
     .literal('obol')
     .meta({ description: "How it pays: `obol` with Obol's pre-signed authorizations.", example: 'obol' }),
   mode: z.literal('sidecar').meta({
-    description: '`sidecar`: a running x402-buyer brings them; the url of its upstream is our shim.',
+    description: "`sidecar`: a running x402-buyer supplies them; the url of its upstream is Tollway's shim.",
     example: 'sidecar',
   }),
   url: leaf
@@ -95,7 +95,8 @@ export const obolSidecar = z.strictObject({
         'must be a loopback address such as 127.0.0.1:8403: run the x402-buyer on this machine, or tunnel to it.',
     })
     .meta({
-      description: 'Where Tollway waits for it: `http://` and this is the url of its upstream.',
+      description:
+        'Where Tollway listens for the x402-buyer: set the url of its upstream to `http://` and this.',
       example: '127.0.0.1:8403',
     }),
   networks: networks(),
@@ -109,11 +110,11 @@ export const obolSidecar = z.strictObject({
     .max(366 * 86_400)
     .default(31 * 86_400)
     .meta({
-      description: 'How far in the future its authorizations may expire: they were signed in advance.',
+      description: 'How far in the future its authorizations may expire; they were signed in advance.',
       example: '2678400',
     }),
   timeout_seconds: leaf.seconds(28).prefault(10).meta({
-    description: 'Longest wait for a place and its authorization; a reservation lasts 30 s.',
+    description: 'Longest wait for a free slot and the authorization; a reservation lasts 30 s.',
     example: '10',
   }),
 })

@@ -18,7 +18,7 @@ const signer = z.strictObject({
   token: leaf
     .headerKey()
     .optional()
-    .meta({ description: 'Bearer token it asks for.', example: '"${env:REMOTE_SIGNER_TOKEN}"' }),
+    .meta({ description: 'Bearer token that it requires.', example: '"${env:REMOTE_SIGNER_TOKEN}"' }),
   address: onChain.address().optional().meta({
     description: 'Which of its keys pays; needed when it has several.',
     example: '"0x209693bc6afc0c5328ba36faf03c514ef312287c"',

@@ -47,7 +47,7 @@ export const policy = z
       .default({})
       .meta({
         description:
-          'By origin of a paid route. A seller that is not listed is pinned when its first payment settles.',
+          'Per origin of a paid route. A seller that is not listed is pinned when its first payment settles.',
       }),
   })
   .prefault({})

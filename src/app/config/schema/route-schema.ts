@@ -55,7 +55,7 @@ const modelInfo = z
     }),
   })
   .optional()
-  .meta({ description: 'Told to clients at GET /v1/models. Nothing is charged by it.' })
+  .meta({ description: 'Shown to clients at GET /v1/models. It does not change what is charged.' })
 
 const timeouts = z
   .strictObject({
@@ -77,7 +77,7 @@ const timeouts = z
       .meta({ description: 'The whole call.', example: '600' }),
   })
   .optional()
-  .meta({ description: "This route's own times, in seconds. What is not given is as under timeouts." })
+  .meta({ description: 'Timeouts of this route, in seconds. Those not given here are taken from timeouts.' })
 
 /** Further keys of an entry of `model_list`. */
 export const routeOptions = {
@@ -115,7 +115,7 @@ export const routeOptions = {
   }),
   send_traceparent: z.boolean().optional().meta({
     description:
-      'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join in; default false: an id that links requests is nothing for strangers. Only with payer: other upstreams always get it.',
+      'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join the trace; default false: the id links requests, and sellers are strangers. Only with payer: other upstreams always get it.',
     example: 'true',
   }),
   payment_header: z.enum(PAYMENT_HEADER_CHOICES).optional().meta({
@@ -155,7 +155,7 @@ export const routerSchema = z
     }),
     strategy: z.enum(STRATEGIES).default(ROUTER_DEFAULTS.strategy).meta({
       description:
-        'Which of several routes of one name and order is tried first: as listed, by chance and weight, or the one with the lowest known price.',
+        'Which of several routes with the same name and order is tried first: as listed, at random by weight, or the one with the lowest known price.',
       example: 'cheapest',
     }),
     num_retries: z
@@ -171,11 +171,11 @@ export const routerSchema = z
       .transform((seconds) => Math.round(seconds * 1000))
       .prefault(ROUTER_DEFAULTS.cooldownMs / 1000)
       .meta({
-        description: 'How long a route that keeps failing is tried after the others. 0: never.',
+        description: 'How long a failing route is tried only after the others. 0 disables the cooldown.',
         example: '5',
       }),
     allowed_fails: z.int().min(0).max(1_000_000).default(ROUTER_DEFAULTS.allowedFails).meta({
-      description: 'Failures in a row that are borne; the next one cools the route down.',
+      description: 'Consecutive failures that are tolerated; the next one starts the cooldown.',
       example: '3',
     }),
     session_affinity: z
@@ -186,7 +186,7 @@ export const routerSchema = z
           .max(7 * DAY_SECONDS)
           .default(ROUTER_DEFAULTS.sessionMs / 1000)
           .meta({
-            description: 'How long after its last answer a session is remembered. 0: not at all.',
+            description: 'How long a session is remembered after its last answer. 0 disables affinity.',
             example: '3600',
           }),
         headers: z
@@ -194,18 +194,18 @@ export const routerSchema = z
           .min(1)
           .default([...ROUTER_DEFAULTS.sessionHeaders])
           .meta({
-            description: 'Request headers that name a session. The first one that is there counts.',
+            description: 'Request headers that name a session. The first one present is used.',
             example: '[x-session-id]',
           }),
       })
       .prefault({})
       .meta({
         description:
-          'A session stays with the seller that answered it, among routes of one name and order: its prompt cache is there.',
+          'Keeps a session on the seller that answered it, among routes with the same name and order: its prompt cache is there.',
       }),
   })
   .prefault({})
-  .meta({ description: 'How one of several routes is chosen, and what happens when it cannot serve.' })
+  .meta({ description: 'How a route is chosen among several, and what happens when it cannot serve.' })
 
 /** Further keys of an entry of `callers`. */
 export const callerOptions = {
@@ -218,9 +218,10 @@ export const callerOptions = {
     .min(1)
     .max(10_000_000)
     .optional()
-    .meta({ description: 'Most model requests in a minute.', example: '60' }),
+    .meta({ description: 'Maximum number of model requests per minute.', example: '60' }),
   tokens_per_minute: z.int().min(1).max(MAX_TOKENS).optional().meta({
-    description: 'Tokens of answers in a minute after which further requests wait for the next one.',
+    description:
+      'Answer tokens per minute; once they are used up, further requests must wait for the next minute.',
     example: '100000',
   }),
   max_parallel_requests: z
@@ -228,14 +229,14 @@ export const callerOptions = {
     .min(1)
     .max(1_000_000)
     .optional()
-    .meta({ description: 'Most model requests under way at once.', example: '4' }),
+    .meta({ description: 'Maximum number of model requests in flight.', example: '4' }),
 } as const
 
 /** The `keys` section. */
 export const keysSchema = z
   .strictObject({
     path: z.string().min(1).meta({
-      description: 'The file that `tollway keys` keeps. A running gateway sees its changes within a second.',
+      description: 'The file that `tollway keys` keeps. A running gateway notices changes within a second.',
       example: './tollway-keys.json',
     }),
   })

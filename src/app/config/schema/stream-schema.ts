@@ -13,17 +13,17 @@ export const streamRouteOptions = {
   }),
   always_stream: z.boolean().optional().meta({
     description:
-      'The seller answers streams only: it is always asked for one, and clients that do not stream get the answer as JSON.',
+      'The seller supports streams only: it is always asked for one, and clients that do not stream get JSON.',
     example: 'true',
   }),
   early_keepalive: z.boolean().optional().meta({
     description:
-      'Opens the stream with comments while a paid call is silent. What fails after that comes as an error in the stream, without an HTTP status.',
+      'Opens the stream with keep-alive comments while a paid call is silent. Later failures are reported as an error in the stream, without an HTTP status.',
     example: 'true',
   }),
   events_per_second: z.number().min(0.1).max(10_000).optional().meta({
     description:
-      'Most events a second that reach the client of a paid stream: spreads the burst of a seller that sends its whole answer at once.',
+      'Maximum events per second sent to the client of a paid stream; paces sellers that send their whole answer at once.',
     example: '50',
   }),
 } as const
@@ -39,7 +39,7 @@ export const streamSchema = z
       .prefault(15)
       .meta({
         description:
-          'Longest silence of a paid stream before a comment says that it goes on; every SSE client skips comments. 0: none.',
+          'Longest silence of a paid stream before a keep-alive comment is sent; every SSE client ignores comments. 0 sends none.',
         example: '15',
       }),
     on_disconnect: onDisconnect().default('abort').meta({
@@ -48,7 +48,7 @@ export const streamSchema = z
     }),
     on_truncated: z.enum(['length', 'error']).default('length').meta({
       description:
-        'How a paid stream that breaks ends for the client: as an answer that met its length limit, or with an error. Many clients send a request again after an error, and pay again.',
+        'How a broken paid stream ends for the client: as an answer that reached its length limit, or with an error. Many clients resend a request after an error, and pay again.',
       example: 'length',
     }),
   })
