@@ -200,8 +200,8 @@ export class PaidCall {
     const seconds = clockSkew(headerOf(answer, 'date'), this.#context.clock.now())
     if (seconds === undefined) return undefined
     this.#skew = seconds
-    const seller = new URL(this.#call.candidate.route.apiBase).origin
-    for (const observer of this.#context.observers) observer({ type: 'clock_skew', seller, seconds })
+    const source = new URL(this.#call.candidate.route.apiBase).origin
+    for (const observer of this.#context.observers) observer({ type: 'clock_skew', source, seconds })
     return seconds
   }
 

@@ -140,6 +140,19 @@ test('looks first at payments of which the seller named the transaction, and nev
   expect(report.looked).toBe(60)
 })
 
+test.each([
+  [3_600, 'is not ahead', 0],
+  [3_600 + 90, 'is ahead of our clock', 90],
+])(
+  'reads the clock of a network off its final block: %i s after the charges it %s',
+  async (age, _what, seconds) => {
+    const { store } = await uncertainCharges(1)
+    const { reconciler, events } = await reconcilerFor(store, [quietChain({}, age)])
+    await reconciler.run()
+    expect(events).toContainEqual({ type: 'clock_skew', source: 'eip155:84532', seconds })
+  },
+)
+
 test('sends no query for charges that are later than the final block', async () => {
   const { store } = await uncertainCharges(3)
   let asked = 0

@@ -31,7 +31,7 @@ describe('the skew', () => {
   })
 
   it('is told from half a minute on, in which direction', () => {
-    expect([undefined, 0, 30, -30].map(describeSkew)).toEqual(Array(4).fill(undefined))
+    expect([undefined, 0, 30, -30].map((skew) => describeSkew(skew))).toEqual(Array(4).fill(undefined))
     expect(describeSkew(90)).toBe("this machine's clock is 90 s behind the seller's")
     expect(describeSkew(-90)).toBe("this machine's clock is 90 s ahead of the seller's")
   })
@@ -80,7 +80,7 @@ describe('a payment to a seller with another clock', () => {
     const paid = await payAt(seconds)
     expect(paid.error).toBeUndefined()
     expect(Math.abs((paid.validity ?? 0) - validity)).toBeLessThanOrEqual(1)
-    expect(paid.skew).toMatchObject({ type: 'clock_skew', seller: 'https://seller.test' })
+    expect(paid.skew).toMatchObject({ type: 'clock_skew', source: 'https://seller.test' })
   })
 
   it('that finds it expired is explained by the clocks', async () => {
@@ -103,11 +103,13 @@ it('is warned of once per seller and anew after it was gone, and stands in the m
   const observe = clockLog({ warn, error: warn })
   const metrics = createMetrics()
   for (const seconds of [90, 95, 0, -3600, 10]) {
-    const event = { type: 'clock_skew', seller: 'https://s.test', seconds } as const
+    const event = { type: 'clock_skew', source: 'https://s.test', seconds } as const
     observe(event)
     metrics.observe(event)
   }
   expect(warnings).toHaveLength(2)
-  expect(warnings[0]).toContain('90 s behind')
-  expect(await metrics.text()).toContain('tollway_clock_skew_seconds{seller="https://s.test"} 10')
+  expect(warnings[0]).toContain("90 s behind the seller's")
+  observe({ type: 'clock_skew', source: 'eip155:8453', seconds: 120 })
+  expect(warnings[2]).toContain('120 s behind that of base:')
+  expect(await metrics.text()).toContain('tollway_clock_skew_seconds{source="https://s.test"} 10')
 })

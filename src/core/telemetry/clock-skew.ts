@@ -26,8 +26,11 @@ export function skewAllowance(skew: number | undefined): number {
   return skew !== undefined && skew > 0 && skew <= MAX_ALLOWANCE_SECONDS ? skew : 0
 }
 
-/** `this machine's clock is 90 s behind the seller's`; `undefined` for a difference that does not matter. */
-export function describeSkew(skew: number | undefined): string | undefined {
+/**
+ * `this machine's clock is 90 s behind the seller's`; `undefined` for a difference that does not matter.
+ * @param whose the other clock
+ */
+export function describeSkew(skew: number | undefined, whose = "the seller's"): string | undefined {
   if (skew === undefined || Math.abs(skew) <= TOLD_SKEW_SECONDS) return undefined
-  return `this machine's clock is ${Math.abs(skew)} s ${skew > 0 ? 'behind' : 'ahead of'} the seller's`
+  return `this machine's clock is ${Math.abs(skew)} s ${skew > 0 ? 'behind' : 'ahead of'} ${whose}`
 }

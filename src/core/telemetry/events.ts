@@ -45,8 +45,11 @@ export type TollwayEvent =
       readonly route: string
       readonly direction: 'up' | 'down' | 'refused'
     }
-  /** A seller's 402 told its time: how far its clock is ahead of ours, whole seconds. */
-  | { readonly type: 'clock_skew'; readonly seller: string; readonly seconds: number }
+  /**
+   * Another clock was read: how far it is ahead of ours, whole seconds. `source` is a seller's origin, of whose 402 it was, or a
+   * network, whose final blocks can show only that ours is behind.
+   */
+  | { readonly type: 'clock_skew'; readonly source: string; readonly seconds: number }
   /** The duration of one payment phase. */
   | {
       readonly type: 'phase'

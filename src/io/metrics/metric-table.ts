@@ -111,8 +111,8 @@ export const METRIC_TABLE = {
     ['seller', 'route', 'direction'],
   ),
   tollway_clock_skew_seconds: gauge(
-    "How far a seller's clock was ahead of ours in its last 402, seconds; negative when it was behind.",
-    ['seller'],
+    "How far another clock was ahead of ours, seconds: a seller's in its last 402 (negative when it was behind), or that of a network's final block (0 when it was not ahead).",
+    ['source'],
   ),
   tollway_request_duration_seconds: histogram(
     'Time from the request to the end of its response.',

@@ -93,7 +93,7 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
       })
       return
     case 'clock_skew':
-      metrics.set('tollway_clock_skew_seconds', { seller: event.seller }, event.seconds)
+      metrics.set('tollway_clock_skew_seconds', { source: event.source }, event.seconds)
       return
     case 'phase':
       metrics.observe('tollway_payment_phase_seconds', { phase: event.phase }, event.seconds)

@@ -19,6 +19,7 @@ export function watchEvm(reader: ChainReader, now: () => number): ChainWatch {
       const view: ChainView = { reader, search, ...(await heads.next()) }
       return {
         block: view.head.number,
+        time: view.head.timestamp,
         async decide(charge) {
           const observation = await observe(view, charge)
           return { decision: decide(charge, observation, now()), trouble: troubleOf(observation) }

@@ -26,6 +26,8 @@ export interface ChainWatch {
 export interface ChainLook {
   /** The number of the block; on Solana its slot. */
   readonly block: bigint
+  /** Its time, unix seconds, where it can be compared with a clock. */
+  readonly time?: number | undefined
   /** @returns `trouble`: why the node could not be read about this charge, when it could not */
   decide(
     charge: Charge,
@@ -42,6 +44,8 @@ export interface NetworkReport {
   readonly reason: string | undefined
   /** The final block everything was read at. */
   readonly block: bigint | undefined
+  /** The time of that block, unix seconds. */
+  readonly time?: number | undefined
   /** Charges that were looked at. */
   readonly looked: number
 }
@@ -98,7 +102,8 @@ export class NetworkRun {
       this.#after = page.length < limit || !last ? '' : last.id
       if (this.#after === '' || looked >= most) break
     }
-    return { network, ok: reason === undefined, reason, block: look.block, looked }
+    const { block, time } = look
+    return { network, ok: reason === undefined, reason, block, time, looked }
   }
 }
 

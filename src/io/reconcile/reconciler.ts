@@ -94,8 +94,7 @@ export class Reconciler {
       this.#networks.map(async (network) => {
         const report = await network.run(most, (before, after) => changed.push({ before, after }))
         // A query that closing interrupted says nothing about the node.
-        if (!this.#closed)
-          this.#emit({ type: 'chain', network: report.network, ok: report.ok, reason: report.reason })
+        if (!this.#closed) this.#report(report)
         return report
       }),
     )
@@ -105,6 +104,14 @@ export class Reconciler {
     this.#emit({ type: 'reconciled', result: failure ? 'failed' : complete ? 'done' : 'incomplete' })
     if (failure) throw failure.reason
     return { networks, changed }
+  }
+
+  #report({ network, ok, reason, time }: NetworkReport): void {
+    this.#emit({ type: 'chain', network, ok, reason })
+    if (time === undefined) return
+    // A final block is older than its reading: only one that is not tells something about our clock.
+    const seconds = Math.max(0, Math.round(time - this.#parts.ledger.now() / 1000))
+    this.#emit({ type: 'clock_skew', source: network, seconds })
   }
 
   #emit(event: Parameters<Observer>[0]): void {
