@@ -3,14 +3,12 @@ import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { membersOf, type Exchange } from '../src/core/request/exchange.ts'
-import { TERMS_CHANGED } from '../src/core/charge/judge-paid-answer.ts'
 import {
   decideRepeat,
   idempotencyConflict,
   MAX_KEY_LENGTH,
   requestInProgress,
   unusableKey,
-  type RepeatableRequest,
   type Presented,
   type RequestMark,
   type RequestScope,
@@ -19,6 +17,13 @@ import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
 import { exchangeOf } from './http/exchange-of.ts'
+import {
+  endedMeanwhile,
+  namedBefore,
+  newestBefore,
+  otherModelBefore,
+  wasAskedOtherTerms,
+} from './idempotency/earlier.ts'
 import type { Facts, Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'
 import { closable, type ClosableHandler } from './http/closable.ts'
@@ -65,12 +70,6 @@ const SCHEMA = z.strictObject({
     'give a function of one function',
   ).optional(),
 })
-
-/** An earlier request: its record in the ledger, and its answer if this process has it. */
-interface Earlier extends RepeatableRequest {
-  readonly flight: Flight | undefined
-  readonly tombstone: Tombstone | undefined
-}
 
 /**
  * Pays for a request only once, however often it is repeated; docs/idempotency.md defines when two requests count
@@ -125,8 +124,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
       const before = newestBefore(flights, mark, known.newest)
       const newest = before && !presented.isRetry && wasAskedOtherTerms(before) ? undefined : before
       // An unpaid model may answer a request for which a paid one failed.
-      const other = candidates.some(isPaid) ? flights.ofOtherModel(mark) : undefined
-      const otherModel = other && ofFlight(other)
+      const otherModel = candidates.some(isPaid) ? otherModelBefore(flights, mark, known.others) : undefined
       const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
       if (decision.kind === 'conflict') throw idempotencyConflict()
       if (decision.kind === 'fresh') {
@@ -136,7 +134,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
         return next()
       }
       const { flight, tombstone } = decision.attempt
-      if (!flight) throw remembered(res, exchange, tombstone, ledger.instance)
+      if (!flight) throw remembered(res, exchange, tombstone, mark, ledger.instance)
       flight.enter(res, exchange, false)
       const isAnswered = await answerWith(flight, mark, res, exchange)
       if (isAnswered || res.closed) return isAnswered ? next() : undefined
@@ -208,78 +206,14 @@ function withoutModel({ request }: Exchange, body: Buffer): readonly Buffer[] {
   return model ? [body.subarray(0, model.valueStart), body.subarray(model.valueEnd)] : [body]
 }
 
-/** A request that this process has just paid for, and that was not yet in the store when the store was read. */
-function endedMeanwhile(
-  flights: Flights,
-  mark: RequestMark,
-  known: Awaited<ReturnType<Ledger['repeats']>>,
-): Flight | undefined {
-  const told = new Set([known.named?.charge.id, known.newest?.charge.id])
-  return [flights.named(mark.name), flights.newest(mark.body)].find(
-    (flight) => flight?.charge && flight.endedAt !== undefined && !told.has(flight.charge.id),
-  )
-}
-
-function namedBefore(
-  flights: Flights,
-  mark: RequestMark,
-  tombstone: Tombstone | undefined,
-): Earlier | undefined {
-  const flight = flights.named(mark.name)
-  if (flight?.state === 'running') return ofFlight(flight)
-  return tombstone && ofTombstone(tombstone, flights)
-}
-
-/** The store knows which requests were paid; this process knows which are in flight and which ended unpaid. */
-function newestBefore(
-  flights: Flights,
-  mark: RequestMark,
-  tombstone: Tombstone | undefined,
-): Earlier | undefined {
-  const flight = flights.newest(mark.body)
-  const paid = tombstone && ofTombstone(tombstone, flights)
-  if (!flight || (flight.state !== 'running' && flight.state !== 'unpaid')) return paid
-  return paid && paid.startedAt > flight.startedAt && paid.flight !== flight ? paid : ofFlight(flight)
-}
-
-/**
- * Whether the seller asked for other terms than were signed. A client that sends such a request once more, by itself and not as an
- * automatic retry, wants the new terms: it is asked anew and paid as a request of its own.
- */
-function wasAskedOtherTerms({ flight, tombstone }: Earlier): boolean {
-  const charge = tombstone?.charge ?? flight?.charge
-  return charge?.state === 'uncertain' && charge.reason === TERMS_CHANGED
-}
-
-function ofFlight(flight: Flight): Earlier {
-  const { body, state, abandoned, startedAt, endedAt } = flight
-  return { body, state, abandoned, startedAt, endedAt, flight, tombstone: undefined }
-}
-
-function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
-  const { charge, body, undeliveredAt } = tombstone
-  const flight = flights.ofCharge(charge.id)
-  if (flight) return { ...ofFlight(flight), tombstone }
-  const isOpen = charge.state === 'held' || charge.state === 'authorized'
-  const isFailed = charge.state === 'uncertain' || undeliveredAt !== undefined
-  return {
-    body,
-    state: isOpen ? 'running' : isFailed ? 'failed' : 'delivered',
-    abandoned: isOpen && undeliveredAt !== undefined,
-    startedAt: charge.reservedAt,
-    endedAt: isOpen ? undefined : Math.max(charge.updatedAt, undeliveredAt ?? 0),
-    flight: undefined,
-    tombstone,
-  }
-}
-
 /** The error for a repeat of a request that is only recorded in the ledger. */
 function remembered(
   res: ServerResponse,
   exchange: Exchange,
   tombstone: Tombstone | undefined,
+  mark: RequestMark,
   instance: string,
-): Error {
+): unknown {
   if (!tombstone) return new TypeError('a repeat repeats nothing')
   const { charge } = tombstone
   const isElsewhere = charge.instance !== instance
@@ -288,7 +222,10 @@ function remembered(
   exchange.payment.charge = charge
   exchange.routing.payer = charge.payer
   markRepeat(res, exchange)
-  return responseGone(charge)
+  const gone = responseGone(charge)
+  return tombstone.body === mark.body || mark.name !== undefined
+    ? gone
+    : failedForOtherModel(gone, charge.model)
 }
 
 /**

@@ -26,8 +26,18 @@ beforeEach(async () => {
     await pay(response, model)
   })
   process.env['FALLBACK_WALLET'] = `0x${'11'.repeat(32)}`
-  tollway = await startGateway(
+  tollway = await gateway()
+})
+afterEach(async () => {
+  await tollway.close()
+  await seller.close()
+})
+
+/** @param more such as the `store` of another gateway */
+async function gateway(more: object = {}): Promise<TestGateway> {
+  return await startGateway(
     {
+      ...more,
       payers: { base: { kind: 'direct', key: '${env:FALLBACK_WALLET}', networks: ['base-sepolia'] } },
       model_list: [
         ...['bad', 'good', 'worse'].map((name) => ({
@@ -42,19 +52,20 @@ beforeEach(async () => {
     },
     { clock: { now: () => now }, payers: new Map([['base', cash()]]) },
   )
-})
-afterEach(async () => {
-  await tollway.close()
-  await seller.close()
-})
+}
 
 function answer(response: ServerResponse, text: string): void {
   const headers = { 'content-type': 'application/json', ...receiptV2({ success: true }) }
   send(response, { status: 200, headers, body: JSON.stringify({ text }) })
 }
 
-async function asked(model: string, headers: Record<string, string> = {}, more: object = {}) {
-  const response = await ask(tollway.url, { model, ...more }, headers)
+async function asked(
+  model: string,
+  headers: Record<string, string> = {},
+  more: object = {},
+  url = tollway.url,
+) {
+  const response = await ask(url, { model, ...more }, headers)
   const body = (await response.json()) as { text?: string; error?: { code: string; message: string } }
   const charge = response.headers.get('x-tollway-charge')
   return { status: response.status, got: body.text ?? body.error?.code, charge, message: body.error?.message }
@@ -150,4 +161,40 @@ test('after a refusal before signing, another model is paid', async () => {
   expect(await asked('dear')).toMatchObject({ status: 400, got: 'price_above_limit' })
   expect(await asked('good')).toMatchObject({ status: 200, got: 'good' })
   await dear.close()
+})
+
+test('rule 5: a fallback that reaches another gateway on the same ledger is no second payment', async () => {
+  const first = await asked('bad')
+  const { store } = tollway.gateway.parts.config
+  const other = await gateway({ store })
+  try {
+    const second = await asked('good', {}, {}, other.url)
+    expect(second).toMatchObject({ status: 400, got: 'payment_uncertain', charge: first.charge })
+    expect(second.message).toContain('That was the same request to the model bad')
+    expect(await asked('free', {}, {}, other.url)).toMatchObject({ status: 200, got: 'free' })
+    expect(paid).toEqual(['bad'])
+    // Another call, and a key of its own, are requests of their own.
+    expect(await asked('good', {}, { seed: 1 }, other.url)).toMatchObject({ status: 200 })
+    expect(await asked('good', { 'idempotency-key': 'k' }, {}, other.url)).toMatchObject({ status: 200 })
+    now += 120_001
+    expect(await asked('good', {}, {}, other.url)).toMatchObject({ status: 200 })
+    expect(paid).toEqual(['bad', 'good', 'good', 'good'])
+  } finally {
+    await other.close()
+  }
+})
+
+test('rule 5: nor is one that comes after a restart', async () => {
+  const first = await asked('bad')
+  const { store } = tollway.gateway.parts.config
+  await tollway.gateway.close()
+  const again = await gateway({ store })
+  try {
+    for (const model of ['good', 'worse', 'paid/good']) {
+      expect(await asked(model, {}, {}, again.url)).toMatchObject({ status: 400, charge: first.charge })
+    }
+    expect(paid).toEqual(['bad'])
+  } finally {
+    await again.close()
+  }
 })

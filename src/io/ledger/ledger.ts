@@ -251,7 +251,7 @@ export class Ledger {
     const { store, clock } = this.#parts
     const since = clock.now() - REMEMBERED_MS
     const found = await store.tombstones(mark, since)
-    const elsewhere = [found.named, found.newest].some(
+    const elsewhere = [found.named, found.newest, ...found.others].some(
       (tombstone) => tombstone && isOpen(tombstone.charge) && tombstone.charge.instance !== this.instance,
     )
     if (!elsewhere) return found

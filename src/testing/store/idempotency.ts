@@ -91,6 +91,32 @@ export function idempotencyConformance(store: () => Store): void {
     expect(newest).toEqual(named)
   })
 
+  test('finds what the same call for other models left without an answer, newest first', async () => {
+    const call = 'c'
+    const mark = (body: string, at: string = call) => ({ name: undefined, body, call: at })
+    const reserveFor = async (n: number, body: string, at?: string): Promise<void> => {
+      await store().reserve(terms(n, { reservedAt: NOW + n }), [], false, mark(body, at))
+      await store().authorize(id(n), signed(n), NOW + n)
+    }
+    const others = async (body: string): Promise<unknown[]> =>
+      (await store().tombstones(mark(body), SINCE)).others.map(({ charge }) => charge.id)
+    for (const [n, body] of ['a', 'b', 'c', 'd'].entries()) await reserveFor(n, body)
+    await reserveFor(4, 'e', 'another call')
+    expect(await others('z')).toEqual([3, 2, 1, 0].map(id))
+    const settled = { to: 'settled', at: NOW + 9, reason: 'receipt', proof: 'receipt' } as const
+    await store().move(id(0), settled)
+    await store().move(id(1), settled)
+    await store().markUndelivered(id(1), NOW + 10)
+    await store().move(id(2), { to: 'uncertain', at: NOW + 9, reason: 'timeout' })
+    // Answered; its answer was lost; uncertain; still open.
+    expect(await others('z')).toEqual([3, 2, 1].map(id))
+    expect(await others('c')).toEqual([3, 1].map(id))
+    expect((await store().tombstones({ name: undefined, body: 'z' }, SINCE)).others).toEqual([])
+    expect((await store().tombstones(mark('z'), NOW + 3)).others).toHaveLength(1)
+    for (let n = 10; n < 40; n += 1) await reserveFor(n, `body-${n}`)
+    expect(await others('z')).toHaveLength(16)
+  })
+
   test('gives the same secret each time', async () => {
     const key = await store().digestKey()
     expect(key).toHaveLength(32)

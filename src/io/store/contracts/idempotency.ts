@@ -17,7 +17,15 @@ export interface FoundTombstones {
   readonly named: Tombstone | undefined
   /** The newest tombstone of the same body. */
   readonly newest: Tombstone | undefined
+  /**
+   * Those of the same call with another body, which is another model, whose answer no client received or may still not receive;
+   * newest first, at most {@link MAX_OTHERS}.
+   */
+  readonly others: readonly Tombstone[]
 }
+
+/** Enough for the models of a fallback chain. */
+export const MAX_OTHERS = 16
 
 /** The tombstones of a store. `ChargeStore.reserve` adds them. Every method is one transaction. */
 export interface IdempotencyStore {

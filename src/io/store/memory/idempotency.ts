@@ -1,7 +1,12 @@
 /** Tombstones of requests in memory. */
 import { randomBytes } from 'node:crypto'
 import { REMEMBERED_MS, requestInProgress, type RequestMark } from '../../../core/request/idempotency.ts'
-import type { FoundTombstones, IdempotencyStore, Tombstone } from '../contracts/idempotency.ts'
+import {
+  MAX_OTHERS,
+  type FoundTombstones,
+  type IdempotencyStore,
+  type Tombstone,
+} from '../contracts/idempotency.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 
@@ -18,6 +23,7 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
   readonly #entries = new Map<string, Entry>()
   readonly #byName = new Map<string, string>()
   readonly #byBody = new Map<string, string[]>()
+  readonly #byCall = new Map<string, string[]>()
   readonly #table: ChargeTable
 
   constructor(table: ChargeTable) {
@@ -28,16 +34,26 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
     return this.#digestKey
   }
 
-  tombstones({ name, body }: RequestMark, since: number): FoundTombstones {
+  tombstones({ name, body, call }: RequestMark, since: number): FoundTombstones {
     const named = name === undefined ? undefined : this.#byName.get(name)
-    const newest = (this.#byBody.get(body) ?? [])
-      .flatMap((charge) => this.#valid(charge, since) ?? [])
-      .toSorted((a, b) => a.at - b.at || (a.charge < b.charge ? -1 : 1))
-      .at(-1)
+    const newest = this.#newestFirst(this.#byBody.get(body), since)[0]
+    const calls = call === undefined ? [] : this.#newestFirst(this.#byCall.get(call), since)
+    const others = calls.filter((entry) => entry.body !== body && this.#isUnanswered(entry))
     return {
       named: named === undefined ? undefined : this.#tombstone(this.#valid(named, since)),
       newest: this.#tombstone(newest),
+      others: others.slice(0, MAX_OTHERS).flatMap((entry) => this.#tombstone(entry) ?? []),
     }
+  }
+
+  #newestFirst(charges: readonly string[] = [], since: number): Entry[] {
+    return charges
+      .flatMap((charge) => this.#valid(charge, since) ?? [])
+      .toSorted((a, b) => b.at - a.at || (a.charge < b.charge ? 1 : -1))
+  }
+
+  #isUnanswered({ charge, undeliveredAt }: Entry): boolean {
+    return this.#table.get(charge)?.state !== 'settled' || undeliveredAt !== undefined
   }
 
   /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when one does */
@@ -48,14 +64,15 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
     this.#drop(holder)
   }
 
-  insert(charge: string, { name, body }: RequestMark, at: number): void {
+  insert(charge: string, { name, body, call }: RequestMark, at: number): void {
     for (const [id, entry] of this.#entries) {
       if (entry.at >= at - REMEMBERED_MS) break
       this.#drop(id)
     }
-    this.#entries.set(charge, { charge, name, body, at, undeliveredAt: undefined })
+    this.#entries.set(charge, { charge, name, body, call, at, undeliveredAt: undefined })
     if (name !== undefined) this.#byName.set(name, charge)
     this.#byBody.set(body, [...(this.#byBody.get(body) ?? []), charge])
+    if (call !== undefined) this.#byCall.set(call, [...(this.#byCall.get(call) ?? []), charge])
   }
 
   markUndelivered(charge: string, at: number): void {
@@ -79,8 +96,13 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
     this.#entries.delete(charge)
     if (!entry) return
     if (entry.name !== undefined && this.#byName.get(entry.name) === charge) this.#byName.delete(entry.name)
-    const rest = (this.#byBody.get(entry.body) ?? []).filter((other) => other !== charge)
-    if (rest.length > 0) this.#byBody.set(entry.body, rest)
-    else this.#byBody.delete(entry.body)
+    dropFrom(this.#byBody, entry.body, charge)
+    if (entry.call !== undefined) dropFrom(this.#byCall, entry.call, charge)
   }
+}
+
+function dropFrom(lists: Map<string, string[]>, key: string, charge: string): void {
+  const rest = (lists.get(key) ?? []).filter((other) => other !== charge)
+  if (rest.length > 0) lists.set(key, rest)
+  else lists.delete(key)
 }

@@ -3,7 +3,12 @@ import type { StatementSync } from 'node:sqlite'
 import { REMEMBERED_MS, requestInProgress, type RequestMark } from '../../../core/request/idempotency.ts'
 import type { Connection } from './file.ts'
 import { integer, rowToCharge, text, type Row } from './rows.ts'
-import type { FoundTombstones, IdempotencyStore, Tombstone } from '../contracts/idempotency.ts'
+import {
+  MAX_OTHERS,
+  type FoundTombstones,
+  type IdempotencyStore,
+  type Tombstone,
+} from '../contracts/idempotency.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 
 /** How many expired tombstones a reservation deletes: more than it adds, so that the table does not grow. */
@@ -14,6 +19,7 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
   readonly #secret: StatementSync
   readonly #byName: StatementSync
   readonly #byBody: StatementSync
+  readonly #byCall: StatementSync
   readonly #insert: StatementSync
   readonly #dropName: StatementSync
   readonly #sweep: StatementSync
@@ -26,7 +32,9 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     this.#byName = db.prepare(`${joined} WHERE name = ? AND at >= ? AND state <> 'released'`)
     this.#byBody = db.prepare(`${joined} WHERE body = ? AND at >= ? AND state <> 'released'
       ORDER BY at DESC, charge DESC LIMIT 1`)
-    this.#insert = db.prepare('INSERT INTO tombstones (charge, name, body, at) VALUES (?, ?, ?, ?)')
+    this.#byCall = db.prepare(`${joined} WHERE call = ? AND at >= ? AND body <> ? AND state <> 'released'
+      AND (state <> 'settled' OR undelivered_at IS NOT NULL) ORDER BY at DESC, charge DESC LIMIT ${MAX_OTHERS}`)
+    this.#insert = db.prepare('INSERT INTO tombstones (charge, name, body, call, at) VALUES (?, ?, ?, ?, ?)')
     this.#dropName = db.prepare('DELETE FROM tombstones WHERE name = ?')
     this.#sweep = db.prepare(`DELETE FROM tombstones WHERE charge IN
       (SELECT charge FROM tombstones WHERE at < ? ORDER BY at LIMIT ${SWEEP})`)
@@ -39,10 +47,15 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     throw new Error('the ledger holds no request_digest secret: restore it from a backup')
   }
 
-  tombstones({ name, body }: RequestMark, since: number): FoundTombstones {
+  tombstones({ name, body, call }: RequestMark, since: number): FoundTombstones {
     const named = name === undefined ? undefined : this.#byName.get(name, since)
     const newest = this.#byBody.get(body, since)
-    return { named: named && rowToTombstone(named), newest: newest && rowToTombstone(newest) }
+    const others = call === undefined ? [] : this.#byCall.all(call, since, body)
+    return {
+      named: named && rowToTombstone(named),
+      newest: newest && rowToTombstone(newest),
+      others: others.map(rowToTombstone),
+    }
   }
 
   /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when one does */
@@ -52,9 +65,9 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     this.#dropName.run(name)
   }
 
-  insert(charge: string, { name, body }: RequestMark, at: number): void {
+  insert(charge: string, { name, body, call }: RequestMark, at: number): void {
     this.#sweep.run(at - REMEMBERED_MS)
-    this.#insert.run(charge, name ?? null, body, at)
+    this.#insert.run(charge, name ?? null, body, call ?? null, at)
   }
 
   markUndelivered(charge: string, at: number): void {

@@ -295,6 +295,11 @@ export const MIGRATIONS: readonly string[] = [
   `
   CREATE INDEX charges_by_transaction ON charges (tx, network) WHERE tx IS NOT NULL;
   `,
+  // The call of a request, whichever model it names: a fallback to another paid model is no second payment.
+  `
+  ALTER TABLE tombstones ADD COLUMN call TEXT;
+  CREATE INDEX tombstones_by_call ON tombstones (call, at) WHERE call IS NOT NULL;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */
