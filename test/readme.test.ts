@@ -37,6 +37,8 @@ const ELSEWHERE = new Map([
   ['docs/report.md', ['report', 'policy']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
+  ['docs/middlewares.md', ['parts']],
+  ['docs/own-payers.md', ['payer', 'store']],
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct', 'network']],
   ['docs/solana.md', ['solana']],

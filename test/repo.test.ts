@@ -175,8 +175,8 @@ describe('tollway/middleware', () => {
     expect(factories.filter((name) => !Object.hasOwn(middleware, name))).toEqual([])
   })
 
-  test('has what the README mounts', () => {
-    const example = blocksOf(read('README.md')).find(({ marker }) => marker === 'express')
+  test('has what the page about middlewares mounts', () => {
+    const example = blocksOf(read('docs/middlewares.md')).find(({ marker }) => marker === 'parts')
     const names = [...(example?.text ?? '').matchAll(/\btollway\.(\w+)\(/g)].map(([, name = '']) => name)
     expect(names.length).toBeGreaterThan(5)
     const known = new Map<string, unknown>(Object.entries(middleware))

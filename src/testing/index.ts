@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { memoryStore } from '../io/store/memory/store.ts'
 export { fakeTime, type FakeTime } from './fake-time.ts'
 export { toyPayer, type ToyPayer, type ToyPayerOptions } from './toy-payer.ts'
 export {
