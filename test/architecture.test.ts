@@ -245,6 +245,8 @@ test('rules 3, 5 and 6: every payment takes one way: gate, payer, ledger, one se
     'src/io/routing/kept-list.ts',
     'src/payment/paid-call.ts',
     'src/payment/send-unpaid.ts',
+    // Signs in instead of paying: no payment goes along.
+    'src/payment/sign-in/sign-in.ts',
   ])
   // What reserves, records and books is the ledger's (and its bookings') alone: nothing else moves a charge.
   expect(using(/(?:store|#store)\.(?:reserve|authorize|move)\(/).toSorted()).toEqual([

@@ -15,7 +15,8 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   res.setHeader('x-tollway-spent', spent)
   // No client should mistake such an answer for a completion.
   if (exchange.payment.isDryRun) res.setHeader('x-tollway-dry-run', 'true')
-  const { charge, reducedMaxTokens } = exchange.payment
+  const { charge, reducedMaxTokens, signIn } = exchange.payment
+  if (signIn !== undefined) res.setHeader('x-tollway-sign-in', signIn)
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
   if (!charge || spent === 'no') return
   const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)

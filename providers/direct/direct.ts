@@ -15,8 +15,10 @@ import {
   typedPermit,
   typedPermit2,
 } from '../../src/core/payer/permit2.ts'
-import type { Authorization, Presigned, Provider } from '../../src/core/payer/provider.ts'
+import type { Authorization, Presigned, Provider, SignInSigner } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
+import { VettedSignIn } from '../../src/core/policy/vet-sign-in.ts'
+import { getAddress } from 'viem/utils'
 import { furtherNames } from '../../src/core/x402/payment-headers.ts'
 import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
 import { accountSigner, type SigningAccount } from '../../src/io/signer/signer-account.ts'
@@ -170,6 +172,21 @@ class Direct implements Provider {
     this.#line.leave(charge)
     for (const watch of this.#parts.watches.values()) watch.closed(charge)
     return Promise.resolve()
+  }
+
+  get signIn(): SignInSigner | undefined {
+    const { signer } = this.#parts
+    if (!signer.signIn) return undefined
+    const signVetted = signer.signIn.bind(signer)
+    return {
+      address: getAddress(signer.address),
+      async sign(vetted, signal) {
+        if (!VettedSignIn.isVetted(vetted)) {
+          throw new TypeError('direct was given a sign-in that did not pass the gate, so nothing was signed.')
+        }
+        return await signVetted(vetted.message, signal)
+      },
+    }
   }
 
   async close(): Promise<void> {

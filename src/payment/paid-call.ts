@@ -31,6 +31,7 @@ import { findNetwork } from '../core/money/assets.ts'
 import { formatUnits } from '../core/money/money.ts'
 import { checkedReceipt, flagFindings } from './paid-receipt.ts'
 import { isRejection, sellerAnswer } from './seller-message.ts'
+import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { changedTerms } from './changed-terms.ts'
@@ -77,7 +78,17 @@ export class PaidCall {
    * @throws ClientLeftError, TollwayError
    */
   async run(answer: IncomingReply, startedAt: number): Promise<void> {
-    const challenge = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
+    const first = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
+    const signedIn = await awaited(this.#exchange, signInInstead(this.#call, this.#request, first))
+    if (signedIn.kind === 'served') {
+      this.#exchange.record.outcome = 'free'
+      this.#exchange.relay.reply = { ...signedIn.reply, kind: 'unpaid' }
+      return
+    }
+    const challenge =
+      signedIn.kind === 'asked_again'
+        ? await awaited(this.#exchange, readChallenge(signedIn.reply, ERROR_BODY_MS))
+        : first
     const skew = this.#noteClock(answer)
     const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew))
     const { quote, pin } = vetted

@@ -24,6 +24,8 @@ export interface PaymentPolicy {
   readonly offerOrder?: OfferOrder | undefined
   /** Configured payees per seller origin, EVM in lower case; other sellers are pinned when their first payment settles. */
   readonly payTo?: ReadonlyMap<string, AllowedPayees> | undefined
+  /** Whether a payer may sign in at a seller that it paid before, instead of paying again; default no. */
+  readonly signIn?: boolean | undefined
   /** Assets that may be spent; default USDC on the built-in networks. */
   readonly assets?: readonly Asset[] | undefined
 }

@@ -187,6 +187,7 @@ policy:
   max_validity_seconds: 120
   max_price_change: "0.25"
   offer_order: seller
+  sign_in: true
   block_private_networks: true
   sellers:
     https://seller.example.com:

@@ -168,6 +168,7 @@ describe('another policy', () => {
       maxValiditySeconds: 600,
       maxPriceChange: undefined,
       offerOrder: 'seller',
+      signIn: false,
       payTo: new Map(),
       ...changes,
     },

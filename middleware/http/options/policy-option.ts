@@ -17,6 +17,8 @@ export interface PolicyOptions {
    * as bigint; no limit by default.
    */
   readonly maxPriceChange?: string | bigint | undefined
+  /** Whether a payer may sign in at a seller that it paid before, instead of paying again; default `false`. */
+  readonly signIn?: boolean | undefined
   /** Which of several acceptable offers is paid; default the cheapest in USD. */
   readonly offerOrder?: 'cheapest' | 'seller' | undefined
   /**
@@ -56,6 +58,7 @@ export const policyOption = z
         'give a ratio as text, e.g. "0.20", or millionths as bigint',
       )
       .optional(),
+    signIn: z.boolean('give true or false').optional(),
     offerOrder: z.enum(['cheapest', 'seller'], "give 'cheapest' or 'seller'").optional(),
     payTo: z
       .union(

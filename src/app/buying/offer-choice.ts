@@ -60,6 +60,7 @@ export function narrowed(
     supports: (offer) => meant.has(JSON.stringify(offer.raw)) && payer.supports(offer),
     ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
+    signIn: payer.signIn,
     mayOfferUsed: payer.mayOfferUsed,
     closed: payer.closed.bind(payer),
     close: payer.close.bind(payer),

@@ -1,6 +1,7 @@
 /** The contract of a payer. Implementations are in `providers/`; middlewares know only this interface. */
 import type { AuthorizationRecord, ChargeState } from '../charge/charge.ts'
 import type { Quote } from '../policy/gate.ts'
+import type { VettedSignIn } from '../policy/vet-sign-in.ts'
 import type { Offer } from '../x402/x402.ts'
 
 /** A payment ready to be sent in a header. It is worth its amount until it is used or expires: never log it. */
@@ -25,6 +26,18 @@ export interface Presigned {
 export interface ChargeOutcome {
   readonly state: Extract<ChargeState, 'settled' | 'uncertain' | 'released'>
   readonly transaction: string | undefined
+}
+
+/** How a payer signs in at sellers that it has paid before. */
+export interface SignInSigner {
+  /** The wallet, in EIP-55 letter case. */
+  readonly address: string
+  /**
+   * Signs a vetted message. Sends nothing.
+   * @returns the signature, `0x` and hex
+   * @throws TollwayError `signer_unavailable`
+   */
+  sign(vetted: VettedSignIn, signal: AbortSignal): Promise<string>
 }
 
 /** A payer. One instance serves one entry of `payers`. */
@@ -67,6 +80,8 @@ export interface Provider {
    * @throws TollwayError `signer_unavailable`, as {@link Provider.authorize} would
    */
   check?(): Promise<void>
+  /** Signing in instead of paying again; absent where the payer cannot. */
+  readonly signIn?: SignInSigner | undefined
   /** Called once per authorized charge with its outcome. */
   closed(charge: string, outcome: ChargeOutcome): Promise<void>
   /** Releases keys, threads and files. */

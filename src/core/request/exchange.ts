@@ -125,6 +125,8 @@ export interface ExchangePayment {
   isDryRun: boolean
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
   reducedMaxTokens: number | undefined
+  /** What came of the seller's offer to sign in instead of paying; `undefined` when it made none. */
+  signIn: 'offered' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
 }
@@ -210,6 +212,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       charge: undefined,
       isDryRun: false,
       reducedMaxTokens: undefined,
+      signIn: undefined,
       sendKeepAlives: undefined,
     },
     relay: {

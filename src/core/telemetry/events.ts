@@ -45,6 +45,12 @@ export type TollwayEvent =
       readonly route: string
       readonly direction: 'up' | 'down' | 'refused'
     }
+  /** A sign-in instead of a payment: what came of it. */
+  | {
+      readonly type: 'sign_in'
+      readonly seller: string
+      readonly result: 'accepted' | 'refused' | 'not_vetted' | 'failed'
+    }
   /**
    * Another clock was read: how far it is ahead of ours, whole seconds. `source` is a seller's origin, of whose 402 it was, or a
    * network, whose final blocks can show only that ours is behind.

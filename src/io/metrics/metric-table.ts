@@ -110,6 +110,10 @@ export const METRIC_TABLE = {
     'Quotes that differ from the last paid price; direction is up, down or refused (by policy.max_price_change).',
     ['seller', 'route', 'direction'],
   ),
+  tollway_sign_ins_total: counter(
+    'Sign-ins instead of payments, by what the seller did: accepted, refused; not_vetted and failed were not answered.',
+    ['seller', 'result'],
+  ),
   tollway_clock_skew_seconds: gauge(
     "How far another clock was ahead of ours, seconds: a seller's in its last 402 (negative when it was behind), or that of a network's final block (0 when it was not ahead).",
     ['source'],

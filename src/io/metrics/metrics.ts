@@ -92,6 +92,9 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
         direction: event.direction,
       })
       return
+    case 'sign_in':
+      metrics.count('tollway_sign_ins_total', { seller: event.seller, result: event.result })
+      return
     case 'clock_skew':
       metrics.set('tollway_clock_skew_seconds', { source: event.source }, event.seconds)
       return

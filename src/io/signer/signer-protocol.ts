@@ -23,7 +23,7 @@ const permit2Message = {
   validAfter: uint256,
 }
 
-/** The payments and allowances of {@link TypedMessage}: no other data is ever signed. */
+/** The payments and allowances of {@link TypedMessage}. Beside them only sign-ins are signed. */
 const TYPED_MESSAGE = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('eip3009'),
@@ -54,6 +54,27 @@ const TYPED_MESSAGE = z.discriminatedUnion('kind', [
   }),
 ])
 
+const line = z.string().regex(/^[\x20-\x7e]{1,500}$/)
+
+/** A sign-in of {@link SignInMessage}: the worker composes its text, so that no other text is ever signed. */
+const SIGN_IN = z.strictObject({
+  kind: z.literal('sign_in'),
+  message: z.strictObject({
+    domain: line.regex(/^\S+$/),
+    address,
+    statement: line.optional(),
+    uri: line,
+    version: z.literal('1'),
+    chainId,
+    nonce: z.string().regex(/^[A-Za-z0-9]{8,128}$/),
+    issuedAt: line,
+    expirationTime: line.optional(),
+    notBefore: line.optional(),
+    requestId: line.optional(),
+    resources: z.array(line).max(10).optional(),
+  }),
+})
+
 /** The most messages of one {@link SIGN_REQUEST}, so that a large batch does not block single signatures. */
 export const MAX_BATCH = 100
 
@@ -61,7 +82,10 @@ export const MAX_BATCH = 100
 export const SIGN_REQUEST = z.strictObject({
   type: z.literal('sign'),
   id: z.int(),
-  messages: z.array(TYPED_MESSAGE).min(1).max(MAX_BATCH),
+  messages: z
+    .array(z.union([TYPED_MESSAGE, SIGN_IN]))
+    .min(1)
+    .max(MAX_BATCH),
 })
 
 const secret = z.discriminatedUnion('source', [

@@ -4,6 +4,7 @@
  */
 import type { KeyReference } from '../../core/payer/key-reference.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
+import type { SignInMessage } from '../../core/policy/sign-in.ts'
 import type { TypedMessage } from '../../core/payer/typed-message.ts'
 import { MAX_BATCH } from './signer-protocol.ts'
 import { spawnSigner, startThread, unavailable, type SignerWorker } from './signer-thread.ts'
@@ -28,6 +29,11 @@ export interface Signer {
     signal: AbortSignal,
     onProgress?: (done: number) => void,
   ): Promise<readonly `0x${string}`[]>
+  /**
+   * Signs in (EIP-191); absent where the key is with a signer that cannot. The message passed the gate.
+   * @throws as {@link Signer.sign}
+   */
+  signIn?(message: SignInMessage, signal: AbortSignal): Promise<`0x${string}`>
   /** Whether it could sign now. @throws TollwayError `signer_unavailable` */
   check(): Promise<void>
   /** Releases the key, or the connection to it. Pending signatures are refused. */
@@ -75,6 +81,10 @@ export async function startSigner(options: SignerOptions): Promise<Signer> {
         onProgress?.(signatures.length)
       }
       return signatures
+    },
+    async signIn(message, signal) {
+      const [signature] = await thread.sign([{ kind: 'sign_in', message }], signal, timeoutMs)
+      return signature ?? absent()
     },
     check: async () => thread.check(),
     close: () => thread.close(),

@@ -5,6 +5,8 @@
 import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { z } from 'zod'
 import type { PrivateKeyAccount } from 'viem/accounts'
+import { hashMessage } from 'viem/utils'
+import { signInText } from '../../core/policy/sign-in.ts'
 import { payerOf } from '../../core/payer/typed-message.ts'
 import { KeyFault } from './private-key.ts'
 import { SIGN_REQUEST, WORKER_DATA, type WorkerMessage } from './signer-protocol.ts'
@@ -23,12 +25,17 @@ async function answer(
   }
   const { id, messages } = request.data
   const own = account.address.toLowerCase()
-  if (messages.some((typed) => payerOf(typed).toLowerCase() !== own)) {
+  const signerOf = (typed: (typeof messages)[number]): string =>
+    typed.kind === 'sign_in' ? typed.message.address : payerOf(typed)
+  if (messages.some((typed) => signerOf(typed).toLowerCase() !== own)) {
     return { type: 'refused', id, reason: 'it spends from an address that this key does not own' }
   }
   try {
     const signatures: `0x${string}`[] = []
-    for (const typed of messages) signatures.push(await account.sign({ hash: digest.of(typed) }))
+    for (const typed of messages) {
+      const hash = typed.kind === 'sign_in' ? hashMessage(signInText(typed.message)) : digest.of(typed)
+      signatures.push(await account.sign({ hash }))
+    }
     return { type: 'signed', id, signatures }
   } catch {
     return { type: 'refused', id, reason: 'it cannot be signed (a number or an address is out of range)' }

@@ -57,6 +57,7 @@ export function resolveConfig(
       maxValiditySeconds: policy.max_validity_seconds,
       maxPriceChange: policy.max_price_change,
       offerOrder: policy.offer_order,
+      signIn: policy.sign_in,
       payTo: new Map(
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),

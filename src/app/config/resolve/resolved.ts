@@ -138,6 +138,7 @@ export interface ResolvedConfig {
     /** Which of several acceptable offers is paid. */
     readonly offerOrder: 'cheapest' | 'seller'
     /** Seller origin to the addresses it may be paid at, lower case. */
+    readonly signIn: boolean
     readonly payTo: ReadonlyMap<string, AllowedPayees>
   }
   /** Whether paid sellers must be on the public internet. */

@@ -28,6 +28,11 @@ export const policy = z
         'Which of several acceptable offers of a seller is paid: the cheapest in USD (`upto` counts as its maximum), or the first one the seller names.',
       example: 'cheapest',
     }),
+    sign_in: z.boolean().default(false).meta({
+      description:
+        'Signs in (`sign-in-with-x`) at a seller that offers it and was paid for the same path before, instead of paying again. The wallet signs a message of the seller that passed the gate; it moves no money.',
+      example: 'true',
+    }),
     block_private_networks: z.boolean().default(false).meta({
       description:
         'Refuses paid sellers whose host is, or resolves to, an address that is not on the public internet. For machines that pay only external sellers: a seller on this machine is refused too.',
