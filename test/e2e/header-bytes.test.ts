@@ -25,7 +25,8 @@ beforeAll(async () => {
     if (head.includes('/paid/') && !isPaid) {
       const body = challenge.body
       const headers = { ...challenge.headers, 'content-length': String(Buffer.byteLength(body)) }
-      return void socket.write(raw(402, headers, body))
+      socket.write(raw(402, headers, body))
+      return
     }
     const isStream = head.includes('text/event-stream')
     const body = isStream ? EVENTS : completion().body

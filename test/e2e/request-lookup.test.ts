@@ -55,16 +55,19 @@ beforeAll(async () => {
     if (!call.payment && !call.body.includes('"free"')) {
       const challenge = challengeV2([OFFER])
       response.writeHead(402, challenge.headers)
-      return void response.end(challenge.body)
+      response.end(challenge.body)
+      return
     }
     const headers = { 'content-type': 'application/json', ...receiptV2(RECEIPT) }
     if (call.body.includes('"broken"')) {
       response.writeHead(500, { 'content-type': 'application/json' })
-      return void response.end('{"error":{"message":"the GPU is on fire"}}')
+      response.end('{"error":{"message":"the GPU is on fire"}}')
+      return
     }
     if (call.body.includes('"cut"')) {
       response.writeHead(200, { ...headers, 'content-type': 'text/event-stream' })
-      return void response.end(`${CHUNK}data: {"error":{"message":"out of memory"}}\n\n`)
+      response.end(`${CHUNK}data: {"error":{"message":"out of memory"}}\n\n`)
+      return
     }
     response.writeHead(200, headers)
     response.end(completion().body)

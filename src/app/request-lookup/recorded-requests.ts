@@ -35,8 +35,8 @@ async function endOf(path: string): Promise<Buffer> {
 }
 
 function noteRecord(type: string, fields: Readonly<Record<string, unknown>>, requests: RecentRequests): void {
-  const text = (name: string): string => String(fields[name] ?? '')
-  const orNull = (name: string): string | null => (fields[name] === null ? null : text(name))
+  const orNull = (name: string): string | null => (typeof fields[name] === 'string' ? fields[name] : null)
+  const text = (name: string): string => orNull(name) ?? ''
   const count = (name: string): number | null => (typeof fields[name] === 'number' ? fields[name] : null)
   const charge = typeof fields['charge'] === 'string' ? fields['charge'] : undefined
   if (type === 'charge.held') return requests.note(text('request'), text('caller'), { charge })

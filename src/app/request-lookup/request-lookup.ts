@@ -78,7 +78,7 @@ async function whoAsks(
   { identify, adminKey }: RequestLookupOptions,
 ): Promise<string | undefined> {
   const refusal = await new Promise<unknown>((resolve) => {
-    void identify(req, res, resolve)
+    identify(req, res, resolve)
   })
   if (refusal === undefined) return exchangeOf(req).caller.id
   const key = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1]

@@ -2,7 +2,7 @@
 import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import { isBlank } from '../json/json-bytes.ts'
 import { ERROR_MEMBERS, errorIn, isChallenge, isNothing, likelyErrorIn, messageIn } from './error-signs.ts'
-import { answerKind, isJson, objects, type AnswerKind, type Json } from './stream-json.ts'
+import { answerKind, isJson, objects, parseJson, type AnswerKind, type Json } from './stream-json.ts'
 
 /** Members of which answers of model APIs have at least one. */
 const ANSWERS: ReadonlySet<string> = new Set([
@@ -230,9 +230,28 @@ export function typeByBytes(
     text.startsWith('{') ||
     (BEGINS_A_LIST.test(text) && (isLabelledJson || type === EVENTS || kind !== undefined))
   ) {
+    if (isLabelledJson) return type
+    const isLines = type.endsWith('ndjson') || type.endsWith('jsonl')
     // Lines of JSON are neither.
-    return isLabelledJson || type.endsWith('ndjson') || type.endsWith('jsonl') ? type : 'application/json'
+    return isLines && (kind === undefined || beginsLines(first)) ? type : 'application/json'
   }
   const isPage = type === 'text/html' || WEB_PAGE.test(text) || (isLabelledJson && text.startsWith('<'))
   return isPage ? undefined : type
+}
+
+/** Whether the first line is JSON by itself and no whole answer: then more lines follow. */
+function beginsLines(first: Uint8Array): boolean {
+  const text = Buffer.from(first.buffer, first.byteOffset, first.length).toString('utf8')
+  const line = parseJson(
+    text
+      .replace(/^\ufeff/, '')
+      .trimStart()
+      .split('\n', 1)[0] ?? '',
+  )
+  if (!line) return false
+  const isWhole = isJson(line['usage']) || objects(line['choices']).some((choice) => 'message' in choice)
+  return (
+    !isWhole &&
+    !/^(?:chat\.completion|text_completion|response|message)$/.test(String(line['object'] ?? line['type']))
+  )
 }
