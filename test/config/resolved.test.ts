@@ -32,6 +32,7 @@ it('turns every key into our units', () => {
       { id: 'other', keyDigest: hashKey('caller-secret-2'), models: ['*'] },
     ],
     keys: { path: join(directory, 'callers.json') },
+    userAgents: new Map([['pool', 'my-buyer/1.0']]),
     payers: new Map([
       [
         'base',

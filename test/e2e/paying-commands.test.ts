@@ -1,6 +1,6 @@
 /** `tollway probe` and `tollway pay` against a local chain: what they say, spend and leave behind. */
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RequestListener } from 'node:http'
@@ -276,6 +276,31 @@ describe('pay', () => {
       const probed = await shop.tollway('probe', service.url)
       expect(probed.code).toBe(1)
       expect(probed.err).toContain('redirects to https://elsewhere.example/x')
+    } finally {
+      await service.close()
+    }
+  })
+
+  test('requests carry the User-Agent of the payer, and -H replaces it', async () => {
+    const agents: (string | undefined)[] = []
+    const paid = paidService((_request, response) => void response.end('yes'))
+    const service = await serveOnLoopback((request, response) => {
+      agents.push(request.headers['user-agent'])
+      paid(request, response)
+    })
+    try {
+      const key = join(shop.directory, 'agent.key')
+      writeFileSync(key, world.chain.accounts.buyer.privateKey, { mode: 0o600 })
+      const base = {
+        kind: 'direct',
+        key: `\${file:${key}}`,
+        networks: [world.chain.v1Network],
+        user_agent: 'my-agent/1',
+      }
+      const named = shop.write('agent.yaml', shop.settings({ payers: { base } }))
+      expect((await shop.tollway('pay', service.url, '--config', named)).code).toBe(0)
+      await shop.tollway('pay', service.url, '--config', named, '-H', 'user-agent: other/2')
+      expect(agents).toEqual(['my-agent/1', 'my-agent/1', 'other/2', 'other/2'])
     } finally {
       await service.close()
     }

@@ -59,6 +59,15 @@ export function priceQuestion(url: string, model: string): OutgoingRequest {
 /** Headers of every request made by a command. */
 export const OWN_HEADERS = { 'user-agent': 'tollway', 'accept-encoding': 'identity' } as const
 
+/** The headers of a command's request for a payer: with its own User-Agent, where it has one. */
+export function headersOf(
+  { userAgents }: Pick<BuyingContext['config'], 'userAgents'>,
+  payer: string,
+): Readonly<Record<string, string>> {
+  const agent = userAgents?.get(payer)
+  return agent === undefined ? OWN_HEADERS : { ...OWN_HEADERS, 'user-agent': agent }
+}
+
 /**
  * Sends a request without payment.
  * @throws TollwayError `seller_unavailable`, `host_not_allowed`

@@ -65,7 +65,7 @@ async function ask(
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
 
 /** The method in a seller's description: the bazaar extension of v2, `outputSchema` of v1. */
-export function describedMethod({ extensions, offers }: Challenge): string | undefined {
+function describedMethod({ extensions, offers }: Challenge): string | undefined {
   const inputs = [
     property(property(property(extensions, 'bazaar'), 'info'), 'input'),
     ...offers.map(({ raw }) => property(raw['outputSchema'], 'input')),

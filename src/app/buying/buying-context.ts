@@ -21,6 +21,7 @@ export type BuyingConfig = Pick<
   | 'store'
   | 'audit'
   | 'payers'
+  | 'userAgents'
   | 'chains'
   | 'assets'
   | 'policy'

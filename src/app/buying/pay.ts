@@ -14,7 +14,7 @@ import type { Quote } from '../../core/policy/gate.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
 import type { OutgoingRequest } from '../../io/transport/upstream.ts'
 import { askService } from './ask-service.ts'
-import { commandRequest, OWN_HEADERS, type CommandRequest } from './ask-price.ts'
+import { commandRequest, headersOf, type CommandRequest } from './ask-price.ts'
 import { termsOf } from '../../payment/reserve-terms.ts'
 import { ledgerAddress } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
@@ -110,7 +110,7 @@ async function call(
   const request: OutgoingRequest = {
     method: payRequest.method,
     url: payRequest.url.href,
-    headers: { ...OWN_HEADERS, ...payRequest.headers },
+    headers: { ...headersOf(config, payRequest.payer), ...payRequest.headers },
     body: payRequest.data,
     toSeller: true,
     timeouts: { firstByteMs: Math.max(FIRST_BYTE_MS, config.timeouts.firstByteMs) },

@@ -5,7 +5,7 @@ import { formatUnits } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Quote } from '../../core/policy/gate.ts'
 import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
-import { askPrice, commandRequest, priceQuestion } from './ask-price.ts'
+import { askPrice, commandRequest, priceQuestion, headersOf } from './ask-price.ts'
 import { readInference } from './endpoint.ts'
 import { narrowed, type OfferChoice } from './offer-choice.ts'
 import { signingCeiling, type BuyingContext } from './buying-context.ts'
@@ -49,7 +49,9 @@ export async function askTerms(
     endpoint: '/chat/completions',
     model,
   })
-  const challenge = await askPrice(context, asked, priceQuestion(url, model), signal)
+  const question = priceQuestion(url, model)
+  const headers = { ...question.headers, ...headersOf(config, signedBy) }
+  const challenge = await askPrice(context, asked, { ...question, headers }, signal)
   const signer = await context.payer(signedBy)
   const payer = narrowed(signer, challenge, request.choice, config.assets)
   // The maximum of an `upto` offer is not a price, so nothing is signed in advance for it.

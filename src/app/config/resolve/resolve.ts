@@ -46,6 +46,7 @@ export function resolveConfig(
     payers: new Map(
       Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
     ),
+    userAgents: userAgentsOf(checked.payers),
     keys: checked.keys && { path: resolve(directory, checked.keys.path) },
     routes: checked.model_list.map((route) => resolveRoute(route, checked.payers)),
     router: resolveRouter(checked.router),
@@ -155,4 +156,12 @@ function deepFreeze<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   for (const inner of value instanceof Map ? value.values() : Object.values(value)) deepFreeze(inner)
   return Object.freeze(value)
+}
+
+/** `undefined` when every payer sends Tollway's own. */
+function userAgentsOf(payers: CheckedConfig['payers']): ReadonlyMap<string, string> | undefined {
+  const named = Object.entries(payers).flatMap(([name, { user_agent: agent }]): [string, string][] =>
+    agent === undefined ? [] : [[name, agent]],
+  )
+  return named.length === 0 ? undefined : new Map(named)
 }

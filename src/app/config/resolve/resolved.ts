@@ -119,6 +119,8 @@ export interface ResolvedConfig {
   /** The file of `tollway keys`; absolute path. */
   readonly keys: { readonly path: string } | undefined
   readonly payers: ReadonlyMap<string, ResolvedPayer>
+  /** The User-Agent that commands send for a payer, by its name; routes have their own. */
+  readonly userAgents?: ReadonlyMap<string, string> | undefined
   readonly routes: readonly Route[]
   readonly router: ResolvedRouter
   /** Model name or pattern to the models tried after its own candidates. */
