@@ -336,6 +336,11 @@ describe('an audit file', () => {
     const url = await readyUrl(child)
     expect(await pay(url)).toEqual([200, 'paid'])
     const copy = join(dirname(place.audit), 'copy.jsonl')
+    // The ledger notes the last record soon after the payment.
+    const lastSeq = (): number => readFileSync(place.audit, 'utf8').trimEnd().split('\n').length
+    const noted = async (): Promise<number | undefined> =>
+      await place.withLedger(async (store) => (await store.auditHeads())[0]?.seq)
+    await expect.poll(async () => (await noted()) === lastSeq(), { timeout: 25_000 }).toBe(true)
     copyFileSync(place.audit, copy)
     truncateSync(place.audit, statSync(place.audit).size - 10)
     expect(await pay(url)).toEqual([503, 'audit_unavailable'])

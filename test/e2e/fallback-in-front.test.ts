@@ -1,5 +1,7 @@
 /** Proxies in front that fall back from one paid model to another, as LiteLLM and OpenClaw do: one call, one payment. */
+import { spawnSync } from 'node:child_process'
 import type { ServerResponse } from 'node:http'
+import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -196,5 +198,35 @@ test('rule 5: nor is one that comes after a restart', async () => {
     expect(paid).toEqual(['bad'])
   } finally {
     await again.close()
+  }
+})
+
+test('rule 5: nor is one that comes while the process that paid is dead, and its payment open', async () => {
+  const release = Promise.withResolvers<void>()
+  pay = async () => await release.promise
+  const arrived = expect.poll(() => paid, { timeout: 25_000 }).toEqual(['bad'])
+  const leaving = new AbortController()
+  const first = fetch(`${tollway.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [{ role: 'user', content: 'hello' }], model: 'bad' }),
+    signal: leaving.signal,
+  }).catch(() => undefined)
+  await arrived
+  const { store } = tollway.gateway.parts.config
+  const other = await gateway({ store })
+  // As after kill -9: the ledger knows a process that is not there any more.
+  const ledger = new DatabaseSync(store.slice('sqlite:'.length))
+  const { pid } = spawnSync(process.execPath, ['--version'])
+  ledger.prepare('UPDATE instances SET pid = ? WHERE id = ?').run(pid, tollway.gateway.parts.ledger.instance)
+  ledger.close()
+  try {
+    expect(await asked('good', {}, {}, other.url)).toMatchObject({ status: 400, got: 'payment_uncertain' })
+    expect(paid).toEqual(['bad'])
+  } finally {
+    release.resolve()
+    leaving.abort()
+    await first
+    await other.close()
   }
 })
