@@ -57,6 +57,7 @@ const REFUSALS: Readonly<Record<string, string>> = {
   other_terms: 'signed for another price, payee or asset than the configuration says',
   forged: 'not signed by the payer that it names',
   expired: 'expired, or about to',
+  too_long: 'valid for longer than max_validity_seconds allows',
   count: 'over the limit on the number of unused vouchers',
   exposure: 'over the limit on the value of unused vouchers',
   unpriced: 'the asset has no USD value, and the limit is in USD',

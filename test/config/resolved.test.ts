@@ -113,7 +113,12 @@ it('turns every key into our units', () => {
           paths: { config: join(directory, 'buyer-config'), auths: join(directory, 'buyer-auths') },
           state: join(directory, 'state/consumed.json'),
           reloadMs: 10_000,
-          limits: { maxCount: 2500, maxMicroUsd: 50_000_000n, maxAgeMs: 30 * 86_400_000 },
+          limits: {
+            maxCount: 2500,
+            maxMicroUsd: 50_000_000n,
+            maxAgeMs: 30 * 86_400_000,
+            maxLifeMs: 366 * 86_400_000,
+          },
           networks: [],
           userAgent: 'my-buyer/1.0',
         },

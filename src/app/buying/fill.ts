@@ -31,6 +31,7 @@ const REFUSALS: readonly AddRefusal[] = [
   'draining',
   'other_terms',
   'expired',
+  'too_long',
 ]
 
 /** The result of a fill. */

@@ -135,11 +135,14 @@ export interface VoucherLimits {
   readonly maxMicroUsd: bigint | undefined
   /** How long a voucher may be used after it was added, milliseconds. */
   readonly maxAgeMs: number
+  /** How far in the future a voucher may expire when it is added, milliseconds; no limit by default. */
+  readonly maxLifeMs?: number | undefined
 }
 
 /** Why a voucher was not added. */
 export type AddRefusal =
   | 'expired'
+  | 'too_long'
   | 'count'
   | 'exposure'
   | 'unpriced'

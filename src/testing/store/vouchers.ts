@@ -196,6 +196,22 @@ export function vouchersConformance(store: () => Store): void {
     expect(await counts(store(), NOW + 60_000)).toEqual({ expired: 2 })
   })
 
+  test('vouchers that are valid for longer than the limit are not taken, to the second', async () => {
+    await store().vouchers.define(pool(), NOW)
+    const now = Math.floor(NOW / 1000)
+    const list = [
+      voucher(1, { validBefore: now + 3600 }),
+      voucher(2, { validBefore: now + 3601 }),
+      voucher(3, { validBefore: 4_294_967_295 }),
+    ]
+    const limits = { ...LIMITS, maxLifeMs: 3_600_000 }
+    expect(await store().vouchers.add(list, { ...options, at: now * 1000, limits })).toEqual({
+      added: 1,
+      known: 0,
+      refused: { too_long: 2 },
+    })
+  })
+
   test('changed terms drop the whole pool, and its signatures do not lie in the store any more', async () => {
     await fill(store(), 3)
     await claimFor(store(), 1)

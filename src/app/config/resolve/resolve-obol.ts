@@ -42,6 +42,7 @@ export function resolveObolPool(payer: CheckedObolPool, directory: string): Reso
       maxCount: payer.max_vouchers,
       maxMicroUsd: payer.max_exposure_usd,
       maxAgeMs: payer.max_age_days,
+      maxLifeMs: payer.max_validity_seconds,
     },
     networks: [],
   }

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 
 /** Longest time that a voucher may stay unused, days; x402-buyer's own vouchers are valid for 30. */
+/** A year: x402-buyer signs for 30 days by default, and for ever if it is told to. */
+const MAX_VALIDITY_SECONDS = 366 * 86_400
 const MAX_AGE_DAYS = 365
 
 /** The shape of an entry with `kind: obol, mode: pool`. */
@@ -68,6 +70,17 @@ export const obolPool = z
       .default(MAX_AGE_DAYS)
       .transform((days) => Math.round(days * 86_400_000))
       .meta({ description: 'How long after it was loaded a voucher may be used.', example: '30' }),
+    max_validity_seconds: z
+      .int()
+      .min(10)
+      .max(MAX_VALIDITY_SECONDS)
+      .default(MAX_VALIDITY_SECONDS)
+      .transform((seconds) => seconds * 1000)
+      .meta({
+        description:
+          'How far in the future a voucher may expire when it is loaded. One that is valid for longer is not.',
+        example: '2678400',
+      }),
   })
   .superRefine((entry, context) => {
     if (entry.filled_by !== undefined && entry.config !== undefined) {

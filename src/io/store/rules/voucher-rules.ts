@@ -78,6 +78,8 @@ export function admit(
     if (!sameTerms(voucher, pool)) return 'other_terms'
     if (pool.drainingSince !== undefined) return 'draining'
     if (until <= at) return 'expired'
+    // Its signature would be money for as long as it is valid, wherever a copy of it lies.
+    if (voucher.validBefore * 1000 - at > (limits.maxLifeMs ?? Infinity)) return 'too_long'
     if (ordered === true && admitted.length >= (usage.orderLeft ?? 0)) return 'order'
     if (ordered === true && costLeft !== undefined && voucher.amount > costLeft) return 'budget'
     if (freeCount + 1 > limits.maxCount) return 'count'
