@@ -1,0 +1,86 @@
+/**
+ * Mutation run over the money rules' files, each against its own unit tests: `npm run mutation`, or with part of a file's name and the
+ * most mutants per file: `node test/campaigns/mutation.ts gate 40`. A mutant that every test survives is printed.
+ *
+ * An own small tool: it applies standard operators to the syntax tree that vitest's parser gives, and lets vitest load the mutant
+ * instead of the file, so that no source is ever changed.
+ */
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { mutantsOf, type Mutant } from './mutation/mutants.ts'
+
+/** Which tests judge which file. */
+const TARGETS: Readonly<Record<string, readonly string[]>> = {
+  'src/core/charge/charge.ts': ['test/charge/charge.test.ts'],
+  'src/core/charge/reconcile.ts': ['test/charge/reconcile.test.ts'],
+  'src/core/charge/judge-paid-answer.ts': [
+    'test/charge/judge-paid-answer.test.ts',
+    'test/charge/settlement-pending.test.ts',
+  ],
+  'src/core/policy/gate.ts': ['test/policy'],
+  'src/core/policy/price-change.ts': ['test/policy/price-change.test.ts'],
+  'src/core/budget/budget.ts': ['test/budget/budget.test.ts'],
+  'src/core/money/money.ts': ['test/money'],
+  'src/core/request/idempotency.ts': [
+    'test/idempotency/flight.test.ts',
+    'test/idempotency/idempotency.property.test.ts',
+  ],
+  'src/io/store/rules/charge-rules.ts': [
+    'test/store/store.test.ts',
+    'test/store/charges.test.ts',
+    'test/store/charged.test.ts',
+  ],
+  'src/payment/try-candidates.ts': ['test/payment/try-candidates.test.ts'],
+  'src/payment/paid-call.ts': ['test/payment/paid-call.test.ts'],
+}
+
+const ROOT = join(import.meta.dirname, '../..')
+/** A mutant that loops for ever is found by it. */
+const HANGS_MS = 180_000
+
+type Fate = 'killed' | 'survived' | 'hung'
+
+function judge(file: string, tests: readonly string[], mutant: Mutant): Promise<Fate> {
+  const { start, end, text } = mutant
+  const child = spawn(
+    process.execPath,
+    [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--config',
+      'test/campaigns/mutation/vitest.config.ts',
+      ...tests,
+    ],
+    {
+      cwd: ROOT,
+      stdio: 'ignore',
+      env: { ...process.env, TOLLWAY_MUTANT: JSON.stringify({ file, start, end, text }) },
+    },
+  )
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => child.kill('SIGKILL'), HANGS_MS)
+    child.once('exit', (code, signal) => {
+      clearTimeout(timer)
+      resolve(signal === 'SIGKILL' ? 'hung' : code === 0 ? 'survived' : 'killed')
+    })
+  })
+}
+
+const [wanted = '', most = '1000'] = process.argv.slice(2)
+for (const [file, tests] of Object.entries(TARGETS).filter(([name]) => name.includes(wanted))) {
+  const source = readFileSync(join(ROOT, file), 'utf8')
+  // Mutants that change nothing must pass: else every mutant would look killed.
+  const control = await judge(file, tests, { start: 0, end: 0, text: '', what: '', line: 0 })
+  if (control !== 'survived') throw new Error(`the tests of ${file} fail without a mutant`)
+  const all = mutantsOf(source)
+  const step = Math.max(1, all.length / Number(most))
+  const chosen = all.filter((_, at) => Math.floor(at / step) !== Math.floor((at - 1) / step))
+  const counts = { killed: 0, survived: 0, hung: 0 }
+  for (const mutant of chosen) {
+    const fate = await judge(file, tests, mutant)
+    counts[fate] += 1
+    if (fate === 'survived') process.stdout.write(`${file}:${mutant.line} survived: ${mutant.what}\n`)
+  }
+  process.stdout.write(`${file}: ${chosen.length} of ${all.length} mutants, ${JSON.stringify(counts)}\n`)
+}
