@@ -70,9 +70,14 @@ function judge(file: string, tests: readonly string[], mutant: Mutant): Promise<
 const [wanted = '', most = '1000'] = process.argv.slice(2)
 for (const [file, tests] of Object.entries(TARGETS).filter(([name]) => name.includes(wanted))) {
   const source = readFileSync(join(ROOT, file), 'utf8')
-  // Mutants that change nothing must pass: else every mutant would look killed.
-  const control = await judge(file, tests, { start: 0, end: 0, text: '', what: '', line: 0 })
-  if (control !== 'survived') throw new Error(`the tests of ${file} fail without a mutant`)
+  // What changes nothing must pass, and what breaks everything must not: else the fates below would mean nothing.
+  const control = { start: 0, end: 0, what: '', line: 0 }
+  const fates = [
+    await judge(file, tests, { ...control, text: '' }),
+    await judge(file, tests, { ...control, text: 'throw new Error()\n' }),
+  ]
+  if (fates.join() !== 'survived,killed')
+    throw new Error(`the tests of ${file} judge nothing: ${fates.join()}`)
   const all = mutantsOf(source)
   const step = Math.max(1, all.length / Number(most))
   const chosen = all.filter((_, at) => Math.floor(at / step) !== Math.floor((at - 1) / step))

@@ -27,6 +27,8 @@ export default defineConfig({
   ],
   test: {
     include: ['test/**/*.test.ts'],
+    // A mutant must never be taken for the file, or for another one.
+    fsModuleCache: false,
     isolate: false,
     maxWorkers: 1,
     testTimeout: 60_000,
