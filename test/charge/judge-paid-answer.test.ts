@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
-import { judgePaidAnswer } from '../../src/core/charge/judge-paid-answer.ts'
+import { judgePaidAnswer, namedTransaction } from '../../src/core/charge/judge-paid-answer.ts'
 import type { Receipt } from '../../src/core/x402/receipt.ts'
 
 const receipt = (success: boolean): Receipt => ({
@@ -63,4 +63,35 @@ test('no response makes a client retry automatically, and none releases the char
       expect(told < 500 && ![408, 409, 422, 429].includes(told)).toBe(true)
     }),
   )
+})
+
+test('rule 4: a receipt names the transaction that takes the payment only if it says so, or that it is pending', () => {
+  const transaction = `0x${'ab'.repeat(32)}`
+  const named = { ...receipt(true), transaction }
+  const failed = { ...receipt(false), transaction }
+  expect(namedTransaction(named)).toBe(transaction)
+  expect(namedTransaction({ ...failed, errorReason: 'settlement_pending' })).toBe(transaction)
+  expect(namedTransaction({ ...failed, errorReason: 'Transaction pending' })).toBe(transaction)
+  expect(namedTransaction({ ...failed, errorReason: 'insufficient_funds' })).toBeUndefined()
+  expect(namedTransaction(failed)).toBeUndefined()
+  expect(namedTransaction(receipt(true))).toBeUndefined()
+  expect(namedTransaction(undefined)).toBeUndefined()
+})
+
+test('changed terms are told as such, unless a failed receipt names a transaction', () => {
+  const transaction = `0x${'ab'.repeat(32)}`
+  expect(judgePaidAnswer(402, undefined, 'price')).toMatchObject({
+    state: 'uncertain',
+    reason: 'terms_changed',
+    error: { code: 'terms_changed' },
+  })
+  expect(judgePaidAnswer(402, { ...receipt(false), transaction }, 'price')).toMatchObject({
+    state: 'uncertain',
+    reason: 'settlement_pending',
+  })
+  for (const status of [402, 412, 500]) {
+    const { error } = judgePaidAnswer(status, receipt(false))
+    expect(error?.message).not.toContain('undefined')
+    expect(error?.message).not.toContain('names transaction')
+  }
 })
