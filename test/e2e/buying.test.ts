@@ -118,14 +118,20 @@ describe('buy', () => {
   })
 
   test.each([
-    ['more than the wallet has', ['--count', '1000', '--budget', '$5'], 'has 0.0005 USDC left', 1, 500n],
+    [
+      'more than the wallet has',
+      ['--count', '1000', '--budget', '$5'],
+      'holds 0.0005 USDC on base-sepolia',
+      1,
+      500n,
+    ],
     [
       'a price over the cost cap',
       ['--count', '1', '--cost-cap', '999'],
       'above the cost cap of 0.000999 USDC',
       3,
     ],
-    ["no number, so buy.py's 100 USDC", [], 'has 0.0005 USDC left', 1, 500n],
+    ["no number, so buy.py's 100 USDC", [], 'holds 0.0005 USDC on base-sepolia', 1, 500n],
     ['too many', ['--count', '1001'], 'from 1 to 1000', 2],
     ['a budget of another token', ['--budget', '1 OBOL'], 'not an amount of USDC', 2],
     [
