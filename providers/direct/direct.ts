@@ -32,19 +32,26 @@ import { PermitQueue } from '../shared/permit-queue.ts'
 import { provenDomain } from './token-domain.ts'
 import { checkWallet } from '../shared/wallet-check.ts'
 
-/** Options of {@link direct}. */
-export interface DirectOptions {
-  /**
-   * Where the private key is kept. An environment variable serves only one payer: it is removed when the payer starts.
-   * Either this or {@link account}.
-   */
-  readonly key?: SignerReference | undefined
+/** Options of {@link direct}: where the key is, or who signs instead. */
+export type DirectOptions = DirectSettings & (DirectKey | DirectAccount)
+
+interface DirectKey {
+  /** Where the private key is kept. An environment variable serves only one payer: it is removed when the payer starts. */
+  readonly key: SignerReference
+  readonly account?: undefined
+}
+
+interface DirectAccount {
   /**
    * Who signs, instead of a key: a viem account, or `{ address, signTypedData }` that asks a KMS, a hardware wallet or a
-   * custody service. Every signature is verified before it is used. A key in this process is less safe than {@link key},
-   * which only a thread of its own reads.
+   * custody service. Every signature is verified before it is used. A key in this process is less safe than
+   * {@link DirectKey.key}, which only a thread of its own reads.
    */
-  readonly account?: SigningAccount | undefined
+  readonly account: SigningAccount
+  readonly key?: undefined
+}
+
+interface DirectSettings {
   /** Networks it may pay on: aliases such as `base-sepolia`, or CAIP-2 ids. */
   readonly networks: readonly string[]
   /**

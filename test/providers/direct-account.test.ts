@@ -78,8 +78,10 @@ describe('direct({ account })', () => {
   })
 
   test('says what it needs: a key or an account, and not both', async () => {
+    // @ts-expect-error neither a key nor an account
     await expect(direct({ networks })).rejects.toThrow(/say who signs: key, .* or account/)
     const both = { key: { source: 'env', name: 'X' }, account, networks } as const
+    // @ts-expect-error both
     await expect(direct(both)).rejects.toThrow(/not both/)
     // @ts-expect-error an account signs typed data
     await expect(direct({ account: { address: account.address }, networks })).rejects.toThrow(/viem account/)

@@ -51,7 +51,7 @@ afterEach(async () => {
 })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-async function payer(options: Partial<DirectOptions> = {}): Promise<Provider> {
+async function payer(options: Partial<Omit<DirectOptions, 'key' | 'account'>> = {}): Promise<Provider> {
   const provider = await direct({
     key: { source: 'file', path: keyPath },
     networks: ['base-sepolia'],
