@@ -9,7 +9,7 @@ import { setNoSniff, setResponseHeaders } from './http/response-headers.ts'
 import { printable } from '../src/core/printable.ts'
 import { endEarly } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { isOwnFault, type ErrorHandler, type Handler } from './http/handler.ts'
+import { isOwnFault, type ErrorHandler, type Handler, type Request } from './http/handler.ts'
 import { stderrLog } from './http/stderr-log.ts'
 import { logOption } from './http/options.ts'
 import { type Log } from '../src/core/log.ts'
@@ -18,6 +18,7 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { outcomeOf } from '../src/core/request/outcome.ts'
 import { endpointOf } from './http/paths.ts'
+import { endAfterUpload } from './http/end-of-upload.ts'
 import { pathAdvice } from './http/path-advice.ts'
 
 /** Anthropic's error types for the statuses where its SDKs distinguish errors by type; 400 and 402 keep ours. */
@@ -92,7 +93,7 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
       return
     }
     exchange.record.outcome = outcomeOf(exchange, told.status)
-    send(res, told, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
+    send(req, res, told, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
   }
   return named('errorHandler', handler)
 }
@@ -152,8 +153,15 @@ function fitting(error: TollwayError, exchange: Exchange): TollwayError {
       })
 }
 
-function send(res: ServerResponse, error: TollwayError, exchange: Exchange, anthropic: boolean): void {
+function send(
+  req: Request,
+  res: ServerResponse,
+  error: TollwayError,
+  exchange: Exchange,
+  anthropic: boolean,
+): void {
   for (const name of res.getHeaderNames()) if (ENTITY_HEADERS.test(name)) res.removeHeader(name)
+  endAfterUpload(req, res)
   setResponseHeaders(res, exchange)
   for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value)
   if (error.status < 500 && error.status !== 429) res.setHeader('x-should-retry', 'false')

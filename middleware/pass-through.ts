@@ -1,6 +1,5 @@
 /** Forwards a closed list of other paths to the default upstream, byte for byte. Nothing here is ever paid for. */
-import { Agent as HttpAgent, type ClientRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyMiddleware } from 'http-proxy-middleware'
@@ -15,6 +14,8 @@ import { parseOptions } from '../src/io/names/parse-options.ts'
 import { otherMethod } from './http/other-method.ts'
 import { isRootPath, passRules, type PathRule } from '../src/core/request/forwarded-paths.ts'
 import { endpointOf, findPath, plainPaths } from './http/paths.ts'
+import { endAfterUpload, hasRest, isSmallRest } from './http/end-of-upload.ts'
+import { patientAgent } from './pass-through/patient-agent.ts'
 import { pathAdvice } from './http/path-advice.ts'
 import { cleanRequest, cleanResponse } from './pass-through/pass-headers.ts'
 import { property } from '../src/core/property.ts'
@@ -110,9 +111,10 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
   const base = new URL(upstream.apiBase)
   const prefix = base.pathname.replace(/\/+$/, '')
   const agentOptions = { keepAlive: true, maxSockets: 256, maxFreeSockets: 64 }
-  const agent = base.protocol === 'https:' ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions)
+  const agent = patientAgent(base.protocol, agentOptions, timers)
   const ownCredentials = upstream.apiKey !== undefined || stripCredentials
   const waiting = new WeakMap<IncomingMessage, (error: unknown) => void>()
+  const answers = new WeakMap<IncomingMessage, IncomingMessage>()
 
   const proxy = createProxyMiddleware<Request>({
     target: base.origin,
@@ -125,6 +127,8 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     plugins: [
       (server) => {
         server.on('error', (error, req, answer) => {
+          // What comes after the whole answer, such as a write to a connection that the upstream closed, is no error.
+          if (req && answers.get(req)?.complete === true) return
           const fail = req && waiting.get(req)
           if (fail) fail(error)
           else answer?.destroy()
@@ -135,7 +139,13 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
           // Once the upstream has answered, an error of ours would end up in the middle of its bytes.
           for (const event of ['upgrade', 'response']) proxyReq.once(event, () => waiting.delete(req))
         })
-        server.on('proxyRes', (proxyRes, req) => cleanResponse(proxyRes, exchangeOf(req), ownCredentials))
+        server.on('proxyRes', (proxyRes, req, res) => {
+          answers.set(req, proxyRes)
+          cleanResponse(proxyRes, exchangeOf(req), ownCredentials)
+          const isCut = hasRest(req) && !isSmallRest(req)
+          if (!res.shouldKeepAlive || isCut) proxyRes.headers.connection = 'close'
+          endAfterUpload(req, res)
+        })
       },
     ],
   })

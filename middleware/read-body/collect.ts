@@ -3,7 +3,7 @@ import { TollwayError } from '../../src/core/errors.ts'
 import type { Request } from '../http/handler.ts'
 
 /** The least that is read of a refused body before the connection is cut, bytes. */
-const LEAST_ALLOWANCE = 1024 * 1024
+const LEAST_ALLOWANCE = 32 * 1024 * 1024
 
 /**
  * The body's bytes, or `undefined` when the client left before its end: there is no one to answer, and a partial
@@ -67,7 +67,7 @@ export function tooLarge(limit: number): TollwayError {
 
 /**
  * Reads and discards the rest, so that a client that writes its whole body before it reads still gets the answer.
- * After `allowance` more bytes (at least 1 MiB) the connection is cut instead.
+ * After `allowance` more bytes (at least 32 MiB) the connection is cut instead.
  */
 function discardRest(req: IncomingMessage, allowance: number): void {
   const most = Math.max(allowance, LEAST_ALLOWANCE)

@@ -38,6 +38,7 @@ import { requestContexts, requestScope, traceObserver } from '../logging/request
 import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
 import { readinessChecks } from './readiness.ts'
+import { serveHalfClosed } from './half-closed.ts'
 import { rootPage } from './root-page.ts'
 import { RecentRequests } from '../request-lookup/recent-requests.ts'
 import { requestLookup } from '../request-lookup/request-lookup.ts'
@@ -125,6 +126,7 @@ export async function createGateway(
     },
     app,
   )
+  serveHalfClosed(server)
   server.on('clientError', clientErrorHandler)
   // An unknown Expect may be ignored (RFC 9110, 10.1.1); Node would answer it without a body.
   server.on('checkExpectation', app)
