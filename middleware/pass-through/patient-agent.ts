@@ -28,6 +28,7 @@ export function patientAgent(
   return agent
 }
 
+/* oxlint-disable no-underscore-dangle -- Node's names of what a stream writes with */
 function readOn(socket: Duplex, timers: Timers): void {
   const write = socket._write.bind(socket)
   socket._write = (chunk, encoding, callback) => write(chunk, encoding, patient(socket, timers, callback))

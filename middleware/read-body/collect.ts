@@ -44,6 +44,8 @@ export function collect(req: Request, limit: number): Promise<Buffer | undefined
     req.on('error', () => undefined)
     if (Number(req.headers['content-length'] ?? 0) > limit) return refuse()
     if (req.destroyed) return onClose()
+    // A body that ended before anyone listened, such as that of a GET behind an asynchronous middleware, says so no more.
+    if (req.complete && req.readableLength === 0) return resolve(Buffer.alloc(0))
     req.on('readable', onReadable)
     req.on('close', onClose)
   })

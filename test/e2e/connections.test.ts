@@ -52,7 +52,7 @@ interface Raw {
   readonly version?: '1.0' | '1.1'
 }
 
-function request({
+function requestText({
   path = '/v1/chat/completions',
   body = '',
   key = 'mine',
@@ -96,7 +96,7 @@ const statuses = (answer: string): string[] =>
 const headOf = (answer: string): string => (answer.split('\r\n\r\n')[0] ?? '').toLowerCase()
 const bodyFor = (model: string, stream = false): string =>
   JSON.stringify({ model, messages: [], ...(stream ? { stream } : {}) })
-const last = request({ body: bodyFor('free'), headers: ['Connection: close'] })
+const last = requestText({ body: bodyFor('free'), headers: ['Connection: close'] })
 const large = 'x'.repeat(LIMIT + 1_048_576)
 
 describe('an upload that is refused', () => {
@@ -109,7 +109,7 @@ describe('an upload that is refused', () => {
   ])(
     'is answered whole with %s and the end of the connection, to a client that writes everything first',
     async (_name, raw, status) => {
-      const answer = await talk(request(raw), false)
+      const answer = await talk(requestText(raw), false)
       expect(statuses(answer)).toEqual([status])
       expect(headOf(answer)).toContain('connection: close')
       expect(answer).toMatch(/"error":\{"message":.*\}$/)
@@ -124,7 +124,7 @@ describe('an upload that is refused', () => {
   ])(
     'keeps the connection after %s when little is left, and the next request on it is served',
     async (_name, raw, status) => {
-      const answer = await talk(request(raw) + last, false)
+      const answer = await talk(requestText(raw) + last, false)
       expect(statuses(answer)).toEqual([status, '200'])
       expect(headOf(answer)).not.toContain('connection: close')
     },
@@ -134,11 +134,11 @@ describe('an upload that is refused', () => {
 describe('a path that is passed through', () => {
   test('ends the connection when the client asks for it, and keeps it otherwise', async () => {
     const closing = await talk(
-      request({ path: '/v1/files', body: 'x', headers: ['Connection: close'] }),
+      requestText({ path: '/v1/files', body: 'x', headers: ['Connection: close'] }),
       false,
     )
     expect([statuses(closing), headOf(closing).includes('connection: close')]).toEqual([['200'], true])
-    const kept = await talk(request({ path: '/v1/files', body: 'x' }) + last, false)
+    const kept = await talk(requestText({ path: '/v1/files', body: 'x' }) + last, false)
     expect([statuses(kept), headOf(kept).includes('connection: close')]).toEqual([['200', '200'], false])
   })
 })
@@ -150,7 +150,7 @@ describe('a client that has closed its side', () => {
     ['free', false],
     ['free', true],
   ])('gets its answer from %s, stream: %s', async (model, stream) => {
-    const answer = await talk(request({ body: bodyFor(model, stream) }), true)
+    const answer = await talk(requestText({ body: bodyFor(model, stream) }), true)
     expect(statuses(answer)).toEqual(['200'])
     expect(answer).toContain('yes')
     expect(seller.requests.filter(({ headers }) => headers['payment-signature'])).toHaveLength(
@@ -159,8 +159,8 @@ describe('a client that has closed its side', () => {
   })
 
   test('gets a refusal, a passed answer and one in HTTP/1.0', async () => {
-    expect(statuses(await talk(request({ body: bodyFor('free'), key: 'wrong' }), true))).toEqual(['401'])
-    expect(statuses(await talk(request({ path: '/v1/files', body: 'x' }), true))).toEqual(['200'])
-    expect(await talk(request({ body: bodyFor('paid'), version: '1.0' }), true)).toContain('yes')
+    expect(statuses(await talk(requestText({ body: bodyFor('free'), key: 'wrong' }), true))).toEqual(['401'])
+    expect(statuses(await talk(requestText({ path: '/v1/files', body: 'x' }), true))).toEqual(['200'])
+    expect(await talk(requestText({ body: bodyFor('paid'), version: '1.0' }), true)).toContain('yes')
   })
 })

@@ -194,6 +194,18 @@ describe('readBody and its neighbours', () => {
     expect(ran).toBe(1)
   })
 
+  it('answers a body of no bytes that ended while a handler before was busy', async () => {
+    const busy: Handler = (_req, _res, next) => {
+      void (async () => {
+        for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
+        next()
+      })()
+    }
+    const port = await serve(bare(busy, readBody(), tellExchange))
+    const answer = await post(port, PATH, '')
+    expect([answer.status, codeOf(answer)]).toEqual([400, 'invalid_json'])
+  })
+
   it('says where to mount it when a body parser came first', async () => {
     const faults: unknown[] = []
     const app = express()
