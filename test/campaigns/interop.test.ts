@@ -10,4 +10,4 @@ test('ours pays wherever the official client pays, refuses what must not be paid
   expect(interopFaults(rows), table).toEqual([])
   const page = readFileSync(join(import.meta.dirname, '../../docs/verification.md'), 'utf8')
   expect(page, 'run: node test/campaigns/interop.ts --write').toContain(table)
-})
+}, 300_000)
