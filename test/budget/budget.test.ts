@@ -1,11 +1,13 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
+  addTotals,
   claimsFor,
   counted,
   fits,
   isBudgetRule,
   moveTotals,
+  needsUsd,
   NO_TOTALS,
   type BudgetRule,
   type Spend,
@@ -244,4 +246,31 @@ test('a refusal names budget, amounts, limit and reset, in words that lock no cl
   for (const window of ['day', 'week', 'month', 'hour', 'lifetime', 'request', 'rolling'] as const) {
     expect(words(window)).not.toMatch(/insufficient|credit|top up|upgrade|payment required|quota|balance/i)
   }
+})
+
+describe('sums of several sets of charges', () => {
+  const totals = fc.record({
+    spent: fc.bigInt({ min: 0n, max: 2n ** 96n }),
+    held: fc.bigInt({ min: 0n, max: 2n ** 96n }),
+    authorized: fc.bigInt({ min: 0n, max: 2n ** 96n }),
+    uncertain: fc.bigInt({ min: 0n, max: 2n ** 96n }),
+  })
+
+  test('rule 2: count what both count, state by state', () => {
+    fc.assert(
+      fc.property(totals, totals, (a, b) => {
+        const both = addTotals(a, b)
+        expect(counted(both)).toBe(counted(a) + counted(b))
+        for (const state of ['spent', 'held', 'authorized', 'uncertain'] as const) {
+          expect(both[state]).toBe(a[state] + b[state])
+        }
+      }),
+    )
+  })
+})
+
+test('a rule that only warns does not rule out assets without a value in USD', () => {
+  expect(needsUsd(rule('day'))).toBe(true)
+  expect(needsUsd(rule('day', { enforce: true }))).toBe(true)
+  expect(needsUsd(rule('day', { enforce: false }))).toBe(false)
 })

@@ -143,6 +143,25 @@ describe('a charge the chain says was never used', () => {
     expect(decide(receipt, reading())).toMatchObject({ action: 'flag', flag: { flag: 'receipt_unproven' } })
   })
 
+  test('an upto payment that took all that was signed counts as signed', () => {
+    const served = charge('settled', { proof: 'receipt', authorization: signed(1, { scheme: 'upto' }) })
+    const decision = decide(served, used({ use: { transaction: TX, transfers: [transfer] } }))
+    expect(decision).toMatchObject({ action: 'settle' })
+    expect(decision).not.toHaveProperty('charged')
+  })
+
+  test('rule 4: of several transfers to the payee an upto payment counts the largest, in any order', () => {
+    const served = charge('settled', { proof: 'receipt', authorization: signed(1, { scheme: 'upto' }) })
+    const values = [3n, 5n, 4n]
+    for (const order of [values, values.toReversed(), [5n, 3n]]) {
+      const transfers = order.map((value) => ({ ...transfer, value }))
+      expect(decide(served, used({ use: { transaction: TX, transfers } }))).toMatchObject({
+        action: 'settle',
+        charged: 5n,
+      })
+    }
+  })
+
   test('waits when the node is one of another chain', () => {
     expect(decide(uncertain, reading({ chainId: 1 }))).toEqual({ action: 'wait', reason: 'wrong_chain' })
     expect(decide(uncertain, used({ chainId: 1 }))).toEqual({ action: 'wait', reason: 'wrong_chain' })
