@@ -34,6 +34,7 @@ const ELSEWHERE = new Map([
   ['docs/doctor.md', ['doctor']],
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/observability.md', ['config', 'level', 'traces']],
+  ['docs/http.md', ['lookup']],
   ['docs/report.md', ['report', 'policy']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],

@@ -1,5 +1,5 @@
 /** `GET /v1/tollway/requests/<id>`: what became of a request, for whoever sent it. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import express from 'express'
@@ -14,6 +14,7 @@ import type { Store } from '../../src/io/store/store.ts'
 import { settledCharge } from '../kit/relay-world.ts'
 import { RecentRequests } from '../../src/app/request-lookup/recent-requests.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
+import { blocksOf } from '../kit/markdown.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { challengeV2, completion, OFFER, receiptV2, RECEIPT } from '../kit/seller-answers.ts'
 
@@ -115,47 +116,65 @@ describe('the look-up of a request', () => {
       seller: { origin: new URL(seller.apiBase).origin, message: null },
       charges: [{ charge, state: 'settled', payer: 'base' }],
     }
-    expect(await look('paid/1')).toMatchObject({ status: 200, json: expected })
-    expect(await look('paid/1', 'key-admin')).toMatchObject({ status: 200, json: expected })
+    await expect.poll(() => look('paid/1')).toMatchObject({ status: 200, json: expected })
+    const page = await readFile(join(import.meta.dirname, '../../docs/http.md'), 'utf8')
+    const documented = JSON.parse(
+      blocksOf(page).find(({ marker }) => marker === 'lookup')?.text ?? '',
+    ) as Record<string, unknown>
+    const { json: real } = await look('paid/1')
+    expect(Object.keys(real)).toEqual(Object.keys(documented))
+    const [shown, told] = [documented, real].map(({ charges }) => Object.keys((charges as object[])[0] ?? {}))
+    expect(told).toEqual(expect.arrayContaining(shown ?? []))
+    await expect.poll(() => look('paid/1', 'key-admin')).toMatchObject({ status: 200, json: expected })
     const other = await look('paid/1', 'key-b')
     const never = await look('never', 'key-b')
     expect(other).toMatchObject({ status: 404, json: { error: { code: 'not_found' } } })
     expect(other.json).toEqual(never.json)
-    expect(await look('paid/1', 'wrong')).toMatchObject({
-      status: 401,
-      json: { error: { code: 'invalid_api_key' } },
-    })
+    await expect
+      .poll(() => look('paid/1', 'wrong'))
+      .toMatchObject({
+        status: 401,
+        json: { error: { code: 'invalid_api_key' } },
+      })
   })
 
   test("tells the seller's words of an uncertain payment and of a stream that broke", async () => {
     expect((await send('broken', 'paid/broken')).status).toBe(400)
-    expect(await look('broken')).toMatchObject({
-      json: {
-        status: 400,
-        spent: 'unknown',
-        state: 'uncertain',
-        cost_usd: expect.stringMatching(/^0\.\d+$/),
-        seller: { message: expect.stringContaining('the GPU is on fire') },
-      },
-    })
+    await expect
+      .poll(() => look('broken'))
+      .toMatchObject({
+        json: {
+          status: 400,
+          spent: 'unknown',
+          state: 'uncertain',
+          cost_usd: expect.stringMatching(/^0\.\d+$/),
+          seller: { message: expect.stringContaining('the GPU is on fire') },
+        },
+      })
     await (await send('cut', 'paid/cut', { stream: true })).text()
-    expect(await look('cut')).toMatchObject({
-      json: { status: 200, state: 'settled', truncated: true, seller: { message: 'out of memory' } },
-    })
+    await expect
+      .poll(() => look('cut'))
+      .toMatchObject({
+        json: { status: 200, state: 'settled', truncated: true, seller: { message: 'out of memory' } },
+      })
   })
 
   test('tells that nothing was paid for a refusal, a dry run and an unpaid answer', async () => {
     const nothing = { spent: 'no', state: 'none', cost_usd: null, transaction: null, charges: [] }
     expect((await send('refused', 'nobody/has-it')).status).toBe(404)
-    expect(await look('refused')).toMatchObject({
-      json: { ...nothing, status: 404, outcome: 'refused', code: 'model_not_found' },
-    })
+    await expect
+      .poll(() => look('refused'))
+      .toMatchObject({
+        json: { ...nothing, status: 404, outcome: 'refused', code: 'model_not_found' },
+      })
     await send('dry', 'paid/m', { dry_run: true })
-    expect(await look('dry')).toMatchObject({ json: { ...nothing, dry_run: true } })
+    await expect.poll(() => look('dry')).toMatchObject({ json: { ...nothing, dry_run: true } })
     expect((await send('unpaid', 'free')).status).toBe(200)
-    expect(await look('unpaid')).toMatchObject({
-      json: { ...nothing, outcome: 'free', usage: { input_tokens: 1, output_tokens: 1 } },
-    })
+    await expect
+      .poll(() => look('unpaid'))
+      .toMatchObject({
+        json: { ...nothing, outcome: 'free', usage: { input_tokens: 1, output_tokens: 1 } },
+      })
   })
 
   test('is read only, and is no request to look up itself', async () => {
@@ -164,18 +183,22 @@ describe('the look-up of a request', () => {
     expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
     const head = await fetch(url, { method: 'HEAD', headers: { ...as('key-a'), 'x-request-id': 'dry' } })
     expect([head.status, head.headers.get('cache-control')]).toEqual([200, 'no-store'])
-    expect(await look('dry')).toMatchObject({ json: { endpoint: '/chat/completions' } })
+    await expect.poll(() => look('dry')).toMatchObject({ json: { endpoint: '/chat/completions' } })
   })
 
   test('knows the requests of an earlier process, from its audit file and its ledger', async () => {
     await gateway.close()
     gateway = await open()
-    expect(await look('paid/1')).toMatchObject({ json: { status: 200, state: 'settled', outcome: 'paid' } })
-    expect(await look('broken')).toMatchObject({
-      json: { state: 'uncertain', seller: { message: expect.stringContaining('the GPU is on fire') } },
-    })
-    expect(await look('refused')).toMatchObject({ json: { code: 'model_not_found', charges: [] } })
-    expect(await look('dry')).toMatchObject({ json: { dry_run: true } })
+    await expect
+      .poll(() => look('paid/1'))
+      .toMatchObject({ json: { status: 200, state: 'settled', outcome: 'paid' } })
+    await expect
+      .poll(() => look('broken'))
+      .toMatchObject({
+        json: { state: 'uncertain', seller: { message: expect.stringContaining('the GPU is on fire') } },
+      })
+    await expect.poll(() => look('refused')).toMatchObject({ json: { code: 'model_not_found', charges: [] } })
+    await expect.poll(() => look('dry')).toMatchObject({ json: { dry_run: true } })
     expect((await look('paid/1', 'key-b')).status).toBe(404)
   })
 })
