@@ -49,7 +49,7 @@ export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Re
   })
   // Errors on the way reach whoever reads the end of the pipeline.
   const body = pipeline(source, before, decoder, after, () => {})
-  return { ...reply, headers, body }
+  return { ...reply, headers, body: reply.redactDecoded?.(body) ?? body }
 }
 
 /** Passes bytes on as long as their total is allowed. */

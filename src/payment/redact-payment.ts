@@ -17,7 +17,12 @@ export function redactReply(reply: IncomingReply, secrets: readonly string[]): O
     const text = typeof value === 'string' ? value : value.join('\n')
     return new Scrubber(secrets).isClean(Buffer.from(text, 'latin1'))
   })
-  return { ...reply, headers: Object.fromEntries(headers), body: redactBody(reply.body, secrets) }
+  return {
+    ...reply,
+    headers: Object.fromEntries(headers),
+    body: redactBody(reply.body, secrets),
+    redactDecoded: (body) => redactBody(body, secrets),
+  }
 }
 
 /** The body without these texts. At most the beginning of one is held back until more comes. */

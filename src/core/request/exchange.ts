@@ -22,6 +22,8 @@ export interface Reply {
   readonly body: AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown }
   /** `paid`: filtered and spliced; `unpaid`: byte for byte. */
   readonly kind: 'paid' | 'unpaid'
+  /** Takes the payment out of the body once it is decoded: in a compressed one it cannot be seen. */
+  readonly redactDecoded?: ((body: Reply['body']) => Reply['body']) | undefined
 }
 
 /** What the budget guard gives the payment interceptor: the only way to a reservation. */
