@@ -167,7 +167,10 @@ describe('rule 2: an old ledger that is put back', () => {
     )
     const terminal = new FakeTerminal()
     expect(await runCommand(['backup', 'restore', '--config', path], terminal)).toBe(2)
-    expect(await runCommand(['backup', 'restore', '--forget', '--config', path], terminal)).toBe(0)
+    expect(
+      await runCommand(['backup', 'restore', '--forget', '--config', path], terminal),
+      terminal.err,
+    ).toBe(0)
     expect(terminal.out).toContain('goes on without 1 payment ($0.023)')
     const ledger = await openCommandLedger(config, clock)
     await pay(ledger, 'settled')

@@ -143,6 +143,32 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Sign-ins per hour',
+          description: 'Sign-ins at sellers instead of payments, by result.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (seller, result) (${rate('tollway_sign_ins_total')}) * 3600`,
+              legend: '{{seller}} {{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Clock skew',
+          description: 'How far the clocks of sellers and networks are ahead of ours.',
+          unit: 's',
+          width: 8,
+          queries: [
+            {
+              expr: `max by (source) (${gauge('tollway_clock_skew_seconds')})`,
+              legend: '{{source}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Price changes per minute',
           description:
             'Quotes that differ from what was paid last: up, down, or refused by policy.max_price_change.',

@@ -82,10 +82,13 @@ ${EXIT_CODES_HELP}`,
         const { restoreLedger } = await import('../../operations/restore.ts')
         const { sumOf } = await import('../../wiring/refuse-old-ledger.ts')
         const { systemClock } = await import('../../../core/clock.ts')
-        const { config = DEFAULT_CONFIG, json } = command.optsWithGlobals<{
+        const { config: outer, json } = command.optsWithGlobals<{
           config?: string
           json: boolean
         }>()
+        // Given to this command or to `backup` before it.
+        const isOwn = command.getOptionValueSource('config') === 'cli'
+        const config = (isOwn ? options.config : outer) ?? DEFAULT_CONFIG
         const how = options.adoptAudit ? 'adopt' : 'forget'
         const { result, charges } = await restoreLedger(
           loadConfigForReading(config, terminal.env),
