@@ -158,6 +158,8 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'tokens_reduced', seller, route })
   metrics.observe({ type: 'price_moved', route, seller, direction: 'up' })
   metrics.observe({ type: 'refilled', payer: 'pool', result: 'refilled', vouchers: 3 })
+  metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
+  metrics.observe({ type: 'clock_skew', source: seller, seconds: 3 })
   metrics.observe({ type: 'audit_failed' })
   // The chain takes off again what an upto seller did not take: test/sums counts real ones.
   const taken: Charge = {
