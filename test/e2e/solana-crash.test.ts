@@ -89,7 +89,11 @@ test('rule 4: after kill -9 between record and reply, a payment on Solana is cou
   await lost
 
   const second = await serve()
-  const refused = await ask(second.url, { model: 'paid/other' })
+  // The same words to another model are the same call; other words are another, and find the budget taken.
+  const again = await ask(second.url, { model: 'paid/other' })
+  expect((await errorOf(again)).code).toBe('payment_uncertain')
+  const messages = [{ role: 'user', content: 'something else' }]
+  const refused = await ask(second.url, { model: 'paid/other', messages })
   expect((await errorOf(refused)).code).toBe('budget_exhausted')
   expect(seller.payments).toHaveLength(1)
   second.child.kill('SIGTERM')
