@@ -106,7 +106,8 @@ test('a remote signer signs side by side, shows progress, and an order it left u
     expect(await run([...order(120), '--config', config], terminal)).toBe(0)
     expect(signer.widest()).toBeGreaterThanOrEqual(4)
     expect(signer.widest()).toBeLessThanOrEqual(8)
-    expect(terminal.drawn()).toMatch(/signing \[.*\] 100\/120/)
+    // What is drawn in between depends on how fast it goes: see test/cli/progress.test.ts.
+    expect(terminal.drawn()).toMatch(/signing \[.*\] 0\/120.*signing \[.*\] 120\/120/)
     signer.levers.together = 1
     const asked = signer.asked.length
     signer.onSign = () => {

@@ -53,7 +53,11 @@ const SELLERS: readonly (readonly [string, () => Promise<ClosingSeller>])[] = [
   ['HTTP/2, breaks off', () => startH2(({ session }) => session.destroy())],
   [
     'HTTP/2, GOAWAY',
-    () => startH2(({ session, stream }) => session.goaway(constants.NGHTTP2_NO_ERROR, stream.id)),
+    () =>
+      startH2(({ session, stream }) => {
+        // The client may have ended it in the meantime.
+        if (!session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR, stream.id)
+      }),
   ],
 ]
 
