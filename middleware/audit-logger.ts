@@ -62,6 +62,8 @@ const SCHEMA = z.strictObject({
 
 /** Nginx's status for a client that left before the answer began. */
 const CLIENT_LEFT = 499
+/** Nginx's status for a connection that the server closed without an answer. */
+const NO_ANSWER = 444
 const MAX_DETAILS = 32
 const MAX_DETAIL_LENGTH = 500
 
@@ -122,8 +124,7 @@ export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
     exchange: Exchange,
   ): Promise<void> => {
     await usageToCome
-    const { relay, record } = exchange
-    publish({ ...summary, usage: relay.usage, details: cleaned(record.details) }, exchange)
+    publish({ ...summary, usage: exchange.relay.usage, details: detailsOf(exchange) }, exchange)
   }
 
   const handler = named<Handler>('auditLogger', (req, res, next) => {
@@ -156,9 +157,10 @@ function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
 
 function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: number): RequestSummary {
   // A websocket's 101 is written past the response object (upgradeHandler).
-  const status = res.headersSent || res.statusCode === 101 ? res.statusCode : CLIENT_LEFT
+  const isAnswered = res.headersSent || res.statusCode === 101
   const { startedAt } = exchange
-  const { firstByteAt } = exchange.relay
+  const { firstByteAt, closedBy } = exchange.relay
+  const status = isAnswered ? res.statusCode : closedBy ? NO_ANSWER : CLIENT_LEFT
   return {
     requestId: exchange.id,
     method: req.method ?? '',
@@ -180,7 +182,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     seconds: Math.max(0, now - startedAt) / 1000,
     firstByteSeconds: firstByteAt === undefined ? undefined : Math.max(0, firstByteAt - startedAt) / 1000,
     overheadSeconds: overheadSeconds(exchange),
-    details: cleaned(exchange.record.details),
+    details: detailsOf(exchange),
   }
 }
 
@@ -198,6 +200,13 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
     seconds: seconds.toFixed(3),
     firstByteSeconds: firstByteSeconds?.toFixed(3) ?? null,
   }
+}
+
+/** A connection that Tollway closed was not left by its client, although both look the same to the parts that relay. */
+function detailsOf({ record, relay: { closedBy } }: Exchange): ExchangeRecord['details'] {
+  if (!closedBy) return cleaned(record.details)
+  const { client_left: _left, ...details } = record.details
+  return cleaned({ closed_by: closedBy, ...details })
 }
 
 /** Details may contain a seller's text: keep them printable, short and few. */

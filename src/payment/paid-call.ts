@@ -138,7 +138,7 @@ export class PaidCall {
         return { authorized, authorization }
       }
     } catch (error) {
-      const released = await ledger.release(held, releaseReason(error, leaving))
+      const released = await ledger.release(held, releaseReason(error, leaving, this.#exchange))
       // What was recorded before may have been sent then: a payer with a pool must not offer it again.
       await this.#close(released, error instanceof NonceUsedError ? 'uncertain' : released.state)
       throw leaving.aborted ? new ClientLeftError() : error
@@ -279,7 +279,7 @@ function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
   return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
 }
 
-function releaseReason(error: unknown, leaving: AbortSignal): string {
-  if (leaving.aborted) return 'client_left'
+function releaseReason(error: unknown, leaving: AbortSignal, { relay }: Exchange): string {
+  if (leaving.aborted) return relay.closedBy ?? 'client_left'
   return error instanceof TollwayError ? error.code : 'internal_error'
 }

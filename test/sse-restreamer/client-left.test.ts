@@ -113,3 +113,25 @@ test('it is written for a client that leaves a stream, and one that leaves a JSO
     expect(await details()).toMatchObject({ client_left: 'aborted' })
   }
 })
+
+test('it is not written for a client that a shutdown cuts off', async () => {
+  for (const [type, body, stream] of [
+    [EVENTS, CHUNK, true],
+    [JSON_TYPE, '{"choices":[', false],
+  ] as const) {
+    const started = signalled<ServerResponse>()
+    const { world, details } = await recorded({
+      type,
+      body,
+      stream,
+      end: (response) => started.resolve(response),
+    })
+    const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n')
+    await started.promise
+    if (stream) await once(socket, 'data')
+    world.exchange().relay.closedBy = 'shutdown'
+    socket.destroy()
+    expect(await details()).toEqual({ closed_by: 'shutdown' })
+  }
+})

@@ -43,7 +43,7 @@ import { rootPage } from './root-page.ts'
 import { RecentRequests } from '../request-lookup/recent-requests.ts'
 import { requestLookup } from '../request-lookup/request-lookup.ts'
 import { systemClock } from '../../core/clock.ts'
-import { shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
+import { openRequests, shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 
 /** Clients reuse connections; closing one earlier than they do would break their next request. */
@@ -133,6 +133,7 @@ export async function createGateway(
   server.on('upgrade', upgrade)
   const sockets = upgradedSockets(server)
   const silent = silentSockets(server)
+  const open = openRequests(server)
   const scrapes =
     config.metrics.listen &&
     metricsListener({
@@ -159,7 +160,7 @@ export async function createGateway(
     close() {
       closing ??= (async () => {
         closePages()
-        await shutDown({ server, sockets, silent, parts, deadlineMs: config.timeouts.shutdownMs })
+        await shutDown({ server, sockets, silent, open, parts, deadlineMs: config.timeouts.shutdownMs })
         closeUnpaid()
         await scrapes?.close()
         await parts.close()

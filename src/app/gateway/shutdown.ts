@@ -1,7 +1,8 @@
 /** Shutdown: accepts nothing new, lets running requests finish, and answers a call whose payment was sent before cutting it. */
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import type { GatewayParts } from './open-parts.ts'
 
 /** Interval of the check for connections that became idle after the server stopped accepting. */
@@ -17,6 +18,8 @@ export interface ShutdownContext {
   readonly sockets: ReadonlySet<Duplex>
   /** Connections that have not sent a request yet. */
   readonly silent: ReadonlySet<Socket>
+  /** Requests that have not been answered to the end. */
+  readonly open: ReadonlySet<IncomingMessage>
   readonly parts: Pick<GatewayParts, 'upstream' | 'running'>
   readonly deadlineMs: number
 }
@@ -48,15 +51,28 @@ export function silentSockets(server: Server): ReadonlySet<Socket> {
   return sockets
 }
 
+/** The requests of a server whose answers have not ended. */
+export function openRequests(server: Server): ReadonlySet<IncomingMessage> {
+  const open = new Set<IncomingMessage>()
+  const watch = (request: IncomingMessage, response: ServerResponse): void => {
+    open.add(request)
+    response.once('close', () => open.delete(request))
+  }
+  server.prependListener('request', watch)
+  server.prependListener('checkExpectation', watch)
+  return open
+}
+
 /**
  * Stops accepting and waits for running answers and paid calls. At the deadline the connections to sellers are
  * closed first: a paid call still in flight is then recorded as uncertain and answered 400, because a cut
- * connection would make stock clients send it again. Remaining connections are then cut.
+ * connection would make stock clients send it again. Remaining connections are then cut, and their records say so.
  */
 export async function shutDown({
   server,
   sockets,
   silent,
+  open,
   parts,
   deadlineMs,
 }: ShutdownContext): Promise<void> {
@@ -76,7 +92,10 @@ export async function shutDown({
     await parts.upstream.close()
     for (const socket of sockets) socket.destroy()
     if (await within(LAST_WORDS_MS, finished)) return
+    for (const request of open) exchangeOf(request).relay.closedBy = 'shutdown'
     server.closeAllConnections()
+    // Calls that now end book what they held while the ledger is open.
+    await within(LAST_WORDS_MS, finished)
     await closed
   } finally {
     clearInterval(sweep)

@@ -147,6 +147,8 @@ export interface ExchangeRelay {
   truncated: boolean
   /** The client was cut off before the end of the answer, so that it can tell that it is not whole. */
   cut: boolean
+  /** Why Tollway itself closed the client's connection; records then do not say that the client left. */
+  closedBy: 'shutdown' | undefined
   /** The answer came in one form and went out in the other. */
   conversion: StreamConversion | undefined
   firstByteAt: number | undefined
@@ -225,6 +227,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       usageToCome: undefined,
       truncated: false,
       cut: false,
+      closedBy: undefined,
       conversion: undefined,
       firstByteAt: undefined,
     },
