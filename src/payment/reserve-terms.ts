@@ -12,6 +12,7 @@ export function termsOf(
     requestId: exchange.id,
     caller: exchange.caller.id,
     model: exchange.request.model ?? '',
+    remoteModel: candidate.remoteModel,
     route: candidate.route.modelName,
     payer: candidate.route.payer ?? '',
     seller: quote.origin,

@@ -17,7 +17,7 @@ const REFRESH_MS = 10_000
 test('spending is read for the day and the month of UTC, again and again, and never at a scrape', async () => {
   const timers = new ManualTimers()
   const asked: { since: number; until: number | undefined }[] = []
-  let rows: SpentBy[] = [{ ...NAMES, charges: 1, microUsd: 5n }]
+  let rows: SpentBy[] = [{ ...NAMES, model: 'm', charges: 1, microUsd: 5n }]
   const hours = (DAY - MONTH) / 3_600_000 + 24
   const spending = watchSpending({
     store: {

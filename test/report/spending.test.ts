@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Charge, ChargeState } from '../../src/core/charge/charge.ts'
 import { periodOf } from '../../src/app/report/period.ts'
 import { ASSUMPTIONS, replay, replaySince, type ReplayPolicy } from '../../src/app/report/replay.ts'
-import { addUp, DIMENSIONS, type ReportedCharge } from '../../src/app/report/spending.ts'
+import { addUp, dimensionOf, DIMENSIONS, type ReportedCharge } from '../../src/app/report/spending.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import type { BudgetRule } from '../../src/core/budget/budget.ts'
 import { NOW, signed, terms } from '../store/samples.ts'
@@ -118,6 +118,26 @@ describe('sums', () => {
         inputTokens: 11,
         outputTokens: 3,
       },
+    ])
+  })
+
+  test('name the model that was asked for, and the values of a tag', async () => {
+    const charges = [
+      charge(1, 'settled', { remoteModel: 'a', tags: ['agent:x'] }),
+      charge(2, 'settled', { remoteModel: 'a', tags: ['agent:y', 'agent:x'] }),
+      charge(3, 'settled', { remoteModel: undefined, tags: undefined }),
+    ]
+    const keys = (await addUp(each(charges), ['remote_model', 'tag.agent'], 'UTC')).map((row) => row.keys)
+    expect(keys).toEqual([
+      ['a', 'x'],
+      ['a', 'y'],
+      ['paid/qwen', 'other'],
+    ])
+    expect([dimensionOf('tag.agent'), dimensionOf('model')]).toEqual(['tag.agent', 'model'])
+    expect([dimensionOf('tag.'), dimensionOf("tag.x'"), dimensionOf('tags')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
     ])
   })
 

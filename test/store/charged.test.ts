@@ -51,7 +51,7 @@ onEachStore('an upto charge', (store) => {
   test('counts what the chain proved in every sum, and keeps what was signed', async () => {
     await settled(store())
     await store().reserve(terms(2), [], false)
-    const { route, payer, seller, caller, microUsd = 0n } = terms(1)
+    const { route, remoteModel: model, payer, seller, caller, microUsd = 0n } = terms(1)
     const sums = async (): Promise<bigint[]> => [
       (await store().spentBy(0)).reduce((sum, row) => sum + row.microUsd, 0n),
       (await store().spend({ states: ['settled'], by: 'route' })).reduce(
@@ -67,7 +67,9 @@ onEachStore('an upto charge', (store) => {
     const taken = chargedShare(microUsd, 10_000n, terms(1).amount)
     expect(taken).toBeLessThan(microUsd)
     expect(await sums()).toEqual(Array(5).fill(taken))
-    expect(await store().spentBy(0)).toEqual([{ route, payer, seller, caller, charges: 1, microUsd: taken }])
+    expect(await store().spentBy(0)).toEqual([
+      { route, model, payer, seller, caller, charges: 1, microUsd: taken },
+    ])
     expect(await store().charge(terms(1).id)).toMatchObject({ amount: terms(1).amount, microUsd })
   })
 

@@ -108,12 +108,23 @@ describe('memory and sqlite', () => {
       payer: name,
       seller: name,
       caller: name,
+      model: name,
+      remoteModel: fc.option(fc.constantFrom('', 'a', 'b'), { nil: undefined }),
+      tags: fc.option(
+        fc.uniqueArray(fc.constantFrom('agent:a', 'agent:b', 'agents:c', 'agent', 'red'), { minLength: 1 }),
+        {
+          nil: undefined,
+        },
+      ),
       reservedAt: fc.integer({ min: NOW, max: NOW + 20 }),
       microUsd: fc.option(fc.bigInt({ min: 0n, max: 10n ** 15n }), { nil: undefined }),
     }),
     { maxLength: 12 },
   )
-  const by = fc.option(fc.constantFrom<SpendGroup>('route', 'payer', 'seller', 'caller'), { nil: undefined })
+  const by = fc.option(
+    fc.constantFrom<SpendGroup>('route', 'model', 'payer', 'seller', 'caller', 'tag.agent'),
+    { nil: undefined },
+  )
 
   test('list and add up the same charges for any filter, page and group', async () => {
     await fc.assert(

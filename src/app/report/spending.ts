@@ -1,5 +1,6 @@
 /** Spending, grouped by any dimension: exact sums in smallest units and micro-USD. */
-import { takenOf, type Charge } from '../../core/charge/charge.ts'
+import { TAG_NAME, tagValue } from '../../core/budget/tag-value.ts'
+import { askedModel, takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Usage } from '../../core/stream/usage.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'
 
@@ -13,11 +14,19 @@ export const DIMENSIONS = [
   'seller',
   'caller',
   'model',
+  'remote_model',
   'network',
 ] as const
 
-/** One of {@link DIMENSIONS}. */
-export type Dimension = (typeof DIMENSIONS)[number]
+/** One of {@link DIMENSIONS}, or `tag.<name>`: the value of the request's first tag `<name>:…`. */
+export type Dimension = (typeof DIMENSIONS)[number] | `tag.${string}`
+
+/** The dimension of that name; `undefined` when there is none. */
+export function dimensionOf(name: string): Dimension | undefined {
+  if (name.startsWith('tag.') && TAG_NAME.test(name.slice('tag.'.length)))
+    return `tag.${name.slice('tag.'.length)}`
+  return DIMENSIONS.find((dimension) => dimension === name)
+}
 
 /** One row, for one asset: amounts of different assets only add up in USD. */
 export interface SpendingRow {
@@ -109,7 +118,12 @@ function plus(row: SpendingRow, charge: ReportedCharge): SpendingRow {
 
 function valueOf(dimension: Dimension, charge: Charge, timezone: string): string {
   if (isTime(dimension)) return bucketOf(dimension, charge.reservedAt, timezone)
-  return charge[dimension]
+  if (dimension === 'remote_model') return askedModel(charge)
+  return isTag(dimension) ? tagValue(charge.tags, dimension.slice('tag.'.length)) : charge[dimension]
+}
+
+function isTag(dimension: Dimension): dimension is `tag.${string}` {
+  return dimension.startsWith('tag.')
 }
 
 function isTime(dimension: Dimension): dimension is PeriodUnit {

@@ -1,7 +1,7 @@
 /** Parses the query of an `/api` address; filters mean the same for every address. */
 import { z } from 'zod'
 import { TollwayError } from '../../core/errors.ts'
-import { SPEND_GROUPS, type SpendGroup } from '../../io/store/contracts/spending.ts'
+import { SPEND_GROUPS, tagOfGroup, type SpendGroup } from '../../io/store/contracts/spending.ts'
 import { type ChargeCursor, type ChargeFilter } from '../../io/store/contracts/charges.ts'
 import { CHARGE_STATES } from './states.ts'
 
@@ -27,6 +27,19 @@ const CURSOR = z
     return { reservedAt: Number(text.slice(0, dot)), id: text.slice(dot + 1) }
   })
 
+const BY = z.string().transform((text, context): SpendGroup => {
+  const known = SPEND_GROUPS.find((group) => group === text)
+  if (known) return known
+  const tag = tagOfGroup(text)
+  if (tag !== undefined) return `tag.${tag}`
+  context.issues.push({
+    code: 'custom',
+    input: text,
+    message: `must be one of ${SPEND_GROUPS.join(', ')} or tag.<name>`,
+  })
+  return z.NEVER
+})
+
 const FILTER = {
   state: z
     .string()
@@ -47,7 +60,7 @@ const SPEND = z.strictObject({
   ...FILTER,
   from: time,
   bucket: z.enum(['minute', 'hour', 'day', 'month']),
-  by: z.enum(SPEND_GROUPS).optional(),
+  by: BY.optional(),
   timezone: NAME.default('UTC'),
 })
 const AUDIT = z.strictObject({

@@ -54,6 +54,10 @@ export interface ChargeTerms {
   readonly caller: string
   /** The model as the client named it. */
   readonly model: string
+  /** The model that the seller was asked for; `undefined` in charges of older versions. */
+  readonly remoteModel?: string | undefined
+  /** What the request was for: declared or open tags, and `other`. */
+  readonly tags?: readonly string[] | undefined
   /** The route's `model_name`. */
   readonly route: string
   /** The configured payer's name. */
@@ -129,6 +133,11 @@ export interface Charge extends ChargeTerms {
   /** Why the last move happened, e.g. `receipt`, `timeout`, `http_502`, `instance_dead`. */
   readonly reason: string | undefined
   readonly updatedAt: number
+}
+
+/** The model that the seller was asked for; as the client named it where that was not recorded. */
+export function askedModel({ remoteModel, model }: Pick<Charge, 'remoteModel' | 'model'>): string {
+  return remoteModel === undefined || remoteModel === '' ? model : remoteModel
 }
 
 /** What a charge counts for: the proven amount if there is one, else the signed one. Smallest units and micro-USD, rounded up. */

@@ -69,6 +69,7 @@ export function chargeFields(charge: Charge): Record<string, unknown> {
     request: charge.requestId,
     caller: charge.caller,
     model: charge.model,
+    ...(charge.remoteModel === undefined ? {} : { remote_model: charge.remoteModel }),
     route: charge.route,
     payer: charge.payer,
     seller: charge.seller,

@@ -22,7 +22,4 @@ export interface LedgerContext {
 }
 
 /** What a reservation is for; the ledger adds id, instance and times. */
-export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
-  /** Subjects of budgets per tag. Not stored with the charge. */
-  readonly tags?: readonly string[] | undefined
-}
+export type ReserveTerms = Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'>

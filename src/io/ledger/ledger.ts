@@ -1,8 +1,6 @@
-/**
- * The ledger: moves every charge through its states, in the store and in the audit file, in the order that the money rules
- * require. Nothing else writes charges.
- */
+/** The ledger: moves every charge through its states, in store and audit file, in the order of the money rules; nothing else writes charges. */
 import { claimsFor, needsUsd, type BudgetRule, type Spend } from '../../core/budget/budget.ts'
+import { namedTags } from '../../core/budget/tag-value.ts'
 import type { AuthorizationRecord, Charge, ChargeTerms } from '../../core/charge/charge.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { REMEMBERED_MS, type RequestMark } from '../../core/request/idempotency.ts'
@@ -118,6 +116,7 @@ export class Ledger {
     const over = await this.#budgets.refuseOverRequestLimit(claims)
     const charge: ChargeTerms = {
       ...fixed,
+      ...namedTags(tags),
       id: newChargeId(now, random),
       instance: instance.id,
       reservedAt: now,

@@ -1,5 +1,6 @@
 /** Puts a payment into the ledger that only the audit file knows: the ledger was put back from a backup. */
 import { claimsFor, type BudgetRule } from '../../core/budget/budget.ts'
+import { namedTags } from '../../core/budget/tag-value.ts'
 import type { AuthorizationRecord, ChargeTerms } from '../../core/charge/charge.ts'
 import { newChargeId, type RandomBytes } from '../../core/ids.ts'
 import { parseAtomic, parseUsd } from '../../core/money/money.ts'
@@ -57,6 +58,8 @@ function termsOf(
     requestId: text('request'),
     caller: text('caller'),
     model: text('model'),
+    remoteModel: text('remote_model') || undefined,
+    ...namedTags(listOf(fields['tags'])),
     route: text('route'),
     payer: text('payer'),
     seller: text('seller'),

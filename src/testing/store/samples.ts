@@ -15,6 +15,8 @@ export function terms(n: number, changes: Partial<ChargeTerms> = {}): ChargeTerm
     requestId: `req-${n}`,
     caller: 'openclaw',
     model: 'paid/qwen',
+    remoteModel: 'qwen',
+    tags: ['agent:coder', 'red'],
     route: 'paid/*',
     payer: 'base',
     seller: 'https://seller.example.com',

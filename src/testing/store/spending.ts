@@ -13,7 +13,7 @@ export function spendingConformance(current: () => Store): void {
   const { authorized, held } = chargeKit(current)
 
   describe('what was spent', () => {
-    test('is told by route, payer, seller and caller, of settled charges since an instant', async () => {
+    test('is told by route, model, payer, seller and caller, of settled charges since an instant', async () => {
       const settle = async (n: number, changes: Parameters<typeof terms>[1]): Promise<void> => {
         const result = await store.reserve(terms(n, changes), [claim(1n, 1000n)], false)
         if (!result.ok) throw new Error('the reservation was refused')
@@ -26,13 +26,14 @@ export function spendingConformance(current: () => Store): void {
       await settle(4, { caller: 'another', microUsd: 9n })
       await authorized(5)
       await held(6)
-      const { route, payer, seller } = terms(1)
+      const { route, remoteModel: model, payer, seller } = terms(1)
       expect(await store.spentBy(NOW + 2)).toEqual([
-        { route, payer, seller, caller: 'another', charges: 1, microUsd: 9n },
-        { route, payer, seller, caller: 'openclaw', charges: 2, microUsd: 7n },
+        { route, model, payer, seller, caller: 'another', charges: 1, microUsd: 9n },
+        { route, model, payer, seller, caller: 'openclaw', charges: 2, microUsd: 7n },
       ])
       expect(await store.spentBy(NOW + 1)).toContainEqual({
         route,
+        model,
         payer,
         seller,
         caller: 'openclaw',
@@ -40,9 +41,37 @@ export function spendingConformance(current: () => Store): void {
         microUsd: 12n,
       })
       expect(await store.spentBy(NOW + 1, NOW + 2)).toEqual([
-        { route, payer, seller, caller: 'openclaw', charges: 1, microUsd: 5n },
+        { route, model, payer, seller, caller: 'openclaw', charges: 1, microUsd: 5n },
       ])
       expect(await store.spentBy(NOW + 5)).toEqual([])
+    })
+  })
+
+  describe('what was spent on', () => {
+    test('is grouped by the model that the seller was asked for, or as the client named it where that is not known', async () => {
+      await store.reserve(terms(1), [], false)
+      await store.reserve(terms(2, { remoteModel: 'llama' }), [], false)
+      await store.reserve(terms(3, { remoteModel: undefined }), [], false)
+      await store.reserve(terms(4, { remoteModel: '' }), [], false)
+      const groups = (await store.spend({ by: 'model' })).map(({ group, charges }) => [group, charges])
+      expect(groups).toEqual([
+        ['llama', 1],
+        ['paid/qwen', 2],
+        ['qwen', 1],
+      ])
+    })
+
+    test('is grouped by the values of one tag, the first where there are several', async () => {
+      await store.reserve(terms(1), [], false)
+      await store.reserve(terms(2, { tags: ['agents:x', 'agent:writer', 'agent:coder'] }), [], false)
+      await store.reserve(terms(3, { tags: undefined }), [], false)
+      await store.reserve(terms(4, { tags: ['agent:coder'] }), [], false)
+      const groups = (await store.spend({ by: 'tag.agent' })).map(({ group, charges }) => [group, charges])
+      expect(groups).toEqual([
+        ['coder', 2],
+        ['other', 1],
+        ['writer', 1],
+      ])
     })
   })
 

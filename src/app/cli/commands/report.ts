@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import { isTimezone } from '../../../core/budget/window.ts'
 import type { PeriodUnit } from '../../report/period.ts'
-import { DIMENSIONS, type Dimension } from '../../report/spending.ts'
+import { dimensionOf, DIMENSIONS, type Dimension } from '../../report/spending.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG, wholeNumber } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
@@ -32,7 +32,7 @@ export function addReport(program: Command, context: CommandContext): void {
     .option('--to <date>', 'end with this date, or at this time')
     .option(
       '--by <list>',
-      `group by these, separated by commas: ${DIMENSIONS.join(', ')}`,
+      `group by these, separated by commas: ${DIMENSIONS.join(', ')}, tag.<name>`,
       dimensionsOption,
       dimensionsOption('route'),
     )
@@ -50,6 +50,7 @@ Examples:
   tollway report
   tollway report week --by caller,model
   tollway report month --back 1 --by day,route --csv
+  tollway report --by tag.agent
   tollway report --from 2026-11-01 --to 2026-11-15 --timezone Europe/Berlin --json
   tollway report --policy stricter.yaml
 
@@ -134,7 +135,7 @@ function unitArgument(text: string): PeriodUnit {
 function dimensionsOption(text: string): readonly Dimension[] {
   const names = text.split(',').map((name) => name.trim())
   return names.map((name) => {
-    const known = DIMENSIONS.find((dimension) => dimension === name)
+    const known = dimensionOf(name)
     if (known !== undefined) return known
     throw new InvalidArgumentError(unknownName('dimension', name, DIMENSIONS))
   })

@@ -1,13 +1,20 @@
 /** Reports of spending: sums of charges and the tokens of the answers that they paid for. */
+import { TAG_NAME } from '../../../core/budget/tag-value.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import type { ChargeFilter } from './charges.ts'
 
-/** What spending can be grouped by. */
-export type SpendGroup = 'route' | 'payer' | 'seller' | 'caller'
+/** What spending can be grouped by. `model`: the one that the seller was asked for. `tag.agent`: the values of tags `agent:…`. */
+export type SpendGroup = (typeof SPEND_GROUPS)[number] | `tag.${string}`
 
-/** Every group, for parsers. */
-export const SPEND_GROUPS = ['route', 'payer', 'seller', 'caller'] as const satisfies readonly SpendGroup[]
+/** Every group but those of tags, for parsers. */
+export const SPEND_GROUPS = ['route', 'model', 'payer', 'seller', 'caller'] as const
+
+/** The name of the tag that spending is grouped by; `undefined` for the other groups. */
+export function tagOfGroup(group: string): string | undefined {
+  const name = group.startsWith('tag.') ? group.slice('tag.'.length) : ''
+  return TAG_NAME.test(name) ? name : undefined
+}
 
 /** The group name when spending is not grouped. */
 export const ALL_TOGETHER = '*'
@@ -20,7 +27,7 @@ export interface SpendQuery extends ChargeFilter {
 
 /** The charges of one group in one state. */
 export interface SpendRow {
-  /** The route, payer, seller or caller; `*` for all together. */
+  /** The route, model, payer, seller, caller or value of the tag; `*` for all together. */
   readonly group: string
   readonly state: ChargeState
   readonly charges: number
@@ -45,9 +52,11 @@ export interface Consumption extends Usage {
   readonly microUsd: bigint
 }
 
-/** What was settled for one route, payer, seller and caller. */
+/** What was settled for one route, model, payer, seller and caller. */
 export interface SpentBy {
   readonly route: string
+  /** The model that the seller was asked for; as the client named it in charges of older versions. */
+  readonly model: string
   readonly payer: string
   readonly seller: string
   readonly caller: string
@@ -74,7 +83,7 @@ export interface SpendingStore {
   sum(state: ChargeState): Promise<ChargeSum>
   /**
    * What was settled of the charges reserved at or after `since` and before `until` (milliseconds since the epoch; without
-   * `until` all later ones), ordered by route, payer, seller and caller.
+   * `until` all later ones), ordered by route, model, payer, seller and caller.
    */
   spentBy(since: number, until?: number): Promise<readonly SpentBy[]>
   /** Records the tokens of the answer that a charge paid for. The first call counts; an unknown charge is ignored. */

@@ -1,5 +1,6 @@
 /** Sums of charges and tokens in memory. */
-import { takenOf, type Charge, type ChargeState } from '../../../core/charge/charge.ts'
+import { tagValue } from '../../../core/budget/tag-value.ts'
+import { askedModel, takenOf, type Charge, type ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import {
   ALL_TOGETHER,
@@ -7,6 +8,8 @@ import {
   type Consumption,
   type ConsumptionQuery,
   type SpendingStore,
+  tagOfGroup,
+  type SpendGroup,
   type SpendQuery,
   type SpendRow,
   type SpentBy,
@@ -29,7 +32,7 @@ export class MemorySpending implements InTransaction<SpendingStore> {
     const rows = new Map<string, SpendRow>()
     for (const charge of this.#table.all()) {
       if (!matchesFilter(charge, query)) continue
-      const group = query.by === undefined ? ALL_TOGETHER : charge[query.by]
+      const group = query.by === undefined ? ALL_TOGETHER : groupOf(charge, query.by)
       const key = JSON.stringify([group, charge.state])
       const row = rows.get(key) ?? { group, state: charge.state, charges: 0, unpriced: 0, microUsd: 0n }
       rows.set(key, {
@@ -51,15 +54,17 @@ export class MemorySpending implements InTransaction<SpendingStore> {
     const groups = new Map<string, SpentBy>()
     for (const charge of this.#table.all()) {
       const { state, route, payer, seller, caller, reservedAt } = charge
+      const model = askedModel(charge)
       if (state !== 'settled' || reservedAt < since || reservedAt >= until) continue
       const { microUsd = 0n } = takenOf(charge)
-      const key = JSON.stringify([route, payer, seller, caller])
-      const sum = groups.get(key) ?? { route, payer, seller, caller, charges: 0, microUsd: 0n }
+      const key = JSON.stringify([route, model, payer, seller, caller])
+      const sum = groups.get(key) ?? { route, model, payer, seller, caller, charges: 0, microUsd: 0n }
       groups.set(key, { ...sum, charges: sum.charges + 1, microUsd: sum.microUsd + microUsd })
     }
     return [...groups.values()].toSorted(
       (a, b) =>
         compare(a.route, b.route) ||
+        compare(a.model, b.model) ||
         compare(a.payer, b.payer) ||
         compare(a.seller, b.seller) ||
         compare(a.caller, b.caller),
@@ -96,4 +101,10 @@ export class MemorySpending implements InTransaction<SpendingStore> {
 
 function takenMicroUsd(charges: readonly Charge[]): bigint {
   return charges.reduce((sum, charge) => sum + (takenOf(charge).microUsd ?? 0n), 0n)
+}
+
+function groupOf(charge: Charge, by: SpendGroup): string {
+  if (by === 'model') return askedModel(charge)
+  if (by === 'route' || by === 'payer' || by === 'seller' || by === 'caller') return charge[by]
+  return tagValue(charge.tags, tagOfGroup(by) ?? '')
 }

@@ -24,6 +24,8 @@ const CHARGE_COLUMNS = [
   'micro_usd',
   'reserved_at',
   'lease_until',
+  'remote_model',
+  'tags',
 ] as const
 
 const CHANGING_COLUMNS = [

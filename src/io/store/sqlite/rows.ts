@@ -48,6 +48,8 @@ export function chargeToRow(charge: Charge): Record<string, string | number | nu
     micro_usd: charge.microUsd?.toString() ?? null,
     reserved_at: charge.reservedAt,
     lease_until: charge.leaseUntil,
+    remote_model: charge.remoteModel ?? null,
+    tags: charge.tags && charge.tags.length > 0 ? JSON.stringify(charge.tags) : null,
     ...changesToRow(charge),
   }
 }
@@ -98,6 +100,8 @@ export function rowToCharge(row: Row): Charge {
     microUsd: rowToMicroUsd(row),
     reservedAt: integer(row, 'reserved_at'),
     leaseUntil: integer(row, 'lease_until'),
+    ...(row['remote_model'] === null ? {} : { remoteModel: text(row, 'remote_model') }),
+    ...(row['tags'] === null ? {} : { tags: rowToTags(row) }),
     state: oneOf(row, 'state', STATES),
     proof: row['proof'] === null ? undefined : oneOf(row, 'proof', PROOFS),
     ...(row['charged'] === null ? {} : { charged: amount(row, 'charged') }),
@@ -106,6 +110,12 @@ export function rowToCharge(row: Row): Charge {
     reason: optionalText(row, 'reason'),
     updatedAt: integer(row, 'updated_at'),
   }
+}
+
+function rowToTags(row: Row): string[] {
+  const tags: unknown = JSON.parse(text(row, 'tags'))
+  if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === 'string')) return damaged('tags')
+  return tags
 }
 
 /** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without a USD price. */
@@ -262,6 +272,7 @@ function damaged(column: string): never {
 export function rowToSpentBy(row: Row): SpentBy {
   return {
     route: text(row, 'route'),
+    model: text(row, 'asked'),
     payer: text(row, 'payer'),
     seller: text(row, 'seller'),
     caller: text(row, 'caller'),

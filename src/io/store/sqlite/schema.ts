@@ -300,6 +300,11 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE tombstones ADD COLUMN call TEXT;
   CREATE INDEX tombstones_by_call ON tombstones (call, at) WHERE call IS NOT NULL;
   `,
+  // What a charge was spent on: the model that the seller was asked for, and the tags of the request as a JSON list.
+  `
+  ALTER TABLE charges ADD COLUMN remote_model TEXT;
+  ALTER TABLE charges ADD COLUMN tags TEXT CHECK (tags IS NULL OR json_valid(tags));
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -1,5 +1,6 @@
 /** Sums of charges and tokens in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
+import { OTHER_TAG } from '../../../core/budget/budget.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import {
@@ -8,6 +9,8 @@ import {
   type Consumption,
   type ConsumptionQuery,
   type SpendingStore,
+  tagOfGroup,
+  type SpendGroup,
   type SpendQuery,
   type SpendRow,
   type SpentBy,
@@ -19,6 +22,9 @@ import { amount, integer, rowToSpentBy, rowToState, rowToTakenMicroUsd, text, ty
 
 /** Values up to this many digits are added up by SQL: nine million of them fit a 64-bit integer. */
 const SMALL_DIGITS = 12
+
+/** `askedModel` of core/charge in SQL. */
+const MODEL = `coalesce(nullif(remote_model, ''), model)`
 
 /** The spending of the SQLite ledger. */
 export class SqliteSpending implements InTransaction<SpendingStore> {
@@ -35,12 +41,12 @@ export class SqliteSpending implements InTransaction<SpendingStore> {
     this.#db = db
     this.#microUsd = db.prepare('SELECT micro_usd, amount, charged FROM charges WHERE state = ?')
     // Micro-USD are far below 2^63, past which sum() fails rather than rounds. Charges settled in part are read separately.
-    this.#settled = db.prepare(`SELECT route, payer, seller, caller, count(*) AS charges,
+    this.#settled = db.prepare(`SELECT route, ${MODEL} AS asked, payer, seller, caller, count(*) AS charges,
     CAST(coalesce(sum(CASE WHEN charged IS NULL THEN CAST(micro_usd AS INTEGER) END), 0) AS TEXT) AS micro_usd
     FROM charges WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ?
-    GROUP BY route, payer, seller, caller ORDER BY route, payer, seller, caller`)
+    GROUP BY route, asked, payer, seller, caller ORDER BY route, asked, payer, seller, caller`)
     this.#settledInPart =
-      db.prepare(`SELECT route, payer, seller, caller, micro_usd, amount, charged FROM charges
+      db.prepare(`SELECT route, ${MODEL} AS asked, payer, seller, caller, micro_usd, amount, charged FROM charges
     WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ? AND charged IS NOT NULL`)
     const bought = `SELECT micro_usd, amount, charged, coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens
       FROM charges LEFT JOIN charge_usage ON charge_usage.charge = charges.id
@@ -54,8 +60,7 @@ export class SqliteSpending implements InTransaction<SpendingStore> {
 
   spend(query: SpendQuery): SpendRow[] {
     const { sql, values } = filterCondition(query)
-    // A column name from SpendGroup, never text from outside.
-    const group = query.by ?? `'${ALL_TOGETHER}'`
+    const group = query.by === undefined ? `'${ALL_TOGETHER}'` : groupSql(query.by)
     const small = `length(micro_usd) <= ${SMALL_DIGITS} AND charged IS NULL`
     const rows = this.#db.prepare(
       `SELECT ${group} AS name, state, count(*) AS charges, count(*) - count(micro_usd) AS unpriced,
@@ -134,5 +139,14 @@ export class SqliteSpending implements InTransaction<SpendingStore> {
 }
 
 function groupOf(row: Row): string {
-  return JSON.stringify(['route', 'payer', 'seller', 'caller'].map((column) => text(row, column)))
+  return JSON.stringify(['route', 'asked', 'payer', 'seller', 'caller'].map((column) => text(row, column)))
+}
+
+/** The value of a group in SQL. Only names that were checked become part of it. */
+function groupSql(by: SpendGroup): string {
+  if (by === 'model') return MODEL
+  if (by === 'route' || by === 'payer' || by === 'seller' || by === 'caller') return by
+  const prefix = `${tagOfGroup(by) ?? ''}:`
+  return `coalesce((SELECT substr(value, ${prefix.length + 1}) FROM json_each(tags)
+    WHERE substr(value, 1, ${prefix.length}) = '${prefix}' ORDER BY key LIMIT 1), '${OTHER_TAG}')`
 }
