@@ -22,7 +22,7 @@ beforeEach(async () => {
   directory = temporaryDirectory()
   seller = await startScriptedSeller()
   // A wallet that is cheap to make: a strong password hash would only cost time. The first test makes its own.
-  await start({ ...FACTS, directory }, cheap)
+  start({ ...FACTS, directory }, cheap)
   for (const name of ['tollway.yaml', '.env']) rmSync(at(name))
 })
 afterEach(() => seller.close())
@@ -65,18 +65,22 @@ describe('tollway init', () => {
     expect(ended.out).toContain(`New wallet: ${address}`)
     expect(ended.out).toContain(`Send USDC on base-sepolia to this address`)
     expect(seller.payments).toHaveLength(0)
+    // As hard to guess as geth's own.
+    expect(JSON.parse(read('wallet.json'))).toMatchObject({
+      crypto: { kdfparams: { n: 262_144, r: 8, p: 1 } },
+    })
   })
 
   it('keeps its files to their owner', async () => {
     for (const name of ['wallet.json', 'wallet.password']) rmSync(at(name))
-    await start({ ...FACTS, directory }, cheap)
+    start({ ...FACTS, directory }, cheap)
     for (const name of ['tollway.yaml', 'wallet.json', 'wallet.password', '.env'])
       expect([name, statSync(at(name)).mode & 0o777]).toEqual([name, 0o600])
     expect(read('wallet.json')).not.toContain(read('wallet.password').trim())
   })
 
   it('changes nothing where there is a configuration, and replaces it with --force but never the wallet', async () => {
-    const first = await start({ ...FACTS, directory }, cheap)
+    const first = start({ ...FACTS, directory }, cheap)
     const wallet = read('wallet.json')
     writeFileSync(at('tollway.yaml'), 'listen: 127.0.0.1:1\n')
     writeFileSync(at('.env'), 'MINE=1\n')

@@ -2,10 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Wallet } from '@ethereumjs/wallet'
-import { hexToBytes } from 'viem'
 import { afterAll, beforeAll } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
+import { sealKeystore } from '../../src/io/signer/new-keystore.ts'
 import { walletPayer } from '../kit/gateway.ts'
 import { startRemoteSigner } from '../kit/remote-signer.ts'
 import { describePaying, type PayerSubject } from './paying.ts'
@@ -49,11 +48,10 @@ describePaying('direct, its key from a file', {
 describePaying('direct, its key from an encrypted keystore', {
   world,
   start: async ({ world: { chain } }) => {
-    const wallet = Wallet.fromPrivateKey(hexToBytes(chain.accounts.buyer.privateKey))
     // Few rounds: how long scrypt takes is not what is tried here.
-    const keystore = await wallet.toV3String('correct horse', { kdf: 'scrypt', n: 2048 })
+    const { text } = sealKeystore(chain.accounts.buyer.privateKey, 'correct horse', 2048)
     return subject({
-      keystore: { path: await file(keystore), password: `\${file:${await file('correct horse\n')}}` },
+      keystore: { path: await file(text), password: `\${file:${await file('correct horse\n')}}` },
     })
   },
 })

@@ -2,12 +2,12 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { Wallet } from '@ethereumjs/wallet'
-import { hexToBytes, type TypedDataDefinition } from 'viem'
+import type { TypedDataDefinition } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { SignerReference } from '../../src/core/payer/key-reference.ts'
 import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
+import { sealKeystore } from '../../src/io/signer/new-keystore.ts'
 import { openSigner } from '../../src/io/signer/open-signer.ts'
 import type { Signer } from '../../src/io/signer/signer.ts'
 import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
@@ -48,8 +48,8 @@ async function file(content: string, mode = 0o600): Promise<string> {
 }
 
 async function keystore(password: string, mode?: number): Promise<string> {
-  const wallet = Wallet.fromPrivateKey(hexToBytes(key))
-  return await file(await wallet.toV3String(password, { kdf: 'scrypt', n: 1024 }), mode)
+  const { text } = sealKeystore(key, password, 1024)
+  return await file(text, mode)
 }
 
 const domain = { name: 'USDC', version: '2', chainId: 84_532, verifyingContract: `0x${'03'.repeat(20)}` }

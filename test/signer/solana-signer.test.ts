@@ -2,13 +2,14 @@ import { verify } from 'node:crypto'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Wallet } from '@ethereumjs/wallet'
 import { createKeyPairSignerFromBytes } from '@solana/kit'
+import { bytesToHex } from 'viem'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { addressBytes } from '../../src/core/solana/address.ts'
 import { encodeBase58 } from '../../src/core/solana/base58.ts'
 import { paymentAccounts, paymentMessage, type SolanaPayment } from '../../src/core/solana/payment.ts'
 import { TOKEN_PROGRAM } from '../../src/core/solana/programs.ts'
+import { sealKeystore } from '../../src/io/signer/new-keystore.ts'
 import { startSolanaSigner, type SolanaSigner } from '../../src/io/signer/solana/solana-signer.ts'
 import type { KeyReference } from '../../src/core/payer/key-reference.ts'
 import { createWallet, sha256, type TestWallet } from '../kit/solana/chain.ts'
@@ -91,12 +92,11 @@ describe('the key is taken from', () => {
 
   test('an encrypted keystore whose 32 bytes are the seed', async () => {
     const wallet = createWallet()
-    const sealed = await Wallet.fromPrivateKey(wallet.secret.slice(0, 32)).toV3String('correct horse', {
-      n: 1024,
-    })
+    const seed = bytesToHex(wallet.secret.slice(0, 32))
+    const sealed = sealKeystore(seed, 'correct horse', 1024)
     process.env['TEST_SOLANA_PASSWORD'] = 'correct horse'
     const password = { source: 'env', name: 'TEST_SOLANA_PASSWORD' } as const
-    await expectOwn(await start({ source: 'keystore', path: await file(sealed), password }), wallet)
+    await expectOwn(await start({ source: 'keystore', path: await file(sealed.text), password }), wallet)
   })
 
   test("AgentCash's Solana wallet", async () => {

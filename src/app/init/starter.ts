@@ -34,17 +34,17 @@ const CLIENT_ENV = 'OPENAI_BASE_URL=http://127.0.0.1:8402/v1\nOPENAI_API_KEY=unu
  * @param make makes the wallet; replaced in tests, where a strong password hash only costs time
  * @throws ConfigError if there is a configuration already, or half a wallet
  */
-export async function start(
+export function start(
   { directory, force, ...facts }: StarterRequest,
-  make: (password: string) => Promise<NewKeystore> = newKeystore,
-): Promise<Started> {
+  make: (password: string) => NewKeystore = newKeystore,
+): Started {
   const at = (name: string): string => join(resolve(directory), name)
   const config = at('tollway.yaml')
   if (existsSync(config) && !force)
     throw new ConfigError(
       `${config} is already there; nothing was changed. Look at it with tollway check, or replace it with --force (a copy is kept).`,
     )
-  const wallet = await openWallet(at('wallet.json'), at('wallet.password'), make)
+  const wallet = openWallet(at('wallet.json'), at('wallet.password'), make)
   const backup = existsSync(config) ? freeName(config) : undefined
   if (backup !== undefined) copyFileSync(config, backup)
   replaceFile(config, starterConfig(facts), 0o600)
@@ -61,11 +61,11 @@ export async function start(
 }
 
 /** The wallet of the directory, made if there is none. The password is written first: a wallet without one is lost money. */
-async function openWallet(
+function openWallet(
   file: string,
   password: string,
-  make: (password: string) => Promise<NewKeystore>,
-): Promise<{ readonly address: string; readonly files: readonly string[] }> {
+  make: (password: string) => NewKeystore,
+): { readonly address: string; readonly files: readonly string[] } {
   const [hasFile, hasPassword] = [existsSync(file), existsSync(password)]
   if (hasFile !== hasPassword)
     throw new ConfigError(
@@ -79,7 +79,7 @@ async function openWallet(
     )
   }
   const secret = randomBytes(24).toString('base64url')
-  const made = await make(secret)
+  const made = make(secret)
   replaceFile(password, `${secret}\n`, 0o600)
   replaceFile(file, made.text, 0o600)
   return { address: made.address, files: [file, password] }

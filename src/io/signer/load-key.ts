@@ -18,7 +18,7 @@ export async function loadKey(key: KeyReference): Promise<PrivateKeyAccount> {
     case 'keystore': {
       // Imported only when needed: it would make every signer start a third slower.
       const { openKeystore } = await import('./key-keystore.ts')
-      return await openKeystore(key.path, secretOf(key.password))
+      return openKeystore(key.path, secretOf(key.password))
     }
     case 'agentcash':
       return readAgentcashWallet(key.path)
@@ -54,6 +54,10 @@ export function secretOf(reference: SecretReference): string {
 
 function textOf(reference: SecretReference): string {
   if (reference.source === 'env') return takeVariable(reference.name)
-  if (reference.source === 'credential') return readCredential(reference.name)
-  return readKeyFile(reference.path, { what: 'password file' })
+  const bytes =
+    reference.source === 'credential'
+      ? readCredential(reference.name)
+      : readKeyFile(reference.path, { what: 'password file' })
+  // Read byte by byte, as a key is; a password is UTF-8, as in the wallets that made the keystore.
+  return Buffer.from(bytes, 'latin1').toString('utf8')
 }

@@ -1,5 +1,8 @@
 /** Makes a wallet: a new key, encrypted at once (Web3 Secret Storage, version 3). Used by a command that then ends. */
-import { Wallet } from '@ethereumjs/wallet'
+import * as Address from 'ox/Address'
+import type * as Hex from 'ox/Hex'
+import * as Keystore from 'ox/Keystore'
+import * as Secp256k1 from 'ox/Secp256k1'
 
 /** A new wallet. The key itself is in nothing but the encrypted text. */
 export interface NewKeystore {
@@ -9,14 +12,21 @@ export interface NewKeystore {
   readonly address: string
 }
 
+/** @param cost scrypt's N; less only in tests */
+export function newKeystore(password: string, cost?: number): NewKeystore {
+  return sealKeystore(Secp256k1.randomPrivateKey(), password, cost)
+}
+
 /**
+ * Encrypts a key as geth does: aes-128-ctr, and scrypt with r = 8, p = 1.
  * @param password what the keystore will be opened with
  * @param cost scrypt's N; less only in tests
  */
-export async function newKeystore(password: string, cost = 262_144): Promise<NewKeystore> {
-  const wallet = Wallet.generate()
-  const text = await wallet.toV3String(password, { n: cost })
-  return { text, address: wallet.getAddressString() }
+export function sealKeystore(privateKey: Hex.Hex, password: string, cost = 262_144): NewKeystore {
+  const address = Address.fromPublicKey(Secp256k1.getPublicKey({ privateKey })).toLowerCase()
+  const [key, options] = Keystore.scrypt({ password, n: cost, r: 8, p: 1 })
+  const { crypto, id, version } = Keystore.encrypt(privateKey, key, options)
+  return { text: JSON.stringify({ address: address.slice(2), crypto, id, version }), address }
 }
 
 /** The address in a keystore, as its file tells it; `undefined` if it does not. */

@@ -42,7 +42,7 @@ export function addStarter(init: Command, { terminal }: CommandContext): void {
       const { start } = await import('../../init/starter.ts')
       const options = given.yes || given.json ? given : await askMissing(given, terminal)
       const { facts, warning } = await factsOf(options, terminal)
-      const started = await start({ ...facts, directory: options.dir, force: options.force })
+      const started = start({ ...facts, directory: options.dir, force: options.force })
       if (options.json)
         printJson(terminal, { ...asJson(started), network: facts.network, warning: warning ?? null })
       else terminal.stdout(await render(started, facts, warning, terminal))

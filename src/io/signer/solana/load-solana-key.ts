@@ -23,7 +23,7 @@ export async function loadSolanaKey(key: KeyReference): Promise<SolanaKey> {
     case 'keystore': {
       // Imported only when needed: it would make every signer start a third slower.
       const { decryptKeystore } = await import('../key-keystore.ts')
-      return keyOfSeed(await decryptKeystore(key.path, secretOf(key.password)))
+      return keyOfSeed(decryptKeystore(key.path, secretOf(key.password)))
     }
     case 'agentcash':
       return readAgentcashSolanaWallet(key.path)
