@@ -13,7 +13,7 @@ import { silentLog } from '../src/core/log.ts'
 import { type Log } from '../src/core/log.ts'
 import { closable, type ClosableHandler } from './http/closable.ts'
 import { named } from './http/handler.ts'
-import { observeWith, sharedParts } from './http/chain/shared-parts.ts'
+import { observeWith, sharedContext } from './http/chain/shared-context.ts'
 import { lazyAuditFile } from '../src/io/audit/lazy-audit-file.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import { functionOption, objectWith } from './http/options.ts'
@@ -113,7 +113,7 @@ export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
     }
   }
   const publish = (summary: RequestSummary, exchange: Exchange): void => {
-    const all = sharedParts(exchange).observers
+    const all = sharedContext(exchange).observers
     const isOwn = refusals.takes(summary)
     if (isOwn && !isRoutineLook(summary)) void write(summary, all)
     tell({ type: 'request', summary, ...(isOwn ? {} : { counted: true }) }, all)
@@ -129,7 +129,7 @@ export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
 
   const handler = named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
-    if (own) sharedParts(exchange).audit = own
+    if (own) sharedContext(exchange).audit = own
     observeWith(exchange, ...observers)
     let written = false
     // Run in the context of the request, for observers that rely on it.

@@ -15,7 +15,7 @@ import { ledgerOption, LedgerSource, storeOption, type LedgerOptions } from './h
 import { functionOption, objectWith } from './http/options.ts'
 import { isRouted } from './http/paths.ts'
 import { setupError } from './http/chain/setup-error.ts'
-import { sharedParts } from './http/chain/shared-parts.ts'
+import { sharedContext } from './http/chain/shared-context.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
 import { termsOf } from '../src/payment/reserve-terms.ts'
 
@@ -60,7 +60,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
         if (quote.microUsd !== undefined) {
           prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
           const { microUsd } = quote
-          for (const observer of new Set([...observers, ...sharedParts(exchange).observers])) {
+          for (const observer of new Set([...observers, ...sharedContext(exchange).observers])) {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }

@@ -59,8 +59,8 @@ const ROUTES = [
  * @throws ConfigError for a mistake in the options
  */
 export function clawrouter(options: ClawrouterOptions): ClosableHandler {
-  const parts = parseOptions('clawrouter', SCHEMA, options)
-  const source = new LedgerSource('clawrouter', parts)
+  const settings = parseOptions('clawrouter', SCHEMA, options)
+  const source = new LedgerSource('clawrouter', settings)
   const handler = asyncHandler('clawrouter', async (req, res, next) => {
     if (req.method !== 'GET' && req.method !== 'HEAD') return next()
     const path = findPath(req, (at) => at === '/catalog' || at === '/usage')
@@ -69,11 +69,11 @@ export function clawrouter(options: ClawrouterOptions): ClosableHandler {
     exchange.endpoint = path
     if (path === '/usage') {
       const { ledger } = await source.of(exchange)
-      return sendJson(res, exchange, 200, await usageOf(exchange, ledger, parts))
+      return sendJson(res, exchange, 200, await usageOf(exchange, ledger, settings))
     }
-    await parts.catalogue?.load()
+    await settings.catalogue?.load()
     const facts: RouteFacts = { caller: exchange.caller.id, header: headersOf(req) }
-    sendJson(res, exchange, 200, catalogOf(exchange, parts, facts))
+    sendJson(res, exchange, 200, catalogOf(exchange, settings, facts))
   })
   return closable(handler, () => source.close())
 }

@@ -83,17 +83,17 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
         ),
       )
     }
-    const told = fitting(own, exchange)
-    exchange.record.code = told.code
-    Object.assign(exchange.record.details, own.details, told === own ? {} : { replaced: own.code })
+    const sent = fitting(own, exchange)
+    exchange.record.code = sent.code
+    Object.assign(exchange.record.details, own.details, sent === own ? {} : { replaced: own.code })
     if (res.headersSent) {
-      exchange.record.outcome = outcomeOf(exchange, told.status)
-      if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, told)
+      exchange.record.outcome = outcomeOf(exchange, sent.status)
+      if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, sent)
       else if (!res.writableEnded) res.destroy()
       return
     }
-    exchange.record.outcome = outcomeOf(exchange, told.status)
-    send(req, res, told, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
+    exchange.record.outcome = outcomeOf(exchange, sent.status)
+    send(req, res, sent, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
   }
   return named('errorHandler', handler)
 }

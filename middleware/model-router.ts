@@ -90,7 +90,7 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     const names: NameContext = { exchange, routes, facts, catalogue }
     const claiming = routes.match(model, facts)
     if (claiming.length === 0 && !fallback && unclaimed === 'next') {
-      // Told to the middlewares behind: this request is for somebody else.
+      // Tells the middlewares mounted after this one that the request is not theirs.
       exchange.routing.candidates = []
       return next()
     }

@@ -27,7 +27,7 @@ export interface ModelsOptions {
   readonly prices?: RoutePrices | undefined
   /** The sellers' model lists; without them patterns are listed as configured. */
   readonly catalogue?: ModelCatalogue | undefined
-  /** What the default upstream lists, where there is one: told behind the routes' own models. */
+  /** The models of the default upstream, where there is one; listed after those of the routes. */
   readonly upstream?: UpstreamModels | undefined
   /** When the list was made (`created`): the time of mounting. */
   readonly clock?: Clock | undefined

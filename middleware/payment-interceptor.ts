@@ -25,7 +25,7 @@ import { ledgerOption, LedgerSource } from './http/chain/ledger-source.ts'
 import { mayBePaid } from './http/chain/may-be-paid.ts'
 import { policyOption, type PolicyOptions } from './http/options/policy-option.ts'
 import { setupError } from './http/chain/setup-error.ts'
-import { sharedParts, type SharedLedger } from './http/chain/shared-parts.ts'
+import { sharedContext, type SharedLedger } from './http/chain/shared-context.ts'
 
 /** Options of {@link paymentInterceptor}. */
 export interface PaymentInterceptorOptions {
@@ -90,8 +90,8 @@ const TIMEOUTS = { connectMs: 10_000, firstByteMs: 300_000, totalMs: 3_600_000 }
 export function paymentInterceptor(options: PaymentInterceptorOptions): ClosableHandler {
   const { ledger: own, ...parsed } = parseOptions('paymentInterceptor', SCHEMA, options)
   const upstream = parsed.upstream ?? createUpstream(TIMEOUTS)
-  const parts = { ...parsed, upstream }
-  const source = own && new LedgerSource('paymentInterceptor', { ledger: own, clock: parts.clock })
+  const settings = { ...parsed, upstream }
+  const source = own && new LedgerSource('paymentInterceptor', { ledger: own, clock: settings.clock })
   const handler: Handler = asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
@@ -114,16 +114,17 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
       )
     }
     refuseBrokenChain(req, handler)
-    const shared = source ? await source.of(exchange) : sharedParts(exchange).ledger
+    const shared = source ? await source.of(exchange) : sharedContext(exchange).ledger
     if (!shared) throw withoutLedger()
     if (shared.isDefault && mayBePaid(candidates, exchange.routing.attempts)) throw onlyInMemory(shared)
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
     if (exchange.request.stream && answerKind(exchange.endpoint) !== undefined) {
-      exchange.payment.sendKeepAlives = () => sendKeepAlives(res, exchange, parts.keepaliveMs, parts.timers)
+      exchange.payment.sendKeepAlives = () =>
+        sendKeepAlives(res, exchange, settings.keepaliveMs, settings.timers)
     }
-    const observers = [...new Set([...parts.observers, ...sharedParts(exchange).observers])]
-    const context: PaymentContext = { ...parts, ledger: shared.ledger, observers }
+    const observers = [...new Set([...settings.observers, ...sharedContext(exchange).observers])]
+    const context: PaymentContext = { ...settings, ledger: shared.ledger, observers }
     try {
       await tryCandidates(context, req, exchange, leaving)
     } catch (error) {
@@ -136,7 +137,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
     next()
   })
   return closable(handler, async () => {
-    await parts.running.idle()
+    await settings.running.idle()
     if (!parsed.upstream) await upstream.close()
   })
 }

@@ -14,13 +14,13 @@ export interface UpgradeContext {
 }
 
 /**
- * For `server.on('upgrade', upgradeHandler(parts))`. A refusal by a guard is answered like any other; when all let the request
+ * For `server.on('upgrade', upgradeHandler(context))`. A refusal by a guard is answered like any other; when all let the request
  * pass, the socket goes to the upstream, and the request counts as ended when it closes.
  */
 export function upgradeHandler(
-  parts: UpgradeContext,
+  context: UpgradeContext,
 ): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
-  const { guards, passThrough, errorHandler } = parts
+  const { guards, passThrough, errorHandler } = context
 
   return function upgrade(req: Request, socket, head): void {
     // Node's servers always pass their own TCP or TLS sockets.

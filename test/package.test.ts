@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { installCommand } from '../src/app/sandbox/shared/optional-parts.ts'
+import { installCommand } from '../src/app/sandbox/shared/optional-packages.ts'
 import { run, type Ended } from './kit/child.ts'
 import { deadLinks } from './kit/links.ts'
 

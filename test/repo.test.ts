@@ -40,16 +40,16 @@ const manifest = z
   .parse(JSON.parse(read('package.json')))
 
 /** One word or several, as packages write `os`, `cpu` and `libc`. */
-const Words = z.union([z.string().transform((word) => [word]), z.array(z.string())])
+const StringOrList = z.union([z.string().transform((word) => [word]), z.array(z.string())])
 
 const LockEntry = z.looseObject({
   resolved: z.string().optional(),
   integrity: z.string().optional(),
   link: z.boolean().default(false),
   optional: z.boolean().default(false),
-  os: Words.default(['linux']),
-  cpu: Words.default(['x64']),
-  libc: Words.default(['glibc']),
+  os: StringOrList.default(['linux']),
+  cpu: StringOrList.default(['x64']),
+  libc: StringOrList.default(['glibc']),
 })
 
 test('there are files to look at', () => {

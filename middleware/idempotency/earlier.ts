@@ -21,9 +21,9 @@ export function endedMeanwhile(
   mark: RequestMark,
   known: FoundTombstones,
 ): Flight | undefined {
-  const told = new Set([known.named?.charge.id, known.newest?.charge.id])
+  const stored = new Set([known.named?.charge.id, known.newest?.charge.id])
   return [flights.named(mark.name), flights.newest(mark.body)].find(
-    (flight) => flight?.charge && flight.endedAt !== undefined && !told.has(flight.charge.id),
+    (flight) => flight?.charge && flight.endedAt !== undefined && !stored.has(flight.charge.id),
   )
 }
 

@@ -55,7 +55,7 @@ export class ResponseFromEvents {
   }
 
   /** The seller's error message, if it ended the stream with an error. */
-  get words(): string | undefined {
+  get sellerError(): string | undefined {
     return this.#relay.sellerError
   }
 

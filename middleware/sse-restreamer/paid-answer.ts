@@ -123,13 +123,13 @@ function cleaned(message: string | undefined): string | undefined {
   return message === undefined ? undefined : cleanedMessage(message)
 }
 
-function notDelivered(what: string, words?: string, status = 200): TollwayError {
+function notDelivered(what: string, sellerMessage?: string, status = 200): TollwayError {
   return new TollwayError({
     code: 'paid_not_delivered',
     message: `The seller took the payment and ${what}.`,
     advice: ['Do not resend: it would be paid again.'],
-    details: { seller_message: words ?? null },
-    headers: words === undefined ? {} : { 'x-tollway-seller-message': words },
-    ...(words === undefined ? {} : { seller: { status, code: null, message: words } }),
+    details: { seller_message: sellerMessage ?? null },
+    headers: sellerMessage === undefined ? {} : { 'x-tollway-seller-message': sellerMessage },
+    ...(sellerMessage === undefined ? {} : { seller: { status, code: null, message: sellerMessage } }),
   })
 }

@@ -171,15 +171,15 @@ function relayFor(ends: RelaySession): SseRelay {
 async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, write: Write): Promise<void> {
   const { exchange } = ends
   ends.noteUsage(relay.usage)
-  ends.noteWords(relay.sellerError ?? relay.sellerWords)
+  ends.noteStreamError(relay.sellerError ?? relay.failure)
   if (ends.stopped) return
   const end = relay.end(broken, ends.fallback())
   ends.noteUsage(relay.usage)
   exchange.relay.truncated = end.truncated
-  ends.noteWords(relay.sellerError ?? relay.sellerWords)
+  ends.noteStreamError(relay.sellerError ?? relay.failure)
   const hasStatus = !ends.opened || exchange.relay.openedEarly
   if (ends.reply.kind === 'paid' && !relay.hasContent && hasStatus) {
-    throw emptyStream(ends, relay.sellerError ?? relay.sellerWords)
+    throw emptyStream(ends, relay.sellerError ?? relay.failure)
   }
   ends.nothingLost()
   await write(end.bytes)

@@ -75,9 +75,9 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   const end = answer.end(broken, ends.fallback())
   ends.noteUsage(answer.usage)
   exchange.relay.truncated = end.truncated
-  ends.noteWords(answer.words)
+  ends.noteStreamError(answer.sellerError)
   if (ends.stopped) return
-  if (!end.json) throw emptyStream(ends, answer.words)
+  if (!end.json) throw emptyStream(ends, answer.sellerError)
   if (end.truncated && settings.onTruncated === 'error') throw brokenOff()
   exchange.record.details['converted'] = 'sse_to_json'
   await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), true, {

@@ -295,8 +295,8 @@ export class RelaySession {
   }
 
   /** Records the seller's error message; it is not sent to the client. */
-  noteWords(words: string | undefined): void {
-    if (words !== undefined) this.exchange.record.details['stream_error'] = printable(words)
+  noteStreamError(error: string | undefined): void {
+    if (error !== undefined) this.exchange.record.details['stream_error'] = printable(error)
   }
 
   /**
@@ -327,9 +327,9 @@ export class RelaySession {
   /** Sets the amount paid in a complete JSON text. */
   async spliced(body: Buffer): Promise<Buffer> {
     const splicer = this.splicer()
-    const parts: Buffer[] = []
-    for await (const slice of this.share.slices(body)) parts.push(splicer.push(slice))
-    return Buffer.concat(parts)
+    const chunks: Buffer[] = []
+    for await (const slice of this.share.slices(body)) chunks.push(splicer.push(slice))
+    return Buffer.concat(chunks)
   }
 
   /** Values that replace what the seller did not send. */

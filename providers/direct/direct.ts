@@ -96,7 +96,7 @@ function keyOf(key: SignerReference | undefined): SignerReference {
   return key
 }
 
-interface DirectParts {
+interface DirectContext {
   readonly signer: Signer
   readonly networks: readonly string[]
   /** By CAIP-2 id. */
@@ -109,13 +109,13 @@ class Direct implements Provider {
   readonly name = 'direct'
   readonly address: string
   readonly networks: readonly string[]
-  readonly #parts: DirectParts
-  readonly #line = new PermitQueue()
+  readonly #context: DirectContext
+  readonly #permitQueue = new PermitQueue()
 
-  constructor(parts: DirectParts) {
-    this.#parts = parts
-    this.address = parts.signer.address
-    this.networks = parts.networks
+  constructor(context: DirectContext) {
+    this.#context = context
+    this.address = context.signer.address
+    this.networks = context.networks
   }
 
   supports(offer: Offer): boolean {
@@ -133,7 +133,7 @@ class Direct implements Provider {
     if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)
     // The maximum of `upto` is not its price, so nothing is signed in advance for it.
     if (quote.scheme !== 'exact') throw unpayable(quote)
-    const { signer, clock } = this.#parts
+    const { signer, clock } = this.#context
     const now = clock.now()
     const domain = quote.method === 'eip3009' ? await provenDomain(quote, watch) : undefined
     const prepared = Array.from({ length: count }, () => {
@@ -172,17 +172,17 @@ class Direct implements Provider {
   }
 
   async check(): Promise<void> {
-    await this.#parts.signer.check()
+    await this.#context.signer.check()
   }
 
   closed(charge: string): Promise<void> {
-    this.#line.leave(charge)
-    for (const watch of this.#parts.watches.values()) watch.closed(charge)
+    this.#permitQueue.leave(charge)
+    for (const watch of this.#context.watches.values()) watch.closed(charge)
     return Promise.resolve()
   }
 
   get signIn(): SignInSigner | undefined {
-    const { signer } = this.#parts
+    const { signer } = this.#context
     if (!signer.signIn) return undefined
     const signVetted = signer.signIn.bind(signer)
     return {
@@ -197,8 +197,8 @@ class Direct implements Provider {
   }
 
   async close(): Promise<void> {
-    for (const watch of this.#parts.watches.values()) watch.close()
-    await this.#parts.signer.close()
+    for (const watch of this.#context.watches.values()) watch.close()
+    await this.#context.signer.close()
   }
 
   #vetted(quote: Quote): WalletWatch | undefined {
@@ -207,7 +207,7 @@ class Direct implements Provider {
         'direct was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().',
       )
     }
-    return this.#parts.watches.get(quote.asset.network)
+    return this.#context.watches.get(quote.asset.network)
   }
 
   async #eip3009(
@@ -216,7 +216,7 @@ class Direct implements Provider {
     signal: AbortSignal,
     watch: WalletWatch | undefined,
   ): Promise<Authorization> {
-    const { signer, clock } = this.#parts
+    const { signer, clock } = this.#context
     const record = composeAuthorization(quote, signer.address, this.#nonce(), clock.now())
     const typed = toTyped(quote, record, await provenDomain(quote, watch))
     if (!typed) throw unpayable(quote)
@@ -239,18 +239,18 @@ class Direct implements Provider {
   ): Promise<Authorization> {
     const { sponsor } = await checkWallet(quote, watch)
     if (!sponsor || !watch) return await this.#transfer(quote, charge, signal, undefined)
-    await this.#line.enter(quote.asset.address, charge, signal)
+    await this.#permitQueue.enter(quote.asset.address, charge, signal)
     try {
       // The previous payment may have left a sufficient allowance.
       const again = await checkWallet(quote, watch)
       if (!again.sponsor) {
-        this.#line.leave(charge)
+        this.#permitQueue.leave(charge)
         return await this.#transfer(quote, charge, signal, undefined)
       }
       const nonce = await watch.permitNonce(quote.asset.address)
       return await this.#transfer(quote, charge, signal, nonce)
     } catch (error) {
-      this.#line.leave(charge)
+      this.#permitQueue.leave(charge)
       throw error
     }
   }
@@ -262,7 +262,7 @@ class Direct implements Provider {
     signal: AbortSignal,
     permitNonce: bigint | undefined,
   ): Promise<Authorization> {
-    const { signer, clock } = this.#parts
+    const { signer, clock } = this.#context
     const record = composePermit2(quote, signer.address, this.#nonce(), clock.now())
     const typed = typedPermit2(quote, record)
     if (!typed) throw unpayable(quote)
@@ -285,7 +285,7 @@ class Direct implements Provider {
   }
 
   #nonce(): string {
-    const bytes = this.#parts.random(NONCE_BYTES)
+    const bytes = this.#context.random(NONCE_BYTES)
     if (bytes.length !== NONCE_BYTES) {
       throw new TypeError(
         `random(${NONCE_BYTES}) returned ${bytes.length} bytes, so nothing was signed. Return the requested number of bytes.`,

@@ -72,18 +72,18 @@ const MAX_ATTEMPTS = 3
  * Opens the payer.
  * @throws ConfigError when the shim's address is in use
  */
-export async function externalPayer(parts: ExternalPayerContext): Promise<Provider> {
-  const shim = await startShim({ ...parts.shim, clock: parts.clock })
-  const driver = parts.driver(shim.url)
-  const slots = new Semaphore(parts.concurrency)
-  const timers = parts.timers ?? systemTimers
+export async function externalPayer(context: ExternalPayerContext): Promise<Provider> {
+  const shim = await startShim({ ...context.shim, clock: context.clock })
+  const driver = context.driver(shim.url)
+  const slots = new Semaphore(context.concurrency)
+  const timers = context.timers ?? systemTimers
   const open = new Map<string, Set<Open>>()
   const ending = new Set<Promise<void>>()
   const closing = new AbortController()
   let closed: Promise<void> | undefined
 
   function supports(offer: Quote['offer']): boolean {
-    return isExternallyPayable(offer, parts.methods)
+    return isExternallyPayable(offer, context.methods)
   }
 
   async function attempt(
@@ -91,13 +91,13 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
     late: Promise<never>,
     left: Promise<never>,
   ): Promise<{ payment: ExternalPayment; made: Open }> {
-    const call = shim.open(quote, parts.maxValiditySeconds)
+    const call = shim.open(quote, context.maxValiditySeconds)
     const stop = new AbortController()
     const driving = driver.pay(call, quote, stop.signal)
     const made: Open = { call, stop, driving: driving.catch(() => {}) }
     // Rejects when the program ended without a payment and without a reason.
     const withoutPayment = driving.then((): never => {
-      throw payerUnavailable(parts.program, 'it ended without paying')
+      throw payerUnavailable(context.program, 'it ended without paying')
     })
     withoutPayment.catch(() => {})
     try {
@@ -122,15 +122,15 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
   async function authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
     if (!Quote.isVetted(quote)) {
       throw new TypeError(
-        `${parts.name} was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().`,
+        `${context.name} was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().`,
       )
     }
     signal.throwIfAborted()
-    if (closing.signal.aborted) throw payerUnavailable(parts.program, 'the payer is closed')
-    if (!parts.networks.includes(quote.asset.network) || !supports(quote.offer)) {
-      throw unpayable(quote, parts.program)
+    if (closing.signal.aborted) throw payerUnavailable(context.program, 'the payer is closed')
+    if (!context.networks.includes(quote.asset.network) || !supports(quote.offer)) {
+      throw unpayable(quote, context.program)
     }
-    const late = deadline(timers, parts.timeoutMs, parts.program)
+    const late = deadline(timers, context.timeoutMs, context.program)
     const left = whenAborted(AbortSignal.any([signal, closing.signal]))
     try {
       return await place(quote, charge, late, left.promise, signal)
@@ -160,14 +160,14 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
         const isUsed = error instanceof ShimFault && error.fault === 'nonce'
         if (isUsed && count < MAX_ATTEMPTS) continue
         free()
-        throw error instanceof ShimFault ? refused(parts.program, error.fault) : error
+        throw error instanceof ShimFault ? refused(context.program, error.fault) : error
       }
     }
   }
 
   return {
-    name: parts.name,
-    networks: parts.networks,
+    name: context.name,
+    networks: context.networks,
     mayOfferUsed: true,
     supports,
     authorize,
@@ -178,7 +178,7 @@ export async function externalPayer(parts: ExternalPayerContext): Promise<Provid
     },
     close() {
       closed ??= (async () => {
-        closing.abort(payerUnavailable(parts.program, 'the payer is closed'))
+        closing.abort(payerUnavailable(context.program, 'the payer is closed'))
         // Open payments may already have been sent: the program must not use them again.
         for (const made of [...open.values()].flatMap((set) => [...set])) {
           end(made, { state: 'uncertain', transaction: undefined })

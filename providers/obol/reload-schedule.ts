@@ -1,7 +1,7 @@
 /** Runs reloads one after another: on request, and at an interval. */
 import type { Timers } from '../../src/core/timers.ts'
 
-/** Parts of {@link ReloadSchedule}. */
+/** What {@link ReloadSchedule} works with. */
 export interface ReloadScheduleContext<T> {
   readonly load: (reason: string) => Promise<T>
   /** Milliseconds between two automatic reloads; 0 turns them off. */

@@ -36,7 +36,9 @@ export interface VoucherCheckOptions {
   /** Milliseconds since any fixed instant, by which slices are measured; replaced in tests. */
   readonly now?: (() => number) | undefined
   /** Recovers the signer's address; replaced in tests. */
-  readonly recover?: ((parts: { readonly hash: Hex; readonly signature: Hex }) => Promise<string>) | undefined
+  readonly recover?:
+    | ((signed: { readonly hash: Hex; readonly signature: Hex }) => Promise<string>)
+    | undefined
 }
 
 /** Checks signatures. Results are cached by consume key while a voucher stays in its file. */

@@ -12,7 +12,7 @@ const NODE_TIMEOUT_MS = 5_000
 const PAYEE_MS = 2_000
 const MAX_REMEMBERED = 1000
 
-/** Parts of {@link SolanaNetwork}. */
+/** What {@link SolanaNetwork} works with. */
 export interface SolanaNetworkContext {
   /** CAIP-2. */
   readonly network: string

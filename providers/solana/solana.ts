@@ -73,7 +73,7 @@ export async function solana(options: SolanaOptions): Promise<Provider> {
   return new Solana({ signer, networks: open, unique: new UniquePayments(random), clock })
 }
 
-interface SolanaParts {
+interface SolanaContext {
   readonly signer: SolanaSigner
   /** By CAIP-2 id. */
   readonly networks: ReadonlyMap<string, SolanaNetwork>
@@ -85,13 +85,13 @@ class Solana implements Provider {
   readonly name = 'solana'
   readonly address: string
   readonly networks: readonly string[]
-  readonly #parts: SolanaParts
+  readonly #context: SolanaContext
   readonly #accounts = new TokenAccounts()
 
-  constructor(parts: SolanaParts) {
-    this.#parts = parts
-    this.address = parts.signer.address
-    this.networks = [...parts.networks.keys()]
+  constructor(context: SolanaContext) {
+    this.#context = context
+    this.address = context.signer.address
+    this.networks = [...context.networks.keys()]
   }
 
   supports(offer: Offer): boolean {
@@ -107,10 +107,10 @@ class Solana implements Provider {
   async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
     const { network, terms, accounts } = this.#vetted(quote)
     signal.throwIfAborted()
-    const { signer, unique, clock } = this.#parts
+    const { signer, unique, clock } = this.#context
     const { blockhash, lastValidHeight, slot } = await network.recentBlockhash()
     const signedAt = Math.floor(clock.now() / 1000)
-    const payment = { ...terms, ...unique.parts(quote.solana?.memo), blockhash }
+    const payment = { ...terms, ...unique.next(quote.solana?.memo), blockhash }
     const message = paymentMessage(payment, accounts)
     const signature = await signer.sign(payment, signal)
     // The fee payer signs first, and last in time.
@@ -142,7 +142,7 @@ class Solana implements Provider {
   }
 
   async check(): Promise<void> {
-    const { signer, networks } = this.#parts
+    const { signer, networks } = this.#context
     await signer.check()
     // One network that can be paid on is enough.
     await Promise.any([...networks.values()].map((network) => network.recentBlockhash())).catch(
@@ -153,13 +153,13 @@ class Solana implements Provider {
   }
 
   closed(charge: string): Promise<void> {
-    for (const network of this.#parts.networks.values()) network.funds.closed(charge)
+    for (const network of this.#context.networks.values()) network.funds.closed(charge)
     return Promise.resolve()
   }
 
   async close(): Promise<void> {
-    for (const network of this.#parts.networks.values()) network.close()
-    await this.#parts.signer.close()
+    for (const network of this.#context.networks.values()) network.close()
+    await this.#context.signer.close()
   }
 
   /** What is paid, of a quote that passed the gate. @throws TollwayError for one of another payer */
@@ -172,7 +172,7 @@ class Solana implements Provider {
       throw new TypeError('solana pays only quotes that passed the gate: pass what vetChallenge() returned.')
     }
     const { asset, payTo, solana: offered } = quote
-    const network = this.#parts.networks.get(asset.network)
+    const network = this.#context.networks.get(asset.network)
     if (!network || !offered || !isPayable(quote.offer)) throw unpayable(quote)
     const terms = {
       kind: 'solana_exact' as const,

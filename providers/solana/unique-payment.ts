@@ -10,10 +10,10 @@ const MEMO_BYTES = 16
 /** A seller's memo leaves the compute budget: a million pairs of limit and price, for 0.00002 lamports at most. */
 const STEPS = 1000
 
-/** The parts of a payment that are chosen for it alone. */
-export type UniqueParts = Pick<SolanaPayment, 'memo' | 'unitLimit' | 'unitPrice'>
+/** The fields of a payment that are chosen for it alone. */
+export type UniqueTerms = Pick<SolanaPayment, 'memo' | 'unitLimit' | 'unitPrice'>
 
-/** Gives out parts; one per payer. */
+/** Chooses the fields that make each payment unique; one per payer. */
 export class UniquePayments {
   readonly #random: RandomBytes
   #next: number
@@ -26,7 +26,7 @@ export class UniquePayments {
   }
 
   /** @param memo the seller's, which cannot be changed; without one the memo is random */
-  parts(memo: string | undefined): UniqueParts {
+  next(memo: string | undefined): UniqueTerms {
     if (memo === undefined) {
       const own = Buffer.from(this.#bytes(MEMO_BYTES)).toString('hex')
       return { memo: own, unitLimit: DEFAULT_UNIT_LIMIT, unitPrice: DEFAULT_UNIT_PRICE }

@@ -252,7 +252,7 @@ export interface SellerAnswer {
   readonly message: string | null
 }
 
-/** The parts of a {@link TollwayError}. */
+/** The fields of a {@link TollwayError}. */
 export interface TollwayErrorParameters {
   readonly code: ErrorCode
   /** What happened, in one sentence. Shown to the client, so it never contains a seller's text, a key or a signature. */

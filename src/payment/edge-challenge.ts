@@ -39,7 +39,7 @@ export function edgeByHeaders({ header }: Pick<EdgeAnswer, 'header'>): string | 
   return MARKS.find(([name, pattern]) => pattern.test(header(name) ?? ''))?.[2]
 }
 
-/** The protection that answered instead of the seller; `undefined` when none can be told. */
+/** The protection that answered instead of the seller; `undefined` when none is recognized. */
 export function edgeOf(answer: EdgeAnswer): string | undefined {
   if (RATE_LIMIT.test(answer.text)) return undefined
   return edgeByHeaders(answer) ?? PAGES.find(([pattern]) => pattern.test(answer.text))?.[1]

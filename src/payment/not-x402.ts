@@ -1,6 +1,6 @@
 /** A 402 that is no x402: sellers with accounts answer it when a balance is used up. */
 import { TollwayError } from '../core/errors.ts'
-import type { SellerWords } from '../core/x402/seller-words.ts'
+import type { SellerError } from '../core/x402/seller-error.ts'
 import { sellerAnswer } from './seller-message.ts'
 
 /** Words of sellers that sell from a prepaid balance or by subscription. */
@@ -14,10 +14,10 @@ const X402 = /payment[ _-]required|header is required|x-?402|x-payment/i
 export class OtherPaymentError extends TollwayError {}
 
 /** @returns `undefined` where the words do not say so */
-export function otherPayment(words: SellerWords): OtherPaymentError | undefined {
-  const text = `${words.code ?? ''} ${words.message ?? ''}`.trim()
+export function otherPayment(answer: SellerError): OtherPaymentError | undefined {
+  const text = `${answer.code ?? ''} ${answer.message ?? ''}`.trim()
   if (text === '' || X402.test(text)) return undefined
-  const seller = sellerAnswer(402, words)
+  const seller = sellerAnswer(402, answer)
   const { message } = seller
   const isAccount = ACCOUNT.test(text)
   return new OtherPaymentError({

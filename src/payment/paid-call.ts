@@ -26,7 +26,7 @@ import { clockSkew, describeSkew, skewAllowance } from '../core/telemetry/clock-
 import { paymentSecrets } from '../core/x402/payment-secrets.ts'
 import { redactReply } from './redact-payment.ts'
 import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
-import { readSellerWords } from '../core/x402/seller-words.ts'
+import { readSellerError } from '../core/x402/seller-error.ts'
 import { findNetwork } from '../core/money/assets.ts'
 import { formatUnits } from '../core/money/money.ts'
 import { checkedReceipt, flagFindings } from './paid-receipt.ts'
@@ -181,10 +181,10 @@ export class PaidCall {
   ): Promise<void> {
     const { ledger } = this.#context
     const reply = redactReply(raw, paymentSecrets(authorization.header.value))
-    const told = decodeReceipt((name) => headerOf(raw, name))
+    const inHeaders = decodeReceipt((name) => headerOf(raw, name))
     const isAnswer = reply.status >= 200 && reply.status < 300
-    const early = isAnswer || (told && reply.status !== 402) ? undefined : await failureBody(reply)
-    const found = told ?? (early && receiptInBody(early.bytes))
+    const early = isAnswer || (inHeaders && reply.status !== 402) ? undefined : await failureBody(reply)
+    const found = inHeaders ?? (early && receiptInBody(early.bytes))
     const { receipt, findings } = await checkedReceipt(ledger, charge, found)
     const changed = early && reply.status === 402 ? newTerms(reply, early, quote) : undefined
     const verdict = judgePaidAnswer(reply.status, receipt, changed)
@@ -218,8 +218,8 @@ export class PaidCall {
 
   #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {
     const { record } = authorization
-    const words = readSellerWords((name) => headerOf(reply, name), body.bytes)
-    const seller = sellerAnswer(reply.status, words)
+    const reported = readSellerError((name) => headerOf(reply, name), body.bytes)
+    const seller = sellerAnswer(reply.status, reported)
     const { message } = seller
     const needsApproval = reply.status === 412 && quote.method === 'permit2'
     return new TollwayError({
@@ -228,7 +228,7 @@ export class PaidCall {
         ? approveAdvice(quote.asset, quote.amount)
         : [
             ...(error.advice ?? []),
-            ...adviceFor(words, {
+            ...adviceFor(reported, {
               ...paymentFacts(quote, record.from),
               clock: describeSkew(this.#skew),
             }),
@@ -236,7 +236,7 @@ export class PaidCall {
       details: { seller_status: reply.status, seller_message: message },
       headers: message === null ? {} : { 'x-tollway-seller-message': message },
       seller,
-      ...(words.code !== undefined && isRequestCode(words.code) ? { clientCode: words.code } : {}),
+      ...(reported.code !== undefined && isRequestCode(reported.code) ? { clientCode: reported.code } : {}),
     })
   }
 

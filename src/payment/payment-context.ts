@@ -31,7 +31,7 @@ export interface PaymentPolicy {
 }
 
 /** What the payment engine is set up with. */
-interface PaymentParts {
+interface PaymentServices {
   readonly ledger: Ledger
   readonly upstream: Upstream
   /** Payers by the name the routes use. */
@@ -53,7 +53,7 @@ interface PaymentParts {
 
 /** What the payment engine works with in every request. */
 export interface PaymentContext extends Omit<
-  PaymentParts,
+  PaymentServices,
   'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
 > {
   readonly running: CallsInFlight

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { TollwayError } from '../core/errors.ts'
 import { type Challenge, MAX_CHALLENGE_BYTES, decodeChallenge } from '../core/x402/x402.ts'
 import { HEADERS } from '../core/x402/payment-headers.ts'
-import { readSellerWords } from '../core/x402/seller-words.ts'
+import { readSellerError } from '../core/x402/seller-error.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { otherPayment } from './not-x402.ts'
 import { headerOf, readReply } from './read-reply.ts'
@@ -47,6 +47,6 @@ function decoded(
   } catch (error) {
     const isUnread = error instanceof TollwayError && error.code === 'offer_undecodable'
     const isOffered = header(HEADERS.required) !== undefined || header(HEADERS.requiredOther) !== undefined
-    throw (isUnread && !isOffered ? otherPayment(readSellerWords(header, body)) : undefined) ?? error
+    throw (isUnread && !isOffered ? otherPayment(readSellerError(header, body)) : undefined) ?? error
   }
 }

@@ -4,7 +4,7 @@
  */
 import { printable } from '../core/printable.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
-import { readSellerWords } from '../core/x402/seller-words.ts'
+import { readSellerError } from '../core/x402/seller-error.ts'
 import { edgeByHeaders, edgeOf } from './edge-challenge.ts'
 import { headerOf, readReply } from './read-reply.ts'
 import { sellerAnswer } from './seller-message.ts'
@@ -83,7 +83,7 @@ export async function refusedQuestion(
   const header = (name: string): string | undefined => headerOf(answer, name)
   const refusal = refusalOf(answer, url, fix, edgeOf({ header, text: bytes.toString('utf8') }))
   if (!refusal) return undefined
-  const seller = sellerAnswer(status, readSellerWords(header, bytes))
+  const seller = sellerAnswer(status, readSellerError(header, bytes))
   const { message } = seller
   return new QuestionRefusedError(
     `${refusal.what} (status ${status} to the unpaid request)`,

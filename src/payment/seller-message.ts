@@ -1,11 +1,11 @@
 /** The seller's own words about a failed payment: cleaned for `error.seller`, a header and the audit record, never part of our own message. */
 import type { SellerAnswer } from '../core/errors.ts'
-import type { SellerWords } from '../core/x402/seller-words.ts'
+import type { SellerError } from '../core/x402/seller-error.ts'
 import { printable } from '../core/printable.ts'
 import { property } from '../core/property.ts'
 
-/** A seller's answer as clients are told it: its words cleaned, since a code too may carry what is not for them. */
-export function sellerAnswer(status: number, { code, message }: SellerWords): SellerAnswer {
+/** A seller's answer as clients see it: message and code cleaned, since either may carry what is not for them. */
+export function sellerAnswer(status: number, { code, message }: SellerError): SellerAnswer {
   return {
     status,
     code: cleanedMessage(code ?? '') ?? null,
@@ -15,8 +15,8 @@ export function sellerAnswer(status: number, { code, message }: SellerWords): Se
 
 /** Words of a seller's without secrets, printable, at most 256 characters; `undefined` where nothing is left of them. */
 export function cleanedMessage(message: string): string | undefined {
-  const words = withoutSecrets(message).trim()
-  return words === '' ? undefined : printable(words)
+  const cleaned = withoutSecrets(message).trim()
+  return cleaned === '' ? undefined : printable(cleaned)
 }
 
 /**
@@ -31,8 +31,8 @@ export function isRejection(body: Buffer): boolean {
  * A signature the seller has not used is money (rule 8), and sellers quote what they were sent: no text long enough to be a
  * signature or a payment header passes.
  */
-function withoutSecrets(words: string): string {
-  return words.replace(/(?:0x)?[0-9a-fA-F]{65,}|[A-Za-z0-9+/_=-]{100,}/g, '[removed]')
+function withoutSecrets(text: string): string {
+  return text.replace(/(?:0x)?[0-9a-fA-F]{65,}|[A-Za-z0-9+/_=-]{100,}/g, '[removed]')
 }
 
 function errorText(text: string): string | undefined {

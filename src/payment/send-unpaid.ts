@@ -133,8 +133,8 @@ export class SellerUnavailableError extends TollwayError {
 }
 
 /** Whether an unpaid upstream's answer sends the request to the next candidate. */
-export function classOf({ status }: Pick<IncomingReply, 'status'>, { route }: Candidate, words?: Uint8Array) {
-  return classifyAnswer(status, route.apiKey !== undefined, words)
+export function classOf({ status }: Pick<IncomingReply, 'status'>, { route }: Candidate, body?: Uint8Array) {
+  return classifyAnswer(status, route.apiKey !== undefined, body)
 }
 
 async function wait(timers: Timers, ms: number, leaving: AbortSignal): Promise<void> {

@@ -194,8 +194,8 @@ async function unpaidReply(call: CandidateCall, answer: IncomingReply): Promise<
   exchange.relay.reply = { ...answer, body, kind: 'unpaid' }
   return { kind: kindOf(answer, bytes), status, retryAfterMs }
 
-  function kindOf(reply: IncomingReply, words?: Uint8Array): Verdict['kind'] {
-    const found = classOf(reply, candidate, words)
+  function kindOf(reply: IncomingReply, errorBody?: Uint8Array): Verdict['kind'] {
+    const found = classOf(reply, candidate, errorBody)
     return found === 'ok' || found === 'request' ? 'served' : found
   }
 }

@@ -97,14 +97,14 @@ export async function chooseOffer(
 }
 
 /**
- * The first of the acceptable quotes that the payer can pay, as far as it knows; of all that it cannot the first is told.
- * @param told the error of the first one, with the others
+ * The first of the acceptable quotes that the payer can pay, as far as it knows. When it can pay none, the error of the first is thrown.
+ * @param refusal the error of the first one, with the others
  */
 async function firstReady(
   quotes: readonly [Quote, ...Quote[]],
   payer: Provider,
   signal: AbortSignal,
-  told: (first: TollwayError, unready: readonly PassedOffer[]) => TollwayError,
+  refusal: (first: TollwayError, unready: readonly PassedOffer[]) => TollwayError,
 ): Promise<Quote> {
   if (!payer.ready) return quotes[0]
   const errors: TollwayError[] = []
@@ -119,7 +119,7 @@ async function firstReady(
       unready.push({ offer: quote.offer, why: error.code })
     }
   }
-  throw errors[0] ? told(errors[0], unready) : new TypeError('there is no quote')
+  throw errors[0] ? refusal(errors[0], unready) : new TypeError('there is no quote')
 }
 
 /** The networks and assets on offer that this payer might pay with, each once. */

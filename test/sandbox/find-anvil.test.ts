@@ -3,7 +3,10 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findAnvil } from '../../src/app/sandbox/chain/find-anvil.ts'
-import { installCommand, SandboxPartsMissingError } from '../../src/app/sandbox/shared/optional-parts.ts'
+import {
+  installCommand,
+  SandboxPackagesMissingError,
+} from '../../src/app/sandbox/shared/optional-packages.ts'
 
 const machine = { platform: 'linux', arch: 'x64' }
 let root: string
@@ -60,7 +63,7 @@ describe('finding anvil', () => {
     mkdirSync(join(root, 'bin', 'anvil'), { recursive: true })
     chmodSync(program('other', 'anvil'), 0o644)
     const env = { PATH: [join(root, 'bin'), join(root, 'other')].join(delimiter) }
-    expect(() => findAnvil(surroundings(env))).toThrow(SandboxPartsMissingError)
+    expect(() => findAnvil(surroundings(env))).toThrow(SandboxPackagesMissingError)
   })
 
   it('tells the one command that installs it when there is none', () => {

@@ -122,7 +122,7 @@ test('a failed response with long instructions is known, and nothing is added be
   }
   const text = `data: ${JSON.stringify(event)}\n\n`
   const { relay, end, bytes } = relayed('responses', text, 4096)
-  expect([relay.sellerWords, end.truncated, bytes]).toEqual(['GPU', true, text])
+  expect([relay.failure, end.truncated, bytes]).toEqual(['GPU', true, text])
 })
 
 test('an outline keeps what matters of any object, however it is cut', () => {

@@ -103,13 +103,13 @@ function inversions(ours: readonly string[]): string[] {
 }
 
 function missing(ours: readonly string[]): string[] {
-  const told = new Set<string>()
+  const reported = new Set<string>()
   return ours.flatMap((name, index) =>
     (NEEDS[name] ?? []).flatMap((needed) => {
       const isThere = ours.slice(0, index).includes(needed)
-      // Mounted behind: the order is told already.
-      if (isThere || told.has(needed) || ours.includes(needed)) return []
-      told.add(needed)
+      // Mounted behind: the order is reported already.
+      if (isThere || reported.has(needed) || ours.includes(needed)) return []
+      reported.add(needed)
       return [`${name}() is mounted without ${needed}(). Mount ${needed}() before it: ${WHY[needed]}.`]
     }),
   )

@@ -11,7 +11,7 @@ import { assertStoreName } from '../../../src/io/ledger/open-store.ts'
 import type { Store } from '../../../src/io/store/store.ts'
 import { objectWith } from '../options.ts'
 import { setupError } from './setup-error.ts'
-import { sharedParts, type SharedLedger } from './shared-parts.ts'
+import { sharedContext, type SharedLedger } from './shared-context.ts'
 
 /** The options that say which ledger a middleware uses; without any, that of the middlewares before it. */
 export interface LedgerOptions {
@@ -65,7 +65,7 @@ export class LedgerSource {
    * `audit_unavailable` when it cannot be opened
    */
   async of(exchange: Exchange): Promise<SharedLedger> {
-    const shared = sharedParts(exchange)
+    const shared = sharedContext(exchange)
     const { ledger, store } = this.#options
     const found = shared.ledger
     if (found) {
@@ -89,7 +89,7 @@ export class LedgerSource {
 
   async #open(exchange: Exchange): Promise<SharedLedger> {
     const { store, clock, observers = [] } = this.#options
-    const { audit, observers: shared } = sharedParts(exchange)
+    const { audit, observers: shared } = sharedContext(exchange)
     this.#letGo ??= audit?.hold()
     this.#opening ??= openLedger({
       store: store ?? DEFAULT_STORE,

@@ -61,7 +61,7 @@ export interface Probed {
   readonly others: readonly string[]
   /** Services of the storefront, if the address is one. */
   readonly services: readonly ProbedService[] | undefined
-  /** How far the seller's clock is ahead of ours, seconds; `undefined` when it told no time. */
+  /** How far the seller's clock is ahead of ours, seconds; `undefined` when it sent no time. */
   readonly clockSkewSeconds: number | undefined
   /** Why there are no offers. */
   readonly error: TollwayError | undefined

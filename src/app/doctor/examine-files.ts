@@ -119,11 +119,11 @@ async function uncertainIn(
 async function flaggedIn(ledger: LedgerReader): Promise<Finding[]> {
   const counts = await ledger.flagCounts()
   if (counts.length === 0) return []
-  const told = counts.map(({ flag, count }) => `${flag}: ${count}`).join(', ')
+  const counted = counts.map(({ flag, count }) => `${flag}: ${count}`).join(', ')
   const { warning } = findingsOf('store')
   return [
     warning(
-      `Some payments are flagged for a person to look at (${told}).`,
+      `Some payments are flagged for a person to look at (${counted}).`,
       'Run tollway reconcile, which lists them; docs/reconciliation.md explains each flag.',
     ),
   ]

@@ -45,12 +45,12 @@ async function examine(
 
 /** A clock that is wrong by minutes makes sellers refuse payments as expired or not yet valid. */
 function clockOf(place: string, { clockSkewSeconds }: Probed): Finding[] {
-  const told = describeSkew(clockSkewSeconds)
-  return told === undefined
+  const skew = describeSkew(clockSkewSeconds)
+  return skew === undefined
     ? []
     : [
         warning(
-          `${place}: ${told}.`,
+          `${place}: ${skew}.`,
           'Set the clock of this machine (timedatectl set-ntp true), or report it to the seller.',
         ),
       ]

@@ -3,7 +3,7 @@
 /** `skipped`: not looked at, and why. `note`: a fact that needs no action. */
 export type FindingStatus = 'ok' | 'note' | 'warning' | 'problem' | 'skipped'
 
-/** The parts of an installation that are examined, in the order of the report. */
+/** The areas of an installation that are examined, in the order of the report. */
 export const AREAS = [
   'program',
   'configuration',

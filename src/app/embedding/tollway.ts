@@ -35,7 +35,7 @@ export interface TollwayOptions extends ChainOptions {
   readonly origins?: readonly string[] | undefined
   /** `true`: takes what `express.json()` before it has read; see `readBody()`. */
   readonly parsedBody?: boolean | undefined
-  /** Told about every event, beside the metrics. */
+  /** They receive every event, as the metrics do. */
   readonly observers?: readonly Observer[] | undefined
   /** The Prometheus registry that the metrics are added to; default one of its own, which nobody serves. */
   readonly registry?: Registry | undefined

@@ -5,8 +5,8 @@ import type { Route } from '../../core/routing/route.ts'
 import type { FreeSpace } from '../../io/files/free-space.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 
-/** The parts of a gateway that paid calls need. */
-export interface PaidParts {
+/** What paid calls need of a gateway. */
+export interface ReadinessContext {
   readonly routes: readonly Pick<Route, 'payer'>[]
   readonly payers: ReadonlyMap<string, Provider>
   readonly ledger: Pick<Ledger, 'ping'>
@@ -18,7 +18,7 @@ export interface PaidParts {
  * @returns `required` where there are paid routes: the ledger with its audit file, free space on their disks, and one payer at least that can
  * authorize. Without paid routes the ledger is checked, and its failure stops nothing
  */
-export function readinessChecks({ routes, payers, ledger, space }: PaidParts): {
+export function readinessChecks({ routes, payers, ledger, space }: ReadinessContext): {
   readonly required: Readonly<Record<string, HealthCheck>>
   readonly checks: Readonly<Record<string, HealthCheck>>
 } {

@@ -10,13 +10,13 @@ export function clockLog(log: Log): Observer {
     if (event.type !== 'clock_skew') return
     const { source, seconds } = event
     const whose = findNetwork(source) ? `that of ${findNetwork(source)?.alias}` : "the seller's"
-    const told = describeSkew(seconds, whose)
-    if (told === undefined) differing.delete(source)
+    const skew = describeSkew(seconds, whose)
+    if (skew === undefined) differing.delete(source)
     else if (!differing.has(source)) {
       differing.add(source)
       log.warn(
         { source, seconds },
-        `${told}: payments may be refused as expired or not yet valid; set the clock (timedatectl set-ntp true)`,
+        `${skew}: payments may be refused as expired or not yet valid; set the clock (timedatectl set-ntp true)`,
       )
     }
   }

@@ -65,20 +65,20 @@ export function secretsOf(
   const keys = [
     config.upstream?.apiKey,
     ...config.routes.map((route) => route.apiKey),
-    ...[...config.chains.values()].flatMap(({ rpc }) => secretParts(rpc)),
+    ...[...config.chains.values()].flatMap(({ rpc }) => secretPieces(rpc)),
     ...(config.audit.signingKey ?? '').split('\n').filter((line) => !line.startsWith('-----')),
   ]
   return keys.filter((key) => key !== undefined).filter((key) => key.length >= MIN_SECRET)
 }
 
 /** Node operators put keys into paths and queries. */
-function secretParts(rpc: string): string[] {
+function secretPieces(rpc: string): string[] {
   const { pathname, search, searchParams, username, password } = new URL(rpc)
-  const parts = [...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= 16)
+  const pieces = [...pathname.split('/'), ...searchParams.values()].filter((part) => part.length >= 16)
   const named = [...searchParams].flatMap(([name, value]) =>
     /key|token|secret|auth/i.test(name) ? [value] : [],
   )
-  return [...parts, ...named, search.slice(1), username, password]
+  return [...pieces, ...named, search.slice(1), username, password]
 }
 
 /** Removes every secret from a line. */
@@ -122,8 +122,8 @@ function wordsOf(line: string): string {
       ([name, value]) => `${name}=${visibleLine(typeof value === 'string' ? value : JSON.stringify(value))}`,
     )
   const stack = typeof err === 'object' && err !== null && 'stack' in err ? `\n${String(err.stack)}` : ''
-  const words = [String(time), label, typeof msg === 'string' ? visibleLine(msg) : '', ...fields]
-  return `${words.filter((word) => word !== '').join(' ')}${stack}\n`
+  const columns = [String(time), label, typeof msg === 'string' ? visibleLine(msg) : '', ...fields]
+  return `${columns.filter((column) => column !== '').join(' ')}${stack}\n`
 }
 
 function writeToStderr(line: string): void {

@@ -66,14 +66,14 @@ export async function openTracing(
   env: Environment,
   log: Log,
   version: string,
-  load: () => Promise<Packages> = packages,
+  load: () => Promise<Packages> = loadPackages,
   timers: Timers = systemTimers,
 ): Promise<Tracing | undefined> {
   const url = tracesUrl(env, log)
   if (url === undefined) return undefined
-  let parts: Packages
+  let packages: Packages
   try {
-    parts = await load()
+    packages = await load()
   } catch (err) {
     log.error(
       { err },
@@ -81,7 +81,7 @@ export async function openTracing(
     )
     return undefined
   }
-  const { api, sdk, resources, exporters } = parts
+  const { api, sdk, resources, exporters } = packages
   const name = env['OTEL_SERVICE_NAME'] ?? 'tollway'
   const provider = new sdk.TracerProvider({
     resource: resources
@@ -107,9 +107,9 @@ export async function openTracing(
   }
 }
 
-type Packages = Awaited<ReturnType<typeof packages>>
+type Packages = Awaited<ReturnType<typeof loadPackages>>
 
-async function packages() {
+async function loadPackages() {
   const [api, sdk, resources, exporters] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/sdk-trace'),

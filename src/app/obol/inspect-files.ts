@@ -100,7 +100,7 @@ async function lookAtPool(
     freeCount += vouchers.length
     freeMicroUsd += vouchers.reduce((sum, { microUsd = 0n }) => sum + microUsd, 0n)
     const refused = new Map([...read.refused, ...Object.entries(result.refused)])
-    problems.push(...describeRefusals(refused).map((words) => `upstream ${name}: ${words}`))
+    problems.push(...describeRefusals(refused).map((problem) => `upstream ${name}: ${problem}`))
     upstreams.push(lookOf(pool, document, { assets, now }, used.size, vouchers))
   }
   return { upstreams, problems }

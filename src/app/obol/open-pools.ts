@@ -56,15 +56,15 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
         })
   let opened: ObolPool | undefined
   /** Networks already reported to have no node; those known at startup are reported with the other payers. */
-  const told = new Set<string>()
+  const reported = new Set<string>()
   const onReload = (report: ReloadReport): void => {
     const { problems, ...counts } = report
     if (problems.length > 0) log.warn({ payer: name, ...counts, problems }, 'not all vouchers were loaded')
     for (const { pool } of opened?.upstreams ?? []) origins.add(new URL(pool.seller).origin)
     // The reconciler reads every configured chain; a network that arrives with the files may not be configured.
     for (const network of opened?.networks ?? []) {
-      if (config.chains.has(network) || told.has(network)) continue
-      told.add(network)
+      if (config.chains.has(network) || reported.has(network)) continue
+      reported.add(network)
       for (const observer of observers) observer({ type: 'chain', network, ok: false, reason: 'no_rpc' })
     }
   }
@@ -89,7 +89,7 @@ async function openPool(name: string, payer: ResolvedObolPool, setup: ObolPoolsS
   }
   for (const { pool } of opened.upstreams) {
     origins.add(new URL(pool.seller).origin)
-    told.add(pool.network)
+    reported.add(pool.network)
   }
   return opened
 }

@@ -43,11 +43,11 @@ export function listKeys(config: KeysConfig): CallerKey[] {
  */
 export async function addKey(
   config: KeysConfig,
-  wish: KeyRequest,
+  request: KeyRequest,
   clock: Clock,
   random: RandomBytes,
 ): Promise<{ readonly entry: CallerKey; readonly key: string }> {
-  const { id } = wish
+  const { id } = request
   if (!ID.test(id)) {
     throw new ConfigError(
       `"${printable(id, 100)}" cannot be a caller's id: use letters, digits, dots, dashes and underscores, at most 64.`,
@@ -56,7 +56,7 @@ export async function addKey(
   if (config.callers.some((caller) => caller.id === id)) {
     throw new ConfigError(`"${id}" is already a caller in the configuration file. Choose another id.`)
   }
-  if (wish.expires !== undefined && wish.expires <= clock.now()) {
+  if (request.expires !== undefined && request.expires <= clock.now()) {
     throw new ConfigError('The expiry date is in the past. Give a later one.')
   }
   const key = `tw-${Buffer.from(random(KEY_BYTES)).toString('base64url')}`
@@ -64,12 +64,12 @@ export async function addKey(
     id,
     digest: hashKey(key),
     hint: key.slice(0, HINT_LENGTH),
-    models: [...(wish.models ?? ['*'])],
+    models: [...(request.models ?? ['*'])],
     created: clock.now(),
-    ...defined('expires', wish.expires),
-    ...defined('requests_per_minute', wish.requestsPerMinute),
-    ...defined('tokens_per_minute', wish.tokensPerMinute),
-    ...defined('max_parallel_requests', wish.maxParallel),
+    ...defined('expires', request.expires),
+    ...defined('requests_per_minute', request.requestsPerMinute),
+    ...defined('tokens_per_minute', request.tokensPerMinute),
+    ...defined('max_parallel_requests', request.maxParallel),
   }
   await change(config, clock, 'caller_key.added', (keys) => {
     if (keys.some((known) => known.id === id)) {

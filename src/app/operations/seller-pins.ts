@@ -60,27 +60,29 @@ export async function listSellers(config: SellersConfig): Promise<KnownSellers> 
  */
 export async function trustSeller(
   config: SellersConfig,
-  wish: TrustRequest,
+  request: TrustRequest,
   clock: Clock,
 ): Promise<KnownSellers> {
-  const apiBase = readApiBase(wish.apiBase)
-  const network = wish.network === undefined ? undefined : readNetwork(wish.network)
-  if (wish.anyPayee === true && wish.payTo !== undefined) {
+  const apiBase = readApiBase(request.apiBase)
+  const network = request.network === undefined ? undefined : readNetwork(request.network)
+  if (request.anyPayee === true && request.payTo !== undefined) {
     throw new ConfigError('--any-payee and a payee address exclude each other. Give one of the two.')
   }
-  const named = wish.payTo === undefined ? undefined : readPayee(wish.payTo, config.assets)
-  const payTo = wish.anyPayee === true ? ANY_PAYEE : named
-  if (payTo === undefined && wish.price === undefined) {
+  const named = request.payTo === undefined ? undefined : readPayee(request.payTo, config.assets)
+  const payTo = request.anyPayee === true ? ANY_PAYEE : named
+  if (payTo === undefined && request.price === undefined) {
     throw new ConfigError(
       'There is nothing to pin. Name the payee address, or a price with --price, or give --any-payee.',
     )
   }
   return await withBooks(config, clock, async (store, audit) => {
     const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
-    const assets = assetsFor(config, apiBase, known, network, wish.asset)
+    const assets = assetsFor(config, apiBase, known, network, request.asset)
     const payable = named === undefined ? assets : assetsAt(assets, named)
     const prices =
-      wish.price === undefined ? [] : await trustPrices(store, audit, wish, apiBase, assets, known, clock)
+      request.price === undefined
+        ? []
+        : await trustPrices(store, audit, request, apiBase, assets, known, clock)
     const pins =
       payTo === undefined ? [] : await trustPins(store, audit, payTo, apiBase, payable, known, clock)
     return { pins, prices }
@@ -143,7 +145,7 @@ async function trustPins(
 async function trustPrices(
   store: Store,
   audit: AuditFile,
-  wish: TrustRequest,
+  request: TrustRequest,
   apiBase: string,
   assets: readonly Asset[],
   known: KnownSellers,
@@ -151,13 +153,13 @@ async function trustPrices(
 ): Promise<KnownPrice[]> {
   const changed: KnownPrice[] = []
   for (const { network, address: asset, decimals, symbol } of assets) {
-    const amount = readPrice(wish.price ?? '', decimals, symbol)
+    const amount = readPrice(request.price ?? '', decimals, symbol)
     const filter = {
       apiBase,
       network,
       asset,
-      model: wish.model,
-      endpoint: wish.path === undefined ? undefined : endpointOf(wish.path),
+      model: request.model,
+      endpoint: request.path === undefined ? undefined : endpointOf(request.path),
     }
     for (const price of await store.trustPrice(filter, amount, clock.now())) {
       const { endpoint, model } = price
@@ -177,11 +179,11 @@ async function trustPrices(
     }
   }
   if (changed.length > 0) return changed
-  if (wish.model !== undefined && wish.path !== undefined) {
+  if (request.model !== undefined && request.path !== undefined) {
     return await pinNewPrices(
       store,
       audit,
-      { ...wish, model: wish.model, path: wish.path },
+      { ...request, model: request.model, path: request.path },
       apiBase,
       assets,
       clock,

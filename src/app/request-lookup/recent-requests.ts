@@ -115,6 +115,6 @@ function endedOf(summary: RequestSummary, endedAt: string): EndedRequest {
 
 /** The seller's words in the details of a record. */
 export function sellerMessageIn(details: Readonly<Record<string, unknown>>): string | null {
-  const words = details['seller_message'] ?? details['stream_error']
-  return typeof words === 'string' ? words : null
+  const message = details['seller_message'] ?? details['stream_error']
+  return typeof message === 'string' ? message : null
 }

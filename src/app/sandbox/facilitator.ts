@@ -9,7 +9,7 @@ import { GAS_SPONSORING } from '../../core/x402/extensions.ts'
 import type { LocalChain } from './chain/chain.ts'
 import { connectLocal } from './chain/levers.ts'
 import { serveOnLoopback } from './shared/loopback.ts'
-import { loadOptionalParts } from './shared/optional-parts.ts'
+import { loadOptionalPackages } from './shared/optional-packages.ts'
 
 /** The operations of a facilitator. */
 export type FacilitatorOperation = 'verify' | 'settle'
@@ -73,7 +73,7 @@ export async function startFacilitator(
   chain: LocalChain,
   options: { port?: number | undefined } = {},
 ): Promise<LocalFacilitator> {
-  const parts = await loadOptionalParts()
+  const packages = await loadOptionalPackages()
   const account = privateKeyToAccount(chain.accounts.facilitator.privateKey)
   const client = connectLocal({
     rpcUrl: chain.rpcUrl,
@@ -83,7 +83,7 @@ export async function startFacilitator(
   })
   // One broadcast at a time keeps the account's transaction nonces in order.
   const inTurn = createQueue()
-  const signer = parts.evm.toFacilitatorEvmSigner({
+  const signer = packages.evm.toFacilitatorEvmSigner({
     address: account.address,
     getCode: (call) => client.getCode(call),
     readContract: (call) => client.readContract({ ...call, args: call.args ?? [] }),
@@ -92,11 +92,11 @@ export async function startFacilitator(
     sendTransaction: (call) => inTurn(() => client.sendTransaction(call)),
     waitForTransactionReceipt: (call) => client.waitForTransactionReceipt(call),
   })
-  const official = new parts.core.x402Facilitator()
-    .register(chain.network, new parts.exactFacilitator.ExactEvmScheme(signer))
-    .register(chain.network, new parts.uptoFacilitator.UptoEvmScheme(signer))
+  const official = new packages.core.x402Facilitator()
+    .register(chain.network, new packages.exactFacilitator.ExactEvmScheme(signer))
+    .register(chain.network, new packages.uptoFacilitator.UptoEvmScheme(signer))
     .registerExtension({ key: GAS_SPONSORING })
-    .registerV1(V1Network.parse(chain.v1Network), new parts.exactFacilitatorV1.ExactEvmSchemeV1(signer))
+    .registerV1(V1Network.parse(chain.v1Network), new packages.exactFacilitatorV1.ExactEvmSchemeV1(signer))
 
   const faults: LocalFacilitator['faults'] = { verify: [], settle: [] }
   const log: FacilitatorCall[] = []

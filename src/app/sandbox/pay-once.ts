@@ -53,7 +53,7 @@ export async function payOnce(options: PayOnceOptions): Promise<number> {
       return 1
     }
     stdout(json ? `${JSON.stringify(asJson(sandbox, answer.text, charge, quoted, before, after))}\n` : '')
-    say(told(charge, quoted, before, after, audit.records))
+    say(summary(charge, quoted, before, after, audit.records))
     return 0
   } finally {
     await sandbox.close()
@@ -76,9 +76,9 @@ async function ask(
   let text = ''
   const parser = createParser({
     onEvent({ data }) {
-      const words = data === '[DONE]' ? '' : contentOf(data)
-      text += words
-      say(words)
+      const content = data === '[DONE]' ? '' : contentOf(data)
+      text += content
+      say(content)
     },
   })
   const decoder = new TextDecoder()
@@ -96,7 +96,7 @@ function contentOf(data: string): string {
 
 type Balances = Awaited<ReturnType<typeof balances>>
 
-function told(charge: Charge, quoted: bigint, before: Balances, after: Balances, records: number): string {
+function summary(charge: Charge, quoted: bigint, before: Balances, after: Balances, records: number): string {
   const { authorization } = charge
   return `
 

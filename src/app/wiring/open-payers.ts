@@ -23,17 +23,17 @@ export interface PayerContext {
  */
 export async function openPayers(
   config: Pick<ResolvedConfig, 'payers' | 'chains'>,
-  parts: PayerContext,
+  context: PayerContext,
 ): Promise<ReadonlyMap<string, Provider>> {
   const payers = new Map<string, Provider>()
   for (const [name, payer] of config.payers) {
     // Voucher pools need the ledger, which is opened after the keys.
-    if (parts.own?.has(name) || isPool(payer)) continue
-    const provider = await openPayer(payer, config, parts)
-    parts.opened.push(provider)
+    if (context.own?.has(name) || isPool(payer)) continue
+    const provider = await openPayer(payer, config, context)
+    context.opened.push(provider)
     payers.set(name, provider)
   }
-  for (const [name, payer] of parts.own ?? []) payers.set(name, payer)
+  for (const [name, payer] of context.own ?? []) payers.set(name, payer)
   return payers
 }
 

@@ -12,7 +12,7 @@ import type { Upstream } from '../../io/transport/upstream.ts'
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
-/** The parts of the router. */
+/** What the router works with. */
 export interface OpenedRouter {
   readonly options: ModelRouterOptions & { readonly routes: RouteTable; readonly state: RouterState }
   /** Recent prices of requests. */
@@ -33,8 +33,8 @@ export interface RouterContext {
 }
 
 /** Opens the routes of a configuration. @throws ConfigError for routes that cannot work */
-export function openRouter(config: ResolvedConfig, parts: RouterContext): OpenedRouter {
-  const { store, upstream, clock, timers = systemTimers, observers } = parts
+export function openRouter(config: ResolvedConfig, context: RouterContext): OpenedRouter {
+  const { store, upstream, clock, timers = systemTimers, observers } = context
   const prices = new PriceBook(store, config.assets, clock)
   const reading = { upstream, clock, timers, observers }
   const catalogue = new Catalogues({ routes: config.routes, ...reading })

@@ -70,8 +70,8 @@ export function chainOutflow(
 }
 
 /** Starts the comparison, and exports the differences as `tollway_ledger_mismatch_usd`. */
-export function openTotals(parts: TotalsContext): TotalsCheck {
-  const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = parts
+export function openTotals(context: TotalsContext): TotalsCheck {
+  const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = context
   const check = watchTotals({
     sources: {
       ledger: () => ledgerTotals(store, instance.id, instance.startedAt, breathe),

@@ -30,7 +30,7 @@ export function pendingAdvice(claim: Pick<Claim, 'asset'>, totals: Totals): read
   const money = (amount: bigint): string => formatMoney(amount, claim.asset)
   const running = totals.held + totals.authorized
   if (running + totals.uncertain === 0n) return []
-  const parts = [
+  const shares = [
     ...(running > 0n ? [`${money(running)} of requests under way`] : []),
     ...(totals.uncertain > 0n ? [`${money(totals.uncertain)} of payments whose outcome is unknown`] : []),
   ]
@@ -40,7 +40,7 @@ export function pendingAdvice(claim: Pick<Claim, 'asset'>, totals: Totals): read
           'A node under chains.<network>.rpc lets the gateway, or `tollway reconcile`, free those that were not taken.',
         ]
       : []
-  return [`Pending is ${parts.join(' and ')}.`, ...free]
+  return [`Pending is ${shares.join(' and ')}.`, ...free]
 }
 
 /** `all`, or `per-caller (caller openclaw)`. */

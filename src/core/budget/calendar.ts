@@ -48,7 +48,7 @@ function dateWindow(
   return { start, end }
 }
 
-/** The number of the unit that a local time, told as if it were UTC, falls in. */
+/** The number of the unit that a local time, written as if it were UTC, falls in. */
 function indexOf(unit: Exclude<CalendarUnit, 'hour'>, local: number): number {
   const day = Math.floor(local / DAY_MS)
   if (unit === 'day') return day
@@ -58,7 +58,7 @@ function indexOf(unit: Exclude<CalendarUnit, 'hour'>, local: number): number {
   return date.getUTCFullYear() * 12 + date.getUTCMonth()
 }
 
-/** The local time at which a unit begins, told as if it were UTC. */
+/** The local time at which a unit begins, written as if it were UTC. */
 function localStart(unit: Exclude<CalendarUnit, 'hour'>, index: number): number {
   if (unit === 'day') return index * DAY_MS
   if (unit === 'week') return (index * 7 - 3) * DAY_MS

@@ -42,7 +42,7 @@ export function decideSolana(charge: Charge, observation: SolanaObservation): Re
       flags: differs ? [{ flag: 'receipt_mismatch', detail }] : [],
     }
   }
-  // A node may tell heights too high for ever and never contradict itself: time that went by here cannot be told away.
+  // A node may always report heights that are too high without contradicting itself, but it cannot change how much time passed here.
   if (height <= authorization.solana.lastValidHeight || now <= authorization.validBefore) {
     return { action: 'wait', reason: 'still_valid' }
   }

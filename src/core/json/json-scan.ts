@@ -64,12 +64,12 @@ export function removeMembers(
   if (!first || !last || !members.some(({ key }) => names.has(key))) return Buffer.from(bytes)
   const kept = members.filter(({ key }) => !names.has(key))
   const end = kept.at(-1)
-  const parts = kept.map((member) => {
+  const slices = kept.map((member) => {
     const next = members[members.indexOf(member) + 1]
     // Keeps the comma and whitespace after the member; they fit before any member that follows.
     return bytes.subarray(member.keyStart, member === end || !next ? member.valueEnd : next.keyStart)
   })
-  return Buffer.concat([bytes.subarray(0, first.keyStart), ...parts, bytes.subarray(last.valueEnd)])
+  return Buffer.concat([bytes.subarray(0, first.keyStart), ...slices, bytes.subarray(last.valueEnd)])
 }
 
 function scanObject(text: Buffer, from: number, to: number): Member[] | undefined {

@@ -1,4 +1,4 @@
-/** Why offers are not paid, told for all of them. */
+/** Why offers are not paid, reported for all of them. */
 import { findAsset, findNetwork, type Asset } from '../money/assets.ts'
 import { formatUnits, parseAtomic } from '../money/money.ts'
 import { printable } from '../printable.ts'

@@ -8,7 +8,7 @@ export class EventBuffer {
   #heldBytes = 0
   #isHolding = false
   /** The data lines that are parts of one text. */
-  readonly #parts: Buffer[] = []
+  readonly #pieces: Buffer[] = []
   #isOpen = false
   #isDropped = false
 
@@ -28,8 +28,8 @@ export class EventBuffer {
   }
 
   /** Whether its text came in parts that were not read yet. */
-  get hasParts(): boolean {
-    return this.#parts.length > 0
+  get isPending(): boolean {
+    return this.#pieces.length > 0
   }
 
   /** Starts to hold the event back until its content is known, up to the size limit. */
@@ -62,12 +62,12 @@ export class EventBuffer {
 
   /** Remembers one of several data lines. */
   addPart(value: Buffer): void {
-    this.#parts.push(value)
+    this.#pieces.push(value)
   }
 
   /** The data lines, joined into one text. */
-  takeParts(): Buffer {
-    return Buffer.concat(this.#parts.splice(0).flatMap((part) => [part, LINE_END]))
+  takePending(): Buffer {
+    return Buffer.concat(this.#pieces.splice(0).flatMap((part) => [part, LINE_END]))
   }
 
   /** Sends what was held back. */
@@ -80,7 +80,7 @@ export class EventBuffer {
   /** Drops what was held back. */
   forget(): void {
     this.#held.length = 0
-    this.#parts.length = 0
+    this.#pieces.length = 0
     this.#heldBytes = 0
     this.#isHolding = false
   }

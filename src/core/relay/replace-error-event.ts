@@ -8,7 +8,7 @@ import { brokenOff } from '../stream/truncation.ts'
 export interface ReplacedErrorEvent {
   readonly bytes: Buffer
   /** The seller's error for the audit record: JSON, truncated. */
-  readonly words: string
+  readonly original: string
 }
 
 const MAX_WORDS = 256
@@ -28,7 +28,7 @@ export function replaceErrorEvent(value: Buffer, isNamedError = false): Replaced
   if (message === undefined) return undefined
   const members = scanTopLevel(value) ?? []
   const isError = members.some(({ key, ...at }) => key === 'type' && textOf(value, at) === '"error"')
-  const words: string[] = []
+  const original: string[] = []
   let bytes = value
   // From the end, so that earlier offsets stay valid.
   for (const member of members.toReversed()) {
@@ -36,10 +36,10 @@ export function replaceErrorEvent(value: Buffer, isNamedError = false): Replaced
     const ours = replacement(member.key, theirs, isError)
     if (ours === undefined) continue
     bytes = replaceMember(bytes, member, ours.text)
-    words.unshift(ours.words)
+    original.unshift(ours.original)
   }
-  if (words.length > 0) return { bytes, words: words.join(' ').slice(0, MAX_WORDS) }
-  return { bytes: Buffer.from(JSON.stringify(brokenOff().toBody())), words: message }
+  if (original.length > 0) return { bytes, original: original.join(' ').slice(0, MAX_WORDS) }
+  return { bytes: Buffer.from(JSON.stringify(brokenOff().toBody())), original: message }
 }
 
 /** Every spelling of an error has one of these: a key that reports it, or an escape inside a key or value. */
@@ -59,20 +59,20 @@ function replacement(
   key: string,
   theirs: string,
   isError: boolean,
-): { readonly text: string; readonly words: string } | undefined {
+): { readonly text: string; readonly original: string } | undefined {
   const { error } = brokenOff().toBody()
-  if (key === 'error') return { text: JSON.stringify(error), words: theirs }
+  if (key === 'error') return { text: JSON.stringify(error), original: theirs }
   if (isError && (key === 'message' || key === 'code')) {
-    return { text: JSON.stringify(error[key]), words: theirs }
+    return { text: JSON.stringify(error[key]), original: theirs }
   }
   if (key !== 'response') return undefined
   const response = Buffer.from(theirs)
   const inner = scanTopLevel(response)?.findLast((member) => member.key === 'error')
   if (!inner) return undefined
-  const words = textOf(response, inner)
-  if (words === 'null') return undefined
+  const original = textOf(response, inner)
+  if (original === 'null') return undefined
   const { code, message } = error
-  return { text: replaceMember(response, inner, JSON.stringify({ code, message })).toString(), words }
+  return { text: replaceMember(response, inner, JSON.stringify({ code, message })).toString(), original }
 }
 
 function textOf(value: Buffer, { valueStart, valueEnd }: Pick<Member, 'valueStart' | 'valueEnd'>): string {

@@ -47,7 +47,7 @@ export class SseRelay {
   readonly #late = new LateUsage()
   readonly #names: EventNames | undefined
   #sellerError: string | undefined
-  #sellerWords: string | undefined
+  #failure: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
   #eventSplicer: CostSplicer | undefined
   /** What is known of an event that is passing unheld: its text is too long, or came in several lines. */
@@ -96,8 +96,8 @@ export class SseRelay {
   }
 
   /** The seller's words in an error event whose words were exchanged for ours; the stream goes on after it. */
-  get sellerWords(): string | undefined {
-    return this.#sellerWords
+  get failure(): string | undefined {
+    return this.#failure
   }
 
   /** The bytes a chunk brings; at most one unfinished line, or event, is held back. */
@@ -131,7 +131,7 @@ export class SseRelay {
       if (tail && !broken) this.#relay(tail, out)
       this.#readWhole()
       if (!broken) this.#event.release(out)
-      const truncated = broken || this.#sellerWords !== undefined
+      const truncated = broken || this.#failure !== undefined
       return { bytes: out.take(), truncated, cut: broken }
     }
     // A last line without its line end counts when it is whole: the answer may be complete with it.
@@ -182,7 +182,7 @@ export class SseRelay {
         if (!this.#event.isDropped || this.#event.isOpen) this.#event.put(piece.bytes, out)
       } else {
         // Its outline has them already.
-        this.#event.takeParts()
+        this.#event.takePending()
         this.#event.release(out)
         this.#relayLong(piece, out)
       }
@@ -236,7 +236,7 @@ export class SseRelay {
     const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
     const own =
       splicer && this.#options.shape === 'other' ? replaceErrorEvent(value, this.#isNamedError) : undefined
-    this.#sellerWords ??= own?.words
+    this.#failure ??= own?.original
     this.#putName(isPart ? undefined : this.#progress.eventName, out)
     this.#event.put(bytes.subarray(from, start), out)
     this.#event.put(splicer ? splicer.push(own?.bytes ?? value) : value, out)
@@ -256,7 +256,7 @@ export class SseRelay {
     this.#isFirstLine = false
     this.#isNamedError = false
     this.#eventSplicer = undefined
-    const isReadLate = this.#event.hasParts || this.#outline !== undefined
+    const isReadLate = this.#event.isPending || this.#outline !== undefined
     this.#readWhole()
     if (this.#sellerError !== undefined) return
     this.#noteDone()
@@ -279,7 +279,7 @@ export class SseRelay {
 
   /** Reads an event of several lines, or over the limit, at its end. */
   #readWhole(): void {
-    if (this.#event.hasParts) this.#readParts()
+    if (this.#event.isPending) this.#readPending()
     else if (this.#outline) this.#readOutline(this.#outline)
     this.#outline = undefined
   }
@@ -289,7 +289,7 @@ export class SseRelay {
     this.#passedUnread ||= !outline
     const read = outline && this.#progress.read(Buffer.from(JSON.stringify(outline)))
     if (typeof read !== 'object' || this.#options.shape === 'other') return
-    this.#sellerWords ??= read.error
+    this.#failure ??= read.error
     this.#passedError = true
   }
 
@@ -299,8 +299,8 @@ export class SseRelay {
   }
 
   /** Reads an event whose data came in several lines. */
-  #readParts(): void {
-    const read = this.#progress.read(this.#event.takeParts())
+  #readPending(): void {
+    const read = this.#progress.read(this.#event.takePending())
     if (typeof read === 'object') {
       this.#sellerError = read.error
       this.#event.forget()

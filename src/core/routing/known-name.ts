@@ -1,4 +1,4 @@
-/** Names of models that nobody sells, told apart before anything is paid. */
+/** Recognizes model names that no seller offers, before anything is paid. */
 
 /** Blanks, and characters that are not seen, such as a zero-width space. */
 const UNSEEN = /[\s\p{Cf}]/u

@@ -2,17 +2,17 @@
 
 /** A name split at its stars; one part for a name without any. */
 export interface NamePattern {
-  readonly parts: readonly string[]
+  readonly literals: readonly string[]
 }
 
 /** Splits a name at its stars. */
 export function parsePattern(name: string): NamePattern {
-  return { parts: name.split('*') }
+  return { literals: name.split('*') }
 }
 
 /** The number of stars. */
-export function starsOf({ parts }: NamePattern): number {
-  return parts.length - 1
+export function starsOf({ literals }: NamePattern): number {
+  return literals.length - 1
 }
 
 /**
@@ -20,8 +20,8 @@ export function starsOf({ parts }: NamePattern): number {
  * much as it can, as in LiteLLM.
  * @returns an empty list for an exact name that is equal; `undefined` when the name does not match
  */
-export function capture({ parts }: NamePattern, name: string): readonly string[] | undefined {
-  const [prefix = '', ...rest] = parts
+export function capture({ literals }: NamePattern, name: string): readonly string[] | undefined {
+  const [prefix = '', ...rest] = literals
   const suffix = rest.pop()
   if (suffix === undefined) return prefix === name ? [] : undefined
   if (!name.startsWith(prefix) || !name.endsWith(suffix)) return undefined
@@ -39,10 +39,10 @@ export function capture({ parts }: NamePattern, name: string): readonly string[]
 }
 
 /** An exact name beats every pattern; among patterns the one with more literal characters wins. */
-export function specificity({ parts }: NamePattern): number {
-  return parts.length === 1
+export function specificity({ literals }: NamePattern): number {
+  return literals.length === 1
     ? Number.MAX_SAFE_INTEGER
-    : parts.reduce((length, part) => length + part.length, 0)
+    : literals.reduce((length, part) => length + part.length, 0)
 }
 
 /** Puts what was captured in place of the stars of a template, in order; a template may have fewer. */

@@ -35,7 +35,7 @@ export function anthropicEvents(answer: Json): StreamEvent[] | undefined {
     },
   })
   for (const [index, block] of objects(content).entries()) {
-    const [start, deltas] = blockParts(block)
+    const [start, deltas] = blockEvents(block)
     push({ type: 'content_block_start', index, content_block: start })
     for (const delta of deltas) push({ type: 'content_block_delta', index, delta })
     push({ type: 'content_block_stop', index })
@@ -59,7 +59,7 @@ export function messageDelta(
   return { type: 'message_delta', delta: { stop_reason: reason, stop_sequence: sequence }, usage }
 }
 
-function blockParts(block: Json): [Json, Json[]] {
+function blockEvents(block: Json): [Json, Json[]] {
   switch (block['type']) {
     case 'text': {
       const citations = objects(block['citations']).map((citation) => ({ type: 'citations_delta', citation }))

@@ -78,8 +78,8 @@ abstract class EventProgress implements StreamProgress {
     if (!event) return 'partial'
     const { type } = event
     if (typeof type === 'string' && /^[a-z_.]+$/.test(type)) this.#eventName = type
-    const words = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
-    if (words !== undefined) return { error: words }
+    const error = typeof event['type'] === 'string' ? errorIn(event) : likelyErrorIn(event)
+    if (error !== undefined) return { error }
     if (LAST_EVENTS.has(event['type'])) this.#complete = true
     this.#hasContent ||= this.isContent(event)
     this.#kept += value.length

@@ -99,7 +99,7 @@ function pushPart(push: Push, here: Json, part: Json): void {
 interface Item {
   item: Json
   open: boolean
-  readonly parts: Map<number, Gathered>
+  readonly content: Map<number, Gathered>
   readonly summary: Map<number, Gathered>
   /** Annotations and log probabilities of the parts, which come one event each. */
   readonly lists: Map<number, Record<string, unknown[]>>
@@ -131,7 +131,7 @@ export class ResponsesCollector implements AnswerCollector {
       if (!isJson(event['item'])) return
       const { item } = event
       const open = type.endsWith('added')
-      this.#items.set(index, { item, open, parts: new Map(), summary: new Map(), lists: new Map() })
+      this.#items.set(index, { item, open, content: new Map(), summary: new Map(), lists: new Map() })
       return
     }
     const item = this.#items.get(index)
@@ -174,13 +174,13 @@ function isCall(item: Json): boolean {
   return item['type'] !== 'message' && item['type'] !== 'reasoning'
 }
 
-function itemSoFar({ item, open, parts, summary, lists }: Item): Json {
+function itemSoFar({ item, open, content, summary, lists }: Item): Json {
   if (!open) return item
   return {
     ...item,
     ...('status' in item ? { status: 'incomplete' } : {}),
-    ...(parts.size > 0
-      ? { content: inOrder(parts).map(([at, part]) => ({ ...part.toJson(), ...lists.get(at) })) }
+    ...(content.size > 0
+      ? { content: inOrder(content).map(([at, part]) => ({ ...part.toJson(), ...lists.get(at) })) }
       : {}),
     ...(summary.size > 0 ? { summary: inOrder(summary).map(([, part]) => part.toJson()) } : {}),
   }
@@ -188,7 +188,7 @@ function itemSoFar({ item, open, parts, summary, lists }: Item): Json {
 
 function addToItem(into: Item, type: string, event: Json): void {
   const inSummary = type.startsWith('response.reasoning_summary_')
-  const list = inSummary ? into.summary : into.parts
+  const list = inSummary ? into.summary : into.content
   const at = indexOr(event[inSummary ? 'summary_index' : 'content_index'], 0)
   if (type.endsWith('_part.added') || type.endsWith('_part.done')) {
     if (isJson(event['part'])) list.set(at, new Gathered(event['part']))
@@ -203,8 +203,8 @@ function addToItem(into: Item, type: string, event: Json): void {
   if (type === 'response.output_text.delta') addTo(into, at, 'logprobs', event['logprobs'])
 }
 
-function addTo({ parts, lists }: Item, at: number, name: string, values: unknown): void {
-  if (!Array.isArray(values) || values.length === 0 || !parts.has(at)) return
+function addTo({ content, lists }: Item, at: number, name: string, values: unknown): void {
+  if (!Array.isArray(values) || values.length === 0 || !content.has(at)) return
   const own = lists.get(at) ?? {}
   lists.set(at, own)
   const list = (own[name] ??= [])

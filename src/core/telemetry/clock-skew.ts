@@ -1,6 +1,6 @@
 /** How far another clock is ahead of ours. Nothing about money depends on it: it only explains why sellers refuse payments as expired. */
 
-/** From here on a difference is told, seconds: smaller ones never fail a payment. */
+/** From this difference on the skew is reported, seconds: smaller ones never fail a payment. */
 export const TOLD_SKEW_SECONDS = 30
 
 /** The longest extension of a validity, seconds: a seller that tells a time from the future gains no more than this. */

@@ -31,9 +31,9 @@ function ofSignature(signature: string): readonly string[] {
 /** A Solana transaction, its message, and our signature over it, which is the last one. */
 function ofTransaction(transaction: string): readonly string[] {
   const bytes = Buffer.from(transaction, 'base64')
-  const parts = decodeTransaction(bytes)
-  const signature = parts?.signatures.at(-1)
-  const secrets = [bytes, ...(parts ? [parts.message] : []), ...(signature ? [signature] : [])]
+  const decoded = decodeTransaction(bytes)
+  const signature = decoded?.signatures.at(-1)
+  const secrets = [bytes, ...(decoded ? [decoded.message] : []), ...(signature ? [signature] : [])]
   const spelled = secrets.flatMap((secret) => [
     encodeBase58(secret),
     Buffer.from(secret).toString('hex'),

@@ -1,5 +1,5 @@
 /** What the reasons that sellers and facilitators give mean for the person who pays. Our own words, never a seller's. */
-import type { SellerWords } from './seller-words.ts'
+import type { SellerError } from './seller-error.ts'
 
 /** The payment that a reason is about. */
 export interface PaymentFacts {
@@ -72,15 +72,15 @@ const ADVICE: readonly (readonly [RegExp, (facts: PaymentFacts) => string])[] = 
 ]
 
 /** What to do about a reason, one sentence or two each; empty where only the seller can tell. */
-export function adviceFor({ code, message }: SellerWords, facts: PaymentFacts): readonly string[] {
+export function adviceFor({ code, message }: SellerError, facts: PaymentFacts): readonly string[] {
   const request = code === undefined ? undefined : REQUEST_CODES.get(code)
   if (request !== undefined) return [request]
-  const words = `${code ?? ''} ${message ?? ''}`.toLowerCase()
-  const found = ADVICE.find(([pattern]) => pattern.test(words))
+  const text = `${code ?? ''} ${message ?? ''}`.toLowerCase()
+  const found = ADVICE.find(([pattern]) => pattern.test(text))
   return found ? [found[1](facts)] : []
 }
 
-/** Whether clients are told this code of a seller's as the error's own, since agents act upon it (they shorten the prompt). */
+/** Whether the error carries this code of the seller as its own, since agents act upon it (they shorten the prompt). */
 export function isRequestCode(code: string): boolean {
   return REQUEST_CODES.has(code)
 }

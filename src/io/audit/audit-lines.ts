@@ -25,12 +25,12 @@ export async function* readFile(path: string): AsyncGenerator<Buffer> {
 
 /** Cuts a stream of bytes into lines. */
 export class LineCutter {
-  #parts: Buffer[] = []
+  #pieces: Buffer[] = []
   #length = 0
 
   /** The bytes after the last line end. If they are longer than any record, only their length is known. */
   get rest(): { readonly length: number; readonly bytes: Buffer } {
-    return { length: this.#length, bytes: Buffer.concat(this.#parts) }
+    return { length: this.#length, bytes: Buffer.concat(this.#pieces) }
   }
 
   /** The lines that a chunk completes, without line ends; `undefined` for a line longer than any record. */
@@ -38,8 +38,8 @@ export class LineCutter {
     let start = 0
     for (let end = chunk.indexOf(0x0a); end !== -1; end = chunk.indexOf(0x0a, start)) {
       this.#keep(chunk.subarray(start, end))
-      yield this.#length < MAX_RECORD_BYTES ? Buffer.concat(this.#parts) : undefined
-      this.#parts = []
+      yield this.#length < MAX_RECORD_BYTES ? Buffer.concat(this.#pieces) : undefined
+      this.#pieces = []
       this.#length = 0
       start = end + 1
     }
@@ -48,7 +48,7 @@ export class LineCutter {
 
   #keep(part: Buffer): void {
     this.#length += part.length
-    if (this.#length < MAX_RECORD_BYTES) this.#parts.push(part)
-    else this.#parts = []
+    if (this.#length < MAX_RECORD_BYTES) this.#pieces.push(part)
+    else this.#pieces = []
   }
 }

@@ -31,7 +31,7 @@ async function missingFile(path: string): Promise<string | undefined> {
     for (const { type, fields } of records) if (type === DROPPED) dropped.push(Number(fields['last_seq']))
     const [first] = records
     if (!first) continue
-    // What was moved while it was written was told then, and is elsewhere.
+    // A file that was moved while it was written was reported then, and is elsewhere.
     if (index === 0) oldest = first.fields['why'] === 'moved' ? 0 : first.seq - 1
     else if (first.seq - 1 !== before.seq) return `records ${before.seq + 1} to ${first.seq - 1}`
     before = lastRecord(file)
@@ -68,7 +68,7 @@ async function firstRecords(path: string): Promise<AuditRecord[]> {
   return found
 }
 
-/** The readable records of a file. What is damaged is told by `tollway audit verify`. */
+/** The readable records of a file. Damage is reported by `tollway audit verify`. */
 async function* recordsOf(path: string): AsyncGenerator<AuditRecord> {
   const lines = new LineCutter()
   for await (const chunk of readFile(path)) {

@@ -67,20 +67,20 @@ export class AuditFile {
   /** Files that the chain left while a sync used them. */
   #left: number[] = []
 
-  constructor(parts: AuditFileContext) {
-    this.#options = parts.options
-    this.#fs = parts.fs
-    this.#fd = parts.fd
-    this.#clock = parts.options.clock
-    this.#lock = parts.lock
-    this.#day = parts.day
-    this.#rotateFrom = parts.options.rotateBytes ?? Infinity
-    this.#head = parts.tail.head
-    this.#durableHead = parts.tail.head
-    this.#end = parts.tail.end
-    this.#syncedEnd = parts.tail.end
+  constructor(context: AuditFileContext) {
+    this.#options = context.options
+    this.#fs = context.fs
+    this.#fd = context.fd
+    this.#clock = context.options.clock
+    this.#lock = context.lock
+    this.#day = context.day
+    this.#rotateFrom = context.options.rotateBytes ?? Infinity
+    this.#head = context.tail.head
+    this.#durableHead = context.tail.head
+    this.#end = context.tail.end
+    this.#syncedEnd = context.tail.end
     // The first record is signed at once: anyone could have composed a chain without a signature.
-    this.#sinceCheckpoint = (parts.options.checkpointEvery ?? CHECKPOINT_EVERY) - 1
+    this.#sinceCheckpoint = (context.options.checkpointEvery ?? CHECKPOINT_EVERY) - 1
   }
 
   /**

@@ -19,7 +19,7 @@ const WAIT_MS = 2_000
 /** How long requests do not wait for a node after it failed, milliseconds. */
 const PAUSE_MS = 10_000
 
-/** Parts of {@link WalletWatch}. */
+/** What {@link WalletWatch} works with. */
 export interface WalletWatchContext {
   readonly reader: WalletReader
   /** The wallet, lower case. */
@@ -45,7 +45,7 @@ interface Ended extends Spent {
 
 /** One wallet on one network. */
 export class WalletWatch {
-  readonly #parts: WalletWatchContext
+  readonly #context: WalletWatchContext
   readonly #timers: Timers
   readonly #known = new Map<string, Known>()
   readonly #reading = new Map<string, Promise<WalletFunds | undefined>>()
@@ -57,9 +57,9 @@ export class WalletWatch {
   #pauseUntil = 0
   #code: string | undefined
 
-  constructor(parts: WalletWatchContext) {
-    this.#parts = parts
-    this.#timers = parts.timers ?? systemTimers
+  constructor(context: WalletWatchContext) {
+    this.#context = context
+    this.#timers = context.timers ?? systemTimers
   }
 
   /**
@@ -69,7 +69,7 @@ export class WalletWatch {
    */
   async funds(asset: string, suffices: (funds: WalletFunds) => boolean): Promise<WalletFunds | undefined> {
     const known = this.#known.get(asset)
-    const now = this.#parts.clock.now()
+    const now = this.#context.clock.now()
     if (known && Math.abs(now - known.readAt) < USABLE_MS) {
       const left = this.#less(asset, known.funds)
       if (suffices(left)) {
@@ -86,7 +86,7 @@ export class WalletWatch {
 
   /** The next EIP-2612 nonce of the wallet. @returns `undefined` when it is currently unknown */
   async permitNonce(asset: string): Promise<bigint | undefined> {
-    const { reader, owner } = this.#parts
+    const { reader, owner } = this.#context
     return await this.#within(reader.permitNonce(asset, owner).catch(unanswered))
   }
 
@@ -94,7 +94,7 @@ export class WalletWatch {
   async separator(asset: string): Promise<string | undefined> {
     const known = this.#separators.get(asset)
     if (known !== undefined) return known
-    const read = await this.#within(this.#parts.reader.separator(asset).catch(unanswered))
+    const read = await this.#within(this.#context.reader.separator(asset).catch(unanswered))
     // It never changes, except on a fork of the chain, which then is another chain.
     if (read !== undefined) this.#separators.set(asset, read.toLowerCase())
     return read?.toLowerCase()
@@ -102,15 +102,15 @@ export class WalletWatch {
 
   /** The code at the wallet's address, `0x` for a plain wallet; read once. @returns `undefined` when it is currently unknown */
   async code(): Promise<string | undefined> {
-    if (this.#code !== undefined || this.#parts.clock.now() < this.#pauseUntil) return this.#code
-    const { reader, owner } = this.#parts
+    if (this.#code !== undefined || this.#context.clock.now() < this.#pauseUntil) return this.#code
+    const { reader, owner } = this.#context
     this.#code = await this.#within(reader.code(owner).catch(this.#failed))
     return this.#code
   }
 
   /** The wallet, lower case. */
   get owner(): string {
-    return this.#parts.owner
+    return this.#context.owner
   }
 
   /** Records a signed payment: it is subtracted until a later reading reflects it. */
@@ -122,7 +122,7 @@ export class WalletWatch {
   closed(charge: string): void {
     const spent = this.#open.get(charge)
     if (!spent) return
-    const now = this.#parts.clock.now()
+    const now = this.#context.clock.now()
     this.#open.delete(charge)
     this.#ended.set(charge, { ...spent, at: now })
     // Bounded, in case a node is silent for days.
@@ -138,7 +138,7 @@ export class WalletWatch {
   }
 
   close(): void {
-    this.#parts.reader.close()
+    this.#context.reader.close()
   }
 
   #less(asset: string, funds: WalletFunds): WalletFunds {
@@ -156,7 +156,7 @@ export class WalletWatch {
   #read(asset: string): Promise<WalletFunds | undefined> {
     const running = this.#reading.get(asset)
     if (running) return running
-    const { reader, owner, clock } = this.#parts
+    const { reader, owner, clock } = this.#context
     const readAt = clock.now()
     const reading = reader
       .funds(asset, owner)
@@ -174,14 +174,14 @@ export class WalletWatch {
   }
 
   readonly #failed = (error: unknown): undefined => {
-    this.#pauseUntil = this.#parts.clock.now() + PAUSE_MS
+    this.#pauseUntil = this.#context.clock.now() + PAUSE_MS
     return unanswered(error)
   }
 
   async #within<T>(work: Promise<T | undefined>): Promise<T | undefined> {
     const { promise, resolve } = Promise.withResolvers<undefined>()
     const cancel = this.#timers.after(WAIT_MS, () => {
-      this.#pauseUntil = this.#parts.clock.now() + PAUSE_MS
+      this.#pauseUntil = this.#context.clock.now() + PAUSE_MS
       resolve(undefined)
     })
     try {

@@ -29,10 +29,10 @@ export interface BudgetRefusalContext {
 
 /** Turns claims that do not fit into refusals, records and events. */
 export class BudgetRefusals {
-  readonly #parts: BudgetRefusalContext
+  readonly #context: BudgetRefusalContext
 
-  constructor(parts: BudgetRefusalContext) {
-    this.#parts = parts
+  constructor(context: BudgetRefusalContext) {
+    this.#context = context
   }
 
   /**
@@ -40,10 +40,12 @@ export class BudgetRefusals {
    * @throws TollwayError `budget_exhausted`, `store_unavailable`
    */
   async refuseEarly(spend: Spend, rules: readonly BudgetRule[]): Promise<void> {
-    const claims = claimsFor(rules, spend, this.#parts.clock.now()).filter(({ enforce }) => enforce !== false)
+    const claims = claimsFor(rules, spend, this.#context.clock.now()).filter(
+      ({ enforce }) => enforce !== false,
+    )
     await this.refuseOverRequestLimit(claims)
     const checked = lasting(claims)
-    const totals = await this.#parts.store.totals(checked)
+    const totals = await this.#context.store.totals(checked)
     for (const [index, claim] of checked.entries()) {
       const held = totals[index] ?? NO_TOTALS
       if (!fits(held, claim)) throw await this.refusal(claim, held, true)
@@ -64,10 +66,10 @@ export class BudgetRefusals {
 
   /** The refusal by one budget. @param early whether the seller was not asked yet */
   async refusal(claim: Claim, totals: Totals, early: boolean): Promise<TollwayError> {
-    this.#parts.emit({ type: 'budget_refused', claim, totals, early })
+    this.#context.emit({ type: 'budget_refused', claim, totals, early })
     // Only for the message: the refusal does not depend on it.
     const freeAt =
-      claim.window === 'rolling' ? await this.#parts.store.freeAt(claim).catch(() => undefined) : undefined
+      claim.window === 'rolling' ? await this.#context.store.freeAt(claim).catch(() => undefined) : undefined
     const advice = pendingAdvice(claim, totals)
     return new TollwayError({
       code: 'budget_exhausted',
@@ -81,8 +83,8 @@ export class BudgetRefusals {
   async report({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
     const soft = claim.soft === undefined || kind !== 'soft' ? {} : { soft_usd: formatUsd(claim.soft) }
     const facts = { charge: charge.id, request: charge.requestId, ...claimFacts(claim, totals), ...soft }
-    await this.#parts.trail.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
-    this.#parts.emit({ type: kind === 'soft' ? 'budget_soft_limit' : 'budget_would_refuse', claim, totals })
+    await this.#context.trail.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
+    this.#context.emit({ type: kind === 'soft' ? 'budget_soft_limit' : 'budget_would_refuse', claim, totals })
   }
 }
 

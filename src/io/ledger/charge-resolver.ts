@@ -22,10 +22,10 @@ export interface ChargeResolverContext {
 
 /** Moves charges of other requests and processes. */
 export class ChargeResolver {
-  readonly #parts: ChargeResolverContext
+  readonly #context: ChargeResolverContext
 
-  constructor(parts: ChargeResolverContext) {
-    this.#parts = parts
+  constructor(context: ChargeResolverContext) {
+    this.#context = context
   }
 
   /**
@@ -36,12 +36,12 @@ export class ChargeResolver {
    */
   async resolve(charge: Charge, decision: ReconcileDecision, pin = false): Promise<Charge | undefined> {
     if (decision.action === 'wait') return undefined
-    await this.#parts.trail.flush()
+    await this.#context.trail.flush()
     if (decision.action === 'flag') {
       await this.flag(charge, decision.flag)
       return undefined
     }
-    const { store, clock, instance } = this.#parts
+    const { store, clock, instance } = this.#context
     const move: Move =
       decision.action === 'settle'
         ? {
@@ -66,8 +66,8 @@ export class ChargeResolver {
     }
     const { number, timestamp } = decision.block
     const proof = { block: number.toString(), block_time: timestamp }
-    await this.#parts.trail.record(moved, { ...proof, was: charge.state })
-    this.#parts.emit({ type: 'charge', charge: moved, from: charge.state })
+    await this.#context.trail.record(moved, { ...proof, was: charge.state })
+    this.#context.emit({ type: 'charge', charge: moved, from: charge.state })
     const flags = await store.flags({ charge: charge.id })
     if (flags.some(({ flag }) => PROVISIONAL.includes(flag))) await store.unflag(charge.id, PROVISIONAL)
     return moved
@@ -78,14 +78,14 @@ export class ChargeResolver {
    * @throws TollwayError `store_unavailable`
    */
   async flag(charge: Charge, finding: ChainFinding): Promise<void> {
-    const { store, clock } = this.#parts
+    const { store, clock } = this.#context
     if (!(await store.flag(charge.id, finding, clock.now()))) return
-    await this.#parts.trail.keep('charge.flagged', {
+    await this.#context.trail.keep('charge.flagged', {
       ...chargeFields(charge),
       flag: finding.flag,
       detail: finding.detail,
     })
-    this.#parts.emit({ type: 'flagged', charge, finding })
+    this.#context.emit({ type: 'flagged', charge, finding })
   }
 
   /**
@@ -98,6 +98,6 @@ export class ChargeResolver {
       await this.flag(charge, { flag: 'receipt_unproven', detail })
     }
     const wanted = { overtaken: move.to, overtaken_reason: move.reason }
-    await this.#parts.trail.keep(`charge.${charge.state}`, { ...chargeFields(charge), ...wanted })
+    await this.#context.trail.keep(`charge.${charge.state}`, { ...chargeFields(charge), ...wanted })
   }
 }

@@ -14,7 +14,7 @@ import { ChargeResolver } from './charge-resolver.ts'
 import { DeadInstances } from './dead-instances.ts'
 import { chargeFields, ChargeTrail } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
-import type { LedgerContext, ReserveTerms } from './ledger-parts.ts'
+import type { LedgerContext, ReserveTerms } from './ledger-context.ts'
 import { ReceiptTransactions } from './receipt-transactions.ts'
 import { recordAuthorization } from './record-authorization.ts'
 import type { KnownPrice, Pin, PriceKey } from '../store/contracts/sellers.ts'
@@ -26,7 +26,7 @@ const LEASE_MS = 30_000
 
 /** The ledger of one gateway process. */
 export class Ledger {
-  readonly #parts: LedgerContext
+  readonly #context: LedgerContext
   readonly #trail: ChargeTrail
   readonly #budgets: BudgetRefusals
   readonly #resolver: ChargeResolver
@@ -36,12 +36,12 @@ export class Ledger {
   /** Tells receipts that were used before. */
   readonly receipts: ReceiptTransactions
 
-  private constructor(parts: LedgerContext) {
-    this.#parts = parts
-    this.receipts = new ReceiptTransactions(parts.store)
-    const { store, clock, instance } = parts
+  private constructor(context: LedgerContext) {
+    this.#context = context
+    this.receipts = new ReceiptTransactions(context.store)
+    const { store, clock, instance } = context
     const emit = (event: Parameters<Observer>[0]): void => this.#emit(event)
-    const trail = new ChargeTrail(parts.audit, store.outbox, () => {
+    const trail = new ChargeTrail(context.audit, store.outbox, () => {
       this.#health.failed()
       emit({ type: 'audit_failed' })
     })
@@ -61,19 +61,19 @@ export class Ledger {
       await store.ping()
       await this.#pending.retry()
       await trail.check()
-    }, parts.refuse)
+    }, context.refuse)
   }
 
   /**
    * Opens the ledger: registers this process and resolves the charges of dead ones.
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
-  static async open(parts: LedgerContext): Promise<Ledger> {
-    const ledger = new Ledger(parts)
-    await parts.store.register(parts.instance)
+  static async open(context: LedgerContext): Promise<Ledger> {
+    const ledger = new Ledger(context)
+    await context.store.register(context.instance)
     await ledger.#trail.write(
       'instance.started',
-      { instance: parts.instance.id, store: parts.store.kind },
+      { instance: context.instance.id, store: context.store.kind },
       true,
     )
     await ledger.retireDead()
@@ -82,17 +82,17 @@ export class Ledger {
 
   /** The id of the process that this ledger belongs to. */
   get instance(): string {
-    return this.#parts.instance.id
+    return this.#context.instance.id
   }
 
   /** The clock that charges are recorded by, milliseconds since the epoch. */
   now(): number {
-    return this.#parts.clock.now()
+    return this.#context.clock.now()
   }
 
   /** The store, for reading. */
   get store(): Store {
-    return this.#parts.store
+    return this.#context.store
   }
 
   /**
@@ -108,7 +108,7 @@ export class Ledger {
     mark?: RequestMark,
   ): Promise<Charge> {
     await this.#health.refuseWhileFailing()
-    const { store, clock, random, instance } = this.#parts
+    const { store, clock, random, instance } = this.#context
     const now = clock.now()
     const { tags = [], ...fixed } = terms
     if (terms.microUsd === undefined && rules.some(needsUsd)) throw unpricedAsset(terms)
@@ -159,7 +159,7 @@ export class Ledger {
    * sent, and the caller releases the charge
    */
   async authorize(charge: Charge, record: AuthorizationRecord): Promise<Charge> {
-    const { store, clock } = this.#parts
+    const { store, clock } = this.#context
     const checkAudit = (): Promise<void> => this.#trail.check()
     const work = { charge, record, at: clock.now(), checkAudit }
     const { charge: result, handOver } = await this.#health.noticing(recordAuthorization(store, work))
@@ -190,7 +190,7 @@ export class Ledger {
     pin = false,
   ): Promise<Charge> {
     const reason = proof === 'receipt' ? 'receipt' : 'answered_without_receipt'
-    const at = this.#parts.clock.now()
+    const at = this.#context.clock.now()
     return await this.#move(charge, { to: 'settled', at, reason, proof, transaction, pin })
   }
 
@@ -199,12 +199,12 @@ export class Ledger {
    * @param transaction that may take it, where the seller named one
    */
   async uncertain(charge: Charge, reason: string, transaction?: string): Promise<Charge> {
-    return await this.#move(charge, { to: 'uncertain', at: this.#parts.clock.now(), reason, transaction })
+    return await this.#move(charge, { to: 'uncertain', at: this.#context.clock.now(), reason, transaction })
   }
 
   /** Releases a charge whose signature was never sent. Never rejects. */
   async release(charge: Charge, reason: string): Promise<Charge> {
-    return await this.#move(charge, { to: 'released', at: this.#parts.clock.now(), reason })
+    return await this.#move(charge, { to: 'released', at: this.#context.clock.now(), reason })
   }
 
   /** See {@link ChargeResolver.resolve}. */
@@ -229,17 +229,17 @@ export class Ledger {
 
   /** The budgets and the sums of their current windows. */
   async budgets(rules: readonly BudgetRule[]): Promise<BudgetStatus[]> {
-    return await readBudgets(this.#parts.store, rules, this.#parts.clock.now())
+    return await readBudgets(this.#context.store, rules, this.#context.clock.now())
   }
 
   /** Number and micro-USD of the uncertain charges. */
   async uncertainSum(): Promise<{ readonly count: number; readonly microUsd: bigint }> {
-    return await this.#parts.store.sum('uncertain')
+    return await this.#context.store.sum('uncertain')
   }
 
   /** The pinned payees of a seller. */
   async pins(apiBase: string): Promise<Pin[]> {
-    return await this.#parts.store.pins(apiBase)
+    return await this.#context.store.pins(apiBase)
   }
 
   /**
@@ -247,7 +247,7 @@ export class Ledger {
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async repeats(mark: RequestMark): ReturnType<Store['tombstones']> {
-    const { store, clock } = this.#parts
+    const { store, clock } = this.#context
     const since = clock.now() - REMEMBERED_MS
     const found = await store.tombstones(mark, since)
     const elsewhere = [found.named, found.newest, ...found.others].some(
@@ -260,24 +260,24 @@ export class Ledger {
 
   /** Records that a paid answer did not reach its client. Never rejects, because no money depends on it. */
   async loseAnswer(charge: string): Promise<void> {
-    const { store, clock } = this.#parts
+    const { store, clock } = this.#context
     await store.markUndelivered(charge, clock.now()).catch(() => undefined)
   }
 
   /** Records the tokens of a paid answer. Never rejects, because no money depends on it. */
   async noteUsage(charge: string, usage: Usage): Promise<void> {
-    await this.#parts.store.noteUsage(charge, usage).catch(() => undefined)
+    await this.#context.store.noteUsage(charge, usage).catch(() => undefined)
   }
 
   /** The prices that a seller was paid before, for each network and asset that it offers. */
   async knownPrices(keys: readonly PriceKey[]): Promise<KnownPrice[]> {
-    const known = await Promise.all(keys.map((key) => this.#parts.store.price(key)))
+    const known = await Promise.all(keys.map((key) => this.#context.store.price(key)))
     return known.flatMap((price) => price ?? [])
   }
 
   /** Records what a seller was paid. Never rejects: the money has moved, and the next payment records the price again. */
   async notePrice(key: PriceKey, amount: bigint): Promise<void> {
-    const { store, clock } = this.#parts
+    const { store, clock } = this.#context
     await store.notePrice(key, amount, clock.now()).catch(() => undefined)
   }
 
@@ -286,7 +286,7 @@ export class Ledger {
    * @throws TollwayError the first failure, after each write was tried
    */
   async beat(): Promise<void> {
-    const { store, clock, instance } = this.#parts
+    const { store, clock, instance } = this.#context
     const results = await Promise.allSettled([
       store.heartbeat(instance.id, clock.now()),
       this.#pending.retry(),
@@ -309,7 +309,7 @@ export class Ledger {
    * recorded in the audit file only: the store keeps counting those charges, and the next start makes them uncertain.
    */
   async close(): Promise<void> {
-    const { store, audit, instance } = this.#parts
+    const { store, audit, instance } = this.#context
     try {
       await this.#pending.retry().catch(() => undefined)
       for (const charge of this.#pending.waiting)
@@ -317,7 +317,7 @@ export class Ledger {
       await this.#instances.retire(instance.id, 'instance_closed')
       await this.#trail.write('instance.closed', { instance: instance.id }, true)
       await this.#trail.markPublished()
-      await this.#parts.onClosing?.().catch(() => undefined)
+      await this.#context.onClosing?.().catch(() => undefined)
     } finally {
       try {
         await store.close()
@@ -333,7 +333,7 @@ export class Ledger {
 
   /** An observer that throws must not turn a paid answer into an error, which the client would retry. */
   #emit(event: Parameters<Observer>[0]): void {
-    for (const observer of this.#parts.observers) {
+    for (const observer of this.#context.observers) {
       try {
         observer(event)
       } catch {

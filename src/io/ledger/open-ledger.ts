@@ -45,8 +45,8 @@ export async function openLedger(options: OpenLedgerOptions): Promise<OpenedLedg
     check: async () => await audit?.check?.(),
     close: async () => undefined,
   }
-  const parts = { store, audit: sink, clock, random: randomBytes, instance: thisInstance(clock), observers }
-  const ledger = await Ledger.open(parts).catch(async (error: unknown) => {
+  const context = { store, audit: sink, clock, random: randomBytes, instance: thisInstance(clock), observers }
+  const ledger = await Ledger.open(context).catch(async (error: unknown) => {
     await store.close().catch(() => undefined)
     throw error
   })

@@ -1,14 +1,14 @@
 /** Digests requests with a secret key of the store: equal requests have equal digests, and no one without the key can guess one. */
 import { createHmac } from 'node:crypto'
 
-/** Digests a list of parts; HMAC-SHA-256, lower-case hex. Lists that differ in any way differ. */
-export type RequestDigest = (parts: readonly (string | Uint8Array)[]) => string
+/** Digests a list of values; HMAC-SHA-256, lower-case hex. Lists that differ in any way differ. */
+export type RequestDigest = (values: readonly (string | Uint8Array)[]) => string
 
 /** @param key 32 bytes, from `IdempotencyStore.digestKey` */
 export function requestDigest(key: Uint8Array): RequestDigest {
-  return (parts) => {
+  return (values) => {
     const hmac = createHmac('sha256', key)
-    for (const part of parts) {
+    for (const part of values) {
       // Each part's length comes first, so that no two lists produce the same bytes.
       hmac.update(`${typeof part === 'string' ? Buffer.byteLength(part) : part.length}:`).update(part)
     }

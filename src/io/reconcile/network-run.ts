@@ -63,7 +63,7 @@ export class NetworkRun {
     this.#pins = pins
   }
 
-  /** @throws TollwayError when the ledger cannot be read or written; a node that fails is told in the report */
+  /** @throws TollwayError when the ledger cannot be read or written; a node that fails is named in the report */
   async run(most: number, onChange: (before: Charge, after: Charge) => void): Promise<NetworkReport> {
     const { network } = this.watch
     let look: ChainLook

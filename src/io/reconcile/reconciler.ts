@@ -40,16 +40,16 @@ export interface ReconcileReport {
 
 /** The reconciler of one process. */
 export class Reconciler {
-  readonly #parts: ReconcilerContext
+  readonly #context: ReconcilerContext
   readonly #networks: readonly NetworkRun[]
   #cancel: () => void = () => undefined
   /** Settles when the run that was requested last has ended. */
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(parts: ReconcilerContext) {
-    this.#parts = parts
-    const { ledger, chains, solana = [], pins = () => true } = parts
+  constructor(context: ReconcilerContext) {
+    this.#context = context
+    const { ledger, chains, solana = [], pins = () => true } = context
     const now = (): number => ledger.now()
     const watches = [
       ...chains.map((reader) => watchEvm(reader, now)),
@@ -61,7 +61,7 @@ export class Reconciler {
   /** Runs now, and then on the timer until it is closed. Does nothing without networks. */
   start(): void {
     if (this.#networks.length === 0) return
-    const { timers, intervalMs, onFailure } = this.#parts
+    const { timers, intervalMs, onFailure } = this.#context
     const again = (): void => {
       if (!this.#closed) this.#cancel = timers.after(intervalMs, () => this.start())
     }
@@ -110,11 +110,11 @@ export class Reconciler {
     this.#emit({ type: 'chain', network, ok, reason })
     if (time === undefined) return
     // A final block is older than its reading: only one that is not tells something about our clock.
-    const seconds = Math.max(0, Math.round(time - this.#parts.ledger.now() / 1000))
+    const seconds = Math.max(0, Math.round(time - this.#context.ledger.now() / 1000))
     this.#emit({ type: 'clock_skew', source: network, seconds })
   }
 
   #emit(event: Parameters<Observer>[0]): void {
-    for (const observer of this.#parts.observers) observer(event)
+    for (const observer of this.#context.observers) observer(event)
   }
 }

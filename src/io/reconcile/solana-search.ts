@@ -48,11 +48,11 @@ export class SolanaSearch {
     if (known) return known
     const found = await this.#reader.transaction(signature, minSlot)
     if (!found) return undefined
-    const parts = decodeTransaction(found.bytes)
-    if (!parts) throw new ChainError('bad_answer')
+    const decoded = decodeTransaction(found.bytes)
+    if (!decoded) throw new ChainError('bad_answer')
     const carried = {
-      signatures: parts.signatures.map(encodeBase58),
-      message: `0x${createHash('sha256').update(parts.message).digest('hex')}`,
+      signatures: decoded.signatures.map(encodeBase58),
+      message: `0x${createHash('sha256').update(decoded.message).digest('hex')}`,
       slot: found.slot,
       failed: found.failed,
     }

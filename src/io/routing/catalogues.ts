@@ -24,14 +24,14 @@ export interface CatalogueContext extends ListContext {
 
 /** The catalogues of all routes that have one, by their `api_base`. Nothing is read before the first call. */
 export class Catalogues {
-  readonly #parts: CatalogueContext
+  readonly #context: CatalogueContext
   readonly #lists: ReadonlyMap<string, KeptList<CatalogueEntry>>
   /** By `api_base`: models that can be asked for and are not listed. */
   readonly #hidden = new Map<string, ReadonlySet<string>>()
 
-  constructor(parts: CatalogueContext) {
-    this.#parts = parts
-    const bases = parts.routes.filter(({ catalogue }) => catalogue === true).map(({ apiBase }) => apiBase)
+  constructor(context: CatalogueContext) {
+    this.#context = context
+    const bases = context.routes.filter(({ catalogue }) => catalogue === true).map(({ apiBase }) => apiBase)
     this.#lists = new Map(
       bases.map((apiBase) => [
         apiBase,
@@ -47,7 +47,7 @@ export class Catalogues {
               return entries
             },
           },
-          parts,
+          context,
         ),
       ]),
     )
@@ -55,7 +55,7 @@ export class Catalogues {
 
   /** Starts to refresh old readings, and waits briefly for those never read before; later callers get the latest reading immediately. Never rejects. */
   async load(): Promise<void> {
-    await waitBriefly(this.#refresh(), this.#parts.timers)
+    await waitBriefly(this.#refresh(), this.#context.timers)
   }
 
   /** Starts to refresh old readings in the background. */
@@ -85,7 +85,7 @@ export class Catalogues {
       this.#hidden.get(route.apiBase)?.has(remoteModel) !== true
     if (list === undefined || !isMissing()) return false
     const reading = list.readAgain()
-    await waitBriefly(reading ? [reading] : [], this.#parts.timers)
+    await waitBriefly(reading ? [reading] : [], this.#context.timers)
     return isMissing()
   }
 

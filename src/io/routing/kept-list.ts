@@ -44,7 +44,7 @@ export interface ListSource<T> {
 /** One list. Nothing is read before the first call; a list that cannot be read keeps its last content. */
 export class KeptList<T> {
   readonly #source: ListSource<T>
-  readonly #parts: ListContext
+  readonly #context: ListContext
   #entries: ReadonlyMap<string, T> = new Map()
   /** When it may be read again. */
   #dueAt = Number.NEGATIVE_INFINITY
@@ -52,9 +52,9 @@ export class KeptList<T> {
   /** When it was read before it was due, in the last hour. */
   #extraReads: number[] = []
 
-  constructor(source: ListSource<T>, parts: ListContext) {
+  constructor(source: ListSource<T>, context: ListContext) {
     this.#source = source
-    this.#parts = parts
+    this.#context = context
   }
 
   /** What was read last; empty before. */
@@ -69,7 +69,7 @@ export class KeptList<T> {
 
   /** Starts to read it when it is due. @returns the reading in progress, which never rejects */
   refresh(): Promise<void> | undefined {
-    if (this.#parts.clock.now() >= this.#dueAt) {
+    if (this.#context.clock.now() >= this.#dueAt) {
       this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
     }
     return this.#reading
@@ -81,7 +81,7 @@ export class KeptList<T> {
    */
   readAgain(): Promise<void> | undefined {
     if (this.#reading) return this.#reading
-    const now = this.#parts.clock.now()
+    const now = this.#context.clock.now()
     this.#extraReads = this.#extraReads.filter((at) => at > now - HOUR_MS)
     if (this.#extraReads.length >= MAX_EXTRA_READS) return undefined
     this.#extraReads.push(now)
@@ -90,7 +90,7 @@ export class KeptList<T> {
   }
 
   async #read(): Promise<void> {
-    const { clock, observers } = this.#parts
+    const { clock, observers } = this.#context
     const { apiBase, freshMs, retryMs } = this.#source
     const entries = await this.#fetch().catch(() => undefined)
     if (entries) this.#entries = entries
@@ -103,7 +103,7 @@ export class KeptList<T> {
 
   async #fetch(): Promise<ReadonlyMap<string, T> | undefined> {
     const { apiBase, apiKey, toSeller } = this.#source
-    const { status, body } = await this.#parts.upstream.send({
+    const { status, body } = await this.#context.upstream.send({
       method: 'GET',
       url: `${apiBase}/models`,
       headers: {

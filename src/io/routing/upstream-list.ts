@@ -15,16 +15,16 @@ const RETRY_MS = 30_000
 /** The list of one upstream. Nothing is read before the first call. */
 export class UpstreamList implements UpstreamModels {
   readonly #list: KeptList<UpstreamEntry>
-  readonly #parts: ListContext
+  readonly #context: ListContext
 
   constructor(
     upstream: { readonly apiBase: string; readonly apiKey?: string | undefined },
-    parts: ListContext,
+    context: ListContext,
   ) {
     const { apiBase, apiKey } = upstream
     const times = { freshMs: FRESH_MS, retryMs: RETRY_MS }
-    this.#list = new KeptList({ apiBase, apiKey, toSeller: false, ...times, read: readUpstreamList }, parts)
-    this.#parts = parts
+    this.#list = new KeptList({ apiBase, apiKey, toSeller: false, ...times, read: readUpstreamList }, context)
+    this.#context = context
   }
 
   /** What was read last; empty before. */
@@ -35,6 +35,6 @@ export class UpstreamList implements UpstreamModels {
   /** Reads it when it is due, and waits briefly for a reading in progress. Never rejects. */
   async load(): Promise<void> {
     const reading = this.#list.refresh()
-    await waitBriefly(reading ? [reading] : [], this.#parts.timers)
+    await waitBriefly(reading ? [reading] : [], this.#context.timers)
   }
 }

@@ -126,8 +126,8 @@ export class TypedDigest {
   }
 }
 
-function hash(...words: readonly string[]): string {
-  return keccak256(`0x${words.join('')}`).slice(2)
+function hash(...hexWords: readonly string[]): string {
+  return keccak256(`0x${hexWords.join('')}`).slice(2)
 }
 
 /** A number (decimal, or 32 bytes of hex) as a word. */

@@ -1,4 +1,4 @@
-/** Makes a store of parts that do their work synchronously inside a transaction, as memory and SQLite do. */
+/** Makes a store of contracts that do their work synchronously inside a transaction, as memory and SQLite do. */
 import type { AuditHeadStore } from './contracts/audit-heads.ts'
 import type { AuditOutbox } from './contracts/audit-outbox.ts'
 import type { BudgetStore } from './contracts/budgets.ts'
@@ -17,8 +17,8 @@ export type InTransaction<T> = {
   readonly [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never
 }
 
-/** One part per contract. */
-export interface SynchronousParts {
+/** One implementation per contract. */
+export interface SynchronousContracts {
   readonly charges: InTransaction<ChargeStore>
   readonly spending: InTransaction<SpendingStore>
   readonly flags: InTransaction<FlagStore>
@@ -42,11 +42,11 @@ export interface Transactions {
 
 /** Composes the store: each method of each contract in a transaction of its own. */
 export function synchronousStore(
-  parts: SynchronousParts,
+  contracts: SynchronousContracts,
   { read, write }: Transactions,
   own: Pick<Store, 'kind' | 'ping' | 'close'>,
 ): Store {
-  const { charges, spending, flags, budgets, sellers, idempotency, auditHeads, instances } = parts
+  const { charges, spending, flags, budgets, sellers, idempotency, auditHeads, instances } = contracts
   return {
     ...own,
     reserve: (...args) => write(() => charges.reserve(...args)),
@@ -98,14 +98,14 @@ export function synchronousStore(
     instances: () => read(() => instances.instances()),
     retire: (...args) => write(() => instances.retire(...args)),
 
-    vouchers: voucherStore(parts.vouchers, { read, write }),
+    vouchers: voucherStore(contracts.vouchers, { read, write }),
     purchases: {
-      save: (...args) => write(() => parts.purchases.save(...args)),
-      list: (...args) => read(() => parts.purchases.list(...args)),
+      save: (...args) => write(() => contracts.purchases.save(...args)),
+      list: (...args) => read(() => contracts.purchases.list(...args)),
     },
     outbox: {
-      markPublished: (...args) => write(() => parts.outbox.markPublished(...args)),
-      adopt: (...args) => write(() => parts.outbox.adopt(...args)),
+      markPublished: (...args) => write(() => contracts.outbox.markPublished(...args)),
+      adopt: (...args) => write(() => contracts.outbox.adopt(...args)),
     },
   }
 }

@@ -1,4 +1,4 @@
-/** Moves that the audit file may not tell yet: kept with the move, and told by somebody for sure. */
+/** Moves that the audit file does not contain yet: stored with the move until a process has recorded them. */
 import { expect, test } from 'vitest'
 import type { Store } from '../../io/store/store.ts'
 import { claim, instance, NOW, signed, terms } from './samples.ts'

@@ -57,7 +57,7 @@ TOLLWAY_WALLET_KEY; ERPC_URL and ERPC_NETWORK (default base-sepolia) name a node
 The response goes to standard output and the receipt to standard error; --json prints both as one object.
 Without -X or --data, the method is the one that the seller describes, else GET.
 Exits with 4 when a payment was sent and its outcome is unknown: check the charge before you try again. A payment that was taken
-for no answer exits with 1 and is told as paid.
+for no answer exits with 1 and is reported as paid.
 Ctrl-C does not wait for the response to a payment: the charge keeps its current state. A second Ctrl-C exits at once.
 ${EXIT_CODES_HELP}`,
     )

@@ -79,8 +79,8 @@ export function routingNotes(config: ResolvedConfig, now: number): string[] {
     if (expired) notes.push(`The key of caller ${caller.id} has expired.`)
   }
   if (config.keys) notes.push(`More callers are in ${config.keys.path} (tollway keys).`)
-  const told = new Set(config.litellmNotes.map(({ path }) => path))
-  const ignored = config.ignoredKeys.filter((key) => !told.has(key))
+  const noted = new Set(config.litellmNotes.map(({ path }) => path))
+  const ignored = config.ignoredKeys.filter((key) => !noted.has(key))
   if (ignored.length > 0) notes.push(`LiteLLM keys that Tollway ignores: ${ignored.join(', ')}.`)
   notes.push(...config.litellmNotes.map(formatNote))
   return notes

@@ -67,7 +67,7 @@ export function renderPurchases(views: readonly KnownPurchase[]): string {
     String(status?.counts.expired ?? 0),
     price(status),
     network(status),
-    refillWords(status),
+    describeRefill(status),
     notes(purchase, status, elsewhere),
   ])
   return renderTable(['NAME', 'MODEL', 'LEFT', 'SPENT', 'EXPIRED', 'PRICE', 'NETWORK', 'REFILL', ''], rows)
@@ -93,7 +93,7 @@ export function renderPurchase({ purchase, status, elsewhere }: KnownPurchase): 
         ['ordered', `${ordered}, ${delivered} of them signed`],
         ['unused value', exposure],
         ['first expiry', formatTime(status?.earliestExpiry) ?? '-'],
-        ['refill', refillWords(status)],
+        ['refill', describeRefill(status)],
         ['exported', String(elsewhere)],
       ],
     ),
@@ -118,7 +118,7 @@ function network(status: PoolStatus | undefined): string {
   return status ? (findNetwork(status.pool.network)?.alias ?? status.pool.network) : '-'
 }
 
-function refillWords(status: PoolStatus | undefined): string {
+function describeRefill(status: PoolStatus | undefined): string {
   const refill = status?.pool.refill
   return refill ? `${refill.count} at ${refill.threshold} left` : '-'
 }

@@ -90,9 +90,9 @@ const UNITS: Readonly<Record<string, number>> = { ms: 0.001, s: 1, m: 60, h: 360
 /** Parses the Go durations a reload interval needs: `5s`, `1m30s`, `500ms`, `0`. */
 function seconds(text: string): number {
   if (text === '0') return 0
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text) {
+  const units = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)]
+  if (units.length === 0 || units.map(([part]) => part).join('') !== text) {
     throw new ConfigError(`--reload-interval ${text} is not a duration. Write it as 5s, 1m30s or 0.`)
   }
-  return parts.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0)
+  return units.reduce((sum, [, count, unit = '']) => sum + Number(count) * (UNITS[unit] ?? 0), 0)
 }

@@ -1,7 +1,7 @@
 import { visible } from '../../../core/visible.ts'
 import type { Environment } from '../../config/values/secrets.ts'
 
-/** The parts of the process that a command may use. */
+/** What a command may use of the process. */
 export interface Terminal {
   readonly env: Environment
   stdout(text: string): void

@@ -17,7 +17,7 @@ const SKIPPED = 'is dropped: the entry of this model was skipped.'
 
 /**
  * Translates lists such as `[{gpt-4o: [local]}, {"*": [spare]}]`: the first for a model counts, as in LiteLLM. What
- * names a skipped entry is dropped and told; unknown names stay, and are refused as such.
+ * names a skipped entry is dropped and reported; unknown names stay, and are refused as such.
  */
 export function translateFallbacks(work: Translation, list: unknown, place: Place): unknown {
   if (!Array.isArray(list)) return list

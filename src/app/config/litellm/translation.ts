@@ -23,7 +23,7 @@ export class Translation {
   /** Paths of the translated form to paths of the file, the former formatted. */
   readonly #origins = new Map<string, ConfigPath>()
 
-  /** A key that has no effect; the limits in its value are told one by one. */
+  /** A key that has no effect; the limits in its value are reported one by one. */
   ignore(path: ConfigPath, value: unknown): void {
     this.ignored.push(formatPath(path))
     this.notes.push(...limitsIn(value, path))

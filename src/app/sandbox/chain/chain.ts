@@ -121,13 +121,13 @@ export async function startChain(options: StartChainOptions = {}): Promise<Local
   }
 }
 
-async function furnish(parts: {
+async function furnish(context: {
   anvil: Awaited<ReturnType<typeof startAnvil>>
   chainId: number
   usdc: { v1Network: string; address: Address; name: string }
   blockTimeSeconds: number
 }): Promise<LocalChain> {
-  const { anvil, chainId, usdc, blockTimeSeconds } = parts
+  const { anvil, chainId, usdc, blockTimeSeconds } = context
   const { rpcUrl, pid } = anvil
   const token: LocalToken = { address: usdc.address, name: usdc.name, version: '2', decimals, symbol }
   const accounts = localAccounts()

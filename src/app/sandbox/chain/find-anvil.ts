@@ -1,8 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
-import { anvilPackage, installAdvice, SandboxPartsMissingError } from '../shared/optional-parts.ts'
-import type { Machine } from '../shared/optional-parts.ts'
+import { anvilPackage, installAdvice, SandboxPackagesMissingError } from '../shared/optional-packages.ts'
+import type { Machine } from '../shared/optional-packages.ts'
 
 /** Where to look for anvil. The defaults come from this process. */
 export interface FindAnvilOptions {
@@ -22,7 +22,7 @@ export interface FindAnvilOptions {
  * package of this platform as seen from the working directory and from Tollway itself, then the `PATH`.
  *
  * @returns Absolute path of an executable file.
- * @throws {SandboxPartsMissingError} When there is none, or the named path is not an executable file: a path the
+ * @throws {SandboxPackagesMissingError} When there is none, or the named path is not an executable file: a path the
  * user named is never silently replaced by another anvil.
  */
 export function findAnvil(options: FindAnvilOptions = {}): string {
@@ -35,7 +35,7 @@ export function findAnvil(options: FindAnvilOptions = {}): string {
     const path = resolve(cwd, named)
     if (isExecutableFile(path)) return path
     const from = options.anvilPath === undefined ? 'TOLLWAY_ANVIL' : 'the anvil path option'
-    throw new SandboxPartsMissingError(
+    throw new SandboxPackagesMissingError(
       `${from} says ${named}, which is not an executable file. Point it at the anvil binary, or leave it out. ${installAdvice(machine)}`,
     )
   }
@@ -47,7 +47,7 @@ export function findAnvil(options: FindAnvilOptions = {}): string {
       options.ownModule ?? import.meta.url,
     ]) ?? fromPath(env['PATH'], binary)
   if (found !== undefined) return found
-  throw new SandboxPartsMissingError(
+  throw new SandboxPackagesMissingError(
     `The sandbox needs anvil, Foundry's local Ethereum node, and found none: not in node_modules, not on the PATH. ${installAdvice(machine)}`,
   )
 }

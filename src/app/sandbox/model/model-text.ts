@@ -15,8 +15,9 @@ const quotedWords = 24
  * @param maxTokens - The client's limit; a token is a word here.
  */
 export function compose(question: string, maxTokens: number = Infinity): Spoken {
-  const words = question.split(/\s+/).filter((word) => word !== '')
-  const quoted = words.length > quotedWords ? [...words.slice(0, quotedWords), '…'] : words
+  const questionWords = question.split(/\s+/).filter((word) => word !== '')
+  const quoted =
+    questionWords.length > quotedWords ? [...questionWords.slice(0, quotedWords), '…'] : questionWords
   const all = `You asked: “${quoted.join(' ')}” This answer was paid for on a chain of your own.`.split(' ')
   const pieces = all.slice(0, maxTokens).map((word, index) => (index === 0 ? word : ` ${word}`))
   return { pieces, finishReason: all.length > maxTokens ? 'length' : 'stop' }

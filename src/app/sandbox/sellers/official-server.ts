@@ -1,7 +1,7 @@
 import type { x402HTTPResourceServer } from '@x402/core/server'
 import { paidPaths } from './seller-app.ts'
 import type { ModelOptions } from '../model/model.ts'
-import type { OptionalParts } from '../shared/optional-parts.ts'
+import type { OptionalPackages } from '../shared/optional-packages.ts'
 
 /** A minute: a busy machine takes its time to mine a settlement, and a seller that gives up loses the payment. */
 export const FACILITATOR_TIMEOUT_MS = 60_000
@@ -35,18 +35,18 @@ export interface Price {
  * @throws {Error} When the facilitator cannot be reached or does not support the network.
  */
 export async function createOfficialServer(
-  parts: OptionalParts,
+  packages: OptionalPackages,
   options: SellerOptions,
   price: Price,
 ): Promise<x402HTTPResourceServer> {
   const { network, payTo, maxTimeoutSeconds = 60 } = options
-  const facilitator = new parts.server.HTTPFacilitatorClient({
+  const facilitator = new packages.server.HTTPFacilitatorClient({
     url: options.facilitatorUrl,
     timeoutMs: options.facilitatorTimeoutMs ?? FACILITATOR_TIMEOUT_MS,
   })
-  const resources = new parts.server.x402ResourceServer(facilitator).register(
+  const resources = new packages.server.x402ResourceServer(facilitator).register(
     network,
-    new parts.exactServer.ExactEvmScheme(),
+    new packages.exactServer.ExactEvmScheme(),
   )
   const routes = Object.fromEntries(
     paidPaths.map((path) => [
@@ -59,7 +59,7 @@ export async function createOfficialServer(
       },
     ]),
   )
-  const server = new parts.server.x402HTTPResourceServer(resources, routes)
+  const server = new packages.server.x402HTTPResourceServer(resources, routes)
   await server.initialize()
   return server
 }

@@ -1,7 +1,7 @@
 import { GAS_SPONSORING } from '../../../core/x402/extensions.ts'
 import { createModel } from '../model/model.ts'
 import { FACILITATOR_TIMEOUT_MS, type SellerOptions } from './official-server.ts'
-import { loadOptionalParts } from '../shared/optional-parts.ts'
+import { loadOptionalPackages } from '../shared/optional-packages.ts'
 import type { SeenRequest } from './request-log.ts'
 import { createSellerApp, mountModel, openSeller, paidPaths, type LocalSeller } from './seller-app.ts'
 
@@ -45,15 +45,15 @@ const sponsoring = {
  * @throws {SandboxPartsMissingError} When the official packages are not installed.
  */
 export async function startPermit2Seller(options: Permit2SellerOptions): Promise<Permit2Seller> {
-  const parts = await loadOptionalParts()
+  const packages = await loadOptionalPackages()
   const { network, payTo, token, maxTimeoutSeconds = 60 } = options
-  const facilitator = new parts.server.HTTPFacilitatorClient({
+  const facilitator = new packages.server.HTTPFacilitatorClient({
     url: options.facilitatorUrl,
     timeoutMs: options.facilitatorTimeoutMs ?? FACILITATOR_TIMEOUT_MS,
   })
-  const resources = new parts.server.x402ResourceServer(facilitator)
-    .register(network, new parts.exactServer.ExactEvmScheme())
-    .register(network, new parts.uptoServer.UptoEvmScheme())
+  const resources = new packages.server.x402ResourceServer(facilitator)
+    .register(network, new packages.exactServer.ExactEvmScheme())
+    .register(network, new packages.uptoServer.UptoEvmScheme())
   const accept = (scheme: 'exact' | 'upto', amount: string, extra: object = {}) => ({
     scheme,
     network,
@@ -83,17 +83,17 @@ export async function startPermit2Seller(options: Permit2SellerOptions): Promise
       ]),
     ),
   )
-  const official = new parts.server.x402HTTPResourceServer(resources, routes)
+  const official = new packages.server.x402HTTPResourceServer(resources, routes)
   await official.initialize()
   const log: SeenRequest[] = []
   const model = createModel(options)
   const app = createSellerApp(model, log)
-  app.use(parts.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
+  app.use(packages.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
   let charge = '100%'
   for (const name of names) {
     mountModel(app, `/${name}/v1`, model, [
       (_request, response, next) => {
-        if (name === 'upto') parts.express.setSettlementOverrides(response, { amount: charge })
+        if (name === 'upto') packages.express.setSettlementOverrides(response, { amount: charge })
         next()
       },
     ])

@@ -3,7 +3,7 @@ import type { LocalSeller } from './seller-app.ts'
 import { createModel } from '../model/model.ts'
 import { createOfficialServer } from './official-server.ts'
 import type { Price, SellerOptions } from './official-server.ts'
-import { loadOptionalParts } from '../shared/optional-parts.ts'
+import { loadOptionalPackages } from '../shared/optional-packages.ts'
 import type { SeenRequest } from './request-log.ts'
 
 /**
@@ -25,9 +25,9 @@ export const binaryContent: Buffer<ArrayBuffer> = Buffer.from(
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.
  */
 export async function startSeller(options: SellerOptions): Promise<LocalSeller> {
-  const parts = await loadOptionalParts()
+  const packages = await loadOptionalPackages()
   const price: Price = { usd: options.priceUsd ?? '$0.001' }
-  const official = await createOfficialServer(parts, options, price)
+  const official = await createOfficialServer(packages, options, price)
   const log: SeenRequest[] = []
   const model = createModel(options)
   const app = createSellerApp(model, log)
@@ -46,7 +46,7 @@ export async function startSeller(options: SellerOptions): Promise<LocalSeller> 
 
   // Already initialised above, so that the first customer does not wait and an unreachable facilitator is reported
   // at start.
-  app.use(parts.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
+  app.use(packages.express.paymentMiddlewareFromHTTPServer(official, undefined, undefined, false))
   mountModel(app, '/v1', model)
   return openSeller(app, log, options.port, (usd) => {
     price.usd = usd

@@ -5,8 +5,8 @@ import type { LocalSeller } from './seller-app.ts'
 import { createModel } from '../model/model.ts'
 import { createOfficialServer } from './official-server.ts'
 import type { Price, SellerOptions } from './official-server.ts'
-import { loadOptionalParts } from '../shared/optional-parts.ts'
-import type { OptionalParts } from '../shared/optional-parts.ts'
+import { loadOptionalPackages } from '../shared/optional-packages.ts'
+import type { OptionalPackages } from '../shared/optional-packages.ts'
 import type { SeenRequest } from './request-log.ts'
 
 /**
@@ -18,22 +18,22 @@ import type { SeenRequest } from './request-log.ts'
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.
  */
 export async function startStreamingSeller(options: SellerOptions): Promise<LocalSeller> {
-  const parts = await loadOptionalParts()
+  const packages = await loadOptionalPackages()
   const price: Price = { usd: options.priceUsd ?? '$0.001' }
-  const official = await createOfficialServer(parts, options, price)
+  const official = await createOfficialServer(packages, options, price)
   const log: SeenRequest[] = []
   const model = createModel(options)
   const app = createSellerApp(model, log)
-  mountModel(app, '/v1', model, [payFirst(parts, official)])
+  mountModel(app, '/v1', model, [payFirst(packages, official)])
   return openSeller(app, log, options.port, (usd) => {
     price.usd = usd
   })
 }
 
-function payFirst(parts: OptionalParts, official: x402HTTPResourceServer): RequestHandler {
+function payFirst(packages: OptionalPackages, official: x402HTTPResourceServer): RequestHandler {
   return async (request, response, next) => {
     const context = {
-      adapter: new parts.express.ExpressAdapter(request),
+      adapter: new packages.express.ExpressAdapter(request),
       path: request.path,
       method: request.method,
       ...paymentHeader(request.get('payment-signature')),

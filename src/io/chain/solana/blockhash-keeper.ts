@@ -16,7 +16,7 @@ const USABLE_MS = 12_000
 /** How long after the last payment it is kept warm, milliseconds. */
 const WARM_MS = 300_000
 
-/** Parts of {@link BlockhashKeeper}. */
+/** What {@link BlockhashKeeper} works with. */
 export interface BlockhashKeeperContext {
   readonly reader: SolanaReader
   readonly clock: Clock
@@ -30,7 +30,7 @@ interface Known extends RecentBlockhash {
 
 /** See the file's head. One per node. */
 export class BlockhashKeeper {
-  readonly #parts: BlockhashKeeperContext
+  readonly #context: BlockhashKeeperContext
   readonly #timers: Timers
   #known: Known | undefined
   #reading: Promise<Known> | undefined
@@ -39,10 +39,10 @@ export class BlockhashKeeper {
   #verified = false
   #closed = false
 
-  constructor(parts: BlockhashKeeperContext) {
-    this.#parts = parts
-    this.#timers = parts.timers ?? systemTimers
-    this.#usedAt = parts.clock.now()
+  constructor(context: BlockhashKeeperContext) {
+    this.#context = context
+    this.#timers = context.timers ?? systemTimers
+    this.#usedAt = context.clock.now()
   }
 
   /** Reads the first one, in the background. */
@@ -55,7 +55,7 @@ export class BlockhashKeeper {
    * @throws TollwayError `signer_unavailable` when our node gives none: without it nothing can be signed
    */
   async recent(): Promise<RecentBlockhash> {
-    const now = this.#parts.clock.now()
+    const now = this.#context.clock.now()
     this.#usedAt = now
     const known = this.#known
     this.#keepWarm()
@@ -66,7 +66,7 @@ export class BlockhashKeeper {
       const reason = error instanceof ChainError ? error.reason : 'unknown'
       throw new TollwayError({
         code: 'signer_unavailable',
-        message: `The node of ${this.#parts.reader.network} gave no recent block hash (${reason}), without which no payment can be signed there; nothing was paid.`,
+        message: `The node of ${this.#context.reader.network} gave no recent block hash (${reason}), without which no payment can be signed there; nothing was paid.`,
         advice: ['Check the rpc of this network under chains.'],
         details: { reason },
         cause: error,
@@ -89,8 +89,8 @@ export class BlockhashKeeper {
 
   #warm(): void {
     this.#cancel = undefined
-    if (this.#closed || Math.abs(this.#parts.clock.now() - this.#usedAt) > WARM_MS) return
-    // What fails here fails again where somebody waits for it, and is told there.
+    if (this.#closed || Math.abs(this.#context.clock.now() - this.#usedAt) > WARM_MS) return
+    // A failure here occurs again where a caller waits for the hash, and is reported there.
     this.#read()
       .catch(() => undefined)
       .finally(() => this.#keepWarm())
@@ -104,7 +104,7 @@ export class BlockhashKeeper {
   }
 
   async #ask(): Promise<Known> {
-    const { reader, clock } = this.#parts
+    const { reader, clock } = this.#context
     if (!this.#verified) {
       await checkGenesis(reader)
       this.#verified = true

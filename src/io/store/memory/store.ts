@@ -19,7 +19,7 @@ import { MemoryVouchers } from './vouchers.ts'
 export function memoryStore(): Store {
   const table = new ChargeTable()
   const purchases = new MemoryPurchases()
-  const parts = {
+  const contracts = {
     budgets: new MemoryBudgets((id) => table.entry(id).charge.state),
     sellers: new MemorySellers(),
     idempotency: new MemoryIdempotency(table),
@@ -27,8 +27,8 @@ export function memoryStore(): Store {
     vouchers: new MemoryVouchers(table, purchases),
     outbox: new MemoryAuditOutbox(table),
   }
-  const charges = new MemoryCharges(table, parts)
-  const instances = new MemoryInstances(table, charges, parts.outbox)
+  const charges = new MemoryCharges(table, contracts)
+  const instances = new MemoryInstances(table, charges, contracts.outbox)
   const spending = new MemorySpending(table)
   const auditHeads = new MemoryAuditHeads()
 
@@ -39,7 +39,7 @@ export function memoryStore(): Store {
     return work()
   }
   return synchronousStore(
-    { ...parts, charges, instances, spending, auditHeads, purchases },
+    { ...contracts, charges, instances, spending, auditHeads, purchases },
     { read: run, write: run },
     {
       kind: 'memory',

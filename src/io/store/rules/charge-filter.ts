@@ -27,7 +27,7 @@ export function filterCondition(
   cursor?: ChargeCursor,
 ): { readonly sql: string; readonly values: readonly (string | number)[] } {
   const { states, from, to } = filter
-  const parts: { readonly sql: string; readonly values: readonly (string | number)[] }[] = [
+  const conditions: { readonly sql: string; readonly values: readonly (string | number)[] }[] = [
     ...(states ? [{ sql: `state IN (${states.map(() => '?').join(', ')})`, values: states }] : []),
     ...FIELDS.flatMap((field) => {
       const value = filter[field]
@@ -38,7 +38,7 @@ export function filterCondition(
     ...(cursor ? [{ sql: '(reserved_at, id) < (?, ?)', values: [cursor.reservedAt, cursor.id] }] : []),
   ]
   return {
-    sql: parts.length === 0 ? 'TRUE' : parts.map(({ sql }) => sql).join(' AND '),
-    values: parts.flatMap(({ values }) => values),
+    sql: conditions.length === 0 ? 'TRUE' : conditions.map(({ sql }) => sql).join(' AND '),
+    values: conditions.flatMap(({ values }) => values),
   }
 }

@@ -98,14 +98,14 @@ export class SqliteSpending implements InTransaction<SpendingStore> {
 
   spentBy(since: number, until = Number.MAX_SAFE_INTEGER): SpentBy[] {
     // Parts of signed amounts are computed here: products of two amounts exceed SQL's 64 bits.
-    const parts = new Map<string, bigint>()
+    const partlySpent = new Map<string, bigint>()
     for (const row of this.#settledInPart.iterate(since, until)) {
       const group = groupOf(row)
-      parts.set(group, (parts.get(group) ?? 0n) + (rowToTakenMicroUsd(row) ?? 0n))
+      partlySpent.set(group, (partlySpent.get(group) ?? 0n) + (rowToTakenMicroUsd(row) ?? 0n))
     }
     return this.#settled.all(since, until).map((row) => {
       const sum = rowToSpentBy(row)
-      return { ...sum, microUsd: sum.microUsd + (parts.get(groupOf(row)) ?? 0n) }
+      return { ...sum, microUsd: sum.microUsd + (partlySpent.get(groupOf(row)) ?? 0n) }
     })
   }
 

@@ -2,7 +2,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { storeClosed } from '../rules/charge-rules.ts'
 import type { Store } from '../store.ts'
-import { synchronousStore, type SynchronousParts } from '../synchronous-store.ts'
+import { synchronousStore, type SynchronousContracts } from '../synchronous-store.ts'
 import { SqliteAuditHeads } from './audit-heads.ts'
 import { SqliteAuditOutbox } from './audit-outbox.ts'
 import { SqliteBudgets } from './budgets.ts'
@@ -55,7 +55,7 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
 }
 
 function sqliteStore(db: Connection, queue: WriteQueue): Store {
-  const parts = prepareParts(db)
+  const contracts = prepareContracts(db)
   const ping = db.prepare('UPDATE pings SET count = count + 1')
   let isClosed = false
 
@@ -77,7 +77,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
     }
   }
   return synchronousStore(
-    parts,
+    contracts,
     { read, write },
     {
       kind: 'sqlite',
@@ -96,7 +96,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
   )
 }
 
-function prepareParts(db: Connection): SynchronousParts {
+function prepareContracts(db: Connection): SynchronousContracts {
   const table = new ChargeTable(db)
   const purchases = new SqlitePurchases(db)
   const followers = {

@@ -5,7 +5,7 @@ import { readBodyJson, readHeaderJson, textOf } from './wire-json.ts'
 import { MAX_CHALLENGE_BYTES } from './x402.ts'
 
 /** A seller's words as it sent them: not cleaned, so never for a client as they are. */
-export interface SellerWords {
+export interface SellerError {
   /** A name that programs compare, such as `context_length_exceeded`. */
   readonly code: string | undefined
   /** All that it says, each text once, joined by `: `; `undefined` when it says nothing. */
@@ -51,7 +51,7 @@ const MAX_DEPTH = 4
 const MAX_TEXT = 300
 
 /** Reads every place in which a reason may stand. */
-export function readSellerWords(header: (name: string) => string | undefined, body: Uint8Array): SellerWords {
+export function readSellerError(header: (name: string) => string | undefined, body: Uint8Array): SellerError {
   const text = textOf(body)
   const json = readBodyJson(body)
   const decoded = JSON_HEADERS.flatMap((name) => {
@@ -64,12 +64,12 @@ export function readSellerWords(header: (name: string) => string | undefined, bo
   for (const name of PLAIN_HEADERS) add(header(name), texts)
   if (json === undefined) add(/^\s*</.test(text) ? TITLE.exec(text)?.[1] : text, texts)
   const telling = texts.filter((each) => !NOT_TELLING.test(each))
-  const told = (telling.length > 0 ? telling : texts).filter(
+  const chosen = (telling.length > 0 ? telling : texts).filter(
     (each, index, all) => !all.some((other, at) => at !== index && contains(other, each, at < index)),
   )
   return {
     code: sources.map((source) => codeIn(source, 0)).find((code) => code !== undefined),
-    message: told.length === 0 ? undefined : told.slice(0, MAX_TEXTS).join(': '),
+    message: chosen.length === 0 ? undefined : chosen.slice(0, MAX_TEXTS).join(': '),
   }
 }
 
@@ -91,8 +91,8 @@ function collect(value: unknown, texts: string[], depth: number): void {
 }
 
 function add(text: string | undefined, texts: string[]): void {
-  const words = text?.trim().slice(0, MAX_TEXT) ?? ''
-  if (words !== '') texts.push(words)
+  const trimmed = text?.trim().slice(0, MAX_TEXT) ?? ''
+  if (trimmed !== '') texts.push(trimmed)
 }
 
 function codeIn(value: unknown, depth: number): string | undefined {

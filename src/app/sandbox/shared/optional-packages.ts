@@ -20,7 +20,7 @@ export interface Machine {
 }
 
 /** A part of the sandbox is not installed. The message names it and the one command that installs everything. */
-export class SandboxPartsMissingError extends Error {
+export class SandboxPackagesMissingError extends Error {
   override readonly name = 'SandboxPartsMissingError'
 }
 
@@ -58,7 +58,7 @@ export function installAdvice(machine: Machine = process): string {
 }
 
 /** The official x402 packages, loaded. */
-export interface OptionalParts {
+export interface OptionalPackages {
   core: typeof import('@x402/core/facilitator')
   server: typeof import('@x402/core/server')
   evm: typeof import('@x402/evm')
@@ -70,7 +70,7 @@ export interface OptionalParts {
   express: typeof import('@x402/express')
 }
 
-const specifiers: Record<keyof OptionalParts, string> = {
+const specifiers: Record<keyof OptionalPackages, string> = {
   core: '@x402/core/facilitator',
   server: '@x402/core/server',
   evm: '@x402/evm',
@@ -82,26 +82,26 @@ const specifiers: Record<keyof OptionalParts, string> = {
   express: '@x402/express',
 }
 
-const LoadedParts = z.custom<OptionalParts>(
+const LoadedPackages = z.custom<OptionalPackages>(
   (value) => value instanceof Object && Object.keys(specifiers).every((part) => part in value),
 )
 
-/** Loads all parts from one place; rejects with a module-not-found error if one is missing. */
-type PartsLoader = () => Promise<OptionalParts>
+/** Loads all packages from one place; rejects with a module-not-found error if one is missing. */
+type PackagesLoader = () => Promise<OptionalPackages>
 
 /**
  * Loads the official x402 packages, which are optional peers: a gateway that only pays never needs them.
  *
  * All of them are loaded from one place: Tollway's own installation, or else the working directory (Tollway may be
- * installed globally or run by npx while the project has its own parts). Mixing two copies would mix their
+ * installed globally or run by npx while the project has its own packages). Mixing two copies would mix their
  * classes.
  *
  * @param places - Where to look, in order. For tests.
- * @throws {SandboxPartsMissingError} With the install command if no place has all of them.
+ * @throws {SandboxPackagesMissingError} With the install command if no place has all of them.
  */
-export async function loadOptionalParts(
-  places: readonly PartsLoader[] = [besideUs, () => partsFrom(process.cwd())],
-): Promise<OptionalParts> {
+export async function loadOptionalPackages(
+  places: readonly PackagesLoader[] = [besideUs, () => packagesFrom(process.cwd())],
+): Promise<OptionalPackages> {
   const misses: Error[] = []
   for (const load of places) {
     try {
@@ -113,24 +113,24 @@ export async function loadOptionalParts(
     }
   }
   const reason = misses[0]?.message.split('\n')[0] ?? 'there is nowhere to look'
-  throw new SandboxPartsMissingError(
+  throw new SandboxPackagesMissingError(
     `The sandbox runs the official x402 packages, and they are not all installed (${reason}). ${installAdvice()}`,
     { cause: misses[0] },
   )
 }
 
-/** Loads the parts from a directory's `node_modules`. */
-export async function partsFrom(dir: string): Promise<OptionalParts> {
+/** Loads the packages from a directory's `node_modules`. */
+export async function packagesFrom(dir: string): Promise<OptionalPackages> {
   const { resolve } = createRequire(join(dir, 'package.json'))
   const loaded = await Promise.all(
     Object.entries(specifiers).map(async ([part, specifier]): Promise<[string, unknown]> => {
       return [part, await import(pathToFileURL(resolve(specifier)).href)]
     }),
   )
-  return LoadedParts.parse(Object.fromEntries(loaded))
+  return LoadedPackages.parse(Object.fromEntries(loaded))
 }
 
-async function besideUs(): Promise<OptionalParts> {
+async function besideUs(): Promise<OptionalPackages> {
   const [core, server, evm, exactFacilitator, exactFacilitatorV1, exactServer] = await Promise.all([
     import('@x402/core/facilitator'),
     import('@x402/core/server'),

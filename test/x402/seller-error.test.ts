@@ -1,11 +1,11 @@
 /** Where sellers, facilitators and their frameworks write why a payment failed. */
 import { describe, expect, it } from 'vitest'
 import { adviceFor } from '../../src/core/x402/seller-reasons.ts'
-import { readSellerWords, type SellerWords } from '../../src/core/x402/seller-words.ts'
+import { readSellerError, type SellerError } from '../../src/core/x402/seller-error.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
 
-const words = (headers: Readonly<Record<string, string>>, body: unknown = {}): SellerWords =>
-  readSellerWords(
+const words = (headers: Readonly<Record<string, string>>, body: unknown = {}): SellerError =>
+  readSellerError(
     (name) => headers[name],
     Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
   )
@@ -14,7 +14,7 @@ const challenge = (error: unknown): string => encodeBase64Json({ x402Version: 2,
 const receipt = (fields: object): string => encodeBase64Json({ success: false, ...fields })
 
 describe("a seller's words are found in", () => {
-  it.each<[string, Record<string, string>, unknown, SellerWords]>([
+  it.each<[string, Record<string, string>, unknown, SellerError]>([
     [
       'error of a fresh PAYMENT-REQUIRED header',
       { 'payment-required': challenge('invalid_exact_evm_insufficient_balance') },

@@ -1,4 +1,4 @@
-/** The parts that a ledger works with, and the terms of a reservation. */
+/** What a ledger works with, and the terms of a reservation. */
 import type { ChargeTerms } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'

@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   installCommand,
-  loadOptionalParts,
-  partsFrom,
-  SandboxPartsMissingError,
-} from '../../src/app/sandbox/shared/optional-parts.ts'
+  loadOptionalPackages,
+  packagesFrom,
+  SandboxPackagesMissingError,
+} from '../../src/app/sandbox/shared/optional-packages.ts'
 
 describe('the optional parts of the sandbox', () => {
   it('load from a project’s own node_modules when Tollway lies elsewhere', async () => {
-    const parts = await partsFrom(process.cwd())
+    const parts = await packagesFrom(process.cwd())
     expect(new parts.core.x402Facilitator().getSupported().kinds).toEqual([])
     expect(parts.express.ExpressAdapter).toBeTypeOf('function')
   })
@@ -19,7 +19,10 @@ describe('the optional parts of the sandbox', () => {
   it('are looked for in the next place when the first has not got them', async () => {
     const emptyDir = mkdtempSync(join(tmpdir(), 'tollway-parts-'))
     try {
-      const parts = await loadOptionalParts([() => partsFrom(emptyDir), () => partsFrom(process.cwd())])
+      const parts = await loadOptionalPackages([
+        () => packagesFrom(emptyDir),
+        () => packagesFrom(process.cwd()),
+      ])
       expect(parts.server.x402ResourceServer).toBeTypeOf('function')
     } finally {
       rmSync(emptyDir, { recursive: true })
@@ -29,8 +32,8 @@ describe('the optional parts of the sandbox', () => {
   it('are asked for with the install command when no place has them', async () => {
     const emptyDir = mkdtempSync(join(tmpdir(), 'tollway-parts-'))
     try {
-      const loading = loadOptionalParts([() => partsFrom(emptyDir)])
-      await expect(loading).rejects.toThrow(SandboxPartsMissingError)
+      const loading = loadOptionalPackages([() => packagesFrom(emptyDir)])
+      await expect(loading).rejects.toThrow(SandboxPackagesMissingError)
       await expect(loading).rejects.toThrow(installCommand())
     } finally {
       rmSync(emptyDir, { recursive: true })
@@ -39,6 +42,6 @@ describe('the optional parts of the sandbox', () => {
 
   it('that are there and broken say so themselves', async () => {
     const broken = new SyntaxError('unexpected token')
-    await expect(loadOptionalParts([() => Promise.reject(broken)])).rejects.toBe(broken)
+    await expect(loadOptionalPackages([() => Promise.reject(broken)])).rejects.toBe(broken)
   })
 })
