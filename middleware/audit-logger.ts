@@ -1,26 +1,25 @@
 /** Writes one record per request, including refusals, and notifies the observers. */
-import { AsyncResource } from 'node:async_hooks'
-import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../src/core/telemetry/events.ts'
-import { spentOf, type Exchange, type ExchangeRecord } from '../src/core/request/exchange.ts'
+import type { Exchange } from '../src/core/request/exchange.ts'
 import { recordable } from '../src/io/audit/audit-recordable.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import type { Handler, Request } from './http/handler.ts'
+import type { Handler } from './http/handler.ts'
 import { logOption } from './http/options.ts'
 import { silentLog } from '../src/core/log.ts'
 import { type Log } from '../src/core/log.ts'
 import { closable, type ClosableHandler } from './http/closable.ts'
 import { named } from './http/handler.ts'
+import type { Hooks } from '../src/core/hooks/hooks.ts'
+import { joinHooks, runnerOf } from './http/chain/request-hooks.ts'
+import { hooksSchema } from './http/options/hooks-option.ts'
+import { whenRequestEnds } from './http/request-summary.ts'
 import { observeWith, sharedContext } from './http/chain/shared-context.ts'
 import { lazyAuditFile } from '../src/io/audit/lazy-audit-file.ts'
 import { ConfigError } from '../src/core/errors.ts'
 import { functionOption, objectWith } from './http/options.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
-import { outcomeOf } from '../src/core/request/outcome.ts'
-import { overheadSeconds } from '../src/payment/timing.ts'
-import { printable } from '../src/core/printable.ts'
 import { LogLimit } from '../src/core/log-limit.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { REFUSALS, RefusalTally } from '../src/io/audit/refusal-tally.ts'
@@ -46,6 +45,8 @@ export interface AuditLoggerOptions {
   readonly log?: Log | undefined
   /** Decides which refusals have a record of their own. Flush it at shutdown; default one that is not flushed. */
   readonly refusals?: RefusalTally | undefined
+  /** Functions of yours, called for every request and by the middlewares behind. */
+  readonly hooks?: Hooks | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -58,14 +59,10 @@ const SCHEMA = z.strictObject({
   clock: objectWith<Clock>(['now'], 'a clock is an object with now()').default(systemClock),
   log: logOption.default(silentLog),
   refusals: objectWith<RefusalTally>(['takes'], 'give the RefusalTally of the gateway').optional(),
+  hooks: hooksSchema.optional(),
 })
 
-/** Nginx's status for a client that left before the answer began. */
-const CLIENT_LEFT = 499
-/** Nginx's status for a connection that the server closed without an answer. */
-const NO_ANSWER = 444
-const MAX_DETAILS = 32
-const MAX_DETAIL_LENGTH = 500
+const MAX_MODEL_LENGTH = 500
 
 /**
  * Opens the exchange and writes exactly one `request` record when the answer is complete or the client has left
@@ -84,6 +81,7 @@ export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
       "auditLogger(): say where records go: path: './audit.jsonl', or audit for a file that is open already.",
     )
   }
+  const runner = runnerOf(rest.hooks, { clock, observers, log })
   const refusals = rest.refusals ?? tallyRefusals({ audit, clock, log })
   const failures = new LogLimit(clock)
   const tell = (event: TollwayEvent, all: readonly Observer[]): void => {
@@ -118,31 +116,19 @@ export function auditLogger(options: AuditLoggerOptions): ClosableHandler {
     if (isOwn && !isRoutineLook(summary)) void write(summary, all)
     tell({ type: 'request', summary, ...(isOwn ? {} : { counted: true }) }, all)
   }
-  const publishLater = async (
-    usageToCome: Promise<void>,
-    summary: RequestSummary,
-    exchange: Exchange,
-  ): Promise<void> => {
-    await usageToCome
-    publish({ ...summary, usage: exchange.relay.usage, details: detailsOf(exchange) }, exchange)
-  }
 
   const handler = named<Handler>('auditLogger', (req, res, next) => {
     const exchange = exchangeOf(req, clock)
     if (own) sharedContext(exchange).audit = own
     observeWith(exchange, ...observers)
-    let written = false
-    // Run in the context of the request, for observers that rely on it.
-    const end = AsyncResource.bind((): void => {
-      if (written) return
-      written = true
-      const summary = summarize(req, res, exchange, clock.now())
-      const { usageToCome } = exchange.relay
-      if (usageToCome) void publishLater(usageToCome, summary, exchange)
-      else publish(summary, exchange)
-    })
-    res.on('finish', end)
-    res.on('close', end)
+    whenRequestEnds(
+      req,
+      res,
+      exchange,
+      () => clock.now(),
+      (summary) => publish(summary, exchange),
+    )
+    joinHooks(runner, { req, res, exchange }, () => clock.now())
     next()
   })
   return closable(handler, async () => await own?.close())
@@ -155,43 +141,12 @@ function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
   )
 }
 
-function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: number): RequestSummary {
-  // A websocket's 101 is written past the response object (upgradeHandler).
-  const isAnswered = res.headersSent || res.statusCode === 101
-  const { startedAt } = exchange
-  const { firstByteAt, closedBy } = exchange.relay
-  const status = isAnswered ? res.statusCode : closedBy ? NO_ANSWER : CLIENT_LEFT
-  return {
-    requestId: exchange.id,
-    method: req.method ?? '',
-    endpoint: exchange.endpoint,
-    caller: exchange.caller.id,
-    route: exchange.routing.route ?? 'none',
-    payer: exchange.routing.payer ?? 'none',
-    model: exchange.request.model,
-    status,
-    outcome: outcomeOf(exchange, status),
-    code: exchange.record.code,
-    charge: exchange.payment.charge?.id,
-    costMicroUsd: spentOf(exchange) === 'no' ? undefined : exchange.payment.charge?.microUsd,
-    spent: spentOf(exchange),
-    usage: exchange.relay.usage,
-    stream: exchange.request.stream,
-    truncated: exchange.relay.truncated,
-    conversion: exchange.relay.conversion,
-    seconds: Math.max(0, now - startedAt) / 1000,
-    firstByteSeconds: firstByteAt === undefined ? undefined : Math.max(0, firstByteAt - startedAt) / 1000,
-    overheadSeconds: overheadSeconds(exchange),
-    details: detailsOf(exchange),
-  }
-}
-
 /** Durations as decimal text: a record's hash must not depend on how a number is printed. */
 function recordOf(summary: RequestSummary): Record<string, unknown> {
   const { usage, firstByteSeconds, seconds, overheadSeconds: _own, costMicroUsd: _cost, ...rest } = summary
   return {
     ...rest,
-    model: summary.model === undefined ? null : summary.model.slice(0, MAX_DETAIL_LENGTH),
+    model: summary.model === undefined ? null : summary.model.slice(0, MAX_MODEL_LENGTH),
     code: summary.code ?? null,
     conversion: summary.conversion ?? null,
     charge: summary.charge ?? null,
@@ -200,29 +155,6 @@ function recordOf(summary: RequestSummary): Record<string, unknown> {
     seconds: seconds.toFixed(3),
     firstByteSeconds: firstByteSeconds?.toFixed(3) ?? null,
   }
-}
-
-/** A connection that Tollway closed was not left by its client, although both look the same to the parts that relay. */
-function detailsOf({ record, relay: { closedBy } }: Exchange): ExchangeRecord['details'] {
-  if (!closedBy) return cleaned(record.details)
-  const { client_left: _left, ...details } = record.details
-  return cleaned({ closed_by: closedBy, ...details })
-}
-
-/** Details may contain a seller's text: keep them printable, short and few. */
-function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] {
-  return Object.fromEntries(
-    Object.entries(details)
-      .slice(0, MAX_DETAILS)
-      .map(([name, value]) => [
-        name,
-        typeof value === 'string' ? printable(value, MAX_DETAIL_LENGTH) : finite(value),
-      ]),
-  )
-}
-
-function finite(value: number | boolean | null): number | boolean | string | null {
-  return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
 }
 
 /** What {@link tallyRefusals} needs. */

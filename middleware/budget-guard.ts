@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { BudgetRule, Spend } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
+import type { Hooks } from '../src/core/hooks/hooks.ts'
 import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
@@ -13,7 +14,9 @@ import { closable, type ClosableHandler } from './http/closable.ts'
 import { asyncHandler } from './http/handler.ts'
 import { ledgerOption, LedgerSource, storeOption, type LedgerOptions } from './http/chain/ledger-source.ts'
 import { functionOption, objectWith } from './http/options.ts'
+import { hooksSchema } from './http/options/hooks-option.ts'
 import { isRouted } from './http/paths.ts'
+import { joinHooks, runnerOf } from './http/chain/request-hooks.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { sharedContext } from './http/chain/shared-context.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
@@ -30,6 +33,8 @@ export interface BudgetGuardOptions extends LedgerOptions {
   readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
   readonly observers?: readonly Observer[] | undefined
+  /** Functions of yours, called by this middleware and those behind. */
+  readonly hooks?: Hooks | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -39,6 +44,7 @@ const SCHEMA = z.strictObject({
   tags: tagOptions,
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
+  hooks: hooksSchema.optional(),
 })
 
 /**
@@ -51,6 +57,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
   const parsed = parseOptions('budgetGuard', SCHEMA, options)
   const { budgets, tags, clock, observers } = parsed
   const source = new LedgerSource('budgetGuard', parsed)
+  const runner = runnerOf(parsed.hooks, parsed)
   const prices = new RecentQuotes()
 
   function guardFor(exchange: Exchange, ledger: Ledger): Guard {
@@ -69,9 +76,10 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     }
   }
 
-  const handler = asyncHandler('budgetGuard', async (req, _res, next) => {
+  const handler = asyncHandler('budgetGuard', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
+    joinHooks(runner, { req, res, exchange }, () => clock.now())
     if (exchange.relay.reply) return next()
     const { candidates } = exchange.routing
     if (!candidates) {

@@ -45,6 +45,7 @@ export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../src/c
 export type { ErrorHandler, Handler, Next, Request } from './http/handler.ts'
 export { health } from './health.ts'
 export type { HealthCheck, HealthOptions } from './health.ts'
+export type { HookPoint, HookRefusal, Hooks, PaymentToSign, SentPayment } from '../src/core/hooks/hooks.ts'
 export type { Log } from '../src/core/log.ts'
 export { metrics } from './metrics.ts'
 export type { MetricsOptions, MetricsSource } from './metrics.ts'

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { property } from '../src/core/property.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
+import { HookRunner } from '../src/core/hooks/hook-runner.ts'
+import type { Hooks } from '../src/core/hooks/hooks.ts'
 import type { Provider } from '../src/core/payer/provider.ts'
 import { answerKind } from '../src/core/stream/stream-json.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
@@ -22,7 +24,9 @@ import { markReady } from '../src/payment/timing.ts'
 import { refuseBrokenChain } from './http/chain/asserted.ts'
 import { closable, type ClosableHandler } from './http/closable.ts'
 import { ledgerOption, LedgerSource } from './http/chain/ledger-source.ts'
+import { beforeSignOf, joinHooks, runnerOf, watchCharges } from './http/chain/request-hooks.ts'
 import { mayBePaid } from './http/chain/may-be-paid.ts'
+import { hooksSchema } from './http/options/hooks-option.ts'
 import { policyOption, type PolicyOptions } from './http/options/policy-option.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { sharedContext, type SharedLedger } from './http/chain/shared-context.ts'
@@ -49,6 +53,10 @@ export interface PaymentInterceptorOptions {
   /** Longest silence of a paid stream that routes with `earlyKeepalive` bear, milliseconds; default 15,000. */
   readonly keepaliveMs?: number | undefined
   readonly observers?: readonly Observer[] | undefined
+  /** Functions of yours: `beforeSign` may refuse a payment, the others are told what happened. */
+  readonly hooks?: Hooks | undefined
+  /** Hooks that `openParts()` opened, instead of {@link hooks}. */
+  readonly hookRunner?: HookRunner | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -72,6 +80,8 @@ const SCHEMA = z.strictObject({
     .max(2 ** 31 - 1)
     .default(15_000),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
+  hooks: hooksSchema.optional(),
+  hookRunner: z.instanceof(HookRunner, { error: 'give the hooks that openParts() opens' }).optional(),
 })
 
 /** The gateway's own defaults. */
@@ -91,10 +101,12 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
   const { ledger: own, ...parsed } = parseOptions('paymentInterceptor', SCHEMA, options)
   const upstream = parsed.upstream ?? createUpstream(TIMEOUTS)
   const settings = { ...parsed, upstream }
+  const runner = parsed.hookRunner ?? runnerOf(parsed.hooks, parsed)
   const source = own && new LedgerSource('paymentInterceptor', { ledger: own, clock: settings.clock })
   const handler: Handler = asyncHandler('paymentInterceptor', async (req, res, next) => {
     if (!isRouted(req)) return next()
     const exchange = exchangeOf(req)
+    joinHooks(runner, { req, res, exchange }, () => settings.clock.now())
     // A repeat already has the answer of the request it repeats.
     if (exchange.relay.reply) return next()
     const { candidates } = exchange.routing
@@ -117,6 +129,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
     const shared = source ? await source.of(exchange) : sharedContext(exchange).ledger
     if (!shared) throw withoutLedger()
     if (shared.isDefault && mayBePaid(candidates, exchange.routing.attempts)) throw onlyInMemory(shared)
+    watchCharges(shared.ledger, exchange)
     const leaving = run?.leaving ?? leavingOf(res)
     run?.begin()
     if (exchange.request.stream && answerKind(exchange.endpoint) !== undefined) {
@@ -124,7 +137,8 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
         sendKeepAlives(res, exchange, settings.keepaliveMs, settings.timers)
     }
     const observers = [...new Set([...settings.observers, ...sharedContext(exchange).observers])]
-    const context: PaymentContext = { ...settings, ledger: shared.ledger, observers }
+    const beforeSign = beforeSignOf(exchange)
+    const context: PaymentContext = { ...settings, ledger: shared.ledger, observers, beforeSign }
     try {
       await tryCandidates(context, req, exchange, leaving)
     } catch (error) {

@@ -39,6 +39,7 @@ const ELSEWHERE = new Map([
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/middlewares.md', ['parts']],
+  ['docs/hooks.md', ['hooks']],
   ['docs/own-payers.md', ['payer', 'store']],
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct', 'network']],

@@ -8,6 +8,7 @@ export const stderrLog: Log = {
 
 function write({ err, requestId }: Readonly<Record<string, unknown>>, message: string): void {
   const cause = err instanceof Error ? `${err.name}: ${err.message}` : String(err)
-  const line = `tollway: ${message}: ${cause} (request ${String(requestId)})`
+  const request = typeof requestId === 'string' ? ` (request ${requestId})` : ''
+  const line = `tollway: ${message}: ${cause}${request}`
   process.stderr.write(`${line.replace(/\s+/g, ' ')}\n`)
 }

@@ -118,6 +118,11 @@ export const ERROR_TABLE = {
     'The wallet cannot cover the quoted price; no payment was sent',
     'next',
   ),
+  hook_refused: row(
+    400,
+    'invalid_request_error',
+    'A `beforeSign` hook of the application refused the payment; no payment was sent',
+  ),
   endpoint_not_paid: row(
     400,
     'invalid_request_error',
@@ -174,6 +179,11 @@ export const ERROR_TABLE = {
   signer_unavailable: row(503, 'server_error', 'The signer does not respond; no payment was sent'),
   store_unavailable: row(503, 'server_error', 'The ledger cannot be written; no payment was sent'),
   audit_unavailable: row(503, 'server_error', 'The audit file cannot be written; no payment was sent'),
+  hook_unavailable: row(
+    503,
+    'server_error',
+    'A `beforeSign` hook of the application failed or took too long; no payment was sent',
+  ),
   reservation_lost: row(
     503,
     'server_error',

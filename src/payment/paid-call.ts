@@ -5,6 +5,7 @@ import { approveAdvice } from '../core/payer/permit2.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Exchange, Reply } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
+import { paymentToSign } from '../core/hooks/hook-facts.ts'
 import { refuseOwnWallet } from '../core/policy/forbidden-payee.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import {
@@ -96,6 +97,7 @@ export class PaidCall {
     if (isDryRun(this.#exchange)) return answerDryRun(this.#call, quote)
     const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
+    await this.#askApplication(quote)
     const reserving = performance.now()
     const held = await guard.reserve(quote, this.#call.candidate, pin)
     this.#phase('reserve', reserving)
@@ -103,6 +105,17 @@ export class PaidCall {
     const { authorized, authorization } = await this.#authorize(quote, held)
     const reply = await this.#send(authorized, authorization)
     await this.#judge(authorized, reply, vetted, authorization)
+  }
+
+  /** A hook may take its time: nothing is reserved yet, and a client that leaves ends the wait. */
+  async #askApplication(quote: Quote): Promise<void> {
+    const { beforeSign } = this.#context
+    if (!beforeSign) return
+    const payment = paymentToSign(this.#exchange, this.#call.candidate, quote)
+    const asked = awaited(this.#exchange, beforeSign(payment, this.#leaving))
+    await asked.catch((error: unknown) => {
+      throw this.#leaving.aborted ? new ClientLeftError() : error
+    })
   }
 
   /** Signs and records. Whatever fails here, nothing has left the process, and the hold is given back. */

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import type { PaymentToSign } from '../core/hooks/hooks.ts'
 import type { Exchange } from '../core/request/exchange.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Asset } from '../core/money/assets.ts'
@@ -49,7 +50,15 @@ interface PaymentServices {
   /** Longest silence of a paid stream that routes with `earlyKeepalive` bear, milliseconds; default 15,000. */
   readonly keepaliveMs?: number | undefined
   readonly observers?: readonly Observer[] | undefined
+  /** Asks the application whether a payment that passed the policy may be signed; throws when not. */
+  readonly beforeSign?: BeforeSign | undefined
 }
+
+/**
+ * Asks the `beforeSign` hooks of the application.
+ * @throws TollwayError `hook_refused`, `hook_unavailable`; the signal's reason
+ */
+export type BeforeSign = (payment: PaymentToSign, signal: AbortSignal) => Promise<void>
 
 /** What the payment engine works with in every request. */
 export interface PaymentContext extends Omit<

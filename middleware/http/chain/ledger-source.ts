@@ -10,6 +10,7 @@ import { openLedger, type OpenedLedger } from '../../../src/io/ledger/open-ledge
 import { assertStoreName } from '../../../src/io/ledger/open-store.ts'
 import type { Store } from '../../../src/io/store/store.ts'
 import { objectWith } from '../options.ts'
+import { markWatched } from './request-hooks.ts'
 import { setupError } from './setup-error.ts'
 import { sharedContext, type SharedLedger } from './shared-context.ts'
 
@@ -89,13 +90,17 @@ export class LedgerSource {
 
   async #open(exchange: Exchange): Promise<SharedLedger> {
     const { store, clock, observers = [] } = this.#options
-    const { audit, observers: shared } = sharedContext(exchange)
+    const { audit, observers: shared, hooks } = sharedContext(exchange)
+    const told = hooks.filter(({ isFed }) => !isFed)
     this.#letGo ??= audit?.hold()
     this.#opening ??= openLedger({
       store: store ?? DEFAULT_STORE,
       audit,
       clock,
-      observers: [...new Set([...observers, ...shared])],
+      observers: [...new Set([...observers, ...shared, ...told.map(({ charges }) => charges)])],
+    }).then((opened) => {
+      markWatched(opened.ledger, told)
+      return opened
     })
     try {
       const { ledger } = await this.#opening

@@ -1,4 +1,5 @@
 /** What the middlewares of one chain share about a request: each adds what it has for those mounted after it. */
+import type { HookRunner } from '../../../src/core/hooks/hook-runner.ts'
 import type { Exchange } from '../../../src/core/request/exchange.ts'
 import type { Observer } from '../../../src/core/telemetry/events.ts'
 import type { SharedAuditFile } from '../../../src/io/audit/lazy-audit-file.ts'
@@ -23,6 +24,8 @@ export interface SharedContext {
   audit: SharedAuditFile | undefined
   /** They receive every event of the request, in addition to the observers that a factory was given. */
   observers: readonly Observer[]
+  /** The hooks of the middlewares that it passed. */
+  hooks: readonly HookRunner[]
 }
 
 const CONTEXTS = new WeakMap<Exchange, SharedContext>()
@@ -31,7 +34,7 @@ const CONTEXTS = new WeakMap<Exchange, SharedContext>()
 export function sharedContext(exchange: Exchange): SharedContext {
   let shared = CONTEXTS.get(exchange)
   if (!shared) {
-    shared = { ledger: undefined, audit: undefined, observers: [] }
+    shared = { ledger: undefined, audit: undefined, observers: [], hooks: [] }
     CONTEXTS.set(exchange, shared)
   }
   return shared

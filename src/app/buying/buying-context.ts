@@ -10,6 +10,7 @@ import type { VoucherLimits } from '../../core/vouchers/voucher.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 import { createUpstream, type Upstream } from '../../io/transport/upstream.ts'
 import { VoucherBook } from '../../io/vouchers/voucher-book.ts'
+import type { BeforeSign } from '../../payment/payment-context.ts'
 import { openCommandLedger } from '../operations/command-ledger.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openPayers } from '../wiring/open-payers.ts'
@@ -38,6 +39,8 @@ export interface BuyingContext {
   readonly clock: Clock
   readonly timers: Timers
   readonly observers: readonly Observer[]
+  /** Asks the hooks of the application around, where a gateway refills in the background. */
+  readonly beforeSign?: BeforeSign | undefined
   /**
    * The payer with this name. It is opened at first use, so that a command only touches the keys it needs.
    * @throws ConfigError, TollwayError `signer_unavailable`
@@ -80,7 +83,7 @@ function voucherBooks(
 
 /** The buying context of a gateway, with payers that are already open. */
 export function buyingContextOf(
-  context: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers'>,
+  context: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers' | 'beforeSign'>,
   config: BuyingConfig,
   payers: ReadonlyMap<string, Provider>,
 ): BuyingContext {

@@ -1,5 +1,6 @@
 /** Refills a purchase: by command, from cron, and in the background of a gateway. */
 import { ConfigError } from '../../core/errors.ts'
+import { vouchersToSign } from '../../core/hooks/hook-facts.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import { sameTerms, type AddRefusal, type PoolStatus, type VoucherPool } from '../../core/vouchers/voucher.ts'
 import { fill, type Filled } from './fill.ts'
@@ -101,6 +102,10 @@ async function top(
   const more = withinBudget(asked, now, pool.amount)
   const wanted = owed + more
   const run = { book, pool, terms, signal }
+  if (wanted > 0) {
+    const { signedBy, model } = purchase
+    await context.beforeSign?.(vouchersToSign({ payer: signedBy, model, count: wanted }, terms.quote), signal)
+  }
   const first = await fill({
     ...run,
     count: owed,

@@ -169,6 +169,24 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Calls of hooks per hour',
+          description:
+            'Hooks of the application by how their calls ended, and the reasons of beforeSign for refusing.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (hook, result) (${rate('tollway_hook_calls_total')}) * 3600`,
+              legend: '{{hook}} {{result}}',
+            },
+            {
+              expr: `sum by (reason) (${rate('tollway_hook_refusals_total')}) * 3600`,
+              legend: 'refused: {{reason}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Price changes per minute',
           description:
             'Quotes that differ from what was paid last: up, down, or refused by policy.max_price_change.',

@@ -6,6 +6,7 @@ import { errorHandler } from '../../../middleware/error-handler.ts'
 import type { Handler, Next, Request } from '../../../middleware/http/handler.ts'
 import { named } from '../../../middleware/http/handler.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { Hooks } from '../../core/hooks/hooks.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import { compileRoutes } from '../../core/routing/route.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
@@ -14,6 +15,7 @@ import { isResolvedConfig, loadConfig, parseConfig } from '../config/load.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { Environment } from '../config/values/secrets.ts'
 import { openParts, type GatewayParts } from '../gateway/open-parts.ts'
+import { readHooks } from '../wiring/open-hooks.ts'
 import { createLogger, secretsOf } from '../logging/logger.ts'
 import { requestContexts, requestScope } from '../logging/request-context.ts'
 import { requestLog } from '../logging/request-log.ts'
@@ -37,6 +39,8 @@ export interface TollwayOptions extends ChainOptions {
   readonly parsedBody?: boolean | undefined
   /** They receive every event, as the metrics do. */
   readonly observers?: readonly Observer[] | undefined
+  /** Functions of yours that are called when something is paid, refused or ended; see `Hooks`. */
+  readonly hooks?: Hooks | undefined
   /** The Prometheus registry that the metrics are added to; default one of its own, which nobody serves. */
   readonly registry?: Registry | undefined
   /** A pino logger; default one as `log` of the configuration says. */
@@ -74,12 +78,14 @@ export function tollway(
   options: TollwayOptions = {},
 ): TollwayMiddleware & PromiseLike<TollwayMiddleware> {
   const resolved = resolveConfig(config, options)
+  const hooks = readHooks('tollway', options.hooks)
   const contexts = requestContexts()
   const log = options.log ?? createLogger({ ...resolved.log, secrets: secretsOf(resolved), contexts })
   const opening = openParts(resolved, {
     clock: options.clock,
     timers: options.timers,
     registry: options.registry,
+    hooks,
     observers: [...(options.observers ?? []), requestLog(log)],
     payers: options.payers && new Map(Object.entries(options.payers)),
     log,

@@ -16,6 +16,7 @@ import { type Log } from '../../core/log.ts'
 import { systemClock, type Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { RandomBytes } from '../../core/ids.ts'
+import type { Hooks } from '../../core/hooks/hooks.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
@@ -29,6 +30,7 @@ import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { RouteTable } from '../../core/routing/route.ts'
 import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
+import { openHooks } from '../wiring/open-hooks.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
 import type { FreeSpace } from '../../io/files/free-space.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
@@ -79,6 +81,8 @@ export interface PartOverrides {
   readonly wrapAudit?: ((audit: AuditSink) => AuditSink) | undefined
   /** Times the waits between background checks. */
   readonly timers?: Timers | undefined
+  /** Functions of the application that are called when something is paid, refused or ended. */
+  readonly hooks?: Hooks | undefined
   /** Called with failures of background work. */
   readonly log?: Log | undefined
 }
@@ -156,6 +160,7 @@ export async function openParts(
       clockLog(log),
       ...(overrides.observers ?? []),
     ].map((observer) => harmless(observer, log, failures))
+    const hooks = openHooks(overrides.hooks, { clock, timers: overrides.timers, log, observers })
     const heads = await watchAuditHead(audit, config.audit.path, store, { clock, log })
     observers.push((event) => movesMoney(event) && heads.soon())
     const [auditSums, moves] = [new AuditTotals(instance.id), new MoveWatch(instance.id)]
@@ -197,7 +202,8 @@ export async function openParts(
     })
     const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
     const { timers = systemTimers } = overrides
-    const buying = buyingContextOf({ ledger, upstream, clock, timers, observers }, config, payers)
+    const refilling = { ledger, upstream, clock, timers, observers, beforeSign: hooks?.beforeSign }
+    const buying = buyingContextOf(refilling, config, payers)
     const refills = refillInBackground(buying, log)
     observers.push(harmless(refills.observe, log, failures))
     metrics.watch({
@@ -275,6 +281,7 @@ export async function openParts(
         catalogue: router.catalogue,
         policy: { ...config.policy, assets: config.assets },
         running,
+        hookRunner: hooks?.runner,
         // If keep-alive comments are off, none are sent early either.
         ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
         clock,

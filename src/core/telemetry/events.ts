@@ -102,8 +102,18 @@ export type TollwayEvent =
       readonly result: 'refilled' | 'limit' | 'removed' | 'failed'
       readonly vouchers: number
     }
+  /** A hook of the application was called. `reason`: why it refused, a short name or `other`. */
+  | {
+      readonly type: 'hook'
+      readonly hook: string
+      readonly result: HookResult
+      readonly reason: string | undefined
+    }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
+
+/** How the call of a hook ended. */
+export type HookResult = 'done' | 'refused' | 'failed' | 'timeout'
 
 /** A JSON response converted to a stream, or a stream converted to JSON. */
 export type StreamConversion = 'json_to_sse' | 'sse_to_json'

@@ -7,6 +7,7 @@ import { REMEMBERED_MS, type RequestMark } from '../../core/request/idempotency.
 import { newChargeId } from '../../core/ids.ts'
 import type { ReconcileDecision, ChainFinding } from '../../core/charge/reconcile.ts'
 import type { Usage } from '../../core/stream/usage.ts'
+import { notify } from './notify.ts'
 import { PendingMoves } from './pending-moves.ts'
 import { readBudgets, unpricedAsset, type BudgetStatus } from './budget-status.ts'
 import { BudgetRefusals, lasting } from './budget-refusal.ts'
@@ -33,6 +34,7 @@ export class Ledger {
   readonly #instances: DeadInstances
   readonly #pending: PendingMoves
   readonly #health: LedgerHealth
+  readonly #watchers = new Set<Observer>()
   /** Tells receipts that were used before. */
   readonly receipts: ReceiptTransactions
 
@@ -78,6 +80,11 @@ export class Ledger {
     )
     await ledger.retireDead()
     return ledger
+  }
+
+  /** Adds an observer; one that is there already stays there once. */
+  watch(observer: Observer): void {
+    this.#watchers.add(observer)
   }
 
   /** The id of the process that this ledger belongs to. */
@@ -331,15 +338,8 @@ export class Ledger {
     return await this.#pending.move(charge, { ...move, by: this.instance })
   }
 
-  /** An observer that throws must not turn a paid answer into an error, which the client would retry. */
   #emit(event: Parameters<Observer>[0]): void {
-    for (const observer of this.#context.observers) {
-      try {
-        observer(event)
-      } catch {
-        // openParts() wraps observers so that they log their own failures.
-      }
-    }
+    notify([...this.#context.observers, ...this.#watchers], event)
   }
 }
 

@@ -114,6 +114,14 @@ export const METRIC_TABLE = {
     'Sign-ins instead of payments, by what the seller did: accepted, refused; not_vetted and failed were not answered.',
     ['seller', 'result'],
   ),
+  tollway_hook_calls_total: counter(
+    'Calls of hooks of the application by how they ended: done, refused (beforeSign only), failed or timeout.',
+    ['hook', 'result'],
+  ),
+  tollway_hook_refusals_total: counter(
+    'Payments that a beforeSign hook refused, by its reason; failed and timeout are not among them.',
+    ['reason'],
+  ),
   tollway_clock_skew_seconds: gauge(
     "How far another clock was ahead of ours, seconds: a seller's in its last 402 (negative when it was behind), or that of a network's final block (0 when it was not ahead).",
     ['source'],

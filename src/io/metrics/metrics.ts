@@ -95,6 +95,10 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
     case 'sign_in':
       metrics.count('tollway_sign_ins_total', { seller: event.seller, result: event.result })
       return
+    case 'hook':
+      metrics.count('tollway_hook_calls_total', { hook: event.hook, result: event.result })
+      if (event.reason !== undefined) metrics.count('tollway_hook_refusals_total', { reason: event.reason })
+      return
     case 'clock_skew':
       metrics.set('tollway_clock_skew_seconds', { source: event.source }, event.seconds)
       return
