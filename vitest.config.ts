@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { bundledThreads, bundleProgram } from './test/tools/bundle-program.ts'
+import { keepTemporaryFilesInMemory } from './test/tools/memory-directory.ts'
 
 // Hundreds of processes and threads are started: each finds its sources bundled and compiled.
 process.env['NODE_COMPILE_CACHE'] ??= join(import.meta.dirname, 'node_modules/.cache/node-compile')
 process.env['TOLLWAY_TEST_BUNDLES'] = await bundleProgram()
+keepTemporaryFilesInMemory()
 
 /**
  * Files that get a process of their own, because they measure its memory. All others leave nothing behind in theirs that another

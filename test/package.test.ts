@@ -42,7 +42,14 @@ beforeAll(async () => {
   files = tarball?.files.map(({ path }) => path) ?? []
   project = await mkdtemp(join(directory, 'project-'))
   await writeFile(join(project, 'package.json'), JSON.stringify(PROJECT))
-  await inProject('npm', 'install', '--no-audit', '--no-fund', join(directory, tarball?.filename ?? ''))
+  await inProject(
+    'npm',
+    'install',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    join(directory, tarball?.filename ?? ''),
+  )
 })
 
 afterAll(async () => {
@@ -125,17 +132,28 @@ describe('an installation', () => {
     expect(scripted).toEqual([])
   })
 
-  test.each(['src/index', 'middleware/index', 'providers/index', 'src/testing/index'])(
-    'exports from dist/%s what the source does',
-    async (name) => {
-      const entry = name === 'src/index' ? 'tollway' : `tollway/${dirname(name).replace('src/', '')}`
-      const script = `console.log(JSON.stringify(Object.keys(await import('${entry}')).toSorted()))`
-      const printed = await inProject('node', '--input-type=module', '--eval', script)
-      const source = (await import(join(ROOT, `${name}.ts`))) as object
-      expect(JSON.parse(printed)).toEqual(Object.keys(source).toSorted())
-      expect(Object.keys(source)).not.toEqual([])
-    },
-  )
+  test('exports from each entry what the source does', async () => {
+    const entries = new Map([
+      ['tollway', 'src/index'],
+      ['tollway/middleware', 'middleware/index'],
+      ['tollway/providers', 'providers/index'],
+      ['tollway/testing', 'src/testing/index'],
+    ])
+    const script = `for (const name of ${JSON.stringify([...entries.keys()])})
+      console.log(JSON.stringify([name, Object.keys(await import(name)).toSorted()]))`
+    const printed = await inProject('node', '--input-type=module', '--eval', script)
+    const exported = new Map(
+      printed
+        .trim()
+        .split('\n')
+        .map((line) => z.tuple([z.string(), z.array(z.string())]).parse(JSON.parse(line))),
+    )
+    for (const [name, path] of entries) {
+      const source = Object.keys((await import(join(ROOT, `${path}.ts`))) as object)
+      expect(source).not.toEqual([])
+      expect(exported.get(name), name).toEqual(source.toSorted())
+    }
+  })
 
   test('starts its signing thread from the built file', async () => {
     await writeFile(join(project, 'wallet.js'), WALLET_PROGRAM)

@@ -60,7 +60,7 @@ describe('a file of 100,000 records', () => {
             expect(verdict).toMatchObject({ ok: false, line, seq: line, kind: 'tampered' })
           },
         ),
-        { numRuns: 40, endOnFailure: true },
+        { numRuns: 25, endOnFailure: true },
       )
     } finally {
       closeSync(file)

@@ -135,7 +135,7 @@ describe('calendar windows', () => {
         const { end } = calendarWindow(unit, zone, instant)
         expect(faults(unit, zone, end, end + 1)).toEqual([])
       }),
-      { numRuns: 1500 },
+      { numRuns: 600 },
     )
   })
 

@@ -88,7 +88,7 @@ it('reports a single unknown key anywhere, by its line', () => {
         expect(problems[0]?.message).toMatch(/is not a known key|is not there yet/)
       },
     ),
-    { numRuns: 50 },
+    { numRuns: 30 },
   )
 })
 
@@ -176,7 +176,7 @@ describe('secrets', () => {
           expect(message).not.toContain(value)
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 50 },
     )
   })
 
@@ -201,7 +201,7 @@ describe('secrets', () => {
           expect(message).not.toContain(value)
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 50 },
     )
   })
 })

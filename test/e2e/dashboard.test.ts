@@ -9,7 +9,9 @@ import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway
 import { wanted } from '../ledger/kit.ts'
 import { seedCharge, type Fate } from '../spend-page/seed.ts'
 
+/** Where pictures of the page are put when `TOLLWAY_TEST_PICTURES` is set: no test looks at them, and they take their time. */
 const ARTIFACTS = join(import.meta.dirname, '../artifacts/dashboard')
+const HAS_PICTURES = process.env['TOLLWAY_TEST_PICTURES'] !== undefined
 const SIZES = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
 const MINUTE = 60_000
 /** How long the browser may take for anything: a guard against what hangs. */
@@ -22,7 +24,7 @@ let context: BrowserContext | undefined
 const faults: string[] = []
 
 beforeAll(async () => {
-  mkdirSync(ARTIFACTS, { recursive: true })
+  if (HAS_PICTURES) mkdirSync(ARTIFACTS, { recursive: true })
   world = await startWorld()
   tollway = await startGateway({
     payers: { base: walletPayer(world.chain) },
@@ -102,6 +104,10 @@ async function open(
   return page
 }
 
+async function photograph(page: Page, name: string, fullPage = false): Promise<void> {
+  if (HAS_PICTURES) await page.screenshot({ path: join(ARTIFACTS, name), fullPage })
+}
+
 const rows = async (page: Page): Promise<number> => await page.locator('#charge-rows tr').count()
 
 describe('the page', () => {
@@ -112,14 +118,14 @@ describe('the page', () => {
         await context?.close()
         const page = await open('?by=route', { size, scheme })
         await page.waitForSelector('#legend li')
-        await page.screenshot({ path: join(ARTIFACTS, `${size}-${scheme}.png`), fullPage: true })
-        await page.screenshot({ path: join(ARTIFACTS, `${size}-${scheme}-first.png`) })
+        await photograph(page, `${size}-${scheme}.png`, true)
+        await photograph(page, `${size}-${scheme}-first.png`)
         expect(await violations(page)).toEqual([])
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
         expect(wide).toBeLessThanOrEqual(0)
         await page.click('.record-link')
         await page.waitForSelector('.facts')
-        await page.screenshot({ path: join(ARTIFACTS, `${size}-${scheme}-record.png`) })
+        await photograph(page, `${size}-${scheme}-record.png`)
         if (scheme === 'dark') expect(await violations(page)).toEqual([])
       }
     },
@@ -376,7 +382,7 @@ describe('with an admin key', () => {
     })
     await page.goto(`${keyed.url}/dashboard?range=7d`)
     expect(await page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('key')
-    await page.screenshot({ path: join(ARTIFACTS, 'sign-in-phone-dark.png') })
+    await photograph(page, 'sign-in-phone-dark.png')
     expect(await violations(page)).toEqual([])
     await page.keyboard.type('a-wrong-key')
     await page.keyboard.press('Enter')
@@ -390,7 +396,7 @@ describe('with an admin key', () => {
     expect(await page.evaluate(() => document.cookie)).toBe('')
     expect(await page.textContent('#charges-empty')).toContain('Nothing was paid in this range yet')
     expect(await page.textContent('#budgets')).toContain('No budgets are configured')
-    await page.screenshot({ path: join(ARTIFACTS, 'empty-phone-dark.png'), fullPage: true })
+    await photograph(page, 'empty-phone-dark.png', true)
     await page.click('#sign-out button')
     await page.waitForSelector('#sign-in')
   })

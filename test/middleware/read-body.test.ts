@@ -310,10 +310,10 @@ describe('readJsonModel', () => {
   })
 
   it.each([
-    ['short fields', () => `{${'"a":1,'.repeat(3_000_000)}"model":"m"}`],
-    ['nested lists', () => `{"model":"m","a":${'['.repeat(9_000_000)}${']'.repeat(9_000_000)}}`],
-    ['short lists', () => `{"model":"m","a":[${'[],'.repeat(6_000_000)}[]]}`],
-    ['lists for a model', () => `{"model":[${'[],'.repeat(6_000_000)}[]]}`],
+    ['short fields', () => `{${'"a":1,'.repeat(750_000)}"model":"m"}`],
+    ['nested lists', () => `{"model":"m","a":${'['.repeat(2_250_000)}${']'.repeat(2_250_000)}}`],
+    ['short lists', () => `{"model":"m","a":[${'[],'.repeat(1_500_000)}[]]}`],
+    ['lists for a model', () => `{"model":[${'[],'.repeat(1_500_000)}[]]}`],
   ])('builds no values of a body full of %s', (_case, make) => {
     const body = Buffer.from(make())
     const memory = process.memoryUsage.rss()
@@ -325,7 +325,7 @@ describe('readJsonModel', () => {
     }
     const longest = Math.max(0, ...parsed.mock.calls.map(([text]) => text.length))
     parsed.mockRestore()
-    // JSON.parse of the whole body takes 1 to 4 s, and 1 GB.
+    // JSON.parse of a body of 4.5 MB takes up to a second, and 250 MB.
     expect(longest).toBeLessThan(1000)
     expect(process.memoryUsage.rss() - memory).toBeLessThan(150e6)
   })

@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { recoverTypedDataAddress } from 'viem'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/payer/typed-message.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
@@ -114,34 +114,45 @@ describe('a signer', () => {
     }
   })
 
-  test.each([
-    ['another type of data', (typed: TypedAuthorization) => ({ ...typed, types: { Permit: [] } })],
-    [
-      'a message with a field more',
-      (t: TypedAuthorization) => ({ ...t, message: { ...t.message, spender: '0x1' } }),
-    ],
-    [
-      'an address of somebody else',
-      (t: TypedAuthorization) => ({ ...t, message: { ...t.message, from: t.message.to } }),
-    ],
-    [
-      'an amount that is not decimal',
-      (t: TypedAuthorization) => ({ ...t, message: { ...t.message, value: '0x10' } }),
-    ],
-    [
-      'an amount over 2^256-1',
-      (t: TypedAuthorization) => ({ ...t, message: { ...t.message, value: '9'.repeat(78) } }),
-    ],
-    [
-      'a domain without a contract',
-      (t: TypedAuthorization) => ({ ...t, domain: { ...t.domain, verifyingContract: '' } }),
-    ],
-  ])('refuses to sign %s', async (_what, change) => {
-    const signer = await start({ key: { source: 'file', path: await keyFile(generatePrivateKey()) } })
-    const error = await failure(signer.sign(change(typedFrom(signer.address)), never))
-    expect(error).toBeInstanceOf(TollwayError)
-    expect(error.message).toMatch(/refused to sign/)
-    await expect(signer.sign(typedFrom(signer.address), never)).resolves.toMatch(/^0x/)
+  describe('refuses to sign', () => {
+    let signer: Signer
+    beforeAll(async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'tollway-signer-'))
+      const path = join(directory, 'key')
+      await writeFile(path, generatePrivateKey(), { mode: 0o600 })
+      signer = await startSigner({ key: { source: 'file', path } })
+      await rm(directory, { recursive: true })
+    })
+    afterAll(async () => await signer?.close())
+
+    test.each([
+      ['another type of data', (typed: TypedAuthorization) => ({ ...typed, types: { Permit: [] } })],
+      [
+        'a message with a field more',
+        (t: TypedAuthorization) => ({ ...t, message: { ...t.message, spender: '0x1' } }),
+      ],
+      [
+        'an address of another key',
+        (t: TypedAuthorization) => ({ ...t, message: { ...t.message, from: t.message.to } }),
+      ],
+      [
+        'an amount that is not decimal',
+        (t: TypedAuthorization) => ({ ...t, message: { ...t.message, value: '0x10' } }),
+      ],
+      [
+        'an amount over 2^256-1',
+        (t: TypedAuthorization) => ({ ...t, message: { ...t.message, value: '9'.repeat(78) } }),
+      ],
+      [
+        'a domain without a contract',
+        (t: TypedAuthorization) => ({ ...t, domain: { ...t.domain, verifyingContract: '' } }),
+      ],
+    ])('%s, and goes on signing', async (_what, change) => {
+      const error = await failure(signer.sign(change(typedFrom(signer.address)), never))
+      expect(error).toBeInstanceOf(TollwayError)
+      expect(error.message).toMatch(/refused to sign/)
+      await expect(signer.sign(typedFrom(signer.address), never)).resolves.toMatch(/^0x/)
+    })
   })
 })
 
