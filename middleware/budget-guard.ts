@@ -5,6 +5,7 @@ import type { Observer } from '../src/core/telemetry/events.ts'
 import type { Hooks } from '../src/core/hooks/hooks.ts'
 import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
+import type { RequestMark } from '../src/core/request/idempotency.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -71,7 +72,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
-        return await ledger.reserve(terms, budgets, pin, exchange.payment.run?.mark)
+        return await ledger.reserve(terms, budgets, pin, markOf(exchange))
       },
     }
   }
@@ -101,6 +102,11 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     next()
   })
   return closable(handler, () => source.close())
+}
+
+/** A second charge of the same request takes its name over. */
+function markOf({ payment: { run, earlier } }: Exchange): RequestMark | undefined {
+  return run?.mark && earlier ? { ...run.mark, after: earlier.id } : run?.mark
 }
 
 /** Sellers price by path and model. */

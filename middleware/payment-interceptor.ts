@@ -15,6 +15,7 @@ import { sendKeepAlives } from './http/early-stream.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler, type Handler } from './http/handler.ts'
 import type { ModelCatalogue } from '../src/core/routing/catalogue.ts'
+import { RememberedTerms } from '../src/core/x402/remembered-terms.ts'
 import { ClientLeftError, type PaymentContext } from '../src/payment/payment-context.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { functionOption, objectWith } from './http/options.ts'
@@ -100,7 +101,8 @@ const TIMEOUTS = { connectMs: 10_000, firstByteMs: 300_000, totalMs: 3_600_000 }
 export function paymentInterceptor(options: PaymentInterceptorOptions): ClosableHandler {
   const { ledger: own, ...parsed } = parseOptions('paymentInterceptor', SCHEMA, options)
   const upstream = parsed.upstream ?? createUpstream(TIMEOUTS)
-  const settings = { ...parsed, upstream }
+  const terms = new RememberedTerms()
+  const settings = { ...parsed, upstream, terms }
   const runner = parsed.hookRunner ?? runnerOf(parsed.hooks, parsed)
   const source = own && new LedgerSource('paymentInterceptor', { ledger: own, clock: settings.clock })
   const handler: Handler = asyncHandler('paymentInterceptor', async (req, res, next) => {
@@ -152,6 +154,7 @@ export function paymentInterceptor(options: PaymentInterceptorOptions): Closable
   })
   return closable(handler, async () => {
     await settings.running.idle()
+    terms.close()
     if (!parsed.upstream) await upstream.close()
   })
 }

@@ -2,7 +2,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { printable } from '../../src/core/printable.ts'
-import { spentOf, type Exchange, type ExchangeRecord } from '../../src/core/request/exchange.ts'
+import { costOf, spentOf, type Exchange, type ExchangeRecord } from '../../src/core/request/exchange.ts'
 import { outcomeOf } from '../../src/core/request/outcome.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
 import { overheadSeconds } from '../../src/payment/timing.ts'
@@ -62,7 +62,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     outcome: outcomeOf(exchange, status),
     code: exchange.record.code,
     charge: exchange.payment.charge?.id,
-    costMicroUsd: spentOf(exchange) === 'no' ? undefined : exchange.payment.charge?.microUsd,
+    costMicroUsd: spentOf(exchange) === 'no' ? undefined : costOf(exchange),
     spent: spentOf(exchange),
     usage: exchange.relay.usage,
     stream: exchange.request.stream,

@@ -1,6 +1,6 @@
 /** The headers that Tollway adds to its answers. */
 import type { ServerResponse } from 'node:http'
-import { type Exchange, spentOf } from '../../src/core/request/exchange.ts'
+import { costOf, type Exchange, spentOf } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import { printable } from '../../src/core/printable.ts'
 
@@ -19,7 +19,8 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   if (signIn !== undefined) res.setHeader('x-tollway-sign-in', signIn)
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
   if (!charge || spent === 'no') return
-  const cost = charge.microUsd === undefined ? undefined : formatUsd(charge.microUsd)
+  const microUsd = costOf(exchange)
+  const cost = microUsd === undefined ? undefined : formatUsd(microUsd)
   if (cost !== undefined) {
     res.setHeader('x-tollway-cost-usd', cost)
     res.setHeader('x-litellm-response-cost', cost)
@@ -40,7 +41,8 @@ export function trailersOf(exchange: Exchange): Record<string, string> {
   const { charge } = exchange.payment
   const { truncated } = exchange.relay
   const spent = spentOf(exchange)
-  const cost = charge?.microUsd === undefined || spent === 'no' ? undefined : formatUsd(charge.microUsd)
+  const microUsd = costOf(exchange)
+  const cost = microUsd === undefined || spent === 'no' ? undefined : formatUsd(microUsd)
   return {
     'x-tollway-truncated': String(truncated),
     'x-tollway-spent': spent,

@@ -32,7 +32,7 @@ export type FlightOutcome =
  */
 export interface Facts {
   readonly routing: Pick<ExchangeRouting, 'route' | 'payer' | 'candidate'>
-  readonly payment: Pick<ExchangePayment, 'charge'>
+  readonly payment: Pick<ExchangePayment, 'charge' | 'earlier'>
   readonly record: Pick<ExchangeRecord, 'outcome'>
   readonly relay: Pick<ExchangeRelay, 'usageChunk'>
 }
@@ -195,7 +195,7 @@ export class Flight implements Run, RepeatableRequest {
     const { route, payer, candidate } = routing
     this.#facts = {
       routing: { route, payer, candidate },
-      payment: { charge: payment.charge },
+      payment: { charge: payment.charge, earlier: payment.earlier },
       record: { outcome: record.outcome },
       relay: { usageChunk: relay.usageChunk },
     }

@@ -8,7 +8,7 @@ import { contentCoding, decoderFor } from '../../src/io/transport/content-coding
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
-import { cleanedMessage } from '../../src/payment/seller-message.ts'
+import { cleanedMessage } from '../../src/payment/answer/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /** Most bytes that a compressed answer may decode to. */

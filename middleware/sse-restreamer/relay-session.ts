@@ -7,7 +7,7 @@ import { plausibleUsage } from '../../src/core/stream/plausible-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
 import { allowedTokens } from '../../src/core/routing/max-tokens.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
-import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
+import { costOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-headers.ts'
@@ -320,7 +320,7 @@ export class RelaySession {
 
   /** Sets the amount paid in one JSON text. */
   splicer(): CostSplicer {
-    const microUsd = this.exchange.payment.charge?.microUsd
+    const microUsd = costOf(this.exchange)
     return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
   }
 

@@ -1,7 +1,7 @@
 /** A 402 that is no x402: sellers with accounts answer it when a balance is used up. */
 import { TollwayError } from '../core/errors.ts'
 import type { SellerError } from '../core/x402/seller-error.ts'
-import { sellerAnswer } from './seller-message.ts'
+import { sellerAnswer } from './answer/seller-message.ts'
 
 /** Words of sellers that sell from a prepaid balance or by subscription. */
 const ACCOUNT =

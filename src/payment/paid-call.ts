@@ -1,52 +1,39 @@
 /** One paid call: quote, gate, reserve, authorize, record, send once, judge. The order is the money rules'. */
 import type { Charge } from '../core/charge/charge.ts'
 import { TollwayError } from '../core/errors.ts'
-import { approveAdvice } from '../core/payer/permit2.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
-import type { Exchange, Reply } from '../core/request/exchange.ts'
+import { spentOf, type Exchange } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
 import { paymentToSign } from '../core/hooks/hook-facts.ts'
 import { refuseOwnWallet } from '../core/policy/forbidden-payee.ts'
 import type { Quote } from '../core/policy/gate.ts'
-import {
-  judgePaidAnswer,
-  namedTransaction,
-  claimedTransaction,
-  type VerdictError,
-} from '../core/charge/judge-paid-answer.ts'
+import { judgePaidAnswer, namedTransaction, claimedTransaction } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
-import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
+import type { Challenge } from '../core/x402/x402.ts'
 import { decodeReceipt, receiptInBody } from '../core/x402/receipt.ts'
-import type { BoundedBody, IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
+import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
 import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
-import { clockSkew, describeSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
+import { clockSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
 import { paymentSecrets } from '../core/x402/payment-secrets.ts'
 import { redactReply } from './redact-payment.ts'
-import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
-import { readSellerError } from '../core/x402/seller-error.ts'
-import { findNetwork } from '../core/money/assets.ts'
-import { formatUnits } from '../core/money/money.ts'
 import { checkedReceipt, flagFindings } from './paid-receipt.ts'
-import { isRejection, sellerAnswer } from './seller-message.ts'
 import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
+import { noteTerms, reportTerms } from './ask-behind.ts'
 import { changedTerms } from './changed-terms.ts'
+import type { RememberedOffer, TermsQuestion } from '../core/x402/remembered-terms.ts'
 import { judgeLostAnswer } from './judge-lost-answer.ts'
 import { readChallenge } from './read-challenge.ts'
-import { headerOf, readReply } from './read-reply.ts'
-
-/** How long the body of a 402 or of a failed paid call is waited for: the money is booked, only words follow. */
-const ERROR_BODY_MS = 10_000
+import { headerOf } from './answer/read-reply.ts'
+import { ERROR_BODY_MS, failedAnswer, failureBody } from './failed-answer.ts'
 
 /** How often a payer that offers what was recorded before is asked for the next: each one is gone then. */
 const MAX_OFFERS = 8
-
-const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
 
 /** The payment of one request at one candidate, from the seller's 402 to the judged answer. */
 export class PaidCall {
@@ -56,14 +43,20 @@ export class PaidCall {
   readonly #payer: Provider
   readonly #leaving: AbortSignal
   readonly #request: OutgoingRequest
-  readonly #line: PaymentLine | undefined
+  readonly #question: TermsQuestion | undefined
+  #line: PaymentLine | undefined
   #skew: number | undefined
+  /** The terms that are paid without having asked for them. */
+  #remembered: RememberedOffer | undefined
+  /** What the seller asked for instead of those. */
+  #changed: Challenge | undefined
 
   /**
    * @param request what was sent unpaid, and is sent once more with the payment
    * @param line the connection for it, when it was opened ahead
+   * @param question under what its terms are remembered; they are not without it
    */
-  constructor(call: PayingCall, request: OutgoingRequest, line?: PaymentLine) {
+  constructor(call: PayingCall, request: OutgoingRequest, line?: PaymentLine, question?: TermsQuestion) {
     this.#call = call
     this.#context = call.context
     this.#exchange = call.exchange
@@ -71,6 +64,7 @@ export class PaidCall {
     this.#leaving = call.leaving
     this.#request = request
     this.#line = line
+    this.#question = question
   }
 
   /**
@@ -80,6 +74,8 @@ export class PaidCall {
    */
   async run(answer: IncomingReply, startedAt: number): Promise<void> {
     const first = await awaited(this.#exchange, readChallenge(answer, ERROR_BODY_MS))
+    const skew = this.#noteClock(answer)
+    this.#noteTerms(first)
     const signedIn = await awaited(this.#exchange, signInInstead(this.#call, this.#request, first))
     if (signedIn.kind === 'served') {
       this.#exchange.record.outcome = 'free'
@@ -90,21 +86,98 @@ export class PaidCall {
       signedIn.kind === 'asked_again'
         ? await awaited(this.#exchange, readChallenge(signedIn.reply, ERROR_BODY_MS))
         : first
-    const skew = this.#noteClock(answer)
     const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew))
-    const { quote, pin } = vetted
     this.#phase('quote', startedAt)
-    if (isDryRun(this.#exchange)) return answerDryRun(this.#call, quote)
+    if (isDryRun(this.#exchange)) return answerDryRun(this.#call, vetted.quote)
+    await this.#pay(vetted)
+  }
+
+  /**
+   * Pays terms that are remembered, without asking for them, and puts the paid answer into the exchange.
+   * @param startedAt `performance.now()`
+   * @returns false when they may not be paid as things are: the seller has to be asked, and nothing was done yet
+   * @throws ClientLeftError, TollwayError
+   */
+  async runRemembered(remembered: RememberedOffer, startedAt: number): Promise<boolean> {
+    const allowance = skewAllowance(remembered.skew)
+    const vetted = await chooseOffer(this.#call, remembered.challenge, allowance).catch((error: unknown) => {
+      if (error instanceof TollwayError) return undefined
+      throw error
+    })
+    // A seller that may name any payee may name another one in each request.
+    if (!vetted || vetted.isAnyPayee) return false
+    this.#remembered = remembered
+    this.#skew = remembered.skew
+    this.#phase('quote', startedAt)
+    reportTerms(this.#call, 'remembered')
+    try {
+      await this.#pay(vetted)
+    } catch (error) {
+      if (!(await this.#payAgain())) throw error
+    }
+    return true
+  }
+
+  async #pay({ quote, ...vetted }: Vetted): Promise<void> {
     const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     await this.#askApplication(quote)
     const reserving = performance.now()
-    const held = await guard.reserve(quote, this.#call.candidate, pin)
+    const held = await guard.reserve(quote, this.#call.candidate, vetted.pin)
     this.#phase('reserve', reserving)
     this.#exchange.payment.charge = held
     const { authorized, authorization } = await this.#authorize(quote, held)
-    const reply = await this.#send(authorized, authorization)
-    await this.#judge(authorized, reply, vetted, authorization)
+    try {
+      const reply = await this.#send(authorized, authorization)
+      await this.#judge(authorized, reply, { quote, ...vetted }, authorization)
+    } catch (error) {
+      // Whatever is wrong with the seller, it says so for nothing before the next payment.
+      if (this.#question) this.#context.terms?.doubt(this.#question)
+      throw error
+    }
+  }
+
+  /**
+   * `on_changed_terms: pay_again`: pays what the seller asked for instead of the remembered terms. The first payment stays counted,
+   * and both together stay under the ceiling of one request (rule 5).
+   * @returns false when nothing more was sent; the exchange is then as the first payment left it
+   */
+  async #payAgain(): Promise<boolean> {
+    const { payment, record } = this.#exchange
+    const { charge: first } = payment
+    const { policy } = this.#context
+    const choice = this.#call.candidate.route.onChangedTerms ?? policy.onChangedTerms
+    const changed = this.#changed
+    if (!changed || choice !== 'pay_again' || first?.state !== 'uncertain') return false
+    // A third payment never follows.
+    this.#remembered = undefined
+    this.#changed = undefined
+    this.#line = undefined
+    try {
+      const vetted = await chooseOffer(this.#call, changed, skewAllowance(this.#skew))
+      if (policy.maxMicroUsd !== 'none') {
+        const together = (first.microUsd ?? 0n) + (vetted.quote.microUsd ?? 0n)
+        if (together > policy.maxMicroUsd) return false
+      }
+      payment.earlier = first
+      await this.#pay(vetted)
+    } catch (error) {
+      if (payment.charge !== first && spentOf({ payment: { ...payment, earlier: undefined } }) !== 'no') {
+        throw error
+      }
+      payment.charge = first
+      payment.earlier = undefined
+      record.details['not_paid_again'] = error instanceof TollwayError ? error.code : 'client_left'
+      return false
+    }
+    record.details['paid_again_after'] = first.id
+    reportTerms(this.#call, 'paid_again')
+    return true
+  }
+
+  #noteTerms(challenge: Challenge): void {
+    const { terms } = this.#context
+    if (terms && this.#question) noteTerms(this.#call, terms, this.#question, challenge, this.#skew)
   }
 
   /** A hook may take its time: nothing is reserved yet, and a client that leaves ends the wait. */
@@ -199,8 +272,14 @@ export class PaidCall {
     const early = isAnswer || (inHeaders && reply.status !== 402) ? undefined : await failureBody(reply)
     const found = inHeaders ?? (early && receiptInBody(early.bytes))
     const { receipt, findings } = await checkedReceipt(ledger, charge, found)
-    const changed = early && reply.status === 402 ? newTerms(reply, early, quote) : undefined
-    const verdict = judgePaidAnswer(reply.status, receipt, changed)
+    const changed =
+      early && reply.status === 402 ? changedTerms(reply, early, quote, this.#remembered) : undefined
+    const verdict = judgePaidAnswer(reply.status, receipt, changed?.told)
+    if (this.#remembered && changed && verdict.error?.code === 'terms_changed') {
+      this.#changed = changed.challenge
+      this.#noteTerms(changed.challenge)
+      reportTerms(this.#call, 'changed')
+    }
     noteHints(this.#exchange, (name) => headerOf(raw, name))
     if (verdict.state === 'settled') {
       // Begun first and waited for last: it shares the settlement's commit.
@@ -213,7 +292,8 @@ export class PaidCall {
     await flagFindings(ledger, this.#exchange.payment.charge ?? charge, this.#exchange.record, findings)
     if (verdict.error) {
       const body = early ?? (await failureBody(reply))
-      throw this.#failure(verdict.error, { reply, body, quote, authorization })
+      const { from } = authorization.record
+      throw failedAnswer(verdict.error, { reply, body, quote, from, skew: this.#skew })
     }
     this.#exchange.record.outcome = 'paid'
     this.#exchange.relay.reply = { ...reply, kind: 'paid' }
@@ -227,30 +307,6 @@ export class PaidCall {
     const source = new URL(this.#call.candidate.route.apiBase).origin
     for (const observer of this.#context.observers) observer({ type: 'clock_skew', source, seconds })
     return seconds
-  }
-
-  #failure(error: VerdictError, { reply, body, quote, authorization }: FailedAnswer): TollwayError {
-    const { record } = authorization
-    const reported = readSellerError((name) => headerOf(reply, name), body.bytes)
-    const seller = sellerAnswer(reply.status, reported)
-    const { message } = seller
-    const needsApproval = reply.status === 412 && quote.method === 'permit2'
-    return new TollwayError({
-      ...error,
-      advice: needsApproval
-        ? approveAdvice(quote.asset, quote.amount)
-        : [
-            ...(error.advice ?? []),
-            ...adviceFor(reported, {
-              ...paymentFacts(quote, record.from),
-              clock: describeSkew(this.#skew),
-            }),
-          ],
-      details: { seller_status: reply.status, seller_message: message },
-      headers: message === null ? {} : { 'x-tollway-seller-message': message },
-      seller,
-      ...(reported.code !== undefined && isRequestCode(reported.code) ? { clientCode: reported.code } : {}),
-    })
   }
 
   /** Tells the exchange and the payer how the charge ended. A payer that fails here cannot undo what happened. */
@@ -267,29 +323,6 @@ export class PaidCall {
     const seconds = (performance.now() - since) / 1000
     for (const observer of this.#context.observers) observer({ type: 'phase', phase, seconds })
   }
-}
-
-/** An answer to a payment that is none. */
-interface FailedAnswer {
-  readonly reply: Pick<Reply, 'status' | 'headers'>
-  readonly body: BoundedBody
-  readonly quote: Quote
-  readonly authorization: Authorization
-}
-
-/** What a fresh 402 asks for instead of what was signed. A refusal of the payment that carries its offer along is none. */
-function newTerms(reply: Pick<Reply, 'headers'>, body: BoundedBody, quote: Quote): string | undefined {
-  return isRejection(body.bytes) ? undefined : changedTerms(reply, body, quote)
-}
-
-/** The body of a failure: waited for within bounds, since it may never end, and nothing where it breaks off. */
-async function failureBody(reply: Omit<Reply, 'kind'>): Promise<BoundedBody> {
-  return await readReply(reply, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
-}
-
-function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
-  const price = `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
-  return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
 }
 
 function releaseReason(error: unknown, leaving: AbortSignal, { relay }: Exchange): string {

@@ -11,6 +11,7 @@ import type { Upstream } from '../io/transport/upstream.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Observer } from '../core/telemetry/events.ts'
+import type { RememberedTerms } from '../core/x402/remembered-terms.ts'
 import type { ModelCatalogue } from '../core/routing/catalogue.ts'
 
 /** Limits on what may be signed (rule 6). */
@@ -27,6 +28,10 @@ export interface PaymentPolicy {
   readonly payTo?: ReadonlyMap<string, AllowedPayees> | undefined
   /** Whether a payer may sign in at a seller that it paid before, instead of paying again; default no. */
   readonly signIn?: boolean | undefined
+  /** Whether terms that proved stable are paid without asking for them first; default `remember`. */
+  readonly terms?: 'remember' | 'ask' | undefined
+  /** What to do where remembered terms turn out to have changed; default `fail`. */
+  readonly onChangedTerms?: 'fail' | 'pay_again' | undefined
   /** Assets that may be spent; default USDC on the built-in networks. */
   readonly assets?: readonly Asset[] | undefined
 }
@@ -66,6 +71,8 @@ export interface PaymentContext extends Omit<
   'policy' | 'clock' | 'timers' | 'observers' | 'running' | 'keepaliveMs'
 > {
   readonly running: CallsInFlight
+  /** What is known of sellers' terms; without it every seller is asked. */
+  readonly terms?: RememberedTerms | undefined
   readonly clock: Clock
   readonly timers: Timers
   readonly keepaliveMs: number

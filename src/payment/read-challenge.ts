@@ -6,7 +6,7 @@ import { HEADERS } from '../core/x402/payment-headers.ts'
 import { readSellerError } from '../core/x402/seller-error.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { otherPayment } from './not-x402.ts'
-import { headerOf, readReply } from './read-reply.ts'
+import { headerOf, readReply } from './answer/read-reply.ts'
 
 /**
  * The offers of a 402.

@@ -5,9 +5,9 @@
 import { printable } from '../core/printable.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { readSellerError } from '../core/x402/seller-error.ts'
-import { edgeByHeaders, edgeOf } from './edge-challenge.ts'
-import { headerOf, readReply } from './read-reply.ts'
-import { sellerAnswer } from './seller-message.ts'
+import { edgeByHeaders, edgeOf } from './answer/edge-challenge.ts'
+import { headerOf, readReply } from './answer/read-reply.ts'
+import { sellerAnswer } from './answer/seller-message.ts'
 import { SellerUnavailableError } from './send-unpaid.ts'
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308])

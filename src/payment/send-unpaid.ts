@@ -4,7 +4,7 @@ import { TollwayError, type TollwayErrorParameters } from '../core/errors.ts'
 import { readRetryAfter } from '../core/routing/retry.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import type { Timers } from '../core/timers.ts'
-import { type IncomingReply, type OutgoingRequest } from '../io/transport/upstream.ts'
+import { type IncomingReply, type OutgoingRequest, type Upstream } from '../io/transport/upstream.ts'
 import { UpstreamError } from '../io/transport/upstream-error.ts'
 import { ClientLeftError } from './payment-context.ts'
 import type { CandidateCall, PaymentContext } from './payment-context.ts'
@@ -76,6 +76,17 @@ async function sendOnce(
     if (leaving.aborted) throw new ClientLeftError()
     throw noAnswer(request, cause)
   }
+}
+
+/**
+ * A question of our own, which no client waits for.
+ * @throws UpstreamError
+ */
+export async function askOnce(
+  upstream: Pick<Upstream, 'send'>,
+  request: OutgoingRequest,
+): Promise<IncomingReply> {
+  return await upstream.send(request)
 }
 
 /** The error for a request that nothing was paid for: it carried no payment, or never left. */

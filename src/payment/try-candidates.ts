@@ -17,6 +17,8 @@ import { peekBody, whenDone } from './peek-body.ts'
 import { OtherPaymentError } from './not-x402.ts'
 import { isRefusal, mayBeEdge, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
 import { askWithoutPaying } from './unpaid-endpoint.ts'
+import { askBehind } from './ask-behind.ts'
+import { mayRecall, termsQuestion } from './terms-question.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
 
@@ -155,22 +157,36 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
   }
 }
 
-/** Asks what the request costs, and pays it. */
+/** Asks what the request costs, unless that is known, and pays it. */
 async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict> {
   const { context, exchange } = call
+  const { terms, running } = context
   const startedAt = performance.now()
   const line = isDryRun(exchange) ? undefined : context.upstream.openLine?.(request)
+  const question = termsQuestion(call, request)
+  const paying = new PaidCall(call, request, line, question)
   try {
-    const answer = await sendUnpaid(call, request)
-    if (isDryRun(exchange) && answer.status >= 200 && answer.status < 300) {
+    const known = question && mayRecall(call) ? terms?.recall(question, context.clock.now()) : undefined
+    if (known && (await running.track(paying.runRemembered(known, startedAt)))) {
+      if (terms && question) void askBehind(call, terms, question, request)
+      return PAID
+    }
+    const answer = await sendUnpaid(call, request).catch((error: unknown) => {
+      if (question) terms?.doubt(question)
+      throw error
+    })
+    const isFree = answer.status >= 200 && answer.status < 300
+    if (question && isFree) terms?.forget(question)
+    else if (question && answer.status !== 402) terms?.doubt(question)
+    if (isDryRun(exchange) && isFree) {
       answer.body.destroy()
       return quoteOnly(call)
     }
     if (answer.status !== 402) {
       return await unpaidReply(call, withoutSellersHeaders(await probeAnswer(answer, request, exchange)))
     }
-    await context.running.track(new PaidCall(call, request, line).run(answer, startedAt))
-    return { kind: 'served', status: 200, retryAfterMs: undefined }
+    await running.track(paying.run(answer, startedAt))
+    return PAID
   } finally {
     line?.close()
   }
@@ -181,6 +197,9 @@ function quoteOnly(call: CandidateCall): Verdict {
   answerDryRun(call, undefined)
   return { kind: 'served', status: 200, retryAfterMs: undefined }
 }
+
+/** The exchange has the paid answer. */
+const PAID: Verdict = { kind: 'served', status: 200, retryAfterMs: undefined }
 
 /** Puts an answer without payment into the exchange, and tells whether another candidate may do better. */
 async function unpaidReply(call: CandidateCall, answer: IncomingReply): Promise<Verdict> {

@@ -16,6 +16,8 @@ export interface Vetted {
   readonly quote: Quote
   /** Whether the payee is compared with the pinned one, and pinned once the payment settles: none is configured. */
   readonly pin: boolean
+  /** Whether the seller may name any payee. */
+  readonly isAnyPayee: boolean
   readonly priceKey: PriceKey
   readonly knownPrice: KnownPrice | undefined
 }
@@ -87,7 +89,9 @@ export async function chooseOffer(
     if (knownPrice && knownPrice.last !== quote.amount) {
       reportPriceMove(call, origin, quote.amount > knownPrice.last ? 'up' : 'down')
     }
-    return { quote, pin: configured === undefined, priceKey: keyOf(network, address), knownPrice }
+    const pinned = pins.find((pin) => pin.network === network && pin.asset === address)
+    const isAnyPayee = configured === ANY_PAYEE || pinned?.payTo === ANY_PAYEE
+    return { quote, pin: configured === undefined, isAnyPayee, priceKey: keyOf(network, address), knownPrice }
   } catch (error) {
     if (error instanceof TollwayError && error.code === 'price_unstable') {
       reportPriceMove(call, origin, 'refused')

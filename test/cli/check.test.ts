@@ -168,6 +168,8 @@ it('prints JSON for programs', async () => {
         payment_header: 'both',
         reduce_max_tokens: 256,
         send_traceparent: true,
+        terms: 'ask',
+        on_changed_terms: 'pay_again',
         when: { callers: ['openclaw'], headers: { 'x-tier': 'premium' } },
         timeouts_seconds: { connect: 5, first_byte: 6, idle: 7, total: 8 },
         context_window: 128_000,

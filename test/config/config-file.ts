@@ -125,6 +125,8 @@ model_list:
     paid_endpoints: [/chat/completions, /v1/messages]
     reduce_max_tokens: 256
     send_traceparent: true
+    terms: ask
+    on_changed_terms: pay_again
     payment_header: both
     on_disconnect: abort
     always_stream: true
@@ -188,6 +190,8 @@ policy:
   max_price_change: "0.25"
   offer_order: seller
   sign_in: true
+  terms: ask
+  on_changed_terms: pay_again
   block_private_networks: true
   sellers:
     https://seller.example.com:

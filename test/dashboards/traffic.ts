@@ -158,6 +158,7 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'tokens_reduced', seller, route })
   metrics.observe({ type: 'price_moved', route, seller, direction: 'up' })
   metrics.observe({ type: 'refilled', payer: 'pool', result: 'refilled', vouchers: 3 })
+  metrics.observe({ type: 'terms', seller, route, result: 'remembered' })
   metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
   metrics.observe({ type: 'hook', hook: 'beforeSign', result: 'refused', reason: 'out_of_hours' })
   metrics.observe({ type: 'clock_skew', source: seller, seconds: 3 })

@@ -11,6 +11,8 @@ import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import type { IncomingReply, OutgoingRequest } from '../../src/io/transport/upstream.ts'
 import { CallsInFlight } from '../../src/payment/calls-in-flight.ts'
+import { RememberedTerms } from '../../src/core/x402/remembered-terms.ts'
+import { tryCandidates } from '../../src/payment/try-candidates.ts'
 import type { PaymentContext, PayingCall } from '../../src/payment/payment-context.ts'
 import { termsOf } from '../../src/payment/reserve-terms.ts'
 import { instance, signed } from '../store/samples.ts'
@@ -43,6 +45,10 @@ export interface Engine {
   readonly closed: string[]
   /** The client's end of the request: abort it to leave. */
   readonly client: AbortController
+  /** Lets time pass: the engine's clock, milliseconds since the epoch. */
+  readonly clock: { at: number }
+  /** Sends a request of its own on its way from candidate to candidate. @returns its exchange, and what it failed with */
+  ask(body: object, candidate?: Candidate): Promise<{ readonly exchange: Exchange; readonly error: unknown }>
   /** The call of one candidate. */
   call(candidate?: Candidate): PayingCall
 }
@@ -92,7 +98,7 @@ export function receiptOf(success: boolean): Readonly<Record<string, string>> {
 /** Sets the engine up for one request to `/chat/completions`. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const store = options.store ?? memoryStore()
-  const clock = { now: () => NOW }
+  const clock = { at: NOW, now: () => clock.at }
   const ledger = await Ledger.open({
     store,
     audit: { append: async () => undefined, close: async () => undefined },
@@ -118,14 +124,20 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     close: async () => undefined,
     ...options.payer,
   }
-  const exchange = newExchange({ id: 'req_1', startedAt: NOW, begunAt: 0 })
-  exchange.endpoint = '/chat/completions'
-  exchange.request.body = Buffer.from('{"model":"m","messages":[]}')
-  exchange.request.model = 'm'
-  exchange.payment.guard = {
-    reserve: (quote, candidate, pin) =>
-      ledger.reserve({ ...termsOf(exchange, quote, candidate), tags: [] }, options.budgets ?? [], pin),
+  let requests = 0
+  const open = (body: object): Exchange => {
+    requests += 1
+    const opened = newExchange({ id: `req_${requests}`, startedAt: NOW, begunAt: 0 })
+    opened.endpoint = '/chat/completions'
+    opened.request.body = Buffer.from(JSON.stringify(body))
+    opened.request.model = 'm'
+    opened.payment.guard = {
+      reserve: (quote, candidate, pin) =>
+        ledger.reserve({ ...termsOf(opened, quote, candidate), tags: [] }, options.budgets ?? [], pin),
+    }
+    return opened
   }
+  const exchange = open({ model: 'm', messages: [] })
   const context: PaymentContext = {
     ledger,
     upstream: {
@@ -145,6 +157,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...options.policy,
     },
     running: new CallsInFlight(),
+    terms: new RememberedTerms(),
     clock,
     timers: { after: () => () => undefined },
     keepaliveMs: 15_000,
@@ -160,6 +173,17 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     paid: () => sent.filter(isPaid),
     closed,
     client,
+    clock,
+    async ask(body, candidate = candidateAt('seller.test')) {
+      const opened = open(body)
+      opened.routing.candidates = [candidate]
+      const req = { method: 'POST', url: '/v1/chat/completions', headers: {} }
+      const error: unknown = await tryCandidates(context, req, opened, client.signal).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      return { exchange: opened, error }
+    },
     call: (candidate = candidateAt('seller.test')) => ({
       context,
       exchange,

@@ -189,6 +189,8 @@ describe('another policy', () => {
       maxPriceChange: undefined,
       offerOrder: 'seller',
       signIn: false,
+      terms: 'remember',
+      onChangedTerms: 'fail',
       payTo: new Map(),
       ...changes,
     },

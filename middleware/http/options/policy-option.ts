@@ -19,6 +19,16 @@ export interface PolicyOptions {
   readonly maxPriceChange?: string | bigint | undefined
   /** Whether a payer may sign in at a seller that it paid before, instead of paying again; default `false`. */
   readonly signIn?: boolean | undefined
+  /**
+   * Whether terms that a seller asked for again and again are paid without asking for them first; default `remember`.
+   * `ask`: every payment is preceded by the question what it costs.
+   */
+  readonly terms?: 'remember' | 'ask' | undefined
+  /**
+   * What to do where a payment by remembered terms is answered with others; default `fail`. `pay_again`: the new terms are paid as
+   * well, once, both together under the ceiling of one request and within the budgets.
+   */
+  readonly onChangedTerms?: 'fail' | 'pay_again' | undefined
   /** Which of several acceptable offers is paid; default the cheapest in USD. */
   readonly offerOrder?: 'cheapest' | 'seller' | undefined
   /**
@@ -59,6 +69,8 @@ export const policyOption = z
       )
       .optional(),
     signIn: z.boolean('give true or false').optional(),
+    terms: z.enum(['remember', 'ask'], "give 'remember' or 'ask'").optional(),
+    onChangedTerms: z.enum(['fail', 'pay_again'], "give 'fail' or 'pay_again'").optional(),
     offerOrder: z.enum(['cheapest', 'seller'], "give 'cheapest' or 'seller'").optional(),
     payTo: z
       .union(

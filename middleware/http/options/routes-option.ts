@@ -34,6 +34,8 @@ const KEYS = Object.keys({
   catalogue: true,
   reduceMaxTokens: true,
   sendTraceparent: true,
+  terms: true,
+  onChangedTerms: true,
 } satisfies Record<keyof Route, true>)
 
 const text = (message: string): z.ZodString => z.string(message).min(1, message)

@@ -15,7 +15,7 @@ import {
 import { commandRequest, OWN_HEADERS, PRICE_MS, priceQuestion, askSeller } from './ask-price.ts'
 import { isRefusal, mayBeEdge, refusedQuestion } from '../../payment/refused-question.ts'
 import { clockSkew } from '../../core/telemetry/clock-skew.ts'
-import { headerOf } from '../../payment/read-reply.ts'
+import { headerOf } from '../../payment/answer/read-reply.ts'
 import { readChallenge } from '../../payment/read-challenge.ts'
 import { ledgerAddress, readInference, readUrl } from './endpoint.ts'
 import { isCatalogue, PROBE_MS, readStorefront, type ProbedService } from './storefront.ts'

@@ -143,6 +143,20 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Remembered terms per minute',
+          description:
+            'Payments without a question before them, questions behind answers, and what became of terms that changed.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (seller, result) (${rate('tollway_remembered_terms_total')}) * 60`,
+              legend: '{{seller}} {{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Sign-ins per hour',
           description: 'Sign-ins at sellers instead of payments, by result.',
           unit: 'short',

@@ -123,6 +123,8 @@ export interface ExchangePayment {
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined
+  /** A charge of the same request whose payment the seller did not take, as far as it says: it is counted beside `charge`. */
+  earlier: Charge | undefined
   /** The request only asked for its price, and was answered with a quote. */
   isDryRun: boolean
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
@@ -214,6 +216,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       guard: undefined,
       run: undefined,
       charge: undefined,
+      earlier: undefined,
       isDryRun: false,
       reducedMaxTokens: undefined,
       signIn: undefined,
@@ -242,10 +245,24 @@ export function membersOf(request: ExchangeRequest): readonly Member[] {
 }
 
 /** Whether money moved for this request: `unknown` while a charge is authorized or uncertain. */
-export function spentOf(exchange: Pick<Exchange, 'payment'>): 'no' | 'yes' | 'unknown' {
-  const state = exchange.payment.charge?.state
+export function spentOf({ payment }: Spending): 'no' | 'yes' | 'unknown' {
+  const state = payment.charge?.state
   if (state === 'settled') return 'yes'
-  return state === 'authorized' || state === 'uncertain' ? 'unknown' : 'no'
+  if (state === 'authorized' || state === 'uncertain') return 'unknown'
+  return payment.earlier === undefined ? 'no' : 'unknown'
+}
+
+/** What the request costs, or may cost, micro-USD: all of its charges; `undefined` where nobody can say. */
+export function costOf({ payment: { charge, earlier } }: Spending): bigint | undefined {
+  if (earlier === undefined) return charge?.microUsd
+  return charge?.microUsd === undefined || earlier.microUsd === undefined
+    ? undefined
+    : charge.microUsd + earlier.microUsd
+}
+
+/** The part of an exchange that says what was spent. */
+interface Spending {
+  readonly payment: Pick<ExchangePayment, 'charge'> & Partial<Pick<ExchangePayment, 'earlier'>>
 }
 
 /** Whether the caller of an exchange may use a model. */

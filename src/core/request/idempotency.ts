@@ -21,6 +21,8 @@ export interface RequestMark {
   readonly body: string
   /** Of caller, method, path, and the body without its model: the same call, whichever model it names. */
   readonly call?: string | undefined
+  /** The charge that the same request reserved before and that holds its name: the new one takes the name over. */
+  readonly after?: string | undefined
 }
 
 /**

@@ -91,6 +91,10 @@ export interface Route {
   readonly paidEndpoints?: readonly string[] | undefined
   /** If a quote is above the ceiling, asks again with fewer output tokens, down to this many; off by default. */
   readonly reduceMaxTokens?: number | undefined
+  /** Whether terms that proved stable are paid without asking for them first; default the policy's. */
+  readonly terms?: 'remember' | 'ask' | undefined
+  /** What to do where remembered terms turn out to have changed; default the policy's. */
+  readonly onChangedTerms?: 'fail' | 'pay_again' | undefined
   /** Whether a paid seller gets the request's `traceparent` (W3C Trace Context); default no. */
   readonly sendTraceparent?: boolean | undefined
 }

@@ -56,6 +56,16 @@ export type TollwayEvent =
    * network, whose final blocks can show only that ours is behind.
    */
   | { readonly type: 'clock_skew'; readonly source: string; readonly seconds: number }
+  /**
+   * Terms of a seller that are known. `remembered`: paid without asking for them; `asked_behind`: asked for behind an answer;
+   * `changed`: a payment was answered with others; `paid_again`: those were paid; `varies`: the seller is always asked for a day.
+   */
+  | {
+      readonly type: 'terms'
+      readonly seller: string
+      readonly route: string
+      readonly result: 'remembered' | 'asked_behind' | 'changed' | 'paid_again' | 'varies'
+    }
   /** The duration of one payment phase. */
   | {
       readonly type: 'phase'

@@ -181,6 +181,10 @@ export const METRIC_TABLE = {
     'Requests quoted again with fewer output tokens because the price was above the ceiling.',
     ['route', 'seller'],
   ),
+  tollway_remembered_terms_total: counter(
+    'Remembered terms of sellers: remembered (paid without asking), asked_behind, changed, paid_again or varies.',
+    ['route', 'seller', 'result'],
+  ),
   tollway_voucher_refills_total: counter(
     'Background refill runs of purchases; result is refilled, limit, removed or failed.',
     ['payer', 'result'],

@@ -126,6 +126,7 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
     case 'rate_limited':
     case 'catalogue':
     case 'tokens_reduced':
+    case 'terms':
       recordRouting(metrics, event)
       return
     case 'obol_buyer':

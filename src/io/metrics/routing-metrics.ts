@@ -5,7 +5,16 @@ import type { MetricRegistry } from './metric-registry.ts'
 
 type RoutingEvent = Extract<
   TollwayEvent,
-  { readonly type: 'retried' | 'fell_back' | 'cooled' | 'rate_limited' | 'catalogue' | 'tokens_reduced' }
+  {
+    readonly type:
+      | 'retried'
+      | 'fell_back'
+      | 'cooled'
+      | 'rate_limited'
+      | 'catalogue'
+      | 'tokens_reduced'
+      | 'terms'
+  }
 >
 
 /** A route's health as reported by the router. */
@@ -49,6 +58,13 @@ export function recordRouting(metrics: MetricRegistry, event: RoutingEvent): voi
       return
     case 'tokens_reduced':
       metrics.count('tollway_reduced_requests_total', { route: event.route, seller: event.seller })
+      return
+    case 'terms':
+      metrics.count('tollway_remembered_terms_total', {
+        route: event.route,
+        seller: event.seller,
+        result: event.result,
+      })
       return
     default:
       event satisfies never

@@ -56,6 +56,22 @@ export function idempotencyConformance(store: () => Store): void {
     expect(await found('a', 'x')).toEqual([id(2), id(2)])
   })
 
+  test('the second charge of a request takes its name over, and is the newest of its body', async () => {
+    await reserve(1, 'a', 'x', NOW)
+    const mark = { name: 'a', body: 'x', after: id(1) }
+    const refused = await store().reserve(terms(2), [claim(11n, 10n)], false, mark)
+    expect([refused.ok, await found('a', 'x')]).toEqual([false, [id(1), id(1)]])
+    const other = { ...mark, after: id(9) }
+    await expect(store().reserve(terms(2), [], false, other)).rejects.toMatchObject({
+      code: 'request_in_progress',
+    })
+    // Ids say nothing about the order within a millisecond.
+    expect((await store().reserve(terms(0, { reservedAt: NOW }), [], false, mark)).ok).toBe(true)
+    expect(await found('a', 'x')).toEqual([id(0), id(0)])
+    await store().move(id(0), { to: 'released', at: NOW, reason: 'client_left' })
+    expect(await found('a', 'x')).toEqual([undefined, id(1)])
+  })
+
   test('a refused reservation leaves none', async () => {
     const mark = { name: 'a', body: 'x' }
     expect((await store().reserve(terms(1), [claim(2n, 1n)], false, mark)).ok).toBe(false)

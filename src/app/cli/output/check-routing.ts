@@ -15,6 +15,8 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('catalogue', route.catalogue),
     ...only('reduce_max_tokens', route.reduceMaxTokens),
     ...only('send_traceparent', route.sendTraceparent),
+    ...only('terms', route.terms),
+    ...only('on_changed_terms', route.onChangedTerms),
     ...only('payment_header', route.paymentHeader),
     ...only('user_agent', route.userAgent),
     ...only('when', whenOf(route)),
@@ -104,7 +106,17 @@ function describeRules(route: Route): string[] {
       ? []
       : [`quoted again with as few as ${route.reduceMaxTokens} output tokens when the price is too high`]),
     ...(route.sendTraceparent === true ? ['the traceparent header is sent to its seller'] : []),
+    ...describeTerms(route),
     ...describeStream(route),
+  ]
+}
+
+function describeTerms({ terms, onChangedTerms }: Route): string[] {
+  return [
+    ...(terms === 'ask' ? ['its seller is asked for the price before every payment'] : []),
+    ...(terms === 'remember' ? ['terms that proved stable are paid without asking'] : []),
+    ...(onChangedTerms === 'pay_again' ? ['changed terms are paid once more'] : []),
+    ...(onChangedTerms === 'fail' ? ['changed terms are not paid'] : []),
   ]
 }
 

@@ -104,6 +104,8 @@ const PAID_ONLY = [
   'paid_endpoints',
   'reduce_max_tokens',
   'send_traceparent',
+  'terms',
+  'on_changed_terms',
   'payment_header',
   'user_agent',
 ]

@@ -25,6 +25,8 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     paidEndpoints: route.paid_endpoints,
     reduceMaxTokens: route.reduce_max_tokens,
     sendTraceparent: route.send_traceparent,
+    terms: route.terms,
+    onChangedTerms: route.on_changed_terms,
     ...headersFor(route, payers),
     when: route.when && resolveCondition(route.when),
     timeouts: route.timeouts && {

@@ -59,6 +59,8 @@ export function resolveConfig(
       maxPriceChange: policy.max_price_change,
       offerOrder: policy.offer_order,
       signIn: policy.sign_in,
+      terms: policy.terms,
+      onChangedTerms: policy.on_changed_terms,
       payTo: new Map(
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),

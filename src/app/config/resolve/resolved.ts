@@ -141,6 +141,8 @@ export interface ResolvedConfig {
     readonly offerOrder: 'cheapest' | 'seller'
     /** Seller origin to the addresses it may be paid at, lower case. */
     readonly signIn: boolean
+    readonly terms: 'remember' | 'ask'
+    readonly onChangedTerms: 'fail' | 'pay_again'
     readonly payTo: ReadonlyMap<string, AllowedPayees>
   }
   /** Whether paid sellers must be on the public internet. */

@@ -33,6 +33,16 @@ export const policy = z
         'Signs in (`sign-in-with-x`) at a seller that offers it and was paid for the same path before, instead of paying again. The wallet signs a message of the seller that passed the gate; it moves no money.',
       example: 'true',
     }),
+    terms: z.enum(['remember', 'ask']).default('remember').meta({
+      description:
+        'Whether the unpaid question is skipped where a seller asked the same terms again and again (docs/sellers.md), or every payment is preceded by it. A route may say otherwise.',
+      example: 'ask',
+    }),
+    on_changed_terms: z.enum(['fail', 'pay_again']).default('fail').meta({
+      description:
+        'What to do where a seller answers a payment by remembered terms with other terms: answer 400 `terms_changed`, or pay the new terms as well, once, both together under max_usd_per_request and within the budgets. The first payment stays counted until the chain proves it unspent.',
+      example: 'pay_again',
+    }),
     block_private_networks: z.boolean().default(false).meta({
       description:
         'Refuses paid sellers whose host is, or resolves to, an address that is not on the public internet. For machines that pay only external sellers: a seller on this machine is refused too.',

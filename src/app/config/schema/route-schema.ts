@@ -118,6 +118,16 @@ export const routeOptions = {
       'Whether the seller gets the traceparent of the request (W3C Trace Context), so that its spans join the trace; default false: the id links requests, and sellers are strangers. Only with payer: other upstreams always get it.',
     example: 'true',
   }),
+  terms: z.enum(['remember', 'ask']).optional().meta({
+    description:
+      'Whether terms that proved stable are paid without asking for them first, instead of policy.terms. Only with payer.',
+    example: 'ask',
+  }),
+  on_changed_terms: z.enum(['fail', 'pay_again']).optional().meta({
+    description:
+      'What to do where remembered terms turn out to have changed, instead of policy.on_changed_terms. Only with payer.',
+    example: 'pay_again',
+  }),
   payment_header: z.enum(PAYMENT_HEADER_CHOICES).optional().meta({
     description:
       'The header this seller reads payments from, instead of payers.<name>.header. Only with payer.',

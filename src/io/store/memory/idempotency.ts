@@ -56,15 +56,19 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
     return this.#table.get(charge)?.state !== 'settled' || undeliveredAt !== undefined
   }
 
-  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when one does */
-  claim({ name }: RequestMark, at: number): void {
+  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when another charge's does */
+  claim({ name, after }: RequestMark, at: number): void {
     const holder = name === undefined ? undefined : this.#byName.get(name)
     if (holder === undefined) return
-    if (this.#valid(holder, at - REMEMBERED_MS)) throw requestInProgress()
-    this.#drop(holder)
+    const valid = this.#valid(holder, at - REMEMBERED_MS)
+    if (!valid) return this.#drop(holder)
+    if (holder !== after) throw requestInProgress()
   }
 
-  insert(charge: string, { name, body, call }: RequestMark, at: number): void {
+  /** A request's second charge is newer than its first, within one millisecond too. */
+  insert(charge: string, { name, body, call, after }: RequestMark, now: number): void {
+    const first = after === undefined ? undefined : this.#entries.get(after)
+    const at = first ? Math.max(now, first.at + 1) : now
     for (const [id, entry] of this.#entries) {
       if (entry.at >= at - REMEMBERED_MS) break
       this.#drop(id)

@@ -22,6 +22,7 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
   readonly #byCall: StatementSync
   readonly #insert: StatementSync
   readonly #dropName: StatementSync
+  readonly #unname: StatementSync
   readonly #sweep: StatementSync
   readonly #mark: StatementSync
 
@@ -34,8 +35,10 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
       ORDER BY at DESC, charge DESC LIMIT 1`)
     this.#byCall = db.prepare(`${joined} WHERE call = ? AND at >= ? AND body <> ? AND state <> 'released'
       AND (state <> 'settled' OR undelivered_at IS NOT NULL) ORDER BY at DESC, charge DESC LIMIT ${MAX_OTHERS}`)
-    this.#insert = db.prepare('INSERT INTO tombstones (charge, name, body, call, at) VALUES (?, ?, ?, ?, ?)')
+    this.#insert = db.prepare(`INSERT INTO tombstones (charge, name, body, call, at) VALUES
+      (?, ?, ?, ?, max(?, coalesce((SELECT at + 1 FROM tombstones WHERE charge = ?), 0)))`)
     this.#dropName = db.prepare('DELETE FROM tombstones WHERE name = ?')
+    this.#unname = db.prepare('UPDATE tombstones SET name = NULL WHERE name = ?')
     this.#sweep = db.prepare(`DELETE FROM tombstones WHERE charge IN
       (SELECT charge FROM tombstones WHERE at < ? ORDER BY at LIMIT ${SWEEP})`)
     this.#mark = db.prepare('UPDATE tombstones SET undelivered_at = ? WHERE charge = ?')
@@ -58,16 +61,19 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     }
   }
 
-  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when one does */
-  claim({ name }: RequestMark, at: number): void {
+  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when another charge's does */
+  claim({ name, after }: RequestMark, at: number): void {
     if (name === undefined) return
-    if (this.#byName.get(name, at - REMEMBERED_MS)) throw requestInProgress()
-    this.#dropName.run(name)
+    const holder = this.#byName.get(name, at - REMEMBERED_MS)
+    if (!holder) this.#dropName.run(name)
+    else if (text(holder, 'id') !== after) throw requestInProgress()
   }
 
-  insert(charge: string, { name, body, call }: RequestMark, at: number): void {
+  /** A request's second charge is newer than its first, within one millisecond too. */
+  insert(charge: string, { name, body, call, after }: RequestMark, at: number): void {
     this.#sweep.run(at - REMEMBERED_MS)
-    this.#insert.run(charge, name ?? null, body, call ?? null, at)
+    if (name !== undefined && after !== undefined) this.#unname.run(name)
+    this.#insert.run(charge, name ?? null, body, call ?? null, at, after ?? null)
   }
 
   markUndelivered(charge: string, at: number): void {

@@ -1,8 +1,8 @@
 /** The seller's own words about a failed payment: cleaned for `error.seller`, a header and the audit record, never part of our own message. */
-import type { SellerAnswer } from '../core/errors.ts'
-import type { SellerError } from '../core/x402/seller-error.ts'
-import { printable } from '../core/printable.ts'
-import { property } from '../core/property.ts'
+import type { SellerAnswer } from '../../core/errors.ts'
+import type { SellerError } from '../../core/x402/seller-error.ts'
+import { printable } from '../../core/printable.ts'
+import { property } from '../../core/property.ts'
 
 /** A seller's answer as clients see it: message and code cleaned, since either may carry what is not for them. */
 export function sellerAnswer(status: number, { code, message }: SellerError): SellerAnswer {

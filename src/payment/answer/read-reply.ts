@@ -1,6 +1,6 @@
 /** Reads the short body of a reply: a challenge, a receipt or an error. */
-import { decodeBody } from '../io/transport/content-coding.ts'
-import { readBounded, type BoundedBody, type IncomingReply } from '../io/transport/upstream.ts'
+import { decodeBody } from '../../io/transport/content-coding.ts'
+import { readBounded, type BoundedBody, type IncomingReply } from '../../io/transport/upstream.ts'
 
 /** A header of a reply as one string; repeated headers joined as RFC 9110 section 5.3 allows. */
 export function headerOf(reply: Pick<IncomingReply, 'headers'>, name: string): string | undefined {

@@ -1,0 +1,65 @@
+/** An answer to a payment that is none: what is read of it, and the error that the client gets. */
+import type { VerdictError } from '../core/charge/judge-paid-answer.ts'
+import { TollwayError } from '../core/errors.ts'
+import { findNetwork } from '../core/money/assets.ts'
+import { formatUnits } from '../core/money/money.ts'
+import { approveAdvice } from '../core/payer/permit2.ts'
+import type { Quote } from '../core/policy/gate.ts'
+import type { Reply } from '../core/request/exchange.ts'
+import { describeSkew } from '../core/telemetry/clock-skew.ts'
+import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
+import { readSellerError } from '../core/x402/seller-error.ts'
+import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
+import type { BoundedBody } from '../io/transport/upstream.ts'
+import { headerOf, readReply } from './answer/read-reply.ts'
+import { sellerAnswer } from './answer/seller-message.ts'
+
+/** How long the body of a 402 or of a failed paid call is waited for, milliseconds: the money is booked, only words follow. */
+export const ERROR_BODY_MS = 10_000
+
+const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
+
+/** What is known of such an answer. */
+export interface FailedAnswer {
+  readonly reply: Pick<Reply, 'status' | 'headers'>
+  readonly body: BoundedBody
+  readonly quote: Quote
+  /** The paying address. */
+  readonly from: string
+  /** How far the seller's clock is ahead of ours, seconds. */
+  readonly skew: number | undefined
+}
+
+/** The body of a failure: waited for within bounds, since it may never end, and nothing where it breaks off. */
+export async function failureBody(reply: Omit<Reply, 'kind'>): Promise<BoundedBody> {
+  return await readReply(reply, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
+}
+
+/** The error for the client: our own words, with the seller's beside them. */
+export function failedAnswer(
+  error: VerdictError,
+  { reply, body, quote, from, skew }: FailedAnswer,
+): TollwayError {
+  const reported = readSellerError((name) => headerOf(reply, name), body.bytes)
+  const seller = sellerAnswer(reply.status, reported)
+  const { message } = seller
+  const needsApproval = reply.status === 412 && quote.method === 'permit2'
+  return new TollwayError({
+    ...error,
+    advice: needsApproval
+      ? approveAdvice(quote.asset, quote.amount)
+      : [
+          ...(error.advice ?? []),
+          ...adviceFor(reported, { ...paymentFacts(quote, from), clock: describeSkew(skew) }),
+        ],
+    details: { seller_status: reply.status, seller_message: message },
+    headers: message === null ? {} : { 'x-tollway-seller-message': message },
+    seller,
+    ...(reported.code !== undefined && isRequestCode(reported.code) ? { clientCode: reported.code } : {}),
+  })
+}
+
+function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
+  const price = `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
+  return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
+}
