@@ -7,7 +7,7 @@ import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { RequestMark } from '../src/core/request/idempotency.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
-import type { Ledger } from '../src/io/ledger/ledger.ts'
+import type { LedgerUse } from '../src/io/ledger/ledger-use.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
@@ -61,7 +61,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
   const runner = runnerOf(parsed.hooks, parsed)
   const prices = new RecentQuotes()
 
-  function guardFor(exchange: Exchange, ledger: Ledger): Guard {
+  function guardFor(exchange: Exchange, ledger: LedgerUse<'reserve'>): Guard {
     return {
       async reserve(quote, candidate, pin) {
         const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags }

@@ -7,6 +7,7 @@ import type { ModelInfo, RouteFacts, RouteTable } from '../src/core/routing/rout
 import { windowAt } from '../src/core/budget/window.ts'
 import type { BudgetStatus } from '../src/io/ledger/budget-status.ts'
 import type { Ledger } from '../src/io/ledger/ledger.ts'
+import type { LedgerUse } from '../src/io/ledger/ledger-use.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { asyncHandler } from './http/handler.ts'
 import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
@@ -126,7 +127,7 @@ function microsPerMillion(usdPerToken: string | undefined): number | undefined {
 
 async function usageOf(
   exchange: Exchange,
-  ledger: Ledger,
+  ledger: LedgerUse<'budgets', 'consumption'>,
   { budgets, clock }: z.output<typeof SCHEMA>,
 ): Promise<object> {
   const { start } = windowAt('month', 'UTC', clock.now())

@@ -13,7 +13,7 @@ import {
   type RequestMark,
   type RequestScope,
 } from '../src/core/request/idempotency.ts'
-import type { Ledger } from '../src/io/ledger/ledger.ts'
+import type { LedgerUse } from '../src/io/ledger/ledger-use.ts'
 import { requestDigest, type RequestDigest } from '../src/io/ledger/request-digest.ts'
 import type { Tombstone } from '../src/io/store/contracts/idempotency.ts'
 import { exchangeOf } from './http/exchange-of.ts'
@@ -81,7 +81,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
   const parsed = parseOptions('idempotency', SCHEMA, options)
   const { maxEntries, maxBytes, clock, onMount } = parsed
   const source = new LedgerSource('idempotency', parsed)
-  let books: Ledger | undefined
+  let books: LedgerUse<'loseAnswer'> | undefined
   const flights = new Flights({
     clock,
     maxEntries,
@@ -143,7 +143,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
   return closable(handler, () => source.close())
 }
 
-async function noteLost(ledger: Ledger | undefined, flight: Flight): Promise<void> {
+async function noteLost(ledger: LedgerUse<'loseAnswer'> | undefined, flight: Flight): Promise<void> {
   if (flight.state === 'failed' && flight.charge) await ledger?.loseAnswer(flight.charge.id)
 }
 

@@ -8,7 +8,7 @@ import type { OfferOrder } from '../core/policy/gate-policy.ts'
 import type { AllowedPayees } from '../core/policy/payees.ts'
 import type { CallsInFlight } from './calls-in-flight.ts'
 import type { Upstream } from '../io/transport/upstream.ts'
-import type { Ledger } from '../io/ledger/ledger.ts'
+import type { LedgerUse } from '../io/ledger/ledger-use.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Observer } from '../core/telemetry/events.ts'
 import type { RememberedTerms } from '../core/x402/remembered-terms.ts'
@@ -36,9 +36,24 @@ export interface PaymentPolicy {
   readonly assets?: readonly Asset[] | undefined
 }
 
+/** What the payment engine reads and records. The reservation is the budget guard's. */
+type PaymentLedger = LedgerUse<
+  | 'authorize'
+  | 'release'
+  | 'settle'
+  | 'uncertain'
+  | 'flag'
+  | 'receipts'
+  | 'knownPrices'
+  | 'notePrice'
+  | 'pins'
+  | 'note',
+  'prices' | 'priceRanges'
+>
+
 /** What the payment engine is set up with. */
 interface PaymentServices {
-  readonly ledger: Ledger
+  readonly ledger: PaymentLedger
   readonly upstream: Upstream
   /** Payers by the name the routes use. */
   readonly payers: ReadonlyMap<string, Provider>

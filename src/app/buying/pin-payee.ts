@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.ts'
 import type { VoucherTerms } from '../../core/vouchers/voucher.ts'
-import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 
 /** Pins the payee that vouchers are signed for, unless one is pinned already; later quotes are compared with it (rule 6). */
 export async function pinPayee(
-  ledger: Ledger,
+  ledger: LedgerUse<'note', 'notePin'>,
   { seller, network, asset, payTo }: VoucherTerms,
   clock: Clock,
 ): Promise<void> {

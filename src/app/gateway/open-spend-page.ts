@@ -5,6 +5,7 @@ import type { RandomBytes } from '../../core/ids.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 import type { WalletReading } from '../../io/metrics/metric-sources.ts'
 import { AdminKey } from '../admin/admin-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -89,7 +90,7 @@ function walletFunds(
   )
 }
 
-async function poolFunds({ store }: Ledger, at: number): Promise<Funds['pools']> {
+async function poolFunds({ store }: LedgerUse<never, 'vouchers'>, at: number): Promise<Funds['pools']> {
   const pools = await store.vouchers.pools({ at })
   return pools.map(({ pool, counts, exposureMicroUsd }) => ({
     payer: pool.payer,

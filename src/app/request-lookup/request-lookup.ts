@@ -2,7 +2,7 @@
 import type { Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/http/handler.ts'
 import { rawPaths } from '../../../middleware/http/paths.ts'
@@ -15,7 +15,7 @@ import { requestJson } from './request-json.ts'
 /** Dependencies of {@link requestLookup}. */
 export interface RequestLookupOptions {
   readonly requests: RecentRequests
-  readonly ledger: Pick<Ledger, 'store'>
+  readonly ledger: LedgerUse<never, 'charge' | 'charges'>
   readonly auditPath: string
   readonly adminKey: AdminKey
   /** Finds the caller, or refuses with `invalid_api_key`. */

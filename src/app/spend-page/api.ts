@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import type { BudgetRule } from '../../core/budget/budget.ts'
 import type { Clock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
-import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import { budgetsJson } from '../report/budget-json.ts'
 import { auditTrail } from './audit-trail.ts'
@@ -29,7 +29,7 @@ export interface Facets {
 
 /** The sources of the data. */
 export interface ApiOptions {
-  readonly ledger: Ledger
+  readonly ledger: LedgerUse<'budgets' | 'instance', 'charge' | 'charges' | 'spend'>
   readonly budgets: readonly BudgetRule[]
   readonly clock: Clock
   readonly link: ExplorerLink

@@ -2,7 +2,7 @@
 import type { Charge } from '../../core/charge/charge.ts'
 import type { ReconcileDecision } from '../../core/charge/reconcile.ts'
 import { ChainError } from '../chain/chain.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { LedgerUse } from '../ledger/ledger-use.ts'
 
 /** Charges asked for at once. */
 const PAGE = 100
@@ -50,14 +50,17 @@ export interface NetworkReport {
   readonly looked: number
 }
 
+/** The charges that may be unproven, and the moves that a proof leads to. */
+type ReconciledLedger = LedgerUse<'resolve', 'unproven'>
+
 /** The looks at one network, each going on where the one before ended: charges that stay open must not starve later ones. */
 export class NetworkRun {
   readonly watch: ChainWatch
-  readonly #ledger: Ledger
+  readonly #ledger: ReconciledLedger
   readonly #pins: (seller: string) => boolean
   #after = ''
 
-  constructor(watch: ChainWatch, ledger: Ledger, pins: (seller: string) => boolean) {
+  constructor(watch: ChainWatch, ledger: ReconciledLedger, pins: (seller: string) => boolean) {
     this.watch = watch
     this.#ledger = ledger
     this.#pins = pins

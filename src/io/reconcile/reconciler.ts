@@ -7,7 +7,7 @@ import type { Observer } from '../../core/telemetry/events.ts'
 import type { Timers } from '../../core/timers.ts'
 import type { ChainReader } from '../chain/chain.ts'
 import type { SolanaReader } from '../chain/solana/solana-reader.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { LedgerUse } from '../ledger/ledger-use.ts'
 import { NetworkRun, type NetworkReport } from './network-run.ts'
 import { watchEvm } from './chain-watch.ts'
 import { watchSolana } from './solana-watch.ts'
@@ -17,7 +17,7 @@ const MAX_PER_RUN = 500
 
 /** What {@link Reconciler} works with. */
 export interface ReconcilerContext {
-  readonly ledger: Ledger
+  readonly ledger: LedgerUse<'resolve' | 'now', 'unproven'>
   readonly chains: readonly ChainReader[]
   /** The Solana networks. */
   readonly solana?: readonly SolanaReader[] | undefined

@@ -15,15 +15,18 @@ import {
   type VoucherLimits,
   type VoucherPool,
 } from '../../core/vouchers/voucher.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { LedgerUse } from '../ledger/ledger-use.ts'
 import type { Added, Claimed, VoucherStore } from '../store/contracts/vouchers.ts'
 
 /** Number of vouchers that are exported at once, so that they share a commit. */
 const EXPORT_BATCH = 64
 
+/** The vouchers in the ledger's store, and what exporting them does to budgets. */
+type VoucherLedger = LedgerUse<'reserve' | 'authorize' | 'release' | 'note', 'vouchers'>
+
 /** What {@link VoucherBook} works with. */
 export interface VoucherBookContext {
-  readonly ledger: Ledger
+  readonly ledger: VoucherLedger
   readonly clock: Clock
   readonly limits: VoucherLimits
 }
@@ -38,7 +41,7 @@ export interface Exported {
 
 /** The vouchers of one store. */
 export class VoucherBook {
-  readonly #ledger: Ledger
+  readonly #ledger: VoucherLedger
   readonly #clock: Clock
   readonly #limits: VoucherLimits
 

@@ -10,13 +10,13 @@ import type { Provider } from '../../core/payer/provider.ts'
 import type { Exchange } from '../../core/request/exchange.ts'
 import type { Candidate } from '../../core/routing/route.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
-import type { Ledger } from '../../io/ledger/ledger.ts'
+import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 
 /** The part of a paying call that a sign-in reads. */
 export interface SignInCall {
   readonly context: {
     readonly policy: { readonly signIn?: boolean | undefined }
-    readonly ledger: Pick<Ledger, 'note' | 'store'>
+    readonly ledger: LedgerUse<'note', 'prices'>
     readonly upstream: Pick<Upstream, 'send'>
     readonly clock: Clock
     readonly observers: readonly Observer[]
