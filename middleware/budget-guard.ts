@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { callerRules } from '../src/core/budget/caller-budgets.ts'
 import type { BudgetRule, Spend } from '../src/core/budget/budget.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
@@ -21,7 +22,7 @@ import { joinHooks, runnerOf } from './http/chain/request-hooks.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { sharedContext } from './http/chain/shared-context.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
-import { termsOf } from '../src/payment/reserve-terms.ts'
+import { namesOf, termsOf } from '../src/payment/reserve-terms.ts'
 
 /** Options of {@link budgetGuard}. */
 export interface BudgetGuardOptions extends LedgerOptions {
@@ -60,6 +61,8 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
   const source = new LedgerSource('budgetGuard', parsed)
   const runner = runnerOf(parsed.hooks, parsed)
   const prices = new RecentQuotes()
+  const rulesFor = ({ caller: { id, budgets: own } }: Exchange): readonly BudgetRule[] =>
+    own === undefined || own.length === 0 ? budgets : [...budgets, ...callerRules([{ id, budgets: own }])]
 
   function guardFor(exchange: Exchange, ledger: LedgerUse<'reserve'>): Guard {
     return {
@@ -72,7 +75,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
-        return await ledger.reserve(terms, budgets, pin, markOf(exchange))
+        return await ledger.reserve(terms, rulesFor(exchange), pin, markOf(exchange))
       },
     }
   }
@@ -96,7 +99,8 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
-      if (price !== undefined) await ledger.refuseEarly(spendOf(exchange, candidate, price), budgets)
+      if (price !== undefined)
+        await ledger.refuseEarly(spendOf(exchange, candidate, price), rulesFor(exchange))
     }
     exchange.payment.guard = guardFor(exchange, ledger)
     next()
@@ -115,8 +119,9 @@ function priceKey(exchange: Exchange, candidate: Candidate): string {
 }
 
 /** What is known before the seller is asked. Its asset is not known yet, so only budgets in USD can refuse early. */
-function spendOf(exchange: Exchange, { route }: Candidate, microUsd: bigint): Spend {
+function spendOf(exchange: Exchange, { route, remoteModel }: Candidate, microUsd: bigint): Spend {
   return {
+    ...namesOf(exchange, { route, remoteModel }),
     caller: exchange.caller.id,
     route: route.modelName,
     payer: route.payer ?? '',

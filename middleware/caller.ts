@@ -2,6 +2,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../src/core/errors.ts'
+import { isCallerBudget, type CallerBudget } from '../src/core/budget/caller-budgets.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { CallerLimits } from '../src/core/request/exchange.ts'
 import { hashKey } from '../src/io/callers/hash-key.ts'
@@ -22,6 +23,10 @@ export interface Caller {
   readonly expiresAt?: number | undefined
   /** For `callerLimits()`; none by default. */
   readonly limits?: CallerLimits | undefined
+  /** The team it belongs to, for budgets per team: `[A-Za-z0-9._-]{1,64}`. */
+  readonly team?: string | undefined
+  /** For `budgetGuard()`: what it may spend, beside the budgets given there. */
+  readonly budgets?: readonly CallerBudget[] | undefined
 }
 
 /** Callers that may change while the gateway runs. */
@@ -62,6 +67,13 @@ const SCHEMA = z.strictObject({
           .default(['*']),
         expiresAt: z.number().optional(),
         limits: z.custom<CallerLimits>((value) => typeof value === 'object', 'give limits').optional(),
+        team: z
+          .string()
+          .regex(/^[A-Za-z0-9._-]{1,64}$/, 'use 1 to 64 letters, digits, dots, dashes or underscores')
+          .optional(),
+        budgets: z
+          .array(z.custom<CallerBudget>(isCallerBudget, 'give what parseCallerBudget("5/day") makes'))
+          .optional(),
       }),
     )
     .default([]),
@@ -107,6 +119,8 @@ export function caller(options: CallerOptions = {}): Handler {
     exchange.caller.id = found.id
     exchange.caller.allowedModels = found.models ?? ['*']
     exchange.caller.limits = found.limits
+    exchange.caller.team = found.team
+    exchange.caller.budgets = found.budgets
     next()
   })
 }

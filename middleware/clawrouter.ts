@@ -1,6 +1,7 @@
 /** The endpoints that OpenClaw's ClawRouter provider requests: `GET /v1/catalog` and `GET /v1/usage`. */
 import { z } from 'zod'
 import { counted, ALL_SUBJECTS, type BudgetRule } from '../src/core/budget/budget.ts'
+import { limitFor } from '../src/core/budget/subject-limits.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import type { Exchange } from '../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../src/core/routing/route.ts'
@@ -141,7 +142,7 @@ async function usageOf(
         ? { configured: false }
         : {
             configured: true,
-            limitMicros: Number(budget.rule.limit),
+            limitMicros: Number(budget.limit),
             spentMicros: Number(budget.spent),
             windowKey: `${budget.rule.name}/${month}`,
           },
@@ -160,22 +161,25 @@ function tightest(
   rules: readonly BudgetRule[],
   statuses: readonly BudgetStatus[],
   caller: string,
-): { readonly rule: BudgetRule; readonly spent: bigint } | undefined {
+): { readonly rule: BudgetRule; readonly limit: bigint; readonly spent: bigint } | undefined {
   return rules
-    .map((rule) => {
+    .flatMap((rule) => {
       const subject = rule.per === undefined ? ALL_SUBJECTS : caller
+      const limit = limitFor(rule, subject)
+      if (limit === undefined && rule.namedOnly === true) return []
       const status = statuses.find((entry) => entry.rule === rule && entry.claim.subject === subject)
-      return { rule, spent: status === undefined ? 0n : counted(status.totals) }
+      return { rule, limit: limit ?? rule.limit, spent: status === undefined ? 0n : counted(status.totals) }
     })
-    .toSorted((a, b) => (a.rule.limit - a.spent < b.rule.limit - b.spent ? -1 : 1))[0]
+    .toSorted((a, b) => (a.limit - a.spent < b.limit - b.spent ? -1 : 1))[0]
 }
 
-/** Whether a budget is in USD, by calendar month, and either shared by all callers or per caller. */
+/** Whether a budget is in USD, by calendar month, and either shared by all callers for all requests or per caller. */
 function isMonthly(rule: BudgetRule): boolean {
   return (
     rule.window === 'month' &&
     rule.asset === undefined &&
     rule.enforce !== false &&
+    rule.match === undefined &&
     (rule.per === undefined || rule.per === 'caller')
   )
 }

@@ -1,6 +1,6 @@
 import { mayUse, type Exchange } from '../../src/core/request/exchange.ts'
 import type { ModelInfo, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
-import { matchesPattern } from '../../src/core/routing/name-pattern.ts'
+import { matchesPattern } from '../../src/core/name-pattern.ts'
 import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 
 /** What is known about a model; configured values take precedence over the catalogue. */

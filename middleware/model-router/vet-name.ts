@@ -2,7 +2,7 @@
 import type { Exchange } from '../../src/core/request/exchange.ts'
 import type { ModelCatalogue } from '../../src/core/routing/catalogue.ts'
 import { isImpossibleName, variantsOf } from '../../src/core/routing/known-name.ts'
-import { matchesPattern } from '../../src/core/routing/name-pattern.ts'
+import { matchesPattern } from '../../src/core/name-pattern.ts'
 import type { Candidate, RouteFacts, RouteTable } from '../../src/core/routing/route.ts'
 import { nearestNames } from '../../src/io/names/nearest-name.ts'
 import { listedModels } from '../http/listed-models.ts'

@@ -1,6 +1,8 @@
+import type { Spend } from '../core/budget/budget.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import type { Exchange } from '../core/request/exchange.ts'
 import type { Candidate } from '../core/routing/route.ts'
+import { publicName } from '../core/routing/catalogue.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'
 
 export function termsOf(
@@ -11,6 +13,7 @@ export function termsOf(
   return {
     requestId: exchange.id,
     caller: exchange.caller.id,
+    ...namesOf(exchange, candidate),
     model: exchange.request.model ?? '',
     remoteModel: candidate.remoteModel,
     route: candidate.route.modelName,
@@ -24,5 +27,18 @@ export function termsOf(
     payTo: quote.payTo,
     amount: quote.amount,
     microUsd: quote.microUsd,
+  }
+}
+
+/** What budgets match a request by, beside what is stored with its charge. */
+export function namesOf(
+  { request, caller }: Exchange,
+  { route, remoteModel }: Candidate,
+): Pick<Spend, 'team' | 'model' | 'publicModel' | 'remoteModel'> {
+  return {
+    team: caller.team,
+    model: request.model,
+    publicModel: remoteModel === '' ? undefined : publicName(route, remoteModel),
+    remoteModel,
   }
 }

@@ -67,3 +67,22 @@ test('for any headers the subjects are declared tags or other, unique, and at le
     }),
   )
 })
+
+test('tags of an open kind need no declaration; other kinds and empty values stay other', () => {
+  const open = { header: 'x-tags', declared: ['team:a'], open: ['session', 'agent'] }
+  const of = (text: string, more: Record<string, string> = {}): string[] =>
+    tagsOf({ 'x-tags': text, ...more }, open)
+  expect(of('session:one, session:two, team:a')).toEqual(['session:one', 'session:two', 'team:a'])
+  expect(of('session:, session, sessions:x, project:y')).toEqual(['other'])
+  expect(of('', { 'x-clawrouter-session-id': 'abc' })).toEqual(['session:abc'])
+  expect(of(`session:${'x'.repeat(100)}`)).toEqual(['other'])
+})
+
+test("other clients' session headers name the session where that kind is open, one of them", () => {
+  const open = { header: 'x-tags', declared: [], open: ['session'] }
+  expect(tagsOf({ 'x-claude-code-session-id': 'c1' }, open)).toEqual(['session:c1'])
+  expect(tagsOf({ 'x-claude-code-session-id': 'c1', 'session-id': 's2' }, open)).toEqual(['session:c1'])
+  expect(tagsOf({ 'x-clawrouter-session-id': 'o1', 'session-id': 's2' }, open)).toEqual(['session:o1'])
+  expect(tagsOf({ 'x-clawrouter-project-id': 'p' }, open)).toEqual(['other'])
+  expect(tagsOf({ 'session-id': 's2' }, { ...open, open: [] })).toEqual(['other'])
+})

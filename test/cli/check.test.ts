@@ -68,10 +68,15 @@ it('shows for whom a limit is, its soft limit, and that it only watches', async 
   const terminal = new FakeTerminal(FULL_ENV)
   expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
   expect(terminal.out).toContain(`
-BUDGET  LIMIT   WINDOW  TIME ZONE      PER
-all     $5.00   day     Europe/Berlin  -
-each    $1.00   24h     -              caller  soft limit $0.75
-obol    1 OBOL  month   UTC            -       not enforced
+BUDGET       LIMIT        WINDOW  TIME ZONE      PER
+all          $5.00        day     Europe/Berlin  -
+each         $1.00        24h     -              caller       soft limit $0.75
+obol         1 OBOL       month   UTC            -            not enforced
+sessions     $0.10        day     UTC            tag.session  prod-* $0.50, only model paid/opus* and caller openclaw
+tokens       1000 tokens  hour    UTC            -
+requests     10 requests  hour    UTC            -
+callers.day  $5.00        day     UTC            caller       openclaw $5.00, nobody else
+callers.24h  $20.00       24h     -              caller       openclaw $20.00, nobody else
 `)
 })
 
@@ -96,6 +101,11 @@ it('says of every kind and mode of payer how it pays, and what is linked, withou
   expect(terminal.out).toMatch(/vouchers in .*buyer-config, at most \d+ and \$[\d.]+ unused; /)
   for (const secret of Object.values(FULL_ENV)) expect(terminal.out).not.toContain(secret)
 })
+
+/** What budgets of the full example have in common. */
+function scoped(name: string, per: string | null) {
+  return { name, per, soft_usd: null, window: 'day', timezone: 'UTC', enforce: true }
+}
 
 it('prints JSON for programs', async () => {
   const ended = await tollway(['check', '--json', '--config', configFile(FULL)], { env: FULL_ENV })
@@ -158,7 +168,7 @@ it('prints JSON for programs', async () => {
         payer: 'base',
         networks: ['eip155:84532', 'eip155:8453'],
         keyed: false,
-        budgets: ['all', 'each', 'obol'],
+        budgets: ['all', 'each', 'obol', 'sessions', 'tokens', 'requests', 'callers.day', 'callers.24h'],
         order: 2,
         weight: 3,
         max_parallel_requests: 8,
@@ -215,6 +225,16 @@ it('prints JSON for programs', async () => {
         timezone: 'UTC',
         enforce: false,
       },
+      {
+        ...scoped('sessions', 'tag.session'),
+        limit_usd: '0.1',
+        limits: { 'prod-*': '0.5', default: '0.1' },
+        match: { model: ['paid/opus*'], caller: ['openclaw'] },
+      },
+      { ...scoped('tokens', null), window: 'hour', limit: '1000', asset: 'tokens' },
+      { ...scoped('requests', null), window: 'hour', limit: '10', asset: 'requests' },
+      { ...scoped('callers.day', 'caller'), limit_usd: '5', limits: { openclaw: '5' } },
+      { ...scoped('callers.24h', 'caller'), window: '24h', limit_usd: '20', limits: { openclaw: '20' } },
     ],
   })
 })

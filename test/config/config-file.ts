@@ -41,6 +41,8 @@ callers:
     requests_per_minute: 60
     tokens_per_minute: 100000
     max_parallel_requests: 4
+    team: search
+    budget_usd: ["5/day", "20/24h"]
   - id: other
     key: "\${env:OTHER_CALLER_KEY}"
 keys:
@@ -181,9 +183,23 @@ budgets:
     asset: OBOL
     window: month
     enforce: false
+  - name: sessions
+    per: tag.session
+    limits: { "prod-*": "0.50", default: "0.10" }
+    window: day
+    match:
+      model: "paid/opus*"
+      caller: [openclaw]
+  - name: tokens
+    limit_tokens: 1000
+    window: hour
+  - name: requests
+    limit_requests: 10
+    window: hour
 tags:
   header: X-Team
   declared: ["team:search", "agent:main"]
+  open: [session]
 policy:
   max_usd_per_request: "0.25"
   max_validity_seconds: 120

@@ -127,8 +127,8 @@ describe('values', () => {
       '1:38 budgets[0].window: must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.',
     ],
     'an unknown scope': [
-      'budgets: [{ name: a, limit_usd: "1", window: day, per: team }]\n',
-      '1:51 budgets[0].per: must be one of caller, model, payer, seller, tag. Did you mean "tag"?',
+      'budgets: [{ name: a, limit_usd: "1", window: day, per: temm }]\n',
+      '1:51 budgets[0].per: must be caller, team, model, payer, seller, tag or tag.<name>. Did you mean "team"?',
     ],
     'a limit in whole tokens': [
       'budgets: [{ name: a, limit: "1.5", asset: USDC, window: day }]\n',
@@ -322,6 +322,56 @@ describe('values held against each other', () => {
       'listen: "[::]:8402"\ncallers: []\n',
       '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, or listen on 127.0.0.1.',
     ],
+    'limits of no subject': [
+      'budgets: [{ name: a, limits: { ci: "1" }, window: day }]\n',
+      '1:22 budgets[0].limits: belongs to subjects. Add per, such as per: caller.',
+    ],
+    'no limits at all': [
+      'budgets: [{ name: a, limits: {}, per: payer, window: day }]\n',
+      '1:22 budgets[0].limits: is empty. Name a subject, such as default: "0.50".',
+    ],
+    'two limits for all others': [
+      'budgets: [{ name: a, limit_usd: "1", limits: { default: "2" }, per: payer, window: day }]\n',
+      '1:48 budgets[0].limits.default: says the same as limit_usd: what all other subjects may spend. Remove one of the two.',
+    ],
+    'a limit per subject that is no money': [
+      'budgets: [{ name: a, limits: { default: 2 }, per: payer, window: day }]\n',
+      '1:32 budgets[0].limits.default: is a number, and numbers lose digits. Money is a decimal string: put it in quotes.',
+    ],
+    'tokens beside USD': [
+      'budgets: [{ name: a, limit_usd: "1", limit_tokens: 5, window: day }]\n',
+      '1:38 budgets[0].limit_tokens: cannot be combined with limit_usd: a budget has one limit. Remove one of the two.',
+    ],
+    'tokens of an asset': [
+      'budgets: [{ name: a, limit_requests: 5, asset: USDC, window: day }]\n',
+      '1:41 budgets[0].asset: cannot be combined with limit_usd. Replace limit_usd by limit in the smallest units of the asset, or remove asset.',
+    ],
+    'a limit of an unknown caller': [
+      'callers: [{ id: ci, key: "${env:K1}" }]\nbudgets: [{ name: a, per: caller, limits: { cl: "1", default: "2" }, window: day }]\n',
+      '2:45 budgets[0].limits.cl: unknown caller "cl". Did you mean "ci"?',
+    ],
+    'a match by nothing known': [
+      'budgets: [{ name: a, limit_usd: "1", window: day, match: { modle: x } }]\n',
+      '1:60 budgets[0].match.modle: is not a known key. Did you mean "model"?',
+    ],
+    'a match of an unknown payer, of a list too': [
+      `${PAID}budgets: [{ name: a, limit_usd: "1", window: day, match: { payer: [w, x], route: [a, "b*"] } }]\n`,
+      '3:60 budgets[0].match.payer: unknown payer. Known: w, (keyed).',
+      '3:75 budgets[0].match.route: unknown route. Known: a.',
+    ],
+    'a match of no name': [
+      'budgets: [{ name: a, limit_usd: "1", window: day, match: { model: [] } }]\n',
+      '1:60 budgets[0].match.model: must be a name, a pattern with *, or a list of them.',
+    ],
+    'tags that no request can carry': [
+      'tags: { open: [session] }\nbudgets: [{ name: a, limit_usd: "1", window: day, per: tag.agent, match: { tag.sesion: x } }]\n',
+      '2:51 budgets[0].per: names tags that no request can carry: list agent under tags.open, or tags such as agent:name under tags.declared.',
+      '2:76 budgets[0].match["tag.sesion"]: names tags that no request can carry: list sesion under tags.open, or tags such as sesion:name under tags.declared.',
+    ],
+    'a budget of a caller without a window': [
+      'callers: [{ id: ci, key: "${env:K1}", budget_usd: "5" }]\n',
+      '1:39 callers[0].budget_usd: must be USD and a window, such as "5/day", "0.50/24h" or "20/month", or a list of them.',
+    ],
     'two budgets of one name': [
       'budgets:\n  - { name: a, limit_usd: "1", window: day }\n  - { name: a, limit_usd: "2", window: month }\n',
       '3:7 budgets[1].name: is the same as budgets[0].name. Budget names must be unique.',
@@ -361,7 +411,7 @@ describe('values held against each other', () => {
     ],
     'a budget per tag without tags': [
       'budgets: [{ name: a, limit_usd: "1", window: day, per: tag }]\n',
-      '1:51 budgets[0].per: is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared.',
+      '1:51 budgets[0].per: is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared, or their kind under tags.open.',
     ],
     'the tag that all undeclared ones are': [
       'tags: { declared: [team, other] }\n',
@@ -468,7 +518,7 @@ it('takes a fallback of a model that a pattern claims', () => {
 
 it('lists every mistake of a file at once, from the top down', () => {
   const lines = mistakesOf(
-    'listen: 0.0.0.0:1\nbudgets:\n  - { name: a, limit_usd: 1, window: day, per: team }\n' +
+    'listen: 0.0.0.0:1\nbudgets:\n  - { name: a, limit_usd: 1, window: day, per: temm }\n' +
       'callerz: []\npayers: { w: { kind: direct, key: plain, networks: [base] } }\nupstream: { api_base: "${env:NOPE}" }\n',
   )
   expect(lines.map((line) => line.split(': ')[0])).toEqual([

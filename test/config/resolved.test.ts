@@ -1,3 +1,4 @@
+import { REQUESTS, TOKENS } from '../../src/core/budget/budget.ts'
 import { TOKEN_2022_PROGRAM } from '../../src/core/solana/programs.ts'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -28,6 +29,7 @@ it('turns every key into our units', () => {
         requestsPerMinute: 60,
         tokensPerMinute: 100_000,
         maxParallel: 4,
+        team: 'search',
       },
       { id: 'other', keyDigest: hashKey('caller-secret-2'), models: ['*'] },
     ],
@@ -213,8 +215,43 @@ it('turns every key into our units', () => {
         timezone: 'UTC',
         enforce: false,
       },
+      {
+        name: 'sessions',
+        per: 'tag.session',
+        limit: 100_000n,
+        limits: [{ subject: 'prod-*', limit: 500_000n }],
+        namedOnly: false,
+        window: 'day',
+        timezone: 'UTC',
+        enforce: true,
+        match: new Map([
+          ['model', ['paid/opus*']],
+          ['caller', ['openclaw']],
+        ]),
+      },
+      { name: 'tokens', limit: 1000n, asset: TOKENS, window: 'hour', timezone: 'UTC', enforce: true },
+      { name: 'requests', limit: 10n, asset: REQUESTS, window: 'hour', timezone: 'UTC', enforce: true },
+      {
+        name: 'callers.day',
+        per: 'caller',
+        limit: 5_000_000n,
+        limits: [{ subject: 'openclaw', limit: 5_000_000n }],
+        namedOnly: true,
+        window: 'day',
+        timezone: 'UTC',
+      },
+      {
+        name: 'callers.24h',
+        per: 'caller',
+        limit: 20_000_000n,
+        limits: [{ subject: 'openclaw', limit: 20_000_000n }],
+        namedOnly: true,
+        window: 'rolling',
+        lengthMs: 86_400_000,
+        timezone: 'UTC',
+      },
     ],
-    tags: { header: 'x-team', declared: ['team:search', 'agent:main'] },
+    tags: { header: 'x-team', declared: ['team:search', 'agent:main'], open: ['session'] },
     policy: {
       maxMicroUsd: 250_000n,
       maxValiditySeconds: 120,
@@ -304,7 +341,7 @@ it('fills in the defaults', () => {
     },
     keys: undefined,
     budgets: [],
-    tags: { header: 'x-tollway-tags', declared: [] },
+    tags: { header: 'x-tollway-tags', declared: [], open: [] },
     policy: {
       maxMicroUsd: 100_000n,
       maxValiditySeconds: 600,

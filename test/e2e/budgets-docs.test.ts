@@ -90,7 +90,15 @@ test('the configuration limits what it says, and the commands show it', async ()
     ['teams', 'other', '0.001'],
     ['teams', 'team:search', '0.002'],
     ['coins', '*', '3000'],
+    ['callers', 'ci', '0.002'],
+    ['callers', 'openclaw', '0.001'],
+    ['by-team', 'home', '0.001'],
+    ['by-team', 'search', '0.002'],
+    ['dear', '*', '0'],
+    ['sessions', 'other', '0.003'],
     ['idea', 'paid/*', '0.003'],
+    ['callers.day', 'ci', '0.002'],
+    ['callers.month', 'ci', '0.002'],
   ])
   gateway.kill('SIGTERM')
   expect(await gateway.end()).toMatchObject({

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { capture, fillStars, matchesPattern, parsePattern } from '../../src/core/routing/name-pattern.ts'
+import { capture, fillStars, matchesPattern, parsePattern } from '../../src/core/name-pattern.ts'
 import { publicName } from '../../src/core/routing/catalogue.ts'
 import { compileRoutes, type Route } from '../../src/core/routing/route.ts'
 

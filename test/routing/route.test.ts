@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { matchesPattern } from '../../src/core/routing/name-pattern.ts'
+import { matchesPattern } from '../../src/core/name-pattern.ts'
 import { compileRoutes, type Route } from '../../src/core/routing/route.ts'
 
 function route(modelName: string, more: Partial<Route> = {}): Route {

@@ -6,7 +6,7 @@ import { endpointOf } from '../../../middleware/http/paths.ts'
 import { readBody } from '../../../middleware/read-body.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { property } from '../../core/property.ts'
-import { matchesPattern } from '../../core/routing/name-pattern.ts'
+import { matchesPattern } from '../../core/name-pattern.ts'
 import type { RouteTable } from '../../core/routing/route.ts'
 
 /** What decides. */

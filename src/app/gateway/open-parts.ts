@@ -32,6 +32,7 @@ import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openHooks } from '../wiring/open-hooks.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
+import { currentBudgets } from '../wiring/current-budgets.ts'
 import type { FreeSpace } from '../../io/files/free-space.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
 import type { TotalsCheck } from '../../io/consistency/totals-check.ts'
@@ -208,10 +209,10 @@ export async function openParts(
     observers.push(harmless(refills.observe, log, failures))
     metrics.watch({
       budgets: async () =>
-        (await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
+        (await ledger.budgets(currentBudgets(config))).map(({ rule, claim, totals }) => ({
           budget: rule.name,
           subject: claim.subject,
-          limit: rule.limit,
+          limit: claim.limit,
           totals,
           asset: rule.asset,
         })),

@@ -14,6 +14,7 @@ import { explorerLinks } from '../spend-page/explorers.ts'
 import { ChargeFeed } from '../spend-page/feed.ts'
 import type { Funds, WalletFunds } from '../spend-page/funds.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
+import { currentBudgets } from '../wiring/current-budgets.ts'
 
 /** Dependencies of {@link openSpendPage}. */
 export interface SpendPageSetup {
@@ -36,7 +37,7 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
   observers.push(feed.observe)
   return {
     ledger,
-    budgets: config.budgets,
+    budgets: () => currentBudgets(config),
     clock,
     random,
     link,

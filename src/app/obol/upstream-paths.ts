@@ -4,7 +4,7 @@
  */
 import { TollwayError } from '../../core/errors.ts'
 import { DIRECT_ENDPOINT } from '../../core/request/exchange.ts'
-import { matchesPattern } from '../../core/routing/name-pattern.ts'
+import { matchesPattern } from '../../core/name-pattern.ts'
 import type { Candidate } from '../../core/routing/route.ts'
 import { modelEndpoint, plainPath } from '../../core/request/endpoints.ts'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'

@@ -24,6 +24,9 @@ export interface KeyRequest {
   readonly requestsPerMinute?: number | undefined
   readonly tokensPerMinute?: number | undefined
   readonly maxParallel?: number | undefined
+  readonly team?: string | undefined
+  /** As `5/day`. */
+  readonly budgetUsd?: readonly string[] | undefined
 }
 
 const KEY_BYTES = 32
@@ -70,12 +73,14 @@ export async function addKey(
     ...defined('requests_per_minute', request.requestsPerMinute),
     ...defined('tokens_per_minute', request.tokensPerMinute),
     ...defined('max_parallel_requests', request.maxParallel),
+    ...(request.team === undefined ? {} : { team: request.team }),
+    ...(request.budgetUsd === undefined ? {} : { budget_usd: [...request.budgetUsd] }),
   }
   await change(config, clock, 'caller_key.added', (keys) => {
     if (keys.some((known) => known.id === id)) {
       throw new ConfigError(`"${id}" already has a key. Revoke it first, or choose another id.`)
     }
-    return { keys: [...keys, entry], record: { caller: id, models: entry.models } }
+    return { keys: [...keys, entry], record: { caller: id, models: entry.models, ...recorded(entry) } }
   })
   return { entry, key }
 }
@@ -131,6 +136,14 @@ async function change(
     })
   } finally {
     lock.release()
+  }
+}
+
+/** What a key may spend and for whom, where that is said. */
+function recorded({ team, budget_usd: budgets }: CallerKey): Record<string, unknown> {
+  return {
+    ...(team === undefined ? {} : { team }),
+    ...(budgets === undefined ? {} : { budget_usd: budgets }),
   }
 }
 

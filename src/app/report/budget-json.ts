@@ -15,21 +15,27 @@ export function budgetsJson(
 ): Record<string, unknown>[] {
   return rules.flatMap((rule) => {
     const own = statuses.filter((status) => status.rule === rule)
-    if (own.length === 0) return [rowJson(rule, null, NO_TOTALS, now)]
-    return own.map(({ claim, totals }) => rowJson(rule, claim.subject, totals, now))
+    if (own.length === 0) return [rowJson({ rule, limit: rule.limit, totals: NO_TOTALS }, null, now)]
+    return own.map(({ claim, totals }) => rowJson({ rule, limit: claim.limit, totals }, claim.subject, now))
   })
 }
 
+/** What one subject of a budget holds. */
+interface Held {
+  readonly rule: BudgetRule
+  readonly limit: bigint
+  readonly totals: Totals
+}
+
 function rowJson(
-  rule: BudgetRule,
+  { rule, limit, totals }: Held,
   subject: string | null,
-  totals: Totals,
   now: number,
 ): Record<string, unknown> {
   const { start, end } = windowAt(rule.window, rule.timezone, now)
-  const left = rule.limit - counted(totals)
+  const left = limit - counted(totals)
   const amounts = {
-    limit: rule.limit,
+    limit,
     soft: rule.soft,
     spent: totals.spent,
     held: totals.held + totals.authorized,

@@ -1,5 +1,6 @@
 /** Spending, grouped by any dimension: exact sums in smallest units and micro-USD. */
-import { TAG_NAME, tagValue } from '../../core/budget/tag-value.ts'
+import { TAG_NAME } from '../../core/budget/tag-name.ts'
+import { tagValue } from '../../core/budget/tag-value.ts'
 import { askedModel, takenOf, type Charge } from '../../core/charge/charge.ts'
 import type { Usage } from '../../core/stream/usage.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'

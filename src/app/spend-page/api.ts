@@ -30,7 +30,8 @@ export interface Facets {
 /** The sources of the data. */
 export interface ApiOptions {
   readonly ledger: LedgerUse<'budgets' | 'instance', 'charge' | 'charges' | 'spend'>
-  readonly budgets: readonly BudgetRule[]
+  /** Those in force now. */
+  readonly budgets: () => readonly BudgetRule[]
   readonly clock: Clock
   readonly link: ExplorerLink
   readonly facets: Facets
@@ -54,10 +55,14 @@ export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
   return new Map<string, Answer>([
     [
       '/api/budgets',
-      async () => ({
-        time: new Date(clock.now()).toISOString(),
-        budgets: budgetsJson(budgets, await ledger.budgets(budgets), clock.now()),
-      }),
+      async () => {
+        const rules = budgets()
+        const statuses = await ledger.budgets(rules)
+        return {
+          time: new Date(clock.now()).toISOString(),
+          budgets: budgetsJson(rules, statuses, clock.now()),
+        }
+      },
     ],
     [
       '/api/charges',

@@ -2,7 +2,7 @@ import type { Caller, CallerOptions } from '../../../middleware/caller.ts'
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { CallerLimits } from '../../core/request/exchange.ts'
-import { CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts'
+import { budgetsOfKey, CallerKeysWatch, type CallerKey } from '../../io/callers/caller-keys.ts'
 import type { ResolvedCaller, ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /**
@@ -35,12 +35,14 @@ export function openCallers(
 }
 
 function fromConfig(caller: ResolvedCaller): Caller {
-  const { id, keyDigest, models, expiresAt, requestsPerMinute, tokensPerMinute, maxParallel } = caller
+  const { id, keyDigest, models, expiresAt, team } = caller
+  const { requestsPerMinute, tokensPerMinute, maxParallel } = caller
   return {
     id,
     keyDigest,
     models,
     expiresAt,
+    team,
     limits: limitsOf({ requestsPerMinute, tokensPerMinute, parallel: maxParallel }),
   }
 }
@@ -51,6 +53,8 @@ function fromFile(key: CallerKey): Caller {
     keyDigest: key.digest,
     models: key.models,
     expiresAt: key.expires,
+    team: key.team,
+    budgets: budgetsOfKey(key),
     limits: limitsOf({
       requestsPerMinute: key.requests_per_minute,
       tokensPerMinute: key.tokens_per_minute,

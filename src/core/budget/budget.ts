@@ -1,24 +1,35 @@
 import type { ChargeState } from '../charge/charge.ts'
+import { matchesBudget, type BudgetMatch } from './budget-match.ts'
+import { limitFor, type SubjectLimit } from './subject-limits.ts'
+import { OTHER_SUBJECT, parseScope, tagValues, type Scope } from './scope.ts'
 import { windowAt, WINDOWS, type WindowSpec } from './window.ts'
 
-/** What a limit is kept per. `tag`: a value from a declared list, sent by the client in a header. */
-export type Scope = 'caller' | 'model' | 'payer' | 'seller' | 'tag'
-
-/** Every scope, for parsers. */
-export const SCOPES = ['caller', 'model', 'payer', 'seller', 'tag'] as const satisfies readonly Scope[]
-
-/** The token that a limit is counted in instead of USD, on every network that has it. */
+/** What a limit is counted in instead of USD: a token, on every network that has it, or something that is no money. */
 export interface BudgetAsset {
   readonly symbol: string
   readonly decimals: number
+  /** Not a token: model tokens (input and output together), or requests. */
+  readonly counts?: 'tokens' | 'requests' | undefined
 }
+
+/** The unit of `limit_tokens`. */
+export const TOKENS: BudgetAsset = { symbol: 'tokens', decimals: 0, counts: 'tokens' }
+
+/** The unit of `limit_requests`. */
+export const REQUESTS: BudgetAsset = { symbol: 'requests', decimals: 0, counts: 'requests' }
 
 /** A budget as configured, parsed. */
 export interface BudgetRule extends WindowSpec {
   /** `[a-z0-9_-]{1,40}` */
   readonly name: string
-  /** Micro-USD, or smallest units of the {@link asset}. */
+  /** Micro-USD, or smallest units of the {@link asset}; with {@link limits}, of every subject that none of those names. */
   readonly limit: bigint
+  /** Limits of single subjects, by name or pattern. Only with {@link per}. */
+  readonly limits?: readonly SubjectLimit[] | undefined
+  /** `true`: subjects that {@link limits} does not name are neither limited nor counted; {@link limit} is the highest of them. */
+  readonly namedOnly?: boolean | undefined
+  /** Only requests that match count; without it, all. */
+  readonly match?: BudgetMatch | undefined
   /** IANA name, e.g. `Europe/Berlin`. */
   readonly timezone: string
   /** A separate limit for each of these; without it, one limit for all together. */
@@ -51,21 +62,28 @@ export interface Claim extends WindowSpec {
 /** What a budget needs to know about a payment. */
 export interface Spend {
   readonly caller: string
+  /** The caller's team, if it has one. */
+  readonly team?: string | undefined
+  /** The model as the client named it. */
+  readonly model?: string | undefined
+  /** The name under which clients reach the model that serves; another than {@link model} for an alias or a fallback. */
+  readonly publicModel?: string | undefined
+  /** The model as the seller names it. */
+  readonly remoteModel?: string | undefined
   /** The route's `model_name`: unlike the client's text, it has a bounded number of values. */
   readonly route: string
   readonly payer: string
   readonly seller: string
-  /** Subjects of `per: tag`; an empty list counts as {@link OTHER_TAG}. */
+  /** Subjects of `per: tag`; an empty list counts as {@link OTHER_SUBJECT}. */
   readonly tags: readonly string[]
   readonly symbol: string
   /** Smallest units. */
   readonly amount: bigint
   /** `undefined` for an asset without a USD value: budgets in USD then make no claim. */
   readonly microUsd: bigint | undefined
+  /** The most model tokens the request may use, input and output together; `undefined` counts as 0. */
+  readonly tokens?: bigint | undefined
 }
-
-/** Subject of everything that carries no declared tag. */
-export const OTHER_TAG = 'other'
 
 /** Subject of a budget without a scope. */
 export const ALL_SUBJECTS = '*'
@@ -92,7 +110,7 @@ export function isBudgetRule(value: unknown): value is BudgetRule {
     WINDOWS.some((known) => known === window) &&
     (window === 'rolling') ===
       (typeof lengthMs === 'number' && Number.isSafeInteger(lengthMs) && lengthMs > 0) &&
-    (per === undefined || SCOPES.some((known) => known === per)) &&
+    (per === undefined || (typeof per === 'string' && parseScope(per) !== undefined)) &&
     (soft === undefined || typeof soft === 'bigint')
   )
 }
@@ -100,9 +118,11 @@ export function isBudgetRule(value: unknown): value is BudgetRule {
 /** The claims of a payment at `at`: one per matching rule and subject. */
 export function claimsFor(rules: readonly BudgetRule[], spend: Spend, at: number): Claim[] {
   return rules.flatMap((rule) => {
-    const amount = amountFor(rule, spend)
+    const amount = matchesBudget(rule.match, spend) ? amountFor(rule, spend) : undefined
     if (amount === undefined) return []
-    return subjectsOf(rule.per, spend).map((subject) => claimOn(rule, subject, amount, at))
+    return subjectsOf(rule.per, spend)
+      .filter((subject) => rule.namedOnly !== true || limitFor(rule, subject) !== undefined)
+      .map((subject) => claimOn(rule, subject, amount, at))
   })
 }
 
@@ -117,7 +137,7 @@ export function claimOn(rule: BudgetRule, subject: string, amount: bigint, at: n
     lengthMs: rule.lengthMs,
     windowStart: start,
     windowEnd: end,
-    limit: rule.limit,
+    limit: limitFor(rule, subject) ?? rule.limit,
     amount,
     asset: rule.asset,
     soft: rule.soft,
@@ -132,6 +152,8 @@ export function needsUsd(rule: BudgetRule): boolean {
 
 function amountFor(rule: BudgetRule, spend: Spend): bigint | undefined {
   if (rule.asset === undefined) return spend.microUsd
+  if (rule.asset.counts === 'tokens') return spend.tokens ?? 0n
+  if (rule.asset.counts === 'requests') return 1n
   return rule.asset.symbol === spend.symbol ? spend.amount : undefined
 }
 
@@ -141,6 +163,8 @@ function subjectsOf(per: Scope | undefined, spend: Spend): readonly string[] {
       return [ALL_SUBJECTS]
     case 'caller':
       return [spend.caller]
+    case 'team':
+      return [spend.team ?? OTHER_SUBJECT]
     case 'model':
       return [spend.route]
     case 'payer':
@@ -148,9 +172,11 @@ function subjectsOf(per: Scope | undefined, spend: Spend): readonly string[] {
     case 'seller':
       return [spend.seller]
     case 'tag':
-      return spend.tags.length === 0 ? [OTHER_TAG] : [...new Set(spend.tags)]
-    default:
-      return per satisfies never
+      return spend.tags.length === 0 ? [OTHER_SUBJECT] : [...new Set(spend.tags)]
+    default: {
+      const values = tagValues(per, spend.tags)
+      return values.length === 0 ? [OTHER_SUBJECT] : values
+    }
   }
 }
 

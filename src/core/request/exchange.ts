@@ -2,13 +2,14 @@
  * The state of one request on its way through the middlewares. Each part fills in its own fields and reads
  * those of the parts before it; nothing else is shared.
  */
+import type { CallerBudget } from '../budget/caller-budgets.ts'
 import type { Charge } from '../charge/charge.ts'
 import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { RequestOutcome, StreamConversion } from '../telemetry/events.ts'
 import type { RequestMark } from './idempotency.ts'
-import { matchesPattern } from '../routing/name-pattern.ts'
+import { matchesPattern } from '../name-pattern.ts'
 import type { Candidate } from '../routing/route.ts'
 import type { Usage } from '../stream/usage.ts'
 import type { Routing } from '../routing/attempt.ts'
@@ -84,6 +85,10 @@ export interface ExchangeCaller {
   allowedModels: readonly string[]
   /** The caller's own limits, if it has any. */
   limits: CallerLimits | undefined
+  /** The team it belongs to, if any: a subject of budgets per team. */
+  team?: string | undefined
+  /** What it may spend, beside the configured budgets: of keys that are added while the gateway runs. */
+  budgets?: readonly CallerBudget[] | undefined
 }
 
 /** What the client sent: filled in by `readBody()`. */

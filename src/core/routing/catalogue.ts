@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { formatUnits } from '../money/money.ts'
-import { capture, fillStars, parsePattern, starsOf } from './name-pattern.ts'
+import { capture, fillStars, parsePattern, starsOf } from '../name-pattern.ts'
 import type { Candidate, ModelInfo, Route } from './route.ts'
 
 /** A model of a catalogue. */

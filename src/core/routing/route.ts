@@ -10,7 +10,7 @@ import {
   specificity,
   starsOf,
   type NamePattern,
-} from './name-pattern.ts'
+} from '../name-pattern.ts'
 
 /** The timeouts of one route, milliseconds; the gateway's by default. */
 export interface RouteTimeouts {

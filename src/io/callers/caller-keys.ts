@@ -1,6 +1,7 @@
 /** The file of caller keys that `tollway keys` writes and a running gateway reads. It holds digests, never keys. */
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
+import { parseCallerBudget, type CallerBudget } from '../../core/budget/caller-budgets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { replaceFile } from '../files/replace-file.ts'
@@ -20,12 +21,23 @@ const ENTRY = z.strictObject({
   requests_per_minute: limit,
   tokens_per_minute: limit,
   max_parallel_requests: limit,
+  team: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/)
+    .optional(),
+  /** As `5/day`. */
+  budget_usd: z.array(z.string().refine((text) => parseCallerBudget(text) !== undefined)).optional(),
 })
 
 const FILE = z.strictObject({ version: z.literal(1), keys: z.array(ENTRY) })
 
 /** One key of the file. */
 export type CallerKey = z.output<typeof ENTRY>
+
+/** What a key may spend, read. */
+export function budgetsOfKey({ budget_usd: written = [] }: Pick<CallerKey, 'budget_usd'>): CallerBudget[] {
+  return written.flatMap((text) => parseCallerBudget(text) ?? [])
+}
 
 /** How long the file is not checked again, milliseconds: a revoked key works for no longer than this. */
 const FRESH_MS = 500

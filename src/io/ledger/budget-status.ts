@@ -35,7 +35,7 @@ export async function readBudgets(
         return [{ rule, claim: whole, totals }]
       }
       const subjects = await store.subjects(whole)
-      return subjects.map(({ subject, totals }) => ({ rule, claim: { ...whole, subject }, totals }))
+      return subjects.map(({ subject, totals }) => ({ rule, claim: claimOn(rule, subject, 0n, now), totals }))
     }),
   )
   return statuses.flat()

@@ -2,6 +2,7 @@
 import type { Charge } from '../../core/charge/charge.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { AuditQueue, type AuditSink } from '../audit/audit-queue.ts'
+import type { ReserveTerms } from './ledger-context.ts'
 import type { AuditOutbox } from '../store/contracts/audit-outbox.ts'
 
 /** The audit records of charges. */
@@ -58,6 +59,19 @@ export class ChargeTrail {
       this.#written.unshift(...written)
       throw error
     }
+  }
+}
+
+/** A new charge as the audit file records it, with what budgets matched it by. */
+export function heldFields(
+  charge: Charge,
+  { tags = [], team, publicModel }: ReserveTerms,
+): Record<string, unknown> {
+  return {
+    ...chargeFields(charge),
+    tags,
+    ...(team === undefined ? {} : { team }),
+    ...(publicModel === undefined || publicModel === charge.model ? {} : { public_model: publicModel }),
   }
 }
 

@@ -22,4 +22,9 @@ export interface LedgerContext {
 }
 
 /** What a reservation is for; the ledger adds id, instance and times. */
-export type ReserveTerms = Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'>
+export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'reservedAt' | 'leaseUntil'> {
+  /** The caller's team. Not stored with the charge, as is {@link publicModel}. */
+  readonly team?: string | undefined
+  /** See `Spend.publicModel`. */
+  readonly publicModel?: string | undefined
+}

@@ -13,7 +13,7 @@ import { readBudgets, unpricedAsset, type BudgetStatus } from './budget-status.t
 import { BudgetRefusals, lasting } from './budget-refusal.ts'
 import { ChargeResolver } from './charge-resolver.ts'
 import { DeadInstances } from './dead-instances.ts'
-import { chargeFields, ChargeTrail } from './charge-trail.ts'
+import { chargeFields, ChargeTrail, heldFields } from './charge-trail.ts'
 import { LedgerHealth } from './ledger-health.ts'
 import type { LedgerContext, ReserveTerms } from './ledger-context.ts'
 import { ReceiptTransactions } from './receipt-transactions.ts'
@@ -117,7 +117,7 @@ export class Ledger {
     await this.#health.refuseWhileFailing()
     const { store, clock, random, instance } = this.#context
     const now = clock.now()
-    const { tags = [], ...fixed } = terms
+    const { tags = [], team: _team, publicModel: _name, ...fixed } = terms
     if (terms.microUsd === undefined && rules.some(needsUsd)) throw unpricedAsset(terms)
     const claims = claimsFor(rules, { ...terms, tags }, now)
     const over = await this.#budgets.refuseOverRequestLimit(claims)
@@ -132,7 +132,7 @@ export class Ledger {
     const result = await this.#health.noticing(store.reserve(charge, lasting(claims), pin, mark))
     if (!result.ok) throw await this.#budgets.refusal(result.claim, result.totals, false)
     try {
-      await this.#trail.write('charge.held', { ...chargeFields(result.charge), tags }, false)
+      await this.#trail.write('charge.held', heldFields(result.charge, terms), false)
     } catch (error) {
       await this.#move(result.charge, { to: 'released', at: clock.now(), reason: 'audit_unavailable' })
       throw error

@@ -1,5 +1,5 @@
 /** Puts a payment into the ledger that only the audit file knows: the ledger was put back from a backup. */
-import { claimsFor, type BudgetRule } from '../../core/budget/budget.ts'
+import { claimsFor, type BudgetRule, type Spend } from '../../core/budget/budget.ts'
 import { namedTags } from '../../core/budget/tag-value.ts'
 import type { AuthorizationRecord, ChargeTerms } from '../../core/charge/charge.ts'
 import { newChargeId, type RandomBytes } from '../../core/ids.ts'
@@ -33,7 +33,7 @@ export async function adoptCharge(
   if (charge.known !== 'held') {
     const tags = listOf(charge.fields['tags'])
     // The money is gone: it counts whatever the limit is.
-    const claims = claimsFor(rules, { ...terms, tags }, at).map((claim) => ({
+    const claims = claimsFor(rules, { ...terms, tags, ...namesOf(charge.fields) }, at).map((claim) => ({
       ...claim,
       enforce: false,
     }))
@@ -73,6 +73,14 @@ function termsOf(
     microUsd: parseUsd(fields['usd']),
     reservedAt: at,
     leaseUntil: at + 1,
+  }
+}
+
+/** What budgets match the payment by, beside its terms. */
+function namesOf(fields: ForgottenCharge['fields']): Pick<Spend, 'team' | 'publicModel'> {
+  return {
+    team: textOf(fields['team']) || undefined,
+    publicModel: textOf(fields['public_model']) || undefined,
   }
 }
 

@@ -10,11 +10,14 @@ const MAX_LISTED = 40
  */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   const lower = name.toLowerCase()
+  const strangers = (candidate: string): number => lettersApart(lower, candidate.toLowerCase())
   const most = lower.length < 4 ? 1 : Math.max(2, Math.floor(lower.length / 3))
   const nearest = known
     .map((candidate) => ({ candidate, edits: editsBetween(lower, candidate.toLowerCase()) }))
     .filter(({ candidate, edits }) => edits <= most && edits < Math.max(lower.length, candidate.length))
-    .toSorted((one, other) => one.edits - other.edits)[0]
+    .toSorted(
+      (one, other) => one.edits - other.edits || strangers(one.candidate) - strangers(other.candidate),
+    )[0]
   return (
     nearest ?? known.map((candidate) => ({ candidate })).find(({ candidate }) => isLonger(lower, candidate))
   )?.candidate
@@ -65,6 +68,13 @@ export function unknownValue(kind: string, value: string, known: readonly string
 function isLonger(lower: string, candidate: string): boolean {
   const other = candidate.toLowerCase()
   return lower.length > 1 && other.length > 1 && (lower.startsWith(other) || other.startsWith(lower))
+}
+
+/** How many letters only one of the two has: a slip doubles, drops or swaps letters more often than it brings others in. */
+function lettersApart(one: string, other: string): number {
+  const missing = (from: string, others: string): number =>
+    [...new Set(from)].filter((letter) => !others.includes(letter)).length
+  return missing(one, other) + missing(other, one)
 }
 
 /** Two neighbouring letters in the wrong order are one slip. */

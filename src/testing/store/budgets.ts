@@ -1,6 +1,6 @@
 /** What every store must answer about budgets. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { NO_TOTALS } from '../../core/budget/budget.ts'
+import { NO_TOTALS, type Claim } from '../../core/budget/budget.ts'
 import type { Store } from '../../io/store/store.ts'
 import { claim, DAY, terms } from './samples.ts'
 import { chargeKit, sums } from './kit.ts'
@@ -30,6 +30,39 @@ export function budgetsConformance(current: () => Store): void {
         ['week', 2n],
         ['day', 1n],
       ])
+    })
+
+    test('rule 2: a charge takes overlapping budgets all or none, each subject up to a limit of its own', async () => {
+      const per = (subject: string, amount: bigint, limit: bigint): Claim =>
+        claim(amount, limit, { budget: 'callers', per: 'caller', subject })
+      const team = (amount: bigint): Claim =>
+        claim(amount, 12n, { budget: 'teams', per: 'team', subject: 'search' })
+      const ask = async (n: number, claims: readonly Claim[]): Promise<boolean> =>
+        (await store.reserve(terms(n), claims, false)).ok
+      expect(await ask(1, [per('ci', 5n, 5n), team(5n)])).toBe(true)
+      expect(await ask(2, [per('ci', 1n, 5n), team(1n)])).toBe(false)
+      expect(await ask(3, [per('prod-1', 8n, 20n), team(8n)])).toBe(false)
+      expect(await ask(4, [per('prod-1', 7n, 20n), team(7n)])).toBe(true)
+      const taken = await store.totals([per('ci', 0n, 0n), per('prod-1', 0n, 0n), team(0n)])
+      expect(taken).toEqual([sums({ held: 5n }), sums({ held: 7n }), sums({ held: 12n })])
+    })
+
+    test('of more than a thousand subjects those with most spending are listed, all of them counted', async () => {
+      const per = (subject: string, amount: bigint): Claim =>
+        claim(amount, 10n, { budget: 'sessions', per: 'tag.session', subject })
+      const name = (n: number): string => `s${String(n).padStart(4, '0')}`
+      await Promise.all(
+        Array.from({ length: 1005 }, async (_, n) => {
+          await store.reserve(terms(n), [per(name(n), n % 200 === 7 ? 1n : 2n)], false)
+        }),
+      )
+      const listed = await store.subjects(per('*', 0n))
+      expect(listed).toHaveLength(1000)
+      expect(listed.map(({ subject }) => subject).toSorted()).toEqual(listed.map(({ subject }) => subject))
+      expect(listed.map(({ subject }) => subject)).not.toContain(name(7))
+      expect(listed.map(({ subject }) => subject)).toContain(name(1004))
+      expect(await store.totals([per(name(7), 0n)])).toEqual([sums({ held: 1n })])
+      expect((await store.reserve(terms(2000), [per(name(7), 10n)], false)).ok).toBe(false)
     })
 
     test('totals answer in the order of the claims', async () => {

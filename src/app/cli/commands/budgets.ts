@@ -29,7 +29,9 @@ ${EXIT_CODES_HELP}`,
       const { readBudgets } = await import('../../../io/ledger/budget-status.ts')
       const { budgetsJson } = await import('../../report/budget-json.ts')
       const { renderBudgets } = await import('../output/budgets-report.ts')
-      const { budgets, store } = loadConfigForReading(options.config, terminal.env)
+      const { currentBudgets } = await import('../../wiring/current-budgets.ts')
+      const config = loadConfigForReading(options.config, terminal.env)
+      const { store } = config
       if (store === 'memory') {
         throw new ConfigError(
           'store: memory exists only inside the gateway. Use GET /api/budgets or open /dashboard, ' +
@@ -39,6 +41,7 @@ ${EXIT_CODES_HELP}`,
       const ledger = readSqliteLedger(store.slice('sqlite:'.length))
       try {
         const now = Date.now()
+        const budgets = currentBudgets(config)
         const statuses = await readBudgets(ledger, budgets, now)
         terminal.stdout(
           options.json

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { InvalidArgumentError, type Command } from 'commander'
+import { parseCallerBudget } from '../../../core/budget/caller-budgets.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { parseInstant } from '../../../core/instant.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
@@ -17,6 +18,8 @@ interface AddOptions extends CommonOptions {
   readonly requestsPerMinute?: number
   readonly tokensPerMinute?: number
   readonly maxParallel?: number
+  readonly team?: string
+  readonly budgetUsd?: readonly string[]
 }
 
 const MOST = 999_999_999
@@ -53,6 +56,8 @@ function addAdd(keys: Command, { terminal }: CommandContext): void {
     .option('--requests-per-minute <n>', 'limit on model requests per minute', wholeNumber(1, MOST))
     .option('--tokens-per-minute <n>', 'limit on output tokens per minute', wholeNumber(1, MOST))
     .option('--max-parallel <n>', 'limit on simultaneous model requests', wholeNumber(1, MOST))
+    .option('--budget-usd <limits...>', 'what it may spend per window, such as 5/day or 0.50/24h', budgets)
+    .option('--team <name>', 'team whose budgets it shares', team)
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -60,13 +65,14 @@ function addAdd(keys: Command, { terminal }: CommandContext): void {
       `
 Examples:
   tollway keys add openclaw
+  tollway keys add ci --budget-usd 1/day 20/month --team search
   tollway keys add intern --models "paid/*" gpt-4o --expires 2027-01-31 --requests-per-minute 60
 ${HOT}${EXIT_CODES_HELP}`,
     )
     .action(async (id: string, options: AddOptions) => {
       const { config, report, keys: work } = await load(options, terminal.env, true)
-      const { models, expires, requestsPerMinute, tokensPerMinute, maxParallel } = options
-      const request = { id, models, expires, requestsPerMinute, tokensPerMinute, maxParallel }
+      const { config: _config, json: _json, ...limits } = options
+      const request = { id, ...limits }
       const { entry, key } = await work.addKey(config, request, systemClock, randomBytes)
       terminal.stdout(
         options.json
@@ -132,6 +138,16 @@ function instant(text: string): number {
   throw new InvalidArgumentError(
     'It must be a date such as 2027-01-31, or a time with its zone such as 2027-01-31T12:00:00Z.',
   )
+}
+
+function budgets(text: string, before: readonly string[] = []): readonly string[] {
+  if (parseCallerBudget(text) !== undefined) return [...before, text]
+  throw new InvalidArgumentError('It must be USD and a window, such as 5/day, 0.50/24h or 20/month.')
+}
+
+function team(text: string): string {
+  if (/^[A-Za-z0-9._-]{1,64}$/.test(text)) return text
+  throw new InvalidArgumentError('It must be 1 to 64 letters, digits, dots, dashes or underscores.')
 }
 
 /** Imported late so that help and usage errors appear at once. Changes are audited, and audit records may be signed. */

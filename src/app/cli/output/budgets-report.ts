@@ -18,20 +18,28 @@ export function renderBudgets(
   }
   const rows = rules.flatMap((rule) => {
     const own = statuses.filter((status) => status.rule === rule)
-    if (own.length === 0) return [row(rule, emptySubject(rule), NO_TOTALS, now)]
-    return own.map(({ claim, totals }) => row(rule, claim.subject, totals, now))
+    if (own.length === 0)
+      return [row({ rule, limit: rule.limit, totals: NO_TOTALS }, emptySubject(rule), now)]
+    return own.map(({ claim, totals }) => row({ rule, limit: claim.limit, totals }, claim.subject, now))
   })
   return renderTable(HEADER, rows)
 }
 
-function row(rule: BudgetRule, subject: string, totals: Totals, now: number): string[] {
+/** What one subject of a budget holds. */
+interface Held {
+  readonly rule: BudgetRule
+  readonly limit: bigint
+  readonly totals: Totals
+}
+
+function row({ rule, limit, totals }: Held, subject: string, now: number): string[] {
   const money = (amount: bigint): string => formatMoney(amount, rule.asset)
-  const left = rule.limit - counted(totals)
+  const left = limit - counted(totals)
   return [
     rule.name,
     rule.per === undefined ? '-' : subject,
     formatWindow(rule),
-    money(rule.limit),
+    money(limit),
     money(totals.spent),
     money(totals.held + totals.authorized),
     money(totals.uncertain),

@@ -1,6 +1,9 @@
 import { visibleLine } from '../../../core/visible.ts'
 import { findNetwork } from '../../../core/money/assets.ts'
+import { matchesBudget } from '../../../core/budget/budget-match.ts'
 import type { BudgetRule } from '../../../core/budget/budget.ts'
+import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
+import type { Route } from '../../../core/routing/route.ts'
 import { formatMoney } from '../../../core/budget/budget-messages.ts'
 import { formatUsd } from '../../../core/money/money.ts'
 import { formatWindow } from '../../../core/budget/window.ts'
@@ -46,6 +49,8 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesInspec
     window: formatWindow(budget),
     timezone: budget.timezone,
     enforce: budget.enforce !== false,
+    ...(budget.limits === undefined ? {} : { limits: subjectLimits(budget) }),
+    ...(budget.match === undefined ? {} : { match: Object.fromEntries(budget.match) }),
   }))
   const routes = config.routes.map((route, index): RouteSummary => {
     const payer = route.payer === undefined ? undefined : config.payers.get(route.payer)
@@ -56,7 +61,10 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesInspec
       payer: text('model_list', index, 'payer'),
       networks: payer?.networks ?? [],
       keyed: route.apiKey !== undefined,
-      budgets: payer === undefined ? [] : budgets.map(({ name }) => name),
+      budgets:
+        payer === undefined
+          ? []
+          : budgets.filter((_, at) => mayCount(config.budgets[at], route)).map(({ name }) => name),
       ...routeRules(route, config),
     }
   })
@@ -119,6 +127,8 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
     [
       ...(budget.soft_usd === null ? [] : [`soft limit ${dollars(budget.soft_usd)}`]),
       ...(budget.enforce ? [] : ['not enforced']),
+      ...(budget.limits === undefined ? [] : [limitsText(budget.limits)]),
+      ...(budget.match === undefined ? [] : [`only ${matchText(budget.match)}`]),
     ].join(', '),
   ])
   const notes = [...routingNotes(loaded.config, Date.now()), ...explorerNotes(loaded.config)]
@@ -147,6 +157,36 @@ function callersOf({ callers, keys }: LoadedConfig['config']): string {
   if (keys)
     return callers.length === 0 ? 'those in the keys file' : `${callers.length}, and those in the keys file`
   return callers.length === 0 ? 'anyone who can reach the address' : String(callers.length)
+}
+
+/** Whether a payment of a route may count against a budget, by what is known of it before a request comes. */
+function mayCount(budget: BudgetRule | undefined, { modelName, payer = '', apiBase }: Route): boolean {
+  const known = new Map([...(budget?.match ?? [])].filter(([key]) => STATIC_KEYS.has(key)))
+  const seller = new URL(apiBase).origin
+  return matchesBudget(known, { caller: '', route: modelName, payer, seller, tags: [] })
+}
+
+const STATIC_KEYS: ReadonlySet<string> = new Set(['route', 'payer', 'seller'])
+
+/** Limits by subject, as they are written. */
+function subjectLimits({ limits = [], limit, namedOnly }: BudgetRule): Record<string, string> {
+  return {
+    ...Object.fromEntries(limits.map((one) => [one.subject, formatUsd(one.limit)])),
+    ...(namedOnly === true ? {} : { [DEFAULT_SUBJECT]: formatUsd(limit) }),
+  }
+}
+
+function limitsText(limits: Readonly<Record<string, string>>): string {
+  const named = Object.entries(limits).filter(([subject]) => subject !== DEFAULT_SUBJECT)
+  const shown = named.slice(0, 5).map(([subject, limit]) => `${subject} ${dollars(limit)}`)
+  const more = named.length > shown.length ? [`${named.length - shown.length} more`] : []
+  return [...shown, ...more, ...(limits[DEFAULT_SUBJECT] === undefined ? ['nobody else'] : [])].join(', ')
+}
+
+function matchText(match: Readonly<Record<string, readonly string[]>>): string {
+  return Object.entries(match)
+    .map(([key, names]) => `${key} ${names.join(' or ')}`)
+    .join(' and ')
 }
 
 function limitOf(budget: BudgetRule | undefined): string {

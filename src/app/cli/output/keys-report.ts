@@ -13,6 +13,8 @@ export function keyJson(key: CallerKey) {
     requests_per_minute: key.requests_per_minute ?? null,
     tokens_per_minute: key.tokens_per_minute ?? null,
     max_parallel_requests: key.max_parallel_requests ?? null,
+    team: key.team ?? null,
+    budget_usd: key.budget_usd ?? [],
   }
 }
 
@@ -37,6 +39,8 @@ function limitsOf(key: CallerKey): string {
     key.requests_per_minute === undefined ? '' : `${key.requests_per_minute} requests/min`,
     key.tokens_per_minute === undefined ? '' : `${key.tokens_per_minute} tokens/min`,
     key.max_parallel_requests === undefined ? '' : `${key.max_parallel_requests} at once`,
+    ...(key.budget_usd ?? []).map((budget) => `$${budget}`),
+    key.team === undefined ? '' : `team ${key.team}`,
   ]
     .filter((text) => text !== '')
     .join(', ')

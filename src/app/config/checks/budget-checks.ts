@@ -1,29 +1,30 @@
-/** Checks each budget against the assets, the declared tags and its own other keys. */
+/** Checks each budget against the assets, the tags, the names of the rest of the file, and its own other keys. */
 import { BUILT_IN_ASSETS } from '../../../core/money/assets.ts'
-import { OTHER_TAG } from '../../../core/budget/budget.ts'
+import { OTHER_SUBJECT } from '../../../core/budget/scope.ts'
 import { parseUsd } from '../../../core/money/money.ts'
-import type { Item } from './config-item.ts'
+import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
+import { isPlainObject } from '../reading/interpolate.ts'
+import { budgetNames, checkNames, tagsIn, type Tags } from './budget-names.ts'
+import { items, type Fields, type Item } from './config-item.ts'
 import { unknownValue } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 
 /**
- * @param budgets the items of `budgets`; values of an unexpected form are skipped here and reported by the schema
- * @param assets the items of `assets`
- * @param declared the value of `tags.declared`
+ * @param config the configuration with its references resolved; values of an unexpected form are skipped here and reported by
+ * the schema
  */
-export function checkBudgets(
-  budgets: readonly Item[],
-  assets: readonly Item[],
-  declared: unknown,
-): RouteFinding[] {
-  const tags: readonly unknown[] = Array.isArray(declared) ? declared : []
-  const other = tags.indexOf(OTHER_TAG)
+export function checkBudgets(config: Fields): RouteFinding[] {
+  const tags = tagsIn(config)
+  const names = budgetNames(config, tags)
+  const assets = items(config, 'assets')
+  const other = tags.declared.indexOf(OTHER_SUBJECT)
   return [
-    ...budgets.flatMap((budget) => [
+    ...items(config, 'budgets').flatMap((budget) => [
       ...checkLimit(budget),
       ...checkAsset(budget, assets),
       ...checkSoft(budget),
       ...checkScope(budget, tags),
+      ...checkNames(budget, names),
     ]),
     ...(other < 0
       ? []
@@ -36,20 +37,46 @@ export function checkBudgets(
   ]
 }
 
+/** The keys that say how much a budget allows. */
+const LIMITS = ['limit_usd', 'limits', 'limit', 'limit_tokens', 'limit_requests'] as const
+
 function checkLimit({ path, fields }: Item): RouteFinding[] {
-  const { limit_usd: usd, limit, asset } = fields
-  if (usd === undefined && limit === undefined) {
+  const given = LIMITS.filter((key) => fields[key] !== undefined)
+  const [first, second] = given
+  if (first === undefined) {
     return [{ path: [...path, 'limit_usd'], message: 'is missing. Add it, such as limit_usd: "5.00".' }]
   }
-  if (usd !== undefined && limit !== undefined) {
-    const message = 'cannot be combined with limit_usd: a budget has one limit. Remove one of the two.'
-    return [{ path: [...path, 'limit'], message }]
+  const isPair = first === 'limit_usd' && second === 'limits' && given.length === 2
+  if (second !== undefined && !isPair) {
+    const message = `cannot be combined with ${first}: a budget has one limit. Remove one of the two.`
+    return [{ path: [...path, second], message }]
   }
+  return [...checkSubjectLimits({ path, fields }), ...checkUnit({ path, fields })]
+}
+
+function checkSubjectLimits({ path, fields }: Item): RouteFinding[] {
+  const { limits, limit_usd: usd, per } = fields
+  if (!isPlainObject(limits)) return []
+  if (per === undefined) {
+    return [{ path: [...path, 'limits'], message: 'belongs to subjects. Add per, such as per: caller.' }]
+  }
+  if (usd !== undefined && limits[DEFAULT_SUBJECT] !== undefined) {
+    const message = 'says the same as limit_usd: what all other subjects may spend. Remove one of the two.'
+    return [{ path: [...path, 'limits', DEFAULT_SUBJECT], message }]
+  }
+  if (Object.keys(limits).length === 0) {
+    return [{ path: [...path, 'limits'], message: 'is empty. Name a subject, such as default: "0.50".' }]
+  }
+  return []
+}
+
+function checkUnit({ path, fields }: Item): RouteFinding[] {
+  const { limit, asset } = fields
   if (limit !== undefined && asset === undefined) {
     const message = 'is missing. Name the token whose smallest units limit counts, such as asset: USDC.'
     return [{ path: [...path, 'asset'], message }]
   }
-  if (usd !== undefined && asset !== undefined) {
+  if (limit === undefined && asset !== undefined) {
     const message =
       'cannot be combined with limit_usd. Replace limit_usd by limit in the smallest units of the asset, or remove asset.'
     return [{ path: [...path, 'asset'], message }]
@@ -86,13 +113,13 @@ function checkSoft({ path, fields }: Item): RouteFinding[] {
   return refuse('is not below limit_usd, so it would never be reached first. Lower it, or remove it.')
 }
 
-function checkScope({ path, fields }: Item, tags: readonly unknown[]): RouteFinding[] {
-  if (fields['per'] !== 'tag' || tags.length > 0) return []
+function checkScope({ path, fields }: Item, { declared, open }: Tags): RouteFinding[] {
+  if (fields['per'] !== 'tag' || declared.length + open.length > 0) return []
   return [
     {
       path: [...path, 'per'],
       message:
-        'is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared.',
+        'is tag, and no tag is declared: all requests would share one limit. List tags under tags.declared, or their kind under tags.open.',
     },
   ]
 }

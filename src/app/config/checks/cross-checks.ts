@@ -37,7 +37,7 @@ export function crossCheck(
     ...checkRoutes(config, ownPayers),
     ...checkRouter(config, items(config, 'model_list'), items(config, 'callers'), namesOf(raw)),
     ...checkUnique(items(config, 'budgets'), 'name', 'Budget names must be unique.'),
-    ...checkBudgets(items(config, 'budgets'), items(config, 'assets'), declaredTags(config)),
+    ...checkBudgets(config),
     ...checkCeiling(config, ownPayers),
     ...checkSellers(config),
     ...checkAssets(config),
@@ -251,10 +251,6 @@ function namesOf(raw: Fields): string[] {
   return items(raw, 'model_list').flatMap(({ fields }) =>
     typeof fields['model_name'] === 'string' ? [fields['model_name']] : [],
   )
-}
-
-function declaredTags(config: Fields): unknown {
-  return isPlainObject(config['tags']) ? config['tags']['declared'] : undefined
 }
 
 function routeOf(fields: Fields): Route | undefined {

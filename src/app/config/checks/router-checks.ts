@@ -1,5 +1,5 @@
 /** Checks routes and the router against each other. */
-import { matchesPattern } from '../../../core/routing/name-pattern.ts'
+import { matchesPattern } from '../../../core/name-pattern.ts'
 import type { Item } from './config-item.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { unknownValue } from '../../../io/names/nearest-name.ts'

@@ -2,7 +2,7 @@
  * Reads LiteLLM's config.yaml: translates the settings that mean the same here, skips what only LiteLLM can serve, and
  * lists every key that has no effect.
  */
-import { matchesPattern } from '../../../core/routing/name-pattern.ts'
+import { matchesPattern } from '../../../core/name-pattern.ts'
 import { nearestName } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { isPlainObject } from '../reading/interpolate.ts'

@@ -96,7 +96,9 @@ function explainValue(
 }
 
 function explainName(fault = 'contains characters that are not allowed in names'): string {
-  return fault.startsWith('unknown ') ? fault : `is not a usable name: it ${fault}`
+  return fault.startsWith('unknown ') || fault.startsWith('is not a known key')
+    ? fault
+    : `is not a usable name: it ${fault}`
 }
 
 function explainType(

@@ -2,10 +2,10 @@ import { isSolanaNetwork } from '../../../core/money/address.ts'
 import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../../core/solana/programs.ts'
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
-import type { BudgetRule } from '../../../core/budget/budget.ts'
 import { hashKey } from '../../../io/callers/hash-key.ts'
 import type { LitellmNote } from '../litellm/note.ts'
 import type { CheckedConfig } from '../schema/schema.ts'
+import { resolveBudgets } from './resolve-budgets.ts'
 import { resolveRoute, resolveRouter } from './resolve-route.ts'
 import { resolvePayer } from './resolve-payer.ts'
 import type { ResolvedConfig } from './resolved.ts'
@@ -42,6 +42,7 @@ export function resolveConfig(
       requestsPerMinute: caller.requests_per_minute,
       tokensPerMinute: caller.tokens_per_minute,
       maxParallel: caller.max_parallel_requests,
+      team: caller.team,
     })),
     payers: new Map(
       Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
@@ -51,7 +52,7 @@ export function resolveConfig(
     routes: checked.model_list.map((route) => resolveRoute(route, checked.payers)),
     router: resolveRouter(checked.router),
     fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
-    budgets: checked.budgets.map((budget) => resolveBudget(budget, assets)),
+    budgets: resolveBudgets(checked, assets),
     tags: checked.tags,
     policy: {
       maxMicroUsd: policy.max_usd_per_request.microUsd ?? 'none',
@@ -110,15 +111,6 @@ export function resolveConfig(
 
 function resolveStore(store: string, directory: string): string {
   return store === 'memory' ? store : `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
-}
-
-function resolveBudget(budget: CheckedConfig['budgets'][number], assets: readonly Asset[]): BudgetRule {
-  const { name, limit_usd: usd, limit: atomic, asset: symbol, window, timezone, per, soft_usd: soft } = budget
-  const limit = usd ?? atomic
-  if (limit === undefined) throw new TypeError('a budget without a limit passed the checks')
-  const found = assets.find((asset) => asset.symbol === symbol)
-  const asset = found && { symbol: found.symbol, decimals: found.decimals }
-  return { name, limit, ...window, timezone, per, asset, soft, enforce: budget.enforce }
 }
 
 /**

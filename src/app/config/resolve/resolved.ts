@@ -21,6 +21,7 @@ export interface ResolvedCaller {
   readonly requestsPerMinute?: number | undefined
   readonly tokensPerMinute?: number | undefined
   readonly maxParallel?: number | undefined
+  readonly team?: string | undefined
 }
 
 /** How routes are chosen. */
@@ -130,6 +131,8 @@ export interface ResolvedConfig {
     /** Lower case. */
     readonly header: string
     readonly declared: readonly string[]
+    /** Kinds whose tags need no declaration. */
+    readonly open: readonly string[]
   }
   readonly policy: {
     /** Micro-USD, inclusive; or `none`. */

@@ -1,14 +1,36 @@
 /** Spending limits, and the tags by which budgets can distinguish requests. */
 import { z } from 'zod'
-import { SCOPES } from '../../../core/budget/budget.ts'
-import { MAX_DECLARED_TAGS } from '../../../core/budget/tags.ts'
+import { MAX_DECLARED_TAGS, MAX_OPEN_TAGS } from '../../../core/budget/tags.ts'
+import * as own from './budget-fields.ts'
 import * as leaf from './scalar-fields.ts'
+
+/** The most tokens or requests of a limit. */
+const MAX_COUNT = 1_000_000_000_000
 
 export const budget = z.strictObject({
   name: leaf.name().meta({ description: 'Unique; shown in refusals and metrics.', example: 'all' }),
   limit_usd: leaf.usd().optional().meta({
     description: 'The limit of one window in USD, a decimal string. Or limit and asset.',
     example: '"5.00"',
+  }),
+  limits: z.record(own.subject(), leaf.usd()).optional().meta({
+    description:
+      'Limits of single subjects in USD, by name or pattern with *; the most specific one holds. `default`, or limit_usd, is for all others; without either they are not limited. Only with per.',
+    example: '{ ci: "1.00", "prod-*": "20.00", default: "0.50" }',
+  }),
+  limit_tokens: z.int().min(0).max(MAX_COUNT).optional().meta({
+    description:
+      'The limit of one window in model tokens, input and output together, instead of limit_usd. Counts paid and keyed requests.',
+    example: '1000000',
+  }),
+  limit_requests: z.int().min(0).max(MAX_COUNT).optional().meta({
+    description: 'The limit of one window in requests, paid and keyed, instead of limit_usd.',
+    example: '500',
+  }),
+  match: z.record(own.matchKey(), own.names()).optional().meta({
+    description:
+      'Only requests that match count: by caller, team, model (any of its names), route (a model_name), payer, seller (origin or host), tag or tag.<name>; each a name, a pattern with *, or a list. Every key must match.',
+    example: '{ caller: ci, model: ["paid/opus*", gpt-4o] }',
   }),
   limit: leaf.atomic().optional().meta({
     description: 'The limit of one window in the smallest units of the asset, instead of limit_usd.',
@@ -28,9 +50,9 @@ export const budget = z.strictObject({
     .timezone()
     .default('UTC')
     .meta({ description: 'IANA time zone of the boundaries of calendar windows.', example: 'Europe/Berlin' }),
-  per: z.enum(SCOPES).optional().meta({
+  per: own.scope().optional().meta({
     description:
-      'One limit for each caller, model (its model_name), payer, seller or tag. Without it, one limit for all.',
+      'One limit for each caller, team, model (its model_name), payer, seller or tag, or for each value of one kind of tags, such as tag.session. Without it, one limit for all.',
     example: 'caller',
   }),
   soft_usd: leaf.usd().optional().meta({
@@ -52,8 +74,13 @@ export const tags = z
     }),
     declared: z.array(leaf.tag()).max(MAX_DECLARED_TAGS).default([]).meta({
       description:
-        'The tags that budgets per tag distinguish, exactly as they are sent. Every other tag counts as `other`.',
+        'The tags that budgets per tag distinguish, exactly as they are sent. Every other tag counts as `other`, unless its kind is open.',
       example: '["team:search", "agent:main"]',
+    }),
+    open: z.array(own.tagName()).max(MAX_OPEN_TAGS).default([]).meta({
+      description:
+        'Kinds of tags that need no declaration: with session, every session:<id> has its own limit and sum.',
+      example: '[session, agent]',
     }),
   })
   .prefault({})

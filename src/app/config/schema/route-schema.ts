@@ -4,6 +4,7 @@ import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import { STRATEGIES } from '../../../core/routing/route-order.ts'
 import { ROUTER_DEFAULTS } from '../../../core/routing/router-state.ts'
 import { endpoint } from './endpoint-field.ts'
+import * as budgetFields from './budget-fields.ts'
 import * as leaf from './scalar-fields.ts'
 
 const DAY_SECONDS = 86_400
@@ -240,6 +241,15 @@ export const callerOptions = {
     .max(1_000_000)
     .optional()
     .meta({ description: 'Maximum number of model requests in flight.', example: '4' }),
+  team: leaf.callerId().optional().meta({
+    description: 'The team it belongs to: a subject of budgets per team.',
+    example: 'search',
+  }),
+  budget_usd: budgetFields.callerBudgets().optional().meta({
+    description:
+      'What it may spend in a window, or a list of those: USD, then a window as in budgets. Each is a subject of the budget callers.<window>.',
+    example: '"5/day"',
+  }),
 } as const
 
 /** The `keys` section. */

@@ -187,7 +187,7 @@ const WINDOW_FAULT =
   'must be request, hour, day, week, month or lifetime, or a rolling length of minutes, hours or days up to 366d, such as 30m, 24h or 7d.'
 
 /** Suggests the closest name after a list of choices. */
-function hint(text: string, known: readonly string[]): string {
+export function hint(text: string, known: readonly string[]): string {
   const near = nearestName(text, known)
   return near === undefined ? '' : ` Did you mean "${near}"?`
 }

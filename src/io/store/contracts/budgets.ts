@@ -27,7 +27,10 @@ export interface BudgetStore {
    * `undefined` when it never fits, and for calendar windows.
    */
   freeAt(claim: Claim): Promise<number | undefined>
-  /** Every subject with anything counted in a claim's window, whatever the claim's own subject; by name, at most 1000. */
+  /**
+   * Every subject with anything counted in a claim's window, whatever the claim's own subject; by name, the
+   * 1000 with most of it among the first 10,000.
+   */
   subjects(claim: Claim): Promise<SubjectTotals[]>
   /** Every calendar window that was ever charged and starts at or after `since`, milliseconds since the epoch. */
   windows(since: number): Promise<BudgetWindow[]>

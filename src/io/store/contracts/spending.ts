@@ -1,5 +1,5 @@
 /** Reports of spending: sums of charges and the tokens of the answers that they paid for. */
-import { TAG_NAME } from '../../../core/budget/tag-value.ts'
+import { TAG_NAME } from '../../../core/budget/tag-name.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import type { ChargeFilter } from './charges.ts'

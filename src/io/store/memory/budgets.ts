@@ -9,6 +9,7 @@ import {
 } from '../../../core/budget/budget.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { WINDOWS } from '../../../core/budget/window.ts'
+import { listedSubjects, MAX_READ_SUBJECTS } from '../rules/budget-subjects.ts'
 import { countsFrom, noticeRange } from '../rules/rolling-window.ts'
 import {
   moveShares,
@@ -116,10 +117,11 @@ export class MemoryBudgets implements TotalsReader, InTransaction<BudgetStore> {
         ? [...this.#rolling.values()].flatMap((list) => list[0]?.share ?? [])
         : [...this.#sums.values()].map(({ key }) => key)
     const names = keys.filter(({ budget }) => budget === claim.budget).map(({ subject }) => subject)
-    return [...new Set(names)]
+    const found = [...new Set(names)]
       .toSorted()
+      .slice(0, MAX_READ_SUBJECTS)
       .map((subject) => ({ subject, totals: this.against({ ...claim, subject }) }))
-      .filter(({ totals }) => counted(totals) > 0n)
+    return listedSubjects(found)
   }
 
   windows(since: number): BudgetWindow[] {

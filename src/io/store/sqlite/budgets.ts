@@ -1,6 +1,6 @@
 /** Budget sums and shares of the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import { counted, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
+import { moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 import type { Charge } from '../../../core/charge/charge.ts'
 import {
   COARSEST,
@@ -21,14 +21,12 @@ import {
   type TotalsChange,
   type WindowKey,
 } from '../rules/charge-rules.ts'
+import { listedSubjects, MAX_READ_SUBJECTS } from '../rules/budget-subjects.ts'
 import type { Connection } from './file.ts'
 import { integer, rowToAmount, rowToShare, rowToState, rowToTotals, rowToWindow, text } from './rows.ts'
 import type { BudgetStore, BudgetWindow, SubjectTotals } from '../contracts/budgets.ts'
 import type { Notice } from '../contracts/charges.ts'
 import type { InTransaction } from '../synchronous-store.ts'
-
-/** How many subjects of one budget are listed at most. */
-const MAX_SUBJECTS = 1000
 
 /** The budget sums of the SQLite ledger. */
 export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
@@ -67,9 +65,9 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
       WHERE budget = ? AND subject = ? AND window_start >= ? AND window_start < ? AND window = 'rolling'
       ORDER BY window_start, charge`)
     this.#subjects = db.prepare(`SELECT subject, ${sums} FROM totals
-      WHERE budget = ? AND window = ? AND window_start = ? ORDER BY subject LIMIT ${MAX_SUBJECTS}`)
+      WHERE budget = ? AND window = ? AND window_start = ? ORDER BY subject LIMIT ${MAX_READ_SUBJECTS}`)
     this.#rollingSubjects = db.prepare(`SELECT DISTINCT subject FROM totals
-      WHERE budget = ? AND window = '${COARSEST.window}' AND window_start > ? ORDER BY subject LIMIT ${MAX_SUBJECTS}`)
+      WHERE budget = ? AND window = '${COARSEST.window}' AND window_start > ? ORDER BY subject LIMIT ${MAX_READ_SUBJECTS}`)
     this.#notice = db.prepare(`SELECT 1 FROM soft_notices
       WHERE budget = ? AND subject = ? AND window = ? AND window_start BETWEEN ? AND ?`)
     this.#insertNotice = db.prepare('INSERT INTO soft_notices VALUES (?, ?, ?, ?)')
@@ -144,7 +142,7 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
         : this.#subjects
             .all(claim.budget, claim.window, claim.windowStart)
             .map((row) => ({ subject: text(row, 'subject'), totals: rowToTotals(row) }))
-    return found.filter(({ totals }) => counted(totals) > 0n)
+    return listedSubjects(found)
   }
 
   windows(since: number): BudgetWindow[] {

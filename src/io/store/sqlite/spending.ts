@@ -1,6 +1,6 @@
 /** Sums of charges and tokens in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import { OTHER_TAG } from '../../../core/budget/budget.ts'
+import { OTHER_SUBJECT } from '../../../core/budget/scope.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import {
@@ -148,5 +148,5 @@ function groupSql(by: SpendGroup): string {
   if (by === 'route' || by === 'payer' || by === 'seller' || by === 'caller') return by
   const prefix = `${tagOfGroup(by) ?? ''}:`
   return `coalesce((SELECT substr(value, ${prefix.length + 1}) FROM json_each(tags)
-    WHERE substr(value, 1, ${prefix.length}) = '${prefix}' ORDER BY key LIMIT 1), '${OTHER_TAG}')`
+    WHERE substr(value, 1, ${prefix.length}) = '${prefix}' ORDER BY key LIMIT 1), '${OTHER_SUBJECT}')`
 }
