@@ -143,10 +143,20 @@ function isRoutineLook({ method, endpoint, status }: RequestSummary): boolean {
 
 /** Durations as decimal text: a record's hash must not depend on how a number is printed. */
 function recordOf(summary: RequestSummary): Record<string, unknown> {
-  const { usage, firstByteSeconds, seconds, overheadSeconds: _own, costMicroUsd: _cost, ...rest } = summary
+  const {
+    usage,
+    firstByteSeconds,
+    seconds,
+    overheadSeconds: _own,
+    costMicroUsd: _cost,
+    remoteModel,
+    provider: _provider,
+    ...rest
+  } = summary
   return {
     ...rest,
     model: summary.model === undefined ? null : summary.model.slice(0, MAX_MODEL_LENGTH),
+    remoteModel: remoteModel === undefined ? null : remoteModel.slice(0, MAX_MODEL_LENGTH),
     code: summary.code ?? null,
     conversion: summary.conversion ?? null,
     charge: summary.charge ?? null,

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import { createProxyMiddleware } from 'http-proxy-middleware'
 import { z } from 'zod'
 import { TollwayError } from '../src/core/errors.ts'
+import { providerOf } from '../src/core/telemetry/gen-ai.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { setResponseHeaders } from './http/response-headers.ts'
 import { mayUse } from '../src/core/request/exchange.ts'
@@ -36,6 +37,8 @@ export interface PassThroughOptions {
         readonly apiBase: string
         /** Sent as `Authorization: Bearer`, in place of everything the client sent. */
         readonly apiKey?: string | undefined
+        /** Its name in metrics and traces; default its host. */
+        readonly provider?: string | undefined
       }
     | undefined
   /** More paths, exact or ending in `/*`, e.g. `/assistants/*`. */
@@ -78,6 +81,7 @@ const SCHEMA = z.strictObject({
         error: 'write an http or https URL, e.g. "http://127.0.0.1:4000/v1"',
       }),
       apiKey: z.string().min(1, 'leave it out, or give the key').optional(),
+      provider: z.string().min(1, 'leave it out, or name the provider').optional(),
     })
     .optional(),
   allowPaths: z.array(z.string()).default([]),
@@ -109,6 +113,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     unlisted === 'next' && UNLISTED.has(error.code) ? undefined : error
   if (!upstream) return withoutUpstream(refusal)
   const base = new URL(upstream.apiBase)
+  const provider = providerOf(upstream)
   const prefix = base.pathname.replace(/\/+$/, '')
   const agentOptions = { keepAlive: true, maxSockets: 256, maxFreeSockets: 64 }
   const agent = patientAgent(base.protocol, agentOptions, timers)
@@ -170,6 +175,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     const exchange = exchangeOf(req)
     exchange.endpoint = path.split('/').slice(0, 2).join('/')
     exchange.routing.route = 'upstream'
+    exchange.routing.provider = provider
     if (ownCredentials && !mayReach(req, path)) return notAllowed()
     return { path, target: own === undefined ? `${prefix}${path}` : `${root}${path}` }
   }

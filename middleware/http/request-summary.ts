@@ -1,4 +1,5 @@
 /** What is reported about a request when it has ended. */
+import { providerOf } from '../../src/core/telemetry/gen-ai.ts'
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { printable } from '../../src/core/printable.ts'
@@ -58,6 +59,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     route: exchange.routing.route ?? 'none',
     payer: exchange.routing.payer ?? 'none',
     model: exchange.request.model,
+    ...askedOf(exchange),
     status,
     outcome: outcomeOf(exchange, status),
     code: exchange.record.code,
@@ -96,4 +98,13 @@ function cleaned(details: ExchangeRecord['details']): ExchangeRecord['details'] 
 
 function finite(value: number | boolean | null): number | boolean | string | null {
   return typeof value === 'number' && !Number.isFinite(value) ? String(value) : value
+}
+
+/** The model that was asked for, and whom: of the candidate that was tried last, or else of the first. */
+function askedOf({ routing, request }: Exchange): Pick<RequestSummary, 'remoteModel' | 'provider'> {
+  const candidate = routing.candidate ?? routing.candidates?.[0]
+  return {
+    remoteModel: candidate?.remoteModel || request.model,
+    provider: candidate ? providerOf(candidate.route) : routing.provider,
+  }
 }

@@ -23,6 +23,7 @@ import { redactReply } from './redact-payment.ts'
 import { checkedReceipt, flagFindings } from './paid-receipt.ts'
 import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
+import { reportOffer, reportRefusal, reportUnacceptable } from './report-offer.ts'
 import { chooseOffer, type Vetted } from './vet-offers.ts'
 import { noteTerms, reportTerms } from './ask-behind.ts'
 import { changedTerms } from './changed-terms.ts'
@@ -86,7 +87,10 @@ export class PaidCall {
       signedIn.kind === 'asked_again'
         ? await awaited(this.#exchange, readChallenge(signedIn.reply, ERROR_BODY_MS))
         : first
-    const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew))
+    const vetted = await chooseOffer(this.#call, challenge, skewAllowance(skew)).catch((error: unknown) => {
+      reportUnacceptable(this.#call, error)
+      throw error
+    })
     this.#phase('quote', startedAt)
     if (isDryRun(this.#exchange)) return answerDryRun(this.#call, vetted.quote)
     await this.#pay(vetted)
@@ -119,14 +123,7 @@ export class PaidCall {
   }
 
   async #pay({ quote, ...vetted }: Vetted): Promise<void> {
-    const guard = this.#exchange.payment.guard
-    if (!guard) throw new TypeError('a paid call needs the budget guard')
-    await this.#askApplication(quote)
-    const reserving = performance.now()
-    const held = await guard.reserve(quote, this.#call.candidate, vetted.pin)
-    this.#phase('reserve', reserving)
-    this.#exchange.payment.charge = held
-    const { authorized, authorization } = await this.#authorize(quote, held)
+    const { authorized, authorization } = await this.#prepare(quote, vetted.pin)
     try {
       const reply = await this.#send(authorized, authorization)
       await this.#judge(authorized, reply, { quote, ...vetted }, authorization)
@@ -189,6 +186,25 @@ export class PaidCall {
     await asked.catch((error: unknown) => {
       throw this.#leaving.aborted ? new ClientLeftError() : error
     })
+  }
+
+  /** Reserves, signs and records: what fails here is a refusal of the seller's offer. */
+  async #prepare(quote: Quote, pin: boolean): Promise<{ authorized: Charge; authorization: Authorization }> {
+    const { network } = quote.asset
+    reportOffer(this.#call, 'offered', network)
+    const guard = this.#exchange.payment.guard
+    if (!guard) throw new TypeError('a paid call needs the budget guard')
+    try {
+      await this.#askApplication(quote)
+      const reserving = performance.now()
+      const held = await guard.reserve(quote, this.#call.candidate, pin)
+      this.#phase('reserve', reserving)
+      this.#exchange.payment.charge = held
+      return await this.#authorize(quote, held)
+    } catch (error) {
+      reportRefusal(this.#call, error, network)
+      throw error
+    }
   }
 
   /** Signs and records. Whatever fails here, nothing has left the process, and the hold is given back. */
@@ -291,6 +307,8 @@ export class PaidCall {
     }
     await flagFindings(ledger, this.#exchange.payment.charge ?? charge, this.#exchange.record, findings)
     if (verdict.error) {
+      const { code } = verdict.error
+      if (code === 'payment_rejected') reportOffer(this.#call, 'rejected', quote.asset.network, code)
       const body = early ?? (await failureBody(reply))
       const { from } = authorization.record
       throw failedAnswer(verdict.error, { reply, body, quote, from, skew: this.#skew })

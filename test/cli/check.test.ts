@@ -180,6 +180,7 @@ it('prints JSON for programs', async () => {
         send_traceparent: true,
         terms: 'ask',
         on_changed_terms: 'pay_again',
+        provider: 'example',
         when: { callers: ['openclaw'], headers: { 'x-tier': 'premium' } },
         timeouts_seconds: { connect: 5, first_byte: 6, idle: 7, total: 8 },
         context_window: 128_000,

@@ -129,6 +129,7 @@ model_list:
     send_traceparent: true
     terms: ask
     on_changed_terms: pay_again
+    provider: example
     payment_header: both
     on_disconnect: abort
     always_stream: true

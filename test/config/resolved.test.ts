@@ -160,6 +160,7 @@ it('turns every key into our units', () => {
         sendTraceparent: true,
         terms: 'ask',
         onChangedTerms: 'pay_again',
+        provider: 'example',
         onDisconnect: 'abort',
         alwaysStream: true,
         earlyKeepalive: true,

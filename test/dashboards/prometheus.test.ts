@@ -103,6 +103,8 @@ test('the traffic went through every outcome and every state', async () => {
   expect(states.map(({ metric }) => metric['state']).toSorted()).toEqual([
     'authorized',
     'held',
+    'offered',
+    'refused',
     'released',
     'settled',
     'uncertain',

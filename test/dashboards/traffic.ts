@@ -142,6 +142,9 @@ function tell({ gateway }: TestGateway): void {
       { payer: 'pool', seller, state: 'ready', count: 3 },
       { payer: 'pool', seller, state: 'held', count: 1 },
     ],
+    voucherTimes: async () => [
+      { payer: 'pool', seller, oldest: Date.now() / 1000 - 60, nextExpiry: Date.now() / 1000 + 60 },
+    ],
     voucherExposure: async () => 3000n,
     mismatches: () => [
       { pair: 'ledger_audit', microUsd: 1n },

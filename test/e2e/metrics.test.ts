@@ -3,6 +3,8 @@ import { createServer } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { parseConfig } from '../../src/app/config/load.ts'
+import { readWithUsage } from '../../src/app/report/read-charges.ts'
+import { addUp } from '../../src/app/report/spending.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -27,7 +29,13 @@ const OFFER = {
 }
 
 beforeAll(async () => {
-  seller = await startScriptedSeller()
+  // As real sellers: a name that is not on their list has no answer.
+  seller = await startScriptedSeller(({ body }, response) => {
+    const isMadeUp = body.includes('made-up')
+    response
+      .writeHead(isMadeUp ? 404 : 200, { 'content-type': 'application/json' })
+      .end(isMadeUp ? '{"error":{"message":"no such model"}}' : COMPLETION_JSON)
+  })
   slowSeller = await startScriptedSeller(async ({ headers }, response) => {
     await setTimeout(SLOW_MS)
     if (headers['payment-signature'] === undefined) return answerWith(response, challengeV2([OFFER]))
@@ -112,6 +120,33 @@ test.each([
   expect(own).toBeLessThanOrEqual(whole - (waits * SLOW_MS) / 1000 + 0.01)
 })
 
+test('three models over one wildcard are three series and three rows of the report', async () => {
+  const names = ['qwen', 'llama', 'glm']
+  for (const name of names) {
+    const answer = await ask(tollway.url, { model: `slowly-paid/${name}`, user: 'three-models' })
+    expect(answer.status).toBe(200)
+  }
+  const text = await (await scrape()).text()
+  const spend = [
+    ...text.matchAll(/^tollway_spend_usd_total\{route="slowly-paid\/\*",model="(.*?)".* (\S+)$/gm),
+  ]
+  expect(spend.map(([, model, usd]) => [model, Number(usd)])).toEqual(
+    expect.arrayContaining(names.map((name) => [name, 0.001])),
+  )
+  const now = Date.now()
+  const rows = await addUp(
+    readWithUsage(tollway.gateway.parts.ledger.store, { since: now - 3_600_000, until: now + 1000 }),
+    ['model', 'remote_model'],
+    'UTC',
+  )
+  const found = rows.filter(({ keys }) => names.includes(keys[1] ?? ''))
+  expect(found.map(({ keys, spentMicroUsd }) => [...keys, spentMicroUsd])).toEqual([
+    ['slowly-paid/glm', 'glm', 1000n],
+    ['slowly-paid/llama', 'llama', 1000n],
+    ['slowly-paid/qwen', 'qwen', 1000n],
+  ])
+})
+
 test('names that clients make up for models, tags, paths and keys add no series', async () => {
   const send = async (n: number): Promise<void> => {
     const headers = {
@@ -125,9 +160,9 @@ test('names that clients make up for models, tags, paths and keys add no series'
       fetch(`${tollway.url}/v1/made-up-${n}`, { method: 'POST', headers }),
     ])
   }
-  // Node's own series come and go, e.g. with the kinds of garbage collection.
+  // Node's own series come and go, e.g. with the kinds of garbage collection; the sums are compared on a timer.
   const series = async (): Promise<string[]> =>
-    (await (await scrape()).text()).match(/^(?:tollway|gen_ai)_\S+/gm) ?? []
+    (await (await scrape()).text()).match(/^(?:tollway_(?!ledger_mismatch)|gen_ai_)\S+/gm) ?? []
   const total = async (): Promise<number> =>
     (await (await scrape()).text())
       .split('\n')

@@ -147,8 +147,8 @@ describe('traces', () => {
       parentSpanId: PARENT.spanId,
       attributes: {
         'gen_ai.operation.name': 'chat',
-        'gen_ai.request.model': 'paid/m',
-        'gen_ai.provider.name': 'base',
+        'gen_ai.request.model': 'm',
+        'gen_ai.provider.name': expect.stringMatching(/^127\.0\.0\.1:\d+$/),
         'gen_ai.usage.input_tokens': expect.anything(),
         'gen_ai.usage.output_tokens': expect.anything(),
         'http.response.status_code': 200,

@@ -10,14 +10,14 @@ import { ManualTimers } from '../kit/manual-timers.ts'
 
 const DAY = Date.parse('2026-11-21T00:00:00Z')
 const MONTH = Date.parse('2026-11-01T00:00:00Z')
-const NAMES = { route: 'r', payer: 'p', seller: 's', caller: 'c' }
+const NAMES = { route: 'r', model: 'm', payer: 'p', seller: 's', caller: 'c' }
 const OWNER = '0x00000000000000000000000000000000000000aa'
 const REFRESH_MS = 10_000
 
 test('spending is read for the day and the month of UTC, again and again, and never at a scrape', async () => {
   const timers = new ManualTimers()
   const asked: { since: number; until: number | undefined }[] = []
-  let rows: SpentBy[] = [{ ...NAMES, model: 'm', charges: 1, microUsd: 5n }]
+  let rows: SpentBy[] = [{ ...NAMES, charges: 1, microUsd: 5n }]
   const hours = (DAY - MONTH) / 3_600_000 + 24
   const spending = watchSpending({
     store: {
@@ -47,6 +47,28 @@ test('spending is read for the day and the month of UTC, again and again, and ne
   await timers.fire(REFRESH_MS)
   await timers.armed(REFRESH_MS)
   expect(spending.newest()).toEqual([])
+  spending.close()
+})
+
+test('a month of made-up models takes the room of a thousand, and its sum stays right', async () => {
+  const timers = new ManualTimers()
+  const spending = watchSpending({
+    store: {
+      spentBy: async (since) =>
+        since === MONTH
+          ? Array.from({ length: 5000 }, (_, n) => ({ ...NAMES, model: `m${n}`, charges: 1, microUsd: 1n }))
+          : [],
+    },
+    clock: { now: () => DAY },
+    timers,
+    stopwatch: () => 0,
+    onFailure: () => undefined,
+  })
+  await timers.armed(REFRESH_MS)
+  const month = spending.newest()?.filter(({ window }) => window === 'month') ?? []
+  expect(month).toHaveLength(1001)
+  expect(month.reduce((sum, { microUsd }) => sum + microUsd, 0n)).toBe(5000n)
+  expect(month.find(({ model }) => model === 'other')?.microUsd).toBe(4000n)
   spending.close()
 })
 

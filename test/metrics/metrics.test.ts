@@ -16,6 +16,8 @@ const SUMMARY: RequestSummary = {
   route: 'paid/*',
   payer: 'base',
   model: 'paid/qwen',
+  remoteModel: 'qwen',
+  provider: 'seller.example.com',
   status: 200,
   outcome: 'paid',
   code: undefined,
@@ -55,6 +57,7 @@ describe('createMetrics', () => {
     const charge = chargeIn('settled', {
       amount: 9_007_199_254n,
       microUsd: 9_007_199_254n,
+      remoteModel: 'qwen',
       reason: 'receipt',
     })
     metrics.observe({
@@ -70,7 +73,7 @@ describe('createMetrics', () => {
     metrics.observe({ type: 'charge', charge, from: 'authorized' })
     metrics.observe({ type: 'charge', charge: { ...charge, proof: 'chain' }, from: 'settled' })
     const labels =
-      '{route="paid/*",payer="base",seller="https://seller.example.com",asset="USDC",caller="openclaw"}'
+      '{route="paid/*",model="qwen",payer="base",seller="https://seller.example.com",asset="USDC",caller="openclaw"}'
     expect(await valueOf(metrics, `tollway_spend_atomic_total${labels}`)).toBe(9_007_199_254)
     expect(await valueOf(metrics, `tollway_spend_usd_total${labels}`)).toBe(9007.199254)
     const moved = (state: string, reason: string): Promise<number | undefined> =>
@@ -95,7 +98,7 @@ describe('createMetrics', () => {
     expect(text).not.toMatch(/tollway_spend_usd_total\{/)
   })
 
-  it('observes requests under bounded labels: the model a client names is none of them', async () => {
+  it('observes requests under bounded labels: the model that was asked for, and not how the client named it', async () => {
     const metrics = createMetrics()
     metrics.observe({ type: 'request', summary: SUMMARY })
     metrics.observe({
@@ -112,14 +115,18 @@ describe('createMetrics', () => {
       type: 'request',
       summary: { ...SUMMARY, route: 'none', payer: 'none', outcome: 'free', usage: undefined },
     })
-    expect(await valueOf(metrics, 'tollway_requests_total{route="paid/*",payer="base",outcome="paid"}')).toBe(
-      1,
-    )
+    expect(
+      await valueOf(
+        metrics,
+        'tollway_requests_total{route="paid/*",model="qwen",payer="base",outcome="paid"}',
+      ),
+    ).toBe(1)
     expect(
       await valueOf(metrics, 'tollway_request_duration_seconds_sum{route="paid/*",outcome="paid"}'),
     ).toBe(1.5)
     expect(await valueOf(metrics, 'tollway_request_time_to_first_byte_seconds_count{route="paid/*"}')).toBe(1)
-    const genAi = 'gen_ai_operation_name="chat",gen_ai_provider_name="base",gen_ai_request_model="paid/*"'
+    const genAi =
+      'gen_ai_operation_name="chat",gen_ai_provider_name="seller.example.com",gen_ai_request_model="qwen"'
     expect(await valueOf(metrics, `gen_ai_client_token_usage_sum{${genAi},gen_ai_token_type="input"}`)).toBe(
       30,
     )
@@ -156,7 +163,9 @@ describe('createMetrics', () => {
     metrics.observe({ type: 'budget_refused', claim, totals: NO_TOTALS, early: true })
     expect(await valueOf(metrics, 'tollway_payment_phase_seconds_count{phase="sign"}')).toBe(1)
     expect(await valueOf(metrics, 'tollway_quote_usd{seller="https://s.example",route="r"}')).toBe(0.0015)
-    expect(await valueOf(metrics, 'tollway_budget_refusals_total{budget="all",early="true"}')).toBe(1)
+    expect(
+      await valueOf(metrics, 'tollway_budget_refusals_total{budget="all",subject="*",early="true"}'),
+    ).toBe(1)
   })
 
   it('reads the gauges from the ledger at every scrape', async () => {
@@ -242,8 +251,8 @@ describe('createMetrics', () => {
     } as const
     metrics.observe({ type: 'budget_soft_limit', claim, totals: NO_TOTALS })
     metrics.observe({ type: 'budget_would_refuse', claim, totals: NO_TOTALS })
-    expect(await valueOf(metrics, 'tollway_budget_soft_limits_total{budget="all"}')).toBe(1)
-    expect(await valueOf(metrics, 'tollway_budget_would_refuse_total{budget="all"}')).toBe(1)
+    expect(await valueOf(metrics, 'tollway_budget_soft_limits_total{budget="all",subject="*"}')).toBe(1)
+    expect(await valueOf(metrics, 'tollway_budget_would_refuse_total{budget="all",subject="*"}')).toBe(1)
   })
 
   it('shows nothing rather than stale figures when the ledger cannot be read', async () => {
@@ -270,10 +279,15 @@ describe('createMetrics', () => {
         type: 'request',
         summary: { ...SUMMARY, route, usage: undefined, firstByteSeconds: undefined },
       })
-    expect(await valueOf(metrics, 'tollway_requests_total{route="a",payer="base",outcome="paid"}')).toBe(2)
-    expect(await valueOf(metrics, 'tollway_requests_total{route="other",payer="base",outcome="paid"}')).toBe(
-      2,
-    )
+    expect(
+      await valueOf(metrics, 'tollway_requests_total{route="a",model="qwen",payer="base",outcome="paid"}'),
+    ).toBe(2)
+    expect(
+      await valueOf(
+        metrics,
+        'tollway_requests_total{route="other",model="qwen",payer="base",outcome="paid"}',
+      ),
+    ).toBe(2)
     expect(await valueOf(metrics, 'tollway_series_dropped_total{label="route"}')).toBeGreaterThan(0)
   })
 
@@ -301,7 +315,8 @@ describe('createMetrics', () => {
       valueOf(metrics, `tollway_request_overhead_seconds_bucket{le="${le}",route="paid/*"}`)
     expect(await overhead('0.0001')).toBe(0)
     expect(await overhead('0.00025')).toBe(1)
-    const genAi = 'gen_ai_operation_name="chat",gen_ai_provider_name="base",gen_ai_request_model="paid/*"'
+    const genAi =
+      'gen_ai_operation_name="chat",gen_ai_provider_name="seller.example.com",gen_ai_request_model="qwen"'
     const name = 'gen_ai_client_operation_time_to_first_chunk_seconds'
     expect(await valueOf(metrics, `${name}_count{${genAi}}`)).toBe(2)
     expect(await valueOf(metrics, `${name}_sum{${genAi}}`)).toBe(0.4)
@@ -365,6 +380,8 @@ describe('createMetrics', () => {
         requestId: name,
         caller: name,
         route: name,
+        remoteModel: name,
+        provider: name,
         payer: name,
         endpoint: `/${name}`,
       }
@@ -377,7 +394,7 @@ describe('createMetrics', () => {
 
   it('shows spending, vouchers, wallets and mismatches from their sources, and nothing when they stop', async () => {
     const metrics = createMetrics()
-    const names = { route: 'r', payer: 'base', seller: 's', caller: 'c' }
+    const names = { route: 'r', model: 'm', payer: 'base', seller: 's', caller: 'c' }
     let known = true
     metrics.watch({
       spent: () => (known ? [{ window: 'day', ...names, microUsd: 1_500_000n }] : undefined),
@@ -394,7 +411,7 @@ describe('createMetrics', () => {
       ],
       mismatches: () => [{ pair: 'ledger_audit', microUsd: known ? 3n : undefined }],
     })
-    const spent = 'tollway_spent_usd{window="day",route="r",payer="base",seller="s",caller="c"}'
+    const spent = 'tollway_spent_usd{window="day",route="r",model="m",payer="base",seller="s",caller="c"}'
     const wallet = 'tollway_wallet_balance_usd{payer="base",address="0xa",network="eip155:1",asset="USDC"}'
     const mismatch = 'tollway_ledger_mismatch_usd{pair="ledger_audit"}'
     expect(await valueOf(metrics, spent)).toBe(1.5)
@@ -407,6 +424,160 @@ describe('createMetrics', () => {
     expect(await valueOf(metrics, 'tollway_voucher_exposure_usd')).toBeNaN()
     expect(await valueOf(metrics, wallet)).toBeNaN()
     expect(await valueOf(metrics, mismatch)).toBeNaN()
+  })
+
+  it('tells three models behind one wildcard apart: three series of requests, spend and tokens', async () => {
+    const metrics = createMetrics()
+    for (const remoteModel of ['qwen', 'llama', 'glm']) {
+      const charge = chargeIn('settled', { remoteModel })
+      metrics.observe({ type: 'charge', charge, from: 'authorized' })
+      metrics.observe({ type: 'request', summary: { ...SUMMARY, remoteModel } })
+    }
+    const lines = (await metrics.text()).split('\n')
+    const models = (start: string): string[] =>
+      lines
+        .flatMap((line) => (line.startsWith(start) ? (/[_{,]model="([^"]*)"/.exec(line)?.[1] ?? []) : []))
+        .toSorted()
+    const all = ['glm', 'llama', 'qwen']
+    expect(models('tollway_spend_usd_total{')).toEqual(all)
+    expect(models('tollway_spend_atomic_total{')).toEqual(all)
+    expect(models('tollway_requests_total{')).toEqual(all)
+    expect(models('gen_ai_client_token_usage_count{').filter((_, n) => n % 2 === 0)).toEqual(all)
+  })
+
+  it('gives a hundred thousand made-up models under a wildcard no series of their own', async () => {
+    const metrics = createMetrics()
+    for (let n = 0; n < 100_000; n++) {
+      const refused = {
+        ...SUMMARY,
+        remoteModel: `made-up-${n}`,
+        outcome: 'failed',
+        status: 503,
+        usage: undefined,
+      } as const
+      metrics.observe({ type: 'request', summary: refused })
+    }
+    metrics.observe({ type: 'request', summary: SUMMARY })
+    const text = await metrics.text()
+    expect(text).not.toContain('made-up')
+    expect(
+      await valueOf(
+        metrics,
+        'tollway_requests_total{route="paid/*",model="other",payer="base",outcome="failed"}',
+      ),
+    ).toBe(100_000)
+    // They took no room from the one that answered, and nothing was lost.
+    expect(
+      await valueOf(
+        metrics,
+        'tollway_requests_total{route="paid/*",model="qwen",payer="base",outcome="paid"}',
+      ),
+    ).toBe(1)
+    expect(text).not.toContain('tollway_series_dropped_total{')
+  })
+
+  it('folds models that answer into other beyond the bound, and keeps the sum of their spend', async () => {
+    const metrics = createMetrics()
+    for (let n = 0; n < 1000; n++) {
+      const charge = chargeIn('settled', { remoteModel: `model-${n}`, amount: 1n, microUsd: 1n })
+      metrics.observe({ type: 'charge', charge, from: 'authorized' })
+    }
+    const lines = (await metrics.text())
+      .split('\n')
+      .filter((line) => line.startsWith('tollway_spend_atomic_total{'))
+    expect(lines).toHaveLength(201)
+    expect(lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0)).toBe(1000)
+    expect(await valueOf(metrics, 'tollway_series_dropped_total{label="model"}')).toBe(2 * 800)
+  })
+
+  it('keeps the name of an exact route, answered or not, and names no model where there is none', async () => {
+    const metrics = createMetrics()
+    const failed = { ...SUMMARY, outcome: 'failed', status: 503 } as const
+    metrics.observe({ type: 'request', summary: { ...failed, route: 'exact', remoteModel: 'gpt-4o' } })
+    metrics.observe({ type: 'request', summary: { ...failed, route: 'upstream', remoteModel: 'anything' } })
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, route: 'none', remoteModel: 'x' } })
+    metrics.observe({ type: 'request', summary: { ...SUMMARY, route: 'upstream', remoteModel: undefined } })
+    const models = (await metrics.text())
+      .split('\n')
+      .flatMap((line) => /^tollway_requests_total\{.*model="([^"]*)"/.exec(line)?.[1] ?? [])
+    expect(models.toSorted()).toEqual(['gpt-4o', 'none', 'none', 'other'])
+  })
+
+  it('counts what was offered, refused and rejected beside the moves of charges', async () => {
+    const metrics = createMetrics()
+    const offer = {
+      type: 'offer',
+      payer: 'base',
+      seller: 'https://s.example',
+      network: 'eip155:8453',
+    } as const
+    metrics.observe({ ...offer, state: 'offered', reason: '' })
+    metrics.observe({ ...offer, state: 'refused', reason: 'budget_exhausted' })
+    metrics.observe({ ...offer, state: 'rejected', reason: 'payment_rejected' })
+    const value = (state: string, reason: string): Promise<number | undefined> =>
+      valueOf(
+        metrics,
+        `tollway_payments_total{payer="base",seller="https://s.example",network="eip155:8453",state="${state}",reason="${reason}"}`,
+      )
+    expect(await value('offered', '')).toBe(1)
+    expect(await value('refused', 'budget_exhausted')).toBe(1)
+    expect(await value('rejected', 'payment_rejected')).toBe(1)
+  })
+
+  it('tells which share of the answers has a known cost, over the last thousand', async () => {
+    const metrics = createMetrics()
+    const ratio = (): Promise<number | undefined> => valueOf(metrics, 'tollway_capture_ratio')
+    const answer = (changes: Partial<RequestSummary>): void =>
+      metrics.observe({ type: 'request', summary: { ...SUMMARY, ...changes } })
+    expect(await ratio()).toBeNaN()
+    answer({ costMicroUsd: 5n })
+    // A seller that asked for no payment cost nothing; a keyed upstream without a price cost nobody knows what.
+    answer({ outcome: 'free', costMicroUsd: undefined })
+    answer({ outcome: 'free', payer: 'none', costMicroUsd: undefined })
+    answer({ outcome: 'free', payer: 'none', costMicroUsd: 7n })
+    expect(await ratio()).toBe(0.75)
+    answer({ outcome: 'failed', status: 503 })
+    answer({ outcome: 'free', payer: 'none', status: 404 })
+    answer({ outcome: 'free', payer: 'none', route: 'none' })
+    expect(await ratio()).toBe(0.75)
+    for (let n = 0; n < 1000; n++) answer({ costMicroUsd: 5n })
+    expect(await ratio()).toBe(1)
+  })
+
+  it('measures the time between two tokens of streams that came whole', async () => {
+    const metrics = createMetrics()
+    const stream = {
+      ...SUMMARY,
+      seconds: 2,
+      firstByteSeconds: 1,
+      usage: { inputTokens: 9, outputTokens: 11 },
+    }
+    metrics.observe({ type: 'request', summary: stream })
+    metrics.observe({ type: 'request', summary: { ...stream, truncated: true } })
+    metrics.observe({ type: 'request', summary: { ...stream, stream: false } })
+    metrics.observe({ type: 'request', summary: { ...stream, usage: { inputTokens: 9, outputTokens: 1 } } })
+    const labels =
+      '{gen_ai_operation_name="chat",gen_ai_provider_name="seller.example.com",gen_ai_request_model="qwen"}'
+    expect(await valueOf(metrics, `gen_ai_server_time_per_output_token_seconds_count${labels}`)).toBe(1)
+    expect(await valueOf(metrics, `gen_ai_server_time_per_output_token_seconds_sum${labels}`)).toBe(0.1)
+  })
+
+  it('shows the age of pools and their next expiry, and nothing of empty ones', async () => {
+    const metrics = createMetrics()
+    const pool = { payer: 'pool', seller: 's' }
+    let readings = [
+      { ...pool, oldest: 100, nextExpiry: 900 },
+      { ...pool, oldest: 200, nextExpiry: 800 },
+    ]
+    metrics.watch({ voucherTimes: async () => readings })
+    expect(await valueOf(metrics, 'tollway_voucher_oldest_timestamp_seconds{payer="pool",seller="s"}')).toBe(
+      100,
+    )
+    expect(
+      await valueOf(metrics, 'tollway_voucher_next_expiry_timestamp_seconds{payer="pool",seller="s"}'),
+    ).toBe(800)
+    readings = []
+    expect(await metrics.text()).not.toContain('tollway_voucher_oldest_timestamp_seconds{')
   })
 
   it('passes the naming rules of Prometheus', () => {

@@ -61,6 +61,7 @@ describe.each(HOSTS)('auditLogger in %s', (_name, host) => {
         route: 'paid/*',
         payer: 'base',
         model: 'paid/qwen',
+        remoteModel: 'paid/qwen',
         status: 200,
         outcome: 'paid',
         code: null,

@@ -4,6 +4,7 @@ import { brotliCompressSync, gzipSync } from 'node:zlib'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
+import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
 import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { ClientLeftError } from '../../src/payment/payment-context.ts'
@@ -428,5 +429,55 @@ describe('a budget with window: request', () => {
     })
     expect(await pay(engine)).toMatchObject({ code: 'budget_exhausted' })
     expect(await engine.ledger.budgets([day])).toMatchObject([{ totals: { spent: 0n, held: 0n } }])
+  })
+})
+
+describe('an offer', () => {
+  /** Pays, and tells the states of offers that observers were told. */
+  async function told(
+    options: Parameters<typeof startEngine>[0],
+    offers: readonly object[] = [],
+  ): Promise<string[]> {
+    const engine = await startEngine(options)
+    const states: string[] = []
+    const observe = (event: { readonly type: string }): void => {
+      if (event.type !== 'offer') return
+      const { payer, seller, network, state, reason } = event as Extract<TollwayEvent, { type: 'offer' }>
+      states.push([state, reason, network, payer, seller].join(' '))
+    }
+    const call = { ...engine.call(), context: { ...engine.context, observers: [observe] } }
+    await new PaidCall(call, REQUEST).run(challenge(...offers), 0).catch(() => undefined)
+    return states
+  }
+  const where = 'eip155:84532 wallet https://seller.test'
+
+  it('is told as offered when it is paid', async () => {
+    expect(await told({ seller: () => reply(200) })).toEqual([`offered  ${where}`])
+  })
+
+  it('is told as refused, with the reason, by the gate, a budget and the payer', async () => {
+    const seller = () => reply(200)
+    expect(await told({ seller }, [{ ...offerV2, amount: '900000' }])).toEqual([
+      'offered  none wallet https://seller.test',
+      'refused price_above_limit none wallet https://seller.test',
+    ])
+    expect(await told({ seller, budgets: [BUDGET] })).toEqual([
+      `offered  ${where}`,
+      `refused budget_exhausted ${where}`,
+    ])
+    const authorize = () => Promise.reject(new TollwayError({ code: 'signer_unavailable', message: 'gone' }))
+    expect(await told({ seller, payer: { authorize } })).toEqual([
+      `offered  ${where}`,
+      `refused signer_unavailable ${where}`,
+    ])
+  })
+
+  it('is told as rejected when the seller refuses what was sent, and not for other failures', async () => {
+    const rejecting = () => reply(402, '{"error":"invalid_exact_evm_payload_signature"}')
+    expect(await told({ seller: rejecting })).toEqual([
+      `offered  ${where}`,
+      `rejected payment_rejected ${where}`,
+    ])
+    expect(await told({ seller: () => reply(500) })).toEqual([`offered  ${where}`])
   })
 })

@@ -50,15 +50,16 @@ function metricsPage(): string {
 and histograms. \`metrics.token\` asks for a bearer token, \`metrics.listen\` serves them on a port of their own
 (docs/configuration.md). Dashboards, recording rules and alerts on these series: docs/dashboards.md and docs/alerts.md.
 
-Labels hold names from the configuration, never text from a client. Each label keeps at most 200 values; later values are
+Labels hold names from the configuration; of a client's text only the model under a wildcard, once a model of that name has
+answered or was paid (until then \`other\`). Each label keeps at most 200 values; later values are
 folded into \`other\`. A metric keeps at most 5,000 series (a histogram 500); every label of a later series is \`other\`. Both are
 counted in \`tollway_series_dropped_total\`, and sums over all series stay correct.
 
 Gauges of budgets, spending, vouchers and uncertain payments are read from the ledger, so they hold across restarts; days and
 months of \`tollway_spent_usd\` are those of UTC. It and the balances are read in the background, every 10 and 60 seconds.
 Counters start at 0 with the process: "this month" is \`tollway_spent_usd{window="month"}\`, never an \`increase()\` over 30
-days. A series appears only after its first event. GenAI names and buckets are OpenTelemetry's; the route's name stands
-for the model.`,
+days. A series appears only after its first event. GenAI names and buckets are OpenTelemetry's;
+\`gen_ai_provider_name\` is the host of the seller or upstream, or what \`model_list[].provider\` and \`upstream.provider\` say.`,
     table(['Name', 'Type', 'Unit', 'Labels', 'Meaning'], rows),
   )
 }

@@ -13,6 +13,7 @@ const KEYS = Object.keys({
   model: true,
   apiBase: true,
   payer: true,
+  provider: true,
   apiKey: true,
   forwardCredentials: true,
   sendEncoded: true,

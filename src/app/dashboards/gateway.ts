@@ -126,6 +126,19 @@ export const GATEWAY: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Time between tokens (95th percentile)',
+          description:
+            'For streamed answers that came whole: from the first byte to the end, by the tokens they reported.',
+          unit: 's',
+          queries: [
+            {
+              expr: quantile(0.95, 'gen_ai_server_time_per_output_token_seconds', ['gen_ai_request_model']),
+              legend: '{{gen_ai_request_model}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Streams by how they ended',
           description: 'whole, or truncated: broken off by the seller and ended by us as a cut answer.',
           unit: 'reqps',

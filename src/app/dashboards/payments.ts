@@ -260,6 +260,32 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Age of the oldest voucher',
+          description: 'Time since the oldest usable voucher of a pool was added.',
+          unit: 's',
+          width: 6,
+          queries: [
+            {
+              expr: `time() - min by (payer, seller) (${gauge('tollway_voucher_oldest_timestamp_seconds')})`,
+              legend: '{{payer}} {{seller}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Next voucher to expire',
+          description: 'Time until the first usable voucher of a pool expires unused.',
+          unit: 's',
+          width: 6,
+          queries: [
+            {
+              expr: `min by (payer, seller) (${gauge('tollway_voucher_next_expiry_timestamp_seconds')}) - time()`,
+              legend: '{{payer}} {{seller}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Voucher exposure',
           description: 'What anyone holding the unspent vouchers could take.',
           unit: 'currencyUSD',

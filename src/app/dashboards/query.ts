@@ -19,7 +19,7 @@ export type Where<N extends MetricName> = { readonly [L in LabelOf<N>]?: string 
 
 /** What the variables of a dashboard choose. */
 const CHOSEN = ['job=~"$job"', 'instance=~"$instance"']
-const ROUTE_LABELS = ['route', 'gen_ai_request_model']
+const ROUTE_LABELS = ['route']
 
 /** A gauge as a dashboard asks for it: of the chosen jobs, instances and routes. */
 export function gauge<N extends GaugeName>(name: N, where: Where<N> = {}): string {

@@ -5,9 +5,10 @@ import { gauge, histogramRate, rate } from './query.ts'
 const USD = { unit: 'currencyUSD', decimals: 4 } as const
 /** What has no end in sight is shown as thirty days. */
 const FAR = 2_592_000
-const BY = ['route', 'payer', 'seller', 'caller'] as const
+const BY = ['route', 'model', 'payer', 'seller', 'caller'] as const
 
-const tokens = `label_replace(${histogramRate('gen_ai_client_token_usage', 'sum')}, "route", "$1", "gen_ai_request_model", "(.*)")`
+const tokens = `label_replace(${histogramRate('gen_ai_client_token_usage', 'sum')}, "model", "$1", "gen_ai_request_model", "(.*)")`
+const spendByModel = `sum by (model) (${rate('tollway_spend_usd_total')})`
 const spendByRoute = `sum by (route) (${rate('tollway_spend_usd_total')})`
 const left = gauge('tollway_budget_remaining_usd')
 const unitsLeft = gauge('tollway_budget_asset_units', { kind: 'remaining' })
@@ -151,11 +152,21 @@ export const SPEND: DashboardSpec = {
         },
         {
           kind: 'timeseries',
+          title: 'Requests with a known cost',
+          description:
+            'Share of the last 1,000 answers whose cost is known. Below 100 %, keyed routes lack a price.',
+          unit: 'percentunit',
+          queries: [
+            { expr: `min by (instance) (${gauge('tollway_capture_ratio')})`, legend: '{{instance}}' },
+          ],
+        },
+        {
+          kind: 'timeseries',
           title: 'Cost per 1,000 tokens',
           description: 'Input and output tokens together, where the seller reports them.',
           unit: 'currencyUSD',
           decimals: 6,
-          queries: [{ expr: `1000 * ${spendByRoute} / sum by (route) (${tokens})`, legend: '{{route}}' }],
+          queries: [{ expr: `1000 * ${spendByModel} / sum by (model) (${tokens})`, legend: '{{model}}' }],
         },
         {
           kind: 'timeseries',

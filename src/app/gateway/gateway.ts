@@ -191,7 +191,13 @@ function compose(
   app.set('query parser', false)
   const rest = passThrough({
     ...(config.upstream
-      ? { upstream: { apiBase: config.upstream.apiBase, apiKey: config.upstream.apiKey } }
+      ? {
+          upstream: {
+            apiBase: config.upstream.apiBase,
+            apiKey: config.upstream.apiKey,
+            provider: config.upstream.provider,
+          },
+        }
       : {}),
     allowPaths: config.upstream?.allowPaths ?? [],
     stripCredentials: requiresCallerKey(config),

@@ -167,8 +167,12 @@ function describe(span: Span, summary: RequestSummary): void {
     'tollway.spent': summary.spent,
   })
   if (route !== 'none') {
-    span.setAttributes({ 'gen_ai.operation.name': operation, 'gen_ai.provider.name': payer })
-    if (model !== undefined) span.setAttribute('gen_ai.request.model', model)
+    span.setAttributes({
+      'gen_ai.operation.name': operation,
+      'gen_ai.provider.name': summary.provider ?? payer,
+    })
+    const asked = summary.remoteModel ?? model
+    if (asked !== undefined) span.setAttribute('gen_ai.request.model', asked)
   }
   if (usage) {
     span.setAttribute('gen_ai.usage.input_tokens', usage.inputTokens)

@@ -27,7 +27,7 @@ export function poolSources(
   vouchers: VoucherStore,
   pools: ObolPools,
   clock: Clock,
-): Pick<MetricSources, 'vouchers' | 'voucherExposure' | 'obol'> {
+): Pick<MetricSources, 'vouchers' | 'voucherTimes' | 'voucherExposure' | 'obol'> {
   const read = () => vouchers.pools({ at: clock.now() })
   return {
     vouchers: async () =>
@@ -38,6 +38,19 @@ export function poolSources(
           state,
           count,
         })),
+      ),
+    voucherTimes: async () =>
+      (await read()).flatMap(({ pool, earliestExpiry, oldestAddedAt }) =>
+        earliestExpiry === undefined || oldestAddedAt === undefined
+          ? []
+          : [
+              {
+                payer: pool.payer,
+                seller: new URL(pool.seller).origin,
+                oldest: oldestAddedAt / 1000,
+                nextExpiry: earliestExpiry,
+              },
+            ],
       ),
     voucherExposure: async () =>
       (await read()).reduce((sum, { exposureMicroUsd }) => sum + exposureMicroUsd, 0n),

@@ -72,6 +72,7 @@ function upstreamRoute(config: ResolvedConfig): Route | undefined {
     model: undefined,
     apiBase: config.upstream.apiBase,
     payer: undefined,
+    provider: config.upstream.provider,
     apiKey: config.upstream.apiKey,
     forwardCredentials: !requiresCallerKey(config),
     sendEncoded: true,

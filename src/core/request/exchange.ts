@@ -113,6 +113,8 @@ export interface ExchangeRouting {
   route: string | undefined
   /** Payer of that route. */
   payer: string | undefined
+  /** Host of the upstream that a path without a candidate goes to. */
+  provider: string | undefined
   /** Who may serve the request, best first. */
   candidates: readonly Candidate[] | undefined
   /** The candidate that is asked, or answered. */
@@ -212,6 +214,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
     routing: {
       route: undefined,
       payer: undefined,
+      provider: undefined,
       candidates: undefined,
       candidate: undefined,
       attempts: undefined,

@@ -54,6 +54,8 @@ export interface Route {
   readonly apiBase: string
   /** The name of its payer; without one the route is unpaid. */
   readonly payer: string | undefined
+  /** OpenTelemetry's `gen_ai.provider.name` of the seller or upstream; default the host of the api_base. */
+  readonly provider?: string | undefined
   /** Bearer key of an unpaid upstream. */
   readonly apiKey: string | undefined
   /** Whether the client's Authorization is forwarded: only to the default upstream, and only if no callers are configured. */

@@ -38,6 +38,19 @@ export type TollwayEvent =
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** An offer passed the gate. */
   | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
+  /**
+   * What became of a seller's offer besides the charge: `offered`, it asked for a payment; `refused`, policy, a budget or the payer
+   * refused it; `rejected`, the seller refused what was sent. `reason` is the error's code; `network` is CAIP-2, or `none` where no
+   * offer was acceptable.
+   */
+  | {
+      readonly type: 'offer'
+      readonly payer: string
+      readonly seller: string
+      readonly network: string
+      readonly state: 'offered' | 'refused' | 'rejected'
+      readonly reason: ErrorCode | ''
+    }
   /** A seller's price differs from the last one paid. `refused`: by more than policy allows. */
   | {
       readonly type: 'price_moved'
@@ -141,6 +154,10 @@ export interface RequestSummary {
   readonly payer: string
   /** As the client named it; for the audit record, never a label. */
   readonly model: string | undefined
+  /** The model that the seller or upstream was asked for; client's text under a wildcard. */
+  readonly remoteModel?: string | undefined
+  /** OpenTelemetry's `gen_ai.provider.name`: the route's `provider`, or the host of its seller or upstream. */
+  readonly provider?: string | undefined
   readonly status: number
   readonly outcome: RequestOutcome
   readonly code: ErrorCode | undefined

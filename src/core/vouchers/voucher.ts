@@ -125,6 +125,8 @@ export interface PoolStatus {
   readonly exposureMicroUsd: bigint
   /** When the first ready voucher expires, Unix seconds. */
   readonly earliestExpiry: number | undefined
+  /** When the oldest ready voucher was added, milliseconds since the epoch. */
+  readonly oldestAddedAt: number | undefined
 }
 
 /** Limits on unused vouchers in the store. */

@@ -25,7 +25,8 @@ export interface Exposition {
   readonly text: string
 }
 
-const LABEL_CAP = 200
+/** Distinct values per label unless set otherwise. */
+export const LABEL_CAP = 200
 const SERIES_CAP = 5000
 /** OpenMetrics limits the labels of an exemplar to 128 characters in total, including names. */
 const MAX_EXEMPLAR_ID = 100

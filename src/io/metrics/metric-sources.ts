@@ -32,6 +32,8 @@ export interface MetricSources {
   readonly spent?: (() => readonly SpentReading[] | undefined) | undefined
   /** The number of vouchers in each state, from the store. */
   readonly vouchers?: (() => Promise<readonly VoucherReading[]>) | undefined
+  /** Age and next expiry of the pools that have usable vouchers. */
+  readonly voucherTimes?: (() => Promise<readonly VoucherTimes[]>) | undefined
   /** Micro-USD that unspent vouchers could pay. */
   readonly voucherExposure?: (() => Promise<bigint>) | undefined
   /** The upstreams of pools loaded from x402-buyer's files. */
@@ -56,6 +58,7 @@ export interface MetricSources {
 export interface SpentReading {
   readonly window: 'day' | 'month'
   readonly route: string
+  readonly model: string
   readonly payer: string
   readonly seller: string
   readonly caller: string
@@ -68,6 +71,16 @@ export interface VoucherReading {
   readonly seller: string
   readonly state: string
   readonly count: number
+}
+
+/** The usable vouchers of one payer and seller in time. */
+export interface VoucherTimes {
+  readonly payer: string
+  readonly seller: string
+  /** When the oldest was added, seconds since the epoch. */
+  readonly oldest: number
+  /** When the first expires, seconds since the epoch. */
+  readonly nextExpiry: number
 }
 
 /** The balance of a payer. */
@@ -185,10 +198,29 @@ async function readVouchers(metrics: MetricRegistry, sources: MetricSources): Pr
     metrics.reset('tollway_vouchers')
     for (const { count, ...labels } of readings) metrics.add('tollway_vouchers', labels, count)
   }
+  if (sources.voucherTimes) {
+    const readings = await sources.voucherTimes().catch(() => [])
+    showVoucherTimes(metrics, readings)
+  }
   if (sources.obol) showObol(metrics, await sources.obol().catch(() => []))
   if (sources.voucherExposure) {
     const exposure = await sources.voucherExposure().catch(() => undefined)
     metrics.set('tollway_voucher_exposure_usd', {}, exposure === undefined ? Number.NaN : usdNumber(exposure))
+  }
+}
+
+/** Of several pools with the same labels, the oldest voucher and the first expiry are shown. */
+function showVoucherTimes(metrics: MetricRegistry, readings: readonly VoucherTimes[]): void {
+  metrics.reset('tollway_voucher_oldest_timestamp_seconds')
+  metrics.reset('tollway_voucher_next_expiry_timestamp_seconds')
+  for (const group of Map.groupBy(readings, ({ payer, seller }) => `${payer}\n${seller}`).values()) {
+    const [first] = group
+    if (!first) continue
+    const labels = { payer: first.payer, seller: first.seller }
+    const oldest = Math.min(...group.map((reading) => reading.oldest))
+    const nextExpiry = Math.min(...group.map((reading) => reading.nextExpiry))
+    metrics.setIfKnown('tollway_voucher_oldest_timestamp_seconds', labels, oldest)
+    metrics.setIfKnown('tollway_voucher_next_expiry_timestamp_seconds', labels, nextExpiry)
   }
 }
 

@@ -20,8 +20,9 @@ const OTEL_SECONDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12
 const OVERHEAD_SECONDS = [
   0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5,
 ]
+const OTEL_TOKEN_SECONDS = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5]
 const OTEL_TOKENS = Array.from({ length: 14 }, (_, power) => 4 ** power)
-const SPEND = ['route', 'payer', 'seller', 'asset', 'caller'] as const
+const SPEND = ['route', 'model', 'payer', 'seller', 'asset', 'caller'] as const
 const BUDGET = ['budget', 'subject'] as const
 /** The labels of x402-buyer's own series. */
 const OBOL = ['upstream', 'remote_model', 'chain'] as const
@@ -29,14 +30,14 @@ const GEN_AI = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request
 
 /** The metrics by name. */
 export const METRIC_TABLE = {
-  tollway_requests_total: counter('Requests by outcome.', ['route', 'payer', 'outcome']),
-  tollway_payments_total: counter('Charges by the state they moved to and the reason.', [
-    'payer',
-    'seller',
-    'network',
-    'state',
-    'reason',
-  ]),
+  tollway_requests_total: counter(
+    'Requests by outcome. model is the one that the seller was asked for, once it answered, else other; none: no model request.',
+    ['route', 'model', 'payer', 'outcome'],
+  ),
+  tollway_payments_total: counter(
+    'Payments by state and reason: a charge moved to held, authorized, settled, uncertain or released; or offered: a seller asked for a payment; refused: policy, a budget or the payer refused the offer; rejected: the seller refused the payment that was sent.',
+    ['payer', 'seller', 'network', 'state', 'reason'],
+  ),
   tollway_spend_usd_total: counter(
     'USD of charges at the time they settled, for display; subtract tollway_spend_corrections_usd_total for actual spend.',
     SPEND,
@@ -66,7 +67,7 @@ export const METRIC_TABLE = {
   tollway_budget_remaining_usd: gauge('USD that the current window can still take.', BUDGET),
   tollway_budget_refusals_total: counter(
     'Requests refused by a budget; early is true when the seller was not asked.',
-    ['budget', 'early'],
+    [...BUDGET, 'early'],
   ),
   tollway_budget_asset_units: gauge(
     'Amounts of a budget kept in a token, in whole tokens for display; kind is limit, spent, held, uncertain or remaining.',
@@ -74,15 +75,19 @@ export const METRIC_TABLE = {
   ),
   tollway_budget_soft_limits_total: counter(
     'Times a budget passed its soft limit, once per window and subject.',
-    ['budget'],
+    BUDGET,
   ),
   tollway_budget_would_refuse_total: counter(
     'Payments that a budget with enforce: false would have refused.',
-    ['budget'],
+    BUDGET,
   ),
   tollway_spent_usd: gauge(
     'USD settled since the start of the day or month (UTC), by time of reservation, from the ledger; window is day or month.',
-    ['window', 'route', 'payer', 'seller', 'caller'],
+    ['window', 'route', 'model', 'payer', 'seller', 'caller'],
+  ),
+  tollway_capture_ratio: gauge(
+    'Share of the last 1,000 answered model requests whose cost is known: paid, or with a price; NaN before the first.',
+    [],
   ),
   tollway_uncertain_payments: gauge('Charges not yet proven spent or unspent, from the ledger.', []),
   tollway_uncertain_usd: gauge('USD of uncertain charges, from the ledger.', []),
@@ -96,6 +101,14 @@ export const METRIC_TABLE = {
     ['network'],
   ),
   tollway_vouchers: gauge('Vouchers of a pool by state, from the store.', ['payer', 'seller', 'state']),
+  tollway_voucher_oldest_timestamp_seconds: gauge(
+    'When the oldest usable voucher of a pool was added, seconds since the epoch.',
+    ['payer', 'seller'],
+  ),
+  tollway_voucher_next_expiry_timestamp_seconds: gauge(
+    'When the first usable voucher of a pool expires, seconds since the epoch.',
+    ['payer', 'seller'],
+  ),
   tollway_voucher_exposure_usd: gauge('USD that the unspent vouchers of all pools could pay.', []),
   tollway_wallet_balance_usd: gauge(
     'Balance of a payer in USD, read from the chain in the background; absent without an RPC.',
@@ -227,6 +240,11 @@ export const METRIC_TABLE = {
     'Time from a streamed model request to the first bytes of its response.',
     GEN_AI,
     OTEL_SECONDS,
+  ),
+  gen_ai_server_time_per_output_token_seconds: histogram(
+    'Time between two output tokens of a whole streamed answer: from its first byte to its end, by the tokens that it reported.',
+    GEN_AI,
+    OTEL_TOKEN_SECONDS,
   ),
   obol_x402_buyer_requests_total: counter('Requests routed to an upstream of the pool.', OBOL),
   obol_x402_buyer_payment_attempts_total: counter('Vouchers of an upstream recorded for sending.', OBOL),

@@ -1,13 +1,18 @@
 /** The metrics of one gateway: fed by events, and read from the ledger when they are scraped. */
 import { Registry } from 'prom-client'
-import { takenOf, type Charge, type ChargeState } from '../../core/charge/charge.ts'
+import { askedModel, takenOf, type Charge, type ChargeState } from '../../core/charge/charge.ts'
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../../core/telemetry/events.ts'
-import { MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
+import { CaptureRatio } from './capture-ratio.ts'
+import { ModelLabels } from './model-labels.ts'
+import { LABEL_CAP, MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usdNumber, type MetricSources } from './metric-sources.ts'
 import { countObol } from './obol-metrics.ts'
 import { readProcess } from './process-metrics.ts'
 import { recordRouting } from './routing-metrics.ts'
+
+/** The route of models that no configured route claims: their names are clients' text. */
+const UPSTREAM_ROUTE = 'upstream'
 
 /** Options of {@link createMetrics}. */
 export type MetricsSettings = MetricRegistrySettings
@@ -38,16 +43,25 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   let sources: MetricSources = {}
   let loop: ReturnType<typeof readProcess> | undefined
   let spent = 0n
+  const models = new ModelLabels(settings.labelCap ?? LABEL_CAP)
+  const captured = new CaptureRatio()
   const read = async (): Promise<void> => {
     await readSources(metrics, sources)
+    metrics.set('tollway_capture_ratio', {}, captured.value())
     loop = readProcess(metrics, loop)
   }
   return {
     registry: metrics.registry,
     contentType: Registry.PROMETHEUS_CONTENT_TYPE,
     observe(event) {
-      if (event.type === 'charge') spent += recordCharge(metrics, event.charge, event.from)
-      else record(metrics, event)
+      if (event.type === 'charge') {
+        spent += recordCharge(metrics, models, event.charge, event.from)
+      } else if (event.type === 'request') {
+        captured.add(event.summary)
+        recordRequest(metrics, models, event.summary)
+      } else {
+        record(metrics, event)
+      }
     },
     spentMicroUsd: () => spent,
     watch(added) {
@@ -64,19 +78,26 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   }
 }
 
-function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'charge' }>): void {
+function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'charge' | 'request' }>): void {
   switch (event.type) {
     case 'budget_refused':
       metrics.count('tollway_budget_refusals_total', {
         budget: event.claim.budget,
+        subject: event.claim.subject,
         early: String(event.early),
       })
       return
     case 'budget_soft_limit':
-      metrics.count('tollway_budget_soft_limits_total', { budget: event.claim.budget })
+      metrics.count('tollway_budget_soft_limits_total', {
+        budget: event.claim.budget,
+        subject: event.claim.subject,
+      })
       return
     case 'budget_would_refuse':
-      metrics.count('tollway_budget_would_refuse_total', { budget: event.claim.budget })
+      metrics.count('tollway_budget_would_refuse_total', {
+        budget: event.claim.budget,
+        subject: event.claim.subject,
+      })
       return
     case 'quoted':
       metrics.set(
@@ -114,8 +135,14 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
     case 'reconciled':
       metrics.count('tollway_reconcile_runs_total', { result: event.result })
       return
-    case 'request':
-      recordRequest(metrics, event.summary)
+    case 'offer':
+      metrics.count('tollway_payments_total', {
+        payer: event.payer,
+        seller: event.seller,
+        network: event.network,
+        state: event.state,
+        reason: event.reason,
+      })
       return
     case 'audit_failed':
       metrics.count('tollway_audit_failures_total', {})
@@ -143,13 +170,20 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
 }
 
 /** @returns what was counted as spent, minus corrections, micro-USD */
-function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState | undefined): bigint {
+function recordCharge(
+  metrics: MetricRegistry,
+  models: ModelLabels,
+  charge: Charge,
+  from: ChargeState | undefined,
+): bigint {
   const { payer, seller, network, state, route, caller } = charge
   // A stronger proof of the same state is not a new payment.
   if (from !== state) {
     metrics.count('tollway_payments_total', { payer, seller, network, state, reason: charge.reason ?? '' })
   }
-  const labels = { route, payer, seller, asset: charge.symbol, caller }
+  // Only what settled, or did before, has series of spend.
+  const model = models.of(askedModel(charge), state === 'settled' || from === 'settled')
+  const labels = { route, model, payer, seller, asset: charge.symbol, caller }
   const taken = state === 'settled' ? takenOf(charge) : { amount: 0n, microUsd: 0n }
   if (from === 'settled') {
     // The full signed amount was counted then. Counters never decrease, so the difference goes to a counter of corrections.
@@ -167,10 +201,11 @@ function recordCharge(metrics: MetricRegistry, charge: Charge, from: ChargeState
   return taken.microUsd
 }
 
-function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
+function recordRequest(metrics: MetricRegistry, models: ModelLabels, summary: RequestSummary): void {
   const { requestId, route, payer, outcome, seconds, firstByteSeconds, overheadSeconds, code, usage } =
     summary
-  metrics.count('tollway_requests_total', { route, payer, outcome }, 1, requestId)
+  const model = modelLabel(models, summary)
+  metrics.count('tollway_requests_total', { route, model, payer, outcome }, 1, requestId)
   // How long a page stays open says nothing about response times.
   if (summary.endpoint !== '/api/events') {
     metrics.observe('tollway_request_duration_seconds', { route, outcome }, seconds, requestId)
@@ -187,12 +222,12 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (conversion !== undefined) {
     metrics.count('tollway_stream_conversions_total', { route, kind: conversion }, 1, requestId)
   }
-  // Without a route no model was called. The route's name stands for the model, because the client's text is never a label.
+  // Without a route no model was called.
   if (route === 'none') return
   const labels = {
     gen_ai_operation_name: operationOf(summary.endpoint),
-    gen_ai_provider_name: payer,
-    gen_ai_request_model: route,
+    gen_ai_provider_name: summary.provider ?? 'none',
+    gen_ai_request_model: model,
   }
   const failed = { ...labels, error_type: errorType(summary) }
   metrics.observe('gen_ai_client_operation_duration_seconds', failed, seconds, requestId)
@@ -204,6 +239,26 @@ function recordRequest(metrics: MetricRegistry, summary: RequestSummary): void {
   if (!usage) return
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'input' }, usage.inputTokens)
   metrics.observe('gen_ai_client_token_usage', { ...labels, gen_ai_token_type: 'output' }, usage.outputTokens)
+  const pace = secondsPerToken(summary, usage.outputTokens)
+  if (pace !== undefined)
+    metrics.observe('gen_ai_server_time_per_output_token_seconds', labels, pace, requestId)
+}
+
+/** The time between two tokens of a streamed answer that came whole; `undefined` for every other. */
+function secondsPerToken(
+  { stream, truncated, status, seconds, firstByteSeconds }: RequestSummary,
+  tokens: number,
+) {
+  if (!stream || truncated || status >= 400 || firstByteSeconds === undefined || tokens < 2) return undefined
+  return Math.max(0, seconds - firstByteSeconds) / (tokens - 1)
+}
+
+/** A client's text becomes a label only when a model of that name answered: see {@link ModelLabels}. */
+function modelLabel(models: ModelLabels, { route, remoteModel, outcome, status }: RequestSummary): string {
+  if (route === 'none' || remoteModel === undefined || remoteModel === '') return 'none'
+  const isExact = !route.includes('*') && route !== UPSTREAM_ROUTE
+  const isAnswer = outcome === 'paid' || (outcome === 'free' && status < 400) || outcome === 'uncertain'
+  return models.of(remoteModel, isExact || isAnswer)
 }
 
 function errorType(summary: RequestSummary): string {

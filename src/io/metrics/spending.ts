@@ -3,6 +3,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../../core/clock.ts'
 import type { Timers } from '../../core/timers.ts'
 import { windowAt } from '../../core/budget/window.ts'
+import { OVERFLOW } from './label-guard.ts'
 import type { SpentReading } from './metric-sources.ts'
 import type { SpendingStore, SpentBy } from '../store/contracts/spending.ts'
 
@@ -30,6 +31,9 @@ const REFRESH_MS = 10_000
 const HOUR_MS = 3_600_000
 /** The largest share of time spent on reading: a busy month takes long to add up. */
 const SHARE = 1 / 100
+
+/** The most models whose spend is kept apart; the metrics show fewer still. */
+const MAX_MODELS = 1000
 
 /** Reads immediately, and again every ten seconds or less often. Days and months are in UTC. */
 export function watchSpending(options: SpendingOptions): Spending {
@@ -82,15 +86,31 @@ async function readSpending(store: SpendingOptions['store'], now: number): Promi
 class SpentSums {
   readonly #window: SpentReading['window']
   readonly #sums = new Map<string, SpentReading>()
+  readonly #models = new Set<string>()
 
   constructor(window: SpentReading['window']) {
     this.#window = window
   }
 
-  add({ route, payer, seller, caller, microUsd }: SpentBy): void {
-    const key = JSON.stringify([route, payer, seller, caller])
+  add({ route, payer, seller, caller, microUsd, ...rest }: SpentBy): void {
+    const model = this.#model(rest.model)
+    const key = JSON.stringify([route, model, payer, seller, caller])
     const sum = this.#sums.get(key)?.microUsd ?? 0n
-    this.#sums.set(key, { window: this.#window, route, payer, seller, caller, microUsd: sum + microUsd })
+    this.#sums.set(key, {
+      window: this.#window,
+      route,
+      model,
+      payer,
+      seller,
+      caller,
+      microUsd: sum + microUsd,
+    })
+  }
+
+  /** Clients name models under a wildcard: a month of invented names must not fill the memory. */
+  #model(model: string): string {
+    if (this.#models.size < MAX_MODELS) this.#models.add(model)
+    return this.#models.has(model) ? model : OVERFLOW
   }
 
   readings(): Iterable<SpentReading> {

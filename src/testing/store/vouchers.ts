@@ -261,6 +261,7 @@ export function vouchersConformance(store: () => Store): void {
       69_000n,
       voucher(2).validBefore,
     ])
+    expect(status?.oldestAddedAt).toBe(options.at)
   })
 
   test('max_total and max_spend_per_day bind what is signed, across days and drops, and not what is loaded', async () => {

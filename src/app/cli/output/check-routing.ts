@@ -17,6 +17,7 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('send_traceparent', route.sendTraceparent),
     ...only('terms', route.terms),
     ...only('on_changed_terms', route.onChangedTerms),
+    ...only('provider', route.provider),
     ...only('payment_header', route.paymentHeader),
     ...only('user_agent', route.userAgent),
     ...only('when', whenOf(route)),

@@ -11,6 +11,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     model: route.model,
     apiBase: route.api_base,
     payer: route.payer,
+    provider: route.provider,
     apiKey: route.api_key,
     order: route.order,
     weight: route.weight,

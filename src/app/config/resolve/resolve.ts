@@ -32,6 +32,7 @@ export function resolveConfig(
     upstream: checked.upstream && {
       apiBase: checked.upstream.api_base,
       apiKey: checked.upstream.api_key,
+      provider: checked.upstream.provider,
       allowPaths: checked.upstream.allow_paths,
     },
     callers: checked.callers.map((caller) => ({

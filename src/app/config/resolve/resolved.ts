@@ -113,6 +113,8 @@ export interface ResolvedConfig {
         /** Without a trailing slash. */
         readonly apiBase: string
         readonly apiKey: string | undefined
+        /** Its name in metrics and traces; default its host. */
+        readonly provider?: string | undefined
         readonly allowPaths: readonly string[]
       }
     | undefined

@@ -14,6 +14,10 @@ export const upstream = z
       description: 'Bearer key sent to it. The client never sees it.',
       example: '"${env:LITELLM_KEY}"',
     }),
+    provider: leaf.provider().optional().meta({
+      description: 'Its name in metrics and traces (gen_ai.provider.name). Default: the host of api_base.',
+      example: 'openai',
+    }),
     allow_paths: z.array(leaf.allowedPath()).default([]).meta({
       description:
         'Paths passed through in addition to the built-in ones; a final /* matches everything below.',

@@ -82,6 +82,11 @@ const timeouts = z
 
 /** Further keys of an entry of `model_list`. */
 export const routeOptions = {
+  provider: leaf.provider().optional().meta({
+    description:
+      'Name of the provider in metrics and traces (gen_ai.provider.name). Default: the host of api_base.',
+    example: 'openai',
+  }),
   weight: z.int().min(0).max(1_000_000).optional().meta({
     description:
       'Share of the requests among routes of one name and order, with `strategy: weighted`. 0 is tried last. Default 1.',

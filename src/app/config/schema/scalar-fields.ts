@@ -282,3 +282,7 @@ export const hostName = () =>
 /** A User-Agent. */
 export const userAgent = () =>
   z.string().regex(/^[\x20-\x7e]{1,200}$/, 'must be at most 200 printable ASCII characters')
+
+/** A name that becomes a label of metrics. */
+export const provider = () =>
+  z.string().regex(/^[\x21-\x7e]{1,64}$/, 'must be 1 to 64 printable characters without spaces.')

@@ -83,18 +83,21 @@ export class MemoryVouchers implements InTransaction<VoucherStore> {
       .map((pool) => {
         const counts = noVouchers()
         let [exposure, exposureMicroUsd] = [0n, 0n]
-        let earliestExpiry: number | undefined
+        let [earliestExpiry, oldestAddedAt]: (number | undefined)[] = []
         for (const entry of this.#table.entries.values()) {
           const { voucher } = entry
           if (voucher.payer !== pool.payer || voucher.pool !== pool.name) continue
           const state = this.#table.stateOf(entry, at)
           counts[state] += 1
-          if (state === 'ready') earliestExpiry = Math.min(earliestExpiry ?? Infinity, voucher.validBefore)
+          if (state === 'ready') {
+            earliestExpiry = Math.min(earliestExpiry ?? Infinity, voucher.validBefore)
+            oldestAddedAt = Math.min(oldestAddedAt ?? Infinity, entry.addedAt)
+          }
           if (!isFree(entry, at)) continue
           exposure += voucher.amount
           exposureMicroUsd += voucher.microUsd ?? 0n
         }
-        return { pool, counts, exposure, exposureMicroUsd, earliestExpiry }
+        return { pool, counts, exposure, exposureMicroUsd, earliestExpiry, oldestAddedAt }
       })
   }
 

@@ -95,7 +95,8 @@ export function prepareVoucherStatements(db: Connection) {
     freeOfPayer: db.prepare(`SELECT valid_before, micro_usd FROM vouchers WHERE payer = ? AND ${FREE}`),
     signed: db.prepare('SELECT added_at, amount FROM vouchers WHERE payer = ? AND pool = ? AND signed = 1'),
     counts:
-      db.prepare(`SELECT ${VOUCHER_STATE_SQL} AS state, count(*) AS count, min(vouchers.valid_before) AS earliest
+      db.prepare(`SELECT ${VOUCHER_STATE_SQL} AS state, count(*) AS count, min(vouchers.valid_before) AS earliest,
+      min(vouchers.added_at) AS oldest
     FROM ${VOUCHERS_WITH_CHARGES} WHERE vouchers.payer = ? AND pool = ? GROUP BY 1`),
     exported: db.prepare(`SELECT vouchers.* FROM vouchers JOIN charges ON charges.id = vouchers.charge
     WHERE vouchers.payer = ? AND pool = ? AND charges.route = ? AND charges.nonce IS NOT NULL AND payment IS NOT NULL

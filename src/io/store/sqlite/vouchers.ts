@@ -93,11 +93,14 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
       .map(rowToPool)
       .map((pool) => {
         const counts = noVouchers()
-        let earliestExpiry: number | undefined
+        let [earliestExpiry, oldestAddedAt]: (number | undefined)[] = []
         for (const row of this.#sql.counts.all(at, pool.payer, pool.name)) {
           const state = oneOf(row, 'state', VOUCHER_STATES)
           counts[state] = integer(row, 'count')
-          if (state === 'ready') earliestExpiry = integer(row, 'earliest')
+          if (state === 'ready') {
+            earliestExpiry = integer(row, 'earliest')
+            oldestAddedAt = integer(row, 'oldest')
+          }
         }
         let [exposure, exposureMicroUsd] = [0n, 0n]
         for (const row of this.#sql.freeOf.iterate(pool.payer, pool.name)) {
@@ -105,7 +108,7 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
           exposure += amount(row, 'amount')
           exposureMicroUsd += rowToMicroUsd(row) ?? 0n
         }
-        return { pool, counts, exposure, exposureMicroUsd, earliestExpiry }
+        return { pool, counts, exposure, exposureMicroUsd, earliestExpiry, oldestAddedAt }
       })
   }
 
