@@ -1,6 +1,7 @@
 /** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
 import { findAsset } from '../core/money/assets.ts'
-import { TollwayError } from '../core/errors.ts'
+import { TollwayError, type ErrorCode } from '../core/errors.ts'
+import type { TollwayEvent } from '../core/telemetry/events.ts'
 import type { Provider } from '../core/payer/provider.ts'
 import { refusedOffers, vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { GatePolicy } from '../core/policy/gate-policy.ts'
@@ -148,4 +149,30 @@ function reportPriceMove(
   for (const observer of observers) {
     observer({ type: 'price_moved', seller, route: candidate.route.modelName, direction })
   }
+}
+
+/** The network of an offer that was refused before one was chosen: the seller's text is no label. */
+const NO_NETWORK = 'none'
+
+/** Reports one state of an offer. @param network CAIP-2, once an offer was chosen */
+export function reportOffer(
+  { context, candidate }: PayingCall,
+  state: Extract<TollwayEvent, { type: 'offer' }>['state'],
+  network: string = NO_NETWORK,
+  reason: ErrorCode | '' = '',
+): void {
+  const { payer = NO_NETWORK, apiBase } = candidate.route
+  const seller = new URL(apiBase).origin
+  for (const observer of context.observers) observer({ type: 'offer', payer, seller, network, state, reason })
+}
+
+/** Reports that nothing was sent for an offer, where an error of ours says why. */
+export function reportRefusal(call: PayingCall, error: unknown, network?: string): void {
+  if (error instanceof TollwayError) reportOffer(call, 'refused', network, error.code)
+}
+
+/** Reports an offer of which nothing may be paid. */
+export function reportUnacceptable(call: PayingCall, error: unknown): void {
+  reportOffer(call, 'offered')
+  reportRefusal(call, error)
 }
