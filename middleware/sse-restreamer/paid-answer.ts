@@ -4,7 +4,7 @@ import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
-import { contentCoding, decoderFor } from '../../src/io/transport/content-coding.ts'
+import { contentCoding, decodersFor } from '../../src/io/transport/content-coding.ts'
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
@@ -28,8 +28,8 @@ const FREE_BYTES = 1024 * 1024
 export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Reply): Reply {
   const coding = contentCoding(reply.headers)
   if (reply.kind !== 'paid' || coding === '' || endpoint === DIRECT_ENDPOINT) return reply
-  const decoder = decoderFor(coding)
-  if (!decoder) {
+  const decoders = decodersFor(coding)
+  if (!decoders) {
     abandon(reply.body)
     throw notDelivered('encoded its answer in a way that was not asked for and is not known')
   }
@@ -38,17 +38,22 @@ export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Re
   delete headers['content-length']
   const source = reply.body instanceof Readable ? reply.body : Readable.from(reply.body)
   let encoded = 0
-  let decoded = 0
   const before = passing((bytes) => {
     encoded += bytes
     return true
   })
-  const after = passing((bytes) => {
-    decoded += bytes
-    return decoded <= MAX_DECODED_BYTES && (decoded <= FREE_BYTES || decoded <= MAX_GROWTH * encoded)
+  // Each of several codings is bounded, so that none has work to do for nothing.
+  const steps = decoders.flatMap((decoder) => {
+    let decoded = 0
+    const after = passing((bytes) => {
+      decoded += bytes
+      return decoded <= MAX_DECODED_BYTES && (decoded <= FREE_BYTES || decoded <= MAX_GROWTH * encoded)
+    })
+    return [decoder, after]
   })
   // Errors on the way reach whoever reads the end of the pipeline.
-  const body = pipeline(source, before, decoder, after, () => {})
+  pipeline([source, before, ...steps], () => {})
+  const body = steps.at(-1) ?? before
   return { ...reply, headers, body: reply.redactDecoded?.(body) ?? body }
 }
 

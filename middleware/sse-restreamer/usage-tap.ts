@@ -1,11 +1,11 @@
 /** Reads the usage of an answer that is relayed untouched. */
 import { finished } from 'node:stream/promises'
-import type { Transform } from 'node:stream'
+import { pipeline, type Transform } from 'node:stream'
 import type { Reply } from '../../src/core/request/exchange.ts'
 import { isUndecided, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { JsonUsage } from '../../src/core/stream/json-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
-import { contentCoding, decoderFor } from '../../src/io/transport/content-coding.ts'
+import { contentCoding, decodersFor } from '../../src/io/transport/content-coding.ts'
 import { mediaType } from '../../src/core/request/header-policy.ts'
 import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 
@@ -70,8 +70,9 @@ const MAX_UNDECIDED_BYTES = 65_536
 export function usageTap(headers: Reply['headers']): UsageTap {
   const reader = new ReaderByBytes(mediaType(headers))
   const coding = contentCoding(headers)
-  const decoder = coding === '' ? undefined : decoderFor(coding)
-  if (decoder) return new DecodingTap(reader, decoder)
+  const decoders = coding === '' ? undefined : decodersFor(coding)
+  const [first, ...rest] = decoders ?? []
+  if (first) return new DecodingTap(reader, first, rest)
   return {
     async push(chunk) {
       // The usage of an unknown coding cannot be read.
@@ -96,12 +97,14 @@ class DecodingTap implements UsageTap {
   readonly #done: Promise<void>
   #left = MAX_DECODED_BYTES
 
-  constructor(reader: ReaderByBytes, decoder: Transform) {
+  constructor(reader: ReaderByBytes, decoder: Transform, more: readonly Transform[]) {
     this.#reader = reader
     this.#decoder = decoder
+    const last = more.at(-1) ?? decoder
+    if (more.length > 0) pipeline([decoder, ...more], () => {})
     // A body that does not decode is left to the client, which gets the bytes unchanged.
-    this.#done = finished(decoder).catch(() => {})
-    decoder.on('data', (bytes: Uint8Array) => {
+    this.#done = finished(last).catch(() => {})
+    last.on('data', (bytes: Uint8Array) => {
       this.#left -= bytes.length
       if (this.#left < 0) decoder.destroy()
       else reader.push(bytes)

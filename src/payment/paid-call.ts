@@ -10,6 +10,7 @@ import type { Quote } from '../core/policy/gate.ts'
 import { judgePaidAnswer, namedTransaction, claimedTransaction } from '../core/charge/judge-paid-answer.ts'
 import { paymentHeaderNames } from '../core/x402/payment-headers.ts'
 import type { Challenge } from '../core/x402/x402.ts'
+import { readingReceipt } from './receipt/answer-receipt.ts'
 import { decodeReceipt, receiptInBody } from '../core/x402/receipt.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
@@ -20,7 +21,7 @@ import { ClientLeftError, type PayingCall, type PaymentContext } from './payment
 import { clockSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
 import { paymentSecrets } from '../core/x402/payment-secrets.ts'
 import { redactReply } from './redact-payment.ts'
-import { checkedReceipt, flagFindings } from './paid-receipt.ts'
+import { checkedReceipt, flagFindings } from './receipt/paid-receipt.ts'
 import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, reportOffer, reportRefusal, reportUnacceptable, type Vetted } from './vet-offers.ts'
@@ -313,7 +314,8 @@ export class PaidCall {
       throw failedAnswer(verdict.error, { reply, body, quote, from, skew: this.#skew })
     }
     this.#exchange.record.outcome = 'paid'
-    this.#exchange.relay.reply = { ...reply, kind: 'paid' }
+    const answer = inHeaders ? reply : readingReceipt(ledger, this.#exchange, reply, raw.trailers)
+    this.#exchange.relay.reply = { ...answer, kind: 'paid' }
   }
 
   /** The seller's time beside ours: a payment that it finds expired is explained by it. */

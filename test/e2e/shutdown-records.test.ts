@@ -41,9 +41,9 @@ function send({ url }: TestGateway, body: string, length = body.length): Socket 
 }
 
 /** The record of the one request, after the shutdown. */
-async function recordAfterClose({ gateway, audit }: TestGateway): Promise<unknown> {
-  await gateway.close()
-  return (await audit()).find(({ type }) => type === 'request')
+async function recordAfterClose(tollway: TestGateway): Promise<unknown> {
+  await tollway.gateway.close()
+  return (await tollway.audit()).find(({ type }) => type === 'request')
 }
 
 const BODY = '{"model":"paid/m","stream":true,"messages":[]}'

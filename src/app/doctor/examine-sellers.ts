@@ -1,10 +1,11 @@
 /** The unpaid price of each paid route. Nothing is signed. */
+import { systemClock } from '../../core/clock.ts'
 import { findNetwork } from '../../core/money/assets.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
-import { describeSkew } from '../../core/telemetry/clock-skew.ts'
 import type { Route } from '../../core/routing/route.ts'
 import { probe, type Probed } from '../buying/probe.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
+import { clockFinding, examineSellerClock } from './examine-clocks.ts'
 import { findingsOf, type Finding } from './finding.ts'
 
 type Config = Pick<ResolvedConfig, 'routes' | 'payers' | 'assets' | 'policy'>
@@ -33,6 +34,7 @@ async function examine(
   if (model.includes('*'))
     return [
       skipped(`${modelName} has no single price. Ask for one: tollway probe ${apiBase} --model <name>.`),
+      await examineSellerClock(new URL(apiBase).origin, () => systemClock.now()),
     ]
   const probed = await ask({ url: apiBase, method: undefined, data: undefined, model }, config.assets, signal)
   const place = `${modelName} at ${new URL(apiBase).host}`
@@ -40,20 +42,7 @@ async function examine(
   if (probed.error) return [problem(`${place}: ${probed.error.message}`, fix)]
   if (probed.status !== 402)
     return [warning(`${place} answered ${probed.status ?? 'nothing'} and asked for no payment.`, fix)]
-  return [judge(place, probed, route, config), ...clockOf(place, probed)]
-}
-
-/** A clock that is wrong by minutes makes sellers refuse payments as expired or not yet valid. */
-function clockOf(place: string, { clockSkewSeconds }: Probed): Finding[] {
-  const skew = describeSkew(clockSkewSeconds)
-  return skew === undefined
-    ? []
-    : [
-        warning(
-          `${place}: ${skew}.`,
-          'Set the clock of this machine (timedatectl set-ntp true), or report it to the seller.',
-        ),
-      ]
+  return [judge(place, probed, route, config), ...clockFinding(place, probed.clockSkewSeconds)]
 }
 
 function judge(place: string, { offers }: Probed, route: Route, config: Config): Finding {

@@ -30,23 +30,83 @@ export function decodeReceipt(header: (name: string) => string | undefined): Rec
   return preferred(receipts)
 }
 
-/** Where sellers put a receipt into a body. */
-const PLACES = ['paymentResponse', 'payment_response', 'settlement', 'receipt', 'payment', 'x402'] as const
+/**
+ * Members under which sellers put a receipt into a body, and the MCP and A2A transports of x402 (`_meta["x402/payment-response"]`,
+ * `metadata["x402.payment.receipts"]`), without case and separators.
+ */
+const PLACES: ReadonlySet<string> = new Set([
+  'paymentresponse',
+  'xpaymentresponse',
+  'x402paymentresponse',
+  'paymentreceipt',
+  'x402paymentreceipts',
+  'settlement',
+  'settlementresponse',
+  'settleresponse',
+  'receipt',
+  'receipts',
+  'payment',
+  'x402',
+])
+
+/** Members that may hold such a member. */
+const CONTAINERS: ReadonlySet<string> = new Set([
+  'meta',
+  'metadata',
+  'payment',
+  'x402',
+  'result',
+  'extensions',
+])
+const MAX_DEPTH = 2
 
 /**
- * The receipt in the body of an answer. An answer may well have a member `success` of its own: only one that names a
+ * The receipt in the body of a failure. An answer may well have a member `success` of its own: only one that names a
  * transaction, or says why a payment failed, is a receipt.
  */
 export function receiptInBody(body: Uint8Array): Receipt | undefined {
-  const json = readBodyJson(body)
-  if (!isRecord(json)) return undefined
-  const receipts = [json, ...PLACES.map((name) => json[name])].flatMap((value) => readReceipt(value) ?? [])
+  const receipts = receiptsIn(readBodyJson(body)).map(({ receipt }) => receipt)
   return preferred(
     receipts.filter(
       ({ success, transaction, errorReason }) =>
         transaction !== undefined || (!success && errorReason !== undefined),
     ),
   )
+}
+
+/**
+ * The receipt in an answer that was delivered. Paid services may themselves be about transactions: what stands under no name
+ * of a receipt must also say whose payment, or on which network.
+ */
+export function receiptInAnswer(json: unknown): Receipt | undefined {
+  return receiptsIn(json).find(
+    ({ isNamed, receipt: { success, transaction, payer, network } }) =>
+      success && transaction !== undefined && (isNamed || payer !== undefined || network !== undefined),
+  )?.receipt
+}
+
+interface Found {
+  readonly receipt: Receipt
+  /** Whether it stands under a name of a receipt. */
+  readonly isNamed: boolean
+}
+
+function receiptsIn(json: unknown, isNamed = false, depth = 0): Found[] {
+  if (!isRecord(json)) return []
+  const own = readReceipt(json)
+  const found = own ? [{ receipt: own, isNamed }] : []
+  if (depth > MAX_DEPTH) return found
+  for (const [key, value] of Object.entries(json)) {
+    const name = key.toLowerCase().replace(/[^a-z0-9]/g, '')
+    if (PLACES.has(name)) {
+      const values = Array.isArray(value) ? (value as readonly unknown[]) : [value]
+      const read = values.flatMap((one) => (typeof one === 'string' ? readHeaderJson(one) : [one]))
+      found.push(...read.flatMap((one) => receiptsIn(one, true, depth + 1)))
+    } else if (CONTAINERS.has(name)) {
+      found.push(...receiptsIn(value, false, depth + 1))
+    }
+  }
+  return found
 }
 
 function preferred(receipts: readonly Receipt[]): Receipt | undefined {

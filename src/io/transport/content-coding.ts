@@ -4,36 +4,60 @@ import {
   brotliDecompressSync,
   constants,
   createBrotliDecompress,
+  createInflateRaw,
   createUnzip,
   createZstdDecompress,
   inflateRawSync,
   unzipSync,
   zstdDecompressSync,
 } from 'node:zlib'
+import { SniffingDecoder } from './sniffing-decoder.ts'
 import type { BoundedBody, IncomingReply } from './upstream.ts'
 
 /** The largest window that zstd may ask for: 8 MB, the least that every decoder has to support (RFC 8878, 3.1.1.1.2). */
 const ZSTD = { params: { [constants.ZSTD_d_windowLogMax]: 23 } }
 
 const DECODERS: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
-  // Detects which of the two formats it is: `deflate` is often used for both.
-  ['gzip', createUnzip],
-  ['x-gzip', createUnzip],
-  ['deflate', createUnzip],
+  ['gzip', () => new SniffingDecoder(unzipped)],
+  ['x-gzip', () => new SniffingDecoder(unzipped)],
+  // Named after zlib's format (RFC 1950), and sent without its frame, or as gzip, by many.
+  ['deflate', () => new SniffingDecoder((first) => unzipped(first) ?? createInflateRaw())],
   ['br', createBrotliDecompress],
-  ['zstd', () => createZstdDecompress(ZSTD)],
+  ['zstd', () => new SniffingDecoder((first) => (isZstd(first) ? createZstdDecompress(ZSTD) : undefined))],
 ])
 
-/** The coding of a body, lower-case; `''` for one that is not encoded. */
-export function contentCoding(headers: IncomingReply['headers']): string {
-  const value = headers['content-encoding']
-  const coding = (typeof value === 'string' ? value : (value ?? []).join(',')).trim().toLowerCase()
-  return coding === 'identity' ? '' : coding
+/** A decoder for gzip (RFC 1952) or zlib (RFC 1950), which it tells apart; `undefined` for what is neither. */
+function unzipped([first = 0, second = 0]: Uint8Array): Transform | undefined {
+  const isGzip = first === 0x1f && second === 0x8b
+  const isZlib = (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0
+  return isGzip || isZlib ? createUnzip() : undefined
 }
 
-/** A stream that decodes the bytes; `undefined` for an unknown coding. */
-export function decoderFor(coding: string): Transform | undefined {
-  return DECODERS.get(coding)?.()
+function isZstd([first, second, third, fourth]: Uint8Array): boolean {
+  return first === 0x28 && second === 0xb5 && third === 0x2f && fourth === 0xfd
+}
+
+/** The coding of a body, lower-case; `''` for one that is not encoded. Several codings are in the order of their use. */
+export function contentCoding(headers: IncomingReply['headers']): string {
+  const value = headers['content-encoding']
+  return codingsIn(typeof value === 'string' ? value : (value ?? []).join(',')).join(', ')
+}
+
+function codingsIn(list: string): string[] {
+  return list
+    .split(',')
+    .map((coding) => coding.trim().toLowerCase())
+    .filter((coding) => coding !== '' && coding !== 'identity')
+}
+
+/** More codings on top of each other are nobody's mistake. */
+const MAX_CODINGS = 3
+
+/** Streams that decode the bytes one after the other; `undefined` for an unknown coding, or too many. */
+export function decodersFor(coding: string): readonly Transform[] | undefined {
+  const codings = codingsIn(coding)
+  if (codings.length > MAX_CODINGS || codings.some((one) => !DECODERS.has(one))) return undefined
+  return codings.toReversed().flatMap((one) => DECODERS.get(one)?.() ?? [])
 }
 
 type Decode = (bytes: Uint8Array, limit: { readonly maxOutputLength: number }) => Buffer
@@ -48,9 +72,6 @@ const WAYS: ReadonlyMap<string, readonly Decode[]> = new Map<string, readonly De
   ['zstd', [(bytes, limit) => zstdDecompressSync(bytes, { ...ZSTD, ...limit })]],
 ])
 
-/** More codings on top of each other are nobody's mistake. */
-const MAX_CODINGS = 3
-
 /**
  * Decodes a short body, such as a 402's. A body that its coding does not fit is left as it is: some proxies decode a body and
  * keep its header, others the other way round.
@@ -58,10 +79,7 @@ const MAX_CODINGS = 3
  */
 export function decodeBody(headers: IncomingReply['headers'], body: BoundedBody, limit: number): BoundedBody {
   if (body.truncated || body.bytes.length === 0) return body
-  const named = contentCoding(headers)
-    .split(',')
-    .map((coding) => coding.trim())
-    .filter((coding) => coding !== '' && coding !== 'identity')
+  const named = codingsIn(contentCoding(headers))
   const codings = named.length > 0 ? named.slice(0, MAX_CODINGS) : codingByBytes(body.bytes)
   let { bytes } = body
   for (const coding of codings.toReversed()) {
@@ -86,8 +104,7 @@ function decode(ways: readonly Decode[], bytes: Uint8Array, limit: number): Buff
 }
 
 /** JSON and words begin otherwise. */
-function codingByBytes([first, second, third, fourth]: Uint8Array): readonly string[] {
-  if (first === 0x1f && second === 0x8b) return ['gzip']
-  const isZstd = first === 0x28 && second === 0xb5 && third === 0x2f && fourth === 0xfd
-  return isZstd ? ['zstd'] : []
+function codingByBytes(bytes: Uint8Array): readonly string[] {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return ['gzip']
+  return isZstd(bytes) ? ['zstd'] : []
 }

@@ -51,6 +51,8 @@ export interface IncomingReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   readonly body: Readable
+  /** Lower-case names; empty until the body has ended. */
+  readonly trailers?: Readonly<Record<string, string>> | undefined
 }
 
 /** Sends requests. One per gateway, closed with it. */
@@ -149,7 +151,8 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
           deadline.end()
           end(client)
         })
-      return { status: answer.statusCode, headers: defined(answer.headers), body: answer.body }
+      const { statusCode: status, body, trailers } = answer
+      return { status, headers: defined(answer.headers), body, trailers }
     } catch (cause) {
       deadline.end()
       end(client)

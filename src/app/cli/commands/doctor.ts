@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { systemClock } from '../../../core/clock.ts'
-import { renderDoctor } from '../output/doctor-report.ts'
+import { findingJson, renderDoctor } from '../output/doctor-report.ts'
 import { interruptible, printJson } from '../shared/buying-options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
@@ -47,7 +47,7 @@ ${EXIT_CODES_HELP}`,
       if (options.json)
         printJson(terminal, {
           ok,
-          findings: findings.map(({ fix, ...rest }) => ({ ...rest, fix: fix ?? null })),
+          findings: findings.map(findingJson),
         })
       else terminal.stdout(renderDoctor(findings))
       context.end(ok ? EXIT.done : EXIT.failed)

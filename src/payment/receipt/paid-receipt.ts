@@ -1,11 +1,11 @@
 /** The receipt of a paid answer: found, compared with what was signed, and set aside when another payment has it already. */
-import type { Charge } from '../core/charge/charge.ts'
-import type { ChainFinding } from '../core/charge/reconcile.ts'
-import { receiptMismatch } from '../core/charge/receipt-check.ts'
-import { TollwayError } from '../core/errors.ts'
-import type { Exchange } from '../core/request/exchange.ts'
-import type { Receipt } from '../core/x402/receipt.ts'
-import type { Ledger } from '../io/ledger/ledger.ts'
+import type { Charge } from '../../core/charge/charge.ts'
+import type { ChainFinding } from '../../core/charge/reconcile.ts'
+import { receiptMismatch } from '../../core/charge/receipt-check.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { Exchange } from '../../core/request/exchange.ts'
+import type { Receipt } from '../../core/x402/receipt.ts'
+import type { Ledger } from '../../io/ledger/ledger.ts'
 
 /** A receipt as far as it may be believed. */
 export interface CheckedReceipt {
