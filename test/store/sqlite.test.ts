@@ -109,11 +109,46 @@ describe('the file', () => {
     })
   })
 
-  test('rule 3: waits for the disk at every commit (synchronous FULL) in WAL mode', () => {
+  test('rule 3: waits for the disk when an authorization is recorded, in WAL mode', async () => {
     const watch = watched()
-    open(watch.connect)
-    expect(watch.db.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 })
+    const store = open(watch.connect)
+    const isSynced = async (work: () => Promise<unknown>): Promise<boolean> => {
+      await work()
+      // What the last commit was made with: 2 is FULL, 1 leaves the log to the next commit that is FULL.
+      return watch.db.prepare('PRAGMA synchronous').get()?.['synchronous'] === 2
+    }
     expect(watch.db.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' })
+    expect(await isSynced(async () => await store.ping())).toBe(true)
+    expect(await isSynced(async () => await store.reserve(terms(1), [], false))).toBe(false)
+    expect(await isSynced(async () => await store.authorize(terms(1).id, signed(1), NOW))).toBe(true)
+    const settled = { to: 'settled', at: NOW, reason: 'receipt', proof: 'receipt' } as const
+    expect(await isSynced(async () => await store.move(terms(1).id, settled))).toBe(false)
+    await store.reserve(terms(2), [], false)
+    const together = [store.authorize(terms(2).id, signed(2), NOW), store.reserve(terms(3), [], false)]
+    expect(await isSynced(async () => await Promise.all(together))).toBe(true)
+  })
+
+  test('rule 4: a power cut that takes the last commits leaves every authorization counted', async () => {
+    const watch = watched()
+    const store = open(watch.connect)
+    const claims = [claim(10n, 100n)]
+    await store.reserve(terms(1), claims, true)
+    await store.authorize(terms(1).id, signed(1), NOW)
+    // All that the disk has to keep is what was there when the last commit that waited for it returned.
+    const kept = ['', '-wal'].map((suffix) => readFileSync(`${path}${suffix}`))
+    const settled = { to: 'settled', at: NOW, reason: 'receipt', proof: 'receipt', pin: true } as const
+    await store.move(terms(1).id, settled)
+    await store.reserve(terms(2), claims, true)
+    const after = join(directory, 'after.db')
+    for (const [at, suffix] of ['', '-wal'].entries()) {
+      writeFileSync(`${after}${suffix}`, kept[at] ?? '', { mode: 0o600 })
+    }
+    const restarted = openSqliteStore({ path: after })
+    expect((await restarted.charges()).map(({ id, state }) => [id, state])).toEqual([
+      [terms(1).id, 'authorized'],
+    ])
+    expect(await restarted.totals(claims)).toMatchObject([{ authorized: 10n, held: 0n, spent: 0n }])
+    await restarted.close()
   })
 
   test('rule 2: is one ledger for two connections: a limit is taken once', async () => {

@@ -38,21 +38,26 @@ export interface Transactions {
   readonly read: <T>(work: () => T) => Promise<T>
   /** All or nothing; durable when it resolves. */
   readonly write: <T>(work: () => T) => Promise<T>
+  /**
+   * All or nothing, and durable with the next durable write. For what may be lost with the power and is then found out again: a
+   * reservation, for which nothing was signed yet, and the end of a payment, which is uncertain and counted without it.
+   */
+  readonly writeSoon: <T>(work: () => T) => Promise<T>
 }
 
 /** Composes the store: each method of each contract in a transaction of its own. */
 export function synchronousStore(
   contracts: SynchronousContracts,
-  { read, write }: Transactions,
+  { read, write, writeSoon }: Transactions,
   own: Pick<Store, 'kind' | 'ping' | 'close'>,
 ): Store {
   const { charges, spending, flags, budgets, sellers, idempotency, auditHeads, instances } = contracts
   return {
     ...own,
-    reserve: (...args) => write(() => charges.reserve(...args)),
+    reserve: (...args) => writeSoon(() => charges.reserve(...args)),
     authorize: (...args) => write(() => charges.authorize(...args)),
     takeOver: (...args) => write(() => charges.takeOver(...args)),
-    move: (...args) => write(() => charges.move(...args)),
+    move: (...args) => writeSoon(() => charges.move(...args)),
     charge: (...args) => read(() => charges.charge(...args)),
     charges: (...args) => read(() => charges.charges(...args)),
     history: (...args) => read(() => charges.history(...args)),
@@ -62,7 +67,7 @@ export function synchronousStore(
     spend: (...args) => read(() => spending.spend(...args)),
     sum: (...args) => read(() => spending.sum(...args)),
     spentBy: (...args) => read(() => spending.spentBy(...args)),
-    noteUsage: (...args) => write(() => spending.noteUsage(...args)),
+    noteUsage: (...args) => writeSoon(() => spending.noteUsage(...args)),
     usages: (...args) => read(() => spending.usages(...args)),
     consumption: (...args) => read(() => spending.consumption(...args)),
 
@@ -83,18 +88,18 @@ export function synchronousStore(
     price: (...args) => read(() => sellers.price(...args)),
     prices: (...args) => read(() => sellers.prices(...args)),
     priceRanges: (...args) => read(() => sellers.priceRanges(...args)),
-    notePrice: (...args) => write(() => sellers.notePrice(...args)),
+    notePrice: (...args) => writeSoon(() => sellers.notePrice(...args)),
     trustPrice: (...args) => write(() => sellers.trustPrice(...args)),
 
     digestKey: () => read(() => idempotency.digestKey()),
     tombstones: (...args) => read(() => idempotency.tombstones(...args)),
-    markUndelivered: (...args) => write(() => idempotency.markUndelivered(...args)),
+    markUndelivered: (...args) => writeSoon(() => idempotency.markUndelivered(...args)),
 
     noteAuditHead: (...args) => write(() => auditHeads.noteAuditHead(...args)),
     auditHeads: () => read(() => auditHeads.auditHeads()),
 
     register: (...args) => write(() => instances.register(...args)),
-    heartbeat: (...args) => write(() => instances.heartbeat(...args)),
+    heartbeat: (...args) => writeSoon(() => instances.heartbeat(...args)),
     instances: () => read(() => instances.instances()),
     retire: (...args) => write(() => instances.retire(...args)),
 
@@ -104,13 +109,16 @@ export function synchronousStore(
       list: (...args) => read(() => contracts.purchases.list(...args)),
     },
     outbox: {
-      markPublished: (...args) => write(() => contracts.outbox.markPublished(...args)),
+      markPublished: (...args) => writeSoon(() => contracts.outbox.markPublished(...args)),
       adopt: (...args) => write(() => contracts.outbox.adopt(...args)),
     },
   }
 }
 
-function voucherStore(vouchers: InTransaction<VoucherStore>, { read, write }: Transactions): VoucherStore {
+function voucherStore(
+  vouchers: InTransaction<VoucherStore>,
+  { read, write }: Pick<Transactions, 'read' | 'write'>,
+): VoucherStore {
   return {
     define: (...args) => write(() => vouchers.define(...args)),
     pools: (...args) => read(() => vouchers.pools(...args)),

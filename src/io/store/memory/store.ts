@@ -40,7 +40,7 @@ export function memoryStore(): Store {
   }
   return synchronousStore(
     { ...contracts, charges, instances, spending, auditHeads, purchases },
-    { read: run, write: run },
+    { read: run, write: run, writeSoon: run },
     {
       kind: 'memory',
       ping: () => run(() => undefined),

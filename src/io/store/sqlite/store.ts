@@ -59,10 +59,12 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
   const ping = db.prepare('UPDATE pings SET count = count + 1')
   let isClosed = false
 
-  const write = async <T>(work: () => T): Promise<T> => {
+  const writeTo = async <T>(work: () => T, isDurable: boolean): Promise<T> => {
     if (isClosed) throw storeClosed()
-    return await queue.run(work)
+    return await queue.run(work, isDurable)
   }
+  const write = <T>(work: () => T): Promise<T> => writeTo(work, true)
+  const writeSoon = <T>(work: () => T): Promise<T> => writeTo(work, false)
   /** One snapshot, at once: writers never make readers wait. No transaction stays open between two turns of the event loop. */
   const read = async <T>(work: () => T): Promise<T> => {
     if (isClosed) throw storeClosed()
@@ -78,7 +80,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
   }
   return synchronousStore(
     contracts,
-    { read, write },
+    { read, write, writeSoon },
     {
       kind: 'sqlite',
       // A real write: nothing else notices a full or read-only disk.

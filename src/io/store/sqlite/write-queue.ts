@@ -1,6 +1,6 @@
 /**
- * Group commit: all writes requested in one turn of the event loop share one transaction and one wait for the disk. Each runs
- * in its own savepoint, so that a write that throws rolls back only itself. No promise resolves before COMMIT has returned.
+ * Group commit: all writes requested in one turn of the event loop share one transaction and at most one wait for the disk. Each
+ * runs in its own savepoint, so that a write that throws rolls back only itself. No promise resolves before COMMIT has returned.
  * While another process has locked the file, the queue waits without blocking the event loop.
  */
 import { TollwayError } from '../../../core/errors.ts'
@@ -29,6 +29,7 @@ export interface WriteQueueOptions {
 }
 
 interface Job {
+  readonly isDurable: boolean
   /** `performance.now()` */
   readonly since: number
   /** Does the work. Returns a function that resolves the caller's promise, to be called after COMMIT. */
@@ -41,6 +42,8 @@ export class WriteQueue {
   readonly #db: Transactions
   readonly #options: WriteQueueOptions
   #waiting: Job[] = []
+  /** A ledger is opened with FULL. */
+  #isDurable = true
   #scheduled = false
 
   constructor(db: Transactions, options: WriteQueueOptions) {
@@ -51,15 +54,16 @@ export class WriteQueue {
   /**
    * Runs `work` in the next transaction.
    * @param work synchronous; when it throws, only this work is rolled back, and the promise rejects
+   * @param isDurable whether it must survive a power loss when the promise resolves; otherwise it does with the next work that must
    * @throws TollwayError `store_unavailable` when the transaction cannot begin or commit; nothing was written then
    */
-  run<T>(work: () => T): Promise<T> {
+  run<T>(work: () => T, isDurable = true): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const attempt = (): (() => void) => {
         const value = work()
         return () => resolve(value)
       }
-      this.#waiting.push({ since: performance.now(), attempt, reject })
+      this.#waiting.push({ isDurable, since: performance.now(), attempt, reject })
       this.#schedule()
     })
   }
@@ -101,6 +105,7 @@ export class WriteQueue {
     let begun = false
     try {
       this.#options.check?.()
+      this.#sync(batch.some(({ isDurable }) => isDurable))
       this.#db.exec('BEGIN IMMEDIATE')
       begun = true
       for (const job of batch) completions.push(this.#runJob(job))
@@ -115,6 +120,16 @@ export class WriteQueue {
       return
     }
     for (const complete of completions) complete()
+  }
+
+  /**
+   * Whether COMMIT waits for the disk. It then makes everything durable that was committed to the same log before, by other
+   * processes too.
+   */
+  #sync(isDurable: boolean): void {
+    if (this.#isDurable === isDurable) return
+    this.#db.exec(isDurable ? 'PRAGMA synchronous = FULL' : 'PRAGMA synchronous = NORMAL')
+    this.#isDurable = isDurable
   }
 
   /** @throws the error when SQLite has rolled back the whole transaction, as it does when the disk is full */
