@@ -39,6 +39,7 @@ export class MetricRegistry {
   readonly #histograms = new Map<string, Histogram>()
   readonly #labels: LabelGuard
   readonly #series: SeriesGuard
+  readonly #passed = new Map<MetricName, Map<string, Record<string, string>>>()
   #writing: Promise<unknown> = Promise.resolve()
 
   constructor(settings: MetricRegistrySettings = {}) {
@@ -84,8 +85,20 @@ export class MetricRegistry {
     }
   }
 
-  #pass(name: string, labels: Readonly<Record<string, string>>): Record<string, string> {
-    return this.#series.pass(name, this.#labels.pass(labels))
+  /** The labels of a series as the guards pass them; those that they pass unchanged are kept, because they come again and again. */
+  #pass(name: MetricName, labels: Readonly<Record<string, string>>): Record<string, string> {
+    const order: readonly string[] = METRIC_TABLE[name].labels
+    const key = order.map((label) => labels[label]).join('\n')
+    const series = this.#passed.get(name)
+    const known = series?.get(key)
+    if (known) return known
+    const passed = this.#series.pass(name, this.#labels.pass(labels))
+    // A value that was cleaned or folded is looked at each time: the series guard bounds only what is left of it.
+    if (order.every((label) => passed[label] === labels[label])) {
+      if (series) series.set(key, passed)
+      else this.#passed.set(name, new Map([[key, passed]]))
+    }
+    return passed
   }
 
   /** Adds to a counter. @param requestId kept as its exemplar */
@@ -126,6 +139,7 @@ export class MetricRegistry {
   reset(name: NamesOf<'gauge'>): void {
     this.#gauges.get(name)?.reset()
     this.#series.forget(name)
+    this.#passed.delete(name)
   }
 
   /** Adds a value to a histogram. @param requestId kept as its bucket's exemplar */
