@@ -134,7 +134,7 @@ function tell(
   res.setHeader(`x-ratelimit-reset-${kind}`, `${resetSeconds}s`)
 }
 
-const WORDS: Readonly<Record<Kind, string>> = {
+const UNITS: Readonly<Record<Kind, string>> = {
   requests: 'requests a minute',
   tokens: 'tokens a minute',
   parallel: 'requests at once',
@@ -143,7 +143,7 @@ const WORDS: Readonly<Record<Kind, string>> = {
 function exceeded(limit: Kind, most: number, waitSeconds: number): TollwayError {
   return new TollwayError({
     code: 'rate_limit_exceeded',
-    message: `This caller may use ${most} ${WORDS[limit]}, and they are used; nothing was sent.`,
+    message: `This caller may use ${most} ${UNITS[limit]} and has reached that limit; nothing was sent.`,
     advice: [`Try again in ${waitSeconds} s.`],
     details: { limit },
     headers: { 'retry-after': String(Math.min(MINUTE_SECONDS, waitSeconds)) },

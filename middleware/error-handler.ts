@@ -73,7 +73,7 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     if (own !== error) {
       exchange.record.details['fault'] = error instanceof Error ? error.name : typeof error
       faults.pass(String(error), (more) =>
-        log.error({ err: error, requestId: exchange.id, ...more }, 'a request met a fault'),
+        log.error({ err: error, requestId: exchange.id, ...more }, 'a request failed with an internal error'),
       )
     } else if (own.code === 'setup_error') {
       faults.pass(own.message, (more) =>
@@ -111,13 +111,13 @@ export function notFound(): Handler {
       new TollwayError({
         code: 'not_found',
         message: `${printable(req.method ?? '')} ${printable(path)} is not served here.`,
-        advice: [...pathAdvice(req), 'Check the base URL; GET /v1/models is a path that is.'],
+        advice: [...pathAdvice(req), 'Check the base URL; for example, GET /v1/models is served.'],
       }),
     )
   })
 }
 
-/** Nobody of ours threw it, nothing was paid, and no answer of ours is under way. */
+/** None of our middlewares threw it, nothing was paid, and none of our responses is under way. */
 function isOfHost(error: unknown, exchange: Exchange): boolean {
   if (error instanceof TollwayError || isOwnFault(error)) return false
   return spentOf(exchange) === 'no' && !exchange.relay.reply && !exchange.relay.openedEarly
@@ -131,7 +131,7 @@ function ownError(error: unknown): TollwayError {
   }
   return new TollwayError({
     code: 'internal_error',
-    message: 'Tollway met a fault of its own.',
+    message: 'Internal error in Tollway.',
     advice: ['The log has the details under this request id.'],
     cause: error,
   })
@@ -148,7 +148,7 @@ function fitting(error: TollwayError, exchange: Exchange): TollwayError {
       })
     : new TollwayError({
         code: 'payment_uncertain',
-        message: 'A payment was sent, and nobody can say yet whether it was taken.',
+        message: 'A payment was sent, and it is not known yet whether it was taken.',
         advice: ['Sending the request again may pay again.'],
       })
 }

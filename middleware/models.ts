@@ -144,7 +144,7 @@ function unknown(model: string): TollwayError {
   return new TollwayError({
     code: 'model_not_found',
     message: `There is no model "${printable(model)}" for this caller.`,
-    advice: ['GET /v1/models lists those there are.'],
+    advice: ['GET /v1/models lists the models it may use.'],
     param: 'model',
   })
 }

@@ -108,7 +108,7 @@ export function passThrough(options: PassThroughOptions = {}): PassThrough {
     options,
   )
   const rules = passRules(allowPaths)
-  // A path that is not on the list is somebody else's, where there is somebody else.
+  // A path that is not on the list belongs to the next handler, where there is one.
   const refusal = (error: TollwayError): TollwayError | undefined =>
     unlisted === 'next' && UNLISTED.has(error.code) ? undefined : error
   if (!upstream) return withoutUpstream(refusal)
@@ -257,7 +257,7 @@ function boundUpgrade(proxyReq: ClientRequest, idleMs: number, timers: Timers): 
   for (const event of ['upgrade', 'close']) proxyReq.once(event, cancel)
 }
 
-/** The proxy's own limit is one of the socket, and every interim response (`102 Processing`) begins it anew. */
+/** The proxy's own limit is one of the socket, and every interim response (`102 Processing`) restarts it. */
 function boundAnswer(proxyReq: ClientRequest, idleMs: number, timers: Timers): void {
   proxyReq.once('finish', () => {
     const cancel = timers.after(idleMs, () =>

@@ -38,7 +38,7 @@ export interface PaymentInterceptorOptions {
   readonly payers: Readonly<Record<string, Provider>> | ReadonlyMap<string, Provider>
   /** What may be signed; default at most $0.10 a request, valid for 600 seconds, in USDC. */
   readonly policy?: PolicyOptions | undefined
-  /** Only beside a budget guard of your own: default the ledger of `budgetGuard()`. */
+  /** Only with a budget guard of your own; default: the ledger of `budgetGuard()`. */
   readonly ledger?: Ledger | undefined
   /** The transport to sellers and upstreams; default one of its own, which `close()` closes. */
   readonly upstream?: Upstream | undefined
@@ -95,7 +95,7 @@ const TIMEOUTS = { connectMs: 10_000, firstByteMs: 300_000, totalMs: 3_600_000 }
  * keeps a proper HTTP status.
  *
  * With its first request it looks at what is mounted around it, and refuses with `setup_error` before anything is
- * signed where the chain cannot work; `assertOrder()` tells the same at start.
+ * signed where the chain cannot work; `assertOrder()` reports the same at start.
  * @throws ConfigError for a mistake in the options
  */
 export function paymentInterceptor(options: PaymentInterceptorOptions): ClosableHandler {
@@ -193,8 +193,8 @@ function withoutLedger(): Error {
 
 function onlyInMemory({ from }: SharedLedger): Error {
   return setupError(
-    'The charges are kept in memory only: after a crash nobody would know what was paid. Nothing was paid.',
-    `Give ${from}() a store on disk: store: 'sqlite:./tollway.db'. To pay without one all the same, write store: 'memory'.`,
+    'The charges are kept in memory only: after a crash there is no record of what was paid. Nothing was paid.',
+    `Give ${from}() a store on disk: store: 'sqlite:./tollway.db'. To pay without one anyway, write store: 'memory'.`,
   )
 }
 

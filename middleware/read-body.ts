@@ -84,7 +84,7 @@ export function readBody(options: ReadBodyOptions = {}): Handler {
     exchange.request.model = model
     exchange.request.stream = stream
     if (members) offerParsed(req, body)
-    // What nobody behind read again must not keep the connection's parser waiting.
+    // Bytes that no later handler reads must not block the parser of the connection.
     res.once('close', () => void (req.readableEnded || req.resume()))
     next()
   })

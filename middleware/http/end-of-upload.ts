@@ -5,7 +5,7 @@ import { systemTimers } from '../../src/core/timers.ts'
 /** A rest of this size is read and dropped, and the connection serves on. */
 const SMALL_BYTES = 1024 * 1024
 
-/** What is read at most of a larger one, so that the client comes to read the answer. */
+/** The most bytes read of a larger one, so that the client gets to read the answer. */
 const MOST_BYTES = 32 * 1024 * 1024
 const MOST_MS = 5_000
 

@@ -23,7 +23,7 @@ export function withoutKnownPatterns(names: readonly string[], known: readonly s
 
 /**
  * The models a caller may use: the names of the routes (for a pattern with a catalogue, the models in it), their
- * aliases, and names in the caller's own list that a pattern serves. A pattern stands for itself only while none of
+ * aliases, and names in the caller's own list that a pattern serves. A pattern is listed itself only while none of
  * the names it matches is known.
  */
 export function listedModels(

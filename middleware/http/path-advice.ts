@@ -4,7 +4,7 @@ import { isUnambiguous } from '../../src/core/request/forwarded-paths.ts'
 import { nearestName } from '../../src/io/names/nearest-name.ts'
 import type { Request } from './handler.ts'
 
-/** Paths without `/v1` that clients ask for; of the last ones also what is below. */
+/** Paths without `/v1` that clients request; for the last ones the paths below them too. */
 const KNOWN: readonly string[] = [...MODEL_ENDPOINTS, '/models']
 const RESOURCES: readonly string[] = [
   '/models',
@@ -18,7 +18,7 @@ const RESOURCES: readonly string[] = [
   '/realtime',
 ]
 
-/** What stands before the path in the base URLs of other services. */
+/** Path prefixes in the base URLs of other services. */
 const PREFIX = /^\/(?:v1|openai|api|litellm|anthropic|proxy)(?=\/)/
 
 /** Azure's form, with the model in the path. */

@@ -1,6 +1,6 @@
 import type { Log } from '../../src/core/log.ts'
 
-/** Writes one line to standard error: for faults that somebody must hear of where no log was given. */
+/** Writes one line to standard error: for errors that must be reported where no log was given. */
 export const stderrLog: Log = {
   error: (fields, message) => write(fields, message),
   warn: (fields, message) => write(fields, message),

@@ -22,7 +22,7 @@ export function upstreamEntries(
     const target = routes.resolve(name)
     const entry = upstream?.entries.get(target)
     if (!entry || !(mayUse(exchange, name) || mayUse(exchange, target))) return undefined
-    // A pattern of the upstream's, as LiteLLM lists them, stands for the names it matches.
+    // A pattern in the upstream's list, as LiteLLM sends them, means all names that it matches.
     const asked = name.replaceAll('*', 'x')
     if (routes.match(asked, facts).length > 0) return undefined
     return { ...entry, id: name }

@@ -51,7 +51,7 @@ export function newestBefore(
 
 /**
  * Whether the seller asked for other terms than were signed. A client that sends such a request once more, by itself and not as an
- * automatic retry, wants the new terms: it is asked anew and paid as a request of its own.
+ * automatic retry, wants the new terms: the price is asked again and it is paid as a new request.
  */
 export function wasAskedOtherTerms({ flight, tombstone }: Earlier): boolean {
   const charge = tombstone?.charge ?? flight?.charge

@@ -20,7 +20,7 @@ export function knownNames({ exchange, routes, facts, catalogue }: NameContext):
   return listedModels(exchange, routes, facts, catalogue).filter((name) => !name.includes('*'))
 }
 
-/** Up to three known names that may have been meant: spelled alike, matched by what was asked, or near to it. */
+/** Up to three known names that may have been meant: spelled alike, matched by the requested name, or close to it. */
 export function meantNames(model: string, known: readonly string[]): string[] {
   const matched = model.includes('*') ? known.filter((name) => matchesPattern(model, name)) : []
   return [...new Set([...variantsOf(model, known), ...matched, ...nearestNames(model, known)])].slice(0, 3)
@@ -50,6 +50,6 @@ export async function vetName(
   for (const candidate of candidates) if (await catalogue?.lacks?.(candidate)) lacking.add(candidate)
   if (lacking.size === 0) return candidates
   const left = candidates.filter((candidate) => !lacking.has(candidate))
-  // What stands in for the model does not make it one.
+  // A fallback for the model does not make it a known model.
   return left.some(({ route }) => matchesPattern(route.modelName, target)) ? left : []
 }

@@ -44,7 +44,7 @@ export function collect(req: Request, limit: number): Promise<Buffer | undefined
     req.on('error', () => undefined)
     if (Number(req.headers['content-length'] ?? 0) > limit) return refuse()
     if (req.destroyed) return onClose()
-    // A body that ended before anyone listened, such as that of a GET behind an asynchronous middleware, says so no more.
+    // A body that ended before anyone listened, such as that of a GET behind an asynchronous middleware, emits no end event any more.
     if (req.complete && req.readableLength === 0) return resolve(Buffer.alloc(0))
     req.on('readable', onReadable)
     req.on('close', onClose)
@@ -53,7 +53,7 @@ export function collect(req: Request, limit: number): Promise<Buffer | undefined
 
 function read(req: Request): Buffer | undefined {
   const chunk: unknown = req.read()
-  // Text where somebody before called setEncoding().
+  // Text where an earlier handler called setEncoding().
   if (typeof chunk === 'string') return Buffer.from(chunk, req.readableEncoding ?? 'utf8')
   return Buffer.isBuffer(chunk) ? chunk : undefined
 }

@@ -2,7 +2,7 @@
 import { property } from '../../src/core/property.ts'
 import type { Request } from '../http/handler.ts'
 
-/** Whether somebody before read the body: its bytes are gone from the request. */
+/** Whether an earlier handler read the body: its bytes are gone from the request. */
 export function isAlreadyRead(req: Request): boolean {
   return req.readableDidRead || req.readableEnded
 }

@@ -31,7 +31,7 @@ export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Re
   const decoders = decodersFor(coding)
   if (!decoders) {
     abandon(reply.body)
-    throw notDelivered('encoded its answer in a way that was not asked for and is not known')
+    throw notDelivered('used a content coding that was not requested and is not supported')
   }
   const headers: Record<string, string | readonly string[]> = { ...reply.headers }
   delete headers['content-encoding']
@@ -51,7 +51,7 @@ export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Re
     })
     return [decoder, after]
   })
-  // Errors on the way reach whoever reads the end of the pipeline.
+  // Errors in between reach the reader at the end of the pipeline.
   pipeline([source, before, ...steps], () => {})
   const body = steps.at(-1) ?? before
   return { ...reply, headers, body: reply.redactDecoded?.(body) ?? body }

@@ -87,7 +87,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
     for await (const chunk of ends.chunks()) {
       await ends.client.write(chunk)
       if (tap) for await (const slice of ends.share.slices(chunk)) await tap.push(slice)
-      // Immediately: a client that leaves early has used these tokens all the same.
+      // Immediately: a client that leaves early has used these tokens anyway.
       noteUsage(ends, tap)
       // Heartbeats after the protocol's end must not keep the connection open.
       if (tap?.ended === true) cancel ??= ends.letGoSoon()
@@ -116,7 +116,7 @@ function undeliverable(exchange: Exchange, reply: Reply): TollwayError {
   return new TollwayError({
     code: spentOf(exchange) === 'no' ? 'seller_error' : 'paid_not_delivered',
     message:
-      'The stream was opened while the seller was silent, and its answer then was no stream and no JSON answer.',
+      'The stream was opened while the seller was silent, and its answer then was neither a stream nor JSON.',
     advice: ['Do not resend: it may be paid again.', 'Turn early_keepalive off for this route.'],
     details: { answer_status: reply.status, answer_type: printable(mediaType(reply.headers)) },
   })

@@ -21,7 +21,7 @@ export interface UpstreamReading {
 /** An upstream that can be served. */
 export interface ReadUpstream {
   readonly pool: VoucherPool
-  /** Whole, unused, and signed by whom they name; not all may fit the pool. */
+  /** Whole, unused, and signed by the payer that they name; not all may fit the pool. */
   readonly vouchers: readonly SignedVoucher[]
   /** The number of other vouchers by what is wrong with them, without those already reported as forged. */
   readonly refused: ReadonlyMap<string, number>

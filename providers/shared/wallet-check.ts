@@ -47,7 +47,7 @@ function notDeployed({ symbol, address, network }: Asset): TollwayError {
   })
 }
 
-/** What stands at an address that delegated its code (EIP-7702): this, and the address of the code. */
+/** The code at an address that delegated it (EIP-7702): this prefix, then the address of the code. */
 const DELEGATION = /^0xef0100([0-9a-f]{40})$/
 
 /** Tokens ask such a wallet's code whether a signature is valid (ERC-1271), and most code says no to a bare key's. */

@@ -45,7 +45,7 @@ export class SolanaNetwork {
     return this.#keeper.recent()
   }
 
-  /** Whether a token account exists; `undefined` when the node does not say so in time. */
+  /** Whether a token account exists; `undefined` when the node does not answer in time. */
   async exists(account: string): Promise<boolean | undefined> {
     if (this.#seen.has(account)) return true
     const { promise, resolve } = Promise.withResolvers<undefined>()

@@ -25,7 +25,7 @@ import { SolanaNetwork } from './solana-network.ts'
 import { UniquePayments } from './unique-payment.ts'
 
 /**
- * No release before this by our own clock, seconds from the signature, whatever heights a node tells. A block hash is valid for
+ * No release before this by our own clock, seconds from the signature, whatever heights a node reports. A block hash is valid for
  * 150 blocks, which took 60 to 90 seconds when this was written.
  */
 const LEAST_SECONDS = 180
@@ -169,7 +169,9 @@ class Solana implements Provider {
     readonly accounts: PaymentAccounts
   } {
     if (!Quote.isVetted(quote)) {
-      throw new TypeError('solana pays only quotes that passed the gate: pass what vetChallenge() returned.')
+      throw new TypeError(
+        'solana was given a quote that did not pass the gate, so nothing was signed. Pass on the quote that paymentInterceptor() hands to authorize().',
+      )
     }
     const { asset, payTo, solana: offered } = quote
     const network = this.#context.networks.get(asset.network)

@@ -1,7 +1,7 @@
 /** Bounds how often one fault is logged: a fault that every request meets would fill the disk that the log is kept on. */
 import type { Clock } from './clock.ts'
 
-/** One line a minute tells as much as a thousand. */
+/** One line a minute is as informative as a thousand. */
 const INTERVAL_MS = 60_000
 const MAX_KINDS = 100
 

@@ -7,7 +7,7 @@ import { headerOf } from './answer/read-reply.ts'
 import { askOnce } from './send-unpaid.ts'
 import type { RememberedTerms, TermsQuestion } from '../core/x402/remembered-terms.ts'
 
-/** How long such a question may take, milliseconds: nobody waits for it. */
+/** How long such a question may take, milliseconds: no request waits for it. */
 const PATIENCE_MS = 20_000
 
 /**

@@ -64,7 +64,7 @@ export function answerDryRun(
   exchange.record.details['dry_run'] = true
 }
 
-/** In USD; `null` for what nobody here can say, such as what an upstream puts on the bill of its key. */
+/** In USD; `null` when it is not known here, such as what an upstream bills to its key. */
 function costOf({ payer, apiKey, forwardCredentials }: Route, quote: Quote | undefined): string | null {
   if (quote) return quote.microUsd === undefined ? null : formatUsd(quote.microUsd)
   const isBilled = payer === undefined && (apiKey !== undefined || forwardCredentials === true)

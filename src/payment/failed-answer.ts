@@ -35,7 +35,7 @@ export async function failureBody(reply: Omit<Reply, 'kind'>): Promise<BoundedBo
   return await readReply(reply, MAX_CHALLENGE_BYTES, ERROR_BODY_MS).catch(() => NO_BODY)
 }
 
-/** The error for the client: our own words, with the seller's beside them. */
+/** The error for the client: our own message, with that of the seller in `seller`. */
 export function failedAnswer(
   error: VerdictError,
   { reply, body, quote, from, skew }: FailedAnswer,

@@ -152,7 +152,7 @@ function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string):
 
 /**
  * Asks for a stream where the seller answers nothing else, and for the usage chunk of every paid stream: without it
- * nobody knows what was bought. A route that drops `stream_options` does without.
+ * it is not known what was bought. A route that drops `stream_options` does without.
  */
 function streamedBody(
   exchange: Exchange,

@@ -318,7 +318,7 @@ export class PaidCall {
     this.#exchange.relay.reply = { ...answer, kind: 'paid' }
   }
 
-  /** The seller's time beside ours: a payment that it finds expired is explained by it. */
+  /** Compares the seller's clock with ours: a difference explains why a seller calls a payment expired. */
   #noteClock(answer: IncomingReply): number | undefined {
     const seconds = clockSkew(headerOf(answer, 'date'), this.#context.clock.now())
     if (seconds === undefined) return undefined

@@ -114,7 +114,7 @@ export interface PayingCall extends CandidateCall {
   readonly payer: Provider
 }
 
-/** The client left before anything was sent: nobody waits for an answer, and there is nothing to pay for. */
+/** The client left before anything was sent: no one waits for an answer, and there is nothing to pay for. */
 export class ClientLeftError extends Error {
   override readonly name = 'ClientLeftError'
 }

@@ -1,4 +1,4 @@
-/** Looks at the beginning of a body that goes on to somebody else. */
+/** Reads the beginning of a body without consuming it for the next reader. */
 import type { Reply } from '../core/request/exchange.ts'
 
 /** A body and what is known of it. */

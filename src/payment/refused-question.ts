@@ -46,7 +46,7 @@ const REFUSALS: ReadonlyMap<number, Refusal> = new Map([
     { what: 'is behind a proxy that asks for a login', advice: 'Let the gateway reach the seller directly.' },
   ],
   [410, { what: 'says that it is gone', advice: 'Remove the route, or correct api_base.' }],
-  [451, { what: 'may not serve this place', advice: 'Choose another seller.' }],
+  [451, { what: 'may not serve this location', advice: 'Choose another seller.' }],
 ])
 
 const MAX_BODY_BYTES = 16_384
@@ -116,7 +116,7 @@ function refusalOf(
   return REFUSALS.get(answer.status)
 }
 
-/** A payment never follows a redirect: it would reach whom nobody checked. */
+/** A payment never follows a redirect: it would reach an address that was not checked. */
 function redirected({ headers }: IncomingReply, url: string, fix: string): Refusal {
   const given = headers['location']
   const location = typeof given === 'string' ? given : given?.[0]

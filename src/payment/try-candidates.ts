@@ -192,7 +192,7 @@ async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict>
   }
 }
 
-/** Nobody asks for a payment, and the request only asked what it costs. */
+/** The seller asks for no payment, and the request only asked what it costs. */
 function quoteOnly(call: CandidateCall): Verdict {
   answerDryRun(call, undefined)
   return { kind: 'served', status: 200, retryAfterMs: undefined }
@@ -268,7 +268,7 @@ function holdPlaceUntilRead(exchange: Exchange, { route }: Candidate, attempt: A
   else exchange.relay.reply = { ...reply, body: whenDone(reply.body, () => attempt.leave()) }
 }
 
-/** A seller that answers for free is still a seller: it does not speak in our name, nor to the client's cookies. */
+/** A seller that answers for free is still a seller: it may set neither our headers nor cookies of the client. */
 function withoutSellersHeaders(reply: IncomingReply): IncomingReply {
   return { ...reply, headers: Object.fromEntries(relayedHeaders({ headers: reply.headers, kind: 'paid' })) }
 }
@@ -282,7 +282,7 @@ async function probeAnswer(
   const { status } = answer
   const isEdge = mayBeEdge(answer)
   if ((status >= 200 && status < 300 && !isEdge) || RELAYED_PROBE_STATUSES.has(status)) return answer
-  // Nobody else can serve a direct request: the client gets what there is, but is not sent elsewhere.
+  // Only this seller can serve a direct request: the client gets its answer, but no redirect.
   if (direct && (status >= 400 || status === 304)) return answer
   const refused = isRefusal(status) || isEdge ? await refusedQuestion(answer, url) : undefined
   if (refused) throw refused

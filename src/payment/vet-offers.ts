@@ -1,4 +1,4 @@
-/** Puts a seller's 402 through the gate (rule 6), with what policy and books say about this seller. */
+/** Puts a seller's 402 through the gate (rule 6), with what policy and ledger say about this seller. */
 import { findAsset } from '../core/money/assets.ts'
 import { TollwayError, type ErrorCode } from '../core/errors.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'

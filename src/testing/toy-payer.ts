@@ -21,7 +21,7 @@ export interface ToyPayer extends Provider {
   readonly outcomes: ReadonlyMap<string, ChargeOutcome>
 }
 
-/** Nobody has its key. */
+/** No one has its key. */
 const ADDRESS = `0x${'70'.repeat(20)}`
 const SIGNATURE = `0x${'00'.repeat(65)}`
 

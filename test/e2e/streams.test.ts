@@ -226,7 +226,7 @@ describe('early_keepalive', () => {
     const [event, ...others] = eventsOf(Buffer.from(said))
     expect([event?.event, others]).toEqual([path === '/v1/messages' ? 'error' : undefined, []])
     expect(JSON.parse(event?.data ?? '')).toMatchObject({
-      error: { message: expect.stringMatching(/no stream and no JSON answer|is not known/) },
+      error: { message: expect.stringMatching(/neither a stream nor JSON|is not supported/) },
     })
     expect(message.trailers).toMatchObject({ 'x-tollway-spent': 'yes', 'x-tollway-cost-usd': '0.001' })
     const record = (await gateway.audit()).find(({ type }) => type === 'request')

@@ -112,9 +112,7 @@ describe('a paid call', () => {
     const error = await pay(engine)
     expect(error).toMatchObject({ code: 'terms_changed' })
     expect(error instanceof Error ? error.message : '').toContain(`other terms (${told})`)
-    expect(error instanceof Error ? error.message : '').toContain(
-      'Sending the request again is free to go on',
-    )
+    expect(error instanceof Error ? error.message : '').toContain('The request may be sent again')
     expect(engine.exchange.payment.charge).toMatchObject({ state: 'uncertain', reason: 'terms_changed' })
   })
 

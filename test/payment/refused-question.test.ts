@@ -69,7 +69,7 @@ describe('a refusal of who asks', () => {
     [403, 'refuses access'],
     [405, 'does not take this method'],
     [410, 'gone'],
-    [451, 'may not serve this place'],
+    [451, 'may not serve this location'],
   ])('of %i is told as what it is, with the words of the seller', async (status, what) => {
     const body = JSON.stringify({ error: { message: 'no entry today' } })
     const { error, blamed } = await ask(() => reply(status, body))

@@ -49,7 +49,7 @@ describe('the choice of an offer', () => {
     await expect(chooseOffer(none.call(), offers)).rejects.toMatchObject({
       code: 'insufficient_funds',
       message: expect.stringMatching(
-        /^2000 Passed over, all 2 of .*: insufficient_funds; .*: insufficient_funds\.$/,
+        /^2000 All 2 offers of .* were passed over: .*: insufficient_funds; .*: insufficient_funds\.$/,
       ),
     })
   })

@@ -34,7 +34,7 @@ const BASE_USDC = '0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913'
 
 describe('a refusal names every offer and why it was passed over', () => {
   it('says nothing more of a single offer', () => {
-    expect(refusal([{ ...offerV2, amount: '5000000' }]).message).not.toContain('Passed over')
+    expect(refusal([{ ...offerV2, amount: '5000000' }]).message).not.toContain('passed over')
   })
 
   it('lists networks, tokens, contracts, schemes and prices in the order of the seller', () => {
@@ -54,7 +54,7 @@ describe('a refusal names every offer and why it was passed over', () => {
     ])
     expect(code).toBe('price_above_limit')
     expect(message).toContain(
-      "Passed over, all 8 of the seller's offers: " +
+      'All 8 offers of the seller were passed over: ' +
         'exact 0.001 USDC on base: the payer may not pay on this network; ' +
         'exact 0.001 USDC on solana: the payer may not pay on this network; ' +
         `exact ${payee} on eip155:31337: the payer may not pay on this network; ` +
@@ -127,7 +127,7 @@ describe('a refusal names every offer and why it was passed over', () => {
     const error: unknown = await chooseOffer(engine.call(), challenge).catch((caught: unknown) => caught)
     expect(error).toMatchObject({ code: 'insufficient_funds', advice: ['Add funds to it.'] })
     expect((error as Error).message).toBe(
-      "The wallet holds too little. Passed over, all 3 of the seller's offers: " +
+      'The wallet holds too little. All 3 offers of the seller were passed over: ' +
         `exact ${offerV2.asset} on base: the payer may not pay on this network; ` +
         'exact 0.001 USDC on base-sepolia: insufficient_funds; exact 0.002 USDC on base-sepolia: insufficient_funds. Add funds to it.',
     )

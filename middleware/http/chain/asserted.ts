@@ -18,7 +18,7 @@ export function markAsserted(handlers: readonly object[]): void {
 }
 
 /**
- * Checks the chain that a request is on its way through. Costs a look-up once a path was found to work.
+ * Checks the chain that a request is on its way through. A path that passed once costs only a look-up.
  * @param handler the payment interceptor itself
  * @throws TollwayError `setup_error` with every fault and its fix
  */

@@ -1,4 +1,4 @@
-/** What is known of a handler beyond its name, for `assertOrder()` and for the check at request time. */
+/** What is known about a handler beyond its name, for `assertOrder()` and for the check at request time. */
 import { property } from '../../../src/core/property.ts'
 
 /** Facts about one handler. */

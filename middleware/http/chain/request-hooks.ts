@@ -51,7 +51,7 @@ export function watchCharges(ledger: Ledger, exchange: Exchange): void {
   }
 }
 
-/** Notes that a new ledger tells these hooks already. */
+/** Records that a new ledger already reports to these hooks. */
 export function markWatched(ledger: Ledger, runners: readonly HookRunner[]): void {
   WATCHED.set(
     ledger,

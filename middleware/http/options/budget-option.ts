@@ -20,7 +20,7 @@ import { parseUsd } from '../../../src/core/money/money.ts'
 
 /** A budget in USD, model tokens or requests: exactly one of the four limits, or `limitUsd` beside `limits`. */
 export interface PlainBudget {
-  /** `[a-z0-9_-]{1,40}`; it stands in messages, records and metrics. */
+  /** `[a-z0-9_-]{1,40}`; it appears in messages, records and metrics. */
   readonly name: string
   /** USD as decimal text, e.g. `"5.00"`; at most six decimals. */
   readonly limitUsd?: string | undefined

@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000
 const MAX_PAGES = 20
 const PAGE = 1000
 
-/** The ledger: whether it opens, what is uncertain in it, and the space left beside it. */
+/** The ledger: whether it opens, what is uncertain in it, and the free space on its disk. */
 export async function examineStore(
   config: Pick<ResolvedConfig, 'store' | 'assets' | 'chains'>,
   now: number,
@@ -41,7 +41,9 @@ export async function examineStore(
   } catch (error) {
     if (error instanceof NoLedgerError) found.push(note(`There is no ledger yet; serve creates ${file}.`))
     else if (error instanceof ConfigError || error instanceof TollwayError)
-      found.push(problem(error.message, 'Mend the file, or restore a backup: tollway backup restore --help.'))
+      found.push(
+        problem(error.message, 'Repair the file, or restore a backup: tollway backup restore --help.'),
+      )
     else throw error
   } finally {
     ledger?.close()
@@ -49,7 +51,7 @@ export async function examineStore(
   return [...found, ...examinePlace(dirname(file), 'store')]
 }
 
-/** The audit file: whether it can be written, and the space left beside it. */
+/** The audit file: whether it can be written, and the free space on its disk. */
 export function examineAudit({ path }: ResolvedConfig['audit']): Finding[] {
   const { ok, note } = findingsOf('audit')
   const file = existsSync(path)

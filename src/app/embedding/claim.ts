@@ -14,7 +14,7 @@ export interface ClaimRules {
   readonly routes: RouteTable
   /** The configuration names an upstream for everything that no route claims. */
   readonly hasUpstream: boolean
-  /** Bytes; a longer body is nobody's here. */
+  /** Bytes; a request with a longer body is not claimed. */
   readonly bodyLimit: number
   readonly parsedBody: boolean
 }
@@ -33,7 +33,7 @@ export function mayBeClaimed(req: Request): boolean {
 }
 
 /**
- * Reads the model of a request and decides. A request that it does not claim goes on as it came: a body that is not
+ * Reads the model of a request and decides. A request that it does not claim is passed on unchanged: a body that is not
  * Tollway's to read (another type, too long, not JSON) included.
  */
 export function claimer(rules: ClaimRules): Claim {

@@ -20,7 +20,7 @@ import { claimer } from './claim.ts'
 import { callerByKey, callerOfHost, thisMachineOnly, type HostCaller } from './embedded-caller.ts'
 import { runChain } from './run-chain.ts'
 
-/** How the application around wants it. */
+/** How the application wants the chain. */
 export interface ChainOptions {
   readonly caller?: HostCaller | undefined
   readonly hosts?: readonly string[] | undefined

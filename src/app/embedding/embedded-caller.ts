@@ -27,7 +27,7 @@ export function callerByKey(options: CallerOptions): Handler {
   return caller(options)
 }
 
-/** Nobody has a key: whoever reaches the application could spend, so only this machine may ask. */
+/** No caller has a key, so anyone who reaches the application could spend: only this machine may send requests. */
 export const thisMachineOnly: Handler = named<Handler>('caller', (req, _res, next) => {
   if (isLocal(req)) return next()
   next(
@@ -38,7 +38,7 @@ export const thisMachineOnly: Handler = named<Handler>('caller', (req, _res, nex
   )
 })
 
-/** A proxy on the same machine speaks for others, and says so. */
+/** A proxy on the same machine forwards requests of others, and marks them by its headers. */
 function isLocal({ socket, headers }: Request): boolean {
   const isForwarded = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some(
     (name) => headers[name] !== undefined,

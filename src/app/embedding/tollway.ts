@@ -41,7 +41,7 @@ export interface TollwayOptions extends ChainOptions {
   readonly observers?: readonly Observer[] | undefined
   /** Functions of yours that are called when something is paid, refused or ended; see `Hooks`. */
   readonly hooks?: Hooks | undefined
-  /** The Prometheus registry that the metrics are added to; default one of its own, which nobody serves. */
+  /** The Prometheus registry that the metrics are added to; default one of its own, which is not served. */
   readonly registry?: Registry | undefined
   /** A pino logger; default one as `log` of the configuration says. */
   readonly log?: Logger | undefined
@@ -144,7 +144,7 @@ function answerClaimed(config: ResolvedConfig, options: ChainOptions, error: unk
   return (req, res, next) => claim(req, res, () => answer(error, req, res, next), next)
 }
 
-/** Resolves when no paid call is on its way, or the deadline has passed: then it stays counted as uncertain. */
+/** Resolves when no paid call is in flight, or when the deadline has passed: such a call stays counted as uncertain. */
 async function paidCallsEnd({ running }: GatewayParts, deadlineMs: number, timers: Timers): Promise<void> {
   let cancel = (): void => undefined
   const late = new Promise<void>((resolve) => {

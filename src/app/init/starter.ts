@@ -10,7 +10,7 @@ import { starterConfig, type StarterFacts } from './starter-config.ts'
 /** What to write. */
 export interface StarterRequest extends StarterFacts {
   readonly directory: string
-  /** Replace an existing configuration, after copying it beside itself. A wallet is kept in any case. */
+  /** Replace an existing configuration, after copying it to the same directory. A wallet is always kept. */
   readonly force: boolean
 }
 

@@ -3,7 +3,7 @@ import { describeSkew } from '../../core/telemetry/clock-skew.ts'
 import type { Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 
-/** Warns once when another clock and ours differ, and again when they differ anew. */
+/** Warns once when another clock and ours differ, and again when they differ after having agreed. */
 export function clockLog(log: Log): Observer {
   const differing = new Set<string>()
   return (event) => {

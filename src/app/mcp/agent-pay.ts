@@ -15,7 +15,7 @@ export interface AgentSettings {
   /** Whom the ledger and budgets name as the caller. */
   readonly caller: string
   readonly approval: ApprovalPolicy
-  /** Where answers that are no text go. */
+  /** The directory for answers that are not text. */
   readonly directory: string
   /** Whether services on this machine may be called over http. */
   readonly allowsPrivate: boolean

@@ -48,7 +48,7 @@ export async function readAnswer(reply: Reply, directory: string, name: string):
   return text === undefined ? await toFile(bytes, type, directory, name) : { text }
 }
 
-/** Bytes that are not UTF-8 are no text, whatever their label says. */
+/** Bytes that are not UTF-8 are not text, whatever their content type says. */
 function textOf(bytes: Buffer): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)

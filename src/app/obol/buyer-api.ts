@@ -1,4 +1,4 @@
-/** The paths of x402-buyer beside the model endpoints: `/healthz`, `/status`, `/admin/reload`, `/admin/remove`. */
+/** The paths of x402-buyer other than the model endpoints: `/healthz`, `/status`, `/admin/reload`, `/admin/remove`. */
 import { TollwayError } from '../../core/errors.ts'
 import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { asyncHandler, type Handler, type Request } from '../../../middleware/http/handler.ts'
@@ -15,7 +15,7 @@ export interface BuyerApiOptions {
   readonly pools: ObolPools
   /** Where none is set `/admin` is for programs of this machine only. */
   readonly adminKey: AdminKey
-  /** Whether callers have keys: then there is somebody who must not, and `/admin` needs the admin's. */
+  /** Whether callers have keys: then `/admin` requires the admin key. */
   readonly asksForKeys: boolean
 }
 

@@ -94,7 +94,7 @@ export interface AuthorizationRecord {
   readonly nonce: string
   /** Unix seconds. */
   readonly validAfter: number
-  /** Unix seconds. On Solana no release comes before it by our own clock, whatever heights a node tells. */
+  /** Unix seconds. On Solana no release comes before it by our own clock, whatever heights a node reports. */
   readonly validBefore: number
   /** Where the nonce is looked up: in the token (EIP-3009, the default), in Permit2's bitmap, or on Solana by {@link SolanaProof}. */
   readonly method?: AuthorizationMethod | undefined

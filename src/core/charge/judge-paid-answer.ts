@@ -7,7 +7,7 @@ const KEPT_STATUSES: ReadonlySet<number> = new Set([400, 404, 413])
 
 const PENDING = 'The payment may still be taken and counts as spent until the chain proves otherwise.'
 
-/** Why a charge is uncertain whose seller asked for other terms: a repeat of its request is asked anew. */
+/** The reason of an uncertain charge whose seller asked for other terms: a repeat of its request asks for the price again. */
 export const TERMS_CHANGED = 'terms_changed'
 
 /**
@@ -19,7 +19,7 @@ function termsChanged(changed: string): VerdictError {
     code: TERMS_CHANGED,
     message: `The seller answered the payment with other terms (${changed}), which were not paid. ${PENDING}`,
     advice: [
-      'Sending the request again is free to go on: it asks for the price anew, and pays the new terms as a payment of its own if policy and budgets allow it.',
+      'The request may be sent again: it asks for the price again, and makes a new payment on the new terms if policy and budgets allow it.',
     ],
   }
 }

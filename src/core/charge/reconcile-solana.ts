@@ -7,7 +7,7 @@ import { isReconcilable, unspent, type ChainBlock, type ReconcileDecision } from
 
 /** What one look at the chain found. */
 export type SolanaObservation =
-  /** Nobody answered, or not in a way that can be used; also a node that is behind. */
+  /** No answer, or an unusable one; also a node that is behind. */
   { readonly kind: 'no_answer'; readonly reason: string } | SolanaReading
 
 /** Everything in it was read at finalized commitment, from a node of the right chain. */

@@ -13,7 +13,7 @@ import type { HookPoint, Hooks, PaymentToSign } from './hooks.ts'
 /** How long `beforeSign` may take by default, milliseconds. */
 export const HOOK_TIMEOUT_MS = 5_000
 
-/** When a hook that nobody waits for is reported as hanging, milliseconds. */
+/** After this time a hook that runs in the background is reported as hanging, milliseconds. */
 const LONG_MS = 30_000
 const MAX_REASON = 200
 
@@ -53,7 +53,7 @@ export class HookRunner {
 
   /**
    * Asks `beforeSign`, at most for its time.
-   * @param signal aborted when nobody waits for the payment any more
+   * @param signal aborted when no client waits for the payment any more
    * @throws TollwayError `hook_refused`, `hook_unavailable`; the signal's reason
    */
   async beforeSign(payment: PaymentToSign, signal: AbortSignal): Promise<void> {
@@ -94,7 +94,7 @@ export class HookRunner {
     if (onRequest) this.#fire('onRequest', onRequest, summary)
   }
 
-  /** Calls a hook that is not waited for, after what is being done now. */
+  /** Calls a hook in the background, after the current turn. */
   #fire<T>(hook: HookPoint, call: (facts: T) => unknown, facts: T): void {
     this.#bounded(async () => await call(facts), LONG_MS).then(
       () => this.#count(hook, 'done'),
@@ -102,11 +102,11 @@ export class HookRunner {
     )
   }
 
-  /** Waits for a hook, until its time is over or nobody waits for it. What comes later is ignored. */
+  /** Waits for a hook until its time limit or until the request is aborted. A later result is ignored. */
   async #bounded(call: () => Promise<unknown>, ms: number, signal?: AbortSignal): Promise<unknown> {
     let end = (): void => undefined
     const late = new Promise<never>((_resolve, reject) => {
-      const onAbort = (): void => reject(new Error('nobody waits for it any more'))
+      const onAbort = (): void => reject(new Error('the request was aborted'))
       const cancel = this.#context.timers.after(ms, () => reject(new HookTimeoutError(ms)))
       signal?.addEventListener('abort', onAbort, { once: true })
       end = () => {

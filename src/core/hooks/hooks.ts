@@ -1,5 +1,5 @@
 /**
- * Hooks: functions of the application around that are called at a closed list of points. They get frozen copies, so that nothing
+ * Hooks: functions of the embedding application that are called at a fixed list of points. They get frozen copies, so that nothing
  * they do to them changes what is paid, to whom or how much; one of them may refuse a payment, and none can alter one.
  */
 import type { Charge, Proof } from '../charge/charge.ts'
@@ -102,7 +102,7 @@ export interface Hooks {
     | undefined
   /** Called when a payment has settled; also later, when the chain proves an uncertain one spent. Not waited for. */
   readonly afterSettle?: ((payment: SentPayment) => unknown) | undefined
-  /** Called when it is open whether a sent payment was taken: it counts as spent. Not waited for. */
+  /** Called when it is unknown whether a sent payment was taken: it counts as spent. The request does not wait for it. */
   readonly onUncertain?: ((payment: SentPayment) => unknown) | undefined
   /** Called when a request was refused before any payment: by policy, budget, `beforeSign` or an access check. Not waited for. */
   readonly onRefused?: ((request: RequestSummary) => unknown) | undefined

@@ -1,6 +1,6 @@
 /** A text as programs read it, with the place of each of its characters: without white space, and with its escapes resolved. */
 
-/** The characters of a text that count, as bytes, and where each stands in the text. */
+/** The characters of a text that count, as bytes, and the offset of each in the text. */
 export interface DecodedText {
   readonly bytes: Buffer
   readonly starts: Uint32Array

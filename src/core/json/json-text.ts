@@ -1,5 +1,5 @@
 /**
- * Follows one JSON text (RFC 8259) as it comes, in chunks of any size, and tells whether it is whole. Nothing is built: a text of
+ * Reads one JSON text (RFC 8259) in chunks of any size as they arrive, and reports whether it is complete. Nothing is built: a text of
  * many megabytes costs the depth of its nesting.
  */
 import {
@@ -64,7 +64,7 @@ const IN_NUMBER: Readonly<Partial<Record<State, (byte: number) => State | undefi
   'exponent digits': (byte) => (isDigit(byte) ? 'exponent digits' : undefined),
 }
 
-/** One JSON text on its way. A UTF-8 byte order mark before it is passed over, as clients do. */
+/** One JSON text that is arriving. A leading UTF-8 byte order mark is skipped, as clients do. */
 export class JsonText {
   readonly #maxDepth: number
   readonly #open: number[] = []
@@ -81,7 +81,7 @@ export class JsonText {
     this.#maxDepth = maxDepth
   }
 
-  /** Whether what came is one whole JSON text and nothing else. */
+  /** Whether the chunks so far are exactly one complete JSON text. */
   get isWhole(): boolean {
     return this.#open.length === 0 && (this.#state === 'behind a value' || NUMBER_ENDS.has(this.#state))
   }

@@ -1,4 +1,4 @@
-/** Lines for a configuration that a refusal tells people to add. They work as they stand. */
+/** Lines for a configuration that a refusal tells people to add. They can be copied unchanged. */
 import {
   BUILT_IN_ASSETS,
   findAsset,
@@ -10,7 +10,7 @@ import {
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import type { Offer } from '../x402/x402.ts'
 
-/** A seller's text that may stand in a configuration: nothing in it is a reference or ends the text. */
+/** A seller's text that is safe in a configuration: it contains no reference and does not end the string. */
 const PLAIN = /^[A-Za-z0-9 ._()-]{1,40}$/
 
 /** What to do about an offer on a network that the payer may not pay on. */
@@ -39,7 +39,7 @@ export function assetAdvice(offer: Offer): string[] {
   ]
 }
 
-/** What to do about a method that a token is not paid by: what is built in cannot be changed. */
+/** Advice for a payment method that the token does not support; built-in tokens cannot be changed. */
 export function methodAdvice({ network, address }: Asset): string {
   if (findAsset(BUILT_IN_ASSETS, network, address)) return 'Use another offer or seller.'
   return 'Use another offer or seller, or correct methods of the token under assets: methods: [eip3009, permit2].'

@@ -64,7 +64,7 @@ export function refuseOwnWallet(
   if (from.toLowerCase() !== payTo.toLowerCase()) return
   throw new TollwayError({
     code: 'payee_not_allowed',
-    message: 'The seller asks to pay the wallet that pays. Nothing was sent.',
+    message: 'The seller asks for payment to the paying wallet itself. Nothing was sent.',
     advice: ['Report it to the seller.'],
   })
 }

@@ -4,7 +4,7 @@ import { canonicalAddress } from '../money/address.ts'
 
 /**
  * Lets a seller name another payee in each request, as sellers with deposit addresses do. What it may take stays bounded by
- * origin, network, token, ceiling and budgets, and addresses that nobody is paid at stay refused.
+ * origin, network, token, ceiling and budgets, and addresses that no seller can have stay refused.
  */
 export const ANY_PAYEE = 'any'
 
@@ -34,7 +34,7 @@ export function payeeAdvice({ origin, pinnedFor, network, payTo }: PayeeRefusal)
   }
   const trust = `tollway sellers trust ${pinnedFor}`
   const there = `--network ${findNetwork(network)?.alias ?? network}`
-  // For people to copy into a shell: a seller's text stands there only as the address that it is.
+  // For people to copy into a shell: a seller's text appears there only if it is an address.
   const payee = canonicalAddress(network, payTo) ?? '<payee>'
   return [
     `If the seller really changed its payee, run \`${trust} ${payee} ${there}\`.`,

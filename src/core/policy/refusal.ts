@@ -24,7 +24,7 @@ export interface PassedOffer {
   readonly why: string
 }
 
-/** Ends the message of every refusal. It speaks of this offer only: an earlier one of the same request may have been paid. */
+/** Ends the message of every refusal. It is about this offer only: an earlier one of the same request may have been paid. */
 export const NOT_PAID = 'This offer was not paid.'
 
 /** The longest list of offers in a message, characters. */
@@ -109,7 +109,7 @@ export function listPassed(
   const left = entries.slice(shown.length).reduce((sum, { count }) => sum + count, 0)
   const more = left === 0 ? '' : `; and ${left} more`
   const total = passed.length + others.length
-  return `Passed over, all ${total} of the seller's offers: ${shown.map(({ text }) => text).join('; ')}${more}.`
+  return `All ${total} offers of the seller were passed over: ${shown.map(({ text }) => text).join('; ')}${more}.`
 }
 
 /** The ways to pay that a seller offers, each once, for a message. */

@@ -1,4 +1,4 @@
-/** The checks that an offer on Solana must pass besides those of every offer: what is signed there has other parties. */
+/** The checks that an offer on Solana must pass besides those of every offer: a payment there has other parties. */
 import { isSolanaAddress } from '../solana/address.ts'
 import { MAX_MEMO_BYTES } from '../solana/payment.ts'
 import {

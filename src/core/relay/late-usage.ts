@@ -1,7 +1,7 @@
 /** Usage that a seller sends behind `[DONE]`, where clients no longer read: `[DONE]` waits for it. */
 import { ByteSink } from '../stream/byte-sink.ts'
 
-/** So much that comes behind `[DONE]` and is no usage is held with it, bytes. */
+/** The most bytes other than usage that are held when they follow `[DONE]`. */
 const MAX_HELD_BYTES = 65_536
 
 /** One stream of chat or text completions. */

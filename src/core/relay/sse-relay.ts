@@ -15,7 +15,7 @@ import { LateUsage } from './late-usage.ts'
 import type { ReadEvent, StreamProgress } from '../stream/stream-progress.ts'
 import { TRUNCATED_COMMENT, type SseEnd, type TruncationFallback } from '../stream/truncation.ts'
 
-/** Longest line that is held; of a longer one, passed on as it comes, only the outline is read. */
+/** Longest line that is held; a longer one is passed on as it arrives, and only its outline is read. */
 export const MAX_LINE_BYTES = 262_144
 
 export interface SseRelayOptions {
@@ -50,7 +50,7 @@ export class SseRelay {
   #failure: string | undefined
   /** Goes through the data lines of one event that are not JSON each by itself. */
   #eventSplicer: CostSplicer | undefined
-  /** What is known of an event that is passing unheld: its text is too long, or came in several lines. */
+  /** What is known of an event that is relayed without being held: its text is too long, or came in several lines. */
   #outline: EventOutline | undefined
   /** An error went by in such an event: it has ended the stream for the client. */
   #passedError = false
@@ -90,12 +90,12 @@ export class SseRelay {
     return this.ended && this.#late.isWaiting
   }
 
-  /** The seller's words, when it ended the stream with an error event: no more of it is relayed. */
+  /** The seller's message, when it ended the stream with an error event: no more of the stream is relayed. */
   get sellerError(): string | undefined {
     return this.#sellerError
   }
 
-  /** The seller's words in an error event whose words were exchanged for ours; the stream goes on after it. */
+  /** The seller's message in an error event that was replaced by ours; the stream continues after it. */
   get failure(): string | undefined {
     return this.#failure
   }
@@ -107,7 +107,7 @@ export class SseRelay {
       if (this.#sellerError !== undefined) break
       this.#relay(piece, out)
     }
-    // Nobody asked for usage: it is put in order if it is here already, and not waited for.
+    // The client did not ask for usage: it is put in order if it has arrived, and not waited for.
     if (this.#options.stripUsage !== true && this.#options.tellsUsage !== true) this.#late.release(out)
     return out.take()
   }

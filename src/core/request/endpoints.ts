@@ -29,7 +29,7 @@ export function plainPath(url: string): string | undefined {
   return path
 }
 
-/** Where an endpoint is below an `api_base`: `/v2/rerank` stands beside `/v1`, not below it. */
+/** Where an endpoint is below an `api_base`: `/v2/rerank` is next to `/v1`, not below it. */
 export function endpointUrl(apiBase: string, endpoint: string): string {
   return `${endpoint.startsWith('/v2/') ? apiBase.replace(/\/v1$/, '') : apiBase}${endpoint}`
 }

@@ -41,7 +41,7 @@ export interface Guard {
 export interface Run {
   /** Kept with the charge, so that the request is known again. */
   readonly mark: RequestMark
-  /** Aborted when nobody waits any more, instead of when the first client leaves. */
+  /** Aborted when the last client has left, instead of when the first one leaves. */
   readonly leaving: AbortSignal
   /** The interceptor has taken the request on: it will call {@link Run.complete} or {@link Run.fail}. */
   begin(): void
@@ -60,7 +60,7 @@ export interface Timing {
   readyAt: number | undefined
 }
 
-/** What one caller may ask for; what is not given is not limited. */
+/** The limits of one caller; a missing field means no limit. */
 export interface CallerLimits {
   readonly requestsPerMinute?: number | undefined
   /** Tokens of answers, input and output together. */
@@ -130,13 +130,13 @@ export interface ExchangePayment {
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined
-  /** A charge of the same request whose payment the seller did not take, as far as it says: it is counted beside `charge`. */
+  /** A charge of the same request whose payment the seller did not take, as far as it says: it counts in addition to `charge`. */
   earlier: Charge | undefined
   /** The request only asked for its price, and was answered with a quote. */
   isDryRun: boolean
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
   reducedMaxTokens: number | undefined
-  /** What came of the seller's offer to sign in instead of paying; `undefined` when it made none. */
+  /** The outcome of the seller's offer to sign in instead of paying; `undefined` when it made none. */
   signIn: 'offered' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
@@ -154,7 +154,7 @@ export interface ExchangeRelay {
   usageToCome: Promise<void> | undefined
   /** A paid stream ended without its terminal marker. */
   truncated: boolean
-  /** The client was cut off before the end of the answer, so that it can tell that it is not whole. */
+  /** The client was cut off before the end of the answer, so that it can tell that the answer is incomplete. */
   cut: boolean
   /** Why Tollway itself closed the client's connection; records then do not say that the client left. */
   closedBy: 'shutdown' | undefined
@@ -260,7 +260,7 @@ export function spentOf({ payment }: Spending): 'no' | 'yes' | 'unknown' {
   return payment.earlier === undefined ? 'no' : 'unknown'
 }
 
-/** What the request costs, or may cost, micro-USD: all of its charges; `undefined` where nobody can say. */
+/** What the request costs, or may cost, micro-USD: all of its charges; `undefined` when it is not known. */
 export function costOf({ payment: { charge, earlier } }: Spending): bigint | undefined {
   if (earlier === undefined) return charge?.microUsd
   return charge?.microUsd === undefined || earlier.microUsd === undefined

@@ -7,7 +7,7 @@ export type PathRule = (method: string, path: string) => boolean
 
 const ANY: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'PATCH'])
 
-/** Resources that are forwarded whole, themselves and what is below them. */
+/** Resources that are forwarded with everything below them. */
 const RESOURCES = [
   '/files',
   '/batches',
@@ -19,7 +19,7 @@ const RESOURCES = [
   '/realtime',
 ]
 
-/** Of these only what is below is forwarded: the path itself is a websocket's, or nothing. */
+/** Only the paths below these are forwarded: the path itself is a websocket, or does not exist. */
 const ONLY_BELOW: ReadonlySet<string> = new Set(['/fine_tuning', '/realtime'])
 
 const RULES: readonly PathRule[] = [
@@ -35,7 +35,7 @@ const RULES: readonly PathRule[] = [
   (method, path) => method === 'POST' && /^\/responses\/[^/]+\/cancel$/.test(path),
 ]
 
-/** LiteLLM's own paths, which stand at the root of its address, beside `/v1`. */
+/** LiteLLM's own paths, which are at the root of its address, not below `/v1`. */
 const ROOT_RULES: readonly PathRule[] = [
   (method, path) =>
     (method === 'GET' || method === 'HEAD') &&

@@ -13,7 +13,7 @@ export const REPEAT_MS = 120_000
 /** The longest `Idempotency-Key`, characters. */
 export const MAX_KEY_LENGTH = 255
 
-/** A request as the store keeps it: keyed digests, so that nobody can guess a short prompt from them. */
+/** A request as the store keeps it: keyed digests, so that a short prompt cannot be guessed from them. */
 export interface RequestMark {
   /** Of scope and `Idempotency-Key`, or of scope, `x-request-id` and body; `undefined` when the request has no name. */
   readonly name: string | undefined
@@ -54,7 +54,7 @@ export interface RepeatableRequest {
   readonly body: string
   /**
    * - `running`: not answered yet, or its answer is still coming.
-   * - `unpaid`: ended without a payment; it binds nobody.
+   * - `unpaid`: ended without a payment; a repeat is a new request.
    * - `delivered`: paid, and a client got the answer to its end, or as much of a stream as it wanted.
    * - `failed`: paid or perhaps paid, and the client got an error, nothing, or an answer that was cut.
    */
@@ -130,7 +130,7 @@ export function unusableKey(): TollwayError {
   })
 }
 
-/** The same request is on its way in another process, where this one cannot wait for it. */
+/** The same request is in flight in another process, and this one cannot wait for it. */
 export function requestInProgress(): TollwayError {
   return new TollwayError({
     code: 'request_in_progress',

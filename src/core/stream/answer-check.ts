@@ -35,7 +35,7 @@ const LISTS: ReadonlyMap<string, string> = new Map([
   ['/rerank', 'results'],
 ])
 
-/** What is said about an answer: with nothing else in it there is none. */
+/** Members that describe an answer: an object with nothing else contains no answer. */
 const NOTES: ReadonlySet<string> = new Set([
   'created',
   'created_at',
@@ -55,7 +55,7 @@ const MAX_READ_BYTES = 65_536
 /** Why a text is no answer. */
 export interface NoAnswer {
   readonly what: 'nothing' | 'a web page' | 'an error' | 'another demand for payment'
-  /** What the seller says of it, not cleaned. */
+  /** The seller's message about it, not cleaned. */
   readonly message?: string | undefined
 }
 
@@ -195,7 +195,7 @@ const BEGINS_A_FIELD = /^(?:d(?:a(?:ta?)?)?|e(?:v(?:e(?:nt?)?)?)?|id?|r(?:e(?:t(
 const BEGINS_A_LIST = /^\[\s*[[{"\]]/
 const WEB_PAGE = /^<(?:!doctype|!--|\?xml|html|head|body|title|center|h\d|p)\b/i
 
-/** Whether the first bytes of a body do not tell yet what it is: a field's name that goes on, or a byte order mark. */
+/** Whether the first bytes of a body do not tell yet what it is: an incomplete field name, or a byte order mark. */
 export function isUndecided(first: Uint8Array): boolean {
   const text = startOf(first)
   return text === '' || BEGINS_A_FIELD.test(text)

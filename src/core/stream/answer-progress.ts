@@ -78,7 +78,7 @@ export class AnswerProgress implements StreamProgress {
   truncatedEnd({ requestId, model, nowMs }: TruncationFallback): StreamEvent[] {
     const known = this.#identity
     const open = this.#openChoices()
-    // Of an answer that never began clients want to know whose it is.
+    // Clients need the id and model even of an answer that never began.
     const delta = this.#seen.size === 0 ? { role: 'assistant', content: '' } : {}
     const isChat = this.#shape === 'chat'
     const rest = isChat ? { delta } : { text: '', logprobs: null }

@@ -16,7 +16,7 @@ export interface ChoiceContent {
 /** A kind of response with `choices`. */
 export interface ChoicesKind {
   readonly object: string
-  /** Members of a chunk that the response does not take over, beside its choices and usage. */
+  /** Members of a chunk that the response does not take over, apart from its choices and usage. */
   readonly dropped: readonly string[]
   /** The member of a chunk's choice that {@link ChoiceContent} reads. */
   readonly member: string

@@ -89,7 +89,7 @@ export function errorIn(given: Json): string | undefined {
 }
 
 /**
- * The same for signs that mean an error only where nothing of an answer stands beside them.
+ * The same for signs that mean an error only where the object contains nothing of an answer.
  * @returns `undefined` when there is no such sign
  */
 export function likelyErrorIn(given: Json): string | undefined {
@@ -115,7 +115,7 @@ export function likelyErrorIn(given: Json): string | undefined {
   return message ?? (isErrorName(code) ? messageIn(code) : undefined)
 }
 
-/** Members that hold an error where no answer stands beside them. */
+/** Members that hold an error where the object contains no answer. */
 const LIKELY_MEMBERS = [
   'detail',
   'errors',

@@ -50,7 +50,7 @@ const ROOT = object({
   choices: { element: object({ delta: object(), message: object(), usage: USAGE, error: ERROR }) },
 })
 
-/** A longer text or number stands as {@link LONG}. */
+/** A longer text or number is represented by {@link LONG}. */
 const MAX_TOKEN_BYTES = 256
 
 /** Stands for a long text; not empty, so that it counts as content. */
@@ -178,7 +178,7 @@ export class EventOutline {
     const place = level ? placeIn(level) : ROOT
     const isFull = level?.isArray === true && level.values >= MAX_VALUES
     if (!place || isFull || isArray !== (place.element !== undefined)) {
-      // What is not kept counts as content all the same.
+      // What is not kept still counts as content.
       this.#put(isArray ? [LONG] : { more: LONG })
       this.#skipped += 1
       return

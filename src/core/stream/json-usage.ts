@@ -18,7 +18,7 @@ const MAX_USAGE_BYTES = 16_384
 /** The longest name with every letter as `\uXXXX`. */
 const MAX_KEY_BYTES = 192
 
-/** One JSON text. What is no object is not looked at beyond its first byte, so that anything may be pushed. */
+/** One JSON text. Anything but an object is ignored after its first byte, so any bytes may be pushed. */
 export class JsonUsage {
   #place: 'before' | 'inside' | 'past' = 'before'
   /** Open brackets; 1 inside the object itself. */

@@ -80,11 +80,11 @@ export function without(value: Json, ...names: readonly string[]): Record<string
 /** Members of a chunk that clients read by name. */
 const SMALL_MEMBERS = ['id', 'created', 'model', 'system_fingerprint'] as const
 const MAX_SMALL_LENGTH = 256
-/** Most characters that the members beside the choices may take in all chunks together. */
+/** Most characters that the members other than the choices may take in all chunks together. */
 const MAX_SHARED_LENGTH = 1_048_576
 
 /**
- * The chunks with what stands beside the choices of the answer in each of them. Where that would multiply a large answer it stands
+ * The chunks, each with the members of the answer other than its choices. Where that would multiply a large answer, they are
  * in the first alone, and what clients read by name in the others.
  */
 export function withShared(chunks: readonly Json[], answer: Json, object: string): StreamEvent[] {

@@ -1,4 +1,4 @@
-/** The texts of a payment that are money (rule 8), in the spellings in which programs write bytes: whoever reads one can pay with it. */
+/** The texts of a payment that are money (rule 8), in the spellings in which programs write bytes: anyone who reads one can pay with it. */
 import { decodeBase64Json } from './wire-json.ts'
 import { property } from '../property.ts'
 import { encodeBase58 } from '../solana/base58.ts'
@@ -48,7 +48,7 @@ function base64Of(bytes: Buffer): readonly string[] {
     const text = Buffer.concat([Buffer.alloc(before), bytes])
       .toString('base64')
       .replace(/=+$/, '')
-    // The characters at the edges share bits with what stands beside them.
+    // The characters at the edges share bits with the neighbouring text.
     const end = (before + bytes.length) % 3 === 0 ? text.length : text.length - 1
     return text.slice(before === 0 ? 0 : before + 1, end)
   })

@@ -1,6 +1,6 @@
 /**
  * The terms that a seller asks for again and again: while they are known, a payment need not be preceded by the question what it
- * costs. Kept in memory only, so that a new process asks anew.
+ * costs. Kept in memory only, so that a new process asks again.
  */
 import type { Challenge } from './x402.ts'
 import { isMadeForOneRequest, offersText, termsText } from './terms-text.ts'
@@ -115,7 +115,7 @@ export class RememberedTerms {
 
   /**
    * Takes the turn to ask behind an answer.
-   * @returns what ends the turn; `undefined` when somebody asks already, or the last question is not old enough
+   * @returns what ends the turn; `undefined` when another request is asking already, or the last question is not old enough
    */
   takeTurn({ key }: TermsQuestion, now: number): (() => void) | undefined {
     const known = this.#entries.get(key)

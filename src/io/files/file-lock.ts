@@ -30,7 +30,7 @@ const BUSY = 5
 
 /**
  * Takes the lock file at `path` and creates it (mode 0600) when missing; the file is never deleted by us. People delete lock files
- * (`rm *.lock`), and a lock whose file is gone keeps nobody out: there is a second file with another kind of name, `.<name>.held`, and
+ * (`rm *.lock`), and a lock whose file is gone keeps no process out: there is a second file with another kind of name, `.<name>.held`, and
  * whoever wants the lock needs both.
  * @param path ends with `.lock`
  * @param instance the name of this process, shown to others that find the lock taken

@@ -33,7 +33,7 @@ export interface OpenedLedger {
 }
 
 /**
- * Opens a ledger: the books that `budgetGuard()`, `idempotency()` and `paymentInterceptor()` share.
+ * Opens the ledger that `budgetGuard()`, `idempotency()` and `paymentInterceptor()` share.
  * @throws ConfigError for a store that does not exist
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */

@@ -97,7 +97,7 @@ export class SolanaLook {
     since: number,
   ): Promise<{ readonly transaction: string; readonly carried: Carried } | undefined> {
     const listed = (await this.#since(account, since)).filter(({ slot }) => slot >= since)
-    // Whoever takes the payment takes its memo, too. A node that tells no memo is asked for the transaction.
+    // A settled payment carries its memo. When a node reports no memo, the transaction is read.
     const fitting = listed.filter((entry) => entry.memo === undefined || entry.memo.includes(memo))
     if (fitting.length > MAX_READ) throw new ChainError('search_goes_on')
     let failed: { readonly transaction: string; readonly carried: Carried } | undefined

@@ -4,7 +4,7 @@ import { KeyFault } from './private-key.ts'
 
 /** A key is 67 bytes with its line break; anything much larger is another kind of file. */
 const MAX_BYTES = 1024
-/** Nobody else may read a credential, and none but its owner write it. */
+/** No other user may read a credential, and only its owner may write it. */
 const CREDENTIAL_FORBIDDEN = 0o037
 const SAFE_MODES: ReadonlySet<number> = new Set([0o600, 0o400])
 

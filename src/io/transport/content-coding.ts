@@ -50,7 +50,7 @@ function codingsIn(list: string): string[] {
     .filter((coding) => coding !== '' && coding !== 'identity')
 }
 
-/** More codings on top of each other are nobody's mistake. */
+/** More nested codings than this are no honest mistake. */
 const MAX_CODINGS = 3
 
 /** Streams that decode the bytes one after the other; `undefined` for an unknown coding, or too many. */

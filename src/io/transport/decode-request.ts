@@ -26,7 +26,7 @@ const WAYS: ReadonlyMap<string, readonly Decode[]> = new Map<string, readonly De
   ['zstd', [(bytes, limit) => unzstd(bytes, { ...limit, params: ZSTD_PARAMS })]],
 ])
 
-/** More codings on top of each other are nobody's mistake. */
+/** More nested codings than this are no honest mistake. */
 const MAX_CODINGS = 2
 
 /** The codings that can be decoded, for messages. */

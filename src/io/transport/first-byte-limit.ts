@@ -1,5 +1,5 @@
 /**
- * The time between a request and its answer. undici's own limit begins anew with every interim response (`102 Processing`), so that
+ * The time between a request and its answer. undici's own limit restarts with every interim response (`102 Processing`), so that
  * a seller could hold a paid call for as long as it likes.
  */
 import type { Dispatcher } from 'undici'

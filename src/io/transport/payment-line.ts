@@ -1,6 +1,6 @@
 /**
  * The connection of a request that carries a payment. It is opened for that request and carries nothing else: a connection that
- * was kept may be one that the seller is closing, and of what is written to it then nobody can say whether it was read.
+ * was kept may be one that the seller is closing, and then it is not known whether the seller read what is written to it.
  */
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
@@ -52,7 +52,7 @@ function watch(socket: Socket): () => Socket | undefined {
   const spoil = (): void => {
     isSpoilt = true
   }
-  // An HTTP/1.1 server speaks when it is spoken to: words before that, or an end, are a refusal. HTTP/2 servers begin with theirs.
+  // An HTTP/1.1 server sends nothing before the request: early bytes, or an end, are a refusal. An HTTP/2 server sends its settings first.
   const isSilent = !(socket instanceof TLSSocket && socket.alpnProtocol === 'h2')
   if (isSilent) socket.once('readable', spoil)
   return () => {

@@ -36,7 +36,7 @@ export class NoConnectionError extends Error {
 }
 
 /**
- * @param signal the request's own; its end says that nobody waits any more
+ * @param signal the request's own; it is aborted when no client waits any more
  * @param isHandedOver whether the request was given to an open socket: then no code of the system means that it did not leave
  */
 export function reasonOf(

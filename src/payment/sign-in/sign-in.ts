@@ -32,7 +32,7 @@ export interface SignInCall {
 export type SignedIn =
   /** The seller answered without a payment. */
   | { readonly kind: 'served'; readonly reply: IncomingReply }
-  /** The seller asks for a payment all the same, with a fresh 402. */
+  /** The seller asks for a payment anyway, with a fresh 402. */
   | { readonly kind: 'asked_again'; readonly reply: IncomingReply }
   /** Nothing was signed, or the seller did not answer it: the first 402 stands. */
   | { readonly kind: 'not_signed_in' }

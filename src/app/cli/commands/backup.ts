@@ -51,7 +51,7 @@ ${EXIT_CODES_HELP}`,
 function addRestore(backup: Command, context: CommandContext): void {
   backup
     .command('restore')
-    .description('bring a ledger that was put back level with its audit files, so that a gateway can start')
+    .description('bring a restored ledger up to date with its audit files, so that a gateway can start')
     .option(
       '--adopt-audit',
       'add the payments that only the audit files know to the ledger and its budgets',
@@ -66,7 +66,7 @@ function addRestore(backup: Command, context: CommandContext): void {
 Examples:
   tollway backup restore --adopt-audit --config tollway.yaml
 
-Put the ledger back first: docs/backup.md. Amounts above a limit are added too.
+Restore the ledger first: docs/backup.md. Amounts above a limit are added too.
 ${EXIT_CODES_HELP}`,
     )
     .action(

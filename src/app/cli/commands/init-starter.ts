@@ -34,7 +34,7 @@ export function addStarter(init: Command, { terminal }: CommandContext): void {
     )
     .option('--daily-usd <amount>', `budget per day (default: ${DEFAULTS.dailyUsd})`, usd)
     .option('--ceiling-usd <amount>', `most for one request (default: ${DEFAULTS.ceilingUsd})`, usd)
-    .option('-y, --yes', 'ask nothing: take the defaults for what is not given', false)
+    .option('-y, --yes', 'ask no questions: use the defaults for options not given', false)
     .option('--force', 'replace an existing tollway.yaml (a copy is kept); a wallet is never replaced', false)
     .option('--json', 'print JSON; asks nothing', false)
     .action(async (given: StarterOptions) => {
@@ -73,7 +73,7 @@ async function factsOf(
   }
 }
 
-/** Asks for what was not given, if there is somebody to ask. */
+/** Asks for the missing options on an interactive terminal. */
 async function askMissing(given: StarterOptions, { ask }: Terminal): Promise<StarterOptions> {
   if (!ask) return given
   const answer = async (value: string | undefined, question: string, otherwise: string): Promise<string> => {

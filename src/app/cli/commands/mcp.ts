@@ -22,10 +22,10 @@ export function addMcp(program: Command, context: CommandContext): void {
     .description('serve an agent tools to pay for services, over MCP on standard input and output')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--payer <name>', 'the payer that pays')
-    .option('--caller <id>', 'whom the ledger and budgets name as the caller', 'agent')
+    .option('--caller <id>', 'name of the caller in ledger and budgets', 'agent')
     .option('--yes', 'approve every POST without asking', false)
     .option('--approve-above <amount>', 'ask only for POSTs that may cost more than this, in USD', usdAmount)
-    .option('--out-dir <dir>', 'where answers that are no text are saved', 'tollway-answers')
+    .option('--out-dir <dir>', 'directory for answers that are not text', 'tollway-answers')
     .option('--allow-private', 'also call services on this machine, over http too (for trials)', false)
     .addHelpText(
       'after',

@@ -1,4 +1,4 @@
-/** What `tollway serve` tells a person at a terminal once it is ready. */
+/** What `tollway serve` prints on a terminal once it is ready. */
 import { findNetwork } from '../../../core/money/assets.ts'
 import type { Provider } from '../../../core/payer/provider.ts'
 

@@ -69,7 +69,7 @@ export function obolConfig(
     },
     // As in x402-buyer, each upstream's file holds its price, and the seller's quote must match it exactly.
     policy: { max_usd_per_request: 'none' },
-    // Whoever may spend may also see what was spent: Prometheus scrapes with the same bearer key.
+    // A caller that may spend may also see the spending: Prometheus scrapes with the same bearer key.
     ...(env['TOLLWAY_KEY'] === undefined
       ? {}
       : {

@@ -10,7 +10,7 @@ export interface Terminal {
   stdoutBytes(chunk: Uint8Array): Promise<void>
   /** Whether a person reads standard output. */
   readonly isInteractive?: boolean | undefined
-  /** Asks a person one question and returns the line they type; absent where nobody can answer. */
+  /** Asks a person one question and returns the line they type; absent without an interactive terminal. */
   readonly ask?: ((question: string) => Promise<string>) | undefined
   /** An interactive terminal for a progress bar. */
   readonly progress?: NodeJS.WriteStream | undefined

@@ -121,7 +121,7 @@ function placeholderKey(
   return true
 }
 
-/** Keys beside `litellm_params`: ours, and misspelt ones, which the schema refuses. */
+/** Keys next to `litellm_params`: ours, and misspelt ones, which the schema refuses. */
 function ownKeys(work: Translation, own: Fields, here: ConfigPath): Record<string, unknown> {
   const known = Object.keys(route.shape)
   const out: Record<string, unknown> = {}

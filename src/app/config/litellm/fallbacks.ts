@@ -6,7 +6,7 @@ import type { Translation } from './translation.ts'
 /** Whether a model is only that of a skipped entry. */
 export type IsSkipped = (model: string) => boolean
 
-/** Where a list stands in the file and in the translated form. */
+/** The path of a list in the file and in the translated form. */
 interface Place {
   readonly path: ConfigPath
   readonly to: ConfigPath

@@ -34,7 +34,7 @@ const DESCRIPTION = /^max_(?:input_|output_|completion_)?tokens$/
 
 /**
  * The limits at a path and below it.
- * @param path where the value stands in the file
+ * @param path the path of the value in the file
  * @returns a note for each, `limit_dropped`
  */
 export function limitsIn(value: unknown, path: ConfigPath): LitellmNote[] {

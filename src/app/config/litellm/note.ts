@@ -1,6 +1,6 @@
 /** What became of the parts of a LiteLLM file that work differently here. */
 
-/** One thing to tell the user, on a line of its own. */
+/** One note for the user, printed on its own line. */
 export interface LitellmNote {
   readonly kind:
     | 'limit_dropped'
@@ -9,7 +9,7 @@ export interface LitellmNote {
     | 'fallback_dropped'
     | 'placeholder'
     | 'no_key'
-  /** Where it stands in the file, e.g. `model_list[0].litellm_params.rpm`. */
+  /** Its path in the file, e.g. `model_list[0].litellm_params.rpm`. */
   readonly path: string
   /** What is done with it, and what to write instead; holds no secret. */
   readonly message: string

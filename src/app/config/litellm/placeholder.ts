@@ -15,7 +15,7 @@ const SHAPES = [
 ]
 
 /**
- * Whether a text is a well-known stand-in for a key, and so may stand in a file in plain text. Everything else that is
+ * Whether a text is a well-known stand-in for a key, and so may be written in plain text. Everything else that is
  * not a reference is taken for a real key.
  */
 export function isPlaceholder(text: string): boolean {

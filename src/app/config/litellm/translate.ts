@@ -79,7 +79,7 @@ function isLitellm(input: unknown): input is Fields {
 }
 
 /**
- * @param env tells whether a key that LiteLLM would look up by itself is there
+ * @param env for keys that LiteLLM would look up by itself
  * @returns the input itself, unchanged, if it contains nothing of LiteLLM's
  */
 export function fromLitellm(input: unknown, env: Environment): Translated {

@@ -15,7 +15,7 @@ export interface Interpolated {
 export interface InterpolateOptions {
   /** Whether the secret at a path is needed; an unneeded reference stays as written and is not checked. */
   readonly isRead?: ((path: ConfigPath) => boolean) | undefined
-  /** Whether a plain text at a path may stand where a secret belongs, because it is none. */
+  /** Whether a plain text at a path may be used where a secret belongs, because it is not secret. */
   readonly isPlaceholder?: ((path: ConfigPath) => boolean) | undefined
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import * as leaf from './scalar-fields.ts'
 
 /** Longest time that a voucher may stay unused, days; x402-buyer's own vouchers are valid for 30. */
-/** A year: x402-buyer signs for 30 days by default, and for ever if it is told to. */
+/** A year: x402-buyer signs for 30 days by default, and without an end if it is configured to. */
 const MAX_VALIDITY_SECONDS = 366 * 86_400
 const MAX_AGE_DAYS = 365
 

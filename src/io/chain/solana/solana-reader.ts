@@ -1,6 +1,6 @@
 /**
- * Reads one Solana network. Read-only: it can neither sign nor send. Nothing is tried twice and nothing is remembered: whoever
- * asks decides what an answer is worth.
+ * Reads one Solana network. Read-only: it can neither sign nor send. Nothing is retried or remembered: the caller
+ * decides what an answer is worth.
  */
 import { z } from 'zod'
 import { isSolanaAddress } from '../../../core/solana/address.ts'

@@ -26,9 +26,9 @@ interface RecordedLog {
 }
 
 /**
- * Writes this path's place into the ledger when nobody else has it open, by whatever path: SQLite's lock on the file itself
+ * Writes this path's place into the ledger when no other process has it open, by any path: SQLite's lock on the file itself
  * tells, which every open connection shares and the system drops with its process.
- * @param prepare checks the ledger and brings up its tables; runs while nobody else can open it
+ * @param prepare checks the ledger and brings up its tables; runs while no other process can open it
  * @returns whether it was alone; otherwise nothing was done
  * @throws ConfigError when the ledger's last user left its log at another path
  */
