@@ -86,14 +86,16 @@ export function errorHandler(options: ErrorHandlerOptions = {}): ErrorHandler {
     const sent = fitting(own, exchange)
     exchange.record.code = sent.code
     Object.assign(exchange.record.details, own.details, sent === own ? {} : { replaced: own.code })
-    if (res.headersSent) {
-      exchange.record.outcome = outcomeOf(exchange, sent.status)
-      if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, sent)
-      else if (!res.writableEnded) res.destroy()
-      return
-    }
     exchange.record.outcome = outcomeOf(exchange, sent.status)
-    send(req, res, sent, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
+    const answer = (): void => {
+      if (!res.headersSent) {
+        send(req, res, sent, exchange, (endpointOf(req) ?? exchange.endpoint).startsWith('/messages'))
+      } else if (exchange.relay.openedEarly && !res.writableEnded) endEarly(res, exchange, sent)
+      else if (!res.writableEnded) res.destroy()
+    }
+    const { run } = exchange.payment
+    if (run && spentOf(exchange) !== 'no') run.lost().then(answer).catch(next)
+    else answer()
   }
   return named('errorHandler', handler)
 }

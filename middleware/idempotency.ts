@@ -22,7 +22,7 @@ import {
   namedBefore,
   newestBefore,
   otherModelBefore,
-  wasAskedOtherTerms,
+  mayWantOtherTerms,
 } from './idempotency/earlier.ts'
 import type { Facts, Flight } from './idempotency/flight.ts'
 import { Flights } from './idempotency/flights.ts'
@@ -88,6 +88,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
     maxBytes,
     // Other processes on the same ledger must know this too, before the payment's outcome is recorded.
     onAbandoned: ({ chargeId }) => void (chargeId !== undefined && books?.loseAnswer(chargeId)),
+    onLost: async (chargeId) => await books?.loseAnswer(chargeId),
     onEnd: (flight) => void noteLost(books, flight),
   })
   onMount?.(() => ({ count: flights.size, bytes: flights.bytes }))
@@ -106,10 +107,11 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
     }
     if (!body || !mayBePaid(candidates, attempts)) return next()
     const presented = presentedBy(req)
+    const cameAt = clock.now()
     const { ledger } = await source.of(exchange)
     books = ledger
     digest ??= requestDigest(await ledger.store.digestKey())
-    const mark = markOf(digest, req, exchange, body, presented)
+    const mark = { ...markOf(digest, req, exchange, body, presented), presented, cameAt }
     let checked: Flight | undefined
     for (;;) {
       const known = await ledger.repeats(mark)
@@ -122,13 +124,17 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
       }
       const named = namedBefore(flights, mark, known.named)
       const before = newestBefore(flights, mark, known.newest)
-      const newest = before && !presented.isRetry && wasAskedOtherTerms(before) ? undefined : before
+      const newest = before && !presented.isRetry && mayWantOtherTerms(before) ? undefined : before
       // An unpaid model may answer a request for which a paid one failed.
       const otherModel = candidates.some(isPaid) ? otherModelBefore(flights, mark, known.others) : undefined
       const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
       if (decision.kind === 'conflict') throw idempotencyConflict()
       if (decision.kind === 'fresh') {
-        const flight = flights.open(mark, presented, mayBeAskedAgain(req, presented))
+        const latest = flights.newest(mark.body)
+        const flight = flights.open(
+          { ...mark, earlier: latest?.state === 'unpaid' ? latest.knew : undefined },
+          { presented, mayBeAskedAgain: mayBeAskedAgain(req, presented), knew: known.newest?.charge.id },
+        )
         flight.enter(res, exchange, true)
         exchange.payment.run = flight
         return next()

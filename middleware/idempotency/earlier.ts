@@ -1,11 +1,11 @@
 /** What is known of earlier requests that a request may repeat: from this process, and from the ledger. */
-import { TERMS_CHANGED } from '../../src/core/charge/judge-paid-answer.ts'
 import {
   isNeverAnswered,
   type RepeatableRequest,
   type RequestMark,
 } from '../../src/core/request/idempotency.ts'
 import type { FoundTombstones, Tombstone } from '../../src/io/store/contracts/idempotency.ts'
+import { repeatableOf, wasAskedOtherTerms } from '../../src/io/store/rules/repeat-rules.ts'
 import type { Flight } from './flight.ts'
 import type { Flights } from './flights.ts'
 
@@ -46,6 +46,9 @@ export function newestBefore(
   const flight = flights.newest(mark.body)
   const paid = tombstone && ofTombstone(tombstone, flights)
   if (!flight || (flight.state !== 'running' && flight.state !== 'unpaid')) return paid
+  // Paid elsewhere for an attempt that may have been under way at the same time: nothing tells which came last.
+  if (paid && !paid.flight && flight.state === 'unpaid')
+    return flight.knew === tombstone.charge.id ? ofFlight(flight) : paid
   return paid && paid.startedAt > flight.startedAt && paid.flight !== flight ? paid : ofFlight(flight)
 }
 
@@ -53,9 +56,9 @@ export function newestBefore(
  * Whether the seller asked for other terms than were signed. A client that sends such a request once more, by itself and not as an
  * automatic retry, wants the new terms: the price is asked again and it is paid as a new request.
  */
-export function wasAskedOtherTerms({ flight, tombstone }: Earlier): boolean {
+export function mayWantOtherTerms({ flight, tombstone }: Earlier): boolean {
   const charge = tombstone?.charge ?? flight?.charge
-  return charge?.state === 'uncertain' && charge.reason === TERMS_CHANGED
+  return charge !== undefined && wasAskedOtherTerms({ charge })
 }
 
 /** The same call for another model, paid or perhaps paid, that got no answer: here, in another process, or before a restart. */
@@ -76,18 +79,6 @@ function ofFlight(flight: Flight): Earlier {
 }
 
 function ofTombstone(tombstone: Tombstone, flights: Flights): Earlier {
-  const { charge, body, undeliveredAt } = tombstone
-  const flight = flights.ofCharge(charge.id)
-  if (flight) return { ...ofFlight(flight), tombstone }
-  const isOpen = charge.state === 'held' || charge.state === 'authorized'
-  const isFailed = charge.state === 'uncertain' || undeliveredAt !== undefined
-  return {
-    body,
-    state: isOpen ? 'running' : isFailed ? 'failed' : 'delivered',
-    abandoned: isOpen && undeliveredAt !== undefined,
-    startedAt: charge.reservedAt,
-    endedAt: isOpen ? undefined : Math.max(charge.updatedAt, undeliveredAt ?? 0),
-    flight: undefined,
-    tombstone,
-  }
+  const flight = flights.ofCharge(tombstone.charge.id)
+  return { ...(flight ? ofFlight(flight) : { ...repeatableOf(tombstone), flight: undefined }), tombstone }
 }

@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { Charge } from '../../src/core/charge/charge.ts'
+import { property } from '../../src/core/property.ts'
 import {
   spentOf,
   type Exchange,
@@ -41,11 +42,15 @@ export interface Facts {
 export interface FlightOptions extends Omit<SharedBodyOptions, 'isWanted'> {
   readonly mark: RequestMark
   readonly presented: Presented
+  /** The newest charge for the same body when it came: that of an earlier request. */
+  readonly knew: string | undefined
   /** Its client marks its retries or names its requests, so a repeat may ask for the same answer. */
   readonly mayBeAskedAgain: boolean
   readonly now: () => number
   /** Called when the last client left before the payment's outcome was known and before any client received a byte. */
   readonly onAbandoned: (flight: Flight) => void
+  /** Called before a client learns that its answer is lost. */
+  readonly onLost: (chargeId: string) => Promise<void>
   /** Called once, when no client waits any more and what was paid is known. */
   readonly onEnd: (flight: Flight) => void
 }
@@ -85,6 +90,10 @@ export class Flight implements Run, RepeatableRequest {
     return this.#options.mayBeAskedAgain
   }
 
+  get knew(): string | undefined {
+    return this.#options.knew
+  }
+
   get leaving(): AbortSignal {
     return this.#left.signal
   }
@@ -104,6 +113,11 @@ export class Flight implements Run, RepeatableRequest {
     if (this.#known.kind === 'error') return 'failed'
     if (this.#delivered) return 'delivered'
     return this.#known.kind === 'reply' && this.#waiting > 0 ? 'running' : 'failed'
+  }
+
+  /** Whether another process pays, or paid, for the same request: this attempt is none that a later one could repeat. */
+  get isOfAnother(): boolean {
+    return this.#known?.kind === 'error' && property(this.#known.error, 'code') === 'request_in_progress'
   }
 
   /** Whether a client was cut off from its answer: a repeat would be cut off in the same place. */
@@ -181,6 +195,11 @@ export class Flight implements Run, RepeatableRequest {
   fail(exchange: Exchange, error: unknown): void {
     const isNothing = this.leaving.aborted && spentOf(exchange) === 'no'
     this.#settle(isNothing ? { kind: 'nothing' } : { kind: 'error', error }, exchange)
+  }
+
+  async lost(): Promise<void> {
+    const { payment } = this.#exchange ?? this.#facts ?? {}
+    if (payment?.charge && spentOf({ payment }) !== 'no') await this.#options.onLost(payment.charge.id)
   }
 
   get #paid(): boolean {

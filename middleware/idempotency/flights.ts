@@ -10,7 +10,7 @@ import {
   type Presented,
   type RequestMark,
 } from '../../src/core/request/idempotency.ts'
-import { Flight } from './flight.ts'
+import { Flight, type FlightOptions } from './flight.ts'
 
 /** Options of {@link Flights}. */
 export interface FlightsOptions {
@@ -21,9 +21,14 @@ export interface FlightsOptions {
   readonly maxBytes: number
   /** See `FlightOptions.onAbandoned`. */
   readonly onAbandoned: (flight: Flight) => void
+  /** See `FlightOptions.onLost`. */
+  readonly onLost: (chargeId: string) => Promise<void>
   /** Called once for every finished request, when no client waits for it any more. */
   readonly onEnd: (flight: Flight) => void
 }
+
+/** What is known of a request when it comes. */
+export type OpenedBy = Pick<FlightOptions, 'presented' | 'mayBeAskedAgain' | 'knew'>
 
 /** One answer may use at most one eighth of the memory, so that it cannot evict all others. */
 const SHARE = 8
@@ -80,17 +85,17 @@ export class Flights {
   }
 
   /** Registers a request. From now on it answers for its name and its body. */
-  open(mark: RequestMark, presented: Presented, mayBeAskedAgain: boolean): Flight {
+  open(mark: RequestMark, client: OpenedBy): Flight {
     const { clock, maxBytes } = this.#options
     const flight = new Flight({
       mark,
-      presented,
-      mayBeAskedAgain,
+      ...client,
       maxBytes: Math.floor(maxBytes / SHARE),
       now: () => clock.now(),
       onSize: (change) => this.#grow(change),
       onAbandoned: this.#options.onAbandoned,
-      onEnd: (ended) => this.#keep(ended, presented),
+      onLost: this.#options.onLost,
+      onEnd: (ended) => this.#keep(ended, client.presented),
     })
     if (mark.name !== undefined) this.#byName.set(mark.name, flight)
     this.#byBody.set(mark.body, flight)
@@ -107,6 +112,7 @@ export class Flights {
     this.#ended.set(flight, this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS))
     // No repeat is expected: a plain client that received its answer.
     if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.forget()
+    if (flight.isOfAnother) this.#drop(flight)
     this.#options.onEnd(flight)
     this.#trim()
   }

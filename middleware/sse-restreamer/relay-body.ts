@@ -76,7 +76,7 @@ export interface ClientWatch {
   /** Called when the first byte of the body is handed over. */
   readonly onFirstByte: () => void
   /** Called when the client read nothing for `idleMs`, just before it is cut off. */
-  readonly onStall: () => void
+  readonly onStall: () => Promise<void>
   /** Longest time the client may take to read what was sent, before more is sent, milliseconds. */
   readonly idleMs: number
   readonly timers: Timers
@@ -158,10 +158,7 @@ export class ClientSink {
 
   #cutLater(): () => void {
     const { timers, idleMs, onStall } = this.#watch
-    return timers.after(idleMs, () => {
-      onStall()
-      this.cut()
-    })
+    return timers.after(idleMs, () => void onStall().finally(() => this.cut()))
   }
 
   /** Cuts the connection, so that the client can tell that the answer is incomplete. */

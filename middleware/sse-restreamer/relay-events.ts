@@ -32,7 +32,7 @@ export async function relayEvents(ends: RelaySession): Promise<void> {
     await jsonAsEvents(ends, relay, kind, write)
     return false
   })
-  if (isJson && ends.opened) ends.cut()
+  if (isJson && ends.opened) await ends.cut()
   else if (isJson) await relayJson(ends)
 }
 
@@ -129,7 +129,7 @@ async function jsonAsEvents(
   } catch (error) {
     ends.broke(error)
     broken = true
-    if (passing) return ends.cut()
+    if (passing) return await ends.cut()
     if (!ends.opened) throw brokenOff(error)
   }
   if (ends.stopped) return
@@ -182,7 +182,8 @@ async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, writ
     throw emptyStream(ends, relay.sellerError ?? relay.failure)
   }
   ends.nothingLost()
+  if (end.truncated || end.cut) await exchange.payment.run?.lost()
   await write(end.bytes)
-  if (end.cut) ends.cut()
+  if (end.cut) await ends.cut()
   else ends.end()
 }

@@ -39,7 +39,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
   } catch (error) {
     ends.broke(error)
     if (!opened) throw brokenOff(error)
-    ends.cut()
+    await ends.cut()
     return
   }
   if (ends.stopped) return
@@ -80,6 +80,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   if (!end.json) throw emptyStream(ends, answer.sellerError)
   if (end.truncated && settings.onTruncated === 'error') throw brokenOff()
   exchange.record.details['converted'] = 'sse_to_json'
+  if (end.truncated) await exchange.payment.run?.lost()
   await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), true, {
     'content-type': 'application/json',
     ...(end.truncated ? { 'x-tollway-truncated': 'true' } : {}),

@@ -74,11 +74,11 @@ export class RelaySession {
     this.#res = res
     this.client = new ClientSink(res, {
       onFirstByte: () => (exchange.relay.firstByteAt = settings.clock.now()),
-      onStall: () => {
+      onStall: async () => {
         exchange.record.details['client'] = 'stopped reading'
-        // It did not leave: it is cut off.
         this.nothingLost()
         exchange.relay.cut = true
+        await exchange.payment.run?.lost()
       },
       idleMs: this.settings.idleMs,
       timers: settings.timers,
@@ -260,10 +260,8 @@ export class RelaySession {
   openStream(): void {
     if (this.left || this.opened) return
     const isStream = String(this.reply.headers['content-type']).startsWith('text/event-stream')
-    this.open({
-      'content-length': undefined,
-      ...(isStream ? {} : { 'content-type': 'text/event-stream; charset=utf-8' }),
-    })
+    const type = isStream ? {} : { 'content-type': 'text/event-stream; charset=utf-8' }
+    this.open({ 'content-length': undefined, ...type })
     setStreamHeaders(this.#res)
     this.#isStream = true
     sendHead(this.#res)
@@ -277,9 +275,10 @@ export class RelaySession {
   }
 
   /** Cuts the client off, so that it can tell that the answer is incomplete. */
-  cut(): void {
+  async cut(): Promise<void> {
     this.nothingLost()
     if (!this.left) this.exchange.relay.cut = true
+    await this.exchange.payment.run?.lost()
     this.client.cut()
   }
 

@@ -101,7 +101,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
     // After the protocol's end no part of the answer is lost.
     if (tap?.ended === true) return ends.end()
     ends.broke(error)
-    ends.cut()
+    await ends.cut()
   } finally {
     cancel?.()
   }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { cash } from '../../providers/cash.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
-import { completion, json } from '../kit/seller-answers.ts'
+import { challengeV2, completion, json, OFFER } from '../kit/seller-answers.ts'
 
 const KEY = { 'idempotency-key': 'k' }
 const WAYS: [string, Record<string, string>, Record<string, string>][] = [
@@ -190,4 +190,99 @@ test('a model that costs nothing answers what a paid one failed to, though a pai
   spare.follow(() => json({ free: true }))
   const free = await ask(url, { model: 'local' })
   expect([free.status, await free.json()]).toEqual([200, { free: true }])
+})
+
+/** Two gateways are asked at once; the seller answers their questions in the given order, each when the one before is through. */
+async function atOnce(
+  first: Record<string, string>,
+  again: Record<string, string>,
+  order: readonly (0 | 1)[],
+  answers = [challengeV2([OFFER]), challengeV2([OFFER])],
+): Promise<Response[]> {
+  const questions: (() => void)[] = []
+  const asked = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  dear.follow({
+    unpaid: async () => {
+      const answered = Promise.withResolvers<void>()
+      const at = questions.push(answered.resolve) - 1
+      asked[at]?.resolve()
+      await answered.promise
+      return answers[at] ?? challengeV2([OFFER])
+    },
+  })
+  const [one, two] = [await start(), await start()]
+  const attempts = [ask(one.url, model, first)]
+  await asked[0]?.promise
+  attempts.push(ask(two.url, model, again))
+  await asked[1]?.promise
+  const responses: Response[] = []
+  for (const at of order) {
+    questions[at]?.()
+    const response = await attempts[at]
+    if (response) responses[at] = response
+  }
+  return responses
+}
+
+test.each(WAYS)(
+  'rule 5: %s that reaches another gateway before the first attempt has reserved is paid once',
+  async (_way, first, again) => {
+    const [original, retry] = await atOnce(first, again, [1, 0])
+    expect([retry?.status, original?.status]).toEqual([200, 503])
+    expect(await original?.json()).toMatchObject({ error: { code: 'request_in_progress' } })
+    expect(original?.headers.get('x-tollway-spent')).toBe('no')
+    expect(payments()).toBe(1)
+  },
+)
+
+test.each(WAYS)(
+  'rule 5: %s is paid once when the first attempt reserves first',
+  async (_way, first, again) => {
+    const [original, retry] = await atOnce(first, again, [0, 1])
+    expect([original?.status, retry?.status]).toEqual([200, 503])
+    expect(payments()).toBe(1)
+    // The next retry gets what the first one came to, and pays nothing either.
+    const charge = original?.headers.get('x-tollway-charge')
+    const last = await ask(gateways[1]?.url ?? '', model, { ...again, ...third(again) })
+    expect([last.status, last.headers.get('x-tollway-charge')]).toEqual([400, charge])
+    expect(payments()).toBe(1)
+  },
+)
+
+const third = (again: Record<string, string>): Record<string, string> =>
+  'x-stainless-retry-count' in again ? { 'x-stainless-retry-count': '2' } : {}
+
+test('rule 5: a retry is no new attempt because the first one failed unpaid after another gateway had paid', async () => {
+  const counts = [{ 'x-stainless-retry-count': '0' }, { 'x-stainless-retry-count': '1' }] as const
+  const [original, retry] = await atOnce(...counts, [1, 0], [json({}, {}, 400), challengeV2([OFFER])])
+  expect([original?.status, retry?.status]).toEqual([400, 200])
+  for (const count of ['2', '3', '4']) {
+    const again = await ask(gateways[0]?.url ?? '', model, { 'x-stainless-retry-count': count })
+    expect(again.headers.get('x-tollway-charge')).toBe(retry?.headers.get('x-tollway-charge'))
+  }
+  expect(payments()).toBe(1)
+})
+
+test('two identical requests at once at two gateways that nothing calls retries are two', async () => {
+  const [one, two] = await atOnce(
+    { 'x-stainless-retry-count': '0' },
+    { 'x-stainless-retry-count': '0' },
+    [1, 0],
+  )
+  expect([one?.status, two?.status]).toEqual([200, 200])
+  expect(payments()).toBe(2)
+})
+
+test('rule 5: another gateway knows of an answer that cannot be read before its client knows', async () => {
+  const [one, two] = [await start(), await start()]
+  dear.follow({ paid: { ...completion(), body: '{"choices":[' } })
+  const failed = await ask(one.url, model)
+  expect(failed.status).toBe(400)
+  const db = new DatabaseSync(join(directory, 'tollway.db'), { readOnly: true })
+  const known = db.prepare('SELECT undelivered_at FROM tombstones').all()
+  db.close()
+  expect(known).toEqual([{ undelivered_at: now }])
+  expect(await failed.json()).toMatchObject({ error: { code: 'paid_not_delivered' } })
+  expect((await ask(two.url, model)).headers.get('x-tollway-replayed')).toBe('yes')
+  expect(payments()).toBe(1)
 })

@@ -6,7 +6,12 @@ import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import { Flights } from '../../middleware/idempotency/flights.ts'
 import type { Flight } from '../../middleware/idempotency/flight.ts'
 import type { Request } from '../../middleware/http/handler.ts'
-import { REMEMBERED_MS, REPEAT_MS, type Presented } from '../../src/core/request/idempotency.ts'
+import {
+  REMEMBERED_MS,
+  REPEAT_MS,
+  requestInProgress,
+  type Presented,
+} from '../../src/core/request/idempotency.ts'
 import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
 import { settledCharge } from '../kit/relay-world.ts'
 
@@ -17,12 +22,14 @@ let now: number
 let ended: string[]
 let abandoned: string[]
 let flights: Flights
+let lost: string[]
 let charges: number
 
 beforeEach(() => {
   now = 1_000_000
   ended = []
   abandoned = []
+  lost = []
   charges = 0
   flights = fresh({})
 })
@@ -31,7 +38,8 @@ function fresh(changes: { maxEntries?: number; maxBytes?: number }): Flights {
   const onEnd = (flight: Flight): void => void ended.push(`${flight.mark.body} ${flight.state}`)
   const onAbandoned = (flight: Flight): void => void abandoned.push(flight.mark.body)
   const sizes = { maxEntries: 10, maxBytes: 8000, ...changes }
-  return new Flights({ clock: { now: () => now }, onAbandoned, onEnd, ...sizes })
+  const onLost = async (chargeId: string): Promise<void> => void lost.push(chargeId)
+  return new Flights({ clock: { now: () => now }, onAbandoned, onLost, onEnd, ...sizes })
 }
 
 /** A client: its exchange, and its response, which only closes. */
@@ -61,7 +69,10 @@ class Client {
 }
 
 function open(name: string, presented: Presented = plain): { flight: Flight; first: Client } {
-  const flight = flights.open({ name: undefined, body: name }, presented, presented !== plain)
+  const flight = flights.open(
+    { name: undefined, body: name },
+    { presented, mayBeAskedAgain: presented !== plain, knew: undefined },
+  )
   const first = new Client(flight, true)
   return { flight, first }
 }
@@ -260,4 +271,33 @@ describe('an answer is not delivered', () => {
   ])('%s', (_how, close) => {
     expect(stateAfter(close)).toBe('failed')
   })
+})
+
+test('an attempt that is refused because another process pays does not stand for its body', async () => {
+  const { flight, first } = open('b')
+  flight.begin()
+  flight.fail(first.exchange, requestInProgress())
+  first.leave()
+  expect(ended).toEqual(['b unpaid'])
+  expect([flights.newest('b'), flights.size]).toEqual([undefined, 0])
+  const other = open('c')
+  other.flight.begin()
+  other.flight.fail(other.first.exchange, new Error('down'))
+  other.first.leave()
+  expect(flights.newest('c')).toBe(other.flight)
+})
+
+test('rule 5: its charge is told as lost before a client learns that it is, but not what was never sent', async () => {
+  const { flight, first } = open('b')
+  flight.begin()
+  await flight.lost()
+  first.exchange.payment.charge = { ...settledCharge, id: 'chg_held', state: 'held' }
+  await flight.lost()
+  expect(lost).toEqual([])
+  first.exchange.payment.charge = { ...settledCharge, id: 'chg_sent', state: 'authorized' }
+  await flight.lost()
+  land(flight, first, 'x')
+  first.leave(true)
+  await flight.lost()
+  expect(lost).toEqual(['chg_sent', 'chg_1'])
 })

@@ -7,6 +7,7 @@ import { exchangeOf } from '../../middleware/http/exchange-of.ts'
 import type { Handler } from '../../middleware/http/handler.ts'
 import { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 import type { ChargeState } from '../../src/core/charge/charge.ts'
+import { stubRun } from '../kit/stub-run.ts'
 import {
   bare,
   chargeIn,
@@ -119,6 +120,26 @@ describe('errorHandler and money', () => {
     const answer = await answerTo(new Error('x'), state)
     expect(answer.body.error.code).toBe(expected[state])
   })
+
+  it.each(states)(
+    'rule 5: tells the ledger before the client that a charge that is %s has no answer',
+    async (state) => {
+      const happened: string[] = []
+      const run = stubRun(() => happened.push('lost'))
+      const watch: Handler = (_req, res, next) => {
+        res.once('finish', () => happened.push('told'))
+        next()
+      }
+      const chain = inExpress(
+        filled({ payment: { charge: chargeIn(state), run } }),
+        watch,
+        failing(new Error('x')),
+      )
+      await supertest(chain).get('/')
+      const wasSent = state !== 'held' && state !== 'released'
+      expect(happened).toEqual(wasSent ? ['lost', 'told'] : ['told'])
+    },
+  )
 
   it('keeps an error that already tells of the payment', async () => {
     const answer = await answerTo(

@@ -752,7 +752,7 @@ describe('a client that stops reading', () => {
       idleMs: 5000,
       timers,
       onFirstByte: () => {},
-      onStall: () => stalls.push('stalled'),
+      onStall: async () => void stalls.push('stalled'),
     })
     return { response, client, stalls }
   }

@@ -49,6 +49,11 @@ export interface Run {
   complete(exchange: Exchange): void
   /** There is none and will be none. */
   fail(exchange: Exchange, error: unknown): void
+  /**
+   * The client is about to learn that it gets no answer for its money, or not all of one. Await it before the client is told: its
+   * next attempt may reach another process, which must know by then. Never rejects.
+   */
+  lost(): Promise<void>
 }
 
 /** Where the time of a request goes, milliseconds of a clock that only runs forward. */

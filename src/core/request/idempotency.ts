@@ -23,6 +23,12 @@ export interface RequestMark {
   readonly call?: string | undefined
   /** The charge that the same request reserved before and that holds its name: the new one takes the name over. */
   readonly after?: string | undefined
+  /** How the request presented itself; without it only the name is compared when it reserves. */
+  readonly presented?: Presented | undefined
+  /** When the request came, milliseconds since the epoch. */
+  readonly cameAt?: number | undefined
+  /** The charge of an earlier request with this body: since then the client sent another one to this process, which paid nothing. */
+  readonly earlier?: string | undefined
 }
 
 /**

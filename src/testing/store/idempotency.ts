@@ -1,6 +1,8 @@
 /** What every store must do with tombstones of requests. */
-import { expect, test } from 'vitest'
-import { REMEMBERED_MS } from '../../core/request/idempotency.ts'
+import { describe, expect, test } from 'vitest'
+import { property } from '../../core/property.ts'
+import { TERMS_CHANGED } from '../../core/charge/judge-paid-answer.ts'
+import { REMEMBERED_MS, REPEAT_MS, type Presented, type RequestMark } from '../../core/request/idempotency.ts'
 import type { Store } from '../../io/store/store.ts'
 import { claim, NOW, signed, terms } from './samples.ts'
 
@@ -131,6 +133,110 @@ export function idempotencyConformance(store: () => Store): void {
     expect((await store().tombstones(mark('z'), NOW + 3)).others).toHaveLength(1)
     for (let n = 10; n < 40; n += 1) await reserveFor(n, `body-${n}`)
     expect(await others('z')).toHaveLength(16)
+  })
+
+  describe('rule 5: a request that another process pays for', () => {
+    const PLAIN: Presented = { named: undefined, isRetry: false }
+    const RETRY: Presented = { named: undefined, isRetry: true }
+    const FIRST = { body: 'x', call: 'c', presented: PLAIN }
+
+    /** Reserves in one process or the other. @returns `paid`, or the code of the refusal */
+    const ask = async (
+      n: number,
+      process: 'here' | 'elsewhere',
+      mark: Partial<RequestMark>,
+      at = NOW + n,
+    ): Promise<unknown> => {
+      const changes = { reservedAt: at, instance: process === 'here' ? 'ins_one' : 'ins_two' }
+      return await store()
+        .reserve(terms(n, changes), [], false, { name: undefined, ...FIRST, ...mark })
+        .then(
+          ({ ok }) => ok && 'paid',
+          (error: unknown) => property(error, 'code'),
+        )
+    }
+    const settle = async (n: number, at = NOW + 20): Promise<void> => {
+      await store().authorize(id(n), signed(n), NOW + n)
+      await store().move(id(n), { to: 'settled', at, reason: 'receipt', proof: 'receipt' })
+    }
+
+    test.each(['held', 'authorized', 'uncertain', 'settled'] as const)(
+      'a retry takes nothing while the first attempt is %s there, and until two minutes later',
+      async (state) => {
+        expect(await ask(1, 'elsewhere', {})).toBe('paid')
+        if (state === 'settled') await settle(1)
+        else if (state !== 'held') await store().authorize(id(1), signed(1), NOW + 2)
+        if (state === 'uncertain') await store().move(id(1), { to: state, at: NOW + 20, reason: 'timeout' })
+        expect(await ask(2, 'here', { presented: RETRY })).toBe('request_in_progress')
+        expect(await store().charge(id(2))).toBeUndefined()
+        const isOpen = state === 'held' || state === 'authorized'
+        const later = await ask(3, 'here', { presented: RETRY, cameAt: NOW }, NOW + 21 + REPEAT_MS)
+        expect(later).toBe(isOpen ? 'request_in_progress' : 'paid')
+      },
+    )
+
+    test('the first attempt takes nothing once its retry has reserved there', async () => {
+      expect(await ask(1, 'elsewhere', { presented: RETRY, cameAt: NOW })).toBe('paid')
+      await settle(1)
+      expect(await ask(2, 'here', { cameAt: NOW - 5 })).toBe('request_in_progress')
+      // It came later: the retry was another request's.
+      expect(await ask(3, 'here', { cameAt: NOW + 30 })).toBe('paid')
+    })
+
+    test('is a new one to a retry whose latest attempt here paid nothing', async () => {
+      await ask(1, 'elsewhere', {})
+      await settle(1)
+      expect(await ask(2, 'here', { presented: RETRY, earlier: id(0) })).toBe('request_in_progress')
+      expect(await ask(3, 'here', { presented: RETRY, earlier: id(1) })).toBe('paid')
+    })
+
+    test('after a release both may reserve', async () => {
+      await ask(1, 'elsewhere', { presented: RETRY })
+      await store().move(id(1), { to: 'released', at: NOW, reason: 'signer_unavailable' })
+      expect(await ask(2, 'here', { cameAt: NOW - 5 })).toBe('paid')
+    })
+
+    test('a plain repeat takes nothing when nobody got the answer there', async () => {
+      await ask(1, 'elsewhere', {})
+      expect(await ask(2, 'here', {})).toBe('paid')
+      await settle(1)
+      await store().move(id(2), { to: 'released', at: NOW + 3, reason: 'client_left' })
+      await store().markUndelivered(id(1), NOW + 21)
+      expect(await ask(3, 'here', {})).toBe('request_in_progress')
+      expect(await ask(4, 'here', {}, NOW + 22 + REPEAT_MS)).toBe('paid')
+    })
+
+    test('nor does the same call for another model', async () => {
+      await ask(1, 'elsewhere', { body: 'for one model' })
+      expect(await ask(2, 'here', { body: 'for another' })).toBe('paid')
+      await store().markUndelivered(id(1), NOW + 3)
+      expect(await ask(3, 'here', { body: 'for a third' })).toBe('request_in_progress')
+    })
+
+    test('is paid by its client, who was asked for other terms, but not by a retry', async () => {
+      await ask(1, 'elsewhere', {})
+      await store().authorize(id(1), signed(1), NOW + 2)
+      await store().move(id(1), { to: 'uncertain', at: NOW + 3, reason: TERMS_CHANGED })
+      expect(await ask(2, 'here', { presented: RETRY })).toBe('request_in_progress')
+      expect(await ask(3, 'here', {})).toBe('paid')
+    })
+
+    test('is another request with a key of its own, and what this process pays it knows itself', async () => {
+      await ask(1, 'elsewhere', {})
+      const named = { named: 'idempotency-key', isRetry: true } as const
+      expect(await ask(2, 'here', { name: 'k', presented: named })).toBe('paid')
+      await store().move(id(1), { to: 'released', at: NOW, reason: 'client_left' })
+      expect(await ask(3, 'here', { presented: RETRY })).toBe('paid')
+    })
+
+    test('of many retries at once in two processes one is taken', async () => {
+      const all = Array.from({ length: 20 }, (_, n) =>
+        ask(n, n % 2 ? 'here' : 'elsewhere', { presented: RETRY, cameAt: NOW }),
+      )
+      expect(new Set(await Promise.all(all))).toEqual(new Set(['paid', 'request_in_progress']))
+      // Requests of one process know each other before they reserve.
+      expect(new Set((await store().charges()).map(({ instance }) => instance)).size).toBe(1)
+    })
   })
 
   test('gives the same secret each time', async () => {

@@ -1,10 +1,18 @@
 /** Requests that come again, in every way in which a repeat is recognised, while everything but the client's words changes. */
 import { DatabaseSync } from 'node:sqlite'
 import { Random } from '../crash/random.ts'
-import { LAYOUTS, MOODS, startWorld, type World } from './world.ts'
+import { LAYOUTS, MOODS, startWorld, SUBSTITUTE, type World } from './world.ts'
 
 /** How a repeat is recognised (docs/idempotency.md). */
-export const WAYS = ['key', 'x-request-id', 'retry-count', 'failed before', 'left before'] as const
+export const WAYS = [
+  'key',
+  'x-request-id',
+  'retry-count',
+  'retry before the price',
+  'failed before',
+  'failed for another model',
+  'left before',
+] as const
 
 /** One of {@link WAYS}. */
 export type Way = (typeof WAYS)[number]
@@ -26,6 +34,13 @@ interface Attempt {
   readonly status: number
   readonly spent: string
   readonly replayed: boolean
+}
+
+/** Where and how a request is sent; one of the gateways where it says nothing. */
+interface AskedHow {
+  readonly index?: number | undefined
+  readonly model?: string | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 const MINUTE = 60_000
@@ -74,10 +89,11 @@ class Campaign {
     // What an earlier request cooled down is another one's history.
     this.#world.clock.advance(3 * MINUTE)
     const repeats = random.between(1, 4)
-    let last = way === 'left before' ? await this.#leave(mark) : await this.#attempt(mark, way, 0)
+    let last = await this.#first(mark, way)
     for (let n = 1; n <= repeats; n += 1) {
       // A plain client that has its answer, or paid nothing, means another request.
-      if (way === 'failed before' && (last.status < 400 || last.spent === 'no')) return
+      const isPlain = way === 'failed before' || way === 'failed for another model'
+      if (isPlain && (last.status < 400 || last.spent === 'no')) return
       if (way === 'left before' && last.status < 400) return
       await this.#change(way)
       if (way === 'key' && random.chance(0.3)) {
@@ -85,6 +101,25 @@ class Campaign {
         last = both[0]
       } else last = await this.#attempt(mark, way, n)
     }
+  }
+
+  async #first(mark: string, way: Way): Promise<Attempt> {
+    if (way === 'left before') return await this.#leave(mark)
+    return way === 'retry before the price' ? await this.#overtake(mark) : await this.#attempt(mark, way, 0)
+  }
+
+  /** A client gives up before its gateway has reserved, and its retry reaches the other one. */
+  async #overtake(mark: string): Promise<Attempt> {
+    const world = this.#world
+    const way = 'retry before the price'
+    const index = this.#random.between(0, 1)
+    world.onQuestion = async () => {
+      for (let turns = this.#random.between(0, 60); turns > 0; turns -= 1) await new Promise(setImmediate)
+    }
+    const both = [this.#attempt(mark, way, 0, index), this.#attempt(mark, way, 1, 1 - index)] as const
+    const [, retry] = await Promise.all(both)
+    world.onQuestion = () => undefined
+    return retry
   }
 
   /** Time, health, and now and then the configuration of a gateway. */
@@ -96,9 +131,10 @@ class Campaign {
     if (random.chance(0.15)) await this.#world.restart(random.between(0, 1), random.pick(LAYOUTS))
   }
 
-  async #attempt(mark: string, way: Way, n: number): Promise<Attempt> {
+  async #attempt(mark: string, way: Way, n: number, index?: number): Promise<Attempt> {
     add(this.#attempts, way)
-    const response = await this.#ask(mark, this.#headers(mark, way, n))
+    const model = way === 'failed for another model' && n % 2 ? SUBSTITUTE : 'paid/m'
+    const response = await this.#ask(mark, this.#headers(mark, way, n), { index, model })
     await response.text().catch(() => '')
     const replayed = response.headers.get('x-tollway-replayed') === 'yes'
     if (replayed) this.#replayed += 1
@@ -118,7 +154,7 @@ class Campaign {
       noticed.resolve()
     }
     try {
-      const response = await this.#ask(mark, {}, index, leaver.signal)
+      const response = await this.#ask(mark, {}, { index, signal: leaver.signal })
       await response.text()
       return { status: response.status, spent: 'no', replayed: false }
     } catch {
@@ -142,8 +178,7 @@ class Campaign {
   async #ask(
     mark: string,
     headers: Record<string, string>,
-    index = this.#random.between(0, 1),
-    signal?: AbortSignal,
+    { index = this.#random.between(0, 1), model = 'paid/m', signal }: AskedHow,
   ): Promise<Response> {
     const url = this.#world.gateways[index]?.url ?? ''
     // A header that a route may hang on, and that says nothing about which request this is.
@@ -152,7 +187,7 @@ class Campaign {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers, ...tier },
       body: JSON.stringify({
-        model: 'paid/m',
+        model,
         user: mark,
         messages: [{ role: 'user', content: 'hello' }],
       }),
@@ -163,7 +198,8 @@ class Campaign {
   #headers(mark: string, way: Way, n: number): Record<string, string> {
     if (way === 'key') return { 'idempotency-key': mark }
     if (way === 'x-request-id') return { 'x-request-id': `id-${mark}` }
-    return way === 'retry-count' ? { 'x-stainless-retry-count': String(n) } : {}
+    const counts = way === 'retry-count' || way === 'retry before the price'
+    return counts ? { 'x-stainless-retry-count': String(n) } : {}
   }
 
   #wayOf(mark: string): Way {

@@ -32,6 +32,8 @@ export interface World {
   /** Path of the ledger. */
   readonly ledger: string
   readonly clock: { now(): number; advance(ms: number): void }
+  /** Called for every question, before the seller names its price. */
+  onQuestion: () => void | Promise<void>
   /** Called for every payment, before the seller acts on it. */
   onPayment: (request: SellerRequest) => void | Promise<void>
   /** Replaces a gateway by one whose routes are written in another way. */
@@ -40,6 +42,9 @@ export interface World {
   paid(): ReadonlyMap<string, number>
   close(): Promise<void>
 }
+
+/** The model that a proxy in front falls back to. */
+export const SUBSTITUTE = 'substitute'
 
 /** What names a request in its body, so that its payments can be counted at the sellers. */
 export const MARK = /"user":"([^"]+)"/
@@ -52,7 +57,12 @@ export async function startWorld(): Promise<World> {
   const clock = { now: () => now, advance: (ms: number) => void (now += ms) }
   const sellers: MoodySeller[] = []
   for (let index = 0; index < 3; index += 1)
-    sellers.push(await startMoody((request) => world.onPayment(request)))
+    sellers.push(
+      await startMoody(
+        () => world.onQuestion(),
+        (request) => world.onPayment(request),
+      ),
+    )
   const start = async (layout: Layout): Promise<TestGateway> =>
     await startGateway(
       {
@@ -72,6 +82,7 @@ export async function startWorld(): Promise<World> {
     gateways,
     ledger: join(directory, 'tollway.db'),
     clock,
+    onQuestion: () => undefined,
     onPayment: () => undefined,
     async restart(index, layout) {
       await gateways[index]?.close()
@@ -93,12 +104,16 @@ export async function startWorld(): Promise<World> {
   return world
 }
 
-async function startMoody(told: (request: SellerRequest) => void | Promise<void>): Promise<MoodySeller> {
+async function startMoody(
+  asked: () => void | Promise<void>,
+  told: (request: SellerRequest) => void | Promise<void>,
+): Promise<MoodySeller> {
   const moody: { mood: Mood } = { mood: 'answers' }
   const seller = await startScriptedSeller(async (request, response) => {
     // Read once: a mood that changes between payment and answer is another seller's case.
     const { mood } = moody
     if (request.payment === undefined) {
+      await asked()
       if (mood === 'down') return json({ error: { message: 'down' } }, {}, 503)
       if (mood === 'cut') return void response.destroy()
       return challengeV2([mood === 'dear' ? { ...OFFER, amount: '999999999' } : OFFER])
@@ -112,10 +127,11 @@ async function startMoody(told: (request: SellerRequest) => void | Promise<void>
   return Object.assign(moody, { seller })
 }
 
-/** The model `paid/m` by every way that a configuration can serve it. */
+/** The model `paid/m` by every way that a configuration can serve it, and a model that proxies in front fall back to. */
 function routesOf(layout: Layout, [a = '', b = '', c = '']: readonly string[]): object {
   const base = { payer: 'base', model: 'm' }
   const gold = { ...base, api_base: c, when: { headers: { 'x-tier': 'gold' } } }
+  const substitute = { model_name: SUBSTITUTE, ...base, api_base: a }
   const router = { cooldown_seconds: 5, allowed_fails: 0, num_retries: 0 }
   switch (layout) {
     case 'pattern':
@@ -124,6 +140,7 @@ function routesOf(layout: Layout, [a = '', b = '', c = '']: readonly string[]): 
           { model_name: 'paid/*', ...base, api_base: a },
           { model_name: 'paid/*', ...gold },
           { model_name: 'backup', ...base, api_base: b },
+          substitute,
         ],
         router: { ...router, fallbacks: [{ 'paid/*': ['backup'] }] },
       }
@@ -132,6 +149,7 @@ function routesOf(layout: Layout, [a = '', b = '', c = '']: readonly string[]): 
         model_list: [
           { model_name: 'paid/m', ...base, api_base: a, order: 1 },
           { model_name: 'paid/m', ...base, api_base: b, order: 2 },
+          substitute,
         ],
         router,
       }
@@ -141,14 +159,15 @@ function routesOf(layout: Layout, [a = '', b = '', c = '']: readonly string[]): 
           { model_name: 'paid/m', ...base, api_base: b },
           { model_name: 'spare', ...base, api_base: a },
           { model_name: 'paid/m', ...gold },
+          substitute,
         ],
         router: { ...router, strategy: 'weighted', fallbacks: [{ 'paid/m': ['spare'] }] },
       }
     case 'renamed':
-      return { model_list: [{ model_name: 'p*', ...base, api_base: c }], router }
+      return { model_list: [{ model_name: 'p*', ...base, api_base: c }, substitute], router }
     case 'alias':
       return {
-        model_list: [{ model_name: 'other', ...base, api_base: b }],
+        model_list: [{ model_name: 'other', ...base, api_base: b }, substitute],
         router: { ...router, aliases: { 'paid/m': 'other' } },
       }
     default:

@@ -126,7 +126,7 @@ export interface ChargeStore {
    * @param pin whether the payee is compared
    * @param mark adds a tombstone
    * @throws TollwayError `payee_not_allowed` when the payee differs; `request_in_progress` when another charge holds the
-   * tombstone's name
+   * tombstone's name, or another process pays for the same request
    */
   reserve(
     terms: ChargeTerms,

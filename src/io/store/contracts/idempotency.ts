@@ -11,6 +11,15 @@ export interface Tombstone {
   readonly undeliveredAt: number | undefined
 }
 
+/** A request as its reservation claims it: where no other process pays for the same request, or has. */
+export interface RepeatClaim {
+  readonly mark: RequestMark
+  /** The process that reserves. It knows its own requests better than the store does. */
+  readonly instance: string
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
 /** The tombstones that match a request. */
 export interface FoundTombstones {
   /** The tombstone of the request's name. */

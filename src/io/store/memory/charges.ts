@@ -62,7 +62,7 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
   reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean, mark?: RequestMark): Reservation {
     const { budgets, sellers, idempotency } = this.#followers
     if (this.#table.get(terms.id)) throw duplicateCharge(terms.id)
-    if (mark) idempotency.claim(mark, terms.reservedAt)
+    if (mark) idempotency.claim({ mark, instance: terms.instance, at: terms.reservedAt })
     if (pin) checkPayee(terms, sellers.pin(terms), () => this.#isOpenToAnother(terms))
     const taken = takeClaims(claims, budgets)
     if (!taken.ok) return taken

@@ -1,12 +1,14 @@
 /** Tombstones of requests in memory. */
 import { randomBytes } from 'node:crypto'
-import { REMEMBERED_MS, requestInProgress, type RequestMark } from '../../../core/request/idempotency.ts'
+import { REMEMBERED_MS, type RequestMark } from '../../../core/request/idempotency.ts'
 import {
   MAX_OTHERS,
   type FoundTombstones,
   type IdempotencyStore,
+  type RepeatClaim,
   type Tombstone,
 } from '../contracts/idempotency.ts'
+import { refuseRepeat } from '../rules/repeat-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 
@@ -36,9 +38,12 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
 
   tombstones({ name, body, call }: RequestMark, since: number): FoundTombstones {
     const named = name === undefined ? undefined : this.#byName.get(name)
-    const newest = this.#newestFirst(this.#byBody.get(body), since)[0]
-    const calls = call === undefined ? [] : this.#newestFirst(this.#byCall.get(call), since)
-    const others = calls.filter((entry) => entry.body !== body && this.#isUnanswered(entry))
+    // In the order of their reservations. Not all are sorted: one body may come many times.
+    const last = this.#byBody.get(body)?.findLast((charge) => this.#valid(charge, since))
+    const newest = last === undefined ? undefined : this.#entries.get(last)
+    const calls = (call === undefined ? undefined : this.#byCall.get(call)) ?? []
+    const unlike = calls.filter((charge) => this.#entries.get(charge)?.body !== body)
+    const others = this.#newestFirst(unlike, since).filter((entry) => this.#isUnanswered(entry))
     return {
       named: named === undefined ? undefined : this.#tombstone(this.#valid(named, since)),
       newest: this.#tombstone(newest),
@@ -56,24 +61,29 @@ export class MemoryIdempotency implements InTransaction<IdempotencyStore> {
     return this.#table.get(charge)?.state !== 'settled' || undeliveredAt !== undefined
   }
 
-  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when another charge's does */
-  claim({ name, after }: RequestMark, at: number): void {
+  /** Frees a name that no valid tombstone holds. @throws TollwayError see {@link refuseRepeat} */
+  claim(claim: RepeatClaim): void {
+    const { mark, instance, at } = claim
+    const { name, body, after, cameAt = at } = mark
+    const wasRetried = (): boolean =>
+      this.#newestFirst(this.#byBody.get(body), cameAt).some(
+        ({ charge, presented }) =>
+          presented?.isRetry === true && this.#table.get(charge)?.instance !== instance,
+      )
+    refuseRepeat(claim, this.tombstones(mark, at - REMEMBERED_MS), wasRetried)
     const holder = name === undefined ? undefined : this.#byName.get(name)
-    if (holder === undefined) return
-    const valid = this.#valid(holder, at - REMEMBERED_MS)
-    if (!valid) return this.#drop(holder)
-    if (holder !== after) throw requestInProgress()
+    if (holder !== undefined && holder !== after) this.#drop(holder)
   }
 
   /** A request's second charge is newer than its first, within one millisecond too. */
-  insert(charge: string, { name, body, call, after }: RequestMark, now: number): void {
+  insert(charge: string, { name, body, call, after, presented }: RequestMark, now: number): void {
     const first = after === undefined ? undefined : this.#entries.get(after)
     const at = first ? Math.max(now, first.at + 1) : now
     for (const [id, entry] of this.#entries) {
       if (entry.at >= at - REMEMBERED_MS) break
       this.#drop(id)
     }
-    this.#entries.set(charge, { charge, name, body, call, at, undeliveredAt: undefined })
+    this.#entries.set(charge, { charge, name, body, call, presented, at, undeliveredAt: undefined })
     if (name !== undefined) this.#byName.set(name, charge)
     this.#byBody.set(body, [...(this.#byBody.get(body) ?? []), charge])
     if (call !== undefined) this.#byCall.set(call, [...(this.#byCall.get(call) ?? []), charge])

@@ -1,14 +1,16 @@
 /** Tombstones of requests in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import { REMEMBERED_MS, requestInProgress, type RequestMark } from '../../../core/request/idempotency.ts'
+import { REMEMBERED_MS, type RequestMark } from '../../../core/request/idempotency.ts'
 import type { Connection } from './file.ts'
 import { integer, rowToCharge, text, type Row } from './rows.ts'
 import {
   MAX_OTHERS,
   type FoundTombstones,
   type IdempotencyStore,
+  type RepeatClaim,
   type Tombstone,
 } from '../contracts/idempotency.ts'
+import { refuseRepeat } from '../rules/repeat-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 
 /** How many expired tombstones a reservation deletes: more than it adds, so that the table does not grow. */
@@ -20,6 +22,7 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
   readonly #byName: StatementSync
   readonly #byBody: StatementSync
   readonly #byCall: StatementSync
+  readonly #retried: StatementSync
   readonly #insert: StatementSync
   readonly #dropName: StatementSync
   readonly #unname: StatementSync
@@ -33,10 +36,14 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     this.#byName = db.prepare(`${joined} WHERE name = ? AND at >= ? AND state <> 'released'`)
     this.#byBody = db.prepare(`${joined} WHERE body = ? AND at >= ? AND state <> 'released'
       ORDER BY at DESC, charge DESC LIMIT 1`)
-    this.#byCall = db.prepare(`${joined} WHERE call = ? AND at >= ? AND body <> ? AND state <> 'released'
+    // Not `body <> ?`, which would read every request of the same body.
+    const otherBody = '((call = ?1 AND body < ?3) OR (call = ?1 AND body > ?3))'
+    this.#byCall = db.prepare(`${joined} WHERE ${otherBody} AND at >= ?2 AND state <> 'released'
       AND (state <> 'settled' OR undelivered_at IS NOT NULL) ORDER BY at DESC, charge DESC LIMIT ${MAX_OTHERS}`)
-    this.#insert = db.prepare(`INSERT INTO tombstones (charge, name, body, call, at) VALUES
-      (?, ?, ?, ?, max(?, coalesce((SELECT at + 1 FROM tombstones WHERE charge = ?), 0)))`)
+    this.#retried = db.prepare(`SELECT 1 FROM tombstones JOIN charges ON charges.id = tombstones.charge
+      WHERE body = ? AND at >= ? AND is_retry = 1 AND state <> 'released' AND instance <> ? LIMIT 1`)
+    this.#insert = db.prepare(`INSERT INTO tombstones (charge, name, body, call, at, is_retry) VALUES
+      (?, ?, ?, ?, max(?, coalesce((SELECT at + 1 FROM tombstones WHERE charge = ?), 0)), ?)`)
     this.#dropName = db.prepare('DELETE FROM tombstones WHERE name = ?')
     this.#unname = db.prepare('UPDATE tombstones SET name = NULL WHERE name = ?')
     this.#sweep = db.prepare(`DELETE FROM tombstones WHERE charge IN
@@ -61,19 +68,22 @@ export class SqliteIdempotency implements InTransaction<IdempotencyStore> {
     }
   }
 
-  /** Frees a name that no valid tombstone holds. @throws TollwayError `request_in_progress` when another charge's does */
-  claim({ name, after }: RequestMark, at: number): void {
-    if (name === undefined) return
-    const holder = this.#byName.get(name, at - REMEMBERED_MS)
-    if (!holder) this.#dropName.run(name)
-    else if (text(holder, 'id') !== after) throw requestInProgress()
+  /** Frees a name that no valid tombstone holds. @throws TollwayError see {@link refuseRepeat} */
+  claim(claim: RepeatClaim): void {
+    const { mark, instance, at } = claim
+    const { name, body, cameAt = at } = mark
+    const found = this.tombstones(mark, at - REMEMBERED_MS)
+    refuseRepeat(claim, found, () => this.#retried.get(body, cameAt, instance) !== undefined)
+    // What still holds it is this request's own first charge.
+    if (name !== undefined && !found.named) this.#dropName.run(name)
   }
 
   /** A request's second charge is newer than its first, within one millisecond too. */
-  insert(charge: string, { name, body, call, after }: RequestMark, at: number): void {
+  insert(charge: string, { name, body, call, after, presented }: RequestMark, at: number): void {
     this.#sweep.run(at - REMEMBERED_MS)
     if (name !== undefined && after !== undefined) this.#unname.run(name)
-    this.#insert.run(charge, name ?? null, body, call ?? null, at, after ?? null)
+    const isRetry = presented?.isRetry === true ? 1 : 0
+    this.#insert.run(charge, name ?? null, body, call ?? null, at, after ?? null, isRetry)
   }
 
   markUndelivered(charge: string, at: number): void {

@@ -305,6 +305,13 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE charges ADD COLUMN remote_model TEXT;
   ALTER TABLE charges ADD COLUMN tags TEXT CHECK (tags IS NULL OR json_valid(tags));
   `,
+  // Whether the request said that it repeats an earlier one, which may still be on its way elsewhere. The index skips the same
+  // body, however often it came.
+  `
+  ALTER TABLE tombstones ADD COLUMN is_retry INTEGER NOT NULL DEFAULT 0;
+  DROP INDEX tombstones_by_call;
+  CREATE INDEX tombstones_by_call ON tombstones (call, body, at) WHERE call IS NOT NULL;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */
