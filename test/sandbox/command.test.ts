@@ -1,8 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
+import { parse } from 'yaml'
+import { ask, startGateway } from '../kit/gateway.ts'
 import { MAIN } from '../kit/program.ts'
 
 test('the sandbox tells where everything is, and Ctrl-C leaves nothing behind', async () => {
@@ -13,6 +18,11 @@ test('the sandbox tells where everything is, and Ctrl-C leaves nothing behind', 
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
   const facts = JSON.parse(line) as Record<'base_url' | 'dashboard' | 'metrics' | 'files', string> & {
     chain: { rpc: string }
+    sellers: Record<string, string>
+    config: object
+    config_file: string
+    key_variable: string
+    wallet: { private_key: string }
   }
   expect(facts).toMatchObject({
     wallet: { usdc_atomic: '1000000000' },
@@ -22,6 +32,22 @@ test('the sandbox tells where everything is, and Ctrl-C leaves nothing behind', 
   for (const url of [`${facts.base_url}/models`, facts.dashboard, facts.metrics])
     expect((await fetch(url)).status).toBe(200)
   expect(existsSync(facts.files)).toBe(true)
+
+  // What an app of one's own needs to pay the same sellers.
+  const app = await mkdtemp(join(tmpdir(), 'tollway-own-app-'))
+  onTestFinished(() => rm(app, { recursive: true, force: true }))
+  process.env[facts.key_variable] = facts.wallet.private_key
+  const files = { store: `sqlite:${join(app, 'tollway.db')}`, audit: { path: join(app, 'audit.jsonl') } }
+  expect(parse(await readFile(facts.config_file, 'utf8'))).toEqual(facts.config)
+  const own = await startGateway({ ...facts.config, ...files })
+  onTestFinished(() => own.close())
+  const answer = await ask(own.url, { model: 'paid/sandbox-small' })
+  expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'yes'])
+  const { charges } = (await (await fetch(`${own.url}/api/charges`)).json()) as { charges: object[] }
+  expect(charges).toMatchObject([{ state: 'settled', transaction_url: null }])
+  for (const seller of ['streaming', 'official', 'v1', 'free'])
+    expect(facts.sellers[seller]).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/.*v1$/)
+  await own.close()
 
   child.kill('SIGINT')
   expect(await exit).toEqual([0, null])

@@ -43,6 +43,8 @@ export interface TollwayOptions extends ChainOptions {
   readonly hooks?: Hooks | undefined
   /** The Prometheus registry that the metrics are added to; default one of its own, which is not served. */
   readonly registry?: Registry | undefined
+  /** Put before the name of every metric, so that two of these can share a registry; e.g. `a_`. */
+  readonly metricsPrefix?: string | undefined
   /** A pino logger; default one as `log` of the configuration says. */
   readonly log?: Logger | undefined
   /** Where `${env:NAME}` is looked up; default `process.env`. */
@@ -85,6 +87,7 @@ export function tollway(
     clock: options.clock,
     timers: options.timers,
     registry: options.registry,
+    metricsPrefix: options.metricsPrefix,
     hooks,
     observers: [...(options.observers ?? []), requestLog(log)],
     payers: options.payers && new Map(Object.entries(options.payers)),

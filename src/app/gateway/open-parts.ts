@@ -68,6 +68,8 @@ export interface PartOverrides {
   readonly observers?: readonly Observer[] | undefined
   /** The Prometheus registry for the metrics; default a new one. */
   readonly registry?: Registry | undefined
+  /** Put before the name of every metric, so that several gateways can share {@link registry}; e.g. `a_`. */
+  readonly metricsPrefix?: string | undefined
   /** The transport to sellers and upstreams. */
   readonly dispatcher?: Dispatcher | undefined
   /** Free bytes of a directory's disk. */
@@ -149,7 +151,10 @@ export async function openParts(
     opened.push(opening)
     await refuseOldLedger(config, opening)
     const store = overrides.wrapStore?.(opening) ?? opening
-    const metrics = createMetrics({ registry: overrides.registry })
+    const metrics = createMetrics({ registry: overrides.registry, prefix: overrides.metricsPrefix })
+    // A registry of the application outlives this gateway, which may be opened again.
+    const removeMetrics = async (): Promise<void> => void (overrides.registry && metrics.remove())
+    opened.push({ close: removeMetrics })
     const refusals = tallyRefusals({ audit, clock, log, timers: overrides.timers })
     const failures = new LogLimit(clock)
     const space = openFreeSpace(config, log, overrides.freeBytes)
@@ -302,6 +307,7 @@ export async function openParts(
           .flush()
           .catch((err: unknown) => log.error({ err }, 'a request record could not be written'))
         await ledger.close()
+        await removeMetrics()
       },
     }
   } catch (error) {

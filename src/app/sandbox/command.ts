@@ -1,6 +1,7 @@
 /** `tollway sandbox`: a complete setup without real money, to explore or to point a client at. */
 import { once } from 'node:events'
 import { payOnce } from './pay-once.ts'
+import { OWN_KEY_VARIABLE, ownConfig, sellerAddresses, writeOwnConfig } from './own-config.ts'
 import { balances, modelIds, usdc } from './show.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 
@@ -58,14 +59,19 @@ function isTaken(error: unknown): boolean {
 async function facts(sandbox: Sandbox): Promise<Record<string, unknown>> {
   const { world, url } = sandbox
   const { wallet, seller } = await balances(world)
+  const { buyer, seller: payee } = world.chain.accounts
   return {
     base_url: `${url}/v1`,
     dashboard: `${url}/dashboard`,
     metrics: `${url}/metrics`,
     models: modelIds,
     chain: { network: world.chain.network, rpc: world.chain.rpcUrl },
-    wallet: { address: world.chain.accounts.buyer.address, usdc_atomic: wallet.toString() },
-    seller: { address: world.chain.accounts.seller.address, usdc_atomic: seller.toString() },
+    wallet: { address: buyer.address, usdc_atomic: wallet.toString(), private_key: buyer.privateKey },
+    seller: { address: payee.address, usdc_atomic: seller.toString() },
+    sellers: sellerAddresses(world),
+    config: ownConfig(world),
+    config_file: await writeOwnConfig(world, sandbox.directory),
+    key_variable: OWN_KEY_VARIABLE,
     files: sandbox.directory,
   }
 }
@@ -74,6 +80,8 @@ async function welcome(sandbox: Sandbox): Promise<string> {
   const { world, url } = sandbox
   const { wallet, seller } = await balances(world)
   const { buyer, seller: payee } = world.chain.accounts
+  const sellers = sellerAddresses(world)
+  const file = await writeOwnConfig(world, sandbox.directory)
   return `Tollway sandbox: a local chain, the official x402 facilitator and sellers, and a gateway that pays them. No real money.
 
   Base URL    ${url}/v1
@@ -90,6 +98,16 @@ Try it:
 
   curl -N ${url}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"${modelIds[0]}","stream":true,"messages":[{"role":"user","content":"Who pays for this answer?"}]}'
+
+To pay these sellers from an app of your own, use this wallet, whose key is published and worth nothing elsewhere:
+
+  export ${OWN_KEY_VARIABLE}=${buyer.privateKey}
+  npx tollway serve --config ${file}
+
+  Streaming   ${sellers.streaming}
+  Official    ${sellers.official}
+  x402 v1     ${sellers.v1}
+  Unpaid      ${sellers.free}
 
 Ctrl-C ends it and leaves nothing behind.
 `

@@ -86,6 +86,8 @@ function configFor(world: World, port: number, directory: string): unknown {
       paidRoute('v1', world.v1Seller.apiBase),
       { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
     ],
+    // It has the id of a public network, whose explorer knows none of these transactions.
+    explorers: { [world.chain.v1Network]: 'none' },
     // Only the sandbox writes to this chain, so its blocks are final at once.
     chains: { [world.chain.v1Network]: { rpc: world.chain.rpcUrl, finality: 'safe' } },
     reconcile: { interval_seconds: 2 },

@@ -1,5 +1,6 @@
 /** One registry per gateway, built from the metric table; every label value goes through the guard. */
 import { Counter, Gauge, Histogram, Registry, type RegistryContentType } from 'prom-client'
+import { ConfigError } from '../../core/errors.ts'
 import { LabelGuard, OVERFLOW } from './label-guard.ts'
 import { METRIC_TABLE, type MetricName, type MetricSpec } from './metric-table.ts'
 import { SeriesGuard } from './series-guard.ts'
@@ -17,6 +18,11 @@ export interface MetricRegistrySettings {
   readonly seriesCap?: number | undefined
   /** The registry to add the metrics to; by default a new one. Its content type is set at every scrape. */
   readonly registry?: Registry | undefined
+  /**
+   * Put before the name of every metric, e.g. `a_`, so that two gateways can share a registry; default nothing.
+   * Dashboards and alerts expect the names without it.
+   */
+  readonly prefix?: string | undefined
 }
 
 /** The response to a scrape. */
@@ -40,11 +46,14 @@ export class MetricRegistry {
   readonly #labels: LabelGuard
   readonly #series: SeriesGuard
   readonly #passed = new Map<MetricName, Map<string, Record<string, string>>>()
+  readonly #prefix: string
   #writing: Promise<unknown> = Promise.resolve()
 
   constructor(settings: MetricRegistrySettings = {}) {
-    const { labelCap = LABEL_CAP, seriesCap = SERIES_CAP, registry = new Registry() } = settings
+    const { labelCap = LABEL_CAP, seriesCap = SERIES_CAP, registry = new Registry(), prefix = '' } = settings
     this.registry = registry
+    this.#prefix = prefix
+    refuseTaken(registry, prefix)
     const dropped = (label: string): void => {
       this.#counters.get('tollway_series_dropped_total')?.inc({ labels: { label }, value: 1 })
     }
@@ -66,7 +75,12 @@ export class MetricRegistry {
   }
 
   #add(name: string, spec: MetricSpec): void {
-    const base = { name, help: spec.help, labelNames: [...spec.labels], registers: [this.registry] }
+    const base = {
+      name: `${this.#prefix}${name}`,
+      help: spec.help,
+      labelNames: [...spec.labels],
+      registers: [this.registry],
+    }
     switch (spec.type) {
       case 'counter':
         this.#counters.set(name, new Counter({ ...base, enableExemplars: true }))
@@ -152,6 +166,11 @@ export class MetricRegistry {
     this.#histograms.get(name)?.observe({ labels: this.#pass(name, labels), value, ...exemplar(requestId) })
   }
 
+  /** Removes the metrics from the registry, so that others of these names can be added. */
+  remove(): void {
+    for (const name of Object.keys(METRIC_TABLE)) this.registry.removeSingleMetric(`${this.#prefix}${name}`)
+  }
+
   /** Writes all metrics. Only OpenMetrics carries exemplars; the older format cannot. */
   write(format: 'text' | 'openmetrics'): Promise<Exposition> {
     // One at a time, because the format is a property of the registry.
@@ -173,6 +192,21 @@ export class MetricRegistry {
       for (const [metric, name] of names) Object.assign(metric, { name })
     }
   }
+}
+
+/** prom-client would add some of the metrics before it finds one that is there. @throws ConfigError */
+function refuseTaken(registry: Registry, prefix: string): void {
+  if (!/^(?:[a-zA-Z_][a-zA-Z0-9_]*)?$/.test(prefix)) {
+    throw new ConfigError(
+      `metricsPrefix: "${prefix}" cannot begin the name of a metric. Use letters, digits and _, e.g. "a_".`,
+    )
+  }
+  const taken = Object.keys(METRIC_TABLE).find((name) => registry.getSingleMetric(`${prefix}${name}`))
+  if (taken === undefined) return
+  throw new ConfigError(
+    `The registry has ${prefix}${taken} already, from another gateway or metrics() in this process. ` +
+      'Give each a registry of its own, or metricsPrefix (prefix of createMetrics) to all but one.',
+  )
 }
 
 function exemplar(requestId: string | undefined): { exemplarLabels?: Record<string, string> } {

@@ -33,6 +33,8 @@ export interface Metrics {
    * and drift by a micro-USD over some hundred thousand payments.
    */
   spentMicroUsd(): bigint
+  /** Removes the metrics from their registry. */
+  remove(): void
   /** As {@link Metrics.text}, in OpenMetrics: with exemplars that name the request. */
   openMetrics(): Promise<Exposition>
 }
@@ -67,6 +69,7 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
     watch(added) {
       sources = { ...sources, ...added }
     },
+    remove: () => metrics.remove(),
     async text() {
       await read()
       return (await metrics.write('text')).text

@@ -9,8 +9,13 @@ const MARK_PREFIX = 'TOLLWAY_TAKEN_'
 
 /** A variable being taken. */
 export interface VariableClaim {
-  /** Removes the variable if it is still there, whether the worker took it or failed. */
-  finish(): void
+  /**
+   * Removes the variable if it is still there, whether the worker took it or failed.
+   * @param address of the key that the worker took; `undefined` when it failed
+   */
+  finish(address?: string): void
+  /** Notes that the signer was closed: the key is gone, and the variable may be set and taken again. */
+  closed(): void
 }
 
 /**
@@ -25,9 +30,10 @@ export function claimVariable(name: string, holds = 'private key'): VariableClai
   // Set again after it was taken: a new key, free to be claimed. Still being taken: not free.
   if (taken === 'now' || (taken !== undefined && !isSet)) {
     throw new ConfigError(
-      `The ${holds} in the environment variable ${name} was already taken by another signer of this process: ` +
+      `The ${holds} in the environment variable ${name} was already taken by ${ownerOf(taken)}: ` +
         `a ${holds === 'private key' ? 'key' : holds} is removed from the environment when its signer starts. ` +
-        'Use one payer for all routes that share the key, or give each payer its own variable or a key file.',
+        'Use one payer for all routes that share the key, or give each payer its own variable or a key file. ' +
+        `To open it again in this process, set process.env.${name} again before.`,
     )
   }
   if (!isSet) {
@@ -38,10 +44,33 @@ export function claimVariable(name: string, holds = 'private key'): VariableClai
     )
   }
   process.env[mark] = 'now'
+  let own: string | undefined
   return {
-    finish() {
+    finish(address = '') {
       delete process.env[name]
-      process.env[mark] = 'yes'
+      process.env[mark] = `open ${address}`
+      own = process.env[mark]
+    },
+    closed() {
+      // Another signer may have taken it since, after it was set again.
+      if (own !== undefined && process.env[mark] === own) process.env[mark] = own.replace('open', 'closed')
     },
   }
+}
+
+/** The signer that took a variable, which is therefore not set; `undefined` for a variable that none took. */
+export function takenBy(name: string): string | undefined {
+  const mark = process.env[`${MARK_PREFIX}${name}`]
+  return mark === undefined ? undefined : ownerOf(mark)
+}
+
+/** Who took a variable, from its mark. */
+function ownerOf(mark: string): string {
+  const [state, address = ''] = mark.split(' ')
+  if (state === 'now') return 'another signer of this process, which is starting now'
+  const which =
+    address === ''
+      ? 'another signer of this process, which failed'
+      : `the signer of ${address} in this process`
+  return address === '' ? which : `${which}, which is ${state === 'closed' ? 'closed' : 'still open'}`
 }

@@ -40,16 +40,18 @@ export async function startThread(
   const { key, startTimeoutMs, timers, spawn } = options
   const variable = variableOf(key)
   const claim = variable && claimVariable(variable.name, variable.holds)
+  let address: string | undefined
   try {
-    const thread = new SignerThread(spawn(key), timers)
+    const thread = new SignerThread(spawn(key), timers, () => claim?.closed())
     try {
-      return { thread, address: await thread.started(startTimeoutMs) }
+      address = await thread.started(startTimeoutMs)
+      return { thread, address }
     } catch (error) {
       await thread.close()
       throw error
     }
   } finally {
-    claim?.finish()
+    claim?.finish(address)
   }
 }
 
@@ -86,12 +88,15 @@ interface Waiting {
 export class SignerThread {
   readonly #worker: SignerWorker
   readonly #timers: Timers
+  readonly #onClosed: () => void
   readonly #waiting = new Map<number, Waiting>()
   readonly #ready = Promise.withResolvers<string>()
   #nextId = 0
   #gone: TollwayError | undefined
 
-  constructor(worker: SignerWorker, timers: Timers) {
+  /** @param onClosed called when the key is gone with its worker */
+  constructor(worker: SignerWorker, timers: Timers, onClosed: () => void = () => undefined) {
+    this.#onClosed = onClosed
     this.#worker = worker
     this.#timers = timers
     // An error after the start, when no one awaits the promise, must not end the process.
@@ -161,6 +166,7 @@ export class SignerThread {
   async close(): Promise<void> {
     this.#fail('is closed', TRY_AGAIN)
     await this.#worker.terminate()
+    this.#onClosed()
   }
 
   #receive(message: unknown): void {

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { credentialPath, isCredentialName } from '../../../io/files/credential.ts'
 import type { SecretReference } from '../../../core/payer/key-reference.ts'
+import { takenBy } from '../../../io/signer/key-variable.ts'
 
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -106,7 +107,10 @@ function readSecretFile(path: string): Resolved {
 }
 
 function unset(name: string): string {
-  return `needs the environment variable ${name}, which is not set. Set it before the start.`
+  const owner = takenBy(name)
+  return owner === undefined
+    ? `needs the environment variable ${name}, which is not set. Set it before the start.`
+    : `needs the environment variable ${name}, which was taken by ${owner}. Set process.env.${name} again before you open it again.`
 }
 
 function unreadable(path: string): string {

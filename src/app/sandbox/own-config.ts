@@ -1,0 +1,52 @@
+/** A configuration for an application of one's own, which pays the sandbox's sellers with the sandbox's money. */
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import type { World } from './world.ts'
+
+/** The variable that the configuration takes the wallet's key from. */
+export const OWN_KEY_VARIABLE = 'TOLLWAY_WALLET_KEY'
+
+/** The base URLs of the sellers. */
+export function sellerAddresses(world: World): Record<'streaming' | 'official' | 'v1' | 'free', string> {
+  return {
+    streaming: world.streamingSeller.apiBase,
+    official: world.seller.apiBase,
+    v1: world.v1Seller.apiBase,
+    free: `${world.seller.url}/free/v1`,
+  }
+}
+
+/** The configuration, in the shape of `tollway.yaml`. */
+export function ownConfig(world: World): Record<string, unknown> {
+  const { v1Network, rpcUrl } = world.chain
+  const sellers = sellerAddresses(world)
+  const paid = (name: string, apiBase: string): object => ({
+    model_name: `${name}/*`,
+    model: '*',
+    api_base: apiBase,
+    payer: 'base',
+  })
+  return {
+    payers: { base: { kind: 'direct', key: `\${env:${OWN_KEY_VARIABLE}}`, networks: [v1Network] } },
+    model_list: [
+      paid('paid', sellers.streaming),
+      paid('official', sellers.official),
+      paid('v1', sellers.v1),
+      { model_name: 'free/*', model: '*', api_base: sellers.free },
+    ],
+    budgets: [{ name: 'all', limit_usd: '1.00', window: 'day' }],
+    chains: { [v1Network]: { rpc: rpcUrl, finality: 'safe' } },
+    explorers: { [v1Network]: 'none' },
+  }
+}
+
+/** Writes the configuration into the sandbox's directory. @returns its path */
+export async function writeOwnConfig(world: World, directory: string): Promise<string> {
+  const path = join(directory, 'own-app.yaml')
+  const head =
+    `# Pays the sellers of this sandbox, as long as it runs. Export ${OWN_KEY_VARIABLE} as the sandbox prints it.\n` +
+    '# Ledger and audit file are made in the directory that it is started in.\n'
+  await writeFile(path, `${head}${stringify(ownConfig(world))}`)
+  return path
+}
