@@ -1,12 +1,17 @@
 /** Relays the answer of a seller or upstream to the client, as it comes. */
+import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { systemTimers, type Timers } from '../src/core/timers.ts'
 import { exchangeOf } from './http/exchange-of.ts'
-import { asyncHandler, type Handler } from './http/handler.ts'
+import { asyncHandler, type Handler, type Request } from './http/handler.ts'
+import { endpointOf } from './http/paths.ts'
 import { takesReply } from './http/chain/part-facts.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
+import { replyOf, type OwnReply } from './sse-restreamer/own-reply.ts'
 import { relayReply } from './sse-restreamer/relay.ts'
+
+export type { OwnReply }
 
 /** Options of {@link sseRestreamer}. */
 export interface SseRestreamerOptions {
@@ -73,6 +78,31 @@ export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {
     await relayReply(settings, exchange, exchange.relay.reply, res)
   })
   return takesReply(handler)
+}
+
+/** The relay with the default options. */
+const OWN_SETTINGS = SCHEMA.parse({})
+
+/**
+ * Relays an answer of an upstream of yours to the client, byte for byte as it arrives: with backpressure, an idle watchdog
+ * of 300 seconds, and `no-transform` where `compression()` is mounted. When the client leaves, reading ends and the
+ * upstream's connection is let go; when the upstream breaks off, the client is cut off, so that it can tell. The tokens that
+ * the answer reports are noted in `exchangeOf(req).relay.usage`, for `auditLogger()`, `metrics()` and `budgetGuard()`.
+ *
+ * @example
+ *   app.post('/v1/chat/completions', async (req, res) => {
+ *     await restream(res, await fetch(UPSTREAM, { method: 'POST', headers, body: JSON.stringify(req.body) }))
+ *   })
+ * @param res the response of Express or `node:http`, to which nothing was sent yet
+ * @param reply what `fetch()` or undici's `request()` returned, or `{ status, headers, body }`
+ * @throws TypeError for what is no answer, or when an answer has begun
+ */
+export async function restream(res: ServerResponse, reply: OwnReply): Promise<void> {
+  if (res.headersSent) throw new TypeError('restream(): an answer has begun already.')
+  const req: Request = res.req
+  const exchange = exchangeOf(req)
+  if (exchange.endpoint === 'other') exchange.endpoint = endpointOf(req) ?? exchange.endpoint
+  await relayReply(OWN_SETTINGS, exchange, replyOf(reply), res)
 }
 
 function isObject(value: unknown): value is object {

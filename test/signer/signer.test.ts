@@ -191,10 +191,14 @@ describe('a key in an environment variable', () => {
     const key = { source: 'env', name: 'TEST_KEY_W' } as const
     vi.stubEnv('TEST_KEY_W', generatePrivateKey())
     const first = await start({ key })
-    expect(String(await failure(start({ key })))).toMatch(new RegExp(`by the signer of ${first.address}`, 'i'))
+    expect(String(await failure(start({ key })))).toMatch(
+      new RegExp(`by the signer of ${first.address}`, 'i'),
+    )
     expect(String(await failure(start({ key })))).toContain('which is still open')
     await first.close()
-    expect(String(await failure(start({ key })))).toMatch(/which is closed.*set process\.env\.TEST_KEY_W again/)
+    expect(String(await failure(start({ key })))).toMatch(
+      /which is closed.*set process\.env\.TEST_KEY_W again/,
+    )
     const again = generatePrivateKey()
     vi.stubEnv('TEST_KEY_W', again)
     await expect(start({ key })).resolves.toHaveProperty('address')
