@@ -176,14 +176,18 @@ describe('an installation', () => {
     const { version } = z
       .object({ version: z.string() })
       .parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')))
-    expect(await inProject('npx', '--no-install', 'tollway', '--version')).toBe(`${version}\n`)
+    expect(await inProject(join(project, 'node_modules/.bin/tollway'), '--version')).toBe(`${version}\n`)
   })
 
   test('without the parts of the sandbox, says how to install them', async () => {
-    const { code, stdout, stderr } = await run('npx', ['--no-install', 'tollway', 'sandbox', '--once'], {
-      cwd: project,
-      env,
-    })
+    const { code, stdout, stderr } = await run(
+      join(project, 'node_modules/.bin/tollway'),
+      ['sandbox', '--once'],
+      {
+        cwd: project,
+        env,
+      },
+    )
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toContain(installCommand())
   })

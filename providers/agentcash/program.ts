@@ -11,7 +11,8 @@ import type { Timers } from '../../src/core/timers.ts'
 import { agentcashCli } from '../../src/io/external-payers/agentcash-cli.ts'
 import { agentcashMcp } from '../../src/io/external-payers/agentcash-mcp.ts'
 import { findAgentcash, type Agentcash } from '../../src/io/external-payers/agentcash-program.ts'
-import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
+import { externalTimeout } from '../external/external-options.ts'
+import { evmNetwork, networksOption, timersOption } from '../shared/payer-options.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
 import { parseOptions } from '../../src/io/names/parse-options.ts'
 
@@ -41,7 +42,7 @@ const SCHEMA = z.strictObject({
   binary: z
     .string('give the path of the installed agentcash')
     .min(1, 'give the path of the installed agentcash'),
-  networks: networksOption.prefault(['base']),
+  networks: networksOption(evmNetwork, 'base').prefault(['base']),
   home: z
     .string()
     .min(1)

@@ -10,7 +10,8 @@ import type { Timers } from '../../src/core/timers.ts'
 import { openSidecar, type SidecarUpstream } from '../../src/io/external-payers/obol-sidecar.ts'
 import { SHIM_CALL_HEADER } from '../../src/io/external-payers/shim.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
-import { externalTimeout, networksOption, timersOption } from '../external/external-options.ts'
+import { externalTimeout } from '../external/external-options.ts'
+import { evmNetwork, networksOption, timersOption } from '../shared/payer-options.ts'
 import { parseOptions } from '../../src/io/names/parse-options.ts'
 
 /** Options of {@link obolSidecar}. */
@@ -39,7 +40,7 @@ const SCHEMA = z.strictObject({
     .transform((text) => text.replace(/\/+$/, '')),
   model: z.string('give the remoteModel of the upstream').min(1, 'give the remoteModel of the upstream'),
   shim: z.strictObject({ host: z.string(), port: z.int().min(0).max(65_535) }),
-  networks: networksOption,
+  networks: networksOption(evmNetwork, 'base'),
   concurrency: z.int('give a whole number').min(1, 'give at least 1').default(1),
   maxValiditySeconds: z
     .int('give whole seconds')

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { chromium, type Browser, type Page } from 'playwright-core'
+import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
-import { findChromium } from '../kit/chromium.ts'
+import { launchChromium } from '../kit/chromium.ts'
 
 let world: World
 let tollway: TestGateway
@@ -26,18 +26,7 @@ beforeAll(async () => {
       .end('<!doctype html><title>evil</title><form method="post"></form>')
   })
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
-  browser = await chromium.launch({
-    executablePath: findChromium(),
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  browser = await launchChromium()
   page = await browser.newPage()
   page.setDefaultTimeout(240_000)
 })

@@ -2,36 +2,23 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
-import { openShop, type Shop } from '../kit/buying.ts'
+import { openShop, startBuyingWorld, type BuyingWorld, type Shop } from '../kit/buying.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 import { buyerFiles } from '../kit/obol-pool.ts'
-import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
-let world: World
-let permit2: Permit2Seller
-let signer: RemoteSigner
+let started: BuyingWorld
+let world: BuyingWorld['world']
+let permit2: BuyingWorld['permit2']
+let signer: BuyingWorld['signer']
 let shop: Shop
 
 beforeAll(async () => {
-  world = await startWorld({ blockTimeSeconds: 0 })
-  signer = await startRemoteSigner([world.chain.accounts.buyer.privateKey])
-  const { chain, facilitator } = world
-  permit2 = await startPermit2Seller({
-    facilitatorUrl: facilitator.url,
-    payTo: chain.accounts.seller.address,
-    network: chain.network,
-    token: chain.token,
-  })
+  started = await startBuyingWorld()
+  ;({ world, permit2, signer } = started)
 })
-afterAll(async () => {
-  await permit2?.close()
-  await signer?.close()
-  await world?.close()
-})
+afterAll(async () => await started?.close())
 beforeEach(() => {
   shop = openShop(world.chain, {}, signer)
 })

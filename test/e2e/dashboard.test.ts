@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import axeCore from 'axe-core'
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { findChromium } from '../kit/chromium.ts'
+import { launchChromium } from '../kit/chromium.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 import { wanted } from '../ledger/kit.ts'
 import { seedCharge, type Fate } from '../spend-page/seed.ts'
@@ -54,16 +54,7 @@ beforeAll(async () => {
       config.budgets,
     )
   }
-  browser = await chromium.launch({
-    executablePath: findChromium(),
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-    ],
-  })
+  browser = await launchChromium()
 })
 
 afterEach(async () => {

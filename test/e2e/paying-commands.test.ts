@@ -5,12 +5,9 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { RequestListener } from 'node:http'
 import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
-import { startWorld, type World } from '../../src/app/sandbox/world.ts'
-import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
 import { approvePermit2 } from '../kit/approve.ts'
-import { openShop, type Shop } from '../kit/buying.ts'
+import { openShop, startBuyingWorld, type BuyingWorld, type Shop } from '../kit/buying.ts'
 import { completion, challengeV2, receiptV1, RECEIPT, send } from '../kit/seller-answers.ts'
-import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 
 /** The records of a type that commands wrote. */
 async function audit(type: string): Promise<Record<string, unknown>[]> {
@@ -60,27 +57,17 @@ function storefront(): RequestListener {
   }
 }
 
-let world: World
-let permit2: Permit2Seller
-let signer: RemoteSigner
+let started: BuyingWorld
+let world: BuyingWorld['world']
+let permit2: BuyingWorld['permit2']
+let signer: BuyingWorld['signer']
 let shop: Shop
 
 beforeAll(async () => {
-  world = await startWorld({ blockTimeSeconds: 0 })
-  signer = await startRemoteSigner([world.chain.accounts.buyer.privateKey])
-  const { chain, facilitator } = world
-  permit2 = await startPermit2Seller({
-    facilitatorUrl: facilitator.url,
-    payTo: chain.accounts.seller.address,
-    network: chain.network,
-    token: chain.token,
-  })
+  started = await startBuyingWorld()
+  ;({ world, permit2, signer } = started)
 })
-afterAll(async () => {
-  await permit2?.close()
-  await signer?.close()
-  await world?.close()
-})
+afterAll(async () => await started?.close())
 beforeEach(() => {
   shop = openShop(world.chain, {}, signer)
 })

@@ -2,24 +2,11 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { MAX_MEMBERS, replaceMember, scanTopLevel } from '../../src/core/json/json-scan.ts'
+import { blank, isObject, spaced } from '../kit/spaced-json.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'utf8')
 const Parsed = z.custom<object>((value) => value instanceof Object)
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** JSON objects, written with blanks in odd places. */
-const blank = fc.string({ unit: fc.constantFrom(' ', '\n', '\t', '\r'), maxLength: 2 })
-const spaced = (value: unknown, gap: string): string => {
-  if (Array.isArray(value))
-    return `[${gap}${value.map((item) => spaced(item, gap)).join(`${gap},${gap}`)}${gap}]`
-  if (!isObject(value)) return JSON.stringify(value)
-  const members = Object.entries(value).map(
-    ([key, item]) => `${JSON.stringify(key)}${gap}:${gap}${spaced(item, gap)}`,
-  )
-  return `{${gap}${members.join(`${gap},${gap}`)}${gap}}`
-}
 const json = fc.jsonValue()
 describe('the top level of a JSON object', () => {
   test('is found with keys decoded and values as they are written', () => {

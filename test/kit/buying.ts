@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { stringify } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
+import { startPermit2Seller, type Permit2Seller } from '../../src/app/sandbox/sellers/permit2-seller.ts'
+import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
-import type { RemoteSigner } from './remote-signer.ts'
+import { startRemoteSigner, type RemoteSigner } from './remote-signer.ts'
 
 /** How a command ended. */
 export interface Ended {
@@ -75,5 +77,34 @@ export function openShop(
       return { code, out, err, json: (): unknown => JSON.parse(out) }
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
+  }
+}
+
+/** A chain without block time, the official sellers, one that takes Permit2, and a signer that holds the buyer's key. */
+export interface BuyingWorld {
+  readonly world: World
+  readonly permit2: Permit2Seller
+  readonly signer: RemoteSigner
+  close(): Promise<void>
+}
+
+/** Starts one. */
+export async function startBuyingWorld(): Promise<BuyingWorld> {
+  const world = await startWorld({ blockTimeSeconds: 0 })
+  const { chain, facilitator } = world
+  const signer = await startRemoteSigner([chain.accounts.buyer.privateKey])
+  const permit2 = await startPermit2Seller({
+    facilitatorUrl: facilitator.url,
+    payTo: chain.accounts.seller.address,
+    network: chain.network,
+    token: chain.token,
+  })
+  return {
+    world,
+    permit2,
+    signer,
+    async close() {
+      for (const part of [permit2, signer, world]) await part.close()
+    },
   }
 }

@@ -12,8 +12,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { z } from 'zod'
 import { TRANSFER_WITH_AUTHORIZATION, type TypedAuthorization } from '../../src/core/payer/typed-message.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
-import { startSigner, type Signer, type SignerOptions } from '../../src/io/signer/signer.ts'
-import type { SignerWorker } from '../../src/io/signer/signer-thread.ts'
+import { startSigner, type Signer } from '../../src/io/signer/signer.ts'
+import type { SignerWorker, ThreadSignerOptions } from '../../src/io/signer/signer-thread.ts'
 import { ManualTimers } from '../kit/manual-timers.ts'
 
 const run = promisify(execFile)
@@ -31,7 +31,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function start(options: SignerOptions): Promise<Signer> {
+async function start(options: ThreadSignerOptions): Promise<Signer> {
   const signer = await startSigner(options)
   signers.push(signer)
   return signer

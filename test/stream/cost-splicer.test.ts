@@ -2,6 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import { cut } from '../kit/sse.ts'
+import { blank, isObject, spaced } from '../kit/spaced-json.ts'
 
 const through = (chunks: readonly Buffer[], cost: string | undefined = '0.001'): string => {
   const splicer = new CostSplicer(cost)
@@ -11,20 +12,6 @@ const spliced = (text: string, cost?: string): string => through([Buffer.from(te
 const unknown = (text: string): string => {
   const splicer = new CostSplicer(undefined)
   return splicer.push(Buffer.from(text)).toString()
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const blank = fc.string({ unit: fc.constantFrom(' ', '\n', '\t', '\r'), maxLength: 2 })
-const spaced = (value: unknown, gap: string): string => {
-  if (Array.isArray(value))
-    return `[${gap}${value.map((item) => spaced(item, gap)).join(`${gap},${gap}`)}${gap}]`
-  if (!isObject(value)) return JSON.stringify(value)
-  const members = Object.entries(value).map(
-    ([key, item]) => `${JSON.stringify(key)}${gap}:${gap}${spaced(item, gap)}`,
-  )
-  return `{${gap}${members.join(`${gap},${gap}`)}${gap}}`
 }
 
 /** Objects with many of the keys that matter, also where they do not. */

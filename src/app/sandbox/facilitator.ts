@@ -67,7 +67,7 @@ const V1Network = z.custom<Network>((value) => typeof value === 'string')
  * `HTTPFacilitatorClient` expects it: `GET /supported`, `POST /verify`, `POST /settle`.
  *
  * @param options.port - 0 (the default) takes a free one.
- * @throws {SandboxPartsMissingError} When the official packages are not installed.
+ * @throws {SandboxPackagesMissingError} When the official packages are not installed.
  */
 export async function startFacilitator(
   chain: LocalChain,

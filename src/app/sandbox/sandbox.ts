@@ -37,7 +37,7 @@ export interface Sandbox {
 
 /**
  * Starts chain, token, facilitator, sellers and gateway.
- * @throws SandboxPartsMissingError with the install command; or the error of the part that did not start
+ * @throws SandboxPackagesMissingError with the install command; or the error of the part that did not start
  */
 export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const directory = await mkdtemp(join(tmpdir(), 'tollway-sandbox-'))

@@ -5,7 +5,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { KeyReference } from '../../core/payer/key-reference.ts'
-import type { Timers } from '../../core/timers.ts'
+import { systemTimers, type Timers } from '../../core/timers.ts'
 import { claimVariable } from './key-variable.ts'
 import { WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
 
@@ -19,25 +19,44 @@ export interface SignerWorker {
   terminate(): Promise<unknown>
 }
 
-/** Options of {@link startThread}. */
-export interface SignerThreadOptions {
+/** Options of a signer whose key is in a thread of this process. */
+export interface ThreadSignerOptions {
   readonly key: KeyReference
-  /** Longest wait for the worker's start, milliseconds. */
-  readonly startTimeoutMs: number
-  readonly timers: Timers
-  readonly spawn: (key: KeyReference) => SignerWorker
+  /** Longest wait for one signature, milliseconds; default 10,000. */
+  readonly timeoutMs?: number | undefined
+  /** Longest wait for the worker's start, milliseconds; default 30,000. */
+  readonly startTimeoutMs?: number | undefined
+  readonly timers?: Timers | undefined
+  /** Starts the worker; replaced in tests. */
+  readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
+}
+
+/** A worker that has loaded its key. */
+export interface StartedThread {
+  readonly thread: SignerThread
+  readonly address: string
+  /** Longest wait for one signature, milliseconds. */
+  readonly timeoutMs: number
 }
 
 /**
  * Starts a worker and waits until it has loaded the key. A key in an environment variable is removed from the environment,
  * whether the worker started or not.
+ * @param spawnWorker starts the worker that signs for this kind of network
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */
 export async function startThread(
-  options: SignerThreadOptions,
-): Promise<{ readonly thread: SignerThread; readonly address: string }> {
-  const { key, startTimeoutMs, timers, spawn } = options
+  options: ThreadSignerOptions,
+  spawnWorker: (key: KeyReference) => SignerWorker,
+): Promise<StartedThread> {
+  const {
+    key,
+    timeoutMs = 10_000,
+    startTimeoutMs = 30_000,
+    timers = systemTimers,
+    spawn = spawnWorker,
+  } = options
   const variable = variableOf(key)
   const claim = variable && claimVariable(variable.name, variable.holds)
   let address: string | undefined
@@ -45,7 +64,7 @@ export async function startThread(
     const thread = new SignerThread(spawn(key), timers, () => claim?.closed())
     try {
       address = await thread.started(startTimeoutMs)
-      return { thread, address }
+      return { thread, address, timeoutMs }
     } catch (error) {
       await thread.close()
       throw error

@@ -3,11 +3,16 @@
  * memory, and its event loop is busy for microseconds instead of the 0.4 ms of a signature.
  */
 import type { KeyReference } from '../../core/payer/key-reference.ts'
-import { systemTimers, type Timers } from '../../core/timers.ts'
 import type { SignInMessage } from '../../core/policy/sign-in.ts'
 import type { TypedMessage } from '../../core/payer/typed-message.ts'
 import { MAX_BATCH } from './signer-protocol.ts'
-import { spawnSigner, startThread, unavailable, type SignerWorker } from './signer-thread.ts'
+import {
+  spawnSigner,
+  startThread,
+  unavailable,
+  type SignerWorker,
+  type ThreadSignerOptions,
+} from './signer-thread.ts'
 
 /** Signs payments with one key, wherever the key is kept. */
 export interface Signer {
@@ -40,18 +45,6 @@ export interface Signer {
   close(): Promise<void>
 }
 
-/** Options of {@link startSigner}. */
-export interface SignerOptions {
-  readonly key: KeyReference
-  /** Longest wait for one signature, milliseconds; default 10,000. */
-  readonly timeoutMs?: number | undefined
-  /** Longest wait for the worker's start, milliseconds; default 30,000. */
-  readonly startTimeoutMs?: number | undefined
-  readonly timers?: Timers | undefined
-  /** Starts the worker; replaced in tests. */
-  readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
-}
-
 /**
  * Starts the worker and waits until it has loaded the key. A key in an environment variable is removed from the environment, so
  * that no other signer, child process or diagnostic report of this process finds it there afterwards. One variable therefore
@@ -59,15 +52,8 @@ export interface SignerOptions {
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */
-export async function startSigner(options: SignerOptions): Promise<Signer> {
-  const {
-    key,
-    timeoutMs = 10_000,
-    startTimeoutMs = 30_000,
-    timers = systemTimers,
-    spawn = spawnWorker,
-  } = options
-  const { thread, address } = await startThread({ key, startTimeoutMs, timers, spawn })
+export async function startSigner(options: ThreadSignerOptions): Promise<Signer> {
+  const { thread, address, timeoutMs } = await startThread(options, spawnWorker)
   return {
     address: address.toLowerCase(),
     async sign(typed, signal) {

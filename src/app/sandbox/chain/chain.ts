@@ -91,7 +91,7 @@ export interface LocalChain {
  * Starts a local chain: anvil, our token at the network's real USDC address (so that unmodified x402 clients and
  * sellers accept it), a multicall contract, and Permit2 with x402's two spenders (our own too). The buyer gets 1,000 USDC and no ether.
  *
- * @throws {SandboxPartsMissingError} When anvil is not installed.
+ * @throws {SandboxPackagesMissingError} When anvil is not installed.
  * @throws {Error} When the chain id is not one of the two, or anvil exits at start.
  */
 export async function startChain(options: StartChainOptions = {}): Promise<LocalChain> {

@@ -42,7 +42,7 @@ const sponsoring = {
 /**
  * Starts a seller that is paid by Permit2.
  *
- * @throws {SandboxPartsMissingError} When the official packages are not installed.
+ * @throws {SandboxPackagesMissingError} When the official packages are not installed.
  */
 export async function startPermit2Seller(options: Permit2SellerOptions): Promise<Permit2Seller> {
   const packages = await loadOptionalPackages()

@@ -21,7 +21,7 @@ export const binaryContent: Buffer<ArrayBuffer> = Buffer.from(
  * Besides the paid paths under `/v1` it serves the model free of charge under `/free/v1`, echoes `POST
  * /free/v1/files` byte for byte and serves a binary file at `GET /free/v1/files/x/content`.
  *
- * @throws {SandboxPartsMissingError} When the official packages are not installed.
+ * @throws {SandboxPackagesMissingError} When the official packages are not installed.
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.
  */
 export async function startSeller(options: SellerOptions): Promise<LocalSeller> {

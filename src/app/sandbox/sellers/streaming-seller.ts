@@ -14,7 +14,7 @@ import type { SeenRequest } from './request-log.ts'
  * so the first token can be sent at once, after 200 and PAYMENT-RESPONSE. The drawback of that order: an answer
  * that fails afterwards has already been paid for.
  *
- * @throws {SandboxPartsMissingError} When the official packages are not installed.
+ * @throws {SandboxPackagesMissingError} When the official packages are not installed.
  * @throws {Error} When the facilitator cannot be reached, or the port is taken.
  */
 export async function startStreamingSeller(options: SellerOptions): Promise<LocalSeller> {

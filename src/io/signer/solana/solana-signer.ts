@@ -2,8 +2,13 @@
 import type { KeyReference } from '../../../core/payer/key-reference.ts'
 import type { SolanaPayment } from '../../../core/solana/payment.ts'
 import { SIGNATURE_BYTES } from '../../../core/solana/transaction.ts'
-import { systemTimers, type Timers } from '../../../core/timers.ts'
-import { spawnSigner, startThread, unavailable, type SignerWorker } from '../signer-thread.ts'
+import {
+  spawnSigner,
+  startThread,
+  unavailable,
+  type SignerWorker,
+  type ThreadSignerOptions,
+} from '../signer-thread.ts'
 
 /** Signs payments with one key. */
 export interface SolanaSigner {
@@ -21,33 +26,14 @@ export interface SolanaSigner {
   close(): Promise<void>
 }
 
-/** Options of {@link startSolanaSigner}. */
-export interface SolanaSignerOptions {
-  readonly key: KeyReference
-  /** Longest wait for one signature, milliseconds; default 10,000. */
-  readonly timeoutMs?: number | undefined
-  /** Longest wait for the worker's start, milliseconds; default 30,000. */
-  readonly startTimeoutMs?: number | undefined
-  readonly timers?: Timers | undefined
-  /** Starts the worker; replaced in tests. */
-  readonly spawn?: ((key: KeyReference) => SignerWorker) | undefined
-}
-
 /**
  * Starts the worker and waits until it has loaded the key. A key in an environment variable is removed from the environment, as
  * for other signers.
  * @throws ConfigError when the key is missing, already taken, badly kept (file mode, owner) or malformed
  * @throws TollwayError `signer_unavailable` when the worker does not start
  */
-export async function startSolanaSigner(options: SolanaSignerOptions): Promise<SolanaSigner> {
-  const {
-    key,
-    timeoutMs = 10_000,
-    startTimeoutMs = 30_000,
-    timers = systemTimers,
-    spawn = spawnWorker,
-  } = options
-  const { thread, address } = await startThread({ key, startTimeoutMs, timers, spawn })
+export async function startSolanaSigner(options: ThreadSignerOptions): Promise<SolanaSigner> {
+  const { thread, address, timeoutMs } = await startThread(options, spawnWorker)
   return {
     address,
     async sign(payment, signal) {
