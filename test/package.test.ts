@@ -1,11 +1,24 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { existsSync, realpathSync } from 'node:fs'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
+import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { unsupportedNode } from '../src/app/node-version.ts'
 import { installCommand } from '../src/app/sandbox/shared/optional-packages.ts'
 import { run, type Ended } from './kit/child.ts'
+import {
+  IMPORTING_PROGRAM,
+  LOADED_PROGRAM,
+  PROJECT,
+  REQUIRING_PROGRAM,
+  RESOLUTIONS,
+  tsconfig,
+  TYPED_APP,
+  WALLET_PROGRAM,
+} from './kit/consumers.ts'
 import { deadLinks } from './kit/links.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -30,7 +43,42 @@ const Lock = z.object({
   packages: z.record(z.string(), z.looseObject({ hasInstallScript: z.boolean().optional() })),
 })
 
+const Loaded = z.object({ packages: z.array(z.string()), own: z.number() })
+
+const OLD_COMPILER = 'test/tools/node_modules/typescript'
+/** The oldest TypeScript that is supported, and the newest. */
+const COMPILERS = [
+  [OLD_COMPILER, 'nodenext', RESOLUTIONS.nodenext],
+  ['node_modules/typescript', 'nodenext', RESOLUTIONS.nodenext],
+  ['node_modules/typescript', 'bundler', RESOLUTIONS.bundler],
+] as const
+const EXPRESS_4 = { express: '4.22.3', '@types/express': '4.17.25' }
+/** What each entry loads when it is imported, of other packages. */
+const HEAVY: Readonly<Record<string, readonly string[]>> = {
+  'tollway/middleware': [],
+  tollway: [],
+  'tollway/providers': [],
+}
+/** Files that the tests put into the project. */
+const OURS = new Set([
+  'app.ts',
+  'tsconfig.json',
+  'wallet.js',
+  'app.mjs',
+  'app.cjs',
+  'bundle.mjs',
+  'loaded.mjs',
+])
+const ANSWERS = {
+  mounted: [200, 'no', '{"answered":true}'],
+  own: 'own',
+  gateway: [200, 'no', '{"answered":true}'],
+}
+
+const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund']
+
 let directory: string
+let withExpress4: string
 let project: string
 let files: string[]
 
@@ -38,19 +86,48 @@ beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tollway-package-'))
   // Builds first: `prepack` of package.json. Its words come before the list.
   const packed = await done(run('npm', ['pack', '--json', '--pack-destination', directory], { cwd: ROOT }))
-  const [tarball] = Packed.parse(JSON.parse(packed.slice(packed.search(/^\[/m))))
-  files = tarball?.files.map(({ path }) => path) ?? []
+  const [made] = Packed.parse(JSON.parse(packed.slice(packed.search(/^\[/m))))
+  files = made?.files.map(({ path }) => path) ?? []
   project = await mkdtemp(join(directory, 'project-'))
   await writeFile(join(project, 'package.json'), JSON.stringify(PROJECT))
-  await inProject(
-    'npm',
-    'install',
-    '--prefer-offline',
-    '--no-audit',
-    '--no-fund',
-    join(directory, tarball?.filename ?? ''),
-  )
+  await inProject('npm', ...INSTALL, join(directory, made?.filename ?? ''))
+  withExpress4 = await projectWith(EXPRESS_4)
 })
+
+/** A copy of the project, with other packages beside. */
+async function projectWith(packages: Readonly<Record<string, string>>): Promise<string> {
+  const copy = await mkdtemp(join(directory, 'project-'))
+  await cp(project, copy, { recursive: true })
+  const added = Object.entries(packages).map(([name, version]) => `${name}@${version}`)
+  if (added.length > 0) {
+    await done(run('npm', [...INSTALL, ...added], { cwd: copy, env }))
+  }
+  return copy
+}
+
+/** What {@link IMPORTING_PROGRAM} and its like print in a project. */
+async function appOf(place: string, name: string, program: string): Promise<unknown> {
+  await writeFile(join(place, name), program)
+  const { code, stdout, stderr } = await run('node', [name], { cwd: place, env })
+  expect([code, stderr]).toEqual([0, ''])
+  return JSON.parse(stdout)
+}
+
+/** A name, a program and its options: this Node that says it is an old one, and every real old one on the PATH. */
+function olderNodes(): [string, string, string[]][] {
+  const pretend =
+    "data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'20.20.2'}})"
+  const found: [string, string, string[]][] = [
+    ['a Node that calls itself 20.20.2', process.execPath, ['--import', pretend]],
+  ]
+  for (const path of new Set((process.env['PATH'] ?? '').split(delimiter))) {
+    const node = join(path, 'node')
+    if (!existsSync(node) || realpathSync(path) !== path) continue
+    const version = execFileSync(node, ['--version'], { encoding: 'utf8' }).trim()
+    if (unsupportedNode(version.slice(1)) !== undefined) found.push([`Node ${version} of ${path}`, node, []])
+  }
+  return found
+}
 
 afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
@@ -164,12 +241,46 @@ describe('an installation', () => {
     expect(await done(program)).toBe('direct pays on eip155:8453\n')
   })
 
-  test('has types for a strict TypeScript project that checks its libraries too', async () => {
-    await writeFile(join(project, 'app.ts'), CONSUMER)
-    await writeFile(join(project, 'tsconfig.json'), JSON.stringify(CONSUMER_TSCONFIG))
-    const tsc = join(ROOT, 'node_modules/.bin/tsc')
-    const checked = await run(tsc, ['-p', project, '--checkers', '1'], { cwd: project, env })
-    expect(checked).toEqual({ code: 0, stdout: '', stderr: '' })
+  test('the old compiler of the tests is the oldest that is supported', async () => {
+    const { version } = z
+      .object({ version: z.string() })
+      .parse(JSON.parse(await readFile(join(ROOT, OLD_COMPILER, 'package.json'), 'utf8')))
+    expect(version).toMatch(/^5\.4\./)
+  })
+
+  test.each(COMPILERS)(
+    'has types for a strict project of %s (%s) that checks its libraries too',
+    async (compiler, _resolution, how) => {
+      await writeFile(join(project, 'app.ts'), TYPED_APP)
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify(tsconfig(how)))
+      const program = join(ROOT, compiler, 'bin/tsc')
+      const checked = await run('node', [program, '-p', project], { cwd: project, env })
+      expect(checked).toEqual({ code: 0, stdout: '', stderr: '' })
+    },
+  )
+
+  test.each([
+    ['imported', 'app.mjs', IMPORTING_PROGRAM],
+    ['required', 'app.cjs', REQUIRING_PROGRAM],
+  ])('works in an app of Express 5, %s', async (_how, name, program) => {
+    expect(await appOf(project, name, program)).toEqual({
+      ...ANSWERS,
+      express: expect.stringMatching(/^5\./),
+    })
+  })
+
+  test.each([
+    ['imported', 'app.mjs', IMPORTING_PROGRAM],
+    ['required', 'app.cjs', REQUIRING_PROGRAM],
+  ])('works in an app of Express 4, %s', async (_how, name, program) => {
+    expect(await appOf(withExpress4, name, program)).toEqual({ ...ANSWERS, express: '4.22.3' })
+  })
+
+  test('can be bundled, packages left outside', async () => {
+    await writeFile(join(project, 'app.mjs'), IMPORTING_PROGRAM)
+    const bundled = await rolldown({ input: join(project, 'app.mjs'), external: /^[^./]/, platform: 'node' })
+    const { output } = await bundled.generate({ format: 'esm' })
+    expect(await appOf(project, 'bundle.mjs', output[0].code)).toMatchObject(ANSWERS)
   })
 
   test('has a command that tells its version', async () => {
@@ -179,80 +290,96 @@ describe('an installation', () => {
     expect(await inProject(join(project, 'node_modules/.bin/tollway'), '--version')).toBe(`${version}\n`)
   })
 
-  test('without the parts of the sandbox, says how to install them', async () => {
-    const { code, stdout, stderr } = await run(
-      join(project, 'node_modules/.bin/tollway'),
-      ['sandbox', '--once'],
-      {
-        cwd: project,
-        env,
-      },
+  test.each([[[]], [['--once']]])(
+    'without the parts of the sandbox, says how to install them (%j)',
+    async (options) => {
+      const command = join(project, 'node_modules/.bin/tollway')
+      const { code, stdout, stderr } = await run(command, ['sandbox', ...options], { cwd: project, env })
+      expect([code, stdout]).toEqual([1, ''])
+      expect(stderr).toContain(installCommand())
+      expect(stderr).not.toMatch(/^\s+at |Error:|node_modules\/tollway/m)
+    },
+  )
+
+  test('says in one sentence that the gateway needs Express where there is none', async () => {
+    const without = await projectWith({})
+    await rm(join(without, 'node_modules/express'), { recursive: true })
+    await writeFile(
+      join(without, 'tollway.yaml'),
+      'listen: 127.0.0.1:0\nupstream: { api_base: http://127.0.0.1:9 }\n',
     )
-    expect([code, stdout]).toEqual([1, ''])
-    expect(stderr).toContain(installCommand())
+    for (const command of [['serve'], ['sandbox']]) {
+      const line = [join(without, 'node_modules/tollway/dist/src/app/cli/main.js'), ...command]
+      const { code, stdout, stderr } = await run('node', line, { cwd: without, env })
+      expect([code, stdout]).toEqual([2, ''])
+      expect(stderr).toMatch(
+        /^Express, which the gateway needs, is not installed: [^\n]+ npm install express@5 [^\n]+\.\n$/,
+      )
+    }
+  })
+
+  test('shares one Express with the app, whichever the app has', async () => {
+    for (const place of [project, withExpress4]) {
+      const found = (await readdir(join(place, 'node_modules'), { recursive: true })).filter((path) =>
+        /(?:^|node_modules\/)express\/package\.json$/.test(path),
+      )
+      expect(found).toEqual(['express/package.json'])
+    }
+  })
+
+  test.each(Object.keys(HEAVY))('an import of %s loads no package that is not needed yet', async (entry) => {
+    await writeFile(join(project, 'loaded.mjs'), LOADED_PROGRAM)
+    const loaded = Loaded.parse(JSON.parse(await inProject('node', 'loaded.mjs', entry)))
+    expect(loaded.packages).toEqual(HEAVY[entry])
+    // Each file costs about a third of a millisecond to find, read and link.
+    expect(loaded.own).toBeLessThan(60)
+  })
+
+  test('a part that does not pay loads nothing that only payments need', async () => {
+    const mount = '(entry) => { entry.readBody(); entry.budgetGuard({ budgets: [] }); entry.errorHandler() }'
+    const { packages } = Loaded.parse(
+      JSON.parse(await inProject('node', 'loaded.mjs', 'tollway/middleware', mount)),
+    )
+    expect(packages).toContain('zod')
+    for (const heavy of ['viem', 'ox', 'undici', 'http-proxy-middleware', 'express', 'pino']) {
+      expect(packages).not.toContain(heavy)
+    }
+  })
+
+  describe.each(olderNodes())('on %s', (_name, node, options) => {
+    const sentence =
+      /^[^.\n]*\btollway needs Node 22\.19 or newer, and this is Node [\d.]+: install a newer Node and try again\.$/m
+
+    test.each([
+      'tollway',
+      'tollway/middleware',
+      'tollway/providers',
+      'tollway/testing',
+      'tollway/testing/suites',
+    ])('an import or require of %s says in one sentence what is needed', async (entry) => {
+      for (const program of [`import '${entry}'`, `require('${entry}')`]) {
+        const type = program.startsWith('import') ? ['--input-type=module'] : []
+        const ended = await run(node, [...options, ...type, '--eval', program], { cwd: project, env })
+        expect([ended.code, ended.stdout]).toEqual([1, ''])
+        expect(ended.stderr).toMatch(sentence)
+      }
+    })
+
+    test('so does the command', async () => {
+      const main = join(project, 'node_modules/tollway/dist/src/app/cli/main.js')
+      const ended = await run(node, [...options, main, 'serve'], { cwd: project, env })
+      expect([ended.code, ended.stdout]).toEqual([1, ''])
+      expect(ended.stderr).toMatch(sentence)
+      expect(ended.stderr.trimEnd().split('\n')).toHaveLength(1)
+    })
   })
 
   test('leaves nothing in the project it was not asked for', async () => {
     const left = (await readdir(project)).toSorted()
-    expect(left.filter((name) => !['app.ts', 'tsconfig.json', 'wallet.js'].includes(name))).toEqual([
+    expect(left.filter((name) => !OURS.has(name))).toEqual([
       'node_modules',
       'package-lock.json',
       'package.json',
     ])
   })
 })
-
-/** A project that uses the package, with the types that its TypeScript needs. */
-const PROJECT = {
-  private: true,
-  type: 'module',
-  devDependencies: { '@types/node': '24.19.2', '@types/express': '5.0.6' },
-}
-
-const WALLET_PROGRAM = `
-import { direct } from 'tollway/providers'
-const payer = await direct({ key: { source: 'env', name: 'WALLET' }, networks: ['base'] })
-console.log(payer.name, 'pays on', payer.networks.join())
-await payer.close()
-`
-
-const CONSUMER_TSCONFIG = {
-  compilerOptions: {
-    module: 'nodenext',
-    target: 'es2024',
-    lib: ['es2024'],
-    types: ['node'],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    skipLibCheck: false,
-    noEmit: true,
-  },
-  files: ['app.ts'],
-}
-
-const CONSUMER = `
-import express from 'express'
-import { createServer } from 'node:http'
-import { createGateway, openParts, parseConfig, TollwayError, type Gateway, type Observer } from 'tollway'
-import { assertOrder, budgetGuard, caller, errorHandler, type Handler, modelRouter, readBody } from 'tollway/middleware'
-import { direct, type DirectOptions } from 'tollway/providers'
-
-const observer: Observer = (event) => {
-  if (event.type === 'charge') console.log(event.charge.amount satisfies bigint)
-}
-const config = parseConfig({ listen: '127.0.0.1:0' }, process.env)
-const gateway: Gateway = await createGateway(config, { observers: [observer] })
-const { url }: { readonly url: string } = await gateway.listen()
-const parts = await openParts(config)
-const options: DirectOptions = { key: { source: 'env', name: 'WALLET' }, networks: ['base'] }
-const handler: Handler = modelRouter(parts.modelRouter)
-const app = express()
-app.use(caller(), readBody({ limit: 1_000 }), handler, budgetGuard(parts.budgetGuard), errorHandler())
-assertOrder(app)
-createServer((req, res) => readBody()(req, res, (error) => void (error instanceof TollwayError && error.status)))
-// @ts-expect-error the limit is a number of bytes
-readBody({ limit: {} })
-// @ts-expect-error a payer needs to know where its key is
-await direct({ networks: ['base'] })
-export { options, url }
-`

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { exitCodeOf } from '../../src/app/cli/shared/exit-codes.ts'
-import { unsupportedNode } from '../../src/app/cli/node-version.ts'
+import { unsupportedNode } from '../../src/app/node-version.ts'
 import { renderTable } from '../../src/app/cli/output/table.ts'
 import { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
 

@@ -89,6 +89,7 @@ it('explains itself on an old Node, before anything else is loaded', async () =>
   expect(await tollway(['check'], { node: ['--import', pretend] })).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'tollway needs Node 22.19 or newer; this is Node 20.19.0. Install a newer Node and try again.\n',
+    stderr:
+      'tollway needs Node 22.19 or newer, and this is Node 20.19.0: install a newer Node and try again.\n',
   })
 })

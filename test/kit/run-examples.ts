@@ -10,7 +10,7 @@ import { z } from 'zod'
 
 const root = new URL('../../', import.meta.url)
 const Manifest = z.object({
-  exports: z.record(z.string(), z.union([z.string(), z.object({ default: z.string() })])),
+  exports: z.record(z.string(), z.union([z.string(), z.object({ module: z.string() })])),
 })
 const manifest = Manifest.parse(JSON.parse(readFileSync(new URL('package.json', root), 'utf8')))
 const Listening = z.object({ server: z.instanceof(Server) })
@@ -21,7 +21,7 @@ registerHooks({
     if (name !== 'tollway' || context.parentURL?.startsWith(root.href)) return next(specifier, context)
     const entry = manifest.exports[['.', ...rest].join('/')]
     if (typeof entry !== 'object') throw new Error(`package.json exports no ${specifier}`)
-    const source = entry.default.replace(/^\.\/dist\//, '').replace(/\.js$/, '.ts')
+    const source = entry.module.replace(/^\.\/dist\//, '').replace(/\.js$/, '.ts')
     return { url: new URL(source, root).href, shortCircuit: true }
   },
 })

@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findAnvil } from '../../src/app/sandbox/chain/find-anvil.ts'
-import {
-  installCommand,
-  SandboxPackagesMissingError,
-} from '../../src/app/sandbox/shared/optional-packages.ts'
+import { SandboxPackagesMissingError } from '../../src/app/sandbox/shared/missing-packages.ts'
+import { installCommand } from '../../src/app/sandbox/shared/optional-packages.ts'
 
 const machine = { platform: 'linux', arch: 'x64' }
 let root: string

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { SandboxPackagesMissingError } from '../../src/app/sandbox/shared/missing-packages.ts'
 import {
   installCommand,
   loadOptionalPackages,
   packagesFrom,
-  SandboxPackagesMissingError,
 } from '../../src/app/sandbox/shared/optional-packages.ts'
 
 describe('the optional parts of the sandbox', () => {

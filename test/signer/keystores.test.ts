@@ -22,7 +22,9 @@ function file(content: string): string {
   return path
 }
 
-const fixture = (name: string): string => readFileSync(join(FIXTURES, `${name}.json`), 'utf8')
+/** On one line, as those programs write it. */
+const fixture = (name: string): string =>
+  JSON.stringify(JSON.parse(readFileSync(join(FIXTURES, `${name}.json`), 'utf8')))
 
 function messageOf(open: () => unknown): string {
   try {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Import only the version check here: on an old Node other modules fail to load before they can explain why.
-import { unsupportedNode } from './node-version.ts'
+import { unsupportedNode } from '../node-version.ts'
 
 const fault = unsupportedNode(process.versions.node)
 if (fault !== undefined) {

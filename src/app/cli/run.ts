@@ -1,4 +1,5 @@
 import { Argument, Command, CommanderError, Help, Option } from 'commander'
+import { SandboxPackagesMissingError } from '../sandbox/shared/missing-packages.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { ConfigProblemsError } from '../config/values/problems.ts'
 import { addAudit } from './commands/audit.ts'
@@ -126,9 +127,18 @@ function report(error: unknown, terminal: Terminal, json: boolean): ExitCode {
     terminal.stdout(`${JSON.stringify({ ok: false, problems: error.problems }, undefined, 2)}\n`)
     return exitCodeOf(error)
   }
-  if (error instanceof ConfigError || error instanceof TollwayError) terminal.stderr(`${error.message}\n`)
+  if (isExpected(error)) terminal.stderr(`${error.message}\n`)
   else terminal.stderr(`tollway failed: ${explain(error)}\n`)
   return exitCodeOf(error)
+}
+
+/** Whether the message says everything that its reader needs. */
+function isExpected(error: unknown): error is Error {
+  return (
+    error instanceof ConfigError ||
+    error instanceof TollwayError ||
+    error instanceof SandboxPackagesMissingError
+  )
 }
 
 function explain(error: unknown): string {

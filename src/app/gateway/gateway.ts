@@ -1,6 +1,7 @@
 /** The gateway: the middlewares in order, behind a listener. */
 import { createServer, type RequestListener } from 'node:http'
-import express, { type Express } from 'express'
+import type express from 'express'
+import type { Express } from 'express'
 import type { Logger } from 'pino'
 import { auditLogger } from '../../../middleware/audit-logger.ts'
 import { budgetGuard } from '../../../middleware/budget-guard.ts'
@@ -28,6 +29,7 @@ import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { buyerApi } from '../obol/buyer-api.ts'
 import { upstreamPaths } from '../obol/upstream-paths.ts'
+import { loadExpress } from './load-express.ts'
 import { metricsListener } from './metrics-listener.ts'
 import { openCallers } from '../wiring/open-callers.ts'
 import type { Environment } from '../config/values/secrets.ts'
@@ -79,12 +81,13 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
 
 /**
  * Opens a gateway.
- * @throws ConfigError, TollwayError `store_unavailable`, `audit_unavailable`
+ * @throws ConfigError (also when Express is not installed), TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function createGateway(
   config: ResolvedConfig,
   overrides: GatewayOverrides = {},
 ): Promise<Gateway> {
+  const createApp = await loadExpress()
   const contexts = requestContexts()
   const log =
     overrides.log ??
@@ -110,6 +113,7 @@ export async function createGateway(
   for (const { kind, path, message } of config.litellmNotes) log.warn({ kind, key: path }, message)
   let closing: Promise<void> | undefined
   const { app, upgrade, closePages, closeUnpaid } = compose(
+    createApp,
     parts,
     requests,
     log,
@@ -137,6 +141,7 @@ export async function createGateway(
   const scrapes =
     config.metrics.listen &&
     metricsListener({
+      createApp,
       address: config.metrics.listen,
       metrics: parts.metrics,
       tokenDigest: config.metrics.tokenDigest,
@@ -172,6 +177,7 @@ export async function createGateway(
 }
 
 function compose(
+  createApp: typeof express,
   parts: GatewayParts,
   requests: RecentRequests,
   log: Logger,
@@ -185,7 +191,7 @@ function compose(
   readonly closeUnpaid: () => void
 } {
   const { config, ledger, observers, clock } = parts
-  const app = express()
+  const app = createApp()
   app.disable('x-powered-by')
   app.disable('etag')
   app.set('query parser', false)

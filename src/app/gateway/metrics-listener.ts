@@ -1,6 +1,6 @@
 /** Serves the metrics on a separate port, so that a scraper needs no access to the gateway, which can pay. */
 import { createServer } from 'node:http'
-import express from 'express'
+import type express from 'express'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
 import { originGuard } from '../../../middleware/origin-guard.ts'
 import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
@@ -11,6 +11,7 @@ import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.t
 
 /** Dependencies of {@link metricsListener}. */
 export interface MetricsListenerSetup {
+  readonly createApp: typeof express
   readonly address: ListenAddress
   readonly metrics: MetricsSource
   /** SHA-256 of the token, lower-case hex. */
@@ -30,7 +31,7 @@ export interface MetricsListener {
 /** Serves `GET /metrics` and nothing else. */
 export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
   const { address, tokenDigest, hosts, log } = setup
-  const app = express()
+  const app = setup.createApp()
   app.disable('x-powered-by')
   app.disable('etag')
   app.use(originGuard({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))

@@ -33,6 +33,8 @@ ${EXIT_CODES_HELP}`,
         stop.abort()
       })
       try {
+        const { loadExpress } = await import('../../gateway/load-express.ts')
+        await loadExpress()
         const { runSandbox } = await import('../../sandbox/command.ts')
         context.end(
           await runSandbox({

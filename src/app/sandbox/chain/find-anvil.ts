@@ -1,7 +1,8 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join, resolve } from 'node:path'
-import { anvilPackage, installAdvice, SandboxPackagesMissingError } from '../shared/optional-packages.ts'
+import { SandboxPackagesMissingError } from '../shared/missing-packages.ts'
+import { anvilPackage, installAdvice } from '../shared/optional-packages.ts'
 import type { Machine } from '../shared/optional-packages.ts'
 
 /** Where to look for anvil. The defaults come from this process. */

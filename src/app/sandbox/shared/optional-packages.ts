@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
+import { SandboxPackagesMissingError } from './missing-packages.ts'
 
 /** Version of the official x402 packages the sandbox is built and tested against. */
 const x402Version = '2.27.0'
@@ -17,11 +18,6 @@ const anvilMachines: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
 export interface Machine {
   platform: string
   arch: string
-}
-
-/** A part of the sandbox is not installed. The message names it and the one command that installs everything. */
-export class SandboxPackagesMissingError extends Error {
-  override readonly name = 'SandboxPackagesMissingError'
 }
 
 /**

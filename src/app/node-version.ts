@@ -5,5 +5,5 @@ const NEEDED = [22, 19] as const
 export function unsupportedNode(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > NEEDED[0] || (major === NEEDED[0] && minor >= NEEDED[1])) return undefined
-  return `tollway needs Node ${NEEDED.join('.')} or newer; this is Node ${version}. Install a newer Node and try again.`
+  return `tollway needs Node ${NEEDED.join('.')} or newer, and this is Node ${version}: install a newer Node and try again.`
 }
