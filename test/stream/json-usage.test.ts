@@ -33,6 +33,25 @@ describe('the usage of a JSON answer', () => {
     )
   })
 
+  test('is found behind texts full of quotes, backslashes and brackets, however they are cut', () => {
+    const text = fc.string({ unit: fc.constantFrom('"', '\\', '{', ']', 'a', 'usage'), maxLength: 12 })
+    const value = fc.letrec<{ json: unknown }>((tie) => ({
+      json: fc.oneof(
+        { maxDepth: 3 },
+        text,
+        fc.nat(),
+        fc.array(tie('json')),
+        fc.dictionary(text, tie('json')),
+      ),
+    })).json
+    fc.assert(
+      fc.property(fc.dictionary(text, value), usage, fc.integer({ min: 1, max: 40 }), (others, own, size) => {
+        expect(read(JSON.stringify({ ...others, usage: own }), size)).toEqual(readUsage(own))
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   test.each([
     ['in a key written with escapes', '{"us\\u0061ge":{"prompt_tokens":1,"completion_tokens":2}}'],
     [

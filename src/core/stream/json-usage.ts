@@ -43,7 +43,64 @@ export class JsonUsage {
 
   /** Reads the next bytes of the text, split at any position. */
   push(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length && this.#place !== 'past'; at++) this.#byte(chunk[at] ?? 0)
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    for (let at = 0; at < bytes.length && this.#place !== 'past';) {
+      const isRead = this.#value !== undefined || this.#inKey
+      if (isRead || (!this.#inString && this.#depth <= 1)) {
+        this.#byte(bytes[at] ?? 0)
+        at += 1
+      } else at = this.#inString ? this.#skipString(bytes, at) : this.#skipNested(bytes, at)
+    }
+  }
+
+  /** @returns where the text goes on after a string that nobody reads, or the end of these bytes */
+  #skipString(bytes: Buffer, from: number): number {
+    let at = from
+    if (this.#escaped) {
+      this.#escaped = false
+      at += 1
+    }
+    for (;;) {
+      const quote = bytes.indexOf(QUOTE, at)
+      const end = quote === -1 ? bytes.length : quote
+      // Each byte is looked at once more at most: a search goes on behind the quote that was escaped.
+      let slash = end
+      while (slash > at && bytes[slash - 1] === BACKSLASH) slash -= 1
+      const isEscaped = (end - slash) % 2 === 1
+      if (quote === -1) {
+        this.#escaped = isEscaped
+        return end
+      }
+      if (!isEscaped) {
+        this.#inString = false
+        return quote + 1
+      }
+      at = quote + 1
+    }
+  }
+
+  /** @returns where the next string inside a member begins or the member ends, or the end of these bytes */
+  #skipNested(bytes: Buffer, from: number): number {
+    let depth = this.#depth
+    let at = from
+    for (; at < bytes.length; at++) {
+      const byte = bytes[at] ?? 0
+      if (byte === QUOTE) {
+        this.#inString = true
+        at += 1
+        break
+      }
+      if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth += 1
+      else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+        depth -= 1
+        if (depth === 1) {
+          at += 1
+          break
+        }
+      }
+    }
+    this.#depth = depth
+    return at
   }
 
   #byte(byte: number): void {
