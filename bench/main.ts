@@ -1,8 +1,9 @@
 /**
  * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
  * itself within about three minutes. Method and figures: docs/benchmarks.md. `npm run bench -- neighbours` measures Tollway
- * beside LiteLLM and Portkey's gateway instead. With the name of a file of raw samples it measures nothing and prints that
- * file's figures.
+ * beside LiteLLM and Portkey's gateway instead, `-- peers` beside the official client and a bare proxy. `-- quick` fails when a
+ * known seller is asked before a payment, or a paid call takes a multiple of the official client's CPU time. With the name of a
+ * file of raw samples it measures nothing and prints that file's figures.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
@@ -19,6 +20,9 @@ import { measureUnpaid } from './lane-unpaid.ts'
 import { measureNeighbours } from './neighbours/measure.ts'
 import { neighboursReport } from './neighbours/report.ts'
 import { NeighboursResult } from './neighbours/result.ts'
+import { measurePeers, measureQuick } from './peers/measure.ts'
+import { peersReport } from './peers/report.ts'
+import { PeersResult } from './peers/result.ts'
 import { report } from './report.ts'
 import { Result } from './result.ts'
 
@@ -31,7 +35,10 @@ console.log(await output())
 async function output(): Promise<string> {
   if (file === undefined) return await measureAll()
   if (file === 'neighbours') return await measureNeighbours()
+  if (file === 'peers') return await measurePeers()
+  if (file === 'quick') return await measureQuick()
   const text = await readFile(file, 'utf8')
+  if (/(?:^|\/)peers-[^/]*$/.test(file)) return peersReport(PeersResult.parse(JSON.parse(text)))
   return /(?:^|\/)neighbours-[^/]*$/.test(file)
     ? neighboursReport(NeighboursResult.parse(JSON.parse(text)))
     : report(parse(text))
