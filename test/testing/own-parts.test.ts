@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { Provider } from '../../src/core/payer/provider.ts'
-import { toEip712, type TypedMessage } from '../../src/core/payer/typed-message.ts'
+import type { Eip712 } from '../../src/core/payer/typed-message.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { describeProvider, describeStore } from '../../src/testing/suites.ts'
 import { blocksOf } from '../kit/markdown.ts'
@@ -43,7 +43,7 @@ describeProvider('the payer of the page', async () =>
   custodyPayer({
     address: account.address.toLowerCase(),
     networks: ['eip155:84532'],
-    sign: async (typed: TypedMessage) => await account.signTypedData(toEip712(typed)),
+    sign: async (typed: Eip712) => await account.signTypedData(typed),
   }),
 )
 

@@ -26,6 +26,8 @@ const EXTERNAL = [
   /^@(?:x402|opentelemetry|modelcontextprotocol|solana|foundry-rs)\//,
   /\.node$/,
   'solc',
+  // Its parts find each other in a way that no bundler follows.
+  'jsonc-parser',
   'pg',
 ]
 

@@ -102,6 +102,7 @@ Try it:
 To pay these sellers from an app of your own, use this wallet, whose key is published and worth nothing elsewhere:
 
   export ${OWN_KEY_VARIABLE}=${buyer.privateKey}
+  export TOLLWAY_SELLER=${sellers.streaming}
   npx tollway serve --config ${file}
 
   Streaming   ${sellers.streaming}
