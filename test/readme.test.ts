@@ -35,7 +35,7 @@ const ELSEWHERE = new Map([
   ['docs/dashboards.md', ['metrics', 'scrape', 'prometheus']],
   ['docs/observability.md', ['config', 'level', 'traces']],
   ['docs/http.md', ['lookup']],
-  ['docs/report.md', ['report', 'policy']],
+  ['docs/report.md', ['report', 'flags', 'policy']],
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/middlewares.md', ['parts']],

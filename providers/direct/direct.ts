@@ -128,6 +128,10 @@ class Direct implements Provider {
     await checkWallet(quote, watch, times)
   }
 
+  async balance(quote: Quote): Promise<bigint | undefined> {
+    return await this.#vetted(quote)?.balance(quote.asset.address)
+  }
+
   async presign(quote: Quote, count: number, signal: AbortSignal): Promise<readonly Presigned[]> {
     const watch = this.#vetted(quote)
     if (!this.networks.includes(quote.asset.network) || !isPayable(quote.offer)) throw unpayable(quote)

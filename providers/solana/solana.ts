@@ -104,6 +104,10 @@ class Solana implements Provider {
     if ((await network.exists(accounts.destination)) === false) throw noAccount(quote)
   }
 
+  async balance(quote: Quote): Promise<bigint | undefined> {
+    return await this.#vetted(quote).network.funds.balance(quote.asset.address)
+  }
+
   async authorize(quote: Quote, charge: string, signal: AbortSignal): Promise<Authorization> {
     const { network, terms, accounts } = this.#vetted(quote)
     signal.throwIfAborted()

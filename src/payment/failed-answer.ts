@@ -4,10 +4,11 @@ import { TollwayError } from '../core/errors.ts'
 import { findNetwork } from '../core/money/assets.ts'
 import { formatUnits } from '../core/money/money.ts'
 import { approveAdvice } from '../core/payer/permit2.ts'
+import type { Authorization, Provider } from '../core/payer/provider.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import type { Reply } from '../core/request/exchange.ts'
 import { describeSkew } from '../core/telemetry/clock-skew.ts'
-import { adviceFor, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
+import { adviceFor, isAboutFunds, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
 import { readSellerError } from '../core/x402/seller-error.ts'
 import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
 import type { BoundedBody } from '../io/transport/upstream.ts'
@@ -24,10 +25,12 @@ export interface FailedAnswer {
   readonly reply: Pick<Reply, 'status' | 'headers'>
   readonly body: BoundedBody
   readonly quote: Quote
-  /** The paying address. */
-  readonly from: string
+  /** What was signed, by which address. */
+  readonly authorization: Pick<Authorization, 'record'>
   /** How far the seller's clock is ahead of ours, seconds. */
   readonly skew: number | undefined
+  /** Asked for its balance where the seller says that it is too little: what was read before the payment may be out of date. */
+  readonly payer: Pick<Provider, 'balance'>
 }
 
 /** The body of a failure: waited for within bounds, since it may never end, and nothing where it breaks off. */
@@ -36,11 +39,12 @@ export async function failureBody(reply: Omit<Reply, 'kind'>): Promise<BoundedBo
 }
 
 /** The error for the client: our own message, with that of the seller in `seller`. */
-export function failedAnswer(
+export async function failedAnswer(
   error: VerdictError,
-  { reply, body, quote, from, skew }: FailedAnswer,
-): TollwayError {
+  { reply, body, quote, authorization, skew, payer }: FailedAnswer,
+): Promise<TollwayError> {
   const reported = readSellerError((name) => headerOf(reply, name), body.bytes)
+  const balance = isAboutFunds(reported) ? await payer.balance?.(quote).catch(() => undefined) : undefined
   const seller = sellerAnswer(reply.status, reported)
   const { message } = seller
   const needsApproval = reply.status === 412 && quote.method === 'permit2'
@@ -50,7 +54,10 @@ export function failedAnswer(
       ? approveAdvice(quote.asset, quote.amount)
       : [
           ...(error.advice ?? []),
-          ...adviceFor(reported, { ...paymentFacts(quote, from), clock: describeSkew(skew) }),
+          ...adviceFor(reported, {
+            ...paymentFacts(quote, authorization.record.from, balance),
+            clock: describeSkew(skew),
+          }),
         ],
     details: { seller_status: reply.status, seller_message: message },
     headers: message === null ? {} : { 'x-tollway-seller-message': message },
@@ -59,7 +66,9 @@ export function failedAnswer(
   })
 }
 
-function paymentFacts({ amount, asset }: Quote, from: string): PaymentFacts {
-  const price = `${formatUnits(amount, asset.decimals)} ${asset.symbol}`
-  return { from, price, network: findNetwork(asset.network)?.alias ?? asset.network }
+function paymentFacts({ amount, asset }: Quote, from: string, balance: bigint | undefined): PaymentFacts {
+  const units = (value: bigint): string => `${formatUnits(value, asset.decimals)} ${asset.symbol}`
+  const network = findNetwork(asset.network)?.alias ?? asset.network
+  const known = balance === undefined ? {} : { holds: units(balance), suffices: balance >= amount }
+  return { from, price: units(amount), network, ...known }
 }

@@ -310,8 +310,8 @@ export class PaidCall {
       const { code } = verdict.error
       if (code === 'payment_rejected') reportOffer(this.#call, 'rejected', quote.asset.network, code)
       const body = early ?? (await failureBody(reply))
-      const { from } = authorization.record
-      throw failedAnswer(verdict.error, { reply, body, quote, from, skew: this.#skew })
+      const facts = { reply, body, quote, authorization, skew: this.#skew, payer: this.#payer }
+      throw await failedAnswer(verdict.error, facts)
     }
     this.#exchange.record.outcome = 'paid'
     const answer = inHeaders ? reply : readingReceipt(ledger, this.#exchange, reply, raw.trailers)

@@ -63,6 +63,16 @@ describe('what is known of a wallet', () => {
     expect(state.codes).toBe(2)
   })
 
+  test('is read anew when a seller says that it is too little, whatever was signed', async () => {
+    const { state, watch } = node()
+    await watch.funds(TOKEN, enough(1000n))
+    watch.sign('chg_1', TOKEN, 1000n)
+    state.balance = 70n
+    expect(await watch.balance(TOKEN)).toBe(70n)
+    state.down = true
+    expect(await watch.balance(TOKEN)).toBeUndefined()
+  })
+
   test('stays bounded while the node is down for days, and keeps every payment in flight', async () => {
     const { state, clock, watch } = node()
     state.down = true

@@ -51,6 +51,8 @@ beforeAll(async () => {
     proof: 'chain',
     charged: 20_000n,
   })
+  await store.flag(terms(2).id, { flag: 'receipt_reused', detail: 'the receipt is that of\nanother' }, NOW)
+  await store.flag(terms(6).id, { flag: 'amount_mismatch', detail: 'another amount' }, NOW)
   await store.noteUsage(terms(1).id, { inputTokens: 1000, outputTokens: 30 })
   await store.noteUsage(terms(5).id, { inputTokens: 200, outputTokens: 4 })
   await store.close()
@@ -87,6 +89,37 @@ SPENT: for \`upto\` payments, the amount proven on chain; 0.034 USD were signed.
       { month: '2026-11', charges: 4, spent_usd: '0.031', signed_usd: '0.034', input_tokens: 1200 },
     ])
     expect(berlin).toMatchObject([{ month: '2026-11', charges: 5 }])
+  })
+
+  test('lists the payments that need a look, in each format', async () => {
+    const { out } = await report(...NOVEMBER, '--flags')
+    const reasons = (text: string): string[] =>
+      [...text.matchAll(/\b(receipt_reused|amount_mismatch|uncertain|no_receipt|maximum)\b/g)].map(
+        ([word]) => word,
+      )
+    expect(reasons(out)).toEqual(['maximum', 'receipt_reused', 'maximum', 'uncertain'])
+    expect(out).toContain('the receipt is that of\\u000aanother')
+    const { flagged } = JSON.parse((await report(...NOVEMBER, '--flags', '--json')).out) as {
+      flagged: { charge: string; reason: string; amount_atomic: string }[]
+    }
+    expect(flagged).toMatchObject([
+      { charge: terms(1).id, reason: 'maximum', amount_atomic: '5000' },
+      {
+        charge: terms(2).id,
+        reason: 'receipt_reused',
+        amount_atomic: '6000',
+        amount: '0.006',
+        transaction: null,
+      },
+      { charge: terms(2).id, reason: 'maximum' },
+      { charge: terms(3).id, reason: 'uncertain' },
+    ])
+    const csv = (await report(...NOVEMBER, '--flags', '--csv')).out
+    expect(csv).toMatch(/^time,charge,reason,route,seller,amount,asset,transaction,detail\n/)
+    const october = await report('--from', '2026-10-01', '--to', '2026-10-31', '--flags')
+    expect(reasons(october.out)).toEqual(['amount_mismatch', 'maximum'])
+    const none = await report('--from', '2026-09-01', '--to', '2026-09-30', '--flags')
+    expect(none.out).toBe('No payment needs a look.\n')
   })
 
   test('prints CSV that no spreadsheet takes for a formula', async () => {

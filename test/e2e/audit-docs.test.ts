@@ -78,13 +78,16 @@ test('a payment is followed from its request and from its transaction', async ()
 })
 
 test('reports are printed, also under another policy', async () => {
-  const [plain, policy] = await Promise.all([
+  const [plain, flags, policy] = await Promise.all([
     shell(block('report.md', 'report')).end(),
+    shell(block('report.md', 'flags')).end(),
     shell(block('report.md', 'policy')).end(),
   ])
   expect(plain).toMatchObject({ code: 0, stderr: '' })
   expect(plain.stdout).toContain('SPENT USD')
   expect(plain.stdout).toContain('day,route,asset')
+  expect(flags).toMatchObject({ code: 0, stderr: '' })
+  expect(flags.stdout).toContain('"flagged"')
   expect(policy).toMatchObject({ code: 0, stderr: '' })
   expect(policy.stdout).toContain('"assumptions"')
 })

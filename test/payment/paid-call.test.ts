@@ -232,6 +232,49 @@ describe('a paid call', () => {
     })
   })
 
+  it.each<[string, () => Promise<bigint | undefined>, RegExp]>([
+    [
+      'empty',
+      async () => await Promise.resolve(0n),
+      /wallet 0x0{38}bb holds 0 USDC on base-sepolia, and 0\.001 USDC are needed\. Send it USDC/,
+    ],
+    [
+      'too little',
+      async () => await Promise.resolve(999n),
+      /holds 0\.000999 USDC on base-sepolia, and 0\.001 USDC are needed/,
+    ],
+    [
+      'enough',
+      async () => await Promise.resolve(1000n),
+      /holds 0\.001 USDC on base-sepolia, which is enough for 0\.001 USDC.*Report it to the seller/,
+    ],
+    [
+      'not known',
+      async () => await Promise.resolve(undefined),
+      /holds less than 0\.001 USDC on base-sepolia, says the seller/,
+    ],
+    ['not readable', async () => await Promise.reject(new Error('node')), /holds less than 0\.001 USDC/],
+  ])(
+    'reads the balance again where the seller says that it is too little: %s',
+    async (_name, balance, expected) => {
+      for (const body of [
+        '{"error":"insufficient_funds"}',
+        '{"detail":"ERC20: transfer amount exceeds balance"}',
+      ]) {
+        const engine = await startEngine({ seller: () => reply(402, body), payer: { balance } })
+        expect(await pay(engine)).toMatchObject({ message: expect.stringMatching(expected) })
+      }
+    },
+  )
+
+  it('asks for no balance where the seller gives another reason', async () => {
+    let asked = 0
+    const balance = async (): Promise<bigint> => await Promise.resolve(BigInt((asked += 1)))
+    const engine = await startEngine({ seller: () => reply(402, '{"error":"expired"}'), payer: { balance } })
+    await pay(engine)
+    expect(asked).toBe(0)
+  })
+
   it.each([400, 413, 422, 500])(
     'keeps the code of a prompt that is too long (status %i), and none that would mislead',
     async (status) => {

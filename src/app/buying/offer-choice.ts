@@ -59,6 +59,7 @@ export function narrowed(
     networks: payer.networks,
     supports: (offer) => meant.has(JSON.stringify(offer.raw)) && payer.supports(offer),
     ...(payer.ready ? { ready: payer.ready.bind(payer) } : {}),
+    ...(payer.balance ? { balance: payer.balance.bind(payer) } : {}),
     authorize: payer.authorize.bind(payer),
     signIn: payer.signIn,
     mayOfferUsed: payer.mayOfferUsed,

@@ -117,10 +117,10 @@ async function call(
   }
   const startedAt = performance.now()
   const isMethodGiven = payRequest.isMethodGiven === true || payRequest.data !== undefined
-  const service = await askService(context, asked, request, isMethodGiven, signal)
+  const { service, note: asking } = await askService(context, asked, request, isMethodGiven, signal)
+  note(asking)
   if (!service) return
   const { challenge, again } = service
-  note(service.note)
   const opened = await context.payer(payRequest.payer)
   payRequest.inspect?.(challenge, opened)
   const payer = narrowed(opened, challenge, payRequest.choice, config.assets)

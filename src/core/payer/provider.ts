@@ -58,6 +58,11 @@ export interface Provider {
    */
   ready?(quote: Quote, signal: AbortSignal, times?: bigint): Promise<void>
   /**
+   * What the paying wallet holds of the quote's token, read now, in its smallest unit; asked when a seller says that it is too
+   * little. `undefined` when it is not known. Never rejects.
+   */
+  balance?(quote: Quote): Promise<bigint | undefined>
+  /**
    * Signs the payment for a quote, or takes it from a pool. Sends nothing.
    * @param charge the id of the charge that reserved the amount
    * @param signal aborted when the payment is no longer wanted

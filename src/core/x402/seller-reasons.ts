@@ -9,6 +9,10 @@ export interface PaymentFacts {
   readonly price: string
   /** The name of the network, such as `base`. */
   readonly network: string
+  /** What the address holds now, such as `0 USDC`, where that is known. */
+  readonly holds?: string | undefined
+  /** Whether that is enough. */
+  readonly suffices?: boolean | undefined
   /** How our clock differs from the seller's, where it does. */
   readonly clock?: string | undefined
 }
@@ -30,13 +34,28 @@ const REQUEST_CODES: ReadonlyMap<string, string> = new Map([
   ),
 ])
 
+const TOO_POOR = /insufficient[_ ](?:funds|balance)|exceeds balance|not enough (?:funds|balance)/
+
+/** Whether a reason is that the paying wallet holds too little. */
+export function isAboutFunds(error: SellerError): boolean {
+  return TOO_POOR.test(textOf(error))
+}
+
+function textOf({ code, message }: SellerError): string {
+  return `${code ?? ''} ${message ?? ''}`.toLowerCase()
+}
+
+function fundsAdvice({ from, price, network, holds, suffices }: PaymentFacts): string {
+  if (suffices === true)
+    return `The paying wallet ${from} holds ${holds ?? ''} on ${network}, which is enough for ${price}: the seller's facilitator reads another state of the chain. Report it to the seller.`
+  const held = holds === undefined ? `less than ${price}` : holds
+  const said = holds === undefined ? ', says the seller' : `, and ${price} are needed`
+  return `The paying wallet ${from} holds ${held} on ${network}${said}. Send it ${price.split(' ')[1] ?? 'the token'} on ${network}; \`tollway balance\` shows what it has.`
+}
+
 /** Advice by reason; the first that fits is given. */
 const ADVICE: readonly (readonly [RegExp, (facts: PaymentFacts) => string])[] = [
-  [
-    /insufficient[_ ](?:funds|balance)|exceeds balance|not enough (?:funds|balance)/,
-    ({ from, price, network }) =>
-      `The paying wallet ${from} holds less than ${price} on ${network}, says the seller. Send it ${price.split(' ')[1] ?? 'the token'} on ${network}; \`tollway balance\` shows what it has.`,
-  ],
+  [TOO_POOR, fundsAdvice],
   [
     /nonce_already_used|authorization is used|already been used/,
     () => 'The seller saw this payment before. `tollway reconcile` finds out whether it was taken.',
@@ -72,10 +91,10 @@ const ADVICE: readonly (readonly [RegExp, (facts: PaymentFacts) => string])[] = 
 ]
 
 /** What to do about a reason, one sentence or two each; empty where only the seller can tell. */
-export function adviceFor({ code, message }: SellerError, facts: PaymentFacts): readonly string[] {
-  const request = code === undefined ? undefined : REQUEST_CODES.get(code)
+export function adviceFor(error: SellerError, facts: PaymentFacts): readonly string[] {
+  const request = error.code === undefined ? undefined : REQUEST_CODES.get(error.code)
   if (request !== undefined) return [request]
-  const text = `${code ?? ''} ${message ?? ''}`.toLowerCase()
+  const text = textOf(error)
   const found = ADVICE.find(([pattern]) => pattern.test(text))
   return found ? [found[1](facts)] : []
 }

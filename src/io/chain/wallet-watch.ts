@@ -84,6 +84,12 @@ export class WalletWatch {
     return funds && this.#less(asset, funds)
   }
 
+  /** The wallet's balance of a token by a reading of now, whatever was signed. @returns `undefined` when it is currently unknown */
+  async balance(asset: string): Promise<bigint | undefined> {
+    const funds = await this.#within(this.#read(asset))
+    return funds?.deployed === true ? funds.balance : undefined
+  }
+
   /** The next EIP-2612 nonce of the wallet. @returns `undefined` when it is currently unknown */
   async permitNonce(asset: string): Promise<bigint | undefined> {
     const { reader, owner } = this.#context

@@ -16,6 +16,7 @@ interface Flags {
   readonly by: readonly Dimension[]
   readonly timezone: string
   readonly policy?: string
+  readonly flags: boolean
   readonly csv: boolean
   readonly json: boolean
 }
@@ -41,6 +42,11 @@ export function addReport(program: Command, context: CommandContext): void {
       '--policy <file>',
       'apply the limits of this configuration: what they would have refused and allowed',
     )
+    .addOption(
+      new Option('--flags', 'list the payments that need a look, one by one, with the reason')
+        .default(false)
+        .conflicts('policy'),
+    )
     .addOption(new Option('--csv', 'print CSV').default(false).conflicts('json'))
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -52,6 +58,7 @@ Examples:
   tollway report month --back 1 --by day,route --csv
   tollway report --by tag.agent
   tollway report --from 2026-11-01 --to 2026-11-15 --timezone Europe/Berlin --json
+  tollway report week --flags
   tollway report --policy stricter.yaml
 
 Only reads the ledger: a running gateway is not disturbed. A payment belongs to the time of its reservation and counts
@@ -73,7 +80,9 @@ ${EXIT_CODES_HELP}`,
       try {
         const text = policy
           ? await replayText(ledger, policy, period, options)
-          : await spendingText(ledger, period, options)
+          : options.flags
+            ? await flaggedText(ledger, period, options)
+            : await spendingText(ledger, period, options)
         context.terminal.stdout(text)
       } finally {
         ledger.close()
@@ -95,6 +104,20 @@ async function spendingText(
   const report = { period, timezone, by, rows: await addUp(readWithUsage(ledger, period), by, timezone) }
   if (csv) return csvOfSpending(report)
   return json ? inJson(jsonOfSpending(report)) : renderSpending(report)
+}
+
+async function flaggedText(
+  ledger: import('../../../io/store/sqlite/read.ts').LedgerReader,
+  period: Period,
+  { csv, json, timezone }: Flags,
+): Promise<string> {
+  const { flaggedCharges } = await import('../../report/flagged.ts')
+  const { csvOfFlagged, jsonOfFlagged, renderFlagged } = await import('../output/flagged-report.ts')
+  const flagged = await flaggedCharges(ledger, period)
+  if (csv) return csvOfFlagged(flagged)
+  const from = new Date(period.since).toISOString()
+  const to = new Date(period.until).toISOString()
+  return json ? inJson({ from, to, timezone, flagged: jsonOfFlagged(flagged) }) : renderFlagged(flagged)
 }
 
 async function replayText(

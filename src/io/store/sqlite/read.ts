@@ -28,7 +28,7 @@ export interface LedgerReader
     Pick<ChargeStore, 'history'>,
     Pick<SpendingStore, 'usages'>,
     Pick<AuditHeadStore, 'auditHeads'>,
-    Pick<FlagStore, 'flagCounts'> {
+    Pick<FlagStore, 'flagCounts' | 'flags'> {
   close(): void
 }
 
@@ -71,6 +71,7 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
     usages: async (charges) => spending.usages(charges),
     auditHeads: async () => heads.auditHeads(),
     flagCounts: async () => flags.flagCounts(),
+    flags: async (query) => flags.flags(query),
     close: () => db.close(),
   }
 }
