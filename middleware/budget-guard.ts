@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { callerRules } from '../src/core/budget/caller-budgets.ts'
 import type { BudgetRule, Spend } from '../src/core/budget/budget.ts'
@@ -8,7 +9,6 @@ import type { Exchange, Guard } from '../src/core/request/exchange.ts'
 import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { RequestMark } from '../src/core/request/idempotency.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
-import type { LedgerUse } from '../src/io/ledger/ledger-use.ts'
 import { exchangeOf } from './http/exchange-of.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
@@ -22,6 +22,14 @@ import { joinHooks, runnerOf } from './http/chain/request-hooks.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { sharedContext } from './http/chain/shared-context.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
+import {
+  countsTokens,
+  reserveMetered,
+  settleMetered,
+  settleTokens,
+  tokensOf,
+  type GuardLedger,
+} from './budget-guard/metered.ts'
 import { namesOf, termsOf } from '../src/payment/reserve-terms.ts'
 
 /** Options of {@link budgetGuard}. */
@@ -64,10 +72,12 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
   const rulesFor = ({ caller: { id, budgets: own } }: Exchange): readonly BudgetRule[] =>
     own === undefined || own.length === 0 ? budgets : [...budgets, ...callerRules([{ id, budgets: own }])]
 
-  function guardFor(exchange: Exchange, ledger: LedgerUse<'reserve'>): Guard {
+  function guardFor(exchange: Exchange, ledger: GuardLedger, res: ServerResponse): Guard {
     return {
       async reserve(quote, candidate, pin) {
-        const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags }
+        const rules = rulesFor(exchange)
+        const tokens = rules.some(countsTokens) ? tokensOf(exchange, candidate.route.info) : undefined
+        const terms = { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags, tokens }
         if (quote.microUsd !== undefined) {
           prices.note(priceKey(exchange, candidate), quote.microUsd, clock.now())
           const { microUsd } = quote
@@ -75,7 +85,15 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
             observer({ type: 'quoted', seller: quote.origin, route: candidate.route.modelName, microUsd })
           }
         }
-        return await ledger.reserve(terms, rulesFor(exchange), pin, markOf(exchange))
+        const charge = await ledger.reserve(terms, rules, pin, markOf(exchange))
+        if (tokens !== undefined) settleTokens(res, exchange, ledger)
+        return charge
+      },
+      async meter(candidate, body) {
+        const metered = { exchange, candidate, body, rules: rulesFor(exchange), now: clock.now() }
+        const charge = await reserveMetered(ledger, metered)
+        if (charge) settleMetered(res, exchange, ledger)
+        return charge
       },
     }
   }
@@ -102,7 +120,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
       if (price !== undefined)
         await ledger.refuseEarly(spendOf(exchange, candidate, price), rulesFor(exchange))
     }
-    exchange.payment.guard = guardFor(exchange, ledger)
+    exchange.payment.guard = guardFor(exchange, ledger, res)
     next()
   })
   return closable(handler, () => source.close())

@@ -8,6 +8,7 @@ import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts
 import { paysFor } from '../core/routing/paid-endpoints.ts'
 import { spentOf } from '../core/request/exchange.ts'
 import { printable } from '../core/printable.ts'
+import { sendMetered } from './send-metered.ts'
 import { askedPause, classOf, sendUnpaid, SellerUnavailableError } from './send-unpaid.ts'
 import { answerDryRun, isDryRun, withoutDryRun } from './dry-run.ts'
 import { type ClientRequest, outgoingRequest } from './outgoing-request.ts'
@@ -128,7 +129,7 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
   const payerName = candidate.route.payer
   if (payerName === undefined) {
     if (dryRun) return quoteOnly(call)
-    return await unpaidReply(call, await sendUnpaid(call, request))
+    return await unpaidReply(call, await sendMetered(call, request))
   }
   const payer = context.payers.get(payerName)
   if (!payer) {

@@ -150,6 +150,7 @@ model_list:
       usd_per_request: "0.002"
       input_usd_per_token: "0.0000025"
       output_usd_per_token: "0.00001"
+      reasoning_usd_per_token: "0.00002"
   - model_name: local-llama
     api_base: http://127.0.0.1:11434/v1
     api_key: "\${env:API_KEY}"
@@ -203,6 +204,7 @@ tags:
   open: [session]
 policy:
   max_usd_per_request: "0.25"
+  require_price: false
   max_validity_seconds: 120
   max_price_change: "0.25"
   offer_order: seller

@@ -173,6 +173,7 @@ it('turns every key into our units', () => {
           microUsdPerRequest: 2_000n,
           inputUsdPerToken: '0.0000025',
           outputUsdPerToken: '0.00001',
+          reasoningUsdPerToken: '0.00002',
         },
       },
       {

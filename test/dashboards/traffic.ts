@@ -1,6 +1,7 @@
 /** A gateway with one of everything, and traffic through every state that a dashboard or alert asks about. */
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import { METERED_NETWORK } from '../../src/core/charge/metered.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -165,6 +166,20 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
   metrics.observe({ type: 'hook', hook: 'beforeSign', result: 'refused', reason: 'out_of_hours' })
   metrics.observe({ type: 'clock_skew', source: seller, seconds: 3 })
+  metrics.observe({ type: 'unpriced_route', route })
+  metrics.observe({
+    type: 'charge',
+    charge: {
+      ...terms(2, { route, network: METERED_NETWORK }),
+      state: 'settled',
+      proof: 'receipt',
+      authorization: undefined,
+      transaction: undefined,
+      reason: 'usage',
+      updatedAt: 0,
+    },
+    from: 'authorized',
+  })
   metrics.observe({ type: 'audit_failed' })
   // The chain takes off again what an upto seller did not take: test/sums counts real ones.
   const taken: Charge = {

@@ -1,5 +1,6 @@
 /** Who spent what, and how much is left. */
 import type { DashboardSpec, PanelSpec, Query } from './grafana.ts'
+import { METERED } from './metered-section.ts'
 import { gauge, histogramRate, rate } from './query.ts'
 
 const USD = { unit: 'currencyUSD', decimals: 4 } as const
@@ -134,6 +135,7 @@ export const SPEND: DashboardSpec = {
         },
       ],
     },
+    METERED,
     {
       title: 'What it costs',
       panels: [

@@ -47,6 +47,7 @@ import { requestLookup } from '../request-lookup/request-lookup.ts'
 import { systemClock } from '../../core/clock.ts'
 import { openRequests, shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
+import { unpricedRoutes } from '../wiring/unpriced-routes.ts'
 
 /** Clients reuse connections; closing one earlier than they do would break their next request. */
 const KEEP_ALIVE_MS = 75_000
@@ -106,6 +107,14 @@ export async function createGateway(
   })
   if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
     log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
+  }
+  const unpriced = unpricedRoutes(config)
+  for (const route of unpriced) parts.metrics.observe({ type: 'unpriced_route', route })
+  if (unpriced.length > 0) {
+    log.warn(
+      { routes: unpriced },
+      'routes without a payer have no price under model_info: what they cost counts in no budget in USD',
+    )
   }
   if (config.ignoredKeys.length > 0) {
     log.warn({ keys: config.ignoredKeys }, 'keys of the LiteLLM configuration that have no effect here')

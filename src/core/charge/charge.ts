@@ -158,7 +158,6 @@ export function takenOf({ amount, microUsd, charged }: Pick<Charge, 'amount' | '
  * @param share what the whole charge uses of the limit, in the limit's unit
  */
 export function chargedShare(share: bigint, charged: bigint, amount: bigint): bigint {
-  if (charged < 0n || charged > amount)
-    throw new RangeError('the amount taken must be between zero and the amount signed')
+  if (charged < 0n) throw new RangeError('the amount taken cannot be negative')
   return amount === 0n ? share : (share * charged + amount - 1n) / amount
 }

@@ -35,6 +35,13 @@ export interface Guard {
    * @throws TollwayError `budget_exhausted`, `payee_not_allowed`, `store_unavailable`, `audit_unavailable`
    */
   reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
+  /**
+   * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests.
+   * @param body as it is sent, decoded
+   * @returns `undefined` when the route has no price and no budget counts the call
+   * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
+   */
+  meter?(candidate: Candidate, body: Uint8Array | undefined): Promise<Charge | undefined>
 }
 
 /** What the idempotency middleware gives the payment interceptor: one run of a request that several clients may wait for. */
@@ -135,6 +142,8 @@ export interface ExchangePayment {
   guard: Guard | undefined
   run: Run | undefined
   charge: Charge | undefined
+  /** What an upstream without a payment will bill for the answer; settled when that is through. */
+  metered?: Charge | undefined
   /** A charge of the same request whose payment the seller did not take, as far as it says: it counts in addition to `charge`. */
   earlier: Charge | undefined
   /** The request only asked for its price, and was answered with a quote. */

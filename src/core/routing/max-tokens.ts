@@ -36,12 +36,16 @@ const MAX_ANSWERS = 128
  * @returns 0 if it names no limit, or none that is a plain count
  */
 export function allowedTokens(body: Uint8Array): number {
-  const { most } = limitsOf(body) ?? { most: 0 }
+  return (limitsOf(body)?.most ?? 0) * askedAnswers(body)
+}
+
+/** How many answers a request asks for at once (`n`, `best_of`), at least 1. */
+export function askedAnswers(body: Uint8Array): number {
   const answers = (scanTopLevel(body) ?? [])
     .filter(({ key }) => key === 'n' || key === 'best_of')
     .map(({ valueStart, valueEnd }) => Buffer.from(body.subarray(valueStart, valueEnd)).toString('latin1'))
     .map((text) => (COUNT.test(text) ? Math.min(Number(text), MAX_ANSWERS) : 1))
-  return most * Math.max(1, ...answers)
+  return Math.max(1, ...answers)
 }
 
 /** A quote above the ceiling. */

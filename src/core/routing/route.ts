@@ -42,6 +42,8 @@ export interface ModelInfo {
   /** Catalogue prices per token, USD, decimal strings as written. */
   readonly inputUsdPerToken?: string | undefined
   readonly outputUsdPerToken?: string | undefined
+  /** Of output that is thought and not sent; default as other output. */
+  readonly reasoningUsdPerToken?: string | undefined
 }
 
 /** A route as configured, parsed. */

@@ -85,6 +85,8 @@ export type TollwayEvent =
       readonly phase: 'quote' | 'reserve' | 'sign' | 'record' | 'send'
       readonly seconds: number
     }
+  /** A route without a payer has no price while a budget in USD is enforced; told once, at the start. */
+  | { readonly type: 'unpriced_route'; readonly route: string }
   /** An unpaid send was repeated. */
   | { readonly type: 'retried'; readonly route: string; readonly seller: string; readonly reason: string }
   /** A request fell back to another candidate. */

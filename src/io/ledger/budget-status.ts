@@ -2,15 +2,18 @@
 import {
   claimOn,
   ALL_SUBJECTS,
+  needsUsd,
   NO_TOTALS,
   type BudgetRule,
   type Claim,
-  type Spend,
   type Totals,
 } from '../../core/budget/budget.ts'
+import { matchesBudget } from '../../core/budget/budget-match.ts'
+import { isMetered } from '../../core/charge/metered.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { formatWindow } from '../../core/budget/window.ts'
+import type { ReserveTerms } from './ledger-context.ts'
 import type { BudgetStore } from '../store/contracts/budgets.ts'
 
 /** A budget and what its current window holds for one subject. */
@@ -59,9 +62,16 @@ export function claimFacts(claim: Claim, totals: Totals): Record<string, string>
   }
 }
 
-/** The refusal of an asset that has no USD price while a budget in USD applies. */
-export function unpricedAsset(terms: Pick<Spend, 'symbol'> & { readonly network: string }): TollwayError {
-  return new TollwayError({
+/**
+ * Refuses an asset that has no USD price while a budget in USD applies. A call without a payment has no asset: without a price it
+ * counts in budgets of tokens and requests alone.
+ * @throws TollwayError `unpriced_asset`
+ */
+export function refuseUnpriced(terms: ReserveTerms, rules: readonly BudgetRule[]): void {
+  if (terms.microUsd !== undefined || isMetered(terms)) return
+  const facts = { ...terms, tags: terms.tags ?? [] }
+  if (!rules.some((rule) => needsUsd(rule) && matchesBudget(rule.match, facts))) return
+  throw new TollwayError({
     code: 'unpriced_asset',
     message: `${terms.symbol} on ${terms.network} has no USD price, but a budget in USD applies. Nothing was paid.`,
     advice: ['Set usd for this asset under assets.'],

@@ -65,13 +65,14 @@ export class ChargeTrail {
 /** A new charge as the audit file records it, with what budgets matched it by. */
 export function heldFields(
   charge: Charge,
-  { tags = [], team, publicModel }: ReserveTerms,
+  { tags = [], team, publicModel, tokens }: ReserveTerms,
 ): Record<string, unknown> {
   return {
     ...chargeFields(charge),
     tags,
     ...(team === undefined ? {} : { team }),
     ...(publicModel === undefined || publicModel === charge.model ? {} : { public_model: publicModel }),
+    ...(tokens === undefined ? {} : { max_tokens: tokens.toString() }),
   }
 }
 

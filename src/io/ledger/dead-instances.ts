@@ -47,7 +47,7 @@ export class DeadInstances {
     const { store, clock, instance } = this.#context
     const charges = await store.retire(id, clock.now(), reason, instance.id)
     for (const charge of charges) {
-      const from = charge.state === 'uncertain' ? 'authorized' : 'held'
+      const from = charge.state === 'released' ? 'held' : 'authorized'
       await this.#context.trail.record(charge, { was: from })
       this.#context.emit({ type: 'charge', charge, from })
     }

@@ -27,4 +27,6 @@ export interface ReserveTerms extends Omit<ChargeTerms, 'id' | 'instance' | 'res
   readonly team?: string | undefined
   /** See `Spend.publicModel`. */
   readonly publicModel?: string | undefined
+  /** See `Spend.tokens`. */
+  readonly tokens?: bigint | undefined
 }

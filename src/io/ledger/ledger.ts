@@ -1,7 +1,8 @@
 /** The ledger: moves every charge through its states, in store and audit file, in the order of the money rules; nothing else writes charges. */
-import { claimsFor, needsUsd, type BudgetRule, type Spend } from '../../core/budget/budget.ts'
+import { claimsFor, type BudgetRule, type Spend } from '../../core/budget/budget.ts'
 import { namedTags } from '../../core/budget/tag-value.ts'
 import type { AuthorizationRecord, Charge, ChargeTerms } from '../../core/charge/charge.ts'
+import { settleReason } from '../../core/charge/metered.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { REMEMBERED_MS, type RequestMark } from '../../core/request/idempotency.ts'
 import { newChargeId } from '../../core/ids.ts'
@@ -9,7 +10,7 @@ import type { ReconcileDecision, ChainFinding } from '../../core/charge/reconcil
 import type { Usage } from '../../core/stream/usage.ts'
 import { notify } from './notify.ts'
 import { PendingMoves } from './pending-moves.ts'
-import { readBudgets, unpricedAsset, type BudgetStatus } from './budget-status.ts'
+import { readBudgets, refuseUnpriced, type BudgetStatus } from './budget-status.ts'
 import { BudgetRefusals, lasting } from './budget-refusal.ts'
 import { ChargeResolver } from './charge-resolver.ts'
 import { DeadInstances } from './dead-instances.ts'
@@ -117,8 +118,8 @@ export class Ledger {
     await this.#health.refuseWhileFailing()
     const { store, clock, random, instance } = this.#context
     const now = clock.now()
-    const { tags = [], team: _team, publicModel: _name, ...fixed } = terms
-    if (terms.microUsd === undefined && rules.some(needsUsd)) throw unpricedAsset(terms)
+    const { tags = [], team: _team, publicModel: _name, tokens: _tokens, ...fixed } = terms
+    refuseUnpriced(terms, rules)
     const claims = claimsFor(rules, { ...terms, tags }, now)
     const over = await this.#budgets.refuseOverRequestLimit(claims)
     const charge: ChargeTerms = {
@@ -187,7 +188,7 @@ export class Ledger {
   }
 
   /**
-   * Settles a charge. Never rejects: the money has moved, whether or not the disk works.
+   * Settles a charge, of a call without a payment for what was `charged`. Never rejects: the money has moved, whether or not the disk works.
    * @param pin whether the payee is pinned when the seller has none yet
    */
   async settle(
@@ -195,10 +196,11 @@ export class Ledger {
     proof: 'receipt' | 'assumed',
     transaction: string | undefined,
     pin = false,
+    charged?: bigint,
   ): Promise<Charge> {
-    const reason = proof === 'receipt' ? 'receipt' : 'answered_without_receipt'
     const at = this.#context.clock.now()
-    return await this.#move(charge, { to: 'settled', at, reason, proof, transaction, pin })
+    const reason = settleReason(charge, proof)
+    return await this.#move(charge, { to: 'settled', at, reason, proof, transaction, pin, charged })
   }
 
   /**

@@ -77,10 +77,11 @@ function termsOf(
 }
 
 /** What budgets match the payment by, beside its terms. */
-function namesOf(fields: ForgottenCharge['fields']): Pick<Spend, 'team' | 'publicModel'> {
+function namesOf(fields: ForgottenCharge['fields']): Pick<Spend, 'team' | 'publicModel' | 'tokens'> {
   return {
     team: textOf(fields['team']) || undefined,
     publicModel: textOf(fields['public_model']) || undefined,
+    tokens: parseAtomic(fields['max_tokens']),
   }
 }
 

@@ -69,6 +69,18 @@ export const METRIC_TABLE = {
     'Requests refused by a budget; early is true when the seller was not asked.',
     [...BUDGET, 'early'],
   ),
+  tollway_unpriced_routes: gauge(
+    'Routes without a payer and without a price, whose calls count in no budget in USD: 1 for each.',
+    ['route'],
+  ),
+  tollway_metered_requests_total: counter(
+    'Calls to upstreams without a payment that have a price or count in a budget, by state of their charge; reason estimated: the answer told no usage.',
+    ['route', 'model', 'state', 'reason'],
+  ),
+  tollway_metered_usd_total: counter(
+    'USD that upstreams without a payment bill by the prices of their routes; at most, where the answer told no usage.',
+    ['route', 'model', 'seller', 'caller'],
+  ),
   tollway_budget_asset_units: gauge(
     'Amounts of a budget kept in a token, in whole tokens for display; kind is limit, spent, held, uncertain or remaining.',
     [...BUDGET, 'asset', 'kind'],

@@ -1,6 +1,7 @@
 /** The metrics of one gateway: fed by events, and read from the ledger when they are scraped. */
 import { Registry } from 'prom-client'
 import { askedModel, takenOf, type Charge, type ChargeState } from '../../core/charge/charge.ts'
+import { isMetered } from '../../core/charge/metered.ts'
 import { operationOf } from '../../core/telemetry/gen-ai.ts'
 import type { Observer, RequestSummary, TollwayEvent } from '../../core/telemetry/events.ts'
 import { CaptureRatio } from './capture-ratio.ts'
@@ -102,6 +103,9 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
         subject: event.claim.subject,
       })
       return
+    case 'unpriced_route':
+      metrics.set('tollway_unpriced_routes', { route: event.route }, 1)
+      return
     case 'quoted':
       metrics.set(
         'tollway_quote_usd',
@@ -179,6 +183,7 @@ function recordCharge(
   charge: Charge,
   from: ChargeState | undefined,
 ): bigint {
+  if (isMetered(charge)) return recordMetered(metrics, models, charge, from)
   const { payer, seller, network, state, route, caller } = charge
   // A stronger proof of the same state is not a new payment.
   if (from !== state) {
@@ -202,6 +207,24 @@ function recordCharge(
   if (taken.microUsd === undefined) return 0n
   metrics.count('tollway_spend_usd_total', labels, usdNumber(taken.microUsd))
   return taken.microUsd
+}
+
+/** A call that nobody paid for by a signature: it has series of its own, and counts as spent like the others. */
+function recordMetered(
+  metrics: MetricRegistry,
+  models: ModelLabels,
+  charge: Charge,
+  from: ChargeState | undefined,
+): bigint {
+  const { route, seller, caller, state } = charge
+  const model = models.of(askedModel(charge), state === 'settled')
+  if (from !== state) {
+    metrics.count('tollway_metered_requests_total', { route, model, state, reason: charge.reason ?? '' })
+  }
+  const { microUsd = 0n } = takenOf(charge)
+  if (state !== 'settled' || from === 'settled') return 0n
+  metrics.count('tollway_metered_usd_total', { route, model, seller, caller }, usdNumber(microUsd))
+  return microUsd
 }
 
 function recordRequest(metrics: MetricRegistry, models: ModelLabels, summary: RequestSummary): void {

@@ -58,6 +58,7 @@ export function synchronousStore(
     authorize: (...args) => write(() => charges.authorize(...args)),
     takeOver: (...args) => write(() => charges.takeOver(...args)),
     move: (...args) => writeSoon(() => charges.move(...args)),
+    settleTokens: (...args) => write(() => charges.settleTokens(...args)),
     charge: (...args) => read(() => charges.charge(...args)),
     charges: (...args) => read(() => charges.charges(...args)),
     history: (...args) => read(() => charges.history(...args)),

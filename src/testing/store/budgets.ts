@@ -1,9 +1,10 @@
 /** What every store must answer about budgets. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { NO_TOTALS, type Claim } from '../../core/budget/budget.ts'
+import { NO_TOTALS, REQUESTS, TOKENS, type Claim } from '../../core/budget/budget.ts'
+import { METERED_NETWORK, meteredRecord } from '../../core/charge/metered.ts'
 import type { Store } from '../../io/store/store.ts'
-import { claim, DAY, terms } from './samples.ts'
-import { chargeKit, sums } from './kit.ts'
+import { claim, DAY, NOW, signed, terms } from './samples.ts'
+import { chargeKit, sums, to } from './kit.ts'
 
 /** @param current the store of the running test */
 export function budgetsConformance(current: () => Store): void {
@@ -63,6 +64,62 @@ export function budgetsConformance(current: () => Store): void {
       expect(listed.map(({ subject }) => subject)).toContain(name(1004))
       expect(await store.totals([per(name(7), 0n)])).toEqual([sums({ held: 1n })])
       expect((await store.reserve(terms(2000), [per(name(7), 10n)], false)).ok).toBe(false)
+    })
+
+    test('a budget in tokens counts the most until the answer tells what it took; requests stay one each', async () => {
+      const tokens = claim(900n, 1000n, { budget: 'tokens', asset: TOKENS })
+      const requests = claim(1n, 2n, { budget: 'requests', asset: REQUESTS })
+      const usd = claim(23_000n, 99_000n)
+      const all = [tokens, requests, usd]
+      const rolling = claim(900n, 1000n, {
+        budget: 'rolling',
+        asset: TOKENS,
+        window: 'rolling',
+        lengthMs: 1000,
+        windowStart: NOW + 1,
+      })
+      await store.reserve(terms(1), [...all, rolling], false)
+      await store.authorize(terms(1).id, signed(1), NOW + 1)
+      expect((await store.reserve(terms(2), [{ ...tokens, amount: 101n }], false)).ok).toBe(false)
+      await store.settleTokens(terms(1).id, 300)
+      expect(await store.totals([...all, rolling])).toEqual([
+        sums({ authorized: 300n }),
+        sums({ authorized: 1n }),
+        sums({ authorized: 23_000n }),
+        sums({ authorized: 300n }),
+      ])
+      await store.move(terms(1).id, to('settled'))
+      expect(await store.totals(all)).toEqual([
+        sums({ spent: 300n }),
+        sums({ spent: 1n }),
+        sums({ spent: 23_000n }),
+      ])
+      expect((await store.reserve(terms(3), [{ ...tokens, amount: 700n }], false)).ok).toBe(true)
+      await store.move(terms(3).id, to('released'))
+      await store.settleTokens(terms(3).id, 5)
+      await store.settleTokens('chg_unknown', 5)
+      expect(await store.totals([tokens])).toEqual([sums({ spent: 300n })])
+    })
+
+    test('a call without a payment settles at what its usage costs, also at more, and counts in full when its process dies', async () => {
+      const metered = { network: METERED_NETWORK, asset: METERED_NETWORK, payTo: '', symbol: 'USD' }
+      const day = claim(23_000n, 60_000n)
+      for (const n of [1, 2]) {
+        await store.reserve(terms(n, metered), [day], false)
+        const one = await store.charge(terms(n).id)
+        if (one) await store.authorize(one.id, meteredRecord(one), NOW + n)
+      }
+      await store.move(terms(1).id, to('settled', { charged: 5_000n }))
+      expect(await store.totals([day])).toEqual([sums({ spent: 5_000n, authorized: 23_000n })])
+      const [moved] = await store.retire('ins_one', NOW + 9, 'instance_dead')
+      expect(moved).toMatchObject({ state: 'settled', proof: 'assumed', reason: 'instance_dead' })
+      expect(await store.totals([day])).toEqual([sums({ spent: 28_000n })])
+      await store.reserve(terms(3, metered), [day], false)
+      const last = await store.charge(terms(3).id)
+      if (last) await store.authorize(last.id, meteredRecord(last), NOW + 3)
+      await store.move(terms(3).id, to('settled', { charged: 40_000n }))
+      expect(await store.totals([day])).toEqual([sums({ spent: 68_000n })])
+      expect((await store.spend({}))[0]).toMatchObject({ state: 'settled', microUsd: 68_000n })
     })
 
     test('totals answer in the order of the claims', async () => {

@@ -26,6 +26,7 @@ export function checkBudgets(config: Fields): RouteFinding[] {
       ...checkScope(budget, tags),
       ...checkNames(budget, names),
     ]),
+    ...checkPrices(config),
     ...(other < 0
       ? []
       : [
@@ -36,6 +37,28 @@ export function checkBudgets(config: Fields): RouteFinding[] {
         ]),
   ]
 }
+
+/** Calls of a route without a price would pass every budget in USD. */
+function checkPrices(config: Fields): RouteFinding[] {
+  const policy = isPlainObject(config['policy']) ? config['policy'] : {}
+  const counts = items(config, 'budgets').some(
+    ({ fields }) => (fields['limit_usd'] ?? fields['limits']) !== undefined && fields['enforce'] !== false,
+  )
+  if (policy['require_price'] !== true || !counts) return []
+  const unpriced = items(config, 'model_list').filter(({ fields }) => {
+    const info = isPlainObject(fields['model_info']) ? fields['model_info'] : {}
+    return fields['payer'] === undefined && !PRICES.some((key) => info[key] !== undefined)
+  })
+  const message =
+    'is missing, and policy.require_price asks for it. Add prices, such as { input_usd_per_token: "0.0000025", output_usd_per_token: "0.00001" }, or zeros for a free model.'
+  const upstream = config['upstream'] === undefined ? [] : [{ path: ['upstream'], message: UPSTREAM }]
+  return [...unpriced.map(({ path }) => ({ path: [...path, 'model_info'], message })), ...upstream]
+}
+
+const PRICES = ['usd_per_request', 'input_usd_per_token', 'output_usd_per_token'] as const
+
+const UPSTREAM =
+  'has no prices, and policy.require_price asks for them. Give its models routes with model_info, or remove it.'
 
 /** The keys that say how much a budget allows. */
 const LIMITS = ['limit_usd', 'limits', 'limit', 'limit_tokens', 'limit_requests'] as const

@@ -32,7 +32,15 @@ const INFO: Readonly<Record<string, string>> = {
   usd_per_request: 'usd_per_request',
   input_usd_per_token: 'input_usd_per_token',
   output_usd_per_token: 'output_usd_per_token',
+  reasoning_usd_per_token: 'reasoning_usd_per_token',
+  input_cost_per_token: 'input_usd_per_token',
+  output_cost_per_token: 'output_usd_per_token',
+  output_cost_per_reasoning_token: 'reasoning_usd_per_token',
+  input_cost_per_request: 'usd_per_request',
 }
+
+/** Prices, which LiteLLM reads in `litellm_params` too. */
+const COSTS: ReadonlySet<string> = new Set(Object.keys(INFO).filter((key) => key.includes('_cost_per_')))
 
 /**
  * @param at its index in the file
@@ -70,14 +78,13 @@ export function translateEntry(
     const path = ['litellm_params', key]
     if (known !== undefined) put(known, path, item)
     else if (key === 'timeout') put('timeouts', path, { first_byte_seconds: item })
-    else if (key === 'input_cost_per_token' || key === 'output_cost_per_token') {
-      details[key.replace('_cost_', '_usd_')] = decimal(item)
-    } else if (key !== 'model' && key !== 'custom_llm_provider') work.ignore([...here, ...path], item)
+    else if (COSTS.has(key)) details[INFO[key] ?? key] = decimal(item)
+    else if (key !== 'model' && key !== 'custom_llm_provider') work.ignore([...here, ...path], item)
   }
   for (const [key, item] of Object.entries(isPlainObject(info) ? info : {})) {
     const known = Object.hasOwn(INFO, key) ? INFO[key] : undefined
     if (known === undefined) work.ignore([...here, 'model_info', key], item)
-    else details[known] ??= item
+    else details[known] ??= key.includes('_cost_per_') ? decimal(item) : item
   }
   if (Object.keys(details).length > 0) out['model_info'] = details
   const { model, api_base: base, keyVariable } = litellmModel(params, own['model_name'])

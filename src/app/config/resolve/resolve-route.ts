@@ -71,6 +71,9 @@ function resolveInfo(info: NonNullable<CheckedRoute['model_info']>): ModelInfo {
     microUsdPerRequest: info.usd_per_request,
     inputUsdPerToken: info.input_usd_per_token,
     outputUsdPerToken: info.output_usd_per_token,
+    ...(info.reasoning_usd_per_token === undefined
+      ? {}
+      : { reasoningUsdPerToken: info.reasoning_usd_per_token }),
   }
 }
 

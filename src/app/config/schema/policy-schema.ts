@@ -7,6 +7,11 @@ const DAY_SECONDS = 86_400
 
 export const policy = z
   .strictObject({
+    require_price: z.boolean().default(false).meta({
+      description:
+        'Whether a route without payer must have prices under model_info while a budget in USD is enforced; otherwise that is only a warning, and its calls count in no such budget.',
+      example: 'true',
+    }),
     max_usd_per_request: leaf.ceiling().prefault('0.10').meta({
       description:
         'A quote above it is refused before anything is signed. `none` is allowed only where every payer spends vouchers with a fixed price.',

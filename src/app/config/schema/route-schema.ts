@@ -43,20 +43,27 @@ const modelInfo = z
       .optional()
       .meta({ description: 'Tokens of one answer.', example: '16384' }),
     usd_per_request: leaf.usd().optional().meta({
-      description: 'Catalogue price of one request; also what `strategy: cheapest` goes by.',
+      description: 'Price of one request; also what `strategy: cheapest` goes by.',
       example: '"0.002"',
     }),
     input_usd_per_token: leaf.perToken().optional().meta({
-      description: 'Catalogue price of an input token.',
+      description: 'Price of an input token.',
       example: '"0.0000025"',
     }),
     output_usd_per_token: leaf.perToken().optional().meta({
-      description: 'Catalogue price of an output token.',
+      description: 'Price of an output token.',
       example: '"0.00001"',
+    }),
+    reasoning_usd_per_token: leaf.perToken().optional().meta({
+      description: 'Price of a reasoning token, where it differs from other output.',
+      example: '"0.00002"',
     }),
   })
   .optional()
-  .meta({ description: 'Shown to clients at GET /v1/models. It does not change what is charged.' })
+  .meta({
+    description:
+      'Shown to clients at GET /v1/models. The prices of a route without payer are what its calls count for in budgets; those of a paid route change nothing: its quotes count.',
+  })
 
 const timeouts = z
   .strictObject({

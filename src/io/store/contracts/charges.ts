@@ -157,6 +157,13 @@ export interface ChargeStore {
    */
   move(id: string, move: Move): Promise<Charge>
 
+  /**
+   * Counts in budgets of model tokens what the answer of a charge took, instead of the most that it might have taken. An unknown
+   * charge is ignored.
+   * @param tokens input and output together; more than was reserved counts too
+   */
+  settleTokens(id: string, tokens: number): Promise<void>
+
   /** One charge, or `undefined`. */
   charge(id: string): Promise<Charge | undefined>
   /** Charges, newest first. */

@@ -25,6 +25,7 @@ import {
   refuseAuthorize,
   sharesAfter,
   sharesOf,
+  sharesOfTokens,
   takeClaims,
   takenOverCharge,
 } from '../rules/charge-rules.ts'
@@ -159,6 +160,14 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
       .filter((charge) => charge.network === network && charge.transaction === transaction)
       .toSorted((a, b) => compare(a.id, b.id))
       .slice(0, 2)
+  }
+
+  settleTokens(id: string, tokens: number): void {
+    if (!this.#table.get(id)) return
+    const { charge, shares } = this.#table.entry(id)
+    const left = sharesOfTokens(shares, tokens)
+    this.#followers.budgets.move(id, shares, charge.state, charge.state, left)
+    this.#table.set({ charge, shares: left })
   }
 
   /** Replaces a charge by what it became, with its budget sums and its voucher. */

@@ -1,6 +1,14 @@
 /** The rules of charges and budget sums, shared by every store and independent of how a store keeps its data. */
 import { canonicalAddress } from '../../../core/money/address.ts'
-import { counted, fits, moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
+import {
+  counted,
+  fits,
+  moveTotals,
+  NO_TOTALS,
+  type BudgetAsset,
+  type Claim,
+  type Totals,
+} from '../../../core/budget/budget.ts'
 import {
   chargedShare,
   IllegalMoveError,
@@ -11,6 +19,7 @@ import {
   type ChargeTerms,
   type Proof,
 } from '../../../core/charge/charge.ts'
+import { isMetered } from '../../../core/charge/metered.ts'
 import { TollwayError } from '../../../core/errors.ts'
 import type { Window } from '../../../core/budget/window.ts'
 import type { TileWindow } from './rolling-window.ts'
@@ -28,16 +37,19 @@ export interface WindowKey {
 export interface Share extends WindowKey {
   readonly window: Window
   readonly amount: bigint
+  /** What it counts, if no money. */
+  readonly counts?: BudgetAsset['counts']
 }
 
 /** The shares that a charge takes for its claims. */
 export function sharesOf(claims: readonly Claim[]): Share[] {
-  return claims.map(({ budget, subject, window, windowStart, amount }) => ({
+  return claims.map(({ budget, subject, window, windowStart, amount, asset }) => ({
     budget,
     subject,
     window,
     windowStart,
     amount,
+    ...(asset?.counts === undefined ? {} : { counts: asset.counts }),
   }))
 }
 
@@ -100,7 +112,19 @@ export function sharesAfter(shares: readonly Share[], before: Charge, after: Cha
   const { charged, amount: signed } = after
   if (charged === undefined || charged === before.charged) return shares
   // A charge is lowered at most once: with proof `chain` it is final.
-  return shares.map((share) => ({ ...share, amount: chargedShare(share.amount, charged, signed) }))
+  return shares.map((share) =>
+    share.counts === undefined ? { ...share, amount: chargedShare(share.amount, charged, signed) } : share,
+  )
+}
+
+/**
+ * The shares of a charge after its answer told how many model tokens it took. Returns the same list if nothing changes.
+ * @param tokens input and output together
+ */
+export function sharesOfTokens(shares: readonly Share[], tokens: number): readonly Share[] {
+  const amount = BigInt(Math.max(0, Math.trunc(tokens)))
+  if (!shares.some((share) => share.counts === 'tokens' && share.amount !== amount)) return shares
+  return shares.map((share) => (share.counts === 'tokens' ? { ...share, amount } : share))
 }
 
 /**
@@ -189,7 +213,9 @@ export function movedCharge(charge: Charge, move: Move): Charge {
 }
 
 /** Budgets may count less only by what the chain can prove (rule 4). */
-function checkCharged({ id, amount, authorization }: Charge, move: Move, charged: bigint): void {
+function checkCharged({ id, amount, network, authorization }: Charge, move: Move, charged: bigint): void {
+  // The usage of the answer tells what an upstream bills, also where that is more than the estimate.
+  if (isMetered({ network }) && move.to === 'settled' && move.proof === 'receipt' && charged >= 0n) return
   const provable = move.to === 'settled' && move.proof === 'chain' && authorization?.scheme === 'upto'
   if (!provable || charged < 0n || charged > amount) {
     throw new Error(
@@ -216,6 +242,9 @@ function strength(proof: Proof | undefined): number {
  * charges that are not open.
  */
 export function retiredCharge(charge: Charge, at: number, reason: string): Charge | undefined {
+  // Nobody but the lost process heard what it took: it counts in full.
+  if (charge.state === 'authorized' && isMetered(charge))
+    return movedCharge(charge, { to: 'settled', at, reason, proof: 'assumed' })
   if (charge.state === 'authorized') return movedCharge(charge, { to: 'uncertain', at, reason })
   if (charge.state === 'held') return movedCharge(charge, { to: 'released', at, reason })
   return undefined

@@ -16,6 +16,7 @@ import {
   moveShares,
   sharesAfter,
   sharesOf,
+  sharesOfTokens,
   type Share,
   type TotalsReader,
   type TotalsChange,
@@ -54,8 +55,8 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
       ORDER BY budget, subject, window, window_start`)
     this.#shares = db.prepare('SELECT * FROM shares WHERE charge = ? ORDER BY position')
     this.#insertShare =
-      db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount)
-      VALUES (?, ?, ?, ?, ?, ?, ?)`)
+      db.prepare(`INSERT INTO shares (charge, position, budget, subject, window, window_start, amount, counts)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.#lowerShare = db.prepare('UPDATE shares SET amount = ? WHERE charge = ? AND position = ?')
     this.#tiles = db.prepare(`SELECT window_start, ${sums} FROM totals
       WHERE budget = ? AND subject = ? AND window = ? AND window_start >= ? AND window_start < ? ORDER BY window_start`)
@@ -95,8 +96,8 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
   /** Writes the shares of a new charge and the sums that include it. */
   take(charge: string, claims: readonly Claim[], changes: readonly TotalsChange[]): void {
     for (const [position, share] of sharesOf(claims).entries()) {
-      const { budget, subject, window, windowStart, amount } = share
-      this.#insertShare.run(charge, position, budget, subject, window, windowStart, amount.toString())
+      const { budget, subject, window, windowStart, amount, counts = null } = share
+      this.#insertShare.run(charge, position, budget, subject, window, windowStart, amount.toString(), counts)
     }
     this.#writeAll(changes)
   }
@@ -106,9 +107,21 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
     const shares = this.#shares.all(before.id).map(rowToShare)
     const left = sharesAfter(shares, before, after)
     this.#writeAll(moveShares(shares, before.state, after.state, this, left))
+    this.#keep(before.id, shares, left)
+  }
+
+  /** See `sharesOfTokens`. */
+  settleTokens({ id, state }: Charge, tokens: number): void {
+    const shares = this.#shares.all(id).map(rowToShare)
+    const left = sharesOfTokens(shares, tokens)
+    this.#writeAll(moveShares(shares, state, state, this, left))
+    this.#keep(id, shares, left)
+  }
+
+  #keep(charge: string, shares: readonly Share[], left: readonly Share[]): void {
     if (left === shares) return
     for (const [position, share] of left.entries()) {
-      this.#lowerShare.run(share.amount.toString(), before.id, position)
+      this.#lowerShare.run(share.amount.toString(), charge, position)
     }
   }
 

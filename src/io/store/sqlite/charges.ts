@@ -158,6 +158,11 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     return this.#toAnother.get(apiBase, network, asset, payTo) !== undefined
   }
 
+  settleTokens(id: string, tokens: number): void {
+    const charge = this.#table.get(id)
+    if (charge) this.#followers.budgets.settleTokens(charge, tokens)
+  }
+
   /** Writes what a charge became, with its budget sums and its voucher. */
   change(before: Charge, charge: Charge): void {
     this.#followers.budgets.move(before, charge)

@@ -23,6 +23,7 @@ import type { SpentBy } from '../contracts/spending.ts'
 export type Row = Readonly<Record<string, SQLOutputValue>>
 
 const STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
+const COUNTS = ['tokens', 'requests'] as const
 const PROOFS: readonly Proof[] = ['receipt', 'assumed', 'chain']
 const SCHEMES = ['exact', 'upto'] as const
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
@@ -195,6 +196,7 @@ export function rowToShare(row: Row): Share {
     window: oneOf(row, 'window', WINDOWS),
     windowStart: integer(row, 'window_start'),
     amount: amount(row, 'amount'),
+    ...(row['counts'] === null ? {} : { counts: oneOf(row, 'counts', COUNTS) }),
   }
 }
 

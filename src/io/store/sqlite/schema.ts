@@ -312,6 +312,10 @@ export const MIGRATIONS: readonly string[] = [
   DROP INDEX tombstones_by_call;
   CREATE INDEX tombstones_by_call ON tombstones (call, body, at) WHERE call IS NOT NULL;
   `,
+  // What a share counts when it is no money: it does not follow what a payment took.
+  `
+  ALTER TABLE shares ADD COLUMN counts TEXT CHECK (counts IN ('tokens', 'requests'));
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -1,0 +1,51 @@
+/** Sends to an upstream that bills by tokens, or that budgets count: reserved before the send, settled by the usage of the answer. */
+import type { Charge } from '../core/charge/charge.ts'
+import { meteredRecord } from '../core/charge/metered.ts'
+import { TollwayError } from '../core/errors.ts'
+import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
+import type { CandidateCall } from './payment-context.ts'
+import { ClientLeftError } from './payment-context.ts'
+import { SellerUnavailableError, sendUnpaid } from './send-unpaid.ts'
+
+/**
+ * As {@link sendUnpaid}, within the budgets. A failure that no upstream bills gives the reservation back; where the upstream may
+ * have begun to work, it counts in full.
+ * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`: nothing was sent
+ */
+export async function sendMetered(call: CandidateCall, request: OutgoingRequest): Promise<IncomingReply> {
+  const { exchange, candidate, context, leaving } = call
+  const { ledger } = context
+  exchange.payment.metered = undefined
+  const body = request.body === exchange.request.encoded ? exchange.request.body : request.body
+  const held = await exchange.payment.guard?.meter?.(candidate, body)
+  if (!held) return await sendUnpaid(call, request)
+  const charge = await recorded(call, held)
+  try {
+    const answer = await sendUnpaid(call, request)
+    const isAnswer = answer.status >= 200 && answer.status < 300
+    if (isAnswer && !leaving.aborted) exchange.payment.metered = charge
+    else if (isAnswer) await ledger.settle(charge, 'assumed', undefined)
+    else await ledger.release(charge, `status_${answer.status}`)
+    return answer
+  } catch (error) {
+    if (mayBeBilled(error)) await ledger.settle(charge, 'assumed', undefined)
+    else await ledger.release(charge, error instanceof TollwayError ? error.code : 'internal_error')
+    throw error
+  }
+}
+
+/** Durable before the send: a crash from here on keeps the hold. */
+async function recorded({ context: { ledger } }: CandidateCall, held: Charge): Promise<Charge> {
+  try {
+    return await ledger.authorize(held, meteredRecord(held))
+  } catch (error) {
+    await ledger.release(held, error instanceof TollwayError ? error.code : 'internal_error')
+    throw error
+  }
+}
+
+/** Whether the upstream may have had the request. */
+function mayBeBilled(error: unknown): boolean {
+  if (error instanceof ClientLeftError) return true
+  return error instanceof SellerUnavailableError && error.reason !== 'connect'
+}
