@@ -35,9 +35,9 @@ export function linksOf(markdown: string): string[] {
   return [...prose.matchAll(LINK)].map(([, inline, reference]) => inline ?? reference ?? '')
 }
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** The anchors of a page: those that GitHub makes of its headings, and its own (`<a id>`). */
 export function anchorsOf(markdown: string): Set<string> {
-  const anchors = new Set<string>()
+  const anchors = new Set([...markdown.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id))
   for (const [, heading = ''] of markdown.replaceAll(FENCED, '').matchAll(/^#{1,6} (.+?)\s*#*$/gm)) {
     const slug = heading
       .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')

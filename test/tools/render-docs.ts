@@ -4,6 +4,9 @@ import { ALERTS, RECORDING_RULES } from '../../src/app/dashboards/rules.ts'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
 
+import { apiPage, apiReport } from './reference/api.ts'
+import { MIDDLEWARE_PAGES } from './reference/middleware-page.ts'
+
 const NOTE = '<!-- Made by `node test/tools/render-docs.ts`; edit the table in the code instead. -->'
 
 /** The pages by file name under `docs/`. */
@@ -11,6 +14,9 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'alerts.md': alertsPage,
   'errors.md': errorsPage,
   'metrics.md': metricsPage,
+  ...MIDDLEWARE_PAGES,
+  'api.md': apiPage,
+  '../test/api-report.txt': apiReport,
 }
 
 function errorsPage(): string {
