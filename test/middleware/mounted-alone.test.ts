@@ -163,6 +163,34 @@ describe.each(EXPRESS)('alone in $name', (host) => {
   })
 })
 
+it('the table of docs/mounted-alone.md says what the tests above expect', async () => {
+  const situations = Object.keys(SITUATIONS)
+  const cell = (name: string, situation: string): string => {
+    const wanted = EXPECTED[name]?.[situation]
+    return wanted === undefined ? 'passes' : wanted.replace(/^(\d+ \w+).*$/, '`$1`')
+  }
+  const rows = Object.keys(ALONE).map((name) => [
+    `\`${name}\``,
+    ...situations.map((situation) => cell(name, situation)),
+  ])
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
+  const page = [
+    '# Each middleware alone',
+    '',
+    '<!-- Made by `npx vitest run test/middleware/mounted-alone.test.ts -u` from what that test checks in Express 4 and 5. -->',
+    '',
+    'What a request meets in an app that has one middleware, with the fewest options that its page shows, and a handler of its own behind it. `passes`: the',
+    "handler answers (an error of the host reaches the host's own error handler). `setup_error` names what is missing and where to mount it. Nothing was paid",
+    'in any of these.',
+    '',
+    line(['Middleware', ...situations]),
+    line(['---', ...situations.map(() => '---')]),
+    ...rows.map(line),
+    '',
+  ]
+  await expect(page.join('\n')).toMatchFileSnapshot('../../docs/mounted-alone.md')
+})
+
 /** A chain of parts with plain options only. */
 function chain(change: Readonly<Record<string, Handler | undefined>> = {}): Handler[] {
   const all: Readonly<Record<string, Handler | undefined>> = {
