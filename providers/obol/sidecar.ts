@@ -7,7 +7,7 @@ import { systemClock, type Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import type { Timers } from '../../src/core/timers.ts'
-import { openSidecar, type SidecarUpstream } from '../../src/io/external-payers/obol-sidecar.ts'
+import { openSidecar, type Sidecar, type SidecarUpstream } from '../../src/io/external-payers/obol-sidecar.ts'
 import { SHIM_CALL_HEADER } from '../../src/io/external-payers/shim.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
 import { externalTimeout } from '../external/external-options.ts'
@@ -60,19 +60,17 @@ const PROGRAM = 'The x402-buyer'
  * @throws ConfigError for a mistake in the options, or a shim address that is in use
  */
 export async function obolSidecar(options: ObolSidecarOptions): Promise<Provider> {
-  const parsed = parseOptions('obolSidecar', SCHEMA, options)
+  const parsed = parseOptions('obol', SCHEMA, options)
   return await externalPayer({
     name: 'obol',
     program: PROGRAM,
     methods: ['eip3009', 'permit2'],
     ...parsed,
-    driver: (shimUrl) => sidecarDriver(parsed.url, parsed.model, shimUrl),
+    driver: (shimUrl) => sidecarDriver(openSidecar(parsed.url, parsed.timeoutMs), parsed, shimUrl),
   })
 }
 
-function sidecarDriver(url: string, model: string, shimUrl: string): Driver {
-  const sidecar = openSidecar(url)
-
+function sidecarDriver(sidecar: Sidecar, { url, model }: z.output<typeof SCHEMA>, shimUrl: string): Driver {
   async function upstream(): Promise<SidecarUpstream> {
     const found = await sidecar.upstream(model).catch((cause: unknown) => {
       throw payerUnavailable(PROGRAM, `${url}/status does not respond like an x402-buyer`, cause)

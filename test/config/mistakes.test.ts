@@ -366,7 +366,7 @@ describe('values held against each other', () => {
     'tags that no request can carry': [
       'tags: { open: [session] }\nbudgets: [{ name: a, limit_usd: "1", window: day, per: tag.agent, match: { tag.sesion: x } }]\n',
       '2:51 budgets[0].per: names tags that no request can carry: list agent under tags.open, or tags such as agent:name under tags.declared.',
-      '2:76 budgets[0].match["tag.sesion"]: names tags that no request can carry: list sesion under tags.open, or tags such as sesion:name under tags.declared.',
+      '2:76 budgets[0].match["tag.sesion"]: names tags that no request can carry: list sesion under tags.open, or tags such as sesion:name under tags.declared. Did you mean "tag.session"?',
     ],
     'a budget of a caller without a window': [
       'callers: [{ id: ci, key: "${env:K1}", budget_usd: "5" }]\n',

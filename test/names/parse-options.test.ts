@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
+import * as middleware from '../../middleware/index.ts'
 import { direct } from '../../providers/direct/direct.ts'
+import * as providers from '../../providers/index.ts'
 import { obolSidecar } from '../../providers/obol/sidecar.ts'
 import { health } from '../../middleware/health.ts'
 import { parseOptions } from '../../src/io/names/parse-options.ts'
@@ -42,6 +44,64 @@ test.each([
 
 test('every mistake is named, with where it is', () => {
   expect(fault({ limit: 'x', limits: 1 })).toMatch(/^thing\(\): limit: .*number.*"limits" is not an option\./)
+})
+
+test.each([
+  ['a missing list', { names: undefined }, 'thing(): names: give a list.'],
+  ['a type', { names: [], count: 'x' }, 'thing(): count: give a number.'],
+  ['a fraction', { names: [], count: 1.5 }, 'thing(): count: give a whole number.'],
+  ['a bound', { names: [], count: 0 }, 'thing(): count: give at least 1.'],
+  ['a choice', { names: [], mode: 'gentel' }, 'thing(): mode: use gentle or harsh. Did you mean "gentle"?'],
+  ['a choice far from all', { names: [], mode: 'x' }, 'thing(): mode: use gentle or harsh.'],
+])('%s without a message of its own is explained in our words', (_what, options, message) => {
+  const schema = z.strictObject({
+    names: z.array(z.string()),
+    count: z.int().min(1).optional(),
+    mode: z.enum(['gentle', 'harsh']).optional(),
+  })
+  expect(() => parseOptions('thing', schema, options)).toThrow(message)
+})
+
+test('no factory repeats the words of the validator, whatever it is given', async () => {
+  const factories = Object.entries({ ...middleware, ...providers }).filter(
+    ([name]) => !NOT_FACTORIES.has(name) && /^[a-z]/.test(name),
+  )
+  expect(factories.length).toBeGreaterThan(20)
+  for (const [name, factory] of factories) {
+    for (const options of [{}, { nonsense: 1 }]) {
+      const message = await messageOf(factory, options)
+      expect(message, name).not.toMatch(/Invalid|[Ee]xpected|received|undefined|Unrecognized|[?!]\./)
+    }
+  }
+})
+
+/** Exported functions that take no options. */
+const NOT_FACTORIES = new Set([
+  'clientErrorHandler',
+  'exchangeOf',
+  'mayUse',
+  'restream',
+  'composeAuthorization',
+  'toTyped',
+  'toWire',
+])
+
+async function messageOf(factory: unknown, options: object): Promise<string> {
+  if (typeof factory !== 'function') return ''
+  try {
+    const made: unknown = await factory(options)
+    await (made as { close?(): Promise<void> } | undefined)?.close?.()
+    return ''
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+test('a misspelt window or scope of a budget is answered with the nearest one', () => {
+  const budget = { name: 'a', limitUsd: '1.00', window: 'dya', per: 'calller', limitsUsd: 1 }
+  expect(() => middleware.budgetGuard({ budgets: [budget] } as never)).toThrow(
+    /window: use .* Did you mean "day"\?.*per: use .* Did you mean "caller"\?.*"limitsUsd" is not an option\. Did you mean "limitUsd"\?/s,
+  )
 })
 
 test('a factory that was mounted instead of called says so', () => {

@@ -21,12 +21,13 @@ interface SetUp {
   concurrency?: number
   validSeconds?: number
   timers?: ManualTimers
+  timeoutMs?: number
 }
 
 /** A sidecar payer and its x402-buyer, which holds `count` authorizations of 1000 units. */
 async function setUp(
   count: number,
-  { concurrency = 1, validSeconds = 30 * 86_400, timers }: SetUp = {},
+  { concurrency = 1, validSeconds = 30 * 86_400, timers, timeoutMs }: SetUp = {},
 ): Promise<{ payer: Provider; buyer: BuyerEmulator }> {
   const port = await freePort()
   const upstream = {
@@ -50,14 +51,19 @@ async function setUp(
     networks: ['base-sepolia'],
     concurrency,
     timers,
+    timeoutMs,
   })
   cleanup.push(() => payer.close())
   return { payer, buyer }
 }
 
-describeProvider('obol sidecar', async () => (await setUp(45, { concurrency: 64 })).payer, {
-  presigned: true,
-})
+describeProvider(
+  'obol sidecar',
+  async () => (await setUp(45, { concurrency: 64, timeoutMs: 28_000 })).payer,
+  {
+    presigned: true,
+  },
+)
 
 const settled = { state: 'settled', transaction: `0x${'cd'.repeat(32)}` } as const
 const uncertain = { state: 'uncertain', transaction: undefined } as const

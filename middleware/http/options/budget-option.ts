@@ -15,8 +15,10 @@ import {
 } from '../../../src/core/budget/budget.ts'
 import { parseScope, SCOPES, type Scope } from '../../../src/core/budget/scope.ts'
 import { DEFAULT_SUBJECT, type SubjectLimit } from '../../../src/core/budget/subject-limits.ts'
-import { isTimezone, parseWindow } from '../../../src/core/budget/window.ts'
+import { isTimezone, parseWindow, WINDOWS } from '../../../src/core/budget/window.ts'
 import { parseUsd } from '../../../src/core/money/money.ts'
+import { nearestName } from '../../../src/io/names/nearest-name.ts'
+import { faultsOf } from '../../../src/io/names/parse-options.ts'
 
 /** A budget in USD, model tokens or requests: exactly one of the four limits, or `limitUsd` beside `limits`. */
 export interface PlainBudget {
@@ -69,11 +71,17 @@ const PLAIN = z
     window: z.string().transform((text, context) => {
       const window = parseWindow(text)
       if (window) return window
-      context.addIssue('use request, hour, day, week, month, lifetime, or a length such as "24h"')
+      const near = nearestName(text, WINDOWS.slice(0, -1))
+      const hint = near === undefined ? '' : `. Did you mean "${near}"?`
+      context.addIssue(`use request, hour, day, week, month, lifetime, or a length such as "24h"${hint}`)
       return z.NEVER
     }),
     timezone: z.string().refine(isTimezone, 'use an IANA time zone, e.g. "Europe/Berlin"').default('UTC'),
-    per: z.custom<Scope>(isScope, `use one of ${SCOPES.join(', ')} or tag.<name>`).optional(),
+    per: z
+      .custom<Scope>(isScope, {
+        error: ({ input }) => `use one of ${SCOPES.join(', ')} or tag.<name>${scopeHint(input)}`,
+      })
+      .optional(),
     softUsd: usd.optional(),
     enforce: z.boolean().optional(),
   })
@@ -106,6 +114,11 @@ function isMatchKey(key: unknown): boolean {
   return typeof key === 'string' && parseMatchKey(key) !== undefined
 }
 
+function scopeHint(text: unknown): string {
+  const near = typeof text === 'string' ? nearestName(text, SCOPES) : undefined
+  return near === undefined ? '' : `. Did you mean "${near}"?`
+}
+
 function isScope(text: unknown): boolean {
   return typeof text === 'string' && parseScope(text) !== undefined
 }
@@ -121,10 +134,8 @@ export const budgetsOption = z.array(
     if (isBudgetRule(value)) return value
     const plain = PLAIN.safeParse(value)
     if (plain.success) return plain.data
-    for (const { message, path } of plain.error.issues) {
-      const where = path.length === 0 ? '' : `${path.join('.')}: `
-      context.addIssue(`${where}${message}`)
-    }
+    for (const fault of faultsOf(plain.error, PLAIN, value)) context.addIssue(fault)
     return z.NEVER
   }),
+  'give a list of budgets, e.g. [{ name: "all", limitUsd: "5.00", window: "day" }]',
 )

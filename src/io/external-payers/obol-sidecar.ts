@@ -6,9 +6,6 @@ import { readBounded } from '../transport/upstream.ts'
 /** The largest response that is read, bytes. */
 const MAX_BYTES = 262_144
 
-/** Longest wait for its state, milliseconds: it runs on this machine or nearby. */
-const STATUS_MS = 5_000
-
 const STATUS = z.record(
   z.string(),
   z.object({ url: z.string(), remote_model: z.string().optional(), remaining: z.number() }),
@@ -39,15 +36,19 @@ export interface Sidecar {
   close(): Promise<void>
 }
 
-/** Opens a client. @param base its address, e.g. `http://127.0.0.1:8402`, without a trailing slash */
-export function openSidecar(base: string): Sidecar {
+/**
+ * Opens a client.
+ * @param base its address, e.g. `http://127.0.0.1:8402`, without a trailing slash
+ * @param statusMs longest wait for its status, milliseconds
+ */
+export function openSidecar(base: string, statusMs: number): Sidecar {
   // It responds only when the seller does, so the caller's signal sets the limit.
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0, pipelining: 1 })
   return {
     async upstream(model) {
-      const signal = AbortSignal.timeout(STATUS_MS)
+      const signal = AbortSignal.timeout(statusMs)
       const answer = await request(`${base}/status`, { dispatcher, signal })
-      const { bytes } = await readBounded(answer.body, MAX_BYTES, STATUS_MS)
+      const { bytes } = await readBounded(answer.body, MAX_BYTES, statusMs)
       const upstreams = STATUS.parse(JSON.parse(bytes.toString('utf8')))
       for (const [name, { url, remote_model: remote = name, remaining }] of Object.entries(upstreams)) {
         if (remote === model) return { name, url, remaining }
@@ -62,7 +63,7 @@ export function openSidecar(base: string): Sidecar {
         headers: { 'content-type': 'application/json', 'accept-encoding': 'identity', ...headers },
         body: JSON.stringify({ model: `paid/${model}`, messages: [] }),
       })
-      await readBounded(answer.body, MAX_BYTES, STATUS_MS)
+      await readBounded(answer.body, MAX_BYTES, statusMs)
       return answer.statusCode
     },
     close: () => dispatcher.destroy(),

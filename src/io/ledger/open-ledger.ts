@@ -1,10 +1,12 @@
 /** Opens a ledger for middlewares that are mounted without a gateway. */
 import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
 import { systemClock, type Clock } from '../../core/clock.ts'
 import { silentLog, type Log } from '../../core/log.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { AuditSink } from '../audit/audit-queue.ts'
 import { openStore } from './open-store.ts'
+import { parseOptions } from '../names/parse-options.ts'
 import type { Store } from '../store/store.ts'
 import { thisInstance } from './instance.ts'
 import { Ledger } from './ledger.ts'
@@ -25,6 +27,20 @@ export interface OpenLedgerOptions {
   readonly log?: Log | undefined
 }
 
+/** Strict: an unknown option is a mistake. */
+const OPTIONS = z.strictObject({
+  store: z.custom<string | Store>(
+    (value) => typeof value === 'string' || (typeof value === 'object' && value !== null),
+    'give a store: `sqlite:./tollway.db`, `memory`, or an object of your own',
+  ),
+  audit: z.custom<OpenLedgerOptions['audit']>().optional(),
+  observers: z
+    .custom<readonly Observer[]>(Array.isArray, 'give a list of functions of one event')
+    .default([]),
+  clock: z.custom<Clock>((value) => value instanceof Object, 'give { now() }').default(systemClock),
+  log: z.custom<Log>((value) => value instanceof Object, 'give a log, e.g. a pino logger').default(silentLog),
+})
+
 /** A ledger that renews its own heartbeat until it is closed. */
 export interface OpenedLedger {
   readonly ledger: Ledger
@@ -34,12 +50,12 @@ export interface OpenedLedger {
 
 /**
  * Opens the ledger that `budgetGuard()`, `idempotency()` and `paymentInterceptor()` share.
- * @throws ConfigError for a store that does not exist
+ * @throws ConfigError for a mistake in the options, or a store that does not exist
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
 export async function openLedger(options: OpenLedgerOptions): Promise<OpenedLedger> {
-  const { audit, clock = systemClock, observers = [], log = silentLog } = options
-  const store = typeof options.store === 'string' ? await openStore(options.store) : options.store
+  const { store: given, audit, clock, observers, log } = parseOptions('openLedger', OPTIONS, options)
+  const store = typeof given === 'string' ? await openStore(given) : given
   const sink: AuditSink = {
     append: async (type, fields, how) => await audit?.append(type, fields, how),
     check: async () => await audit?.check?.(),

@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import { ConfigError } from '../../core/errors.ts'
 import { property } from '../../core/property.ts'
-import { suggestName } from './nearest-name.ts'
+import { nearestName, suggestName } from './nearest-name.ts'
 
 /**
  * Parses options strictly.
@@ -15,19 +15,23 @@ export function parseOptions<T extends z.ZodType>(name: string, schema: T, optio
   }
   const parsed = schema.safeParse(options)
   if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map((issue) => describe(issue, schema))
-  throw new ConfigError(`${name}(): ${faults.join(' ')}`)
+  throw new ConfigError(`${name}(): ${faultsOf(parsed.error, schema, options).join(' ')}`)
+}
+
+/** The mistakes as sentences, each with its place and, for a misspelt name, the nearest known one. */
+export function faultsOf(error: z.ZodError, schema: z.ZodType, value: unknown): string[] {
+  return error.issues.map((issue) => describe(issue, schema, value))
 }
 
 function looksLikeRequest(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'httpVersion' in value && 'socket' in value
 }
 
-function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
+function describe(issue: z.core.$ZodIssue, schema: z.ZodType, options: unknown): string {
   const where = issue.path.map(String).join('.')
   if (issue.code !== 'unrecognized_keys') {
-    const message = issue.message.replace(/\.$/, '')
-    return where === '' ? `${message}.` : `${where}: ${message}.`
+    const message = sentence(`${messageOf(issue)}${nearOf(issue, options)}`)
+    return where === '' ? message : `${where}: ${message}`
   }
   const known = keysOf(schemaAt(schema, issue.path))
   return issue.keys
@@ -36,6 +40,49 @@ function describe(issue: z.core.$ZodIssue, schema: z.ZodType): string {
       return `"${full}" is not an option. ${known.length === 0 ? 'Remove it.' : suggestName(key, known)}`
     })
     .join(' ')
+}
+
+/** What zod says where the schema has no message of its own. */
+const LIBRARY_MESSAGE = /^(?:Invalid|Too (?:small|big)|Unrecognized)\b/
+
+/** What to give instead, by the type that zod expects. */
+const TYPES: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  string: 'text',
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+}
+
+/** The schema's own message, or ours instead of the library's. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (!LIBRARY_MESSAGE.test(issue.message)) return issue.message
+  switch (issue.code) {
+    case 'invalid_type':
+      return `give ${TYPES[issue.expected] ?? `a ${issue.expected}`}`
+    case 'invalid_value':
+      return `use ${issue.values.map(String).join(' or ')}`
+    case 'too_small':
+      return `give at least ${issue.minimum}`
+    case 'too_big':
+      return `give at most ${issue.maximum}`
+    default:
+      return 'this value is not valid'
+  }
+}
+
+/** The choice that a misspelt value was probably meant to be. */
+function nearOf(issue: z.core.$ZodIssue, options: unknown): string {
+  if (issue.code !== 'invalid_value') return ''
+  const value = issue.path.reduce<unknown>((parent, step) => property(parent, String(step)), options)
+  const near = typeof value === 'string' ? nearestName(value, issue.values.map(String)) : undefined
+  return near === undefined ? '' : `. Did you mean "${near}"?`
+}
+
+function sentence(text: string): string {
+  return /[.?!]$/.test(text) ? text : `${text}.`
 }
 
 function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
@@ -59,11 +106,12 @@ function keysOf(schema: unknown): string[] {
     : Object.keys(property(node, 'shape') ?? {})
 }
 
-/** Looks through zod's wrappers, such as optional and default. */
+/** Looks through zod's wrappers, such as optional, default and transform. */
 function unwrap(schema: unknown): unknown {
   let node = schema
   for (;;) {
-    const inner = property(property(node, 'def'), 'innerType')
+    const def = property(node, 'def')
+    const inner = property(def, 'innerType') ?? property(def, 'in')
     if (inner === undefined) return node
     node = inner
   }

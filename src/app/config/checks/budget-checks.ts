@@ -4,7 +4,7 @@ import { OTHER_SUBJECT } from '../../../core/budget/scope.ts'
 import { parseUsd } from '../../../core/money/money.ts'
 import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
-import { budgetNames, checkNames, tagsIn, type Tags } from './budget-names.ts'
+import { budgetNames, checkNames, tagsIn, type Tags, tagNames } from './budget-names.ts'
 import { items, type Fields, type Item } from './config-item.ts'
 import { unknownValue } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
@@ -24,7 +24,7 @@ export function checkBudgets(config: Fields): RouteFinding[] {
       ...checkAsset(budget, assets),
       ...checkSoft(budget),
       ...checkScope(budget, tags),
-      ...checkNames(budget, names),
+      ...checkNames(budget, names, tagNames(tags)),
     ]),
     ...checkPrices(config),
     ...(other < 0

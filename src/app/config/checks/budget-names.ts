@@ -4,7 +4,7 @@ import { MATCH_KEYS } from '../../../core/budget/budget-match.ts'
 import { isTagScope, OTHER_SUBJECT, tagNameOf } from '../../../core/budget/scope.ts'
 import { KEYED_PAYER } from '../../../core/charge/metered.ts'
 import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
-import { unknownValue } from '../../../io/names/nearest-name.ts'
+import { nearestName, unknownValue } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
 import { parseApiBase } from '../values/addresses.ts'
@@ -51,12 +51,24 @@ export function budgetNames(config: Fields, { declared, open }: Tags): BudgetNam
   }
 }
 
-/** The names under `per`, `limits` and `match` of one budget that nothing has. */
-export function checkNames({ path, fields }: Item, names: BudgetNames): RouteFinding[] {
+/** The names before the colon that tags of requests can have. */
+export function tagNames({ declared, open }: Tags): readonly string[] {
+  return [...new Set([...open, ...declared.flatMap((tag) => tag.split(':', 1))])]
+}
+
+/**
+ * The names under `per`, `limits` and `match` of one budget that nothing has.
+ * @param tags see {@link tagNames}
+ */
+export function checkNames(
+  { path, fields }: Item,
+  names: BudgetNames,
+  tags: readonly string[],
+): RouteFinding[] {
   const { per, limits, match } = fields
   const scope = per === 'model' ? 'route' : per
   return [
-    ...(typeof scope === 'string' ? checkKind(scope, names, [...path, 'per']) : []),
+    ...(typeof scope === 'string' ? checkKind(scope, names, tags, [...path, 'per']) : []),
     ...(isPlainObject(limits) && typeof scope === 'string'
       ? Object.keys(limits).flatMap((name) =>
           name === DEFAULT_SUBJECT ? [] : checkName(scope, name, names, [...path, 'limits', name]),
@@ -67,7 +79,7 @@ export function checkNames({ path, fields }: Item, names: BudgetNames): RouteFin
       if (!isTagScope(key) && !MATCH_KEYS.some((known) => known === key)) return []
       const list: readonly unknown[] = Array.isArray(value) ? value : [value]
       return [
-        ...checkKind(key, names, at),
+        ...checkKind(key, names, tags, at),
         ...list.flatMap((name) => (typeof name === 'string' ? checkName(key, name, names, at) : [])),
       ]
     }),
@@ -75,11 +87,18 @@ export function checkNames({ path, fields }: Item, names: BudgetNames): RouteFin
 }
 
 /** A kind of tags that no request can carry. */
-function checkKind(scope: string, names: BudgetNames, path: RouteFinding['path']): RouteFinding[] {
+function checkKind(
+  scope: string,
+  names: BudgetNames,
+  tags: readonly string[],
+  path: RouteFinding['path'],
+): RouteFinding[] {
   if (!isTagScope(scope) || names(scope)?.length !== 0) return []
   const kind = tagNameOf(scope)
   const message = `names tags that no request can carry: list ${kind} under tags.open, or tags such as ${kind}:name under tags.declared.`
-  return [{ path, message }]
+  const near = nearestName(kind, tags)
+  const hint = near === undefined ? '' : ` Did you mean "tag.${near}"?`
+  return [{ path, message: `${message}${hint}` }]
 }
 
 function checkName(
