@@ -185,6 +185,7 @@ budgets:
     asset: OBOL
     window: month
     enforce: false
+    alert: warning
   - name: sessions
     per: tag.session
     limits: { "prod-*": "0.50", default: "0.10" }

@@ -216,6 +216,7 @@ it('turns every key into our units', () => {
         window: 'month',
         timezone: 'UTC',
         enforce: false,
+        alert: 'warning',
       },
       {
         name: 'sessions',

@@ -18,27 +18,48 @@ const ROUTE = `${ME},route="paid/*"`
 const counter = (name: string, labels: string, samples: string): Samples => ({
   [`${name}{${ME}${labels}}`]: samples,
 })
-const budget = (limit: string, remaining: string): Samples => ({
-  [`tollway_budget_limit_usd{${BUDGET}}`]: limit,
-  [`tollway_budget_remaining_usd{${BUDGET}}`]: remaining,
+const info = (labels = 'enforce="true",severity="critical"', name = 'all'): Samples => ({
+  [`tollway_budget_info{${ME},budget="${name}",${labels}}`]: '1x180',
 })
+const budget = (limit: string, remaining: string, subject = '*', more = info()): Samples => ({
+  [`tollway_budget_limit_usd{${ME},budget="all",subject="${subject}"}`]: limit,
+  [`tollway_budget_remaining_usd{${ME},budget="all",subject="${subject}"}`]: remaining,
+  ...more,
+})
+/** It only watches. */
+const WATCHING = info('enforce="false",severity="critical"')
+const SILENT = info('enforce="true",severity="none"')
 const wallet = (balance: string, spend: string, address = '0xa', instance = 'a:1'): Samples => {
   const payer = `job="tollway",instance="${instance}",payer="base"`
   return {
     [`tollway_wallet_balance_usd{${payer},address="${address}",network="n",asset="USDC"}`]: balance,
-    [`tollway_spend_usd_total{${payer},route="paid/*",seller="s",asset="USDC",caller="c"}`]: spend,
+    [`tollway_spend_usd_total{${payer},route="paid/*",model="m",seller="s",asset="USDC",caller="c"}`]: spend,
   }
 }
 const tokens = (limit: string, remaining: string): Samples => ({
   [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="limit"}`]: limit,
   [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="remaining"}`]: remaining,
+  ...info(),
 })
-const refusals = (samples: string): Samples => ({
-  [`tollway_budget_refusals_total{${ME},budget="all",early="false"}`]: samples,
+const refusals = (samples: string, subject = '*'): Samples => ({
+  [`tollway_budget_refusals_total{${ME},budget="all",subject="${subject}",early="false"}`]: samples,
 })
-const traffic = (failed: string, paid: string): Samples => ({
-  [`tollway_requests_total{${ROUTE},payer="base",outcome="failed"}`]: failed,
-  [`tollway_requests_total{${ROUTE},payer="base",outcome="paid"}`]: paid,
+const offers = (reason: string, samples: string, payer = 'base', state = 'refused'): Samples => ({
+  [`tollway_payments_total{${ME},payer="${payer}",seller="s",network="n",state="${state}",reason="${reason}"}`]:
+    samples,
+})
+const traffic = (unavailable: string, all: string, code = 'seller_unavailable'): Samples => ({
+  [`tollway_errors_total{${ROUTE},code="${code}"}`]: unavailable,
+  [`tollway_requests_total{${ROUTE},model="m",payer="base",outcome="failed"}`]: unavailable,
+  [`tollway_requests_total{${ROUTE},model="m",payer="base",outcome="paid"}`]: all,
+})
+const disk = (free: string, minimum: string): Samples => ({
+  ...counter('tollway_disk_free_bytes', ',file="audit"', free),
+  ...counter('tollway_disk_min_free_bytes', '', minimum),
+})
+const lists = (failed: string, readAt: string | undefined): Samples => ({
+  ...counter('tollway_catalogue_reads_total', ',seller="s",result="failed"', failed),
+  ...(readAt === undefined ? {} : counter('tollway_catalogue_read_timestamp_seconds', ',seller="s"', readAt)),
 })
 const overhead = (fast: string, slow: string): Samples => ({
   [`tollway_request_overhead_seconds_bucket{${ROUTE},le="0.005"}`]: fast,
@@ -68,6 +89,18 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     },
   ],
   TollwayBudgetAlmostUsed: [
+    {
+      why: '80 %, of a budget that only watches (enforce: false)',
+      series: budget('5x5', '1x5', '*', WATCHING),
+      at: '1m',
+      fires: false,
+    },
+    {
+      why: '90 % and refusing, which the other alert tells',
+      series: { ...budget('5x9', '0.5x9'), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: false,
+    },
     { why: '80 %', series: budget('5x5', '1x5'), at: '1m', fires: true },
     { why: 'below', series: budget('5x5', '1.01x5'), at: '1m', fires: false },
     { why: 'all of it, which the other alert tells', series: budget('5x5', '0x5'), at: '1m', fires: false },
@@ -79,6 +112,30 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     },
   ],
   TollwayBudgetUsedUp: [
+    {
+      why: 'nothing left, of a budget that only watches (enforce: false)',
+      series: { ...budget('5x9', '0x9', '*', WATCHING), ...refusals('_x3 1x5') },
+      at: '5m',
+      fires: false,
+    },
+    {
+      why: 'nothing left, of a budget with alert: none',
+      series: budget('5x9', '0x9', '*', SILENT),
+      at: '5m',
+      fires: false,
+    },
+    {
+      why: 'half used by one subject, and another subject was refused',
+      series: { ...budget('5x9', '2x9', 'ci'), ...refusals('_x3 1x5', 'prod') },
+      at: '5m',
+      fires: false,
+    },
+    {
+      why: 'the subject that was refused',
+      series: { ...budget('5x9', '2x9', 'ci'), ...refusals('_x3 1x5', 'ci') },
+      at: '5m',
+      fires: true,
+    },
     { why: 'nothing left', series: budget('5x5', '0x5'), at: '1m', fires: true },
     { why: 'one micro-dollar left', series: budget('5x5', '0.000001x5'), at: '1m', fires: false },
     {
@@ -119,6 +176,18 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     },
   ],
   TollwayBudgetRunningOut: [
+    {
+      why: 'an hour left at this pace, of a budget that only watches (enforce: false)',
+      series: budget('100x180', '100-0.6x90', '*', WATCHING),
+      at: '85m',
+      fires: false,
+    },
+    {
+      why: 'at the same pace with 80 % used, which the other alert tells',
+      series: budget('500x180', '100-0.6x90'),
+      at: '85m',
+      fires: false,
+    },
     { why: 'an hour left at this pace', series: budget('100x90', '100-0.6x90'), at: '85m', fires: true },
     { why: 'days left', series: budget('100x90', '100-0.01x90'), at: '85m', fires: false },
     { why: 'used up already', series: budget('100x90', '0x90'), at: '85m', fires: false },
@@ -256,11 +325,100 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     },
   ],
   TollwaySellerDown: [
-    { why: 'most requests fail', series: traffic('0+6x20', '0+4x20'), at: '12m', fires: true },
-    { why: 'some requests fail', series: traffic('0+4x20', '0+6x20'), at: '12m', fires: false },
+    { why: 'most requests find no seller', series: traffic('0+6x20', '0+4x20'), at: '12m', fires: true },
+    { why: 'some do not', series: traffic('0+4x20', '0+6x20'), at: '12m', fires: false },
     {
-      why: 'it cools down',
+      why: 'most requests fail because clients leave or name what is not sold',
+      series: traffic('0+6x20', '0+4x20', 'price_above_limit'),
+      at: '12m',
+      fires: false,
+    },
+  ],
+  TollwayRouteCooling: [
+    {
+      why: 'for six minutes',
       series: { [`tollway_route_state{${ROUTE},seller="s"}`]: '2x20' },
+      at: '6m',
+      fires: true,
+    },
+    {
+      why: 'on trial again after two',
+      series: { [`tollway_route_state{${ROUTE},seller="s"}`]: '2x2 1x20' },
+      at: '6m',
+      fires: false,
+    },
+  ],
+  TollwayPayeeRefused: [
+    {
+      why: 'the first refusal a process sees',
+      series: offers('payee_not_allowed', '_x3 1x5'),
+      at: '5m',
+      fires: true,
+    },
+    { why: 'half an hour ago', series: offers('payee_not_allowed', '1x60'), at: '45m', fires: false },
+    { why: 'refused for its price', series: offers('price_above_limit', '_x3 1x5'), at: '5m', fires: false },
+  ],
+  TollwayWalletEmpty: [
+    {
+      why: 'one offer that could not be paid',
+      series: offers('insufficient_funds', '_x3 1x5'),
+      at: '5m',
+      fires: true,
+    },
+    { why: 'refused by a budget', series: offers('budget_exhausted', '_x3 1x5'), at: '5m', fires: false },
+    {
+      why: 'filled up half an hour ago',
+      series: offers('insufficient_funds', '4x60'),
+      at: '45m',
+      fires: false,
+    },
+  ],
+  TollwaySignerDown: [
+    {
+      why: 'refusals for three minutes',
+      series: offers('signer_unavailable', '0+1x9'),
+      at: '5m',
+      fires: true,
+    },
+    {
+      why: 'none since it was restarted',
+      series: offers('signer_unavailable', '9x60'),
+      at: '45m',
+      fires: false,
+    },
+    { why: 'an empty wallet', series: offers('insufficient_funds', '0+1x9'), at: '5m', fires: false },
+  ],
+  TollwayClockSkew: [
+    {
+      why: '31 s behind for six minutes',
+      series: counter('tollway_clock_skew_seconds', ',source="s"', '-31x20'),
+      at: '6m',
+      fires: true,
+    },
+    {
+      why: '30 s ahead, which fails no payment',
+      series: counter('tollway_clock_skew_seconds', ',source="s"', '30x20'),
+      at: '6m',
+      fires: false,
+    },
+  ],
+  TollwayCatalogueStale: [
+    { why: 'reads fail, and none ever worked', series: lists('0+1x90', undefined), at: '80m', fires: true },
+    {
+      why: 'reads fail, and the last good one was at the start',
+      series: lists('0+1x120', '0x120'),
+      at: '100m',
+      fires: true,
+    },
+    { why: 'some reads fail', series: lists('0+1x120', '0+60x120'), at: '100m', fires: false },
+    { why: 'nobody asked for it in a day', series: lists('3x120', '0x120'), at: '100m', fires: false },
+  ],
+  TollwayDiskNearlyFull: [
+    { why: 'less than twice audit.min_free', series: disk('1.9e9x20', '1e9x20'), at: '6m', fires: true },
+    { why: 'twice audit.min_free', series: disk('2e9x20', '1e9x20'), at: '6m', fires: false },
+    {
+      why: 'less than 256 MiB where audit.min_free is 0',
+      series: disk('2e8x20', '0x20'),
       at: '6m',
       fires: true,
     },

@@ -1,10 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import express from 'express'
+import request from 'supertest'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { dashboardFiles } from '../../src/app/dashboards/files.ts'
 import { ALERTS } from '../../src/app/dashboards/rules.ts'
+import { runbookPage } from '../../src/app/runbooks/runbook-page.ts'
 import { promtool } from '../kit/promtool.ts'
 import { ALERT_CASES, type AlertCase } from './alert-cases.ts'
 
@@ -76,6 +79,66 @@ test('a case that expects the opposite is told', async () => {
     expect(output).toContain('FAILED')
     expect(code).toBe(1)
   }
+})
+
+test('one subject raises one budget alert, the most serious, with the severity of its budget', async () => {
+  const ME = 'job="tollway",instance="a:1"'
+  const subject = (budget: string, name: string, remaining: string): object[] => [
+    { series: `tollway_budget_limit_usd{${ME},budget="${budget}",subject="${name}"}`, values: '100x90' },
+    { series: `tollway_budget_remaining_usd{${ME},budget="${budget}",subject="${name}"}`, values: remaining },
+  ]
+  const info = (budget: string, labels: string): object => ({
+    series: `tollway_budget_info{${ME},budget="${budget}",${labels}}`,
+    values: '1x90',
+  })
+  const input_series = [
+    // Each would be running out within four hours, almost used and used up at once.
+    ...subject('all', '*', '90-1x90'),
+    ...subject('each', 'ci', '90-1x90'),
+    ...subject('each', 'prod', '90-0.9x90'),
+    ...subject('watching', '*', '90-1x90'),
+    info('all', 'enforce="true",severity="critical"'),
+    info('each', 'enforce="true",severity="warning"'),
+    info('watching', 'enforce="false",severity="critical"'),
+    // A refusal of ci is none of prod.
+    {
+      series: `tollway_budget_refusals_total{${ME},budget="each",subject="ci",early="true"}`,
+      values: '0x80 1x10',
+    },
+  ]
+  const alert = (name: string, budget: string, of: string, severity: string): object => ({
+    labels: `{alertname="${name}", budget="${budget}", subject="${of}", severity="${severity}"}`,
+    value: 1,
+  })
+  const exp_samples = [
+    alert('TollwayBudgetUsedUp', 'all', '*', 'critical'),
+    alert('TollwayBudgetUsedUp', 'each', 'ci', 'warning'),
+    alert('TollwayBudgetAlmostUsed', 'each', 'prod', 'warning'),
+  ]
+  const expr =
+    'count by (alertname, budget, subject, severity) (ALERTS{alertname=~"TollwayBudget.*", alertstate="firing"})'
+  const promql_expr_test = [{ expr, eval_time: '90m', exp_samples }]
+  const { code, output } = await run([{ interval: '1m', input_series, promql_expr_test }])
+  expect(output).toContain('SUCCESS')
+  expect(code).toBe(0)
+})
+
+test('every alert leads to a page that the gateway serves, and to a dashboard that there is', async () => {
+  const app = express().use(runbookPage())
+  const page = await request(app).get('/docs/alerts')
+  expect(page.status).toBe(200)
+  expect(page.headers['content-security-policy']).toContain("default-src 'none'")
+  const rules = dashboardFiles().get('prometheus/alerts.yml') ?? ''
+  for (const { alert, dashboard, steps } of ALERTS) {
+    expect(rules).toMatch(new RegExp(`runbook_url: .*http://.*/docs/alerts#${alert.toLowerCase()}`))
+    expect(page.text).toContain(`<h2 id="${alert.toLowerCase()}">`)
+    expect([...dashboardFiles().keys()]).toContain(`grafana/${dashboard}.json`)
+    expect(page.text.split('<li>').length).toBeGreaterThan(steps.length)
+  }
+  expect(page.text).not.toMatch(/<script|`/)
+  expect((await request(app).head('/docs/')).status).toBe(200)
+  expect((await request(app).post('/docs/alerts')).status).toBe(404)
+  expect((await request(app).get('/docs/other')).status).toBe(404)
 })
 
 test('every alert says what it means and what to do, in words without labels that do not exist', () => {

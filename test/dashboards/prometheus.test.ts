@@ -151,6 +151,21 @@ test('sums that cannot be read raise the alert; a chain that has not answered ye
   expect(found.map(({ metric }) => metric['pair']).toSorted()).toEqual(['ledger_audit', 'ledger_metrics'])
 })
 
+test('the runbook_url of a firing alert is an address that answers', async () => {
+  const found = (await prometheus.api('alerts')) as {
+    alerts: { labels: { alertname: string; instance?: string }; annotations: Record<string, string> }[]
+  }
+  const { host } = new URL(traffic.tollway.metricsUrl)
+  const urls = found.alerts.flatMap(({ labels, annotations }) =>
+    labels.instance === host && labels.alertname !== 'TollwayDown' ? [annotations['runbook_url'] ?? ''] : [],
+  )
+  expect(urls.length).toBeGreaterThan(0)
+  const [url = ''] = urls
+  const page = await fetch(url)
+  expect(page.status).toBe(200)
+  expect(await page.text()).toContain(`<h2 id="${new URL(url).hash.slice(1)}">`)
+})
+
 test('Prometheus evaluates every rule without an error', async () => {
   const { groups } = (await prometheus.api('rules')) as {
     groups: { rules: { name: string; health: string; lastError?: string }[] }[]

@@ -1,6 +1,7 @@
 /** A gateway with one of everything, and traffic through every state that a dashboard or alert asks about. */
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import { NO_TOTALS } from '../../src/core/budget/budget.ts'
 import { METERED_NETWORK } from '../../src/core/charge/metered.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
@@ -136,9 +137,21 @@ export async function startTraffic(): Promise<Traffic> {
 
 /** Fixtures: pools, mismatches and faults of the machine are other parts' tests; here their series are needed. */
 function tell({ gateway }: TestGateway): void {
-  const { metrics, ledger } = gateway.parts
+  const { metrics, ledger, config } = gateway.parts
   const [route, seller] = ['official/*', 'https://fixture.example']
   metrics.watch({
+    budgets: async () => [
+      ...(await ledger.budgets(config.budgets)).map(({ rule, claim, totals }) => ({
+        budget: rule.name,
+        subject: claim.subject,
+        limit: claim.limit,
+        totals,
+        asset: rule.asset,
+        enforce: rule.enforce,
+      })),
+      { budget: 'nearly', subject: '*', limit: 100n, totals: { ...NO_TOTALS, spent: 85n } },
+    ],
+    diskSpace: () => [{ name: 'audit', bytes: 1_000_000 }],
     vouchers: async () => [
       { payer: 'pool', seller, state: 'ready', count: 3 },
       { payer: 'pool', seller, state: 'held', count: 1 },
@@ -165,7 +178,6 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'terms', seller, route, result: 'remembered' })
   metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
   metrics.observe({ type: 'hook', hook: 'beforeSign', result: 'refused', reason: 'out_of_hours' })
-  metrics.observe({ type: 'clock_skew', source: seller, seconds: 3 })
   metrics.observe({ type: 'unpriced_route', route })
   metrics.observe({
     type: 'charge',
@@ -180,6 +192,11 @@ function tell({ gateway }: TestGateway): void {
     },
     from: 'authorized',
   })
+  metrics.observe({ type: 'clock_skew', source: seller, seconds: 31 })
+  metrics.observe({ type: 'catalogue', seller: 'https://unread.example', ok: false, models: 0 })
+  for (const reason of ['payee_not_allowed', 'insufficient_funds', 'signer_unavailable'] as const) {
+    metrics.observe({ type: 'offer', payer: 'base', seller, network: 'none', state: 'refused', reason })
+  }
   metrics.observe({ type: 'audit_failed' })
   // The chain takes off again what an upto seller did not take: test/sums counts real ones.
   const taken: Charge = {

@@ -503,6 +503,27 @@ describe('createMetrics', () => {
     expect(models.toSorted()).toEqual(['gpt-4o', 'none', 'none', 'other'])
   })
 
+  it('says of each budget whether it refuses and how serious it is: a subject of many is a warning', async () => {
+    const metrics = createMetrics()
+    const reading = { limit: 9n, totals: NO_TOTALS }
+    metrics.watch({
+      budgets: async () => [
+        { ...reading, budget: 'all', subject: '*' },
+        { ...reading, budget: 'each', subject: 'ci' },
+        { ...reading, budget: 'each', subject: 'prod' },
+        { ...reading, budget: 'trial', subject: '*', enforce: false },
+        { ...reading, budget: 'dear', subject: 'x', severity: 'critical' },
+      ],
+    })
+    const lines = (await metrics.text()).split('\n').filter((line) => line.startsWith('tollway_budget_info{'))
+    expect(lines).toEqual([
+      'tollway_budget_info{budget="all",enforce="true",severity="critical"} 1',
+      'tollway_budget_info{budget="each",enforce="true",severity="warning"} 1',
+      'tollway_budget_info{budget="trial",enforce="false",severity="critical"} 1',
+      'tollway_budget_info{budget="dear",enforce="true",severity="critical"} 1',
+    ])
+  })
+
   it('counts what was offered, refused and rejected beside the moves of charges', async () => {
     const metrics = createMetrics()
     const offer = {

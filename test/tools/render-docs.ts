@@ -1,5 +1,6 @@
 /** Writes the pages that are made from tables in the code: `node test/tools/render-docs.ts`. A test compares them. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { ALERT_CASES } from '../dashboards/alert-cases.ts'
 import { ALERTS, RECORDING_RULES } from '../../src/app/dashboards/rules.ts'
 import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
@@ -89,15 +90,17 @@ function alertsPage(): string {
     summary.replaceAll(/\{\{ \$labels\.(\w+) \}\}/g, '`$1`').replaceAll(/\{\{ \$value.*?\}\}/g, 'N'),
   ])
   const books = ALERTS.map(
-    ({ alert, severity, for: wait, expr, meaning, steps }) =>
-      `## ${alert}\n\n${meaning}\n\nSeverity ${severity}; holds for ${wait}:\n\n\`\`\`text\n${expr}\n\`\`\`\n\n${steps.map((step, index) => `${index + 1}. ${step}`).join('\n')}`,
+    ({ alert, severity, for: wait, expr, meaning, steps, dashboard }) =>
+      `## ${alert}\n\n${meaning}\n\n${steps.map((step, index) => `${index + 1}. ${step}`).join('\n')}\n\nSeverity ${severity}; holds for ${wait}; dashboard \`/d/${dashboard}\`:\n\n\`\`\`text\n${expr}\n\`\`\`\n\n${cases(alert)}`,
   )
   const records = RECORDING_RULES.map(({ record, expr }) => [`\`${record}\``, `\`${expr}\``])
   return page(
     'Alerts',
     `The alerts of \`dashboards/prometheus/alerts.yml\`, with what to do. They need \`recording-rules.yml\` beside them. Each is
 tried with promtool on series under which it must fire and must not, and asked of a real Prometheus under traffic.
-\`critical\`: money or the gateway is at stake now; \`warning\`: it will be; \`info\`: look when you have time. The rules expect
+\`critical\`: money or the gateway is at stake now; \`warning\`: it will be; \`info\`: look when you have time; \`budget\`: what
+\`budgets[].alert\` says, by default critical, and a warning for one subject of many. Budgets with \`enforce: false\` raise none. Every
+gateway serves this page at \`/docs/alerts\`, where the annotation \`runbook_url\` leads; \`dashboard\` names the one in Grafana. The rules expect
 a scrape job whose name begins with \`tollway\`.`,
     [
       table(['Alert', 'Severity', 'For', 'Says'], rows),
@@ -105,6 +108,20 @@ a scrape job whose name begins with \`tollway\`.`,
       `## Recording rules\n\n${table(['Series', 'Expression'], records)}`,
     ].join('\n\n'),
   )
+}
+
+/** The traffic that the tests tried an alert with. */
+function cases(alert: string): string {
+  const tried = ALERT_CASES[alert] ?? []
+  const rows = tried.map(({ why, at, fires, series }) => [
+    fires ? 'fired' : 'silent',
+    why,
+    at,
+    Object.entries(series)
+      .map(([name, values]) => `\`${name} ${values}\``)
+      .join('<br>'),
+  ])
+  return table(['Result', 'Traffic', 'Asked at', 'Series in the notation of promtool'], rows)
 }
 
 function page(title: string, words: string, rest: string): string {

@@ -46,6 +46,8 @@ export interface PlainBudget {
   readonly softUsd?: string | undefined
   /** `false`: never refuses, only reports what it would have refused. Default `true`. */
   readonly enforce?: boolean | undefined
+  /** Severity of its alerts; default `critical`, and `warning` with `per`. */
+  readonly alert?: 'critical' | 'warning' | 'none' | undefined
 }
 
 const usd = z.string().transform((text, context) => {
@@ -84,6 +86,7 @@ const PLAIN = z
       .optional(),
     softUsd: usd.optional(),
     enforce: z.boolean().optional(),
+    alert: z.enum(['critical', 'warning', 'none'], 'use critical, warning or none').optional(),
   })
   .superRefine(({ limitUsd, limits, limitTokens, limitRequests, per }, context) => {
     const given = [limitUsd ?? limits, limitTokens, limitRequests].filter((limit) => limit !== undefined)

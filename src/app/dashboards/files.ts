@@ -90,14 +90,28 @@ function alerts() {
     groups: [
       {
         name: 'tollway',
-        rules: ALERTS.map(({ alert, expr, for: wait, severity, summary, meaning }) => ({
+        rules: ALERTS.map(({ alert, expr, for: wait, severity, summary, meaning, dashboard }) => ({
           alert,
           expr,
           for: wait,
-          labels: { severity },
-          annotations: { summary, description: meaning, runbook: `docs/alerts.md#${alert.toLowerCase()}` },
+          // A budget's own severity is a label of the expression.
+          ...(severity === 'budget' ? {} : { labels: { severity } }),
+          annotations: {
+            summary,
+            description: meaning,
+            runbook_url: runbookUrl(alert),
+            dashboard: `/d/${dashboard}`,
+            __dashboardUid__: dashboard,
+          },
         })),
       },
     ],
   }
+}
+
+/** Every gateway serves the runbooks, at the address that Prometheus scrapes; of one that is down, another does. */
+function runbookUrl(alert: string): string {
+  const living = `{{ with query "topk(1, up{job=~'tollway.*'} == 1)" }}{{ . | first | label "instance" }}{{ else }}127.0.0.1:8402{{ end }}`
+  const isOfOne = alert !== 'TollwayDown' && alert !== 'TollwayWalletLow'
+  return `http://${isOfOne ? '{{ $labels.instance }}' : living}/docs/alerts#${alert.toLowerCase()}`
 }

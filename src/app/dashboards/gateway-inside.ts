@@ -73,6 +73,19 @@ export const ROUTING: Section = {
     },
     {
       kind: 'timeseries',
+      title: 'Age of those lists',
+      description: 'Time since each was last read successfully.',
+      unit: 's',
+      width: 8,
+      queries: [
+        {
+          expr: `time() - max by (seller) (${gauge('tollway_catalogue_read_timestamp_seconds')})`,
+          legend: '{{seller}}',
+        },
+      ],
+    },
+    {
+      kind: 'timeseries',
       title: 'Models on those lists',
       description: 'As they were last read.',
       unit: 'short',

@@ -177,6 +177,7 @@ export const GATEWAY: DashboardSpec = {
               expr: `min by (instance, file) (${gauge('tollway_disk_free_bytes')})`,
               legend: '{{instance}} {{file}}',
             },
+            { expr: `max(${gauge('tollway_disk_min_free_bytes')})`, legend: 'audit.min_free' },
           ],
         },
         {

@@ -1,31 +1,11 @@
 /** Recording rules and alerts for Prometheus, with what to do about each. */
+import type { AlertRule, RecordingRule } from './alert-rule.ts'
+import { BUDGET_ALERTS } from './budget-alerts.ts'
+import { PAYER_ALERTS } from './payer-alerts.ts'
 import { plain } from './query.ts'
-
-/** A series Prometheus computes for itself. */
-export interface RecordingRule {
-  readonly record: string
-  readonly expr: string
-}
-
-/** One alert. */
-export interface AlertRule {
-  readonly alert: string
-  readonly expr: string
-  /** How long it must hold, e.g. `10m`. */
-  readonly for: string
-  /** critical: money or the gateway is at risk now; warning: it will be; info: check when you have time. */
-  readonly severity: 'critical' | 'warning' | 'info'
-  /** One line with labels, as the message of the alert. */
-  readonly summary: string
-  /** What it means, and what to do: the runbook. */
-  readonly meaning: string
-  readonly steps: readonly string[]
-}
 
 const where = 'job, instance'
 const refused = plain('tollway_budget_refusals_total')
-const used = 'tollway:budget_used:ratio'
-const refusing = `on (${where}, budget) tollway:budget_refused:increase10m > 0`
 
 /** Computed once and used by alerts. */
 export const RECORDING_RULES: readonly RecordingRule[] = [
@@ -38,9 +18,14 @@ export const RECORDING_RULES: readonly RecordingRule[] = [
     ].join(' or '),
   },
   {
-    // Requests a budget refused; the first one a process sees has no increase.
+    // Without budgets that only watch (enforce: false), and with the severity that the configuration gives.
+    record: 'tollway:budget_enforced_used:ratio',
+    expr: `tollway:budget_used:ratio * on (${where}, budget) group_left (severity) ${plain('tollway_budget_info', { enforce: 'true', severity: '!none' })}`,
+  },
+  {
+    // Requests a budget refused, of one subject; the first one a process sees has no increase.
     record: 'tollway:budget_refused:increase10m',
-    expr: `sum by (${where}, budget) (increase(${refused}[10m]) > 0 or (${refused} > 0 unless ${refused} offset 10m))`,
+    expr: `sum by (${where}, budget, subject) (increase(${refused}[10m]) > 0 or (${refused} > 0 unless ${refused} offset 10m))`,
   },
   {
     // By address: gateways that share a wallet spend from it together, and two payers of one name may have two wallets.
@@ -52,8 +37,9 @@ export const RECORDING_RULES: readonly RecordingRule[] = [
     expr: `sum by (payer, address) (max by (payer, address, network, asset) (${plain('tollway_wallet_balance_usd')}))`,
   },
   {
-    record: 'tollway:requests_failed:ratio_rate5m',
-    expr: `sum by (${where}, route) (rate(${plain('tollway_requests_total', { outcome: 'failed' })}[5m])) / sum by (${where}, route) (rate(${plain('tollway_requests_total')}[5m]))`,
+    // What the seller did not answer: a client that left is no fault of it.
+    record: 'tollway:seller_unavailable:ratio_rate5m',
+    expr: `sum by (${where}, route) (rate(${plain('tollway_errors_total', { code: 'seller_unavailable' })}[5m])) / sum by (${where}, route) (rate(${plain('tollway_requests_total')}[5m]))`,
   },
   {
     record: 'tollway:request_overhead_seconds:p99_5m',
@@ -70,12 +56,13 @@ const failing = plain('tollway_audit_failures_total')
 export const ALERTS: readonly AlertRule[] = [
   {
     alert: 'TollwayDown',
+    dashboard: 'tollway-gateway',
     expr: 'up{job=~"tollway.*"} == 0',
     for: '2m',
     severity: 'critical',
     summary: 'Tollway at {{ $labels.instance }} cannot be scraped.',
     meaning:
-      'The process is gone, hangs, or its metrics address or token changed. Nothing is paid while it is down; what was signed stays counted.',
+      'The process is gone or hangs; or it runs, pays on, and only its metrics address or token changed. What was signed stays counted.',
     steps: [
       'Request `GET /health/live` on the gateway, and check its log and service.',
       'If it answers, compare `metrics.listen` and `metrics.token` with the scrape configuration.',
@@ -84,6 +71,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayPaymentsUncertain',
+    dashboard: 'tollway-payments',
     expr: `${plain('tollway_uncertain_payments')} > 0`,
     for: '10m',
     severity: 'warning',
@@ -96,51 +84,10 @@ export const ALERTS: readonly AlertRule[] = [
       'If they are all of one seller (dashboard Payments, seller health), take its routes out until it answers.',
     ],
   },
-  {
-    alert: 'TollwayBudgetAlmostUsed',
-    expr: 'tollway:budget_used:ratio >= 0.8 < 1',
-    for: '0m',
-    severity: 'warning',
-    summary:
-      'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used to {{ $value | humanizePercentage }}.',
-    meaning: 'Spent, held and uncertain together are 80 % or more of the limit of the current window.',
-    steps: [
-      'See who spends: dashboard Spend, today by caller and by route.',
-      'Raise the limit, or let it hold: at 100 % paid requests are refused with 402 until the window ends.',
-    ],
-  },
-  {
-    alert: 'TollwayBudgetUsedUp',
-    // What is left may be too little for any price: then a request was refused, and the subject that used most is the one.
-    expr: `${used} >= 1 or ${used} >= 0.8 and ${refusing} or topk by (${where}, budget) (1, ${used}) >= 0.5 and ${refusing}`,
-    for: '0m',
-    severity: 'critical',
-    summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) is used up: paid requests are refused.',
-    meaning:
-      'Nothing fits into the current window any more, or nothing at a price quoted in the last ten minutes. Calls under this budget answer 402 `budget_exhausted`.',
-    steps: [
-      'Run `tollway budgets` to see when the window ends and how much is uncertain.',
-      'Uncertain payments hold budget: `tollway reconcile` frees what was not taken.',
-      'Raise the limit and restart if the spending is intended.',
-    ],
-  },
-  {
-    alert: 'TollwayBudgetRunningOut',
-    expr: [plain('tollway_budget_remaining_usd'), plain('tollway_budget_asset_units', { kind: 'remaining' })]
-      .map((left) => `predict_linear(${left}[1h], 4 * 3600) < 0 and ${left} > 0`)
-      .join(' or '),
-    for: '15m',
-    severity: 'warning',
-    summary: 'Budget {{ $labels.budget }} ({{ $labels.subject }}) lasts less than four hours at this pace.',
-    meaning:
-      'A straight line through the last hour crosses zero within four hours. The end of the window may come first.',
-    steps: [
-      'Compare with the end of the window (`tollway budgets`).',
-      'Look for a caller or route whose spend per hour has changed (dashboard Spend).',
-    ],
-  },
+  ...BUDGET_ALERTS,
   {
     alert: 'TollwayPoolLow',
+    dashboard: 'tollway-payments',
     expr: `sum by (${where}, payer, seller) (${plain('tollway_vouchers', { state: 'ready' })}) < 10`,
     for: '5m',
     severity: 'warning',
@@ -150,6 +97,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayWalletLow',
+    dashboard: 'tollway-payments',
     expr: `tollway:wallet_balance_usd:sum < 86400 * tollway:spend_usd:rate6h or tollway:wallet_balance_usd:sum == 0`,
     for: '15m',
     severity: 'warning',
@@ -164,6 +112,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayPriceDrift',
+    dashboard: 'tollway-payments',
     expr: `increase(${drift}[1h]) > 0 or (${drift} > 0 unless ${drift} offset 1h)`,
     for: '0m',
     severity: 'warning',
@@ -178,6 +127,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayAuditFailing',
+    dashboard: 'tollway-payments',
     expr: `increase(${failing}[15m]) > 0`,
     for: '0m',
     severity: 'critical',
@@ -191,15 +141,17 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayLedgerMismatch',
+    dashboard: 'tollway-payments',
     // NaN, which is not equal to itself, marks totals that could not be read.
     expr: `abs(${plain('tollway_ledger_mismatch_usd')}) > 0.0000005 or ${unread} != ${unread}`,
     for: '10m',
     severity: 'critical',
     summary: 'Two totals of spending differ by {{ $value }} USD, or cannot be read ({{ $labels.pair }}).',
     meaning:
-      'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault or a manipulation; NaN says that they could not be compared.',
+      'Ledger, audit file, metrics and chain are added up independently. A difference that stays is a fault, a manipulation, or for `ledger_chain` a wallet that is shared with another program; NaN says that they could not be compared.',
     steps: [
       'For NaN, check the log: it says why the ledger or the audit file could not be read.',
+      'For `ledger_chain`, see whether another program pays from the same wallet: its payments are on the chain and not in this ledger. Give Tollway a wallet of its own.',
       'Run `tollway audit verify`, then `tollway reconcile`.',
       'Copy the ledger and the audit file before you change anything (docs/backup.md).',
       'Stop paid routes if the cause is not clear.',
@@ -207,6 +159,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayPaymentsFlagged',
+    dashboard: 'tollway-payments',
     expr: `sum by (${where}, flag) (${plain('tollway_charges_flagged')}) > 0`,
     for: '10m',
     severity: 'warning',
@@ -216,6 +169,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwayChainUnreadable',
+    dashboard: 'tollway-payments',
     expr: `${plain('tollway_reconcile_rpc_up')} == 0`,
     for: '30m',
     severity: 'warning',
@@ -228,12 +182,13 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwaySellerDown',
-    expr: `tollway:requests_failed:ratio_rate5m > 0.5 or max by (${where}, route) (${plain('tollway_route_state')}) == 2`,
+    dashboard: 'tollway-gateway',
+    expr: 'tollway:seller_unavailable:ratio_rate5m > 0.5',
     for: '5m',
     severity: 'warning',
-    summary: 'Route {{ $labels.route }} of {{ $labels.instance }} fails.',
+    summary: 'Sellers of route {{ $labels.route }} do not answer {{ $labels.instance }}.',
     meaning:
-      'More than half of its requests got no answer, or it is cooling down because it keeps failing. Nothing was paid for them.',
+      'More than half of its requests ended as `seller_unavailable`: no seller could be reached, answered the question, or had room (`max_parallel_requests`). Nothing was paid for these requests.',
     steps: [
       'See the codes: dashboard Gateway, errors by code.',
       'Ask the seller directly: `tollway probe <url>`.',
@@ -241,7 +196,25 @@ export const ALERTS: readonly AlertRule[] = [
     ],
   },
   {
+    alert: 'TollwayRouteCooling',
+    dashboard: 'tollway-gateway',
+    expr: `max by (${where}, route) (${plain('tollway_route_state')}) == 2`,
+    for: '5m',
+    severity: 'warning',
+    summary:
+      'Route {{ $labels.route }} of {{ $labels.instance }} keeps failing and is tried after the others.',
+    meaning:
+      'It failed more often in a row than `router.allowed_fails`. Payments may be among the failures: their charges are uncertain or settled, and counted.',
+    steps: [
+      'See the codes: dashboard Gateway, errors by code.',
+      'With uncertain payments (dashboard Payments), run `tollway reconcile`.',
+      'Take the route out, or add a fallback (`router.fallbacks`).',
+    ],
+  },
+  ...PAYER_ALERTS,
+  {
     alert: 'TollwayOverheadHigh',
+    dashboard: 'tollway-gateway',
     expr: 'tollway:request_overhead_seconds:p99_5m > 0.25',
     for: '10m',
     severity: 'warning',
@@ -254,6 +227,7 @@ export const ALERTS: readonly AlertRule[] = [
   },
   {
     alert: 'TollwaySeriesDropped',
+    dashboard: 'tollway-gateway',
     expr: `increase(${dropped}[1h]) > 0 or (${dropped} > 0 unless ${dropped} offset 1h)`,
     for: '0m',
     severity: 'info',

@@ -41,6 +41,7 @@ import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
 import { readinessChecks } from './readiness.ts'
 import { serveHalfClosed } from './half-closed.ts'
+import { runbookPage } from '../runbooks/runbook-page.ts'
 import { rootPage } from './root-page.ts'
 import { RecentRequests } from '../request-lookup/recent-requests.ts'
 import { requestLookup } from '../request-lookup/request-lookup.ts'
@@ -229,6 +230,7 @@ function compose(
   const { adminKey } = parts.spendPage
   app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: requiresCallerKey(config) }))
   app.use(rootPage())
+  app.use(runbookPage())
   app.use(
     health({
       ...readinessChecks({

@@ -6,6 +6,7 @@ import { originGuard } from '../../../middleware/origin-guard.ts'
 import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Log } from '../../core/log.ts'
 import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
+import { runbookPage } from '../runbooks/runbook-page.ts'
 import { bind } from './bind.ts'
 import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.ts'
 
@@ -28,13 +29,15 @@ export interface MetricsListener {
   close(): Promise<void>
 }
 
-/** Serves `GET /metrics` and nothing else. */
+/** Serves `GET /metrics` and the runbooks of the alerts, and nothing else. */
 export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
   const { address, tokenDigest, hosts, log } = setup
   const app = setup.createApp()
   app.disable('x-powered-by')
   app.disable('etag')
   app.use(originGuard({ hosts, allowAnyHost: !isLoopbackHost(address.host) }))
+  // Alerts lead to the address that Prometheus scrapes.
+  app.use(runbookPage())
   app.use(metrics({ metrics: setup.metrics, tokenDigest }))
   app.use(notFound())
   app.use(errorHandler({ log, hostErrors: 'answer' }))

@@ -220,11 +220,14 @@ export async function openParts(
           limit: claim.limit,
           totals,
           asset: rule.asset,
+          enforce: rule.enforce,
+          severity: rule.alert,
         })),
       uncertain: () => ledger.uncertainSum(),
       flagged: () => store.flagCounts(),
       auditSequence: () => audit.head().seq,
       diskSpace: () => space.readings(),
+      minFreeBytes: () => config.audit.minFree ?? 0,
       routes: () => router.options.state.readings(),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })

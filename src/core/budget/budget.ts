@@ -40,7 +40,12 @@ export interface BudgetRule extends WindowSpec {
   readonly soft?: bigint | undefined
   /** `false`: never refuses, only reports what it would have refused. Default `true`. */
   readonly enforce?: boolean | undefined
+  /** Severity of its alerts; default `critical`, and `warning` with {@link per}, where one subject of many is concerned. */
+  readonly alert?: AlertSeverity | undefined
 }
+
+/** How serious it is when a budget is used up; `none` raises no alert. */
+export type AlertSeverity = 'critical' | 'warning' | 'none'
 
 /** What a reservation takes from one limit in one window. Either all claims of a reservation are taken or none. */
 export interface Claim extends WindowSpec {

@@ -1,5 +1,11 @@
 /** Gauges are read when they are scraped: from the ledger, and from sources that refresh in the background. */
-import { counted, type BudgetAsset, type Totals } from '../../core/budget/budget.ts'
+import {
+  ALL_SUBJECTS,
+  counted,
+  type AlertSeverity,
+  type BudgetAsset,
+  type Totals,
+} from '../../core/budget/budget.ts'
 import { formatUnits } from '../../core/money/money.ts'
 import { CHARGE_FLAGS, type ChargeFlag } from '../../core/charge/reconcile.ts'
 import type { MetricRegistry } from './metric-registry.ts'
@@ -14,6 +20,10 @@ export interface BudgetReading {
   readonly limit: bigint
   readonly totals: Totals
   readonly asset?: BudgetAsset | undefined
+  /** `false`: it refuses nothing, and raises no alert. */
+  readonly enforce?: boolean | undefined
+  /** How serious it is when it is used up; default critical, or a warning for one subject of many. */
+  readonly severity?: AlertSeverity | undefined
 }
 
 /** Where the gauges are read from at every scrape. Gauges without a source are absent. */
@@ -48,6 +58,8 @@ export interface MetricSources {
   readonly diskSpace?:
     | (() => readonly { readonly name: string; readonly bytes: number | undefined }[])
     | undefined
+  /** Free bytes below which paid routes refuse. */
+  readonly minFreeBytes?: (() => number) | undefined
   /** The health of every route used so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
   /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
@@ -132,6 +144,7 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   for (const { name, bytes } of sources.diskSpace?.() ?? []) {
     metrics.set('tollway_disk_free_bytes', { file: name }, bytes ?? Number.NaN)
   }
+  if (sources.minFreeBytes) metrics.set('tollway_disk_min_free_bytes', {}, sources.minFreeBytes())
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
 }
 
@@ -140,6 +153,12 @@ async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Pro
   const readings = await sources.budgets().catch(() => [])
   for (const name of BUDGET_GAUGES) metrics.reset(name)
   metrics.reset('tollway_budget_asset_units')
+  metrics.reset('tollway_budget_info')
+  for (const { budget, subject, enforce = true, severity } of readings) {
+    const whole = subject === ALL_SUBJECTS ? 'critical' : 'warning'
+    const labels = { budget, enforce: String(enforce), severity: severity ?? whole }
+    metrics.setIfKnown('tollway_budget_info', labels, 1)
+  }
   for (const { budget, subject, limit, totals, asset } of readings) {
     const left = limit - counted(totals)
     const amounts = {

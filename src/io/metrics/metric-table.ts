@@ -65,6 +65,10 @@ export const METRIC_TABLE = {
     BUDGET,
   ),
   tollway_budget_remaining_usd: gauge('USD that the current window can still take.', BUDGET),
+  tollway_budget_info: gauge(
+    '1 for each budget with something counted; enforce: whether it refuses; severity of its alerts: critical, warning or none.',
+    ['budget', 'enforce', 'severity'],
+  ),
   tollway_budget_refusals_total: counter(
     'Requests refused by a budget; early is true when the seller was not asked.',
     [...BUDGET, 'early'],
@@ -202,6 +206,10 @@ export const METRIC_TABLE = {
     "Models in a seller's or the default upstream's list when it was last read.",
     ['seller'],
   ),
+  tollway_catalogue_read_timestamp_seconds: gauge(
+    "When a seller's or the default upstream's list was last read successfully, seconds since the epoch.",
+    ['seller'],
+  ),
   tollway_reduced_requests_total: counter(
     'Requests quoted again with fewer output tokens because the price was above the ceiling.',
     ['route', 'seller'],
@@ -233,6 +241,7 @@ export const METRIC_TABLE = {
     'Free space on the disk of a file, audit or ledger; below audit.min_free paid routes refuse.',
     ['file'],
   ),
+  tollway_disk_min_free_bytes: gauge('audit.min_free: with less free space paid routes refuse.', []),
   tollway_audit_failures_total: counter('Audit records that could not be written.', []),
   tollway_series_dropped_total: counter(
     'Observations folded into "other" because a label or metric was full.',

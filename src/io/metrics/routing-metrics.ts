@@ -54,6 +54,10 @@ export function recordRouting(metrics: MetricRegistry, event: RoutingEvent): voi
         seller: event.seller,
         result: event.ok ? 'ok' : 'failed',
       })
+      if (event.ok) {
+        const labels = { seller: event.seller }
+        metrics.set('tollway_catalogue_read_timestamp_seconds', labels, Date.now() / 1000)
+      }
       metrics.set('tollway_catalogue_models', { seller: event.seller }, event.models)
       return
     case 'tokens_reduced':

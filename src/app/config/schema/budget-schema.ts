@@ -64,6 +64,11 @@ export const budget = z.strictObject({
     description: 'false: records what it would have refused, and refuses nothing.',
     example: 'false',
   }),
+  alert: z.enum(['critical', 'warning', 'none']).optional().meta({
+    description:
+      'Severity of its alerts in Prometheus; none raises none. Default: critical, and warning with per, where one subject of many is concerned. A budget with enforce: false raises none.',
+    example: 'warning',
+  }),
 })
 
 export const tags = z
