@@ -36,7 +36,7 @@ export async function checkWallet(
   if (!funds.deployed) throw notDeployed(asset)
   if (funds.balance < amount) throw tooPoor(watch.owner, asset, amount, funds.balance)
   if (times === 1n && quote.sponsoring !== undefined && asset.domain !== undefined) return { sponsor: true }
-  throw notAllowed(asset, amount, funds.allowance)
+  throw notAllowed(watch.owner, asset, amount, funds.allowance)
 }
 
 function notDeployed({ symbol, address, network }: Asset): TollwayError {
@@ -79,15 +79,20 @@ function tooPoor(owner: string, asset: Asset, amount: bigint, balance: bigint): 
     code: 'insufficient_funds',
     message: `The paying wallet ${owner} holds ${units(balance)} on ${nameOf(asset.network)}, and ${units(amount)} are needed; nothing was signed.`,
     advice: [`Send ${asset.symbol} on ${nameOf(asset.network)} to ${owner}.`],
-    details: { balance: units(balance), needed: units(amount), shortfall: units(amount - balance) },
+    details: {
+      wallet: owner,
+      balance: units(balance),
+      needed: units(amount),
+      shortfall: units(amount - balance),
+    },
   })
 }
 
-function notAllowed(asset: Asset, amount: bigint, allowance: bigint): TollwayError {
+function notAllowed(owner: string, asset: Asset, amount: bigint, allowance: bigint): TollwayError {
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, but ${amount} are needed; nothing was signed.`,
+    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet ${owner}, but ${amount} are needed; nothing was signed.`,
     advice: approveAdvice(asset, amount),
-    details: { permit2_allowance: allowance.toString(), needed: amount.toString() },
+    details: { wallet: owner, permit2_allowance: allowance.toString(), needed: amount.toString() },
   })
 }

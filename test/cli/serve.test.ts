@@ -45,6 +45,24 @@ async function start(mode: 'prompt' | 'hanging') {
 }
 
 describe('serve', () => {
+  it('tells load balancers first that it stops, and closes then', async () => {
+    const terminal = new FakeTerminal()
+    const story: string[] = []
+    const gateway = fakeGateway(story, {
+      drain: () => {
+        story.push('drain')
+        return Promise.resolve()
+      },
+    })
+    const listen = async (): ReturnType<ServedGateway['listen']> => {
+      const addresses = await gateway.listen()
+      setImmediate(() => terminal.signal())
+      return addresses
+    }
+    expect(await serve(CONFIG, () => Promise.resolve({ ...gateway, listen }), terminal)).toBe(0)
+    expect(story).toEqual(['listen', 'drain', 'close'])
+  })
+
   it('says the base URL in one line, closes, says so, and ends with 0 at the first signal', async () => {
     const terminal = new FakeTerminal()
     const story: string[] = []

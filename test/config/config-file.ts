@@ -264,6 +264,7 @@ timeouts:
   idle_seconds: 3
   total_seconds: 4.5
   shutdown_seconds: 5
+  drain_seconds: 2
 body_limit: 1.5mb
 idempotency:
   max_entries: 50

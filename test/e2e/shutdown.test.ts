@@ -3,6 +3,8 @@ import { createServer, type Server } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import OpenAI from 'openai'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { GatewayOverrides } from '../../src/app/gateway/gateway.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { json, receiptV2 } from '../kit/seller-answers.ts'
@@ -42,14 +44,17 @@ afterEach(async () => {
   upstream.close()
 })
 
-async function start(shutdownSeconds: number): Promise<TestGateway> {
+async function start(shutdownSeconds: number, overrides: GatewayOverrides = {}): Promise<TestGateway> {
   process.env['SHUTDOWN_WALLET'] = localAccounts().buyer.privateKey
-  tollway = await startGateway({
-    payers: { base: { kind: 'direct', key: '${env:SHUTDOWN_WALLET}', networks: ['base-sepolia'] } },
-    model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
-    upstream: { api_base: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1` },
-    timeouts: { shutdown_seconds: shutdownSeconds },
-  })
+  tollway = await startGateway(
+    {
+      payers: { base: { kind: 'direct', key: '${env:SHUTDOWN_WALLET}', networks: ['base-sepolia'] } },
+      model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' }],
+      upstream: { api_base: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1` },
+      timeouts: { shutdown_seconds: shutdownSeconds },
+    },
+    overrides,
+  )
   return tollway
 }
 
@@ -65,6 +70,22 @@ function bookedAs(): Promise<string> {
     }
   })
 }
+
+test('readiness answers 503 before the port closes, and requests are served until then', async () => {
+  const timers = new ManualTimers()
+  await start(30, { timers })
+  const status = async (path: string): Promise<number> => (await fetch(`${tollway.url}${path}`)).status
+  expect(await status('/health/ready')).toBe(200)
+  let isOver = false
+  const draining = tollway.gateway.drain().then(() => void (isOver = true))
+  expect(await status('/health/ready')).toBe(503)
+  expect(await status('/health/live')).toBe(200)
+  expect(await status('/v1/models')).toBe(200)
+  expect(isOver).toBe(false)
+  await timers.fire(1000)
+  await draining
+  expect(isOver).toBe(true)
+})
 
 test('a paid call that runs while the gateway stops is answered whole, and new connections are refused', async () => {
   await start(30)

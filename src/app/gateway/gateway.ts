@@ -2,6 +2,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import type express from 'express'
 import type { Express } from 'express'
+import { systemTimers } from '../../core/timers.ts'
 import type { Logger } from 'pino'
 import { auditLogger } from '../../../middleware/audit-logger.ts'
 import { budgetGuard } from '../../../middleware/budget-guard.ts'
@@ -61,6 +62,11 @@ export interface Gateway {
   readonly log: Logger
   /** Starts listening at the configured address. */
   listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
+  /**
+   * Readiness answers 503 from now on; everything is served for `timeouts.drain_seconds` more, so that load balancers turn away
+   * before the port closes.
+   */
+  drain(): Promise<void>
   /**
    * Stops accepting, lets running requests finish up to the shutdown deadline, and records everything. Later calls
    * wait for the same shutdown.
@@ -122,13 +128,15 @@ export async function createGateway(
   }
   for (const { kind, path, message } of config.litellmNotes) log.warn({ kind, key: path }, message)
   let closing: Promise<void> | undefined
+  let isDraining = false
+  const timers = overrides.timers ?? systemTimers
   const { app, upgrade, closePages, closeUnpaid } = compose(
     createApp,
     parts,
     requests,
     log,
     requestScope(contexts, tracing, parts.clock),
-    () => closing !== undefined,
+    () => isDraining || closing !== undefined,
     overrides.first?.(parts) ?? [],
   )
   const server = createServer(
@@ -171,6 +179,11 @@ export async function createGateway(
       const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
       if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')
       return { url, metricsUrl }
+    },
+    async drain() {
+      isDraining = true
+      const { drainMs } = config.timeouts
+      if (drainMs > 0) await new Promise<void>((resolve) => void timers.after(drainMs, resolve))
     },
     close() {
       closing ??= (async () => {

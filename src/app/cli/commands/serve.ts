@@ -12,6 +12,8 @@ import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 /** The part of a gateway that `serve` uses. */
 export interface ServedGateway {
   listen(): Promise<ServedAddresses>
+  /** Tells load balancers that it is about to close, and gives them a moment. */
+  drain?(): Promise<void>
   close(): Promise<void>
   readonly parts?:
     | { readonly payers: ReadonlyMap<string, Pick<Provider, 'address' | 'networks'>> }
@@ -106,6 +108,7 @@ export async function serve<T = ResolvedConfig>(
       terminal.stdout(`tollway is ready at ${addresses.url}/v1\n`)
       if (terminal.isInteractive === true) terminal.stdout(banner(addresses, gateway.parts?.payers))
       await stop.promise
+      await gateway.drain?.()
     } finally {
       await gateway.close()
     }

@@ -95,6 +95,7 @@ export function resolveConfig(
       firstByteMs: timeouts.first_byte_seconds,
       idleMs: timeouts.idle_seconds,
       totalMs: timeouts.total_seconds,
+      drainMs: timeouts.drain_seconds,
       shutdownMs: timeouts.shutdown_seconds,
     },
     bodyLimit: checked.body_limit,

@@ -76,6 +76,8 @@ export interface ResolvedTimeouts {
   readonly firstByteMs: number
   readonly idleMs: number
   readonly totalMs: number
+  /** How long the gateway serves on after a stop signal while readiness answers 503. */
+  readonly drainMs: number
   readonly shutdownMs: number
 }
 

@@ -93,6 +93,11 @@ export const timeouts = z
       .seconds(DAY_SECONDS)
       .prefault(3600)
       .meta({ description: 'The whole call.', example: '3600' }),
+    drain_seconds: leaf.seconds(300).prefault(1).meta({
+      description:
+        'How long `tollway serve` goes on serving after a stop signal while readiness already answers 503, so that load balancers turn away before the port closes. 0 closes it at once.',
+      example: '5',
+    }),
     shutdown_seconds: leaf.seconds(3600).prefault(30).meta({
       description: 'How long running calls may take to finish when the gateway stops.',
       example: '30',
