@@ -91,7 +91,7 @@ function tooPoor(owner: string, asset: Asset, amount: bigint, balance: bigint): 
 function notAllowed(owner: string, asset: Asset, amount: bigint, allowance: bigint): TollwayError {
   return new TollwayError({
     code: 'insufficient_funds',
-    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet ${owner}, but ${amount} are needed; nothing was signed.`,
+    message: `The seller is paid by Permit2, which may take ${allowance} units of ${asset.symbol} from the wallet, but ${amount} are needed; nothing was signed. The paying wallet is ${owner}.`,
     advice: approveAdvice(asset, amount),
     details: { wallet: owner, permit2_allowance: allowance.toString(), needed: amount.toString() },
   })
