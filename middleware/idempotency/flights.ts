@@ -44,6 +44,8 @@ export class Flights {
   readonly #ended = new Map<Flight, number>()
   readonly #byCharge = new Map<string, Flight>()
   #bytes = 0
+  /** Nothing is dropped before this time, milliseconds since the epoch. */
+  #nextDrop = Infinity
 
   constructor(options: FlightsOptions) {
     this.#options = options
@@ -109,7 +111,9 @@ export class Flights {
     this.#running.delete(flight)
     const isNamed = presented.named !== undefined && flight.state !== 'unpaid'
     if (flight.charge) this.#byCharge.set(flight.charge.id, flight)
-    this.#ended.set(flight, this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS))
+    const until = this.#options.clock.now() + (isNamed ? REMEMBERED_MS : REPEAT_MS)
+    this.#ended.set(flight, until)
+    this.#nextDrop = Math.min(this.#nextDrop, until)
     // No repeat is expected: a plain client that received its answer.
     if (!flight.mayBeAskedAgain && flight.state !== 'failed') flight.forget()
     if (flight.isOfAnother) this.#drop(flight)
@@ -119,7 +123,12 @@ export class Flights {
 
   #sweep(): void {
     const now = this.#options.clock.now()
-    for (const [flight, until] of this.#ended) if (until < now) this.#drop(flight)
+    if (this.#nextDrop >= now) return
+    this.#nextDrop = Infinity
+    for (const [flight, until] of this.#ended) {
+      if (until < now) this.#drop(flight)
+      else this.#nextDrop = Math.min(this.#nextDrop, until)
+    }
   }
 
   #trim(): void {

@@ -50,8 +50,17 @@ export function windowAt(
 ): { readonly start: number; readonly end: number | undefined } {
   if (window === 'lifetime') return { start: 0, end: undefined }
   if (window === 'request' || window === 'rolling') return { start: at, end: undefined }
-  return calendarWindow(window, timezone, at)
+  // The windows of a zone tile time: an instant inside the last one asked for is in no other.
+  const name = `${window} ${timezone}`
+  const known = LAST.get(name)
+  if (known && known.start <= at && at < known.end) return known
+  const found = calendarWindow(window, timezone, at)
+  LAST.set(name, found)
+  return found
 }
+
+/** The last window that was asked for, by unit and time zone: nearly every charge falls into it. */
+const LAST = new Map<string, { readonly start: number; readonly end: number }>()
 
 /** Whether this machine knows the time zone `name`. */
 export function isTimezone(name: string): boolean {
