@@ -29,7 +29,9 @@ test('every link of every page leads to a file, and to a heading in it', () => {
 
 test('the map of the documentation has every page of docs/', () => {
   const listed = execFileSync('git', ['ls-files', 'docs/*.md'], { cwd: ROOT, encoding: 'utf8' })
-  const map = new Set(linksOf(readFileSync(join(ROOT, 'docs/README.md'), 'utf8')))
+  // The pages of a folder are listed by the page of the same name.
+  const maps = ['README.md', 'middlewares.md'].map((name) => readFileSync(join(ROOT, 'docs', name), 'utf8'))
+  const map = new Set(maps.flatMap((text) => [...linksOf(text)]))
   const missing = listed
     .trim()
     .split('\n')

@@ -31,7 +31,12 @@ export function deadLinks(pages: ReadonlyMap<string, string>, exists: (path: str
 
 /** The targets of a page's links; code is left out. */
 export function linksOf(markdown: string): string[] {
-  const prose = markdown.replaceAll(FENCED, '').replaceAll(/`[^`\n]*`(?!\]\()/g, '')
+  const prose = markdown
+    .replaceAll(FENCED, '')
+    // Span by span: the code of a link's text stays, and what is between two spans is none.
+    .replaceAll(/`[^`\n]*`/g, (span: string, at: number, all: string) =>
+      all.startsWith('](', at + span.length) ? span : '',
+    )
   return [...prose.matchAll(LINK)].map(([, inline, reference]) => inline ?? reference ?? '')
 }
 
