@@ -15,6 +15,9 @@ function signsAhead(payer: ResolvedPayer): boolean {
   return payer.kind === 'direct' || (payer.kind === 'agentcash' && payer.mode === 'wallet')
 }
 
+const ADD_DIRECT =
+  'Add one, such as payers: { base: { kind: direct, key: "${env:TOLLWAY_WALLET_KEY}", networks: [base-sepolia] } }.'
+
 /**
  * The payer that pays for one request.
  * @param wanted `--payer`
@@ -22,7 +25,7 @@ function signsAhead(payer: ResolvedPayer): boolean {
  */
 export function payingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: string | undefined): string {
   return theOne(payers, wanted, (payer) => !isPool(payer), {
-    none: 'No payer of the configuration can pay for a command. Add one, such as payers: { base: { kind: direct, … } }.',
+    none: `No payer of the configuration can pay for a command. ${ADD_DIRECT}`,
     wrong:
       'pays with vouchers that were signed in advance, through the gateway. Choose a payer that has its own key.',
   })
@@ -35,7 +38,7 @@ export function payingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: 
  */
 export function signingPayer({ payers }: Pick<ResolvedConfig, 'payers'>, wanted: string | undefined): string {
   return theOne(payers, wanted, signsAhead, {
-    none: 'No payer of the configuration has a key to sign with. Add one, such as payers: { base: { kind: direct, … } }.',
+    none: `No payer of the configuration has a key to sign with. ${ADD_DIRECT}`,
     wrong: 'cannot sign in advance. Choose a payer of kind direct, or of kind agentcash and mode wallet.',
   })
 }

@@ -45,6 +45,13 @@ export function methodAdvice({ network, address }: Asset): string {
   return 'Use another offer or seller, or correct methods of the token under assets: methods: [eip3009, permit2].'
 }
 
+/** What to do about a token whose value in USD is not known. */
+export function valueAdvice({ network, address, symbol, decimals }: Asset): string {
+  if (!findAsset(BUILT_IN_ASSETS, network, address))
+    return `Add its value in USD per ${symbol} to its entry under assets, such as usd: "1".`
+  return `Declare its value under assets, in USD per ${symbol}: assets: [{ network: ${nameOf(network)}, address: "${address}", symbol: ${symbol}, decimals: ${decimals}, usd: "1" }].`
+}
+
 /** The entry of `assets` for an offer's token: name and version as the seller says, for people to check. */
 function assetLine({ network, asset, extra }: Offer): string | undefined {
   const address = canonicalAddress(network, asset)

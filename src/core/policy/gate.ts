@@ -10,7 +10,7 @@ import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { payeeAdvice } from './payees.ts'
 import { printable } from '../printable.ts'
-import { assetAdvice, methodAdvice, networkAdvice } from './config-lines.ts'
+import { assetAdvice, methodAdvice, networkAdvice, valueAdvice } from './config-lines.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy } from './gate-policy.ts'
 import {
@@ -307,7 +307,7 @@ function vetOffer(
       stage: 7,
       code: 'unpriced_asset',
       message: `${asset.symbol} on ${asset.network} has no USD value, so max_usd_per_request cannot be checked.`,
-      advice: [`Declare its value under assets: usd: "<USD per ${asset.symbol}>".`],
+      advice: [valueAdvice(asset)],
     }
   }
   if (microUsd !== undefined && policy.maxMicroUsd !== undefined && microUsd > policy.maxMicroUsd) {
