@@ -8,7 +8,7 @@ const KINDS: readonly { readonly key: RegExp; readonly instead: string }[] = [
   {
     key: /budget|time_period|soft_limit|spend_limit/,
     instead:
-      'Write it as an entry of budgets (docs/budgets.md), which counts what paid routes spend; what a keyed upstream bills is not counted here',
+      'Write it as an entry of budgets (docs/budgets.md), which counts what paid routes spend and what keyed ones with prices bill',
   },
   { key: /(?:^|_)rpm(?:_|$)|requests?_per_|request_limit/, instead: 'Set callers[].requests_per_minute' },
   { key: /(?:^|_)tpm(?:_|$)|tokens?_per_/, instead: 'Set callers[].tokens_per_minute' },

@@ -234,7 +234,7 @@ function budget(work: Translation, input: Fields, value: Record<string, unknown>
         'limit_kept',
         path,
         `this limit${shown(settings[key])} is the budget ${GLOBAL_BUDGET} here (${made.limit_usd} USD, window ${made.window}). ` +
-          'It counts what paid routes spend; what a keyed upstream bills is not counted here.',
+          'It counts what paid routes spend and what keyed ones with prices bill.',
       )
     }
   }
