@@ -6,6 +6,7 @@ import { ERROR_TABLE } from '../../src/core/errors.ts'
 import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
 
 import { apiPage, apiReport } from './reference/api.ts'
+import { openApi } from './reference/openapi.ts'
 import { MIDDLEWARE_PAGES } from './reference/middleware-page.ts'
 
 const NOTE = '<!-- Made by `node test/tools/render-docs.ts`; edit the table in the code instead. -->'
@@ -17,6 +18,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'metrics.md': metricsPage,
   ...MIDDLEWARE_PAGES,
   'api.md': apiPage,
+  'openapi.json': openApi,
   '../test/api-report.txt': apiReport,
 }
 

@@ -1,0 +1,118 @@
+/** docs/openapi.json and docs/http.md against the code and the running gateway: random requests, and every answer judged by its schema. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { apiPaths } from '../../src/app/spend-page/api.ts'
+import { startGateway, type TestGateway } from '../kit/gateway.ts'
+import { sources } from '../kit/import-graph.ts'
+import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
+import { untyped } from '../middleware/harness.ts'
+import { isError, OPERATIONS, type Operation } from '../tools/reference/openapi.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+let upstream: ScriptedSeller
+let tollway: TestGateway
+
+beforeAll(async () => {
+  upstream = await startScriptedSeller((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end('{"answered":true}')
+  })
+  tollway = await startGateway({ upstream: { api_base: upstream.apiBase } })
+})
+
+afterAll(async () => {
+  await tollway?.close()
+  await upstream?.close()
+})
+
+/** Values that queries have, and values that they must not have. */
+const VALUES = fc.oneof(
+  fc.constantFrom(
+    '1',
+    '1000',
+    '0',
+    'settled',
+    'held,released',
+    'csv',
+    'json',
+    'day',
+    'hour',
+    'UTC',
+    'Mars/Base',
+    'model',
+    '',
+    '2026-01-31T12:00:00Z',
+  ),
+  fc.string({ maxLength: 30 }),
+)
+
+/** Bodies with a model, with a wrong one, and without. */
+const BODIES = fc.oneof(
+  fc.record({
+    model: fc.oneof(fc.constant('gpt-4o'), fc.string({ maxLength: 20 }), fc.integer()),
+    messages: fc.constant([]),
+  }),
+  fc.jsonValue(),
+)
+
+/** Live streams do not end. */
+const asked = OPERATIONS.filter(({ path }) => path !== '/api/events')
+
+async function send(
+  operation: Operation,
+  query: Record<string, string>,
+  body: unknown,
+  id: string,
+): Promise<Response> {
+  const path = operation.path.replace('{id}', encodeURIComponent(id))
+  const search = new URLSearchParams(query).toString()
+  const init =
+    operation.method === 'post'
+      ? { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) ?? '' }
+      : {}
+  return await fetch(`${tollway.url}${path}${search === '' ? '' : `?${search}`}`, init)
+}
+
+test.each(asked)('$method $path answers as docs/openapi.json says, whatever is asked', async (operation) => {
+  const queries = fc.dictionary(fc.constantFrom(...(operation.query ?? ['x'])), VALUES, { maxKeys: 3 })
+  await fc.assert(
+    fc.asyncProperty(queries, BODIES, fc.stringMatching(/^[\w-]{1,12}$/), async (query, body, id) => {
+      const answer = await send(operation, query, body, id)
+      const said = await answer.text()
+      const type = answer.headers.get('content-type') ?? ''
+      expect(answer.headers.get('x-request-id')).toMatch(/./)
+      expect(answer.headers.get('x-tollway-spent')).toBe('no')
+      expect(answer.status).toBeLessThan(500)
+      if (answer.status !== 200) expect(isError(answer.status, JSON.parse(said)), said).toBe(true)
+      else if (operation.answer)
+        expect(operation.answer.safeParse(JSON.parse(said)).error, said).toBeUndefined()
+      else if (type.startsWith('application/json')) JSON.parse(said)
+    }),
+    // Always the same ones: a wider run changes the seed.
+    { numRuns: 12, seed: 15 },
+  )
+})
+
+test('every path of /api is in the document, and no other', () => {
+  const stub = untyped<Parameters<typeof apiPaths>[0]>({
+    ledger: { store: {} },
+    clock: {},
+    facets: {},
+    streams: {},
+  })
+  const served = [...apiPaths(stub).keys()]
+  const documented = OPERATIONS.map(({ path }) => path).filter((path) => path.startsWith('/api/'))
+  expect(documented.toSorted()).toEqual(served.toSorted())
+})
+
+test('docs/http.md has every path of the document, and every header of the code, and no other header', async () => {
+  const page = await readFile(join(ROOT, 'docs/http.md'), 'utf8')
+  expect(OPERATIONS.map(({ path }) => path).filter((path) => !page.includes(`\`${path}\``))).toEqual([])
+  const code = await Promise.all(
+    [...sources('src'), ...sources('middleware')].map((name) => readFile(join(ROOT, name), 'utf8')),
+  )
+  const headers = (all: string): string[] =>
+    [...new Set(all.match(/\bx-tollway-[a-z]+(?:-[a-z]+)*\b/g))].toSorted()
+  expect(headers(page)).toEqual(headers(code.join('\n')))
+})

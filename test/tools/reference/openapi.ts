@@ -1,0 +1,235 @@
+/** `docs/openapi.json`: what the gateway serves as JSON. The schemas also judge the running gateway (test/e2e/openapi.test.ts). */
+import { z } from 'zod'
+import { ERROR_TABLE } from '../../../src/core/errors.ts'
+import { MODEL_ENDPOINTS } from '../../../src/core/request/endpoints.ts'
+import { CHARGE_STATES } from '../../../src/app/spend-page/states.ts'
+
+const text = z.string()
+const instant = z.iso.datetime()
+const nullable = text.nullable()
+
+/** Every error; on `/messages` it is Anthropic's envelope around the same. */
+const ERROR = z.looseObject({
+  error: z.looseObject({ message: text, type: text, param: nullable.optional(), code: text.optional() }),
+})
+
+const CHARGE = z.looseObject({ id: text, state: z.enum(CHARGE_STATES) })
+const MODEL = z.looseObject({ id: text, object: z.literal('model') })
+
+/** One operation. */
+export interface Operation {
+  readonly method: 'get' | 'post'
+  /** As OpenAPI writes it, with `/v1` where both spellings are served. */
+  readonly path: string
+  readonly summary: string
+  /** Names in the query. */
+  readonly query?: readonly string[]
+  /** What 200 answers; `undefined` for answers that are no JSON of ours. */
+  readonly answer: z.ZodType | undefined
+}
+
+const FILTERS = ['state', 'route', 'payer', 'seller', 'caller', 'from', 'to']
+
+export const OPERATIONS: readonly Operation[] = [
+  ...[...MODEL_ENDPOINTS].map((endpoint): Operation => ({
+    method: 'post',
+    path: endpoint.startsWith('/v2/') ? endpoint : `/v1${endpoint}`,
+    summary: 'A model call, paid or not; `model` chooses the route.',
+    answer: undefined,
+  })),
+  {
+    method: 'get',
+    path: '/',
+    summary: 'What this is.',
+    answer: z.looseObject({ name: z.literal('tollway') }),
+  },
+  {
+    method: 'get',
+    path: '/v1/models',
+    summary: 'The models that the caller may use.',
+    answer: z.looseObject({ object: z.literal('list'), data: z.array(MODEL) }),
+  },
+  { method: 'get', path: '/v1/models/{id}', summary: 'One of them.', answer: MODEL },
+  {
+    method: 'get',
+    path: '/v1/tollway/requests/{id}',
+    summary: 'What became of a request.',
+    answer: z.looseObject({ object: z.literal('tollway.request'), id: text }),
+  },
+  { method: 'get', path: '/v1/catalog', summary: "OpenClaw's catalogue.", answer: z.looseObject({}) },
+  {
+    method: 'get',
+    path: '/v1/usage',
+    summary: "The caller's spending, for OpenClaw.",
+    answer: z.looseObject({}),
+  },
+  {
+    method: 'get',
+    path: '/health/live',
+    summary: 'Whether the process answers.',
+    answer: z.looseObject({ status: z.literal('ok') }),
+  },
+  {
+    method: 'get',
+    path: '/health/ready',
+    summary: 'Whether paid calls are served.',
+    answer: z.looseObject({ status: z.enum(['ok', 'degraded']) }),
+  },
+  { method: 'get', path: '/metrics', summary: 'Prometheus metrics.', answer: undefined },
+  {
+    method: 'get',
+    path: '/status',
+    summary: "The pools, in x402-buyer's shape.",
+    answer: z.record(text, z.unknown()),
+  },
+  {
+    method: 'get',
+    path: '/api/budgets',
+    summary: 'Budgets and what is left of them.',
+    answer: z.strictObject({ time: instant, budgets: z.array(z.looseObject({ name: text })) }),
+  },
+  {
+    method: 'get',
+    path: '/api/charges',
+    summary: 'Charges, newest first.',
+    query: [...FILTERS, 'limit', 'before'],
+    answer: z.strictObject({ charges: z.array(CHARGE), next: nullable }),
+  },
+  {
+    method: 'get',
+    path: '/api/charges/export',
+    summary: 'Charges as a file.',
+    query: [...FILTERS, 'format'],
+    answer: undefined,
+  },
+  {
+    method: 'get',
+    path: '/api/spend',
+    summary: 'Spending over time.',
+    query: [...FILTERS, 'by', 'bucket', 'timezone'],
+    answer: z.looseObject({
+      from: instant,
+      to: instant,
+      bucket: text,
+      timezone: text,
+      by: nullable,
+      starts: z.array(instant),
+      total_usd: z.string().regex(/^\d+(?:\.\d+)?$/),
+    }),
+  },
+  {
+    method: 'get',
+    path: '/api/audit',
+    summary: 'The audit records of one charge.',
+    query: ['charge'],
+    answer: z.strictObject({ charge: CHARGE, records: z.looseObject({}).or(z.array(z.unknown())) }),
+  },
+  {
+    method: 'get',
+    path: '/api/funds',
+    summary: 'Wallets and voucher pools.',
+    answer: z.strictObject({
+      wallets: z.array(z.looseObject({ payer: text })).nullable(),
+      pools: z.array(z.looseObject({ payer: text })).nullable(),
+    }),
+  },
+  {
+    method: 'get',
+    path: '/api/facets',
+    summary: 'Values that filters may have.',
+    answer: z.strictObject({
+      states: z.array(text),
+      routes: z.array(text),
+      payers: z.array(text),
+      sellers: z.array(text),
+      callers: z.array(text),
+      sign_out: z.boolean(),
+    }),
+  },
+  {
+    method: 'get',
+    path: '/api/events',
+    summary: 'Changes of charges, as an event stream.',
+    answer: undefined,
+  },
+  {
+    method: 'post',
+    path: '/admin/reload',
+    summary: 'Reads the files of voucher pools again.',
+    answer: z.strictObject({ status: text }),
+  },
+  {
+    method: 'post',
+    path: '/admin/remove',
+    summary: 'Removes an upstream of a pool.',
+    query: ['name'],
+    answer: z.strictObject({ status: text, name: text }),
+  },
+]
+
+/** Whether a body is an error of ours, in either envelope, with a code of the table. */
+export function isError(status: number, body: unknown): boolean {
+  const { success, data } = ERROR.safeParse(body)
+  const code = data?.error.code
+  if (!success || code === undefined) return success && data.error.type !== ''
+  const known = new Map<string, { readonly status: number }>(Object.entries(ERROR_TABLE)).get(code)
+  return known !== undefined && (known.status === status || status === 200)
+}
+
+/** The document. */
+export function openApi(): string {
+  const paths: Record<string, Record<string, object>> = {}
+  for (const { method, path, summary, query = [], answer } of OPERATIONS) {
+    const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+    }))
+    const asked = query.map((name) => ({ name, in: 'query', schema: { type: 'string' } }))
+    const content = answer && { 'application/json': { schema: z.toJSONSchema(answer) } }
+    paths[path] = {
+      ...paths[path],
+      [method]: {
+        summary,
+        ...(named.length + asked.length > 0 ? { parameters: [...named, ...asked] } : {}),
+        ...(method === 'post' && content === undefined
+          ? {
+              requestBody: {
+                required: true,
+                content: {
+                  'application/json': {
+                    schema: {
+                      type: 'object',
+                      required: ['model'],
+                      properties: { model: { type: 'string' } },
+                    },
+                  },
+                },
+              },
+            }
+          : {}),
+        responses: {
+          200: { description: 'The answer.', ...(content ? { content } : {}) },
+          default: { $ref: '#/components/responses/Error' },
+        },
+      },
+    }
+  }
+  const error = {
+    description: 'An error; docs/errors.md lists the codes.',
+    content: { 'application/json': { schema: z.toJSONSchema(ERROR) } },
+  }
+  const document = {
+    openapi: '3.1.0',
+    info: {
+      title: 'Tollway',
+      version: '0',
+      description: 'Paths with /v1 are served without it, too.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    paths,
+    components: { responses: { Error: error } },
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}
