@@ -22,6 +22,18 @@ export class FairShare {
     }
   }
 
+  /**
+   * Takes steps that each read 64 kB, one in a turn.
+   * @returns what they come to
+   */
+  async steps<T>(work: Generator<void, T, undefined>): Promise<T> {
+    for (;;) {
+      const step = work.next()
+      if (step.done === true) return step.value
+      await this.turn()
+    }
+  }
+
   /** Lets everything else have its turn. Call it between two steps that each read a whole answer. */
   async turn(): Promise<void> {
     await nextTurn()

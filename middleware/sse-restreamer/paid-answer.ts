@@ -4,6 +4,7 @@ import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
+import type { Member } from '../../src/core/json/json-scan.ts'
 import { contentCoding, decodersFor } from '../../src/io/transport/content-coding.ts'
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
@@ -98,10 +99,16 @@ export async function recognise(ends: RelaySession): Promise<void> {
  * @throws TollwayError `paid_not_delivered` for a complete paid JSON answer that cannot be parsed, or is not an
  * answer: see `judgeJsonAnswer`
  * @param isWhole whether it is JSON that clients can read: see `JsonText`
+ * @param members its top-level members
  */
-export function assertPaidResponse({ reply, exchange }: RelaySession, body: Buffer, isWhole: boolean): void {
+export function assertPaidResponse(
+  { reply, exchange }: RelaySession,
+  body: Buffer,
+  isWhole: boolean,
+  members: readonly Member[] | undefined,
+): void {
   if (reply.kind !== 'paid' || exchange.endpoint === DIRECT_ENDPOINT) return
-  const verdict = judgeJsonAnswer(exchange.endpoint, body)
+  const verdict = judgeJsonAnswer(exchange.endpoint, body, members ?? null)
   // Clients would retry on such a text.
   if (!verdict && !isWhole) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return

@@ -2,8 +2,9 @@
  * Answers that the client gets as an event stream: the seller's events with their cost set, or events made from
  * its JSON answer.
  */
+import { scanInSteps } from '../../src/core/json/json-scan.ts'
 import { JsonText } from '../../src/core/json/json-text.ts'
-import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
+import { streamInSteps } from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { assertPaidResponse, emptyStream, recognise } from './paid-answer.ts'
@@ -137,9 +138,9 @@ async function jsonAsEvents(
   // An open stream can no longer report this by status, unless it was opened early for lack of one.
   const body = Buffer.concat(held)
   if (!broken && (!ends.opened || ends.exchange.relay.openedEarly))
-    assertPaidResponse(ends, body, text.isWhole)
+    assertPaidResponse(ends, body, text.isWhole, await ends.share.steps(scanInSteps(body)))
   await ends.share.turn()
-  const stream = broken ? undefined : streamOfJson(kind, body.toString('utf8'))
+  const stream = broken ? undefined : await ends.share.steps(streamInSteps(kind, body.toString('utf8')))
   if (!stream && !ends.opened) return await sendWhole(ends, body, text.isWhole)
   ends.exchange.record.details['converted'] = 'json_to_sse'
   ends.openStream()

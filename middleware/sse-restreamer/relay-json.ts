@@ -1,6 +1,6 @@
 /** Answers that the client gets as JSON: the seller's JSON with its cost set, or JSON made from its stream. */
 import { JsonText } from '../../src/core/json/json-text.ts'
-import { scanTopLevel } from '../../src/core/json/json-scan.ts'
+import { scanInSteps, type Member } from '../../src/core/json/json-scan.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { USAGE_MEMBERS, usageIn } from '../../src/core/stream/usage.ts'
 import { ResponseFromEvents } from './answer-from-events.ts'
@@ -106,18 +106,23 @@ async function send(
   isWhole: boolean,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  assertPaidResponse(ends, body, isWhole)
+  const members = await ends.share.steps(scanInSteps(body))
+  assertPaidResponse(ends, body, isWhole, members)
   await ends.share.turn()
-  noteUsage(ends, body)
+  noteUsage(ends, body, members)
   ends.open({ ...headers, 'content-length': String(body.length) })
   await ends.client.write(body)
   ends.end()
 }
 
-function noteUsage(ends: RelaySession, body: Buffer): void {
+/** Longer usage is none. */
+const MAX_USAGE_BYTES = 65_536
+
+function noteUsage(ends: RelaySession, body: Buffer, members: readonly Member[] = []): void {
   const given: Record<string, unknown> = {}
-  for (const { key, valueStart, valueEnd } of scanTopLevel(body) ?? []) {
-    if (USAGE_MEMBERS.has(key)) given[key] = parse(body.subarray(valueStart, valueEnd))
+  for (const { key, valueStart, valueEnd } of members) {
+    if (!USAGE_MEMBERS.has(key) || valueEnd - valueStart > MAX_USAGE_BYTES) continue
+    given[key] = parse(body.subarray(valueStart, valueEnd))
   }
   ends.noteUsage(usageIn(given))
 }

@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { mutantsOf, type Mutant } from './mutation/mutants.ts'
 
-/** Which tests judge which file. */
+/** Which tests judge which file: vitest's arguments. */
 const TARGETS: Readonly<Record<string, readonly string[]>> = {
   'src/core/charge/charge.ts': ['test/charge/charge.test.ts'],
   'src/core/charge/reconcile.ts': ['test/charge/reconcile.test.ts'],
@@ -20,17 +20,23 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/core/policy/gate.ts': ['test/policy'],
   'src/core/policy/price-change.ts': ['test/policy/price-change.test.ts'],
+  'src/core/policy/forbidden-payee.ts': ['test/policy/gate.test.ts'],
+  'src/core/policy/read-offer.ts': ['test/policy'],
+  'src/core/policy/solana-offer.ts': ['test/policy/solana-offers.test.ts'],
+  'src/core/policy/vet-sign-in.ts': ['test/policy/vet-sign-in.test.ts'],
   'src/core/budget/budget.ts': ['test/budget/budget.test.ts'],
   'src/core/money/money.ts': ['test/money'],
   'src/core/request/idempotency.ts': [
     'test/idempotency/flight.test.ts',
     'test/idempotency/idempotency.property.test.ts',
   ],
-  'src/io/store/rules/charge-rules.ts': [
-    'test/store/store.test.ts',
-    'test/store/charges.test.ts',
-    'test/store/charged.test.ts',
-  ],
+  'src/io/store/rules/charge-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
+  'src/io/store/rules/payee-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
+  'src/io/store/rules/repeat-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
+  'src/io/store/memory/idempotency.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
+  'src/io/store/sqlite/idempotency.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store: idempotency'],
+  'src/io/ledger/record-authorization.ts': ['test/ledger', 'test/payment/paid-call.test.ts'],
+  'src/payment/judge-lost-answer.ts': ['test/payment/paid-call.test.ts'],
   'src/payment/try-candidates.ts': ['test/payment/try-candidates.test.ts'],
   'src/payment/paid-call.ts': ['test/payment/paid-call.test.ts'],
 }

@@ -1,7 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { MAX_MEMBERS, replaceMember, scanTopLevel } from '../../src/core/json/json-scan.ts'
+import {
+  MAX_MEMBERS,
+  replaceMember,
+  scanInSteps,
+  scanTopLevel,
+  STEP_BYTES,
+  type Member,
+} from '../../src/core/json/json-scan.ts'
 import { blank, isObject, spaced } from '../kit/spaced-json.ts'
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'utf8')
@@ -132,5 +139,39 @@ describe('replacing a member', () => {
     expect(replaceMember(bytes(text), member, '"b"').toString()).toBe(
       '{ "id" : 12345678901234567890, "model":  "b" ,"x":1.0}',
     )
+  })
+})
+
+describe('in steps', () => {
+  const walked = (text: string): { steps: number; members: Member[] | undefined } => {
+    const scan = scanInSteps(bytes(text))
+    for (let steps = 1; ; steps += 1) {
+      const step = scan.next()
+      if (step.done === true) return { steps, members: step.value }
+    }
+  }
+
+  test.each([
+    ['a text', `{"a":"${'x'.repeat(999_999)}"}`],
+    ['escapes', `{"a":"${'\\\\'.repeat(500_000)}"}`],
+    ['escapes from an odd place', `{"aa":"${'\\"'.repeat(500_000)}"}`],
+    ['blanks', `{"a":${' '.repeat(1_000_000)}1}`],
+    ['brackets', `{"a":${'['.repeat(500_000)}${']'.repeat(500_000)}}`],
+    ['small texts', `{"a":[${'"",'.repeat(333_333)}1]}`],
+    ['a key', `{"${'k'.repeat(1_000_000)}":1}`],
+  ])('no more than 64 kB of %s are read at once', (_what, text) => {
+    const { steps, members } = walked(text)
+    expect(members).toHaveLength(1)
+    expect(steps).toBeGreaterThanOrEqual(Math.floor(text.length / STEP_BYTES))
+  })
+
+  test.each(['\\"', '"', '\\u0022', '}', ']', '\\\\'])('whatever stands where a step ends: %s', (odd) => {
+    for (let length = STEP_BYTES - 20; length < STEP_BYTES + 4; length += 1) {
+      const value = JSON.stringify([`${'x'.repeat(length)}${odd}`, { [odd]: odd }])
+      const text = `{"a":${value},"b":${value}}`
+      const members = walked(text).members ?? []
+      expect(members.map(({ key }) => key)).toEqual(['a', 'b'])
+      for (const { valueStart, valueEnd } of members) expect(text.slice(valueStart, valueEnd)).toBe(value)
+    }
   })
 })

@@ -123,6 +123,59 @@ test('a compressed flood that passes untouched is read as it is decoded, a piece
   expect(await flood(text, 'text/event-stream', true, 'unpaid', true)).toBeLessThanOrEqual(4 * TURN_BYTES)
 })
 
+test('steps have a turn each', async () => {
+  const turns = new Turns()
+  const seen = new Set<number>()
+  const share = new FairShare()
+  const work = function* (): Generator<void, string, undefined> {
+    for (let step = 0; step < 50; step += 1) {
+      seen.add(turns.count)
+      yield
+    }
+    return 'done'
+  }
+  expect(await share.steps(work())).toBe('done')
+  turns.stop()
+  expect(seen.size).toBe(50)
+})
+
+describe('a whole answer of megabytes', () => {
+  /** Counts the turns between the last byte that was read and the answer. */
+  const stepsFor = async (stream: boolean, text: string): Promise<number> => {
+    let steps = 0
+    const turn = Reflect.get(FairShare.prototype, 'turn') as () => Promise<void>
+    vi.spyOn(FairShare.prototype, 'steps').mockImplementation(async function <T>(
+      this: FairShare,
+      work: Generator<void, T, undefined>,
+    ): Promise<T> {
+      for (let step = work.next(); ; step = work.next()) {
+        if (step.done === true) return step.value
+        steps += 1
+        await Reflect.apply(turn, this, [])
+      }
+    })
+    await flood(text, 'application/json', stream, 'paid')
+    return steps
+  }
+  const content = 'a'.repeat(2_000_000)
+  const text = JSON.stringify({ choices: [{ index: 0, message: { content }, finish_reason: 'stop' }] })
+
+  test('is looked through in steps', async () => {
+    expect(await stepsFor(false, text)).toBeGreaterThanOrEqual(Math.floor(text.length / 65_536))
+  })
+
+  test('becomes a stream in steps: parsed, made into events, written event by event', async () => {
+    const choices = Array.from({ length: 40 }, (_, index) => ({
+      index,
+      message: { content: 'a'.repeat(50_000) },
+      finish_reason: 'stop',
+    }))
+    const many = JSON.stringify({ choices })
+    const scan = Math.floor(many.length / 65_536)
+    expect(await stepsFor(true, many)).toBeGreaterThanOrEqual(scan + 2 + 20)
+  })
+})
+
 test('a share begins anew with a turn, and not with a chunk', async () => {
   const share = new FairShare()
   const turns = new Turns()

@@ -27,6 +27,9 @@ export interface Member {
 
 const PRIMITIVE = /^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
 
+/** Characters of the longest number that is one: JSON sets no limit, and no API sends more. */
+const MAX_PRIMITIVE_LENGTH = 65_536
+
 /** The most members that {@link scanTopLevel} accepts: no API has this many, and a hostile text could have millions. */
 export const MAX_MEMBERS = 1000
 
@@ -36,9 +39,21 @@ export const MAX_MEMBERS = 1000
  * @returns `undefined` when the bytes are not one JSON object, or one with more than {@link MAX_MEMBERS} members
  */
 export function scanTopLevel(bytes: Uint8Array): Member[] | undefined {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return scanObject(text, 0, text.length)
+  const steps = scanInSteps(bytes)
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
 }
+
+/** Bytes that are read between two steps of {@link scanInSteps}. */
+export const STEP_BYTES = 65_536
+
+/** {@link scanTopLevel} in steps, so that a long text can be read with turns for everything else in between. */
+export function* scanInSteps(bytes: Uint8Array): Generator<void, Member[] | undefined, undefined> {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return yield* scanObject(text, 0, text.length)
+}
+
+/** Moves through a text; pauses whenever it has read {@link STEP_BYTES} more. */
+type Skip<T> = Generator<void, T, undefined>
 
 /** The bytes with one member's value replaced by a JSON text; everything else is unchanged. */
 export function replaceMember(
@@ -72,32 +87,32 @@ export function removeMembers(
   return Buffer.concat([bytes.subarray(0, first.keyStart), ...slices, bytes.subarray(last.valueEnd)])
 }
 
-function scanObject(text: Buffer, from: number, to: number): Member[] | undefined {
+function* scanObject(text: Buffer, from: number, to: number): Skip<Member[] | undefined> {
   const found: Omit<Member, 'duplicate'>[] = []
-  let at = skipBlank(text, from, to)
+  let at = yield* skipBlank(text, from, to)
   if (at >= to || text[at] !== OPEN_BRACE) return undefined
-  at = skipBlank(text, at + 1, to)
-  if (text[at] === CLOSE_BRACE && at < to) return skipBlank(text, at + 1, to) === to ? [] : undefined
+  at = yield* skipBlank(text, at + 1, to)
+  if (text[at] === CLOSE_BRACE && at < to) return (yield* skipBlank(text, at + 1, to)) === to ? [] : undefined
   for (;;) {
     const keyStart = at
     if (at >= to || text[at] !== QUOTE) return undefined
-    const keyEnd = skipString(text, at, to)
+    const keyEnd = yield* skipNested(text, at, to)
     const key = keyEnd === undefined ? undefined : decodeString(text.subarray(keyStart, keyEnd))
     if (keyEnd === undefined || key === undefined) return undefined
-    at = skipBlank(text, keyEnd, to)
+    at = yield* skipBlank(text, keyEnd, to)
     if (at >= to || text[at] !== COLON) return undefined
     if (found.length >= MAX_MEMBERS) return undefined
-    const valueStart = skipBlank(text, at + 1, to)
-    const valueEnd = skipValue(text, valueStart, to)
+    const valueStart = yield* skipBlank(text, at + 1, to)
+    const valueEnd = yield* skipValue(text, valueStart, to)
     if (valueEnd === undefined) return undefined
     found.push({ key, keyStart, valueStart, valueEnd })
-    at = skipBlank(text, valueEnd, to)
+    at = yield* skipBlank(text, valueEnd, to)
     if (at >= to) return undefined
     if (text[at] === CLOSE_BRACE) {
-      return skipBlank(text, at + 1, to) === to ? markDuplicates(found) : undefined
+      return (yield* skipBlank(text, at + 1, to)) === to ? markDuplicates(found) : undefined
     }
     if (text[at] !== COMMA) return undefined
-    at = skipBlank(text, at + 1, to)
+    at = yield* skipBlank(text, at + 1, to)
   }
 }
 
@@ -107,21 +122,13 @@ function markDuplicates(found: readonly Omit<Member, 'duplicate'>[]): Member[] {
   return found.map((member) => ({ ...member, duplicate: (seen.get(member.key) ?? 0) > 1 }))
 }
 
-function skipBlank(text: Buffer, from: number, to: number): number {
-  let at = from
-  while (at < to && isBlank(text[at])) at++
-  return at
-}
-
-/** @returns the offset after the closing quote */
-function skipString(text: Buffer, from: number, to: number): number | undefined {
-  for (let at = from + 1; at < to; at++) {
-    const byte = text[at]
-    if (byte === QUOTE) return at + 1
-    if (byte === BACKSLASH) at++
-    else if (byte !== undefined && byte < 0x20) return undefined
+function* skipBlank(text: Buffer, from: number, to: number): Skip<number> {
+  for (let at = from; ;) {
+    const limit = Math.min(to, at + STEP_BYTES)
+    while (at < limit && isBlank(text[at])) at++
+    if (at < limit || at >= to) return at
+    yield
   }
-  return undefined
 }
 
 function decodeString(quoted: Buffer): string | undefined {
@@ -134,24 +141,53 @@ function decodeString(quoted: Buffer): string | undefined {
 }
 
 /** @returns the offset after the value */
-function skipValue(text: Buffer, from: number, to: number): number | undefined {
+function* skipValue(text: Buffer, from: number, to: number): Skip<number | undefined> {
   const first = from < to ? text[from] : undefined
-  if (first === QUOTE) return skipString(text, from, to)
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(text, from, to)
+  if (first === QUOTE || first === OPEN_BRACE || first === OPEN_BRACKET)
+    return yield* skipNested(text, from, to)
   let at = from
-  while (at < to && !isBlank(text[at]) && text[at] !== COMMA && text[at] !== CLOSE_BRACE) at++
+  while (at < to && !isBlank(text[at]) && text[at] !== COMMA && text[at] !== CLOSE_BRACE) {
+    if (at - from > MAX_PRIMITIVE_LENGTH) return undefined
+    at++
+  }
   return PRIMITIVE.test(text.toString('latin1', from, at)) ? at : undefined
 }
 
-/** Brackets are matched by kind without recursion: a deeply nested body must not exhaust the stack. */
-function skipNested(text: Buffer, from: number, to: number): number | undefined {
-  const open: number[] = []
-  for (let at = from; at < to; at++) {
+/** @returns the offset after the string, list or object that begins here */
+function* skipNested(text: Buffer, from: number, to: number): Skip<number | undefined> {
+  const walk: Walk = { at: from, open: [], isString: false }
+  for (;;) {
+    const end = walkTo(text, walk, Math.min(to, walk.at + STEP_BYTES))
+    if (end !== 'more') return end
+    if (walk.at >= to) return undefined
+    yield
+  }
+}
+
+/** Where the reading of a value is. Brackets are matched by kind without recursion: a deeply nested body must not exhaust the stack. */
+interface Walk {
+  at: number
+  readonly open: number[]
+  isString: boolean
+}
+
+/** No generator: this loop reads every byte of every request. @returns the offset after the value, or `undefined` where it is none */
+function walkTo(text: Buffer, walk: Walk, limit: number): number | undefined | 'more' {
+  const { open } = walk
+  let { at, isString } = walk
+  for (; at < limit; at++) {
+    if (isString) {
+      at = stringStop(text, at, limit)
+      if (at >= limit) break
+      if (text[at] === BACKSLASH) at++
+      else if (text[at] !== QUOTE) return undefined
+      else if (open.length === 0) return at + 1
+      else isString = false
+      continue
+    }
     const byte = text[at]
     if (byte === QUOTE) {
-      const end = skipString(text, at, to)
-      if (end === undefined) return undefined
-      at = end - 1
+      isString = true
     } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
       open.push(byte)
     } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
@@ -160,5 +196,16 @@ function skipNested(text: Buffer, from: number, to: number): number | undefined 
       if (open.length === 0) return at + 1
     }
   }
-  return undefined
+  walk.at = at
+  walk.isString = isString
+  return 'more'
+}
+
+/** The next byte of a string that is no text of it. */
+function stringStop(text: Buffer, from: number, limit: number): number {
+  for (let at = from; at < limit; at++) {
+    const byte = text[at] ?? 0
+    if (byte === QUOTE || byte === BACKSLASH || byte < 0x20) return at
+  }
+  return limit
 }

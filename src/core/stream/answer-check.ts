@@ -62,14 +62,18 @@ export interface NoAnswer {
 /**
  * Judges a whole body that was sent as JSON.
  * @param endpoint what was asked, e.g. `/chat/completions`
+ * @param members its top-level members, where they are known, `null` for none
  * @returns `undefined` for an answer, and for a text that is no JSON, unless it is empty or a web page
  */
-export function judgeJsonAnswer(endpoint: string, body: Uint8Array): NoAnswer | undefined {
+export function judgeJsonAnswer(
+  endpoint: string,
+  body: Uint8Array,
+  members: readonly Member[] | null | undefined = scanTopLevel(body),
+): NoAnswer | undefined {
   const first = body.find((byte) => !isBlank(byte))
   if (first === undefined) return { what: 'nothing' }
   if (first === LESS_THAN) return { what: 'a web page' }
   const kind = answerKind(endpoint)
-  const members = scanTopLevel(body)
   if (!members) return kind === undefined ? undefined : judgeOther(body)
   if (members.length === 0) return { what: 'nothing' }
   const given = read(body, members)
@@ -110,7 +114,9 @@ function judgeOther(body: Uint8Array): NoAnswer | undefined {
 /** The members that matter, parsed; those too long to be read are left out. */
 function read(body: Uint8Array, members: readonly Member[]): Json {
   const given: Record<string, unknown> = {}
-  for (const { key, valueStart, valueEnd } of members) {
+  // Of several members with one key the last one counts: the others are not even parsed.
+  const last = new Map(members.map((member) => [member.key, member]))
+  for (const { key, valueStart, valueEnd } of last.values()) {
     if (!ERROR_MEMBERS.has(key) && !ANSWERS.has(key) && key !== 'stop_reason') continue
     if (valueEnd - valueStart <= MAX_READ_BYTES) given[key] = parse(body.subarray(valueStart, valueEnd))
   }

@@ -25,9 +25,34 @@ const EVENTS: Readonly<Record<AnswerKind, (answer: Json) => StreamEvent[] | unde
  * @returns `undefined` when the text is not a response of this kind
  */
 export function streamOfJson(kind: AnswerKind, text: string): Buffer | undefined {
+  const steps = streamInSteps(kind, text)
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
+}
+
+/** Characters of events that are written between two steps. */
+const STEP_LENGTH = 65_536
+
+/** {@link streamOfJson} in steps, with turns for everything else in between. The text itself is parsed in one. */
+export function* streamInSteps(
+  kind: AnswerKind,
+  text: string,
+): Generator<void, Buffer | undefined, undefined> {
   const answer = parseJson(text)
+  yield
   const events = answer && EVENTS[kind](answer)
-  return events && Buffer.from(events.map(eventText).join(''))
+  if (!events) return undefined
+  yield
+  const written: Buffer[] = []
+  let length = 0
+  for (const event of events) {
+    const piece = Buffer.from(eventText(event))
+    written.push(piece)
+    length += piece.length
+    if (length < STEP_LENGTH) continue
+    length = 0
+    yield
+  }
+  return Buffer.concat(written)
 }
 
 /** A collector of the kind's events. */
