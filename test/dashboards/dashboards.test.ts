@@ -102,11 +102,16 @@ describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
     for (const { title, expr } of targets) {
       for (const name of metricsOf(expr)) {
         const isCounter = specOf(name)?.type === 'counter' || /_(?:bucket|sum|count)$/.test(name)
-        const used = new RegExp(`\\b(?:rate|increase)\\(${name}\\{[^}]*\\}\\[(\\$__rate_interval|6h)\\]\\)`)
+        const used = new RegExp(
+          `\\b(?:rate|increase)\\(${name}\\{[^}]*\\}\\[(\\$__rate_interval|1h|6h)\\]\\)`,
+        )
         if (isCounter && specOf(name)?.type !== 'gauge') expect(expr, title).toMatch(used)
         else expect(expr, title).not.toMatch(new RegExp(`\\b(?:rate|increase)\\(${name}\\b`))
       }
       if (/\[6h\]/.test(expr)) expect(title).toBe('Runway of wallets')
+      // An hour's spend is the hour's, and no minute's times sixty.
+      if (/\* 3600/.test(expr) && /spend_usd/.test(expr) && !/by \(/.test(expr))
+        expect(expr).toContain('[1h]')
     }
   })
 })
@@ -121,8 +126,10 @@ test('every metric of the table is on a dashboard, and nothing else is', () => {
   const shown = new Set(
     asked.map((name) => (name in METRIC_TABLE ? name : name.replace(/_(?:bucket|sum|count)$/, ''))),
   )
-  // What alerts join with is no panel. The series of x402-buyer are there for the dashboards people have of it.
-  const rest = Object.keys(METRIC_TABLE).filter((name) => !shown.has(name) && !/^obol_|_info$/.test(name))
+  // What alerts join with is no panel, nor are smallest units, which nobody can act on. The series of x402-buyer are there for the dashboards people have of it.
+  const rest = Object.keys(METRIC_TABLE).filter(
+    (name) => !shown.has(name) && !/^obol_|_info$|_atomic_total$/.test(name),
+  )
   expect(rest).toEqual([])
 })
 

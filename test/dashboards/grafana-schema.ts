@@ -29,6 +29,21 @@ const defaults = z.strictObject({
   decimals: z.int().min(0).max(8).optional(),
   min: z.literal(0),
   noValue: z.string().optional(),
+  mappings: z
+    .array(
+      z.strictObject({
+        type: z.literal('value'),
+        options: z.record(
+          z.string().regex(/^\d+$/),
+          z.strictObject({
+            text: z.string().min(1),
+            color: z.enum(['green', 'orange', 'red']),
+            index: z.int(),
+          }),
+        ),
+      }),
+    )
+    .optional(),
   color: z.strictObject({ mode: z.enum(['palette-classic', 'thresholds']) }),
   thresholds,
   custom: z

@@ -48,8 +48,9 @@ export const ROUTING: Section = {
     {
       kind: 'timeseries',
       title: 'Health of routes',
-      description: '0 healthy, 1 being tried out, 2 cooling down.',
+      description: 'Healthy, on trial after a cooldown, or cooling down.',
       unit: 'short',
+      states: { 0: ['healthy', 'green'], 1: ['on trial', 'orange'], 2: ['cooling down', 'red'] },
       width: 6,
       queries: [
         {

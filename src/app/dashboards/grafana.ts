@@ -21,6 +21,8 @@ export interface PanelSpec {
   /** Above which the value is shown as a warning, and as a fault. */
   readonly warnAt?: number | undefined
   readonly faultAt?: number | undefined
+  /** What numbers mean, by number: its word and colour. */
+  readonly states?: Readonly<Record<number, readonly [word: string, color: string]>> | undefined
   /** Lines on top of each other. */
   readonly stacked?: boolean | undefined
 }
@@ -155,6 +157,7 @@ function fieldDefaults({
   decimals,
   warnAt,
   faultAt,
+  states,
   stacked,
 }: PanelSpec): Record<string, unknown> {
   const steps = [
@@ -166,6 +169,7 @@ function fieldDefaults({
     unit,
     ...(decimals === undefined ? {} : { decimals }),
     min: 0,
+    ...(states === undefined ? {} : { mappings: mappingsOf(states) }),
     // A series that nothing has happened to yet does not exist.
     ...(kind === 'stat' ? { noValue: '0' } : {}),
     color: { mode: kind === 'timeseries' ? 'palette-classic' : 'thresholds' },
@@ -209,3 +213,11 @@ const OPTIONS = {
     minVizWidth: 0,
   },
 } as const
+
+function mappingsOf(states: NonNullable<PanelSpec['states']>): readonly object[] {
+  const options = Object.entries(states).map(([value, [text, color]], index) => [
+    value,
+    { text, color, index },
+  ])
+  return [{ type: 'value', options: Object.fromEntries(options) }]
+}

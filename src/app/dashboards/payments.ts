@@ -240,8 +240,9 @@ export const PAYMENTS: DashboardSpec = {
         {
           kind: 'timeseries',
           title: 'Chains that can be read',
-          description: '1: the last read of the network succeeded and was consistent.',
+          description: 'Whether the last read of the network succeeded and was consistent.',
           unit: 'short',
+          states: { 0: ['unreadable', 'red'], 1: ['readable', 'green'] },
           queries: [
             { expr: `min by (network) (${gauge('tollway_reconcile_rpc_up')})`, legend: '{{network}}' },
           ],

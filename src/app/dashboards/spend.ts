@@ -34,9 +34,9 @@ export const SPEND: DashboardSpec = {
           latest('month'),
         ),
         usdStat(
-          'Spend per hour',
-          'At the pace of the last minutes, from the counters of this process.',
-          `sum(${rate('tollway_spend_usd_total')}) * 3600`,
+          'Spent in the last hour',
+          'Spent in the last hour, from the counters of these processes.',
+          `sum(${rate('tollway_spend_usd_total', {}, '1h')}) * 3600`,
         ),
         {
           ...usdStat(
@@ -201,14 +201,6 @@ export const SPEND: DashboardSpec = {
         },
         {
           kind: 'timeseries',
-          title: 'Atomic units settled per second',
-          description: "In the asset's smallest unit: the exact counter behind the USD figures.",
-          unit: 'short',
-          width: 12,
-          queries: [{ expr: `sum by (asset) (${rate('tollway_spend_atomic_total')})`, legend: '{{asset}}' }],
-        },
-        {
-          kind: 'timeseries',
           title: 'Taken off again by the chain',
           description:
             'USD an hour that were counted when they settled and then proven not to have been taken, by seller.',
@@ -218,19 +210,6 @@ export const SPEND: DashboardSpec = {
             {
               expr: `sum by (seller) (${rate('tollway_spend_corrections_usd_total')}) * 3600`,
               legend: '{{seller}}',
-            },
-          ],
-        },
-        {
-          kind: 'timeseries',
-          title: 'Atomic units taken off again per second',
-          description: "In the asset's smallest unit: settled, less this, is what was spent.",
-          unit: 'short',
-          width: 12,
-          queries: [
-            {
-              expr: `sum by (asset) (${rate('tollway_spend_corrections_atomic_total')})`,
-              legend: '{{asset}}',
             },
           ],
         },
