@@ -103,6 +103,25 @@ test('keyed-upstream.mjs relays the answer of the upstream, within the limits of
     .toMatch(/"caller":"ci".*"status":200/)
 })
 
+test('keyed-budget.mjs refuses what could cost more than is left, before the upstream is asked', async () => {
+  const seller = await upstream()
+  const { url } = await start(['keyed-budget.mjs'], {
+    UPSTREAM: seller.apiBase,
+    UPSTREAM_KEY: 'upstream-key',
+    DOLLARS: '0.001',
+  })
+  const answer = await ask(url, { model: 'gpt-4o-mini', max_tokens: 10 })
+  expect([answer.status, await answer.json()]).toMatchObject([200, { id: 'from-upstream' }])
+  const refused = await ask(url, { model: 'gpt-4o-mini', max_tokens: 5000 })
+  expect([refused.status, (await errorOf(refused)).code]).toEqual([402, 'budget_exhausted'])
+  // What was reserved for the first is free again, but for the few tokens that it took.
+  expect((await ask(url, { model: 'gpt-4o-mini', max_tokens: 1400 })).status).toBe(200)
+  expect(seller.requests.map(({ headers }) => headers.authorization)).toEqual([
+    'Bearer upstream-key',
+    'Bearer upstream-key',
+  ])
+})
+
 test('proxy.mjs pays its routes, and proxies every other model and path', async () => {
   const seller = await startScriptedSeller(({ url, body }) => json({ url, body: body.toString() }))
   onTestFinished(() => seller.close())
