@@ -29,13 +29,13 @@ async function start(seller: ScriptedSeller, payer: object): Promise<TestGateway
   return tollway
 }
 
-/** Sends a request for a paid stream, or its start, and never reads. */
+/** Sends a request for a paid stream, or its start; "100 Continue" tells that the gateway has it. */
 function send({ url }: TestGateway, body: string, length = body.length): Socket {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.on('error', () => {})
   closers.push(() => socket.destroy())
   socket.write(
-    `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`,
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\nexpect: 100-continue\r\n\r\n${body}`,
   )
   return socket
 }
@@ -52,7 +52,7 @@ const KEY = { key: '${env:SHUTDOWN_RECORDS_WALLET}' }
 test('an upload that does not arrive is closed by the shutdown, without an answer', async () => {
   const seller = await startScriptedSeller()
   const tollway = await start(seller, KEY)
-  await once(send(tollway, BODY, 1000), 'connect')
+  await once(send(tollway, BODY, 1000), 'data')
   expect(await recordAfterClose(tollway)).toMatchObject({ status: 444, outcome: 'failed', spent: 'no' })
 })
 
