@@ -225,7 +225,7 @@ test('a request that only the ledger knows is found among the charges of a day',
   app.use(
     requestLookup({
       requests: new RecentRequests(() => DAY),
-      ledger: { store: store as Store },
+      ledger: { store },
       auditPath: '/nowhere/audit.jsonl',
       adminKey: new AdminKey(undefined),
       identify: (_req, _res, next) => next(),

@@ -143,7 +143,6 @@ describe('a whole answer of megabytes', () => {
   /** Counts the turns between the last byte that was read and the answer. */
   const stepsFor = async (stream: boolean, text: string): Promise<number> => {
     let steps = 0
-    const turn = Reflect.get(FairShare.prototype, 'turn') as () => Promise<void>
     vi.spyOn(FairShare.prototype, 'steps').mockImplementation(async function <T>(
       this: FairShare,
       work: Generator<void, T, undefined>,
@@ -151,7 +150,7 @@ describe('a whole answer of megabytes', () => {
       for (let step = work.next(); ; step = work.next()) {
         if (step.done === true) return step.value
         steps += 1
-        await Reflect.apply(turn, this, [])
+        await this.turn()
       }
     })
     await flood(text, 'application/json', stream, 'paid')

@@ -153,7 +153,9 @@ export async function openParts(
     const store = overrides.wrapStore?.(opening) ?? opening
     const metrics = createMetrics({ registry: overrides.registry, prefix: overrides.metricsPrefix })
     // A registry of the application outlives this gateway, which may be opened again.
-    const removeMetrics = async (): Promise<void> => void (overrides.registry && metrics.remove())
+    const removeMetrics = async (): Promise<void> => {
+      if (overrides.registry) metrics.remove()
+    }
     opened.push({ close: removeMetrics })
     const refusals = tallyRefusals({ audit, clock, log, timers: overrides.timers })
     const failures = new LogLimit(clock)

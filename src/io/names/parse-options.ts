@@ -59,18 +59,11 @@ const TYPES: Readonly<Record<string, string>> = {
 /** The schema's own message, or ours instead of the library's. */
 function messageOf(issue: z.core.$ZodIssue): string {
   if (!LIBRARY_MESSAGE.test(issue.message)) return issue.message
-  switch (issue.code) {
-    case 'invalid_type':
-      return `give ${TYPES[issue.expected] ?? `a ${issue.expected}`}`
-    case 'invalid_value':
-      return `use ${issue.values.map(String).join(' or ')}`
-    case 'too_small':
-      return `give at least ${issue.minimum}`
-    case 'too_big':
-      return `give at most ${issue.maximum}`
-    default:
-      return 'this value is not valid'
-  }
+  if (issue.code === 'invalid_type') return `give ${TYPES[issue.expected] ?? `a ${issue.expected}`}`
+  if (issue.code === 'invalid_value') return `use ${issue.values.map(String).join(' or ')}`
+  if (issue.code === 'too_small') return `give at least ${issue.minimum}`
+  if (issue.code === 'too_big') return `give at most ${issue.maximum}`
+  return 'this value is not valid'
 }
 
 /** The choice that a misspelt value was probably meant to be. */
