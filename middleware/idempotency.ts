@@ -5,6 +5,7 @@ import { systemClock, type Clock } from '../src/core/clock.ts'
 import { membersOf, type Exchange } from '../src/core/request/exchange.ts'
 import {
   decideRepeat,
+  fallsBackFrom,
   idempotencyConflict,
   MAX_KEY_LENGTH,
   requestInProgress,
@@ -125,9 +126,18 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
       const named = namedBefore(flights, mark, known.named)
       const before = newestBefore(flights, mark, known.newest)
       const newest = before && !presented.isRetry && mayWantOtherTerms(before) ? undefined : before
-      // An unpaid model may answer a request for which a paid one failed.
-      const otherModel = candidates.some(isPaid) ? otherModelBefore(flights, mark, known.others) : undefined
-      const decision = decideRepeat(presented, mark.body, named, newest, otherModel, clock.now())
+      const now = clock.now()
+      const otherModel = otherModelBefore(flights, mark, known.others)
+      // An unpaid model may answer a request for which a paid one failed. Its paid stand-ins may not.
+      const paysAtOnce = candidates.some(isPaid)
+      const decision = decideRepeat(
+        presented,
+        mark.body,
+        named,
+        newest,
+        paysAtOnce ? otherModel : undefined,
+        now,
+      )
       if (decision.kind === 'conflict') throw idempotencyConflict()
       if (decision.kind === 'fresh') {
         const latest = flights.newest(mark.body)
@@ -137,6 +147,7 @@ export function idempotency(options: IdempotencyOptions = {}): ClosableHandler {
         )
         flight.enter(res, exchange, true)
         exchange.payment.run = flight
+        if (otherModel && fallsBackFrom(presented, otherModel, now)) exchange.payment.noPaidStandIn = true
         return next()
       }
       const { flight, tombstone } = decision.attempt

@@ -228,7 +228,7 @@ function hasStandIns({ routing: { attempts } }: Exchange): boolean {
 /** Who comes next: the rest of the queue, or the models named for this kind of failure. */
 function othersFor(
   kind: FallbackKind,
-  { routing: { attempts } }: Exchange,
+  { routing: { attempts }, payment: { noPaidStandIn } }: Exchange,
   queue: readonly Candidate[],
   at: number,
 ): readonly Candidate[] {
@@ -237,6 +237,7 @@ function othersFor(
   const tried = queue.slice(0, at + 1)
   return (attempts?.fallbacks(kind) ?? []).filter(
     ({ route, remoteModel }) =>
+      !(noPaidStandIn && route.payer !== undefined) &&
       !tried.some((other) => other.route === route && other.remoteModel === remoteModel),
   )
 }

@@ -34,7 +34,7 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
   'src/io/store/rules/payee-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/rules/repeat-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/memory/idempotency.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
-  'src/io/store/sqlite/idempotency.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store: idempotency'],
+  'src/io/store/sqlite/idempotency.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
   'src/io/ledger/record-authorization.ts': ['test/ledger', 'test/payment/paid-call.test.ts'],
   'src/payment/judge-lost-answer.ts': ['test/payment/paid-call.test.ts'],
   'src/payment/try-candidates.ts': ['test/payment/try-candidates.test.ts'],

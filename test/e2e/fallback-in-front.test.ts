@@ -9,6 +9,11 @@ import { offerV2 } from '../kit/quotes.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { challengeV2, receiptV2, send } from '../kit/seller-answers.ts'
 
+/** How an upstream's filter answers. */
+const FILTERED = JSON.stringify({ error: { code: 'content_policy_violation', message: 'No.' } })
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
 let seller: ScriptedSeller
 let tollway: TestGateway
 let now: number
@@ -23,6 +28,7 @@ beforeEach(async () => {
   seller = await startScriptedSeller(async (request, response) => {
     const { model } = JSON.parse(request.body.toString()) as { model: string }
     if (model === 'free') return answer(response, model)
+    if (model === 'filtered') return send(response, { status: 400, headers: JSON_TYPE, body: FILTERED })
     if (request.headers['payment-signature'] === undefined) return send(response, challengeV2([offerV2]))
     paid.push(model)
     await pay(response, model)
@@ -49,7 +55,9 @@ async function gateway(more: object = {}): Promise<TestGateway> {
         })),
         { model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'base' },
         { model_name: 'free', api_base: seller.apiBase },
+        { model_name: 'filtered', api_base: seller.apiBase },
       ],
+      router: { content_policy_fallbacks: [{ filtered: ['good'] }] },
       timeouts: { first_byte_seconds: 60, shutdown_seconds: 1 },
     },
     { clock: { now: () => now }, payers: new Map([['base', cash()]]) },
@@ -123,6 +131,17 @@ test('rule 5: a fallback while the first payment is on its way waits for its ans
 test('a fallback to a model that costs nothing is served', async () => {
   await asked('bad')
   expect(await asked('free')).toMatchObject({ status: 200, got: 'free' })
+})
+
+test('rule 5: nor does the paid stand-in of a model that costs nothing pay for it', async () => {
+  await asked('bad')
+  expect(await asked('filtered')).toMatchObject({ status: 400, got: 'content_policy_violation' })
+  expect(paid).toEqual(['bad'])
+  // A key of its own says that it is another request, and so do two minutes.
+  expect(await asked('filtered', { 'idempotency-key': 'k' })).toMatchObject({ status: 200, got: 'good' })
+  now += 120_001
+  expect(await asked('filtered')).toMatchObject({ status: 200, got: 'good' })
+  expect(paid).toEqual(['bad', 'good', 'good'])
 })
 
 test.each([

@@ -146,6 +146,8 @@ export interface ExchangePayment {
   metered?: Charge | undefined
   /** A charge of the same request whose payment the seller did not take, as far as it says: it counts in addition to `charge`. */
   earlier: Charge | undefined
+  /** A payment for the same call may have been taken under another model: no paid stand-in follows an unpaid answer (rule 5). */
+  noPaidStandIn?: boolean | undefined
   /** The request only asked for its price, and was answered with a quote. */
   isDryRun: boolean
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */

@@ -103,8 +103,18 @@ export function decideRepeat<A extends RepeatableRequest>(
     const isSame = isRecent(newest, now) && (presented.isRetry || isNeverAnswered(newest))
     if (isSame) return { kind: 'same', attempt: newest }
   }
-  const isFallback = otherModel && isRecent(otherModel, now) && isNeverAnswered(otherModel)
-  return isFallback ? { kind: 'same', attempt: otherModel } : { kind: 'fresh' }
+  return otherModel && fallsBackFrom(presented, otherModel, now)
+    ? { kind: 'same', attempt: otherModel }
+    : { kind: 'fresh' }
+}
+
+/**
+ * Whether a request is the fallback of the same call for another model, which was paid, or perhaps paid, and got no answer. A key of
+ * its own says that it is another request.
+ * @param now milliseconds since the epoch
+ */
+export function fallsBackFrom(presented: Presented, otherModel: RepeatableRequest, now: number): boolean {
+  return presented.named !== 'idempotency-key' && isRecent(otherModel, now) && isNeverAnswered(otherModel)
 }
 
 /** Whether a request was paid, or may still be, and no client got a byte of its answer. */
