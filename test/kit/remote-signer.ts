@@ -92,6 +92,18 @@ export async function startRemoteSigner(
     const low = `${signature.slice(0, 130)}${(v - 27).toString(16).padStart(2, '0')}`
     response.json({ signature: levers.v === 'low' ? low : signature })
   })
+  app.post('/api/v1/sign/:address/message', async (request, response) => {
+    const account = accounts.find(({ address }) => address === request.params.address)
+    const { message } = request.body as { message: string }
+    asked.push('message')
+    if (levers.answer) {
+      response.status(levers.answer.status).json(levers.answer.body)
+      return
+    }
+    response.json({
+      signature: await account?.signMessage({ message: levers.forge ? `${message}.` : message }),
+    })
+  })
   const server = await serveOnLoopback(app)
   const signer: RemoteSigner = {
     url: server.url,

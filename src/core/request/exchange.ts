@@ -153,7 +153,7 @@ export interface ExchangePayment {
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
   reducedMaxTokens: number | undefined
   /** The outcome of the seller's offer to sign in instead of paying; `undefined` when it made none. */
-  signIn: 'offered' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
+  signIn: 'offered' | 'no_signer' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
 }
