@@ -13,7 +13,10 @@ import type { LedgerUse } from '../../src/io/ledger/ledger-use.ts'
 import { namesOf } from '../../src/payment/reserve-terms.ts'
 
 /** What the guard does with the ledger. */
-export type GuardLedger = LedgerUse<'reserve' | 'settle' | 'noteUsage', 'settleTokens'>
+export type GuardLedger = LedgerUse<
+  'reserve' | 'authorize' | 'settle' | 'release' | 'noteUsage',
+  'settleTokens'
+>
 
 /** A call without a payment. */
 interface MeteredCall {
@@ -22,6 +25,8 @@ interface MeteredCall {
   /** As it is sent, decoded. */
   readonly body: Uint8Array | undefined
   readonly rules: readonly BudgetRule[]
+  /** Input tokens that the body does not show; default 0. */
+  readonly addedInputTokens?: number | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
 }
@@ -45,12 +50,13 @@ export function tokensOf({ request, endpoint }: Exchange, info: ModelInfo | unde
  */
 export async function reserveMetered(
   ledger: Pick<GuardLedger, 'reserve'>,
-  { exchange, candidate, body, rules, now }: MeteredCall,
+  { exchange, candidate, body, rules, addedInputTokens = 0, now }: MeteredCall,
 ): Promise<Charge | undefined> {
   const { route } = candidate
-  const counts = mostTokens(body, exchange.endpoint, route.info)
+  const seen = mostTokens(body, exchange.endpoint, route.info)
+  const counts = { ...seen, inputTokens: seen.inputTokens + addedInputTokens }
   const microUsd = isPriced(route.info) ? highestCost(route.info, counts) : undefined
-  const seller = new URL(route.apiBase).origin
+  const seller = URL.canParse(route.apiBase) ? new URL(route.apiBase).origin : route.apiBase
   const terms = {
     ...namesOf(exchange, candidate),
     requestId: exchange.id,
@@ -96,13 +102,23 @@ export function settleMetered(
     const { usage } = exchange.relay
     const info = exchange.routing.candidate?.route.info
     // Part of a stream tells part of the usage: what was billed may be more.
-    if (usage && isWhole) {
-      await ledger.noteUsage(charge.id, usage)
-      await tokensTaken(ledger, charge, usage)
-      const cost = isPriced(info) ? costOf(info, usage) : 0n
-      await ledger.settle(charge, 'receipt', undefined, false, cost)
-    } else await ledger.settle(charge, 'assumed', undefined)
+    await settleByUsage(ledger, charge, info, isWhole ? usage : undefined)
   })
+}
+
+/** Books what the usage of a call costs; without one, the most that it may have cost. Never rejects. */
+export async function settleByUsage(
+  ledger: Pick<GuardLedger, 'settle' | 'noteUsage' | 'store'>,
+  charge: Charge,
+  info: ModelInfo | undefined,
+  usage: Usage | undefined,
+): Promise<void> {
+  if (usage) {
+    await ledger.noteUsage(charge.id, usage)
+    await tokensTaken(ledger, charge, usage)
+    const cost = isPriced(info) ? costOf(info, usage) : 0n
+    await ledger.settle(charge, 'receipt', undefined, false, cost)
+  } else await ledger.settle(charge, 'assumed', undefined)
 }
 
 /** Counts the tokens that a paid answer took, once it is through. */

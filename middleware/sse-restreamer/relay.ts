@@ -9,7 +9,7 @@ import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { relayEventsAsJson, relayJson } from './relay-json.ts'
 import { relayPlanOf, type RelayPlan } from './relay-plan.ts'
-import { usageTap, type UsageTap } from './usage-tap.ts'
+import { usageTap, type UsageTap } from '../http/usage-tap.ts'
 
 /**
  * Relays a reply, and closes its body at the end.

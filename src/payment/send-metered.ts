@@ -2,6 +2,7 @@
 import type { Charge } from '../core/charge/charge.ts'
 import { meteredRecord } from '../core/charge/metered.ts'
 import { TollwayError } from '../core/errors.ts'
+import type { Ledger } from '../io/ledger/ledger.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { CandidateCall } from './payment-context.ts'
 import { ClientLeftError } from './payment-context.ts'
@@ -19,7 +20,7 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   const body = request.body === exchange.request.encoded ? exchange.request.body : request.body
   const held = await exchange.payment.guard?.meter?.(candidate, body)
   if (!held) return await sendUnpaid(call, request)
-  const charge = await recorded(call, held)
+  const charge = await authorizeMetered(ledger, held)
   try {
     const answer = await sendUnpaid(call, request)
     const isAnswer = answer.status >= 200 && answer.status < 300
@@ -34,8 +35,14 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   }
 }
 
-/** Durable before the send: a crash from here on keeps the hold. */
-async function recorded({ context: { ledger } }: CandidateCall, held: Charge): Promise<Charge> {
+/**
+ * Records that a call is about to be sent. Durable before the send: a crash from here on keeps the hold.
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`: nothing may be sent, and the reservation is given back
+ */
+export async function authorizeMetered(
+  ledger: Pick<Ledger, 'authorize' | 'release'>,
+  held: Charge,
+): Promise<Charge> {
   try {
     return await ledger.authorize(held, meteredRecord(held))
   } catch (error) {

@@ -166,6 +166,10 @@ export interface ExchangeRelay {
   /** The stream was opened before the paid status was known (`early_keepalive`). */
   openedEarly: boolean
   usage: Usage | undefined
+  /** What a handler of the host reported by `reportUsage()`: it counts instead of what the answer says. */
+  reported?: Usage | undefined
+  /** Status of the host's own upstream when that refused the call: nothing is billed for it. */
+  refusedBy?: number | undefined
   /** The client has its answer, and the seller has a moment to report `usage`: records wait until this resolves. */
   usageToCome: Promise<void> | undefined
   /** A paid stream ended without its terminal marker. */
