@@ -46,7 +46,7 @@ environment_variables: { A: b }
 describe("LiteLLM's config.yaml", () => {
   const config = parseConfig(parse(LITELLM), ENV)
 
-  it('becomes routes', () => {
+  it('a model list of LiteLLM becomes routes', () => {
     expect(config.routes).toMatchObject([
       {
         modelName: 'gpt-4o',

@@ -320,7 +320,7 @@ it('turns every key into our units', () => {
   })
 })
 
-it('fills in the defaults', () => {
+it('a resolved configuration has every default filled in', () => {
   const directory = temporaryDirectory()
   expect(parseConfig({}, {}, { directory })).toEqual({
     ignoredKeys: [],
@@ -400,7 +400,7 @@ it('takes the same shape from a program and from a file', () => {
   expect(parseConfig(object, {}, { directory })).toEqual(loadConfig(path, {}))
 })
 
-it('cannot be changed afterwards', () => {
+it('a resolved configuration cannot be changed afterwards', () => {
   const config = load(FULL, FULL_ENV)
   const base = config.payers.get('base')
   const frozen = [

@@ -5,7 +5,7 @@
 import express from 'express'
 import type { TypedDataDefinition } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 
 /** What {@link startRemoteSigner} can be told to do. */
 export interface RemoteSignerLevers {

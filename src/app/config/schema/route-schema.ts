@@ -113,7 +113,7 @@ export const routeOptions = {
   }),
   catalogue: z.boolean().optional().meta({
     description:
-      'Whether the seller lists its models and prices at `<api_base>/models`: they are then told at GET /v1/models, a pattern by the real names, and count for `strategy: cheapest` until a price was paid. Default: only where an agentcash payer pays BlockRun.',
+      'Whether the seller lists its models and prices at `<api_base>/models`: GET /v1/models then lists them (a pattern by the real names), and `strategy: cheapest` uses them until a price was paid. Default: only where an agentcash payer pays BlockRun.',
     example: 'true',
   }),
   paid_endpoints: z.array(endpoint()).min(1).optional().meta({
