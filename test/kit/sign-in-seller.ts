@@ -8,7 +8,7 @@ import {
   InMemorySIWxStorage,
 } from '@x402/extensions/sign-in-with-x'
 import express from 'express'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 
 /** How to start one. */
 export interface SignInSellerOptions {
