@@ -1,12 +1,15 @@
 /** `tollway check --online` compares clocks, and says what to do about one that is wrong. */
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
+import { generatePrivateKey } from 'viem/accounts'
 import { stringify } from 'yaml'
 import { afterEach, describe, expect, it } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { examineClocks, examineSellerClock } from '../../src/app/doctor/examine-clocks.ts'
-import { configFile } from '../config/config-file.ts'
+import { configFile, temporaryDirectory } from '../config/config-file.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 
 const NOW = Date.parse('2026-03-01T12:00:00.500Z')
@@ -33,16 +36,18 @@ async function sellerAhead(seconds: number): Promise<{ readonly url: string; rea
 }
 
 async function check(apiBase: string, ...more: string[]): Promise<FakeTerminal> {
+  const wallet = join(temporaryDirectory(), 'wallet')
+  writeFileSync(wallet, generatePrivateKey(), { mode: 0o600 })
   const file = configFile(
     stringify({
-      payers: { base: { kind: 'direct', key: '${env:WALLET}', networks: ['base-sepolia'] } },
+      payers: { base: { kind: 'direct', key: `\${file:${wallet}}`, networks: ['base-sepolia'] } },
       model_list: [
         { model_name: 'paid/*', model: '*', api_base: `${apiBase}/v1`, payer: 'base' },
         { model_name: 'paid/other', api_base: `${apiBase}/v2`, payer: 'base' },
       ],
     }),
   )
-  const terminal = new FakeTerminal({ WALLET: 'unused' })
+  const terminal = new FakeTerminal()
   expect(await run(['check', '--config', file, ...more], terminal)).toBe(0)
   return terminal
 }

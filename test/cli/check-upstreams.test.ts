@@ -79,14 +79,24 @@ Note: upstream remote-qwen: 2 voucher(s) not loaded: signed for another price, p
 
 test('files that cannot be read, and a state file that is something else, are told: the gateway would not start', async () => {
   writeFileSync(files.state, '[]')
-  expect((await check()).stdout).toMatch(
-    /No upstreams in the files\.\nNote: payers\.obol: The state file .* is not x402-buyer's .*The gateway would not start\.\n/,
-  )
+  const shown = await check('--config-only')
+  expect([shown.code, shown.stdout]).toEqual([
+    0,
+    expect.stringMatching(
+      /No upstreams in the files\.\nNote: payers\.obol: The state file .* is not x402-buyer's .*The gateway would not start\.\n/,
+    ),
+  ])
+  const refused = await check()
+  expect([refused.code, refused.stderr]).toEqual([
+    2,
+    expect.stringMatching(/^\S+ payers\.obol: The state file .* is not x402-buyer's/),
+  ])
   files.remove()
   files = buyerFiles()
   const payer = { ...files.payer, config: join(files.directory, 'nowhere') }
   writeFileSync(join(files.directory, 'tollway.yaml'), JSON.stringify({ payers: { obol: payer } }))
-  expect((await check()).stdout).toContain(
+  expect((await check()).stderr).toMatch(/payers\.obol: .*nowhere cannot be read \(ENOENT\)/)
+  expect((await check('--config-only')).stdout).toContain(
     'nowhere cannot be read (ENOENT). Check the path and its permissions. The gateway would not start.',
   )
 })

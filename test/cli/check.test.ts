@@ -13,7 +13,7 @@ const EXAMPLE = fileURLToPath(new URL('../../examples/tollway.yaml', import.meta
 describe('examples/tollway.yaml', () => {
   it('passes, and shows what each route would do', async () => {
     const env = { TOLLWAY_WALLET_KEY: 'wallet-secret', OPENAI_API_KEY: 'api-secret' }
-    expect(await tollway(['check', '--config', EXAMPLE], { env })).toEqual({
+    expect(await tollway(['check', '--config-only', '--config', EXAMPLE], { env })).toEqual({
       code: 0,
       stderr: '',
       stdout: `${EXAMPLE} is valid.
@@ -66,7 +66,7 @@ it('looks for tollway.yaml in the working directory and says where it looked', a
 
 it('shows for whom a limit is, its soft limit, and that it only watches', async () => {
   const terminal = new FakeTerminal(FULL_ENV)
-  expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
+  expect(await run(['check', '--config-only', '--config', configFile(FULL)], terminal)).toBe(0)
   expect(terminal.out).toContain(`
 BUDGET       LIMIT        WINDOW  TIME ZONE      PER
 all          $5.00        day     Europe/Berlin  -
@@ -82,7 +82,7 @@ callers.24h  $20.00       24h     -              caller       openclaw $20.00, n
 
 it('says of every kind and mode of payer how it pays, and what is linked, without a secret', async () => {
   const terminal = new FakeTerminal(FULL_ENV)
-  expect(await run(['check', '--config', configFile(FULL)], terminal)).toBe(0)
+  expect(await run(['check', '--config-only', '--config', configFile(FULL)], terminal)).toBe(0)
   for (const line of [
     /^locked +base +signs in the gateway: the keystore \/keys\/wallet\.json, with the password from the environment variable KEYSTORE_PASSWORD$/m,
     /^shared +base +signs in the gateway: the AgentCash wallet \/keys\/agentcash\.json$/m,
@@ -108,10 +108,13 @@ function scoped(name: string, per: string | null) {
 }
 
 it('prints JSON for programs', async () => {
-  const ended = await tollway(['check', '--json', '--config', configFile(FULL)], { env: FULL_ENV })
+  const ended = await tollway(['check', '--config-only', '--json', '--config', configFile(FULL)], {
+    env: FULL_ENV,
+  })
   expect(ended).toMatchObject({ code: 0, stderr: '' })
   expect(JSON.parse(ended.stdout)).toEqual({
     ok: true,
+    running: [],
     listen: '127.0.0.1:0',
     store: 'sqlite:./ledger/tollway.db',
     upstream: 'http://127.0.0.1:4000/v1/',
@@ -263,7 +266,7 @@ it('warns when paid routes have no budget', async () => {
     'payers: { w: { kind: direct, key: "${env:W}", networks: [base] } }\n' +
       'model_list: [{ model_name: a, api_base: "https://s.example.com/v1", payer: w }]\n',
   )
-  expect(await run(['check', '--config', path], terminal)).toBe(0)
+  expect(await run(['check', '--config-only', '--config', path], terminal)).toBe(0)
   expect(terminal.out).toContain(
     'Note: there are paid routes but no budgets. Only the ceiling per request limits spending.',
   )
@@ -286,7 +289,7 @@ it('never prints a secret, wherever a reference puts it', async () => {
       const env: Record<string, string> = { LEAK: value }
       for (const name of Object.keys(FULL_ENV)) env[name] = `${name}${value}`.toLowerCase()
       const terminal = new FakeTerminal(env)
-      await run(['check', '--config', path, ...(json ? ['--json'] : [])], terminal)
+      await run(['check', '--config-only', '--config', path, ...(json ? ['--json'] : [])], terminal)
       expect(terminal.out + terminal.err).not.toBe('')
       expect(terminal.out + terminal.err).not.toContain(value)
     }),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { Command } from 'commander'
 import { createProgram, run } from '../../src/app/cli/run.ts'
+import { configFile, temporaryDirectory } from '../config/config-file.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 import { tollway } from './tollway.ts'
 
@@ -77,8 +78,20 @@ describe('wrong usage', () => {
     })
   }
 
-  it('ends with 2 and the help when no command is given', async () => {
-    const ended = await tollway([])
+  it('says in three lines how to begin when there is no command and no configuration', async () => {
+    const ended = await tollway([], { cwd: temporaryDirectory() })
+    expect(ended).toMatchObject({ code: 2, stdout: '' })
+    const lines = ended.stderr.split('\n')
+    expect(lines).toHaveLength(4)
+    expect(lines[0]).toMatch(/^There is no tollway\.yaml here yet\. .* tollway init$/)
+    expect(lines[1]).toMatch(/tollway sandbox$/)
+    expect(lines[2]).toMatch(/tollway --help$/)
+  })
+
+  it('ends with 2 and the help when no command is given beside a configuration', async () => {
+    const cwd = temporaryDirectory()
+    configFile('store: memory\n', cwd)
+    const ended = await tollway([], { cwd })
     expect(ended).toMatchObject({ code: 2, stdout: '' })
     expect(ended.stderr).toContain('Usage: tollway [options] [command]')
   })

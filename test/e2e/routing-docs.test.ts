@@ -43,7 +43,7 @@ async function tollway(...args: string[]): Promise<string> {
 }
 
 test('the example of docs/routing.md is what the page says it is', async () => {
-  const said = await tollway('check', '--config', await write('routing.md', 'routing'))
+  const said = await tollway('check', '--config-only', '--config', await write('routing.md', 'routing'))
   for (const line of [
     'Of routes with the same name and order, the cheapest by last known price is tried first.',
     'fast is an alias for paid/qwen-turbo.',
@@ -55,7 +55,7 @@ test('the example of docs/routing.md is what the page says it is', async () => {
 })
 
 test("LiteLLM's file is taken, and what has no effect is named", async () => {
-  const said = await tollway('check', '--config', await write('routing.md', 'litellm'))
+  const said = await tollway('check', '--config-only', '--config', await write('routing.md', 'litellm'))
   expect(said).toContain('gpt-4 is an alias for gpt-4o.')
   for (const line of [
     'model_list[0].litellm_params.rpm: this limit (600) is not applied. Set callers[].requests_per_minute.',

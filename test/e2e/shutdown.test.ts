@@ -174,9 +174,7 @@ test('a port that is in use is reported with the fix', async () => {
   await start(1)
   const { port } = new URL(tollway.url)
   const second = startGateway({ listen: `127.0.0.1:${port}` })
-  await expect(second).rejects.toThrow(
-    `127.0.0.1:${port} is taken by another program. Stop it, or choose another address`,
-  )
+  await expect(second).rejects.toThrow(`A Tollway gateway already runs at http://127.0.0.1:${port} (`)
 })
 
 test('a policy refusal after shutdown began is still answered as a refusal', async () => {

@@ -333,7 +333,7 @@ test('the example of docs/streams.md is what the page says it is', async () => {
   const path = join(gateway.directory, 'tollway.yaml')
   await writeFile(path, block?.text ?? '')
   const terminal = new FakeTerminal({ TOLLWAY_WALLET_KEY: 'not read' })
-  expect([await run(['check', '--config', path], terminal), terminal.err]).toEqual([0, ''])
+  expect([await run(['check', '--config-only', '--config', path], terminal), terminal.err]).toEqual([0, ''])
   expect(terminal.out).toContain(
     'always requested as a stream; keep-alive comments are sent before the paid response starts; read to its end when the client leaves; at most 50 events a second',
   )

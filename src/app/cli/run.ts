@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { Argument, Command, CommanderError, Help, Option } from 'commander'
 import { SandboxPackagesMissingError } from '../sandbox/shared/missing-packages.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
@@ -22,10 +23,17 @@ import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
+import { DEFAULT_CONFIG } from './shared/options.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { packageVersion } from '../package-version.ts'
 import { visibleTerminal, type Terminal } from './shared/terminal.ts'
 import type { CommandContext } from './shared/command-context.ts'
+
+/** For someone who has just installed it. */
+const FIRST_STEPS = `There is no tollway.yaml here yet. Make a wallet and a configuration:  tollway init
+To try it with play money, without a wallet or a seller:                tollway sandbox
+All commands:                                                          tollway --help
+`
 
 /**
  * Runs one command.
@@ -40,6 +48,10 @@ export async function run(args: readonly string[], outer: Terminal): Promise<num
     end(ended) {
       code = ended
     },
+  }
+  if (args.length === 0 && !existsSync(DEFAULT_CONFIG)) {
+    terminal.stderr(FIRST_STEPS)
+    return EXIT.usage
   }
   try {
     await createProgram(context).parseAsync([...args], { from: 'user' })

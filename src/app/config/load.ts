@@ -31,6 +31,8 @@ export interface LoadedConfig {
   readonly config: ResolvedConfig
   /** The value at a path as written, with references unresolved: the form that is safe to show. */
   readonly written: (path: ConfigPath) => unknown
+  /** Where a path stands, for a message about it. */
+  readonly place: (path: ConfigPath) => Omit<Problem, 'message'>
 }
 
 /**
@@ -123,6 +125,7 @@ function load(
   return {
     config: check(translated, { env, directory: dirname(resolve(path)), place, isRead, ownPayers }),
     written: (at) => valueAt(translated.value, at),
+    place: (at) => place(translated.origin(at)),
   }
 }
 

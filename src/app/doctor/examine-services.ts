@@ -1,6 +1,6 @@
 /** The default upstream, and a gateway that runs at the configured address. */
 import { z } from 'zod'
-import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.ts'
+import { addressOf, isLoopbackHost } from '../config/values/addresses.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { findingsOf, type Finding } from './finding.ts'
 import { httpGet } from './http-get.ts'
@@ -77,12 +77,6 @@ export async function examineMetrics({
   if (got.status === 401) return [...open, ok(`${url} asks for its token.`)]
   if (got.status === 200 && got.body.includes('tollway_')) return [...open, ok(`${url} is served.`)]
   return [...open, problem(`${url} answered ${got.status}.`, 'Check metrics.listen.')]
-}
-
-/** The address to reach a listener at from this machine. */
-export function addressOf({ host, port }: ListenAddress): string {
-  const here = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return `http://${here.includes(':') ? `[${here}]` : here}:${port}`
 }
 
 function asJson(text: string): unknown {

@@ -24,7 +24,7 @@ import { paymentInterceptor } from '../../../middleware/payment-interceptor.ts'
 import { readBody } from '../../../middleware/read-body.ts'
 import { sseRestreamer } from '../../../middleware/sse-restreamer.ts'
 import { upgradeHandler } from '../../../middleware/upgrade-handler.ts'
-import { bind } from './bind.ts'
+import { bind, LISTEN_KEYS } from './bind.ts'
 import { isLoopbackHost } from '../config/values/addresses.ts'
 import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -171,11 +171,7 @@ export async function createGateway(
     parts,
     log,
     async listen() {
-      const url = await bind(
-        server,
-        config.listen,
-        overrides.addressFrom ?? 'listen in the configuration or --listen on the command line',
-      )
+      const url = await bind(server, config.listen, overrides.addressFrom ?? LISTEN_KEYS)
       const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
       if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')
       return { url, metricsUrl }

@@ -7,7 +7,7 @@ import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Log } from '../../core/log.ts'
 import { metrics, type MetricsSource } from '../../../middleware/metrics.ts'
 import { runbookPage } from '../runbooks/runbook-page.ts'
-import { bind } from './bind.ts'
+import { bind, METRICS_KEYS } from './bind.ts'
 import { isLoopbackHost, type ListenAddress } from '../config/values/addresses.ts'
 
 /** Dependencies of {@link metricsListener}. */
@@ -44,7 +44,7 @@ export function metricsListener(setup: MetricsListenerSetup): MetricsListener {
   const server = createServer(app)
   server.on('clientError', clientErrorHandler)
   return {
-    listen: () => bind(server, address, 'metrics.listen in the configuration'),
+    listen: () => bind(server, address, METRICS_KEYS),
     async close() {
       if (!server.listening) return
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))

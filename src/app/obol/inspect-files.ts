@@ -41,6 +41,8 @@ export interface FilesInspection {
   readonly upstreams: readonly UpstreamInspection[]
   /** Sentences: what would not be served, and why the gateway would not start. */
   readonly problems: readonly string[]
+  /** Why the gateway would not start, by payer. */
+  readonly refusals: ReadonlyMap<string, string>
 }
 
 /** Looks at the files of every pool that has any. @param now milliseconds since the epoch */
@@ -57,6 +59,7 @@ export async function inspectFiles(
   return {
     upstreams: looks.flatMap(({ upstreams }) => upstreams),
     problems: looks.flatMap(({ problems }) => problems),
+    refusals: new Map(looks.flatMap(({ refusals }) => [...refusals])),
   }
 }
 
@@ -78,7 +81,11 @@ async function lookAtPool(
     consumed = state === undefined ? new Map() : readConsumed(state)
   } catch (error) {
     if (!(error instanceof ObolFilesError) && !(error instanceof ConfigError)) throw error
-    return { upstreams: [], problems: [`payers.${payer}: ${error.message} The gateway would not start.`] }
+    return {
+      upstreams: [],
+      problems: [`payers.${payer}: ${error.message} The gateway would not start.`],
+      refusals: new Map([[payer, error.message]]),
+    }
   }
   const upstreams: UpstreamInspection[] = []
   const problems = [...files.unreadable.values()]
@@ -103,7 +110,7 @@ async function lookAtPool(
     problems.push(...describeRefusals(refused).map((problem) => `upstream ${name}: ${problem}`))
     upstreams.push(lookOf(pool, document, { assets, now }, used.size, vouchers))
   }
-  return { upstreams, problems }
+  return { upstreams, problems, refusals: new Map() }
 }
 
 function lookOf(

@@ -37,11 +37,13 @@ export async function openPayers(
   return payers
 }
 
-function isPool(payer: ResolvedPayer): payer is ResolvedObolPool {
+/** Whether a payer is a pool of vouchers, which is opened on the ledger. */
+export function isPool(payer: ResolvedPayer): payer is ResolvedObolPool {
   return payer.kind === 'obol' && payer.mode === 'pool'
 }
 
-async function openPayer(
+/** Opens one payer. @throws as {@link openPayers} */
+export async function openPayer(
   payer: Exclude<ResolvedPayer, ResolvedObolPool>,
   { chains }: Pick<ResolvedConfig, 'chains'>,
   { clock }: PayerContext,

@@ -7,7 +7,7 @@ import type { AuditHead } from './audit-record.ts'
 import { archivesOf, continuation, dayOf } from './audit-rotate.ts'
 import { cutTornLine, readTail, reasonOf, sync, writeAll, type AuditFs, type Tail } from './audit-tail.ts'
 import { AuditFile } from './audit-writer.ts'
-import { takeLock, type FileLock } from '../files/file-lock.ts'
+import { takeLock, type FileLock, type LockHolder } from '../files/file-lock.ts'
 import { syncDirectory } from '../files/sync-directory.ts'
 
 /**
@@ -69,10 +69,39 @@ function lockFor({ path, instance }: AuditFileOptions): FileLock {
     throw cannotOpen(error, lockPath)
   }
   if (!('heldBy' in lock)) return lock
-  const { pid, host, instance: holder } = lock.heldBy
-  throw new ConfigError(
-    `The audit file ${path} is being written by process ${pid} on ${host} (${holder}). Stop that gateway, or give this one its own audit.path: an audit file has one writer.`,
-  )
+  throw new ConfigError(heldMessage(path, lock.heldBy))
+}
+
+function heldMessage(path: string, { pid, host, instance }: LockHolder): string {
+  return `The audit file ${path} is being written by process ${pid} on ${host} (${instance}). Stop that gateway, or give this one its own audit.path: an audit file has one writer.`
+}
+
+/**
+ * Looks whether {@link openAuditFile} could open a file, and changes nothing. A file that does not exist is looked at by its
+ * directory.
+ * @returns who writes the file now and what to do, if anyone does
+ * @throws ConfigError, TollwayError as {@link openAuditFile}
+ */
+export function inspectAuditFile(path: string): string | undefined {
+  const lockPath = `${path}.lock`
+  let fd: number | undefined
+  try {
+    nodeFs.accessSync(dirname(path), constants.W_OK | constants.X_OK)
+    if (nodeFs.existsSync(path)) {
+      nodeFs.accessSync(path, constants.W_OK)
+      fd = nodeFs.openSync(path, 'r')
+      readTail(nodeFs, fd, path)
+    }
+    // Without a lock file no one has ever written there, and none is made.
+    const lock = nodeFs.existsSync(lockPath) ? takeLock(lockPath, 'check') : undefined
+    if (lock && 'heldBy' in lock) return heldMessage(path, lock.heldBy)
+    lock?.release()
+    return undefined
+  } catch (error) {
+    throw cannotOpen(error, path)
+  } finally {
+    if (fd !== undefined) nodeFs.closeSync(fd)
+  }
 }
 
 function cannotOpen(error: unknown, path: string): unknown {

@@ -1,5 +1,6 @@
 /** Reads private keys. Runs in the signer's worker only (rule 8). */
 import { privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
+import { wrongKeyAdvice } from './wrong-key.ts'
 
 /** Why a key could not be loaded. The message never contains any part of it. */
 export class KeyFault extends Error {
@@ -18,7 +19,7 @@ export function accountOf(text: string, place: string): PrivateKeyAccount {
   const key = text.replace(/\r?\n$/, '')
   if (!isKey(key)) {
     throw new KeyFault(
-      `The ${place} does not hold a private key. It must contain 0x and 64 hex digits, nothing else.`,
+      `The ${place} does not hold a private key. It must contain 0x and 64 hex digits, nothing else.${wrongKeyAdvice(key)}`,
     )
   }
   try {

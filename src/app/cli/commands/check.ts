@@ -1,13 +1,22 @@
 import type { Command } from 'commander'
+import { visibleLine } from '../../../core/visible.ts'
 import { systemClock } from '../../../core/clock.ts'
 import type { Finding } from '../../doctor/finding.ts'
 import { findingJson, renderFindings } from '../output/doctor-report.ts'
 import { EXAMPLE_CONFIG } from '../shared/example-config.ts'
+import type { LoadedConfig } from '../../config/load.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import type { FilesInspection } from '../../obol/inspect-files.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
+
+interface CheckOptions {
+  readonly config: string
+  readonly json: boolean
+  readonly online: boolean
+  readonly configOnly: boolean
+}
 
 /** Adds `tollway check`. */
 export function addCheck(program: Command, context: CommandContext): void {
@@ -15,7 +24,16 @@ export function addCheck(program: Command, context: CommandContext): void {
     .command('check')
     .description('check a configuration and show what each route would do')
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
-    .option('--online', "also compare this machine's clock with sellers and nodes", false)
+    .option(
+      '--online',
+      "also ask remote signers, and compare this machine's clock with sellers and nodes",
+      false,
+    )
+    .option(
+      '--config-only',
+      'look at the configuration alone, not at the keys, files and addresses here',
+      false,
+    )
     .option('--json', 'print JSON, also for mistakes', false)
     .addHelpText(
       'after',
@@ -23,33 +41,55 @@ export function addCheck(program: Command, context: CommandContext): void {
 Examples:
   tollway check
   tollway check --config /etc/tollway/tollway.yaml
+  tollway check --config-only
   tollway check --online
   tollway check --json
 
-Without --online nothing is sent anywhere. With it, each seller and each node under chains is asked for its time, unpaid:
-a clock that is wrong by minutes makes sellers refuse payments as expired. For everything else that can be examined, see
-tollway doctor.
+What tollway serve would refuse on this machine is found too, and ends with 2: a key that is none, a file that cannot be
+read or written, an address that is taken. A gateway that runs already with this configuration is only mentioned. Nothing
+is changed; --config-only leaves all of it out, for a machine that has neither keys nor files.
+
+Without --online nothing leaves this machine. With it, remote signers are asked for their keys, and each seller and each
+node under chains for its time, unpaid: a clock that is wrong by minutes makes sellers refuse payments as expired. For
+everything else that can be examined, see tollway doctor.
 
 A configuration:
 
 ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
     )
-    .action(async (options: { config: string; json: boolean; online: boolean }) => {
+    .action(async (options: CheckOptions) => {
       const { terminal } = context
       // Imported here so that help and usage errors appear at once.
       const { loadConfigWithText } = await import('../../config/load.ts')
       const { renderCheck, summarize } = await import('../output/check-report.ts')
       const loaded = loadConfigWithText(options.config, terminal.env)
+      const running = options.configOnly ? [] : await startNotes(loaded, options.online)
       const files = await filesOf(loaded.config)
       const clocks = options.online ? await clocksOf(loaded.config) : undefined
       terminal.stdout(
         options.json
-          ? `${JSON.stringify({ ok: true, ...summarize(loaded, files), ...(clocks && { clocks: clocks.map(findingJson) }) }, undefined, 2)}\n`
-          : [renderCheck(options.config, loaded, files), ...(clocks ? [renderFindings(clocks)] : [])].join(
-              '\n',
-            ),
+          ? `${JSON.stringify({ ok: true, ...summarize(loaded, files), running, ...(clocks && { clocks: clocks.map(findingJson) }) }, undefined, 2)}\n`
+          : [
+              renderCheck(options.config, loaded, files),
+              ...(running.length === 0 ? [] : [running.map((one) => `Note: ${visibleLine(one)}\n`).join('')]),
+              ...(clocks ? [renderFindings(clocks)] : []),
+            ].join('\n'),
       )
     })
+}
+
+/**
+ * What `serve` would say on this machine only because a gateway runs already.
+ * @throws ConfigProblemsError for what it would refuse in any case
+ */
+async function startNotes({ config, place }: LoadedConfig, isOnline: boolean): Promise<string[]> {
+  const { fullPreflight, refuse } = await import('../../preflight/preflight.ts')
+  const faults = await fullPreflight(config, isOnline)
+  refuse(
+    faults.filter(({ isRunning }) => !isRunning),
+    place,
+  )
+  return faults.map(({ message }) => message)
 }
 
 async function clocksOf(config: ResolvedConfig): Promise<Finding[]> {

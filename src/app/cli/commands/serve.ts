@@ -62,11 +62,21 @@ ${EXIT_CODES_HELP}`,
               obolConfig({ ...options, config: ownFile ? undefined : options.config }, env, '.'),
               env,
             )
-          : forReader(loadConfigWithText(options.config, env, { listen: options.listen }), context.terminal)
+          : await startable(
+              loadConfigWithText(options.config, env, { listen: options.listen }),
+              context.terminal,
+            )
       const { createGateway } = await import('../../gateway/gateway.ts')
       context.end(await serve(config, createGateway, context.terminal))
     })
   addObolFlags(command)
+}
+
+/** The configuration, unless this machine keeps it from starting. @throws ConfigProblemsError listing every reason */
+async function startable(loaded: LoadedConfig, terminal: Terminal): Promise<ResolvedConfig> {
+  const { preflight, refuse } = await import('../../preflight/preflight.ts')
+  refuse(await preflight(loaded.config), loaded.place)
+  return forReader(loaded, terminal)
 }
 
 /** A person at a terminal reads lines of text, unless the file chooses a format. */

@@ -53,3 +53,9 @@ export function parseApiBase(
 export function isOrigin(text: string): boolean {
   return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text
 }
+
+/** The address to reach a listener at from this machine. */
+export function addressOf({ host, port }: ListenAddress): string {
+  const here = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
+  return `http://${here.includes(':') ? `[${here}]` : here}:${port}`
+}

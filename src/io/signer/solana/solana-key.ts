@@ -28,7 +28,7 @@ export function solanaKeyOf(text: string, place: string): SolanaKey {
   const bytes = readList(text) ?? decodeBase58(text.replace(/\r?\n$/, ''))
   if (bytes?.length !== PAIR_BYTES && bytes?.length !== SEED_BYTES) {
     throw new KeyFault(
-      `The ${place} does not hold a Solana key. It must contain only the JSON list of 64 bytes that solana-keygen writes, or the base58 text of 64 or 32 bytes.`,
+      `The ${place} does not hold a Solana key. It must contain only the JSON list of 64 bytes that solana-keygen writes, or the base58 text of 64 or 32 bytes.${/^(?:0x)?[0-9a-fA-F]{64}$/.test(text.trim()) ? ' It looks like a key of an EVM network: use a payer of kind: direct.' : ''}`,
     )
   }
   const made = keyOfSeed(bytes.subarray(0, SEED_BYTES))

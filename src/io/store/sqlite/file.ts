@@ -3,11 +3,12 @@
  * or incomplete file is never replaced by a new one, because a new ledger does not know what was spent.
  */
 import { randomBytes } from 'node:crypto'
-import { closeSync, linkSync, openSync, rmSync, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
-import { claimLog, joinLog } from './one-log.ts'
+import { claimLog, joinLog, refuseLogLeftBehind } from './one-log.ts'
+import { openQuietly } from './open-quietly.ts'
 import { outsideFailure, storeError } from './errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 import { integer, text, type Row } from './rows.ts'
@@ -72,6 +73,41 @@ function claim(path: string): void {
     })
   } catch (error) {
     throw explainLedgerError(error, path)
+  }
+}
+
+/**
+ * Looks whether a ledger could be opened at a path, or made there, as {@link openLedgerFile} would, and changes nothing.
+ * @param isRead also read an existing one, which takes as long as opening it
+ * @throws ConfigError that names the file and the fix
+ * @throws TollwayError `store_unavailable` when the disk fails
+ */
+export function inspectLedgerFile(file: string, isRead: boolean): void {
+  const path = resolve(file)
+  const exists = isThere(path)
+  refuseReadOnly(path, exists)
+  if (!exists || !isRead) return
+  let db: DatabaseSync | undefined
+  try {
+    db = openQuietly(path)
+    checkLedger(db, path)
+    refuseLogLeftBehind(db, path)
+  } catch (error) {
+    throw explainLedgerError(error, path)
+  } finally {
+    db?.close()
+  }
+}
+
+function refuseReadOnly(path: string, exists: boolean): void {
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK)
+    if (exists) accessSync(path, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw new ConfigError(
+      `The ledger ${path} cannot be ${exists ? 'written' : 'created'} (${fsCode(error) ?? 'unknown fault'}). Allow Tollway to write to it and to ${dirname(path)}, or change store in the configuration.`,
+      { cause: error },
+    )
   }
 }
 

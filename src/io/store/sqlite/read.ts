@@ -25,7 +25,7 @@ import type { FlagStore } from '../contracts/flags.ts'
 export interface LedgerReader
   extends
     Pick<BudgetStore, 'subjects' | 'totals'>,
-    Pick<ChargeStore, 'history'>,
+    Pick<ChargeStore, 'history' | 'charge'>,
     Pick<SpendingStore, 'usages'>,
     Pick<AuditHeadStore, 'auditHeads'>,
     Pick<FlagStore, 'flagCounts' | 'flags'> {
@@ -37,18 +37,22 @@ const NOT_A_DATABASE = 26
 
 /**
  * Opens a ledger for reading. All reads see the ledger as of the instant of opening.
+ * @param connect opens the file; another one for a short look
  * @throws NoLedgerError when there is no ledger
  * @throws ConfigError when its schema version differs
  * @throws TollwayError `store_unavailable` when the disk fails
  */
-export function readSqliteLedger(file: string): LedgerReader {
+export function readSqliteLedger(
+  file: string,
+  connect: (path: string) => DatabaseSync = (path) => new DatabaseSync(path, { readOnly: true }),
+): LedgerReader {
   const path = resolve(file)
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new NoLedgerError(path)
   }
   let db: DatabaseSync | undefined
   try {
-    db = new DatabaseSync(path, { readOnly: true })
+    db = connect(path)
     check(db, path)
     refuseLogLeftBehind(db, path)
     db.exec('BEGIN')
@@ -63,10 +67,12 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
   const history = new ChargeHistory(db)
   const spending = new SqliteSpending(db)
   const heads = new SqliteAuditHeads(db)
-  const flags = new SqliteFlags(db, new ChargeTable(db))
+  const table = new ChargeTable(db)
+  const flags = new SqliteFlags(db, table)
   return {
     totals: async (claims) => budgets.totals(claims),
     subjects: async (claim) => budgets.subjects(claim),
+    charge: async (id) => table.get(id),
     history: async (query) => history.read(query),
     usages: async (charges) => spending.usages(charges),
     auditHeads: async () => heads.auditHeads(),
