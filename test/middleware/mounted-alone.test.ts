@@ -141,7 +141,6 @@ it('has a row for every factory that is exported', () => {
     'isWebSocketUpgrade',
     'mayUse',
     'openLedger',
-    'reportUsage',
     'takesReply',
     'upgradeHandler',
     'restream',

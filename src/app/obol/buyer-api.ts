@@ -66,7 +66,9 @@ async function assertAdmin(req: Request, adminKey: AdminKey, asksForKeys: boolea
     return
   }
   if (asksForKeys) {
-    throw refused('Set admin.key: when callers have keys, these paths need an admin key of their own.')
+    throw refused(
+      'Set admin.key: where callers have keys, their keys do not open these paths, nor does none.',
+    )
   }
   if (!isLocal(req) || isFromBrowser(req)) {
     throw refused(
