@@ -1,6 +1,6 @@
 /** A seller whose streams say one event a second until they are told to end. It runs in the process of the clients. */
 import type { ServerResponse } from 'node:http'
-import { serveOnLoopback } from '../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../src/io/transport/loopback.ts'
 
 /** Milliseconds between two events of a stream. */
 const GAP_MS = 1000

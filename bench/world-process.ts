@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
-import { serveOnLoopback } from '../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../src/io/transport/loopback.ts'
 import { startWorld } from '../src/app/sandbox/world.ts'
 import { servePart } from './child.ts'
 import type { WorldFacts } from './facts.ts'

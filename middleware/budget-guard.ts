@@ -22,6 +22,10 @@ import { joinHooks, runnerOf } from './http/chain/request-hooks.ts'
 import { setupError } from './http/chain/setup-error.ts'
 import { sharedContext } from './http/chain/shared-context.ts'
 import { tagOptions, tagsOf, type TagOptions } from '../src/core/budget/tags.ts'
+import { pricesOption, type PlainPrices } from './http/options/prices-option.ts'
+import { withFacts } from './http/chain/part-facts.ts'
+import type { Request } from './http/handler.ts'
+import { addReported, holdOwnCall } from './budget-guard/own-call.ts'
 import {
   countsTokens,
   reserveMetered,
@@ -39,6 +43,13 @@ export interface BudgetGuardOptions extends LedgerOptions {
    * that of `paymentInterceptor()` on one request.
    */
   readonly budgets: readonly (PlainBudget | BudgetRule)[]
+  /**
+   * For requests that no route claims and a handler of yours sends itself: what its provider bills, by model or pattern such as
+   * `gpt-4o*`. The most that a request may cost is reserved before the handler runs, and settled by the usage of
+   * its answer, or of {@link reportUsage}. A model without a price is refused where a budget in USD applies. Give `{}`
+   * where budgets count tokens or requests alone. Then `modelRouter()` is not needed.
+   */
+  readonly prices?: Readonly<Record<string, PlainPrices>> | undefined
   /** Where tags are read, and which of them budgets distinguish; none by default. */
   readonly tags?: TagOptions | undefined
   readonly clock?: Clock | undefined
@@ -51,6 +62,7 @@ const SCHEMA = z.strictObject({
   ledger: ledgerOption.optional(),
   store: storeOption.optional(),
   budgets: budgetsOption,
+  prices: pricesOption.optional(),
   tags: tagOptions,
   clock: objectWith<Clock>(['now'], 'give { now() }').default(systemClock),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
@@ -65,7 +77,7 @@ const SCHEMA = z.strictObject({
  */
 export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
   const parsed = parseOptions('budgetGuard', SCHEMA, options)
-  const { budgets, tags, clock, observers } = parsed
+  const { budgets, prices: handlerPrices, tags, clock, observers } = parsed
   const source = new LedgerSource('budgetGuard', parsed)
   const runner = runnerOf(parsed.hooks, parsed)
   const prices = new RecentQuotes()
@@ -89,13 +101,11 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
         if (tokens !== undefined) settleTokens(res, exchange, ledger)
         return charge
       },
-      async meter(candidate, body, info) {
-        const all = new Set([...observers, ...sharedContext(exchange).observers])
-        const rules = rulesFor(exchange)
-        const call = { exchange, candidate, body, info, rules, now: clock.now(), observers: all }
-        const hold = await reserveMetered(ledger, call)
-        if (hold) settleMetered(res, exchange, ledger, () => clock.now())
-        return hold
+      async meter(candidate, body) {
+        const metered = { exchange, candidate, body, rules: rulesFor(exchange), now: clock.now() }
+        const charge = await reserveMetered(ledger, metered)
+        if (charge) settleMetered(res, exchange, ledger)
+        return charge
       },
     }
   }
@@ -106,16 +116,21 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     joinHooks(runner, { req, res, exchange }, () => clock.now())
     if (exchange.relay.reply) return next()
     const { candidates } = exchange.routing
-    if (!candidates) {
+    if (!candidates && !handlerPrices) {
       throw setupError(
         'budgetGuard() found no route for the request. Nothing was paid.',
-        'Mount readBody() and modelRouter() before budgetGuard().',
+        'Mount readBody() and modelRouter() before budgetGuard(). Where a handler of yours sends the request itself, give budgetGuard({ prices }) what its provider bills.',
       )
     }
-    const [candidate] = candidates
-    if (!candidate) return next()
+    const [candidate] = candidates ?? []
+    if (!candidate && !handlerPrices) return next()
     const { ledger } = await source.of(exchange)
     exchange.payment.tags = tagsOf(req.headers, tags)
+    if (!candidate) {
+      const call = { exchange, res, ledger, rules: rulesFor(exchange), now: clock.now() }
+      if (handlerPrices && (await holdOwnCall(call, handlerPrices))) next()
+      return
+    }
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
@@ -125,7 +140,26 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     exchange.payment.guard = guardFor(exchange, ledger, res)
     next()
   })
+  if (handlerPrices) withFacts(handler, { metersHandlers: true })
   return closable(handler, () => source.close())
+}
+
+/**
+ * Reports what the calls used that a handler of yours sent for a request, for `budgetGuard({ prices })`, records and
+ * limits. Needed where the answer that the client gets does not show it; several reports of one request add up. Without
+ * a report the usage of the answer counts, and without that the most that was reserved. Report zeros when the provider billed nothing.
+ * Report before the response is closed: what comes later is not booked.
+ *
+ * @example
+ *   const completion = await openai.chat.completions.create(req.body)
+ *   reportUsage(req, completion.usage)
+ *   res.json({ text: completion.choices[0].message.content })
+ * @param usage in OpenAI's, Anthropic's or another provider's form, or `{ inputTokens, outputTokens }`; `undefined` and `null`
+ * report nothing
+ * @throws TypeError for anything else
+ */
+export function reportUsage(req: Request, usage: object | null | undefined): void {
+  addReported(exchangeOf(req), usage)
 }
 
 /** A second charge of the same request takes its name over. */

@@ -102,7 +102,9 @@ export async function restream(res: ServerResponse, reply: OwnReply): Promise<vo
   const req: Request = res.req
   const exchange = exchangeOf(req)
   if (exchange.endpoint === 'other') exchange.endpoint = endpointOf(req) ?? exchange.endpoint
-  await relayReply(OWN_SETTINGS, exchange, replyOf(reply), res)
+  const own = replyOf(reply)
+  if (own.status < 200 || own.status > 299) exchange.relay.refusedBy = own.status
+  await relayReply(OWN_SETTINGS, exchange, own, res)
 }
 
 function isObject(value: unknown): value is object {

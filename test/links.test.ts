@@ -1,4 +1,4 @@
-/** Every link of every page, in the repository; test/package.test.ts follows them in the packed package. */
+/** Every link of every page, in the repository; test/package/package.consumer.ts follows them in the packed package. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

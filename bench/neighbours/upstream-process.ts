@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { servePart } from '../child.ts'
 
 /** How long an answer takes where the model's name is `slow`: long enough for 100 calls to be under way at once, ms. */

@@ -1,6 +1,6 @@
 /** A seller that answers after a given time: with its price, or with the answer when a payment is there. It verifies nothing. */
 import { z } from 'zod'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { challengeV2, completion, OFFER, RECEIPT, send } from '../../src/testing/seller/seller-answers.ts'
 import { servePart } from '../child.ts'
 

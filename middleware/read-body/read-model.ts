@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import { Busboy } from '@fastify/busboy'
 import { TollwayError } from '../../src/core/errors.ts'
+import { QUOTE } from '../../src/core/json/json-bytes.ts'
 import { checkJsonObject } from '../../src/core/json/json-check.ts'
 import { MAX_MEMBERS, scanTopLevel, type Member } from '../../src/core/json/json-scan.ts'
 
@@ -75,7 +76,7 @@ function isNull(text: Buffer, { valueStart, valueEnd }: Member): boolean {
 
 /** A value that is not a string is skipped: it could be the whole body. */
 function stringAt(text: Buffer, { valueStart, valueEnd }: Member): unknown {
-  if (text[valueStart] !== 0x22) return undefined
+  if (text[valueStart] !== QUOTE) return undefined
   return JSON.parse(text.toString('utf8', valueStart, valueEnd)) as unknown
 }
 

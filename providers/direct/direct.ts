@@ -17,7 +17,6 @@ import {
 } from '../../src/core/payer/permit2.ts'
 import type { Authorization, Presigned, Provider, SignInSigner } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
-import { VettedSignIn } from '../../src/core/policy/vet-sign-in.ts'
 import { getAddress } from 'viem/utils'
 import { furtherNames } from '../../src/core/x402/payment-headers.ts'
 import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
@@ -30,6 +29,7 @@ import { DIRECT_OPTIONS } from './direct-options.ts'
 import { parseOptions } from '../../src/io/names/parse-options.ts'
 import { PermitQueue } from '../shared/permit-queue.ts'
 import { provenDomain } from './token-domain.ts'
+import { signInAs } from '../shared/sign-in.ts'
 import { checkWallet } from '../shared/wallet-check.ts'
 
 /** Options of {@link direct}: where the key is, or who signs instead. */
@@ -188,16 +188,7 @@ class Direct implements Provider {
   get signIn(): SignInSigner | undefined {
     const { signer } = this.#context
     if (!signer.signIn) return undefined
-    const signVetted = signer.signIn.bind(signer)
-    return {
-      address: getAddress(signer.address),
-      async sign(vetted, signal) {
-        if (!VettedSignIn.isVetted(vetted)) {
-          throw new TypeError('direct was given a sign-in that did not pass the gate, so nothing was signed.')
-        }
-        return await signVetted(vetted.message, signal)
-      },
-    }
+    return signInAs(this.name, getAddress(signer.address), signer.signIn.bind(signer))
   }
 
   async close(): Promise<void> {

@@ -7,7 +7,7 @@ import { TollwayError } from '../../src/core/errors.ts'
 import type { RandomBytes } from '../../src/core/ids.ts'
 import { isSolanaNetwork } from '../../src/core/money/address.ts'
 import type { KeyReference } from '../../src/core/payer/key-reference.ts'
-import type { Authorization, Provider } from '../../src/core/payer/provider.ts'
+import type { Authorization, Provider, SignInSigner } from '../../src/core/payer/provider.ts'
 import { Quote } from '../../src/core/policy/gate.ts'
 import { tokenProgramOf } from '../../src/core/policy/solana-offer.ts'
 import { encodeBase58 } from '../../src/core/solana/base58.ts'
@@ -18,6 +18,7 @@ import { furtherNames } from '../../src/core/x402/payment-headers.ts'
 import { encodePayment, type Offer } from '../../src/core/x402/x402.ts'
 import { startSolanaSigner, type SolanaSigner } from '../../src/io/signer/solana/solana-signer.ts'
 import { TokenAccounts } from '../../src/io/signer/solana/token-accounts.ts'
+import { signInAs } from '../shared/sign-in.ts'
 import { checkWallet } from '../shared/wallet-check.ts'
 import { parseOptions } from '../../src/io/names/parse-options.ts'
 import { SOLANA_OPTIONS } from './solana-options.ts'
@@ -85,6 +86,7 @@ class Solana implements Provider {
   readonly name = 'solana'
   readonly address: string
   readonly networks: readonly string[]
+  readonly signIn: SignInSigner
   readonly #context: SolanaContext
   readonly #accounts = new TokenAccounts()
 
@@ -92,6 +94,9 @@ class Solana implements Provider {
     this.#context = context
     this.address = context.signer.address
     this.networks = [...context.networks.keys()]
+    this.signIn = signInAs(this.name, this.address, async (message, signal) =>
+      encodeBase58(await context.signer.signIn(message, signal)),
+    )
   }
 
   supports(offer: Offer): boolean {

@@ -207,7 +207,11 @@ export const ERROR_TABLE = {
     'The body has a coding or a content type that is not read',
   ),
   invalid_query: row(400, 'invalid_request_error', 'A query parameter of the API is invalid'),
-  too_many_attempts: row(429, 'rate_limit_error', 'Too many wrong admin keys came from one address'),
+  too_many_attempts: row(
+    429,
+    'rate_limit_error',
+    'Too many attempts with a wrong admin key from one address',
+  ),
   too_many_streams: row(503, 'server_error', 'Too many live streams of the spend page are open'),
   invalid_json: row(400, 'invalid_request_error', 'The request body is not valid JSON'),
   origin_not_allowed: row(403, 'invalid_request_error', 'The Host or Origin header is not allowed'),

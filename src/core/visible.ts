@@ -22,6 +22,11 @@ export function visibleLine(text: string): string {
   return text.replace(HIDDEN, escaped)
 }
 
+/** Text without any of it: what is not seen becomes a space. For text that is stored and searched. */
+export function withoutHidden(text: string): string {
+  return text.replace(HIDDEN, ' ')
+}
+
 function escaped(found: string): string {
   let text = ''
   for (let at = 0; at < found.length; at += 1) {

@@ -2,9 +2,7 @@
 import type { Charge } from '../core/charge/charge.ts'
 import { meteredRecord } from '../core/charge/metered.ts'
 import { TollwayError } from '../core/errors.ts'
-import { isPriced } from '../core/metering/token-prices.ts'
-import type { MeteredHold } from '../core/request/exchange.ts'
-import type { ModelInfo } from '../core/routing/route.ts'
+import type { Ledger } from '../io/ledger/ledger.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { CandidateCall } from './payment-context.ts'
 import { ClientLeftError } from './payment-context.ts'
@@ -20,13 +18,13 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   const { ledger } = context
   exchange.payment.metered = undefined
   const body = request.body === exchange.request.encoded ? exchange.request.body : request.body
-  const hold = await exchange.payment.guard?.meter?.(candidate, body, pricesOf(call))
-  if (!hold) return await sendUnpaid(call, request)
-  const charge = await recorded(call, hold.charge)
+  const held = await exchange.payment.guard?.meter?.(candidate, body)
+  if (!held) return await sendUnpaid(call, request)
+  const charge = await authorizeMetered(ledger, held)
   try {
-    const answer = await sendUnpaid(call, toSend(request, hold))
+    const answer = await sendUnpaid(call, request)
     const isAnswer = answer.status >= 200 && answer.status < 300
-    if (isAnswer && !leaving.aborted) exchange.payment.metered = { ...hold, charge }
+    if (isAnswer && !leaving.aborted) exchange.payment.metered = charge
     else if (isAnswer) await ledger.settle(charge, 'assumed', undefined)
     else await ledger.release(charge, `status_${answer.status}`)
     return answer
@@ -37,27 +35,14 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   }
 }
 
-/** The prices of the route, or else those that the upstream lists. */
-function pricesOf({ context, candidate }: CandidateCall): ModelInfo | undefined {
-  const { info, catalogue } = candidate.route
-  if (isPriced(info) || catalogue !== true) return info
-  const listed = context.catalogue?.find(candidate)
-  return listed && { ...listed, ...defined(info) }
-}
-
-function defined(info: ModelInfo | undefined): ModelInfo {
-  return Object.fromEntries(Object.entries(info ?? {}).filter(([, value]) => value !== undefined))
-}
-
-/** As it fits the budgets, and with an answer whose usage can be read and given a cost. */
-function toSend(request: OutgoingRequest, { reduced, charge }: MeteredHold): OutgoingRequest {
-  const body = reduced ?? request.body
-  if (charge.microUsd === undefined) return { ...request, body }
-  return { ...request, body, headers: { ...request.headers, 'accept-encoding': 'identity' } }
-}
-
-/** Durable before the send: a crash from here on keeps the hold. */
-async function recorded({ context: { ledger } }: CandidateCall, held: Charge): Promise<Charge> {
+/**
+ * Records that a call is about to be sent. Durable before the send: a crash from here on keeps the hold.
+ * @throws TollwayError `store_unavailable`, `audit_unavailable`: nothing may be sent, and the reservation is given back
+ */
+export async function authorizeMetered(
+  ledger: Pick<Ledger, 'authorize' | 'release'>,
+  held: Charge,
+): Promise<Charge> {
   try {
     return await ledger.authorize(held, meteredRecord(held))
   } catch (error) {

@@ -54,7 +54,7 @@ describe('a whole file', () => {
     })
   })
 
-  test('may be empty', async () => {
+  test('may be empty, and is whole then', async () => {
     writeFileSync(place.path, '')
     expect(await verifyAudit(place.path)).toEqual({
       ok: true,

@@ -3,7 +3,7 @@ import type { RequestListener, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { run } from '../../src/app/cli/run.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { openStore } from '../../src/io/ledger/open-store.ts'
@@ -130,7 +130,7 @@ test.each([
   expect(terminal.exits).toEqual([exit])
 })
 
-test('programs are told too', async () => {
+test('tells programs with --json that it was stopped', async () => {
   unpaid = silent
   const { terminal } = await payAndStop(1, '--json')
   expect(JSON.parse(terminal.out)).toMatchObject({ spent: 'no', error: { code: 'stopped' } })

@@ -15,7 +15,7 @@ function everyCommand(): string[][] {
   return walk(createProgram({ terminal: new FakeTerminal(), end: () => undefined }), [])
 }
 
-it('says its version', async () => {
+it('prints the version of the package with --version', async () => {
   const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   const version = /"version": "([^"]+)"/.exec(manifest)?.[1]
   expect(await tollway(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' })

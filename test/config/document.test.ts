@@ -9,9 +9,12 @@ describe('a file that is no usable YAML', () => {
     'only comments': ['# later\n', [': is empty. `tollway check --help` shows a small working file.']],
     'a list at the top': [
       '- listen: 127.0.0.1:8402\n',
-      [': must hold keys and values at its top, such as `listen: 127.0.0.1:8402`.'],
+      [': must have keys and values at its top level, such as `listen: 127.0.0.1:8402`.'],
     ],
-    'a lone word': ['hello\n', [': must hold keys and values at its top, such as `listen: 127.0.0.1:8402`.']],
+    'a lone word': [
+      'hello\n',
+      [': must have keys and values at its top level, such as `listen: 127.0.0.1:8402`.'],
+    ],
     'a repeated key': [
       'store: memory\nlisten: 127.0.0.1:1\nstore: memory\n',
       ['3:1 : repeats a key of the same mapping. Keep one of the two.'],

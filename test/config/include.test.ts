@@ -55,7 +55,7 @@ describe('include', () => {
     [
       'brings a second policy',
       { 'main.yaml': 'include: [b.yaml]\npolicy: {}\n', 'b.yaml': 'policy: { max_usd_per_request: "9" }\n' },
-      'stands in',
+      'is also in',
     ],
   ])('is refused when it %s', (_title, texts, message) => {
     const [problem] = problemsIn(() => loadConfig(files(texts), {}))

@@ -46,7 +46,7 @@ environment_variables: { A: b }
 describe("LiteLLM's config.yaml", () => {
   const config = parseConfig(parse(LITELLM), ENV)
 
-  it('becomes routes', () => {
+  it('a model list of LiteLLM becomes routes', () => {
     expect(config.routes).toMatchObject([
       {
         modelName: 'gpt-4o',
@@ -325,6 +325,7 @@ describe('limits', () => {
       'model_list[0].litellm_params.tpm',
       'model_list[0].litellm_params.max_budget',
       'model_list[0].litellm_params.budget_duration',
+      'model_list[0].litellm_params.max_tokens',
       'model_list[0].litellm_params.model_rpm_limit.a',
       'router_settings.provider_budget_config.openai.budget_limit',
       'router_settings.provider_budget_config.openai.time_period',

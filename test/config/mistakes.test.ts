@@ -15,7 +15,7 @@ const ENV = { W: 'wallet', K1: 'key-one', K2: 'key-two' }
 
 function describeEach(cases: Readonly<Record<string, readonly [text: string, ...expected: string[]]>>): void {
   for (const [name, [text, ...expected]] of Object.entries(cases)) {
-    it(`refuses ${name}`, () => {
+    it(`a configuration is refused for ${name}`, () => {
       expect(mistakesOf(text, ENV)).toEqual(expected)
     })
   }
@@ -200,7 +200,7 @@ describe('values', () => {
     ],
     'any payee beside an address': [
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: [any, "0x209693bc6afc0c5328ba36faf03c514ef312287c"] } } }\n`,
-      '3:49 policy.sellers["https://s.example.com"].pay_to: names any beside addresses. Keep one of the two.',
+      '3:49 policy.sellers["https://s.example.com"].pay_to: lists any together with addresses. Keep one of the two.',
     ],
     'any payee, misspelt': [
       `${PAID}policy: { sellers: { "https://s.example.com": { pay_to: Any } } }\n`,

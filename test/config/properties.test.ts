@@ -22,7 +22,7 @@ function maps(): YAMLMap[] {
 }
 
 describe('the full example', () => {
-  it('passes', () => {
+  it('passes every check', () => {
     expect(() => load(FULL, FULL_ENV)).not.toThrow()
   })
 

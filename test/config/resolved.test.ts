@@ -156,7 +156,6 @@ it('turns every key into our units', () => {
         catalogue: true,
         paidEndpoints: ['/chat/completions', '/messages'],
         reduceMaxTokens: 256,
-        defaultMaxTokens: 4096,
         paymentHeader: 'both',
         sendTraceparent: true,
         terms: 'ask',
@@ -175,12 +174,6 @@ it('turns every key into our units', () => {
           inputUsdPerToken: '0.0000025',
           outputUsdPerToken: '0.00001',
           reasoningUsdPerToken: '0.00002',
-          cachedInputUsdPerToken: '0.00000125',
-          cacheWriteUsdPerToken: '0.000003125',
-          inputUsdPerImage: '0.001',
-          outputUsdPerImage: '0.04',
-          inputUsdPerSecond: '0.0001',
-          outputUsdPerSecond: '0.0002',
         },
       },
       {
@@ -327,7 +320,7 @@ it('turns every key into our units', () => {
   })
 })
 
-it('fills in the defaults', () => {
+it('a resolved configuration has every default filled in', () => {
   const directory = temporaryDirectory()
   expect(parseConfig({}, {}, { directory })).toEqual({
     ignoredKeys: [],
@@ -407,7 +400,7 @@ it('takes the same shape from a program and from a file', () => {
   expect(parseConfig(object, {}, { directory })).toEqual(loadConfig(path, {}))
 })
 
-it('cannot be changed afterwards', () => {
+it('a resolved configuration cannot be changed afterwards', () => {
   const config = load(FULL, FULL_ENV)
   const base = config.payers.get('base')
   const frozen = [

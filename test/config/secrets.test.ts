@@ -7,7 +7,7 @@ import { configFile, mistakesOf, problemsIn, temporaryDirectory } from './config
 
 const PLAIN =
   'holds a secret in plain text, or something that is not one reference. Write "${env:NAME}", "${file:path}" or "${credential:NAME}". ' +
-  'If a real key stood here, replace it: the file may have been copied.'
+  'If this was a real key, replace it: the file may have been copied.'
 
 const upstream = (fields: Readonly<Record<string, unknown>>): unknown => ({
   upstream: { api_base: 'http://127.0.0.1:1', ...fields },

@@ -40,7 +40,7 @@ describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
   const panels = queryPanels(dashboard)
   const targets = panels.flatMap(({ title, targets: own }) => own.map(({ expr }) => ({ title, expr })))
 
-  test('has the uid of its file, and no id of one Grafana', () => {
+  test('every dashboard has the uid of its file, and no id of one Grafana', () => {
     expect(dashboard.uid).toBe(uid)
     expect(json).not.toHaveProperty('id')
   })

@@ -33,7 +33,7 @@ const BODY = JSON.stringify({
   payment_response: encodeHeader(RECEIPT),
 })
 
-test.each([false, true])('in the JSON of an answer (compressed %s)', async (isCompressed) => {
+test.each([false, true])('finds a receipt in the JSON of an answer (compressed %s)', async (isCompressed) => {
   await start((_request, response) => {
     const coding = isCompressed ? { 'content-encoding': 'gzip' } : {}
     response.writeHead(200, { 'content-type': 'application/json', ...coding })
@@ -45,7 +45,7 @@ test.each([false, true])('in the JSON of an answer (compressed %s)', async (isCo
   expect(await charges()).toMatchObject(PROVEN)
 })
 
-test('in an event of a stream, and in its trailers', async () => {
+test('finds a receipt in an event of a stream, and in its trailers', async () => {
   for (const place of ['event', 'trailer']) {
     await start((_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream', trailer: 'payment-response' })

@@ -234,7 +234,7 @@ describe('traces', () => {
     await once(hanging, 'connection')
     await timers.fire(2000)
     await closed
-    expect(told).toEqual(['traces were lost: the collector does not take them'])
+    expect(told).toEqual(['traces were lost: the collector did not accept them'])
     for (const socket of sockets) socket.destroy()
     hanging.close()
     await once(hanging, 'close')

@@ -283,7 +283,7 @@ describe('tollway sellers', () => {
       [['trust', seller.apiBase], /Name the payee address, or a price/],
       [['trust', 'seller.example.com', OTHER_PAYEE], /is not a URL/],
       [['trust', 'https://unknown.example.com/v1', OTHER_PAYEE], /No paid route has the api_base/],
-      [['trust', seller.apiBase, OTHER_PAYEE, '--any-payee'], /exclude each other/],
+      [['trust', seller.apiBase, OTHER_PAYEE, '--any-payee'], /cannot be combined/],
       [['trust', 'https://unknown.example.com/v1', '--any-payee'], /add --network/],
       [['trust', seller.apiBase, '0x12'], /is not an address/],
       [['trust', seller.apiBase, `0x${'0'.repeat(40)}`], /is the zero address: money sent there is lost/],

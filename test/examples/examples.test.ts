@@ -103,6 +103,30 @@ test('keyed-upstream.mjs relays the answer of the upstream, within the limits of
     .toMatch(/"caller":"ci".*"status":200/)
 })
 
+test('own-handler.mjs bounds the handler, and records what it used', async () => {
+  const usage = { prompt_tokens: 20, completion_tokens: 10, total_tokens: 30 }
+  const provider = await startScriptedSeller(() => json({ id: 'from-provider', usage }))
+  onTestFinished(() => provider.close())
+  const { url, directory } = await start(['own-handler.mjs'], {
+    UPSTREAM: provider.apiBase,
+    UPSTREAM_KEY: 'provider-key',
+    DOLLARS: '0.001',
+  })
+  const ask1400 = async (): Promise<Response> => await ask(url, { model: 'gpt-4o-mini', max_tokens: 1400 })
+  expect(await (await ask1400()).json()).toMatchObject({ id: 'from-provider' })
+  // What was reserved for the first is free again, but for the few tokens that it took.
+  const audit = async (): Promise<string> => await readFile(join(directory, 'audit.jsonl'), 'utf8')
+  await expect.poll(audit).toMatch(/"charged":"9"[^\n]*"type":"charge.settled"/)
+  expect((await ask1400()).status).toBe(200)
+  const refused = await ask(url, { model: 'gpt-4o-mini', max_tokens: 5000 })
+  expect([refused.status, (await errorOf(refused)).code]).toEqual([402, 'budget_exhausted'])
+  expect(provider.requests.map(({ headers }) => headers.authorization)).toEqual([
+    'Bearer provider-key',
+    'Bearer provider-key',
+  ])
+  expect(await audit()).toMatch(/"inputTokens":20[^\n]*"type":"request"/)
+})
+
 test('keyed-budget.mjs refuses what could cost more than is left, before the upstream is asked', async () => {
   const seller = await upstream()
   const { url } = await start(['keyed-budget.mjs'], {

@@ -5,7 +5,7 @@
 import express from 'express'
 import type { TypedDataDefinition } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 
 /** What {@link startRemoteSigner} can be told to do. */
 export interface RemoteSignerLevers {
@@ -91,6 +91,18 @@ export async function startRemoteSigner(
     const v = Number.parseInt(signature.slice(130), 16)
     const low = `${signature.slice(0, 130)}${(v - 27).toString(16).padStart(2, '0')}`
     response.json({ signature: levers.v === 'low' ? low : signature })
+  })
+  app.post('/api/v1/sign/:address/message', async (request, response) => {
+    const account = accounts.find(({ address }) => address === request.params.address)
+    const { message } = request.body as { message: string }
+    asked.push('message')
+    if (levers.answer) {
+      response.status(levers.answer.status).json(levers.answer.body)
+      return
+    }
+    response.json({
+      signature: await account?.signMessage({ message: levers.forge ? `${message}.` : message }),
+    })
   })
   const server = await serveOnLoopback(app)
   const signer: RemoteSigner = {

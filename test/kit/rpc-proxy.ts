@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 
 /** One question to a node. */
 export interface RpcCall {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Hex } from 'viem'
 import type { PrivateKeyAccount } from 'viem/accounts'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 
 /** A pre-signed authorization in x402-buyer's flat EIP-3009 form. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { loadConfig } from '../../src/app/config/load.ts'
-import { serveOnLoopback, type LoopbackServer } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback, type LoopbackServer } from '../../src/io/transport/loopback.ts'
 import { freePort } from '../kit/free-port.ts'
 import { ask, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { MASTER_KEY, startLitellm, type LitellmProxy } from './litellm-proxy.ts'

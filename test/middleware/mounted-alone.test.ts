@@ -141,6 +141,7 @@ it('has a row for every factory that is exported', () => {
     'isWebSocketUpgrade',
     'mayUse',
     'openLedger',
+    'reportUsage',
     'takesReply',
     'upgradeHandler',
     'restream',

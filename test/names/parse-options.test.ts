@@ -42,6 +42,13 @@ test.each([
   expect(fault(options)).toBe(message)
 })
 
+test('the nearest key is named in a list by name too', () => {
+  const schema = z.strictObject({ prices: z.record(z.string(), z.strictObject({ input: z.string() })) })
+  expect(() => parseOptions('thing', schema, { prices: { m: { inputs: '1' } } })).toThrow(
+    '"prices.m.inputs" is not an option. Did you mean "input"?',
+  )
+})
+
 test('every mistake is named, with where it is', () => {
   expect(fault({ limit: 'x', limits: 1 })).toMatch(/^thing\(\): limit: .*number.*"limits" is not an option\./)
 })
@@ -77,6 +84,7 @@ test('no factory repeats the words of the validator, whatever it is given', asyn
 
 /** Exported functions that take no options. */
 const NOT_FACTORIES = new Set([
+  'reportUsage',
   'clientErrorHandler',
   'exchangeOf',
   'mayUse',

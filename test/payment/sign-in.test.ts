@@ -23,7 +23,11 @@ const KEY = {
 }
 
 /** A 402 that offers to sign in. */
-function challenge(change: object = {}, amount = '1000'): IncomingReply {
+function challenge(
+  change: object = {},
+  amount = '1000',
+  supportedChains: object[] = [{ chainId: offerV2.network, type: 'eip191' }],
+): IncomingReply {
   const info = {
     domain: 'seller.test',
     uri: REQUEST.url,
@@ -32,9 +36,7 @@ function challenge(change: object = {}, amount = '1000'): IncomingReply {
     issuedAt: new Date(NOW).toISOString(),
     ...change,
   }
-  const extensions = {
-    'sign-in-with-x': { info, supportedChains: [{ chainId: offerV2.network, type: 'eip191' }] },
-  }
+  const extensions = { 'sign-in-with-x': { info, supportedChains } }
   const required = { x402Version: 2, accepts: [{ ...offerV2, amount }], extensions }
   return reply(402, '{}', { 'payment-required': encodeBase64Json(required) })
 }
@@ -128,6 +130,39 @@ describe('signing in', () => {
     const engine = await start({ answer })
     expect(await pay(engine)).toEqual(['sign-in', 'payment'])
     expect(await engine.store.charges()).toMatchObject([{ state: 'settled', amount: 1000n }])
+  })
+
+  it('pays with a payer that cannot sign in, and names that as the reason', async () => {
+    const engine = await start({})
+    Object.assign(engine.payer, { signIn: undefined })
+    expect(await pay(engine)).toEqual(['payment'])
+    expect(engine.exchange.payment.signIn).toBe('no_signer')
+  })
+
+  it('sends base58 and the scheme of Solana for a wallet there', async () => {
+    const wallet = 'Fy3YmS2ZcBF2WcdPQmbnbQxYmzpfHzLZTXgLaXxmKAnd'
+    const network = 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'
+    const engine = await start({})
+    Object.assign(engine.payer, {
+      networks: [network, offerV2.network],
+      signIn: { address: wallet, sign: async () => 'base58signature' },
+    })
+    const chains = [
+      { chainId: offerV2.network, type: 'eip191' },
+      { chainId: network, type: 'ed25519' },
+    ]
+    expect(await pay(engine, challenge({}, '1000', chains))).toEqual(['sign-in'])
+    const { network: ours, ...sent } = decodeBase64Json(
+      engine.sent[0]?.headers['sign-in-with-x'] as string,
+    ) as Record<string, unknown>
+    expect(ours).toBeUndefined()
+    expect(sent).toMatchObject({
+      address: wallet,
+      chainId: network,
+      type: 'ed25519',
+      signatureScheme: 'siws',
+      signature: 'base58signature',
+    })
   })
 
   it('pays when the signer cannot sign in', async () => {

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { serveOnLoopback } from '../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { startWorld, type World } from '../../src/app/sandbox/world.ts'
 import { agentcashHome } from '../kit/agentcash-home.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'

@@ -8,12 +8,12 @@ test.each([
   ['1', 1_000_000n],
   ['0.000001', 1n],
   ['25.5', 25_500_000n],
-])('reads %s', (text, ratio) => {
+])('max_price_change reads %s', (text, ratio) => {
   expect(parseRatio(text)).toBe(ratio)
 })
 
 test.each(['', '-0.1', '20%', '.2', '0.', '00.2', '1e-1', '0.0000001', '1000000', ' 0.2', 0.2, undefined])(
-  'refuses %j',
+  'max_price_change refuses %j',
   (text) => {
     expect(parseRatio(text)).toBeUndefined()
   },

@@ -60,7 +60,7 @@ describe('periods', () => {
     ])
     expect(() => told({ from: 'yesterday', timezone: 'UTC' })).toThrow(/--from "yesterday" is not a date/)
     expect(() => told({ from: '2026-11-02', to: '2026-11-01', timezone: 'UTC' })).toThrow(
-      /nothing is between/,
+      /the period is empty/,
     )
   })
 })

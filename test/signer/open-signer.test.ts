@@ -308,7 +308,7 @@ describe('a remote signer', () => {
   })
 
   test.each<[string, Partial<RemoteSigner['levers']>, RegExp]>([
-    ['signs something else', { forge: true }, /not for this payment by this address/],
+    ['signs something else', { forge: true }, /not for this message by this address/],
     [
       'refuses',
       { answer: { status: 500, body: { error: 'secret words', code: 'SIGNING_ERROR' } } },

@@ -57,6 +57,20 @@ function paymentFrom(owner: string, change: Partial<SolanaPayment> = {}): Solana
   }
 }
 
+function signIn(address: string, change: object = {}): object {
+  const message = {
+    domain: 'seller.test',
+    address,
+    uri: 'https://seller.test/v1',
+    version: '1',
+    network: 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1',
+    nonce: 'abcdefgh12345678',
+    issuedAt: '2026-11-30T12:00:00.000Z',
+    ...change,
+  }
+  return { kind: 'sign_in', message }
+}
+
 async function expectOwn(signer: SolanaSigner, wallet: TestWallet): Promise<void> {
   expect(signer.address).toBe(wallet.address)
   const payment = paymentFrom(wallet.address)
@@ -158,6 +172,10 @@ describe('the thread that holds the key signs nothing', () => {
     ['with more fields', (owner) => ({ ...paymentFrom(owner), instructions: [] })],
     ['that is raw bytes', () => ({ kind: 'raw', message: 'AAAA' })],
     ['with a price above what facilitators take', (owner) => paymentFrom(owner, { unitPrice: 5_000_001 })],
+    ['as a sign-in of another wallet', () => signIn(createWallet().address)],
+    ['as a sign-in on an EVM chain', (owner) => signIn(owner, { network: 'eip155:8453' })],
+    ['as a sign-in with a second line', (owner) => signIn(owner, { statement: 'a\nb' })],
+    ['as a sign-in whose domain is no printable text', (owner) => signIn(owner, { domain: '\u0001\u0002' })],
   ])('%s', async (_name, made) => {
     const wallet = createWallet()
     const signer = await start({ source: 'file', path: await file(JSON.stringify([...wallet.secret])) })

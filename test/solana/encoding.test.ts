@@ -72,7 +72,7 @@ describe('lengths on the wire', () => {
     )
   })
 
-  test.each([-1, 65_536, 1.5, Number.NaN])('%d is none', (value) => {
+  test.each([-1, 65_536, 1.5, Number.NaN])('%d is not a length', (value) => {
     expect(() => encodeCompactU16(value)).toThrow(RangeError)
   })
 

@@ -1,7 +1,7 @@
 /**
  * Bundles what the tests start over and over: the command line, the gateway of the crash campaign, and the threads that sign. A
  * bundle starts in half the time that some eight hundred source files take. The package itself is built by `tsc` alone and is
- * tested as it is built (test/package.test.ts).
+ * tested as it is built (test/package/package.consumer.ts).
  */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -66,7 +66,7 @@ export function faultsOf(chain: readonly Mounted[]): string[] {
   return [
     ...parsersBefore(chain),
     ...inversions(names),
-    ...missing(names),
+    ...missing(ours),
     ...payments(chain),
     ...(names.includes('errorHandler')
       ? []
@@ -102,13 +102,15 @@ function inversions(ours: readonly string[]): string[] {
   return []
 }
 
-function missing(ours: readonly string[]): string[] {
+function missing(chain: readonly Mounted[]): string[] {
   const reported = new Set<string>()
-  return ours.flatMap((name, index) =>
+  const ours = chain.map(({ name }) => name)
+  return chain.flatMap(({ name, handle }, index) =>
     (NEEDS[name] ?? []).flatMap((needed) => {
       const isThere = ours.slice(0, index).includes(needed)
       // Mounted behind: the order is reported already.
       if (isThere || reported.has(needed) || ours.includes(needed)) return []
+      if (needed === 'modelRouter' && factsOf(handle).metersHandlers === true) return []
       reported.add(needed)
       return [`${name}() is mounted without ${needed}(). Mount ${needed}() before it: ${WHY[needed]}.`]
     }),

@@ -7,6 +7,8 @@ export interface PartFacts {
   readonly takesReply?: boolean | undefined
   /** It takes bodies that a parser before it has read. */
   readonly takesParsedBody?: boolean | undefined
+  /** It bounds handlers that send requests themselves, which no route leads to. */
+  readonly metersHandlers?: boolean | undefined
 }
 
 /** On the handler itself, so that a second copy of this package reads it too. */

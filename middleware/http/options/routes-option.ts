@@ -34,7 +34,6 @@ const KEYS = Object.keys({
   info: true,
   catalogue: true,
   reduceMaxTokens: true,
-  defaultMaxTokens: true,
   sendTraceparent: true,
   terms: true,
   onChangedTerms: true,

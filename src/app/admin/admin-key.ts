@@ -65,8 +65,8 @@ function sameDigest(a: string, b: string): boolean {
 function tooMany(ms: number): TollwayError {
   return new TollwayError({
     code: 'too_many_attempts',
-    message: 'Too many wrong admin keys came.',
-    advice: ['Wait, and send the right one then.'],
+    message: 'Too many attempts with a wrong admin key.',
+    advice: ['Wait, then send the right one.'],
     headers: { 'retry-after': String(Math.ceil(ms / 1000)) },
   })
 }

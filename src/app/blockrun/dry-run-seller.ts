@@ -1,7 +1,7 @@
 /** The seller for `BLOCKRUN_DRY_RUN=1`: returns one fixed completion, to test a client's setup without paying. */
 import { json } from 'node:stream/consumers'
 import { z } from 'zod'
-import { serveOnLoopback, type LoopbackServer } from '../sandbox/shared/loopback.ts'
+import { serveOnLoopback, type LoopbackServer } from '../../io/transport/loopback.ts'
 
 const REQUEST = z.object({ model: z.string(), stream: z.boolean().optional() })
 

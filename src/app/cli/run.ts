@@ -8,6 +8,7 @@ import { addBackup } from './commands/backup.ts'
 import { addBalance } from './commands/balance.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addBuy } from './commands/buy.ts'
+import { addCatalog } from './commands/catalog.ts'
 import { addCheck } from './commands/check.ts'
 import { addDoctor } from './commands/doctor.ts'
 import { addInit } from './commands/init.ts'
@@ -90,6 +91,7 @@ ${EXIT_CODES_HELP}`,
   addDoctor(program, context)
   addProbe(program, context)
   addPay(program, context)
+  addCatalog(program, context)
   addMcp(program, context)
   addBuy(program, context)
   addPurchases(program, context)

@@ -24,7 +24,7 @@ export const PAYER_ALERTS: readonly AlertRule[] = [
     severity: 'warning',
     summary: '{{ $labels.seller }} asked to be paid at another address, which was refused.',
     meaning:
-      'The payee of an offer is not the pinned or configured one. Nothing was paid. The seller moved its wallet, or somebody stands between you and it.',
+      'The payee of an offer is not the pinned or configured one. Nothing was paid. The seller moved its wallet, or someone is intercepting the connection.',
     steps: [
       'Ask the seller, by another way than its API, which address is right.',
       'Compare with `tollway sellers list`; if the new address is right, `tollway sellers trust` pins it.',

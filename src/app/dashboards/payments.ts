@@ -249,7 +249,7 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
-          title: 'Looks at the chains per minute',
+          title: 'Chain checks per minute',
           description: 'done; incomplete: a network gave no usable answer; failed: the ledger did not.',
           unit: 'short',
           width: 12,

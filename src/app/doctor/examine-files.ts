@@ -56,7 +56,7 @@ export function examineAudit({ path }: ResolvedConfig['audit']): Finding[] {
   const { ok, note } = findingsOf('audit')
   const file = existsSync(path)
     ? ok(
-        `The audit file ${path} is there (${megabytes(statSync(path).size)}). tollway audit verify checks its chain.`,
+        `The audit file ${path} exists (${megabytes(statSync(path).size)}). tollway audit verify checks its chain.`,
       )
     : note(`There is no audit file yet; serve creates ${path}.`)
   return [file, ...examinePlace(dirname(path), 'audit')]
@@ -125,7 +125,7 @@ async function flaggedIn(ledger: LedgerReader): Promise<Finding[]> {
   const { warning } = findingsOf('store')
   return [
     warning(
-      `Some payments are flagged for a person to look at (${counted}).`,
+      `Some payments are flagged for review (${counted}).`,
       'Run tollway reconcile, which lists them; docs/reconciliation.md explains each flag.',
     ),
   ]

@@ -14,7 +14,7 @@ export async function examinePools(
   const { upstreams, problems } = await inspectFiles(config, now)
   const inLedger = pools.filter(([, payer]) => payer.kind === 'obol' && payer.mode === 'pool' && !payer.paths)
   return [
-    ...problems.map((text) => problem(text, 'Mend or remove the file; docs/obol.md describes its form.')),
+    ...problems.map((text) => problem(text, 'Fix or remove the file; docs/obol.md describes its form.')),
     ...upstreams.map(({ name, ready, earliest_expiry: expiry }) =>
       ready === 0
         ? warning(`Pool ${name} has no voucher left.`, `Buy some: tollway refill ${name}.`)

@@ -27,7 +27,7 @@ export async function examineWallets(config: Config, offline: boolean): Promise<
       found.push(
         keys.problem(
           `Payer ${name} cannot be opened: ${error.message}`,
-          'Mend its key under payers; docs/payers.md shows every form.',
+          'Fix its key under payers; docs/payers.md shows every form.',
         ),
       )
     }

@@ -71,7 +71,8 @@ function read(text: string): unknown {
   const [error] = errors
   if (error === undefined && typeof root === 'object' && root !== null && !Array.isArray(root)) return root
   const line = text.slice(0, error?.offset ?? 0).split('\n').length
-  const what = error === undefined ? 'it is no object' : `${printParseErrorCode(error.error)} in line ${line}`
+  const what =
+    error === undefined ? 'it is not an object' : `${printParseErrorCode(error.error)} in line ${line}`
   throw new ConfigError(
     `The file is not JSON with comments (${what}), so it was not changed. Run the command without --write and add the entry by hand.`,
   )

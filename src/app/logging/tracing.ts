@@ -96,7 +96,7 @@ export async function openTracing(
       let cancel = (): void => undefined
       const late = new Promise<void>((resolve) => {
         cancel = timers.after(CLOSE_MS, () => {
-          log.warn({ waited_ms: CLOSE_MS }, 'traces were lost: the collector does not take them')
+          log.warn({ waited_ms: CLOSE_MS }, 'traces were lost: the collector did not accept them')
           resolve()
         })
       })

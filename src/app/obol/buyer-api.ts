@@ -66,9 +66,7 @@ async function assertAdmin(req: Request, adminKey: AdminKey, asksForKeys: boolea
     return
   }
   if (asksForKeys) {
-    throw refused(
-      'Set admin.key: where callers have keys, their keys do not open these paths, nor does none.',
-    )
+    throw refused('Set admin.key: when callers have keys, these paths need an admin key of their own.')
   }
   if (!isLocal(req) || isFromBrowser(req)) {
     throw refused(

@@ -66,7 +66,7 @@ export async function trustSeller(
   const apiBase = readApiBase(request.apiBase)
   const network = request.network === undefined ? undefined : readNetwork(request.network)
   if (request.anyPayee === true && request.payTo !== undefined) {
-    throw new ConfigError('--any-payee and a payee address exclude each other. Give one of the two.')
+    throw new ConfigError('--any-payee and a payee address cannot be combined. Give one of the two.')
   }
   const named = request.payTo === undefined ? undefined : readPayee(request.payTo, config.assets)
   const payTo = request.anyPayee === true ? ANY_PAYEE : named

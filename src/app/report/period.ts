@@ -41,7 +41,7 @@ export function periodOf(
   const since = from === undefined ? 0 : instantOf('--from', from, timezone).toMillis()
   const until = to === undefined ? now + 1 : endOf(to, timezone)
   if (until > since) return { since, until }
-  throw new ConfigError(`--to ${to ?? 'now'} lies before --from ${from ?? ''}: nothing is between them.`)
+  throw new ConfigError(`--to ${to ?? 'now'} is before --from ${from ?? ''}: the period is empty.`)
 }
 
 function endOf(text: string, timezone: string): number {

@@ -1,6 +1,7 @@
 /** A request and its payment as JSON, for `GET /v1/tollway/requests/<id>`. */
 import { takenOf, type Charge } from '../../core/charge/charge.ts'
-import { formatUnits, formatUsd } from '../../core/money/money.ts'
+import { formatUsd } from '../../core/money/money.ts'
+import { chargeBasics } from '../spend-page/charge-json.ts'
 import type { EndedRequest, KnownRequest } from './recent-requests.ts'
 
 /**
@@ -31,7 +32,7 @@ export function requestJson(known: KnownRequest, charges: readonly Charge[]): ob
     cost_usd: costOf(newest),
     transaction: newest?.transaction ?? null,
     seller: { origin: newest?.seller ?? null, message: ended?.sellerMessage ?? null },
-    charges: charges.map(chargeJson),
+    charges: charges.map((charge) => ({ ...chargeBasics(charge), usd: costOf(charge) })),
   }
 }
 
@@ -51,24 +52,4 @@ function costOf(charge: Charge | undefined): string | null {
   if (spentOf(charge) === 'no') return '0'
   const { microUsd } = takenOf(charge)
   return microUsd === undefined ? null : formatUsd(microUsd)
-}
-
-function chargeJson(charge: Charge): object {
-  return {
-    charge: charge.id,
-    time: new Date(charge.reservedAt).toISOString(),
-    updated: new Date(charge.updatedAt).toISOString(),
-    state: charge.state,
-    proof: charge.proof ?? null,
-    reason: charge.reason ?? null,
-    payer: charge.payer,
-    seller: charge.seller,
-    network: charge.network,
-    asset: charge.symbol,
-    amount: formatUnits(charge.amount, charge.decimals),
-    amount_atomic: charge.amount.toString(),
-    usd: costOf(charge),
-    pay_to: charge.payTo,
-    transaction: charge.transaction ?? null,
-  }
 }

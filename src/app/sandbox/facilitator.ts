@@ -8,7 +8,7 @@ import type { Network, PaymentPayload, PaymentRequirements } from '@x402/core/ty
 import { GAS_SPONSORING } from '../../core/x402/extensions.ts'
 import type { LocalChain } from './chain/chain.ts'
 import { connectLocal } from './chain/levers.ts'
-import { serveOnLoopback } from './shared/loopback.ts'
+import { serveOnLoopback } from '../../io/transport/loopback.ts'
 import { loadOptionalPackages } from './shared/optional-packages.ts'
 
 /** The operations of a facilitator. */

@@ -17,24 +17,30 @@ export function sellerAddresses(world: World): Record<'streaming' | 'official' |
   }
 }
 
-/** The configuration, in the shape of `tollway.yaml`. */
-export function ownConfig(world: World): Record<string, unknown> {
-  const { v1Network, rpcUrl } = world.chain
+/** A route to each seller, the paid ones through a payer. The free one has a price of zero, so that budgets know what it costs. */
+export function sellerRoutes(world: World, payer: string): readonly object[] {
   const sellers = sellerAddresses(world)
   const paid = (name: string, apiBase: string): object => ({
     model_name: `${name}/*`,
     model: '*',
     api_base: apiBase,
-    payer: 'base',
+    payer,
   })
+  const free = { input_usd_per_token: '0', output_usd_per_token: '0' }
+  return [
+    paid('paid', sellers.streaming),
+    paid('official', sellers.official),
+    paid('v1', sellers.v1),
+    { model_name: 'free/*', model: '*', api_base: sellers.free, model_info: free },
+  ]
+}
+
+/** The configuration, in the shape of `tollway.yaml`. */
+export function ownConfig(world: World): Record<string, unknown> {
+  const { v1Network, rpcUrl } = world.chain
   return {
     payers: { base: { kind: 'direct', key: `\${env:${OWN_KEY_VARIABLE}}`, networks: [v1Network] } },
-    model_list: [
-      paid('paid', sellers.streaming),
-      paid('official', sellers.official),
-      paid('v1', sellers.v1),
-      { model_name: 'free/*', model: '*', api_base: sellers.free },
-    ],
+    model_list: sellerRoutes(world, 'base'),
     budgets: [{ name: 'all', limit_usd: '1.00', window: 'day' }],
     chains: { [v1Network]: { rpc: rpcUrl, finality: 'safe' } },
     explorers: { [v1Network]: 'none' },

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { parseConfig } from '../config/load.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
+import { sellerRoutes } from './own-config.ts'
 import { startWorld, type World } from './world.ts'
 
 /** The variable from which the sandbox's signer reads its key, one of the chain's published test keys. */
@@ -70,22 +71,13 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   }
 }
 
-function paidRoute(name: string, apiBase: string): object {
-  return { model_name: `${name}/*`, model: '*', api_base: apiBase, payer: 'wallet' }
-}
-
 function configFor(world: World, port: number, directory: string): unknown {
   return {
     listen: `127.0.0.1:${port}`,
     store: `sqlite:${join(directory, 'tollway.db')}`,
     audit: { path: join(directory, 'audit.jsonl') },
     payers: { wallet: { kind: 'direct', key: `\${env:${KEY_VARIABLE}}`, networks: [world.chain.v1Network] } },
-    model_list: [
-      paidRoute('paid', world.streamingSeller.apiBase),
-      paidRoute('official', world.seller.apiBase),
-      paidRoute('v1', world.v1Seller.apiBase),
-      { model_name: 'free/*', model: '*', api_base: `${world.seller.url}/free/v1` },
-    ],
+    model_list: sellerRoutes(world, 'wallet'),
     // It has the id of a public network, whose explorer knows none of these transactions.
     explorers: { [world.chain.v1Network]: 'none' },
     // Only the sandbox writes to this chain, so its blocks are final at once.

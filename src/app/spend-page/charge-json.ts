@@ -63,10 +63,27 @@ export const CHARGE_COLUMNS = [
   'request',
 ] as const satisfies readonly (keyof ChargeJson)[]
 
-/** Converts a charge. */
-export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
-  const { transaction, network, charged } = charge
-  const { microUsd } = takenOf(charge)
+/** What every JSON form of a charge has in common. */
+type ChargeBasics = Pick<
+  ChargeJson,
+  | 'charge'
+  | 'time'
+  | 'updated'
+  | 'state'
+  | 'proof'
+  | 'reason'
+  | 'payer'
+  | 'seller'
+  | 'network'
+  | 'asset'
+  | 'amount'
+  | 'amount_atomic'
+  | 'pay_to'
+  | 'transaction'
+>
+
+/** The payment itself: who is paid what, in which state, without who asked and what it costs. */
+export function chargeBasics(charge: Charge): ChargeBasics {
   return {
     charge: charge.id,
     time: new Date(charge.reservedAt).toISOString(),
@@ -74,21 +91,30 @@ export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
     state: charge.state,
     proof: charge.proof ?? null,
     reason: charge.reason ?? null,
-    caller: charge.caller,
-    model: charge.model,
-    route: charge.route,
     payer: charge.payer,
     seller: charge.seller,
-    network,
+    network: charge.network,
     asset: charge.symbol,
     amount: formatUnits(charge.amount, charge.decimals),
     amount_atomic: charge.amount.toString(),
+    pay_to: charge.payTo,
+    transaction: charge.transaction ?? null,
+  }
+}
+
+/** Converts a charge. */
+export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
+  const { transaction, network, charged } = charge
+  const { microUsd } = takenOf(charge)
+  return {
+    ...chargeBasics(charge),
+    caller: charge.caller,
+    model: charge.model,
+    route: charge.route,
     charged: charged === undefined ? null : formatUnits(charged, charge.decimals),
     charged_atomic: charged?.toString() ?? null,
     usd: microUsd === undefined ? null : formatUsd(microUsd),
     signed_usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
-    pay_to: charge.payTo,
-    transaction: transaction ?? null,
     transaction_url: transaction === undefined ? null : (link(network, transaction) ?? null),
     request: charge.requestId,
   }

@@ -45,7 +45,7 @@ export class EventStreams {
     if (this.#closed || this.#open.size >= maxClients) {
       throw new TollwayError({
         code: 'too_many_streams',
-        message: `${maxClients} live streams are open, and that is as many as there may be.`,
+        message: `${maxClients} live streams are open, which is the limit.`,
         advice: ['Close a page that shows the spending, or ask /api/charges from time to time.'],
       })
     }

@@ -141,7 +141,7 @@ function parse<T extends z.ZodType>(schema: T, url: string): z.output<T> {
   if (result.success) return result.data
   const [issue] = result.error.issues
   if (issue?.code === 'unrecognized_keys')
-    throw invalidQuery(issue.keys[0] ?? '', 'is not one this address knows')
+    throw invalidQuery(issue.keys[0] ?? '', 'is not a parameter of this address')
   throw invalidQuery(
     String(issue?.path[0] ?? ''),
     issue?.message.replace(/^Invalid/, 'is not valid: invalid') ?? 'is not valid',

@@ -42,7 +42,7 @@ async function readForm(req: Request): Promise<string> {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('a request body came as text')
     length += chunk.length
     if (length > MAX_FORM_BYTES) {
-      throw new TollwayError({ code: 'request_too_large', message: 'A form to sign in with is smaller.' })
+      throw new TollwayError({ code: 'request_too_large', message: 'A sign-in form is smaller.' })
     }
     chunks.push(chunk)
   }

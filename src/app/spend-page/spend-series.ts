@@ -63,7 +63,7 @@ function bucketEdges({ filter, bucket, timezone }: SpendOverTime, to: number): n
     at = windowOf(at).end
     edges.push(at)
     if (edges.length > MAX_BUCKETS + 1) {
-      throw invalidQuery('bucket', `makes over ${MAX_BUCKETS} pieces of that range: choose a larger one`)
+      throw invalidQuery('bucket', `makes over ${MAX_BUCKETS} buckets of that range: choose a larger one`)
     }
   }
   return edges

@@ -22,7 +22,7 @@ export function openFreeSpace(
     freeBytes,
     onChange(refusal) {
       if (refusal) log.error({ code: refusal.code }, refusal.message)
-      else log.warn({}, 'there is room on the disks again; paid routes are served')
+      else log.warn({}, 'the disks have enough free space again; paid routes are served')
     },
   })
 }

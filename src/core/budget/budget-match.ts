@@ -31,10 +31,15 @@ export function budgetMatch(written: Readonly<Record<string, string | readonly s
 /** What a request is matched by. */
 export interface MatchFacts {
   readonly caller: string
+  /** The caller's team, if it has one. */
   readonly team?: string | undefined
+  /** The model as the client named it. */
   readonly model?: string | undefined
+  /** The name under which clients reach the model that serves; another than {@link model} for an alias or a fallback. */
   readonly publicModel?: string | undefined
+  /** The model as the seller names it. */
   readonly remoteModel?: string | undefined
+  /** The route's `model_name`: unlike the client's text, it has a bounded number of values. */
   readonly route: string
   readonly payer: string
   readonly seller: string

@@ -1,5 +1,5 @@
 import type { ChargeState } from '../charge/charge.ts'
-import { matchesBudget, type BudgetMatch } from './budget-match.ts'
+import { matchesBudget, type BudgetMatch, type MatchFacts } from './budget-match.ts'
 import { limitFor, type SubjectLimit } from './subject-limits.ts'
 import { OTHER_SUBJECT, parseScope, tagValues, type Scope } from './scope.ts'
 import { windowAt, WINDOWS, type WindowSpec } from './window.ts'
@@ -64,23 +64,8 @@ export interface Claim extends WindowSpec {
   readonly enforce?: boolean | undefined
 }
 
-/** What a budget needs to know about a payment. */
-export interface Spend {
-  readonly caller: string
-  /** The caller's team, if it has one. */
-  readonly team?: string | undefined
-  /** The model as the client named it. */
-  readonly model?: string | undefined
-  /** The name under which clients reach the model that serves; another than {@link model} for an alias or a fallback. */
-  readonly publicModel?: string | undefined
-  /** The model as the seller names it. */
-  readonly remoteModel?: string | undefined
-  /** The route's `model_name`: unlike the client's text, it has a bounded number of values. */
-  readonly route: string
-  readonly payer: string
-  readonly seller: string
-  /** Subjects of `per: tag`; an empty list counts as {@link OTHER_SUBJECT}. */
-  readonly tags: readonly string[]
+/** What a budget needs to know about a payment. An empty list of tags counts as {@link OTHER_SUBJECT}. */
+export interface Spend extends MatchFacts {
   readonly symbol: string
   /** Smallest units. */
   readonly amount: bigint

@@ -1,4 +1,5 @@
 /** A text as programs read it, with the place of each of its characters: without white space, and with its escapes resolved. */
+import { BACKSLASH } from './json-bytes.ts'
 
 /** The characters of a text that count, as bytes, and the offset of each in the text. */
 export interface DecodedText {
@@ -10,7 +11,6 @@ export interface DecodedText {
   readonly unfinished: number
 }
 
-const BACKSLASH = 0x5c
 const PERCENT = 0x25
 const LOWER_U = 0x75
 /** `\n`, `\r` and `\t` stand for white space. */

@@ -30,11 +30,11 @@ export interface ChargeOutcome {
 
 /** How a payer signs in at sellers that it has paid before. */
 export interface SignInSigner {
-  /** The wallet, in EIP-55 letter case. */
+  /** The wallet: EIP-55 letter case, or base58 for one on Solana. */
   readonly address: string
   /**
    * Signs a vetted message. Sends nothing.
-   * @returns the signature, `0x` and hex
+   * @returns the signature: `0x` and hex, or base58 for a wallet on Solana
    * @throws TollwayError `signer_unavailable`
    */
   sign(vetted: VettedSignIn, signal: AbortSignal): Promise<string>

@@ -2,7 +2,6 @@
  * The gate for sign-ins (rule 6): the one place where a seller's challenge becomes a message that may be signed. It must be for
  * this seller, this moment, this wallet and a network of the payer, and nothing in it may look like another line.
  */
-import { findEvmNetwork } from '../money/assets.ts'
 import type { SignInMessage } from './sign-in.ts'
 import { isRecord } from '../x402/wire-json.ts'
 
@@ -24,14 +23,11 @@ const VETTED_KEY = Symbol('only the gate makes sign-ins')
 /** A message that passed the gate. Frozen. */
 export class VettedSignIn {
   readonly message: SignInMessage
-  /** CAIP-2. */
-  readonly network: string
   readonly #vetted = true
 
-  constructor(key: typeof VETTED_KEY, message: SignInMessage, network: string) {
+  constructor(key: typeof VETTED_KEY, message: SignInMessage) {
     if (key !== VETTED_KEY) throw new TypeError('A sign-in is made by the gate only: call vetSignIn().')
     this.message = Object.freeze({ ...message })
-    this.network = network
     Object.freeze(this)
   }
 
@@ -45,7 +41,7 @@ export class VettedSignIn {
 export interface SignInContext {
   /** Where the request goes. */
   readonly url: URL
-  /** The wallet, in EIP-55 letter case. */
+  /** The wallet: EIP-55 letter case, or base58 for one on Solana. */
   readonly address: string
   /** CAIP-2 ids that the payer may pay on. */
   readonly networks: readonly string[]
@@ -77,35 +73,56 @@ export function vetSignIn(
   if (statement !== undefined && !isLine(statement)) return { fault: 'statement' }
   if (requestId !== undefined && !isLine(requestId)) return { fault: 'request_id' }
   if (resources !== undefined && !areLines(resources)) return { fault: 'resources' }
-  const network = networkOf(extension['supportedChains'], networks)
-  const chainId = network === undefined ? undefined : findEvmNetwork(network)?.chainId
-  if (network === undefined || chainId === undefined) return { fault: 'chain' }
+  const kind = address.startsWith('0x') ? EVM : SOLANA
+  const network = networkOf(extension['supportedChains'], kind, networks)
+  if (network === undefined) return { fault: 'chain' }
   const message: SignInMessage = {
     domain: url.host,
     address,
     ...(statement === undefined ? {} : { statement }),
     uri,
     version: '1',
-    chainId,
+    network,
     nonce,
     issuedAt: issuedAt.text,
     ...(expires ? { expirationTime: expires.text } : {}),
     ...(notBefore ? { notBefore: notBefore.text } : {}),
     ...(requestId === undefined ? {} : { requestId }),
-    ...(resources === undefined ? {} : { resources }),
+    // Official packages word an empty list in two ways.
+    ...(resources === undefined || resources.length === 0 ? {} : { resources }),
   }
-  return new VettedSignIn(VETTED_KEY, message, network)
+  return new VettedSignIn(VETTED_KEY, message)
 }
 
-/** The first of the seller's chains that the payer pays on and that takes a signature of a plain wallet. */
-function networkOf(chains: unknown, networks: readonly string[]): string | undefined {
+/** What a plain wallet of one kind signs in with. */
+interface WalletKind {
+  readonly prefix: string
+  readonly type: string
+  readonly scheme: string
+}
+
+const EVM: WalletKind = { prefix: 'eip155:', type: 'eip191', scheme: 'eip191' }
+const SOLANA: WalletKind = { prefix: 'solana:', type: 'ed25519', scheme: 'siws' }
+
+/** The first of the seller's chains that the payer pays on and that takes a signature of such a wallet. */
+function networkOf(
+  chains: unknown,
+  { prefix, type, scheme }: WalletKind,
+  networks: readonly string[],
+): string | undefined {
   if (!Array.isArray(chains)) return undefined
   const ids = chains.flatMap((chain: unknown) => {
-    if (!isRecord(chain) || chain['type'] !== 'eip191' || typeof chain['chainId'] !== 'string') return []
-    const scheme = chain['signatureScheme']
-    return scheme === undefined || scheme === 'eip191' ? [chain['chainId']] : []
+    if (!isRecord(chain) || chain['type'] !== type || typeof chain['chainId'] !== 'string') return []
+    const hint = chain['signatureScheme']
+    return hint === undefined || hint === scheme ? [chain['chainId']] : []
   })
-  return ids.find((id) => networks.includes(id))
+  return ids.find((id) => id.startsWith(prefix) && networks.includes(id))
+}
+
+/** How a message of this network is signed, as the seller is told. */
+export function signatureOf(network: string): { readonly type: string; readonly signatureScheme: string } {
+  const { type, scheme } = network.startsWith(SOLANA.prefix) ? SOLANA : EVM
+  return { type, signatureScheme: scheme }
 }
 
 function originOf(text: string): string | undefined {

@@ -9,16 +9,15 @@ import { eventText, type StreamEvent } from '../stream/stream-json.ts'
 export function addEvents(
   events: readonly StreamEvent[],
   out: ByteSink,
-  splicer: ((isRead: boolean) => CostSplicer | undefined) | undefined,
+  splicer: (() => CostSplicer) | undefined,
 ): void {
   for (const event of events) {
     const text = Buffer.from(eventText(event))
     const start = event.data === '[DONE]' ? -1 : text.indexOf('{')
-    const splice = start < 0 ? undefined : splicer?.(true)
-    if (!splice) out.add(text)
+    if (!splicer || start < 0) out.add(text)
     else {
       out.add(text.subarray(0, start))
-      out.add(splice.push(text.subarray(start)))
+      out.add(splicer().push(text.subarray(start)))
     }
   }
 }

@@ -4,14 +4,13 @@
  */
 import type { CallerBudget } from '../budget/caller-budgets.ts'
 import type { Charge } from '../charge/charge.ts'
-import { costOfCall, type CallCost, type MeteredCall } from '../metering/metered-call.ts'
 import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { RequestOutcome, StreamConversion } from '../telemetry/events.ts'
 import type { RequestMark } from './idempotency.ts'
 import { matchesPattern } from '../name-pattern.ts'
-import type { Candidate, ModelInfo } from '../routing/route.ts'
+import type { Candidate } from '../routing/route.ts'
 import type { Usage } from '../stream/usage.ts'
 import type { Routing } from '../routing/attempt.ts'
 
@@ -37,24 +36,12 @@ export interface Guard {
    */
   reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
   /**
-   * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests. Where
-   * a budget has no room for it and the route has `reduceMaxTokens`, its limit on output tokens is lowered until it fits.
+   * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests.
    * @param body as it is sent, decoded
-   * @param info the prices of its model
-   * @returns `undefined` when the model has no price and no budget counts the call
+   * @returns `undefined` when the route has no price and no budget counts the call
    * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
    */
-  meter?(
-    candidate: Candidate,
-    body: Buffer | undefined,
-    info: ModelInfo | undefined,
-  ): Promise<MeteredHold | undefined>
-}
-
-/** A call without a payment that may be sent. */
-export interface MeteredHold extends MeteredCall {
-  /** What to send instead, with a lower limit on output tokens. */
-  readonly reduced: Buffer | undefined
+  meter?(candidate: Candidate, body: Uint8Array | undefined): Promise<Charge | undefined>
 }
 
 /** What the idempotency middleware gives the payment interceptor: one run of a request that several clients may wait for. */
@@ -156,7 +143,7 @@ export interface ExchangePayment {
   run: Run | undefined
   charge: Charge | undefined
   /** What an upstream without a payment will bill for the answer; settled when that is through. */
-  metered?: MeteredCall | undefined
+  metered?: Charge | undefined
   /** A charge of the same request whose payment the seller did not take, as far as it says: it counts in addition to `charge`. */
   earlier: Charge | undefined
   /** A payment for the same call may have been taken under another model: no paid stand-in follows an unpaid answer (rule 5). */
@@ -166,7 +153,7 @@ export interface ExchangePayment {
   /** The limit on answer tokens the seller was asked with, where `reduce_max_tokens` lowered it. */
   reducedMaxTokens: number | undefined
   /** The outcome of the seller's offer to sign in instead of paying; `undefined` when it made none. */
-  signIn: 'offered' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
+  signIn: 'offered' | 'no_signer' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
 }
@@ -179,6 +166,10 @@ export interface ExchangeRelay {
   /** The stream was opened before the paid status was known (`early_keepalive`). */
   openedEarly: boolean
   usage: Usage | undefined
+  /** What a handler of the host reported by `reportUsage()`: it counts instead of what the answer says. */
+  reported?: Usage | undefined
+  /** Status of the host's own upstream when that refused the call: nothing is billed for it. */
+  refusedBy?: number | undefined
   /** The client has its answer, and the seller has a moment to report `usage`: records wait until this resolves. */
   usageToCome: Promise<void> | undefined
   /** A paid stream ended without its terminal marker. */
@@ -295,11 +286,6 @@ export function costOf({ payment: { charge, earlier } }: Spending): bigint | und
   return charge?.microUsd === undefined || earlier.microUsd === undefined
     ? undefined
     : charge.microUsd + earlier.microUsd
-}
-
-/** What an upstream bills for the answer to a key, as far as it is known; `undefined` for a payment, and without a price. */
-export function keyedCostOf({ payment: { metered }, relay: { usage } }: Exchange): CallCost | undefined {
-  return metered && costOfCall(metered, usage)
 }
 
 /** The part of an exchange that says what was spent. */

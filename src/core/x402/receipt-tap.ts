@@ -1,4 +1,5 @@
 /** Finds the receipt in an answer as it passes: in its JSON, or in an event of its stream. */
+import { OPEN_BRACE } from '../json/json-bytes.ts'
 import { receiptInAnswer, type Receipt } from './receipt.ts'
 import { readBodyJson } from './wire-json.ts'
 
@@ -7,7 +8,6 @@ const MAX_JSON_BYTES = 1_048_576
 /** The longest event that is read for one: receipts have a few hundred bytes. */
 const MAX_LINE_BYTES = 65_536
 const NEWLINE = 0x0a
-const BRACE = 0x7b
 const DATA = Buffer.from('data:')
 /** What JSON with a receipt holds: the member itself, or base64 of `{"`. */
 const MARKS = [Buffer.from('"success"'), Buffer.from('eyJ')]
@@ -67,7 +67,7 @@ export class ReceiptTap {
 
 function beginsJson(chunk: Uint8Array): boolean | undefined {
   const first = chunk.find((byte) => byte > 0x20 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf)
-  return first === undefined ? undefined : first === BRACE
+  return first === undefined ? undefined : first === OPEN_BRACE
 }
 
 function read(bytes: Buffer): Receipt | undefined {

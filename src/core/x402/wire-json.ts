@@ -2,6 +2,7 @@
  * The JSON of x402's headers and bodies: written as the specification says, read in every spelling that sellers use. What is
  * read is a text and nothing more: amounts and addresses in it are checked elsewhere, and strictly.
  */
+import { OPEN_BRACE } from '../json/json-bytes.ts'
 import { property } from '../property.ts'
 
 /** Standard (not URL-safe) base64 of the JSON text, as both versions use. */
@@ -47,10 +48,10 @@ export function readBodyJson(body: Uint8Array): unknown {
 export function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   const [first, second] = buffer
-  if ((first === 0xff && second === 0xfe) || (first === BRACE && second === 0)) {
+  if ((first === 0xff && second === 0xfe) || (first === OPEN_BRACE && second === 0)) {
     return withoutMark(buffer.toString('utf16le'))
   }
-  if ((first === 0xfe && second === 0xff) || (first === 0 && second === BRACE)) {
+  if ((first === 0xfe && second === 0xff) || (first === 0 && second === OPEN_BRACE)) {
     const swapped = Buffer.from(buffer.subarray(0, buffer.length & ~1)).swap16()
     return withoutMark(swapped.toString('utf16le'))
   }
@@ -69,8 +70,6 @@ const WRAPPERS = ['detail', 'error', 'data', 'paymentRequired', 'payment_require
 export function unwrapped(json: unknown): readonly unknown[] {
   return [json, ...WRAPPERS.map((name) => property(json, name)).filter(isRecord)]
 }
-
-const BRACE = 0x7b
 
 function withoutMark(text: string): string {
   return text.startsWith('\u{feff}') ? text.slice(1) : text

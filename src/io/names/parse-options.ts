@@ -85,7 +85,7 @@ function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): unknown {
     node =
       typeof step === 'number'
         ? property(parent, 'element')
-        : property(property(parent, 'shape'), String(step))
+        : (property(property(parent, 'shape'), String(step)) ?? property(parent, 'valueType'))
   }
   return node
 }

@@ -3,8 +3,9 @@
  * is asked only for the closed set of payment messages, and its answer is used only after it was verified as a signature of
  * that message by its address.
  */
-import { recoverAddress, type Hex } from 'viem'
+import { hashMessage, recoverAddress, type Hex } from 'viem'
 import { TollwayError } from '../../core/errors.ts'
+import { signInText } from '../../core/policy/sign-in.ts'
 import { payerOf, toEip712, type Eip712, type TypedMessage } from '../../core/payer/typed-message.ts'
 import { normalizeSignature } from './normalize-signature.ts'
 import type { Signer } from './signer.ts'
@@ -16,6 +17,18 @@ export interface SigningAccount {
   readonly address: string
   /** @returns the 65 bytes of an ECDSA signature, `0x` hex */
   signTypedData(typed: Eip712): Promise<string>
+  /**
+   * Signs a text (EIP-191). Only sign-ins at sellers need it; absent, they are not used.
+   * @returns as `signTypedData`
+   */
+  signMessage?(text: { readonly message: string }): Promise<string>
+}
+
+interface ToSign {
+  /** Whose signature it must be. */
+  readonly by: string
+  readonly ask: () => Promise<unknown>
+  readonly hash: () => Hex
 }
 
 /**
@@ -27,29 +40,47 @@ export function accountSigner(account: SigningAccount, timeoutMs: number): Signe
   const digest = new TypedDigest()
   const closing = new AbortController()
 
-  async function sign(typed: TypedMessage, signal: AbortSignal): Promise<Hex> {
+  async function signed({ by, ask, hash }: ToSign, signal: AbortSignal): Promise<Hex> {
     signal.throwIfAborted()
     if (closing.signal.aborted) throw unavailable('is closed')
-    if (payerOf(typed).toLowerCase() !== address) throw unavailable('does not sign for this address')
+    if (by.toLowerCase() !== address) throw unavailable('does not sign for this address')
     const timeout = AbortSignal.timeout(timeoutMs)
     const ending = AbortSignal.any([signal, timeout, closing.signal])
-    const answer = await Promise.race([ask(account, typed), aborted(ending)])
+    const answer = await Promise.race([asked(ask), aborted(ending)])
     if (answer === undefined) {
       if (signal.aborted) throw signal.reason
       throw unavailable(timeout.aborted ? `did not answer within ${timeoutMs} ms` : 'is closed')
     }
     const signature = normalizeSignature(answer)
-    const signedBy =
-      signature && (await recoverAddress({ hash: digest.of(typed), signature }).catch(() => undefined))
+    const signedBy = signature && (await recoverAddress({ hash: hash(), signature }).catch(() => undefined))
     if (!signature || signedBy?.toLowerCase() !== address) {
-      throw unavailable('returned no signature of this payment by its address (contract wallets cannot pay)')
+      throw unavailable('returned no signature of this message by its address (contract wallets cannot pay)')
     }
     return signature
   }
 
+  const sign = async (typed: TypedMessage, signal: AbortSignal): Promise<Hex> =>
+    await signed(
+      { by: payerOf(typed), ask: () => account.signTypedData(toEip712(typed)), hash: () => digest.of(typed) },
+      signal,
+    )
+
   return {
     address,
     sign,
+    ...(account.signMessage && {
+      async signIn(message, signal) {
+        const text = signInText(message)
+        return await signed(
+          {
+            by: message.address,
+            ask: async () => await account.signMessage?.({ message: text }),
+            hash: () => hashMessage(text),
+          },
+          signal,
+        )
+      },
+    }),
     async signMany(typed, signal, onProgress) {
       const signatures: Hex[] = []
       for (const one of typed) {
@@ -67,9 +98,9 @@ export function accountSigner(account: SigningAccount, timeoutMs: number): Signe
 }
 
 /** Its own words may hold a secret, so they stay in the cause. */
-async function ask(account: SigningAccount, typed: TypedMessage): Promise<string> {
+async function asked(ask: ToSign['ask']): Promise<string> {
   try {
-    const answer: unknown = await account.signTypedData(toEip712(typed))
+    const answer = await ask()
     return typeof answer === 'string' ? answer : ''
   } catch (cause) {
     throw unavailable('refused to sign', cause)

@@ -56,24 +56,31 @@ const TYPED_MESSAGE = z.discriminatedUnion('kind', [
 
 const line = z.string().regex(/^[\x20-\x7e]{1,500}$/)
 
-/** A sign-in of {@link SignInMessage}: the worker composes its text, so that no other text is ever signed. */
-const SIGN_IN = z.strictObject({
-  kind: z.literal('sign_in'),
-  message: z.strictObject({
-    domain: line.regex(/^\S+$/),
-    address,
-    statement: line.optional(),
-    uri: line,
-    version: z.literal('1'),
-    chainId,
-    nonce: z.string().regex(/^[A-Za-z0-9]{8,128}$/),
-    issuedAt: line,
-    expirationTime: line.optional(),
-    notBefore: line.optional(),
-    requestId: line.optional(),
-    resources: z.array(line).max(10).optional(),
-  }),
-})
+/**
+ * A sign-in of {@link SignInMessage}: the worker composes its text, so that no other text is ever signed.
+ * @param wallet an address of the worker's kind of wallet
+ * @param network the CAIP-2 ids of its networks
+ */
+export const signInRequest = (wallet: z.ZodType<string>, network: RegExp) =>
+  z.strictObject({
+    kind: z.literal('sign_in'),
+    message: z.strictObject({
+      domain: line.regex(/^\S+$/),
+      address: wallet,
+      statement: line.optional(),
+      uri: line,
+      version: z.literal('1'),
+      network: z.string().regex(network),
+      nonce: z.string().regex(/^[A-Za-z0-9]{8,128}$/),
+      issuedAt: line,
+      expirationTime: line.optional(),
+      notBefore: line.optional(),
+      requestId: line.optional(),
+      resources: z.array(line).max(10).optional(),
+    }),
+  })
+
+const SIGN_IN = signInRequest(address, /^eip155:[1-9]\d{0,15}$/)
 
 /** The most messages of one {@link SIGN_REQUEST}, so that a large batch does not block single signatures. */
 export const MAX_BATCH = 100

@@ -1,12 +1,13 @@
 /**
  * A signer that holds its keys elsewhere (Obol's remote signer, REST): `GET /api/v1/keys`, `POST
- * /api/v1/sign/<address>/typed-data`. It is asked only for the closed set of messages, and its response is used only after it was
- * verified as a signature of that message by that address.
+ * /api/v1/sign/<address>/typed-data`, and `…/message` for sign-ins. It is asked only for the closed set of messages, and its
+ * response is used only after it was verified as a signature of that message by that address.
  */
-import { getAddress, recoverAddress, type Hex } from 'viem'
+import { getAddress, hashMessage, recoverAddress, type Hex } from 'viem'
 import { z } from 'zod'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import type { RemoteSignerReference } from '../../core/payer/key-reference.ts'
+import { signInText, type SignInMessage } from '../../core/policy/sign-in.ts'
 import { payerOf, toEip712, type TypedMessage } from '../../core/payer/typed-message.ts'
 import { normalizeSignature } from './normalize-signature.ts'
 import type { Signer } from './signer.ts'
@@ -44,6 +45,14 @@ export async function openRemoteSigner(options: RemoteSignerOptions): Promise<Si
     await remote.close()
     throw error
   }
+}
+
+interface ToSign {
+  /** Whose signature it must be. */
+  readonly by: string
+  readonly endpoint: 'typed-data' | 'message'
+  readonly body: () => unknown
+  readonly hash: () => Hex
 }
 
 class RemoteSigner implements Signer {
@@ -93,19 +102,42 @@ class RemoteSigner implements Signer {
   }
 
   async sign(typed: TypedMessage, signal: AbortSignal): Promise<Hex> {
+    return await this.#signed(
+      {
+        by: payerOf(typed),
+        endpoint: 'typed-data',
+        body: () => toEip712(typed),
+        hash: () => this.#digest.of(typed),
+      },
+      signal,
+    )
+  }
+
+  async signIn(message: SignInMessage, signal: AbortSignal): Promise<Hex> {
+    const text = signInText(message)
+    return await this.#signed(
+      {
+        by: message.address,
+        endpoint: 'message',
+        body: () => ({ message: text }),
+        hash: () => hashMessage(text),
+      },
+      signal,
+    )
+  }
+
+  async #signed({ by, endpoint, body, hash }: ToSign, signal: AbortSignal): Promise<Hex> {
     signal.throwIfAborted()
     if (this.#closing.signal.aborted) throw unavailable('is closed')
-    if (payerOf(typed).toLowerCase() !== this.#address) {
-      throw unavailable('does not sign for this address')
-    }
-    const path = `/api/v1/sign/${getAddress(this.#address)}/typed-data`
-    const answer = await this.#ask('POST', path, toEip712(typed), signal)
+    if (by.toLowerCase() !== this.#address) throw unavailable('does not sign for this address')
+    const path = `/api/v1/sign/${getAddress(this.#address)}/${endpoint}`
+    const answer = await this.#ask('POST', path, body(), signal)
     const parsed = SIGNED.safeParse(answer)
     const signature = parsed.success ? normalizeSignature(parsed.data.signature) : undefined
     if (!signature) throw longerSignature(answer) ?? unavailable('did not return a signature of 65 bytes')
-    const signedBy = await recoverAddress({ hash: this.#digest.of(typed), signature }).catch(() => undefined)
+    const signedBy = await recoverAddress({ hash: hash(), signature }).catch(() => undefined)
     if (signedBy?.toLowerCase() !== this.#address) {
-      throw unavailable('returned a signature that is not for this payment by this address')
+      throw unavailable('returned a signature that is not for this message by this address')
     }
     return signature
   }

@@ -1,5 +1,5 @@
 /** Signing in at a seller that was paid before, instead of paying again (x402 v2, `sign-in-with-x`). */
-import { vetSignIn } from '../../core/policy/vet-sign-in.ts'
+import { signatureOf, vetSignIn } from '../../core/policy/vet-sign-in.ts'
 import { relayedHeaders } from '../../core/request/header-policy.ts'
 import { SIGN_IN } from '../../core/x402/extensions.ts'
 import { encodeBase64Json } from '../../core/x402/wire-json.ts'
@@ -23,7 +23,7 @@ export interface SignInCall {
   }
   readonly exchange: Exchange
   readonly candidate: Candidate
-  readonly payer: Pick<Provider, 'address' | 'networks' | 'signIn'>
+  readonly payer: Pick<Provider, 'networks' | 'signIn'>
   /** Aborted when the client has left. */
   readonly leaving: AbortSignal
 }
@@ -51,12 +51,15 @@ export async function signInInstead(
   const { context, exchange, payer, candidate, leaving } = call
   if (!Object.hasOwn(challenge.extensions, SIGN_IN)) return NOT_SIGNED_IN
   exchange.payment.signIn = 'offered'
-  const { address, signIn } = payer
-  if (context.policy.signIn !== true || exchange.payment.isDryRun || !signIn || address === undefined)
-    return NOT_SIGNED_IN
+  const { signIn } = payer
+  if (context.policy.signIn !== true || exchange.payment.isDryRun) return NOT_SIGNED_IN
   const { apiBase } = candidate.route
   const paid = await context.ledger.store.prices(apiBase)
   if (!paid.some(({ endpoint }) => endpoint === exchange.endpoint)) return NOT_SIGNED_IN
+  if (!signIn) {
+    exchange.payment.signIn = 'no_signer'
+    return NOT_SIGNED_IN
+  }
   const url = new URL(request.url)
   const now = context.clock.now()
   const report = (result: 'accepted' | 'refused' | 'not_vetted' | 'failed'): void => {
@@ -74,7 +77,8 @@ export async function signInInstead(
     report('not_vetted')
     return NOT_SIGNED_IN
   }
-  const { message, network } = vetted
+  const { message } = vetted
+  const { network, ...fields } = message
   try {
     const signature = await signIn.sign(vetted, leaving)
     // On record before it leaves, as a payment is.
@@ -89,10 +93,9 @@ export async function signInInstead(
       expires: message.expirationTime ?? null,
     })
     const value = encodeBase64Json({
-      ...message,
+      ...fields,
       chainId: network,
-      type: 'eip191',
-      signatureScheme: 'eip191',
+      ...signatureOf(network),
       signature,
     })
     const reply = await context.upstream.send({

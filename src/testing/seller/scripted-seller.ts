@@ -1,7 +1,7 @@
 /** One seller for every test that is about what a seller answers: a loopback HTTP server that follows a script. */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { property } from '../../core/property.ts'
-import { serve } from './serve.ts'
+import { serveOnLoopback } from '../../io/transport/loopback.ts'
 import { challengeV2, completion, decodeHeader, OFFER, RECEIPT, send, type Answer } from './seller-answers.ts'
 
 /** One request that the seller received. */
@@ -71,7 +71,7 @@ export async function startScriptedSeller(
 ): Promise<ScriptedSeller> {
   const requests: SellerRequest[] = []
   let handler = handlerOf(script)
-  const server = await serve((incoming, response) => {
+  const server = await serveOnLoopback((incoming, response) => {
     const respond = async (): Promise<void> => {
       const request = await read(incoming)
       requests.push(request)

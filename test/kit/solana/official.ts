@@ -11,7 +11,7 @@ import { ExactSvmScheme as ExactServer } from '@x402/svm/exact/server'
 import { ExactSvmSchemeV1 as ExactClientV1 } from '@x402/svm/exact/v1/client'
 import { ExactSvmSchemeV1 as ExactFacilitatorV1 } from '@x402/svm/exact/v1/facilitator'
 import express, { type RequestHandler } from 'express'
-import { serveOnLoopback } from '../../../src/app/sandbox/shared/loopback.ts'
+import { serveOnLoopback } from '../../../src/io/transport/loopback.ts'
 import { createModel, type ModelOptions } from '../../../src/app/sandbox/model/model.ts'
 import type { SeenRequest } from '../../../src/app/sandbox/sellers/request-log.ts'
 import {

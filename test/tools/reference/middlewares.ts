@@ -77,13 +77,14 @@ export const MIDDLEWARES: readonly Facts[] = [
     options: 'BudgetGuardOptions',
     errors: [
       'budget_exhausted',
+      'model_not_found',
       'payee_not_allowed',
       'store_unavailable',
       'audit_unavailable',
       'setup_error',
     ],
     order:
-      'Behind `readBody()`, `modelRouter()` and `idempotency()`, before `paymentInterceptor()`, which needs it: without a guard nothing is paid.',
+      'Behind `readBody()`, `modelRouter()` and `idempotency()`, before `paymentInterceptor()`, which needs it: without a guard nothing is paid. With `prices`, behind `readBody()` and before the handler that sends: see [Handlers that send themselves](../budgets.md#handlers-that-send-themselves).',
     example: app(
       'budgetGuard, errorHandler, modelRouter, paymentInterceptor, readBody, sseRestreamer',
       CHAIN,

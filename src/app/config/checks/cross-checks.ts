@@ -100,7 +100,9 @@ function checkFilledBy(config: Fields): RouteFinding[] {
 }
 
 const PAID_ONLY = [
+  'catalogue',
   'paid_endpoints',
+  'reduce_max_tokens',
   'send_traceparent',
   'terms',
   'on_changed_terms',

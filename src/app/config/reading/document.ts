@@ -67,7 +67,7 @@ export function readYaml(text: string, file: string): ConfigDocument {
     throw whole(file, 'is empty. `tollway check --help` shows a small working file.')
   }
   if (!isMap(document.contents)) {
-    throw whole(file, 'must hold keys and values at its top, such as `listen: 127.0.0.1:8402`.')
+    throw whole(file, 'must have keys and values at its top level, such as `listen: 127.0.0.1:8402`.')
   }
   return {
     value: plain(document, file),

@@ -171,9 +171,9 @@ function explainChoice(choices: readonly unknown[], value: unknown): string {
 /** The message for a secret that is not a reference. */
 export const PLAIN_SECRET =
   `holds a secret in plain text, or something that is not one reference. ${REFERENCE_HELP} ` +
-  'If a real key stood here, replace it: the file may have been copied.'
+  'If this was a real key, replace it: the file may have been copied.'
 
 /** The same in LiteLLM's sections. */
 export const PLAIN_LITELLM_SECRET =
   'holds a secret in plain text, or something that is not one reference. Write os.environ/NAME, as in LiteLLM. ' +
-  'If a real key stood here, replace it: the file may have been copied.'
+  'If this was a real key, replace it: the file may have been copied.'

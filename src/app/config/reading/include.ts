@@ -51,7 +51,7 @@ export function readConfigFiles(path: string): ConfigFiles {
       const before = value[key]
       if (before !== undefined && !(Array.isArray(before) && Array.isArray(item))) {
         const first = pieces.get(key)?.[0]?.source.file ?? path
-        throw problem(source, [key], `stands in ${first} too. Keep one of the two.`)
+        throw problem(source, [key], `is also in ${first}. Keep one of the two.`)
       }
       const own: readonly unknown[] = Array.isArray(before) ? before : []
       pieces.set(key, [...(pieces.get(key) ?? []), { from: own.length, source }])

@@ -78,7 +78,7 @@ export const payees = () =>
         .array(payee())
         .min(1)
         .refine((list) => list.length === 1 || !list.includes(ANY_PAYEE), {
-          message: 'names any beside addresses. Keep one of the two.',
+          message: 'lists any together with addresses. Keep one of the two.',
         }),
     )
     .transform((list): AllowedPayees => (list.includes(ANY_PAYEE) ? ANY_PAYEE : list))

@@ -40,7 +40,7 @@ export const policy = z
     }),
     terms: z.enum(['remember', 'ask']).default('remember').meta({
       description:
-        'Whether the unpaid question is skipped where a seller asked the same terms again and again (docs/sellers.md), or every payment is preceded by it. A route may say otherwise.',
+        '`remember` pays without asking first where a seller has asked the same terms repeatedly (docs/sellers.md); `ask` sends the unpaid request before every payment. A route may override it.',
       example: 'ask',
     }),
     on_changed_terms: z.enum(['fail', 'pay_again']).default('fail').meta({

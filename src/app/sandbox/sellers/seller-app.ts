@@ -1,6 +1,6 @@
 import express from 'express'
 import type { ErrorRequestHandler, Express, RequestHandler } from 'express'
-import { serveOnLoopback } from '../shared/loopback.ts'
+import { serveOnLoopback } from '../../../io/transport/loopback.ts'
 import type { Model } from '../model/model.ts'
 import { recordRequests } from './request-log.ts'
 import type { SeenRequest } from './request-log.ts'

@@ -1,5 +1,6 @@
 /** Signs payments on Solana in one worker thread that alone loads and holds the key (rule 8). */
 import type { KeyReference } from '../../../core/payer/key-reference.ts'
+import type { SignInMessage } from '../../../core/policy/sign-in.ts'
 import type { SolanaPayment } from '../../../core/solana/payment.ts'
 import { SIGNATURE_BYTES } from '../../../core/solana/transaction.ts'
 import {
@@ -20,6 +21,12 @@ export interface SolanaSigner {
    * @throws the signal's reason when it is aborted first; a signature made after that is dropped
    */
   sign(payment: SolanaPayment, signal: AbortSignal): Promise<Uint8Array>
+  /**
+   * Signs in. The message passed the gate.
+   * @returns the 64 bytes of the ed25519 signature over the message's text
+   * @throws as {@link SolanaSigner.sign}
+   */
+  signIn(message: SignInMessage, signal: AbortSignal): Promise<Uint8Array>
   /** Whether it could sign now. @throws TollwayError `signer_unavailable` */
   check(): Promise<void>
   /** Releases the key. Pending signatures are refused. */
@@ -34,14 +41,16 @@ export interface SolanaSigner {
  */
 export async function startSolanaSigner(options: ThreadSignerOptions): Promise<SolanaSigner> {
   const { thread, address, timeoutMs } = await startThread(options, spawnWorker)
+  const signed = async (message: object, signal: AbortSignal): Promise<Uint8Array> => {
+    const [text = ''] = await thread.sign([message], signal, timeoutMs)
+    const signature = Buffer.from(text.slice(2), 'hex')
+    if (signature.length !== SIGNATURE_BYTES) throw unavailable('sent no signature')
+    return signature
+  }
   return {
     address,
-    async sign(payment, signal) {
-      const [text = ''] = await thread.sign([payment], signal, timeoutMs)
-      const signature = Buffer.from(text.slice(2), 'hex')
-      if (signature.length !== SIGNATURE_BYTES) throw unavailable('sent no signature')
-      return signature
-    },
+    sign: signed,
+    signIn: (message, signal) => signed({ kind: 'sign_in', message }, signal),
     check: async () => thread.check(),
     close: () => thread.close(),
   }

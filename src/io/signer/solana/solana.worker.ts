@@ -1,10 +1,11 @@
 /**
- * The only thread that holds a Solana key. It loads the key from its source, builds payments and signs them, and nothing else.
+ * The only thread that holds a Solana key. It loads the key from its source, builds payments and sign-ins and signs them, and nothing else.
  * It logs nothing, and no library error leaves it.
  */
 import { sign } from 'node:crypto'
 import { isMainThread, parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { z } from 'zod'
+import { signInText } from '../../../core/policy/sign-in.ts'
 import { paymentMessage } from '../../../core/solana/payment.ts'
 import { KeyFault } from '../private-key.ts'
 import { WORKER_DATA, type WorkerMessage } from '../signer-protocol.ts'
@@ -20,12 +21,13 @@ function answer(wallet: SolanaKey, accounts: TokenAccounts, message: unknown): W
     return { type: 'refused', id, reason: 'it is not a payment on Solana' }
   }
   const { id, messages } = request.data
-  if (messages.some(({ owner }) => owner !== wallet.address)) {
+  if (messages.some((one) => (one.kind === 'sign_in' ? one.message.address : one.owner) !== wallet.address)) {
     return { type: 'refused', id, reason: 'it spends from an address that this key does not own' }
   }
   try {
-    const signatures = messages.map((payment): `0x${string}` => {
-      const bytes = paymentMessage(payment, accounts.of(payment))
+    const signatures = messages.map((one): `0x${string}` => {
+      const bytes =
+        one.kind === 'sign_in' ? Buffer.from(signInText(one.message)) : paymentMessage(one, accounts.of(one))
       return `0x${sign(undefined, bytes, wallet.key).toString('hex')}`
     })
     return { type: 'signed', id, signatures }

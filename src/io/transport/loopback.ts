@@ -5,7 +5,7 @@ import type { RequestListener } from 'node:http'
 /** A server on this machine's loopback interface. */
 export interface LoopbackServer {
   /** `http://127.0.0.1:<port>`, without a trailing slash. */
-  url: string
+  readonly url: string
   /** Stops listening and cuts every open connection, even in the middle of an answer. */
   close(): Promise<void>
 }

@@ -20,12 +20,15 @@ export interface UsageTap {
   readonly receivedBytes: number
   /** Whether the protocol's last event has arrived: nothing of the answer follows. */
   readonly ended: boolean
+  /** Whether a stream is whole: every choice has its finish, or the protocol's last event came. Other answers always are. */
+  readonly complete: boolean
 }
 
 interface Reader {
   push(chunk: Uint8Array): unknown
   readonly usage: Usage | undefined
   readonly ended?: boolean
+  readonly complete?: boolean
 }
 
 /** Decoded size at which the usage of a compressed answer is given up, bytes: no answer of a model is that large. */
@@ -48,6 +51,10 @@ class ReaderByBytes implements Reader {
 
   get ended(): boolean {
     return this.#reader?.ended ?? false
+  }
+
+  get complete(): boolean {
+    return this.#reader?.complete ?? true
   }
 
   push(chunk: Uint8Array): void {
@@ -88,6 +95,9 @@ export function usageTap(headers: Reply['headers']): UsageTap {
     get ended() {
       return reader.ended
     },
+    get complete() {
+      return reader.complete
+    },
   }
 }
 
@@ -121,6 +131,10 @@ class DecodingTap implements UsageTap {
 
   get ended(): boolean {
     return this.#reader.ended
+  }
+
+  get complete(): boolean {
+    return this.#reader.complete
   }
 
   async push(chunk: Uint8Array): Promise<void> {

@@ -6,9 +6,9 @@ import { delimiter, dirname, join } from 'node:path'
 import { rolldown } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { unsupportedNode } from '../src/app/node-version.ts'
-import { installCommand } from '../src/app/sandbox/shared/optional-packages.ts'
-import { run, type Ended } from './kit/child.ts'
+import { unsupportedNode } from '../../src/app/node-version.ts'
+import { installCommand } from '../../src/app/sandbox/shared/optional-packages.ts'
+import { run, type Ended } from '../kit/child.ts'
 import {
   IMPORTING_PROGRAM,
   LOADED_PROGRAM,
@@ -18,10 +18,10 @@ import {
   tsconfig,
   TYPED_APP,
   WALLET_PROGRAM,
-} from './kit/consumers.ts'
-import { deadLinks } from './kit/links.ts'
+} from '../kit/consumers.ts'
+import { deadLinks } from '../kit/links.ts'
 
-const ROOT = join(import.meta.dirname, '..')
+const ROOT = join(import.meta.dirname, '..', '..')
 
 /** What a user has: npm and Node, and nothing of this repository, not even by the environment npm scripts run in. */
 const env = Object.fromEntries(
@@ -365,7 +365,7 @@ describe('an installation', () => {
       }
     })
 
-    test('so does the command', async () => {
+    test('the command says in one sentence what is needed', async () => {
       const main = join(project, 'node_modules/tollway/dist/src/app/cli/main.js')
       const ended = await run(node, [...options, main, 'serve'], { cwd: project, env })
       expect([ended.code, ended.stdout]).toEqual([1, ''])
