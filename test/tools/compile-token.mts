@@ -1,7 +1,7 @@
 /**
  * Compiles the sandbox's contracts into `src/app/sandbox/chain/token-artifact.ts`, so that running the sandbox
  * needs no compiler. Run it after editing a contract: `node test/tools/compile-token.mts`.
- * `test/sandbox/token-artifact.test.ts` compiles again and compares, so the two cannot drift apart.
+ * `test/package/token-artifact.consumer.ts` compiles again and compares, so the two cannot drift apart.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

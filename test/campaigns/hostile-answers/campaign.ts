@@ -38,8 +38,14 @@ export async function runHostileAnswers(count: number, seed: number): Promise<An
   return await runCases(cases)
 }
 
-/** A large answer that breaks off after the client has had most of it: for all clients, not streamed. */
-export async function runLargeAnswers(bytes: number): Promise<AnswerReport> {
+/**
+ * A large answer that breaks off after the client has had most of it: for all clients, not streamed. Every client meets both ends, a
+ * reset and a text that is cut, or every second one the same.
+ */
+export async function runLargeAnswers(
+  bytes: number,
+  ends: 'both' | 'alternate' = 'both',
+): Promise<AnswerReport> {
   const text = 'x'.repeat(bytes)
   const half = (start: string): Buffer => Buffer.from(`${start}${text}`)
   const starts = {
@@ -47,7 +53,7 @@ export async function runLargeAnswers(bytes: number): Promise<AnswerReport> {
     messages: '{"content":[{"type":"text","text":"',
   }
   const cases = CLIENTS.flatMap((client, index) =>
-    [true, false].map((cut): Case => {
+    (ends === 'both' ? [true, false] : [index % 2 === 0]).map((cut): Case => {
       const headers = { 'content-type': 'application/json' }
       const faults = [cut ? 'reset' : 'cut text']
       const answer = { faults, status: 200, headers, body: half(starts[client.protocol]), cut }
