@@ -1,8 +1,6 @@
 /** Sends to an upstream that bills by tokens, or that budgets count: reserved before the send, settled by the usage of the answer. */
-import type { Charge } from '../core/charge/charge.ts'
-import { meteredRecord } from '../core/charge/metered.ts'
 import { TollwayError } from '../core/errors.ts'
-import type { Ledger } from '../io/ledger/ledger.ts'
+import { authorizeMetered } from '../io/ledger/authorize-metered.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { CandidateCall } from './payment-context.ts'
 import { ClientLeftError } from './payment-context.ts'
@@ -31,22 +29,6 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   } catch (error) {
     if (mayBeBilled(error)) await ledger.settle(charge, 'assumed', undefined)
     else await ledger.release(charge, error instanceof TollwayError ? error.code : 'internal_error')
-    throw error
-  }
-}
-
-/**
- * Records that a call is about to be sent. Durable before the send: a crash from here on keeps the hold.
- * @throws TollwayError `store_unavailable`, `audit_unavailable`: nothing may be sent, and the reservation is given back
- */
-export async function authorizeMetered(
-  ledger: Pick<Ledger, 'authorize' | 'release'>,
-  held: Charge,
-): Promise<Charge> {
-  try {
-    return await ledger.authorize(held, meteredRecord(held))
-  } catch (error) {
-    await ledger.release(held, error instanceof TollwayError ? error.code : 'internal_error')
     throw error
   }
 }
