@@ -52,6 +52,14 @@ const REFUSALS: ReadonlyMap<number, Refusal> = new Map([
 const MAX_BODY_BYTES = 16_384
 const BODY_MS = 2_000
 
+/** What to change where the address that was asked is wrong. */
+export interface Fix {
+  /** Its name; default the route's `api_base`. */
+  readonly name?: string | undefined
+  /** Its value. */
+  readonly apiBase?: string | undefined
+}
+
 /** The seller refused the question itself. */
 export class QuestionRefusedError extends SellerUnavailableError {}
 
@@ -69,13 +77,12 @@ export function mayBeEdge({ status, headers }: Pick<IncomingReply, 'status' | 'h
 /**
  * Reads why the question was refused.
  * @param url what was asked
- * @param fix what to change where the address is wrong; default the route's `api_base`
  * @returns `undefined` for an outage: the answer's body is read then
  */
 export async function refusedQuestion(
   answer: IncomingReply,
   url: string,
-  fix = 'api_base',
+  fix: Fix = {},
 ): Promise<QuestionRefusedError | undefined> {
   const { status } = answer
   const body = await readReply(answer, MAX_BODY_BYTES, BODY_MS).catch(() => undefined)
@@ -102,7 +109,7 @@ export async function refusedQuestion(
 function refusalOf(
   answer: IncomingReply,
   url: string,
-  fix: string,
+  fix: Fix,
   edge: string | undefined,
 ): Refusal | undefined {
   if (REDIRECTS.has(answer.status)) return redirected(answer, url, fix)
@@ -117,14 +124,26 @@ function refusalOf(
 }
 
 /** A payment never follows a redirect: it would reach an address that was not checked. */
-function redirected({ headers }: IncomingReply, url: string, fix: string): Refusal {
+function redirected({ headers }: IncomingReply, url: string, fix: Fix): Refusal {
+  const { name = 'api_base' } = fix
   const given = headers['location']
   const location = typeof given === 'string' ? given : given?.[0]
   const target = location === undefined || !URL.canParse(location, url) ? undefined : new URL(location, url)
   if (!target || !/^https?:$/.test(target.protocol)) {
-    return { what: 'redirects without an address', advice: `Correct ${fix}. Redirects are not followed.` }
+    return { what: 'redirects without an address', advice: `Correct ${name}. Redirects are not followed.` }
   }
   const address = printable(`${target.origin}${target.pathname}`, 200)
-  const advice = `Set ${fix} to where it leads, if you trust it. Redirects are not followed, so that no payment reaches another address.`
+  const line = apiBaseThere(target, url, fix)
+  const advice = `Set ${name} to where it leads, if you trust it${line}. Redirects are not followed, so that no payment reaches another address.`
   return { what: `redirects to ${address}`, advice }
+}
+
+/** The `api_base` under which the same endpoint is where a redirect leads; empty where it is not plain. */
+function apiBaseThere({ origin, pathname }: URL, url: string, { apiBase }: Fix): string {
+  if (apiBase === undefined || !url.startsWith(apiBase)) return ''
+  const [endpoint = ''] = url.slice(apiBase.replace(/\/+$/, '').length).split(/[?#]/)
+  const path = pathname.replace(/\/+$/, '')
+  if (endpoint === '' || !path.endsWith(endpoint)) return ''
+  const there = `${origin}${path.slice(0, -endpoint.length)}`
+  return /^[\x21-\x7e]{1,200}$/.test(there) ? `: api_base: "${there}"` : ''
 }

@@ -166,7 +166,9 @@ function privateSeller(url: string, cause: unknown): TollwayError {
   return new TollwayError({
     code: 'host_not_allowed',
     message: `${new URL(url).host} is not on the public internet, and policy.block_private_networks is on; nothing was sent.`,
-    advice: ['Correct api_base, or turn block_private_networks off to pay sellers on your own network.'],
+    advice: [
+      'Correct api_base, or write policy: { block_private_networks: false } to pay sellers on your own network.',
+    ],
     cause,
   })
 }

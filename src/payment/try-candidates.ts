@@ -140,7 +140,7 @@ async function serve(call: CandidateCall, req: ClientRequest): Promise<Verdict> 
   const question = { method: req.method ?? '', endpoint: exchange.endpoint, direct: exchange.request.direct }
   if (!paysFor(candidate.route, question)) {
     if (dryRun) return quoteOnly(call)
-    const answer = await probeAnswer(await askWithoutPaying(call, request), request, exchange)
+    const answer = await probeAnswer(await askWithoutPaying(call, request), request, exchange, candidate)
     return await unpaidReply(call, withoutSellersHeaders(answer))
   }
   const paying: PayingCall = { ...call, payer }
@@ -184,7 +184,10 @@ async function buy(call: PayingCall, request: OutgoingRequest): Promise<Verdict>
       return quoteOnly(call)
     }
     if (answer.status !== 402) {
-      return await unpaidReply(call, withoutSellersHeaders(await probeAnswer(answer, request, exchange)))
+      return await unpaidReply(
+        call,
+        withoutSellersHeaders(await probeAnswer(answer, request, exchange, call.candidate)),
+      )
     }
     await running.track(paying.run(answer, startedAt))
     return PAID
@@ -280,13 +283,14 @@ async function probeAnswer(
   answer: IncomingReply,
   { url }: OutgoingRequest,
   { request: { direct } }: Exchange,
+  { route: { apiBase } }: Candidate,
 ): Promise<IncomingReply> {
   const { status } = answer
   const isEdge = mayBeEdge(answer)
   if ((status >= 200 && status < 300 && !isEdge) || RELAYED_PROBE_STATUSES.has(status)) return answer
   // Only this seller can serve a direct request: the client gets its answer, but no redirect.
   if (direct && (status >= 400 || status === 304)) return answer
-  const refused = isRefusal(status) || isEdge ? await refusedQuestion(answer, url) : undefined
+  const refused = isRefusal(status) || isEdge ? await refusedQuestion(answer, url, { apiBase }) : undefined
   if (refused) throw refused
   answer.body.destroy()
   throw new SellerUnavailableError(`answered the unpaid request with status ${status}`, `status_${status}`)

@@ -30,8 +30,15 @@ export async function askWithoutPaying(
   throw new TollwayError({
     code: 'endpoint_not_paid',
     message: `The seller asks for a payment at ${exchange.request.direct ? 'this path' : exchange.endpoint}, and the route does not pay for it; nothing was paid.`,
-    advice: ['Add the endpoint to paid_endpoints of the route, or leave it out.'],
+    advice: [fixOf(call)],
   })
+}
+
+function fixOf({ exchange: { endpoint, request }, candidate }: CandidateCall): string {
+  const { paidEndpoints = [] } = candidate.route
+  // A client that names the seller's address itself reads a list of models there, which is never paid for.
+  if (request.direct && !COUNTING_ENDPOINTS.has(endpoint)) return 'Read the list of models of the gateway.'
+  return `If you mean to pay for it, write on the route: paid_endpoints: [${[...paidEndpoints, endpoint].join(', ')}].`
 }
 
 /** In the shape of the API that was asked. */

@@ -213,7 +213,7 @@ test('a refusal says what is pending and how it becomes free, in words that lock
   expect(advice(0n, 0n, 0n)).toBe('')
   expect(advice(200n, 300n, 0n)).toBe('Pending is $0.0005 of requests under way.')
   expect(advice(0n, 0n, 1000n)).toMatch(
-    /^Pending is \$0\.001 of payments whose outcome is unknown\. A node under chains/,
+    /^Pending is \$0\.001 of payments whose outcome is unknown\. A node of their network, such as chains: /,
   )
   expect(advice(1n, 0n, 1n)).toContain('$0.000001 of requests under way and $0.000001 of payments')
   expect(advice(1n, 1n, 1n)).not.toMatch(/insufficient|credit|top up|upgrade|payment required|quota|balance/i)

@@ -181,7 +181,7 @@ tollway has stopped; every payment is recorded
     expect(await run(['serve', '--config', path, '--listen', '0.0.0.0:1'], terminal)).toBe(2)
     expect(terminal.err).toBe(
       '--listen: is reachable from other machines, and no callers are set: anyone could spend. ' +
-        'Add callers with keys, or listen on 127.0.0.1.\n',
+        'Add callers with keys, such as callers: [{ id: me, key: "${env:TOLLWAY_KEY}" }], or listen on 127.0.0.1.\n',
     )
   })
 })

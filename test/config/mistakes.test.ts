@@ -316,11 +316,11 @@ describe('values held against each other', () => {
   describeEach({
     'to listen for other machines without callers': [
       'listen: 0.0.0.0:8402\n',
-      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, or listen on 127.0.0.1.',
+      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, such as callers: [{ id: me, key: "${env:TOLLWAY_KEY}" }], or listen on 127.0.0.1.',
     ],
     'to listen on every IPv6 address with an empty list of callers': [
       'listen: "[::]:8402"\ncallers: []\n',
-      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, or listen on 127.0.0.1.',
+      '1:1 listen: is reachable from other machines, and no callers are set: anyone could spend. Add callers with keys, such as callers: [{ id: me, key: "${env:TOLLWAY_KEY}" }], or listen on 127.0.0.1.',
     ],
     'limits of no subject': [
       'budgets: [{ name: a, limits: { ci: "1" }, window: day }]\n',

@@ -43,7 +43,7 @@ test('the example of Solana names a payer, its node and a route', async () => {
 })
 
 test.each([
-  ['a payer on Solana without a node', { chains: {} }, /has no node\. Add chains\.solana\.rpc/],
+  ['a payer on Solana without a node', { chains: {} }, /has no node\. Add one, such as chains: \{ solana: /],
   [
     'an EVM network for it',
     { payers: { sol: { kind: 'solana', key: '${env:K}', networks: ['base'] } } },

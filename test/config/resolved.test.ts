@@ -442,6 +442,6 @@ it('lets the command line replace the listen address and names itself at fault',
   expect(loadConfig(path, {}, { listen: '[::1]:9000' }).listen).toEqual({ host: '::1', port: 9000 })
   expect(() => loadConfig(path, {}, { listen: '0.0.0.0:9000' })).toThrow(
     '--listen: is reachable from other machines, and no callers are set: anyone could spend. ' +
-      'Add callers with keys, or listen on 127.0.0.1.',
+      'Add callers with keys, such as callers: [{ id: me, key: "${env:TOLLWAY_KEY}" }], or listen on 127.0.0.1.',
   )
 })

@@ -93,7 +93,7 @@ describe('rule 6: a refused payee says how to allow it', () => {
     expect(await refusal({ payTo: new Map([[ORIGIN, [payeeOf(1)]]]) })).toMatchObject({
       code: 'payee_not_allowed',
       advice: [
-        'If the seller really changed its payee, change pay_to under policy.sellers.',
+        `If the seller really changed its payee, write policy: { sellers: { "${ORIGIN}": { pay_to: ["${payeeOf(1)}", "${payeeOf(2)}"] } } }.`,
         `If it names another payee in each request, write policy: { sellers: { "${ORIGIN}": { pay_to: any } } }.`,
       ],
     })

@@ -1,72 +1,35 @@
 /** Whoever follows the advice of a refusal, word for word, has a configuration that loads, and a payment that passes. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parse } from 'yaml'
 import { payingPayer, signingPayer, spendingPayer } from '../../src/app/buying/choose-payer.ts'
 import { parseConfig } from '../../src/app/config/load.ts'
 import type { ResolvedConfig } from '../../src/app/config/resolve/resolved.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import { ConfigError, TollwayError } from '../../src/core/errors.ts'
 import { vetOffers } from '../../src/core/policy/gate.ts'
+import { followed, linesIn, type Written } from '../kit/follow-advice.ts'
 import { challengeOf, offerV2, origin } from '../kit/quotes.ts'
+import { solanaFeePayer, solanaPayee } from '../kit/solana/quotes.ts'
 
-const ENV = { TOLLWAY_WALLET_KEY: 'unused' }
-type Input = Record<string, unknown>
+const ENV = { TOLLWAY_WALLET_KEY: 'unused', SOLANA_KEY: 'unused', SOLANA_RPC: 'http://127.0.0.1:8899' }
 
-const START: Input = {
+const START: Written = {
   payers: { base: { kind: 'direct', key: '${env:TOLLWAY_WALLET_KEY}', networks: ['base-sepolia'] } },
   model_list: [{ model_name: 'paid/*', model: '*', api_base: `${origin}/v1`, payer: 'base' }],
 }
 
-/** The lines of a configuration in a message: everything from `key: {` or `key: [` to the bracket that closes it. */
-function linesIn(message: string): Input[] {
-  const lines: Input[] = []
-  let end = 0
-  for (const { index } of message.matchAll(
-    /\b(?:networks|assets|payers|methods|chains|budgets): (?=[[{])/g,
-  )) {
-    // What is inside of a line belongs to it.
-    if (index < end) continue
-    let depth = 0
-    end = message.indexOf(': ', index) + 2
-    do {
-      const character = message[end]
-      if (character === '[' || character === '{') depth += 1
-      if (character === ']' || character === '}') depth -= 1
-      end += 1
-    } while (depth > 0 && end < message.length)
-    lines.push(parse(message.slice(index, end)) as Input)
-  }
-  return lines
-}
-
-/** Applies each line where its message says. */
-function followed(input: Input, message: string): Input {
-  let next = input
-  for (const line of linesIn(message)) {
-    const { networks, ...top } = line
-    const { base } = next['payers'] as { base: object }
-    next = {
-      ...next,
-      ...(networks === undefined ? {} : { payers: { base: { ...base, networks } } }),
-      ...('assets' in top
-        ? { assets: [...((next['assets'] as unknown[] | undefined) ?? []), ...(top['assets'] as unknown[])] }
-        : top),
-    }
-  }
-  return next
-}
-
 function vetted(config: ResolvedConfig, offer: object): TollwayError | undefined {
+  const payer = config.payers.get(config.routes[0]?.payer ?? '')
   try {
     vetOffers(challengeOf(2, offer), origin, {
-      networks: config.payers.get('base')?.networks ?? [],
+      networks: payer?.networks ?? [],
       assets: config.assets,
       origins: new Set(config.routes.map(({ apiBase }) => new URL(apiBase).origin)),
-      maxMicroUsd: 10n ** 30n,
+      maxMicroUsd: config.policy.maxMicroUsd === 'none' ? 0n : config.policy.maxMicroUsd,
       maxValiditySeconds: 600,
       payees: () => undefined,
-      supports: ({ scheme }) => scheme === 'exact',
+      supports: ({ scheme, network }) =>
+        scheme === 'exact' && network.startsWith('solana:') === (payer?.kind === 'solana'),
     })
     return undefined
   } catch (error) {
@@ -76,9 +39,9 @@ function vetted(config: ResolvedConfig, offer: object): TollwayError | undefined
 }
 
 /** Follows the advice until the offer passes. @returns how many times advice was followed */
-function followUntilPaid(offer: object): number {
-  let input = START
-  for (let times = 0; times < 3; times += 1) {
+function followUntilPaid(offer: object, start: Written = START): number {
+  let input = start
+  for (let times = 0; times < 4; times += 1) {
     const refusal = vetted(parseConfig(input, ENV), offer)
     if (!refusal) return times
     const next = followed(input, refusal.advice.join(' '))
@@ -88,6 +51,14 @@ function followUntilPaid(offer: object): number {
   throw new Error(`the advice leads nowhere: ${JSON.stringify(input)}`)
 }
 
+const SOLANA_START: Written = {
+  payers: { base: { kind: 'solana', key: '${env:SOLANA_KEY}', networks: ['solana-devnet'] } },
+  chains: { 'solana-devnet': { rpc: '${env:SOLANA_RPC}' } },
+  model_list: [{ model_name: 'paid/*', model: '*', api_base: `${origin}/v1`, payer: 'base' }],
+}
+const solanaOffer = { ...offerV2, payTo: solanaPayee, extra: { feePayer: solanaFeePayer } }
+
+const solana = BUILT_IN_ASSETS.filter(({ network }) => network.startsWith('solana:'))
 const evm = BUILT_IN_ASSETS.filter(({ network }) => network.startsWith('eip155:'))
 
 describe('the advice of a refused offer', () => {
@@ -98,6 +69,48 @@ describe('the advice of a refused offer', () => {
       expect(followUntilPaid({ ...offerV2, network, asset, extra })).toBeLessThanOrEqual(2)
     },
   )
+
+  it.each(solana.map((asset) => [asset.network, asset.symbol, asset] as const))(
+    'leads from a wallet on EVM to a payment on Solana: %s, %s',
+    (network, _symbol, { address: asset }) => {
+      expect(followUntilPaid({ ...solanaOffer, network, asset })).toBeLessThanOrEqual(2)
+    },
+  )
+
+  it('leads from a wallet on Solana to a payment on EVM, on its other network, and with a mint that is not known', () => {
+    expect(followUntilPaid(offerV2, SOLANA_START)).toBe(1)
+    const network = 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'
+    const usdc = solana.find((asset) => asset.network === network && asset.symbol === 'USDC')?.address
+    expect(followUntilPaid({ ...solanaOffer, network, asset: usdc }, SOLANA_START)).toBeLessThanOrEqual(2)
+    const unknown = {
+      ...solanaOffer,
+      network: 'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1',
+      asset: solanaFeePayer,
+    }
+    const extra = { feePayer: solanaPayee }
+    expect(followUntilPaid({ ...unknown, extra }, SOLANA_START)).toBe(1)
+    const tokenProgram = 'TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb'
+    expect(followUntilPaid({ ...unknown, extra: { ...extra, tokenProgram } }, SOLANA_START)).toBe(1)
+  })
+
+  it('leads to a payment above the ceiling, at the very price', () => {
+    const dear = { ...offerV2, amount: '123456789' }
+    expect(followUntilPaid(dear)).toBe(1)
+  })
+
+  it('leads nowhere on purpose where no payer of this program can pay', () => {
+    for (const change of [
+      { network: 'stellar:pubnet' },
+      { network: 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp', scheme: 'upto' },
+      { scheme: 'batch-settlement' },
+    ]) {
+      const refusal = vetted(parseConfig(START, ENV), { ...offerV2, ...change })
+      expect([refusal?.advice.join(' '), linesIn(refusal?.message ?? '')]).toEqual([
+        expect.stringMatching(/another seller/),
+        [],
+      ])
+    }
+  })
 
   it('leads to a payment on any network and with any token and words of the seller', () => {
     const address = fc

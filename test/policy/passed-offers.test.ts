@@ -190,9 +190,9 @@ describe('a refusal says what to add', () => {
   })
 
   it('another payer, where this one cannot', () => {
-    expect(advice({ network: 'solana' })).toBe('Add a payer of kind solana if you mean to pay there.')
+    expect(advice({ network: 'solana' })).toContain('payers: { solana: { kind: solana,')
     expect(advice({}, ['solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'])).toBe(
-      'Add a payer of kind direct if you mean to pay there.',
+      'If you mean to pay there, add a payer, with the key of a wallet in TOLLWAY_WALLET_KEY, and name it as payer of the route: payers: { evm: { kind: direct, key: "${env:TOLLWAY_WALLET_KEY}", networks: [base-sepolia] } }.',
     )
     expect(advice({ network: 'stellar:pubnet' })).toBe('No payer can pay there. Use another seller.')
   })

@@ -95,7 +95,9 @@ export async function askPrice(
   if (reply.status !== 402) {
     const { url } = request
     const refused =
-      isRefusal(reply.status) || mayBeEdge(reply) ? await refusedQuestion(reply, url) : undefined
+      isRefusal(reply.status) || mayBeEdge(reply)
+        ? await refusedQuestion(reply, url, { name: 'the endpoint' })
+        : undefined
     reply.body.destroy()
     throw refused ?? notForSale(url, reply.status)
   }

@@ -116,7 +116,9 @@ async function ask(
   if (answer.status === 402) return { request, ...(await readChallengeKept(answer, PRICE_MS)) }
   const isRedirect = isRefusal(answer.status) && answer.status < 400
   const refused =
-    isRedirect || mayBeEdge(answer) ? await refusedQuestion(answer, request.url, 'the address') : undefined
+    isRedirect || mayBeEdge(answer)
+      ? await refusedQuestion(answer, request.url, { name: 'the address' })
+      : undefined
   if (refused) throw refused
   const { exchange } = asked
   exchange.record.outcome = 'free'

@@ -138,7 +138,7 @@ async function ask(
     if (status !== 402) {
       const error =
         isRefusal(status) || mayBeEdge(reply)
-          ? await refusedQuestion(reply, request.url, 'the address')
+          ? await refusedQuestion(reply, request.url, { name: 'the address' })
           : undefined
       reply.body.destroy()
       return { ...none, status, error }

@@ -66,11 +66,13 @@ async function assertAdmin(req: Request, adminKey: AdminKey, asksForKeys: boolea
     return
   }
   if (asksForKeys) {
-    throw refused('Set admin.key: when callers have keys, these paths need an admin key of their own.')
+    throw refused(
+      'Set admin.key, such as admin: { key: "${env:TOLLWAY_ADMIN_KEY}" }: when callers have keys, these paths need an admin key of their own.',
+    )
   }
   if (!isLocal(req) || isFromBrowser(req)) {
     throw refused(
-      'Set admin.key: without one these paths are for programs of this machine, not over a proxy.',
+      'Set admin.key, such as admin: { key: "${env:TOLLWAY_ADMIN_KEY}" }: without one these paths are for programs of this machine, not over a proxy.',
     )
   }
 }

@@ -46,7 +46,7 @@ export async function reconcileOnce(
   }
   if (config.chains.size === 0) {
     throw new ConfigError(
-      'chains: no node is configured, so nothing can be proven. Name one, such as { base: { rpc: "https://…" } }.',
+      'chains: no node is configured, so nothing can be proven. Name one, such as chains: { base: { rpc: "${env:BASE_RPC}" } }.',
     )
   }
   const file = config.store.replace(/^sqlite:/, '')

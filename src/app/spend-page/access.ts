@@ -109,7 +109,7 @@ function refusal(hasKey: boolean): TollwayError {
     advice: hasKey
       ? ['Sign in at /dashboard, or send it as a bearer token.']
       : [
-          'Set admin.key: requests that come over a proxy or from another machine are not served without one.',
+          'Set admin.key, such as admin: { key: "${env:TOLLWAY_ADMIN_KEY}" }: requests that come over a proxy or from another machine are not served without one.',
         ],
     headers: hasKey ? { 'www-authenticate': 'Bearer realm="Tollway"' } : {},
   })

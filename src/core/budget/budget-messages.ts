@@ -37,7 +37,7 @@ export function pendingAdvice(claim: Pick<Claim, 'asset'>, totals: Totals): read
   const free =
     totals.uncertain > 0n
       ? [
-          'A node under chains.<network>.rpc lets the gateway, or `tollway reconcile`, free those that were not taken.',
+          'A node of their network, such as chains: { base: { rpc: "${env:BASE_RPC}" } }, lets the gateway, or `tollway reconcile`, free those that were not taken.',
         ]
       : []
   return [`Pending is ${shares.join(' and ')}.`, ...free]

@@ -8,6 +8,7 @@ import {
   type Asset,
 } from '../money/assets.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
+import { TOKEN_2022_PROGRAM } from '../solana/programs.ts'
 import type { Offer } from '../x402/x402.ts'
 
 /** A seller's text that is safe in a configuration: it contains no reference and does not end the string. */
@@ -19,15 +20,43 @@ export function networkAdvice(offer: Offer, networks: readonly string[], assets:
   const isEvm = findEvmNetwork(network) !== undefined
   const isSolana = findNetwork(network) !== undefined && isSolanaNetwork(network)
   if (!isEvm && !isSolana) return ['No payer can pay there. Use another seller.']
-  const pays = (solana: boolean): boolean => networks.some((id) => isSolanaNetwork(id) === solana)
-  if (networks.length > 0 && !pays(isSolana)) {
-    return [`Add a payer of kind ${isSolana ? 'solana' : 'direct'} if you mean to pay there.`]
+  if (networks.length > 0 && !networks.some((id) => isSolanaNetwork(id) === isSolana)) {
+    return [payerLine(network)]
   }
   const list = [...networks, network].map(nameOf).join(', ')
-  const line = `Add the network to the payer's networks if you mean to pay there: networks: [${list}].`
+  const node = isSolana
+    ? `, and a node for it: chains: { ${nameOf(network)}: { rpc: "\${env:SOLANA_RPC}" } }`
+    : ''
+  const line = `Add the network to the payer's networks if you mean to pay there: networks: [${list}]${node}.`
   return findAsset(assets, network, offer.asset) || isNamedNetwork(network)
     ? [line]
     : [line, ...assetAdvice(offer)]
+}
+
+/** What to do about an offer of a kind that the payer of the route does not support. */
+export function kindAdvice({ scheme, network }: Offer, networks: readonly string[]): string[] {
+  const isSolana = isSolanaNetwork(network)
+  const isElsewhere = networks.length > 0 && !networks.some((id) => isSolanaNetwork(id) === isSolana)
+  return isElsewhere &&
+    findNetwork(network) !== undefined &&
+    (scheme === 'exact' || (scheme === 'upto' && !isSolana))
+    ? [payerLine(network)]
+    : ['Use a payer that supports one of these, or another seller.']
+}
+
+/** The payer for a network of the kind that the route's payer has none of. */
+function payerLine(network: string): string {
+  const name = nameOf(network)
+  const [lines, further] = isSolanaNetwork(network)
+    ? [
+        `payers: { solana: { kind: solana, key: "\${env:SOLANA_KEY}", networks: [${name}] } } and chains: { ${name}: { rpc: "\${env:SOLANA_RPC}" } }`,
+        ', with a wallet in SOLANA_KEY and the address of a node in SOLANA_RPC',
+      ]
+    : [
+        `payers: { evm: { kind: direct, key: "\${env:TOLLWAY_WALLET_KEY}", networks: [${name}] } }`,
+        ', with the key of a wallet in TOLLWAY_WALLET_KEY',
+      ]
+  return `If you mean to pay there, add a payer${further}, and name it as payer of the route: ${lines}.`
 }
 
 /** What to do about a token that is not in the asset table. */
@@ -60,7 +89,9 @@ function assetLine({ network, asset, extra }: Offer): string | undefined {
   const text = (value: unknown, otherwise: string): string =>
     JSON.stringify(typeof value === 'string' && PLAIN.test(value) ? value : otherwise)
   const domain = isSolanaNetwork(network)
-    ? ''
+    ? extra['tokenProgram'] === TOKEN_2022_PROGRAM
+      ? ', program: token-2022'
+      : ''
     : `, name: ${text(name, 'USD Coin')}, version: ${text(version, '2')}`
   const methods = method === 'permit2' ? ', methods: [permit2]' : ''
   return `assets: [{ network: ${nameOf(network)}, address: "${address}", symbol: TOKEN, decimals: 6, usd: "1"${domain}${methods} }]`

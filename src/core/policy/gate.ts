@@ -4,13 +4,13 @@
  */
 import { findAsset, type Asset, type AuthorizationMethod } from '../money/assets.ts'
 import { TollwayError } from '../errors.ts'
-import { formatUsd, parseAtomic, toMicroUsd } from '../money/money.ts'
+import { parseAtomic, toMicroUsd } from '../money/money.ts'
 import { echoedExtensions, unservedExtensions } from '../x402/extensions.ts'
 import type { Challenge, Offer } from '../x402/x402.ts'
 import { canonicalAddress, isSolanaNetwork } from '../money/address.ts'
 import { payeeAdvice } from './payees.ts'
 import { printable } from '../printable.ts'
-import { assetAdvice, methodAdvice, networkAdvice, valueAdvice } from './config-lines.ts'
+import { assetAdvice, kindAdvice, methodAdvice, networkAdvice, valueAdvice } from './config-lines.ts'
 import { forbiddenPayee } from './forbidden-payee.ts'
 import type { GatePolicy } from './gate-policy.ts'
 import {
@@ -23,13 +23,14 @@ import {
   wantedMethod,
 } from './read-offer.ts'
 import {
-  kindsOf,
   NOT_PAID,
-  priceUnstable,
-  refusalError,
-  extensionRefusal,
   type PassedOffer,
   type Refusal,
+  aboveCeiling,
+  extensionRefusal,
+  kindsOf,
+  priceUnstable,
+  refusalError,
 } from './refusal.ts'
 import { solanaTermsOf, type SolanaTerms } from './solana-offer.ts'
 
@@ -108,7 +109,7 @@ export function vetOffers(
     throw new TollwayError({
       code: 'host_not_allowed',
       message: `${origin} is not on the list of sellers that may be paid. ${NOT_PAID}`,
-      advice: ['Add a paid route with this api_base under model_list.'],
+      advice: [`Add "${origin}" to origins of paymentInterceptor(), if you mean to pay there.`],
     })
   }
   const [unserved] = unservedExtensions(challenge.extensions)
@@ -186,7 +187,7 @@ function vetOffer(
       code: 'no_supported_offer',
       message: `The seller offers ${offered}, which the payer of this route does not support.`,
       brief: 'the payer does not support this kind',
-      advice: ['Use a payer that supports one of these, or another seller.'],
+      advice: kindAdvice(offer, policy.networks),
     }
   }
   if (!policy.networks.includes(offer.network)) {
@@ -276,7 +277,7 @@ function vetOffer(
         ? `The seller asks for payment to ${printable(offer.payTo, 200)}, but ${origin} is pinned to ${payees.join(', ')}.`
         : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not ${expected}.`,
       advice: payees
-        ? payeeAdvice({ origin, pinnedFor: policy.pinnedFor, network: offer.network, payTo: offer.payTo })
+        ? payeeAdvice({ origin, offer, pinnedFor: policy.pinnedFor, listed: payees })
         : ['Report it to the seller.'],
     }
   }
@@ -311,13 +312,7 @@ function vetOffer(
     }
   }
   if (microUsd !== undefined && policy.maxMicroUsd !== undefined && microUsd > policy.maxMicroUsd) {
-    return {
-      stage: 8,
-      code: 'price_above_limit',
-      message: `The seller asks $${formatUsd(microUsd)}, which is above the ceiling of $${formatUsd(policy.maxMicroUsd)} per request.`,
-      advice: ['Raise policy.max_usd_per_request if you mean to pay this.'],
-      details: { asked_usd: formatUsd(microUsd) },
-    }
+    return aboveCeiling(microUsd, policy.maxMicroUsd)
   }
   const limit = policy.price?.(offer.network, asset.address)
   if (limit && amount > limit.highest) return priceUnstable(amount, limit, asset)

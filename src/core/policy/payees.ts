@@ -17,18 +17,23 @@ export interface PayeeRefusal {
   readonly origin: string
   /** Where the refusal comes from: the api_base that payees are pinned for; `undefined` when the configuration lists them. */
   readonly pinnedFor: string | undefined
-  /** CAIP-2. */
-  readonly network: string
-  /** As the seller wrote it. */
-  readonly payTo: string
+  /** The network by CAIP-2, and the payee as the seller wrote it. */
+  readonly offer: { readonly network: string; readonly payTo: string }
+  /** The payees that are allowed. */
+  readonly listed?: readonly string[] | undefined
 }
 
 /** How to allow the payee that was refused, and how to allow every payee of this seller. */
-export function payeeAdvice({ origin, pinnedFor, network, payTo }: PayeeRefusal): string[] {
+export function payeeAdvice({ origin, offer, pinnedFor, listed = [] }: PayeeRefusal): string[] {
+  const { network, payTo } = offer
   const line = `policy: { sellers: { "${origin}": { pay_to: any } } }`
   if (pinnedFor === undefined) {
+    const added = canonicalAddress(network, payTo)
+    const all = [...listed, ...(added === undefined ? [] : [added])].map((payee) => `"${payee}"`)
     return [
-      'If the seller really changed its payee, change pay_to under policy.sellers.',
+      added === undefined
+        ? 'If the seller really changed its payee, change pay_to under policy.sellers.'
+        : `If the seller really changed its payee, write policy: { sellers: { "${origin}": { pay_to: [${all.join(', ')}] } } }.`,
       `If it names another payee in each request, write ${line}.`,
     ]
   }

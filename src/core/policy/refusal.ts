@@ -1,6 +1,6 @@
 /** Why offers are not paid, reported for all of them. */
 import { findAsset, findNetwork, type Asset } from '../money/assets.ts'
-import { formatUnits, parseAtomic } from '../money/money.ts'
+import { formatUnits, formatUsd, parseAtomic } from '../money/money.ts'
 import { printable } from '../printable.ts'
 import { TollwayError, type ErrorCode } from '../errors.ts'
 import type { Offer } from '../x402/x402.ts'
@@ -128,6 +128,20 @@ function labelOf(offer: Offer, assets: readonly Asset[]): string {
   const amount = parseAtomic(offer.amount)
   const price = asset && amount !== undefined ? `${formatUnits(amount, asset.decimals)} ` : ''
   return `${printable(offer.scheme, 30)} ${price}${asset?.symbol ?? printable(offer.asset, 44)} on ${network}`
+}
+
+/** The refusal of a price above the ceiling of one request, both in micro-USD. */
+export function aboveCeiling(asked: bigint, ceiling: bigint): Refusal {
+  const price = formatUsd(asked)
+  return {
+    stage: 8,
+    code: 'price_above_limit',
+    message: `The seller asks $${price}, which is above the ceiling of $${formatUsd(ceiling)} per request.`,
+    advice: [
+      `Raise policy.max_usd_per_request if you mean to pay this: policy: { max_usd_per_request: "${price}" }.`,
+    ],
+    details: { asked_usd: price },
+  }
 }
 
 /** The refusal of a price that rose too far above the pinned one. */

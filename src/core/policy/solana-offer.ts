@@ -8,7 +8,7 @@ import {
   TOKEN_PROGRAM,
 } from '../solana/programs.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Asset } from '../money/assets.ts'
+import { BUILT_IN_ASSETS, findAsset, type Asset } from '../money/assets.ts'
 import { printable } from '../printable.ts'
 import type { Offer } from '../x402/x402.ts'
 
@@ -58,7 +58,7 @@ export function solanaTermsOf({ extra }: Offer, parties: SolanaParties): SolanaT
     return {
       code: 'no_supported_offer',
       message: `The offer names the token program ${typeof program === 'string' ? printable(program, 64) : 'in no readable way'}, and ${asset.symbol} on ${asset.network} belongs to ${tokenProgramOf(asset)}.`,
-      advice: ['Correct program of the token under assets if the seller is right.'],
+      advice: [programAdvice(asset, program)],
     }
   }
   const feePayer = extra['feePayer']
@@ -94,6 +94,19 @@ export function solanaTermsOf({ extra }: Offer, parties: SolanaParties): SolanaT
   }
   return { feePayer, memo }
 }
+
+/** Built-in tokens cannot be changed. */
+function programAdvice({ network, address }: Asset, program: unknown): string {
+  const name = PROGRAM_NAMES.get(program)
+  if (name === undefined || findAsset(BUILT_IN_ASSETS, network, address)) return 'Report it to the seller.'
+  return `If the seller is right, correct the entry of the token under assets: program: ${name}.`
+}
+
+/** As a configuration names them. */
+const PROGRAM_NAMES: ReadonlyMap<unknown, string> = new Map([
+  [TOKEN_PROGRAM, 'spl-token'],
+  [TOKEN_2022_PROGRAM, 'token-2022'],
+])
 
 /** The program that owns a mint, from our own table. */
 export function tokenProgramOf(asset: Asset): typeof TOKEN_PROGRAM | typeof TOKEN_2022_PROGRAM {

@@ -50,7 +50,7 @@ function checkPrices(config: Fields): RouteFinding[] {
     return fields['payer'] === undefined && !PRICES.some((key) => info[key] !== undefined)
   })
   const message =
-    'is missing, and policy.require_price asks for it. Add prices, such as { input_usd_per_token: "0.0000025", output_usd_per_token: "0.00001" }, or zeros for a free model.'
+    'is missing, and policy.require_price asks for it. Add prices, such as model_info: { input_usd_per_token: "0.0000025", output_usd_per_token: "0.00001" }, or zeros for a free model.'
   const upstream = config['upstream'] === undefined ? [] : [{ path: ['upstream'], message: UPSTREAM }]
   return [...unpriced.map(({ path }) => ({ path: [...path, 'model_info'], message })), ...upstream]
 }

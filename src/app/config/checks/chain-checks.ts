@@ -15,7 +15,7 @@ export function checkSolana(config: Fields): RouteFinding[] {
     return entry['networks'].flatMap((network: unknown, index): RouteFinding[] => {
       const found = typeof network === 'string' ? findNetwork(network) : undefined
       if (!found || !isSolanaNetwork(found.id) || read.has(found.id)) return []
-      const message = `has no node. Add chains.${found.alias}.rpc: a payment on Solana is signed with a recent block hash of a node you trust.`
+      const message = `has no node. Add one, such as chains: { ${found.alias}: { rpc: "\${env:SOLANA_RPC}" } }: a payment on Solana is signed with a recent block hash of a node you trust.`
       return [{ path: ['payers', name, 'networks', index], message }]
     })
   })

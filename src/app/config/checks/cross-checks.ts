@@ -57,7 +57,7 @@ function checkListen(config: Fields): RouteFinding[] {
       path: ['listen'],
       message:
         'is reachable from other machines, and no callers are set: anyone could spend. ' +
-        'Add callers with keys, or listen on 127.0.0.1.',
+        'Add callers with keys, such as callers: [{ id: me, key: "${env:TOLLWAY_KEY}" }], or listen on 127.0.0.1.',
     },
   ]
 }

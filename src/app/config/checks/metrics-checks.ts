@@ -21,7 +21,8 @@ export function checkMetrics(config: Fields): RouteFinding[] {
   return [
     {
       path: ['metrics', 'listen'],
-      message: 'is reachable from other machines. Add metrics.token, or listen on 127.0.0.1.',
+      message:
+        'is reachable from other machines. Add a token beside it (token: "${env:TOLLWAY_METRICS_TOKEN}"), or listen on 127.0.0.1.',
     },
   ]
 }
@@ -37,7 +38,7 @@ function checkSharedMetrics(config: Fields, metrics: Fields): RouteFinding[] {
     {
       path: ['metrics', 'token'],
       message:
-        'is missing, and /metrics can be read from other machines: it shows who spends how much. Add metrics.token, or give ' +
+        'is missing, and /metrics can be read from other machines: it shows who spends how much. Add metrics: { token: "${env:TOLLWAY_METRICS_TOKEN}" }, or give ' +
         'the metrics an address of their own (metrics.listen: 127.0.0.1:9464).',
     },
   ]

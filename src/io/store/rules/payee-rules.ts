@@ -40,7 +40,7 @@ function payeeDiffers({ apiBase, seller, network, payTo }: ChargeTerms, than: st
   return new TollwayError({
     code: 'payee_not_allowed',
     message: `The seller asks for payment to ${payTo}, an address other than ${than}. Nothing was signed.`,
-    advice: payeeAdvice({ origin: seller, pinnedFor: apiBase, network, payTo }),
+    advice: payeeAdvice({ origin: seller, pinnedFor: apiBase, offer: { network, payTo } }),
     details: { pay_to: payTo },
   })
 }
