@@ -101,11 +101,13 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
         if (tokens !== undefined) settleTokens(res, exchange, ledger)
         return charge
       },
-      async meter(candidate, body) {
-        const metered = { exchange, candidate, body, rules: rulesFor(exchange), now: clock.now() }
-        const charge = await reserveMetered(ledger, metered)
-        if (charge) settleMetered(res, exchange, ledger)
-        return charge
+      async meter(candidate, body, info) {
+        const all = new Set([...observers, ...sharedContext(exchange).observers])
+        const rules = rulesFor(exchange)
+        const call = { exchange, candidate, body, info, rules, now: clock.now(), observers: all }
+        const hold = await reserveMetered(ledger, call)
+        if (hold) settleMetered(res, exchange, ledger, () => clock.now())
+        return hold
       },
     }
   }
@@ -127,7 +129,7 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     const { ledger } = await source.of(exchange)
     exchange.payment.tags = tagsOf(req.headers, tags)
     if (!candidate) {
-      const call = { exchange, res, ledger, rules: rulesFor(exchange), now: clock.now() }
+      const call = { exchange, res, ledger, rules: rulesFor(exchange), clock }
       if (handlerPrices && (await holdOwnCall(call, handlerPrices))) next()
       return
     }

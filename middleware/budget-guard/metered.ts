@@ -1,35 +1,46 @@
 /** Calls without a payment: what they may cost and use at most is reserved, and what the answer tells is booked. */
 import type { ServerResponse } from 'node:http'
-import { claimsFor, type BudgetRule } from '../../src/core/budget/budget.ts'
+import { claimsFor, counted, type BudgetRule, type Claim, type Totals } from '../../src/core/budget/budget.ts'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { KEYED_PAYER, METERED_NETWORK, METERED_SYMBOL } from '../../src/core/charge/metered.ts'
 import { TollwayError } from '../../src/core/errors.ts'
+import { mostOf, type CallSize } from '../../src/core/metering/call-size.ts'
+import { costOfCall, type MeteredCall } from '../../src/core/metering/metered-call.ts'
 import { mostTokens } from '../../src/core/metering/token-counts.ts'
-import { costOf, highestCost, isPriced } from '../../src/core/metering/token-prices.ts'
-import type { Exchange } from '../../src/core/request/exchange.ts'
+import { highestCost, isPriced } from '../../src/core/metering/token-prices.ts'
+import type { Exchange, MeteredHold } from '../../src/core/request/exchange.ts'
+import { lowerMaxTokens, type Reduced } from '../../src/core/routing/max-tokens.ts'
 import type { Candidate, ModelInfo } from '../../src/core/routing/route.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
+import type { Observer } from '../../src/core/telemetry/events.ts'
 import type { LedgerUse } from '../../src/io/ledger/ledger-use.ts'
 import { namesOf } from '../../src/payment/reserve-terms.ts'
 
 /** What the guard does with the ledger. */
 export type GuardLedger = LedgerUse<
   'reserve' | 'authorize' | 'settle' | 'release' | 'noteUsage',
-  'settleTokens'
+  'settleTokens' | 'totals'
 >
 
 /** A call without a payment. */
-interface MeteredCall {
+interface KeyedRequest {
   readonly exchange: Exchange
   readonly candidate: Candidate
   /** As it is sent, decoded. */
-  readonly body: Uint8Array | undefined
+  readonly body: Buffer | undefined
+  /** The prices of its model. */
+  readonly info: ModelInfo | undefined
   readonly rules: readonly BudgetRule[]
   /** Input tokens that the body does not show; default 0. */
   readonly addedInputTokens?: number | undefined
   /** Milliseconds since the epoch. */
   readonly now: number
+  /** Learn of lowered limits. */
+  readonly observers?: Iterable<Observer> | undefined
 }
+
+/** How long a call may take where its route does not say: the gateway's default of `timeouts.total_seconds`, milliseconds. */
+const DEFAULT_TOTAL_MS = 3_600_000
 
 /** Whether a budget counts model tokens. */
 export function countsTokens({ asset }: BudgetRule): boolean {
@@ -49,37 +60,19 @@ export function tokensOf({ request, endpoint }: Exchange, info: ModelInfo | unde
  * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
  */
 export async function reserveMetered(
-  ledger: Pick<GuardLedger, 'reserve'>,
-  { exchange, candidate, body, rules, addedInputTokens = 0, now }: MeteredCall,
-): Promise<Charge | undefined> {
-  const { route } = candidate
-  const seen = mostTokens(body, exchange.endpoint, route.info)
-  const counts = { ...seen, inputTokens: seen.inputTokens + addedInputTokens }
-  const microUsd = isPriced(route.info) ? highestCost(route.info, counts) : undefined
-  const seller = URL.canParse(route.apiBase) ? new URL(route.apiBase).origin : route.apiBase
-  const terms = {
-    ...namesOf(exchange, candidate),
-    requestId: exchange.id,
-    caller: exchange.caller.id,
-    model: exchange.request.model ?? '',
-    route: route.modelName,
-    payer: KEYED_PAYER,
-    seller,
-    apiBase: route.apiBase,
-    network: METERED_NETWORK,
-    asset: METERED_NETWORK,
-    symbol: METERED_SYMBOL,
-    decimals: 6,
-    payTo: '',
-    amount: microUsd ?? 0n,
-    microUsd,
-    tags: exchange.payment.tags,
-    tokens: BigInt(counts.inputTokens) + BigInt(counts.outputTokens),
-  }
-  const claims = claimsFor(rules, terms, now)
-  if (microUsd === undefined && claims.length === 0) return undefined
+  ledger: Pick<GuardLedger, 'reserve' | 'store'>,
+  request: KeyedRequest,
+): Promise<MeteredHold | undefined> {
+  const { exchange, info, rules } = request
+  const reduced = await reducedToFit(ledger, request)
+  const most = sizeOf(request, reduced?.body ?? request.body)
+  const terms = termsOfKeyed(request, most)
+  const claims = claimsFor(rules, terms, request.now)
+  if (terms.microUsd === undefined && claims.length === 0) return undefined
   try {
-    return await ledger.reserve(terms, rules, false)
+    const charge = await ledger.reserve(terms, rules, false)
+    if (reduced) noteReduction(request, reduced)
+    return { charge, info, most, endpoint: exchange.endpoint, reduced: reduced?.body }
   } catch (error) {
     const isOutage =
       error instanceof TollwayError &&
@@ -89,36 +82,123 @@ export async function reserveMetered(
   }
 }
 
+function sizeOf(
+  { exchange, candidate, info, addedInputTokens = 0 }: KeyedRequest,
+  body: Buffer | undefined,
+): CallSize {
+  const maxMs = candidate.route.timeouts?.totalMs ?? DEFAULT_TOTAL_MS
+  const most = mostOf({ body, endpoint: exchange.endpoint, maxMs }, info)
+  return { ...most, inputTokens: most.inputTokens + addedInputTokens }
+}
+
+function termsOfKeyed({ exchange, candidate, info }: KeyedRequest, most: CallSize) {
+  const { route } = candidate
+  const microUsd = isPriced(info) ? highestCost(info, most) : undefined
+  return {
+    ...namesOf(exchange, candidate),
+    requestId: exchange.id,
+    caller: exchange.caller.id,
+    model: exchange.request.model ?? '',
+    route: route.modelName,
+    payer: KEYED_PAYER,
+    seller: URL.canParse(route.apiBase) ? new URL(route.apiBase).origin : route.apiBase,
+    apiBase: route.apiBase,
+    network: METERED_NETWORK,
+    asset: METERED_NETWORK,
+    symbol: METERED_SYMBOL,
+    decimals: 6,
+    payTo: '',
+    amount: microUsd ?? 0n,
+    microUsd,
+    tags: exchange.payment.tags,
+    tokens: BigInt(most.inputTokens) + BigInt(most.outputTokens),
+  }
+}
+
+/**
+ * The request with a limit on output tokens that every enforced budget has room for now, where the route allows that. The
+ * reservation decides: another request may take the room first.
+ * @returns `undefined` for a request that fits as it is, or cannot be made to fit
+ */
+async function reducedToFit(
+  { store }: Pick<GuardLedger, 'store'>,
+  request: KeyedRequest,
+): Promise<Reduced | undefined> {
+  const { body, candidate, rules, now } = request
+  const lowest = candidate.route.reduceMaxTokens
+  if (lowest === undefined || body === undefined) return undefined
+  const claimsWith = (sent: Buffer): Claim[] =>
+    claimsFor(rules, termsOfKeyed(request, sizeOf(request, sent)), now).filter(
+      ({ enforce }) => enforce !== false,
+    )
+  const lasting = claimsWith(body).filter(({ window }) => window !== 'request')
+  const totals = await store.totals(lasting).catch((): Totals[] => [])
+  const roomOf = new Map(
+    lasting.map((claim, at) => {
+      const taken = totals[at]
+      return [keyOf(claim), claim.limit - (taken === undefined ? 0n : counted(taken))]
+    }),
+  )
+  const fitsIn = (sent: Buffer): boolean =>
+    claimsWith(sent).every((claim) => claim.amount <= (roomOf.get(keyOf(claim)) ?? claim.limit))
+  return fitsIn(body) ? undefined : lowerMaxTokens(body, lowest, fitsIn)
+}
+
+function keyOf({ budget, subject, window }: Claim): string {
+  return `${budget}\n${subject}\n${window}`
+}
+
+function noteReduction({ exchange, candidate, observers = [] }: KeyedRequest, { from, to }: Reduced): void {
+  const { route } = candidate
+  exchange.record.details['asked_max_tokens'] = from
+  exchange.record.details['reduced_max_tokens'] = to
+  exchange.payment.reducedMaxTokens = to
+  for (const observer of observers) {
+    observer({ type: 'tokens_reduced', seller: new URL(route.apiBase).origin, route: route.modelName })
+  }
+}
+
 /** Books what the answer cost, once it is through: by its usage, or the most it may have cost where it told none. */
 export function settleMetered(
   res: ServerResponse,
   exchange: Exchange,
   ledger: Pick<GuardLedger, 'settle' | 'noteUsage' | 'store'>,
+  now: () => number,
 ): void {
+  const sentAt = now()
   whenThrough(res, exchange, async (isWhole) => {
-    const { metered: charge } = exchange.payment
-    if (!charge) return
+    const { metered } = exchange.payment
+    if (!metered) return
     exchange.payment.metered = undefined
-    const { usage } = exchange.relay
-    const info = exchange.routing.candidate?.route.info
     // Part of a stream tells part of the usage: what was billed may be more.
-    await settleByUsage(ledger, charge, info, isWhole ? usage : undefined)
+    const usage = isWhole ? exchange.relay.usage : undefined
+    await settleByUsage(ledger, metered, { usage, isAnswered: isWhole, tookMs: now() - sentAt })
   })
+}
+
+/** How a call ended. */
+interface CallEnd {
+  readonly usage: Usage | undefined
+  /** Whether there is a whole answer: what has a fixed price then costs that. */
+  readonly isAnswered: boolean
+  readonly tookMs: number
 }
 
 /** Books what the usage of a call costs; without one, the most that it may have cost. Never rejects. */
 export async function settleByUsage(
   ledger: Pick<GuardLedger, 'settle' | 'noteUsage' | 'store'>,
-  charge: Charge,
-  info: ModelInfo | undefined,
-  usage: Usage | undefined,
+  metered: MeteredCall,
+  { usage, isAnswered, tookMs }: CallEnd,
 ): Promise<void> {
+  const { charge } = metered
   if (usage) {
     await ledger.noteUsage(charge.id, usage)
     await tokensTaken(ledger, charge, usage)
-    const cost = isPriced(info) ? costOf(info, usage) : 0n
-    await ledger.settle(charge, 'receipt', undefined, false, cost)
-  } else await ledger.settle(charge, 'assumed', undefined)
+  }
+  const cost = costOfCall(metered, usage, tookMs)
+  const isKnown = cost === undefined ? usage !== undefined : cost.isExact
+  if (isAnswered && isKnown) await ledger.settle(charge, 'receipt', undefined, false, cost?.microUsd ?? 0n)
+  else await ledger.settle(charge, 'assumed', undefined)
 }
 
 /** Counts the tokens that a paid answer took, once it is through. */
@@ -151,7 +231,7 @@ function whenThrough(
 ): void {
   res.once('close', () => {
     const { usageToCome, cut } = exchange.relay
-    const isWhole = res.writableFinished && !cut
+    const isWhole = res.writableFinished && !cut && !exchange.relay.truncated
     void (usageToCome ?? Promise.resolve()).then(async () => await work(isWhole))
   })
 }

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { needsUsd, type BudgetRule } from '../../src/core/budget/budget.ts'
 import { matchesBudget } from '../../src/core/budget/budget-match.ts'
 import { KEYED_PAYER } from '../../src/core/charge/metered.ts'
+import type { Clock } from '../../src/core/clock.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { printable } from '../../src/core/printable.ts'
 import type { Exchange } from '../../src/core/request/exchange.ts'
@@ -24,8 +25,7 @@ export interface OwnCall {
   readonly res: ServerResponse
   readonly ledger: GuardLedger
   readonly rules: readonly BudgetRule[]
-  /** Milliseconds since the epoch. */
-  readonly now: number
+  readonly clock: Clock
 }
 
 /**
@@ -36,7 +36,8 @@ export interface OwnCall {
  * `setup_error`, `store_unavailable`, `audit_unavailable`
  */
 export async function holdOwnCall(call: OwnCall, prices: PriceList): Promise<boolean> {
-  const { exchange, res, ledger, rules, now } = call
+  const { exchange, res, ledger, rules, clock } = call
+  const now = clock.now()
   const { body, model = '' } = exchange.request
   if (body === undefined) {
     throw setupError(
@@ -48,15 +49,18 @@ export async function holdOwnCall(call: OwnCall, prices: PriceList): Promise<boo
   const candidate = candidateOf(found, model)
   if (!found) refuseUnpriced(exchange, candidate, rules)
   const { addedInputTokens } = found ?? {}
-  const held = await reserveMetered(ledger, { exchange, candidate, body, rules, addedInputTokens, now })
+  const info = found?.info
+  const request = { exchange, candidate, body, info, rules, addedInputTokens, now }
+  const held = await reserveMetered(ledger, request)
   exchange.routing.route ??= found?.name
   if (!held) return !res.closed
-  const charge = await authorizeMetered(ledger, held)
+  const charge = await authorizeMetered(ledger, held.charge)
   if (res.closed) {
     await ledger.release(charge, 'client_left')
     return false
   }
-  exchange.payment.metered = charge
+  const metered = { ...held, charge, isHandlers: true }
+  exchange.payment.metered = metered
   const tap = tapAnswer(res, exchange)
   const settle = async (isWhole: boolean): Promise<void> => {
     await tap.read()
@@ -64,7 +68,12 @@ export async function holdOwnCall(call: OwnCall, prices: PriceList): Promise<boo
     const { reported, refusedBy } = exchange.relay
     const usage = reported ?? (isWhole ? tap.usage : undefined)
     if (!usage && refusedBy !== undefined) await ledger.release(charge, `status_${refusedBy}`)
-    else await settleByUsage(ledger, charge, found?.info, usage)
+    else
+      await settleByUsage(ledger, metered, {
+        usage,
+        isAnswered: usage !== undefined,
+        tookMs: clock.now() - now,
+      })
   }
   res.once('close', () => void settle(res.writableFinished && !exchange.relay.cut))
   return true
@@ -91,6 +100,11 @@ function sum(a: Usage, b: Usage): Usage {
     inputTokens: a.inputTokens + b.inputTokens,
     outputTokens: a.outputTokens + b.outputTokens,
     reasoningTokens: (a.reasoningTokens ?? 0) + (b.reasoningTokens ?? 0),
+    cachedInputTokens: (a.cachedInputTokens ?? 0) + (b.cachedInputTokens ?? 0),
+    cacheWriteTokens: (a.cacheWriteTokens ?? 0) + (b.cacheWriteTokens ?? 0),
+    ...(a.seconds === undefined && b.seconds === undefined
+      ? {}
+      : { seconds: (a.seconds ?? 0) + (b.seconds ?? 0) }),
   }
 }
 

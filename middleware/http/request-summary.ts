@@ -3,7 +3,13 @@ import { providerOf } from '../../src/core/telemetry/gen-ai.ts'
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
 import { printable } from '../../src/core/printable.ts'
-import { costOf, spentOf, type Exchange, type ExchangeRecord } from '../../src/core/request/exchange.ts'
+import {
+  costOf,
+  keyedCostOf,
+  spentOf,
+  type Exchange,
+  type ExchangeRecord,
+} from '../../src/core/request/exchange.ts'
 import { outcomeOf } from '../../src/core/request/outcome.ts'
 import type { RequestSummary } from '../../src/core/telemetry/events.ts'
 import { overheadSeconds } from '../../src/payment/timing.ts'
@@ -64,7 +70,7 @@ function summarize(req: Request, res: ServerResponse, exchange: Exchange, now: n
     outcome: outcomeOf(exchange, status),
     code: exchange.record.code,
     charge: exchange.payment.charge?.id,
-    costMicroUsd: spentOf(exchange) === 'no' ? undefined : costOf(exchange),
+    costMicroUsd: spentOf(exchange) === 'no' ? keyedCostOf(exchange)?.microUsd : costOf(exchange),
     spent: spentOf(exchange),
     usage: exchange.relay.usage,
     stream: exchange.request.stream,

@@ -1,12 +1,12 @@
 /** The headers that Tollway adds to its answers. */
 import type { ServerResponse } from 'node:http'
-import { costOf, type Exchange, spentOf } from '../../src/core/request/exchange.ts'
+import { costOf, type Exchange, keyedCostOf, spentOf } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import { printable } from '../../src/core/printable.ts'
 
 /**
  * Sets `x-request-id` and `x-tollway-spent`, `x-tollway-max-tokens` if the request was sent with a lower token
- * limit, and the charge headers if money moved or may have moved. A later call overwrites the headers, so they
+ * limit, the cost of a call that an upstream bills to a key, and the charge headers if money moved or may have moved. A later call overwrites the headers, so they
  * report the last state known before the first byte.
  */
 export function setResponseHeaders(res: ServerResponse, exchange: Exchange): void {
@@ -18,6 +18,13 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   const { charge, reducedMaxTokens, signIn } = exchange.payment
   if (signIn !== undefined) res.setHeader('x-tollway-sign-in', signIn)
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
+  const keyed = keyedCostOf(exchange)
+  if (keyed) {
+    res.setHeader('x-tollway-cost-usd', formatUsd(keyed.microUsd))
+    res.setHeader('x-tollway-cost-basis', keyed.isExact ? 'exact' : 'maximum')
+    // Whoever adds these up must not book the most that a stream may cost.
+    if (keyed.isExact) res.setHeader('x-litellm-response-cost', formatUsd(keyed.microUsd))
+  }
   if (!charge || spent === 'no') return
   const microUsd = costOf(exchange)
   const cost = microUsd === undefined ? undefined : formatUsd(microUsd)
@@ -41,8 +48,8 @@ export function trailersOf(exchange: Exchange): Record<string, string> {
   const { charge } = exchange.payment
   const { truncated } = exchange.relay
   const spent = spentOf(exchange)
-  const microUsd = costOf(exchange)
-  const cost = microUsd === undefined || spent === 'no' ? undefined : formatUsd(microUsd)
+  const microUsd = spent === 'no' ? keyedCostOf(exchange)?.microUsd : costOf(exchange)
+  const cost = microUsd === undefined ? undefined : formatUsd(microUsd)
   return {
     'x-tollway-truncated': String(truncated),
     'x-tollway-spent': spent,

@@ -2,7 +2,7 @@
 import { pipeline, Readable, Transform } from 'node:stream'
 import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { TollwayError } from '../../src/core/errors.ts'
-import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
+import { DIRECT_ENDPOINT, keyedCostOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
 import type { Member } from '../../src/core/json/json-scan.ts'
 import { contentCoding, decodersFor } from '../../src/io/transport/content-coding.ts'
@@ -22,14 +22,17 @@ const MAX_GROWTH = 100
 const FREE_BYTES = 1024 * 1024
 
 /**
- * A paid answer as text. Sellers are asked for `identity`; one that compresses anyway could otherwise choose the
+ * An answer that gets a cost, as text. Sellers are asked for `identity`; one that compresses anyway could otherwise choose the
  * cost that its client reads.
  * @throws TollwayError `paid_not_delivered` for an unknown coding
  */
-export function decodedReply({ endpoint }: Pick<Exchange, 'endpoint'>, reply: Reply): Reply {
+export function decodedReply(exchange: Exchange, reply: Reply): Reply {
   const coding = contentCoding(reply.headers)
-  if (reply.kind !== 'paid' || coding === '' || endpoint === DIRECT_ENDPOINT) return reply
+  const isKeyed = reply.kind !== 'paid' && keyedCostOf(exchange) !== undefined
+  if ((reply.kind !== 'paid' && !isKeyed) || coding === '' || exchange.endpoint === DIRECT_ENDPOINT)
+    return reply
   const decoders = decodersFor(coding)
+  if (!decoders && isKeyed) return reply
   if (!decoders) {
     abandon(reply.body)
     throw notDelivered('used a content coding that was not requested and is not supported')

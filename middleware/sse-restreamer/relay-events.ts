@@ -11,6 +11,7 @@ import { assertPaidResponse, emptyStream, recognise } from './paid-answer.ts'
 import type { RelaySession } from './relay-session.ts'
 import { relayJson, sendWhole } from './relay-json.ts'
 import { speaking, type Write } from './speaking.ts'
+import type { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
 import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
@@ -160,13 +161,21 @@ function passThrough(ends: RelaySession): (chunk: Uint8Array) => Uint8Array {
 function relayFor(ends: RelaySession): SseRelay {
   const { endpoint } = ends.exchange
   const { usageChunk } = ends.exchange.relay
-  return new SseRelay({
-    splicer: ends.reply.kind === 'paid' ? () => ends.splicer() : undefined,
+  const isPaid = ends.reply.kind === 'paid'
+  const keyedSplicer = (isRead: boolean): CostSplicer | undefined => {
+    if (!isRead) return undefined
+    ends.noteUsage(relay.usage)
+    return ends.keyedSplicer()
+  }
+  const relay = new SseRelay({
+    splicer: isPaid ? () => ends.splicer() : ends.isKeyed ? keyedSplicer : undefined,
+    passesErrors: ends.isKeyed,
     shape: answerKind(endpoint) ?? 'other',
     onTruncated: ends.settings.onTruncated,
     stripUsage: usageChunk === 'forced',
     tellsUsage: usageChunk === 'asked',
   })
+  return relay
 }
 
 async function finish(ends: RelaySession, relay: SseRelay, broken: boolean, write: Write): Promise<void> {

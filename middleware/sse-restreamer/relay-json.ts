@@ -88,7 +88,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
 }
 
 /**
- * Sends a complete JSON answer, with its cost set if it was paid.
+ * Sends a complete JSON answer, with its cost set if it was paid, or is billed to a key.
  * @param isWhole whether it is JSON that clients can read
  */
 export async function sendWhole(
@@ -97,7 +97,7 @@ export async function sendWhole(
   isWhole: boolean,
   headers: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await send(ends, ends.reply.kind === 'paid' ? await ends.spliced(body) : body, isWhole, headers)
+  await send(ends, await ends.spliced(body), isWhole, headers)
 }
 
 async function send(

@@ -1,18 +1,18 @@
 /** How an answer is sent to the client: unchanged, or in the other form. */
-import { DIRECT_ENDPOINT, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
+import { DIRECT_ENDPOINT, keyedCostOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { contentCoding } from '../../src/io/transport/content-coding.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 
 /**
  * `untouched`: byte for byte · `watched`: the same, its usage read · `events`: an event stream whose events are
- * inspected · `json`: a JSON answer whose cost is set · `json-to-events`, `events-to-json`: converted for a client
+ * inspected · `json`: a JSON answer whose cost is set · `keyed-json`: one of an upstream with a key, whose cost follows from its usage · `json-to-events`, `events-to-json`: converted for a client
  * that asked for the other form · `undeliverable`: the stream was opened early, and this answer cannot be sent as
  * a stream.
  */
 export type RelayPlan =
   | { readonly way: 'undeliverable' }
-  | { readonly way: 'untouched' | 'watched' | 'events' | 'json' }
+  | { readonly way: 'untouched' | 'watched' | 'events' | 'json' | 'keyed-json' }
   | { readonly way: 'json-to-events' | 'events-to-json'; readonly kind: AnswerKind }
 
 /**
@@ -40,6 +40,8 @@ function waysOf(exchange: Exchange, reply: Reply): RelayPlan {
   const isStream = type === 'text/event-stream'
   const isJson = isJsonType(type)
   const isPaid = reply.kind === 'paid'
+  // An upstream bills it to a key: its cost is told too, and nothing else of it is changed.
+  const isKeyed = !isPaid && keyedCostOf(exchange) !== undefined
   const route = exchange.routing.candidate?.route
   const kind = answerKind(exchange.endpoint)
   // The stream is already open: any answer that can become a stream is converted.
@@ -57,7 +59,9 @@ function waysOf(exchange: Exchange, reply: Reply): RelayPlan {
     if (isJson && exchange.request.stream) return { way: 'json-to-events', kind }
   }
   if (isStream) {
-    return { way: isPaid || (isOurs && exchange.relay.usageChunk === 'forced') ? 'events' : 'watched' }
+    const isRead = isPaid || isKeyed || (isOurs && exchange.relay.usageChunk === 'forced')
+    return { way: isRead ? 'events' : 'watched' }
   }
+  if (isJson && isKeyed) return { way: 'keyed-json' }
   return { way: isJson && isPaid ? 'json' : 'watched' }
 }

@@ -3,11 +3,10 @@ import { sendHead } from '../http/send-head.ts'
 import type { ServerResponse } from 'node:http'
 import { isBlankText, isUndecided } from '../../src/core/stream/answer-check.ts'
 import type { Clock } from '../../src/core/clock.ts'
-import { plausibleUsage } from '../../src/core/stream/plausible-usage.ts'
+import { ClaimedUsage } from './claimed-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
-import { allowedTokens } from '../../src/core/routing/max-tokens.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
-import { costOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
+import { costOf, keyedCostOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-headers.ts'
@@ -51,8 +50,7 @@ export class RelaySession {
   /** Whether the answer was opened as our own stream. */
   #isStream = false
   #receivedBytes = 0
-  /** Scanned once: an answer may count its tokens in every event. */
-  #allowed: number | undefined
+  readonly #claims: ClaimedUsage
   /** The bytes read ahead, and the rest of the body. */
   #ahead:
     | {
@@ -72,6 +70,7 @@ export class RelaySession {
     this.exchange = exchange
     this.#reply = reply
     this.#res = res
+    this.#claims = new ClaimedUsage(exchange)
     this.client = new ClientSink(res, {
       onFirstByte: () => (exchange.relay.firstByteAt = settings.clock.now()),
       onStall: async () => {
@@ -303,18 +302,7 @@ export class RelaySession {
    * @param received what has arrived of the answer, decoded, bytes
    */
   noteUsage(claimed: Usage | undefined, received: number = this.#receivedBytes): void {
-    if (!claimed) return
-    const { request, payment, relay, record, routing } = this.exchange
-    const usage = plausibleUsage(claimed, {
-      request: request.body,
-      answerBytes: received,
-      maxTokens: payment.reducedMaxTokens ?? this.#allowedTokens(request.body),
-      isKeyed: this.reply.kind === 'unpaid' && routing.candidate?.route.payer === undefined,
-    })
-    relay.usage = usage
-    if (usage.inputTokens === claimed.inputTokens && usage.outputTokens === claimed.outputTokens) {
-      delete record.details['claimed_tokens']
-    } else record.details['claimed_tokens'] = `${claimed.inputTokens} in, ${claimed.outputTokens} out`
+    if (claimed) this.#claims.note(claimed, received, this.reply.kind)
   }
 
   /** Sets the amount paid in one JSON text. */
@@ -323,9 +311,21 @@ export class RelaySession {
     return new CostSplicer(microUsd === undefined ? undefined : formatUsd(microUsd))
   }
 
-  /** Sets the amount paid in a complete JSON text. */
+  /** Whether an upstream bills the answer to a key, by prices that are known. */
+  get isKeyed(): boolean {
+    return this.reply.kind === 'unpaid' && keyedCostOf(this.exchange) !== undefined
+  }
+
+  /** Sets what an upstream bills to a key; `undefined` while that is not known. */
+  keyedSplicer(): CostSplicer | undefined {
+    const cost = keyedCostOf(this.exchange)
+    return cost?.isExact === true ? new CostSplicer(formatUsd(cost.microUsd)) : undefined
+  }
+
+  /** Sets the cost in a complete JSON text. */
   async spliced(body: Buffer): Promise<Buffer> {
-    const splicer = this.splicer()
+    const splicer = this.reply.kind === 'paid' ? this.splicer() : this.keyedSplicer()
+    if (!splicer) return body
     const chunks: Buffer[] = []
     for await (const slice of this.share.slices(body)) chunks.push(splicer.push(slice))
     return Buffer.concat(chunks)
@@ -336,11 +336,6 @@ export class RelaySession {
     const { id } = this.exchange
     const { model = '' } = this.exchange.request
     return { requestId: id, model, nowMs: this.settings.clock.now() }
-  }
-
-  #allowedTokens(body: Buffer | undefined): number {
-    this.#allowed ??= body ? allowedTokens(body) : 0
-    return this.#allowed
   }
 
   get #announcesTrailers(): boolean {

@@ -8,6 +8,7 @@ import { RelaySession, type RelaySettings } from './relay-session.ts'
 import { relayEvents, relayJsonAsEvents } from './relay-events.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { relayEventsAsJson, relayJson } from './relay-json.ts'
+import { relayKeyedJson } from './relay-keyed-json.ts'
 import { relayPlanOf, type RelayPlan } from './relay-plan.ts'
 import { usageTap, type UsageTap } from '../http/usage-tap.ts'
 
@@ -64,6 +65,8 @@ async function relayBy(
       return await relayEvents(ends)
     case 'json':
       return await relayJson(ends)
+    case 'keyed-json':
+      return await relayKeyedJson(ends)
     case 'json-to-events':
       ends.exchange.relay.conversion = 'json_to_sse'
       return await relayJsonAsEvents(ends, plan.kind)

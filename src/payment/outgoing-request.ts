@@ -7,9 +7,10 @@ import { findFormField } from '../core/json/form-scan.ts'
 import { removeMembers, replaceMember, scanTopLevel } from '../core/json/json-scan.ts'
 import type { Candidate } from '../core/routing/route.ts'
 import { answerKind } from '../core/stream/stream-json.ts'
-import { asksForUsage, withStream, withUsage } from '../core/stream/stream-request.ts'
+import { asksForUsage, withLimit, withStream, withUsage } from '../core/stream/stream-request.ts'
 import type { OutgoingRequest } from '../io/transport/upstream.ts'
 import { isCredential } from '../core/request/credentials.ts'
+import { isPriced } from '../core/metering/token-prices.ts'
 import { isHopByHop } from '../core/request/header-policy.ts'
 
 /** The fields that are read of a client's request; Express's own fits. */
@@ -145,14 +146,33 @@ function bodyFor(exchange: Exchange, candidate: Candidate, contentType: string):
   if (!body) return body
   if (/^\s*multipart\//i.test(contentType)) return renamedForm(exchange, candidate, contentType, body)
   const named = renamed(exchange, candidate, body)
-  const { dropParams } = candidate.route
-  if (!dropParams || dropParams.length === 0) return named
-  return removeMembers(named, scanTopLevel(named) ?? [], new Set(dropParams))
+  const { dropParams = [] } = candidate.route
+  const kept =
+    dropParams.length === 0 ? named : removeMembers(named, scanTopLevel(named) ?? [], new Set(dropParams))
+  return limited(exchange, candidate, kept)
 }
 
+/** With the route's limit on output tokens, where the client sets none; the client is told of it. */
+function limited(exchange: Exchange, { route }: Candidate, body: Buffer): Buffer {
+  const { endpoint, payment } = exchange
+  const kind = answerKind(endpoint)
+  // That of another candidate.
+  payment.reducedMaxTokens = undefined
+  if (route.defaultMaxTokens === undefined || kind === undefined) return body
+  const ofChat = new URL(route.apiBase).hostname === OPENAI_HOST ? 'max_completion_tokens' : 'max_tokens'
+  const name = kind === 'responses' ? 'max_output_tokens' : kind === 'chat' ? ofChat : 'max_tokens'
+  const capped = withLimit(body, name, route.defaultMaxTokens)
+  if (!capped) return body
+  payment.reducedMaxTokens = route.defaultMaxTokens
+  return capped
+}
+
+/** Its newer models refuse `max_tokens`, which all other upstreams read. */
+const OPENAI_HOST = 'api.openai.com'
+
 /**
- * Asks for a stream where the seller answers nothing else, and for the usage chunk of every paid stream: without it
- * it is not known what was bought. A route that drops `stream_options` does without.
+ * Asks for a stream where the seller answers nothing else, and for the usage chunk of every stream that is paid or has a price:
+ * without it it is not known what was bought. A route that drops `stream_options` does without.
  */
 function streamedBody(
   exchange: Exchange,
@@ -168,8 +188,8 @@ function streamedBody(
   const members = membersOf(exchange.request)
   const isAsked = asksForUsage(exchange.request.body, members)
   if (isAsked) exchange.relay.usageChunk = 'asked'
-  if (isAsked || route.payer === undefined || route.dropParams?.includes('stream_options') === true)
-    return asked
+  const isBilled = route.payer !== undefined || isPriced(route.info)
+  if (isAsked || !isBilled || route.dropParams?.includes('stream_options') === true) return asked
   exchange.relay.usageChunk = 'forced'
   // A form has no members, and stays as it is.
   const isScanned = asked === exchange.request.body && members.length > 0

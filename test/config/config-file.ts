@@ -126,6 +126,7 @@ model_list:
     catalogue: true
     paid_endpoints: [/chat/completions, /v1/messages]
     reduce_max_tokens: 256
+    default_max_tokens: 4096
     send_traceparent: true
     terms: ask
     on_changed_terms: pay_again
@@ -151,6 +152,12 @@ model_list:
       input_usd_per_token: "0.0000025"
       output_usd_per_token: "0.00001"
       reasoning_usd_per_token: "0.00002"
+      cached_input_usd_per_token: "0.00000125"
+      cache_write_usd_per_token: "0.000003125"
+      input_usd_per_image: "0.001"
+      output_usd_per_image: "0.04"
+      input_usd_per_second: "0.0001"
+      output_usd_per_second: "0.0002"
   - model_name: local-llama
     api_base: http://127.0.0.1:11434/v1
     api_key: "\${env:API_KEY}"

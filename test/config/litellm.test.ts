@@ -325,7 +325,6 @@ describe('limits', () => {
       'model_list[0].litellm_params.tpm',
       'model_list[0].litellm_params.max_budget',
       'model_list[0].litellm_params.budget_duration',
-      'model_list[0].litellm_params.max_tokens',
       'model_list[0].litellm_params.model_rpm_limit.a',
       'router_settings.provider_budget_config.openai.budget_limit',
       'router_settings.provider_budget_config.openai.time_period',

@@ -93,13 +93,13 @@ test.each([
   },
 )
 
-test.each(['catalogue', 'reduce_max_tokens'])(
+test.each(['send_traceparent', 'terms'])(
   '%s without a payer is a mistake that is told at the start',
   (key) => {
     const route = {
       model_name: 'm',
       api_base: 'https://seller.test/v1',
-      [key]: key === 'catalogue' ? true : 64,
+      [key]: key === 'terms' ? 'ask' : true,
     }
     expect(() => parseConfig({ model_list: [route] }, {})).toThrow(
       `model_list[0].${key}: is for paid routes only. Name a payer, or remove it.`,

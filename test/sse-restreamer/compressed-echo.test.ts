@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
+import { newExchange } from '../../src/core/request/exchange.ts'
 import { decodedReply } from '../../middleware/sse-restreamer/paid-answer.ts'
 import { paymentSecrets } from '../../src/core/x402/payment-secrets.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
@@ -23,8 +24,9 @@ describe('a compressed answer that sends the payment back', () => {
       body: Readable.from([compress(Buffer.from(answer))]),
     }
     const paid = { ...redactReply(reply, paymentSecrets(header)), kind: 'paid' } as const
+    const exchange = { ...newExchange({ id: 'r', startedAt: 0, begunAt: 0 }), endpoint: '/chat/completions' }
     const chunks: Uint8Array[] = []
-    for await (const chunk of decodedReply({ endpoint: '/chat/completions' }, paid).body) chunks.push(chunk)
+    for await (const chunk of decodedReply(exchange, paid).body) chunks.push(chunk)
     const text = Buffer.concat(chunks).toString()
     expect(text).toHaveLength(answer.length)
     expect(text).toContain('"choices"')

@@ -68,7 +68,7 @@ describe('the counts of an answer', () => {
   ])("believe the operator's own provider %s", (_name, members, { inputTokens, outputTokens, ...hidden }) => {
     const evidence = { request: body(members), answerBytes: 100, maxTokens: 0, isKeyed: true }
     const claimed = { inputTokens, outputTokens, ...hidden }
-    expect(plausibleUsage(claimed, evidence)).toEqual({ inputTokens, outputTokens })
+    expect(plausibleUsage(claimed, evidence)).toEqual(claimed)
     const stranger = plausibleUsage(claimed, { ...evidence, isKeyed: false })
     expect(stranger.inputTokens + stranger.outputTokens).toBeLessThan(inputTokens + outputTokens)
   })

@@ -34,6 +34,7 @@ const KEYS = Object.keys({
   info: true,
   catalogue: true,
   reduceMaxTokens: true,
+  defaultMaxTokens: true,
   sendTraceparent: true,
   terms: true,
   onChangedTerms: true,

@@ -1,5 +1,6 @@
 /** Payments that a person should look at, of a period: flagged ones, and those whose outcome or amount is not proven. */
 import { takenOf, type Charge } from '../../core/charge/charge.ts'
+import { isMetered } from '../../core/charge/metered.ts'
 import type { ChargeFlag } from '../../core/charge/reconcile.ts'
 import type { ChargeStore } from '../../io/store/contracts/charges.ts'
 import type { FlagStore } from '../../io/store/contracts/flags.ts'
@@ -7,7 +8,7 @@ import type { Period } from './period.ts'
 import { readCharges } from './read-charges.ts'
 
 /** Why a payment is listed: a flag of the ledger, or what is not known of it. */
-export type FlaggedReason = ChargeFlag | 'uncertain' | 'no_receipt' | 'maximum'
+export type FlaggedReason = ChargeFlag | 'uncertain' | 'no_receipt' | 'estimated' | 'maximum'
 
 /** One reason for one payment. */
 export interface FlaggedCharge {
@@ -36,7 +37,9 @@ export async function flaggedCharges(
     for (const { flag, detail } of flagged.get(charge.id) ?? []) list(flag, detail)
     if (charge.state === 'uncertain')
       list('uncertain', `sent, and not known to be taken (${charge.reason ?? 'no answer'}): counts as spent`)
-    if (charge.state === 'settled' && charge.proof === 'assumed')
+    if (charge.state === 'settled' && charge.proof === 'assumed' && isMetered(charge))
+      list('estimated', 'answered without its usage: the most that the call may have cost counts as spent')
+    else if (charge.state === 'settled' && charge.proof === 'assumed')
       list('no_receipt', 'answered without a receipt: counts as spent until the chain proves otherwise')
     if (isMaximum(charge))
       list('maximum', 'signed as `upto`: counts in full until the chain proves a lower amount')

@@ -9,15 +9,16 @@ import { eventText, type StreamEvent } from '../stream/stream-json.ts'
 export function addEvents(
   events: readonly StreamEvent[],
   out: ByteSink,
-  splicer: (() => CostSplicer) | undefined,
+  splicer: ((isRead: boolean) => CostSplicer | undefined) | undefined,
 ): void {
   for (const event of events) {
     const text = Buffer.from(eventText(event))
     const start = event.data === '[DONE]' ? -1 : text.indexOf('{')
-    if (!splicer || start < 0) out.add(text)
+    const splice = start < 0 ? undefined : splicer?.(true)
+    if (!splice) out.add(text)
     else {
       out.add(text.subarray(0, start))
-      out.add(splicer().push(text.subarray(start)))
+      out.add(splice.push(text.subarray(start)))
     }
   }
 }

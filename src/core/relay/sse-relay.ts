@@ -5,7 +5,7 @@ import type { CostSplicer } from '../stream/cost-splicer.ts'
 import { dataStart, SseLines, type SsePiece } from './sse-lines.ts'
 import { messageIn } from '../stream/error-signs.ts'
 import { EventOutline } from '../stream/event-outline.ts'
-import { parseJson, type AnswerKind, type StreamEvent } from '../stream/stream-json.ts'
+import { parseJson, type StreamEvent } from '../stream/stream-json.ts'
 import type { Usage } from '../stream/usage.ts'
 import { progressOf } from './progress-of.ts'
 import { replaceErrorEvent } from './replace-error-event.ts'
@@ -13,23 +13,10 @@ import { EventBuffer } from './event-buffer.ts'
 import { EventNames, typeAtStart } from './event-names.ts'
 import { LateUsage } from './late-usage.ts'
 import type { ReadEvent, StreamProgress } from '../stream/stream-progress.ts'
+import { MAX_LINE_BYTES, type SseRelayOptions } from './sse-relay-options.ts'
 import { TRUNCATED_COMMENT, type SseEnd, type TruncationFallback } from '../stream/truncation.ts'
 
-/** Longest line that is held; a longer one is passed on as it arrives, and only its outline is read. */
-export const MAX_LINE_BYTES = 262_144
-
-export interface SseRelayOptions {
-  /** Paid streams: sets the cost in the usage objects of one event; `undefined` leaves all events as they are. */
-  readonly splicer: (() => CostSplicer) | undefined
-  readonly shape: AnswerKind | 'other'
-  /** The client did not ask for the usage chunk: it is read and not passed on. */
-  readonly stripUsage?: boolean | undefined
-  /** The client asked for the usage chunk: a truncated stream gets one too. */
-  readonly tellsUsage?: boolean | undefined
-  readonly onTruncated: 'length' | 'error'
-  /** Default {@link MAX_LINE_BYTES}. */
-  readonly maxLineBytes?: number | undefined
-}
+export { MAX_LINE_BYTES, type SseRelayOptions }
 
 /** One stream. Its output does not depend on how the input was cut into chunks. */
 export class SseRelay {
@@ -134,6 +121,7 @@ export class SseRelay {
       const truncated = broken || this.#failure !== undefined
       return { bytes: out.take(), truncated, cut: broken }
     }
+    if (this.#options.passesErrors === true) return this.#endAsItCame(tail, broken, out)
     // A last line without its line end counts when it is whole: the answer may be complete with it.
     const tailIsWhole = tail !== undefined && this.#relay(tail, out) === 'whole'
     this.#readWhole()
@@ -156,6 +144,15 @@ export class SseRelay {
     if (this.#options.onTruncated === 'error') this.#add(this.#progress.errorEnd(), out)
     else this.#add(this.#progress.truncatedEnd(fallback), out, TRUNCATED_COMMENT)
     return { bytes: out.take(), truncated: true, cut: false }
+  }
+
+  /** The rest of what came, and nothing of ours. */
+  #endAsItCame(tail: SsePiece | undefined, broken: boolean, out: ByteSink): SseEnd {
+    if (tail) this.#relay(tail, out)
+    this.#readWhole()
+    this.#event.release(this.#late.sink(out))
+    this.#releaseDone(out)
+    return { bytes: out.take(), truncated: broken || this.#passedError, cut: broken }
   }
 
   #releaseDone(out: ByteSink): void {
@@ -217,9 +214,12 @@ export class SseRelay {
     const value = bytes.subarray(start)
     const read = this.#read(value)
     if (typeof read === 'object' && this.#options.shape !== 'other') {
-      this.#sellerError = read.error
-      this.#event.forget()
-      return 'other'
+      if (this.#options.passesErrors !== true) {
+        this.#sellerError = read.error
+        this.#event.forget()
+        return 'other'
+      }
+      this.#notePassedError(read.error)
     }
     this.#noteDone()
     out = this.#late.sink(main)
@@ -233,9 +233,9 @@ export class SseRelay {
       this.#event.addPart(value)
     } else this.#event.release(out)
     if (isPart) this.#outlineOfEvent().push(bytes.subarray(start))
-    const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.()
-    const own =
-      splicer && this.#options.shape === 'other' ? replaceErrorEvent(value, this.#isNamedError) : undefined
+    const splicer = isPart ? this.#splicerOfEvent() : this.#options.splicer?.(true)
+    const replaces = splicer && this.#options.shape === 'other' && this.#options.passesErrors !== true
+    const own = replaces ? replaceErrorEvent(value, this.#isNamedError) : undefined
     this.#failure ??= own?.original
     this.#putName(isPart ? undefined : this.#progress.eventName, out)
     this.#event.put(bytes.subarray(from, start), out)
@@ -289,7 +289,11 @@ export class SseRelay {
     this.#passedUnread ||= !outline
     const read = outline && this.#progress.read(Buffer.from(JSON.stringify(outline)))
     if (typeof read !== 'object' || this.#options.shape === 'other') return
-    this.#failure ??= read.error
+    this.#notePassedError(read.error)
+  }
+
+  #notePassedError(message: string): void {
+    this.#failure ??= message
     this.#passedError = true
   }
 
@@ -301,7 +305,8 @@ export class SseRelay {
   /** Reads an event whose data came in several lines. */
   #readPending(): void {
     const read = this.#progress.read(this.#event.takePending())
-    if (typeof read === 'object') {
+    if (typeof read === 'object' && this.#options.passesErrors === true) this.#notePassedError(read.error)
+    else if (typeof read === 'object') {
       this.#sellerError = read.error
       this.#event.forget()
     } else if (read === 'partial') this.#passedUnread = true
@@ -330,7 +335,7 @@ export class SseRelay {
   }
 
   #splicerOfEvent(): CostSplicer | undefined {
-    this.#eventSplicer ??= this.#options.splicer?.()
+    this.#eventSplicer ??= this.#options.splicer?.(false)
     return this.#eventSplicer
   }
 }

@@ -4,13 +4,14 @@
  */
 import type { CallerBudget } from '../budget/caller-budgets.ts'
 import type { Charge } from '../charge/charge.ts'
+import { costOfCall, type CallCost, type MeteredCall } from '../metering/metered-call.ts'
 import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import type { Quote } from '../policy/gate.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { RequestOutcome, StreamConversion } from '../telemetry/events.ts'
 import type { RequestMark } from './idempotency.ts'
 import { matchesPattern } from '../name-pattern.ts'
-import type { Candidate } from '../routing/route.ts'
+import type { Candidate, ModelInfo } from '../routing/route.ts'
 import type { Usage } from '../stream/usage.ts'
 import type { Routing } from '../routing/attempt.ts'
 
@@ -36,12 +37,24 @@ export interface Guard {
    */
   reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
   /**
-   * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests.
+   * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests. Where
+   * a budget has no room for it and the route has `reduceMaxTokens`, its limit on output tokens is lowered until it fits.
    * @param body as it is sent, decoded
-   * @returns `undefined` when the route has no price and no budget counts the call
+   * @param info the prices of its model
+   * @returns `undefined` when the model has no price and no budget counts the call
    * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
    */
-  meter?(candidate: Candidate, body: Uint8Array | undefined): Promise<Charge | undefined>
+  meter?(
+    candidate: Candidate,
+    body: Buffer | undefined,
+    info: ModelInfo | undefined,
+  ): Promise<MeteredHold | undefined>
+}
+
+/** A call without a payment that may be sent. */
+export interface MeteredHold extends MeteredCall {
+  /** What to send instead, with a lower limit on output tokens. */
+  readonly reduced: Buffer | undefined
 }
 
 /** What the idempotency middleware gives the payment interceptor: one run of a request that several clients may wait for. */
@@ -143,7 +156,7 @@ export interface ExchangePayment {
   run: Run | undefined
   charge: Charge | undefined
   /** What an upstream without a payment will bill for the answer; settled when that is through. */
-  metered?: Charge | undefined
+  metered?: MeteredCall | undefined
   /** A charge of the same request whose payment the seller did not take, as far as it says: it counts in addition to `charge`. */
   earlier: Charge | undefined
   /** A payment for the same call may have been taken under another model: no paid stand-in follows an unpaid answer (rule 5). */
@@ -286,6 +299,11 @@ export function costOf({ payment: { charge, earlier } }: Spending): bigint | und
   return charge?.microUsd === undefined || earlier.microUsd === undefined
     ? undefined
     : charge.microUsd + earlier.microUsd
+}
+
+/** What an upstream bills for the answer to a key, as far as it is known; `undefined` for a payment, and without a price. */
+export function keyedCostOf({ payment: { metered }, relay: { usage } }: Exchange): CallCost | undefined {
+  return metered && metered.isHandlers !== true ? costOfCall(metered, usage) : undefined
 }
 
 /** The part of an exchange that says what was spent. */

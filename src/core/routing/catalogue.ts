@@ -32,12 +32,32 @@ const price = z.preprocess(
   (value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value),
   z.number().min(0).max(MAX_USD).optional().catch(undefined),
 )
+/** USD of one token or picture, as OpenRouter lists them: decimal text. */
+const unitPrice = z
+  .string()
+  .regex(/^[0-9]{1,6}(?:\.[0-9]{1,18})?$/)
+  .optional()
+  .catch(undefined)
 const tokens = z.int().min(1).max(MAX_TOKENS).optional().catch(undefined)
 
 const ROW = z.object({
   // Printable, without spaces and without *, which would be a pattern.
   id: z.string().regex(/^[\x21-\x29\x2b-\x7e]{1,200}$/),
-  pricing: z.object({ input: price, output: price, flat: price }).optional().catch(undefined),
+  pricing: z
+    .object({
+      input: price,
+      output: price,
+      flat: price,
+      prompt: unitPrice,
+      completion: unitPrice,
+      request: unitPrice,
+      image: unitPrice,
+      internal_reasoning: unitPrice,
+      input_cache_read: unitPrice,
+      input_cache_write: unitPrice,
+    })
+    .optional()
+    .catch(undefined),
   inputPrice: price,
   outputPrice: price,
   flatPrice: price,
@@ -46,6 +66,7 @@ const ROW = z.object({
   hidden: z.boolean().optional().catch(undefined),
   context_window: tokens,
   contextWindow: tokens,
+  context_length: tokens,
   max_output: tokens,
   maxOutput: tokens,
 })
@@ -84,6 +105,11 @@ function rowsOf(json: unknown): readonly unknown[] | undefined {
 
 function infoOf(row: z.output<typeof ROW>): ModelInfo {
   const flat = row.billing_mode === 'free' ? 0 : (row.pricing?.flat ?? row.flatPrice)
+  const byToken = row.pricing && openRouterPrices(row.pricing)
+  if (byToken && flat === undefined) {
+    const { context_window: window, max_output: most } = row
+    return { contextWindow: window ?? row.context_length, maxOutputTokens: most ?? row.maxOutput, ...byToken }
+  }
   return {
     contextWindow: row.context_window ?? row.contextWindow,
     maxOutputTokens: row.max_output ?? row.maxOutput,
@@ -91,6 +117,27 @@ function infoOf(row: z.output<typeof ROW>): ModelInfo {
     inputUsdPerToken: perToken(row.pricing?.input ?? row.inputPrice),
     outputUsdPerToken: perToken(row.pricing?.output ?? row.outputPrice),
   }
+}
+
+/** OpenRouter's prices, each of one token, picture or request; `undefined` where a row has none. */
+function openRouterPrices(pricing: NonNullable<z.output<typeof ROW>['pricing']>): ModelInfo | undefined {
+  const { prompt, completion, request, image, internal_reasoning: thought } = pricing
+  if (prompt === undefined || completion === undefined) return undefined
+  const { input_cache_read: read, input_cache_write: write } = pricing
+  return {
+    inputUsdPerToken: prompt,
+    outputUsdPerToken: completion,
+    ...(isSome(request) ? { microUsdPerRequest: ceilToMicro(parseTokenUsd(request)) } : {}),
+    ...(isSome(image) ? { inputUsdPerImage: image } : {}),
+    // Zero means that it costs what other output, or other input, does.
+    ...(isSome(thought) ? { reasoningUsdPerToken: thought } : {}),
+    ...(isSome(read) ? { cachedInputUsdPerToken: read } : {}),
+    ...(isSome(write) ? { cacheWriteUsdPerToken: write } : {}),
+  }
+}
+
+function isSome(usd: string | undefined): usd is string {
+  return usd !== undefined && parseTokenUsd(usd) > 0n
 }
 
 function microUsd(usd: number): bigint {

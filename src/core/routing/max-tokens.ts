@@ -72,12 +72,40 @@ export function reduceMaxTokens(body: Uint8Array, price: Overpriced): Reduced | 
   const limits = limitsOf(body)
   const to = limits && fittingTokens(limits.most, price)
   if (!limits || to === undefined || to < price.lowest || to >= limits.most) return undefined
-  const lowered = limits.members
+  return reducedTo(body, limits, to)
+}
+
+/**
+ * Lowers the limit to the highest that fits.
+ * @param lowest the lowest limit that may be set, tokens
+ * @param fits whether a body may be sent; if it may, so may the same with a lower limit
+ * @returns `undefined` when none fits, or the body has no limit
+ */
+export function lowerMaxTokens(
+  body: Uint8Array,
+  lowest: number,
+  fits: (body: Buffer) => boolean,
+): Reduced | undefined {
+  const limits = limitsOf(body)
+  if (!limits || lowest >= limits.most) return undefined
+  let best = reducedTo(body, limits, lowest)
+  if (!fits(best.body)) return undefined
+  // Between one that fits and one that does not.
+  for (let over = limits.most; over - best.to > 1;) {
+    const tried = reducedTo(body, limits, Math.floor((best.to + over) / 2))
+    if (fits(tried.body)) best = tried
+    else over = tried.to
+  }
+  return best
+}
+
+function reducedTo(body: Uint8Array, { members, most }: Limits, to: number): Reduced {
+  const lowered = members
     .filter(({ tokens }) => tokens > to)
     // From the end, so that earlier offsets stay valid.
     .toSorted((a, b) => b.valueStart - a.valueStart)
     .reduce<Buffer>((bytes, member) => replaceMember(bytes, member, String(to)), Buffer.from(body))
-  return { body: lowered, from: limits.most, to }
+  return { body: lowered, from: most, to }
 }
 
 /**

@@ -44,6 +44,17 @@ export interface ModelInfo {
   readonly outputUsdPerToken?: string | undefined
   /** Of output that is thought and not sent; default as other output. */
   readonly reasoningUsdPerToken?: string | undefined
+  /** Of input that was read from a cache; default as other input. */
+  readonly cachedInputUsdPerToken?: string | undefined
+  /** Of input that was written to a cache; default as other input. */
+  readonly cacheWriteUsdPerToken?: string | undefined
+  /** Of a picture in the request; at `/images/*`, of one that is made, unless {@link outputUsdPerImage} is given. */
+  readonly inputUsdPerImage?: string | undefined
+  /** Of a picture that is made. */
+  readonly outputUsdPerImage?: string | undefined
+  /** Of a second of audio that is transcribed, elsewhere of a second that the call takes; the higher of the two counts. */
+  readonly inputUsdPerSecond?: string | undefined
+  readonly outputUsdPerSecond?: string | undefined
 }
 
 /** A route as configured, parsed. */
@@ -93,7 +104,12 @@ export interface Route {
   readonly catalogue?: boolean | undefined
   /** The endpoints that are paid for, without `/v1`; by default all but those that only count. */
   readonly paidEndpoints?: readonly string[] | undefined
-  /** If a quote is above the ceiling, asks again with fewer output tokens, down to this many; off by default. */
+  /** The limit on output tokens of a request that sets none; none by default. */
+  readonly defaultMaxTokens?: number | undefined
+  /**
+   * If a quote is above the ceiling, asks again with fewer output tokens, down to this many; without a payer, if a budget has no
+   * room for the request. Off by default.
+   */
   readonly reduceMaxTokens?: number | undefined
   /** Whether terms that proved stable are paid without asking for them first; default the policy's. */
   readonly terms?: 'remember' | 'ask' | undefined

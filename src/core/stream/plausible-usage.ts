@@ -23,6 +23,8 @@ export interface UsageEvidence {
   readonly maxTokens: number
   /** Whether the operator has an account there, unlike with a seller that is paid per request. */
   readonly isKeyed: boolean
+  /** What {@link namesContent} says of the request, where it is known already. */
+  readonly isUnseen?: boolean | undefined
 }
 
 /**
@@ -32,13 +34,22 @@ export interface UsageEvidence {
  */
 export function plausibleUsage(claimed: Usage, evidence: UsageEvidence): Usage {
   const { request, answerBytes, maxTokens, isKeyed } = evidence
-  const isUnseen = request === undefined || (isKeyed && namesContent(request))
+  const isUnseen = request === undefined || (isKeyed && (evidence.isUnseen ?? namesContent(request)))
   const input = tokensIn(request?.length ?? 0) + TEMPLATE_TOKENS + (isUnseen ? UNSEEN_TOKENS : 0)
   const hidden = isKeyed ? Math.min(claimed.reasoningTokens ?? 0, UNSEEN_TOKENS) : 0
   const output = Math.max(tokensIn(answerBytes), maxTokens) + hidden
+  const inputTokens = Math.min(claimed.inputTokens, input)
+  const outputTokens = Math.min(claimed.outputTokens, output)
+  if (!isKeyed) return { inputTokens, outputTokens }
+  // The kinds of tokens that an account is billed for at different prices.
+  const { cachedInputTokens: cached, cacheWriteTokens: write, reasoningTokens: thought, seconds } = claimed
   return {
-    inputTokens: Math.min(claimed.inputTokens, input),
-    outputTokens: Math.min(claimed.outputTokens, output),
+    inputTokens,
+    outputTokens,
+    ...(cached === undefined ? {} : { cachedInputTokens: Math.min(cached, inputTokens) }),
+    ...(write === undefined ? {} : { cacheWriteTokens: Math.min(write, inputTokens) }),
+    ...(thought === undefined ? {} : { reasoningTokens: Math.min(thought, outputTokens) }),
+    ...(seconds === undefined ? {} : { seconds }),
   }
 }
 
@@ -71,7 +82,8 @@ const HOSTED_TOOLS = [
   'computer',
 ].map((name) => `"${name}`)
 
-function namesContent(body: Uint8Array): boolean {
+/** Whether a request names input that does not travel with it, such as an image by address. */
+export function namesContent(body: Uint8Array): boolean {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   return [...NAMING_FIELDS, ...HOSTED_TOOLS].some((name) => text.includes(name))
 }

@@ -33,6 +33,24 @@ export function withStream(body: Buffer): Buffer {
   return stream ? replaceMember(body, stream, 'true') : withMember(body, members, '"stream":true')
 }
 
+/** The members that limit the output of an answer. */
+const LIMITS: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
+
+/**
+ * The body with a limit on output tokens, where it sets none.
+ * @param name of the member that the seller reads
+ * @returns `undefined` where it sets one, or is no JSON object
+ */
+export function withLimit(body: Buffer, name: string, tokens: number): Buffer | undefined {
+  const members = scanTopLevel(body)
+  const isSet = members?.some((one) => LIMITS.has(one.key) && textOf(body, one) !== 'null') ?? true
+  if (isSet) return undefined
+  const empty = find(members, name)
+  return empty
+    ? replaceMember(body, empty, String(tokens))
+    : withMember(body, members, `${JSON.stringify(name)}:${tokens}`)
+}
+
 /** Appends a member; an object that cannot be parsed is left unchanged. */
 function withMember(body: Buffer, members: Members, text: string): Buffer {
   if (!members) return body

@@ -3,8 +3,15 @@ import { isJson, member, objects, type Json } from './stream-json.ts'
 
 /** Token counts of a response. */
 export interface Usage {
+  /** All of the input, read from a cache or not. */
   readonly inputTokens: number
   readonly outputTokens: number
+  /** Those of the input that were read from a cache, where the answer counts them. */
+  readonly cachedInputTokens?: number | undefined
+  /** Those of the input that were written to a cache, where the answer counts them. */
+  readonly cacheWriteTokens?: number | undefined
+  /** Length of the audio, where the answer is billed by that; its tokens are 0 then. */
+  readonly seconds?: number | undefined
   /** Those of the output that were thought and not sent, where the answer counts them. */
   readonly reasoningTokens?: number | undefined
 }
@@ -32,6 +39,22 @@ const TOTAL = ['total_tokens', 'totalTokenCount', 'total_token_count', 'totalTok
 /** Gemini counts these besides the output. */
 const THOUGHTS = ['thoughtsTokenCount', 'thoughts_token_count'] as const
 
+/** Part of the input at OpenAI (in the details), Gemini and DeepSeek. */
+const CACHED_OF_INPUT = [
+  'cachedContentTokenCount',
+  'cached_content_token_count',
+  'prompt_cache_hit_tokens',
+] as const
+/** Counted in addition to the input by Anthropic and Bedrock, and as part of it where the input is `prompt_tokens`. */
+const CACHE_READ = ['cache_read_input_tokens', 'cacheReadInputTokens', 'cacheReadInputTokenCount'] as const
+const CACHE_WRITE = [
+  'cache_creation_input_tokens',
+  'cacheWriteInputTokens',
+  'cacheWriteInputTokenCount',
+] as const
+/** Inputs that leave what a cache took or gave out. */
+const INPUT_WITHOUT_CACHE: ReadonlySet<string> = new Set(['input_tokens', 'inputTokens', 'inputTokenCount'])
+
 /** Objects with the counts in the usage of Cohere: what the model read and wrote, then what is billed. */
 const INNER = ['tokens', 'billed_units'] as const
 
@@ -41,6 +64,10 @@ const INNER = ['tokens', 'billed_units'] as const
  */
 export function readUsage(value: unknown): Usage | undefined {
   if (!isJson(value)) return undefined
+  const seconds = value['type'] === 'duration' ? value['seconds'] : undefined
+  if (typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0) {
+    return { inputTokens: 0, outputTokens: 0, seconds }
+  }
   const total = count(firstOf(value, TOTAL))
   const given = firstOf(value, INPUT)
   if (given === undefined || given === null) {
@@ -50,11 +77,13 @@ export function readUsage(value: unknown): Usage | undefined {
     const hasOutput = typeof firstOf(value, OUTPUT) === 'number'
     return total === undefined || hasOutput ? undefined : { inputTokens: total, outputTokens: 0 }
   }
-  const inputTokens = count(given)
-  if (inputTokens === undefined) return undefined
+  const written = count(given)
+  if (written === undefined) return undefined
+  const cache = cacheOf(value)
+  const inputTokens = written + cache.besides
   const output = firstOf(value, OUTPUT)
   if (output === undefined || output === null) {
-    return { inputTokens, outputTokens: Math.max(0, (total ?? inputTokens) - inputTokens) }
+    return { inputTokens, outputTokens: Math.max(0, (total ?? inputTokens) - inputTokens), ...cache.counts }
   }
   const outputTokens = count(output)
   if (outputTokens === undefined) return undefined
@@ -65,7 +94,32 @@ export function readUsage(value: unknown): Usage | undefined {
   return {
     inputTokens,
     outputTokens: outputTokens + (thoughts ?? 0),
+    ...cache.counts,
     ...(reasoningTokens === undefined ? {} : { reasoningTokens }),
+  }
+}
+
+/** What a cache took or gave of the input. */
+interface CacheUse {
+  readonly counts: Pick<Usage, 'cachedInputTokens' | 'cacheWriteTokens'>
+  /** Tokens that the input leaves out. */
+  readonly besides: number
+}
+
+function cacheOf(value: Json): CacheUse {
+  const details = value['prompt_tokens_details'] ?? value['input_tokens_details']
+  const inner = count(member(details, 'cached_tokens') ?? firstOf(value, CACHED_OF_INPUT)) ?? 0
+  const read = count(firstOf(value, CACHE_READ)) ?? 0
+  const write = count(firstOf(value, CACHE_WRITE)) ?? 0
+  const name = INPUT.find((each) => value[each] !== undefined && value[each] !== null) ?? ''
+  const isBesides = INPUT_WITHOUT_CACHE.has(name) && !isJson(details)
+  const cached = Math.max(inner, read)
+  return {
+    counts: {
+      ...(cached > 0 ? { cachedInputTokens: cached } : {}),
+      ...(write > 0 ? { cacheWriteTokens: write } : {}),
+    },
+    besides: isBesides ? read + write : 0,
   }
 }
 

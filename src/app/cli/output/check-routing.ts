@@ -14,6 +14,7 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('drop_params', route.dropParams),
     ...only('catalogue', route.catalogue),
     ...only('reduce_max_tokens', route.reduceMaxTokens),
+    ...only('default_max_tokens', route.defaultMaxTokens),
     ...only('send_traceparent', route.sendTraceparent),
     ...only('terms', route.terms),
     ...only('on_changed_terms', route.onChangedTerms),
@@ -105,7 +106,14 @@ function describeRules(route: Route): string[] {
     ...(route.catalogue === true ? ['its models and prices are read from the seller'] : []),
     ...(route.reduceMaxTokens === undefined
       ? []
-      : [`quoted again with as few as ${route.reduceMaxTokens} output tokens when the price is too high`]),
+      : [
+          route.payer === undefined
+            ? `sent with as few as ${route.reduceMaxTokens} output tokens when a budget has no room for more`
+            : `quoted again with as few as ${route.reduceMaxTokens} output tokens when the price is too high`,
+        ]),
+    ...(route.defaultMaxTokens === undefined
+      ? []
+      : [`asked for at most ${route.defaultMaxTokens} output tokens where the client sets no limit`]),
     ...(route.sendTraceparent === true ? ['the traceparent header is sent to its seller'] : []),
     ...describeTerms(route),
     ...describeStream(route),

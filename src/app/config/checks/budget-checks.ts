@@ -55,7 +55,15 @@ function checkPrices(config: Fields): RouteFinding[] {
   return [...unpriced.map(({ path }) => ({ path: [...path, 'model_info'], message })), ...upstream]
 }
 
-const PRICES = ['usd_per_request', 'input_usd_per_token', 'output_usd_per_token'] as const
+const PRICES = [
+  'usd_per_request',
+  'input_usd_per_token',
+  'output_usd_per_token',
+  'input_usd_per_image',
+  'output_usd_per_image',
+  'input_usd_per_second',
+  'output_usd_per_second',
+] as const
 
 const UPSTREAM =
   'has no prices, and policy.require_price asks for them. Give its models routes with model_info, or remove it.'

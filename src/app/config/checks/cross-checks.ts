@@ -100,9 +100,7 @@ function checkFilledBy(config: Fields): RouteFinding[] {
 }
 
 const PAID_ONLY = [
-  'catalogue',
   'paid_endpoints',
-  'reduce_max_tokens',
   'send_traceparent',
   'terms',
   'on_changed_terms',

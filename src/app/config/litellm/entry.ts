@@ -22,6 +22,7 @@ const PARAMS: Readonly<Record<string, string>> = {
   max_retries: 'max_retries',
   num_retries: 'max_retries',
   additional_drop_params: 'drop_params',
+  max_tokens: 'default_max_tokens',
   payer: 'payer',
 }
 
@@ -37,10 +38,24 @@ const INFO: Readonly<Record<string, string>> = {
   output_cost_per_token: 'output_usd_per_token',
   output_cost_per_reasoning_token: 'reasoning_usd_per_token',
   input_cost_per_request: 'usd_per_request',
+  cache_read_input_token_cost: 'cached_input_usd_per_token',
+  cache_creation_input_token_cost: 'cache_write_usd_per_token',
+  input_cost_per_image: 'input_usd_per_image',
+  output_cost_per_image: 'output_usd_per_image',
+  input_cost_per_second: 'input_usd_per_second',
+  output_cost_per_second: 'output_usd_per_second',
+  cached_input_usd_per_token: 'cached_input_usd_per_token',
+  cache_write_usd_per_token: 'cache_write_usd_per_token',
+  input_usd_per_image: 'input_usd_per_image',
+  output_usd_per_image: 'output_usd_per_image',
+  input_usd_per_second: 'input_usd_per_second',
+  output_usd_per_second: 'output_usd_per_second',
 }
 
 /** Prices, which LiteLLM reads in `litellm_params` too. */
-const COSTS: ReadonlySet<string> = new Set(Object.keys(INFO).filter((key) => key.includes('_cost_per_')))
+const COSTS: ReadonlySet<string> = new Set(
+  Object.keys(INFO).filter((key) => key.includes('_cost_per_') || key.endsWith('_token_cost')),
+)
 
 /**
  * @param at its index in the file
@@ -84,7 +99,7 @@ export function translateEntry(
   for (const [key, item] of Object.entries(isPlainObject(info) ? info : {})) {
     const known = Object.hasOwn(INFO, key) ? INFO[key] : undefined
     if (known === undefined) work.ignore([...here, 'model_info', key], item)
-    else details[known] ??= key.includes('_cost_per_') ? decimal(item) : item
+    else details[known] ??= COSTS.has(key) ? decimal(item) : item
   }
   if (Object.keys(details).length > 0) out['model_info'] = details
   const { model, api_base: base, keyVariable } = litellmModel(params, own['model_name'])
@@ -139,8 +154,14 @@ function ownKeys(work: Translation, own: Fields, here: ConfigPath): Record<strin
   return out
 }
 
-/** Converts YAML's 2.5e-06 to decimal text; no calculation uses it. */
+/** Converts YAML's 2.5e-06 to decimal text with the digits that were written; no calculation uses it. */
 function decimal(item: unknown): unknown {
   if (typeof item !== 'number' || !Number.isFinite(item) || item < 0) return item
-  return item.toFixed(18).replace(/\.?0+$/, '')
+  const [mantissa = '', exponent = ''] = item.toExponential().split('e')
+  const digits = mantissa.replace('.', '')
+  const point = Number(exponent) + 1
+  const padded = point > 0 ? digits.padEnd(point, '0') : `${'0'.repeat(1 - point)}${digits}`
+  const whole = padded.slice(0, Math.max(1, point))
+  const fraction = padded.slice(whole.length, whole.length + 18).replace(/0+$/, '')
+  return fraction === '' ? whole : `${whole}.${fraction}`
 }

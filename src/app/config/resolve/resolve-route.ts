@@ -25,6 +25,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     catalogue: route.catalogue ?? isBlockrun(route, payers),
     paidEndpoints: route.paid_endpoints,
     reduceMaxTokens: route.reduce_max_tokens,
+    ...(route.default_max_tokens === undefined ? {} : { defaultMaxTokens: route.default_max_tokens }),
     sendTraceparent: route.send_traceparent,
     terms: route.terms,
     onChangedTerms: route.on_changed_terms,
@@ -71,10 +72,23 @@ function resolveInfo(info: NonNullable<CheckedRoute['model_info']>): ModelInfo {
     microUsdPerRequest: info.usd_per_request,
     inputUsdPerToken: info.input_usd_per_token,
     outputUsdPerToken: info.output_usd_per_token,
-    ...(info.reasoning_usd_per_token === undefined
-      ? {}
-      : { reasoningUsdPerToken: info.reasoning_usd_per_token }),
+    ...given({
+      reasoningUsdPerToken: info.reasoning_usd_per_token,
+      cachedInputUsdPerToken: info.cached_input_usd_per_token,
+      cacheWriteUsdPerToken: info.cache_write_usd_per_token,
+      inputUsdPerImage: info.input_usd_per_image,
+      outputUsdPerImage: info.output_usd_per_image,
+      inputUsdPerSecond: info.input_usd_per_second,
+      outputUsdPerSecond: info.output_usd_per_second,
+    }),
   }
+}
+
+/** The fields that have a value. */
+function given<T extends object>(fields: T): Partial<T> {
+  const found: Partial<T> = { ...fields }
+  for (const name in found) if (found[name] === undefined) delete found[name]
+  return found
 }
 
 /** Converts the checked `router` section to its final form. */

@@ -58,6 +58,32 @@ const modelInfo = z
       description: 'Price of a reasoning token, where it differs from other output.',
       example: '"0.00002"',
     }),
+    cached_input_usd_per_token: leaf.perToken().optional().meta({
+      description: 'Price of an input token that was read from a cache, where it differs from other input.',
+      example: '"0.00000125"',
+    }),
+    cache_write_usd_per_token: leaf.perToken().optional().meta({
+      description: 'Price of an input token that was written to a cache, where it differs from other input.',
+      example: '"0.000003125"',
+    }),
+    input_usd_per_image: leaf.perToken().optional().meta({
+      description:
+        'Price of a picture in the request; at /images/*, of one that is made, unless output_usd_per_image is given.',
+      example: '"0.001"',
+    }),
+    output_usd_per_image: leaf.perToken().optional().meta({
+      description: 'Price of a picture that /images/* makes.',
+      example: '"0.04"',
+    }),
+    input_usd_per_second: leaf.perToken().optional().meta({
+      description:
+        'Price of a second: of the audio at /audio/transcriptions and /audio/translations, elsewhere of the time that the call takes.',
+      example: '"0.0001"',
+    }),
+    output_usd_per_second: leaf.perToken().optional().meta({
+      description: 'The same as input_usd_per_second; the higher of the two counts.',
+      example: '"0.0001"',
+    }),
   })
   .optional()
   .meta({
@@ -113,7 +139,7 @@ export const routeOptions = {
   }),
   catalogue: z.boolean().optional().meta({
     description:
-      'Whether the seller lists its models and prices at `<api_base>/models`: GET /v1/models then lists them (a pattern by the real names), and `strategy: cheapest` uses them until a price was paid. Default: only where an agentcash payer pays BlockRun.',
+      'Whether the seller lists its models and prices at `<api_base>/models`: GET /v1/models then lists them (a pattern by the real names), and `strategy: cheapest` uses them until a price was paid. Without payer they are what calls count for in budgets, where model_info has no prices. Default: only where an agentcash payer pays BlockRun.',
     example: 'true',
   }),
   paid_endpoints: z.array(endpoint()).min(1).optional().meta({
@@ -123,8 +149,13 @@ export const routeOptions = {
   }),
   reduce_max_tokens: z.int().min(1).max(MAX_TOKENS).optional().meta({
     description:
-      'Asks once more with fewer answer tokens, down to this many, when the quote is above policy.max_usd_per_request. Only a limit that the client sent is lowered. Only with payer.',
+      'Asks once more with fewer answer tokens, down to this many, when the quote is above policy.max_usd_per_request; without payer, lowers them as far as the budgets have room. Only a limit that the client or default_max_tokens sets is lowered.',
     example: '256',
+  }),
+  default_max_tokens: z.int().min(1).max(MAX_TOKENS).optional().meta({
+    description:
+      'Limit on answer tokens that is sent where the client sets none: less is then reserved, or quoted. The header x-tollway-max-tokens tells it.',
+    example: '4096',
   }),
   send_traceparent: z.boolean().optional().meta({
     description:
