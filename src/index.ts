@@ -10,6 +10,7 @@ export { openParts, type PartOverrides, type GatewayParts } from './app/gateway/
 export { loadConfig, parseConfig, type ParseOptions } from './app/config/load.ts'
 export type { ResolvedConfig } from './app/config/resolve/resolved.ts'
 export type { HookPoint, HookRefusal, Hooks, PaymentToSign, SentPayment } from './core/hooks/hooks.ts'
-export { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from './core/errors.ts'
+export { ERROR_TABLE } from './core/error-table.ts'
+export { ConfigError, TollwayError, type ErrorCode } from './core/errors.ts'
 export type { Observer, RequestSummary, TollwayEvent } from './core/telemetry/events.ts'
 export { verifyAudit } from './io/audit/audit-verify.ts'

@@ -115,7 +115,7 @@ async function openWorld(settings: object = {}) {
   }
   const parts = buyingContextOf(
     { ledger, upstream, clock, timers: systemTimers, observers: [] },
-    { ...config, store: 'memory:' },
+    () => ({ ...config, store: 'memory:' }),
     new Map([['base', signer]]),
   )
   const directory = mkdtempSync(join(tmpdir(), 'tollway-orders-'))

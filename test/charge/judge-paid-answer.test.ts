@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ERROR_TABLE } from '../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../src/core/error-table.ts'
 import { judgePaidAnswer, namedTransaction } from '../../src/core/charge/judge-paid-answer.ts'
 import type { Receipt } from '../../src/core/x402/receipt.ts'
 

@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { exitCodeOf } from '../../src/app/cli/shared/exit-codes.ts'
 import { unsupportedNode } from '../../src/app/node-version.ts'
 import { renderTable } from '../../src/app/cli/output/table.ts'
-import { ConfigError, ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+import { ConfigError, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../src/core/error-table.ts'
 
 describe('the Node check', () => {
   it('takes 22.19 and everything newer', () => {

@@ -128,6 +128,40 @@ tollway has stopped; every payment is recorded
 `)
   })
 
+  it('reads the configuration again at SIGHUP once the gateway is open, and goes on when that fails', async () => {
+    const listeners = new Set<() => void>()
+    const terminal = Object.assign(new FakeTerminal(), {
+      onReloadSignal(listener: () => void) {
+        listeners.add(listener)
+        return () => void listeners.delete(listener)
+      },
+    })
+    const hangUp = (): void => listeners.forEach((listener) => listener())
+    const story: string[] = []
+    const listening = Promise.withResolvers<void>()
+    const gateway = fakeGateway(story, {
+      listen: () => {
+        listening.resolve()
+        return Promise.resolve({ url: 'http://127.0.0.1:8402' })
+      },
+      reload: (_config, cause) => {
+        story.push(`reload by ${cause}`)
+        return Promise.reject(new Error('a mistake'))
+      },
+    })
+    const open = (): Promise<ServedGateway> => {
+      hangUp()
+      return Promise.resolve(gateway)
+    }
+    const ended = serve(CONFIG, open, terminal)
+    await listening.promise
+    hangUp()
+    terminal.signal()
+    expect(await ended).toBe(0)
+    expect(story).toEqual(['reload by signal', 'close'])
+    expect(listeners.size).toBe(0)
+  })
+
   it('ends with 1 at once at the second signal, also while requests are still running', async () => {
     const terminal = new FakeTerminal()
     const closing = Promise.withResolvers<void>()

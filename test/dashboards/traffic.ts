@@ -166,6 +166,8 @@ function tell({ gateway }: TestGateway): void {
       { pair: 'ledger_chain', microUsd: undefined },
     ],
     routes: () => [{ route, seller, state: 'cooling' }],
+    unpricedRoutes: () => [route],
+    config: () => ({ hash: 'a'.repeat(64), isLastDone: true, doneAt: 0 }),
     flagged: async () => [{ flag: 'receipt_mismatch', count: 1 }],
   })
   metrics.observe({ type: 'retried', route, seller, reason: 'http_503' })
@@ -178,7 +180,7 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'terms', seller, route, result: 'remembered' })
   metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
   metrics.observe({ type: 'hook', hook: 'beforeSign', result: 'refused', reason: 'out_of_hours' })
-  metrics.observe({ type: 'unpriced_route', route })
+  metrics.observe({ type: 'config_reloaded', result: 'done' })
   metrics.observe({
     type: 'charge',
     charge: {

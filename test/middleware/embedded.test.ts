@@ -78,6 +78,31 @@ describe.each(EXPRESS)('tollway(config) in $name', (host) => {
     },
   )
 
+  it('takes another configuration over, all of it or nothing', async () => {
+    const app = host.app()
+    const middleware = mount()
+    app.use(middleware)
+    app.use(echo)
+    const port = await serve(app)
+    const call = async (seed: number, model = 'paid/m') =>
+      await post(port, CHAT, { model, messages: [], seed })
+    expect([(await call(1)).status, (await call(2)).status]).toEqual([200, 402])
+    const budgets = [{ name: 'mine', per: 'caller', limit_usd: '0.002', window: 'day' }]
+    expect(await middleware.reload(config({ budgets }))).toMatchObject({
+      changed: ['budgets.mine.limit_usd'],
+    })
+    expect([(await call(3)).status, (await call(4)).status]).toEqual([200, 402])
+    await expect(middleware.reload(config({ budgets: 'none' }))).rejects.toThrow('budgets')
+    await expect(
+      middleware.reload(config({ budgets: [], body_limit: '1mb', store: 'memory' })),
+    ).rejects.toMatchObject({ code: 'restart_required' })
+    expect((await call(5)).status).toBe(402)
+    const models = [{ model_name: 'other/*', api_base: seller.apiBase, payer: 'toy' }]
+    await middleware.reload(config({ budgets: [], model_list: models }))
+    expect((await call(6)).headers['x-request-id']).toBeUndefined()
+    expect((await call(7, 'other/m')).headers['x-tollway-spent']).toBe('yes')
+  })
+
   it('answers its own failures itself, and leaves those of the host to the host', async () => {
     const app = host.app()
     app.use(mount())

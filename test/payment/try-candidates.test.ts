@@ -1,7 +1,8 @@
 /** Which candidate is asked after which: an unpaid failure falls back, a refusal and a signed send end the chain. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ERROR_TABLE, TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+import { TollwayError, type ErrorCode } from '../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../src/core/error-table.ts'
 import type { Candidate } from '../../src/core/routing/route.ts'
 import { UpstreamError } from '../../src/io/transport/upstream-error.ts'
 import { tryCandidates } from '../../src/payment/try-candidates.ts'

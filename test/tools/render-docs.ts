@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { ALERT_CASES } from '../dashboards/alert-cases.ts'
 import { ALERTS, RECORDING_RULES } from '../../src/app/dashboards/rules.ts'
-import { ERROR_TABLE } from '../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../src/core/error-table.ts'
 import { METRIC_TABLE, type MetricSpec } from '../../src/io/metrics/metric-table.ts'
 
 import { apiPage, apiReport } from './reference/api.ts'

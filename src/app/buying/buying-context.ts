@@ -81,22 +81,27 @@ function voucherBooks(
   return (payer) => new VoucherBook({ ledger, clock, limits: limitsOf(config, payer) })
 }
 
-/** The buying context of a gateway, with payers that are already open. */
+/**
+ * The buying context of a gateway, with payers that are already open.
+ * @param configNow the configuration in force: policy and routes may change while the gateway runs
+ */
 export function buyingContextOf(
   context: Pick<BuyingContext, 'ledger' | 'upstream' | 'clock' | 'timers' | 'observers' | 'beforeSign'>,
-  config: BuyingConfig,
+  configNow: () => BuyingConfig,
   payers: ReadonlyMap<string, Provider>,
 ): BuyingContext {
   return {
     ...context,
-    config,
+    get config() {
+      return configNow()
+    },
     payer(name) {
       const payer = payers.get(name)
       return payer
         ? Promise.resolve(payer)
         : Promise.reject(new ConfigError(unknownName('payer', name, [...payers.keys()])))
     },
-    book: voucherBooks(config, context.ledger, context.clock),
+    book: voucherBooks(configNow(), context.ledger, context.clock),
   }
 }
 

@@ -19,6 +19,7 @@ import { addProbe } from './commands/probe.ts'
 import { addPurchases } from './commands/purchases.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addProcess, addRefill, addRemove } from './commands/refill.ts'
+import { addReload } from './commands/reload.ts'
 import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
@@ -87,6 +88,7 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
+  addReload(program, context)
   addCheck(program, context)
   addDoctor(program, context)
   addProbe(program, context)

@@ -18,12 +18,16 @@ export interface ParseOptions {
   readonly directory?: string | undefined
   /** Names of payers that the program brings itself: routes may use them without an entry in `payers`. */
   readonly payers?: readonly string[] | undefined
+  /** Whether a gateway of this process runs with an earlier version: the keys that it took out of the environment count as there. */
+  readonly again?: boolean | undefined
 }
 
 /** Values given on the command line, which replace those of the file. */
 export interface Overrides {
   /** `host:port` */
   readonly listen?: string | undefined
+  /** See {@link ParseOptions.again}. */
+  readonly again?: boolean | undefined
 }
 
 /** A configuration with the text it was made from. */
@@ -50,8 +54,9 @@ export function parseConfig(
     position: undefined,
     path: formatPath(path),
   })
-  const { directory = '.', payers = [] } = options
-  return check(fromLitellm(input, env), { env, directory: resolve(directory), place, ownPayers: payers })
+  const { directory = '.', payers = [], again } = options
+  const context = { env, directory: resolve(directory), again }
+  return check(fromLitellm(input, env), { ...context, place, ownPayers: payers })
 }
 
 /** Whether a value is what {@link parseConfig} or {@link loadConfig} returned. */
@@ -123,7 +128,14 @@ function load(
   }
   const translated = fromLitellm(input, env)
   return {
-    config: check(translated, { env, directory: dirname(resolve(path)), place, isRead, ownPayers }),
+    config: check(translated, {
+      env,
+      directory: dirname(resolve(path)),
+      again: overrides.again,
+      place,
+      isRead,
+      ownPayers,
+    }),
     written: (at) => valueAt(translated.value, at),
     place: (at) => place(translated.origin(at)),
   }
@@ -141,6 +153,7 @@ function withLogLevel(input: unknown, level: string | undefined): unknown {
 interface CheckContext {
   readonly env: Environment
   readonly directory: string
+  readonly again?: boolean | undefined
   readonly place: (path: ConfigPath) => Omit<Problem, 'message'>
   readonly isRead?: IsRead | undefined
   /** See {@link ParseOptions.payers}. */
@@ -149,9 +162,14 @@ interface CheckContext {
 
 function check(
   { value: input, ignored, notes, findings: foreign, origin, isPlaceholder }: Translated,
-  { env, directory, place, isRead, ownPayers }: CheckContext,
+  { env, directory, again, place, isRead, ownPayers }: CheckContext,
 ): ResolvedConfig {
-  const { value, findings } = interpolate(input, configSchema, { env, directory }, { isRead, isPlaceholder })
+  const { value, findings } = interpolate(
+    input,
+    configSchema,
+    { env, directory, again },
+    { isRead, isPlaceholder },
+  )
   const unresolved = findings.map((finding) => inLitellmForm(finding, origin(finding.path)))
   const result = configSchema.safeParse(value)
   const covered = new Set([...foreign, ...unresolved].map(({ path }) => formatPath(path)))

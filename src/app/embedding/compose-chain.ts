@@ -28,8 +28,28 @@ export interface ChainOptions {
   readonly parsedBody?: boolean | undefined
 }
 
+/** What the chains of one middleware share: its state must outlive a reload. */
+export interface SharedHandlers {
+  readonly scope: Handler
+  /** Remembers requests for their repeats: two of them would pay for a repeat twice. */
+  readonly remembering: Handler
+  /** Counts what callers have used of their limits. */
+  readonly limiting: Handler
+}
+
+/** Opens what is shared. */
+export function sharedHandlers(parts: GatewayParts, scope: Handler): SharedHandlers {
+  const limiting = callerLimits({ observers: parts.observers })
+  return { scope, remembering: idempotency(parts.idempotency), limiting }
+}
+
 /** Serves what the configuration claims, and hands on everything else. */
-export function composeChain(parts: GatewayParts, log: Log, scope: Handler, options: ChainOptions): Handler {
+export function composeChain(
+  parts: GatewayParts,
+  log: Log,
+  { scope, remembering, limiting }: SharedHandlers,
+  options: ChainOptions,
+): Handler {
   const { config, observers, clock } = parts
   const { parsedBody = false } = options
   const isIdentified = options.caller !== undefined || requiresCallerKey(config)
@@ -48,10 +68,10 @@ export function composeChain(parts: GatewayParts, log: Log, scope: Handler, opti
       allowAnyHost: isIdentified,
     }),
     ...identify,
-    callerLimits({ observers }),
+    limiting,
     readBody({ limit: config.bodyLimit, parsedBody }),
     modelRouter(parts.modelRouter),
-    idempotency(parts.idempotency),
+    remembering,
     budgetGuard(parts.budgetGuard),
     paymentInterceptor(parts.paymentInterceptor),
     sseRestreamer(parts.sseRestreamer),

@@ -16,11 +16,12 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { Environment } from '../config/values/secrets.ts'
 import { openParts, type GatewayParts } from '../gateway/open-parts.ts'
 import { readHooks } from '../wiring/open-hooks.ts'
-import { createLogger, secretsOf } from '../logging/logger.ts'
-import { requestContexts, requestScope } from '../logging/request-context.ts'
+import { createLogger, liveSecrets } from '../logging/logger.ts'
+import { requestContexts, requestScope, type RequestContexts } from '../logging/request-context.ts'
 import { requestLog } from '../logging/request-log.ts'
 import { claimer, mayBeClaimed } from './claim.ts'
-import { composeChain, type ChainOptions } from './compose-chain.ts'
+import { Reloader, type ReloadResult } from '../reload/reloader.ts'
+import { composeChain, sharedHandlers, type ChainOptions } from './compose-chain.ts'
 
 /** Options of {@link tollway}. */
 export interface TollwayOptions extends ChainOptions {
@@ -56,6 +57,14 @@ export interface TollwayOptions extends ChainOptions {
 /** The middleware that {@link tollway} returns. */
 export interface TollwayMiddleware extends Handler {
   /**
+   * Puts another configuration into force: routes, budgets, callers, policy and what else docs/reload.md names. Requests that
+   * have begun finish under the old one; open charges keep their budgets and windows.
+   * @param config a YAML file, an object in its shape, or what `parseConfig()` returned
+   * @throws ConfigError for a configuration that is not valid; TollwayError `restart_required` where it differs in keys that only
+   * a new middleware can take over, `audit_unavailable`. In each case nothing has changed
+   */
+  reload(config: string | object): Promise<ReloadResult>
+  /**
    * Waits for paid calls on their way, at most `timeouts.shutdown_seconds`, and closes ledger, payers and files. Call it
    * when the server has closed; later calls wait for the same.
    */
@@ -82,7 +91,8 @@ export function tollway(
   const resolved = resolveConfig(config, options)
   const hooks = readHooks('tollway', options.hooks)
   const contexts = requestContexts()
-  const log = options.log ?? createLogger({ ...resolved.log, secrets: secretsOf(resolved), contexts })
+  const secrets = liveSecrets(resolved)
+  const log = options.log ?? createLogger({ ...resolved.log, secrets: secrets.known, contexts })
   const opening = openParts(resolved, {
     clock: options.clock,
     timers: options.timers,
@@ -94,13 +104,14 @@ export function tollway(
     log,
   })
   const serving = opening.then(
-    (parts) => composeChain(parts, log, requestScope(contexts, undefined, parts.clock), options),
+    (parts) => chainOf(parts, { config: resolved, log, contexts, secrets, options }),
     (error: unknown) => {
       log.error(
         { err: error },
         'Tollway could not be opened: what its routes claim is answered with this error',
       )
-      return answerClaimed(resolved, options, error)
+      const reload = (): Promise<never> => Promise.reject(error)
+      return { handle: answerClaimed(resolved, options, error), reload }
     },
   )
   let closing: Promise<void> | undefined
@@ -114,9 +125,13 @@ export function tollway(
     Object.assign(
       named<Handler>('tollway', (req: Request, res: ServerResponse, next: Next) => {
         if (!mayBeClaimed(req)) return next()
-        serving.then((handle) => handle(req, res, next), next)
+        serving.then(({ handle }) => handle(req, res, next), next)
       }),
-      { close: () => (closing ??= close()) },
+      {
+        reload: async (next: string | object) =>
+          await (await serving).reload(() => resolveConfig(next, options, true)),
+        close: () => (closing ??= close()),
+      },
     )
   const opened = Promise.all([opening, serving]).then(middleware)
   opened.catch(() => undefined)
@@ -125,12 +140,55 @@ export function tollway(
   return Object.assign(middleware(), { then: opened.then.bind(opened) })
 }
 
-function resolveConfig(config: string | object, { env, payers }: TollwayOptions): ResolvedConfig {
+/** @param again whether a middleware already runs with an earlier version */
+function resolveConfig(
+  config: string | object,
+  { env, payers }: TollwayOptions,
+  again = false,
+): ResolvedConfig {
   if (isResolvedConfig(config)) return config
   const own = { payers: Object.keys(payers ?? {}) }
   return typeof config === 'string'
-    ? loadConfig(config, env ?? process.env, {}, own)
-    : parseConfig(config, env ?? process.env, own)
+    ? loadConfig(config, env ?? process.env, { again }, own)
+    : parseConfig(config, env ?? process.env, { ...own, again })
+}
+
+/** What the chain of a middleware is made from. */
+interface ChainSetup {
+  readonly config: ResolvedConfig
+  readonly log: Logger
+  readonly contexts: RequestContexts
+  readonly secrets: ReturnType<typeof liveSecrets>
+  readonly options: TollwayOptions
+}
+
+/** The chain of the configuration in force, and how to put another into force. */
+function chainOf(opened: GatewayParts, { config, log, contexts, secrets, options }: ChainSetup) {
+  const shared = sharedHandlers(opened, requestScope(contexts, undefined, opened.clock))
+  let parts = opened
+  let chain = composeChain(parts, log, shared, options)
+  const reloader = new Reloader({
+    config,
+    prepare(next) {
+      const renewed = parts.renewed(next)
+      const handler = composeChain(renewed, log, shared, options)
+      return () => {
+        parts = renewed
+        chain = handler
+        parts.makeCurrent()
+        secrets.add(next)
+      }
+    },
+    audit: opened.audit,
+    observers: opened.observers,
+    clock: opened.clock,
+    log,
+  })
+  opened.metrics.watch({ config: () => reloader.reading() })
+  const handle: Handler = (req, res, next) => chain(req, res, next)
+  const reload = async (read: () => ResolvedConfig): Promise<ReloadResult> =>
+    await reloader.reload(read, 'program')
+  return { handle, reload }
 }
 
 function answerClaimed(config: ResolvedConfig, options: ChainOptions, error: unknown): Handler {

@@ -1,55 +1,29 @@
 /** The gateway: the middlewares in order, behind a listener. */
 import { createServer, type RequestListener } from 'node:http'
-import type express from 'express'
-import type { Express } from 'express'
+import { ConfigError } from '../../core/errors.ts'
 import { systemTimers } from '../../core/timers.ts'
 import type { Logger } from 'pino'
-import { auditLogger } from '../../../middleware/audit-logger.ts'
-import { budgetGuard } from '../../../middleware/budget-guard.ts'
-import { caller } from '../../../middleware/caller.ts'
-import { clawrouter } from '../../../middleware/clawrouter.ts'
-import { callerLimits } from '../../../middleware/caller-limits.ts'
 import { clientErrorHandler } from '../../../middleware/client-error-handler.ts'
-import { originGuard } from '../../../middleware/origin-guard.ts'
-import { errorHandler, notFound } from '../../../middleware/error-handler.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
-import { health } from '../../../middleware/health.ts'
-import { idempotency } from '../../../middleware/idempotency.ts'
-import { metrics } from '../../../middleware/metrics.ts'
-import { modelRouter } from '../../../middleware/model-router.ts'
-import { models } from '../../../middleware/models.ts'
-import { assertOrder } from '../../../middleware/assert-order.ts'
-import { isWebSocketUpgrade, passThrough } from '../../../middleware/pass-through.ts'
-import { paymentInterceptor } from '../../../middleware/payment-interceptor.ts'
-import { readBody } from '../../../middleware/read-body.ts'
-import { sseRestreamer } from '../../../middleware/sse-restreamer.ts'
-import { upgradeHandler } from '../../../middleware/upgrade-handler.ts'
+import { isWebSocketUpgrade } from '../../../middleware/pass-through.ts'
 import { bind, LISTEN_KEYS } from './bind.ts'
-import { isLoopbackHost } from '../config/values/addresses.ts'
-import { requiresCallerKey } from '../config/resolve/requires-caller-key.ts'
+import { compose, standingHandlers, upstreamPassThroughs, type Composed, type Standing } from './compose.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
-import { buyerApi } from '../obol/buyer-api.ts'
-import { upstreamPaths } from '../obol/upstream-paths.ts'
+import { warnAbout } from './config-notices.ts'
 import { loadExpress } from './load-express.ts'
 import { metricsListener } from './metrics-listener.ts'
-import { openCallers } from '../wiring/open-callers.ts'
 import type { Environment } from '../config/values/secrets.ts'
-import { createLogger, secretsOf } from '../logging/logger.ts'
+import { createLogger, liveSecrets } from '../logging/logger.ts'
 import { openParts, type PartOverrides, type GatewayParts } from './open-parts.ts'
 import { packageVersion } from '../package-version.ts'
 import { requestContexts, requestScope, traceObserver } from '../logging/request-context.ts'
 import { requestLog } from '../logging/request-log.ts'
 import { openTracing } from '../logging/tracing.ts'
-import { readinessChecks } from './readiness.ts'
+import { Reloader, type ReloadCause, type ReloadResult } from '../reload/reloader.ts'
 import { serveHalfClosed } from './half-closed.ts'
-import { runbookPage } from '../runbooks/runbook-page.ts'
-import { rootPage } from './root-page.ts'
 import { RecentRequests } from '../request-lookup/recent-requests.ts'
-import { requestLookup } from '../request-lookup/request-lookup.ts'
 import { systemClock } from '../../core/clock.ts'
 import { openRequests, shutDown, silentSockets, upgradedSockets } from './shutdown.ts'
-import { spendPage } from '../spend-page/spend-page.ts'
-import { unpricedRoutes } from '../wiring/unpriced-routes.ts'
 
 /** Clients reuse connections; closing one earlier than they do would break their next request. */
 const KEEP_ALIVE_MS = 75_000
@@ -58,10 +32,19 @@ const KEEP_ALIVE_MS = 75_000
 export interface Gateway {
   /** For your own server and for tests; {@link Gateway.listen} uses the same handler. */
   readonly app: RequestListener
+  /** Those of the configuration in force. */
   readonly parts: GatewayParts
   readonly log: Logger
   /** Starts listening at the configured address. */
   listen(): Promise<{ readonly url: string; readonly metricsUrl: string }>
+  /**
+   * Puts another configuration into force: routes, budgets, callers, policy and what else docs/reload.md names. Requests that
+   * have begun finish under the old one, and open charges keep their budgets and windows.
+   * @param config default: read again from where the gateway's own came from ({@link GatewayOverrides.readConfig})
+   * @throws ConfigError for a configuration that is not valid; TollwayError `restart_required`, `audit_unavailable`. In each case
+   * nothing has changed
+   */
+  reload(config?: ResolvedConfig, cause?: ReloadCause): Promise<ReloadResult>
   /**
    * Readiness answers 503 from now on; everything is served for `timeouts.drain_seconds` more, so that load balancers turn away
    * before the port closes.
@@ -83,6 +66,8 @@ export interface GatewayOverrides extends Omit<PartOverrides, 'log'> {
   readonly env?: Environment | undefined
   /** Where the address is configured, for the advice if it is in use; default the configuration and --listen. */
   readonly addressFrom?: string | undefined
+  /** Reads the configuration again, for {@link Gateway.reload} and `POST /admin/reload`. */
+  readonly readConfig?: (() => ResolvedConfig) | undefined
   /** Handlers after the origin guard and before everything else, such as the paths of a program that the gateway replaces. */
   readonly first?: ((parts: GatewayParts) => readonly Handler[]) | undefined
 }
@@ -97,9 +82,10 @@ export async function createGateway(
 ): Promise<Gateway> {
   const createApp = await loadExpress()
   const contexts = requestContexts()
+  const secrets = liveSecrets(config)
   const log =
     overrides.log ??
-    createLogger({ ...config.log, secrets: secretsOf(config), contexts, write: overrides.writeLog })
+    createLogger({ ...config.log, secrets: secrets.known, contexts, write: overrides.writeLog })
   const tracing = await openTracing(overrides.env ?? process.env, log, packageVersion())
   const requests = new RecentRequests(() => (overrides.clock ?? systemClock).now())
   const observers = [
@@ -108,37 +94,48 @@ export async function createGateway(
     requestLog(log),
     ...(tracing ? [traceObserver(contexts)] : []),
   ]
-  const parts = await openParts(config, { ...overrides, observers, log }).catch(async (error: unknown) => {
+  let parts = await openParts(config, { ...overrides, observers, log }).catch(async (error: unknown) => {
     await tracing?.close()
     throw error
   })
-  if (config.budgets.length === 0 && config.routes.some(({ payer }) => payer !== undefined)) {
-    log.warn('paid routes have no budget: only policy.max_usd_per_request limits what is spent')
-  }
-  const unpriced = unpricedRoutes(config)
-  for (const route of unpriced) parts.metrics.observe({ type: 'unpriced_route', route })
-  if (unpriced.length > 0) {
-    log.warn(
-      { routes: unpriced },
-      'routes without a payer have no price under model_info: what they cost counts in no budget in USD',
-    )
-  }
-  if (config.ignoredKeys.length > 0) {
-    log.warn({ keys: config.ignoredKeys }, 'keys of the LiteLLM configuration that have no effect here')
-  }
-  for (const { kind, path, message } of config.litellmNotes) log.warn({ kind, key: path }, message)
+  warnAbout(config, log)
   let closing: Promise<void> | undefined
   let isDraining = false
   const timers = overrides.timers ?? systemTimers
-  const { app, upgrade, closePages, closeUnpaid } = compose(
-    createApp,
-    parts,
-    requests,
+  const { readConfig } = overrides
+  const passing = upstreamPassThroughs()
+  const reloader = new Reloader({
+    config,
+    prepare(next) {
+      const renewed = parts.renewed(next)
+      const app = compose(renewed, standing)
+      return () => {
+        parts = renewed
+        composed = app
+        parts.makeCurrent()
+        secrets.add(next)
+        warnAbout(next, log)
+      }
+    },
+    audit: parts.audit,
+    observers: parts.observers,
+    clock: parts.clock,
     log,
-    requestScope(contexts, tracing, parts.clock),
-    () => isDraining || closing !== undefined,
-    overrides.first?.(parts) ?? [],
-  )
+  })
+  parts.metrics.watch({ config: () => reloader.reading() })
+  const standing: Standing = {
+    createApp,
+    log,
+    requests,
+    scope: requestScope(contexts, tracing, parts.clock),
+    isShuttingDown: () => isDraining || closing !== undefined,
+    first: overrides.first?.(parts) ?? [],
+    ...standingHandlers(parts),
+    passThrough: passing.of,
+    reload: readConfig && (async () => await reloader.reload(readConfig, 'admin')),
+  }
+  let composed: Composed = compose(parts, standing)
+  const app: RequestListener = (req, res) => composed.app(req, res)
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -152,7 +149,7 @@ export async function createGateway(
   server.on('clientError', clientErrorHandler)
   // An unknown Expect may be ignored (RFC 9110, 10.1.1); Node would answer it without a body.
   server.on('checkExpectation', app)
-  server.on('upgrade', upgrade)
+  server.on('upgrade', (req, socket, head) => composed.upgrade(req, socket, head))
   const sockets = upgradedSockets(server)
   const silent = silentSockets(server)
   const open = openRequests(server)
@@ -168,8 +165,17 @@ export async function createGateway(
     })
   return {
     app,
-    parts,
+    get parts() {
+      return parts
+    },
     log,
+    async reload(next, cause = 'program') {
+      const read = next ? () => next : readConfig
+      if (read) return await reloader.reload(read, cause)
+      throw new ConfigError(
+        'The gateway does not know where its configuration came from. Give reload() the new one.',
+      )
+    },
     async listen() {
       const url = await bind(server, config.listen, overrides.addressFrom ?? LISTEN_KEYS)
       const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
@@ -183,9 +189,9 @@ export async function createGateway(
     },
     close() {
       closing ??= (async () => {
-        closePages()
+        standing.page.close()
         await shutDown({ server, sockets, silent, open, parts, deadlineMs: config.timeouts.shutdownMs })
-        closeUnpaid()
+        passing.close()
         await scrapes?.close()
         await parts.close()
         await tracing?.close()
@@ -193,109 +199,4 @@ export async function createGateway(
       return closing
     },
   }
-}
-
-function compose(
-  createApp: typeof express,
-  parts: GatewayParts,
-  requests: RecentRequests,
-  log: Logger,
-  scope: Handler,
-  isShuttingDown: () => boolean,
-  first: readonly Handler[],
-): {
-  readonly app: Express
-  readonly upgrade: ReturnType<typeof upgradeHandler>
-  readonly closePages: () => void
-  readonly closeUnpaid: () => void
-} {
-  const { config, ledger, observers, clock } = parts
-  const app = createApp()
-  app.disable('x-powered-by')
-  app.disable('etag')
-  app.set('query parser', false)
-  const rest = passThrough({
-    ...(config.upstream
-      ? {
-          upstream: {
-            apiBase: config.upstream.apiBase,
-            apiKey: config.upstream.apiKey,
-            provider: config.upstream.provider,
-          },
-        }
-      : {}),
-    allowPaths: config.upstream?.allowPaths ?? [],
-    stripCredentials: requiresCallerKey(config),
-    timeouts: { idleSeconds: config.timeouts.idleMs / 1000 },
-  })
-  const logger = auditLogger({ audit: parts.audit, observers, clock, log, refusals: parts.refusals })
-  const guard = originGuard({ hosts: config.admin.hosts, allowAnyHost: !isLoopbackHost(config.listen.host) })
-  const identify = caller(openCallers(config, clock, log))
-  const answerErrors = errorHandler({ log, hostErrors: 'answer' })
-  app.use(scope)
-  app.use(logger)
-  app.use(guard)
-  for (const handler of first) app.use(handler)
-  const { adminKey } = parts.spendPage
-  app.use(buyerApi({ pools: parts.pools, adminKey, asksForKeys: requiresCallerKey(config) }))
-  app.use(rootPage())
-  app.use(runbookPage())
-  app.use(
-    health({
-      ...readinessChecks({
-        routes: parts.modelRouter.routes.routes,
-        payers: parts.payers,
-        ledger,
-        space: parts.space,
-      }),
-      isShuttingDown,
-    }),
-  )
-  if (config.metrics.listen === undefined) {
-    app.use(metrics({ metrics: parts.metrics, tokenDigest: config.metrics.tokenDigest }))
-  }
-  const page = spendPage(parts.spendPage)
-  parts.metrics.watch({ pageStreams: () => page.openStreams() })
-  app.use(page)
-  app.use(requestLookup({ requests, ledger, auditPath: config.audit.path, adminKey, identify, clock }))
-  app.use(identify)
-  // Before everything that matches by path, because the limits apply to a pool's own paths too.
-  const upstreams = upstreamPaths(parts.pools, requiresCallerKey(config))
-  app.use(upstreams.find)
-  app.use(callerLimits({ observers }))
-  app.use(
-    clawrouter({
-      routes: parts.modelRouter.routes,
-      ledger,
-      budgets: config.budgets,
-      catalogue: parts.catalogue,
-      clock,
-    }),
-  )
-  app.use(readBody({ limit: config.bodyLimit }))
-  app.use(upstreams.choose)
-  app.use(modelRouter(parts.modelRouter))
-  app.use(idempotency(parts.idempotency))
-  app.use(budgetGuard(parts.budgetGuard))
-  app.use(paymentInterceptor(parts.paymentInterceptor))
-  app.use(sseRestreamer(parts.sseRestreamer))
-  app.use(
-    models({
-      routes: parts.modelRouter.routes,
-      prices: parts.prices,
-      catalogue: parts.catalogue,
-      upstream: parts.upstreamList,
-      clock,
-    }),
-  )
-  app.use(rest)
-  app.use(notFound())
-  app.use(answerErrors)
-  assertOrder(app)
-  const upgrade = upgradeHandler({
-    guards: [scope, logger, guard, identify],
-    passThrough: rest,
-    errorHandler: answerErrors,
-  })
-  return { app, upgrade, closePages: () => page.close(), closeUnpaid: () => rest.close() }
 }

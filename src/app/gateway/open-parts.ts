@@ -2,13 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Registry } from 'prom-client'
 import type { Dispatcher } from 'undici'
-import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
 import { tallyRefusals } from '../../../middleware/audit-logger.ts'
-import type { IdempotencyOptions } from '../../../middleware/idempotency.ts'
-import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
-import type { PaymentInterceptorOptions } from '../../../middleware/payment-interceptor.ts'
+import type { IdempotencyOptions, RememberedRequests } from '../../../middleware/idempotency.ts'
 import { CallsInFlight } from '../../payment/calls-in-flight.ts'
-import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
 import { silentLog } from '../../core/log.ts'
 import { LogLimit } from '../../core/log-limit.ts'
 import type { RefusalTally } from '../../io/audit/refusal-tally.ts'
@@ -21,18 +17,15 @@ import type { Provider } from '../../core/payer/provider.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
-import type { Catalogues } from '../../io/routing/catalogues.ts'
-import type { UpstreamList } from '../../io/routing/upstream-list.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { Ledger } from '../../io/ledger/ledger.ts'
 import { HEARTBEAT_MS } from '../../io/ledger/open-ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
-import type { RouteTable } from '../../core/routing/route.ts'
-import type { PriceBook } from '../../io/routing/price-book.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openHooks } from '../wiring/open-hooks.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
 import { currentBudgets } from '../wiring/current-budgets.ts'
+import { unpricedRoutes } from '../wiring/unpriced-routes.ts'
 import type { FreeSpace } from '../../io/files/free-space.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
 import type { TotalsCheck } from '../../io/consistency/totals-check.ts'
@@ -51,8 +44,8 @@ import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
 import { openPayers } from '../wiring/open-payers.ts'
 import { openObolPools } from '../obol/open-pools.ts'
 import { poolObserver, poolSources } from '../obol/pool-metrics.ts'
-import { withPools, type ObolPools } from '../obol/pool-routes.ts'
-import { openRouter } from '../wiring/open-router.ts'
+import type { ObolPools } from '../obol/pool-routes.ts'
+import { openChainParts, type ChainParts } from './chain-parts.ts'
 import { openGauges, type Gauges } from '../wiring/open-gauges.ts'
 import { movesMoney, openAudit, watchAuditHead } from '../wiring/open-audit.ts'
 import { chainLog, openReconciler } from '../wiring/open-reconciler.ts'
@@ -91,8 +84,7 @@ export interface PartOverrides {
 }
 
 /** The opened parts, with the options of each middleware ready to be handed to its factory. */
-export interface GatewayParts {
-  readonly config: ResolvedConfig
+export interface GatewayParts extends ChainParts {
   readonly clock: Clock
   readonly ledger: Ledger
   readonly audit: AuditFile
@@ -114,18 +106,16 @@ export interface GatewayParts {
   readonly space: FreeSpace
   /** Which refusals have an audit record of their own. */
   readonly refusals: RefusalTally
-  readonly modelRouter: ModelRouterOptions & { readonly routes: RouteTable }
-  /** Recent prices of requests. */
-  readonly prices: PriceBook
-  /** The models that sellers list. */
-  readonly catalogue: Catalogues
-  /** The models that the default upstream lists. */
-  readonly upstreamList: UpstreamList | undefined
   readonly idempotency: IdempotencyOptions
-  readonly budgetGuard: BudgetGuardOptions
-  readonly paymentInterceptor: PaymentInterceptorOptions
-  readonly sseRestreamer: SseRestreamerOptions
   readonly spendPage: SpendPageOptions
+  /**
+   * The same parts under another configuration. What watches the gateway itself (metrics, spend page, reconciler, refills) follows
+   * it from {@link GatewayParts.makeCurrent} on. Only what is named in docs/configuration.md may differ.
+   * @throws ConfigError for routes that cannot work
+   */
+  renewed(config: ResolvedConfig): GatewayParts
+  /** Makes these parts the ones that everything follows. */
+  makeCurrent(): void
   /** Closes all parts; payments that were signed and not answered stay counted as uncertain. */
   close(): Promise<void>
 }
@@ -186,7 +176,7 @@ export async function openParts(
       const { charge, usage } = event.summary
       if (charge !== undefined && usage !== undefined) void ledger.noteUsage(charge, usage)
     })
-    const origins = paidOrigins(config)
+    const origins = new Set<string>()
     const pools = await openObolPools({
       config,
       ledger,
@@ -208,15 +198,18 @@ export async function openParts(
       lookup: overrides.lookup,
       timers: overrides.timers,
     })
-    const router = openRouter(config, { store, upstream, clock, timers: overrides.timers, observers })
+    const base = { ledger, store, upstream, payers, pools, origins, running, clock, observers }
+    const chainBase = { ...base, timers: overrides.timers, hookRunner: hooks?.runner }
+    let current = openChainParts(config, chainBase)
+    const settings = (): ResolvedConfig => current.config
     const { timers = systemTimers } = overrides
     const refilling = { ledger, upstream, clock, timers, observers, beforeSign: hooks?.beforeSign }
-    const buying = buyingContextOf(refilling, config, payers)
+    const buying = buyingContextOf(refilling, settings, payers)
     const refills = refillInBackground(buying, log)
     observers.push(harmless(refills.observe, log, failures))
     metrics.watch({
       budgets: async () =>
-        (await ledger.budgets(currentBudgets(config))).map(({ rule, claim, totals }) => ({
+        (await ledger.budgets(currentBudgets(settings()))).map(({ rule, claim, totals }) => ({
           budget: rule.name,
           subject: claim.subject,
           limit: claim.limit,
@@ -230,14 +223,15 @@ export async function openParts(
       auditSequence: () => audit.head().seq,
       diskSpace: () => space.readings(),
       minFreeBytes: () => config.audit.minFree ?? 0,
-      routes: () => router.options.state.readings(),
+      routes: () => current.modelRouter.state.readings(),
+      unpricedRoutes: () => unpricedRoutes(settings()),
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const chain = chainOutflow(config, payers.values(), store, clock)
     const summing = { store, instance, audit: auditSums, moves, metrics, log, chain }
     const sums = openTotals({ ...summing, timers: overrides.timers })
     const page = openSpendPage({
-      config,
+      config: settings,
       ledger,
       payers,
       wallets: gauges.wallets,
@@ -255,10 +249,16 @@ export async function openParts(
     }, HEARTBEAT_MS)
     heartbeat.unref()
     const paidNetworks = [...payers.values()].flatMap(({ networks }) => networks)
-    const reconciler = openReconciler({ config, ledger, paidNetworks, observers, log })
-    reconciler.start()
-    return {
+    const reconciler = openReconciler({
       config,
+      pins: (seller) => !settings().policy.payTo.has(seller),
+      ledger,
+      paidNetworks,
+      observers,
+      log,
+    })
+    reconciler.start()
+    const fixed = {
       gauges,
       clock,
       ledger,
@@ -272,33 +272,13 @@ export async function openParts(
       observers,
       space,
       refusals,
-      modelRouter: { ...router.options, routes: withPools(router.options.routes, pools) },
       pools,
-      prices: router.prices,
-      catalogue: router.catalogue,
-      upstreamList: router.upstreamList,
       idempotency: {
         ledger,
         ...config.idempotency,
         clock,
-        onMount: (remembered) => metrics.watch({ remembered }),
+        onMount: (remembered: () => RememberedRequests) => metrics.watch({ remembered }),
       },
-      budgetGuard: { ledger, budgets: config.budgets, tags: config.tags, clock, observers },
-      paymentInterceptor: {
-        ledger,
-        upstream,
-        payers,
-        origins,
-        catalogue: router.catalogue,
-        policy: { ...config.policy, assets: config.assets },
-        running,
-        hookRunner: hooks?.runner,
-        // If keep-alive comments are off, none are sent early either.
-        ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
-        clock,
-        observers,
-      },
-      sseRestreamer: { ...config.stream, idleMs: config.timeouts.idleMs, clock },
       spendPage: page,
       async close() {
         clearInterval(heartbeat)
@@ -315,6 +295,15 @@ export async function openParts(
         await removeMetrics()
       },
     }
+    const partsOf = (own: ChainParts): GatewayParts => ({
+      ...fixed,
+      ...own,
+      renewed: (next) => partsOf(openChainParts(next, chainBase, own)),
+      makeCurrent() {
+        current = own
+      },
+    })
+    return partsOf(current)
   } catch (error) {
     await Promise.allSettled(opened.map((part) => part.close()))
     throw error
@@ -330,10 +319,4 @@ function harmless(observer: Observer, log: Log, failures: LogLimit): Observer {
       failures.pass(event.type, (more) => log.error({ err, event: event.type, ...more }, 'an observer threw'))
     }
   }
-}
-
-function paidOrigins(config: ResolvedConfig): Set<string> {
-  return new Set(
-    config.routes.filter((route) => route.payer !== undefined).map((route) => new URL(route.apiBase).origin),
-  )
 }

@@ -18,7 +18,8 @@ import { currentBudgets } from '../wiring/current-budgets.ts'
 
 /** Dependencies of {@link openSpendPage}. */
 export interface SpendPageSetup {
-  readonly config: ResolvedConfig
+  /** The configuration in force. */
+  readonly config: () => ResolvedConfig
   readonly ledger: Ledger
   readonly payers: ReadonlyMap<string, Provider>
   /** The latest balances. */
@@ -31,20 +32,21 @@ export interface SpendPageSetup {
 
 /** Builds the options of `spendPage()`. */
 export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
-  const { config, ledger, payers, wallets, clock, random, observers } = setup
+  const { config: current, ledger, payers, wallets, clock, random, observers } = setup
+  const config = current()
   const link = explorerLinks(config.explorers)
   const feed = new ChargeFeed(link)
   observers.push(feed.observe)
   return {
     ledger,
-    budgets: () => currentBudgets(config),
+    budgets: () => currentBudgets(current()),
     clock,
     random,
     link,
     feed,
     adminKey: new AdminKey(config.admin.keyDigest),
     auditPath: config.audit.path,
-    facets: facetsOf(config),
+    facets: () => facetsOf(current()),
     funds: async () => ({
       wallets: walletFunds(payers, wallets()),
       pools: await poolFunds(ledger, clock.now()),

@@ -9,8 +9,8 @@ import type { RequestContexts } from './request-context.ts'
 export interface LoggerOptions {
   readonly level: LogLevel
   readonly format: 'json' | 'text'
-  /** Texts that must never be written. */
-  readonly secrets?: readonly string[] | undefined
+  /** Texts that must never be written; more may be added to a set while the log is in use. */
+  readonly secrets?: Iterable<string> | undefined
   /** Puts the request id on each line. */
   readonly contexts?: RequestContexts | undefined
   /** Receives one line including its line break; default standard error. */
@@ -81,9 +81,22 @@ function secretPieces(rpc: string): string[] {
   return [...pieces, ...named, search.slice(1), username, password]
 }
 
-/** Removes every secret from a line. */
-export function redactor(secrets: readonly string[]): (line: string) => string {
-  const exact = [...new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))]
+/** The secrets of every configuration that was in force: what began under an earlier one may still name them. */
+export function liveSecrets(config: ResolvedConfig): {
+  readonly known: ReadonlySet<string>
+  readonly add: (config: ResolvedConfig) => void
+} {
+  const known = new Set(secretsOf(config))
+  return {
+    known,
+    add(next) {
+      for (const secret of secretsOf(next)) known.add(secret)
+    },
+  }
+}
+
+/** Removes every secret from a line. @param secrets read for every line */
+export function redactor(secrets: Iterable<string>): (line: string) => string {
   return (line) => {
     let safe = line
       .replace(SECRET_FIELD, `$1:"${CENSOR}"`)
@@ -92,7 +105,11 @@ export function redactor(secrets: readonly string[]): (line: string) => string {
       .replace(PAYLOAD, CENSOR)
       .replace(BEARER, `$1 ${CENSOR}`)
       .replace(USER_INFO, '$1')
-    for (const secret of exact) safe = safe.replaceAll(secret, CENSOR)
+    for (const secret of secrets) {
+      safe = safe.replaceAll(secret, CENSOR)
+      const escaped = JSON.stringify(secret).slice(1, -1)
+      if (escaped !== secret) safe = safe.replaceAll(escaped, CENSOR)
+    }
     return safe
   }
 }

@@ -56,7 +56,14 @@ export async function reconcileOnce(
   const observers = [chainLog(log)]
   const ledger = await openLedger(config, observers, log)
   try {
-    const reconciler = openReconciler({ config, ledger, paidNetworks: [], observers, log })
+    const reconciler = openReconciler({
+      config,
+      pins: (seller) => !config.policy.payTo.has(seller),
+      ledger,
+      paidNetworks: [],
+      observers,
+      log,
+    })
     const report = await reconciler.run({ all: true })
     await reconciler.close()
     const { store } = ledger

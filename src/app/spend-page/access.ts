@@ -2,7 +2,7 @@
 import { TollwayError } from '../../core/errors.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
-import { cameThroughProxy } from '../admin/behind-proxy.ts'
+import { isLocal } from '../admin/is-local.ts'
 import { SESSION_MS, type Sessions } from './sessions.ts'
 
 /** Name of the session's cookie. */
@@ -62,21 +62,6 @@ export class Access {
     if (token !== undefined) this.#sessions.end(token)
     return cookies(req, '', 0)
   }
-}
-
-/** Whether a request comes from this machine. A proxied one may come from anywhere, so it needs a key. */
-export function isLocal(req: Request): boolean {
-  const { headers, socket } = req
-  return !cameThroughProxy(headers) && isLoopbackPeer(socket.remoteAddress) && isLoopbackName(headers.host)
-}
-
-/** A page whose host name was rebound to this machine also connects from loopback, but under its own name. */
-function isLoopbackName(host: string | undefined): boolean {
-  return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
-}
-
-function isLoopbackPeer(address: string | undefined): boolean {
-  return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address)
 }
 
 /** The key as a bearer token, or as the password of Basic (`curl -u :key`). */

@@ -34,7 +34,8 @@ export interface ApiOptions {
   readonly budgets: () => readonly BudgetRule[]
   readonly clock: Clock
   readonly link: ExplorerLink
-  readonly facets: Facets
+  /** Those of the configuration in force. */
+  readonly facets: () => Facets
   /** The audit file. */
   readonly auditPath: string
   /** Without it the page explains what it would show. */
@@ -109,7 +110,7 @@ export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
       },
     ],
     ['/api/funds', async () => fundsJson(await funds?.())],
-    ['/api/facets', async () => ({ states: CHARGE_STATES, ...facets, sign_out: hasKey })],
+    ['/api/facets', async () => ({ states: CHARGE_STATES, ...facets(), sign_out: hasKey })],
     [
       '/api/events',
       async (req, res) => {

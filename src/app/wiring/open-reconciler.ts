@@ -11,7 +11,9 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 
 /** Dependencies of {@link openReconciler}. */
 export interface ReconcilerSetup {
-  readonly config: Pick<ResolvedConfig, 'chains' | 'policy' | 'reconcile'>
+  readonly config: Pick<ResolvedConfig, 'chains' | 'reconcile'>
+  /** Whether the payee of a seller's first settled payment is pinned. */
+  readonly pins: (seller: string) => boolean
   readonly ledger: Ledger
   /** Networks that payers may pay on: each should have a configured chain. */
   readonly paidNetworks: Iterable<string>
@@ -36,7 +38,7 @@ export function openReconciler(setup: ReconcilerSetup): Reconciler {
     solana: [...config.chains]
       .filter(([network]) => isSolanaNetwork(network))
       .map(([network, { rpc }]) => openSolanaReader({ network, rpc })),
-    pins: (seller) => !config.policy.payTo.has(seller),
+    pins: setup.pins,
     timers: systemTimers,
     intervalMs: config.reconcile.intervalMs,
     observers,

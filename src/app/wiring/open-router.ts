@@ -3,6 +3,7 @@ import { RouterState, type RoutePrices } from '../../core/routing/router-state.t
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { compileRoutes, type Route, type RouteTable } from '../../core/routing/route.ts'
+import { keepRoutes } from '../../core/routing/same-routes.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
 import { Catalogues } from '../../io/routing/catalogues.ts'
 import { UpstreamList } from '../../io/routing/upstream-list.ts'
@@ -32,12 +33,21 @@ export interface RouterContext {
   readonly observers: readonly Observer[]
 }
 
-/** Opens the routes of a configuration. @throws ConfigError for routes that cannot work */
-export function openRouter(config: ResolvedConfig, context: RouterContext): OpenedRouter {
+/**
+ * Opens the routes of a configuration.
+ * @param before what it replaces: the health, the load and the sessions of routes that stay the same are kept
+ * @throws ConfigError for routes that cannot work
+ */
+export function openRouter(
+  config: ResolvedConfig,
+  context: RouterContext,
+  before?: Pick<OpenedRouter['options'], 'routes' | 'state'>,
+): OpenedRouter {
   const { store, upstream, clock, timers = systemTimers, observers } = context
   const prices = new PriceBook(store, config.assets, clock)
   const reading = { upstream, clock, timers, observers }
-  const catalogue = new Catalogues({ routes: config.routes, ...reading })
+  const routes = keepRoutes(before?.routes.routes ?? [], config.routes)
+  const catalogue = new Catalogues({ routes, ...reading })
   // Prices actually paid are more accurate than a list; the list is used until something was paid.
   const known: RoutePrices = {
     load() {
@@ -51,9 +61,15 @@ export function openRouter(config: ResolvedConfig, context: RouterContext): Open
     options: {
       catalogue,
       upstream: upstreamList,
-      routes: compileRoutes(config.routes, config.fallbacks, config.router),
+      routes: compileRoutes(routes, config.fallbacks, config.router),
       fallback: upstreamRoute(config),
-      state: new RouterState({ ...config.router, prices: known, clock, observers, random: Math.random }),
+      state: new RouterState(
+        { ...config.router, prices: known, clock, observers, random: Math.random },
+        before && {
+          state: before.state,
+          routes: routes.filter((route) => before.routes.routes.includes(route)),
+        },
+      ),
     },
     prices,
     catalogue,

@@ -1,5 +1,5 @@
 /** How a request ended, when no part has said so itself. */
-import { ERROR_TABLE } from '../errors.ts'
+import { ERROR_TABLE } from '../error-table.ts'
 import type { RequestOutcome } from '../telemetry/events.ts'
 import type { Exchange } from './exchange.ts'
 import { spentOf } from './exchange.ts'

@@ -84,6 +84,7 @@ const MAX_LEARNT = 10_000
 interface Place {
   health: Health
   inFlight: number
+  isUsed: boolean
 }
 
 /** One per gateway, passed to `modelRouter()`. */
@@ -95,11 +96,24 @@ export class RouterState {
   readonly #sessions: SessionAffinity
   readonly #asked = new Map<string, number>()
 
-  constructor(settings: RouterSettings) {
+  /** @param before the state of an earlier configuration, and the routes that are in this one too */
+  constructor(
+    settings: RouterSettings,
+    before?: { readonly state: RouterState; readonly routes: readonly Route[] },
+  ) {
     this.#settings = settings
     this.#clock = settings.clock ?? systemClock
     this.#random = settings.random
-    this.#sessions = new SessionAffinity(settings.sessionMs)
+    const keepsSessions = before !== undefined && before.state.#settings.sessionMs === settings.sessionMs
+    this.#sessions = keepsSessions ? before.state.#sessions : new SessionAffinity(settings.sessionMs)
+    if (!before) return
+    // Shared with requests that still run under the other configuration: they count against the same limits.
+    const earlier = before.state.#places
+    for (const route of before.routes) {
+      const place = earlier.get(route) ?? { health: HEALTHY, inFlight: 0, isUsed: false }
+      earlier.set(route, place)
+      this.#places.set(route, place)
+    }
   }
 
   /** Whether {@link RouterState.prepare} must be awaited before {@link RouterState.arrange}. */
@@ -152,11 +166,13 @@ export class RouterState {
   /** The current state of every route used since the process started. */
   readings(): RouteReading[] {
     const now = this.#clock.now()
-    return [...this.#places].map(([route, { health }]) => ({
-      route: route.modelName,
-      seller: new URL(route.apiBase).origin,
-      state: health.state === 'cooling' && !isCooling(health, now) ? 'probing' : health.state,
-    }))
+    return [...this.#places]
+      .filter(([, { isUsed }]) => isUsed)
+      .map(([route, { health }]) => ({
+        route: route.modelName,
+        seller: new URL(route.apiBase).origin,
+        state: health.state === 'cooling' && !isCooling(health, now) ? 'probing' : health.state,
+      }))
   }
 
   #enter(candidate: Candidate, endpoint: string, session: string | undefined): Attempt | undefined {
@@ -209,9 +225,10 @@ export class RouterState {
   #place(route: Route): Place {
     let place = this.#places.get(route)
     if (!place) {
-      place = { health: HEALTHY, inFlight: 0 }
+      place = { health: HEALTHY, inFlight: 0, isUsed: true }
       this.#places.set(route, place)
     }
+    place.isUsed = true
     return place
   }
 

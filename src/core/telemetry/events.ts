@@ -36,6 +36,8 @@ export type TollwayEvent =
   | { readonly type: 'budget_soft_limit'; readonly claim: Claim; readonly totals: Totals }
   /** A budget that is not enforced would have refused. */
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
+  /** The configuration was read again. `refused`: nothing changed. */
+  | { readonly type: 'config_reloaded'; readonly result: 'done' | 'unchanged' | 'refused' }
   /** An offer passed the gate. */
   | { readonly type: 'quoted'; readonly seller: string; readonly route: string; readonly microUsd: bigint }
   /**
@@ -85,8 +87,6 @@ export type TollwayEvent =
       readonly phase: 'quote' | 'reserve' | 'sign' | 'record' | 'send'
       readonly seconds: number
     }
-  /** A route without a payer has no price while a budget in USD is enforced; told once, at the start. */
-  | { readonly type: 'unpriced_route'; readonly route: string }
   /** An unpaid send was repeated. */
   | { readonly type: 'retried'; readonly route: string; readonly seller: string; readonly reason: string }
   /** A request fell back to another candidate. */

@@ -144,6 +144,12 @@ export class MetricRegistry {
     if (!folded) this.#gauges.get(name)?.set(passed, value)
   }
 
+  /** Makes this the only series of a gauge. Its labels come from the operator, one set at a time: they need no bound. */
+  setOnly<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
+    this.#gauges.get(name)?.reset()
+    this.#gauges.get(name)?.set({ ...labels }, value)
+  }
+
   /** Adds to a gauge: for sums that may share labels. */
   add<N extends NamesOf<'gauge'>>(name: N, labels: Labels<N>, value: number): void {
     this.#gauges.get(name)?.inc(this.#pass(name, labels), value)

@@ -62,8 +62,22 @@ export interface MetricSources {
   readonly minFreeBytes?: (() => number) | undefined
   /** The health of every route used so far. */
   readonly routes?: (() => readonly RouteStateReading[]) | undefined
+  /** The configuration in force. */
+  readonly config?: (() => ConfigReading) | undefined
+  /** Routes without a payer and without a price, while a budget in USD is enforced. */
+  readonly unpricedRoutes?: (() => readonly string[]) | undefined
   /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
   readonly mismatches?: (() => readonly MismatchReading[]) | undefined
+}
+
+/** A configuration and its last reload. */
+export interface ConfigReading {
+  /** Of the configuration in force, lower-case hex. */
+  readonly hash: string
+  /** Whether the last attempt to read the configuration again succeeded. */
+  readonly isLastDone: boolean
+  /** When a configuration last came into force or was confirmed, milliseconds since the epoch. */
+  readonly doneAt: number
 }
 
 /** The amount settled in one window for one combination of labels. */
@@ -115,6 +129,9 @@ export interface MismatchReading {
   readonly microUsd: bigint | undefined
 }
 
+/** Enough of a hash to tell two configurations apart. */
+const HASH_LENGTH = 12
+
 const BUDGET_GAUGES = [
   'tollway_budget_limit_usd',
   'tollway_budget_spent_usd',
@@ -135,6 +152,11 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   readWallets(metrics, sources)
   readMismatches(metrics, sources)
   if (sources.routes) showRouteStates(metrics, sources.routes())
+  if (sources.config) showConfig(metrics, sources.config())
+  if (sources.unpricedRoutes) {
+    metrics.reset('tollway_unpriced_routes')
+    for (const route of sources.unpricedRoutes()) metrics.set('tollway_unpriced_routes', { route }, 1)
+  }
   if (sources.pageStreams) metrics.set('tollway_spend_page_streams', {}, sources.pageStreams())
   if (sources.remembered) {
     const { count, bytes } = sources.remembered()
@@ -146,6 +168,12 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   }
   if (sources.minFreeBytes) metrics.set('tollway_disk_min_free_bytes', {}, sources.minFreeBytes())
   if (sources.auditSequence) metrics.set('tollway_audit_sequence', {}, sources.auditSequence())
+}
+
+function showConfig(metrics: MetricRegistry, { hash, isLastDone, doneAt }: ConfigReading): void {
+  metrics.setOnly('tollway_config_info', { hash: hash.slice(0, HASH_LENGTH) }, 1)
+  metrics.set('tollway_config_last_reload_successful', {}, isLastDone ? 1 : 0)
+  metrics.set('tollway_config_last_reload_success_timestamp_seconds', {}, doneAt / 1000)
 }
 
 async function readBudgets(metrics: MetricRegistry, sources: MetricSources): Promise<void> {

@@ -235,6 +235,19 @@ export const METRIC_TABLE = {
     "Requests refused by a caller's own limit: requests per minute, tokens per minute or parallel requests.",
     ['caller', 'limit'],
   ),
+  tollway_config_info: gauge('1 for the configuration in force; the hash leaves secrets out.', ['hash']),
+  tollway_config_last_reload_successful: gauge(
+    '1 if the last attempt to read the configuration again succeeded, or there was none; 0 if it was refused and the one before is in force.',
+    [],
+  ),
+  tollway_config_last_reload_success_timestamp_seconds: gauge(
+    'When a configuration last came into force or was confirmed, seconds since the epoch.',
+    [],
+  ),
+  tollway_config_reloads_total: counter(
+    'Times that the configuration was read again: done, unchanged, or refused.',
+    ['result'],
+  ),
   tollway_payment_phase_seconds: histogram('Duration of each payment phase.', ['phase'], PHASE_SECONDS),
   tollway_audit_sequence: gauge('Sequence number of the latest audit record.', []),
   tollway_disk_free_bytes: gauge(

@@ -103,8 +103,8 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
         subject: event.claim.subject,
       })
       return
-    case 'unpriced_route':
-      metrics.set('tollway_unpriced_routes', { route: event.route }, 1)
+    case 'config_reloaded':
+      metrics.count('tollway_config_reloads_total', { result: event.result })
       return
     case 'quoted':
       metrics.set(

@@ -1,7 +1,7 @@
 /** Makes the pages of `docs/middlewares/`: options and use of the exchange from the code, the rest from `middlewares.ts`. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { ERROR_TABLE } from '../../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../../src/core/error-table.ts'
 import { MIDDLEWARES, type Facts } from './middlewares.ts'
 import {
   defaultsOf,

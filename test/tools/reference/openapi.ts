@@ -1,6 +1,6 @@
 /** `docs/openapi.json`: what the gateway serves as JSON. The schemas also judge the running gateway (test/e2e/openapi.test.ts). */
 import { z } from 'zod'
-import { ERROR_TABLE } from '../../../src/core/errors.ts'
+import { ERROR_TABLE } from '../../../src/core/error-table.ts'
 import { MODEL_ENDPOINTS } from '../../../src/core/request/endpoints.ts'
 import { CHARGE_STATES } from '../../../src/app/spend-page/states.ts'
 
@@ -155,8 +155,13 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: 'post',
     path: '/admin/reload',
-    summary: 'Reads the files of voucher pools again.',
-    answer: z.strictObject({ status: text }),
+    summary: 'Reads the configuration and the files of voucher pools again.',
+    answer: z.strictObject({
+      status: text,
+      changed: z.array(text).optional(),
+      hash: text.optional(),
+      previous_hash: text.optional(),
+    }),
   },
   {
     method: 'post',

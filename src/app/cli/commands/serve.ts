@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Provider } from '../../../core/payer/provider.ts'
 import type { LoadedConfig } from '../../config/load.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
+import type { Gateway } from '../../gateway/gateway.ts'
 import { banner, type ServedAddresses } from '../output/serve-banner.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
@@ -15,6 +16,8 @@ export interface ServedGateway {
   /** Tells load balancers that it is about to close, and gives them a moment. */
   drain?(): Promise<void>
   close(): Promise<void>
+  /** Reads the configuration again; the log says what came of it. */
+  reload?(config: undefined, cause: 'signal'): Promise<unknown>
   readonly parts?:
     | { readonly payers: ReadonlyMap<string, Pick<Provider, 'address' | 'networks'>> }
     | undefined
@@ -47,7 +50,8 @@ Examples:
   tollway serve --obol --config-dir ./buyer-config --auths-dir ./buyer-auths --state ./consumed.json
   BLOCKRUN_DRY_RUN=1 tollway serve --blockrun
 
-The first SIGTERM or Ctrl-C lets running requests finish; the second exits at once.
+The first SIGTERM or Ctrl-C lets running requests finish; the second exits at once. SIGHUP reads the configuration again,
+as tollway reload does.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: ServeFlags) => {
@@ -56,18 +60,18 @@ ${EXIT_CODES_HELP}`,
       const { loadConfigWithText, parseConfig } = await import('../../config/load.ts')
       const { env } = context.terminal
       const ownFile = command.getOptionValueSource('config') === 'default'
-      const config =
-        options.obol === true
-          ? parseConfig(
-              obolConfig({ ...options, config: ownFile ? undefined : options.config }, env, '.'),
-              env,
-            )
-          : await startable(
-              loadConfigWithText(options.config, env, { listen: options.listen }),
-              context.terminal,
-            )
+      const load = (again: boolean): LoadedConfig =>
+        loadConfigWithText(options.config, env, { listen: options.listen, again })
+      const flags = { ...options, config: ownFile ? undefined : options.config }
+      const fromFlags = (again: boolean): ResolvedConfig =>
+        parseConfig(obolConfig(flags, env, '.'), env, { again })
+      const isObol = options.obol === true
+      const config = isObol ? fromFlags(false) : await startable(load(false), context.terminal)
+      const readConfig = (): ResolvedConfig =>
+        isObol ? fromFlags(true) : forReader(load(true), context.terminal)
       const { createGateway } = await import('../../gateway/gateway.ts')
-      context.end(await serve(config, createGateway, context.terminal))
+      const open = async (from: ResolvedConfig): Promise<Gateway> => await createGateway(from, { readConfig })
+      context.end(await serve(config, open, context.terminal))
     })
   addObolFlags(command)
 }
@@ -111,8 +115,13 @@ export async function serve<T = ResolvedConfig>(
     if (signals > 1) terminal.exit(EXIT.failed)
     stop.resolve()
   })
+  // Before the gateway is open there is nothing to read again, and the signal must not end the process.
+  let reload = (): void => undefined
+  const forgetReload = terminal.onReloadSignal?.(() => reload())
   try {
     const gateway = await open(config)
+    // What went wrong is in the log.
+    reload = () => void gateway.reload?.(undefined, 'signal').catch(() => undefined)
     try {
       const addresses = await gateway.listen()
       terminal.stdout(`tollway is ready at ${addresses.url}/v1\n`)
@@ -126,5 +135,6 @@ export async function serve<T = ResolvedConfig>(
     return EXIT.done
   } finally {
     forget()
+    forgetReload?.()
   }
 }

@@ -16,6 +16,8 @@ export interface Terminal {
   readonly progress?: NodeJS.WriteStream | undefined
   /** Calls back on each SIGINT and SIGTERM until the returned function is called. */
   onStopSignal(listener: () => void): () => void
+  /** Calls back on each SIGHUP until the returned function is called; absent where there is no such signal. */
+  readonly onReloadSignal?: ((listener: () => void) => () => void) | undefined
   /** Ends the process. */
   exit(code: number): void
 }
@@ -45,6 +47,10 @@ export function processTerminal(): Terminal {
         for (const signal of STOP_SIGNALS) process.off(signal, listener)
       }
     },
+    onReloadSignal(listener) {
+      process.on('SIGHUP', listener)
+      return () => void process.off('SIGHUP', listener)
+    },
     // The empty write calls back when everything before it has been flushed.
     exit: (code) => void process.stdout.write('', () => process.exit(code)),
   }
@@ -59,6 +65,8 @@ async function askLine(question: string): Promise<string> {
     lines.close()
   }
 }
+
+const nothing = (): void => undefined
 
 /** The same terminal, for text from anywhere: nothing that moves a cursor or hides is written. Bytes for another program stay. */
 export function visibleTerminal(terminal: Terminal): Terminal {
@@ -78,6 +86,7 @@ export function visibleTerminal(terminal: Terminal): Terminal {
     ask: ask && ((question) => ask.call(terminal, visible(question))),
     progress: terminal.progress,
     onStopSignal: (listener) => terminal.onStopSignal(listener),
+    onReloadSignal: terminal.onReloadSignal && ((listener) => terminal.onReloadSignal?.(listener) ?? nothing),
     exit: (code) => terminal.exit(code),
   }
 }

@@ -3,6 +3,7 @@ import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../../core/solana/programs
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
 import { hashKey } from '../../../io/callers/hash-key.ts'
+import { fingerprintOf } from '../reading/fingerprint.ts'
 import type { LitellmNote } from '../litellm/note.ts'
 import type { CheckedConfig } from '../schema/schema.ts'
 import { resolveBudgets } from './resolve-budgets.ts'
@@ -25,6 +26,7 @@ export function resolveConfig(
   const { policy, timeouts } = checked
   const assets = withBuiltIn(checked.assets.map(resolveAsset))
   return deepFreeze({
+    fingerprint: fingerprintOf(checked),
     ignoredKeys: litellm.ignored,
     litellmNotes: litellm.notes,
     listen: checked.listen,

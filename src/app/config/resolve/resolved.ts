@@ -4,6 +4,7 @@ import type { BudgetRule } from '../../../core/budget/budget.ts'
 import type { KeyReference, SignerReference } from '../../../core/payer/key-reference.ts'
 import type { Strategy } from '../../../core/routing/route-order.ts'
 import type { FallbackMap, Route } from '../../../core/routing/route.ts'
+import type { ConfigFingerprint } from '../reading/fingerprint.ts'
 import type { LitellmNote } from '../litellm/note.ts'
 import type { ListenAddress } from '../values/addresses.ts'
 import type { ResolvedExternalPayer } from './resolve-external.ts'
@@ -103,6 +104,8 @@ export interface ResolvedAudit {
 
 /** A configuration that passed every check, in our units. Frozen. Holds no wallet key and no caller key. */
 export interface ResolvedConfig {
+  /** Digests of what it says, to compare it with another. */
+  readonly fingerprint: ConfigFingerprint
   /** Keys of a LiteLLM file that have no effect here, as paths of the file. */
   readonly ignoredKeys: readonly string[]
   /** What works differently here than in LiteLLM: dropped limits, skipped entries, placeholder keys. */

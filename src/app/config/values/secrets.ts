@@ -13,6 +13,8 @@ export interface SecretContext {
   readonly env: Environment
   /** Directory that relative `${file:…}` paths are resolved from. */
   readonly directory: string
+  /** Read again by the process that took the keys out of its environment: those count as there. */
+  readonly again?: boolean | undefined
 }
 
 /** A text, or the reason why it could not be read. */
@@ -58,7 +60,9 @@ export function resolveText(text: string, context: SecretContext): Resolved {
 export function missingReference(reference: SecretReference, context: SecretContext): string {
   if (reference.source === 'env') {
     // Checks the name only: reading the value would bring the key into this thread's memory (rule 8).
-    return Object.keys(context.env).includes(reference.name) ? '' : unset(reference.name)
+    const isThere = Object.keys(context.env).includes(reference.name)
+    if (isThere || (context.again === true && takenBy(reference.name) !== undefined)) return ''
+    return unset(reference.name)
   }
   const place = placeOf(reference, context)
   if ('fault' in place) return place.fault
