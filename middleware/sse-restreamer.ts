@@ -8,6 +8,7 @@ import { asyncHandler, type Handler, type Request } from './http/handler.ts'
 import { endpointOf } from './http/paths.ts'
 import { takesReply } from './http/chain/part-facts.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
+import { Turns } from './sse-restreamer/fair-share.ts'
 import { replyOf, type OwnReply } from './sse-restreamer/own-reply.ts'
 import { relayReply } from './sse-restreamer/relay.ts'
 
@@ -71,7 +72,7 @@ const SCHEMA = z.strictObject({
  * @throws ConfigError for a mistake in the options
  */
 export function sseRestreamer(options: SseRestreamerOptions = {}): Handler {
-  const settings = parseOptions('sseRestreamer', SCHEMA, options)
+  const settings = { ...parseOptions('sseRestreamer', SCHEMA, options), turns: new Turns() }
   const handler = asyncHandler('sseRestreamer', async (req, res, next) => {
     const exchange = exchangeOf(req, settings.clock)
     if (!exchange.relay.reply) return next()

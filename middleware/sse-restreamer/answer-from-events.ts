@@ -1,15 +1,12 @@
 /** Collects a seller's event stream into the equivalent JSON answer. */
-import { createParser, type EventSourceParser } from 'eventsource-parser'
-import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
-import {
-  parseJson,
-  type AnswerCollector,
-  type AnswerKind,
-  type Json,
-} from '../../src/core/stream/stream-json.ts'
+import { EventTexts } from '../../src/core/relay/event-texts.ts'
+import { TOO_MUCH } from '../../src/core/json/json-parse.ts'
+import { collectorOf, jsonInSteps } from '../../src/core/stream/answer-conversion.ts'
+import type { AnswerCollector, AnswerKind, Json } from '../../src/core/stream/stream-json.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
 import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
+import { joinInSteps } from './fair-share.ts'
 
 /** The collected answer. */
 export interface CollectedResponse {
@@ -18,26 +15,24 @@ export interface CollectedResponse {
   readonly truncated: boolean
 }
 
+/** What is done in steps, with turns for everything else in between. */
+type Steps<T> = Generator<void, T, undefined>
+
 /** Reads the stream as the relay would pass it on, and completes its end if it broke off. */
 export class ResponseFromEvents {
   readonly #relay: SseRelay
   readonly #collector: AnswerCollector
-  readonly #parser: EventSourceParser
-  readonly #decoder = new TextDecoder()
+  readonly #texts = new EventTexts()
   readonly #maxBytes: number
   #bytes = 0
+  /** Whether the events held more than is collected. */
+  #isOver = false
 
   /** @param maxBytes size at which a longer stream is cut off */
   constructor(kind: AnswerKind, maxBytes: number) {
     this.#maxBytes = maxBytes
     this.#relay = new SseRelay({ splicer: undefined, shape: kind, tellsUsage: true, onTruncated: 'length' })
     this.#collector = collectorOf(kind)
-    this.#parser = createParser({
-      onEvent: ({ data }) => {
-        const event = parseJson(data)
-        if (event) this.#collector.add(event)
-      },
-    })
   }
 
   get usage(): Usage | undefined {
@@ -60,26 +55,42 @@ export class ResponseFromEvents {
   }
 
   /**
-   * @returns whether to stop reading: the protocol's end arrived, the seller sent an error, or the stream is too
-   * large
+   * @returns whether to stop reading: the protocol's end arrived, the seller sent an error, or the stream holds too
+   * much
    */
-  push(chunk: Uint8Array): boolean {
+  *push(chunk: Uint8Array): Steps<boolean> {
     this.#bytes += chunk.length
     if (this.#bytes > this.#maxBytes) return true
-    this.#feed(this.#relay.push(chunk))
-    return this.#relay.sellerError !== undefined || this.#relay.ended
+    yield* this.#feed(this.#relay.push(chunk))
+    return this.#relay.sellerError !== undefined || this.#relay.ended || this.#isOver
   }
 
-  end(broken: boolean, fallback: TruncationFallback): CollectedResponse {
-    const isCut = broken || this.#bytes > this.#maxBytes
-    const { bytes, truncated } = this.#relay.end(isCut, fallback)
-    this.#feed(bytes)
+  *end(broken: boolean, fallback: TruncationFallback): Steps<CollectedResponse> {
+    const isCut = broken || this.#bytes > this.#maxBytes || this.#isOver
+    const end = this.#relay.end(isCut, fallback)
+    yield* this.#feed(end.bytes)
     // A last event without its blank line: the relay has already found it complete.
-    this.#parser.feed('\n\n')
-    return { json: !this.#relay.hasContent ? undefined : this.#collector.answer(truncated), truncated }
+    yield* this.#feed(EVENT_END)
+    // What arrived may be whole, and more than can be given.
+    const truncated = end.truncated || this.#isOver
+    if (!this.#relay.hasContent) return { json: undefined, truncated }
+    const collector = this.#collector
+    const json = collector.answerInSteps
+      ? yield* collector.answerInSteps(truncated)
+      : collector.answer(truncated)
+    return { json, truncated }
   }
 
-  #feed(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.#parser.feed(this.#decoder.decode(bytes, { stream: true }))
+  *#feed(bytes: Uint8Array): Steps<void> {
+    for (const pieces of this.#texts.push(bytes)) {
+      if (this.#isOver) return
+      const text = yield* joinInSteps(pieces)
+      const event = yield* jsonInSteps(text)
+      if (event !== undefined && event !== TOO_MUCH) this.#collector.add(event)
+      // What follows it would have a gap before it.
+      this.#isOver ||= event === TOO_MUCH || this.#collector.isFull
+    }
   }
 }
+
+const EVENT_END = Buffer.from('\n\n')

@@ -4,7 +4,11 @@
  */
 import { scanInSteps } from '../../src/core/json/json-scan.ts'
 import { JsonText } from '../../src/core/json/json-text.ts'
-import { streamInSteps } from '../../src/core/stream/answer-conversion.ts'
+import {
+  eventsInSteps,
+  MAX_CONVERTED_VALUES,
+  streamInSteps,
+} from '../../src/core/stream/answer-conversion.ts'
 import { answerKind, type AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { assertPaidResponse, emptyStream, recognise } from './paid-answer.ts'
@@ -137,20 +141,23 @@ async function jsonAsEvents(
   if (ends.stopped) return
   if (passing) return ends.end()
   // An open stream can no longer report this by status, unless it was opened early for lack of one.
-  const body = Buffer.concat(held)
+  const body = await ends.share.whole(held)
   if (!broken && (!ends.opened || ends.exchange.relay.openedEarly))
     assertPaidResponse(ends, body, text.isWhole, await ends.share.steps(scanInSteps(body)))
   await ends.share.turn()
-  const stream = broken ? undefined : await ends.share.steps(streamInSteps(kind, body.toString('utf8')))
-  if (!stream && !ends.opened) return await sendWhole(ends, body, text.isWhole)
+  const made = broken ? undefined : await ends.share.steps(eventsInSteps(kind, body))
+  if (!made && !ends.opened) return await sendWhole(ends, body, text.isWhole)
   ends.exchange.record.details['converted'] = 'json_to_sse'
   ends.openStream()
-  if (stream) for await (const slice of ends.share.slices(stream)) await write(relay.push(slice))
-  await finish(ends, relay, stream === undefined, write)
+  if (made) {
+    for await (const slice of ends.share.pieces(streamInSteps(made))) {
+      const bytes = relay.push(slice)
+      if (relay.complete) ends.nothingLost()
+      await write(bytes)
+    }
+  }
+  await finish(ends, relay, made === undefined, write)
 }
-
-/** JSON values of the largest answer that is converted: it is parsed in one go. */
-const MAX_CONVERTED_VALUES = 100_000
 
 function passThrough(ends: RelaySession): (chunk: Uint8Array) => Uint8Array {
   if (ends.reply.kind === 'unpaid') return (chunk) => chunk

@@ -1,6 +1,7 @@
 /** Answers that the client gets as JSON: the seller's JSON with its cost set, or JSON made from its stream. */
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { scanInSteps, type Member } from '../../src/core/json/json-scan.ts'
+import { answerInSteps } from '../../src/core/stream/answer-conversion.ts'
 import type { AnswerKind } from '../../src/core/stream/stream-json.ts'
 import { USAGE_MEMBERS, usageIn } from '../../src/core/stream/usage.ts'
 import { ResponseFromEvents } from './answer-from-events.ts'
@@ -32,7 +33,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
       if (size <= ends.settings.maxJsonBytes) continue
       opened = true
       ends.open({ 'content-length': undefined })
-      await ends.client.write(Buffer.concat(held.splice(0)))
+      for (const slice of held.splice(0)) await ends.client.write(slice)
     }
     // A normal end would look delivered, both to us and to anything that counts the client's attempts.
     if (opened && !ends.stopped && !text.isWhole) throw new SyntaxError('the JSON of the answer is not whole')
@@ -44,7 +45,7 @@ export async function relayJson(ends: RelaySession): Promise<void> {
   }
   if (ends.stopped) return
   if (opened) ends.end()
-  else await send(ends, Buffer.concat(held), text.isWhole)
+  else await send(ends, await ends.share.whole(held), text.isWhole)
 }
 
 /**
@@ -61,7 +62,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   let cancel: (() => void) | undefined
   try {
     for (let step = await chunks.next(); step.done !== true; step = await chunks.next()) {
-      if (!answer.push(step.value)) continue
+      if (!(await ends.share.steps(answer.push(step.value)))) continue
       // Usage that was asked for may follow the end.
       if (!waits || !answer.awaitsUsage) break
       cancel ??= ends.letGoSoon()
@@ -72,7 +73,7 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   }
   cancel?.()
   void ends.linger(chunks)
-  const end = answer.end(broken, ends.fallback())
+  const end = await ends.share.steps(answer.end(broken, ends.fallback()))
   ends.noteUsage(answer.usage)
   exchange.relay.truncated = end.truncated
   ends.noteStreamError(answer.sellerError)
@@ -81,7 +82,9 @@ export async function relayEventsAsJson(ends: RelaySession, kind: AnswerKind): P
   if (end.truncated && settings.onTruncated === 'error') throw brokenOff()
   exchange.record.details['converted'] = 'sse_to_json'
   if (end.truncated) await exchange.payment.run?.lost()
-  await sendWhole(ends, Buffer.from(JSON.stringify(end.json)), true, {
+  const body: Uint8Array[] = []
+  for await (const piece of ends.share.pieces(answerInSteps(end.json))) body.push(piece)
+  await sendWhole(ends, await ends.share.whole(body), true, {
     'content-type': 'application/json',
     ...(end.truncated ? { 'x-tollway-truncated': 'true' } : {}),
   })

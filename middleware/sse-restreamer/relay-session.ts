@@ -12,7 +12,7 @@ import type { Timers } from '../../src/core/timers.ts'
 import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-headers.ts'
 import { printable } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
-import { FairShare } from './fair-share.ts'
+import { FairShare, type Turns } from './fair-share.ts'
 import { abandon, ClientSink, watchBody } from './relay-body.ts'
 import { setRelayedHeaders } from './relay-headers.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
@@ -27,6 +27,8 @@ export interface RelaySettings {
   readonly maxJsonBytes: number
   readonly clock: Clock
   readonly timers: Timers
+  /** Shared by all answers of a gateway; by default each has its own. */
+  readonly turns?: Turns | undefined
 }
 
 /** How long a seller's connection stays open after the protocol's end, milliseconds. */
@@ -43,7 +45,7 @@ export class RelaySession {
   readonly exchange: Exchange
   readonly client: ClientSink
   /** What this answer may take of the thread. */
-  readonly share = new FairShare()
+  readonly share: FairShare
   readonly #res: ServerResponse
   readonly #stop = new AbortController()
   #reply: Reply
@@ -67,6 +69,7 @@ export class RelaySession {
       idleMs: route?.timeouts?.idleMs ?? settings.idleMs,
       onDisconnect: route?.onDisconnect ?? settings.onDisconnect,
     }
+    this.share = new FairShare(settings.turns)
     this.exchange = exchange
     this.#reply = reply
     this.#res = res
@@ -269,7 +272,7 @@ export class RelaySession {
   /** Ends the answer normally. */
   end(): void {
     this.nothingLost()
-    if (!this.left && this.#announcesTrailers) this.#res.addTrailers(trailersOf(this.exchange))
+    if (!this.left && this.#res.hasHeader('trailer')) this.#res.addTrailers(trailersOf(this.exchange))
     this.client.end()
   }
 
@@ -328,7 +331,7 @@ export class RelaySession {
     if (!splicer) return body
     const chunks: Buffer[] = []
     for await (const slice of this.share.slices(body)) chunks.push(splicer.push(slice))
-    return Buffer.concat(chunks)
+    return await this.share.whole(chunks)
   }
 
   /** Values that replace what the seller did not send. */
@@ -336,9 +339,5 @@ export class RelaySession {
     const { id } = this.exchange
     const { model = '' } = this.exchange.request
     return { requestId: id, model, nowMs: this.settings.clock.now() }
-  }
-
-  get #announcesTrailers(): boolean {
-    return this.#res.hasHeader('trailer')
   }
 }

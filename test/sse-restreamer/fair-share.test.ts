@@ -1,7 +1,13 @@
 /** One seller's flood and everybody else: what is read of an answer between two turns of the event loop. */
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { FairShare, TURN_BYTES } from '../../middleware/sse-restreamer/fair-share.ts'
+import {
+  ANSWERS_PER_TURN,
+  FairShare,
+  joinInSteps,
+  Turns as SharedTurns,
+  TURN_BYTES,
+} from '../../middleware/sse-restreamer/fair-share.ts'
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
@@ -137,6 +143,78 @@ test('steps have a turn each', async () => {
   expect(await share.steps(work())).toBe('done')
   turns.stop()
   expect(seen.size).toBe(50)
+})
+
+test('of many answers at once a few are read in a turn, and none is forgotten', async () => {
+  const shared = new SharedTurns()
+  const turns = new Turns()
+  const read = new Map<number, number>()
+  const readOne = async (): Promise<number> => {
+    let bytes = 0
+    for await (const slice of new FairShare(shared).slices(Buffer.alloc(10 * TURN_BYTES))) {
+      // The first share of an answer is its own: the rest waits for its turn.
+      if (bytes > 0) read.set(turns.count, (read.get(turns.count) ?? 0) + slice.length)
+      bytes += slice.length
+    }
+    return bytes
+  }
+  const all = await Promise.all(Array.from({ length: 50 }, readOne))
+  turns.stop()
+  expect(new Set(all)).toEqual(new Set([10 * TURN_BYTES]))
+  expect(Math.max(...read.values())).toBeLessThanOrEqual(ANSWERS_PER_TURN * TURN_BYTES)
+})
+
+test('tens of megabytes are put together a megabyte in a step', () => {
+  const chunks = Array.from({ length: 4_000 }, (_, at) => Buffer.alloc(TURN_BYTES, at))
+  const work = joinInSteps(chunks)
+  let steps = 0
+  for (let step = work.next(); ; step = work.next(), steps += 1) {
+    if (step.done !== true) continue
+    expect(step.value.equals(Buffer.concat(chunks))).toBe(true)
+    break
+  }
+  expect(steps).toBe(15)
+})
+
+describe('one event of megabytes for a client that wants JSON', () => {
+  const answerTo = async (delta: string): Promise<{ status: number; text: string; truncated: boolean }> => {
+    const started = await startWorld({
+      kind: 'paid',
+      exchange: { request: { stream: false, body: Buffer.from('{}') } },
+      seller: (_request, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        response.end(`${START}data: {"choices":[{"index":0,"delta":${delta}}]}\n\n${END}`)
+      },
+    })
+    worlds.push(started)
+    const answer = await ask(started.url)
+    const text = await answer.text()
+    return {
+      status: answer.message.statusCode ?? 0,
+      text,
+      truncated: answer.message.headers['x-tollway-truncated'] === 'true',
+    }
+  }
+  const END = 'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+  test('is in its answer, whole', async () => {
+    const content = 'b"\u00e9'.repeat(200_000)
+    const answer = await answerTo(JSON.stringify({ content }))
+    expect(answer.truncated).toBe(false)
+    expect(JSON.parse(answer.text)).toMatchObject({ choices: [{ message: { content: `a${content}` } }] })
+  })
+
+  test.each([
+    ['more values than may be parsed', `{"x":[${'[],'.repeat(120_000)}1]}`],
+    ['more objects than are gathered', `{"x":[${'{},'.repeat(20_000)}1]}`],
+  ])('with %s ends it there, told as truncated', async (_name, delta) => {
+    const answer = await answerTo(delta)
+    expect(answer.status).toBe(200)
+    expect(answer.truncated).toBe(true)
+    expect(JSON.parse(answer.text)).toMatchObject({
+      choices: [{ message: { content: 'a' }, finish_reason: 'length' }],
+    })
+  })
 })
 
 describe('a whole answer of megabytes', () => {

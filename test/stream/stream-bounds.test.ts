@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { collectorOf } from '../../src/core/stream/answer-conversion.ts'
 import { AnthropicCollector } from '../../src/core/stream/anthropic-stream.ts'
-import { Gathered } from '../../src/core/stream/gathered.ts'
+import { Gathered, Room } from '../../src/core/stream/gathered.ts'
 import type { AnswerKind, Json } from '../../src/core/stream/stream-json.ts'
 import { AnthropicProgress, ResponsesProgress } from '../../src/core/stream/event-progress.ts'
 
@@ -75,11 +75,26 @@ test('beyond what is kept, an open stream is known only by what is open in it', 
 })
 
 test('gathered members go on, are replaced, and may have any name', () => {
-  const gathered = new Gathered({ a: 'x', list: 1 })
+  const gathered = new Gathered(new Room(), { a: 'x', list: 1 })
   gathered.joinAll({ a: 'y', list: [1], more: [1], __proto__x: 1 })
   gathered.joinAll({ list: [2], more: [2], a: null })
   gathered.set('__proto__', 'own')
   expect(gathered.toJson()).toEqual(
     JSON.parse('{"a":"xy","list":[1,2],"more":[1,2],"__proto__x":1,"__proto__":"own"}'),
   )
+})
+
+test.each([
+  ['objects in a list', { choices: [{ delta: { x: Array.from({ length: 9_000 }, () => ({})) } }] }],
+  [
+    'tool calls',
+    { choices: [{ delta: { tool_calls: Array.from({ length: 9_000 }, () => ({ id: 'c' })) } }] },
+  ],
+  ['choices', { choices: Array.from({ length: 9_000 }, () => ({ delta: { content: 'a' } })) }],
+])('an answer of thousands of %s is full: it is cut where it holds more than is gathered', (_name, event) => {
+  const collector = collectorOf('chat')
+  collector.add({ choices: [{ delta: { content: 'a', x: [{}, {}] } }] })
+  expect(collector.isFull).toBe(false)
+  collector.add(event)
+  expect(collector.isFull).toBe(true)
 })

@@ -1,11 +1,16 @@
 /** Converts JSON responses to event streams and back, for every protocol that has both. */
+import { parseInSteps, TOO_MUCH } from '../json/json-parse.ts'
+import { STEP_BYTES } from '../json/json-scan.ts'
+import { writeInSteps } from '../json/json-write.ts'
 import { anthropicEvents, AnthropicCollector } from './anthropic-stream.ts'
 import { CHAT_CHOICES, chatEvents } from './chat-stream.ts'
 import { ChoicesCollector } from './choices-collector.ts'
 import { responsesEvents, ResponsesCollector } from './responses-stream.ts'
 import {
-  eventText,
+  END_OF_EVENT,
+  isJson,
   parseJson,
+  startOfEvent,
   type AnswerCollector,
   type AnswerKind,
   type Json,
@@ -25,34 +30,59 @@ const EVENTS: Readonly<Record<AnswerKind, (answer: Json) => StreamEvent[] | unde
  * @returns `undefined` when the text is not a response of this kind
  */
 export function streamOfJson(kind: AnswerKind, text: string): Buffer | undefined {
-  const steps = streamInSteps(kind, text)
-  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
+  const steps = eventsInSteps(kind, Buffer.from(text))
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value && Buffer.concat([...streamInSteps(step.value)])
+  }
 }
 
-/** Characters of events that are written between two steps. */
-const STEP_LENGTH = 65_536
+/** JSON values of the largest text that is converted: each costs far more than its bytes, and what is made of them is made in one go. */
+export const MAX_CONVERTED_VALUES = 100_000
 
-/** {@link streamOfJson} in steps, with turns for everything else in between. The text itself is parsed in one. */
-export function* streamInSteps(
+/**
+ * The events of a JSON response, in steps with turns for everything else in between.
+ * @returns `undefined` when the text is not a response of this kind
+ */
+export function* eventsInSteps(
   kind: AnswerKind,
-  text: string,
-): Generator<void, Buffer | undefined, undefined> {
-  const answer = parseJson(text)
+  body: Uint8Array,
+): Generator<void, readonly StreamEvent[] | undefined, undefined> {
+  const answer = yield* jsonInSteps(body)
   yield
-  const events = answer && EVENTS[kind](answer)
-  if (!events) return undefined
-  yield
-  const written: Buffer[] = []
-  let length = 0
-  for (const event of events) {
-    const piece = Buffer.from(eventText(event))
-    written.push(piece)
-    length += piece.length
-    if (length < STEP_LENGTH) continue
-    length = 0
-    yield
+  return isJson(answer) ? EVENTS[kind](answer) : undefined
+}
+
+/**
+ * The object of a text.
+ * @returns `undefined` for anything else, {@link TOO_MUCH} for one with more than {@link MAX_CONVERTED_VALUES}
+ */
+export function* jsonInSteps(
+  text: Uint8Array,
+): Generator<void, Json | typeof TOO_MUCH | undefined, undefined> {
+  if (text.length <= STEP_BYTES) return parseJson(Buffer.from(text).toString('utf8'))
+  const value = yield* parseInSteps(text, MAX_CONVERTED_VALUES)
+  return value === TOO_MUCH || isJson(value) ? value : undefined
+}
+
+/** The bytes of events, about 64 kB at a time. */
+export function* streamInSteps(events: readonly StreamEvent[]): Generator<Buffer, void, undefined> {
+  let held = ''
+  for (const { event, data } of events) {
+    held += startOfEvent(event)
+    for (const piece of data === '[DONE]' ? [data] : writeInSteps(data)) {
+      held += piece
+      if (held.length < STEP_BYTES) continue
+      yield Buffer.from(held)
+      held = ''
+    }
+    held += END_OF_EVENT
   }
-  return Buffer.concat(written)
+  yield Buffer.from(held)
+}
+
+/** The bytes of a JSON answer, about 64 kB at a time. */
+export function* answerInSteps(answer: Json): Generator<Buffer, void, undefined> {
+  for (const piece of writeInSteps(answer)) yield Buffer.from(piece)
 }
 
 /** A collector of the kind's events. */

@@ -1,6 +1,9 @@
 /** Anthropic messages: converts a JSON response to events and back (Anthropic API, "Streaming messages"). */
+import { parseInSteps } from '../json/json-parse.ts'
+import { STEP_BYTES } from '../json/json-scan.ts'
+import { EmbeddedJson } from '../json/json-write.ts'
 import { finishReason } from './finish-reason.ts'
-import { Gathered } from './gathered.ts'
+import { Gathered, Room } from './gathered.ts'
 import {
   indexOr,
   inOrder,
@@ -78,7 +81,7 @@ function blockEvents(block: Json): [Json, Json[]] {
     case 'server_tool_use':
       return [
         { ...block, input: {} },
-        [{ type: 'input_json_delta', partial_json: JSON.stringify(block['input'] ?? {}) }],
+        [{ type: 'input_json_delta', partial_json: new EmbeddedJson(block['input'] ?? {}) }],
       ]
     default:
       return [block, []]
@@ -97,8 +100,9 @@ const LAST_INDEX = 9_999
 /** See {@link AnswerCollector}. */
 export class AnthropicCollector implements AnswerCollector {
   #message: Json | undefined
-  readonly #end = new Gathered()
-  readonly #usage = new Gathered()
+  readonly #room = new Room()
+  readonly #end = new Gathered(this.#room)
+  readonly #usage = new Gathered(this.#room)
   readonly #blocks = new Map<number, Block>()
 
   add(event: Json): void {
@@ -111,7 +115,7 @@ export class AnthropicCollector implements AnswerCollector {
         return
       case 'content_block_start':
         if (!isJson(event['content_block'])) return
-        this.#blocks.set(index, { block: blockOf(event['content_block']), json: '', open: true })
+        this.#blocks.set(index, { block: blockOf(event['content_block'], this.#room), json: '', open: true })
         return
       case 'content_block_delta':
         addDelta(this.#blocks.get(index), event['delta'])
@@ -148,15 +152,28 @@ export class AnthropicCollector implements AnswerCollector {
     return inOrder(this.#blocks).flatMap(([index, { open }]) => (open ? [index] : []))
   }
 
+  get isFull(): boolean {
+    return this.#room.isFull
+  }
+
   answer(truncated: boolean): Json | undefined {
+    const steps = this.answerInSteps(truncated)
+    for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value
+  }
+
+  *answerInSteps(truncated: boolean): Generator<void, Json | undefined, undefined> {
     if (!this.#message) return undefined
-    const content = inOrder(this.#blocks).flatMap(([, { block: gathered, json, open }]) => {
+    const content: Json[] = []
+    for (const [, { block: gathered, json, open }] of inOrder(this.#blocks)) {
       const block = gathered.toJson()
-      if (!isTool(block) || (json === '' && !open)) return [block]
-      const input = parseJson(json)
+      if (!isTool(block) || (json === '' && !open)) {
+        content.push(block)
+        continue
+      }
+      const input = open ? undefined : yield* inputOf(json)
       // A tool called with incomplete input would do something unintended.
-      return input === undefined || open ? [] : [{ ...block, input }]
-    })
+      if (input !== undefined) content.push({ ...block, input })
+    }
     const reason = finishReason(this.#end.get('stop_reason'), truncated)
     return {
       ...this.#message,
@@ -168,13 +185,19 @@ export class AnthropicCollector implements AnswerCollector {
   }
 }
 
+function* inputOf(json: string): Generator<void, Json | undefined, undefined> {
+  if (json.length <= STEP_BYTES) return parseJson(json)
+  const input = yield* parseInSteps(Buffer.from(json), Infinity)
+  return isJson(input) ? input : undefined
+}
+
 function isTool(block: Json): boolean {
   return block['type'] === 'tool_use' || block['type'] === 'server_tool_use'
 }
 
 /** Lists in it continue with later events. */
-function blockOf(source: Json): Gathered {
-  const block = new Gathered()
+function blockOf(source: Json, room: Room): Gathered {
+  const block = new Gathered(room)
   block.joinAll(source)
   return block
 }

@@ -1,7 +1,7 @@
 /** Chat completions: converts a JSON response to `chat.completion.chunk` events and back (OpenAI API reference, "Streaming"). */
 import { finishReason } from './finish-reason.ts'
 import type { ChoiceContent, ChoicesKind } from './choices-collector.ts'
-import { Gathered } from './gathered.ts'
+import { Gathered, type Room } from './gathered.ts'
 import {
   indexOr,
   isJson,
@@ -65,15 +65,21 @@ export const CHAT_CHOICES: ChoicesKind = {
   dropped: ['object'],
   member: 'delta',
   noLogprobs: {},
-  newContent: () => new ChatMessage(),
+  newContent: (room) => new ChatMessage(room),
 }
 
 /** The message of a choice, from its deltas. */
 class ChatMessage implements ChoiceContent {
-  readonly #message = new Gathered({ role: 'assistant', content: null })
+  readonly #room: Room
+  readonly #message: Gathered
   readonly #calls: Gathered[] = []
   /** The position in `#calls` of the latest call with an index. */
   readonly #places = new Map<number, number>()
+
+  constructor(room: Room) {
+    this.#room = room
+    this.#message = new Gathered(room, { role: 'assistant', content: null })
+  }
 
   get finish(): string {
     return this.#calls.length > 0 ? 'tool_calls' : 'stop'
@@ -107,7 +113,8 @@ class ChatMessage implements ChoiceContent {
     const isNew = typeof id === 'string' && id !== '' && known !== undefined && known !== id
     let call = before
     if (call === undefined || isNew) {
-      call = new Gathered()
+      if (!this.#room.take()) return
+      call = new Gathered(this.#room)
       this.#places.set(index, this.#calls.push(call) - 1)
     }
     for (const [name, value] of Object.entries(piece)) {

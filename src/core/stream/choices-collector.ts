@@ -1,6 +1,6 @@
 /** Collects chunks with `choices` into one response: what chat completions and text completions have in common. */
 import { finishReason } from './finish-reason.ts'
-import { addRest, Gathered, Logprobs } from './gathered.ts'
+import { addRest, Gathered, Logprobs, Room } from './gathered.ts'
 import { indexOr, inOrder, isJson, member, objects, type AnswerCollector, type Json } from './stream-json.ts'
 
 /** What one choice of a kind of response is made of. */
@@ -22,7 +22,7 @@ export interface ChoicesKind {
   readonly member: string
   /** The logprobs of a choice that has none. */
   readonly noLogprobs: Json
-  newContent(): ChoiceContent
+  newContent(room: Room): ChoiceContent
 }
 
 interface Choice {
@@ -35,7 +35,8 @@ interface Choice {
 /** See {@link AnswerCollector}. */
 export class ChoicesCollector implements AnswerCollector {
   readonly #kind: ChoicesKind
-  readonly #base = new Gathered()
+  readonly #room = new Room()
+  readonly #base = new Gathered(this.#room)
   #usage: unknown
   #came = false
   readonly #choices = new Map<number, Choice>()
@@ -58,11 +59,13 @@ export class ChoicesCollector implements AnswerCollector {
   }
 
   #addChoice(index: number, piece: Json): void {
-    const choice: Choice = this.#choices.get(index) ?? {
-      content: this.#kind.newContent(),
+    const known = this.#choices.get(index)
+    if (!known && !this.#room.take()) return
+    const choice: Choice = known ?? {
+      content: this.#kind.newContent(this.#room),
       logprobs: new Logprobs(),
       finish: undefined,
-      rest: new Gathered(),
+      rest: new Gathered(this.#room),
     }
     this.#choices.set(index, choice)
     choice.content.add(piece)
@@ -70,6 +73,10 @@ export class ChoicesCollector implements AnswerCollector {
     choice.finish = finishReason(piece['finish_reason']) ?? choice.finish
     addRest(choice.rest, piece, this.#kind.member, 'usage')
     if (isJson(piece['usage'])) this.#usage ??= piece['usage']
+  }
+
+  get isFull(): boolean {
+    return this.#room.isFull
   }
 
   answer(truncated: boolean): Json | undefined {

@@ -30,14 +30,35 @@ const TEXTS = ['text', 'summary', 'thinking', 'reasoning'] as const
 const IDENTITY = ['type', 'id', 'url', 'file_id'] as const
 const INNER_IDENTITY = ['url_citation', 'image_url', 'file_citation', 'file_path'] as const
 
+/** Most objects that are gathered of one answer: millions of them would be put together in one go. */
+const MAX_GATHERED = 5_000
+
+/** What may still be gathered of one answer. */
+export class Room {
+  #left = MAX_GATHERED
+
+  /** Whether the answer holds more than is gathered. */
+  get isFull(): boolean {
+    return this.#left < 0
+  }
+
+  /** Takes the room of one object. @returns whether there was any */
+  take(): boolean {
+    this.#left -= 1
+    return this.#left >= 0
+  }
+}
+
 /**
  * The members of one object, gathered from many events. The cost of an event depends only on its own size: copying the object for
  * every event would let a small stream block the process.
  */
 export class Gathered {
   readonly #members = new Map<string, unknown>()
+  readonly #room: Room
 
-  constructor(first: Json = {}) {
+  constructor(room: Room, first: Json = {}) {
+    this.#room = room
     this.put(first)
   }
 
@@ -65,7 +86,7 @@ export class Gathered {
 
   /** Texts, lists and objects are continued; any other value is replaced, but never by nothing. */
   join(name: string, value: unknown, depth = 0): void {
-    this.set(name, joined(name, this.#members.get(name), value, depth))
+    this.set(name, joined(name, this.#members.get(name), value, depth, this.#room))
   }
 
   /** {@link Gathered.join} for every member. */
@@ -87,9 +108,11 @@ class Listed {
   /** The newest elements of each index: sellers number those of each type by themselves. */
   readonly #byIndex = new Map<number, Gathered[]>()
   readonly #seen = new Set<string>()
+  readonly #room: Room
 
-  constructor(name: string) {
+  constructor(name: string, room: Room) {
     this.#name = name
+    this.#room = room
   }
 
   add(more: readonly unknown[], depth: number): void {
@@ -116,7 +139,8 @@ class Listed {
       ? this.#byIndex.get(index)?.findLast((element) => continues(element, piece))
       : this.#lastWithText(piece)
     if (before && (hasIndex || !isWhole)) return before.joinAll(piece, depth + 1)
-    const element = new Gathered()
+    if (!this.#room.take()) return void this.#items.push(piece)
+    const element = new Gathered(this.#room)
     element.joinAll(piece, depth + 1)
     this.#items.push(element)
     if (!hasIndex) return
@@ -137,7 +161,7 @@ class Listed {
 }
 
 /** The value that a piece makes of the value before it. */
-function joined(name: string, before: unknown, value: unknown, depth: number): unknown {
+function joined(name: string, before: unknown, value: unknown, depth: number, room: Room): unknown {
   if (value === null || value === undefined) return before === undefined ? value : before
   if (typeof value === 'string') {
     if (before instanceof Listed) {
@@ -147,13 +171,14 @@ function joined(name: string, before: unknown, value: unknown, depth: number): u
     return typeof before === 'string' ? joinedText(name, before, value) : value
   }
   if (Array.isArray(value)) {
-    const list = before instanceof Listed ? before : new Listed(name)
+    const list = before instanceof Listed ? before : new Listed(name, room)
     if (typeof before === 'string' && before !== '') list.add([{ type: 'text', text: before }], depth)
     list.add(value, depth)
     return list
   }
   if (!isJson(value) || depth >= MAX_DEPTH) return value
-  const object = before instanceof Gathered ? before : new Gathered()
+  if (!(before instanceof Gathered) && !room.take()) return value
+  const object = before instanceof Gathered ? before : new Gathered(room)
   object.joinAll(value, depth + 1)
   return object
 }

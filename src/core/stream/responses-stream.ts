@@ -1,5 +1,5 @@
 /** OpenAI Responses: converts a JSON response to events and back (OpenAI API reference, "Streaming events"). */
-import { Gathered } from './gathered.ts'
+import { Gathered, Room } from './gathered.ts'
 import {
   indexOr,
   inOrder,
@@ -111,6 +111,7 @@ export class ResponsesCollector implements AnswerCollector {
   #isWhole = false
   #nextSequence = 0
   readonly #items = new Map<number, Item>()
+  readonly #room = new Room()
 
   /** The sequence number of the next event. */
   get nextSequence(): number {
@@ -135,7 +136,7 @@ export class ResponsesCollector implements AnswerCollector {
       return
     }
     const item = this.#items.get(index)
-    if (item) addToItem(item, type, event)
+    if (item) addToItem(item, type, event, this.#room)
   }
 
   /** Unfinished messages as received so far. Calls are left out: an incomplete call must not be executed. */
@@ -143,6 +144,10 @@ export class ResponsesCollector implements AnswerCollector {
     return inOrder(this.#items).flatMap(([index, item]) =>
       item.open && !isCall(item.item) ? [{ index, item: itemSoFar(item) }] : [],
     )
+  }
+
+  get isFull(): boolean {
+    return this.#room.isFull
   }
 
   answer(truncated: boolean): Json | undefined {
@@ -186,12 +191,12 @@ function itemSoFar({ item, open, content, summary, lists }: Item): Json {
   }
 }
 
-function addToItem(into: Item, type: string, event: Json): void {
+function addToItem(into: Item, type: string, event: Json, room: Room): void {
   const inSummary = type.startsWith('response.reasoning_summary_')
   const list = inSummary ? into.summary : into.content
   const at = indexOr(event[inSummary ? 'summary_index' : 'content_index'], 0)
   if (type.endsWith('_part.added') || type.endsWith('_part.done')) {
-    if (isJson(event['part'])) list.set(at, new Gathered(event['part']))
+    if (isJson(event['part'])) list.set(at, new Gathered(room, event['part']))
     // The part that is done has its lists whole.
     if (!inSummary) into.lists.delete(at)
     return

@@ -1,4 +1,5 @@
 /** Shared by the conversions between JSON responses and event streams. */
+import { isWrittenIn } from '../json/json-write.ts'
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<string, unknown>>
@@ -14,11 +15,15 @@ export interface StreamEvent {
 export interface AnswerCollector {
   /** Adds the parsed data of one event. Unknown events are ignored. */
   add(event: Json): void
+  /** Whether the events held more than is gathered: the response is cut there. */
+  readonly isFull: boolean
   /**
    * The response so far; `undefined` when nothing of one arrived.
    * @param truncated whether the stream broke off: open parts are then closed as if the length limit was reached
    */
   answer(truncated: boolean): Json | undefined
+  /** The same in steps, with turns for everything else in between, where it takes long. */
+  answerInSteps?(truncated: boolean): Generator<void, Json | undefined, undefined>
 }
 
 /** The protocols whose responses Tollway can convert and whose streams it can end. */
@@ -47,8 +52,15 @@ const ENDPOINTS: ReadonlyMap<string, AnswerKind> = new Map([
 /** The wire form of an event. */
 export function eventText({ event, data }: StreamEvent): string {
   const text = data === '[DONE]' ? data : JSON.stringify(data)
-  return `${event === undefined ? '' : `event: ${event}\n`}data: ${text}\n\n`
+  return `${startOfEvent(event)}${text}${END_OF_EVENT}`
 }
+
+/** What stands before the data of an event. */
+export function startOfEvent(event: string | undefined): string {
+  return `${event === undefined ? '' : `event: ${event}\n`}data: `
+}
+
+export const END_OF_EVENT = '\n\n'
 
 /** Whether a parsed value is an object and not an array. */
 export function isJson(value: unknown): value is Json {
@@ -89,10 +101,10 @@ const MAX_SHARED_LENGTH = 1_048_576
  */
 export function withShared(chunks: readonly Json[], answer: Json, object: string): StreamEvent[] {
   const shared = without(answer, 'choices', 'usage')
-  const fits = JSON.stringify(shared).length * chunks.length <= MAX_SHARED_LENGTH
+  const fits = isWrittenIn(shared, Math.floor(MAX_SHARED_LENGTH / Math.max(1, chunks.length)))
   const small = Object.fromEntries(
     SMALL_MEMBERS.map((name) => [name, shared[name]] as const).filter(
-      ([, value]) => value !== undefined && JSON.stringify(value).length <= MAX_SMALL_LENGTH,
+      ([, value]) => value !== undefined && isWrittenIn(value, MAX_SMALL_LENGTH),
     ),
   )
   return chunks.map((chunk, at) => ({ data: { ...(at === 0 || fits ? shared : small), object, ...chunk } }))
