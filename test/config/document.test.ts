@@ -44,7 +44,7 @@ describe('a file that is no usable YAML', () => {
     ],
     'an open quote': [
       'store: "memory\n',
-      ['2:1 : misses a quote, a bracket, a comma or the space after a colon.'],
+      ['2:1 : misses a quote, a bracket, a comma or the space after a colon, here or in a line above.'],
     ],
     'a bad escape': [
       'store: "mem\\qry"\n',

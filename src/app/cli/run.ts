@@ -26,6 +26,7 @@ import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { DEFAULT_CONFIG } from './shared/options.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
+import { errorText } from './output/error-text.ts'
 import { packageVersion } from '../package-version.ts'
 import { visibleTerminal, type Terminal } from './shared/terminal.ts'
 import type { CommandContext } from './shared/command-context.ts'
@@ -143,7 +144,7 @@ function report(error: unknown, terminal: Terminal, json: boolean): ExitCode {
     terminal.stdout(`${JSON.stringify({ ok: false, problems: error.problems }, undefined, 2)}\n`)
     return exitCodeOf(error)
   }
-  if (isExpected(error)) terminal.stderr(`${error.message}\n`)
+  if (isExpected(error)) terminal.stderr(`${errorText(error)}\n`)
   else terminal.stderr(`tollway failed: ${explain(error)}\n`)
   return exitCodeOf(error)
 }

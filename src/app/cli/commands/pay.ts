@@ -15,6 +15,7 @@ import {
   type CommonOptions,
 } from '../shared/buying-options.ts'
 import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../output/deliver.ts'
+import { errorText } from '../output/error-text.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { chatBody, methodOf, withServiceType, type ServiceOptions } from '../shared/service-request.ts'
@@ -146,7 +147,7 @@ async function deliver(
     })
   } else {
     if (note !== undefined) terminal.stderr(`${note}\n`)
-    if (failure) terminal.stderr(`${failure.message}\n`)
+    if (failure) terminal.stderr(`${errorText(failure)}\n`)
     terminal.stderr(render(receipt, reply, options.output, failure))
   }
   if (receipt.spent === 'unknown') return EXIT.uncertain

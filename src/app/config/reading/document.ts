@@ -48,13 +48,12 @@ export function readYaml(text: string, file: string): ConfigDocument {
   }
   const mistakes = [...document.errors, ...document.warnings]
   if (mistakes.length > 0) {
-    throw new ConfigProblemsError(
-      mistakes.map((mistake): Problem => {
-        const at = position(mistake.pos[0])
-        const source = text.split('\n')[at.line - 1] ?? ''
-        return { path: '', message: explainSyntax(mistake.code, source), file, position: at }
-      }),
-    )
+    const problems = mistakes.map((mistake): Problem => {
+      const at = position(mistake.pos[0])
+      const source = text.split('\n')[at.line - 1] ?? ''
+      return { path: '', message: explainSyntax(mistake.code, source), file, position: at }
+    })
+    throw new ConfigProblemsError(firstOfEachLine(problems))
   }
   const dangling = danglingAliases(document)
   if (dangling.length > 0) {
@@ -73,6 +72,16 @@ export function readYaml(text: string, file: string): ConfigDocument {
     value: plain(document, file),
     locate: (path) => position(offsetOf(document, path)),
   }
+}
+
+/** One slip makes the parser report several times on its line: the first is told. */
+function firstOfEachLine(problems: readonly Problem[]): Problem[] {
+  const lines = new Map<string, Problem>()
+  for (const one of problems) {
+    const key = `${one.position?.line} ${one.message}`
+    if (!lines.has(key)) lines.set(key, one)
+  }
+  return [...lines.values()]
 }
 
 function whole(file: string, message: string): ConfigProblemsError {
@@ -143,7 +152,7 @@ function explainSyntax(code: YAMLError['code'], line: string): string {
     case 'BAD_INDENT':
       return 'is indented differently from its neighbours. Align it with them.'
     case 'MISSING_CHAR':
-      return 'misses a quote, a bracket, a comma or the space after a colon.'
+      return 'misses a quote, a bracket, a comma or the space after a colon, here or in a line above.'
     case 'BAD_DQ_ESCAPE':
       return 'has an unknown \\ escape inside double quotes. Use single quotes.'
     case 'RESOURCE_EXHAUSTION':
