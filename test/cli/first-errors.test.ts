@@ -28,7 +28,7 @@ async function said(
 ): Promise<string> {
   writeFileSync(join(directory, 'wallet.key'), KEY, { mode: 0o600 })
   const path = text === undefined ? join(directory, 'tollway.yaml') : configFile(text, directory)
-  const terminal = new FakeTerminal(process.env)
+  const terminal = new FakeTerminal({ HOME: directory })
   const code = await run([...args, '--config', path], terminal)
   expect(code).not.toBe(0)
   return plain(`${terminal.err}${terminal.out}`, directory)

@@ -84,7 +84,7 @@ describe('wrong usage', () => {
     const lines = ended.stderr.split('\n')
     expect(lines).toHaveLength(4)
     expect(lines[0]).toMatch(/^There is no tollway\.yaml here yet\. .* tollway init$/)
-    expect(lines[1]).toMatch(/tollway sandbox$/)
+    expect(lines[1]).toMatch(/tollway init --sandbox$/)
     expect(lines[2]).toMatch(/tollway --help$/)
   })
 

@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import { playConfig } from '../../src/app/sandbox/play-config.ts'
+import { freePort } from '../kit/free-port.ts'
 import { ask, startGateway } from '../kit/gateway.ts'
 import { MAIN } from '../kit/program.ts'
 
@@ -54,4 +57,37 @@ test('the sandbox tells where everything is, and Ctrl-C leaves nothing behind', 
   expect(existsSync(facts.files)).toBe(false)
   // The chain's process is gone with its listener.
   await expect(fetch(facts.chain.rpc, { method: 'POST', body: '{}' })).rejects.toThrow('fetch failed')
+})
+
+test('with a configuration of init --sandbox, chain and sellers listen where it says, and a first call is on the page', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tollway-play-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  await writeFile(join(directory, 'play-money.key'), localAccounts().buyer.privateKey, { mode: 0o600 })
+  const ports = {
+    chain: await freePort(),
+    streaming: await freePort(),
+    official: await freePort(),
+    v1: await freePort(),
+  }
+  const file = join(directory, 'tollway.yaml')
+  await writeFile(file, playConfig(ports, `127.0.0.1:${await freePort()}`))
+  const child = spawn(process.execPath, [MAIN, 'sandbox', '--config', file, '--call'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exit = once(child, 'exit')
+  let out = ''
+  for await (const line of createInterface({ input: child.stdout })) {
+    out += `${line}\n`
+    if (line.startsWith('Ctrl-C')) break
+  }
+  expect(out).toMatch(
+    /^Ask +paid\/sandbox-small: Who pays for this answer\?\nAnswer +\S.+\n\nTollway sandbox/,
+  )
+  expect(out).toContain(`Budgets     those in ${file}`)
+  const [, url = ''] = /Base URL +(\S+)\/v1/.exec(out) ?? []
+  const { charges } = (await (await fetch(`${url}/api/charges`)).json()) as { charges: object[] }
+  expect(charges).toMatchObject([{ state: 'settled' }])
+  child.kill('SIGINT')
+  expect(await exit).toEqual([0, null])
+  expect(existsSync(file)).toBe(true)
 })

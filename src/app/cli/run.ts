@@ -33,7 +33,7 @@ import type { CommandContext } from './shared/command-context.ts'
 
 /** For someone who has just installed it. */
 const FIRST_STEPS = `There is no tollway.yaml here yet. Make a wallet and a configuration:  tollway init
-To try it with play money, without a wallet or a seller:                tollway sandbox
+To try it with play money, without a wallet or a seller:               tollway init --sandbox
 All commands:                                                          tollway --help
 `
 

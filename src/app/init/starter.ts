@@ -1,10 +1,11 @@
 /** `tollway init`: makes a wallet and a first configuration. Never overwrites a wallet. */
 import { randomBytes } from 'node:crypto'
-import { copyFileSync, existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { ConfigError } from '../../core/errors.ts'
 import { replaceFile } from '../../io/files/replace-file.ts'
 import { keystoreAddress, newKeystore, type NewKeystore } from '../../io/signer/new-keystore.ts'
+import { CLIENT_ENV, copyOf, refuseExisting } from './starter-files.ts'
 import { starterConfig, type StarterFacts } from './starter-config.ts'
 
 /** What to write. */
@@ -27,9 +28,6 @@ export interface Started {
   readonly backup: string | undefined
 }
 
-/** How clients find the gateway, for programs that read OpenAI's variables. */
-const CLIENT_ENV = 'OPENAI_BASE_URL=http://127.0.0.1:8402/v1\nOPENAI_API_KEY=unused\n'
-
 /**
  * @param make makes the wallet; replaced in tests, where a strong password hash only costs time
  * @throws ConfigError if there is a configuration already, or half a wallet
@@ -40,13 +38,9 @@ export function start(
 ): Started {
   const at = (name: string): string => join(resolve(directory), name)
   const config = at('tollway.yaml')
-  if (existsSync(config) && !force)
-    throw new ConfigError(
-      `${config} is already there; nothing was changed. Look at it with tollway check, or replace it with --force (a copy is kept).`,
-    )
+  refuseExisting(config, force)
   const wallet = openWallet(at('wallet.json'), at('wallet.password'), make)
-  const backup = existsSync(config) ? freeName(config) : undefined
-  if (backup !== undefined) copyFileSync(config, backup)
+  const backup = copyOf(config)
   replaceFile(config, starterConfig(facts), 0o600)
   const env = at('.env')
   const isNewEnv = !existsSync(env)
@@ -83,11 +77,4 @@ function openWallet(
   replaceFile(password, `${secret}\n`, 0o600)
   replaceFile(file, made.text, 0o600)
   return { address: made.address, files: [file, password] }
-}
-
-function freeName(path: string): string {
-  for (let n = 1; ; n++) {
-    const name = `${path}.${n}.bak`
-    if (!existsSync(name)) return name
-  }
 }

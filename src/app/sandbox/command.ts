@@ -1,6 +1,7 @@
 /** `tollway sandbox`: a complete setup without real money, to explore or to point a client at. */
 import { once } from 'node:events'
-import { payOnce } from './pay-once.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
+import { askAloud, payOnce } from './pay-once.ts'
 import { OWN_KEY_VARIABLE, ownConfig, sellerAddresses, writeOwnConfig } from './own-config.ts'
 import { balances, modelIds, usdc } from './show.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
@@ -10,6 +11,10 @@ export interface SandboxCommand {
   /** Make one paid call, show it and exit. */
   readonly once: boolean
   readonly json: boolean
+  /** Make one paid call after the start, and keep running. */
+  readonly call: boolean
+  /** A configuration of `tollway init --sandbox`, and its file. */
+  readonly own: { readonly file: string; readonly config: ResolvedConfig } | undefined
   /** Port of the gateway; if omitted, 8402 or a free one. */
   readonly port: number | undefined
   /** Seconds between blocks. */
@@ -28,11 +33,18 @@ const USUAL_PORT = 8402
 export async function runSandbox(command: SandboxCommand): Promise<number> {
   const { once: single, json, blockTimeSeconds, stdout, signal } = command
   if (single) {
-    return await payOnce({ port: command.port ?? 0, blockTimeSeconds, json, stdout, signal })
+    const config = command.own?.config
+    return await payOnce({ port: command.port ?? 0, blockTimeSeconds, config, json, stdout, signal })
   }
   const sandbox = await startOnUsualPort(command)
   try {
-    stdout(json ? `${JSON.stringify(await facts(sandbox))}\n` : await welcome(sandbox))
+    const file = command.own?.file ?? (await writeOwnConfig(sandbox.world, sandbox.directory))
+    const spent = command.call && !json ? await callOnce(sandbox, signal, stdout) : ''
+    stdout(
+      json
+        ? `${JSON.stringify(await facts(sandbox, file))}\n`
+        : `${spent}${await welcome(sandbox, file, command.own !== undefined)}`,
+    )
     if (!signal.aborted) await once(signal, 'abort')
   } finally {
     await sandbox.close()
@@ -40,8 +52,20 @@ export async function runSandbox(command: SandboxCommand): Promise<number> {
   return 0
 }
 
+/** How an application pays these sellers by itself. */
+function ownApp({ world }: Sandbox, file: string): string {
+  return `
+To pay these sellers from an app of your own, use this wallet, whose key is published and worth nothing elsewhere:
+
+  export ${OWN_KEY_VARIABLE}=${world.chain.accounts.buyer.privateKey}
+  export TOLLWAY_SELLER=${sellerAddresses(world).streaming}
+  npx tollway serve --config ${file}
+`
+}
+
 /** Uses the documented port if it is free; next to a running gateway the sandbox takes another one. */
-async function startOnUsualPort({ port, blockTimeSeconds }: SandboxCommand): Promise<Sandbox> {
+async function startOnUsualPort({ port, blockTimeSeconds, own }: SandboxCommand): Promise<Sandbox> {
+  if (own) return await startSandbox({ port: 0, blockTimeSeconds, config: own.config })
   if (port !== undefined) return await startSandbox({ port, blockTimeSeconds })
   try {
     return await startSandbox({ port: USUAL_PORT, blockTimeSeconds })
@@ -56,7 +80,17 @@ function isTaken(error: unknown): boolean {
   return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }
 
-async function facts(sandbox: Sandbox): Promise<Record<string, unknown>> {
+/** One paid call, so that the spend page has something to show. @returns what separates it from what follows */
+async function callOnce(
+  sandbox: Sandbox,
+  signal: AbortSignal,
+  stdout: (text: string) => void,
+): Promise<string> {
+  await askAloud(sandbox, signal, stdout)
+  return '\n\n'
+}
+
+async function facts(sandbox: Sandbox, file: string): Promise<Record<string, unknown>> {
   const { world, url } = sandbox
   const { wallet, seller } = await balances(world)
   const { buyer, seller: payee } = world.chain.accounts
@@ -70,18 +104,17 @@ async function facts(sandbox: Sandbox): Promise<Record<string, unknown>> {
     seller: { address: payee.address, usdc_atomic: seller.toString() },
     sellers: sellerAddresses(world),
     config: ownConfig(world),
-    config_file: await writeOwnConfig(world, sandbox.directory),
+    config_file: file,
     key_variable: OWN_KEY_VARIABLE,
     files: sandbox.directory,
   }
 }
 
-async function welcome(sandbox: Sandbox): Promise<string> {
+async function welcome(sandbox: Sandbox, file: string, isOwn: boolean): Promise<string> {
   const { world, url } = sandbox
   const { wallet, seller } = await balances(world)
   const { buyer, seller: payee } = world.chain.accounts
   const sellers = sellerAddresses(world)
-  const file = await writeOwnConfig(world, sandbox.directory)
   return `Tollway sandbox: a local chain, the official x402 facilitator and sellers, and a gateway that pays them. No real money.
 
   Base URL    ${url}/v1
@@ -90,21 +123,14 @@ async function welcome(sandbox: Sandbox): Promise<string> {
   Chain       ${world.chain.network} (${world.chain.v1Network}) at ${world.chain.rpcUrl}
   Wallet      ${buyer.address}  ${usdc(wallet)} USDC
   Seller      ${payee.address}  ${usdc(seller)} USDC
-  Budget      $1.00 a day, $0.001 a call
-  Files       ${sandbox.directory} (gone at the end)
+  ${isOwn ? `Budgets     those in ${file}` : `Budget      $1.00 a day, $0.001 a call\n  Files       ${sandbox.directory} (gone at the end)`}
 
 Models: ${modelIds.join(', ')}
 Try it:
 
   curl -N ${url}/v1/chat/completions -H 'content-type: application/json' \\
     -d '{"model":"${modelIds[0]}","stream":true,"messages":[{"role":"user","content":"Who pays for this answer?"}]}'
-
-To pay these sellers from an app of your own, use this wallet, whose key is published and worth nothing elsewhere:
-
-  export ${OWN_KEY_VARIABLE}=${buyer.privateKey}
-  export TOLLWAY_SELLER=${sellers.streaming}
-  npx tollway serve --config ${file}
-
+${isOwn ? '' : ownApp(sandbox, file)}
   Streaming   ${sellers.streaming}
   Official    ${sellers.official}
   x402 v1     ${sellers.v1}

@@ -3,6 +3,7 @@ import { createParser } from 'eventsource-parser'
 import { z } from 'zod'
 import type { Charge } from '../../core/charge/charge.ts'
 import { formatUsd } from '../../core/money/money.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { verifyAudit } from '../../io/audit/audit-verify.ts'
 import { startSandbox, type Sandbox } from './sandbox.ts'
 import { balances, modelIds, usdc } from './show.ts'
@@ -11,6 +12,8 @@ import { balances, modelIds, usdc } from './show.ts'
 export interface PayOnceOptions {
   readonly port: number
   readonly blockTimeSeconds: number
+  /** See `SandboxOptions.config`. */
+  readonly config?: ResolvedConfig | undefined
   readonly json: boolean
   readonly stdout: (text: string) => void
   readonly signal: AbortSignal
@@ -32,6 +35,7 @@ export async function payOnce(options: PayOnceOptions): Promise<number> {
   const sandbox = await startSandbox({
     port: options.port,
     blockTimeSeconds: options.blockTimeSeconds,
+    config: options.config,
     observers: [
       (event) => {
         if (event.type === 'quoted') quoted = event.microUsd
@@ -41,8 +45,7 @@ export async function payOnce(options: PayOnceOptions): Promise<number> {
   try {
     const before = await balances(sandbox.world)
     say(`Gateway      ${sandbox.url}/v1 (chain ${sandbox.world.chain.network}, no real money)\n`)
-    say(`Ask          ${MODEL}: ${QUESTION}\nAnswer       `)
-    const answer = await ask(sandbox, options.signal, say)
+    const answer = await askAloud(sandbox, options.signal, say)
     const [charge] = await sandbox.gateway.parts.ledger.store.charges({ limit: 1 })
     const after = await balances(sandbox.world)
     const audit = await verifyAudit(sandbox.gateway.parts.config.audit.path)
@@ -58,6 +61,16 @@ export async function payOnce(options: PayOnceOptions): Promise<number> {
   } finally {
     await sandbox.close()
   }
+}
+
+/** Makes one paid streaming call and prints question and answer as they come. */
+export async function askAloud(
+  sandbox: Sandbox,
+  signal: AbortSignal,
+  say: (text: string) => void,
+): Promise<{ readonly status: number; readonly text: string }> {
+  say(`Ask          ${MODEL}: ${QUESTION}\nAnswer       `)
+  return await ask(sandbox, signal, say)
 }
 
 /** Sends the request through the gateway and prints the text as it arrives. */

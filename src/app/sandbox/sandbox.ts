@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { parseConfig } from '../config/load.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { createGateway, type Gateway } from '../gateway/gateway.ts'
 import { sellerRoutes } from './own-config.ts'
+import { playPorts } from './play-config.ts'
 import { startWorld, type World } from './world.ts'
 
 /** The variable from which the sandbox's signer reads its key, one of the chain's published test keys. */
@@ -22,6 +24,8 @@ export interface SandboxOptions {
   /** Seconds between blocks; 0 mines every transaction at once. */
   readonly blockTimeSeconds: number
   readonly observers?: readonly Observer[] | undefined
+  /** A configuration of `tollway init --sandbox`: chain and sellers listen where it says, and the gateway follows it. */
+  readonly config?: ResolvedConfig | undefined
 }
 
 /** A running sandbox. */
@@ -47,20 +51,22 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     for (const end of ends.splice(0).toReversed()) await end()
   }
   try {
-    const world = await startWorld({ blockTimeSeconds: options.blockTimeSeconds, chunkDelayMs: 60 })
+    const { blockTimeSeconds, config: own } = options
+    const ports = own && playPorts(own)
+    const world = await startWorld({ blockTimeSeconds, chunkDelayMs: 60, ports })
     ends.push(() => world.close())
     if (options.blockTimeSeconds === 0) {
       const beat = setInterval(() => void world.chain.levers.mine(1).catch(() => undefined), IDLE_BLOCK_MS)
       beat.unref()
       ends.push(async () => clearInterval(beat))
     }
-    process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
-    const config = parseConfig(configFor(world, options.port, directory), process.env)
+    if (!own) process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
+    const config = own ?? parseConfig(configFor(world, options.port, directory), process.env)
     const log = pino({ name: 'tollway', level: 'warn' }, pino.destination(2))
     const gateway = await createGateway(config, {
       log,
       observers: options.observers,
-      addressFrom: '--port',
+      ...(own ? {} : { addressFrom: '--port' }),
     })
     ends.push(() => gateway.close())
     const { url } = await gateway.listen()

@@ -5,6 +5,7 @@ import type { LocalFacilitator } from './facilitator.ts'
 import type { SellerOptions } from './sellers/official-server.ts'
 import type { LocalSeller } from './sellers/seller-app.ts'
 import { startSeller } from './sellers/seller.ts'
+import type { WorldPorts } from './play-config.ts'
 import { startStreamingSeller } from './sellers/streaming-seller.ts'
 import { startV1Seller } from './sellers/v1-seller.ts'
 
@@ -12,6 +13,8 @@ import { startV1Seller } from './sellers/v1-seller.ts'
 export interface WorldOptions extends Omit<SellerOptions, 'facilitatorUrl' | 'payTo' | 'network' | 'port'> {
   chainId?: number | undefined
   blockTimeSeconds?: number | undefined
+  /** Where each part listens; default free ports. */
+  ports?: WorldPorts | undefined
 }
 
 /** A complete payment environment on this machine. */
@@ -45,13 +48,17 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     for (const part of started.splice(0).toReversed()) await part.close()
   }
   try {
-    const { chainId, blockTimeSeconds, ...selling } = options
-    const chain = await keep(startChain({ chainId, blockTimeSeconds }))
+    const { chainId, blockTimeSeconds, ports, ...selling } = options
+    const chain = await keep(startChain({ chainId, blockTimeSeconds, port: ports?.chain }))
     const facilitator = await keep(startFacilitator(chain))
     const common = { ...selling, facilitatorUrl: facilitator.url, payTo: chain.accounts.seller.address }
-    const seller = await keep(startSeller({ ...common, network: chain.network }))
-    const streamingSeller = await keep(startStreamingSeller({ ...common, network: chain.network }))
-    const v1Seller = await keep(startV1Seller({ ...common, network: chain.v1Network, token: chain.token }))
+    const seller = await keep(startSeller({ ...common, network: chain.network, port: ports?.official }))
+    const streamingSeller = await keep(
+      startStreamingSeller({ ...common, network: chain.network, port: ports?.streaming }),
+    )
+    const v1Seller = await keep(
+      startV1Seller({ ...common, network: chain.v1Network, token: chain.token, port: ports?.v1 }),
+    )
     return { chain, facilitator, seller, streamingSeller, v1Seller, close }
   } catch (error) {
     await close()

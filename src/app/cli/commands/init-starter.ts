@@ -15,6 +15,7 @@ interface StarterOptions {
   readonly network?: string
   readonly dailyUsd?: string
   readonly ceilingUsd?: string
+  readonly sandbox: boolean
   readonly yes: boolean
   readonly force: boolean
   readonly json: boolean
@@ -34,10 +35,15 @@ export function addStarter(init: Command, { terminal }: CommandContext): void {
     )
     .option('--daily-usd <amount>', `budget per day (default: ${DEFAULTS.dailyUsd})`, usd)
     .option('--ceiling-usd <amount>', `most for one request (default: ${DEFAULTS.ceilingUsd})`, usd)
+    .option('--sandbox', "play money: pay the sandbox's sellers; installs its parts with npm", false)
     .option('-y, --yes', 'ask no questions: use the defaults for options not given', false)
     .option('--force', 'replace an existing tollway.yaml (a copy is kept); a wallet is never replaced', false)
     .option('--json', 'print JSON; asks nothing', false)
     .action(async (given: StarterOptions) => {
+      if (given.sandbox) {
+        const { initSandbox } = await import('./init-sandbox.ts')
+        return await initSandbox(given, terminal)
+      }
       // Imported here so that help and usage errors appear at once.
       const { start } = await import('../../init/starter.ts')
       const options = given.yes || given.json ? given : await askMissing(given, terminal)

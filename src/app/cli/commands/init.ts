@@ -44,6 +44,7 @@ export function addInit(program: Command, context: CommandContext): void {
 Examples:
   tollway init
   tollway init --seller https://seller.example.com/v1 --daily-usd 5 --yes
+  tollway init --sandbox --yes && tollway sandbox --config tollway.yaml --call
   tollway init openclaw --write
   tollway init litellm --file config.yaml --write
   tollway init systemd | sudo tee /etc/systemd/system/tollway.service

@@ -37,10 +37,26 @@ export function anvilPackage(machine: Machine): string | undefined {
  * setup instructions for the sandbox takes the command from here.
  */
 export function installCommand(machine: Machine = process): string {
+  return `npm install --save-dev ${sandboxPackages(machine).join(' ')}`
+}
+
+/** The packages that {@link installCommand} installs. */
+export function sandboxPackages(machine: Machine = process): string[] {
   const anvil = anvilPackage(machine)
   const packages = ['@x402/core', '@x402/evm', '@x402/express'].map((name) => `${name}@${x402Version}`)
-  if (anvil !== undefined) packages.unshift(`${anvil}@${anvilVersion}`)
-  return `npm install --save-dev ${packages.join(' ')}`
+  return anvil === undefined ? packages : [`${anvil}@${anvilVersion}`, ...packages]
+}
+
+/** Whether a directory, or else our own installation, has all of the official packages. */
+export function hasOfficialPackages(directory: string): boolean {
+  return [join(directory, 'package.json'), import.meta.url].some((from) => {
+    const { resolve } = createRequire(from)
+    try {
+      return Object.values(specifiers).every((specifier) => resolve(specifier) !== '')
+    } catch {
+      return false
+    }
+  })
 }
 
 /** How to install what is missing, as the last sentences of an error message. */
