@@ -86,6 +86,100 @@ describe("a seller's words are found in", () => {
     expect(words(headers, body)).toEqual(found)
   })
 
+  it.each<[string, unknown, string, string?]>([
+    [
+      'snake case',
+      { is_valid: false, invalid_reason: 'late_payment', error_message: 'too late' },
+      'late_payment: too late',
+      'late_payment',
+    ],
+    ['capitals', { Error: 'Big', Message: 'Case' }, 'Big: Case'],
+    [
+      "OAuth's description",
+      { error: 'invalid_grant', error_description: 'it expired' },
+      'invalid_grant: it expired',
+      'invalid_grant',
+    ],
+    ['a form', { errors: { payment: ['is too small', 'is late'] } }, 'is too small: is late'],
+    ['a code alone', { error: { code: 'insufficient_funds' } }, 'insufficient_funds', 'insufficient_funds'],
+    [
+      "JSON-RPC's data",
+      { jsonrpc: '2.0', error: { code: -32000, message: 'boom', data: { errorReason: 'no_funds' } } },
+      'boom: no_funds',
+      'no_funds',
+    ],
+    [
+      "a facilitator's answer",
+      { error: 'Payment invalid', verifyResponse: { isValid: false, invalidReason: 'no_funds' } },
+      'Payment invalid: no_funds',
+      'no_funds',
+    ],
+    [
+      'a settlement',
+      { settlement: { success: false, errorReason: 'pool_empty' } },
+      'pool_empty',
+      'pool_empty',
+    ],
+    ['a result', { success: false, result: { error: 'nope' } }, 'nope'],
+    [
+      'a cause',
+      { error: { message: 'fetch failed', cause: { message: 'ECONNREFUSED' } } },
+      'fetch failed: ECONNREFUSED',
+    ],
+    [
+      'JSON in a text',
+      { error: JSON.stringify({ message: 'inner words', code: 'inner_code' }) },
+      'inner words',
+      'inner_code',
+    ],
+    [
+      'JSON behind words',
+      { error: { message: '402 {"error":"insufficient_funds"}' } },
+      'insufficient_funds',
+      'insufficient_funds',
+    ],
+    ['a list', [{ error: { code: 400, message: 'API key' } }], 'API key'],
+    ['error: true', { error: true, message: 'oops' }, 'oops'],
+    [
+      'an event',
+      'event: error\ndata: {"error":{"message":"gone","code":"model_overloaded"}}\n\n',
+      'gone',
+      'model_overloaded',
+    ],
+    ['lines of JSON', '{"error":"first"}\n{"error":"second"}', 'first: second'],
+    ['a page with a headline', '<html><body><h1>402 Payment failed</h1></body></html>', '402 Payment failed'],
+    ['XML', '<?xml version="1.0"?><Error><Code>Denied</Code><Message>no funds</Message></Error>', 'no funds'],
+    ['a text with a brace', 'cost {low} is wrong', 'cost {low} is wrong'],
+  ])('%s', (_what, body, message, code) => {
+    expect(words({}, body)).toEqual({ code, message })
+  })
+
+  it.each<[string, Record<string, string>, SellerError]>([
+    [
+      'payment-error in base64',
+      { 'payment-error': encodeBase64Json({ errorReason: 'no_funds' }) },
+      { code: 'no_funds', message: 'no_funds' },
+    ],
+    [
+      'payment-error in JSON',
+      { 'payment-error': '{"reason":"expired"}' },
+      { code: undefined, message: 'expired' },
+    ],
+    ['x402-error', { 'x402-error': 'expired' }, { code: undefined, message: 'expired' }],
+    [
+      'www-authenticate',
+      { 'www-authenticate': 'Payment realm="x", error="no_funds", error_description="the wallet is empty"' },
+      { code: undefined, message: 'no_funds: the wallet is empty' },
+    ],
+    [
+      'a member of the receipt',
+      { 'payment-response': receipt({ extra: { errorReason: 'pool_empty' } }) },
+      { code: 'pool_empty', message: 'pool_empty' },
+    ],
+  ])('the header %s', (_where, headers, found) => {
+    expect(words(headers)).toEqual(found)
+  })
+
   it('no web page, and nothing that is not there', () => {
     expect(words({}, '<!doctype html><p>no')).toEqual({ code: undefined, message: undefined })
     expect(words({ 'payment-required': 'junk' }, { a: 1 })).toEqual({ code: undefined, message: undefined })
