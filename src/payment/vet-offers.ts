@@ -40,7 +40,7 @@ export async function chooseOffer(
 ): Promise<Vetted> {
   const { context, exchange, candidate, payer, leaving } = call
   const { policy, origins, ledger } = context
-  const { apiBase } = candidate.route
+  const { apiBase, pin } = candidate.route
   const origin = new URL(apiBase).origin
   const configured = policy.payTo.get(origin)
   const pins = configured ? [] : await ledger.pins(apiBase)
@@ -62,17 +62,19 @@ export async function chooseOffer(
     prices.find((price) => price.network === network && price.asset === asset)
   try {
     const gate: GatePolicy = {
-      networks: payer.networks,
-      assets: policy.assets,
+      networks: payer.networks.filter((network) => pin === undefined || network === pin.network),
+      assets: policy.assets.filter(({ address }) => pin?.asset === undefined || address === pin.asset),
       origins: origins ?? new Set([origin]),
       maxMicroUsd: policy.maxMicroUsd === 'none' ? undefined : policy.maxMicroUsd,
       maxValiditySeconds: policy.maxValiditySeconds,
       payees(network, asset) {
-        if (configured) return configured === ANY_PAYEE ? undefined : configured
-        const pinned = pins.find((pin) => pin.network === network && pin.asset === asset)
-        return pinned === undefined || pinned.payTo === ANY_PAYEE ? undefined : [pinned.payTo]
+        const known = pins.find((one) => one.network === network && one.asset === asset)
+        const allowed = configured ?? (known && (known.payTo === ANY_PAYEE ? ANY_PAYEE : [known.payTo]))
+        if (allowed === undefined || allowed === ANY_PAYEE) return pin?.payTo
+        return pin?.payTo ? allowed.filter((payee) => pin.payTo?.includes(payee)) : allowed
       },
       pinnedFor: configured ? undefined : apiBase,
+      isRoutesOwn: pin?.payTo !== undefined,
       self: payer.address,
       supports: (offer) => payer.supports(offer),
       order: policy.offerOrder,
@@ -90,7 +92,7 @@ export async function chooseOffer(
     if (knownPrice && knownPrice.last !== quote.amount) {
       reportPriceMove(call, origin, quote.amount > knownPrice.last ? 'up' : 'down')
     }
-    const pinned = pins.find((pin) => pin.network === network && pin.asset === address)
+    const pinned = pins.find((one) => one.network === network && one.asset === address)
     const isAnyPayee = configured === ANY_PAYEE || pinned?.payTo === ANY_PAYEE
     return { quote, pin: configured === undefined, isAnyPayee, priceKey: keyOf(network, address), knownPrice }
   } catch (error) {
@@ -99,6 +101,18 @@ export async function chooseOffer(
     }
     throw error
   }
+}
+
+/** What a payer would pay for an offer. No quote, so nothing can sign it. */
+export type PayableTerms = Pick<Quote, 'asset' | 'payTo' | 'microUsd' | 'scheme'>
+
+/**
+ * What would be paid, to show it to a person.
+ * @throws TollwayError with the gate's codes
+ */
+export function payableTerms(challenge: Challenge, origin: string, gate: GatePolicy): PayableTerms {
+  const [{ asset, payTo, microUsd, scheme }] = vetOffers(challenge, origin, gate)
+  return { asset, payTo, microUsd, scheme }
 }
 
 /**

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { TollwayError } from '../../src/core/errors.ts'
 import { BUILT_IN_ASSETS } from '../../src/core/money/assets.ts'
 import type { TollwayEvent } from '../../src/core/telemetry/events.ts'
+import type { RoutePin } from '../../src/core/routing/route.ts'
 import { PaidCall } from '../../src/payment/paid-call.ts'
 import { chooseOffer } from '../../src/payment/vet-offers.ts'
 import { challenge, reply, startEngine, type Engine } from '../kit/payment-engine.ts'
@@ -52,6 +53,39 @@ describe('the choice of an offer', () => {
         /^2000 All 2 offers of .* were passed over: .*: insufficient_funds; .*: insufficient_funds\.$/,
       ),
     })
+  })
+
+  it.each<[string, RoutePin, string | undefined]>([
+    ['the network', { network: 'eip155:1' }, 'network_not_allowed'],
+    ['the asset', { network: offerV2.network, asset: BASE_USDC }, 'asset_not_allowed'],
+    ['the payee', { network: offerV2.network, payTo: [OTHER_PAYEE] }, 'payee_not_allowed'],
+    [
+      'nothing that differs',
+      { network: offerV2.network, payTo: [OTHER_PAYEE, offerV2.payTo.toLowerCase()] },
+      undefined,
+    ],
+  ])('rule 6: a route whose pin names %s accepts that alone', async (_case, pin, code) => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    const call = engine.call()
+    const { candidate } = call
+    const pinned = { ...call, candidate: { ...candidate, route: { ...candidate.route, pin } } }
+    expect(await codeOf(chooseOffer(pinned, challengeOf(2, offerV2)))).toBe(code)
+  })
+
+  it('rule 6: a pin of a route widens nothing that is pinned or configured', async () => {
+    const engine = await startEngine({ seller: () => reply(200) })
+    await payOnce(engine, '1000')
+    const call = engine.call()
+    const { candidate } = call
+    const pin = { network: offerV2.network, payTo: [OTHER_PAYEE] }
+    const pinned = { ...call, candidate: { ...candidate, route: { ...candidate.route, pin } } }
+    await expect(chooseOffer(pinned, challengeOf(2, offerV2))).rejects.toMatchObject({
+      advice: [expect.stringContaining('change pin.pay_to of the route')],
+    })
+    for (const payTo of [OTHER_PAYEE, offerV2.payTo])
+      expect(await codeOf(chooseOffer(pinned, challengeOf(2, { ...offerV2, payTo })))).toBe(
+        'payee_not_allowed',
+      )
   })
 
   it('rule 6: refuses another payee after the first settled payment pinned one', async () => {

@@ -17,6 +17,7 @@ const KEYS = Object.keys({
   apiKey: true,
   forwardCredentials: true,
   sendEncoded: true,
+  pin: true,
   userAgent: true,
   paymentHeader: true,
   paidEndpoints: true,

@@ -1,4 +1,4 @@
-/** Reads what an x402 facilitator lists: the pages of its Bazaar. */
+/** Reads what an x402 facilitator lists: the pages of its Bazaar, or its answer to a search. */
 import { readBazaar, type BazaarPage } from '../../core/catalogue/read-bazaar.ts'
 import type { Listing } from '../../core/catalogue/listing.ts'
 import type { DocumentReader } from './fetch-document.ts'
@@ -9,8 +9,10 @@ import { parseDocument } from './parse-document.ts'
 const PAGE = 100
 /** The most pages that are read: the largest facilitator lists tens of thousands, most of which nobody here looks for. */
 const MAX_PAGES = 50
+/** The longest search that is sent, characters. */
+const MAX_QUERY = 400
 
-/** Reads the list from its beginning, at most 5,000 entries. */
+/** Reads the list from its beginning, at most 5,000 entries. {@link searchBazaar} finds those behind them. */
 export async function loadBazaar(base: string, reader: DocumentReader, signal: AbortSignal): Promise<Loaded> {
   const found = new Map<string, Listing>()
   let skipped = 0
@@ -30,6 +32,18 @@ export async function loadBazaar(base: string, reader: DocumentReader, signal: A
     if (isLast || found.size === known) break
   }
   return { kind: 'bazaar', address: base, listings: [...found.values()], skipped, generatedAt: undefined }
+}
+
+/** Asks a facilitator for a need. What it gives is added to what is known of it. */
+export async function searchBazaar(
+  base: string,
+  words: string,
+  reader: DocumentReader,
+  signal: AbortSignal,
+): Promise<readonly Listing[] | { readonly failure: string }> {
+  const query = new URLSearchParams({ query: words.slice(0, MAX_QUERY), limit: '20' })
+  const read = await readPage(`${base}/discovery/search?${query}`, reader, signal)
+  return 'failure' in read ? read : read.listings
 }
 
 async function readPage(

@@ -11,6 +11,7 @@ import { addBuy } from './commands/buy.ts'
 import { addCatalog } from './commands/catalog.ts'
 import { addCheck } from './commands/check.ts'
 import { addDoctor } from './commands/doctor.ts'
+import { addFind } from './commands/find.ts'
 import { addInit } from './commands/init.ts'
 import { addKeys } from './commands/keys.ts'
 import { addMcp } from './commands/mcp.ts'
@@ -94,6 +95,7 @@ ${EXIT_CODES_HELP}`,
   addDoctor(program, context)
   addProbe(program, context)
   addPay(program, context)
+  addFind(program, context)
   addCatalog(program, context)
   addMcp(program, context)
   addBuy(program, context)

@@ -25,6 +25,11 @@ export function loadCommandConfig(
   return settings === undefined ? load(path, env) : parseConfig(settings, env)
 }
 
+/** Whether the variables name a wallet. */
+export function hasWallet(env: Environment): boolean {
+  return signingOf(env) !== undefined
+}
+
 /** The settings that the variables stand for; `undefined` without a wallet. */
 function settingsOf(env: Environment): object | undefined {
   const signing = signingOf(env)

@@ -17,6 +17,8 @@ export interface GatePolicy {
   payees(network: string, asset: string): readonly string[] | undefined
   /** The api_base whose pins `payees` gives; `undefined` when the configuration lists them. For the advice of a refusal. */
   readonly pinnedFor?: string | undefined
+  /** Whether `payees` is what the route itself names. For the advice of a refusal. */
+  readonly isRoutesOwn?: boolean | undefined
   /** The paying wallet, where the payer has one: it must never be paid, nor pay the network's fee on Solana. */
   readonly self?: string | undefined
   /** Whether the payer can make this kind of payment. */

@@ -277,7 +277,13 @@ function vetOffer(
         ? `The seller asks for payment to ${printable(offer.payTo, 200)}, but ${origin} is pinned to ${payees.join(', ')}.`
         : `The seller asks for payment to ${printable(offer.payTo, 200)}, which is not ${expected}.`,
       advice: payees
-        ? payeeAdvice({ origin, offer, pinnedFor: policy.pinnedFor, listed: payees })
+        ? payeeAdvice({
+            origin,
+            offer,
+            pinnedFor: policy.pinnedFor,
+            isRoutesOwn: policy.isRoutesOwn,
+            listed: payees,
+          })
         : ['Report it to the seller.'],
     }
   }

@@ -19,12 +19,18 @@ export interface PayeeRefusal {
   readonly pinnedFor: string | undefined
   /** The network by CAIP-2, and the payee as the seller wrote it. */
   readonly offer: { readonly network: string; readonly payTo: string }
+  /** Whether the route itself names its payees. */
+  readonly isRoutesOwn?: boolean | undefined
   /** The payees that are allowed. */
   readonly listed?: readonly string[] | undefined
 }
 
 /** How to allow the payee that was refused, and how to allow every payee of this seller. */
-export function payeeAdvice({ origin, offer, pinnedFor, listed = [] }: PayeeRefusal): string[] {
+export function payeeAdvice({ origin, offer, pinnedFor, isRoutesOwn, listed = [] }: PayeeRefusal): string[] {
+  if (isRoutesOwn === true)
+    return [
+      'If the seller really changed its payee, change pin.pay_to of the route, and what policy.sellers lists.',
+    ]
   const { network, payTo } = offer
   const line = `policy: { sellers: { "${origin}": { pay_to: any } } }`
   if (pinnedFor === undefined) {

@@ -57,6 +57,16 @@ export interface ModelInfo {
   readonly outputUsdPerSecond?: string | undefined
 }
 
+/** The only terms that a paid route accepts, whatever else its seller offers and its payer could pay. */
+export interface RoutePin {
+  /** CAIP-2. */
+  readonly network: string
+  /** Contract or mint, as it is compared; any of the network by default. */
+  readonly asset?: string | undefined
+  /** As they are compared; what policy allows by default. */
+  readonly payTo?: readonly string[] | undefined
+}
+
 /** A route as configured, parsed. */
 export interface Route {
   /** The public name: exact, or with `*`. */
@@ -79,6 +89,7 @@ export interface Route {
   readonly userAgent?: string | undefined
   /** The header that this seller reads payments from; default the one of the x402 version. */
   readonly paymentHeader?: PaymentHeaderChoice | undefined
+  readonly pin?: RoutePin | undefined
   /** Lower is tried first. */
   readonly order: number
   /** Relative share of requests among routes of the same name and order, with `strategy: weighted`; default 1; 0 is tried last. */

@@ -83,6 +83,13 @@ export class CatalogueIndex {
     })
   }
 
+  /** Adds listings to those of a source, as the answer of a search does. The source grows no younger by it. */
+  add(source: string, listings: readonly Listing[], now: number): void {
+    this.#inOne(() => {
+      for (const listing of listings) this.#put(source, listing, now)
+    })
+  }
+
   /** Notes that a source could not be read. Its listings stay, and grow old. */
   fail(source: string, problem: string): void {
     this.#db.prepare('UPDATE sources SET problem = ? WHERE name = ?').run(problem, source)

@@ -21,6 +21,7 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
     ...only('provider', route.provider),
     ...only('payment_header', route.paymentHeader),
     ...only('user_agent', route.userAgent),
+    ...only('pin', pinOf(route)),
     ...only('when', whenOf(route)),
     ...only('timeouts_seconds', timesOf(route)),
     ...only('context_window', route.info?.contextWindow),
@@ -29,6 +30,10 @@ export function routeRules(route: Route, config: Pick<ResolvedConfig, 'router'>)
       route.info?.microUsdPerRequest === undefined ? undefined : formatUsd(route.info.microUsdPerRequest),
     ),
   }
+}
+
+function pinOf({ pin }: Route): object | undefined {
+  return pin && { network: pin.network, ...only('asset', pin.asset), ...only('pay_to', pin.payTo) }
 }
 
 /** The router as `--json` prints it. */

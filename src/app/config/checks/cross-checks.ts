@@ -105,6 +105,7 @@ const PAID_ONLY = [
   'terms',
   'on_changed_terms',
   'payment_header',
+  'pin',
   'user_agent',
 ]
 

@@ -27,6 +27,7 @@ export function resolveRoute(route: CheckedRoute, payers: CheckedConfig['payers'
     reduceMaxTokens: route.reduce_max_tokens,
     ...(route.default_max_tokens === undefined ? {} : { defaultMaxTokens: route.default_max_tokens }),
     sendTraceparent: route.send_traceparent,
+    pin: route.pin && { network: route.pin.network, asset: route.pin.asset, payTo: route.pin.pay_to },
     terms: route.terms,
     onChangedTerms: route.on_changed_terms,
     ...headersFor(route, payers),

@@ -69,6 +69,12 @@ const payee = () =>
     },
   )
 
+/** The payees of a route: addresses only. */
+export const pinnedPayees = () =>
+  z
+    .array(payee().refine((text) => text !== ANY_PAYEE, 'must be an address; leave pay_to out to allow any'))
+    .min(1)
+
 /** The payees of a seller: addresses, or `any`. */
 export const payees = () =>
   z

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { PAYMENT_HEADER_CHOICES } from '../../../core/x402/payment-headers.ts'
 import { STRATEGIES } from '../../../core/routing/route-order.ts'
 import { ROUTER_DEFAULTS } from '../../../core/routing/router-state.ts'
+import * as onChain from './chain-fields.ts'
 import { endpoint } from './endpoint-field.ts'
 import * as budgetFields from './budget-fields.ts'
 import * as leaf from './scalar-fields.ts'
@@ -177,6 +178,23 @@ export const routeOptions = {
       'The header this seller reads payments from, instead of payers.<name>.header. Only with payer.',
     example: 'x-payment',
   }),
+  pin: z
+    .strictObject({
+      network: onChain.network().meta({ description: 'Alias or CAIP-2 id.', example: 'base' }),
+      asset: onChain.anyAddress().optional().meta({
+        description: 'Contract of the token; on Solana its mint. Any token of the asset table if unset.',
+        example: '"0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"',
+      }),
+      pay_to: onChain.pinnedPayees().optional().meta({
+        description: 'Addresses that may be paid, within what policy.sellers allows.',
+        example: '["0x209693bc6afc0c5328ba36faf03c514ef312287c"]',
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        'The only terms this route pays, whatever else the seller offers: `tollway find` fills it in from a catalogue. Only with payer.',
+    }),
   user_agent: leaf.userAgent().optional().meta({
     description: 'User-Agent sent to this seller, instead of payers.<name>.user_agent. Only with payer.',
     example: 'my-gateway/1.0',
