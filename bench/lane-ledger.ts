@@ -79,6 +79,31 @@ async function measureBooks(
   }
 }
 
+/** Charges a second that an existing ledger takes, so many at a time; one figure per round. */
+export async function chargesPerSecond(path: string, concurrency: number, rounds: number): Promise<number[]> {
+  const clock = systemClock
+  const ledger = await Ledger.open({
+    store: await openStore(`sqlite:${path}`),
+    audit: noAudit,
+    clock,
+    random: randomBytes,
+    instance: thisInstance(clock),
+    observers: [],
+  })
+  try {
+    const figures: number[] = []
+    await chargeUntil(ledger, concurrency, performance.now() + CELL_MS)
+    for (let index = 0; index < rounds; index += 1) {
+      const startedAt = performance.now()
+      const charges = await chargeUntil(ledger, concurrency, startedAt + CELL_MS)
+      figures.push(round((charges * 1000) / (performance.now() - startedAt)))
+    }
+    return figures
+  } finally {
+    await ledger.close()
+  }
+}
+
 const noAudit: AuditSink = { append: () => Promise.resolve(), close: () => Promise.resolve() }
 
 /** Charges one after the other in each of so many workers until the deadline; tells how many there were. */

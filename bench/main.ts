@@ -2,7 +2,8 @@
  * `npm run bench`: what Tollway costs, with every part switched on, against doing without it. Loopback only; ends by
  * itself within about three minutes. Method and figures: docs/benchmarks.md. `npm run bench -- neighbours` measures Tollway
  * beside LiteLLM and Portkey's gateway instead, `-- peers` beside the official client and a bare proxy. `-- quick` fails when a
- * known seller is asked before a payment, or a paid call takes a multiple of the official client's CPU time. With the name of a
+ * known seller is asked before a payment, or a paid call takes a multiple of the official client's CPU time. `-- history` measures what
+ * a long history costs, with ledgers of the sizes that follow (default 10,000 and 1,000,000 charges). With the name of a
  * file of raw samples it measures nothing and prints that file's figures.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -17,6 +18,9 @@ import { measurePaid, PAYMENTS_PER_WAY } from './lane-paid.ts'
 import { measureSlowStreams } from './lane-slow-streams.ts'
 import { measureStream } from './lane-stream.ts'
 import { measureUnpaid } from './lane-unpaid.ts'
+import { measureHistories } from './history/measure.ts'
+import { historyReport } from './history/report.ts'
+import { HistoryResult } from './history/result.ts'
 import { measureNeighbours } from './neighbours/measure.ts'
 import { neighboursReport } from './neighbours/report.ts'
 import { NeighboursResult } from './neighbours/result.ts'
@@ -29,16 +33,18 @@ import { Result } from './result.ts'
 const ROOT = new URL('../', import.meta.url)
 const RESULTS = new URL('results/', import.meta.url)
 
-const [file] = process.argv.slice(2)
+const [file, ...more] = process.argv.slice(2)
 console.log(await output())
 
 async function output(): Promise<string> {
   if (file === undefined) return await measureAll()
   if (file === 'neighbours') return await measureNeighbours()
   if (file === 'peers') return await measurePeers()
+  if (file === 'history') return await measureHistories(more.length > 0 ? more : ['10000', '1000000'])
   if (file === 'quick') return await measureQuick()
   const text = await readFile(file, 'utf8')
   if (/(?:^|\/)peers-[^/]*$/.test(file)) return peersReport(PeersResult.parse(JSON.parse(text)))
+  if (/(?:^|\/)history-[^/]*$/.test(file)) return historyReport(HistoryResult.parse(JSON.parse(text)))
   return /(?:^|\/)neighbours-[^/]*$/.test(file)
     ? neighboursReport(NeighboursResult.parse(JSON.parse(text)))
     : report(parse(text))

@@ -18,7 +18,7 @@ test('spending is read for the day and the month of UTC, again and again, and ne
   const timers = new ManualTimers()
   const asked: { since: number; until: number | undefined }[] = []
   let rows: SpentBy[] = [{ ...NAMES, charges: 1, microUsd: 5n }]
-  const hours = (DAY - MONTH) / 3_600_000 + 24
+  const days = (DAY - MONTH) / 86_400_000 + 1
   const spending = watchSpending({
     store: {
       spentBy: async (since, until) => {
@@ -32,17 +32,17 @@ test('spending is read for the day and the month of UTC, again and again, and ne
     onFailure: () => undefined,
   })
   await timers.armed(REFRESH_MS)
-  // Every instant of the month is asked for once, an hour at a time, and the last hour has no end.
-  expect(asked).toHaveLength(hours)
+  // Every instant of the month is asked for once, a day at a time, and the last day has no end.
+  expect(asked).toHaveLength(days)
   expect(asked[0]?.since).toBe(MONTH)
   for (const [index, { until }] of asked.entries()) expect(until).toBe(asked[index + 1]?.since)
   for (let scrape = 0; scrape < 3; scrape++) {
     expect(spending.newest()).toEqual([
-      { window: 'day', ...NAMES, microUsd: 24n * 5n },
-      { window: 'month', ...NAMES, microUsd: BigInt(hours) * 5n },
+      { window: 'day', ...NAMES, microUsd: 5n },
+      { window: 'month', ...NAMES, microUsd: BigInt(days) * 5n },
     ])
   }
-  expect(asked).toHaveLength(hours)
+  expect(asked).toHaveLength(days)
   rows = []
   await timers.fire(REFRESH_MS)
   await timers.armed(REFRESH_MS)

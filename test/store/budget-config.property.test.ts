@@ -11,7 +11,7 @@ import { parseScope } from '../../src/core/budget/scope.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
-import type { Connection } from '../../src/io/store/sqlite/file.ts'
+import type { Connection } from '../../src/io/store/sqlite/file/file.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { NOW, signed, terms } from './samples.ts'
 

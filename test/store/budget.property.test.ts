@@ -21,7 +21,7 @@ import {
 import type { Charge } from '../../src/core/charge/charge.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
-import type { Connection } from '../../src/io/store/sqlite/file.ts'
+import type { Connection } from '../../src/io/store/sqlite/file/file.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { instance, LEASE_MS, signed, terms } from './samples.ts'
 

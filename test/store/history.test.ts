@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import type { Charge } from '../../src/core/charge/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { ChargeHistory } from '../../src/io/store/sqlite/charges.ts'
-import { MIGRATIONS } from '../../src/io/store/sqlite/schema.ts'
+import { MIGRATIONS } from '../../src/io/store/sqlite/file/schema.ts'
 import { onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 

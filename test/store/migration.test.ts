@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { isDead } from '../../src/io/ledger/instance.ts'
-import { MIGRATIONS, SCHEMA_VERSION } from '../../src/io/store/sqlite/schema.ts'
+import { MIGRATIONS, SCHEMA_VERSION } from '../../src/io/store/sqlite/file/schema.ts'
 import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { claim, instance, NOW, terms } from './samples.ts'
 

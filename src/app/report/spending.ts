@@ -1,8 +1,9 @@
 /** Spending, grouped by any dimension: exact sums in smallest units and micro-USD. */
 import { TAG_NAME } from '../../core/budget/tag-name.ts'
 import { tagValue } from '../../core/budget/tag-value.ts'
-import { askedModel, takenOf, type Charge } from '../../core/charge/charge.ts'
+import type { Charge, ChargeState } from '../../core/charge/charge.ts'
 import type { Usage } from '../../core/stream/usage.ts'
+import { namesOf, sumsOf, type SpendNames, type SpendSums } from '../../io/store/rules/rollup-rules.ts'
 import { bucketOf, type PeriodUnit } from './period.ts'
 
 /** The dimensions of a report, as named on the command line. */
@@ -59,6 +60,16 @@ export interface ReportedCharge extends Charge {
   readonly usage?: Usage | undefined
 }
 
+/** Charges that have everything in common that they are reported by. */
+export interface ReportedPart extends SpendNames {
+  /** An instant of the period that they belong to, milliseconds since the epoch. */
+  readonly at: number
+  readonly state: ChargeState
+  readonly sums: SpendSums
+  /** The value of the tag of this name. */
+  readonly tagValue: (name: string) => string
+}
+
 /**
  * Adds up charges; memory grows with the rows, not with the charges.
  * @param timezone IANA name; where days, weeks and months begin
@@ -68,16 +79,37 @@ export async function addUp(
   by: readonly Dimension[],
   timezone: string,
 ): Promise<SpendingRow[]> {
-  const rows = new Map<string, SpendingRow>()
-  for await (const charge of charges) {
-    const keys = by.map((dimension) => valueOf(dimension, charge, timezone))
-    const key = JSON.stringify([...keys, charge.symbol, charge.decimals])
-    rows.set(key, plus(rows.get(key) ?? empty(keys, charge), charge))
-  }
-  return [...rows.values()].toSorted(inOrder)
+  return await addUpParts(partsOf(charges), by, timezone)
 }
 
-function empty(keys: readonly string[], { symbol, decimals }: Charge): SpendingRow {
+/** Likewise, of sums that the ledger keeps. Parts may take away from others. */
+export async function addUpParts(
+  parts: AsyncIterable<ReportedPart>,
+  by: readonly Dimension[],
+  timezone: string,
+): Promise<SpendingRow[]> {
+  const rows = new Map<string, SpendingRow>()
+  for await (const part of parts) {
+    const keys = by.map((dimension) => valueOf(dimension, part, timezone))
+    const key = JSON.stringify([...keys, part.symbol, part.decimals])
+    rows.set(key, plus(rows.get(key) ?? empty(keys, part), part))
+  }
+  return [...rows.values()].filter(({ charges, released }) => charges + released > 0).toSorted(inOrder)
+}
+
+async function* partsOf(charges: AsyncIterable<ReportedCharge>): AsyncGenerator<ReportedPart> {
+  for await (const charge of charges) {
+    yield {
+      ...namesOf(charge),
+      at: charge.reservedAt,
+      state: charge.state,
+      sums: sumsOf(charge, charge.usage),
+      tagValue: (name) => tagValue(charge.tags, name),
+    }
+  }
+}
+
+function empty(keys: readonly string[], { symbol, decimals }: SpendNames): SpendingRow {
   return {
     keys,
     asset: symbol,
@@ -95,32 +127,34 @@ function empty(keys: readonly string[], { symbol, decimals }: Charge): SpendingR
   }
 }
 
-function plus(row: SpendingRow, charge: ReportedCharge): SpendingRow {
-  if (charge.state === 'released') return { ...row, released: row.released + 1 }
-  const { microUsd = 0n, amount, usage } = charge
+function plus(row: SpendingRow, { state, sums }: ReportedPart): SpendingRow {
+  if (state === 'released') return { ...row, released: row.released + sums.charges }
   const counted = {
     ...row,
-    charges: row.charges + 1,
-    inputTokens: row.inputTokens + (usage?.inputTokens ?? 0),
-    outputTokens: row.outputTokens + (usage?.outputTokens ?? 0),
+    charges: row.charges + sums.charges,
+    inputTokens: row.inputTokens + Number(sums.inputTokens),
+    outputTokens: row.outputTokens + Number(sums.outputTokens),
   }
-  if (charge.state !== 'settled') {
-    return { ...counted, open: row.open + amount, openMicroUsd: row.openMicroUsd + microUsd }
+  if (state !== 'settled') {
+    return {
+      ...counted,
+      open: row.open + sums.signed,
+      openMicroUsd: row.openMicroUsd + sums.signedMicroUsd,
+    }
   }
-  const taken = takenOf(charge)
   return {
     ...counted,
-    spent: row.spent + taken.amount,
-    spentMicroUsd: row.spentMicroUsd + (taken.microUsd ?? 0n),
-    signed: row.signed + amount,
-    signedMicroUsd: row.signedMicroUsd + microUsd,
+    spent: row.spent + sums.taken,
+    spentMicroUsd: row.spentMicroUsd + sums.takenMicroUsd,
+    signed: row.signed + sums.signed,
+    signedMicroUsd: row.signedMicroUsd + sums.signedMicroUsd,
   }
 }
 
-function valueOf(dimension: Dimension, charge: Charge, timezone: string): string {
-  if (isTime(dimension)) return bucketOf(dimension, charge.reservedAt, timezone)
-  if (dimension === 'remote_model') return askedModel(charge)
-  return isTag(dimension) ? tagValue(charge.tags, dimension.slice('tag.'.length)) : charge[dimension]
+function valueOf(dimension: Dimension, part: ReportedPart, timezone: string): string {
+  if (isTime(dimension)) return bucketOf(dimension, part.at, timezone)
+  if (dimension === 'remote_model') return part.remoteModel
+  return isTag(dimension) ? part.tagValue(dimension.slice('tag.'.length)) : part[dimension]
 }
 
 function isTag(dimension: Dimension): dimension is `tag.${string}` {

@@ -10,7 +10,9 @@ const SLICE_MS = 10
 /** The pause after a slice as a multiple of its duration: at most a quarter of the thread is used. */
 const REST = 3
 const SHORTEST_MS = 60_000
-const FIRST_MS = 3_600_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
+const FIRST_MS = HOUR_MS
 const LONGEST_MS = 2_678_400_000
 /**
  * How long an answer is reused, as a multiple of its duration, and its maximum in milliseconds: a cheap answer is
@@ -85,7 +87,7 @@ export class SpendTurns {
   async between(query: SpendQuery & { readonly from: number; readonly to: number }): Promise<SpendRow[]> {
     const rows: SpendRow[] = []
     for (let from = query.from; from < query.to;) {
-      const to = Math.min(query.to, from + this.#slice)
+      const to = Math.min(query.to, this.#endOfSlice(from))
       const begun = this.#elapsed()
       rows.push(...(await this.#store.spend({ ...query, from, to })))
       const took = this.#elapsed() - begun
@@ -95,6 +97,13 @@ export class SpendTurns {
       from = to
     }
     return rows
+  }
+
+  /** Where a slice may end on a day or an hour it does: the ledger keeps sums for whole ones. */
+  #endOfSlice(from: number): number {
+    const end = from + this.#slice
+    const unit = [DAY_MS, HOUR_MS].find((ms) => ms <= this.#slice)
+    return unit === undefined ? end : Math.floor(end / unit) * unit
   }
 }
 

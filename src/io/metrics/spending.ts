@@ -28,7 +28,7 @@ export interface Spending {
 }
 
 const REFRESH_MS = 10_000
-const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
 /** The largest share of time spent on reading: a busy month takes long to add up. */
 const SHARE = 1 / 100
 
@@ -67,13 +67,13 @@ export function watchSpending(options: SpendingOptions): Spending {
   }
 }
 
-/** Reads hour by hour and yields in between, because the ledger is read on the thread that serves requests. */
+/** Reads day by day and yields in between, because the ledger is read on the thread that serves requests. */
 async function readSpending(store: SpendingOptions['store'], now: number): Promise<SpentReading[]> {
   const [day, month] = [new SpentSums('day'), new SpentSums('month')]
   const midnight = windowAt('day', 'UTC', now).start
-  for (let from = windowAt('month', 'UTC', now).start; from <= now; from += HOUR_MS) {
-    const to = from + HOUR_MS
-    // The last hour is open-ended: another machine's clock may run ahead.
+  for (let from = windowAt('month', 'UTC', now).start; from <= now; from += DAY_MS) {
+    const to = from + DAY_MS
+    // The last day is open-ended: another machine's clock may run ahead.
     for (const row of await store.spentBy(from, to > now ? undefined : to)) {
       month.add(row)
       if (from >= midnight) day.add(row)

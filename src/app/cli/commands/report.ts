@@ -94,14 +94,13 @@ type Reader = Parameters<typeof import('../../report/read-charges.ts').readWithU
 type Period = import('../../report/period.ts').Period
 
 async function spendingText(
-  ledger: Reader,
+  ledger: import('../../../io/store/sqlite/read.ts').LedgerReader,
   period: Period,
   { by, timezone, csv, json }: Flags,
 ): Promise<string> {
-  const { readWithUsage } = await import('../../report/read-charges.ts')
-  const { addUp } = await import('../../report/spending.ts')
+  const { spendingIn } = await import('../../report/read-sums.ts')
   const { csvOfSpending, jsonOfSpending, renderSpending } = await import('../output/spending-report.ts')
-  const report = { period, timezone, by, rows: await addUp(readWithUsage(ledger, period), by, timezone) }
+  const report = { period, timezone, by, rows: await spendingIn(ledger, period, by, timezone) }
   if (csv) return csvOfSpending(report)
   return json ? inJson(jsonOfSpending(report)) : renderSpending(report)
 }

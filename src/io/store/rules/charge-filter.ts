@@ -15,7 +15,7 @@ export function matchesFilter(charge: Charge, filter: ChargeFilter): boolean {
 }
 
 /** Whether a charge follows a cursor in a list with the newest first. */
-export function isBehind(charge: Charge, cursor: ChargeCursor | undefined): boolean {
+export function isBehind(charge: ChargeCursor, cursor: ChargeCursor | undefined): boolean {
   if (cursor === undefined) return true
   if (charge.reservedAt !== cursor.reservedAt) return charge.reservedAt < cursor.reservedAt
   return charge.id < cursor.id

@@ -2,8 +2,8 @@
 import type { StatementSync } from 'node:sqlite'
 import type { AuditHeadNote, AuditHeadStore } from '../contracts/audit-heads.ts'
 import type { InTransaction } from '../synchronous-store.ts'
-import type { Connection } from './file.ts'
-import { integer, text } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { integer, text } from './file/rows.ts'
 
 /** The audit heads of the SQLite ledger. */
 export class SqliteAuditHeads implements InTransaction<AuditHeadStore> {

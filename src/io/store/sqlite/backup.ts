@@ -5,9 +5,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
 import { NoLedgerError } from '../no-ledger.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
-import { checkLedger, explainLedgerError } from './file.ts'
-import { refuseLogLeftBehind } from './one-log.ts'
-import { integer, text } from './rows.ts'
+import { checkLedger, explainLedgerError } from './file/file.ts'
+import { refuseLogLeftBehind } from './file/one-log.ts'
+import { integer, text } from './file/rows.ts'
 
 /** What a copy contains. */
 export interface LedgerCopy {

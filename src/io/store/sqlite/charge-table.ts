@@ -2,8 +2,8 @@
 import type { StatementSync } from 'node:sqlite'
 import type { Charge } from '../../../core/charge/charge.ts'
 import { unknownCharge } from '../rules/charge-rules.ts'
-import type { Connection } from './file.ts'
-import { changesToRow, chargeToRow, rowToCharge } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { changesToRow, chargeToRow, rowToCharge } from './file/rows.ts'
 
 const CHARGE_COLUMNS = [
   'id',
@@ -49,7 +49,7 @@ const CHANGING_COLUMNS = [
   'updated_at',
 ] as const
 
-const ALL_COLUMNS = [...CHARGE_COLUMNS, ...CHANGING_COLUMNS]
+const ALL_COLUMNS = [...CHARGE_COLUMNS, ...CHANGING_COLUMNS, 'key']
 
 /** What identifies an authorization. */
 interface Nonce {
@@ -96,8 +96,9 @@ export class ChargeTable {
     return charge
   }
 
-  insert(charge: Charge): void {
-    this.#insert.run(chargeToRow(charge))
+  /** @param key what it is added up by; see history/rollups.ts */
+  insert(charge: Charge, key: number): void {
+    this.#insert.run({ ...chargeToRow(charge), key })
   }
 
   update(charge: Charge): void {

@@ -14,7 +14,6 @@ import type {
   TakenOver,
   UnprovenQuery,
 } from '../contracts/charges.ts'
-import { filterCondition } from '../rules/charge-filter.ts'
 import {
   authorizedCharge,
   duplicateCharge,
@@ -30,9 +29,11 @@ import type { InTransaction } from '../synchronous-store.ts'
 import type { SqliteAuditOutbox } from './audit-outbox.ts'
 import type { SqliteBudgets } from './budgets.ts'
 import type { ChargeTable } from './charge-table.ts'
-import type { Connection } from './file.ts'
+import type { Connection } from './file/file.ts'
+import { ChargeList } from './history/charge-list.ts'
+import type { SqliteRollups } from './history/rollups.ts'
 import type { SqliteIdempotency } from './idempotency.ts'
-import { rowToCharge } from './rows.ts'
+import { rowToCharge } from './file/rows.ts'
 import type { SqliteSellers } from './sellers.ts'
 import type { SqliteVouchers } from './vouchers.ts'
 
@@ -43,13 +44,14 @@ export interface ChargeFollowers {
   readonly idempotency: SqliteIdempotency
   readonly vouchers: SqliteVouchers
   readonly outbox: SqliteAuditOutbox
+  readonly rollups: SqliteRollups
 }
 
 /** The charges of the SQLite ledger. */
 export class SqliteCharges implements InTransaction<ChargeStore> {
-  readonly #db: Connection
   readonly #table: ChargeTable
   readonly #followers: ChargeFollowers
+  readonly #list: ChargeList
   readonly #history: ChargeHistory
   readonly #unproven: StatementSync
   readonly #toAnother: StatementSync
@@ -57,9 +59,9 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   readonly #withTransaction: StatementSync
 
   constructor(db: Connection, table: ChargeTable, followers: ChargeFollowers) {
-    this.#db = db
     this.#table = table
     this.#followers = followers
+    this.#list = new ChargeList(db)
     this.#history = new ChargeHistory(db)
     // The condition on the state must stay word for word the one of the index charges_open.
     this.#toAnother = db.prepare(`SELECT 1 FROM charges WHERE state IN ('held', 'authorized')
@@ -78,14 +80,14 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   }
 
   reserve(terms: ChargeTerms, claims: readonly Claim[], pin: boolean, mark?: RequestMark): Reservation {
-    const { budgets, sellers, idempotency } = this.#followers
+    const { budgets, sellers, idempotency, rollups } = this.#followers
     if (mark) idempotency.claim({ mark, instance: terms.instance, at: terms.reservedAt })
     if (this.#table.get(terms.id)) throw duplicateCharge(terms.id)
     if (pin) checkPayee(terms, sellers.pin(terms), () => this.#isOpenToAnother(terms))
     const taken = takeClaims(claims, budgets)
     if (!taken.ok) return taken
     const charge = heldCharge(terms)
-    this.#table.insert(charge)
+    this.#table.insert(charge, rollups.keyFor(charge))
     budgets.take(charge.id, claims, taken.changes)
     const notices = budgets.notify(taken.passed)
     if (mark) idempotency.insert(terms.id, mark, terms.reservedAt)
@@ -133,12 +135,7 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   }
 
   charges(query: ChargeQuery = {}): Charge[] {
-    const limit = queryLimit(query)
-    const { sql, values } = filterCondition(query, query.before)
-    return this.#db
-      .prepare(`SELECT * FROM charges WHERE ${sql} ORDER BY reserved_at DESC, id DESC LIMIT ?`)
-      .all(...values, limit)
-      .map(rowToCharge)
+    return this.#list.read(query)
   }
 
   history(query: HistoryQuery): Charge[] {
@@ -163,10 +160,11 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     if (charge) this.#followers.budgets.settleTokens(charge, tokens)
   }
 
-  /** Writes what a charge became, with its budget sums and its voucher. */
+  /** Writes what a charge became, with its budget sums, the sums of reports and its voucher. */
   change(before: Charge, charge: Charge): void {
     this.#followers.budgets.move(before, charge)
     this.#table.update(charge)
+    this.#followers.rollups.follow(before, charge)
     this.#followers.vouchers.follow(charge)
   }
 }

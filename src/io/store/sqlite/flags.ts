@@ -5,8 +5,8 @@ import type { Flagged, FlagQuery, FlagStore } from '../contracts/flags.ts'
 import { queryLimit } from '../rules/charge-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
-import type { Connection } from './file.ts'
-import { rowToFlagCount, rowToFlagged } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { rowToFlagCount, rowToFlagged } from './file/rows.ts'
 
 /** The flags of the SQLite ledger. */
 export class SqliteFlags implements InTransaction<FlagStore> {

@@ -1,8 +1,8 @@
 /** Tombstones of requests in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
 import { REMEMBERED_MS, type RequestMark } from '../../../core/request/idempotency.ts'
-import type { Connection } from './file.ts'
-import { integer, rowToCharge, text, type Row } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { integer, rowToCharge, text, type Row } from './file/rows.ts'
 import {
   MAX_OTHERS,
   type FoundTombstones,

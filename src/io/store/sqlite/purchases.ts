@@ -5,8 +5,8 @@ import { parseAtomic } from '../../../core/money/money.ts'
 import type { PurchaseQuery, PurchaseStore } from '../contracts/purchases.ts'
 import { leftOf, type OrderLeft } from '../rules/purchase-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
-import type { Connection } from './file.ts'
-import { amount, integer, optionalText, text, type Row } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { amount, integer, optionalText, text, type Row } from './file/rows.ts'
 
 /** The columns of the newest order. */
 const ORDER = [

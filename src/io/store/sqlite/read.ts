@@ -4,17 +4,18 @@ import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../core/errors.ts'
 import { NoLedgerError } from '../no-ledger.ts'
-import { storeError } from './errors.ts'
+import { storeError } from './file/errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
-import { refuseLogLeftBehind } from './one-log.ts'
-import { integer } from './rows.ts'
-import { APPLICATION_ID, SCHEMA_VERSION } from './schema.ts'
+import { refuseLogLeftBehind } from './file/one-log.ts'
+import { integer } from './file/rows.ts'
+import { APPLICATION_ID, SCHEMA_VERSION } from './file/schema.ts'
 import { SqliteAuditHeads } from './audit-heads.ts'
 import { SqliteBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
 import { SqliteFlags } from './flags.ts'
 import { ChargeHistory } from './charges.ts'
-import { SqliteSpending } from './spending.ts'
+import { SpendingReader } from './spending.ts'
+import { RollupReader, type SpendPart, type SumsQuery } from './history/rollup-reader.ts'
 import type { ChargeStore } from '../contracts/charges.ts'
 import type { BudgetStore } from '../contracts/budgets.ts'
 import type { SpendingStore } from '../contracts/spending.ts'
@@ -29,6 +30,10 @@ export interface LedgerReader
     Pick<SpendingStore, 'usages'>,
     Pick<AuditHeadStore, 'auditHeads'>,
     Pick<FlagStore, 'flagCounts' | 'flags'> {
+  /** What was spent, added up by everything that it can be reported by. */
+  sums(query: SumsQuery): Promise<readonly SpendPart[]>
+  /** The reservations of the first and the last charge, milliseconds since the epoch; `undefined` without charges. */
+  range(): Promise<{ readonly first: number; readonly last: number } | undefined>
   close(): void
 }
 
@@ -65,7 +70,8 @@ export function readSqliteLedger(
 
 function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
   const history = new ChargeHistory(db)
-  const spending = new SqliteSpending(db)
+  const spending = new SpendingReader(db)
+  const rollups = new RollupReader(db)
   const heads = new SqliteAuditHeads(db)
   const table = new ChargeTable(db)
   const flags = new SqliteFlags(db, table)
@@ -74,6 +80,8 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
     subjects: async (claim) => budgets.subjects(claim),
     charge: async (id) => table.get(id),
     history: async (query) => history.read(query),
+    sums: async (query) => rollups.read(query),
+    range: async () => rollups.range(),
     usages: async (charges) => spending.usages(charges),
     auditHeads: async () => heads.auditHeads(),
     flagCounts: async () => flags.flagCounts(),

@@ -1,8 +1,8 @@
 /** Pinned payees and known prices in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
 import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
-import type { Connection } from './file.ts'
-import { amount, integer, rowToPin, text, type Row } from './rows.ts'
+import type { Connection } from './file/file.ts'
+import { amount, integer, rowToPin, text, type Row } from './file/rows.ts'
 import type {
   KnownPrice,
   Pin,

@@ -1,6 +1,5 @@
 /** Sums of charges and tokens in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import { OTHER_SUBJECT } from '../../../core/budget/scope.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import type { Usage } from '../../../core/stream/usage.ts'
 import {
@@ -15,102 +14,58 @@ import {
   type SpendRow,
   type SpentBy,
 } from '../contracts/spending.ts'
-import { filterCondition } from '../rules/charge-filter.ts'
+import { addSums, NO_SUMS, type SpendSums } from '../rules/rollup-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
-import type { Connection } from './file.ts'
-import { amount, integer, rowToSpentBy, rowToState, rowToTakenMicroUsd, text, type Row } from './rows.ts'
+import type { ChargeTable } from './charge-table.ts'
+import type { Connection } from './file/file.ts'
+import { integer, text } from './file/rows.ts'
+import { addUpParts, RollupReader, type SpendPart } from './history/rollup-reader.ts'
+import type { SqliteRollups } from './history/rollups.ts'
 
-/** Values up to this many digits are added up by SQL: nine million of them fit a 64-bit integer. */
-const SMALL_DIGITS = 12
+const COUNTED_STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain']
 
-/** `askedModel` of core/charge in SQL. */
-const MODEL = `coalesce(nullif(remote_model, ''), model)`
-
-/** The spending of the SQLite ledger. */
-export class SqliteSpending implements InTransaction<SpendingStore> {
-  readonly #db: Connection
-  readonly #microUsd: StatementSync
-  readonly #settled: StatementSync
-  readonly #settledInPart: StatementSync
-  readonly #note: StatementSync
+/** The sums of charges, read only. */
+export class SpendingReader implements Omit<InTransaction<SpendingStore>, 'noteUsage'> {
+  readonly #reader: RollupReader
   readonly #usages: StatementSync
-  readonly #boughtByAll: StatementSync
-  readonly #boughtByCaller: StatementSync
 
   constructor(db: Connection) {
-    this.#db = db
-    this.#microUsd = db.prepare('SELECT micro_usd, amount, charged FROM charges WHERE state = ?')
-    // Micro-USD are far below 2^63, past which sum() fails rather than rounds. Charges settled in part are read separately.
-    this.#settled = db.prepare(`SELECT route, ${MODEL} AS asked, payer, seller, caller, count(*) AS charges,
-    CAST(coalesce(sum(CASE WHEN charged IS NULL THEN CAST(micro_usd AS INTEGER) END), 0) AS TEXT) AS micro_usd
-    FROM charges WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ?
-    GROUP BY route, asked, payer, seller, caller ORDER BY route, asked, payer, seller, caller`)
-    this.#settledInPart =
-      db.prepare(`SELECT route, ${MODEL} AS asked, payer, seller, caller, micro_usd, amount, charged FROM charges
-    WHERE state = 'settled' AND reserved_at >= ? AND reserved_at < ? AND charged IS NOT NULL`)
-    const bought = `SELECT micro_usd, amount, charged, coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens
-      FROM charges LEFT JOIN charge_usage ON charge_usage.charge = charges.id
-      WHERE state <> 'released' AND reserved_at >= ?`
-    this.#note = db.prepare(`INSERT INTO charge_usage SELECT id, ?, ? FROM charges WHERE id = ?
-      ON CONFLICT (charge) DO NOTHING`)
+    this.#reader = new RollupReader(db)
     this.#usages = db.prepare('SELECT * FROM charge_usage WHERE charge IN (SELECT value FROM json_each(?))')
-    this.#boughtByAll = db.prepare(bought)
-    this.#boughtByCaller = db.prepare(`${bought} AND caller = ?`)
   }
 
   spend(query: SpendQuery): SpendRow[] {
-    const { sql, values } = filterCondition(query)
-    const group = query.by === undefined ? `'${ALL_TOGETHER}'` : groupSql(query.by)
-    const small = `length(micro_usd) <= ${SMALL_DIGITS} AND charged IS NULL`
-    const rows = this.#db.prepare(
-      `SELECT ${group} AS name, state, count(*) AS charges, count(*) - count(micro_usd) AS unpriced,
-        CAST(coalesce(sum(CASE WHEN ${small} THEN CAST(micro_usd AS INTEGER) END), 0) AS TEXT) AS total
-        FROM charges WHERE ${sql} GROUP BY name, state ORDER BY name, state`,
-    )
-    const large = this.#db.prepare(
-      `SELECT ${group} AS name, state, micro_usd, amount, charged FROM charges
-        WHERE (length(micro_usd) > ${SMALL_DIGITS} OR charged IS NOT NULL) AND ${sql}`,
-    )
-    // Larger values and parts of signed amounts are added up here: SQL's sums are doubles or 64-bit integers.
-    const more = new Map<string, bigint>()
-    for (const row of large.iterate(...values)) {
-      const key = JSON.stringify([text(row, 'name'), rowToState(row)])
-      more.set(key, (more.get(key) ?? 0n) + (rowToTakenMicroUsd(row) ?? 0n))
-    }
-    return rows.all(...values).map((row) => {
-      const [name, state] = [text(row, 'name'), rowToState(row)]
-      const microUsd = amount(row, 'total') + (more.get(JSON.stringify([name, state])) ?? 0n)
-      const [charges, unpriced] = [integer(row, 'charges'), integer(row, 'unpriced')]
-      return { group: name, state, charges, unpriced, microUsd }
-    })
+    const { by, ...filter } = query
+    const parts = this.#reader.read({ ...filter, tag: by && tagOfGroup(by) })
+    return addUpParts(parts, (part) => (by === undefined ? ALL_TOGETHER : groupOf(part, by)))
+      .map(({ group, state, sums: { charges, unpriced, takenMicroUsd } }) => {
+        return { group, state, charges, unpriced, microUsd: takenMicroUsd }
+      })
+      .toSorted((a, b) => compare(a.group, b.group) || compare(a.state, b.state))
   }
 
   sum(state: ChargeState): ChargeSum {
-    let count = 0
-    let microUsd = 0n
-    // Added up here and not by SQL: its sums are doubles or 64-bit integers.
-    for (const row of this.#microUsd.iterate(state)) {
-      count += 1
-      microUsd += rowToTakenMicroUsd(row) ?? 0n
-    }
-    return { count, microUsd }
+    const sums =
+      state === 'uncertain'
+        ? this.#reader.uncertain()
+        : this.#reader.read({ states: [state] }).map((part) => part.sums)
+    const { charges, takenMicroUsd } = total(sums)
+    return { count: charges, microUsd: takenMicroUsd }
   }
 
-  spentBy(since: number, until = Number.MAX_SAFE_INTEGER): SpentBy[] {
-    // Parts of signed amounts are computed here: products of two amounts exceed SQL's 64 bits.
-    const partlySpent = new Map<string, bigint>()
-    for (const row of this.#settledInPart.iterate(since, until)) {
-      const group = groupOf(row)
-      partlySpent.set(group, (partlySpent.get(group) ?? 0n) + (rowToTakenMicroUsd(row) ?? 0n))
-    }
-    return this.#settled.all(since, until).map((row) => {
-      const sum = rowToSpentBy(row)
-      return { ...sum, microUsd: sum.microUsd + (partlySpent.get(groupOf(row)) ?? 0n) }
-    })
-  }
-
-  noteUsage(charge: string, { inputTokens, outputTokens }: Usage): void {
-    this.#note.run(inputTokens, outputTokens, charge)
+  spentBy(since: number, until?: number): SpentBy[] {
+    const parts = this.#reader.read({ states: ['settled'], from: since, to: until })
+    return addUpParts(parts, ({ route, remoteModel, payer, seller, caller }) => [
+      route,
+      remoteModel,
+      payer,
+      seller,
+      caller,
+    ])
+      .toSorted((a, b) => compareAll(a.group, b.group))
+      .map(({ group: [route = '', model = '', payer = '', seller = '', caller = ''], sums }) => {
+        return { route, model, payer, seller, caller, charges: sums.charges, microUsd: sums.takenMicroUsd }
+      })
   }
 
   usages(charges: readonly string[]): ReadonlyMap<string, Usage> {
@@ -124,29 +79,56 @@ export class SqliteSpending implements InTransaction<SpendingStore> {
   }
 
   consumption({ caller, since }: ConsumptionQuery): Consumption {
-    const rows =
-      caller === undefined ? this.#boughtByAll.iterate(since) : this.#boughtByCaller.iterate(since, caller)
-    let [charges, microUsd, inputTokens, outputTokens] = [0, 0n, 0, 0]
-    // Added up here and not by SQL: its sums are doubles or 64-bit integers.
-    for (const row of rows) {
-      charges += 1
-      microUsd += rowToTakenMicroUsd(row) ?? 0n
-      inputTokens += integer(row, 'input_tokens')
-      outputTokens += integer(row, 'output_tokens')
+    const parts = this.#reader.read({ states: COUNTED_STATES, caller, from: since })
+    const { charges, takenMicroUsd, inputTokens, outputTokens } = total(parts.map((part) => part.sums))
+    return {
+      charges,
+      microUsd: takenMicroUsd,
+      inputTokens: Number(inputTokens),
+      outputTokens: Number(outputTokens),
     }
-    return { charges, microUsd, inputTokens, outputTokens }
   }
 }
 
-function groupOf(row: Row): string {
-  return JSON.stringify(['route', 'asked', 'payer', 'seller', 'caller'].map((column) => text(row, column)))
+/** The spending of the SQLite ledger. */
+export class SqliteSpending extends SpendingReader implements InTransaction<SpendingStore> {
+  readonly #table: ChargeTable
+  readonly #rollups: SqliteRollups
+  readonly #note: StatementSync
+
+  constructor(db: Connection, table: ChargeTable, rollups: SqliteRollups) {
+    super(db)
+    this.#table = table
+    this.#rollups = rollups
+    this.#note = db.prepare(`INSERT INTO charge_usage SELECT id, ?, ? FROM charges WHERE id = ?
+      ON CONFLICT (charge) DO NOTHING`)
+  }
+
+  noteUsage(id: string, usage: Usage): void {
+    const { changes } = this.#note.run(usage.inputTokens, usage.outputTokens, id)
+    const charge = Number(changes) === 0 ? undefined : this.#table.get(id)
+    if (charge) this.#rollups.noteUsage(charge, usage)
+  }
 }
 
-/** The value of a group in SQL. Only names that were checked become part of it. */
-function groupSql(by: SpendGroup): string {
-  if (by === 'model') return MODEL
-  if (by === 'route' || by === 'payer' || by === 'seller' || by === 'caller') return by
-  const prefix = `${tagOfGroup(by) ?? ''}:`
-  return `coalesce((SELECT substr(value, ${prefix.length + 1}) FROM json_each(tags)
-    WHERE substr(value, 1, ${prefix.length}) = '${prefix}' ORDER BY key LIMIT 1), '${OTHER_SUBJECT}')`
+function total(sums: readonly SpendSums[]): SpendSums {
+  return sums.reduce((sum, each) => addSums(sum, each), NO_SUMS)
+}
+
+function groupOf(part: SpendPart, by: SpendGroup): string {
+  if (by === 'model') return part.remoteModel
+  if (by === 'route' || by === 'payer' || by === 'seller' || by === 'caller') return part[by]
+  return part.tag
+}
+
+function compareAll(a: readonly string[], b: readonly string[]): number {
+  for (const [index, value] of a.entries()) {
+    const order = compare(value, b[index] ?? '')
+    if (order !== 0) return order
+  }
+  return 0
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -8,10 +8,12 @@ import { SqliteAuditOutbox } from './audit-outbox.ts'
 import { SqliteBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
 import { SqliteCharges } from './charges.ts'
-import { storeError } from './errors.ts'
-import { SqliteFileIdentity } from './file-identity.ts'
-import { openLedgerFile, type Connection } from './file.ts'
+import { storeError } from './file/errors.ts'
+import { SqliteFileIdentity } from './file/file-identity.ts'
+import { openLedgerFile, type Connection } from './file/file.ts'
 import { SqliteFlags } from './flags.ts'
+import { buildRollups, type BuildProgress } from './history/build-rollups.ts'
+import { SqliteRollups } from './history/rollups.ts'
 import { SqliteIdempotency } from './idempotency.ts'
 import { SqliteInstances } from './instances.ts'
 import { SqlitePurchases } from './purchases.ts'
@@ -28,6 +30,8 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number | undefined
   /** Opens the connection; for tests that watch or break it. */
   readonly connect?: ((path: string) => Connection) | undefined
+  /** Told while the sums of a ledger of an older version are built, which goes on behind the requests. */
+  readonly onBuild?: ((progress: BuildProgress) => void) | undefined
 }
 
 const BUSY_TIMEOUT_MS = 1000
@@ -50,12 +54,14 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     // From here on the write queue waits for other processes; SQLite's own wait would block the event loop.
     db.exec(`PRAGMA busy_timeout = ${Math.min(opening.busyTimeoutMs, BLOCKING_BUSY_MS)}`)
     const { busyTimeoutMs } = opening
-    return sqliteStore(db, new WriteQueue(db, { busyTimeoutMs, check: () => identity.check() }))
+    const queue = new WriteQueue(db, { busyTimeoutMs, check: () => identity.check() })
+    return sqliteStore(db, queue, options.onBuild)
   })
 }
 
-function sqliteStore(db: Connection, queue: WriteQueue): Store {
-  const contracts = prepareContracts(db)
+function sqliteStore(db: Connection, queue: WriteQueue, onBuild: SqliteStoreOptions['onBuild']): Store {
+  const rollups = new SqliteRollups(db)
+  const contracts = prepareContracts(db, rollups)
   const ping = db.prepare('UPDATE pings SET count = count + 1')
   let isClosed = false
 
@@ -78,6 +84,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
       if (db.isTransaction) db.exec('ROLLBACK')
     }
   }
+  const stopBuilding = buildRollups({ db, rollups, write: writeSoon, onBuild })
   return synchronousStore(
     contracts,
     { read, write, writeSoon },
@@ -91,6 +98,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
       close: async () => {
         if (isClosed) return
         isClosed = true
+        stopBuilding()
         queue.drain()
         db.close()
       },
@@ -98,7 +106,7 @@ function sqliteStore(db: Connection, queue: WriteQueue): Store {
   )
 }
 
-function prepareContracts(db: Connection): SynchronousContracts {
+function prepareContracts(db: Connection, rollups: SqliteRollups): SynchronousContracts {
   const table = new ChargeTable(db)
   const purchases = new SqlitePurchases(db)
   const followers = {
@@ -108,12 +116,12 @@ function prepareContracts(db: Connection): SynchronousContracts {
     vouchers: new SqliteVouchers(db, table, purchases),
     outbox: new SqliteAuditOutbox(db),
   }
-  const charges = new SqliteCharges(db, table, followers)
+  const charges = new SqliteCharges(db, table, { ...followers, rollups })
   return {
     ...followers,
     charges,
     purchases,
-    spending: new SqliteSpending(db),
+    spending: new SqliteSpending(db, table, rollups),
     flags: new SqliteFlags(db, table),
     auditHeads: new SqliteAuditHeads(db),
     instances: new SqliteInstances(db, table, charges, followers.outbox),

@@ -1,7 +1,7 @@
 /** Converts vouchers and pools to rows and back, as strictly as rows.ts. */
 import type { AuthorizationMethod } from '../../../core/money/assets.ts'
 import type { Voucher, VoucherPool, VoucherTerms } from '../../../core/vouchers/voucher.ts'
-import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './rows.ts'
+import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './file/rows.ts'
 
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 

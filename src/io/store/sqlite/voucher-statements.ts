@@ -1,5 +1,5 @@
 /** Every prepared statement of the vouchers in the SQLite ledger. */
-import type { Connection } from './file.ts'
+import type { Connection } from './file/file.ts'
 
 /** `voucherState()` in SQL. The first parameter is the time, milliseconds since the epoch. */
 export const VOUCHER_STATE_SQL = `CASE charges.state

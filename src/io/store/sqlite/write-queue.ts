@@ -4,7 +4,7 @@
  * While another process has locked the file, the queue waits without blocking the event loop.
  */
 import { TollwayError } from '../../../core/errors.ts'
-import { storeError } from './errors.ts'
+import { storeError } from './file/errors.ts'
 import { sqliteCode } from '../../files/sqlite-code.ts'
 
 /** The part of `node:sqlite`'s connection that the queue uses. */

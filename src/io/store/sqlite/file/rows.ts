@@ -1,23 +1,21 @@
 /** Converts rows to objects and back. Reading is strict: an unexpected value is damage and never becomes a default. */
 import type { SQLOutputValue } from 'node:sqlite'
-import type { Totals } from '../../../core/budget/budget.ts'
+import type { Totals } from '../../../../core/budget/budget.ts'
 import {
-  chargedShare,
   type AuthorizationRecord,
   type Charge,
   type ChargeState,
   type Proof,
   type SolanaProof,
-} from '../../../core/charge/charge.ts'
-import { type AuthorizationMethod } from '../../../core/money/assets.ts'
-import { CHARGE_FLAGS, type ChargeFlag } from '../../../core/charge/reconcile.ts'
-import { WINDOWS } from '../../../core/budget/window.ts'
-import type { Share } from '../rules/charge-rules.ts'
-import type { BudgetWindow } from '../contracts/budgets.ts'
-import type { Flagged } from '../contracts/flags.ts'
-import type { Instance } from '../contracts/instances.ts'
-import type { Pin } from '../contracts/sellers.ts'
-import type { SpentBy } from '../contracts/spending.ts'
+} from '../../../../core/charge/charge.ts'
+import { type AuthorizationMethod } from '../../../../core/money/assets.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../../../../core/charge/reconcile.ts'
+import { WINDOWS } from '../../../../core/budget/window.ts'
+import type { Share } from '../../rules/charge-rules.ts'
+import type { BudgetWindow } from '../../contracts/budgets.ts'
+import type { Flagged } from '../../contracts/flags.ts'
+import type { Instance } from '../../contracts/instances.ts'
+import type { Pin } from '../../contracts/sellers.ts'
 
 /** A row as `node:sqlite` returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -122,16 +120,6 @@ function rowToTags(row: Row): string[] {
 /** The USD value in a row of `charges`, micro-USD; `undefined` for an asset without a USD price. */
 export function rowToMicroUsd(row: Row): bigint | undefined {
   return row['micro_usd'] === null ? undefined : amount(row, 'micro_usd')
-}
-
-/**
- * The micro-USD that a row of `charges` counts: the part that the chain proved, or else the whole value. Needs the columns
- * `micro_usd`, `amount` and `charged`.
- */
-export function rowToTakenMicroUsd(row: Row): bigint | undefined {
-  const microUsd = rowToMicroUsd(row)
-  if (row['charged'] === null || microUsd === undefined) return microUsd
-  return chargedShare(microUsd, amount(row, 'charged'), amount(row, 'amount'))
 }
 
 function rowToAuthorization(row: Row): AuthorizationRecord {
@@ -268,17 +256,4 @@ export function oneOf<T extends string>(row: Row, column: string, values: readon
 
 function damaged(column: string): never {
   throw new Error(`the ledger holds an unreadable value in ${column}: restore it from a backup`)
-}
-
-/** A row of `SpendingStore.spentBy`. */
-export function rowToSpentBy(row: Row): SpentBy {
-  return {
-    route: text(row, 'route'),
-    model: text(row, 'asked'),
-    payer: text(row, 'payer'),
-    seller: text(row, 'seller'),
-    caller: text(row, 'caller'),
-    charges: integer(row, 'charges'),
-    microUsd: amount(row, 'micro_usd'),
-  }
 }

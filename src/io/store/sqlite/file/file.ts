@@ -6,14 +6,14 @@ import { randomBytes } from 'node:crypto'
 import { accessSync, closeSync, constants, linkSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { ConfigError } from '../../../core/errors.ts'
+import { ConfigError } from '../../../../core/errors.ts'
 import { claimLog, joinLog, refuseLogLeftBehind } from './one-log.ts'
 import { openQuietly } from './open-quietly.ts'
 import { outsideFailure, storeError } from './errors.ts'
-import { sqliteCode } from '../../files/sqlite-code.ts'
+import { sqliteCode } from '../../../files/sqlite-code.ts'
 import { integer, text, type Row } from './rows.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
-import { syncDirectory } from '../../files/sync-directory.ts'
+import { syncDirectory } from '../../../files/sync-directory.ts'
 
 /** The part of `node:sqlite`'s connection that a store uses. */
 export type Connection = Pick<DatabaseSync, 'exec' | 'prepare' | 'close' | 'isTransaction'>

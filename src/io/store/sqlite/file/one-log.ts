@@ -7,8 +7,8 @@
 import { realpathSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { ConfigError } from '../../../core/errors.ts'
-import { sqliteCode } from '../../files/sqlite-code.ts'
+import { ConfigError } from '../../../../core/errors.ts'
+import { sqliteCode } from '../../../files/sqlite-code.ts'
 import { optionalText } from './rows.ts'
 
 const BUSY = 5

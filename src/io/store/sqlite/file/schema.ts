@@ -3,11 +3,11 @@
  * token. The checks allow only plain decimal numbers, so that no sum can go below zero.
  */
 
+import { amountColumn as AMOUNT, isPlainNumber as PLAIN } from './amount-column.ts'
+import { ROLLUPS } from './rollup-schema.ts'
+
 /** Marks a database file as a Tollway ledger (SQLite's `application_id`): "Toll". */
 export const APPLICATION_ID = 0x546f6c6c
-
-const AMOUNT = (column: string): string => `${column} TEXT NOT NULL CHECK (${PLAIN(column)})`
-const PLAIN = (column: string): string => `${column} <> '' AND ${column} NOT GLOB '*[^0-9]*'`
 
 /**
  * The step at index n migrates schema version n to n + 1. Steps are only ever appended, so that a file of any older version
@@ -316,6 +316,7 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE shares ADD COLUMN counts TEXT CHECK (counts IN ('tokens', 'requests'));
   `,
+  ROLLUPS,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */

@@ -1,6 +1,6 @@
 /** Distinguishes SQLite errors from outside (disk, file, other processes), where a retry may help, from bugs in Tollway. */
-import { TollwayError } from '../../../core/errors.ts'
-import { sqliteCode } from '../../files/sqlite-code.ts'
+import { TollwayError } from '../../../../core/errors.ts'
+import { sqliteCode } from '../../../files/sqlite-code.ts'
 
 /** Primary result codes of errors from outside, https://www.sqlite.org/rescode.html. */
 const OUTSIDE: Readonly<Record<number, string>> = {

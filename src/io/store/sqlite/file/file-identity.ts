@@ -5,7 +5,7 @@
  */
 import { realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { TollwayError } from '../../../core/errors.ts'
+import { TollwayError } from '../../../../core/errors.ts'
 import { identityOf } from './one-log.ts'
 
 /** Remembers which files were opened at the ledger's path. */

@@ -1,0 +1,168 @@
+/**
+ * Keeps the sums of closed charges, in the transaction that moves a charge: reports read sums, however long the history is. No
+ * money rule reads them. A charge that an older version wrote has no key and is not in the sums until {@link SqliteRollups.build}
+ * has come to it.
+ */
+import type { StatementSync } from 'node:sqlite'
+import type { Charge } from '../../../../core/charge/charge.ts'
+import type { Usage } from '../../../../core/stream/usage.ts'
+import {
+  addSums,
+  countedTags,
+  isClosed,
+  lessSums,
+  namesOf,
+  NO_SUMS,
+  sumsOf,
+  tileStarts,
+  type SpendNames,
+  type SpendSums,
+} from '../../rules/rollup-rules.ts'
+import type { Connection } from '../file/file.ts'
+import { integer, rowToCharge, text } from '../file/rows.ts'
+import { rowToSums, rowToUsage, SUM_COLUMNS, sumsToValues } from './rollup-rows.ts'
+
+/** Identifies one row of sums. */
+type Place = readonly [tile: string, tagged: 0 | 1, state: string, start: number, key: number]
+
+/** The writer of the sums. */
+export class SqliteRollups {
+  readonly #findKey: StatementSync
+  readonly #addKey: StatementSync
+  readonly #keyOfCharge: StatementSync
+  readonly #setKey: StatementSync
+  readonly #usage: StatementSync
+  readonly #read: StatementSync
+  readonly #write: StatementSync
+  readonly #drop: StatementSync
+  readonly #unbuilt: StatementSync
+
+  constructor(db: Connection) {
+    const names = 'tag, route, model, remote_model, payer, seller, caller, network, symbol, decimals'
+    this.#findKey = db.prepare(`SELECT id FROM spend_keys WHERE (${names}) = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#addKey = db.prepare(`INSERT INTO spend_keys (${names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+    this.#keyOfCharge = db.prepare('SELECT key FROM charges WHERE id = ?')
+    this.#setKey = db.prepare('UPDATE charges SET key = ? WHERE id = ?')
+    this.#usage = db.prepare('SELECT input_tokens, output_tokens FROM charge_usage WHERE charge = ?')
+    const place = 'tile = ? AND tagged = ? AND state = ? AND start = ? AND key = ?'
+    this.#read = db.prepare(`SELECT ${SUM_COLUMNS.join(', ')} FROM rollups WHERE ${place}`)
+    this.#write = db.prepare(`INSERT OR REPLACE INTO rollups (tile, tagged, state, start, key, ${SUM_COLUMNS.join(', ')})
+      VALUES (?, ?, ?, ?, ?, ${SUM_COLUMNS.map(() => '?').join(', ')})`)
+    this.#drop = db.prepare(`DELETE FROM rollups WHERE ${place}`)
+    this.#unbuilt = db.prepare(`SELECT charges.*, input_tokens, output_tokens
+      FROM charges INDEXED BY charges_by_key LEFT JOIN charge_usage ON charge_usage.charge = charges.id
+      WHERE key IS NULL LIMIT ?`)
+  }
+
+  /** The key of a new charge. */
+  keyFor(charge: Charge): number {
+    return this.#key('', namesOf(charge))
+  }
+
+  /** Books what a charge became. */
+  follow(before: Charge, after: Charge): void {
+    if (!isClosed(before.state) && !isClosed(after.state)) return
+    if (before.state === after.state && before.charged === after.charged) return
+    const key = this.#keyOfCharge.get(after.id)?.['key']
+    if (typeof key !== 'number') return
+    const usage = rowToUsage(this.#usage.get(after.id))
+    const changes = new Changes()
+    if (isClosed(before.state)) this.#collect(changes, before, key, lessSums(sumsOf(before, usage)))
+    if (isClosed(after.state)) this.#collect(changes, after, key, sumsOf(after, usage))
+    this.#apply(changes)
+  }
+
+  /** Adds the tokens of a charge that had none before. */
+  noteUsage(charge: Charge, { inputTokens, outputTokens }: Usage): void {
+    const key = this.#keyOfCharge.get(charge.id)?.['key']
+    if (typeof key !== 'number' || !isClosed(charge.state)) return
+    const changes = new Changes()
+    const tokens = { inputTokens: BigInt(inputTokens), outputTokens: BigInt(outputTokens) }
+    this.#collect(changes, charge, key, { ...NO_SUMS, ...tokens })
+    this.#apply(changes)
+  }
+
+  /**
+   * Adds charges of older versions to the sums.
+   * @param limit how many at most
+   * @returns how many it added; fewer than the limit once all are added
+   */
+  build(limit: number): number {
+    const rows = this.#unbuilt.all(limit)
+    const changes = new Changes()
+    for (const row of rows) {
+      const charge = rowToCharge(row)
+      const key = this.keyFor(charge)
+      this.#setKey.run(key, text(row, 'id'))
+      if (isClosed(charge.state)) this.#collect(changes, charge, key, sumsOf(charge, rowToUsage(row)))
+    }
+    this.#apply(changes)
+    return rows.length
+  }
+
+  /** Whether there are charges to build from. */
+  isComplete(): boolean {
+    return this.#unbuilt.get(1) === undefined
+  }
+
+  #collect(changes: Changes, charge: Charge, key: number, sums: SpendSums): void {
+    const { day, quarter } = tileStarts(charge.reservedAt)
+    const { state } = charge
+    changes.add(['day', 0, state, day, key], sums)
+    changes.add(['quarter', 0, state, quarter, key], sums)
+    // Every scrape asks for these: the sum must not need a row for each day.
+    if (state === 'uncertain') changes.add(['ever', 0, state, 0, key], sums)
+    for (const tag of countedTags(charge)) {
+      const tagged = this.#key(tag, namesOf(charge))
+      changes.add(['day', 1, state, day, tagged], sums)
+      changes.add(['quarter', 1, state, quarter, tagged], sums)
+    }
+  }
+
+  #apply(changes: Changes): void {
+    for (const { place, sums } of changes.all()) {
+      const row = this.#read.get(...place)
+      const after = addSums(row ? rowToSums(row) : NO_SUMS, sums)
+      // Sums that lag behind, because an older Tollway wrote the ledger meanwhile, must not stop a payment from being booked.
+      if (after.charges <= 0) this.#drop.run(...place)
+      else this.#write.run(...place, ...sumsToValues(notBelowZero(after)))
+    }
+  }
+
+  #key(tag: string, names: SpendNames): number {
+    const { route, model, remoteModel, payer, seller, caller, network, symbol, decimals } = names
+    const values = [tag, route, model, remoteModel, payer, seller, caller, network, symbol, decimals]
+    const row = this.#findKey.get(...values)
+    return row ? integer(row, 'id') : Number(this.#addKey.run(...values).lastInsertRowid)
+  }
+}
+
+/** Changes of sums, added up by row. */
+class Changes {
+  readonly #byPlace = new Map<string, { readonly place: Place; sums: SpendSums }>()
+
+  add(place: Place, sums: SpendSums): void {
+    const id = place.join()
+    const known = this.#byPlace.get(id)
+    if (known) known.sums = addSums(known.sums, sums)
+    else this.#byPlace.set(id, { place, sums })
+  }
+
+  all(): Iterable<{ readonly place: Place; readonly sums: SpendSums }> {
+    return this.#byPlace.values()
+  }
+}
+
+function notBelowZero(sums: SpendSums): SpendSums {
+  const least = (value: bigint): bigint => (value < 0n ? 0n : value)
+  return {
+    charges: sums.charges,
+    unpriced: Math.max(0, sums.unpriced),
+    signed: least(sums.signed),
+    signedMicroUsd: least(sums.signedMicroUsd),
+    taken: least(sums.taken),
+    takenMicroUsd: least(sums.takenMicroUsd),
+    inputTokens: least(sums.inputTokens),
+    outputTokens: least(sums.outputTokens),
+  }
+}
