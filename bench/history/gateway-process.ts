@@ -19,9 +19,7 @@ await servePart(HistoryInput, async ({ ledger, directory }) => {
       store: `sqlite:${ledger}`,
       audit: { path: join(directory, 'audit.jsonl') },
       payers: { base: { kind: 'direct', key: `\${env:${KEY_VARIABLE}}`, networks: ['base-sepolia'] } },
-      model_list: [
-        { model_name: 'paid/*', model: '*', api_base: 'http://127.0.0.1:9/v1', payer: 'base' },
-      ],
+      model_list: [{ model_name: 'paid/*', model: '*', api_base: 'http://127.0.0.1:9/v1', payer: 'base' }],
       budgets: [{ name: HISTORY.budget, limit_usd: '1000000000', window: 'day' }],
       policy: { max_usd_per_request: '0.10' },
     },

@@ -119,7 +119,8 @@ async function measureGateway(
     '/api/charges, a page of 1000': '/api/charges?limit=1000',
     '/api/charges of a route without any': '/api/charges?route=none',
     '/api/charges of a payer without any': '/api/charges?payer=none',
-    '/api/charges that never meet': '/api/charges?payer=base&caller=caller-1&seller=https://seller-2.example.com',
+    '/api/charges that never meet':
+      '/api/charges?payer=base&caller=caller-1&seller=https://seller-2.example.com',
     '/api/charges that are uncertain': '/api/charges?state=uncertain',
     '/api/charges released, of one caller': '/api/charges?state=released&caller=caller-3',
   }

@@ -38,7 +38,13 @@ const life = fc.record({
   payer: fc.constantFrom('base', 'obol'),
   caller: fc.constantFrom('openclaw', 'ci', ''),
   model: fc.constantFrom(undefined, '', 'llama'),
-  tags: fc.constantFrom(undefined, ['agent:a'], ['agent:b', 'agent:a', 'team:x'], ['agents:c', 'plain'], ['agent:']),
+  tags: fc.constantFrom(
+    undefined,
+    ['agent:a'],
+    ['agent:b', 'agent:a', 'team:x'],
+    ['agents:c', 'plain'],
+    ['agent:'],
+  ),
   moves: fc.constantFrom<readonly string[]>(
     [],
     ['released'],
@@ -61,7 +67,11 @@ const life = fc.record({
 
 type Life = typeof life extends fc.Arbitrary<infer T> ? T : never
 
-async function live(store: Store, n: number, { at, amount, moves, usage, priced, model, ...names }: Life): Promise<void> {
+async function live(
+  store: Store,
+  n: number,
+  { at, amount, moves, usage, priced, model, ...names }: Life,
+): Promise<void> {
   const reservedAt = START + at
   const charge = terms(n, {
     ...names,
@@ -76,7 +86,8 @@ async function live(store: Store, n: number, { at, amount, moves, usage, priced,
   for (const [index, move] of [...moves, 'end'].entries()) {
     if (index === usage.at) await store.noteUsage(charge.id, { inputTokens: usage.tokens, outputTokens: 3 })
     const told = { at: reservedAt + index, reason: 'x' }
-    if (move === 'authorized') await store.authorize(charge.id, { ...signed(n), scheme: 'upto' }, reservedAt + 1)
+    if (move === 'authorized')
+      await store.authorize(charge.id, { ...signed(n), scheme: 'upto' }, reservedAt + 1)
     if (move === 'settled') await store.move(charge.id, { to: 'settled', proof: 'receipt', ...told })
     if (move === 'assumed') await store.move(charge.id, { to: 'settled', proof: 'assumed', ...told })
     if (move === 'proven') await store.move(charge.id, { to: 'settled', proof: 'chain', ...told })
@@ -132,7 +143,10 @@ test('the sums and lists of SQLite are those of the charges in memory, for every
   await fc.assert(
     fc.asyncProperty(lives, questions, async (charges, asked) => {
       const memory = memoryStore()
-      const sqlite = openSqliteStore({ path: join(mkdtempSync(join(directory, 'run-')), 'l.db'), connect: unsynced })
+      const sqlite = openSqliteStore({
+        path: join(mkdtempSync(join(directory, 'run-')), 'l.db'),
+        connect: unsynced,
+      })
       for (const [n, one] of charges.entries()) {
         await live(memory, n + 1, one)
         await live(sqlite, n + 1, one)
@@ -146,26 +160,32 @@ test('the sums and lists of SQLite are those of the charges in memory, for every
 
 test('a ledger of an older version gives the same answers before its sums are built, half-way and after', async () => {
   await fc.assert(
-    fc.asyncProperty(lives, lives, questions, fc.integer({ min: 0, max: 4 }), async (old, later, asked, half) => {
-      const path = join(mkdtempSync(join(directory, 'run-')), 'l.db')
-      const memory = memoryStore()
-      const first = openSqliteStore({ path, connect: unsynced })
-      for (const [n, one] of old.entries()) {
-        await live(memory, n + 1, one)
-        await live(first, n + 1, one)
-      }
-      await first.close()
-      const sqlite = openSqliteStore({ path, connect: (file) => forgetful(unsynced(file), half) })
-      for (const [n, one] of later.entries()) {
-        await live(memory, n + 101, one)
-        await live(sqlite, n + 101, one)
-      }
-      for (const each of asked) expect(await answers(sqlite, each)).toEqual(await answers(memory, each))
-      await sqlite.close()
-      const built = openSqliteStore({ path, connect: unsynced })
-      for (const each of asked) expect(await answers(built, each)).toEqual(await answers(memory, each))
-      await built.close()
-    }),
+    fc.asyncProperty(
+      lives,
+      lives,
+      questions,
+      fc.integer({ min: 0, max: 4 }),
+      async (old, later, asked, half) => {
+        const path = join(mkdtempSync(join(directory, 'run-')), 'l.db')
+        const memory = memoryStore()
+        const first = openSqliteStore({ path, connect: unsynced })
+        for (const [n, one] of old.entries()) {
+          await live(memory, n + 1, one)
+          await live(first, n + 1, one)
+        }
+        await first.close()
+        const sqlite = openSqliteStore({ path, connect: (file) => forgetful(unsynced(file), half) })
+        for (const [n, one] of later.entries()) {
+          await live(memory, n + 101, one)
+          await live(sqlite, n + 101, one)
+        }
+        for (const each of asked) expect(await answers(sqlite, each)).toEqual(await answers(memory, each))
+        await sqlite.close()
+        const built = openSqliteStore({ path, connect: unsynced })
+        for (const each of asked) expect(await answers(built, each)).toEqual(await answers(memory, each))
+        await built.close()
+      },
+    ),
     { numRuns: 25, endOnFailure: true },
   )
 })

@@ -38,6 +38,7 @@ import { refillInBackground } from '../buying/background.ts'
 import { buyingContextOf } from '../buying/buying-context.ts'
 import { clockLog } from '../logging/clock-log.ts'
 import { catalogueLog } from '../logging/catalogue-log.ts'
+import { ledgerLog } from '../logging/ledger-log.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { refuseForgottenLedger } from '../wiring/refuse-forgotten-ledger.ts'
 import { refuseOldLedger } from '../wiring/refuse-old-ledger.ts'
@@ -137,7 +138,7 @@ export async function openParts(
     refuseForgottenLedger(config)
     const audit = await openAudit(config.audit, clock, instance.id, log)
     opened.push(audit)
-    const opening = await openStore(config.store)
+    const opening = await openStore(config.store, ledgerLog(log))
     opened.push(opening)
     await refuseOldLedger(config, opening)
     const store = overrides.wrapStore?.(opening) ?? opening

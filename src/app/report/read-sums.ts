@@ -19,7 +19,11 @@ export async function spendingIn(
   const tags = new Set(by.filter((dimension) => dimension.startsWith('tag.')))
   if (tags.size > 1) return await addUp(readWithUsage(ledger, period), by, timezone)
   const [tag] = tags
-  return await addUpParts(readSums(ledger, period, { by, tag: tag?.slice('tag.'.length), timezone }), by, timezone)
+  return await addUpParts(
+    readSums(ledger, period, { by, tag: tag?.slice('tag.'.length), timezone }),
+    by,
+    timezone,
+  )
 }
 
 interface Wanted {

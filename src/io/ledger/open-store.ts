@@ -1,16 +1,19 @@
 import { ConfigError } from '../../core/errors.ts'
 import { memoryStore } from '../store/memory/store.ts'
-import { openSqliteStore } from '../store/sqlite/store.ts'
+import { openSqliteStore, type SqliteStoreOptions } from '../store/sqlite/store.ts'
 import type { Store } from '../store/store.ts'
 
 /**
  * Opens the store a configuration names: `sqlite:<path>` (relative to the working directory) or `memory`.
  * @throws ConfigError for anything else, and for errors when the store is opened
  */
-export async function openStore(spec: string): Promise<Store> {
+export async function openStore(
+  spec: string,
+  options: Pick<SqliteStoreOptions, 'onBuild' | 'onChecked'> = {},
+): Promise<Store> {
   assertStoreName(spec)
   if (spec === 'memory' || spec === 'memory:') return memoryStore()
-  return openSqliteStore({ path: spec.slice('sqlite:'.length) })
+  return openSqliteStore({ ...options, path: spec.slice('sqlite:'.length) })
 }
 
 /**

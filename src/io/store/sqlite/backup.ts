@@ -33,7 +33,7 @@ export function copyLedger(path: string, target: string): LedgerCopy {
   const db = new DatabaseSync(source)
   try {
     db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`)
-    checkLedger(db, source)
+    checkLedger(db, source, Number.POSITIVE_INFINITY)
     refuseLogLeftBehind(db, source)
     // One read transaction: SQLite's page-by-page backup would start over with every write.
     db.prepare('VACUUM INTO ?').run(target)

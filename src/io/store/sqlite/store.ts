@@ -1,5 +1,7 @@
 /** The ledger in one SQLite file: survives power loss, shared by any number of processes on one machine. */
+import { resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { TollwayError } from '../../../core/errors.ts'
 import { storeClosed } from '../rules/charge-rules.ts'
 import type { Store } from '../store.ts'
 import { synchronousStore, type SynchronousContracts } from '../synchronous-store.ts'
@@ -8,6 +10,7 @@ import { SqliteAuditOutbox } from './audit-outbox.ts'
 import { SqliteBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
 import { SqliteCharges } from './charges.ts'
+import { checkFile, type FileCheck } from './file/check-file.ts'
 import { storeError } from './file/errors.ts'
 import { SqliteFileIdentity } from './file/file-identity.ts'
 import { openLedgerFile, type Connection } from './file/file.ts'
@@ -32,6 +35,12 @@ export interface SqliteStoreOptions {
   readonly connect?: ((path: string) => Connection) | undefined
   /** Told while the sums of a ledger of an older version are built, which goes on behind the requests. */
   readonly onBuild?: ((progress: BuildProgress) => void) | undefined
+  /**
+   * Told when a large ledger, whose last process did not end by itself, was read for damage. A damaged one is written no more.
+   */
+  readonly onChecked?: ((result: FileCheck) => void) | undefined
+  /** Up to which size a ledger is read whole before it is used, bytes; default 16 MiB. */
+  readonly readWholeBytes?: number | undefined
 }
 
 const BUSY_TIMEOUT_MS = 1000
@@ -48,18 +57,46 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     path: options.path,
     busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
     connect: options.connect ?? ((path: string) => new DatabaseSync(path)),
+    readWholeBytes: options.readWholeBytes,
   }
-  return openLedgerFile(opening, (db) => {
+  return openLedgerFile(opening, (db, { isUnchecked }) => {
     const identity = new SqliteFileIdentity(options.path)
     // From here on the write queue waits for other processes; SQLite's own wait would block the event loop.
     db.exec(`PRAGMA busy_timeout = ${Math.min(opening.busyTimeoutMs, BLOCKING_BUSY_MS)}`)
     const { busyTimeoutMs } = opening
-    const queue = new WriteQueue(db, { busyTimeoutMs, check: () => identity.check() })
-    return sqliteStore(db, queue, options.onBuild)
+    let damage: TollwayError | undefined
+    const check = (): void => {
+      identity.check()
+      if (damage) throw damage
+    }
+    const stopChecking = isUnchecked
+      ? checkFile(resolve(options.path), (result) => {
+          if (result === 'damaged') damage = damagedError()
+          options.onChecked?.(result)
+        })
+      : () => undefined
+    const queue = new WriteQueue(db, { busyTimeoutMs, check })
+    return sqliteStore(db, queue, { onBuild: options.onBuild, onClose: stopChecking })
   })
 }
 
-function sqliteStore(db: Connection, queue: WriteQueue, onBuild: SqliteStoreOptions['onBuild']): Store {
+function damagedError(): TollwayError {
+  return new TollwayError({
+    code: 'store_unavailable',
+    message:
+      'The ledger is damaged: reading all of it after its last process broke off found errors. Nothing more is paid.',
+    advice: [
+      'Stop every process that uses the ledger, and restore it from a backup: tollway backup restore --help.',
+    ],
+  })
+}
+
+interface Behind {
+  readonly onBuild: SqliteStoreOptions['onBuild']
+  readonly onClose: () => void
+}
+
+function sqliteStore(db: Connection, queue: WriteQueue, { onBuild, onClose }: Behind): Store {
   const rollups = new SqliteRollups(db)
   const contracts = prepareContracts(db, rollups)
   const ping = db.prepare('UPDATE pings SET count = count + 1')
@@ -99,6 +136,7 @@ function sqliteStore(db: Connection, queue: WriteQueue, onBuild: SqliteStoreOpti
         if (isClosed) return
         isClosed = true
         stopBuilding()
+        onClose()
         queue.drain()
         db.close()
       },

@@ -7,7 +7,7 @@ import { accessSync, closeSync, constants, linkSync, openSync, rmSync, statSync 
 import { dirname, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../../core/errors.ts'
-import { claimLog, joinLog, refuseLogLeftBehind } from './one-log.ts'
+import { claimLog, hasLog, joinLog, refuseLogLeftBehind } from './one-log.ts'
 import { openQuietly } from './open-quietly.ts'
 import { outsideFailure, storeError } from './errors.ts'
 import { sqliteCode } from '../../../files/sqlite-code.ts'
@@ -25,10 +25,24 @@ export interface OpenOptions {
   readonly busyTimeoutMs: number
   /** Opens the connection; for tests that watch or break it. */
   readonly connect: (path: string) => Connection
+  /** Up to which size a ledger is read whole before it is used, bytes; see {@link READ_WHOLE_BYTES}. */
+  readonly readWholeBytes?: number | undefined
+}
+
+/** What opening found. */
+export interface OpenedFile {
+  /** Whether the last process did not end by itself, and the file is too large to have been read whole. */
+  readonly isUnchecked: boolean
 }
 
 /** Between two tries to join the log of a ledger that another process is about to leave, milliseconds. */
 const PAUSE_MS = 20
+
+/**
+ * A ledger up to this size is read whole before it is used, which takes up to a tenth of a second. Reading a larger one would
+ * keep the gateway from starting: it is read beside the requests, after its last process did not end by itself (see check-file.ts).
+ */
+const READ_WHOLE_BYTES = 16_777_216
 
 const CORRUPT = 11
 const NOT_A_DATABASE = 26
@@ -39,20 +53,24 @@ const NOT_A_DATABASE = 26
  * @throws ConfigError that names the file and the fix
  * @throws TollwayError `store_unavailable` when the file is locked or the disk fails
  */
-export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) => T): T {
+export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection, opened: OpenedFile) => T): T {
   const path = resolve(options.path)
   if (!isThere(path)) create(path)
   const until = performance.now() + options.busyTimeoutMs
+  const { readWholeBytes = READ_WHOLE_BYTES } = options
+  const wasLeft = hasLog(path)
+  let isFirst = false
   for (;;) {
-    claim(path)
+    isFirst = claim(path, readWholeBytes) || isFirst
     const db = options.connect(path)
     try {
       db.exec(`PRAGMA busy_timeout = ${options.busyTimeoutMs}`)
-      checkLedger(db, path)
+      checkLedger(db, path, readWholeBytes)
       configure(db, path)
       migrate(db)
       const otherLog = joinLog(db, path)
-      if (!otherLog) return use(db)
+      const isUnchecked = isFirst && wasLeft && sizeOf(db) > readWholeBytes
+      if (!otherLog) return use(db, { isUnchecked })
       // The process with the other log may just be ending.
       if (performance.now() >= until) throw otherLog
     } catch (error) {
@@ -64,11 +82,12 @@ export function openLedgerFile<T>(options: OpenOptions, use: (db: Connection) =>
   }
 }
 
-function claim(path: string): void {
+/** @returns whether no other process has the ledger open */
+function claim(path: string, readWholeBytes: number): boolean {
   try {
-    claimLog(path, (db) => {
+    return claimLog(path, (db) => {
       // Before the first write: a damaged ledger is refused and left as it is.
-      checkLedger(db, path)
+      checkLedger(db, path, readWholeBytes)
       migrate(db)
     })
   } catch (error) {
@@ -162,12 +181,23 @@ function create(path: string): void {
 /**
  * Checks that an open database is a ledger that this version can use. Only reads, so that a database of another program does
  * not change.
+ * @param readWholeBytes up to which size all of it is read
  * @throws ConfigError when it is not
  */
-export function checkLedger(db: Pick<Connection, 'exec' | 'prepare'>, path: string): void {
+export function checkLedger(
+  db: Pick<Connection, 'exec' | 'prepare'>,
+  path: string,
+  readWholeBytes = READ_WHOLE_BYTES,
+): void {
   checkVersion(db, path)
+  if (sizeOf(db) > readWholeBytes) return
   const found = text(pragma(db, 'quick_check(1)'), 'quick_check')
   if (found !== 'ok') throw damaged(path)
+}
+
+function sizeOf(db: Pick<Connection, 'prepare'>): number {
+  const [pages, bytes] = ['page_count', 'page_size'].map((name) => integer(pragma(db, name), name))
+  return (pages ?? 0) * (bytes ?? 0)
 }
 
 function checkVersion(db: Pick<Connection, 'exec' | 'prepare'>, path: string): void {

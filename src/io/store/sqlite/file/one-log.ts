@@ -136,6 +136,11 @@ function filesOf(path: string): string {
   return ['-wal', '-shm'].map((suffix) => identityOf(`${real}${suffix}`) ?? 'none').join(' ')
 }
 
+/** Whether a log lies beside a ledger: its last process did not end by itself, or one has it open. */
+export function hasLog(path: string): boolean {
+  return sizeOf(`${realpathSync(path)}-wal`) > 0
+}
+
 /** Device and inode of a file; `undefined` when there is none. */
 export function identityOf(file: string): string | undefined {
   const found = statSync(file, { bigint: true, throwIfNoEntry: false })

@@ -99,9 +99,7 @@ class NewestFirst {
 
   add(more: readonly ChargeCursor[]): void {
     if (more.length === 0) return
-    this.found = [...this.found, ...more]
-      .toSorted((a, b) => (isBehind(b, a) ? -1 : 1))
-      .slice(0, this.#limit)
+    this.found = [...this.found, ...more].toSorted((a, b) => (isBehind(b, a) ? -1 : 1)).slice(0, this.#limit)
     const last = this.found[this.#limit - 1]
     if (last) this.from = Math.max(this.from, last.reservedAt)
   }

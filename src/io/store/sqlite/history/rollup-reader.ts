@@ -58,7 +58,9 @@ export class RollupReader {
     const columns = SUM_COLUMNS.join(', ')
     this.#sums = db.prepare(`SELECT key, ${columns} FROM rollups
       WHERE tile = ? AND tagged = ? AND state = ? AND start >= ? AND start < ?`)
-    this.#ever = db.prepare(`SELECT ${columns} FROM rollups WHERE tile = 'ever' AND tagged = 0 AND state = 'uncertain'`)
+    this.#ever = db.prepare(
+      `SELECT ${columns} FROM rollups WHERE tile = 'ever' AND tagged = 0 AND state = 'uncertain'`,
+    )
     this.#reservedIn = db.prepare('SELECT 1 FROM charges WHERE reserved_at >= ? AND reserved_at < ? LIMIT 1')
     this.#isUnbuilt = db.prepare('SELECT 1 FROM charges INDEXED BY charges_by_key WHERE key IS NULL LIMIT 1')
     this.#range = db.prepare('SELECT min(reserved_at) AS first, max(reserved_at) AS last FROM charges')
@@ -163,7 +165,8 @@ export class RollupReader {
     const { sql, values } = filterCondition({ route, payer, seller, caller })
     const prefix = tag === undefined ? '' : `${tag}:`
     // The next character after the colon ends the range of tags that begin with it.
-    const [condition, bounds] = tag === undefined ? ["tag = ''", []] : ['tag >= ? AND tag < ?', [prefix, `${tag};`]]
+    const [condition, bounds] =
+      tag === undefined ? ["tag = ''", []] : ['tag >= ? AND tag < ?', [prefix, `${tag};`]]
     const rows = this.#db.prepare(`SELECT * FROM spend_keys WHERE ${condition} AND ${sql}`)
     return new Map(
       rows.all(...bounds, ...values).map((row) => {

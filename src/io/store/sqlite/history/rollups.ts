@@ -46,7 +46,8 @@ export class SqliteRollups {
     this.#usage = db.prepare('SELECT input_tokens, output_tokens FROM charge_usage WHERE charge = ?')
     const place = 'tile = ? AND tagged = ? AND state = ? AND start = ? AND key = ?'
     this.#read = db.prepare(`SELECT ${SUM_COLUMNS.join(', ')} FROM rollups WHERE ${place}`)
-    this.#write = db.prepare(`INSERT OR REPLACE INTO rollups (tile, tagged, state, start, key, ${SUM_COLUMNS.join(', ')})
+    this.#write =
+      db.prepare(`INSERT OR REPLACE INTO rollups (tile, tagged, state, start, key, ${SUM_COLUMNS.join(', ')})
       VALUES (?, ?, ?, ?, ?, ${SUM_COLUMNS.map(() => '?').join(', ')})`)
     this.#drop = db.prepare(`DELETE FROM rollups WHERE ${place}`)
     this.#unbuilt = db.prepare(`SELECT charges.*, input_tokens, output_tokens
