@@ -1,9 +1,16 @@
 /** Log lines about work on the ledger's file that goes on behind the requests. */
 import type { Log } from '../../core/log.ts'
-import type { openStore } from '../../io/ledger/open-store.ts'
+import type { FileCheck } from '../../io/store/sqlite/file/check-file.ts'
+import type { BuildProgress } from '../../io/store/sqlite/history/build-rollups.ts'
+
+/** Receives what the store tells about it. */
+export interface LedgerLog {
+  readonly onBuild: (progress: BuildProgress) => void
+  readonly onChecked: (result: FileCheck) => void
+}
 
 /** Logs every tenth of the way while sums are built and the end of it, and what a check for damage came to. */
-export function ledgerLog(log: Log): Required<NonNullable<Parameters<typeof openStore>[1]>> {
+export function ledgerLog(log: Log): LedgerLog {
   let told = -1
   return {
     onBuild({ built, charges, done }) {
