@@ -68,9 +68,13 @@ async function send(
   const path = operation.path.replace('{id}', encodeURIComponent(id))
   const search = new URLSearchParams(query).toString()
   const init =
-    operation.method === 'post'
-      ? { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) ?? '' }
-      : {}
+    operation.method === 'post' || operation.method === 'patch'
+      ? {
+          method: operation.method.toUpperCase(),
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body) ?? '',
+        }
+      : { method: operation.method.toUpperCase() }
   return await fetch(`${tollway.url}${path}${search === '' ? '' : `?${search}`}`, init)
 }
 

@@ -119,7 +119,18 @@ export function compose(parts: GatewayParts, standing: Standing): Composed {
   for (const handler of first) app.use(handler)
   const { adminKey } = parts.spendPage
   const admin = { adminKey, asksForKeys: requiresCallerKey(config) }
-  app.use(adminApi({ ...admin, reload: standing.reload, reloadPools: () => reloadPools(parts.pools) }))
+  app.use(
+    adminApi({
+      ...admin,
+      config,
+      budgets: parts.spendPage.budgets,
+      ledger,
+      audit: parts.audit,
+      clock,
+      reload: standing.reload,
+      reloadPools: () => reloadPools(parts.pools),
+    }),
+  )
   app.use(buyerApi({ ...admin, pools: parts.pools }))
   app.use(rootPage())
   app.use(runbookPage())

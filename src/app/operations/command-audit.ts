@@ -2,12 +2,16 @@
 import { existsSync } from 'node:fs'
 import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/clock.ts'
+import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import { commandAuditPath } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { openAudit, watchAuditHead } from '../wiring/open-audit.ts'
+
+/** Runs a change with a ledger and an audit file: those of a command, or those of the gateway that is asked for it. */
+export type OpenBooks = <T>(use: (store: Store, audit: Pick<AuditSink, 'append'>) => Promise<T>) => Promise<T>
 
 /**
  * Runs a change with an open audit file: without a record there is no change.

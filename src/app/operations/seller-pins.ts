@@ -5,13 +5,13 @@ import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
 import { NoLedgerError } from '../../io/store/no-ledger.ts'
-import type { AuditFile } from '../../io/audit/audit-writer.ts'
+import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
 import type { KnownPrice, Pin } from '../../io/store/contracts/sellers.ts'
 import type { Store } from '../../io/store/store.ts'
 import { readApiBase, readNetwork, readPayee, readPrice } from './seller-arguments.ts'
-import { withCommandAudit } from './command-audit.ts'
+import { withCommandAudit, type OpenBooks } from './command-audit.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { canonicalAddress } from '../../core/money/address.ts'
 import { ANY_PAYEE } from '../../core/policy/payees.ts'
@@ -47,14 +47,17 @@ export interface TrustRequest {
 
 /** The ledger's pins and prices. @throws ConfigError without a ledger; TollwayError `store_unavailable` */
 export async function listSellers(config: SellersConfig): Promise<KnownSellers> {
-  return await withStore(config, async (store) => ({
-    pins: await store.pins(),
-    prices: await store.prices(),
-  }))
+  return await withStore(config, knownSellers)
+}
+
+/** The pins and prices of an open ledger. */
+export async function knownSellers(store: Pick<Store, 'pins' | 'prices'>): Promise<KnownSellers> {
+  return { pins: await store.pins(), prices: await store.prices() }
 }
 
 /**
  * Pins a payee (or any payee), a price or both, replacing earlier pins.
+ * @param books default: the ledger of the configuration and a command's audit file
  * @throws ConfigError if the arguments are invalid or match nothing
  * @throws TollwayError `store_unavailable`, `audit_unavailable`
  */
@@ -62,6 +65,7 @@ export async function trustSeller(
   config: SellersConfig,
   request: TrustRequest,
   clock: Clock,
+  books: OpenBooks = commandBooks(config, clock),
 ): Promise<KnownSellers> {
   const apiBase = readApiBase(request.apiBase)
   const network = request.network === undefined ? undefined : readNetwork(request.network)
@@ -75,7 +79,7 @@ export async function trustSeller(
       'There is nothing to pin. Name the payee address, or a price with --price, or give --any-payee.',
     )
   }
-  return await withBooks(config, clock, async (store, audit) => {
+  return await books(async (store, audit) => {
     const known = { pins: await store.pins(apiBase), prices: await store.prices(apiBase) }
     const assets = assetsFor(config, apiBase, known, network, request.asset)
     const payable = named === undefined ? assets : assetsAt(assets, named)
@@ -98,9 +102,10 @@ export async function forgetSeller(
   config: SellersConfig,
   text: string,
   clock: Clock,
+  books: OpenBooks = commandBooks(config, clock),
 ): Promise<{ readonly pins: number; readonly prices: number }> {
   const apiBase = readApiBase(text)
-  return await withBooks(config, clock, async (store, audit) => {
+  return await books(async (store, audit) => {
     const pins = await store.pins(apiBase)
     const forgotten = await store.forgetSeller(apiBase)
     if (forgotten.pins + forgotten.prices === 0) throw unknownSeller(apiBase)
@@ -115,7 +120,7 @@ export async function forgetSeller(
 
 async function trustPins(
   store: Store,
-  audit: AuditFile,
+  audit: Pick<AuditSink, 'append'>,
   payTo: string,
   apiBase: string,
   assets: readonly Asset[],
@@ -144,7 +149,7 @@ async function trustPins(
 
 async function trustPrices(
   store: Store,
-  audit: AuditFile,
+  audit: Pick<AuditSink, 'append'>,
   request: TrustRequest,
   apiBase: string,
   assets: readonly Asset[],
@@ -197,7 +202,7 @@ async function trustPrices(
 /** Pins the price of a model that was not paid for yet, for each token. */
 async function pinNewPrices(
   store: Store,
-  audit: AuditFile,
+  audit: Pick<AuditSink, 'append'>,
   { price: text = '', model, path }: TrustRequest & { readonly model: string; readonly path: string },
   apiBase: string,
   assets: readonly Asset[],
@@ -290,16 +295,13 @@ async function withStore<T>(config: SellersConfig, use: (store: Store) => Promis
   }
 }
 
-async function withBooks<T>(
-  config: SellersConfig,
-  clock: Clock,
-  use: (store: Store, audit: AuditFile) => Promise<T>,
-): Promise<T> {
-  return await withStore(
-    config,
-    async (store) =>
-      await withCommandAudit(config, clock, thisInstance(clock).id, store, (audit) => use(store, audit)),
-  )
+function commandBooks(config: SellersConfig, clock: Clock): OpenBooks {
+  return async (use) =>
+    await withStore(
+      config,
+      async (store) =>
+        await withCommandAudit(config, clock, thisInstance(clock).id, store, (audit) => use(store, audit)),
+    )
 }
 
 function unknownSeller(apiBase: string): ConfigError {

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { ERROR_TABLE } from '../../../src/core/error-table.ts'
 import { MODEL_ENDPOINTS } from '../../../src/core/request/endpoints.ts'
+import { FORGET_BODY, KEY_BODY, KEY_CHANGE_BODY, TRUST_BODY } from '../../../src/app/admin/admin-body.ts'
 import { CHARGE_STATES } from '../../../src/app/spend-page/states.ts'
 
 const text = z.string()
@@ -16,14 +17,34 @@ const ERROR = z.looseObject({
 const CHARGE = z.looseObject({ id: text, state: z.enum(CHARGE_STATES) })
 const MODEL = z.looseObject({ id: text, object: z.literal('model') })
 
+const KEY = z.strictObject({
+  id: text,
+  hint: text,
+  models: z.array(text),
+  created: instant,
+  expires: instant.nullable(),
+  requests_per_minute: z.int().nullable(),
+  tokens_per_minute: z.int().nullable(),
+  max_parallel_requests: z.int().nullable(),
+  team: nullable,
+  budget_usd: z.array(text),
+})
+const SELLERS = z.strictObject({
+  configured: z.array(z.looseObject({ origin: text })),
+  pins: z.array(z.looseObject({ api_base: text, pay_to: text })),
+  prices: z.array(z.looseObject({ api_base: text, pinned: text })),
+})
+
 /** One operation. */
 export interface Operation {
-  readonly method: 'get' | 'post'
+  readonly method: 'get' | 'post' | 'patch' | 'delete'
   /** As OpenAPI writes it, with `/v1` where both spellings are served. */
   readonly path: string
   readonly summary: string
   /** Names in the query. */
   readonly query?: readonly string[]
+  /** What is sent; without it a model call. */
+  readonly body?: z.ZodType | undefined
   /** What 200 answers; `undefined` for answers that are no JSON of ours. */
   readonly answer: z.ZodType | undefined
 }
@@ -86,7 +107,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'get',
     path: '/api/budgets',
     summary: 'Budgets and what is left of them.',
-    answer: z.strictObject({ time: instant, budgets: z.array(z.looseObject({ name: text })) }),
+    answer: z.strictObject({ time: instant, budgets: z.array(z.looseObject({ budget: text })) }),
   },
   {
     method: 'get',
@@ -164,6 +185,58 @@ export const OPERATIONS: readonly Operation[] = [
     }),
   },
   {
+    method: 'get',
+    path: '/admin/keys',
+    summary: 'The callers with keys.',
+    answer: z.strictObject({ keys: z.array(KEY) }),
+  },
+  {
+    method: 'post',
+    path: '/admin/keys',
+    summary: 'Makes a key for a caller; it is answered once.',
+    body: KEY_BODY,
+    answer: KEY.extend({ key: text }),
+  },
+  {
+    method: 'patch',
+    path: '/admin/keys/{id}',
+    summary: 'Changes what a caller may do.',
+    body: KEY_CHANGE_BODY,
+    answer: KEY,
+  },
+  {
+    method: 'delete',
+    path: '/admin/keys/{id}',
+    summary: "Revokes a caller's key.",
+    answer: z.strictObject({ id: text, revoked: z.literal(true) }),
+  },
+  {
+    method: 'get',
+    path: '/admin/budgets',
+    summary: 'Budgets and what is left of them.',
+    answer: z.strictObject({ time: instant, budgets: z.array(z.looseObject({ budget: text })) }),
+  },
+  {
+    method: 'get',
+    path: '/admin/sellers',
+    summary: 'Pinned payees and prices.',
+    answer: SELLERS,
+  },
+  {
+    method: 'post',
+    path: '/admin/sellers/trust',
+    summary: 'Pins a payee or a price.',
+    body: TRUST_BODY,
+    answer: SELLERS,
+  },
+  {
+    method: 'post',
+    path: '/admin/sellers/forget',
+    summary: 'Removes the pins of a seller.',
+    body: FORGET_BODY,
+    answer: z.strictObject({ api_base: text, pins: z.int(), prices: z.int() }),
+  },
+  {
     method: 'post',
     path: '/admin/remove',
     summary: 'Removes an upstream of a pool.',
@@ -184,7 +257,7 @@ export function isError(status: number, body: unknown): boolean {
 /** The document. */
 export function openApi(): string {
   const paths: Record<string, Record<string, object>> = {}
-  for (const { method, path, summary, query = [], answer } of OPERATIONS) {
+  for (const { method, path, summary, query = [], body, answer } of OPERATIONS) {
     const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
       name,
       in: 'path',
@@ -193,27 +266,17 @@ export function openApi(): string {
     }))
     const asked = query.map((name) => ({ name, in: 'query', schema: { type: 'string' } }))
     const content = answer && { 'application/json': { schema: z.toJSONSchema(answer) } }
+    const call = { type: 'object', required: ['model'], properties: { model: { type: 'string' } } }
+    const isCall = method === 'post' && content === undefined
+    const sent = body ? z.toJSONSchema(body, { io: 'input' }) : isCall ? call : undefined
     paths[path] = {
       ...paths[path],
       [method]: {
         summary,
         ...(named.length + asked.length > 0 ? { parameters: [...named, ...asked] } : {}),
-        ...(method === 'post' && content === undefined
-          ? {
-              requestBody: {
-                required: true,
-                content: {
-                  'application/json': {
-                    schema: {
-                      type: 'object',
-                      required: ['model'],
-                      properties: { model: { type: 'string' } },
-                    },
-                  },
-                },
-              },
-            }
-          : {}),
+        ...(sent && {
+          requestBody: { required: true, content: { 'application/json': { schema: sent } } },
+        }),
         responses: {
           200: { description: 'The answer.', ...(content ? { content } : {}) },
           default: { $ref: '#/components/responses/Error' },

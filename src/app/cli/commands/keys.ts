@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { parseCallerBudget } from '../../../core/budget/caller-budgets.ts'
 import { systemClock } from '../../../core/clock.ts'
 import { parseInstant } from '../../../core/instant.ts'
@@ -22,6 +22,20 @@ interface AddOptions extends CommonOptions {
   readonly budgetUsd?: readonly string[]
 }
 
+interface SetOptions extends AddOptions {
+  readonly remove?: readonly string[]
+}
+
+/** As in the keys file. */
+const REMOVABLE = [
+  'expires',
+  'requests_per_minute',
+  'tokens_per_minute',
+  'max_parallel_requests',
+  'team',
+  'budget_usd',
+]
+
 const MOST = 999_999_999
 
 const HOT =
@@ -31,17 +45,19 @@ const HOT =
 export function addKeys(program: Command, context: CommandContext): void {
   const keys = program
     .command('keys')
-    .description('create, list and revoke caller keys')
+    .description('create, change, list and revoke caller keys')
     .addHelpText(
       'after',
       `
 Examples:
   tollway keys add openclaw --models "paid/*"
+  tollway keys set openclaw --budget-usd 5/day
   tollway keys list
   tollway keys revoke openclaw
 ${EXIT_CODES_HELP}`,
     )
   addAdd(keys, context)
+  addSet(keys, context)
   addList(keys, context)
   addRevoke(keys, context)
 }
@@ -70,14 +86,49 @@ Examples:
 ${HOT}${EXIT_CODES_HELP}`,
     )
     .action(async (id: string, options: AddOptions) => {
-      const { config, report, keys: work } = await load(options, terminal.env, true)
+      const { config, json, keys: work } = await load(options, terminal.env, true)
       const { config: _config, json: _json, ...limits } = options
       const request = { id, ...limits }
       const { entry, key } = await work.addKey(config, request, systemClock, randomBytes)
       terminal.stdout(
         options.json
-          ? `${JSON.stringify({ ...report.keyJson(entry), key }, undefined, 2)}\n`
+          ? `${JSON.stringify({ ...json.keyJson(entry), key }, undefined, 2)}\n`
           : `${key}\n\nThis is the key of "${id}". It is shown only once: store it in the settings of the caller.\n`,
+      )
+    })
+}
+
+function addSet(keys: Command, { terminal }: CommandContext): void {
+  keys
+    .command('set')
+    .description('change what a caller may do; its key stays')
+    .argument('<id>', 'name of the caller')
+    .option('-m, --models <names...>', 'models it may use, exact or with one *')
+    .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant)
+    .option('--requests-per-minute <n>', 'limit on model requests per minute', wholeNumber(1, MOST))
+    .option('--tokens-per-minute <n>', 'limit on output tokens per minute', wholeNumber(1, MOST))
+    .option('--max-parallel <n>', 'limit on simultaneous model requests', wholeNumber(1, MOST))
+    .option('--budget-usd <limits...>', 'what it may spend per window, such as 5/day or 0.50/24h', budgets)
+    .option('--team <name>', 'team whose budgets it shares', team)
+    .addOption(new Option('--remove <terms...>', 'take limits away again').choices(REMOVABLE))
+    .option(...CONFIG_OPTION, DEFAULT_CONFIG)
+    .option('--json', 'print JSON', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway keys set ci --budget-usd 2/day
+  tollway keys set intern --models gpt-4o --remove expires requests_per_minute
+${HOT}${EXIT_CODES_HELP}`,
+    )
+    .action(async (id: string, options: SetOptions) => {
+      const { config, json, keys: work } = await load(options, terminal.env, true)
+      const { config: _config, json: _json, remove = [], ...terms } = options
+      const entry = await work.changeKey(config, { id, ...terms }, remove, systemClock)
+      terminal.stdout(
+        options.json
+          ? `${JSON.stringify(json.keyJson(entry), undefined, 2)}\n`
+          : `Changed what "${id}" may do.\n`,
       )
     })
 }
@@ -97,11 +148,11 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
-      const { config, report, keys: work } = await load(options, terminal.env, false)
+      const { config, report, json, keys: work } = await load(options, terminal.env, false)
       const known = work.listKeys(config)
       terminal.stdout(
         options.json
-          ? `${JSON.stringify(known.map(report.keyJson), undefined, 2)}\n`
+          ? `${JSON.stringify(known.map(json.keyJson), undefined, 2)}\n`
           : report.renderKeys(known, systemClock.now()),
       )
     })
@@ -156,6 +207,7 @@ async function load(options: CommonOptions, env: CommandContext['terminal']['env
   return {
     config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
     report: await import('../output/keys-report.ts'),
+    json: await import('../../operations/key-json.ts'),
     keys: await import('../../operations/caller-keys.ts'),
   }
 }

@@ -54,9 +54,11 @@ Examples:
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
-      const { config, report, sellers: work } = await load(options, terminal.env, false)
+      const { config, report, json, sellers: work } = await load(options, terminal.env, false)
       const known = await work.listSellers(config)
-      terminal.stdout(options.json ? report.sellersJson(known, config) : report.renderSellers(known, config))
+      terminal.stdout(
+        options.json ? jsonText(json.sellersJson(known, config)) : report.renderSellers(known, config),
+      )
     })
 }
 
@@ -88,11 +90,11 @@ ${RECORD}${EXIT_CODES_HELP}`,
     )
     .action(async (apiBase: string, payTo: string | undefined, options: TrustOptions) => {
       const { anyPayee, price, network, asset, model, path } = options
-      const { config, report, sellers: work } = await load(options, terminal.env, true)
+      const { config, report, json, sellers: work } = await load(options, terminal.env, true)
       const request = { apiBase, payTo, anyPayee, price, network, asset, model, path }
       const changed = await work.trustSeller(config, request, systemClock)
       terminal.stdout(
-        options.json ? report.sellersJson(changed, config) : report.renderTrusted(changed, config),
+        options.json ? jsonText(json.sellersJson(changed, config)) : report.renderTrusted(changed, config),
       )
     })
 }
@@ -129,6 +131,11 @@ async function load(options: CommonOptions, env: CommandContext['terminal']['env
   return {
     config: loadConfigForReading(options.config, env, isWriting ? ['audit'] : []),
     report: await import('../output/sellers-report.ts'),
+    json: await import('../../operations/seller-json.ts'),
     sellers: await import('../../operations/seller-pins.ts'),
   }
+}
+
+function jsonText(value: object): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
 }

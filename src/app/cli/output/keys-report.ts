@@ -2,22 +2,6 @@
 import type { CallerKey } from '../../../io/callers/caller-keys.ts'
 import { renderTable } from './table.ts'
 
-/** One key, as `--json` prints it. */
-export function keyJson(key: CallerKey) {
-  return {
-    id: key.id,
-    hint: key.hint,
-    models: key.models,
-    created: new Date(key.created).toISOString(),
-    expires: key.expires === undefined ? null : new Date(key.expires).toISOString(),
-    requests_per_minute: key.requests_per_minute ?? null,
-    tokens_per_minute: key.tokens_per_minute ?? null,
-    max_parallel_requests: key.max_parallel_requests ?? null,
-    team: key.team ?? null,
-    budget_usd: key.budget_usd ?? [],
-  }
-}
-
 /** The keys as a table for people. @param now milliseconds since the epoch */
 export function renderKeys(keys: readonly CallerKey[], now: number): string {
   if (keys.length === 0) return 'No keys yet. Create one with `tollway keys add <id>`.\n'

@@ -6,32 +6,6 @@ import type { KnownPrice } from '../../../io/store/contracts/sellers.ts'
 import { tokenOf, type KnownSellers, type SellersConfig } from '../../operations/seller-pins.ts'
 import { renderTable } from './table.ts'
 
-/** Pins and last prices as JSON text, ending with a newline. Amounts in smallest units. */
-export function sellersJson({ pins, prices }: KnownSellers, config: SellersConfig): string {
-  const json = {
-    configured: [...config.policy.payTo].map(([origin, payTo]) => ({ origin, pay_to: payTo })),
-    pins: pins.map(({ apiBase, network, asset, payTo, pinnedAt }) => ({
-      api_base: apiBase,
-      network,
-      asset,
-      pay_to: payTo,
-      pinned_at: new Date(pinnedAt).toISOString(),
-    })),
-    prices: prices.map((price) => ({
-      api_base: price.apiBase,
-      path: price.endpoint,
-      model: price.model,
-      network: price.network,
-      asset: price.asset,
-      pinned: price.pinned.toString(),
-      last: price.last.toString(),
-      first: price.first.toString(),
-      updated_at: new Date(price.updatedAt).toISOString(),
-    })),
-  }
-  return `${JSON.stringify(json, undefined, 2)}\n`
-}
-
 /** Pins and last prices as tables. */
 export function renderSellers(known: KnownSellers, config: SellersConfig): string {
   const { payTo } = config.policy
