@@ -63,7 +63,7 @@ test('the configuration limits what it says, and the commands show it', async ()
   expect(stopped.status).toBe(402)
   const sample =
     blocksOf(page)
-      .find(({ language }) => language === 'text')
+      .find(({ text }) => text.startsWith('Usage limit reached'))
       ?.text.trimEnd() ?? ''
   const withoutInstant = (text: string): string => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z$/, '<instant>')
   expect(withoutInstant((await errorOf(stopped)).message)).toBe(withoutInstant(sample))
