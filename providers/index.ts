@@ -3,6 +3,7 @@ export { direct, type DirectOptions } from './direct/direct.ts'
 export { solana, type SolanaOptions } from './solana/solana.ts'
 export { obol, type ObolSidecarOptions } from './obol.ts'
 export { agentcash, type AgentcashOptions } from './agentcash.ts'
+export { Variables } from '../src/core/payer/variables.ts'
 export type { SigningAccount } from '../src/io/signer/signer-account.ts'
 export type { Eip712 } from '../src/core/payer/typed-message.ts'
 export type {

@@ -1,4 +1,5 @@
 /** The examples of docs/payers.md are configurations that pass every check. */
+import { Variables } from '../../src/core/payer/variables.ts'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -36,7 +37,7 @@ test('the example of Solana names a payer, its node and a route', async () => {
   const config = parseConfig(parse(block?.text ?? ''), { SOLANA_KEY: 'a', RPC_KEY: 'b' })
   expect(config.payers.get('sol')).toEqual({
     kind: 'solana',
-    key: { source: 'env', name: 'SOLANA_KEY' },
+    key: { source: 'env', name: 'SOLANA_KEY', variables: expect.any(Variables) },
     networks: ['solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp'],
   })
   expect(config.routes.map(({ payer }) => payer)).toEqual(['sol'])

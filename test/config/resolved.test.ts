@@ -1,3 +1,4 @@
+import { Variables } from '../../src/core/payer/variables.ts'
 import { REQUESTS, TOKENS } from '../../src/core/budget/budget.ts'
 import { TOKEN_2022_PROGRAM } from '../../src/core/solana/programs.ts'
 import { join } from 'node:path'
@@ -40,7 +41,7 @@ it('turns every key into our units', () => {
         'base',
         {
           kind: 'direct',
-          key: { source: 'env', name: 'WALLET_KEY' },
+          key: { source: 'env', name: 'WALLET_KEY', variables: expect.any(Variables) },
           networks: ['eip155:84532', 'eip155:8453'],
         },
       ],
@@ -51,7 +52,7 @@ it('turns every key into our units', () => {
           key: {
             source: 'keystore',
             path: '/keys/wallet.json',
-            password: { source: 'env', name: 'KEYSTORE_PASSWORD' },
+            password: { source: 'env', name: 'KEYSTORE_PASSWORD', variables: expect.any(Variables) },
           },
           networks: ['eip155:8453'],
         },
@@ -68,7 +69,7 @@ it('turns every key into our units', () => {
         'sol',
         {
           kind: 'solana',
-          key: { source: 'env', name: 'SOLANA_KEY' },
+          key: { source: 'env', name: 'SOLANA_KEY', variables: expect.any(Variables) },
           networks: ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1'],
         },
       ],

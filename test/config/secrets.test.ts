@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { loadConfig, parseConfig } from '../../src/app/config/load.ts'
+import { Variables } from '../../src/core/payer/variables.ts'
 import { configFile, mistakesOf, problemsIn, temporaryDirectory } from './config-file.ts'
 
 const PLAIN =
@@ -76,7 +77,7 @@ describe('a secret', () => {
     const byFile = parseConfig(wallet('${file:keys/wallet}'), {}, { directory }).payers.get('w')
     expect(byFile).toMatchObject({ key: { source: 'file', path: join(directory, 'keys/wallet') } })
     expect(parseConfig(wallet('${env:K}'), { K: '' }).payers.get('w')).toMatchObject({
-      key: { source: 'env', name: 'K' },
+      key: { source: 'env', name: 'K', variables: expect.any(Variables) },
     })
   })
 
@@ -208,7 +209,9 @@ describe('a credential of the service', () => {
   it("is a payer's key by its name alone: the text is not read here", () => {
     place('wallet-key', 'no key at all')
     const { payers } = parseConfig(wallet('${credential:wallet-key}'), env())
-    expect(JSON.stringify([...payers.values()])).toContain('{"source":"credential","name":"wallet-key"}')
+    expect(JSON.stringify([...payers.values()])).toContain(
+      '{"source":"credential","name":"wallet-key","variables":{}}',
+    )
   })
 
   it.each([

@@ -1,19 +1,17 @@
 /** Every example, started as its users start it, against one sandbox. */
-import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import { startSandbox, type Sandbox } from '../../src/app/sandbox/sandbox.ts'
-import { sellerAddresses } from '../../src/app/sandbox/own-config.ts'
 import { Child, run } from '../kit/child.ts'
+import { examplesProject, RUN_EXAMPLES, sandboxVariables } from '../kit/examples.ts'
 import { ask, errorOf } from '../kit/gateway.ts'
 import { MAIN } from '../kit/program.ts'
 import { completion, json } from '../kit/seller-answers.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const PRELOAD = new URL('../kit/run-examples.ts', import.meta.url).href
 const MODEL = 'paid/sandbox-small'
 
 let sandbox: Sandbox
@@ -28,25 +26,12 @@ afterAll(async () => {
   for (const directory of directories) await rm(directory, { recursive: true, force: true })
 })
 
-/** The variables that the sandbox prints. */
-function environment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
-  return {
-    ...process.env,
-    PORT: '0',
-    TOLLWAY_WALLET_KEY: sandbox.world.chain.accounts.buyer.privateKey,
-    TOLLWAY_SELLER: sellerAddresses(sandbox.world).streaming,
-    ...more,
-  }
-}
-
-/** A copy of the examples, as in a project that has the package installed. */
-async function project(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'tollway-examples-'))
-  directories.push(directory)
-  await cp(join(ROOT, 'examples'), directory, { recursive: true })
-  await symlink(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
-  return directory
-}
+const project = async (): Promise<string> => await examplesProject(directories)
+const environment = (more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
+  ...sandboxVariables(sandbox),
+  PORT: '0',
+  ...more,
+})
 
 interface Started {
   readonly child: Child
@@ -56,7 +41,7 @@ interface Started {
 
 async function start(args: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<Started> {
   const directory = await project()
-  const child = new Child(process.execPath, ['--import', PRELOAD, ...args], {
+  const child = new Child(process.execPath, ['--import', RUN_EXAMPLES, ...args], {
     cwd: directory,
     env: environment(more),
   })
@@ -192,8 +177,8 @@ async function serve(config: string, more: Readonly<Record<string, string>>): Pr
 }
 
 /** What `tollway init` prints for a configuration of the examples. */
-async function init(kind: string, config: string): Promise<string> {
-  const args = [MAIN, 'init', kind, '--config', config]
+async function init(kind: string, config: string, more: readonly string[] = []): Promise<string> {
+  const args = [MAIN, 'init', kind, '--config', config, ...more]
   const env = environment({ TOLLWAY_KEY: 'key' })
   const { code, stdout, stderr } = await run(process.execPath, args, { cwd: join(ROOT, 'examples'), env })
   expect([code, stderr]).toEqual([0, ''])
@@ -202,7 +187,7 @@ async function init(kind: string, config: string): Promise<string> {
 
 test('openclaw/ serves the model of its openclaw.json to the caller that it names', async () => {
   const entry: unknown = JSON.parse(await readFile(join(ROOT, 'examples/openclaw/openclaw.json'), 'utf8'))
-  expect(JSON.parse(await init('openclaw', 'openclaw/tollway.yaml'))).toEqual(entry)
+  expect(JSON.parse(await init('openclaw', 'openclaw/tollway.yaml', ['--primary', MODEL]))).toEqual(entry)
   const { url } = await serve('openclaw/tollway.yaml', { TOLLWAY_KEY: 'claw-key' })
   const key = { authorization: 'Bearer claw-key' }
   expect(spent(await ask(url, { model: MODEL }, key))).toEqual([200, 'yes'])

@@ -9,6 +9,16 @@ import { parseSamples } from './samples.ts'
 /** The proxy's master key: there is no database, so it has no other. */
 export const MASTER_KEY = 'sk-litellm-master'
 
+/** What keeps LiteLLM from asking anybody else. */
+export const QUIET_LITELLM: Readonly<Record<string, string>> = {
+  LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+  LITELLM_TELEMETRY: 'False',
+  // Where no network namespace keeps it here, this does for all that goes by HTTP.
+  HTTP_PROXY: 'http://127.0.0.1:9',
+  HTTPS_PROXY: 'http://127.0.0.1:9',
+  NO_PROXY: '127.0.0.1',
+}
+
 /** A started proxy. */
 export interface LitellmProxy {
   /** Root address, without `/v1`. */
@@ -23,7 +33,7 @@ export interface LitellmProxy {
 }
 
 /** The directory that `run.sh` made. */
-function environment(): string {
+export function environment(): string {
   const directory = process.env['PYTHON_ENVIRONMENT']
   if (directory === undefined) throw new Error('LiteLLM is not installed: run npm run test:litellm')
   return directory
@@ -60,12 +70,7 @@ export async function startLitellm(
       HOME: home,
       TMPDIR: home,
       LITELLM_MASTER_KEY: MASTER_KEY,
-      LITELLM_LOCAL_MODEL_COST_MAP: 'True',
-      LITELLM_TELEMETRY: 'False',
-      // Where no network namespace keeps it here, this does for all that goes by HTTP.
-      HTTP_PROXY: 'http://127.0.0.1:9',
-      HTTPS_PROXY: 'http://127.0.0.1:9',
-      NO_PROXY: '127.0.0.1',
+      ...QUIET_LITELLM,
       ...env,
     },
   })
@@ -97,7 +102,7 @@ export async function startLitellm(
 }
 
 /** @throws {Error} with everything the process said, when it ends before it answers */
-async function answers(url: string, child: Child): Promise<void> {
+export async function answers(url: string, child: Child): Promise<void> {
   let ended: string | undefined
   void child.end().then(({ stdout, stderr }) => (ended = `${stdout}${stderr}`))
   for (;;) {

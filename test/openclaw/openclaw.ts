@@ -22,16 +22,9 @@ export interface OpenClaw {
   remove(): void
 }
 
-/** Makes a home. @param config what `openclaw.json` says beside what keeps it offline */
-export function openClawHome(config: object): OpenClaw {
-  if (!existsSync(PROGRAM)) throw new Error('OpenClaw is not installed: run npm run test:openclaw')
-  const home = mkdtempSync(join(tmpdir(), 'tollway-openclaw-'))
-  const file = join(home, '.openclaw', 'openclaw.json')
-  mkdirSync(join(home, '.openclaw'))
-  mkdirSync(join(home, 'work'))
-  writeFileSync(file, JSON.stringify({ update: { checkOnStart: false }, ...config }, undefined, 2))
-  const own = {
-    PATH: process.env['PATH'] ?? '',
+/** What keeps OpenClaw to a home of its own, and from asking anybody else. */
+export function offline(home: string): Readonly<Record<string, string>> {
+  return {
     HOME: home,
     OPENCLAW_HOME: home,
     OPENCLAW_OFFLINE: '1',
@@ -40,6 +33,17 @@ export function openClawHome(config: object): OpenClaw {
     NO_COLOR: '1',
     TMPDIR: home,
   }
+}
+
+/** Makes a home. @param config what `openclaw.json` says beside what keeps it offline */
+export function openClawHome(config: object): OpenClaw {
+  if (!existsSync(PROGRAM)) throw new Error('OpenClaw is not installed: run npm run test:openclaw')
+  const home = mkdtempSync(join(tmpdir(), 'tollway-openclaw-'))
+  const file = join(home, '.openclaw', 'openclaw.json')
+  mkdirSync(join(home, '.openclaw'))
+  mkdirSync(join(home, 'work'))
+  writeFileSync(file, JSON.stringify({ update: { checkOnStart: false }, ...config }, undefined, 2))
+  const own = { PATH: process.env['PATH'] ?? '', ...offline(home) }
   return {
     file,
     run: (args, env = {}) =>

@@ -184,7 +184,7 @@ function check(
   if (!result.success || mistakes.length > 0) {
     throw new ConfigProblemsError(inOrder(mistakes, (path) => place(origin(path))))
   }
-  const config = resolveConfig(result.data, directory, { ignored, notes })
+  const config = resolveConfig(result.data, { env, directory }, { ignored, notes })
   RESOLVED.add(config)
   return config
 }

@@ -60,8 +60,8 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
       beat.unref()
       ends.push(async () => clearInterval(beat))
     }
-    if (!own) process.env[KEY_VARIABLE] = world.chain.accounts.buyer.privateKey
-    const config = own ?? parseConfig(configFor(world, options.port, directory), process.env)
+    const env = { ...process.env, [KEY_VARIABLE]: world.chain.accounts.buyer.privateKey }
+    const config = own ?? parseConfig(configFor(world, options.port, directory), env)
     const log = pino({ name: 'tollway', level: 'warn' }, pino.destination(2))
     const gateway = await createGateway(config, {
       log,

@@ -1,9 +1,12 @@
+import type { Variables } from './variables.ts'
+
 /** Where a secret is kept. Only the thread that needs the secret reads it. */
 export type SecretReference =
-  | { readonly source: 'env'; readonly name: string }
+  /** `variables`: where the name is looked up instead of in the environment of the process. */
+  | { readonly source: 'env'; readonly name: string; readonly variables?: Variables | undefined }
   | { readonly source: 'file'; readonly path: string }
   /** A credential of the service: the file of this name in `$CREDENTIALS_DIRECTORY`. */
-  | { readonly source: 'credential'; readonly name: string }
+  | { readonly source: 'credential'; readonly name: string; readonly variables?: Variables | undefined }
 
 /** Where a private key is kept. The key itself is never part of an option, so options may be logged and compared (rule 8). */
 export type KeyReference =

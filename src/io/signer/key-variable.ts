@@ -7,6 +7,9 @@ import { ConfigError } from '../../core/errors.ts'
  */
 const MARK_PREFIX = 'TOLLWAY_TAKEN_'
 
+/** What a variable holds, for messages. */
+export type KeyText = 'private key' | 'keystore password'
+
 /** A variable being taken. */
 export interface VariableClaim {
   /**
@@ -23,7 +26,7 @@ export interface VariableClaim {
  * @param holds what it contains, for messages
  * @throws ConfigError when it is not set, or another signer has taken it
  */
-export function claimVariable(name: string, holds = 'private key'): VariableClaim {
+export function claimVariable(name: string, holds: KeyText = 'private key'): VariableClaim {
   const mark = `${MARK_PREFIX}${name}`
   const isSet = name in process.env
   const taken = process.env[mark]
@@ -36,13 +39,7 @@ export function claimVariable(name: string, holds = 'private key'): VariableClai
         `To open it again in this process, set process.env.${name} again before.`,
     )
   }
-  if (!isSet) {
-    throw new ConfigError(
-      holds === 'private key'
-        ? `The environment variable ${name} is not set. Set it to the private key (0x and 64 hex digits), or name a key file.`
-        : `The environment variable ${name} is not set. Set it to the ${holds}, or name a file that holds it.`,
-    )
-  }
+  if (!isSet) throw notSet(name, holds)
   process.env[mark] = 'now'
   let own: string | undefined
   return {
@@ -56,6 +53,15 @@ export function claimVariable(name: string, holds = 'private key'): VariableClai
       if (own !== undefined && process.env[mark] === own) process.env[mark] = own.replace('open', 'closed')
     },
   }
+}
+
+/** The error for a variable that is not there. */
+export function notSet(name: string, holds: KeyText): ConfigError {
+  return new ConfigError(
+    holds === 'private key'
+      ? `The environment variable ${name} is not set. Set it to the private key (0x and 64 hex digits), or name a key file.`
+      : `The environment variable ${name} is not set. Set it to the ${holds}, or name a file that holds it.`,
+  )
 }
 
 /** The signer that took a variable, which is therefore not set; `undefined` for a variable that none took. */

@@ -4,9 +4,10 @@
  */
 import { SHARE_ENV, Worker } from 'node:worker_threads'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
-import type { KeyReference } from '../../core/payer/key-reference.ts'
+import type { KeyReference, SecretReference } from '../../core/payer/key-reference.ts'
+import type { Variables } from '../../core/payer/variables.ts'
 import { systemTimers, type Timers } from '../../core/timers.ts'
-import { claimVariable } from './key-variable.ts'
+import { claimVariable, notSet, type VariableClaim } from './key-variable.ts'
 import { WORKER_MESSAGE, type WorkerMessage } from './signer-protocol.ts'
 
 /** The part of `Worker` that the signer uses. */
@@ -58,7 +59,7 @@ export async function startThread(
     spawn = spawnWorker,
   } = options
   const variable = variableOf(key)
-  const claim = variable && claimVariable(variable.name, variable.holds)
+  const claim = variable && claimOf(variable)
   let address: string | undefined
   try {
     const thread = new SignerThread(spawn(key), timers, () => claim?.closed())
@@ -81,20 +82,50 @@ export async function startThread(
 export function spawnSigner(module: URL, key: KeyReference): SignerWorker {
   return new Worker(module, {
     name: 'tollway-signer',
-    workerData: { key },
+    workerData: { key: plain(key) },
     argv: [],
     // Flags of this process may preload modules: none of them may run in the thread that holds the key.
     execArgv: [],
     // The worker reads the variable itself: a copy made here would put the key into this thread's memory.
-    env: SHARE_ENV,
+    env: environmentOf(key) ?? SHARE_ENV,
   })
 }
 
-/** The environment variable that holds the key, or the password of its keystore. */
-function variableOf(key: KeyReference): { readonly name: string; readonly holds: string } | undefined {
-  if (key.source === 'env') return { name: key.name, holds: 'private key' }
+/** The environment variable that holds a key, or the password of its keystore. */
+interface KeyVariable {
+  readonly name: string
+  readonly holds: 'private key' | 'keystore password'
+  readonly variables?: Variables | undefined
+}
+
+function variableOf(key: KeyReference): KeyVariable | undefined {
+  if (key.source === 'env') return { ...key, holds: 'private key' }
   if (key.source !== 'keystore' || key.password.source !== 'env') return undefined
-  return { name: key.password.name, holds: 'keystore password' }
+  return { ...key.password, holds: 'keystore password' }
+}
+
+/** A variable of the program's own stays where it is: only those of the process are seen by others, and removed. */
+function claimOf({ name, holds, variables }: KeyVariable): VariableClaim | undefined {
+  if (!variables) return claimVariable(name, holds)
+  if (!variables.has(name)) throw notSet(name, holds)
+  return undefined
+}
+
+/** The environment for the thread of a key, where the program gave one of its own: no more than the key needs. */
+function environmentOf(key: KeyReference): Record<string, string> | undefined {
+  const secret = key.source === 'keystore' ? key.password : key
+  if (secret.source !== 'env' && secret.source !== 'credential') return undefined
+  return secret.variables?.pick([secret.source === 'env' ? secret.name : 'CREDENTIALS_DIRECTORY'])
+}
+
+/** A reference as it is sent to the thread, which has its variables in its environment. */
+function plain(key: KeyReference): KeyReference {
+  if (key.source === 'keystore') return { ...key, password: plainSecret(key.password) }
+  return key.source === 'agentcash' ? key : plainSecret(key)
+}
+
+function plainSecret(secret: SecretReference): SecretReference {
+  return secret.source === 'file' ? secret : { source: secret.source, name: secret.name }
 }
 
 interface Waiting {

@@ -5,19 +5,21 @@ import type { CheckedPayer } from '../schema/payers.ts'
 import { resolveExternal } from './resolve-external.ts'
 import { resolveObolPool } from './resolve-obol.ts'
 import type { ResolvedPayer } from './resolved.ts'
-import { parseReference } from '../values/secrets.ts'
+import { parseReference, type SecretContext } from '../values/secrets.ts'
+import { Variables } from '../../../core/payer/variables.ts'
 
 /**
  * Converts a checked entry of `payers` to its final form.
- * @param directory base of relative paths
+ * @param context base of relative paths, and where the variables of keys are
  */
-export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPayer {
+export function resolvePayer(payer: CheckedPayer, context: SecretContext): ResolvedPayer {
+  const { directory } = context
   switch (payer.kind) {
     case 'direct': {
-      return { kind: 'direct', key: signerOf(payer, directory), networks: [...new Set(payer.networks)] }
+      return { kind: 'direct', key: signerOf(payer, context), networks: [...new Set(payer.networks)] }
     }
     case 'solana': {
-      return { kind: 'solana', key: solanaKeyOf(payer, directory), networks: [...new Set(payer.networks)] }
+      return { kind: 'solana', key: solanaKeyOf(payer, context), networks: [...new Set(payer.networks)] }
     }
     case 'obol':
       return payer.mode === 'pool' ? resolveObolPool(payer, directory) : resolveExternal(payer, directory)
@@ -28,14 +30,14 @@ export function resolvePayer(payer: CheckedPayer, directory: string): ResolvedPa
   }
 }
 
-function solanaKeyOf(payer: Extract<CheckedPayer, { kind: 'solana' }>, directory: string): KeyReference {
-  const key = keyOf(payer, directory, 'solana-wallet.json')
+function solanaKeyOf(payer: Extract<CheckedPayer, { kind: 'solana' }>, context: SecretContext): KeyReference {
+  const key = keyOf(payer, context, 'solana-wallet.json')
   if (!key) throw new TypeError('a payer without a key passed the checks')
   return key
 }
 
-function signerOf(payer: Extract<CheckedPayer, { kind: 'direct' }>, directory: string): SignerReference {
-  const key = keyOf(payer, directory, 'wallet.json')
+function signerOf(payer: Extract<CheckedPayer, { kind: 'direct' }>, context: SecretContext): SignerReference {
+  const key = keyOf(payer, context, 'wallet.json')
   if (key) return key
   if (payer.signer === undefined) throw new TypeError('a payer without a key passed the checks')
   return { source: 'remote', ...payer.signer }
@@ -44,13 +46,14 @@ function signerOf(payer: Extract<CheckedPayer, { kind: 'direct' }>, directory: s
 /** @param wallet AgentCash's wallet file, which `default` refers to */
 function keyOf(
   payer: Pick<Extract<CheckedPayer, { kind: 'solana' }>, 'key' | 'keystore' | 'agentcash_wallet'>,
-  directory: string,
+  context: SecretContext,
   wallet: string,
 ): KeyReference | undefined {
-  if (payer.key !== undefined) return referenceOf(payer.key, directory)
+  const { directory } = context
+  if (payer.key !== undefined) return referenceOf(payer.key, context)
   if (payer.keystore !== undefined) {
     const path = resolve(directory, payer.keystore.path)
-    return { source: 'keystore', path, password: referenceOf(payer.keystore.password, directory) }
+    return { source: 'keystore', path, password: referenceOf(payer.keystore.password, context) }
   }
   const named = payer.agentcash_wallet
   if (named === undefined) return undefined
@@ -58,8 +61,10 @@ function keyOf(
   return { source: 'agentcash', path }
 }
 
-function referenceOf(text: string, directory: string): SecretReference {
+function referenceOf(text: string, { directory, env }: SecretContext): SecretReference {
   const reference = parseReference(text, directory)
   if (reference === undefined) throw new TypeError('a wallet key that is no reference passed the checks')
-  return reference
+  // The signer's thread shares the environment of the process, and is given any other.
+  if (reference.source === 'file' || env === process.env) return reference
+  return { ...reference, variables: new Variables(env) }
 }

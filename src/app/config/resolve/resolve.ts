@@ -8,6 +8,7 @@ import type { LitellmNote } from '../litellm/note.ts'
 import type { CheckedConfig } from '../schema/schema.ts'
 import { resolveBudgets } from './resolve-budgets.ts'
 import { resolveRoute, resolveRouter } from './resolve-route.ts'
+import type { SecretContext } from '../values/secrets.ts'
 import { resolvePayer } from './resolve-payer.ts'
 import type { ResolvedConfig } from './resolved.ts'
 
@@ -15,15 +16,16 @@ const NOTHING = { ignored: [], notes: [] }
 
 /**
  * Converts a checked configuration to its final form: keys become digests, relative paths absolute.
- * @param directory base of relative paths
+ * @param context base of relative paths, and where the variables of keys are
  * @param litellm what has no effect here, or another, of a LiteLLM file
  */
 export function resolveConfig(
   checked: CheckedConfig,
-  directory: string,
+  context: SecretContext,
   litellm: { readonly ignored: readonly string[]; readonly notes: readonly LitellmNote[] } = NOTHING,
 ): ResolvedConfig {
   const { policy, timeouts } = checked
+  const { directory } = context
   const assets = withBuiltIn(checked.assets.map(resolveAsset))
   return deepFreeze({
     fingerprint: fingerprintOf(checked),
@@ -48,7 +50,7 @@ export function resolveConfig(
       team: caller.team,
     })),
     payers: new Map(
-      Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, directory)] as const),
+      Object.entries(checked.payers).map(([name, payer]) => [name, resolvePayer(payer, context)] as const),
     ),
     userAgents: userAgentsOf(checked.payers),
     keys: checked.keys && { path: resolve(directory, checked.keys.path) },

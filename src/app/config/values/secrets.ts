@@ -62,7 +62,7 @@ export function missingReference(reference: SecretReference, context: SecretCont
     // Checks the name only: reading the value would bring the key into this thread's memory (rule 8).
     const isThere = Object.keys(context.env).includes(reference.name)
     if (isThere || (context.again === true && takenBy(reference.name) !== undefined)) return ''
-    return unset(reference.name)
+    return unset(reference.name, context.env)
   }
   const place = placeOf(reference, context)
   if ('fault' in place) return place.fault
@@ -86,7 +86,7 @@ function readReference(reference: SecretReference, context: SecretContext): Reso
     return 'fault' in place ? place : readSecretFile(place.path)
   }
   const value = Object.hasOwn(context.env, reference.name) ? context.env[reference.name] : undefined
-  if (value === undefined) return { fault: unset(reference.name) }
+  if (value === undefined) return { fault: unset(reference.name, context.env) }
   if (value === '')
     return { fault: `needs the environment variable ${reference.name}, which is empty. Give it a value.` }
   return { text: value }
@@ -110,8 +110,9 @@ function readSecretFile(path: string): Resolved {
   }
 }
 
-function unset(name: string): string {
-  const owner = takenBy(name)
+function unset(name: string, env: Environment): string {
+  // Signers take the variables of the process alone.
+  const owner = env === process.env ? takenBy(name) : undefined
   return owner === undefined
     ? `needs the environment variable ${name}, which is not set. Set it before the start.`
     : `needs the environment variable ${name}, which was taken by ${owner}. Set process.env.${name} again before you open it again.`
