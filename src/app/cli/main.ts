@@ -7,6 +7,8 @@ if (fault !== undefined) {
   process.stderr.write(`${fault}\n`)
   process.exitCode = 1
 } else {
+  const { quietSqlite } = await import('./quiet-sqlite.ts')
+  quietSqlite(process)
   const { run } = await import('./run.ts')
   const { processTerminal } = await import('./shared/terminal.ts')
   const terminal = processTerminal()

@@ -31,8 +31,8 @@ export interface ChargeJson {
   readonly signed_usd: string | null
   readonly pay_to: string
   readonly transaction: string | null
-  /** Link to the transaction on a block explorer. */
-  readonly transaction_url: string | null
+  /** Link to the transaction on a block explorer; absent without a transaction, or where no explorer knows the chain. */
+  readonly transaction_url?: string
   readonly request: string
 }
 
@@ -106,6 +106,7 @@ export function chargeBasics(charge: Charge): ChargeBasics {
 export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
   const { transaction, network, charged } = charge
   const { microUsd } = takenOf(charge)
+  const url = transaction === undefined ? undefined : link(network, transaction)
   return {
     ...chargeBasics(charge),
     caller: charge.caller,
@@ -115,7 +116,7 @@ export function chargeJson(charge: Charge, link: ExplorerLink): ChargeJson {
     charged_atomic: charged?.toString() ?? null,
     usd: microUsd === undefined ? null : formatUsd(microUsd),
     signed_usd: charge.microUsd === undefined ? null : formatUsd(charge.microUsd),
-    transaction_url: transaction === undefined ? null : (link(network, transaction) ?? null),
+    ...(url === undefined ? {} : { transaction_url: url }),
     request: charge.requestId,
   }
 }

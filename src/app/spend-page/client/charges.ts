@@ -172,7 +172,7 @@ export function transactionNode(charge: ChargeView, whole = false): Content {
   const { transaction, transaction_url: url } = charge
   if (transaction === null) return make('span', { class: 'none' }, NO_TRANSACTION[charge.state])
   const text = whole ? transaction : shorten(transaction)
-  if (url === null) return make('span', { title: transaction }, text)
+  if (url === undefined) return make('span', { title: transaction }, text)
   return make(
     'a',
     { href: url, title: transaction, target: '_blank', rel: 'noopener noreferrer' },
