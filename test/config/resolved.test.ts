@@ -12,6 +12,7 @@ it('turns every key into our units', () => {
   const directory = temporaryDirectory()
   const config = loadConfig(configFile(FULL, directory), FULL_ENV)
   expect(config).toEqual({
+    fingerprint: expect.any(Object),
     ignoredKeys: [],
     litellmNotes: [],
     listen: { host: '127.0.0.1', port: 0 },
@@ -331,6 +332,7 @@ it('turns every key into our units', () => {
 it('a resolved configuration has every default filled in', () => {
   const directory = temporaryDirectory()
   expect(parseConfig({}, {}, { directory })).toEqual({
+    fingerprint: expect.any(Object),
     ignoredKeys: [],
     litellmNotes: [],
     listen: { host: '127.0.0.1', port: 8402 },
