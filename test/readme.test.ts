@@ -21,6 +21,7 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 
 /** Markers of other pages, which tests of their own execute. */
 const ELSEWHERE = new Map([
+  ['docs/admin.md', ['add']],
   ['docs/agents.md', ['mcp', 'client']],
   ['docs/agentcash.md', ['payers', 'blockrun']],
   ['docs/obol-sidecar.md', ['sidecar']],

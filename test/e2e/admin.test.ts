@@ -6,10 +6,14 @@ import { toyPayer } from '../../src/testing/toy-payer.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { ask, errorOf, startGateway, type TestGateway } from '../kit/gateway.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { blocksOf } from '../kit/markdown.ts'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 
 const ADMIN = 'the-admin-key-of-this-test'
+const run = promisify(execFile)
 let seller: ScriptedSeller
 let directory: string
 let gateway: TestGateway | undefined
@@ -108,6 +112,19 @@ describe('callers', () => {
     ])
     expect(await records('caller_key.revoked')).toMatchObject([{ caller: 'ci' }])
     expect(JSON.stringify(await gateway?.audit())).not.toContain(String(key))
+  })
+
+  test('are added by the line of docs/admin.md', async () => {
+    const { url } = await open()
+    const page = await readFile(join(import.meta.dirname, '../../docs/admin.md'), 'utf8')
+    const line = blocksOf(page).find(({ marker }) => marker === 'add')?.text ?? ''
+    const env = { PATH: process.env['PATH'], TOLLWAY_ADMIN_KEY: ADMIN }
+    const { stdout } = await run('bash', ['-c', line.replace('http://127.0.0.1:8402', url)], { env })
+    expect(JSON.parse(stdout)).toMatchObject({
+      id: 'ci',
+      budget_usd: ['1/day'],
+      key: expect.stringMatching(/^tw-/) as string,
+    })
   })
 
   test('are changed by `tollway keys set` in the same way', async () => {

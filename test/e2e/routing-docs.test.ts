@@ -69,12 +69,14 @@ test('the commands of docs/callers.md work in their order', async () => {
   const path = await write('callers.md', 'callers')
   const commands = (await block('callers.md', 'keys')).trim().split('\n')
   const outputs: string[] = []
-  for (const command of commands) {
+  for (const line of commands) {
+    const command = line.replace(/ +#.*$/, '')
     const [name, ...args] = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map((word) => word[1] ?? word[2] ?? '')
     expect(name).toBe('tollway')
     outputs.push(await tollway(...args, '--config', path))
   }
   expect(outputs[0]).toMatch(/^tw-/)
   expect(outputs[1]).toContain('30 requests/min')
-  expect(outputs[2]).toBe('Revoked the key of "ci".\n')
+  expect(outputs[2]).toBe('Changed what "ci" may do.\n')
+  expect(outputs[3]).toBe('Revoked the key of "ci".\n')
 })
