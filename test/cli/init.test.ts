@@ -43,7 +43,8 @@ async function init(...args: string[]): Promise<{ code: number; out: string; err
   const code = await run(['init', ...args], terminal)
   return { code, out: terminal.out, err: terminal.err }
 }
-const openclaw = (...args: string[]) => init('openclaw', '--config', config, '--file', file, ...args)
+const openclaw = (...args: string[]) =>
+  init('openclaw', '--config', config, '--file', file, '--offline', ...args)
 const read = (): string => readFileSync(file, 'utf8')
 const backups = (): string[] => readdirSync(directory).filter((name) => name.endsWith('.bak'))
 
@@ -136,6 +137,40 @@ describe('init openclaw', () => {
     expect((await openclaw('--undo')).out).toContain('nothing to undo')
   })
 
+  it.each([
+    ['there was no file', undefined],
+    ['the file was empty', ''],
+    ['the file had comments, other entries and no line end', THEIRS.trimEnd()],
+  ])('leaves nothing behind on --undo where %s', async (_what, before) => {
+    if (before !== undefined) writeFileSync(file, before)
+    const files = readdirSync(directory)
+    await openclaw('--write')
+    await openclaw('--write', '--kind', 'clawrouter', '--primary', 'paid/qwen', '--replace')
+    const { code, out } = await openclaw('--undo')
+    expect([code, out]).toEqual([0, expect.stringContaining('Nothing of tollway is left')])
+    expect(readdirSync(directory)).toEqual(files)
+    if (before !== undefined) expect(read()).toBe(before)
+  })
+
+  it('edited since, only our values go, with the objects made for them, and the copies stay', async () => {
+    writeFileSync(file, '{"mine": 1}\n')
+    await openclaw('--write', '--primary', 'paid/qwen')
+    writeFileSync(file, read().replace('"mine": 1', '"mine": 2'))
+    expect((await openclaw('--undo')).out).toContain('copies are kept')
+    expect(JSON.parse(read())).toEqual({ mine: 2 })
+    expect(backups()).toHaveLength(2)
+  })
+
+  it('undoes two writes of one value', async () => {
+    writeFileSync(file, '{"mine": 1}\n')
+    await openclaw('--write')
+    config = configFile(CONFIG.replace('paid/qwen', 'paid/other'), directory)
+    await openclaw('--write', '--replace')
+    writeFileSync(file, read().replace('"mine": 1', '"mine": 2'))
+    expect((await openclaw('--undo')).code).toBe(0)
+    expect(JSON.parse(read())).toEqual({ mine: 2 })
+  })
+
   it('undoes nothing that was changed since, unless forced', async () => {
     await openclaw('--write')
     writeFileSync(file, read().replace('openai-completions', 'openai-responses'))
@@ -206,8 +241,7 @@ describe('init openclaw', () => {
           const { text, changes } = applySettings(before, settings, true)
           expect(JSON.parse(text)).toEqual({ ...root, models: { ...parent, tollway: settings[0]?.value } })
           const back = JSON.parse(revertChanges(text, changes, false)) as Record<string, unknown>
-          // An object that had to be made for the entry stays, empty.
-          expect({ models: {}, ...back }).toEqual({ models: {}, ...root })
+          expect(back).toEqual(root)
         },
       ),
     )

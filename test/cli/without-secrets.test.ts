@@ -56,7 +56,7 @@ describe('without any secret at hand', () => {
     ['status'],
     ['sellers', 'list'],
     ['keys', 'list'],
-    ['init', 'openclaw'],
+    ['init', 'openclaw', '--kind', 'litellm'],
     ['init', 'litellm'],
     ['init', 'prometheus'],
   ])('tollway %s %s does its work', async (...args: string[]) => {

@@ -133,6 +133,6 @@ test('what init put in, undo takes out', async () => {
   const installed = await install('provider')
   const done = await tollway(['init', 'openclaw', '--file', installed.file, '--undo'])
   expect(done.code).toBe(0)
-  expect(JSON.parse(readFileSync(installed.file, 'utf8'))).toMatchObject({ models: { providers: {} } })
+  expect(JSON.parse(readFileSync(installed.file, 'utf8'))).toEqual({ models: { mode: 'merge' } })
   expect(readFileSync(installed.file, 'utf8')).not.toContain('tollway')
 })

@@ -3,7 +3,7 @@ import { clockSkew, describeSkew } from '../../core/telemetry/clock-skew.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { examineNodes } from './examine-nodes.ts'
 import { findingsOf, type Finding } from './finding.ts'
-import { httpGet, type Got } from './http-get.ts'
+import { httpGet, type Got } from '../operations/http-get.ts'
 
 const { ok, warning, skipped } = findingsOf('sellers')
 const FIX = 'Set the clock of this machine (timedatectl set-ntp true), or report it to the seller.'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { addressOf, isLoopbackHost } from '../config/values/addresses.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { findingsOf, type Finding } from './finding.ts'
-import { httpGet } from './http-get.ts'
+import { httpGet } from '../operations/http-get.ts'
 
 /** Whether the upstream answers and takes the key. */
 export async function examineUpstream(upstream: ResolvedConfig['upstream']): Promise<Finding[]> {

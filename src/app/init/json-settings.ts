@@ -8,6 +8,8 @@ import type { Setting } from './openclaw-entry.ts'
 export interface Change extends Setting {
   /** Absent if there was no value. */
   readonly before?: unknown
+  /** How many keys of the path were there; the objects below it were made for the value. */
+  readonly found?: number | undefined
 }
 
 /**
@@ -33,25 +35,45 @@ export function applySettings(
         `${path.join('.')} already has another value; nothing was changed. Add --replace to overwrite it; --undo restores it.`,
       )
     }
+    changes.push(
+      before === undefined ? { path, value, found: depthOf(read(edited), path) } : { path, value, before },
+    )
     edited = set(edited, path, value)
-    changes.push(before === undefined ? { path, value } : { path, value, before })
   }
   return { text: edited.endsWith('\n') ? edited : `${edited}\n`, changes }
 }
 
 /**
- * Restores the earlier values, newest first.
+ * Restores the earlier values, newest first, and removes the objects that were made for them.
  * @throws ConfigError if a value is no longer the one that was set, unless `force` is set
  */
 export function revertChanges(text: string, changes: readonly Change[], force: boolean): string {
-  const root = read(text)
-  const touched = changes.find(({ path, value }) => !isDeepStrictEqual(valueAt(root, path), value))
-  if (touched !== undefined && !force) {
-    throw new ConfigError(
-      `${touched.path.join('.')} was changed since tollway set it; nothing was restored. Add --force to restore it anyway.`,
-    )
+  let edited = text
+  for (const { path, value, before, found } of changes.toReversed()) {
+    if (!force && !isDeepStrictEqual(valueAt(read(edited), path), value))
+      throw new ConfigError(
+        `${path.join('.')} was changed since tollway set it; nothing was restored. Add --force to restore it anyway.`,
+      )
+    edited = withoutEmpty(set(edited, path, before), path, found ?? path.length)
   }
-  return changes.toReversed().reduce((edited, { path, before }) => set(edited, path, before), text)
+  return edited
+}
+
+/** How many keys of a path lead to something. */
+function depthOf(root: unknown, path: readonly string[]): number {
+  const missing = path.findIndex((_key, at) => valueAt(root, path.slice(0, at + 1)) === undefined)
+  return missing === -1 ? path.length : missing
+}
+
+/** Removes the objects that were made for a value, innermost first, unless something else is in them now. */
+function withoutEmpty(text: string, path: readonly string[], found: number): string {
+  let edited = text
+  for (let depth = path.length - 1; depth > found; depth--) {
+    const above = path.slice(0, depth)
+    if (!isDeepStrictEqual(valueAt(read(edited), above), {})) break
+    edited = set(edited, above, undefined)
+  }
+  return edited
 }
 
 function set(text: string, path: readonly string[], value: unknown): string {

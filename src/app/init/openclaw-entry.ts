@@ -34,10 +34,11 @@ export interface EntryOptions {
 const CONTEXT_WINDOW = 128_000
 const MAX_TOKENS = 4_096
 
-/** The settings, the provider's first. */
+/** The settings, the provider's first. @param names the models to list; default those with an exact name */
 export function openclawSettings(
   config: Pick<ResolvedConfig, 'callers' | 'keys' | 'routes'>,
   options: EntryOptions,
+  names: readonly string[] = namedModels(config),
 ): Setting[] {
   const { kind, url, primary } = options
   const name = kind === 'provider' ? options.provider : kind
@@ -45,7 +46,7 @@ export function openclawSettings(
   const apiKey = requiresCallerKey(config) ? `\${${options.keyVariable}}` : 'unused'
   const entry =
     kind === 'provider'
-      ? { baseUrl: `${url}/v1`, apiKey, api: 'openai-completions', models: modelsOf(config) }
+      ? { baseUrl: `${url}/v1`, apiKey, api: 'openai-completions', models: modelsOf(config, names) }
       : { baseUrl: url, apiKey }
   return [
     { path: ['models', 'providers', name], value: entry },
@@ -60,8 +61,8 @@ export function namedModels(config: Pick<ResolvedConfig, 'routes'>): string[] {
   return [...new Set(config.routes.map(({ modelName }) => modelName).filter((name) => !name.includes('*')))]
 }
 
-function modelsOf(config: Pick<ResolvedConfig, 'routes'>): object[] {
-  return namedModels(config).map((id) => {
+function modelsOf(config: Pick<ResolvedConfig, 'routes'>, names: readonly string[]): object[] {
+  return names.map((id) => {
     const info = config.routes.find(({ modelName }) => modelName === id)?.info
     return {
       id,

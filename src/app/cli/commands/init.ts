@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { Option, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
+import type { GatewayModels } from '../../init/gateway-models.ts'
 import { OPENCLAW_KINDS, type OpenclawKind } from '../../init/openclaw-entry.ts'
 import { addStarter } from './init-starter.ts'
 import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
@@ -25,6 +26,7 @@ interface OpenclawOptions {
   readonly kind: OpenclawKind
   readonly provider: string
   readonly primary?: string
+  readonly offline: boolean
   readonly file?: string
   readonly write: boolean
   readonly replace: boolean
@@ -72,6 +74,7 @@ function addOpenclaw(init: Command, { terminal }: CommandContext): void {
     )
     .option('--provider <name>', 'name of the entry with --kind provider', 'tollway')
     .option('--primary <model>', 'also make this the default model of new conversations')
+    .option('--offline', 'ask no seller for the models behind a pattern such as paid/*', false)
     .option('--file <file>', "OpenClaw's configuration file (default: OpenClaw's own location)")
     .option('--write', 'write the entry to the file; a backup copy of the file is kept', false)
     .option('--replace', 'with --write: replace existing settings', false)
@@ -98,7 +101,7 @@ ${EXIT_CODES_HELP}`,
       if (options.undo) {
         const result = removeSettings(file, options.force, systemClock)
         const said = result.changed
-          ? `Restored the earlier settings of ${result.file}. A copy from before this change: ${result.backup ?? 'none'}.`
+          ? `Restored the earlier settings of ${result.file}. ${result.backup === undefined ? 'Nothing of tollway is left.' : `It was edited since, so copies are kept; the newest: ${result.backup}.`}`
           : `There is nothing to undo in ${result.file}.`
         terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${said}\n`)
         return
@@ -106,7 +109,12 @@ ${EXIT_CODES_HELP}`,
       const { loadConfigForReading } = await import('../../config/load.ts')
       const config = loadConfigForReading(options.config, terminal.env)
       const url = options.url ?? addressOf(config)
-      const settings = openclawSettings(config, { ...options, url })
+      const models = await modelsFor(options, config)
+      const settings = openclawSettings(config, { ...options, url }, models.names)
+      for (const pattern of models.unlisted)
+        terminal.stderr(
+          `Note: no list of models for ${pattern}; add those you use to model_list by name, or use --kind clawrouter.\n`,
+        )
       if (!options.write) {
         const { applySettings } = await import('../../init/json-settings.ts')
         terminal.stdout(
@@ -126,6 +134,23 @@ ${EXIT_CODES_HELP}`,
         : [`${result.file} already has these settings.`]
       terminal.stdout(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : `${lines.join('\n')}\n`)
     })
+}
+
+/** The models to list, the default one among them. @throws ConfigError for a default one that nothing serves */
+async function modelsFor(
+  { kind, primary, offline }: OpenclawOptions,
+  config: ResolvedConfig,
+): Promise<GatewayModels> {
+  // The other kinds ask the gateway themselves.
+  if (kind !== 'provider' && primary === undefined) return { names: [], unlisted: [] }
+  const { assertServed, gatewayModels } = await import('../../init/gateway-models.ts')
+  const models = await gatewayModels(config, !offline, Date.now())
+  if (primary === undefined) return models
+  assertServed(primary, config, models)
+  return {
+    names: [...new Set([...models.names, primary])],
+    unlisted: kind === 'provider' ? models.unlisted : [],
+  }
 }
 
 interface LitellmOptions {
