@@ -316,9 +316,13 @@ describe('emit', () => {
     files.remove()
   })
 
-  test('a PurchaseRequest is written that loads again', async () => {
+  test('a PurchaseRequest is written that loads again, in the namespace that was named', async () => {
     const out = join(shop.directory, 'manifests')
-    expect((await buy('--count', '2', '--emit', 'purchase-request', '--out', out)).code).toBe(0)
+    const options = ['--count', '2', '--emit', 'purchase-request', '--out', out]
+    expect((await buy(...options, '--namespace', 'agent-1')).code).toBe(0)
+    expect(readFileSync(join(out, 'qwen.yaml'), 'utf8')).toContain('namespace: agent-1')
+    expect((await buy('--count', '2', '--namespace', 'agent-1')).code).toBe(2)
+    expect((await buy(...options, '--namespace', 'Not_One')).code).toBe(2)
     const gateway = await startGateway({ payers: { buyer: { kind: 'obol', mode: 'pool', config: out } } })
     try {
       expect((await ask(gateway.url, { model: `paid/${MODEL}` })).status).toBe(200)

@@ -1,7 +1,9 @@
 /** `tollway serve --obol` as a process: x402-buyer's flags, and no key anywhere in it. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from 'vitest'
+import { request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ask, startGateway } from '../kit/gateway.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
 import { Child } from '../kit/child.ts'
@@ -10,6 +12,7 @@ import { startScriptedSeller } from '../kit/scripted-seller.ts'
 import { json, OFFER } from '../kit/seller-answers.ts'
 import { readyUrl } from '../kit/serve-process.ts'
 import { run } from '../../src/app/cli/run.ts'
+import { obolConfig, openListen } from '../../src/app/cli/shared/obol-flags.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { MAIN } from '../kit/program.ts'
 
@@ -145,6 +148,56 @@ describe('tollway serve --obol', () => {
     expect((await fetch(`${url}/metrics`, { headers })).status).toBe(200)
     process.kill(nodeOf(child), 'SIGTERM')
     expect((await child.end()).code).toBe(0)
+  })
+
+  test('in a pod it opens to the other pods where its flag says so, with a warning, and the controller uses its paths', async () => {
+    const files = buyerFiles()
+    cleanup.push(() => files.remove())
+    const { config, auths, state } = files
+    files.write('remote-qwen', upstreamFile({ url: 'https://s.test/x', payTo, model: 'qwen' }), [])
+    const flags = [`--config-dir=${config}`, `--auths-dir=${auths}`, `--state=${state}`]
+    const terminal = new FakeTerminal({ KUBERNETES_SERVICE_HOST: '10.96.0.1' })
+    const ended = run(['serve', '--obol', ...flags, '--listen=:0'], terminal)
+    await vi.waitFor(() => expect(terminal.out).toContain('is ready'), { timeout: 60_000 })
+    expect(terminal.err).toMatch(/^warning: --listen :0 can be reached from other pods, and no key is set/)
+    const port = Number(/0\.0\.0\.0:(\d+)/.exec(terminal.out)?.[1])
+    // As another machine: by the name of the service, through a proxy.
+    const go = { 'user-agent': 'Go-http-client/1.1', 'x-forwarded-for': '10.244.0.7' }
+    const call = async (
+      method: string,
+      path: string,
+      headers: Record<string, string> = {},
+    ): Promise<string> =>
+      await new Promise((resolve, reject) => {
+        const host = 'x402-buyer.llm.svc.cluster.local:8402'
+        const sent = request({ port, method, path, headers: { host, ...go, ...headers } }, (answer) => {
+          text(answer).then((body) => resolve(`${answer.statusCode} ${body}`), reject)
+        })
+        sent.on('error', reject).end()
+      })
+    expect(await call('GET', '/healthz')).toBe('200 ok')
+    expect(await call('GET', '/status')).toMatch(/^200 \{"remote-qwen":\{/)
+    expect(await call('POST', '/admin/reload')).toMatch(/^200 \{"status":"reload triggered"/)
+    expect(await call('POST', '/admin/remove?name=remote-qwen')).toBe(
+      '200 {"status":"removed","name":"remote-qwen"}',
+    )
+    expect(await call('GET', '/metrics')).toMatch(/^200 [^]*obol_x402_buyer_/)
+    // What spends is not for pages, and what configures is not for other machines.
+    expect(await call('POST', '/admin/reload', { 'user-agent': 'Mozilla/5.0' })).toMatch(/^401 /)
+    expect(await call('GET', '/dashboard')).toMatch(/^401 /)
+    expect(await call('GET', '/admin/budgets')).toMatch(/^401 /)
+    terminal.signal()
+    expect(await ended).toBe(0)
+  })
+
+  test.each([
+    ['outside a pod', {}, [':0']],
+    ['in a pod without the flag', { KUBERNETES_SERVICE_HOST: '10.96.0.1' }, []],
+  ])('%s no address is opened without a key', async (_where, env, listen) => {
+    const flags = { configDir: 'c', authsDir: 'a', state: 's', listen: listen[0] }
+    expect(openListen(flags, env)).toBeUndefined()
+    if (listen[0] === undefined) expect(obolConfig(flags, env, '.')['listen']).toBe('127.0.0.1:8402')
+    else expect(() => obolConfig(flags, env, '.')).toThrow('TOLLWAY_KEY')
   })
 
   test('a pool of what lies in the ledger holds no key either, and pays as the User-Agent it is told to', async () => {

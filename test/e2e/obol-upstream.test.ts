@@ -282,10 +282,13 @@ describe('any path of an upstream', () => {
       },
     )
 
+    const BROWSER = { 'user-agent': 'Mozilla/5.0 (Macintosh) Version/15.6 Safari/605.1.15' }
     const JSON_TYPE = 'application/json; charset=utf-8'
     test.each<[string, RequestInit]>([
-      ['an image', {}],
-      ['an image whose address has a password', { headers: { authorization: 'Basic YTpi' } }],
+      ['an image', { headers: BROWSER }],
+      ['an image of a browser without a name', { headers: { 'user-agent': '' } }],
+      ['an image of a phone', { headers: { 'user-agent': 'Opera/9.80 (J2ME/MIDP)' } }],
+      ['an image whose address has a password', { headers: { ...BROWSER, authorization: 'Basic YTpi' } }],
       ['a form', { method: 'POST', body: new URLSearchParams({ a: 'b' }) }],
       ['a form of files', { method: 'POST', body: new FormData() }],
       ['a form of text that looks like JSON', { method: 'POST', body: '{"model":"qwen"}' }],
@@ -302,9 +305,12 @@ describe('any path of an upstream', () => {
         'JSON, as programs post it to x402-buyer',
         { method: 'POST', body: '{}', headers: { 'content-type': JSON_TYPE } },
       ],
-      ['a bearer key', { headers: { authorization: 'Bearer unused' } }],
-      ["Anthropic's key", { headers: { 'x-api-key': 'unused' } }],
-      ['a header of ours', { headers: { 'x-tollway-client': 'curl' } }],
+      ['a bearer key', { headers: { ...BROWSER, authorization: 'Bearer unused' } }],
+      ["Anthropic's key", { headers: { ...BROWSER, 'x-api-key': 'unused' } }],
+      ['a header of ours', { headers: { ...BROWSER, 'x-tollway-client': 'curl' } }],
+      ['the name of a program', { headers: { 'user-agent': 'curl/8.5.0' } }],
+      ['the name of a library', { headers: { 'user-agent': 'python-requests/2.32.3' } }],
+      ['the name of the original', { headers: { 'user-agent': 'Go-http-client/1.1' } }],
     ])('%s shows that it was no page', async (_name, init) => {
       expect((await fetch(`${open.url}/upstream/any/free/200`, init)).status).toBe(200)
     })

@@ -14,6 +14,8 @@ export interface AdminApiOptions extends AdminContext, AdminRules {
   readonly reload: ReloadFrom | undefined
   /** Reads the files of voucher pools again too. @returns what x402-buyer answers */
   readonly reloadPools: () => string
+  /** {@link AdminRules.isOpen}, for reading the configuration again alone. */
+  readonly isReloadOpen?: boolean | undefined
 }
 
 /** Serves the paths below `/admin` that work on any gateway. */
@@ -22,6 +24,7 @@ export function adminApi({
   reloadPools,
   adminKey,
   asksForKeys,
+  isReloadOpen = false,
   ...context
 }: AdminApiOptions): Handler {
   const paths: AdminPaths = { ...adminPaths(context), ...(reload && reloadPath(reload, reloadPools)) }
@@ -31,7 +34,11 @@ export function adminApi({
     if (!found) return next()
     const exchange = exchangeOf(req)
     exchange.endpoint = found.path
-    await assertAdmin(req, { adminKey, asksForKeys })
+    await assertAdmin(req, {
+      adminKey,
+      asksForKeys,
+      isOpen: isReloadOpen && found.path === '/admin/reload',
+    })
     const action = found.actions[req.method ?? '']
     if (!action) throw wrongMethod(found.path, Object.keys(found.actions))
     const answer = await action(req, found.name).catch(refused)

@@ -12,10 +12,15 @@ export interface AdminRules {
   readonly adminKey: AdminKey
   /** Whether callers have keys: then `/admin` requires the admin key. */
   readonly asksForKeys: boolean
+  /** Whether whoever started the gateway opened it to other machines without any key: its admin paths are open as well. */
+  readonly isOpen?: boolean | undefined
 }
 
 /** @throws TollwayError `invalid_api_key`, `too_many_attempts` */
-export async function assertAdmin(req: Request, { adminKey, asksForKeys }: AdminRules): Promise<void> {
+export async function assertAdmin(
+  req: Request,
+  { adminKey, asksForKeys, isOpen = false }: AdminRules,
+): Promise<void> {
   if (adminKey.isSet) {
     const key = /^Bearer +(\S+)$/i.exec(req.headers.authorization ?? '')?.[1]
     if (key === undefined) throw refused('Send it as a bearer token.')
@@ -25,7 +30,7 @@ export async function assertAdmin(req: Request, { adminKey, asksForKeys }: Admin
   if (asksForKeys) {
     throw refused(`${SET_IT}: when callers have keys, these paths need an admin key of their own.`)
   }
-  if (!isLocal(req) || isFromBrowser(req)) {
+  if ((!isOpen && !isLocal(req)) || isFromBrowser(req)) {
     throw refused(`${SET_IT}: without one these paths are for programs of this machine, not over a proxy.`)
   }
 }

@@ -29,12 +29,16 @@ export interface Emitted {
   readonly stopped: TollwayError | undefined
 }
 
+/** Where a PurchaseRequest goes unless another namespace is named. */
+export const BUYER_NAMESPACE = 'llm'
+
 /** The most authorizations a PurchaseRequest can hold. */
 const MAX_MANIFEST = 2500
 
 /**
  * Exports the ordered vouchers that are not exported yet; safe to interrupt and repeat.
  * @param directory created if missing
+ * @param namespace of a PurchaseRequest
  * @throws Error from `node:fs` if the files cannot be written; nothing is lost, so run it again
  * @throws TollwayError `store_unavailable`
  */
@@ -44,6 +48,7 @@ export async function exportVouchers(
   pool: VoucherPool,
   format: ExportFormat,
   directory: string,
+  namespace = BUYER_NAMESPACE,
 ): Promise<Emitted> {
   const { clock, config, ledger } = context
   const out = resolve(directory)
@@ -53,11 +58,12 @@ export async function exportVouchers(
   const size = purchase.order?.size ?? purchase.ordered
   const count = Math.max(0, size - (await handedOver(context, purchase)))
   // Write once before anything is exported, so that an unwritable directory is found in time.
-  write(out, format, purchase, pool, before, config.assets)
+  const to = { out, format, namespace }
+  write(to, purchase, pool, before, config.assets)
   const room = format === 'obol' ? count : Math.min(count, Math.max(0, MAX_MANIFEST - before.length))
   const { vouchers, stopped } = await book.export(pool, room, config.budgets, handOverId(purchase))
   const all = [...before, ...vouchers]
-  const files = write(out, format, purchase, pool, all, config.assets)
+  const files = write(to, purchase, pool, all, config.assets)
   const { order } = purchase
   if (order?.handOver === true && (stopped === undefined || isAll(stopped, purchase))) {
     await ledger.store.purchases.save({ ...purchase, order: { ...order, handOver: false } })
@@ -81,8 +87,7 @@ function isAll({ code }: TollwayError, purchase: StoredPurchase): boolean {
 }
 
 function write(
-  out: string,
-  format: ExportFormat,
+  { out, format, namespace }: Readonly<{ out: string; format: ExportFormat; namespace: string }>,
   purchase: StoredPurchase,
   pool: VoucherPool,
   vouchers: readonly SignedVoucher[],
@@ -92,7 +97,7 @@ function write(
   const auths = vouchers.map(({ key, payment }) => ({ id: key, payment: JSON.parse(payment) as unknown }))
   if (format === 'purchase-request') {
     const path = join(out, `${name}.yaml`)
-    replaceFile(path, stringify(manifest(purchase, pool, auths, assets), { lineWidth: 0 }), 0o600)
+    replaceFile(path, stringify(manifest(purchase, pool, auths, assets, namespace), { lineWidth: 0 }), 0o600)
     return [path]
   }
   const files = [join(out, 'auths', `${name}.json`), join(out, 'config', `${name}.json`)] as const
@@ -128,12 +133,13 @@ function manifest(
   pool: VoucherPool,
   preSignedAuths: readonly unknown[],
   assets: readonly Asset[],
+  namespace: string,
 ): Readonly<Record<string, unknown>> {
   const { refill } = pool
   return {
     apiVersion: 'obol.org/v1alpha1',
     kind: 'PurchaseRequest',
-    metadata: { name, namespace: 'llm' },
+    metadata: { name, namespace },
     spec: {
       endpoint,
       model,

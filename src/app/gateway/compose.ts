@@ -118,10 +118,14 @@ export function compose(parts: GatewayParts, standing: Standing): Composed {
   app.use(guard)
   for (const handler of first) app.use(handler)
   const { adminKey } = parts.spendPage
-  const admin = { adminKey, asksForKeys: requiresCallerKey(config) }
+  const asksForKeys = requiresCallerKey(config)
+  const admin = { adminKey, asksForKeys }
+  // Only `serve --obol` in a pod starts so: its controller calls these paths from another machine.
+  const isOpen = !asksForKeys && !isLoopbackHost(config.listen.host)
   app.use(
     adminApi({
       ...admin,
+      isReloadOpen: isOpen,
       config,
       budgets: parts.spendPage.budgets,
       ledger,
@@ -131,7 +135,7 @@ export function compose(parts: GatewayParts, standing: Standing): Composed {
       reloadPools: () => reloadPools(parts.pools),
     }),
   )
-  app.use(buyerApi({ ...admin, pools: parts.pools }))
+  app.use(buyerApi({ ...admin, isOpen, pools: parts.pools }))
   app.use(rootPage())
   app.use(runbookPage())
   app.use(

@@ -37,6 +37,7 @@ interface BuyOptions extends CommonOptions, ChoiceOptions {
   readonly authTtl?: number
   readonly force?: boolean
   readonly emit?: ExportFormat
+  readonly namespace?: string
   readonly out?: string
 }
 
@@ -91,6 +92,11 @@ export function addBuy(program: Command, context: CommandContext): void {
       readFormat,
     )
     .option('--out <dir>', 'directory that --emit writes to')
+    .option(
+      '--namespace <name>',
+      'Kubernetes namespace of the purchase-request (default: llm)',
+      readNamespace,
+    )
   withCommon(withChoice(command))
     .addHelpText(
       'after',
@@ -109,6 +115,9 @@ ${EXIT_CODES_HELP}`,
     .action(async (name: string, options: BuyOptions) => {
       if ((options.emit === undefined) !== (options.out === undefined)) {
         command.error('error: --emit and --out must be used together', { exitCode: EXIT.usage })
+      }
+      if (options.namespace !== undefined && options.emit !== 'purchase-request') {
+        command.error('error: --namespace is for --emit purchase-request', { exitCode: EXIT.usage })
       }
       await run(name, options, context)
     })
@@ -154,10 +163,13 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
       withBuying(config, async (buyingContext) => {
         try {
           const bought = await buy(buyingContext, request, signal, bar.at)
-          const { emit: format, out } = options
+          const { emit: format, out, namespace } = options
           if (format === undefined || out === undefined) return { bought, emitted: undefined }
           const { purchase, status } = bought
-          return { bought, emitted: await exportVouchers(buyingContext, purchase, status.pool, format, out) }
+          return {
+            bought,
+            emitted: await exportVouchers(buyingContext, purchase, status.pool, format, out, namespace),
+          }
         } catch (error) {
           if (error instanceof TollwayError)
             await noteRefusal(buyingContext, 'buy', { ...request, endpoint }, error)
@@ -253,6 +265,12 @@ function authTtl(text: string): number {
   throw new InvalidArgumentError(
     'It must be a number of seconds. A voucher without an end can never be released: name one, such as 2592000 (30 days).',
   )
+}
+
+/** A name of Kubernetes (RFC 1123). */
+function readNamespace(text: string): string {
+  if (/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text
+  throw new InvalidArgumentError('It must be up to 63 lower-case letters, digits and -.')
 }
 
 function readFormat(text: string): ExportFormat {

@@ -7,7 +7,7 @@ import { banner, type ServedAddresses } from '../output/serve-banner.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import type { Terminal } from '../shared/terminal.ts'
-import { addObolFlags, obolConfig, type ObolFlags } from '../shared/obol-flags.ts'
+import { addObolFlags, obolConfig, openListen, openWarning, type ObolFlags } from '../shared/obol-flags.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 /** The part of a gateway that `serve` uses. */
@@ -63,15 +63,20 @@ ${EXIT_CODES_HELP}`,
       const load = (again: boolean): LoadedConfig =>
         loadConfigWithText(options.config, env, { listen: options.listen, again })
       const flags = { ...options, config: ownFile ? undefined : options.config }
-      const fromFlags = (again: boolean): ResolvedConfig =>
-        parseConfig(obolConfig(flags, env, '.'), env, { again })
       const isObol = options.obol === true
+      const open = isObol ? openListen(flags, env) : undefined
+      if (open) context.terminal.stderr(openWarning(options.listen ?? ''))
+      const fromFlags = (again: boolean): ResolvedConfig => {
+        const fixed = parseConfig(obolConfig(flags, env, '.'), env, { again })
+        return open ? { ...fixed, listen: open } : fixed
+      }
       const config = isObol ? fromFlags(false) : await startable(load(false), context.terminal)
       const readConfig = (): ResolvedConfig =>
         isObol ? fromFlags(true) : forReader(load(true), context.terminal)
       const { createGateway } = await import('../../gateway/gateway.ts')
-      const open = async (from: ResolvedConfig): Promise<Gateway> => await createGateway(from, { readConfig })
-      context.end(await serve(config, open, context.terminal))
+      const start = async (from: ResolvedConfig): Promise<Gateway> =>
+        await createGateway(from, { readConfig })
+      context.end(await serve(config, start, context.terminal))
     })
   addObolFlags(command)
 }

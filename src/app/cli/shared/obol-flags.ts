@@ -2,7 +2,7 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
-import { isLoopbackHost, parseListen } from '../../config/values/addresses.ts'
+import { isLoopbackHost, parseListen, type ListenAddress } from '../../config/values/addresses.ts'
 
 /** The flags as commander returns them; `undefined` for those not given. */
 export interface ObolFlags {
@@ -41,7 +41,8 @@ export function obolConfig(
   env: Readonly<Record<string, string | undefined>>,
   directory: string,
 ): Record<string, unknown> {
-  const listen = listenAddress(flags.listen ?? '127.0.0.1:8402')
+  const open = openListen(flags, env)
+  const listen = open ? `127.0.0.1:${open.port}` : listenAddress(flags.listen ?? '127.0.0.1:8402')
   const host = parseListen(listen)?.host
   if (host !== undefined && !isLoopbackHost(host) && env['TOLLWAY_KEY'] === undefined) {
     throw new ConfigError(
@@ -78,6 +79,28 @@ export function obolConfig(
         }),
     ...(env['TOLLWAY_ADMIN_KEY'] === undefined ? {} : { admin: { key: '${env:TOLLWAY_ADMIN_KEY}' } }),
   }
+}
+
+/**
+ * The address to listen on instead of the configuration's, where x402-buyer's own manifest opens it to the pods of a cluster and
+ * no key is set. Outside a pod such an address is refused.
+ */
+export function openListen(
+  { listen }: ObolFlags,
+  env: Readonly<Record<string, string | undefined>>,
+): ListenAddress | undefined {
+  const isPod = (env['KUBERNETES_SERVICE_HOST'] ?? '') !== ''
+  if (listen === undefined || !isPod || env['TOLLWAY_KEY'] !== undefined) return undefined
+  const address = parseListen(listenAddress(listen))
+  return address === undefined || isLoopbackHost(address.host) ? undefined : address
+}
+
+/** What whoever starts it so should know. */
+export function openWarning(listen: string): string {
+  return (
+    `warning: --listen ${listen} can be reached from other pods, and no key is set: anyone there could spend the vouchers. ` +
+    'Set TOLLWAY_KEY to a key that clients send (as api_key in LiteLLM), or limit who reaches it by a NetworkPolicy.\n'
+  )
 }
 
 /** In Go's notation `:8402` means all addresses. */
