@@ -105,7 +105,7 @@ describe('a source', () => {
   it('may only be added to', () => {
     const index = filled()
     const read = readCatalogue('paysh', CATALOG_V1, undefined)
-    if (read) index.store('paysh', { ...read, isAddition: true }, 9)
+    if (read) index.store('paysh', { ...read, replaces: ['textbelt'] }, 9)
     expect(ids(index.all(9, 'paysh'))).toHaveLength(3)
   })
 })

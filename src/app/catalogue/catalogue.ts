@@ -1,4 +1,5 @@
 /** The work of `tollway catalog`: sources are added and read again, and stay proposals. */
+import type { SourceKind } from '../../core/catalogue/listing.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { printable } from '../../core/printable.ts'
@@ -6,6 +7,7 @@ import type { CatalogueIndex } from '../../io/catalogue/catalogue-index.ts'
 import type { CatalogueSource } from '../../io/catalogue/indexed.ts'
 import { unknownName } from '../../io/names/nearest-name.ts'
 import type { DocumentReader } from './fetch-document.ts'
+import { loadAgents, type AgentContext } from './load-agents.ts'
 import { loadBazaar } from './load-bazaar.ts'
 import { loadAddress, loadFiles, type Loaded } from './load-source.ts'
 import { nameSource } from './source-address.ts'
@@ -15,12 +17,22 @@ export interface CatalogueContext {
   readonly index: CatalogueIndex
   readonly reader: DocumentReader
   readonly clock: Clock
+  /** For registries of agents; see {@link AgentContext}. */
+  readonly agents: Pick<AgentContext, 'openChain' | 'ipfsGateway'>
 }
 
 /** A source that was read, or could not be. */
 export interface Refreshed {
   readonly source: CatalogueSource
   readonly failure: string | undefined
+}
+
+/** How a source is added. */
+export interface AddOptions {
+  /** Made from the address by default. */
+  readonly name: string | undefined
+  /** For registries of agents: the first block that is read. */
+  readonly fromBlock?: bigint | undefined
 }
 
 /**
@@ -31,9 +43,10 @@ export interface Refreshed {
 export async function addSource(
   context: CatalogueContext,
   address: string,
-  name: string | undefined,
+  options: AddOptions,
   signal: AbortSignal,
 ): Promise<CatalogueSource> {
+  const { name, fromBlock } = options
   const { index, clock } = context
   const named = nameSource(address, name)
   const known = index.sources().find((source) => source.name === named.name)
@@ -46,7 +59,7 @@ export async function addSource(
     throw new ConfigError(
       `A source named ${named.name} is already known, at ${known.address}. Give this one another name with --name.`,
     )
-  const loaded = await load(context, named, signal)
+  const loaded = await load(context, { ...named, nextBlock: fromBlock }, signal)
   if ('failure' in loaded) throw unreadable(named.address, loaded.failure)
   index.addSource({ name: named.name, kind: loaded.kind, address: loaded.address }, clock.now())
   index.store(named.name, loaded, clock.now())
@@ -79,6 +92,13 @@ export async function refreshSources(
   return done
 }
 
+interface LoadedFrom {
+  readonly address: string
+  /** `undefined` when the document must tell. */
+  readonly kind: SourceKind | undefined
+  readonly nextBlock?: bigint | undefined
+}
+
 /** @throws ConfigError with the nearest name */
 export function sourceOf(index: CatalogueIndex, name: string): CatalogueSource {
   const all = index.sources()
@@ -96,14 +116,11 @@ export function sourceOf(index: CatalogueIndex, name: string): CatalogueSource {
 }
 
 async function load(
-  { reader }: CatalogueContext,
-  {
-    kind,
-    address,
-  }: Pick<CatalogueSource, 'address'> & { readonly kind: CatalogueSource['kind'] | undefined },
+  { reader, agents }: CatalogueContext,
+  { kind, address, nextBlock }: LoadedFrom,
   signal: AbortSignal,
 ): Promise<Loaded> {
-  if (kind === 'erc8004') return { failure: 'registries of agents are not read' }
+  if (kind === 'erc8004') return await loadAgents(address, nextBlock, { ...agents, reader }, signal)
   if (!/^https?:/.test(address)) return loadFiles(address, undefined)
   if (kind === 'bazaar') return await loadBazaar(address, reader, signal)
   const loaded = await loadAddress(address, kind, reader, signal)

@@ -14,8 +14,8 @@ export interface ReadResult {
   readonly listings: readonly Listing[]
   readonly skipped: number
   readonly generatedAt: string | undefined
-  /** Whether the listings are added to the known ones instead of replacing them. */
-  readonly isAddition?: boolean | undefined
+  /** Beginnings of the ids that these listings replace; every listing of the source by default. */
+  readonly replaces?: readonly string[] | undefined
   readonly nextBlock?: bigint | undefined
 }
 
@@ -73,7 +73,8 @@ export class CatalogueIndex {
   /** Keeps what a source lists now. The listings of before are forgotten, unless these are added to them. */
   store(source: string, read: ReadResult, now: number): void {
     this.#inOne(() => {
-      if (read.isAddition !== true) this.#forgetListings(source)
+      if (read.replaces === undefined) this.#forgetListings(source)
+      for (const start of read.replaces ?? []) this.#forgetStarting(source, start)
       for (const listing of read.listings) this.#put(source, listing, now)
       this.#db
         .prepare(
@@ -172,6 +173,11 @@ export class CatalogueIndex {
         summary,
         url === undefined ? '' : `${new URL(url).host} ${new URL(url).pathname}`,
       )
+  }
+
+  #forgetStarting(source: string, start: string): void {
+    const found = this.#db.prepare('SELECT number FROM listings WHERE source = ? AND substr(id, 1, ?) = ?')
+    this.#forget(found.all(source, start.length, start))
   }
 
   #forgetListings(source: string): void {

@@ -31,13 +31,26 @@ ${PROPOSALS}${EXIT_CODES_HELP}`,
   addRemove(catalog, context)
 }
 
+interface AddArguments extends CatalogueOptions {
+  readonly name?: string
+  readonly fromBlock?: number
+}
+
 function addAdd(catalog: Command, { terminal }: CommandContext): void {
   withCatalogue(
     catalog
       .command('add')
       .description('add a catalogue or a seller and read it')
-      .argument('<address>', 'a seller, a document, a file or directory, or pay.sh, cdp, payai, circle')
-      .option('--name <name>', 'name of the source; made from the address if not given'),
+      .argument(
+        '<address>',
+        'a seller, a document, a file or directory, pay.sh, cdp, payai, circle, or erc8004:<network>',
+      )
+      .option('--name <name>', 'name of the source; made from the address if not given')
+      .option(
+        '--from-block <n>',
+        'of a registry of agents: the first block to read',
+        wholeNumber(0, 999_999_999),
+      ),
   )
     .addHelpText(
       'after',
@@ -47,16 +60,19 @@ Examples:
   tollway catalog add https://seller.example.com/openapi.json --name seller
   tollway catalog add ./paysh-catalog
   tollway catalog add pay.sh
+  tollway catalog add erc8004:base --config tollway.yaml
 
 Read are /api/services.json, /openapi.json and /discovery/resources of a seller or facilitator, pay.sh's catalog.json and
 unsupported.json, and pay-skills' skills.json and PAY.md. A directory is searched for files of these names.
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (address: string, options: CatalogueOptions & { readonly name?: string }) => {
+    .action(async (address: string, options: AddArguments) => {
       const { addSource } = await import('../../catalogue/catalogue.ts')
       const report = await import('../output/catalog-report.ts')
       await withIndex(terminal, options, async (context, signal) => {
-        const source = await addSource(context, address, options.name, signal)
+        const { name, fromBlock } = options
+        const first = fromBlock === undefined ? undefined : BigInt(fromBlock)
+        const source = await addSource(context, address, { name, fromBlock: first }, signal)
         const now = context.clock.now()
         if (options.json) printJson(terminal, report.sourceJson(source, now))
         else terminal.stdout(report.renderSources([source], now))
