@@ -30,7 +30,13 @@ it('serves its tools over standard input and output, with a wallet in a file, an
   })
   await client.connect(transport)
   const { tools } = await client.listTools()
-  expect(tools.map(({ name }) => name)).toEqual(['agent_pay', 'wallet_balance', 'spend_status'])
+  expect(tools.map(({ name }) => name)).toEqual([
+    'agent_pay',
+    'find_services',
+    'show_service',
+    'wallet_balance',
+    'spend_status',
+  ])
   const status = await client.callTool({ name: 'spend_status' })
   expect(status.structuredContent).toEqual({ ceiling_usd: '0.1', budgets: [], latest: [] })
   const wallet = await client.callTool({ name: 'wallet_balance' })
@@ -41,7 +47,7 @@ it('serves its tools over standard input and output, with a wallet in a file, an
 
 it('has a page that names every code, and its commands are commands', () => {
   const page = readFileSync(new URL('../../docs/agents.md', import.meta.url), 'utf8')
-  const source = ['agent-failure', 'agent-input', 'inspect-offers', 'approval', 'agent-pay']
+  const source = ['agent-failure', 'agent-input', 'inspect-offers', 'approval', 'agent-pay', 'find-services']
     .map((name) => readFileSync(new URL(`../../src/app/mcp/${name}.ts`, import.meta.url), 'utf8'))
     .join('\n')
   const codes = [...source.matchAll(/(?:AgentFailure\(\s*|: )'([a-z_]+)'/g)].flatMap(([, code]) => code ?? [])

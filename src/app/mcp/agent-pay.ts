@@ -6,6 +6,7 @@ import { AgentFailure, toAgentFailure } from './agent-failure.ts'
 import { readAgentCall, type AgentArguments } from './agent-input.ts'
 import { readAnswer, type AnswerContent } from './answer-content.ts'
 import { approve, type ApprovalPolicy, type Ask } from './approval.ts'
+import { refuseUnsupported } from './find-services.ts'
 import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 
 /** How an agent may pay. */
@@ -19,6 +20,8 @@ export interface AgentSettings {
   readonly directory: string
   /** Whether services on this machine may be called over http. */
   readonly allowsPrivate: boolean
+  /** The catalogue's index; there may be none. */
+  readonly index: string
 }
 
 /** The result of a call. */
@@ -46,6 +49,7 @@ export async function agentPay(
       'burner_not_configured',
       'No wallet is configured. Add a payer to the configuration, or set TOLLWAY_WALLET_KEY; nothing was sent.',
     )
+  refuseUnsupported(call.url, settings)
   await approve(call, settings.approval, ask)
   const request = {
     url: call.url,

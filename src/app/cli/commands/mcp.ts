@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { AgentSettings } from '../../mcp/agent-pay.ts'
 import { usdAmount } from '../shared/buying-options.ts'
+import { indexFile } from '../shared/catalogue-options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
@@ -13,6 +14,7 @@ interface McpOptions {
   readonly approveAbove?: bigint
   readonly outDir: string
   readonly allowPrivate: boolean
+  readonly index?: string
 }
 
 /** Adds `tollway mcp`. */
@@ -26,6 +28,10 @@ export function addMcp(program: Command, context: CommandContext): void {
     .option('--yes', 'approve every POST without asking', false)
     .option('--approve-above <amount>', 'ask only for POSTs that may cost more than this, in USD', usdAmount)
     .option('--out-dir <dir>', 'directory for answers that are not text', 'tollway-answers')
+    .option(
+      '--index <file>',
+      'the index of catalogues; tollway-catalog.db beside the configuration file if not given',
+    )
     .option('--allow-private', 'also call services on this machine, over http too (for trials)', false)
     .addHelpText(
       'after',
@@ -35,7 +41,7 @@ Examples:
   tollway mcp --config /etc/tollway/tollway.yaml --caller research --approve-above 0.05
   claude mcp add tollway -- npx tollway mcp
 
-Tools: agent_pay (one paid call, at most max_usdc), wallet_balance, spend_status. A GET within its cap is paid without
+Tools: agent_pay (one paid call, at most max_usdc), find_services, show_service, wallet_balance, spend_status. A GET within its cap is paid without
 asking; a POST asks the person through the client, or is refused if the client cannot ask and neither --yes nor
 --approve-above allows it. Without a configuration file, TOLLWAY_WALLET_KEY or REMOTE_SIGNER_URL is enough.
 ${EXIT_CODES_HELP}`,
@@ -59,6 +65,7 @@ async function serve(options: McpOptions, context: CommandContext): Promise<void
     approval: { always: options.yes, upTo: options.approveAbove },
     directory: options.outDir,
     allowsPrivate: options.allowPrivate,
+    index: indexFile(options),
   }
   // An agent chooses the addresses: none of them may lead into the network of this machine.
   const guarded = { ...config, blockPrivateNetworks: !options.allowPrivate }
