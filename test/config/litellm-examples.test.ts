@@ -89,12 +89,45 @@ test.each(EXAMPLES)(
     const limits = leaves(parse(readFileSync(path, 'utf8'))).filter((leaf) =>
       /\.(?:rpm|tpm|max_budget|budget_duration)$/.test(leaf),
     )
-    expect(litellmNotes.filter(({ kind }) => kind === 'limit_dropped').map((note) => note.path)).toEqual(
+    expect(litellmNotes.filter(({ kind }) => kind.startsWith('limit_')).map((note) => note.path)).toEqual(
       expect.arrayContaining(limits),
     )
     expect(limits.length).toBeGreaterThan(0)
   },
 )
+
+test('load-balancing.yaml: the limits of the entries that are served are budgets of their routes', () => {
+  const { budgets } = loadConfig(example('load-balancing.yaml'), ENV)
+  expect(budgets.map(({ match, limit, asset }) => [match?.get('route'), limit, asset?.counts])).toEqual([
+    [['gpt-4o'], 200n, 'requests'],
+    [['gpt-3.5-turbo-16k'], 100n, 'requests'],
+  ])
+})
+
+test('a limit of requests per minute is enforced before anything is sent', async () => {
+  const path = example('overview.yaml')
+  writeFileSync(path, readFileSync(path, 'utf8').replace('rpm: 1440', 'rpm: 2'))
+  const config = loadConfig(path, ENV, { listen: '127.0.0.1:0' })
+  const gateway = await createGateway(config, {
+    log: pino({ level: 'silent' }),
+    env: {},
+    clock: { now: () => 1_800_000_000_000 },
+  })
+  const { url } = await gateway.listen()
+  try {
+    const before = upstream.requests.length
+    const call = async (seed: number) =>
+      await fetch(`${url}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer sk-1234' },
+        body: JSON.stringify({ model: 'vllm-models', messages: [{ role: 'user', content: 'hello' }], seed }),
+      })
+    expect([(await call(1)).status, (await call(2)).status, (await call(3)).status]).toEqual([200, 200, 402])
+    expect(upstream.requests.length - before).toBe(2)
+  } finally {
+    await gateway.close()
+  }
+})
 
 function leaves(value: unknown, path = ''): string[] {
   if (Array.isArray(value)) return value.flatMap((item: unknown, at) => leaves(item, `${path}[${at}]`))

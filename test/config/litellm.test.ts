@@ -94,7 +94,6 @@ describe("LiteLLM's config.yaml", () => {
       'general_settings.database_url',
       'litellm_settings.drop_params',
       'litellm_settings.num_retries',
-      'model_list[0].litellm_params.rpm',
       'model_list[0].model_info.mode',
       'router_settings.redis_host',
     ])
@@ -321,10 +320,6 @@ describe('limits', () => {
     expect(notes(config, 'limit_dropped').map((note) => note.split(':')[0])).toEqual([
       'agent_list[0].litellm_params.max_budget_per_session',
       'agent_list[0].litellm_params.max_iterations',
-      'model_list[0].litellm_params.rpm',
-      'model_list[0].litellm_params.tpm',
-      'model_list[0].litellm_params.max_budget',
-      'model_list[0].litellm_params.budget_duration',
       'model_list[0].litellm_params.model_rpm_limit.a',
       'router_settings.provider_budget_config.openai.budget_limit',
       'router_settings.provider_budget_config.openai.time_period',
@@ -336,6 +331,9 @@ describe('limits', () => {
       'litellm_settings.upperbound_key_generate_params.rpm_limit',
       'litellm_settings.tag_budget_config.bot.max_budget',
       'litellm_settings.tag_budget_config.bot.budget_duration',
+      // The route costs nothing here: the budget would count nothing.
+      'model_list[0].litellm_params.max_budget',
+      'model_list[0].litellm_params.budget_duration',
       'general_settings.global_max_parallel_requests',
       'general_settings.max_response_size_mb',
       'litellm_settings.max_budget',
@@ -357,6 +355,89 @@ describe('limits', () => {
     const config = file({ payers: PAYERS, budgets, litellm_settings }, { payer: 'base' })
     expect(config.budgets).toMatchObject([{ name: 'own' }, { name: 'litellm-max-budget', window, limit }])
     expect(notes(config, 'limit_kept')[0]).toMatch(/^litellm_settings\.max_budget: /)
+  })
+
+  it('of an entry are budgets of its route', () => {
+    const priced = { rpm: 3, tpm: 500, max_budget: 2.5, budget_duration: '1d', soft_budget: 2 }
+    const config = file({}, { ...priced, input_cost_per_token: 0.00001 })
+    const match = new Map([['route', ['m']]])
+    expect(config.budgets).toMatchObject([
+      {
+        name: 'litellm-1-requests',
+        limit: 3n,
+        asset: { counts: 'requests' },
+        window: 'rolling',
+        lengthMs: 60_000,
+        match,
+      },
+      {
+        name: 'litellm-1-tokens',
+        limit: 500n,
+        asset: { counts: 'tokens' },
+        window: 'rolling',
+        lengthMs: 60_000,
+        match,
+      },
+      { name: 'litellm-1-usd', limit: 2_500_000n, soft: 2_000_000n, window: 'day', match },
+    ])
+    const kept = ['rpm', 'tpm', 'max_budget', 'budget_duration', 'soft_budget']
+    expect(notes(config, 'limit_kept').map((note) => note.split(':')[0])).toEqual(
+      kept.map((key) => `model_list[0].litellm_params.${key}`),
+    )
+    expect(notes(config, 'limit_dropped')).toEqual([])
+    expect(config.ignoredKeys).toEqual([])
+  })
+
+  it('in model_info, and as rpm_limit and tpm_limit, are the same', () => {
+    const config = parseConfig(
+      {
+        model_list: [
+          {
+            model_name: 'm',
+            litellm_params: { model: 'openai/m', api_base: 'http://127.0.0.1:1/v1', rpm_limit: 4 },
+            model_info: { tpm_limit: 50, rpm: 9, max_budget: 1, usd_per_request: '0.01' },
+          },
+        ],
+      },
+      ENV,
+    )
+    expect(config.budgets.map(({ name, limit, window }) => [name, limit, window])).toEqual([
+      ['litellm-1-requests', 9n, 'rolling'],
+      ['litellm-1-tokens', 50n, 'rolling'],
+      ['litellm-1-usd', 1_000_000n, 'lifetime'],
+    ])
+  })
+
+  it('of several entries of a name are shared as their sum, and dropped where one of them has none', () => {
+    const of = (rates: readonly object[], name = 'm', more: readonly object[] = []) =>
+      parseConfig(
+        {
+          model_list: [
+            ...rates.map((rate, at) => ({
+              model_name: name,
+              litellm_params: { model: 'openai/x', api_base: `http://127.0.0.1:${at + 1}/v1`, ...rate },
+            })),
+            ...more,
+          ],
+        },
+        ENV,
+      )
+    expect(of([{ rpm: 60, tpm: 9 }, { rpm: 600 }]).budgets).toMatchObject([{ limit: 660n }])
+    expect(notes(of([{ rpm: 60 }, {}]), 'limit_dropped')).toHaveLength(1)
+    expect(notes(of([{ max_budget: 1 }, { max_budget: 2 }]), 'limit_dropped')).toHaveLength(2)
+    // A budget that matches * would count the other route too.
+    const other = {
+      model_name: 'other',
+      litellm_params: { model: 'openai/o', api_base: 'http://127.0.0.1:9/v1' },
+    }
+    expect(of([{ rpm: 60 }], '*').budgets).toHaveLength(1)
+    expect(of([{ rpm: 60 }], '*', [other]).budgets).toEqual([])
+    expect(notes(of([{ rpm: 60 }], '*', [other]), 'limit_dropped')).toHaveLength(1)
+  })
+
+  it.each([0, -1, 1.5, '60', true])('of %s are told and not applied', (rpm) => {
+    expect(file({}, { rpm }).budgets).toEqual([])
+    expect(file({}, { rpm }).ignoredKeys).toEqual(['model_list[0].litellm_params.rpm'])
   })
 
   it('of requests in flight and of bodies are kept', () => {

@@ -58,7 +58,7 @@ test("LiteLLM's file is taken, and what has no effect is named", async () => {
   const said = await tollway('check', '--config-only', '--config', await write('routing.md', 'litellm'))
   expect(said).toContain('gpt-4 is an alias for gpt-4o.')
   for (const line of [
-    'model_list[0].litellm_params.rpm: this limit (600) is not applied. Set callers[].requests_per_minute.',
+    'model_list[0].litellm_params.rpm: this limit (600) is the budget litellm-1-requests here (600 requests in any minute for gpt-4o).',
     'model_list[2]: the model claude is skipped: the provider anthropic has an API of its own',
     'LiteLLM keys that Tollway ignores: guardrails.',
   ])

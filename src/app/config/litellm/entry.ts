@@ -4,6 +4,7 @@ import { isPlainObject } from '../reading/interpolate.ts'
 import { route } from '../schema/access-schema.ts'
 import type { Environment } from '../values/secrets.ts'
 import type { ConfigPath } from '../values/problems.ts'
+import { ENTRY_LIMITS } from './entry-limits.ts'
 import { foreignProvider, litellmModel } from './provider.ts'
 import { isPlaceholder } from './placeholder.ts'
 import { secret } from './secret.ts'
@@ -94,10 +95,13 @@ export function translateEntry(
     if (known !== undefined) put(known, path, item)
     else if (key === 'timeout') put('timeouts', path, { first_byte_seconds: item })
     else if (COSTS.has(key)) details[INFO[key] ?? key] = decimal(item)
+    else if (ENTRY_LIMITS.has(key)) continue
     else if (key !== 'model' && key !== 'custom_llm_provider') work.ignore([...here, ...path], item)
   }
   for (const [key, item] of Object.entries(isPlainObject(info) ? info : {})) {
     const known = Object.hasOwn(INFO, key) ? INFO[key] : undefined
+    // Limits are read together with those of the other entries of the name.
+    if (ENTRY_LIMITS.has(key)) continue
     if (known === undefined) work.ignore([...here, 'model_info', key], item)
     else details[known] ??= COSTS.has(key) ? decimal(item) : item
   }

@@ -41,7 +41,8 @@ export function globalBudget(max: unknown, duration: unknown, timezone: unknown)
   }
 }
 
-function windowOf(duration: unknown): string {
+/** The window of a duration of LiteLLM's. */
+export function windowOf(duration: unknown): string {
   if (typeof duration !== 'string') return 'lifetime'
   const known = Object.hasOwn(CALENDAR, duration) ? CALENDAR[duration] : undefined
   if (known !== undefined) return known
@@ -51,7 +52,7 @@ function windowOf(duration: unknown): string {
 }
 
 /** At most six decimals, rounded down: the limit never grows. */
-function microDecimal(value: unknown): string | undefined {
+export function microDecimal(value: unknown): string | undefined {
   const text = typeof value === 'number' && Number.isFinite(value) ? value.toFixed(12) : value
   const match = typeof text === 'string' ? /^(\d{1,15})(?:\.(\d+))?$/.exec(text) : null
   if (!match) return undefined

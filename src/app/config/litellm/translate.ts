@@ -11,6 +11,7 @@ import { isLoopbackHost, parseListen } from '../values/addresses.ts'
 import type { Environment } from '../values/secrets.ts'
 import { formatPath, printable, type ConfigPath } from '../values/problems.ts'
 import { translateEntry } from './entry.ts'
+import { entryBudgets } from './entry-limits.ts'
 import { GLOBAL_BUDGET, globalBudget } from './global-budget.ts'
 import { shown } from './limits.ts'
 import type { LitellmNote } from './note.ts'
@@ -132,7 +133,9 @@ function translate(work: Translation, input: Fields, env: Environment): Fields {
         ? rateWeights(written, entries, sources)
         : withoutWeights(work, entries, sources)
   }
+  const limits = entryBudgets(work, written, entries, sources, value['upstream'] !== undefined)
   general(work, input, value, parallel)
+  addBudgets(value, limits)
   budget(work, input, value)
   translateSection(work, input, 'environment_variables', {})
   return value
@@ -242,6 +245,14 @@ function budget(work: Translation, input: Fields, value: Record<string, unknown>
   const before: readonly unknown[] = own ?? []
   value['budgets'] = [...before, made]
   work.origin(['budgets', before.length], ['litellm_settings', 'max_budget'])
+}
+
+/** What is written as `budgets` comes first; where that is no list, the schema says so. */
+function addBudgets(value: Record<string, unknown>, more: readonly object[]): void {
+  const own: unknown = value['budgets']
+  if (more.length === 0 || (own !== undefined && !Array.isArray(own))) return
+  const before: readonly unknown[] = own ?? []
+  value['budgets'] = [...before, ...more]
 }
 
 function isReachable(listen: unknown): boolean {
