@@ -14,7 +14,9 @@ export async function runBeside(directory, command, args) {
       console.error(`${command} could not be started: ${message}. Install it, or put it on your PATH.`)
       resolve(1)
     })
-    program.once('exit', (code) => resolve(code ?? 0))
+    program.once('exit', (code, signal) =>
+      resolve(signal === null || signal === 'SIGINT' || signal === 'SIGTERM' ? (code ?? 0) : 1),
+    )
   })
   await gateway.close()
 }

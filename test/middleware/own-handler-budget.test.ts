@@ -278,6 +278,21 @@ describe('budgetGuard({ prices })', () => {
     expect(await spent()).toBe(100_000n)
   })
 
+  it('counts cached input at its own price, in every report', async () => {
+    const prices = { '*': { inputUsdPerToken: '0.001', cachedInputUsdPerToken: '0.0001' } }
+    const port = await app(
+      async (req, res) => {
+        const usage = { ...USAGE, prompt_tokens: 10, prompt_tokens_details: { cached_tokens: 8 } }
+        reportUsage(req, usage)
+        reportUsage(req, usage)
+        res.end('done')
+      },
+      { prices },
+    )
+    await ask(port)
+    expect(await spent()).toBe(5600n)
+  })
+
   it('believes the report rather than the answer', async () => {
     const port = await app(async (req, res) => {
       reportUsage(req, { inputTokens: 0, outputTokens: 0 })
@@ -379,7 +394,7 @@ describe('budgetGuard({ prices })', () => {
     expect([answer.status, codeOf(answer)]).toEqual([500, 'setup_error'])
     expect(messageOf(answer)).toContain('Mount readBody() before budgetGuard()')
     const mistakes: readonly [object, string][] = [
-      [{ m: {} }, 'give inputUsdPerToken, outputUsdPerToken or usdPerRequest'],
+      [{ m: {} }, 'give inputUsdPerToken, outputUsdPerToken, usdPerRequest'],
       [{ m: { inputUsdPerToken: 0.001 } }, 'write USD as decimal text'],
       [{ m: { inputUsdPerToken: '1e-6' } }, 'at most 18 decimals'],
       [{ m: { inputUsdPerTokens: '0.001' } }, 'Did you mean "inputUsdPerToken"?'],

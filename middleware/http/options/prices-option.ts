@@ -12,6 +12,17 @@ export interface PlainPrices {
   readonly outputUsdPerToken?: string | undefined
   /** USD per token of hidden reasoning; default as other output. */
   readonly reasoningUsdPerToken?: string | undefined
+  /** USD per input token that was read from a cache; default as other input. */
+  readonly cachedInputUsdPerToken?: string | undefined
+  /** USD per input token that was written to a cache; default as other input. */
+  readonly cacheWriteUsdPerToken?: string | undefined
+  /** USD per picture in the request; at `/images/*` of one that is made, unless `outputUsdPerImage` is given. */
+  readonly inputUsdPerImage?: string | undefined
+  /** USD per picture that is made. */
+  readonly outputUsdPerImage?: string | undefined
+  /** USD per second of audio that is transcribed, elsewhere per second that the call takes. */
+  readonly inputUsdPerSecond?: string | undefined
+  readonly outputUsdPerSecond?: string | undefined
   /** USD per request, in addition; at most six decimals. */
   readonly usdPerRequest?: string | undefined
   /** Most output tokens of a request that names no limit; default 16,384. */
@@ -52,15 +63,26 @@ const ENTRY = z
     inputUsdPerToken: perToken.optional(),
     outputUsdPerToken: perToken.optional(),
     reasoningUsdPerToken: perToken.optional(),
+    cachedInputUsdPerToken: perToken.optional(),
+    cacheWriteUsdPerToken: perToken.optional(),
+    inputUsdPerImage: perToken.optional(),
+    outputUsdPerImage: perToken.optional(),
+    inputUsdPerSecond: perToken.optional(),
+    outputUsdPerSecond: perToken.optional(),
     usdPerRequest: usd.optional(),
     maxOutputTokens: tokens.min(1, 'give at least 1 token').optional(),
     contextWindow: tokens.min(1, 'give at least 1 token').optional(),
     addedInputTokens: tokens.min(0, 'give 0 or more tokens').default(0),
   })
   .refine(
-    ({ inputUsdPerToken, outputUsdPerToken, usdPerRequest }) =>
-      (inputUsdPerToken ?? outputUsdPerToken ?? usdPerRequest) !== undefined,
-    'give inputUsdPerToken, outputUsdPerToken or usdPerRequest; "0" for a free model',
+    ({
+      usdPerRequest,
+      maxOutputTokens: _most,
+      contextWindow: _window,
+      addedInputTokens: _added,
+      ...prices
+    }) => usdPerRequest !== undefined || Object.values(prices).some((price) => price !== undefined),
+    'give inputUsdPerToken, outputUsdPerToken, usdPerRequest or another price; "0" for a free model',
   )
 
 /** Checks an option that holds prices by model. */
