@@ -2,21 +2,31 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { apiPaths } from '../../src/app/spend-page/api.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
+import { createGateway, type Gateway } from '../../src/app/gateway/gateway.ts'
+import { toyPayer } from '../../src/testing/toy-payer.ts'
+import { completion } from '../kit/seller-answers.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
 import { sources } from '../kit/import-graph.ts'
 import { startScriptedSeller, type ScriptedSeller } from '../kit/scripted-seller.ts'
 import { untyped } from '../middleware/harness.ts'
-import { isError, OPERATIONS, type Operation } from '../tools/reference/openapi.ts'
+import { MODEL_ANSWERS } from '../tools/reference/model-answers.ts'
+import { FEED, isError, OPERATIONS, type Operation } from '../tools/reference/openapi.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 let upstream: ScriptedSeller
+let seller: ScriptedSeller
 let tollway: TestGateway
 
 beforeAll(async () => {
-  upstream = await startScriptedSeller((_request, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' }).end('{"answered":true}')
+  upstream = await startScriptedSeller(({ url }, response) => {
+    const { sample } = answerOf(url ?? '')
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(sample))
+  })
+  seller = await startScriptedSeller({
+    paid: ({ url }) => ({ ...completion(), body: JSON.stringify(answerOf(url).sample) }),
   })
   tollway = await startGateway({ upstream: { api_base: upstream.apiBase } })
 })
@@ -24,7 +34,15 @@ beforeAll(async () => {
 afterAll(async () => {
   await tollway?.close()
   await upstream?.close()
+  await seller?.close()
 })
+
+/** What an endpoint answers. */
+function answerOf(url: string): (typeof MODEL_ANSWERS)[string] {
+  const found = MODEL_ANSWERS[url.replace(/\?.*$/, '').replace(/^\/v1(?=\/)/, '')]
+  if (!found) throw new Error(`no answer for ${url}`)
+  return found
+}
 
 /** Values that queries have, and values that they must not have. */
 const VALUES = fc.oneof(
@@ -119,4 +137,79 @@ test('docs/http.md has every path of the document, and every header of the code,
   const headers = (all: string): string[] =>
     [...new Set(all.match(/\bx-tollway-[a-z]+(?:-[a-z]+)*\b/g))].toSorted()
   expect(headers(page)).toEqual(headers(code.join('\n')))
+})
+
+describe('with a payer', () => {
+  let gateway: Gateway
+  let url: string
+
+  beforeAll(async () => {
+    const config = {
+      listen: '127.0.0.1:0',
+      store: 'memory',
+      audit: { path: join(tollway.directory, 'paid.jsonl') },
+      model_list: [{ model_name: 'paid/*', model: '*', api_base: seller.apiBase, payer: 'toy' }],
+      budgets: [{ name: 'day', limit_usd: '1.00', window: 'day' }],
+      log: { level: 'silent' },
+    }
+    gateway = await createGateway(parseConfig(config, {}, { payers: ['toy'] }), {
+      payers: new Map([['toy', toyPayer()]]),
+    })
+    ;({ url } = await gateway.listen())
+  })
+  afterAll(async () => {
+    await gateway?.close()
+  })
+
+  const pay = async (path: string, more: object = {}): Promise<Response> =>
+    await fetch(`${url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'paid/m', seed: path, messages: [], ...more }),
+    })
+
+  test.each(OPERATIONS.filter(({ isModelCall }) => isModelCall === true))(
+    '$path answers as docs/openapi.json says',
+    async ({ path, answer: schema, events }) => {
+      const answer = await pay(path)
+      const said = await answer.text()
+      // Counting tokens is never paid for by default.
+      if (answer.status !== 200) return expect(isError(answer.status, JSON.parse(said)), said).toBe(true)
+      expect(schema?.safeParse(JSON.parse(said)).error, said).toBeUndefined()
+      if (!events) return
+      const stream = await pay(path, { stream: true })
+      expect(stream.headers.get('content-type')).toContain('text/event-stream')
+      const data = [...(await stream.text()).matchAll(/^data: (\{.*)$/gm)].map(
+        ([, json = '']) => JSON.parse(json) as unknown,
+      )
+      expect(data.length).toBeGreaterThan(0)
+      for (const each of data) expect(events.safeParse(each).error).toBeUndefined()
+    },
+  )
+
+  test('the charges of /api, and the events of /api/events, are those of the document', async () => {
+    const live = await fetch(`${url}/api/events`)
+    expect((await pay('/v1/chat/completions', { seed: 'live' })).status).toBe(200)
+    const { body } = live
+    if (!body) throw new Error('no stream')
+    const said: string[] = []
+    for await (const piece of body.pipeThrough(new TextDecoderStream())) {
+      said.push(piece)
+      if (said.join('').includes('"settled"')) break
+    }
+    const events = [...said.join('').matchAll(/^data: (.*)$/gm)].map(
+      ([, json = '']) => JSON.parse(json) as unknown,
+    )
+    expect(events.length).toBeGreaterThan(2)
+    for (const each of events) expect(FEED.safeParse(each).error, JSON.stringify(each)).toBeUndefined()
+    const charges = OPERATIONS.find(({ path }) => path === '/api/charges')?.answer
+    const listed: unknown = await (await fetch(`${url}/api/charges`)).json()
+    expect(charges?.safeParse(listed).error, JSON.stringify(listed)).toBeUndefined()
+    expect(listed).toHaveProperty('charges.0.charge')
+  })
+})
+
+test('the gateway serves the document itself', async () => {
+  const file = await readFile(join(ROOT, 'docs/openapi.json'), 'utf8')
+  expect(await (await fetch(`${tollway.url}/openapi.json`)).text()).toBe(file)
 })

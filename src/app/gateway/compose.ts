@@ -31,6 +31,7 @@ import { upstreamPaths } from '../obol/upstream-paths.ts'
 import type { ReloadFrom } from '../reload/reloader.ts'
 import type { RecentRequests } from '../request-lookup/recent-requests.ts'
 import { requestLookup } from '../request-lookup/request-lookup.ts'
+import { openapiFile } from '../openapi/openapi-file.ts'
 import { runbookPage } from '../runbooks/runbook-page.ts'
 import { spendPage } from '../spend-page/spend-page.ts'
 import { openCallers } from '../wiring/open-callers.ts'
@@ -137,7 +138,7 @@ export function compose(parts: GatewayParts, standing: Standing): Composed {
   )
   app.use(buyerApi({ ...admin, isOpen, pools: parts.pools }))
   app.use(rootPage())
-  app.use(runbookPage())
+  app.use(runbookPage(), openapiFile())
   app.use(
     health({
       ...readinessChecks({

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ERROR_TABLE } from '../../../src/core/error-table.ts'
 import { MODEL_ENDPOINTS } from '../../../src/core/request/endpoints.ts'
 import { FORGET_BODY, KEY_BODY, KEY_CHANGE_BODY, TRUST_BODY } from '../../../src/app/admin/admin-body.ts'
+import { MODEL_ANSWERS } from './model-answers.ts'
 import { CHARGE_STATES } from '../../../src/app/spend-page/states.ts'
 
 const text = z.string()
@@ -14,7 +15,15 @@ const ERROR = z.looseObject({
   error: z.looseObject({ message: text, type: text, param: nullable.optional(), code: text.optional() }),
 })
 
-const CHARGE = z.looseObject({ id: text, state: z.enum(CHARGE_STATES) })
+const CHARGE = z.looseObject({
+  charge: text,
+  time: instant,
+  state: z.enum(CHARGE_STATES),
+  amount: text,
+  usd: nullable,
+  transaction: nullable,
+  transaction_url: text.optional(),
+})
 const MODEL = z.looseObject({ id: text, object: z.literal('model') })
 
 const KEY = z.strictObject({
@@ -35,6 +44,13 @@ const SELLERS = z.strictObject({
   prices: z.array(z.looseObject({ api_base: text, pinned: text })),
 })
 
+/** Of `/api/events`: `charge`, `refused`, and `reset` when events were missed. */
+export const FEED = z.union([
+  CHARGE.extend({ from: z.enum(CHARGE_STATES).nullable() }),
+  z.strictObject({ budget: text, subject: text, early: z.boolean() }),
+  z.strictObject({}),
+])
+
 /** One operation. */
 export interface Operation {
   readonly method: 'get' | 'post' | 'patch' | 'delete'
@@ -45,8 +61,11 @@ export interface Operation {
   readonly query?: readonly string[]
   /** What is sent; without it a model call. */
   readonly body?: z.ZodType | undefined
+  /** Data of the events, where 200 answers a stream. */
+  readonly events?: z.ZodType | undefined
   /** What 200 answers; `undefined` for answers that are no JSON of ours. */
   readonly answer: z.ZodType | undefined
+  readonly isModelCall?: boolean
 }
 
 const FILTERS = ['state', 'route', 'payer', 'seller', 'caller', 'from', 'to']
@@ -56,8 +75,16 @@ export const OPERATIONS: readonly Operation[] = [
     method: 'post',
     path: endpoint.startsWith('/v2/') ? endpoint : `/v1${endpoint}`,
     summary: 'A model call, paid or not; `model` chooses the route.',
-    answer: undefined,
+    answer: MODEL_ANSWERS[endpoint]?.schema,
+    events: MODEL_ANSWERS[endpoint]?.streams === true ? z.looseObject({}) : undefined,
+    isModelCall: true,
   })),
+  {
+    method: 'get',
+    path: '/openapi.json',
+    summary: 'This description.',
+    answer: z.looseObject({ openapi: z.literal('3.1.0'), paths: z.record(text, z.looseObject({})) }),
+  },
   {
     method: 'get',
     path: '/',
@@ -172,6 +199,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/api/events',
     summary: 'Changes of charges, as an event stream.',
     answer: undefined,
+    events: FEED,
   },
   {
     method: 'post',
@@ -254,10 +282,27 @@ export function isError(status: number, body: unknown): boolean {
   return known !== undefined && (known.status === status || status === 200)
 }
 
+/** A JSON answer, an event stream whose events hold JSON, or either, as it was asked for. */
+function contentOf(
+  answer: z.ZodType | undefined,
+  events: z.ZodType | undefined,
+): Record<string, object> | undefined {
+  if (!answer && !events) return undefined
+  const data = events && {
+    type: 'string',
+    contentMediaType: 'application/json',
+    contentSchema: z.toJSONSchema(events),
+  }
+  return {
+    ...(answer ? { 'application/json': { schema: z.toJSONSchema(answer) } } : {}),
+    ...(data ? { 'text/event-stream': { schema: { description: 'The data of each event.', ...data } } } : {}),
+  }
+}
+
 /** The document. */
 export function openApi(): string {
   const paths: Record<string, Record<string, object>> = {}
-  for (const { method, path, summary, query = [], body, answer } of OPERATIONS) {
+  for (const { method, path, summary, query = [], body, answer, events, isModelCall } of OPERATIONS) {
     const named = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = '']) => ({
       name,
       in: 'path',
@@ -265,10 +310,9 @@ export function openApi(): string {
       schema: { type: 'string' },
     }))
     const asked = query.map((name) => ({ name, in: 'query', schema: { type: 'string' } }))
-    const content = answer && { 'application/json': { schema: z.toJSONSchema(answer) } }
+    const content = contentOf(answer, events)
     const call = { type: 'object', required: ['model'], properties: { model: { type: 'string' } } }
-    const isCall = method === 'post' && content === undefined
-    const sent = body ? z.toJSONSchema(body, { io: 'input' }) : isCall ? call : undefined
+    const sent = body ? z.toJSONSchema(body, { io: 'input' }) : isModelCall === true ? call : undefined
     paths[path] = {
       ...paths[path],
       [method]: {
