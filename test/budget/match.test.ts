@@ -66,6 +66,26 @@ describe('match', () => {
     expect(matches({ model: ['paid/haiku'] })).toBe(false)
   })
 
+  test('a model in another spelling is the same: sellers take it for the one they have', () => {
+    for (const model of [
+      'paid/OPUS-4',
+      'paid/Opus-4',
+      'paid/ｏｐｕｓ-4',
+      ' paid/opus-4',
+      'paid/o\u200bpus-4',
+    ]) {
+      const spend = { ...SPEND, model, publicModel: model, remoteModel: model }
+      expect(matches({ model: ['paid/opus*'] }, spend)).toBe(true)
+      expect(matches({ model: ['Paid/Opus-4'] }, spend)).toBe(true)
+      expect(matches({ model: ['paid/haiku*'] }, spend)).toBe(false)
+    }
+  })
+
+  test('every other name is compared as it is written: two callers may differ in case alone', () => {
+    expect(matches({ caller: ['CI'] })).toBe(false)
+    expect(matches({ 'tag.agent': ['Main'] })).toBe(false)
+  })
+
   test('every key must match, and without a value nothing does but a rule without match', () => {
     expect(matches({ caller: ['ci'], route: ['paid/*'] })).toBe(true)
     expect(matches({ caller: ['ci'], route: ['free'] })).toBe(false)

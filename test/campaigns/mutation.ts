@@ -20,22 +20,23 @@ const TARGETS: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/core/policy/gate.ts': ['test/policy'],
   'src/core/policy/price-change.ts': ['test/policy/price-change.test.ts'],
-  'src/core/policy/forbidden-payee.ts': ['test/policy/gate.test.ts'],
+  'src/core/policy/forbidden-payee.ts': ['test/policy/forbidden-payee.test.ts'],
   'src/core/policy/read-offer.ts': ['test/policy'],
   'src/core/policy/solana-offer.ts': ['test/policy/solana-offers.test.ts'],
   'src/core/policy/vet-sign-in.ts': ['test/policy/vet-sign-in.test.ts'],
   'src/core/budget/budget.ts': ['test/budget/budget.test.ts'],
   'src/core/money/money.ts': ['test/money'],
   'src/core/request/idempotency.ts': [
+    'test/request/idempotency.test.ts',
     'test/idempotency/flight.test.ts',
     'test/idempotency/idempotency.property.test.ts',
   ],
-  'src/io/store/rules/charge-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
+  'src/io/store/rules/charge-rules.ts': ['test/store/charge-rules.test.ts'],
   'src/io/store/rules/payee-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/rules/repeat-rules.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/memory/idempotency.ts': ['test/store/store.test.ts', '-t', 'memory as a store'],
   'src/io/store/sqlite/idempotency.ts': ['test/store/store.test.ts', '-t', 'sqlite as a store'],
-  'src/io/ledger/record-authorization.ts': ['test/ledger', 'test/payment/paid-call.test.ts'],
+  'src/io/ledger/record-authorization.ts': ['test/ledger/record-authorization.test.ts'],
   'src/payment/judge-lost-answer.ts': ['test/payment/paid-call.test.ts'],
   'src/payment/try-candidates.ts': ['test/payment/try-candidates.test.ts'],
   'src/payment/paid-call.ts': ['test/payment/paid-call.test.ts'],
@@ -47,7 +48,13 @@ const HANGS_MS = 180_000
 
 type Fate = 'killed' | 'survived' | 'hung'
 
-function judge(file: string, tests: readonly string[], mutant: Mutant): Promise<Fate> {
+/** @param stdio where the tests' own words go */
+function judge(
+  file: string,
+  tests: readonly string[],
+  mutant: Mutant,
+  stdio: 'ignore' | 'inherit' = 'ignore',
+): Promise<Fate> {
   const { start, end, text } = mutant
   const child = spawn(
     process.execPath,
@@ -60,7 +67,7 @@ function judge(file: string, tests: readonly string[], mutant: Mutant): Promise<
     ],
     {
       cwd: ROOT,
-      stdio: 'ignore',
+      stdio,
       env: { ...process.env, TOLLWAY_MUTANT: JSON.stringify({ file, start, end, text }) },
     },
   )
@@ -79,7 +86,8 @@ for (const [file, tests] of Object.entries(TARGETS).filter(([name]) => name.incl
   // What changes nothing must pass, and what breaks everything must not: else the fates below would mean nothing.
   const control = { start: 0, end: 0, what: '', line: 0 }
   const fates = [
-    await judge(file, tests, { ...control, text: '' }),
+    // Shown: why tests fail without a mutant is in their own words.
+    await judge(file, tests, { ...control, text: '' }, 'inherit'),
     await judge(file, tests, { ...control, text: 'throw new Error()\n' }),
   ]
   if (fates.join() !== 'survived,killed')

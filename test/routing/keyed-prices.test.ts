@@ -56,6 +56,17 @@ describe('what was reserved', () => {
     )
   })
 
+  test.each([1e308, 1e300, Number.MAX_VALUE, 31_536_000])(
+    'rule 2: an answer that tells %s seconds costs no more than the audio that was sent can last',
+    (seconds) => {
+      const endpoint = '/audio/transcriptions'
+      const info = { inputUsdPerSecond: '0.0001' }
+      const most = mostOf({ body: Buffer.alloc(5000), endpoint, maxMs: 60_000 }, info)
+      const size = usedBy(endpoint, most, { inputTokens: 0, outputTokens: 0, seconds }, 10)
+      expect(size && costOf(info, size)).toBe(highestCost(info, most))
+    },
+  )
+
   test('bounds the seconds of audio by its bytes, and takes the seconds that the answer tells', () => {
     const call = { body: Buffer.alloc(1000), endpoint: '/audio/transcriptions', maxMs: 1 }
     const most = mostOf(call, { inputUsdPerSecond: '0.1' })

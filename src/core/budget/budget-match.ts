@@ -1,5 +1,6 @@
 /** Which requests a budget is for: `match: { caller: ci, model: ["paid/opus*"], tag.agent: main }`. */
 import { matchesPattern } from '../name-pattern.ts'
+import { foldedName } from '../routing/known-name.ts'
 import { isTagScope, parseScope, tagValues } from './scope.ts'
 
 /** Names or patterns by what they are compared with. A request matches when each key has one that matches. */
@@ -50,8 +51,12 @@ export interface MatchFacts {
 export function matchesBudget(match: BudgetMatch | undefined, facts: MatchFacts): boolean {
   if (!match) return true
   return [...match].every(([key, patterns]) => {
-    const names = namesOf(key, facts)
-    return patterns.some((pattern) => names.some((name) => pattern === '*' || matchesPattern(pattern, name)))
+    // Sellers take `Opus` for `opus`: another spelling is no way around the budget of a model.
+    const spelled = key === 'model' ? foldedName : (name: string) => name
+    const names = namesOf(key, facts).map(spelled)
+    return patterns.some((pattern) =>
+      names.some((name) => pattern === '*' || matchesPattern(spelled(pattern), name)),
+    )
   })
 }
 

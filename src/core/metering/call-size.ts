@@ -61,7 +61,9 @@ export function usedBy(
   if (most.milliseconds === undefined) return size
   if (transcribes(endpoint)) {
     const { seconds } = usage
-    return { ...size, milliseconds: seconds === undefined ? most.milliseconds : Math.ceil(seconds * 1000) }
+    // No more than the audio that was sent can last: an answer can name any length.
+    const heard = seconds === undefined ? most.milliseconds : Math.ceil(seconds * 1000)
+    return { ...size, milliseconds: Math.min(heard, most.milliseconds) }
   }
   return tookMs === undefined ? undefined : { ...size, milliseconds: Math.ceil(tookMs) }
 }

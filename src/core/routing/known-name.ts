@@ -15,11 +15,12 @@ export function isImpossibleName(name: string, isPaid: boolean): boolean {
 
 /** The known names that differ from a name only in case, blanks, or the form of their characters. */
 export function variantsOf(name: string, known: readonly string[]): string[] {
-  const own = folded(name)
-  return known.filter((other) => other !== name && folded(other) === own)
+  const own = foldedName(name)
+  return known.filter((other) => other !== name && foldedName(other) === own)
 }
 
-function folded(name: string): string {
+/** A name without what sellers may overlook: case, blanks, and the form of its characters. */
+export function foldedName(name: string): string {
   return name
     .normalize('NFKC')
     .toLowerCase()
