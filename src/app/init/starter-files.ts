@@ -1,5 +1,5 @@
 /** What both forms of `tollway init` do with files that are there already. */
-import { copyFileSync, existsSync } from 'node:fs'
+import { constants, copyFileSync, existsSync } from 'node:fs'
 import { ConfigError } from '../../core/errors.ts'
 
 /** How clients find the gateway, for programs that read OpenAI's variables. */
@@ -19,7 +19,7 @@ export function copyOf(file: string): string | undefined {
   for (let n = 1; ; n++) {
     const name = `${file}.${n}.bak`
     if (existsSync(name)) continue
-    copyFileSync(file, name)
+    copyFileSync(file, name, constants.COPYFILE_EXCL)
     return name
   }
 }

@@ -2,7 +2,7 @@
  * Rotates an audit file: the full file is renamed to end with the number of its last record, and a new file continues the chain.
  * Whenever a crash happens, the chain continues in the old file or in a new one after the next start.
  */
-import { readdirSync, unlinkSync } from 'node:fs'
+import { constants, readdirSync, unlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { CONTINUED, markFields } from './audit-marks.ts'
 import { composeRecord, type AuditHead } from './audit-record.ts'
@@ -99,6 +99,9 @@ export interface NextFile {
   readonly end: number
 }
 
+/** A draft that was interrupted is written anew; a link in its place is not followed. */
+const DRAFT_FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+
 /**
  * Renames the file at `path`, which must be durable, and opens the next one in its place, durably.
  * @throws Error as `node:fs` does; the file at `path` is then still the old one
@@ -113,7 +116,7 @@ export function startNextFile(
   const archive = `${path}.${String(head.seq).padStart(DIGITS, '0')}`
   const draft = `${path}.next`
   const first = continuation(head, now, archive, signer)
-  const fd = fs.openSync(draft, 'w+', 0o600)
+  const fd = fs.openSync(draft, DRAFT_FLAGS, 0o600)
   try {
     writeAll(fs, fd, first.line, 0)
     fs.fsyncSync(fd)

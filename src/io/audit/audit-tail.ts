@@ -1,4 +1,5 @@
 /** Reads the end of an audit file: the head of its chain, and an incomplete line that a crash left. */
+import { constants } from 'node:fs'
 import { basename } from 'node:path'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { CONTINUED } from './audit-marks.ts'
@@ -82,8 +83,9 @@ export async function cutTornLine(
   stamp: number,
 ): Promise<string> {
   const side = `${path}.torn-${new Date(stamp).toISOString().replace(/[:.]/g, '-')}-${tail.end}`
-  // Overwrites the file of an earlier attempt that was interrupted.
-  const out = fs.openSync(side, 'w', 0o600)
+  // Overwrites the file of an earlier attempt that was interrupted; a link in its place is not followed.
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+  const out = fs.openSync(side, flags, 0o600)
   try {
     const chunk = Buffer.alloc(CHUNK)
     for (let done = 0; done < tail.torn; done += CHUNK) {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import {
   closeSync,
   fsyncSync,
@@ -20,9 +21,10 @@ export function replaceFile(path: string, text: string, mode: number): void {
   const directory = dirname(path)
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const target = realpathIfAny(path)
-  const draft = `${target}.${process.pid}.tmp`
+  // A name that nobody can foresee, and a file that nobody else made: a link or a file laid in its place would get the text.
+  const draft = `${target}.${randomUUID()}.tmp`
   try {
-    const file = openSync(draft, 'w', mode)
+    const file = openSync(draft, 'wx', mode)
     try {
       writeSync(file, text)
       fsyncSync(file)

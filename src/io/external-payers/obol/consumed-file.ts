@@ -3,7 +3,7 @@
  * again. The ledger is what we go by; the file is written after it. One writer at a time, whole and durable: written to a temporary file,
  * synced, renamed.
  */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { constants, mkdirSync, readFileSync } from 'node:fs'
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -124,7 +124,8 @@ export class ConsumedFile {
       [...this.#keys].toSorted(byName).map(([name, keys]) => [name, [...keys].toSorted()]),
     )
     const temporary = `${this.#path}.tmp`
-    const file = await open(temporary, 'w', 0o600)
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW
+    const file = await open(temporary, flags, 0o600)
     try {
       await file.writeFile(`${JSON.stringify({ consumed }, undefined, 2)}\n`)
       await file.sync()
