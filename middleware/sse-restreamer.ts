@@ -105,6 +105,8 @@ export async function restream(res: ServerResponse, reply: OwnReply): Promise<vo
   if (exchange.endpoint === 'other') exchange.endpoint = endpointOf(req) ?? exchange.endpoint
   const own = replyOf(reply)
   if (own.status < 200 || own.status > 299) exchange.relay.refusedBy = own.status
+  // A body longer than it says would go out as the beginning of the next answer.
+  res.strictContentLength = true
   await relayReply(OWN_SETTINGS, exchange, own, res)
 }
 

@@ -214,13 +214,14 @@ export function settleTokens(
   })
 }
 
-/** Never rejects: until it is written, the most counts. */
+/** Never rejects: until it is written, and where the answer counts nothing, the most counts. */
 async function tokensTaken(
   { store }: Pick<GuardLedger, 'store'>,
   { id }: Charge,
   usage: Usage,
 ): Promise<void> {
-  await store.settleTokens(id, usage.inputTokens + usage.outputTokens).catch(() => undefined)
+  const tokens = usage.inputTokens + usage.outputTokens
+  if (tokens > 0) await store.settleTokens(id, tokens).catch(() => undefined)
 }
 
 /** @param work with whether the answer went out to its end; it must not reject */

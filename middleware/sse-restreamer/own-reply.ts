@@ -40,14 +40,18 @@ export function replyOf(own: OwnReply): Reply {
 function headersOf(headers: OwnReply['headers'] = {}): Record<string, string | readonly string[]> {
   const entries: Iterable<readonly [string, unknown]> =
     Symbol.iterator in headers ? headers : Object.entries(headers)
-  const found: Record<string, string | readonly string[]> = {}
+  // A header may be named like a member that every object has.
+  const found = new Map<string, string[]>()
   for (const [name, value] of entries) {
     const key = name.toLowerCase()
     const texts = (Array.isArray(value) ? value : [value]).filter((text) => typeof text === 'string')
-    const all = [...[found[key] ?? []].flat(), ...texts]
-    if (all.length > 0) found[key] = all.length === 1 && all[0] !== undefined ? all[0] : all
+    if (texts.length > 0) found.set(key, [...(found.get(key) ?? []), ...texts])
   }
-  return found
+  // Of the two lengths of a body the one that its chunks say counts (RFC 9112, section 6.3).
+  if (found.has('transfer-encoding')) found.delete('content-length')
+  return Object.fromEntries(
+    [...found].map(([name, all]) => [name, all.length === 1 && all[0] !== undefined ? all[0] : all]),
+  )
 }
 
 function bodyOf(body: OwnReply['body']): Reply['body'] {

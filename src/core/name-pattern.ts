@@ -55,3 +55,11 @@ export function fillStars(template: string, captured: readonly string[]): string
 export function matchesPattern(pattern: string, name: string): boolean {
   return capture(parsePattern(pattern), name) !== undefined
 }
+
+/** A name without what sellers may overlook: case, blanks, and the form of its characters. */
+export function foldedName(name: string): string {
+  return name
+    .normalize('NFKC')
+    .toLowerCase()
+    .replaceAll(/[\s\p{Cf}]/gu, '')
+}

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { mostOf, usedBy } from '../../src/core/metering/call-size.ts'
+import { tellsUse } from '../../src/core/metering/metered-call.ts'
 import { costOf, highestCost, isPriced } from '../../src/core/metering/token-prices.ts'
 import { readCatalogue } from '../../src/core/routing/catalogue.ts'
 import { lowerMaxTokens } from '../../src/core/routing/max-tokens.ts'
@@ -66,6 +67,17 @@ describe('what was reserved', () => {
       expect(size && costOf(info, size)).toBe(highestCost(info, most))
     },
   )
+
+  test('rule 2: zeros tell nothing: an upstream that does not count is booked at the most', () => {
+    const tokens = { inputUsdPerToken: '0.000001' }
+    const time = { inputUsdPerSecond: '0.0001' }
+    expect(tellsUse({ inputTokens: 0, outputTokens: 0 }, tokens)).toBe(false)
+    expect(tellsUse({ inputTokens: 0, outputTokens: 0, seconds: 3 }, tokens)).toBe(false)
+    expect(tellsUse({ inputTokens: 0, outputTokens: 0 }, time)).toBe(false)
+    expect(tellsUse({ inputTokens: 0, outputTokens: 0, seconds: 0 }, time)).toBe(true)
+    expect(tellsUse({ inputTokens: 1, outputTokens: 0 }, tokens)).toBe(true)
+    expect(tellsUse({ inputTokens: 0, outputTokens: 1 }, tokens)).toBe(true)
+  })
 
   test('bounds the seconds of audio by its bytes, and takes the seconds that the answer tells', () => {
     const call = { body: Buffer.alloc(1000), endpoint: '/audio/transcriptions', maxMs: 1 }

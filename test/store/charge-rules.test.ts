@@ -99,6 +99,20 @@ describe('moves', () => {
     else expect(() => settle(settledBy(before), after)).toThrow(IllegalMoveError)
   })
 
+  test('rule 4: only what was assumed is released again, and nothing that was released is settled', () => {
+    const release = (charge: Charge): Charge =>
+      movedCharge(charge, { to: 'released', at: NOW, reason: 'test' })
+    expect(release(settledBy('assumed')).state).toBe('released')
+    for (const proof of ['receipt', 'chain'] as const)
+      expect(() => release(settledBy(proof))).toThrow(IllegalMoveError)
+    expect(() => settle(release(held), 'chain')).toThrow(IllegalMoveError)
+  })
+
+  test('keep what was charged where a later proof says nothing of it', () => {
+    const first = settle(metered, 'receipt', 5n)
+    expect(settle(first, 'chain').charged).toBe(5n)
+  })
+
   test('rule 4: nothing is settled without a proof', () => {
     expect(() => settle(authorized, undefined)).toThrow('without a proof')
   })
@@ -166,6 +180,8 @@ describe('an authorization', () => {
     expect(isLongValid(until(day + 1), day + 1)).toBe(true)
     expect(isLongValid(until(day + 1), day + 2)).toBe(false)
     expect(isLongValid(held, 0)).toBe(false)
+    const early = heldCharge(terms(1, { reservedAt: reservedAt - 1 }))
+    expect(isLongValid(authorizedCharge(early, signed(1, { validBefore: day }), NOW), 0)).toBe(true)
   })
 })
 

@@ -1,6 +1,5 @@
 /** Which requests a budget is for: `match: { caller: ci, model: ["paid/opus*"], tag.agent: main }`. */
-import { matchesPattern } from '../name-pattern.ts'
-import { foldedName } from '../routing/known-name.ts'
+import { foldedName, matchesPattern } from '../name-pattern.ts'
 import { isTagScope, parseScope, tagValues } from './scope.ts'
 
 /** Names or patterns by what they are compared with. A request matches when each key has one that matches. */

@@ -32,15 +32,27 @@ export interface CallCost {
  * @returns `undefined` for a call without a price
  */
 export function costOfCall(
-  { charge, info, most, endpoint }: MeteredCall,
+  { charge, info, most, endpoint, isHandlers }: MeteredCall,
   usage: Usage | undefined,
   tookMs?: number,
 ): CallCost | undefined {
   if (charge.microUsd === undefined || !isPriced(info)) return undefined
   if (isFixedPrice(info)) return { microUsd: charge.microUsd, isExact: true }
-  if (usage === undefined) return { microUsd: charge.microUsd, isExact: false }
+  // What a handler reports is its own word: it may know that nothing was used.
+  const isTold = usage !== undefined && (isHandlers === true || tellsUse(usage, info))
+  if (!isTold) return { microUsd: charge.microUsd, isExact: false }
   const size = usedBy(endpoint, most, usage, tookMs)
   return size === undefined
     ? { microUsd: charge.microUsd, isExact: false }
     : { microUsd: costOf(info, size), isExact: true }
+}
+
+/** Whether a usage says what was used: upstreams that do not count send zeros, and nothing that tokens are billed for takes none. */
+export function tellsUse(
+  { inputTokens, outputTokens, seconds }: Usage,
+  info: ModelInfo | undefined,
+): boolean {
+  if (inputTokens > 0 || outputTokens > 0) return true
+  const isTimed = info?.inputUsdPerSecond !== undefined || info?.outputUsdPerSecond !== undefined
+  return isTimed && seconds !== undefined
 }

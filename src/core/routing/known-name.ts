@@ -1,4 +1,5 @@
 /** Recognizes model names that no seller offers, before anything is paid. */
+import { foldedName } from '../name-pattern.ts'
 
 /** Blanks, and characters that are not seen, such as a zero-width space. */
 const UNSEEN = /[\s\p{Cf}]/u
@@ -17,12 +18,4 @@ export function isImpossibleName(name: string, isPaid: boolean): boolean {
 export function variantsOf(name: string, known: readonly string[]): string[] {
   const own = foldedName(name)
   return known.filter((other) => other !== name && foldedName(other) === own)
-}
-
-/** A name without what sellers may overlook: case, blanks, and the form of its characters. */
-export function foldedName(name: string): string {
-  return name
-    .normalize('NFKC')
-    .toLowerCase()
-    .replaceAll(/[\s\p{Cf}]/gu, '')
 }
