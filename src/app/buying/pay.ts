@@ -37,7 +37,9 @@ export interface PayRequest {
   /** Whom the ledger names as the caller; default `cli`. */
   readonly caller?: string | undefined
   /** Sees the offers before anything is reserved, and refuses them by throwing. */
-  readonly inspect?: ((challenge: Challenge, payer: Provider) => void) | undefined
+  readonly inspect?:
+    | ((challenge: Challenge, payer: Provider, method: string) => void | Promise<void>)
+    | undefined
   /** Whether the user named the method. A method that was not named follows the seller's own description. */
   readonly isMethodGiven?: boolean | undefined
 }
@@ -122,7 +124,7 @@ async function call(
   if (!service) return
   const { challenge, again } = service
   const opened = await context.payer(payRequest.payer)
-  payRequest.inspect?.(challenge, opened)
+  await payRequest.inspect?.(challenge, opened, service.request.method)
   const payer = narrowed(opened, challenge, payRequest.choice, config.assets)
   const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = payRequest

@@ -9,10 +9,12 @@ const DEFAULT_FILE = 'tollway.yaml'
 
 /** buy.py's network when `ERPC_NETWORK` is not set. */
 const DEFAULT_NETWORK = 'base-sepolia'
+const DEFAULT_SOLANA_NETWORK = 'solana-devnet'
 
 /**
  * Loads the file. If none was named and `tollway.yaml` does not exist, a wallet in the environment is enough: `REMOTE_SIGNER_URL`
- * (with `REMOTE_SIGNER_TOKEN`) or `TOLLWAY_WALLET_KEY`, and optionally `ERPC_URL` and `ERPC_NETWORK` for a node.
+ * (with `REMOTE_SIGNER_TOKEN`) or `TOLLWAY_WALLET_KEY`, and optionally `ERPC_URL` and `ERPC_NETWORK` for a node; on Solana
+ * `TOLLWAY_SOLANA_KEY`, with `SOLANA_RPC_URL` and `SOLANA_NETWORK`.
  * @param load reads the file; `loadConfigForReading` for a command that needs no secrets
  * @throws ConfigProblemsError listing every mistake
  */
@@ -27,11 +29,26 @@ export function loadCommandConfig(
 
 /** Whether the variables name a wallet. */
 export function hasWallet(env: Environment): boolean {
-  return signingOf(env) !== undefined
+  return settingsOf(env) !== undefined
 }
 
 /** The settings that the variables stand for; `undefined` without a wallet. */
 function settingsOf(env: Environment): object | undefined {
+  const [evm, solana] = [evmSettings(env), solanaSettings(env)]
+  if (!evm && !solana) return undefined
+  return {
+    payers: { ...evm?.payers, ...solana?.payers },
+    chains: { ...evm?.chains, ...solana?.chains },
+  }
+}
+
+/** Settings for some networks. */
+interface NetworkSettings {
+  readonly payers: object
+  readonly chains: object
+}
+
+function evmSettings(env: Environment): NetworkSettings | undefined {
   const signing = signingOf(env)
   if (signing === undefined) return undefined
   const network = valueOf(env, 'ERPC_NETWORK') ?? DEFAULT_NETWORK
@@ -43,9 +60,18 @@ function settingsOf(env: Environment): object | undefined {
       bought: { kind: 'obol', mode: 'pool' },
     },
     // eRPC serves each network below its own path.
-    ...(node === undefined
-      ? {}
-      : { chains: { [network]: { rpc: `${node.replace(/\/+$/, '')}/${network}` } } }),
+    chains: node === undefined ? {} : { [network]: { rpc: `${node.replace(/\/+$/, '')}/${network}` } },
+  }
+}
+
+/** A wallet on Solana, whose node also gives the blockhash of each payment. */
+function solanaSettings(env: Environment): NetworkSettings | undefined {
+  if (valueOf(env, 'TOLLWAY_SOLANA_KEY') === undefined) return undefined
+  const network = valueOf(env, 'SOLANA_NETWORK') ?? DEFAULT_SOLANA_NETWORK
+  const node = valueOf(env, 'SOLANA_RPC_URL')
+  return {
+    payers: { solana: { kind: 'solana', key: '${env:TOLLWAY_SOLANA_KEY}', networks: [network] } },
+    chains: node === undefined ? {} : { [network]: { rpc: node } },
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
+import { formatUsd } from '../../../core/money/money.ts'
 import type { Reply } from '../../../core/request/exchange.ts'
 import type { PaymentReceipt } from '../../buying/receipt.ts'
 import type { Paid, PayRequest } from '../../buying/pay.ts'
@@ -24,6 +25,8 @@ import type { Terminal } from '../shared/terminal.ts'
 interface PayOptions extends CommonOptions, ChoiceOptions, ServiceOptions {
   readonly header: readonly string[]
   readonly maxUsd?: bigint
+  readonly maxUsdc?: bigint
+  readonly yes: boolean
   readonly output?: string
   readonly payer?: string
 }
@@ -40,6 +43,8 @@ export function addPay(program: Command, context: CommandContext): void {
     .option('-m, --model <model>', 'with --type inference: ask this model "ping" when there is no --data')
     .option('-H, --header <header>', "a header, such as 'accept: text/plain'; repeatable", collect, [])
     .option('--max-usd <amount>', 'highest price, in USD (policy.max_usd_per_request applies too)', usdAmount)
+    .option('--max-usdc <amount>', 'highest price, in USDC; nothing but USDC is paid', usdAmount)
+    .option('-y, --yes', 'pay for a POST without asking on a terminal', false)
     .option('-o, --output <file>', 'write the response body to this file instead of standard output')
     .option('--payer <name>', 'the payer that pays')
   withCommon(withChoice(withServiceType(command)))
@@ -53,7 +58,9 @@ Examples:
   tollway pay https://seller.example.com/services/qwen --type inference --model qwen3.5:9b
 
 Without a configuration file, a wallet in the environment is enough: REMOTE_SIGNER_URL (and REMOTE_SIGNER_TOKEN) or
-TOLLWAY_WALLET_KEY; ERPC_URL and ERPC_NETWORK (default base-sepolia) name a node and the network.
+TOLLWAY_WALLET_KEY; ERPC_URL and ERPC_NETWORK (default base-sepolia) name a node and the network. On Solana:
+TOLLWAY_SOLANA_KEY (base58), with SOLANA_RPC_URL and SOLANA_NETWORK (default solana-devnet).
+On a terminal, a request that is neither GET nor HEAD is paid only after you agree, unless --yes is given.
 
 The response goes to standard output and the receipt to standard error; --json prints both as one object.
 Without -X or --data, the method is the one that the seller describes, else GET.
@@ -79,8 +86,8 @@ ${EXIT_CODES_HELP}`,
         data,
         headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
         payer: payingPayer(config, options.payer),
-        maxMicroUsd: options.maxUsd,
-        choice: readChoice(options),
+        ...limitOf(options, readChoice),
+        inspect: (_challenge, _payer, method) => confirm(method, address, options, terminal),
       }
       const memory = toMemory()
       const delivery =
@@ -117,6 +124,41 @@ ${EXIT_CODES_HELP}`,
         await delivery.discard()
       }
     })
+}
+
+/** The ceiling, in USD or USDC, and the offers that are meant. @throws ConfigError for options that exclude each other */
+function limitOf(
+  options: PayOptions,
+  readChoice: (options: ChoiceOptions) => PayRequest['choice'],
+): Pick<PayRequest, 'maxMicroUsd' | 'choice'> {
+  const { maxUsd, maxUsdc, token } = options
+  if (maxUsdc === undefined) return { maxMicroUsd: maxUsd, choice: readChoice(options) }
+  if (maxUsd !== undefined)
+    throw new ConfigError(
+      '--max-usd and --max-usdc are one limit in two units. Give one of them; nothing was paid.',
+    )
+  if (token !== undefined && token.toUpperCase() !== 'USDC')
+    throw new ConfigError(
+      `--max-usdc pays USDC only, and --token names ${token}. Give --max-usd instead; nothing was paid.`,
+    )
+  // USDC counts as one dollar in the asset table.
+  return { maxMicroUsd: maxUsdc, choice: readChoice({ ...options, token: 'USDC' }) }
+}
+
+/** Asks the person at a terminal before a request is paid that may do more than read. */
+async function confirm(
+  method: string,
+  address: string,
+  options: PayOptions,
+  terminal: Terminal,
+): Promise<void> {
+  if (method === 'GET' || method === 'HEAD' || options.yes || !terminal.ask) return
+  const most = options.maxUsd ?? options.maxUsdc
+  const { origin, pathname } = new URL(address)
+  const price = most === undefined ? 'within policy.max_usd_per_request' : `up to $${formatUsd(most)}`
+  const answer = await terminal.ask(`Pay ${price} for ${method} ${origin}${pathname}? [y/N] `)
+  if (!/^y(?:es)?$/i.test(answer.trim()))
+    throw new StoppedError('Not approved; nothing was paid. --yes pays without asking.')
 }
 
 /** Writes the response, then prints what it cost. */
