@@ -130,6 +130,7 @@ describe('package.json', () => {
       'dashboards',
       'docs',
       'examples',
+      'skills',
       'CHANGELOG.md',
       'CONTRIBUTING.md',
       'SECURITY.md',

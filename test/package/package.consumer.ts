@@ -162,6 +162,7 @@ describe('the tarball', () => {
       'docs',
       'examples',
       'package.json',
+      'skills',
     ])
     expect(files).toEqual(
       expect.arrayContaining([
@@ -169,6 +170,7 @@ describe('the tarball', () => {
         'dist/src/io/signer/signer.worker.js',
         'docs/architecture.md',
         'examples/tollway.yaml',
+        'skills/tollway/SKILL.md',
       ]),
     )
     const own = ['app.js', 'dashboard.html', 'icon.svg', 'page.css', 'sign-in.html', 'sign-in.js']
