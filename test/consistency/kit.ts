@@ -48,6 +48,7 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
     metrics,
     log: { error: keep, warn: keep },
     timers,
+    clock: { now: () => NOW },
   })
   const authorize = async (n: number, microUsd = 1000n, scheme?: 'upto'): Promise<Charge> => {
     const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)

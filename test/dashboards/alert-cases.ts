@@ -36,6 +36,7 @@ const wallet = (balance: string, spend: string, address = '0xa', instance = 'a:1
     [`tollway_spend_usd_total{${payer},route="paid/*",model="m",seller="s",asset="USDC",caller="c"}`]: spend,
   }
 }
+const held = (samples: string): Samples => ({ [`nodejs_eventloop_delay_max_seconds{${ME}}`]: samples })
 const tokens = (limit: string, remaining: string): Samples => ({
   [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="limit"}`]: limit,
   [`tollway_budget_asset_units{${BUDGET},asset="OBOL",kind="remaining"}`]: remaining,
@@ -412,6 +413,10 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
     },
     { why: 'some reads fail', series: lists('0+1x120', '0+60x120'), at: '100m', fires: false },
     { why: 'nobody asked for it in a day', series: lists('3x120', '0x120'), at: '100m', fires: false },
+  ],
+  TollwayEventLoopHeld: [
+    { why: 'held at every scrape', series: held('0.8x30'), at: '15m', fires: true },
+    { why: 'held once', series: held('0.01x8 0.8 0.01x20'), at: '15m', fires: false },
   ],
   TollwayDiskNearlyFull: [
     { why: 'less than twice audit.min_free', series: disk('1.9e9x20', '1e9x20'), at: '6m', fires: true },

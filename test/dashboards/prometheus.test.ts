@@ -139,9 +139,18 @@ describe('every panel shows something', () => {
   })
 })
 
+function holdEventLoop(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+}
+
 describe('every alert can fire on what the gateway tells', () => {
-  test.each(ALERTS)('$alert', async ({ expr }) => {
-    await expect.poll(async () => (await prometheus.query(expr)).length, { interval: 100 }).toBeGreaterThan(0)
+  test.each(ALERTS)('$alert', async ({ alert, expr }) => {
+    const found = async (): Promise<number> => {
+      // Nothing else holds the event loop that long.
+      if (alert === 'TollwayEventLoopHeld') holdEventLoop(700)
+      return (await prometheus.query(expr)).length
+    }
+    await expect.poll(found, { interval: alert === 'TollwayEventLoopHeld' ? 1500 : 100 }).toBeGreaterThan(0)
   })
 })
 

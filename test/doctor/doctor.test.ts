@@ -1,6 +1,7 @@
 /** `tollway doctor` against a real chain, a scripted seller, and gateways and files as users have them. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { stringify } from 'yaml'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { examine } from '../../src/app/doctor/doctor.ts'
@@ -195,6 +196,39 @@ describe('tollway doctor', () => {
         fix: expect.stringContaining('tollway reconcile'),
       }),
     )
+  })
+
+  it('compares the sums that reports read with the charges, and tells how to build them anew', async () => {
+    const ledger = join(temporaryDirectory(), 'compared.db')
+    const store = openSqliteStore({ path: ledger })
+    for (const n of [1, 2]) {
+      await store.reserve(terms(n), [], false)
+      await store.authorize(terms(n).id, signed(n), terms(n).reservedAt)
+      await store.move(terms(n).id, { to: 'settled', at: terms(n).reservedAt, reason: 'x', proof: 'receipt' })
+    }
+    await store.close()
+    const config = { store: `sqlite:${ledger}`, assets: [], chains: new Map<string, never>() }
+    const told = async () =>
+      (await examineStore(config, Date.now())).filter(({ text }) => text.includes('sums'))
+    expect(await told()).toMatchObject([
+      { status: 'ok', text: 'The sums that reports read are those of all 2 charges, to the atom.' },
+    ])
+    const db = new DatabaseSync(ledger)
+    db.exec("UPDATE rollups SET taken = '1' WHERE tile = 'day' AND tagged = 0")
+    expect(await told()).toMatchObject([
+      {
+        status: 'warning',
+        text: expect.stringContaining(
+          'differ from all 2 charges in 1 places. Budgets and payments are not affected',
+        ),
+        fix: expect.stringContaining('DELETE FROM rollups'),
+      },
+    ])
+    const [fix] = await told()
+    db.exec(/"(DELETE[^"]*)"/.exec(fix?.fix ?? '')?.[1] ?? '')
+    db.close()
+    await openSqliteStore({ path: ledger }).close()
+    expect(await told()).toMatchObject([{ status: 'ok' }])
   })
 
   it('tells the gateway that runs at the address apart from other programs', async () => {

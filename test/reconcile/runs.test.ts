@@ -204,6 +204,60 @@ test('runs at start and then on the timer, one at a time, until it is closed', a
   expect(timers.size).toBe(0)
 })
 
+test('goes on after a second while more charges wait than one run looks at, and rests once all were looked at', async () => {
+  const { store } = await uncertainCharges(1100)
+  const { reconciler, timers, events } = await reconcilerFor(store, [quietChain()])
+  reconciler.start()
+  await timers.armed(1000)
+  await timers.fire(1000)
+  await timers.armed(1000)
+  await timers.fire(1000)
+  await timers.armed(INTERVAL)
+  expect(events.filter(({ type }) => type === 'reconciled')).toHaveLength(3)
+  await reconciler.close()
+})
+
+test('does not hurry a node that gives no usable answer', async () => {
+  const { store } = await uncertainCharges(600)
+  const chain = quietChain({ authorizationState: () => Promise.reject(new ChainError('timeout')) })
+  const { reconciler, timers } = await reconcilerFor(store, [chain])
+  reconciler.start()
+  await timers.armed(INTERVAL)
+  await reconciler.close()
+})
+
+test('looks at uncertain payments before merely unproven ones, of which some of every run are', async () => {
+  const { store, ids } = await uncertainCharges(30)
+  const settled: string[] = []
+  for (let n = 50; n < 60; n += 1) {
+    // Before the uncertain ones in the order of ids.
+    const id = newChargeId(NOW - 1000 + n, (bytes) => new Uint8Array(bytes))
+    await store.reserve(terms(n, { id, reservedAt: NOW }), [], false)
+    await store.authorize(id, signed(n), NOW)
+    await store.move(id, { to: 'settled', at: NOW, reason: 'receipt', proof: 'receipt' })
+    settled.push(id)
+  }
+  const asked: string[] = []
+  const watch: ChainWatch = {
+    network: terms(1).network,
+    look: async () => ({
+      block: 1n,
+      decide: async ({ id }) => {
+        asked.push(id)
+        return { decision: { action: 'wait', reason: 'still_valid' }, trouble: undefined }
+      },
+    }),
+    close: () => undefined,
+  }
+  const { ledger } = await reconcilerFor(store, [])
+  const run = new NetworkRun(watch, ledger, () => true)
+  expect(await run.run(20, () => undefined)).toMatchObject({ looked: 20, more: true })
+  expect(asked).toEqual([...ids.slice(0, 16), ...settled.slice(0, 4)])
+  asked.length = 0
+  expect(await run.run(21, () => undefined)).toMatchObject({ looked: 20, more: false })
+  expect(asked).toEqual([...ids.slice(16), ...settled.slice(4)])
+})
+
 test('reports a run that the ledger ended, and finishes it with the next run', async () => {
   const { store, ids } = await uncertainCharges(8)
   const refused = new TollwayError({ code: 'store_unavailable', message: 'the disk is full' })

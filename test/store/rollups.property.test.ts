@@ -222,6 +222,8 @@ test('a report of the sums is the report of the charges, in every time zone, by 
         const expected = await addUp(readWithUsage(ledger, period), by, timezone)
         expect(await spendingIn(ledger, period, by, timezone)).toEqual(expected)
       }
+      const compared = await ledger.compareSums(Number.POSITIVE_INFINITY)
+      expect(compared).toEqual({ charges: charges.length, isWhole: true, unbuilt: 0, differing: 0 })
       ledger.close()
     }),
     { numRuns: 20, endOnFailure: true },

@@ -149,6 +149,14 @@ export const PROCESS: Section = {
       queries: [{ expr: gauge('nodejs_eventloop_utilization_ratio'), legend: '{{instance}}' }],
     },
     {
+      kind: 'timeseries',
+      title: 'Event loop held',
+      description: 'Longest hold since the last scrape. Every request waits as long.',
+      unit: 's',
+      width: 6,
+      queries: [{ expr: gauge('nodejs_eventloop_delay_max_seconds'), legend: '{{instance}}' }],
+    },
+    {
       kind: 'stat',
       title: 'Up for',
       description: 'Time since the oldest process started.',

@@ -82,6 +82,21 @@ export const PAYER_ALERTS: readonly AlertRule[] = [
     ],
   },
   {
+    alert: 'TollwayEventLoopHeld',
+    dashboard: 'tollway-gateway',
+    expr: `${plain('nodejs_eventloop_delay_max_seconds')} > 0.5`,
+    for: '10m',
+    severity: 'warning',
+    summary: 'Something holds the event loop of {{ $labels.instance }} for {{ $value | humanizeDuration }}.',
+    meaning:
+      'Each request waits while one is worked on in one piece: very large bodies, too many requests for one core, or a machine that gives the process too little of it. No money is at risk; answers and their first bytes are late.',
+    steps: [
+      'Look at CPU and event loop of the process: dashboard Gateway. Near 1 the process needs a core of its own, or the load a second process.',
+      'Lower `body_limit` if clients send bodies of many megabytes.',
+      'Tell us with the log of that time if neither explains it.',
+    ],
+  },
+  {
     alert: 'TollwayDiskNearlyFull',
     dashboard: 'tollway-gateway',
     expr: `${plain('tollway_disk_free_bytes')} < on (job, instance) group_left () clamp_min(2 * ${minFree}, ${LOW_DISK_BYTES})`,

@@ -15,6 +15,8 @@ const DAY_MS = 86_400_000
 /** Charges of the last month that are read, at most. */
 const MAX_PAGES = 20
 const PAGE = 1000
+/** Sums are compared with the charges of whole days until so many charges were read: a few seconds. */
+const MAX_COMPARED = 100_000
 
 /** The ledger: whether it opens, what is uncertain in it, and the free space on its disk. */
 export async function examineStore(
@@ -38,6 +40,7 @@ export async function examineStore(
     const { size } = statSync(file)
     found.push(ok(`The ledger ${file} opens (${megabytes(size)}).`))
     found.push(...(await uncertainIn(ledger, config, now)), ...(await flaggedIn(ledger)))
+    found.push(await comparedIn(ledger, file))
   } catch (error) {
     if (error instanceof NoLedgerError) found.push(note(`There is no ledger yet; serve creates ${file}.`))
     else if (error instanceof ConfigError || error instanceof TollwayError)
@@ -115,6 +118,21 @@ async function uncertainIn(
         : `Configure a node for ${unread.join(', ')} under chains, then run tollway reconcile.`,
     ),
   ]
+}
+
+/** Whether the sums that reports read are those of the charges. Budgets do not read them. */
+async function comparedIn(ledger: LedgerReader, file: string): Promise<Finding> {
+  const { ok, warning } = findingsOf('store')
+  const { charges, isWhole, unbuilt, differing } = await ledger.compareSums(MAX_COMPARED)
+  const which = isWhole ? `all ${charges} charges` : `the newest ${charges} charges`
+  if (differing > 0) {
+    return warning(
+      `The sums that reports read differ from ${which} in ${differing} places. Budgets and payments are not affected.`,
+      `An older Tollway may have written this ledger after a newer one. Stop every gateway, then build the sums anew: sqlite3 ${file} "DELETE FROM rollups; UPDATE charges SET key = NULL".`,
+    )
+  }
+  const rest = unbuilt === 0 ? '' : `; ${unbuilt} of an older version are added while a gateway runs`
+  return ok(`The sums that reports read are those of ${which}, to the atom${rest}.`)
 }
 
 /** Payments of which seller and chain, or two receipts, say different things. */

@@ -229,7 +229,7 @@ export async function openParts(
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const chain = chainOutflow(config, payers.values(), store, clock)
-    const summing = { store, instance, audit: auditSums, moves, metrics, log, chain }
+    const summing = { store, instance, audit: auditSums, moves, metrics, log, chain, clock }
     const sums = openTotals({ ...summing, timers: overrides.timers })
     const page = openSpendPage({
       config: settings,

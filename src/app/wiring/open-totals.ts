@@ -1,6 +1,6 @@
 /** Compares the totals of ledger, audit file and metrics, and reports when they differ. */
 import type { Log } from '../../core/log.ts'
-import type { Clock } from '../../core/clock.ts'
+import { systemClock, type Clock } from '../../core/clock.ts'
 import { isSolanaNetwork } from '../../core/money/address.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Provider } from '../../core/payer/provider.ts'
@@ -13,7 +13,8 @@ import type { MetricName } from '../../io/metrics/metric-table.ts'
 import type { Metrics } from '../../io/metrics/metrics.ts'
 import { watchTotals, type TotalsCheck, type TotalsSources } from '../../io/consistency/totals-check.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
-import { ledgerTotals, type AuditTotals, type MoveWatch } from '../../io/consistency/independent-totals.ts'
+import type { AuditTotals, MoveWatch } from '../../io/consistency/independent-totals.ts'
+import { LedgerTotals } from '../../io/consistency/ledger-totals.ts'
 
 /** Lets the event loop run: a store on a local disk answers without ever yielding to it. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -27,6 +28,7 @@ export interface TotalsContext {
   readonly metrics: Metrics
   readonly log: Log
   readonly timers?: Timers | undefined
+  readonly clock?: Clock | undefined
   readonly chain?: ChainOutflow | undefined
 }
 
@@ -71,14 +73,29 @@ export function chainOutflow(
 
 /** Starts the comparison, and exports the differences as `tollway_ledger_mismatch_usd`. */
 export function openTotals(context: TotalsContext): TotalsCheck {
-  const { store, instance, audit, moves, metrics, log, timers = systemTimers, chain } = context
+  const {
+    store,
+    instance,
+    audit,
+    moves,
+    metrics,
+    log,
+    timers = systemTimers,
+    clock = systemClock,
+    chain,
+  } = context
+  const { id, startedAt } = instance
+  const ledger = new LedgerTotals({ store, instance: id, startedAt, clock, breathe })
   const check = watchTotals({
     sources: {
-      ledger: () => ledgerTotals(store, instance.id, instance.startedAt, breathe),
+      ledger: () => ledger.read(),
       audit: () => audit.sums,
       metrics: async () => (await counted(metrics)) - moves.ofOthers,
       foreign: () => moves.foreign,
-      lookForForeign: () => moves.lookForForeign(store),
+      lookForForeign: async () => {
+        await moves.lookForForeign(store)
+        ledger.reset()
+      },
       chain: chain?.read,
     },
     timers,

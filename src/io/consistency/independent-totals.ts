@@ -7,46 +7,11 @@ import type { Observer, TollwayEvent } from '../../core/telemetry/events.ts'
 import { parseAtomic, parseUsd } from '../../core/money/money.ts'
 import type { AuditSink } from '../audit/audit-queue.ts'
 import type { ChargeStore } from '../store/contracts/charges.ts'
+import { isFinal } from './ledger-totals.ts'
+import type { Totals } from './totals.ts'
 
-/** What was authorized, and how much of it is settled; micro-USD. */
-export interface Totals {
-  readonly authorized: bigint
-  readonly settled: bigint
-}
-
-const NOTHING: Totals = { authorized: 0n, settled: 0n }
-const PAGE = 500
 /** The most open charges that are remembered, newest first. Without receipts and nodes, every charge stays open. */
 const MAX_OPEN = 100_000
-/** How far before the start charges are read, so that a clock that was set back does not hide the first ones. */
-const MARGIN_MS = 86_400_000
-
-/** Adds up the rows of the ledger page by page, so that requests can run in between. */
-export async function ledgerTotals(
-  store: Pick<ChargeStore, 'history'>,
-  instance: string,
-  startedAt: number,
-  breathe: () => Promise<void>,
-): Promise<Totals> {
-  let { authorized, settled } = NOTHING
-  let after: Charge | undefined
-  for (;;) {
-    const page = await store.history({
-      since: startedAt - MARGIN_MS,
-      until: Number.MAX_SAFE_INTEGER,
-      instance,
-      after,
-      limit: PAGE,
-    })
-    for (const charge of page) {
-      if (charge.authorization) authorized += charge.microUsd ?? 0n
-      if (charge.state === 'settled') settled += takenOf(charge).microUsd ?? 0n
-    }
-    after = page.at(-1)
-    if (!after) return { authorized, settled }
-    await breathe()
-  }
-}
 
 /** Adds up the records that are appended to an audit file. */
 export class AuditTotals {
@@ -149,12 +114,6 @@ export class MoveWatch {
     const [oldest] = this.#open.keys()
     if (this.#open.size > MAX_OPEN && oldest !== undefined) this.#open.delete(oldest)
   }
-}
-
-/** Whether a charge can no longer change. For an `upto` payment, the chain may prove a smaller amount after the receipt. */
-function isFinal({ state, proof, authorization }: Charge): boolean {
-  if (state !== 'settled') return state === 'released'
-  return proof === 'chain' || (proof === 'receipt' && authorization?.scheme !== 'upto')
 }
 
 function countedOf(charge: Charge): bigint {

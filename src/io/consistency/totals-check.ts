@@ -1,6 +1,6 @@
 /** Compares the totals again and again. Payments continue meanwhile, so only a lasting difference counts. */
 import type { Timers } from '../../core/timers.ts'
-import type { Totals } from './independent-totals.ts'
+import type { Totals } from './totals.ts'
 
 /** Two totals and their difference. */
 export interface TotalsPair {

@@ -295,6 +295,10 @@ export const METRIC_TABLE = {
   process_cpu_seconds_total: counter('User and system CPU time of the process.', []),
   process_resident_memory_bytes: gauge('Resident memory of the process.', []),
   process_start_time_seconds: gauge('Start time of the process, seconds since the epoch.', []),
+  nodejs_eventloop_delay_max_seconds: gauge(
+    'Longest time since the last scrape that something held the event loop, on which every request waits.',
+    [],
+  ),
   nodejs_eventloop_utilization_ratio: gauge(
     'Share of time since the last scrape during which the event loop was busy.',
     [],

@@ -9,7 +9,7 @@ import { ModelLabels } from './model-labels.ts'
 import { LABEL_CAP, MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usdNumber, type MetricSources } from './metric-sources.ts'
 import { countObol } from './obol-metrics.ts'
-import { readProcess } from './process-metrics.ts'
+import { EventLoopHolds, readProcess } from './process-metrics.ts'
 import { recordRouting } from './routing-metrics.ts'
 
 /** The route of models that no configured route claims: their names are clients' text. */
@@ -45,6 +45,7 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
   const metrics = new MetricRegistry(settings)
   let sources: MetricSources = {}
   let loop: ReturnType<typeof readProcess> | undefined
+  let holds: EventLoopHolds | undefined
   let spent = 0n
   const models = new ModelLabels(settings.labelCap ?? LABEL_CAP)
   const captured = new CaptureRatio()
@@ -52,6 +53,9 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
     await readSources(metrics, sources)
     metrics.set('tollway_capture_ratio', {}, captured.value())
     loop = readProcess(metrics, loop)
+    // From the first scrape on: what nobody asks for is not watched.
+    holds ??= new EventLoopHolds()
+    holds.show(metrics)
   }
   return {
     registry: metrics.registry,
@@ -70,7 +74,10 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
     watch(added) {
       sources = { ...sources, ...added }
     },
-    remove: () => metrics.remove(),
+    remove() {
+      holds?.close()
+      metrics.remove()
+    },
     async text() {
       await read()
       return (await metrics.write('text')).text

@@ -8,6 +8,8 @@ import type { LedgerUse } from '../ledger/ledger-use.ts'
 const PAGE = 100
 /** Charges of one network looked at at the same time. */
 const CONCURRENCY = 4
+/** The share of a run that is for settled charges without proof, where there are any. */
+const SETTLED_SHARE = 1 / 5
 
 /** A network that can be looked at again and again. */
 export interface ChainWatch {
@@ -48,6 +50,8 @@ export interface NetworkReport {
   readonly time?: number | undefined
   /** Charges that were looked at. */
   readonly looked: number
+  /** Whether there are more than one run looks at. */
+  readonly more: boolean
 }
 
 /** The charges that may be unproven, and the moves that a proof leads to. */
@@ -58,7 +62,8 @@ export class NetworkRun {
   readonly watch: ChainWatch
   readonly #ledger: ReconciledLedger
   readonly #pins: (seller: string) => boolean
-  #after = ''
+  /** Where the looks at uncertain and at merely unproven charges go on. */
+  readonly #after = { uncertain: '', settled: '' }
 
   constructor(watch: ChainWatch, ledger: ReconciledLedger, pins: (seller: string) => boolean) {
     this.watch = watch
@@ -74,9 +79,10 @@ export class NetworkRun {
       look = await this.watch.look()
     } catch (error) {
       if (!(error instanceof ChainError)) throw error
-      return { network, ok: false, reason: error.reason, block: undefined, looked: 0 }
+      return { network, ok: false, reason: error.reason, block: undefined, looked: 0, more: false }
     }
-    if (most === Number.POSITIVE_INFINITY) this.#after = ''
+    const isAll = most === Number.POSITIVE_INFINITY
+    if (isAll) Object.assign(this.#after, { uncertain: '', settled: '' })
     let reason: string | undefined
     const decide = async (charge: Charge): Promise<void> => {
       const { decision, trouble } = await look.decide(charge)
@@ -85,8 +91,7 @@ export class NetworkRun {
       if (moved) onChange(charge, moved)
     }
     // Where a seller named the transaction, one look at it tells: those first, and never all there is time for.
-    const { store } = this.#ledger
-    const claimed = await store.unproven({
+    const claimed = await this.#ledger.store.unproven({
       network,
       claimed: true,
       limit: Math.min(PAGE, Math.floor(most / 2)),
@@ -94,19 +99,43 @@ export class NetworkRun {
     await inParallel(claimed, decide)
     const done = new Set(claimed.map(({ id }) => id))
     let looked = claimed.length
+    // An uncertain charge takes of the budgets; one that is settled without proof counts as it should. Some of each run are its.
+    const kept = isAll ? 0 : (await this.#page('settled', Math.floor(most * SETTLED_SHARE))).length
+    looked += await this.#pass('uncertain', most - looked - kept, done, decide)
+    looked += await this.#pass('settled', most - looked, done, decide)
+    const more = this.#after.uncertain !== '' || this.#after.settled !== ''
+    const { block, time } = look
+    return { network, ok: reason === undefined, reason, block, time, looked, more }
+  }
+
+  /** @returns how many charges were looked at */
+  async #pass(
+    state: 'uncertain' | 'settled',
+    most: number,
+    done: ReadonlySet<string>,
+    decide: (charge: Charge) => Promise<void>,
+  ): Promise<number> {
+    let looked = 0
     for (;;) {
       const limit = Math.min(PAGE, most - looked)
-      if (limit <= 0) break
-      const page = await store.unproven({ network, after: this.#after, limit })
+      if (limit <= 0) return looked
+      const page = await this.#page(state, limit)
       const others = page.filter(({ id }) => !done.has(id))
       await inParallel(others, decide)
       looked += others.length
       const last = page.at(-1)
-      this.#after = page.length < limit || !last ? '' : last.id
-      if (this.#after === '' || looked >= most) break
+      this.#after[state] = page.length < limit || !last ? '' : last.id
+      if (this.#after[state] === '') return looked
     }
-    const { block, time } = look
-    return { network, ok: reason === undefined, reason, block, time, looked }
+  }
+
+  async #page(state: 'uncertain' | 'settled', limit: number): Promise<Charge[]> {
+    return await this.#ledger.store.unproven({
+      network: this.watch.network,
+      state,
+      after: this.#after[state],
+      limit,
+    })
   }
 }
 

@@ -14,6 +14,8 @@ import { watchSolana } from './solana-watch.ts'
 
 /** The most charges per network in one run of the timer. */
 const MAX_PER_RUN = 500
+/** Between two runs of the timer while more charges wait than one looks at, milliseconds: they are proven as fast as nodes answer. */
+const HURRY_MS = 1000
 
 /** What {@link Reconciler} works with. */
 export interface ReconcilerContext {
@@ -60,12 +62,19 @@ export class Reconciler {
 
   /** Runs now, and then on the timer until it is closed. Does nothing without networks. */
   start(): void {
-    if (this.#networks.length === 0) return
+    if (this.#networks.length > 0) void this.#runAndWait()
+  }
+
+  async #runAndWait(): Promise<void> {
     const { timers, intervalMs, onFailure } = this.#context
-    const again = (): void => {
-      if (!this.#closed) this.#cancel = timers.after(intervalMs, () => this.start())
+    let wait = intervalMs
+    try {
+      const { networks } = await this.run()
+      if (networks.some(({ ok, more }) => ok && more)) wait = Math.min(HURRY_MS, intervalMs)
+    } catch (error) {
+      onFailure(error)
     }
-    this.run().catch(onFailure).finally(again)
+    if (!this.#closed) this.#cancel = timers.after(wait, () => this.start())
   }
 
   /**

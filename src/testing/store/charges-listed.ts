@@ -34,6 +34,10 @@ export function listedChargesConformance(current: () => Store): void {
       await store.move(terms(7).id, to('settled', { proof: 'chain' }))
       await store.move(await uncertain(8), to('released'))
       expect(await unproven()).toEqual([first, second, terms(5).id, terms(6).id])
+      expect(await unproven({ state: 'uncertain' })).toEqual([first, second])
+      expect(await unproven({ state: 'settled' })).toEqual([terms(5).id, terms(6).id])
+      expect(await unproven({ state: 'settled', after: terms(5).id })).toEqual([terms(6).id])
+      expect(await unproven({ limit: 3 })).toEqual([first, second, terms(5).id])
     })
 
     test('is listed by the transactions that sellers named, where they are uncertain', async () => {

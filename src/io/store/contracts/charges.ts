@@ -111,6 +111,8 @@ export interface UnprovenQuery {
   readonly network: string
   /** Only uncertain charges of which the seller named a transaction. */
   readonly claimed?: boolean | undefined
+  /** Only charges in this state; both when left out. */
+  readonly state?: 'uncertain' | 'settled' | undefined
   /** Only ids after this one. */
   readonly after?: string | undefined
   /** As in {@link ChargeQuery}. */

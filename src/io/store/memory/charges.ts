@@ -145,6 +145,7 @@ export class MemoryCharges implements InTransaction<ChargeStore> {
       .all()
       .filter((charge) => isReconcilable(charge) && charge.network === query.network)
       .filter((charge) => query.claimed !== true || isClaimed(charge))
+      .filter(({ state }) => query.state === undefined || query.state === state)
       .filter(({ id }) => !this.#followers.flags.has(id, 'receipt_unproven') && id > (query.after ?? ''))
       .toSorted((a, b) => compare(a.id, b.id))
       .slice(0, limit)

@@ -53,7 +53,8 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   readonly #followers: ChargeFollowers
   readonly #list: ChargeList
   readonly #history: ChargeHistory
-  readonly #unproven: StatementSync
+  readonly #uncertain: StatementSync
+  readonly #settled: StatementSync
   readonly #toAnother: StatementSync
   readonly #claimed: StatementSync
   readonly #withTransaction: StatementSync
@@ -66,14 +67,14 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
     // The condition on the state must stay word for word the one of the index charges_open.
     this.#toAnother = db.prepare(`SELECT 1 FROM charges WHERE state IN ('held', 'authorized')
     AND api_base = ? AND network = ? AND asset = ? AND pay_to <> ? LIMIT 1`)
-    // The first condition must stay word for word the one of the index charges_unproven.
+    // The conditions must stay word for word those of the indexes charges_uncertain and charges_settled_unproven.
     const unproven = (condition: string): StatementSync =>
-      db.prepare(`SELECT * FROM charges
-    WHERE (state = 'uncertain' OR (state = 'settled' AND proof <> 'chain')) AND network = ? AND id > ? ${condition}
+      db.prepare(`SELECT * FROM charges WHERE ${condition} AND network = ? AND id > ?
     AND NOT EXISTS (SELECT 1 FROM flags WHERE charge = charges.id AND flag = 'receipt_unproven')
     ORDER BY id LIMIT ?`)
-    this.#unproven = unproven('')
-    this.#claimed = unproven("AND state = 'uncertain' AND tx IS NOT NULL")
+    this.#uncertain = unproven("state = 'uncertain'")
+    this.#settled = unproven("state = 'settled' AND proof <> 'chain'")
+    this.#claimed = unproven("state = 'uncertain' AND tx IS NOT NULL")
     this.#withTransaction = db.prepare(
       'SELECT * FROM charges WHERE tx = ? AND network = ? ORDER BY id LIMIT 2',
     )
@@ -143,8 +144,13 @@ export class SqliteCharges implements InTransaction<ChargeStore> {
   }
 
   unproven(query: UnprovenQuery): Charge[] {
-    const statement = query.claimed === true ? this.#claimed : this.#unproven
-    return statement.all(query.network, query.after ?? '', queryLimit(query)).map(rowToCharge)
+    const limit = queryLimit(query)
+    const read = (statement: StatementSync): Charge[] =>
+      statement.all(query.network, query.after ?? '', limit).map(rowToCharge)
+    const uncertain =
+      query.state === 'settled' ? [] : read(query.claimed === true ? this.#claimed : this.#uncertain)
+    const settled = query.state === 'uncertain' || query.claimed === true ? [] : read(this.#settled)
+    return [...uncertain, ...settled].toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)
   }
 
   withTransaction(network: string, transaction: string): Charge[] {

@@ -15,6 +15,7 @@ import { ChargeTable } from './charge-table.ts'
 import { SqliteFlags } from './flags.ts'
 import { ChargeHistory } from './charges.ts'
 import { SpendingReader } from './spending.ts'
+import { compareRollups, type SumsComparison } from './history/compare-rollups.ts'
 import { RollupReader, type SpendPart, type SumsQuery } from './history/rollup-reader.ts'
 import type { ChargeStore } from '../contracts/charges.ts'
 import type { BudgetStore } from '../contracts/budgets.ts'
@@ -34,6 +35,8 @@ export interface LedgerReader
   sums(query: SumsQuery): Promise<readonly SpendPart[]>
   /** The reservations of the first and the last charge, milliseconds since the epoch; `undefined` without charges. */
   range(): Promise<{ readonly first: number; readonly last: number } | undefined>
+  /** See {@link compareRollups}. */
+  compareSums(most: number): Promise<SumsComparison>
   close(): void
 }
 
@@ -82,6 +85,7 @@ function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
     history: async (query) => history.read(query),
     sums: async (query) => rollups.read(query),
     range: async () => rollups.range(),
+    compareSums: async (most) => compareRollups(db, most),
     usages: async (charges) => spending.usages(charges),
     auditHeads: async () => heads.auditHeads(),
     flagCounts: async () => flags.flagCounts(),

@@ -3,6 +3,7 @@ import { amountColumn } from './amount-column.ts'
 /**
  * The step that adds the sums of closed charges (see history/rollups.ts). It builds none: a charge without a key is not in them
  * yet. The index by key also serves every filter of charges, so that the narrower ones go.
+ * What the chain is still asked about has an index by urgency.
  */
 export const ROLLUPS = `
   CREATE TABLE spend_keys (
@@ -39,6 +40,9 @@ export const ROLLUPS = `
 
   ALTER TABLE charges ADD COLUMN key INTEGER;
   CREATE INDEX charges_by_key ON charges (key, state, reserved_at, id);
+  CREATE INDEX charges_uncertain ON charges (network, id) WHERE state = 'uncertain';
+  CREATE INDEX charges_settled_unproven ON charges (network, id) WHERE state = 'settled' AND proof <> 'chain';
+  DROP INDEX charges_unproven;
   DROP INDEX charges_by_state;
   DROP INDEX charges_by_caller;
   `

@@ -21,7 +21,7 @@ import {
   type SpendSums,
 } from '../../rules/rollup-rules.ts'
 import type { Connection } from '../file/file.ts'
-import { integer, rowToCharge, text } from '../file/rows.ts'
+import { integer, rowToCharge, text, type Row } from '../file/rows.ts'
 import { rowToNames, rowToSums, rowToUsage, SUM_COLUMNS } from './rollup-rows.ts'
 
 /** Which charges are added up. */
@@ -42,12 +42,17 @@ interface Key extends SpendNames {
   readonly tag: string
 }
 
+/** Amounts up to this many digits are added up by SQL: nine million of them fit a 64-bit integer. */
+const SMALL_DIGITS = 12
+const AMOUNT_COLUMNS = SUM_COLUMNS.filter((column) => column !== 'charges' && column !== 'unpriced')
+
 const OPEN_STATES = ['held', 'authorized'] as const
 
 /** The reader of the sums. Called inside a transaction. */
 export class RollupReader {
   readonly #db: Connection
   readonly #sums: StatementSync
+  readonly #large: StatementSync
   readonly #ever: StatementSync
   readonly #reservedIn: StatementSync
   readonly #isUnbuilt: StatementSync
@@ -56,8 +61,19 @@ export class RollupReader {
   constructor(db: Connection) {
     this.#db = db
     const columns = SUM_COLUMNS.join(', ')
-    this.#sums = db.prepare(`SELECT key, ${columns} FROM rollups
-      WHERE tile = ? AND tagged = ? AND state = ? AND start >= ? AND start < ?`)
+    const within = 'FROM rollups WHERE tile = ? AND tagged = ? AND state = ? AND start >= ? AND start < ?'
+    const longest = `max(${AMOUNT_COLUMNS.map((column) => `length(${column})`).join(', ')})`
+    const added = AMOUNT_COLUMNS.map(
+      (
+        column,
+      ) => `CAST(sum(CASE WHEN ${longest} <= ${SMALL_DIGITS} THEN CAST(${column} AS INTEGER) ELSE 0 END) AS TEXT)
+        AS ${column}`,
+    )
+    this.#sums =
+      db.prepare(`SELECT key, sum(charges) AS charges, sum(unpriced) AS unpriced, ${added.join(', ')},
+      max(${longest}) AS longest ${within} GROUP BY key`)
+    this.#large = db.prepare(`SELECT key, 0 AS charges, 0 AS unpriced, ${AMOUNT_COLUMNS.join(', ')} ${within}
+      AND ${longest} > ${SMALL_DIGITS}`)
     this.#ever = db.prepare(
       `SELECT ${columns} FROM rollups WHERE tile = 'ever' AND tagged = 0 AND state = 'uncertain'`,
     )
@@ -146,12 +162,19 @@ export class RollupReader {
   ): (readonly [Key, SpendSums])[] {
     if (keys.size === 0) return []
     const sums = new Map<number, SpendSums>()
+    const add = (row: Row): void => {
+      const id = integer(row, 'key')
+      if (!keys.has(id)) return
+      const known = sums.get(id)
+      sums.set(id, known ? addSums(known, rowToSums(row)) : rowToSums(row))
+    }
     for (const { tile, span } of pieces) {
-      for (const row of this.#sums.iterate(tile, tagged, state, span.from, span.to)) {
-        const id = integer(row, 'key')
-        if (!keys.has(id)) continue
-        const known = sums.get(id)
-        sums.set(id, known ? addSums(known, rowToSums(row)) : rowToSums(row))
+      const bounds = [tile, tagged, state, span.from, span.to]
+      const rows = this.#sums.all(...bounds)
+      for (const row of rows) add(row)
+      // Larger amounts are added up here: SQL's sums are doubles or 64-bit integers.
+      if (rows.some((row) => integer(row, 'longest') > SMALL_DIGITS)) {
+        for (const row of this.#large.iterate(...bounds)) add(row)
       }
     }
     return [...sums].flatMap(([id, sum]) => {

@@ -23,7 +23,26 @@ import { integer, rowToCharge, text } from '../file/rows.ts'
 import { rowToSums, rowToUsage, SUM_COLUMNS, sumsToValues } from './rollup-rows.ts'
 
 /** Identifies one row of sums. */
-type Place = readonly [tile: string, tagged: 0 | 1, state: string, start: number, key: number]
+export type Place = readonly [tile: string, tagged: 0 | 1, state: string, start: number, key: number]
+
+/**
+ * The rows that a closed charge is in.
+ * @param key its own
+ * @param tagged those of its tags
+ */
+export function placesOf({ state, reservedAt }: Charge, key: number, tagged: readonly number[]): Place[] {
+  const { day, quarter } = tileStarts(reservedAt)
+  return [
+    ['day', 0, state, day, key],
+    ['quarter', 0, state, quarter, key],
+    // Every scrape asks for these: the sum must not need a row for each day.
+    ...(state === 'uncertain' ? [['ever', 0, state, 0, key] as const] : []),
+    ...tagged.flatMap((each): Place[] => [
+      ['day', 1, state, day, each],
+      ['quarter', 1, state, quarter, each],
+    ]),
+  ]
+}
 
 /** The writer of the sums. */
 export class SqliteRollups {
@@ -107,17 +126,8 @@ export class SqliteRollups {
   }
 
   #collect(changes: Changes, charge: Charge, key: number, sums: SpendSums): void {
-    const { day, quarter } = tileStarts(charge.reservedAt)
-    const { state } = charge
-    changes.add(['day', 0, state, day, key], sums)
-    changes.add(['quarter', 0, state, quarter, key], sums)
-    // Every scrape asks for these: the sum must not need a row for each day.
-    if (state === 'uncertain') changes.add(['ever', 0, state, 0, key], sums)
-    for (const tag of countedTags(charge)) {
-      const tagged = this.#key(tag, namesOf(charge))
-      changes.add(['day', 1, state, day, tagged], sums)
-      changes.add(['quarter', 1, state, quarter, tagged], sums)
-    }
+    const tagged = countedTags(charge).map((tag) => this.#key(tag, namesOf(charge)))
+    for (const place of placesOf(charge, key, tagged)) changes.add(place, sums)
   }
 
   #apply(changes: Changes): void {
