@@ -34,6 +34,7 @@ beforeAll(async () => {
       { name: 'each', per: 'caller', limit_usd: '0.50', window: '7d' },
       { name: 'small', limit_usd: '0.20', window: 'lifetime', enforce: false },
     ],
+    tags: { open: ['agent'] },
   })
   const { ledger, config } = tollway.gateway.parts
   const fates: readonly Fate[] = ['receipt', 'receipt', 'assumed', 'receipt', 'released', 'uncertain']
@@ -53,6 +54,9 @@ beforeAll(async () => {
       },
       config.budgets,
     )
+  }
+  for (const model of ['unknown-1', 'unknown-2']) {
+    expect((await ask(tollway.url, { model })).status).toBe(404)
   }
   browser = await launchChromium()
 })
@@ -99,7 +103,8 @@ async function photograph(page: Page, name: string, fullPage = false): Promise<v
   if (HAS_PICTURES) await page.screenshot({ path: join(ARTIFACTS, name), fullPage })
 }
 
-const rows = async (page: Page): Promise<number> => await page.locator('#charge-rows tr').count()
+const rows = async (page: Page): Promise<number> =>
+  await page.locator('#charge-rows tr:not(.refused-row)').count()
 
 describe('the page', () => {
   test.each(['desktop', 'phone'] as const)(
@@ -144,7 +149,8 @@ describe('the page', () => {
       `${sum('settled', 'held', 'authorized', 'uncertain')} in all`,
     )
     expect(await page.textContent('#spend-table tbody')).toContain('$0.0')
-    expect(await page.textContent('#budgets')).toContain('used up')
+    expect(await page.textContent('#budgets')).toContain('only watched')
+    expect(await page.textContent('#figure-tokens')).toMatch(/^(?:-|\$0\.\d+)$/)
   })
 
   test('shows a call while it is paid, with its transaction and its audit records', async () => {
@@ -178,7 +184,10 @@ describe('the page', () => {
     const page = await open()
     const all = await rows(page)
     await page.selectOption('select[name=state]', 'uncertain')
-    await page.waitForFunction((old) => document.querySelectorAll('#charge-rows tr').length < old, all)
+    await page.waitForFunction(
+      (old) => document.querySelectorAll('#charge-rows tr:not(.refused-row)').length < old,
+      all,
+    )
     expect(new URL(page.url()).search).toBe('?state=uncertain')
     const few = await rows(page)
     expect(few).toBe((await tollway.gateway.parts.ledger.store.charges({ states: ['uncertain'] })).length)
@@ -205,7 +214,7 @@ describe('the page', () => {
 
   test('says what would be there when no charge matches, and keeps a name that it does not know', async () => {
     const page = await open('?route=nobody%2F*')
-    expect(await page.textContent('#charges-empty')).toBe('No charge matches these filters.')
+    expect(await page.textContent('#charges-empty')).toBe('Nothing matches these filters.')
     expect(await page.inputValue('select[name=route]')).toBe('nobody/*')
   })
 
@@ -213,12 +222,14 @@ describe('the page', () => {
     const page = await open('?range=7d')
     expect(await rows(page)).toBe(50)
     await page.click('#more')
-    await page.waitForFunction(() => document.querySelectorAll('#charge-rows tr').length > 50)
+    await page.waitForFunction(
+      () => document.querySelectorAll('#charge-rows tr:not(.refused-row)').length > 50,
+    )
     const count = await rows(page)
     expect(await page.isHidden('#more')).toBe(true)
     await ask(tollway.url, { model: 'paid/sandbox-small' })
     await page.waitForFunction(
-      (old) => document.querySelectorAll('#charge-rows tr').length === old + 1,
+      (old) => document.querySelectorAll('#charge-rows tr:not(.refused-row)').length === old + 1,
       count,
     )
   })
@@ -318,6 +329,95 @@ describe('the page', () => {
     await page.focus('input[name=range]:checked')
     await page.keyboard.press('ArrowRight')
     await page.waitForURL('**?range=7d')
+  })
+
+  test('shows the ten budgets nearest to their limits, and the rest folded, with a search', async () => {
+    const page = await open()
+    await page.route('**/api/budgets', async (route) => {
+      const answer = await route.fetch()
+      const { budgets } = (await answer.json()) as { budgets: Record<string, unknown>[] }
+      const [first] = budgets
+      const many = Array.from({ length: 40 }, (_, n) => {
+        const amounts = {
+          limit_usd: '1',
+          spent_usd: `0.${String(n + 10)}`,
+          held_usd: '0',
+          uncertain_usd: '0',
+        }
+        return { ...first, ...amounts, budget: 'each', per: 'caller', subject: `caller-${n}`, soft_usd: null }
+      })
+      await route.fulfill({ json: { budgets: many } })
+    })
+    await page.reload()
+    await page.waitForSelector('#budgets-fold:not([hidden])')
+    const heads = await page.locator('#budgets .budget-head').allTextContents()
+    expect(heads).toHaveLength(10)
+    expect(heads[0]).toContain('caller-39')
+    expect(heads[9]).toContain('caller-30')
+    expect(await page.textContent('#budgets-more')).toBe('30 more, further from their limits')
+    expect(await page.isVisible('#budgets-search')).toBe(false)
+    await page.click('#budgets-more')
+    await page.fill('#budgets-search', 'CALLER-7')
+    expect(await page.locator('#budgets-rest .budget-head').allTextContents()).toEqual([
+      expect.stringContaining('caller-7'),
+    ])
+    await page.unrouteAll({ behavior: 'wait' })
+  })
+
+  test('tells what was refused, why and how to lift it, in a panel and among the charges', async () => {
+    const page = await open()
+    const panel = page.locator('#refusals .refusal', { hasText: 'model not found' })
+    expect(await panel.textContent()).toMatch(/2 times.*No route serves the model\.To lift it: Add a route/)
+    await page.selectOption('select[name=state]', 'refused')
+    await page.waitForURL('**?state=refused')
+    await expect.poll(async () => await page.locator('#charge-rows tr').count()).toBe(2)
+    const row = page.locator('#charge-rows tr.refused-row').first()
+    expect(await row.textContent()).toContain('unknown-2')
+    // Anywhere in the row.
+    await row.locator('td').nth(2).click()
+    await page.waitForSelector('#record[open] .facts')
+    expect(await page.textContent('#record-body')).toContain('GET /v1/models')
+    await page.keyboard.press('Escape')
+    await page.selectOption('select[name=state]', 'failed')
+    await page.waitForSelector('#charges-empty:not([hidden])')
+  })
+
+  test('marks its numbers as old while the gateway cannot be reached, and no longer after', async () => {
+    const page = await open()
+    await page.route('**/api/*', async (route) => await route.fulfill({ status: 502 }))
+    const look = async (): Promise<void> =>
+      await page.evaluate(() => {
+        document.dispatchEvent(new Event('visibilitychange'))
+      })
+    await look()
+    await page.waitForSelector('body[data-old] #problem:not([hidden])')
+    expect(await page.textContent('#problem')).toMatch(/cannot be reached.*What you see is old: it is as of /)
+    expect(faults.splice(0).every((words) => words.includes('502'))).toBe(true)
+    await page.unrouteAll({ behavior: 'wait' })
+    await look()
+    await page.waitForSelector('body:not([data-old]) #problem[hidden]', { state: 'attached' })
+  })
+
+  test('folds its filters on a phone, and tells how many are set', async () => {
+    const page = await open('?caller=cron', { size: 'phone' })
+    expect(await page.isVisible('select[name=state]')).toBe(false)
+    expect(await page.textContent('#fold-filters')).toBe('Filters (1)')
+    await page.focus('#fold-filters')
+    await page.keyboard.press('Enter')
+    expect(await page.getAttribute('#fold-filters', 'aria-expanded')).toBe('true')
+    expect(await page.isVisible('select[name=state]')).toBe(true)
+    await page.setViewportSize(SIZES.desktop)
+    expect(await page.isVisible('#fold-filters')).toBe(false)
+  })
+
+  test('groups spending by model and by the tags of the configuration', async () => {
+    await ask(tollway.url, { model: 'paid/sandbox-small' }, { 'x-clawrouter-agent-id': 'coder' })
+    const page = await open()
+    await page.selectOption('#by', 'tag.agent')
+    await page.waitForURL('**?by=tag.agent')
+    await expect.poll(async () => await page.locator('#legend .name').allTextContents()).toContain('coder')
+    await page.goto(`${tollway.url}/dashboard?by=tag.gone`)
+    await expect.poll(async () => await page.inputValue('#by')).toBe('tag.gone')
   })
 
   test('keeps a chosen theme, whatever the system says', async () => {

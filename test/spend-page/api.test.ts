@@ -57,6 +57,49 @@ describe('the data', () => {
     })
   })
 
+  test('spending has its cost for each thousand tokens that answers told', async () => {
+    await seed(1, 1)
+    await seed(2, 1)
+    await seed(3, 1, { caller: 'cron' })
+    const { store } = tollway.gateway.parts.ledger
+    const [first] = await store.charges({ caller: 'openclaw', limit: 1 })
+    await store.noteUsage(first?.id ?? '', { inputTokens: 2_000, outputTokens: 1_000 })
+    const from = new Date(NOON - 2 * HOUR).toISOString()
+    const spend = await json<{
+      usd_per_1k_tokens: string
+      series: { group: string; usd_per_1k_tokens: string }[]
+    }>(`/api/spend?from=${from}&bucket=hour&by=caller`)
+    expect(spend.usd_per_1k_tokens).toBe('0.001')
+    expect(spend.series.map((one) => [one.group, one.usd_per_1k_tokens])).toEqual([
+      ['openclaw', '0.000666667'],
+      ['cron', null],
+    ])
+  })
+
+  test('refusals come with why and how to lift them; no charge is in their states', async () => {
+    await seed(1, 1)
+    await fetch(`${tollway.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{"model":"unknown","messages":[]}',
+    })
+    expect(await json('/api/refusals')).toEqual({
+      since: '2026-03-10T12:00:00.000Z',
+      total: 1,
+      refusals: [
+        expect.objectContaining({
+          id: 'ref_1',
+          state: 'refused',
+          code: 'model_not_found',
+          why: 'No route serves the model.',
+          lift: expect.stringContaining('GET /v1/models'),
+        }),
+      ],
+    })
+    expect(await json('/api/charges?state=refused,failed')).toEqual({ charges: [], next: null })
+    expect(await errorOf('/api/refusals?limit=1')).toMatchObject({ status: 400, code: 'invalid_query' })
+  })
+
   test('a query that cannot be read is refused with the parameter at fault, never half understood', async () => {
     for (const [query, words] of [
       ['limit=0', 'limit'],
@@ -191,6 +234,7 @@ describe('the admin key', () => {
       '/api/audit',
       '/api/funds',
       '/api/facets',
+      '/api/refusals',
       '/api/events',
     ]) {
       expect(await errorOf(path)).toMatchObject({ status: 401, code: 'invalid_api_key' })

@@ -1,4 +1,5 @@
 /** Assembles the dependencies of the spend page from the opened parts. */
+import { KEYED_PAYER } from '../../core/charge/metered.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import type { RandomBytes } from '../../core/ids.ts'
@@ -12,6 +13,7 @@ import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { Facets } from '../spend-page/api.ts'
 import { explorerLinks } from '../spend-page/explorers.ts'
 import { ChargeFeed } from '../spend-page/feed.ts'
+import { Refusals } from '../spend-page/refusals.ts'
 import type { Funds, WalletFunds } from '../spend-page/funds.ts'
 import type { SpendPageOptions } from '../spend-page/spend-page.ts'
 import { currentBudgets } from '../wiring/current-budgets.ts'
@@ -36,7 +38,9 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
   const config = current()
   const link = explorerLinks(config.explorers)
   const feed = new ChargeFeed(link)
-  observers.push(feed.observe)
+  const refusals = new Refusals(() => clock.now())
+  // Before the feed, which tells pages to read them.
+  observers.push(refusals.observe, feed.observe)
   return {
     ledger,
     budgets: () => currentBudgets(current()),
@@ -44,6 +48,7 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
     random,
     link,
     feed,
+    refusals,
     adminKey: new AdminKey(config.admin.keyDigest),
     auditPath: config.audit.path,
     facets: () => facetsOf(current()),
@@ -54,16 +59,23 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
   }
 }
 
-function facetsOf({ routes, callers }: ResolvedConfig): Facets {
-  const paid = routes.flatMap(({ modelName, payer, apiBase }) =>
-    payer === undefined ? [] : [{ modelName, payer, seller: new URL(apiBase).origin }],
-  )
+function facetsOf({ routes, callers, tags }: ResolvedConfig): Facets {
+  // Calls without a payer are charges too, once their model has a price or a budget counts them.
+  const paid = routes.map(({ modelName, payer = KEYED_PAYER, apiBase }) => {
+    return { modelName, payer, seller: new URL(apiBase).origin }
+  })
   return {
     routes: sorted(paid.map(({ modelName }) => modelName)),
     payers: sorted(paid.map(({ payer }) => payer)),
     sellers: sorted(paid.map(({ seller }) => seller)),
     callers: callers.length === 0 ? ['anonymous'] : sorted(callers.map(({ id }) => id)),
+    tags: tagNames(tags.declared, tags.open),
   }
+}
+
+/** `team` of a declared tag `team:search`, and the open kinds. */
+function tagNames(declared: readonly string[], open: readonly string[]): string[] {
+  return sorted([...declared.flatMap((tag) => (tag.includes(':') ? tag.split(':', 1) : [])), ...open])
 }
 
 function sorted(names: readonly string[]): string[] {

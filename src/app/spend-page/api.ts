@@ -11,12 +11,13 @@ import { auditTrail } from './audit-trail.ts'
 import { chargeJson } from './charge-json.ts'
 import type { EventStreams } from './event-stream.ts'
 import type { ExplorerLink } from './explorers.ts'
+import type { Refusals } from './refusals.ts'
 import { chargesCsv, chargesJsonFile } from './export.ts'
 import { fundsJson, type FundsSource } from './funds.ts'
-import { auditQuery, cursorAfter, exportQuery, listQuery, spendQuery } from './query.ts'
+import { auditQuery, cursorAfter, exportQuery, listQuery, noQuery, spendQuery } from './query.ts'
 import { spendOverTime } from './spend-series.ts'
 import { SpendTurns } from './spend-turns.ts'
-import { CHARGE_STATES } from './states.ts'
+import { CHARGE_STATES, REFUSAL_STATES } from './states.ts'
 
 /** The values that filters may have. */
 export interface Facets {
@@ -25,6 +26,8 @@ export interface Facets {
   /** Origins. */
   readonly sellers: readonly string[]
   readonly callers: readonly string[]
+  /** Names of tags that spending can be grouped by. */
+  readonly tags: readonly string[]
 }
 
 /** The sources of the data. */
@@ -40,6 +43,7 @@ export interface ApiOptions {
   readonly auditPath: string
   /** Without it the page explains what it would show. */
   readonly funds: FundsSource | undefined
+  readonly refusals: Pick<Refusals, 'list' | 'since' | 'total'>
   readonly streams: EventStreams
   /** Whether there is a session that can be ended. */
   readonly hasKey: boolean
@@ -50,7 +54,7 @@ type Answer = (req: Request, res: ServerResponse, url: string) => Promise<object
 
 /** The handlers of `/api`, by path. */
 export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
-  const { ledger, budgets, clock, link, facets, auditPath, funds, streams, hasKey } = options
+  const { ledger, budgets, clock, link, facets, auditPath, funds, streams, hasKey, refusals } = options
   const { store } = ledger
   const turns = new SpendTurns({ store })
   return new Map<string, Answer>([
@@ -109,8 +113,18 @@ export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
         return { charge: chargeJson(charge, link), records: await auditTrail(auditPath, id) }
       },
     ],
+    [
+      '/api/refusals',
+      async (_req, _res, url) => {
+        noQuery(url)
+        return { since: refusals.since, total: refusals.total, refusals: refusals.list() }
+      },
+    ],
     ['/api/funds', async () => fundsJson(await funds?.())],
-    ['/api/facets', async () => ({ states: CHARGE_STATES, ...facets(), sign_out: hasKey })],
+    [
+      '/api/facets',
+      async () => ({ states: [...CHARGE_STATES, ...REFUSAL_STATES], ...facets(), sign_out: hasKey }),
+    ],
     [
       '/api/events',
       async (req, res) => {

@@ -38,6 +38,12 @@ export class ChargeFeed {
     } else if (event.type === 'budget_refused') {
       const { claim, early } = event
       this.#add('refused', { budget: claim.budget, subject: claim.subject, early })
+    } else if (
+      event.type === 'request' &&
+      (event.summary.code !== undefined || event.summary.status >= 500)
+    ) {
+      const { requestId, code = null, outcome } = event.summary
+      this.#add('failed', { request: requestId, code, outcome })
     }
   }
 

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { TollwayError } from '../../core/errors.ts'
 import { SPEND_GROUPS, tagOfGroup, type SpendGroup } from '../../io/store/contracts/spending.ts'
 import { type ChargeCursor, type ChargeFilter } from '../../io/store/contracts/charges.ts'
-import { CHARGE_STATES } from './states.ts'
+import { CHARGE_STATES, REFUSAL_STATES } from './states.ts'
 
 const NAME = z
   .string()
@@ -44,7 +44,9 @@ const FILTER = {
   state: z
     .string()
     .transform((text) => text.split(','))
-    .pipe(z.array(z.enum(CHARGE_STATES)))
+    .pipe(z.array(z.enum([...CHARGE_STATES, ...REFUSAL_STATES])))
+    // No charge was refused, or failed before it was one: those states match none.
+    .transform((states) => CHARGE_STATES.filter((state) => states.includes(state)))
     .optional(),
   route: NAME.optional(),
   payer: NAME.optional(),
@@ -102,6 +104,11 @@ export function exportQuery(url: string): { readonly filter: ChargeFilter; reado
 export function spendQuery(url: string): SpendOverTime {
   const { bucket, by, timezone, ...rest } = parse(SPEND, url)
   return { filter: { ...filterOf(rest), from: rest.from }, bucket, by, timezone }
+}
+
+/** For addresses without parameters. @throws TollwayError `invalid_query` */
+export function noQuery(url: string): void {
+  parse(z.strictObject({}), url)
 }
 
 /** @throws TollwayError `invalid_query` */

@@ -2,7 +2,7 @@
 import { calendarWindow } from '../../core/budget/calendar.ts'
 import { isTimezone } from '../../core/budget/window.ts'
 import type { ChargeState } from '../../core/charge/charge.ts'
-import { formatUsd } from '../../core/money/money.ts'
+import { formatUnits, formatUsd } from '../../core/money/money.ts'
 import type { SpendRow } from '../../io/store/contracts/spending.ts'
 import { invalidQuery, type SpendOverTime } from './query.ts'
 import type { SpendTurns } from './spend-turns.ts'
@@ -47,7 +47,19 @@ export async function spendOverTime(
     series: seriesOf(buckets),
     states: statesOf(buckets.flat()),
     total_usd: formatUsd(total),
+    usd_per_1k_tokens: per1000(buckets.flat()),
   }
+}
+
+/**
+ * What was spent for each thousand tokens that answers told, USD; `null` where none told any. Answers without their tokens
+ * make it higher. For display: rounded to 10^-9.
+ */
+function per1000(rows: readonly SpendRow[]): string | null {
+  const settled = rows.filter(({ state }) => state === 'settled')
+  const tokens = settled.reduce((sum, row) => sum + (row.tokens ?? 0n), 0n)
+  if (tokens === 0n) return null
+  return formatUnits((sumOf(settled) * 1_000_000n + tokens / 2n) / tokens, 9)
 }
 
 /** The starts of the intervals and the end of the last one, milliseconds since the epoch. */
@@ -88,6 +100,7 @@ function seriesOf(buckets: readonly (readonly SpendRow[])[]): Record<string, unk
       group,
       total_usd: formatUsd(total),
       charges,
+      usd_per_1k_tokens: per1000(own.flat()),
       usd: own.map((rows) => formatUsd(sumOf(rows))),
     }))
 }

@@ -8,3 +8,6 @@ export const CHARGE_STATES = [
   'uncertain',
   'released',
 ] as const satisfies readonly ChargeState[]
+
+/** What became of requests without a charge, or without an answer: see `refusals.ts`. */
+export const REFUSAL_STATES = ['refused', 'failed'] as const

@@ -61,6 +61,16 @@ export function spendingConformance(current: () => Store): void {
       ])
     })
 
+    test('tells the tokens that answers told, beside amounts beyond 64 bits', async () => {
+      const huge = 10n ** 21n
+      await store.reserve(terms(1, { amount: 7n, microUsd: 7n }), [], false)
+      await store.reserve(terms(2, { amount: huge, microUsd: huge }), [], false)
+      await store.noteUsage(terms(1).id, { inputTokens: 100, outputTokens: 20 })
+      await store.noteUsage(terms(2).id, { inputTokens: 1, outputTokens: 2 })
+      const row = { group: '*', state: 'held', charges: 2, unpriced: 0, microUsd: huge + 7n }
+      expect(await store.spend({})).toEqual([{ ...row, tokens: 123n }])
+    })
+
     test('is grouped by the values of one tag, the first where there are several', async () => {
       await store.reserve(terms(1), [], false)
       await store.reserve(terms(2, { tags: ['agents:x', 'agent:writer', 'agent:coder'] }), [], false)

@@ -183,6 +183,26 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/api/refusals',
+    summary: 'The newest requests that were refused or failed.',
+    answer: z.strictObject({
+      since: instant,
+      total: z.int(),
+      refusals: z.array(
+        z.looseObject({
+          id: text,
+          time: instant,
+          state: text,
+          code: text,
+          why: text,
+          lift: text,
+          request: text,
+        }),
+      ),
+    }),
+  },
+  {
+    method: 'get',
     path: '/api/facets',
     summary: 'Values that filters may have.',
     answer: z.strictObject({
@@ -191,6 +211,7 @@ export const OPERATIONS: readonly Operation[] = [
       payers: z.array(text),
       sellers: z.array(text),
       callers: z.array(text),
+      tags: z.array(text),
       sign_out: z.boolean(),
     }),
   },

@@ -1,23 +1,27 @@
 /// <reference lib="dom" />
 /** The spend page: loads and shows what the address asks for, and keeps it up to date. */
-import { showBudgets } from './budgets.ts'
+import { BudgetPanel } from './budgets.ts'
 import { ChargeTable } from './charges.ts'
 import { SpendChart } from './chart.ts'
-import { load, type SpendView, type StateSum } from './data.ts'
+import { load, UnreachableError, type SpendView, type StateSum } from './data.ts'
 import { find, say } from './dom.ts'
 import { bucketOf, FilterForm, filterQuery, readView, writeView, type View } from './filters.ts'
-import { addUsd, count, shortUsd } from './format.ts'
+import { addUsd, count, longTime, usd } from './format.ts'
 import { showFunds } from './funds-panel.ts'
 import { follow, reloadNowAndThen } from './live.ts'
 import { RecordView } from './record.ts'
 import { Refresher } from './refresh.ts'
+import { showRefusals } from './refusals-panel.ts'
 import { nextTheme, theme } from './theme.ts'
 
+const budgetPanel = new BudgetPanel()
 const chart = new SpendChart()
 const records = new RecordView()
 const table = new ChargeTable(complain)
 const form = new FilterForm(go)
 let view = readView(location.search)
+/** When the numbers on the page came. */
+let asOf: Date | undefined
 /** Counts views: responses for a view that was left are not shown. */
 let turn = 0
 
@@ -39,15 +43,21 @@ async function showView(next: View, announce: boolean): Promise<void> {
   const mine = turn
   try {
     const filtered = Object.keys(view.names).length > 0
-    const [spend] = await Promise.all([
+    const [spend, told] = await Promise.all([
       load('/api/spend', spendQueryOf(query)),
+      load('/api/refusals'),
       table.show(query, filtered),
       loadState(),
     ])
     if (mine !== turn) return
     showSpend(spend)
+    records.know(told.refusals)
+    showRefusals(told.refusals, told.since, told.total)
+    table.refused(told.refusals)
     find('problem', HTMLElement).hidden = true
-    if (announce) say('announce', `${shortUsd(spend.total_usd)} in this view`)
+    asOf = new Date()
+    delete document.body.dataset['old']
+    if (announce) say('announce', `${usd(spend.total_usd)} in this view`)
   } catch (error) {
     if (mine === turn) complain(error)
   }
@@ -56,7 +66,7 @@ async function showView(next: View, announce: boolean): Promise<void> {
 /** Loads the data that does not depend on the filters. */
 async function loadState(): Promise<void> {
   const [{ budgets }, funds] = await Promise.all([load('/api/budgets'), load('/api/funds')])
-  showBudgets(budgets)
+  budgetPanel.show(budgets)
   showFunds(funds)
 }
 
@@ -75,16 +85,21 @@ function showSpend(spend: SpendView): void {
   const flying = sumOf(spend.states, ['held', 'authorized'])
   const uncertain = sumOf(spend.states, ['uncertain'])
   const released = sumOf(spend.states, ['released'])
-  say('figure-spent', shortUsd(settled.usd))
+  say('figure-spent', usd(settled.usd))
   say(
     'note-spent',
     settled.unpriced === 0 ? 'settled' : `settled, and ${count(settled.unpriced)} without a USD value`,
   )
+  say('figure-tokens', spend.usd_per_1k_tokens === null ? '-' : usd(spend.usd_per_1k_tokens))
+  say(
+    'note-tokens',
+    spend.usd_per_1k_tokens === null ? 'no answer told its tokens' : 'as far as answers told them',
+  )
   say('figure-count', count(settled.charges))
   say('note-count', `${count(released.charges)} released unspent`)
-  say('figure-held', shortUsd(flying.usd))
+  say('figure-held', usd(flying.usd))
   say('note-held', `${count(flying.charges)} held or authorized`)
-  say('figure-uncertain', shortUsd(uncertain.usd))
+  say('figure-uncertain', usd(uncertain.usd))
   say(
     'note-uncertain',
     uncertain.charges === 0 ? 'nothing open' : `${count(uncertain.charges)} awaiting proof`,
@@ -97,14 +112,19 @@ function sumOf(sums: readonly StateSum[], states: readonly string[]): Omit<State
   return {
     charges: own.reduce((sum, { charges }) => sum + charges, 0),
     unpriced: own.reduce((sum, { unpriced }) => sum + unpriced, 0),
-    usd: addUsd(own.map(({ usd }) => usd)),
+    usd: addUsd(own.map((sum) => sum.usd)),
   }
 }
 
 function complain(error: unknown): void {
   const node = find('problem', HTMLElement)
-  node.textContent = error instanceof Error ? error.message : String(error)
+  const words = error instanceof Error ? error.message : String(error)
+  const isOld = error instanceof UnreachableError && asOf !== undefined
+  node.textContent = isOld
+    ? `${words} What you see is old: it is as of ${longTime(asOf?.toISOString() ?? '')}.`
+    : words
   node.hidden = false
+  if (isOld) document.body.dataset['old'] = ''
 }
 
 /** Reloads totals and budgets after changes. A hidden page waits until it is visible again. */

@@ -1,32 +1,69 @@
 /// <reference lib="dom" />
 /** Budgets as bars: how much of the limit is spent, held and uncertain. */
 import type { Budget } from './data.ts'
-import { find, make } from './dom.ts'
-import { host, share, shortUsd, units } from './format.ts'
+import { find, make, say } from './dom.ts'
+import { count, host, share, units, usd } from './format.ts'
 
 const PARTS = ['spent', 'held', 'uncertain'] as const
 
-/** Shows every budget; one with a scope has a row for each of its subjects. */
-export function showBudgets(budgets: readonly Budget[]): void {
-  const nodes =
-    budgets.length === 0
-      ? [
-          make(
-            'p',
-            { class: 'empty' },
-            'No budgets are configured: only policy.max_usd_per_request limits what is spent. Add some under budgets.',
-          ),
-        ]
-      : budgets.map(budgetNode)
-  find('budgets', HTMLElement).replaceChildren(...nodes)
+/** So many are shown at once: with one for each caller, the others would push everything else off the screen. */
+const SHOWN = 10
+
+/** Shows the budgets by the share that is used; one with a scope has a row for each of its subjects. */
+export class BudgetPanel {
+  readonly #list = find('budgets', HTMLElement)
+  readonly #fold = find('budgets-fold', HTMLDetailsElement)
+  readonly #rest = find('budgets-rest', HTMLElement)
+  readonly #search = find('budgets-search', HTMLInputElement)
+  #folded: readonly Budget[] = []
+
+  constructor() {
+    this.#search.addEventListener('input', () => this.#showRest())
+  }
+
+  /** Shows the ten nearest to their limits, and keeps the others folded, and searched as they were. */
+  show(budgets: readonly Budget[]): void {
+    const sorted = budgets.toSorted((a, b) => takenOf(b) - takenOf(a))
+    this.#folded = sorted.slice(SHOWN)
+    this.#list.replaceChildren(
+      ...(sorted.length === 0
+        ? [make('p', { class: 'empty' }, NONE)]
+        : sorted.slice(0, SHOWN).map(budgetNode)),
+    )
+    this.#fold.hidden = this.#folded.length === 0
+    say('budgets-more', `${count(this.#folded.length)} more, further from their limits`)
+    this.#showRest()
+  }
+
+  #showRest(): void {
+    const wanted = this.#search.value.trim().toLowerCase()
+    const found = this.#folded.filter(({ budget, subject }) =>
+      `${budget} ${subject ?? ''}`.toLowerCase().includes(wanted),
+    )
+    this.#rest.replaceChildren(
+      ...(found.length === 0
+        ? [make('p', { class: 'empty' }, 'None of them has this name.')]
+        : found.map(budgetNode)),
+    )
+  }
+}
+
+const NONE =
+  'No budgets are configured: only policy.max_usd_per_request limits what is spent. Add some under budgets.'
+
+/** The share of the limit that is spent, held or uncertain; over 1 where nothing enforces it. */
+function takenOf(budget: Budget): number {
+  const limit = Number(amount(budget, 'limit'))
+  const taken = PARTS.reduce((sum, part) => sum + Number(amount(budget, part)), 0)
+  return limit > 0 ? taken / limit : taken > 0 ? Infinity : 0
 }
 
 function budgetNode(budget: Budget): HTMLElement {
-  const taken = PARTS.reduce((sum, part) => sum + share(amount(budget, part), amount(budget, 'limit')), 0)
+  const taken = takenOf(budget)
   const level = taken >= 1 ? 'full' : taken >= 0.8 ? 'near' : 'free'
   return make(
     'article',
-    { class: 'budget', 'data-level': level },
+    { class: 'budget', 'data-level': level, 'data-enforced': String(budget.enforce) },
     make(
       'p',
       { class: 'budget-head' },
@@ -58,11 +95,12 @@ function whose({ per, subject, window }: Budget): string {
 }
 
 function marks(budget: Budget, level: string, taken: number): HTMLElement[] {
+  if (!budget.enforce) {
+    const over = taken > 1 ? [make('span', { class: 'tag' }, 'would refuse')] : []
+    return [make('span', { class: 'tag watched' }, 'only watched'), ...over]
+  }
   const words = level === 'full' ? 'used up' : level === 'near' ? `${Math.floor(taken * 100)} % used` : ''
-  return [
-    ...(words === '' ? [] : [make('span', { class: `tag ${level}` }, words)]),
-    ...(budget.enforce ? [] : [make('span', { class: 'tag' }, 'not enforced')]),
-  ]
+  return words === '' ? [] : [make('span', { class: `tag ${level}` }, words)]
 }
 
 /** The bar of a budget; its numbers are next to it as text. */
@@ -104,5 +142,5 @@ function softOf(budget: Budget): string | undefined {
 
 function written(budget: Budget, name: string): string {
   const text = amount(budget, name)
-  return budget.asset === undefined ? shortUsd(text) : `${units(text, budget.decimals ?? 0)} ${budget.asset}`
+  return budget.asset === undefined ? usd(text) : `${units(text, budget.decimals ?? 0)} ${budget.asset}`
 }

@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The table of charges: pages from the ledger, and live changes. */
-import { load, type ChargeView } from './data.ts'
+import { load, type ChargeView, type RefusalView } from './data.ts'
 import { find, make, say, type Content } from './dom.ts'
 import { count, host, longTime, shorten, shortTime, usd } from './format.ts'
 
@@ -16,6 +16,8 @@ export class ChargeTable {
   readonly #body = find('charge-rows', HTMLElement)
   readonly #more = find('more', HTMLButtonElement)
   readonly #rows = new Map<string, { readonly charge: ChargeView; readonly node: HTMLElement }>()
+  /** Requests without a charge, or without an answer: rows of their own between the charges. */
+  #refusals: readonly Row[] = []
   #query = new URLSearchParams()
   #next: string | null = null
   #filtered = false
@@ -30,6 +32,22 @@ export class ChargeTable {
     this.#more.addEventListener('click', () => {
       this.#loadMore().catch(onProblem)
     })
+    // The link is for the keyboard; a mouse may hit anything of the row but what is a link itself.
+    this.#body.addEventListener('click', ({ target }) => {
+      if (!(target instanceof Element) || target.closest('a') !== null) return
+      if (String(getSelection()) !== '') return
+      target.closest('tr')?.querySelector<HTMLAnchorElement>('a.record-link')?.click()
+    })
+  }
+
+  /** Shows those of the newest refusals and failures that belong to the view. */
+  refused(refusals: readonly RefusalView[]): void {
+    this.#refusals = refusals
+      .filter((refusal) =>
+        this.#isShown({ ...refusal, seller: this.#query.get('seller') ?? '' }, refusal.seller),
+      )
+      .map((refusal) => ({ time: refusal.time, id: refusal.id, node: refusalRow(refusal) }))
+    this.#lay()
   }
 
   /** Shows the newest charges of a filter. Rows already there stay where they are. */
@@ -86,7 +104,10 @@ export class ChargeTable {
     if (first) this.#rows.get(first.charge)?.node.querySelector('a')?.focus()
   }
 
-  #isShown(charge: ChargeView): boolean {
+  /** @param host of a refusal's seller: it has no origin */
+  #isShown(charge: Filtered, sellerHost?: string): boolean {
+    const seller = this.#query.get('seller')
+    if (sellerHost !== undefined && seller !== null && host(seller) !== sellerHost) return false
     const [from, to] = [this.#query.get('from'), this.#query.get('to')]
     return (
       (from === null || charge.time >= from) &&
@@ -114,13 +135,18 @@ export class ChargeTable {
   }
 
   #lay(): void {
-    const sorted = [...this.#rows.values()].toSorted(
-      (a, b) => compare(b.charge.time, a.charge.time) || compare(b.charge.charge, a.charge.charge),
+    const charges = [...this.#rows.values()].map(({ charge, node }): Row => {
+      return { time: charge.time, id: charge.charge, node }
+    })
+    // Before the oldest charge of a list that goes on, others may be missing.
+    const oldest =
+      this.#next === null ? '' : charges.reduce((old, { time }) => (time < old ? time : old), '9999')
+    const sorted = [...charges, ...this.#refusals.filter(({ time }) => time >= oldest)].toSorted(
+      (a, b) => compare(b.time, a.time) || compare(b.id, a.id),
     )
     const rows = sorted.slice(0, MAX_ROWS)
-    for (const { charge } of sorted.slice(MAX_ROWS)) {
-      this.#rows.delete(charge.charge)
-      this.#cut = true
+    for (const { id } of sorted.slice(MAX_ROWS)) {
+      if (this.#rows.delete(id)) this.#cut = true
     }
     let place = this.#body.firstElementChild
     for (const { node } of rows) {
@@ -137,9 +163,61 @@ export class ChargeTable {
     const empty = find('charges-empty', HTMLElement)
     empty.hidden = rows.length > 0
     empty.textContent = this.#filtered
-      ? 'No charge matches these filters.'
+      ? 'Nothing matches these filters.'
       : 'Nothing was paid in this range yet. A paid call shows up here the moment it begins.'
   }
+}
+
+/** One row of the table. */
+interface Row {
+  /** RFC 3339. */
+  readonly time: string
+  readonly id: string
+  readonly node: HTMLElement
+}
+
+/** What filters are compared with. */
+interface Filtered {
+  readonly time: string
+  readonly state: string
+  readonly route: string
+  readonly payer: string
+  readonly seller: string
+  readonly caller: string
+}
+
+function refusalRow(refusal: RefusalView): HTMLElement {
+  const { id, time, state, code, model, caller, seller, usd: wanted } = refusal
+  return make(
+    'tr',
+    { class: 'refused-row' },
+    make('td', {}, make('time', { datetime: time, title: longTime(time) }, shortTime(time))),
+    make('td', {}, refusalState(state, code)),
+    make('td', { class: 'clip', title: model }, model),
+    make('td', { class: 'wide clip', title: caller }, caller),
+    make('td', { class: 'wide clip', title: seller }, seller),
+    make('td', { class: 'number soft' }, wanted === null ? '-' : `${usd(wanted)} wanted`),
+    make('td', { class: 'wide hash' }, make('span', { class: 'none' }, 'none')),
+    make(
+      'td',
+      { class: 'number' },
+      make(
+        'a',
+        { href: `#${id}`, class: 'record-link', 'aria-label': `Why: ${code}, ${longTime(time)}` },
+        'Why',
+      ),
+    ),
+  )
+}
+
+/** The label of a request that got no answer of a model. */
+export function refusalState(state: RefusalView['state'], code: string): HTMLElement {
+  return make(
+    'span',
+    { class: 'state', 'data-state': state },
+    make('span', { class: 'state-name' }, state),
+    make('span', { class: 'soft' }, code.replaceAll('_', ' ')),
+  )
 }
 
 /** The label of a state: text, colour and shape, each sufficient on its own. */

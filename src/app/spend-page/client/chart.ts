@@ -3,7 +3,7 @@
 import type UPlot from 'uplot'
 import type { Series, SpendView } from './data.ts'
 import { find, make, say } from './dom.ts'
-import { addUsd, count, shortUsd, usd } from './format.ts'
+import { addUsd, count, usd } from './format.ts'
 
 /** Number of colours; further groups are shown as one. */
 const COLOURS = 5
@@ -17,6 +17,8 @@ interface Layer {
   readonly total: string
   readonly charges: number
   readonly usd: readonly string[]
+  /** USD of a thousand tokens; `null` where no answer told its tokens, and for several groups. */
+  readonly per: string | null
 }
 
 /** The chart of the page. */
@@ -39,9 +41,9 @@ export class SpendChart {
     showLegend(layers, by)
     showTable(spend, by)
     this.#draw(spend, layers)
-    const words = `${shortUsd(spend.total_usd)} in ${spend.starts.length} ${spend.bucket}s`
+    const words = `${usd(spend.total_usd)} in ${spend.starts.length} ${spend.bucket}s`
     this.#holder.setAttribute('aria-label', `Spending over time: ${words}. The table below has every number.`)
-    say('chart-readout', `${shortUsd(spend.total_usd)} in all`)
+    say('chart-readout', `${usd(spend.total_usd)} in all`)
   }
 
   /** Redraws in the colours of the current theme. */
@@ -75,13 +77,13 @@ export class SpendChart {
           grid: { show: false },
           size: 30,
           space: 72,
-          values: (_plot, splits) => splits.map((at) => tickText(at, spend.bucket)),
+          values: (_plot, splits) => distinct(splits.map((at) => tickText(at, spend.bucket))),
         },
         {
           ...axis,
           grid,
           size: 64,
-          values: (_plot, splits, _axis, _space, step) => splits.map((value) => moneyTick(value, step)),
+          values: (_plot, splits) => moneyTicks(splits),
         },
       ],
       series: [
@@ -98,8 +100,7 @@ export class SpendChart {
 
   #tell(spend: SpendView, layers: readonly Layer[], at: number | undefined): void {
     const start = at === undefined ? undefined : spend.starts[at]
-    if (at === undefined || start === undefined)
-      return say('chart-readout', `${shortUsd(spend.total_usd)} in all`)
+    if (at === undefined || start === undefined) return say('chart-readout', `${usd(spend.total_usd)} in all`)
     const sum = addUsd(layers.map((layer) => layer.usd[at] ?? '0'))
     say('chart-readout', `${bucketText(start, spend.bucket)}: ${usd(sum)}`)
   }
@@ -119,6 +120,7 @@ function layersOf(spend: SpendView, by: string): Layer[] {
     total: addUsd(series.map(({ total_usd: total }) => total)),
     charges: series.reduce((sum, { charges }) => sum + charges, 0),
     usd: spend.starts.map((_, at) => addUsd(series.map((one) => one.usd[at] ?? '0'))),
+    per: series.length === 1 ? (series[0]?.usd_per_1k_tokens ?? null) : null,
   })
   const shown = spend.series.slice(0, COLOURS)
   const rest = spend.series.slice(COLOURS)
@@ -157,8 +159,17 @@ function rangeOf(starts: readonly number[]): [number, number] {
   return [first, last + step]
 }
 
-function moneyTick(value: number, step: number): string {
-  return `$${value.toFixed(Math.min(6, Math.max(2, Math.ceil(-Math.log10(step)))))}`
+/** With as many places as it takes to write every tick exactly, at least two. */
+export function moneyTicks(values: readonly number[]): string[] {
+  const isExact = (places: number): boolean =>
+    values.every((value) => Math.abs(value - Number(value.toFixed(places))) <= Math.abs(value) * 1e-9)
+  const places = [2, 3, 4, 5, 6, 7, 8].find(isExact) ?? 9
+  return distinct(values.map((value) => `$${value.toFixed(places)}`))
+}
+
+/** An axis says nothing twice in a row: days have several ticks in a narrow chart. */
+export function distinct(labels: readonly string[]): string[] {
+  return labels.map((label, at) => (label === labels[at - 1] ? '' : label))
 }
 
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
@@ -180,7 +191,7 @@ function bucketText(iso: string, bucket: SpendView['bucket']): string {
 
 function showLegend(layers: readonly Layer[], by: string): void {
   find('legend', HTMLElement).replaceChildren(
-    ...(by === '' ? [] : layers).map(({ name, total, charges }, at) => {
+    ...(by === '' ? [] : layers).map(({ name, total, charges, per }, at) => {
       const colour = at < COLOURS ? `c${at}` : 'rest'
       return make(
         'li',
@@ -188,6 +199,7 @@ function showLegend(layers: readonly Layer[], by: string): void {
         make('span', { class: `swatch ${colour}`, 'aria-hidden': 'true' }),
         make('span', { class: 'name', title: name }, name),
         make('span', { class: 'number' }, usd(total)),
+        per === null ? undefined : make('span', { class: 'soft' }, `${usd(per)} per 1k tokens`),
         make('span', { class: 'soft' }, `${count(charges)} ${charges === 1 ? 'payment' : 'payments'}`),
       )
     }),

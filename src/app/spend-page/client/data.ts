@@ -1,8 +1,11 @@
 /// <reference lib="dom" />
 /** The types of `/api` responses, and how to request them. */
 import type { ChargeJson } from '../charge-json.ts'
+import type { Refusal } from '../refusals.ts'
 
 export type ChargeView = ChargeJson
+
+export type RefusalView = Refusal
 
 /** A row of `/api/budgets`: amounts with the suffix `_usd`, or in smallest units of the asset. */
 export interface Budget {
@@ -22,6 +25,7 @@ export interface Series {
   readonly total_usd: string
   readonly charges: number
   readonly usd: readonly string[]
+  readonly usd_per_1k_tokens: string | null
 }
 
 export interface StateSum {
@@ -37,6 +41,7 @@ export interface SpendView {
   readonly series: readonly Series[]
   readonly states: readonly StateSum[]
   readonly total_usd: string
+  readonly usd_per_1k_tokens: string | null
 }
 
 export interface FacetsView {
@@ -45,6 +50,7 @@ export interface FacetsView {
   readonly payers: readonly string[]
   readonly sellers: readonly string[]
   readonly callers: readonly string[]
+  readonly tags: readonly string[]
   readonly sign_out: boolean
 }
 
@@ -86,6 +92,16 @@ interface Answers {
   '/api/facets': FacetsView
   '/api/funds': FundsView
   '/api/audit': Trail
+  '/api/refusals': {
+    readonly since: string
+    readonly total: number
+    readonly refusals: readonly RefusalView[]
+  }
+}
+
+/** The gateway is down, or cannot be reached: what is shown is old. */
+export class UnreachableError extends Error {
+  override readonly name = 'UnreachableError'
 }
 
 /** Requests one path. @throws Error with the gateway's message */
@@ -95,8 +111,11 @@ export async function load<K extends keyof Answers>(
 ): Promise<Answers[K]> {
   const text = query.toString()
   const answer = await fetch(text === '' ? path : `${path}?${text}`, { cache: 'no-store' }).catch(() => {
-    throw new Error('The gateway cannot be reached. The page tries again by itself.')
+    throw new UnreachableError('The gateway cannot be reached. The page tries again by itself.')
   })
+  // What a proxy in front of the gateway says while that is down.
+  if (answer.status === 502 || answer.status === 504)
+    throw new UnreachableError(`The gateway cannot be reached (status ${answer.status}).`)
   if (answer.status === 401) {
     location.reload()
     throw new Error('The session has ended.')

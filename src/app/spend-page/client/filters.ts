@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
 /** The filters: kept in the address, so that a view can be shared and the back button works. */
-import { find, make } from './dom.ts'
+import { find, make, say } from './dom.ts'
 import type { FacetsView } from './data.ts'
 
 const NAMES = ['state', 'route', 'payer', 'seller', 'caller'] as const
@@ -83,6 +83,12 @@ export class FilterForm {
   /** @param changed called when the user chooses another view */
   constructor(changed: (view: View) => void) {
     this.#changed = changed
+    const fold = find('fold-filters', HTMLButtonElement)
+    fold.addEventListener('click', () => {
+      const isOpen = fold.getAttribute('aria-expanded') === 'true'
+      fold.setAttribute('aria-expanded', String(!isOpen))
+      this.#form.classList.toggle('unfolded', !isOpen)
+    })
     this.#form.addEventListener('submit', (event) => event.preventDefault())
     this.#form.addEventListener('change', () => this.#changed(this.#read()))
     this.#by.addEventListener('change', () => this.#changed(this.#read()))
@@ -109,6 +115,7 @@ export class FilterForm {
       )
       this.#choose(name, value)
     }
+    for (const tag of facets.tags) this.#offerGroup(`tag.${tag}`)
   }
 
   /** Shows a view. */
@@ -120,9 +127,18 @@ export class FilterForm {
     this.#input('from').value = localText(view.from)
     this.#input('to').value = localText(view.to)
     for (const name of NAMES) this.#choose(name, view.names[name] ?? '')
+    if (view.by !== '') this.#offerGroup(view.by)
     this.#by.value = view.by
+    const chosen = Object.keys(view.names).length
+    say('fold-filters', chosen === 0 ? 'Filters' : `Filters (${chosen})`)
     const plain = view.range === DEFAULT_RANGE && Object.keys(view.names).length === 0
     find('clear', HTMLButtonElement).disabled = plain
+  }
+
+  /** A tag that the address names may not be in the configuration any more. */
+  #offerGroup(value: string): void {
+    if ([...this.#by.options].some((option) => option.value === value)) return
+    this.#by.append(make('option', { value }, value.replace(/^tag\./, 'tag ')))
   }
 
   #read(): View {

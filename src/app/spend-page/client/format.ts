@@ -1,16 +1,7 @@
 /** Formats money, times and names. Money is exact decimal text, and only {@link addUsd} calculates with it. */
 
-/** Decimal places of every USD amount on the page, so that the decimal points line up. */
-const PLACES = 6
-
-/** USD text with six places and grouped thousands: `1234.5` is `$1,234.500000`. */
+/** An amount in the one form of the page: grouped thousands, two places, and as many more as it has. */
 export function usd(text: string): string {
-  const [whole = '0', fraction = ''] = text.split('.')
-  return `$${grouped(whole)}.${fraction.padEnd(PLACES, '0')}`
-}
-
-/** Like {@link usd}, without trailing zeros beyond the cents. */
-export function shortUsd(text: string): string {
   const [whole = '0', fraction = ''] = text.split('.')
   return `$${grouped(whole)}.${fraction.replace(/0+$/, '').padEnd(2, '0')}`
 }

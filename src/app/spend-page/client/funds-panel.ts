@@ -2,7 +2,7 @@
 /** Wallets and voucher pools: the funds available for payments. */
 import type { FundsView } from './data.ts'
 import { find, make } from './dom.ts'
-import { host, shorten, shortUsd } from './format.ts'
+import { host, shorten, usd } from './format.ts'
 
 /** Shows the funds, or explains what would be shown if they were monitored. */
 export function showFunds({ wallets, pools }: FundsView): void {
@@ -33,9 +33,9 @@ function walletNode({
   network_name: network,
   address,
   asset,
-  usd,
+  usd: value,
 }: NonNullable<FundsView['wallets']>[number]): HTMLElement {
-  const balance = usd === null ? (asset === null ? 'no node to ask' : 'not readable') : shortUsd(usd)
+  const balance = value === null ? (asset === null ? 'no node to ask' : 'not readable') : usd(value)
   return make(
     'div',
     { class: 'fund' },
@@ -44,7 +44,7 @@ function walletNode({
       { class: 'fund-head' },
       make('strong', {}, payer),
       make('span', { class: 'soft' }, asset === null ? network : `${asset} on ${network}`),
-      make('span', { class: usd === null ? 'number soft' : 'number' }, balance),
+      make('span', { class: value === null ? 'number soft' : 'number' }, balance),
     ),
     address === null ? undefined : make('p', { class: 'soft hash', title: address }, shorten(address, 10, 8)),
   )
@@ -66,7 +66,7 @@ function poolNode({
       { class: 'fund-head' },
       make('strong', {}, `${payer}: ${pool}`),
       make('span', { class: 'soft' }, host(seller)),
-      make('span', { class: 'number' }, `${shortUsd(exposure)} exposed`),
+      make('span', { class: 'number' }, `${usd(exposure)} exposed`),
     ),
     make(
       'p',

@@ -19,10 +19,21 @@ const POLL_MS = 10_000
 /** Follows the stream until the page is closed. */
 export function follow({ charge, reload }: LiveListener): void {
   const source = new EventSource('/api/events')
-  source.addEventListener('open', () => show('live', 'Live'))
+  let wasLost = false
+  source.addEventListener('open', () => {
+    show('live', 'Live')
+    if (wasLost) reload()
+    wasLost = false
+  })
   source.addEventListener('error', () => {
     // The browser reconnects automatically, unless it was refused permanently.
-    if (source.readyState !== EventSource.CLOSED) return show('connecting', 'Reconnecting')
+    if (source.readyState !== EventSource.CLOSED) {
+      show('connecting', 'Reconnecting')
+      // Streams end by themselves from time to time: only a request tells whether the gateway is there.
+      if (!wasLost) reload()
+      wasLost = true
+      return
+    }
     show('polling', 'Refreshed every 10 s')
     const timer = setInterval(reload, POLL_MS)
     setTimeout(() => {
@@ -37,6 +48,7 @@ export function follow({ charge, reload }: LiveListener): void {
     charge(told)
   })
   source.addEventListener('refused', reload)
+  source.addEventListener('failed', reload)
 }
 
 /** Reloads at intervals, and at once when the page becomes visible again. */

@@ -1,11 +1,11 @@
 /// <reference lib="dom" />
 /** One charge in full, with its records in the audit file; the address names it after a #. */
-import { amountText, stateNode, transactionNode } from './charges.ts'
-import { load, type ChargeView, type Trail } from './data.ts'
+import { amountText, refusalState, stateNode, transactionNode } from './charges.ts'
+import { load, type ChargeView, type RefusalView, type Trail } from './data.ts'
 import { find, make, type Content } from './dom.ts'
-import { longTime } from './format.ts'
+import { longTime, usd } from './format.ts'
 
-const CHARGE = /^#(chg_[\w-]{1,60})$/
+const CHARGE = /^#((?:chg|ref)_[\w-]{1,60})$/
 
 /** Fields that are shown elsewhere, or that only chain the record. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['seq', 'ts', 'type', 'prev', 'hash', 'charge'])
@@ -14,6 +14,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set(['seq', 'ts', 'type', 'prev', 'ha
 export class RecordView {
   readonly #dialog = find('record', HTMLDialogElement)
   readonly #body = find('record-body', HTMLElement)
+  #refusals: readonly RefusalView[] = []
   /** Charge whose link opened the dialog: the link gets the focus back. */
   #opener: string | undefined
 
@@ -31,6 +32,11 @@ export class RecordView {
     })
   }
 
+  /** Takes the refusals that can be opened. */
+  know(refusals: readonly RefusalView[]): void {
+    this.#refusals = refusals
+  }
+
   /** Shows the charge in the address, or closes the dialog. */
   async follow(): Promise<void> {
     const id = CHARGE.exec(location.hash)?.[1]
@@ -40,6 +46,12 @@ export class RecordView {
     }
     this.#opener = id
     find('record-title', HTMLElement).textContent = id
+    if (id.startsWith('ref_')) {
+      find('record-title', HTMLElement).textContent = 'Request without an answer'
+      this.#body.replaceChildren(...refusalContent(this.#refusals.find((refusal) => refusal.id === id)))
+      if (!this.#dialog.open) this.#dialog.showModal()
+      return
+    }
     this.#body.replaceChildren(make('p', { class: 'empty' }, 'Loading'))
     if (!this.#dialog.open) this.#dialog.showModal()
     const shown = await load('/api/audit', new URLSearchParams({ charge: id })).then(
@@ -50,6 +62,37 @@ export class RecordView {
     )
     if (this.#opener === id) this.#body.replaceChildren(...shown)
   }
+}
+
+function refusalContent(refusal: RefusalView | undefined): HTMLElement[] {
+  if (!refusal) {
+    return [
+      make(
+        'p',
+        { class: 'empty' },
+        'The gateway does not keep this request any more. It is in the audit file.',
+      ),
+    ]
+  }
+  const { state, code, why, lift, time, usd: wanted, budget, subject, charge } = refusal
+  const rows: readonly (readonly [string, Content])[] = [
+    ['State', refusalState(state, code)],
+    ['Why', why],
+    ['To lift it', lift],
+    ...(wanted === null ? [] : [['Wanted', usd(wanted)] as const]),
+    ...(budget === null ? [] : [['Budget', subject === null ? budget : `${budget}, ${subject}`] as const]),
+    ['Time', longTime(time)],
+    ['Model', refusal.model],
+    ['Route', refusal.route],
+    ['Caller', refusal.caller],
+    ['Payer', refusal.payer],
+    ['Seller', refusal.seller],
+    ['Request', make('span', { class: 'hash' }, refusal.request)],
+    ...(charge === null
+      ? []
+      : [['Charge', make('a', { href: `#${charge}`, class: 'hash' }, charge)] as const]),
+  ]
+  return [factsOf(rows)]
 }
 
 function content({ charge, records }: Trail): HTMLElement[] {
@@ -93,6 +136,10 @@ function facts(charge: ChargeView): HTMLElement {
     ['Transaction', make('span', { class: 'hash' }, transactionNode(charge, true) ?? '')],
     ['Request', make('span', { class: 'hash' }, charge.request)],
   ]
+  return factsOf(rows)
+}
+
+function factsOf(rows: readonly (readonly [string, Content])[]): HTMLElement {
   return make(
     'dl',
     { class: 'facts' },

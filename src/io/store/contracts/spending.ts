@@ -35,6 +35,8 @@ export interface SpendRow {
   readonly unpriced: number
   /** Micro-USD of the others. An `upto` payment counts what the chain proved, once it did. */
   readonly microUsd: bigint
+  /** Tokens that answers told, input and output together; left out where none did. */
+  readonly tokens?: bigint | undefined
 }
 
 /** Which charges {@link SpendingStore.consumption} adds up. */

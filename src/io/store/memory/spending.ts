@@ -35,11 +35,14 @@ export class MemorySpending implements InTransaction<SpendingStore> {
       const group = query.by === undefined ? ALL_TOGETHER : groupOf(charge, query.by)
       const key = JSON.stringify([group, charge.state])
       const row = rows.get(key) ?? { group, state: charge.state, charges: 0, unpriced: 0, microUsd: 0n }
+      const usage = this.#usage.get(charge.id)
+      const tokens = (row.tokens ?? 0n) + BigInt((usage?.inputTokens ?? 0) + (usage?.outputTokens ?? 0))
       rows.set(key, {
         ...row,
         charges: row.charges + 1,
         unpriced: row.unpriced + (charge.microUsd === undefined ? 1 : 0),
         microUsd: row.microUsd + (takenOf(charge).microUsd ?? 0n),
+        ...(tokens === 0n ? {} : { tokens }),
       })
     }
     return [...rows.values()].toSorted((a, b) => compare(a.group, b.group) || compare(a.state, b.state))

@@ -38,8 +38,10 @@ export class SpendingReader implements Omit<InTransaction<SpendingStore>, 'noteU
     const { by, ...filter } = query
     const parts = this.#reader.read({ ...filter, tag: by && tagOfGroup(by) })
     return addUpParts(parts, (part) => (by === undefined ? ALL_TOGETHER : groupOf(part, by)))
-      .map(({ group, state, sums: { charges, unpriced, takenMicroUsd } }) => {
-        return { group, state, charges, unpriced, microUsd: takenMicroUsd }
+      .map(({ group, state, sums: { charges, unpriced, takenMicroUsd, inputTokens, outputTokens } }) => {
+        const tokens = inputTokens + outputTokens
+        const row = { group, state, charges, unpriced, microUsd: takenMicroUsd }
+        return tokens === 0n ? row : { ...row, tokens }
       })
       .toSorted((a, b) => compare(a.group, b.group) || compare(a.state, b.state))
   }
