@@ -1,9 +1,9 @@
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { blockrunSettings } from '../../src/app/blockrun/settings.ts'
-import { openBlockrun } from '../../src/app/blockrun/open.ts'
+import { openBlockrun, type BlockrunGateway } from '../../src/app/blockrun/open.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { agentcashHome } from '../kit/agentcash-home.ts'
 import { freePort } from '../kit/free-port.ts'
@@ -13,10 +13,13 @@ import { offerV2 } from '../kit/quotes.ts'
 
 const cleanup: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.unstubAllEnvs()
   for (const end of cleanup.splice(0).toReversed()) await end()
 })
 
-async function start(env: Record<string, string>): Promise<{ url: string; home: string }> {
+async function start(
+  env: Record<string, string>,
+): Promise<{ url: string; home: string; gateway: BlockrunGateway }> {
   const home = await agentcashHome(localAccounts().buyer)
   cleanup.push(() => home.close())
   const port = await freePort()
@@ -25,7 +28,7 @@ async function start(env: Record<string, string>): Promise<{ url: string; home: 
   cleanup.push(() => gateway.close())
   const { url } = await gateway.listen()
   expect(url).toBe(`http://127.0.0.1:${port}`)
-  return { url, home: home.path }
+  return { url, home: home.path, gateway }
 }
 
 const chat = (url: string, body: object): Promise<Response> =>
@@ -34,6 +37,15 @@ const chat = (url: string, body: object): Promise<Response> =>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ messages: [{ role: 'user', content: 'Reply with one sentence.' }], ...body }),
   })
+
+const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as unknown
+
+/** The lines of a log in the proxy's own form. */
+const logOf = (path: string): unknown[] =>
+  readFileSync(path, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown)
 
 const model = 'google/gemini-3-flash-preview'
 
@@ -58,7 +70,7 @@ describe('the calls of blockrun-openclaw-proxy', () => {
     cleanup.push(() => seller.close())
     vi.stubEnv('X402_PRIVATE_KEY', localAccounts().buyer.privateKey)
     const chatUrl = `${seller.apiBase}/chat/completions`
-    const { url, home } = await start({
+    const { url, home, gateway } = await start({
       X402_PRIVATE_KEY: process.env['X402_PRIVATE_KEY'] ?? '',
       BLOCKRUN_CHAT_URL: chatUrl,
       BLOCKRUN_PAYMENT_NETWORK: 'base-sepolia',
@@ -67,6 +79,11 @@ describe('the calls of blockrun-openclaw-proxy', () => {
     })
     const answer = await chat(url, { model, max_tokens: 32, temperature: 0 })
     expect(answer.status).toBe(200)
+    expect(gateway.note).toBe(
+      `live: ${localAccounts().buyer.address.toLowerCase()} pays ${new URL(chatUrl).host} on base-sepolia, at most $0.03 a day and $0.02 a request`,
+    )
+    expect(answer.headers.get('x-blockrun-proxy-booked-cost-usd')).toBe('0.02')
+    expect(answer.headers.get('x-blockrun-proxy-spent-today-usd')).toBe('0.02')
     expect(await answer.json()).toMatchObject({ choices: [{ message: { content: 'yes' } }] })
     expect(seller.requests[0]?.url).toBe('/v1/chat/completions')
     for (const path of ['/health', '/v1/health']) {
@@ -88,11 +105,92 @@ describe('the calls of blockrun-openclaw-proxy', () => {
     expect(readdirSync(join(home, '.openclaw', 'blockrun-proxy'))).toEqual(
       expect.arrayContaining(['tollway.db', 'tollway-audit.jsonl']),
     )
+    await gateway.close()
+    expect(logOf(join(home, '.openclaw', 'blockrun-proxy', 'audit.jsonl'))).toEqual([
+      {
+        ts: TIME,
+        event: 'chat_completion',
+        model,
+        dryRun: false,
+        streamed: false,
+        durationMs: expect.any(Number),
+        actualCostUsd: 0.02,
+        bookedCostUsd: 0.02,
+        paymentNetwork: 'base-sepolia',
+        receiptRef: `0x${'1'.repeat(64)}`,
+        spentTodayUsd: 0.02,
+      },
+      {
+        ts: TIME,
+        event: 'budget_reject',
+        model,
+        spentToday: 0.02,
+        spentTodayUsd: 0.02,
+        dailyBudgetUsd: 0.03,
+        estimatedCost: 0.02,
+      },
+    ])
+  })
+
+  test('a failing seller and a mistake of the client: the first is in the log of that form, with what it may have cost', async () => {
+    const seller = await startScriptedSeller(({ headers }, response) => {
+      const isPaid = headers['payment-signature'] !== undefined
+      send(
+        response,
+        isPaid
+          ? { status: 500, headers: {}, body: '{"error":"model overloaded"}' }
+          : challengeV2([{ ...offerV2, amount: '20000' }]),
+      )
+    })
+    cleanup.push(() => seller.close())
+    vi.stubEnv('X402_PRIVATE_KEY', localAccounts().buyer.privateKey)
+    const home = await agentcashHome(localAccounts().buyer)
+    cleanup.push(() => home.close())
+    const path = join(home.path, 'logs', 'audit.jsonl')
+    const { url, gateway } = await start({
+      X402_PRIVATE_KEY: process.env['X402_PRIVATE_KEY'] ?? '',
+      BLOCKRUN_CHAT_URL: `${seller.apiBase}/chat/completions`,
+      BLOCKRUN_PAYMENT_NETWORK: 'base-sepolia',
+      BLOCKRUN_AUDIT_LOG: path,
+    })
+    const answer = await chat(url, { model })
+    expect([answer.status, answer.headers.get('x-blockrun-proxy-booked-cost-usd')]).toEqual([400, null])
+    expect((await chat(url, { model: 'not/listed' })).status).toBe(404)
+    await gateway.close()
+    expect(logOf(path)).toEqual([
+      {
+        ts: TIME,
+        event: 'upstream_error',
+        model,
+        durationMs: expect.any(Number),
+        error: 'model overloaded',
+        bookedCostUsd: 0.02,
+        spentTodayUsd: 0.02,
+      },
+    ])
+  })
+
+  test('a log that cannot be written stops nothing', async () => {
+    const { url, home, gateway } = await start({ BLOCKRUN_DRY_RUN: '1' })
+    mkdirSync(join(home, '.openclaw', 'blockrun-proxy', 'audit.jsonl'))
+    const warn = vi.spyOn(gateway.log, 'warn')
+    expect((await chat(url, { model })).status).toBe(200)
+    await gateway.close()
+    expect(warn).toHaveBeenCalledWith(expect.anything(), 'BLOCKRUN_AUDIT_LOG cannot be written')
+  })
+
+  test('without a wallet it does not start, and names the variable that gives one', async () => {
+    vi.stubEnv('HOME', '/nowhere')
+    await expect(start({})).rejects.toThrow(
+      /^X402_PRIVATE_KEY is not set, and AgentCash's wallet cannot pay instead\. .*wallet\.json.* USDC on base, or BLOCKRUN_DRY_RUN=1/,
+    )
   })
 
   test('with BLOCKRUN_DRY_RUN=1 answer without a wallet and without BlockRun, streams too', async () => {
-    const { url } = await start({ BLOCKRUN_DRY_RUN: '1', BLOCKRUN_MODELS: 'a/b, c/d' })
+    const { url, home, gateway } = await start({ BLOCKRUN_DRY_RUN: '1', BLOCKRUN_MODELS: 'a/b, c/d' })
+    expect(gateway.note).toMatch(/^dry run: .* nothing is paid/)
     const answer = await chat(url, { model: 'a/b' })
+    expect(answer.headers.get('x-blockrun-proxy-booked-cost-usd')).toBe('0')
     expect(await answer.json()).toMatchObject({ object: 'chat.completion', model: 'a/b' })
     const stream = await chat(url, { model: 'c/d', stream: true })
     expect(stream.headers.get('content-type')).toContain('text/event-stream')
@@ -102,6 +200,11 @@ describe('the calls of blockrun-openclaw-proxy', () => {
       dry_run: true,
       models: ['a/b', 'c/d'],
     })
+    await gateway.close()
+    expect(logOf(join(home, '.openclaw', 'blockrun-proxy', 'audit.jsonl'))).toMatchObject([
+      { event: 'chat_completion', model: 'a/b', dryRun: true, streamed: false, actualCostUsd: 0 },
+      { event: 'chat_completion', model: 'c/d', dryRun: true, streamed: true, paymentNetwork: null },
+    ])
   })
 })
 

@@ -1,23 +1,18 @@
 /** `GET /health` and `/v1/health` in the shape of blockrun-openclaw-proxy. */
-import { counted } from '../../core/budget/budget.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import type { Handler } from '../../../middleware/http/handler.ts'
-import type { GatewayParts } from '../gateway/open-parts.ts'
 import type { BlockrunSettings } from './settings.ts'
 
-/** Amounts are JSON numbers, as clients of that proxy expect. They are for display; the ledger holds exact amounts. */
-export function blockrunHealth(
-  settings: BlockrunSettings,
-  parts: Pick<GatewayParts, 'ledger' | 'config'>,
-): Handler {
-  const { ledger, config } = parts
+/**
+ * Amounts are JSON numbers, as clients of that proxy expect. They are for display; the ledger holds exact amounts.
+ * @param spentToday what of the daily budget is taken now, micro-USD
+ */
+export function blockrunHealth(settings: BlockrunSettings, spentToday: () => Promise<bigint>): Handler {
   return (req, res, next) => {
     const path = (req.url ?? '').split('?')[0]
     if (req.method !== 'GET' || (path !== '/health' && path !== '/v1/health')) return next()
-    ledger
-      .budgets(config.budgets)
-      .then((statuses) => {
-        const taken = statuses.reduce((sum, { totals }) => sum + counted(totals), 0n)
+    spentToday()
+      .then((taken) => {
         const body = {
           ok: true,
           dry_run: settings.dryRun,

@@ -36,6 +36,8 @@ export interface BlockrunSettings {
   /** Our own files: the ledger and the audit file. */
   readonly ledgerPath: string
   readonly auditPath: string
+  /** `BLOCKRUN_AUDIT_LOG`: written in that proxy's form. */
+  readonly originalLogPath: string
 }
 
 /**
@@ -81,6 +83,7 @@ export function blockrunSettings(env: Environment, home: string = homedir()): Bl
     // Next to the proxy's files, not in them: the formats differ, and the proxy may still be running.
     ledgerPath: join(dirname(expand(files)), 'tollway.db'),
     auditPath: join(dirname(expand(audits)), 'tollway-audit.jsonl'),
+    originalLogPath: expand(audits),
   }
 }
 

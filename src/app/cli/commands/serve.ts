@@ -18,6 +18,8 @@ export interface ServedGateway {
   close(): Promise<void>
   /** Reads the configuration again; the log says what came of it. */
   reload?(config: undefined, cause: 'signal'): Promise<unknown>
+  /** A line for whoever starts it. */
+  readonly note?: string | undefined
   readonly parts?:
     | { readonly payers: ReadonlyMap<string, Pick<Provider, 'address' | 'networks'>> }
     | undefined
@@ -130,6 +132,7 @@ export async function serve<T = ResolvedConfig>(
     try {
       const addresses = await gateway.listen()
       terminal.stdout(`tollway is ready at ${addresses.url}/v1\n`)
+      if (gateway.note !== undefined) terminal.stdout(`${gateway.note}\n`)
       if (terminal.isInteractive === true) terminal.stdout(banner(addresses, gateway.parts?.payers))
       await stop.promise
       await gateway.drain?.()
