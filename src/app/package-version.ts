@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 
 /** Tollway's version. This file is found under `src` and under `dist/src`; in both the package resolves itself by name. */
 export function packageVersion(): string {
@@ -6,4 +7,9 @@ export function packageVersion(): string {
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest
     ? String(manifest.version)
     : 'unknown'
+}
+
+/** A file of the package, by its path in it. */
+export function packageFile(path: string): string {
+  return join(dirname(createRequire(import.meta.url).resolve('tollway/package.json')), path)
 }

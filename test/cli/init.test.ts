@@ -4,6 +4,7 @@ import {
   existsSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -15,7 +16,10 @@ import { parse } from 'yaml'
 import { run } from '../../src/app/cli/run.ts'
 import { applySettings, revertChanges } from '../../src/app/init/json-settings.ts'
 import { openclawFile } from '../../src/app/init/openclaw.ts'
+import { ownProgram, programNote } from '../../src/app/init/snippets.ts'
 import { configFile, temporaryDirectory } from '../config/config-file.ts'
+import { MAIN } from '../kit/program.ts'
+import { tollway } from './tollway.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 
 const CONFIG = `listen: 127.0.0.1:9402
@@ -372,6 +376,19 @@ describe('init systemd', () => {
   it('takes paths from where it runs, since systemd runs elsewhere', async () => {
     const { out } = await init('systemd', '--config', './tollway.yaml', '--program', 'bin/tollway')
     expect(out).toContain(`ExecStart=${resolve('bin/tollway')} serve --config ${resolve('tollway.yaml')}\n`)
+  })
+
+  it('runs the Node and the program that printed it, and tells what systemd would not find', async () => {
+    const main = realpathSync(MAIN)
+    const { code, stdout } = await tollway(['init', 'systemd'])
+    expect(code).toBe(0)
+    expect(stdout).toContain(
+      `ExecStart=${realpathSync(process.execPath)} ${main} serve --config /etc/tollway/tollway.yaml\n`,
+    )
+    expect(ownProgram(process.execPath, main)).toEqual([realpathSync(process.execPath), main])
+    expect(programNote(['/usr/bin/node', '/usr/lib/node_modules/tollway/main.js'])).toBeUndefined()
+    expect(programNote(['/home/me/.nvm/node', '/usr/lib/main.js'])).toContain('ProtectHome')
+    expect(programNote(['/usr/bin/node', '/root/.npm/_npx/1/main.js'])).toContain('cache of npx')
   })
 
   it('refuses a path that systemd would read as something else', async () => {

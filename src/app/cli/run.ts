@@ -19,6 +19,7 @@ import { addPay } from './commands/pay.ts'
 import { addProbe } from './commands/probe.ts'
 import { addPurchases } from './commands/purchases.ts'
 import { addReconcile } from './commands/reconcile.ts'
+import { addReference } from './commands/reference.ts'
 import { addProcess, addRefill, addRemove } from './commands/refill.ts'
 import { addReload } from './commands/reload.ts'
 import { addReport } from './commands/report.ts'
@@ -113,6 +114,7 @@ ${EXIT_CODES_HELP}`,
   addAudit(program, context)
   addBackup(program, context)
   addInit(program, context)
+  addReference(program, context)
   return program
 }
 

@@ -1,8 +1,6 @@
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { packageFile } from '../package-version.ts'
 
-/** Directory of the Prometheus rules in this package. Resolved by package name, because this file runs from `src` and `dist/src`. */
+/** Directory of the Prometheus rules in this package. */
 export function rulesDirectory(): string {
-  const manifest = createRequire(import.meta.url).resolve('tollway/package.json')
-  return join(dirname(manifest), 'dashboards/prometheus')
+  return packageFile('dashboards/prometheus')
 }

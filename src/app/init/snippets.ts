@@ -1,7 +1,26 @@
 /** Configuration snippets for programs that run with a gateway. */
+import { realpathSync } from 'node:fs'
 import { stringify } from 'yaml'
 
-/** A systemd unit for one gateway, with minimal privileges. */
+/**
+ * How this very program is run: the Node that runs it and its own file. systemd knows neither the PATH of a shell nor the Nodes
+ * of a version manager.
+ */
+export function ownProgram(node = process.execPath, script = process.argv[1] ?? ''): string[] {
+  return [realpathSync(node), realpathSync(script)]
+}
+
+/** Why a program would not run as a service, if it would not. */
+export function programNote(program: readonly string[]): string | undefined {
+  if (program.some((path) => path.includes('/_npx/')))
+    return 'this program is in the cache of npx, which npm may empty. Install it, then run this command again.'
+  const home = program.find((path) => /^\/(?:home|root|run\/user)\//.test(path))
+  return home === undefined
+    ? undefined
+    : `the unit hides home directories (ProtectHome=yes), and ${home} is in one. Install Node and tollway outside of it.`
+}
+
+/** A systemd unit for one gateway, with minimal privileges. @param program absolute paths, separated by a space */
 export function systemdSnippet(configPath: string, program: string): string {
   return `[Unit]
 Description=Tollway, a gateway with paid model routes

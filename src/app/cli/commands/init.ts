@@ -216,7 +216,7 @@ function addSystemd(init: Command, { terminal }: CommandContext): void {
     .command('systemd')
     .description('print a systemd unit that runs the gateway')
     .option('-c, --config <file>', 'the configuration file on that machine', '/etc/tollway/tollway.yaml')
-    .option('--program <path>', 'where tollway is installed', '/usr/local/bin/tollway')
+    .option('--program <path>', 'the program to run (default: this one)')
     .addHelpText(
       'after',
       `
@@ -224,15 +224,18 @@ Examples:
   tollway init systemd | sudo tee /etc/systemd/system/tollway.service
 ${EXIT_CODES_HELP}`,
     )
-    .action(async (options: { config: string; program: string }) => {
-      const { systemdSnippet } = await import('../../init/snippets.ts')
-      const [config, program] = [resolve(options.config), resolve(options.program)]
-      for (const path of [config, program]) {
+    .action(async (options: { config: string; program?: string }) => {
+      const { ownProgram, programNote, systemdSnippet } = await import('../../init/snippets.ts')
+      const config = resolve(options.config)
+      const program = options.program === undefined ? ownProgram() : [resolve(options.program)]
+      for (const path of [config, ...program]) {
         if (/[\s"'\\%$]/.test(path)) {
           throw new ConfigError(`systemd needs paths without spaces, quotes, % and $, not ${path}.`)
         }
       }
-      terminal.stdout(systemdSnippet(config, program))
+      const note = programNote(program)
+      if (note !== undefined) terminal.stderr(`Note: ${note}\n`)
+      terminal.stdout(systemdSnippet(config, program.join(' ')))
     })
 }
 
