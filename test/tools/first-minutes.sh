@@ -23,7 +23,8 @@ step() { # label, command...
 step "1: npx <tarball> init --sandbox --yes" npx "$spec" init --sandbox --yes >init.txt
 step "2: npx <tarball> sandbox --config … --once" npx "$spec" sandbox --config tollway.yaml --once | tee once.txt
 grep -q '^Transaction  0x' once.txt
-npx "$spec" sandbox --config tollway.yaml --call >call.txt & sandbox=$!
+# npx does not pass signals on: the whole group gets them.
+setsid npx "$spec" sandbox --config tollway.yaml --call >call.txt & sandbox=$!
 from=$(seconds)
 until grep -q '^Ctrl-C' call.txt 2>/dev/null; do sleep 0.2; kill -0 $sandbox; done
 node -e 'fetch("http://127.0.0.1:8402/api/charges").then(async (answer) => {
@@ -31,4 +32,4 @@ node -e 'fetch("http://127.0.0.1:8402/api/charges").then(async (answer) => {
   if (charges.length !== 1 || charges[0].state !== "settled") throw new Error("the page shows no settled payment")
 })'
 awk -v from="$from" -v to="$(seconds)" 'BEGIN { printf "%-44s %5.1f s\n", "2 again, with --call: a page that shows spend", to - from }' >&2
-kill -INT $sandbox; wait $sandbox || true
+kill -INT -- -$sandbox; wait $sandbox || true
