@@ -10,6 +10,7 @@ import { RecentQuotes } from '../src/core/budget/recent-quotes.ts'
 import type { RequestMark } from '../src/core/request/idempotency.ts'
 import type { Candidate } from '../src/core/routing/route.ts'
 import { exchangeOf } from './http/exchange-of.ts'
+import { takeOver } from '../src/core/request/when-exhausted.ts'
 import { parseOptions } from '../src/io/names/parse-options.ts'
 import { budgetsOption, type PlainBudget } from './http/options/budget-option.ts'
 import { closable, type ClosableHandler } from './http/closable.ts'
@@ -136,8 +137,16 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
     if (candidate.route.payer !== undefined) {
       await ledger.refuseWhileFailing()
       const price = prices.recall(priceKey(exchange, candidate), clock.now())
-      if (price !== undefined)
-        await ledger.refuseEarly(spendOf(exchange, candidate, price), rulesFor(exchange))
+      if (price !== undefined) {
+        const spend = spendOf(exchange, candidate, price)
+        await ledger.refuseEarly(spend, rulesFor(exchange)).catch((error: unknown) => {
+          const others = takeOver(exchange, error)
+          const [first] = others
+          if (!first) throw error
+          exchange.routing.attempts?.movedOn(candidate, first, 'budget_exhausted')
+          exchange.routing.candidates = others
+        })
+      }
     }
     exchange.payment.guard = guardFor(exchange, ledger, res)
     next()

@@ -114,6 +114,8 @@ export function modelRouter(options: ModelRouterOptions): Handler {
     }
     exchange.routing.candidates = state.arrange(candidates, request)
     exchange.routing.attempts = state.routing(request)
+    exchange.routing.candidatesOf = (other) =>
+      mayUse(other) || mayUse(routes.resolve(other)) ? state.arrange(routes.match(other, facts), request) : []
     exchange.routing.route = exchange.routing.candidates[0]?.route.modelName
     next()
   })

@@ -18,6 +18,9 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   const { charge, reducedMaxTokens, signIn } = exchange.payment
   if (signIn !== undefined) res.setHeader('x-tollway-sign-in', signIn)
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
+  const { exhausted } = exchange.routing
+  if (exhausted)
+    res.setHeader('x-tollway-exhausted', `${exhausted.budget}; route_to=${printable(exhausted.routeTo)}`)
   const keyed = keyedCostOf(exchange)
   if (keyed) {
     res.setHeader('x-tollway-cost-usd', formatUsd(keyed.microUsd))

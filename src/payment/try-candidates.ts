@@ -21,6 +21,7 @@ import { askWithoutPaying } from './unpaid-endpoint.ts'
 import { askBehind } from './ask-behind.ts'
 import { mayRecall, termsQuestion } from './terms-question.ts'
 import { forgetReduction, reducedRequest } from './reduce-max-tokens.ts'
+import { takeOver } from '../core/request/when-exhausted.ts'
 import { relayedHeaders } from '../core/request/header-policy.ts'
 
 /** Answers of an unpaid probe that are about the request and are relayed as they are. */
@@ -110,6 +111,13 @@ export async function tryCandidates(
       if (error instanceof TollwayError && error.mayTryNext && spentOf(exchange) === 'no') {
         failure ??= error
         moveOn(error.code)
+        continue
+      }
+      const others = takeOver(exchange, error)
+      if (others.length > 0) {
+        queue = [...queue.slice(0, at + 1), ...others]
+        failure = error
+        moveOn('budget_exhausted')
         continue
       }
       trail.push(trailOf(candidate, error instanceof TollwayError ? error.code : 'fault'))

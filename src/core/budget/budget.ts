@@ -40,6 +40,8 @@ export interface BudgetRule extends WindowSpec {
   readonly soft?: bigint | undefined
   /** `false`: never refuses, only reports what it would have refused. Default `true`. */
   readonly enforce?: boolean | undefined
+  /** The model without a payer that takes over what this refuses; without it the refusal stands. */
+  readonly routeTo?: string | undefined
   /** Severity of its alerts; default `critical`, and `warning` with {@link per}, where one subject of many is concerned. */
   readonly alert?: AlertSeverity | undefined
 }
@@ -62,6 +64,8 @@ export interface Claim extends WindowSpec {
   readonly asset?: BudgetAsset | undefined
   readonly soft?: bigint | undefined
   readonly enforce?: boolean | undefined
+  /** See {@link BudgetRule.routeTo}. */
+  readonly routeTo?: string | undefined
 }
 
 /** What a budget needs to know about a payment. An empty list of tags counts as {@link OTHER_SUBJECT}. */
@@ -132,6 +136,7 @@ export function claimOn(rule: BudgetRule, subject: string, amount: bigint, at: n
     asset: rule.asset,
     soft: rule.soft,
     enforce: rule.enforce,
+    ...(rule.routeTo === undefined ? {} : { routeTo: rule.routeTo }),
   }
 }
 

@@ -134,6 +134,10 @@ export interface ExchangeRequest {
 
 /** Where the request goes: filled in by `modelRouter()`, and kept current by the payment engine. */
 export interface ExchangeRouting {
+  /** The candidates of another model that the caller may use; none where it may not, or no route serves it. */
+  candidatesOf: ((model: string) => readonly Candidate[]) | undefined
+  /** The budget that had no room, and the model that took over. */
+  exhausted: { readonly budget: string; readonly routeTo: string } | undefined
   /** Name of the route of the candidate that is asked, or answered. */
   route: string | undefined
   /** Payer of that route. */
@@ -245,6 +249,8 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       stream: false,
     },
     routing: {
+      candidatesOf: undefined,
+      exhausted: undefined,
       route: undefined,
       payer: undefined,
       provider: undefined,

@@ -8,10 +8,11 @@ import {
   type Spend,
   type Totals,
 } from '../../core/budget/budget.ts'
+import { BudgetExhaustedError } from '../../core/budget/budget-exhausted.ts'
 import { pendingAdvice, refusalMessage } from '../../core/budget/budget-messages.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import type { Clock } from '../../core/clock.ts'
-import { TollwayError } from '../../core/errors.ts'
+import type { TollwayError } from '../../core/errors.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { claimFacts } from './budget-status.ts'
@@ -71,8 +72,7 @@ export class BudgetRefusals {
     const freeAt =
       claim.window === 'rolling' ? await this.#context.store.freeAt(claim).catch(() => undefined) : undefined
     const advice = pendingAdvice(claim, totals)
-    return new TollwayError({
-      code: 'budget_exhausted',
+    return new BudgetExhaustedError(claim.budget, claim.routeTo, {
       message: `${refusalMessage(claim, totals, freeAt)}${advice.length > 0 ? '.' : ''}`,
       advice,
       details: { ...claimFacts(claim, totals), early },

@@ -5,6 +5,7 @@ import { parseUsd } from '../../../core/money/money.ts'
 import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
 import { isPlainObject } from '../reading/interpolate.ts'
 import { budgetNames, checkNames, tagsIn, type Tags, tagNames } from './budget-names.ts'
+import { matchesPattern } from '../../../core/name-pattern.ts'
 import { items, type Fields, type Item } from './config-item.ts'
 import { unknownValue } from '../../../io/names/nearest-name.ts'
 import type { RouteFinding } from '../reading/explain.ts'
@@ -25,6 +26,7 @@ export function checkBudgets(config: Fields): RouteFinding[] {
       ...checkSoft(budget),
       ...checkScope(budget, tags),
       ...checkNames(budget, names, tagNames(tags)),
+      ...checkRouteTo(budget, config),
     ]),
     ...checkPrices(config),
     ...(other < 0
@@ -36,6 +38,31 @@ export function checkBudgets(config: Fields): RouteFinding[] {
           },
         ]),
   ]
+}
+
+/** What takes over must not pay: it would go on past the refusal of a budget (rule 7). */
+function checkRouteTo({ path, fields }: Item, config: Fields): RouteFinding[] {
+  const rule = fields['when_exhausted']
+  const model = isPlainObject(rule) ? rule['route_to'] : undefined
+  if (typeof model !== 'string') return []
+  const at = [...path, 'when_exhausted', 'route_to']
+  const router = isPlainObject(config['router']) ? config['router'] : {}
+  const aliases = isPlainObject(router['aliases']) ? router['aliases'] : {}
+  const name = typeof aliases[model] === 'string' ? aliases[model] : model
+  const routes = items(config, 'model_list').filter(({ fields: route }) => {
+    const pattern = route['model_name']
+    return typeof pattern === 'string' && matchesPattern(pattern, name)
+  })
+  if (routes.length === 0) {
+    return [
+      { path: at, message: 'is served by no route. Name a model of model_list whose routes have no payer.' },
+    ]
+  }
+  if (routes.every(({ fields: route }) => route['payer'] !== undefined)) {
+    const message = 'is a paid route, which a refused request must not lead to. Name a model without a payer.'
+    return [{ path: at, message }]
+  }
+  return []
 }
 
 /** Calls of a route without a price would pass every budget in USD. */

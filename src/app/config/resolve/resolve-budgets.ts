@@ -32,6 +32,7 @@ function resolveBudget(budget: CheckedBudget, assets: readonly Asset[]): BudgetR
     asset: unitOf(budget, assets),
     soft,
     enforce: budget.enforce,
+    ...(budget.when_exhausted === undefined ? {} : { routeTo: budget.when_exhausted.route_to }),
     ...(budget.alert === undefined ? {} : { alert: budget.alert }),
     ...(limits.length === 0 ? {} : { limits, namedOnly: others === undefined }),
     ...(match === undefined ? {} : { match: budgetMatch(match) }),

@@ -64,6 +64,19 @@ export const budget = z.strictObject({
     description: 'false: records what it would have refused, and refuses nothing.',
     example: 'false',
   }),
+  when_exhausted: z
+    .strictObject({
+      route_to: leaf.model().meta({
+        description: 'A model whose routes have no payer. Its own budgets apply.',
+        example: 'local-llama',
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        'What is asked instead of refusing a request that this budget has no room for. Without it the request is refused. The answer says so in x-tollway-exhausted.',
+      example: '{ route_to: local-llama }',
+    }),
   alert: z.enum(['critical', 'warning', 'none']).optional().meta({
     description:
       'Severity of its alerts in Prometheus; none raises none. Default: critical, and warning with per, where one subject of many is concerned. A budget with enforce: false raises none.',
