@@ -6,7 +6,7 @@ import { balancesOf } from '../buying/balance.ts'
 import type { BuyingContext } from '../buying/buying-context.ts'
 import { packageVersion } from '../package-version.ts'
 import { agentPay, type AgentSettings } from './agent-pay.ts'
-import type { Ask } from './approval.ts'
+import { askOf } from './ask-person.ts'
 import { findServices, showService } from './find-services.ts'
 import { spendStatus } from './spend-status.ts'
 import { failedResult, jsonResult, paidResult } from './tool-answers.ts'
@@ -57,7 +57,7 @@ export async function agentServer(context: BuyingContext, settings: AgentSetting
     },
     async (given, { signal }) => {
       try {
-        return paidResult(await agentPay(context, given, settings, askOf(server), signal))
+        return paidResult(await agentPay(context, given, settings, askOf(server.server), signal))
       } catch (error) {
         return failedResult(error)
       }
@@ -144,22 +144,6 @@ async function balances(context: BuyingContext, { payer }: AgentSettings): Promi
     usd: usd ?? null,
     problem: problem ?? null,
   }))
-}
-
-/** Asks the person at the client (MCP elicitation), if the client can. */
-function askOf({ server }: McpServer): Ask {
-  if (server.getClientCapabilities()?.elicitation === undefined) return undefined
-  return async (question) => {
-    const answer = await server.elicitInput({
-      message: question,
-      requestedSchema: {
-        type: 'object',
-        properties: { approve: { type: 'boolean', title: 'Pay', description: question } },
-        required: ['approve'],
-      },
-    })
-    return answer.action === 'accept' && answer.content?.['approve'] === true
-  }
 }
 
 async function loadSdk(): Promise<typeof import('@modelcontextprotocol/sdk/server/mcp.js')> {

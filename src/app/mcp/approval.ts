@@ -15,7 +15,11 @@ export interface ApprovalPolicy {
 export type Ask = ((question: string) => Promise<boolean>) | undefined
 
 /** @throws AgentFailure `approval_required`, `approval_refused` */
-export async function approve(call: AgentCall, policy: ApprovalPolicy, ask: Ask): Promise<void> {
+export async function approve(
+  call: Pick<AgentCall, 'method' | 'maxMicro' | 'url'>,
+  policy: ApprovalPolicy,
+  ask: Ask,
+): Promise<void> {
   if (call.method === 'GET' || policy.always) return
   if (policy.upTo !== undefined && call.maxMicro <= policy.upTo) return
   const most = formatUsd(call.maxMicro)

@@ -1,9 +1,16 @@
-import type { Command } from 'commander'
+import type { Server as McpProtocol } from '@modelcontextprotocol/sdk/server/index.js'
+import { InvalidArgumentError, type Command } from 'commander'
+import { ConfigError } from '../../../core/errors.ts'
+import { silentLog } from '../../../core/log.ts'
+import type { BuyingContext } from '../../buying/buying-context.ts'
+import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
+import { parseListen, type ListenAddress } from '../../config/values/addresses.ts'
 import type { AgentSettings } from '../../mcp/agent-pay.ts'
 import { usdAmount } from '../shared/buying-options.ts'
 import { indexFile } from '../shared/catalogue-options.ts'
 import type { CommandContext } from '../shared/command-context.ts'
 import { EXIT, EXIT_CODES_HELP } from '../shared/exit-codes.ts'
+import type { Terminal } from '../shared/terminal.ts'
 import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
 
 interface McpOptions {
@@ -15,6 +22,10 @@ interface McpOptions {
   readonly outDir: string
   readonly allowPrivate: boolean
   readonly index?: string
+  readonly listen?: ListenAddress
+  readonly host: readonly string[]
+  readonly proxy?: string
+  readonly maxUsdc?: bigint
 }
 
 /** Adds `tollway mcp`. */
@@ -27,6 +38,15 @@ export function addMcp(program: Command, context: CommandContext): void {
     .option('--caller <id>', 'name of the caller in ledger and budgets', 'agent')
     .option('--yes', 'approve every POST without asking', false)
     .option('--approve-above <amount>', 'ask only for POSTs that may cost more than this, in USD', usdAmount)
+    .option('--listen <host:port>', 'serve over HTTP instead, behind the keys of callers', listenAddress)
+    .option(
+      '--host <name>',
+      'with --listen: a host name besides those of this machine; repeatable',
+      collect,
+      [],
+    )
+    .option('--proxy <url|command>', 'serve the tools of another MCP server, and pay those that ask for it')
+    .option('--max-usdc <amount>', 'with --proxy: the most that one call may cost, in USDC', usdAmount)
     .option('--out-dir <dir>', 'directory for answers that are not text', 'tollway-answers')
     .option(
       '--index <file>',
@@ -40,6 +60,8 @@ Examples:
   tollway mcp
   tollway mcp --config /etc/tollway/tollway.yaml --caller research --approve-above 0.05
   claude mcp add tollway -- npx tollway mcp
+  tollway mcp --listen 127.0.0.1:8410 --config tollway.yaml
+  tollway mcp --proxy "npx -y some-mcp-server" --max-usdc 0.02
 
 Tools: agent_pay (one paid call, at most max_usdc), find_services, show_service, wallet_balance, spend_status. A GET within its cap is paid without
 asking; a POST asks the person through the client, or is refused if the client cannot ask and neither --yes nor
@@ -57,7 +79,10 @@ async function serve(options: McpOptions, context: CommandContext): Promise<void
   const { loadCommandConfig } = await import('../../config/command-config.ts')
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { payingPayer } = await import('../../buying/choose-payer.ts')
-  const { agentServer } = await import('../../mcp/agent-server.ts')
+  if (options.listen !== undefined && options.proxy !== undefined)
+    throw new ConfigError(
+      '--listen and --proxy exclude each other: a proxy serves one agent, on its standard input and output.',
+    )
   const config = loadCommandConfig(options.config, terminal.env)
   const settings: AgentSettings = {
     payer: config.payers.size === 0 ? undefined : payingPayer(config, options.payer),
@@ -70,20 +95,81 @@ async function serve(options: McpOptions, context: CommandContext): Promise<void
   // An agent chooses the addresses: none of them may lead into the network of this machine.
   const guarded = { ...config, blockPrivateNetworks: !options.allowPrivate }
   await withBuying(guarded, async (buying) => {
-    const server = await agentServer(buying, settings)
-    const { StdioServerTransport } = await import('@modelcontextprotocol/sdk/server/stdio.js')
-    const closed = new Promise<void>((resolve) => {
-      // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way
-      server.server.onclose = resolve
-      // The SDK's transport does not notice that its client is gone.
-      process.stdin.once('end', resolve)
-    })
-    await server.connect(new StdioServerTransport())
-    terminal.stderr('tollway mcp: serving on standard input and output.\n')
-    const stop = terminal.onStopSignal(() => void server.close())
-    await closed
-    stop()
-    await server.close()
+    const { listen, proxy } = options
+    if (listen) await serveHttp(buying, settings, { ...options, listen }, config, terminal)
+    else if (proxy === undefined) {
+      const { agentServer } = await import('../../mcp/agent-server.ts')
+      await serveStdio((await agentServer(buying, settings)).server, terminal)
+    } else await serveProxy(buying, settings, { ...options, proxy }, terminal)
   })
   context.end(EXIT.done)
+}
+
+/** Serves one agent, until it or Ctrl-C ends it. */
+async function serveStdio(server: McpProtocol, terminal: Terminal): Promise<void> {
+  const { StdioServerTransport } = await import('@modelcontextprotocol/sdk/server/stdio.js')
+  const closed = new Promise<void>((resolve) => {
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the SDK has no other way
+    server.onclose = resolve
+    // The SDK's transport does not notice that its client is gone.
+    process.stdin.once('end', resolve)
+  })
+  await server.connect(new StdioServerTransport())
+  terminal.stderr('tollway mcp: serving on standard input and output.\n')
+  const stop = terminal.onStopSignal(() => void server.close())
+  await closed
+  stop()
+  await server.close()
+}
+
+async function serveHttp(
+  buying: BuyingContext,
+  settings: AgentSettings,
+  { listen, host }: Pick<McpOptions, 'host'> & { readonly listen: ListenAddress },
+  config: Pick<ResolvedConfig, 'callers' | 'keys'>,
+  terminal: Terminal,
+): Promise<void> {
+  if (config.callers.length === 0 && config.keys === undefined)
+    throw new ConfigError(
+      'tollway mcp --listen pays for whoever reaches it, so it needs the keys of callers. Add callers to the configuration, or keys: { path } and tollway keys add.',
+    )
+  const { agentHttpServer } = await import('../../mcp/http-server.ts')
+  const { openCallers } = await import('../../wiring/open-callers.ts')
+  const log = { ...silentLog, error: (_facts: object, message: string) => terminal.stderr(`${message}\n`) }
+  const callers = openCallers(config, buying.clock, log)
+  const server = await agentHttpServer(buying, settings, { listen, callers, hosts: host })
+  terminal.stderr(`tollway mcp: serving at ${server.url}\n`)
+  await new Promise<void>((resolve) => {
+    const stop = terminal.onStopSignal(() => {
+      stop()
+      resolve()
+    })
+  })
+  await server.close()
+}
+
+async function serveProxy(
+  buying: BuyingContext,
+  settings: AgentSettings,
+  { proxy, maxUsdc }: Pick<McpOptions, 'maxUsdc'> & { readonly proxy: string },
+  terminal: Terminal,
+): Promise<void> {
+  const { connectRemote } = await import('../../mcp/connect-remote.ts')
+  const { proxyServer } = await import('../../mcp/proxy-tools.ts')
+  const { client, place } = await connectRemote(proxy)
+  try {
+    await serveStdio(await proxyServer(buying, client, { ...settings, place, maxMicro: maxUsdc }), terminal)
+  } finally {
+    await client.close()
+  }
+}
+
+function listenAddress(text: string): ListenAddress {
+  const found = parseListen(text)
+  if (found) return found
+  throw new InvalidArgumentError('It must be a host and a port, such as 127.0.0.1:8410.')
+}
+
+function collect(text: string, list: readonly string[]): readonly string[] {
+  return [...list, text]
 }

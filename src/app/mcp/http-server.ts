@@ -1,0 +1,118 @@
+/** `tollway mcp --listen`: the agent's tools over streamable HTTP, behind the callers' keys. Each session is its caller's alone. */
+import { randomUUID } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import { caller, type CallerOptions } from '../../../middleware/caller.ts'
+import { errorHandler } from '../../../middleware/error-handler.ts'
+import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
+import { originGuard } from '../../../middleware/origin-guard.ts'
+import { TollwayError } from '../../core/errors.ts'
+import type { BuyingContext } from '../buying/buying-context.ts'
+import type { ListenAddress } from '../config/values/addresses.ts'
+import { bind } from '../gateway/bind.ts'
+import { loadExpress } from '../gateway/load-express.ts'
+import type { AgentSettings } from './agent-pay.ts'
+import { agentServer } from './agent-server.ts'
+
+/** How agents reach the server. */
+export interface HttpSettings {
+  readonly listen: ListenAddress
+  /** Who may call: at least one key. */
+  readonly callers: CallerOptions
+  /** Host names besides those of this machine. */
+  readonly hosts: readonly string[]
+}
+
+/** A running server. */
+export interface AgentHttpServer {
+  /** `http://127.0.0.1:<port>/mcp`. */
+  readonly url: string
+  close(): Promise<void>
+}
+
+interface Session {
+  readonly transport: StreamableHTTPServerTransport
+  readonly caller: string
+}
+
+/** The most sessions at once; agents that never say goodbye lose the oldest. */
+const MAX_SESSIONS = 200
+
+/**
+ * @param settings the caller of each session takes the place of its `caller`
+ * @throws ConfigError when the address cannot be listened at
+ */
+export async function agentHttpServer(
+  context: BuyingContext,
+  settings: AgentSettings,
+  { listen, callers, hosts }: HttpSettings,
+): Promise<AgentHttpServer> {
+  const express = await loadExpress()
+  const { StreamableHTTPServerTransport: Transport } =
+    await import('@modelcontextprotocol/sdk/server/streamableHttp.js')
+  const sessions = new Map<string, Session>()
+
+  const open = async (callerId: string): Promise<StreamableHTTPServerTransport> => {
+    const transport = new Transport({
+      sessionIdGenerator: randomUUID,
+      onsessioninitialized: (id) => {
+        const oldest = sessions.size >= MAX_SESSIONS ? sessions.entries().next().value : undefined
+        if (oldest) {
+          sessions.delete(oldest[0])
+          void oldest[1].transport.close()
+        }
+        sessions.set(id, { transport, caller: callerId })
+      },
+      onsessionclosed: (id) => void sessions.delete(id),
+    })
+    const server = await agentServer(context, { ...settings, caller: callerId })
+    await server.connect(transport)
+    return transport
+  }
+
+  const app = express()
+  app.disable('x-powered-by')
+  app.use(originGuard({ hosts }), caller(callers))
+  app.all('/mcp', async (req, res) => {
+    const { id } = exchangeOf(req).caller
+    const named = req.headers['mcp-session-id']
+    const session = typeof named === 'string' ? sessions.get(named) : undefined
+    // Another caller's session is none: its answers and its money are not theirs.
+    if (named !== undefined && session?.caller !== id) throw noSession()
+    await (session?.transport ?? (await open(id ?? 'anonymous'))).handleRequest(req, res)
+  })
+  app.use((req, _res, next) => next(notHere(req.path)))
+  app.use(errorHandler({ hostErrors: 'answer' }))
+
+  const server = createServer(app)
+  const base = await bind(server, listen, '--listen')
+  return {
+    url: `${base}/mcp`,
+    close: async () => {
+      await Promise.all([...sessions.values()].map(({ transport }) => transport.close()))
+      await closed(server)
+    },
+  }
+}
+
+async function closed(server: Server): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
+    server.close(() => resolve())
+  })
+  server.closeAllConnections()
+  await ended
+}
+
+function noSession(): TollwayError {
+  return new TollwayError({
+    code: 'not_found',
+    message: 'This session is not known. Begin a new one; nothing was sent.',
+  })
+}
+
+function notHere(path: string): TollwayError {
+  return new TollwayError({
+    code: 'not_found',
+    message: `Nothing is served at ${path.slice(0, 200)}. Tools are at /mcp.`,
+  })
+}
