@@ -6,8 +6,8 @@
  */
 export const TURN_BYTES = 4096
 
-/** Answers that are read in one turn, each its share; the others wait for the next. */
-export const ANSWERS_PER_TURN = 4
+/** Answers that are read in one turn, each its share; the others wait for the next turns. */
+export const ANSWERS_PER_TURN = 1
 
 /** Bytes of an answer that are put together in one step. */
 const COPY_BYTES = 1_048_576

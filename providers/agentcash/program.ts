@@ -1,4 +1,6 @@
 /** Pays through AgentCash's own program, which keeps the key: as one server (`mcp`), or as a command per payment (`cli`). */
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { z } from 'zod'
 import { findNetwork } from '../../src/core/money/assets.ts'
@@ -10,7 +12,11 @@ import type { Quote } from '../../src/core/policy/gate.ts'
 import type { Timers } from '../../src/core/timers.ts'
 import { agentcashCli } from '../../src/io/external-payers/agentcash-cli.ts'
 import { agentcashMcp } from '../../src/io/external-payers/agentcash-mcp.ts'
-import { findAgentcash, type Agentcash } from '../../src/io/external-payers/agentcash-program.ts'
+import {
+  findAgentcash,
+  type Agentcash,
+  type AgentcashProgram,
+} from '../../src/io/external-payers/agentcash-program.ts'
 import { externalTimeout } from '../external/external-options.ts'
 import { evmNetwork, networksOption, timersOption } from '../shared/payer-options.ts'
 import { externalPayer, payerUnavailable, type Driver } from '../external/external-payer.ts'
@@ -80,11 +86,11 @@ export async function agentcashProgram(options: AgentcashProgramOptions): Promis
     timeoutMs: parsed.timeoutMs,
     clock: parsed.clock,
     timers,
-    driver: () => driverOf(agentcash),
+    driver: () => driverOf(agentcash, program),
   })
 }
 
-function driverOf(agentcash: Agentcash): Driver {
+function driverOf(agentcash: Agentcash, { file }: AgentcashProgram): Driver {
   return {
     async pay(call, quote, signal) {
       const network = findNetwork(quote.asset.network)?.alias ?? quote.asset.network
@@ -93,6 +99,12 @@ function driverOf(agentcash: Agentcash): Driver {
         throw payerUnavailable(PROGRAM, 'it cannot be run', error)
       })
       if (cause !== undefined) throw failure(cause, quote)
+    },
+    async check() {
+      // It holds the wallet itself: whether it can pay shows when it does.
+      await access(file, constants.R_OK).catch((error: unknown) => {
+        throw payerUnavailable(PROGRAM, `its program ${file} is gone or cannot be read`, error)
+      })
     },
     close: () => agentcash.close(),
   }

@@ -28,6 +28,11 @@ export interface Driver {
    * @param signal aborted when the payment is no longer wanted
    */
   pay(call: ShimCall, quote: Quote, signal: AbortSignal): Promise<void>
+  /**
+   * Whether the program could be asked to pay now, as far as that shows without a payment.
+   * @throws TollwayError `signer_unavailable`
+   */
+  check(): Promise<void>
   /** Ends whatever it started. */
   close(): Promise<void>
 }
@@ -171,6 +176,10 @@ export async function externalPayer(context: ExternalPayerContext): Promise<Prov
     mayOfferUsed: true,
     supports,
     authorize,
+    async check() {
+      if (closing.signal.aborted) throw payerUnavailable(context.program, 'the payer is closed')
+      await driver.check()
+    },
     closed(charge, outcome) {
       for (const made of open.get(charge) ?? []) end(made, outcome)
       open.delete(charge)

@@ -100,6 +100,9 @@ function sidecarDriver(sidecar: Sidecar, { url, model }: z.output<typeof SCHEMA>
       const left = await upstream()
       throw left.remaining === 0 ? exhausted(name) : unfitting(name, left.remaining)
     },
+    async check() {
+      await upstream()
+    },
     close: () => sidecar.close(),
   }
 }

@@ -9,6 +9,8 @@ import {
   moveTotals,
   needsUsd,
   NO_TOTALS,
+  REQUESTS,
+  TOKENS,
   type BudgetRule,
   type Spend,
 } from '../../src/core/budget/budget.ts'
@@ -273,4 +275,21 @@ test('a rule that only warns does not rule out assets without a value in USD', (
   expect(needsUsd(rule('day'))).toBe(true)
   expect(needsUsd(rule('day', { enforce: true }))).toBe(true)
   expect(needsUsd(rule('day', { enforce: false }))).toBe(false)
+})
+
+test('rule 2: a budget of requests takes one for each, whatever it costs; one of tokens takes its tokens', () => {
+  const amounts = (asset: BudgetRule['asset'], changes: Partial<Spend>): (bigint | undefined)[] =>
+    claimsFor([rule('day', { asset })], spend(changes), 0).map(({ amount }) => amount)
+  expect(REQUESTS).toEqual({ symbol: 'requests', decimals: 0, counts: 'requests' })
+  expect(TOKENS).toEqual({ symbol: 'tokens', decimals: 0, counts: 'tokens' })
+  expect(amounts(REQUESTS, { amount: 77n, microUsd: undefined, symbol: 'OBOL' })).toEqual([1n])
+  expect(amounts(TOKENS, { amount: 77n, tokens: 12n })).toEqual([12n])
+  expect(amounts(TOKENS, { amount: 77n, tokens: undefined })).toEqual([0n])
+})
+
+test('rule 2: a request without tags counts as `other`, and one with a tag twice counts it once', () => {
+  const subjects = (tags: readonly string[]): string[] =>
+    claimsFor([rule('day', { per: 'tag' })], spend({ tags }), 0).map(({ subject }) => subject)
+  expect(subjects([])).toEqual(['other'])
+  expect(subjects(['red', 'red', 'blue'])).toEqual(['red', 'blue'])
 })

@@ -69,6 +69,15 @@ describe('a charge the chain says was used', () => {
     expect(decide(before, used())).toMatchObject({ action: 'settle', transaction: TX, flags: [] })
   })
 
+  test('before it was reserved is settled and told: the nonce was not used for this request', () => {
+    const use = { transaction: TX, transfers: [transfer], early: true }
+    expect(decide(uncertain, used({ use }))).toMatchObject({
+      action: 'settle',
+      flags: [{ flag: 'used_before' }],
+    })
+    expect(decide(uncertain, used({ use: { ...use, early: false } }))).toMatchObject({ flags: [] })
+  })
+
   test('is settled also before validBefore', () => {
     expect(decide(uncertain, used({ block: at(1) }))).toMatchObject({ action: 'settle' })
   })

@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { agentcashProgram, type AgentcashProgramOptions } from '../../providers/agentcash/program.ts'
 import { agentcashWallet } from '../../providers/agentcash/wallet.ts'
@@ -138,4 +141,15 @@ describe('the options of agentcash', () => {
     await expect(starting).rejects.toBeInstanceOf(ConfigError)
     await expect(starting).rejects.toThrow(message)
   })
+})
+
+test('AgentCash is ready while its program is there, and is not started to find out', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tollway-agentcash-'))
+  cleanup.push(async () => await rm(directory, { recursive: true, force: true }))
+  const binary = join(directory, 'agentcash.mjs')
+  await writeFile(binary, 'throw new Error("started")')
+  const { payer } = await setUp('cli', { binary })
+  await expect(payer.check?.()).resolves.toBeUndefined()
+  await rm(binary)
+  await expect(payer.check?.()).rejects.toMatchObject({ code: 'signer_unavailable' })
 })

@@ -79,6 +79,17 @@ describe('a running x402-buyer as the payer', () => {
     await payer.closed('chg_1', settled)
   })
 
+  test('is ready while it answers, and asked for nothing by that; not when it is gone, nor once the payer is closed', async () => {
+    const { payer, buyer } = await setUp(1)
+    await expect(payer.check?.()).resolves.toBeUndefined()
+    expect(buyer.requests.map(({ path }) => path)).toEqual(['/status'])
+    expect(buyer.pool).toHaveLength(1)
+    await buyer.close()
+    await expect(payer.check?.()).rejects.toMatchObject({ code: 'signer_unavailable' })
+    await payer.close()
+    await expect(payer.check?.()).rejects.toMatchObject({ code: 'signer_unavailable' })
+  })
+
   test.each([
     ['settled', 'consumed', settled, [1, 0]],
     ['uncertain', 'consumed', uncertain, [1, 0]],

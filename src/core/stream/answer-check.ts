@@ -126,7 +126,7 @@ function read(body: Uint8Array, members: readonly Member[]): Json {
 function holdsSomething(key: string, value: unknown): boolean {
   if (key === 'choices') return objects(value).some(isFilledChoice)
   if (Array.isArray(value)) return value.some((one) => one !== null && !isEmptyObject(one))
-  return typeof value === 'object' ? value !== null && Object.keys(value).length > 0 : !isNothing(value)
+  return typeof value === 'object' ? value !== null && !isEmptyObject(value) : !isNothing(value)
 }
 
 /** Whether a choice, or the part of one that a chunk brings, has more in it than its role, its reason or an error. */
@@ -134,9 +134,13 @@ export function isFilledChoice(choice: Json): boolean {
   return ['message', 'delta', 'text'].some((name) => {
     const value = choice[name]
     if (!isJson(value)) return typeof value === 'string' && value !== ''
-    return Object.entries(value).some(
-      ([inner, given]) => inner !== 'role' && given !== null && given !== '' && !isEmptyObject(given),
-    )
+    // Without a list of the members: a hostile chunk has many.
+    for (const inner in value) {
+      if (inner === 'role' || !Object.hasOwn(value, inner)) continue
+      const given = value[inner]
+      if (given !== null && given !== '' && !isEmptyObject(given)) return true
+    }
+    return false
   })
 }
 
@@ -144,8 +148,12 @@ function isEmptyMember(given: Json, key: string): boolean {
   return key in given && typeof given[key] !== 'string' && isNothing(given[key])
 }
 
-function isEmptyObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+/** Whether a list or an object has nothing in it; does not count what it has. */
+export function isEmptyObject(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0
+  if (typeof value !== 'object' || value === null) return false
+  for (const name in value) if (Object.hasOwn(value, name)) return false
+  return true
 }
 
 /** OpenRouter reports in the choice what failed. */

@@ -3,6 +3,7 @@
  * continued, objects are merged, and elements of lists with the same `index` are one element (`accumulate_delta` of
  * the openai package). Beyond them, what sellers repeat in every event is taken once.
  */
+import { isEmptyObject } from './answer-check.ts'
 import { isJson, type Json } from './stream-json.ts'
 
 /** The most members kept of one object: only a hostile seller sends more. */
@@ -220,7 +221,7 @@ function plain(value: unknown): unknown {
 
 function isEmpty(value: unknown): boolean {
   if (value === null || value === undefined || value === '') return true
-  return typeof value === 'object' && Object.keys(value).length === 0
+  return isEmptyObject(value)
 }
 
 /**

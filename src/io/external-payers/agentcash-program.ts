@@ -6,6 +6,8 @@ import { ConfigError } from '../../core/errors.ts'
 
 /** How agentcash is started. */
 export interface AgentcashProgram {
+  /** The program itself, also where another runs it. */
+  readonly file: string
   readonly command: string
   /** Comes before every other argument. */
   readonly args: readonly string[]
@@ -68,6 +70,7 @@ export function findAgentcash(
   const isScript = /\.[cm]?[jt]s$/.test(file)
   const passed = PASSED_ON.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]] as const]))
   return {
+    file,
     command: isScript ? process.execPath : file,
     args: [...(isScript ? [file] : []), ...args],
     env: { ...Object.fromEntries(passed), HOME: home, USERPROFILE: home },
