@@ -129,6 +129,22 @@ describe("buy.py's lines", () => {
   })
 })
 
+describe("buy.py's commands that have no counterpart of their name", () => {
+  it.each([
+    ['go $BASE', /tollway probe <url>.*tollway pay <url>/],
+    ['pay-agent $BASE/services/agent --message hello', /tollway pay <url> --data/],
+    ['siwx $BASE/services/agent', /policy: \{ sign_in: true \}/],
+  ])('%s says in one line what does its work', async (line, instead) => {
+    const ended = await type(line)
+    expect([ended.code, ended.out, ended.err.trim().split('\n')]).toEqual([
+      2,
+      '',
+      [expect.stringMatching(instead)],
+    ])
+    expect(seller.requests).toHaveLength(0)
+  })
+})
+
 describe('a storefront given by its catalogue', () => {
   const services = { services: [{ name: 'Qwen', model: 'qwen', endpoint: '/services/qwen' }, 'junk'] }
 

@@ -1,11 +1,16 @@
 /** Signing in instead of paying again, at the official server's own extension, by every kind of wallet that can. */
 import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ExactEvmScheme } from '@x402/evm/exact/server'
 import { ExactSvmScheme } from '@x402/svm/exact/server'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { run } from '../../src/app/cli/run.ts'
 import { startChain, type LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { startFacilitator, type LocalFacilitator } from '../../src/app/sandbox/facilitator.ts'
 import { encodeBase58 } from '../../src/core/solana/base58.ts'
+import { FakeTerminal } from '../cli/fake-terminal.ts'
+import { temporaryDirectory } from '../config/config-file.ts'
 import { ask, startGateway, walletPayer, type TestGateway } from '../kit/gateway.ts'
 import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
 import { startSignInSeller, type SignInSeller } from '../kit/sign-in-seller.ts'
@@ -106,6 +111,34 @@ test.each<[string, () => object, () => SignInSeller]>([
     { state: 'settled', amount: 1000n },
   ])
   expect(await tollway.metric('tollway_sign_ins_total', { result: 'accepted' })).toBe(2)
+})
+
+test('`tollway pay` signs in too, at a service that it paid before', async () => {
+  await startSellers()
+  process.env['TEST_SIGN_IN_TOKEN'] = signer.token
+  const config = join(temporaryDirectory(), 'tollway.yaml')
+  await writeFile(
+    config,
+    JSON.stringify({
+      payers: { wallet: remotePayer() },
+      policy: { sign_in: true },
+      store: 'sqlite:./t.db',
+      audit: { path: './a.jsonl' },
+    }),
+  )
+  const receipts: unknown[] = []
+  for (let n = 0; n < 2; n += 1) {
+    const terminal = new FakeTerminal(process.env as Record<string, string>)
+    const url = `${onEvm.apiBase}/chat/completions`
+    const data = ['--data', JSON.stringify({ model: 'm', messages: [] })]
+    const code = await run(['pay', url, '--method', 'POST', ...data, '--config', config], terminal)
+    receipts.push([code, terminal.out.includes('hello')])
+  }
+  expect(receipts).toEqual([
+    [0, true],
+    [0, true],
+  ])
+  expect(onEvm.events).toEqual(['payment_recorded', 'access_granted'])
 })
 
 test('it stays off by default at the official seller: each answer is paid, and says that it was offered', async () => {

@@ -27,6 +27,7 @@ import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { DEFAULT_CONFIG } from './shared/options.ts'
+import { replacementOf } from './shared/replaced-commands.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { errorText } from './output/error-text.ts'
 import { packageVersion } from '../package-version.ts'
@@ -55,6 +56,11 @@ export async function run(args: readonly string[], outer: Terminal): Promise<num
   }
   if (args.length === 0 && !existsSync(DEFAULT_CONFIG)) {
     terminal.stderr(FIRST_STEPS)
+    return EXIT.usage
+  }
+  const replacement = replacementOf(args[0])
+  if (replacement !== undefined) {
+    terminal.stderr(replacement)
     return EXIT.usage
   }
   try {
