@@ -194,7 +194,7 @@ test('an address of the metrics that others reach needs a token, and the gateway
       return String(error)
     }
   }
-  expect(fault({ listen: '0.0.0.0:9464' })).toMatch(/metrics\.listen.*Add metrics\.token/s)
+  expect(fault({ listen: '0.0.0.0:9464' })).toMatch(/metrics\.listen.*Add a token beside it/s)
   expect(fault({ listen: '127.0.0.1:8402' })).toMatch(/gateway's own address/)
   expect(fault({ listen: '127.0.0.1:9464' })).toBe('')
 })

@@ -28,7 +28,7 @@ function slowStore(msPerHour: number) {
 }
 
 test('a piece of any length is added up whole, in slices that grow no longer than paid calls may wait', async () => {
-  const { turns, slices, rests } = slowStore(15)
+  const { turns, slices, rests } = slowStore(0.05)
   const rows = await turns.between({ from: 0, to: 30 * DAY })
   expect(rows.reduce((sum, { microUsd }) => sum + microUsd, 0n)).toBe(BigInt(30 * DAY))
   slices.reduce((end, { from, to }) => {
@@ -37,10 +37,19 @@ test('a piece of any length is added up whole, in slices that grow no longer tha
   }, 0)
   expect(slices.at(-1)?.to).toBe(30 * DAY)
   // After the first, which nothing was known about.
-  expect(Math.max(...slices.slice(1).map(({ from, to }) => ((to - from) / HOUR) * 15))).toBeLessThanOrEqual(
+  expect(Math.max(...slices.slice(1).map(({ from, to }) => ((to - from) / HOUR) * 0.05))).toBeLessThanOrEqual(
     10,
   )
-  expect(rests.reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(3 * 30 * 24 * 15)
+  expect(rests.reduce((sum, ms) => sum + ms, 0)).toBeCloseTo(3 * 30 * 24 * 0.05)
+})
+
+test('a day is read at once, however slow the machine is, and slices end where days do', async () => {
+  const { turns, slices } = slowStore(15)
+  await turns.between({ from: DAY / 2, to: 10 * DAY + 1 })
+  expect(slices.map(({ from }) => from)).toEqual([
+    DAY / 2,
+    ...Array.from({ length: 10 }, (_, n) => (n + 1) * DAY),
+  ])
 })
 
 test('a history that is quickly read is read in few slices', async () => {

@@ -9,10 +9,8 @@ import type { SpendingStore, SpendQuery, SpendRow } from '../../io/store/contrac
 const SLICE_MS = 10
 /** The pause after a slice as a multiple of its duration: at most a quarter of the thread is used. */
 const REST = 3
-const SHORTEST_MS = 60_000
-const HOUR_MS = 3_600_000
+/** A day is one sum in the ledger: parts of it take longer than the whole. */
 const DAY_MS = 86_400_000
-const FIRST_MS = HOUR_MS
 const LONGEST_MS = 2_678_400_000
 /**
  * How long an answer is reused, as a multiple of its duration, and its maximum in milliseconds: a cheap answer is
@@ -44,7 +42,7 @@ export class SpendTurns {
   readonly #rest: (ms: number) => Promise<void>
   readonly #kept = new Map<string, Kept>()
   #last: Promise<unknown> = Promise.resolve()
-  #slice = FIRST_MS
+  #slice = DAY_MS
 
   constructor({ store, elapsed, rest }: SpendTurnsOptions) {
     this.#store = store
@@ -91,7 +89,7 @@ export class SpendTurns {
       const begun = this.#elapsed()
       rows.push(...(await this.#store.spend({ ...query, from, to })))
       const took = this.#elapsed() - begun
-      if (took > SLICE_MS) this.#slice = Math.max(SHORTEST_MS, Math.floor(this.#slice / 2))
+      if (took > SLICE_MS) this.#slice = Math.max(DAY_MS, Math.floor(this.#slice / 2))
       else if (took < SLICE_MS / 4) this.#slice = Math.min(LONGEST_MS, this.#slice * 2)
       await this.#rest(took * REST)
       from = to
@@ -99,11 +97,9 @@ export class SpendTurns {
     return rows
   }
 
-  /** Where a slice may end on a day or an hour it does: the ledger keeps sums for whole ones. */
+  /** Slices end where days do. */
   #endOfSlice(from: number): number {
-    const end = from + this.#slice
-    const unit = [DAY_MS, HOUR_MS].find((ms) => ms <= this.#slice)
-    return unit === undefined ? end : Math.floor(end / unit) * unit
+    return Math.floor((from + this.#slice) / DAY_MS) * DAY_MS
   }
 }
 
