@@ -80,9 +80,12 @@ describe('a key', () => {
 
   it('that two payers take from one variable is found, as in the gateway', async () => {
     vi.stubEnv('PREFLIGHT_KEY', KEY)
-    const [only = ''] = await refused({
-      payers: { one: direct('${env:PREFLIGHT_KEY}'), two: direct('${env:PREFLIGHT_KEY}') },
-    })
+    const payers = { one: direct('${env:PREFLIGHT_KEY}'), two: direct('${env:PREFLIGHT_KEY}') }
+    const path = configFile(stringify({ listen: '127.0.0.1:0', payers }), directory)
+    // The environment of the process itself: a key is taken out of it, once.
+    const terminal = Object.assign(new FakeTerminal(), { env: process.env })
+    expect(await run(['check', '--config', path], terminal)).toBe(2)
+    const only = terminal.err
     expect(only).toMatch(/payers\.two: The private key .* was already taken .* Use one payer for all routes/)
   })
 

@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { addressOf, type ListenAddress } from '../config/values/addresses.ts'
 
 /** Longest wait for whoever listens there, milliseconds. */
-const TIMEOUT_MS = 2000
+const TIMEOUT_MS = 30_000
 /** Every answer of a gateway has it. */
 const OUR_HEADER = 'x-tollway-spent'
 /** The state of a listening socket in `/proc/net/tcp`. */

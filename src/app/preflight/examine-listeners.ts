@@ -9,7 +9,8 @@ import { explainListenError, LISTEN_KEYS, METRICS_KEYS } from '../gateway/bind.t
 import { findPortHolder, takenBy } from '../gateway/port-holder.ts'
 import { fault, type StartFault } from './start-fault.ts'
 
-const CONNECT_MS = 2000
+/** To an address of this machine: it takes no time, unless the machine is very busy. */
+const CONNECT_MS = 30_000
 
 /** Looks at `listen` and `metrics.listen`. */
 export async function examineListeners({
