@@ -160,6 +160,11 @@ it('turns every key into our units', () => {
         reduceMaxTokens: 256,
         defaultMaxTokens: 4096,
         paymentHeader: 'both',
+        pin: {
+          network: 'eip155:84532',
+          asset: '0x036cbd53842c5426634e7929541ec2318f3dcf7e',
+          payTo: ['0x209693bc6afc0c5328ba36faf03c514ef312287c'],
+        },
         sendTraceparent: true,
         terms: 'ask',
         onChangedTerms: 'pay_again',

@@ -14,7 +14,11 @@ import { instance, NOW, signed } from '../store/samples.ts'
 /** What the chain says in these tests. */
 export const block = { number: 1n, hash: `0x${'b'.repeat(64)}`, timestamp: Math.floor(NOW / 1000) + 1000 }
 
-export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
+export async function openWithSums(
+  name = 'ins_one',
+  fragile = fragileStore(),
+  outflow?: () => Promise<bigint>,
+) {
   const self = instance(name, { host: 'elsewhere' })
   const audit = new FragileAudit()
   const metrics = createMetrics()
@@ -49,6 +53,7 @@ export async function openWithSums(name = 'ins_one', fragile = fragileStore()) {
     log: { error: keep, warn: keep },
     timers,
     clock: { now: () => NOW },
+    chain: outflow && { read: outflow, close: () => undefined },
   })
   const authorize = async (n: number, microUsd = 1000n, scheme?: 'upto'): Promise<Charge> => {
     const held = await ledger.reserve(wanted({ amount: microUsd, microUsd }), [], false)

@@ -88,6 +88,13 @@ describe('an error in one of the totals raises the gauge', () => {
     expect(logged.at(-1)?.message).toBe('the totals of ledger, audit file and metrics agree again')
   })
 
+  test('the chain: more left the wallet, and the log names a shared wallet as the first cause to look for', async () => {
+    const { sums, logged } = await openWithSums(undefined, undefined, async () => 5n)
+    expect(await differences(sums)).toMatchObject({ ledger_chain: 5n })
+    expect(logged[0]?.fields['difference_usd']).toEqual({ ledger_chain: '0.000005' })
+    expect(logged[0]?.message).toContain('whether another program pays from the same wallet')
+  })
+
   test('the audit file: a record was not written', async () => {
     const { ledger, sums, metrics, audit, authorize } = await spend()
     const charge = await authorize(4, 7000n)

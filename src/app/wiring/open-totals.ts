@@ -71,6 +71,10 @@ export function chainOutflow(
   }
 }
 
+/** What most often makes the chain differ, and is no fault of the ledger. */
+const SHARED_WALLET =
+  '. For ledger_chain, see first whether another program pays from the same wallet: its payments are on the chain and not in this ledger. Give Tollway a wallet of its own'
+
 /** Starts the comparison, and exports the differences as `tollway_ledger_mismatch_usd`. */
 export function openTotals(context: TotalsContext): TotalsCheck {
   const {
@@ -106,7 +110,7 @@ export function openTotals(context: TotalsContext): TotalsCheck {
       if (differing.length > 0)
         log.error(
           { difference_usd: usd, sums_micro_usd: sums },
-          'the totals of ledger, audit file and metrics differ',
+          `the totals of ledger, audit file and metrics differ${differing.some(({ pair }) => pair === 'ledger_chain') ? SHARED_WALLET : ''}`,
         )
       else log.warn({ sums_micro_usd: sums }, 'the totals of ledger, audit file and metrics agree again')
     },
