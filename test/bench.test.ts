@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { historyReport } from '../bench/history/report.ts'
+import { HistoryResult } from '../bench/history/result.ts'
 import { neighboursReport } from '../bench/neighbours/report.ts'
 import { NeighboursResult } from '../bench/neighbours/result.ts'
 import { report } from '../bench/report.ts'
@@ -25,6 +27,17 @@ describe('docs/benchmarks.md', () => {
     expect(text.split('## What it does not show')[0]).toContain(
       `\n\n${neighboursReport(result)}\n\nRaw samples: \`${beside}\`\n`,
     )
+  })
+
+  test('shows what a long history costs, before and after, as the raw samples say', async () => {
+    const [, text = ''] = page.split('## A long history')
+    const [section = ''] = text.split('## What it does not show')
+    const files = [...section.matchAll(/^Raw samples: `(bench\/results\/history-[\w-]+\.json)`$/gm)]
+    expect(files).toHaveLength(2)
+    for (const [line, file = ''] of files) {
+      const result = HistoryResult.parse(JSON.parse(await readFile(join(ROOT, file), 'utf8')))
+      expect(section).toContain(`\n\n${historyReport(result)}\n\n${line}\n`)
+    }
   })
 
   test('names raw samples that tell nothing about the machine but its processor', async () => {
