@@ -26,6 +26,9 @@ export const ERROR_MEMBERS: ReadonlySet<string> = new Set([
   'error_msg',
   'errorMessage',
   'errors',
+  'exc',
+  'exception',
+  'failure',
   'fault',
   'message',
   'msg',
@@ -38,6 +41,7 @@ export const ERROR_MEMBERS: ReadonlySet<string> = new Set([
   'statusCode',
   'success',
   'title',
+  'traceback',
   'type',
   'x402Version',
 ])
@@ -123,7 +127,11 @@ const LIKELY_MEMBERS = [
   'errmsg',
   'err',
   'Error',
+  'exc',
+  'exception',
+  'failure',
   'fault',
+  'traceback',
   'ResponseMetadata',
 ] as const
 
