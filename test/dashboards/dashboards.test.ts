@@ -74,6 +74,7 @@ describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
 
   test('panels lie side by side and never over each other', () => {
     const taken = new Map<string, number>()
+    const inRows = dashboard.panels.flatMap((panel) => (panel.type === 'row' ? panel.panels : []))
     for (const { id, gridPos } of dashboard.panels) {
       expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
@@ -83,7 +84,8 @@ describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
         }
       }
     }
-    expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length)
+    const ids = [...dashboard.panels, ...inRows].map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
   })
 
   test('every selector is of the chosen job and instance, and of the chosen route where it has one', () => {
@@ -109,11 +111,92 @@ describe.each(DASHBOARDS.map(({ uid }) => uid))('%s', (uid) => {
         else expect(expr, title).not.toMatch(new RegExp(`\\b(?:rate|increase)\\(${name}\\b`))
       }
       if (/\[6h\]/.test(expr)) expect(title).toBe('Runway of wallets')
-      // An hour's spend is the hour's, and no minute's times sixty.
-      if (/\* 3600/.test(expr) && /spend_usd/.test(expr) && !/by \(/.test(expr))
-        expect(expr).toContain('[1h]')
+      // An hour's sum is the hour's, and no minute's times sixty.
+      expect(expr, title).not.toMatch(/\* 3600/)
     }
   })
+})
+
+describe('the rules of the dashboard linter', () => {
+  const all = DASHBOARDS.map(({ uid }) =>
+    dashboardSchema.parse(JSON.parse(FILES.get(`grafana/${uid}.json`) ?? '')),
+  )
+  const panels = all.flatMap((dashboard) => queryPanels(dashboard).map((panel) => ({ dashboard, panel })))
+  const targets = panels.flatMap(({ panel }) => panel.targets.map((target) => ({ panel, target })))
+
+  test('template-datasource-rule, panel-datasource-rule, target-datasource: one variable, and everyone uses it', () => {
+    for (const { templating } of all) expect(templating.list[0]).toMatchObject({ type: 'datasource' })
+    for (const { panel, target } of targets) {
+      expect(panel.datasource.uid).toBe('${datasource}')
+      expect(target.datasource.uid).toBe('${datasource}')
+    }
+  })
+
+  test('template-job-rule, template-instance-rule, template-on-time-change-reload-rule', () => {
+    for (const { templating } of all) {
+      for (const name of ['job', 'instance']) {
+        const variable = templating.list.find((one) => one.name === name)
+        expect(variable).toMatchObject({ type: 'query', multi: true, allValue: '.+', refresh: 2 })
+      }
+    }
+  })
+
+  test('panel-title-description-rule, panel-units-rule, panel-no-targets-rule', () => {
+    for (const { panel } of panels) {
+      expect(panel.title).not.toBe('')
+      expect(panel.description).not.toBe('')
+      expect(panel.fieldConfig.defaults.unit).not.toBe('')
+      expect(panel.targets.length).toBeGreaterThan(0)
+    }
+  })
+
+  test('target-job-rule, target-instance-rule, target-rate-interval-rule', () => {
+    for (const { target } of targets) {
+      expect(target.expr).toContain('job=~"$job"')
+      expect(target.expr).toContain('instance=~"$instance"')
+      for (const [, range] of target.expr.matchAll(/\b(?:rate|irate)\([^[]*\[([^\]]+)\]/g)) {
+        // Six hours: the runway of wallets, which a quiet quarter of an hour must not end.
+        expect(range === '$__rate_interval' || range === '6h', target.expr).toBe(true)
+      }
+    }
+  })
+
+  test('uneditable-dashboard-rule', () => {
+    for (const { editable } of all) expect(editable).toBe(false)
+  })
+})
+
+describe('what a legend shows', () => {
+  const panels = DASHBOARDS.flatMap(({ uid }) =>
+    queryPanels(dashboardSchema.parse(JSON.parse(FILES.get(`grafana/${uid}.json`) ?? ''))),
+  )
+  const many = /\{\{(?:route|model|seller|caller|payer|subject|budget|gen_ai_request_model|to|address)\}\}/
+
+  test('is bounded where a label has many values: ten series, and what adds up as the rest', () => {
+    const open = panels.flatMap(({ title, targets }) =>
+      targets
+        .filter(({ legendFormat, expr }) => many.test(legendFormat) && !/(?:top|bottom)k\(10, /.test(expr))
+        .map(() => title),
+    )
+    expect(open).toEqual([])
+    const spend = panels.find(({ title }) => title === 'Spend per hour by model')
+    expect(spend?.targets.map(({ legendFormat }) => legendFormat)).toEqual(['{{model}}', 'rest'])
+  })
+
+  test('names a seller by its host', () => {
+    const sellers = panels.flatMap(({ targets }) =>
+      targets.filter(({ legendFormat }) => legendFormat.includes('{{seller}}')),
+    )
+    expect(sellers.length).toBeGreaterThan(5)
+    for (const { expr } of sellers) expect(expr).toContain('"seller", "$1", "seller", "https?://(.+)")')
+  })
+})
+
+test('rows of features that many do not use are collapsed', () => {
+  const collapsed = DASHBOARDS.flatMap(({ sections }) =>
+    sections.flatMap(({ title, collapsed: isCollapsed }) => (isCollapsed === true ? [title] : [])),
+  )
+  expect(collapsed).toContain('Upstreams with a key')
 })
 
 test('every metric of the table is on a dashboard, and nothing else is', () => {

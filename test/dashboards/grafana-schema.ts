@@ -72,15 +72,7 @@ const common = {
   targets: z.array(target).min(1),
 }
 
-const panel = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('row'),
-    id: z.int().min(1),
-    title: z.string().min(1),
-    collapsed: z.literal(false),
-    panels: z.tuple([]),
-    gridPos,
-  }),
+const queryPanel = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('timeseries'),
     ...common,
@@ -119,6 +111,20 @@ const panel = z.discriminatedUnion('type', [
     }),
   }),
 ])
+
+/** A collapsed row keeps its panels; those of an open one are below it. */
+const row = z
+  .strictObject({
+    type: z.literal('row'),
+    id: z.int().min(1),
+    title: z.string().min(1),
+    collapsed: z.boolean(),
+    panels: z.array(queryPanel),
+    gridPos,
+  })
+  .refine(({ collapsed, panels }) => collapsed === panels.length > 0)
+
+const panel = z.union([row, queryPanel])
 
 const variable = z.discriminatedUnion('type', [
   z.strictObject({
@@ -182,5 +188,5 @@ export type QueryPanel = Exclude<Dashboard['panels'][number], { readonly type: '
 
 /** The panels that ask something. */
 export function queryPanels(dashboard: Dashboard): QueryPanel[] {
-  return dashboard.panels.filter((each) => each.type !== 'row')
+  return dashboard.panels.flatMap((each) => (each.type === 'row' ? each.panels : [each]))
 }

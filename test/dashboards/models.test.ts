@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { stringify } from 'yaml'
-import { DASHBOARDS } from '../../src/app/dashboards/files.ts'
+import { DASHBOARDS, dashboardFiles } from '../../src/app/dashboards/files.ts'
+import { dashboardSchema, queryPanels } from './grafana-schema.ts'
 import { promtool } from '../kit/promtool.ts'
 
 const MODELS = ['glm', 'llama', 'qwen']
@@ -24,6 +25,10 @@ function panelQuery(title: string): string {
   )
   const expr = panel?.queries[0]?.expr
   if (expr === undefined) throw new Error(`there is no panel ${title}`)
+  return substituted(expr)
+}
+
+function substituted(expr: string): string {
   return expr
     .replaceAll(/"\$(?:job|instance|route)"/g, '".+"')
     .replaceAll('$__rate_interval', '4m')
@@ -65,3 +70,28 @@ test.each(['Today by model', 'This month by model', 'Spend per hour by model', '
     expect(code).toBe(0)
   },
 )
+
+test('of twelve models ten have a line, and the two that cost least are the rest', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'tollway-models-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  const input_series = Array.from({ length: 12 }, (_, n) => ({
+    series: `tollway_spend_usd_total{${[...SPEND, `model="m${n + 1}"`, 'asset="USDC"'].join(',')}}`,
+    values: `0+${n + 1}x90`,
+  }))
+  const json = dashboardFiles().get('grafana/tollway-spend.json') ?? ''
+  const panel = queryPanels(dashboardSchema.parse(JSON.parse(json))).find(
+    ({ title }) => title === 'Spend per hour by model',
+  )
+  const [shown, rest] = (panel?.targets ?? []).map(({ expr }) => substituted(expr))
+  const path = join(directory, 'test.yml')
+  const promql_expr_test = [
+    { expr: `count(${shown})`, eval_time: '90m', exp_samples: [{ labels: '{}', value: 10 }] },
+    // One and two dollars a minute, for an hour.
+    { expr: `round(${rest})`, eval_time: '90m', exp_samples: [{ labels: '{}', value: 180 }] },
+  ]
+  const tests = [{ interval: '1m', input_series, promql_expr_test }]
+  await writeFile(path, stringify({ rule_files: [], evaluation_interval: '1m', tests }))
+  const { code, output } = await promtool(['test', 'rules', path])
+  expect(output).toContain('SUCCESS')
+  expect(code).toBe(0)
+})

@@ -1,5 +1,6 @@
 /** What lies in `dashboards/`: made from code, so that no panel names a metric that does not exist. */
 import { stringify } from 'yaml'
+import { FLEET } from './fleet.ts'
 import { GATEWAY } from './gateway.ts'
 import { dashboardJson } from './grafana.ts'
 import { PAYMENTS } from './payments.ts'
@@ -7,7 +8,7 @@ import { ALERTS, RECORDING_RULES } from './rules.ts'
 import { SPEND } from './spend.ts'
 
 /** The dashboards, in the order of their menu. */
-export const DASHBOARDS = [SPEND, PAYMENTS, GATEWAY] as const
+export const DASHBOARDS = [SPEND, PAYMENTS, GATEWAY, FLEET] as const
 
 const NOTE = '# Made by `node src/app/dashboards/write.ts`; edit the code there instead.\n'
 

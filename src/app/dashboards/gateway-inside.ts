@@ -1,6 +1,6 @@
 /** The lower half of the dashboard "Tollway / Gateway": routing, and the process. */
 import type { Section } from './grafana.ts'
-import { gauge, rate } from './query.ts'
+import { gauge, lastHour, rate } from './query.ts'
 
 /** Fallbacks, retries and the health of routes. */
 export const ROUTING: Section = {
@@ -67,7 +67,7 @@ export const ROUTING: Section = {
       width: 8,
       queries: [
         {
-          expr: `sum by (seller, result) (${rate('tollway_catalogue_reads_total')}) * 3600`,
+          expr: `sum by (seller, result) (${lastHour('tollway_catalogue_reads_total')})`,
           legend: '{{seller}} {{result}}',
         },
       ],

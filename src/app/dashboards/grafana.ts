@@ -1,35 +1,12 @@
 /** Grafana dashboards as data: the part of its JSON model that ours use (schema version 39; loads in Grafana 9.5 to 12). */
-
-/** One query of a panel. */
-export interface Query {
-  readonly expr: string
-  /** `{{label}}` stands for a label's value. */
-  readonly legend: string
-}
-
-/** One panel before it has a place. */
-export interface PanelSpec {
-  readonly kind: 'timeseries' | 'stat' | 'bargauge'
-  readonly title: string
-  readonly description: string
-  /** Grafana's name of the unit, such as `currencyUSD`, `s`, `percentunit`. */
-  readonly unit: string
-  readonly decimals?: number | undefined
-  readonly queries: readonly Query[]
-  /** Columns of 24; default 8. */
-  readonly width?: number | undefined
-  /** Above which the value is shown as a warning, and as a fault. */
-  readonly warnAt?: number | undefined
-  readonly faultAt?: number | undefined
-  /** What numbers mean, by number: its word and colour. */
-  readonly states?: Readonly<Record<number, readonly [word: string, color: string]>> | undefined
-  /** Lines on top of each other. */
-  readonly stacked?: boolean | undefined
-}
+import { bounded } from './bounded.ts'
+import type { PanelSpec } from './panel.ts'
 
 /** Panels under a heading. */
 export interface Section {
   readonly title: string
+  /** For features that many do not use: its panels are opened by a click. */
+  readonly collapsed?: boolean | undefined
   readonly panels: readonly PanelSpec[]
 }
 
@@ -49,13 +26,20 @@ const DATASOURCE = { type: 'prometheus', uid: '${datasource}' }
 /** The JSON model, ready for provisioning. */
 export function dashboardJson(spec: DashboardSpec): Record<string, unknown> {
   const panels: Record<string, unknown>[] = []
-  let y = 0
-  const place = (json: Record<string, unknown>, x: number, width: number, height: number): void => {
-    panels.push({ id: panels.length + 1, ...json, gridPos: { x, y, w: width, h: height } })
+  let [y, id] = [0, 0]
+  const placed = (json: Record<string, unknown>, x: number, width: number, height: number) => {
+    id += 1
+    return { id, ...json, gridPos: { x, y, w: width, h: height } }
+  }
+  const place = (...panel: Parameters<typeof placed>): void => {
+    panels.push(placed(...panel))
   }
   for (const section of spec.sections) {
-    place({ type: 'row', title: section.title, collapsed: false, panels: [] }, 0, COLUMNS, 1)
+    const { collapsed = false } = section
+    const folded: Record<string, unknown>[] = []
+    place({ type: 'row', title: section.title, collapsed, panels: folded }, 0, COLUMNS, 1)
     y += 1
+    const from = y
     let [x, tallest] = [0, 0]
     for (const panel of section.panels) {
       const [width, height] = [panel.width ?? 8, HEIGHTS[panel.kind]]
@@ -63,11 +47,13 @@ export function dashboardJson(spec: DashboardSpec): Record<string, unknown> {
         y += tallest
         ;[x, tallest] = [0, 0]
       }
-      place(panelJson(panel), x, width, height)
+      if (collapsed) folded.push(placed(panelJson(panel), x, width, height))
+      else place(panelJson(panel), x, width, height)
       x += width
       tallest = Math.max(tallest, height)
     }
-    y += tallest
+    // A collapsed row is one line high; Grafana moves what is below when it is opened.
+    y = collapsed ? from : y + tallest
   }
   return {
     uid: spec.uid,
@@ -139,15 +125,17 @@ function panelJson(panel: PanelSpec): Record<string, unknown> {
     datasource: DATASOURCE,
     fieldConfig: { defaults: fieldDefaults(panel), overrides: [] },
     options: OPTIONS[kind],
-    targets: queries.map(({ expr, legend }, index) => ({
-      refId: String.fromCharCode('A'.charCodeAt(0) + index),
-      datasource: DATASOURCE,
-      expr,
-      legendFormat: legend,
-      editorMode: 'code',
-      instant: isInstant,
-      range: !isInstant,
-    })),
+    targets: queries
+      .flatMap((query) => bounded(query, panel))
+      .map(({ expr, legend }, index) => ({
+        refId: String.fromCharCode('A'.charCodeAt(0) + index),
+        datasource: DATASOURCE,
+        expr,
+        legendFormat: legend,
+        editorMode: 'code',
+        instant: isInstant,
+        range: !isInstant,
+      })),
   }
 }
 
@@ -157,11 +145,18 @@ function fieldDefaults({
   decimals,
   warnAt,
   faultAt,
+  low,
   states,
   stacked,
 }: PanelSpec): Record<string, unknown> {
   const steps = [
-    { color: 'green', value: null },
+    ...(low === undefined
+      ? [{ color: 'green', value: null }]
+      : [
+          { color: 'red', value: null },
+          { color: 'orange', value: low.fault },
+          { color: 'green', value: low.warn },
+        ]),
     ...(warnAt === undefined ? [] : [{ color: 'orange', value: warnAt }]),
     ...(faultAt === undefined ? [] : [{ color: 'red', value: faultAt }]),
   ]

@@ -1,10 +1,11 @@
 /** The row of calls that an upstream bills to a key. */
 import type { DashboardSpec } from './grafana.ts'
-import { gauge, rate } from './query.ts'
+import { gauge, lastHour, rate } from './query.ts'
 
 /** A row of the dashboard "Tollway / Spend". */
 export const METERED: DashboardSpec['sections'][number] = {
   title: 'Upstreams with a key',
+  collapsed: true,
   panels: [
     {
       kind: 'timeseries',
@@ -15,7 +16,7 @@ export const METERED: DashboardSpec['sections'][number] = {
       decimals: 4,
       queries: [
         {
-          expr: `sum by (route, model) (${rate('tollway_metered_usd_total')}) * 3600`,
+          expr: `sum by (route, model) (${lastHour('tollway_metered_usd_total')})`,
           legend: '{{route}} {{model}}',
         },
       ],

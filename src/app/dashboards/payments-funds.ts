@@ -1,6 +1,6 @@
 /** The part of the dashboard "Tollway / Payments" about what payments are made from. */
 import type { Section } from './grafana.ts'
-import { gauge, rate } from './query.ts'
+import { gauge, lastHour, rate } from './query.ts'
 
 const FAR = 7_776_000
 const balance = gauge('tollway_wallet_balance_usd')
@@ -31,6 +31,8 @@ export const FUNDS: Section = {
       description: 'How long the balance lasts at the rate of the last six hours, capped at ninety days.',
       unit: 's',
       width: 6,
+      low: { warn: 7 * 86_400, fault: 86_400 },
+      lowest: true,
       queries: [
         {
           expr: `clamp_max(sum by (payer, address) (max by (payer, address, network, asset) (${balance})) / clamp_min(sum by (payer, address) (${paidFrom}), 1e-12), ${FAR})`,
@@ -69,6 +71,7 @@ export const FUNDS: Section = {
       title: 'Next voucher to expire',
       description: 'Time until the first usable voucher of a pool expires unused.',
       unit: 's',
+      lowest: true,
       width: 6,
       queries: [
         {
@@ -94,7 +97,7 @@ export const FUNDS: Section = {
       width: 24,
       queries: [
         {
-          expr: `sum by (payer, result) (${rate('tollway_voucher_refills_total')}) * 3600`,
+          expr: `sum by (payer, result) (${lastHour('tollway_voucher_refills_total')})`,
           legend: '{{payer}} {{result}}',
         },
       ],

@@ -1,7 +1,7 @@
 /** What became of every payment, and whether the money side is well. */
 import type { DashboardSpec } from './grafana.ts'
 import { FUNDS } from './payments-funds.ts'
-import { gauge, quantile, rate } from './query.ts'
+import { gauge, lastHour, quantile, rate } from './query.ts'
 
 const payments = (by: string): string => `sum by (${by}) (${rate('tollway_payments_total')}) * 60`
 const ended = (state: string): string => `sum by (seller) (${rate('tollway_payments_total', { state })})`
@@ -159,7 +159,7 @@ export const PAYMENTS: DashboardSpec = {
           width: 8,
           queries: [
             {
-              expr: `sum by (seller, result) (${rate('tollway_sign_ins_total')}) * 3600`,
+              expr: `sum by (seller, result) (${lastHour('tollway_sign_ins_total')})`,
               legend: '{{seller}} {{result}}',
             },
           ],
@@ -186,11 +186,11 @@ export const PAYMENTS: DashboardSpec = {
           width: 8,
           queries: [
             {
-              expr: `sum by (hook, result) (${rate('tollway_hook_calls_total')}) * 3600`,
+              expr: `sum by (hook, result) (${lastHour('tollway_hook_calls_total')})`,
               legend: '{{hook}} {{result}}',
             },
             {
-              expr: `sum by (reason) (${rate('tollway_hook_refusals_total')}) * 3600`,
+              expr: `sum by (reason) (${lastHour('tollway_hook_refusals_total')})`,
               legend: 'refused: {{reason}}',
             },
           ],

@@ -35,6 +35,11 @@ export function rate<N extends CounterName>(
   return `rate(${select(name, '', [...chosen(name), ...matchers(where)])}[${over}])`
 }
 
+/** How much a counter rose in the last hour: an hour's sum, not a minute's times sixty. */
+export function lastHour<N extends CounterName>(name: N, where: Where<N> = {}): string {
+  return `increase(${select(name, '', [...chosen(name), ...matchers(where)])}[1h])`
+}
+
 /** The rate of one part of a histogram. */
 export function histogramRate<N extends HistogramName>(
   name: N,
@@ -49,8 +54,10 @@ export function quantile<N extends HistogramName>(
   q: number,
   name: N,
   by: readonly LabelOf<N>[] = [],
+  /** Labels that Prometheus adds. */
+  of: readonly ('job' | 'instance')[] = [],
 ): string {
-  return `histogram_quantile(${q}, sum by (${['le', ...by].join(', ')}) (${histogramRate(name, 'bucket')}))`
+  return `histogram_quantile(${q}, sum by (${['le', ...by, ...of].join(', ')}) (${histogramRate(name, 'bucket')}))`
 }
 
 /** Any series without the dashboards' variables, for rules. */

@@ -1,7 +1,9 @@
 /** Who spent what, and how much is left. */
-import type { DashboardSpec, PanelSpec, Query } from './grafana.ts'
+import type { DashboardSpec } from './grafana.ts'
+import type { PanelSpec } from './panel.ts'
+import type { Query } from './panel.ts'
 import { METERED } from './metered-section.ts'
-import { gauge, histogramRate, rate } from './query.ts'
+import { gauge, histogramRate, lastHour, rate } from './query.ts'
 
 const USD = { unit: 'currencyUSD', decimals: 4 } as const
 /** What has no end in sight is shown as thirty days. */
@@ -36,7 +38,7 @@ export const SPEND: DashboardSpec = {
         usdStat(
           'Spent in the last hour',
           'Spent in the last hour, from the counters of these processes.',
-          `sum(${rate('tollway_spend_usd_total', {}, '1h')}) * 3600`,
+          `sum(${lastHour('tollway_spend_usd_total')})`,
         ),
         {
           ...usdStat(
@@ -60,12 +62,12 @@ export const SPEND: DashboardSpec = {
       panels: BY.map((label) => ({
         kind: 'timeseries' as const,
         title: `Spend per hour by ${label}`,
-        description: `USD an hour at the pace of each moment, by ${label}.`,
+        description: `USD of the hour before each moment, by ${label}.`,
         ...USD,
         width: 12,
         stacked: true,
         queries: [
-          { expr: `sum by (${label}) (${rate('tollway_spend_usd_total')}) * 3600`, legend: `{{${label}}}` },
+          { expr: `sum by (${label}) (${lastHour('tollway_spend_usd_total')})`, legend: `{{${label}}}` },
         ],
       })),
     },
@@ -100,6 +102,8 @@ export const SPEND: DashboardSpec = {
             'Time until the budget is used up at the rate of the last hour, capped at thirty days; the end of the window is ignored.',
           unit: 's',
           width: 12,
+          low: { warn: 86_400, fault: 3600 },
+          lowest: true,
           queries: [
             {
               expr: `min by (budget, subject) (${lasting(left)})`,
@@ -203,12 +207,12 @@ export const SPEND: DashboardSpec = {
           kind: 'timeseries',
           title: 'Taken off again by the chain',
           description:
-            'USD an hour that were counted when they settled and then proven not to have been taken, by seller.',
+            'USD of the hour before each moment that were counted when they settled and then proven not to have been taken, by seller.',
           ...USD,
           width: 12,
           queries: [
             {
-              expr: `sum by (seller) (${rate('tollway_spend_corrections_usd_total')}) * 3600`,
+              expr: `sum by (seller) (${lastHour('tollway_spend_corrections_usd_total')})`,
               legend: '{{seller}}',
             },
           ],
