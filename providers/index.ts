@@ -1,7 +1,7 @@
 /** Payers: one factory per kind, and what a payer of your own is made of. */
 export { direct, type DirectOptions } from './direct/direct.ts'
 export { solana, type SolanaOptions } from './solana/solana.ts'
-export { obol, type ObolSidecarOptions } from './obol.ts'
+export { obol, type ObolPoolPayerOptions, type ObolSidecarOptions } from './obol.ts'
 export { agentcash, type AgentcashOptions } from './agentcash.ts'
 export { Variables } from '../src/core/payer/variables.ts'
 export type { SigningAccount } from '../src/io/signer/signer-account.ts'

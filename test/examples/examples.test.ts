@@ -28,6 +28,7 @@ afterAll(async () => {
 
 const project = async (): Promise<string> => await examplesProject(directories)
 const environment = (more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
+  ...process.env,
   ...sandboxVariables(sandbox),
   PORT: '0',
   ...more,

@@ -10,10 +10,9 @@ const ROOT = join(import.meta.dirname, '../..')
 /** To be preloaded (`node --import`): examples find the sources where they ask for the package. */
 export const RUN_EXAMPLES = new URL('run-examples.ts', import.meta.url).href
 
-/** The environment of this process, with the variables that the sandbox prints. */
-export function sandboxVariables({ world }: Pick<Sandbox, 'world'>): NodeJS.ProcessEnv {
+/** The variables that the sandbox prints. */
+export function sandboxVariables({ world }: Pick<Sandbox, 'world'>): Readonly<Record<string, string>> {
   return {
-    ...process.env,
     TOLLWAY_WALLET_KEY: world.chain.accounts.buyer.privateKey,
     TOLLWAY_SELLER: sellerAddresses(world).streaming,
   }

@@ -50,6 +50,7 @@ async function start(example: string): Promise<Started> {
   const child = new Child(process.execPath, ['--import', RUN_EXAMPLES, `${example}/start.mjs`], {
     cwd: directory,
     env: {
+      ...process.env,
       ...sandboxVariables(sandbox),
       ...QUIET_LITELLM,
       LITELLM_KEY: MASTER_KEY,

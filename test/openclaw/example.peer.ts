@@ -30,6 +30,7 @@ test('openclaw/start.mjs: a turn is paid, and both programs end', async () => {
   const args = ['--import', RUN_EXAMPLES, 'openclaw/start.mjs', 'Say hello to the example.']
   const child = new Child(process.execPath, args, {
     cwd: directory,
+    // Nothing of this process: OpenClaw prints nothing where it finds itself in a test.
     env: {
       ...sandboxVariables(sandbox),
       ...offline(home),

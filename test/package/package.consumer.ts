@@ -4,11 +4,13 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { rolldown } from 'rolldown'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { unsupportedNode } from '../../src/app/node-version.ts'
 import { installCommand } from '../../src/app/sandbox/shared/optional-packages.ts'
-import { run, type Ended } from '../kit/child.ts'
+import { sellerAddresses } from '../../src/app/sandbox/own-config.ts'
+import { startSandbox } from '../../src/app/sandbox/sandbox.ts'
+import { Child, run, type Ended } from '../kit/child.ts'
 import {
   IMPORTING_PROGRAM,
   LOADED_PROGRAM,
@@ -19,6 +21,9 @@ import {
   TYPED_APP,
   WALLET_PROGRAM,
 } from '../kit/consumers.ts'
+import { freePort } from '../kit/free-port.ts'
+import { ask } from '../kit/gateway.ts'
+import { blocksOf } from '../kit/markdown.ts'
 import { deadLinks } from '../kit/links.ts'
 
 const ROOT = join(import.meta.dirname, '..', '..')
@@ -80,6 +85,7 @@ const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund']
 let directory: string
 let withExpress4: string
 let project: string
+let tarball: string
 let files: string[]
 
 beforeAll(async () => {
@@ -90,7 +96,8 @@ beforeAll(async () => {
   files = made?.files.map(({ path }) => path) ?? []
   project = await mkdtemp(join(directory, 'project-'))
   await writeFile(join(project, 'package.json'), JSON.stringify(PROJECT))
-  await inProject('npm', ...INSTALL, join(directory, made?.filename ?? ''))
+  tarball = join(directory, made?.filename ?? '')
+  await inProject('npm', ...INSTALL, tarball)
   withExpress4 = await projectWith(EXPRESS_4)
 })
 
@@ -285,6 +292,21 @@ describe('an installation', () => {
     expect(await appOf(project, 'bundle.mjs', output[0].code)).toMatchObject(ANSWERS)
   })
 
+  test('can be bundled with all of its packages, and runs where none is installed', async () => {
+    await writeFile(join(project, 'app.mjs'), IMPORTING_PROGRAM)
+    // Optional packages that are not installed stay imports, each made when it is asked for.
+    const bundled = await rolldown({
+      input: join(project, 'app.mjs'),
+      platform: 'node',
+      onLog: () => undefined,
+    })
+    const place = await mkdtemp(join(directory, 'bundle-'))
+    await bundled.write({ format: 'esm', dir: place, entryFileNames: 'app.mjs' })
+    const { code, stdout, stderr } = await run('node', ['app.mjs'], { cwd: place, env })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(JSON.parse(stdout)).toMatchObject(ANSWERS)
+  })
+
   test('has a command that tells its version', async () => {
     const { version } = z
       .object({ version: z.string() })
@@ -374,6 +396,60 @@ describe('an installation', () => {
       expect(ended.stderr).toMatch(sentence)
       expect(ended.stderr.trimEnd().split('\n')).toHaveLength(1)
     })
+  })
+
+  test('from an empty folder: two commands and the lines of the README pay for a streamed answer', async () => {
+    const sandbox = await startSandbox({ port: 0, blockTimeSeconds: 0 })
+    onTestFinished(() => sandbox.close())
+    const empty = await mkdtemp(join(directory, 'empty-'))
+    await done(run('npm', [...INSTALL, tarball, 'express'], { cwd: empty, env }))
+    const page = await readFile(join(ROOT, 'README.md'), 'utf8')
+    const lines = blocksOf(page).find(({ marker }) => marker === 'express')?.text ?? ''
+    expect(lines.split('\n').filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(10)
+    const port = await freePort()
+    const program = lines
+      .replace('https://seller.example.com/v1', sellerAddresses(sandbox.world).streaming)
+      .replace('8402', String(port))
+    await writeFile(join(empty, 'app.mjs'), program)
+    const app = new Child('node', ['app.mjs'], {
+      cwd: empty,
+      env: { ...env, TOLLWAY_WALLET_KEY: sandbox.world.chain.accounts.buyer.privateKey },
+    })
+    onTestFinished(() => app.kill('SIGKILL'))
+    const url = `http://127.0.0.1:${port}`
+    await expect
+      .poll(
+        async () =>
+          await fetch(url).then(
+            () => true,
+            () => false,
+          ),
+      )
+      .toBe(true)
+    const answer = await ask(url, { model: 'paid/sandbox-small', stream: true })
+    expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'yes'])
+    expect(await answer.text()).toMatch(/^data: \{[^]*data: \[DONE\]\n\n$/)
+  })
+
+  test('npm install --global and npx run the command, with Express', async () => {
+    const prefix = await mkdtemp(join(directory, 'global-'))
+    const elsewhere = await mkdtemp(join(directory, 'elsewhere-'))
+    await done(run('npm', [...INSTALL, '--global', '--prefix', prefix, tarball], { cwd: elsewhere, env }))
+    const command = join(prefix, 'bin/tollway')
+    expect(await done(run(command, ['--version'], { cwd: elsewhere, env }))).toMatch(/^\d+\.\d+\.\d+\n$/)
+    const sandbox = await run(command, ['sandbox'], { cwd: elsewhere, env })
+    expect([sandbox.code, sandbox.stdout]).toEqual([1, ''])
+    expect(sandbox.stderr).toContain(installCommand())
+    expect(sandbox.stderr).not.toMatch(/^\s+at /m)
+    await writeFile(
+      join(elsewhere, 'tollway.yaml'),
+      'listen: 127.0.0.1:0\nupstream: { api_base: http://127.0.0.1:9 }\n',
+    )
+    const gateway = new Child(command, ['serve'], { cwd: elsewhere, env })
+    onTestFinished(() => gateway.kill('SIGKILL'))
+    await gateway.says(/tollway is ready at http:/)
+    const line = ['--yes', '--prefer-offline', tarball, 'check']
+    expect(await done(run('npx', line, { cwd: elsewhere, env }))).toMatch(/^tollway\.yaml is valid\./)
   })
 
   test('leaves nothing in the project it was not asked for', async () => {

@@ -1,5 +1,5 @@
 /** The files of the spend page: served only from this directory, as source or as built. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire, stripTypeScriptTypes } from 'node:module'
 import { join } from 'node:path'
 
@@ -17,8 +17,9 @@ const STYLE = 'text/css; charset=utf-8'
 /** The page and its sign-in form. */
 export const PAGES = { dashboard: page('dashboard.html'), signIn: page('sign-in.html') }
 
-/** By path below `/dashboard/`. */
+/** By path below `/dashboard/`; empty in a bundle, which does not have the page's files. */
 export function pageAssets(): ReadonlyMap<string, PageAsset> {
+  if (!existsSync(DIRECTORY)) return new Map()
   const own = readdirSync(DIRECTORY).flatMap((name): [string, PageAsset][] => {
     const text = once(() => readFileSync(join(DIRECTORY, name), 'utf8'))
     if (name.endsWith('.css')) return [[name, { type: STYLE, text }]]

@@ -49,7 +49,9 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     [...pageAssets()].map(([name, asset]) => [`/dashboard/${name}`, asset]),
   )
   const isOurs = (path: string): boolean =>
-    path === '/dashboard' || path === '/dashboard/' || assets.has(path) || api.has(path)
+    (assets.size > 0 && (path === '/dashboard' || path === '/dashboard/')) ||
+    assets.has(path) ||
+    api.has(path)
 
   const look = async (req: Request, res: ServerResponse, path: string): Promise<void> => {
     const exchange = exchangeOf(req)
