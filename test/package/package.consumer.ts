@@ -80,6 +80,9 @@ const ANSWERS = {
   gateway: [200, 'no', '{"answered":true}'],
 }
 
+/** Longest wait for an app that says nothing when it listens: a guard against one that never does. */
+const STARTS_MS = 300_000
+
 const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund']
 
 let directory: string
@@ -417,15 +420,12 @@ describe('an installation', () => {
     })
     onTestFinished(() => app.kill('SIGKILL'))
     const url = `http://127.0.0.1:${port}`
-    await expect
-      .poll(
-        async () =>
-          await fetch(url).then(
-            () => true,
-            () => false,
-          ),
+    const answers = async (): Promise<boolean> =>
+      await fetch(url).then(
+        () => true,
+        () => false,
       )
-      .toBe(true)
+    await expect.poll(answers, { timeout: STARTS_MS }).toBe(true)
     const answer = await ask(url, { model: 'paid/sandbox-small', stream: true })
     expect([answer.status, answer.headers.get('x-tollway-spent')]).toEqual([200, 'yes'])
     expect(await answer.text()).toMatch(/^data: \{[^]*data: \[DONE\]\n\n$/)
@@ -448,7 +448,7 @@ describe('an installation', () => {
     const gateway = new Child(command, ['serve'], { cwd: elsewhere, env })
     onTestFinished(() => gateway.kill('SIGKILL'))
     await gateway.says(/tollway is ready at http:/)
-    const line = ['--yes', '--prefer-offline', tarball, 'check']
+    const line = ['--yes', '--prefer-offline', `file:${tarball}`, 'check']
     expect(await done(run('npx', line, { cwd: elsewhere, env }))).toMatch(/^tollway\.yaml is valid\./)
   })
 
