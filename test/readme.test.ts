@@ -22,7 +22,11 @@ const EXECUTED = ['main', 'tests', 'config', 'commands', 'openai', 'express']
 /** Markers of other pages, which tests of their own execute. */
 const ELSEWHERE = new Map([
   ['docs/admin.md', ['add']],
-  ['docs/agents.md', ['mcp', 'client']],
+  ['docs/agents.md', ['mcp', 'client', 'proxy', 'skill']],
+  ['docs/catalogue.md', ['commands']],
+  ['docs/from-clawrouter.md', ['clawrouter']],
+  ['docs/install.md', ['tarball', 'npx', 'shell', 'update']],
+  ['docs/quick-starts.md', ['operator', 'grafana', 'openclaw', 'developer']],
   ['docs/agentcash.md', ['payers', 'blockrun']],
   ['docs/obol-sidecar.md', ['sidecar']],
   ['docs/audit.md', ['key', 'config', 'verify', 'offline', 'show']],

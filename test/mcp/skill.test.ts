@@ -1,5 +1,9 @@
 /** The skill for OpenClaw and Hermes says what the tools and commands are, and is part of the package. */
-import { readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { describe, expect, it } from 'vitest'
 import { createProgram } from '../../src/app/cli/run.ts'
@@ -43,6 +47,17 @@ describe('skills/tollway/SKILL.md', () => {
     const codes = [...table.matchAll(/`([a-z]+(?:_[a-z0-9]+)+)`/g)].flatMap(([, code]) => code ?? [])
     expect(codes.length).toBeGreaterThan(10)
     for (const code of codes) expect(page).toContain(`\`${code}\``)
+  })
+
+  it('is copied to where OpenClaw reads skills by the documented line', () => {
+    const line = /<!-- skill -->\n```sh\n([^`]*)```/.exec(read('docs/agents.md'))?.[1] ?? ''
+    const home = mkdtempSync(join(tmpdir(), 'tollway-skill-'))
+    const root = fileURLToPath(new URL('../..', import.meta.url))
+    mkdirSync(join(home, 'node_modules'))
+    symlinkSync(root, join(home, 'node_modules/tollway'))
+    execFileSync('bash', ['-euc', line], { cwd: home, env: { ...process.env, HOME: home } })
+    expect(readFileSync(join(home, '.openclaw/workspace/skills/tollway/SKILL.md'), 'utf8')).toBe(SKILL)
+    rmSync(home, { recursive: true })
   })
 
   it('is in the packed package', () => {

@@ -61,6 +61,8 @@ it('has a page that names every code, and its commands are commands', () => {
   const known = createProgram({ terminal: new FakeTerminal(), end: () => undefined })
     .commands.find((one) => one.name() === 'mcp')
     ?.options.map(({ long }) => long)
-  for (const option of line.split(' ').filter((word) => word.startsWith('--')))
+  const proxied = /<!-- proxy -->\n```sh\n([^`]*)```/.exec(page)?.[1] ?? ''
+  expect(proxied).toContain('npx tollway mcp --proxy')
+  for (const option of `${line} ${proxied}`.split(/\s/).filter((word) => word.startsWith('--')))
     expect(known).toContain(option)
 })
