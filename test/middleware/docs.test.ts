@@ -43,7 +43,7 @@ test('the page has a row for every middleware', () => {
     rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name)),
   )
   const helpers =
-    /^(?:assertOrder|clientErrorHandler|compileRoutes|create\w+|exchangeOf|hashKey|isWebSocketUpgrade|mayUse|openLedger|takesReply|upgradeHandler|restream)$/
+    /^(?:assertOrder|clientErrorHandler|compileRoutes|create\w+|exchangeOf|hashKey|isWebSocketUpgrade|mayUse|openLedger|reportUsage|restream|takesReply|upgradeHandler)$/
   const factories = Object.entries(middleware)
     .filter(([name, value]) => typeof value === 'function' && /^[a-z]/.test(name) && !helpers.test(name))
     .map(([name]) => name)
