@@ -125,7 +125,10 @@ model_list:
     drop_params: [store]
     catalogue: true
     paid_endpoints: [/chat/completions, /v1/messages]
-    pin: { network: base-sepolia, asset: "0x036cbd53842c5426634e7929541ec2318f3dcf7e", pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"] }
+    pin:
+      network: base-sepolia
+      asset: "0x036cbd53842c5426634e7929541ec2318f3dcf7e"
+      pay_to: ["0x209693bc6afc0c5328ba36faf03c514ef312287c"]
     reduce_max_tokens: 256
     default_max_tokens: 4096
     send_traceparent: true
@@ -207,6 +210,8 @@ budgets:
   - name: requests
     limit_requests: 10
     window: hour
+    when_exhausted:
+      route_to: local-llama
 tags:
   header: X-Team
   declared: ["team:search", "agent:main"]

@@ -247,7 +247,15 @@ it('turns every key into our units', () => {
         ]),
       },
       { name: 'tokens', limit: 1000n, asset: TOKENS, window: 'hour', timezone: 'UTC', enforce: true },
-      { name: 'requests', limit: 10n, asset: REQUESTS, window: 'hour', timezone: 'UTC', enforce: true },
+      {
+        name: 'requests',
+        limit: 10n,
+        asset: REQUESTS,
+        window: 'hour',
+        timezone: 'UTC',
+        enforce: true,
+        routeTo: 'local-llama',
+      },
       {
         name: 'callers.day',
         per: 'caller',

@@ -46,7 +46,7 @@ test('rule 9: paid routes refuse before the disk is full, readiness and the log 
     free += 1
     expect((await ask(tollway.url, { model: 'paid/m', n: 3 })).status).toBe(200)
     expect(await ready()).toMatchObject({ status: 'ok' })
-    expect(lines.filter((line) => line.includes('there is room'))).toHaveLength(1)
+    expect(lines.filter((line) => line.includes('enough free space again'))).toHaveLength(1)
   } finally {
     await tollway.close()
     await seller.close()

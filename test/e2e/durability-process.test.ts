@@ -168,9 +168,9 @@ describe('a directory that cannot be written', () => {
   test('does not let a gateway start, and says what to do', async () => {
     chmodSync(place.directory, 0o500)
     const { code, stderr } = await start(mortal).end()
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(stderr).toMatch(
-      /audit\.jsonl\.lock cannot be opened \(EACCES\)\. Create its directory and allow Tollway to write/,
+      /store: The ledger .* cannot be created \(EACCES\)\.[\s\S]*audit\.jsonl cannot be opened \(EACCES\)\. Create its directory and allow Tollway to write/,
     )
     chmodSync(place.directory, 0o700)
     const config = readFileSync(place.config, 'utf8')
