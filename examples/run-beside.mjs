@@ -4,7 +4,7 @@ import { createGateway, loadConfig } from 'tollway'
 
 export async function runBeside(directory, command, args) {
   process.chdir(directory)
-  const gateway = await createGateway(await loadConfig('tollway.yaml'))
+  const gateway = await createGateway(loadConfig('tollway.yaml'))
   const { url } = await gateway.listen()
   console.log(`Tollway is ready at ${url}`)
   const program = spawn(command, args, { stdio: 'inherit' })

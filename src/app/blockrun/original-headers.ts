@@ -11,15 +11,17 @@ export function originalHeaders(spentToday: () => Promise<bigint>): Handler {
   return asyncHandler('blockrunHeaders', async (req, res, next) => {
     if (req.method !== 'POST' || !/^(?:\/v1)?\/chat\/completions(?:\?|$)/.test(req.url ?? '')) return next()
     const before = await spentToday()
-    const writeHead = res.writeHead.bind(res) as (...args: unknown[]) => typeof res
-    res.writeHead = (...args: unknown[]): typeof res => {
-      if (res.statusCode < 400) {
-        const cost = parseUsd(res.getHeader('x-tollway-cost-usd')) ?? 0n
-        res.setHeader('x-blockrun-proxy-booked-cost-usd', formatUsd(cost))
-        res.setHeader('x-blockrun-proxy-spent-today-usd', formatUsd(before + cost))
-      }
-      return writeHead(...args)
-    }
+    const writeHead = res.writeHead.bind(res)
+    Object.assign(res, {
+      writeHead(...args: unknown[]): unknown {
+        if (res.statusCode < 400) {
+          const cost = parseUsd(res.getHeader('x-tollway-cost-usd')) ?? 0n
+          res.setHeader('x-blockrun-proxy-booked-cost-usd', formatUsd(cost))
+          res.setHeader('x-blockrun-proxy-spent-today-usd', formatUsd(before + cost))
+        }
+        return Reflect.apply(writeHead, undefined, args)
+      },
+    })
     next()
   })
 }
