@@ -7,7 +7,7 @@ import type { LoadedConfig } from '../config/load.ts'
 import { ConfigProblemsError, type Problem } from '../config/values/problems.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { loadExpress } from '../gateway/load-express.ts'
-import { examineOtherFiles, examineRecords, faultOf } from './examine-files.ts'
+import { examineOtherFiles, examineRecords } from './examine-files.ts'
 import { examineKeys } from './examine-keys.ts'
 import { examineListeners } from './examine-listeners.ts'
 import type { StartFault } from './start-fault.ts'
@@ -26,9 +26,10 @@ export async function fullPreflight(config: ResolvedConfig, isOnline: boolean): 
   return [...(await examineKeys(config, isOnline)), ...(await examineAll(config, true))]
 }
 
+/** @throws ConfigError where Express is missing: no line of the configuration leads there */
 async function examineAll(config: ResolvedConfig, isRead: boolean): Promise<StartFault[]> {
+  await loadExpress()
   return [
-    ...(await faultOf([], loadExpress)),
     ...(await examineListeners(config)),
     ...(await examineRecords(config, isRead)),
     ...(await examineOtherFiles(config, systemClock.now())),
