@@ -19,7 +19,7 @@ import { instance, signed } from '../store/samples.ts'
 import { offerV2 } from './quotes.ts'
 
 /** Answers one request of the engine, or throws as the transport does. */
-export type Script = (request: OutgoingRequest, isPaid: boolean) => IncomingReply
+export type Script = (request: OutgoingRequest, isPaid: boolean) => IncomingReply | Promise<IncomingReply>
 
 /** How the engine is set up. */
 export interface EngineOptions {
@@ -143,7 +143,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     upstream: {
       send: async (request) => {
         sent.push(request)
-        return options.seller(request, isPaid(request))
+        return await options.seller(request, isPaid(request))
       },
       close: async () => undefined,
     },

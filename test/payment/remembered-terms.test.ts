@@ -33,7 +33,7 @@ interface World {
     asked: number
     /** Answers a question, or a payment of the right amount, instead of the usual answer. */
     question: (() => IncomingReply) | undefined
-    payment: (() => IncomingReply) | undefined
+    payment: (() => IncomingReply | Promise<IncomingReply>) | undefined
   }
   /** Amounts that were signed, in order. */
   readonly signed: string[]
@@ -450,6 +450,23 @@ describe('terms that changed since they were remembered', () => {
     expect(error).toMatchObject({ code: 'terms_changed' })
     expect([stateOf(exchange), costOf(exchange)]).toEqual(['uncertain', 1000n])
     expect(await world.engine.store.charges({ states: ['released'] })).toHaveLength(1)
+  })
+
+  it('rule 5: with pay_again nothing is paid again that the chain proved meanwhile', async () => {
+    const world = await learned(again)
+    world.seller.payment = async () => {
+      const { store, ledger } = world.engine
+      const [charge] = await store.charges({ states: ['authorized'] })
+      // Another process took this one for dead, and asked the chain before the seller answered.
+      const lost = charge && (await ledger.uncertain(charge, 'crash_recovery'))
+      const block = { number: 1n, hash: '0x1', timestamp: 1 }
+      if (lost) await ledger.resolve(lost, { action: 'settle', transaction: '0xab', flags: [], block })
+      return challenge({ ...offerV2, amount: '2000' })
+    }
+    const before = world.engine.sent.length
+    const { error, exchange } = await world.engine.ask(body(6))
+    expect([error, sentSince(world, before)]).toMatchObject([{ code: 'terms_changed' }, '$'])
+    expect(stateOf(exchange)).toBe('settled')
   })
 
   it('with pay_again a payment that the seller was asked about is not paid again', async () => {

@@ -94,7 +94,9 @@ export class PendingMoves {
       // No other process moved it: the move itself is illegal, which is a bug.
       if (!current || current.state === charge.state) throw error
       await this.#listeners.overtaken(current, move)
-      return current.state === move.to ? current : after(charge, move)
+      // What the chain proved is not told as uncertain: a request must not pay again on that word.
+      const isProven = current.state === 'settled' && move.to === 'uncertain'
+      return isProven || current.state === move.to ? current : after(charge, move)
     }
     await this.#listeners.recorded(moved, charge.state)
     return moved
