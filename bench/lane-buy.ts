@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { toHex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
+import { TRANSFER_WITH_AUTHORIZATION } from '../src/core/payer/typed-message.ts'
 import { buy } from '../src/app/buying/buy.ts'
 import { withBuying } from '../src/app/buying/buying-context.ts'
 import { parseConfig } from '../src/app/config/load.ts'
@@ -42,16 +43,7 @@ async function signPlainly(): Promise<number> {
   for (let index = 0; index < VOUCHERS; index += 1) {
     await account.signTypedData({
       domain: { name: 'USDC', version: '2', chainId: 84532, verifyingContract: USDC },
-      types: {
-        TransferWithAuthorization: [
-          { name: 'from', type: 'address' },
-          { name: 'to', type: 'address' },
-          { name: 'value', type: 'uint256' },
-          { name: 'validAfter', type: 'uint256' },
-          { name: 'validBefore', type: 'uint256' },
-          { name: 'nonce', type: 'bytes32' },
-        ],
-      },
+      types: { TransferWithAuthorization: TRANSFER_WITH_AUTHORIZATION },
       primaryType: 'TransferWithAuthorization',
       message: {
         from: account.address,

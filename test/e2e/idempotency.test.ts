@@ -119,11 +119,7 @@ describe('an Idempotency-Key', () => {
   })
 
   test('rule 5: sent several times concurrently is paid once, and every request gets the answer', async () => {
-    const released = Promise.withResolvers<void>()
-    pay = async (response, n) => {
-      await released.promise
-      answer(response, `answer ${n}`)
-    }
+    const released = answersWhenReleased()
     const all = Array.from({ length: 5 }, () => asked(key('a')))
     await firstPayment.promise
     released.resolve()
@@ -332,6 +328,31 @@ describe('a stream', () => {
   })
 })
 
+/** From now on the seller answers a payment when the promise is resolved. */
+function answersWhenReleased(): PromiseWithResolvers<void> {
+  const released = Promise.withResolvers<void>()
+  pay = async (response, n) => {
+    await released.promise
+    answer(response, `answer ${n}`)
+  }
+  return released
+}
+
+/** Asks as `asked` does, and leaves once the payment was sent; resolves when the request has ended. */
+async function leaveWhilePaying(): Promise<void> {
+  const leaver = new AbortController()
+  const lost = fetch(`${tollway.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ messages: [{ role: 'user', content: 'hello' }], ...body }),
+    signal: leaver.signal,
+  }).catch(() => 'left')
+  await firstPayment.promise
+  leaver.abort()
+  expect(await lost).toBe('left')
+  while (!(await tollway.audit()).some(({ type }) => type === 'request')) await new Promise(setImmediate)
+}
+
 describe('without a key', () => {
   test('the same body twice is two requests, one after the other and at once', async () => {
     await asked()
@@ -360,11 +381,7 @@ describe('without a key', () => {
   })
 
   test('a retry joins one that is being paid', async () => {
-    const released = Promise.withResolvers<void>()
-    pay = async (response, n) => {
-      await released.promise
-      answer(response, `answer ${n}`)
-    }
+    const released = answersWhenReleased()
     const first = asked(retry(0))
     await firstPayment.promise
     const second = asked(retry(1))
@@ -409,22 +426,8 @@ describe('without a key', () => {
   })
 
   test('a client that left before the first byte and asks again gets the answer it paid for', async () => {
-    const released = Promise.withResolvers<void>()
-    pay = async (response, n) => {
-      await released.promise
-      answer(response, `answer ${n}`)
-    }
-    const leaver = new AbortController()
-    const lost = fetch(`${tollway.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ messages: [{ role: 'user', content: 'hello' }], ...body }),
-      signal: leaver.signal,
-    }).catch(() => 'left')
-    await firstPayment.promise
-    leaver.abort()
-    expect(await lost).toBe('left')
-    while (!(await tollway.audit()).some(({ type }) => type === 'request')) await new Promise(setImmediate)
+    const released = answersWhenReleased()
+    await leaveWhilePaying()
     // One comes while it is still on its way, one when it has ended without any client.
     const joining = asked()
     released.resolve()
@@ -435,22 +438,8 @@ describe('without a key', () => {
   })
 
   test('an answer that came when its client had gone is kept for 120 seconds', async () => {
-    const released = Promise.withResolvers<void>()
-    pay = async (response, n) => {
-      await released.promise
-      answer(response, `answer ${n}`)
-    }
-    const leaver = new AbortController()
-    const lost = fetch(`${tollway.url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ messages: [{ role: 'user', content: 'hello' }], ...body }),
-      signal: leaver.signal,
-    }).catch(() => 'left')
-    await firstPayment.promise
-    leaver.abort()
-    await lost
-    while (!(await tollway.audit()).some(({ type }) => type === 'request')) await new Promise(setImmediate)
+    const released = answersWhenReleased()
+    await leaveWhilePaying()
     released.resolve()
     while ((await charges())[0] !== 'settled') await new Promise(setImmediate)
     expect(await asked()).toMatchObject({ got: 'answer 1', replayed: 'yes' })

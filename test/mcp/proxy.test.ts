@@ -9,6 +9,7 @@ import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { ElicitRequestSchema, type CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { verifyTypedData } from 'viem'
+import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { withBuying, type BuyingContext } from '../../src/app/buying/buying-context.ts'
@@ -164,16 +165,7 @@ describe('a tool that asks for a payment', () => {
     }
     expect(payment.accepted).toEqual(OFFER)
     const { from, to, value, validAfter, validBefore, nonce } = payment.payload.authorization
-    const types = {
-      TransferWithAuthorization: [
-        { name: 'from', type: 'address' },
-        { name: 'to', type: 'address' },
-        { name: 'value', type: 'uint256' },
-        { name: 'validAfter', type: 'uint256' },
-        { name: 'validBefore', type: 'uint256' },
-        { name: 'nonce', type: 'bytes32' },
-      ],
-    } as const
+    const types = { TransferWithAuthorization: TRANSFER_WITH_AUTHORIZATION }
     const isSigned = await verifyTypedData({
       address: localAccounts().buyer.address,
       domain: {

@@ -70,6 +70,23 @@ async function reconcilerFor(store: Store, chains: readonly ChainReader[]) {
   return { reconciler, ledger, timers, events, failures }
 }
 
+/** A chain that decides nothing yet; `asked` are the charges that it was asked about. */
+function undecidedChain(): { asked: string[]; watch: ChainWatch } {
+  const asked: string[] = []
+  const watch: ChainWatch = {
+    network: terms(1).network,
+    look: async () => ({
+      block: 1n,
+      decide: async ({ id }) => {
+        asked.push(id)
+        return { decision: { action: 'wait', reason: 'still_valid' }, trouble: undefined }
+      },
+    }),
+    close: () => undefined,
+  }
+  return { asked, watch }
+}
+
 test('checks a bounded number of charges per timer run, oldest first, and continues there in the next run', async () => {
   const { store, ids } = await uncertainCharges(1101)
   const asked: string[] = []
@@ -118,18 +135,7 @@ test('looks first at payments of which the seller named the transaction, and nev
     await store.move(id, { to: 'uncertain', at: NOW, reason: 'settlement_pending', transaction })
     claimed.push(id)
   }
-  const asked: string[] = []
-  const watch: ChainWatch = {
-    network: terms(1).network,
-    look: async () => ({
-      block: 1n,
-      decide: async ({ id }) => {
-        asked.push(id)
-        return { decision: { action: 'wait', reason: 'still_valid' }, trouble: undefined }
-      },
-    }),
-    close: () => undefined,
-  }
+  const { asked, watch } = undecidedChain()
   const { ledger } = await reconcilerFor(store, [])
   const run = new NetworkRun(watch, ledger, () => true)
   await run.run(30, () => undefined)
@@ -237,18 +243,7 @@ test('looks at uncertain payments before merely unproven ones, of which some of 
     await store.move(id, { to: 'settled', at: NOW, reason: 'receipt', proof: 'receipt' })
     settled.push(id)
   }
-  const asked: string[] = []
-  const watch: ChainWatch = {
-    network: terms(1).network,
-    look: async () => ({
-      block: 1n,
-      decide: async ({ id }) => {
-        asked.push(id)
-        return { decision: { action: 'wait', reason: 'still_valid' }, trouble: undefined }
-      },
-    }),
-    close: () => undefined,
-  }
+  const { asked, watch } = undecidedChain()
   const { ledger } = await reconcilerFor(store, [])
   const run = new NetworkRun(watch, ledger, () => true)
   expect(await run.run(20, () => undefined)).toMatchObject({ looked: 20, more: true })

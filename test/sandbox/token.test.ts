@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bytesToHex, parseSignature } from 'viem'
 import type { Hex } from 'viem'
 import { privateKeyToAccount } from 'viem/accounts'
+import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 import { startChain } from '../../src/app/sandbox/chain/chain.ts'
 import type { LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { connectLocal, mined } from '../../src/app/sandbox/chain/levers.ts'
@@ -20,14 +21,7 @@ beforeAll(async () => {
 afterAll(() => chain.close())
 
 const types = {
-  TransferWithAuthorization: [
-    { name: 'from', type: 'address' },
-    { name: 'to', type: 'address' },
-    { name: 'value', type: 'uint256' },
-    { name: 'validAfter', type: 'uint256' },
-    { name: 'validBefore', type: 'uint256' },
-    { name: 'nonce', type: 'bytes32' },
-  ],
+  TransferWithAuthorization: TRANSFER_WITH_AUTHORIZATION,
   CancelAuthorization: [
     { name: 'authorizer', type: 'address' },
     { name: 'nonce', type: 'bytes32' },

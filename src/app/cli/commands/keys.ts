@@ -62,18 +62,25 @@ ${EXIT_CODES_HELP}`,
   addRevoke(keys, context)
 }
 
-function addAdd(keys: Command, { terminal }: CommandContext): void {
-  keys
-    .command('add')
-    .description('create a key; it is shown once, and only its digest is stored')
-    .argument('<id>', 'name of the caller in budgets, metrics and records')
-    .option('-m, --models <names...>', 'models it may use, exact or with one * (default: all)')
-    .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant)
+/** The limits that a key can have, as options of `add` and `set`. */
+function withLimits(command: Command): Command {
+  return command
     .option('--requests-per-minute <n>', 'limit on model requests per minute', wholeNumber(1, MOST))
     .option('--tokens-per-minute <n>', 'limit on output tokens per minute', wholeNumber(1, MOST))
     .option('--max-parallel <n>', 'limit on simultaneous model requests', wholeNumber(1, MOST))
     .option('--budget-usd <limits...>', 'what it may spend per window, such as 5/day or 0.50/24h', budgets)
     .option('--team <name>', 'team whose budgets it shares', team)
+}
+
+function addAdd(keys: Command, { terminal }: CommandContext): void {
+  withLimits(
+    keys
+      .command('add')
+      .description('create a key; it is shown once, and only its digest is stored')
+      .argument('<id>', 'name of the caller in budgets, metrics and records')
+      .option('-m, --models <names...>', 'models it may use, exact or with one * (default: all)')
+      .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant),
+  )
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
     .addHelpText(
@@ -99,17 +106,14 @@ ${HOT}${EXIT_CODES_HELP}`,
 }
 
 function addSet(keys: Command, { terminal }: CommandContext): void {
-  keys
-    .command('set')
-    .description('change what a caller may do; its key stays')
-    .argument('<id>', 'name of the caller')
-    .option('-m, --models <names...>', 'models it may use, exact or with one *')
-    .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant)
-    .option('--requests-per-minute <n>', 'limit on model requests per minute', wholeNumber(1, MOST))
-    .option('--tokens-per-minute <n>', 'limit on output tokens per minute', wholeNumber(1, MOST))
-    .option('--max-parallel <n>', 'limit on simultaneous model requests', wholeNumber(1, MOST))
-    .option('--budget-usd <limits...>', 'what it may spend per window, such as 5/day or 0.50/24h', budgets)
-    .option('--team <name>', 'team whose budgets it shares', team)
+  withLimits(
+    keys
+      .command('set')
+      .description('change what a caller may do; its key stays')
+      .argument('<id>', 'name of the caller')
+      .option('-m, --models <names...>', 'models it may use, exact or with one *')
+      .option('-e, --expires <date>', 'expiry: a date, or a time with zone', instant),
+  )
     .addOption(new Option('--remove <terms...>', 'take limits away again').choices(REMOVABLE))
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option('--json', 'print JSON', false)
