@@ -3,7 +3,7 @@ import type { StatementSync } from 'node:sqlite'
 import type { AuditHeadNote, AuditHeadStore } from '../contracts/audit-heads.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { Connection } from './file/file.ts'
-import { integer, text } from './file/rows.ts'
+import { integer, text } from '../rows/rows.ts'
 
 /** The audit heads of the SQLite ledger. */
 export class SqliteAuditHeads implements InTransaction<AuditHeadStore> {

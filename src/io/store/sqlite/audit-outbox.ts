@@ -4,7 +4,7 @@ import type { Charge } from '../../../core/charge/charge.ts'
 import type { AuditOutbox } from '../contracts/audit-outbox.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { Connection } from './file/file.ts'
-import { rowToCharge } from './file/rows.ts'
+import { rowToCharge } from '../rows/rows.ts'
 
 /** The audit outbox of the SQLite ledger. Its table is named `untold`: renaming it would need a migration. */
 export class SqliteAuditOutbox implements InTransaction<AuditOutbox> {

@@ -7,7 +7,7 @@ import { NoLedgerError } from '../no-ledger.ts'
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { checkLedger, explainLedgerError } from './file/file.ts'
 import { refuseLogLeftBehind } from './file/one-log.ts'
-import { integer, text } from './file/rows.ts'
+import { integer, text } from '../rows/rows.ts'
 
 /** What a copy contains. */
 export interface LedgerCopy {

@@ -24,7 +24,7 @@ import {
 } from '../rules/charge-rules.ts'
 import { listedSubjects, MAX_READ_SUBJECTS } from '../rules/budget-subjects.ts'
 import type { Connection } from './file/file.ts'
-import { integer, rowToAmount, rowToShare, rowToState, rowToTotals, rowToWindow, text } from './file/rows.ts'
+import { integer, rowToAmount, rowToShare, rowToState, rowToTotals, rowToWindow, text } from '../rows/rows.ts'
 import type { BudgetStore, BudgetWindow, SubjectTotals } from '../contracts/budgets.ts'
 import type { Notice } from '../contracts/charges.ts'
 import type { InTransaction } from '../synchronous-store.ts'

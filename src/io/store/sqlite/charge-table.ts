@@ -3,7 +3,7 @@ import type { StatementSync } from 'node:sqlite'
 import type { Charge } from '../../../core/charge/charge.ts'
 import { unknownCharge } from '../rules/charge-rules.ts'
 import type { Connection } from './file/file.ts'
-import { changesToRow, chargeToRow, rowToCharge } from './file/rows.ts'
+import { changesToRow, chargeToRow, rowToCharge } from '../rows/rows.ts'
 
 const CHARGE_COLUMNS = [
   'id',

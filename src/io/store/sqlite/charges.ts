@@ -33,7 +33,7 @@ import type { Connection } from './file/file.ts'
 import { ChargeList } from './history/charge-list.ts'
 import type { SqliteRollups } from './history/rollups.ts'
 import type { SqliteIdempotency } from './idempotency.ts'
-import { rowToCharge } from './file/rows.ts'
+import { rowToCharge } from '../rows/rows.ts'
 import type { SqliteSellers } from './sellers.ts'
 import type { SqliteVouchers } from './vouchers.ts'
 

@@ -6,7 +6,7 @@ import { queryLimit } from '../rules/charge-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { Connection } from './file/file.ts'
-import { rowToFlagCount, rowToFlagged } from './file/rows.ts'
+import { rowToFlagCount, rowToFlagged } from '../rows/rows.ts'
 
 /** The flags of the SQLite ledger. */
 export class SqliteFlags implements InTransaction<FlagStore> {

@@ -2,7 +2,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { REMEMBERED_MS, type RequestMark } from '../../../core/request/idempotency.ts'
 import type { Connection } from './file/file.ts'
-import { integer, rowToCharge, text, type Row } from './file/rows.ts'
+import { integer, rowToCharge, text, type Row } from '../rows/rows.ts'
 import {
   MAX_OTHERS,
   type FoundTombstones,

@@ -8,7 +8,7 @@ import type { SqliteAuditOutbox } from './audit-outbox.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { SqliteCharges } from './charges.ts'
 import type { Connection } from './file/file.ts'
-import { rowToInstance } from './file/rows.ts'
+import { rowToInstance } from '../rows/rows.ts'
 
 /** The instances of the SQLite ledger. */
 export class SqliteInstances implements InTransaction<InstanceStore> {

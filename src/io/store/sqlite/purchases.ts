@@ -6,7 +6,7 @@ import type { PurchaseQuery, PurchaseStore } from '../contracts/purchases.ts'
 import { leftOf, type OrderLeft } from '../rules/purchase-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { Connection } from './file/file.ts'
-import { amount, integer, optionalText, text, type Row } from './file/rows.ts'
+import { amount, integer, optionalText, text, type Row } from '../rows/rows.ts'
 
 /** The columns of the newest order. */
 const ORDER = [

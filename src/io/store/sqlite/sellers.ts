@@ -2,7 +2,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
 import type { Connection } from './file/file.ts'
-import { amount, integer, rowToPin, text, type Row } from './file/rows.ts'
+import { amount, integer, rowToPin, text, type Row } from '../rows/rows.ts'
 import type {
   KnownPrice,
   Pin,

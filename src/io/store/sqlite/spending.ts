@@ -18,7 +18,7 @@ import { addSums, NO_SUMS, type SpendSums } from '../rules/rollup-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { Connection } from './file/file.ts'
-import { integer, text } from './file/rows.ts'
+import { integer, text } from '../rows/rows.ts'
 import { addUpParts, RollupReader, type SpendPart } from './history/rollup-reader.ts'
 import type { SqliteRollups } from './history/rollups.ts'
 

@@ -1,14 +1,7 @@
 /** Every prepared statement of the vouchers in the SQLite ledger. */
+import { VOUCHER_STATE_SQL, VOUCHERS_WITH_CHARGES } from '../rows/voucher-rows.ts'
 import type { Connection } from './file/file.ts'
 
-/** `voucherState()` in SQL. The first parameter is the time, milliseconds since the epoch. */
-export const VOUCHER_STATE_SQL = `CASE charges.state
-  WHEN 'held' THEN 'held' WHEN 'authorized' THEN 'held' WHEN 'settled' THEN 'spent'
-  WHEN 'uncertain' THEN 'uncertain' WHEN 'released' THEN 'expired'
-  ELSE coalesce(vouchers.closed, CASE WHEN vouchers.usable_until > ? THEN 'ready' ELSE 'expired' END) END`
-
-/** Vouchers with the charges that claimed them. */
-export const VOUCHERS_WITH_CHARGES = 'vouchers LEFT JOIN charges ON charges.id = vouchers.charge'
 /** Must stay word for word the condition of the index vouchers_free. */
 const FREE = 'charge IS NULL AND closed IS NULL'
 

@@ -26,9 +26,11 @@ import type { InTransaction } from '../synchronous-store.ts'
 import type { ChargeTable } from './charge-table.ts'
 import type { Connection } from './file/file.ts'
 import type { SqlitePurchases } from './purchases.ts'
-import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './file/rows.ts'
-import { rowToPool, rowToTerms, rowToVoucher, termsToRow } from './voucher-rows.ts'
-import { prepareVoucherStatements, VOUCHER_STATE_SQL, VOUCHERS_WITH_CHARGES } from './voucher-statements.ts'
+import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from '../rows/rows.ts'
+import { rowToPool, rowToTerms, rowToVoucher, termsToRow } from '../rows/voucher-rows.ts'
+import { prepareVoucherStatements } from './voucher-statements.ts'
+import { VOUCHERS_WITH_CHARGES } from '../rows/voucher-rows.ts'
+import { VOUCHER_STATE_SQL } from '../rows/voucher-rows.ts'
 
 /** The vouchers of the SQLite ledger. */
 export class SqliteVouchers implements InTransaction<VoucherStore> {

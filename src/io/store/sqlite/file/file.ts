@@ -11,7 +11,7 @@ import { claimLog, hasLog, joinLog, refuseLogLeftBehind } from './one-log.ts'
 import { openQuietly } from './open-quietly.ts'
 import { outsideFailure, storeError } from './errors.ts'
 import { sqliteCode } from '../../../files/sqlite-code.ts'
-import { integer, text, type Row } from './rows.ts'
+import { integer, text, type Row } from '../../rows/rows.ts'
 import { APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
 import { syncDirectory } from '../../../files/sync-directory.ts'
 

@@ -9,7 +9,7 @@ import { basename, dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { ConfigError } from '../../../../core/errors.ts'
 import { sqliteCode } from '../../../files/sqlite-code.ts'
-import { optionalText } from './rows.ts'
+import { optionalText } from '../../rows/rows.ts'
 
 const BUSY = 5
 

@@ -4,7 +4,7 @@
  */
 import { sqliteCode } from '../../../files/sqlite-code.ts'
 import type { Connection } from '../file/file.ts'
-import { integer } from '../file/rows.ts'
+import { integer } from '../../rows/rows.ts'
 import type { SqliteRollups } from './rollups.ts'
 
 /** How far the sums are built. */

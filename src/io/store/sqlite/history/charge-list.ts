@@ -8,7 +8,7 @@ import type { ChargeCursor, ChargeFilter, ChargeQuery } from '../../contracts/ch
 import { filterCondition, isBehind } from '../../rules/charge-filter.ts'
 import { queryLimit } from '../../rules/charge-rules.ts'
 import type { Connection } from '../file/file.ts'
-import { integer, rowToCharge, text, type Row } from '../file/rows.ts'
+import { integer, rowToCharge, text, type Row } from '../../rows/rows.ts'
 
 const ALL_STATES: readonly ChargeState[] = ['held', 'authorized', 'settled', 'uncertain', 'released']
 

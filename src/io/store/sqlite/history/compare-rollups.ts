@@ -10,9 +10,10 @@ import {
   type SpendSums,
 } from '../../rules/rollup-rules.ts'
 import type { Connection } from '../file/file.ts'
-import { integer, rowToCharge, type Row } from '../file/rows.ts'
-import { rowToSums, rowToUsage, SUM_COLUMNS } from './rollup-rows.ts'
-import { placesOf, type Place } from './rollups.ts'
+import { integer, rowToCharge, type Row } from '../../rows/rows.ts'
+import { rowToSums, rowToUsage, SUM_COLUMNS } from '../../rows/rollup-rows.ts'
+import { placesOf } from '../../rules/rollup-places.ts'
+import { type Place } from '../../rules/rollup-places.ts'
 
 /** What a comparison came to. */
 export interface SumsComparison {

@@ -21,8 +21,8 @@ import {
   type SpendSums,
 } from '../../rules/rollup-rules.ts'
 import type { Connection } from '../file/file.ts'
-import { integer, rowToCharge, text, type Row } from '../file/rows.ts'
-import { rowToNames, rowToSums, rowToUsage, SUM_COLUMNS } from './rollup-rows.ts'
+import { integer, rowToCharge, text, type Row } from '../../rows/rows.ts'
+import { rowToNames, rowToSums, rowToUsage, SUM_COLUMNS } from '../../rows/rollup-rows.ts'
 
 /** Which charges are added up. */
 export interface SumsQuery extends ChargeFilter {

@@ -14,35 +14,13 @@ import {
   namesOf,
   NO_SUMS,
   sumsOf,
-  tileStarts,
   type SpendNames,
   type SpendSums,
 } from '../../rules/rollup-rules.ts'
 import type { Connection } from '../file/file.ts'
-import { integer, rowToCharge, text } from '../file/rows.ts'
-import { rowToSums, rowToUsage, SUM_COLUMNS, sumsToValues } from './rollup-rows.ts'
-
-/** Identifies one row of sums. */
-export type Place = readonly [tile: string, tagged: 0 | 1, state: string, start: number, key: number]
-
-/**
- * The rows that a closed charge is in.
- * @param key its own
- * @param tagged those of its tags
- */
-export function placesOf({ state, reservedAt }: Charge, key: number, tagged: readonly number[]): Place[] {
-  const { day, quarter } = tileStarts(reservedAt)
-  return [
-    ['day', 0, state, day, key],
-    ['quarter', 0, state, quarter, key],
-    // Every scrape asks for these: the sum must not need a row for each day.
-    ...(state === 'uncertain' ? [['ever', 0, state, 0, key] as const] : []),
-    ...tagged.flatMap((each): Place[] => [
-      ['day', 1, state, day, each],
-      ['quarter', 1, state, quarter, each],
-    ]),
-  ]
-}
+import { integer, rowToCharge, text } from '../../rows/rows.ts'
+import { rowToSums, rowToUsage, SUM_COLUMNS, sumsToValues } from '../../rows/rollup-rows.ts'
+import { Changes, notBelowZero, placesOf } from '../../rules/rollup-places.ts'
 
 /** The writer of the sums. */
 export class SqliteRollups {
@@ -145,35 +123,5 @@ export class SqliteRollups {
     const values = [tag, route, model, remoteModel, payer, seller, caller, network, symbol, decimals]
     const row = this.#findKey.get(...values)
     return row ? integer(row, 'id') : Number(this.#addKey.run(...values).lastInsertRowid)
-  }
-}
-
-/** Changes of sums, added up by row. */
-class Changes {
-  readonly #byPlace = new Map<string, { readonly place: Place; sums: SpendSums }>()
-
-  add(place: Place, sums: SpendSums): void {
-    const id = place.join()
-    const known = this.#byPlace.get(id)
-    if (known) known.sums = addSums(known.sums, sums)
-    else this.#byPlace.set(id, { place, sums })
-  }
-
-  all(): Iterable<{ readonly place: Place; readonly sums: SpendSums }> {
-    return this.#byPlace.values()
-  }
-}
-
-function notBelowZero(sums: SpendSums): SpendSums {
-  const least = (value: bigint): bigint => (value < 0n ? 0n : value)
-  return {
-    charges: sums.charges,
-    unpriced: Math.max(0, sums.unpriced),
-    signed: least(sums.signed),
-    signedMicroUsd: least(sums.signedMicroUsd),
-    taken: least(sums.taken),
-    takenMicroUsd: least(sums.takenMicroUsd),
-    inputTokens: least(sums.inputTokens),
-    outputTokens: least(sums.outputTokens),
   }
 }

@@ -1,7 +1,7 @@
 /** Converts vouchers and pools to rows and back, as strictly as rows.ts. */
 import type { AuthorizationMethod } from '../../../core/money/assets.ts'
 import type { Voucher, VoucherPool, VoucherTerms } from '../../../core/vouchers/voucher.ts'
-import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './file/rows.ts'
+import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './rows.ts'
 
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 
@@ -63,3 +63,12 @@ export function rowToPool(row: Row): VoucherPool {
     drainingSince: count('draining_since'),
   }
 }
+
+/** `voucherState()` in SQL. The first parameter is the time, milliseconds since the epoch. */
+export const VOUCHER_STATE_SQL = `CASE charges.state
+  WHEN 'held' THEN 'held' WHEN 'authorized' THEN 'held' WHEN 'settled' THEN 'spent'
+  WHEN 'uncertain' THEN 'uncertain' WHEN 'released' THEN 'expired'
+  ELSE coalesce(vouchers.closed, CASE WHEN vouchers.usable_until > ? THEN 'ready' ELSE 'expired' END) END`
+
+/** Vouchers with the charges that claimed them. */
+export const VOUCHERS_WITH_CHARGES = 'vouchers LEFT JOIN charges ON charges.id = vouchers.charge'

@@ -1,21 +1,21 @@
 /** Converts rows to objects and back. Reading is strict: an unexpected value is damage and never becomes a default. */
 import type { SQLOutputValue } from 'node:sqlite'
-import type { Totals } from '../../../../core/budget/budget.ts'
+import type { Totals } from '../../../core/budget/budget.ts'
 import {
   type AuthorizationRecord,
   type Charge,
   type ChargeState,
   type Proof,
   type SolanaProof,
-} from '../../../../core/charge/charge.ts'
-import { type AuthorizationMethod } from '../../../../core/money/assets.ts'
-import { CHARGE_FLAGS, type ChargeFlag } from '../../../../core/charge/reconcile.ts'
-import { WINDOWS } from '../../../../core/budget/window.ts'
-import type { Share } from '../../rules/charge-rules.ts'
-import type { BudgetWindow } from '../../contracts/budgets.ts'
-import type { Flagged } from '../../contracts/flags.ts'
-import type { Instance } from '../../contracts/instances.ts'
-import type { Pin } from '../../contracts/sellers.ts'
+} from '../../../core/charge/charge.ts'
+import { type AuthorizationMethod } from '../../../core/money/assets.ts'
+import { CHARGE_FLAGS, type ChargeFlag } from '../../../core/charge/reconcile.ts'
+import { WINDOWS } from '../../../core/budget/window.ts'
+import type { Share } from '../rules/charge-rules.ts'
+import type { BudgetWindow } from '../contracts/budgets.ts'
+import type { Flagged } from '../contracts/flags.ts'
+import type { Instance } from '../contracts/instances.ts'
+import type { Pin } from '../contracts/sellers.ts'
 
 /** A row as `node:sqlite` returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>

@@ -1,7 +1,7 @@
 /** Rows of `spend_keys` and `rollups`. */
-import type { Usage } from '../../../../core/stream/usage.ts'
-import type { SpendNames, SpendSums } from '../../rules/rollup-rules.ts'
-import { amount, integer, text, type Row } from '../file/rows.ts'
+import type { Usage } from '../../../core/stream/usage.ts'
+import type { SpendNames, SpendSums } from '../rules/rollup-rules.ts'
+import { amount, integer, text, type Row } from './rows.ts'
 
 /** The columns of `rollups` that hold sums, in the order of {@link sumsToValues}. */
 export const SUM_COLUMNS = [
