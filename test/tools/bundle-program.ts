@@ -14,11 +14,12 @@ const DIRECTORY = join(ROOT, 'node_modules/.cache/tollway-program')
 /** Modules that start a thread from the file beside them: `signer.worker.js`, `solana.worker.js`. */
 const STARTS_THREAD = /\/src\/io\/signer\/(?:signer|solana\/solana-signer)\.ts$/
 
-/** Entries by the name of their bundle. Threads are bundled alone, so that they load nothing that only the main thread uses. */
-const BUNDLES: readonly Readonly<Record<string, string>>[] = [
-  { main: 'src/app/cli/main.ts', 'crash-gateway': 'test/campaigns/crash-gateway.ts' },
-  { 'signer.worker': 'src/io/signer/signer.worker.ts' },
-  { 'solana.worker': 'src/io/signer/solana/solana.worker.ts' },
+/** Entries by the name of their bundle. One file each: to find and link some hundred chunks costs more than to read them all. */
+const BUNDLES: readonly (readonly [name: string, path: string])[] = [
+  ['main', 'src/app/cli/main.ts'],
+  ['crash-gateway', 'test/campaigns/crash-gateway.ts'],
+  ['signer.worker', 'src/io/signer/signer.worker.ts'],
+  ['solana.worker', 'src/io/signer/solana/solana.worker.ts'],
 ]
 
 /** Optional packages and native ones stay where they are. */
@@ -59,14 +60,9 @@ function placedAt(code: string, path: string): string {
 /** Bundles everything. @returns the directory of the bundles, see {@link BUNDLES} */
 export async function bundleProgram(): Promise<string> {
   await mkdir(DIRECTORY, { recursive: true })
-  await Promise.all(
-    BUNDLES.map(async (entries) => {
-      const input = Object.fromEntries(
-        Object.entries(entries).map(([name, path]) => [name, join(ROOT, path)]),
-      )
-      await bundle({ input })
-    }),
-  )
+  // Without this, node reads each file twice to learn that it is a module.
+  await writeWhole('package.json', '{ "type": "module" }')
+  await Promise.all(BUNDLES.map(([name, path]) => bundle({ input: { [name]: join(ROOT, path) } })))
   return DIRECTORY
 }
 
@@ -77,12 +73,14 @@ async function bundle(options: InputOptions): Promise<void> {
     external: EXTERNAL,
     plugins: [bundledThreads, keepPlaces],
   })
-  const { output } = await made.generate({ format: 'esm', entryFileNames: '[name].js' })
+  const { output } = await made.generate({ format: 'esm', entryFileNames: '[name].js', codeSplitting: false })
   await made.close()
-  // Entries last, and each file whole or not at all: another run of the tests may be using them.
-  for (const file of output.toReversed()) {
-    const path = join(DIRECTORY, file.fileName)
-    await writeFile(`${path}.${process.pid}`, file.type === 'chunk' ? file.code : file.source)
-    await rename(`${path}.${process.pid}`, path)
-  }
+  for (const file of output) await writeWhole(file.fileName, file.type === 'chunk' ? file.code : file.source)
+}
+
+/** Writes a file whole or not at all: another run of the tests may be using it. */
+async function writeWhole(name: string, content: string | Uint8Array): Promise<void> {
+  const path = join(DIRECTORY, name)
+  await writeFile(`${path}.${process.pid}`, content)
+  await rename(`${path}.${process.pid}`, path)
 }
