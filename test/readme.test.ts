@@ -45,6 +45,7 @@ const ELSEWHERE = new Map([
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/middlewares.md', ['parts']],
   ['docs/hooks.md', ['hooks']],
+  ['docs/notify.md', ['notify', 'message', 'receiver']],
   ['docs/own-payers.md', ['payer', 'store']],
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct', 'network']],

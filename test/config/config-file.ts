@@ -24,6 +24,7 @@ export const FULL_ENV = {
   RPC_KEY: 'rpc-secret-1',
   AUDIT_KEY: AUDIT_PEM,
   METRICS_TOKEN: 'metrics-secret-1',
+  NOTIFY_SECRET: 'notify-secret-of-16',
 }
 
 /** A configuration that uses every key there is. */
@@ -181,6 +182,10 @@ router:
   session_affinity:
     seconds: 60
     headers: [X-Session-Id]
+notify:
+  url: https://ops.example.com/hook
+  secret: "\${env:NOTIFY_SECRET}"
+  at: [0.5, "0.8", 1]
 budgets:
   - name: all
     limit_usd: "5.00"

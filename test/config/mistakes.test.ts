@@ -50,7 +50,7 @@ describe('keys', () => {
     ['__proto__']: [
       '__proto__: { listen: x }\n',
       '1:1 __proto__: is not a known key. Known: listen, store, upstream, callers, keys, payers, ' +
-        'model_list, router, budgets, tags, policy, assets, chains, reconcile, metrics, audit, log, stream, timeouts, body_limit, idempotency, explorers, admin.',
+        'model_list, router, budgets, notify, tags, policy, assets, chains, reconcile, metrics, audit, log, stream, timeouts, body_limit, idempotency, explorers, admin.',
     ],
     'an empty section': ['budgets:\n', '1:1 budgets: is empty. Give it a value, or remove the key.'],
     'a list where keys belong': [

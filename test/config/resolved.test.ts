@@ -276,6 +276,11 @@ it('turns every key into our units', () => {
         timezone: 'UTC',
       },
     ],
+    notify: {
+      url: 'https://ops.example.com/hook',
+      secret: 'notify-secret-of-16',
+      levels: [500_000n, 800_000n, 1_000_000n],
+    },
     tags: { header: 'x-team', declared: ['team:search', 'agent:main'], open: ['session'] },
     policy: {
       maxMicroUsd: 250_000n,

@@ -54,11 +54,24 @@ describe('what a line must not hold', () => {
 
   test('the key of a node is known in each form, also named alone', () => {
     const rpc = 'https://node.example/v2/path-key-of-a-node?x=1&apikey=query-key'
-    const none = { upstream: undefined, routes: [], audit: { path: '/a' } }
+    const none = { upstream: undefined, routes: [], audit: { path: '/a' }, notify: undefined }
     const chains = new Map([['eip155:1', { rpc, finality: 'finalized' as const }]])
     const clean = redactor(secretsOf({ ...none, chains }))
     expect(clean('invalid key query-key, path-key-of-a-node of x=1')).toBe(
       'invalid key [redacted], [redacted] of x=1',
+    )
+  })
+
+  test('the secret of a webhook and what its address holds are known', () => {
+    const notify = {
+      url: 'https://hooks.example/services/T0000000000000000/B?token=abcdefgh',
+      secret: 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=',
+      levels: [],
+    }
+    const none = { upstream: undefined, routes: [], audit: { path: '/a' }, chains: new Map() }
+    const clean = redactor(secretsOf({ ...none, notify }))
+    expect(clean(`posting to ${notify.url} with ${notify.secret}`)).toBe(
+      'posting to https://hooks.example/services/[redacted]/B?token=[redacted] with [redacted]',
     )
   })
 

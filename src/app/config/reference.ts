@@ -98,7 +98,7 @@ function typeOf(schema: z.core.$ZodType, notes: Notes): string {
   if (inner instanceof z.ZodEnum) return inner.options.map((option) => `\`${option}\``).join(', ')
   if (inner instanceof z.ZodLiteral)
     return [...inner.values].map((value) => `\`${String(value)}\``).join(', ')
-  if (inner instanceof z.ZodUnion) return 'size'
+  if (inner instanceof z.ZodUnion) return notes.type ?? 'size'
   if (inner instanceof z.ZodBoolean) return '`true`, `false`'
   if (inner instanceof z.ZodNumber) return `${inner.isInt ? 'whole number' : 'number'}, ${bounds(inner)}`
   return 'text'

@@ -68,6 +68,20 @@ export const FLEET: DashboardSpec = {
           ],
         },
         {
+          ...each(
+            'Messages to the webhook',
+            'Of the last hour, by result; failed and dropped ones are in the log and the audit file. Without notify there are none.',
+            'short',
+          ),
+          kind: 'bargauge',
+          queries: [
+            {
+              expr: `sum by (instance, kind, result) (${lastHour('tollway_notifications_total')})`,
+              legend: '{{instance}} {{kind}} {{result}}',
+            },
+          ],
+        },
+        {
           ...each('Spent in the last hour by gateway', 'From the counters of each process.', 'currencyUSD'),
           kind: 'bargauge',
           decimals: 4,

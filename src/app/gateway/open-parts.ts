@@ -23,6 +23,7 @@ import { HEARTBEAT_MS } from '../../io/ledger/open-ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openHooks } from '../wiring/open-hooks.ts'
+import { levelsOf, openNotifier } from '../wiring/open-notifier.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
 import { currentBudgets } from '../wiring/current-budgets.ts'
 import { unpricedRoutes } from '../wiring/unpriced-routes.ts'
@@ -170,6 +171,7 @@ export async function openParts(
       audit: overrides.wrapAudit?.(counting) ?? counting,
       onClosing: () => heads.end(),
       refuse: () => space.check(),
+      levels: () => levelsOf(settings()),
     }
     const ledger = await Ledger.open({ ...books, clock, random, instance, observers })
     observers.push((event) => {
@@ -204,6 +206,13 @@ export async function openParts(
     let current = openChainParts(config, chainBase)
     const settings = (): ResolvedConfig => current.config
     const { timers = systemTimers } = overrides
+    const { notifier, observe: tellOfBudgets } = openNotifier({
+      ...base,
+      settings,
+      timers: overrides.timers,
+      log,
+    })
+    observers.push(harmless(tellOfBudgets, log, failures))
     const refilling = { ledger, upstream, clock, timers, observers, beforeSign: hooks?.beforeSign }
     const buying = buyingContextOf(refilling, settings, payers)
     const refills = refillInBackground(buying, log)
@@ -286,6 +295,7 @@ export async function openParts(
         sums.close()
         gauges.close()
         await refills.close()
+        await notifier.close()
         await reconciler.close()
         await upstream.close()
         await Promise.allSettled([...payers.values()].map((payer) => payer.close()))

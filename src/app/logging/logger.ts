@@ -60,12 +60,13 @@ export function createLogger(options: LoggerOptions): Logger {
 
 /** The secrets in a configuration. Wallet keys are not among them: they never reach this thread (rule 8). */
 export function secretsOf(
-  config: Pick<ResolvedConfig, 'upstream' | 'routes' | 'chains' | 'audit'>,
+  config: Pick<ResolvedConfig, 'upstream' | 'routes' | 'chains' | 'audit' | 'notify'>,
 ): string[] {
   const keys = [
     config.upstream?.apiKey,
     ...config.routes.map((route) => route.apiKey),
     ...[...config.chains.values()].flatMap(({ rpc }) => secretPieces(rpc)),
+    ...(config.notify ? [config.notify.secret, ...secretPieces(config.notify.url)] : []),
     ...(config.audit.signingKey ?? '').split('\n').filter((line) => !line.startsWith('-----')),
   ]
   return keys.filter((key) => key !== undefined).filter((key) => key.length >= MIN_SECRET)

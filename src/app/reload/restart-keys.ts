@@ -9,6 +9,7 @@ const RELOADED: ReadonlySet<string> = new Set([
   'callers',
   'keys',
   'model_list',
+  'notify',
   'policy',
   'router',
   'stream',

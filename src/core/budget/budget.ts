@@ -63,6 +63,8 @@ export interface Claim extends WindowSpec {
   readonly amount: bigint
   readonly asset?: BudgetAsset | undefined
   readonly soft?: bigint | undefined
+  /** Shares of the limit, millionths, at which whoever watches the ledger is told. */
+  readonly levels?: readonly bigint[] | undefined
   readonly enforce?: boolean | undefined
   /** See {@link BudgetRule.routeTo}. */
   readonly routeTo?: string | undefined

@@ -34,6 +34,14 @@ export type TollwayEvent =
     }
   /** A soft limit was passed; at most once per window and subject. The totals include the claim. */
   | { readonly type: 'budget_soft_limit'; readonly claim: Claim; readonly totals: Totals }
+  /** A claim was taken on a budget whose sum is at a level of `notify.at` or above it; with every such claim, which the totals include. */
+  | { readonly type: 'budget_level'; readonly claim: Claim; readonly totals: Totals }
+  /** A message of `notify` was delivered, given up, or not taken because too many wait. `kind`: what it told of. */
+  | {
+      readonly type: 'notified'
+      readonly kind: NotificationKind
+      readonly result: 'delivered' | 'failed' | 'dropped'
+    }
   /** A budget that is not enforced would have refused. */
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** The configuration was read again. `refused`: nothing changed. */
@@ -136,6 +144,9 @@ export type TollwayEvent =
     }
   /** The audit file could not be written. */
   | { readonly type: 'audit_failed' }
+
+/** What a message of `notify` tells of. */
+export type NotificationKind = 'budget'
 
 /** How the call of a hook ended. */
 export type HookResult = 'done' | 'refused' | 'failed' | 'timeout'

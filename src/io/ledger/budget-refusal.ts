@@ -79,8 +79,9 @@ export class BudgetRefusals {
     })
   }
 
-  /** Reports a passed limit that does not refuse: to the audit file and to the observers. */
+  /** Reports a passed limit that does not refuse: to the audit file and to the observers; a level to the observers alone. */
   async report({ kind, claim, totals }: Notice, charge: Charge): Promise<void> {
+    if (kind === 'level') return this.#context.emit({ type: 'budget_level', claim, totals })
     const soft = claim.soft === undefined || kind !== 'soft' ? {} : { soft_usd: formatUsd(claim.soft) }
     const facts = { charge: charge.id, request: charge.requestId, ...claimFacts(claim, totals), ...soft }
     await this.#context.trail.keep(kind === 'soft' ? 'budget.soft_limit' : 'budget.would_refuse', facts)
@@ -88,7 +89,11 @@ export class BudgetRefusals {
   }
 }
 
-/** The claims on windows that outlive the request and are therefore kept in the store. */
-export function lasting(claims: readonly Claim[]): Claim[] {
-  return claims.filter((claim) => claim.window !== 'request')
+/**
+ * The claims on windows that outlive the request and are therefore kept in the store.
+ * @param levels shares of the limits at which observers are told, millionths
+ */
+export function lasting(claims: readonly Claim[], levels: readonly bigint[] = []): Claim[] {
+  const kept = claims.filter((claim) => claim.window !== 'request')
+  return levels.length === 0 ? kept : kept.map((claim) => ({ ...claim, levels }))
 }

@@ -15,6 +15,8 @@ export interface LedgerContext {
   readonly random: RandomBytes
   readonly instance: Instance
   readonly observers: readonly Observer[]
+  /** Shares of budgets' limits, millionths, at which observers are told (`budget_level`); read for every reservation. */
+  readonly levels?: (() => readonly bigint[]) | undefined
   /** Throws while nothing may be paid although the last write worked, because the disk is nearly full. */
   readonly refuse?: (() => void) | undefined
   /** Called when the last record is durable and the store is still open. Its failure is ignored. */

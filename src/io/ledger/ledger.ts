@@ -116,7 +116,7 @@ export class Ledger {
     mark?: RequestMark,
   ): Promise<Charge> {
     await this.#health.refuseWhileFailing()
-    const { store, clock, random, instance } = this.#context
+    const { store, clock, random, instance, levels } = this.#context
     const now = clock.now()
     const { tags = [], team: _team, publicModel: _name, tokens: _tokens, ...fixed } = terms
     refuseUnpriced(terms, rules)
@@ -130,7 +130,8 @@ export class Ledger {
       reservedAt: now,
       leaseUntil: now + LEASE_MS,
     }
-    const result = await this.#health.noticing(store.reserve(charge, lasting(claims), pin, mark))
+    const kept = lasting(claims, levels?.())
+    const result = await this.#health.noticing(store.reserve(charge, kept, pin, mark))
     if (!result.ok) throw await this.#budgets.refusal(result.claim, result.totals, false)
     try {
       await this.#trail.write('charge.held', heldFields(result.charge, terms), false)
@@ -256,8 +257,8 @@ export class Ledger {
    * @throws TollwayError `store_unavailable`, `audit_unavailable`
    */
   async repeats(mark: RequestMark): ReturnType<Store['tombstones']> {
-    const { store, clock } = this.#context
-    const since = clock.now() - REMEMBERED_MS
+    const { store } = this.#context
+    const since = this.now() - REMEMBERED_MS
     const found = await store.tombstones(mark, since)
     const elsewhere = [found.named, found.newest, ...found.others].some(
       (tombstone) => tombstone && isOpen(tombstone.charge) && tombstone.charge.instance !== this.instance,
@@ -286,8 +287,7 @@ export class Ledger {
 
   /** Records what a seller was paid. Never rejects: the money has moved, and the next payment records the price again. */
   async notePrice(key: PriceKey, amount: bigint): Promise<void> {
-    const { store, clock } = this.#context
-    await store.notePrice(key, amount, clock.now()).catch(() => undefined)
+    await this.store.notePrice(key, amount, this.now()).catch(() => undefined)
   }
 
   /**

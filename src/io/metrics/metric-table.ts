@@ -151,6 +151,10 @@ export const METRIC_TABLE = {
     'Payments that a beforeSign hook refused, by its reason; failed and timeout are not among them.',
     ['reason'],
   ),
+  tollway_notifications_total: counter(
+    'Messages to the webhook of notify, by what they told of and by result: delivered, failed after about 20 minutes of attempts, or dropped because 100 waited.',
+    ['kind', 'result'],
+  ),
   tollway_clock_skew_seconds: gauge(
     "How far another clock was ahead of ours, seconds: a seller's in its last 402 (negative when it was behind), or that of a network's final block (0 when it was not ahead).",
     ['source'],

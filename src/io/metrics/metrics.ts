@@ -177,6 +177,10 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
       metrics.count('tollway_voucher_refills_total', { payer: event.payer, result: event.result })
       return
     case 'obol_state_failed':
+    case 'budget_level':
+      return
+    case 'notified':
+      metrics.count('tollway_notifications_total', { kind: event.kind, result: event.result })
       return
     default:
       event satisfies never

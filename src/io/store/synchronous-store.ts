@@ -81,6 +81,7 @@ export function synchronousStore(
     freeAt: (...args) => read(() => budgets.freeAt(...args)),
     subjects: (...args) => read(() => budgets.subjects(...args)),
     windows: (...args) => read(() => budgets.windows(...args)),
+    announce: (...args) => write(() => budgets.announce(...args)),
 
     pins: (...args) => read(() => sellers.pins(...args)),
     notePin: (...args) => write(() => sellers.notePin(...args)),

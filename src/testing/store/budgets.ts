@@ -48,6 +48,42 @@ export function budgetsConformance(current: () => Store): void {
       expect(taken).toEqual([sums({ held: 5n }), sums({ held: 7n }), sums({ held: 12n })])
     })
 
+    test('a level is announced once per budget, subject, window and level, beside the soft limit', async () => {
+      const half = 500_000n
+      const soft = claim(8n, 10n, { soft: 1n })
+      expect(await store.reserve(terms(1), [soft], false)).toMatchObject({ notices: [{ kind: 'soft' }] })
+      expect(await store.announce(claim(0n, 9n), half)).toBe(true)
+      expect(await store.announce(claim(5n, 99n), half)).toBe(false)
+      const others = [
+        [claim(0n, 9n), 800_000n],
+        [claim(0n, 9n, { subject: 'ci' }), half],
+        [claim(0n, 9n, { budget: 'dear' }), half],
+        [claim(0n, 9n, { windowStart: DAY + 86_400_000 }), half],
+        [claim(0n, 9n, { window: 'week' }), half],
+      ] as const
+      for (const [other, level] of others) expect(await store.announce(other, level)).toBe(true)
+      for (const [other, level] of others) expect(await store.announce(other, level)).toBe(false)
+    })
+
+    test('a level of a rolling window is announced again once the window has passed it', async () => {
+      const hour = 3_600_000
+      const at = (windowStart: number): Claim =>
+        claim(0n, 9n, { window: 'rolling', lengthMs: hour, windowStart, windowEnd: undefined })
+      expect(await store.announce(at(NOW), 500_000n)).toBe(true)
+      expect(await store.announce(at(NOW + hour - 1), 500_000n)).toBe(false)
+      expect(await store.announce(at(NOW + hour), 500_000n)).toBe(true)
+    })
+
+    test('a claim with levels tells of every sum that reaches one', async () => {
+      const levels = [500_000n, 1_000_000n]
+      const take = async (n: number, amount: bigint) =>
+        await store.reserve(terms(n), [claim(amount, 10n, { levels })], false)
+      expect(await take(1, 4n)).toEqual({ ok: true, charge: expect.anything() })
+      expect(await take(2, 1n)).toMatchObject({ notices: [{ kind: 'level', totals: sums({ held: 5n }) }] })
+      expect(await take(3, 5n)).toMatchObject({ notices: [{ kind: 'level', totals: sums({ held: 10n }) }] })
+      expect((await take(4, 1n)).ok).toBe(false)
+    })
+
     test('of more than a thousand subjects those with most spending are listed, all of them counted', async () => {
       const per = (subject: string, amount: bigint): Claim =>
         claim(amount, 10n, { budget: 'sessions', per: 'tag.session', subject })

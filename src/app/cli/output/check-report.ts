@@ -5,6 +5,7 @@ import type { BudgetRule } from '../../../core/budget/budget.ts'
 import { DEFAULT_SUBJECT } from '../../../core/budget/subject-limits.ts'
 import type { Route } from '../../../core/routing/route.ts'
 import { formatMoney } from '../../../core/budget/budget-messages.ts'
+import { formatLevel } from '../../../core/budget/notice-level.ts'
 import { formatUsd } from '../../../core/money/money.ts'
 import { formatWindow } from '../../../core/budget/window.ts'
 import type { LoadedConfig } from '../../config/load.ts'
@@ -78,6 +79,10 @@ export function summarize({ config, written }: LoadedConfig, files?: FilesInspec
     ignored_keys: config.ignoredKeys,
     litellm_notes: config.litellmNotes,
     max_usd_per_request: config.policy.maxMicroUsd === 'none' ? null : formatUsd(config.policy.maxMicroUsd),
+    /** Its address may hold a secret. */
+    ...(config.notify && {
+      notify: { host: new URL(config.notify.url).host, at: config.notify.levels.map(formatLevel) },
+    }),
     metrics: {
       listen: text('metrics', 'listen'),
       /** Whether reading the metrics requires a token. */
@@ -105,6 +110,9 @@ export function renderCheck(file: string, loaded: LoadedConfig, files?: FilesIns
         ? 'none; each voucher has its own price'
         : `${dollars(summary.max_usd_per_request)} per request`,
     ],
+    ...(summary.notify
+      ? [['notify', `${summary.notify.host}, at ${summary.notify.at.join(', ')} of a budget`]]
+      : []),
     [
       'metrics',
       `${summary.metrics.listen ?? summary.listen}/metrics, ${summary.metrics.token ? 'with a token' : 'open to anyone who can reach it'}`,

@@ -29,8 +29,10 @@ const PROCESS_KEY = randomBytes(32)
 /** The keys that name an entry of a list, so that entries are compared by name and not by position. */
 const NAMES = ['model_name', 'name', 'id', 'symbol'] as const
 
-/** Addresses of nodes may hold a key. */
-const NODE = 'rpc'
+/** Addresses of nodes and webhooks may hold a key. */
+function isPrivateAddress(path: ConfigPath): boolean {
+  return path.at(-1) === 'rpc' || formatPath(path) === 'notify.url'
+}
 
 /** A value's place. */
 interface Place {
@@ -49,7 +51,7 @@ export function fingerprintOf(checked: object): ConfigFingerprint {
     const text = JSON.stringify(value, plain) ?? ''
     const digest = createHmac('sha256', PROCESS_KEY).update(text).digest('base64url')
     values.set(formatPath(path), { digest, entry, orderOf })
-    const isHidden = isSecret || path.at(-1) === NODE
+    const isHidden = isSecret || isPrivateAddress(path)
     open.update(`${JSON.stringify(path)}:${isHidden ? 'secret' : text}\n`)
   }
   const walk = (value: unknown, place: Place): void => {

@@ -10,6 +10,8 @@ export interface Notes {
   /** `text`: a reference that is resolved. `reference`: one that is left for the signing thread. */
   readonly secret: 'text' | 'reference' | undefined
   readonly money: boolean
+  /** Its type in the reference, where the schema does not tell. */
+  readonly type: string | undefined
   /** Replaces the message of a type error. */
   readonly fault: string | undefined
 }
@@ -25,6 +27,7 @@ export function notesOf(schema: z.core.$ZodType): Notes {
     example: text('example'),
     secret: secret === 'text' || secret === 'reference' ? secret : undefined,
     money: notes.some((note) => note['money'] === true),
+    type: text('type'),
     fault: text('fault'),
   }
 }

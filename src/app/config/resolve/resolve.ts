@@ -58,6 +58,11 @@ export function resolveConfig(
     router: resolveRouter(checked.router),
     fallbacks: new Map(checked.router.fallbacks.flatMap((entry) => Object.entries(entry))),
     budgets: resolveBudgets(checked, assets),
+    notify: checked.notify && {
+      url: checked.notify.url,
+      secret: checked.notify.secret,
+      levels: [...new Set(checked.notify.at)].toSorted((a, b) => (a < b ? -1 : 1)),
+    },
     tags: checked.tags,
     policy: {
       maxMicroUsd: policy.max_usd_per_request.microUsd ?? 'none',

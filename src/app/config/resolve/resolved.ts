@@ -134,6 +134,16 @@ export interface ResolvedConfig {
   /** Model name or pattern to the models tried after its own candidates. */
   readonly fallbacks: ReadonlyMap<string, readonly string[]>
   readonly budgets: readonly BudgetRule[]
+  /** The webhook that is told of budgets. */
+  readonly notify:
+    | {
+        /** May hold a secret: never shown. */
+        readonly url: string
+        readonly secret: string
+        /** Shares of a limit, millionths, ascending. */
+        readonly levels: readonly bigint[]
+      }
+    | undefined
   readonly tags: {
     /** Lower case. */
     readonly header: string

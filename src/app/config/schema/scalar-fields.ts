@@ -9,11 +9,16 @@ import { parseRatio } from '../../../core/policy/price-change.ts'
 import { parseInstant } from '../../../core/instant.ts'
 import { isTimezone, parseWindow } from '../../../core/budget/window.ts'
 import { checkpointSigner } from '../../../io/audit/audit-signer.ts'
+import { webhookKey } from '../../../io/webhook/sign-webhook.ts'
 import { nearestName } from '../../../io/names/nearest-name.ts'
 import { isOrigin, parseApiBase, parseListen } from '../values/addresses.ts'
 import { parseReference } from '../values/secrets.ts'
 import { HOST_NAME } from '../../../core/host-name.ts'
 
+const WEBHOOK_FAULT =
+  'must be an http:// or https:// address without user name. The receiver checks the signature instead (docs/notify.md).'
+/** Bytes. */
+const MIN_WEBHOOK_KEY = 16
 const MEBIBYTE = 1_048_576
 const MAX_BODY_BYTES = 1024 * MEBIBYTE
 const SIZE = /^\d{1,15}(?:\.\d{1,3})? ?(?:b|kb|mb|gb)$/i
@@ -121,6 +126,19 @@ export const rpcUrl = () =>
       'must be an http:// or https:// address of a JSON-RPC node.',
     )
 
+/** An HTTP(S) address that messages are posted to; may hold a secret. */
+export const webhookUrl = () => z.string().refine(isWebhookUrl, WEBHOOK_FAULT)
+
+/** The secret of a webhook: text, or `whsec_` and base64. */
+export const webhookSecret = () =>
+  z
+    .string()
+    .refine(
+      (text) => isUnread(text) || webhookKey(text).length >= MIN_WEBHOOK_KEY,
+      'must have at least 16 characters, or be whsec_ and the base64 of at least 16 bytes.',
+    )
+    .meta({ secret: 'text' })
+
 /** Host and port to listen on. */
 export const listenAddress = () =>
   reading(parseListen, 'must be host:port, such as 127.0.0.1:8402 or "[::1]:8402".')
@@ -161,6 +179,13 @@ export const signingKey = () =>
       'must lead to an Ed25519 private key in PEM. Make one with: tollway audit key --new audit-key.pem',
     )
     .meta({ secret: 'text' })
+
+function isWebhookUrl(text: string): boolean {
+  if (isUnread(text)) return true
+  if (!/^https?:\/\//i.test(text) || !URL.canParse(text)) return false
+  const { username, password, hash } = new URL(text)
+  return username === '' && password === '' && hash === ''
+}
 
 /** Whether a value is still an unresolved reference: the command does not need it, or its error was already reported. */
 function isUnread(text: string): boolean {

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { caller, route, upstream } from './access-schema.ts'
 import { budget, tags } from './budget-schema.ts'
 import { asset, chain, reconcile } from './chain-schema.ts'
+import { notify } from './notify-schema.ts'
 import { admin, audit, idempotency, log, metrics, timeouts } from './operation-schema.ts'
 import { payer } from './payers.ts'
 import { policy } from './policy-schema.ts'
@@ -42,6 +43,7 @@ export const configSchema = z.strictObject({
     .array(budget)
     .default([])
     .meta({ description: 'Spending limits. Every budget that matches a payment applies to it.' }),
+  notify,
   tags,
   policy,
   assets: z

@@ -32,6 +32,12 @@ export interface BudgetStore {
    * 1000 with most of it among the first 10,000.
    */
   subjects(claim: Claim): Promise<SubjectTotals[]>
+  /**
+   * Records that a level of a budget is announced, once for its subject and window.
+   * @param level millionths of the limit
+   * @returns whether it was not before
+   */
+  announce(claim: Claim, level: bigint): Promise<boolean>
   /** Every calendar window that was ever charged and starts at or after `since`, milliseconds since the epoch. */
   windows(since: number): Promise<BudgetWindow[]>
 }

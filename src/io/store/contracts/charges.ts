@@ -12,12 +12,15 @@ import type {
 } from '../../../core/charge/charge.ts'
 import type { RequestMark } from '../../../core/request/idempotency.ts'
 
-/** A claim that was taken although it passed a limit that does not refuse. */
+/** Something to report about a claim that was taken. */
 export interface Notice {
-  /** `soft`: the first to pass `soft` in its window; `would_refuse`: over the limit of a budget that is not enforced. */
-  readonly kind: 'soft' | 'would_refuse'
+  /**
+   * `soft`: the first to pass `soft` in its window; `would_refuse`: over the limit of a budget that is not enforced; `level`: the
+   * sum is at one of the claim's levels or above it, told with every claim.
+   */
+  readonly kind: 'soft' | 'would_refuse' | 'level'
   readonly claim: Claim
-  /** `would_refuse`: the sums that the claim did not fit into. `soft`: the sums including the claim. */
+  /** `would_refuse`: the sums that the claim did not fit into. Others: the sums including the claim. */
   readonly totals: Totals
 }
 

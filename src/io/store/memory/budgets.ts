@@ -10,7 +10,7 @@ import {
 import type { ChargeState } from '../../../core/charge/charge.ts'
 import { WINDOWS } from '../../../core/budget/window.ts'
 import { listedSubjects, MAX_READ_SUBJECTS } from '../rules/budget-subjects.ts'
-import { countsFrom, noticeRange } from '../rules/rolling-window.ts'
+import { countsFrom, announcedWindow, noticeRange } from '../rules/rolling-window.ts'
 import {
   moveShares,
   windowId,
@@ -36,7 +36,12 @@ export class MemoryBudgets implements TotalsReader, InTransaction<BudgetStore> {
   /** By budget and subject, by the instant of the reservation. */
   readonly #rolling = new Map<string, RollingShare[]>()
   /** Windows in which a soft limit was reported; rolling ones by the instant of the report. */
-  readonly #notified: WindowKey[] = []
+  readonly #notified: {
+    readonly budget: string
+    readonly subject: string
+    readonly name: string
+    readonly windowStart: number
+  }[] = []
 
   /** @param stateOf the state of a charge that has shares here */
   constructor(stateOf: (charge: string) => ChargeState) {
@@ -84,19 +89,27 @@ export class MemoryBudgets implements TotalsReader, InTransaction<BudgetStore> {
   /** The notices that were not reported yet: a soft limit is reported once per window and subject. */
   notify(passed: readonly Notice[]): Notice[] {
     return passed.filter(({ kind, claim }) => {
-      if (kind !== 'soft') return true
-      const { from, to } = noticeRange(claim)
-      const isKnown = this.#notified.some(
-        (key) =>
-          key.budget === claim.budget &&
-          key.subject === claim.subject &&
-          key.window === claim.window &&
-          key.windowStart >= from &&
-          key.windowStart <= to,
-      )
-      if (!isKnown) this.#notified.push(claim)
-      return !isKnown
+      return kind !== 'soft' || this.#isFirst(claim, claim.window)
     })
+  }
+
+  announce(claim: Claim, level: bigint): boolean {
+    return this.#isFirst(claim, announcedWindow(claim, level))
+  }
+
+  #isFirst(claim: Claim, name: string): boolean {
+    const { budget, subject, windowStart } = claim
+    const { from, to } = noticeRange(claim)
+    const isKnown = this.#notified.some(
+      (key) =>
+        key.budget === budget &&
+        key.subject === subject &&
+        key.name === name &&
+        key.windowStart >= from &&
+        key.windowStart <= to,
+    )
+    if (!isKnown) this.#notified.push({ budget, subject, name, windowStart })
+    return !isKnown
   }
 
   totals(claims: readonly Claim[]): Totals[] {

@@ -19,6 +19,7 @@ import {
   type ChargeTerms,
   type Proof,
 } from '../../../core/charge/charge.ts'
+import { levelReached } from '../../../core/budget/notice-level.ts'
 import { isMetered } from '../../../core/charge/metered.ts'
 import { TollwayError } from '../../../core/errors.ts'
 import type { Window } from '../../../core/budget/window.ts'
@@ -79,7 +80,7 @@ export type Taken =
   | {
       readonly ok: true
       readonly changes: readonly TotalsChange[]
-      /** Claims that passed a soft limit, or a limit that is not enforced. */
+      /** Claims that passed a soft limit, a level, or a limit that is not enforced. */
       readonly passed: readonly Notice[]
     }
   | { readonly ok: false; readonly claim: Claim; readonly totals: Totals }
@@ -102,6 +103,8 @@ export function takeClaims(claims: readonly Claim[], reader: TotalsReader): Take
     const after = moveTotals(totals, undefined, 'held', claim.amount)
     if (claim.soft !== undefined && counted(after) > claim.soft)
       passed.push({ kind: 'soft', claim, totals: after })
+    if (claim.levels && levelReached(claim.levels, counted(after), claim.limit) !== undefined)
+      passed.push({ kind: 'level', claim, totals: after })
     sums.set(id, after)
   }
   return { ok: true, changes: moveShares(sharesOf(claims), undefined, 'held', reader), passed }

@@ -59,6 +59,11 @@ export function noticeRange(claim: Claim): { readonly from: number; readonly to:
     : { from: claim.windowStart, to: claim.windowStart }
 }
 
+/** The name that an announced level is kept under beside the soft limit of the same window: `day@800000`. */
+export function announcedWindow({ window }: Claim, level: bigint): string {
+  return `${window}@${level}`
+}
+
 /** Everything that counts against a rolling claim. */
 export function rollingTotals(claim: Claim, reader: RollingReader): Totals {
   return piecesFrom(countsFrom(claim), FOREVER, reader).reduce(

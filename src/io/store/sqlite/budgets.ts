@@ -3,6 +3,7 @@ import type { StatementSync } from 'node:sqlite'
 import { moveTotals, NO_TOTALS, type Claim, type Totals } from '../../../core/budget/budget.ts'
 import type { Charge } from '../../../core/charge/charge.ts'
 import {
+  announcedWindow,
   COARSEST,
   countsFrom,
   noticeRange,
@@ -129,12 +130,20 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
   notify(passed: readonly Notice[]): Notice[] {
     return passed.filter(({ kind, claim }) => {
       if (kind !== 'soft') return true
-      const { budget, subject, window, windowStart } = claim
-      const { from, to } = noticeRange(claim)
-      if (this.#notice.get(budget, subject, window, from, to)) return false
-      this.#insertNotice.run(budget, subject, window, windowStart)
-      return true
+      return this.#isFirst(claim, claim.window)
     })
+  }
+
+  announce(claim: Claim, level: bigint): boolean {
+    return this.#isFirst(claim, announcedWindow(claim, level))
+  }
+
+  #isFirst(claim: Claim, name: string): boolean {
+    const { budget, subject, windowStart } = claim
+    const { from, to } = noticeRange(claim)
+    if (this.#notice.get(budget, subject, name, from, to)) return false
+    this.#insertNotice.run(budget, subject, name, windowStart)
+    return true
   }
 
   totals(claims: readonly Claim[]): Totals[] {
