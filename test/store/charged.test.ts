@@ -6,9 +6,8 @@ import { expect, test } from 'vitest'
 import * as fc from 'fast-check'
 import { chargedShare, takenOf, type Charge } from '../../src/core/charge/charge.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { onEachStore } from './each-store.ts'
+import { keptStore, onEachStore } from './each-store.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import { claim, NOW, signed, terms } from './samples.ts'
 
 const DAY_MS = 86_400_000
@@ -130,7 +129,7 @@ test('whatever sellers took of what was signed, every sum of every store is the 
   await fc.assert(
     fc.asyncProperty(fc.array(payment, { maxLength: 8 }), async (payments) => {
       const directory = mkdtempSync(join(tmpdir(), 'tollway-charged-'))
-      const stores = [memoryStore(), openSqliteStore({ path: join(directory, 'ledger.db') })]
+      const stores = [memoryStore(), await keptStore(join(directory, 'ledger.db'))]
       for (const store of stores) {
         for (const [n, { amount, microUsd, part, route }] of payments.entries()) {
           const { id } = terms(n)

@@ -7,9 +7,8 @@ import type { Charge, ChargeTerms } from '../../src/core/charge/charge.ts'
 import type { ChargeFilter } from '../../src/io/store/contracts/charges.ts'
 import type { SpendGroup } from '../../src/io/store/contracts/spending.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { onEachStore } from './each-store.ts'
+import { IS_POSTGRES, keptStore, onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 
 async function hold(store: Store, n: number, changes: Partial<ChargeTerms> = {}): Promise<void> {
@@ -130,7 +129,7 @@ describe('memory and sqlite', () => {
     await fc.assert(
       fc.asyncProperty(charges, filter, by, fc.nat(12), async (kept, wanted, group, cursor) => {
         const directory = mkdtempSync(join(tmpdir(), 'tollway-charges-'))
-        const stores = [memoryStore(), openSqliteStore({ path: join(directory, 'ledger.db') })]
+        const stores = [memoryStore(), await keptStore(join(directory, 'ledger.db'))]
         const told: unknown[] = []
         for (const store of stores) {
           for (const [n, changes] of kept.entries()) await hold(store, n, changes)
@@ -141,7 +140,7 @@ describe('memory and sqlite', () => {
         rmSync(directory, { recursive: true })
         expect(told[1]).toEqual(told[0])
       }),
-      { numRuns: 30 },
+      { numRuns: IS_POSTGRES ? 10 : 30 },
     )
   })
 })

@@ -3,13 +3,29 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe } from 'vitest'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
-import { openSqliteStore } from '../../src/io/store/sqlite/store.ts'
+import { openSqliteStore, type SqliteStoreOptions } from '../../src/io/store/sqlite/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
+import { freshPostgresStore } from '../kit/postgres-stores.ts'
 
-/** Every store, and how an empty one is opened in a directory of the test's own. A new adapter adds one line. */
-const STORES: Readonly<Record<string, (directory: string) => Store | Promise<Store>>> = {
-  memory: () => memoryStore(),
-  sqlite: (directory) => openSqliteStore({ path: join(directory, 'ledger.db') }),
+/** Whether the stores under test are Postgres: each call is a few trips to a server then, so that properties are tried less often. */
+export const IS_POSTGRES = process.env['TOLLWAY_TEST_POSTGRES'] !== undefined
+
+type Open = (directory: string) => Store | Promise<Store>
+
+/**
+ * Every store, and how an empty one is opened in a directory of the test's own. Postgres needs a server: `npm run test:postgres`
+ * starts one, and runs the same tests over it alone.
+ */
+const STORES: Readonly<Record<string, Open>> = !IS_POSTGRES
+  ? {
+      memory: () => memoryStore(),
+      sqlite: (directory) => openSqliteStore({ path: join(directory, 'ledger.db') }),
+    }
+  : { postgres: () => freshPostgresStore() }
+
+/** An empty store that is compared with memory: SQLite, or Postgres in its own run. */
+export async function keptStore(path: string, connect?: SqliteStoreOptions['connect']): Promise<Store> {
+  return IS_POSTGRES ? await freshPostgresStore() : openSqliteStore({ path, connect })
 }
 
 /** Runs tests over every store; `store()` is an empty one in each test. */

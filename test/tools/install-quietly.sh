@@ -26,6 +26,6 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 
 for package in "$@"; do
-  if [ "$package" != prometheus ]; then continue; fi
-  systemctl disable --quiet prometheus >/dev/null 2>&1 || update-rc.d prometheus disable >/dev/null 2>&1 || true
+  if [ "$package" != prometheus ] && [ "$package" != postgresql ]; then continue; fi
+  systemctl disable --quiet "$package" >/dev/null 2>&1 || update-rc.d "$package" disable >/dev/null 2>&1 || true
 done

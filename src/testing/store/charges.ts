@@ -149,7 +149,8 @@ export function chargesConformance(current: () => Store): void {
         async ([a, b]) =>
           await Promise.all([store.authorize(a.id, signed(9), NOW), store.authorize(b.id, signed(9), NOW)]),
       )
-      expect(results[1]).toBe('nonce_used')
+      // Whichever came first.
+      expect(results.filter((result) => result === 'nonce_used')).toHaveLength(1)
     })
 
     test('takes the same nonce for another address, network or asset', async () => {

@@ -28,7 +28,7 @@ export function filterCondition(
 ): { readonly sql: string; readonly values: readonly (string | number)[] } {
   const { states, from, to } = filter
   const conditions: { readonly sql: string; readonly values: readonly (string | number)[] }[] = [
-    ...(states ? [{ sql: `state IN (${states.map(() => '?').join(', ')})`, values: states }] : []),
+    ...(states ? [{ sql: stateCondition(states.length), values: states }] : []),
     ...FIELDS.flatMap((field) => {
       const value = filter[field]
       return value === undefined ? [] : [{ sql: `${field} = ?`, values: [value] }]
@@ -41,4 +41,9 @@ export function filterCondition(
     sql: conditions.length === 0 ? 'TRUE' : conditions.map(({ sql }) => sql).join(' AND '),
     values: conditions.flatMap(({ values }) => values),
   }
+}
+
+/** Not every database takes an empty list. */
+function stateCondition(count: number): string {
+  return count === 0 ? 'FALSE' : `state IN (${Array.from({ length: count }, () => '?').join(', ')})`
 }

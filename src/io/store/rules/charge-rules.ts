@@ -23,7 +23,7 @@ import { levelReached } from '../../../core/budget/notice-level.ts'
 import { isMetered } from '../../../core/charge/metered.ts'
 import { TollwayError } from '../../../core/errors.ts'
 import type { Window } from '../../../core/budget/window.ts'
-import type { TileWindow } from './rolling-window.ts'
+import { TILES, type TileWindow } from './rolling-window.ts'
 import type { AuthorizeRefusal, ChargeQuery, Move, Notice } from '../contracts/charges.ts'
 
 /** Identifies the sums that a claim counts in. */
@@ -52,6 +52,13 @@ export function sharesOf(claims: readonly Claim[]): Share[] {
     amount,
     ...(asset?.counts === undefined ? {} : { counts: asset.counts }),
   }))
+}
+
+/** The keys whose sums include a share: for a rolling window the tiles that its instant belongs to. */
+export function tileKeysOf(share: Share): readonly WindowKey[] {
+  if (share.window !== 'rolling') return [share]
+  const { budget, subject, windowStart: at } = share
+  return TILES.map(({ window, ms }) => ({ budget, subject, window, windowStart: Math.floor(at / ms) * ms }))
 }
 
 /** New sums of one window. */

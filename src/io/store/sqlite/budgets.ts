@@ -9,7 +9,6 @@ import {
   noticeRange,
   rollingFreeAt,
   rollingTotals,
-  TILES,
   type RollingReader,
   type TileWindow,
 } from '../rules/rolling-window.ts'
@@ -18,6 +17,7 @@ import {
   sharesAfter,
   sharesOf,
   sharesOfTokens,
+  tileKeysOf,
   type Share,
   type TotalsReader,
   type TotalsChange,
@@ -83,16 +83,7 @@ export class SqliteBudgets implements TotalsReader, InTransaction<BudgetStore> {
   readonly against = (claim: Claim): Totals =>
     claim.window === 'rolling' ? rollingTotals(claim, this.#readerOf(claim)) : (this.at(claim) ?? NO_TOTALS)
 
-  readonly keysOf = (share: Share): readonly WindowKey[] => {
-    if (share.window !== 'rolling') return [share]
-    const { budget, subject, windowStart: at } = share
-    return TILES.map(({ window, ms }) => ({
-      budget,
-      subject,
-      window,
-      windowStart: Math.floor(at / ms) * ms,
-    }))
-  }
+  readonly keysOf = tileKeysOf
 
   /** Writes the shares of a new charge and the sums that include it. */
   take(charge: string, claims: readonly Claim[], changes: readonly TotalsChange[]): void {

@@ -1,12 +1,11 @@
 /** Orders of vouchers in the SQLite ledger. Called inside the store's transactions. */
 import type { StatementSync } from 'node:sqlite'
-import type { Purchase, PurchaseOrder, StoredPurchase } from '../../../core/vouchers/purchase.ts'
-import { parseAtomic } from '../../../core/money/money.ts'
+import type { Purchase, StoredPurchase } from '../../../core/vouchers/purchase.ts'
 import type { PurchaseQuery, PurchaseStore } from '../contracts/purchases.ts'
 import { leftOf, type OrderLeft } from '../rules/purchase-rules.ts'
 import type { InTransaction } from '../synchronous-store.ts'
 import type { Connection } from './file/file.ts'
-import { amount, integer, optionalText, text, type Row } from '../rows/rows.ts'
+import { rowToPurchase } from '../rows/purchase-rows.ts'
 
 /** The columns of the newest order. */
 const ORDER = [
@@ -85,39 +84,5 @@ export class SqlitePurchases implements InTransaction<PurchaseStore> {
 
   remove(payer: string, name: string): void {
     this.#remove.run(payer, name)
-  }
-}
-
-function rowToPurchase(row: Row): StoredPurchase {
-  const maxPrice = optionalText(row, 'max_price')
-  return {
-    payer: text(row, 'payer'),
-    name: text(row, 'name'),
-    endpoint: text(row, 'endpoint'),
-    model: text(row, 'model'),
-    signedBy: text(row, 'signed_by'),
-    lifeSeconds: integer(row, 'life_seconds'),
-    maxPrice: maxPrice === undefined ? undefined : parseAtomic(maxPrice),
-    order: rowToOrder(row),
-    cost: amount(row, 'cost'),
-    ordered: integer(row, 'ordered'),
-    delivered: integer(row, 'delivered'),
-    createdAt: integer(row, 'created_at'),
-  }
-}
-
-function rowToOrder(row: Row): PurchaseOrder | undefined {
-  if (row['order_at'] === null) return undefined
-  // A limit that cannot be read is damage, not no limit.
-  const units = (column: string): bigint | undefined =>
-    row[column] === null ? undefined : amount(row, column)
-  return {
-    at: integer(row, 'order_at'),
-    count: row['order_count'] === null ? undefined : integer(row, 'order_count'),
-    budget: units('order_budget'),
-    size: integer(row, 'order_size'),
-    price: amount(row, 'order_price'),
-    ceiling: units('order_ceiling'),
-    handOver: integer(row, 'hand_over') === 1,
   }
 }

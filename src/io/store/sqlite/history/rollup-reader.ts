@@ -6,7 +6,6 @@ import type { StatementSync } from 'node:sqlite'
 import { OTHER_SUBJECT } from '../../../../core/budget/scope.ts'
 import { tagValue } from '../../../../core/budget/tag-value.ts'
 import type { ChargeState } from '../../../../core/charge/charge.ts'
-import type { ChargeFilter } from '../../contracts/charges.ts'
 import { filterCondition } from '../../rules/charge-filter.ts'
 import {
   addSums,
@@ -23,20 +22,7 @@ import {
 import type { Connection } from '../file/file.ts'
 import { integer, rowToCharge, text, type Row } from '../../rows/rows.ts'
 import { rowToNames, rowToSums, rowToUsage, SUM_COLUMNS } from '../../rows/rollup-rows.ts'
-
-/** Which charges are added up. */
-export interface SumsQuery extends ChargeFilter {
-  /** The name of a tag to tell values of. */
-  readonly tag?: string | undefined
-}
-
-/** A part of the sums. The parts of a query may have names, tag and state in common, and parts may take away from others. */
-export interface SpendPart extends SpendNames {
-  readonly state: ChargeState
-  /** The value of the tag that was asked for, `other` without one. */
-  readonly tag: string
-  readonly sums: SpendSums
-}
+import type { SpendPart, SumsQuery } from '../../rules/spend-parts.ts'
 
 interface Key extends SpendNames {
   readonly tag: string
@@ -212,20 +198,4 @@ export class RollupReader {
     }
     return parts
   }
-}
-
-/** Adds parts up by a name that each is given, and by state; what adds up to no charges is left out. */
-export function addUpParts<T>(
-  parts: Iterable<SpendPart>,
-  groupOf: (part: SpendPart) => T,
-): { readonly group: T; readonly state: ChargeState; readonly sums: SpendSums }[] {
-  const groups = new Map<string, { group: T; state: ChargeState; sums: SpendSums }>()
-  for (const part of parts) {
-    const group = groupOf(part)
-    const key = JSON.stringify([group, part.state])
-    const known = groups.get(key)
-    if (known) known.sums = addSums(known.sums, part.sums)
-    else groups.set(key, { group, state: part.state, sums: part.sums })
-  }
-  return [...groups.values()].filter(({ sums }) => sums.charges !== 0)
 }

@@ -1,0 +1,110 @@
+/** The ledger in a Postgres database: shared by any number of processes on any number of machines. */
+import { composeStore, type ContractsWithin } from '../compose-store.ts'
+import { storeClosed } from '../rules/charge-rules.ts'
+import type { Store } from '../store.ts'
+import { PostgresAuditHeads } from './audit-heads.ts'
+import { PostgresAuditOutbox } from './audit-outbox.ts'
+import { PostgresBudgets } from './budgets.ts'
+import { ChargeTable } from './charge-table.ts'
+import { PostgresCharges } from './charges.ts'
+import { parseAddress } from './database/address.ts'
+import { BEGIN, Database } from './database/database.ts'
+import { openConnections, type Waits } from './database/driver.ts'
+import { migrate } from './database/migrate.ts'
+import type { Transaction } from './database/transaction.ts'
+import { PostgresFlags } from './flags.ts'
+import { PostgresRollups } from './history/rollups.ts'
+import { PostgresIdempotency } from './idempotency.ts'
+import { PostgresInstances } from './instances.ts'
+import { PostgresPurchases } from './purchases.ts'
+import { PostgresSellers } from './sellers.ts'
+import { PostgresSpending } from './spending.ts'
+import { PostgresVouchers } from './vouchers.ts'
+
+/** How to open a Postgres ledger. */
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:port/database` and parameters; see `parseAddress`. */
+  readonly address: string
+  readonly waits?: Partial<Waits> | undefined
+}
+
+/** A paid request waits no longer than these for a database that is gone. */
+const WAITS: Waits = { connectMs: 5000, queueMs: 5000, statementMs: 5000 }
+
+/**
+ * Opens a ledger, or creates its tables.
+ * @throws ConfigError for a wrong address, when `pg` is not installed, or a newer Tollway has written the ledger
+ * @throws TollwayError `store_unavailable` when the database does not answer
+ */
+export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
+  const address = parseAddress(options.address)
+  const waits = { ...WAITS, ...options.waits }
+  const connections = await openConnections(address, waits)
+  const database = new Database(connections, { places: address.poolSize, queueMs: waits.queueMs })
+  try {
+    await migrate(database, address.schema)
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+  return postgresStore(database)
+}
+
+function postgresStore(database: Database): Store {
+  let isClosed = false
+  const running = new Set<Promise<unknown>>()
+  const run = async <T>(begin: string, work: (db: Transaction) => T | Promise<T>): Promise<T> => {
+    if (isClosed) throw storeClosed()
+    const done = database.transact(begin, async (db) => await work(db))
+    running.add(done)
+    try {
+      return await done
+    } finally {
+      running.delete(done)
+    }
+  }
+  const within =
+    (begin: string) =>
+    <T>(work: (contracts: ContractsWithin) => T | Promise<T>): Promise<T> =>
+      run(begin, (db) => work(contractsWithin(db)))
+  return composeStore(
+    { read: within(BEGIN.read), write: within(BEGIN.write), writeSoon: within(BEGIN.writeSoon) },
+    {
+      kind: 'postgres',
+      // A real write: nothing else notices a full disk, or a server that only answers reads.
+      ping: () =>
+        run(BEGIN.write, async (db) => {
+          await db.run('UPDATE pings SET count = count + 1')
+        }),
+      close: async () => {
+        if (isClosed) return
+        isClosed = true
+        await Promise.allSettled(running)
+        await database.close()
+      },
+    },
+  )
+}
+
+/** Every contract in one transaction. */
+export function contractsWithin(db: Transaction) {
+  const table = new ChargeTable(db)
+  const purchases = new PostgresPurchases(db)
+  const followers = {
+    budgets: new PostgresBudgets(db),
+    sellers: new PostgresSellers(db),
+    idempotency: new PostgresIdempotency(db),
+    vouchers: new PostgresVouchers(db, table, purchases),
+    outbox: new PostgresAuditOutbox(db),
+  }
+  const charges = new PostgresCharges(db, table, { ...followers, rollups: new PostgresRollups(db) })
+  return {
+    ...followers,
+    charges,
+    purchases,
+    spending: new PostgresSpending(db, table),
+    flags: new PostgresFlags(db, table),
+    auditHeads: new PostgresAuditHeads(db),
+    instances: new PostgresInstances(db, table, charges, followers.outbox),
+  }
+}
