@@ -102,10 +102,16 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
         if (tokens !== undefined) settleTokens(res, exchange, ledger)
         return charge
       },
-      async meter(candidate, body, info) {
+      async check(quote, candidate) {
+        await ledger.refuseEarly(
+          { ...termsOf(exchange, quote, candidate), tags: exchange.payment.tags },
+          rulesFor(exchange),
+        )
+      },
+      async meter(candidate, body, info, approval) {
         const all = new Set([...observers, ...sharedContext(exchange).observers])
         const rules = rulesFor(exchange)
-        const call = { exchange, candidate, body, info, rules, now: clock.now(), observers: all }
+        const call = { exchange, candidate, body, info, rules, now: clock.now(), observers: all, approval }
         const hold = await reserveMetered(ledger, call)
         if (hold) settleMetered(res, exchange, ledger, () => clock.now())
         return hold

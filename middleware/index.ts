@@ -46,6 +46,7 @@ export { ConfigError, TollwayError, type ErrorCode } from '../src/core/errors.ts
 export type { ErrorHandler, Handler, Next, Request } from './http/handler.ts'
 export { health } from './health.ts'
 export type { HealthCheck, HealthOptions } from './health.ts'
+export type { Approval, CallToApprove, PaymentToApprove } from '../src/core/approval/approval.ts'
 export type { HookPoint, HookRefusal, Hooks, PaymentToSign, SentPayment } from '../src/core/hooks/hooks.ts'
 export type { Log } from '../src/core/log.ts'
 export { metrics } from './metrics.ts'

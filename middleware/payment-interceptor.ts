@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { z } from 'zod'
+import type { Approval } from '../src/core/approval/approval.ts'
 import { systemClock, type Clock } from '../src/core/clock.ts'
 import { property } from '../src/core/property.ts'
 import type { Observer } from '../src/core/telemetry/events.ts'
@@ -58,6 +59,8 @@ export interface PaymentInterceptorOptions {
   readonly hooks?: Hooks | undefined
   /** Hooks that `openParts()` opened, instead of {@link hooks}. */
   readonly hookRunner?: HookRunner | undefined
+  /** Asks a person about calls that may cost too much; default nobody. */
+  readonly approval?: Approval | undefined
 }
 
 const SCHEMA = z.strictObject({
@@ -82,6 +85,10 @@ const SCHEMA = z.strictObject({
     .default(15_000),
   observers: z.array(functionOption<Observer>('an observer is a function of one event')).default([]),
   hooks: hooksSchema.optional(),
+  approval: objectWith<Approval>(
+    ['isNeeded', 'ask'],
+    'give { isNeeded(microUsd), ask(call, signal) }',
+  ).optional(),
   hookRunner: z.instanceof(HookRunner, { error: 'give the hooks that openParts() opens' }).optional(),
 })
 

@@ -44,6 +44,7 @@ const ELSEWHERE = new Map([
   ['docs/reconciliation.md', ['chains', 'reconcile']],
   ['docs/routing.md', ['routing', 'litellm']],
   ['docs/middlewares.md', ['parts']],
+  ['docs/approvals.md', ['approvals']],
   ['docs/hooks.md', ['hooks']],
   ['docs/notify.md', ['notify', 'message', 'receiver']],
   ['docs/own-payers.md', ['payer', 'store']],

@@ -8,7 +8,7 @@ import { mostOf, type CallSize } from '../../src/core/metering/call-size.ts'
 import { costOfCall, type MeteredCall } from '../../src/core/metering/metered-call.ts'
 import { mostTokens } from '../../src/core/metering/token-counts.ts'
 import { highestCost, isPriced } from '../../src/core/metering/token-prices.ts'
-import type { Exchange, MeteredHold } from '../../src/core/request/exchange.ts'
+import type { Exchange, MeteredApproval, MeteredHold } from '../../src/core/request/exchange.ts'
 import { lowerMaxTokens, type Reduced } from '../../src/core/routing/max-tokens.ts'
 import type { Candidate, ModelInfo } from '../../src/core/routing/route.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
@@ -18,7 +18,7 @@ import { namesOf } from '../../src/payment/reserve-terms.ts'
 
 /** What the guard does with the ledger. */
 export type GuardLedger = LedgerUse<
-  'reserve' | 'authorize' | 'settle' | 'release' | 'noteUsage',
+  'reserve' | 'refuseEarly' | 'authorize' | 'settle' | 'release' | 'noteUsage',
   'settleTokens' | 'totals'
 >
 
@@ -37,6 +37,7 @@ interface KeyedRequest {
   readonly now: number
   /** Learn of lowered limits. */
   readonly observers?: Iterable<Observer> | undefined
+  readonly approval?: MeteredApproval | undefined
 }
 
 /** How long a call may take where its route does not say: the gateway's default of `timeouts.total_seconds`, milliseconds. */
@@ -57,10 +58,10 @@ export function tokensOf({ request, endpoint }: Exchange, info: ModelInfo | unde
  * Reserves the most that a call may cost and use. A call that no enforced budget counts goes on while the ledger cannot be
  * written, as unpaid calls do (rule 9).
  * @returns `undefined` when it has no price and no budget counts it
- * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
+ * @throws TollwayError `budget_exhausted`, `approval_refused`, `store_unavailable`, `audit_unavailable`
  */
 export async function reserveMetered(
-  ledger: Pick<GuardLedger, 'reserve' | 'store'>,
+  ledger: Pick<GuardLedger, 'reserve' | 'refuseEarly' | 'store'>,
   request: KeyedRequest,
 ): Promise<MeteredHold | undefined> {
   const { exchange, info, rules } = request
@@ -69,6 +70,11 @@ export async function reserveMetered(
   const terms = termsOfKeyed(request, most)
   const claims = claimsFor(rules, terms, request.now)
   if (terms.microUsd === undefined && claims.length === 0) return undefined
+  if (terms.microUsd !== undefined && request.approval?.isNeeded(terms.microUsd)) {
+    // No person is asked for what the budgets do not allow now; the reservation decides.
+    await ledger.refuseEarly(terms, rules)
+    await request.approval.ask(terms.microUsd)
+  }
   try {
     const charge = await ledger.reserve(terms, rules, false)
     if (reduced) noteReduction(request, reduced)

@@ -120,6 +120,11 @@ export const ERROR_TABLE = {
     'invalid_request_error',
     'A `beforeSign` hook of the application refused the payment; no payment was sent',
   ),
+  approval_refused: row(
+    400,
+    'invalid_request_error',
+    "The call needs a person's approval (`policy.approve_above_usd`) and did not get it in time; no payment was sent",
+  ),
   endpoint_not_paid: row(
     400,
     'invalid_request_error',

@@ -4,7 +4,6 @@ import { TollwayError } from '../core/errors.ts'
 import type { TollwayEvent } from '../core/telemetry/events.ts'
 import { spentOf, type Exchange } from '../core/request/exchange.ts'
 import type { Authorization, Provider } from '../core/payer/provider.ts'
-import { paymentToSign } from '../core/hooks/hook-facts.ts'
 import { refuseOwnWallet } from '../core/policy/forbidden-payee.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import { judgePaidAnswer, namedTransaction, claimedTransaction } from '../core/charge/judge-paid-answer.ts'
@@ -14,13 +13,14 @@ import { readingReceipt } from './receipt/answer-receipt.ts'
 import { decodeReceipt, receiptInBody } from '../core/x402/receipt.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
 import type { PaymentLine } from '../io/transport/payment-line.ts'
+import { askFirst } from './ask-first.ts'
 import { answerDryRun, isDryRun } from './dry-run.ts'
 import { noteHints } from './seller-hints.ts'
 import { NonceUsedError } from '../io/ledger/record-authorization.ts'
 import { ClientLeftError, type PayingCall, type PaymentContext } from './payment-context.ts'
 import { clockSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
 import { paymentSecrets } from '../core/x402/payment-secrets.ts'
-import { redactReply } from './redact-payment.ts'
+import { redactReply } from './answer/redact-payment.ts'
 import { checkedReceipt, flagFindings } from './receipt/paid-receipt.ts'
 import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
@@ -177,17 +177,6 @@ export class PaidCall {
     if (terms && this.#question) noteTerms(this.#call, terms, this.#question, challenge, this.#skew)
   }
 
-  /** A hook may take its time: nothing is reserved yet, and a client that leaves ends the wait. */
-  async #askApplication(quote: Quote): Promise<void> {
-    const { beforeSign } = this.#context
-    if (!beforeSign) return
-    const payment = paymentToSign(this.#exchange, this.#call.candidate, quote)
-    const asked = awaited(this.#exchange, beforeSign(payment, this.#leaving))
-    await asked.catch((error: unknown) => {
-      throw this.#leaving.aborted ? new ClientLeftError() : error
-    })
-  }
-
   /** Reserves, signs and records: what fails here is a refusal of the seller's offer. */
   async #prepare(quote: Quote, pin: boolean): Promise<{ authorized: Charge; authorization: Authorization }> {
     const { network } = quote.asset
@@ -195,7 +184,7 @@ export class PaidCall {
     const guard = this.#exchange.payment.guard
     if (!guard) throw new TypeError('a paid call needs the budget guard')
     try {
-      await this.#askApplication(quote)
+      await askFirst(this.#call, quote)
       const reserving = performance.now()
       const held = await guard.reserve(quote, this.#call.candidate, pin)
       this.#phase('reserve', reserving)

@@ -1,3 +1,4 @@
+import type { Approval } from '../core/approval/approval.ts'
 import type { Clock } from '../core/clock.ts'
 import type { PaymentToSign } from '../core/hooks/hooks.ts'
 import type { Exchange } from '../core/request/exchange.ts'
@@ -72,6 +73,8 @@ interface PaymentServices {
   readonly observers?: readonly Observer[] | undefined
   /** Asks the application whether a payment that passed the policy may be signed; throws when not. */
   readonly beforeSign?: BeforeSign | undefined
+  /** Asks a person about calls that may cost too much. */
+  readonly approval?: Approval | undefined
 }
 
 /**

@@ -5,6 +5,7 @@ import type { MeteredHold } from '../core/request/exchange.ts'
 import type { ModelInfo } from '../core/routing/route.ts'
 import { authorizeMetered } from '../io/ledger/authorize-metered.ts'
 import type { IncomingReply, OutgoingRequest } from '../io/transport/upstream.ts'
+import { meteredApproval } from './ask-first.ts'
 import type { CandidateCall } from './payment-context.ts'
 import { ClientLeftError } from './payment-context.ts'
 import { SellerUnavailableError, sendUnpaid } from './send-unpaid.ts'
@@ -12,14 +13,14 @@ import { SellerUnavailableError, sendUnpaid } from './send-unpaid.ts'
 /**
  * As {@link sendUnpaid}, within the budgets. A failure that no upstream bills gives the reservation back; where the upstream may
  * have begun to work, it counts in full.
- * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`: nothing was sent
+ * @throws TollwayError `budget_exhausted`, `approval_refused`, `store_unavailable`, `audit_unavailable`: nothing was sent
  */
 export async function sendMetered(call: CandidateCall, request: OutgoingRequest): Promise<IncomingReply> {
   const { exchange, candidate, context, leaving } = call
   const { ledger } = context
   exchange.payment.metered = undefined
   const body = request.body === exchange.request.encoded ? exchange.request.body : request.body
-  const hold = await exchange.payment.guard?.meter?.(candidate, body, pricesOf(call))
+  const hold = await exchange.payment.guard?.meter?.(candidate, body, pricesOf(call), meteredApproval(call))
   if (!hold) return await sendUnpaid(call, request)
   const charge = await authorizeMetered(ledger, hold.charge)
   try {

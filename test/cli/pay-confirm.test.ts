@@ -27,10 +27,11 @@ interface Asked extends FakeTerminal {
 }
 
 /** @param answer of the person at the terminal; `undefined` when nobody is there */
-async function pay(args: readonly string[], answer?: string): Promise<Asked> {
+async function pay(args: readonly string[], answer?: string, policy = ''): Promise<Asked> {
   const directory = temporaryDirectory()
   const config = join(directory, 'tollway.yaml')
-  writeFileSync(config, 'payers: { base: { kind: direct, key: "${env:KEY}", networks: [base-sepolia] } }\n')
+  const payers = 'payers: { base: { kind: direct, key: "${env:KEY}", networks: [base-sepolia] } }\n'
+  writeFileSync(config, `${payers}${policy}`)
   const questions: string[] = []
   const terminal = new FakeTerminal({ KEY: localAccounts().buyer.privateKey })
   const ask = (question: string): Promise<string> => {
@@ -82,6 +83,36 @@ it('a GET on a terminal, and a POST without one, are paid without a question', a
   expect((await pay([`${seller.url}/read`], 'n')).questions).toEqual([])
   await pay([`${seller.url}/send`, '-d', '{}'])
   expect(seller.payments).toHaveLength(2)
+})
+
+describe('a price above policy.approve_above_usd', () => {
+  const POLICY = 'policy: { approve_above_usd: "0.0009" }\n'
+
+  it('is paid for a GET only when the person agrees to it', async () => {
+    const seller = await startSeller()
+    const paid = await pay([`${seller.url}/read`], 'y', POLICY)
+    expect([paid.code, paid.questions]).toEqual([
+      0,
+      [`${seller.url} asks $0.001, above policy.approve_above_usd. Pay it? [y/N] `],
+    ])
+    const refused = await pay([`${seller.url}/read`], 'n', POLICY)
+    expect([refused.code, refused.err]).toEqual([
+      1,
+      expect.stringContaining('Not approved; nothing was paid.'),
+    ])
+    expect(seller.payments).toHaveLength(1)
+  })
+
+  it('is refused where nobody can be asked, and paid with --yes', async () => {
+    const seller = await startSeller()
+    const refused = await pay([`${seller.url}/read`], undefined, POLICY)
+    expect([refused.code, refused.err]).toEqual([
+      3,
+      expect.stringContaining("A payment of $0.001 needs a person's approval"),
+    ])
+    expect(seller.payments).toHaveLength(0)
+    expect((await pay([`${seller.url}/read`, '--yes'], undefined, POLICY)).code).toBe(0)
+  })
 })
 
 describe('--max-usdc', () => {

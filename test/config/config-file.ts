@@ -186,6 +186,7 @@ notify:
   url: https://ops.example.com/hook
   secret: "\${env:NOTIFY_SECRET}"
   at: [0.5, "0.8", 1]
+  page: https://tollway.example.com/dashboard
 budgets:
   - name: all
     limit_usd: "5.00"
@@ -222,6 +223,8 @@ tags:
   declared: ["team:search", "agent:main"]
   open: [session]
 policy:
+  approve_above_usd: "2.00"
+  approval_seconds: 120
   max_usd_per_request: "0.25"
   require_price: false
   max_validity_seconds: 120

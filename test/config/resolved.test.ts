@@ -276,9 +276,11 @@ it('turns every key into our units', () => {
         timezone: 'UTC',
       },
     ],
+    approval: { aboveMicroUsd: 2_000_000n, waitMs: 120_000 },
     notify: {
       url: 'https://ops.example.com/hook',
       secret: 'notify-secret-of-16',
+      page: 'https://tollway.example.com/dashboard',
       levels: [500_000n, 800_000n, 1_000_000n],
     },
     tags: { header: 'x-team', declared: ['team:search', 'agent:main'], open: ['session'] },

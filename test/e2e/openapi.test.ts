@@ -124,7 +124,8 @@ test('every path of /api is in the document, and no other', () => {
     streams: {},
   })
   const served = [...apiPaths(stub).keys()]
-  const documented = OPERATIONS.map(({ path }) => path).filter((path) => path.startsWith('/api/'))
+  const read = OPERATIONS.filter(({ method }) => method === 'get').map(({ path }) => path)
+  const documented = read.filter((path) => path.startsWith('/api/'))
   expect(documented.toSorted()).toEqual(served.toSorted())
 })
 

@@ -66,6 +66,7 @@ describe('what a line must not hold', () => {
     const notify = {
       url: 'https://hooks.example/services/T0000000000000000/B?token=abcdefgh',
       secret: 'whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=',
+      page: undefined,
       levels: [],
     }
     const none = { upstream: undefined, routes: [], audit: { path: '/a' }, chains: new Map() }

@@ -5,7 +5,7 @@ import { newExchange } from '../../src/core/request/exchange.ts'
 import { decodedReply } from '../../middleware/sse-restreamer/paid-answer.ts'
 import { paymentSecrets } from '../../src/core/x402/payment-secrets.ts'
 import { encodeBase64Json } from '../../src/core/x402/wire-json.ts'
-import { redactReply } from '../../src/payment/redact-payment.ts'
+import { redactReply } from '../../src/payment/answer/redact-payment.ts'
 
 const signature = `0x${'5a'.repeat(65)}`
 const header = encodeBase64Json({ x402Version: 2, payload: { signature } })

@@ -61,6 +61,9 @@ export const TRUST_BODY = z.strictObject({
 /** `POST /admin/sellers/forget`. */
 export const FORGET_BODY = z.strictObject({ api_base: z.string() })
 
+/** `POST /admin/approvals/<id>`. */
+export const DECISION_BODY = z.strictObject({ decision: z.enum(['approved', 'refused']) })
+
 /**
  * Reads and checks a body.
  * @throws TollwayError `unsupported_encoding`, `request_too_large`, `invalid_json`, `config_invalid` naming every wrong field

@@ -4,6 +4,8 @@ import type { Clock } from '../../core/clock.ts'
 import type { BudgetRule } from '../../core/budget/budget.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
+import { approvalJson } from '../approvals/approval-json.ts'
+import type { Approvals } from '../approvals/approvals.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { addKey, changeKey, listKeys, revokeKey, type KeyTerms } from '../operations/caller-keys.ts'
 import type { OpenBooks } from '../operations/command-audit.ts'
@@ -12,7 +14,14 @@ import { sellersJson } from '../operations/seller-json.ts'
 import { forgetSeller, knownSellers, trustSeller } from '../operations/seller-pins.ts'
 import { budgetsJson } from '../report/budget-json.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
-import { FORGET_BODY, KEY_BODY, KEY_CHANGE_BODY, readAdminBody, TRUST_BODY } from './admin-body.ts'
+import {
+  DECISION_BODY,
+  FORGET_BODY,
+  KEY_BODY,
+  KEY_CHANGE_BODY,
+  readAdminBody,
+  TRUST_BODY,
+} from './admin-body.ts'
 
 /** What the paths work on. */
 export interface AdminContext {
@@ -22,6 +31,7 @@ export interface AdminContext {
   readonly budgets: () => readonly BudgetRule[]
   readonly ledger: Ledger
   readonly audit: Pick<AuditSink, 'append'>
+  readonly approvals: Pick<Approvals, 'list' | 'decide'>
   readonly clock: Clock
 }
 
@@ -33,7 +43,7 @@ export type AdminPaths = Readonly<Record<string, Readonly<Record<string, AdminAc
 
 /** The paths for callers, budgets and pins. */
 export function adminPaths(context: AdminContext): AdminPaths {
-  const { config, budgets, ledger, audit, clock } = context
+  const { config, budgets, ledger, audit, approvals, clock } = context
   const { store } = ledger
   const books: OpenBooks = async (use) => await use(store, audit)
   const recording = async (use: (sink: AdminContext['audit']) => Promise<void>): Promise<void> =>
@@ -64,6 +74,15 @@ export function adminPaths(context: AdminContext): AdminPaths {
         const rules = budgets()
         const statuses = await ledger.budgets(rules)
         return { time: new Date(now).toISOString(), budgets: budgetsJson(rules, statuses, now) }
+      },
+    },
+    '/admin/approvals': {
+      GET: async () => ({ approvals: approvals.list().map(approvalJson) }),
+    },
+    '/admin/approvals/': {
+      async POST(req, id) {
+        const { decision } = await readAdminBody(req, DECISION_BODY)
+        return { ...approvalJson(approvals.decide(id, decision)), decision }
       },
     },
     '/admin/sellers': {

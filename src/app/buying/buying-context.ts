@@ -29,6 +29,7 @@ export type BuyingConfig = Pick<
   | 'budgets'
   | 'timeouts'
   | 'blockPrivateNetworks'
+  | 'approval'
 >
 
 /** The dependencies of buying. */

@@ -3,6 +3,8 @@
  * gateway: gate, budgets, record, one send.
  */
 import { z } from 'zod'
+import type { Approval, CallToApprove } from '../../core/approval/approval.ts'
+import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { PaidCall } from '../../payment/paid-call.ts'
 import { CallsInFlight } from '../../payment/calls-in-flight.ts'
 import type { Charge } from '../../core/charge/charge.ts'
@@ -40,6 +42,8 @@ export interface PayRequest {
   readonly inspect?:
     | ((challenge: Challenge, payer: Provider, method: string) => void | Promise<void>)
     | undefined
+  /** Asks a person about a price above `policy.approve_above_usd`; refuses it by throwing. Without it such a price is refused. */
+  readonly approve?: ((call: CallToApprove, signal: AbortSignal) => Promise<void>) | undefined
   /** Whether the user named the method. A method that was not named follows the seller's own description. */
   readonly isMethodGiven?: boolean | undefined
 }
@@ -150,6 +154,7 @@ async function call(
     clock,
     timers,
     observers,
+    approval: approvalOf(config, payRequest),
   }
   // A gateway never aborts a paid call; the user of a command may.
   const paid = { ...service.request, signal }
@@ -158,6 +163,28 @@ async function call(
     await new PaidCall(paying, paid).run(again, startedAt)
   } catch (error) {
     throw aboveMaxUsd(error, payRequest, ceiling) ?? error
+  }
+}
+
+/** A command has nobody else to wait for: it asks whoever started it, or refuses. */
+function approvalOf(
+  { approval }: Pick<ResolvedConfig, 'approval'>,
+  { approve }: PayRequest,
+): Approval | undefined {
+  if (!approval) return undefined
+  const { aboveMicroUsd } = approval
+  return {
+    isNeeded: (microUsd) => microUsd === undefined || microUsd > aboveMicroUsd,
+    async ask(asked, signal) {
+      if (approve) return await approve(asked, signal)
+      const price =
+        asked.microUsd === undefined ? 'This payment' : `A payment of $${formatUsd(asked.microUsd)}`
+      throw new TollwayError({
+        code: 'approval_refused',
+        message: `${price} needs a person's approval (policy.approve_above_usd is $${formatUsd(aboveMicroUsd)}), and nobody can be asked here. Nothing was paid.`,
+        advice: ['Pay it with tollway pay on a terminal, which asks, or with its option --yes.'],
+      })
+    },
   }
 }
 

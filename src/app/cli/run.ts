@@ -21,7 +21,8 @@ import { addPurchases } from './commands/purchases.ts'
 import { addReconcile } from './commands/reconcile.ts'
 import { addReference } from './commands/reference.ts'
 import { addProcess, addRefill, addRemove } from './commands/refill.ts'
-import { addReload } from './commands/reload.ts'
+import { addApprove } from './commands/running/approve.ts'
+import { addReload } from './commands/running/reload.ts'
 import { addReport } from './commands/report.ts'
 import { addSandbox } from './commands/sandbox.ts'
 import { addSellers } from './commands/sellers.ts'
@@ -98,6 +99,7 @@ ${EXIT_CODES_HELP}`,
     )
   addServe(program, context)
   addReload(program, context)
+  addApprove(program, context)
   addCheck(program, context)
   addDoctor(program, context)
   addProbe(program, context)

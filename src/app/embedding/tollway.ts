@@ -118,6 +118,7 @@ export function tollway(
   const close = async (): Promise<void> => {
     const parts = await opening.catch(() => undefined)
     if (!parts) return
+    parts.approvals.close()
     await paidCallsEnd(parts, resolved.timeouts.shutdownMs, options.timers ?? systemTimers)
     await parts.close()
   }

@@ -3,6 +3,7 @@ import type { BudgetGuardOptions } from '../../../middleware/budget-guard.ts'
 import type { ModelRouterOptions } from '../../../middleware/model-router.ts'
 import type { PaymentInterceptorOptions } from '../../../middleware/payment-interceptor.ts'
 import type { SseRestreamerOptions } from '../../../middleware/sse-restreamer.ts'
+import type { Approval } from '../../core/approval/approval.ts'
 import type { Clock } from '../../core/clock.ts'
 import type { HookRunner } from '../../core/hooks/hook-runner.ts'
 import type { Provider } from '../../core/payer/provider.ts'
@@ -47,6 +48,7 @@ export interface ChainBase {
   readonly origins: Set<string>
   readonly running: CallsInFlight
   readonly hookRunner: HookRunner | undefined
+  readonly approval: Approval
   readonly clock: Clock
   readonly timers: Timers | undefined
   readonly observers: readonly Observer[]
@@ -77,6 +79,7 @@ export function openChainParts(config: ResolvedConfig, base: ChainBase, before?:
       policy: { ...config.policy, assets: config.assets },
       running,
       hookRunner: base.hookRunner,
+      approval: base.approval,
       // If keep-alive comments are off, none are sent early either.
       ...(config.stream.keepaliveMs > 0 ? { keepaliveMs: config.stream.keepaliveMs } : {}),
       clock,

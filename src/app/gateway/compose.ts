@@ -131,6 +131,7 @@ export function compose(parts: GatewayParts, standing: Standing): Composed {
       budgets: parts.spendPage.budgets,
       ledger,
       audit: parts.audit,
+      approvals: parts.approvals,
       clock,
       reload: standing.reload,
       reloadPools: () => reloadPools(parts.pools),

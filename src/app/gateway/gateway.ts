@@ -189,6 +189,8 @@ export async function createGateway(
     },
     close() {
       closing ??= (async () => {
+        // Nobody waits for a person any more.
+        parts.approvals.close()
         standing.page.close()
         await shutDown({ server, sockets, silent, open, parts, deadlineMs: config.timeouts.shutdownMs })
         passing.close()

@@ -23,6 +23,8 @@ import { HEARTBEAT_MS } from '../../io/ledger/open-ledger.ts'
 import { createMetrics, type Metrics } from '../../io/metrics/metrics.ts'
 import type { Reconciler } from '../../io/reconcile/reconciler.ts'
 import { openHooks } from '../wiring/open-hooks.ts'
+import type { Approvals } from '../approvals/approvals.ts'
+import { openApprovals } from '../wiring/open-approvals.ts'
 import { levelsOf, openNotifier } from '../wiring/open-notifier.ts'
 import { openFreeSpace } from '../wiring/open-free-space.ts'
 import { currentBudgets } from '../wiring/current-budgets.ts'
@@ -87,6 +89,8 @@ export interface PartOverrides {
 
 /** The opened parts, with the options of each middleware ready to be handed to its factory. */
 export interface GatewayParts extends ChainParts {
+  /** The calls that wait for a person. */
+  readonly approvals: Approvals
   readonly clock: Clock
   readonly ledger: Ledger
   readonly audit: AuditFile
@@ -202,16 +206,13 @@ export async function openParts(
       timers: overrides.timers,
     })
     const base = { ledger, store, upstream, payers, pools, origins, running, clock, observers }
-    const chainBase = { ...base, timers: overrides.timers, hookRunner: hooks?.runner }
-    let current = openChainParts(config, chainBase)
-    const settings = (): ResolvedConfig => current.config
     const { timers = systemTimers } = overrides
-    const { notifier, observe: tellOfBudgets } = openNotifier({
-      ...base,
-      settings,
-      timers: overrides.timers,
-      log,
-    })
+    const settings = (): ResolvedConfig => current.config
+    const telling = { ...base, settings, timers, log }
+    const { notifier, observe: tellOfBudgets } = openNotifier(telling)
+    const approvals = openApprovals({ ...telling, notifier, random })
+    const chainBase = { ...base, timers: overrides.timers, hookRunner: hooks?.runner, approval: approvals }
+    let current = openChainParts(config, chainBase)
     observers.push(harmless(tellOfBudgets, log, failures))
     const refilling = { ledger, upstream, clock, timers, observers, beforeSign: hooks?.beforeSign }
     const buying = buyingContextOf(refilling, settings, payers)
@@ -235,12 +236,14 @@ export async function openParts(
       minFreeBytes: () => config.audit.minFree ?? 0,
       routes: () => current.modelRouter.state.readings(),
       unpricedRoutes: () => unpricedRoutes(settings()),
+      approvalsWaiting: () => approvals.list().length,
     })
     const gauges = openGauges({ config, store, metrics, payers, clock, log })
     const chain = chainOutflow(config, payers.values(), store, clock)
     const summing = { store, instance, audit: auditSums, moves, metrics, log, chain, clock }
     const sums = openTotals({ ...summing, timers: overrides.timers })
     const page = openSpendPage({
+      approvals,
       config: settings,
       ledger,
       payers,
@@ -269,6 +272,7 @@ export async function openParts(
     })
     reconciler.start()
     const fixed = {
+      approvals,
       gauges,
       clock,
       ledger,

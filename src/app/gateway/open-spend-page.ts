@@ -8,6 +8,7 @@ import type { Provider } from '../../core/payer/provider.ts'
 import type { Ledger } from '../../io/ledger/ledger.ts'
 import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 import type { WalletReading } from '../../io/metrics/metric-sources.ts'
+import type { Approvals } from '../approvals/approvals.ts'
 import { AdminKey } from '../admin/admin-key.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import type { Facets } from '../spend-page/api.ts'
@@ -23,6 +24,7 @@ export interface SpendPageSetup {
   /** The configuration in force. */
   readonly config: () => ResolvedConfig
   readonly ledger: Ledger
+  readonly approvals: Approvals
   readonly payers: ReadonlyMap<string, Provider>
   /** The latest balances. */
   readonly wallets: () => readonly WalletReading[]
@@ -34,7 +36,7 @@ export interface SpendPageSetup {
 
 /** Builds the options of `spendPage()`. */
 export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
-  const { config: current, ledger, payers, wallets, clock, random, observers } = setup
+  const { config: current, ledger, approvals, payers, wallets, clock, random, observers } = setup
   const config = current()
   const link = explorerLinks(config.explorers)
   const feed = new ChargeFeed(link)
@@ -49,6 +51,7 @@ export function openSpendPage(setup: SpendPageSetup): SpendPageOptions {
     link,
     feed,
     refusals,
+    approvals,
     adminKey: new AdminKey(config.admin.keyDigest),
     auditPath: config.audit.path,
     facets: () => facetsOf(current()),

@@ -5,7 +5,7 @@ import type { PaymentReceipt } from '../buying/receipt.ts'
 import { AgentFailure, toAgentFailure } from './agent-failure.ts'
 import { readAgentCall, type AgentArguments } from './agent-input.ts'
 import { readAnswer, type AnswerContent } from './answer-content.ts'
-import { approve, type ApprovalPolicy, type Ask } from './approval.ts'
+import { approve, approvePrice, type ApprovalPolicy, type Ask } from './approval.ts'
 import { refuseUnsupported } from './find-services.ts'
 import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 
@@ -62,6 +62,7 @@ export async function agentPay(
     caller,
     maxMicroUsd: call.maxMicro,
     choice: { token: AGENT_TOKEN },
+    approve: approvePrice(ask),
     inspect: (challenge: Parameters<typeof inspectOffers>[0], opened: Parameters<typeof inspectOffers>[1]) =>
       inspectOffers(challenge, opened, context.config.assets, call.maxMicro),
   }

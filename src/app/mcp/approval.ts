@@ -1,4 +1,5 @@
 /** Whether a call may be paid without asking a person. */
+import type { CallToApprove } from '../../core/approval/approval.ts'
 import { formatUsd } from '../../core/money/money.ts'
 import { AgentFailure } from './agent-failure.ts'
 import type { AgentCall } from './agent-input.ts'
@@ -31,4 +32,21 @@ export async function approve(
   const { origin, pathname } = call.url
   if (await ask(`Pay up to ${most} USDC for POST ${origin}${pathname}?`)) return
   throw new AgentFailure('approval_refused', 'The payment was not approved; nothing was sent.')
+}
+
+/**
+ * Asks about a price above `policy.approve_above_usd`, which neither `--yes` nor a cap approves.
+ * @throws AgentFailure `approval_required`, `approval_refused`
+ */
+export function approvePrice(ask: Ask): (call: CallToApprove) => Promise<void> {
+  return async ({ microUsd, seller }) => {
+    const price = microUsd === undefined ? 'a price without a USD value' : `${formatUsd(microUsd)} USD`
+    if (!ask)
+      throw new AgentFailure(
+        'approval_required',
+        `${seller} asks ${price}, above policy.approve_above_usd, which needs a person's approval, and this client cannot ask. Pay it by hand: tollway pay. Nothing was sent.`,
+      )
+    if (await ask(`${seller} asks ${price}, above policy.approve_above_usd. Pay it?`)) return
+    throw new AgentFailure('approval_refused', 'The payment was not approved; nothing was sent.')
+  }
 }

@@ -13,7 +13,7 @@ import type { PaymentReceipt } from '../buying/receipt.ts'
 import { packageVersion } from '../package-version.ts'
 import { AgentFailure, toAgentFailure } from './agent-failure.ts'
 import type { AgentSettings } from './agent-pay.ts'
-import { approve } from './approval.ts'
+import { approve, approvePrice } from './approval.ts'
 import { askOf } from './ask-person.ts'
 import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 import { failedResult } from './tool-answers.ts'
@@ -85,6 +85,7 @@ async function payForTool(
     caller,
     maxMicroUsd: maxMicro,
     choice: { token: AGENT_TOKEN },
+    approve: approvePrice(ask),
     inspect: async (challenge, opened) => {
       inspectOffers(challenge, opened, context.config.assets, maxMicro)
       await approve({ method: 'POST', url, maxMicro }, settings.approval, ask)

@@ -7,6 +7,8 @@ import { TollwayError } from '../../core/errors.ts'
 import type { LedgerUse } from '../../io/ledger/ledger-use.ts'
 import type { Request } from '../../../middleware/http/handler.ts'
 import { budgetsJson } from '../report/budget-json.ts'
+import { approvalJson } from '../approvals/approval-json.ts'
+import type { Approvals } from '../approvals/approvals.ts'
 import { auditTrail } from './audit-trail.ts'
 import { chargeJson } from './charge-json.ts'
 import type { EventStreams } from './event-stream.ts'
@@ -44,6 +46,7 @@ export interface ApiOptions {
   /** Without it the page explains what it would show. */
   readonly funds: FundsSource | undefined
   readonly refusals: Pick<Refusals, 'list' | 'since' | 'total'>
+  readonly approvals: Pick<Approvals, 'list' | 'decide'>
   readonly streams: EventStreams
   /** Whether there is a session that can be ended. */
   readonly hasKey: boolean
@@ -120,6 +123,7 @@ export function apiPaths(options: ApiOptions): ReadonlyMap<string, Answer> {
         return { since: refusals.since, total: refusals.total, refusals: refusals.list() }
       },
     ],
+    ['/api/approvals', async () => ({ approvals: options.approvals.list().map(approvalJson) })],
     ['/api/funds', async () => fundsJson(await funds?.())],
     [
       '/api/facets',

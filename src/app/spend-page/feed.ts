@@ -35,6 +35,8 @@ export class ChargeFeed {
   readonly observe = (event: TollwayEvent): void => {
     if (event.type === 'charge') {
       this.#add('charge', { ...chargeJson(event.charge, this.#link), from: event.from ?? null })
+    } else if (event.type === 'approval') {
+      this.#add('approval', { result: event.result })
     } else if (event.type === 'budget_refused') {
       const { claim, early } = event
       this.#add('refused', { budget: claim.budget, subject: claim.subject, early })

@@ -17,6 +17,7 @@ const BY_CODE: Readonly<Partial<Record<ErrorCode, string>>> = {
   pool_exhausted: 'Sign more vouchers with `tollway refill`.',
   pool_terms_changed: 'Sign vouchers for the new terms with `tollway buy`.',
   insufficient_funds: 'Top the paying wallet up; `tollway balance` shows its address.',
+  approval_refused: 'Approve the next one while it waits, or raise policy.approve_above_usd.',
   hook_refused: 'The beforeSign hook of your application decides this.',
   hook_unavailable: 'Look at the beforeSign hook of your application: it failed or took too long.',
   endpoint_not_paid: 'Add the endpoint to paid_endpoints of the route.',

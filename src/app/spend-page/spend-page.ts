@@ -7,7 +7,9 @@ import { asyncHandler, type Handler, type Request } from '../../../middleware/ht
 import { findPath } from '../../../middleware/http/paths.ts'
 import { sendJson } from '../../../middleware/http/send-json.ts'
 import { setResponseHeaders } from '../../../middleware/http/response-headers.ts'
+import { DECISION_BODY, readAdminBody } from '../admin/admin-body.ts'
 import type { AdminKey } from '../admin/admin-key.ts'
+import { approvalJson } from '../approvals/approval-json.ts'
 import { Access } from './access.ts'
 import { apiPaths, type ApiOptions } from './api.ts'
 import { PAGES, pageAssets, type PageAsset } from './assets.ts'
@@ -37,6 +39,8 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 
 const SIGN_IN = '/dashboard/sign-in'
+/** Followed by the id of a call that waits for approval. */
+const DECISIONS = '/api/approvals/'
 const SIGN_OUT = '/dashboard/sign-out'
 
 /** Serves the page and its data to clients with the admin key; without a key, only to this machine. */
@@ -74,8 +78,19 @@ export function spendPage(options: SpendPageOptions): SpendPage {
     if (value) sendJson(res, exchange, 200, value)
   }
 
+  const decide = async (req: Request, res: ServerResponse, id: string): Promise<void> => {
+    const exchange = exchangeOf(req)
+    exchange.endpoint = `${DECISIONS}{id}`
+    res.setHeader('cache-control', 'no-store')
+    await access.check(req)
+    const { decision } = await readAdminBody(req, DECISION_BODY)
+    sendJson(res, exchange, 200, { ...approvalJson(options.approvals.decide(id, decision)), decision })
+  }
+
   const handler = asyncHandler('spendPage', async (req, res, next) => {
     if (req.method === 'POST') {
+      const decided = findPath(req, (at) => at.startsWith(DECISIONS) && at.length > DECISIONS.length)
+      if (decided !== undefined) return await decide(req, res, decided.slice(DECISIONS.length))
       const path = findPath(req, (at) => at === SIGN_IN || at === SIGN_OUT)
       if (path === undefined || !access.hasKey) return next()
       exchangeOf(req).endpoint = path

@@ -37,10 +37,16 @@ export interface Guard {
    */
   reserve(quote: Quote, candidate: Candidate, pin: boolean): Promise<Charge>
   /**
+   * Refuses a price that does not fit now, without reserving it.
+   * @throws TollwayError `budget_exhausted`, `store_unavailable`
+   */
+  check?(quote: Quote, candidate: Candidate): Promise<void>
+  /**
    * Reserves the most that a call without a payment may cost at an upstream, and use of budgets in tokens and requests. Where
    * a budget has no room for it and the route has `reduceMaxTokens`, its limit on output tokens is lowered until it fits.
    * @param body as it is sent, decoded
    * @param info the prices of its model
+   * @param approval asked before anything is reserved for a call that may cost too much
    * @returns `undefined` when the model has no price and no budget counts the call
    * @throws TollwayError `budget_exhausted`, `store_unavailable`, `audit_unavailable`
    */
@@ -48,7 +54,15 @@ export interface Guard {
     candidate: Candidate,
     body: Buffer | undefined,
     info: ModelInfo | undefined,
+    approval?: MeteredApproval,
   ): Promise<MeteredHold | undefined>
+}
+
+/** Asks a person about a call without a payment, which may cost at most so many micro-USD. */
+export interface MeteredApproval {
+  isNeeded(microUsd: bigint): boolean
+  /** @throws TollwayError `approval_refused`; ClientLeftError */
+  ask(microUsd: bigint): Promise<void>
 }
 
 /** A call without a payment that may be sent. */

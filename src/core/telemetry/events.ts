@@ -42,6 +42,8 @@ export type TollwayEvent =
       readonly kind: NotificationKind
       readonly result: 'delivered' | 'failed' | 'dropped'
     }
+  /** A call begins to wait for a person's approval, or it did and goes on. */
+  | { readonly type: 'approval'; readonly result: ApprovalResult | 'waiting' }
   /** A budget that is not enforced would have refused. */
   | { readonly type: 'budget_would_refuse'; readonly claim: Claim; readonly totals: Totals }
   /** The configuration was read again. `refused`: nothing changed. */
@@ -146,7 +148,12 @@ export type TollwayEvent =
   | { readonly type: 'audit_failed' }
 
 /** What a message of `notify` tells of. */
-export type NotificationKind = 'budget'
+export type NotificationKind = 'budget' | 'approval'
+
+/**
+ * How a call that needed a person's approval went on. `left`: its client left; `full`: too many wait; `closing`: the gateway stops.
+ */
+export type ApprovalResult = 'approved' | 'refused' | 'timeout' | 'left' | 'full' | 'closing'
 
 /** How the call of a hook ended. */
 export type HookResult = 'done' | 'refused' | 'failed' | 'timeout'

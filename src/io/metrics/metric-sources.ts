@@ -66,6 +66,8 @@ export interface MetricSources {
   readonly config?: (() => ConfigReading) | undefined
   /** Routes without a payer and without a price, while a budget in USD is enforced. */
   readonly unpricedRoutes?: (() => readonly string[]) | undefined
+  /** The number of calls that wait for a person's approval. */
+  readonly approvalsWaiting?: (() => number) | undefined
   /** The differences between independent totals, micro-USD; `undefined` for a pair that could not be compared. */
   readonly mismatches?: (() => readonly MismatchReading[]) | undefined
 }
@@ -153,6 +155,7 @@ export async function readSources(metrics: MetricRegistry, sources: MetricSource
   readMismatches(metrics, sources)
   if (sources.routes) showRouteStates(metrics, sources.routes())
   if (sources.config) showConfig(metrics, sources.config())
+  if (sources.approvalsWaiting) metrics.set('tollway_approvals_waiting', {}, sources.approvalsWaiting())
   if (sources.unpricedRoutes) {
     metrics.reset('tollway_unpriced_routes')
     for (const route of sources.unpricedRoutes()) metrics.set('tollway_unpriced_routes', { route }, 1)

@@ -151,6 +151,11 @@ export const METRIC_TABLE = {
     'Payments that a beforeSign hook refused, by its reason; failed and timeout are not among them.',
     ['reason'],
   ),
+  tollway_approvals_total: counter(
+    "Calls that needed a person's approval, by what came of them: approved, refused, timeout, left (by the client), full (too many waited) or closing.",
+    ['result'],
+  ),
+  tollway_approvals_waiting: gauge("Calls that wait for a person's approval.", []),
   tollway_notifications_total: counter(
     'Messages to the webhook of notify, by what they told of and by result: delivered, failed after about 20 minutes of attempts, or dropped because 100 waited.',
     ['kind', 'result'],

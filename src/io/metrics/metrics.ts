@@ -179,6 +179,9 @@ function record(metrics: MetricRegistry, event: Exclude<TollwayEvent, { type: 'c
     case 'obol_state_failed':
     case 'budget_level':
       return
+    case 'approval':
+      if (event.result !== 'waiting') metrics.count('tollway_approvals_total', { result: event.result })
+      return
     case 'notified':
       metrics.count('tollway_notifications_total', { kind: event.kind, result: event.result })
       return

@@ -2,7 +2,13 @@
 import { z } from 'zod'
 import { ERROR_TABLE } from '../../../src/core/error-table.ts'
 import { MODEL_ENDPOINTS } from '../../../src/core/request/endpoints.ts'
-import { FORGET_BODY, KEY_BODY, KEY_CHANGE_BODY, TRUST_BODY } from '../../../src/app/admin/admin-body.ts'
+import {
+  DECISION_BODY,
+  FORGET_BODY,
+  KEY_BODY,
+  KEY_CHANGE_BODY,
+  TRUST_BODY,
+} from '../../../src/app/admin/admin-body.ts'
 import { MODEL_ANSWERS } from './model-answers.ts'
 import { CHARGE_STATES } from '../../../src/app/spend-page/states.ts'
 
@@ -44,10 +50,26 @@ const SELLERS = z.strictObject({
   prices: z.array(z.looseObject({ api_base: text, pinned: text })),
 })
 
-/** Of `/api/events`: `charge`, `refused`, and `reset` when events were missed. */
+const APPROVAL = z.strictObject({
+  approval: text,
+  request: text,
+  caller: text,
+  route: text,
+  model: text,
+  payer: nullable,
+  seller: text,
+  max_usd: nullable,
+  pays: nullable,
+  since: instant,
+  until: instant,
+})
+const APPROVALS = z.strictObject({ approvals: z.array(APPROVAL) })
+
+/** Of `/api/events`: `charge`, `refused`, `approval`, and `reset` when events were missed. */
 export const FEED = z.union([
   CHARGE.extend({ from: z.enum(CHARGE_STATES).nullable() }),
   z.strictObject({ budget: text, subject: text, early: z.boolean() }),
+  z.strictObject({ result: text }),
   z.strictObject({}),
 ])
 
@@ -174,6 +196,19 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/api/approvals',
+    summary: "Calls that wait for a person's approval.",
+    answer: APPROVALS,
+  },
+  {
+    method: 'post',
+    path: '/api/approvals/{id}',
+    summary: 'Approves or refuses a call that waits.',
+    body: DECISION_BODY,
+    answer: APPROVAL.extend({ decision: text }),
+  },
+  {
+    method: 'get',
     path: '/api/funds',
     summary: 'Wallets and voucher pools.',
     answer: z.strictObject({
@@ -264,6 +299,19 @@ export const OPERATIONS: readonly Operation[] = [
     path: '/admin/budgets',
     summary: 'Budgets and what is left of them.',
     answer: z.strictObject({ time: instant, budgets: z.array(z.looseObject({ budget: text })) }),
+  },
+  {
+    method: 'get',
+    path: '/admin/approvals',
+    summary: "Calls that wait for a person's approval.",
+    answer: APPROVALS,
+  },
+  {
+    method: 'post',
+    path: '/admin/approvals/{id}',
+    summary: 'Approves or refuses a call that waits.',
+    body: DECISION_BODY,
+    answer: APPROVAL.extend({ decision: text }),
   },
   {
     method: 'get',

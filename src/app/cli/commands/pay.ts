@@ -87,6 +87,7 @@ ${EXIT_CODES_HELP}`,
         headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
         payer: payingPayer(config, options.payer),
         ...limitOf(options, readChoice),
+        approve: approver(options, terminal),
         inspect: (_challenge, _payer, method) => confirm(method, address, options, terminal),
       }
       const memory = toMemory()
@@ -159,6 +160,19 @@ async function confirm(
   const answer = await terminal.ask(`Pay ${price} for ${method} ${origin}${pathname}? [y/N] `)
   if (!/^y(?:es)?$/i.test(answer.trim()))
     throw new StoppedError('Not approved; nothing was paid. --yes pays without asking.')
+}
+
+/** What asks about a price above policy.approve_above_usd: the person at the terminal, whatever the method is; --yes agrees ahead. */
+function approver({ yes }: PayOptions, terminal: Terminal): PayRequest['approve'] {
+  if (yes) return async () => undefined
+  const { ask } = terminal
+  if (!ask) return undefined
+  return async ({ microUsd, seller }) => {
+    const price = microUsd === undefined ? 'a price without a USD value' : `$${formatUsd(microUsd)}`
+    const answer = await ask(`${seller} asks ${price}, above policy.approve_above_usd. Pay it? [y/N] `)
+    if (!/^y(?:es)?$/i.test(answer.trim()))
+      throw new StoppedError('Not approved; nothing was paid. --yes pays without asking.')
+  }
 }
 
 /** Writes the response, then prints what it cost. */

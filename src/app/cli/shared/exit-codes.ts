@@ -15,6 +15,7 @@ export const EXIT_CODES_HELP =
 const REFUSED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'budget_exhausted',
   'price_above_limit',
+  'approval_refused',
   'price_unstable',
   'payee_not_allowed',
   'fee_payer_not_allowed',

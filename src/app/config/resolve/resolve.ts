@@ -61,6 +61,7 @@ export function resolveConfig(
     notify: checked.notify && {
       url: checked.notify.url,
       secret: checked.notify.secret,
+      page: checked.notify.page,
       levels: [...new Set(checked.notify.at)].toSorted((a, b) => (a < b ? -1 : 1)),
     },
     tags: checked.tags,
@@ -76,6 +77,10 @@ export function resolveConfig(
         Object.entries(policy.sellers).map(([origin, seller]) => [origin, seller.pay_to] as const),
       ),
     },
+    approval:
+      policy.approve_above_usd === undefined
+        ? undefined
+        : { aboveMicroUsd: policy.approve_above_usd, waitMs: policy.approval_seconds * 1000 },
     blockPrivateNetworks: policy.block_private_networks,
     assets,
     chains: new Map(Object.entries(checked.chains)),

@@ -140,6 +140,8 @@ export interface ResolvedConfig {
         /** May hold a secret: never shown. */
         readonly url: string
         readonly secret: string
+        /** Where the spend page is, for links. */
+        readonly page: string | undefined
         /** Shares of a limit, millionths, ascending. */
         readonly levels: readonly bigint[]
       }
@@ -165,6 +167,14 @@ export interface ResolvedConfig {
     readonly onChangedTerms: 'fail' | 'pay_again'
     readonly payTo: ReadonlyMap<string, AllowedPayees>
   }
+  /** Calls that wait for a person; without it none does. */
+  readonly approval:
+    | {
+        /** Micro-USD: a call that may cost more. */
+        readonly aboveMicroUsd: bigint
+        readonly waitMs: number
+      }
+    | undefined
   /** Whether paid sellers must be on the public internet. */
   readonly blockPrivateNetworks: boolean
   /** The built-in assets and the configured ones. */

@@ -30,6 +30,11 @@ export const notify = z
         'Signs every message (HMAC-SHA256, Standard Webhooks): at least 16 characters, or `whsec_` and base64.',
       example: '"${env:NOTIFY_SECRET}"',
     }),
+    page: leaf.pageUrl().optional().meta({
+      description:
+        'The spend page as those who read the messages reach it, for links. Default: at the listen address.',
+      example: 'https://tollway.example.com/dashboard',
+    }),
     at: z.array(level).min(1).max(MAX_LEVELS).prefault(['0.5', '0.8', '1']).meta({
       description:
         'Shares of a limit at which a message is sent, once for each budget, subject and window. A refused call counts as 1.',

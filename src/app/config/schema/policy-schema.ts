@@ -17,6 +17,15 @@ export const policy = z
         'A quote above it is refused before anything is signed. `none` is allowed only where every payer spends vouchers with a fixed price.',
       example: '"0.10"',
     }),
+    approve_above_usd: leaf.usd().optional().meta({
+      description:
+        'A call that may cost more waits for a person: `tollway approve`, the spend page or `POST /admin/approvals/<id>` (docs/approvals.md). Without a decision it is refused. Nothing is reserved or signed while it waits.',
+      example: '"2.00"',
+    }),
+    approval_seconds: z.int().min(10).max(3600).default(300).meta({
+      description: 'How long a call waits for approval. Clients must wait as long for their answer.',
+      example: '300',
+    }),
     max_validity_seconds: z
       .int()
       .min(10)

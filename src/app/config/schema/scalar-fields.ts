@@ -129,6 +129,15 @@ export const rpcUrl = () =>
 /** An HTTP(S) address that messages are posted to; may hold a secret. */
 export const webhookUrl = () => z.string().refine(isWebhookUrl, WEBHOOK_FAULT)
 
+/** An HTTP(S) address for people. */
+export const pageUrl = () =>
+  z
+    .string()
+    .refine(
+      (text) => /^https?:\/\//i.test(text) && URL.canParse(text),
+      'must be an http:// or https:// address.',
+    )
+
 /** The secret of a webhook: text, or `whsec_` and base64. */
 export const webhookSecret = () =>
   z

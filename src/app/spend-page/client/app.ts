@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 /** The spend page: loads and shows what the address asks for, and keeps it up to date. */
+import { showApprovals } from './approvals-panel.ts'
 import { BudgetPanel } from './budgets.ts'
 import { ChargeTable } from './charges.ts'
 import { SpendChart } from './chart.ts'
@@ -65,7 +66,12 @@ async function showView(next: View, announce: boolean): Promise<void> {
 
 /** Loads the data that does not depend on the filters. */
 async function loadState(): Promise<void> {
-  const [{ budgets }, funds] = await Promise.all([load('/api/budgets'), load('/api/funds')])
+  const [{ budgets }, funds, { approvals }] = await Promise.all([
+    load('/api/budgets'),
+    load('/api/funds'),
+    load('/api/approvals'),
+  ])
+  showApprovals(approvals, complain, refreshSoon)
   budgetPanel.show(budgets)
   showFunds(funds)
 }

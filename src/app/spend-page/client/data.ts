@@ -1,5 +1,6 @@
 /// <reference lib="dom" />
 /** The types of `/api` responses, and how to request them. */
+import type { ApprovalJson } from '../../approvals/approval-json.ts'
 import type { ChargeJson } from '../charge-json.ts'
 import type { Refusal } from '../refusals.ts'
 
@@ -84,6 +85,9 @@ export interface Trail {
   }[]
 }
 
+/** A call that waits for approval. */
+export type ApprovalView = ApprovalJson
+
 /** The response types, by path. */
 interface Answers {
   '/api/budgets': { readonly time: string; readonly budgets: readonly Budget[] }
@@ -91,6 +95,7 @@ interface Answers {
   '/api/spend': SpendView
   '/api/facets': FacetsView
   '/api/funds': FundsView
+  '/api/approvals': { readonly approvals: readonly ApprovalView[] }
   '/api/audit': Trail
   '/api/refusals': {
     readonly since: string
@@ -124,6 +129,16 @@ export async function load<K extends keyof Answers>(
   // The responses come from the gateway that served this page; tests check them against docs/dashboard.md.
   const body: Answers[K] = await answer.json()
   return body
+}
+
+/** Decides about a call that waits. @throws Error with the gateway's message */
+export async function decide(id: string, decision: 'approved' | 'refused'): Promise<void> {
+  const answer = await fetch(`/api/approvals/${encodeURIComponent(id)}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ decision }),
+  })
+  if (!answer.ok) throw new Error(await wordsOf(answer))
 }
 
 async function wordsOf(answer: Response): Promise<string> {

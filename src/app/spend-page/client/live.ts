@@ -49,6 +49,7 @@ export function follow({ charge, reload }: LiveListener): void {
   })
   source.addEventListener('refused', reload)
   source.addEventListener('failed', reload)
+  source.addEventListener('approval', reload)
 }
 
 /** Reloads at intervals, and at once when the page becomes visible again. */

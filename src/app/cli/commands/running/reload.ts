@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { property } from '../../../core/property.ts'
-import { EXIT_CODES_HELP } from '../shared/exit-codes.ts'
-import { CONFIG_OPTION, DEFAULT_CONFIG } from '../shared/options.ts'
-import type { CommandContext } from '../shared/command-context.ts'
+import { property } from '../../../../core/property.ts'
+import { EXIT_CODES_HELP } from '../../shared/exit-codes.ts'
+import { CONFIG_OPTION, DEFAULT_CONFIG } from '../../shared/options.ts'
+import type { CommandContext } from '../../shared/command-context.ts'
 
 interface ReloadOptions {
   readonly config: string
@@ -32,8 +32,8 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (options: ReloadOptions) => {
       // Imported here so that help and usage errors appear at once.
-      const { loadConfigWithText } = await import('../../config/load.ts')
-      const { askGateway, gatewayOf } = await import('../../operations/ask-gateway.ts')
+      const { loadConfigWithText } = await import('../../../config/load.ts')
+      const { askGateway, gatewayOf } = await import('../../../operations/ask-gateway.ts')
       const loaded = loadConfigWithText(options.config, terminal.env)
       const gateway = gatewayOf(options.config, loaded, terminal.env, options.url)
       const result = await askGateway(gateway, { method: 'POST', path: '/admin/reload' })

@@ -3,9 +3,9 @@
  * back would have us hand it to a client.
  */
 import { Readable } from 'node:stream'
-import type { Reply } from '../core/request/exchange.ts'
-import type { IncomingReply } from '../io/transport/upstream.ts'
-import { decodeText } from '../core/json/decoded-text.ts'
+import type { Reply } from '../../core/request/exchange.ts'
+import type { IncomingReply } from '../../io/transport/upstream.ts'
+import { decodeText } from '../../core/json/decoded-text.ts'
 
 const STAR = 0x2a
 
