@@ -114,6 +114,7 @@ it('prints JSON for programs', async () => {
   expect(ended).toMatchObject({ code: 0, stderr: '' })
   expect(JSON.parse(ended.stdout)).toEqual({
     ok: true,
+    wallets: {},
     running: [],
     listen: '127.0.0.1:0',
     store: 'sqlite:./ledger/tollway.db',
@@ -153,6 +154,7 @@ it('prints JSON for programs', async () => {
     ignored_keys: [],
     litellm_notes: [],
     max_usd_per_request: '0.25',
+    notify: { host: 'ops.example.com', at: ['0.5', '0.8', '1'] },
     metrics: { listen: '127.0.0.1:9464', token: true },
     payers: expect.arrayContaining([
       {

@@ -46,6 +46,7 @@ describe('the exit code', () => {
       'host_not_allowed',
       'validity_too_long',
       'unpriced_asset',
+      'approval_refused',
     ])
   })
   it('is 4 for every error after a payment was sent', () => {

@@ -179,6 +179,8 @@ export async function createGateway(
     async listen() {
       const url = await bind(server, config.listen, overrides.addressFrom ?? LISTEN_KEYS)
       const metricsUrl = `${(await scrapes?.listen()) ?? url}/metrics`
+      const wallets = walletsOf(parts.payers)
+      if (wallets.length > 0) log.info({ wallets }, 'these wallets pay')
       if (scrapes) log.info({ metricsUrl }, 'the metrics are served on a port of their own')
       return { url, metricsUrl }
     },
@@ -201,4 +203,11 @@ export async function createGateway(
       return closing
     },
   }
+}
+
+/** Where the money is, for whoever funds it. */
+function walletsOf(payers: GatewayParts['payers']) {
+  return [...payers].flatMap(([payer, { address, networks }]) =>
+    address === undefined ? [] : [{ payer, address, networks }],
+  )
 }

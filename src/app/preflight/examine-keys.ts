@@ -7,10 +7,12 @@ import type { StartFault } from './start-fault.ts'
  * Opens every payer as the gateway does, each key in a thread of its own, and closes them. A key in an environment variable is
  * gone from this process afterwards: for a command that ends, not for one that opens the gateway next.
  * @param isOnline also ask remote signers
+ * @param wallets takes the address that each payer pays from, as far as it is known
  */
 export async function examineKeys(
   config: Pick<ResolvedConfig, 'payers' | 'chains'>,
   isOnline: boolean,
+  wallets?: Map<string, string>,
 ): Promise<StartFault[]> {
   const found: StartFault[] = []
   const opened: { close(): Promise<void> }[] = []
@@ -19,7 +21,9 @@ export async function examineKeys(
     if (!isOnline && payer.kind === 'direct' && payer.key.source === 'remote') continue
     found.push(
       ...(await faultOf(['payers', name], async () => {
-        opened.push(await openPayer(payer, config, { opened }))
+        const provider = await openPayer(payer, config, { opened })
+        opened.push(provider)
+        if (provider.address !== undefined) wallets?.set(name, provider.address)
       })),
     )
   }

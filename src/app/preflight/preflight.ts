@@ -21,9 +21,14 @@ export async function preflight(config: ResolvedConfig): Promise<StartFault[]> {
  * {@link preflight}, and what only opening tells: the ledger's contents and the keys, which are gone from the environment
  * afterwards.
  * @param isOnline also ask remote signers
+ * @param wallets takes the address that each payer pays from, as far as it is known
  */
-export async function fullPreflight(config: ResolvedConfig, isOnline: boolean): Promise<StartFault[]> {
-  return [...(await examineKeys(config, isOnline)), ...(await examineAll(config, true))]
+export async function fullPreflight(
+  config: ResolvedConfig,
+  isOnline: boolean,
+  wallets?: Map<string, string>,
+): Promise<StartFault[]> {
+  return [...(await examineKeys(config, isOnline, wallets)), ...(await examineAll(config, true))]
 }
 
 /** @throws ConfigError where Express is missing: no line of the configuration leads there */

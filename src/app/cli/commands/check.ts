@@ -62,15 +62,18 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
       // Imported here so that help and usage errors appear at once.
       const { loadConfigWithText } = await import('../../config/load.ts')
       const { renderCheck, summarize } = await import('../output/check-report.ts')
+      const { renderWallets } = await import('../output/check-payers.ts')
       const loaded = loadConfigWithText(options.config, terminal.env)
-      const running = options.configOnly ? [] : await startNotes(loaded, options.online)
+      const wallets = new Map<string, string>()
+      const running = options.configOnly ? [] : await startNotes(loaded, options.online, wallets)
       const files = await filesOf(loaded.config)
       const clocks = options.online ? await clocksOf(loaded.config) : undefined
       terminal.stdout(
         options.json
-          ? `${JSON.stringify({ ok: true, ...summarize(loaded, files), running, ...(clocks && { clocks: clocks.map(findingJson) }) }, undefined, 2)}\n`
+          ? `${JSON.stringify({ ok: true, ...summarize(loaded, files), wallets: Object.fromEntries(wallets), running, ...(clocks && { clocks: clocks.map(findingJson) }) }, undefined, 2)}\n`
           : [
               renderCheck(options.config, loaded, files),
+              ...(wallets.size === 0 ? [] : [renderWallets(loaded.config, wallets)]),
               ...(running.length === 0 ? [] : [running.map((one) => `Note: ${visibleLine(one)}\n`).join('')]),
               ...(clocks ? [renderFindings(clocks)] : []),
             ].join('\n'),
@@ -80,11 +83,16 @@ ${EXAMPLE_CONFIG.replace(/^(?=.)/gm, '  ')}${EXIT_CODES_HELP}`,
 
 /**
  * What `serve` would say on this machine only because a gateway runs already.
+ * @param wallets takes the address that each payer pays from
  * @throws ConfigProblemsError for what it would refuse in any case
  */
-async function startNotes({ config, place }: LoadedConfig, isOnline: boolean): Promise<string[]> {
+async function startNotes(
+  { config, place }: LoadedConfig,
+  isOnline: boolean,
+  wallets: Map<string, string>,
+): Promise<string[]> {
   const { fullPreflight, refuse } = await import('../../preflight/preflight.ts')
-  const faults = await fullPreflight(config, isOnline)
+  const faults = await fullPreflight(config, isOnline, wallets)
   refuse(
     faults.filter(({ isRunning }) => !isRunning),
     place,

@@ -26,6 +26,19 @@ export function renderPayers(config: Pick<ResolvedConfig, 'payers'>): string {
   return rows.length === 0 ? '' : renderTable(['PAYER', 'NETWORKS', 'PAYS BY'], rows)
 }
 
+/** Where each payer's money is: what must be funded. @param wallets addresses by payer */
+export function renderWallets(
+  { payers }: Pick<ResolvedConfig, 'payers'>,
+  wallets: ReadonlyMap<string, string>,
+): string {
+  const rows = [...wallets].map(([name, address]) => [
+    name,
+    address,
+    (payers.get(name)?.networks ?? []).map(aliasOf).join(', '),
+  ])
+  return renderTable(['PAYER', 'PAYS FROM', 'ON'], rows)
+}
+
 /** Notes on networks whose block explorer differs from the built-in one. */
 export function explorerNotes({ explorers }: Pick<ResolvedConfig, 'explorers'>): string[] {
   return [...explorers].map(([network, address]) =>
