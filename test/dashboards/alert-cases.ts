@@ -416,7 +416,7 @@ export const ALERT_CASES: Readonly<Record<string, readonly AlertCase[]>> = {
   ],
   TollwayEventLoopHeld: [
     { why: 'held at every scrape', series: held('0.8x30'), at: '15m', fires: true },
-    { why: 'held once', series: held('0.01x8 0.8 0.01x20'), at: '15m', fires: false },
+    { why: 'held once', series: held('0.01x8 0.8x2 0.01x20'), at: '15m', fires: false },
   ],
   TollwayDiskNearlyFull: [
     { why: 'less than twice audit.min_free', series: disk('1.9e9x20', '1e9x20'), at: '6m', fires: true },

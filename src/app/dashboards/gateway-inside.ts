@@ -151,7 +151,7 @@ export const PROCESS: Section = {
     {
       kind: 'timeseries',
       title: 'Event loop held',
-      description: 'Longest hold since the last scrape. Every request waits as long.',
+      description: 'Longest hold of the last minute or two. Every request waits as long.',
       unit: 's',
       width: 6,
       queries: [{ expr: gauge('nodejs_eventloop_delay_max_seconds'), legend: '{{instance}}' }],

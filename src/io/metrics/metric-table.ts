@@ -305,11 +305,11 @@ export const METRIC_TABLE = {
   process_resident_memory_bytes: gauge('Resident memory of the process.', []),
   process_start_time_seconds: gauge('Start time of the process, seconds since the epoch.', []),
   nodejs_eventloop_delay_max_seconds: gauge(
-    'Longest time since the last scrape that something held the event loop, on which every request waits.',
+    'Longest time of the last minute or two that something held the event loop, on which every request waits. No scrape resets it.',
     [],
   ),
   nodejs_eventloop_utilization_ratio: gauge(
-    'Share of time since the last scrape during which the event loop was busy.',
+    'Share of the last minute or two during which the event loop was busy. No scrape resets it.',
     [],
   ),
 } as const satisfies Readonly<Record<string, MetricSpec>>

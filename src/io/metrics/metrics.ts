@@ -9,7 +9,7 @@ import { ModelLabels } from './model-labels.ts'
 import { LABEL_CAP, MetricRegistry, type Exposition, type MetricRegistrySettings } from './metric-registry.ts'
 import { readSources, usdNumber, type MetricSources } from './metric-sources.ts'
 import { countObol } from './obol-metrics.ts'
-import { EventLoopHolds, readProcess } from './process-metrics.ts'
+import { ProcessMetrics } from './process-metrics.ts'
 import { recordRouting } from './routing-metrics.ts'
 
 /** The route of models that no configured route claims: their names are clients' text. */
@@ -44,18 +44,15 @@ export interface Metrics {
 export function createMetrics(settings: MetricsSettings = {}): Metrics {
   const metrics = new MetricRegistry(settings)
   let sources: MetricSources = {}
-  let loop: ReturnType<typeof readProcess> | undefined
-  let holds: EventLoopHolds | undefined
+  let ownProcess: ProcessMetrics | undefined
   let spent = 0n
   const models = new ModelLabels(settings.labelCap ?? LABEL_CAP)
   const captured = new CaptureRatio()
   const read = async (): Promise<void> => {
     await readSources(metrics, sources)
     metrics.set('tollway_capture_ratio', {}, captured.value())
-    loop = readProcess(metrics, loop)
-    // From the first scrape on: what nobody asks for is not watched.
-    holds ??= new EventLoopHolds()
-    holds.show(metrics)
+    ownProcess ??= new ProcessMetrics()
+    ownProcess.show(metrics)
   }
   return {
     registry: metrics.registry,
@@ -75,7 +72,7 @@ export function createMetrics(settings: MetricsSettings = {}): Metrics {
       sources = { ...sources, ...added }
     },
     remove() {
-      holds?.close()
+      ownProcess?.close()
       metrics.remove()
     },
     async text() {

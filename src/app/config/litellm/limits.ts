@@ -2,6 +2,7 @@
 import { isPlainObject } from '../reading/interpolate.ts'
 import { formatPath, type ConfigPath } from '../values/problems.ts'
 import type { LitellmNote } from './note.ts'
+import { ownerAdvice } from './owner-limits.ts'
 
 /** What to write instead, by what a key limits; the first that matches. */
 const KINDS: readonly { readonly key: RegExp; readonly instead: string }[] = [
@@ -41,8 +42,16 @@ export function limitsIn(value: unknown, path: ConfigPath): LitellmNote[] {
   return walk(value, path, undefined)
 }
 
-/** @param above what the nearest key above limits: its values by model, tag or provider are limits too */
-function walk(value: unknown, path: ConfigPath, above: string | undefined): LitellmNote[] {
+/**
+ * @param above what the nearest key above limits: its values by model, tag or provider are limits too
+ * @param siblings the object that holds the value
+ */
+function walk(
+  value: unknown,
+  path: ConfigPath,
+  above: string | undefined,
+  siblings?: unknown,
+): LitellmNote[] {
   if (path.length > 12) return []
   const key = path.findLast((segment) => typeof segment === 'string') ?? ''
   if (NO_LIMIT.test(key) || NO_LIMITS_BELOW.has(key)) return []
@@ -50,7 +59,7 @@ function walk(value: unknown, path: ConfigPath, above: string | undefined): Lite
   const instead = KINDS.find((kind) => kind.key.test(key.toLowerCase()))?.instead ?? above
   if (Array.isArray(value)) return value.flatMap((item: unknown, at) => walk(item, [...path, at], instead))
   if (isPlainObject(value)) {
-    return Object.entries(value).flatMap(([name, item]) => walk(item, [...path, name], instead))
+    return Object.entries(value).flatMap(([name, item]) => walk(item, [...path, name], instead, value))
   }
   // A switch limits nothing by itself.
   if (instead === undefined || value === undefined || value === null || typeof value === 'boolean') return []
@@ -58,7 +67,7 @@ function walk(value: unknown, path: ConfigPath, above: string | undefined): Lite
     {
       kind: 'limit_dropped',
       path: formatPath(path),
-      message: `this limit${shown(value)} is not applied. ${instead}.`,
+      message: `this limit${shown(value)} is not applied. ${ownerAdvice(path, value, siblings) ?? instead}.`,
     },
   ]
 }

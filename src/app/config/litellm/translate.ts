@@ -61,6 +61,9 @@ const PASSED_OVER: ReadonlySet<string> = new Set([
   'sandbox_tools',
   'search_tools',
   'skills',
+  'teams',
+  'users',
+  'virtual_keys',
   'vector_store_registry',
   'worker_config',
 ])
