@@ -99,16 +99,20 @@ const OWN_SETTINGS = SCHEMA.parse({})
  * @throws TypeError for what is no answer, or when an answer has begun
  */
 export async function restream(res: ServerResponse, reply: OwnReply): Promise<void> {
-  if (res.headersSent) throw new TypeError('restream(): an answer has begun already.')
+  if (res.headersSent || begun.has(res)) throw new TypeError('restream(): an answer has begun already.')
   const req: Request = res.req
   const exchange = exchangeOf(req)
   if (exchange.endpoint === 'other') exchange.endpoint = endpointOf(req) ?? exchange.endpoint
   const own = replyOf(reply)
+  // Two at once would mix their answers: the head of the first is sent only when its first bytes are known.
+  begun.add(res)
   if (own.status < 200 || own.status > 299) exchange.relay.refusedBy = own.status
   // A body longer than it says would go out as the beginning of the next answer.
   res.strictContentLength = true
   await relayReply(OWN_SETTINGS, exchange, own, res)
 }
+
+const begun = new WeakSet<ServerResponse>()
 
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null

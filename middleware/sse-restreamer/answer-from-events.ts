@@ -1,6 +1,7 @@
 /** Collects a seller's event stream into the equivalent JSON answer. */
 import { EventTexts } from '../../src/core/relay/event-texts.ts'
 import { TOO_MUCH } from '../../src/core/json/json-parse.ts'
+import { STEP_BYTES } from '../../src/core/json/json-scan.ts'
 import { collectorOf, jsonInSteps } from '../../src/core/stream/answer-conversion.ts'
 import type { AnswerCollector, AnswerKind, Json } from '../../src/core/stream/stream-json.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
@@ -85,7 +86,11 @@ export class ResponseFromEvents {
     for (const pieces of this.#texts.push(bytes)) {
       if (this.#isOver) return
       const text = yield* joinInSteps(pieces)
+      const isLong = text.length > STEP_BYTES
+      // The relay has read it too: each of the three has a turn of its own.
+      if (isLong) yield
       const event = yield* jsonInSteps(text)
+      if (isLong) yield
       if (event !== undefined && event !== TOO_MUCH) this.#collector.add(event)
       // What follows it would have a gap before it.
       this.#isOver ||= event === TOO_MUCH || this.#collector.isFull

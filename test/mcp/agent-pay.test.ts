@@ -72,7 +72,7 @@ async function openAgent(
   const context = await opened.promise
   const server = await agentServer(context, {
     payer: 'sol',
-    caller: 'agent',
+    caller: { id: 'agent' },
     approval: { always: false, upTo: undefined },
     directory: join(directory, 'answers'),
     allowsPrivate: true,

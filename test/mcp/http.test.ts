@@ -11,6 +11,8 @@ import { withBuying, type BuyingContext } from '../../src/app/buying/buying-cont
 import { parseConfig } from '../../src/app/config/load.ts'
 import { agentHttpServer, type AgentHttpServer } from '../../src/app/mcp/http-server.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import type { Caller, CallerOptions } from '../../middleware/caller.ts'
+import { parseCallerBudget, type CallerBudget } from '../../src/core/budget/caller-budgets.ts'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
@@ -20,15 +22,20 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end()
 })
 
-/** A server for two callers, on a ledger of its own. */
-async function start(): Promise<{ readonly server: AgentHttpServer; readonly context: BuyingContext }> {
+/** A server for two callers, or for others, on a ledger of its own. */
+async function start(
+  source?: CallerOptions['source'],
+): Promise<{ readonly server: AgentHttpServer; readonly context: BuyingContext }> {
   const directory = temporaryDirectory()
   const config = parseConfig(
     {
       store: 'sqlite:./tollway.db',
       audit: { path: './audit.jsonl' },
       payers: { base: { kind: 'direct', key: '${env:KEY}', networks: ['base-sepolia'] } },
-      budgets: [{ name: 'agents', limit_usd: '0.0015', window: 'day', per: 'caller' }],
+      budgets: [
+        { name: 'agents', limit_usd: '0.0015', window: 'day', per: 'caller' },
+        { name: 'teams', limit_usd: '0.0025', window: 'day', per: 'team' },
+      ],
     },
     { KEY: localAccounts().buyer.privateKey },
     { directory },
@@ -42,7 +49,7 @@ async function start(): Promise<{ readonly server: AgentHttpServer; readonly con
   const context = await opened.promise
   const settings = {
     payer: 'base',
-    caller: 'nobody',
+    caller: { id: 'nobody' },
     approval: { always: false, upTo: undefined },
     directory: join(directory, 'answers'),
     allowsPrivate: true,
@@ -51,7 +58,7 @@ async function start(): Promise<{ readonly server: AgentHttpServer; readonly con
   const callers = ['one', 'two'].map((id) => ({ id, keyDigest: hashKey(`${id}-key`) }))
   const server = await agentHttpServer(context, settings, {
     listen: { host: '127.0.0.1', port: 0 },
-    callers: { callers },
+    callers: source ? { source } : { callers },
     hosts: [],
   })
   ends.push(async () => {
@@ -60,6 +67,12 @@ async function start(): Promise<{ readonly server: AgentHttpServer; readonly con
     await using
   })
   return { server, context }
+}
+
+function limitOf(text: string): CallerBudget {
+  const limit = parseCallerBudget(text)
+  if (!limit) throw new Error(text)
+  return limit
 }
 
 async function connect(
@@ -94,6 +107,56 @@ describe('tollway mcp --listen', () => {
     const charges = await context.ledger.store.charges()
     expect(charges.map(({ caller }) => caller).toSorted()).toEqual(['one', 'two'])
     expect(seller.payments).toHaveLength(2)
+  })
+
+  it('rule 2: holds the limits of a key and of its team, as they are at each call', async () => {
+    const keys: Caller[] = ['one', 'two', 'three'].map((id) => ({
+      id,
+      keyDigest: hashKey(`${id}-key`),
+      team: 'blue',
+    }))
+    let entries: readonly Caller[] = keys
+    const { server, context } = await start({ callers: () => entries })
+    const seller = await startScriptedSeller()
+    ends.push(() => seller.close())
+    const pay = async (client: Client): Promise<unknown> =>
+      (
+        await client.callTool({
+          name: 'agent_pay',
+          arguments: { url: `${seller.url}/report`, max_usdc: '0.01' },
+        })
+      ).structuredContent
+    const [one, two, three] = [
+      await connect(server.url, 'one-key'),
+      await connect(server.url, 'two-key'),
+      await connect(server.url, 'three-key'),
+    ]
+    const limit = { ...limitOf('0.0005/day') }
+    entries = keys.map((key) => (key.id === 'one' ? { ...key, budgets: [limit] } : key))
+    expect(await pay(one.client)).toMatchObject({
+      error: { message: expect.stringContaining('callers.day') },
+    })
+    entries = keys
+    expect(await pay(one.client)).toMatchObject({ ok: true, spent: 'yes' })
+    expect(await pay(two.client)).toMatchObject({ ok: true, spent: 'yes' })
+    expect(await pay(three.client)).toMatchObject({ error: { message: expect.stringContaining('teams') } })
+    expect(seller.payments).toHaveLength(2)
+    expect(await context.ledger.store.charges()).toHaveLength(2)
+    // What another caller spent is not told; the team is its own.
+    const status = await two.client.callTool({ name: 'spend_status' })
+    expect(status.structuredContent).toMatchObject({
+      budgets: [
+        { budget: 'agents', subject: 'two' },
+        { budget: 'teams', subject: 'blue', spent_usd: '0.002' },
+      ],
+    })
+  })
+
+  it('ends sessions of the caller that opens too many, and of nobody else', async () => {
+    const { server } = await start()
+    const [two] = [await connect(server.url, 'two-key')]
+    for (let n = 0; n < 51; n++) await connect(server.url, 'one-key')
+    expect((await two.client.listTools()).tools).not.toEqual([])
   })
 
   it.each([

@@ -103,7 +103,7 @@ async function start(
   const context = await opened.promise
   const server = await proxyServer(context, remote, {
     payer: 'base',
-    caller: 'agent',
+    caller: { id: 'agent' },
     approval: { always: true, upTo: undefined },
     place: new URL('https://tools.seller.example/mcp'),
     maxMicro: 10_000n,
@@ -156,7 +156,7 @@ describe('a tool that asks for a payment', () => {
     expect(charge).toMatchObject({
       state: 'settled',
       amount: 1000n,
-      caller: 'agent',
+      caller: { id: 'agent' },
       seller: 'https://tools.seller.example',
     })
     const payment = world.payments[1] as {

@@ -153,8 +153,16 @@ it('takes a body that express.json() has read only when it is told to', async ()
 it('without callers, pays for this machine only: not for what a proxy passes on', async () => {
   const middleware = mount()
   const port = await serve((req, res) => middleware(req, res, () => res.end('host')))
-  const refused = await post(port, CHAT, { model: 'paid/m' }, { 'x-forwarded-for': '203.0.113.9' })
-  expect([refused.status, codeOf(refused)]).toEqual([401, 'invalid_api_key'])
+  for (const header of [
+    'x-forwarded-for',
+    'x-forwarded-host',
+    'cf-connecting-ip',
+    'true-client-ip',
+    'x-envoy-external-address',
+  ]) {
+    const refused = await post(port, CHAT, { model: 'paid/m' }, { [header]: '203.0.113.9' })
+    expect([header, refused.status, codeOf(refused)]).toEqual([header, 401, 'invalid_api_key'])
+  }
   expect(seller.requests).toEqual([])
   expect((await post(port, CHAT, { model: 'paid/m' })).status).toBe(200)
 })

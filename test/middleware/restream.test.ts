@@ -29,6 +29,20 @@ describe.each(EXPRESS)('restream(res, reply) in $name', (host) => {
     return await serve(app)
   }
 
+  it('refuses a second answer to one request, also before the head of the first is sent', async () => {
+    const errors: unknown[] = []
+    const reply = { status: 200, headers: { 'content-type': 'text/event-stream' }, body: STREAM }
+    const app = host.app()
+    app.post(CHAT, async (_req: Request, res: ServerResponse) => {
+      const ended = await Promise.allSettled([restream(res, reply), restream(res, reply)])
+      errors.push(...ended.map((one) => (one.status === 'rejected' ? String(one.reason) : 'sent')))
+    })
+    const answer = await post(await serve(app), CHAT, {})
+    expect(answer.body.toString('utf8').match(/\[DONE\]/g)).toHaveLength(1)
+    expect(answer.body.toString('utf8').match(/"hi"/g)).toHaveLength(1)
+    await expect.poll(() => errors).toEqual(['sent', 'TypeError: restream(): an answer has begun already.'])
+  })
+
   it('relays what fetch and undici return, and what was put together by hand', async () => {
     const url = await upstream((res) => {
       res.writeHead(201, {

@@ -8,6 +8,8 @@ import {
   Turns as SharedTurns,
   TURN_BYTES,
 } from '../../middleware/sse-restreamer/fair-share.ts'
+import { ResponseFromEvents } from '../../middleware/sse-restreamer/answer-from-events.ts'
+import { ChoicesCollector } from '../../src/core/stream/choices-collector.ts'
 import { JsonText } from '../../src/core/json/json-text.ts'
 import { streamOfJson } from '../../src/core/stream/answer-conversion.ts'
 import { CostSplicer } from '../../src/core/stream/cost-splicer.ts'
@@ -174,6 +176,27 @@ test('tens of megabytes are put together a megabyte in a step', () => {
     break
   }
   expect(steps).toBe(15)
+})
+
+test('an event is read, parsed and collected in turns of their own', () => {
+  const list = Array.from({ length: 30_000 }, () => ({}))
+  const event = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { x: list } }] })}\n\n`
+  const answer = new ResponseFromEvents('chat', 1_000_000)
+  const done: string[][] = [[]]
+  const read = vi.spyOn(SseRelay.prototype, 'push').mockName('read')
+  const add = vi.spyOn(ChoicesCollector.prototype, 'add').mockName('collect')
+  const seen = new Map([read, add].map((spy) => [spy, 0]))
+  const work = answer.push(Buffer.from(event))
+  for (let isOver = false; !isOver;) {
+    isOver = work.next().done === true
+    const now = [read, add].filter((spy) => spy.mock.calls.length > (seen.get(spy) ?? 0))
+    for (const spy of now) seen.set(spy, spy.mock.calls.length)
+    done.push(now.map((spy) => spy.getMockName()))
+  }
+  expect(done.filter((names) => names.length > 0)).toEqual([['read'], ['collect']])
+  // Between them the text is parsed, 64 kB in a turn; the last of them collects nothing.
+  const [from, to] = ['read', 'collect'].map((name) => done.findIndex((names) => names.includes(name)))
+  expect((to ?? 0) - (from ?? 0)).toBe(Math.ceil((event.length - 8) / 65_536) + 1)
 })
 
 describe('one event of megabytes for a client that wants JSON', () => {

@@ -12,6 +12,7 @@ function isLoopbackName(host: string | undefined): boolean {
   return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i.test(host)
 }
 
-function isLoopbackPeer(address: string | undefined): boolean {
+/** Whether a connection comes from this machine. */
+export function isLoopbackPeer(address: string | undefined): boolean {
   return address !== undefined && /^(?:127\.|::1$|::ffff:127\.)/.test(address)
 }

@@ -7,6 +7,7 @@ import type { Approval, CallToApprove } from '../../core/approval/approval.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { PaidCall } from '../../payment/paid-call.ts'
 import { CallsInFlight } from '../../payment/calls-in-flight.ts'
+import { callerRules, withCallerRules, type BudgetedCaller } from '../../core/budget/caller-budgets.ts'
 import type { Charge } from '../../core/charge/charge.ts'
 import { TollwayError, type ErrorCode } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
@@ -24,6 +25,11 @@ import { signingCeiling, type BuyingContext } from './buying-context.ts'
 import { replyReceipt, type PaymentReceipt } from './receipt.ts'
 import { StoppedError } from './stopped.ts'
 
+/** For whom a command pays: its own budgets and those of its team hold beside the configured ones. */
+export interface PayingCaller extends BudgetedCaller {
+  readonly team?: string | undefined
+}
+
 /** The request to send and what it may cost. */
 export interface PayRequest {
   readonly url: URL
@@ -37,7 +43,7 @@ export interface PayRequest {
   readonly maxMicroUsd: bigint | undefined
   readonly choice: OfferChoice
   /** Whom the ledger names as the caller; default `cli`. */
-  readonly caller?: string | undefined
+  readonly caller?: PayingCaller | undefined
   /** Sees the offers before anything is reserved, and refuses them by throwing. */
   readonly inspect?:
     | ((challenge: Challenge, payer: Provider, method: string) => void | Promise<void>)
@@ -80,9 +86,10 @@ export async function pay<T>(
     payer: payRequest.payer,
     ...ledgerAddress(payRequest.url),
     model: modelOf(payRequest) ?? 'pay',
-    caller: payRequest.caller,
+    caller: payRequest.caller?.id,
   })
   const { exchange } = asked
+  exchange.caller.team = payRequest.caller?.team
   let error: unknown
   let note: string | undefined
   const stop = (): void => onStop(() => replyReceipt(exchange))
@@ -132,9 +139,10 @@ async function call(
   const payer = narrowed(opened, challenge, payRequest.choice, config.assets)
   const ceiling = signingCeiling(config)
   const { maxMicroUsd = ceiling } = payRequest
+  const budgets = withCallerRules(config.budgets, callerRules(payRequest.caller ? [payRequest.caller] : []))
   exchange.payment.guard = {
     reserve: (quote: Quote, _candidate, pin): Promise<Charge> =>
-      ledger.reserve({ ...termsOf(exchange, quote, candidate), tags: [] }, config.budgets, pin),
+      ledger.reserve({ ...termsOf(exchange, quote, candidate), tags: [] }, budgets, pin),
   }
   const policy = {
     ...config.policy,

@@ -4,6 +4,8 @@ import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import type { Handler, Request } from '../../../middleware/http/handler.ts'
 import { named } from '../../../middleware/http/handler.ts'
 import { TollwayError } from '../../core/errors.ts'
+import { cameThroughProxy } from '../admin/behind-proxy.ts'
+import { isLoopbackPeer } from '../admin/is-local.ts'
 
 /** Tells the caller's id, or `undefined` for a request that may not ask. */
 export type HostCaller = (req: Request) => string | undefined
@@ -38,13 +40,9 @@ export const thisMachineOnly: Handler = named<Handler>('caller', (req, _res, nex
   )
 })
 
-/** A proxy on the same machine forwards requests of others, and marks them by its headers. */
+/** A proxy on the same machine forwards requests of others, and marks them by its headers. The guard before has looked at the name. */
 function isLocal({ socket, headers }: Request): boolean {
-  const isForwarded = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some(
-    (name) => headers[name] !== undefined,
-  )
-  const address = socket.remoteAddress ?? ''
-  return !isForwarded && (address === '::1' || /^(?:::ffff:)?127\./.test(address))
+  return !cameThroughProxy(headers) && isLoopbackPeer(socket.remoteAddress)
 }
 
 function refuse(message: string, advice: string): TollwayError {

@@ -1,6 +1,6 @@
 /** `agent_pay`: one paid call for an agent, through the same gate, ledger and budgets as every other payment. */
 import type { BuyingContext } from '../buying/buying-context.ts'
-import { pay } from '../buying/pay.ts'
+import { pay, type PayingCaller } from '../buying/pay.ts'
 import type { PaymentReceipt } from '../buying/receipt.ts'
 import { AgentFailure, toAgentFailure } from './agent-failure.ts'
 import { readAgentCall, type AgentArguments } from './agent-input.ts'
@@ -13,8 +13,8 @@ import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 export interface AgentSettings {
   /** Name of the payer; `undefined` if the configuration has none. */
   readonly payer: string | undefined
-  /** Whom the ledger and budgets name as the caller. */
-  readonly caller: string
+  /** Whom the ledger and budgets name as the caller, and whose limits hold. */
+  readonly caller: PayingCaller
   readonly approval: ApprovalPolicy
   /** The directory for answers that are not text. */
   readonly directory: string

@@ -8,6 +8,7 @@ import { exchangeOf } from '../../../middleware/http/exchange-of.ts'
 import { originGuard } from '../../../middleware/origin-guard.ts'
 import { TollwayError } from '../../core/errors.ts'
 import type { BuyingContext } from '../buying/buying-context.ts'
+import type { PayingCaller } from '../buying/pay.ts'
 import type { ListenAddress } from '../config/values/addresses.ts'
 import { bind } from '../gateway/bind.ts'
 import { loadExpress } from '../gateway/load-express.ts'
@@ -32,11 +33,12 @@ export interface AgentHttpServer {
 
 interface Session {
   readonly transport: StreamableHTTPServerTransport
-  readonly caller: string
+  /** As its key was at the latest request: limits that change hold at once. */
+  caller: PayingCaller
 }
 
-/** The most sessions at once; agents that never say goodbye lose the oldest. */
-const MAX_SESSIONS = 200
+/** The most sessions of one caller at once; an agent that never says goodbye loses its own oldest, and nobody else's. */
+const MAX_SESSIONS = 50
 
 /**
  * @param settings the caller of each session takes the place of its `caller`
@@ -52,20 +54,35 @@ export async function agentHttpServer(
     await import('@modelcontextprotocol/sdk/server/streamableHttp.js')
   const sessions = new Map<string, Session>()
 
-  const open = async (callerId: string): Promise<StreamableHTTPServerTransport> => {
-    const transport = new Transport({
+  const open = async (first: PayingCaller): Promise<StreamableHTTPServerTransport> => {
+    const transport: StreamableHTTPServerTransport = new Transport({
       sessionIdGenerator: randomUUID,
       onsessioninitialized: (id) => {
-        const oldest = sessions.size >= MAX_SESSIONS ? sessions.entries().next().value : undefined
+        const own = [...sessions].filter(
+          ([
+            ,
+            {
+              caller: { id: owner },
+            },
+          ]) => owner === first.id,
+        )
+        const oldest = own.length >= MAX_SESSIONS ? own[0] : undefined
         if (oldest) {
           sessions.delete(oldest[0])
           void oldest[1].transport.close()
         }
-        sessions.set(id, { transport, caller: callerId })
+        sessions.set(id, session)
       },
       onsessionclosed: (id) => void sessions.delete(id),
     })
-    const server = await agentServer(context, { ...settings, caller: callerId })
+    const session: Session = { transport, caller: first }
+    const own: AgentSettings = {
+      ...settings,
+      get caller() {
+        return session.caller
+      },
+    }
+    const server = await agentServer(context, own)
     await server.connect(transport)
     return transport
   }
@@ -74,12 +91,14 @@ export async function agentHttpServer(
   app.disable('x-powered-by')
   app.use(originGuard({ hosts }), caller(callers))
   app.all('/mcp', async (req, res) => {
-    const { id } = exchangeOf(req).caller
+    const { id, team, budgets } = exchangeOf(req).caller
+    const asking = { id, team, budgets }
     const named = req.headers['mcp-session-id']
     const session = typeof named === 'string' ? sessions.get(named) : undefined
     // Another caller's session is none: its answers and its money are not theirs.
-    if (named !== undefined && session?.caller !== id) throw noSession()
-    await (session?.transport ?? (await open(id ?? 'anonymous'))).handleRequest(req, res)
+    if (named !== undefined && session?.caller.id !== id) throw noSession()
+    if (session) session.caller = asking
+    await (session?.transport ?? (await open(asking))).handleRequest(req, res)
   })
   app.use((req, _res, next) => next(notHere(req.path)))
   app.use(errorHandler({ hostErrors: 'answer' }))

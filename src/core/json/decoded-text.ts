@@ -30,8 +30,19 @@ export function decodeText(text: Buffer): DecodedText {
   let unfinished = text.length
   while (at < text.length) {
     const byte = text[at] ?? 0
-    const read =
-      byte === BACKSLASH ? escape(text, at) : byte === PERCENT ? percent(text, at) : { byte, end: at + 1 }
+    if (byte !== BACKSLASH && byte !== PERCENT) {
+      // Nearly every byte: nothing is made for it.
+      const end = at + 1
+      if (!isSpace(byte)) {
+        bytes[count] = byte
+        starts[count] = at
+        ends[count] = end
+        count += 1
+      }
+      at = end
+      continue
+    }
+    const read = byte === BACKSLASH ? escape(text, at) : percent(text, at)
     if (!read) {
       unfinished = at
       break

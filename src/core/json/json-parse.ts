@@ -43,7 +43,8 @@ type Next = 'value' | 'value or ]' | 'key' | 'key or }' | 'colon' | 'behind a va
 /** A list or object that is being read. */
 interface Level {
   readonly items: unknown[] | undefined
-  readonly members: [name: string, value: unknown][]
+  /** Grows as it is read: made of its members at its end, an object of thousands would take a step of its own. */
+  readonly members: Record<string, unknown>
   name: string
 }
 
@@ -100,7 +101,7 @@ class Reader {
     }
     if (this.#open.length >= READABLE_DEPTH) throw new RangeError()
     const isList = byte === OPEN_BRACKET
-    this.#open.push({ items: isList ? [] : undefined, members: [], name: '' })
+    this.#open.push({ items: isList ? [] : undefined, members: {}, name: '' })
     this.#next = isList ? 'value or ]' : 'key or }'
   }
 
@@ -148,7 +149,7 @@ class Reader {
     const level = this.#open.at(-1)
     if (!level) this.#value = value
     else if (level.items) level.items.push(value)
-    else level.members.push([level.name, value])
+    else setMember(level.members, level.name, value)
     this.#next = 'behind a value'
   }
 
@@ -158,8 +159,14 @@ class Reader {
       this.#next === 'behind a value' || this.#next === 'value or ]' || this.#next === 'key or }'
     if (!level || !mayClose || byte !== (level.items ? CLOSE_BRACKET : CLOSE_BRACE)) throw new SyntaxError()
     this.#open.pop()
-    this.#put(level.items ?? Object.fromEntries(level.members))
+    this.#put(level.items ?? level.members)
   }
+}
+
+/** As `JSON.parse` does: a member of any name is the object's own. */
+function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') object[name] = value
+  else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true })
 }
 
 const LOWER_U = 0x75

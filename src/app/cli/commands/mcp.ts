@@ -2,7 +2,9 @@ import type { Server as McpProtocol } from '@modelcontextprotocol/sdk/server/ind
 import { InvalidArgumentError, type Command } from 'commander'
 import { ConfigError } from '../../../core/errors.ts'
 import { silentLog } from '../../../core/log.ts'
+import { budgetsOfKey, readCallerKeys } from '../../../io/callers/caller-keys.ts'
 import type { BuyingContext } from '../../buying/buying-context.ts'
+import type { PayingCaller } from '../../buying/pay.ts'
 import type { ResolvedConfig } from '../../config/resolve/resolved.ts'
 import { parseListen, type ListenAddress } from '../../config/values/addresses.ts'
 import type { AgentSettings } from '../../mcp/agent-pay.ts'
@@ -86,7 +88,7 @@ async function serve(options: McpOptions, context: CommandContext): Promise<void
   const config = loadCommandConfig(options.config, terminal.env)
   const settings: AgentSettings = {
     payer: config.payers.size === 0 ? undefined : payingPayer(config, options.payer),
-    caller: options.caller,
+    caller: callerNamed(config, options.caller),
     approval: { always: options.yes, upTo: options.approveAbove },
     directory: options.outDir,
     allowsPrivate: options.allowPrivate,
@@ -103,6 +105,14 @@ async function serve(options: McpOptions, context: CommandContext): Promise<void
     } else await serveProxy(buying, settings, { ...options, proxy }, terminal)
   })
   context.end(EXIT.done)
+}
+
+/** A name that the configuration or the keys file knows comes with its team and limits. */
+function callerNamed({ callers, keys }: Pick<ResolvedConfig, 'callers' | 'keys'>, id: string): PayingCaller {
+  const key = keys && readCallerKeys(keys.path).find((entry) => entry.id === id)
+  if (key) return { id, team: key.team, budgets: budgetsOfKey(key) }
+  // The limits of a configured caller are among the configured budgets.
+  return { id, team: callers.find((entry) => entry.id === id)?.team }
 }
 
 /** Serves one agent, until it or Ctrl-C ends it. */
