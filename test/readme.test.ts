@@ -51,6 +51,7 @@ const ELSEWHERE = new Map([
   ['docs/obol.md', ['serve', 'config']],
   ['docs/payers.md', ['direct', 'network']],
   ['docs/solana.md', ['solana']],
+  ['docs/scale.md', ['store']],
   ['docs/sellers.md', ['payees', 'anypayee', 'trustany', 'sellers']],
   ['docs/streams.md', ['streams']],
 ])

@@ -1,5 +1,6 @@
 /**
- * The overshoot campaign: `node test/campaigns/overshoot.ts --calls 5000 --clients 4 --gateways 1|3 [--fits 1000]`. Loopback only;
+ * The overshoot campaign: `node test/campaigns/overshoot.ts --calls 5000 --clients 4 --gateways 1|3 [--fits 1000]
+ * [--store postgres://…]`; the store must be empty. Loopback only;
  * ends by itself; exit code 1 when a budget was overrun or a call that fits did not pass. The seller is a stand-in that
  * settles nothing: the chain is not the subject here, the gateways and the ledger are the real ones.
  */
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '4' },
     gateways: { type: 'string', default: '1' },
     fits: { type: 'string', default: '1000' },
+    store: { type: 'string' },
   },
 })
 const plan: OvershootPlan = {
@@ -20,6 +22,7 @@ const plan: OvershootPlan = {
   clients: Number(values.clients),
   gateways: Number(values.gateways),
   fits: Number(values.fits),
+  store: values.store,
 }
 const result = await runOvershoot(plan)
 process.stdout.write(report(plan, result))

@@ -76,10 +76,6 @@ describe('keys that are planned', () => {
       '2:26 payers.br.mode: must be one of wallet, mcp, cli.',
       '3:79 payers.x.shim: must be a loopback address such as 127.0.0.1:8403: run the x402-buyer on this machine, or tunnel to it.',
     ],
-    'a Postgres store': [
-      'store: postgres://127.0.0.1/tollway\n',
-      '1:1 store: is a Postgres store, which this version does not support yet. Use sqlite:./tollway.db or memory.',
-    ],
   })
 })
 
@@ -271,7 +267,15 @@ describe('values', () => {
     ],
     'a store that is neither': [
       'store: ./tollway.db\n',
-      '1:1 store: must be memory, or sqlite: and a path, such as sqlite:./tollway.db.',
+      '1:1 store: must be memory, or sqlite: and a path, such as sqlite:./tollway.db, or postgres://user@host/database.',
+    ],
+    'a Postgres address without a user': [
+      'store: postgres://127.0.0.1/tollway\n',
+      '1:1 store: the Postgres address names no user.',
+    ],
+    'a Postgres address with a parameter that does not exist': [
+      'store: postgres://u@127.0.0.1/tollway?pool_size=3\n',
+      '1:1 store: the Postgres address has a parameter that does not exist here; there are sslmode, sslrootcert, schema, pool_max, host.',
     ],
     'a body limit in a unit that is not known': [
       'body_limit: 32MiB\n',

@@ -408,9 +408,9 @@ describe('openStore', () => {
   })
 
   test('refuses anything else and says what to write, without repeating passwords', async () => {
-    await expect(openStore('postgres://me:hunter2@db/x')).rejects.toThrow(
-      /Postgres is not supported yet.*sqlite:/,
-    )
+    const strange = await openStore('postgres://me:hunter2@db/x?ssl=1').catch((error: unknown) => error)
+    expect(String(strange)).toMatch(/has a parameter that does not exist here; there are sslmode,/)
+    expect(String(strange)).not.toContain('hunter2')
     await expect(openStore('redis://:hunter2@x')).rejects.toThrow(/^store: "redis" is not a store/)
     await expect(openStore('sqlite:')).rejects.toThrow(/sqlite:\.\/tollway\.db/)
     await expect(openStore('sqlite::memory:')).rejects.toThrow(/Write `memory`/)

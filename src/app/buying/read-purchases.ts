@@ -1,10 +1,7 @@
 /** Reads purchases without touching a key, for `tollway list` and `status`. */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import type { StoredPurchase } from '../../core/vouchers/purchase.ts'
 import type { PoolStatus } from '../../core/vouchers/voucher.ts'
-import { openStore } from '../../io/ledger/open-store.ts'
+import { openExistingStore } from '../../io/ledger/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import { assertShared } from '../operations/command-ledger.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -27,11 +24,7 @@ export async function readPurchases(
   query: { readonly name?: string | undefined; readonly payer?: string | undefined } = {},
 ): Promise<KnownPurchase[]> {
   assertShared(config)
-  const file = config.store.replace(/^sqlite:/, '')
-  if (!existsSync(file)) {
-    throw new NoLedgerError(resolve(file))
-  }
-  const store = await openStore(config.store)
+  const store = await openExistingStore(config.store)
   try {
     return await knownPurchases(store, now, query)
   } finally {

@@ -31,7 +31,6 @@ export function renderReference(): string {
   const planned = [
     ...plannedKeys().map((key) => `- \`${key}\``),
     ...plannedPayerKinds().map((kind) => `- \`payers.*.kind: ${kind}\``),
-    '- `store: postgres://…`',
   ]
   return [
     INTRODUCTION,

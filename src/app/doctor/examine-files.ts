@@ -5,8 +5,12 @@ import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { formatUsd, toMicroUsd } from '../../core/money/money.ts'
 import { findAsset } from '../../core/money/assets.ts'
 import type { Charge } from '../../core/charge/charge.ts'
+import { shownStore } from '../../io/ledger/open-store.ts'
 import { NoLedgerError } from '../../io/store/no-ledger.ts'
-import { readSqliteLedger, type LedgerReader } from '../../io/store/sqlite/read.ts'
+import { isPostgres } from '../../io/store/postgres/database/address.ts'
+import { readPostgresLedger } from '../../io/store/postgres/read.ts'
+import { readSqliteLedger } from '../../io/store/sqlite/read.ts'
+import { type LedgerReader } from '../../io/store/ledger-reader.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { findingsOf, type Finding } from './finding.ts'
 
@@ -32,6 +36,7 @@ export async function examineStore(
       ),
     ]
   }
+  if (isPostgres(config.store)) return await examineDatabase(config, now)
   const file = config.store.slice('sqlite:'.length)
   const found: Finding[] = []
   let ledger: LedgerReader | undefined
@@ -49,9 +54,36 @@ export async function examineStore(
       )
     else throw error
   } finally {
-    ledger?.close()
+    await ledger?.close()
   }
   return [...found, ...examinePlace(dirname(file), 'store')]
+}
+
+/** The same of a Postgres ledger, and whether its database keeps what it confirms. */
+async function examineDatabase(
+  config: Pick<ResolvedConfig, 'store' | 'assets' | 'chains'>,
+  now: number,
+): Promise<Finding[]> {
+  const { ok, note, warning, problem } = findingsOf('store')
+  const place = shownStore(config.store)
+  try {
+    const ledger = await readPostgresLedger(config.store)
+    try {
+      return [
+        ok(`The ledger ${place} opens, and its database keeps on disk what it confirms.`),
+        ...ledger.warnings.map((text) => warning(text, 'docs/scale.md lists the settings.')),
+        ...(await uncertainIn(ledger, config, now)),
+        ...(await flaggedIn(ledger)),
+        await comparedIn(ledger, place),
+      ]
+    } finally {
+      await ledger.close()
+    }
+  } catch (error) {
+    if (error instanceof NoLedgerError) return [note(`There is no ledger yet; serve creates ${place}.`)]
+    if (!(error instanceof ConfigError || error instanceof TollwayError)) throw error
+    return [problem(error.message, 'Check the address, the user and the settings: docs/scale.md.')]
+  }
 }
 
 /** The audit file: whether it can be written, and the free space on its disk. */
@@ -128,7 +160,9 @@ async function comparedIn(ledger: LedgerReader, file: string): Promise<Finding> 
   if (differing > 0) {
     return warning(
       `The sums that reports read differ from ${which} in ${differing} places. Budgets and payments are not affected.`,
-      `An older Tollway may have written this ledger after a newer one. Stop every gateway, then build the sums anew: sqlite3 ${file} "DELETE FROM rollups; UPDATE charges SET key = NULL".`,
+      file.startsWith('postgres:')
+        ? 'Report this as a fault of Tollway, with its version. Reports by time may be wrong until it is mended.'
+        : `An older Tollway may have written this ledger after a newer one. Stop every gateway, then build the sums anew: sqlite3 ${file} "DELETE FROM rollups; UPDATE charges SET key = NULL".`,
     )
   }
   const rest = unbuilt === 0 ? '' : `; ${unbuilt} of an older version are added while a gateway runs`

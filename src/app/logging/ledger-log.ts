@@ -7,6 +7,7 @@ import type { BuildProgress } from '../../io/store/sqlite/history/build-rollups.
 export interface LedgerLog {
   readonly onBuild: (progress: BuildProgress) => void
   readonly onChecked: (result: FileCheck) => void
+  readonly onWarning: (warning: string) => void
 }
 
 /** Logs every tenth of the way while sums are built and the end of it, and what a check for damage came to. */
@@ -22,6 +23,7 @@ export function ledgerLog(log: Log): LedgerLog {
       }
       told = Math.max(told, tenth)
     },
+    onWarning: (warning) => log.warn({}, warning),
     onChecked(result) {
       if (result === 'whole') log.warn({}, 'the ledger was read whole after an unclean end: no damage')
       else if (result === 'damaged')

@@ -5,6 +5,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import type { AuditFile } from '../../io/audit/audit-writer.ts'
 import { openStore } from '../../io/ledger/open-store.ts'
+import { isPostgres } from '../../io/store/postgres/database/address.ts'
 import type { Store } from '../../io/store/store.ts'
 import { commandAuditPath } from '../wiring/audit-files.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -42,7 +43,7 @@ export async function withLedger<T>(
   { store: at }: Pick<ResolvedConfig, 'store'>,
   use: (store: Store | undefined) => Promise<T>,
 ): Promise<T> {
-  const isThere = at.startsWith('sqlite:') && existsSync(at.slice('sqlite:'.length))
+  const isThere = isPostgres(at) || (at.startsWith('sqlite:') && existsSync(at.slice('sqlite:'.length)))
   const store = isThere ? await openStore(at) : undefined
   try {
     return await use(store)

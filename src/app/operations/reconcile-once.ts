@@ -1,18 +1,15 @@
 /** `tollway reconcile`: checks every unresolved payment once, with or without a running gateway. */
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import type { Log } from '../../core/log.ts'
 import { NETWORKS } from '../../core/money/assets.ts'
 import { systemClock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import type { Observer } from '../../core/telemetry/events.ts'
 import { isWritten } from '../../io/files/file-lock.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
 import { Ledger } from '../../io/ledger/ledger.ts'
 import type { ReconcileReport } from '../../io/reconcile/reconciler.ts'
-import { openStore } from '../../io/ledger/open-store.ts'
+import { openExistingStore } from '../../io/ledger/open-store.ts'
 import type { Flagged } from '../../io/store/contracts/flags.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { reconcileAuditPath } from '../wiring/audit-files.ts'
@@ -48,10 +45,6 @@ export async function reconcileOnce(
     throw new ConfigError(
       'chains: no node is configured, so nothing can be proven. Name one, such as chains: { base: { rpc: "${env:BASE_RPC}" } }.',
     )
-  }
-  const file = config.store.replace(/^sqlite:/, '')
-  if (!existsSync(file)) {
-    throw new NoLedgerError(resolve(file))
   }
   const observers = [chainLog(log)]
   const ledger = await openLedger(config, observers, log)
@@ -99,7 +92,7 @@ async function openLedger(
     const own = { ...config.audit, path: auditPath(config.audit.path, instance.id) }
     const audit = await openAudit(own, clock, instance.id)
     opened.push(audit)
-    const store = await openStore(config.store)
+    const store = await openExistingStore(config.store)
     opened.push(store)
     await refuseOldLedger(config, store)
     const heads = await watchAuditHead(audit, own.path, store, { clock, log })

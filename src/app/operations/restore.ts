@@ -32,8 +32,8 @@ export async function restoreLedger(
   how: 'adopt' | 'forget',
   clock: Clock,
 ): Promise<Restored> {
-  if (!config.store.startsWith('sqlite:')) {
-    throw new ConfigError('store: only a SQLite ledger can be restored. Write sqlite:./tollway.db.')
+  if (config.store === 'memory') {
+    throw new ConfigError('store: memory is lost when the gateway stops and cannot be restored.')
   }
   const store = await openStore(config.store)
   try {

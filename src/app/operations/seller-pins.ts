@@ -1,13 +1,10 @@
 /** Manual changes to sellers' pins: payee addresses and prices. Works while a gateway runs. */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { findAsset, findNetwork, type Asset } from '../../core/money/assets.ts'
 import type { Clock } from '../../core/clock.ts'
 import { ConfigError } from '../../core/errors.ts'
-import { NoLedgerError } from '../../io/store/no-ledger.ts'
 import type { AuditSink } from '../../io/audit/audit-queue.ts'
 import { thisInstance } from '../../io/ledger/instance.ts'
-import { openStore } from '../../io/ledger/open-store.ts'
+import { openExistingStore } from '../../io/ledger/open-store.ts'
 import type { KnownPrice, Pin } from '../../io/store/contracts/sellers.ts'
 import type { Store } from '../../io/store/store.ts'
 import { readApiBase, readNetwork, readPayee, readPrice } from './seller-arguments.ts'
@@ -283,11 +280,7 @@ async function withStore<T>(config: SellersConfig, use: (store: Store) => Promis
       'store: memory exists only inside the gateway. Set store: sqlite:./tollway.db to keep a ledger that commands can share.',
     )
   }
-  const file = config.store.replace(/^sqlite:/, '')
-  if (!existsSync(file)) {
-    throw new NoLedgerError(resolve(file))
-  }
-  const store = await openStore(config.store)
+  const store = await openExistingStore(config.store)
   try {
     return await use(store)
   } finally {

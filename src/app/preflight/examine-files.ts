@@ -4,9 +4,13 @@ import { dirname } from 'node:path'
 import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { inspectAuditFile } from '../../io/audit/audit-file.ts'
 import { readCallerKeys } from '../../io/callers/caller-keys.ts'
+import { readLedger } from '../../io/ledger/open-store.ts'
+import type { LedgerReader } from '../../io/store/ledger-reader.ts'
+import { NoLedgerError } from '../../io/store/no-ledger.ts'
+import { isPostgres } from '../../io/store/postgres/database/address.ts'
 import { inspectLedgerFile } from '../../io/store/sqlite/file/file.ts'
 import { openQuietly } from '../../io/store/sqlite/file/open-quietly.ts'
-import { readSqliteLedger, type LedgerReader } from '../../io/store/sqlite/read.ts'
+import { readSqliteLedger } from '../../io/store/sqlite/read.ts'
 import type { ConfigPath } from '../config/values/problems.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { inspectFiles } from '../obol/inspect-files.ts'
@@ -28,6 +32,7 @@ export async function examineRecords(
     writer = inspectAuditFile(audit.path)
   })
   if (writer !== undefined) found.push({ path: ['audit', 'path'], message: writer, isRunning: true })
+  if (isPostgres(store)) return isRead ? [...found, ...(await examineDatabase(config))] : found
   if (!store.startsWith('sqlite:')) return found
   const file = store.slice('sqlite:'.length)
   found.push(
@@ -43,7 +48,22 @@ export async function examineRecords(
     try {
       if (reader) await refuseOldLedger(config, reader)
     } finally {
-      reader?.close()
+      await reader?.close()
+    }
+  })
+}
+
+/** The database of a Postgres ledger; one that holds no ledger yet is made by the gateway. */
+async function examineDatabase(config: Pick<ResolvedConfig, 'store' | 'audit'>): Promise<StartFault[]> {
+  return await faultOf(['store'], async () => {
+    const reader = await readLedger(config.store).catch((error: unknown) => {
+      if (error instanceof NoLedgerError) return undefined
+      throw error
+    })
+    try {
+      if (reader) await refuseOldLedger(config, reader)
+    } finally {
+      await reader?.close()
     }
   })
 }

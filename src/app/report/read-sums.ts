@@ -1,6 +1,6 @@
 /** Reads what was spent in a period from the sums that the ledger keeps: no charge is read, however many there are. */
 import { calendarWindow } from '../../core/budget/calendar.ts'
-import type { LedgerReader } from '../../io/store/sqlite/read.ts'
+import type { LedgerReader } from '../../io/store/ledger-reader.ts'
 import type { Period, PeriodUnit } from './period.ts'
 import { readWithUsage } from './read-charges.ts'
 import { addUp, addUpParts, type Dimension, type ReportedPart, type SpendingRow } from './spending.ts'

@@ -6,6 +6,7 @@ import { ConfigError } from '../../core/errors.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
 import { signedCharges, type RecordedCharge } from '../../io/audit/audit-charges.ts'
 import type { ForgottenCharge } from '../../io/ledger/restore-forgotten-charge.ts'
+import { shownStore } from '../../io/ledger/open-store.ts'
 import type { Store } from '../../io/store/store.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
 import { auditFilesOf } from './audit-files.ts'
@@ -42,11 +43,11 @@ export async function refuseOldLedger(
   config: Pick<ResolvedConfig, 'store' | 'audit'>,
   store: Reading,
 ): Promise<void> {
-  if (!config.store.startsWith('sqlite:')) return
+  if (config.store === 'memory') return
   const forgotten = await forgottenCharges(config, store)
   if (forgotten.length === 0) return
   throw new ConfigError(
-    `The ledger ${config.store.slice('sqlite:'.length)} is older than the audit file ${config.audit.path}, which records ${sumOf(forgotten)} that the ledger does not know: its budgets would let that money be spent again. Nothing was paid. Run \`tollway backup restore --adopt-audit\` to add these payments to the ledger, or \`tollway backup restore --forget\` to go on without them.`,
+    `The ledger ${shownStore(config.store)} is older than the audit file ${config.audit.path}, which records ${sumOf(forgotten)} that the ledger does not know: its budgets would let that money be spent again. Nothing was paid. Run \`tollway backup restore --adopt-audit\` to add these payments to the ledger, or \`tollway backup restore --forget\` to go on without them.`,
   )
 }
 

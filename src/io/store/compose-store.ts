@@ -41,17 +41,22 @@ export interface Transactions {
   /** All or nothing; durable when it resolves. */
   readonly write: Transact
   /**
-   * All or nothing, and durable with the next durable write. For what may be lost with the power and is then found out again: a
-   * reservation, for which nothing was signed yet, and the end of a payment, which is uncertain and counted without it.
+   * All or nothing, and durable with the next durable write. For what may be lost with the power and is then found out again, such
+   * as a reservation, for which nothing was signed yet.
    */
   readonly writeSoon: Transact
+  /**
+   * The end of a payment. Without it the payment is uncertain and counted, once its process has ended: where losing the power ends
+   * the process too, it may be written soon; elsewhere it must be durable.
+   */
+  readonly writeEnd: Transact
 }
 
 type Transact = <T>(work: (contracts: ContractsWithin) => T | Promise<T>) => Promise<T>
 
 /** Composes the store: each method of each contract in a transaction of its own. */
 export function composeStore(
-  { read, write, writeSoon }: Transactions,
+  { read, write, writeSoon, writeEnd }: Transactions,
   own: Pick<Store, 'kind' | 'ping' | 'close'>,
 ): Store {
   return {
@@ -59,7 +64,7 @@ export function composeStore(
     reserve: (...args) => writeSoon(({ charges }) => charges.reserve(...args)),
     authorize: (...args) => write(({ charges }) => charges.authorize(...args)),
     takeOver: (...args) => write(({ charges }) => charges.takeOver(...args)),
-    move: (...args) => writeSoon(({ charges }) => charges.move(...args)),
+    move: (...args) => writeEnd(({ charges }) => charges.move(...args)),
     settleTokens: (...args) => write(({ charges }) => charges.settleTokens(...args)),
     charge: (...args) => read(({ charges }) => charges.charge(...args)),
     charges: (...args) => read(({ charges }) => charges.charges(...args)),

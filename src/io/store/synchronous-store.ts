@@ -55,6 +55,7 @@ export function synchronousStore(
       read: (work) => read(() => work(contracts)).then((result) => result),
       write: (work) => write(() => work(contracts)).then((result) => result),
       writeSoon: (work) => writeSoon(() => work(contracts)).then((result) => result),
+      writeEnd: (work) => writeSoon(() => work(contracts)).then((result) => result),
     },
     own,
   )

@@ -28,6 +28,8 @@ export interface OvershootPlan {
   readonly gateways: number
   /** How many calls the budgets hold. */
   readonly fits: number
+  /** An empty Postgres ledger; a SQLite file of its own when left out. */
+  readonly store?: string | undefined
 }
 
 /** A budget after it all, for one subject; atoms. */
@@ -121,7 +123,7 @@ async function writeConfigs(directory: string, plan: OvershootPlan, apiBase: str
   )
   // Each scope by itself would let a fifth more through than the limits over all.
   const shared = `listen: 127.0.0.1:0
-store: sqlite:${join(directory, 'tollway.db')}
+store: "${plan.store ?? `sqlite:${join(directory, 'tollway.db')}`}"
 callers:
 ${callers.join('\n')}
 payers: { base: { kind: direct, key: "\${env:OVERSHOOT_WALLET}", networks: [base-sepolia] } }

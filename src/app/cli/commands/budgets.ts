@@ -25,7 +25,7 @@ ${EXIT_CODES_HELP}`,
       const { terminal } = context
       // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
+      const { readLedger } = await import('../../../io/ledger/open-store.ts')
       const { readBudgets } = await import('../../../io/ledger/budget-status.ts')
       const { budgetsJson } = await import('../../report/budget-json.ts')
       const { renderBudgets } = await import('../output/budgets-report.ts')
@@ -38,7 +38,7 @@ ${EXIT_CODES_HELP}`,
             'or set store: sqlite:./tollway.db to keep a ledger that commands can read.',
         )
       }
-      const ledger = readSqliteLedger(store.slice('sqlite:'.length))
+      const ledger = await readLedger(store)
       try {
         const now = Date.now()
         const budgets = currentBudgets(config)
@@ -49,7 +49,7 @@ ${EXIT_CODES_HELP}`,
             : renderBudgets(budgets, statuses, now),
         )
       } finally {
-        ledger.close()
+        await ledger.close()
       }
     })
 }

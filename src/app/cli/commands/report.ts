@@ -1,5 +1,4 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { ConfigError } from '../../../core/errors.ts'
 import { isTimezone } from '../../../core/budget/window.ts'
 import type { PeriodUnit } from '../../report/period.ts'
 import { dimensionOf, DIMENSIONS, type Dimension } from '../../report/spending.ts'
@@ -69,14 +68,14 @@ ${EXIT_CODES_HELP}`,
     .action(async (unit: PeriodUnit, options: Flags) => {
       // Imported here so that help and usage errors appear at once.
       const { loadConfigForReading } = await import('../../config/load.ts')
-      const { readSqliteLedger } = await import('../../../io/store/sqlite/read.ts')
+      const { readLedger } = await import('../../../io/ledger/open-store.ts')
       const { periodOf } = await import('../../report/period.ts')
       const { env } = context.terminal
       const { store } = loadConfigForReading(options.config, env)
       const policy = options.policy === undefined ? undefined : loadConfigForReading(options.policy, env)
       const { timezone, back, from, to } = options
       const period = periodOf({ unit, back, from, to, timezone }, Date.now())
-      const ledger = readSqliteLedger(ledgerFile(store))
+      const ledger = await readLedger(store)
       try {
         const text = policy
           ? await replayText(ledger, policy, period, options)
@@ -85,7 +84,7 @@ ${EXIT_CODES_HELP}`,
             : await spendingText(ledger, period, options)
         context.terminal.stdout(text)
       } finally {
-        ledger.close()
+        await ledger.close()
       }
     })
 }
@@ -94,7 +93,7 @@ type Reader = Parameters<typeof import('../../report/read-charges.ts').readWithU
 type Period = import('../../report/period.ts').Period
 
 async function spendingText(
-  ledger: import('../../../io/store/sqlite/read.ts').LedgerReader,
+  ledger: import('../../../io/store/ledger-reader.ts').LedgerReader,
   period: Period,
   { by, timezone, csv, json }: Flags,
 ): Promise<string> {
@@ -106,7 +105,7 @@ async function spendingText(
 }
 
 async function flaggedText(
-  ledger: import('../../../io/store/sqlite/read.ts').LedgerReader,
+  ledger: import('../../../io/store/ledger-reader.ts').LedgerReader,
   period: Period,
   { csv, json, timezone }: Flags,
 ): Promise<string> {
@@ -138,15 +137,6 @@ async function replayText(
 
 function inJson(value: object): string {
   return `${JSON.stringify(value, undefined, 2)}\n`
-}
-
-function ledgerFile(store: string): string {
-  if (store.startsWith('sqlite:')) return store.slice('sqlite:'.length)
-  throw new ConfigError(
-    store === 'memory'
-      ? 'store: memory exists only inside the gateway and is lost when it stops. Set store: sqlite:./tollway.db to keep a ledger that can be reported.'
-      : 'tollway report reads only SQLite ledgers. Use the dashboard, or query the tables of your database.',
-  )
 }
 
 function unitArgument(text: string): PeriodUnit {

@@ -1,11 +1,12 @@
 /** Verifies the audit files of a configuration, each as its own chain, against what the configuration knows of them. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { ConfigError } from '../../../core/errors.ts'
+import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import { archivesOf, overChain } from '../../../io/audit/audit-rotate.ts'
 import { checkpointSigner } from '../../../io/audit/audit-signer.ts'
 import { verifyAudit, type AuditVerdict } from '../../../io/audit/audit-verify.ts'
-import { readSqliteLedger } from '../../../io/store/sqlite/read.ts'
+import { readLedger } from '../../../io/ledger/open-store.ts'
+import type { LedgerReader } from '../../../io/store/ledger-reader.ts'
 import type { AuditHeadNote } from '../../../io/store/contracts/audit-heads.ts'
 import { auditFilesOf } from '../../wiring/audit-files.ts'
 import { loadConfigForReading } from '../../config/load.ts'
@@ -47,20 +48,20 @@ export function knownAudit(file: string, env: Parameters<typeof loadConfigForRea
 
 /** Reads the positions from the ledger. If that fails, the result says so: the files can still be verified without them. */
 export async function notedHeads(store: string): Promise<NotedHeads> {
-  if (!store.startsWith('sqlite:')) {
+  if (store === 'memory') {
     return { heads: [], unread: `store: ${store.split(':', 1)[0]} cannot be read from outside the gateway` }
   }
-  let ledger: ReturnType<typeof readSqliteLedger>
+  let ledger: LedgerReader
   try {
-    ledger = readSqliteLedger(store.slice('sqlite:'.length))
+    ledger = await readLedger(store)
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
+    if (!(error instanceof ConfigError || error instanceof TollwayError)) throw error
     return { heads: [], unread: error.message.replace(/\.$/, '') }
   }
   try {
     return { heads: await ledger.auditHeads(), unread: undefined }
   } finally {
-    ledger.close()
+    await ledger.close()
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a configuration says, as digests: two of them can be compared key by key without keeping a secret. */
 import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { z } from 'zod'
+import { isPostgres } from '../../../io/store/postgres/database/address.ts'
 import { isPlainObject } from './interpolate.ts'
 import { notesOf, schemaAt, unwrap } from './schema-walk.ts'
 import { configSchema } from '../schema/schema.ts'
@@ -29,9 +30,11 @@ const PROCESS_KEY = randomBytes(32)
 /** The keys that name an entry of a list, so that entries are compared by name and not by position. */
 const NAMES = ['model_name', 'name', 'id', 'symbol'] as const
 
-/** Addresses of nodes and webhooks may hold a key. */
-function isPrivateAddress(path: ConfigPath): boolean {
-  return path.at(-1) === 'rpc' || formatPath(path) === 'notify.url'
+/** Addresses of nodes and webhooks may hold a key, that of a database a password. */
+function isPrivateAddress(path: ConfigPath, value: unknown): boolean {
+  const at = formatPath(path)
+  if (at === 'store') return typeof value === 'string' && isPostgres(value)
+  return path.at(-1) === 'rpc' || at === 'notify.url'
 }
 
 /** A value's place. */
@@ -51,7 +54,7 @@ export function fingerprintOf(checked: object): ConfigFingerprint {
     const text = JSON.stringify(value, plain) ?? ''
     const digest = createHmac('sha256', PROCESS_KEY).update(text).digest('base64url')
     values.set(formatPath(path), { digest, entry, orderOf })
-    const isHidden = isSecret || isPrivateAddress(path)
+    const isHidden = isSecret || isPrivateAddress(path, value)
     open.update(`${JSON.stringify(path)}:${isHidden ? 'secret' : text}\n`)
   }
   const walk = (value: unknown, place: Place): void => {

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { PLAIN_SECRET, type RouteFinding } from './explain.ts'
 import type { ConfigPath } from '../values/problems.ts'
+import { hasPlainPassword } from '../../../io/store/postgres/database/address.ts'
 import { notesOf, schemaAt } from './schema-walk.ts'
 import { missingReference, parseReference, resolveText, type SecretContext } from '../values/secrets.ts'
 
@@ -48,6 +49,7 @@ export function interpolate(
         return fault === '' ? value : fail(fault)
       }
     }
+    if (hasPlainPassword(value)) return fail(PLAIN_SECRET)
     if (!value.includes('${')) return value
     const resolved = resolveText(value, context)
     return 'text' in resolved ? resolved.text : fail(resolved.fault)

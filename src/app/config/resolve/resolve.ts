@@ -1,4 +1,5 @@
 import { isSolanaNetwork } from '../../../core/money/address.ts'
+import { isPostgres } from '../../../io/store/postgres/database/address.ts'
 import { TOKEN_2022_PROGRAM, TOKEN_PROGRAM } from '../../../core/solana/programs.ts'
 import { resolve } from 'node:path'
 import { BUILT_IN_ASSETS, findAsset, type Asset } from '../../../core/money/assets.ts'
@@ -126,7 +127,8 @@ export function resolveConfig(
 }
 
 function resolveStore(store: string, directory: string): string {
-  return store === 'memory' ? store : `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
+  if (store === 'memory' || isPostgres(store)) return store
+  return `sqlite:${resolve(directory, store.slice('sqlite:'.length))}`
 }
 
 /**

@@ -111,7 +111,7 @@ export interface ResolvedConfig {
   /** What works differently here than in LiteLLM: dropped limits, skipped entries, placeholder keys. */
   readonly litellmNotes: readonly LitellmNote[]
   readonly listen: ListenAddress
-  /** `memory`, or `sqlite:` and an absolute path. */
+  /** `memory`, `sqlite:` and an absolute path, or the address of a Postgres database, which may hold a password. */
   readonly store: string
   readonly upstream:
     | {

@@ -10,6 +10,7 @@ import { parseInstant } from '../../../core/instant.ts'
 import { isTimezone, parseWindow } from '../../../core/budget/window.ts'
 import { checkpointSigner } from '../../../io/audit/audit-signer.ts'
 import { webhookKey } from '../../../io/webhook/sign-webhook.ts'
+import { isPostgres, parseAddress } from '../../../io/store/postgres/database/address.ts'
 import { nearestName } from '../../../io/names/nearest-name.ts'
 import { isOrigin, parseApiBase, parseListen } from '../values/addresses.ts'
 import { parseReference } from '../values/secrets.ts'
@@ -152,7 +153,7 @@ export const webhookSecret = () =>
 export const listenAddress = () =>
   reading(parseListen, 'must be host:port, such as 127.0.0.1:8402 or "[::1]:8402".')
 
-/** `memory`, or `sqlite:` and a path. */
+/** `memory`, `sqlite:` and a path, or the address of a Postgres database; may hold a password. */
 export const storeName = () =>
   z.string().transform((text, context): string => {
     const fault = storeFault(text)
@@ -162,11 +163,19 @@ export const storeName = () =>
   })
 
 function storeFault(text: string): string | undefined {
-  if (/^postgres(?:ql)?:/.test(text)) {
-    return 'is a Postgres store, which this version does not support yet. Use sqlite:./tollway.db or memory.'
-  }
+  if (isPostgres(text)) return addressFault(text)
   if (text === 'memory' || /^sqlite:(?!\/\/|:memory:$)./.test(text)) return undefined
-  return 'must be memory, or sqlite: and a path, such as sqlite:./tollway.db.'
+  return 'must be memory, or sqlite: and a path, such as sqlite:./tollway.db, or postgres://user@host/database.'
+}
+
+function addressFault(text: string): string | undefined {
+  try {
+    parseAddress(text)
+    return undefined
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message.replace(/^store: /, '')
+    throw error
+  }
 }
 
 /** A key that travels in an HTTP header. */

@@ -24,7 +24,7 @@ export const configSchema = z.strictObject({
   }),
   store: leaf.storeName().default('sqlite:./tollway.db').meta({
     description:
-      'The ledger: `sqlite:` and a path, or `memory` (lost when the gateway stops; for trials only).',
+      'The ledger: `sqlite:` and a path, `postgres://user:${env:PASSWORD}@host/database` (docs/scale.md) for gateways on several machines, or `memory` (lost when the gateway stops; for trials only).',
     example: 'sqlite:./tollway.db',
   }),
   upstream,

@@ -7,10 +7,11 @@ import { PostgresAuditOutbox } from './audit-outbox.ts'
 import { PostgresBudgets } from './budgets.ts'
 import { ChargeTable } from './charge-table.ts'
 import { PostgresCharges } from './charges.ts'
-import { parseAddress } from './database/address.ts'
+import { parseAddress, shownAddress } from './database/address.ts'
 import { BEGIN, Database } from './database/database.ts'
 import { openConnections, type Waits } from './database/driver.ts'
-import { migrate } from './database/migrate.ts'
+import { checkDurability } from './database/durability.ts'
+import { checkVersion, migrate } from './database/migrate.ts'
 import type { Transaction } from './database/transaction.ts'
 import { PostgresFlags } from './flags.ts'
 import { PostgresRollups } from './history/rollups.ts'
@@ -26,6 +27,10 @@ export interface PostgresStoreOptions {
   /** `postgres://user:password@host:port/database` and parameters; see `parseAddress`. */
   readonly address: string
   readonly waits?: Partial<Waits> | undefined
+  /** Only a ledger that a gateway has made already. */
+  readonly isExpected?: boolean | undefined
+  /** Told what a failover of the database could lose. */
+  readonly onWarning?: ((warning: string) => void) | undefined
 }
 
 /** A paid request waits no longer than these for a database that is gone. */
@@ -33,7 +38,8 @@ const WAITS: Waits = { connectMs: 5000, queueMs: 5000, statementMs: 5000 }
 
 /**
  * Opens a ledger, or creates its tables.
- * @throws ConfigError for a wrong address, when `pg` is not installed, or a newer Tollway has written the ledger
+ * @throws ConfigError for a wrong address, when `pg` is not installed, when a newer Tollway has written the ledger, or the database
+ * may lose what it confirms
  * @throws TollwayError `store_unavailable` when the database does not answer
  */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
@@ -42,7 +48,11 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const connections = await openConnections(address, waits)
   const database = new Database(connections, { places: address.poolSize, queueMs: waits.queueMs })
   try {
-    await migrate(database, address.schema)
+    if (options.isExpected === true) {
+      await database.transact(BEGIN.read, (db) => checkVersion(db, shownAddress(address)))
+    } else await migrate(database, address.schema)
+    const warnings = await database.transact(BEGIN.read, (db) => checkDurability(db, Date.now()))
+    for (const warning of warnings) options.onWarning?.(warning)
   } catch (error) {
     await database.close()
     throw error
@@ -68,7 +78,13 @@ function postgresStore(database: Database): Store {
     <T>(work: (contracts: ContractsWithin) => T | Promise<T>): Promise<T> =>
       run(begin, (db) => work(contractsWithin(db)))
   return composeStore(
-    { read: within(BEGIN.read), write: within(BEGIN.write), writeSoon: within(BEGIN.writeSoon) },
+    {
+      read: within(BEGIN.read),
+      write: within(BEGIN.write),
+      writeSoon: within(BEGIN.writeSoon),
+      // A database that lost it would start again beside gateways that go on.
+      writeEnd: within(BEGIN.write),
+    },
     {
       kind: 'postgres',
       // A real write: nothing else notices a full disk, or a server that only answers reads.

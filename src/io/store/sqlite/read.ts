@@ -15,30 +15,12 @@ import { ChargeTable } from './charge-table.ts'
 import { SqliteFlags } from './flags.ts'
 import { ChargeHistory } from './charges.ts'
 import { SpendingReader } from './spending.ts'
-import { compareRollups, type SumsComparison } from './history/compare-rollups.ts'
+import { compareRollups } from './history/compare-rollups.ts'
+import { type LedgerReader } from '../ledger-reader.ts'
 import { RollupReader } from './history/rollup-reader.ts'
-import { type SpendPart } from '../rules/spend-parts.ts'
-import { type SumsQuery } from '../rules/spend-parts.ts'
-import type { ChargeStore } from '../contracts/charges.ts'
-import type { BudgetStore } from '../contracts/budgets.ts'
-import type { SpendingStore } from '../contracts/spending.ts'
-import type { AuditHeadStore } from '../contracts/audit-heads.ts'
-import type { FlagStore } from '../contracts/flags.ts'
 
-/** The budget sums and charges of a ledger at one instant. */
-export interface LedgerReader
-  extends
-    Pick<BudgetStore, 'subjects' | 'totals'>,
-    Pick<ChargeStore, 'history' | 'charge'>,
-    Pick<SpendingStore, 'usages'>,
-    Pick<AuditHeadStore, 'auditHeads'>,
-    Pick<FlagStore, 'flagCounts' | 'flags'> {
-  /** What was spent, added up by everything that it can be reported by. */
-  sums(query: SumsQuery): Promise<readonly SpendPart[]>
-  /** The reservations of the first and the last charge, milliseconds since the epoch; `undefined` without charges. */
-  range(): Promise<{ readonly first: number; readonly last: number } | undefined>
-  /** See {@link compareRollups}. */
-  compareSums(most: number): Promise<SumsComparison>
+/** A reader whose file is closed at once. */
+export interface SqliteReader extends LedgerReader {
   close(): void
 }
 
@@ -55,7 +37,7 @@ const NOT_A_DATABASE = 26
 export function readSqliteLedger(
   file: string,
   connect: (path: string) => DatabaseSync = (path) => new DatabaseSync(path, { readOnly: true }),
-): LedgerReader {
+): SqliteReader {
   const path = resolve(file)
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new NoLedgerError(path)
@@ -73,7 +55,7 @@ export function readSqliteLedger(
   }
 }
 
-function reader(db: DatabaseSync, budgets: SqliteBudgets): LedgerReader {
+function reader(db: DatabaseSync, budgets: SqliteBudgets): SqliteReader {
   const history = new ChargeHistory(db)
   const spending = new SpendingReader(db)
   const rollups = new RollupReader(db)

@@ -19,6 +19,17 @@ export interface PostgresAddress {
   readonly poolSize: number
 }
 
+/** Whether a store is named that is a Postgres database. */
+export function isPostgres(spec: string): boolean {
+  return /^postgres(?:ql)?:/.test(spec)
+}
+
+/** Whether an address as it is written in a file holds a password, and not a reference to one. */
+export function hasPlainPassword(written: string): boolean {
+  const password = isPostgres(written) ? /^[a-z]+:\/\/[^@/]*?:(.*)@/.exec(written)?.[1] : undefined
+  return password !== undefined && password !== '' && !password.includes('${')
+}
+
 const MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 const PARAMETERS = ['sslmode', 'sslrootcert', 'schema', 'pool_max', 'host']
 const DEFAULT_POOL = 10
@@ -30,7 +41,7 @@ const MAX_POOL = 100
  */
 export function parseAddress(spec: string): PostgresAddress {
   const url = URL.parse(spec)
-  if (!url || !/^postgres(?:ql)?:$/.test(url.protocol)) {
+  if (!url || !isPostgres(url.protocol)) {
     throw wrong('is not an address. Write postgres://user:password@host:5432/database')
   }
   for (const name of url.searchParams.keys()) {

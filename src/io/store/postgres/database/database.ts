@@ -100,8 +100,7 @@ export class Database {
 function busy(cause: unknown): TollwayError {
   return new TollwayError({
     code: 'store_unavailable',
-    message:
-      "The ledger's database is busy: every connection of this process was taken. Nothing was signed or sent.",
+    message: "The ledger's database is busy: every connection of this process was taken.",
     advice: ['Give the pool more connections: pool_max in the address.'],
     cause,
   })

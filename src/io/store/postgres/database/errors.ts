@@ -57,7 +57,7 @@ export function databaseError(error: unknown): unknown {
   if (why === undefined) return error
   return new TollwayError({
     code: 'store_unavailable',
-    message: `The ledger's database cannot be used: ${why}. Nothing was signed or sent.`,
+    message: `The ledger's database cannot be used: ${why}.`,
     details: { sqlstate: state ?? null, why },
     cause: error,
   })

@@ -1,6 +1,7 @@
 /** Creates a ledger's tables, or brings those of an older version up to date. */
 import { randomBytes } from 'node:crypto'
 import { ConfigError } from '../../../../core/errors.ts'
+import { NoLedgerError } from '../../no-ledger.ts'
 import { integer } from '../../rows/rows.ts'
 import { BEGIN, type Database } from './database.ts'
 import { MIGRATIONS, SCHEMA_VERSION } from './schema.ts'
@@ -40,17 +41,17 @@ export async function migrate(database: Database, schema: string): Promise<void>
 
 /**
  * Checks that a ledger is of this version, without writing.
- * @throws ConfigError when it is not
+ * @param place for messages, without a password
+ * @throws NoLedgerError, ConfigError when it is not
  */
-export async function checkVersion(transaction: Transaction): Promise<void> {
+export async function checkVersion(transaction: Transaction, place: string): Promise<void> {
   const known = await transaction.get("SELECT to_regclass('ledger') IS NOT NULL AS found")
   const version = known && integer(known, 'found') === 1 ? await versionOf(transaction) : 0
   if (version === SCHEMA_VERSION) return
+  if (version === 0) throw new NoLedgerError(place)
   if (version > SCHEMA_VERSION) throw newer(version)
   throw new ConfigError(
-    version === 0
-      ? 'The database holds no ledger yet: no gateway has run with this configuration, so nothing was spent or bought. Start one with tollway serve.'
-      : `The ledger in the database was written by an older Tollway (schema ${version}). Start this version's gateway with it once to migrate it.`,
+    `The ledger in the database was written by an older Tollway (schema ${version}). Start this version's gateway with it once to migrate it.`,
   )
 }
 

@@ -182,10 +182,12 @@ export const MIGRATIONS: readonly string[] = [
   );
 
   CREATE TABLE audit_heads (
-    file ${TEXT} PRIMARY KEY,
+    host ${TEXT} NOT NULL,
+    file ${TEXT} NOT NULL,
     seq BIGINT NOT NULL,
     hash ${TEXT} NOT NULL,
-    at BIGINT NOT NULL
+    at BIGINT NOT NULL,
+    PRIMARY KEY (host, file)
   );
 
   CREATE TABLE voucher_pools (

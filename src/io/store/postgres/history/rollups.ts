@@ -93,21 +93,40 @@ export class PostgresRollups {
     )
   }
 
-  /** Keys are told apart by a digest: an index could not hold names of any length. */
+  /** The key of a tag of a charge, if it has one. */
+  async knownKey(charge: Charge, tag: string): Promise<number | undefined> {
+    return await this.#find(keyOf(tag, namesOf(charge)).digest)
+  }
+
+  async #find(digest: Uint8Array): Promise<number | undefined> {
+    const row = await this.#db.get('SELECT id FROM spend_keys WHERE digest = ?', digest)
+    return row && integer(row, 'id')
+  }
+
   async #key(tag: string, names: SpendNames): Promise<number> {
-    const { route, model, remoteModel, payer, seller, caller, network, symbol, decimals } = names
-    const values = [tag, route, model, remoteModel, payer, seller, caller, network, symbol, decimals]
-    const digest = createHash('sha256').update(JSON.stringify(values)).digest()
-    const find = 'SELECT id FROM spend_keys WHERE digest = ?'
-    const known = await this.#db.get(find, digest)
-    if (known) return integer(known, 'id')
+    const { values, digest } = keyOf(tag, names)
+    const known = await this.#find(digest)
+    if (known !== undefined) return known
     const added = await this.#db.get(
       `INSERT INTO spend_keys (tag, route, model, remote_model, payer, seller, caller, network, symbol, decimals, digest)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING RETURNING id`,
       ...values,
       digest,
     )
+    if (added) return integer(added, 'id')
     // Another transaction has added it meanwhile.
-    return integer(added ?? (await this.#db.get(find, digest)) ?? {}, 'id')
+    const other = await this.#find(digest)
+    if (other === undefined) throw new Error('the ledger holds no key of a charge: restore it from a backup')
+    return other
   }
+}
+
+/** Keys are told apart by a digest: an index could not hold names of any length. */
+function keyOf(
+  tag: string,
+  names: SpendNames,
+): { readonly values: readonly (string | number)[]; readonly digest: Uint8Array } {
+  const { route, model, remoteModel, payer, seller, caller, network, symbol, decimals } = names
+  const values = [tag, route, model, remoteModel, payer, seller, caller, network, symbol, decimals]
+  return { values, digest: createHash('sha256').update(JSON.stringify(values)).digest() }
 }

@@ -14,18 +14,7 @@ import { integer, rowToCharge, type Row } from '../../rows/rows.ts'
 import { rowToSums, rowToUsage, SUM_COLUMNS } from '../../rows/rollup-rows.ts'
 import { placesOf } from '../../rules/rollup-places.ts'
 import { type Place } from '../../rules/rollup-places.ts'
-
-/** What a comparison came to. */
-export interface SumsComparison {
-  /** Charges that were read. */
-  readonly charges: number
-  /** Whether these are all. */
-  readonly isWhole: boolean
-  /** Charges of an older version that are not in the sums yet; reports read them one by one. */
-  readonly unbuilt: number
-  /** Rows of sums that are not those of the charges. */
-  readonly differing: number
-}
+import type { SumsComparison } from '../../ledger-reader.ts'
 
 const DAY_MS = 86_400_000
 
