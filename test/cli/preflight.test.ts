@@ -12,7 +12,10 @@ import { run } from '../../src/app/cli/run.ts'
 import { wrongKeyAdvice } from '../../src/io/signer/wrong-key.ts'
 import { openStore } from '../../src/io/ledger/open-store.ts'
 import { takeLock } from '../../src/io/files/file-lock.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
+import { ANSWER_MS, examineKeys } from '../../src/app/preflight/examine-keys.ts'
 import { configFile, temporaryDirectory } from '../config/config-file.ts'
+import { ManualTimers } from '../kit/manual-timers.ts'
 import { freePort } from '../kit/free-port.ts'
 import { FakeTerminal } from './fake-terminal.ts'
 
@@ -55,6 +58,40 @@ async function listening(answer: RequestListener): Promise<string> {
 }
 
 const direct = (key: string): object => ({ kind: 'direct', key, networks: ['base'] })
+
+describe('a program that pays', () => {
+  const sidecar = async (url: string): Promise<object> => ({
+    payers: {
+      obol: {
+        kind: 'obol',
+        mode: 'sidecar',
+        url,
+        remote_model: 'm',
+        shim: `127.0.0.1:${await freePort()}`,
+        networks: ['base-sepolia'],
+      },
+    },
+  })
+
+  it('that is not running is told with --online, and not asked without it', async () => {
+    const settings = await sidecar(`http://127.0.0.1:${await freePort()}`)
+    await passes(settings)
+    expect((await refused(settings, ['check', '--online'])).join('\n')).toMatch(/payers\.obol: .*x402-buyer/)
+  })
+
+  it('that never answers is not waited for', async () => {
+    const asked = Promise.withResolvers<void>()
+    const url = `http://${await listening(() => asked.resolve())}`
+    const config = parseConfig(await sidecar(url), {}, { directory })
+    const timers = new ManualTimers()
+    const faults = examineKeys(config, true, undefined, timers)
+    await asked.promise
+    await timers.fire(ANSWER_MS)
+    expect(await faults).toMatchObject([
+      { path: ['payers', 'obol'], message: expect.stringContaining('did not say within 20 s') },
+    ])
+  })
+})
 
 describe('a key', () => {
   it.each([

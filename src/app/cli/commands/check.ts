@@ -26,7 +26,7 @@ export function addCheck(program: Command, context: CommandContext): void {
     .option(...CONFIG_OPTION, DEFAULT_CONFIG)
     .option(
       '--online',
-      "also ask remote signers, and compare this machine's clock with sellers and nodes",
+      "also ask remote signers and programs that pay, and compare this machine's clock with sellers and nodes",
       false,
     )
     .option(
@@ -49,9 +49,10 @@ What tollway serve would refuse on this machine is found too, and ends with 2: a
 read or written, an address that is taken. A gateway that runs already with this configuration is only mentioned. Nothing
 is changed; --config-only leaves all of it out, for a machine that has neither keys nor files.
 
-Without --online nothing leaves this machine. With it, remote signers are asked for their keys, and each seller and each
-node under chains for its time, unpaid: a clock that is wrong by minutes makes sellers refuse payments as expired. For
-everything else that can be examined, see tollway doctor.
+Without --online nothing leaves this machine. With it, remote signers are asked for their keys, a running x402-buyer and
+AgentCash whether they can pay, and each seller and each node under chains for its time, unpaid. A payer that cannot pay now
+is a mistake too. A clock that is wrong by minutes makes sellers refuse payments as expired. For everything else that can be
+examined, see tollway doctor.
 
 A configuration:
 
