@@ -113,8 +113,9 @@ export function budgetGuard(options: BudgetGuardOptions): ClosableHandler {
         const rules = rulesFor(exchange)
         const call = { exchange, candidate, body, info, rules, now: clock.now(), observers: all, approval }
         const hold = await reserveMetered(ledger, call)
-        if (hold) settleMetered(res, exchange, ledger, () => clock.now())
-        return hold
+        if (!hold) return undefined
+        const answered = settleMetered(res, exchange, ledger, () => clock.now())
+        return { ...hold, answered }
       },
     }
   }

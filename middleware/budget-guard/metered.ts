@@ -164,22 +164,29 @@ function noteReduction({ exchange, candidate, observers = [] }: KeyedRequest, { 
   }
 }
 
-/** Books what the answer cost, once it is through: by its usage, or the most it may have cost where it told none. */
+/**
+ * Books what the answer cost, once it is through: by its usage, or the most it may have cost where it told none.
+ * @returns see `MeteredHold.answered`
+ */
 export function settleMetered(
   res: ServerResponse,
   exchange: Exchange,
   ledger: Pick<GuardLedger, 'settle' | 'noteUsage' | 'store'>,
   now: () => number,
-): void {
+): () => Promise<void> {
   const sentAt = now()
-  whenThrough(res, exchange, async (isWhole) => {
+  const settle = async (isWhole: boolean): Promise<void> => {
     const { metered } = exchange.payment
     if (!metered) return
     exchange.payment.metered = undefined
     // Part of a stream tells part of the usage: what was billed may be more.
     const usage = isWhole ? exchange.relay.usage : undefined
     await settleByUsage(ledger, metered, { usage, isAnswered: isWhole, tookMs: now() - sentAt })
-  })
+  }
+  whenThrough(res, exchange, settle)
+  return async () => {
+    if (res.closed) await settle(false)
+  }
 }
 
 /** How a call ended. */

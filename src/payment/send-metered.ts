@@ -24,10 +24,12 @@ export async function sendMetered(call: CandidateCall, request: OutgoingRequest)
   if (!hold) return await sendUnpaid(call, request)
   const charge = await authorizeMetered(ledger, hold.charge)
   try {
-    const answer = await sendUnpaid(call, toSend(request, hold))
+    const answer = await sendUnpaid(call, toSend(request, hold), true)
     const isAnswer = answer.status >= 200 && answer.status < 300
-    if (isAnswer && !leaving.aborted) exchange.payment.metered = { ...hold, charge }
-    else if (isAnswer) await ledger.settle(charge, 'assumed', undefined)
+    if (isAnswer && !leaving.aborted) {
+      exchange.payment.metered = { ...hold, charge }
+      await hold.answered?.()
+    } else if (isAnswer) await ledger.settle(charge, 'assumed', undefined)
     else await ledger.release(charge, `status_${answer.status}`)
     return answer
   } catch (error) {

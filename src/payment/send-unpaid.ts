@@ -21,11 +21,16 @@ export type UnpaidCall = Pick<CandidateCall, 'exchange' | 'candidate' | 'leaving
 /**
  * Sends a request that carries no payment, and again where the route allows retries and the other side could not serve.
  * A timeout is not repeated: the client has waited long enough, and the upstream may still be working on the first send.
+ * @param isBilled one send is reserved for: after a lost answer the upstream may bill it, and a second one would be billed too
  * @throws ClientLeftError
  * @throws SellerUnavailableError when no answer came
  * @throws TollwayError `host_not_allowed` for a private address where policy blocks those
  */
-export async function sendUnpaid(call: UnpaidCall, request: OutgoingRequest): Promise<IncomingReply> {
+export async function sendUnpaid(
+  call: UnpaidCall,
+  request: OutgoingRequest,
+  isBilled = false,
+): Promise<IncomingReply> {
   const { context, exchange, candidate, leaving } = call
   const { attempts } = exchange.routing
   const most = attempts?.retries(candidate) ?? 0
@@ -37,6 +42,7 @@ export async function sendUnpaid(call: UnpaidCall, request: OutgoingRequest): Pr
     })
     const failed = result instanceof SellerUnavailableError
     if (!failed && !isTemporary(result.status)) return result
+    if (failed && isBilled && result.reason !== 'connect') throw result
     const asked = failed ? undefined : askedPause(result, context.clock.now())
     const pause = attempt <= most ? attempts?.retryDelay(attempt, asked) : undefined
     if (pause === undefined) {

@@ -69,6 +69,11 @@ export interface MeteredApproval {
 export interface MeteredHold extends MeteredCall {
   /** What to send instead, with a lower limit on output tokens. */
   readonly reduced: Buffer | undefined
+  /**
+   * Call it once the answer has begun: where the client is gone for which it was sent, and others wait for the same answer,
+   * nobody sees its end, and the most counts. Never rejects.
+   */
+  readonly answered?: (() => Promise<void>) | undefined
 }
 
 /** What the idempotency middleware gives the payment interceptor: one run of a request that several clients may wait for. */
