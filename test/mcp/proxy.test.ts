@@ -156,7 +156,7 @@ describe('a tool that asks for a payment', () => {
     expect(charge).toMatchObject({
       state: 'settled',
       amount: 1000n,
-      caller: { id: 'agent' },
+      caller: 'agent',
       seller: 'https://tools.seller.example',
     })
     const payment = world.payments[1] as {

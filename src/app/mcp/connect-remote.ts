@@ -4,6 +4,7 @@ import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { ConfigError } from '../../core/errors.ts'
 import { packageVersion } from '../package-version.ts'
 import { readUrl } from '../buying/endpoint.ts'
+import { EXTENSION } from './tool-upstream.ts'
 
 /** A connected server. */
 export interface RemoteTools {
@@ -18,7 +19,10 @@ export interface RemoteTools {
  */
 export async function connectRemote(where: string): Promise<RemoteTools> {
   const { Client: SdkClient } = await import('@modelcontextprotocol/sdk/client/index.js')
-  const client = new SdkClient({ name: 'tollway', version: packageVersion() })
+  const client = new SdkClient(
+    { name: 'tollway', version: packageVersion() },
+    { capabilities: { extensions: { [EXTENSION]: {} } } },
+  )
   const isAddress = /^https?:\/\//.test(where)
   const place = isAddress ? readUrl(where) : placeOfCommand(where)
   const transport = isAddress ? await overHttp(place) : await started(where)

@@ -1,7 +1,8 @@
 /**
  * `tollway mcp --proxy`: the tools of another MCP server. A call that is answered with x402's payment-required result is paid and
- * repeated once, through the same gate, ledger and budgets as every other payment (x402's MCP transport: the offers in
- * `structuredContent`, the payment in `_meta["x402/payment"]`, the receipt in `_meta["x402/payment-response"]`).
+ * repeated once, through the same gate, ledger and budgets as every other payment (x402's MCP transport, both bindings: the offers
+ * in `structuredContent`, the payment in `_meta["x402/payment"]` and the receipt in `_meta["x402/payment-response"]`; or all three
+ * under the extension `org.x402/payment`).
  */
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import type { Server } from '@modelcontextprotocol/sdk/server/index.js'
@@ -17,7 +18,7 @@ import { approve, approvePrice } from './approval.ts'
 import { askOf } from './ask-person.ts'
 import { AGENT_TOKEN, inspectOffers } from './inspect-offers.ts'
 import { failedResult } from './tool-answers.ts'
-import { PAYMENT, resultOf, toolUpstream, type CallTool } from './tool-upstream.ts'
+import { passedMeta, resultOf, toolUpstream, type CallTool } from './tool-upstream.ts'
 
 /** How the tools of another server are paid. */
 export interface ProxySettings extends Pick<AgentSettings, 'payer' | 'caller' | 'approval'> {
@@ -47,7 +48,7 @@ export async function proxyServer(
     // Not callTool(): it would hold the payment-required result against the tool's own output schema.
     // The only payment of a call is ours, whatever the agent sends.
     const { _meta: sent = {} } = params
-    const { [PAYMENT]: _theirs, ...own } = sent
+    const own = passedMeta(sent)
     const call: CallTool = (meta) =>
       remote.request(
         { method: 'tools/call', params: { ...params, _meta: { ...own, ...meta } } },

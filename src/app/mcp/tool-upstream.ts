@@ -1,7 +1,11 @@
-/** A tool of an MCP server as a seller: its calls and results as the requests and responses that the payment engine knows. */
+/**
+ * A tool of an MCP server as a seller: its calls and results as the requests and responses that the payment engine knows. Both
+ * bindings of x402's MCP transport are read: the tool result that is an error, and the extension `org.x402/payment`.
+ */
 import { Readable } from 'node:stream'
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { property } from '../../core/property.ts'
+import { isRecord } from '../../core/x402/wire-json.ts'
 import type { Reply } from '../../core/request/exchange.ts'
 import { HEADERS } from '../../core/x402/payment-headers.ts'
 import type { IncomingReply, OutgoingRequest, Upstream } from '../../io/transport/upstream.ts'
@@ -11,16 +15,32 @@ import { UpstreamError } from '../../io/transport/upstream-error.ts'
 export type CallTool = (meta: Readonly<Record<string, unknown>>) => Promise<CallToolResult>
 
 /** Where the payment of a call is, in its `_meta`. */
-export const PAYMENT = 'x402/payment'
+const PAYMENT = 'x402/payment'
 const RESPONSE = 'x402/payment-response'
 
-/** The transport of one tool call: unpaid, and once more with the payment. */
+/** The extension of the second binding: its name among capabilities, and in `_meta` of paid calls and of their results. */
+export const EXTENSION = 'org.x402/payment'
+const CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities'
+
+/** The `_meta` of an agent's call as it is passed on: no payment but ours, and the extension among what the client can do. */
+export function passedMeta(sent: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { [PAYMENT]: _first, [EXTENSION]: _second, [CAPABILITIES]: theirs, ...own } = sent
+  const capabilities = isRecord(theirs) ? theirs : {}
+  const extensions = isRecord(capabilities['extensions']) ? capabilities['extensions'] : {}
+  return { ...own, [CAPABILITIES]: { ...capabilities, extensions: { ...extensions, [EXTENSION]: {} } } }
+}
+
+/** The transport of one tool call: unpaid, and once more with the payment, in the binding in which the tool asked for it. */
 export function toolUpstream(call: CallTool): Upstream {
+  let isExtension = false
   return {
     send: async (request) => {
       const payment = paymentOf(request)
+      const meta = isExtension ? { [EXTENSION]: { paymentPayload: payment } } : { [PAYMENT]: payment }
       try {
-        return replyOf(await call(payment === undefined ? {} : { [PAYMENT]: payment }), payment !== undefined)
+        const result = await call(payment === undefined ? {} : meta)
+        isExtension = isPaymentRequired(result)
+        return replyOf(result, payment !== undefined)
       } catch (cause) {
         // What reached the other server is not known: a payment counts as sent, and no call is repeated.
         throw new UpstreamError('malformed', cause, false)
@@ -50,20 +70,33 @@ function paymentOf({ headers, carriesPayment }: OutgoingRequest): unknown {
 const CARRIERS: ReadonlySet<string> = new Set(['payment-signature', 'x-payment'])
 
 function replyOf(result: CallToolResult, isPaid: boolean): IncomingReply {
-  const required = requirementsOf(result)
-  if (required !== undefined) {
-    const text = JSON.stringify(required)
-    const isV2 = property(required, 'x402Version') === 2
-    const header = isV2 ? { [HEADERS.required]: Buffer.from(text).toString('base64') } : {}
-    return answer(402, header, isV2 ? '{}' : text)
-  }
-  const receipt = property(property(result, '_meta'), RESPONSE)
+  const receipt = receiptOf(result)
   const header =
     receipt === undefined
       ? {}
       : { [HEADERS.response]: Buffer.from(JSON.stringify(receipt)).toString('base64') }
+  const required = requirementsOf(result)
+  if (required !== undefined) {
+    const text = JSON.stringify(required)
+    if (property(required, 'x402Version') !== 2)
+      // The extension carries x402 v2 only: what stands in it and is none offers nothing.
+      return answer(402, header, isPaymentRequired(result) ? '{}' : text)
+    const offers = { [HEADERS.required]: Buffer.from(text).toString('base64') }
+    return answer(402, { ...header, ...offers }, '{}')
+  }
   // A tool that fails after it was paid is a seller that answers with an error.
   return answer(isPaid && result.isError === true ? 500 : 200, header, JSON.stringify(result))
+}
+
+/** What the tool says became of the payment, in either binding. */
+function receiptOf(result: CallToolResult): unknown {
+  const meta = property(result, '_meta')
+  return property(property(meta, EXTENSION), 'settlementResponse') ?? property(meta, RESPONSE)
+}
+
+/** Whether the result is the extension's own kind: the tool did not run, and asks for a payment. */
+function isPaymentRequired(result: CallToolResult): boolean {
+  return property(result, 'resultType') === 'payment_required'
 }
 
 function answer(status: number, header: Readonly<Record<string, string>>, body: string): IncomingReply {
@@ -74,8 +107,13 @@ function answer(status: number, header: Readonly<Record<string, string>>, body: 
   }
 }
 
-/** The offers of a payment-required result: in `structuredContent`, or as the JSON text that repeats them for older clients. */
-function requirementsOf({ isError, structuredContent, content }: CallToolResult): unknown {
+/**
+ * The offers of a payment-required result: in `paymentRequired` of the extension, in `structuredContent`, or as the JSON text that
+ * repeats them for older clients.
+ */
+function requirementsOf(result: CallToolResult): unknown {
+  if (isPaymentRequired(result)) return property(result, 'paymentRequired') ?? {}
+  const { isError, structuredContent, content } = result
   if (isError !== true) return undefined
   if (isRequired(structuredContent)) return structuredContent
   const [first] = content

@@ -1,0 +1,175 @@
+/**
+ * `tollway mcp --proxy <url>`: a server over streamable HTTP whose tool asks for a payment in either binding of x402's MCP transport.
+ * The server is the official SDK's; it checks no payment on a chain.
+ */
+import { randomUUID } from 'node:crypto'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { InMemoryTransport } from '@modelcontextprotocol/sdk/inMemory.js'
+import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
+import { afterEach, describe, expect, it } from 'vitest'
+import { withBuying, type BuyingContext } from '../../src/app/buying/buying-context.ts'
+import { parseConfig } from '../../src/app/config/load.ts'
+import { connectRemote } from '../../src/app/mcp/connect-remote.ts'
+import { proxyServer } from '../../src/app/mcp/proxy-tools.ts'
+import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
+import { temporaryDirectory } from '../config/config-file.ts'
+import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
+import { OFFER, RECEIPT } from '../kit/seller-answers.ts'
+
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).toReversed()) await end()
+})
+
+const EXTENSION = 'org.x402/payment'
+type Meta = Readonly<Record<string, unknown>>
+type Tool = (meta: Meta, count: number) => CallToolResult
+
+const TERMS = {
+  x402Version: 2,
+  error: 'Payment required',
+  resource: { url: 'mcp://tools/search' },
+  accepts: [OFFER],
+}
+const asks = (change: object = {}): CallToolResult => ({
+  content: [],
+  resultType: 'payment_required',
+  paymentRequired: { ...TERMS, ...change },
+})
+const asksByError: CallToolResult = { isError: true, structuredContent: TERMS, content: [] }
+const done = (meta: object = { [EXTENSION]: { settlementResponse: RECEIPT } }): CallToolResult => ({
+  resultType: 'complete',
+  content: [{ type: 'text', text: 'found' }],
+  _meta: { ...meta },
+})
+const payloadOf = (meta: Meta): unknown =>
+  (meta[EXTENSION] as { paymentPayload?: unknown } | undefined)?.paymentPayload
+const sells: Tool = (meta) => (payloadOf(meta) === undefined ? asks() : done())
+
+interface World {
+  readonly context: BuyingContext
+  /** The `_meta` of each call that reached the other server. */
+  readonly calls: Meta[]
+  readonly other: McpServer
+  call(meta?: Record<string, unknown>): Promise<CallToolResult>
+}
+
+async function start(tool: Tool): Promise<World> {
+  const calls: Meta[] = []
+  const other = new McpServer({ name: 'other', version: '1' })
+  other.registerTool('search', {}, ({ _meta = {} }: { _meta?: Meta }) => {
+    calls.push(_meta)
+    return tool(_meta, calls.length)
+  })
+  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: randomUUID })
+  await other.connect(transport)
+  const { url, close } = await serveOnLoopback((request, response) => {
+    void transport.handleRequest(request, response)
+  })
+  const { client: remote, place } = await connectRemote(`${url}/mcp`)
+  const directory = temporaryDirectory()
+  const config = parseConfig(
+    {
+      store: 'sqlite:./tollway.db',
+      audit: { path: './audit.jsonl' },
+      payers: { base: { kind: 'direct', key: '${env:KEY}', networks: ['base-sepolia'] } },
+    },
+    { KEY: localAccounts().buyer.privateKey },
+    { directory },
+  )
+  const opened = Promise.withResolvers<BuyingContext>()
+  const ended = Promise.withResolvers<void>()
+  const using = withBuying(config, async (buying) => {
+    opened.resolve(buying)
+    await ended.promise
+  })
+  const context = await opened.promise
+  const server = await proxyServer(context, remote, {
+    payer: 'base',
+    caller: { id: 'agent' },
+    approval: { always: true, upTo: undefined },
+    place,
+    maxMicro: 10_000n,
+  })
+  const agent = new Client({ name: 'agent', version: '1' })
+  const [a, b] = InMemoryTransport.createLinkedPair()
+  await Promise.all([server.connect(a), agent.connect(b)])
+  ends.push(async () => {
+    await agent.close()
+    await remote.close()
+    await other.close()
+    await close()
+    ended.resolve()
+    await using
+  })
+  return {
+    context,
+    calls,
+    other,
+    call: async (meta = {}) =>
+      (await agent.callTool({ name: 'search', arguments: {}, _meta: meta })) as CallToolResult,
+  }
+}
+
+describe('a tool that asks by the extension org.x402/payment', () => {
+  it('is told that the client can pay, is paid there and called once more', async () => {
+    const world = await start(sells)
+    const result = await world.call()
+    expect(result).toMatchObject({
+      content: [{ text: 'found' }],
+      _meta: { 'tollway/payment': { spent: 'yes', usd: '0.001', transaction: RECEIPT.transaction } },
+    })
+    const capability = { 'io.modelcontextprotocol/clientCapabilities': { extensions: { [EXTENSION]: {} } } }
+    expect(world.calls).toMatchObject([capability, capability])
+    expect(world.other.server.getClientCapabilities()).toMatchObject({ extensions: { [EXTENSION]: {} } })
+    expect(payloadOf(world.calls[1] ?? {})).toMatchObject({ x402Version: 2, accepted: OFFER })
+    expect(world.calls[1]).not.toHaveProperty(['x402/payment'])
+    expect(await world.context.ledger.store.charges()).toMatchObject([
+      { state: 'settled', proof: 'receipt', amount: 1000n, caller: 'agent' },
+    ])
+  })
+
+  it('rule 5: that asks again after it was paid is not paid again, and the money counts as gone', async () => {
+    const world = await start(() => asks())
+    expect((await world.call()).structuredContent).toMatchObject({ ok: false, spent: 'unknown' })
+    expect(world.calls).toHaveLength(2)
+    expect(await world.context.ledger.store.charges()).toMatchObject([{ state: 'uncertain' }])
+  })
+
+  it('rule 4: that asks again with a receipt of success counts as paid for certain', async () => {
+    const again = { ...asks(), _meta: { [EXTENSION]: { settlementResponse: RECEIPT } } }
+    const world = await start((_meta, count) => (count === 1 ? asks() : again))
+    expect((await world.call()).structuredContent).toMatchObject({ ok: false, spent: 'yes' })
+    expect(await world.context.ledger.store.charges()).toMatchObject([{ state: 'settled' }])
+  })
+
+  it.each<[string, CallToolResult]>([
+    ['offers of x402 v1', asks({ x402Version: 1 })],
+    ['no offers', asks({ accepts: [] })],
+    ['nothing at all', { content: [], resultType: 'payment_required' }],
+  ])('rule 6: is paid nothing for %s', async (_what, result) => {
+    const world = await start(() => result)
+    expect((await world.call()).structuredContent).toMatchObject({ ok: false })
+    expect(world.calls.map(payloadOf)).toEqual([undefined])
+    expect(await world.context.ledger.store.charges()).toEqual([])
+  })
+
+  it('gets no payment of the agent, and the capabilities that the agent has', async () => {
+    const world = await start(sells)
+    const other = { 'io.modelcontextprotocol/clientCapabilities': { extensions: { 'com.example/x': {} } } }
+    await world.call({ ...other, [EXTENSION]: { paymentPayload: { mine: true } } })
+    expect(payloadOf(world.calls[0] ?? {})).toBeUndefined()
+    expect(world.calls[0]).toMatchObject(other)
+  })
+})
+
+it('pays a tool over HTTP that asks by an error result in that binding', async () => {
+  const world = await start((meta) =>
+    meta['x402/payment'] === undefined ? asksByError : done({ 'x402/payment-response': RECEIPT }),
+  )
+  expect(await world.call()).toMatchObject({ _meta: { 'tollway/payment': { spent: 'yes' } } })
+  expect(world.calls[1]).toHaveProperty(['x402/payment', 'accepted'], OFFER)
+  expect(world.calls[1]).not.toHaveProperty([EXTENSION])
+})
