@@ -13,24 +13,31 @@ const STAR = 0x2a
  * The reply without these texts, however they are escaped or broken by white space: headers that hold one are dropped, in the body its bytes become stars, so lengths stay.
  */
 export function redactReply(reply: IncomingReply, secrets: readonly string[]): Omit<Reply, 'kind'> {
+  const patterns = patternsOf(secrets)
+  const alone = new Scrubber(patterns)
   const headers = Object.entries(reply.headers).filter(([, value]) => {
     const text = typeof value === 'string' ? value : value.join('\n')
-    return new Scrubber(secrets).isClean(Buffer.from(text, 'latin1'))
+    // Resolving escapes never makes a text longer.
+    return text.length < patterns.shortest || alone.isClean(Buffer.from(text, 'latin1'))
   })
   return {
     ...reply,
     headers: Object.fromEntries(headers),
-    body: redactBody(reply.body, secrets),
-    redactDecoded: (body) => redactBody(body, secrets),
+    body: redactWith(reply.body, patterns),
+    redactDecoded: (body) => redactWith(body, patterns),
   }
 }
 
 /** The body without these texts. At most the beginning of one is held back until more comes. */
 export function redactBody(body: Reply['body'], secrets: readonly string[]): Reply['body'] {
+  return redactWith(body, patternsOf(secrets))
+}
+
+function redactWith(body: Reply['body'], patterns: Patterns): Reply['body'] {
   if (body instanceof Readable) body.on('error', () => {})
   return {
     async *[Symbol.asyncIterator]() {
-      const scrub = new Scrubber(secrets)
+      const scrub = new Scrubber(patterns)
       for await (const chunk of body) {
         // In pieces: whoever reads slowly, a turn for each, does not wait for the whole of what the socket gave.
         for (let at = 0; at < chunk.length; at += PIECE_BYTES) {
@@ -54,19 +61,29 @@ const MAX_HELD_BYTES = 65_536
 
 const HEX = /^(?:0x)?[0-9a-f]+$/i
 
-class Scrubber {
+/** What is looked for, made once for all parts of a reply. */
+interface Patterns {
   /** Hex, in lower case. */
-  readonly #folded: readonly Buffer[]
+  readonly folded: readonly Buffer[]
   /** All others, in the usual alphabet of base64. */
-  readonly #exact: readonly Buffer[]
+  readonly exact: readonly Buffer[]
+  /** Bytes of the shortest of all. */
+  readonly shortest: number
+}
+
+function patternsOf(secrets: readonly string[]): Patterns {
+  const decoded = secrets.map((secret) => decodeText(Buffer.from(secret, 'latin1')).bytes.toString('latin1'))
+  const folded = unique(decoded.filter((secret) => HEX.test(secret)).map((secret) => secret.toLowerCase()))
+  const exact = unique(decoded.filter((secret) => !HEX.test(secret)).map(usualAlphabet))
+  return { folded, exact, shortest: Math.min(...[...folded, ...exact].map(({ length }) => length)) }
+}
+
+class Scrubber {
+  readonly #patterns: Patterns
   #held = Buffer.alloc(0)
 
-  constructor(secrets: readonly string[]) {
-    const decoded = secrets.map((secret) =>
-      decodeText(Buffer.from(secret, 'latin1')).bytes.toString('latin1'),
-    )
-    this.#folded = unique(decoded.filter((secret) => HEX.test(secret)).map((secret) => secret.toLowerCase()))
-    this.#exact = unique(decoded.filter((secret) => !HEX.test(secret)).map(usualAlphabet))
+  constructor(patterns: Patterns) {
+    this.#patterns = patterns
   }
 
   /** Whether a text that stands alone holds nothing of it. */
@@ -100,8 +117,8 @@ class Scrubber {
     let begins = unfinished
     let longest = 0
     for (const [secrets, read] of [
-      [this.#folded, lowerCase(bytes)],
-      [this.#exact, usual(bytes)],
+      [this.#patterns.folded, lowerCase(bytes)],
+      [this.#patterns.exact, usual(bytes)],
     ] as const) {
       for (const secret of secrets) {
         for (let at = read.indexOf(secret); at !== -1; at = read.indexOf(secret, at + secret.length)) {
