@@ -293,6 +293,32 @@ describe('group commit', () => {
     expect(log.filter((sql) => sql === 'COMMIT')).toHaveLength(2)
   })
 
+  test('what busy turns ask for one after the other shares one commit too, within a few turns', async () => {
+    const { log, connect } = watched()
+    const store = open(connect)
+    log.length = 0
+    const asked: Promise<unknown>[] = []
+    for (let n = 0; n < 60; n += 2) {
+      asked.push(store.reserve(terms(n), [], false), store.reserve(terms(n + 1), [], false))
+      await new Promise(setImmediate)
+    }
+    await Promise.all(asked)
+    // Thirty turns: one commit for five of them, or a few.
+    const commits = log.filter((sql) => sql === 'COMMIT').length
+    expect(commits).toBeGreaterThanOrEqual(5)
+    expect(commits).toBeLessThanOrEqual(12)
+  })
+
+  test('one that comes alone is committed in the next turn', async () => {
+    const { log, connect } = watched()
+    const store = open(connect)
+    log.length = 0
+    const asked = store.reserve(terms(1), [], false)
+    await new Promise(setImmediate)
+    expect(log.at(-1)).toBe('COMMIT')
+    await asked
+  })
+
   test('rule 3: no promise resolves before the commit has returned', async () => {
     const { log, connect } = watched()
     const store = open(connect)

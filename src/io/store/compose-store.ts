@@ -42,7 +42,7 @@ export interface Transactions {
   readonly write: Transact
   /**
    * All or nothing, and durable with the next durable write. For what may be lost with the power and is then found out again, such
-   * as a reservation, for which nothing was signed yet.
+   * as a reservation, for which nothing was signed yet, and the head of an audit file, which follows the end of a payment.
    */
   readonly writeSoon: Transact
   /**
@@ -104,7 +104,7 @@ export function composeStore(
     tombstones: (...args) => read(({ idempotency }) => idempotency.tombstones(...args)),
     markUndelivered: (...args) => writeSoon(({ idempotency }) => idempotency.markUndelivered(...args)),
 
-    noteAuditHead: (...args) => write(({ auditHeads }) => auditHeads.noteAuditHead(...args)),
+    noteAuditHead: (...args) => writeSoon(({ auditHeads }) => auditHeads.noteAuditHead(...args)),
     auditHeads: () => read(({ auditHeads }) => auditHeads.auditHeads()),
 
     register: (...args) => write(({ instances }) => instances.register(...args)),

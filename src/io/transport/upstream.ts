@@ -14,6 +14,9 @@ import { publicConnector, type LookupAll } from './public-connector.ts'
 import { sendOnce, type HandOver } from './send-once.ts'
 import { reasonOf, UpstreamError } from './upstream-error.ts'
 
+/** Why the connection of a payment ends; one for all, as a stack trace for each costs more than the rest of it. */
+const ANSWERED = new Error('the request of this connection has ended')
+
 /** The timeouts of one exchange with a seller or upstream, milliseconds. */
 export interface Timeouts {
   readonly connectMs: number
@@ -114,7 +117,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
   }
   const end = (client: Client | undefined): void => {
     if (!client || !paying.delete(client)) return
-    void client.destroy().catch(() => undefined)
+    void client.destroy(ANSWERED).catch(() => undefined)
   }
 
   const send = async (request: OutgoingRequest): Promise<IncomingReply> => {

@@ -1,5 +1,5 @@
 /** The table of charges. Called inside the store's transactions; the parts of the store share it. */
-import type { StatementSync } from 'node:sqlite'
+import type { SQLInputValue, StatementSync } from 'node:sqlite'
 import type { Charge } from '../../../core/charge/charge.ts'
 import { unknownCharge } from '../rules/charge-rules.ts'
 import type { Connection } from './file/file.ts'
@@ -71,10 +71,10 @@ export class ChargeTable {
   constructor(db: Connection) {
     this.#get = db.prepare('SELECT * FROM charges WHERE id = ?')
     this.#insert = db.prepare(`INSERT INTO charges (${ALL_COLUMNS.join(', ')})
-    VALUES (${ALL_COLUMNS.map((column) => `:${column}`).join(', ')})`)
+    VALUES (${ALL_COLUMNS.map(() => '?').join(', ')})`)
     this.#update =
-      db.prepare(`UPDATE charges SET ${CHANGING_COLUMNS.map((column) => `${column} = :${column}`).join(', ')}
-    WHERE id = :id`)
+      db.prepare(`UPDATE charges SET ${CHANGING_COLUMNS.map((column) => `${column} = ?`).join(', ')}
+    WHERE id = ?`)
     // The condition on the state must stay word for word the one of the index charges_open.
     this.#openOf =
       db.prepare(`SELECT * FROM charges INDEXED BY charges_open WHERE instance = ? AND state IN ('held', 'authorized')
@@ -98,11 +98,13 @@ export class ChargeTable {
 
   /** @param key what it is added up by; see history/rollups.ts */
   insert(charge: Charge, key: number): void {
-    this.#insert.run({ ...chargeToRow(charge), key })
+    const row: Record<string, SQLInputValue> = { ...chargeToRow(charge), key }
+    this.#insert.run(...ALL_COLUMNS.map((column) => row[column] ?? null))
   }
 
   update(charge: Charge): void {
-    this.#update.run({ id: charge.id, ...changesToRow(charge) })
+    const row = changesToRow(charge)
+    this.#update.run(...CHANGING_COLUMNS.map((column) => row[column] ?? null), charge.id)
   }
 
   /** Charges of an instance that are `held` or `authorized`, by reservation. */

@@ -1,5 +1,5 @@
 /**
- * Group commit: all writes requested in one turn of the event loop share one transaction and at most one wait for the disk. Each
+ * Group commit: all writes requested in one turn of the event loop, or in a few busy ones, share one transaction and at most one wait for the disk. Each
  * runs in its own savepoint, so that a write that throws rolls back only itself. No promise resolves before COMMIT has returned.
  * While another process has locked the file, the queue waits without blocking the event loop.
  */
@@ -15,6 +15,9 @@ export interface Transactions {
 
 /** The most writes that share a transaction: bounds how long one turn blocks the event loop. */
 const MAX_BATCH = 256
+
+/** The most turns of the event loop that writes are gathered for: a transaction costs more than a turn. */
+const MOST_TURNS = 5
 
 const BUSY = 5
 /** Pause before the next attempt while another process has locked the file, milliseconds. Transactions take a few. */
@@ -79,7 +82,16 @@ export class WriteQueue {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => this.#turn())
+    this.#gather(this.#waiting.length, MOST_TURNS)
+  }
+
+  /** A write that comes alone is run in the next turn. Where a turn brings others, one more turn may bring those of more requests. */
+  #gather(before: number, turns: number): void {
+    setImmediate(() => {
+      const { length } = this.#waiting
+      if (length > before && length < MAX_BATCH && turns > 1) this.#gather(length, turns - 1)
+      else this.#turn()
+    })
   }
 
   #turn(): void {
