@@ -5,6 +5,7 @@ import { ConfigError, TollwayError } from '../../core/errors.ts'
 import { ConfigProblemsError } from '../config/values/problems.ts'
 import { addAudit } from './commands/audit.ts'
 import { addBackup } from './commands/backup.ts'
+import { addStore } from './commands/store.ts'
 import { addBalance } from './commands/balance.ts'
 import { addBudgets } from './commands/budgets.ts'
 import { addBuy } from './commands/buy.ts'
@@ -121,6 +122,7 @@ ${EXIT_CODES_HELP}`,
   addSandbox(program, context)
   addAudit(program, context)
   addBackup(program, context)
+  addStore(program, context)
   addInit(program, context)
   addReference(program, context)
   return program

@@ -40,12 +40,6 @@ export function isLost(error: unknown): boolean {
   return state === undefined || state.startsWith('08') || state.startsWith('57P') || state.startsWith('25')
 }
 
-/** The name of the constraint that a row would have broken by being there twice. */
-export function brokenUniqueness(error: unknown): string | undefined {
-  if (sqlState(error) !== '23505' || !(error instanceof Error) || !('constraint' in error)) return undefined
-  return typeof error.constraint === 'string' ? error.constraint : undefined
-}
-
 /**
  * The error that a caller of the store gets for one of the driver: `store_unavailable` for errors from outside, the error itself
  * for a bug in Tollway (SQL, constraints).

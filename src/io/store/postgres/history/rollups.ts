@@ -121,12 +121,16 @@ export class PostgresRollups {
   }
 }
 
-/** Keys are told apart by a digest: an index could not hold names of any length. */
+/** Keys are told apart by a digest: an index could not hold names of any length. @param values in the order of {@link SpendNames} */
+export function keyDigest(values: readonly (string | number)[]): Uint8Array {
+  return createHash('sha256').update(JSON.stringify(values)).digest()
+}
+
 function keyOf(
   tag: string,
   names: SpendNames,
 ): { readonly values: readonly (string | number)[]; readonly digest: Uint8Array } {
   const { route, model, remoteModel, payer, seller, caller, network, symbol, decimals } = names
   const values = [tag, route, model, remoteModel, payer, seller, caller, network, symbol, decimals]
-  return { values, digest: createHash('sha256').update(JSON.stringify(values)).digest() }
+  return { values, digest: keyDigest(values) }
 }
