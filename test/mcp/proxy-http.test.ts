@@ -65,10 +65,10 @@ async function start(tool: Tool): Promise<World> {
   })
   const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: randomUUID })
   await other.connect(transport)
-  const server = await serveOnLoopback((request, response) => {
+  const listening = await serveOnLoopback((request, response) => {
     void transport.handleRequest(request, response)
   })
-  const { client: remote, place } = await connectRemote(`${server.url}/mcp`)
+  const { client: remote, place } = await connectRemote(`${listening.url}/mcp`)
   const directory = temporaryDirectory()
   const config = parseConfig(
     {
@@ -100,7 +100,7 @@ async function start(tool: Tool): Promise<World> {
     await agent.close()
     await remote.close()
     await other.close()
-    await server.close()
+    await listening.close()
     ended.resolve()
     await using
   })

@@ -86,7 +86,7 @@ test('the busy share is of the last minute or two, however often it is read', as
 })
 
 test('the loop is watched from the first reading to the end', () => {
-  const loop = open()
+  const { source, shown } = open()
   expect(source.isOn).toBe(true)
   shown.close()
   expect(source.isOn).toBe(false)
