@@ -165,8 +165,7 @@ describe('every alert can fire on what the gateway tells', () => {
       const found = async (): Promise<number> => (await prometheus.query(expr)).length
       return await expect.poll(found, { interval: 100 }).toBeGreaterThan(0)
     }
-    // Nothing else holds the event loop that long. A scrape that waits for the end of a hold for as long as its timeout is lost, and
-    // the hold with it; the one after the next has forgotten it. So it is held until a scrape has seen it.
+    // Nothing else holds the event loop that long. Each scrape of the next minute sees it.
     const query = expr.replace(/nodejs_\w+(?:\{[^}]*\})?/, `max_over_time($&[${SECONDS}s])`)
     expect(query).not.toBe(expr)
     const found = async (): Promise<number> => {

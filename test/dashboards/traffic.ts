@@ -181,6 +181,8 @@ function tell({ gateway }: TestGateway): void {
   metrics.observe({ type: 'sign_in', seller, result: 'accepted' })
   metrics.observe({ type: 'hook', hook: 'beforeSign', result: 'refused', reason: 'out_of_hours' })
   metrics.observe({ type: 'config_reloaded', result: 'done' })
+  metrics.observe({ type: 'notified', kind: 'budget', result: 'delivered' })
+  metrics.observe({ type: 'approval', result: 'approved' })
   metrics.observe({
     type: 'charge',
     charge: {
