@@ -77,6 +77,10 @@ export function dashboardJson(spec: DashboardSpec): Record<string, unknown> {
         includeVars: true,
         keepTime: true,
         targetBlank: false,
+        // Of a link to one address; the model has them in every link.
+        icon: 'external link',
+        tooltip: '',
+        url: '',
       },
     ],
     templating: { list: VARIABLES },
@@ -85,7 +89,14 @@ export function dashboardJson(spec: DashboardSpec): Record<string, unknown> {
 }
 
 const VARIABLES = [
-  { name: 'datasource', label: 'Data Source', type: 'datasource', query: 'prometheus', current: {}, hide: 0 },
+  {
+    name: 'datasource',
+    label: 'Data Source',
+    type: 'datasource',
+    query: 'prometheus',
+    current: { text: 'default', value: 'default' },
+    hide: 0,
+  },
   labelVariable('job', 'Job', 'label_values(tollway_requests_total, job)', '.+'),
   labelVariable('instance', 'Instance', 'label_values(tollway_requests_total{job=~"$job"}, instance)', '.+'),
   labelVariable(
@@ -103,7 +114,6 @@ function labelVariable(name: string, label: string, query: string, allValue: str
     type: 'query',
     datasource: DATASOURCE,
     query: { query, refId: name },
-    definition: query,
     allValue,
     includeAll: true,
     multi: true,
