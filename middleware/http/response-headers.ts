@@ -15,7 +15,7 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   res.setHeader('x-tollway-spent', spent)
   // No client should mistake such an answer for a completion.
   if (exchange.payment.isDryRun) res.setHeader('x-tollway-dry-run', 'true')
-  const { charge, reducedMaxTokens, signIn } = exchange.payment
+  const { charge, reducedMaxTokens, signIn, evidence } = exchange.payment
   if (signIn !== undefined) res.setHeader('x-tollway-sign-in', signIn)
   if (reducedMaxTokens !== undefined) res.setHeader('x-tollway-max-tokens', String(reducedMaxTokens))
   const { exhausted } = exchange.routing
@@ -37,6 +37,7 @@ export function setResponseHeaders(res: ServerResponse, exchange: Exchange): voi
   }
   res.setHeader('x-tollway-charge', charge.id)
   res.setHeader('x-tollway-payer', charge.payer)
+  if (evidence !== undefined) res.setHeader('x-tollway-evidence', evidence)
   res.setHeader('x-tollway-model', printable(charge.model))
   if (charge.transaction !== undefined) res.setHeader('x-tollway-transaction', charge.transaction)
 }

@@ -22,6 +22,7 @@ import { clockSkew, skewAllowance } from '../core/telemetry/clock-skew.ts'
 import { paymentSecrets } from '../core/x402/payment-secrets.ts'
 import { redactReply } from './answer/redact-payment.ts'
 import { checkedReceipt, flagFindings } from './receipt/paid-receipt.ts'
+import { noteEvidence } from './receipt/signed-evidence.ts'
 import { signInInstead } from './sign-in/sign-in.ts'
 import { awaited } from './timing.ts'
 import { chooseOffer, reportOffer, reportRefusal, reportUnacceptable, type Vetted } from './vet-offers.ts'
@@ -267,11 +268,12 @@ export class PaidCall {
   async #judge(
     charge: Charge,
     raw: IncomingReply,
-    { quote, pin, priceKey, knownPrice }: Vetted,
+    { quote, pin, priceKey, knownPrice, signedOffers }: Vetted,
     authorization: Authorization,
   ): Promise<void> {
     const { ledger } = this.#context
-    const reply = redactReply(raw, paymentSecrets(authorization.header.value))
+    const secrets = paymentSecrets(authorization.header.value)
+    const reply = redactReply(raw, secrets)
     const inHeaders = decodeReceipt((name) => headerOf(raw, name))
     const isAnswer = reply.status >= 200 && reply.status < 300
     const early = isAnswer || (inHeaders && reply.status !== 402) ? undefined : await failureBody(reply)
@@ -294,7 +296,11 @@ export class PaidCall {
     } else {
       await this.#close(await ledger.uncertain(charge, verdict.reason, claimedTransaction(receipt)))
     }
-    await flagFindings(ledger, this.#exchange.payment.charge ?? charge, this.#exchange.record, findings)
+    const { transaction } = receipt ?? {}
+    const evidence = { charge, quote, offers: signedOffers, url: this.#request.url, transaction, secrets }
+    const wrong = await noteEvidence(this.#exchange, evidence, raw, this.#context.clock.now())
+    const booked = this.#exchange.payment.charge ?? charge
+    await flagFindings(ledger, booked, this.#exchange.record, [...findings, ...wrong])
     if (verdict.error) {
       const { code } = verdict.error
       if (code === 'payment_rejected') reportOffer(this.#call, 'rejected', quote.asset.network, code)

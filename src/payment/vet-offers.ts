@@ -7,6 +7,7 @@ import { refusedOffers, vetOffers, type Quote } from '../core/policy/gate.ts'
 import type { GatePolicy } from '../core/policy/gate-policy.ts'
 import { withPassed, type PassedOffer } from '../core/policy/refusal.ts'
 import { ANY_PAYEE } from '../core/policy/payees.ts'
+import { signedOffers, type SignedStatement } from '../core/x402/signed-statements.ts'
 import type { Challenge } from '../core/x402/x402.ts'
 import type { KnownPrice, PriceKey } from '../io/store/contracts/sellers.ts'
 import type { PayingCall, PaymentContext } from './payment-context.ts'
@@ -21,6 +22,8 @@ export interface Vetted {
   readonly isAnyPayee: boolean
   readonly priceKey: PriceKey
   readonly knownPrice: KnownPrice | undefined
+  /** What the seller signed about its offers (`offer-receipt`). */
+  readonly signedOffers: readonly (SignedStatement | 'unreadable')[]
 }
 
 /** The part of a call that {@link chooseOffer} reads; vouchers are bought by it too. */
@@ -94,7 +97,14 @@ export async function chooseOffer(
     }
     const pinned = pins.find((one) => one.network === network && one.asset === address)
     const isAnyPayee = configured === ANY_PAYEE || pinned?.payTo === ANY_PAYEE
-    return { quote, pin: configured === undefined, isAnyPayee, priceKey: keyOf(network, address), knownPrice }
+    return {
+      quote,
+      pin: configured === undefined,
+      isAnyPayee,
+      priceKey: keyOf(network, address),
+      knownPrice,
+      signedOffers: signedOffers(challenge.extensions),
+    }
   } catch (error) {
     if (error instanceof TollwayError && error.code === 'price_unstable') {
       reportPriceMove(call, origin, 'refused')

@@ -58,6 +58,7 @@ export interface Reading {
  * - `used_before`: the authorization was used before it was sent for this charge: another program had it too.
  * - `event_missing`: the nonce is used, but no event names the transaction.
  * - `chain_contradiction`: the node reports the nonce as unused and also returns the event of its use.
+ * - `evidence_wrong`: what the seller signed (`offer-receipt`) contradicts what was paid, or its signature is wrong.
  */
 export type ChargeFlag = (typeof CHARGE_FLAGS)[number]
 
@@ -70,6 +71,7 @@ export const CHARGE_FLAGS = [
   'used_before',
   'event_missing',
   'chain_contradiction',
+  'evidence_wrong',
 ] as const
 
 /** What to record in the ledger. */

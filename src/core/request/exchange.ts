@@ -190,6 +190,8 @@ export interface ExchangePayment {
   reducedMaxTokens: number | undefined
   /** The outcome of the seller's offer to sign in instead of paying; `undefined` when it made none. */
   signIn: 'offered' | 'no_signer' | 'accepted' | 'refused' | 'not_vetted' | 'failed' | undefined
+  /** What was found of the seller's signed offer and receipt, such as `offer=verified, receipt=verified`. */
+  evidence: string | undefined
   /** Sends keep-alives to the client while a paid call is silent; returns what ends them. */
   sendKeepAlives: (() => () => void) | undefined
 }
@@ -286,6 +288,7 @@ export function newExchange({ id, startedAt, begunAt }: ExchangeStart): Exchange
       isDryRun: false,
       reducedMaxTokens: undefined,
       signIn: undefined,
+      evidence: undefined,
       sendKeepAlives: undefined,
     },
     relay: {
