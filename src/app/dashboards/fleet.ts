@@ -68,45 +68,6 @@ export const FLEET: DashboardSpec = {
           ],
         },
         {
-          ...each(
-            'Calls that needed approval',
-            'Of the last hour, by what came of them; without policy.approve_above_usd there are none.',
-            'short',
-          ),
-          kind: 'bargauge',
-          queries: [
-            {
-              expr: `sum by (instance, result) (${lastHour('tollway_approvals_total')})`,
-              legend: '{{instance}} {{result}}',
-            },
-          ],
-        },
-        {
-          ...each(
-            'Calls that wait for approval',
-            'Each until a person decides, or until its time is over.',
-            'short',
-          ),
-          kind: 'bargauge',
-          queries: [
-            { expr: `sum by (instance) (${gauge('tollway_approvals_waiting')})`, legend: '{{instance}}' },
-          ],
-        },
-        {
-          ...each(
-            'Messages to the webhook',
-            'Of the last hour, by result; failed and dropped ones are in the log and the audit file. Without notify there are none.',
-            'short',
-          ),
-          kind: 'bargauge',
-          queries: [
-            {
-              expr: `sum by (instance, kind, result) (${lastHour('tollway_notifications_total')})`,
-              legend: '{{instance}} {{kind}} {{result}}',
-            },
-          ],
-        },
-        {
           ...each('Spent in the last hour by gateway', 'From the counters of each process.', 'currencyUSD'),
           kind: 'bargauge',
           decimals: 4,
@@ -189,6 +150,51 @@ export const FLEET: DashboardSpec = {
           ...each('Memory of each gateway', 'Resident memory.', 'bytes'),
           queries: [
             { expr: `max by (instance) (${gauge('process_resident_memory_bytes')})`, legend: '{{instance}}' },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Approvals and messages',
+      collapsed: true,
+      panels: [
+        {
+          ...each(
+            'Calls that needed approval',
+            'Of the last hour, by what came of them; without policy.approve_above_usd there are none.',
+            'short',
+          ),
+          kind: 'bargauge',
+          queries: [
+            {
+              expr: `sum by (instance, result) (${lastHour('tollway_approvals_total')})`,
+              legend: '{{instance}} {{result}}',
+            },
+          ],
+        },
+        {
+          ...each(
+            'Calls that wait for approval',
+            'Each until a person decides, or until its time is over.',
+            'short',
+          ),
+          kind: 'bargauge',
+          queries: [
+            { expr: `sum by (instance) (${gauge('tollway_approvals_waiting')})`, legend: '{{instance}}' },
+          ],
+        },
+        {
+          ...each(
+            'Messages to the webhook',
+            'Of the last hour, by result; failed and dropped ones are in the log and the audit file. Without notify there are none.',
+            'short',
+          ),
+          kind: 'bargauge',
+          queries: [
+            {
+              expr: `sum by (instance, kind, result) (${lastHour('tollway_notifications_total')})`,
+              legend: '{{instance}} {{kind}} {{result}}',
+            },
           ],
         },
       ],

@@ -7,9 +7,9 @@ const balance = gauge('tollway_wallet_balance_usd')
 /** What each gateway spends, with the wallet that its payer of that name has. */
 const paidFrom = `sum by (job, instance, payer) (${rate('tollway_spend_usd_total', {}, '6h')}) * on (job, instance, payer) group_left (address) group by (job, instance, payer, address) (${balance})`
 
-/** Balances, runways, and payments signed ahead. */
+/** Balances and runways. */
 export const FUNDS: Section = {
-  title: 'Wallets and pools',
+  title: 'Wallets',
   panels: [
     {
       kind: 'timeseries',
@@ -40,6 +40,14 @@ export const FUNDS: Section = {
         },
       ],
     },
+  ],
+}
+
+/** Payments signed ahead: only with pools. */
+export const VOUCHERS: Section = {
+  title: 'Pools of vouchers',
+  collapsed: true,
+  panels: [
     {
       kind: 'timeseries',
       title: 'Vouchers',

@@ -1,6 +1,6 @@
 /** What became of every payment, and whether the money side is well. */
 import type { DashboardSpec } from './grafana.ts'
-import { FUNDS } from './payments-funds.ts'
+import { FUNDS, VOUCHERS } from './payments-funds.ts'
 import { gauge, lastHour, quantile, rate } from './query.ts'
 
 const payments = (by: string): string => `sum by (${by}) (${rate('tollway_payments_total')}) * 60`
@@ -153,19 +153,6 @@ export const PAYMENTS: DashboardSpec = {
         },
         {
           kind: 'timeseries',
-          title: 'Sign-ins per hour',
-          description: 'Sign-ins at sellers instead of payments, by result.',
-          unit: 'short',
-          width: 8,
-          queries: [
-            {
-              expr: `sum by (seller, result) (${lastHour('tollway_sign_ins_total')})`,
-              legend: '{{seller}} {{result}}',
-            },
-          ],
-        },
-        {
-          kind: 'timeseries',
           title: 'Clock skew',
           description: 'How far the clocks of sellers and networks are ahead of ours.',
           unit: 's',
@@ -174,6 +161,41 @@ export const PAYMENTS: DashboardSpec = {
             {
               expr: `max by (source) (${gauge('tollway_clock_skew_seconds')})`,
               legend: '{{source}}',
+            },
+          ],
+        },
+        {
+          kind: 'timeseries',
+          title: 'Price changes per minute',
+          description:
+            'Quotes that differ from what was paid last: up, down, or refused by policy.max_price_change.',
+          unit: 'short',
+          width: 12,
+          queries: [
+            {
+              expr: `sum by (seller, direction) (${rate('tollway_quote_drift_total')}) * 60`,
+              legend: '{{seller}} {{direction}}',
+            },
+          ],
+        },
+      ],
+    },
+    FUNDS,
+    VOUCHERS,
+    {
+      title: 'Sign-ins and hooks',
+      collapsed: true,
+      panels: [
+        {
+          kind: 'timeseries',
+          title: 'Sign-ins per hour',
+          description: 'Sign-ins at sellers instead of payments, by result.',
+          unit: 'short',
+          width: 8,
+          queries: [
+            {
+              expr: `sum by (seller, result) (${lastHour('tollway_sign_ins_total')})`,
+              legend: '{{seller}} {{result}}',
             },
           ],
         },
@@ -195,23 +217,8 @@ export const PAYMENTS: DashboardSpec = {
             },
           ],
         },
-        {
-          kind: 'timeseries',
-          title: 'Price changes per minute',
-          description:
-            'Quotes that differ from what was paid last: up, down, or refused by policy.max_price_change.',
-          unit: 'short',
-          width: 12,
-          queries: [
-            {
-              expr: `sum by (seller, direction) (${rate('tollway_quote_drift_total')}) * 60`,
-              legend: '{{seller}} {{direction}}',
-            },
-          ],
-        },
       ],
     },
-    FUNDS,
     {
       title: 'Books',
       panels: [
