@@ -3,7 +3,8 @@
  * itself within about three minutes. Method and figures: docs/benchmarks.md. `npm run bench -- neighbours` measures Tollway
  * beside LiteLLM and Portkey's gateway instead, `-- peers` beside the official client and a bare proxy. `-- quick` fails when a
  * known seller is asked before a payment, or a paid call takes a multiple of the official client's CPU time. `-- history` measures what
- * a long history costs, with ledgers of the sizes that follow (default 10,000 and 1,000,000 charges). `-- soak` sends
+ * a long history costs, with ledgers of the sizes that follow (default 10,000 and 1,000,000 charges). `-- postgres`
+ * measures reservations on a Postgres ledger. `-- soak` sends
  * 100,000 requests, or as many as follow, and tells what they leave in the gateway's memory. With the name of a file of raw
  * samples it measures nothing and prints that file's figures.
  */
@@ -30,6 +31,7 @@ import { peersReport } from './peers/report.ts'
 import { PeersResult } from './peers/result.ts'
 import { report } from './report.ts'
 import { Result } from './result.ts'
+import { measurePostgres } from './postgres/measure.ts'
 import { measureSoak } from './soak.ts'
 
 const ROOT = new URL('../', import.meta.url)
@@ -44,6 +46,7 @@ async function output(): Promise<string> {
   if (file === 'peers') return await measurePeers()
   if (file === 'history') return await measureHistories(more.length > 0 ? more : ['10000', '1000000'])
   if (file === 'soak') return await measureSoak(Number(more[0] ?? '100000'))
+  if (file === 'postgres') return await measurePostgres()
   if (file === 'quick') return await measureQuick()
   const text = await readFile(file, 'utf8')
   if (/(?:^|\/)peers-[^/]*$/.test(file)) return peersReport(PeersResult.parse(JSON.parse(text)))

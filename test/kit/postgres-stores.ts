@@ -14,11 +14,11 @@ export function freshLedger(): string {
 
 /** Waits that no loaded machine reaches. */
 const PATIENCE_MS = 120_000
-const waits = { connectMs: PATIENCE_MS, queueMs: PATIENCE_MS, statementMs: PATIENCE_MS }
+export const PATIENT = { connectMs: PATIENCE_MS, queueMs: PATIENCE_MS, statementMs: PATIENCE_MS }
 
 /** Opens a ledger. */
 export function openPatiently(address: string): Promise<Store> {
-  return openPostgresStore({ address, waits })
+  return openPostgresStore({ address, waits: PATIENT })
 }
 
 /** Opens an empty ledger. */

@@ -2,6 +2,7 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   existsSync,
@@ -10,7 +11,6 @@ import {
   readdirSync,
   rmSync,
   statSync,
-  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -61,6 +61,39 @@ export function postgresPrograms(): string {
 export async function startPostgres(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<PostgresServer> {
+  const place = makePlace()
+  const options = ['-U', ADMIN, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions']
+  place.run('initdb', ['-D', place.directory, ...options])
+  return await serve(place, { max_connections: '60', shared_buffers: '32MB', ...settings })
+}
+
+/** Copies a running server and follows it as a standby, until `SELECT pg_promote()` is run on it. */
+export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+  const place = makePlace()
+  const from = ['-h', '127.0.0.1', '-p', String(primary.port), '-U', ADMIN]
+  place.run('pg_basebackup', [
+    '-D',
+    place.directory,
+    ...from,
+    '-R',
+    '-X',
+    'stream',
+    '-c',
+    'fast',
+    '--no-sync',
+  ])
+  return await serve(place, {})
+}
+
+interface Place {
+  readonly base: string
+  readonly directory: string
+  readonly as: { readonly uid?: number; readonly gid?: number }
+  /** Runs a program as the user that the server runs as. */
+  run(program: string, args: readonly string[]): void
+}
+
+function makePlace(): Place {
   const programs = postgresPrograms()
   const base = mkdtempSync(join(tmpdir(), 'tollway-postgres-'))
   const directory = join(base, 'data')
@@ -72,34 +105,30 @@ export async function startPostgres(
     // A run keeps its files in a directory that only root may pass through.
     chmodSync(dirname(base), statSync(dirname(base)).mode | 0o011)
   }
-  execFileSync(
-    join(programs, 'initdb'),
-    [
-      '-D',
-      directory,
-      '-U',
-      ADMIN,
-      '-A',
-      'trust',
-      '-E',
-      'UTF8',
-      '--locale=C',
-      '--no-sync',
-      '--no-instructions',
-    ],
-    { ...as, cwd: base, stdio: 'pipe' },
-  )
+  return {
+    base,
+    directory,
+    as,
+    run: (program, args) =>
+      void execFileSync(join(programs, program), args, { ...as, cwd: base, stdio: 'pipe' }),
+  }
+}
+
+async function serve(
+  { base, directory, as }: Place,
+  settings: Readonly<Record<string, string>>,
+): Promise<PostgresServer> {
+  const programs = postgresPrograms()
   const port = await freePort()
   const all = {
     listen_addresses: '127.0.0.1',
     port: String(port),
     unix_socket_directories: base,
-    max_connections: '60',
-    shared_buffers: '32MB',
     ...settings,
   }
   const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`)
-  writeFileSync(join(directory, 'postgresql.auto.conf'), `${lines.join('\n')}\n`)
+  // Of a setting that is there twice, the last one counts.
+  appendFileSync(join(directory, 'postgresql.auto.conf'), `${lines.join('\n')}\n`)
   let server: ChildProcess | undefined
 
   const start = async (): Promise<void> => {

@@ -13,9 +13,9 @@ const PAUSE_MS = 250
 /** How a transaction begins. */
 export const BEGIN = {
   read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  write: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+  write: 'BEGIN ISOLATION LEVEL READ COMMITTED',
   // Written with the next durable commit; see `Transactions.writeSoon`.
-  writeSoon: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL synchronous_commit = off',
+  writeSoon: 'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off',
 } as const
 
 interface Options {
