@@ -1,6 +1,6 @@
 /** Prepares a paid answer for relaying: decodes it and recognises its type, so that every part of it can be read. */
 import { pipeline, Readable, Transform } from 'node:stream'
-import { judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
+import { isPlainText, judgeJsonAnswer, typeByBytes } from '../../src/core/stream/answer-check.ts'
 import { TollwayError } from '../../src/core/errors.ts'
 import { DIRECT_ENDPOINT, keyedCostOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { answerKind } from '../../src/core/stream/stream-json.ts'
@@ -17,6 +17,9 @@ const MAX_DECODED_BYTES = 256 * 1024 * 1024
 
 /** Real answers, even streams, compress to a thirtieth at most; a higher ratio is a decompression bomb. */
 const MAX_GROWTH = 100
+
+/** Most bytes of a plain text that are told. */
+const MAX_TEXT_BYTES = 1024
 
 /** Below this size, bytes, any ratio is harmless. */
 const FREE_BYTES = 1024 * 1024
@@ -73,7 +76,7 @@ function passing(mayPass: (bytes: number) => boolean): Transform {
 
 /**
  * Sets the content type of a paid answer by its first bytes, whatever its header says.
- * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, or broke off immediately
+ * @throws TollwayError `paid_not_delivered` for one that is empty, a web page, plain text, or broke off immediately
  */
 export async function recognise(ends: RelaySession): Promise<void> {
   const { exchange, reply } = ends
@@ -87,12 +90,18 @@ export async function recognise(ends: RelaySession): Promise<void> {
     throw brokenOff(error)
   }
   if (ends.stopped) return
-  const found = typeByBytes(answerKind(exchange.endpoint), type, first)
+  const kind = answerKind(exchange.endpoint)
+  const found = typeByBytes(kind, type, first)
   if (found === undefined) {
     ends.letGo()
     throw notDelivered(
       type === 'text/html' || first.length > 0 ? 'answered with a web page' : 'answered with nothing',
     )
+  }
+  if (isPlainText(kind, found, first)) {
+    ends.letGo()
+    const text = Buffer.from(first.subarray(0, MAX_TEXT_BYTES)).toString('utf8')
+    throw notDelivered('answered with plain text', cleaned(text.trim()), reply.status)
   }
   if (found !== type) ends.retype(found)
   if (isJsonType(found)) ends.dropByteOrderMark()

@@ -802,7 +802,7 @@ describe('a paid JSON answer', () => {
     expect(exchange().relay.usage).toEqual({ inputTokens: 5, outputTokens: 2 })
   })
 
-  test.each(['{"usage":null}', '[1]'])('that has no usage goes through as it is: %j', async (body) => {
+  test.each(['{"usage":null}', '[{"a":1}]'])('that has no usage goes through as it is: %j', async (body) => {
     const { url } = await world({ kind: 'paid', seller: sending([body], JSON_HEADERS) })
     const answer = await ask(url)
     expect(await answer.text()).toBe(body)
@@ -1023,6 +1023,11 @@ describe('a paid answer of another kind', () => {
       '{"type":"error","error":{"message":"no model for you"}}',
       JSON_HEADERS,
     ],
+    ['prose', 'no model for you', { 'content-type': 'text/plain; charset=utf-8' }],
+    ['prose of no type', '\r\n no model for you\n', {}],
+    ['prose with marks', 'no model for you', { 'content-type': 'text/markdown' }],
+    ['a JSON text', '"no model for you"', JSON_HEADERS],
+    ['a JSON text sent as text', '"Once upon a time"', { 'content-type': 'text/plain' }],
   ])('that is %s is told as paid and not delivered', async (_name, body, headers) => {
     for (const stream of [false, true]) {
       const { url, error } = await world({
@@ -1069,7 +1074,6 @@ describe('a paid answer of another kind', () => {
       JSON_HEADERS,
     ],
     ['no error, in so many words', '{"error":null,"status":"ok"}', JSON_HEADERS],
-    ['plain text', 'Once upon a time', { 'content-type': 'text/plain' }],
   ])('that holds %s is given to the client', async (_name, body, headers) => {
     const { url } = await world({ kind: 'paid', seller: sending([body], headers) })
     expect(await (await ask(url)).text()).toBe(body)

@@ -141,6 +141,30 @@ describe('a whole JSON body that is no answer', () => {
   })
 })
 
+describe('JSON that no protocol of a model has', () => {
+  test.each([
+    ['"Once upon a time"', 'Once upon a time'],
+    ['\n"Internal Server Error"\n', 'Internal Server Error'],
+    ['["model not loaded"]', 'model not loaded'],
+    ['[1,"model not loaded",{}]', 'model not loaded'],
+  ])('is plain text with the words of the seller: %s', (body, message) => {
+    for (const endpoint of ['/chat/completions', '/completions', '/responses', '/messages']) {
+      expect(judge(body, endpoint)).toEqual({ what: 'plain text', message })
+    }
+  })
+
+  test.each([['42'], ['-1.5'], ['true'], ['[1,2]'], ['[[]]'], ['["ok"]'], ['"success"']])(
+    'is nothing: %s',
+    (body) => {
+      expect(judge(body)).toEqual({ what: 'nothing' })
+    },
+  )
+
+  test('is an answer where an endpoint is not of those protocols', () => {
+    expect(judge('"Once upon a time"', '/audio/transcriptions')).toBeUndefined()
+  })
+})
+
 describe('a strange answer is still one', () => {
   test.each([
     ['{"choices":[{"message":{"content":"yes"}}],"error":{}}'],
@@ -154,7 +178,7 @@ describe('a strange answer is still one', () => {
     ['{"error":null,"status":"ok"}'],
     ['{"model":"m","message":{"role":"assistant","content":"hi"},"done":true}'],
     ['{"success":true,"data":{"choices":[{"message":{"content":"hi"}}]}}'],
-    ['"Once upon a time"'],
+    ['[{"candidates":[{"content":{"parts":[{"text":"hi"}]}}]}]'],
     ['{"choices":['],
   ])('%s', (body) => {
     expect(judge(body)).toBeUndefined()

@@ -5,7 +5,7 @@ import { systemClock } from '../../core/clock.ts'
 import { TollwayError } from '../../core/errors.ts'
 import { formatUnits, formatUsd, parseAtomic, toMicroUsd } from '../../core/money/money.ts'
 import { systemTimers } from '../../core/timers.ts'
-import type { Challenge } from '../../core/x402/x402.ts'
+import type { Challenge, Offer } from '../../core/x402/x402.ts'
 import {
   createUpstream,
   type OutgoingRequest,
@@ -57,6 +57,8 @@ export interface Probed {
   readonly status: number | undefined
   readonly x402Version: number | undefined
   readonly offers: readonly ProbedOffer[]
+  /** The same offers as the seller wrote them, not cleaned. */
+  readonly rawOffers: readonly Offer[]
   /** Other payment methods on offer, as text. */
   readonly others: readonly string[]
   /** Services of the storefront, if the address is one. */
@@ -125,6 +127,7 @@ async function ask(
     url: request.url,
     method: request.method,
     offers: [],
+    rawOffers: [],
     others: [],
     services: undefined,
     clockSkewSeconds: undefined,
@@ -151,6 +154,7 @@ async function ask(
       status,
       x402Version,
       offers: offersOf(challenge, assets),
+      rawOffers: challenge.offers,
       others: others.map((other) => printable(other, 200)),
       error: undefined,
     }

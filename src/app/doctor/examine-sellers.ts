@@ -1,7 +1,9 @@
 /** The unpaid price of each paid route. Nothing is signed. */
 import { systemClock } from '../../core/clock.ts'
-import { findNetwork } from '../../core/money/assets.ts'
+import { findAsset, findEvmNetwork, findNetwork, type Asset } from '../../core/money/assets.ts'
 import { formatUsd, parseUsd } from '../../core/money/money.ts'
+import { assetAdvice, networkAdvice, valueAdvice } from '../../core/policy/config-lines.ts'
+import type { Offer } from '../../core/x402/x402.ts'
 import type { Route } from '../../core/routing/route.ts'
 import { probe, type Probed } from '../buying/probe.ts'
 import type { ResolvedConfig } from '../config/resolve/resolved.ts'
@@ -45,15 +47,14 @@ async function examine(
   return [judge(place, probed, route, config), ...clockFinding(place, probed.clockSkewSeconds)]
 }
 
-function judge(place: string, { offers }: Probed, route: Route, config: Config): Finding {
-  const networks = (config.payers.get(route.payer ?? '')?.networks ?? []).map(
-    (id) => findNetwork(id)?.alias ?? id,
-  )
+function judge(place: string, { offers, rawOffers }: Probed, route: Route, config: Config): Finding {
+  const payer = config.payers.get(route.payer ?? '')
+  const networks = (payer?.networks ?? []).map((id) => findNetwork(id)?.alias ?? id)
   const payable = offers.filter(({ network }) => networks.includes(network))
   if (payable.length === 0)
     return problem(
       `${place} takes payments on ${names(offers.map(({ network }) => network))}; payer ${route.payer} pays on ${names(networks)}.`,
-      `Add a network that both know to payers.${route.payer}.networks.`,
+      networkFix(rawOffers, payer?.networks ?? [], config.assets),
     )
   const prices = payable.flatMap(({ usd }) => parseUsd(usd) ?? [])
   const cheapest = prices.toSorted((a, b) => (a < b ? -1 : 1))[0]
@@ -61,14 +62,32 @@ function judge(place: string, { offers }: Probed, route: Route, config: Config):
   if (cheapest === undefined)
     return warning(
       `${place} asks for a token without a value in USD.`,
-      'Add the token under assets, with usd if it has a fixed value.',
+      tokenFix(
+        payable.flatMap(({ option }) => rawOffers[option - 1] ?? []),
+        config.assets,
+      ),
     )
   if (maxMicroUsd !== 'none' && cheapest > maxMicroUsd)
     return problem(
       `${place} asks $${formatUsd(cheapest)}, above the ceiling of $${formatUsd(maxMicroUsd)} per request.`,
-      'Raise policy.max_usd_per_request if that price is right.',
+      `Raise policy.max_usd_per_request if that price is right: policy: { max_usd_per_request: "${formatUsd(cheapest)}" }.`,
     )
   return ok(`${place} asks $${formatUsd(cheapest)} per request.`)
+}
+
+/** The lines to add for the first offer on a network that a payer can pay on; the seller may name others before it. */
+function networkFix(offers: readonly Offer[], networks: readonly string[], assets: readonly Asset[]): string {
+  const offer = offers.find(({ network }) => findNetwork(network) ?? findEvmNetwork(network)) ?? offers[0]
+  return offer ? networkAdvice(offer, networks, assets).join(' ') : 'Use another seller.'
+}
+
+/** The lines to add for a token; one that is known and has no value comes first. */
+function tokenFix(offers: readonly Offer[], assets: readonly Asset[]): string {
+  for (const { network, asset } of offers) {
+    const known = findAsset(assets, network, asset)
+    if (known) return valueAdvice(known)
+  }
+  return offers.slice(0, 1).flatMap(assetAdvice).join(' ')
 }
 
 function names(list: readonly string[]): string {

@@ -1,4 +1,7 @@
-/** Whether what a seller gave for its money is an answer at all. Pure, and careful: a strange answer is better than none. */
+/**
+ * Whether what a seller gave for its money is an answer at all. Pure, and careful: a strange answer is better than none, as long
+ * as clients of the protocol can read it.
+ */
 import { scanTopLevel, type Member } from '../json/json-scan.ts'
 import { isBlank } from '../json/json-bytes.ts'
 import { ERROR_MEMBERS, errorIn, isChallenge, isNothing, likelyErrorIn, messageIn } from './error-signs.ts'
@@ -54,7 +57,7 @@ const MAX_READ_BYTES = 65_536
 
 /** Why a text is no answer. */
 export interface NoAnswer {
-  readonly what: 'nothing' | 'a web page' | 'an error' | 'another demand for payment'
+  readonly what: 'nothing' | 'a web page' | 'plain text' | 'an error' | 'another demand for payment'
   /** The seller's message about it, not cleaned. */
   readonly message?: string | undefined
 }
@@ -63,7 +66,7 @@ export interface NoAnswer {
  * Judges a whole body that was sent as JSON.
  * @param endpoint what was asked, e.g. `/chat/completions`
  * @param members its top-level members, where they are known, `null` for none
- * @returns `undefined` for an answer, and for a text that is no JSON, unless it is empty or a web page
+ * @returns `undefined` for an answer, and for what is no JSON, unless it is empty or a web page
  */
 export function judgeJsonAnswer(
   endpoint: string,
@@ -96,7 +99,7 @@ export function judgeJsonAnswer(
 const LESS_THAN = 0x3c
 const DEMAND = 'another demand for payment'
 
-/** JSON that is no object: Gemini sends its errors in a list; a text is better than nothing. */
+/** JSON that is no object: Gemini sends its errors in a list; no protocol has an answer that is a bare text or number. */
 function judgeOther(body: Uint8Array): NoAnswer | undefined {
   if (body.length > MAX_READ_BYTES) return undefined
   const value = parse(body)
@@ -106,9 +109,15 @@ function judgeOther(body: Uint8Array): NoAnswer | undefined {
       .map(likelyErrorIn)
       .find((found) => found !== undefined)
     if (message !== undefined) return { what: 'an error', message }
-    return value.every((one) => one === null || isEmptyObject(one)) ? { what: 'nothing' } : undefined
+    if (objects(value).some((one) => !isEmptyObject(one))) return undefined
+    return noAnswerOf(value.find((one) => typeof one === 'string' && !isNothing(one)))
   }
-  return typeof value === 'string' && !isNothing(value) ? undefined : { what: 'nothing' }
+  return noAnswerOf(value)
+}
+
+function noAnswerOf(value: unknown): NoAnswer {
+  const message = typeof value === 'string' ? messageIn(value) : undefined
+  return message === undefined ? { what: 'nothing' } : { what: 'plain text', message }
 }
 
 /** The members that matter, parsed; those too long to be read are left out. */
@@ -251,6 +260,16 @@ export function typeByBytes(
   }
   const isPage = type === 'text/html' || WEB_PAGE.test(text) || (isLabelledJson && text.startsWith('<'))
   return isPage ? undefined : type
+}
+
+/**
+ * Whether a body is prose where the protocol has JSON or events, such as `Internal Server Error`: clients cannot read it, and
+ * would send the request again.
+ * @param found its type by {@link typeByBytes}
+ */
+export function isPlainText(kind: AnswerKind | undefined, found: string, first: Uint8Array): boolean {
+  if (kind === undefined || found === EVENTS || !(found === '' || found.startsWith('text/'))) return false
+  return !/^[{[]/.test(startOf(first))
 }
 
 /** Whether the first line is JSON by itself and no whole answer: then more lines follow. */
