@@ -155,7 +155,8 @@ spec:
     const statuses = await Promise.all(requests)
     expect(statuses.filter((code) => code === 200)).toHaveLength(80)
     expect(statuses.filter((code) => code === 400)).toHaveLength(20)
-    expect(reloads).toBeGreaterThan(5)
+    // Fewer than there are payments, as what is asked for at once is booked together.
+    expect(reloads).toBeGreaterThanOrEqual(3)
     expect(new Set(seller.paid.map(({ nonce }) => nonce)).size).toBe(80)
     expect(seller.paid).toHaveLength(80)
     expect(await status(gateway)).toMatchObject({ 'remote-qwen': { remaining: 0, spent: 80, held: 0 } })
