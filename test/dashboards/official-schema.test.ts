@@ -39,7 +39,7 @@ test('every dashboard is one to the types of Grafana itself', async () => {
 })
 
 test('a key that Grafana does not have, a value of another kind and a missing one are found', async () => {
-  const [{ uid } = { uid: '' }] = DASHBOARDS
+  const [{ uid }] = DASHBOARDS
   const json = dashboardFiles().get(`grafana/${uid}.json`) ?? ''
   const said = await compile({
     misspelt: json.replace('"graphTooltip"', '"grafTooltip"'),

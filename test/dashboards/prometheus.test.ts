@@ -1,17 +1,22 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { DASHBOARDS, dashboardFiles } from '../../src/app/dashboards/files.ts'
 import { ALERTS } from '../../src/app/dashboards/rules.ts'
 import { startPrometheus, type Prometheus, type Series } from '../kit/prometheus.ts'
 import { promtool } from '../kit/promtool.ts'
+import { panelsPage, valueText, type DrawnPanel } from './draw-panels.ts'
 import { dashboardSchema, queryPanels } from './grafana-schema.ts'
 import { startTraffic, type Traffic } from './traffic.ts'
 
 const FILES = dashboardFiles()
 const panels = DASHBOARDS.flatMap(({ uid }) => {
   const dashboard = dashboardSchema.parse(JSON.parse(FILES.get(`grafana/${uid}.json`) ?? ''))
-  return queryPanels(dashboard).flatMap(({ title, targets }) =>
+  return queryPanels(dashboard).flatMap(({ title, type, fieldConfig, targets }) =>
     targets.map(({ refId, expr, instant, legendFormat }) => ({
       name: `${uid}: ${title} ${refId}`,
+      drawn: { dashboard: uid, title, type, unit: fieldConfig.defaults.unit },
+      legend: legendFormat,
       expr,
       instant,
       isRest: legendFormat === 'rest',
@@ -91,7 +96,28 @@ beforeAll(async () => {
   }
 })
 
+/** Set it to a directory to get a page there with a picture of every panel; no test looks at it. */
+const PICTURES = process.env['TOLLWAY_TEST_PICTURES']
+
+async function answerTo({ expr, instant }: (typeof panels)[number]): Promise<Series[]> {
+  const query = substituted(expr)
+  return instant ? await prometheus.query(query) : await prometheus.queryRange(query, SECONDS)
+}
+
+async function drawPanels(directory: string): Promise<void> {
+  const pictures = new Map<string, DrawnPanel>()
+  for (const panel of panels) {
+    const { drawn, legend } = panel
+    const key = `${drawn.dashboard} ${drawn.title}`
+    const { answers = [] } = pictures.get(key) ?? {}
+    const series = await answerTo(panel)
+    pictures.set(key, { ...drawn, answers: [...answers, { legend, series }] })
+  }
+  await writeFile(join(directory, 'panels.html'), panelsPage([...pictures.values()]))
+}
+
 afterAll(async () => {
+  if (PICTURES !== undefined) await drawPanels(PICTURES)
   await prometheus?.close()
   await traffic?.close()
 })
@@ -223,4 +249,27 @@ test('what the panels say is what the ledger says', async () => {
 test('an expression that asks for nothing there is told apart from one that works', async () => {
   expect(hasNumber(await prometheus.query('tollway_no_such_series'))).toBe(false)
   await expect(prometheus.query('rate(tollway_requests_total')).rejects.toThrow(/parse error/)
+})
+
+test('a picture of a panel has a line and a value for each series, by the name that Grafana would show', () => {
+  const series = [
+    { metric: { route: 'paid/*' }, values: [0, 1, Number.NaN, 2] },
+    { metric: { route: '<x>' }, values: [4, 1.5] },
+  ]
+  const answers = [{ legend: '{{route}} now', series }]
+  const page = panelsPage([
+    { dashboard: 'd', title: 'Spend', type: 'timeseries', unit: 'currencyUSD', answers },
+  ])
+  expect(page.match(/<polyline /g)).toHaveLength(2)
+  expect(page).toContain('paid/* now <b>$2</b>')
+  expect(page).toContain('&lt;x> now <b>$1.5</b>')
+  expect(page).toContain('points="0.0,120.0 120.0,90.0 360.0,60.0"')
+  const units = ['percentunit', 's', 'reqps', 'bytes', 'short']
+  expect(units.map((unit) => valueText(0.5, unit))).toEqual([
+    '50 %',
+    '0.5 s',
+    '0.5 /s',
+    '4.768e-7 MiB',
+    '0.5',
+  ])
 })
