@@ -109,6 +109,21 @@ describe('decoding a 402', () => {
     expect(code(run)).toBe(expected)
   })
 
+  test.each([
+    ['Payment id="1", method="tempo", intent="charge"', '; tempo/charge'],
+    [
+      'Bearer realm="a", Payment intent=charge, id="1", method=evm, Payment method="solana", intent="session"',
+      '; evm/charge, solana/session',
+    ],
+    ['Payment method="tempo", intent="charge", Payment method="tempo", intent="charge"', '; tempo/charge'],
+    ['Payment id="1", description="\u001b[31m"', ''],
+    ['Payment method="<b>", intent="charge"', ''],
+  ])('a 402 of MPP alone is refused with the methods that it offers: %s', (header, named) => {
+    expect(() => decode({ 'www-authenticate': header }, { error: 'x' })).toThrow(
+      `The seller offers only MPP (WWW-Authenticate: Payment${named}), which no payer supports. Nothing was signed.`,
+    )
+  })
+
   test('any bytes whatever give a challenge or a TollwayError, never a crash', () => {
     const json = fc.oneof(
       fc.json(),

@@ -13,6 +13,9 @@ export const MAX_CHALLENGE_BYTES = 65_536
 /** The most offers of one 402 that are read. {@link MAX_CHALLENGE_BYTES} bounds what fits. */
 const MAX_OFFERS = 1_000
 
+/** The most methods of another protocol that a message names. */
+const MAX_METHODS = 5
+
 /** One way to pay, as the seller offers it. Nothing in it is trusted before the gate has passed it. */
 export interface Offer {
   readonly x402Version: 1 | 2
@@ -228,7 +231,16 @@ function isText(value: unknown): value is string {
 /** Other payment protocols that a 402 response may name besides x402. */
 function otherProtocols(source: ChallengeSource): string[] {
   const challenge = source.header('www-authenticate') ?? ''
-  return /(?:^|,)\s*Payment\s/i.test(challenge) ? ['MPP (WWW-Authenticate: Payment)'] : []
+  const [, ...payments] = challenge.split(/(?:^|,)\s*Payment\s/i)
+  if (payments.length === 0) return []
+  const named = payments.flatMap((payment) => {
+    const [method, intent] = ['method', 'intent'].map(
+      (name) => new RegExp(`(?:^|[\\s,])${name}="?([\\w.-]{1,32})`, 'i').exec(payment)?.[1],
+    )
+    return method === undefined ? [] : [intent === undefined ? method : `${method}/${intent}`]
+  })
+  const methods = [...new Set(named)].slice(0, MAX_METHODS).join(', ')
+  return [`MPP (WWW-Authenticate: Payment${methods === '' ? '' : `; ${methods}`})`]
 }
 
 function tooLarge(part: string): TollwayError {
