@@ -15,7 +15,10 @@ import { MemorySellers } from './sellers.ts'
 import { MemorySpending } from './spending.ts'
 import { MemoryVouchers } from './vouchers.ts'
 
-/** An empty store in memory. */
+/**
+ * An empty store in memory. The same calls in the same order lead to the same state, `digestKey()` aside: it reads no clock, and
+ * a call that it rejects changes nothing. A store of your own may keep the calls and repeat them (docs/own-payers.md).
+ */
 export function memoryStore(): Store {
   const table = new ChargeTable()
   const purchases = new MemoryPurchases()
