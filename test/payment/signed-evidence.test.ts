@@ -25,7 +25,7 @@ const PAYER = signed(1).from
 
 const issuerOf = (account: typeof payee): OfferReceiptIssuer =>
   createEIP712OfferReceiptIssuer(`did:pkh:eip155:1:${account.address}`, (typed) =>
-    account.signTypedData(typed as Parameters<typeof account.signTypedData>[0]),
+    account.signTypedData(typed),
   )
 const byPayee = issuerOf(payee)
 

@@ -35,7 +35,7 @@ export interface SignedStatement {
   readonly payload: StatementPayload
   /** EIP-712: 65 bytes in hex. JWS: the three parts, of which the first two were signed. */
   readonly proof:
-    | { readonly format: 'eip712'; readonly signature: string }
+    | { readonly format: 'eip712'; readonly signature: `0x${string}` }
     | { readonly format: 'jws'; readonly alg: string; readonly kid: string; readonly compact: string }
   /** As it came, to be kept. JSON. */
   readonly text: string
@@ -70,7 +70,7 @@ function readStatement(kind: SignedStatement['kind'], value: unknown): SignedSta
   if (text.length > MAX_LENGTH) return undefined
   if (format === 'eip712') {
     const payload = readPayload(kind, value['payload'])
-    if (!payload || !/^0x[0-9a-fA-F]{130}$/.test(signature)) return undefined
+    if (!payload || !isSignature(signature)) return undefined
     return { kind, payload, proof: { format, signature }, text, content: text }
   }
   if (format !== 'jws') return undefined
@@ -83,6 +83,10 @@ function readStatement(kind: SignedStatement['kind'], value: unknown): SignedSta
   if (Object.keys(head ?? {}).some((name) => !JWS_HEADER.has(name))) return undefined
   const content = JSON.stringify([head, payload, signature])
   return { kind, payload, proof: { format, alg, kid, compact: signature }, text, content }
+}
+
+function isSignature(text: string): text is `0x${string}` {
+  return /^0x[0-9a-fA-F]{130}$/.test(text)
 }
 
 /** All members must be known ones: what is kept as evidence carries nothing else. Optional ones count as empty, as they are signed. */

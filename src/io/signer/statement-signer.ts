@@ -47,7 +47,7 @@ export async function statementSigner(statement: SignedStatement): Promise<Signe
   }
 }
 
-async function recovered({ kind, payload }: SignedStatement, signature: string): Promise<string> {
+async function recovered({ kind, payload }: SignedStatement, signature: Hex): Promise<string> {
   const numbers = Object.entries(payload.numbers).map(([name, value]) => [name, BigInt(value)] as const)
   const name = kind === 'offer' ? 'Offer' : 'Receipt'
   const signer = await recoverTypedDataAddress({
@@ -55,7 +55,7 @@ async function recovered({ kind, payload }: SignedStatement, signature: string):
     types: { [name]: TYPES[kind] },
     primaryType: name,
     message: { ...payload.texts, ...Object.fromEntries(numbers) },
-    signature: signature as Hex,
+    signature,
   })
   return signer.toLowerCase()
 }
