@@ -4,7 +4,6 @@ import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { quietSqlite } from '../../src/app/cli/quiet-sqlite.ts'
 import { run } from '../kit/child.ts'
-import { MAIN } from '../kit/program.ts'
 
 test('drops the warning about SQLite alone, however it is given', () => {
   const said: unknown[][] = []
@@ -20,6 +19,9 @@ test('drops the warning about SQLite alone, however it is given', () => {
     [new Error('SQLite failed')],
   ])
 })
+
+/** The sources, as they are loaded: the one file that tests start would load `node:sqlite` before anything runs. */
+const MAIN = join(import.meta.dirname, '../../src/app/cli/main.ts')
 
 /** This Node, made to warn as Node 22 does, and every real Node 22 of the PATH. */
 function nodes(): [string, string, string[]][] {

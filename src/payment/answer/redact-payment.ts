@@ -6,6 +6,7 @@ import { Readable } from 'node:stream'
 import type { Reply } from '../../core/request/exchange.ts'
 import type { IncomingReply } from '../../io/transport/upstream.ts'
 import { decodeText } from '../../core/json/decoded-text.ts'
+import { readAhead } from './read-ahead.ts'
 
 const STAR = 0x2a
 
@@ -23,7 +24,7 @@ export function redactReply(reply: IncomingReply, secrets: readonly string[]): O
   return {
     ...reply,
     headers: Object.fromEntries(headers),
-    body: redactWith(reply.body, patterns),
+    body: redactWith(readAhead(reply.body), patterns),
     redactDecoded: (body) => redactWith(body, patterns),
   }
 }

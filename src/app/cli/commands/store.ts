@@ -7,6 +7,13 @@ export function addStore(program: Command, context: CommandContext): void {
   program
     .command('store')
     .description('move a ledger')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  tollway store migrate sqlite:./tollway.db 'postgres://tollway:\${env:LEDGER_PASSWORD}@db.internal/tollway'
+${EXIT_CODES_HELP}`,
+    )
     .command('migrate')
     .description('copy a SQLite ledger into an empty Postgres one, and prove that both say the same')
     .argument('<from>', 'sqlite: and a path')
