@@ -45,6 +45,10 @@ test('the lines before and after an update work', async () => {
   expect(out).toContain('tollway.yaml is valid.')
 })
 
+test('the package names its manual page in the form that npm links: a list', () => {
+  expect(JSON.parse(manifest)).toMatchObject({ man: ['./dist/tollway.1'] })
+})
+
 test('the tarball has the name that the page says', () => {
   const version = /"version": "([^"]+)"/.exec(manifest)?.[1] ?? ''
   for (const marker of ['tarball', 'npx']) expect(block(marker)).toContain(`./tollway-${version}.tgz`)

@@ -178,6 +178,7 @@ describe('the tarball', () => {
       expect.arrayContaining([
         'dist/src/index.js',
         'dist/src/io/signer/signer.worker.js',
+        'dist/tollway.1',
         'docs/architecture.md',
         'examples/tollway.yaml',
         'skills/tollway/SKILL.md',
