@@ -1,6 +1,7 @@
 /** The pages for users of other programs: every line they are told to type is typed, and works. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { chdir, cwd } from 'node:process'
+// As members: a package that others load replaces them on the object.
+import process from 'node:process'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
@@ -14,18 +15,18 @@ import { FakeTerminal } from './fake-terminal.ts'
 type Environment = Readonly<Record<string, string>>
 
 const { buyer, seller: payee } = localAccounts()
-const home = cwd()
+const home = process.cwd()
 let seller: ScriptedSeller
 let directory = ''
 
 beforeEach(async () => {
   seller = await startScriptedSeller()
   directory = temporaryDirectory()
-  chdir(directory)
+  process.chdir(directory)
 })
 afterEach(async () => {
   vi.unstubAllEnvs()
-  chdir(home)
+  process.chdir(home)
   await seller.close()
 })
 

@@ -2,7 +2,8 @@
  * Lines that users of Obol's buy.py type every day, in a directory without a configuration: the wallet is the remote signer of
  * their pod, the node its eRPC.
  */
-import { chdir, cwd } from 'node:process'
+// As members: a package that others load replaces them on the object.
+import process from 'node:process'
 import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createProgram, run } from '../../src/app/cli/run.ts'
@@ -18,7 +19,7 @@ let chain: LocalChain
 let erpc: RpcProxy
 let signer: RemoteSigner
 let seller: ScriptedSeller
-const home = cwd()
+const home = process.cwd()
 
 beforeAll(async () => {
   chain = await startChain()
@@ -32,10 +33,10 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   seller = await startScriptedSeller()
-  chdir(temporaryDirectory())
+  process.chdir(temporaryDirectory())
 })
 afterEach(async () => {
-  chdir(home)
+  process.chdir(home)
   await seller.close()
 })
 

@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 beforeEach(() => {
   challenge = challengeV2([offerV2])
-  answer = () => ({ status: 200, headers: {}, body: 'ok' })
+  answer = () => ({ status: 200, headers: {}, body: '{"choices":[{"message":{"content":"ok"}}]}' })
   seller.requests.length = 0
 })
 
