@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { Provider } from '../../src/core/payer/provider.ts'
 import type { Eip712 } from '../../src/core/payer/typed-message.ts'
@@ -118,11 +118,12 @@ describe('the store of the page, opened again', () => {
   test('rule 9: refuses from the first call on that the disk does not take', async () => {
     const path = newJournal()
     const store = await journalStore(path)
-    await using probe = await open(path)
+    const probe = await open(path)
+    onTestFinished(() => probe.close())
     // What a full disk answers.
-    vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'datasync').mockRejectedValueOnce(
-      new Error('ENOSPC'),
-    )
+    const datasync = vi.spyOn(Object.getPrototypeOf(probe) as typeof probe, 'datasync')
+    onTestFinished(() => datasync.mockRestore())
+    datasync.mockRejectedValueOnce(new Error('ENOSPC'))
     const refused = { code: 'store_unavailable' }
     await expect(store.reserve(terms(1), [claim(10n, 25n)], false)).rejects.toMatchObject(refused)
     await expect(store.charge(terms(1).id)).rejects.toMatchObject(refused)
