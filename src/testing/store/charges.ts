@@ -259,8 +259,10 @@ export function chargesConformance(current: () => Store): void {
         store.move(terms(1).id, to('settled')),
         store.move(terms(1).id, to('released')),
       ])
-      expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected'])
-      expect(await totals()).toEqual(sums({ spent: 10n }))
+      const statuses = results.map((result) => result.status)
+      // Either may be first.
+      expect(statuses.toSorted()).toEqual(['fulfilled', 'rejected'])
+      expect(await totals()).toEqual(sums(statuses[0] === 'fulfilled' ? { spent: 10n } : {}))
     })
   })
 }

@@ -63,22 +63,24 @@ export function pinsConformance(current: () => Store): void {
     })
 
     test('rule 6: of two first payments to different payees at once, one is refused', async () => {
-      const results = await Promise.allSettled([
-        store.reserve(terms(1), [claim(1n, 10n)], true),
-        store.reserve(terms(2, { payTo: OTHER }), [claim(1n, 10n)], true),
-      ])
-      expect(results).toMatchObject([
-        { status: 'fulfilled' },
-        { status: 'rejected', reason: { name: 'TollwayError', code: 'payee_not_allowed' } },
+      const both = [terms(1), terms(2, { payTo: OTHER })] as const
+      const results = await Promise.allSettled(
+        both.map(async (one) => await store.reserve(one, [claim(1n, 10n)], true)),
+      )
+      // Either may be first.
+      const [first, second] = results[0]?.status === 'fulfilled' ? both : [both[1], both[0]]
+      expect(results.filter(({ status }) => status === 'rejected')).toMatchObject([
+        { reason: { name: 'TollwayError', code: 'payee_not_allowed' } },
       ])
       expect(await totals()).toEqual(sums({ held: 1n }))
-      await store.authorize(terms(1).id, signed(1), NOW + 1)
-      await expect(store.reserve(terms(3, { payTo: OTHER }), [], true)).rejects.toMatchObject({
+      await store.authorize(first.id, signed(1), NOW + 1)
+      const { payTo } = second
+      await expect(store.reserve(terms(3, { payTo }), [], true)).rejects.toMatchObject({
         code: 'payee_not_allowed',
       })
-      await store.move(terms(1).id, to('uncertain'))
+      await store.move(first.id, to('uncertain'))
       // The seller may have refused it, so it no longer stands in the way.
-      expect((await store.reserve(terms(4, { payTo: OTHER }), [], true)).ok).toBe(true)
+      expect((await store.reserve(terms(4, { payTo }), [], true)).ok).toBe(true)
     })
 
     test('another network, asset or path is pinned by itself', async () => {
@@ -106,9 +108,11 @@ export function pinsConformance(current: () => Store): void {
     test('notePin pins where nothing is pinned, and says whether it did', async () => {
       const { apiBase, network, asset, payTo } = terms(1)
       const pin = { apiBase, network, asset, payTo, pinnedAt: NOW }
-      const results = await Promise.all([store.notePin(pin), store.notePin({ ...pin, payTo: OTHER })])
-      expect(results).toEqual([true, false])
-      expect(await store.pins()).toEqual([pin])
+      const other = { ...pin, payTo: OTHER }
+      const [isFirst, isSecond] = await Promise.all([store.notePin(pin), store.notePin(other)])
+      // Either may be first.
+      expect(isSecond).toBe(!isFirst)
+      expect(await store.pins()).toEqual([isFirst ? pin : other])
     })
   })
 }
