@@ -1,17 +1,24 @@
 /** The ledger knows the audit file's last record as soon as a payment is recorded, not only with the next heartbeat. */
-import { readFileSync, truncateSync } from 'node:fs'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { movesMoney } from '../../src/app/wiring/open-audit.ts'
 import { missingRecords } from '../../src/io/audit/audit-missing.ts'
 import { verifyAudit } from '../../src/io/audit/audit-verify.ts'
-import { startFragileGateway, type FragileGateway } from '../kit/fragile-gateway.ts'
+import { cash } from '../../providers/cash.ts'
+import { configFor, startFragileGateway, type FragileGateway } from '../kit/fragile-gateway.ts'
+import { startGateway } from '../kit/gateway.ts'
 
 let tollway: FragileGateway
 
 beforeEach(async () => {
+  // No heartbeat comes in the time of a test: it would note the position as well.
+  const real = globalThis.setInterval
+  vi.spyOn(globalThis, 'setInterval').mockImplementation(() => real(() => undefined, 2 ** 31 - 1))
   tollway = await startFragileGateway()
 })
 afterEach(async () => {
   await tollway.close().catch(() => undefined)
+  vi.restoreAllMocks()
 })
 
 const noted = async () =>
@@ -20,7 +27,6 @@ const noted = async () =>
 test('every record of a paid request is noted at once, and a cut of any of them is seen', async () => {
   for (let n = 0; n < 3; n++) {
     await (await tollway.pay()).text()
-    // No heartbeat comes in the time of this test.
     await expect
       .poll(async () => {
         const records = await tollway.audit()
@@ -54,4 +60,45 @@ test('what was noted is on the disk: an audit file that cannot be synced is not 
   await expect.poll(async () => (await tollway.audit()).at(-1)?.['type']).toBe('request')
   expect((await noted())?.seq).toBeLessThan(tollway.gateway.parts.audit.head().seq)
   expect((await noted())?.seq).toBeGreaterThanOrEqual(before?.seq ?? 0)
+})
+
+test('a charge whose payment is decided is noted before its request ends', async () => {
+  await (await tollway.pay()).text()
+  const [charge] = await tollway.gateway.parts.ledger.store.charges()
+  if (!charge) throw new Error('nothing was paid')
+  const noting = (['held', 'authorized', 'settled', 'uncertain', 'released'] as const).filter((state) =>
+    movesMoney({ type: 'charge', from: 'authorized', charge: { ...charge, state } }),
+  )
+  expect(noting).toEqual(['settled', 'uncertain', 'released'])
+})
+
+test('a cut tail is told by the next start, in the log and in the chain itself', async () => {
+  await (await tollway.pay()).text()
+  await expect.poll(async () => (await noted())?.seq).toBe(tollway.gateway.parts.audit.head().seq)
+  await tollway.gateway.close()
+  const lines = readFileSync(tollway.auditPath, 'utf8').trimEnd().split('\n')
+  writeFileSync(tollway.auditPath, `${lines.slice(0, -2).join('\n')}\n`)
+  const log: string[] = []
+  const next = await startGateway(
+    {
+      ...configFor(tollway.seller),
+      store: `sqlite:${tollway.ledgerPath}`,
+      audit: { path: tollway.auditPath },
+      log: { level: 'error' },
+    },
+    { payers: new Map([['base', cash()]]), writeLog: (line) => log.push(line) },
+  )
+  try {
+    const missing = `records ${lines.length - 1} to ${lines.length}`
+    expect(
+      log.filter((line) =>
+        line.includes(`the audit file lacks records that the ledger knows of (${missing})`),
+      ),
+    ).toHaveLength(1)
+    expect(await next.audit()).toContainEqual(
+      expect.objectContaining({ type: 'audit.records_missing', missing, noted_seq: lines.length }),
+    )
+  } finally {
+    await next.close()
+  }
 })
