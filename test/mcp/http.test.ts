@@ -7,15 +7,14 @@ import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { afterEach, describe, expect, it } from 'vitest'
 import { run } from '../../src/app/cli/run.ts'
 import { FakeTerminal } from '../cli/fake-terminal.ts'
-import { withBuying, type BuyingContext } from '../../src/app/buying/buying-context.ts'
-import { parseConfig } from '../../src/app/config/load.ts'
+import type { BuyingContext } from '../../src/app/buying/buying-context.ts'
 import { agentHttpServer, type AgentHttpServer } from '../../src/app/mcp/http-server.ts'
-import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import type { Caller, CallerOptions } from '../../middleware/caller.ts'
 import { parseCallerBudget, type CallerBudget } from '../../src/core/budget/caller-budgets.ts'
 import { hashKey } from '../../src/io/callers/hash-key.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { startScriptedSeller } from '../kit/scripted-seller.ts'
+import { openBuying } from './open-buying.ts'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -26,27 +25,13 @@ afterEach(async () => {
 async function start(
   source?: CallerOptions['source'],
 ): Promise<{ readonly server: AgentHttpServer; readonly context: BuyingContext }> {
-  const directory = temporaryDirectory()
-  const config = parseConfig(
-    {
-      store: 'sqlite:./tollway.db',
-      audit: { path: './audit.jsonl' },
-      payers: { base: { kind: 'direct', key: '${env:KEY}', networks: ['base-sepolia'] } },
-      budgets: [
-        { name: 'agents', limit_usd: '0.0015', window: 'day', per: 'caller' },
-        { name: 'teams', limit_usd: '0.0025', window: 'day', per: 'team' },
-      ],
-    },
-    { KEY: localAccounts().buyer.privateKey },
-    { directory },
-  )
-  const opened = Promise.withResolvers<BuyingContext>()
-  const ended = Promise.withResolvers<void>()
-  const using = withBuying(config, async (buying) => {
-    opened.resolve(buying)
-    await ended.promise
+  const buying = await openBuying({
+    budgets: [
+      { name: 'agents', limit_usd: '0.0015', window: 'day', per: 'caller' },
+      { name: 'teams', limit_usd: '0.0025', window: 'day', per: 'team' },
+    ],
   })
-  const context = await opened.promise
+  const { context, directory } = buying
   const settings = {
     payer: 'base',
     caller: { id: 'nobody' },
@@ -63,8 +48,7 @@ async function start(
   })
   ends.push(async () => {
     await server.close()
-    ended.resolve()
-    await using
+    await buying.close()
   })
   return { server, context }
 }

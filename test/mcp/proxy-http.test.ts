@@ -9,14 +9,12 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
 import { afterEach, describe, expect, it } from 'vitest'
-import { withBuying, type BuyingContext } from '../../src/app/buying/buying-context.ts'
-import { parseConfig } from '../../src/app/config/load.ts'
+import type { BuyingContext } from '../../src/app/buying/buying-context.ts'
 import { connectRemote } from '../../src/app/mcp/connect-remote.ts'
 import { proxyServer } from '../../src/app/mcp/proxy-tools.ts'
-import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
-import { temporaryDirectory } from '../config/config-file.ts'
 import { serveOnLoopback } from '../../src/io/transport/loopback.ts'
 import { OFFER, RECEIPT } from '../kit/seller-answers.ts'
+import { openBuying } from './open-buying.ts'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -69,23 +67,8 @@ async function start(tool: Tool): Promise<World> {
     void transport.handleRequest(request, response)
   })
   const { client: remote, place } = await connectRemote(`${listening.url}/mcp`)
-  const directory = temporaryDirectory()
-  const config = parseConfig(
-    {
-      store: 'sqlite:./tollway.db',
-      audit: { path: './audit.jsonl' },
-      payers: { base: { kind: 'direct', key: '${env:KEY}', networks: ['base-sepolia'] } },
-    },
-    { KEY: localAccounts().buyer.privateKey },
-    { directory },
-  )
-  const opened = Promise.withResolvers<BuyingContext>()
-  const ended = Promise.withResolvers<void>()
-  const using = withBuying(config, async (buying) => {
-    opened.resolve(buying)
-    await ended.promise
-  })
-  const context = await opened.promise
+  const buying = await openBuying()
+  const { context } = buying
   const server = await proxyServer(context, remote, {
     payer: 'base',
     caller: { id: 'agent' },
@@ -101,8 +84,7 @@ async function start(tool: Tool): Promise<World> {
     await remote.close()
     await other.close()
     await listening.close()
-    ended.resolve()
-    await using
+    await buying.close()
   })
   return {
     context,

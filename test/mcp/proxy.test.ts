@@ -12,14 +12,14 @@ import { verifyTypedData } from 'viem'
 import { TRANSFER_WITH_AUTHORIZATION } from '../../src/core/payer/typed-message.ts'
 import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { withBuying, type BuyingContext } from '../../src/app/buying/buying-context.ts'
-import { parseConfig } from '../../src/app/config/load.ts'
+import type { BuyingContext } from '../../src/app/buying/buying-context.ts'
 import { proxyServer, type ProxySettings } from '../../src/app/mcp/proxy-tools.ts'
 import { connectRemote } from '../../src/app/mcp/connect-remote.ts'
 import { localAccounts } from '../../src/app/sandbox/chain/accounts.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { MAIN } from '../kit/program.ts'
 import { OFFER, RECEIPT } from '../kit/seller-answers.ts'
+import { openBuying } from './open-buying.ts'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -83,24 +83,8 @@ async function start(
   const [a, b] = InMemoryTransport.createLinkedPair()
   await Promise.all([other.connect(a), remote.connect(b)])
 
-  const directory = temporaryDirectory()
-  const config = parseConfig(
-    {
-      store: 'sqlite:./tollway.db',
-      audit: { path: './audit.jsonl' },
-      payers: { base: { kind: 'direct', key: '${env:KEY}', networks: ['base-sepolia'] } },
-      ...options.config,
-    },
-    { KEY: localAccounts().buyer.privateKey },
-    { directory },
-  )
-  const opened = Promise.withResolvers<BuyingContext>()
-  const ended = Promise.withResolvers<void>()
-  const using = withBuying(config, async (buying) => {
-    opened.resolve(buying)
-    await ended.promise
-  })
-  const context = await opened.promise
+  const buying = await openBuying(options.config)
+  const { context } = buying
   const server = await proxyServer(context, remote, {
     payer: 'base',
     caller: { id: 'agent' },
@@ -125,8 +109,7 @@ async function start(
   ends.push(async () => {
     await agent.close()
     await remote.close()
-    ended.resolve()
-    await using
+    await buying.close()
   })
   return {
     context,

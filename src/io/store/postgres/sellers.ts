@@ -8,7 +8,7 @@ import type {
   SellerFilter,
   SellerStore,
 } from '../contracts/sellers.ts'
-import { amount, integer, rowToPin, text, type Row } from '../rows/rows.ts'
+import { rowToPin, rowToPrice } from '../rows/rows.ts'
 import { checkPayee } from '../rules/payee-rules.ts'
 import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
 import type { Transaction } from './database/transaction.ts'
@@ -154,19 +154,5 @@ export class PostgresSellers implements SellerStore {
       last,
       updatedAt,
     )
-  }
-}
-
-function rowToPrice(row: Row): KnownPrice {
-  return {
-    apiBase: text(row, 'api_base'),
-    endpoint: text(row, 'endpoint'),
-    model: text(row, 'model'),
-    network: text(row, 'network'),
-    asset: text(row, 'asset'),
-    first: amount(row, 'first'),
-    pinned: amount(row, 'pinned'),
-    last: amount(row, 'last'),
-    updatedAt: integer(row, 'updated_at'),
   }
 }

@@ -18,13 +18,18 @@ import type {
   VoucherStore,
 } from '../contracts/vouchers.ts'
 import { amount, integer, text, type Row } from '../rows/rows.ts'
-import { rowToTerms, rowToVoucher } from '../rows/voucher-rows.ts'
+import {
+  poolColumns,
+  rowToTerms,
+  rowToVoucher,
+  voucherColumns,
+  type VoucherRow,
+} from '../rows/voucher-rows.ts'
 import { admit, assertClaimable, poolOf, roomFor, type Admitted } from '../rules/voucher-rules.ts'
 import type { ChargeTable } from './charge-table.ts'
 import { json, type Transaction } from './database/transaction.ts'
 import { poolLock, type PostgresPurchases } from './purchases.ts'
 import { FREE, VoucherReader } from './voucher-reader.ts'
-import { poolColumns, voucherColumns, type VoucherRow } from './voucher-columns.ts'
 
 /** Signatures of free vouchers count against a limit of their payer: one transaction adds to them at a time. */
 function payerLock(payer: string): string {

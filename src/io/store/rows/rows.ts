@@ -15,7 +15,7 @@ import type { Share } from '../rules/charge-rules.ts'
 import type { BudgetWindow } from '../contracts/budgets.ts'
 import type { Flagged } from '../contracts/flags.ts'
 import type { Instance } from '../contracts/instances.ts'
-import type { Pin } from '../contracts/sellers.ts'
+import type { KnownPrice, Pin } from '../contracts/sellers.ts'
 
 /** A row as `node:sqlite` returns it. */
 export type Row = Readonly<Record<string, SQLOutputValue>>
@@ -256,4 +256,19 @@ export function oneOf<T extends string>(row: Row, column: string, values: readon
 
 function damaged(column: string): never {
   throw new Error(`the ledger holds an unreadable value in ${column}: restore it from a backup`)
+}
+
+/** A row of `prices`. */
+export function rowToPrice(row: Row): KnownPrice {
+  return {
+    apiBase: text(row, 'api_base'),
+    endpoint: text(row, 'endpoint'),
+    model: text(row, 'model'),
+    network: text(row, 'network'),
+    asset: text(row, 'asset'),
+    first: amount(row, 'first'),
+    pinned: amount(row, 'pinned'),
+    last: amount(row, 'last'),
+    updatedAt: integer(row, 'updated_at'),
+  }
 }

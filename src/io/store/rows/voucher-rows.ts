@@ -1,12 +1,13 @@
 /** Converts vouchers and pools to rows and back, as strictly as rows.ts. */
 import type { AuthorizationMethod } from '../../../core/money/assets.ts'
 import type { Voucher, VoucherPool, VoucherTerms } from '../../../core/vouchers/voucher.ts'
+import type { Admitted } from '../rules/voucher-rules.ts'
 import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from './rows.ts'
 
 const METHODS: readonly AuthorizationMethod[] = ['eip3009', 'permit2']
 
 /** The columns of terms. */
-export function termsToRow(terms: VoucherTerms): Record<string, string> {
+function termsToRow(terms: VoucherTerms): Record<string, string> {
   const { seller, network, asset, payTo, method } = terms
   return { seller, network, asset, pay_to: payTo, amount: terms.amount.toString(), method }
 }
@@ -72,3 +73,43 @@ export const VOUCHER_STATE_SQL = `CASE charges.state
 
 /** Vouchers with the charges that claimed them. */
 export const VOUCHERS_WITH_CHARGES = 'vouchers LEFT JOIN charges ON charges.id = vouchers.charge'
+
+/** Values by column. */
+export type VoucherRow = Readonly<Record<string, string | number | null>>
+
+/** A voucher that is added: all columns but those that it gets once. */
+export function voucherColumns({ voucher, usableUntil }: Admitted): VoucherRow {
+  return {
+    id: voucher.id,
+    payer: voucher.payer,
+    pool: voucher.pool,
+    ...termsToRow(voucher),
+    from_address: voucher.from,
+    nonce: voucher.nonce,
+    valid_after: voucher.validAfter,
+    valid_before: voucher.validBefore,
+    micro_usd: voucher.microUsd?.toString() ?? null,
+    consume_key: voucher.key,
+    payment: voucher.payment,
+    usable_until: usableUntil,
+  }
+}
+
+/** A pool: all columns but when it was created. */
+export function poolColumns(pool: VoucherPool): VoucherRow {
+  const { refill } = pool
+  return {
+    payer: pool.payer,
+    name: pool.name,
+    ...termsToRow(pool),
+    remote_model: pool.remoteModel ?? null,
+    symbol: pool.symbol,
+    decimals: pool.decimals,
+    refill_threshold: refill?.threshold ?? null,
+    refill_count: refill?.count ?? null,
+    refill_max_total: refill?.maxTotal ?? null,
+    refill_max_per_day: refill?.maxPerDay?.toString() ?? null,
+    refill_max_price: refill?.maxPrice?.toString() ?? null,
+    draining_since: pool.drainingSince ?? null,
+  }
+}

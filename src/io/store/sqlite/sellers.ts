@@ -2,7 +2,7 @@
 import type { StatementSync } from 'node:sqlite'
 import { matchesSeller, notedPrice, rangesOf } from '../rules/price-rules.ts'
 import type { Connection } from './file/file.ts'
-import { amount, integer, rowToPin, text, type Row } from '../rows/rows.ts'
+import { rowToPin, rowToPrice } from '../rows/rows.ts'
 import type {
   KnownPrice,
   Pin,
@@ -105,19 +105,5 @@ export class SqliteSellers implements InTransaction<SellerStore> {
     const { apiBase, endpoint, model, network, asset, updatedAt } = price
     const amounts = [price.first, price.pinned, price.last].map(String)
     this.#writePrice.run(apiBase, endpoint, model, network, asset, ...amounts, updatedAt)
-  }
-}
-
-function rowToPrice(row: Row): KnownPrice {
-  return {
-    apiBase: text(row, 'api_base'),
-    endpoint: text(row, 'endpoint'),
-    model: text(row, 'model'),
-    network: text(row, 'network'),
-    asset: text(row, 'asset'),
-    first: amount(row, 'first'),
-    pinned: amount(row, 'pinned'),
-    last: amount(row, 'last'),
-    updatedAt: integer(row, 'updated_at'),
   }
 }

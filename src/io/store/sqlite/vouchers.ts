@@ -27,10 +27,16 @@ import type { ChargeTable } from './charge-table.ts'
 import type { Connection } from './file/file.ts'
 import type { SqlitePurchases } from './purchases.ts'
 import { amount, integer, oneOf, optionalText, rowToMicroUsd, text, type Row } from '../rows/rows.ts'
-import { rowToPool, rowToTerms, rowToVoucher, termsToRow } from '../rows/voucher-rows.ts'
+import {
+  poolColumns,
+  rowToPool,
+  rowToTerms,
+  rowToVoucher,
+  VOUCHER_STATE_SQL,
+  voucherColumns,
+  VOUCHERS_WITH_CHARGES,
+} from '../rows/voucher-rows.ts'
 import { prepareVoucherStatements } from './voucher-statements.ts'
-import { VOUCHERS_WITH_CHARGES } from '../rows/voucher-rows.ts'
-import { VOUCHER_STATE_SQL } from '../rows/voucher-rows.ts'
 
 /** The vouchers of the SQLite ledger. */
 export class SqliteVouchers implements InTransaction<VoucherStore> {
@@ -65,22 +71,7 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
 
   define(pool: VoucherPool, at: number): number {
     const before = this.#find(pool.payer, pool.name)
-    const { refill } = pool
-    this.#sql.writePool.run({
-      payer: pool.payer,
-      name: pool.name,
-      ...termsToRow(pool),
-      remote_model: pool.remoteModel ?? null,
-      symbol: pool.symbol,
-      decimals: pool.decimals,
-      refill_threshold: refill?.threshold ?? null,
-      refill_count: refill?.count ?? null,
-      refill_max_total: refill?.maxTotal ?? null,
-      refill_max_per_day: refill?.maxPerDay?.toString() ?? null,
-      refill_max_price: refill?.maxPrice?.toString() ?? null,
-      draining_since: pool.drainingSince ?? null,
-      created_at: at,
-    })
+    this.#sql.writePool.run({ ...poolColumns(pool), created_at: at })
     if (!before || sameTerms(before, pool)) return 0
     const stale = this.#sql.freeOf
       .all(pool.payer, pool.name)
@@ -134,23 +125,9 @@ export class SqliteVouchers implements InTransaction<VoucherStore> {
       return row && (row['closed'] === 'dropped' && row['charge'] === null ? 'dropped' : 'other')
     })
     const ordered = options.ordered === true ? 1 : 0
-    for (const { voucher, usableUntil, revived } of admitted) {
-      const { id, payer, payment, key, from, nonce, validAfter, validBefore } = voucher
-      const fields = {
-        id,
-        payer,
-        pool: voucher.pool,
-        ...termsToRow(voucher),
-        from_address: from,
-        nonce,
-        valid_after: validAfter,
-        valid_before: validBefore,
-        micro_usd: voucher.microUsd?.toString() ?? null,
-        consume_key: key,
-        payment,
-        usable_until: usableUntil,
-      }
-      if (revived) this.#sql.revive.run(fields)
+    for (const each of admitted) {
+      const fields = voucherColumns(each)
+      if (each.revived) this.#sql.revive.run(fields)
       else this.#sql.insert.run({ ...fields, signed: signed ? 1 : 0, ordered, added_at: at })
     }
     if (options.ordered === true) {
