@@ -10,7 +10,7 @@ import { claimsFor, type Spend } from '../../src/core/budget/budget.ts'
 import { parseScope } from '../../src/core/budget/scope.ts'
 import { formatUsd } from '../../src/core/money/money.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
-import { IS_POSTGRES, keptStore } from './each-store.ts'
+import { keptStore } from './each-store.ts'
 import type { Connection } from '../../src/io/store/sqlite/file/file.ts'
 import type { Store } from '../../src/io/store/store.ts'
 import { NOW, signed, terms } from './samples.ts'
@@ -244,7 +244,7 @@ test('rule 2: under any configuration, traffic and reload no budget is exceeded,
         }
       },
     ),
-    { numRuns: IS_POSTGRES ? 15 : 60 },
+    { numRuns: 60 },
   )
   // The property is worth nothing when nothing is ever refused.
   expect(Math.min(seen.passed, seen.refused, seen.reloads)).toBeGreaterThan(5)

@@ -329,7 +329,7 @@ test('rule 2: no interleaving and no clock overruns a budget, the sums are those
         }
       },
     ),
-    { numRuns: IS_POSTGRES ? 15 : 60 },
+    { numRuns: 60 },
   )
   // The property is worth nothing when the steps never get anywhere.
   expect([...states].toSorted()).toEqual(['authorized', 'held', 'released', 'settled', 'uncertain'])

@@ -8,7 +8,7 @@ import type { ChargeFilter } from '../../src/io/store/contracts/charges.ts'
 import type { SpendGroup } from '../../src/io/store/contracts/spending.ts'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
 import type { Store } from '../../src/io/store/store.ts'
-import { IS_POSTGRES, keptStore, onEachStore } from './each-store.ts'
+import { keptStore, onEachStore } from './each-store.ts'
 import { NOW, signed, terms } from './samples.ts'
 
 async function hold(store: Store, n: number, changes: Partial<ChargeTerms> = {}): Promise<void> {
@@ -140,7 +140,7 @@ describe('memory and sqlite', () => {
         rmSync(directory, { recursive: true })
         expect(told[1]).toEqual(told[0])
       }),
-      { numRuns: IS_POSTGRES ? 10 : 30 },
+      { numRuns: 30 },
     )
   })
 })

@@ -7,7 +7,7 @@ import { openSqliteStore, type SqliteStoreOptions } from '../../src/io/store/sql
 import type { Store } from '../../src/io/store/store.ts'
 import { freshPostgresStore } from '../kit/postgres-stores.ts'
 
-/** Whether the stores under test are Postgres: each call is a few trips to a server then, so that properties are tried less often. */
+/** Whether the stores under test are Postgres. */
 export const IS_POSTGRES = process.env['TOLLWAY_TEST_POSTGRES'] !== undefined
 
 type Open = (directory: string) => Store | Promise<Store>

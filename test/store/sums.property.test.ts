@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import * as fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { memoryStore } from '../../src/io/store/memory/store.ts'
-import { IS_POSTGRES, keptStore } from './each-store.ts'
+import { keptStore } from './each-store.ts'
 import { answers, live, lives, questions } from './rollup-lives.ts'
 
 let directory: string
@@ -29,7 +29,7 @@ test('sums and lists that are kept are those of the charges in memory, for every
       for (const each of asked) expect(await answers(kept, each)).toEqual(await answers(memory, each))
       await kept.close()
     }),
-    { numRuns: IS_POSTGRES ? 8 : 25, endOnFailure: true },
+    { numRuns: 25, endOnFailure: true },
   )
 })
 
