@@ -10,6 +10,7 @@ import { idempotencyConformance } from './store/idempotency.ts'
 import { instancesConformance } from './store/instances.ts'
 import { lifecycleConformance } from './store/lifecycle.ts'
 import { purchasesConformance } from './store/purchases.ts'
+import { noticesConformance } from './store/notices.ts'
 import { pinsConformance } from './store/sellers-pins.ts'
 import { pricesConformance } from './store/sellers-prices.ts'
 import { spendingConformance } from './store/spending.ts'
@@ -30,6 +31,7 @@ const SUITES: Readonly<Record<string, (store: () => Store) => void>> = {
   'audit outbox': auditOutboxConformance,
   vouchers: vouchersConformance,
   purchases: purchasesConformance,
+  notices: noticesConformance,
   lifecycle: lifecycleConformance,
 }
 

@@ -6,6 +6,7 @@ import type { ChargeStore } from './contracts/charges.ts'
 import type { FlagStore } from './contracts/flags.ts'
 import type { IdempotencyStore } from './contracts/idempotency.ts'
 import type { InstanceStore } from './contracts/instances.ts'
+import type { NoticeStore } from './contracts/notices.ts'
 import type { PurchaseStore } from './contracts/purchases.ts'
 import type { SellerStore } from './contracts/sellers.ts'
 import type { SpendingStore } from './contracts/spending.ts'
@@ -31,6 +32,7 @@ export interface ContractsWithin {
   readonly instances: Within<InstanceStore>
   readonly vouchers: Within<VoucherStore>
   readonly purchases: Within<PurchaseStore>
+  readonly notices: Within<NoticeStore>
   readonly outbox: Within<AuditOutbox>
 }
 
@@ -116,6 +118,15 @@ export function composeStore(
     purchases: {
       save: (...args) => write(({ purchases }) => purchases.save(...args)),
       list: (...args) => read(({ purchases }) => purchases.list(...args)),
+    },
+    notices: {
+      add: (...args) => write(({ notices }) => notices.add(...args)),
+      attempt: (...args) => writeSoon(({ notices }) => notices.attempt(...args)),
+      end: (...args) => write(({ notices }) => notices.end(...args)),
+      remove: (...args) => writeSoon(({ notices }) => notices.remove(...args)),
+      find: (...args) => read(({ notices }) => notices.find(...args)),
+      list: (...args) => read(({ notices }) => notices.list(...args)),
+      adopt: (...args) => write(({ notices }) => notices.adopt(...args)),
     },
     outbox: {
       markPublished: (...args) => writeSoon(({ outbox }) => outbox.markPublished(...args)),

@@ -16,6 +16,7 @@ import type { ChargeStore } from './contracts/charges.ts'
 import type { FlagStore } from './contracts/flags.ts'
 import type { IdempotencyStore } from './contracts/idempotency.ts'
 import type { InstanceStore } from './contracts/instances.ts'
+import type { NoticeStore } from './contracts/notices.ts'
 import type { PurchaseStore } from './contracts/purchases.ts'
 import type { SellerStore } from './contracts/sellers.ts'
 import type { SpendingStore } from './contracts/spending.ts'
@@ -41,6 +42,8 @@ export interface Store extends LedgerContracts {
   readonly vouchers: VoucherStore
   /** Orders of vouchers. */
   readonly purchases: PurchaseStore
+  /** Approvals that are waited for, and messages that are not delivered. */
+  readonly notices: NoticeStore
   /** Moves that the audit file may not hold yet. */
   readonly outbox: AuditOutbox
 

@@ -6,6 +6,7 @@ import type { ChargeStore } from './contracts/charges.ts'
 import type { FlagStore } from './contracts/flags.ts'
 import type { IdempotencyStore } from './contracts/idempotency.ts'
 import type { InstanceStore } from './contracts/instances.ts'
+import type { NoticeStore } from './contracts/notices.ts'
 import type { PurchaseStore } from './contracts/purchases.ts'
 import type { SellerStore } from './contracts/sellers.ts'
 import type { SpendingStore } from './contracts/spending.ts'
@@ -30,6 +31,7 @@ export interface SynchronousContracts {
   readonly instances: InTransaction<InstanceStore>
   readonly vouchers: InTransaction<VoucherStore>
   readonly purchases: InTransaction<PurchaseStore>
+  readonly notices: InTransaction<NoticeStore>
   readonly outbox: InTransaction<AuditOutbox>
 }
 

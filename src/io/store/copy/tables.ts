@@ -25,6 +25,7 @@ export const COPIED: readonly CopiedTable[] = [
   { name: 'tombstones', by: [], sums: ['at'] },
   { name: 'untold', by: ['instance'], sums: [] },
   { name: 'charge_usage', by: [], sums: ['input_tokens', 'output_tokens'] },
+  { name: 'notices', by: ['kind', 'result'], sums: ['at', 'attempts'] },
   { name: 'audit_heads', by: [], sums: ['seq'] },
   { name: 'voucher_pools', by: ['payer'], sums: ['amount'] },
   { name: 'vouchers', by: ['payer', 'pool', 'closed', 'network', 'asset'], sums: ['amount', 'micro_usd'] },

@@ -10,6 +10,7 @@ import { MemoryCharges } from './charges.ts'
 import { MemoryFlags } from './flags.ts'
 import { MemoryIdempotency } from './idempotency.ts'
 import { MemoryInstances } from './instances.ts'
+import { MemoryNotices } from './notices.ts'
 import { MemoryPurchases } from './purchases.ts'
 import { MemorySellers } from './sellers.ts'
 import { MemorySpending } from './spending.ts'
@@ -42,7 +43,7 @@ export function memoryStore(): Store {
     return work()
   }
   return synchronousStore(
-    { ...contracts, charges, instances, spending, auditHeads, purchases },
+    { ...contracts, charges, instances, spending, auditHeads, purchases, notices: new MemoryNotices() },
     { read: run, write: run, writeSoon: run },
     {
       kind: 'memory',

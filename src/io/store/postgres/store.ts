@@ -17,6 +17,7 @@ import { PostgresFlags } from './flags.ts'
 import { PostgresRollups } from './history/rollups.ts'
 import { PostgresIdempotency } from './idempotency.ts'
 import { PostgresInstances } from './instances.ts'
+import { PostgresNotices } from './notices.ts'
 import { PostgresPurchases } from './purchases.ts'
 import { PostgresSellers } from './sellers.ts'
 import { PostgresSpending } from './spending.ts'
@@ -121,6 +122,7 @@ export function contractsWithin(db: Transaction) {
     spending: new PostgresSpending(db, table),
     flags: new PostgresFlags(db, table),
     auditHeads: new PostgresAuditHeads(db),
+    notices: new PostgresNotices(db),
     instances: new PostgresInstances(db, table, charges, followers.outbox),
   }
 }

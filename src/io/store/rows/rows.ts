@@ -15,6 +15,7 @@ import type { Share } from '../rules/charge-rules.ts'
 import type { BudgetWindow } from '../contracts/budgets.ts'
 import type { Flagged } from '../contracts/flags.ts'
 import type { Instance } from '../contracts/instances.ts'
+import { NOTICE_KINDS, type Notice } from '../contracts/notices.ts'
 import type { KnownPrice, Pin } from '../contracts/sellers.ts'
 
 /** A row as `node:sqlite` returns it. */
@@ -270,5 +271,19 @@ export function rowToPrice(row: Row): KnownPrice {
     pinned: amount(row, 'pinned'),
     last: amount(row, 'last'),
     updatedAt: integer(row, 'updated_at'),
+  }
+}
+
+/** A row of `notices`. */
+export function rowToNotice(row: Row): Notice {
+  return {
+    id: text(row, 'id'),
+    kind: oneOf(row, 'kind', NOTICE_KINDS),
+    instance: text(row, 'instance'),
+    at: integer(row, 'at'),
+    body: text(row, 'body'),
+    attempts: integer(row, 'attempts'),
+    result: optionalText(row, 'result'),
+    endedAt: row['ended_at'] === null ? undefined : integer(row, 'ended_at'),
   }
 }

@@ -19,6 +19,7 @@ import { buildRollups, type BuildProgress } from './history/build-rollups.ts'
 import { SqliteRollups } from './history/rollups.ts'
 import { SqliteIdempotency } from './idempotency.ts'
 import { SqliteInstances } from './instances.ts'
+import { SqliteNotices } from './notices.ts'
 import { SqlitePurchases } from './purchases.ts'
 import { SqliteSellers } from './sellers.ts'
 import { SqliteSpending } from './spending.ts'
@@ -162,6 +163,7 @@ function prepareContracts(db: Connection, rollups: SqliteRollups): SynchronousCo
     spending: new SqliteSpending(db, table, rollups),
     flags: new SqliteFlags(db, table),
     auditHeads: new SqliteAuditHeads(db),
+    notices: new SqliteNotices(db),
     instances: new SqliteInstances(db, table, charges, followers.outbox),
   }
 }

@@ -297,6 +297,20 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (tile, tagged, state, start, key)
   ) WITH (fillfactor = 50);
   `,
+  // What is owed to people: calls that wait for their approval, and messages to a webhook that are not delivered.
+  `
+  CREATE TABLE notices (
+    id ${TEXT} PRIMARY KEY,
+    kind ${TEXT} NOT NULL CHECK (kind IN ('approval', 'message')),
+    instance ${TEXT} NOT NULL,
+    at BIGINT NOT NULL,
+    body ${TEXT} NOT NULL,
+    attempts INTEGER NOT NULL CHECK (attempts >= 0),
+    result ${TEXT},
+    ended_at BIGINT CHECK ((ended_at IS NULL) = (result IS NULL))
+  );
+  CREATE INDEX notices_open ON notices (instance) WHERE result IS NULL;
+  `,
 ]
 
 /** The schema version that this code writes. */

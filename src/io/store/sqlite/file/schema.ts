@@ -317,6 +317,20 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE shares ADD COLUMN counts TEXT CHECK (counts IN ('tokens', 'requests'));
   `,
   ROLLUPS,
+  // What is owed to people: calls that wait for their approval, and messages to a webhook that are not delivered.
+  `
+  CREATE TABLE notices (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('approval', 'message')),
+    instance TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL CHECK (json_valid(body)),
+    attempts INTEGER NOT NULL CHECK (attempts >= 0),
+    result TEXT,
+    ended_at INTEGER CHECK ((ended_at IS NULL) = (result IS NULL))
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX notices_open ON notices (instance) WHERE result IS NULL;
+  `,
 ]
 
 /** The schema version this code writes (SQLite's `user_version`). */
