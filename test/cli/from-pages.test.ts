@@ -104,10 +104,8 @@ describe('docs/from-x402-buyer.md', () => {
     }
     // What a line leaves out is a path of the original's image.
     const files =
-      isServing && !line.includes('--config')
-        ? ' --config=/config/config.json --auths=/config/auths.json'
-        : ''
-    const state = isServing && !line.includes('--state') ? ' --state=/state/consumed.json' : ''
+      isServing && !/ --?config/.test(line) ? ' --config=/config/config.json --auths=/config/auths.json' : ''
+    const state = isServing && !line.includes('-state') ? ' --state=/state/consumed.json' : ''
     const said = await type(`${line}${files}${state}`, { KUBERNETES_SERVICE_HOST: '10.96.0.1' })
     if (line.startsWith('tollway check')) expect(said).toContain('qwen')
     if (line.startsWith('tollway buy')) expect(said).toMatch(/Signed 10 of 10/)

@@ -4,9 +4,10 @@
  */
 // As members: a package that others load replaces them on the object.
 import process from 'node:process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createProgram, run } from '../../src/app/cli/run.ts'
+import { findNetwork } from '../../src/core/money/assets.ts'
 import { startChain, type LocalChain } from '../../src/app/sandbox/chain/chain.ts'
 import { temporaryDirectory } from '../config/config-file.ts'
 import { startRemoteSigner, type RemoteSigner } from '../kit/remote-signer.ts'
@@ -58,6 +59,10 @@ describe("buy.py's lines", () => {
     'probe $BASE/weather --type http --method GET',
     'probe $BASE/weather --type http --method POST --data {"city":"Athens"}',
     'probe $BASE --type inference --data {"model":"qwen","messages":[]}',
+    'probe $BASE/services/my-model/v1/chat/completions',
+    'probe $BASE/services/my-model/v1/chat/completions --model qwen3.5:35b',
+    'probe $BASE/services/demo-quant --type agent',
+    'probe $BASE/services/demo-hello --type=http',
   ])('%s shows the price', async (line) => {
     expect(await type(line)).toMatchObject({ code: 0, out: expect.stringContaining('0.001 USDC') as unknown })
     expect(seller.payments).toHaveLength(0)
@@ -69,6 +74,10 @@ describe("buy.py's lines", () => {
     ['pay $BASE --type inference --data {"model":"own"}', 'POST', '/v1/chat/completions', { model: 'own' }],
     ['pay $BASE/weather?city=Athens --type http --method GET', 'GET', '/weather?city=Athens', undefined],
     ['pay $BASE/weather --method PUT --data {"city":"Athens"}', 'PUT', '/weather', { city: 'Athens' }],
+    ['pay $BASE/services/demo-hello', 'GET', '/services/demo-hello', undefined],
+    ['pay $BASE/hello --network eip155:84532 --token USDC --payment-option=1', 'GET', '/hello', undefined],
+    ['pay $BASE/hello --timeout 100', 'GET', '/hello', undefined],
+    ['pay $BASE --type agent --data {"messages":[],"stream":true}', 'POST', '/v1/chat/completions', {}],
   ])('%s pays once', async (line, method, url, body) => {
     const ended = await type(line)
     expect(ended).toMatchObject({ code: 0 })
@@ -77,6 +86,74 @@ describe("buy.py's lines", () => {
     const sent = seller.payments[0]?.body.toString() ?? ''
     if (body === undefined) expect(sent).toBe('')
     else expect(JSON.parse(sent)).toMatchObject(body)
+  })
+
+  it('pay --timeout ends a call that takes longer, and says whether it was paid', async () => {
+    seller.follow({ unpaid: () => undefined })
+    const ended = await type('pay $BASE/slow --timeout 1')
+    expect(ended.code).toBe(1)
+    expect(ended.err).toContain('othing was')
+    expect(seller.payments).toHaveLength(0)
+  })
+
+  it('pay --auth-ttl says that a single payment ends by itself', async () => {
+    const ended = await type('pay $BASE/hello --auth-ttl 86400')
+    expect(ended).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/^note: --auth-ttl is for vouchers/) as unknown,
+    })
+  })
+
+  it('pay on a network that the line names pays there and nowhere else', async () => {
+    const ended = await type('pay $BASE/hello --network base')
+    expect(ended.code).not.toBe(0)
+    expect(seller.payments).toHaveLength(0)
+    expect(await type('pay $BASE/hello --network base-sepolia', { ERPC_NETWORK: 'base' })).toMatchObject({
+      code: 0,
+    })
+  })
+
+  it('OBOL_BUYER_USER_AGENT is what the seller sees', async () => {
+    await type('pay $BASE/hello', { OBOL_BUYER_USER_AGENT: 'obol-buy-x402/1.0' })
+    expect(seller.payments[0]?.headers['user-agent']).toBe('obol-buy-x402/1.0')
+  })
+
+  it.each(['maintain', 'maintain --json', 'process --all', 'list', 'list --json', 'balance'])(
+    '%s works before anything was bought',
+    async (line) => {
+      expect(await type(line)).toMatchObject({ code: 0 })
+    },
+  )
+
+  it('buy --set-default says how the agent gets the model', async () => {
+    const ended = await type('buy qwen --endpoint $BASE --model qwen --count 1 --set-default')
+    expect(ended).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('tollway init openclaw --primary paid/qwen') as unknown,
+    })
+  })
+
+  it('OBOL_X402_AUTH_TTL says how long vouchers live, as --auth-ttl does', async () => {
+    const buy = 'buy qwen --endpoint $BASE --model qwen --count 1'
+    const ended = await type(`${buy} --json`, { OBOL_X402_AUTH_TTL: '7200' })
+    const { earliest_expiry: expiry } = JSON.parse(ended.out) as { earliest_expiry: string }
+    expect(Date.parse(expiry) - Date.now()).toBeLessThan(7_200_000)
+    expect((await type(buy, { OBOL_X402_AUTH_TTL: 'never' })).err).toMatch(
+      /OBOL_X402_AUTH_TTL is never.*2592000/s,
+    )
+  })
+
+  it("a PurchaseRequest goes to the namespace of buy.py's pod", async () => {
+    const line = 'buy qwen --endpoint $BASE --model qwen --count 1 --emit purchase-request --out .'
+    expect(await type(line, { AGENT_NAMESPACE: 'hermes-obol-agent' })).toMatchObject({ code: 0 })
+    const manifest = readdirSync('.').find((name) => name.endsWith('.yaml')) ?? ''
+    expect(readFileSync(manifest, 'utf8')).toContain('namespace: hermes-obol-agent')
+  })
+
+  it('refill and remove, which buy.py only announces, work', async () => {
+    await type('buy qwen --endpoint $BASE --model qwen --count 1')
+    expect(await type('refill qwen --count 2')).toMatchObject({ code: 0 })
+    expect(await type('remove qwen')).toMatchObject({ code: 0 })
   })
 
   it('buy without --count buys for 100 USDC, at most 1,000, and needs no configuration', async () => {
@@ -96,6 +173,10 @@ describe("buy.py's lines", () => {
     'buy qwen --endpoint $BASE --model qwen --count 5 --auto-refill --refill-threshold 2 --refill-count 3',
     'buy qwen --endpoint $BASE --model qwen --budget 5000 --cost-cap 0.002 --network base-sepolia --token USDC',
     'buy qwen --endpoint $BASE/v1/chat/completions --model qwen --count 5 --payment-option 1 --auth-ttl 60',
+    'buy qwen --endpoint $BASE --model qwen --count 5 --auto-refill=true --refill-threshold=2 --refill-count=3',
+    'buy qwen --endpoint $BASE --model qwen --count 5 --auto-refill false --force',
+    'buy qwen --endpoint $BASE --model qwen --budget $0.005 --network eip155:84532',
+    'buy qwen --endpoint $BASE --model qwen --count 5 --cost-cap 1000',
   ])('%s signs five', async (line) => {
     expect(await type(line)).toMatchObject({
       code: 0,
@@ -123,6 +204,16 @@ describe("buy.py's lines", () => {
     })
   })
 
+  it.each(['base', 'mainnet', 'ethereum', 'eip155:8453', 'sepolia', 'hoodi'])(
+    'balance --chain %s asks for a network that ERPC_NETWORK does not name',
+    async (network) => {
+      const ended = await type(`balance --chain ${network} --json`)
+      expect(ended.err).toBe('')
+      const rows = JSON.parse(ended.out) as { network: string }[]
+      expect(new Set(rows.map((row) => row.network))).toEqual(new Set([findNetwork(network)?.alias]))
+    },
+  )
+
   it('balance --chain names the networks that there are', async () => {
     const ended = await type('balance --chain base-sepolis')
     expect(ended.code).toBe(2)
@@ -130,9 +221,19 @@ describe("buy.py's lines", () => {
   })
 })
 
-describe("buy.py's commands that have no counterpart of their name", () => {
+describe('commands of other programs that have no counterpart of their name', () => {
   it.each([
     ['go $BASE', /tollway probe <url>.*tollway pay <url>/],
+    ["go $BASE/services/agent --message 'your task'", /tollway pay <url>/],
+    [
+      'pay-agent $BASE/services/agent --model qwen --data {"messages":[]} --timeout 3600',
+      /tollway pay <url> --data/,
+    ],
+    ['siwx $BASE/services/agent --fetch --method GET', /policy: \{ sign_in: true \}/],
+    ['fetch $BASE/weather -m POST -b {} --format json', /tollway pay <url> --request POST/],
+    ['curl $BASE/weather', /tollway pay <url>/],
+    ['agent_pay $BASE/weather', /tollway mcp/],
+    ['start', /tollway serve --blockrun/],
     ['pay-agent $BASE/services/agent --message hello', /tollway pay <url> --data/],
     ['siwx $BASE/services/agent', /policy: \{ sign_in: true \}/],
   ])('%s says in one line what does its work', async (line, instead) => {

@@ -30,6 +30,7 @@ import { addSellers } from './commands/sellers.ts'
 import { addServe } from './commands/serve.ts'
 import { DEFAULT_CONFIG } from './shared/options.ts'
 import { replacementOf } from './shared/replaced-commands.ts'
+import { ownWords } from './shared/seed-words.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from './shared/exit-codes.ts'
 import { errorText } from './output/error-text.ts'
 import { packageVersion } from '../package-version.ts'
@@ -66,7 +67,7 @@ export async function run(args: readonly string[], outer: Terminal): Promise<num
     return EXIT.usage
   }
   try {
-    await createProgram(context).parseAsync([...args], { from: 'user' })
+    await createProgram(context).parseAsync([...ownWords(args)], { from: 'user' })
     return code
   } catch (error) {
     return report(error, terminal, args.includes('--json'))

@@ -1,5 +1,6 @@
 /** The configuration of a command that buys or pays: the file, or without one the environment variables of buy.py's pods. */
 import { existsSync } from 'node:fs'
+import { findNetwork } from '../../core/money/assets.ts'
 import { loadConfig, parseConfig } from './load.ts'
 import type { ResolvedConfig } from './resolve/resolved.ts'
 import type { Environment } from './values/secrets.ts'
@@ -25,6 +26,15 @@ export function loadCommandConfig(
 ): ResolvedConfig {
   const settings = path === DEFAULT_FILE && !existsSync(path) ? settingsOf(env) : undefined
   return settings === undefined ? load(path, env) : parseConfig(settings, env)
+}
+
+/**
+ * The variables where a line names its network: `ERPC_NETWORK` is only the default, as in buy.py. A network that does not exist
+ * changes nothing, and the command refuses it.
+ */
+export function onNetwork(env: Environment, network: string | undefined): Environment {
+  const known = network === undefined ? undefined : findNetwork(network)
+  return known?.chainId === undefined ? env : { ...env, ERPC_NETWORK: known.alias }
 }
 
 /** Whether the variables name a wallet. */
@@ -60,8 +70,15 @@ function evmSettings(env: Environment): NetworkSettings | undefined {
       bought: { kind: 'obol', mode: 'pool' },
     },
     // eRPC serves each network below its own path.
-    chains: node === undefined ? {} : { [network]: { rpc: `${node.replace(/\/+$/, '')}/${network}` } },
+    chains:
+      node === undefined ? {} : { [network]: { rpc: `${node.replace(/\/+$/, '')}/${erpcName(network)}` } },
   }
+}
+
+/** eRPC's name of a network in its paths: buy.py's, which says mainnet for Ethereum. */
+function erpcName(network: string): string {
+  const alias = findNetwork(network)?.alias ?? network
+  return alias === 'ethereum' ? 'mainnet' : alias
 }
 
 /** A wallet on Solana, whose node also gives the blockhash of each payment. */

@@ -35,9 +35,9 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (payer: string | undefined, options: BalanceOptions) => {
       // Imported here so that help and usage errors appear at once.
-      const { loadCommandConfig } = await import('../../config/command-config.ts')
+      const { loadCommandConfig, onNetwork } = await import('../../config/command-config.ts')
       const { readBalances } = await import('../../buying/balance.ts')
-      const config = loadCommandConfig(options.config, terminal.env)
+      const config = loadCommandConfig(options.config, onNetwork(terminal.env, options.chain))
       if (payer !== undefined && !config.payers.has(payer)) {
         throw new ConfigError(unknownName('payer', payer, [...config.payers.keys()]))
       }

@@ -1,7 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { TollwayError } from '../../../core/errors.ts'
+import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import { formatUnits } from '../../../core/money/money.ts'
 import { DEFAULT_LIFE_SECONDS, MAX_ORDER } from '../../../core/vouchers/purchase.ts'
+import type { Environment } from '../../config/values/secrets.ts'
 import { runExclusively } from '../../buying/exclusive-run.ts'
 import type { Bought } from '../../buying/buy.ts'
 import type { ExportFormat, Emitted } from '../../buying/export-vouchers.ts'
@@ -35,6 +36,7 @@ interface BuyOptions extends CommonOptions, ChoiceOptions {
   readonly pool?: string
   readonly validFor: number
   readonly authTtl?: number
+  readonly setDefault?: boolean
   readonly force?: boolean
   readonly emit?: ExportFormat
   readonly namespace?: string
@@ -58,7 +60,7 @@ export function addBuy(program: Command, context: CommandContext): void {
       "buy as many vouchers as this amount covers: 1500000 (smallest units), 1.5, '1.5 USDC' or '$1.50' (default without --count: 100000000)",
     )
     .option('--cost-cap <amount>', 'highest price of one voucher, now and at each refill')
-    .option('--auto-refill', 'buy again when few vouchers remain')
+    .option('--auto-refill [yes]', 'buy again when few vouchers remain', readYes)
     .option(
       '--refill-threshold <n>',
       'refill when this many or fewer remain (default: a fifth)',
@@ -85,6 +87,7 @@ export function addBuy(program: Command, context: CommandContext): void {
     .addOption(
       new Option('--auth-ttl <seconds>', "buy.py's name for --valid-for").argParser(authTtl).hideHelp(),
     )
+    .addOption(new Option('--set-default', "buy.py's option for the agent's model").hideHelp())
     .option('--force', "sign even if the wallet's balance does not cover it")
     .option(
       '--emit <format>',
@@ -126,7 +129,7 @@ ${EXIT_CODES_HELP}`,
 async function run(name: string, options: BuyOptions, context: CommandContext): Promise<void> {
   const { terminal } = context
   // Imported here so that help and usage errors appear at once.
-  const { loadCommandConfig } = await import('../../config/command-config.ts')
+  const { loadCommandConfig, onNetwork } = await import('../../config/command-config.ts')
   const { withBuying } = await import('../../buying/buying-context.ts')
   const { buy } = await import('../../buying/buy.ts')
   const { exportVouchers } = await import('../../buying/export-vouchers.ts')
@@ -135,7 +138,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
   const { readInference } = await import('../../buying/endpoint.ts')
   const { endpointOf } = await import('../../buying/storefront.ts')
   const { readChoice } = await import('../../buying/offer-choice.ts')
-  const config = loadCommandConfig(options.config, terminal.env)
+  const config = loadCommandConfig(options.config, onNetwork(terminal.env, options.network))
   const pool = config.payers.get(options.pool ?? '')
   const named = pool?.kind === 'obol' && pool.mode === 'pool' ? pool.filledBy : undefined
   const signedBy = signingPayer(config, options.payer ?? named)
@@ -152,7 +155,7 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
     costCap: options.costCap,
     refill: refillOf(options),
     choice: readChoice(options),
-    lifeSeconds: options.authTtl ?? options.validFor,
+    lifeSeconds: options.authTtl ?? lifeFrom(terminal.env) ?? options.validFor,
     force: options.force,
     handOver: options.emit !== undefined,
   }
@@ -163,7 +166,8 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
       withBuying(config, async (buyingContext) => {
         try {
           const bought = await buy(buyingContext, request, signal, bar.at)
-          const { emit: format, out, namespace } = options
+          const { emit: format, out } = options
+          const namespace = options.namespace ?? namespaceFrom(terminal.env)
           if (format === undefined || out === undefined) return { bought, emitted: undefined }
           const { purchase, status } = bought
           return {
@@ -195,11 +199,14 @@ async function run(name: string, options: BuyOptions, context: CommandContext): 
       emitted: emitted ? { ...emitted, stopped: emitted.stopped?.code ?? null } : null,
     })
   } else terminal.stdout(render(bought, emitted))
+  if (options.setDefault === true)
+    terminal.stderr(`note: --set-default is \`tollway init openclaw --primary paid/${options.model}\`.\n`)
   context.end(codeOf(bought, emitted))
 }
 
 function refillOf(options: BuyOptions) {
   const { autoRefill, refillThreshold: threshold, refillCount: count, maxTotal, maxSpendPerDay } = options
+  if (autoRefill === false) return undefined
   const wanted =
     autoRefill === true || [threshold, count, maxTotal, maxSpendPerDay].some((one) => one !== undefined)
   return wanted ? { threshold, count, maxTotal, maxSpendPerDay } : undefined
@@ -265,6 +272,35 @@ function authTtl(text: string): number {
   throw new InvalidArgumentError(
     'It must be a number of seconds. A voucher without an end can never be released: name one, such as 2592000 (30 days).',
   )
+}
+
+/** buy.py's variable for the same, where the line does not say. @throws ConfigError that names it */
+function lifeFrom(env: Environment): number | undefined {
+  const text = env['OBOL_X402_AUTH_TTL'] ?? ''
+  if (text === '') return undefined
+  try {
+    return authTtl(text)
+  } catch (error) {
+    throw new ConfigError(`OBOL_X402_AUTH_TTL is ${text}. ${error instanceof Error ? error.message : ''}`)
+  }
+}
+
+/** The namespace of buy.py's pod. @throws ConfigError */
+function namespaceFrom(env: Environment): string | undefined {
+  const text = env['AGENT_NAMESPACE'] ?? ''
+  if (text === '') return undefined
+  try {
+    return readNamespace(text)
+  } catch (error) {
+    throw new ConfigError(`AGENT_NAMESPACE is ${text}. ${error instanceof Error ? error.message : ''}`)
+  }
+}
+
+/** `--auto-refill=true|false`, as buy.py takes it; without a value it is on. */
+function readYes(text: string): boolean {
+  if (/^(?:1|true|yes|on)$/i.test(text)) return true
+  if (/^(?:0|false|no|off)$/i.test(text)) return false
+  throw new InvalidArgumentError('It must be true or false, or stand without a value.')
 }
 
 /** A name of Kubernetes (RFC 1123). */

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { InvalidArgumentError, type Command } from 'commander'
+import { InvalidArgumentError, Option, type Command } from 'commander'
 import { ConfigError, TollwayError } from '../../../core/errors.ts'
 import { formatUsd } from '../../../core/money/money.ts'
 import type { Reply } from '../../../core/request/exchange.ts'
 import type { PaymentReceipt } from '../../buying/receipt.ts'
 import type { Paid, PayRequest } from '../../buying/pay.ts'
 import { StoppedError } from '../../buying/stopped.ts'
+import type { Timeouts } from '../../../io/transport/upstream.ts'
 import {
   interruptible,
   printJson,
@@ -19,7 +19,8 @@ import { bodyJson, toFile, toMemory, toOutput, type Delivery } from '../output/d
 import { errorText } from '../output/error-text.ts'
 import { EXIT, EXIT_CODES_HELP, exitCodeOf, type ExitCode } from '../shared/exit-codes.ts'
 import type { CommandContext } from '../shared/command-context.ts'
-import { chatBody, methodOf, withServiceType, type ServiceOptions } from '../shared/service-request.ts'
+import { wholeNumber } from '../shared/options.ts'
+import { methodOf, targetOf, withServiceType, type ServiceOptions } from '../shared/service-request.ts'
 import type { Terminal } from '../shared/terminal.ts'
 
 interface PayOptions extends CommonOptions, ChoiceOptions, ServiceOptions {
@@ -29,6 +30,8 @@ interface PayOptions extends CommonOptions, ChoiceOptions, ServiceOptions {
   readonly yes: boolean
   readonly output?: string
   readonly payer?: string
+  readonly timeout?: number
+  readonly authTtl?: string
 }
 
 /** Adds `tollway pay`. */
@@ -47,6 +50,8 @@ export function addPay(program: Command, context: CommandContext): void {
     .option('-y, --yes', 'pay for a POST without asking on a terminal', false)
     .option('-o, --output <file>', 'write the response body to this file instead of standard output')
     .option('--payer <name>', 'the payer that pays')
+    .option('--timeout <seconds>', 'longest time for the whole call', wholeNumber(1, 86_400))
+    .addOption(new Option('--auth-ttl <seconds>', "buy.py's option for vouchers").hideHelp())
   withCommon(withChoice(withServiceType(command)))
     .addHelpText(
       'after',
@@ -71,20 +76,28 @@ ${EXIT_CODES_HELP}`,
     )
     .action(async (url: string, options: PayOptions) => {
       // Imported here so that help and usage errors appear at once.
-      const { loadCommandConfig } = await import('../../config/command-config.ts')
+      const { loadCommandConfig, onNetwork } = await import('../../config/command-config.ts')
       const { withBuying } = await import('../../buying/buying-context.ts')
       const { pay } = await import('../../buying/pay.ts')
       const { payingPayer } = await import('../../buying/choose-payer.ts')
       const { readInference, readUrl } = await import('../../buying/endpoint.ts')
       const { readChoice } = await import('../../buying/offer-choice.ts')
-      const config = loadCommandConfig(options.config, terminal.env)
+      const config = within(
+        loadCommandConfig(options.config, onNetwork(terminal.env, options.network)),
+        options,
+      )
+      if (options.authTtl !== undefined) terminal.stderr(AUTH_TTL_NOTE)
       const { address, data } = targetOf(url, options, readInference)
       const payRequest: PayRequest = {
         url: readUrl(address),
         isMethodGiven: methodOf(options) !== undefined,
         method: (methodOf(options) ?? (data ? 'POST' : 'GET')).toUpperCase(),
         data,
-        headers: { ...(data ? { 'content-type': 'application/json' } : {}), ...headersOf(options.header) },
+        headers: {
+          ...agentOf(terminal),
+          ...(data ? { 'content-type': 'application/json' } : {}),
+          ...headersOf(options.header),
+        },
         payer: payingPayer(config, options.payer),
         ...limitOf(options, readChoice),
         approve: approver(options, terminal),
@@ -125,6 +138,22 @@ ${EXIT_CODES_HELP}`,
         await delivery.discard()
       }
     })
+}
+
+const AUTH_TTL_NOTE =
+  'note: --auth-ttl is for vouchers (tollway buy); a single payment ends when the seller says, minutes from now.\n'
+
+/** The configuration with the limit of time of this call. */
+function within<T extends { readonly timeouts: Timeouts }>(config: T, { timeout }: PayOptions): T {
+  return timeout === undefined
+    ? config
+    : { ...config, timeouts: { ...config.timeouts, totalMs: timeout * 1000 } }
+}
+
+/** buy.py's variable for the User-Agent that sellers see. */
+function agentOf({ env }: Terminal): Readonly<Record<string, string>> {
+  const agent = env['OBOL_BUYER_USER_AGENT'] ?? ''
+  return agent === '' ? {} : { 'user-agent': agent }
 }
 
 /** The ceiling, in USD or USDC, and the offers that are meant. @throws ConfigError for options that exclude each other */
@@ -299,33 +328,6 @@ function headersOf(list: readonly string[]): Record<string, string> {
       return [name.toLowerCase(), value]
     }),
   )
-}
-
-/** What to call, and with which body. @throws ConfigError */
-function targetOf(
-  url: string,
-  { type, data, model }: PayOptions,
-  readInference: (text: string) => { readonly url: string },
-): { readonly address: string; readonly data: Buffer | undefined } {
-  const given = data === undefined ? undefined : readData(data)
-  if (type !== 'inference') return { address: url, data: given }
-  if (given) return { address: readInference(url).url, data: given }
-  if (model === undefined)
-    throw new ConfigError(
-      '--type inference needs --model, or --data with the whole request; nothing was paid.',
-    )
-  return { address: readInference(url).url, data: Buffer.from(chatBody(model)) }
-}
-
-function readData(text: string): Buffer {
-  if (!text.startsWith('@')) return Buffer.from(text, 'utf8')
-  const path = text.slice(1)
-  try {
-    return readFileSync(path === '-' ? 0 : path)
-  } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown'
-    throw new ConfigError(`--data ${text} cannot be read (${code}); nothing was paid.`, { cause })
-  }
 }
 
 function collect(text: string, list: readonly string[]): readonly string[] {

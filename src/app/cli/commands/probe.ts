@@ -43,11 +43,12 @@ ${EXIT_CODES_HELP}`,
       const { loadConfigForReading } = await import('../../config/load.ts')
       const named = options.config !== DEFAULT_CONFIG || existsSync(options.config)
       const assets = named ? loadConfigForReading(options.config, terminal.env).assets : BUILT_IN_ASSETS
-      const { data, type } = options
+      const { data } = options
+      const isInference = options.type === 'inference' || options.type === 'agent'
       // An inference seller is asked for a completion; an http service as it is.
-      const model = options.model ?? (type === 'inference' && data === undefined ? 'test' : undefined)
-      const place = type === 'inference' && data !== undefined ? readInference(url).url : url
-      const method = methodOf(options) ?? (type === 'http' && data === undefined ? 'GET' : undefined)
+      const model = options.model ?? (isInference && data === undefined ? 'test' : undefined)
+      const place = isInference && data !== undefined ? readInference(url).url : url
+      const method = methodOf(options) ?? (options.type === 'http' && data === undefined ? 'GET' : undefined)
       const probed = await interruptible(terminal, (signal) =>
         probe({ url: place, method, data, model }, assets, signal),
       )

@@ -23,7 +23,13 @@ Only reads the ledger: no key is used, and a running gateway is not disturbed.
 ${EXIT_CODES_HELP}`,
     )
     .action(async (options: CommonOptions) => {
-      const { known, report } = await read(options, undefined, context)
+      const { NoLedgerError } = await import('../../../io/store/no-ledger.ts')
+      const { known, report } = await read(options, undefined, context).catch(async (error: unknown) => {
+        // Where nothing was ever bought the list is empty; why it is so is said beside it.
+        if (!(error instanceof NoLedgerError)) throw error
+        terminal.stderr(`${error.message}\n`)
+        return { known: [], report: await import('../output/purchases-report.ts') }
+      })
       if (options.json) printJson(terminal, known.map(report.purchaseJson))
       else terminal.stdout(report.renderPurchases(known))
     })
