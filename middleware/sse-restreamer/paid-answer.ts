@@ -9,7 +9,7 @@ import { contentCoding, decodersFor } from '../../src/io/transport/content-codin
 import { abandon } from './relay-body.ts'
 import type { RelaySession } from './relay-session.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
-import { cleanedMessage } from '../../src/payment/answer/seller-message.ts'
+import { cleanedMessage, messageHeader } from '../../src/payment/answer/seller-message.ts'
 import { brokenOff } from '../../src/core/stream/truncation.ts'
 
 /** Most bytes that a compressed answer may decode to. */
@@ -101,7 +101,7 @@ export async function recognise(ends: RelaySession): Promise<void> {
   if (isPlainText(kind, found, first)) {
     ends.letGo()
     const text = Buffer.from(first.subarray(0, MAX_TEXT_BYTES)).toString('utf8')
-    throw notDelivered('answered with plain text', cleaned(text.trim()), reply.status)
+    throw notDelivered('answered with plain text', text.trim(), reply.status)
   }
   if (found !== type) ends.retype(found)
   if (isJsonType(found)) ends.dropByteOrderMark()
@@ -125,7 +125,7 @@ export function assertPaidResponse(
   if (!verdict && !isWhole) throw notDelivered('answered with JSON that cannot be read')
   if (!verdict) return
   if (verdict.what === 'an error') throw answeredWithError(reply.status, verdict.message)
-  throw notDelivered(`answered with ${verdict.what}`, cleaned(verdict.message), reply.status)
+  throw notDelivered(`answered with ${verdict.what}`, verdict.message, reply.status)
 }
 
 /**
@@ -140,20 +140,17 @@ export function emptyStream({ reply, exchange }: RelaySession, message: string |
 }
 
 function answeredWithError(status: number, message: string | undefined): TollwayError {
-  return notDelivered(`answered with an error, though with status ${status}`, cleaned(message), status)
-}
-
-function cleaned(message: string | undefined): string | undefined {
-  return message === undefined ? undefined : cleanedMessage(message)
+  return notDelivered(`answered with an error, though with status ${status}`, message, status)
 }
 
 function notDelivered(what: string, sellerMessage?: string, status = 200): TollwayError {
+  const words = sellerMessage === undefined ? undefined : cleanedMessage(sellerMessage)
   return new TollwayError({
     code: 'paid_not_delivered',
     message: `The seller took the payment and ${what}.`,
     advice: ['Do not resend: it would be paid again.'],
-    details: { seller_message: sellerMessage ?? null },
-    headers: sellerMessage === undefined ? {} : { 'x-tollway-seller-message': sellerMessage },
-    ...(sellerMessage === undefined ? {} : { seller: { status, code: null, message: sellerMessage } }),
+    details: { seller_message: words ?? null },
+    headers: messageHeader(sellerMessage),
+    ...(words === undefined ? {} : { seller: { status, code: null, message: words } }),
   })
 }

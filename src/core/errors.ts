@@ -29,7 +29,7 @@ export interface SellerAnswer {
   readonly status: number
   /** `null` when it named none. */
   readonly code: string | null
-  /** Printable ASCII, at most 256 characters; `null` when it said nothing, or words at which clients pay again. */
+  /** In any script, without control characters, at most 256 characters; `null` when it said nothing, or words at which clients pay again. */
   readonly message: string | null
 }
 
@@ -72,6 +72,7 @@ export class TollwayError extends Error {
   readonly clientCode: string
   /** Where the code is explained, relative to the root of this package: `docs/errors.md#<code>`. */
   readonly docs: string
+  readonly #given: TollwayErrorParameters
 
   constructor(parameters: TollwayErrorParameters) {
     const advice = parameters.advice ?? []
@@ -79,6 +80,7 @@ export class TollwayError extends Error {
       visible([parameters.message, ...advice].join(' ')),
       parameters.cause === undefined ? {} : { cause: parameters.cause },
     )
+    this.#given = parameters
     const entry = ERROR_TABLE[parameters.code]
     this.code = parameters.code
     this.status = parameters.status ?? entry.status
@@ -96,6 +98,17 @@ export class TollwayError extends Error {
   /** Whether the next candidate of the route may be tried: never after a refusal by policy or budget (rule 7). */
   get mayTryNext(): boolean {
     return ERROR_TABLE[this.code].chain === 'next'
+  }
+
+  /** The same error with what the seller said about it. */
+  withSeller(said: Pick<TollwayErrorParameters, 'seller' | 'headers' | 'details'>): TollwayError {
+    const { headers, details } = this.#given
+    return new TollwayError({
+      ...this.#given,
+      ...said,
+      headers: { ...headers, ...said.headers },
+      details: { ...details, ...said.details },
+    })
   }
 
   /** The OpenAI-shaped error body. */

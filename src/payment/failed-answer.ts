@@ -8,15 +8,25 @@ import type { Authorization, Provider } from '../core/payer/provider.ts'
 import type { Quote } from '../core/policy/gate.ts'
 import type { Reply } from '../core/request/exchange.ts'
 import { describeSkew } from '../core/telemetry/clock-skew.ts'
-import { adviceFor, isAboutFunds, isRequestCode, type PaymentFacts } from '../core/x402/seller-reasons.ts'
+import {
+  adviceFor,
+  isAboutAllowance,
+  isAboutFunds,
+  isRequestCode,
+  type PaymentFacts,
+} from '../core/x402/seller-reasons.ts'
 import { readSellerError } from '../core/x402/seller-error.ts'
 import { MAX_CHALLENGE_BYTES } from '../core/x402/x402.ts'
 import type { BoundedBody } from '../io/transport/upstream.ts'
 import { headerOf, readReply } from './answer/read-reply.ts'
-import { sellerAnswer } from './answer/seller-message.ts'
+import { SLOW_SELLER } from './answer/slow-seller.ts'
+import { sellerSaid } from './answer/seller-message.ts'
 
 /** How long the body of a 402 or of a failed paid call is waited for, milliseconds: the money is booked, only words follow. */
 export const ERROR_BODY_MS = 10_000
+
+/** What proxies in front of a seller answer when it takes too long: 504, and 522 and 524 of Cloudflare. */
+const GATEWAY_TIMEOUTS: ReadonlySet<number> = new Set([408, 504, 522, 524])
 
 const NO_BODY: BoundedBody = { bytes: Buffer.alloc(0), truncated: false }
 
@@ -45,23 +55,20 @@ export async function failedAnswer(
 ): Promise<TollwayError> {
   const reported = readSellerError((name) => headerOf(reply, name), body.bytes)
   const balance = isAboutFunds(reported) ? await payer.balance?.(quote).catch(() => undefined) : undefined
-  const seller = sellerAnswer(reply.status, reported)
-  const { message } = seller
-  const needsApproval = reply.status === 412 && quote.method === 'permit2'
+  const needsApproval = quote.method === 'permit2' && (reply.status === 412 || isAboutAllowance(reported))
   return new TollwayError({
     ...error,
     advice: needsApproval
       ? approveAdvice(quote.asset, quote.amount)
       : [
           ...(error.advice ?? []),
+          ...(GATEWAY_TIMEOUTS.has(reply.status) ? SLOW_SELLER : []),
           ...adviceFor(reported, {
             ...paymentFacts(quote, authorization.record.from, balance),
             clock: describeSkew(skew),
           }),
         ],
-    details: { seller_status: reply.status, seller_message: message },
-    headers: message === null ? {} : { 'x-tollway-seller-message': message },
-    seller,
+    ...sellerSaid(reply.status, reported),
     ...(reported.code !== undefined && isRequestCode(reported.code) ? { clientCode: reported.code } : {}),
   })
 }

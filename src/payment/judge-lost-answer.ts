@@ -4,12 +4,8 @@ import { TollwayError } from '../core/errors.ts'
 import type { Ledger } from '../io/ledger/ledger.ts'
 import { UpstreamError } from '../io/transport/upstream-error.ts'
 import type { OutgoingRequest } from '../io/transport/upstream.ts'
+import { SLOW_SELLER } from './answer/slow-seller.ts'
 import { noAnswer } from './send-unpaid.ts'
-
-/** Official sellers send nothing before the whole answer is made and the payment settled. */
-const SLOW_SELLER = [
-  'If the seller is slow, raise timeouts.first_byte_seconds of the route, and set always_stream (it may begin sooner) or early_keepalive (clients hear from the gateway while they wait).',
-]
 
 /** What became of the charge, and the error that the request ends with. */
 export interface LostAnswer {

@@ -1,7 +1,7 @@
 /** A 402 that is no x402: sellers with accounts answer it when a balance is used up. */
 import { TollwayError } from '../core/errors.ts'
 import type { SellerError } from '../core/x402/seller-error.ts'
-import { sellerAnswer } from './answer/seller-message.ts'
+import { sellerSaid } from './answer/seller-message.ts'
 
 /** Words of sellers that sell from a prepaid balance or by subscription. */
 const ACCOUNT =
@@ -17,8 +17,6 @@ export class OtherPaymentError extends TollwayError {}
 export function otherPayment(answer: SellerError): OtherPaymentError | undefined {
   const text = `${answer.code ?? ''} ${answer.message ?? ''}`.trim()
   if (text === '' || X402.test(text)) return undefined
-  const seller = sellerAnswer(402, answer)
-  const { message } = seller
   const isAccount = ACCOUNT.test(text)
   return new OtherPaymentError({
     code: 'no_supported_offer',
@@ -30,8 +28,6 @@ export function otherPayment(answer: SellerError): OtherPaymentError | undefined
         ? 'It sells to account holders: use a funded account by api_key, or the address at which it takes x402.'
         : 'Check that api_base points at an x402 seller.',
     ],
-    details: { seller_status: 402, seller_message: message },
-    headers: message === null ? {} : { 'x-tollway-seller-message': message },
-    seller,
+    ...sellerSaid(402, answer),
   })
 }

@@ -5,6 +5,8 @@ import type { Reply } from '../core/request/exchange.ts'
 export interface PeekedBody {
   /** All of it, or `undefined` when it is longer than the limit. */
   readonly bytes: Buffer | undefined
+  /** What was read of it. */
+  readonly beginning: Buffer
   /** The whole body again, from its first byte. */
   readonly body: Reply['body']
 }
@@ -39,7 +41,8 @@ export async function peekBody(body: Reply['body'], limit: number): Promise<Peek
     },
     destroy: (error) => body.destroy(error),
   }
-  return { bytes: ended && size <= limit ? Buffer.concat(held) : undefined, body: again }
+  const beginning = Buffer.concat(held)
+  return { bytes: ended && size <= limit ? beginning : undefined, beginning, body: again }
 }
 
 /** The same body, and a word when it was read to its end, broke or was let go. */

@@ -3,10 +3,11 @@ import { Readable } from 'node:stream'
 import { TollwayError } from '../core/errors.ts'
 import { type Challenge, MAX_CHALLENGE_BYTES, decodeChallenge } from '../core/x402/x402.ts'
 import { HEADERS } from '../core/x402/payment-headers.ts'
-import { readSellerError } from '../core/x402/seller-error.ts'
+import { isTelling, readSellerError } from '../core/x402/seller-error.ts'
 import type { IncomingReply } from '../io/transport/upstream.ts'
 import { otherPayment } from './not-x402.ts'
 import { headerOf, readReply } from './answer/read-reply.ts'
+import { sellerSaid } from './answer/seller-message.ts'
 
 /**
  * The offers of a 402.
@@ -47,6 +48,9 @@ function decoded(
   } catch (error) {
     const isUnread = error instanceof TollwayError && error.code === 'offer_undecodable'
     const isOffered = header(HEADERS.required) !== undefined || header(HEADERS.requiredOther) !== undefined
-    throw (isUnread && !isOffered ? otherPayment(readSellerError(header, body)) : undefined) ?? error
+    const words = readSellerError(header, body)
+    const other = isUnread && !isOffered ? otherPayment(words) : undefined
+    if (other || !(error instanceof TollwayError) || !isTelling(words)) throw other ?? error
+    throw error.withSeller(sellerSaid(402, words))
   }
 }

@@ -16,7 +16,13 @@ import { PaidCall } from './paid-call.ts'
 import type { CandidateCall, PayingCall, PaymentContext } from './payment-context.ts'
 import { peekBody, whenDone } from './peek-body.ts'
 import { OtherPaymentError } from './not-x402.ts'
-import { isRefusal, mayBeEdge, QuestionRefusedError, refusedQuestion } from './refused-question.ts'
+import {
+  isRefusal,
+  mayBeEdge,
+  QuestionRefusedError,
+  refusedQuestion,
+  withoutPage,
+} from './refused-question.ts'
 import { askWithoutPaying } from './unpaid-endpoint.ts'
 import { askBehind } from './ask-behind.ts'
 import { mayRecall, termsQuestion } from './terms-question.ts'
@@ -294,11 +300,13 @@ async function probeAnswer(
   { route: { apiBase } }: Candidate,
 ): Promise<IncomingReply> {
   const { status } = answer
-  const isEdge = mayBeEdge(answer)
-  if ((status >= 200 && status < 300 && !isEdge) || RELAYED_PROBE_STATUSES.has(status)) return answer
+  if ((status >= 200 && status < 300) || RELAYED_PROBE_STATUSES.has(status)) {
+    return direct && !mayBeEdge(answer) ? answer : await withoutPage(answer)
+  }
   // Only this seller can serve a direct request: the client gets its answer, but no redirect.
   if (direct && (status >= 400 || status === 304)) return answer
-  const refused = isRefusal(status) || isEdge ? await refusedQuestion(answer, url, { apiBase }) : undefined
+  const refused =
+    isRefusal(status) || mayBeEdge(answer) ? await refusedQuestion(answer, url, { apiBase }) : undefined
   if (refused) throw refused
   answer.body.destroy()
   throw new SellerUnavailableError(`answered the unpaid request with status ${status}`, `status_${status}`)

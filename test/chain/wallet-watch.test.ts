@@ -52,6 +52,13 @@ describe('what is known of a wallet', () => {
     expect(state.reads).toBe(1)
   })
 
+  test('includes the code at its address, read once for payments at the same time too', async () => {
+    const { state, watch } = node()
+    expect(await Promise.all([watch.code(), watch.code(), watch.code()])).toEqual(['0x', '0x', '0x'])
+    expect(await watch.code()).toBe('0x')
+    expect(state.codes).toBe(1)
+  })
+
   test('includes the code at its address, which is read once, and asked again while the node was down', async () => {
     const { state, clock, watch } = node()
     state.down = true

@@ -235,38 +235,48 @@ describe('pay', () => {
     }
   })
 
-  test('an answer of 4xx to a settled payment ends with 1 and is told as paid', async () => {
+  test.each([
+    [404, true],
+    [422, true],
+    [429, false],
+    [400, false],
+  ])('an answer of %i to a settled payment ends with 1 and is told as paid', async (status, isInHeader) => {
+    const receipt = { ...RECEIPT, transaction: `0x${String(status).padStart(64, '7')}` }
     const service = await serveOnLoopback(
       paidService((_request, response) => {
-        response.writeHead(404, receiptV1({ ...RECEIPT, transaction: `0x${'77'.repeat(32)}` }))
-        response.end('{"error":"no such city"}')
+        response.writeHead(status, isInHeader ? receiptV1(receipt) : {})
+        response.end(JSON.stringify({ error: 'no such city', ...(isInHeader ? {} : { receipt }) }))
       }),
     )
     try {
       const said = await shop.tollway('pay', service.url)
       expect(said.code).toBe(1)
       expect(said.err).toMatch(/^Paid 0\.0025 USDC/m)
+      expect(said.err).toContain(`The seller answered (status ${status}): no such city`)
       expect(said.err).not.toContain('may have been taken')
     } finally {
       await service.close()
     }
   })
 
-  test.each([301, 308])('a redirect (%i) ends with 1, names its address and pays nothing', async (status) => {
-    const service = await serveOnLoopback((_request, response) =>
-      response.writeHead(status, { location: 'https://elsewhere.example/x' }).end(),
-    )
-    try {
-      const said = await shop.tollway('pay', service.url)
-      expect([said.code, said.out]).toEqual([1, ''])
-      expect(said.err).toContain('redirects to https://elsewhere.example/x')
-      const probed = await shop.tollway('probe', service.url)
-      expect(probed.code).toBe(1)
-      expect(probed.err).toContain('redirects to https://elsewhere.example/x')
-    } finally {
-      await service.close()
-    }
-  })
+  test.each([301, 302, 303, 307, 308])(
+    'a redirect (%i) ends with 1, names its address and pays nothing',
+    async (status) => {
+      const service = await serveOnLoopback((_request, response) =>
+        response.writeHead(status, { location: 'https://elsewhere.example/x' }).end(),
+      )
+      try {
+        const said = await shop.tollway('pay', service.url)
+        expect([said.code, said.out]).toEqual([1, ''])
+        expect(said.err).toContain('redirects to https://elsewhere.example/x')
+        const probed = await shop.tollway('probe', service.url)
+        expect(probed.code).toBe(1)
+        expect(probed.err).toContain('redirects to https://elsewhere.example/x')
+      } finally {
+        await service.close()
+      }
+    },
+  )
 
   test('requests carry the User-Agent of the payer, and -H replaces it', async () => {
     const agents: (string | undefined)[] = []

@@ -173,6 +173,19 @@ describe('a paid call', () => {
     },
   )
 
+  it.each([408, 504, 522, 524])(
+    'advises what helps with a slow seller where a proxy in front of it gave up (status %i)',
+    async (status) => {
+      const error = await pay(await startEngine({ seller: () => reply(status, '<h1>timeout</h1>') }))
+      expect(error).toMatchObject({ message: expect.stringMatching(/always_stream.*early_keepalive/) })
+    },
+  )
+
+  it.each([400, 500, 503])('advises nothing about slowness for status %i', async (status) => {
+    const error = await pay(await startEngine({ seller: () => reply(status) }))
+    expect(error instanceof Error && error.message).not.toContain('early_keepalive')
+  })
+
   it.each(['timeout', 'reset'] as const)(
     'advises what helps with a slow seller, not after a %s',
     async (reason) => {

@@ -1,9 +1,9 @@
 /** The unpaid question of `tollway pay`: by the method that the user named, else by the one that the seller describes. */
-import { property } from '../../core/property.ts'
 import type { Challenge } from '../../core/x402/x402.ts'
 import type { IncomingReply, OutgoingRequest } from '../../io/transport/upstream.ts'
 import { readChallengeKept } from '../../payment/read-challenge.ts'
 import { isRefusal, mayBeEdge, refusedQuestion } from '../../payment/refused-question.ts'
+import { describedMethod, METHODS } from '../../core/x402/described-method.ts'
 import { askSeller, PRICE_MS, type CommandRequest } from './ask-price.ts'
 import type { BuyingContext } from './buying-context.ts'
 
@@ -124,18 +124,4 @@ async function ask(
   exchange.record.outcome = 'free'
   exchange.relay.reply = { ...answer, kind: 'unpaid' }
   return { answer }
-}
-
-const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
-
-/** The method in a seller's description: the bazaar extension of v2, `outputSchema` of v1. */
-function describedMethod({ extensions, offers }: Challenge): string | undefined {
-  const inputs = [
-    property(property(property(extensions, 'bazaar'), 'info'), 'input'),
-    ...offers.map(({ raw }) => property(raw['outputSchema'], 'input')),
-  ]
-  return inputs
-    .map((input) => property(input, 'method'))
-    .map((method) => (typeof method === 'string' ? method.toUpperCase() : ''))
-    .find((method) => METHODS.has(method))
 }

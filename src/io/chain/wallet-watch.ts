@@ -56,6 +56,7 @@ export class WalletWatch {
   readonly #ended = new Map<string, Ended>()
   #pauseUntil = 0
   #code: string | undefined
+  #codeReading: Promise<string | undefined> | undefined
 
   constructor(context: WalletWatchContext) {
     this.#context = context
@@ -110,7 +111,12 @@ export class WalletWatch {
   async code(): Promise<string | undefined> {
     if (this.#code !== undefined || this.#context.clock.now() < this.#pauseUntil) return this.#code
     const { reader, owner } = this.#context
-    this.#code = await this.#within(reader.code(owner).catch(this.#failed))
+    // Payments at the same time share one reading.
+    this.#codeReading ??= reader
+      .code(owner)
+      .catch(this.#failed)
+      .finally(() => (this.#codeReading = undefined))
+    this.#code = await this.#within(this.#codeReading)
     return this.#code
   }
 

@@ -4,19 +4,49 @@ import type { SellerError } from '../../core/x402/seller-error.ts'
 import { printable } from '../../core/printable.ts'
 import { property } from '../../core/property.ts'
 
+/** What an error says of a seller's answer. */
+export interface SellerSaid {
+  readonly seller: SellerAnswer
+  /** The message once more, for clients that show no bodies: printable ASCII. */
+  readonly headers: Readonly<Record<string, string>>
+  /** For the audit record. */
+  readonly details: Readonly<Record<string, string | number | null>>
+}
+
 /** A seller's answer as clients see it: message and code cleaned, since either may carry what is not for them. */
-export function sellerAnswer(status: number, { code, message }: SellerError): SellerAnswer {
+export function sellerSaid(status: number, { code, message }: SellerError): SellerSaid {
+  const words = cleanedMessage(message ?? '') ?? null
   return {
-    status,
-    code: cleanedMessage(code ?? '') ?? null,
-    message: cleanedMessage(message ?? '') ?? null,
+    seller: { status, code: printableWords(code ?? '') ?? null, message: words },
+    headers: messageHeader(message),
+    details: { seller_status: status, seller_message: words },
   }
 }
 
-/** Words of a seller's without secrets, printable, at most 256 characters; `undefined` where nothing is left of them. */
+/** The header with a seller's message; none where it says nothing. */
+export function messageHeader(message: string | undefined): Readonly<Record<string, string>> {
+  const words = printableWords(message ?? '')
+  return words === undefined ? {} : { 'x-tollway-seller-message': words }
+}
+
+/**
+ * Words of a seller's without secrets, in any script, at most 256 characters, without anything that a terminal or a page would
+ * act upon; `undefined` where nothing is left of them.
+ */
 export function cleanedMessage(message: string): string | undefined {
+  const cleaned = withoutSecrets(message)
+    .replace(/[\s\p{Z}]+/gu, ' ')
+    .replace(/\p{C}/gu, '?')
+    .trim()
+  // The end may cut a pair apart.
+  return cleaned === '' ? undefined : cleaned.slice(0, MOST).replace(/\p{Surrogate}/gu, '')
+}
+
+const MOST = 256
+
+function printableWords(message: string): string | undefined {
   const cleaned = withoutSecrets(message).trim()
-  return cleaned === '' ? undefined : printable(cleaned)
+  return cleaned === '' ? undefined : printable(cleaned, MOST)
 }
 
 /**

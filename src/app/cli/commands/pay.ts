@@ -228,7 +228,13 @@ async function deliver(
       file: options.output ?? null,
       note: note ?? null,
       ...(reply && options.output === undefined ? bodyJson(memory.bytes()) : {}),
-      error: failure ? { code: codeOf(failure), message: failure.message } : null,
+      error: failure
+        ? {
+            code: codeOf(failure),
+            message: failure.message,
+            ...(failure instanceof TollwayError && failure.seller ? { seller: failure.seller } : {}),
+          }
+        : null,
     })
   } else {
     if (note !== undefined) terminal.stderr(`${note}\n`)

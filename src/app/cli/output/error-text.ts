@@ -16,8 +16,16 @@ const MEANINGS: Readonly<Record<string, string>> = {
  */
 export function errorText(error: Error): string {
   if (!(error instanceof TollwayError)) return error.message
+  const said = sellerText(error)
   const { host, errno } = error.details
-  if (typeof host !== 'string' || typeof errno !== 'string') return error.message
+  if (typeof host !== 'string' || typeof errno !== 'string') return `${error.message}${said}`
   const meaning = MEANINGS[errno]
-  return `${error.message} ${host}: ${meaning === undefined ? errno : `${meaning} (${errno})`}.`
+  return `${error.message} ${host}: ${meaning === undefined ? errno : `${meaning} (${errno})`}.${said}`
+}
+
+/** The seller's own words, on a line of their own. */
+function sellerText({ seller }: TollwayError): string {
+  const words = [seller?.code, seller?.message].filter((text) => typeof text === 'string' && text !== '')
+  if (!seller || words.length === 0) return ''
+  return `\nThe seller answered (status ${seller.status}): ${[...new Set(words)].join(': ')}`
 }
