@@ -205,10 +205,13 @@ function onlyInMemory({ from }: SharedLedger): Error {
   )
 }
 
+/** One for all: the error that Node would make for each has a stack trace, which costs more than the rest of it. */
+const CLOSED = new ClientLeftError()
+
 function leavingOf(res: ServerResponse): AbortSignal {
   const leaving = new AbortController()
   // The client already left while another middleware was busy: `close` will not fire again.
-  if (res.closed || res.destroyed) leaving.abort()
-  res.once('close', () => leaving.abort())
+  if (res.closed || res.destroyed) leaving.abort(CLOSED)
+  res.once('close', () => leaving.abort(CLOSED))
   return leaving.signal
 }

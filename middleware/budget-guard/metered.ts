@@ -65,6 +65,7 @@ export async function reserveMetered(
   request: KeyedRequest,
 ): Promise<MeteredHold | undefined> {
   const { exchange, info, rules } = request
+  if (!isPriced(info) && !isClaimed(request)) return undefined
   const reduced = await reducedToFit(ledger, request)
   const most = sizeOf(request, reduced?.body ?? request.body)
   const terms = termsOfKeyed(request, most)
@@ -87,6 +88,13 @@ export async function reserveMetered(
     throw error
   }
 }
+
+/** Whether a budget counts the call, whatever its size: most unpaid calls are not counted, and need not be measured. */
+function isClaimed(request: KeyedRequest): boolean {
+  return claimsFor(request.rules, termsOfKeyed(request, OF_ANY_SIZE), request.now).length > 0
+}
+
+const OF_ANY_SIZE: CallSize = { inputTokens: 0, outputTokens: 0 }
 
 function sizeOf(
   { exchange, candidate, info, addedInputTokens = 0 }: KeyedRequest,

@@ -12,7 +12,7 @@ import { SseRelay } from '../../src/core/relay/sse-relay.ts'
 /** Inspects a copy of the bytes of one answer. */
 export interface UsageTap {
   /** Waits only if a compressed answer arrives faster than it can be decoded, so that it never piles up. */
-  push(chunk: Uint8Array): Promise<void>
+  push(chunk: Uint8Array): Promise<void> | undefined
   /** Await this after the last byte has passed. */
   end(): Promise<void>
   readonly usage: Usage | undefined
@@ -81,9 +81,10 @@ export function usageTap(headers: Reply['headers']): UsageTap {
   const [first, ...rest] = decoders ?? []
   if (first) return new DecodingTap(reader, first, rest)
   return {
-    async push(chunk) {
+    push(chunk) {
       // The usage of an unknown coding cannot be read.
       if (coding === '') reader.push(chunk)
+      return undefined
     },
     async end() {},
     get usage() {
@@ -137,9 +138,9 @@ class DecodingTap implements UsageTap {
     return this.#reader.complete
   }
 
-  async push(chunk: Uint8Array): Promise<void> {
-    if (this.#decoder.destroyed || this.#decoder.write(chunk)) return
-    await new Promise<void>((resolve) => {
+  push(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#decoder.destroyed || this.#decoder.write(chunk)) return undefined
+    return new Promise<void>((resolve) => {
       const proceed = (): void => {
         this.#decoder.off('drain', proceed)
         this.#decoder.off('close', proceed)

@@ -1,5 +1,5 @@
 /** The token counts that an answer claims, as far as they are possible. */
-import type { Exchange, Reply } from '../../src/core/request/exchange.ts'
+import { membersOf, type Exchange, type Reply } from '../../src/core/request/exchange.ts'
 import { allowedTokens } from '../../src/core/routing/max-tokens.ts'
 import { namesContent, plausibleUsage } from '../../src/core/stream/plausible-usage.ts'
 import type { Usage } from '../../src/core/stream/usage.ts'
@@ -22,7 +22,7 @@ export class ClaimedUsage {
     const usage = plausibleUsage(claimed, {
       request: request.body,
       answerBytes,
-      maxTokens: payment.reducedMaxTokens ?? this.#allowedTokens(request.body),
+      maxTokens: payment.reducedMaxTokens ?? this.#allowedTokens(),
       isKeyed,
       isUnseen: isKeyed && this.#isUnseen(request.body),
     })
@@ -32,8 +32,9 @@ export class ClaimedUsage {
     } else record.details['claimed_tokens'] = `${claimed.inputTokens} in, ${claimed.outputTokens} out`
   }
 
-  #allowedTokens(body: Buffer | undefined): number {
-    this.#allowed ??= body ? allowedTokens(body) : 0
+  #allowedTokens(): number {
+    const { request } = this.#exchange
+    this.#allowed ??= request.body ? allowedTokens(request.body, membersOf(request)) : 0
     return this.#allowed
   }
 

@@ -56,6 +56,18 @@ export class FairShare {
     }
   }
 
+  /** As {@link slices}, without a promise for what fits into what is left of the share. */
+  async each(bytes: Uint8Array, work: (slice: Uint8Array) => void | Promise<void>): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const slice = bytes.subarray(at, at + this.#left)
+      at += slice.length
+      this.#left -= slice.length
+      const done = work(slice)
+      if (done) await done
+      if (this.#left === 0) await this.turn()
+    }
+  }
+
   /**
    * Takes steps that each read 64 kB, one in a turn.
    * @returns what they come to

@@ -6,7 +6,7 @@ import { DIRECT_ENDPOINT, keyedCostOf, type Exchange, type Reply } from '../../s
 import { answerKind } from '../../src/core/stream/stream-json.ts'
 import type { Member } from '../../src/core/json/json-scan.ts'
 import { contentCoding, decodersFor } from '../../src/io/transport/content-coding.ts'
-import { abandon } from './relay-body.ts'
+import { abandon } from './body-reader.ts'
 import type { RelaySession } from './relay-session.ts'
 import { isJsonType, mediaType } from '../../src/core/request/header-policy.ts'
 import { cleanedMessage, messageHeader } from '../../src/payment/answer/seller-message.ts'

@@ -13,7 +13,8 @@ import { setNoSniff, setResponseHeaders, trailersOf } from '../http/response-hea
 import { printable } from '../../src/core/printable.ts'
 import { setStreamHeaders } from '../http/early-stream.ts'
 import { FairShare, type Turns } from './fair-share.ts'
-import { abandon, ClientSink, watchBody } from './relay-body.ts'
+import { abandon, BodyReader } from './body-reader.ts'
+import { ClientSink } from './relay-body.ts'
 import { setRelayedHeaders } from './relay-headers.ts'
 import type { TruncationFallback } from '../../src/core/stream/truncation.ts'
 
@@ -53,14 +54,9 @@ export class RelaySession {
   #isStream = false
   #receivedBytes = 0
   readonly #claims: ClaimedUsage
-  /** The bytes read ahead, and the rest of the body. */
-  #ahead:
-    | {
-        readonly first: Uint8Array[]
-        readonly rest: AsyncGenerator<Uint8Array, void, undefined>
-        text: Uint8Array
-      }
-    | undefined
+  /** The bytes read ahead. */
+  #ahead: { readonly first: Uint8Array[]; text: Uint8Array } | undefined
+  #body: BodyReader | undefined
 
   constructor(settings: RelaySettings, exchange: Exchange, reply: Reply, res: ServerResponse) {
     const route = exchange.routing.candidate?.route
@@ -125,23 +121,24 @@ export class RelaySession {
 
   /** The seller's bytes in slices, to be read. @throws BodyIdleError, or the error of the body */
   async *slices(): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of this.chunks()) yield* this.share.slices(chunk)
-  }
-
-  /** The seller's bytes as they arrive, to be passed on. @throws BodyIdleError, or the error of the body */
-  async *chunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const { first, rest } = this.#ahead ?? { first: [], rest: this.#watched() }
     try {
-      yield* first
-      yield* rest
+      for (let chunk = await this.read(); chunk; chunk = await this.read()) yield* this.share.slices(chunk)
     } finally {
-      // A reader that stops at the first chunk never started the rest.
-      if (first.length > 0) this.letGo()
+      this.letGo()
     }
   }
 
   /**
-   * Waits for the first bytes, which show what the answer is; {@link RelaySession.chunks} still starts with them.
+   * The next of the seller's bytes, to be passed on. Let go of the body at the end.
+   * @returns `undefined` at the end, or when the reading was stopped
+   * @throws BodyIdleError, or the error of the body
+   */
+  async read(): Promise<Uint8Array | undefined> {
+    return this.#ahead?.first.shift() ?? (await this.#readBody())
+  }
+
+  /**
+   * Waits for the first bytes, which show what the answer is; {@link RelaySession.read} still starts with them.
    * @returns no bytes if there are none or the client left
    * @throws BodyIdleError, or the error of the body
    */
@@ -149,15 +146,15 @@ export class RelaySession {
     if (this.#ahead) return this.#ahead.text
     const first: Uint8Array[] = []
     const text: Uint8Array = new Uint8Array()
-    const ahead = { first, rest: this.#watched(), text }
+    const ahead = { first, text }
     this.#ahead = ahead
     for (let size = 0; size <= MAX_BLANK_BYTES;) {
-      const step = await ahead.rest.next()
-      if (step.done === true) break
-      ahead.first.push(step.value)
-      size += step.value.length
-      if (ahead.text.length === 0 && isBlankText(step.value)) continue
-      ahead.text = ahead.text.length === 0 ? step.value : Buffer.concat([ahead.text, step.value])
+      const chunk = await this.#readBody()
+      if (!chunk) break
+      ahead.first.push(chunk)
+      size += chunk.length
+      if (ahead.text.length === 0 && isBlankText(chunk)) continue
+      ahead.text = ahead.text.length === 0 ? chunk : Buffer.concat([ahead.text, chunk])
       if (!isUndecided(ahead.text)) break
     }
     return ahead.text
@@ -211,12 +208,12 @@ export class RelaySession {
     this.#reply = { ...this.#reply, headers: { ...this.#reply.headers, 'content-type': type } }
   }
 
-  async *#watched(): AsyncGenerator<Uint8Array, void, undefined> {
+  async #readBody(): Promise<Uint8Array | undefined> {
     const { idleMs, timers } = this.settings
-    for await (const chunk of watchBody(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })) {
-      this.#receivedBytes += chunk.length
-      yield chunk
-    }
+    this.#body ??= new BodyReader(this.#reply.body, { idleMs, timers, stop: this.#stop.signal })
+    const chunk = await this.#body.read()
+    this.#receivedBytes += chunk?.length ?? 0
+    return chunk
   }
 
   /** Whether the client has left. */

@@ -87,9 +87,9 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
   ends.flush()
   let cancel: (() => void) | undefined
   try {
-    for await (const chunk of ends.chunks()) {
+    for (let chunk = await ends.read(); chunk; chunk = await ends.read()) {
       await ends.client.write(chunk)
-      if (tap) for await (const slice of ends.share.slices(chunk)) await tap.push(slice)
+      if (tap) await ends.share.each(chunk, (slice) => tap.push(slice))
       // Immediately: a client that leaves early has used these tokens anyway.
       noteUsage(ends, tap)
       // Heartbeats after the protocol's end must not keep the connection open.
@@ -107,6 +107,7 @@ async function relayUntouched(ends: RelaySession, tap?: UsageTap): Promise<void>
     await ends.cut()
   } finally {
     cancel?.()
+    ends.letGo()
   }
 }
 

@@ -42,6 +42,8 @@ export interface KnownRequest {
 /** One per gateway. */
 export class RecentRequests {
   readonly #known = new Map<string, KnownRequest>()
+  /** One for all time: a new one would pass over the places of all that were deleted since the map was last put in order. */
+  readonly #oldestFirst = this.#known.keys()
   readonly #now: () => number
 
   /** @param now milliseconds since the epoch */
@@ -79,7 +81,8 @@ export class RecentRequests {
         charge === undefined || charges.includes(charge) ? charges : [...charges, charge].slice(-MAX_CHARGES),
     })
     if (this.#known.size <= MAX_REQUESTS) return
-    for (const oldest of this.#known.keys()) return void this.#known.delete(oldest)
+    const oldest = this.#oldestFirst.next()
+    if (oldest.done !== true) this.#known.delete(oldest.value)
   }
 
   /** The request of this caller, or with `undefined` the newest one of any caller. */

@@ -1,4 +1,5 @@
 /** How many model tokens a request may take. */
+import { scanTopLevel } from '../json/json-scan.ts'
 import { allowedTokens, askedAnswers } from '../routing/max-tokens.ts'
 import type { ModelInfo } from '../routing/route.ts'
 
@@ -46,7 +47,8 @@ export function mostTokens(
   const inputTokens = info?.contextWindow === undefined ? whole : Math.min(whole, info.contextWindow)
   if (WITHOUT_OUTPUT.has(endpoint)) return { inputTokens, outputTokens: 0 }
   if (body === undefined) return { inputTokens, outputTokens: 0 }
-  const asked = allowedTokens(body)
-  const own = (info?.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS) * askedAnswers(body)
+  const members = scanTopLevel(body) ?? []
+  const asked = allowedTokens(body, members)
+  const own = (info?.maxOutputTokens ?? DEFAULT_OUTPUT_TOKENS) * askedAnswers(body, members)
   return { inputTokens, outputTokens: asked > 0 ? asked : own }
 }

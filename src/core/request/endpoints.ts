@@ -20,8 +20,12 @@ export const MODEL_ENDPOINTS: ReadonlySet<string> = new Set([
   '/v2/rerank',
 ])
 
+/** A path that hides nothing and has no query, as nearly all have: words between single slashes. */
+const PLAIN = /^(?:\/[\w-]+)+$/
+
 /** The path of a URL without its query, or `undefined` when it hides another path (dots, encoded separators, backslashes). */
 export function plainPath(url: string): string | undefined {
+  if (PLAIN.test(url)) return url
   const path = url.split(/[?#]/, 1)[0] ?? ''
   if (!path.startsWith('/') || path.includes('//') || path.includes('\\')) return undefined
   if (/%(?:2e|2f|5c|00)/i.test(path) || path.split('/').some((part) => part === '.' || part === '..'))

@@ -17,8 +17,8 @@ interface Limits {
 }
 
 /** @returns `undefined` for a body without a limit, with a duplicate limit, or with one that is not a plain count */
-function limitsOf(body: Uint8Array): Limits | undefined {
-  const found = (scanTopLevel(body) ?? []).filter(({ key }) => FIELDS.has(key))
+function limitsOf(body: Uint8Array, among: readonly Member[] = scanTopLevel(body) ?? []): Limits | undefined {
+  const found = among.filter(({ key }) => FIELDS.has(key))
   const members = found.map((member) => {
     const text = Buffer.from(body.subarray(member.valueStart, member.valueEnd)).toString('latin1')
     return { ...member, tokens: COUNT.test(text) ? Number(text) : 0 }
@@ -33,15 +33,25 @@ const MAX_ANSWERS = 128
 
 /**
  * The output tokens that a request allows, for all the answers it asks for (`n`) together.
+ * @param members its top-level members, where they are known
  * @returns 0 if it names no limit, or none that is a plain count
  */
-export function allowedTokens(body: Uint8Array): number {
-  return (limitsOf(body)?.most ?? 0) * askedAnswers(body)
+export function allowedTokens(
+  body: Uint8Array,
+  members: readonly Member[] = scanTopLevel(body) ?? [],
+): number {
+  return (limitsOf(body, members)?.most ?? 0) * askedAnswers(body, members)
 }
 
-/** How many answers a request asks for at once (`n`, `best_of`), at least 1. */
-export function askedAnswers(body: Uint8Array): number {
-  const answers = (scanTopLevel(body) ?? [])
+/**
+ * How many answers a request asks for at once (`n`, `best_of`), at least 1.
+ * @param members its top-level members, where they are known
+ */
+export function askedAnswers(
+  body: Uint8Array,
+  members: readonly Member[] = scanTopLevel(body) ?? [],
+): number {
+  const answers = members
     .filter(({ key }) => key === 'n' || key === 'best_of')
     .map(({ valueStart, valueEnd }) => Buffer.from(body.subarray(valueStart, valueEnd)).toString('latin1'))
     .map((text) => (COUNT.test(text) ? Math.min(Number(text), MAX_ANSWERS) : 1))

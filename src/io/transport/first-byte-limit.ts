@@ -12,6 +12,7 @@ export class FirstByteLimit {
   readonly #timers: Timers
   readonly #deadline: Deadline
   #cancel: (() => void) | undefined
+  #isWhole = false
 
   /** @param deadline aborted with a `TimeoutError` when the time is up */
   constructor(ms: number, timers: Timers, deadline: Deadline) {
@@ -31,9 +32,17 @@ export class FirstByteLimit {
       },
       onResponseStart: (...args) => handler.onResponseStart?.(...args),
       onResponseData: (...args) => handler.onResponseData?.(...args),
-      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseEnd: (...args) => {
+        handler.onResponseEnd?.(...args)
+        this.#isWhole = true
+      },
       onResponseError: (...args) => handler.onResponseError?.(...args),
     })
+
+  /** Whether the last byte of the answer has come. */
+  get isWhole(): boolean {
+    return this.#isWhole
+  }
 
   /** The answer is here, or no longer awaited. */
   end(): void {

@@ -6,6 +6,7 @@ import { Agent, buildConnector, Client, type Dispatcher } from 'undici'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { systemTimers, type Timers } from '../../core/timers.ts'
+import { tellArrival } from './arrival.ts'
 import { connectTo, telling } from './connector.ts'
 import { startDeadline } from './deadline.ts'
 import { FirstByteLimit } from './first-byte-limit.ts'
@@ -155,6 +156,7 @@ export function createUpstream(timeouts: Timeouts, options: UpstreamOptions = {}
           end(client)
         })
       const { statusCode: status, body, trailers } = answer
+      tellArrival(body, () => limit.isWhole)
       return { status, headers: defined(answer.headers), body, trailers }
     } catch (cause) {
       deadline.end()
